@@ -1,0 +1,78 @@
+"""Everything that can end a session, as one tree. Policy reads ``fault`` and ``retryable``, never the words."""
+
+from enum import Enum
+
+
+class Fault(str, Enum):
+    """Who has to act: the values are what status lines, callbacks and the exit status are made from."""
+
+    USER_SOURCE = "user_source"
+    USER_DESTINATION = "user_destination"
+    SERVICE = "service"
+
+
+class MediaError(Exception):
+    """Base of the tree. ``str(error)`` is a sentence fit for the user: it never holds a secret."""
+
+    fault: Fault = Fault.SERVICE
+    retryable: bool = True
+
+
+class ProtocolError(MediaError):
+    """Bytes that break a protocol. Which side is at fault depends on whose session it was, see ``blame``."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We were about to send what the protocol does not allow: a bug of ours."""
+
+    retryable = False
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent what the protocol does not allow."""
+
+
+class SourceError(MediaError):
+    """The source ended or could not be used."""
+
+    fault = Fault.USER_SOURCE
+
+
+class SourceUnreachable(SourceError):
+    """No connection: name not resolved, refused, timed out, reset."""
+
+
+class SourceRejected(SourceError):
+    """The source answered and said no: HTTP status, NetStream.Play failure, missing file."""
+
+
+class SourceStalled(SourceError):
+    """The source is connected and gives nothing."""
+
+
+class SourceEnded(SourceError):
+    """The source closed a live stream."""
+
+
+class SourceUnsupported(SourceError):
+    """What came is not media, or media that cannot be carried."""
+
+    retryable = False
+
+
+class DestinationError(MediaError):
+    """The destination ended or could not be used."""
+
+    fault = Fault.USER_DESTINATION
+
+
+class DestinationUnreachable(DestinationError):
+    """No connection: name not resolved, refused, timed out, reset."""
+
+
+class PublishRejected(DestinationError):
+    """The destination answered and refused the stream."""
+
+
+class DestinationStalled(DestinationError):
+    """The destination is connected and takes nothing."""

@@ -1,0 +1,128 @@
+"""MediaUrl: an address with its secrets, and the form of it that may be shown.
+
+What is a secret in a media address: user info, every query value, and for RTMP the stream key (the last path
+segment). ``str``, ``repr`` and f-strings give the redacted form; the real one has to be asked for by name.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+_DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
+_RTMP_SCHEMES = frozenset(("rtmp", "rtmps"))
+REDACTED = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaUrl:
+    """An absolute media address. Build it with :meth:`parse`."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    query: str = field(repr=False)
+    username: str | None = field(repr=False)
+    password: str | None = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> "MediaUrl":
+        """Parse ``scheme://[user:password@]host[:port]/path[?query]``, a ``file:`` address or a plain local path.
+
+        Raises ValueError with a sentence that does not repeat the address, because it may hold a key.
+        """
+        if "://" not in text:
+            local = text.removeprefix("file:")
+            if not local:
+                raise ValueError("the address is empty")
+            return cls("file", "", 0, str(Path(local).absolute()), "", None, None)
+        if any(c <= " " or c == "\x7f" for c in text):
+            raise ValueError("the address holds white space or control characters")
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            raise ValueError("the address has a malformed host or port") from None
+        scheme = parts.scheme.lower()
+        if scheme == "file":
+            return cls("file", "", 0, unquote(parts.path), "", None, None)
+        if not parts.hostname:
+            raise ValueError("the address has no host")
+        return cls._from_parts(scheme, parts, port)
+
+    @classmethod
+    def _from_parts(cls, scheme: str, parts: SplitResult, port: int | None) -> "MediaUrl":
+        return cls(
+            scheme=scheme,
+            host=parts.hostname or "",
+            port=port if port is not None else _DEFAULT_PORTS.get(scheme, 0),
+            path=parts.path,
+            query=parts.query,
+            username=parts.username,
+            password=parts.password,
+        )
+
+    @property
+    def is_rtmp(self) -> bool:
+        """True for rtmp and rtmps."""
+        return self.scheme in _RTMP_SCHEMES
+
+    @property
+    def uses_tls(self) -> bool:
+        """True for rtmps and https."""
+        return self.scheme in ("rtmps", "https")
+
+    @property
+    def authority(self) -> str:
+        """``host[:port]`` as a URL and a Host header write it: IPv6 in brackets, the default port left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
+
+    @property
+    def app_and_key(self) -> tuple[str, str]:
+        """RTMP application and stream key, the query belonging to the key as encoders send it.
+
+        The key is the last path segment and the application all that stands before it. Raises ValueError if either
+        is missing.
+        """
+        app, _, key = self.path.lstrip("/").rpartition("/")
+        if not app or not key:
+            raise ValueError("an RTMP address needs an application and a stream key: rtmp://host/app/key")
+        return app, f"{key}?{self.query}" if self.query else key
+
+    @property
+    def tc_url(self) -> str:
+        """The ``tcUrl`` of the RTMP connect command: the address up to the application."""
+        return f"{self.scheme}://{self.authority}/{self.app_and_key[0]}"
+
+    @property
+    def target(self) -> str:
+        """Request target of an HTTP GET: path and query."""
+        return (self.path or "/") + (f"?{self.query}" if self.query else "")
+
+    def reveal(self) -> str:
+        """The whole address with its secrets, for a peer only: never for a log, an error or a command line."""
+        if self.scheme == "file":
+            return "file://" + quote(self.path)
+        userinfo = ""
+        if self.username is not None:
+            userinfo = self.username + (f":{self.password}" if self.password is not None else "") + "@"
+        return f"{self.scheme}://{userinfo}{self.authority}{self.path}" + (f"?{self.query}" if self.query else "")
+
+    @property
+    def redacted(self) -> str:
+        """The address as it may be shown: no user info, no query values, no RTMP stream key."""
+        if self.scheme == "file":
+            return self.path
+        path = self.path
+        if self.is_rtmp and path.strip("/").count("/"):
+            path = path.rpartition("/")[0] + "/" + REDACTED
+        query = "?" + REDACTED if self.query else ""
+        userinfo = REDACTED + "@" if self.username is not None else ""
+        return f"{self.scheme}://{userinfo}{self.authority}{path}{query}"
+
+    def __str__(self) -> str:
+        return self.redacted
+
+    def __repr__(self) -> str:
+        return f"MediaUrl({self.redacted!r})"
