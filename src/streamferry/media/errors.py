@@ -1,9 +1,9 @@
 """Everything that can end a session, as one tree. Policy reads ``fault`` and ``retryable``, never the words."""
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Fault(str, Enum):
+class Fault(StrEnum):
     """Who has to act: the values are what status lines, callbacks and the exit status are made from."""
 
     USER_SOURCE = "user_source"
@@ -19,7 +19,7 @@ class MediaError(Exception):
 
 
 class ProtocolError(MediaError):
-    """Bytes that break a protocol. Which side is at fault depends on whose session it was, see ``blame``."""
+    """Bytes that break a protocol. Whose session it was decides the fault: ``source`` and ``push`` say so."""
 
 
 class LocalProtocolError(ProtocolError):
@@ -30,6 +30,18 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The peer sent what the protocol does not allow."""
+
+
+class PeerError(MediaError):
+    """A connection failed, said by ``net``, which does not know the side; ``source`` and ``push`` say whose it was."""
+
+
+class PeerUnreachable(PeerError):
+    """No connection: name not resolved, refused, timed out, reset or closed before it was set up."""
+
+
+class PeerRejected(PeerError):
+    """The peer answered and said no."""
 
 
 class SourceError(MediaError):
