@@ -1,0 +1,232 @@
+"""Connection: one TCP or TLS connection, awaited while it is set up, then driven by plain calls.
+
+Steady media is moved by a beat that visits many connections in one synchronous call chain, so a connection is a
+non-blocking socket and not an asyncio transport: ``recv_into`` and ``send`` return at once and await nothing.
+``read`` and ``write`` are for what comes before: handshakes, requests, commands. They wait with the event loop's
+reader and writer callbacks, which asyncio and uvloop both have, and bound nothing: the caller names the deadline.
+
+This module does not resolve, connect or retry (``dial`` does the first two, a relay's run the third), and it does not
+say whose fault an ``OSError`` is.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from fcntl import ioctl
+from sys import byteorder
+from termios import TIOCOUTQ
+
+#: What a connection sends: pieces gathered by one system call.
+Buffers = Sequence[bytes | memoryview]
+
+# Linux takes at most this many pieces in one sendmsg (limits.h: IOV_MAX).
+_IOV_MAX = 1024
+# Plain text of one TLS record at most (RFC 8446, 5.1).
+_TLS_RECORD_BYTES = 16384
+_FOUR_BYTES = bytes(4)
+
+
+class Connection:
+    """A connected, non-blocking TCP socket. Made by :func:`streamferry.net.dial.dial`; belongs to one event loop."""
+
+    #: ``host:port`` of the peer, for the user.
+    peer: str
+
+    def __init__(self, sock: socket.socket, peer: str) -> None:
+        """Take over ``sock``, which is connected and non-blocking. Needs a running event loop."""
+        self.peer = peer
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._loop = asyncio.get_running_loop()
+        self._recv_into = sock.recv_into
+        self._sendmsg = sock.sendmsg
+
+    async def read(self, max_bytes: int = 65536) -> bytes:
+        """Wait for bytes and return at most ``max_bytes`` of them; ``b""`` once the peer has closed. Raises OSError."""
+        buffer = memoryview(bytearray(max_bytes))
+        while (received := self.recv_into(buffer)) is None:
+            await self._readable()
+        return bytes(buffer[:received])
+
+    async def write(self, data: bytes) -> None:
+        """Hand all of ``data`` to the kernel, waiting while it takes none. Raises OSError."""
+        rest = memoryview(data)
+        while rest:
+            taken = self.send([rest])
+            rest = rest[taken:]
+            if not taken:
+                await self._writable()
+
+    def recv_into(self, view: memoryview) -> int | None:
+        """Receive what is there now: bytes put into ``view``; 0: the peer has closed; None: nothing now.
+
+        Raises OSError when the connection is broken.
+        """
+        try:
+            return self._recv_into(view)
+        except BlockingIOError:
+            return None
+
+    def send(self, buffers: Buffers) -> int:
+        """Send the pieces in order and return how many bytes of them were taken: 0 when none can be now.
+
+        Raises OSError when the connection is broken.
+        """
+        if len(buffers) > _IOV_MAX:
+            return self._send_many(buffers)
+        try:
+            return self._sendmsg(buffers)
+        except BlockingIOError:
+            return 0
+
+    def _send_many(self, buffers: Buffers) -> int:
+        taken = 0
+        for first in range(0, len(buffers), _IOV_MAX):
+            group = buffers[first : first + _IOV_MAX]
+            sent = self.send(group)
+            taken += sent
+            if sent < sum(map(len, group)):
+                break
+        return taken
+
+    def unacked_bytes(self) -> int:
+        """Bytes sent which the peer's TCP has not acknowledged yet (Linux SIOCOUTQ, which equals TIOCOUTQ).
+
+        This is what tells a peer that takes media from one that is gone while its connection still stands.
+        """
+        return int.from_bytes(ioctl(self._fd, TIOCOUTQ, _FOUR_BYTES), byteorder)
+
+    def on_readable(self, callback: Callable[[], None] | None) -> None:
+        """Call ``callback`` from the event loop whenever bytes are there to receive; None: no longer.
+
+        ``read`` uses the same place of the event loop: do not mix the two.
+        """
+        if callback is None:
+            self._loop.remove_reader(self._fd)
+        else:
+            self._loop.add_reader(self._fd, callback)
+
+    def close(self) -> None:
+        """Close the socket; the kernel still delivers what it has taken. Closing again does nothing."""
+        if self._fd < 0:
+            return
+        self._loop.remove_reader(self._fd)
+        self._loop.remove_writer(self._fd)
+        self._fd = -1
+        self._sock.close()
+
+    async def _readable(self) -> None:
+        ready = self._loop.create_future()
+        self._loop.add_reader(self._fd, _resolve, ready)
+        try:
+            await ready
+        finally:
+            self._loop.remove_reader(self._fd)
+
+    async def _writable(self) -> None:
+        ready = self._loop.create_future()
+        self._loop.add_writer(self._fd, _resolve, ready)
+        try:
+            await ready
+        finally:
+            self._loop.remove_writer(self._fd)
+
+
+class TlsConnection(Connection):
+    """The same over TLS: the calls are those of :class:`Connection`, the records are OpenSSL's business.
+
+    OpenSSL encrypts a record before it learns that the socket is full, and then insists on being given the same bytes
+    again. A caller that drops old media cannot promise that, so the record is held here: it counts as taken, and the
+    next ``send`` (an empty one will do) puts it out first.
+    """
+
+    _sock: ssl.SSLSocket
+
+    def __init__(self, sock: ssl.SSLSocket, peer: str) -> None:
+        """Take over ``sock``, non-blocking and wrapped with ``do_handshake_on_connect=False``."""
+        super().__init__(sock, peer)
+        self._held = b""
+
+    async def handshake(self) -> None:
+        """Do the TLS handshake. Raises OSError, of which SSLError is a kind."""
+        while True:
+            try:
+                self._sock.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._readable()
+            except ssl.SSLWantWriteError:
+                await self._writable()
+            else:
+                return
+
+    async def write(self, data: bytes) -> None:
+        """Hand all of ``data`` to the kernel, waiting while it takes none. Raises OSError."""
+        await super().write(data)
+        while self._held:
+            await self._writable()
+            self.send(())
+
+    def recv_into(self, view: memoryview) -> int | None:
+        """See :meth:`Connection.recv_into`. Takes as many records as are there: OpenSSL gives one at a time."""
+        received = 0
+        while received < len(view):
+            try:
+                count = self._recv_into(view[received:])
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return received or None
+            except OSError:
+                if received:
+                    return received  # What arrived counts; a broken connection says so again at the next call.
+                raise
+            if not count:
+                break
+            received += count
+        return received
+
+    def send(self, buffers: Buffers) -> int:
+        """See :meth:`Connection.send`."""
+        if self._held:
+            if not self._send_record(self._held):
+                return 0
+            self._held = b""
+        data = memoryview(b"".join(buffers))
+        taken = 0
+        while taken < len(data):
+            record = data[taken : taken + _TLS_RECORD_BYTES]
+            taken += len(record)
+            if not self._send_record(record):
+                self._held = bytes(record)
+                break
+        return taken
+
+    def _send_record(self, record: bytes | memoryview) -> bool:
+        """Write one record; False when OpenSSL wants it again, unchanged."""
+        try:
+            self._sock.send(record)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return False
+        return True
+
+    def unacked_bytes(self) -> int:
+        """See :meth:`Connection.unacked_bytes`; in bytes of records, the held one included."""
+        return super().unacked_bytes() + len(self._held)
+
+    def on_readable(self, callback: Callable[[], None] | None) -> None:
+        """See :meth:`Connection.on_readable`. Bytes already decrypted count once: the socket will not tell of them."""
+        super().on_readable(callback)
+        if callback is not None and self._sock.pending():
+            self._loop.call_soon(callback)
+
+    def close(self) -> None:
+        """Tell the peer that this end was meant (close_notify), as far as it can be sent now, and close."""
+        if self._fd >= 0:
+            with suppress(OSError, ValueError):
+                self._sock.unwrap()
+        super().close()
+
+
+def _resolve(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)

@@ -1,0 +1,138 @@
+"""Dial: from host and port to a :class:`Connection`, each step with its own deadline and its own words.
+
+It tries the addresses of a name in the order the resolver gives, and it tries once: it never retries.
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from streamferry.media.errors import PeerUnreachable
+from streamferry.net.connection import Connection, TlsConnection
+
+#: Egress policy: may we connect to this IP address? Asked after the name is resolved, of the very address used.
+AllowAddress = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long each step of setting a session up may take, in seconds."""
+
+    #: Resolving the host name.
+    resolve: float = 5.0
+    #: Connecting TCP, over all the addresses of the name.
+    connect: float = 5.0
+    #: The TLS handshake.
+    tls: float = 5.0
+    #: The RTMP handshake.
+    handshake: float = 10.0
+    #: The answer to a request: an HTTP head, or an RTMP session up to the start of publish or play.
+    response: float = 10.0
+
+
+def client_context(extra_ca_file: str | os.PathLike[str] | None = None) -> ssl.SSLContext:
+    """A TLS context that verifies peers against the system's authorities and those in ``extra_ca_file`` (PEM).
+
+    Raises OSError when the file cannot be read or holds no certificate.
+    """
+    context = ssl.create_default_context()
+    if extra_ca_file is not None:
+        context.load_verify_locations(cafile=extra_ca_file)
+    return context
+
+
+async def dial(
+    host: str,
+    port: int,
+    *,
+    tls: ssl.SSLContext | None = None,
+    deadlines: Deadlines,
+    allow: AllowAddress | None = None,
+) -> Connection:
+    """Connect to ``host:port``, with TLS when ``tls`` is given. Raises PeerUnreachable, whose words name the step."""
+    peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    async with step(f"resolving {host}", deadlines.resolve):
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError:  # A label that is empty or over 63 bytes fails in the idna codec.
+            raise OSError("not a host name") from None
+    addresses = [(family, address) for family, _, _, _, address in found if allow is None or allow(str(address[0]))]
+    if not addresses:
+        raise PeerUnreachable(f"{host} resolves to no address that the egress policy allows")
+    async with step(f"connecting to {peer}", deadlines.connect):
+        sock = await _connect_first(addresses, deadlines.connect)
+    if tls is None:
+        return Connection(sock, peer)
+    async with step(f"TLS handshake with {peer}", deadlines.tls):
+        return await _secure(sock, peer, host, tls)
+
+
+@asynccontextmanager
+async def step(name: str, seconds: float) -> AsyncIterator[None]:
+    """Bound what is awaited inside, and turn its OSError into a PeerUnreachable that begins with ``name``."""
+    try:
+        async with asyncio.timeout(seconds) as timeout:
+            yield
+    except OSError as error:  # TimeoutError is one.
+        if timeout.expired():
+            raise PeerUnreachable(f"{name} timed out after {seconds:g} s") from error
+        raise PeerUnreachable(f"{name} failed: {_reason(error)}") from error
+
+
+async def _connect_first(addresses: Sequence[tuple[int, tuple[Any, ...]]], seconds: float) -> socket.socket:
+    """Try the addresses in order, giving each an equal share of the time that is left. Raises the last OSError."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    for left in range(len(addresses), 1, -1):
+        family, address = addresses[-left]
+        try:
+            async with asyncio.timeout((deadline - loop.time()) / left):
+                return await _connect(family, address)
+        except OSError:
+            continue
+    return await _connect(*addresses[-1])
+
+
+async def _connect(family: int, address: tuple[Any, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _secure(sock: socket.socket, peer: str, host: str, tls: ssl.SSLContext) -> Connection:
+    try:
+        secured = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    except ValueError as error:  # A host that cannot be a server name.
+        raise OSError(str(error)) from None
+    finally:
+        sock.close()  # wrap_socket has taken the descriptor; if it refused to, this closes it.
+    connection = TlsConnection(secured, peer)
+    try:
+        await connection.handshake()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLEOFError):
+        return "closed by the peer"
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "TLS error").replace("_", " ").lower()
+    if error.errno is not None and error.errno > 0:  # asyncio puts the address into strerror; getaddrinfo is negative.
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
