@@ -169,7 +169,10 @@ class TlsConnection(Connection):
             self.send(())
 
     def recv_into(self, view: memoryview) -> int | None:
-        """See :meth:`Connection.recv_into`. Takes as many records as are there: OpenSSL gives one at a time."""
+        """See :meth:`Connection.recv_into`. Takes as many records as are there: OpenSSL gives one at a time.
+
+        A peer that resets the connection may read as closed (0): the ssl module tells no difference.
+        """
         received = 0
         while received < len(view):
             try:
