@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator
 
 import pytest
+
 from streamferry.media.errors import PeerUnreachable
 from streamferry.net.dial import Deadlines, _connect_first, client_context, dial
 
@@ -110,9 +111,10 @@ async def test_extra_authority(peers, server_tls, authority, tmp_path):
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
     (await dial("127.0.0.1", port, tls=client_context(ca_file), deadlines=PATIENT)).close()
-    ca_file.write_text("no certificate")
+    no_ca_file = tmp_path / "empty.pem"
+    no_ca_file.write_text("no certificate")
     with pytest.raises(OSError, match=r".+"):
-        client_context(ca_file)
+        client_context(no_ca_file)
 
 
 async def test_unknown_authority(peers, server_tls):

@@ -1,0 +1,211 @@
+"""A GET whose body may never end, and the decoder of a chunked body.
+
+The body is not read here: ``open_get`` gives the connection with the head parsed, and the beat moves what follows.
+h11 writes the request and parses the head; ``ChunkedDecoder`` is ours because h11 spends 20-30 us on a chunk and a live
+stream has one for every frame or two. Not for files: those are fetched with httpx.
+
+Specification: RFC 9110 (semantics; 15.4 redirection, 11 authentication), RFC 9112 (syntax; 7.1 chunked).
+"""
+
+import re
+import ssl
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from urllib.parse import quote, unquote, urljoin
+
+import h11
+
+from streamferry.media.errors import PeerRejected, PeerUnreachable, RemoteProtocolError
+from streamferry.media.url import MediaUrl
+from streamferry.net.connection import Connection
+from streamferry.net.dial import AllowAddress, Deadlines, client_context, dial, step
+
+_MAX_REDIRECTS = 5
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+# RFC 9112 sets no limit for a chunk's extensions; no media server in use sends any.
+_MAX_CHUNK_HEAD_BYTES = 256
+# Characters of a target that stay as they are: those with a meaning in an address, and what is escaped already.
+_TARGET_SAFE = "%/:?@!$&'()*+,;=~-._[]"
+# Headers that are secrets of one origin and must not follow a redirect to another (RFC 9110, 15.4).
+_SECRET_HEADERS = frozenset(("authorization", "cookie"))
+
+
+@dataclass(slots=True)
+class HttpStream:
+    """An answer whose body is still to come."""
+
+    connection: Connection
+    #: Bytes of the body that came with the head, as they came: in chunks if ``chunked``.
+    leftover: bytes
+    #: None when the head does not say how long the body is, as for anything live.
+    content_length: int | None
+    content_type: str
+    chunked: bool
+    #: Where the redirects led.
+    final_url: MediaUrl
+
+
+async def open_get(
+    url: MediaUrl,
+    *,
+    deadlines: Deadlines,
+    headers: Mapping[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
+    allow: AllowAddress | None = None,
+) -> HttpStream:
+    """GET ``url``, follow up to 5 redirects, and stop where the body begins. The deadlines hold for each hop.
+
+    ``headers`` are added to the request or replace ours; ``tls`` is used for https instead of the default context.
+    Raises PeerUnreachable, PeerRejected (a status other than 200 and 206, a redirect that leads nowhere) or
+    RemoteProtocolError (no HTTP).
+    """
+    fields = {"user-agent": "streamferry", "accept": "*/*", "connection": "close"}
+    fields |= {name.lower(): value for name, value in (headers or {}).items()}
+    for _ in range(_MAX_REDIRECTS + 1):
+        connection = await dial(
+            url.host,
+            url.port,
+            tls=(tls or client_context()) if url.uses_tls else None,
+            deadlines=deadlines,
+            allow=allow,
+        )
+        try:
+            async with step(f"waiting for the answer of {connection.peer}", deadlines.response):
+                response, leftover = await _exchange_heads(connection, url, fields)
+            if response.status_code not in _REDIRECTS:
+                return _stream(connection, response, leftover, url)
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+        target = _redirect_target(url, response)
+        if not _same_origin(target, url):
+            fields = {name: value for name, value in fields.items() if name not in _SECRET_HEADERS}
+        url = target
+    raise PeerRejected(f"{url.redacted} is one redirect too many: {_MAX_REDIRECTS} were followed")
+
+
+async def _exchange_heads(
+    connection: Connection, url: MediaUrl, fields: Mapping[str, str]
+) -> tuple[h11.Response, bytes]:
+    """Send the request, and give the final response's head and what came after it."""
+    http = h11.Connection(h11.CLIENT)
+    request = http.send(h11.Request(method="GET", target=_target(url), headers=_request_headers(url, fields)))
+    await connection.write((request or b"") + (http.send(h11.EndOfMessage()) or b""))
+    while True:
+        try:
+            event = http.next_event()
+        except h11.RemoteProtocolError:  # Its words may repeat what came.
+            raise RemoteProtocolError(f"{connection.peer} does not answer in HTTP") from None
+        if event is h11.NEED_DATA:
+            data = await connection.read()
+            if not data:
+                raise PeerUnreachable(f"{connection.peer} closed the connection before it answered")
+            http.receive_data(data)
+        elif isinstance(event, h11.Response):
+            return event, http.trailing_data[0]
+
+
+def _request_headers(url: MediaUrl, fields: Mapping[str, str]) -> list[tuple[str, str]]:
+    headers = {"host": url.authority.encode("idna").decode("ascii")}
+    if url.username is not None:
+        credentials = f"{unquote(url.username)}:{unquote(url.password or '')}"
+        headers["authorization"] = "Basic " + b64encode(credentials.encode()).decode("ascii")
+    return list((headers | dict(fields)).items())
+
+
+def _target(url: MediaUrl) -> str:
+    return quote(url.target, safe=_TARGET_SAFE)
+
+
+def _stream(connection: Connection, response: h11.Response, leftover: bytes, url: MediaUrl) -> HttpStream:
+    status = response.status_code
+    if status not in (200, 206):
+        phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
+        raise PeerRejected(f"{url.redacted} answered {status}{phrase}")
+    length = _header(response, b"content-length")
+    chunked = _header(response, b"transfer-encoding").lower() == "chunked"
+    return HttpStream(
+        connection=connection,
+        leftover=leftover,
+        content_length=int(length) if length and not chunked else None,
+        content_type=_header(response, b"content-type").lower(),
+        chunked=chunked,
+        final_url=url,
+    )
+
+
+def _redirect_target(url: MediaUrl, response: h11.Response) -> MediaUrl:
+    location = _header(response, b"location")
+    try:
+        target = MediaUrl.parse(urljoin(url.reveal(), location))
+    except ValueError:
+        raise PeerRejected(f"{url.redacted} redirects to something that is no address") from None
+    if target.scheme not in ("http", "https") or not location:
+        raise PeerRejected(f"{url.redacted} redirects to something that is no web address")
+    if target.username is None and _same_origin(target, url):
+        return replace(target, username=url.username, password=url.password)
+    return target
+
+
+def _same_origin(one: MediaUrl, other: MediaUrl) -> bool:
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
+def _header(response: h11.Response, name: bytes) -> str:
+    return next((value.decode("utf-8", "replace") for key, value in response.headers if key == name), "")
+
+
+class ChunkedDecoder:
+    """Takes a chunked body apart where it lies: the payload is moved together over the sizes between the chunks.
+
+    What a call cannot finish is kept as state: how much of a chunk is still to come, or the beginning of a chunk's
+    head (never more than 256 bytes). Extensions are skipped; what follows the last chunk is ignored.
+    """
+
+    __slots__ = ("_head", "_left", "ended")
+
+    def __init__(self) -> None:
+        self._left = 0
+        # A head begins with the line end of the chunk before it; the first one is given a line end to be like the rest.
+        self._head = b"\r\n"
+        #: True once the last chunk, the one of size 0, has come.
+        self.ended = False
+
+    def decode(self, view: memoryview, start: int, end: int) -> int:
+        """Decode ``view[start:end]`` in place; the payload then is ``view[start:returned]``.
+
+        Raises RemoteProtocolError on bytes that are no chunk.
+        """
+        read = write = start
+        left = self._left
+        while read < end and not self.ended:
+            if left:
+                size = min(left, end - read)
+                if read != write:
+                    view[write : write + size] = view[read : read + size]
+                read += size
+                write += size
+                left -= size
+                continue
+            held = self._head
+            head = held + bytes(view[read : min(read + _MAX_CHUNK_HEAD_BYTES, end)])
+            match = _CHUNK_HEAD(head)
+            if match is None:
+                if len(head) >= _MAX_CHUNK_HEAD_BYTES or not _CHUNK_HEAD_BEGUN(head):
+                    raise RemoteProtocolError("the chunked body holds something that is no chunk")
+                self._head = head
+                break
+            self._head = b""
+            read += match.end() - len(held)
+            left = int(match[1], 16)
+            self.ended = not left
+        self._left = left
+        return write
+
+
+# RFC 9112, 7.1: chunk-size in hexadecimal, optional extensions, line end; before it the line end of the last chunk.
+_CHUNK_HEAD = re.compile(rb"\r\n([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n").match
+_CHUNK_HEAD_BEGUN = re.compile(rb"\r(?:\n(?:[0-9A-Fa-f]{1,8}(?:[ \t]*(?:;[^\r\n]*)?\r?)?)?)?\Z").match
