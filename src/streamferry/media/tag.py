@@ -46,8 +46,9 @@ _EX_AUDIO_FORMAT = 9
 # 7 AVC; 12 HEVC and 13 AV1 as used by Chinese CDNs before Enhanced RTMP.
 _PACKETIZED_VIDEO = frozenset((7, 12, 13))
 _AAC = 10
-# Enhanced packet types: video 0 SequenceStart, 4 Metadata, 5 MPEG-2 TS SequenceStart.
-_EX_VIDEO_SEQUENCE = frozenset((0, 5))
+# Enhanced packet types: video 0 SequenceStart, 4 Metadata (HDR colour, wanted before the frames like a header),
+# 5 MPEG-2 TS SequenceStart.
+_EX_VIDEO_SEQUENCE = frozenset((0, 4, 5))
 _EX_VIDEO_FRAMES = frozenset((1, 3))
 
 
@@ -92,6 +93,13 @@ def kind_of_audio(body: "bytes | memoryview") -> int:
             return SEQUENCE_HEADER
         return FRAME if packet in (1, 5, 7) else OTHER
     return FRAME
+
+
+def header_slot(tag_type: int, body: "bytes | memoryview") -> tuple[int, int]:
+    """Which header a SEQUENCE_HEADER tag replaces: one slot per track, and one per extra enhanced packet type."""
+    first = body[0]
+    extended = first & _EX_VIDEO_HEADER if tag_type == VIDEO else first >> 4 == _EX_AUDIO_FORMAT
+    return (tag_type, first & 0x0F if extended else 0)
 
 
 def tag_kind(tag_type: int, body: "bytes | memoryview") -> int:

@@ -1,1 +1,11 @@
-"""placeholder"""
+"""One task's run: what it shall do (spec), what it does (status), and the beat that moves its media.
+
+``RelaySpec`` and ``RelayStatus`` are the only words a control plane needs.
+"""
+
+from streamferry.relay.host import Relay, RelayHost
+from streamferry.relay.network import Network
+from streamferry.relay.spec import ENDLESS, Item, RelaySpec
+from streamferry.relay.status import Playhead, RelayStatus, State
+
+__all__ = ["ENDLESS", "Item", "Network", "Playhead", "Relay", "RelayHost", "RelaySpec", "RelayStatus", "State"]

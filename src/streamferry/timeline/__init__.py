@@ -1,1 +1,6 @@
-"""placeholder"""
+"""One output clock for a whole run: order, join, repair, pace. Pure: stamps in, stamps out, no clock of its own."""
+
+from streamferry.timeline.pace import Pace
+from streamferry.timeline.timeline import Timeline
+
+__all__ = ["Pace", "Timeline"]

@@ -1,0 +1,131 @@
+"""The outlet of a run: it outlives publish sessions, and decides what is sent, kept and dropped between them.
+
+Liveness is what the peer's TCP acknowledged, not what we wrote: a peer that stays connected and takes nothing is seen
+by ``stalled_since``.
+"""
+
+from streamferry.media.errors import DestinationStalled
+from streamferry.media.tag import LaidTag
+from streamferry.push.queue import TagQueue
+from streamferry.push.session import PublishSession
+
+#: Largest piece taken from the queue at once, so that one backlog does not hold up the other streams of a beat.
+_BATCH_BYTES = 256 << 10
+#: A destination that acknowledges nothing for this long, while bytes wait for it, is given up (DESIGN section 4).
+STALL_S = 10.0
+
+
+class Outlet:
+    """Takes laid tags at each beat. ``session`` is None while there is no destination."""
+
+    def __init__(self) -> None:
+        self.session: PublishSession | None = None
+        self._queue = TagQueue()
+        self._finished_bytes = 0
+        self._acked_bytes = 0
+        self._progress_at = 0.0
+        self._waiting_since: float | None = None
+        #: Stamp on the output clock of the last tag that left: the media time of the run.
+        self.media_time_ms = 0
+
+    @property
+    def has_acked(self) -> bool:
+        """Whether the present session's peer has acknowledged media."""
+        return self._acked_bytes > 0
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether all that was offered has been acknowledged, or there is nobody to acknowledge it."""
+        session = self.session
+        return session is None or (not self.is_backed_up and session.acked_bytes == session.sent_bytes)
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes the kernel took, over all sessions."""
+        return self._finished_bytes + (self.session.sent_bytes if self.session else 0)
+
+    @property
+    def dropped_tags(self) -> int:
+        """Frames dropped because a destination was too slow."""
+        return self._queue.dropped_tags
+
+    @property
+    def last_progress_at(self) -> float:
+        """Monotonic time at which the present session was last seen acknowledging bytes, or began."""
+        return self._progress_at
+
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether tags wait here: a source that can be held back should be."""
+        return bool(self._queue) or (self.session is not None and self.session.is_blocked)
+
+    def attach(self, session: PublishSession, headers: list[LaidTag], now: float) -> None:
+        """Start a session: the headers in force, then the group of pictures kept while there was none."""
+        self.session = session
+        self._acked_bytes = 0
+        self._progress_at = now
+        self._waiting_since = None
+        kept = self._queue.take(1 << 62)
+        self._queue.put(headers + kept)
+
+    def detach(self) -> PublishSession | None:
+        """Take the session away; what was queued for it is stale and goes."""
+        session, self.session = self.session, None
+        if session is not None:
+            self._finished_bytes += session.sent_bytes
+        self._queue.clear()
+        self._queue.needs_keyframe = True
+        return session
+
+    def offer(self, tags: list[LaidTag]) -> None:
+        """Send what can be sent now, queue the rest. Raises DestinationError when the session is over."""
+        session = self.session
+        if session is None:
+            if tags:
+                self._queue.keep_latest_group(tags)
+            return
+        queue = self._queue
+        if queue.needs_keyframe:
+            tags = queue.skip_to_start(tags)
+        if queue:
+            queue.put(tags)
+            self._drain(session)
+        elif tags:
+            taken = self._write(session, tags)
+            if taken < len(tags):
+                queue.put(tags, taken)
+        elif session.is_blocked:
+            session.flush()
+
+    def _write(self, session: PublishSession, tags: list[LaidTag]) -> int:
+        taken = session.write(tags)
+        if taken:
+            self.media_time_ms = tags[taken - 1][1]
+        return taken
+
+    def _drain(self, session: PublishSession) -> None:
+        sent_bytes = session.sent_bytes
+        while self._queue and session.sent_bytes - sent_bytes < 2 * _BATCH_BYTES:
+            batch = self._queue.take(_BATCH_BYTES)
+            taken = self._write(session, batch)
+            if taken < len(batch):
+                self._queue.put_back(batch, taken)
+                return
+
+    def check_liveness(self, now: float) -> None:
+        """Note what the peer acknowledged, about once a second. Raises DestinationError when it is stuck or gone."""
+        session = self.session
+        if session is None:
+            return
+        session.check()
+        acked_bytes = session.acked_bytes
+        if acked_bytes > self._acked_bytes:
+            self._acked_bytes = acked_bytes
+            self._progress_at = now
+            self._waiting_since = None
+        elif acked_bytes == session.sent_bytes and not self.is_backed_up:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = now
+        elif now - self._waiting_since >= STALL_S:
+            raise DestinationStalled(f"the destination is connected but has taken no bytes for {STALL_S:.0f} s")

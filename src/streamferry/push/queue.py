@@ -1,0 +1,114 @@
+"""The bounded queue in front of a destination: what it cannot take now, as whole tags.
+
+Drop policy, by name *drop to keyframe*: at or beyond the soft limit a new keyframe throws away everything queued before
+it; at the hard limit the destination is given up (DestinationStalled) and its session rebuilt. With no destination
+attached only the group of pictures that is being received is kept, so that the next session starts at once with it.
+"""
+
+from collections import deque
+
+from streamferry.media.errors import DestinationStalled
+from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, VIDEO, LaidTag
+
+#: Beyond this much waiting media a viewer gains more from a jump to the present than from the rest.
+SOFT_MS = 2_000
+SOFT_BYTES = 4 << 20
+#: Beyond this no keyframe came to jump to: two of the longest keyframe intervals in use, or 32 MiB of one stream.
+HARD_MS = 20_000
+HARD_BYTES = 32 << 20
+
+
+class TagQueue:
+    """Tags waiting for one destination. Bodies are copied on the way in: they outlive the beat's buffer."""
+
+    __slots__ = ("_has_video", "_tags", "dropped_tags", "needs_keyframe", "size_bytes")
+
+    def __init__(self) -> None:
+        self._tags: deque[LaidTag] = deque()
+        self._has_video = False
+        self.size_bytes = 0
+        #: Set when what comes next has no beginning: frames are skipped until a viewer can start.
+        self.needs_keyframe = True
+        #: Frames thrown away because the destination did not take them in time.
+        self.dropped_tags = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._tags)
+
+    @property
+    def span_ms(self) -> int:
+        """Media time from the first queued tag to the last."""
+        return self._tags[-1][1] - self._tags[0][1] if self._tags else 0
+
+    def put(self, tags: list[LaidTag], start: int = 0) -> None:
+        """Queue ``tags[start:]`` for an attached destination. Raises DestinationStalled at the hard limit."""
+        for tag in tags[start:]:
+            if self._is_start(tag) and (self.span_ms >= SOFT_MS or self.size_bytes >= SOFT_BYTES):
+                self._drop_frames()
+            self._append(tag)
+        if self.span_ms > HARD_MS or self.size_bytes > HARD_BYTES:
+            raise DestinationStalled("the destination takes less than the stream needs, and no keyframe came to skip to")
+
+    def keep_latest_group(self, tags: list[LaidTag]) -> None:
+        """Queue tags while no destination is attached: each keyframe replaces what came before it, uncounted."""
+        for tag in tags:
+            if self._is_start(tag):
+                self.needs_keyframe = False
+                self.clear()
+            if tag[3] <= KEYFRAME and not self.needs_keyframe:
+                self._append(tag)
+        if self.span_ms > HARD_MS or self.size_bytes > HARD_BYTES:
+            self.needs_keyframe = True
+            self.clear()
+
+    def skip_to_start(self, tags: list[LaidTag]) -> list[LaidTag]:
+        """The tags without the frames that come before the first a viewer can start at."""
+        wanted: list[LaidTag] = []
+        for tag in tags:
+            if self._is_start(tag):
+                self.needs_keyframe = False
+            if tag[3] > KEYFRAME or not self.needs_keyframe:
+                wanted.append(tag)
+        return wanted
+
+    def clear(self) -> None:
+        """Forget everything without counting it as dropped."""
+        self._tags.clear()
+        self.size_bytes = 0
+
+    def take(self, max_bytes: int) -> list[LaidTag]:
+        """Remove and return tags from the front: at least one, then as many as fit ``max_bytes``."""
+        taken: list[LaidTag] = []
+        tags, room = self._tags, max_bytes
+        while tags and (not taken or len(tags[0][2]) <= room):
+            tag = tags.popleft()
+            room -= len(tag[2])
+            taken.append(tag)
+        self.size_bytes -= max_bytes - room
+        return taken
+
+    def put_back(self, tags: list[LaidTag], start: int) -> None:
+        """Return ``tags[start:]``, taken before and not sent, to the front."""
+        for tag in reversed(tags[start:]):
+            self._tags.appendleft(tag)
+            self.size_bytes += len(tag[2])
+
+    def _is_start(self, tag: LaidTag) -> bool:
+        """Whether a viewer can start at this tag: a keyframe, or in a stream without picture any sound."""
+        tag_type, _, _, kind = tag
+        if tag_type == VIDEO:
+            self._has_video = True
+        return kind == KEYFRAME or (tag_type == AUDIO and kind < KEYFRAME and not self._has_video)
+
+    def _append(self, tag: LaidTag) -> None:
+        body = bytes(tag[2])
+        self._tags.append((tag[0], tag[1], body, tag[3]))
+        self.size_bytes += len(body)
+
+    def _drop_frames(self) -> None:
+        """Throw away the queued frames; headers stay, because what follows may need them."""
+        headers = [tag for tag in self._tags if tag[3] == SEQUENCE_HEADER]
+        self.dropped_tags += sum(1 for tag in self._tags if tag[3] <= KEYFRAME)
+        self.clear()
+        for tag in headers:
+            self._append(tag)

@@ -1,0 +1,196 @@
+"""One publish session: laid tags become RTMP messages and leave by one gathered write.
+
+A session numbers its stamps from its own first frame, both tracks from the same point, so that a destination which
+lost its connection sees a stream that starts at 0 with sound and picture together. It never retries.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+from streamferry.media.errors import (
+    DestinationUnreachable,
+    MediaError,
+    PeerRejected,
+    PeerUnreachable,
+    PublishRejected,
+    RemoteProtocolError,
+)
+from streamferry.media.stamps import to_wire_ms
+from streamferry.media.tag import AUDIO, KEYFRAME, METADATA, VIDEO, LaidTag
+from streamferry.media.url import MediaUrl
+from streamferry.net.dial import Deadlines
+from streamferry.net.rtmp import RtmpLink, open_publish
+from streamferry.wire.amf0 import serialize_amf0
+from streamferry.wire.rtmp.chunk import append_message
+
+_SET_DATA_FRAME = serialize_amf0("@setDataFrame")
+# Chunk streams by tag type, as encoders use them: 4 audio, 6 video, 5 data.
+_AUDIO_CSID, _VIDEO_CSID, _DATA_CSID = 4, 6, 5
+
+#: How long an unpublish may take: past it the destination sees the connection close instead.
+UNPUBLISH_S = 2.0
+
+
+class PublishSession:
+    """A stream that the destination accepted. ``write`` is for the beat; ``aclose`` for the end."""
+
+    def __init__(self, link: RtmpLink) -> None:
+        self._link = link
+        self._connection = link.connection
+        self._stream_id = link.session.message_stream_id
+        self._chunk_size = link.session.out_chunk_size
+        self._pending = b""
+        self._base_ms: int | None = None
+        #: Bytes given to the kernel since the session began.
+        self.sent_bytes = 0
+        self._failure: MediaError | None = None
+        self._connection.on_readable(self._read_peer)
+
+    @property
+    def acked_bytes(self) -> int:
+        """Bytes that the peer's TCP has acknowledged since the session began. Raises DestinationUnreachable."""
+        try:
+            return self.sent_bytes - self._connection.unacked_bytes()
+        except OSError as error:
+            raise _lost(error) from None
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the kernel would not take all that was written last."""
+        return bool(self._pending)
+
+    def write(self, tags: list[LaidTag]) -> int:
+        """Send tags; return how many are on their way (the last perhaps half sent, its rest is kept here).
+
+        Raises DestinationError when the peer closed, reset or refused the stream since the last call.
+        """
+        self.check()
+        if not self.flush():
+            return 0
+        buffers: list[bytes | memoryview] = []
+        ends: list[int] = []
+        base_ms, stream_id, chunk_size = self._base_ms, self._stream_id, self._chunk_size
+        for tag_type, dts_ms, body, kind in tags:
+            if base_ms is None and kind <= KEYFRAME:
+                base_ms = self._base_ms = dts_ms
+            elif base_ms is not None and dts_ms < base_ms:
+                # Sound that belongs before the first picture of this session.
+                ends.append(len(buffers))
+                continue
+            stamp = 0 if base_ms is None else to_wire_ms(dts_ms - base_ms)
+            if tag_type == VIDEO:
+                append_message(buffers, _VIDEO_CSID, tag_type, stamp, stream_id, body, chunk_size)
+            elif tag_type == AUDIO:
+                append_message(buffers, _AUDIO_CSID, tag_type, stamp, stream_id, body, chunk_size)
+            else:
+                if kind == METADATA and body[: len(_SET_DATA_FRAME)] != _SET_DATA_FRAME:
+                    body = _SET_DATA_FRAME + bytes(body)
+                append_message(buffers, _DATA_CSID, tag_type, stamp, stream_id, body, chunk_size)
+            ends.append(len(buffers))
+        if not buffers:
+            return len(tags)
+        taken = self._send(buffers)
+        if taken == sum(map(len, buffers)):
+            return len(tags)
+        return self._keep_rest(buffers, ends, taken)
+
+    def check(self) -> None:
+        """Raise the DestinationError with which the peer ended the session, if it did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def flush(self) -> bool:
+        """Send what the kernel did not take before; True when nothing is left over."""
+        if self._pending:
+            self._pending = self._pending[self._send([self._pending]) :]
+        return not self._pending
+
+    def _send(self, buffers: list[bytes | memoryview]) -> int:
+        try:
+            taken = self._connection.send(buffers)
+        except OSError as error:
+            raise _lost(error) from None
+        self.sent_bytes += taken
+        return taken
+
+    def _keep_rest(self, buffers: list[bytes | memoryview], ends: list[int], taken: int) -> int:
+        """Find the tag at which the kernel stopped; keep the rest of that tag, so that whole tags remain outside."""
+        start = 0
+        for index, end in enumerate(ends):
+            size = sum(map(len, buffers[start:end]))
+            if taken < size:
+                if taken == 0:
+                    return index
+                self._pending = b"".join(buffers[start:end])[taken:]
+                return index + 1
+            taken -= size
+            start = end
+        return len(ends)
+
+    def _read_peer(self) -> None:
+        """Called by the event loop when the peer says something, which while publishing is rare."""
+        session = self._link.session
+        scratch = bytearray(16384)
+        try:
+            while received := self._connection.recv_into(memoryview(scratch)):
+                session.receive(bytes(scratch[:received]))
+            if received == 0:
+                self._fail(DestinationUnreachable("the destination closed the connection"))
+            elif session.ended is not None:
+                self._fail(PublishRejected(f"the destination ended the stream: {session.ended}"))
+            self._pending += session.data_to_send() if not self._failure else b""
+        except OSError as error:
+            self._fail(_lost(error))
+        except RemoteProtocolError as error:
+            self._fail(DestinationUnreachable(f"the destination sent what RTMP does not allow: {error}"))
+
+    def _fail(self, failure: MediaError) -> None:
+        self._failure = failure
+        self._connection.on_readable(None)
+
+    async def aclose(self) -> None:
+        """Unpublish and close, so that the destination ends the broadcast now; bounded by a short deadline."""
+        connection, session = self._connection, self._link.session
+        connection.on_readable(None)
+        try:
+            if self._failure is None:
+                session.unpublish()
+                async with asyncio.timeout(UNPUBLISH_S):
+                    await connection.write(self._pending + session.data_to_send())
+                    connection.finish_sending()
+                    # Closing with answers unread would reset the connection, and the peer could lose the end.
+                    while await connection.read():
+                        pass
+        except (OSError, TimeoutError):
+            pass
+        finally:
+            connection.close()
+
+    def abort(self) -> None:
+        """Close without a word: the peer is gone or stuck."""
+        self._connection.on_readable(None)
+        self._connection.close()
+
+
+async def open_publish_session(
+    url: MediaUrl,
+    *,
+    deadlines: Deadlines,
+    tls: ssl.SSLContext | None = None,
+    allow: Callable[[str], bool] | None = None,
+) -> PublishSession:
+    """Connect and publish. Raises DestinationUnreachable or PublishRejected."""
+    try:
+        link = await open_publish(url, deadlines=deadlines, tls=tls, allow=allow)
+    except PeerUnreachable as error:
+        raise DestinationUnreachable(str(error)) from None
+    except PeerRejected as error:
+        raise PublishRejected(str(error)) from None
+    except RemoteProtocolError as error:
+        raise DestinationUnreachable(f"the destination does not speak RTMP: {error}") from None
+    return PublishSession(link)
+
+
+def _lost(error: OSError) -> DestinationUnreachable:
+    return DestinationUnreachable(f"the connection to the destination broke: {error.strerror or 'closed'}")

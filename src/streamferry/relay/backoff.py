@@ -1,0 +1,34 @@
+"""How long to wait before the next attempt: doubling with jitter, 0.5 s to 30 s (DESIGN section 4)."""
+
+import random
+
+FIRST_S = 0.5
+LONGEST_S = 30.0
+EAGER_LONGEST_S = 1.5
+#: A session must have worked this long before the next failure counts as the first again: a peer that accepts and
+#: then drops each session must not be hammered (platforms make a broadcast of every try).
+GOOD_AFTER_S = 20.0
+
+
+class Backoff:
+    """Counts failed attempts in a row and says how long to wait.
+
+    The first ``eager_attempts`` waits are cut to EAGER_LONGEST_S, for a peer whose return should be noticed at once.
+    """
+
+    def __init__(self, eager_attempts: int = 0) -> None:
+        self._eager_attempts = eager_attempts
+        self.attempts = 0
+
+    def next_delay(self) -> float:
+        """Seconds to wait after one more failure: half of the step fixed, half of it random."""
+        doublings = self.attempts - self._eager_attempts if self.attempts > self._eager_attempts else self.attempts
+        longest_s = LONGEST_S if self.attempts >= self._eager_attempts else EAGER_LONGEST_S
+        step = min(longest_s, FIRST_S * 2.0 ** min(doublings, 10))
+        self.attempts += 1
+        return step / 2 + random.uniform(0, step / 2)
+
+    def note_session(self, lasted_s: float) -> None:
+        """Forget earlier failures if the session that just ended was a good one."""
+        if lasted_s >= GOOD_AFTER_S:
+            self.attempts = 0

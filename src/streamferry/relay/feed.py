@@ -1,0 +1,167 @@
+"""Feeds: what a flow pulls its tags from. A live one follows its source's pace, a file one keeps the schedule."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from streamferry.media.errors import SourceError, SourceStalled
+from streamferry.media.tag import LaidTag, Tag
+from streamferry.push import Outlet
+from streamferry.relay.status import Playhead
+from streamferry.source.live import LiveInlet
+from streamferry.source.prepared import PreparedReader
+from streamferry.timeline import Pace, Timeline
+
+#: A live source without media for this long is given up and opened again (DESIGN section 4).
+SILENCE_S = 5.0
+
+
+class LiveFeed:
+    """One live session. Raises SourceError from ``pull`` when the session is over."""
+
+    def __init__(self, inlet: LiveInlet, timeline: Timeline, scratch: memoryview, now: float) -> None:
+        self._inlet = inlet
+        self._timeline = timeline
+        self._scratch = scratch
+        self._tags: list[Tag] = []
+        self._media_at = now
+        #: Bytes received in this session.
+        self.bytes_in = 0
+        timeline.begin_live()
+
+    def pull(self, now: float, laid: list[LaidTag]) -> None:
+        """Receive once and lay what came; bodies are views of the scratch buffer."""
+        tags = self._tags
+        tags.clear()
+        self.bytes_in += self._inlet.pull(self._scratch, tags)
+        if tags:
+            self._media_at = now
+            self._timeline.lay(tags, laid)
+
+    def check_liveness(self, now: float) -> None:
+        """Raise SourceStalled when no media came for too long, whatever the socket says."""
+        if now - self._media_at >= SILENCE_S:
+            raise SourceStalled(f"the source is connected but has sent no media for {SILENCE_S:.0f} s")
+
+    def close(self) -> None:
+        """Close the session."""
+        self._inlet.close()
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A reader with its place in the list."""
+
+    loop: int
+    item: int
+    reader: PreparedReader
+
+
+class FileFeed:
+    """Plays prepared files one after another on an absolute schedule, across publish sessions.
+
+    asyncio puts the next reader in while the present one plays, so that a join never waits for a file to open.
+    """
+
+    def __init__(self, timeline: Timeline, outlet: Outlet, on_skipped: Callable[[SourceError], None]) -> None:
+        self._timeline = timeline
+        self._outlet = outlet
+        self._on_skipped = on_skipped
+        self._tags: list[Tag] = []
+        self._current: _Entry | None = None
+        self._upcoming: deque[_Entry] = deque()
+        self._spent: list[PreparedReader] = []
+        self._pace: Pace | None = None
+        self._is_last = False
+        self._room = asyncio.Event()
+        self._room.set()
+        #: Set once everything put in was played and ``finish`` was called.
+        self.finished = asyncio.Event()
+        self.bytes_in = 0
+
+    @property
+    def playhead(self) -> Playhead:
+        """Where the list stands."""
+        entry = self._current
+        return Playhead(entry.loop, entry.item, entry.reader.position_ms) if entry else Playhead()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is nothing to play yet: the next file is still being prepared."""
+        return self._current is None and not self._upcoming
+
+    async def put(self, loop: int, item: int, reader: PreparedReader) -> None:
+        """Queue the next reader; waits while one is queued already. Takes the reader over."""
+        try:
+            await self._room.wait()
+        except asyncio.CancelledError:
+            reader.close()
+            raise
+        self._upcoming.append(_Entry(loop, item, reader))
+        self._room.clear()
+
+    def finish(self) -> None:
+        """No more readers will come."""
+        self._is_last = True
+
+    def begin_session(self, now: float) -> None:
+        """A publish session was attached: start a schedule, and go back to the keyframe at or before the break."""
+        self._pace = Pace(self._timeline.position_ms, now)
+        entry = self._current
+        if entry is not None:
+            self._spent.append(entry.reader)
+            entry.reader = entry.reader.reopen_at_keyframe()
+            self._timeline.begin_file(entry.reader.start_dts_ms)
+
+    def end_session(self) -> None:
+        """The publish session is gone: hold everything."""
+        self._pace = None
+
+    def pull(self, now: float, laid: list[LaidTag]) -> None:
+        """Lay what is due; bodies are views of the prepared file."""
+        for reader in self._spent:
+            reader.close()
+        self._spent.clear()
+        if self._pace is None or self._outlet.is_backed_up:
+            return
+        due_ms = self._pace.due_ms(now)
+        while self._current is not None or self._start_next():
+            entry = self._current
+            assert entry is not None
+            tags = self._tags
+            tags.clear()
+            entry.reader.pull(due_ms - self._timeline.shift, tags)
+            if tags:
+                self._timeline.lay(tags, laid)
+            failed = entry.reader.failed
+            if failed is not None:
+                self._on_skipped(failed)
+            elif not entry.reader.at_end:
+                return
+            self._spent.append(entry.reader)
+            self._current = None
+        if self._is_last:
+            self.finished.set()
+
+    def _start_next(self) -> bool:
+        if not self._upcoming:
+            return False
+        self._current = self._upcoming.popleft()
+        self._room.set()
+        self._timeline.begin_file(self._current.reader.start_dts_ms)
+        return True
+
+    def check_liveness(self, now: float) -> None:
+        """A file cannot fall silent: the preparation that feeds it watches its own peer."""
+
+    def close(self) -> None:
+        """Close all readers."""
+        readers = [entry.reader for entry in self._upcoming] + self._spent
+        if self._current is not None:
+            readers.append(self._current.reader)
+        for reader in readers:
+            reader.close()
+        self._upcoming.clear()
+        self._spent.clear()
+        self._current = None

@@ -1,0 +1,109 @@
+"""Flow: the steady path of one run, feed -> timeline -> outlet, as one synchronous chain for the beat.
+
+asyncio attaches a feed or a session when it is ready and gets a future; the flow sets the future when the end of what
+was attached is met, and goes on without it. It decides nothing about retries.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from streamferry.media.errors import DestinationError, MediaError, SourceError
+from streamferry.media.tag import LaidTag
+from streamferry.push import Outlet, PublishSession
+from streamferry.relay.feed import FileFeed, LiveFeed
+from streamferry.timeline import Timeline
+
+#: Time between two looks at liveness and rates.
+INSPECT_S = 0.5
+
+_E = TypeVar("_E", bound=MediaError)
+
+
+class Flow:
+    """See the module's docstring. Visited by the beat."""
+
+    def __init__(self, timeline: Timeline, outlet: Outlet, on_inspect: Callable[[float], None]) -> None:
+        self.timeline = timeline
+        self.outlet = outlet
+        self._on_inspect = on_inspect
+        self._inspect_at = 0.0
+        self._laid: list[LaidTag] = []
+        self._feed: LiveFeed | FileFeed | None = None
+        self._feed_lost: asyncio.Future[SourceError] | None = None
+        self._session_lost: asyncio.Future[DestinationError] | None = None
+        self._finished_bytes_in = 0
+        #: Set while there is media to send, so that a destination is not connected for nothing.
+        self.has_media = asyncio.Event()
+        #: Set with what should never happen: an error that is not of the tree.
+        self.crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes received from the source, over all its sessions."""
+        return self._finished_bytes_in + (self._feed.bytes_in if self._feed else 0)
+
+    def attach_feed(self, feed: LiveFeed | FileFeed) -> "asyncio.Future[SourceError]":
+        """Start pulling; the future gets the error with which the feed ended."""
+        self._feed = feed
+        self._feed_lost = asyncio.get_running_loop().create_future()
+        return self._feed_lost
+
+    def detach_feed(self) -> None:
+        """Stop pulling and close the feed."""
+        if self._feed is not None:
+            self._finished_bytes_in += self._feed.bytes_in
+            self._feed.close()
+        self._feed = None
+        self._laid.clear()
+        self.has_media.clear()
+
+    def attach_session(self, session: PublishSession, now: float) -> "asyncio.Future[DestinationError]":
+        """Start sending; the future gets the error with which the session ended."""
+        self.outlet.attach(session, self.timeline.headers, now)
+        if isinstance(self._feed, FileFeed):
+            self._feed.begin_session(now)
+        self._session_lost = asyncio.get_running_loop().create_future()
+        return self._session_lost
+
+    def detach_session(self) -> PublishSession | None:
+        """Stop sending and give the session back, to be closed by the caller."""
+        if isinstance(self._feed, FileFeed):
+            self._feed.end_session()
+        return self.outlet.detach()
+
+    def visit(self, now: float) -> None:
+        """Move one beat's worth of media."""
+        laid = self._laid
+        laid.clear()
+        inspects = now >= self._inspect_at
+        feed = self._feed
+        if feed is not None:
+            try:
+                feed.pull(now, laid)
+                if inspects:
+                    feed.check_liveness(now)
+            except SourceError as error:
+                self._lose(self._feed_lost, error)
+            if laid and not self.has_media.is_set():
+                self.has_media.set()
+        if self.outlet.session is not None or laid:
+            try:
+                self.outlet.offer(laid)
+                if inspects:
+                    self.outlet.check_liveness(now)
+            except DestinationError as error:
+                self._lose(self._session_lost, error)
+        if inspects:
+            self._inspect_at = now + INSPECT_S
+            self._on_inspect(now)
+
+    def crash(self, error: Exception) -> None:
+        """Called by the beat when a visit raised what it must not: the run ends with it."""
+        if not self.crashed.done():
+            self.crashed.set_exception(error)
+
+    @staticmethod
+    def _lose(lost: "asyncio.Future[_E] | None", error: _E) -> None:
+        if lost is not None and not lost.done():
+            lost.set_result(error)

@@ -1,0 +1,127 @@
+"""RelayHost: a process full of relays on one beat. Relay: the supervisor of one of them.
+
+The supervisor stands above the run's own retries. A run that raises what it should not is a bug of ours; it is logged
+with its traceback, and a new run is built from nothing.
+"""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable
+from types import TracebackType
+
+from streamferry.media.errors import Fault
+from streamferry.prepare import PreparedStore
+from streamferry.relay.backoff import Backoff
+from streamferry.relay.beat import Beat
+from streamferry.relay.network import Network
+from streamferry.relay.run import RelayRun
+from streamferry.relay.spec import RelaySpec
+from streamferry.relay.status import RelayStatus, State
+
+_log = logging.getLogger("streamferry.relay")
+
+#: The buffer that every live source of the process receives into, one after the other.
+_SCRATCH_BYTES = 1 << 20
+
+
+class Relay:
+    """A running relay. Made by :meth:`RelayHost.start`."""
+
+    def __init__(self, new_run: Callable[[Callable[[RelayStatus], None]], RelayRun]) -> None:
+        self._new_run = new_run
+        self._stopping = False
+        self._watchers: list[Callable[[RelayStatus], None]] = []
+        self._run = new_run(self._notify)
+        self._supervisor = asyncio.get_running_loop().create_task(self._supervise(), name="relay supervisor")
+
+    @property
+    def status(self) -> RelayStatus:
+        """The latest status, at most about half a second old."""
+        return self._run.status
+
+    def watch(self, callback: Callable[[RelayStatus], None]) -> None:
+        """Call ``callback`` at each change of state or reason, from the event loop's thread."""
+        self._watchers.append(callback)
+
+    async def wait(self) -> RelayStatus:
+        """Wait for the end and return the final status."""
+        return await asyncio.shield(self._supervisor)
+
+    async def stop(self) -> RelayStatus:
+        """Unpublish, end, and return the final status."""
+        self._stopping = True
+        self._run.stop()
+        return await self.wait()
+
+    def _notify(self, status: RelayStatus) -> None:
+        for watcher in self._watchers:
+            watcher(status)
+
+    async def _supervise(self) -> RelayStatus:
+        backoff = Backoff()
+        while True:
+            try:
+                return await self._run.run()
+            except Exception:
+                _log.exception("a run failed inside streamferry; it is built anew")
+            crashed = RelayStatus(
+                State.FAILED if self._stopping else State.RETRYING,
+                retries=backoff.attempts + 1,
+                fault=Fault.SERVICE,
+                reason="an internal error; see the log",
+            )
+            self._notify(crashed)
+            if self._stopping:
+                return crashed
+            await asyncio.sleep(backoff.next_delay())
+            self._run = self._new_run(self._notify)
+            if self._stopping:
+                self._run.stop()
+
+
+class RelayHost:
+    """Async context manager that owns the beat, the cache of prepared files and the network options of a process."""
+
+    def __init__(self, *, store: PreparedStore | None = None, network: Network | None = None) -> None:
+        self._store = store or PreparedStore()
+        self._network = network or Network()
+        self._relays: set[Relay] = set()
+        self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
+        self._beat: Beat | None = None
+
+    async def __aenter__(self) -> "RelayHost":
+        self._beat = Beat()
+        # What exists now lives as long as the process: a full collection need not look at it.
+        gc.collect()
+        gc.freeze()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(relay.stop() for relay in self._relays))
+        self._require_beat().close()
+        gc.unfreeze()
+
+    def start(self, spec: RelaySpec) -> Relay:
+        """Start a relay; it runs until its end or until it is stopped."""
+        beat = self._require_beat()
+
+        def new_run(on_change: Callable[[RelayStatus], None]) -> RelayRun:
+            return RelayRun(
+                spec, beat=beat, scratch=self._scratch, store=self._store, network=self._network, on_change=on_change
+            )
+
+        relay = Relay(new_run)
+        self._relays.add(relay)
+        return relay
+
+    def take_worst_lateness(self) -> float:
+        """Seconds by which the latest slot of the beat was late since the last call."""
+        return self._require_beat().take_worst_lateness()
+
+    def _require_beat(self) -> Beat:
+        if self._beat is None:
+            raise RuntimeError("use RelayHost as an async context manager")
+        return self._beat

@@ -1,0 +1,88 @@
+"""What one run shall do. Frozen: a change is a new spec."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from streamferry.media.url import MediaUrl
+
+ENDLESS = -1
+#: More addresses than the cloud API takes are refused, so that a spec fits any front end.
+MAX_ITEMS = 30
+_LIVE_SCHEMES = frozenset(("rtmp", "rtmps", "http", "https"))
+_VOD_SCHEMES = frozenset(("file", "http", "https"))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One VOD address. Offsets are seconds from the file's start; ``end_s`` 0 means to its end."""
+
+    url: MediaUrl
+    start_s: float = 0.0
+    end_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySpec:
+    """Source, destination and limits of one relay. Build it with :meth:`live` or :meth:`vod`.
+
+    ``duration_s``: end after this long. ``patience_s``: give up if nothing was ever streamed for this long; once it
+    has streamed a relay retries until its duration is over. None: no limit.
+    """
+
+    destination: MediaUrl
+    items: tuple[Item, ...]
+    is_live: bool
+    loops: int = ENDLESS
+    duration_s: float | None = None
+    patience_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.destination.is_rtmp:
+            raise ValueError("destination: the address must start with rtmp:// or rtmps://")
+        try:
+            _ = self.destination.app_and_key
+        except ValueError as error:
+            raise ValueError(f"destination: {error}") from None
+        if not 1 <= len(self.items) <= MAX_ITEMS:
+            raise ValueError(f"sources: 1 to {MAX_ITEMS} addresses are needed")
+        if self.is_live and len(self.items) > 1:
+            raise ValueError("sources: a live relay takes one address")
+        schemes = _LIVE_SCHEMES if self.is_live else _VOD_SCHEMES
+        for item in self.items:
+            if item.url.scheme not in schemes:
+                kind = "live" if self.is_live else "VOD"
+                raise ValueError(f"sources: {kind} sources cannot be read from {item.url.scheme}: addresses")
+            if item.start_s < 0 or item.end_s < 0:
+                raise ValueError("offset: must not be negative")
+            if 0 < item.end_s <= item.start_s:
+                raise ValueError("end offset: must be greater than the start offset")
+        if self.loops != ENDLESS and self.loops < 1:
+            raise ValueError("loop: must be -1 (endless) or at least 1")
+        for name, seconds in (("duration", self.duration_s), ("patience", self.patience_s)):
+            if seconds is not None and not seconds > 0:
+                raise ValueError(f"{name}: must be greater than 0")
+
+    @classmethod
+    def live(
+        cls,
+        source: MediaUrl,
+        destination: MediaUrl,
+        *,
+        duration_s: float | None = None,
+        patience_s: float | None = None,
+    ) -> "RelaySpec":
+        """A relay of a live stream. Raises ValueError naming the field."""
+        return cls(destination, (Item(source),), True, ENDLESS, duration_s, patience_s)
+
+    @classmethod
+    def vod(
+        cls,
+        items: Iterable[Item],
+        destination: MediaUrl,
+        *,
+        loops: int = ENDLESS,
+        duration_s: float | None = None,
+        patience_s: float | None = None,
+    ) -> "RelaySpec":
+        """A relay of files played in order, ``loops`` times over. Raises ValueError naming the field."""
+        return cls(destination, tuple(items), False, loops, duration_s, patience_s)

@@ -1,0 +1,58 @@
+"""What a run is doing, as far as it can be known: derived from media that left, not from intent."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from streamferry.media.errors import Fault
+
+
+class State(StrEnum):
+    """States of a run (DESIGN section 4). ``STOPPED``, ``ENDED`` and ``FAILED`` are final."""
+
+    WAITING = "waiting"
+    PREPARING = "preparing"
+    CONNECTING = "connecting"
+    STREAMING = "streaming"
+    STALLED = "stalled"
+    RETRYING = "retrying"
+    STOPPED = "stopped"
+    ENDED = "ended"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a run in this state has ended for good."""
+        return self in (State.STOPPED, State.ENDED, State.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Playhead:
+    """Where a VOD list stands: loop and item count from 0, position in ms from the item's own start."""
+
+    loop: int = 0
+    item: int = 0
+    position_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStatus:
+    """One look at a run. Counters are totals since it began; rates are over the last inspection (about 1 s)."""
+
+    state: State
+    media_time_ms: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    kbps_in: int = 0
+    kbps_out: int = 0
+    dropped_tags: int = 0
+    retries: int = 0
+    repairs: int = 0
+    playhead: Playhead | None = None
+    preparing_percent: int | None = None
+    fault: Fault | None = None
+    reason: str | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will come of this run."""
+        return self.state.is_final

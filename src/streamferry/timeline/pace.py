@@ -1,0 +1,23 @@
+"""When a tag of a file may leave: an absolute schedule, so that nothing drifts however long a loop runs."""
+
+#: Media sent ahead of its time at the start of a publish session, so that players fill their buffer and start at once.
+LEAD_MS = 1000
+
+
+class Pace:
+    """Maps the wall clock to the output clock: what is due at ``now`` is what should have been sent by ``now``.
+
+    It never looks at what was sent. A destination that blocked for a while is caught up with; a new publish session
+    starts a new schedule at the position reached.
+    """
+
+    __slots__ = ("_origin_ms", "_started")
+
+    def __init__(self, position_ms: int, now: float, lead_ms: int = LEAD_MS) -> None:
+        """Start the schedule with ``position_ms`` of the output clock (and ``lead_ms`` more) due at ``now`` (s)."""
+        self._origin_ms = position_ms + lead_ms
+        self._started = now
+
+    def due_ms(self, now: float) -> int:
+        """Stamp on the output clock up to which tags may have left at ``now`` (monotonic seconds)."""
+        return self._origin_ms + int((now - self._started) * 1000)
