@@ -1,0 +1,228 @@
+"""The timeline's promises, one test each: order, join, repair and wrap, with stamps set instead of waited for."""
+
+import pytest
+
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
+from streamferry.timeline import Pace, Timeline
+
+KEY = b"\x17\x01\x00\x00\x00key"
+INTER = b"\x27\x01\x00\x00\x00inter"
+SOUND = b"\xaf\x01sound"
+AVC_HEADER = b"\x17\x00\x00\x00\x00avc"
+AAC_HEADER = b"\xaf\x00\x12\x10"
+WRAP = 1 << 32
+HOUR_MS = 3_600_000
+
+
+def live(start: int, seconds: float, *, gop: int = 25, with_audio: bool = True) -> list[Tag]:
+    """25 fps video and 20 ms sound from ``start``, interleaved as a server does, stamps wrapping at 2^32."""
+    tags: list[Tag] = [(VIDEO, start % WRAP, AVC_HEADER)]
+    if with_audio:
+        tags.append((AUDIO, start % WRAP, AAC_HEADER))
+    for index in range(int(seconds * 25)):
+        ms = index * 40
+        tags.append((VIDEO, (start + ms) % WRAP, INTER if index % gop else KEY))
+        if with_audio:
+            tags.extend((AUDIO, (start + ms + extra) % WRAP, SOUND) for extra in (0, 20))
+    return tags
+
+
+def lay(timeline: Timeline, tags: list[Tag]) -> list[LaidTag]:
+    """Lay tags in beats of seven, as they never come all at once."""
+    out: list[LaidTag] = []
+    for index in range(0, len(tags), 7):
+        timeline.lay(tags[index : index + 7], out)
+    return out
+
+
+def stamps(laid: list[LaidTag], tag_type: int) -> list[int]:
+    """DTS of a track's frames."""
+    return [dts for kind_type, dts, _, kind in laid if kind_type == tag_type and kind <= KEYFRAME]
+
+
+def assert_strictly_rising(laid: list[LaidTag]) -> None:
+    """DTS of each track rise strictly."""
+    for track in (AUDIO, VIDEO):
+        times = stamps(laid, track)
+        assert all(a < b for a, b in zip(times, times[1:], strict=False)), track
+
+
+def steps(values: list[int]) -> set[int]:
+    """Distances between neighbours."""
+    return {b - a for a, b in zip(values, values[1:], strict=False)}
+
+
+def begun(start_ms: int = 0) -> Timeline:
+    """A timeline inside its first live segment."""
+    timeline = Timeline(start_ms)
+    timeline.begin_live()
+    return timeline
+
+
+@pytest.mark.parametrize("start", [0, 777, 1 << 24, 1 << 31, WRAP - 1000])
+def test_a_stream_starts_at_the_clock_wherever_its_own_stamps_start(start: int) -> None:
+    """The first keyframe gets the clock's start, and all that follows keeps its distance, over any wrap."""
+    timeline = begun()
+    laid = lay(timeline, live(start, 2))
+    assert stamps(laid, VIDEO) == list(range(0, 2000, 40))
+    assert stamps(laid, AUDIO) == list(range(0, 2000, 20))
+    assert timeline.repairs == 0
+
+
+@pytest.mark.parametrize("near", [1 << 24, 1 << 31, WRAP])
+def test_the_output_clock_runs_through_the_limits_of_the_wire(near: int) -> None:
+    """Stamps on the output clock are plain integers: they do not fold at 24, 31 or 32 bits."""
+    timeline = begun(near - 1000)
+    laid = lay(timeline, live(0, 2))
+    assert stamps(laid, VIDEO)[-1] == near - 1000 + 1960
+
+
+def test_a_segment_starts_at_a_keyframe_with_its_headers_before_it() -> None:
+    """Frames before the first keyframe are dropped, and so is the sound that belongs to them."""
+    tags = live(0, 3)
+    laid = lay(begun(), tags[:2] + tags[3 * 5 + 2 :])
+    kinds = [kind for _, _, _, kind in laid]
+    assert kinds[:3] == [SEQUENCE_HEADER, SEQUENCE_HEADER, KEYFRAME]
+    assert min(stamps(laid, AUDIO)) >= min(stamps(laid, VIDEO)) == 0
+
+
+def test_sound_that_arrives_before_its_keyframe_is_kept_if_it_belongs_after_it() -> None:
+    """A server that sends the sound of an instant before its picture loses no sound."""
+    tags: list[Tag] = [(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER)]
+    tags += [(AUDIO, ms, SOUND) for ms in (960, 980, 1000, 1020)] + [(VIDEO, 1000, KEY), (AUDIO, 1040, SOUND)]
+    assert stamps(lay(begun(), tags), AUDIO) == [0, 20, 40]
+
+
+def test_a_stream_without_picture_starts_with_its_sound() -> None:
+    """Audio alone is relayed from its first tag, once it is clear that no video comes."""
+    tags: list[Tag] = [(AUDIO, 5000, AAC_HEADER), *((AUDIO, 5000 + ms, SOUND) for ms in range(0, 2000, 20))]
+    assert stamps(lay(begun(), tags), AUDIO) == list(range(0, 2000, 20))
+
+
+def test_a_stream_without_sound_is_relayed() -> None:
+    """Video alone needs nothing else."""
+    assert stamps(lay(begun(), live(0, 1, with_audio=False)), VIDEO) == list(range(0, 1000, 40))
+
+
+def test_a_new_session_joins_where_the_last_one_ended() -> None:
+    """After a reconnect, stamps of any value continue one frame after the last, sound and picture together."""
+    timeline = begun()
+    laid = lay(timeline, live(10 * HOUR_MS, 2))
+    timeline.begin_live()
+    laid += lay(timeline, live(333, 2))
+    assert steps(stamps(laid, VIDEO)) == {40}
+    assert steps(stamps(laid, AUDIO)) == {20}
+
+
+def test_headers_are_resent_only_when_they_change() -> None:
+    """A source that repeats its headers does not trouble the destination; a new header goes through."""
+    timeline = begun()
+    laid = lay(timeline, live(0, 1))
+    timeline.begin_live()
+    laid += lay(timeline, live(0, 1))
+    changed = b"\x17\x00\x00\x00\x00other"
+    laid += lay(timeline, [(VIDEO, 1000, changed)])
+    assert [body for _, _, body, kind in laid if kind == SEQUENCE_HEADER] == [AVC_HEADER, AAC_HEADER, changed]
+
+
+def test_after_a_changed_header_the_next_picture_is_a_keyframe() -> None:
+    """Frames that would be decoded with the wrong header are dropped."""
+    timeline = begun()
+    lay(timeline, live(0, 1))
+    changed = b"\x17\x00\x00\x00\x00other"
+    laid = lay(timeline, [(VIDEO, 1000, changed), (VIDEO, 1000, INTER), (VIDEO, 1040, KEY), (VIDEO, 1080, INTER)])
+    assert stamps(laid, VIDEO) == [1040, 1080]
+
+
+@pytest.mark.parametrize("jump_ms", [10 * HOUR_MS, 11_000, -2000, -1000])
+def test_a_jump_of_the_source_clock_is_closed_and_counted(jump_ms: int) -> None:
+    """Whether stamps leap ahead or fall back, the output goes on frame by frame and the offset A/V is unchanged."""
+    timeline = begun()
+    before = live(HOUR_MS, 3)
+    after = [tag for tag in live(HOUR_MS + 3000 + jump_ms, 3) if tag[2] not in (AVC_HEADER, AAC_HEADER)]
+    laid = lay(timeline, before + after)
+    assert steps(stamps(laid, VIDEO)) == {40}
+    assert steps(stamps(laid, AUDIO)) == {20}
+    assert timeline.repairs == 1
+
+
+def test_a_source_that_starts_again_from_zero_is_closed_up() -> None:
+    """An encoder restart behind the same server connection costs no time on the output."""
+    timeline = begun()
+    laid = lay(timeline, live(HOUR_MS, 2) + live(0, 2))
+    assert steps(stamps(laid, VIDEO)) == {40}
+    assert steps(stamps(laid, AUDIO)) == {20}
+
+
+def test_stragglers_of_the_old_clock_stay_in_their_place() -> None:
+    """Sound that was sent after the picture had jumped, but belongs before, keeps its offset."""
+    timeline = begun()
+    lay(timeline, live(0, 1))
+    far = 10 * HOUR_MS
+    laid = lay(timeline, [(VIDEO, far, KEY), (AUDIO, 1000, SOUND), (AUDIO, far + 20, SOUND), (VIDEO, far + 40, INTER)])
+    assert stamps(laid, VIDEO) == [1000, 1040]
+    assert stamps(laid, AUDIO) == [1000, 1020]
+    assert timeline.repairs == 1
+
+
+def test_disorder_is_bumped_and_counted() -> None:
+    """Equal and slightly falling stamps come out strictly rising, each repair counted."""
+    timeline = begun()
+    lay(timeline, live(0, 1))
+    laid = lay(timeline, [(VIDEO, ms, INTER) for ms in (1000, 1000, 990, 1040)])
+    assert stamps(laid, VIDEO) == [1000, 1001, 1002, 1040]
+    assert timeline.repairs == 2
+
+
+def test_a_pause_in_one_track_is_not_a_jump() -> None:
+    """Sound that is off for a minute while the picture goes on comes back in its own place."""
+    timeline = begun()
+    lay(timeline, live(0, 1))
+    lay(timeline, [(VIDEO, ms, INTER) for ms in range(1000, 61_000, 40)])
+    assert stamps(lay(timeline, [(AUDIO, 61_000, SOUND)]), AUDIO) == [61_000]
+    assert timeline.repairs == 0
+
+
+def test_a_file_keeps_its_gaps() -> None:
+    """In a prepared file a picture every 15 s is what its maker meant."""
+    timeline = Timeline()
+    timeline.begin_file(0)
+    laid = lay(timeline, [(VIDEO, 0, AVC_HEADER), *((VIDEO, ms, KEY) for ms in (0, 15_000, 30_000))])
+    assert stamps(laid, VIDEO) == [0, 15_000, 30_000]
+
+
+def test_loops_of_a_file_join_at_the_longest_track() -> None:
+    """The next pass starts where both tracks have ended, so that neither falls back."""
+    timeline = Timeline()
+    video: list[Tag] = [(VIDEO, ms, INTER if ms else KEY) for ms in range(0, 1000, 40)]
+    audio: list[Tag] = [(AUDIO, ms, SOUND) for ms in range(0, 1040, 20)]
+    tags = sorted(video + audio, key=lambda tag: tag[1])
+    laid: list[LaidTag] = []
+    for _ in range(3):
+        timeline.begin_file(0)
+        laid += lay(timeline, tags)
+    assert_strictly_rising(laid)
+    assert [dts for _, dts, _, kind in laid if kind == KEYFRAME] == [0, 1040, 2080]
+
+
+def test_a_gop_cache_older_than_the_metadata_starts_at_zero() -> None:
+    """Servers send a metadata tag stamped now before cached frames stamped earlier: nothing gets negative."""
+    tags: list[Tag] = [(SCRIPT, 9000, b"\x02\x00\x0aonMetaData"), *live(5000, 1)]
+    laid = lay(begun(), tags)
+    assert stamps(laid, VIDEO)[0] == 0
+    assert all(dts >= 0 for _, dts, _, _ in laid)
+
+
+def test_a_destination_gets_metadata_and_headers_in_force() -> None:
+    """What a new publish session must send first is kept."""
+    timeline = begun()
+    lay(timeline, [(SCRIPT, 0, b"meta"), *live(0, 1)])
+    assert [body for _, _, body, _ in timeline.headers] == [b"meta", AVC_HEADER, AAC_HEADER]
+
+
+def test_pace_is_absolute() -> None:
+    """What is due depends on the time alone, to the millisecond, after a week as after a second."""
+    pace = Pace(500, 100.0, lead_ms=1000)
+    assert pace.due_ms(100.0) == 1500
+    assert pace.due_ms(101.25) == 2750
+    assert pace.due_ms(100.0 + 7 * 86400) == 1500 + 7 * 86_400_000
