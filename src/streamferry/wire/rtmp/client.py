@@ -1,0 +1,305 @@
+"""The client side of an RTMP session: connect, then publish one stream or play one stream.
+
+Theory of operation. The session is fed bytes and asked for bytes; it never waits. Its stages:
+
+    stage        leaves on                                    having sent
+    CONNECTING   _result of connect                           handshake, connect
+    CREATING     _result of createStream                      publish: Set Chunk Size, releaseStream, FCPublish
+                                                              play: Window Ack Size; both: createStream
+    STARTING     onStatus Publish.Start or Play.Start         publish, or play and Set Buffer Length
+    RUNNING      end of the stream, a refusal                 media, by the driver
+    OVER         never
+
+releaseStream and FCPublish are courtesies that servers answer, refuse or ignore: their answers are not looked at.
+A server that sends media without Play.Start counts as having accepted.
+
+Specification: Adobe RTMP 1.0, section 7.2; Enhanced RTMP v2, "Enhancing NetConnection connect Command".
+"""
+
+from enum import Enum, auto
+from urllib.parse import unquote
+
+from streamferry.media.errors import RemoteProtocolError
+from streamferry.media.tag import AUDIO, VIDEO, Tag
+from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.wire.amf0 import Amf0Value
+from streamferry.wire.rtmp.auth import answer_challenge, is_challenge
+from streamferry.wire.rtmp.chunk import Message
+from streamferry.wire.rtmp.events import (
+    AuthenticationRequired,
+    ClientEvent,
+    PlayAccepted,
+    PublishAccepted,
+    Rejected,
+    StreamEnded,
+)
+from streamferry.wire.rtmp.handshake import HELLO_BYTES, PACKET_BYTES, client_answer, client_hello
+from streamferry.wire.rtmp.message import (
+    ChunkStreamId,
+    Command,
+    MessageType,
+    UserControl,
+    parse_command,
+    parse_status,
+    serialize_set_buffer_length,
+    tags_of_message,
+)
+from streamferry.wire.rtmp.peer import WINDOW_ACK_BYTES, Peer
+
+#: Codecs carried, as Enhanced RTMP names them. Bodies pass through untouched, so the list is what FLV players know.
+FOURCCS = ("avc1", "hvc1", "av01", "vp09", "mp4a", "Opus", "fLaC", "ac-3", "ec-3", ".mp3")
+
+# Transaction ids of the calls whose answers matter.
+_CONNECT, _CREATE_STREAM, _START = 1, 4, 5
+# "Live, or recorded if there is none", which ActionScript players write as -2 seconds in ms.
+_PLAY_LIVE_OR_RECORDED = -2000
+_BUFFER_LENGTH_MS = 3000
+# Characters of a server's text that are worth showing.
+_MAX_SHOWN = 300
+
+_ENDINGS = frozenset(
+    (
+        "NetConnection.Connect.Closed",
+        "NetStream.Play.Complete",
+        "NetStream.Play.Stop",
+        "NetStream.Play.UnpublishNotify",
+        "NetStream.Unpublish.Success",
+    )
+)
+
+
+class Purpose(Enum):
+    """What a client connects for."""
+
+    PUBLISH = auto()
+    PLAY = auto()
+
+
+class _Stage(Enum):
+    CONNECTING = auto()
+    CREATING = auto()
+    STARTING = auto()
+    RUNNING = auto()
+    OVER = auto()
+
+
+class ClientSession(Peer):
+    """One connection to a server, for one stream.
+
+    ``random`` is a seed of any length for the handshake and for authentication; ``auth`` comes from
+    AuthenticationRequired of a session before. Raises ValueError if ``url`` has no application or key.
+    """
+
+    def __init__(
+        self,
+        url: MediaUrl,
+        purpose: Purpose,
+        *,
+        random: bytes,
+        auth: str | None = None,
+        out_chunk_size: int = 65536,
+    ) -> None:
+        super().__init__(out_chunk_size, 0, [(HELLO_BYTES, self._answer_hello), (PACKET_BYTES, self._connect)])
+        self._url = url
+        self._app, self._key = url.app_and_key
+        self._purpose = purpose
+        self._random = random
+        self._auth = auth
+        self._stage = _Stage.CONNECTING
+        self._early_tags: list[Tag] = []
+        self._events: list[ClientEvent] = []
+        #: Message stream to send media on, once accepted.
+        self.message_stream_id = 0
+        #: FourCCs the server named in its answer to connect. Empty: it is not an Enhanced RTMP server, or does not say.
+        self.peer_fourccs: frozenset[str] = frozenset()
+        #: Why the accepted stream ended, or None.
+        self.ended: str | None = None
+        self._unsent.append(client_hello(random))
+
+    def receive(self, data: bytes) -> list[ClientEvent]:
+        """Take bytes from the server, split anywhere, from the first of the connection on.
+
+        A player uses it until PlayAccepted, a publisher to the end. Raises RemoteProtocolError.
+        """
+        for type_id, stamp_ms, _, payload in self._receive_messages(data):
+            self._handle_message(type_id, stamp_ms, payload, self._early_tags)
+        events, self._events = self._events, []
+        return events
+
+    def take_leftover(self) -> bytes:
+        """What ``receive`` got and could not take yet: to be put before the first bytes given to ``scan``."""
+        leftover, self._unread = self._unread, b""
+        return leftover
+
+    def scan(self, view: memoryview, start: int, end: int, out: list[Tag]) -> int:
+        """Append the media completed in ``view[start:end]`` to ``out`` as tags and return the new start.
+
+        For a player, after PlayAccepted. What is behind the new start is to be presented again. Bodies may be views of
+        ``view``. The first call also gives the tags that came to ``receive``. All that is not media is handled: look
+        at ``ended``, and send what ``data_to_send`` gives. Raises RemoteProtocolError.
+        """
+        if self._early_tags:
+            out += self._early_tags
+            self._early_tags = []
+        messages: list[Message] = []
+        start = self._scan_messages(view, start, end, messages)
+        for type_id, stamp_ms, _, payload in messages:
+            if type_id == VIDEO or type_id == AUDIO:  # noqa: SIM109 (40 ns less than `in`)
+                out.append((type_id, stamp_ms, payload))
+            else:
+                self._handle_message(type_id, stamp_ms, payload, out)
+        return start
+
+    def unpublish(self) -> None:
+        """Queue the end of the stream, so that the server knows it was meant. Does nothing if none is published."""
+        if self._stage is _Stage.RUNNING and self._purpose is Purpose.PUBLISH:
+            self._stage = _Stage.OVER
+            self._send_command(0, "FCUnpublish", 6, None, self._key)
+            self._send_command(0, "deleteStream", 7, None, self.message_stream_id)
+
+    def _answer_hello(self, hello: bytes) -> None:
+        self._unsent.append(client_answer(hello, self._random))
+
+    def _connect(self, _answer: bytes) -> None:
+        auth = self._auth or ""
+        fields: dict[str, Amf0Value] = {"app": self._app + auth}
+        if self._purpose is Purpose.PUBLISH:
+            fields |= {"type": "nonprivate", "flashVer": "FMLE/3.0 (compatible; streamferry)"}
+        else:
+            fields |= {"flashVer": "LNX 9,0,124,2"}
+        fields["tcUrl"] = self._url.tc_url + auth
+        if self._purpose is Purpose.PLAY:
+            # Bit masks of what the player decodes, as Flash Player and ffmpeg send them: everything.
+            fields |= {"fpad": False, "capabilities": 15, "audioCodecs": 4071, "videoCodecs": 252, "videoFunction": 1}
+        fields["fourCcList"] = list(FOURCCS)
+        self._send_command(0, "connect", _CONNECT, fields)
+
+    def _handle_message(self, type_id: int, stamp_ms: int, payload: "bytes | memoryview", out: list[Tag]) -> None:
+        playing = self._purpose is Purpose.PLAY
+        if type_id in (VIDEO, AUDIO):
+            if playing:
+                if self._stage is _Stage.STARTING:
+                    self._accepted(PlayAccepted())
+                out.append((type_id, stamp_ms, payload))
+        elif type_id in (MessageType.COMMAND, MessageType.COMMAND_AMF3):
+            self._handle_command(parse_command(type_id, payload))
+        elif type_id == MessageType.USER_CONTROL:
+            if self._handle_user_control(payload) == UserControl.STREAM_EOF and playing:
+                self._end("StreamEOF")
+        elif type_id == MessageType.WINDOW_ACK_SIZE:
+            self._handle_window_ack_size(payload)
+        elif playing:
+            status = parse_status(type_id, payload)
+            if status:
+                self._handle_status(status)
+            else:
+                out += tags_of_message(type_id, stamp_ms, payload)
+
+    def _handle_command(self, command: Command) -> None:
+        name, transaction_id = command.name, command.transaction_id
+        if name == "_result" and self._stage is _Stage.CONNECTING and transaction_id == _CONNECT:
+            self._create_stream(command)
+        elif name == "_result" and self._stage is _Stage.CREATING and transaction_id == _CREATE_STREAM:
+            self._start(command)
+        elif name == "_error" and transaction_id in (_CONNECT, _CREATE_STREAM, _START):
+            self._refused(command.information)
+        elif name == "onStatus":
+            self._handle_status(command.information)
+        elif name == "close":
+            self._end("close")
+
+    def _create_stream(self, connected: Command) -> None:
+        self.peer_fourccs = _fourccs(connected.fields(0)) | _fourccs(connected.fields(1))
+        self._stage = _Stage.CREATING
+        if self._purpose is Purpose.PUBLISH:
+            self._send_chunk_size()
+            self._send_command(0, "releaseStream", 2, None, self._key)
+            self._send_command(0, "FCPublish", 3, None, self._key)
+        else:
+            self._send_control(MessageType.WINDOW_ACK_SIZE, WINDOW_ACK_BYTES)
+        self._send_command(0, "createStream", _CREATE_STREAM, None)
+
+    def _start(self, created: Command) -> None:
+        stream_id = created.value(1)
+        if not isinstance(stream_id, float) or not 0 <= stream_id <= 0xFFFFFFFF:
+            raise RemoteProtocolError("the server's answer to createStream holds no stream id")
+        self.message_stream_id = int(stream_id)
+        self._stage = _Stage.STARTING
+        if self._purpose is Purpose.PUBLISH:
+            self._send_command(self.message_stream_id, "publish", _START, None, self._key, "live")
+            return
+        self._send_command(self.message_stream_id, "play", _START, None, self._key, _PLAY_LIVE_OR_RECORDED)
+        length = serialize_set_buffer_length(self.message_stream_id, _BUFFER_LENGTH_MS)
+        self._send(ChunkStreamId.CONTROL, MessageType.USER_CONTROL, 0, length)
+
+    def _handle_status(self, status: dict[str, Amf0Value]) -> None:
+        code = status.get("code")
+        failed = status.get("level") == "error"
+        if self._stage is _Stage.RUNNING:
+            if failed or code in _ENDINGS:
+                self._end(self._shown(code))
+        elif failed:
+            self._refused(status)
+        elif self._stage is _Stage.STARTING:
+            if self._purpose is Purpose.PUBLISH and code == "NetStream.Publish.Start":
+                self._accepted(PublishAccepted())
+            elif self._purpose is Purpose.PLAY and code == "NetStream.Play.Start":
+                self._accepted(PlayAccepted())
+
+    def _accepted(self, event: ClientEvent) -> None:
+        self._stage = _Stage.RUNNING
+        self._events.append(event)
+
+    def _end(self, reason: str) -> None:
+        if self._stage is _Stage.RUNNING:
+            self._stage = _Stage.OVER
+            self.ended = reason
+            self._events.append(StreamEnded(reason))
+
+    def _refused(self, status: dict[str, Amf0Value]) -> None:
+        if self._stage in (_Stage.RUNNING, _Stage.OVER):
+            return
+        self._stage = _Stage.OVER
+        description = status.get("description")
+        if isinstance(description, str) and is_challenge(description):
+            answer = self._answer_challenge(description)
+            if answer is not None:
+                self._events.append(AuthenticationRequired(answer))
+                return
+        self._events.append(Rejected(self._shown(status.get("code")), self._shown(description)))
+
+    def _answer_challenge(self, challenge: str) -> str | None:
+        """None if there are no credentials, or the server asks again for what it has been given."""
+        username, password = self._url.username, self._url.password
+        if not username or not password:
+            return None
+        answer = answer_challenge(challenge, self._app, unquote(username), unquote(password), self._random)
+        already = self._auth or ""
+        return None if answer is None or "&response=" in already or (already and "&response=" not in answer) else answer
+
+    def _shown(self, text: Amf0Value) -> str:
+        """Text of the server as it may be shown: on one line, not endless, without the secrets it may repeat."""
+        if not isinstance(text, str):
+            return ""
+        for secret in self._secrets():
+            text = text.replace(secret, REDACTED)
+        return "".join(c if c.isprintable() else " " for c in text)[:_MAX_SHOWN]
+
+    def _secrets(self) -> list[str]:
+        url = self._url
+        name, _, query = self._key.partition("?")
+        values = [field.partition("=")[2] for field in f"{url.query}&{query}&{self._auth or ''}".split("&")]
+        found = {self._key, name, url.query, query, self._auth, url.username, url.password, *values}
+        found |= {unquote(secret) for secret in found if secret}
+        return sorted((secret for secret in found if secret), key=len, reverse=True)
+
+
+def _fourccs(values: dict[str, Amf0Value]) -> frozenset[str]:
+    """The codecs in an answer to connect: ``fourCcList`` of Enhanced RTMP v1, the two maps of v2."""
+    listed = values.get("fourCcList")
+    names = set(listed) if isinstance(listed, list) and all(isinstance(name, str) for name in listed) else set()
+    for map_name in ("videoFourCcInfoMap", "audioFourCcInfoMap"):
+        mapped = values.get(map_name)
+        if isinstance(mapped, dict):
+            names |= set(mapped)
+    return frozenset(names)

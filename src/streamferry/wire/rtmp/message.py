@@ -1,0 +1,200 @@
+"""RTMP messages: types, user control events, commands, aggregates. Not their order: see ``client`` and ``server``.
+
+Specification: Adobe RTMP 1.0, sections 5.4 (protocol control), 6.2 (user control), 7.1 (types) and 7.2 (commands).
+"""
+
+from enum import IntEnum
+from struct import Struct
+from typing import NamedTuple
+
+from streamferry.media.errors import RemoteProtocolError
+from streamferry.media.tag import SCRIPT, Tag
+from streamferry.wire.amf0 import Amf0Reader, Amf0Value, parse_amf0, serialize_amf0
+from streamferry.wire.flv import scan_tags
+
+_U16_U32 = Struct(">HI")
+_U16_U32_U32 = Struct(">HII")
+
+
+class MessageType(IntEnum):
+    """Message type ids. Set Chunk Size and Abort never come out of a ChunkReader."""
+
+    SET_CHUNK_SIZE = 1
+    ABORT = 2
+    ACKNOWLEDGEMENT = 3
+    USER_CONTROL = 4
+    WINDOW_ACK_SIZE = 5
+    SET_PEER_BANDWIDTH = 6
+    AUDIO = 8
+    VIDEO = 9
+    DATA_AMF3 = 15
+    COMMAND_AMF3 = 17
+    DATA = 18
+    COMMAND = 20
+    AGGREGATE = 22
+
+
+class UserControl(IntEnum):
+    """Event types of user control messages."""
+
+    STREAM_BEGIN = 0
+    STREAM_EOF = 1
+    STREAM_DRY = 2
+    SET_BUFFER_LENGTH = 3
+    STREAM_IS_RECORDED = 4
+    PING_REQUEST = 6
+    PING_RESPONSE = 7
+
+
+class ChunkStreamId(IntEnum):
+    """The chunk streams we send on, as ffmpeg and librtmp number them."""
+
+    CONTROL = 2
+    COMMAND = 3
+    AUDIO = 4
+    DATA = 5
+    VIDEO = 6
+    STREAM_COMMAND = 8
+
+
+#: Chunk stream for each type of tag.
+CHUNK_STREAM_OF_TAG: dict[int, int] = {
+    MessageType.AUDIO: int(ChunkStreamId.AUDIO),
+    MessageType.VIDEO: int(ChunkStreamId.VIDEO),
+    MessageType.DATA: int(ChunkStreamId.DATA),
+}
+
+
+# "@setDataFrame" as an AMF0 string: marker, length, text.
+_SET_DATA_FRAME_BYTES = 3 + len("@setDataFrame")
+_LONGEST_DATA_NAME_BYTES = 256
+_DATA_FOR_PLAYERS = frozenset(("|RtmpSampleAccess", "onStatus", "onPlayStatus", "@clearDataFrame"))
+
+
+class Command(NamedTuple):
+    """A command message: ``values`` are those behind name and transaction id, the first being the command object."""
+
+    name: str
+    transaction_id: float
+    values: list[Amf0Value]
+
+    def value(self, index: int) -> Amf0Value:
+        """The value at ``index``, or None if there are fewer."""
+        return self.values[index] if index < len(self.values) else None
+
+    @property
+    def information(self) -> dict[str, Amf0Value]:
+        """The object that tells how a call went, wherever the server put it, or empty."""
+        for value in self.values:
+            if isinstance(value, dict) and ("code" in value or "description" in value):
+                return value
+        return {}
+
+    def text(self, index: int) -> str:
+        """The value at ``index`` if it is text, or empty."""
+        value = self.value(index)
+        return value if isinstance(value, str) else ""
+
+    def fields(self, index: int) -> dict[str, Amf0Value]:
+        """The value at ``index`` if it is an object, or empty."""
+        value = self.value(index)
+        return value if isinstance(value, dict) else {}
+
+
+def parse_command(type_id: int, payload: "bytes | memoryview") -> Command:
+    """A COMMAND or COMMAND_AMF3 message. The latter is AMF0 behind a zero byte. Raises RemoteProtocolError."""
+    values = parse_amf0(payload if type_id == MessageType.COMMAND else _amf0_of_amf3(payload))
+    if not values or not isinstance(values[0], str):
+        raise RemoteProtocolError("an RTMP command has no name")
+    transaction_id = values[1] if len(values) > 1 and isinstance(values[1], float) else 0.0
+    return Command(values[0], transaction_id, values[2:])
+
+
+def _amf0_of_amf3(payload: "bytes | memoryview") -> "bytes | memoryview":
+    """The AMF0 part of a message of an AMF3 type: such messages begin with a zero byte and go on in AMF0."""
+    return payload[1:] if payload and payload[0] == 0 else payload
+
+
+def parse_status(type_id: int, payload: "bytes | memoryview") -> dict[str, Amf0Value]:
+    """The information object of a data message named ``onStatus`` or ``onPlayStatus``; empty for any other message.
+
+    Raises RemoteProtocolError if it is malformed.
+    """
+    body = _data_body(type_id, payload)
+    if _data_name(body) not in ("onStatus", "onPlayStatus"):
+        return {}
+    return next((value for value in parse_amf0(body) if isinstance(value, dict)), {})
+
+
+def serialize_command(name: str, transaction_id: float, *values: Amf0Value) -> bytes:
+    """Payload of a COMMAND message; the first of ``values`` is the command object, often None."""
+    return serialize_amf0(name, transaction_id, *values)
+
+
+def parse_user_control(payload: "bytes | memoryview") -> tuple[int, int]:
+    """Event type and its first 4-byte argument, 0 if it has none. Raises RemoteProtocolError if too short."""
+    if len(payload) < 2:
+        raise RemoteProtocolError("an RTMP user control message is too short")
+    return int.from_bytes(payload[:2], "big"), int.from_bytes(payload[2:6], "big")
+
+
+def serialize_user_control(event: int, argument: int) -> bytes:
+    """A user control event with one argument."""
+    return _U16_U32.pack(event, argument)
+
+
+def serialize_set_buffer_length(message_stream_id: int, length_ms: int) -> bytes:
+    """The one user control event with two arguments."""
+    return _U16_U32_U32.pack(UserControl.SET_BUFFER_LENGTH, message_stream_id, length_ms)
+
+
+def tags_of_message(type_id: int, stamp_ms: int, payload: "bytes | memoryview") -> list[Tag]:
+    """The tags a message carries: one for audio, video and data, several for an aggregate, none for all others.
+
+    Data becomes a SCRIPT tag's body: without ``@setDataFrame``, which is for the server, and without the leading zero
+    of its AMF3 type. Data that only servers and players have a use for, or that cannot be read, is left out.
+    Raises RemoteProtocolError for an aggregate that is cut.
+    """
+    if type_id == MessageType.AUDIO or type_id == MessageType.VIDEO:
+        return [(type_id, stamp_ms, payload)]
+    if type_id == MessageType.DATA or type_id == MessageType.DATA_AMF3:
+        body = _data_body(type_id, payload)
+        name = _data_name(body)
+        if name == "@setDataFrame":
+            body = body[_SET_DATA_FRAME_BYTES:]
+            name = _data_name(body)
+        return [(SCRIPT, stamp_ms, body)] if name and name not in _DATA_FOR_PLAYERS else []
+    if type_id == MessageType.AGGREGATE:
+        tags = split_aggregate(stamp_ms, payload)
+        return [tag for inner in tags for tag in tags_of_message(*inner)]
+    return []
+
+
+def _data_body(type_id: int, payload: "bytes | memoryview") -> "bytes | memoryview":
+    """The AMF0 values of a DATA or DATA_AMF3 message, nothing for another."""
+    if type_id == MessageType.DATA:
+        return payload
+    return _amf0_of_amf3(payload) if type_id == MessageType.DATA_AMF3 else b""
+
+
+def _data_name(body: "bytes | memoryview") -> str:
+    """The name a data message begins with, or empty if it has none."""
+    try:
+        name = Amf0Reader(body[:_LONGEST_DATA_NAME_BYTES]).read()
+    except RemoteProtocolError:
+        return ""
+    return name if isinstance(name, str) else ""
+
+
+def split_aggregate(stamp_ms: int, payload: "bytes | memoryview") -> list[Tag]:
+    """Tags of an AGGREGATE message (7.1.6), whose layout is that of FLV tags.
+
+    Their stamps are moved so that the first has the message's. Raises RemoteProtocolError if a tag is cut.
+    """
+    tags: list[Tag] = []
+    if scan_tags(memoryview(payload), 0, len(payload), tags) != len(payload):
+        raise RemoteProtocolError("an RTMP aggregate message ends inside a tag")
+    if not tags:
+        return []
+    moved_ms = stamp_ms - tags[0][1]
+    return [(tag_type, (tag_stamp_ms + moved_ms) & 0xFFFFFFFF, body) for tag_type, tag_stamp_ms, body in tags]

@@ -1,0 +1,102 @@
+"""What both ends of an RTMP session do alike: handshake bytes, chunk streams, acknowledgements, pings.
+
+Not which commands are sent and what they mean: see ``client`` and ``server``.
+Specification: Adobe RTMP 1.0, sections 5.2, 5.4 and 6.2.
+"""
+
+from collections.abc import Callable
+
+from streamferry.wire.rtmp.chunk import DEFAULT_CHUNK_SIZE, ChunkReader, Message, append_message
+from streamferry.wire.rtmp.handshake import check_version
+from streamferry.wire.rtmp.message import (
+    ChunkStreamId,
+    MessageType,
+    UserControl,
+    parse_user_control,
+    serialize_command,
+    serialize_user_control,
+)
+
+#: Bytes after which the peer is to acknowledge, as librtmp and most servers announce.
+WINDOW_ACK_BYTES = 2_500_000
+
+#: A packet of the handshake that is awaited: its size and what to do with it.
+HandshakeStep = tuple[int, Callable[[bytes], None]]
+
+
+class Peer:
+    """Bytes in and out of one RTMP connection. Subclasses give it meaning."""
+
+    def __init__(self, out_chunk_size: int, window_ack_bytes: int, handshake: list[HandshakeStep]) -> None:
+        #: Chunk size of what is sent once the session is set up.
+        self.out_chunk_size = out_chunk_size
+        self._chunk_size_in_force = DEFAULT_CHUNK_SIZE
+        self._reader = ChunkReader()
+        self._handshake = handshake
+        self._unread = b""
+        self._unsent: list[bytes | memoryview] = []
+        self._window_ack_bytes = window_ack_bytes
+        self._scanned_bytes = 0
+        self._acknowledged_bytes = 0
+
+    def data_to_send(self) -> bytes:
+        """All that is to be sent and has not been given before."""
+        data = b"".join(self._unsent)
+        self._unsent.clear()
+        return data
+
+    def _receive_messages(self, data: bytes) -> list[Message]:
+        """Do the handshake, then give the messages completed by ``data``."""
+        self._unread += data
+        if self._unread and len(self._handshake) == 2:
+            check_version(self._unread[0])
+        while self._handshake:
+            size, step = self._handshake[0]
+            if len(self._unread) < size:
+                return []
+            packet, self._unread = self._unread[:size], self._unread[size:]
+            del self._handshake[0]
+            step(packet)
+        messages: list[Message] = []
+        start = self._scan_messages(memoryview(self._unread), 0, len(self._unread), messages)
+        self._unread = self._unread[start:]
+        return messages
+
+    def _scan_messages(self, view: memoryview, start: int, end: int, out: list[Message]) -> int:
+        """``ChunkReader.scan``, and the acknowledgement if one is due (5.4.3)."""
+        new_start = self._reader.scan(view, start, end, out)
+        self._scanned_bytes += new_start - start
+        # At half the window, as ffmpeg does: a peer that counts its handshake bytes too never waits for us.
+        if self._window_ack_bytes and (self._scanned_bytes - self._acknowledged_bytes) * 2 >= self._window_ack_bytes:
+            self._acknowledged_bytes = self._scanned_bytes
+            self._send_control(MessageType.ACKNOWLEDGEMENT, self._scanned_bytes & 0xFFFFFFFF)
+        return new_start
+
+    def _handle_window_ack_size(self, payload: "bytes | memoryview") -> None:
+        self._window_ack_bytes = int.from_bytes(payload[:4], "big")
+
+    def _handle_user_control(self, payload: "bytes | memoryview") -> int:
+        """Answer a ping; gives the event type."""
+        event, argument = parse_user_control(payload)
+        if event == UserControl.PING_REQUEST:
+            self._send_user_control(UserControl.PING_RESPONSE, argument)
+        return event
+
+    def _send(self, chunk_stream_id: int, type_id: int, message_stream_id: int, payload: bytes) -> None:
+        size = self._chunk_size_in_force
+        append_message(self._unsent, chunk_stream_id, type_id, 0, message_stream_id, payload, size)
+
+    def _send_control(self, type_id: int, value: int, more: bytes = b"") -> None:
+        self._send(ChunkStreamId.CONTROL, type_id, 0, value.to_bytes(4, "big") + more)
+
+    def _send_chunk_size(self) -> None:
+        self._send_control(MessageType.SET_CHUNK_SIZE, self.out_chunk_size)
+        self._chunk_size_in_force = self.out_chunk_size
+
+    def _send_user_control(self, event: int, argument: int) -> None:
+        self._send(ChunkStreamId.CONTROL, MessageType.USER_CONTROL, 0, serialize_user_control(event, argument))
+
+    def _send_command(self, message_stream_id: int, name: str, transaction_id: float, *values: object) -> None:
+        chunk_stream_id = ChunkStreamId.STREAM_COMMAND if message_stream_id else ChunkStreamId.COMMAND
+        payload = serialize_command(name, transaction_id, *values)
+        self._send(chunk_stream_id, MessageType.COMMAND, message_stream_id, payload)

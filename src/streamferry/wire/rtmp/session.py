@@ -1,0 +1,39 @@
+"""The RTMP sessions and what they tell: all that a driver imports. See ``client`` and ``server`` for how they work."""
+
+from streamferry.wire.rtmp.client import FOURCCS, ClientSession, Purpose
+from streamferry.wire.rtmp.events import (
+    AuthenticationRequired,
+    ClientEvent,
+    ConnectRequested,
+    PlayAccepted,
+    PlayEnded,
+    PlayRequested,
+    PublishAccepted,
+    PublishRequested,
+    Rejected,
+    ServerEvent,
+    StreamEnded,
+    TagsReceived,
+    Unpublished,
+)
+from streamferry.wire.rtmp.server import ServerSession
+
+__all__ = [
+    "FOURCCS",
+    "AuthenticationRequired",
+    "ClientEvent",
+    "ClientSession",
+    "ConnectRequested",
+    "PlayAccepted",
+    "PlayEnded",
+    "PlayRequested",
+    "PublishAccepted",
+    "PublishRequested",
+    "Purpose",
+    "Rejected",
+    "ServerEvent",
+    "ServerSession",
+    "StreamEnded",
+    "TagsReceived",
+    "Unpublished",
+]
