@@ -82,10 +82,18 @@ class MediaUrl:
     def app_and_key(self) -> tuple[str, str]:
         """RTMP application and stream key, the query belonging to the key as encoders send it.
 
-        The key is the last path segment and the application all that stands before it. Raises ValueError if either
-        is missing.
+        The key is the last path segment and the application all that stands before it; the key may be a query alone
+        (Bilibili: ``/live-bvc/?streamname=...``), and the application may hold the query (``/app?vhost=x/key``), both
+        read as ffmpeg and OBS read them. Raises ValueError if either is missing.
         """
-        app, _, key = self.path.lstrip("/").rpartition("/")
+        path = self.path.lstrip("/")
+        if "/" not in path and "/" in self.query:
+            query, _, key = self.query.rpartition("/")
+            if path and key:
+                return f"{path}?{query}", key
+        app, _, key = path.rpartition("/")
+        if app and self.query and not key:
+            return app, f"?{self.query}"
         if not app or not key:
             raise ValueError("an RTMP address needs an application and a stream key: rtmp://host/app/key")
         return app, f"{key}?{self.query}" if self.query else key
