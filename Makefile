@@ -1,0 +1,47 @@
+# The commands of the project. Each one prepares what it needs, once, and says what it cannot have.
+#   make demo     a relay you can watch, in a few seconds
+#   make test     everything that must hold before a change is handed over
+# ARGS goes to the program behind the command:  make test ARGS="tests/unit -k url"   make demo ARGS="--seconds 5"
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench check-fresh clean
+
+BIN := .venv/bin
+ARGS ?=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## make a clip, relay it in a loop into a receiver, judge what arrived
+	@scripts/venv.sh run
+	@$(BIN)/streamferry demo $(ARGS)
+
+test: lint ## lint, then the whole test tree in random order
+	@scripts/tools.sh
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: ## ruff, formatting, mypy --strict, import contracts
+	@scripts/venv.sh dev
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff --quiet .; echo 'run: make format' >&2; exit 1; }
+	@$(BIN)/mypy --strict
+	@MYPYPATH=tests $(BIN)/mypy --strict --package kit
+	@$(BIN)/lint-imports --no-cache
+
+format: ## apply formatting and the fixes ruff is sure of
+	@scripts/venv.sh dev
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+bench: ## CPU and memory a stream, beside ffmpeg, nginx-rtmp and HAProxy in one run
+	@scripts/venv.sh dev
+	@scripts/tools.sh
+	@$(BIN)/python bench/density.py $(ARGS)
+
+check-fresh: ## make demo and make test in a new clone of HEAD, as a stranger would
+	@scripts/check-fresh.sh
+
+clean: ## remove what these commands made
+	rm -rf .venv tests/kit/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,42 @@
+#!/bin/bash
+# Fetches the programs the tests put around streamferry: ffmpeg, nginx with its RTMP module, HAProxy, node-media-server.
+# As root they are installed. Otherwise, and offline, this says what is missing, and the tests that need it are skipped
+# with the reason; with CI=true such a skip is a failure (tests/conftest.py).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
+has_rtmp_module() { compgen -G '/usr/lib*/nginx/modules/ngx_rtmp_module.so' >/dev/null; }
+
+missing() {
+    if ! has ffmpeg || ! has ffprobe; then echo ffmpeg; fi
+    if ! has nginx; then echo nginx; fi
+    if ! has_rtmp_module; then echo libnginx-mod-rtmp; fi
+    if ! has haproxy; then echo haproxy; fi
+    if ! has node; then printf 'nodejs\nnpm\n'; fi
+}
+
+mapfile -t packages < <(missing)
+if [ ${#packages[@]} -gt 0 ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing for the tests: ${packages[*]}"
+        scripts/apt.sh "${packages[@]}" || echo 'apt-get could not install them: its message is above' >&2
+    fi
+    mapfile -t packages < <(missing)
+    if [ ${#packages[@]} -gt 0 ]; then
+        echo "tests that need these Debian packages will be skipped: ${packages[*]}"
+        echo "to have them, as root: apt-get install ${packages[*]}"
+    fi
+fi
+
+node=tests/kit/node
+stamp=$(sha256sum <"$node/package-lock.json")
+if [ "$(cat "$node/node_modules/.installed" 2>/dev/null)" != "$stamp" ]; then
+    if ! has node || ! has npm; then
+        echo 'tests with node-media-server will be skipped: node or npm is missing'
+    elif npm ci --prefix "$node" --no-audit --no-fund --loglevel=error >/dev/null; then
+        echo "$stamp" >"$node/node_modules/.installed"
+    else
+        echo 'tests with node-media-server will be skipped: npm ci failed, its message is above'
+    fi
+fi

@@ -1,0 +1,92 @@
+"""Fixtures for all tests, and the rule that continuous integration may skip nothing."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kit.clips import ClipFactory
+from kit.http_files import HttpFiles
+from kit.live import Publisher
+from kit.nginx_rtmp import NginxRtmp
+from kit.node_media_server import NodeMediaServer
+
+_IS_CI = os.environ.get("CI", "").lower() in ("true", "1", "yes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything under tests/e2e is marked e2e by its place."""
+    for item in items:
+        if Path(__file__).parent / "e2e" in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """With CI=true a skip is a failure: a suite that silently ran nothing must not be green."""
+    report = yield
+    if _IS_CI and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, which CI=true forbids. {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """The same for a module that skips itself as a whole."""
+    report = yield
+    if _IS_CI and report.outcome == "skipped":
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped, which CI=true forbids. {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipFactory:
+    """``clips(name, container)``: see kit/clips.py."""
+    return ClipFactory(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[NginxRtmp]:
+    """A running nginx-rtmp of this test's own."""
+    server = NginxRtmp(tmp_path / "nginx")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def node_media_server(tmp_path: Path) -> Iterator[NodeMediaServer]:
+    """A running node-media-server of this test's own."""
+    server = NodeMediaServer(tmp_path / "node")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def http_files(clips: ClipFactory) -> Iterator[HttpFiles]:
+    """A file server over the directory of the clips."""
+    with HttpFiles(clips.directory) as files:
+        yield files
+
+
+@pytest.fixture
+def publish(tmp_path: Path) -> Iterator[Callable[[Path, str], Publisher]]:
+    """``publish(clip, url)`` sends a clip in real time in a loop until stopped, at the latest at the test's end."""
+    publishers: list[Publisher] = []
+
+    def start(clip: Path, url: str) -> Publisher:
+        publishers.append(Publisher(clip, url, tmp_path / f"publisher-{len(publishers)}.log"))
+        return publishers[-1]
+
+    yield start
+    for publisher in publishers:
+        publisher.stop()

@@ -1,0 +1,118 @@
+"""What arrived, packet by packet, told by ffprobe; and what must be true of it."""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit import programs
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One packet. Stamps in ms, exact for FLV; None where the container has none."""
+
+    dts_ms: float | None
+    pts_ms: float | None
+    size_bytes: int
+    is_key: bool
+
+
+@dataclass(frozen=True)
+class Track:
+    """All packets of one track in file order."""
+
+    kind: str  #: ``video`` or ``audio``
+    codec: str  #: as ffprobe names it: ``h264``, ``hevc``, ``aac``
+    packets: tuple[Packet, ...]
+
+    @property
+    def dts_ms(self) -> list[float]:
+        """Decoding stamps; a packet without one is an AssertionError."""
+        stamps = [packet.dts_ms for packet in self.packets if packet.dts_ms is not None]
+        assert len(stamps) == len(self.packets), f"{len(self.packets) - len(stamps)} {self.kind} packets have no DTS"
+        return stamps
+
+
+@dataclass(frozen=True)
+class Media:
+    """Tracks of one file or of a stretch of one stream."""
+
+    tracks: tuple[Track, ...]
+
+    def __iter__(self) -> Iterator[Track]:
+        return iter(self.tracks)
+
+    @property
+    def video(self) -> Track:
+        return self._only("video")
+
+    @property
+    def audio(self) -> Track:
+        return self._only("audio")
+
+    def _only(self, kind: str) -> Track:
+        found = [track for track in self.tracks if track.kind == kind]
+        assert len(found) == 1, f"{len(found)} {kind} tracks, not one"
+        return found[0]
+
+
+def packets(target: Path | str, seconds: float | None = None) -> Media:
+    """Read all packets of a file, or the first ``seconds`` of media of a stream."""
+    interval = ["-read_intervals", f"%+{seconds}"] if seconds is not None else []
+    told = json.loads(
+        programs.run(
+            [
+                *(programs.need("ffprobe"), "-v", "error", *interval, "-of", "json", "-show_entries"),
+                "stream=index,codec_type,codec_name,time_base:packet=stream_index,pts,dts,size,flags",
+                target,
+            ],
+            60.0 + (seconds or 0),
+        ).stdout
+    )
+    return Media(
+        tuple(
+            Track(
+                stream["codec_type"],
+                stream.get("codec_name", "unknown"),
+                tuple(_packets_of(told["packets"], stream["index"], stream["time_base"])),
+            )
+            for stream in told["streams"]
+            if stream["codec_type"] in ("video", "audio")
+        )
+    )
+
+
+def _packets_of(entries: Iterable[dict[str, str | int]], index: int, time_base: str) -> Iterator[Packet]:
+    numerator, denominator = map(int, time_base.split("/"))
+    for entry in entries:
+        if entry["stream_index"] == index:
+            stamps = [
+                int(entry[name]) * numerator * 1000 / denominator if name in entry else None for name in ("dts", "pts")
+            ]
+            yield Packet(stamps[0], stamps[1], int(entry["size"]), "K" in str(entry["flags"]))
+
+
+def assert_dts_strictly_rising(track: Track) -> None:
+    """Each packet is decoded later than the one before it."""
+    stamps = track.dts_ms
+    for at, (earlier, later) in enumerate(itertools.pairwise(stamps)):
+        assert later > earlier, f"{track.kind} packet {at + 1}: DTS {later:.3f} ms after {earlier:.3f} ms"
+
+
+def max_gap_ms(track: Track) -> float:
+    """The longest distance between the DTS of two neighbours; 0 with fewer than two packets."""
+    stamps = track.dts_ms
+    return max((later - earlier for earlier, later in itertools.pairwise(stamps)), default=0.0)
+
+
+def decode_errors(target: Path) -> str:
+    """What ffmpeg complains of when it decodes everything strictly. Empty: nothing."""
+    strictly = ("-v", "error", "-nostdin", "-xerror", "-err_detect", "explode")
+    # Thrown away frame by frame, stamps as they are: only the decoders may complain.
+    away = ("-map", "0", "-fps_mode", "passthrough", "-f", "null", "-")
+    try:
+        return programs.run([programs.ffmpeg(), *strictly, "-i", target, *away]).stderr.strip()
+    except AssertionError as error:
+        return str(error)

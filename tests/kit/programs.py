@@ -1,0 +1,114 @@
+"""Outside programs: where they are, and running one so that it never outlives the test."""
+
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import imageio_ffmpeg  # type: ignore[import-untyped]
+import pytest
+
+#: How long a program may take to leave after SIGTERM before it is killed.
+STOP_SECONDS = 5.0
+_SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+
+
+@functools.cache
+def ffmpeg() -> str:
+    """The ffmpeg that pip installs: has libx264, libx265 and AAC, and reads and writes Enhanced RTMP."""
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def need(program: str) -> str:
+    """Path of a program of the system. Skips the test, saying why, if there is none (CI=true: a failure)."""
+    found = shutil.which(program, path=_SEARCH)
+    if found is None:
+        pytest.skip(f"{program} is not installed; run scripts/tools.sh as root")
+    return found
+
+
+def run(command: Sequence[str | Path], seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """Run to the end. Raises AssertionError with the program's own words if it fails or takes too long."""
+    try:
+        done = subprocess.run(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"{Path(command[0]).name} took more than {seconds} s") from None
+    assert done.returncode == 0, f"{Path(command[0]).name} exited with {done.returncode}:\n{done.stderr[-2000:]}"
+    return done
+
+
+class Program:
+    """A child process whose output goes to a file. Leaving the context stops it; the kernel does if pytest dies."""
+
+    def __init__(self, command: Sequence[str | Path], log: Path, cwd: Path | None = None) -> None:
+        self.log = log
+        words = [str(word) for word in command]
+        if sys.platform == "linux" and (setpriv := shutil.which("setpriv", path=_SEARCH)):
+            words = [setpriv, "--pdeathsig", "KILL", *words]
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=cwd
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def output(self) -> str:
+        """All it has printed so far."""
+        return self.log.read_text(errors="replace")
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, seconds: float = STOP_SECONDS) -> int:
+        """Send a signal, wait, and give the exit status; SIGKILL follows if it does not go in time."""
+        if self.is_running:
+            self.process.send_signal(how)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait(STOP_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def descendants(pid: int) -> list[int]:
+    """Process ids of all children of a process and their children, as far as they live now."""
+    found: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
+def command_line(pid: int) -> str:
+    """The argv of a process, or an empty string once it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""

@@ -1,0 +1,39 @@
+"""Waiting for what another process does: by looking often, with a deadline, never by sleeping a fixed time."""
+
+import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+_LOOK_EVERY = 0.02
+
+
+def wait_for(what: str, look: Callable[[], T | None], seconds: float = 10.0) -> T:
+    """Call ``look`` until it gives something true and return that. AssertionError names ``what`` after the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        time.sleep(_LOOK_EVERY)
+
+
+def accepts(port: int) -> bool:
+    """True if something listens on the loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that were free a moment ago; another process may take one, so be ready to try others."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in held]
+    finally:
+        for one in held:
+            one.close()
