@@ -1,0 +1,183 @@
+"""The cache on disk: a directory per key, what is in it, who may write, use and remove it.
+
+    <root>/<address digest>-<key digest>/
+        media.flv         the prepared file       }  whole only when
+        keyframes.bin     its index               }  summary.json is there:
+        summary.json      what is true of it      }  it is written last
+        media.flv.part    the same while it grows, with the journal of what its writer has reported
+        source.part       the download, and source.json what it is a download of
+        prepare.lock      held by the one process that prepares
+        use.lock          held shared by all who read, exclusively by who removes
+
+Locks are ``flock``: the kernel drops them with the process, so that a kill -9 leaves nothing to clean up.
+The root is 0700: what is cached may be private, and its names come from addresses (digests only).
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from array import array
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+#: What was done to the media beyond the copy; part of the key, so that another processing is another file.
+COPY_PROFILE = "copy-v1"
+
+_ADDRESS_DIGEST_CHARS = 24
+_KEY_DIGEST_CHARS = 40
+
+
+def default_root() -> Path:
+    """``$STREAMFERRY_CACHE_DIR``, else ``$XDG_CACHE_HOME/streamferry``, else ``~/.cache/streamferry``."""
+    if own := os.environ.get("STREAMFERRY_CACHE_DIR"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamferry"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is true of a whole prepared file. ``ended_early``: the source broke off before its own end."""
+
+    inode: int
+    first_offset: int
+    end_offset: int
+    duration_ms: int
+    ended_early: bool
+    dropped_tags: int
+
+
+class Entry:
+    """One key's directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.media = path / "media.flv"
+        self.media_part = path / "media.flv.part"
+        self.keyframes = path / "keyframes.bin"
+        self.summary = path / "summary.json"
+        self.journal = path / "journal"
+        self.source = path / "source.part"
+        self.source_state = path / "source.json"
+
+    def lock_for_use(self) -> int:
+        """Make the directory if need be and hold it against removal; the file descriptor releases it when closed."""
+        while True:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                lock = os.open(self.path / "use.lock", os.O_RDWR | os.O_CREAT, 0o600)
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                # Between open and lock the directory may have been removed: then the lock is on a file without a name.
+                if os.fstat(lock).st_nlink:
+                    os.utime(lock)
+                    return lock
+                os.close(lock)
+
+    def lock_for_preparing(self) -> int | None:
+        """Become the one who prepares, or None while another process does. Released when the descriptor is closed."""
+        lock = os.open(self.path / "prepare.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        return lock
+
+    def read_summary(self) -> Summary | None:
+        """The summary of a whole file, None if the file is not there or not whole."""
+        try:
+            return Summary(**json.loads(self.summary.read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def read_keyframes(self) -> "tuple[array[int], array[int]]":
+        """DTS in ms and offset of each place to start, both rising."""
+        numbers = array("Q", self.keyframes.read_bytes())
+        return numbers[0::2], numbers[1::2]
+
+    def begin(self) -> None:
+        """Remove what an attempt that died has left, except the download, which is resumed."""
+        for path in (self.summary, self.media, self.media_part, self.keyframes, self.journal):
+            path.unlink(missing_ok=True)
+
+    def commit(self, summary: Summary, keyframes: list[tuple[int, int]]) -> None:
+        """Turn the part files, written and synced, into the prepared file; the summary makes it whole."""
+        os.replace(self.media_part, self.media)
+        _write_synced(self.keyframes, array("Q", (n for pair in keyframes for n in pair)).tobytes())
+        part = self.path / "summary.part"
+        _write_synced(part, json.dumps(asdict(summary)).encode())
+        os.replace(part, self.summary)
+        directory = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+        for path in (self.source, self.source_state, self.journal):
+            path.unlink(missing_ok=True)
+
+    def size_bytes(self) -> int:
+        """Bytes on the disk."""
+        return sum(path.stat().st_blocks * 512 for path in self.path.iterdir())
+
+    def last_used(self) -> float:
+        """When it was last opened, as seconds of the file system's clock."""
+        try:
+            return (self.path / "use.lock").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    def remove(self) -> bool:
+        """Remove all of it, unless it is in use: then False."""
+        lock = os.open(self.path / "use.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        else:
+            shutil.rmtree(self.path)
+            return True
+        finally:
+            os.close(lock)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def entry_of(root: Path, address: str, validator: str, profile: str = COPY_PROFILE) -> Entry:
+    """The place of one version of one address. ``address`` is the revealed one: only its digest is kept."""
+    key = hashlib.sha256("\0".join((address, validator, profile)).encode()).hexdigest()[:_KEY_DIGEST_CHARS]
+    return Entry(root / f"{_address_digest(address)}-{key}")
+
+
+def newest_whole_entry(root: Path, address: str) -> Entry | None:
+    """The last used whole copy of an address, of whatever version; None if there is none."""
+    entries = [Entry(path) for path in root.glob(f"{_address_digest(address)}-*")]
+    whole = [entry for entry in entries if entry.read_summary() is not None]
+    return max(whole, key=Entry.last_used, default=None)
+
+
+def _address_digest(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()[:_ADDRESS_DIGEST_CHARS]
+
+
+def evict(root: Path, max_bytes: int) -> None:
+    """Remove the least recently used entries until the cache holds at most ``max_bytes``; none that is in use."""
+    entries = []
+    with contextlib.suppress(FileNotFoundError):
+        for path in root.iterdir():
+            with contextlib.suppress(OSError):
+                entry = Entry(path)
+                entries.append((entry.last_used(), entry.size_bytes(), entry))
+    total_bytes = sum(size_bytes for _, size_bytes, _ in entries)
+    for _, size_bytes, entry in sorted(entries, key=lambda found: found[0]):
+        if total_bytes <= max_bytes:
+            return
+        with contextlib.suppress(OSError):
+            if entry.remove():
+                total_bytes -= size_bytes

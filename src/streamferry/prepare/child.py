@@ -1,0 +1,219 @@
+"""The preparation process: ``python -m streamferry.prepare.child``, one address per process.
+
+    standard input   one JSON object, see ``Job``       (never in the arguments: other users can read those)
+    standard output  JSON lines, see ``journal``
+
+    file on the disk ──────────────────────────────┐
+    http: fetch ─> source.part ─> (pipe, or whole) ├─> ffmpeg -c copy ─> FLV ─> layout ─> media.flv.part ─> commit
+    HLS: playlist on a pipe ───────────────────────┘
+
+A process of its own and niced, because its work would hold the interpreter lock of the relays' beat. It ends with its
+parent. Threads: main runs ffmpeg and writes; one downloads; one feeds ffmpeg.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from streamferry.media.errors import MediaError, SourceUnsupported
+from streamferry.media.url import MediaUrl
+from streamferry.prepare import journal
+from streamferry.prepare.cache import Entry, Summary
+from streamferry.prepare.container import Container, look
+from streamferry.prepare.faults import CacheError, SourceChanged
+from streamferry.prepare.fetch import Fetch, fetch_text
+from streamferry.prepare.ffmpeg import Ffmpeg, die_with_parent, hls_arguments, input_arguments
+from streamferry.prepare.layout import BadInterleave
+from streamferry.prepare.origin import Version
+from streamferry.prepare.playlist import playlist_for_ffmpeg
+from streamferry.prepare.remux import Remux
+
+_NICENESS = 10
+_PIPE_BYTES = 256 << 10
+_PROGRESS_SECONDS = 0.5
+# Codecs every ffmpeg can put into FLV: when it refused a file, the others are what it refused.
+_ALWAYS_CARRIED = frozenset(("h264", "aac", "mp3", "none"))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the parent writes on standard input. ``url`` is the revealed address."""
+
+    url: str
+    directory: str
+    version: dict[str, Any]
+    ffmpeg: str
+    parent: int
+
+
+class Preparation:
+    """One address into one entry of the cache."""
+
+    def __init__(self, job: Job) -> None:
+        self._url = MediaUrl.parse(job.url)
+        self._entry = Entry(Path(job.directory))
+        self._version = Version(**job.version)
+        self._program = job.ffmpeg
+        self._fetch: Fetch | None = None
+        # Left where a source proved to be interleaved too badly for a pipe; from then on it is read as a whole file.
+        self._whole_marker = self._entry.path / "read-whole"
+
+    def run(self) -> None:
+        """Prepare, unless another process does or did. Raises MediaError, and OSError for the disk."""
+        journal.follow(self._entry)
+        summary = self._entry.read_summary()
+        if summary is None:
+            self._entry.begin()
+            with journal.Journal(self._entry) as out:
+                summary = self._prepare(out)
+        journal.send({"complete": asdict(summary)})
+
+    def _prepare(self, out: journal.Journal) -> Summary:
+        arguments, feed = self._choose_input(out)
+        whole = feed is None
+        with (
+            Remux(self._entry, out, self._fetch_progress, drop_late=whole) as remux,
+            Ffmpeg(self._program, arguments, reads_stdin=not whole) as ffmpeg,
+        ):
+            if feed is not None:
+                threading.Thread(target=feed, args=(ffmpeg.stdin,), name="feeder", daemon=True).start()
+            try:
+                remux.run(ffmpeg)
+            except BadInterleave:
+                self._whole_marker.touch()
+                raise SourceChanged(
+                    f"{self._url.redacted} is interleaved badly: it is prepared again when it is there as a whole"
+                ) from None
+            status = ffmpeg.wait()
+            if self._fetch is not None:
+                self._fetch.raise_failure()
+            if remux.layout is None:
+                raise self._refusal(ffmpeg)
+            with self._naming_the_source():
+                layout = remux.finish()
+            if ffmpeg.segment_lost:
+                raise SourceChanged(f"{self._url.redacted} could not be fetched in all its segments")
+            summary = Summary(
+                inode=remux.inode,
+                first_offset=layout.first_offset,
+                end_offset=layout.end_offset,
+                duration_ms=layout.duration_ms,
+                ended_early=ffmpeg.cut_short or status != 0 or (self._fetch is not None and self._fetch.cut_short),
+                dropped_tags=layout.dropped_tags,
+            )
+            self._entry.commit(summary, layout.keyframes)
+            return summary
+
+    def _choose_input(self, out: journal.Journal) -> "tuple[list[str], Any]":
+        """ffmpeg's input arguments, and what feeds its standard input (None: nothing has to)."""
+        if self._url.scheme == "file":
+            path = Path(self._url.path)
+            with path.open("rb") as file:
+                kind = look(lambda offset, size: os.pread(file.fileno(), size, offset))
+        else:
+            self._fetch = Fetch(self._url, self._entry, self._version)
+            path = self._fetch.path
+            threading.Thread(target=self._fetch.run, name="fetch", daemon=True).start()
+            kind = look(self._fetch.read_at)
+            if self._fetch.done:
+                self._fetch.raise_failure()
+        if kind is Container.HLS:
+            return self._hls_input(path)
+        if self._fetch is None:
+            return input_arguments(kind, str(path)), None
+        if kind.reads_front_to_back and not self._whole_marker.exists():
+            return input_arguments(kind, None), self._feed_file
+        while not self._fetch.wait_done(_PROGRESS_SECONDS):
+            out.send(self._fetch_progress())
+        self._fetch.raise_failure()
+        return input_arguments(kind, str(path)), None
+
+    def _hls_input(self, path: Path) -> "tuple[list[str], Any]":
+        local = self._fetch is None
+        if self._fetch is not None:
+            self._fetch.wait_done(None)
+            self._fetch.raise_failure()
+            address = self._fetch.final_url
+        else:
+            address = path.absolute().as_uri()
+
+        def read(wanted: str) -> tuple[str, str]:
+            if wanted == address:
+                return path.read_text(errors="replace"), address
+            if local and wanted.startswith("file:"):
+                return Path(MediaUrl.parse(wanted).path).read_text(errors="replace"), wanted
+            return fetch_text(self._url, wanted)
+
+        with self._naming_the_source():
+            playlist = playlist_for_ffmpeg(address, read).encode()
+
+        def feed(pipe: IO[bytes]) -> None:
+            with pipe:
+                _write_all(pipe, playlist)
+
+        return hls_arguments(self._program, local), feed
+
+    def _feed_file(self, pipe: IO[bytes]) -> None:
+        assert self._fetch is not None
+        offset = 0
+        with pipe, self._fetch.path.open("rb", buffering=0) as source:
+            while self._fetch.wait_for(offset + 1) and (piece := source.read(_PIPE_BYTES)):
+                offset += len(piece)
+                if not _write_all(pipe, piece):
+                    return
+
+    def _fetch_progress(self) -> journal.Message:
+        if self._fetch is None:
+            return {}
+        return {"fetched": self._fetch.fetched_bytes, "total": self._fetch.total_bytes}
+
+    @contextlib.contextmanager
+    def _naming_the_source(self) -> Iterator[None]:
+        try:
+            yield
+        except SourceUnsupported as error:
+            raise SourceUnsupported(f"{self._url.redacted} cannot be used: {error}") from None
+
+    def _refusal(self, ffmpeg: Ffmpeg) -> SourceUnsupported:
+        """Why ffmpeg wrote nothing. Encoding what FLV cannot carry belongs here, as another profile."""
+        name = self._url.redacted
+        if not ffmpeg.codecs:
+            return SourceUnsupported(f"{name} is not media we can read ({ffmpeg.complaint or 'it is empty'})")
+        refused = [codec for codec in ffmpeg.codecs if codec not in _ALWAYS_CARRIED] or ffmpeg.codecs
+        return SourceUnsupported(f"{name} holds {' and '.join(refused)}, which cannot be carried as it is in FLV")
+
+
+def _write_all(pipe: IO[bytes], data: bytes) -> bool:
+    """False if the reader is gone."""
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[pipe.write(view) :]
+    except BrokenPipeError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Run one preparation; the last line on standard output says how it ended."""
+    die_with_parent()
+    os.nice(_NICENESS)
+    job = Job(**json.loads(sys.stdin.readline()))
+    if os.getppid() != job.parent:
+        return
+    try:
+        Preparation(job).run()
+    except MediaError as error:
+        journal.send_error(error)
+    except OSError as error:
+        journal.send_error(CacheError(f"the prepared file cannot be written: {os.strerror(error.errno or 0)}"))
+
+
+if __name__ == "__main__":
+    main()

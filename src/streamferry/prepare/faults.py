@@ -1,0 +1,47 @@
+"""How an error of the preparation process reaches the process that asked: a class name and a sentence, both ways."""
+
+from streamferry.media.errors import (
+    MediaError,
+    SourceEnded,
+    SourceRejected,
+    SourceStalled,
+    SourceUnreachable,
+    SourceUnsupported,
+)
+
+
+class CacheError(MediaError):
+    """Not the source but this machine: the disk of the cache is full, ffmpeg is missing, the process was killed."""
+
+
+class SourceGone(SourceRejected):
+    """The origin says that the file does not exist (any more): what is cached of it is not played either."""
+
+
+class SourceChanged(SourceEnded):
+    """The origin now gives another file than the one whose preparation was begun; preparing anew will give that one."""
+
+
+_CLASSES: dict[str, type[MediaError]] = {
+    cls.__name__: cls
+    for cls in (
+        CacheError,
+        SourceChanged,
+        SourceEnded,
+        SourceGone,
+        SourceRejected,
+        SourceStalled,
+        SourceUnreachable,
+        SourceUnsupported,
+    )
+}
+
+
+def to_wire(error: MediaError) -> dict[str, str]:
+    """An error as the two strings of a message."""
+    return {"error": type(error).__name__, "reason": str(error)}
+
+
+def from_wire(name: str, reason: str) -> MediaError:
+    """The error again. A name not known here is a fault of ours."""
+    return _CLASSES.get(name, CacheError)(reason)

@@ -1,0 +1,226 @@
+"""The download of one remote file into the cache, front to back, resumed as often as needed; read while it grows.
+
+A thread of the preparation process. What is on the disk from an earlier process is continued when the server says that
+it is the same file (Range with If-Range, RFC 9110 sections 13.1.5 and 14.2). A server that ignores ranges sends the
+start again: that is compared with what is there, so that a file that changed in the middle is noticed in any case.
+"""
+
+import json
+import os
+import threading
+from dataclasses import asdict
+from pathlib import Path
+
+import httpx
+
+from streamferry.media.errors import MediaError, SourceRejected, SourceUnreachable, SourceUnsupported
+from streamferry.media.url import MediaUrl
+from streamferry.prepare.cache import Entry
+from streamferry.prepare.faults import CacheError, SourceChanged
+from streamferry.prepare.origin import (
+    MAX_REDIRECTS,
+    REQUEST_HEADERS,
+    TIMEOUT,
+    Version,
+    raise_for_status,
+    source_error,
+    version_of_response,
+)
+
+_PIECE_BYTES = 256 << 10
+_MAX_TEXT_BYTES = 8 << 20
+# Attempts in a row that bring no byte. With the pauses below that is about 15 s for a server that restarts.
+_MAX_FRUITLESS = 6
+_FIRST_PAUSE, _LAST_PAUSE = 0.25, 8.0
+# A server that ends the body at the same byte this often, in good order, has announced a length it does not have.
+_ENDS_TO_BELIEVE = 3
+
+
+class Fetch:
+    """Downloads ``url`` into ``entry``; all methods but ``run`` may be called from any thread."""
+
+    def __init__(self, url: MediaUrl, entry: Entry, expected: Version) -> None:
+        self.url = url
+        self.path = entry.source
+        self.final_url = url.reveal()
+        self.fetched_bytes = 0
+        self.total_bytes: int | None = None
+        self.cut_short = False
+        self._state_path = entry.source_state
+        self._expected = expected
+        self._changed = threading.Condition()
+        self._done = False
+        self._error: MediaError | None = None
+        self._file = -1
+        self._fruitless = 0
+        self._early_ends = 0
+
+    @property
+    def done(self) -> bool:
+        """True when there is nothing more to come, for good or ill."""
+        return self._done
+
+    def raise_failure(self) -> None:
+        """Raise what ended the download, if it was an error."""
+        if self._error is not None:
+            raise self._error
+
+    def wait_for(self, size_bytes: int) -> bool:
+        """Wait until that many bytes are there, or until no more will come."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._done or self.fetched_bytes >= size_bytes)
+
+    def wait_done(self, timeout: float | None) -> bool:
+        """Wait until there is nothing more to come; False if that has not happened in ``timeout`` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._done, timeout)
+
+    def read_at(self, offset: int, size_bytes: int) -> bytes:
+        """Bytes of the file, waited for; fewer where it ends."""
+        self.wait_for(offset + size_bytes)
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            return file.read(size_bytes)
+
+    def run(self) -> None:
+        """The thread: fetch everything, then set ``done``."""
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._resume_state()
+            with httpx.Client(
+                follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=TIMEOUT, headers=REQUEST_HEADERS
+            ) as client:
+                self._fetch_all(client)
+        except MediaError as error:
+            self._error = error
+        except OSError as error:
+            self._error = CacheError(f"the download cannot be written to the cache: {os.strerror(error.errno or 0)}")
+        finally:
+            if self._file >= 0:
+                os.close(self._file)
+            with self._changed:
+                self._done = True
+                self._changed.notify_all()
+
+    def _resume_state(self) -> None:
+        # After a crash of the machine the tail of the file may be zeros that were never written: only a file of
+        # this boot is continued.
+        state = asdict(self._expected) | {"boot": _boot_id()}
+        try:
+            same = json.loads(self._state_path.read_bytes()) == state
+        except (FileNotFoundError, ValueError):
+            same = False
+        if not same:
+            os.ftruncate(self._file, 0)
+            self._state_path.write_text(json.dumps(state))
+        self._advance(os.fstat(self._file).st_size)
+
+    def _fetch_all(self, client: httpx.Client) -> None:
+        while True:
+            before = self.fetched_bytes
+            try:
+                self._fetch_once(client)
+            except httpx.RemoteProtocolError as error:
+                # The body ended before its announced length; anything else of this class is garbage from the server.
+                failure: MediaError = source_error(self.url, error)
+                if self._early_ends >= _ENDS_TO_BELIEVE and self.fetched_bytes:
+                    self.cut_short = True
+                    return
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                failure = source_error(self.url, error)
+            except SourceUnreachable as error:
+                failure = error
+            else:
+                return
+            self._fruitless = 0 if self.fetched_bytes > before else self._fruitless + 1
+            if self._fruitless >= _MAX_FRUITLESS or isinstance(failure, SourceRejected):
+                raise failure
+            pause = min(_FIRST_PAUSE * 2 ** max(0, self._fruitless - 1), _LAST_PAUSE)
+            threading.Event().wait(pause)
+
+    def _fetch_once(self, client: httpx.Client) -> None:
+        start = self.fetched_bytes
+        headers = {}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+            if self._expected.if_range:
+                headers["If-Range"] = self._expected.if_range
+        with client.stream("GET", self.url.reveal(), headers=headers) as response:
+            raise_for_status(self.url, response.status_code)
+            version = version_of_response(response.status_code, response.headers)
+            if response.status_code == 416 and start == (version.size_bytes or self._expected.size_bytes):
+                self.cut_short = start < (self.total_bytes or 0)
+                return
+            if response.status_code == 416 or self._expected.contradicts(version):
+                raise self._changed_error()
+            self.total_bytes = version.size_bytes
+            self.final_url = str(response.url)
+            position = _range_start(response)
+            if position > start:
+                raise SourceUnreachable(f"{self.url.redacted} sent another part of the file than it was asked for")
+            received = False
+            try:
+                for piece in response.iter_raw(_PIECE_BYTES):
+                    position = self._store(position, piece)
+                    received = received or position > start
+            except httpx.RemoteProtocolError:
+                self._early_ends = 1 if received else self._early_ends + 1
+                raise
+
+    def _store(self, position: int, piece: bytes) -> int:
+        """Write what is new of a piece, compare what is not; the position behind it."""
+        known = self.fetched_bytes - position
+        if known > 0:
+            if os.pread(self._file, min(known, len(piece)), position) != piece[:known]:
+                raise self._changed_error()
+            position += min(known, len(piece))
+            piece = piece[known:]
+        view = memoryview(piece)
+        while view:
+            written = os.pwrite(self._file, view, position)
+            position += written
+            view = view[written:]
+        if position > self.fetched_bytes:
+            self._advance(position)
+        return position
+
+    def _advance(self, fetched_bytes: int) -> None:
+        with self._changed:
+            self.fetched_bytes = fetched_bytes
+            self._changed.notify_all()
+
+    def _changed_error(self) -> SourceChanged:
+        self._state_path.unlink(missing_ok=True)
+        return SourceChanged(f"{self.url.redacted} changed at its origin while it was fetched")
+
+
+def fetch_text(url: MediaUrl, address: str) -> tuple[str, str]:
+    """Text at ``address`` and where redirects led; a playlist that ``url`` led to. Raises SourceError."""
+    try:
+        with (
+            httpx.Client(follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=TIMEOUT) as client,
+            client.stream("GET", address, headers=REQUEST_HEADERS) as response,
+        ):
+            raise_for_status(url, response.status_code)
+            text = bytearray()
+            for piece in response.iter_raw():
+                text += piece
+                if len(text) > _MAX_TEXT_BYTES:
+                    raise SourceUnsupported(f"{url.redacted} leads to a playlist of more than {_MAX_TEXT_BYTES} bytes")
+            return text.decode(errors="replace"), str(response.url)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise source_error(url, error) from None
+
+
+def _range_start(response: httpx.Response) -> int:
+    if response.status_code != 206:
+        return 0
+    start = response.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
+    return int(start) if start.isdecimal() else 0
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,145 @@
+"""The one ffmpeg of a preparation: its command line, its process, and what its standard error says, made fit to show.
+
+No remote address is in its arguments: other users of the machine can read those. Its input is standard input, a local
+file, or an HLS playlist on standard input. Used from the main thread of the preparation process only, because the
+parent-death signal is sent when the *thread* that started the process ends (prctl(2), PR_SET_PDEATHSIG).
+"""
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections import deque
+
+from streamferry.prepare.container import Container
+from streamferry.prepare.faults import CacheError
+
+# What turns the input's streams into those of the prepared file; a normalising profile will have its own.
+# 0:V leaves out cover pictures. Tags and chapters of the source are none of the player's business.
+_COPY_OUTPUT = ("-map", "0:V:0?", "-map", "0:a:0?", "-map_metadata", "-1", "-map_chapters", "-1", "-c", "copy")
+_FLV_OUTPUT = ("-f", "flv", "-flvflags", "no_duration_filesize+no_sequence_end", "pipe:1")
+# Demuxers for a file whose kind we do not know: those that read only the bytes they are given, so that a downloaded
+# text cannot make ffmpeg open other files (concat, dash, hls, imf and their like are not here).
+_SELF_CONTAINED = (
+    "aac,ac3,aiff,amr,asf,av1,avi,caf,dv,eac3,flac,flv,h264,hevc,ivf,matroska,mov,mp3,mpeg,mpegts,mpegtsraw,mpegvideo,"
+    "mxf,nut,ogg,rm,wav,webm"
+)
+# HLS from the network may open the network; a playlist of the local disk may open files as well.
+_HLS_PROTOCOLS = "pipe,http,https,tcp,tls,crypto,data"
+# Segments are called anything; the options against strange names came at different times (the last two in 7.1).
+_HLS_ANY_NAME = {"allowed_extensions": "ALL", "allowed_segment_extensions": "ALL", "extension_picky": "0"}
+_NETWORK_TIMEOUT_US = 20_000_000
+
+_KEPT_LINES = 40
+_KEPT_LINE_CHARS = 300
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"]+")
+_CONTEXT = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
+_LEVEL = re.compile(r"\[(info|warning|error|fatal|panic)\] ")
+_STREAM = re.compile(r"Stream #\d+:\d+.*?: (Video|Audio): (\w+)")
+# What the demuxers say when the bytes end before the media does (libavformat's mov and matroska).
+_CUT_SHORT = re.compile(r"partial file|ended prematurely")
+# What the hls demuxer says about a part it leaves out.
+_SEGMENT_LOST = re.compile(r"Failed to open segment|Segment .* failed|failed too many times|Error when loading first")
+
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None).prctl if os.uname().sysname == "Linux" else None
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends (Linux)."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def input_arguments(container: Container, path: str | None) -> list[str]:
+    """How ffmpeg reads one file: ``path`` on the local disk, or standard input where that is None."""
+    arguments = ["-nostdin"] if path is not None else []
+    if container.demuxer:
+        arguments += ["-f", container.demuxer]
+    else:
+        arguments += ["-format_whitelist", _SELF_CONTAINED]
+    if container.demuxer == "mov":
+        # The last, cut frame of a broken-off file; in other containers the mark means less, and is left.
+        arguments += ["-fflags", "+discardcorrupt"]
+    return [*arguments, "-protocol_whitelist", "file,pipe", "-i", f"file:{path}" if path is not None else "pipe:0"]
+
+
+def hls_arguments(program: str, local: bool) -> list[str]:
+    """How ffmpeg reads the playlist on its standard input. ``local`` lets the playlist name local files."""
+    known = subprocess.run(
+        [program, "-hide_banner", "-h", "demuxer=hls"], capture_output=True, stdin=subprocess.DEVNULL, check=False
+    ).stdout.decode(errors="replace")
+    arguments = ["-rw_timeout", str(_NETWORK_TIMEOUT_US), "-f", "hls"]
+    for option, value in _HLS_ANY_NAME.items():
+        if f"-{option} " in known:
+            arguments += [f"-{option}", value]
+    return [*arguments, "-protocol_whitelist", _HLS_PROTOCOLS + (",file" if local else ""), "-i", "pipe:0"]
+
+
+class Ffmpeg:
+    """A running ffmpeg that copies its input into FLV on ``stdout``."""
+
+    def __init__(self, program: str, input_arguments: list[str], reads_stdin: bool) -> None:
+        command = [program, "-hide_banner", "-nostats", "-loglevel", "repeat+level+info", *input_arguments]
+        try:
+            self._process = subprocess.Popen(
+                [*command, *_COPY_OUTPUT, *_FLV_OUTPUT],
+                stdin=subprocess.PIPE if reads_stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                preexec_fn=die_with_parent,
+            )
+        except OSError as error:
+            raise CacheError(f"ffmpeg cannot be started: {os.strerror(error.errno or 0)}") from None
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self.stdin = self._process.stdin
+        self.stdout = self._process.stdout
+        self.codecs: list[str] = []
+        self.cut_short = False
+        self.segment_lost = False
+        self._stderr = self._process.stderr
+        self._tail: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._in_input = True
+        self._listener = threading.Thread(target=self._listen, name="ffmpeg-stderr", daemon=True)
+        self._listener.start()
+
+    def __enter__(self) -> "Ffmpeg":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self.wait()
+        self.stdout.close()
+
+    def wait(self) -> int:
+        """Exit status, when all of standard error has been read."""
+        status = self._process.wait()
+        self._listener.join()
+        return status
+
+    @property
+    def complaint(self) -> str:
+        """The first of its last errors, without addresses; empty if it had none."""
+        return self._tail[0] if self._tail else ""
+
+    def _listen(self) -> None:
+        with self._stderr, os.fdopen(os.dup(self._stderr.fileno()), errors="replace") as lines:
+            for line in lines:
+                self._note(line.rstrip())
+
+    def _note(self, line: str) -> None:
+        line = _CONTEXT.sub("", line)
+        level = _LEVEL.search(line)
+        words = line[level.end() :] if level else line
+        if words.startswith(("Output #", "Stream mapping")):
+            self._in_input = False
+        elif self._in_input and (stream := _STREAM.search(words)):
+            self.codecs.append(stream[2])
+        self.cut_short = self.cut_short or _CUT_SHORT.search(words) is not None
+        self.segment_lost = self.segment_lost or _SEGMENT_LOST.search(words) is not None
+        if level and level[1] in ("error", "fatal", "panic"):
+            self._tail.append(_ADDRESS.sub("(address)", words)[:_KEPT_LINE_CHARS])

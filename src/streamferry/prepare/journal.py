@@ -1,0 +1,88 @@
+"""What a preparation tells: JSON lines on its standard output and in the cache, for the process that started it and for
+preparation processes of others, which follow the journal while the first one works.
+
+One line is an object with any of: ``fetched``, ``total`` (bytes of the download); ``ready`` (inode and first_offset of
+the part file: players may start); ``end`` (bytes that can be read), ``media_ms``, ``keyframes`` (new ones, [ms,
+offset]); ``complete`` (the summary); ``error`` with ``reason``.
+"""
+
+import json
+import sys
+import time
+from typing import IO, Any
+
+from streamferry.media.errors import MediaError
+from streamferry.prepare.cache import Entry
+from streamferry.prepare.faults import SourceChanged, to_wire
+
+Message = dict[str, Any]
+
+_POLL_SECONDS = 0.1
+
+
+def send(message: Message) -> None:
+    """One line to the process that started this one."""
+    sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def send_error(error: MediaError) -> None:
+    """The last line of a preparation that failed."""
+    send(to_wire(error))
+
+
+class Journal:
+    """The writing end: what is sent is also kept for followers."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._file: IO[str] = entry.journal.open("x")
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def send(self, message: Message) -> None:
+        """One line to both."""
+        self._file.write(json.dumps(message, separators=(",", ":")) + "\n")
+        self._file.flush()
+        send(message)
+
+
+def follow(entry: Entry) -> int:
+    """Send on what another process reports until it is done; then the lock for preparing is ours and is returned.
+
+    Raises SourceChanged if it died after players may have started: what it wrote cannot be continued by another.
+    """
+    lock = entry.lock_for_preparing()
+    journal: IO[str] | None = None
+    announced = False
+    try:
+        while lock is None:
+            time.sleep(_POLL_SECONDS)
+            lock = entry.lock_for_preparing()
+            if journal is None and entry.journal.exists():
+                journal = entry.journal.open()
+            if journal is not None:
+                announced = _send_on(journal) or announced
+    finally:
+        if journal is not None:
+            journal.close()
+    if announced and entry.read_summary() is None:
+        raise SourceChanged("the preparation of the file was broken off and begins anew")
+    return lock
+
+
+def _send_on(journal: IO[str]) -> bool:
+    announced = False
+    while line := journal.readline():
+        if line.endswith("\n"):
+            sys.stdout.write(line)
+            announced = announced or '"ready"' in line
+        else:
+            # Half a line: its writer is not done with it.
+            journal.seek(journal.tell() - len(line.encode()))
+            break
+    sys.stdout.flush()
+    return announced

@@ -1,0 +1,175 @@
+"""The prepared file: FLV laid out so that a player needs no thought, and the index of where it can start.
+
+    FLV header | onMetaData | sequence headers | frames in strict DTS order, the first at 0 ms
+
+Stamps rise strictly per track and never fall across tracks; the offset between audio and video is the source's.
+A sequence header that changes later stands where it changes, and is repeated before each keyframe from then on,
+so that every place of the index is a place to start. Not here: where tags come from, and files: the writer gives
+bytes. Specification: Adobe Video File Format 10.1, annex E.
+"""
+
+from collections.abc import Iterable
+
+from streamferry.media.errors import SourceUnsupported
+from streamferry.media.tag import AUDIO, KEYFRAME, OTHER, SCRIPT, SEQUENCE_HEADER, VIDEO, Tag, tag_kind
+from streamferry.wire.amf0 import Amf0Value
+from streamferry.wire.flv import parse_metadata, serialize_flv_header, serialize_metadata, serialize_tag
+
+# How long the first frames wait for a track the header promised: ffmpeg's own interleaving waits 10 s as well.
+_PROMISED_TRACK_WAIT_MS = 10_000
+_PROMISED_TRACK_WAIT_BYTES = 16 << 20
+# ffmpeg interleaves by DTS, so a late tag is rounding (1-2 ms) or a source interleaved worse than ffmpeg's window.
+_LATE_LIMIT_MS = 500
+# Without video a player may start at any frame; one place a second keeps the index small.
+_AUDIO_INDEX_STEP_MS = 1000
+# Duration of a track's only frame: there is no other to measure against.
+_LONE_FRAME_MS = {VIDEO: 40, AUDIO: 23}
+# What ffmpeg puts into onMetaData that is not true of a file still growing, or of no use to a player.
+_METADATA_LEFT_OUT = frozenset(("duration", "filesize", "encoder"))
+
+
+class BadInterleave(SourceUnsupported):
+    """A tag came so late that order cannot be kept: the source must be read with seeking, or the tag dropped."""
+
+
+class _Track:
+    __slots__ = ("frame_ms", "header", "last_ms")
+
+    def __init__(self, lone_frame_ms: int) -> None:
+        self.last_ms = -1
+        self.frame_ms = lone_frame_ms
+        self.header: bytes | None = None
+
+
+class FlvLayout:
+    """Lays tags in the prepared order. Feed tags, take ``pending`` bytes to the file, then ``finish``.
+
+    ``promised`` holds the tag types the input says it has. Offsets count from the file's start.
+    ``late`` says what becomes of tags too late to be put in order: False raises BadInterleave, True drops them.
+    """
+
+    def __init__(self, promised: frozenset[int], drop_late: bool = False) -> None:
+        self.pending = bytearray()
+        self.first_offset = 0
+        self.end_offset = 0
+        self.keyframes: list[tuple[int, int]] = []
+        self.dropped_tags = 0
+        self.started = False
+        self._promised = promised
+        self._drop_late = drop_late
+        self._metadata: dict[str, Amf0Value] = {}
+        self._tracks = {kind: _Track(_LONE_FRAME_MS[kind]) for kind in (VIDEO, AUDIO)}
+        self._held: list[tuple[int, int, bytes, int]] = []
+        self._held_bytes = 0
+        self._seen: set[int] = set()
+        self._base_ms = 0
+        self._last_ms = 0
+        self._last_index_ms = -_AUDIO_INDEX_STEP_MS
+        self._headers_changed = False
+
+    @property
+    def media_ms(self) -> int:
+        """Stamp of the last frame laid."""
+        return self._last_ms
+
+    @property
+    def duration_ms(self) -> int:
+        """Where the next item joins: the latest end of a track, an end being last DTS + last frame's duration."""
+        return max((t.last_ms + t.frame_ms for t in self._tracks.values() if t.last_ms >= 0), default=0)
+
+    def feed(self, tags: Iterable[Tag]) -> None:
+        """Lay tags in the order a muxer gave them; raises BadInterleave."""
+        for tag_type, stamp_ms, body in tags:
+            if tag_type == SCRIPT:
+                if not self.started:
+                    self._metadata |= parse_metadata(body)
+                continue
+            kind = tag_kind(tag_type, body)
+            if kind == SEQUENCE_HEADER:
+                self._take_header(tag_type, bytes(body))
+            elif kind == OTHER:
+                # Only HDR metadata is worth keeping (Enhanced RTMP packet type 4): an end of sequence breaks loops.
+                if tag_type == VIDEO and body and body[0] & 0x8F == 0x84:
+                    self._take(tag_type, stamp_ms, body, kind)
+            elif tag_type in self._seen or tag_type == AUDIO or kind == KEYFRAME:
+                self._seen.add(tag_type)
+                self._take(tag_type, stamp_ms, body, kind)
+
+    def finish(self) -> None:
+        """The input has ended: lay what still waits. Raises SourceUnsupported if there was no frame at all."""
+        if not self.started:
+            if not self._seen:
+                raise SourceUnsupported("there is no frame in it")
+            self._start()
+
+    def _take(self, tag_type: int, stamp_ms: int, body: "bytes | memoryview", kind: int) -> None:
+        if self.started:
+            self._lay(tag_type, stamp_ms, body, kind)
+            return
+        self._held.append((tag_type, stamp_ms, bytes(body), kind))
+        self._held_bytes += len(body)
+        waited_ms = stamp_ms - self._held[0][1]
+        if (
+            self._seen >= self._promised
+            or waited_ms > _PROMISED_TRACK_WAIT_MS
+            or self._held_bytes > _PROMISED_TRACK_WAIT_BYTES
+        ):
+            self._start()
+
+    def _take_header(self, tag_type: int, body: bytes) -> None:
+        track = self._tracks[tag_type]
+        if body == track.header or len(body) <= 2:
+            return
+        track.header = body
+        if self.started:
+            self._headers_changed = True
+            self._write(tag_type, self._last_ms, body)
+
+    def _start(self) -> None:
+        self.started = True
+        self._append(serialize_flv_header(AUDIO in self._promised, VIDEO in self._promised))
+        metadata = {name: value for name, value in self._metadata.items() if name not in _METADATA_LEFT_OUT}
+        self._write(SCRIPT, 0, serialize_metadata(metadata))
+        self._write_headers(0)
+        self.first_offset = self.end_offset
+        self._held.sort(key=lambda held: held[1])
+        self._base_ms = self._held[0][1]
+        for held in self._held:
+            self._lay(*held)
+        self._held.clear()
+
+    def _lay(self, tag_type: int, stamp_ms: int, body: "bytes | memoryview", kind: int) -> None:
+        track = self._tracks[tag_type]
+        dts_ms = max(stamp_ms - self._base_ms, track.last_ms + 1)
+        if dts_ms < self._last_ms:
+            if self._last_ms - dts_ms > _LATE_LIMIT_MS:
+                if not self._drop_late:
+                    raise BadInterleave("its tracks are interleaved too badly to be read from front to back")
+                self.dropped_tags += 1
+                return
+            dts_ms = max(self._last_ms, track.last_ms + 1)
+        self._last_ms = dts_ms
+        if kind == OTHER:
+            self._write(tag_type, dts_ms, body)
+            return
+        if kind == KEYFRAME or (VIDEO not in self._seen and dts_ms - self._last_index_ms >= _AUDIO_INDEX_STEP_MS):
+            self._last_index_ms = dts_ms
+            self.keyframes.append((dts_ms, self.end_offset))
+            if self._headers_changed:
+                self._write_headers(dts_ms)
+        if track.last_ms >= 0:
+            track.frame_ms = dts_ms - track.last_ms
+        track.last_ms = dts_ms
+        self._write(tag_type, dts_ms, body)
+
+    def _write_headers(self, dts_ms: int) -> None:
+        for tag_type, track in self._tracks.items():
+            if track.header is not None:
+                self._write(tag_type, dts_ms, track.header)
+
+    def _write(self, tag_type: int, stamp_ms: int, body: "bytes | memoryview") -> None:
+        self._append(serialize_tag(tag_type, stamp_ms, body))
+
+    def _append(self, data: bytes) -> None:
+        self.pending += data
+        self.end_offset += len(data)

@@ -1,0 +1,134 @@
+"""The FLV that ffmpeg writes becomes the growing part file, and players are told how far it has grown."""
+
+import os
+import select
+import time
+from collections.abc import Callable
+
+from streamferry.media.tag import AUDIO, VIDEO, Tag
+from streamferry.prepare.cache import Entry
+from streamferry.prepare.ffmpeg import Ffmpeg
+from streamferry.prepare.journal import Journal, Message
+from streamferry.prepare.layout import FlvLayout
+from streamferry.wire.flv import FLV_HEADER_BYTES, MAX_TAG_BYTES, parse_flv_header, scan_tags
+
+# How long laid tags wait for a write, and how often players hear of growth: a player behind by this much starves.
+_FLUSH_SECONDS = 0.25
+_FLUSH_BYTES = 256 << 10
+_REPORT_SECONDS = 0.1
+_READ_BYTES = 1 << 20
+# The flags byte of the FLV header (E.2). ffmpeg's muxer sets it from the streams it has: its word can be taken.
+_FLAGS_AT, _HAS_AUDIO, _HAS_VIDEO = 4, 4, 1
+
+
+class Remux:
+    """Copies ``ffmpeg.stdout`` into ``entry.media_part``; ``layout`` knows what was written once there was a header.
+
+    ``extra`` gives fields for each report, such as the progress of the download.
+    """
+
+    def __init__(self, entry: Entry, journal: Journal, extra: Callable[[], Message], drop_late: bool) -> None:
+        self.layout: FlvLayout | None = None
+        self._journal = journal
+        self._extra = extra
+        self._drop_late = drop_late
+        self._file = os.open(entry.media_part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._flushed_at = self._reported_at = time.monotonic()
+        self._announced = False
+        self._keyframes_reported = 0
+        self._buffer = bytearray(_READ_BYTES)
+        self._filled = 0
+
+    def __enter__(self) -> "Remux":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def run(self, ffmpeg: Ffmpeg) -> None:
+        """Copy until ffmpeg closes its output. Raises BadInterleave, RemoteProtocolError, OSError for the disk."""
+        output = ffmpeg.stdout.fileno()
+        poll = select.poll()
+        poll.register(output, select.POLLIN)
+        while True:
+            if poll.poll(_FLUSH_SECONDS * 1000):
+                if self._filled == len(self._buffer):
+                    self._buffer.extend(bytes(min(len(self._buffer), MAX_TAG_BYTES)))
+                with memoryview(self._buffer) as view:
+                    received = os.readv(output, [view[self._filled :]])
+                if not received:
+                    return
+                self._filled += received
+                self._lay()
+            self._tell()
+
+    def finish(self) -> FlvLayout:
+        """Write what is left and sync. Raises SourceUnsupported if there is no frame."""
+        layout = self.layout if self.layout is not None else FlvLayout(frozenset())
+        layout.finish()
+        self._flush(layout)
+        self._report(layout)
+        os.fsync(self._file)
+        return layout
+
+    @property
+    def inode(self) -> int:
+        """Identity of the part file."""
+        return os.fstat(self._file).st_ino
+
+    def _lay(self) -> None:
+        start = 0
+        if self.layout is None:
+            if self._filled < FLV_HEADER_BYTES:
+                return
+            parse_flv_header(bytes(self._buffer[:FLV_HEADER_BYTES]))
+            flags = self._buffer[_FLAGS_AT]
+            promised = {kind for kind, flag in ((AUDIO, _HAS_AUDIO), (VIDEO, _HAS_VIDEO)) if flags & flag}
+            self.layout = FlvLayout(frozenset(promised), self._drop_late)
+            start = FLV_HEADER_BYTES
+        tags: list[Tag] = []
+        with memoryview(self._buffer) as view:
+            start = scan_tags(view, start, self._filled, tags)
+            self.layout.feed(tags)
+            tags.clear()
+            left = self._filled - start
+            view[:left] = bytes(view[start : self._filled])
+            self._filled = left
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        layout = self.layout
+        if layout is not None and layout.started:
+            first = not self._announced and layout.keyframes
+            if first or len(layout.pending) >= _FLUSH_BYTES or now - self._flushed_at >= _FLUSH_SECONDS:
+                self._flush(layout)
+                self._flushed_at = now
+            if first:
+                self._announce(layout)
+                self._reported_at = 0.0
+        if now - self._reported_at >= _REPORT_SECONDS:
+            self._reported_at = now
+            self._report(layout)
+
+    def _flush(self, layout: FlvLayout) -> None:
+        with memoryview(layout.pending) as view:
+            written = 0
+            while written < len(view):
+                written += os.write(self._file, view[written:])
+        layout.pending.clear()
+
+    def _announce(self, layout: FlvLayout) -> None:
+        self._announced = True
+        self._journal.send({"ready": {"inode": self.inode, "first_offset": layout.first_offset}})
+
+    def _report(self, layout: FlvLayout | None) -> None:
+        message = self._extra()
+        if layout is not None and layout.keyframes:
+            if not self._announced:
+                self._announce(layout)
+            message["end"] = layout.end_offset - len(layout.pending)
+            message["media_ms"] = layout.media_ms
+            message["keyframes"] = layout.keyframes[self._keyframes_reported :]
+            self._keyframes_reported = len(layout.keyframes)
+        if message:
+            self._journal.send(message)
