@@ -47,7 +47,9 @@ class TagQueue:
                 self._drop_frames()
             self._append(tag)
         if self.span_ms > HARD_MS or self.size_bytes > HARD_BYTES:
-            raise DestinationStalled("the destination takes less than the stream needs, and no keyframe came to skip to")
+            raise DestinationStalled(
+                "the destination takes less than the stream needs, and no keyframe came to skip to"
+            )
 
     def keep_latest_group(self, tags: list[LaidTag]) -> None:
         """Queue tags while no destination is attached: each keyframe replaces what came before it, uncounted."""

@@ -28,12 +28,12 @@ _SCRATCH_BYTES = 1 << 20
 class Relay:
     """A running relay. Made by :meth:`RelayHost.start`."""
 
-    def __init__(self, new_run: Callable[[Callable[[RelayStatus], None]], RelayRun]) -> None:
+    def __init__(self, group: asyncio.TaskGroup, new_run: Callable[[Callable[[RelayStatus], None]], RelayRun]) -> None:
         self._new_run = new_run
         self._stopping = False
         self._watchers: list[Callable[[RelayStatus], None]] = []
         self._run = new_run(self._notify)
-        self._supervisor = asyncio.get_running_loop().create_task(self._supervise(), name="relay supervisor")
+        self._supervisor = group.create_task(self._supervise(), name="relay supervisor")
 
     @property
     def status(self) -> RelayStatus:
@@ -44,14 +44,22 @@ class Relay:
         """Call ``callback`` at each change of state or reason, from the event loop's thread."""
         self._watchers.append(callback)
 
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once the relay has ended."""
+        self._supervisor.add_done_callback(lambda _: callback())
+
     async def wait(self) -> RelayStatus:
         """Wait for the end and return the final status."""
         return await asyncio.shield(self._supervisor)
 
-    async def stop(self) -> RelayStatus:
-        """Unpublish, end, and return the final status."""
+    def request_stop(self) -> None:
+        """Ask for the end: unpublish, and be ``stopped``."""
         self._stopping = True
         self._run.stop()
+
+    async def stop(self) -> RelayStatus:
+        """Ask for the end, wait for it, and return the final status."""
+        self.request_stop()
         return await self.wait()
 
     def _notify(self, status: RelayStatus) -> None:
@@ -87,6 +95,7 @@ class RelayHost:
         self._store = store or PreparedStore()
         self._network = network or Network()
         self._relays: set[Relay] = set()
+        self._group = asyncio.TaskGroup()
         self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
         self._beat: Beat | None = None
 
@@ -95,12 +104,15 @@ class RelayHost:
         # What exists now lives as long as the process: a full collection need not look at it.
         gc.collect()
         gc.freeze()
+        await self._group.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await asyncio.gather(*(relay.stop() for relay in self._relays))
+        for relay in self._relays:
+            relay.request_stop()
+        await self._group.__aexit__(None, None, None)
         self._require_beat().close()
         gc.unfreeze()
 
@@ -113,8 +125,9 @@ class RelayHost:
                 spec, beat=beat, scratch=self._scratch, store=self._store, network=self._network, on_change=on_change
             )
 
-        relay = Relay(new_run)
+        relay = Relay(self._group, new_run)
         self._relays.add(relay)
+        relay.on_end(lambda: self._relays.discard(relay))
         return relay
 
     def take_worst_lateness(self) -> float:

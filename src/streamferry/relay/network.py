@@ -27,6 +27,11 @@ class Network:
     tls: ssl.SSLContext = field(default_factory=client_context)
     allow: Callable[[str], bool] | None = None
 
+    @classmethod
+    def trusting(cls, ca_file: str) -> "Network":
+        """Trust the authorities in a PEM file beside the system's. Raises OSError when it cannot be read as such."""
+        return cls(tls=client_context(ca_file))
+
     @property
     def options(self) -> NetworkOptions:
         """The options as keyword arguments."""

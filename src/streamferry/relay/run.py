@@ -22,8 +22,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
-from streamferry.media.errors import DestinationError, Fault, MediaError, SourceError, SourceUnsupported
+from streamferry.media.errors import DestinationError, Fault, MediaError, SourceError
 from streamferry.prepare import PreparedStore, PrepareProgress
 from streamferry.push import Outlet, open_publish_session
 from streamferry.relay.backoff import Backoff
@@ -103,6 +104,8 @@ class RelayRun:
         self._rates = (self._began_at, 0, 0)
         self._feed: FileFeed | None = None
         self._skipped: SourceError | None = None
+        # Set when a finished list has been acknowledged to its end, so that closing loses nothing.
+        self._drained = asyncio.Event()
         self._status = RelayStatus(State.CONNECTING if spec.is_live else State.PREPARING)
 
     @property
@@ -137,7 +140,7 @@ class RelayRun:
     async def _wait_for_end(self) -> State:
         """Wait for the end of the run: finished, stopped, given up, out of time, or crashed."""
         deadline = None if self._spec.duration_s is None else self._began_at + self._spec.duration_s
-        waiting = {self._over, self._flow.crashed}
+        waiting: set[asyncio.Future[Any]] = {self._over, self._flow.crashed}
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if self._flow.crashed.done():
@@ -204,7 +207,11 @@ class RelayRun:
                 await self._pause(self._source, next((e for e in errors if e.retryable), errors[0]), backoff)
         feed.finish()
         await feed.finished.wait()
-        await self._drain()
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                await self._drained.wait()
+        except TimeoutError:
+            _log.warning("the end of the list was not acknowledged within %s s", _DRAIN_S)
         self._finish(State.ENDED)
 
     async def _open_item(self, item: Item) -> PreparedReader:
@@ -225,15 +232,6 @@ class RelayRun:
         """An item of the list could not be played, or not to its end; the list goes on."""
         self._skipped = error
         _log.warning("item skipped: %s", error)
-
-    async def _drain(self) -> None:
-        """Wait until the destination has acknowledged all there was, so that closing loses nothing."""
-        try:
-            async with asyncio.timeout(_DRAIN_S):
-                while not self._outlet.is_drained:
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            _log.warning("the end of the list was not acknowledged within %s s", _DRAIN_S)
 
     # The destination
 
@@ -266,11 +264,7 @@ class RelayRun:
         """Note the loss and wait for the next attempt; end the run when there is no use in one."""
         side.error = error
         self._note(side, _Phase.RETRYING)
-        patience_s = self._spec.patience_s
-        hopeless = not self._has_streamed and isinstance(error, SourceUnsupported)
-        if not error.retryable or hopeless:
-            self._finish(State.FAILED)
-        elif patience_s is not None and not self._has_streamed and time.monotonic() - self._began_at >= patience_s:
+        if not error.retryable:
             self._finish(State.FAILED)
         self._retries += 1
         _log.warning("%s; attempt %d follows", error, backoff.attempts + 1)
@@ -288,6 +282,8 @@ class RelayRun:
         media_ms = self._outlet.media_time_ms
         if media_ms != self._media_ms:
             self._media_ms, self._media_at = media_ms, now
+        if self._feed is not None and self._feed.finished.is_set() and self._outlet.is_drained:
+            self._drained.set()
         status = self._compute(now)
         self._has_streamed |= status.state is State.STREAMING
         self._publish_status(status)

@@ -1,0 +1,17 @@
+"""The command line. Each command is a module; this one puts them together."""
+
+import typer
+
+from streamferry.cli.demo import demo
+from streamferry.cli.receive import receive
+from streamferry.cli.relay import relay
+
+app = typer.Typer(
+    help="Pull a live stream or a list of files and push it, unbroken, to an RTMP destination.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(relay)
+app.command()(receive)
+app.command()(demo)

@@ -1,0 +1,237 @@
+"""``streamferry relay``: one relay in the foreground."""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator
+from enum import IntEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from streamferry.cli.loop import on_interrupt, run
+from streamferry.media.errors import Fault
+from streamferry.media.url import MediaUrl
+from streamferry.relay import Item, Network, Relay, RelayHost, RelaySpec, RelayStatus, State
+from streamferry.relay.look import looks_live
+
+#: A typo should not be retried for ever: how long a relay may go without ever streaming.
+DEFAULT_PATIENCE_S = 30.0
+_PRINT_S = 1.0
+_STYLES = {
+    State.STREAMING: "green",
+    State.ENDED: "green",
+    State.STOPPED: "green",
+    State.RETRYING: "yellow",
+    State.STALLED: "yellow",
+    State.FAILED: "red",
+}
+
+
+class ExitStatus(IntEnum):
+    """What the shell gets."""
+
+    DONE = 0
+    USAGE = 2
+    SOURCE = 3
+    DESTINATION = 4
+    SERVICE = 5
+
+
+_STATUS_OF_FAULT = {
+    None: ExitStatus.DONE,
+    Fault.USER_SOURCE: ExitStatus.SOURCE,
+    Fault.USER_DESTINATION: ExitStatus.DESTINATION,
+    Fault.SERVICE: ExitStatus.SERVICE,
+}
+
+
+def relay(
+    source: Annotated[
+        list[str],
+        typer.Argument(help="Addresses or local files. Several are a list, played in order.", show_default=False),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            envvar="STREAMFERRY_TO",
+            show_envvar=True,
+            show_default=False,
+            help="rtmp:// or rtmps:// address to push to. In the environment it stays out of the process list.",
+        ),
+    ],
+    live: Annotated[
+        bool | None, typer.Option("--live/--vod", show_default=False, help="What the source is; else found by looking.")
+    ] = None,
+    loop: Annotated[int, typer.Option(help="How often a list is played; -1 is without end.")] = 1,
+    offset: Annotated[
+        list[float] | None,
+        typer.Option(show_default=False, help="Start each file here, in seconds. Give it once, or once a file."),
+    ] = None,
+    end_offset: Annotated[
+        list[float] | None,
+        typer.Option(show_default=False, help="End each file here, in seconds from its start; 0 is its end."),
+    ] = None,
+    duration: Annotated[float | None, typer.Option(show_default=False, help="End after this many seconds.")] = None,
+    patience: Annotated[
+        float, typer.Option(help="Give up if nothing was ever streamed for this many seconds; 0 never does.")
+    ] = DEFAULT_PATIENCE_S,
+    ca_file: Annotated[
+        str | None, typer.Option(show_default=False, help="PEM file of further authorities to trust for TLS.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to standard error.")] = False,
+) -> None:
+    """Relay a live stream or files to an RTMP destination, and retry whatever fails.
+
+    Exit status: 0 done, 2 usage, 3 the source's fault, 4 the destination's, 5 ours.
+    """
+    logging.basicConfig(
+        stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.INFO if verbose else logging.CRITICAL
+    )
+    try:
+        status = run(_relay(source, to, live, loop, offset, end_offset, duration, patience, ca_file, as_json))
+    except ValueError as error:
+        typer.echo(f"streamferry relay: {error}", err=True)
+        raise typer.Exit(ExitStatus.USAGE) from None
+    raise typer.Exit(_STATUS_OF_FAULT[status.fault])
+
+
+async def _relay(
+    sources: list[str],
+    to: str,
+    live: bool | None,
+    loop: int,
+    offsets: list[float] | None,
+    end_offsets: list[float] | None,
+    duration: float | None,
+    patience: float,
+    ca_file: str | None,
+    as_json: bool,
+) -> RelayStatus:
+    network = _network(ca_file)
+    urls = [_parse("source", text) for text in sources]
+    destination = _parse("--to", to)
+    starts = _spread("--offset", offsets, len(urls))
+    ends = _spread("--end-offset", end_offsets, len(urls))
+    items = [Item(url, start, end) for url, start, end in zip(urls, starts, ends, strict=True)]
+    limits = {"duration_s": duration, "patience_s": patience or None}
+    if live is None and len(urls) == 1:
+        live = await looks_live(urls[0], network)
+    if live:
+        if offsets or end_offsets:
+            raise ValueError("--offset and --end-offset are for files, and the source is live")
+        if len(urls) > 1:
+            raise ValueError("a live relay takes one source")
+        spec = RelaySpec.live(urls[0], destination, **limits)
+    else:
+        spec = RelaySpec.vod(items, destination, loops=loop, **limits)
+    async with RelayHost(network=network) as host:
+        running = host.start(spec)
+        on_interrupt(running.request_stop)
+        return await (_show_json(running) if as_json else show_progress(running))
+
+
+def _network(ca_file: str | None) -> Network:
+    if ca_file is None:
+        return Network()
+    try:
+        return Network.trusting(ca_file)
+    except OSError as error:
+        raise ValueError(f"--ca-file: cannot be read as PEM certificates ({error.strerror})") from None
+
+
+def _parse(name: str, text: str) -> MediaUrl:
+    try:
+        return MediaUrl.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _spread(name: str, values: list[float] | None, count: int) -> list[float]:
+    """One value for each source: none given is 0, one given is for all."""
+    if not values:
+        return [0.0] * count
+    if len(values) == 1:
+        return values * count
+    if len(values) != count:
+        raise ValueError(f"{name}: give it once, or once for each of the {count} sources")
+    return values
+
+
+async def show_progress(running: Relay) -> RelayStatus:
+    """Show the relay until its end: a line that is kept up to date on a terminal, else a line for each change."""
+    return await (_show_line(running) if sys.stdout.isatty() else _show_changes(running))
+
+
+async def _show_json(running: Relay) -> RelayStatus:
+    _print_json(running.status)
+    running.watch(_print_json)
+    async for status in _each_second(running):
+        _print_json(status)
+    return await running.wait()
+
+
+def _print_json(status: RelayStatus) -> None:
+    """The documented line: one object with these keys, in this order."""
+    line = {
+        "state": status.state.value,
+        "media_time_ms": status.media_time_ms,
+        "bytes_out": status.bytes_out,
+        "kbps_out": status.kbps_out,
+        "dropped_tags": status.dropped_tags,
+        "retries": status.retries,
+        "repairs": status.repairs,
+        "fault": status.fault.value if status.fault else None,
+        "reason": status.reason,
+        "final": status.final,
+    }
+    print(json.dumps(line), flush=True)
+
+
+async def _show_line(running: Relay) -> RelayStatus:
+    with Live(_line(running.status), console=Console(), refresh_per_second=4) as display:
+        running.watch(lambda status: display.update(_line(status)))
+        async for status in _each_second(running):
+            display.update(_line(status))
+        final = await running.wait()
+        display.update(_line(final))
+    return final
+
+
+async def _show_changes(running: Relay) -> RelayStatus:
+    running.watch(lambda status: print(_line(status).plain, flush=True))
+    return await running.wait()
+
+
+def _line(status: RelayStatus) -> Text:
+    seconds, ms = divmod(status.media_time_ms, 1000)
+    clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms // 100}"
+    line = Text()
+    line.append(f"{status.state:<10}", style=_STYLES.get(status.state, "cyan"))
+    line.append(f" {clock}  in {status.kbps_in} kbps  out {status.kbps_out} kbps")
+    for name, count in (("dropped", status.dropped_tags), ("retries", status.retries), ("repairs", status.repairs)):
+        if count:
+            line.append(f"  {name} {count}", style="yellow")
+    if status.playhead is not None:
+        line.append(f"  loop {status.playhead.loop + 1} item {status.playhead.item + 1}")
+    if status.preparing_percent is not None:
+        line.append(f"  preparing {status.preparing_percent} %", style="cyan")
+    if status.reason:
+        line.append(f"  {status.reason}", style=_STYLES.get(status.state, "cyan"))
+    return line
+
+
+async def _each_second(running: Relay) -> AsyncIterator[RelayStatus]:
+    """The status once a second until the relay ends."""
+    ended = asyncio.ensure_future(running.wait())
+    while True:
+        await asyncio.wait([ended], timeout=_PRINT_S)
+        if ended.done():
+            return
+        yield running.status
