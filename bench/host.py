@@ -1,0 +1,60 @@
+"""One process of relays under measurement. Reads a job a line on standard input, answers each with a line of JSON.
+
+    {"kind": "live" | "vod", "sources": [...], "destinations": [...]}    {"started_ns": [...]}, the monotonic clock
+    {"report": true}                  {"states": {state: relays}, "beat_worst_late_ms": ms since the last report}
+    {"stop": true}                                                       {"stopped": relays}
+
+Live: one source for each destination. VOD: every destination loops the whole list of sources. It says {"ready": true}
+once everything is loaded, so that the empty process can be weighed, and leaves when its input ends.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import uvloop
+
+from streamferry.relay import Relay, RelayHost, RelaySpec
+
+_LINE_MAX = 1 << 20
+
+
+def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[str, Any]:
+    live = job["kind"] == "live"
+    started_ns = []
+    for i, destination in enumerate(job["destinations"]):
+        sources = [job["sources"][i]] if live else job["sources"]
+        started_ns.append(time.monotonic_ns())
+        relays.append(host.start(RelaySpec.of(sources=sources, destination=destination, live=live, loops=-1)))
+    return {"started_ns": started_ns}
+
+
+async def _obey(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[str, Any]:
+    if "kind" in job:
+        return _start(host, job, relays)
+    if "report" in job:
+        states = Counter(str(relay.status.state) for relay in relays)
+        return {"states": states, "beat_worst_late_ms": host.beat_lateness.take_worst_ms()}
+    stopped = len(relays)
+    await asyncio.gather(*(relay.stop() for relay in relays))
+    relays.clear()
+    return {"stopped": stopped}
+
+
+async def main() -> None:
+    """Serve jobs until the input ends."""
+    jobs = asyncio.StreamReader(_LINE_MAX)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(jobs), sys.stdin)
+    relays: list[Relay] = []
+    async with RelayHost() as host:
+        print(json.dumps({"ready": True}), flush=True)
+        while line := await jobs.readline():
+            print(json.dumps(await _obey(host, json.loads(line), relays)), flush=True)
+        await _obey(host, {"stop": True}, relays)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
