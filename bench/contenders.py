@@ -15,7 +15,7 @@ from pathlib import Path
 
 from clip import vod_clip
 from measure import pss_mib
-from programs import BENCH, Program, Sink, Source, cores, unused_port
+from programs import BENCH, Program, Sink, Source, close_all, cores, unused_port
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ def streamferry(feed: Feed, count: int, source: Source, sink: Sink, stack: ExitS
 def ffmpeg(feed: Feed, count: int, source: Source, sink: Sink, stack: ExitStack) -> Relays:
     """``ffmpeg -c copy``, a process for each stream."""
     programs: list[Program] = []
-    stack.callback(lambda: [program.close() for program in programs])
-    stack.callback(lambda: [program.begin_close() for program in programs])
+    stack.callback(close_all, programs)
     for i in range(count):
         if feed.kind == "vod":
             reading = ["-re", "-stream_loop", "-1", "-i", str(vod_clip())]

@@ -17,18 +17,21 @@ from typing import Any
 
 import uvloop
 
-from streamferry.relay import Relay, RelayHost, RelaySpec
+from streamferry.media.url import MediaUrl
+from streamferry.relay import Item, Relay, RelayHost, RelaySpec
 
 _LINE_MAX = 1 << 20
 
 
 def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[str, Any]:
     live = job["kind"] == "live"
+    sources = [MediaUrl.parse(source) for source in job["sources"]]
     started_ns = []
-    for i, destination in enumerate(job["destinations"]):
-        sources = [job["sources"][i]] if live else job["sources"]
+    for i, address in enumerate(job["destinations"]):
         started_ns.append(time.monotonic_ns())
-        relays.append(host.start(RelaySpec.of(sources=sources, destination=destination, live=live, loops=-1)))
+        destination = MediaUrl.parse(address)
+        spec = RelaySpec.live(sources[i], destination) if live else RelaySpec.vod(map(Item, sources), destination)
+        relays.append(host.start(spec))
     return {"started_ns": started_ns}
 
 
@@ -37,7 +40,7 @@ async def _obey(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> di
         return _start(host, job, relays)
     if "report" in job:
         states = Counter(str(relay.status.state) for relay in relays)
-        return {"states": states, "beat_worst_late_ms": host.beat_lateness.take_worst_ms()}
+        return {"states": states, "beat_worst_late_ms": host.take_worst_lateness() * 1000}
     stopped = len(relays)
     await asyncio.gather(*(relay.stop() for relay in relays))
     relays.clear()

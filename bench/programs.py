@@ -131,6 +131,14 @@ class Program:
         self.close()
 
 
+def close_all(programs: Sequence[Program]) -> None:
+    """End many at once."""
+    for program in programs:
+        program.begin_close()
+    for program in programs:
+        program.close()
+
+
 class Source(Program):
     """``native/source.c`` at work."""
 

@@ -12,7 +12,9 @@
  *   min_frames, min_advance_ms    of the stream that gave fewest video frames / whose stamps advanced least
  *   backwards       video stamps that went back
  *   added_us        from a marked frame leaving the source to its last byte here: count, p50, p99, max
- *   late_us         unmarked probes: arrival against the stream's own stamps, earliest frame of the window = 0
+ *   late_us         unmarked probes: arrival against the stream's own stamps, the stream's first frame = 0: above 0 a
+ *                   player that shows the first frame as it comes runs dry, below 0 the frame is ahead of its time
+ *   jitter_us       the same, the earliest frame since the last report = 0
  */
 #include "rtmp.h"
 
@@ -23,14 +25,14 @@ typedef struct {
     bool probe, started;
     int64_t bytes, acknowledged, last_ns, gap_ns;
     uint32_t frames, stamp_ms, first_stamp_ms;
-    int64_t *offsets_us; /* arrival minus stamp, of an unmarked probe */
+    int64_t *offsets_us, first_offset_us; /* arrival minus stamp, of an unmarked probe */
     size_t offsets, offsets_room;
 } Stream;
 
 static Stream **streams;
 static int count, room, new_streams, lost, backwards, epoll;
 static int64_t bytes, messages, arrived_ns;
-static uint32_t *added;
+static int64_t *added;
 static size_t added_size, added_room;
 static bool events;
 static int drain_ms;
@@ -39,7 +41,7 @@ static uint8_t buffer[READ_ROOM];
 static void keep_added(int64_t us)
 {
     if (added_size == added_room && !(added = realloc(added, (added_room = added_room * 2 + 1024) * sizeof *added))) die("realloc");
-    added[added_size++] = us < 0 ? 0 : us;
+    added[added_size++] = us;
 }
 
 static void keep_offset(Stream *s, int64_t us)
@@ -48,6 +50,7 @@ static void keep_offset(Stream *s, int64_t us)
         s->offsets_room = s->offsets_room * 2 + 64;
         if (!(s->offsets_us = realloc(s->offsets_us, s->offsets_room * sizeof *s->offsets_us))) die("realloc");
     }
+    if (s->first_offset_us == 0) s->first_offset_us = us;
     s->offsets_us[s->offsets++] = us;
 }
 
@@ -123,15 +126,15 @@ static int find(const Stream *s)
 
 static int by_value(const void *a, const void *b)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return x < y ? -1 : x > y;
 }
 
-static void print_spread(const char *name, uint32_t *us, size_t n)
+static void print_spread(const char *name, int64_t *us, size_t n)
 {
     qsort(us, n, sizeof *us, by_value);
-    printf(", \"%s\": {\"count\": %zu, \"p50\": %u, \"p99\": %u, \"max\": %u}", name, n, n ? us[n / 2] : 0,
-           n ? us[n - 1 - n / 100] : 0, n ? us[n - 1] : 0);
+    printf(", \"%s\": {\"count\": %zu, \"p50\": %lld, \"p99\": %lld, \"max\": %lld}", name, n,
+           n ? (long long)us[n / 2] : 0, n ? (long long)us[n - 1 - n / 100] : 0, n ? (long long)us[n - 1] : 0);
 }
 
 static void report(void)
@@ -139,7 +142,7 @@ static void report(void)
     int publishing = 0, fresh = 0;
     uint32_t min_frames = UINT32_MAX, min_advance = UINT32_MAX;
     int64_t now = now_ns(), gap = 0;
-    uint32_t *late = NULL;
+    int64_t *late = NULL, *jitter = NULL;
     size_t late_size = 0;
     for (int i = 0; i < count; i++) {
         Stream *s = streams[i];
@@ -155,7 +158,11 @@ static void report(void)
         for (size_t k = 0; k < s->offsets; k++)
             if (s->offsets_us[k] < earliest) earliest = s->offsets_us[k];
         if (s->offsets && !(late = realloc(late, (late_size + s->offsets) * sizeof *late))) die("realloc");
-        for (size_t k = 0; k < s->offsets; k++) late[late_size++] = s->offsets_us[k] - earliest;
+        if (s->offsets && !(jitter = realloc(jitter, (late_size + s->offsets) * sizeof *late))) die("realloc");
+        for (size_t k = 0; k < s->offsets; k++) {
+            jitter[late_size] = s->offsets_us[k] - earliest;
+            late[late_size++] = s->offsets_us[k] - s->first_offset_us;
+        }
         s->offsets = 0, s->frames = 0, s->gap_ns = 0;
     }
     printf("{\"streams\": %d, \"fresh\": %d, \"worst_gap_ms\": %lld, \"new_streams\": %d, \"lost\": %d, \"backwards\": %d, "
@@ -164,8 +171,10 @@ static void report(void)
            publishing ? min_advance : 0, (long long)bytes, (long long)messages);
     print_spread("added_us", added, added_size);
     print_spread("late_us", late, late_size);
+    print_spread("jitter_us", jitter, late_size);
     printf("}\n");
     free(late);
+    free(jitter);
     added_size = new_streams = lost = backwards = bytes = messages = 0;
 }
 
