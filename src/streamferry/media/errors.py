@@ -66,6 +66,10 @@ class SourceEnded(SourceError):
     """The source closed a live stream."""
 
 
+class SourceCorrupt(SourceError):
+    """The source sent bytes that break its own protocol."""
+
+
 class SourceUnsupported(SourceError):
     """What came is not media, or media that cannot be carried."""
 

@@ -108,6 +108,11 @@ class Connection:
         else:
             self._loop.add_reader(self._fd, callback)
 
+    def finish_sending(self) -> None:
+        """Tell the peer that nothing more will come, and go on receiving. A connection that is broken stays so."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
         """Close the socket; the kernel still delivers what it has taken. Closing again does nothing."""
         if self._fd < 0:
@@ -179,6 +184,8 @@ class TlsConnection(Connection):
                 count = self._recv_into(view[received:])
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return received or None
+            except ssl.SSLZeroReturnError:  # The peer's end, as OpenSSL puts it once we have sent ours.
+                break
             except OSError:
                 if received:
                     return received  # What arrived counts; a broken connection says so again at the next call.
@@ -222,12 +229,21 @@ class TlsConnection(Connection):
         if callback is not None and self._sock.pending():
             self._loop.call_soon(callback)
 
+    def finish_sending(self) -> None:
+        """See :meth:`Connection.finish_sending`. Says so in TLS first (close_notify)."""
+        self._notify_close()
+        with suppress(OSError):
+            socket.socket.shutdown(self._sock, socket.SHUT_WR)  # SSLSocket.shutdown would end receiving in TLS.
+
     def close(self) -> None:
         """Tell the peer that this end was meant (close_notify), as far as it can be sent now, and close."""
         if self._fd >= 0:
-            with suppress(OSError, ValueError):
-                self._sock.unwrap()
+            self._notify_close()
         super().close()
+
+    def _notify_close(self) -> None:
+        with suppress(OSError, ValueError):
+            self._sock.unwrap()
 
 
 def _resolve(ready: "asyncio.Future[None]") -> None:

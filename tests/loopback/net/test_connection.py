@@ -210,6 +210,19 @@ async def test_unacked_bytes_go_to_zero(ends):
             await asyncio.sleep(0)
 
 
+async def test_finish_sending(ends):
+    """The peer sees the end of what we send, and what it then sends is still received, up to its own end."""
+    connection, far = ends
+    await connection.write(b"unpublish")
+    connection.finish_sending()
+    assert await far.reader.read() == b"unpublish"
+    if not isinstance(connection, TlsConnection):  # asyncio's TLS server cannot send once its peer has finished.
+        far.writer.write(b"status")
+        assert await connection.read() == b"status"
+    far.writer.close()
+    assert await connection.read() == b""
+
+
 async def test_close_says_goodbye(ends):
     """The peer sees an orderly end: all that was sent, then the end of the stream, no reset and no broken TLS."""
     connection, far = ends

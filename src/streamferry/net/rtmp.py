@@ -1,0 +1,127 @@
+"""The one RTMP driver: from an address to a session in which media may flow, for publishing and for playing.
+
+It feeds ``wire.rtmp``'s client session from a connection until the server has accepted or refused. It connects again
+only when the server asks for authentication, which RTMP servers do by refusing; otherwise it never retries.
+"""
+
+import os
+import ssl
+from dataclasses import dataclass
+
+from streamferry.media.errors import PeerRejected, PeerUnreachable
+from streamferry.media.url import MediaUrl
+from streamferry.net.connection import Connection
+from streamferry.net.dial import AllowAddress, Deadlines, client_context, dial, step
+from streamferry.wire.rtmp.handshake import HELLO_BYTES, PACKET_BYTES
+from streamferry.wire.rtmp.session import (
+    AuthenticationRequired,
+    ClientEvent,
+    ClientSession,
+    PlayAccepted,
+    PublishAccepted,
+    Purpose,
+    Rejected,
+    StreamEnded,
+)
+
+# Authentication takes three connections: unnamed, naming the user, answering the challenge (wire.rtmp.auth).
+_MAX_CONNECTIONS = 3
+_SEED_BYTES = 32
+
+
+@dataclass(slots=True)
+class RtmpLink:
+    """An RTMP session that the server has accepted, and its connection."""
+
+    connection: Connection
+    session: ClientSession
+    #: For a player: what was received behind the acceptance, to go before the first bytes given to ``session.scan``.
+    leftover: bytes
+
+
+async def open_publish(
+    url: MediaUrl,
+    *,
+    deadlines: Deadlines,
+    tls: ssl.SSLContext | None = None,
+    allow: AllowAddress | None = None,
+) -> RtmpLink:
+    """Connect and publish; media may be sent on the link. ``tls`` is used for rtmps instead of the default context.
+
+    Raises PeerUnreachable, PeerRejected or RemoteProtocolError; ValueError if ``url`` has no application or key.
+    """
+    return await _open(url, Purpose.PUBLISH, deadlines, tls, allow)
+
+
+async def open_play(
+    url: MediaUrl,
+    *,
+    deadlines: Deadlines,
+    tls: ssl.SSLContext | None = None,
+    allow: AllowAddress | None = None,
+) -> RtmpLink:
+    """Connect and play; media comes on the link. Otherwise as :func:`open_publish`."""
+    return await _open(url, Purpose.PLAY, deadlines, tls, allow)
+
+
+async def _open(
+    url: MediaUrl, purpose: Purpose, deadlines: Deadlines, tls: ssl.SSLContext | None, allow: AllowAddress | None
+) -> RtmpLink:
+    auth: str | None = None
+    for _ in range(_MAX_CONNECTIONS):
+        session = ClientSession(url, purpose, random=os.urandom(_SEED_BYTES), auth=auth)
+        connection = await dial(
+            url.host,
+            url.port,
+            tls=(tls or client_context()) if url.uses_tls else None,
+            deadlines=deadlines,
+            allow=allow,
+        )
+        try:
+            auth = await _set_up(connection, session, purpose, deadlines)
+            if auth is None:
+                return RtmpLink(connection, session, session.take_leftover())
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+    raise PeerRejected(f"{connection.peer} asks for authentication over and over")
+
+
+async def _set_up(connection: Connection, session: ClientSession, purpose: Purpose, deadlines: Deadlines) -> str | None:
+    """Talk until the server has accepted; gives None then, or the ``auth`` it wants from another session."""
+    name = f"RTMP handshake with {connection.peer}"
+    async with step(name, deadlines.handshake):
+        handshake_bytes = HELLO_BYTES + PACKET_BYTES
+        events: list[ClientEvent] = []
+        while handshake_bytes > 0:
+            await connection.write(session.data_to_send())
+            data = await _read(connection, name)
+            handshake_bytes -= len(data)
+            events += session.receive(data)
+    name = f"RTMP {purpose.name.lower()} at {connection.peer}"
+    async with step(name, deadlines.response):
+        while True:
+            await connection.write(session.data_to_send())
+            for event in events:
+                if isinstance(event, AuthenticationRequired):
+                    return event.auth
+                if isinstance(event, Rejected):
+                    raise PeerRejected(f"{connection.peer} refused: {_words(event)}")
+                if isinstance(event, StreamEnded):
+                    raise PeerRejected(f"{connection.peer} ended the stream at once: {event.reason}")
+            if any(isinstance(event, PublishAccepted | PlayAccepted) for event in events):
+                return None
+            events = session.receive(await _read(connection, name))
+
+
+async def _read(connection: Connection, name: str) -> bytes:
+    data = await connection.read()
+    if not data:
+        raise PeerUnreachable(f"{name} failed: the peer closed the connection")
+    return data
+
+
+def _words(rejected: Rejected) -> str:
+    """What the server said, which is already free of secrets and bounded."""
+    return ": ".join(filter(None, (rejected.code, rejected.description))) or "no reason given"

@@ -1,0 +1,102 @@
+"""Live inlets: what the beat pulls tags from, and the part that all inlets over a connection share.
+
+A pull is one receive into a scratch buffer that all relays of a process share, and one scan over it. What is left
+behind the last whole unit is kept as bytes and put in front of the next ones; nothing else is copied.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from streamferry.media.errors import (
+    PeerRejected,
+    PeerUnreachable,
+    RemoteProtocolError,
+    SourceCorrupt,
+    SourceEnded,
+    SourceRejected,
+    SourceUnreachable,
+)
+from streamferry.media.tag import Tag
+from streamferry.net.connection import Connection
+
+#: Most bytes received in one pull, so that one stream's backlog cannot make the beat late for the others: 84 Mbps at a
+#: beat of 50 ms. The scratch buffer should have twice that, for what was kept from the last pull.
+MAX_PULL_BYTES = 512 << 10
+
+#: Scan ``view[start:end]``, append tags whose bodies are views, return where the first incomplete unit begins.
+Scan = Callable[[memoryview, int, int, list[Tag]], int]
+#: As ``Connection.recv_into``: bytes received, 0 at the end, None when there are none now. Raises OSError.
+ReceiveInto = Callable[[memoryview], int | None]
+
+
+class LiveInlet(Protocol):
+    """A live source, connected."""
+
+    def pull(self, scratch: memoryview, out: list[Tag]) -> int:
+        """Receive once, without waiting, and append the tags that are whole now to ``out``.
+
+        Gives the number of bytes received, 0 when none are there now. Bodies are views of ``scratch``, valid until the
+        next pull of anyone. Raises SourceError when the source has ended or failed; tags appended before that count.
+        """
+
+    def close(self) -> None:
+        """Close the connection. Closing again does nothing."""
+
+
+class ConnectionInlet:
+    """A LiveInlet over a connection: what differs between protocols is how bytes are received and scanned."""
+
+    def __init__(self, connection: Connection, receive_into: ReceiveInto, scan: Scan, leftover: bytes) -> None:
+        """``leftover``: what was received after the handshake, not scanned yet."""
+        self._connection = connection
+        self._receive_into = receive_into
+        self._scan = scan
+        # Bytes to put in front of the next ones; the first of them count as received when they are scanned first.
+        self._kept = leftover
+        self._unscanned_bytes = len(leftover)
+
+    def pull(self, scratch: memoryview, out: list[Tag]) -> int:
+        """See :meth:`LiveInlet.pull`."""
+        kept = self._kept
+        start = len(kept)
+        if start + MAX_PULL_BYTES > len(scratch):
+            # A unit larger than half the scratch is under way: a few pulls with a buffer of their own get it through.
+            scratch = memoryview(bytearray(start + MAX_PULL_BYTES))
+        try:
+            received = self._receive_into(scratch[start : start + MAX_PULL_BYTES])
+            if not received:
+                if not self._unscanned_bytes:
+                    if received is None:
+                        return 0
+                    raise SourceEnded("the source closed the stream")
+                received = 0
+            if start:
+                scratch[:start] = kept
+            end = start + received
+            start = self._scan(scratch, 0, end, out)
+        except OSError as error:
+            raise SourceUnreachable(f"the connection to the source broke: {error.strerror or error}") from error
+        except RemoteProtocolError as error:
+            raise SourceCorrupt(f"the source sent what cannot be read: {error}") from error
+        self._kept = bytes(scratch[start:end])
+        received += self._unscanned_bytes
+        self._unscanned_bytes = 0
+        return received
+
+    def close(self) -> None:
+        """See :meth:`LiveInlet.close`."""
+        self._connection.close()
+
+
+@contextmanager
+def as_source_errors() -> Iterator[None]:
+    """Say of a peer's errors that the peer is the source."""
+    try:
+        yield
+    except PeerUnreachable as error:
+        raise SourceUnreachable(str(error)) from error
+    except PeerRejected as error:
+        raise SourceRejected(str(error)) from error
+    except RemoteProtocolError as error:
+        raise SourceCorrupt(f"the source sent what cannot be read: {error}") from error
