@@ -52,9 +52,10 @@ class ConnectionInlet:
         self._connection = connection
         self._receive_into = receive_into
         self._scan = scan
-        # Bytes to put in front of the next ones; the first of them count as received when they are scanned first.
+        # Bytes to put in front of the next ones.
         self._kept = leftover
-        self._unscanned_bytes = len(leftover)
+        # The first pull scans also when nothing is received: what came with the acceptance may be whole.
+        self._is_first = True
 
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """See :meth:`LiveInlet.pull`."""
@@ -66,11 +67,12 @@ class ConnectionInlet:
         try:
             received = self._receive_into(scratch[start : start + MAX_PULL_BYTES])
             if not received:
-                if not self._unscanned_bytes:
+                if not self._is_first:
                     if received is None:
                         return 0
                     raise SourceEnded("the source closed the stream")
                 received = 0
+            self._is_first = False
             if start:
                 scratch[:start] = kept
             end = start + received
@@ -80,8 +82,6 @@ class ConnectionInlet:
         except RemoteProtocolError as error:
             raise SourceCorrupt(f"the source sent what cannot be read: {error}") from error
         self._kept = bytes(scratch[start:end])
-        received += self._unscanned_bytes
-        self._unscanned_bytes = 0
         return received
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ Specification: Adobe RTMP 1.0, section 7.2.2.1 (play).
 
 import ssl
 
-from streamferry.media.errors import SourceEnded, SourceUnreachable
+from streamferry.media.errors import SourceEnded, SourceUnreachable, SourceUnsupported
 from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines
@@ -20,7 +20,8 @@ class RtmpInlet(ConnectionInlet):
     """The LiveInlet of an RTMP stream."""
 
     def __init__(self, link: RtmpLink) -> None:
-        super().__init__(link.connection, link.connection.recv_into, _RtmpScanner(link).scan, link.leftover)
+        media = _RtmpMedia(link)
+        super().__init__(link.connection, media.receive_into, media.scan, link.leftover)
 
 
 async def open_rtmp(
@@ -30,34 +31,35 @@ async def open_rtmp(
     tls: ssl.SSLContext | None = None,
     allow: AllowAddress | None = None,
 ) -> RtmpInlet:
-    """Connect and play; gives the inlet once the server has accepted.
-
-    Raises SourceError; ValueError if ``url`` has no application or key.
-    """
+    """Connect and play; gives the inlet once the server has accepted. Raises SourceError."""
+    try:
+        _ = url.app_and_key
+    except ValueError as error:
+        raise SourceUnsupported(str(error)) from error
     with as_source_errors():
         return RtmpInlet(await open_play(url, deadlines=deadlines, tls=tls, allow=allow))
 
 
-class _RtmpScanner:
-    """Scans chunks, and sends what the session has to say meanwhile."""
+class _RtmpMedia:
+    """Receives and scans chunks, and sends what the session has to say meanwhile."""
 
     def __init__(self, link: RtmpLink) -> None:
-        self._connection = link.connection
+        self._receive_into = link.connection.recv_into
+        self._send = link.connection.send
         self._session = link.session
         self._unsent = b""
 
-    def scan(self, view: memoryview, start: int, end: int, out: list[Tag]) -> int:
-        session = self._session
-        start = session.scan(view, start, end, out)
-        data = session.data_to_send()
-        if data or self._unsent:
-            self._send(data)
-        if session.ended is not None:
-            raise SourceEnded(f"the source ended the stream: {session.ended}")
-        return start
+    def receive_into(self, view: memoryview) -> int | None:
+        if self._session.ended is not None:
+            raise SourceEnded(f"the source ended the stream: {self._session.ended}")
+        return self._receive_into(view)
 
-    def _send(self, data: bytes) -> None:
-        unsent = self._unsent + data
-        self._unsent = unsent[self._connection.send([unsent]) :]
-        if len(self._unsent) > _MAX_UNSENT_BYTES:
-            raise SourceUnreachable("the source sends but no longer reads")
+    def scan(self, view: memoryview, start: int, end: int, out: list[Tag]) -> int:
+        start = self._session.scan(view, start, end, out)
+        data = self._session.data_to_send()
+        if data or self._unsent:
+            unsent = self._unsent + data
+            self._unsent = unsent[self._send([unsent]) :]
+            if len(self._unsent) > _MAX_UNSENT_BYTES:
+                raise SourceUnreachable("the source sends but no longer reads")
+        return start
