@@ -1,7 +1,6 @@
 """How far the sound is from the picture, measured from the decoded flashes and beeps of the ``flash_beep`` clip."""
 
 import re
-import tempfile
 from pathlib import Path
 
 from kit import programs
@@ -12,6 +11,12 @@ _FLASH_LUMA = 120.0
 _BEEP_DB = -20.0
 #: A beep belongs to a flash not farther away than this: half of the second between two flashes.
 _REACH_MS = 500.0
+# Printed to standard output, not to a file: where a stream changes its layout, ffmpeg builds the graph anew.
+_LUMA = "signalstats,metadata=print:key=lavfi.signalstats.YAVG:file=-"
+_LEVEL = (
+    "aresample=48000,asetnsamples=n=48:p=0,astats=metadata=1:reset=1:measure_perchannel=none:"
+    "measure_overall=RMS_level,ametadata=print:key=lavfi.astats.Overall.RMS_level:file=-"
+)
 _STAMP = re.compile(r"pts_time:(-?[\d.]+)")
 
 
@@ -20,17 +25,9 @@ def av_offsets_ms(target: Path) -> list[float]:
 
     Resolution about 1 ms. AssertionError if there is no such pair.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        luma, level = Path(scratch, "luma"), Path(scratch, "level")
-        programs.run(
-            [
-                *(programs.ffmpeg(), "-v", "error", "-nostdin", "-copyts", "-i", target),
-                *("-map", "0:v:0", "-vf", f"signalstats,metadata=print:key=lavfi.signalstats.YAVG:file={luma}"),
-                *("-map", "0:a:0", "-af", _audio_graph(level), "-fps_mode", "passthrough", "-f", "null", "-"),
-            ]
-        )
-        flashes = _onsets_ms(luma, _FLASH_LUMA)
-        beeps = _onsets_ms(level, _BEEP_DB)
+    picture = ["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", _LUMA]
+    flashes = _onsets_ms(_printed(target, picture), _FLASH_LUMA)
+    beeps = _onsets_ms(_printed(target, ["-map", "0:a:0", "-af", _LEVEL]), _BEEP_DB)
     offsets = []
     for flash in flashes:
         nearest = min(beeps, key=lambda beep: abs(beep - flash), default=None)
@@ -40,22 +37,19 @@ def av_offsets_ms(target: Path) -> list[float]:
     return offsets
 
 
-def _audio_graph(level: Path) -> str:
-    """RMS level of each millisecond, printed with its stamp."""
-    return (
-        "aresample=48000,asetnsamples=n=48:p=0,astats=metadata=1:reset=1:measure_perchannel=none:"
-        f"measure_overall=RMS_level,ametadata=print:key=lavfi.astats.Overall.RMS_level:file={level}"
-    )
+def _printed(target: Path, what: list[str]) -> str:
+    reading = ("-v", "error", "-nostdin", "-copyts", "-i", target)
+    return programs.run([programs.ffmpeg(), *reading, *what, "-f", "null", "/dev/null"]).stdout
 
 
-def _onsets_ms(printed: Path, threshold: float) -> list[float]:
+def _onsets_ms(printed: str, threshold: float) -> list[float]:
     """Stamps at which the printed value goes above the threshold after having been below it.
 
     What begins above is not counted: a recording may start in the middle of a beep.
     """
     onsets: list[float] = []
     stamp_ms, was_above = 0.0, True
-    for line in printed.read_text().splitlines():
+    for line in printed.splitlines():
         if found := _STAMP.search(line):
             stamp_ms = float(found[1]) * 1000
         elif "=" in line:

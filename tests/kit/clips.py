@@ -10,10 +10,12 @@ from pathlib import Path
 
 from kit import programs
 
-SECONDS = 4.0
+SECONDS = 3.0
 FPS = 25
 #: In the beep/flash clip: how long each flash and each beep lasts. Two frames, so that no rounding loses a flash.
 FLASH_SECONDS = 0.08
+#: By how much the beep of ``flash_beep_late`` comes after its flash.
+LATE_MS = 120
 # A keyframe each second, so that a join is never far.
 _GOP = str(FPS)
 
@@ -49,9 +51,9 @@ def _uneven() -> list[str]:
     return [*_inputs(_PICTURE, _TONE), "-vf", drop, "-fps_mode", "vfr", *_X264, *_audio(48000, 2)]
 
 
-def _flash_beep(audio_late_ms: int = 0) -> list[str]:
+def _flash_beep(audio: list[str], video: tuple[str, ...] = _X264, audio_late_ms: int = 0) -> list[str]:
     late = ["-af", f"adelay={audio_late_ms}:all=1"] if audio_late_ms else []
-    return [*_inputs(_FLASHES, _BEEPS), *_X264, *late, *_audio(48000, 2)]
+    return [*_inputs(_FLASHES, _BEEPS), *video, *late, *audio]
 
 
 #: Name -> ffmpeg arguments between the global options and the output file.
@@ -67,13 +69,10 @@ ENCODED: dict[str, Callable[[], list[str]]] = {
     "aac_48000_mono": lambda: _ordinary(48000, 1),
     "vfr": _uneven,
     "two_seconds": lambda: _ordinary(seconds=2),
-    "flash_beep": _flash_beep,
-    "flash_beep_late": lambda: _flash_beep(audio_late_ms=120),
+    "flash_beep": lambda: _flash_beep(_audio(48000, 2)),
+    "flash_beep_unlike": lambda: _flash_beep(_audio(44100, 1), (*_X264, *_B_FRAMES)),
+    "flash_beep_late": lambda: _flash_beep(_audio(48000, 2), audio_late_ms=LATE_MS),
 }
-#: Everything a relay plays from start to end without a complaint.
-PLAYABLE = tuple(name for name in ENCODED if name != "flash_beep_late")
-#: By how much the beep of ``flash_beep_late`` comes after its flash.
-LATE_MS = 120
 
 
 class ClipFactory:

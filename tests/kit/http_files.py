@@ -42,6 +42,7 @@ class HttpFiles:
     status: int | None = None
     redirects: dict[str, str] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    body_bytes: int = 0  #: of all answers together
 
     def __post_init__(self) -> None:
         files = self
@@ -151,6 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
                 except OSError:  # the client has left
                     return
                 sent += min(_PIECE_BYTES, allowed)
+                options.body_bytes += min(_PIECE_BYTES, allowed)
                 if options.bytes_per_second:
                     time.sleep(max(0.0, began + sent / options.bytes_per_second - time.monotonic()))
 

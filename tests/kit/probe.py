@@ -116,3 +116,14 @@ def decode_errors(target: Path) -> str:
         return programs.run([programs.ffmpeg(), *strictly, "-i", target, *away]).stderr.strip()
     except AssertionError as error:
         return str(error)
+
+
+def assert_flawless(path: Path) -> Media:
+    """Stamps rise on every track, the video starts at a keyframe, everything decodes. Gives what was read."""
+    media = packets(path)
+    assert media.tracks, "no track"
+    for track in media:
+        assert_dts_strictly_rising(track)
+        assert track.packets[0].is_key, f"the {track.kind} does not start at a keyframe"
+    assert decode_errors(path) == ""
+    return media

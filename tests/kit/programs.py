@@ -7,12 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import imageio_ffmpeg  # type: ignore[import-untyped]
+import imageio_ffmpeg
 import pytest
 
 #: How long a program may take to leave after SIGTERM before it is killed.
@@ -55,14 +55,28 @@ def run(command: Sequence[str | Path], seconds: float = 60.0) -> subprocess.Comp
 class Program:
     """A child process whose output goes to a file. Leaving the context stops it; the kernel does if pytest dies."""
 
-    def __init__(self, command: Sequence[str | Path], log: Path, cwd: Path | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        log: Path,
+        *,
+        cwd: Path | None = None,
+        errors: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """``errors``: a file of its own for standard error. ``environment``: added to ours."""
         self.log = log
         words = [str(word) for word in command]
         if sys.platform == "linux" and (setpriv := shutil.which("setpriv", path=_SEARCH)):
             words = [setpriv, "--pdeathsig", "KILL", *words]
-        with log.open("ab") as output:
+        with log.open("ab") as output, (errors or log).open("ab") as error_output:
             self.process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=cwd
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=error_output,
+                cwd=cwd,
+                env={**os.environ, **(environment or {})},
             )
 
     @property

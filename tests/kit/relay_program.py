@@ -1,0 +1,85 @@
+"""``streamferry relay`` as a user runs it: a process, its JSON lines, its exit status."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.programs import Program
+from kit.waiting import wait_for
+
+STREAMFERRY = Path(sys.executable).with_name("streamferry")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One JSON line: the documented keys, no more and no fewer, in any order."""
+
+    state: str
+    media_time_ms: int
+    bytes_out: int
+    kbps_out: int
+    dropped_tags: int
+    retries: int
+    repairs: int
+    fault: str | None
+    reason: str | None
+    final: bool
+
+
+class RelayProgram(Program):
+    """A relay that runs; with ``json`` its lines can be read."""
+
+    def __init__(self, home: Path, *arguments: object, json: bool = True, environment: dict[str, str] | None = None):
+        home.mkdir()
+        self._errors = home / "stderr"
+        super().__init__(
+            [STREAMFERRY, "relay", *map(str, arguments), *(["--json"] if json else [])],
+            home / "stdout",
+            errors=self._errors,
+            environment={
+                "STREAMFERRY_CACHE_DIR": str(home / "cache"),
+                # A socket or file left open is told on standard error, where the fixture looks.
+                "PYTHONWARNINGS": "default::ResourceWarning",
+                **(environment or {}),
+            },
+        )
+
+    @property
+    def errors(self) -> str:
+        """All it has printed to standard error so far."""
+        return self._errors.read_text(errors="replace")
+
+    @property
+    def raw_lines(self) -> list[dict[str, Any]]:
+        """All whole JSON lines so far, as objects."""
+        return [json.loads(line) for line in self.output.splitlines(keepends=True) if line.endswith("\n")]
+
+    @property
+    def lines(self) -> list[Line]:
+        """The same, each with exactly the documented keys (TypeError otherwise)."""
+        return [Line(**line) for line in self.raw_lines]
+
+    def wait_state(self, state: str, *, after: int = 0, seconds: float = 15.0) -> Line:
+        """Wait for a line of that state, not looking at the first ``after`` lines."""
+
+        def look() -> Line | None:
+            found = [line for line in self.lines[after:] if line.state == state]
+            assert found or self.is_running, f"it ended before it was {state}: {self.output[-800:]}{self.errors}"
+            return found[0] if found else None
+
+        return wait_for(f"the relay to be {state}", look, seconds)
+
+    def finish(self, seconds: float = 60.0) -> int:
+        """Wait for it to end by itself and give the exit status."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it did not end within {seconds} s:\n{self.output[-2000:]}{self.errors}") from None
+
+    def interrupt(self) -> int:
+        """Ctrl-C, and the exit status."""
+        return self.stop(signal.SIGINT)
