@@ -41,7 +41,6 @@ def default_root() -> Path:
 class Summary:
     """What is true of a whole prepared file. ``ended_early``: the source broke off before its own end."""
 
-    inode: int
     first_offset: int
     end_offset: int
     duration_ms: int
@@ -88,9 +87,11 @@ class Entry:
     def read_summary(self) -> Summary | None:
         """The summary of a whole file, None if the file is not there or not whole."""
         try:
-            return Summary(**json.loads(self.summary.read_bytes()))
+            summary = Summary(**json.loads(self.summary.read_bytes()))
+            is_whole = self.media.stat().st_size == summary.end_offset and self.keyframes.exists()
         except (FileNotFoundError, ValueError, TypeError):
             return None
+        return summary if is_whole else None
 
     def read_keyframes(self) -> "tuple[array[int], array[int]]":
         """DTS in ms and offset of each place to start, both rising."""

@@ -1,6 +1,6 @@
 """The preparation process: ``python -m streamferry.prepare.child``, one address per process.
 
-    standard input   one JSON object, see ``Job``       (never in the arguments: other users can read those)
+    standard input   one JSON object, see ``job``       (never in the arguments: other users can read those)
     standard output  JSON lines, see ``journal``
 
     file on the disk ──────────────────────────────┐
@@ -16,10 +16,11 @@ import json
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from streamferry.media.errors import MediaError, SourceUnsupported
 from streamferry.media.url import MediaUrl
@@ -27,29 +28,21 @@ from streamferry.prepare import journal
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.container import Container, look
 from streamferry.prepare.faults import CacheError, SourceChanged
-from streamferry.prepare.fetch import Fetch, fetch_text
 from streamferry.prepare.ffmpeg import Ffmpeg, die_with_parent, hls_arguments, input_arguments
+from streamferry.prepare.job import Job
 from streamferry.prepare.layout import BadInterleave
-from streamferry.prepare.origin import Version
 from streamferry.prepare.playlist import playlist_for_ffmpeg
 from streamferry.prepare.remux import Remux
+from streamferry.prepare.version import Version
+
+if TYPE_CHECKING:
+    from streamferry.prepare.fetch import Fetch
 
 _NICENESS = 10
 _PIPE_BYTES = 256 << 10
 _PROGRESS_SECONDS = 0.5
 # Codecs every ffmpeg can put into FLV: when it refused a file, the others are what it refused.
 _ALWAYS_CARRIED = frozenset(("h264", "aac", "mp3", "none"))
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What the parent writes on standard input. ``url`` is the revealed address."""
-
-    url: str
-    directory: str
-    version: dict[str, Any]
-    ffmpeg: str
-    parent: int
 
 
 class Preparation:
@@ -100,7 +93,6 @@ class Preparation:
             if ffmpeg.segment_lost:
                 raise SourceChanged(f"{self._url.redacted} could not be fetched in all its segments")
             summary = Summary(
-                inode=remux.inode,
                 first_offset=layout.first_offset,
                 end_offset=layout.end_offset,
                 duration_ms=layout.duration_ms,
@@ -117,6 +109,9 @@ class Preparation:
             with path.open("rb") as file:
                 kind = look(lambda offset, size: os.pread(file.fileno(), size, offset))
         else:
+            # Imported where it is needed: httpx takes 120 ms, which a local file need not wait for.
+            from streamferry.prepare.fetch import Fetch
+
             self._fetch = Fetch(self._url, self._entry, self._version)
             path = self._fetch.path
             threading.Thread(target=self._fetch.run, name="fetch", daemon=True).start()
@@ -148,6 +143,8 @@ class Preparation:
                 return path.read_text(errors="replace"), address
             if local and wanted.startswith("file:"):
                 return Path(MediaUrl.parse(wanted).path).read_text(errors="replace"), wanted
+            from streamferry.prepare.fetch import fetch_text
+
             return fetch_text(self._url, wanted)
 
         with self._naming_the_source():
@@ -213,6 +210,11 @@ def main() -> None:
         journal.send_error(error)
     except OSError as error:
         journal.send_error(CacheError(f"the prepared file cannot be written: {os.strerror(error.errno or 0)}"))
+    except Exception as error:
+        # The parent would see only a dead process. Where, not what: the words of a stranger may hold the address.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+        journal.send_error(CacheError(f"the preparation failed by a fault of streamferry: {place}"))
 
 
 if __name__ == "__main__":

@@ -21,11 +21,11 @@ from streamferry.prepare.origin import (
     MAX_REDIRECTS,
     REQUEST_HEADERS,
     TIMEOUT,
-    Version,
     raise_for_status,
     source_error,
     version_of_response,
 )
+from streamferry.prepare.version import Version
 
 _PIECE_BYTES = 256 << 10
 _MAX_TEXT_BYTES = 8 << 20

@@ -1,21 +1,21 @@
-"""What version of a file an address gives now: its validator, by one cheap look; and HTTP as both sides speak it.
+"""HTTP as both sides of a preparation speak it: what version of a file an address gives now, and what answers mean.
 
-The validator (RFC 9110, section 8.8) is the ETag, else Last-Modified with the size, else the size with a digest of the
-first bytes, because a video without any of them must still not be taken for another one. For a local file it is size,
-modification time and inode. Not here: the download (``fetch``, in the preparation process).
+Not here: the download (``fetch``, in the preparation process).
 """
 
 import hashlib
-import os
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
 from streamferry.media.errors import SourceError, SourceRejected, SourceStalled, SourceUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.faults import SourceGone
+from streamferry.prepare.version import Version
+
+# At INFO httpx writes each address in full, with its tokens.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 #: Seconds for connecting, and between two pieces of a body: a server silent for longer is asked again.
 TIMEOUT = httpx.Timeout(10.0, read=20.0)
@@ -28,47 +28,6 @@ _DIGESTED_BYTES = 64 << 10
 _PASSING_STATUSES = frozenset((408, 425, 429))
 #: Statuses that say the file is gone: what is cached of it is not played any more.
 _GONE_STATUSES = frozenset((404, 410, 451))
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """Validator of a file as one response (or one stat) showed it. Empty strings and None where it does not say."""
-
-    etag: str = ""
-    last_modified: str = ""
-    size_bytes: int | None = None
-    head_digest: str = ""
-
-    @property
-    def key(self) -> str:
-        """The part of the cache key that changes when the file does."""
-        if self.etag:
-            return f"etag {self.etag}"
-        return f"{self.last_modified} {self.size_bytes} {self.head_digest}"
-
-    @property
-    def if_range(self) -> str:
-        """What an If-Range header may hold (RFC 9110, 13.1.5: no weak ETag), empty if nothing."""
-        return self.last_modified if self.etag.startswith("W/") or not self.etag else self.etag
-
-    def contradicts(self, other: "Version") -> bool:
-        """True if the two cannot be the same file; what only one of them knows does not count."""
-        if self.etag and other.etag:
-            return self.etag != other.etag
-        if self.last_modified and other.last_modified and self.last_modified != other.last_modified:
-            return True
-        return None not in (self.size_bytes, other.size_bytes) and self.size_bytes != other.size_bytes
-
-
-def version_of_file(url: MediaUrl) -> Version:
-    """Version of a local file. Raises SourceRejected."""
-    try:
-        status = os.stat(url.path)
-    except OSError as error:
-        raise SourceRejected(f"{url.redacted} cannot be read: {os.strerror(error.errno or 0)}") from None
-    if not Path(url.path).is_file():
-        raise SourceRejected(f"{url.redacted} is not a file")
-    return Version(last_modified=f"{status.st_mtime_ns} {status.st_ino}", size_bytes=status.st_size)
 
 
 async def version_of_http(client: httpx.AsyncClient, url: MediaUrl) -> Version:

@@ -1,0 +1,221 @@
+"""The cache as the relay process sees it: an address in, a prepared file out, playable at once.
+
+In a process one preparation of a file serves all who ask; between processes the locks of ``cache`` see to that. The
+store starts the preparation processes, listens to them, and ends those whose file nobody wants any more: a download
+that was begun is resumed by the next.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import httpx
+import imageio_ffmpeg
+
+from streamferry.media.errors import MediaError, SourceError, SourceUnsupported
+from streamferry.media.url import MediaUrl
+from streamferry.prepare.cache import default_root, entry_of, evict, newest_whole_entry
+from streamferry.prepare.faults import CacheError, SourceChanged, SourceGone, from_wire
+from streamferry.prepare.file import PreparedFile, PrepareProgress
+from streamferry.prepare.job import Job
+from streamferry.prepare.origin import MAX_REDIRECTS, TIMEOUT, version_of_http
+from streamferry.prepare.version import Version, version_of_file
+
+DEFAULT_MAX_BYTES = 20 << 30
+
+# How often a file may turn out to be another one while it is being opened.
+_MAX_CHANGES = 3
+# A line with the index of a second of preparing an intra-only file is about 200 KiB.
+_MAX_LINE_BYTES = 4 << 20
+
+
+def ffmpeg_program() -> str:
+    """``$STREAMFERRY_FFMPEG``, else the one of imageio-ffmpeg. Raises CacheError if there is none."""
+    if own := os.environ.get("STREAMFERRY_FFMPEG"):
+        return own
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        raise CacheError("there is no ffmpeg program; name one in STREAMFERRY_FFMPEG") from None
+
+
+class PreparedStore:
+    """A cache of prepared files in the directory ``root``, kept under ``max_bytes`` by evicting what is not in use.
+
+    Belongs to one event loop. Close it when all files have been closed.
+    """
+
+    def __init__(self, root: Path | None = None, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        self._root = root if root is not None else default_root()
+        self._max_bytes = max_bytes
+        self._files: dict[Path, PreparedFile] = {}
+        self._keepers: dict[PreparedFile, asyncio.Task[None]] = {}
+        self._processes: dict[PreparedFile, Process] = {}
+        self._client: httpx.AsyncClient | None = None
+        self._client_lock = asyncio.Lock()
+
+    async def __aenter__(self) -> "PreparedStore":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End all preparations and wait for their processes."""
+        for process in self._processes.values():
+            _kill(process)
+        await asyncio.gather(*self._keepers.values())
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def open(
+        self, url: MediaUrl, on_progress: Callable[[PrepareProgress], None] | None = None, start_ms: int = 0
+    ) -> PreparedFile:
+        """The prepared file of ``url``, as soon as it can be played from ``start_ms``; the caller closes it.
+
+        The origin is asked each time whether the file has changed; if it cannot answer, the copy in the cache is used.
+        ``on_progress`` is called while this waits. Raises SourceError, and CacheError for trouble with this machine.
+        """
+        changes = 0
+        while True:
+            file = await self._file_of(url)
+            try:
+                await file.wait_playable(start_ms, on_progress)
+            except SourceChanged:
+                file.close()
+                changes += 1
+                if changes == _MAX_CHANGES:
+                    raise
+            except BaseException:
+                file.close()
+                raise
+            else:
+                return file
+
+    async def _file_of(self, url: MediaUrl) -> PreparedFile:
+        """The file of the present version of ``url``, with one more user, being loaded or prepared if it is new."""
+        if url.scheme not in ("file", "http", "https"):
+            raise SourceUnsupported(f"{url.redacted} cannot be prepared: only files, http and https can")
+        address = url.reveal()
+        version = Version()
+        try:
+            version = await self._version_of(url)
+            entry = entry_of(self._root, address, version.key)
+        except SourceError as error:
+            cached = None
+            if url.scheme != "file" and not isinstance(error, SourceGone):
+                cached = await asyncio.to_thread(newest_whole_entry, self._root, address)
+            if cached is None:
+                raise
+            entry = cached
+        file = self._files.get(entry.path)
+        if file is None or file.failed is not None:
+            previous = [keeper for kept, keeper in self._keepers.items() if kept.entry.path == entry.path]
+            file = self._files[entry.path] = PreparedFile(entry, self._note_unused)
+            keeper = self._keep(file, url, version, previous)
+            self._keepers[file] = asyncio.create_task(keeper, name=f"prepare {url.redacted}")
+        file.retain()
+        return file
+
+    async def _version_of(self, url: MediaUrl) -> Version:
+        if url.scheme == "file":
+            return await asyncio.to_thread(version_of_file, url)
+        async with self._client_lock:
+            if self._client is None:
+                # In a thread, because it reads the certificates of all authorities: 20 ms.
+                self._client = await asyncio.to_thread(
+                    httpx.AsyncClient, follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=TIMEOUT
+                )
+        return await version_of_http(self._client, url)
+
+    async def _keep(
+        self, file: PreparedFile, url: MediaUrl, version: Version, previous: "list[asyncio.Task[None]]"
+    ) -> None:
+        """Bring one file into being, after those who did so before; let go of it if nobody wants it any more."""
+        try:
+            if previous:
+                await asyncio.wait(previous)
+            await asyncio.to_thread(file.load)
+            file.wake()
+            if not file.complete:
+                await asyncio.to_thread(evict, self._root, self._max_bytes)
+                await self._prepare(file, url, version)
+                await asyncio.to_thread(evict, self._root, self._max_bytes)
+        except MediaError as error:
+            file.fail(error)
+        except OSError as error:
+            file.fail(CacheError(f"the cache cannot be used: {os.strerror(error.errno or 0)}"))
+        finally:
+            del self._keepers[file]
+            if not file.users:
+                file.release()
+
+    def _note_unused(self, file: PreparedFile) -> None:
+        if self._files.get(file.entry.path) is file:
+            del self._files[file.entry.path]
+        if file in self._processes:
+            _kill(self._processes[file])
+        elif file not in self._keepers:
+            file.release()
+
+    async def _prepare(self, file: PreparedFile, url: MediaUrl, version: Version) -> None:
+        """Run a preparation process and pass on what it reports. Raises MediaError, OSError."""
+        program = ffmpeg_program()
+        if not file.users:
+            return
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "streamferry.prepare.child"),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            start_new_session=True,
+            limit=_MAX_LINE_BYTES,
+        )
+        self._processes[file] = process
+        try:
+            if file.users:
+                job = Job(url.reveal(), str(file.entry.path), asdict(version), program, os.getpid())
+                await _brief(process, job)
+                await self._listen(process, file)
+        finally:
+            del self._processes[file]
+            _kill(process)
+            await process.wait()
+
+    async def _listen(self, process: Process, file: PreparedFile) -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            message = json.loads(line)
+            if "error" in message:
+                raise from_wire(message["error"], message["reason"])
+            if "complete" in message and not file.is_growing:
+                # Another process has prepared it, and did so before this one could see it grow.
+                await asyncio.to_thread(file.load)
+                file.wake()
+            else:
+                file.apply(message)
+        if not file.complete:
+            raise CacheError(f"the preparation process ended unexpectedly (status {await process.wait()})")
+
+
+async def _brief(process: Process, job: Job) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
+    # A process that ended at once is noticed by who listens to it.
+    with contextlib.suppress(ConnectionError):
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+def _kill(process: Process) -> None:
+    # Not process.kill(): that looks first whether it has ended, and takes its status away from the loop's watcher.
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)

@@ -1,0 +1,135 @@
+"""Plays a prepared file: the tags that are due, as views of the mapped file, for the beat.
+
+It neither opens nor waits, and knows no clock: whoever paces says up to which stamp. Not here: how the file comes into
+being (``prepare``), and where its stamps end up (``timeline``).
+"""
+
+from struct import Struct
+from typing import Protocol
+
+from streamferry.media.errors import MediaError, SourceUnsupported
+from streamferry.media.tag import Tag
+from streamferry.wire.flv import MAX_TAG_BYTES, NEVER_MS, scan_tags
+
+# Bounds one beat's work when a player has fallen behind; 4 s of 2 Mbps.
+_MAX_PULL_BYTES = 1 << 20
+# How far the reader goes between two words to the kernel, which each make it read twice that ahead.
+_ADVISE_STEP_BYTES = 2 << 20
+_LARGEST_TAG_BYTES = MAX_TAG_BYTES + 15
+
+_stamp_and_extension_at = Struct(">I").unpack_from
+
+
+class PlayableFile(Protocol):
+    """What the reader needs of a prepared file; ``prepare.PreparedFile`` is one."""
+
+    headers: list[Tag]
+    end_offset: int
+    complete: bool
+    failed: MediaError | None
+    duration_ms: int
+
+    def view(self) -> memoryview:
+        """What can be read now, at least ``end_offset`` bytes."""
+
+    def keyframe_at_or_before(self, ms: int) -> tuple[int, int]:
+        """Offset and stamp of where to start."""
+
+    def advise(self, offset: int) -> None:
+        """The reader is about to read behind ``offset``."""
+
+    def retain(self) -> None:
+        """One more holder."""
+
+    def close(self) -> None:
+        """One holder less."""
+
+
+class PreparedReader:
+    """One pass over a file, from the keyframe at or before ``start_ms`` to the last tag before ``end_ms``.
+
+    Takes over the caller's hold of the file. Stamps are the file's, which begin at 0. Raises SourceUnsupported if
+    nothing lies between the two; then the file stays the caller's.
+    """
+
+    __slots__ = (
+        "_advise_at",
+        "_end_ms",
+        "_file",
+        "_headers_due",
+        "_last_ms",
+        "_offset",
+        "at_end",
+        "position_ms",
+        "start_dts_ms",
+        "starved",
+    )
+
+    def __init__(self, file: PlayableFile, start_ms: int = 0, end_ms: int | None = None) -> None:
+        if end_ms is not None and end_ms <= start_ms:
+            raise SourceUnsupported(f"the end offset of {end_ms} ms is not after the start offset of {start_ms} ms")
+        if file.complete and start_ms >= file.duration_ms:
+            raise SourceUnsupported(f"the start offset of {start_ms} ms is not before the end at {file.duration_ms} ms")
+        self._file = file
+        self._end_ms = end_ms
+        self._last_ms = NEVER_MS if end_ms is None else end_ms - 1
+        #: Stamp of the first tag that will be given.
+        self._offset, self.start_dts_ms = file.keyframe_at_or_before(start_ms)
+        #: Stamp of the last tag given.
+        self.position_ms = self.start_dts_ms
+        #: Everything was given.
+        self.at_end = False
+        #: The file still grows and has nothing more now.
+        self.starved = False
+        self._headers_due = True
+        self._advise_at = self._offset
+
+    @property
+    def failed(self) -> MediaError | None:
+        """Why there will be no more tags, once all that had been prepared were given."""
+        return self._file.failed if self.starved else None
+
+    def pull(self, until_ms: int, out: list[Tag]) -> None:
+        """Append the tags stamped up to ``until_ms``, headers first at the start; at most 1 MiB in one call.
+
+        Bodies are views into the map of the file: they stay valid until the next pull.
+        """
+        file = self._file
+        if self._headers_due:
+            self._headers_due = False
+            out.extend((tag_type, self.start_dts_ms, body) for tag_type, _, body in file.headers)
+        start = self._offset
+        readable = file.end_offset
+        end = readable if readable - start <= _MAX_PULL_BYTES else start + _MAX_PULL_BYTES
+        last_ms = self._last_ms
+        limit_ms = until_ms if until_ms < last_ms else last_ms
+        offset = scan_tags(file.view(), start, end, out, limit_ms)
+        if offset == start and end < readable:
+            # One tag may be larger than what a pull looks at.
+            offset = scan_tags(file.view(), start, min(start + _LARGEST_TAG_BYTES, readable), out, limit_ms)
+        if offset != start:
+            self._offset = offset
+            self.position_ms = out[-1][1]
+            if offset >= self._advise_at:
+                self._advise_at = offset + _ADVISE_STEP_BYTES
+                file.advise(offset)
+        if offset == readable:
+            self.at_end = file.complete
+            self.starved = not file.complete
+        else:
+            self.starved = False
+            if until_ms >= last_ms:
+                self.at_end = self._next_stamp_ms() > last_ms
+
+    def reopen_at_keyframe(self) -> "PreparedReader":
+        """A reader of the same pass from the keyframe at or before the break; both are to be closed."""
+        self._file.retain()
+        return PreparedReader(self._file, self.position_ms, self._end_ms)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _next_stamp_ms(self) -> int:
+        word: int = _stamp_and_extension_at(self._file.view(), self._offset + 4)[0]
+        return word >> 8 | (word & 0xFF) << 24
