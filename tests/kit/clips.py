@@ -14,6 +14,8 @@ SECONDS = 3.0
 FPS = 25
 #: In the beep/flash clip: how long each flash and each beep lasts. Two frames, so that no rounding loses a flash.
 FLASH_SECONDS = 0.08
+# Each second's flash is at 0.4 s: on a frame, and away from a join, where the first AAC frame of a file decodes badly.
+_UNTIL_FLASH = 1 - 0.4
 #: By how much the beep of ``flash_beep_late`` comes after its flash.
 LATE_MS = 120
 # A keyframe each second, so that a join is never far.
@@ -21,8 +23,14 @@ _GOP = str(FPS)
 
 _PICTURE = f"testsrc2=size=320x180:rate={FPS}"
 _TONE = "sine=frequency=440"
-_FLASHES = f"color=black:size=320x180:rate={FPS},drawbox=t=fill:color=white:enable='lt(mod(t+0.001,1),{FLASH_SECONDS})'"
-_BEEPS = f"aevalsrc='0.8*sin(2*PI*1000*t)*lt(mod(t,1),{FLASH_SECONDS})':sample_rate=48000:channel_layout=stereo"
+_FLASHES = (
+    f"color=black:size=320x180:rate={FPS},"
+    f"drawbox=t=fill:color=white:enable='lt(mod(t+{_UNTIL_FLASH}+0.001,1),{FLASH_SECONDS})'"
+)
+_BEEPS = (
+    f"aevalsrc='0.8*sin(2*PI*1000*t)*lt(mod(t+{_UNTIL_FLASH},1),{FLASH_SECONDS})'"
+    ":sample_rate=48000:channel_layout=stereo"
+)
 _X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", _GOP, "-b:v", "300k")
 _X265 = (
     *("-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-tag:v", "hvc1", "-b:v", "300k"),
