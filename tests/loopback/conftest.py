@@ -10,6 +10,8 @@ import pytest
 import trustme
 import uvloop
 
+from streamferry.wire.rtmp.session import ConnectRequested, PlayRequested, PublishRequested, ServerEvent, ServerSession
+
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -56,6 +58,35 @@ class Peers:
         await asyncio.gather(*self._handlers, return_exceptions=True)
 
 
+def _script(
+    answer: Callable[[ServerSession, ServerEvent], None] | None = None,
+    *,
+    piece_bytes: int = 65536,
+    events: list[ServerEvent] | None = None,
+) -> Handler:
+    """A script that speaks RTMP, ``piece_bytes`` at a time. ``answer`` gets each event; by default it accepts."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        session = ServerSession(random=b"seed")
+        while data := await reader.read(65536):
+            for event in session.receive(data):
+                if events is not None:
+                    events.append(event)
+                (answer or _accept)(session, event)
+            said = session.data_to_send()
+            for at in range(0, len(said), piece_bytes):
+                writer.write(said[at : at + piece_bytes])
+                await writer.drain()
+
+    return script
+
+
+def _accept(session: ServerSession, event: ServerEvent) -> None:
+    """Say yes to everything."""
+    if isinstance(event, ConnectRequested | PublishRequested | PlayRequested):
+        session.accept()
+
+
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Every test of this folder runs on both event loops."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -66,6 +97,12 @@ async def peers() -> AsyncIterator[Peers]:
     peers = Peers()
     yield peers
     await peers.aclose()
+
+
+@pytest.fixture
+def rtmp_script() -> Callable[..., Handler]:
+    """Makes the script of an RTMP server; see ``_script``."""
+    return _script
 
 
 @pytest.fixture(scope="session")
