@@ -221,7 +221,7 @@ def _line(status: RelayStatus) -> Text:
     if status.playhead is not None:
         line.append(f"  loop {status.playhead.loop + 1} item {status.playhead.item + 1}")
     if status.preparing_percent is not None:
-        line.append(f"  preparing {status.preparing_percent} %", style="cyan")
+        line.append(f"  preparing {status.preparing_percent:.0f} %", style="cyan")
     if status.reason:
         line.append(f"  {status.reason}", style=_STYLES.get(status.state, "cyan"))
     return line

@@ -35,9 +35,9 @@ class Outlet:
 
     @property
     def is_drained(self) -> bool:
-        """Whether all that was offered has been acknowledged, or there is nobody to acknowledge it."""
+        """Whether all that was offered was acknowledged by the last liveness check, or nobody is there to do it."""
         session = self.session
-        return session is None or (not self.is_backed_up and session.acked_bytes == session.sent_bytes)
+        return session is None or (not self.is_backed_up and self._acked_bytes == session.sent_bytes)
 
     @property
     def bytes_out(self) -> int:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from streamferry.media.errors import SourceError, SourceStalled
+from streamferry.media.errors import MediaError, SourceStalled
 from streamferry.media.tag import LaidTag, Tag
 from streamferry.push import Outlet
 from streamferry.relay.status import Playhead
@@ -64,7 +64,7 @@ class FileFeed:
     asyncio puts the next reader in while the present one plays, so that a join never waits for a file to open.
     """
 
-    def __init__(self, timeline: Timeline, outlet: Outlet, on_skipped: Callable[[SourceError], None]) -> None:
+    def __init__(self, timeline: Timeline, outlet: Outlet, on_skipped: Callable[[MediaError], None]) -> None:
         self._timeline = timeline
         self._outlet = outlet
         self._on_skipped = on_skipped

@@ -89,7 +89,10 @@ class Relay:
 
 
 class RelayHost:
-    """Async context manager that owns the beat, the cache of prepared files and the network options of a process."""
+    """Async context manager that owns the beat, the cache of prepared files and the network options of a process.
+
+    A ``store`` that is given is taken over: it is closed at the end.
+    """
 
     def __init__(self, *, store: PreparedStore | None = None, network: Network | None = None) -> None:
         self._store = store or PreparedStore()
@@ -114,6 +117,7 @@ class RelayHost:
             relay.request_stop()
         await self._group.__aexit__(None, None, None)
         self._require_beat().close()
+        await self._store.aclose()
         gc.unfreeze()
 
     def start(self, spec: RelaySpec) -> Relay:

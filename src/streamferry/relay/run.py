@@ -103,7 +103,7 @@ class RelayRun:
         self._media_at = 0.0
         self._rates = (self._began_at, 0, 0)
         self._feed: FileFeed | None = None
-        self._skipped: SourceError | None = None
+        self._skipped: MediaError | None = None
         # Set when a finished list has been acknowledged to its end, so that closing loses nothing.
         self._drained = asyncio.Event()
         self._status = RelayStatus(State.CONNECTING if spec.is_live else State.PREPARING)
@@ -188,11 +188,11 @@ class RelayRun:
         backoff = Backoff()
         loop = 0
         while spec.loops == ENDLESS or loop < spec.loops:
-            errors: list[SourceError] = []
+            errors: list[MediaError] = []
             for index, item in enumerate(spec.items):
                 try:
                     reader = await self._open_item(item)
-                except SourceError as error:
+                except MediaError as error:
                     self._note_skipped(error)
                     errors.append(error)
                     continue
@@ -228,7 +228,7 @@ class RelayRun:
     def _note_progress(self, progress: PrepareProgress) -> None:
         self._status = replace(self._status, preparing_percent=progress.percent)
 
-    def _note_skipped(self, error: SourceError) -> None:
+    def _note_skipped(self, error: MediaError) -> None:
         """An item of the list could not be played, or not to its end; the list goes on."""
         self._skipped = error
         _log.warning("item skipped: %s", error)

@@ -48,7 +48,7 @@ class RelayStatus:
     retries: int = 0
     repairs: int = 0
     playhead: Playhead | None = None
-    preparing_percent: int | None = None
+    preparing_percent: float | None = None
     fault: Fault | None = None
     reason: str | None = None
 

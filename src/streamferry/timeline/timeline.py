@@ -8,7 +8,8 @@ repairs below, each of which is counted.
 
     begin_live()      stamps are not to be trusted; the segment starts at its first keyframe, sound that came before
                       it in the stream but belongs after it in time is held and kept. Sound alone is taken for a
-                      stream without picture once AUDIO_ONLY_AFTER_MS of it came and no video tag.
+                      stream without picture after AUDIO_ONLY_AFTER_MS of it, or after PICTURE_PATIENCE_MS
+                      if metadata, a header or a frame promised a picture.
     begin_file(ms)    a prepared file read from a known stamp; nothing is held, gaps are meant.
 
     stamp + shift is ...                                   then
@@ -26,7 +27,7 @@ Specification: FLV E.4.1 (stamps are 32-bit ms), RTMP 5.3.1.3; DESIGN section 3.
 
 from collections.abc import Iterable
 
-from streamferry.media.stamps import WRAP_MS
+from streamferry.media.stamps import WRAP_MS, signed_delta_ms
 from streamferry.media.tag import (
     AUDIO,
     KEYFRAME,
@@ -40,16 +41,20 @@ from streamferry.media.tag import (
     kind_of_audio,
     kind_of_video,
 )
+from streamferry.wire.flv import parse_metadata
 
 #: A larger step forward is a jump. Twice the longest keyframe interval platforms accept (YouTube and Twitch: 4 s)
 #: leaves room for a source that pauses; a source silent for 5 s is rebuilt before it can reach this honestly.
 MAX_STEP_MS = 10_000
 #: A smaller step back is disorder at the source (encoders that stamp with jitter), not a new clock.
 MAX_REGRESS_MS = 500
-#: How much sound without any video tag makes a live stream a stream without picture.
-AUDIO_ONLY_AFTER_MS = 1_000
+#: How much sound without any sign of a picture makes a live stream a stream without picture.
+AUDIO_ONLY_AFTER_MS = 3_000
+#: How long sound waits for a picture that was promised: nginx-rtmp without a GOP cache sends nothing of it before the
+#: next keyframe, and encoders left to themselves set those 10 s apart (x264: 250 frames).
+PICTURE_PATIENCE_MS = 15_000
 #: Sound held while a live segment waits for its keyframe: servers interleave within a second or two.
-_MAX_HELD_TAGS = 200
+_MAX_HELD_TAGS = 300
 _MAX_FRAME_MS = 1_000
 _ANY_STEP_MS = 1 << 62
 
@@ -74,6 +79,7 @@ class Timeline:
         "_headers",
         "_held",
         "_joining",
+        "_joining_since",
         "_max_step_ms",
         "_metadata",
         "_previous_shift",
@@ -91,6 +97,7 @@ class Timeline:
         self._metadata: bytes | None = None
         self._held: list[Tag] = []
         self._joining = False
+        self._joining_since: int | None = None
         self._expects_video = False
         self._shift = 0
         self._previous_shift: int | None = None
@@ -123,6 +130,7 @@ class Timeline:
         """The next tags come from a new live session."""
         self._begin(MAX_STEP_MS)
         self._joining = True
+        self._joining_since = None
         self._expects_video = False
 
     def begin_file(self, first_ms: int) -> None:
@@ -204,6 +212,8 @@ class Timeline:
             return
         if kind == METADATA:
             self._metadata = bytes(body)
+            values = parse_metadata(self._metadata)
+            self._expects_video = self._expects_video or bool(values.get("videocodecid") or values.get("width"))
         else:
             if tag_type == VIDEO:
                 self._expects_video = True
@@ -220,10 +230,12 @@ class Timeline:
         tag_type, stamp, body = tag
         held = self._held
         held.append((tag_type, stamp, bytes(body)))
-        if self._expects_video:
-            if len(held) > _MAX_HELD_TAGS:
-                del held[0]
-        elif stamp - held[0][1] >= AUDIO_ONLY_AFTER_MS or len(held) > _MAX_HELD_TAGS:
+        if len(held) > _MAX_HELD_TAGS:
+            del held[0]
+        if self._joining_since is None:
+            self._joining_since = stamp
+        patience_ms = PICTURE_PATIENCE_MS if self._expects_video else AUDIO_ONLY_AFTER_MS
+        if signed_delta_ms(stamp, self._joining_since) >= patience_ms:
             self._join_at(held[0][1])
             self._release_held(out)
 

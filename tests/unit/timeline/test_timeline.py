@@ -4,6 +4,7 @@ import pytest
 
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
 from streamferry.timeline import Pace, Timeline
+from streamferry.wire.flv import serialize_metadata
 
 KEY = b"\x17\x01\x00\x00\x00key"
 INTER = b"\x27\x01\x00\x00\x00inter"
@@ -95,8 +96,23 @@ def test_sound_that_arrives_before_its_keyframe_is_kept_if_it_belongs_after_it()
 
 def test_a_stream_without_picture_starts_with_its_sound() -> None:
     """Audio alone is relayed from its first tag, once it is clear that no video comes."""
-    tags: list[Tag] = [(AUDIO, 5000, AAC_HEADER), *((AUDIO, 5000 + ms, SOUND) for ms in range(0, 2000, 20))]
-    assert stamps(lay(begun(), tags), AUDIO) == list(range(0, 2000, 20))
+    tags: list[Tag] = [(AUDIO, 5000, AAC_HEADER), *((AUDIO, 5000 + ms, SOUND) for ms in range(0, 4000, 20))]
+    assert stamps(lay(begun(), tags), AUDIO) == list(range(0, 4000, 20))
+
+
+def test_sound_waits_for_a_picture_that_metadata_promises() -> None:
+    """A server without a GOP cache sends sound for seconds before the first keyframe; the stream starts with that."""
+    sound: list[Tag] = [(AUDIO, ms, SOUND) for ms in range(0, 9000, 20)]
+    promise: Tag = (SCRIPT, 0, serialize_metadata({"videocodecid": 7.0}))
+    laid = lay(begun(), [promise, *sound, (VIDEO, 9000, KEY), (AUDIO, 9000, SOUND)])
+    assert stamps(laid, VIDEO) == stamps(laid, AUDIO) == [0]
+
+
+def test_a_promised_picture_is_not_waited_for_for_ever() -> None:
+    """Metadata that lies costs some seconds of sound, not the stream."""
+    promise: Tag = (SCRIPT, 0, serialize_metadata({"videocodecid": 7.0}))
+    laid = lay(begun(), [promise, *((AUDIO, ms, SOUND) for ms in range(0, 20_000, 20))])
+    assert len(stamps(laid, AUDIO)) > 200
 
 
 def test_a_stream_without_sound_is_relayed() -> None:
