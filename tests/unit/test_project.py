@@ -1,0 +1,66 @@
+"""The project keeps its own word: documents name what exists, and every command is documented."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from streamferry.cli import app
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")
+# A path in backquotes: one of our directories, then anything without a space or a placeholder.
+_PATH = re.compile(r"`((?:src|tests|docs|bench|fuzz|scripts|examples|\.ci)(?:/[\w./-]+)?)`")
+_ONE_PAGE_LINES = 80
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_paths_a_document_names_exist(name: str) -> None:
+    """A path in backquotes that begins with one of our directories is there."""
+    named = _PATH.findall((ROOT / name).read_text())
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_architecture_names_every_package_on_one_page() -> None:
+    """No package is left out of the picture, and the picture stays small."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    packages = {path.parent.name for path in (ROOT / "src/streamferry").glob("*/__init__.py")}
+    assert packages == {Path(path).name for path in _PATH.findall(text) if path.count("/") == 2 and "." not in path}
+    assert len(text.splitlines()) <= _ONE_PAGE_LINES
+
+
+def test_readme_documents_exactly_the_commands_there_are() -> None:
+    """Every command is in the README, and the README shows no command that is not."""
+    shown = set(re.findall(r"\bstreamferry ([a-z]+)\b", _code_of(ROOT / "README.md")))
+    assert shown == set(_commands())
+
+
+def test_documents_name_only_options_there_are() -> None:
+    """Every long option beside a streamferry command in the README or the security page belongs to a command."""
+    known = {option for command in _commands().values() for option in command}
+    for name in ("README.md", "SECURITY.md"):
+        shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", _code_of(ROOT / name)))
+        assert shown <= known | {"--help"}, name
+
+
+def test_make_targets_are_documented() -> None:
+    """CONTRIBUTING shows every make target that help shows, and none that is not there."""
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M)) - {"help", "clean"}
+    shown = set(re.findall(r"`make ([a-z-]+)", (ROOT / "CONTRIBUTING.md").read_text()))
+    assert shown == targets
+
+
+def _commands() -> dict[str, set[str]]:
+    """Command name -> its long options."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    return {
+        name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        for name, command in group.commands.items()
+    }
+
+
+def _code_of(path: Path) -> str:
+    """What stands in backquotes, on a line or in a block."""
+    return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", path.read_text(), re.S))
