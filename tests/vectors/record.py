@@ -1,7 +1,7 @@
-"""Makes the captures of this directory again: ``python tests/vectors/record.py`` (needs ffmpeg and nginx with nginx-rtmp).
+"""Makes the captures of this directory again: ``python tests/vectors/record.py``, with ffmpeg and nginx-rtmp installed.
 
-Each capture is what one real program sent on one connection, from its first byte on. Our own sessions stood at the other
-end with the seed ``vector``, so that digests can be checked. README.md says which is which.
+Each capture is what one real program sent on one connection, from its first byte on. Our own sessions stood at the
+other end with the seed ``vector``, so that digests can be checked. README.md says which is which.
 """
 
 import socket

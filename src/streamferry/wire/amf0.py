@@ -185,7 +185,7 @@ def _append(out: bytearray, value: Amf0Value) -> None:
             out += bytes((Marker.BOOLEAN, value))
         case int() | float():
             try:
-                out += bytes((Marker.NUMBER,)) + _NUMBER.pack(value)
+                out += bytes((Marker.NUMBER,)) + _NUMBER.pack(float(value))
             except OverflowError:
                 raise LocalProtocolError("a number is too large for AMF0") from None
         case str():

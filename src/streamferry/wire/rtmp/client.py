@@ -56,6 +56,8 @@ _PLAY_LIVE_OR_RECORDED = -2000
 _BUFFER_LENGTH_MS = 3000
 # Characters of a server's text that are worth showing.
 _MAX_SHOWN = 300
+# Shorter ones keep nothing safe, and cutting them out would spoil every word.
+_MIN_SECRET = 4
 
 _ENDINGS = frozenset(
     (
@@ -291,7 +293,7 @@ class ClientSession(Peer):
         values = [field.partition("=")[2] for field in f"{url.query}&{query}&{self._auth or ''}".split("&")]
         found = {self._key, name, url.query, query, self._auth, url.username, url.password, *values}
         found |= {unquote(secret) for secret in found if secret}
-        return sorted((secret for secret in found if secret), key=len, reverse=True)
+        return sorted((secret for secret in found if secret and len(secret) >= _MIN_SECRET), key=len, reverse=True)
 
 
 def _fourccs(values: dict[str, Amf0Value]) -> frozenset[str]:
