@@ -112,7 +112,7 @@ class FileFeed:
         if entry is not None:
             self._spent.append(entry.reader)
             entry.reader = entry.reader.reopen_at_keyframe()
-            self._timeline.begin_file(entry.reader.start_dts_ms)
+            self._timeline.begin_file(entry.reader.first_stamps())
 
     def end_session(self) -> None:
         """The publish session is gone: hold everything."""
@@ -149,7 +149,7 @@ class FileFeed:
             return False
         self._current = self._upcoming.popleft()
         self._room.set()
-        self._timeline.begin_file(self._current.reader.start_dts_ms)
+        self._timeline.begin_file(self._current.reader.first_stamps())
         return True
 
     def check_liveness(self, now: float) -> None:

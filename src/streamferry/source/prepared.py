@@ -8,13 +8,15 @@ from struct import Struct
 from typing import Protocol
 
 from streamferry.media.errors import MediaError, SourceUnsupported
-from streamferry.media.tag import Tag
+from streamferry.media.tag import VIDEO, Tag
 from streamferry.wire.flv import MAX_TAG_BYTES, NEVER_MS, scan_tags
 
 # Bounds one beat's work when a player has fallen behind; 4 s of 2 Mbps.
 _MAX_PULL_BYTES = 1 << 20
 # How far the reader goes between two words to the kernel, which each make it read twice that ahead.
 _ADVISE_STEP_BYTES = 2 << 20
+# Tracks that begin further apart than this are not known to a join; sound leads or trails by tens of ms.
+_LOOK_AHEAD_MS = 1000
 _LARGEST_TAG_BYTES = MAX_TAG_BYTES + 15
 
 _stamp_and_extension_at = Struct(">I").unpack_from
@@ -120,6 +122,16 @@ class PreparedReader:
             self.starved = False
             if until_ms >= last_ms:
                 self.at_end = self._next_stamp_ms() > last_ms
+
+    def first_stamps(self) -> dict[int, int]:
+        """Stamp of the first tag of each track, by tag type: what a join has to fit. Looks a second ahead."""
+        tags: list[Tag] = []
+        end = min(self._offset + _MAX_PULL_BYTES, self._file.end_offset)
+        scan_tags(self._file.view(), self._offset, end, tags, self.start_dts_ms + _LOOK_AHEAD_MS)
+        stamps: dict[int, int] = {}
+        for tag_type, stamp, _ in tags:
+            stamps.setdefault(tag_type, stamp)
+        return stamps or {VIDEO: self.start_dts_ms}
 
     def reopen_at_keyframe(self) -> "PreparedReader":
         """A reader of the same pass from the keyframe at or before the break; both are to be closed."""

@@ -10,7 +10,8 @@ repairs below, each of which is counted.
                       it in the stream but belongs after it in time is held and kept. Sound alone is taken for a
                       stream without picture after AUDIO_ONLY_AFTER_MS of it, or after PICTURE_PATIENCE_MS
                       if metadata, a header or a frame promised a picture.
-    begin_file(ms)    a prepared file read from a known stamp; nothing is held, gaps are meant.
+    begin_file(...)   a prepared file whose first stamps are known: the join fits each track; nothing is held, gaps
+                      are meant.
 
     stamp + shift is ...                                   then
     after the track's last DTS, at most MAX_STEP_MS        the normal case
@@ -25,7 +26,7 @@ the encoder really started anew it sends new sequence headers, and after those a
 Specification: FLV E.4.1 (stamps are 32-bit ms), RTMP 5.3.1.3; DESIGN section 3.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from streamferry.media.stamps import WRAP_MS, signed_delta_ms
 from streamferry.media.tag import (
@@ -128,19 +129,29 @@ class Timeline:
 
     def begin_live(self) -> None:
         """The next tags come from a new live session."""
-        self._begin(MAX_STEP_MS)
+        self._begin(self.position_ms, MAX_STEP_MS)
         self._joining = True
         self._joining_since = None
         self._expects_video = False
 
-    def begin_file(self, first_ms: int) -> None:
-        """The next tags come from a prepared file, whose first stamp will be ``first_ms``."""
-        self._begin(_ANY_STEP_MS)
-        self._joining = False
-        self._shift = self._segment_ms - first_ms
+    def begin_file(self, first_stamps: Mapping[int, int]) -> None:
+        """The next tags come from a prepared file; ``first_stamps`` has the first stamp of each track by tag type.
 
-    def _begin(self, max_step_ms: int) -> None:
-        self._segment_ms = self.position_ms
+        Each track of the file starts where the same track ended, or later: the track that needs most time decides. So
+        a file that begins its sound some frames after its picture, as B-frames ask for, joins itself without a gap.
+        """
+        shifts = []
+        for tag_type, stamp in first_stamps.items():
+            track = self._video if tag_type == VIDEO else self._audio
+            if track.last_ms >= self._segment_ms:
+                shifts.append(track.last_ms + track.frame_ms - stamp)
+        first_ms = min(first_stamps.values())
+        self._shift = max(shifts, default=self.position_ms - first_ms)
+        self._begin(self._shift + first_ms, _ANY_STEP_MS)
+        self._joining = False
+
+    def _begin(self, segment_ms: int, max_step_ms: int) -> None:
+        self._segment_ms = segment_ms
         self._previous_shift = None
         self._max_step_ms = max_step_ms
         self._held.clear()

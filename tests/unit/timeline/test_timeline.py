@@ -1,5 +1,7 @@
 """The timeline's promises, one test each: order, join, repair and wrap, with stamps set instead of waited for."""
 
+from itertools import pairwise
+
 import pytest
 
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
@@ -45,12 +47,12 @@ def assert_strictly_rising(laid: list[LaidTag]) -> None:
     """DTS of each track rise strictly."""
     for track in (AUDIO, VIDEO):
         times = stamps(laid, track)
-        assert all(a < b for a, b in zip(times, times[1:], strict=False)), track
+        assert all(a < b for a, b in pairwise(times)), track
 
 
 def steps(values: list[int]) -> set[int]:
     """Distances between neighbours."""
-    return {b - a for a, b in zip(values, values[1:], strict=False)}
+    return {b - a for a, b in pairwise(values)}
 
 
 def begun(start_ms: int = 0) -> Timeline:
@@ -202,7 +204,7 @@ def test_a_pause_in_one_track_is_not_a_jump() -> None:
 def test_a_file_keeps_its_gaps() -> None:
     """In a prepared file a picture every 15 s is what its maker meant."""
     timeline = Timeline()
-    timeline.begin_file(0)
+    timeline.begin_file({VIDEO: 0})
     laid = lay(timeline, [(VIDEO, 0, AVC_HEADER), *((VIDEO, ms, KEY) for ms in (0, 15_000, 30_000))])
     assert stamps(laid, VIDEO) == [0, 15_000, 30_000]
 
@@ -215,10 +217,36 @@ def test_loops_of_a_file_join_at_the_longest_track() -> None:
     tags = sorted(video + audio, key=lambda tag: tag[1])
     laid: list[LaidTag] = []
     for _ in range(3):
-        timeline.begin_file(0)
+        timeline.begin_file({VIDEO: 0, AUDIO: 0})
         laid += lay(timeline, tags)
     assert_strictly_rising(laid)
     assert [dts for _, dts, _, kind in laid if kind == KEYFRAME] == [0, 1040, 2080]
+
+
+def test_a_file_with_b_frames_joins_itself_without_a_gap() -> None:
+    """Its sound begins two pictures after its first DTS and ends as much later: neither track has a hole."""
+    timeline = Timeline()
+    video: list[Tag] = [(VIDEO, ms, INTER if ms else KEY) for ms in range(0, 1000, 40)]
+    audio: list[Tag] = [(AUDIO, ms, SOUND) for ms in range(80, 1080, 20)]
+    laid: list[LaidTag] = []
+    for _ in range(3):
+        timeline.begin_file({VIDEO: 0, AUDIO: 80})
+        laid += lay(timeline, sorted(video + audio, key=lambda tag: tag[1]))
+    assert steps(stamps(laid, VIDEO)) == {40}
+    assert steps(stamps(laid, AUDIO)) == {20}
+
+
+def test_a_file_without_sound_follows_one_with_sound() -> None:
+    """Only tracks that both have are fitted; a track that comes back later continues from where the clock is."""
+    timeline = Timeline()
+    laid: list[LaidTag] = []
+    for first_stamps in ({VIDEO: 0, AUDIO: 0}, {VIDEO: 0}, {VIDEO: 0, AUDIO: 0}):
+        timeline.begin_file(first_stamps)
+        laid += lay(
+            timeline, [(track, ms, KEY if track == VIDEO else SOUND) for ms in (0, 40) for track in first_stamps]
+        )
+    assert stamps(laid, VIDEO) == [0, 40, 80, 120, 160, 200]
+    assert stamps(laid, AUDIO) == [0, 40, 160, 200]
 
 
 def test_a_gop_cache_older_than_the_metadata_starts_at_zero() -> None:
