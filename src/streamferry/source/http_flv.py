@@ -79,7 +79,7 @@ class _ChunkedBody:
         received = self._connection.recv_into(view)
         if not received:
             return received
-        return self._decoder.decode(view, 0, received) or (0 if self._decoder.ended else None)
+        return self._decoder.decode(view, 0, received) or None
 
     def decode(self, data: bytes) -> bytes:
         """Payload in bytes that came before the first ``receive_into``. Raises RemoteProtocolError."""
