@@ -98,15 +98,19 @@ def measure_row(name: str, streams: int, windows: int, seconds: float, moments: 
 
 def measure_window(relays: Relays, source: Source, sink: Sink, streams: int, seconds: float) -> dict[str, Any]:
     """CPU over a window, and what the source, the sink and the machine saw of it."""
-    machine, begun, before = machine_ticks(), time.monotonic_ns(), cpu_ns(relays.pids)
+    machine, load = machine_ticks(), {program: cpu_ns([program.pid]) for program in (source, sink)}
+    begun, before = time.monotonic_ns(), cpu_ns(relays.pids)
     time.sleep(seconds)
     spent, lasted = cpu_ns_between(before, cpu_ns(relays.pids)), time.monotonic_ns() - begun
+    source_ns, sink_ns = (cpu_ns_between(earlier, cpu_ns([program.pid])) for program, earlier in load.items())
     total, idle, stolen = (b - a for a, b in zip(machine, machine_ticks(), strict=True))
     return {
         "seconds": round(lasted / 1e9, 3),
         "cpu_percent": 100 * spent / lasted / streams,
         "machine_busy_percent": round(100 * (1 - idle / total), 1),
         "machine_stolen_percent": round(100 * stolen / total, 1),
+        "source_core_percent": round(100 * source_ns / lasted, 1),
+        "sink_core_percent": round(100 * sink_ns / lasted, 1),
         "source": source.report(),
         "sink": sink.report(),
     }

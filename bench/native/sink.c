@@ -18,7 +18,8 @@
  */
 #include "rtmp.h"
 
-enum { READ_ROOM = 1 << 20, ACK_EVERY = 2500000 };
+/* Streams are drained in SLICES turns a period, so that thousands of them do not keep a probe waiting. */
+enum { READ_ROOM = 1 << 20, ACK_EVERY = 2500000, SLICES = 8 };
 
 typedef struct {
     Session session;
@@ -203,7 +204,8 @@ int main(int argc, char **argv)
     watch(epoll, 0, EPOLLIN, &control);
     watch(epoll, listener, EPOLLIN, NULL);
     printf("{\"rtmp\": %d}\n", port);
-    int64_t period = (drain_ms ? drain_ms : 100) * 1000000LL, next = now_ns() + period;
+    int64_t turn_ns = (drain_ms ? drain_ms : 100) * 1000000LL / SLICES, next = now_ns() + turn_ns;
+    int slice = 0;
     for (;;) {
         struct epoll_event ready[256];
         int n = wait_until(epoll, ready, 256, next);
@@ -225,8 +227,9 @@ int main(int argc, char **argv)
             }
         }
         if (now_ns() < next) continue;
-        while (next <= now_ns()) next += period;
-        for (int i = 0; i < count; i++)
-            if (!streams[i]->probe && !drain(streams[i])) forget(i--);
+        while (next <= now_ns()) next += turn_ns;
+        slice = (slice + 1) % SLICES;
+        for (int i = slice; i < count; i += SLICES)
+            if (!streams[i]->probe && !drain(streams[i])) forget(i);
     }
 }
