@@ -166,6 +166,17 @@ def test_a_client_may_not_wait_for_answers() -> None:
         session.accept()
 
 
+def test_a_client_that_is_gone_before_the_answer_does_no_harm() -> None:
+    """publish or play and deleteStream in one read: the events say so, and answering is still allowed."""
+    for name, ended in (("publish", Unpublished()), ("play", PlayEnded())):
+        session = shaken()
+        session.receive(call("connect", 1, {"app": "live"}))
+        session.accept()
+        events = session.receive(call(name, 3, None, "k", stream_id=1) + call("deleteStream", 0, None, 1))
+        assert events[1:] == [ended]
+        session.accept()
+
+
 def test_a_player_that_leaves_is_told() -> None:
     """closeStream and deleteStream end the play, once."""
     pair = Pair(Purpose.PLAY).run()

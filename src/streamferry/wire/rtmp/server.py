@@ -89,13 +89,13 @@ class ServerSession(Peer):
             status = _status("status", "NetConnection.Connect.Success", "Connection succeeded.")
             self._send_command(0, "_result", transaction_id, properties, status | {"objectEncoding": 0})
             return
+        # To the request's own stream, which the client may have closed by now.
         self._send_user_control(UserControl.STREAM_BEGIN, message_stream_id)
         if name == "publish":
-            self.send_status("status", "NetStream.Publish.Start", "Publishing.")
+            self._send_status(message_stream_id, "status", "NetStream.Publish.Start", "Publishing.")
         else:
-            self._playing_on = message_stream_id
-            self.send_status("status", "NetStream.Play.Reset", "Playing and resetting.")
-            self.send_status("status", "NetStream.Play.Start", "Playing.")
+            self._send_status(message_stream_id, "status", "NetStream.Play.Reset", "Playing and resetting.")
+            self._send_status(message_stream_id, "status", "NetStream.Play.Start", "Playing.")
 
     def reject(self, code: str, description: str) -> None:
         """Refuse the oldest request that is not answered. Raises LocalProtocolError if there is none."""
@@ -105,14 +105,16 @@ class ServerSession(Peer):
             return
         if name == "publish":
             self._publishing_on = None
-        self._send_command(message_stream_id, "onStatus", 0, None, _status("error", code, description))
+        else:
+            self._playing_on = None
+        self._send_status(message_stream_id, "error", code, description)
 
     def send_status(self, level: str, code: str, description: str) -> None:
         """Tell the publisher or player something about its stream; level ``error`` ends it."""
         message_stream_id = self._publishing_on if self._publishing_on is not None else self._playing_on
         if message_stream_id is None:
             raise LocalProtocolError("there is no stream to send a status about")
-        self._send_command(message_stream_id, "onStatus", 0, None, _status(level, code, description))
+        self._send_status(message_stream_id, level, code, description)
 
     def append_tag(self, tag_type: int, stamp_ms: int, body: "bytes | memoryview") -> None:
         """Queue a tag for the player. The body must stay as it is until ``data_to_send``."""
@@ -135,6 +137,9 @@ class ServerSession(Peer):
             raise LocalProtocolError("the client has asked for nothing that is not answered")
         return self._requests.popleft()
 
+    def _send_status(self, message_stream_id: int, level: str, code: str, description: str) -> None:
+        self._send_command(message_stream_id, "onStatus", 0, None, _status(level, code, description))
+
     def _flush_tags(self) -> None:
         if self._tags:
             self._events.append(TagsReceived(self._tags))
@@ -156,6 +161,7 @@ class ServerSession(Peer):
             self._requests.append(_Request(name, transaction_id, message_stream_id))
             self._events.append(PublishRequested(self._app, command.text(1)))
         elif name == "play":
+            self._playing_on = message_stream_id
             self._requests.append(_Request(name, transaction_id, message_stream_id))
             self._events.append(PlayRequested(self._app, command.text(1)))
         elif name in _COURTESIES and transaction_id:

@@ -1,0 +1,120 @@
+"""Fuzz target over all that parses what a peer sent. With atheris installed: ``python fuzz/fuzz_wire.py [corpus]``.
+
+The first byte of an input chooses the parser. Anything but the allowed exceptions is a finding, and so are results that
+depend on how the input was split. ``tests/property/wire/test_wire_fuzz.py`` runs the same target without atheris.
+"""
+
+import sys
+from collections.abc import Callable
+
+from streamferry.media.errors import RemoteProtocolError
+from streamferry.media.tag import Tag
+from streamferry.media.url import MediaUrl
+from streamferry.wire.amf0 import parse_amf0
+from streamferry.wire.flv import FlvReader, parse_metadata
+from streamferry.wire.rtmp.chunk import ChunkReader, Message
+from streamferry.wire.rtmp.message import MessageType, parse_command, parse_status, tags_of_message
+from streamferry.wire.rtmp.session import ClientSession, Purpose, ServerSession
+
+#: What a parser may raise for what a peer sent.
+ALLOWED = (RemoteProtocolError,)
+
+_URL = MediaUrl.parse("rtmp://user:password@example.com/live/cam?token=secret")
+
+
+def read_amf0(data: bytes) -> None:
+    """Commands, statuses, data and metadata."""
+    parse_metadata(data)
+    for parse in (parse_amf0, lambda body: parse_command(20, body), lambda body: parse_status(18, body)):
+        try:
+            parse(data)
+        except ALLOWED:
+            continue
+
+
+def read_messages(data: bytes) -> None:
+    """Messages of every type that carries tags."""
+    for type_id in MessageType:
+        try:
+            tags_of_message(type_id, 0, data)
+        except ALLOWED:
+            continue
+
+
+def read_flv(data: bytes) -> None:
+    """A stream, whole and in two parts."""
+    assert _outcome(_flv_tags, data) == _outcome(_flv_tags, data, len(data) // 2)
+
+
+def read_chunks(data: bytes) -> None:
+    """Chunk streams, whole and in two parts."""
+    assert _outcome(_messages, data) == _outcome(_messages, data, len(data) // 2)
+
+
+def read_as_server(data: bytes) -> None:
+    """A connection from a client, handshake included."""
+    session = ServerSession(random=b"fuzz")
+    session.receive(data)
+    session.data_to_send()
+
+
+def read_as_client(data: bytes) -> None:
+    """A connection to a server, for publishing and for playing, then scanning."""
+    for purpose in Purpose:
+        session = ClientSession(_URL, purpose, random=b"fuzz")
+        try:
+            events = session.receive(data)
+            assert "secret" not in repr(events)
+            tags: list[Tag] = []
+            session.scan(memoryview(data), 0, len(data), tags)
+        except ALLOWED:
+            continue
+
+
+TARGETS: tuple[Callable[[bytes], None], ...] = (
+    read_amf0,
+    read_messages,
+    read_flv,
+    read_chunks,
+    read_as_server,
+    read_as_client,
+)
+
+
+def fuzz_one_input(data: bytes) -> None:
+    """One input. Raises what is a finding."""
+    if data:
+        try:
+            TARGETS[data[0] % len(TARGETS)](data[1:])
+        except ALLOWED:
+            return
+
+
+def _outcome(read: Callable[[list[bytes]], list[tuple[int, ...]]], data: bytes, cut: int = 0) -> object:
+    try:
+        return read([data[:cut], data[cut:]])
+    except ALLOWED as error:
+        return str(error)
+
+
+def _flv_tags(pieces: list[bytes]) -> list[Tag]:
+    reader = FlvReader()
+    return [tag for piece in pieces for tag in reader.feed(piece)]
+
+
+def _messages(pieces: list[bytes]) -> list[Message]:
+    reader = ChunkReader()
+    messages: list[Message] = []
+    left = b""
+    for piece in pieces:
+        left += piece
+        left = left[reader.scan(memoryview(left), 0, len(left), messages) :]
+    return [(type_id, stamp_ms, stream_id, bytes(payload)) for type_id, stamp_ms, stream_id, payload in messages]
+
+
+if __name__ == "__main__":
+    import atheris
+
+    atheris.instrument_all()
+    atheris.Setup(sys.argv, fuzz_one_input)
+    atheris.Fuzz()

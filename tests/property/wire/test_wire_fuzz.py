@@ -1,0 +1,100 @@
+"""The fuzz target of fuzz/fuzz_wire.py, run for a bounded number of mutations of real bytes."""
+
+import importlib.util
+import os
+from pathlib import Path
+from random import Random
+from types import ModuleType
+
+import pytest
+
+from streamferry.wire.amf0 import EcmaArray, serialize_amf0
+from streamferry.wire.flv import serialize_metadata, serialize_tag
+
+ROOT = Path(__file__).parents[3]
+VECTORS = ROOT / "tests" / "vectors"
+HANDSHAKE_BYTES = 1 + 2 * 1536
+#: About a second on the machine this was written on.
+ROUNDS = 8000
+
+
+def load_target() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("fuzz_wire", ROOT / "fuzz" / "fuzz_wire.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def seeds(target: ModuleType) -> list[bytes]:
+    """A real input for each parser, behind the byte that chooses it."""
+    publish = (VECTORS / "ffmpeg-publish-past-2-24.rtmp").read_bytes()[:9000]
+    play = (VECTORS / "nginx-to-player.rtmp").read_bytes()[:9000]
+    clip = (VECTORS / "clip.flv").read_bytes()[:6000]
+    metadata = serialize_metadata({"width": 1.0, "list": [True, None, {"a": "b"}], "inner": EcmaArray(x=1)})
+    status = {"level": "error", "code": "NetStream.Publish.BadName", "description": "secret"}
+    aggregate = serialize_tag(9, 5, b"video") + serialize_tag(18, 6, metadata)
+    inputs = {
+        "read_amf0": [metadata, serialize_amf0("onStatus", 0, None, status)],
+        "read_messages": [aggregate, metadata],
+        "read_flv": [clip],
+        "read_chunks": [publish[HANDSHAKE_BYTES:], play[HANDSHAKE_BYTES:]],
+        "read_as_server": [publish],
+        "read_as_client": [play],
+    }
+    assert inputs.keys() == {parser.__name__ for parser in target.TARGETS}
+    return [bytes((number,)) + data for number, parser in enumerate(target.TARGETS) for data in inputs[parser.__name__]]
+
+
+def mutated(data: bytes, random: Random) -> bytes:
+    """A few changes of the kinds that break parsers: bits, extreme bytes, cuts, repeats; not in the first byte."""
+    body = bytearray(data[1:])
+    for _ in range(random.randint(1, 6)):
+        # Half of the changes behind the handshake, where there is one: nothing in it breaks easily.
+        first = HANDSHAKE_BYTES if len(body) > HANDSHAKE_BYTES and random.random() < 0.5 else 0
+        place = random.randrange(first, len(body)) if len(body) > first else 0
+        size = random.randint(1, 12)
+        match random.randrange(5):
+            case 0 if body:
+                body[place] ^= 1 << random.randrange(8)
+            case 1:
+                body[place : place + size] = random.choice((b"\x00", b"\xff", b"\x7f", b"\x80")) * size
+            case 2:
+                del body[place : place + size]
+            case 3:
+                body[place:place] = body[place : place + size]
+            case 4:
+                body[place : place + 4] = random.randbytes(4)
+    if random.random() < 0.1:
+        del body[random.randrange(len(body) + 1) :]
+    return data[:1] + bytes(body)
+
+
+def test_mutated_input_raises_nothing_unexpected() -> None:
+    """Values or RemoteProtocolError from every parser, whatever happens to the bytes. FUZZ_SEED repeats a run."""
+    target = load_target()
+    seed = int(os.environ.get("FUZZ_SEED", "") or int.from_bytes(os.urandom(4), "big"))
+    print(f"FUZZ_SEED={seed}")
+    random = Random(seed)
+    corpus = seeds(target)
+    for data in corpus:
+        target.fuzz_one_input(data)
+    for round_number in range(ROUNDS):
+        data = mutated(random.choice(corpus), random)
+        try:
+            target.fuzz_one_input(data)
+        except Exception as error:
+            pytest.fail(f"FUZZ_SEED={seed} round {round_number}: {error!r} from {data[:200].hex()} ({len(data)} bytes)")
+
+
+def test_the_target_finds_what_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parser that raises something else is a finding: the allow-list is not a catch-all."""
+    target = load_target()
+
+    def careless(data: bytes) -> None:
+        data[len(data)]
+
+    monkeypatch.setattr(target, "TARGETS", (careless,))
+    with pytest.raises(IndexError):
+        target.fuzz_one_input(b"\x00abc")
