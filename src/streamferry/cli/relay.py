@@ -214,7 +214,10 @@ def _line(status: RelayStatus) -> Text:
     clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms // 100}"
     line = Text()
     line.append(f"{status.state:<10}", style=_STYLES.get(status.state, "cyan"))
-    line.append(f" {clock}  in {status.kbps_in} kbps  out {status.kbps_out} kbps")
+    line.append(f" {clock}")
+    if status.playhead is None:
+        line.append(f"  in {status.kbps_in} kbps")
+    line.append(f"  out {status.kbps_out} kbps")
     for name, count in (("dropped", status.dropped_tags), ("retries", status.retries), ("repairs", status.repairs)):
         if count:
             line.append(f"  {name} {count}", style="yellow")

@@ -154,10 +154,17 @@ class RelayRun:
             self._over.set_result(state)
 
     def _conclude(self, state: State) -> None:
+        """Publish the final status. Its fault is what was wrong at the end, if anything was."""
         status = self._compute(time.monotonic())
-        if state is State.ENDED and self._skipped is None and status.state is not State.RETRYING:
-            status = replace(status, fault=None, reason=None)
-        self._publish_status(replace(status, state=state, kbps_in=0, kbps_out=0))
+        fault, reason = status.fault, status.reason
+        if state is State.ENDED and self._over.done():
+            # Played to its end: what remains to be told is an item that could not be played.
+            fault, reason = (self._skipped.fault, str(self._skipped)) if self._skipped else (None, None)
+        elif state is State.FAILED and fault is None:
+            is_source = self._source.phase is not _Phase.UP
+            fault = Fault.USER_SOURCE if is_source else Fault.USER_DESTINATION
+            reason = f"the {'source' if is_source else 'destination'} was not ready in time"
+        self._publish_status(replace(status, state=state, fault=fault, reason=reason, kbps_in=0, kbps_out=0))
 
     # The source
 
@@ -264,7 +271,8 @@ class RelayRun:
         """Note the loss and wait for the next attempt; end the run when there is no use in one."""
         side.error = error
         self._note(side, _Phase.RETRYING)
-        if not error.retryable:
+        if not error.retryable and not self._has_streamed:
+            # What has worked before may do so again: a server may answer with a page of its own for a while.
             self._finish(State.FAILED)
         self._retries += 1
         _log.warning("%s; attempt %d follows", error, backoff.attempts + 1)
@@ -334,6 +342,8 @@ class RelayRun:
             moved_at = min(self._media_at, outlet.last_progress_at)
             if outlet.has_acked and now - moved_at < FRESH_S:
                 return State.STREAMING, None, None
+            if self._feed is not None and self._feed.is_waiting:
+                return State.PREPARING, None, None
             if now - max(source.since, destination.since) >= FRESH_S:
                 if now - self._media_at >= FRESH_S and not outlet.is_backed_up:
                     return State.STALLED, Fault.USER_SOURCE, "the source is connected but sends no media"

@@ -222,6 +222,8 @@ class Timeline:
         if kind == OTHER:
             return
         if kind == METADATA:
+            if self._metadata == body:
+                return
             self._metadata = bytes(body)
             values = parse_metadata(self._metadata)
             self._expects_video = self._expects_video or bool(values.get("videocodecid") or values.get("width"))
