@@ -17,12 +17,12 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
-from streamferry.media.errors import MediaError, SourceUnsupported
+from streamferry.media.errors import MediaError, SourceUnreachable, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.prepare import journal
 from streamferry.prepare.cache import Entry, Summary
@@ -31,7 +31,7 @@ from streamferry.prepare.faults import CacheError, SourceChanged
 from streamferry.prepare.ffmpeg import Ffmpeg, die_with_parent, hls_arguments, input_arguments
 from streamferry.prepare.job import Job
 from streamferry.prepare.layout import BadInterleave
-from streamferry.prepare.playlist import playlist_for_ffmpeg
+from streamferry.prepare.playlist import choose_variant
 from streamferry.prepare.remux import Remux
 from streamferry.prepare.version import Version
 
@@ -41,8 +41,20 @@ if TYPE_CHECKING:
 _NICENESS = 10
 _PIPE_BYTES = 256 << 10
 _PROGRESS_SECONDS = 0.5
+# Part of the announced length of an HLS playlist that is taken for all: lengths are rounded, a start may have to be cut.
+_ENOUGH = 0.9
 # Codecs every ffmpeg can put into FLV: when it refused a file, the others are what it refused.
 _ALWAYS_CARRIED = frozenset(("h264", "aac", "mp3", "none"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """What ffmpeg reads: arguments, what feeds its standard input, whether a whole file would be the better input."""
+
+    arguments: list[str]
+    feed: Callable[[IO[bytes]], None] | None = None
+    could_be_whole: bool = False
+    announced_seconds: float = 0.0
 
 
 class Preparation:
@@ -68,14 +80,13 @@ class Preparation:
         journal.send({"complete": asdict(summary)})
 
     def _prepare(self, out: journal.Journal) -> Summary:
-        arguments, feed = self._choose_input(out)
-        whole = feed is None
+        source = self._choose_input(out)
         with (
-            Remux(self._entry, out, self._fetch_progress, drop_late=whole) as remux,
-            Ffmpeg(self._program, arguments, reads_stdin=not whole) as ffmpeg,
+            Remux(self._entry, out, self._fetch_progress, drop_late=not source.could_be_whole) as remux,
+            Ffmpeg(self._program, source.arguments, reads_stdin=source.feed is not None) as ffmpeg,
         ):
-            if feed is not None:
-                threading.Thread(target=feed, args=(ffmpeg.stdin,), name="feeder", daemon=True).start()
+            if source.feed is not None:
+                threading.Thread(target=source.feed, args=(ffmpeg.stdin,), name="feeder", daemon=True).start()
             try:
                 remux.run(ffmpeg)
             except BadInterleave:
@@ -91,19 +102,20 @@ class Preparation:
             with self._naming_the_source():
                 layout = remux.finish()
             if ffmpeg.segment_lost:
-                raise SourceChanged(f"{self._url.redacted} could not be fetched in all its segments")
+                raise SourceUnreachable(f"{self._url.redacted} could not be fetched in all its segments")
+            cut_short = ffmpeg.cut_short or (self._fetch is not None and self._fetch.cut_short)
+            too_short = layout.duration_ms < source.announced_seconds * 1000 * _ENOUGH
             summary = Summary(
                 first_offset=layout.first_offset,
                 end_offset=layout.end_offset,
                 duration_ms=layout.duration_ms,
-                ended_early=ffmpeg.cut_short or status != 0 or (self._fetch is not None and self._fetch.cut_short),
+                ended_early=cut_short or too_short or status != 0,
                 dropped_tags=layout.dropped_tags,
             )
             self._entry.commit(summary, layout.keyframes)
             return summary
 
-    def _choose_input(self, out: journal.Journal) -> "tuple[list[str], Any]":
-        """ffmpeg's input arguments, and what feeds its standard input (None: nothing has to)."""
+    def _choose_input(self, out: journal.Journal) -> _Input:
         if self._url.scheme == "file":
             path = Path(self._url.path)
             with path.open("rb") as file:
@@ -121,15 +133,15 @@ class Preparation:
         if kind is Container.HLS:
             return self._hls_input(path)
         if self._fetch is None:
-            return input_arguments(kind, str(path)), None
+            return _Input(input_arguments(kind, str(path)))
         if kind.reads_front_to_back and not self._whole_marker.exists():
-            return input_arguments(kind, None), self._feed_file
+            return _Input(input_arguments(kind, None), self._feed_file, could_be_whole=True)
         while not self._fetch.wait_done(_PROGRESS_SECONDS):
             out.send(self._fetch_progress())
         self._fetch.raise_failure()
-        return input_arguments(kind, str(path)), None
+        return _Input(input_arguments(kind, str(path)))
 
-    def _hls_input(self, path: Path) -> "tuple[list[str], Any]":
+    def _hls_input(self, path: Path) -> _Input:
         local = self._fetch is None
         if self._fetch is not None:
             self._fetch.wait_done(None)
@@ -148,13 +160,13 @@ class Preparation:
             return fetch_text(self._url, wanted)
 
         with self._naming_the_source():
-            playlist = playlist_for_ffmpeg(address, read).encode()
+            chosen = choose_variant(address, read)
 
         def feed(pipe: IO[bytes]) -> None:
             with pipe:
-                _write_all(pipe, playlist)
+                _write_all(pipe, chosen.text.encode())
 
-        return hls_arguments(self._program, local), feed
+        return _Input(hls_arguments(self._program, local), feed, announced_seconds=chosen.seconds)
 
     def _feed_file(self, pipe: IO[bytes]) -> None:
         assert self._fetch is not None

@@ -28,8 +28,14 @@ _SELF_CONTAINED = (
 )
 # HLS from the network may open the network; a playlist of the local disk may open files as well.
 _HLS_PROTOCOLS = "pipe,http,https,tcp,tls,crypto,data"
-# Segments are called anything; the options against strange names came at different times (the last two in 7.1).
-_HLS_ANY_NAME = {"allowed_extensions": "ALL", "allowed_segment_extensions": "ALL", "extension_picky": "0"}
+# Where this ffmpeg knows them: segments are called anything (the options against strange names came one by one, the
+# last two in 7.1), and one that reads byte ranges ahead (9.0) loses all but the first segment of a one-file playlist.
+_HLS_OPTIONS = {
+    "allowed_extensions": "ALL",
+    "allowed_segment_extensions": "ALL",
+    "extension_picky": "0",
+    "http_seekable": "0",
+}
 _NETWORK_TIMEOUT_US = 20_000_000
 
 _KEPT_LINES = 40
@@ -72,7 +78,7 @@ def hls_arguments(program: str, local: bool) -> list[str]:
         [program, "-hide_banner", "-h", "demuxer=hls"], capture_output=True, stdin=subprocess.DEVNULL, check=False
     ).stdout.decode(errors="replace")
     arguments = ["-rw_timeout", str(_NETWORK_TIMEOUT_US), "-f", "hls"]
-    for option, value in _HLS_ANY_NAME.items():
+    for option, value in _HLS_OPTIONS.items():
         if f"-{option} " in known:
             arguments += [f"-{option}", value]
     return [*arguments, "-protocol_whitelist", _HLS_PROTOCOLS + (",file" if local else ""), "-i", "pipe:0"]

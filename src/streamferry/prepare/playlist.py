@@ -16,6 +16,7 @@ from streamferry.media.errors import SourceUnsupported
 ReadPlaylist = Callable[[str], tuple[str, str]]
 
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
+_SEGMENT_LENGTH = re.compile(r"#EXTINF:(\d+\.?\d*)")
 # A codec of an EXT-X-STREAM-INF that FLV has no place for makes a variant the last choice, not an impossible one.
 _CARRIED_CODECS = ("avc1", "avc3", "hvc1", "hev1", "mp4a.40")
 
@@ -68,11 +69,18 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
 
 
-def playlist_for_ffmpeg(address: str, read: ReadPlaylist) -> str:
-    """A master playlist of absolute addresses that names just the best variant of the finished HLS at ``address``.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """``text``: a master playlist of absolute addresses that names just one variant; ``seconds``: all its segments."""
 
-    The best is the one of the highest bandwidth whose codecs FLV can carry. Raises SourceUnsupported for a live
-    playlist and for one without segments, and what ``read`` raises.
+    text: str
+    seconds: float
+
+
+def choose_variant(address: str, read: ReadPlaylist) -> Chosen:
+    """The best variant of the finished HLS at ``address``: the highest bandwidth whose codecs FLV can carry.
+
+    Raises SourceUnsupported for a live playlist and for one without segments, and what ``read`` raises.
     """
     text, base = read(address)
     lines = _lines(text)
@@ -85,10 +93,11 @@ def playlist_for_ffmpeg(address: str, read: ReadPlaylist) -> str:
         lines = _lines(text)
     if "#EXT-X-ENDLIST" not in lines:
         raise SourceUnsupported("it is a live HLS playlist; only finished ones, with EXT-X-ENDLIST, can be prepared")
-    if not any(line.startswith("#EXTINF") for line in lines):
+    lengths = [float(found[1]) for line in lines if (found := _SEGMENT_LENGTH.match(line))]
+    if not lengths:
         raise SourceUnsupported("it is an HLS playlist without segments")
     rendition = (
         f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",DEFAULT=YES,AUTOSELECT=YES,URI="{audio}"\n' if audio else ""
     )
     group = ',AUDIO="a"' if audio else ""
-    return f"#EXTM3U\n{rendition}#EXT-X-STREAM-INF:BANDWIDTH=1{group}\n{variant}\n"
+    return Chosen(f"#EXTM3U\n{rendition}#EXT-X-STREAM-INF:BANDWIDTH=1{group}\n{variant}\n", sum(lengths))
