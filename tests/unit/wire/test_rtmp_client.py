@@ -353,3 +353,19 @@ def test_authentication_does_not_go_round_for_ever() -> None:
         [event] = pair.client_events
         assert isinstance(event, Rejected)
         assert event.code == "NetConnection.Connect.Rejected"
+
+
+@pytest.mark.parametrize(
+    ("url", "app", "key"),
+    [
+        ("rtmp://h/live/key?token=a/b", "live", "key?token=a/b"),
+        ("rtmp://h/app/instance/key", "app/instance", "key"),
+        ("rtmp://h/live-bvc/?streamname=a&key=b", "live-bvc", "?streamname=a&key=b"),
+        ("rtmp://h/live?vhost=x/key", "live?vhost=x", "key"),
+    ],
+)
+def test_application_and_key_are_split_as_encoders_split_them(url: str, app: str, key: str) -> None:
+    """Queries on the key, keys that are a query alone (Bilibili), queries on the application (vhost)."""
+    connect, publish = Pair(Purpose.PUBLISH, url=url).run().server_events
+    assert (connect.app, publish.key) == (app, key)
+    assert connect.tc_url == f"rtmp://h/{app}"
