@@ -43,10 +43,11 @@ class Flow:
         """Bytes received from the source, over all its sessions."""
         return self._finished_bytes_in + (self._feed.bytes_in if self._feed else 0)
 
-    def attach_feed(self, feed: LiveFeed | FileFeed) -> "asyncio.Future[SourceError]":
-        """Start pulling; the future gets the error with which the feed ended."""
+    def attach_feed(self, feed: LiveFeed | FileFeed, now: float) -> "asyncio.Future[SourceError]":
+        """Start pulling, at once; the future gets the error with which the feed ended."""
         self._feed = feed
         self._feed_lost = asyncio.get_running_loop().create_future()
+        self.visit(now)
         return self._feed_lost
 
     def detach_feed(self) -> None:
@@ -59,11 +60,12 @@ class Flow:
         self.has_media.clear()
 
     def attach_session(self, session: PublishSession, now: float) -> "asyncio.Future[DestinationError]":
-        """Start sending; the future gets the error with which the session ended."""
+        """Start sending, at once; the future gets the error with which the session ended."""
         self.outlet.attach(session, self.timeline.headers, now)
         if isinstance(self._feed, FileFeed):
             self._feed.begin_session(now)
         self._session_lost = asyncio.get_running_loop().create_future()
+        self.visit(now)
         return self._session_lost
 
     def detach_session(self) -> PublishSession | None:

@@ -175,8 +175,8 @@ class RelayRun:
             self._note(self._source, _Phase.CONNECTING)
             try:
                 inlet = await open_live(url, **self._network.options)
-                feed = LiveFeed(inlet, self._timeline, self._scratch, time.monotonic())
-                lost = self._flow.attach_feed(feed)
+                now = time.monotonic()
+                lost = self._flow.attach_feed(LiveFeed(inlet, self._timeline, self._scratch, now), now)
                 self._note(self._source, _Phase.UP)
                 try:
                     error = await lost
@@ -191,7 +191,7 @@ class RelayRun:
         """Prepare the items in order, one ahead of the one that plays, and put them into the feed."""
         spec = self._spec
         feed = self._feed = FileFeed(self._timeline, self._outlet, self._note_skipped)
-        self._flow.attach_feed(feed)
+        self._flow.attach_feed(feed, time.monotonic())
         backoff = Backoff()
         loop = 0
         while spec.loops == ENDLESS or loop < spec.loops:
