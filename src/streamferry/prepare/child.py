@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _NICENESS = 10
 _PIPE_BYTES = 256 << 10
 _PROGRESS_SECONDS = 0.5
-# Part of the announced length of an HLS playlist that is taken for all: lengths are rounded, a start may have to be cut.
+# Part of an HLS playlist's announced length that is taken for all: lengths are rounded, a start may have to be cut.
 _ENOUGH = 0.9
 # Codecs every ffmpeg can put into FLV: when it refused a file, the others are what it refused.
 _ALWAYS_CARRIED = frozenset(("h264", "aac", "mp3", "none"))

@@ -89,8 +89,7 @@ class PreparedFile:
     def advise(self, offset: int) -> None:
         """Have the kernel read what follows ``offset``, and let go of what lies well before it."""
         self.view()
-        if self._map is None:
-            return
+        assert self._map is not None
         start = offset - offset % mmap.PAGESIZE
         if start < len(self._map):
             self._map.madvise(mmap.MADV_WILLNEED, start, min(_AHEAD_BYTES, len(self._map) - start))
@@ -200,7 +199,6 @@ class PreparedFile:
         for tag_type, _, body in self.headers:
             if tag_type == SCRIPT:
                 self.metadata = parse_metadata(body)
-        self.advise(first_offset)
 
     def _become_complete(self, summary: Summary) -> None:
         self.duration_ms = summary.duration_ms

@@ -84,7 +84,8 @@ class PreparedReader:
         #: The file still grows and has nothing more now.
         self.starved = False
         self._headers_due = True
-        self._advise_at = self._offset
+        self._advise_at = self._offset + _ADVISE_STEP_BYTES
+        file.advise(self._offset)
 
     @property
     def failed(self) -> MediaError | None:
