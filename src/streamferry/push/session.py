@@ -110,7 +110,9 @@ class PublishSession:
         try:
             taken = self._connection.send(buffers)
         except OSError as error:
-            raise _lost(error) from None
+            # It may have said why before it left.
+            self._read_peer()
+            raise self._failure or _lost(error) from None
         self.sent_bytes += taken
         return taken
 
@@ -132,18 +134,23 @@ class PublishSession:
         """Called by the event loop when the peer says something, which while publishing is rare."""
         session = self._link.session
         scratch = bytearray(16384)
+        failure: MediaError | None = None
         try:
             while received := self._connection.recv_into(memoryview(scratch)):
                 session.receive(bytes(scratch[:received]))
             if received == 0:
-                self._fail(DestinationUnreachable("the destination closed the connection"))
-            elif session.ended is not None:
-                self._fail(PublishRejected(f"the destination ended the stream: {session.ended}"))
-            self._pending += session.data_to_send() if not self._failure else b""
+                failure = DestinationUnreachable("the destination closed the connection")
         except OSError as error:
-            self._fail(_lost(error))
+            failure = _lost(error)
         except RemoteProtocolError as error:
-            self._fail(DestinationUnreachable(f"the destination sent what RTMP does not allow: {error}"))
+            failure = DestinationUnreachable(f"the destination sent what RTMP does not allow: {error}")
+        if session.ended is not None:
+            # What it said tells more than how it left after that.
+            failure = PublishRejected(f"the destination ended the stream: {session.ended}")
+        if failure is None:
+            self._pending += session.data_to_send()
+        else:
+            self._fail(failure)
 
     def _fail(self, failure: MediaError) -> None:
         self._failure = failure

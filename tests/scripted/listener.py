@@ -1,0 +1,90 @@
+"""A TCP server of a test: accepts on port 0, runs a script for each connection, can go away and come back."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Listener:
+    """Async context manager. Sockets are plain and non-blocking, so that nothing is buffered behind a script's back."""
+
+    def __init__(self, receive_buffer_bytes: int | None = None) -> None:
+        self._receive_buffer_bytes = receive_buffer_bytes
+        self._sock: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._scripts: set[asyncio.Task[None]] = set()
+        self.port = 0
+        #: Connections accepted so far.
+        self.accepted = 0
+
+    async def script(self, sock: socket.socket) -> None:
+        """What happens on one connection; it is closed after that."""
+        raise NotImplementedError
+
+    async def __aenter__(self):  # noqa: ANN204
+        self.come()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.leave()
+
+    def come(self) -> None:
+        """Listen, after :meth:`leave` on the same port again."""
+        self._sock = socket.socket()
+        self._sock.setblocking(False)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self._receive_buffer_bytes is not None:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
+        self._sock.bind(("127.0.0.1", self.port))
+        self._sock.listen()
+        self.port = int(self._sock.getsockname()[1])
+        self._accepting = asyncio.ensure_future(self._accept(self._sock))
+
+    async def leave(self) -> None:
+        """Refuse new connections and end those there are."""
+        assert self._accepting is not None
+        for running in (self._accepting, *self._scripts):
+            running.cancel()
+        await asyncio.gather(self._accepting, *self._scripts, return_exceptions=True)
+        assert self._sock is not None
+        self._sock.close()
+
+    async def all_closed(self) -> None:
+        """Wait until every script has ended."""
+        async with asyncio.timeout(8):
+            while self._scripts:
+                await asyncio.wait(self._scripts)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            sock, _ = await loop.sock_accept(listening)
+            self.accepted += 1
+            running = asyncio.ensure_future(self._run(sock))
+            self._scripts.add(running)
+            running.add_done_callback(self._scripts.discard)
+
+    async def _run(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            await self.script(sock)
+        except ConnectionError:
+            pass  # What a client under test does to its peer is its own business.
+        finally:
+            sock.close()
+
+
+def reset(sock: socket.socket) -> None:
+    """Close with a reset instead of an end."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+    sock.close()
+
+
+async def until_closed(sock: socket.socket) -> None:
+    """Read to the peer's end."""
+    while await asyncio.get_running_loop().sock_recv(sock, 65536):
+        pass
