@@ -1,0 +1,99 @@
+"""What a task is, in our own words: shared by the store, the actions and every front end. No I/O.
+
+The cloud API's names and types live in ``control.api`` only; the data plane's spec is made from these values by the
+service. Times are aware UTC datetimes, offsets seconds.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+from streamferry.media.url import MediaUrl
+
+DEFAULT_GROUP = "default"
+
+
+class TaskKind(IntEnum):
+    """Field ``Type`` of the API."""
+
+    LIVE = 0
+    VOD = 1
+
+
+class ContinueStrategy(IntEnum):
+    """Where a VOD list goes on after a break."""
+
+    AT_BREAK = 0
+    AT_BREAK_PLUS_ELAPSED = 1
+
+
+class ApiStatus(IntEnum):
+    """Status of a task as the API shows it; the numbers are ``TaskStatus`` of the old typed clients."""
+
+    DISABLED = 0
+    NOT_STARTED = 1
+    ACTIVE = 2
+    ENDED = 3
+
+
+class SourceForm(StrEnum):
+    """In which of the API's fields the sources were given, so that a list shows them as they came."""
+
+    SRC_ADDR = "SrcAddr"
+    SRC_ADDR_S = "SrcAddrS"
+    VOD_SRC_ADDRS = "VodSrcAddrs"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskItem:
+    """One address. ``end_s`` 0 means to the file's end. ``url`` keeps its secrets out of ``repr``."""
+
+    url: MediaUrl
+    start_s: float = 0.0
+    end_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWatermark:
+    """A picture over the video. ``picture`` is the file's bytes, ``media_type`` image/png or image/jpeg."""
+
+    picture: bytes = field(repr=False)
+    media_type: str
+    relative_pos_x: float
+    relative_pos_y: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """What is wanted. Valid by construction of the front ends' checks; see ``control.checks`` for the rules.
+
+    ``loops``: -1 endless, else at least 1; of no meaning for live. ``pre_download``: keep files in the cache.
+    """
+
+    kind: TaskKind
+    items: tuple[TaskItem, ...]
+    destination: MediaUrl
+    start_at: datetime
+    end_at: datetime
+    title: str = ""
+    group: str = DEFAULT_GROUP
+    source_form: SourceForm = SourceForm.SRC_ADDR
+    loops: int = -1
+    cycle_mode: int | None = None
+    play_times: int | None = None
+    continue_strategy: ContinueStrategy = ContinueStrategy.AT_BREAK
+    pre_download: bool = True
+    callback_url: str = ""
+    watermark: TaskWatermark | None = None
+
+
+def decide_api_status(*, enabled: bool, start_at: datetime, end_at: datetime, finished: bool, now: datetime) -> ApiStatus:
+    """Status as the API shows it (DESIGN section 5): disabled first, then the clock, then a finite list that ended."""
+    if not enabled:
+        return ApiStatus.DISABLED
+    if now < start_at:
+        return ApiStatus.NOT_STARTED
+    if finished or now >= end_at:
+        return ApiStatus.ENDED
+    return ApiStatus.ACTIVE
