@@ -8,6 +8,8 @@ start again: that is compared with what is there, so that a file that changed in
 import json
 import os
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,7 +31,7 @@ from streamferry.prepare.version import Version
 
 _PIECE_BYTES = 256 << 10
 _MAX_TEXT_BYTES = 8 << 20
-# Attempts in a row that bring no byte. With the pauses below that is about 15 s for a server that restarts.
+# Attempts in a row that bring no byte. With the pauses below that is 8 s for a server that restarts.
 _MAX_FRUITLESS = 6
 _FIRST_PAUSE, _LAST_PAUSE = 0.25, 8.0
 # A server that ends the body at the same byte this often, in good order, has announced a length it does not have.
@@ -39,7 +41,9 @@ _ENDS_TO_BELIEVE = 3
 class Fetch:
     """Downloads ``url`` into ``entry``; all methods but ``run`` may be called from any thread."""
 
-    def __init__(self, url: MediaUrl, entry: Entry, expected: Version) -> None:
+    def __init__(
+        self, url: MediaUrl, entry: Entry, expected: Version, sleep: Callable[[float], object] = time.sleep
+    ) -> None:
         self.url = url
         self.path = entry.source
         self.final_url = url.reveal()
@@ -48,10 +52,12 @@ class Fetch:
         self.cut_short = False
         self._state_path = entry.source_state
         self._expected = expected
+        self._sleep = sleep
         self._changed = threading.Condition()
         self._done = False
         self._error: MediaError | None = None
         self._file = -1
+        self._state: dict[str, object] = {}
         self._fruitless = 0
         self._early_ends = 0
 
@@ -85,12 +91,13 @@ class Fetch:
     def run(self) -> None:
         """The thread: fetch everything, then set ``done``."""
         try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-            self._resume_state()
-            with httpx.Client(
-                follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=TIMEOUT, headers=REQUEST_HEADERS
-            ) as client:
-                self._fetch_all(client)
+            if not self._open_file():
+                with httpx.Client(
+                    follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=TIMEOUT, headers=REQUEST_HEADERS
+                ) as client:
+                    self._fetch_all(client)
+                if not self.cut_short:
+                    self._state_path.write_text(json.dumps(self._state | {"whole_bytes": self.fetched_bytes}))
         except MediaError as error:
             self._error = error
         except OSError as error:
@@ -102,18 +109,22 @@ class Fetch:
                 self._done = True
                 self._changed.notify_all()
 
-    def _resume_state(self) -> None:
+    def _open_file(self) -> bool:
+        """Open what an earlier process left of the same file, or begin; True if nothing is missing."""
         # After a crash of the machine the tail of the file may be zeros that were never written: only a file of
         # this boot is continued.
-        state = asdict(self._expected) | {"boot": _boot_id()}
+        self._state = asdict(self._expected) | {"boot": _boot_id()}
         try:
-            same = json.loads(self._state_path.read_bytes()) == state
+            left = json.loads(self._state_path.read_bytes())
+            whole_bytes = left.pop("whole_bytes", None)
         except (FileNotFoundError, ValueError):
-            same = False
-        if not same:
-            os.ftruncate(self._file, 0)
-            self._state_path.write_text(json.dumps(state))
+            left = whole_bytes = None
+        begins = left != self._state
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | (os.O_TRUNC if begins else 0), 0o600)
+        if begins:
+            self._state_path.write_text(json.dumps(self._state))
         self._advance(os.fstat(self._file).st_size)
+        return not begins and whole_bytes == self.fetched_bytes
 
     def _fetch_all(self, client: httpx.Client) -> None:
         while True:
@@ -136,7 +147,7 @@ class Fetch:
             if self._fruitless >= _MAX_FRUITLESS or isinstance(failure, SourceRejected):
                 raise failure
             pause = min(_FIRST_PAUSE * 2 ** max(0, self._fruitless - 1), _LAST_PAUSE)
-            threading.Event().wait(pause)
+            self._sleep(pause)
 
     def _fetch_once(self, client: httpx.Client) -> None:
         start = self.fetched_bytes

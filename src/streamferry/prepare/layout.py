@@ -11,7 +11,7 @@ bytes. Specification: Adobe Video File Format 10.1, annex E.
 from collections.abc import Iterable
 
 from streamferry.media.errors import SourceUnsupported
-from streamferry.media.tag import AUDIO, KEYFRAME, OTHER, SCRIPT, SEQUENCE_HEADER, VIDEO, Tag, tag_kind
+from streamferry.media.tag import AUDIO, KEYFRAME, OTHER, SCRIPT, SEQUENCE_HEADER, VIDEO, Tag, header_slot, tag_kind
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.flv import parse_metadata, serialize_flv_header, serialize_metadata, serialize_tag
 
@@ -33,12 +33,11 @@ class BadInterleave(SourceUnsupported):
 
 
 class _Track:
-    __slots__ = ("frame_ms", "header", "last_ms")
+    __slots__ = ("frame_ms", "last_ms")
 
     def __init__(self, lone_frame_ms: int) -> None:
         self.last_ms = -1
         self.frame_ms = lone_frame_ms
-        self.header: bytes | None = None
 
 
 class FlvLayout:
@@ -59,6 +58,7 @@ class FlvLayout:
         self._drop_late = drop_late
         self._metadata: dict[str, Amf0Value] = {}
         self._tracks = {kind: _Track(_LONE_FRAME_MS[kind]) for kind in (VIDEO, AUDIO)}
+        self._headers: dict[tuple[int, int], bytes] = {}
         self._held: list[tuple[int, int, bytes, int]] = []
         self._held_bytes = 0
         self._seen: set[int] = set()
@@ -88,9 +88,8 @@ class FlvLayout:
             if kind == SEQUENCE_HEADER:
                 self._take_header(tag_type, bytes(body))
             elif kind == OTHER:
-                # Only HDR metadata is worth keeping (Enhanced RTMP packet type 4): an end of sequence breaks loops.
-                if tag_type == VIDEO and body and body[0] & 0x8F == 0x84:
-                    self._take(tag_type, stamp_ms, body, kind)
+                # An end of sequence would end the picture at the first loop.
+                continue
             elif tag_type in self._seen or tag_type == AUDIO or kind == KEYFRAME:
                 self._seen.add(tag_type)
                 self._take(tag_type, stamp_ms, body, kind)
@@ -117,10 +116,11 @@ class FlvLayout:
             self._start()
 
     def _take_header(self, tag_type: int, body: bytes) -> None:
-        track = self._tracks[tag_type]
-        if body == track.header or len(body) <= 2:
+        slot = header_slot(tag_type, body)
+        # Two bytes are an AAC header before the muxer knows what is in it.
+        if body == self._headers.get(slot) or len(body) <= 2:
             return
-        track.header = body
+        self._headers[slot] = body
         if self.started:
             self._headers_changed = True
             self._write(tag_type, self._last_ms, body)
@@ -149,9 +149,6 @@ class FlvLayout:
                 return
             dts_ms = max(self._last_ms, track.last_ms + 1)
         self._last_ms = dts_ms
-        if kind == OTHER:
-            self._write(tag_type, dts_ms, body)
-            return
         if kind == KEYFRAME or (VIDEO not in self._seen and dts_ms - self._last_index_ms >= _AUDIO_INDEX_STEP_MS):
             self._last_index_ms = dts_ms
             self.keyframes.append((dts_ms, self.end_offset))
@@ -163,9 +160,8 @@ class FlvLayout:
         self._write(tag_type, dts_ms, body)
 
     def _write_headers(self, dts_ms: int) -> None:
-        for tag_type, track in self._tracks.items():
-            if track.header is not None:
-                self._write(tag_type, dts_ms, track.header)
+        for (tag_type, _), body in self._headers.items():
+            self._write(tag_type, dts_ms, body)
 
     def _write(self, tag_type: int, stamp_ms: int, body: "bytes | memoryview") -> None:
         self._append(serialize_tag(tag_type, stamp_ms, body))

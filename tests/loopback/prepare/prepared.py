@@ -1,0 +1,73 @@
+"""Running the preparation process by itself, and reading what it made."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from kit import programs
+from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag, tag_kind
+from streamferry.prepare.cache import Entry, Summary
+from streamferry.prepare.job import Job
+from streamferry.prepare.version import Version
+from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
+
+
+@dataclass
+class Outcome:
+    """What a preparation process said, and where it worked."""
+
+    entry: Entry
+    messages: list[dict[str, Any]]
+
+    @property
+    def error(self) -> str:
+        """Class and sentence of the failure, empty if there was none."""
+        last = self.messages[-1]
+        return f"{last['error']}: {last['reason']}" if "error" in last else ""
+
+    @property
+    def summary(self) -> Summary:
+        assert self.error == ""
+        return Summary(**self.messages[-1]["complete"])
+
+    @property
+    def frames(self) -> list[Tag]:
+        """All frames of the prepared file."""
+        summary = self.summary
+        data = memoryview(self.entry.media.read_bytes())
+        tags: list[Tag] = []
+        assert scan_tags(data, FLV_HEADER_BYTES, len(data), tags) == len(data) == summary.end_offset
+        return [tag for tag in tags if tag[0] in (AUDIO, VIDEO) and tag_kind(tag[0], tag[2]) <= KEYFRAME]
+
+
+def prepare(url: Path | str, directory: Path, *, ffmpeg: str | None = None) -> Outcome:
+    """Run one preparation to its end."""
+    directory.mkdir(exist_ok=True)
+    job = Job(str(url), str(directory), asdict(Version()), ffmpeg or programs.ffmpeg(), os.getpid())
+    done = subprocess.run(
+        [sys.executable, "-m", "streamferry.prepare.child"],
+        input=json.dumps(asdict(job)) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr == ""
+    return Outcome(Entry(directory), [json.loads(line) for line in done.stdout.splitlines()])
+
+
+def assert_well_laid(frames: list[Tag]) -> None:
+    """First stamp 0, order across tracks, strictly rising on each, a keyframe first."""
+    stamps = [stamp for _, stamp, _ in frames]
+    assert stamps[0] == 0
+    assert stamps == sorted(stamps)
+    for kind in (AUDIO, VIDEO):
+        track = [stamp for tag_type, stamp, _ in frames if tag_type == kind]
+        assert all(later > earlier for earlier, later in pairwise(track))
+    pictures = [body for tag_type, _, body in frames if tag_type == VIDEO]
+    assert not pictures or tag_kind(VIDEO, pictures[0]) == KEYFRAME
