@@ -34,6 +34,12 @@ class Track:
         assert len(stamps) == len(self.packets), f"{len(self.packets) - len(stamps)} {self.kind} packets have no DTS"
         return stamps
 
+    @property
+    def end_ms(self) -> float:
+        """When the last packet has been decoded, if it lasts as long as the one before it."""
+        *_, before, last = self.dts_ms
+        return last + (last - before)
+
 
 @dataclass(frozen=True)
 class Media:
@@ -46,13 +52,14 @@ class Media:
 
     @property
     def video(self) -> Track:
-        return self._only("video")
+        return self.of("video")
 
     @property
     def audio(self) -> Track:
-        return self._only("audio")
+        return self.of("audio")
 
-    def _only(self, kind: str) -> Track:
+    def of(self, kind: str) -> Track:
+        """The only track of a kind; AssertionError if there are none or several."""
         found = [track for track in self.tracks if track.kind == kind]
         assert len(found) == 1, f"{len(found)} {kind} tracks, not one"
         return found[0]

@@ -1,0 +1,25 @@
+"""The relay under test, as a process."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kit.relay_program import RelayProgram
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[Callable[..., RelayProgram]]:
+    """``relay(*arguments)`` starts ``streamferry relay``. At the end none may have shown a traceback or leaked."""
+    started: list[RelayProgram] = []
+
+    def start(*arguments: object, **options: object) -> RelayProgram:
+        started.append(RelayProgram(tmp_path / f"relay-{len(started)}", *arguments, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.interrupt()
+    for one in started:
+        assert "Traceback" not in one.errors
+        assert "ResourceWarning" not in one.errors

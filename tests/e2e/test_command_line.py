@@ -1,0 +1,162 @@
+"""What the command line promises: exit statuses, JSON lines, Ctrl-C, and that keys stay secret."""
+
+import dataclasses
+import itertools
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kit import programs
+from kit.clips import ClipFactory
+from kit.http_files import HttpFiles
+from kit.nginx_rtmp import NginxRtmp
+from kit.relay_program import STREAMFERRY, Line, RelayProgram
+from kit.waiting import free_ports, wait_for
+
+StartRelay = Callable[..., RelayProgram]
+STATES = {"waiting", "preparing", "connecting", "streaming", "stalled", "retrying", "stopped", "ended", "failed"}
+NOWHERE = "rtmp://127.0.0.1:1/live/key"
+
+
+def test_json_lines_have_the_documented_fields(relay: StartRelay, nginx: NginxRtmp, clips: ClipFactory) -> None:
+    """Every line has these keys and no other, counters never fall, and exactly the last one is final."""
+    running = relay(clips("h264_bframes"), "--to", nginx.url("out"))
+    assert running.finish() == 0
+    names = [field.name for field in dataclasses.fields(Line)]
+    for raw in running.raw_lines:
+        assert list(raw) == names
+    lines = running.lines
+    assert {line.state for line in lines} <= STATES
+    assert [line.final for line in lines] == [False] * (len(lines) - 1) + [True]
+    for earlier, later in itertools.pairwise(lines):
+        for counter in ("media_time_ms", "bytes_out", "dropped_tags", "retries", "repairs"):
+            assert getattr(later, counter) >= getattr(earlier, counter)
+    assert lines[-1].bytes_out > clips("h264_bframes").stat().st_size * 0.9
+    assert any(line.state == "streaming" and line.kbps_out > 0 for line in lines)
+    assert running.errors == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--to", NOWHERE], "source"),
+        (["a.mp4"], "--to"),
+        (["a.mp4", "--to", "http://127.0.0.1/live/key"], "rtmp://"),
+        (["a.mp4", "--to", "rtmp://127.0.0.1/nokey"], "stream key"),
+        (["a.mp4", "--to", NOWHERE, "--loop", "0"], "loop"),
+        (["a.mp4", "--to", NOWHERE, "--offset", "-1"], "offset"),
+        (["a.mp4", "--to", NOWHERE, "--offset", "3", "--end-offset", "2"], "end offset"),
+        (["a.mp4", "--to", NOWHERE, "--duration", "0"], "duration"),
+        (["rtmp://127.0.0.1:1/a/b", "rtmp://127.0.0.1:1/a/c", "--live", "--to", NOWHERE], "source"),
+        (["a.mp4"] * 31 + ["--to", NOWHERE], "30"),
+        (["a.mp4", "--to", NOWHERE, "--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_usage_is_status_2(relay: StartRelay, arguments: list[str], named: str) -> None:
+    """The message on standard error names what is wrong, and nothing is tried."""
+    running = relay(*arguments)
+    assert running.finish(10) == 2
+    assert named in running.errors
+    assert running.output == ""
+
+
+@pytest.mark.parametrize("source", ["not_media", "missing", "404", "refused", "rtmp"])
+def test_a_bad_source_is_status_3(
+    relay: StartRelay, nginx: NginxRtmp, clips: ClipFactory, http_files: HttpFiles, source: str
+) -> None:
+    """No media, no file, no page, no server, no stream: fault and reason are the source's; nothing is published."""
+    address = {
+        "not_media": clips("not_media"),
+        "missing": clips.directory / "missing.mp4",
+        "404": http_files.url("missing.mp4"),
+        "refused": "http://127.0.0.1:1/a.mp4",
+        "rtmp": "rtmp://127.0.0.1:1/live/cam",
+    }[source]
+    running = relay(address, "--patience", 2, "--to", nginx.url("out", "rec"))
+    assert running.finish(20) == 3, running.output
+    final = running.lines[-1]
+    assert (final.state, final.fault, final.final, final.bytes_out) == ("failed", "user_source", True, 0)
+    assert final.reason
+    assert nginx.recordings("out") == []
+
+
+@pytest.mark.parametrize("destination", ["refused", "closed", "deaf"])
+def test_a_bad_destination_is_status_4(
+    relay: StartRelay, nginx: NginxRtmp, clips: ClipFactory, destination: str
+) -> None:
+    """Nobody listens, the server refuses the publish, nobody answers: fault and reason are the destination's."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        url = {
+            "refused": f"rtmp://127.0.0.1:{free_ports(1)[0]}/live/key",
+            "closed": nginx.url("key", "closed"),
+            "deaf": f"rtmp://127.0.0.1:{deaf.getsockname()[1]}/live/key",
+        }[destination]
+        running = relay(clips("two_seconds"), "--loop", -1, "--patience", 12, "--to", url)
+        assert running.finish(40) == 4, running.output
+    final = running.lines[-1]
+    assert (final.state, final.fault, final.final) == ("failed", "user_destination", True)
+    assert final.reason
+
+
+def test_ctrl_c_unpublishes_at_once_and_leaves_no_child(
+    relay: StartRelay, nginx: NginxRtmp, clips: ClipFactory, http_files: HttpFiles
+) -> None:
+    """The stream leaves the stat page within a second, status 0, state stopped, and no child process remains."""
+    source = clips("heavy")
+    http_files.bytes_per_second = source.stat().st_size // 8
+    running = relay(http_files.url(source), "--loop", -1, "--to", nginx.url("out"))
+    running.wait_state("streaming")
+    children = wait_for("the preparing child", lambda: programs.descendants(running.pid))
+    nginx.wait_published("out")
+    began = time.monotonic()
+    status = running.interrupt()
+    nginx.wait_unpublished("out", seconds=1)
+    assert time.monotonic() - began < 2
+    assert status == 0
+    assert (running.lines[-1].state, running.lines[-1].final) == ("stopped", True)
+    wait_for("the children to go", lambda: not any(programs.command_line(child) for child in children), 2)
+
+
+@pytest.mark.parametrize("json", [True, False])
+@pytest.mark.parametrize("kind", ["fine", "refused", "gone"])
+def test_a_planted_key_is_nowhere(
+    relay: StartRelay, nginx: NginxRtmp, clips: ClipFactory, http_files: HttpFiles, kind: str, json: bool
+) -> None:
+    """Stream key, source token and password show in no output, log or child's argv, whether it goes well or not."""
+    key, token, password = (f"planted{secrets.token_hex(8)}" for _ in range(3))
+    app = "closed" if kind == "refused" else "live"
+    name = "missing.mp4" if kind == "gone" else clips("two_seconds").name
+    source = http_files.url(f"{name}?token={token}").replace("http://", f"http://user:{password}@")
+    http_files.bytes_per_second = clips("two_seconds").stat().st_size // 2
+    seen: set[str] = set()
+    running = relay(
+        *(source, "--verbose", "--patience", 3),
+        json=json,
+        environment={"STREAMFERRY_TO": nginx.url(f"{key}?secret={token}", app)},
+    )
+
+    def look() -> bool:
+        seen.update(map(programs.command_line, [running.pid, *programs.descendants(running.pid)]))
+        return not running.is_running
+
+    wait_for("the end", look, 30)
+    told = running.output + running.errors
+    assert told
+    child_lines = {line for line in seen if str(STREAMFERRY) not in line and line}
+    if kind == "fine":
+        assert child_lines, "no child was seen"
+    for secret in (key, token, password):
+        assert secret not in told
+        assert not [line for line in child_lines if secret in line]
+
+
+def test_demo_judges_itself(tmp_path: Path) -> None:
+    """``streamferry demo`` ends with its verdict and status 0."""
+    done = programs.run([STREAMFERRY, "demo", "--seconds", "9"], 60)
+    assert "ALL RIGHT" in done.stdout

@@ -1,0 +1,219 @@
+"""Files to real destinations, read back and compared packet by packet."""
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kit import live, probe
+from kit.av_offset import av_offsets_ms
+from kit.clips import ENCODED, FPS, SECONDS, ClipFactory
+from kit.http_files import HttpFiles
+from kit.nginx_rtmp import NginxRtmp
+from kit.node_media_server import NodeMediaServer
+from kit.relay_program import RelayProgram
+from kit.waiting import wait_for
+
+FRAME_MS = 1000 / FPS
+#: FLV stamps are whole milliseconds, so a distance of two may be off by one.
+ROUNDING_MS = 1
+#: The kinds that nginx-rtmp carries; it does not know HEVC.
+KINDS = [name for name in ENCODED if name != "hevc" and not name.startswith("flash")]
+
+
+def recording_of(nginx: NginxRtmp, key: str) -> Path:
+    """The only recording of a stream that has ended."""
+    nginx.wait_unpublished(key, "rec")
+    (path,) = nginx.recordings(key)
+    return path
+
+
+def assert_all_packets_came(arrived: probe.Media, sources: list[Path], loops: int = 1) -> None:
+    """As many packets of each kind as the sources hold, times the loops.
+
+    Less the sound before the very first picture (AAC priming): a publish starts at a keyframe.
+    """
+    media = [probe.packets(source) for source in sources]
+    expected: Counter[str] = Counter()
+    for one in media:
+        for track in one:
+            expected[track.kind] += len(track.packets) * loops
+    if {track.kind for track in media[0]} == {"video", "audio"}:
+        first_picture_ms = media[0].video.dts_ms[0]
+        expected["audio"] -= sum(dts_ms < first_picture_ms for dts_ms in media[0].audio.dts_ms)
+    assert {track.kind: len(track.packets) for track in arrived} == expected
+
+
+def assert_no_gap_at_joins(arrived: probe.Media, played: list[Path]) -> None:
+    """Where one file follows another, a track waits for no more than the tracks of the files themselves make it wait.
+
+    A file's tracks do not end, and the next file's do not begin, at one moment: sound has priming, B-frames a delay.
+    What the first file's track lacks to the end of its longest track, and the next file's to its own first tag, cannot
+    be closed without moving sound against picture. Beyond that only the rounding is allowed.
+    """
+    media = [probe.packets(path) for path in played]
+    for track in arrived:
+        stamps = track.dts_ms
+        at = len(stamps)
+        for earlier, later in reversed(list(itertools.pairwise(media))):
+            at -= len(later.of(track.kind).packets)
+            end_ms = max(one.end_ms for one in earlier)
+            start_ms = min(one.dts_ms[0] for one in later)
+            inherent_ms = (end_ms - earlier.of(track.kind).dts_ms[-1]) + (later.of(track.kind).dts_ms[0] - start_ms)
+            assert stamps[at] - stamps[at - 1] <= inherent_ms + 2 * ROUNDING_MS, f"{track.kind} before packet {at}"
+
+
+def test_three_loops_of_two_unlike_files_are_one_stream(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory
+) -> None:
+    """One publish; every packet once a loop; DTS rising; no gap at a join beyond a frame; sound beside the picture."""
+    loops = 3
+    sources = [clips("flash_beep"), clips("flash_beep_unlike")]
+    began = time.monotonic()
+    running = relay(*sources, "--loop", loops, "--to", nginx.url("out", "rec"))
+    assert running.finish(60) == 0, running.output
+    lasted = time.monotonic() - began
+
+    path = recording_of(nginx, "out")
+    arrived = probe.assert_flawless(path)
+    assert_all_packets_came(arrived, sources, loops)
+    assert_no_gap_at_joins(arrived, sources * loops)
+    at_source = [offset for source in sources for offset in av_offsets_ms(source)]
+    for offset in av_offsets_ms(path):
+        assert min(at_source) - 5 <= offset <= max(at_source) + 5
+
+    media_seconds = loops * len(sources) * SECONDS
+    assert lasted >= media_seconds - 2, "it was sent faster than it plays"
+    final = running.lines[-1]
+    assert (final.state, final.fault, final.retries, final.repairs) == ("ended", None, 0, 0)
+    assert final.media_time_ms == pytest.approx(max(track.end_ms for track in arrived), abs=100)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_file_arrives_whole(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory, name: str
+) -> None:
+    """Every packet arrives once, in order, decodes, and picture and sound keep their distances."""
+    source = clips(name)
+    running = relay(source, "--to", nginx.url("out", "rec"))
+    assert running.finish() == 0, running.output
+    arrived = probe.assert_flawless(recording_of(nginx, "out"))
+    assert_all_packets_came(arrived, [source])
+    for track, original in zip(arrived, probe.packets(source), strict=True):
+        assert track.codec == original.codec
+        # One frame of the source as the longest: stamps in MP4 are finer than milliseconds.
+        assert probe.max_gap_ms(track) <= probe.max_gap_ms(original) + ROUNDING_MS
+
+
+def test_hevc_arrives_as_enhanced_rtmp(
+    relay: Callable[..., RelayProgram], node_media_server: NodeMediaServer, clips: ClipFactory, tmp_path: Path
+) -> None:
+    """node-media-server takes HEVC and gives pictures that decode."""
+    relay(clips("hevc"), "--loop", -1, "--to", node_media_server.url("out"))
+    node_media_server.wait_published("out")
+    path = live.record(node_media_server.flv_url("out"), tmp_path / "seen.flv", 4)
+    assert probe.decode_errors(path) == ""
+
+
+@pytest.mark.parametrize("container", [".mp4", ".flv", ".ts", ".mkv", ".m3u8"])
+def test_every_container_over_http(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory, http_files: HttpFiles, container: str
+) -> None:
+    """The same packets arrive from MP4, FLV, TS, MKV and HLS, read from a web server; no flag says that it is VOD."""
+    source = clips("two_seconds", container)
+    running = relay(http_files.url(source), "--to", nginx.url("out", "rec"))
+    assert running.finish() == 0, running.output
+    arrived = probe.assert_flawless(recording_of(nginx, "out"))
+    assert_all_packets_came(arrived, [clips("two_seconds")])
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_moov_at_the_end_over_http(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory, http_files: HttpFiles, ranges: bool
+) -> None:
+    """A file whose index comes last plays whether or not the server knows ranges."""
+    http_files.ranges = ranges
+    source = clips("moov_at_end")
+    running = relay(http_files.url(source), "--to", nginx.url("out", "rec"))
+    assert running.finish() == 0, running.output
+    assert_all_packets_came(probe.assert_flawless(recording_of(nginx, "out")), [source])
+
+
+def test_it_plays_while_it_downloads_and_later_loops_come_from_the_cache(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory, http_files: HttpFiles
+) -> None:
+    """Pictures leave before a slow download is through, and two loops fetch each byte once."""
+    source = clips("heavy")
+    size = source.stat().st_size
+    http_files.bytes_per_second = int(size / (SECONDS + 2))
+    running = relay(http_files.url(source), "--loop", 2, "--to", nginx.url("out", "rec"))
+    running.wait_state("streaming")
+    assert http_files.body_bytes < 0.9 * size, "it waited for the whole file"
+    assert running.finish() == 0, running.output
+    assert_all_packets_came(probe.packets(recording_of(nginx, "out")), [source], 2)
+    assert http_files.body_bytes <= 1.1 * size + 64 * 1024, "the second loop was fetched again"
+
+
+def test_offsets_cut_every_loop(relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory) -> None:
+    """From second 1 to second 2, twice, is two seconds of media that start at a keyframe."""
+    running = relay(
+        *(clips("h264_no_bframes"), "--offset", 1, "--end-offset", 2, "--loop", 2), "--to", nginx.url("out", "rec")
+    )
+    assert running.finish() == 0, running.output
+    arrived = probe.assert_flawless(recording_of(nginx, "out"))
+    assert len(arrived.video.packets) == 2 * FPS
+    assert probe.max_gap_ms(arrived.video) <= FRAME_MS + ROUNDING_MS
+
+
+def test_duration_ends_an_endless_loop(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory
+) -> None:
+    """``--loop -1 --duration 5`` ends after five seconds with status 0 and nothing wrong."""
+    began = time.monotonic()
+    running = relay(clips("two_seconds"), "--loop", -1, "--duration", 5, "--to", nginx.url("out", "rec"))
+    assert running.finish(20) == 0, running.output
+    assert 4.5 <= time.monotonic() - began <= 8
+    probe.assert_flawless(recording_of(nginx, "out"))
+
+
+def test_a_file_cut_in_the_middle_plays_as_far_as_it_goes(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory
+) -> None:
+    """What is there arrives in order, and the relay ends by itself."""
+    running = relay(clips("truncated"), "--to", nginx.url("out", "rec"))
+    status = running.finish()
+    final = running.lines[-1]
+    assert (status, final.fault) in ((0, None), (3, "user_source")), running.output
+    media = probe.packets(recording_of(nginx, "out"))
+    probe.assert_dts_strictly_rising(media.video)
+    whole = len(probe.packets(clips("h264_bframes")).video.packets)
+    assert 0.3 * whole < len(media.video.packets) < whole
+
+
+def test_an_item_that_is_no_media_does_not_stop_the_list(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory
+) -> None:
+    """The others play on the same publish, and the end names what was skipped."""
+    good = clips("two_seconds")
+    running = relay(good, clips("not_media"), good, "--to", nginx.url("out", "rec"))
+    assert running.finish() == 3, running.output
+    arrived = probe.assert_flawless(recording_of(nginx, "out"))
+    assert_all_packets_came(arrived, [good, good])
+    assert running.lines[-1].fault == "user_source"
+    assert running.lines[-1].reason
+
+
+def test_nothing_is_published_before_there_is_media(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory, http_files: HttpFiles
+) -> None:
+    """While a file still prepares, the destination is left alone: an empty broadcast is worse than none."""
+    http_files.bytes_per_second = 2000
+    running = relay(http_files.url(clips("moov_at_end")), "--to", nginx.url("out", "rec"))
+    wait_for("the download", lambda: http_files.requests)
+    running.wait_state("preparing")
+    assert nginx.published("out", "rec") is None
+    assert running.interrupt() == 0
+    assert nginx.recordings("out") == []
