@@ -8,8 +8,10 @@ from streamferry.media.url import MediaUrl
 ENDLESS = -1
 #: More addresses than the cloud API takes are refused, so that a spec fits any front end.
 MAX_ITEMS = 30
-_LIVE_SCHEMES = frozenset(("rtmp", "rtmps", "http", "https"))
-_VOD_SCHEMES = frozenset(("file", "http", "https"))
+#: What can be pulled live, played as a file, and pushed to: front ends refuse the rest before a run exists.
+LIVE_SCHEMES = frozenset(("rtmp", "rtmps", "http", "https"))
+VOD_SCHEMES = frozenset(("file", "http", "https"))
+PUSH_SCHEMES = frozenset(("rtmp", "rtmps"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class RelaySpec:
     patience_s: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.destination.is_rtmp:
+        if self.destination.scheme not in PUSH_SCHEMES:
             raise ValueError("destination: the address must start with rtmp:// or rtmps://")
         try:
             _ = self.destination.app_and_key
@@ -47,7 +49,7 @@ class RelaySpec:
             raise ValueError(f"sources: 1 to {MAX_ITEMS} addresses are needed")
         if self.is_live and len(self.items) > 1:
             raise ValueError("sources: a live relay takes one address")
-        schemes = _LIVE_SCHEMES if self.is_live else _VOD_SCHEMES
+        schemes = LIVE_SCHEMES if self.is_live else VOD_SCHEMES
         for item in self.items:
             if item.url.scheme not in schemes:
                 kind = "live" if self.is_live else "VOD"
