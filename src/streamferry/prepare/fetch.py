@@ -29,7 +29,6 @@ from streamferry.prepare.origin import (
 )
 from streamferry.prepare.version import Version
 
-_PIECE_BYTES = 256 << 10
 _MAX_TEXT_BYTES = 8 << 20
 # Attempts in a row that bring no byte. With the pauses below that is 8 s for a server that restarts.
 _MAX_FRUITLESS = 6
@@ -171,7 +170,8 @@ class Fetch:
                 raise SourceUnreachable(f"{self.url.redacted} sent another part of the file than it was asked for")
             received = False
             try:
-                for piece in response.iter_raw(_PIECE_BYTES):
+                # As it comes: pieces of a size would hold back, and at a break lose, what is not a whole one.
+                for piece in response.iter_raw():
                     position = self._store(position, piece)
                     received = received or position > start
             except httpx.RemoteProtocolError:

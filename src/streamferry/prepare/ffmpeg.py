@@ -19,7 +19,8 @@ from streamferry.prepare.faults import CacheError
 # What turns the input's streams into those of the prepared file; a normalising profile will have its own.
 # 0:V leaves out cover pictures. Tags and chapters of the source are none of the player's business.
 _COPY_OUTPUT = ("-map", "0:V:0?", "-map", "0:a:0?", "-map_metadata", "-1", "-map_chapters", "-1", "-c", "copy")
-_FLV_OUTPUT = ("-f", "flv", "-flvflags", "no_duration_filesize+no_sequence_end", "pipe:1")
+# Each packet at once: 32 KiB of a slow, thin source would be seconds. It costs nothing measurable.
+_FLV_OUTPUT = ("-flush_packets", "1", "-f", "flv", "-flvflags", "no_duration_filesize+no_sequence_end", "pipe:1")
 # Demuxers for a file whose kind we do not know: those that read only the bytes they are given, so that a downloaded
 # text cannot make ffmpeg open other files (concat, dash, hls, imf and their like are not here).
 _SELF_CONTAINED = (
