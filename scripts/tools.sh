@@ -34,7 +34,7 @@ stamp=$(sha256sum <"$node/package-lock.json")
 if [ "$(cat "$node/node_modules/.installed" 2>/dev/null)" != "$stamp" ]; then
     if ! has node || ! has npm; then
         echo 'tests with node-media-server will be skipped: node or npm is missing'
-    elif npm ci --prefix "$node" --no-audit --no-fund --loglevel=error >/dev/null; then
+    elif echo 'installing node-media-server for the tests' && npm ci --prefix "$node" --no-audit --no-fund --loglevel=error >/dev/null; then
         echo "$stamp" >"$node/node_modules/.installed"
     else
         echo 'tests with node-media-server will be skipped: npm ci failed, its message is above'

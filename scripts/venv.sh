@@ -54,7 +54,7 @@ if [ "$(cat ".venv/.installed-$what" 2>/dev/null)" = "$stamp" ]; then
     exit 0
 fi
 echo "installing $target into .venv"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --editable "$target" ||
+.venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --editable "$target" ||
     fail 'pip could not install the project: its message is above. A package index must be reachable the first time.'
 echo "$stamp" >".venv/.installed-$what"
 if [ "$what" = dev ]; then
