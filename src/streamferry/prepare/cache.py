@@ -10,7 +10,7 @@
         use.lock          held shared by all who read, exclusively by who removes
 
 Locks are ``flock``: the kernel drops them with the process, so that a kill -9 leaves nothing to clean up.
-The root is 0700: what is cached may be private, and its names come from addresses (digests only).
+Each directory is 0700, because what is cached may be private, and its name holds only digests of the address.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from array import array
 from dataclasses import asdict, dataclass
@@ -28,6 +29,8 @@ COPY_PROFILE = "copy-v1"
 
 _ADDRESS_DIGEST_CHARS = 24
 _KEY_DIGEST_CHARS = 40
+# What has another name is not ours: the root may be a directory that holds other things too.
+_ENTRY_NAME = re.compile(rf"[0-9a-f]{{{_ADDRESS_DIGEST_CHARS}}}-[0-9a-f]{{{_KEY_DIGEST_CHARS}}}")
 
 
 def default_root() -> Path:
@@ -172,6 +175,8 @@ def evict(root: Path, max_bytes: int) -> None:
     entries = []
     with contextlib.suppress(FileNotFoundError):
         for path in root.iterdir():
+            if not _ENTRY_NAME.fullmatch(path.name):
+                continue
             with contextlib.suppress(OSError):
                 entry = Entry(path)
                 entries.append((entry.last_used(), entry.size_bytes(), entry))

@@ -27,7 +27,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.prepare import journal
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.container import Container, look
-from streamferry.prepare.faults import CacheError, SourceChanged
+from streamferry.prepare.faults import CacheError, PreparationRestarted
 from streamferry.prepare.ffmpeg import Ffmpeg, die_with_parent, hls_arguments, input_arguments
 from streamferry.prepare.job import Job
 from streamferry.prepare.layout import BadInterleave
@@ -91,7 +91,7 @@ class Preparation:
                 remux.run(ffmpeg)
             except BadInterleave:
                 self._whole_marker.touch()
-                raise SourceChanged(
+                raise PreparationRestarted(
                     f"{self._url.redacted} is interleaved badly: it is prepared again when it is there as a whole"
                 ) from None
             status = ffmpeg.wait()
@@ -143,18 +143,21 @@ class Preparation:
 
     def _hls_input(self, path: Path) -> _Input:
         local = self._fetch is None
+        address = f"file://{path}"
         if self._fetch is not None:
             self._fetch.wait_done(None)
             self._fetch.raise_failure()
             address = self._fetch.final_url
-        else:
-            address = path.absolute().as_uri()
+        first = path.read_text(errors="replace")
+        if not local:
+            # It may hold tokens of the segments, and it is small: not kept for a resumption.
+            path.unlink()
 
         def read(wanted: str) -> tuple[str, str]:
             if wanted == address:
-                return path.read_text(errors="replace"), address
-            if local and wanted.startswith("file:"):
-                return Path(MediaUrl.parse(wanted).path).read_text(errors="replace"), wanted
+                return first, address
+            if local and wanted.startswith("file://"):
+                return Path(wanted.removeprefix("file://")).read_text(errors="replace"), wanted
             from streamferry.prepare.fetch import fetch_text
 
             return fetch_text(self._url, wanted)

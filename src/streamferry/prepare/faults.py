@@ -2,7 +2,7 @@
 
 from streamferry.media.errors import (
     MediaError,
-    SourceEnded,
+    SourceError,
     SourceRejected,
     SourceStalled,
     SourceUnreachable,
@@ -14,11 +14,15 @@ class CacheError(MediaError):
     """Not the source but this machine: the disk of the cache is full, ffmpeg is missing, the process was killed."""
 
 
+class PreparationRestarted(CacheError):
+    """This preparation cannot go on, a new one can: its process was killed, or it has to be done another way."""
+
+
 class SourceGone(SourceRejected):
     """The origin says that the file does not exist (any more): what is cached of it is not played either."""
 
 
-class SourceChanged(SourceEnded):
+class SourceChanged(SourceError):
     """The origin now gives another file than the one whose preparation was begun; preparing anew will give that one."""
 
 
@@ -26,8 +30,8 @@ _CLASSES: dict[str, type[MediaError]] = {
     cls.__name__: cls
     for cls in (
         CacheError,
+        PreparationRestarted,
         SourceChanged,
-        SourceEnded,
         SourceGone,
         SourceRejected,
         SourceStalled,

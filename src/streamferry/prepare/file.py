@@ -17,7 +17,7 @@ from typing import Any
 from streamferry.media.errors import MediaError
 from streamferry.media.tag import SCRIPT, Tag
 from streamferry.prepare.cache import Entry, Summary
-from streamferry.prepare.faults import SourceChanged
+from streamferry.prepare.faults import PreparationRestarted
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_metadata, scan_tags
 
@@ -188,7 +188,7 @@ class PreparedFile:
                     self.first_offset = ready["first_offset"]
                     return
                 os.close(file)
-        raise SourceChanged("the preparation of the file was broken off and begins anew")
+        raise PreparationRestarted("the preparation of the file was broken off and begins anew")
 
     def _open_at(self, first_offset: int, end_offset: int) -> None:
         self.first_offset = first_offset

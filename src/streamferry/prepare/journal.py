@@ -7,13 +7,14 @@ offset]); ``complete`` (the summary); ``error`` with ``reason``.
 """
 
 import json
+import os
 import sys
 import time
 from typing import IO, Any
 
 from streamferry.media.errors import MediaError
 from streamferry.prepare.cache import Entry
-from streamferry.prepare.faults import SourceChanged, to_wire
+from streamferry.prepare.faults import PreparationRestarted, to_wire
 
 Message = dict[str, Any]
 
@@ -53,36 +54,36 @@ class Journal:
 def follow(entry: Entry) -> int:
     """Send on what another process reports until it is done; then the lock for preparing is ours and is returned.
 
-    Raises SourceChanged if it died after players may have started: what it wrote cannot be continued by another.
+    Raises PreparationRestarted if it died after players may have started: what it wrote cannot be continued by another.
     """
     lock = entry.lock_for_preparing()
-    journal: IO[str] | None = None
+    journal: IO[bytes] | None = None
     announced = False
     try:
         while lock is None:
             time.sleep(_POLL_SECONDS)
             lock = entry.lock_for_preparing()
             if journal is None and entry.journal.exists():
-                journal = entry.journal.open()
+                journal = entry.journal.open("rb")
             if journal is not None:
                 announced = _send_on(journal) or announced
     finally:
         if journal is not None:
             journal.close()
     if announced and entry.read_summary() is None:
-        raise SourceChanged("the preparation of the file was broken off and begins anew")
+        raise PreparationRestarted("the preparation of the file was broken off and begins anew")
     return lock
 
 
-def _send_on(journal: IO[str]) -> bool:
+def _send_on(journal: IO[bytes]) -> bool:
+    """Send on what has been added; True if players may start since."""
     announced = False
     while line := journal.readline():
-        if line.endswith("\n"):
-            sys.stdout.write(line)
-            announced = announced or '"ready"' in line
-        else:
-            # Half a line: its writer is not done with it.
-            journal.seek(journal.tell() - len(line.encode()))
+        if not line.endswith(b"\n"):
+            # Its writer is not done with it.
+            journal.seek(-len(line), os.SEEK_CUR)
             break
+        sys.stdout.write(line.decode())
+        announced = announced or b'"ready"' in line
     sys.stdout.flush()
     return announced

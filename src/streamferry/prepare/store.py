@@ -22,7 +22,7 @@ import imageio_ffmpeg
 from streamferry.media.errors import MediaError, SourceError, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.cache import default_root, entry_of, evict, newest_whole_entry
-from streamferry.prepare.faults import CacheError, SourceChanged, SourceGone, from_wire
+from streamferry.prepare.faults import CacheError, PreparationRestarted, SourceChanged, SourceGone, from_wire
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.job import Job
 from streamferry.prepare.origin import MAX_REDIRECTS, TIMEOUT, version_of_http
@@ -30,8 +30,8 @@ from streamferry.prepare.version import Version, version_of_file
 
 DEFAULT_MAX_BYTES = 20 << 30
 
-# How often a file may turn out to be another one while it is being opened.
-_MAX_CHANGES = 3
+# How often an opening begins anew because the file changed under it, or its preparation was killed.
+_MAX_ATTEMPTS = 3
 # A line with the index of a second of preparing an intra-only file is about 200 KiB.
 _MAX_LINE_BYTES = 4 << 20
 
@@ -83,15 +83,15 @@ class PreparedStore:
         The origin is asked each time whether the file has changed; if it cannot answer, the copy in the cache is used.
         ``on_progress`` is called while this waits. Raises SourceError, and CacheError for trouble with this machine.
         """
-        changes = 0
+        attempts = 0
         while True:
             file = await self._file_of(url)
             try:
                 await file.wait_playable(start_ms, on_progress)
-            except SourceChanged:
+            except (SourceChanged, PreparationRestarted):
                 file.close()
-                changes += 1
-                if changes == _MAX_CHANGES:
+                attempts += 1
+                if attempts == _MAX_ATTEMPTS:
                     raise
             except BaseException:
                 file.close()
@@ -202,7 +202,7 @@ class PreparedStore:
             else:
                 file.apply(message)
         if not file.complete:
-            raise CacheError(f"the preparation process ended unexpectedly (status {await process.wait()})")
+            raise PreparationRestarted(f"the preparation process ended unexpectedly (status {await process.wait()})")
 
 
 async def _brief(process: Process, job: Job) -> None:

@@ -135,6 +135,16 @@ def test_hls_in_one_file_by_byte_ranges(clips: ClipFactory, http_files: HttpFile
     assert not outcome.summary.ended_early
 
 
+def test_hls_on_the_local_disk_in_a_folder_with_an_odd_name(clips: ClipFactory, tmp_path: Path) -> None:
+    """Its segments are found by their relative names."""
+    folder = tmp_path / "My films, 100 % new"
+    folder.mkdir()
+    hls = ("-hls_time", "1", "-hls_playlist_type", "vod", folder / "film one.m3u8")
+    programs.run([programs.ffmpeg(), "-v", "error", "-y", "-i", clips("h264_no_bframes"), "-c", "copy", *hls])
+    outcome = prepare(folder / "film one.m3u8", tmp_path / "entry")
+    assert frame_counts(outcome)[0] == SECONDS * FPS
+
+
 def test_a_missing_hls_segment_is_the_sources_fault_and_keeps_nothing(
     clips: ClipFactory, http_files: HttpFiles, tmp_path: Path
 ) -> None:
@@ -149,6 +159,7 @@ def test_a_missing_hls_segment_is_the_sources_fault_and_keeps_nothing(
     assert "segment" in outcome.error
     assert "secret" not in str(outcome.messages)
     assert outcome.entry.read_summary() is None
+    assert not outcome.entry.source.exists()
 
 
 def test_a_live_playlist_is_refused_in_words(clips: ClipFactory, tmp_path: Path) -> None:
@@ -223,7 +234,7 @@ def test_tracks_written_one_behind_the_other_are_read_as_a_whole_file(
     local = prepare(clip, tmp_path / "local")
     remote = prepare(http_files.url(clip), tmp_path / "remote")
     if remote.error:
-        assert remote.error.startswith("SourceChanged")
+        assert remote.error.startswith("PreparationRestarted")
         remote = prepare(http_files.url(clip), tmp_path / "remote")
     assert_well_laid(remote.frames)
     assert remote.summary.dropped_tags == 0

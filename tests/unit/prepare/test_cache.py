@@ -79,15 +79,17 @@ def test_one_prepares_at_a_time(tmp_path: Path) -> None:
 
 def test_eviction_takes_the_least_recently_used_first_and_stops_when_it_fits(tmp_path: Path) -> None:
     """Three of 100 kB under a limit of 250 kB: only the oldest goes."""
-    entries = [fill(Entry(tmp_path / name), used_at=at) for name, at in (("a", 300.0), ("b", 100.0), ("c", 200.0))]
+    entries = [
+        fill(entry_of(tmp_path, name, "1"), used_at=at) for name, at in (("a", 300.0), ("b", 100.0), ("c", 200.0))
+    ]
     evict(tmp_path, 250_000)
     assert [entry.path.exists() for entry in entries] == [True, False, True]
 
 
 def test_eviction_never_takes_what_is_in_use(tmp_path: Path) -> None:
     """Even if the cache stays too large by it."""
-    held = fill(Entry(tmp_path / "held"), used_at=100.0)
-    free = fill(Entry(tmp_path / "free"), used_at=200.0)
+    held = fill(entry_of(tmp_path, "held", "1"), used_at=100.0)
+    free = fill(entry_of(tmp_path, "free", "1"), used_at=200.0)
     lock = held.lock_for_use()
     try:
         evict(tmp_path, 0)
@@ -97,6 +99,17 @@ def test_eviction_never_takes_what_is_in_use(tmp_path: Path) -> None:
         os.close(lock)
     evict(tmp_path, 0)
     assert not held.path.exists()
+
+
+def test_eviction_touches_nothing_that_is_not_of_the_cache(tmp_path: Path) -> None:
+    """A root set to a directory with other things in it must not cost the user those."""
+    fill(entry_of(tmp_path, ADDRESS, "1"))
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "beach.mp4").write_bytes(bytes(100_000))
+    (tmp_path / "letter.txt").write_bytes(b"dear")
+    evict(tmp_path, 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["holiday", "letter.txt"]
+    assert (tmp_path / "holiday" / "beach.mp4").exists()
 
 
 def test_a_directory_removed_under_the_one_who_opens_it_is_made_again(tmp_path: Path) -> None:
