@@ -27,6 +27,8 @@ class Publish:
         self.tags: list[Tag] = []
         #: ``unpublished`` or ``closed``; None while it lasts.
         self.ended: str | None = None
+        #: The last that was received, as bytes: which commands ended it.
+        self.last_bytes = b""
 
     def frames(self, tag_type: int) -> list[Tag]:
         """The frames of one track that arrived."""
@@ -56,14 +58,16 @@ class Caller:
         self.publish: Publish | None = None
         self._destination = destination
 
-    async def listen(self, *, accept: bool = True) -> bool:
+    async def listen(self, *, accept: bool = True, max_bytes: int = 65536) -> bool:
         """Receive once and answer; False when the client has closed. ``accept`` False refuses to take a publish."""
         loop = asyncio.get_running_loop()
-        data = await loop.sock_recv(self.sock, 65536)
+        data = await loop.sock_recv(self.sock, max_bytes)
         if not data:
             if self.publish is not None and self.publish.ended is None:
                 self.publish.ended = "closed"
             return False
+        if self.publish is not None:
+            self.publish.last_bytes = (self.publish.last_bytes + data)[-4096:]
         for event in self.session.receive(data):
             match event:
                 case ConnectRequested():
@@ -175,3 +179,17 @@ class Destination(Listener):
     async def script(self, sock: socket.socket) -> None:
         """One client."""
         await self.manner(Caller(self, sock))
+
+
+def slow(bytes_per_second: int, until_well: asyncio.Event) -> Manner:
+    """Take five pictures, then only that much, until it is well again."""
+
+    async def take_slowly(caller: Caller) -> None:
+        await caller.receive_pictures(5)
+        while not until_well.is_set():
+            await asyncio.sleep(16384 / bytes_per_second)
+            if not await caller.listen(max_bytes=16384):
+                return
+        await take(caller)
+
+    return take_slowly

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
@@ -24,7 +23,7 @@ class Listener:
         """What happens on one connection; it is closed after that."""
         raise NotImplementedError
 
-    async def __aenter__(self):  # noqa: ANN204
+    async def __aenter__(self):
         self.come()
         return self
 

@@ -24,7 +24,8 @@ class Outlet:
         self._finished_bytes = 0
         self._acked_bytes = 0
         self._progress_at = 0.0
-        self._waiting_since: float | None = None
+        # Last check at which the peer had made progress, or had nothing to take.
+        self._settled_at = 0.0
         #: Stamp on the output clock of the last tag that left: the media time of the run.
         self.media_time_ms = 0
 
@@ -64,7 +65,7 @@ class Outlet:
         self.session = session
         self._acked_bytes = 0
         self._progress_at = now
-        self._waiting_since = None
+        self._settled_at = now
         kept = self._queue.take(1 << 62)
         self._queue.put(headers + kept)
 
@@ -121,11 +122,8 @@ class Outlet:
         acked_bytes = session.acked_bytes
         if acked_bytes > self._acked_bytes:
             self._acked_bytes = acked_bytes
-            self._progress_at = now
-            self._waiting_since = None
+            self._progress_at = self._settled_at = now
         elif acked_bytes == session.sent_bytes and not self.is_backed_up:
-            self._waiting_since = None
-        elif self._waiting_since is None:
-            self._waiting_since = now
-        elif now - self._waiting_since >= STALL_S:
+            self._settled_at = now
+        elif now - self._settled_at >= STALL_S:
             raise DestinationStalled(f"the destination is connected but has taken no bytes for {STALL_S:.0f} s")

@@ -9,8 +9,8 @@ import uvloop
 
 from scripted.destination import KEY, Destination
 from scripted.source import TOKEN, Source
-from streamferry.prepare import PreparedStore
-from streamferry.relay import Relay, RelayHost, RelaySpec, RelayStatus
+from streamferry.prepare.store import PreparedStore
+from streamferry.relay import Relay, RelayHost, RelaySpec, RelayStatus, backoff, flow
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -63,6 +63,13 @@ async def relays(tmp_path, no_secrets) -> AsyncIterator[Relays]:
         for status in running.told:
             assert KEY not in repr(status)
             assert TOKEN not in repr(status)
+
+
+@pytest.fixture
+def quick(monkeypatch) -> None:
+    """Short pauses before attempts and frequent inspections, for tests of what happens and not of when."""
+    monkeypatch.setattr(backoff, "FIRST_S", 0.1)
+    monkeypatch.setattr(flow, "INSPECT_S", 0.1)
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """A destination that fails in each way it can: the state, whose fault it is, in which words, and that it comes back."""
 
-import asyncio
-
 import pytest
 
 from scripted import destination as manners
-from scripted.destination import KEY, Destination
 from scripted.waiting import until
 from streamferry.media.tag import AUDIO, KEYFRAME, METADATA, SEQUENCE_HEADER, VIDEO
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 FAULTS = [
     (manners.reset_in_handshake, "Connection reset by peer"),
