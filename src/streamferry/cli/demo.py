@@ -12,7 +12,7 @@ from rich.console import Console
 from streamferry.cli.loop import on_interrupt, run
 from streamferry.cli.relay import show_progress
 from streamferry.media.url import MediaUrl
-from streamferry.prepare import PreparedStore
+from streamferry.prepare.store import PreparedStore
 from streamferry.receiver import ReceivedStream, Receiver
 from streamferry.relay import ENDLESS, Item, RelayHost, RelaySpec
 

@@ -120,7 +120,6 @@ async def _relay(
     starts = _spread("--offset", offsets, len(urls))
     ends = _spread("--end-offset", end_offsets, len(urls))
     items = [Item(url, start, end) for url, start, end in zip(urls, starts, ends, strict=True)]
-    limits = {"duration_s": duration, "patience_s": patience or None}
     if live is None and len(urls) == 1:
         live = await looks_live(urls[0], network)
     if live:
@@ -128,9 +127,9 @@ async def _relay(
             raise ValueError("--offset and --end-offset are for files, and the source is live")
         if len(urls) > 1:
             raise ValueError("a live relay takes one source")
-        spec = RelaySpec.live(urls[0], destination, **limits)
+        spec = RelaySpec.live(urls[0], destination, duration_s=duration, patience_s=patience or None)
     else:
-        spec = RelaySpec.vod(items, destination, loops=loop, **limits)
+        spec = RelaySpec.vod(items, destination, loops=loop, duration_s=duration, patience_s=patience or None)
     async with RelayHost(network=network) as host:
         running = host.start(spec)
         on_interrupt(running.request_stop)

@@ -88,7 +88,9 @@ class TaskSpec:
     watermark: TaskWatermark | None = None
 
 
-def decide_api_status(*, enabled: bool, start_at: datetime, end_at: datetime, finished: bool, now: datetime) -> ApiStatus:
+def decide_api_status(
+    *, enabled: bool, start_at: datetime, end_at: datetime, finished: bool, now: datetime
+) -> ApiStatus:
     """Status as the API shows it (DESIGN section 5): disabled first, then the clock, then a finite list that ended."""
     if not enabled:
         return ApiStatus.DISABLED

@@ -24,7 +24,6 @@ class LiveFeed:
         self._inlet = inlet
         self._timeline = timeline
         self._scratch = scratch
-        self._tags: list[Tag] = []
         self._media_at = now
         #: Bytes received in this session.
         self.bytes_in = 0
@@ -32,8 +31,7 @@ class LiveFeed:
 
     def pull(self, now: float, laid: list[LaidTag]) -> None:
         """Receive once and lay what came; bodies are views of the scratch buffer."""
-        tags = self._tags
-        tags.clear()
+        tags: list[Tag] = []
         self.bytes_in += self._inlet.pull(self._scratch, tags)
         if tags:
             self._media_at = now
@@ -57,6 +55,10 @@ class _Entry:
     item: int
     reader: PreparedReader
 
+    @property
+    def playhead(self) -> Playhead:
+        return Playhead(self.loop, self.item, self.reader.position_ms)
+
 
 class FileFeed:
     """Plays prepared files one after another on an absolute schedule, across publish sessions.
@@ -64,11 +66,13 @@ class FileFeed:
     asyncio puts the next reader in while the present one plays, so that a join never waits for a file to open.
     """
 
-    def __init__(self, timeline: Timeline, outlet: Outlet, on_skipped: Callable[[MediaError], None]) -> None:
+    def __init__(
+        self, timeline: Timeline, outlet: Outlet, start: Playhead, on_skipped: Callable[[MediaError], None]
+    ) -> None:
+        self._resting = start
         self._timeline = timeline
         self._outlet = outlet
         self._on_skipped = on_skipped
-        self._tags: list[Tag] = []
         self._current: _Entry | None = None
         self._upcoming: deque[_Entry] = deque()
         self._spent: list[PreparedReader] = []
@@ -84,7 +88,7 @@ class FileFeed:
     def playhead(self) -> Playhead:
         """Where the list stands."""
         entry = self._current
-        return Playhead(entry.loop, entry.item, entry.reader.position_ms) if entry else Playhead()
+        return entry.playhead if entry else self._resting
 
     @property
     def is_waiting(self) -> bool:
@@ -100,6 +104,15 @@ class FileFeed:
             raise
         self._upcoming.append(_Entry(loop, item, reader))
         self._room.clear()
+
+    def drop_upcoming(self) -> None:
+        """Forget the readers that do not play yet: another list follows."""
+        for entry in self._upcoming:
+            entry.reader.close()
+        self._upcoming.clear()
+        self._room.set()
+        self._is_last = False
+        self.finished.clear()
 
     def finish(self) -> None:
         """No more readers will come."""
@@ -129,8 +142,7 @@ class FileFeed:
         while self._current is not None or self._start_next():
             entry = self._current
             assert entry is not None
-            tags = self._tags
-            tags.clear()
+            tags: list[Tag] = []
             entry.reader.pull(due_ms - self._timeline.shift, tags)
             if tags:
                 self._timeline.lay(tags, laid)
@@ -139,6 +151,7 @@ class FileFeed:
                 self._on_skipped(failed)
             elif not entry.reader.at_end:
                 return
+            self._resting = entry.playhead
             self._spent.append(entry.reader)
             self._current = None
         if self._is_last:

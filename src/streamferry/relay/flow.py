@@ -28,7 +28,6 @@ class Flow:
         self.outlet = outlet
         self._on_inspect = on_inspect
         self._inspect_at = 0.0
-        self._laid: list[LaidTag] = []
         self._feed: LiveFeed | FileFeed | None = None
         self._feed_lost: asyncio.Future[SourceError] | None = None
         self._session_lost: asyncio.Future[DestinationError] | None = None
@@ -56,7 +55,6 @@ class Flow:
             self._finished_bytes_in += self._feed.bytes_in
             self._feed.close()
         self._feed = None
-        self._laid.clear()
         self.has_media.clear()
 
     def attach_session(self, session: PublishSession, now: float) -> "asyncio.Future[DestinationError]":
@@ -76,8 +74,8 @@ class Flow:
 
     def visit(self, now: float) -> None:
         """Move one beat's worth of media."""
-        laid = self._laid
-        laid.clear()
+        # Freed at the end of the visit, so that the next one finds the same memory in the processor's cache.
+        laid: list[LaidTag] = []
         inspects = now >= self._inspect_at
         feed = self._feed
         if feed is not None:

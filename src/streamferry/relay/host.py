@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from streamferry.media.errors import Fault
-from streamferry.prepare import PreparedStore
+from streamferry.prepare.store import PreparedStore
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.beat import Beat
 from streamferry.relay.network import Network
@@ -25,14 +25,19 @@ _log = logging.getLogger("streamferry.relay")
 _SCRATCH_BYTES = 1 << 20
 
 
+NewRun = Callable[[RelaySpec, Callable[[RelayStatus], None]], RelayRun]
+
+
 class Relay:
     """A running relay. Made by :meth:`RelayHost.start`."""
 
-    def __init__(self, group: asyncio.TaskGroup, new_run: Callable[[Callable[[RelayStatus], None]], RelayRun]) -> None:
+    def __init__(self, spec: RelaySpec, group: asyncio.TaskGroup, new_run: NewRun) -> None:
+        self._spec = spec
         self._new_run = new_run
         self._stopping = False
+        self._renewing = False
         self._watchers: list[Callable[[RelayStatus], None]] = []
-        self._run = new_run(self._notify)
+        self._run = new_run(spec, self._notify)
         self._supervisor = group.create_task(self._supervise(), name="relay supervisor")
 
     @property
@@ -43,6 +48,17 @@ class Relay:
     def watch(self, callback: Callable[[RelayStatus], None]) -> None:
         """Call ``callback`` at each change of state or reason, from the event loop's thread."""
         self._watchers.append(callback)
+
+    def update(self, spec: RelaySpec) -> None:
+        """Change what runs; see :meth:`RelayRun.update`. A live relay that shall play files, or the other way round,
+        is a run of its own: the publish session is closed and opened again.
+        """
+        self._spec, before = spec, self._spec
+        if spec.is_live == before.is_live:
+            self._run.update(spec)
+        else:
+            self._renewing = True
+            self._run.stop()
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once the relay has ended."""
@@ -70,7 +86,12 @@ class Relay:
         backoff = Backoff()
         while True:
             try:
-                return await self._run.run()
+                final = await self._run.run()
+                if self._stopping or not self._renewing:
+                    return final
+                self._renewing = False
+                self._run = self._new_run(self._spec, self._notify)
+                continue
             except Exception:
                 _log.exception("a run failed inside streamferry; it is built anew")
             crashed = RelayStatus(
@@ -83,7 +104,7 @@ class Relay:
             if self._stopping:
                 return crashed
             await asyncio.sleep(backoff.next_delay())
-            self._run = self._new_run(self._notify)
+            self._run = self._new_run(self._spec, self._notify)
             if self._stopping:
                 self._run.stop()
 
@@ -124,12 +145,12 @@ class RelayHost:
         """Start a relay; it runs until its end or until it is stopped."""
         beat = self._require_beat()
 
-        def new_run(on_change: Callable[[RelayStatus], None]) -> RelayRun:
+        def new_run(spec: RelaySpec, on_change: Callable[[RelayStatus], None]) -> RelayRun:
             return RelayRun(
                 spec, beat=beat, scratch=self._scratch, store=self._store, network=self._network, on_change=on_change
             )
 
-        relay = Relay(self._group, new_run)
+        relay = Relay(spec, self._group, new_run)
         self._relays.add(relay)
         relay.on_end(lambda: self._relays.discard(relay))
         return relay

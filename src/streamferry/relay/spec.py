@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from streamferry.media.url import MediaUrl
+from streamferry.relay.status import START, Playhead
 
 ENDLESS = -1
 #: More addresses than the cloud API takes are refused, so that a spec fits any front end.
@@ -27,14 +28,16 @@ class Item:
 class RelaySpec:
     """Source, destination and limits of one relay. Build it with :meth:`live` or :meth:`vod`.
 
-    ``duration_s``: end after this long. ``patience_s``: give up if nothing was ever streamed for this long; once it
-    has streamed a relay retries until its duration is over. None: no limit.
+    ``playhead``: where a list begins: loop, item, and position in ms from the file's start. ``duration_s``: end after
+    this long. ``patience_s``: give up if nothing was ever streamed for this long; once it has streamed a relay retries
+    until its duration is over. None: no limit.
     """
 
     destination: MediaUrl
     items: tuple[Item, ...]
     is_live: bool
     loops: int = ENDLESS
+    playhead: Playhead = START
     duration_s: float | None = None
     patience_s: float | None = None
 
@@ -60,6 +63,8 @@ class RelaySpec:
                 raise ValueError("end offset: must be greater than the start offset")
         if self.loops != ENDLESS and self.loops < 1:
             raise ValueError("loop: must be -1 (endless) or at least 1")
+        if not 0 <= self.playhead.item < len(self.items):
+            raise ValueError("playhead: the item is not in the list")
         for name, seconds in (("duration", self.duration_s), ("patience", self.patience_s)):
             if seconds is not None and not seconds > 0:
                 raise ValueError(f"{name}: must be greater than 0")
@@ -74,7 +79,7 @@ class RelaySpec:
         patience_s: float | None = None,
     ) -> "RelaySpec":
         """A relay of a live stream. Raises ValueError naming the field."""
-        return cls(destination, (Item(source),), True, ENDLESS, duration_s, patience_s)
+        return cls(destination, (Item(source),), True, duration_s=duration_s, patience_s=patience_s)
 
     @classmethod
     def vod(
@@ -83,8 +88,9 @@ class RelaySpec:
         destination: MediaUrl,
         *,
         loops: int = ENDLESS,
+        playhead: Playhead = START,
         duration_s: float | None = None,
         patience_s: float | None = None,
     ) -> "RelaySpec":
         """A relay of files played in order, ``loops`` times over. Raises ValueError naming the field."""
-        return cls(destination, tuple(items), False, loops, duration_s, patience_s)
+        return cls(destination, tuple(items), False, loops, playhead, duration_s, patience_s)

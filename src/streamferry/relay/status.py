@@ -34,6 +34,10 @@ class Playhead:
     position_ms: int = 0
 
 
+#: The beginning of a list.
+START = Playhead()
+
+
 @dataclass(frozen=True, slots=True)
 class RelayStatus:
     """One look at a run. Counters are totals since it began; rates are over the last inspection (about 1 s)."""

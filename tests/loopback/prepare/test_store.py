@@ -19,8 +19,9 @@ from kit.waiting import wait_for
 from streamferry.media.errors import MediaError, SourceError, SourceRejected, SourceUnreachable, SourceUnsupported
 from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
-from streamferry.prepare import PreparedFile, PreparedStore, PrepareProgress
 from streamferry.prepare.faults import CacheError, SourceGone
+from streamferry.prepare.file import PreparedFile, PrepareProgress
+from streamferry.prepare.store import PreparedStore
 from streamferry.source.prepared import PreparedReader
 
 CLIP = "h264_no_bframes"
@@ -244,7 +245,7 @@ async def test_the_processes_end_with_the_one_who_started_them(origin: HttpFiles
         "import asyncio, sys\n"
         "from pathlib import Path\n"
         "from streamferry.media.url import MediaUrl\n"
-        "from streamferry.prepare import PreparedStore\n"
+        "from streamferry.prepare.store import PreparedStore\n"
         "async def main():\n"
         "    await PreparedStore(Path(sys.argv[1])).open(MediaUrl.parse(sys.argv[2]))\n"
         "    print('growing', flush=True)\n"

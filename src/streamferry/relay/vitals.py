@@ -1,0 +1,130 @@
+"""Vitals: what is known of a run's two ends and of what moved between them, and the state that follows from it.
+
+The state is computed, never set:
+
+    first rule that holds                                     state
+    an end lost its session and waits or connects again       retrying, with that end's fault and reason
+    both ends up, media and acknowledgements < FRESH_S old    streaming
+    a file is being prepared and nothing plays                preparing
+    both ends up for FRESH_S                                  stalled, with the fault of the end that does not move
+    anything else                                             connecting
+"""
+
+import time
+from dataclasses import dataclass
+from enum import Enum
+
+from streamferry.media.errors import Fault, MediaError
+from streamferry.relay.feed import FileFeed
+from streamferry.relay.flow import Flow
+from streamferry.relay.status import RelayStatus, State
+
+#: A run streams while media moved and the destination acknowledged bytes within this long (DESIGN section 4).
+FRESH_S = 3.0
+#: Rates are taken over at least this long.
+_RATE_S = 1.0
+
+#: State, whose fault it is, and the reason in words.
+Verdict = tuple[State, Fault | None, str | None]
+
+
+class Phase(Enum):
+    """Where one end of the run stands."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    UP = "up"
+    RETRYING = "retrying"
+
+
+@dataclass(slots=True)
+class End:
+    """One end of the run, as its keeper sees it."""
+
+    phase: Phase = Phase.IDLE
+    since: float = 0.0
+    error: MediaError | None = None
+
+    def enter(self, phase: Phase) -> None:
+        """Note a change. An end that connects again goes on retrying until it is up."""
+        if phase is Phase.CONNECTING and self.phase is Phase.RETRYING:
+            return
+        self.phase = phase
+        self.since = time.monotonic()
+
+
+class Vitals:
+    """Asked at each inspection, about twice a second, and whenever somebody wants the status."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        self.source = End()
+        self.destination = End()
+        #: The feed of a list of files.
+        self.list_feed: FileFeed | None = None
+        self.preparing_percent: float | None = None
+        self.retries = 0
+        self.has_streamed = False
+        self._media_ms = 0
+        self._media_at = 0.0
+        self._rated_at = time.monotonic()
+        self._rated_bytes = (0, 0)
+        self._kbps = (0, 0)
+
+    def observe(self, now: float) -> Verdict:
+        """Note what moved since the last look, and judge."""
+        flow = self._flow
+        media_ms = flow.outlet.media_time_ms
+        if media_ms != self._media_ms:
+            self._media_ms, self._media_at = media_ms, now
+        elapsed_s = now - self._rated_at
+        if elapsed_s >= _RATE_S:
+            counts = (flow.bytes_in, flow.outlet.bytes_out)
+            kbps_in, kbps_out = (
+                round((count - before) / 125 / elapsed_s)
+                for count, before in zip(counts, self._rated_bytes, strict=True)
+            )
+            self._kbps = (kbps_in, kbps_out)
+            self._rated_at, self._rated_bytes = now, counts
+        verdict = self.judge(now)
+        if verdict[0] is State.STREAMING:
+            self.has_streamed = True
+        return verdict
+
+    def judge(self, now: float) -> Verdict:
+        """The table of the module's docstring."""
+        source, destination, outlet = self.source, self.destination, self._flow.outlet
+        for end in (destination, source):
+            if end.phase is Phase.RETRYING and end.error is not None:
+                return State.RETRYING, end.error.fault, str(end.error)
+        are_up = source.phase is Phase.UP and destination.phase is Phase.UP
+        if are_up and outlet.has_acked and now - min(self._media_at, outlet.last_progress_at) < FRESH_S:
+            return State.STREAMING, None, None
+        if self.list_feed is not None and self.list_feed.is_waiting:
+            return State.PREPARING, None, None
+        if are_up and now - max(source.since, destination.since) >= FRESH_S:
+            if now - self._media_at >= FRESH_S and not outlet.is_backed_up:
+                return State.STALLED, Fault.USER_SOURCE, "the source is connected but sends no media"
+            return State.STALLED, Fault.USER_DESTINATION, "the destination is connected but takes no bytes"
+        return State.CONNECTING, None, None
+
+    def status(self, verdict: Verdict) -> RelayStatus:
+        """The status with this verdict and all counters as they are now."""
+        state, fault, reason = verdict
+        flow, outlet, feed = self._flow, self._flow.outlet, self.list_feed
+        kbps_in, kbps_out = (0, 0) if state.is_final else self._kbps
+        return RelayStatus(
+            state=state,
+            media_time_ms=outlet.media_time_ms,
+            bytes_in=flow.bytes_in,
+            bytes_out=outlet.bytes_out,
+            kbps_in=kbps_in,
+            kbps_out=kbps_out,
+            dropped_tags=outlet.dropped_tags,
+            retries=self.retries,
+            repairs=flow.timeline.repairs,
+            playhead=feed.playhead if feed else None,
+            preparing_percent=self.preparing_percent if state is State.PREPARING else None,
+            fault=fault,
+            reason=reason,
+        )
