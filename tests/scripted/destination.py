@@ -79,7 +79,7 @@ class Caller:
                 case PublishRequested(_, key):
                     self.session.reject("NetStream.Publish.BadName", f"the key {key} is not known here")
                 case TagsReceived(tags) if self.publish is not None:
-                    self.publish.tags += tags
+                    self.publish.tags += [(tag_type, stamp_ms, bytes(body)) for tag_type, stamp_ms, body in tags]
                 case Unpublished() if self.publish is not None:
                     self.publish.ended = "unpublished"
         await loop.sock_sendall(self.sock, self.session.data_to_send())

@@ -8,7 +8,7 @@ attached only the group of pictures that is being received is kept, so that the 
 from collections import deque
 
 from streamferry.media.errors import DestinationStalled
-from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, VIDEO, LaidTag
+from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, LaidTag
 
 #: Beyond this much waiting media a viewer gains more from a jump to the present than from the rest.
 SOFT_MS = 2_000
@@ -44,7 +44,7 @@ class TagQueue:
         """Queue ``tags[start:]`` for an attached destination. Raises DestinationStalled at the hard limit."""
         for tag in tags[start:]:
             if self._is_start(tag) and (self.span_ms >= SOFT_MS or self.size_bytes >= SOFT_BYTES):
-                self._drop_frames()
+                self._drop_frames(tag[1])
             self._append(tag)
         if self.span_ms > HARD_MS or self.size_bytes > HARD_BYTES:
             raise DestinationStalled(
@@ -107,10 +107,10 @@ class TagQueue:
         self._tags.append((tag[0], tag[1], body, tag[3]))
         self.size_bytes += len(body)
 
-    def _drop_frames(self) -> None:
-        """Throw away the queued frames; headers stay, because what follows may need them."""
-        headers = [tag for tag in self._tags if tag[3] == SEQUENCE_HEADER]
-        self.dropped_tags += sum(1 for tag in self._tags if tag[3] <= KEYFRAME)
+    def _drop_frames(self, now_ms: int) -> None:
+        """Throw away the queued frames; headers and metadata stay, as of now, because what follows may need them."""
+        kept = [tag for tag in self._tags if tag[3] > KEYFRAME]
+        self.dropped_tags += len(self._tags) - len(kept)
         self.clear()
-        for tag in headers:
-            self._append(tag)
+        for tag_type, _, body, kind in kept:
+            self._append((tag_type, now_ms, body, kind))

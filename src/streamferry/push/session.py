@@ -175,8 +175,7 @@ class PublishSession:
             connection.close()
 
     def abort(self) -> None:
-        """Close without a word: the peer is gone or stuck."""
-        self._connection.on_readable(None)
+        """Close without a word: the peer is gone or stuck. Closing again does nothing."""
         self._connection.close()
 
 

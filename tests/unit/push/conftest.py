@@ -1,0 +1,23 @@
+"""Publish sessions over loopback TCP, closed at the end of the test."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from publishing import FarEnd, publishing
+
+from streamferry.push import PublishSession
+
+
+@pytest.fixture
+async def publish() -> AsyncIterator[Callable[..., tuple[PublishSession, FarEnd]]]:
+    """``publish(buffer_bytes)`` makes a session and its far end."""
+    made: list[tuple[PublishSession, FarEnd]] = []
+
+    def make(buffer_bytes: int | None = None) -> tuple[PublishSession, FarEnd]:
+        made.append(publishing(buffer_bytes))
+        return made[-1]
+
+    yield make
+    for session, far in made:
+        session.abort()
+        far.sock.close()

@@ -1,0 +1,93 @@
+"""A publish session on a real TCP connection whose far end receives only when a test says so."""
+
+import asyncio
+import os
+import socket
+from dataclasses import dataclass, field
+
+from streamferry.media.tag import Tag
+from streamferry.media.url import MediaUrl
+from streamferry.net.connection import Connection
+from streamferry.net.rtmp import RtmpLink
+from streamferry.push import PublishSession
+from streamferry.wire.rtmp.session import (
+    ClientSession,
+    ConnectRequested,
+    PublishRequested,
+    Purpose,
+    ServerSession,
+    TagsReceived,
+    Unpublished,
+)
+
+URL = MediaUrl.parse("rtmp://127.0.0.1/live/s3cret-key")
+
+
+@dataclass
+class FarEnd:
+    """The server of one publish session."""
+
+    sock: socket.socket
+    session: ServerSession
+    tags: list[Tag] = field(default_factory=list)
+    raw: bytearray = field(default_factory=bytearray)
+    is_unpublished: bool = False
+    is_closed: bool = False
+
+    def receive(self, max_bytes: int = 1 << 20) -> int:
+        """Take what is there now, at most that much; gives how much it was."""
+        try:
+            data = self.sock.recv(max_bytes)
+        except BlockingIOError:
+            return 0
+        except ConnectionError:
+            data = b""
+        if not data:
+            self.is_closed = True
+        self.raw += data
+        for event in self.session.receive(data):
+            if isinstance(event, TagsReceived):
+                self.tags += [(tag_type, stamp_ms, bytes(body)) for tag_type, stamp_ms, body in event.tags]
+            elif isinstance(event, Unpublished):
+                self.is_unpublished = True
+        return len(data)
+
+    def say(self, data: bytes = b"") -> None:
+        """Send the session's words and ``data`` to the publisher."""
+        self.sock.sendall(self.session.data_to_send() + data)
+
+    async def receive_until(self, count: int) -> list[Tag]:
+        """Wait for that many tags."""
+        async with asyncio.timeout(5):
+            while len(self.tags) < count:
+                if not self.receive():
+                    await asyncio.sleep(0)
+        return self.tags
+
+
+def publishing(buffer_bytes: int | None = None) -> tuple[PublishSession, FarEnd]:
+    """A session that has just been accepted, and its far end. ``buffer_bytes``: size of the kernel's buffers."""
+    near, far = _connect(buffer_bytes)
+    client = ClientSession(URL, Purpose.PUBLISH, random=os.urandom(32))
+    server = ServerSession(random=os.urandom(32))
+    while to_server := client.data_to_send():
+        for event in server.receive(to_server):
+            if isinstance(event, ConnectRequested | PublishRequested):
+                server.accept()
+        client.receive(server.data_to_send())
+    return PublishSession(RtmpLink(Connection(near, "far"), client, b"")), FarEnd(far, server)
+
+
+def _connect(buffer_bytes: int | None) -> tuple[socket.socket, socket.socket]:
+    with socket.socket() as listening:
+        near = socket.socket()
+        if buffer_bytes is not None:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        near.connect(listening.getsockname())
+        far, _ = listening.accept()
+    near.setblocking(False)
+    far.setblocking(False)
+    return near, far

@@ -1,0 +1,239 @@
+"""Outlet: what goes to a session, what waits for one, and when a destination is given up. Time is an argument."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from scripted.camera import AAC_HEADER, AVC_HEADER, Camera, laid, number_of, picture
+from scripted.waiting import until
+from streamferry.media.errors import DestinationStalled, DestinationUnreachable
+from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, VIDEO
+from streamferry.push import Outlet
+from streamferry.push.outlet import STALL_S
+
+HEADERS = laid([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER)])
+
+
+def pictures(tags):
+    return [number_of(tag) for tag in tags if tag[0] == VIDEO and tag[2][1] == 1]
+
+
+async def all_received(far, number):
+    """Wait for the picture of that number."""
+
+    def look():
+        far.receive()
+        return number in pictures(far.tags)
+
+    await until(f"picture {number}", look)
+
+
+async def test_a_session_starts_with_the_headers_and_the_group_that_was_kept(publish):
+    """A destination that comes late gets headers, then the latest keyframe and all behind it, at once."""
+    outlet, camera = Outlet(), Camera(gop=25)
+    outlet.offer(laid(camera.film(1.4)))
+    session, far = publish()
+    outlet.attach(session, HEADERS, 100.0)
+    outlet.offer([])
+    await all_received(far, 34)
+    assert [tag[2] for tag in far.tags[:2]] == [AVC_HEADER, AAC_HEADER]
+    assert pictures(far.tags) == list(range(25, 35))
+    assert far.tags[2][1] == 0
+    assert outlet.dropped_tags == 0
+    assert outlet.media_time_ms == 34 * 40 + 20
+
+
+async def test_a_session_without_a_kept_group_waits_for_a_keyframe(publish):
+    """Frames nobody can start at are not sent to a new session."""
+    outlet, camera = Outlet(), Camera(gop=25)
+    camera.shoot()
+    session, far = publish()
+    outlet.attach(session, HEADERS, 0.0)
+    for _ in range(26):
+        outlet.offer(laid(camera.shoot()))
+    await all_received(far, 26)
+    assert pictures(far.tags) == [25, 26]
+    assert [tag[1] for tag in far.tags if tag[0] == VIDEO] == [0, 0, 40]
+
+
+async def test_nothing_stale_goes_to_the_next_session(publish):
+    """What waited for a session that was lost is not given to the next; both count their bytes."""
+    outlet, camera = Outlet(), Camera(gop=10, frame_bytes=50_000)
+    first, _ = publish(4096)
+    outlet.attach(first, HEADERS, 0.0)
+    outlet.offer(laid(camera.film(1.2)))
+    assert outlet.is_backed_up
+    assert outlet.detach() is first
+    assert not outlet.is_backed_up
+    sent_before = outlet.bytes_out
+    assert sent_before == first.sent_bytes > 0
+    outlet.offer(laid(camera.film(0.2)))
+    second, far = publish()
+    outlet.attach(second, HEADERS, 1.0)
+    outlet.offer(laid(camera.film(0.4)))
+    await all_received(far, camera.pictures - 1)
+    assert pictures(far.tags) == list(range(30, 45))
+    assert outlet.bytes_out == sent_before + second.sent_bytes
+    assert not outlet.detach().is_blocked
+    assert outlet.detach() is None
+
+
+async def test_backlog_and_news_keep_their_order(publish):
+    """While a peer is slow all waits in line; once it reads, all arrives, in order and decodable."""
+    outlet, camera = Outlet(), Camera(gop=10, frame_bytes=20_000)
+    session, far = publish(4096)
+    outlet.attach(session, [], 0.0)
+    for turn in range(200):
+        outlet.offer(laid(camera.shoot()))
+        far.receive(5_000 if turn < 100 else 1 << 20)
+        await asyncio.sleep(0)
+    newest = camera.pictures - 1
+    async with asyncio.timeout(10):
+        while newest not in pictures(far.tags):
+            outlet.offer([])
+            far.receive()
+            await asyncio.sleep(0)
+    arrived = [tag for tag in far.tags if tag[0] == VIDEO]
+    assert outlet.dropped_tags > 0
+    for before, after in pairwise(arrived):
+        assert number_of(after) > number_of(before)
+        assert after[1] > before[1]
+        assert number_of(after) == number_of(before) + 1 or after[2][0] == 0x17
+    assert not outlet.is_backed_up
+
+
+async def test_one_call_sends_no_more_than_its_share(publish):
+    """A large backlog leaves over several beats, so that it does not hold up other streams."""
+    outlet, camera = Outlet(), Camera(gop=1000, frame_bytes=10_000)
+    outlet.offer(laid(camera.film(10)))
+    session, far = publish(8 << 20)
+    outlet.attach(session, HEADERS, 0.0)
+    outlet.offer([])
+    assert 0 < outlet.bytes_out < 1_000_000
+    assert outlet.is_backed_up
+    beats = 0
+
+    def beat():
+        nonlocal beats
+        beats += 1
+        outlet.offer([])
+        far.receive()
+        return not outlet.is_backed_up
+
+    await until("the backlog to leave", beat)
+    assert beats >= 2
+    await all_received(far, 249)
+
+
+async def check_for(outlet, seconds, began):
+    """Look every half second of a clock that is only a number, as the flow does."""
+    for step in range(1, int(seconds * 2) + 1):
+        outlet.check_liveness(began + step / 2)
+
+
+async def test_a_peer_that_acknowledges_nothing_is_given_up_after_ten_seconds(publish):
+    """From its last sign of life, while bytes wait for it, on a connection that stands."""
+    outlet = Outlet()
+    session, _ = publish(4096)
+    outlet.attach(session, [], 50.0)
+    outlet.offer(laid([(VIDEO, 0, picture(0, 150_000, is_key=True))]))
+    outlet.check_liveness(50.5)
+    await check_for(outlet, STALL_S - 0.5, 50.5)
+    assert outlet.last_progress_at == 50.5
+    with pytest.raises(DestinationStalled, match="has taken no bytes for 10 s"):
+        outlet.check_liveness(50.5 + STALL_S)
+
+
+async def test_a_peer_that_takes_a_little_is_not_given_up(publish):
+    """Any acknowledged byte is a sign of life."""
+    outlet = Outlet()
+    session, far = publish(4096)
+    outlet.attach(session, [], 0.0)
+    outlet.offer(laid([(VIDEO, 0, picture(0, 200_000, is_key=True))]))
+    now = 0.0
+    for _ in range(4):
+        now += STALL_S - 1
+        acked = session.acked_bytes
+
+        def took(acked=acked):
+            far.receive(20_000)
+            outlet.offer([])
+            return session.acked_bytes > acked
+
+        await until("an acknowledgement", took)
+        outlet.check_liveness(now)
+        assert outlet.last_progress_at == now
+
+
+async def test_a_peer_that_has_taken_everything_may_be_silent(publish):
+    """With nothing to take, no acknowledgement is missing; the clock starts when there is something again."""
+    outlet = Outlet()
+    session, far = publish()
+    outlet.attach(session, [], 0.0)
+    outlet.offer(laid([(VIDEO, 0, picture(0, is_key=True))]))
+    await all_received(far, 0)
+    await until("the acknowledgement", lambda: session.acked_bytes == session.sent_bytes)
+    await check_for(outlet, 60, 0.0)
+    assert outlet.has_acked
+    assert outlet.is_drained
+
+
+async def test_drained_means_acknowledged(publish):
+    """Sent and not acknowledged, or waiting, is not drained; without a session there is nobody to wait for."""
+    outlet = Outlet()
+    assert outlet.is_drained
+    session, far = publish(4096)
+    outlet.attach(session, [], 0.0)
+    outlet.offer(laid([(VIDEO, 0, picture(0, 150_000, is_key=True))]))
+    outlet.check_liveness(0.5)
+    assert not outlet.is_drained
+
+    def drained():
+        far.receive()
+        outlet.offer([])
+        outlet.check_liveness(1.0)
+        return outlet.is_drained
+
+    await until("the end", drained)
+    await all_received(far, 0)
+
+
+async def test_a_peer_that_leaves_is_noticed_with_nothing_to_send(publish):
+    """Between two tags too."""
+    outlet = Outlet()
+    session, far = publish()
+    outlet.attach(session, [], 0.0)
+    far.sock.close()
+    with pytest.raises(DestinationUnreachable, match="closed the connection"):
+        await until("the loss", lambda: outlet.check_liveness(1.0))
+
+
+def test_without_a_session_nothing_is_stalled():
+    """Nobody is there to be slow."""
+    outlet = Outlet()
+    outlet.offer(laid(Camera().film(1)))
+    outlet.check_liveness(1000.0)
+    assert outlet.bytes_out == 0
+    assert outlet.detach() is None
+
+
+@pytest.mark.parametrize("kind", [KEYFRAME, SEQUENCE_HEADER])
+async def test_views_are_not_kept(publish, kind):
+    """Whatever waits is copied: the buffer behind a view belongs to the next stream of the beat."""
+    outlet = Outlet()
+    session, far = publish(4096)
+    outlet.attach(session, [], 0.0)
+    first = bytearray(picture(0, 200_000, is_key=True))
+    second = bytearray(picture(1, 900, is_key=True) if kind == KEYFRAME else AVC_HEADER)
+    wanted = [bytes(first), bytes(second)]
+    outlet.offer([(VIDEO, 0, memoryview(first), KEYFRAME), (VIDEO, 40, memoryview(second), kind)])
+    first[:], second[:] = bytes(len(first)), bytes(len(second))
+
+    def received():
+        far.receive()
+        outlet.offer([])
+        return len(far.tags) == 2
+
+    await until("both", received)
+    assert [tag[2] for tag in far.tags] == wanted
