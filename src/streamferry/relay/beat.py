@@ -1,11 +1,14 @@
 """The beat: one clock that visits every relay of a process and moves its media by plain calls.
 
-Why: a relay that wakes for every packet spends its time waking. Visited 20 times a second, a 2 Mbps stream costs one
-receive, one look at the tag headers and one gathered send for each visit (DESIGN section 1 has the measurements).
+Why: a relay that wakes for every packet spends its time waking. Visited 12 times a second, a 2 Mbps stream costs one
+receive, one look at the tag headers and one gathered send for each visit (docs/decisions/0001-one-beat.md).
 
-The second is cut into a ring of slots; a live relay sits in several, evenly spaced, a file relay in one, since a file
-sent ahead of its time needs no haste. Slots without relays cost nothing. The beat runs on the event loop's own thread,
-so visits never overlap with asyncio's callbacks and nothing needs a lock. No garbage collection happens inside it.
+Time is cut into turns of a ring of slots; a live relay sits in several slots, evenly spaced, a file relay in one, since
+a file sent ahead of its time needs no haste. Slots without relays cost nothing. The beat runs on the event loop's own
+thread, so visits never overlap with asyncio's callbacks and nothing needs a lock. No garbage is collected inside it.
+
+Under more load than the processor has, the ring turns slower: a turn that was late is not made up for, each visit
+simply finds more to move, and moving more at once is cheaper. Only latency grows.
 """
 
 import asyncio
@@ -14,9 +17,9 @@ import time
 from typing import Protocol
 
 #: One turn of the ring: how often a file relay is visited.
-RING_S = 0.2
+RING_S = 0.32
 _SLOTS = 16
-#: Visits to a live relay per turn: every 50 ms, which bounds the latency a relay adds.
+#: Visits to a live relay per turn: every 80 ms, which bounds the latency a relay adds.
 LIVE_VISITS = 4
 FILE_VISITS = 1
 _SLOT_S = RING_S / _SLOTS
@@ -42,7 +45,8 @@ class Beat:
         self._loop = asyncio.get_running_loop()
         self._next = 0
         self._due = 0.0
-        #: Latest that a slot began after its time, in seconds, since the figure was last taken.
+        # When each slot should run again: one turn of the ring after it ran last.
+        self._expected = [float("inf")] * _SLOTS
         self._worst_lateness = 0.0
 
     def add(self, visitor: Visitor, visits: int) -> None:
@@ -50,6 +54,8 @@ class Beat:
         stride = _SLOTS // visits
         first = min(range(stride), key=lambda slot: len(self._slots[slot]))
         for slot in range(first, _SLOTS, stride):
+            if not self._slots[slot]:
+                self._expected[slot] = float("inf")
             self._slots[slot].append(visitor)
         self._count += 1
         if self._timer is None:
@@ -67,7 +73,7 @@ class Beat:
             self._count -= 1
 
     def take_worst_lateness(self) -> float:
-        """Seconds the latest slot began late since the last call."""
+        """Seconds by which the worst turn since the last call took longer than it should, for any slot."""
         worst, self._worst_lateness = self._worst_lateness, 0.0
         return worst
 
@@ -87,23 +93,22 @@ class Beat:
             self._due += _SLOT_S
             if self._slots[self._next]:
                 break
+        self._due = max(self._due, self._loop.time())
         self._timer = self._loop.call_at(self._due, self._run_slot)
 
     def _run_slot(self) -> None:
-        now = self._loop.time()
-        lateness = now - self._due
+        now = time.monotonic()
+        slot = self._next
+        lateness = now - self._expected[slot]
         if lateness > self._worst_lateness:
             self._worst_lateness = lateness
-        if lateness > RING_S:
-            # Hopelessly behind (a suspended machine): what is missed is not made up visit by visit.
-            self._due = now
-        visited_at = time.monotonic()
+        self._expected[slot] = now + RING_S
         enabled = gc.isenabled()
         gc.disable()
         try:
-            for visitor in tuple(self._slots[self._next]):
+            for visitor in tuple(self._slots[slot]):
                 try:
-                    visitor.visit(visited_at)
+                    visitor.visit(now)
                 except Exception as error:
                     visitor.crash(error)
         finally:
