@@ -22,7 +22,7 @@ from termios import TIOCOUTQ
 Buffers = Sequence[bytes | memoryview]
 
 # Linux takes at most this many pieces in one sendmsg (limits.h: IOV_MAX).
-_IOV_MAX = 1024
+IOV_MAX = 1024
 # Plain text of one TLS record at most (RFC 8446, 5.1).
 _TLS_RECORD_BYTES = 16384
 _FOUR_BYTES = bytes(4)
@@ -77,7 +77,7 @@ class Connection:
 
         Raises OSError when the connection is broken.
         """
-        if len(buffers) > _IOV_MAX:
+        if len(buffers) > IOV_MAX:
             return self._send_many(buffers)
         try:
             return self._sendmsg(buffers)
@@ -86,8 +86,8 @@ class Connection:
 
     def _send_many(self, buffers: Buffers) -> int:
         taken = 0
-        for first in range(0, len(buffers), _IOV_MAX):
-            group = buffers[first : first + _IOV_MAX]
+        for first in range(0, len(buffers), IOV_MAX):
+            group = buffers[first : first + IOV_MAX]
             sent = self.send(group)
             taken += sent
             if sent < sum(map(len, group)):

@@ -1,0 +1,237 @@
+"""Child processes of a relay process: start, pipes, last words, end. The only module that owns them there.
+
+A child has a session of its own, so that a Ctrl-C at the terminal is not for it, and dies with us: a wrapper of four
+lines asks the kernel for that (prctl(2), PR_SET_PDEATHSIG) and becomes the program by exec. The wrapper costs 10 ms;
+``preexec_fn`` would cost a fork of the whole process, and Python code between fork and exec beside other threads.
+
+Other users of the machine can read the arguments of a program: nothing secret goes there. What the child has to be told
+goes into ``brief``, an anonymous file that is its standard input. What it says on standard error may repeat that:
+``redact`` goes over each line before it is kept.
+
+Pipes are driven like ``Connection``: plain calls that never wait. Nothing here knows what the program does.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from fcntl import F_SETPIPE_SZ, fcntl, ioctl
+from sys import byteorder
+from termios import FIONREAD
+
+from streamferry.media.errors import MediaError
+from streamferry.net.connection import IOV_MAX, Buffers
+
+#: How long a child may take to leave after SIGTERM; then it is killed.
+TERM_S = 2.0
+
+_KEPT_LINES = 40
+_LINE_BYTES = 4096
+_KEPT_LINE_CHARS = 300
+_STDERR_READ_BYTES = 16384
+_FOUR_BYTES = bytes(4)
+# PR_SET_PDEATHSIG is 1. A parent that has died before the call will not die again: hence the look at who it is.
+_WRAPPER = (
+    "import ctypes,os,signal,sys\n"
+    "ctypes.CDLL(None).prctl(1,signal.SIGKILL)\n"
+    "if os.getppid()!=int(sys.argv[1]):sys.exit(1)\n"
+    "os.execvp(sys.argv[2],sys.argv[2:])"
+)
+
+_living: set["Child"] = set()
+
+
+class ChildError(MediaError):
+    """A program of this machine that is needed is missing or cannot be started."""
+
+
+class Child:
+    """A running program. Belongs to one event loop, which must run in the thread that starts it.
+
+    PR_SET_PDEATHSIG is about that thread: the child would die with it. Close it, and before the event loop ends await
+    ``end_all``, so that none is left as a zombie.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        brief: bytes | None = None,
+        takes_stdin: bool = False,
+        pipe_bytes: int | None = None,
+        redact: Callable[[str], str],
+        on_line: Callable[[str], None] | None = None,
+    ) -> None:
+        """Start ``command``. Its standard input is ``brief``, or a pipe of ours, or empty.
+
+        ``on_line`` gets each line of standard error as it came. Raises ChildError.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._redact = redact
+        self._on_line = on_line
+        self._unfinished_line = b""
+        #: The last lines of standard error, fit to be shown.
+        self.last_words: deque[str] = deque(maxlen=_KEPT_LINES)
+        #: Done with the exit status (negative: the signal) once the child has ended and all its words were read.
+        self.ended: asyncio.Future[int] = self._loop.create_future()
+        self._killer: asyncio.TimerHandle | None = None
+        stdin = _brief_file(brief) if brief is not None else subprocess.PIPE if takes_stdin else subprocess.DEVNULL
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _WRAPPER, str(os.getpid()), *command],
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ChildError(f"a program cannot be started: {os.strerror(error.errno or 0)}") from None
+        finally:
+            if brief is not None:
+                os.close(stdin)
+        self._stdin = self._process.stdin.fileno() if self._process.stdin else -1
+        self._stdout = self._process.stdout.fileno() if self._process.stdout else -1
+        self._stderr = self._process.stderr.fileno() if self._process.stderr else -1
+        for descriptor in (self._stdin, self._stdout, self._stderr):
+            if descriptor >= 0:
+                os.set_blocking(descriptor, False)
+        if pipe_bytes is not None:
+            # Refused past the user's share of pipe memory (pipe(7)): then it stays at 64 KiB.
+            with suppress(OSError):
+                fcntl(self._stdin if takes_stdin else self._stdout, F_SETPIPE_SZ, pipe_bytes)
+        self._pidfd = os.pidfd_open(self._process.pid)
+        self._loop.add_reader(self._pidfd, self._reap)
+        self._loop.add_reader(self._stderr, self._read_words)
+        _living.add(self)
+
+    @property
+    def pid(self) -> int:
+        """Process id; of use only while ``ended`` is not done."""
+        return self._process.pid
+
+    async def wait_output(self) -> bool:
+        """Wait until there is something to receive (True) or the child has ended without (False)."""
+        readable = self._loop.create_future()
+        self._loop.add_reader(self._stdout, lambda: None if readable.done() else readable.set_result(None))
+        try:
+            await asyncio.wait((readable, self.ended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._loop.remove_reader(self._stdout)
+        self._read_words()  # What it said before it wrote is there before what it wrote.
+        if _waiting_bytes(self._stdout):
+            return True
+        await asyncio.wait((self.ended,))  # The end of the output is readable, too; the status follows.
+        return False
+
+    def receive_into(self, view: memoryview) -> int | None:
+        """Read what it has written: bytes put into ``view``; 0: it has ended; None: nothing now."""
+        try:
+            received = os.readv(self._stdout, [view])
+        except BlockingIOError:
+            return None
+        if received or self.ended.done():
+            return received
+        return None  # Its output has ended; what it died of is known when it is reaped.
+
+    def send(self, buffers: Buffers) -> int:
+        """Write the pieces to its standard input; gives the bytes taken. Raises OSError when it no longer reads."""
+        taken = 0
+        for first in range(0, len(buffers), IOV_MAX):
+            group = buffers[first : first + IOV_MAX]
+            try:
+                sent = os.writev(self._stdin, group)
+            except BlockingIOError:
+                break
+            taken += sent
+            if sent < sum(map(len, group)):
+                break
+        return taken
+
+    def unread_bytes(self) -> int:
+        """Bytes sent which the child has not read yet. Raises OSError."""
+        return _waiting_bytes(self._stdin)
+
+    def finish_sending(self) -> None:
+        """Close its standard input, so that it can finish."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+            self._stdin = -1
+
+    def close(self) -> None:
+        """Close the pipes and end the child: SIGTERM now, SIGKILL after TERM_S. Closing again does nothing."""
+        self.finish_sending()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+            self._stdout = -1
+        if not self.ended.done() and self._killer is None:
+            self._signal(signal.SIGTERM)
+            self._killer = self._loop.call_later(TERM_S, self._signal, signal.SIGKILL)
+
+    async def aclose(self) -> None:
+        """Close, and wait for the end."""
+        self.close()
+        await asyncio.wait((self.ended,))
+
+    def _signal(self, which: signal.Signals) -> None:
+        """To all of its session, the children of the child included."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, which)
+
+    def _reap(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        status = self._process.wait()
+        if self._killer is not None:
+            self._killer.cancel()
+        self._read_words()
+        self._keep(self._unfinished_line)
+        self._loop.remove_reader(self._stderr)
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+        self._stderr = -1
+        _living.discard(self)
+        self.ended.set_result(status)
+
+    def _read_words(self) -> None:
+        if self._stderr < 0:
+            return
+        with suppress(BlockingIOError):
+            while data := os.read(self._stderr, _STDERR_READ_BYTES):
+                *lines, rest = (self._unfinished_line + data).replace(b"\r", b"\n").split(b"\n")
+                self._unfinished_line = rest[:_LINE_BYTES]
+                for line in lines:
+                    self._keep(line)
+            self._loop.remove_reader(self._stderr)
+
+    def _keep(self, line: bytes) -> None:
+        words = line.decode(errors="replace").rstrip()
+        if not words:
+            return
+        if self._on_line is not None:
+            self._on_line(words)
+        shown = "".join(c if c.isprintable() else " " for c in self._redact(words))
+        self.last_words.append(shown[:_KEPT_LINE_CHARS])
+
+
+async def end_all() -> None:
+    """Close every child of this event loop and wait for their ends: the last thing a process does with children."""
+    loop = asyncio.get_running_loop()
+    mine = [child for child in _living if child.ended.get_loop() is loop]
+    await asyncio.gather(*(child.aclose() for child in mine))
+
+
+def _brief_file(brief: bytes) -> int:
+    """An anonymous file in memory: nobody else can open it, and it is gone with its last reader."""
+    descriptor = os.memfd_create("brief")
+    os.write(descriptor, brief)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _waiting_bytes(descriptor: int) -> int:
+    return int.from_bytes(ioctl(descriptor, FIONREAD, _FOUR_BYTES), byteorder)
