@@ -1,0 +1,237 @@
+"""Every rule on a task's values, in one place for every front end: what passes here may be stored. Pure.
+
+Not here: rules that need the store (a group that exists, a destination in use), which are the actions', and JSON types,
+which are the front end's. The limits are those of the cloud API's own pages. A broken one raises InvalidField with the
+field as the API names it; the reason never repeats an address.
+"""
+
+import base64
+import binascii
+import math
+import os.path
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Never
+
+from streamferry.control.errors import InvalidField
+from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind, TaskWatermark
+from streamferry.control.picture import inspect_picture
+from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.relay.spec import ENDLESS, LIVE_SCHEMES, MAX_ITEMS, PUSH_SCHEMES, VOD_SCHEMES
+
+MAX_WINDOW = timedelta(days=7)
+MAX_ADDRESS_CHARS = 1000
+MAX_CALLBACK_CHARS = 2000
+MIN_PICTURE_BYTES = 100
+MAX_PICTURE_BYTES = 2 * 1024 * 1024
+MAX_PICTURE_SIDE = 1080
+#: The API's integers are 32 bits wide, and so may the store's be.
+MAX_INT32 = 2**31 - 1
+#: Whole seconds that a datetime can hold: to the end of the year 9998, so that any time zone can show them.
+_MAX_UNIX_SECONDS = 253_370_764_799
+# Han characters: the basic block, extension A, compatibility ideographs, U+3007, and the supplementary planes 2 and 3.
+_HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+_NAME = re.compile(f"[A-Za-z0-9{_HAN}]{{1,20}}")
+_DATA_URL = re.compile(r"data:image/(?:png|jpg|jpeg);base64,", re.IGNORECASE)
+_HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_STREAM_PART = re.compile(r"[A-Za-z0-9_.\-]+(?:/[A-Za-z0-9_.\-]+)*(?:\?[!-~]*)?")
+_CALLBACK_SCHEMES = frozenset(("http", "https"))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRules:
+    """What a deployment allows. ``file_folders``: absolute folders from which ``file:`` addresses may be read.
+
+    The test is on the text: a symbolic link out of a folder has to be refused where the file is opened.
+    """
+
+    file_folders: Sequence[Path] = ()
+
+
+def check_title(text: str) -> str:
+    """1 to 20 Chinese characters, letters and digits."""
+    if not _NAME.fullmatch(text):
+        _refuse("Title", "must be 1 to 20 Chinese characters, letters and digits")
+    return text
+
+
+def check_group_name(text: str, field: str = "GroupName") -> str:
+    """The same characters and length as a title's."""
+    if not _NAME.fullmatch(text):
+        _refuse(field, "must be 1 to 20 Chinese characters, letters and digits")
+    return text
+
+
+def read_unix_time(field: str, seconds: int) -> datetime:
+    """An aware UTC time from whole Unix seconds."""
+    if not 0 < seconds <= _MAX_UNIX_SECONDS:
+        _refuse(field, "must be a Unix time in seconds")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def check_window(start_at: datetime, end_at: datetime, now: datetime) -> None:
+    """At most 7 days long, the end after the start and after ``now``. A start in the past means at once."""
+    if end_at <= start_at:
+        _refuse("EndTime", "must be later than StartTime")
+    if end_at - start_at > MAX_WINDOW:
+        _refuse("EndTime", "must be at most 7 days after StartTime")
+    if end_at <= now:
+        _refuse("EndTime", "must be later than now")
+
+
+def read_source(field: str, text: str, kind: TaskKind, rules: SourceRules) -> MediaUrl:
+    """An address to pull from."""
+    schemes = LIVE_SCHEMES if kind is TaskKind.LIVE else VOD_SCHEMES
+    url = _read_address(field, text, schemes)
+    if url.scheme == "file":
+        path = os.path.normpath(url.path)
+        if not any(Path(path).is_relative_to(folder) for folder in rules.file_folders):
+            _refuse(field, "is not in a folder from which files may be read (setting files)")
+    return url
+
+
+def read_destination(text: str, field: str = "DstAddr") -> MediaUrl:
+    """An address to push to."""
+    url = _read_address(field, text, PUSH_SCHEMES)
+    try:
+        _ = url.app_and_key
+    except ValueError as error:
+        _refuse(field, str(error))
+    return url
+
+
+def build_destination(domain: str, app: str, stream: str) -> MediaUrl:
+    """The address that Domain, App and Stream stand for when DstAddr is empty: all three are needed then."""
+    for field, part in (("Domain", domain), ("App", app), ("Stream", stream)):
+        if not part:
+            _refuse(field, "is required when DstAddr is empty")
+    if not _HOST_AND_PORT.fullmatch(domain):
+        _refuse("Domain", "must be a host name, with a port if it is not 1935")
+    for field, part in (("App", app), ("Stream", stream)):
+        if not _STREAM_PART.fullmatch(part):
+            _refuse(field, "must be made of letters, digits and _ . - /")
+    return read_destination(f"rtmp://{domain}/{app}/{stream}", field="Stream")
+
+
+def check_callback_url(text: str) -> str:
+    """An http or https address."""
+    if len(text) > MAX_CALLBACK_CHARS:
+        _refuse("CallbackURL", f"must be at most {MAX_CALLBACK_CHARS} characters")
+    _parse("CallbackURL", text, _CALLBACK_SCHEMES)
+    return text
+
+
+def check_item_count(field: str, count: int) -> None:
+    """1 to 30 addresses."""
+    if not 1 <= count <= MAX_ITEMS:
+        _refuse(field, f"must hold 1 to {MAX_ITEMS} addresses")
+
+
+def check_item(url: MediaUrl, start_s: float, end_s: float, *, start_field: str, end_field: str) -> TaskItem:
+    """One address with its offsets in seconds from the file's start; an end of 0 is the file's."""
+    for field, seconds in ((start_field, start_s), (end_field, end_s)):
+        if not math.isfinite(seconds) or not 0 <= seconds <= MAX_INT32:
+            _refuse(field, "must be a number of seconds, 0 or more")
+    if 0 < end_s <= start_s:
+        _refuse(end_field, "must be greater than the start offset, or 0 for the file's end")
+    return TaskItem(url, start_s, end_s)
+
+
+def decide_loops(cycle_mode: int, play_times: int | None) -> int:
+    """Loops of the list, -1 endless: CycleMode -1 is endless, above 0 the count, and 0 leaves it to PlayTimes."""
+    if not ENDLESS <= cycle_mode <= MAX_INT32:
+        _refuse("CycleMode", "must be -1 (endless), 0 (as PlayTimes says) or the number of loops")
+    if play_times is not None and not 0 <= play_times <= MAX_INT32:
+        _refuse("PlayTimes", "must be a number of loops, 1 or more")
+    if cycle_mode != 0:
+        return cycle_mode
+    if not play_times:
+        _refuse("PlayTimes", "must be 1 or more when CycleMode is 0")
+    return play_times
+
+
+def read_continue_strategy(number: int) -> ContinueStrategy:
+    """0 or 1."""
+    try:
+        return ContinueStrategy(number)
+    except ValueError:
+        _refuse("ContinueStrategy", "must be 0 (from the break) or 1 (from the break plus the time that passed)")
+
+
+def read_kind(number: int) -> TaskKind:
+    """0 or 1."""
+    try:
+        return TaskKind(number)
+    except ValueError:
+        _refuse("Type", "must be 0 (live) or 1 (VOD)")
+
+
+def read_switch(field: str, number: int) -> bool:
+    """0 or 1."""
+    if number not in (0, 1):
+        _refuse(field, "must be 0 or 1")
+    return number == 1
+
+
+def read_watermark(picture: str, relative_pos_x: float, relative_pos_y: float, ratio: float) -> TaskWatermark:
+    """A watermark from its data URL. The type is the one the bytes show, whatever the URL says."""
+    for field, position in (("RelativePosX", relative_pos_x), ("RelativePosY", relative_pos_y)):
+        if not 0 <= position < 1:
+            _refuse(f"Watermark.{field}", "must be at least 0 and less than 1")
+    if not 0 < ratio <= 1:
+        _refuse("Watermark.Ratio", "must be greater than 0 and at most 1")
+    data = _read_data_url(picture)
+    if not MIN_PICTURE_BYTES <= len(data) <= MAX_PICTURE_BYTES:
+        _refuse("Watermark.Picture", "must be a picture of 100 bytes to 2 MB")
+    try:
+        found = inspect_picture(data)
+    except ValueError as error:
+        _refuse("Watermark.Picture", str(error))
+    if not (1 <= found.width <= MAX_PICTURE_SIDE and 1 <= found.height <= MAX_PICTURE_SIDE):
+        _refuse("Watermark.Picture", f"must be at most {MAX_PICTURE_SIDE} x {MAX_PICTURE_SIDE} pixels")
+    return TaskWatermark(data, found.media_type, relative_pos_x, relative_pos_y, ratio)
+
+
+def _read_data_url(text: str) -> bytes:
+    match = _DATA_URL.match(text)
+    if match is None:
+        _refuse("Watermark.Picture", "must be a data URL: data:image/<png|jpg|jpeg>;base64,<data>")
+    try:
+        return base64.b64decode(text[match.end() :], validate=True)
+    except (binascii.Error, ValueError):
+        _refuse("Watermark.Picture", "holds no valid base64")
+
+
+def _read_address(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:
+    if len(text) > MAX_ADDRESS_CHARS:
+        _refuse(field, f"must be at most {MAX_ADDRESS_CHARS} characters")
+    return _parse(field, text, schemes)
+
+
+def _parse(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:
+    if not text.isascii():
+        _refuse(field, "must not hold characters outside ASCII: percent-encode them")
+    scheme = text.partition(":")[0].lower()
+    if scheme not in schemes:
+        _refuse(field, "must start with " + _spoken(schemes))
+    try:
+        url = MediaUrl.parse(text)
+    except ValueError as error:
+        _refuse(field, str(error))
+    if "\0" in url.path:
+        _refuse(field, "the address holds white space or control characters")
+    if text == url.redacted and REDACTED in text:
+        _refuse(field, f"is an address as lists show it, with {REDACTED} for its secrets: give the whole address")
+    return url
+
+
+def _spoken(schemes: frozenset[str]) -> str:
+    words = [f"{scheme}:" if scheme == "file" else f"{scheme}://" for scheme in sorted(schemes)]
+    return " or ".join((", ".join(words[:-1]), words[-1]))
+
+
+def _refuse(field: str, reason: str) -> Never:
+    raise InvalidField(field, reason)
