@@ -22,9 +22,11 @@ class Backoff:
 
     def next_delay(self) -> float:
         """Seconds to wait after one more failure: half of the step fixed, half of it random."""
-        doublings = self.attempts - self._eager_attempts if self.attempts > self._eager_attempts else self.attempts
-        longest_s = LONGEST_S if self.attempts >= self._eager_attempts else EAGER_LONGEST_S
-        step = min(longest_s, FIRST_S * 2.0 ** min(doublings, 10))
+        grown = self.attempts - self._eager_attempts
+        if grown >= 0:
+            step = min(LONGEST_S, FIRST_S * 2.0 ** min(grown, 10))
+        else:
+            step = min(EAGER_LONGEST_S, FIRST_S * 2.0 ** min(self.attempts, 10))
         self.attempts += 1
         return step / 2 + random.uniform(0, step / 2)
 

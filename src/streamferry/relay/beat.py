@@ -5,14 +5,13 @@ receive, one look at the tag headers and one gathered send for each visit (docs/
 
 Time is cut into turns of a ring of slots; a live relay sits in several slots, evenly spaced, a file relay in one, since
 a file sent ahead of its time needs no haste. Slots without relays cost nothing. The beat runs on the event loop's own
-thread, so visits never overlap with asyncio's callbacks and nothing needs a lock. No garbage is collected inside it.
+thread, so visits never overlap with asyncio's callbacks and nothing needs a lock.
 
 Under more load than the processor has, the ring turns slower: a turn that was late is not made up for, each visit
 simply finds more to move, and moving more at once is cheaper. Only latency grows.
 """
 
 import asyncio
-import gc
 import time
 from typing import Protocol
 
@@ -103,15 +102,9 @@ class Beat:
         if lateness > self._worst_lateness:
             self._worst_lateness = lateness
         self._expected[slot] = now + RING_S
-        enabled = gc.isenabled()
-        gc.disable()
-        try:
-            for visitor in tuple(self._slots[slot]):
-                try:
-                    visitor.visit(now)
-                except Exception as error:
-                    visitor.crash(error)
-        finally:
-            if enabled:
-                gc.enable()
+        for visitor in tuple(self._slots[slot]):
+            try:
+                visitor.visit(now)
+            except Exception as error:
+                visitor.crash(error)
         self._schedule()

@@ -5,7 +5,7 @@ with its traceback, and a new run is built from nothing.
 """
 
 import asyncio
-import gc
+import contextlib
 import logging
 from collections.abc import Callable
 from types import TracebackType
@@ -14,6 +14,7 @@ from streamferry.media.errors import Fault
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.beat import Beat
+from streamferry.relay.collector import Collector
 from streamferry.relay.network import Network
 from streamferry.relay.run import RelayRun
 from streamferry.relay.spec import RelaySpec
@@ -34,7 +35,8 @@ class Relay:
     def __init__(self, spec: RelaySpec, group: asyncio.TaskGroup, new_run: NewRun) -> None:
         self._spec = spec
         self._new_run = new_run
-        self._stopping = False
+        self._stopping = asyncio.Event()
+        self._crashed: RelayStatus | None = None
         self._renewing = False
         self._watchers: list[Callable[[RelayStatus], None]] = []
         self._run = new_run(spec, self._notify)
@@ -43,7 +45,7 @@ class Relay:
     @property
     def status(self) -> RelayStatus:
         """The latest status, at most about half a second old."""
-        return self._run.status
+        return self._crashed or self._run.status
 
     def watch(self, callback: Callable[[RelayStatus], None]) -> None:
         """Call ``callback`` at each change of state or reason, from the event loop's thread."""
@@ -70,7 +72,7 @@ class Relay:
 
     def request_stop(self) -> None:
         """Ask for the end: unpublish, and be ``stopped``."""
-        self._stopping = True
+        self._stopping.set()
         self._run.stop()
 
     async def stop(self) -> RelayStatus:
@@ -87,25 +89,28 @@ class Relay:
         while True:
             try:
                 final = await self._run.run()
-                if self._stopping or not self._renewing:
+                if self._stopping.is_set() or not self._renewing:
                     return final
                 self._renewing = False
                 self._run = self._new_run(self._spec, self._notify)
                 continue
             except Exception:
                 _log.exception("a run failed inside streamferry; it is built anew")
-            crashed = RelayStatus(
-                State.FAILED if self._stopping else State.RETRYING,
+            self._crashed = RelayStatus(
+                State.FAILED if self._stopping.is_set() else State.RETRYING,
                 retries=backoff.attempts + 1,
                 fault=Fault.SERVICE,
                 reason="an internal error; see the log",
             )
-            self._notify(crashed)
-            if self._stopping:
-                return crashed
-            await asyncio.sleep(backoff.next_delay())
+            self._notify(self._crashed)
+            if self._stopping.is_set():
+                return self._crashed
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(backoff.next_delay()):
+                    await self._stopping.wait()
             self._run = self._new_run(self._spec, self._notify)
-            if self._stopping:
+            self._crashed = None
+            if self._stopping.is_set():
                 self._run.stop()
 
 
@@ -122,12 +127,11 @@ class RelayHost:
         self._group = asyncio.TaskGroup()
         self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
         self._beat: Beat | None = None
+        self._collector = Collector()
 
     async def __aenter__(self) -> "RelayHost":
         self._beat = Beat()
-        # What exists now lives as long as the process: a full collection need not look at it.
-        gc.collect()
-        gc.freeze()
+        self._collector.start()
         await self._group.__aenter__()
         return self
 
@@ -136,10 +140,12 @@ class RelayHost:
     ) -> None:
         for relay in self._relays:
             relay.request_stop()
-        await self._group.__aexit__(None, None, None)
-        self._require_beat().close()
-        await self._store.aclose()
-        gc.unfreeze()
+        try:
+            await self._group.__aexit__(None, None, None)
+        finally:
+            self._require_beat().close()
+            await self._store.aclose()
+            self._collector.stop()
 
     def start(self, spec: RelaySpec) -> Relay:
         """Start a relay; it runs until its end or until it is stopped."""

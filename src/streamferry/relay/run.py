@@ -89,9 +89,9 @@ class RelayRun:
         if self._group is None:
             return
         if (spec.items, spec.loops, spec.playhead) != (before.items, before.loops, before.playhead):
-            self._replace_keeper("source", self._vitals.source, self._keep_source())
+            self._replace_keeper("source", self._vitals.source, self._keep_source)
         if spec.destination != before.destination:
-            self._replace_keeper("destination", self._vitals.destination, self._keep_destination())
+            self._replace_keeper("destination", self._vitals.destination, self._keep_destination)
 
     async def run(self) -> RelayStatus:
         """Relay until the end; return the final status. Raises only what is a bug of ours."""
@@ -102,7 +102,10 @@ class RelayRun:
             async with asyncio.TaskGroup() as self._group:
                 for name, keeper in (("source", self._keep_source()), ("destination", self._keep_destination())):
                     self._keepers[name] = self._group.create_task(keeper, name=name)
-                state = await self._wait_for_end()
+                try:
+                    state = await self._wait_for_end()
+                finally:
+                    self._group = None  # A change comes too late from here on.
                 for task in self._keepers.values():
                     task.cancel()
         finally:
@@ -111,19 +114,15 @@ class RelayRun:
         self._publish(self._conclude(state))
         return self.status
 
-    def _replace_keeper(self, name: str, end: End, keeper: Coroutine[None, None, None]) -> None:
+    def _replace_keeper(self, name: str, end: End, keep: Callable[[], Coroutine[None, None, None]]) -> None:
         assert self._group is not None
         previous = self._keepers[name]
         previous.cancel()
 
         async def follow() -> None:
-            try:
-                await asyncio.wait([previous])
-            except asyncio.CancelledError:
-                keeper.close()
-                raise
+            await asyncio.wait([previous])
             end.phase, end.error = Phase.IDLE, None
-            await keeper
+            await keep()
 
         self._keepers[name] = self._group.create_task(follow(), name=name)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 
 from streamferry.media.url import MediaUrl
 from streamferry.relay.status import START, Playhead
@@ -57,8 +58,8 @@ class RelaySpec:
             if item.url.scheme not in schemes:
                 kind = "live" if self.is_live else "VOD"
                 raise ValueError(f"sources: {kind} sources cannot be read from {item.url.scheme}: addresses")
-            if item.start_s < 0 or item.end_s < 0:
-                raise ValueError("offset: must not be negative")
+            if not (0 <= item.start_s < inf and 0 <= item.end_s < inf):
+                raise ValueError("offset: must be a number of seconds, not negative")
             if 0 < item.end_s <= item.start_s:
                 raise ValueError("end offset: must be greater than the start offset")
         if self.loops != ENDLESS and self.loops < 1:
@@ -66,8 +67,8 @@ class RelaySpec:
         if not 0 <= self.playhead.item < len(self.items):
             raise ValueError("playhead: the item is not in the list")
         for name, seconds in (("duration", self.duration_s), ("patience", self.patience_s)):
-            if seconds is not None and not seconds > 0:
-                raise ValueError(f"{name}: must be greater than 0")
+            if seconds is not None and not 0 < seconds < inf:
+                raise ValueError(f"{name}: must be a number of seconds greater than 0")
 
     @classmethod
     def live(

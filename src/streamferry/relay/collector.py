@@ -1,0 +1,54 @@
+"""Garbage collection at times of our choosing, so that it does not make the beat late.
+
+A full collection looks at every object of every relay: 130 ms for 2,000 of them (CPython 3.11, two cores of an EPYC).
+Automatic collection is therefore off while relays run. A few times a minute what is new is collected, which takes about
+as long as what is new, and what survives is frozen: later collections do not look at it. What dies after it was frozen
+is freed by its reference count as ever, unless it is part of a cycle. For those a full collection follows whenever the
+frozen objects have doubled since the last, so that it stays rare however many relays come and go.
+"""
+
+import asyncio
+import gc
+
+_INTERVAL_S = 5.0
+
+
+class Collector:
+    """Takes over the process's garbage collection from ``start`` to ``stop``."""
+
+    def __init__(self) -> None:
+        self._was_enabled = False
+        self._frozen_after_full = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Switch automatic collection off, and freeze what is there: it lives as long as the process."""
+        self._was_enabled = gc.isenabled()
+        gc.disable()
+        self._collect_all()
+        self._schedule()
+
+    def stop(self) -> None:
+        """Give collection back as it was found."""
+        if self._timer is not None:
+            self._timer.cancel()
+        gc.unfreeze()
+        if self._was_enabled:
+            gc.enable()
+
+    def _schedule(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_INTERVAL_S, self._run)
+
+    def _run(self) -> None:
+        if gc.get_freeze_count() > 2 * self._frozen_after_full:
+            self._collect_all()
+        else:
+            gc.collect(1)
+            gc.freeze()
+        self._schedule()
+
+    def _collect_all(self) -> None:
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        self._frozen_after_full = gc.get_freeze_count()
