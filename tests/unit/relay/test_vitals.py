@@ -1,0 +1,152 @@
+"""Vitals: the state table, row by row, with what moved set instead of waited for."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from streamferry.media.errors import DestinationStalled, PublishRejected, SourceEnded
+from streamferry.relay.status import State
+from streamferry.relay.vitals import FRESH_S, End, Phase, Vitals
+from streamferry.timeline import Timeline
+
+
+@dataclass
+class Outlet:
+    """What vitals read of an outlet."""
+
+    media_time_ms: int = 0
+    has_acked: bool = False
+    last_progress_at: float = 0.0
+    is_backed_up: bool = False
+    bytes_out: int = 0
+    dropped_tags: int = 0
+
+
+@dataclass
+class Flow:
+    """What vitals read of a flow."""
+
+    outlet: Outlet = field(default_factory=Outlet)
+    timeline: Timeline = field(default_factory=Timeline)
+    bytes_in: int = 0
+
+
+@dataclass
+class ListFeed:
+    """What vitals read of a file feed."""
+
+    is_waiting: bool
+
+
+NOW = 1000.0
+LOST = {"source": SourceEnded("the source closed the stream"), "destination": PublishRejected("refused")}
+
+
+@pytest.fixture
+def vitals():
+    """Both ends up for long, media and acknowledgements fresh: streaming."""
+    vitals = Vitals(Flow(Outlet(media_time_ms=40, has_acked=True, last_progress_at=NOW)))
+    vitals.source = End(Phase.UP, NOW - 100)
+    vitals.destination = End(Phase.UP, NOW - 100)
+    vitals.observe(NOW)
+    return vitals
+
+
+def outlet_of(vitals):
+    return vitals._flow.outlet
+
+
+def test_streaming(vitals):
+    """Both up, media moved and the peer acknowledged, both within 3 s."""
+    assert vitals.judge(NOW) == (State.STREAMING, None, None)
+    assert vitals.judge(NOW + FRESH_S - 0.01)[0] == State.STREAMING
+    assert vitals.has_streamed
+
+
+@pytest.mark.parametrize("end", ["source", "destination"])
+def test_retrying(vitals, end):
+    """A lost end is told with its fault and its words, also while it connects again, until it is up."""
+    lost = getattr(vitals, end)
+    lost.error = LOST[end]
+    lost.enter(Phase.RETRYING)
+    expected = (State.RETRYING, LOST[end].fault, str(LOST[end]))
+    assert vitals.judge(NOW) == expected
+    lost.enter(Phase.CONNECTING)
+    assert vitals.judge(NOW) == expected
+    lost.enter(Phase.UP)
+    assert vitals.judge(NOW)[0] == State.STREAMING
+
+
+def test_of_two_lost_ends_the_destination_is_told(vitals):
+    """One at a time, always the same."""
+    for end in ("source", "destination"):
+        getattr(vitals, end).error = LOST[end]
+        getattr(vitals, end).enter(Phase.RETRYING)
+    assert vitals.judge(NOW)[1] == "user_destination"
+
+
+def test_a_source_without_media_is_stalled(vitals):
+    """Nothing moves and nothing waits: the source has nothing to give."""
+    assert vitals.judge(NOW + FRESH_S)[:2] == (State.STALLED, "user_source")
+
+
+@pytest.mark.parametrize("is_backed_up", [True, False])
+def test_a_destination_that_takes_nothing_is_stalled(vitals, is_backed_up):
+    """Media goes into the kernel's buffer, or waits before it, and none of it is acknowledged."""
+    outlet = outlet_of(vitals)
+    outlet.is_backed_up = is_backed_up
+    later = NOW + FRESH_S
+    if not is_backed_up:
+        outlet.media_time_ms = 4000
+    vitals.observe(later)
+    assert vitals.judge(later)[:2] == (State.STALLED, "user_destination")
+
+
+def test_a_new_session_has_three_seconds_to_prove_itself(vitals):
+    """Connected and nothing acknowledged yet is connecting, then stalled."""
+    outlet_of(vitals).has_acked = False
+    vitals.destination.since = NOW
+    vitals.observe(NOW)
+    assert vitals.judge(NOW + 0.1) == (State.CONNECTING, None, None)
+    outlet_of(vitals).is_backed_up = True
+    assert vitals.judge(NOW + FRESH_S)[:2] == (State.STALLED, "user_destination")
+
+
+@pytest.mark.parametrize("phase", [Phase.IDLE, Phase.CONNECTING])
+@pytest.mark.parametrize("end", ["source", "destination"])
+def test_an_end_that_was_never_up_is_connecting(vitals, end, phase):
+    """Whatever the other does."""
+    setattr(vitals, end, End(phase, NOW - 100))
+    assert vitals.judge(NOW) == (State.CONNECTING, None, None)
+
+
+@pytest.mark.parametrize("is_waiting", [True, False])
+def test_a_list_that_waits_for_its_file_is_preparing(vitals, is_waiting):
+    """Only while nothing plays; what has just played still streams."""
+    vitals.list_feed = ListFeed(is_waiting)
+    assert vitals.judge(NOW)[0] == State.STREAMING
+    state = vitals.judge(NOW + FRESH_S)[0]
+    assert state == (State.PREPARING if is_waiting else State.STALLED)
+
+
+def test_rates_are_taken_over_a_second():
+    """Bits of a second or more, in thousands; zero once the run is over."""
+    vitals = Vitals(Flow())
+    start = vitals._rated_at
+    vitals._flow.bytes_in, vitals._flow.outlet.bytes_out = 250_000, 125_000
+    vitals.observe(start + 0.5)
+    assert vitals.status((State.CONNECTING, None, None)).kbps_in == 0
+    vitals.observe(start + 2)
+    status = vitals.status((State.STREAMING, None, None))
+    assert (status.kbps_in, status.kbps_out) == (1000, 500)
+    assert vitals.status((State.STOPPED, None, None)).kbps_out == 0
+
+
+def test_a_status_carries_its_verdict(vitals):
+    """State, fault and reason are those of the verdict; counters those of now."""
+    vitals.retries = 3
+    outlet_of(vitals).dropped_tags = 7
+    error = DestinationStalled("stuck")
+    status = vitals.status((State.FAILED, error.fault, str(error)))
+    assert (status.state, status.fault, status.reason, status.final) == ("failed", "user_destination", "stuck", True)
+    assert (status.retries, status.dropped_tags, status.media_time_ms) == (3, 7, 40)
