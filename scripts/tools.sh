@@ -16,13 +16,13 @@ missing() {
     if ! has node; then printf 'nodejs\nnpm\n'; fi
 }
 
-mapfile -t packages < <(missing)
+read -ra packages <<<"$(missing | tr '\n' ' ')"
 if [ ${#packages[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "installing for the tests: ${packages[*]}"
         scripts/apt.sh "${packages[@]}" || echo 'apt-get could not install them: its message is above' >&2
     fi
-    mapfile -t packages < <(missing)
+    read -ra packages <<<"$(missing | tr '\n' ' ')"
     if [ ${#packages[@]} -gt 0 ]; then
         echo "tests that need these Debian packages will be skipped: ${packages[*]}"
         echo "to have them, as root: apt-get install ${packages[*]}"

@@ -23,7 +23,7 @@ find_python() {
             return
         fi
     done
-    fail "streamferry needs Python 3.11 or newer; here is $(python3 --version 2>&1 || echo 'no python3')." \
+    fail "streamferry needs Python 3.11 or newer; here is $("${PYTHON:-python3}" --version 2>&1 || echo 'none')." \
         "Install one, or name it: PYTHON=/path/to/python3.11 make ..."
 }
 
