@@ -86,6 +86,11 @@ class PreparedFile:
             return self.first_offset, 0
         return self._keyframe_offsets[index], self._keyframe_stamps[index]
 
+    @property
+    def origin_ms(self) -> int:
+        """Stamp of the first picture, where users count from; sound that primes its decoder may come earlier."""
+        return self._keyframe_stamps[0] if self._keyframe_stamps else 0
+
     def advise(self, offset: int) -> None:
         """Have the kernel read what follows ``offset``, and let go of what lies well before it."""
         self.view()

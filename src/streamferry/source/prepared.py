@@ -30,6 +30,7 @@ class PlayableFile(Protocol):
     complete: bool
     failed: MediaError | None
     duration_ms: int
+    origin_ms: int
 
     def view(self) -> memoryview:
         """What can be read now, at least ``end_offset`` bytes."""
@@ -50,7 +51,8 @@ class PlayableFile(Protocol):
 class PreparedReader:
     """One pass over a file, from the keyframe at or before ``start_ms`` to the last tag before ``end_ms``.
 
-    Takes over the caller's hold of the file. Stamps are the file's, which begin at 0. Raises SourceUnsupported if
+    Both count from the file's origin, its first picture, as a user counts; the tags' stamps begin at 0, which with the
+    priming of AAC is some milliseconds earlier. Takes over the caller's hold of the file. Raises SourceUnsupported if
     nothing lies between the two; then the file stays the caller's.
     """
 
@@ -61,8 +63,8 @@ class PreparedReader:
         "_headers_due",
         "_last_ms",
         "_offset",
+        "_stamp_ms",
         "at_end",
-        "position_ms",
         "start_dts_ms",
         "starved",
     )
@@ -74,11 +76,10 @@ class PreparedReader:
             raise SourceUnsupported(f"the start offset of {start_ms} ms is not before the end at {file.duration_ms} ms")
         self._file = file
         self._end_ms = end_ms
-        self._last_ms = NEVER_MS if end_ms is None else end_ms - 1
+        self._last_ms = NEVER_MS if end_ms is None else file.origin_ms + end_ms - 1
         #: Stamp of the first tag that will be given.
-        self._offset, self.start_dts_ms = file.keyframe_at_or_before(start_ms)
-        #: Stamp of the last tag given.
-        self.position_ms = self.start_dts_ms
+        self._offset, self.start_dts_ms = file.keyframe_at_or_before(start_ms + file.origin_ms if start_ms else 0)
+        self._stamp_ms = self.start_dts_ms
         #: Everything was given.
         self.at_end = False
         #: The file still grows and has nothing more now.
@@ -86,6 +87,11 @@ class PreparedReader:
         self._headers_due = True
         self._advise_at = self._offset + _ADVISE_STEP_BYTES
         file.advise(self._offset)
+
+    @property
+    def position_ms(self) -> int:
+        """Where the last tag given lies, counted from the file's origin."""
+        return max(0, self._stamp_ms - self._file.origin_ms)
 
     @property
     def failed(self) -> MediaError | None:
@@ -112,7 +118,7 @@ class PreparedReader:
             offset = scan_tags(file.view(), start, min(start + _LARGEST_TAG_BYTES, readable), out, limit_ms)
         if offset != start:
             self._offset = offset
-            self.position_ms = out[-1][1]
+            self._stamp_ms = out[-1][1]
             if offset >= self._advise_at:
                 self._advise_at = offset + _ADVISE_STEP_BYTES
                 file.advise(offset)

@@ -37,6 +37,7 @@ class File:
         self.data = bytes(data)
         self.end_offset = len(data)
         self.duration_ms = int(seconds * 1000)
+        self.origin_ms = 0
         self.complete = True
         self.failed: MediaError | None = None
         self.users = 1
@@ -197,3 +198,14 @@ def test_a_stretch_without_anything_in_it_is_refused(start_ms: int, end_ms: int 
     """An item that gives nothing would make an endless list spin."""
     with pytest.raises(SourceUnsupported, match="offset"):
         PreparedReader(File(2), start_ms, end_ms)
+
+
+def test_offsets_count_from_the_first_picture() -> None:
+    """Sound that primes its decoder comes before it: a start offset of a second is the keyframe a second after it."""
+    file = File(3)
+    file.origin_ms = 1000
+    reader = PreparedReader(file, 1000, 1500)
+    tags = pulled(reader)
+    assert [stamp for tag_type, stamp, _ in tags if tag_type == VIDEO][-1] == 2480
+    assert reader.start_dts_ms == 2000
+    assert reader.position_ms == 1480

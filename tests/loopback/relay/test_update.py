@@ -1,0 +1,116 @@
+"""A relay whose spec changes while it runs: only the end that the change concerns is touched."""
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
+from spliced import assert_unbroken, until_next_picture
+
+from scripted.destination import Destination
+from scripted.source import Source
+from scripted.waiting import until
+from streamferry.media.tag import VIDEO
+from streamferry.media.url import MediaUrl
+from streamferry.relay import Item, Playhead, RelaySpec
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def make_clip(path: Path, seconds: float, size: str) -> MediaUrl:
+    """A clip of 25 fps with a keyframe each second."""
+    command = [
+        get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        f"testsrc2=size={size}:rate=25",
+        "-t",
+        str(seconds),
+    ]
+    command += ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p", str(path)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    return MediaUrl.parse(str(path))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> tuple[MediaUrl, MediaUrl]:
+    """Two unlike clips of 3 s and 2 s."""
+    folder = tmp_path_factory.mktemp("clips")
+    return make_clip(folder / "long.mp4", 3, "160x90"), make_clip(folder / "short.mp4", 2, "96x54")
+
+
+async def test_a_new_source_joins_in_the_open_publish_session(relays, source, destination):
+    """The camera is swapped for another; the destination sees one stream, unbroken, that starts anew at a keyframe."""
+    running = relays.start(source, destination)
+    publish = await until("a publish", lambda: destination.publishes and destination.publishes[0])
+    await until("both tracks", lambda: publish.has_both_tracks)
+    async with Source() as other:
+        running.relay.update(RelaySpec.live(other.url(), destination.url()))
+        await until("the other camera's viewer", lambda: other.viewers)
+        await until_next_picture(publish)
+        await until("streaming", lambda: running.status.state == "streaming")
+        assert_unbroken(destination, publish)
+        assert running.status.retries == 0
+
+
+async def test_a_new_destination_gets_a_session_of_its_own(relays, source, destination):
+    """The old one is unpublished, the new one starts at stamp 0; the source is not asked again."""
+    running = relays.start(source, destination)
+    await until("a stream", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
+    async with Destination() as other:
+        running.relay.update(RelaySpec.live(source.url(), other.url()))
+        await until("the move", lambda: other.publishes and other.publishes[0].has_both_tracks)
+        assert destination.publishes[0].ended == "unpublished"
+        assert other.publishes[0].stamps(VIDEO)[0] == 0
+        assert len(source.viewers) == 1
+        await running.relay.stop()
+
+
+async def test_new_limits_touch_nothing(relays, source, destination):
+    """An update that names the same ends is not noticed by either."""
+    running = relays.start(source, destination)
+    publish = await until("a publish", lambda: destination.publishes and destination.publishes[0])
+    running.relay.update(RelaySpec.live(source.url(), destination.url(), duration_s=3600))
+    for _ in range(5):
+        await until_next_picture(publish)
+    assert_unbroken(destination, publish)
+    assert len(source.viewers) == 1
+
+
+async def test_a_new_list_follows_what_plays_in_the_same_session(relays, destination, clips):
+    """The file that plays goes on to its end; what follows is of the new list, on the same publish."""
+    long, short = clips
+    relay = relays.host.start(RelaySpec.vod([Item(long)], destination.url()))
+    publish = await until("a publish", lambda: destination.publishes and destination.publishes[0])
+    await until("pictures", lambda: len(publish.frames(VIDEO)) > 10)
+    relay.update(RelaySpec.vod([Item(short)], destination.url(), loops=1))
+    final = await asyncio.wait_for(relay.wait(), 15)
+    assert (final.state, final.fault) == ("ended", None)
+    assert destination.publishes == [publish]
+    # At most one loop of the first list was under way or ready; then 2 s of the new one.
+    assert len(publish.frames(VIDEO)) in (75 + 50, 2 * 75 + 50)
+
+
+async def test_a_list_starts_at_its_playhead(relays, destination, clips):
+    """From loop 1, item 1, second 1 of two loops: a second of the short file is all that is left."""
+    long, short = clips
+    spec = RelaySpec.vod([Item(long), Item(short)], destination.url(), loops=2, playhead=Playhead(1, 1, 1000))
+    final = await asyncio.wait_for(relays.host.start(spec).wait(), 15)
+    assert (final.state, final.fault) == ("ended", None)
+    assert len(destination.publishes[0].frames(VIDEO)) == 25
+    assert (final.playhead.loop, final.playhead.item) == (1, 1)
+
+
+async def test_a_live_relay_becomes_one_of_files(relays, source, destination, clips):
+    """The kind of the source changes: another publish, and nothing of the old run stays behind."""
+    running = relays.start(source, destination)
+    await until("a stream", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
+    running.relay.update(RelaySpec.vod([Item(clips[1])], destination.url(), loops=1))
+    final = await asyncio.wait_for(running.relay.wait(), 15)
+    assert final.state == "ended"
+    assert [publish.ended for publish in destination.publishes] == ["unpublished", "unpublished"]
+    await source.all_closed()
