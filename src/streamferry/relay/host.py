@@ -144,8 +144,8 @@ class RelayHost:
             await self._group.__aexit__(None, None, None)
         finally:
             self._require_beat().close()
-            await self._store.aclose()
             self._collector.stop()
+            await self._store.aclose()
 
     def start(self, spec: RelaySpec) -> Relay:
         """Start a relay; it runs until its end or until it is stopped."""

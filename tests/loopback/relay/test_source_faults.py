@@ -1,6 +1,5 @@
 """A source that fails in each way it can, HTTP-FLV and RTMP: what is told, and that the publish session outlives it."""
 
-
 import pytest
 from spliced import assert_unbroken, until_next_picture
 

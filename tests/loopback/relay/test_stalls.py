@@ -13,40 +13,64 @@ from scripted.waiting import until
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, tag_kind
 
 
-async def test_a_wedged_destination_is_seen_and_its_session_rebuilt(relays):
-    """It stops acknowledging while TCP stays up: no longer streaming within 4 s, rebuilt within 11 s, by its fault.
+async def watch_wedge(relays, manner):
+    """It stops acknowledging while TCP stays up: not streaming after 4 s, rebuilt by its fault in 11 s."""
+    async with (
+        Source(camera=Camera(frame_bytes=20_000)) as source,
+        Destination(manner, receive_buffer_bytes=4096) as destination,
+    ):
+        running = relays.start(source, destination)
+        await until("the wedge to begin", lambda: destination.publishes)
+        began = asyncio.get_running_loop().time()
+        await until("stalled", lambda: running.status.state == "stalled", 4.5)
+        assert running.status.fault == "user_destination"
+        assert running.status.reason == "the destination is connected but takes no bytes"
+        destination.manner = manners.take
+        words = "the destination is connected but has taken no bytes for 10 s"
+        await until("the rebuild", lambda: running.has_told("retrying", "user_destination", words), 8)
+        assert asyncio.get_running_loop().time() - began < 11.5
+        await until("streaming", lambda: running.status.state == "streaming")
+        after = destination.publishes[-1]
+        assert len(destination.publishes) == 2
+        assert tag_kind(VIDEO, after.frames(VIDEO)[0][2]) == KEYFRAME
+        assert after.stamps(VIDEO)[0] == 0
+        assert after.stamps(AUDIO)[0] <= 20
+        await running.relay.stop()
 
-    Two kinds side by side, because real time has to pass, and beside them a relay that must not notice.
+
+async def watch_silence(relays, protocol):
+    """Connected and silent: stalled after 3 s, its session rebuilt after 5, by its fault; then back in 2 s."""
+    async with Source(protocol) as source, Destination() as destination:
+        running = relays.start(source, destination)
+        await until("streaming", lambda: running.status.state == "streaming")
+        publish = destination.publishes[0]
+        source.rolls = False
+        began = asyncio.get_running_loop().time()
+        await until("stalled", lambda: running.status.state == "stalled", 4)
+        assert running.status.fault == "user_source"
+        assert running.status.reason == "the source is connected but sends no media"
+        await until("rebuilt", lambda: source.accepted >= 2, 4)
+        assert running.has_told("retrying", "user_source", "has sent no media for 5 s")
+        assert 4.9 <= asyncio.get_running_loop().time() - began < 7.5
+        source.rolls = True
+        await until_next_picture(publish)
+        await until("streaming", lambda: running.status.state == "streaming")
+        assert_unbroken(destination, publish)
+        await running.relay.stop()
+
+
+async def test_ends_that_stall_are_seen_and_rebuilt(relays):
+    """Wedged destinations and silent sources; beside them a relay that notices nothing.
+
+    All of them side by side, because real time has to pass.
     """
-
-    async def watch(manner):
-        async with (
-            Source(camera=Camera(frame_bytes=20_000)) as source,
-            Destination(manner, receive_buffer_bytes=4096) as destination,
-        ):
-            running = relays.start(source, destination)
-            await until("the wedge to begin", lambda: destination.publishes)
-            began = asyncio.get_running_loop().time()
-            await until("stalled", lambda: running.status.state == "stalled", 4.5)
-            assert running.status.fault == "user_destination"
-            assert running.status.reason == "the destination is connected but takes no bytes"
-            destination.manner = manners.take
-            words = "the destination is connected but has taken no bytes for 10 s"
-            await until("the rebuild", lambda: running.has_told("retrying", "user_destination", words), 8)
-            assert asyncio.get_running_loop().time() - began < 11.5
-            await until("streaming", lambda: running.status.state == "streaming")
-            after = destination.publishes[-1]
-            assert len(destination.publishes) == 2
-            assert tag_kind(VIDEO, after.frames(VIDEO)[0][2]) == KEYFRAME
-            assert after.stamps(VIDEO)[0] == 0
-            assert after.stamps(AUDIO)[0] <= 20
-            await running.relay.stop()
-
     async with Source() as source, Destination() as destination:
         healthy = relays.start(source, destination)
         async with asyncio.TaskGroup() as group:
-            group.create_task(watch(manners.stop_reading))
-            group.create_task(watch(manners.never_read))
+            group.create_task(watch_wedge(relays, manners.stop_reading))
+            group.create_task(watch_wedge(relays, manners.never_read))
+            group.create_task(watch_silence(relays, "http"))
+            group.create_task(watch_silence(relays, "rtmp"))
         assert_untouched(healthy, destination)
         await healthy.relay.stop()
 
@@ -91,33 +115,3 @@ async def test_a_slow_destination_gets_less_but_all_of_it_decodes(relays):
         assert_untouched(other, other_destination)
         await running.relay.stop()
         await other.relay.stop()
-
-
-async def test_a_source_that_falls_silent(relays):
-    """Connected and silent: stalled after 3 s, its session rebuilt after 5, by its fault; then back in 2 s.
-
-    Both protocols side by side, because real time has to pass.
-    """
-
-    async def watch(protocol):
-        async with Source(protocol) as source, Destination() as destination:
-            running = relays.start(source, destination)
-            await until("streaming", lambda: running.status.state == "streaming")
-            publish = destination.publishes[0]
-            source.rolls = False
-            began = asyncio.get_running_loop().time()
-            await until("stalled", lambda: running.status.state == "stalled", 4)
-            assert running.status.fault == "user_source"
-            assert running.status.reason == "the source is connected but sends no media"
-            await until("rebuilt", lambda: source.accepted >= 2, 4)
-            assert running.has_told("retrying", "user_source", "has sent no media for 5 s")
-            assert 4.9 <= asyncio.get_running_loop().time() - began < 7.5
-            source.rolls = True
-            await until_next_picture(publish)
-            await until("streaming", lambda: running.status.state == "streaming")
-            assert_unbroken(destination, publish)
-            await running.relay.stop()
-
-    async with asyncio.TaskGroup() as group:
-        for protocol in ("http", "rtmp"):
-            group.create_task(watch(protocol))
