@@ -165,7 +165,8 @@ def test_offsets_cut_every_loop(relay: Callable[..., RelayProgram], nginx: Nginx
     assert running.finish() == 0, running.output
     arrived = probe.assert_flawless(recording_of(nginx, "out"))
     assert len(arrived.video.packets) == 2 * FPS
-    assert probe.max_gap_ms(arrived.video) <= FRAME_MS + ROUNDING_MS
+    # Frames of sound last 21.3 ms and do not end where pictures do: a join waits for the longer track.
+    assert probe.max_gap_ms(arrived.video) <= FRAME_MS + 22
 
 
 def test_duration_ends_an_endless_loop(
