@@ -18,16 +18,13 @@ from typing import Never
 
 from streamferry.control.errors import InvalidField
 from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind, TaskWatermark
-from streamferry.control.picture import inspect_picture
+from streamferry.media.picture import MAX_PICTURE_BYTES, MAX_PICTURE_SIDE, MIN_PICTURE_BYTES, inspect_picture
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.relay.spec import ENDLESS, LIVE_SCHEMES, MAX_ITEMS, PUSH_SCHEMES, VOD_SCHEMES
 
 MAX_WINDOW = timedelta(days=7)
 MAX_ADDRESS_CHARS = 1000
 MAX_CALLBACK_CHARS = 2000
-MIN_PICTURE_BYTES = 100
-MAX_PICTURE_BYTES = 2 * 1024 * 1024
-MAX_PICTURE_SIDE = 1080
 #: The API's integers are 32 bits wide, and so may the store's be.
 MAX_INT32 = 2**31 - 1
 #: Whole seconds that a datetime can hold: to the end of the year 9998, so that any time zone can show them.

@@ -7,6 +7,10 @@ Not a decoder: pixels are ffmpeg's business when the watermark is laid. PNG: W3C
 import zlib
 from dataclasses import dataclass
 
+MIN_PICTURE_BYTES = 100
+MAX_PICTURE_BYTES = 2 * 1024 * 1024
+MAX_PICTURE_SIDE = 1080
+
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8\xff"
 # T.81 table B.1: the frame headers, which hold the size. C4, C8 and CC lie among them and are something else.

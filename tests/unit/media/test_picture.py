@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kit import programs
-from streamferry.control.picture import Picture, inspect_picture
+from streamferry.media.picture import Picture, inspect_picture
 
 
 @pytest.fixture(scope="module")

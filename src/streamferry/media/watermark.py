@@ -1,0 +1,76 @@
+"""A picture over the video: which, where, how wide. Checked when it is made, so that a bad one stops nothing later.
+
+Limits and meanings are those of the cloud API's watermark. Laying it is ffmpeg's work.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streamferry.media.picture import MAX_PICTURE_BYTES, MAX_PICTURE_SIDE, MIN_PICTURE_BYTES, Picture, inspect_picture
+
+_DATA_URL = re.compile(r"data:image/(?:png|jpg|jpeg);base64,", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """``picture`` holds the bytes of a PNG or JPEG file of 100 bytes to 2 MiB and at most 1080 x 1080 pixels.
+
+    ``pos_x`` and ``pos_y`` place its top left corner, as parts of the video's width and height, in [0, 1); ``ratio`` is
+    its width as a part of the video's, in (0, 1]. What reaches over an edge is cut off. Raises ValueError naming the
+    field.
+    """
+
+    picture: bytes = field(repr=False)
+    pos_x: float = 0.0
+    pos_y: float = 0.0
+    ratio: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, position in (("X", self.pos_x), ("Y", self.pos_y)):
+            if not 0 <= position < 1:
+                raise ValueError(f"watermark position {name}: must be at least 0 and less than 1")
+        if not 0 < self.ratio <= 1:
+            raise ValueError("watermark ratio: must be greater than 0 and at most 1")
+        if not MIN_PICTURE_BYTES <= len(self.picture) <= MAX_PICTURE_BYTES:
+            raise ValueError("watermark picture: must have 100 bytes to 2 MB")
+        found = self.inspect()
+        if not (1 <= found.width <= MAX_PICTURE_SIDE and 1 <= found.height <= MAX_PICTURE_SIDE):
+            raise ValueError(f"watermark picture: must be at most {MAX_PICTURE_SIDE} x {MAX_PICTURE_SIDE} pixels")
+
+    @classmethod
+    def from_file(cls, path: Path, pos_x: float, pos_y: float, ratio: float) -> "Watermark":
+        """From a picture file."""
+        try:
+            with path.open("rb") as file:
+                picture = file.read(MAX_PICTURE_BYTES + 1)
+        except OSError as error:
+            raise ValueError(f"watermark picture: {path} cannot be read ({error.strerror})") from None
+        return cls(picture, pos_x, pos_y, ratio)
+
+    @classmethod
+    def from_data_url(cls, text: str, pos_x: float, pos_y: float, ratio: float) -> "Watermark":
+        """From ``data:image/<png|jpg|jpeg>;base64,<data>``. The type is the one the bytes show."""
+        match = _DATA_URL.match(text)
+        if match is None:
+            raise ValueError("watermark picture: must be data:image/<png|jpg|jpeg>;base64,<data>")
+        try:
+            picture = base64.b64decode(text[match.end() :], validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError("watermark picture: holds no valid base64") from None
+        return cls(picture, pos_x, pos_y, ratio)
+
+    def inspect(self) -> Picture:
+        """Type and size of the picture."""
+        try:
+            return inspect_picture(self.picture)
+        except ValueError as error:
+            raise ValueError(f"watermark picture: {error}") from None
+
+    @property
+    def key(self) -> str:
+        """The same for two that look the same: what a cache may go by."""
+        return f"{hashlib.sha256(self.picture).hexdigest()} {self.pos_x!r} {self.pos_y!r} {self.ratio!r}"
