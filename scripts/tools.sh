@@ -1,5 +1,6 @@
 #!/bin/bash
-# Fetches the programs the tests put around streamferry: ffmpeg, nginx with its RTMP module, HAProxy, node-media-server.
+# Fetches the programs the tests put around streamferry: ffmpeg, nginx with its RTMP module, HAProxy, PostgreSQL,
+# node-media-server.
 # As root they are installed. Otherwise, and offline, this says what is missing, and the tests that need it are skipped
 # with the reason; with CI=true such a skip is a failure (tests/conftest.py).
 set -euo pipefail
@@ -7,12 +8,14 @@ cd "$(dirname "$0")/.."
 
 has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
 has_rtmp_module() { compgen -G '/usr/lib*/nginx/modules/ngx_rtmp_module.so' >/dev/null; }
+has_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
 missing() {
     if ! has ffmpeg || ! has ffprobe; then echo ffmpeg; fi
     if ! has nginx; then echo nginx; fi
     if ! has_rtmp_module; then echo libnginx-mod-rtmp; fi
     if ! has haproxy; then echo haproxy; fi
+    if ! has_postgresql; then echo postgresql; fi
     if ! has node; then printf 'nodejs\nnpm\n'; fi
 }
 

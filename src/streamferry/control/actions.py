@@ -1,0 +1,319 @@
+"""Actions: everything that can be done to tasks, groups and keys, with the rules. Knows no HTTP.
+
+Each action is one transaction: it reads what it judges under a lock, changes it by compare-and-set on the version, lets
+the run follow, and appends an event. Values are checked by the front ends with ``control.checks``.
+
+The states of a task are the API's (``ApiStatus``). Two things move it: an action, by the table ``ALLOWED``, and time.
+"""
+
+import logging
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.control.clock import Clock, SystemClock, to_ms
+from streamferry.control.errors import (
+    DestinationConflict,
+    GroupExists,
+    GroupInUse,
+    GroupNotFound,
+    InvalidField,
+    KeyNotFound,
+    TaskNotFound,
+    WrongState,
+)
+from streamferry.control.model import DEFAULT_GROUP, ApiStatus, TaskSpec
+from streamferry.control.schedule import decide_due
+from streamferry.control.store import Store, events, groups, keys, tasks, usage
+from streamferry.control.store.database import lock_name
+from streamferry.control.store.events import NewEvent
+from streamferry.control.store.records import (
+    EventRecord,
+    GroupPage,
+    GroupRecord,
+    GroupTag,
+    KeyPair,
+    KeyRecord,
+    TaskPage,
+    TaskRecord,
+    UsageBucket,
+)
+
+_log = logging.getLogger("streamferry.control")
+
+
+class Action(StrEnum):
+    """What can be asked of a task that exists."""
+
+    UPDATE = "update"
+    STOP = "stop"
+    CONTINUE = "continue"
+    RELAUNCH = "relaunch"
+    DELETE = "delete"
+
+
+#: Action -> the states in which it may be asked for. Restart is another name of continue.
+ALLOWED: dict[Action, frozenset[ApiStatus]] = {
+    Action.UPDATE: frozenset(ApiStatus),
+    Action.STOP: frozenset((ApiStatus.NOT_STARTED, ApiStatus.ACTIVE)),
+    Action.CONTINUE: frozenset((ApiStatus.DISABLED,)),
+    Action.RELAUNCH: frozenset(ApiStatus),
+    Action.DELETE: frozenset(ApiStatus),
+}
+_WORDS = {
+    ApiStatus.DISABLED: "stopped",
+    ApiStatus.NOT_STARTED: "not started yet",
+    ApiStatus.ACTIVE: "running",
+    ApiStatus.ENDED: "ended",
+}
+
+
+class Actions:
+    """See the module. ``refuses_conflicts``: whether two tasks with one destination are refused, or only logged."""
+
+    def __init__(self, store: Store, clock: Clock | None = None, *, refuses_conflicts: bool = True) -> None:
+        self._store = store
+        self._seal = store.seal
+        self._clock = clock or SystemClock()
+        self._refuses_conflicts = refuses_conflicts
+
+    # Tasks
+
+    async def create_task(self, spec: TaskSpec) -> str:
+        """A new enabled task; its id of 32 lower-case hex digits. Raises GroupNotFound, DestinationConflict."""
+        task_id = secrets.token_hex(16)
+        now_ms = to_ms(self._clock.now())
+        async with self._store.write() as connection:
+            await self._require_group(connection, spec.group)
+            await self._guard_destination(connection, spec, task_id)
+            due_ms = _due(spec, enabled=True, finished=False, now_ms=now_ms)
+            await tasks.insert(connection, self._seal, task_id, spec, now_ms=now_ms, due_ms=due_ms)
+            await events.append(connection, [NewEvent(task_id, "created", now_ms)])
+        return task_id
+
+    async def update_task(self, task_id: str, spec: TaskSpec) -> None:
+        """Put another spec in place of the present one; what runs follows. The group cannot be changed.
+
+        A list that was played out begins anew when anything about its playing is changed.
+        Raises TaskNotFound, InvalidField, DestinationConflict.
+        """
+        now_ms = to_ms(self._clock.now())
+        async with self._store.write() as connection:
+            before = await self._require_task(connection, task_id, Action.UPDATE)
+            if spec.group != before.spec.group:
+                raise InvalidField("GroupName", "the group of a task cannot be changed")
+            if before.enabled:
+                await self._guard_destination(connection, spec, task_id)
+            was, kind_changed = before.spec, spec.kind is not before.spec.kind
+            list_changed = kind_changed or spec.items != was.items
+            revived = before.finished and (
+                list_changed or (spec.loops, spec.start_at, spec.end_at) != (was.loops, was.start_at, was.end_at)
+            )
+            finished = before.finished and not revived
+            await tasks.replace(connection, self._seal, before, spec, finished=finished)
+            values: dict[str, object] = {"item_ends": "[]"} if list_changed else {}
+            if list_changed or revived:
+                values |= tasks.START_AGAIN
+            due_ms = _due(spec, enabled=before.enabled, finished=finished, now_ms=now_ms)
+            await tasks.redirect(connection, task_id, due_ms=due_ms, values=values)
+            await events.append(connection, [NewEvent(task_id, "updated", now_ms, {"version": before.version + 1})])
+
+    async def stop_task(self, task_id: str) -> None:
+        """Disable it; a run ends and keeps its playhead. Raises TaskNotFound, WrongState."""
+        now_ms = to_ms(self._clock.now())
+        async with self._store.write() as connection:
+            before = await self._require_task(connection, task_id, Action.STOP)
+            await tasks.change(connection, before, enabled=False)
+            await tasks.redirect(connection, task_id, due_ms=None)
+            await events.append(connection, [NewEvent(task_id, "disabled", now_ms)])
+
+    async def continue_task(self, task_id: str) -> None:
+        """Enable a stopped one; its list goes on as its ContinueStrategy says.
+
+        Raises TaskNotFound, WrongState, DestinationConflict.
+        """
+        now_ms = to_ms(self._clock.now())
+        async with self._store.write() as connection:
+            before = await self._require_task(connection, task_id, Action.CONTINUE)
+            if not before.finished:
+                await self._guard_destination(connection, before.spec, task_id)
+            await tasks.change(connection, before, enabled=True)
+            due_ms = _due(before.spec, enabled=True, finished=before.finished, now_ms=now_ms)
+            await tasks.redirect(connection, task_id, due_ms=due_ms)
+            await events.append(connection, [NewEvent(task_id, "enabled", now_ms)])
+
+    async def relaunch_task(self, task_id: str) -> None:
+        """Enable it and begin at the beginning, whatever it does now. Raises TaskNotFound, DestinationConflict."""
+        now_ms = to_ms(self._clock.now())
+        async with self._store.write() as connection:
+            before = await self._require_task(connection, task_id, Action.RELAUNCH)
+            await self._guard_destination(connection, before.spec, task_id)
+            await tasks.change(connection, before, enabled=True, finished=False)
+            due_ms = _due(before.spec, enabled=True, finished=False, now_ms=now_ms)
+            await tasks.redirect(connection, task_id, due_ms=due_ms, new_epoch=True, values=tasks.START_AGAIN)
+            await events.append(connection, [NewEvent(task_id, "relaunched", now_ms)])
+
+    async def delete_task(self, task_id: str) -> None:
+        """Delete it; a run ends. Its events and its usage are kept. Raises TaskNotFound."""
+        now_ms = to_ms(self._clock.now())
+        async with self._store.write() as connection:
+            await self._require_task(connection, task_id, Action.DELETE)
+            await events.append(connection, [NewEvent(task_id, "deleted", now_ms, {"final": True})])
+            await tasks.delete(connection, task_id)
+
+    async def get_task(self, task_id: str) -> TaskRecord:
+        """One task. Raises TaskNotFound."""
+        async with self._store.read() as connection:
+            record = await tasks.find(connection, self._seal, task_id)
+        if record is None:
+            raise TaskNotFound(task_id)
+        return record
+
+    async def list_tasks(
+        self, *, title: str = "", groups: Sequence[str] = (), page: int = 1, size: int = 20
+    ) -> TaskPage:
+        """Newest first. ``title``: part of it, in any case. ``groups``: none means all. ``page`` counts from 1."""
+        async with self._store.read() as connection:
+            records, total = await tasks.page(
+                connection, self._seal, title=title, groups=groups, offset=(page - 1) * size, limit=size
+            )
+        return TaskPage(tuple(records), total)
+
+    async def list_events(self, task_id: str, *, after_seq: int = 0, limit: int = 1000) -> list[EventRecord]:
+        """What happened to a task behind a number, oldest first; that of a deleted task can still be read."""
+        async with self._store.read() as connection:
+            return await events.history(connection, task_id, after_seq=after_seq, limit=limit)
+
+    # Groups
+
+    async def create_group(self, name: str, project: str, tags: Sequence[GroupTag] = ()) -> None:
+        """A new group. Raises GroupExists."""
+        async with self._store.write() as connection:
+            before = await groups.find(connection, name, lock=True)
+            if before is not None and not before.deleted:
+                raise GroupExists(name)
+            group = GroupRecord(name, project, tuple(tags), deleted=False)
+            await groups.put(connection, group, now_ms=to_ms(self._clock.now()))
+
+    async def update_group(self, name: str, tags: Sequence[GroupTag]) -> None:
+        """Other tags; nothing else of a group can be changed. Raises GroupNotFound."""
+        async with self._store.write() as connection:
+            await self._require_group(connection, name, lock=True)
+            await groups.set_tags(connection, name, tags)
+
+    async def delete_group(self, name: str) -> None:
+        """Delete a group in which no tasks are. Raises GroupNotFound, GroupInUse."""
+        async with self._store.write() as connection:
+            await self._require_group(connection, name, lock=True)
+            if name == DEFAULT_GROUP:
+                raise GroupInUse("the preset group cannot be deleted")
+            if await groups.has_tasks(connection, name):
+                raise GroupInUse(f"group {name} holds tasks; delete them first")
+            await groups.delete(connection, name)
+
+    async def list_groups(self, *, page: int = 1, size: int = 20, statuses: Sequence[int] = (0,)) -> GroupPage:
+        """Oldest first. ``statuses``: 0 usable, 1 deleted."""
+        async with self._store.read() as connection:
+            deleted = [status == 1 for status in statuses]
+            records, total = await groups.page(connection, deleted=deleted, offset=(page - 1) * size, limit=size)
+        return GroupPage(tuple(records), total)
+
+    # Usage
+
+    async def usage(
+        self,
+        start_at: datetime,
+        end_at: datetime,
+        *,
+        step_s: int,
+        groups: Sequence[str] = (),
+        stream: tuple[str, str] | None = None,
+        by_group: bool = False,
+    ) -> list[UsageBucket]:
+        """What workers measured, in steps from ``start_at``, oldest first; steps without any are left out.
+
+        ``stream``: only of destinations with this application and stream name.
+        """
+        digest = tasks.stream_digest(self._seal, *stream) if stream else None
+        async with self._store.read() as connection:
+            return await usage.buckets(
+                connection,
+                start_at,
+                end_at,
+                step_s=step_s,
+                groups=groups,
+                stream_digest=digest,
+                by_group=by_group,
+            )
+
+    # Access keys
+
+    async def create_key(self) -> KeyPair:
+        """A new access key."""
+        pair = KeyPair("AK" + secrets.token_hex(15).upper(), secrets.token_urlsafe(30))
+        await self.import_key(pair)
+        return pair
+
+    async def import_key(self, pair: KeyPair) -> None:
+        """Take over a key that was made elsewhere, enabled; its secret replaces the one it had."""
+        async with self._store.write() as connection:
+            await keys.put(connection, self._seal, pair, now_ms=to_ms(self._clock.now()))
+
+    async def find_key(self, access_key_id: str) -> str | None:
+        """The secret of an enabled key, or None."""
+        async with self._store.read() as connection:
+            return await keys.find_secret(connection, self._seal, access_key_id)
+
+    async def disable_key(self, access_key_id: str) -> None:
+        """Disable a key. Raises KeyNotFound."""
+        async with self._store.write() as connection:
+            if not await keys.disable(connection, access_key_id):
+                raise KeyNotFound(access_key_id)
+
+    async def list_keys(self) -> list[KeyRecord]:
+        """Every key, oldest first, without secrets."""
+        async with self._store.read() as connection:
+            return await keys.all_keys(connection)
+
+    # Rules
+
+    async def _require_task(self, connection: AsyncConnection, task_id: str, action: Action) -> TaskRecord:
+        record = await tasks.find(connection, self._seal, task_id, lock=True)
+        if record is None:
+            raise TaskNotFound(task_id)
+        status = record.status(self._clock.now())
+        if status not in ALLOWED[action]:
+            raise WrongState(f"task {task_id} is {_WORDS[status]}, which {action} is not for")
+        return record
+
+    async def _require_group(self, connection: AsyncConnection, name: str, *, lock: bool = False) -> None:
+        group = await groups.find(connection, name, lock=lock)
+        if group is None or group.deleted:
+            raise GroupNotFound(name)
+
+    async def _guard_destination(self, connection: AsyncConnection, spec: TaskSpec, task_id: str) -> None:
+        """No two at once: who looks for a conflict holds the destination's name until its own task is written."""
+        await lock_name(connection, tasks.destination_digest(self._seal, spec.destination))
+        now_ms = to_ms(self._clock.now())
+        other = await tasks.find_conflict(connection, self._seal, spec, except_task_id=task_id, now_ms=now_ms)
+        if other is None:
+            return
+        if self._refuses_conflicts:
+            raise DestinationConflict(other)
+        _log.warning("tasks %s and %s push to the same destination at overlapping times", task_id, other)
+
+
+def _due(spec: TaskSpec, *, enabled: bool, finished: bool, now_ms: int) -> int | None:
+    return decide_due(
+        enabled=enabled,
+        finished=finished,
+        start_ms=to_ms(spec.start_at),
+        end_ms=to_ms(spec.end_at),
+        now_ms=now_ms,
+    )
+
+
+__all__ = ["ALLOWED", "Action", "Actions", "GroupTag", "KeyPair", "TaskPage", "TaskRecord"]

@@ -1,0 +1,11 @@
+"""The store: tables, migrations, and every statement that is ever sent to them.
+
+``database`` has connections and transactions, ``seal`` what is unreadable in them; the modules beside hold the SQL, one
+for each kind of row. Rules are not here but in ``control.actions`` and ``control.schedule``.
+"""
+
+from streamferry.control.store.database import Store, sqlite_url
+from streamferry.control.store.migrate import migrate
+from streamferry.control.store.seal import Seal, SealBroken, load_or_make_key
+
+__all__ = ["Seal", "SealBroken", "Store", "load_or_make_key", "migrate", "sqlite_url"]

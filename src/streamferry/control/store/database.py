@@ -1,0 +1,126 @@
+"""Store: the database behind everything, SQLite or PostgreSQL, on one code path.
+
+What differs between the two is all here: how a transaction begins, what the clock's expression is, and a lock for a
+name. A write on SQLite begins with BEGIN IMMEDIATE, so it never fails half-way because another one was quicker.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import FunctionElement
+
+from streamferry.control.store.seal import Seal
+
+#: How long a write waits for another process's write before it fails.
+_BUSY_TIMEOUT_MS = 5_000
+_READS_ONLY = "streamferry_reads_only"
+
+
+class _DatabaseNow(FunctionElement[int]):
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(_DatabaseNow, "sqlite")
+def _now_on_sqlite(*_: Any, **__: Any) -> str:
+    return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+
+
+@compiles(_DatabaseNow, "postgresql")
+def _now_on_postgresql(*_: Any, **__: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+class Store:
+    """Connections and transactions. The repositories beside this module hold the SQL.
+
+    ``is_durable``: whether SQLite waits for the disk at each commit; a worker's reports need not survive a power cut.
+    """
+
+    def __init__(self, url: str, seal: Seal, *, is_durable: bool = True, pool_size: int = 5) -> None:
+        """Raises ValueError for an address that is of neither database."""
+        self.seal = seal
+        self._engine = create_async_engine(_driver_url(url), pool_size=pool_size, hide_parameters=True)
+        self._reader = self._engine.execution_options(**{_READS_ONLY: True})
+        if self._engine.dialect.name == "sqlite":
+            _prepare_sqlite(self._engine.sync_engine, is_durable)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that may write: committed at the end of the block, rolled back if it raises."""
+        async with self._engine.begin() as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that only reads."""
+        async with self._reader.begin() as connection:
+            yield connection
+
+
+def now_ms() -> sa.ColumnElement[int]:
+    """The database's clock, as an expression."""
+    return sa.type_coerce(_DatabaseNow(), sa.BigInteger)
+
+
+async def read_now_ms(connection: AsyncConnection) -> int:
+    """The database's clock."""
+    return int((await connection.execute(sa.select(now_ms()))).scalar_one())
+
+
+async def lock_name(connection: AsyncConnection, name: str) -> None:
+    """Until the end of the transaction, nobody else passes this point with the same name.
+
+    A write on SQLite is alone anyhow. ``name``: hex digits, of which 15 count.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(int(name[:15], 16))))
+
+
+def sqlite_url(path: Path) -> str:
+    """The address of a store in a file."""
+    return f"sqlite:///{path}"
+
+
+def _driver_url(text: str) -> sa.URL:
+    """The address with our driver in it, however it was named."""
+    try:
+        url = make_url(text)
+    except sa.exc.ArgumentError:
+        raise ValueError("the store's address cannot be read: sqlite:///PATH or postgresql://...") from None
+    backend = url.get_backend_name()
+    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+    if backend not in drivers:
+        raise ValueError("the store's address must begin with sqlite:/// or postgresql://")
+    if backend == "sqlite" and not url.database:
+        raise ValueError("the store's address names no file")
+    return url.set(drivername=drivers[backend])
+
+
+def _prepare_sqlite(engine: sa.Engine, is_durable: bool) -> None:
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        # The driver begins no transaction of its own: the event below does.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
+        # What was deleted is overwritten: a key of a deleted task is not left in a free page.
+        cursor.execute("PRAGMA secure_delete = ON")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        reads_only = connection.get_execution_options().get(_READS_ONLY)
+        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")

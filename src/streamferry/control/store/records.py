@@ -1,0 +1,121 @@
+"""What the store gives: frozen values, with secrets only where they are asked for by name."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from streamferry.control.model import ApiStatus, TaskSpec, decide_api_status
+from streamferry.relay import Playhead, State
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """A task: what is wanted, and what is known of its run.
+
+    ``playhead`` is None as long as nothing was played. ``fault`` is a value of ``media.errors.Fault`` or None.
+    ``version`` counts changes of what is wanted, ``epoch`` performances.
+    """
+
+    task_id: str
+    spec: TaskSpec
+    enabled: bool
+    finished: bool
+    created_at: datetime
+    version: int
+    state: State
+    epoch: int
+    playhead: Playhead | None
+    playhead_at: datetime | None
+    item_ends_ms: tuple[int | None, ...]
+    kbps_out: int
+    dropped_tags: int
+    retries: int
+    fault: str | None
+    reason: str | None
+    worker_id: str | None
+
+    def status(self, now: datetime) -> ApiStatus:
+        """Status as the API shows it at that time."""
+        return decide_api_status(
+            enabled=self.enabled,
+            start_at=self.spec.start_at,
+            end_at=self.spec.end_at,
+            finished=self.finished,
+            now=now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """One page of a list, and how many tasks there are on all pages."""
+
+    records: tuple[TaskRecord, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTag:
+    """A label on a group. ``category`` is System or Custom."""
+
+    category: str
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRecord:
+    """A group of tasks; a deleted one is still listed to who asks for it."""
+
+    name: str
+    project: str
+    tags: tuple[GroupTag, ...]
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPage:
+    """One page of groups, and how many there are on all pages."""
+
+    records: tuple[GroupRecord, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """An access key as it may be listed."""
+
+    access_key_id: str
+    enabled: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """An access key with its secret."""
+
+    access_key_id: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """Something that happened to a task; ``seq`` counts from 1 for each task without a gap."""
+
+    task_id: str
+    seq: int
+    at: datetime
+    kind: str
+    detail: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageBucket:
+    """What was measured from ``begin_at`` on for the step that was asked for.
+
+    ``group`` is None when groups were not to be told apart. ``peak_bps``: the largest average of five minutes in it.
+    """
+
+    begin_at: datetime
+    group: str | None
+    streamed_s: float
+    bytes_out: int
+    peak_bps: float

@@ -1,0 +1,141 @@
+"""The tables. Times are Unix milliseconds on the database's clock unless a column's name says otherwise.
+
+A change here needs a migration; a test compares the two. ``sealed`` columns are unreadable without the key of ``seal``.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
+)
+# SQLite numbers rows by itself only in a column of exactly this type.
+_Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_Id = sa.String(32)
+
+#: What is wanted. Narrow, because a list with a search looks at every row; what is long is in ``task_spec``.
+task = sa.Table(
+    "task",
+    metadata,
+    sa.Column("number", _Number, primary_key=True, autoincrement=True),
+    sa.Column("id", _Id, nullable=False, unique=True),
+    sa.Column("group_name", sa.String(64), nullable=False),
+    sa.Column("title_folded", sa.Text, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("finished", sa.Boolean, nullable=False),
+    sa.Column("start_ms", sa.BigInteger, nullable=False),
+    sa.Column("end_ms", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("destination_digest", sa.String(32), nullable=False),
+    sa.Column("stream_digest", sa.String(32), nullable=False),
+    sa.Index(None, "group_name", "title_folded"),
+    sa.Index(None, "destination_digest", "end_ms"),
+)
+
+task_spec = sa.Table(
+    "task_spec",
+    metadata,
+    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("sealed_spec", sa.LargeBinary, nullable=False),
+    sa.Column("sealed_callback", sa.LargeBinary, nullable=True),
+    sa.Column("picture", sa.LargeBinary, nullable=True),
+)
+
+#: What is happening, one row a task. ``epoch`` grows with each performance: reports of an older one are ignored.
+#: ``due_ms`` is set only while no worker has the task; see ``control.schedule``.
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("worker_id", sa.String(64), nullable=True),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("due_ms", sa.BigInteger, nullable=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("loop", sa.Integer, nullable=False),
+    sa.Column("item", sa.Integer, nullable=False),
+    sa.Column("position_ms", sa.BigInteger, nullable=False),
+    # When the playhead stood there; null as long as nothing was played.
+    sa.Column("playhead_ms", sa.BigInteger, nullable=True),
+    # JSON list: where each item ends, in ms from the file's start, null as long as nobody has seen it.
+    sa.Column("item_ends", sa.Text, nullable=False),
+    sa.Column("kbps_out", sa.Integer, nullable=False),
+    sa.Column("dropped_tags", sa.BigInteger, nullable=False),
+    sa.Column("retries", sa.Integer, nullable=False),
+    sa.Column("fault", sa.String(24), nullable=True),
+    sa.Column("reason", sa.Text, nullable=True),
+    sa.Column("event_seq", sa.Integer, nullable=False),
+    sa.Index(None, "due_ms"),
+    sa.Index(None, "worker_id"),
+)
+
+#: A worker lives as long as its lease. ``orders`` grows when something about its tasks was changed by somebody else.
+worker = sa.Table(
+    "worker",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("capacity", sa.Integer, nullable=False),
+    sa.Column("load", sa.Integer, nullable=False),
+    sa.Column("orders", sa.Integer, nullable=False),
+    sa.Column("lease_ms", sa.BigInteger, nullable=False),
+    sa.Column("started_ms", sa.BigInteger, nullable=False),
+)
+
+#: What happened; only ever appended to.
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("task_id", _Id, nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(24), nullable=False),
+    # JSON object: what is known beside the kind. No secrets.
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Index(None, "task_id", "seq", unique=True),
+)
+
+#: A callback that is owed: written with its event, in one transaction.
+delivery = sa.Table(
+    "delivery",
+    metadata,
+    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sealed_callback", sa.LargeBinary, nullable=False),
+    sa.Column("state", sa.String(8), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due_ms", sa.BigInteger, nullable=False),
+    sa.Column("problem", sa.Text, nullable=True),
+    sa.Index(None, "state", "due_ms"),
+)
+
+#: What was measured of a task in a minute.
+usage = sa.Table(
+    "usage",
+    metadata,
+    sa.Column("minute_ms", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("group_name", sa.String(64), nullable=False),
+    sa.Column("stream_digest", sa.String(32), nullable=False),
+    sa.Column("streamed_ms", sa.BigInteger, nullable=False),
+    sa.Column("bytes_out", sa.BigInteger, nullable=False),
+)
+
+access_key = sa.Table(
+    "access_key",
+    metadata,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+)
+
+task_group = sa.Table(
+    "task_group",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("project", sa.String(128), nullable=False),
+    # JSON list of objects with the keys category, key, value.
+    sa.Column("tags", sa.Text, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+)

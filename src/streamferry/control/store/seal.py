@@ -1,0 +1,68 @@
+"""Seal: secrets as the store keeps them. Addresses hold stream keys, so they are sealed as access keys are.
+
+Fernet (AES-128-CBC and HMAC-SHA256) by the ``cryptography`` package. What has to be found without being opened is kept
+as a keyed digest beside it.
+"""
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+
+
+class SealBroken(Exception):
+    """A sealed value cannot be opened: it was sealed under another key, or it is damaged."""
+
+    def __init__(self) -> None:
+        super().__init__("the store was sealed under another key; give the right one as seal-key")
+
+
+class Seal:
+    """Seals and opens under one key, 32 bytes in URL-safe base64. Raises ValueError for a malformed one."""
+
+    def __init__(self, key: str) -> None:
+        try:
+            self._fernet = Fernet(key)
+        except ValueError:
+            raise ValueError("the seal key must be 32 bytes in URL-safe base64") from None
+        self._digest_key = hashlib.sha256(b"streamferry digest " + key.encode()).digest()
+
+    def seal(self, text: str) -> bytes:
+        """The text, unreadable and protected against change."""
+        return self._fernet.encrypt(text.encode())
+
+    def open(self, sealed: bytes) -> str:
+        """The text again. Raises SealBroken."""
+        try:
+            return self._fernet.decrypt(bytes(sealed)).decode()
+        except InvalidToken:
+            raise SealBroken from None
+
+    def digest(self, text: str) -> str:
+        """32 hex digits that are equal for equal texts and tell nothing without the key."""
+        return hmac.new(self._digest_key, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def load_or_make_key(path: Path) -> str:
+    """The key in a file that only its owner may read, made at the first call. Raises OSError."""
+    while True:
+        try:
+            return path.read_text().strip()
+        except FileNotFoundError:
+            pass
+        # Linked into place whole, so that nobody reads half a key, and never over another one.
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(Fernet.generate_key() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                continue
+        finally:
+            draft.unlink()

@@ -1,0 +1,227 @@
+"""Task rows with their specs and run rows, as the actions need them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.control.clock import from_ms, to_ms
+from streamferry.control.model import TaskSpec
+from streamferry.control.store.records import TaskRecord
+from streamferry.control.store.schema import run, task, task_spec, worker
+from streamferry.control.store.seal import Seal
+from streamferry.control.store.spec import parse_spec, serialize_spec
+from streamferry.media.url import MediaUrl
+from streamferry.relay import Playhead, State
+
+_RECORD = sa.select(task, task_spec.c.sealed_spec, task_spec.c.picture, run).select_from(
+    task.join(task_spec, task_spec.c.task_id == task.c.id).join(run, run.c.task_id == task.c.id)
+)
+
+
+async def insert(
+    connection: AsyncConnection, seal: Seal, task_id: str, spec: TaskSpec, *, now_ms: int, due_ms: int | None
+) -> None:
+    """A new task with its spec and its run row."""
+    await connection.execute(
+        task.insert(),
+        {
+            "id": task_id,
+            "enabled": True,
+            "finished": False,
+            "version": 1,
+            "created_ms": now_ms,
+            **_searched(seal, spec),
+        },
+    )
+    await connection.execute(task_spec.insert(), {"task_id": task_id, **_sealed(seal, spec)})
+    await connection.execute(
+        run.insert(),
+        {
+            "task_id": task_id,
+            "epoch": 0,
+            "due_ms": due_ms,
+            "state": State.WAITING.value,
+            "item_ends": "[]",
+            "kbps_out": 0,
+            "dropped_tags": 0,
+            "retries": 0,
+            "event_seq": 0,
+            **START_AGAIN,
+        },
+    )
+
+
+#: Values of a run row whose list begins at its beginning.
+START_AGAIN: dict[str, object] = {"loop": 0, "item": 0, "position_ms": 0, "playhead_ms": None}
+
+
+async def find(connection: AsyncConnection, seal: Seal, task_id: str, *, lock: bool = False) -> TaskRecord | None:
+    """The task, or None. ``lock``: nobody else changes it until the transaction ends."""
+    query = _RECORD.where(task.c.id == task_id)
+    if lock:
+        query = query.with_for_update(of=task)
+    row = (await connection.execute(query)).mappings().first()
+    return None if row is None else _record(seal, row)
+
+
+async def page(
+    connection: AsyncConnection, seal: Seal, *, title: str, groups: Sequence[str], offset: int, limit: int
+) -> tuple[list[TaskRecord], int]:
+    """Tasks whose title holds ``title`` in any case, of the groups if any are given, newest first; and their number."""
+    wanted: list[sa.ColumnElement[bool]] = []
+    if title:
+        wanted.append(task.c.title_folded.contains(title.casefold(), autoescape=True))
+    if groups:
+        wanted.append(task.c.group_name.in_(groups))
+    total = (await connection.execute(sa.select(sa.func.count()).select_from(task).where(*wanted))).scalar_one()
+    numbers = sa.select(task.c.number).where(*wanted).order_by(task.c.number.desc()).limit(limit).offset(offset)
+    rows = await connection.execute(_RECORD.where(task.c.number.in_(numbers)).order_by(task.c.number.desc()))
+    return [_record(seal, row) for row in rows.mappings()], total
+
+
+async def replace(
+    connection: AsyncConnection, seal: Seal, before: TaskRecord, spec: TaskSpec, *, finished: bool
+) -> bool:
+    """Put another spec in place of the one that was read; False if it was changed meanwhile."""
+    changed = await change(connection, before, finished=finished, **_searched(seal, spec))
+    if changed:
+        await connection.execute(
+            task_spec.update().where(task_spec.c.task_id == before.task_id).values(**_sealed(seal, spec))
+        )
+    return changed
+
+
+async def change(connection: AsyncConnection, before: TaskRecord, **values: object) -> bool:
+    """Change columns of the task that was read, and count its version up; False if it was changed meanwhile."""
+    changed = await connection.execute(
+        task.update()
+        .where(task.c.id == before.task_id, task.c.version == before.version)
+        .values(version=task.c.version + 1, **values)
+    )
+    return changed.rowcount == 1
+
+
+async def redirect(
+    connection: AsyncConnection,
+    task_id: str,
+    *,
+    due_ms: int | None,
+    new_epoch: bool = False,
+    values: Mapping[str, object] | None = None,
+) -> None:
+    """Make the run follow a changed task: due if nobody has it, else its worker gets an order to look.
+
+    ``new_epoch``: the worker must begin anew with what ``values`` say. Locks the run row, then the worker's.
+    """
+    epoch = {"epoch": run.c.epoch + 1} if new_epoch else {}
+    owner = await connection.execute(
+        run.update()
+        .where(run.c.task_id == task_id)
+        .values(
+            due_ms=sa.case((run.c.worker_id.is_(None), sa.cast(due_ms, sa.BigInteger)), else_=None),
+            **epoch,
+            **(values or {}),
+        )
+        .returning(run.c.worker_id)
+    )
+    worker_id = owner.scalar_one()
+    if worker_id is not None:
+        await connection.execute(worker.update().where(worker.c.id == worker_id).values(orders=worker.c.orders + 1))
+
+
+async def delete(connection: AsyncConnection, task_id: str) -> None:
+    """Delete the task, its spec and its run; a worker that has it is told to look. Events and usage stay."""
+    await redirect(connection, task_id, due_ms=None)
+    for table, column in ((run, run.c.task_id), (task_spec, task_spec.c.task_id), (task, task.c.id)):
+        await connection.execute(table.delete().where(column == task_id))
+
+
+async def find_conflict(
+    connection: AsyncConnection, seal: Seal, spec: TaskSpec, *, except_task_id: str, now_ms: int
+) -> str | None:
+    """The id of another enabled task that pushes to the same destination at an overlapping time, or None."""
+    found = await connection.execute(
+        sa.select(task.c.id)
+        .where(
+            task.c.destination_digest == destination_digest(seal, spec.destination),
+            task.c.end_ms > max(to_ms(spec.start_at), now_ms),
+            task.c.start_ms < to_ms(spec.end_at),
+            task.c.enabled.is_(True),
+            task.c.finished.is_(False),
+            task.c.id != except_task_id,
+        )
+        .order_by(task.c.number)
+        .limit(1)
+    )
+    return found.scalar()
+
+
+def destination_digest(seal: Seal, destination: MediaUrl) -> str:
+    """Equal for addresses that reach the same stream."""
+    return seal.digest(f"destination {destination.reveal()}")
+
+
+def stream_digest(seal: Seal, app: str, stream: str) -> str:
+    """Equal for equal applications and stream names, on whatever host; a query belongs to neither."""
+    return seal.digest(f"stream {app}/{stream}")
+
+
+def _app_and_stream(destination: MediaUrl) -> tuple[str, str]:
+    app, _, stream = destination.path.strip("/").rpartition("/")
+    return app, stream
+
+
+def _searched(seal: Seal, spec: TaskSpec) -> dict[str, object]:
+    return {
+        "group_name": spec.group,
+        "title_folded": spec.title.casefold(),
+        "start_ms": to_ms(spec.start_at),
+        "end_ms": to_ms(spec.end_at),
+        "destination_digest": destination_digest(seal, spec.destination),
+        "stream_digest": stream_digest(seal, *_app_and_stream(spec.destination)),
+    }
+
+
+def _sealed(seal: Seal, spec: TaskSpec) -> dict[str, object]:
+    return {
+        "sealed_spec": seal.seal(serialize_spec(spec)),
+        "sealed_callback": seal.seal(spec.callback_url) if spec.callback_url else None,
+        "picture": spec.watermark.picture if spec.watermark else None,
+    }
+
+
+def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
+    has_played = row["playhead_ms"] is not None
+    return TaskRecord(
+        task_id=row["id"],
+        spec=spec_of(seal, row),
+        enabled=row["enabled"],
+        finished=row["finished"],
+        created_at=from_ms(row["created_ms"]),
+        version=row["version"],
+        state=State(row["state"]),
+        epoch=row["epoch"],
+        playhead=Playhead(row["loop"], row["item"], row["position_ms"]) if has_played else None,
+        playhead_at=from_ms(row["playhead_ms"]) if has_played else None,
+        item_ends_ms=tuple(json.loads(row["item_ends"])),
+        kbps_out=row["kbps_out"],
+        dropped_tags=row["dropped_tags"],
+        retries=row["retries"],
+        fault=row["fault"],
+        reason=row["reason"],
+        worker_id=row["worker_id"],
+    )
+
+
+def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
+    """The spec of a row that holds ``group_name``, ``start_ms``, ``end_ms``, ``sealed_spec`` and ``picture``."""
+    return parse_spec(
+        seal.open(row["sealed_spec"]),
+        group=row["group_name"],
+        start_at=from_ms(row["start_ms"]),
+        end_at=from_ms(row["end_ms"]),
+        picture=row["picture"],
+    )

@@ -1,0 +1,86 @@
+"""Usage rows: what workers measured of each task, by the minute."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.control.clock import from_ms, to_ms
+from streamferry.control.store.database import read_now_ms
+from streamferry.control.store.records import UsageBucket
+from streamferry.control.store.schema import task, usage
+from streamferry.worker import Report
+
+_MINUTE_MS = 60_000
+#: Bandwidth is the average of this long, as the cloud API has it.
+_BANDWIDTH_MS = 300_000
+
+
+async def add(connection: AsyncConnection, reports: Sequence[Report]) -> None:
+    """Add what was measured to the present minute."""
+    measured = {one.task_id: one.usage for one in reports if one.usage is not None}
+    if not measured:
+        return
+    minute_ms = await read_now_ms(connection) // _MINUTE_MS * _MINUTE_MS
+    found = await connection.execute(
+        sa.select(task.c.id, task.c.group_name, task.c.stream_digest).where(task.c.id.in_(measured))
+    )
+    rows = [
+        {
+            "minute_ms": minute_ms,
+            "task_id": task_id,
+            "group_name": group_name,
+            "stream_digest": stream_digest,
+            "streamed_ms": measured[task_id].streamed_ms,
+            "bytes_out": measured[task_id].bytes_out,
+        }
+        for task_id, group_name, stream_digest in found
+    ]
+    if rows:
+        # Both databases know the clause, and SQLAlchemy has a class for each.
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        insert = dialect.insert(usage)
+        totals = {name: usage.c[name] + insert.excluded[name] for name in ("streamed_ms", "bytes_out")}
+        keys = [usage.c.minute_ms, usage.c.task_id]
+        await connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=totals), rows)
+
+
+async def buckets(
+    connection: AsyncConnection,
+    start_at: datetime,
+    end_at: datetime,
+    *,
+    step_s: int,
+    groups: Sequence[str],
+    stream_digest: str | None,
+    by_group: bool,
+) -> list[UsageBucket]:
+    """Sums of steps counted from ``start_at``, oldest first; a step without usage is left out."""
+    start_ms, step_ms = to_ms(start_at), step_s * 1000
+    fine_ms = min(step_ms, _BANDWIDTH_MS)
+    fine = (usage.c.minute_ms - (usage.c.minute_ms - start_ms) % fine_ms).label("fine_ms")
+    wanted: list[sa.ColumnElement[bool]] = [usage.c.minute_ms >= start_ms, usage.c.minute_ms < to_ms(end_at)]
+    if groups:
+        wanted.append(usage.c.group_name.in_(groups))
+    if stream_digest is not None:
+        wanted.append(usage.c.stream_digest == stream_digest)
+    keys: list[sa.ColumnElement[object]] = [sa.literal_column("fine_ms"), *([usage.c.group_name] if by_group else [])]
+    rows = await connection.execute(
+        sa.select(fine, *keys[1:], sa.func.sum(usage.c.streamed_ms), sa.func.sum(usage.c.bytes_out))
+        .where(*wanted)
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+    sums: dict[tuple[int, str | None], tuple[int, int, float]] = {}
+    for row in rows:
+        begin_ms, streamed_ms, bytes_out = int(row[0]), int(row[-2]), int(row[-1])
+        key = (begin_ms - (begin_ms - start_ms) % step_ms, row[1] if by_group else None)
+        before = sums.get(key, (0, 0, 0.0))
+        rate = bytes_out * 8000 / fine_ms
+        sums[key] = (before[0] + streamed_ms, before[1] + bytes_out, max(before[2], rate))
+    return [
+        UsageBucket(from_ms(begin_ms), group, streamed_ms / 1000, bytes_out, peak)
+        for (begin_ms, group), (streamed_ms, bytes_out, peak) in sorted(sums.items(), key=lambda entry: entry[0][0])
+    ]

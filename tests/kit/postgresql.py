@@ -1,0 +1,120 @@
+"""A real PostgreSQL on a free loopback port, in a directory of its own, as a user who is not root."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kit import programs
+from kit.programs import Program
+from kit.waiting import free_ports, wait_for
+
+_PLACES = "/usr/lib/postgresql/*/bin/initdb"
+_TRIES = 5
+
+
+class PostgreSql:
+    """Start it with :meth:`start`. ``database()`` makes an empty database and gives its address."""
+
+    def __init__(self, home: Path) -> None:
+        self._bin = _find_programs()
+        self._home = home
+        self._port = 0
+        self._databases = 0
+        self._program: Program | None = None
+        self._as_user = _as_unprivileged()
+        home.mkdir(parents=True)
+        if self._as_user:
+            shutil.chown(home, "postgres", "postgres")
+            # The user has to come through to it; pytest keeps its directories to itself.
+            for parent in (home, *home.parents):
+                if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
+                    parent.chmod(parent.stat().st_mode | 0o011)
+
+    def start(self) -> None:
+        """Make the cluster at the first call, start, and wait until it answers."""
+        data = self._home / "data"
+        if not data.exists():
+            options = ["--no-sync", "--auth=trust", "--username=tests", "--encoding=UTF8", "--locale=C"]
+            programs.run([*self._as_user, self._bin / "initdb", "-D", data, *options])
+        for _ in range(_TRIES):
+            (self._port,) = [self._port] if self._port else free_ports(1)
+            settings = {
+                "port": self._port,
+                "listen_addresses": "127.0.0.1",
+                "unix_socket_directories": "",
+                "fsync": "off",
+                "max_connections": 200,
+            }
+            words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+            if self._launched([*self._as_user, self._bin / "postgres", "-D", data, *words]):
+                return
+            self._port = 0
+        raise AssertionError(f"PostgreSQL did not start:\n{self._home.with_suffix('.log').read_text()}")
+
+    def stop(self) -> None:
+        """Stop at once, cutting every connection."""
+        if self._program is not None:
+            self._program.stop(signal.SIGINT)
+            self._program = None
+
+    def database(self, template: str = "template0") -> str:
+        """The address of a new database, a copy of the one named."""
+        self._databases += 1
+        name = f"tests_{self._databases}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template.rpartition('/')[2]}")
+        return f"postgresql://tests@127.0.0.1:{self._port}/{name}"
+
+    def execute(self, statement: str, database: str = "postgres") -> str:
+        """Run a statement and give what it prints."""
+        address = f"postgresql://tests@127.0.0.1:{self._port}/{database.rpartition('/')[2]}"
+        return programs.run([self._bin / "psql", "-qAtX", address, "-c", statement]).stdout
+
+    def _launched(self, command: list[str | Path]) -> bool:
+        program = self._program = Program(command, self._home.with_suffix(".log"))
+        wait_for("PostgreSQL to answer", lambda: self._answers() or not program.is_running)
+        return program.is_running
+
+    def _answers(self) -> bool:
+        address = ("-h", "127.0.0.1", "-p", str(self._port))
+        return subprocess.run([self._bin / "pg_isready", "-q", *address], check=False).returncode == 0
+
+
+@contextlib.contextmanager
+def running(home: Path) -> Iterator[PostgreSql]:
+    """A server for as long as the block."""
+    server = PostgreSql(home)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def _find_programs() -> Path:
+    found = sorted(Path("/").glob(_PLACES.lstrip("/")))
+    if not found:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql); run scripts/tools.sh as root")
+    return found[-1].parent
+
+
+def _as_unprivileged() -> list[str]:
+    """The words in front of a command that make it run as somebody else than root, who may not run a server."""
+    if os.geteuid() != 0:
+        return []
+    with contextlib.suppress(KeyError):
+        user = pwd.getpwnam("postgres")
+        return [
+            programs.need("setpriv"),
+            f"--reuid={user.pw_uid}",
+            f"--regid={user.pw_gid}",
+            "--clear-groups",
+            "--pdeathsig=INT",
+        ]
+    pytest.skip("PostgreSQL does not run as root, and there is no user postgres")

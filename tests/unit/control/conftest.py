@@ -1,0 +1,53 @@
+"""Stores of both databases, migrated and empty, one for each test that asks."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from kit import postgresql
+from streamferry.control.store import Seal, Store, migrate, sqlite_url
+
+SEAL_KEY = Fernet.generate_key().decode()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.PostgreSql]:
+    """One server for all tests of the session."""
+    with postgresql.running(tmp_path_factory.mktemp("postgresql") / "server") as server:
+        yield server
+
+
+_migrated: dict[str, str] = {}
+
+
+async def _migrate(url: str) -> str:
+    store = Store(url, Seal(SEAL_KEY))
+    await migrate(store)
+    await store.aclose()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store_url(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a migrated, empty store of this test's own; migrating is done once a session."""
+    if request.param == "sqlite":
+        if "sqlite" not in _migrated:
+            _migrated["sqlite"] = str(tmp_path_factory.mktemp("sqlite") / "template.db")
+            await _migrate(sqlite_url(Path(_migrated["sqlite"])))
+        shutil.copy(_migrated["sqlite"], tmp_path / "store.db")
+        return sqlite_url(tmp_path / "store.db")
+    server: postgresql.PostgreSql = request.getfixturevalue("postgresql_server")
+    if "postgresql" not in _migrated:
+        _migrated["postgresql"] = await _migrate(server.database())
+    return server.database(_migrated["postgresql"])
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
+    """A store of this test's own, on SQLite and on PostgreSQL."""
+    one = Store(store_url, Seal(SEAL_KEY))
+    yield one
+    await one.aclose()

@@ -1,0 +1,367 @@
+"""Who runs what: claims, leases, reports and take-overs, on SQLite and on PostgreSQL."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from task_samples import make_spec
+
+from streamferry.control.actions import Actions
+from streamferry.control.model import ContinueStrategy
+from streamferry.control.schedule import LOOK_AHEAD_MS
+from streamferry.control.store import Store, workers
+from streamferry.control.store.schema import run, worker
+from streamferry.control.store.workers import HeldTask
+from streamferry.media.errors import Fault
+from streamferry.media.url import MediaUrl
+from streamferry.relay import Playhead, RelayStatus, State
+from streamferry.worker import Change, LeaseLost, Outcome, Report
+
+STREAMING = RelayStatus(State.STREAMING, media_time_ms=1, bytes_out=1)
+
+
+class Desk:
+    """A store with a few short words for what the tests do with it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.actions = Actions(store)
+
+    async def make(self, count: int = 1, **values: object) -> list[str]:
+        made = []
+        for _ in range(count):
+            destination = MediaUrl.parse(f"rtmp://push.example/live/{secrets.token_hex(8)}")
+            made.append(await self.actions.create_task(make_spec(**{"destination": destination, **values})))
+        return made
+
+    async def register(self, *names: str, capacity: int = 1000) -> None:
+        for name in names:
+            async with self.store.write() as connection:
+                await workers.register(connection, name, capacity)
+
+    async def claim(self, name: str, room: int = 1000, load: int = 0) -> int:
+        async with self.store.write() as connection:
+            return await workers.claim(connection, self.store.seal, name, load=load, room=room)
+
+    async def held(self, name: str) -> list[HeldTask]:
+        async with self.store.read() as connection:
+            return (await workers.held(connection, self.store.seal, name, {}))[0]
+
+    async def report(self, name: str, reports: Sequence[Report] = (), load: int = 0) -> None:
+        async with self.store.write() as connection:
+            await workers.report(connection, name, reports, load=load)
+
+    async def free_expired(self) -> int:
+        async with self.store.write() as connection:
+            return await workers.free_expired(connection)
+
+    async def conclude(self) -> int:
+        async with self.store.write() as connection:
+            return await workers.conclude_due(connection, self.store.seal)
+
+    async def shift(self, table: sa.Table, column: str, by_ms: int) -> None:
+        """Make time pass for a column."""
+        async with self.store.write() as connection:
+            await connection.execute(table.update().values({column: table.c[column] - by_ms}))
+
+    async def kinds(self, task_id: str) -> list[str]:
+        return [event.kind for event in await self.actions.list_events(task_id)]
+
+
+@pytest.fixture
+def desk(store: Store) -> Desk:
+    return Desk(store)
+
+
+def report_of(
+    held: HeldTask,
+    status: RelayStatus = STREAMING,
+    *,
+    changes: tuple[Change, ...] = (),
+    ends: dict[int, int] | None = None,
+    outcome: Outcome | None = None,
+) -> Report:
+    return Report(held.task_id, held.epoch, status, changes, ends or {}, None, outcome)
+
+
+async def test_only_what_is_due_is_claimed(desk: Desk) -> None:
+    """A task in its window is, one that begins within the look-ahead is, one that begins later is not."""
+    now = datetime.now(UTC)
+    (running,) = await desk.make()
+    (soon,) = await desk.make(start_at=now + timedelta(milliseconds=LOOK_AHEAD_MS - 1000))
+    await desk.make(start_at=now + timedelta(milliseconds=LOOK_AHEAD_MS + 60_000))
+    await desk.register("one")
+    assert await desk.claim("one") == 2
+    assert {held.task_id for held in await desk.held("one")} == {running, soon}
+    assert await desk.claim("one") == 0
+
+
+async def test_no_task_is_claimed_twice(desk: Desk) -> None:
+    """Workers that ask at the same time share the tasks out: each has exactly one holder."""
+    made = await desk.make(40)
+    names = [f"worker-{number}" for number in range(4)]
+    await desk.register(*names)
+    await desk.shift(run, "due_ms", 5_000)
+    taken = await asyncio.gather(*(desk.claim(name, room=15) for name in names))
+    while sum(taken) < 40:
+        taken += await asyncio.gather(*(desk.claim(name, room=15) for name in names))
+    holders = [held.task_id for name in names for held in await desk.held(name)]
+    assert sorted(holders) == sorted(made)
+
+
+async def test_workers_take_their_fair_share(desk: Desk) -> None:
+    """The first to ask leaves half of what is due to the second."""
+    await desk.make(20)
+    await desk.register("one", "two")
+    assert await desk.claim("one") == 10
+    assert await desk.claim("two") == 10
+
+
+async def test_what_nobody_takes_is_taken_by_anybody(desk: Desk) -> None:
+    """A share is left for a second only: a worker that does not ask holds nothing up."""
+    await desk.make(20)
+    await desk.register("one", "idle")
+    await desk.shift(run, "due_ms", 2_000)
+    assert await desk.claim("one") == 20
+
+
+async def test_capacity_bounds_a_claim(desk: Desk) -> None:
+    """No more than there is room for."""
+    await desk.make(5)
+    await desk.register("one", capacity=3)
+    assert await desk.claim("one", room=3) == 3
+
+
+async def test_a_dead_workers_tasks_are_free_and_its_late_report_is_refused(desk: Desk) -> None:
+    """After the lease another worker may claim; the first one's report raises LeaseLost and writes nothing."""
+    (task_id,) = await desk.make()
+    await desk.register("first")
+    await desk.claim("first")
+    (before,) = await desk.held("first")
+    assert await desk.free_expired() == 0
+    await desk.shift(worker, "lease_ms", workers.LEASE_MS + 1)
+    assert await desk.free_expired() == 1
+    await desk.register("second")
+    assert await desk.claim("second") == 1
+    (after,) = await desk.held("second")
+    assert after.epoch == before.epoch + 1
+    with pytest.raises(LeaseLost):
+        await desk.report("first", [report_of(before)])
+    assert (await desk.actions.get_task(task_id)).state is State.WAITING
+    assert await desk.kinds(task_id) == ["created", "claimed", "lost", "claimed"]
+
+
+async def test_reports_keep_the_lease(desk: Desk) -> None:
+    """Each report sets it to its full length again."""
+    await desk.register("one")
+    await desk.shift(worker, "lease_ms", workers.LEASE_MS - 2_000)
+    await desk.report("one")
+    await desk.shift(worker, "lease_ms", workers.LEASE_MS - 2_000)
+    await desk.report("one")
+
+
+async def test_a_report_of_an_older_epoch_is_ignored(desk: Desk) -> None:
+    """After a relaunch what the old performance still says changes nothing."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (before,) = await desk.held("one")
+    await desk.actions.relaunch_task(task_id)
+    late = RelayStatus(State.STREAMING, media_time_ms=1, playhead=Playhead(3, 0, 5))
+    await desk.report("one", [report_of(before, late, changes=(Change(late, 0.1),), outcome=Outcome.FAILED)])
+    record = await desk.actions.get_task(task_id)
+    assert (record.playhead, record.worker_id) == (None, "one")
+    assert await desk.kinds(task_id) == ["created", "claimed", "relaunched"]
+
+
+async def test_status_and_changes_are_kept(desk: Desk) -> None:
+    """The record shows the latest status; each change is an event with what was known, in order."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    retrying = RelayStatus(State.RETRYING, retries=2, fault=Fault.USER_DESTINATION, reason="refused")
+    streaming = RelayStatus(
+        State.STREAMING, media_time_ms=9, kbps_out=7, dropped_tags=3, retries=2, playhead=Playhead(1, 0, 40)
+    )
+    changes = (Change(retrying, 0.9), Change(streaming, 0.1))
+    await desk.report("one", [report_of(held, streaming, changes=changes, ends={0: 1234})])
+    record = await desk.actions.get_task(task_id)
+    assert (record.state, record.kbps_out, record.dropped_tags, record.retries) == (State.STREAMING, 7, 3, 2)
+    assert (record.playhead, record.item_ends_ms) == (Playhead(1, 0, 40), (1234,))
+    told = (await desk.actions.list_events(task_id))[2:]
+    assert [event.kind for event in told] == ["retrying", "streaming"]
+    assert told[0].detail == {"retries": 2, "fault": "user_destination", "reason": "refused"}
+    assert told[0].at < told[1].at
+
+
+async def test_a_list_that_stands_still_broke_when_it_last_moved(desk: Desk) -> None:
+    """The playhead's time is kept as long as the playhead is."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    moved = RelayStatus(State.STREAMING, media_time_ms=9, playhead=Playhead(0, 0, 40))
+    await desk.report("one", [report_of(held, moved)])
+    first = (await desk.actions.get_task(task_id)).playhead_at
+    await desk.shift(run, "playhead_ms", 5_000)
+    await desk.report("one", [report_of(held, moved)])
+    assert first is not None
+    assert (await desk.actions.get_task(task_id)).playhead_at == first - timedelta(seconds=5)
+
+
+async def test_orders_grow_when_somebody_changes_a_held_task(desk: Desk) -> None:
+    """And only then, so that a worker need not read its tasks again and again."""
+    held_id, *_ = await desk.make(1)
+    await desk.register("one")
+    await desk.claim("one")
+    (other_id,) = await desk.make(start_at=datetime.now(UTC) + timedelta(minutes=30))
+
+    async def orders() -> int:
+        async with desk.store.read() as connection:
+            return await workers.orders(connection, "one")
+
+    seen = [await orders()]
+    for act in (desk.actions.stop_task, desk.actions.continue_task, desk.actions.relaunch_task):
+        await act(held_id)
+        seen.append(await orders())
+    await desk.actions.stop_task(other_id)
+    assert seen == [seen[0], seen[0] + 1, seen[0] + 2, seen[0] + 3]
+    assert await orders() == seen[-1]
+    await desk.actions.delete_task(held_id)
+    assert await orders() == seen[-1] + 1
+    assert await desk.held("one") == []
+
+
+async def test_known_tasks_are_not_read_again(desk: Desk) -> None:
+    """Their specs are left out as long as epoch and version are the same."""
+    changed, same = await desk.make(2)
+    await desk.register("one")
+    await desk.claim("one")
+    known = {held.task_id: (held.epoch, held.version) for held in await desk.held("one")}
+    await desk.actions.stop_task(changed)
+    async with desk.store.read() as connection:
+        found, _ = await workers.held(connection, desk.store.seal, "one", known)
+    by_id = {held.task_id: held for held in found}
+    assert by_id[same].spec is None
+    assert by_id[changed].spec is not None
+    assert not by_id[changed].is_wanted
+
+
+async def test_a_stopped_task_that_was_handed_back_waits_to_be_continued(desk: Desk) -> None:
+    """It keeps its playhead, is not due, and is due at once when it is continued."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    await desk.actions.stop_task(task_id)
+    stopped = RelayStatus(State.STOPPED, media_time_ms=9, playhead=Playhead(0, 0, 4_000))
+    await desk.report("one", [report_of(held, stopped, outcome=Outcome.HANDED_BACK)])
+    record = await desk.actions.get_task(task_id)
+    assert (record.state, record.playhead, record.worker_id) == (State.STOPPED, Playhead(0, 0, 4_000), None)
+    assert await desk.claim("one") == 0
+    await desk.actions.continue_task(task_id)
+    assert await desk.claim("one") == 1
+    (again,) = await desk.held("one")
+    assert again.playhead == Playhead(0, 0, 4_000)
+    assert (await desk.kinds(task_id))[-4:] == ["disabled", "stopped", "enabled", "claimed"]
+
+
+async def test_a_task_continued_before_it_was_handed_back_is_due_at_once(desk: Desk) -> None:
+    """Stop and continue in quick succession lose nothing."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    await desk.actions.stop_task(task_id)
+    await desk.actions.continue_task(task_id)
+    await desk.report("one", [report_of(held, outcome=Outcome.HANDED_BACK)])
+    assert await desk.claim("one") == 1
+
+
+async def test_a_list_that_was_played_out_is_finished(desk: Desk) -> None:
+    """It is not due any more, the API says ended, and its last event is final."""
+    (task_id,) = await desk.make(loops=1)
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    await desk.report("one", [report_of(held, RelayStatus(State.ENDED), outcome=Outcome.PLAYED_OUT)])
+    record = await desk.actions.get_task(task_id)
+    assert record.finished
+    assert record.state is State.ENDED
+    assert await desk.claim("one") == 0
+    last = (await desk.actions.list_events(task_id))[-1]
+    assert (last.kind, last.detail["final"]) == ("ended", True)
+
+
+async def test_a_failed_task_is_tried_again_later(desk: Desk) -> None:
+    """Not at once, and its event says that it is not final."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    failed = RelayStatus(State.FAILED, fault=Fault.USER_SOURCE, reason="not media")
+    await desk.report("one", [report_of(held, failed, outcome=Outcome.FAILED)])
+    record = await desk.actions.get_task(task_id)
+    assert (record.state, record.fault, record.reason) == (State.FAILED, "user_source", "not media")
+    assert (await desk.actions.list_events(task_id))[-1].detail["final"] is False
+    assert await desk.claim("one") == 0
+    await desk.shift(run, "due_ms", 60_000)
+    assert await desk.claim("one") == 1
+
+
+async def test_a_task_nobody_ran_is_concluded_after_its_window(desk: Desk) -> None:
+    """Once, with a final event; and no worker claims it."""
+    (task_id,) = await desk.make(end_at=datetime.now(UTC) - timedelta(seconds=1))
+    await desk.register("one")
+    assert await desk.claim("one") == 0
+    assert await desk.conclude() == 1
+    assert await desk.conclude() == 0
+    assert await desk.kinds(task_id) == ["created", "ended"]
+
+
+@pytest.mark.parametrize(("strategy", "expected"), [(0, Playhead(0, 0, 4_000)), (1, Playhead(3, 0, 4_000))])
+async def test_a_take_over_follows_the_continue_strategy(desk: Desk, strategy: int, expected: Playhead) -> None:
+    """30 s after the break a list of 10 s is at the break again, or three loops on (to a second of test time)."""
+    await desk.make(continue_strategy=ContinueStrategy(strategy))
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    moved = RelayStatus(State.STREAMING, media_time_ms=9, playhead=Playhead(0, 0, 4_000))
+    await desk.report("one", [report_of(held, moved, ends={0: 10_000})])
+    await desk.shift(run, "playhead_ms", 30_000)
+    await desk.shift(worker, "lease_ms", 30_000)
+    await desk.free_expired()
+    await desk.register("two")
+    await desk.claim("two")
+    (again,) = await desk.held("two")
+    assert (again.playhead.loop, again.playhead.item) == (expected.loop, expected.item)
+    assert 0 <= again.playhead.position_ms - expected.position_ms < 1_000
+
+
+async def test_a_finite_list_that_would_have_been_played_out_is_concluded(desk: Desk) -> None:
+    """With strategy 1, when the break lasted longer than what was left."""
+    (task_id,) = await desk.make(continue_strategy=ContinueStrategy.AT_BREAK_PLUS_ELAPSED, loops=2)
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    moved = RelayStatus(State.STREAMING, media_time_ms=9, playhead=Playhead(0, 0, 4_000))
+    await desk.report("one", [report_of(held, moved, ends={0: 10_000}, outcome=Outcome.HANDED_BACK)])
+    await desk.shift(run, "playhead_ms", 30_000)
+    assert await desk.claim("one") == 0
+    assert await desk.conclude() == 1
+    assert (await desk.actions.get_task(task_id)).finished
+
+
+async def test_leaving_frees_at_once(desk: Desk) -> None:
+    """Nobody has to wait for the lease of a worker that said good-bye."""
+    await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    async with desk.store.write() as connection:
+        await workers.leave(connection, "one")
+    await desk.register("two")
+    assert await desk.claim("two") == 1
