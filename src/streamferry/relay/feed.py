@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamferry.media.errors import MediaError, SourceStalled
-from streamferry.media.tag import LaidTag, Tag
+from streamferry.media.tag import SCRIPT, LaidTag, Tag
 from streamferry.push import Outlet
 from streamferry.relay.status import Playhead
 from streamferry.source.live import LiveInlet
@@ -32,10 +32,14 @@ class LiveFeed:
     def pull(self, now: float, laid: list[LaidTag]) -> None:
         """Receive once and lay what came; bodies are views of the scratch buffer."""
         tags: list[Tag] = []
-        self.bytes_in += self._inlet.pull(self._scratch, tags)
-        if tags:
-            self._media_at = now
-            self._timeline.lay(tags, laid)
+        try:
+            self.bytes_in += self._inlet.pull(self._scratch, tags)
+        finally:
+            # What came whole before a source broke counts too.
+            if tags:
+                if tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags):
+                    self._media_at = now
+                self._timeline.lay(tags, laid)
 
     def check_liveness(self, now: float) -> None:
         """Raise SourceStalled when no media came for too long, whatever the socket says."""

@@ -1,0 +1,259 @@
+"""Feeds: when a live source is given up, and what a list of files has laid by which time. Time is an argument."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+from memory_file import MemoryFile
+
+from scripted.camera import METADATA_BODY, Camera, frames, number_of
+from streamferry.media.errors import SourceCorrupt, SourceStalled
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO
+from streamferry.push import Outlet
+from streamferry.relay.feed import SILENCE_S, FileFeed, LiveFeed
+from streamferry.relay.status import START
+from streamferry.source.prepared import PreparedReader
+from streamferry.timeline import Timeline
+from streamferry.timeline.pace import LEAD_MS
+
+SCRATCH = memoryview(bytearray(1 << 16))
+
+
+class Inlet:
+    """A live source that gives what a test puts in."""
+
+    def __init__(self):
+        self.tags = []
+        self.error = None
+        self.is_closed = False
+
+    def pull(self, scratch, out):
+        out += self.tags
+        size = sum(len(tag[2]) for tag in self.tags)
+        self.tags = []
+        if self.error is not None:
+            raise self.error
+        return size
+
+    def close(self):
+        self.is_closed = True
+
+
+@pytest.fixture
+def live():
+    """A live feed begun at 100 s, and its inlet."""
+    inlet = Inlet()
+    return LiveFeed(inlet, Timeline(), SCRATCH, 100.0), inlet
+
+
+def pull(feed, now):
+    laid = []
+    feed.pull(now, laid)
+    return laid
+
+
+def test_a_live_source_is_given_up_after_five_seconds_of_silence(live):
+    """Counted from its last media, or from the beginning when none ever came."""
+    feed, inlet = live
+    feed.check_liveness(100.0 + SILENCE_S - 0.01)
+    with pytest.raises(SourceStalled, match="has sent no media for 5 s"):
+        feed.check_liveness(100.0 + SILENCE_S)
+    inlet.tags = Camera().shoot()
+    pull(feed, 104.0)
+    feed.check_liveness(104.0 + SILENCE_S - 0.01)
+    with pytest.raises(SourceStalled):
+        feed.check_liveness(104.0 + SILENCE_S)
+
+
+def test_metadata_alone_is_silence(live):
+    """A server that repeats its metadata while its camera is dead sends no media."""
+    feed, inlet = live
+    for second in range(5):
+        inlet.tags = [(SCRIPT, 1000 * second, METADATA_BODY)]
+        pull(feed, 100.0 + second)
+    with pytest.raises(SourceStalled):
+        feed.check_liveness(100.0 + SILENCE_S)
+
+
+def test_media_that_waits_for_its_keyframe_is_no_silence(live):
+    """A long group of pictures at the start is no reason to connect again: it would begin the wait anew."""
+    feed, inlet = live
+    camera = Camera(gop=1000)
+    camera.shoot()
+    for second in range(8):
+        inlet.tags = camera.shoot()
+        assert pull(feed, 100.0 + second) == []
+    feed.check_liveness(100.0 + 8)
+
+
+def test_tags_before_a_loss_are_laid(live):
+    """What came whole before the source broke is media, and goes on."""
+    feed, inlet = live
+    inlet.tags = Camera().film(0.2)
+    inlet.error = SourceCorrupt("the source sent what cannot be read")
+    laid = []
+    with pytest.raises(SourceCorrupt):
+        feed.pull(101.0, laid)
+    assert [number_of(tag) for tag in frames([tag[:3] for tag in laid], VIDEO)] == [0, 1, 2, 3, 4]
+
+
+def test_closing_a_live_feed_closes_its_inlet(live):
+    """And counts what was received."""
+    feed, inlet = live
+    inlet.tags = Camera().shoot()
+    pull(feed, 101.0)
+    feed.close()
+    assert inlet.is_closed
+    assert feed.bytes_in > 400
+
+
+class Playing:
+    """A file feed with its timeline, and all that it has laid."""
+
+    def __init__(self):
+        self.timeline = Timeline()
+        self.outlet = Outlet()
+        self.skipped = []
+        self.feed = FileFeed(self.timeline, self.outlet, START, self.skipped.append)
+        self.laid = []
+
+    async def put(self, *files, loop=0):
+        for item, file in enumerate(files):
+            await self.feed.put(loop, item, PreparedReader(file))
+
+    def play(self, begin, end, step=0.04):
+        """Pull as a beat does; gives how far the media was ahead of the clock at its most."""
+        ahead_ms, now = -1e9, begin
+        while now < end:
+            fresh = pull(self.feed, now)
+            self.laid += fresh
+            if fresh:
+                ahead_ms = max(ahead_ms, max(tag[1] for tag in fresh) - (now - begin) * 1000)
+            now += step
+        return ahead_ms
+
+    def stamps(self, tag_type):
+        return [tag[1] for tag in self.laid if tag[0] == tag_type and tag[3] <= KEYFRAME]
+
+
+async def test_a_file_leaves_on_its_schedule():
+    """Never further ahead than the lead, never behind by more than a beat, over the whole file."""
+    playing, file = Playing(), MemoryFile(10)
+    await playing.put(file)
+    assert pull(playing.feed, 49.0) == []
+    playing.feed.begin_session(50.0)
+    assert playing.play(50.0, 53.0) <= LEAD_MS
+    assert playing.stamps(VIDEO)[-1] >= 3000 + LEAD_MS - 2 * 40
+    playing.play(53.0, 61.0)
+    assert len(playing.stamps(VIDEO)) == 250
+    assert not playing.feed.finished.is_set()
+    playing.feed.finish()
+    playing.play(61.0, 61.1)
+    assert playing.feed.finished.is_set()
+    assert file.holders == 0
+
+
+async def test_a_late_beat_catches_up_with_the_schedule():
+    """The schedule is absolute: a beat that was late moves what is due, and nothing drifts."""
+    playing = Playing()
+    await playing.put(MemoryFile(10))
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 1.0)
+    playing.play(4.0, 4.01)
+    assert 4000 + LEAD_MS - 40 <= playing.stamps(VIDEO)[-1] <= 4000 + LEAD_MS
+
+
+async def test_a_backed_up_destination_holds_the_file():
+    """A file waits instead of being dropped."""
+    playing = Playing()
+    await playing.put(MemoryFile(10))
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 1.0)
+    count = len(playing.laid)
+    playing.outlet._queue._append((VIDEO, 0, b"\x27\x01\x00\x00\x00", 0))
+    playing.play(1.0, 3.0)
+    assert len(playing.laid) == count
+    playing.outlet._queue.clear()
+    playing.play(3.0, 3.1)
+    assert playing.stamps(VIDEO)[-1] >= 3000 + LEAD_MS - 2 * 40
+
+
+async def test_files_join_without_a_gap_or_a_step_back():
+    """Loop after loop, DTS rise by one frame at the joins, and the next reader is asked for in time."""
+    playing, files = Playing(), [MemoryFile(2) for _ in range(4)]
+    playing.feed.begin_session(0.0)
+    putting = asyncio.ensure_future(playing.put(*files))
+    for tenth in range(90):
+        playing.play(tenth / 10, tenth / 10 + 0.1)
+        await asyncio.sleep(0)
+    assert putting.done()
+    steps = {tag_type: {b - a for a, b in pairwise(playing.stamps(tag_type))} for tag_type in (VIDEO, AUDIO)}
+    assert steps == {VIDEO: {40}, AUDIO: {20}}
+    assert len(playing.stamps(VIDEO)) == 200
+    assert playing.timeline.repairs == 0
+    assert [file.holders for file in files] == [0, 0, 0, 0]
+
+
+async def test_a_reader_that_is_not_taken_any_more_is_closed():
+    """Cancelled while it waits for room, and left in the queue at the end."""
+    playing, files = Playing(), [MemoryFile(1), MemoryFile(1)]
+    putting = asyncio.ensure_future(playing.put(*files))
+    await asyncio.sleep(0)
+    putting.cancel()
+    await asyncio.wait([putting])
+    assert [file.holders for file in files] == [1, 0]
+    playing.feed.close()
+    assert [file.holders for file in files] == [0, 0]
+
+
+async def test_a_new_session_goes_back_to_a_keyframe():
+    """After a break the picture starts where a player can, not later than where it broke, and time goes on."""
+    playing, file = Playing(), MemoryFile(10, gop=25)
+    await playing.put(file)
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 2.3)
+    broke_at = number_of([tag for tag in playing.laid if tag[0] == VIDEO][-1])
+    last_ms = max(tag[1] for tag in playing.laid)
+    playing.feed.end_session()
+    assert pull(playing.feed, 5.0) == []
+    playing.laid.clear()
+    playing.feed.begin_session(60.0)
+    playing.play(60.0, 60.5)
+    first = next(tag for tag in playing.laid if tag[0] == VIDEO and tag[3] <= KEYFRAME)
+    assert first[3] == KEYFRAME
+    assert number_of(first) == broke_at - broke_at % 25
+    assert first[1] > last_ms - 40
+    assert playing.stamps(VIDEO)[-1] <= last_ms + 40 + 500 + LEAD_MS
+    assert file.holders == 1
+    playing.feed.close()
+    assert file.holders == 0
+
+
+async def test_a_file_that_breaks_off_is_told_and_the_list_goes_on():
+    """All that was prepared of it is played, then the next one follows."""
+    playing, broken, whole = Playing(), MemoryFile(4), MemoryFile(1)
+    broken.break_off(0.5, SourceCorrupt("the download broke off"))
+    playing.feed.begin_session(0.0)
+    putting = asyncio.ensure_future(playing.put(broken, whole))
+    for tenth in range(40):
+        playing.play(tenth / 10, tenth / 10 + 0.1)
+        await asyncio.sleep(0)
+    assert putting.done()
+    assert [str(error) for error in playing.skipped] == ["the download broke off"]
+    assert len(playing.stamps(VIDEO)) == 50 + 25
+    assert {b - a for a, b in pairwise(playing.stamps(VIDEO))} == {40}
+
+
+async def test_the_playhead_says_where_the_list_stands():
+    """Loop, item, and position in the item; at rest, where it stopped."""
+    playing = Playing()
+    await playing.put(MemoryFile(2), loop=7)
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 0.5)
+    head = playing.feed.playhead
+    assert (head.loop, head.item) == (7, 0)
+    assert 1300 <= head.position_ms <= 1500
+    assert not playing.feed.is_waiting
+    playing.play(0.5, 3.0)
+    assert playing.feed.is_waiting
+    assert (playing.feed.playhead.loop, playing.feed.playhead.position_ms) == (7, 1980)
