@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from fcntl import F_SETPIPE_SZ, fcntl, ioctl
 from sys import byteorder
@@ -65,10 +65,14 @@ class Child:
         pipe_bytes: int | None = None,
         redact: Callable[[str], str],
         on_line: Callable[[str], None] | None = None,
+        inherit: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start ``command``. Its standard input is ``brief``, or a pipe of ours, or empty.
 
-        ``on_line`` gets each line of standard error as it came. Raises ChildError.
+        ``pipe_bytes``: room of the pipe to it, or if it takes none of the pipe from it. ``on_line`` gets each line of
+        standard error as it came. ``inherit``: descriptors it keeps, under their numbers. ``environment``: added to
+        ours. Raises ChildError.
         """
         self._loop = asyncio.get_running_loop()
         self._redact = redact
@@ -79,7 +83,7 @@ class Child:
         #: Done with the exit status (negative: the signal) once the child has ended and all its words were read.
         self.ended: asyncio.Future[int] = self._loop.create_future()
         self._killer: asyncio.TimerHandle | None = None
-        stdin = _brief_file(brief) if brief is not None else subprocess.PIPE if takes_stdin else subprocess.DEVNULL
+        stdin = brief_file(brief) if brief is not None else subprocess.PIPE if takes_stdin else subprocess.DEVNULL
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _WRAPPER, str(os.getpid()), *command],
@@ -88,6 +92,8 @@ class Child:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
+                pass_fds=inherit,
+                env={**os.environ, **environment} if environment else None,
             )
         except OSError as error:
             raise ChildError(f"a program cannot be started: {os.strerror(error.errno or 0)}") from None
@@ -225,7 +231,7 @@ async def end_all() -> None:
     await asyncio.gather(*(child.aclose() for child in mine))
 
 
-def _brief_file(brief: bytes) -> int:
+def brief_file(brief: bytes) -> int:
     """An anonymous file in memory: nobody else can open it, and it is gone with its last reader."""
     descriptor = os.memfd_create("brief")
     os.write(descriptor, brief)

@@ -17,10 +17,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import httpx
-import imageio_ffmpeg
 
 from streamferry.media.errors import MediaError, SourceError, SourceUnsupported
 from streamferry.media.url import MediaUrl
+from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.prepare.cache import default_root, entry_of, evict, newest_whole_entry
 from streamferry.prepare.faults import CacheError, PreparationRestarted, SourceChanged, SourceGone, from_wire
 from streamferry.prepare.file import PreparedFile, PrepareProgress
@@ -34,16 +34,6 @@ DEFAULT_MAX_BYTES = 20 << 30
 _MAX_ATTEMPTS = 3
 # A line with the index of a second of preparing an intra-only file is about 200 KiB.
 _MAX_LINE_BYTES = 4 << 20
-
-
-def ffmpeg_program() -> str:
-    """``$STREAMFERRY_FFMPEG``, else the one of imageio-ffmpeg. Raises CacheError if there is none."""
-    if own := os.environ.get("STREAMFERRY_FFMPEG"):
-        return own
-    try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError:
-        raise CacheError("there is no ffmpeg program; name one in STREAMFERRY_FFMPEG") from None
 
 
 class PreparedStore:

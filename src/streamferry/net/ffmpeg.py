@@ -1,0 +1,137 @@
+"""ffmpeg as a child of the relay process: where it is, what it trusts, and what its words mean.
+
+It is for the protocols and codecs that are not ours. Preparing files has its own (``prepare.ffmpeg``), in a process
+where there is no event loop. ffmpeg does not retry here: it ends, and a relay's run decides.
+"""
+
+import os
+import re
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from urllib.parse import unquote
+
+import imageio_ffmpeg
+
+from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.net.child import Child, ChildError, brief_file
+
+#: Words of every command: each line with its level, never folded ("last message repeated"), no progress line.
+_QUIET = ("-hide_banner", "-nostats", "-loglevel", "repeat+level+info")
+
+#: Shorter values (``mode=1``) are no secrets, and taking them out would make other words unreadable.
+_MIN_SECRET = 4
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"]+")
+_CONTEXT = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
+_FAILURE = re.compile(r"^\[(?:warning|error|fatal|panic)\] (.*)")
+_INPUT_STREAM = re.compile(r"\[info\]\s+Stream #\d+:\d+.*?: (Video|Audio): (\w+)")
+# HTTP and RTSP: "HTTP error 403 Forbidden", "Server returned 403 Forbidden (access denied)",
+# "method DESCRIBE failed: 404 Not Found".
+_REFUSAL = re.compile(r"(?:HTTP error|Server returned|method \w+ failed:) (4\d\d[\w ]*)")
+# libsrt logs by itself, without ffmpeg's levels: "processConnectResponse: rejecting per reception of a rejection HS
+# response: ERROR:BADSECRET".
+_SRT_REFUSAL = re.compile(r"rejection HS response: ERROR:(\w+)")
+_NOT_MEDIA = re.compile(r"Invalid data found|could not find codec|does not contain any stream|no streams|matches no")
+# What follows from an earlier line, and says less than it.
+_ECHO = re.compile(r"^(?:Error opening (?:input|output)|Failed to update header|Error (?:muxing|writing|submitting))")
+
+
+def ffmpeg_program() -> str:
+    """``$STREAMFERRY_FFMPEG``, else the one of imageio-ffmpeg. Raises ChildError if there is none."""
+    if own := os.environ.get("STREAMFERRY_FFMPEG"):
+        return own
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        raise ChildError("there is no ffmpeg program; name one in STREAMFERRY_FFMPEG") from None
+
+
+class Ffmpeg(Child):
+    """A running ffmpeg. ``url`` is the peer's address, whose secrets are taken out of what ffmpeg says."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        url: MediaUrl,
+        *,
+        brief: bytes | None = None,
+        takes_stdin: bool = False,
+        pipe_bytes: int | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Start it with the arguments after the ones of every command. Raises ChildError.
+
+        The authorities that ``tls`` trusts are those of the child, as far as its TLS library takes SSL_CERT_FILE: the
+        bundled ffmpeg does. One that is older than 9 verifies no certificate at all.
+        """
+        #: Codec of each input stream told so far, with ``Video`` or ``Audio`` before it.
+        self.input_codecs: list[tuple[str, str]] = []
+        self._reads_input = True
+        trust = _trust_file(tls) if tls is not None else None
+        super().__init__(
+            [ffmpeg_program(), *_QUIET, *arguments],
+            brief=brief,
+            takes_stdin=takes_stdin,
+            pipe_bytes=pipe_bytes,
+            redact=redactor(url),
+            on_line=self._note,
+            inherit=() if trust is None else (trust,),
+            environment={} if trust is None else {"SSL_CERT_FILE": f"/proc/self/fd/{trust}"},
+        )
+
+    def _note(self, line: str) -> None:
+        if "Stream mapping:" in line or "Output #" in line:
+            self._reads_input = False
+        elif self._reads_input and (stream := _INPUT_STREAM.search(line)):
+            self.input_codecs.append((stream[1], stream[2]))
+
+    @property
+    def refusal(self) -> str:
+        """With which words the peer said no, the latest; empty if it did not."""
+        for line in reversed(self.last_words):
+            if found := _REFUSAL.search(line):
+                return f"it answered {found[1].strip()}"
+            if found := _SRT_REFUSAL.search(line):
+                return f"it refused the connection ({found[1]})"
+        return ""
+
+    @property
+    def is_not_media(self) -> bool:
+        """Whether it says that what came cannot be read."""
+        return any(_NOT_MEDIA.search(line) for line in self.last_words)
+
+    @property
+    def complaint(self) -> str:
+        """Of its last words the first that tell of a failure, without addresses."""
+        return next(iter(_failures(self.last_words)), "ffmpeg ended without a word")
+
+
+def _failures(lines: Iterable[str]) -> list[str]:
+    failures = [found[1] for line in lines if (found := _FAILURE.match(_CONTEXT.sub("", line)))]
+    return [words for words in failures if not _ECHO.match(words)] or failures
+
+
+def redactor(url: MediaUrl) -> Callable[[str], str]:
+    """What takes the secrets of ``url``, and any address, out of a line."""
+    values = [field.partition("=")[2] for field in url.query.split("&")]
+    found = {url.query, url.username, url.password, *values}
+    found |= {unquote(secret) for secret in found if secret}
+    secrets = sorted((secret for secret in found if secret and len(secret) >= _MIN_SECRET), key=len, reverse=True)
+
+    def redact(words: str) -> str:
+        words = _ADDRESS.sub("(address)", words)
+        for secret in secrets:
+            words = words.replace(secret, REDACTED)
+        return words
+
+    return redact
+
+
+@lru_cache(maxsize=4)
+def _trust_file(tls: ssl.SSLContext) -> int | None:
+    """The authorities of a context as a file in memory that children inherit; None where it names none itself.
+
+    Open for the life of the process: contexts are as few as settings.
+    """
+    pem = "".join(ssl.DER_cert_to_PEM_cert(der) for der in tls.get_ca_certs(binary_form=True))
+    return brief_file(pem.encode()) if pem else None

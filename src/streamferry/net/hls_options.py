@@ -1,0 +1,25 @@
+"""How ffmpeg reads HLS from the network. Without asyncio, because the preparation process uses it, too."""
+
+import subprocess
+from functools import lru_cache
+
+#: What an HLS playlist from the network may open: the network.
+HLS_PROTOCOLS = "pipe,http,https,tcp,tls,crypto,data"
+
+# Where this ffmpeg knows them: segments are called anything (the options against strange names came one by one, the
+# last two in 7.1), and one that reads byte ranges ahead (9.0) loses all but the first segment of a one-file playlist.
+_OPTIONS = {
+    "allowed_extensions": "ALL",
+    "allowed_segment_extensions": "ALL",
+    "extension_picky": "0",
+    "http_seekable": "0",
+}
+
+
+@lru_cache(maxsize=2)
+def hls_options(program: str) -> tuple[str, ...]:
+    """The options of the hls demuxer for segments of any name. Asks the program once, which blocks for 50 ms."""
+    known = subprocess.run(
+        [program, "-hide_banner", "-h", "demuxer=hls"], capture_output=True, stdin=subprocess.DEVNULL, check=False
+    ).stdout.decode(errors="replace")
+    return tuple(word for option, value in _OPTIONS.items() if f"-{option} " in known for word in (f"-{option}", value))

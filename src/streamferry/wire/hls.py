@@ -1,0 +1,88 @@
+"""HLS playlists: which variant of a master playlist to take, and what a media playlist says. Not segments.
+
+Specification: RFC 8216.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urljoin
+
+_ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
+_TARGET_DURATION = re.compile(r"#EXT-X-TARGETDURATION:(\d+)")
+# A codec of an EXT-X-STREAM-INF that FLV has no place for makes a variant the last choice, not an impossible one.
+_CARRIED_CODECS = ("avc1", "avc3", "hvc1", "hev1", "mp4a.40")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Absolute addresses: of a media playlist, and of the one with its sound, None if that is in the variant itself."""
+
+    url: str
+    audio_url: str | None = None
+
+    def as_master(self) -> str:
+        """A master playlist that names just this variant."""
+        audio = self.audio_url
+        rendition = (
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",DEFAULT=YES,AUTOSELECT=YES,URI="{audio}"\n' if audio else ""
+        )
+        group = ',AUDIO="a"' if audio else ""
+        return f"#EXTM3U\n{rendition}#EXT-X-STREAM-INF:BANDWIDTH=1{group}\n{self.url}\n"
+
+
+def playlist_lines(text: str) -> list[str]:
+    """The lines of a playlist that are not empty."""
+    return [line.strip() for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
+
+
+def best_variant(lines: list[str], base: str) -> Variant | None:
+    """The variant with the highest bandwidth whose codecs FLV can carry; None if this is no master playlist.
+
+    ``base``: address of the playlist, to which the ones in it are relative.
+    """
+    found: list[tuple[bool, int, str, str]] = []
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith("#EXT-X-STREAM-INF:") and following and not following.startswith("#"):
+            attributes = _attributes(line)
+            bandwidth = attributes.get("BANDWIDTH", "")
+            codecs = [codec.strip() for codec in attributes.get("CODECS", "").split(",") if codec.strip()]
+            carried = all(codec.startswith(_CARRIED_CODECS) for codec in codecs)
+            rate = int(bandwidth) if bandwidth.isdecimal() else 0
+            found.append((carried, rate, urljoin(base, following), attributes.get("AUDIO", "")))
+    if not found:
+        return None
+    _, _, url, group = max(found, key=lambda variant: variant[:2])
+    return Variant(url, _audio_rendition(lines, base, group) if group else None)
+
+
+def is_playlist(lines: list[str]) -> bool:
+    """Whether this is a playlist at all (section 4.3.1.1)."""
+    return lines[:1] == ["#EXTM3U"]
+
+
+def is_finished(lines: list[str]) -> bool:
+    """Whether no more segments will come (section 4.3.3.4)."""
+    return "#EXT-X-ENDLIST" in lines
+
+
+def target_duration(lines: list[str]) -> int:
+    """The length in seconds that no segment exceeds (section 4.3.3.1); 0 if it is not told."""
+    return next((int(found[1]) for line in lines if (found := _TARGET_DURATION.match(line))), 0)
+
+
+def _attributes(line: str) -> dict[str, str]:
+    return {name: value.strip('"') for name, value in _ATTRIBUTE.findall(line.partition(":")[2])}
+
+
+def _audio_rendition(lines: list[str], base: str, group: str) -> str | None:
+    """Address of the default rendition of an audio group, None if the sound is in the variant itself."""
+    chosen: str | None = None
+    for line in lines:
+        if not line.startswith("#EXT-X-MEDIA:"):
+            continue
+        attributes = _attributes(line)
+        if attributes.get("TYPE") != "AUDIO" or attributes.get("GROUP-ID") != group:
+            continue
+        if "URI" in attributes and (chosen is None or attributes.get("DEFAULT") == "YES"):
+            chosen = urljoin(base, attributes["URI"])
+    return chosen
