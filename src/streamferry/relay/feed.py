@@ -95,6 +95,11 @@ class FileFeed:
         return entry.playhead if entry else self._resting
 
     @property
+    def item_end_ms(self) -> int | None:
+        """Where the item that plays ends, once that is known."""
+        return self._current.reader.end_ms if self._current else None
+
+    @property
     def is_waiting(self) -> bool:
         """Whether there is nothing to play yet: the next file is still being prepared."""
         return self._current is None and not self._upcoming

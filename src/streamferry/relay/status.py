@@ -52,6 +52,8 @@ class RelayStatus:
     retries: int = 0
     repairs: int = 0
     playhead: Playhead | None = None
+    #: Where the item at the playhead ends, in ms from the file's start, once the whole file is known.
+    item_end_ms: int | None = None
     preparing_percent: float | None = None
     fault: Fault | None = None
     reason: str | None = None

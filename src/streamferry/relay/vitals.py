@@ -124,6 +124,7 @@ class Vitals:
             retries=self.retries,
             repairs=flow.timeline.repairs,
             playhead=feed.playhead if feed else None,
+            item_end_ms=feed.item_end_ms if feed else None,
             preparing_percent=self.preparing_percent if state is State.PREPARING else None,
             fault=fault,
             reason=reason,

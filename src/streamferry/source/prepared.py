@@ -94,6 +94,13 @@ class PreparedReader:
         return max(0, self._stamp_ms - self._file.origin_ms)
 
     @property
+    def end_ms(self) -> int | None:
+        """Where the pass ends, counted as the position is; None as long as the file grows."""
+        if not self._file.complete:
+            return None
+        return self._file.duration_ms if self._end_ms is None else min(self._end_ms, self._file.duration_ms)
+
+    @property
     def failed(self) -> MediaError | None:
         """Why there will be no more tags, once all that had been prepared were given."""
         return self._file.failed if self.starved else None

@@ -209,3 +209,13 @@ def test_offsets_count_from_the_first_picture() -> None:
     assert [stamp for tag_type, stamp, _ in tags if tag_type == VIDEO][-1] == 2480
     assert reader.start_dts_ms == 2000
     assert reader.position_ms == 1480
+
+
+@pytest.mark.parametrize(("end_ms", "expected"), [(None, 3000), (2000, 2000), (9000, 3000)])
+def test_the_end_is_known_once_the_file_is_whole(end_ms: int | None, expected: int) -> None:
+    """Whichever comes first: the end asked for or the file's; nothing is promised while it grows."""
+    file = File(3)
+    reader = PreparedReader(file, 0, end_ms)
+    assert reader.end_ms == expected
+    file.grow_to(1000)
+    assert reader.end_ms is None
