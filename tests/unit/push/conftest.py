@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from publishing import FarEnd, publishing
 
+from scripted.publishing import FarEnd, publishing
 from streamferry.push import PublishSession
 
 
