@@ -57,18 +57,23 @@ async def test_stop_unpublishes(relays, source, destination):
     await until("the source to be left", lambda: not source.viewers)
 
 
-@pytest.mark.parametrize("manner", [manners.stop_reading, manners.never_read])
-async def test_stop_ends_in_time_whatever_the_destination_does(relays, manner):
-    """A wedged peer cannot hold up the end."""
-    async with (
-        Source(camera=Camera(frame_bytes=100_000)) as source,
-        Destination(manner, receive_buffer_bytes=4096) as destination,
-    ):
-        running = relays.start(source, destination)
-        await until("the wedge", lambda: destination.publishes and running.status.bytes_out > 1_000_000)
-        async with asyncio.timeout(STOPS_WITHIN_S):
-            status = await running.relay.stop()
-        assert status.state == "stopped"
+async def test_stop_ends_in_time_whatever_the_destination_does(relays):
+    """A wedged peer cannot hold up the end. Two kinds of it side by side, because the deadline is real time."""
+
+    async def stop_wedged(manner):
+        async with (
+            Source(camera=Camera(frame_bytes=100_000)) as source,
+            Destination(manner, receive_buffer_bytes=4096) as destination,
+        ):
+            running = relays.start(source, destination)
+            await until("the wedge", lambda: destination.publishes and running.status.bytes_out > 1_000_000)
+            async with asyncio.timeout(STOPS_WITHIN_S):
+                status = await running.relay.stop()
+            assert status.state == "stopped"
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stop_wedged(manners.stop_reading))
+        group.create_task(stop_wedged(manners.never_read))
 
 
 async def test_duration_ends_the_run(relays, source, destination):
@@ -102,7 +107,7 @@ class Moments:
         for count in range(10):
             yield (lambda: True), count
         for look in (self._connects, self._views, self._calls, self._publishes, self._streams):
-            for count in (0, 1, 2, 4):
+            for count in (0, 1, 3):
                 self._connected, self._called = self.source.accepted, self.destination.accepted
                 self._published = len(self.destination.publishes)
                 yield look, count
@@ -134,7 +139,7 @@ async def reach(moment):
 
 @pytest.mark.parametrize(
     ("protocol", "end"),
-    [("http", "stop"), ("rtmp", "stop"), ("http", "cancel"), ("rtmp", "cancel twice"), ("http", "leave at once")],
+    [("rtmp", "stop"), ("http", "cancel"), ("rtmp", "cancel twice"), ("http", "leave at once")],
 )
 async def test_an_end_at_any_moment_leaves_nothing(tmp_path, protocol, end):
     """Stopped or cancelled after so many turns of the event loop: no socket, no file, no asyncio task is left."""

@@ -1,4 +1,4 @@
-"""However a source's bytes are cut on their way, the destination gets the same tags: feed, timeline, outlet and session."""
+"""However a source's bytes are cut, the destination gets the same tags: feed, timeline, outlet and session."""
 
 import asyncio
 from functools import cache
