@@ -6,8 +6,11 @@
         summary.json      what is true of it      }  it is written last
         media.flv.part    the same while it grows, with the journal of what its writer has reported
         source.part       the download, and source.json what it is a download of
+        watermark         its picture, while it is being laid
         prepare.lock      held by the one process that prepares
         use.lock          held shared by all who read, exclusively by who removes
+
+    <root>/unkept/        the same for files that nobody wants kept: what is not in use there goes
 
 Locks are ``flock``: the kernel drops them with the process, so that a kill -9 leaves nothing to clean up.
 Each directory is 0700, because what is cached may be private, and its name holds only digests of the address.
@@ -21,11 +24,14 @@ import os
 import re
 import shutil
 from array import array
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-#: What was done to the media beyond the copy; part of the key, so that another processing is another file.
-COPY_PROFILE = "copy-v1"
+from streamferry.prepare.form import Form
+
+#: Part of each key: another number where files prepared by an older release are not good enough any more.
+_FORMAT = "2"
 
 _ADDRESS_DIGEST_CHARS = 24
 _KEY_DIGEST_CHARS = 40
@@ -49,6 +55,16 @@ class Summary:
     duration_ms: int
     ended_early: bool
     dropped_tags: int
+    form: Form
+
+    def to_json(self) -> dict[str, Any]:
+        """As an object of the journal and of the cache."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"form": self.form.to_json()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Summary":
+        """The summary again. Raises TypeError, KeyError or ValueError for what is none."""
+        return cls(**(data | {"form": Form.from_json(data["form"])}))
 
 
 class Entry:
@@ -63,6 +79,7 @@ class Entry:
         self.journal = path / "journal"
         self.source = path / "source.part"
         self.source_state = path / "source.json"
+        self.watermark = path / "watermark"
 
     def lock_for_use(self) -> int:
         """Make the directory if need be and hold it against removal; the file descriptor releases it when closed."""
@@ -90,9 +107,9 @@ class Entry:
     def read_summary(self) -> Summary | None:
         """The summary of a whole file, None if the file is not there or not whole."""
         try:
-            summary = Summary(**json.loads(self.summary.read_bytes()))
+            summary = Summary.from_json(json.loads(self.summary.read_bytes()))
             is_whole = self.media.stat().st_size == summary.end_offset and self.keyframes.exists()
-        except (FileNotFoundError, ValueError, TypeError):
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
         return summary if is_whole else None
 
@@ -111,14 +128,14 @@ class Entry:
         os.replace(self.media_part, self.media)
         _write_synced(self.keyframes, array("Q", (n for pair in keyframes for n in pair)).tobytes())
         part = self.path / "summary.part"
-        _write_synced(part, json.dumps(asdict(summary)).encode())
+        _write_synced(part, json.dumps(summary.to_json()).encode())
         os.replace(part, self.summary)
         directory = os.open(self.path, os.O_RDONLY)
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
-        for path in (self.source, self.source_state, self.journal):
+        for path in (self.source, self.source_state, self.journal, self.watermark):
             path.unlink(missing_ok=True)
 
     def size_bytes(self) -> int:
@@ -153,21 +170,21 @@ def _write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def entry_of(root: Path, address: str, validator: str, profile: str = COPY_PROFILE) -> Entry:
-    """The place of one version of one address. ``address`` is the revealed one: only its digest is kept."""
-    key = hashlib.sha256("\0".join((address, validator, profile)).encode()).hexdigest()[:_KEY_DIGEST_CHARS]
-    return Entry(root / f"{_address_digest(address)}-{key}")
+def entry_of(root: Path, address: str, validator: str, processing: str = "") -> Entry:
+    """The place of one version of one address, processed in one way. Of the revealed address it keeps a digest."""
+    key = hashlib.sha256("\0".join((address, validator, processing, _FORMAT)).encode()).hexdigest()[:_KEY_DIGEST_CHARS]
+    return Entry(root / f"{_address_digest(address, processing)}-{key}")
 
 
-def newest_whole_entry(root: Path, address: str) -> Entry | None:
-    """The last used whole copy of an address, of whatever version; None if there is none."""
-    entries = [Entry(path) for path in root.glob(f"{_address_digest(address)}-*")]
+def newest_whole_entry(root: Path, address: str, processing: str = "") -> Entry | None:
+    """The last used whole copy of an address processed in one way, of whatever version; None if there is none."""
+    entries = [Entry(path) for path in root.glob(f"{_address_digest(address, processing)}-*")]
     whole = [entry for entry in entries if entry.read_summary() is not None]
     return max(whole, key=Entry.last_used, default=None)
 
 
-def _address_digest(address: str) -> str:
-    return hashlib.sha256(address.encode()).hexdigest()[:_ADDRESS_DIGEST_CHARS]
+def _address_digest(address: str, processing: str) -> str:
+    return hashlib.sha256("\0".join((address, processing, _FORMAT)).encode()).hexdigest()[:_ADDRESS_DIGEST_CHARS]
 
 
 def evict(root: Path, max_bytes: int) -> None:

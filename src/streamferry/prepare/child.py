@@ -4,8 +4,11 @@
     standard output  JSON lines, see ``journal``
 
     file on the disk ──────────────────────────────┐
-    http: fetch ─> source.part ─> (pipe, or whole) ├─> ffmpeg -c copy ─> FLV ─> layout ─> media.flv.part ─> commit
+    http: fetch ─> source.part ─> (pipe, or whole) ├─> ffmpeg ─> FLV ─> layout ─> media.flv.part ─> commit
     HLS: playlist on a pipe ───────────────────────┘
+
+It begins with ``-c copy``. ffmpeg says what is inside before it writes; if the plan made of that is another one, it is
+stopped and begun again with the plan, so that what can be copied, nearly all there is, loses no time.
 
 A process of its own and niced, because its work would hold the interpreter lock of the relays' beat. It ends with its
 parent. Threads: main runs ffmpeg and writes; one downloads; one feeds ffmpeg.
@@ -17,8 +20,8 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -29,16 +32,23 @@ from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.container import Container, look
 from streamferry.prepare.faults import CacheError, PreparationRestarted
 from streamferry.prepare.ffmpeg import Ffmpeg, die_with_parent, hls_arguments, input_arguments
+from streamferry.prepare.form import Form
+from streamferry.prepare.inside import Inside
 from streamferry.prepare.job import Job
 from streamferry.prepare.layout import BadInterleave
+from streamferry.prepare.plan import COPY_OUTPUT, Plan, decide_plan
 from streamferry.prepare.playlist import choose_variant
+from streamferry.prepare.processing import Processing
 from streamferry.prepare.remux import Remux
+from streamferry.prepare.slots import encode_slot
 from streamferry.prepare.version import Version
 
 if TYPE_CHECKING:
     from streamferry.prepare.fetch import Fetch
 
 _NICENESS = 10
+# Beyond that, for an encode: the last in the queue for a core.
+_ENCODE_NICENESS = 9
 _PIPE_BYTES = 256 << 10
 _PROGRESS_SECONDS = 0.5
 # Part of an HLS playlist's announced length that is taken for all: lengths are rounded, a start may have to be cut.
@@ -65,6 +75,8 @@ class Preparation:
         self._entry = Entry(Path(job.directory))
         self._version = Version(**job.version)
         self._program = job.ffmpeg
+        self._processing = Processing.from_json(job.processing)
+        self._slots = Path(job.slots)
         self._fetch: Fetch | None = None
         # Left where a source proved to be interleaved too badly for a pipe; from then on it is read as a whole file.
         self._whole_marker = self._entry.path / "read-whole"
@@ -77,16 +89,31 @@ class Preparation:
             self._entry.begin()
             with journal.Journal(self._entry) as out:
                 summary = self._prepare(out)
-        journal.send({"complete": asdict(summary)})
+        journal.send({"complete": summary.to_json()})
 
     def _prepare(self, out: journal.Journal) -> Summary:
         source = self._choose_input(out)
-        with (
-            Remux(self._entry, out, self._fetch_progress, drop_late=not source.could_be_whole) as remux,
-            Ffmpeg(self._program, source.arguments, reads_stdin=source.feed is not None) as ffmpeg,
-        ):
-            if source.feed is not None:
-                threading.Thread(target=source.feed, args=(ffmpeg.stdin,), name="feeder", daemon=True).start()
+        with contextlib.ExitStack() as stack:
+            ffmpeg = stack.enter_context(self._start(source, COPY_OUTPUT))
+            inside = ffmpeg.describe()
+            with self._naming_the_source():
+                plan = self._decide(inside)
+            if plan.output != COPY_OUTPUT:
+                ffmpeg.stop()
+                if plan.encodes_video:
+                    stack.enter_context(encode_slot(self._slots, lambda: out.send(self._fetch_progress())))
+                    os.nice(_ENCODE_NICENESS)
+                ffmpeg = stack.enter_context(self._start(source, (*plan.inputs, *plan.output)))
+            remux = stack.enter_context(
+                Remux(
+                    self._entry,
+                    out,
+                    self._fetch_progress,
+                    drop_late=not source.could_be_whole,
+                    form=plan.form,
+                    silence=plan.silence,
+                )
+            )
             try:
                 remux.run(ffmpeg)
             except BadInterleave:
@@ -98,7 +125,7 @@ class Preparation:
             if self._fetch is not None:
                 self._fetch.raise_failure()
             if remux.layout is None:
-                raise self._refusal(ffmpeg)
+                raise self._refusal(ffmpeg, inside)
             with self._naming_the_source():
                 layout = remux.finish()
             if ffmpeg.segment_lost:
@@ -111,9 +138,23 @@ class Preparation:
                 duration_ms=layout.duration_ms,
                 ended_early=cut_short or too_short or status != 0,
                 dropped_tags=layout.dropped_tags,
+                form=plan.form,
             )
             self._entry.commit(summary, layout.keyframes)
             return summary
+
+    def _start(self, source: _Input, output: Sequence[str]) -> Ffmpeg:
+        ffmpeg = Ffmpeg(self._program, source.arguments, output, reads_stdin=source.feed is not None)
+        if source.feed is not None:
+            threading.Thread(target=source.feed, args=(ffmpeg.stdin,), name="feeder", daemon=True).start()
+        return ffmpeg
+
+    def _decide(self, inside: Inside) -> Plan:
+        if inside.video is None and inside.audio is None:
+            return Plan((), COPY_OUTPUT, Form())
+        if self._processing.watermark is not None:
+            self._entry.watermark.write_bytes(self._processing.watermark.picture)
+        return decide_plan(inside, self._processing, str(self._entry.watermark))
 
     def _choose_input(self, out: journal.Journal) -> _Input:
         if self._url.scheme == "file":
@@ -192,13 +233,13 @@ class Preparation:
         except SourceUnsupported as error:
             raise SourceUnsupported(f"{self._url.redacted} cannot be used: {error}") from None
 
-    def _refusal(self, ffmpeg: Ffmpeg) -> SourceUnsupported:
-        """Why ffmpeg wrote nothing. Encoding what FLV cannot carry belongs here, as another profile."""
+    def _refusal(self, ffmpeg: Ffmpeg, inside: Inside) -> SourceUnsupported:
+        """Why ffmpeg wrote nothing."""
         name = self._url.redacted
-        if not ffmpeg.codecs:
+        if not inside.codecs:
             return SourceUnsupported(f"{name} is not media we can read ({ffmpeg.complaint or 'it is empty'})")
-        refused = [codec for codec in ffmpeg.codecs if codec not in _ALWAYS_CARRIED] or ffmpeg.codecs
-        return SourceUnsupported(f"{name} holds {' and '.join(refused)}, which cannot be carried as it is in FLV")
+        refused = [codec for codec in inside.codecs if codec not in _ALWAYS_CARRIED] or inside.codecs
+        return SourceUnsupported(f"{name} holds {' and '.join(refused)}, which ffmpeg cannot put into FLV")
 
 
 def _write_all(pipe: IO[bytes], data: bytes) -> bool:

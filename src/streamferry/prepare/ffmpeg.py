@@ -12,14 +12,15 @@ import signal
 import subprocess
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 from streamferry.net.hls_options import HLS_PROTOCOLS, hls_options
 from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError
+from streamferry.prepare.inside import Inside, parse_inside
 
-# What turns the input's streams into those of the prepared file; a normalising profile will have its own.
-# 0:V leaves out cover pictures. Tags and chapters of the source are none of the player's business.
-_COPY_OUTPUT = ("-map", "0:V:0?", "-map", "0:a:0?", "-map_metadata", "-1", "-map_chapters", "-1", "-c", "copy")
+# Tags and chapters of the source are none of the player's business.
+_NO_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1")
 # Each packet at once: 32 KiB of a slow, thin source would be seconds. It costs nothing measurable.
 _FLV_OUTPUT = ("-flush_packets", "1", "-f", "flv", "-flvflags", "no_duration_filesize+no_sequence_end", "pipe:1")
 # Demuxers for a file whose kind we do not know: those that read only the bytes they are given, so that a downloaded
@@ -35,7 +36,6 @@ _KEPT_LINE_CHARS = 300
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"]+")
 _CONTEXT = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
 _LEVEL = re.compile(r"\[(info|warning|error|fatal|panic)\] ")
-_STREAM = re.compile(r"Stream #\d+:\d+.*?: (Video|Audio): (\w+)")
 # What the demuxers say when the bytes end before the media does (libavformat's mov and matroska).
 _CUT_SHORT = re.compile(r"partial file|ended prematurely")
 # What the hls demuxer says about a part it leaves out.
@@ -71,13 +71,24 @@ def hls_arguments(program: str, local: bool) -> list[str]:
 
 
 class Ffmpeg:
-    """A running ffmpeg that copies its input into FLV on ``stdout``."""
+    """A running ffmpeg that writes its input to ``stdout``, FLV unless ``muxer`` says otherwise.
 
-    def __init__(self, program: str, input_arguments: list[str], reads_stdin: bool) -> None:
+    ``output_arguments`` are what a plan says: further inputs, which tracks, and what becomes of them.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        input_arguments: list[str],
+        output_arguments: Sequence[str],
+        *,
+        reads_stdin: bool,
+        muxer: Sequence[str] = _FLV_OUTPUT,
+    ) -> None:
         command = [program, "-hide_banner", "-nostats", "-loglevel", "repeat+level+info", *input_arguments]
         try:
             self._process = subprocess.Popen(
-                [*command, *_COPY_OUTPUT, *_FLV_OUTPUT],
+                [*command, *output_arguments, *_NO_METADATA, *muxer],
                 stdin=subprocess.PIPE if reads_stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -90,12 +101,12 @@ class Ffmpeg:
         assert self._process.stderr is not None
         self.stdin = self._process.stdin
         self.stdout = self._process.stdout
-        self.codecs: list[str] = []
         self.cut_short = False
         self.segment_lost = False
         self._stderr = self._process.stderr
         self._tail: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._in_input = True
+        self._input_lines: list[str] = []
+        self._described = threading.Event()
         self._listener = threading.Thread(target=self._listen, name="ffmpeg-stderr", daemon=True)
         self._listener.start()
 
@@ -103,9 +114,18 @@ class Ffmpeg:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it, wherever it is; once more does no harm."""
         self._process.kill()
         self.wait()
         self.stdout.close()
+
+    def describe(self) -> Inside:
+        """What is inside its first input, waited for; nothing if it cannot read it."""
+        self._described.wait()
+        return parse_inside(self._input_lines)
 
     def wait(self) -> int:
         """Exit status, when all of standard error has been read."""
@@ -122,15 +142,16 @@ class Ffmpeg:
         with self._stderr, os.fdopen(os.dup(self._stderr.fileno()), errors="replace") as lines:
             for line in lines:
                 self._note(line.rstrip())
+        self._described.set()
 
     def _note(self, line: str) -> None:
         line = _CONTEXT.sub("", line)
         level = _LEVEL.search(line)
         words = line[level.end() :] if level else line
-        if words.startswith(("Output #", "Stream mapping")):
-            self._in_input = False
-        elif self._in_input and (stream := _STREAM.search(words)):
-            self.codecs.append(stream[2])
+        if words.startswith(("Input #1", "Output #", "Stream mapping")):
+            self._described.set()
+        elif not self._described.is_set():
+            self._input_lines.append(words)
         self.cut_short = self.cut_short or _CUT_SHORT.search(words) is not None
         self.segment_lost = self.segment_lost or _SEGMENT_LOST.search(words) is not None
         if level and level[1] in ("error", "fatal", "panic"):

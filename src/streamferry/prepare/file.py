@@ -18,6 +18,7 @@ from streamferry.media.errors import MediaError
 from streamferry.media.tag import SCRIPT, Tag
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.faults import PreparationRestarted
+from streamferry.prepare.form import Form
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_metadata, scan_tags
 
@@ -45,6 +46,7 @@ class PreparedFile:
     """One prepared file, shared: each holder calls ``close`` once. Got from ``PreparedStore.open``.
 
     ``headers`` are the metadata tag and the sequence headers, ``first_offset`` the place of the first frame, stamped 0;
+    ``form`` is what comes out of it;
     ``end_offset`` grows until ``complete``, when ``duration_ms`` is known; ``failed`` says that it will not grow more.
     """
 
@@ -54,6 +56,7 @@ class PreparedFile:
         self.first_offset = 0
         self.end_offset = 0
         self.duration_ms = 0
+        self.form = Form()
         self.ended_early = False
         self.complete = False
         self.failed: MediaError | None = None
@@ -149,7 +152,7 @@ class PreparedFile:
             if not self.headers:
                 self._open_at(self.first_offset, self.end_offset)
         if "complete" in message:
-            summary = Summary(**message["complete"])
+            summary = Summary.from_json(message["complete"])
             self.end_offset = summary.end_offset
             self._become_complete(summary)
         self.progress = PrepareProgress(
@@ -183,7 +186,7 @@ class PreparedFile:
                 os.close(descriptor)
         self._file = self._use_lock = -1
 
-    def _open_part(self, ready: dict[str, int]) -> None:
+    def _open_part(self, ready: dict[str, Any]) -> None:
         # It may have become whole since the message was written.
         for path in (self.entry.media_part, self.entry.media):
             with contextlib.suppress(FileNotFoundError):
@@ -191,6 +194,7 @@ class PreparedFile:
                 if os.fstat(file).st_ino == ready["inode"]:
                     self._file = file
                     self.first_offset = ready["first_offset"]
+                    self.form = Form.from_json(ready["form"])
                     return
                 os.close(file)
         raise PreparationRestarted("the preparation of the file was broken off and begins anew")
@@ -207,5 +211,6 @@ class PreparedFile:
 
     def _become_complete(self, summary: Summary) -> None:
         self.duration_ms = summary.duration_ms
+        self.form = summary.form
         self.ended_early = summary.ended_early
         self.complete = True

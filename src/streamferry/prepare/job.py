@@ -6,10 +6,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``url`` is the revealed address, ``version`` the fields of what was found there, ``parent`` who gives the job."""
+    """``url`` is the revealed address, ``version`` the fields of what was found there, ``parent`` who gives the job.
+
+    ``processing`` is one of ``Processing`` as JSON; ``slots`` the directory of the locks of encodes.
+    """
 
     url: str
     directory: str
     version: dict[str, Any]
     ffmpeg: str
     parent: int
+    processing: dict[str, Any]
+    slots: str

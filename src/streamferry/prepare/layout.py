@@ -12,6 +12,8 @@ from collections.abc import Iterable
 
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.tag import AUDIO, KEYFRAME, OTHER, SCRIPT, SEQUENCE_HEADER, VIDEO, Tag, header_slot, tag_kind
+from streamferry.prepare.form import AudioForm
+from streamferry.prepare.silence import FRAME_SAMPLES, silent_frame, silent_header
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.flv import parse_metadata, serialize_flv_header, serialize_metadata, serialize_tag
 
@@ -44,10 +46,11 @@ class FlvLayout:
     """Lays tags in the prepared order. Feed tags, take ``pending`` bytes to the file, then ``finish``.
 
     ``promised`` holds the tag types the input says it has. Offsets count from the file's start.
-    ``late`` says what becomes of tags too late to be put in order: False raises BadInterleave, True drops them.
+    ``drop_late`` says what becomes of tags too late to be put in order: False raises BadInterleave, True drops them.
+    ``silence`` is laid beside a picture without sound.
     """
 
-    def __init__(self, promised: frozenset[int], drop_late: bool = False) -> None:
+    def __init__(self, promised: frozenset[int], drop_late: bool = False, silence: AudioForm | None = None) -> None:
         self.pending = bytearray()
         self.first_offset = 0
         self.end_offset = 0
@@ -66,6 +69,9 @@ class FlvLayout:
         self._last_ms = 0
         self._last_index_ms = -_AUDIO_INDEX_STEP_MS
         self._headers_changed = False
+        self._silence = silence
+        self._silent_frame = silent_frame(silence.channels) if silence else b""
+        self._silent_frames_laid = 0
 
     @property
     def media_ms(self) -> int:
@@ -100,6 +106,7 @@ class FlvLayout:
             if not self._seen:
                 raise SourceUnsupported("there is no frame in it")
             self._start()
+        self._lay_silence(self.duration_ms)
 
     def _take(self, tag_type: int, stamp_ms: int, body: "bytes | memoryview", kind: int) -> None:
         if self.started:
@@ -127,8 +134,17 @@ class FlvLayout:
 
     def _start(self) -> None:
         self.started = True
-        self._append(serialize_flv_header(AUDIO in self._promised, VIDEO in self._promised))
+        has_audio = AUDIO in self._promised or self._silence is not None
+        self._append(serialize_flv_header(has_audio, VIDEO in self._promised))
         metadata = {name: value for name, value in self._metadata.items() if name not in _METADATA_LEFT_OUT}
+        if self._silence is not None:
+            self._headers[(AUDIO, 0)] = silent_header(self._silence.rate_hz, self._silence.channels)
+            metadata |= {
+                "audiocodecid": 10.0,
+                "audiosamplerate": float(self._silence.rate_hz),
+                "audiosamplesize": 16.0,
+                "stereo": self._silence.channels == 2,
+            }
         self._write(SCRIPT, 0, serialize_metadata(metadata))
         self._write_headers(0)
         self.first_offset = self.end_offset
@@ -148,6 +164,7 @@ class FlvLayout:
                 self.dropped_tags += 1
                 return
             dts_ms = max(self._last_ms, track.last_ms + 1)
+        self._lay_silence(dts_ms)
         self._last_ms = dts_ms
         if kind == KEYFRAME or (VIDEO not in self._seen and dts_ms - self._last_index_ms >= _AUDIO_INDEX_STEP_MS):
             self._last_index_ms = dts_ms
@@ -158,6 +175,18 @@ class FlvLayout:
             track.frame_ms = dts_ms - track.last_ms
         track.last_ms = dts_ms
         self._write(tag_type, dts_ms, body)
+
+    def _lay_silence(self, until_ms: int) -> None:
+        """Silence up to a moment, so that the picture of that moment is the next tag."""
+        if self._silence is None:
+            return
+        track = self._tracks[AUDIO]
+        samples_ms = FRAME_SAMPLES * 1000 / self._silence.rate_hz
+        while (stamp_ms := round(self._silent_frames_laid * samples_ms)) < until_ms:
+            self._silent_frames_laid += 1
+            self._last_ms = track.last_ms = stamp_ms
+            track.frame_ms = round(samples_ms)
+            self._write(AUDIO, stamp_ms, self._silent_frame)
 
     def _write_headers(self, dts_ms: int) -> None:
         for (tag_type, _), body in self._headers.items():

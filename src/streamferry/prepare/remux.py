@@ -8,6 +8,7 @@ from collections.abc import Callable
 from streamferry.media.tag import AUDIO, VIDEO, Tag
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.ffmpeg import Ffmpeg
+from streamferry.prepare.form import AudioForm, Form
 from streamferry.prepare.journal import Journal, Message
 from streamferry.prepare.layout import FlvLayout
 from streamferry.wire.flv import FLV_HEADER_BYTES, MAX_TAG_BYTES, parse_flv_header, scan_tags
@@ -24,11 +25,22 @@ _FLAGS_AT, _HAS_AUDIO, _HAS_VIDEO = 4, 4, 1
 class Remux:
     """Copies ``ffmpeg.stdout`` into ``entry.media_part``; ``layout`` knows what was written once there was a header.
 
-    ``extra`` gives fields for each report, such as the progress of the download.
+    ``extra`` gives fields for each report, such as the progress of the download; ``form`` is that of the result.
     """
 
-    def __init__(self, entry: Entry, journal: Journal, extra: Callable[[], Message], drop_late: bool) -> None:
+    def __init__(
+        self,
+        entry: Entry,
+        journal: Journal,
+        extra: Callable[[], Message],
+        *,
+        drop_late: bool,
+        form: Form,
+        silence: AudioForm | None,
+    ) -> None:
         self.layout: FlvLayout | None = None
+        self._form = form
+        self._silence = silence
         self._journal = journal
         self._extra = extra
         self._drop_late = drop_late
@@ -84,7 +96,7 @@ class Remux:
             parse_flv_header(bytes(self._buffer[:FLV_HEADER_BYTES]))
             flags = self._buffer[_FLAGS_AT]
             promised = {kind for kind, flag in ((AUDIO, _HAS_AUDIO), (VIDEO, _HAS_VIDEO)) if flags & flag}
-            self.layout = FlvLayout(frozenset(promised), self._drop_late)
+            self.layout = FlvLayout(frozenset(promised), self._drop_late, self._silence)
             start = FLV_HEADER_BYTES
         tags: list[Tag] = []
         with memoryview(self._buffer) as view:
@@ -119,7 +131,8 @@ class Remux:
 
     def _announce(self, layout: FlvLayout) -> None:
         self._announced = True
-        self._journal.send({"ready": {"inode": self.inode, "first_offset": layout.first_offset}})
+        ready = {"inode": self.inode, "first_offset": layout.first_offset, "form": self._form.to_json()}
+        self._journal.send({"ready": ready})
 
     def _report(self, layout: FlvLayout | None) -> None:
         message = self._extra()

@@ -26,10 +26,13 @@ from streamferry.prepare.faults import CacheError, PreparationRestarted, SourceC
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.job import Job
 from streamferry.prepare.origin import MAX_REDIRECTS, TIMEOUT, version_of_http
+from streamferry.prepare.processing import COPY, Processing
 from streamferry.prepare.version import Version, version_of_file
 
 DEFAULT_MAX_BYTES = 20 << 30
 
+#: Folder in the root of files prepared without being kept.
+_UNKEPT = "unkept"
 # How often an opening begins anew because the file changed under it, or its preparation was killed.
 _MAX_ATTEMPTS = 3
 # A line with the index of a second of preparing an intra-only file is about 200 KiB.
@@ -48,6 +51,7 @@ class PreparedStore:
         self._files: dict[Path, PreparedFile] = {}
         self._keepers: dict[PreparedFile, asyncio.Task[None]] = {}
         self._processes: dict[PreparedFile, Process] = {}
+        self._removals: set[asyncio.Future[bool]] = set()
         self._client: httpx.AsyncClient | None = None
         self._client_lock = asyncio.Lock()
 
@@ -62,20 +66,30 @@ class PreparedStore:
         for process in self._processes.values():
             _kill(process)
         await asyncio.gather(*self._keepers.values())
+        if self._removals:
+            await asyncio.wait(self._removals)
         if self._client is not None:
             await self._client.aclose()
 
     async def open(
-        self, url: MediaUrl, on_progress: Callable[[PrepareProgress], None] | None = None, start_ms: int = 0
+        self,
+        url: MediaUrl,
+        on_progress: Callable[[PrepareProgress], None] | None = None,
+        start_ms: int = 0,
+        *,
+        processing: Processing = COPY,
+        keep: bool = True,
     ) -> PreparedFile:
         """The prepared file of ``url``, as soon as it can be played from ``start_ms``; the caller closes it.
+
+        Without ``keep`` it is a file of this process's own, which is removed when the last holder closes it.
 
         The origin is asked each time whether the file has changed; if it cannot answer, the copy in the cache is used.
         ``on_progress`` is called while this waits. Raises SourceError, and CacheError for trouble with this machine.
         """
         attempts = 0
         while True:
-            file = await self._file_of(url)
+            file = await self._file_of(url, processing, keep)
             try:
                 await file.wait_playable(start_ms, on_progress)
             except (SourceChanged, PreparationRestarted):
@@ -89,19 +103,20 @@ class PreparedStore:
             else:
                 return file
 
-    async def _file_of(self, url: MediaUrl) -> PreparedFile:
+    async def _file_of(self, url: MediaUrl, processing: Processing, keep: bool) -> PreparedFile:
         """The file of the present version of ``url``, with one more user, being loaded or prepared if it is new."""
         if url.scheme not in ("file", "http", "https"):
             raise SourceUnsupported(f"{url.redacted} cannot be prepared: only files, http and https can")
         address = url.reveal()
+        root = self._root if keep else self._root / _UNKEPT
         version = Version()
         try:
             version = await self._version_of(url)
-            entry = entry_of(self._root, address, version.key)
+            entry = entry_of(root, address, version.key, processing.key)
         except SourceError as error:
             cached = None
             if url.scheme != "file" and not isinstance(error, SourceGone):
-                cached = await asyncio.to_thread(newest_whole_entry, self._root, address)
+                cached = await asyncio.to_thread(newest_whole_entry, root, address, processing.key)
             if cached is None:
                 raise
             entry = cached
@@ -109,7 +124,7 @@ class PreparedStore:
         if file is None or file.failed is not None:
             previous = [keeper for kept, keeper in self._keepers.items() if kept.entry.path == entry.path]
             file = self._files[entry.path] = PreparedFile(entry, self._note_unused)
-            keeper = self._keep(file, url, version, previous)
+            keeper = self._keep(file, url, version, processing, previous)
             self._keepers[file] = asyncio.create_task(keeper, name=f"prepare {url.redacted}")
         file.retain()
         return file
@@ -126,7 +141,12 @@ class PreparedStore:
         return await version_of_http(self._client, url)
 
     async def _keep(
-        self, file: PreparedFile, url: MediaUrl, version: Version, previous: "list[asyncio.Task[None]]"
+        self,
+        file: PreparedFile,
+        url: MediaUrl,
+        version: Version,
+        processing: Processing,
+        previous: "list[asyncio.Task[None]]",
     ) -> None:
         """Bring one file into being, after those who did so before; let go of it if nobody wants it any more."""
         try:
@@ -135,9 +155,9 @@ class PreparedStore:
             await asyncio.to_thread(file.load)
             file.wake()
             if not file.complete:
-                await asyncio.to_thread(evict, self._root, self._max_bytes)
-                await self._prepare(file, url, version)
-                await asyncio.to_thread(evict, self._root, self._max_bytes)
+                await asyncio.to_thread(self._evict)
+                await self._prepare(file, url, version, processing)
+                await asyncio.to_thread(self._evict)
         except MediaError as error:
             file.fail(error)
         except OSError as error:
@@ -145,7 +165,25 @@ class PreparedStore:
         finally:
             del self._keepers[file]
             if not file.users:
-                file.release()
+                self._release(file)
+
+    def _evict(self) -> None:
+        evict(self._root, self._max_bytes)
+        # What is not in use there was left by a process that was killed.
+        evict(self._root / _UNKEPT, 0)
+
+    def _release(self, file: PreparedFile) -> None:
+        file.release()
+        if file.entry.path.parent.name == _UNKEPT:
+            # In a thread: to remove a large file takes a disk some 100 ms.
+            removal = asyncio.get_running_loop().run_in_executor(None, file.entry.remove)
+            self._removals.add(removal)
+            removal.add_done_callback(self._note_removed)
+
+    def _note_removed(self, removal: "asyncio.Future[bool]") -> None:
+        self._removals.discard(removal)
+        # One that failed, or found the file in use again, is made good by the next eviction.
+        removal.exception()
 
     def _note_unused(self, file: PreparedFile) -> None:
         if self._files.get(file.entry.path) is file:
@@ -153,9 +191,9 @@ class PreparedStore:
         if file in self._processes:
             _kill(self._processes[file])
         elif file not in self._keepers:
-            file.release()
+            self._release(file)
 
-    async def _prepare(self, file: PreparedFile, url: MediaUrl, version: Version) -> None:
+    async def _prepare(self, file: PreparedFile, url: MediaUrl, version: Version, processing: Processing) -> None:
         """Run a preparation process and pass on what it reports. Raises MediaError, OSError."""
         program = ffmpeg_program()
         if not file.users:
@@ -171,7 +209,15 @@ class PreparedStore:
         self._processes[file] = process
         try:
             if file.users:
-                job = Job(url.reveal(), str(file.entry.path), asdict(version), program, os.getpid())
+                job = Job(
+                    url=url.reveal(),
+                    directory=str(file.entry.path),
+                    version=asdict(version),
+                    ffmpeg=program,
+                    parent=os.getpid(),
+                    processing=processing.to_json(),
+                    slots=str(self._root),
+                )
                 await _brief(process, job)
                 await self._listen(process, file)
         finally:

@@ -13,6 +13,7 @@ from kit import programs
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag, tag_kind
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.job import Job
+from streamferry.prepare.processing import COPY, Processing
 from streamferry.prepare.version import Version
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
 
@@ -33,7 +34,7 @@ class Outcome:
     @property
     def summary(self) -> Summary:
         assert self.error == ""
-        return Summary(**self.messages[-1]["complete"])
+        return Summary.from_json(self.messages[-1]["complete"])
 
     @property
     def frames(self) -> list[Tag]:
@@ -45,10 +46,18 @@ class Outcome:
         return [tag for tag in tags if tag[0] in (AUDIO, VIDEO) and tag_kind(tag[0], tag[2]) <= KEYFRAME]
 
 
-def prepare(url: Path | str, directory: Path, *, ffmpeg: str | None = None) -> Outcome:
+def prepare(url: Path | str, directory: Path, *, processing: Processing = COPY, ffmpeg: str | None = None) -> Outcome:
     """Run one preparation to its end."""
     directory.mkdir(exist_ok=True)
-    job = Job(str(url), str(directory), asdict(Version()), ffmpeg or programs.ffmpeg(), os.getpid())
+    job = Job(
+        str(url),
+        str(directory),
+        asdict(Version()),
+        ffmpeg or programs.ffmpeg(),
+        os.getpid(),
+        processing.to_json(),
+        str(directory.parent),
+    )
     done = subprocess.run(
         [sys.executable, "-m", "streamferry.prepare.child"],
         input=json.dumps(asdict(job)) + "\n",
