@@ -71,7 +71,7 @@ def _judge(stream: ReceivedStream | None, seconds: int) -> bool:
         "the media time of the wall clock": abs(stream.meter.media_time_ms / 1000 - seconds) <= 2,
         "DTS strictly rising": errors == 0,
         "no gap beyond a frame at the joins": gap_ms <= _LONGEST_GAP_MS,
-        "sound beside the picture": abs(audio.last_dts_ms - video.last_dts_ms) <= 100,
+        "sound beside the picture": abs((audio.last_dts_ms or 0) - (video.last_dts_ms or 0)) <= 100,
     }
     console.print(
         f"received: {stream.meter.description}, {video.frames} pictures, {audio.frames} sounds, {loops:.1f} loops, "

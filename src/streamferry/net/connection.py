@@ -101,6 +101,18 @@ class Connection:
         """
         return int.from_bytes(ioctl(self._fd, TIOCOUTQ, _FOUR_BYTES), byteorder)
 
+    def limit_unsent(self, limit_bytes: int) -> None:
+        """Have ``send`` take no more while this much waits in the kernel unsent (Linux TCP_NOTSENT_LOWAT).
+
+        Without it the kernel buffers megabytes for a slow peer, which nobody can drop any more.
+        """
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, limit_bytes)
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether bytes that count as taken are still here; ``send(())`` puts them out."""
+        return False
+
     def on_readable(self, callback: Callable[[], None] | None) -> None:
         """Call ``callback`` from the event loop whenever bytes are there to receive; None: no longer.
 
@@ -221,6 +233,11 @@ class TlsConnection(Connection):
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return False
         return True
+
+    @property
+    def is_holding(self) -> bool:
+        """See :attr:`Connection.is_holding`."""
+        return bool(self._held)
 
     def unacked_bytes(self) -> int:
         """See :meth:`Connection.unacked_bytes`; in bytes of records, the held one included."""

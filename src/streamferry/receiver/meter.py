@@ -19,8 +19,10 @@ class TrackMeter:
         self.headers = 0
         #: Frames whose DTS did not rise.
         self.dts_errors = 0
-        self.first_dts_ms: int | None = None
-        self.last_dts_ms = 0
+        #: None until the first frame came.
+        self.last_dts_ms: int | None = None
+        #: From the first frame to the last, over any wrap of the stamps.
+        self.media_time_ms = 0
         #: Longest distance between two frames.
         self.longest_gap_ms = 0
 
@@ -33,10 +35,9 @@ class TrackMeter:
             return
         self.frames += 1
         self.keyframes += kind == KEYFRAME
-        if self.first_dts_ms is None:
-            self.first_dts_ms = dts_ms
-        else:
+        if self.last_dts_ms is not None:
             step_ms = signed_delta_ms(dts_ms, self.last_dts_ms)
+            self.media_time_ms += step_ms
             self.dts_errors += step_ms <= 0
             self.longest_gap_ms = max(self.longest_gap_ms, step_ms)
         self.last_dts_ms = dts_ms
@@ -58,20 +59,17 @@ class StreamMeter:
             kind = tag_kind(tag_type, body)
             if kind == METADATA:
                 self.metadata = dict(parse_metadata(bytes(body))) or self.metadata
-            elif tag_type == VIDEO:
+            elif tag_type == VIDEO and body:
                 self.video.codec = self.video.codec or _video_codec(body)
                 self.video.count(dts_ms, kind)
-            elif tag_type == AUDIO:
+            elif tag_type == AUDIO and body:
                 self.audio.codec = self.audio.codec or _audio_codec(body)
                 self.audio.count(dts_ms, kind)
 
     @property
     def media_time_ms(self) -> int:
         """Media time received: the longer of the two tracks."""
-        return max(
-            track.last_dts_ms - track.first_dts_ms if track.first_dts_ms is not None else 0
-            for track in (self.video, self.audio)
-        )
+        return max(self.video.media_time_ms, self.audio.media_time_ms)
 
     @property
     def description(self) -> str:

@@ -22,6 +22,7 @@ from streamferry.relay.beat import FILE_VISITS, LIVE_VISITS, Beat
 from streamferry.relay.feed import FileFeed, LiveFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.network import Network
+from streamferry.relay.shelf import Shelf
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
 from streamferry.relay.status import START, RelayStatus, State
 from streamferry.relay.vitals import End, Phase, Verdict, Vitals
@@ -54,7 +55,7 @@ class RelayRun:
         self._spec = spec
         self._beat = beat
         self._scratch = scratch
-        self._store = store
+        self._shelf = Shelf(store)
         self._network = network
         self._on_change = on_change
         self._timeline = Timeline()
@@ -88,7 +89,7 @@ class RelayRun:
         before, self._spec = self._spec, spec
         if self._group is None:
             return
-        if (spec.items, spec.loops, spec.playhead) != (before.items, before.loops, before.playhead):
+        if spec.list_key != before.list_key:
             self._replace_keeper("source", self._vitals.source, self._keep_source)
         if spec.destination != before.destination:
             self._replace_keeper("destination", self._vitals.destination, self._keep_destination)
@@ -111,6 +112,8 @@ class RelayRun:
         finally:
             self._beat.remove(flow)
             flow.detach_feed()
+            if (session := flow.detach_session()) is not None:
+                session.abort()
         self._publish(self._conclude(state))
         return self.status
 
@@ -189,6 +192,7 @@ class RelayRun:
         feed.drop_upcoming()
         backoff = Backoff()
         first, loop = spec.playhead, spec.playhead.loop
+        await self._shelf.learn_form(spec)
         while spec.loops == ENDLESS or loop < spec.loops:
             errors: list[MediaError] = []
             for index in range(first.item, len(spec.items)):
@@ -220,7 +224,7 @@ class RelayRun:
         if self._vitals.source.phase is Phase.IDLE:
             self._note(self._vitals.source, Phase.CONNECTING)
         start_ms = max(round(item.start_s * 1000), position_ms)
-        file = await self._store.open(item.url, self._note_progress, start_ms)
+        file = await self._shelf.open(self._spec, item.url, start_ms, self._note_progress)
         try:
             return PreparedReader(file, start_ms, round(item.end_s * 1000) or None)
         except BaseException:
@@ -246,6 +250,8 @@ class RelayRun:
             self._note(destination, Phase.CONNECTING)
             try:
                 session = await open_publish_session(url, **self._network.options)
+                if self._spec.is_live:
+                    session.drop_late()
                 lost = self._flow.attach_session(session, time.monotonic())
                 self._note(destination, Phase.UP)
                 try:

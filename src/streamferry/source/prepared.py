@@ -30,7 +30,10 @@ class PlayableFile(Protocol):
     complete: bool
     failed: MediaError | None
     duration_ms: int
-    origin_ms: int
+
+    @property
+    def origin_ms(self) -> int:
+        """Stamp of the first picture, where offsets count from."""
 
     def view(self) -> memoryview:
         """What can be read now, at least ``end_offset`` bytes."""
