@@ -1,8 +1,20 @@
 """A process full of relays: it claims tasks, keeps its lease, fences itself, and hands over what it leaves.
 
-``Ledger`` is all it needs of a store.
+``Ledger`` is all it needs of a store; ``processes`` starts workers as children of another process.
 """
 
-from streamferry.worker.ledger import Assignment, Change, LeaseLost, Ledger, Outcome, Report, Usage
+from streamferry.worker.ledger import Assignment, Change, LeaseLost, Ledger, Outcome, Report, StoreUnavailable, Usage
+from streamferry.worker.worker import FENCE_S, Worker
 
-__all__ = ["Assignment", "Change", "LeaseLost", "Ledger", "Outcome", "Report", "Usage"]
+__all__ = [
+    "FENCE_S",
+    "Assignment",
+    "Change",
+    "LeaseLost",
+    "Ledger",
+    "Outcome",
+    "Report",
+    "StoreUnavailable",
+    "Usage",
+    "Worker",
+]

@@ -16,21 +16,26 @@ class LeaseLost(Exception):
     """The lease ran out: the store may have given the tasks to another worker. Everything must be stopped."""
 
 
+class StoreUnavailable(Exception):
+    """The store cannot be asked now; the sentence says no more than that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """A task that this worker holds. ``version`` grows with each change of what is wanted.
 
     ``is_wanted`` False: stop it and hand it back. ``start_in_s`` and ``end_in_s`` count from when this was read.
-    ``spec.playhead`` is where this epoch begins.
+    ``spec.playhead`` is where this epoch begins. Without a ``spec`` the task cannot be run, and ``problem`` says why.
     """
 
     task_id: str
     epoch: int
     version: int
     is_wanted: bool
-    spec: RelaySpec
+    spec: RelaySpec | None
     start_in_s: float
     end_in_s: float
+    problem: str | None = None
 
 
 class Outcome(Enum):
@@ -77,16 +82,13 @@ class Report:
 
 
 class Ledger(Protocol):
-    """The store, as one worker sees it. Every method may raise OSError while the store cannot be reached."""
+    """The store, as one worker sees it. Every method may raise StoreUnavailable."""
 
     async def register(self) -> None:
         """Begin a lease, with no tasks."""
 
-    async def claim(self, load: int, room: int) -> bool:
-        """Take tasks that are due, at most ``room``; whether any were taken."""
-
-    async def orders(self) -> int:
-        """A number that grows when somebody else has changed something about this worker's tasks."""
+    async def poll(self, load: int, room: int) -> int:
+        """Take tasks that are due, at most ``room``; give a number that grows when this worker's tasks changed."""
 
     async def roll(self, known: Mapping[str, tuple[int, int]]) -> Mapping[str, Assignment | None]:
         """All tasks that this worker holds. None for those of which epoch and version are ``known``."""

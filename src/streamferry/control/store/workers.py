@@ -78,11 +78,12 @@ async def register(connection: AsyncConnection, worker_id: str, capacity: int) -
     )
 
 
-async def has_due(connection: AsyncConnection) -> bool:
-    """Whether any task is due: a look that costs next to nothing, before a write."""
-    return (
-        await connection.execute(sa.select(run.c.task_id).where(run.c.due_ms <= now_ms()).limit(1))
-    ).first() is not None
+async def poll(connection: AsyncConnection, worker_id: str) -> tuple[int, bool]:
+    """How often something about the worker's tasks was changed, and whether any task is due: next to no work."""
+    changed = sa.select(worker.c.orders).where(worker.c.id == worker_id).scalar_subquery()
+    is_due = sa.exists(sa.select(run.c.task_id).where(run.c.due_ms <= now_ms()))
+    orders, has_due = (await connection.execute(sa.select(changed, is_due))).one()
+    return orders or 0, has_due
 
 
 async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> int:
@@ -143,11 +144,6 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
             worker.update().where(worker.c.id == worker_id).values(load=load + len(claimed), orders=worker.c.orders + 1)
         )
     return len(claimed)
-
-
-async def orders(connection: AsyncConnection, worker_id: str) -> int:
-    """How often something about the worker's tasks was changed; 0 when the worker is not registered."""
-    return (await connection.execute(sa.select(worker.c.orders).where(worker.c.id == worker_id))).scalar() or 0
 
 
 async def held(

@@ -1,0 +1,112 @@
+"""StoreLedger: the store as one worker sees it. Turns what is wanted of a task into a spec of the data plane."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from streamferry.control.clock import to_ms
+from streamferry.control.model import TaskKind, TaskSpec
+from streamferry.control.store import Store, usage, workers
+from streamferry.control.store.workers import HeldTask
+from streamferry.media.url import MediaUrl
+from streamferry.relay import Item, Playhead, RelaySpec
+from streamferry.worker import Assignment, Report, StoreUnavailable
+
+
+class StoreLedger:
+    """Implements ``worker.Ledger``. ``roots``: folders from which ``file:`` sources may be read."""
+
+    def __init__(self, store: Store, worker_id: str, *, capacity: int, roots: Sequence[Path] = ()) -> None:
+        self._store = store
+        self._worker_id = worker_id
+        self._capacity = capacity
+        self._roots = [root.resolve() for root in roots]
+
+    async def register(self) -> None:
+        """See the protocol."""
+        with _availability():
+            async with self._store.write() as connection:
+                await workers.register(connection, self._worker_id, self._capacity)
+
+    async def poll(self, load: int, room: int) -> int:
+        """See the protocol."""
+        with _availability():
+            async with self._store.read() as connection:
+                orders, has_due = await workers.poll(connection, self._worker_id)
+            if has_due and room:
+                async with self._store.write() as connection:
+                    await workers.claim(connection, self._store.seal, self._worker_id, load=load, room=room)
+                    orders, _ = await workers.poll(connection, self._worker_id)
+        return orders
+
+    async def roll(self, known: Mapping[str, tuple[int, int]]) -> dict[str, Assignment | None]:
+        """See the protocol."""
+        with _availability():
+            async with self._store.read() as connection:
+                held, now_ms = await workers.held(connection, self._store.seal, self._worker_id, known)
+        return {one.task_id: self._assignment(one, now_ms) for one in held}
+
+    async def report(self, reports: Sequence[Report], load: int) -> None:
+        """See the protocol."""
+        with _availability():
+            async with self._store.write() as connection:
+                await usage.add(connection, reports)
+                await workers.report(connection, self._worker_id, reports, load=load)
+
+    async def leave(self) -> None:
+        """See the protocol."""
+        with _availability():
+            async with self._store.write() as connection:
+                await workers.leave(connection, self._worker_id)
+
+    def _assignment(self, held: HeldTask, now_ms: int) -> Assignment | None:
+        if held.spec is None:
+            return None
+        spec = problem = None
+        try:
+            self._check_files(held.spec)
+            spec = relay_spec_of(held.spec, held.playhead)
+        except ValueError as error:
+            problem = str(error)
+        return Assignment(
+            task_id=held.task_id,
+            epoch=held.epoch,
+            version=held.version,
+            is_wanted=held.is_wanted,
+            spec=spec,
+            start_in_s=(to_ms(held.spec.start_at) - now_ms) / 1000,
+            end_in_s=(to_ms(held.spec.end_at) - now_ms) / 1000,
+            problem=problem,
+        )
+
+    def _check_files(self, spec: TaskSpec) -> None:
+        """Raises ValueError for a local file outside of the folders; links are followed before that is judged."""
+        for item in spec.items:
+            if item.url.scheme == "file" and not self._is_allowed(item.url):
+                raise ValueError("a source lies outside of the folders from which files may be read (setting files)")
+
+    def _is_allowed(self, url: MediaUrl) -> bool:
+        path = Path(url.path).resolve()
+        return any(path.is_relative_to(root) for root in self._roots)
+
+
+def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
+    """What a relay shall do for a task. It has no limits: the worker keeps the window. Raises ValueError."""
+    items = tuple(Item(item.url, item.start_s, item.end_s) for item in spec.items)
+    if spec.kind is TaskKind.LIVE:
+        return RelaySpec.live(items[0].url, spec.destination)
+    if playhead.item >= len(items):
+        playhead = Playhead()
+    return RelaySpec.vod(items, spec.destination, loops=spec.loops, playhead=playhead)
+
+
+@contextlib.contextmanager
+def _availability() -> Iterator[None]:
+    """Trouble with the database in one sentence, which holds neither statement nor address."""
+    try:
+        yield
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise StoreUnavailable(f"{type(cause).__name__}") from None

@@ -1,0 +1,238 @@
+"""Performance: one task that this worker holds, from its assignment to its return.
+
+It starts the relay when the window opens, changes it when the task changes, stops it when the window closes, and keeps
+what is to be reported until the store has it. It neither waits nor asks the store: the worker does.
+
+    waiting --window opens--> running --window closes, not wanted, worker leaves--> stopping --> over
+                                 |--relay ended by itself-------------------------------------> over
+                                 `--new epoch--> stopping --> running, from the new beginning
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from streamferry.media.errors import Fault
+from streamferry.relay import Playhead, RelaySpec, RelayStatus, State
+from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
+
+#: What a task did is told in sums of about this long.
+USAGE_S = 60.0
+#: As many changes are kept while the store does not answer; then the oldest are forgotten.
+_MAX_CHANGES = 200
+_WAITING = RelayStatus(State.WAITING)
+
+
+class RunningRelay(Protocol):
+    """What is needed of ``relay.Relay``."""
+
+    @property
+    def status(self) -> RelayStatus: ...
+
+    def watch(self, callback: Callable[[RelayStatus], None]) -> None: ...
+
+    def on_end(self, callback: Callable[[], None]) -> None: ...
+
+    def update(self, spec: RelaySpec) -> None: ...
+
+    def request_stop(self) -> None: ...
+
+
+class Performance:
+    """See the module. ``stir`` is called when there is something to report at once."""
+
+    def __init__(
+        self, assignment: Assignment, start: Callable[[RelaySpec], RunningRelay], stir: Callable[[], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._start = start
+        self._stir = stir
+        self._assignment = assignment
+        self._spec = assignment.spec
+        self._relay: RunningRelay | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+        self._is_stopping = False
+        self._is_renewing = False
+        self._outcome: Outcome | None = None
+        self._final = _WAITING
+        self._reported = _WAITING
+        self._changes: list[tuple[RelayStatus, float]] = []
+        self._item_ends_ms: dict[int, int] = {}
+        self._reported_ends: dict[int, int] = {}
+        self._sampled_at = self._usage_at = self._loop.time()
+        self._sampled_bytes = 0
+        self._streamed_ms = self._bytes_out = 0
+        self._set_timers()
+
+    @property
+    def known(self) -> tuple[int, int]:
+        """Epoch and version that it follows."""
+        return self._assignment.epoch, self._assignment.version
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing runs any more, and the task is to be given back."""
+        return self._outcome is not None
+
+    def follow(self, assignment: Assignment) -> None:
+        """The task was changed: make what runs what is wanted now."""
+        before, self._assignment = self._assignment, assignment
+        if assignment.epoch != before.epoch:
+            self._begin_anew()
+        elif self._spec is not None and assignment.spec is not None:
+            wanted = decide_spec(self._spec, assignment.spec, self._status.playhead)
+            if wanted.items != self._spec.items:
+                self._item_ends_ms.clear()
+            if self._relay is not None and wanted != self._spec:
+                self._relay.update(wanted)
+            self._spec = wanted
+        cannot_go_on = assignment.spec is None or assignment.start_in_s > 0
+        if not assignment.is_wanted or (self._relay is not None and cannot_go_on):
+            self.end()
+        else:
+            self._set_timers()
+
+    def end(self) -> None:
+        """Stop what runs; it is over when that has ended."""
+        self._cancel_timers()
+        self._is_stopping = True
+        if self._relay is None:
+            self._conclude(Outcome.HANDED_BACK, self._final)
+        else:
+            self._relay.request_stop()
+
+    def report(self) -> Report | None:
+        """What is new since the last report that was confirmed, or None."""
+        status = self._status
+        usage = self._measure(status)
+        if not (self._changes or self.is_over or usage or status != self._reported):
+            return None
+        now = self._loop.time()
+        return Report(
+            task_id=self._assignment.task_id,
+            epoch=self._assignment.epoch,
+            status=status,
+            changes=tuple(Change(status, now - noted_at) for status, noted_at in self._changes),
+            item_ends_ms=dict(self._item_ends_ms) if self._item_ends_ms != self._reported_ends else {},
+            usage=usage,
+            outcome=self._outcome,
+        )
+
+    def confirm(self, report: Report) -> None:
+        """The store has that report."""
+        del self._changes[: len(report.changes)]
+        self._reported = report.status
+        if report.item_ends_ms:
+            self._reported_ends = dict(report.item_ends_ms)
+        if report.usage is not None:
+            self._streamed_ms -= report.usage.streamed_ms
+            self._bytes_out -= report.usage.bytes_out
+            self._usage_at = self._loop.time()
+
+    @property
+    def _status(self) -> RelayStatus:
+        return self._relay.status if self._relay is not None else self._final
+
+    def _set_timers(self) -> None:
+        self._cancel_timers()
+        if self.is_over or self._is_stopping:
+            return
+        assignment = self._assignment
+        if assignment.spec is None:
+            reason = assignment.problem
+            self._conclude(Outcome.FAILED, RelayStatus(State.FAILED, fault=Fault.SERVICE, reason=reason))
+            return
+        if self._relay is None:
+            self._timers.append(self._loop.call_later(max(0.0, assignment.start_in_s), self._open))
+        self._timers.append(self._loop.call_later(max(0.0, assignment.end_in_s), self.end))
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    def _open(self) -> None:
+        """The window opens."""
+        if self._relay is not None or self._spec is None:
+            return
+        self._sampled_bytes = 0
+        self._relay = self._start(self._spec)
+        self._relay.watch(self._note)
+        self._relay.on_end(self._close)
+        self._note(self._relay.status)
+
+    def _begin_anew(self) -> None:
+        """Another epoch: a relay that runs makes room for one that begins where the assignment says."""
+        self._changes.clear()
+        self._item_ends_ms.clear()
+        self._is_stopping = False
+        self._outcome = None
+        self._final = self._reported = _WAITING
+        self._spec = self._assignment.spec
+        if self._relay is not None:
+            self._is_renewing = True
+            self._relay.request_stop()
+
+    def _note(self, status: RelayStatus) -> None:
+        if self._is_renewing:
+            return
+        self._changes.append((status, self._loop.time()))
+        del self._changes[:-_MAX_CHANGES]
+        self._stir()
+
+    def _close(self) -> None:
+        """The relay has ended."""
+        assert self._relay is not None
+        final = self._relay.status
+        self._measure(final)
+        self._relay = None
+        if self._is_renewing:
+            self._is_renewing = False
+            if self._is_stopping:
+                self._conclude(Outcome.HANDED_BACK, _WAITING)
+            else:
+                self._set_timers()
+            return
+        if self._is_stopping:
+            outcome = Outcome.HANDED_BACK
+        elif final.state is State.ENDED and self._spec is not None and not self._spec.is_live:
+            outcome = Outcome.PLAYED_OUT
+        else:
+            outcome = Outcome.FAILED if final.state is State.FAILED else Outcome.HANDED_BACK
+        self._conclude(outcome, final)
+
+    def _conclude(self, outcome: Outcome, final: RelayStatus) -> None:
+        self._cancel_timers()
+        self._outcome, self._final = outcome, final
+        self._stir()
+
+    def _measure(self, status: RelayStatus) -> Usage | None:
+        """Add up what moved since the last look; the sum when it is time to tell it."""
+        now = self._loop.time()
+        if status.state is State.STREAMING:
+            self._streamed_ms += round((now - self._sampled_at) * 1000)
+        # A relay that began anew counts from 0 again.
+        grown = status.bytes_out - self._sampled_bytes
+        self._bytes_out += grown if grown >= 0 else status.bytes_out
+        self._sampled_at, self._sampled_bytes = now, status.bytes_out
+        if status.playhead is not None and status.item_end_ms is not None:
+            self._item_ends_ms[status.playhead.item] = status.item_end_ms
+        if (self.is_over or now - self._usage_at >= USAGE_S) and (self._streamed_ms or self._bytes_out):
+            return Usage(self._streamed_ms, self._bytes_out)
+        return None
+
+
+def decide_spec(running: RelaySpec, wanted: RelaySpec, playhead: Playhead | None) -> RelaySpec:
+    """The spec that turns what runs into what is wanted, with the place where its list goes on.
+
+    Nothing about the list changed: the same place, which leaves the list alone. Only the number of loops changed: the
+    item after the one that plays. Another list: its beginning. What plays is played to its end in each case.
+    """
+    if (wanted.items, wanted.loops, wanted.is_live) == (running.items, running.loops, running.is_live):
+        return replace(wanted, playhead=running.playhead)
+    if wanted.items != running.items or playhead is None:
+        return replace(wanted, playhead=Playhead())
+    if playhead.item + 1 < len(wanted.items):
+        return replace(wanted, playhead=Playhead(playhead.loop, playhead.item + 1))
+    return replace(wanted, playhead=Playhead(playhead.loop + 1))

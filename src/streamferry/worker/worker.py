@@ -1,0 +1,175 @@
+"""Worker: one loop that asks the store for work and orders, and tells it what became of them.
+
+A lease is good for ``FENCE_S`` from the moment a renewal was sent. Whatever the store is asked must be answered before
+that; else the worker takes its tasks for lost, stops them, and begins a new lease. The store gives them to others half
+a second later at the earliest, so no task is ever pushed twice.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from streamferry.relay import RelaySpec
+from streamferry.worker.ledger import LeaseLost, Ledger, StoreUnavailable
+from streamferry.worker.performance import Performance, RunningRelay
+
+_log = logging.getLogger("streamferry.worker")
+
+#: A lease that was not renewed for this long is lost.
+FENCE_S = 6.0
+#: Renewal, and with it the playheads: a list goes on within this of where it broke.
+REPORT_S = 1.0
+#: How often it looks for work and orders: one read by key.
+POLL_S = 0.25
+#: A relay that was asked to stop gets this long to say good-bye to its peer when the worker leaves.
+LEAVE_S = 5.0
+_RETRY_S = 1.0
+
+
+class Host(Protocol):
+    """What is needed of ``relay.RelayHost``."""
+
+    def start(self, spec: RelaySpec) -> RunningRelay: ...
+
+
+class Worker:
+    """Create it inside a running event loop. ``on_ready`` is called at each new lease."""
+
+    def __init__(
+        self, ledger: Ledger, host: Host, *, capacity: int, on_ready: Callable[[], None] | None = None
+    ) -> None:
+        self._ledger = ledger
+        self._host = host
+        self._capacity = capacity
+        self._on_ready = on_ready
+        self._performances: dict[str, Performance] = {}
+        self._orders = -1
+        self._fence_at = self._report_at = 0.0
+        self._stirred = asyncio.Event()
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        """Ask for the end: stop everything, hand it back, and end the lease."""
+        self._leaving.set()
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Work until ``leave`` is called."""
+        loop = asyncio.get_running_loop()
+        while not self._leaving.is_set():
+            try:
+                began_at = loop.time()
+                async with asyncio.timeout(FENCE_S):
+                    await self._ledger.register()
+                self._renewed(began_at)
+                self._orders = -1
+                if self._on_ready is not None:
+                    self._on_ready()
+                await self._work()
+                await self._hand_over()
+            except LeaseLost:
+                _log.error("the lease is lost: %d tasks are stopped", len(self._performances))
+                await self._drop_all()
+            except (StoreUnavailable, TimeoutError) as error:
+                _log.error("the store cannot be asked: %s", error or "it does not answer")
+                await self._drop_all()
+                await _wait(self._leaving, _RETRY_S)
+
+    async def _work(self) -> None:
+        """The loop of one lease. Raises LeaseLost."""
+        loop = asyncio.get_running_loop()
+        while not self._leaving.is_set():
+            if loop.time() >= self._fence_at:
+                raise LeaseLost
+            try:
+                async with asyncio.timeout_at(self._fence_at):
+                    await self._tend()
+            except TimeoutError:
+                raise LeaseLost from None
+            except StoreUnavailable as error:
+                _log.warning("the store cannot be asked: %s", error)
+                await _wait(self._leaving, POLL_S)
+            else:
+                await _wait(self._stirred, POLL_S)
+
+    async def _tend(self) -> None:
+        if self._stirred.is_set() or asyncio.get_running_loop().time() >= self._report_at:
+            await self._report()
+        load = len(self._performances)
+        orders = await self._ledger.poll(load, max(0, self._capacity - load))
+        if orders != self._orders:
+            await self._follow_orders()
+            self._orders = orders
+
+    async def _follow_orders(self) -> None:
+        known = {task_id: one.known for task_id, one in self._performances.items() if not one.is_over}
+        roll = await self._ledger.roll(known)
+        for task_id, assignment in roll.items():
+            if assignment is None:
+                continue
+            performance = self._performances.get(task_id)
+            if performance is None:
+                self._performances[task_id] = Performance(assignment, self._host.start, self._stirred.set)
+                if not assignment.is_wanted:
+                    self._performances[task_id].end()
+            else:
+                performance.follow(assignment)
+        for task_id, performance in self._performances.items():
+            if task_id not in roll:
+                # Deleted: there is nobody to give it back to.
+                performance.end()
+
+    async def _report(self) -> None:
+        self._stirred.clear()
+        began_at = asyncio.get_running_loop().time()
+        self._report_at = began_at + REPORT_S
+        told = [(one, report) for one in self._performances.values() if (report := one.report()) is not None]
+        load = sum(not one.is_over for one in self._performances.values())
+        try:
+            await self._ledger.report([report for _, report in told], load)
+        except BaseException:
+            self._report_at = began_at
+            raise
+        self._renewed(began_at)
+        for performance, report in told:
+            performance.confirm(report)
+            if report.outcome is not None:
+                del self._performances[report.task_id]
+
+    async def _hand_over(self) -> None:
+        """Stop everything, hand it back, and end the lease."""
+        try:
+            async with asyncio.timeout_at(max(self._fence_at, asyncio.get_running_loop().time() + 1.0)):
+                await self._stop_all()
+                await self._report()
+                await self._ledger.leave()
+        except (TimeoutError, StoreUnavailable, LeaseLost) as error:
+            _log.error("left without a word to the store: %s", error or "it does not answer")
+
+    async def _drop_all(self) -> None:
+        await self._stop_all()
+        self._performances.clear()
+
+    async def _stop_all(self) -> None:
+        """Stop everything and wait for it, within limits."""
+        for performance in self._performances.values():
+            performance.end()
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                while not all(performance.is_over for performance in self._performances.values()):
+                    self._stirred.clear()
+                    await self._stirred.wait()
+        except TimeoutError:
+            _log.error("some relays did not stop within %s s", LEAVE_S)
+
+    def _renewed(self, began_at: float) -> None:
+        self._fence_at = began_at + FENCE_S
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Until the time is up, or that has happened."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -1,0 +1,244 @@
+"""One task that a worker holds: when its relay starts, changes and stops, and what is reported of it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from streamferry.media.errors import Fault
+from streamferry.media.url import MediaUrl
+from streamferry.relay import Item, Playhead, RelaySpec, RelayStatus, State
+from streamferry.worker import Assignment, Outcome
+from streamferry.worker.performance import Performance, decide_spec
+
+A, B, C = (Item(MediaUrl.parse(f"http://files.example/{name}.mp4")) for name in "abc")
+TO = MediaUrl.parse("rtmp://push.example/live/key")
+SPEC = RelaySpec.vod([A, B], TO)
+STREAMING = RelayStatus(State.STREAMING, bytes_out=1000, playhead=Playhead(0, 1, 40), item_end_ms=3000)
+
+
+class ScriptedRelay:
+    """A relay that does what a test says."""
+
+    def __init__(self, spec: RelaySpec) -> None:
+        self.spec = spec
+        self.updates: list[RelaySpec] = []
+        self.is_asked_to_stop = False
+        self.status = RelayStatus(State.PREPARING)
+        self._watchers: list[Callable[[RelayStatus], None]] = []
+        self._on_end: list[Callable[[], None]] = []
+
+    def watch(self, callback: Callable[[RelayStatus], None]) -> None:
+        self._watchers.append(callback)
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        self._on_end.append(callback)
+
+    def update(self, spec: RelaySpec) -> None:
+        self.updates.append(spec)
+
+    def request_stop(self) -> None:
+        self.is_asked_to_stop = True
+
+    def become(self, status: RelayStatus) -> None:
+        self.status = status
+        for watcher in self._watchers:
+            watcher(status)
+        if status.final:
+            for callback in self._on_end:
+                callback()
+
+
+class Stage:
+    """A performance and the relays it has started."""
+
+    def __init__(self, **values: object) -> None:
+        self.relays: list[ScriptedRelay] = []
+        self.assignment = Assignment(
+            **{
+                "task_id": "t",
+                "epoch": 1,
+                "version": 1,
+                "is_wanted": True,
+                "spec": SPEC,
+                "start_in_s": 0,
+                "end_in_s": 60,
+                **values,
+            }
+        )
+        self.performance = Performance(self.assignment, self._start, lambda: None)
+
+    def _start(self, spec: RelaySpec) -> ScriptedRelay:
+        self.relays.append(ScriptedRelay(spec))
+        return self.relays[-1]
+
+    async def begin(self) -> ScriptedRelay:
+        """Let the window open."""
+        await asyncio.sleep(0.005)
+        (relay,) = self.relays
+        return relay
+
+    def follow(self, **values: object) -> None:
+        self.assignment = replace(self.assignment, version=self.assignment.version + 1, **values)
+        self.performance.follow(self.assignment)
+
+
+async def test_the_relay_starts_when_the_window_opens() -> None:
+    """Not before, and by itself."""
+    stage = Stage(start_in_s=0.02)
+    await asyncio.sleep(0.005)
+    assert stage.relays == []
+    assert stage.performance.report() is None
+    async with asyncio.timeout(1):
+        while not stage.relays:  # noqa: ASYNC110 -- what is awaited has no event
+            await asyncio.sleep(0.001)
+
+
+async def test_the_relay_is_stopped_when_the_window_closes() -> None:
+    """And the task is handed back once it has ended, with its last status."""
+    stage = Stage(end_in_s=0.02)
+    relay = await stage.begin()
+    async with asyncio.timeout(1):
+        while not relay.is_asked_to_stop:  # noqa: ASYNC110 -- what is awaited has no event
+            await asyncio.sleep(0.001)
+    assert not stage.performance.is_over
+    stopped = replace(STREAMING, state=State.STOPPED)
+    relay.become(stopped)
+    report = stage.performance.report()
+    assert report is not None
+    assert (report.outcome, report.status) == (Outcome.HANDED_BACK, stopped)
+
+
+@pytest.mark.parametrize(
+    ("final", "outcome"),
+    [
+        (RelayStatus(State.ENDED), Outcome.PLAYED_OUT),
+        (RelayStatus(State.FAILED, fault=Fault.USER_SOURCE), Outcome.FAILED),
+    ],
+)
+async def test_a_relay_that_ends_by_itself_decides_the_outcome(final: RelayStatus, outcome: Outcome) -> None:
+    """A list played to its end, or a failure that no retry mends."""
+    stage = Stage()
+    (await stage.begin()).become(final)
+    report = stage.performance.report()
+    assert report is not None
+    assert report.outcome is outcome
+
+
+async def test_changes_are_reported_once_and_in_order() -> None:
+    """What was confirmed is not told again; what came meanwhile is."""
+    stage = Stage()
+    relay = await stage.begin()
+    relay.become(RelayStatus(State.CONNECTING))
+    relay.become(STREAMING)
+    first = stage.performance.report()
+    assert first is not None
+    assert [change.status.state for change in first.changes] == ["preparing", "connecting", "streaming"]
+    assert first.item_ends_ms == {1: 3000}
+    retrying = RelayStatus(State.RETRYING, reason="reset")
+    relay.become(retrying)
+    stage.performance.confirm(first)
+    second = stage.performance.report()
+    assert second is not None
+    assert [change.status for change in second.changes] == [retrying]
+    stage.performance.confirm(second)
+    assert stage.performance.report() is None
+
+
+async def test_a_change_that_is_not_about_the_media_leaves_the_relay_alone() -> None:
+    """A new title or EndTime: the relay hears nothing of it."""
+    stage = Stage()
+    relay = await stage.begin()
+    stage.follow(end_in_s=30)
+    assert relay.updates == []
+    assert not relay.is_asked_to_stop
+    assert stage.performance.known == (1, 2)
+
+
+async def test_a_new_destination_keeps_the_place_in_the_list() -> None:
+    """The relay gets the spec with the playhead it began with, so it leaves the list alone."""
+    stage = Stage(spec=replace(SPEC, playhead=Playhead(2, 1, 500)))
+    relay = await stage.begin()
+    other = MediaUrl.parse("rtmp://push.example/live/other")
+    stage.follow(spec=replace(SPEC, destination=other))
+    assert relay.updates == [replace(SPEC, destination=other, playhead=Playhead(2, 1, 500))]
+
+
+async def test_a_task_that_is_not_wanted_is_stopped_and_handed_back() -> None:
+    """Stopped by its user while it runs."""
+    stage = Stage()
+    relay = await stage.begin()
+    stage.follow(is_wanted=False)
+    assert relay.is_asked_to_stop
+    relay.become(RelayStatus(State.STOPPED))
+    assert stage.performance.is_over
+
+
+async def test_a_window_moved_into_the_future_hands_the_task_back() -> None:
+    """The store makes it due again at its time."""
+    stage = Stage()
+    relay = await stage.begin()
+    stage.follow(start_in_s=100, end_in_s=200)
+    assert relay.is_asked_to_stop
+
+
+async def test_a_new_epoch_begins_anew_after_the_old_relay_has_left() -> None:
+    """Relaunch: never two relays at once; what the old one still says is not reported."""
+    stage = Stage()
+    first = await stage.begin()
+    first.become(STREAMING)
+    stage.follow(epoch=2)
+    assert first.is_asked_to_stop
+    assert len(stage.relays) == 1
+    first.become(RelayStatus(State.STOPPED, playhead=Playhead(0, 1, 50)))
+    await asyncio.sleep(0.005)
+    assert len(stage.relays) == 2
+    report = stage.performance.report()
+    assert report is not None
+    assert (report.epoch, report.outcome) == (2, None)
+    assert [change.status.state for change in report.changes] == ["preparing"]
+
+
+async def test_a_task_that_cannot_be_run_fails_with_the_reason() -> None:
+    """Without a relay having been started."""
+    stage = Stage(spec=None, problem="outside of the folders")
+    report = stage.performance.report()
+    assert report is not None
+    assert (report.outcome, report.status.reason) == (Outcome.FAILED, "outside of the folders")
+    assert stage.relays == []
+
+
+async def test_what_was_streamed_is_told_at_the_end() -> None:
+    """Bytes and time in one sum, once."""
+    stage = Stage()
+    relay = await stage.begin()
+    relay.become(STREAMING)
+    stage.performance.report()
+    await asyncio.sleep(0.02)
+    relay.status = replace(STREAMING, bytes_out=5000)
+    stage.performance.report()
+    relay.become(RelayStatus(State.ENDED, bytes_out=6000))
+    report = stage.performance.report()
+    assert report is not None
+    assert report.usage is not None
+    assert report.usage.bytes_out == 6000
+    assert report.usage.streamed_ms >= 20
+    stage.performance.confirm(report)
+    assert stage.performance.report() is None or stage.performance.report().usage is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "playhead", "expected"),
+    [
+        (RelaySpec.vod([A, B], TO), Playhead(5, 1, 70), Playhead(1, 0, 9)),
+        (RelaySpec.vod([A, B], TO, loops=9), Playhead(5, 0, 70), Playhead(5, 1, 0)),
+        (RelaySpec.vod([A, B], TO, loops=9), Playhead(5, 1, 70), Playhead(6, 0, 0)),
+        (RelaySpec.vod([A, C], TO), Playhead(5, 1, 70), Playhead(0, 0, 0)),
+        (RelaySpec.vod([A, B], TO, loops=9), None, Playhead(0, 0, 0)),
+    ],
+)
+def test_where_a_changed_list_goes_on(wanted: RelaySpec, playhead: Playhead | None, expected: Playhead) -> None:
+    """The same list is left alone, other loops go on behind the item that plays, another list begins."""
+    running = RelaySpec.vod([A, B], TO, playhead=Playhead(1, 0, 9))
+    assert decide_spec(running, wanted, playhead) == replace(wanted, playhead=expected)

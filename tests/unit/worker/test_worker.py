@@ -1,0 +1,197 @@
+"""The worker's loop over a ledger that does what a test says: lease, fence, orders, leaving."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+import pytest
+from test_performance import SPEC, ScriptedRelay
+
+from streamferry.media.url import MediaUrl
+from streamferry.relay import RelaySpec, RelayStatus, State
+from streamferry.worker import Assignment, LeaseLost, Outcome, Report, StoreUnavailable, Worker, worker
+
+
+class Relays:
+    """Relays that stop when they are asked to."""
+
+    def __init__(self) -> None:
+        self.started: list[ScriptedRelay] = []
+
+    def start(self, spec: RelaySpec) -> ScriptedRelay:
+        relay = ScriptedRelay(spec)
+        relay.request_stop = lambda: self._stop(relay)
+        self.started.append(relay)
+        return relay
+
+    def _stop(self, relay: ScriptedRelay) -> None:
+        if not relay.is_asked_to_stop:
+            relay.is_asked_to_stop = True
+            asyncio.get_running_loop().call_soon(relay.become, RelayStatus(State.STOPPED))
+
+
+class Ledger:
+    """A store with one list of tasks for one worker."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, Assignment] = {}
+        self.number = 0
+        self.registrations = 0
+        self.reports: list[Report] = []
+        self.has_left = False
+        self.trouble: Callable[[], None] = lambda: None
+        self.hangs = False
+
+    def put(self, task_id: str, **values: object) -> None:
+        known = self.tasks.get(task_id)
+        version = known.version + 1 if known else 1
+        given = {"epoch": 1, "is_wanted": True, "spec": SPEC, "start_in_s": 0, "end_in_s": 60, **values}
+        self.tasks[task_id] = Assignment(task_id=task_id, version=version, **given)
+        self.number += 1
+
+    async def _answer(self) -> None:
+        self.trouble()
+        if self.hangs:
+            await asyncio.Event().wait()
+
+    async def register(self) -> None:
+        await self._answer()
+        self.registrations += 1
+
+    async def poll(self, load: int, room: int) -> int:
+        await self._answer()
+        return self.number
+
+    async def roll(self, known: Mapping[str, tuple[int, int]]) -> Mapping[str, Assignment | None]:
+        await self._answer()
+        return {
+            task_id: None if known.get(task_id) == (one.epoch, one.version) else one
+            for task_id, one in self.tasks.items()
+        }
+
+    async def report(self, reports: Sequence[Report], load: int) -> None:
+        await self._answer()
+        self.reports += reports
+        for one in reports:
+            if one.outcome is not None:
+                self.tasks.pop(one.task_id, None)
+
+    async def leave(self) -> None:
+        self.has_left = True
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.relays = Relays()
+        self.worker = Worker(self.ledger, self.relays, capacity=10)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 -- what is awaited has no event
+                await asyncio.sleep(0.002)
+
+
+@pytest.fixture
+async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    """A worker that runs, twenty times as fast as in earnest."""
+    for name in ("FENCE_S", "REPORT_S", "POLL_S", "_RETRY_S"):
+        monkeypatch.setattr(worker, name, getattr(worker, name) / 20)
+    one = Bench()
+    running = asyncio.create_task(one.worker.run())
+    yield one
+    one.ledger.trouble, one.ledger.hangs = (lambda: None), False
+    one.worker.leave()
+    await running
+
+
+async def test_a_task_that_is_assigned_runs_and_is_reported(bench: Bench) -> None:
+    """Until it is deleted, which stops it."""
+    bench.ledger.put("a")
+    await bench.until(lambda: bench.relays.started)
+    (relay,) = bench.relays.started
+    relay.become(RelayStatus(State.STREAMING))
+    await bench.until(lambda: any(one.status.state is State.STREAMING for one in bench.ledger.reports))
+    del bench.ledger.tasks["a"]
+    bench.ledger.number += 1
+    await bench.until(lambda: relay.is_asked_to_stop)
+
+
+async def test_leaving_stops_and_hands_back_everything(bench: Bench) -> None:
+    """Each task is given back, then the lease is ended."""
+    for name in "abc":
+        bench.ledger.put(name)
+    await bench.until(lambda: len(bench.relays.started) == 3)
+    bench.worker.leave()
+    await bench.until(lambda: bench.ledger.has_left)
+    handed_back = {one.task_id for one in bench.ledger.reports if one.outcome is Outcome.HANDED_BACK}
+    assert handed_back == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("how", ["unavailable", "hangs"])
+async def test_a_store_that_does_not_answer_for_the_lease_fences_the_worker(bench: Bench, how: str) -> None:
+    """It stops all it pushes within the fence, and begins a new lease when the store is back."""
+    bench.ledger.put("a")
+    await bench.until(lambda: bench.relays.started)
+
+    def refuse() -> None:
+        raise StoreUnavailable("down")
+
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
+    if how == "hangs":
+        bench.ledger.hangs = True
+    else:
+        bench.ledger.trouble = refuse
+    (relay,) = bench.relays.started
+    await bench.until(lambda: relay.is_asked_to_stop)
+    assert loop.time() - began_at <= worker.FENCE_S + 0.1
+    bench.ledger.trouble, bench.ledger.hangs = (lambda: None), False
+    await bench.until(lambda: bench.ledger.registrations == 2)
+    await bench.until(lambda: len(bench.relays.started) == 2)
+
+
+async def test_a_short_outage_of_the_store_is_not_seen_by_the_relays(bench: Bench) -> None:
+    """Shorter than the fence: the same relay goes on, and what it did meanwhile is told afterwards."""
+    bench.ledger.put("a")
+    await bench.until(lambda: bench.relays.started)
+    refused = 0
+
+    def refuse() -> None:
+        nonlocal refused
+        refused += 1
+        raise StoreUnavailable("down")
+
+    bench.ledger.trouble = refuse
+    (relay,) = bench.relays.started
+    relay.become(RelayStatus(State.RETRYING, reason="reset"))
+    await bench.until(lambda: refused >= 3)
+    bench.ledger.trouble = lambda: None
+    await bench.until(lambda: any(one.status.reason == "reset" for one in bench.ledger.reports))
+    assert not relay.is_asked_to_stop
+    assert bench.ledger.registrations == 1
+
+
+async def test_a_lost_lease_stops_everything(bench: Bench) -> None:
+    """The store says that somebody else may have the tasks now."""
+    bench.ledger.put("a")
+    await bench.until(lambda: bench.relays.started)
+
+    def lose() -> None:
+        bench.ledger.trouble = lambda: None
+        raise LeaseLost
+
+    bench.ledger.trouble = lose
+    (relay,) = bench.relays.started
+    await bench.until(lambda: relay.is_asked_to_stop)
+    await bench.until(lambda: bench.ledger.registrations == 2)
+
+
+async def test_a_changed_task_is_followed(bench: Bench) -> None:
+    """A new destination reaches the relay that runs."""
+    bench.ledger.put("a")
+    await bench.until(lambda: bench.relays.started)
+    other = RelaySpec.vod(SPEC.items, MediaUrl.parse("rtmp://push.example/live/other"))
+    bench.ledger.put("a", spec=other)
+    (relay,) = bench.relays.started
+    await bench.until(lambda: relay.updates)
+    assert relay.updates[-1].destination == other.destination
