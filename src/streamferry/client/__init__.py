@@ -1,0 +1,46 @@
+"""The SDK: calls the service's API, or the cloud's, under the method names of the official Python SDK.
+
+    from streamferry.client import LiveService
+
+    service = LiveService("http://127.0.0.1:8080", access_key_id, secret_access_key)
+    service.create_pull_to_push_task({"Title": "news", ...})
+
+Stands alone: it imports nothing else of streamferry.
+"""
+
+from streamferry.client.credentials import Credentials, CredentialsMissing
+from streamferry.client.errors import (
+    ActionNotFound,
+    ApiError,
+    AuthenticationFailed,
+    ClientError,
+    InvalidParam,
+    NoAnswer,
+    PermissionDenied,
+    RateLimited,
+    ServerError,
+)
+from streamferry.client.models import NewTask, Task, TaskChange, TaskList, VodSource, Watermark
+from streamferry.client.service import AsyncLiveService, LiveService
+
+__all__ = [
+    "ActionNotFound",
+    "ApiError",
+    "AsyncLiveService",
+    "AuthenticationFailed",
+    "ClientError",
+    "Credentials",
+    "CredentialsMissing",
+    "InvalidParam",
+    "LiveService",
+    "NewTask",
+    "NoAnswer",
+    "PermissionDenied",
+    "RateLimited",
+    "ServerError",
+    "Task",
+    "TaskChange",
+    "TaskList",
+    "VodSource",
+    "Watermark",
+]

@@ -1,0 +1,63 @@
+"""Where the access key comes from: what is given, else the same variables and files as the official SDK's."""
+
+import configparser
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streamferry.client.errors import ClientError
+
+_ID_VARIABLE, _SECRET_VARIABLE = "VOLC_ACCESSKEY", "VOLC_SECRETKEY"
+
+
+class CredentialsMissing(ClientError):
+    """No access key was given or found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An access key; ``session_token`` with temporary ones only."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(default="", repr=False)
+
+    @classmethod
+    def find(cls) -> "Credentials":
+        """From VOLC_ACCESSKEY and VOLC_SECRETKEY, else ``~/.volc/credentials``, else ``~/.volc/config``.
+
+        Raises CredentialsMissing.
+        """
+        pairs = (_from_environment(), *(_from_home(Path(home)) for home in (os.environ.get("HOME"),) if home))
+        for pair in pairs:
+            if pair is not None:
+                return cls(*pair)
+        raise CredentialsMissing(
+            f"no access key: give ak and sk, set {_ID_VARIABLE} and {_SECRET_VARIABLE}, or write ~/.volc/credentials"
+        )
+
+
+def _from_environment() -> tuple[str, str] | None:
+    key_id, secret = os.environ.get(_ID_VARIABLE), os.environ.get(_SECRET_VARIABLE)
+    return (key_id, secret) if key_id and secret else None
+
+
+def _from_home(home: Path) -> tuple[str, str] | None:
+    ini, config = home / ".volc/credentials", home / ".volc/config"
+    if ini.is_file():
+        parser = configparser.ConfigParser()
+        parser.read(ini)
+        found = (
+            parser.get("default", "access_key_id", fallback=""),
+            parser.get("default", "secret_access_key", fallback=""),
+        )
+    elif config.is_file():
+        try:
+            told = json.loads(config.read_text())
+        except ValueError:
+            raise CredentialsMissing(f"{config} is not JSON") from None
+        found = (told.get("ak", ""), told.get("sk", ""))
+    else:
+        return None
+    return found if all(found) else None

@@ -1,0 +1,58 @@
+"""What a call can end with, as one tree."""
+
+
+class ClientError(Exception):
+    """Base of the tree."""
+
+
+class NoAnswer(ClientError):
+    """The service could not be reached, or what came was not an answer of the API. Whether it acted is not known."""
+
+
+class ApiError(ClientError):
+    """The service answered with an error. ``code`` and ``code_n`` are of the API's table, ``status`` is HTTP's."""
+
+    def __init__(self, message: str, *, code: str, code_n: int, request_id: str, status: int) -> None:
+        super().__init__(f"{code}: {message} (request {request_id})")
+        self.message = message
+        self.code = code
+        self.code_n = code_n
+        self.request_id = request_id
+        self.status = status
+
+
+class InvalidParam(ApiError):
+    """A field is wrong; the message names it."""
+
+
+class AuthenticationFailed(ApiError):
+    """The key, the signature or its time is not accepted."""
+
+
+class PermissionDenied(ApiError):
+    """The key may not do this."""
+
+
+class ActionNotFound(ApiError):
+    """The service has no such action or version."""
+
+
+class RateLimited(ApiError):
+    """Too many calls: wait a second."""
+
+
+class ServerError(ApiError):
+    """The service failed."""
+
+
+_BY_STATUS = {401: AuthenticationFailed, 403: PermissionDenied, 404: ActionNotFound, 429: RateLimited}
+
+
+def make_error(message: str, *, code: str, code_n: int, request_id: str, status: int) -> ApiError:
+    """The error of the class that fits code and status."""
+    kind = _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
+    if code.startswith("InvalidParam"):
+        kind = InvalidParam
+    elif code in ("InvalidTimestamp", "InvalidAuthorization", "InvalidCredential"):
+        kind = AuthenticationFailed
+    return kind(message, code=code, code_n=code_n, request_id=request_id, status=status)

@@ -1,0 +1,196 @@
+"""The one path ``/`` of the API: reads a request, proves it, finds its action, and wraps the answer.
+
+In this order: Action and Version are there, the signature holds, the action exists, the rate allows it, the body reads.
+The body is read from the network only for a key that exists, and never beyond its limit, however it is framed.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from streamferry.control.actions import Actions
+from streamferry.control.api.envelope import Envelope
+from streamferry.control.api.faults import ApiError, ErrorCode, translate_action_error
+from streamferry.control.api.limits import RateLimiter, Rates
+from streamferry.control.api.operations import OPERATIONS, VERSION, Context, Operation
+from streamferry.control.api.schemas import read_body
+from streamferry.control.api.signature import Claim, SignedRequest, read_claim, read_query, verify
+from streamferry.control.api.sts import StsToken
+from streamferry.control.checks import SourceRules
+from streamferry.control.clock import Clock, SystemClock
+from streamferry.control.errors import ActionError
+
+_log = logging.getLogger("streamferry.api")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """``public_hosts``: names that clients sign as Host behind a proxy. A watermark of 2 MB is 2.8 MB of base64."""
+
+    public_hosts: tuple[str, ...] = ()
+    max_body_bytes: int = 4 * 1024 * 1024
+    body_timeout_s: float = 30.0
+    rates: Rates = field(default_factory=Rates)
+    source_rules: SourceRules = field(default_factory=SourceRules)
+
+
+def build_router(actions: Actions, settings: ApiSettings | None = None, clock: Clock | None = None) -> APIRouter:
+    """The router of the API, for the application's root."""
+    endpoint = _Endpoint(actions, settings or ApiSettings(), clock or SystemClock())
+    router = APIRouter()
+    for method in ("GET", "POST"):
+        router.add_api_route(
+            "/",
+            endpoint.serve,
+            methods=[method],
+            response_class=Response,
+            operation_id=f"call_by_{method.lower()}",
+            summary="Every action of the API, named by the query",
+            openapi_extra=_openapi(method),
+        )
+    return router
+
+
+class _Endpoint:
+    def __init__(self, actions: Actions, settings: ApiSettings, clock: Clock) -> None:
+        self._actions = actions
+        self._settings = settings
+        self._clock = clock
+        self._context = Context(actions, clock, settings.source_rules)
+        self._limiter = RateLimiter(settings.rates)
+
+    async def serve(self, request: Request) -> Response:
+        """Answer one request; whatever goes wrong is told in the envelope."""
+        now = self._clock.now()
+        envelope = Envelope.begin(now)
+        try:
+            return envelope.success(await self._perform(request, envelope, now))
+        except ApiError as error:
+            return envelope.failure(error)
+        except ActionError as error:
+            return envelope.failure(translate_action_error(error))
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception:
+            _log.exception("request %s (%s) failed", envelope.request_id, envelope.action[:128])
+            return envelope.failure(ApiError(ErrorCode.INTERNAL_ERROR))
+
+    async def _perform(self, request: Request, envelope: Envelope, now: datetime) -> dict[str, Any] | None:
+        query = read_query(request.scope["query_string"])
+        envelope.action, envelope.version = query.get("Action", ""), query.get("Version", "")
+        for name, value in (("Action", envelope.action), ("Version", envelope.version)):
+            if not value:
+                raise ApiError(ErrorCode.MISSING_PARAMETER, name)
+        access_key_id, body = await self._authenticate(request, envelope, now)
+        operation = _find_operation(envelope.action, envelope.version, request.method)
+        self._limiter.take(access_key_id, operation.kind, time.monotonic())
+        values = _read_json(body)
+        if operation.has_query:
+            values = {**query, **values}
+        return await operation.run(self._context, read_body(operation.body, values))
+
+    async def _authenticate(self, request: Request, envelope: Envelope, now: datetime) -> tuple[str, bytes]:
+        """The long-term key that a request is of, and the body it came with."""
+        claimed = SignedRequest(request.method, request.scope["query_string"], request.headers.raw)
+        claim = read_claim(claimed)
+        envelope.region = claim.region[:64]
+        claim.check_time(now)
+        token = StsToken.parse(claim.security_token) if claim.security_token else None
+        access_key_id = token.long_term_key_id if token else claim.access_key_id
+        secret = await self._find_secret(access_key_id, claim, token, now)
+        body = await self._read_body(request)
+        received = SignedRequest(
+            claimed.method, claimed.query, claimed.headers, hashlib.sha256(body).hexdigest(), request.url.path
+        )
+        verify(read_claim(received), received, secret, self._settings.public_hosts)
+        if token is not None and not token.allows(envelope.action):
+            raise ApiError(ErrorCode.ACCESS_DENIED, f"live:{envelope.action[:128]}", "*")
+        return access_key_id, body
+
+    async def _find_secret(self, access_key_id: str, claim: Claim, token: StsToken | None, now: datetime) -> str:
+        secret = await self._actions.find_key(access_key_id) if access_key_id.isprintable() else None
+        if secret is None:
+            raise ApiError(ErrorCode.INVALID_ACCESS_KEY, access_key_id[:128])
+        return secret if token is None else token.open_secret(secret, claim.access_key_id, now)
+
+    async def _read_body(self, request: Request) -> bytes:
+        limit = self._settings.max_body_bytes
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > limit:
+            raise ApiError(ErrorCode.BODY_TOO_LARGE, limit)
+        pieces, size = [], 0
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                async for piece in request.stream():
+                    size += len(piece)
+                    if size > limit:
+                        raise ApiError(ErrorCode.BODY_TOO_LARGE, limit)
+                    pieces.append(piece)
+        except TimeoutError:
+            raise ApiError(ErrorCode.BODY_TIMEOUT, f"{self._settings.body_timeout_s:g}") from None
+        return b"".join(pieces)
+
+
+def _find_operation(action: str, version: str, method: str) -> Operation:
+    operation = OPERATIONS.get(action)
+    if operation is None or version != VERSION or method not in operation.methods:
+        raise ApiError(ErrorCode.INVALID_ACTION, action[:128], version[:128])
+    return operation
+
+
+def _read_json(body: bytes) -> dict[str, Any]:
+    """The body as a JSON object; an empty one is an object without fields."""
+    if not body.strip():
+        return {}
+    try:
+        values = json.loads(body, parse_constant=_refuse_constant)
+        if not isinstance(values, dict):
+            raise ApiError(ErrorCode.BIND_ERROR, "the body must be a JSON object")
+        _check_texts(values)
+    except (ValueError, RecursionError):
+        raise ApiError(ErrorCode.BIND_ERROR, "the body is not valid JSON") from None
+    return values
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(name)
+
+
+def _check_texts(value: object) -> None:
+    """No text that a store or a peer could not be given: half a surrogate pair or a NUL. Raises ValueError."""
+    if isinstance(value, str):
+        value.encode()
+        if "\0" in value:
+            raise ValueError("NUL")
+    elif isinstance(value, list):
+        for one in value:
+            _check_texts(one)
+    elif isinstance(value, dict):
+        for one in (*value, *value.values()):
+            _check_texts(one)
+
+
+def _openapi(method: str) -> dict[str, Any]:
+    """One path carries all actions: their names and bodies, for the OpenAPI document."""
+    operations = {name: one for name, one in OPERATIONS.items() if method in one.methods}
+    names = {"Action": list(operations), "Version": [VERSION]}
+    document: dict[str, Any] = {
+        "parameters": [
+            {"name": name, "in": "query", "required": True, "schema": {"type": "string", "enum": values}}
+            for name, values in names.items()
+        ]
+    }
+    if method == "POST":
+        bodies = dict.fromkeys(one.body for one in operations.values())
+        schemas = [{**body.model_json_schema(), "title": body.__name__} for body in bodies]
+        document["requestBody"] = {"content": {"application/json": {"schema": {"anyOf": schemas}}}}
+    return document

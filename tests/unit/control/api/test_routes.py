@@ -1,0 +1,346 @@
+"""The API from outside: every action over a real store, the envelope, the gates and their order."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from signed_api import FILES, KEY, NO_LIMITS, Api, make_api
+
+from streamferry.client import Credentials
+from streamferry.control.actions import Actions
+from streamferry.control.api.limits import Rates
+from streamferry.control.api.operations import OPERATIONS
+from streamferry.control.api.routes import ApiSettings, build_router
+from streamferry.control.store import Store
+
+# Both databases are under test in the store's own tests; here one is enough.
+pytestmark = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+NO_TASK = "0" * 32
+
+
+def live(**fields: object) -> dict[str, Any]:
+    """A live task of the next hour with a destination of its own."""
+    now = int(time.time())
+    return {
+        "StartTime": now + 600,
+        "EndTime": now + 4200,
+        "Type": 0,
+        "SrcAddr": "http://src.example/a.flv",
+        "DstAddr": f"rtmp://dst.example/app/key-{time.monotonic_ns()}",
+        **fields,
+    }
+
+
+async def create(api: Api, **fields: object) -> str:
+    return str((await api.call("CreatePullToPushTask", live(**fields)))["TaskId"])
+
+
+async def test_a_task_from_birth_to_death(api: Api) -> None:
+    """Create, list, update, stop, restart, stop, continue, relaunch, delete."""
+    task_id = await create(api, Title="拉流1")
+    assert len(task_id) == 32
+    assert (await api.task(task_id))["Status"] == "未开始"
+    await api.call("UpdatePullToPushTask", {"TaskId": task_id, "Title": "renamed"})
+    assert (await api.task(task_id))["Title"] == "renamed"
+    for action, status in (
+        ("StopPullToPushTask", "停用"),
+        ("RestartPullToPushTask", "未开始"),
+        ("StopPullToPushTask", "停用"),
+        ("ContinuePullToPushTask", "未开始"),
+        ("RelaunchPullToPushTask", "未开始"),
+    ):
+        assert await api.call(action, {"TaskId": task_id}) is None
+        assert (await api.task(task_id))["Status"] == status, action
+    await api.call("DeletePullToPushTask", {"TaskId": task_id})
+    assert (await api.refusal("StopPullToPushTask", {"TaskId": task_id}))["Code"] == "InvalidParam"
+
+
+async def test_the_envelope_has_its_keys_in_order(api: Api) -> None:
+    """Metadata first; no Result where an action has none; errors inside the metadata."""
+    response = await api.raw("ListPullToPushTask", b"{}")
+    assert list(response.json()) == ["ResponseMetadata", "Result"]
+    assert list(response.json()["ResponseMetadata"]) == ["RequestId", "Action", "Version", "Service", "Region"]
+    assert response.headers["content-type"] == "application/json"
+    task_id = await create(api)
+    response = await api.raw("DeletePullToPushTask", json.dumps({"TaskId": task_id}).encode())
+    assert list(response.json()) == ["ResponseMetadata"]
+    metadata = (await api.raw("StopPullToPushTask", b"{}")).json()["ResponseMetadata"]
+    assert list(metadata["Error"]) == ["CodeN", "Code", "Message"]
+    assert metadata["Error"]["Message"] == "TaskId: is required"
+    assert metadata["RequestId"][:2] == "20"
+    assert len(metadata["RequestId"]) == 34
+
+
+async def test_the_list_comes_by_get_and_by_post(api: Api) -> None:
+    """With parameters in the query or in the body, and with an empty body under a JSON content type."""
+    for number in range(3):
+        await create(api, Title=f"Doc{number}")
+    by_query = await api.raw("ListPullToPushTask", b"", method="GET", query={"Page": "1", "Size": "2", "Title": "doc"})
+    by_body = await api.raw("ListPullToPushTask", json.dumps({"Page": 1, "Size": 2, "Title": "doc"}).encode())
+    by_query_of_post = await api.raw("ListPullToPushTask", b"", query={"Page": "1", "Size": "2", "Title": "doc"})
+    assert by_query.json()["Result"] == by_body.json()["Result"] == by_query_of_post.json()["Result"]
+    result = by_query.json()["Result"]
+    assert [one["Title"] for one in result["List"]] == ["Doc2", "Doc1"]
+    assert result["Pagination"] == {"PageCur": 1, "PageSize": 2, "PageTotal": 2, "TotalCount": 3}
+
+
+async def test_pages_are_checked(api: Api) -> None:
+    """1 and above, 1 to 500."""
+    for field, value in (("Page", 0), ("Page", 2**31), ("Size", 0), ("Size", 501), ("Page", "x"), ("Title", "a" * 101)):
+        error = await api.refusal("ListPullToPushTask", {field: value})
+        assert field in error["Message"]
+    assert (await api.call("ListPullToPushTask", {"Page": 2**31 - 1, "Size": 500}))["List"] == []
+
+
+async def test_groups(api: Api) -> None:
+    """Create, list, tag, use, and delete when empty; the errors name the field."""
+    await api.call("CreatePullToPushGroup", {"Name": "group1", "ProjectName": "default"})
+    assert "Name" in (await api.refusal("CreatePullToPushGroup", {"Name": "group1", "ProjectName": "p"}))["Message"]
+    tag = {"Category": "Custom", "Key": "k", "Value": "v"}
+    await api.call("UpdatePullToPushGroup", {"Name": "group1", "Tags": [tag]})
+    listed = await api.call("ListPullToPushGroup", {"PageNum": 1, "PageSize": 10})
+    assert {"Name": "group1", "ProjectName": "default", "Status": 0, "Tags": [tag]} in listed["List"]
+    assert listed["Total"] == len(listed["List"]) == 2
+    task_id = await create(api, GroupName="group1")
+    other = await create(api)
+    found = await api.call("ListPullToPushTaskV2", {"GroupNames": ["group1"]})
+    assert [one["TaskId"] for one in found["List"]] == [task_id]
+    assert found["List"][0]["GroupName"] == "group1"
+    assert "Name" in (await api.refusal("DeletePullToPushGroup", {"Name": "group1"}))["Message"]
+    assert "GroupName" in (await api.refusal("StopPullToPushTask", {"TaskId": other, "GroupName": "group1"}))["Message"]
+    moved = await api.refusal("UpdatePullToPushTask", {"TaskId": other, "GroupName": "group1"})
+    assert "GroupName" in moved["Message"]
+    await api.call("DeletePullToPushTask", {"TaskId": task_id, "GroupName": "group1"})
+    await api.call("DeletePullToPushGroup", {"Name": "group1"})
+    deleted = await api.call("ListPullToPushGroup", {"PageNum": 1, "PageSize": 10, "StatusList": [1]})
+    assert [one["Name"] for one in deleted["List"]] == ["group1"]
+    for action in ("UpdatePullToPushGroup", "DeletePullToPushGroup"):
+        assert (await api.refusal(action, {"Name": "nosuch"}))["Message"].startswith("Name: ")
+    assert "GroupName" in (await api.refusal("CreatePullToPushTask", live(GroupName="nosuch")))["Message"]
+
+
+async def test_two_tasks_for_one_destination_are_refused_by_name(api: Api) -> None:
+    """The other task's id is told."""
+    body = live()
+    first = (await api.call("CreatePullToPushTask", body))["TaskId"]
+    error = await api.refusal("CreatePullToPushTask", body)
+    assert first in error["Message"]
+    assert "DstAddr" in error["Message"]
+
+
+async def test_usage_is_a_series_without_gaps(api: Api) -> None:
+    """Points of 0 where nothing was measured, the range shown as it was asked."""
+    start = datetime(2026, 1, 1, tzinfo=UTC).replace(year=datetime.now(UTC).year)
+    body = {"StartTime": start.isoformat(), "EndTime": (start + timedelta(hours=2)).isoformat(), "Aggregation": 3600}
+    minutes = await api.call("DescribeLivePullToPushData", {**body, "GroupList": ["default"], "DetailField": ["Group"]})
+    assert minutes["TotalDuration"] == 0
+    assert [point["Value"] for point in minutes["PullToPushDataList"]] == [0, 0]
+    assert minutes["PullToPushDetailDataList"] == []
+    bandwidth = await api.call("DescribeLivePullToPushBandwidthData", body)
+    assert (bandwidth["PeakUpBandwidth"], len(bandwidth["BandwidthDataList"])) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("StartTime", {"StartTime": "yesterday"}),
+        ("StartTime", {"StartTime": "2026-01-01T00:00:00"}),
+        ("StartTime", {"StartTime": "2001-01-01T00:00:00Z", "EndTime": "2001-01-02T00:00:00Z"}),
+        ("EndTime", {"EndTime": "0001-01-01T00:00:00+14:00"}),
+        ("EndTime", {"Aggregation": 60, "EndTime": "9999-01-01T00:00:00Z"}),
+        ("Aggregation", {"Aggregation": 61}),
+        ("DetailField", {"DetailField": ["Colour"]}),
+        ("Stream", {"App": "live"}),
+    ],
+)
+async def test_usage_ranges_are_checked(api: Api, field: str, fields: dict[str, object]) -> None:
+    """Times with an offset, known steps, bounded spans."""
+    now = datetime.now(UTC)
+    body = {"StartTime": (now - timedelta(hours=1)).isoformat(), "EndTime": now.isoformat(), **fields}
+    assert (await api.refusal("DescribeLivePullToPushData", body))["Message"].startswith(field)
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "status"),
+    [
+        ("", "MissingParameter", 400),
+        ("Action=ListPullToPushTask", "MissingParameter", 400),
+        ("Version=2023-01-01", "MissingParameter", 400),
+        ("Action=ListPullToPushTask&Version=2023-01-01", "MissingAuthenticationToken", 401),
+        ("Action=ListPullToPushTask&Version=2023-01-01&Version=2", "InvalidParam", 400),
+        ("Action=%FF&Version=2023-01-01", "InvalidParam.BindError", 400),
+    ],
+)
+async def test_unsigned_requests_are_told_what_is_missing(api: Api, query: str, code: str, status: int) -> None:
+    """Before any secret is looked for."""
+    response = await api.client.get(f"http://api/?{query}")
+    assert response.status_code == status
+    assert response.json()["ResponseMetadata"]["Error"]["Code"] == code
+
+
+@pytest.mark.parametrize(
+    ("action", "query", "method"),
+    [
+        ("NoSuchAction", {}, "POST"),
+        ("ListPullToPushTask", {"Version": "2020-08-01"}, "GET"),
+        ("DeletePullToPushTask", {"TaskId": NO_TASK}, "GET"),
+    ],
+)
+async def test_unknown_actions_versions_and_methods(api: Api, action: str, query: dict[str, str], method: str) -> None:
+    """404 with the gateway's code; nothing is deleted by a GET."""
+    response = await api.raw(action, b"", query=query, method=method)
+    assert response.status_code == 404
+    assert response.json()["ResponseMetadata"]["Error"]["CodeN"] == 100008
+
+
+async def test_wrong_keys(api: Api) -> None:
+    """A key that is not there, a wrong secret, a disabled key."""
+    for credentials, code in (
+        (Credentials("AKLTnone", KEY.secret), "InvalidAccessKey"),
+        (Credentials(KEY.access_key_id, "wrong"), "SignatureDoesNotMatch"),
+        (Credentials(KEY.access_key_id, KEY.secret, session_token="abc"), "InvalidSecretToken"),
+    ):
+        api.credentials = credentials
+        response = await api.raw("ListPullToPushTask", b"{}")
+        assert response.status_code == 401
+        assert response.json()["ResponseMetadata"]["Error"]["Code"] == code
+    await api.actions.disable_key(KEY.access_key_id)
+    api.credentials = Credentials(KEY.access_key_id, KEY.secret)
+    assert (await api.refusal("ListPullToPushTask", {}))["Code"] == "InvalidAccessKey"
+
+
+async def test_temporary_keys_do_what_their_policy_allows(api: Api) -> None:
+    """A token for lists reads them and creates nothing."""
+    api.credentials = temporary(
+        json.dumps({"Statement": [{"Effect": "Allow", "Action": ["live:List*"], "Resource": "*"}]})
+    )
+    await api.call("ListPullToPushTask", {})
+    error = await api.refusal("CreatePullToPushTask", live())
+    assert (error["Code"], error["CodeN"]) == ("AccessDenied", 100013)
+
+
+def temporary(policy: str) -> Credentials:
+    """A temporary key that the SDKs would make from the long-term one; here its secret is that of 16 spaces."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    key = hashlib.md5(KEY.secret.encode()).digest()
+    secret = "sixteen-letters!"
+    cipher = Cipher(algorithms.AES(key), modes.CBC(key)).encryptor()
+    sealed = base64.b64encode(cipher.update(secret.encode()) + cipher.finalize()).decode()
+    parts: dict[str, Any] = {
+        "LTAccessKeyId": KEY.access_key_id,
+        "AccessKeyId": "AKTPtest",
+        "ExpiredTime": int(time.time()) + 60,
+        "SignedSecretAccessKey": sealed,
+        "PolicyString": policy,
+    }
+    signature = hmac.new(key, "|".join(map(str, parts.values())).encode(), hashlib.sha256).hexdigest()
+    text = json.dumps({**parts, "Signature": signature}).encode()
+    return Credentials("AKTPtest", secret, "STS2" + base64.b64encode(text).decode())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"[]", b"{", b"\xff", b'"x"', b'{"Title": NaN}', b'{"Title": "\\ud800"}', b'{"Title": "\\u0000"}'),
+        *(b"[" * 100_000, b'{"a":' * 50_000, b'{"StartTime": ' + b"9" * 5000 + b"}"),
+    ],
+    ids=lambda content: repr(content[:12]),
+)
+async def test_bodies_that_do_not_read_are_the_callers_fault(api: Api, content: bytes) -> None:
+    """Not JSON, no object, half characters, nesting and numbers without end."""
+    response = await api.raw("CreatePullToPushTask", content)
+    assert response.status_code == 400
+    assert response.json()["ResponseMetadata"]["Error"]["Code"].startswith("InvalidParam")
+
+
+async def test_large_bodies_are_refused_however_they_are_framed(store: Store) -> None:
+    """With a length told, and in chunks without one; a body at the limit passes."""
+    api = await make_api(store, ApiSettings(rates=NO_LIMITS, max_body_bytes=1000))
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" " * 100
+
+    async with api.client:
+        assert (await api.raw("ListPullToPushTask", b"{}".ljust(1000))).status_code == 200
+        response = await api.raw("ListPullToPushTask", b"{}".ljust(1001))
+        assert response.status_code == 413
+        signed = response.request
+        headers = {key: value for key, value in signed.headers.items() if key != "content-length"}
+        chunked = await api.client.post(signed.url, headers=headers, content=chunks())
+        assert chunked.status_code == 413
+
+
+async def test_a_body_that_never_comes_ends_the_request(store: Store) -> None:
+    """A sender who stops in the middle does not hold the connection."""
+    api = await make_api(store, ApiSettings(rates=NO_LIMITS, body_timeout_s=0.05))
+
+    async def stuck() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with api.client:
+        signed = (await api.raw("ListPullToPushTask", b"{}")).request
+        headers = {key: value for key, value in signed.headers.items() if key != "content-length"}
+        response = await api.client.post(signed.url, headers=headers, content=stuck())
+    assert response.status_code == 408
+
+
+async def test_rates_are_kept(store: Store) -> None:
+    """The call beyond the rate gets 429 and is not done."""
+    api = await make_api(store, ApiSettings(rates=Rates(write=2, list=0, usage=1)))
+    async with api.client:
+        answers = [await api.raw("CreatePullToPushTask", json.dumps(live()).encode()) for _ in range(5)]
+        statuses = [answer.status_code for answer in answers]
+        assert statuses[:2] == [200, 200]
+        assert 429 in statuses
+        total = (await api.call("ListPullToPushTask", {}))["Pagination"]["TotalCount"]
+        assert total == statuses.count(200)
+
+
+async def test_a_failure_of_ours_tells_nothing_of_itself(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """500 in the envelope; the traceback goes to the log."""
+
+    class Broken(Actions):
+        async def list_tasks(self, **_: Any) -> Any:
+            raise RuntimeError("the secret inside")
+
+    actions = Broken(store)
+    await actions.import_key(KEY)
+    app = FastAPI()
+    app.include_router(build_router(actions))
+    api = Api(httpx.AsyncClient(transport=httpx.ASGITransport(app)), actions)
+    async with api.client:
+        response = await api.raw("ListPullToPushTask", b"{}")
+    assert response.status_code == 500
+    assert response.json()["ResponseMetadata"]["Error"]["CodeN"] == 100014
+    assert "secret inside" not in response.text
+    assert "secret inside" in caplog.text
+
+
+async def test_files_of_the_allowed_folder_are_taken(api: Api) -> None:
+    """And shown as the addresses they were given as."""
+    vod = {"Type": 1, "SrcAddr": "", "SrcAddrS": [f"file://{FILES}/a%20b.mp4"], "CycleMode": -1}
+    task_id = await create(api, **vod)
+    assert (await api.task(task_id))["SrcAddrS"] == vod["SrcAddrS"]
+    assert (
+        "SrcAddrS[0]"
+        in (await api.refusal("CreatePullToPushTask", live(**{**vod, "SrcAddrS": ["file:///etc/x"]})))["Message"]
+    )
+
+
+async def test_the_openapi_document_names_every_action(api: Api) -> None:
+    """The one path tells its actions and bodies."""
+    document = (await api.client.get("http://api/openapi.json")).json()
+    assert document["paths"]["/"]["post"]["parameters"][0]["schema"]["enum"] == list(OPERATIONS)
+    assert document["paths"]["/"]["get"]["parameters"][0]["schema"]["enum"] == ["ListPullToPushTask"]
