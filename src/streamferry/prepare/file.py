@@ -46,8 +46,8 @@ class PreparedFile:
     """One prepared file, shared: each holder calls ``close`` once. Got from ``PreparedStore.open``.
 
     ``headers`` are the metadata tag and the sequence headers, ``first_offset`` the place of the first frame, stamped 0;
-    ``form`` is what comes out of it;
-    ``end_offset`` grows until ``complete``, when ``duration_ms`` is known; ``failed`` says that it will not grow more.
+    ``form`` says what the frames are; ``end_offset`` grows until ``complete``, when ``duration_ms`` is known;
+    ``failed`` says that it will not grow more.
     """
 
     def __init__(self, entry: Entry, on_unused: Callable[["PreparedFile"], None]) -> None:

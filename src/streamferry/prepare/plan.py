@@ -22,7 +22,7 @@ from streamferry.media.watermark import Watermark
 from streamferry.prepare.form import AudioForm, Form, VideoForm
 from streamferry.prepare.inside import Inside, InsideVideo
 from streamferry.prepare.processing import Encoder, Processing
-from streamferry.prepare.silence import SILENT_CHANNELS
+from streamferry.prepare.silence import SILENT_CHANNELS, SILENT_RATES
 
 #: Keyframes of encoded video are at most this far apart: what platforms ask for, and where lists can be entered.
 KEYFRAME_SECONDS = 2
@@ -142,7 +142,7 @@ def _audio_form(inside: Inside, processing: Processing) -> AudioForm | None:
         return (wanted or _SILENCE) if processing.silence else None
     if wanted is not None:
         return wanted
-    carried = found.codec == "aac" and found.rate_hz and found.channels in SILENT_CHANNELS
+    carried = found.codec == "aac" and found.rate_hz in SILENT_RATES and found.channels in SILENT_CHANNELS
     if carried or (not processing.strict and found.codec in _CARRIED_AUDIO):
         return found
     rate = found.rate_hz if found.rate_hz in _COMMON_RATES else _COMMON_RATES[-1]

@@ -137,5 +137,7 @@ class Processing:
         )
 
 
+#: What lists do unless told otherwise.
+FIRST = Normalize()
 #: Nothing beyond the copy.
 COPY = Processing()

@@ -9,7 +9,6 @@ A channel element whose spectrum holds no band at all (max_sfb 0) is silence, wh
 FRAME_SAMPLES = 1024
 
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
-_EXPLICIT_RATE = 15
 _LOW_COMPLEXITY = 2
 _SINGLE, _PAIR, _LOW_FREQUENCY, _END = 0, 1, 3, 7
 _ELEMENTS = {
@@ -21,7 +20,8 @@ _ELEMENTS = {
     6: (_SINGLE, _PAIR, _PAIR, _LOW_FREQUENCY),
     8: (_SINGLE, _PAIR, _PAIR, _PAIR, _LOW_FREQUENCY),
 }
-#: The channel counts there is silence for.
+#: The sampling rates and channel counts there is silence for.
+SILENT_RATES = frozenset(_RATES)
 SILENT_CHANNELS = frozenset(_ELEMENTS)
 _CONFIGURATION = {count: 7 if count == 8 else count for count in _ELEMENTS}
 # AAC, and the bits that FLV sets for it whatever the sound is: 44 kHz, 16 bit, stereo.
@@ -41,14 +41,10 @@ class _Bits:
 
 
 def silent_header(rate_hz: int, channels: int) -> bytes:
-    """Body of the FLV tag with the AudioSpecificConfig. ``channels`` is 1 to 6, or 8."""
+    """Body of the FLV tag with the AudioSpecificConfig. Raises ValueError and KeyError for what there is none for."""
     bits = _Bits()
     bits.put(5, _LOW_COMPLEXITY)
-    if rate_hz in _RATES:
-        bits.put(4, _RATES.index(rate_hz))
-    else:
-        bits.put(4, _EXPLICIT_RATE)
-        bits.put(24, rate_hz)
+    bits.put(4, _RATES.index(rate_hz))
     bits.put(4, _CONFIGURATION[channels])
     bits.put(3, 0)  # 1024 samples a frame, no core coder, no extension
     return bytes((_FLV_AAC, 0)) + bits.to_bytes()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import inf
 
 from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
+from streamferry.prepare.processing import FIRST, Normalize
 from streamferry.relay.status import START, Playhead
 
 ENDLESS = -1
@@ -32,6 +34,9 @@ class RelaySpec:
     ``playhead``: where a list begins: loop, item, and position in ms from the file's start. ``duration_s``: end after
     this long. ``patience_s``: give up if nothing was ever streamed for this long; once it has streamed a relay retries
     until its duration is over. None: no limit.
+
+    For files: ``normalize`` says how unlike ones become one stream; ``silence`` gives those without sound silent AAC;
+    ``pre_download`` False keeps none of them after it was played. ``watermark`` is laid over the picture.
     """
 
     destination: MediaUrl
@@ -41,6 +46,10 @@ class RelaySpec:
     playhead: Playhead = START
     duration_s: float | None = None
     patience_s: float | None = None
+    normalize: Normalize = FIRST
+    silence: bool = True
+    watermark: Watermark | None = None
+    pre_download: bool = True
 
     def __post_init__(self) -> None:
         if self.destination.scheme not in PUSH_SCHEMES:
@@ -70,6 +79,14 @@ class RelaySpec:
             if seconds is not None and not 0 < seconds < inf:
                 raise ValueError(f"{name}: must be a number of seconds greater than 0")
 
+    @property
+    def list_key(self) -> tuple[object, ...]:
+        """All that says what is played: equal for two specs whose sources need no change."""
+        return (
+            *(self.items, self.loops, self.playhead),
+            *(self.normalize, self.silence, self.watermark, self.pre_download),
+        )
+
     @classmethod
     def live(
         cls,
@@ -92,6 +109,22 @@ class RelaySpec:
         playhead: Playhead = START,
         duration_s: float | None = None,
         patience_s: float | None = None,
+        normalize: Normalize = FIRST,
+        silence: bool = True,
+        watermark: Watermark | None = None,
+        pre_download: bool = True,
     ) -> "RelaySpec":
         """A relay of files played in order, ``loops`` times over. Raises ValueError naming the field."""
-        return cls(destination, tuple(items), False, loops, playhead, duration_s, patience_s)
+        return cls(
+            destination,
+            tuple(items),
+            False,
+            loops=loops,
+            playhead=playhead,
+            duration_s=duration_s,
+            patience_s=patience_s,
+            normalize=normalize,
+            silence=silence,
+            watermark=watermark,
+            pre_download=pre_download,
+        )
