@@ -76,6 +76,12 @@ class SourceUnsupported(SourceError):
     retryable = False
 
 
+class SourceReaderFailed(SourceError):
+    """The program of ours that reads the source is missing, or ended without the source's doing."""
+
+    fault = Fault.SERVICE
+
+
 class DestinationError(MediaError):
     """The destination ended or could not be used."""
 
@@ -92,3 +98,15 @@ class PublishRejected(DestinationError):
 
 class DestinationStalled(DestinationError):
     """The destination is connected and takes nothing."""
+
+
+class DestinationUnsupported(DestinationError):
+    """The address is of a kind that this machine cannot push to."""
+
+    retryable = False
+
+
+class DestinationSenderFailed(DestinationError):
+    """The program of ours that feeds the destination is missing, or ended without the destination's doing."""
+
+    fault = Fault.SERVICE

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-_DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
+_DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
+# A listener has no host: srt://:9000?mode=listener, udp://:1234.
+_HOSTLESS_SCHEMES = frozenset(("srt", "udp"))
 _RTMP_SCHEMES = frozenset(("rtmp", "rtmps"))
 REDACTED = "***"
 
@@ -46,18 +48,22 @@ class MediaUrl:
         scheme = parts.scheme.lower()
         if scheme == "file":
             return cls("file", "", 0, unquote(parts.path), "", None, None)
-        if not parts.hostname:
+        if not parts.hostname and scheme not in _HOSTLESS_SCHEMES:
             raise ValueError("the address has no host")
         return cls._from_parts(scheme, parts, port)
 
     @classmethod
     def _from_parts(cls, scheme: str, parts: SplitResult, port: int | None) -> "MediaUrl":
+        query = parts.query
+        if scheme == "srt" and parts.fragment:
+            # SRT's access control writes stream ids that begin with "#!::", and users paste them as they are.
+            query += f"%23{parts.fragment}"
         return cls(
             scheme=scheme,
             host=parts.hostname or "",
             port=port if port is not None else _DEFAULT_PORTS.get(scheme, 0),
             path=parts.path,
-            query=parts.query,
+            query=query,
             username=parts.username,
             password=parts.password,
         )

@@ -59,6 +59,22 @@ async def dial(
 ) -> Connection:
     """Connect to ``host:port``, with TLS when ``tls`` is given. Raises PeerUnreachable, whose words name the step."""
     peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    addresses = await resolve(host, port, deadlines=deadlines, allow=allow)
+    async with step(f"connecting to {peer}", deadlines.connect):
+        sock = await _connect_first(addresses, deadlines.connect)
+    if tls is None:
+        return Connection(sock, peer)
+    async with step(f"TLS handshake with {peer}", deadlines.tls):
+        return await _secure(sock, peer, host, tls)
+
+
+async def resolve(
+    host: str, port: int, *, deadlines: Deadlines, allow: AllowAddress | None = None
+) -> Sequence[tuple[int, tuple[Any, ...]]]:
+    """Family and address of each place of ``host`` that the egress policy allows, one at least.
+
+    Raises PeerUnreachable.
+    """
     async with step(f"resolving {host}", deadlines.resolve):
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -67,12 +83,7 @@ async def dial(
     addresses = [(family, address) for family, _, _, _, address in found if allow is None or allow(str(address[0]))]
     if not addresses:
         raise PeerUnreachable(f"{host} resolves to no address that the egress policy allows")
-    async with step(f"connecting to {peer}", deadlines.connect):
-        sock = await _connect_first(addresses, deadlines.connect)
-    if tls is None:
-        return Connection(sock, peer)
-    async with step(f"TLS handshake with {peer}", deadlines.tls):
-        return await _secure(sock, peer, host, tls)
+    return addresses
 
 
 @asynccontextmanager

@@ -32,6 +32,10 @@ _REFUSAL = re.compile(r"(?:HTTP error|Server returned|method \w+ failed:) (4\d\d
 # response: ERROR:BADSECRET".
 _SRT_REFUSAL = re.compile(r"rejection HS response: ERROR:(\w+)")
 _NOT_MEDIA = re.compile(r"Invalid data found|could not find codec|does not contain any stream|no streams|matches no")
+# "Non-monotonic DTS; previous: 5025, current: 40; changing to 5025." in the muxer's ms; before 6.1 "Non-monotonous".
+_TIME_BACK = re.compile(r"Non-monoton\w+ DTS.* previous: (-?\d+), current: (-?\d+)")
+# Less is jitter, which the muxer evens out.
+_BACK_MS = 1000
 # What follows from an earlier line, and says less than it.
 _ECHO = re.compile(r"^(?:Error opening (?:input|output)|Failed to update header|Error (?:muxing|writing|submitting))")
 
@@ -66,6 +70,8 @@ class Ffmpeg(Child):
         """
         #: Codec of each input stream told so far, with ``Video`` or ``Audio`` before it.
         self.input_codecs: list[tuple[str, str]] = []
+        #: Set when the input's time jumped back, which ffmpeg's muxer turns into frames without duration.
+        self.stamps_went_back = False
         self._reads_input = True
         trust = _trust_file(tls) if tls is not None else None
         super().__init__(
@@ -84,6 +90,8 @@ class Ffmpeg(Child):
             self._reads_input = False
         elif self._reads_input and (stream := _INPUT_STREAM.search(line)):
             self.input_codecs.append((stream[1], stream[2]))
+        elif (back := _TIME_BACK.search(line)) and int(back[1]) - int(back[2]) > _BACK_MS:
+            self.stamps_went_back = True
 
     @property
     def refusal(self) -> str:

@@ -47,6 +47,59 @@ class HttpStream:
     final_url: MediaUrl
 
 
+class HttpBody:
+    """The payload of an answer, chunked or not, received by plain calls.
+
+    Whoever reads it takes ``leftover`` first: payload that came with the head.
+    """
+
+    def __init__(self, stream: HttpStream) -> None:
+        """Raises RemoteProtocolError when what came already is no chunk."""
+        self._connection = stream.connection
+        self._decoder = ChunkedDecoder() if stream.chunked else None
+        self._content_length = stream.content_length
+        self.leftover = self._payload(stream.leftover)
+
+    def receive_into(self, view: memoryview) -> int | None:
+        """As ``Connection.recv_into``; 0 at the end of the payload. Raises OSError and RemoteProtocolError."""
+        if self._decoder is not None and self._decoder.ended:
+            return 0
+        received = self._connection.recv_into(view)
+        if not received or self._decoder is None:
+            return received
+        return self._decoder.decode(view, 0, received) or None
+
+    async def read_first(self) -> bytes:
+        """Wait for payload, unless some is there; gives ``leftover``, empty if there is none at all. Raises OSError."""
+        while not self.leftover:
+            data = await self._connection.read()
+            if not data:
+                break
+            self.leftover = self._payload(data)
+        return self.leftover
+
+    async def read_all(self, max_bytes: int) -> bytes:
+        """Wait for all of a small payload, and close. Raises OSError, and RemoteProtocolError when it is larger."""
+        data = self.leftover
+        while not self._is_whole(len(data)) and (more := await self._connection.read()):
+            data += self._payload(more)
+            if len(data) > max_bytes:
+                raise RemoteProtocolError(f"{self._connection.peer} answers with more than {max_bytes} bytes")
+        self._connection.close()
+        return data
+
+    def _is_whole(self, size_bytes: int) -> bool:
+        if self._decoder is not None:
+            return self._decoder.ended
+        return self._content_length is not None and size_bytes >= self._content_length
+
+    def _payload(self, data: bytes) -> bytes:
+        if self._decoder is None:
+            return data
+        buffer = bytearray(data)
+        return bytes(buffer[: self._decoder.decode(memoryview(buffer), 0, len(buffer))])
+
+
 async def open_get(
     url: MediaUrl,
     *,

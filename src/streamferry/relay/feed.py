@@ -13,9 +13,6 @@ from streamferry.source.live import LiveInlet
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Pace, Timeline
 
-#: A live source without media for this long is given up and opened again (DESIGN section 4).
-SILENCE_S = 5.0
-
 
 class LiveFeed:
     """One live session. Raises SourceError from ``pull`` when the session is over."""
@@ -43,8 +40,9 @@ class LiveFeed:
 
     def check_liveness(self, now: float) -> None:
         """Raise SourceStalled when no media came for too long, whatever the socket says."""
-        if now - self._media_at >= SILENCE_S:
-            raise SourceStalled(f"the source is connected but has sent no media for {SILENCE_S:.0f} s")
+        silence_s = self._inlet.silence_s
+        if now - self._media_at >= silence_s:
+            raise SourceStalled(f"the source is connected but has sent no media for {silence_s:.0f} s")
 
     def close(self) -> None:
         """Close the session."""

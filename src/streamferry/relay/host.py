@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from streamferry.media.errors import Fault
+from streamferry.net.child import end_all
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.beat import Beat
@@ -146,6 +147,7 @@ class RelayHost:
             self._require_beat().close()
             self._collector.stop()
             await self._store.aclose()
+            await end_all()
 
     def start(self, spec: RelaySpec) -> Relay:
         """Start a relay; it runs until its end or until it is stopped."""

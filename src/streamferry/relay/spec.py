@@ -13,9 +13,11 @@ ENDLESS = -1
 #: More addresses than the cloud API takes are refused, so that a spec fits any front end.
 MAX_ITEMS = 30
 #: What can be pulled live, played as a file, and pushed to: front ends refuse the rest before a run exists.
-LIVE_SCHEMES = frozenset(("rtmp", "rtmps", "http", "https"))
+LIVE_SCHEMES = frozenset(("rtmp", "rtmps", "http", "https", "rtsp", "rtsps", "srt", "udp"))
 VOD_SCHEMES = frozenset(("file", "http", "https"))
 PUSH_SCHEMES = frozenset(("rtmp", "rtmps"))
+# They have no port of their own.
+_PORT_NEEDED = frozenset(("srt", "udp"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class RelaySpec:
             if item.url.scheme not in schemes:
                 kind = "live" if self.is_live else "VOD"
                 raise ValueError(f"sources: {kind} sources cannot be read from {item.url.scheme}: addresses")
+            if item.url.scheme in _PORT_NEEDED and not item.url.port:
+                raise ValueError(f"sources: {item.url.scheme} addresses need a port")
             if not (0 <= item.start_s < inf and 0 <= item.end_s < inf):
                 raise ValueError("offset: must be a number of seconds, not negative")
             if 0 < item.end_s <= item.start_s:

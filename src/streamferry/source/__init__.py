@@ -4,15 +4,28 @@ It never retries: when a source ends or fails it says so with a SourceError, and
 """
 
 import ssl
+from collections.abc import Awaitable, Callable
 
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines
-from streamferry.source.http_flv import open_http_flv
+from streamferry.source.http import open_http
 from streamferry.source.live import LiveInlet
 from streamferry.source.rtmp import open_rtmp
+from streamferry.source.streams import open_rtsp, open_srt, open_udp
 
 __all__ = ["LiveInlet", "open_live"]
+
+_OPENERS: dict[str, Callable[..., Awaitable[LiveInlet]]] = {
+    "rtmp": open_rtmp,
+    "rtmps": open_rtmp,
+    "http": open_http,
+    "https": open_http,
+    "rtsp": open_rtsp,
+    "rtsps": open_rtsp,
+    "srt": open_srt,
+    "udp": open_udp,
+}
 
 
 async def open_live(
@@ -22,9 +35,8 @@ async def open_live(
     tls: ssl.SSLContext | None = None,
     allow: AllowAddress | None = None,
 ) -> LiveInlet:
-    """Open a live source by the scheme of its address: RTMP(S), or HTTP(S) for HTTP-FLV. Raises SourceError."""
-    if url.is_rtmp:
-        return await open_rtmp(url, deadlines=deadlines, tls=tls, allow=allow)
-    if url.scheme in ("http", "https"):
-        return await open_http_flv(url, deadlines=deadlines, tls=tls, allow=allow)
-    raise SourceUnsupported(f"a live source has an rtmp, rtmps, http or https address, not {url.scheme}")
+    """Open a live source by the scheme of its address. Raises SourceError."""
+    opener = _OPENERS.get(url.scheme)
+    if opener is None:
+        raise SourceUnsupported(f"a live source cannot be read from {url.scheme}: addresses")
+    return await opener(url, deadlines=deadlines, tls=tls, allow=allow)

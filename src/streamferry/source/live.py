@@ -18,7 +18,6 @@ from streamferry.media.errors import (
     SourceUnreachable,
 )
 from streamferry.media.tag import Tag
-from streamferry.net.connection import Connection
 
 #: Most bytes received in one pull, so that one stream's backlog cannot make the beat late for the others: 84 Mbps at a
 #: beat of 50 ms. The scratch buffer should have twice that, for what was kept from the last pull.
@@ -30,8 +29,15 @@ Scan = Callable[[memoryview, int, int, list[Tag]], int]
 ReceiveInto = Callable[[memoryview], int | None]
 
 
+#: A live source without media for this long is given up and opened again (DESIGN section 4).
+SILENCE_S = 5.0
+
+
 class LiveInlet(Protocol):
     """A live source, connected."""
+
+    #: For how long it may be silent before it counts as stalled, in seconds.
+    silence_s: float
 
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """Receive once, without waiting, and append the tags that are whole now to ``out``.
@@ -44,10 +50,19 @@ class LiveInlet(Protocol):
         """Close the connection. Closing again does nothing."""
 
 
+class Closable(Protocol):
+    """What an inlet closes: a connection, or a child process."""
+
+    def close(self) -> None:
+        """Close it. Closing again does nothing."""
+
+
 class ConnectionInlet:
     """A LiveInlet over a connection: what differs between protocols is how bytes are received and scanned."""
 
-    def __init__(self, connection: Connection, receive_into: ReceiveInto, scan: Scan, leftover: bytes) -> None:
+    silence_s = SILENCE_S
+
+    def __init__(self, connection: Closable, receive_into: ReceiveInto, scan: Scan, leftover: bytes) -> None:
         """``leftover``: what was received after the handshake, not scanned yet."""
         self._connection = connection
         self._receive_into = receive_into

@@ -316,28 +316,6 @@ async def test_body_that_is_not_flv(serve, protocol, body):
     far.done.set()
 
 
-async def test_looks_live(peers):
-    """A body of a stated length is a file."""
-
-    async def file(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        await reader.read()
-
-    inlet = await open_live(url_of(await peers.serve(file), "plain"))
-    assert not inlet.looks_live
-    inlet.close()
-
-
-async def test_looks_live_without_a_length(serve):
-    """A body without a length may be live."""
-    port, accepted = await serve("plain")
-    inlet = await open_live(url_of(port, "plain"))
-    assert inlet.looks_live
-    inlet.close()
-    (await accepted.get()).done.set()
-
-
 async def test_chunk_garbage_with_the_head(peers):
     """A chunked body that is none from its first byte is corrupt, and the connection is closed."""
 
@@ -402,7 +380,7 @@ async def test_another_protocol(peers, protocol):
     await peers.all_closed()
 
 
-@pytest.mark.parametrize("address", ["rtmp://localhost/live", "srt://localhost:9/live", "/tmp/clip.flv"])
+@pytest.mark.parametrize("address", ["rtmp://localhost/live", "ftp://localhost:9/live", "/tmp/clip.flv"])
 async def test_address_that_is_no_live_source(address):
     """An address that no inlet can open says so, and is not worth another try."""
     with pytest.raises(SourceUnsupported) as caught:

@@ -10,8 +10,9 @@ from scripted.camera import METADATA_BODY, Camera, frames, number_of
 from streamferry.media.errors import SourceCorrupt, SourceStalled
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO
 from streamferry.push import Outlet
-from streamferry.relay.feed import SILENCE_S, FileFeed, LiveFeed
+from streamferry.relay.feed import FileFeed, LiveFeed
 from streamferry.relay.status import START
+from streamferry.source.live import SILENCE_S
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Timeline
 from streamferry.timeline.pace import LEAD_MS
@@ -21,6 +22,8 @@ SCRATCH = memoryview(bytearray(1 << 16))
 
 class Inlet:
     """A live source that gives what a test puts in."""
+
+    silence_s = SILENCE_S
 
     def __init__(self):
         self.tags = []

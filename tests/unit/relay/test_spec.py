@@ -29,7 +29,7 @@ WRONG = [
     ("sources", lambda: RelaySpec.vod([Item(FILE)] * 31, RTMP)),
     ("sources", lambda: RelaySpec(RTMP, (Item(FLV), Item(FLV)), True)),
     ("sources", lambda: RelaySpec.live(FILE, RTMP)),
-    ("sources", lambda: RelaySpec.live(MediaUrl.parse("srt://example.com:9000?passphrase=s3cret"), RTMP)),
+    ("sources", lambda: RelaySpec.live(MediaUrl.parse("srt://example.com?passphrase=s3cret"), RTMP)),
     ("sources", lambda: RelaySpec.vod([Item(RTMP)], RTMP)),
     *(("offset", lambda value=value: RelaySpec.vod([Item(FILE, value)], RTMP)) for value in (-0.1, nan, inf)),
     *(("offset", lambda value=value: RelaySpec.vod([Item(FILE, 0, value)], RTMP)) for value in (-1, nan, inf)),

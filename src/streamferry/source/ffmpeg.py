@@ -1,0 +1,271 @@
+"""Live sources of protocols and codecs that are not ours: an ffmpeg child writes them as FLV into a pipe.
+
+    RTSP, SRT      ffmpeg connects; it reads the address from a concat script on its standard input
+    HLS            we read the playlist, ffmpeg gets a small one on its standard input, and fetches the segments
+    MPEG-TS        we receive it, over HTTP or UDP, and hand it on through a pipe
+
+So no address is among its arguments, which others can read. It copies what FLV can carry and a player can be expected
+to play; the rest is encoded to H.264 and AAC. Which, is known when it has looked at the stream: where encoding turns
+out to be needed it is started a second time. It never reconnects: a relay's run does, from the original address.
+
+``docs/decisions/0006-ffmpeg-at-the-edges.md`` has the measurements.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from streamferry.media.errors import (
+    SourceCorrupt,
+    SourceEnded,
+    SourceError,
+    SourceReaderFailed,
+    SourceRejected,
+    SourceUnreachable,
+)
+from streamferry.media.url import MediaUrl
+from streamferry.net.child import ChildError
+from streamferry.net.ffmpeg import Ffmpeg
+from streamferry.source.flv import FlvScanner
+from streamferry.source.live import SILENCE_S, ConnectionInlet
+
+#: How long a source may take from the start of ffmpeg to the first media.
+OPEN_S = 15.0
+#: How long ffmpeg waits for a peer that says nothing. Shorter than our own patience, so that its words are the reason.
+PEER_SILENCE_S = 10.0
+
+# A stream is looked at for this long, so that a keyframe with its parameters is among what was seen: most streams have
+# one every 2 s. TS takes all of the time given, whatever it holds. Nothing seen is lost, so this delays the start only.
+_ANALYZE_S = 2.0
+# For streams where that was not enough.
+_ANALYZE_LONG_S = 10.0
+# The bytes of it: 12 s of 50 Mbps.
+_PROBE_BYTES = 75_000_000
+# What ffmpeg may write before we come to read it: a beat's worth of 20 Mbps.
+_PIPE_BYTES = 256 << 10
+# What is handed on in one go; half of a pull, so that one source does not hold up the others.
+_FEED_BYTES = 256 << 10
+_FEED_EVERY_S = 0.02
+
+_COPIED_VIDEO = frozenset(("h264", "hevc", "av1"))
+_COPIED_AUDIO = frozenset(("aac", "mp3"))
+# Constant quality that is hard to tell from the source, capped at what platforms take; a keyframe each 2 s, as they
+# ask for; fields woven to frames only where the stream says that it has fields.
+_ENCODE_VIDEO = (
+    *("-c:v", "libx264", "-preset", "veryfast", "-crf", "21", "-maxrate", "8M", "-bufsize", "16M"),
+    *("-pix_fmt", "yuv420p", "-force_key_frames", "expr:gte(t,n_forced*2)", "-vf", "bwdif=deint=interlaced"),
+)
+# Gaps are filled with silence, so that the sound does not run ahead of the picture.
+_ENCODE_AUDIO = ("-c:a", "aac", "-b:a", "160k", "-ac", "2", "-ar", "48000", "-af", "aresample=async=1000")
+# Each packet at once: 32 KiB, which ffmpeg would collect, are a second of a thin stream. Where one of two announced
+# tracks is silent, the other is not kept waiting for 10 s, the default.
+_OUTPUT = (
+    *("-map", "0:V:0?", "-map", "0:a:0?", "-map_metadata", "-1", "-max_interleave_delta", "1000000"),
+    *("-f", "flv", "-flvflags", "no_duration_filesize+no_sequence_end", "-flush_packets", "1", "pipe:1"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What ffmpeg does with the stream."""
+
+    encodes_video: bool = False
+    encodes_audio: bool = False
+    analyze_s: float = _ANALYZE_S
+
+    @property
+    def output_arguments(self) -> list[str]:
+        """Between the input and the end."""
+        video = _ENCODE_VIDEO if self.encodes_video else ("-c:v", "copy")
+        audio = _ENCODE_AUDIO if self.encodes_audio else ("-c:a", "copy")
+        return [*video, *audio, *_OUTPUT]
+
+    def fitted(self, child: Ffmpeg) -> "Treatment":
+        """What the stream needs, as far as ``child`` has seen it; the same if there is nothing to change."""
+        words = " ".join(child.last_words)
+        fitted = self
+        for kind, codec in child.input_codecs:
+            if kind == "Video" and codec not in _COPIED_VIDEO:
+                fitted = replace(fitted, encodes_video=True)
+            elif kind == "Audio" and codec not in _COPIED_AUDIO:
+                fitted = replace(fitted, encodes_audio=True)
+        if child.ended.done() and "ould not find codec parameters" in words:
+            return replace(self, analyze_s=_ANALYZE_LONG_S)
+        # What this ffmpeg's FLV cannot hold: HEVC before version 6.1, MP3 of 48 kHz.
+        if "Video codec" in words and "not compatible with flv" in words:
+            fitted = replace(fitted, encodes_video=True)
+        elif "not compatible with flv" in words or "FLV does not support sample rate" in words:
+            fitted = replace(fitted, encodes_audio=True)
+        return fitted
+
+
+class Feed(Protocol):
+    """What is handed on to ffmpeg's standard input."""
+
+    def receive_into(self, view: memoryview) -> int | None:
+        """As ``Connection.recv_into``."""
+
+    def close(self) -> None:
+        """Close it. Closing again does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FfmpegInput:
+    """How ffmpeg gets a source: its input arguments, and a ``brief`` or a ``feed`` as its standard input."""
+
+    arguments: Sequence[str]
+    brief: bytes | None = None
+    #: Gets the treatment's time to look, where that cannot be an argument because a script holds it.
+    script: str | None = None
+    feed: Feed | None = None
+    silence_s: float = SILENCE_S
+    #: How long to wait for the first media; None for one who listens until somebody calls.
+    open_s: float | None = OPEN_S
+
+    def start(self, treatment: Treatment, url: MediaUrl, tls: ssl.SSLContext | None) -> Ffmpeg:
+        """Start ffmpeg. Raises SourceReaderFailed."""
+        looking = {"probesize": _PROBE_BYTES, "analyzeduration": round(treatment.analyze_s * 1e6)}
+        brief, arguments = self.brief, list(self.arguments)
+        if self.script is not None:
+            brief = (self.script + "".join(f"option {name} {value}\n" for name, value in looking.items())).encode()
+        arguments = [word for name, value in looking.items() for word in (f"-{name}", str(value))] + arguments
+        try:
+            return Ffmpeg(
+                [*arguments, "-i", "pipe:0", *treatment.output_arguments],
+                url,
+                brief=brief,
+                takes_stdin=self.feed is not None,
+                pipe_bytes=_PIPE_BYTES,
+                tls=tls,
+            )
+        except ChildError as error:
+            raise SourceReaderFailed(str(error)) from error
+
+
+class FfmpegInlet(ConnectionInlet):
+    """The LiveInlet of an ffmpeg child."""
+
+    def __init__(self, child: Ffmpeg, url: MediaUrl, feed: "_Feeder | None", silence_s: float) -> None:
+        super().__init__(child, self._receive_into, FlvScanner().scan, b"")
+        self.silence_s = silence_s
+        #: For tests, and for who wants to know.
+        self.child = child
+        self._url = url
+        self._feed = feed
+
+    def _receive_into(self, view: memoryview) -> int | None:
+        child = self.child
+        if self._feed is not None:
+            self._feed.pump(child, view)
+        received = child.receive_into(view)
+        if received == 0:
+            raise _end_of(child, self._url, had_media=True)
+        if child.stamps_went_back:
+            raise SourceEnded("the source's time went back, as if it had started anew")
+        return received
+
+    def close(self) -> None:
+        """See :meth:`LiveInlet.close`."""
+        super().close()
+        if self._feed is not None:
+            self._feed.close()
+
+
+class _Feeder:
+    """Hands what a feed gives on to a child, and keeps what the child does not take now."""
+
+    def __init__(self, feed: Feed, leftover: bytes = b"") -> None:
+        self._feed = feed
+        self._unsent = leftover
+        self._has_ended = False
+
+    def pump(self, child: Ffmpeg, view: memoryview) -> None:
+        """Receive once into ``view`` and hand on. Raises OSError when the feed broke."""
+        if not self._has_ended and not self._unsent:
+            received = self._feed.receive_into(view[:_FEED_BYTES])
+            if received:
+                self._unsent = self._send(child, view[:received])
+                return
+            self._has_ended = received == 0
+        if self._unsent:
+            self._unsent = self._send(child, memoryview(self._unsent))
+        if self._has_ended and not self._unsent:
+            child.finish_sending()
+
+    @staticmethod
+    def _send(child: Ffmpeg, data: memoryview) -> bytes:
+        try:
+            return bytes(data[child.send([data]) :])
+        except OSError:  # It has left, and its end will say why.
+            return b""
+
+    def close(self) -> None:
+        self._feed.close()
+
+
+async def open_ffmpeg(
+    url: MediaUrl, source: FfmpegInput, *, tls: ssl.SSLContext | None = None, leftover: bytes = b""
+) -> FfmpegInlet:
+    """Start ffmpeg on ``source`` and give its inlet once media comes; ``leftover`` is the beginning of its feed.
+
+    Raises SourceError. Closes the feed unless it succeeds.
+    """
+    feeder = _Feeder(source.feed, leftover) if source.feed is not None else None
+    try:
+        treatment = Treatment()
+        while True:
+            child = source.start(treatment, url, tls)
+            try:
+                async with asyncio.timeout(source.open_s):
+                    has_output = await _wait_output(child, feeder)
+            except TimeoutError:
+                child.close()
+                raise SourceUnreachable(f"{url.redacted} gave no media within {source.open_s:g} s") from None
+            except OSError as error:
+                child.close()
+                raise SourceUnreachable(f"the connection to the source broke: {error.strerror or error}") from error
+            except BaseException:
+                child.close()
+                raise
+            fitted = treatment.fitted(child)
+            if has_output and fitted == treatment:
+                return FfmpegInlet(child, url, feeder, source.silence_s)
+            child.close()
+            if fitted == treatment:
+                raise _end_of(child, url, had_media=False)
+            treatment = fitted
+    except BaseException:
+        if feeder is not None:
+            feeder.close()
+        raise
+
+
+async def _wait_output(child: Ffmpeg, feeder: _Feeder | None) -> bool:
+    if feeder is None:
+        return await child.wait_output()
+    scratch = memoryview(bytearray(_FEED_BYTES))
+    while True:
+        feeder.pump(child, scratch)
+        try:
+            async with asyncio.timeout(_FEED_EVERY_S):
+                return await child.wait_output()
+        except TimeoutError:
+            continue
+
+
+def _end_of(child: Ffmpeg, url: MediaUrl, *, had_media: bool) -> SourceError:
+    """What the end of ``child`` says about the source."""
+    status = child.ended.result()
+    if child.refusal:
+        return SourceRejected(f"{url.redacted}: {child.refusal}")
+    if status < 0 or status == 127:
+        return SourceReaderFailed(f"ffmpeg, which reads the source, was ended by signal {-status}")
+    if not had_media and child.is_not_media:
+        return SourceCorrupt(f"{url.redacted} gives nothing that can be read as media: {child.complaint}")
+    if not had_media:
+        return SourceUnreachable(f"{url.redacted} cannot be opened: {child.complaint}")
+    if status:
+        return SourceUnreachable(f"the source broke off: {child.complaint}")
+    return SourceEnded("the source closed the stream")

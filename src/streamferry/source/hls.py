@@ -1,0 +1,75 @@
+"""Live HLS: we read the playlist, choose the variant, and leave the segments to ffmpeg.
+
+So a playlist that is refused says so in our words, with the egress policy and the deadlines of any other connection;
+for what the playlist names, segments above all, ffmpeg connects by itself.
+
+Specification: RFC 8216.
+"""
+
+import ssl
+
+from streamferry.media.errors import PeerUnreachable, RemoteProtocolError, SourceCorrupt, SourceUnsupported
+from streamferry.media.url import MediaUrl
+from streamferry.net.dial import AllowAddress, Deadlines, step
+from streamferry.net.ffmpeg import ffmpeg_program
+from streamferry.net.hls_options import HLS_PROTOCOLS, hls_options
+from streamferry.net.http import HttpBody, HttpStream, open_get
+from streamferry.source.ffmpeg import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
+from streamferry.source.live import SILENCE_S
+from streamferry.wire.hls import Variant, best_variant, is_finished, is_playlist, playlist_lines, target_duration
+
+# A playlist of a day's DVR window in 2 s segments has 5 MB.
+_MAX_PLAYLIST_BYTES = 8 << 20
+
+
+async def open_hls(
+    url: MediaUrl,
+    stream: HttpStream,
+    *,
+    deadlines: Deadlines,
+    tls: ssl.SSLContext | None = None,
+    allow: AllowAddress | None = None,
+) -> FfmpegInlet:
+    """``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError."""
+    lines = await _read_playlist(stream, deadlines)
+    # Relative addresses are relative to where redirects led, and reloads go there, too, as players do it.
+    variant = best_variant(lines, stream.final_url.reveal())
+    if variant is not None:
+        try:
+            media_url = MediaUrl.parse(variant.url)
+        except ValueError as error:
+            raise SourceCorrupt(f"{url.redacted} names a variant that is no address: {error}") from None
+        stream = await open_get(media_url, deadlines=deadlines, tls=tls, allow=allow)
+        lines = await _read_playlist(stream, deadlines)
+        variant = Variant(stream.final_url.reveal(), variant.audio_url)
+    else:
+        variant = Variant(stream.final_url.reveal())
+    if is_finished(lines):
+        raise SourceUnsupported(f"{url.redacted} is a finished HLS playlist, a file and not a live source")
+    arguments = [
+        # Three segments are there at the start, and more come one at a time: they are read at their own pace.
+        *("-readrate", "1", "-rw_timeout", str(round(PEER_SILENCE_S * 1e6))),
+        *("-f", "hls", *hls_options(ffmpeg_program()), "-protocol_whitelist", HLS_PROTOCOLS),
+    ]
+    source = FfmpegInput(
+        arguments,
+        brief=variant.as_master().encode(),
+        # At the live edge nothing comes for as long as a segment takes to be made.
+        silence_s=SILENCE_S + target_duration(lines),
+    )
+    return await open_ffmpeg(url, source, tls=tls)
+
+
+async def _read_playlist(stream: HttpStream, deadlines: Deadlines) -> list[str]:
+    """The lines of the answer, which is closed. Raises PeerUnreachable, RemoteProtocolError."""
+    try:
+        async with step(f"reading a playlist of {stream.connection.peer}", deadlines.response):
+            data = await HttpBody(stream).read_all(_MAX_PLAYLIST_BYTES)
+    finally:
+        stream.connection.close()
+    if not data:
+        raise PeerUnreachable(f"{stream.connection.peer} answered with an empty playlist")
+    lines = playlist_lines(data.decode("utf-8", "replace"))
+    if not is_playlist(lines):
+        raise RemoteProtocolError("it is no HLS playlist")
+    return lines

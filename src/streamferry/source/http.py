@@ -1,0 +1,66 @@
+"""A live source over HTTP or HTTPS: one GET, and what it answers decides whether it is FLV, MPEG-TS or HLS.
+
+The type that the server names is believed, then the name of the address, then the first byte.
+"""
+
+import ssl
+
+from streamferry.media.url import MediaUrl
+from streamferry.net.dial import AllowAddress, Deadlines, step
+from streamferry.net.http import HttpBody, HttpStream, open_get
+from streamferry.source.ffmpeg import FfmpegInput, open_ffmpeg
+from streamferry.source.hls import open_hls
+from streamferry.source.http_flv import HttpFlvInlet
+from streamferry.source.live import LiveInlet, as_source_errors
+
+#: ISO 13818-1, 2.4.3.2: each packet begins with it.
+_TS_SYNC_BYTE = b"\x47"
+_TS_NAMES = (".ts", ".m2ts", ".mts", ".mpegts")
+
+
+async def open_http(
+    url: MediaUrl,
+    *,
+    deadlines: Deadlines,
+    tls: ssl.SSLContext | None = None,
+    allow: AllowAddress | None = None,
+) -> LiveInlet:
+    """Ask for the stream and give its inlet. Raises SourceError."""
+    with as_source_errors():
+        stream = await open_get(url, deadlines=deadlines, tls=tls, allow=allow)
+        try:
+            if _is_hls(stream):
+                return await open_hls(url, stream, deadlines=deadlines, tls=tls, allow=allow)
+            body = HttpBody(stream)
+            if _is_named_flv(stream):
+                return HttpFlvInlet(stream, body)
+            if not _is_named_ts(stream):
+                async with step(f"waiting for media of {stream.connection.peer}", deadlines.response):
+                    await body.read_first()
+                if not body.leftover.startswith(_TS_SYNC_BYTE):
+                    return HttpFlvInlet(stream, body)
+            source = FfmpegInput(["-f", "mpegts"], feed=_HttpFeed(stream, body))
+            return await open_ffmpeg(url, source, leftover=body.leftover)
+        except BaseException:
+            stream.connection.close()
+            raise
+
+
+def _is_hls(stream: HttpStream) -> bool:
+    return "mpegurl" in stream.content_type or stream.final_url.path.endswith((".m3u8", ".m3u"))
+
+
+def _is_named_flv(stream: HttpStream) -> bool:
+    return "flv" in stream.content_type or stream.final_url.path.endswith(".flv")
+
+
+def _is_named_ts(stream: HttpStream) -> bool:
+    return "mp2t" in stream.content_type or stream.final_url.path.endswith(_TS_NAMES)
+
+
+class _HttpFeed:
+    """The body of an answer as ffmpeg's feed."""
+
+    def __init__(self, stream: HttpStream, body: HttpBody) -> None:
+        self.receive_into = body.receive_into
+        self.close = stream.connection.close

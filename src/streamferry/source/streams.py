@@ -1,0 +1,82 @@
+"""RTSP, SRT and MPEG-TS over UDP: how each of them reaches an ffmpeg child."""
+
+import socket
+import ssl
+from urllib.parse import parse_qs
+
+from streamferry.media.errors import SourceUnreachable, SourceUnsupported
+from streamferry.media.url import MediaUrl
+from streamferry.net.dial import AllowAddress, Deadlines, resolve
+from streamferry.net.udp import DatagramReceiver
+from streamferry.source.ffmpeg import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
+from streamferry.source.live import as_source_errors
+
+_PROTOCOLS = "pipe,fd,srt,udp,tcp,tls,rtp,rtsp,rtsps"
+
+
+async def open_rtsp(
+    url: MediaUrl,
+    *,
+    deadlines: Deadlines,
+    tls: ssl.SSLContext | None = None,
+    allow: AllowAddress | None = None,
+) -> FfmpegInlet:
+    """RTSP over TCP, which passes any firewall that lets RTSP pass (RFC 2326, 10.12). Raises SourceError."""
+    with as_source_errors():
+        await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
+    options = {"rtsp_transport": "tcp", "timeout": str(round(PEER_SILENCE_S * 1e6))}
+    return await open_ffmpeg(url, FfmpegInput(_CONCAT, script=_script(url, options)), tls=tls)
+
+
+async def open_srt(
+    url: MediaUrl,
+    *,
+    deadlines: Deadlines,
+    tls: ssl.SSLContext | None = None,
+    allow: AllowAddress | None = None,
+) -> FfmpegInlet:
+    """SRT: calls the address, or with ``mode=listener`` in its query waits there for a caller. Raises SourceError.
+
+    The query is ffmpeg's: ``streamid``, ``passphrase``, ``latency`` in microseconds.
+    """
+    is_listener = parse_qs(url.query).get("mode") == ["listener"]
+    if not url.port:
+        raise SourceUnsupported("an SRT address needs a port: srt://host:9000")
+    if is_listener:
+        return await open_ffmpeg(url, FfmpegInput(_CONCAT, script=_script(url, {}), open_s=None))
+    with as_source_errors():
+        await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
+    return await open_ffmpeg(url, FfmpegInput(_CONCAT, script=_script(url, {})))
+
+
+async def open_udp(
+    url: MediaUrl,
+    *,
+    deadlines: Deadlines,
+    tls: ssl.SSLContext | None = None,
+    allow: AllowAddress | None = None,
+) -> FfmpegInlet:
+    """MPEG-TS in datagrams to a port, or to a multicast group. Raises SourceError.
+
+    ``udp://:5000`` takes what comes to the port of any address, ``udp://239.1.1.1:5000`` joins the group, on the
+    interface with the address ``localaddr`` of the query if that is given.
+    """
+    if not url.port:
+        raise SourceUnsupported("a UDP address needs a port: udp://239.1.1.1:5000")
+    local_address = parse_qs(url.query).get("localaddr", [""])[0]
+    family = socket.AF_INET6 if ":" in url.host else socket.AF_INET
+    try:
+        receiver = DatagramReceiver(family, url.host, url.port, local_address)
+    except OSError as error:
+        raise SourceUnreachable(f"nothing can be received at {url.redacted}: {error.strerror or error}") from None
+    return await open_ffmpeg(url, FfmpegInput(["-f", "mpegts"], feed=receiver))
+
+
+# The concat demuxer opens addresses that its script names, each with options of its own.
+_CONCAT = ("-f", "concat", "-safe", "0", "-protocol_whitelist", _PROTOCOLS)
+
+
+def _script(url: MediaUrl, options: dict[str, str]) -> str:
+    """A script for the concat demuxer that opens ``url``; more options may be added at its end."""
+    quoted = url.reveal().replace("'", "'\\''")
+    return f"ffconcat version 1.0\nfile '{quoted}'\n" + "".join(f"option {k} {v}\n" for k, v in options.items())

@@ -1,0 +1,393 @@
+"""Sources behind an ffmpeg child, with real peers: another ffmpeg, and an HTTP server that a test makes fail."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import time
+from functools import partial
+
+import pytest
+
+from kit import programs
+from kit.waiting import wait_for
+from streamferry.media.errors import (
+    SourceCorrupt,
+    SourceEnded,
+    SourceReaderFailed,
+    SourceRejected,
+    SourceUnreachable,
+    SourceUnsupported,
+)
+from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, kind_of_video
+from streamferry.media.url import MediaUrl
+from streamferry.net.child import end_all
+from streamferry.net.dial import Deadlines
+from streamferry.source import open_live as open_live_within
+
+# One event loop is enough here, and they are left out with the other tests that need programs.
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_factories=["uvloop"])]
+
+open_live = partial(open_live_within, deadlines=Deadlines())
+SCRATCH = memoryview(bytearray(1 << 20))
+SECRET = "s3cret-s3cret"
+
+
+@pytest.fixture(autouse=True)
+async def _no_survivors():
+    yield
+    await end_all()
+
+
+def free_udp_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture
+def ffmpeg(tmp_path):
+    """``ffmpeg(*arguments)`` runs one until the test ends."""
+    started = []
+
+    def start(*arguments):
+        command = [programs.ffmpeg(), "-v", "warning", "-nostdin", "-y", *arguments]
+        started.append(programs.Program(command, tmp_path / f"ffmpeg-{len(started)}.log"))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop(signal.SIGKILL)
+
+
+async def pull_until(inlet, enough, seconds=10):
+    """Pull as the beat does until ``enough(tags)``; tags as (type, stamp, body)."""
+    tags = []
+    async with asyncio.timeout(seconds):
+        while not enough(tags):
+            new = []
+            try:
+                inlet.pull(SCRATCH, new)
+            finally:
+                tags += [(tag_type, stamp_ms, bytes(body)) for tag_type, stamp_ms, body in new]
+            await asyncio.sleep(0.02)
+    return tags
+
+
+async def error_of(inlet, kind, seconds=15):
+    with pytest.raises(kind) as caught:
+        await pull_until(inlet, lambda _: False, seconds)
+    return caught.value
+
+
+def both_tracks(tags):
+    """Whether a keyframe, 20 more pictures and 20 pieces of sound are there."""
+    video = [body for tag_type, _, body in tags if tag_type == VIDEO]
+    audio = [body for tag_type, _, body in tags if tag_type == AUDIO]
+    return len(video) > 20 and len(audio) > 20 and any(kind_of_video(body) == KEYFRAME for body in video)
+
+
+def codecs(tags):
+    """Codec ids of FLV: 7 is H.264, 10 is AAC, 2 is MP3."""
+    return {(tag_type, body[0] & 15 if tag_type == VIDEO else body[0] >> 4) for tag_type, _, body in tags if body}
+
+
+def command_lines(inlet):
+    """The arguments of the child and of what it started."""
+    return " ".join(map(programs.command_line, [inlet.child.pid, *programs.descendants(inlet.child.pid)]))
+
+
+async def test_srt_caller_and_its_secrets(ffmpeg, clips):
+    """We call an SRT listener: media comes with keyframe and sound, and no argument of any child holds a secret."""
+    port = free_udp_port()
+    far = f"srt://127.0.0.1:{port}?mode=listener&passphrase={SECRET}"
+    ffmpeg("-re", "-stream_loop", "-1", "-i", clips("h264_no_bframes"), "-c", "copy", "-f", "mpegts", far)
+    wait_for("the listener", lambda: _udp_is_taken(port))
+    url = MediaUrl.parse(f"srt://127.0.0.1:{port}?passphrase={SECRET}&streamid=#!::r=cam,m=request")
+    inlet = await open_live(url)
+    assert both_tracks(await pull_until(inlet, both_tracks))
+    assert "concat" in command_lines(inlet)
+    assert SECRET not in command_lines(inlet)
+    assert "cam" not in command_lines(inlet)
+    inlet.close()
+
+
+async def test_srt_listener(ffmpeg, clips):
+    """We listen, the far end calls."""
+    port = free_udp_port()
+    opening = asyncio.ensure_future(open_live(MediaUrl.parse(f"srt://:{port}?mode=listener")))
+    await asyncio.to_thread(wait_for, "our listener", lambda: _udp_is_taken(port))
+    far = f"srt://127.0.0.1:{port}"
+    caller = ffmpeg("-re", "-stream_loop", "-1", "-i", clips("h264_no_bframes"), "-c", "copy", "-f", "mpegts", far)
+    inlet = await asyncio.wait_for(opening, 15)
+    assert both_tracks(await pull_until(inlet, both_tracks))
+    caller.stop()
+    await error_of(inlet, (SourceEnded, SourceUnreachable))
+    inlet.close()
+
+
+def _udp_is_taken(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+async def test_srt_with_the_wrong_passphrase(ffmpeg, clips):
+    """A refusal is told as one, without the passphrase."""
+    port = free_udp_port()
+    ffmpeg(
+        *("-re", "-i", clips("h264_no_bframes"), "-c", "copy", "-f", "mpegts"),
+        f"srt://127.0.0.1:{port}?mode=listener&passphrase={SECRET}",
+    )
+    wait_for("the listener", lambda: _udp_is_taken(port))
+    with pytest.raises(SourceRejected) as caught:
+        await open_live(MediaUrl.parse(f"srt://127.0.0.1:{port}?passphrase=wrong-{SECRET}"))
+    assert "refused" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+async def test_nobody_there():
+    """An SRT and an RTSP address where nobody is are unreachable, in words."""
+    with pytest.raises(SourceUnreachable, match=r"cannot be opened: .+"):
+        await open_live(MediaUrl.parse(f"srt://127.0.0.1:{free_udp_port()}"))
+    with pytest.raises(SourceUnreachable, match="refused"):
+        await open_live(MediaUrl.parse("rtsp://127.0.0.1:1/cam"))
+
+
+async def test_udp(ffmpeg, clips):
+    """MPEG-TS in datagrams."""
+    port = free_udp_port()
+    far = f"udp://127.0.0.1:{port}?pkt_size=1316"
+    sender = ffmpeg("-re", "-stream_loop", "-1", "-i", clips("h264_no_bframes"), "-c", "copy", "-f", "mpegts", far)
+    inlet = await open_live(MediaUrl.parse(f"udp://127.0.0.1:{port}"))
+    assert both_tracks(await pull_until(inlet, both_tracks))
+    sender.stop()
+    inlet.close()
+
+
+async def test_udp_port_that_is_taken():
+    """A port that another program listens to is said to be so."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(SourceUnreachable, match="in use"):
+            await open_live(MediaUrl.parse(f"udp://127.0.0.1:{taken.getsockname()[1]}"))
+
+
+class TsServer:
+    """An HTTP server that plays a clip as MPEG-TS, made by ffmpeg, to each who asks."""
+
+    def __init__(self, peers, clip, chunked, content_type, video=("copy",), audio=("copy",)):
+        self._peers, self._clip, self._chunked, self._type = peers, clip, chunked, content_type
+        self._codecs = ["-c:v", *video, "-c:a", *audio]
+        self.leave = asyncio.Event()
+
+    async def start(self):
+        return await self._peers.serve(self._serve)
+
+    async def _serve(self, reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        transfer = "Transfer-Encoding: chunked\r\n" if self._chunked else ""
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {self._type}\r\n{transfer}\r\n".encode())
+        command = ["-v", "error", "-re", "-stream_loop", "-1", "-i", self._clip, *self._codecs, "-f", "mpegts", "-"]
+        player = await asyncio.create_subprocess_exec(
+            programs.ffmpeg(), "-nostdin", *map(str, command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
+        try:
+            while not self.leave.is_set():
+                data = await player.stdout.read(8192)
+                writer.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+                await writer.drain()
+            if self._chunked:
+                writer.write(b"0\r\n\r\n")
+                await writer.drain()
+        finally:
+            player.kill()
+            await player.wait()
+
+
+@pytest.mark.parametrize(("chunked", "content_type"), [(True, "video/mp2t"), (False, "application/octet-stream")])
+async def test_ts_over_http(peers, clips, chunked, content_type):
+    """Known by its type or by its first byte; copied, not encoded; its end is an end."""
+    server = TsServer(peers, clips("h264_no_bframes"), chunked, content_type)
+    inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{await server.start()}/play?token={SECRET}"))
+    tags = await pull_until(inlet, both_tracks)
+    assert codecs([tag for tag in tags if tag[0] != 18]) == {(VIDEO, 7), (AUDIO, 10)}
+    assert "libx264" not in command_lines(inlet)
+    assert SECRET not in command_lines(inlet)
+    server.leave.set()
+    await error_of(inlet, SourceEnded)
+    inlet.close()
+
+
+async def test_codecs_that_flv_cannot_carry_are_encoded(peers, clips):
+    """MPEG-2 picture and MP2 sound, as television has them, become H.264 and AAC."""
+    server = TsServer(peers, clips("h264_no_bframes"), False, "video/mp2t", ("mpeg2video",), ("mp2",))
+    inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{await server.start()}/play"))
+    tags = await pull_until(inlet, both_tracks)
+    assert codecs([tag for tag in tags if tag[0] != 18]) == {(VIDEO, 7), (AUDIO, 10)}
+    inlet.close()
+    server.leave.set()
+
+
+async def test_only_the_track_that_needs_it_is_encoded(peers, clips):
+    """Beside AC-3 sound an H.264 picture is copied."""
+    server = TsServer(peers, clips("h264_no_bframes"), False, "video/mp2t", ("copy",), ("ac3",))
+    inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{await server.start()}/play"))
+    assert "-c:v copy -c:a aac" in command_lines(inlet)
+    tags = await pull_until(inlet, both_tracks)
+    assert codecs([tag for tag in tags if tag[0] != 18]) == {(VIDEO, 7), (AUDIO, 10)}
+    inlet.close()
+    server.leave.set()
+
+
+async def test_a_child_that_is_killed(peers, clips):
+    """kill -9 of the child is no fault of the source's, and can be tried again."""
+    server = TsServer(peers, clips("h264_no_bframes"), False, "video/mp2t")
+    inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{await server.start()}/play"))
+    os.kill(inlet.child.pid, signal.SIGKILL)
+    error = await error_of(inlet, SourceReaderFailed)
+    assert error.fault == "service"
+    assert error.retryable
+    inlet.close()
+    server.leave.set()
+
+
+async def test_ts_that_is_none(peers):
+    """Bytes that only claim to be MPEG-TS are told to be no media."""
+
+    async def script(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n" + b"no film at all " * 10_000)
+        await writer.drain()
+
+    with pytest.raises(SourceCorrupt):
+        await open_live(MediaUrl.parse(f"http://127.0.0.1:{await peers.serve(script)}/play"))
+
+
+@pytest.fixture
+async def hls(peers, clips, ffmpeg, tmp_path):
+    """A live HLS with a master playlist, served to who has the token; see ``Hls``."""
+    home = tmp_path / "hls"
+    home.mkdir()
+    maker = ffmpeg(
+        *("-re", "-stream_loop", "-1", "-i", clips("h264_no_bframes"), "-c", "copy", "-f", "hls", "-hls_time", "1"),
+        *("-hls_list_size", "4", "-hls_flags", "delete_segments", home / "live.m3u8"),
+    )
+    await asyncio.to_thread(wait_for, "three segments", lambda: len(list(home.glob("*.ts"))) > 3)
+    server = Hls(home, maker)
+    server.port = await peers.serve(server.serve)
+    return server
+
+
+class Hls:
+    """Answers ``status`` to all but the master playlist, which gives out a new token each time."""
+
+    def __init__(self, home, maker):
+        self.home, self.maker = home, maker
+        self.token = 0
+        self.status = 200
+        self.asked = []
+
+    @property
+    def url(self):
+        return MediaUrl.parse(f"http://127.0.0.1:{self.port}/master.m3u8?key={SECRET}")
+
+    async def serve(self, reader, writer):
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            target = head.split()[1].decode()
+            name, _, query = target.lstrip("/").partition("?")
+            self.asked.append(name)
+            status, body = 200, b""
+            if name == "master.m3u8":
+                self.token += 1
+                body = (
+                    "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nnothing.m3u8\n"
+                    f"#EXT-X-STREAM-INF:BANDWIDTH=400000\nlive.m3u8?key={SECRET}{self.token}\n"
+                ).encode()
+            elif self.status != 200 or (name.endswith("m3u8") and query != f"key={SECRET}{self.token}"):
+                status = self.status if self.status != 200 else 403
+            elif (path := self.home / name).exists():
+                body = path.read_bytes()
+            else:
+                status = 404
+            kind = "application/vnd.apple.mpegurl" if name.endswith("m3u8") else "video/mp2t"
+            writer.write(f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+            writer.write(body)
+            await writer.drain()
+
+
+async def test_hls(hls):
+    """The best variant is played at its own pace, the others are not touched, the key is in no argument."""
+    inlet = await open_live(hls.url)
+    began = time.monotonic()
+    tags = await pull_until(inlet, lambda tags: tags and tags[-1][1] > 3000)
+    assert both_tracks(tags)
+    assert time.monotonic() - began > 2, "segments came in bursts"
+    assert "nothing.m3u8" not in hls.asked
+    assert SECRET not in command_lines(inlet)
+    assert inlet.silence_s > 5
+    inlet.close()
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_hls_whose_token_died(hls, status):
+    """The session ends within 10 s, and says with which answer; opened anew from the original address it plays."""
+    inlet = await open_live(hls.url)
+    await pull_until(inlet, both_tracks)
+    hls.status = status
+    began = time.monotonic()
+    error = await error_of(inlet, SourceRejected)
+    assert str(status) in str(error)
+    assert SECRET not in str(error)
+    assert time.monotonic() - began < 10
+    inlet.close()
+    hls.status = 200
+    again = await open_live(hls.url)
+    await pull_until(again, both_tracks)
+    again.close()
+
+
+async def test_hls_that_is_refused_at_once(hls):
+    """A playlist that cannot be had is told in our own words."""
+    hls.status = 403
+    with pytest.raises(SourceRejected, match="answered 403"):
+        await open_live(hls.url)
+
+
+async def test_hls_that_is_finished(hls):
+    """A finished playlist is a file: saying so is better than playing its last 3 segments again and again."""
+    hls.maker.stop(signal.SIGINT)
+    wait_for("the end of the playlist", lambda: "ENDLIST" in (hls.home / "live.m3u8").read_text())
+    with pytest.raises(SourceUnsupported, match="finished"):
+        await open_live(hls.url)
+
+
+async def test_opening_that_is_cancelled_leaves_no_child(peers):
+    """Cancelled while it waits for media, the child ends."""
+
+    async def silent(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")
+        await reader.read()
+
+    port = await peers.serve(silent)
+    opening = asyncio.ensure_future(open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/play")))
+    before = set(programs.descendants(os.getpid()))
+    started = partial(wait_for, "a child", lambda: set(programs.descendants(os.getpid())) - before)
+    await asyncio.to_thread(started)
+    opening.cancel()
+    await asyncio.wait([opening])
+    await end_all()
+    assert set(programs.descendants(os.getpid())) <= before
+    await peers.all_closed()
+
+
+async def test_egress_policy():
+    """An address that the policy forbids is not opened by a child either."""
+    for text in ("rtsp://127.0.0.1:554/cam", "srt://127.0.0.1:9000", "http://127.0.0.1/live.m3u8"):
+        with pytest.raises(SourceUnreachable, match="egress policy"):
+            await open_live(MediaUrl.parse(text), allow=lambda _: False)
