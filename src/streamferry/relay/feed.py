@@ -100,15 +100,14 @@ class FileFeed:
     @property
     def is_waiting(self) -> bool:
         """Whether there is nothing to play yet: the next file is still being prepared."""
-        return self._current is None and not self._upcoming
+        return self._current is None and not self._upcoming and not self._is_last
 
-    async def put(self, loop: int, item: int, reader: PreparedReader) -> None:
-        """Queue the next reader; waits while one is queued already. Takes the reader over."""
-        try:
-            await self._room.wait()
-        except asyncio.CancelledError:
-            reader.close()
-            raise
+    async def wait_for_room(self) -> None:
+        """Wait until the reader that was put in last is playing: then it is time to open the next."""
+        await self._room.wait()
+
+    def put(self, loop: int, item: int, reader: PreparedReader) -> None:
+        """Queue the next reader, which is taken over."""
         self._upcoming.append(_Entry(loop, item, reader))
         self._room.clear()
 
@@ -176,7 +175,8 @@ class FileFeed:
         """A file cannot fall silent: the preparation that feeds it watches its own peer."""
 
     def close(self) -> None:
-        """Close all readers."""
+        """Close all readers; the playhead stays where it is."""
+        self._resting = self.playhead
         readers = [entry.reader for entry in self._upcoming] + self._spent
         if self._current is not None:
             readers.append(self._current.reader)
