@@ -3,8 +3,10 @@
 import typer
 
 from streamferry.cli.demo import demo
+from streamferry.cli.key import key
 from streamferry.cli.receive import receive
 from streamferry.cli.relay import relay
+from streamferry.cli.serve import serve, worker
 
 app = typer.Typer(
     help="Pull a live stream or a list of files and push it, unbroken, to an RTMP destination.",
@@ -15,3 +17,6 @@ app = typer.Typer(
 app.command()(relay)
 app.command()(receive)
 app.command()(demo)
+app.command()(serve)
+app.command()(worker)
+app.add_typer(key, name="key")

@@ -106,6 +106,9 @@ class Performance:
         """What is new since the last report that was confirmed, or None."""
         status = self._status
         usage = self._measure(status)
+        if status.final and not self.is_over:
+            # The end is told together with what follows from it.
+            return None
         if not (self._changes or self.is_over or usage or status != self._reported):
             return None
         now = self._loop.time()

@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken
 
 
-class SealBroken(Exception):
+class SealBroken(ValueError):
     """A sealed value cannot be opened: it was sealed under another key, or it is damaged."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.model import ContinueStrategy, TaskSpec
-from streamferry.control.schedule import RETRY_FAILED_MS, decide_due, decide_playhead, is_over
+from streamferry.control.schedule import END_TOLERANCE_MS, RETRY_FAILED_MS, decide_due, decide_playhead, is_over
 from streamferry.control.store import events
 from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent
@@ -64,7 +64,8 @@ async def register(connection: AsyncConnection, worker_id: str, capacity: int) -
     """A lease for a worker that holds nothing; what it held before is free."""
     now = await read_now_ms(connection)
     await _free(connection, run.c.worker_id == worker_id, now, "its worker lost its lease")
-    await connection.execute(worker.delete().where(worker.c.id == worker_id))
+    is_forgotten = worker.c.lease_ms <= now - _KEEP_GONE_MS
+    await connection.execute(worker.delete().where(sa.or_(worker.c.id == worker_id, is_forgotten)))
     await connection.execute(
         worker.insert(),
         {
@@ -221,9 +222,7 @@ async def free_expired(connection: AsyncConnection) -> int:
     gone = list(expired.scalars())
     if not gone:
         return 0
-    freed = await _free(connection, run.c.worker_id.in_(gone), now, "its worker is gone")
-    await connection.execute(worker.delete().where(worker.c.id.in_(gone), worker.c.lease_ms <= now - _KEEP_GONE_MS))
-    return freed
+    return await _free(connection, run.c.worker_id.in_(gone), now, "its worker is gone")
 
 
 async def has_expired(connection: AsyncConnection) -> bool:
@@ -236,7 +235,7 @@ async def conclude_due(connection: AsyncConnection, seal: Seal) -> int:
     """End the tasks that are due and that no worker will take: the window is over, or the list would be."""
     now = await read_now_ms(connection)
     rows = await connection.execute(
-        _WITH_SPEC.where(run.c.due_ms <= now).order_by(run.c.due_ms).with_for_update(of=(task, run), skip_locked=True)
+        _WITH_SPEC.where(_may_have_ended(now)).with_for_update(of=(task, run), skip_locked=True)
     )
     ended: list[str] = []
     played_out: list[str] = []
@@ -254,6 +253,18 @@ async def conclude_due(connection: AsyncConnection, seal: Seal) -> int:
         detail = {"final": True}
         await events.append(connection, [NewEvent(task_id, State.ENDED.value, now, detail) for task_id in done])
     return len(done)
+
+
+async def has_ended(connection: AsyncConnection) -> bool:
+    """Whether there may be something to conclude: a look before a write."""
+    query = sa.select(run.c.task_id).join(task, task.c.id == run.c.task_id)
+    return (await connection.execute(query.where(_may_have_ended(now_ms())).limit(1))).first() is not None
+
+
+def _may_have_ended(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
+    # A list that was played may have been played out since by the clock.
+    is_over = sa.or_(task.c.end_ms <= now + END_TOLERANCE_MS, run.c.playhead_ms.is_not(None))
+    return sa.and_(run.c.due_ms <= now, is_over)
 
 
 async def live_workers(connection: AsyncConnection) -> list[str]:

@@ -1,0 +1,5 @@
+"""``python -m streamferry`` is ``streamferry``."""
+
+from streamferry.cli import app
+
+app()

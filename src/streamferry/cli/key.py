@@ -1,0 +1,90 @@
+"""``streamferry key``: access keys, over the store and not over the API, so that a lost key locks nobody out."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, run_or_exit
+
+if TYPE_CHECKING:
+    from streamferry.config import Settings
+    from streamferry.control.actions import Actions
+
+key = typer.Typer(help="Make, list and disable access keys of the service.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@key.command()
+def create(
+    config: Config = None, data_dir: DataDir = None, store: StoreAddress = None, as_json: AsJson = False
+) -> None:
+    """Make an access key and print it with its secret, which is not shown again."""
+    settings = read_settings(config, data_dir=data_dir, store=store)
+    run_or_exit(_create(settings, as_json))
+
+
+@key.command("list")
+def show(config: Config = None, data_dir: DataDir = None, store: StoreAddress = None, as_json: AsJson = False) -> None:
+    """List the access keys, without their secrets."""
+    settings = read_settings(config, data_dir=data_dir, store=store)
+    run_or_exit(_show(settings, as_json))
+
+
+@key.command()
+def disable(
+    access_key_id: Annotated[str, typer.Argument(help="The key's id.")],
+    config: Config = None,
+    data_dir: DataDir = None,
+    store: StoreAddress = None,
+) -> None:
+    """Disable an access key: calls signed with it are refused from now on."""
+    settings = read_settings(config, data_dir=data_dir, store=store)
+    run_or_exit(_disable(settings, access_key_id))
+
+
+async def _create(settings: "Settings", as_json: bool) -> None:
+    async with _open_actions(settings) as actions:
+        pair = await actions.create_key()
+    if as_json:
+        print(json.dumps({"access_key_id": pair.access_key_id, "secret_access_key": pair.secret}))
+    else:
+        print(f"access key id      {pair.access_key_id}\nsecret access key  {pair.secret}")
+
+
+async def _show(settings: "Settings", as_json: bool) -> None:
+    async with _open_actions(settings) as actions:
+        found = await actions.list_keys()
+    rows = [(one.access_key_id, one.enabled, one.created_at.isoformat(timespec="seconds")) for one in found]
+    if as_json:
+        print(json.dumps([dict(zip(("access_key_id", "enabled", "created_at"), row, strict=True)) for row in rows]))
+        return
+    table = Table("access key id", "state", "created")
+    for access_key_id, enabled, created_at in rows:
+        table.add_row(access_key_id, "enabled" if enabled else "disabled", created_at)
+    Console().print(table)
+
+
+async def _disable(settings: "Settings", access_key_id: str) -> None:
+    from streamferry.control.errors import KeyNotFound
+
+    async with _open_actions(settings) as actions:
+        try:
+            await actions.disable_key(access_key_id)
+        except KeyNotFound as error:
+            raise ValueError(str(error)) from None
+    print(f"disabled {access_key_id}")
+
+
+@contextlib.asynccontextmanager
+async def _open_actions(settings: "Settings") -> "AsyncIterator[Actions]":
+    from streamferry import service
+    from streamferry.control.actions import Actions
+
+    service.prepare_data_dir(settings)
+    async with service.open_store(settings, migrates=True) as store:
+        yield Actions(store)

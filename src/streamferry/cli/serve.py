@@ -1,0 +1,150 @@
+"""``streamferry serve`` and ``streamferry worker``: the service, and one worker of it.
+
+What the service is made of is imported when it is run: other commands need none of it, and it takes a second.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamferry.cli.loop import on_interrupt, run
+
+if TYPE_CHECKING:
+    from streamferry.config import Settings
+
+Config = Annotated[Path | None, typer.Option(help="TOML file of settings.", show_default=False)]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the store and its key.", show_default=False)]
+StoreAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="sqlite:///PATH or postgresql://...; STREAMFERRY_STORE hides a password.", show_default=False
+    ),
+]
+Egress = Annotated[
+    str | None, typer.Option(help="public, lan or any: which addresses tasks may reach.", show_default=False)
+]
+Files = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder from which file: sources may be read. Repeat for more.", show_default=False),
+]
+Capacity = Annotated[int | None, typer.Option(help="Tasks a worker process takes at most.", show_default=False)]
+
+
+def serve(
+    config: Config = None,
+    data_dir: DataDir = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default=False)] = None,
+    store: StoreAddress = None,
+    egress: Egress = None,
+    files: Files = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; 0: one a core.", show_default=False)] = None,
+    capacity: Capacity = None,
+) -> None:
+    """Run the service: API, scheduler and workers. docs/reference/settings.md has every setting."""
+    settings = read_settings(
+        config,
+        data_dir=data_dir,
+        host=host,
+        port=port,
+        store=store,
+        egress=egress,
+        files=files or None,
+        workers=workers,
+        capacity=capacity,
+    )
+    _start_log(settings)
+    run_or_exit(_serve(settings))
+
+
+def worker(
+    config: Config = None,
+    data_dir: DataDir = None,
+    store: StoreAddress = None,
+    egress: Egress = None,
+    files: Files = None,
+    capacity: Capacity = None,
+    worker_id: Annotated[str | None, typer.Option("--id", help="Its name in the store.", show_default=False)] = None,
+    attached: Annotated[bool, typer.Option(help="Leave when standard input closes.")] = False,
+) -> None:
+    """Run one more worker for a store, on this machine or another. It needs the same seal key as the service."""
+    settings = read_settings(
+        config, data_dir=data_dir, store=store, egress=egress, files=files or None, capacity=capacity
+    )
+    _start_log(settings)
+    run_or_exit(_work(settings, worker_id or f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}", attached))
+
+
+def read_settings(config: Path | None, **flags: object) -> "Settings":
+    """The settings, or the end of the command with a sentence."""
+    from streamferry.config import load_settings
+
+    try:
+        return load_settings(config, **flags)
+    except ValueError as error:
+        typer.echo(f"streamferry: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def run_or_exit(main: Coroutine[None, None, None]) -> None:
+    """Run a command; what cannot be used is a sentence and exit status 2."""
+    try:
+        run(main)
+    except ValueError as error:
+        typer.echo(f"streamferry: {error}", err=True)
+    except OSError as error:
+        typer.echo(f"streamferry: {error.strerror or type(error).__name__}", err=True)
+    else:
+        return
+    raise typer.Exit(2)
+
+
+async def _serve(settings: "Settings") -> None:
+    from streamferry import service
+
+    stopping = asyncio.Event()
+    on_interrupt(stopping.set)
+    await service.serve(settings, stopping, lambda line: print(line, flush=True))
+
+
+async def _work(settings: "Settings", worker_id: str, attached: bool) -> None:
+    from streamferry import service
+
+    stopping = asyncio.Event()
+    on_interrupt(stopping.set)
+    if attached:
+        _watch_parent(stopping)
+    await service.work(settings, worker_id, stopping)
+
+
+def _watch_parent(stopping: asyncio.Event) -> None:
+    """Standard input is a pipe from the parent: nothing comes, and its end means that the parent wants us to leave."""
+    loop = asyncio.get_running_loop()
+    descriptor = sys.stdin.fileno()
+    os.set_blocking(descriptor, False)
+
+    def look() -> None:
+        if not os.read(descriptor, 1024):
+            loop.remove_reader(descriptor)
+            stopping.set()
+
+    loop.add_reader(descriptor, look)
+
+
+def _start_log(settings: "Settings") -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        level=settings.log_level.upper(),
+    )
+    # They say at level info what they were asked, addresses and all.
+    for name in ("httpx", "httpcore", "alembic", "uvicorn", "aiosqlite", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.WARNING)

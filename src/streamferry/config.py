@@ -1,0 +1,137 @@
+"""Settings of the service: flags, then environment (``STREAMFERRY_...``), then a TOML file, then the defaults.
+
+One model for ``serve``, for the workers it starts and for ``key``. The table in docs/reference/settings.md is made from
+it, and a test compares the two.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "STREAMFERRY_"
+_CONFIG = f"{PREFIX}CONFIG"
+
+
+def _default_data_dir() -> Path:
+    home = os.environ.get("XDG_DATA_HOME")
+    return (Path(home) if home else Path.home() / ".local/share") / "streamferry"
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. Build it with :func:`load_settings`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", hide_input_in_errors=True)
+
+    data_dir: Path = Field(
+        default_factory=_default_data_dir,
+        description="Folder of the SQLite store and of the seal key. Made if it is not there.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    store: SecretStr = Field(
+        SecretStr(""),
+        description="Address of the store: `sqlite:///PATH` or `postgresql://...`. "
+        "Empty: `store.db` in the data folder.",
+    )
+    seal_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key under which secrets are kept in the store, 32 bytes in URL-safe base64. "
+        "Empty: `seal.key` in the data folder, made on first start. Machines that share a store need the same.",
+    )
+    access_key_id: str = Field("", description="First access key, taken over at start. Empty: one is made and printed.")
+    secret_access_key: SecretStr = Field(SecretStr(""), description="Its secret.")
+    egress: Literal["public", "lan", "any"] = Field(
+        "lan",
+        description="Which addresses tasks may reach: `public` ones, those and the local network (`lan`, which refuses "
+        "loopback and link-local), or `any`.",
+    )
+    files: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description="Folders from which `file:` sources may be read, separated by `:`. Empty: none."
+    )
+    workers: int = Field(0, ge=0, le=1024, description="Worker processes; 0 is one for each core.")
+    capacity: int = Field(500, ge=1, description="Tasks that one worker process takes at most.")
+    conflicts: Literal["refuse", "warn"] = Field(
+        "refuse", description="What is done about two tasks with one destination at overlapping times."
+    )
+    public_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Names under which clients reach the service through a proxy, separated by `,`."
+    )
+    write_rate: float = Field(10, ge=0, description="Calls a second that change something, for one key; 0: no limit.")
+    list_rate: float = Field(15, ge=0, description="Calls a second of lists, for one key; 0: no limit.")
+    usage_rate: float = Field(30, ge=0, description="Calls a second of usage, for one key; 0: no limit.")
+    ca_file: Path | None = Field(None, description="PEM file of further authorities to trust for TLS.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged at least.")
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _split_paths(cls, value: object) -> object:
+        return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+
+    @field_validator("public_hosts", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("data_dir", "files", "ca_file", mode="after")
+    @classmethod
+    def _make_absolute(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(path.expanduser().absolute() for path in value)
+        return None if value is None else value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _FileSource(settings_cls)
+
+    def environment(self) -> dict[str, str]:
+        """The settings as variables, for a child: what a worker has no use for is left out."""
+        values = {
+            "data_dir": str(self.data_dir),
+            "store": self.store.get_secret_value(),
+            "seal_key": self.seal_key.get_secret_value(),
+            "egress": self.egress,
+            "files": os.pathsep.join(map(str, self.files)),
+            "capacity": str(self.capacity),
+            "ca_file": str(self.ca_file or ""),
+            "log_level": self.log_level,
+        }
+        return {PREFIX + name.upper(): value for name, value in values.items() if value}
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """The TOML file that ``STREAMFERRY_CONFIG`` names, if it names one."""
+
+    def get_field_value(self, field: object, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        path = os.environ.get(_CONFIG)
+        return tomllib.loads(Path(path).read_text()) if path else {}
+
+
+def load_settings(config: Path | None = None, **flags: object) -> Settings:
+    """The settings; a flag that is None was not given. Raises ValueError with one sentence that holds no value."""
+    if config is not None:
+        os.environ[_CONFIG] = str(config)
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise ValueError(f"{name.replace('_', '-')}: {first['msg']}") from None
+    except OSError as error:
+        raise ValueError(f"config: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"config: {error}") from None

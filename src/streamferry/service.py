@@ -1,0 +1,206 @@
+"""The composition root: what ``streamferry serve`` and ``streamferry worker`` are made of.
+
+    serve    store (migrated) -> actions -> API over HTTP; scheduler; worker processes
+    worker   store -> ledger -> worker -> relay host
+
+A worker needs nothing of ``serve`` but the store: any number of them may run, here and elsewhere.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+import uvicorn
+from fastapi import FastAPI
+from starlette.responses import JSONResponse
+
+from streamferry.config import PREFIX, Settings
+from streamferry.control.actions import Actions
+from streamferry.control.api.limits import Rates
+from streamferry.control.api.routes import ApiSettings, build_router
+from streamferry.control.checks import SourceRules
+from streamferry.control.ledger import StoreLedger
+from streamferry.control.scheduler import Scheduler
+from streamferry.control.store import Seal, Store, load_or_make_key, migrate, sqlite_url, workers
+from streamferry.control.store.records import KeyPair
+from streamferry.net.dial import client_context
+from streamferry.relay import Network, RelayHost
+from streamferry.worker import Worker
+from streamferry.worker.egress import Egress, decide_allow
+from streamferry.worker.processes import WorkerProcesses
+
+_log = logging.getLogger("streamferry.service")
+
+#: Calls that are being answered get this long when the service stops.
+_CALLS_S = 2
+#: Variables that neither a worker nor the programs it starts have any use for.
+_SECRETS = (f"{PREFIX}SECRET_ACCESS_KEY", f"{PREFIX}ACCESS_KEY_ID", f"{PREFIX}SEAL_KEY", f"{PREFIX}STORE")
+
+
+def prepare_data_dir(settings: Settings) -> None:
+    """Make the data folder, for its owner only. Raises OSError."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+@contextlib.asynccontextmanager
+async def open_store(settings: Settings, *, is_durable: bool = True, migrates: bool = False) -> AsyncIterator[Store]:
+    """The store of the settings, closed at the end. Raises ValueError for settings that cannot be used, OSError."""
+    key = settings.seal_key.get_secret_value() or load_or_make_key(settings.data_dir / "seal.key")
+    url = settings.store.get_secret_value() or sqlite_url(settings.data_dir / "store.db")
+    store = Store(url, Seal(key), is_durable=is_durable)
+    try:
+        if migrates:
+            await migrate(store)
+        yield store
+    finally:
+        await store.aclose()
+
+
+async def ensure_first_key(settings: Settings, actions: Actions) -> KeyPair | None:
+    """Take over the key of the settings, or make one if there is none at all; a made one is returned to be shown."""
+    secret = settings.secret_access_key.get_secret_value()
+    if settings.access_key_id:
+        if not secret:
+            raise ValueError("secret-access-key: is needed beside access-key-id")
+        if await actions.find_key(settings.access_key_id) != secret:
+            await actions.import_key(KeyPair(settings.access_key_id, secret))
+        return None
+    return None if await actions.list_keys() else await actions.create_key()
+
+
+async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
+    """Run the service until ``stopping`` is set. Raises ValueError and OSError for what cannot be used.
+
+    ``say`` gets what the user has to know: addresses, and the first access key.
+    """
+    prepare_data_dir(settings)
+    async with open_store(settings, migrates=True) as store:
+        actions = Actions(store, refuses_conflicts=settings.conflicts == "refuse")
+        made = await ensure_first_key(settings, actions)
+        listener = _listen(settings.host, settings.port)
+        processes = WorkerProcesses(
+            settings.workers or len(os.sched_getaffinity(0)),
+            lambda worker_id: (sys.executable, "-P", "-m", "streamferry", "worker", "--attached", "--id", worker_id),
+            _worker_environment(settings),
+            lambda worker_id: _free_tasks(store, worker_id),
+        )
+        server = _Server(_build_app(settings, store, actions, processes))
+        with listener:
+            _tell(settings, listener, made, say)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(server.serve([listener]), name="api")
+                group.create_task(Scheduler(store).run(stopping), name="scheduler")
+                group.create_task(processes.run(), name="worker processes")
+                await stopping.wait()
+                server.should_exit = True
+                processes.stop()
+
+
+async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> None:
+    """Run one worker in this process until ``stopping`` is set."""
+    for name in _SECRETS:
+        os.environ.pop(name, None)
+    network = Network(tls=client_context(_text(settings.ca_file)), allow=decide_allow(Egress(settings.egress)))
+    async with open_store(settings, is_durable=False) as store, RelayHost(network=network) as host:
+        ledger = StoreLedger(store, worker_id, capacity=settings.capacity, roots=settings.files)
+        worker = Worker(ledger, host, capacity=settings.capacity)
+        async with asyncio.TaskGroup() as group:
+            working = group.create_task(worker.run(), name="worker")
+            await stopping.wait()
+            worker.leave()
+            await working
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without signal handlers of its own: the command has them."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=_CALLS_S,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+
+def _build_app(settings: Settings, store: Store, actions: Actions, processes: WorkerProcesses) -> FastAPI:
+    app = FastAPI(title="streamferry", docs_url=None, redoc_url=None)
+    api = ApiSettings(
+        public_hosts=settings.public_hosts,
+        rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
+        source_rules=SourceRules(file_folders=settings.files),
+    )
+    app.include_router(build_router(actions, api))
+
+    @app.get("/healthz")
+    async def healthz() -> JSONResponse:
+        """200 once the store answers and a worker of this service has its lease."""
+        try:
+            async with store.read() as connection:
+                live = await workers.live_workers(connection)
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
+            return JSONResponse({"status": "the store cannot be asked"}, status_code=503)
+        count = sum(processes.owns(worker_id) for worker_id in live)
+        return JSONResponse({"status": "ok" if count else "starting", "workers": count}, 200 if count else 503)
+
+    return app
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
+
+
+def _tell(settings: Settings, listener: socket.socket, made: KeyPair | None, say: Callable[[str], None]) -> None:
+    host, port = listener.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    say(f"API      {address}/")
+    say(f"health   {address}/healthz")
+    say(f"data     {settings.data_dir}")
+    if made is not None:
+        say(f"access key id      {made.access_key_id}")
+        say(f"secret access key  {made.secret}")
+        say("The secret is shown this once. Another pair: streamferry key create")
+
+
+def _worker_environment(settings: Settings) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    inherited.pop(f"{PREFIX}CONFIG", None)
+    return {**inherited, **settings.environment()}
+
+
+async def _free_tasks(store: Store, worker_id: str) -> None:
+    """A worker process has died: nobody needs to wait for its lease."""
+    try:
+        async with store.write() as connection:
+            await workers.leave(connection, worker_id)
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
+        _log.error("the tasks of worker %s are free when its lease ends", worker_id)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
