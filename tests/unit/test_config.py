@@ -1,0 +1,67 @@
+"""Where settings come from, and that what is wrong with them is said without their values."""
+
+from pathlib import Path
+
+import pytest
+
+from streamferry.config import load_settings
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of the settings of whoever runs the tests."""
+    monkeypatch.setenv("STREAMFERRY_CONFIG", "")
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the file over the default; a flag that was not given does not count."""
+    config = tmp_path / "streamferry.toml"
+    config.write_text('host = "file"\nport = 1\ncapacity = 7\n')
+    monkeypatch.setenv("STREAMFERRY_HOST", "environment")
+    monkeypatch.setenv("STREAMFERRY_PORT", "2")
+    settings = load_settings(config, port=3, host=None)
+    assert (settings.host, settings.port, settings.capacity, settings.egress) == ("environment", 3, 7, "lan")
+
+
+def test_lists_are_split_as_paths_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders at colons, names at commas; relative folders are made absolute."""
+    monkeypatch.setenv("STREAMFERRY_FILES", "/media/a:b")
+    monkeypatch.setenv("STREAMFERRY_PUBLIC_HOSTS", "one.example, two.example")
+    settings = load_settings()
+    assert settings.files == (Path("/media/a"), Path("b").absolute())
+    assert settings.public_hosts == ("one.example", "two.example")
+
+
+def test_what_a_worker_is_given_is_what_the_service_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings survive the way through a child's environment; access keys do not take it."""
+    given = load_settings(
+        store="postgresql://u:p@db/x", seal_key="k", files=[Path("/a"), Path("/b")], egress="public",
+        access_key_id="id", secret_access_key="secret", capacity=9,
+    )  # fmt: skip
+    for name, value in given.environment().items():
+        monkeypatch.setenv(name, value)
+    read = load_settings()
+    for name in ("data_dir", "store", "seal_key", "files", "egress", "capacity"):
+        assert getattr(read, name) == getattr(given, name)
+    assert not read.access_key_id
+    assert "secret" not in given.environment().values()
+
+
+@pytest.mark.parametrize("setting", ["egress", "port", "conflicts"])
+def test_a_wrong_value_is_named_and_not_repeated(setting: str) -> None:
+    """It could be a secret that was put in the wrong place."""
+    with pytest.raises(ValueError, match=f"^{setting}: ") as refused:
+        load_settings(**{setting: "planted-secret"})
+    assert "planted-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("text", "says"), [("nonsense = 1", "^nonsense: "), ("=", "^config: "), (None, "^config: ")])
+def test_a_wrong_file_is_a_sentence(tmp_path: Path, text: str | None, says: str) -> None:
+    """A name that is no setting, a file that is no TOML, a file that is not there."""
+    config = tmp_path / "streamferry.toml"
+    if text is not None:
+        config.write_text(text)
+    with pytest.raises(ValueError, match=says):
+        load_settings(config)

@@ -1,0 +1,29 @@
+"""Which addresses each policy lets tasks reach."""
+
+import pytest
+
+from streamferry.worker.egress import Egress, decide_allow
+
+PUBLIC = ("93.184.216.34", "2606:2800:220:1::1")
+LAN = ("10.1.2.3", "192.168.0.9", "172.16.5.5", "fd00::5")
+HERE = (
+    "127.0.0.1", "127.9.9.9", "0.0.0.0", "0.1.2.3", "::1", "::", "169.254.169.254", "fe80::1%eth0",
+    "::ffff:127.0.0.1", "::ffff:169.254.169.254", "2002:7f00:1::", "224.0.0.1", "ff02::1", "not an address",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("policy", "reachable", "refused"),
+    [(Egress.PUBLIC, PUBLIC, LAN + HERE), (Egress.LAN, PUBLIC + LAN, HERE)],
+)
+def test_what_a_policy_allows(policy: Egress, reachable: tuple[str, ...], refused: tuple[str, ...]) -> None:
+    """Neither lets a task reach this machine or the metadata service of a cloud, however the address is written."""
+    allow = decide_allow(policy)
+    assert allow is not None
+    assert [address for address in reachable if not allow(address)] == []
+    assert [address for address in refused if allow(address)] == []
+
+
+def test_any_is_any() -> None:
+    """No test at all."""
+    assert decide_allow(Egress.ANY) is None
