@@ -73,7 +73,7 @@ def test_three_loops_of_two_unlike_files_are_one_stream(
     loops = 3
     sources = [clips("flash_beep"), clips("flash_beep_unlike")]
     began = time.monotonic()
-    running = relay(*sources, "--loop", loops, "--to", nginx.url("out", "rec"))
+    running = relay(*sources, "--normalize", "copy", "--loop", loops, "--to", nginx.url("out", "rec"))
     assert running.finish(60) == 0, running.output
     lasted = time.monotonic() - began
 
@@ -98,7 +98,7 @@ def test_every_kind_of_file_arrives_whole(
 ) -> None:
     """Every packet arrives once, in order, decodes, and picture and sound keep their distances."""
     source = clips(name)
-    running = relay(source, "--to", nginx.url("out", "rec"))
+    running = relay(source, "--no-silence", "--to", nginx.url("out", "rec"))
     assert running.finish() == 0, running.output
     arrived = probe.assert_flawless(recording_of(nginx, "out"))
     assert_all_packets_came(arrived, [source])

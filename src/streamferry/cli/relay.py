@@ -3,9 +3,12 @@
 import asyncio
 import json
 import logging
+import re
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,12 +19,16 @@ from rich.text import Text
 from streamferry.cli.loop import on_interrupt, run
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
-from streamferry.relay import Item, Network, Relay, RelayHost, RelaySpec, RelayStatus, State
+from streamferry.media.watermark import Watermark
+from streamferry.prepare.processing import FIRST, Normalize
+from streamferry.relay import Item, Network, Playhead, Relay, RelayHost, RelaySpec, RelayStatus, State
 from streamferry.relay.look import looks_live
+from streamferry.relay.status import START
 
 #: A typo should not be retried for ever: how long a relay may go without ever streaming.
 DEFAULT_PATIENCE_S = 30.0
 _PRINT_S = 1.0
+_PLAYHEAD = re.compile(r"([1-9]\d*):([1-9]\d*):(\d+)")
 _STYLES = {
     State.STREAMING: "green",
     State.ENDED: "green",
@@ -48,6 +55,17 @@ _STATUS_OF_FAULT = {
     Fault.USER_DESTINATION: ExitStatus.DESTINATION,
     Fault.SERVICE: ExitStatus.SERVICE,
 }
+
+
+@dataclass(frozen=True)
+class _FileOptions:
+    """What is said of files only."""
+
+    normalize: Normalize = FIRST
+    silence: bool = True
+    watermark: Watermark | None = None
+    pre_download: bool = True
+    playhead: Playhead = START
 
 
 def relay(
@@ -81,6 +99,30 @@ def relay(
     patience: Annotated[
         float, typer.Option(help="Give up if nothing was ever streamed for this many seconds; 0 never does.")
     ] = DEFAULT_PATIENCE_S,
+    normalize: Annotated[
+        str,
+        typer.Option(
+            metavar="first|copy|WxH",
+            help="Form of a list of unlike files: the first one's, none (each as it is), or that size.",
+        ),
+    ] = "first",
+    silence: Annotated[bool, typer.Option(help="Give files without sound a silent track.")] = True,
+    watermark: Annotated[
+        Path | None, typer.Option(show_default=False, help="PNG or JPEG to lay over the picture of files.")
+    ] = None,
+    watermark_pos: Annotated[
+        str, typer.Option(metavar="X,Y", help="Its top left corner, as parts of the picture's width and height.")
+    ] = "0.05,0.05",
+    watermark_ratio: Annotated[float, typer.Option(help="Its width as a part of the picture's.")] = 0.1,
+    predownload: Annotated[
+        bool, typer.Option("--predownload/--no-predownload", help="Keep prepared files in the cache after their use.")
+    ] = True,
+    continue_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOOP:ITEM:MS", show_default=False, help="Begin a list there; loops and items count from 1."
+        ),
+    ] = None,
     ca_file: Annotated[
         str | None, typer.Option(show_default=False, help="PEM file of further authorities to trust for TLS.")
     ] = None,
@@ -95,7 +137,14 @@ def relay(
         stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.INFO if verbose else logging.CRITICAL
     )
     try:
-        status = run(_relay(source, to, live, loop, offset, end_offset, duration, patience, ca_file, as_json))
+        files = _FileOptions(
+            normalize=Normalize.parse(normalize),
+            silence=silence,
+            watermark=_watermark(watermark, watermark_pos, watermark_ratio),
+            pre_download=predownload,
+            playhead=_playhead(continue_from),
+        )
+        status = run(_relay(source, to, live, loop, offset, end_offset, files, duration, patience, ca_file, as_json))
     except ValueError as error:
         typer.echo(f"streamferry relay: {error}", err=True)
         raise typer.Exit(ExitStatus.USAGE) from None
@@ -109,6 +158,7 @@ async def _relay(
     loop: int,
     offsets: list[float] | None,
     end_offsets: list[float] | None,
+    files: _FileOptions,
     duration: float | None,
     patience: float,
     ca_file: str | None,
@@ -127,9 +177,22 @@ async def _relay(
             raise ValueError("--offset and --end-offset are for files, and the source is live")
         if len(urls) > 1:
             raise ValueError("a live relay takes one source")
+        if files != _FileOptions():
+            raise ValueError("the options for files were given, and the source is live")
         spec = RelaySpec.live(urls[0], destination, duration_s=duration, patience_s=patience or None)
     else:
-        spec = RelaySpec.vod(items, destination, loops=loop, duration_s=duration, patience_s=patience or None)
+        spec = RelaySpec.vod(
+            items,
+            destination,
+            loops=loop,
+            playhead=files.playhead,
+            duration_s=duration,
+            patience_s=patience or None,
+            normalize=files.normalize,
+            silence=files.silence,
+            watermark=files.watermark,
+            pre_download=files.pre_download,
+        )
     async with RelayHost(network=network) as host:
         running = host.start(spec)
         on_interrupt(running.request_stop)
@@ -143,6 +206,26 @@ def _network(ca_file: str | None) -> Network:
         return Network.trusting(ca_file)
     except OSError as error:
         raise ValueError(f"--ca-file: cannot be read as PEM certificates ({error.strerror})") from None
+
+
+def _watermark(path: Path | None, position: str, ratio: float) -> Watermark | None:
+    if path is None:
+        return None
+    try:
+        pos_x, pos_y = (float(part) for part in position.split(","))
+    except ValueError:
+        raise ValueError("--watermark-pos: must be two numbers, X,Y") from None
+    return Watermark.from_file(path, pos_x, pos_y, ratio)
+
+
+def _playhead(text: str | None) -> Playhead:
+    if text is None:
+        return START
+    match = _PLAYHEAD.fullmatch(text)
+    if match is None:
+        raise ValueError("--continue-from: must be LOOP:ITEM:MS, such as 1:2:30000")
+    loop, item, position_ms = map(int, match.groups())
+    return Playhead(loop - 1, item - 1, position_ms)
 
 
 def _parse(name: str, text: str) -> MediaUrl:
