@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 PREFIX = "STREAMFERRY_"
 _CONFIG = f"{PREFIX}CONFIG"
+#: Variables that the programs started by a worker have no use for.
+SECRETS = tuple(PREFIX + name for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SEAL_KEY", "STORE"))
 
 
 def _default_data_dir() -> Path:

@@ -82,9 +82,9 @@ async def _disable(settings: "Settings", access_key_id: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _open_actions(settings: "Settings") -> "AsyncIterator[Actions]":
-    from streamferry import service
     from streamferry.control.actions import Actions
+    from streamferry.service.store import open_store, prepare_data_dir
 
-    service.prepare_data_dir(settings)
-    async with service.open_store(settings, migrates=True) as store:
+    prepare_data_dir(settings)
+    async with open_store(settings, migrates=True) as store:
         yield Actions(store)

@@ -108,21 +108,21 @@ def run_or_exit(main: Coroutine[None, None, None]) -> None:
 
 
 async def _serve(settings: "Settings") -> None:
-    from streamferry import service
+    from streamferry.service.serve import serve
 
     stopping = asyncio.Event()
     on_interrupt(stopping.set)
-    await service.serve(settings, stopping, lambda line: print(line, flush=True))
+    await serve(settings, stopping, lambda line: print(line, flush=True))
 
 
 async def _work(settings: "Settings", worker_id: str, attached: bool) -> None:
-    from streamferry import service
+    from streamferry.service.work import work
 
     stopping = asyncio.Event()
     on_interrupt(stopping.set)
     if attached:
         _watch_parent(stopping)
-    await service.work(settings, worker_id, stopping)
+    await work(settings, worker_id, stopping)
 
 
 def _watch_parent(stopping: asyncio.Event) -> None:

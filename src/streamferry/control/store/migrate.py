@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 from streamferry.control.store.database import Store, lock_name
 
@@ -20,6 +18,10 @@ async def migrate(store: Store) -> None:
 
 
 def _upgrade(connection: sa.Connection) -> None:
+    # Only who migrates needs Alembic, which takes a while to import; workers do not.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     config.attributes["connection"] = connection

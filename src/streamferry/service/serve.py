@@ -1,10 +1,4 @@
-"""The composition root: what ``streamferry serve`` and ``streamferry worker`` are made of.
-
-    serve    store (migrated) -> actions -> API over HTTP; scheduler; worker processes
-    worker   store -> ledger -> worker -> relay host
-
-A worker needs nothing of ``serve`` but the store: any number of them may run, here and elsewhere.
-"""
+"""``streamferry serve``: store (migrated) -> actions -> API over HTTP; scheduler; worker processes."""
 
 import asyncio
 import contextlib
@@ -12,54 +6,28 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
 import uvicorn
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
-from streamferry.config import PREFIX, Settings
+from streamferry.config import PREFIX, SECRETS, Settings
 from streamferry.control.actions import Actions
 from streamferry.control.api.limits import Rates
 from streamferry.control.api.routes import ApiSettings, build_router
 from streamferry.control.checks import SourceRules
-from streamferry.control.ledger import StoreLedger
 from streamferry.control.scheduler import Scheduler
-from streamferry.control.store import Seal, Store, load_or_make_key, migrate, sqlite_url, workers
+from streamferry.control.store import Store, workers
 from streamferry.control.store.records import KeyPair
-from streamferry.net.dial import client_context
-from streamferry.relay import Network, RelayHost
-from streamferry.worker import Worker
-from streamferry.worker.egress import Egress, decide_allow
+from streamferry.service.store import open_store, prepare_data_dir
 from streamferry.worker.processes import WorkerProcesses
 
 _log = logging.getLogger("streamferry.service")
 
 #: Calls that are being answered get this long when the service stops.
 _CALLS_S = 2
-#: Variables that neither a worker nor the programs it starts have any use for.
-_SECRETS = (f"{PREFIX}SECRET_ACCESS_KEY", f"{PREFIX}ACCESS_KEY_ID", f"{PREFIX}SEAL_KEY", f"{PREFIX}STORE")
-
-
-def prepare_data_dir(settings: Settings) -> None:
-    """Make the data folder, for its owner only. Raises OSError."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-
-@contextlib.asynccontextmanager
-async def open_store(settings: Settings, *, is_durable: bool = True, migrates: bool = False) -> AsyncIterator[Store]:
-    """The store of the settings, closed at the end. Raises ValueError for settings that cannot be used, OSError."""
-    key = settings.seal_key.get_secret_value() or load_or_make_key(settings.data_dir / "seal.key")
-    url = settings.store.get_secret_value() or sqlite_url(settings.data_dir / "store.db")
-    store = Store(url, Seal(key), is_durable=is_durable)
-    try:
-        if migrates:
-            await migrate(store)
-        yield store
-    finally:
-        await store.aclose()
 
 
 async def ensure_first_key(settings: Settings, actions: Actions) -> KeyPair | None:
@@ -100,21 +68,6 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
                 await stopping.wait()
                 server.should_exit = True
                 processes.stop()
-
-
-async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> None:
-    """Run one worker in this process until ``stopping`` is set."""
-    for name in _SECRETS:
-        os.environ.pop(name, None)
-    network = Network(tls=client_context(_text(settings.ca_file)), allow=decide_allow(Egress(settings.egress)))
-    async with open_store(settings, is_durable=False) as store, RelayHost(network=network) as host:
-        ledger = StoreLedger(store, worker_id, capacity=settings.capacity, roots=settings.files)
-        worker = Worker(ledger, host, capacity=settings.capacity)
-        async with asyncio.TaskGroup() as group:
-            working = group.create_task(worker.run(), name="worker")
-            await stopping.wait()
-            worker.leave()
-            await working
 
 
 class _Server(uvicorn.Server):
@@ -188,7 +141,7 @@ def _tell(settings: Settings, listener: socket.socket, made: KeyPair | None, say
 
 
 def _worker_environment(settings: Settings) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
     inherited.pop(f"{PREFIX}CONFIG", None)
     return {**inherited, **settings.environment()}
 
@@ -200,7 +153,3 @@ async def _free_tasks(store: Store, worker_id: str) -> None:
             await workers.leave(connection, worker_id)
     except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
         _log.error("the tasks of worker %s are free when its lease ends", worker_id)
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)

@@ -1,0 +1,26 @@
+"""The store as the settings have it: for the service, its workers and the commands beside them."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from streamferry.config import Settings
+from streamferry.control.store import Seal, Store, load_or_make_key, migrate, sqlite_url
+
+
+def prepare_data_dir(settings: Settings) -> None:
+    """Make the data folder, for its owner only. Raises OSError."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+@contextlib.asynccontextmanager
+async def open_store(settings: Settings, *, is_durable: bool = True, migrates: bool = False) -> AsyncIterator[Store]:
+    """The store of the settings, closed at the end. Raises ValueError for settings that cannot be used, OSError."""
+    key = settings.seal_key.get_secret_value() or load_or_make_key(settings.data_dir / "seal.key")
+    url = settings.store.get_secret_value() or sqlite_url(settings.data_dir / "store.db")
+    store = Store(url, Seal(key), is_durable=is_durable)
+    try:
+        if migrates:
+            await migrate(store)
+        yield store
+    finally:
+        await store.aclose()

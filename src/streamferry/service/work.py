@@ -1,0 +1,28 @@
+"""``streamferry worker``: store -> ledger -> worker -> relay host. Needs nothing of ``serve`` but the store."""
+
+import asyncio
+import os
+
+from streamferry.config import SECRETS, Settings
+from streamferry.control.ledger import StoreLedger
+from streamferry.net.dial import client_context
+from streamferry.relay import Network, RelayHost
+from streamferry.service.store import open_store
+from streamferry.worker import Worker
+from streamferry.worker.egress import Egress, decide_allow
+
+
+async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> None:
+    """Run one worker in this process until ``stopping`` is set. Raises ValueError and OSError."""
+    for name in SECRETS:
+        # The programs that a worker starts inherit its environment.
+        os.environ.pop(name, None)
+    network = Network(tls=client_context(settings.ca_file), allow=decide_allow(Egress(settings.egress)))
+    async with open_store(settings, is_durable=False) as store, RelayHost(network=network) as host:
+        ledger = StoreLedger(store, worker_id, capacity=settings.capacity, roots=settings.files)
+        worker = Worker(ledger, host, capacity=settings.capacity)
+        async with asyncio.TaskGroup() as group:
+            working = group.create_task(worker.run(), name="worker")
+            await stopping.wait()
+            worker.leave()
+            await working
