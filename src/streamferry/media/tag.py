@@ -95,6 +95,11 @@ def kind_of_audio(body: "bytes | memoryview") -> int:
     return FRAME
 
 
+def kind_of_script(body: "bytes | memoryview") -> int:
+    """METADATA for onMetaData, with or without ``@setDataFrame`` before it; OTHER for cue points and the like."""
+    return METADATA if b"\x02\x00\x0aonMetaData" in bytes(body[:40]) else OTHER
+
+
 def header_slot(tag_type: int, body: "bytes | memoryview") -> tuple[int, int]:
     """Which header a SEQUENCE_HEADER tag replaces: one slot per track, and one per extra enhanced packet type."""
     first = body[0]
@@ -108,4 +113,4 @@ def tag_kind(tag_type: int, body: "bytes | memoryview") -> int:
         return kind_of_video(body)
     if tag_type == AUDIO:
         return kind_of_audio(body)
-    return METADATA
+    return kind_of_script(body)

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable
 
 from streamferry.media.errors import (
+    DestinationStalled,
     DestinationUnreachable,
     MediaError,
     PeerRejected,
@@ -23,6 +24,7 @@ from streamferry.net.connection import Buffers
 from streamferry.net.dial import Deadlines
 from streamferry.net.rtmp import RtmpLink, open_publish
 from streamferry.wire.amf0 import serialize_amf0
+from streamferry.wire.flv import MAX_TAG_BYTES
 from streamferry.wire.rtmp.chunk import append_message
 
 _SET_DATA_FRAME = serialize_amf0("@setDataFrame")
@@ -31,6 +33,9 @@ _AUDIO_CSID, _VIDEO_CSID, _DATA_CSID = 4, 6, 5
 
 #: How long an unpublish may take: past it the destination sees the connection close instead.
 UNPUBLISH_S = 2.0
+# What a peer may say at a time, and how much may wait for it: the rest of one tag, and answers.
+_MAX_SAID_BYTES = 64 << 10
+_MAX_PENDING_BYTES = MAX_TAG_BYTES + (1 << 20)
 #: What the kernel may hold unsent of a live stream: 2 s of 2 Mbps, and 52 Mbps at a beat of 80 ms.
 _UNSENT_BYTES = 512 << 10
 
@@ -142,10 +147,11 @@ class PublishSession:
     def _read_peer(self) -> None:
         """Called by the event loop when the peer says something, which while publishing is rare."""
         session = self._link.session
-        scratch = bytearray(16384)
+        scratch = bytearray(_MAX_SAID_BYTES)
         failure: MediaError | None = None
         try:
-            while received := self._connection.recv_into(memoryview(scratch)):
+            # Once: a peer that never stops talking must not hold up the others. The loop calls again if more is there.
+            if received := self._connection.recv_into(memoryview(scratch)):
                 session.receive(bytes(scratch[:received]))
             if received == 0:
                 failure = DestinationUnreachable("the destination closed the connection")
@@ -158,6 +164,8 @@ class PublishSession:
             failure = PublishRejected(f"the destination ended the stream: {session.ended}")
         if failure is None:
             self._pending += session.data_to_send()
+            if len(self._pending) > _MAX_PENDING_BYTES:
+                self._fail(DestinationStalled("the destination asks for answers and does not take them"))
         else:
             self._fail(failure)
 

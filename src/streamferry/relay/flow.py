@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from streamferry.media.errors import DestinationError, MediaError, SourceError
 from streamferry.media.tag import LaidTag
-from streamferry.push import Outlet, PublishSession
+from streamferry.push import Outlet, Session
 from streamferry.relay.feed import FileFeed, LiveFeed
 from streamferry.timeline import Timeline
 
@@ -57,7 +57,7 @@ class Flow:
         self._feed = None
         self.has_media.clear()
 
-    def attach_session(self, session: PublishSession, now: float) -> "asyncio.Future[DestinationError]":
+    def attach_session(self, session: Session, now: float) -> "asyncio.Future[DestinationError]":
         """Start sending, at once; the future gets the error with which the session ended."""
         self.outlet.attach(session, self.timeline.headers, now)
         if isinstance(self._feed, FileFeed):
@@ -66,7 +66,7 @@ class Flow:
         self.visit(now)
         return self._session_lost
 
-    def detach_session(self) -> PublishSession | None:
+    def detach_session(self) -> Session | None:
         """Stop sending and give the session back, to be closed by the caller."""
         if isinstance(self._feed, FileFeed):
             self._feed.end_session()

@@ -7,7 +7,9 @@ with its traceback, and a new run is built from nothing.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 
 from streamferry.media.errors import Fault
@@ -27,7 +29,8 @@ _log = logging.getLogger("streamferry.relay")
 _SCRATCH_BYTES = 1 << 20
 
 
-NewRun = Callable[[RelaySpec, Callable[[RelayStatus], None]], RelayRun]
+#: Makes a run of a spec whose limits count from a moment (monotonic), and that tells its changes.
+NewRun = Callable[[RelaySpec, float, Callable[[RelayStatus], None]], RelayRun]
 
 
 class Relay:
@@ -38,9 +41,9 @@ class Relay:
         self._new_run = new_run
         self._stopping = asyncio.Event()
         self._crashed: RelayStatus | None = None
-        self._renewing = False
+        self._began_at = time.monotonic()
         self._watchers: list[Callable[[RelayStatus], None]] = []
-        self._run = new_run(spec, self._notify)
+        self._run = new_run(spec, self._began_at, self._notify)
         self._supervisor = group.create_task(self._supervise(), name="relay supervisor")
 
     @property
@@ -56,11 +59,10 @@ class Relay:
         """Change what runs; see :meth:`RelayRun.update`. A live relay that shall play files, or the other way round,
         is a run of its own: the publish session is closed and opened again.
         """
-        self._spec, before = spec, self._spec
-        if spec.is_live == before.is_live:
+        self._spec = spec
+        if spec.is_live == self._run.is_live:
             self._run.update(spec)
         else:
-            self._renewing = True
             self._run.stop()
 
     def on_end(self, callback: Callable[[], None]) -> None:
@@ -81,27 +83,41 @@ class Relay:
         self.request_stop()
         return await self.wait()
 
+    @property
+    def _is_renewed(self) -> bool:
+        """Whether another run follows the present one, because the spec asks for one of the other kind."""
+        return self._spec.is_live != self._run.is_live and not self._stopping.is_set()
+
     def _notify(self, status: RelayStatus) -> None:
+        if status.final and self._is_renewed:
+            return
         for watcher in self._watchers:
-            watcher(status)
+            try:
+                watcher(status)
+            except Exception:
+                # Called inside a beat: a watcher's bug is not to cost the streams anything.
+                _log.exception("a watcher of a relay failed")
 
     async def _supervise(self) -> RelayStatus:
         backoff = Backoff()
         while True:
+            run_began_at = time.monotonic()
             try:
                 final = await self._run.run()
-                if self._stopping.is_set() or not self._renewing:
+                if not self._is_renewed:
                     return final
-                self._renewing = False
-                self._run = self._new_run(self._spec, self._notify)
+                self._run = self._new_run(self._spec, self._began_at, self._notify)
                 continue
             except Exception:
                 _log.exception("a run failed inside streamferry; it is built anew")
+            backoff.note_session(time.monotonic() - run_began_at)
+            playhead = self._run.status.playhead
             self._crashed = RelayStatus(
                 State.FAILED if self._stopping.is_set() else State.RETRYING,
                 retries=backoff.attempts + 1,
                 fault=Fault.SERVICE,
                 reason="an internal error; see the log",
+                playhead=playhead,
             )
             self._notify(self._crashed)
             if self._stopping.is_set():
@@ -109,7 +125,9 @@ class Relay:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(backoff.next_delay()):
                     await self._stopping.wait()
-            self._run = self._new_run(self._spec, self._notify)
+            # Where it broke, and within the same window; its counters begin anew.
+            spec = self._spec if playhead is None or self._spec.is_live else replace(self._spec, playhead=playhead)
+            self._run = self._new_run(spec, self._began_at, self._notify)
             self._crashed = None
             if self._stopping.is_set():
                 self._run.stop()
@@ -153,9 +171,15 @@ class RelayHost:
         """Start a relay; it runs until its end or until it is stopped."""
         beat = self._require_beat()
 
-        def new_run(spec: RelaySpec, on_change: Callable[[RelayStatus], None]) -> RelayRun:
+        def new_run(spec: RelaySpec, began_at: float, on_change: Callable[[RelayStatus], None]) -> RelayRun:
             return RelayRun(
-                spec, beat=beat, scratch=self._scratch, store=self._store, network=self._network, on_change=on_change
+                spec,
+                began_at=began_at,
+                beat=beat,
+                scratch=self._scratch,
+                store=self._store,
+                network=self._network,
+                on_change=on_change,
             )
 
         relay = Relay(spec, self._group, new_run)
@@ -164,7 +188,7 @@ class RelayHost:
         return relay
 
     def take_worst_lateness(self) -> float:
-        """Seconds by which the latest slot of the beat was late since the last call."""
+        """Seconds by which the worst visit of the beat was late since the last call."""
         return self._require_beat().take_worst_lateness()
 
     def _require_beat(self) -> Beat:

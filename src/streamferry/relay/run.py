@@ -16,7 +16,7 @@ from typing import Any
 from streamferry.media.errors import DestinationError, Fault, MediaError, SourceError
 from streamferry.prepare.file import PrepareProgress
 from streamferry.prepare.store import PreparedStore
-from streamferry.push import Outlet, open_publish_session
+from streamferry.push import Outlet, open_session
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.beat import FILE_VISITS, LIVE_VISITS, Beat
 from streamferry.relay.feed import FileFeed, LiveFeed
@@ -30,8 +30,8 @@ from streamferry.source import open_live
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Timeline
 
-#: How long the end of a finite list may take to leave.
-_DRAIN_S = 10.0
+#: How long the end of a finite list may take to be acknowledged: longer than a stuck destination takes to be seen.
+_DRAIN_S = 15.0
 #: Attempts of a source that come quickly, before the pauses grow: about a minute. An attempt costs its peer a connect,
 #: and the picture is to be back within 2 s of the source's return.
 _EAGER_ATTEMPTS = 40
@@ -46,6 +46,7 @@ class RelayRun:
         self,
         spec: RelaySpec,
         *,
+        began_at: float,
         beat: Beat,
         scratch: memoryview,
         store: PreparedStore,
@@ -62,9 +63,12 @@ class RelayRun:
         self._outlet = Outlet()
         self._flow = Flow(self._timeline, self._outlet, self._inspect)
         self._vitals = Vitals(self._flow)
-        self._began_at = time.monotonic()
+        self._began_at = began_at
+        # When a preparation was last seen advancing: patience is not for a download that comes.
+        self._advanced_at = began_at
         self._over: asyncio.Future[State] = asyncio.get_running_loop().create_future()
-        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._keepers: dict[str, list[asyncio.Task[None]]] = {}
+        self._limits_changed = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._skipped: MediaError | None = None
         # Set when a finished list has been acknowledged to its end, so that closing loses nothing.
@@ -75,6 +79,11 @@ class RelayRun:
     def status(self) -> RelayStatus:
         """The state as of the last inspection, the counters as of now."""
         return self._vitals.status(self._verdict)
+
+    @property
+    def is_live(self) -> bool:
+        """Of which kind this run is."""
+        return self._spec.is_live
 
     def stop(self) -> None:
         """End the run as asked by the user: unpublish, and be ``stopped``."""
@@ -87,6 +96,7 @@ class RelayRun:
         destination gets a session of its own after the old one was unpublished. Limits count from the run's beginning.
         """
         before, self._spec = self._spec, spec
+        self._limits_changed.set()
         if self._group is None:
             return
         if spec.list_key != before.list_key:
@@ -102,13 +112,13 @@ class RelayRun:
         try:
             async with asyncio.TaskGroup() as self._group:
                 for name, keeper in (("source", self._keep_source()), ("destination", self._keep_destination())):
-                    self._keepers[name] = self._group.create_task(keeper, name=name)
+                    self._keepers[name] = [self._group.create_task(keeper, name=name)]
                 try:
                     state = await self._wait_for_end()
                 finally:
                     self._group = None  # A change comes too late from here on.
-                for task in self._keepers.values():
-                    task.cancel()
+                for keepers in self._keepers.values():
+                    keepers[-1].cancel()
         finally:
             self._beat.remove(flow)
             flow.detach_feed()
@@ -119,22 +129,33 @@ class RelayRun:
 
     def _replace_keeper(self, name: str, end: End, keep: Callable[[], Coroutine[None, None, None]]) -> None:
         assert self._group is not None
-        previous = self._keepers[name]
-        previous.cancel()
+        # All that are not done: the last may itself be waiting for one that is still unpublishing.
+        previous = [keeper for keeper in self._keepers[name] if not keeper.done()]
+        if previous:
+            previous[-1].cancel()
 
         async def follow() -> None:
-            await asyncio.wait([previous])
+            if previous:
+                await asyncio.wait(previous)
             end.phase, end.error = Phase.IDLE, None
             await keep()
 
-        self._keepers[name] = self._group.create_task(follow(), name=name)
+        self._keepers[name] = [*previous, self._group.create_task(follow(), name=name)]
 
     async def _wait_for_end(self) -> State:
         """Wait for the end of the run: finished, stopped, given up, out of time, or crashed."""
-        duration_s = self._spec.duration_s
-        timeout = None if duration_s is None else max(0.0, self._began_at + duration_s - time.monotonic())
-        waiting: set[asyncio.Future[Any]] = {self._over, self._flow.crashed}
-        await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        while not self._over.done() and not self._flow.crashed.done():
+            self._limits_changed.clear()
+            duration_s = self._spec.duration_s
+            timeout = None if duration_s is None else self._began_at + duration_s - time.monotonic()
+            if timeout is not None and timeout <= 0:
+                break
+            changed = asyncio.ensure_future(self._limits_changed.wait())
+            waiting: set[asyncio.Future[Any]] = {self._over, self._flow.crashed, changed}
+            try:
+                await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                changed.cancel()
         if self._flow.crashed.done():
             self._flow.crashed.result()
         if self._over.done():
@@ -152,7 +173,7 @@ class RelayRun:
             # Played to its end: what remains to be told is an item that could not be played.
             fault, reason = (self._skipped.fault, str(self._skipped)) if self._skipped else (None, None)
         elif state is State.FAILED and fault is None:
-            is_source = self._vitals.source.phase is not Phase.UP
+            is_source = self._vitals.source.phase is not Phase.UP or self._vitals.destination.phase is Phase.IDLE
             fault = Fault.USER_SOURCE if is_source else Fault.USER_DESTINATION
             reason = f"the {'source' if is_source else 'destination'} was not ready in time"
         return state, fault, reason
@@ -196,6 +217,7 @@ class RelayRun:
         while spec.loops == ENDLESS or loop < spec.loops:
             errors: list[MediaError] = []
             for index in range(first.item, len(spec.items)):
+                await feed.wait_for_room()
                 try:
                     reader = await self._open_item(spec.items[index], first.position_ms if index == first.item else 0)
                 except MediaError as error:
@@ -204,7 +226,7 @@ class RelayRun:
                     continue
                 self._note(source, Phase.UP)
                 self._flow.has_media.set()
-                await feed.put(loop, index, reader)
+                feed.put(loop, index, reader)
             if len(errors) < len(spec.items) - first.item:
                 first, loop = START, loop + 1
                 backoff.attempts = 0
@@ -217,8 +239,9 @@ class RelayRun:
             async with asyncio.timeout(_DRAIN_S):
                 await self._drained.wait()
         except TimeoutError:
-            _log.warning("the end of the list was not acknowledged within %s s", _DRAIN_S)
-        self._finish(State.ENDED)
+            self._finish(State.FAILED)
+        else:
+            self._finish(State.ENDED)
 
     async def _open_item(self, item: Item, position_ms: int) -> PreparedReader:
         if self._vitals.source.phase is Phase.IDLE:
@@ -233,6 +256,7 @@ class RelayRun:
 
     def _note_progress(self, progress: PrepareProgress) -> None:
         self._vitals.preparing_percent = progress.percent
+        self._advanced_at = time.monotonic()
 
     def _note_skipped(self, error: MediaError) -> None:
         """An item of the list could not be played, or not to its end; the list goes on."""
@@ -249,19 +273,20 @@ class RelayRun:
             await self._flow.has_media.wait()
             self._note(destination, Phase.CONNECTING)
             try:
-                session = await open_publish_session(url, **self._network.options)
+                session = await open_session(url, **self._network.options)
                 if self._spec.is_live:
                     session.drop_late()
-                lost = self._flow.attach_session(session, time.monotonic())
-                self._note(destination, Phase.UP)
                 try:
+                    lost = self._flow.attach_session(session, time.monotonic())
+                    self._note(destination, Phase.UP)
                     error = await lost
                 except asyncio.CancelledError:
                     self._flow.detach_session()
                     await session.aclose()
                     raise
-                self._flow.detach_session()
-                session.abort()
+                finally:
+                    self._flow.detach_session()
+                    session.abort()
                 backoff.note_session(time.monotonic() - destination.since)
             except DestinationError as refused:
                 error = refused
@@ -274,6 +299,10 @@ class RelayRun:
         end.error = error
         self._vitals.retries += 1
         self._note(end, Phase.RETRYING)
+        feed = self._vitals.list_feed
+        if feed is not None and feed.finished.is_set():
+            # All was given and not all arrived, and there is nothing left to try again with.
+            self._finish(State.FAILED)
         if not error.retryable and not self._vitals.has_streamed:
             # What has worked before may do so again: a server may answer with a page of its own for a while.
             self._finish(State.FAILED)
@@ -291,7 +320,7 @@ class RelayRun:
             self._drained.set()
         self._publish(self._vitals.observe(now))
         patience_s = self._spec.patience_s
-        if patience_s is not None and not self._vitals.has_streamed and now - self._began_at >= patience_s:
+        if patience_s is not None and not self._vitals.has_streamed and now - self._advanced_at >= patience_s:
             self._finish(State.FAILED)
 
     def _publish(self, verdict: Verdict) -> None:

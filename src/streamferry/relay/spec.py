@@ -15,7 +15,7 @@ MAX_ITEMS = 30
 #: What can be pulled live, played as a file, and pushed to: front ends refuse the rest before a run exists.
 LIVE_SCHEMES = frozenset(("rtmp", "rtmps", "http", "https", "rtsp", "rtsps", "srt", "udp"))
 VOD_SCHEMES = frozenset(("file", "http", "https"))
-PUSH_SCHEMES = frozenset(("rtmp", "rtmps"))
+PUSH_SCHEMES = frozenset(("rtmp", "rtmps", "srt"))
 # They have no port of their own.
 _PORT_NEEDED = frozenset(("srt", "udp"))
 
@@ -55,11 +55,14 @@ class RelaySpec:
 
     def __post_init__(self) -> None:
         if self.destination.scheme not in PUSH_SCHEMES:
-            raise ValueError("destination: the address must start with rtmp:// or rtmps://")
-        try:
-            _ = self.destination.app_and_key
-        except ValueError as error:
-            raise ValueError(f"destination: {error}") from None
+            raise ValueError("destination: the address must start with rtmp://, rtmps:// or srt://")
+        if self.destination.is_rtmp:
+            try:
+                _ = self.destination.app_and_key
+            except ValueError as error:
+                raise ValueError(f"destination: {error}") from None
+        elif not self.destination.port:
+            raise ValueError("destination: an SRT address needs a port: srt://host:9000")
         if not 1 <= len(self.items) <= MAX_ITEMS:
             raise ValueError(f"sources: 1 to {MAX_ITEMS} addresses are needed")
         if self.is_live and len(self.items) > 1:

@@ -4,6 +4,7 @@ The state is computed, never set:
 
     first rule that holds                                     state
     an end lost its session and waits or connects again       retrying, with that end's fault and reason
+      (a list only when it has nothing left to play)
     both ends up, media and acknowledgements < FRESH_S old    streaming
     a file is being prepared and nothing plays                preparing
     both ends up for FRESH_S                                  stalled, with the fault of the end that does not move
@@ -93,14 +94,15 @@ class Vitals:
 
     def judge(self, now: float) -> Verdict:
         """The table of the module's docstring."""
-        source, destination, outlet = self.source, self.destination, self._flow.outlet
+        source, destination, outlet, feed = self.source, self.destination, self._flow.outlet, self.list_feed
+        plays_on = feed is not None and not feed.is_waiting
         for end in (destination, source):
-            if end.phase is Phase.RETRYING and end.error is not None:
+            if end.phase is Phase.RETRYING and end.error is not None and not (end is source and plays_on):
                 return State.RETRYING, end.error.fault, str(end.error)
-        are_up = source.phase is Phase.UP and destination.phase is Phase.UP
+        are_up = (source.phase is Phase.UP or plays_on) and destination.phase is Phase.UP
         if are_up and outlet.has_acked and now - min(self._media_at, outlet.last_progress_at) < FRESH_S:
             return State.STREAMING, None, None
-        if self.list_feed is not None and self.list_feed.is_waiting:
+        if feed is not None and feed.is_waiting:
             return State.PREPARING, None, None
         if are_up and now - max(source.since, destination.since) >= FRESH_S:
             if now - self._media_at >= FRESH_S and not outlet.is_backed_up:

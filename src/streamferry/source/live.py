@@ -19,8 +19,8 @@ from streamferry.media.errors import (
 )
 from streamferry.media.tag import Tag
 
-#: Most bytes received in one pull, so that one stream's backlog cannot make the beat late for the others: 84 Mbps at a
-#: beat of 50 ms. The scratch buffer should have twice that, for what was kept from the last pull.
+#: Most bytes received in one pull, so that one stream's backlog cannot make the beat late for the others: 52 Mbps at a
+#: beat of 80 ms. The scratch buffer should have twice that, for what was kept from the last pull.
 MAX_PULL_BYTES = 512 << 10
 
 #: Scan ``view[start:end]``, append tags whose bodies are views, return where the first incomplete unit begins.

@@ -11,8 +11,8 @@ from streamferry.media.errors import MediaError, SourceUnsupported
 from streamferry.media.tag import VIDEO, Tag
 from streamferry.wire.flv import MAX_TAG_BYTES, NEVER_MS, scan_tags
 
-# Bounds one beat's work when a player has fallen behind; 4 s of 2 Mbps.
-_MAX_PULL_BYTES = 1 << 20
+# Bounds one visit's work when a player has fallen behind; 100 Mbps at a visit every 320 ms.
+_MAX_PULL_BYTES = 4 << 20
 # How far the reader goes between two words to the kernel, which each make it read twice that ahead.
 _ADVISE_STEP_BYTES = 2 << 20
 # Tracks that begin further apart than this are not known to a join; sound leads or trails by tens of ms.
@@ -109,7 +109,7 @@ class PreparedReader:
         return self._file.failed if self.starved else None
 
     def pull(self, until_ms: int, out: list[Tag]) -> None:
-        """Append the tags stamped up to ``until_ms``, headers first at the start; at most 1 MiB in one call.
+        """Append the tags stamped up to ``until_ms``, headers first at the start; at most 4 MiB in one call.
 
         Bodies are views into the map of the file: they stay valid until the next pull.
         """

@@ -34,12 +34,14 @@ from streamferry.media.tag import (
     KEYFRAME,
     METADATA,
     OTHER,
+    SCRIPT,
     SEQUENCE_HEADER,
     VIDEO,
     LaidTag,
     Tag,
     header_slot,
     kind_of_audio,
+    kind_of_script,
     kind_of_video,
 )
 from streamferry.wire.flv import parse_metadata
@@ -195,7 +197,7 @@ class Timeline:
                     self._hold(tag, out)
                     continue
             else:
-                self._lay_other(tag, METADATA, out)
+                self._lay_other(tag, kind_of_script(body), out)
                 continue
             dts_ms = stamp + self._shift
             step_ms = dts_ms - track.last_ms
@@ -220,6 +222,9 @@ class Timeline:
     def _lay_other(self, tag: Tag, kind: int, out: list[LaidTag]) -> None:
         tag_type, _, body = tag
         if kind == OTHER:
+            # Other script tags (cue points, captions) are passed on as they are; the rest carries nothing.
+            if tag_type == SCRIPT:
+                out.append((SCRIPT, self.position_ms, body, OTHER))
             return
         if kind == METADATA:
             if self._metadata == body:

@@ -8,7 +8,7 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 from spliced import assert_unbroken, until_next_picture
 
-from scripted.destination import Destination
+from scripted.destination import Destination, stop_reading
 from scripted.source import Source
 from scripted.waiting import until
 from streamferry.media.tag import VIDEO
@@ -70,6 +70,38 @@ async def test_a_new_destination_gets_a_session_of_its_own(relays, source, desti
         await running.relay.stop()
 
 
+async def test_a_new_duration_counts_from_the_beginning(relays, source, destination):
+    """An hour becomes a second: the relay ends now, by an unpublish."""
+    running = relays.start(source, destination, duration_s=3600)
+    await until("a stream", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
+    await until("streaming", lambda: running.status.state == "streaming")
+    running.relay.update(RelaySpec.live(source.url(), destination.url(), duration_s=0.5))
+    final = await asyncio.wait_for(running.relay.wait(), 5)
+    assert (final.state, final.fault) == ("ended", None)
+    assert destination.publishes[0].ended == "unpublished"
+
+
+async def test_a_watcher_that_fails_costs_nothing(relays, source, destination):
+    """It is called inside the beat: its error is logged, and every stream goes on."""
+    running = relays.start(source, destination)
+    running.relay.watch(lambda _: 1 / 0)
+    publish = await until("a publish", lambda: destination.publishes and destination.publishes[0])
+    await until_next_picture(publish)
+    await source.leave()
+    await until("retrying", lambda: running.status.state == "retrying")
+    source.come()
+    await until_next_picture(publish)
+    assert_unbroken(destination, publish)
+
+
+async def test_a_list_that_did_not_arrive_did_not_end_well(relays, clips):
+    """A destination takes the first pictures and no more: the list is given, not taken, and that is said."""
+    async with Destination(stop_reading, receive_buffer_bytes=4096) as destination:
+        relay = relays.host.start(RelaySpec.vod([Item(clips[1])], destination.url(), loops=1))
+        final = await asyncio.wait_for(relay.wait(), 30)
+    assert (final.state, final.fault) == ("failed", "user_destination")
+
+
 async def test_new_limits_touch_nothing(relays, source, destination):
     """An update that names the same ends is not noticed by either."""
     running = relays.start(source, destination)
@@ -96,12 +128,12 @@ async def test_a_new_list_follows_what_plays_in_the_same_session(relays, destina
 
 
 async def test_a_list_starts_at_its_playhead(relays, destination, clips):
-    """From loop 1, item 1, second 1 of two loops: a second of the short file is all that is left."""
-    long, short = clips
-    spec = RelaySpec.vod([Item(long), Item(short)], destination.url(), loops=2, playhead=Playhead(1, 1, 1000))
+    """From loop 1, item 1, second 1 of two loops: two seconds of the second item are all that is left."""
+    long, _ = clips
+    spec = RelaySpec.vod([Item(long), Item(long)], destination.url(), loops=2, playhead=Playhead(1, 1, 1000))
     final = await asyncio.wait_for(relays.host.start(spec).wait(), 15)
     assert (final.state, final.fault) == ("ended", None)
-    assert len(destination.publishes[0].frames(VIDEO)) == 25
+    assert len(destination.publishes[0].frames(VIDEO)) == 50
     assert (final.playhead.loop, final.playhead.item) == (1, 1)
 
 

@@ -105,12 +105,12 @@ async def test_backlog_and_news_keep_their_order(publish):
 
 async def test_one_call_sends_no_more_than_its_share(publish):
     """A large backlog leaves over several beats, so that it does not hold up other streams."""
-    outlet, camera = Outlet(), Camera(gop=1000, frame_bytes=10_000)
+    outlet, camera = Outlet(), Camera(gop=1000, frame_bytes=40_000)
     outlet.offer(laid(camera.film(10)))
-    session, far = publish(8 << 20)
+    session, far = publish(32 << 20)
     outlet.attach(session, HEADERS, 0.0)
     outlet.offer([])
-    assert 0 < outlet.bytes_out < 1_000_000
+    assert 0 < outlet.bytes_out < 5_000_000
     assert outlet.is_backed_up
     beats = 0
 
@@ -180,9 +180,9 @@ async def test_a_peer_that_has_taken_everything_may_be_silent(publish):
 
 
 async def test_drained_means_acknowledged(publish):
-    """Sent and not acknowledged, or waiting, is not drained; without a session there is nobody to wait for."""
+    """Sent and not acknowledged, or waiting, is not drained; nor is what lost its session."""
     outlet = Outlet()
-    assert outlet.is_drained
+    assert not outlet.is_drained
     session, far = publish(4096)
     outlet.attach(session, [], 0.0)
     outlet.offer(laid([(VIDEO, 0, picture(0, 150_000, is_key=True))]))

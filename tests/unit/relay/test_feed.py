@@ -122,7 +122,8 @@ class Playing:
 
     async def put(self, *files, loop=0):
         for item, file in enumerate(files):
-            await self.feed.put(loop, item, PreparedReader(file))
+            await self.feed.wait_for_room()
+            self.feed.put(loop, item, PreparedReader(file))
 
     def play(self, begin, end, step=0.04):
         """Pull as a beat does; gives how far the media was ahead of the clock at its most."""
@@ -197,16 +198,15 @@ async def test_files_join_without_a_gap_or_a_step_back():
     assert [file.holders for file in files] == [0, 0, 0, 0]
 
 
-async def test_a_reader_that_is_not_taken_any_more_is_closed():
-    """Cancelled while it waits for room, and left in the queue at the end."""
+async def test_a_reader_that_is_left_over_is_closed():
+    """One that plays and one that waits both let go of their files at the end, and when another list follows."""
     playing, files = Playing(), [MemoryFile(1), MemoryFile(1)]
-    putting = asyncio.ensure_future(playing.put(*files))
-    await asyncio.sleep(0)
-    putting.cancel()
-    await asyncio.wait([putting])
-    assert [file.holders for file in files] == [1, 0]
+    await playing.put(files[0])
+    playing.feed.drop_upcoming()
+    assert files[0].holders == 0
+    await playing.put(files[1])
     playing.feed.close()
-    assert [file.holders for file in files] == [0, 0]
+    assert files[1].holders == 0
 
 
 async def test_a_new_session_goes_back_to_a_keyframe():

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
+from streamferry.media.tag import AUDIO, KEYFRAME, OTHER, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
 from streamferry.timeline import Pace, Timeline
 from streamferry.wire.flv import serialize_metadata
 
@@ -260,8 +260,12 @@ def test_a_gop_cache_older_than_the_metadata_starts_at_zero() -> None:
 def test_a_destination_gets_metadata_and_headers_in_force() -> None:
     """What a new publish session must send first is kept."""
     timeline = begun()
-    lay(timeline, [(SCRIPT, 0, b"meta"), *live(0, 1)])
-    assert [body for _, _, body, _ in timeline.headers] == [b"meta", AVC_HEADER, AAC_HEADER]
+    metadata = serialize_metadata({"width": 1280.0})
+    cue_point = b"\x02\x00\x0aonCuePoint"
+    laid = lay(timeline, [(SCRIPT, 0, metadata), *live(0, 1), (SCRIPT, 500, cue_point)])
+    assert [body for _, _, body, _ in timeline.headers] == [metadata, AVC_HEADER, AAC_HEADER]
+    # A cue point is no metadata: it goes through and is forgotten.
+    assert laid[-1][2:] == (cue_point, OTHER)
 
 
 def test_pace_is_absolute() -> None:

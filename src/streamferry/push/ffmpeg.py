@@ -1,0 +1,88 @@
+"""Sessions that need MPEG-TS: laid tags go as FLV into the pipe of an ffmpeg child, which gives MPEG-TS.
+
+The child knows no address and opens none. Where its output goes is what subclasses say. Media is copied, not encoded.
+"""
+
+from streamferry.media.errors import DestinationSenderFailed
+from streamferry.media.stamps import to_wire_ms
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, LaidTag
+from streamferry.media.url import MediaUrl
+from streamferry.net.child import ChildError
+from streamferry.net.ffmpeg import Ffmpeg
+from streamferry.wire.flv import serialize_flv_header, serialize_tag
+
+# The headers that come first tell all there is to know: a longer look would only keep the first pictures back.
+_COMMAND = (
+    *("-probesize", "1000000", "-analyzeduration", "500000", "-fpsprobesize", "0", "-f", "flv", "-i", "pipe:0"),
+    *("-map", "0", "-c", "copy", "-muxdelay", "0", "-muxpreload", "0", "-max_interleave_delta", "1000000"),
+    *("-f", "mpegts", "-flush_packets", "1", "pipe:1"),
+)
+
+
+class RemuxSession:
+    """The FLV side of a session; ``push.session`` has the words of each method."""
+
+    def __init__(self, url: MediaUrl) -> None:
+        """Start ffmpeg. Raises DestinationSenderFailed."""
+        try:
+            self._child = Ffmpeg(_COMMAND, url, takes_stdin=True)
+        except ChildError as error:
+            raise DestinationSenderFailed(str(error)) from error
+        self._pending = b""
+        self._base_ms: int | None = None
+        self._has_header = False
+        #: Bytes of FLV given to the child since the session began.
+        self.sent_bytes = 0
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the child would not take all that was written last."""
+        return bool(self._pending)
+
+    def drop_late(self) -> None:
+        """The pipe to the child is small as it is: 64 KiB."""
+
+    def check(self) -> None:
+        """Raise the DestinationError with which the session ended, if it did."""
+        if self._child.ended.done():
+            raise DestinationSenderFailed(f"ffmpeg, which feeds the destination, ended: {self._child.complaint}")
+
+    def write(self, tags: list[LaidTag]) -> int:
+        """Send tags; return how many are on their way. Raises DestinationError."""
+        self.check()
+        if not self.flush():
+            return 0
+        pieces: list[bytes] = []
+        if not self._has_header and tags:
+            types = {tag[0] for tag in tags}
+            pieces.append(serialize_flv_header(AUDIO in types, VIDEO in types))
+            self._has_header = True
+        base_ms = self._base_ms
+        for tag_type, dts_ms, body, kind in tags:
+            if base_ms is None and kind <= KEYFRAME:
+                base_ms = self._base_ms = dts_ms
+            elif base_ms is not None and dts_ms < base_ms:
+                continue  # Sound that belongs before the first picture of this session.
+            if tag_type != SCRIPT:  # MPEG-TS has no place for it.
+                pieces.append(serialize_tag(tag_type, 0 if base_ms is None else to_wire_ms(dts_ms - base_ms), body))
+        self._pending = b"".join(pieces)
+        self.flush()
+        return len(tags)
+
+    def flush(self) -> bool:
+        """Send what the child did not take before; True when nothing is left over."""
+        if self._pending:
+            try:
+                taken = self._child.send([self._pending])
+            except OSError:  # It has left; ``check`` says why once it is reaped.
+                taken = 0
+            self.sent_bytes += taken
+            self._pending = self._pending[taken:]
+        return not self._pending
+
+    def _unread_bytes(self) -> int:
+        """What the child has not read yet."""
+        try:
+            return self._child.unread_bytes()
+        except OSError:
+            return 0

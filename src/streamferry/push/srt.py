@@ -1,0 +1,130 @@
+"""SRT destinations: MPEG-TS of an ffmpeg child, sent by libsrt from this process.
+
+Acknowledged is what the child has read, less what the peer's SRT has not acknowledged. SRT itself drops what is later
+than its latency: a peer on a line that is too slow gets holes, and its acknowledgements go on. A peer that is gone, or
+stopped, is missed by SRT after 5 s.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+
+from streamferry.media.errors import (
+    DestinationUnreachable,
+    DestinationUnsupported,
+    PeerRejected,
+    PeerUnreachable,
+    PublishRejected,
+)
+from streamferry.media.url import MediaUrl
+from streamferry.net.dial import Deadlines
+from streamferry.net.srt import MESSAGE_BYTES, TS_PACKET_BYTES, LibraryMissing, SrtSender, open_sender
+from streamferry.push.ffmpeg import RemuxSession
+from streamferry.push.session import UNPUBLISH_S
+
+_READ_BYTES = 200 * MESSAGE_BYTES
+_POLL_S = 0.02
+
+
+class SrtSession(RemuxSession):
+    """A session with the surface of ``PublishSession``."""
+
+    def __init__(self, sender: SrtSender, url: MediaUrl) -> None:
+        """Take over ``sender``. Raises DestinationSenderFailed."""
+        super().__init__(url)
+        self._sender = sender
+        # MPEG-TS of the child that was not handed to the library yet.
+        self._unsent = b""
+        self._scratch = memoryview(bytearray(_READ_BYTES))
+        self._acked_bytes = 0
+        self._child.on_readable(self._pump)
+
+    @property
+    def acked_bytes(self) -> int:
+        """See the module's docstring; in bytes of FLV, like ``sent_bytes``."""
+        on_its_way = self._unread_bytes() + len(self._unsent) + self._sender.unacked_bytes()
+        self._acked_bytes = max(self._acked_bytes, self.sent_bytes - on_its_way)
+        return self._acked_bytes
+
+    def check(self) -> None:
+        """See ``RemuxSession.check``."""
+        if not self._sender.is_connected:
+            raise DestinationUnreachable(f"the SRT connection to {self._sender.peer} broke")
+        super().check()
+        if self._unsent:
+            self._child.on_readable(self._pump)
+
+    def _pump(self) -> None:
+        """Called by the event loop when the child has written."""
+        while self._send_unsent():
+            received = self._child.receive_into(self._scratch)
+            if not received:
+                if self._child.has_closed_output:
+                    self._child.on_readable(None)
+                return
+            self._unsent += bytes(self._scratch[:received])
+        # The library's buffer is full, or the connection broke: what is in the pipe stays there until the next check.
+        self._child.on_readable(None)
+
+    def _send_unsent(self) -> bool:
+        """Send all whole packets; False when the library does not take them now."""
+        unsent = self._unsent
+        end = len(unsent) - len(unsent) % TS_PACKET_BYTES
+        for start in range(0, end, MESSAGE_BYTES):
+            try:
+                is_taken = self._sender.send(unsent[start : min(start + MESSAGE_BYTES, end)])
+            except OSError:  # ``check`` finds what happened.
+                is_taken = False
+            if not is_taken:
+                self._unsent = unsent[start:]
+                return False
+        self._unsent = unsent[end:]
+        return True
+
+    async def aclose(self) -> None:
+        """Let out what the child still has, wait for its acknowledgement, and close; bounded by a short deadline."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(UNPUBLISH_S):
+                while not self.flush():  # noqa: ASYNC110 - bounded by the deadline
+                    await asyncio.sleep(_POLL_S)
+                self._child.finish_sending()
+                while self._sender.is_connected:
+                    self._pump()
+                    if (
+                        self._child.ended.done()
+                        and len(self._unsent) < TS_PACKET_BYTES
+                        and not self._sender.unacked_bytes()
+                    ):
+                        break
+                    await asyncio.sleep(_POLL_S)
+        self.abort()
+
+    def abort(self) -> None:
+        """Close without a word: the peer is gone or stuck."""
+        self._child.on_readable(None)
+        self._child.close()
+        self._sender.close()
+
+
+async def open_srt_session(
+    url: MediaUrl,
+    *,
+    deadlines: Deadlines,
+    tls: ssl.SSLContext | None = None,
+    allow: Callable[[str], bool] | None = None,
+) -> SrtSession:
+    """Connect, as caller or listener. Raises DestinationError."""
+    try:
+        sender = await open_sender(url, deadlines=deadlines, allow=allow)
+    except PeerUnreachable as error:
+        raise DestinationUnreachable(str(error)) from None
+    except PeerRejected as error:
+        raise PublishRejected(str(error)) from None
+    except (LibraryMissing, ValueError) as error:
+        raise DestinationUnsupported(str(error)) from None
+    try:
+        return SrtSession(sender, url)
+    except BaseException:
+        sender.close()
+        raise
