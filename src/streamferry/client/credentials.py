@@ -29,10 +29,8 @@ class Credentials:
 
         Raises CredentialsMissing.
         """
-        pairs = (_from_environment(), *(_from_home(Path(home)) for home in (os.environ.get("HOME"),) if home))
-        for pair in pairs:
-            if pair is not None:
-                return cls(*pair)
+        if pair := _from_environment() or _from_home(Path(os.environ.get("HOME") or "/")):
+            return cls(*pair)
         raise CredentialsMissing(
             f"no access key: give ak and sk, set {_ID_VARIABLE} and {_SECRET_VARIABLE}, or write ~/.volc/credentials"
         )
@@ -57,7 +55,7 @@ def _from_home(home: Path) -> tuple[str, str] | None:
             told = json.loads(config.read_text())
         except ValueError:
             raise CredentialsMissing(f"{config} is not JSON") from None
-        found = (told.get("ak", ""), told.get("sk", ""))
+        found = (told.get("ak", ""), told.get("sk", "")) if isinstance(told, dict) else ("", "")
     else:
         return None
     return found if all(found) else None

@@ -1,0 +1,48 @@
+"""The access key is found where the official SDK looks, in its order."""
+
+from pathlib import Path
+
+import pytest
+
+from streamferry.client import Credentials, CredentialsMissing, LiveService
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder without anything, and no variables."""
+    monkeypatch.delenv("VOLC_ACCESSKEY", raising=False)
+    monkeypatch.delenv("VOLC_SECRETKEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".volc").mkdir()
+    return tmp_path
+
+
+def test_the_environment_comes_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before both files."""
+    (home / ".volc/credentials").write_text("[default]\naccess_key_id = ini\nsecret_access_key = s\n")
+    monkeypatch.setenv("VOLC_ACCESSKEY", "env")
+    monkeypatch.setenv("VOLC_SECRETKEY", "s")
+    assert Credentials.find() == Credentials("env", "s")
+
+
+def test_the_files(home: Path) -> None:
+    """credentials as INI before config as JSON."""
+    (home / ".volc/config").write_text('{"ak": "json", "sk": "s"}')
+    assert Credentials.find() == Credentials("json", "s")
+    (home / ".volc/credentials").write_text("[default]\naccess_key_id = ini\nsecret_access_key = s\n")
+    assert Credentials.find() == Credentials("ini", "s")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"ak": "a"}'])
+def test_without_a_key_the_error_says_where_to_put_one(home: Path, text: str) -> None:
+    """Also where a file is there but holds none."""
+    with pytest.raises(CredentialsMissing, match="VOLC_ACCESSKEY"):
+        Credentials.find()
+    (home / ".volc/config").write_text(text)
+    with pytest.raises(CredentialsMissing):
+        LiveService("http://127.0.0.1")
+
+
+def test_a_secret_is_not_shown() -> None:
+    """In a repr that may end in a log."""
+    assert "hush" not in repr(Credentials("a", "hush", "hush"))
