@@ -82,6 +82,8 @@ class Child:
         self.last_words: deque[str] = deque(maxlen=_KEPT_LINES)
         #: Done with the exit status (negative: the signal) once the child has ended and all its words were read.
         self.ended: asyncio.Future[int] = self._loop.create_future()
+        #: Whether the end of its output was met, after which ``on_readable`` would call without end.
+        self.has_closed_output = False
         self._killer: asyncio.TimerHandle | None = None
         stdin = brief_file(brief) if brief is not None else subprocess.PIPE if takes_stdin else subprocess.DEVNULL
         try:
@@ -142,7 +144,15 @@ class Child:
             return None
         if received or self.ended.done():
             return received
+        self.has_closed_output = True
         return None  # Its output has ended; what it died of is known when it is reaped.
+
+    def on_readable(self, callback: Callable[[], None] | None) -> None:
+        """Call ``callback`` from the event loop whenever its output can be received; None: no longer."""
+        if self._stdout >= 0:
+            self._loop.remove_reader(self._stdout)
+            if callback is not None:
+                self._loop.add_reader(self._stdout, callback)
 
     def send(self, buffers: Buffers) -> int:
         """Write the pieces to its standard input; gives the bytes taken. Raises OSError when it no longer reads."""
@@ -172,6 +182,7 @@ class Child:
         """Close the pipes and end the child: SIGTERM now, SIGKILL after TERM_S. Closing again does nothing."""
         self.finish_sending()
         if self._process.stdout is not None:
+            self.on_readable(None)
             self._process.stdout.close()
             self._stdout = -1
         if not self.ended.done() and self._killer is None:

@@ -1,0 +1,222 @@
+"""An SRT socket that sends, by the library libsrt, driven by plain calls that never wait.
+
+Not through ffmpeg, because that takes a stream id and a passphrase on its command line only, where others can read
+them, and because only the library tells what the peer has acknowledged. For receiving ffmpeg is good enough.
+
+The library has threads of its own, which do the sending and resending. It comes with the system (Debian:
+libsrt1.5-gnutls or libsrt1.5-openssl).
+
+Specification: draft-sharabayko-srt; API of libsrt 1.4 and later (its docs/API).
+"""
+
+import asyncio
+import ctypes
+import socket
+import struct
+from ctypes import byref, c_char_p, c_int, c_size_t, c_void_p
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import unquote
+
+from streamferry.media.errors import PeerRejected, PeerUnreachable
+from streamferry.media.url import MediaUrl
+from streamferry.net.dial import AllowAddress, Deadlines, resolve, step
+
+#: What one message may hold in live mode: seven packets of MPEG-TS.
+TS_PACKET_BYTES = 188
+MESSAGE_BYTES = 7 * TS_PACKET_BYTES
+
+_NAMES = ("libsrt-gnutls.so.1.5", "libsrt-openssl.so.1.5", "libsrt.so.1.5", "libsrt-gnutls.so.1.4", "libsrt.so.1.4")
+# srt.h, SRT_SOCKOPT.
+_SNDSYN, _RCVSYN, _SENDER, _LATENCY, _PASSPHRASE, _PBKEYLEN, _CONNTIMEO, _STREAMID = 1, 2, 21, 23, 26, 27, 36, 46
+# srt.h, SRT_SOCKSTATUS: what is neither connecting nor connected is over.
+_CONNECTING, _CONNECTED = 4, 5
+# srt.h, SRT_ERRNO: the send buffer is full; nobody to accept.
+_EASYNCSND, _EASYNCRCV = 6001, 6002
+_POLL_S = 0.02
+
+
+class LibraryMissing(Exception):
+    """There is no libsrt on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class SrtOptions:
+    """What the query of an SRT address says, in ffmpeg's words: ``latency`` is in microseconds there."""
+
+    is_listener: bool = False
+    stream_id: str = ""
+    passphrase: str = ""
+    key_bytes: int = 0
+    latency_ms: int | None = None
+
+    @classmethod
+    def of(cls, url: MediaUrl) -> "SrtOptions":
+        """Read the query; what is not known here is passed over. Raises ValueError for a number that is none."""
+        # Not parse_qs: in a stream id a plus is a plus.
+        fields = dict(field.partition("=")[::2] for field in url.query.split("&"))
+        values = {name: unquote(value) for name, value in fields.items()}
+        try:
+            latency = int(values["latency"]) // 1000 if "latency" in values else None
+            return cls(
+                is_listener=values.get("mode") == "listener",
+                stream_id=values.get("streamid", ""),
+                passphrase=values.get("passphrase", ""),
+                key_bytes=int(values.get("pbkeylen", "0")),
+                latency_ms=latency,
+            )
+        except ValueError:
+            raise ValueError("latency and pbkeylen of an SRT address must be whole numbers") from None
+
+
+class SrtSender:
+    """A connected SRT socket. Made by :func:`open_sender`."""
+
+    def __init__(self, handle: int, peer: str) -> None:
+        self._library = _library()
+        self._handle = handle
+        self.peer = peer
+
+    def send(self, message: bytes) -> bool:
+        """Hand one message of at most MESSAGE_BYTES to the library; False when its buffer is full. Raises OSError."""
+        if self._library.srt_sendmsg2(self._handle, message, len(message), None) >= 0:
+            return True
+        if self._library.srt_getlasterror(None) == _EASYNCSND:
+            return False
+        raise OSError(_last_error(self._library))
+
+    def unacked_bytes(self) -> int:
+        """Bytes handed over which the peer has not acknowledged, and which were not dropped as too late either."""
+        size = c_size_t()
+        blocks = c_size_t()
+        self._library.srt_getsndbuffer(self._handle, byref(blocks), byref(size))
+        return size.value
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the peer is there: it is missed when it has been silent for 5 s."""
+        return bool(self._library.srt_getsockstate(self._handle) == _CONNECTED)
+
+    def close(self) -> None:
+        """Close the socket; what is not acknowledged may be lost. Closing again does nothing."""
+        if self._handle >= 0:
+            self._library.srt_close(self._handle)
+            self._handle = -1
+
+
+async def open_sender(url: MediaUrl, *, deadlines: Deadlines, allow: AllowAddress | None = None) -> SrtSender:
+    """Call the address, or with ``mode=listener`` wait there until somebody calls, however long that takes.
+
+    Raises PeerUnreachable, PeerRejected, LibraryMissing, and ValueError for options that SRT does not take.
+    """
+    options = SrtOptions.of(url)
+    library = _library()
+    # A listener may have no host: the address to bind is ours.
+    if options.is_listener:
+        family = socket.AF_INET6 if ":" in url.host else socket.AF_INET
+        async with step(f"listening on port {url.port}", deadlines.resolve):
+            found = await asyncio.get_running_loop().getaddrinfo(url.host or "0.0.0.0", url.port, family=family)
+        return await _accept(library, _packed(found[0][0], found[0][4]), options, url)
+    addresses = await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
+    return await _call(library, _packed(*addresses[0]), options, url, deadlines)
+
+
+async def _call(library: Any, address: bytes, options: SrtOptions, url: MediaUrl, deadlines: Deadlines) -> SrtSender:
+    peer = f"{url.host}:{url.port}"
+    handle = _new_socket(library, options)
+    try:
+        _set(library, handle, _CONNTIMEO, struct.pack("i", round(deadlines.connect * 1000)), "connect timeout")
+        if library.srt_connect(handle, address, len(address)) < 0:
+            raise PeerUnreachable(f"connecting to {peer} failed: {_last_error(library)}")
+        # The library's own deadline comes first, and says why.
+        async with step(f"SRT handshake with {peer}", deadlines.connect + 1):
+            while (state := library.srt_getsockstate(handle)) <= _CONNECTING:  # noqa: ASYNC110 - libsrt has no descriptor to wait for
+                await asyncio.sleep(_POLL_S)
+        if state != _CONNECTED:
+            raise _not_connected(library, handle, peer)
+    except BaseException:
+        library.srt_close(handle)
+        raise
+    return SrtSender(handle, peer)
+
+
+async def _accept(library: Any, address: bytes, options: SrtOptions, url: MediaUrl) -> SrtSender:
+    listener = _new_socket(library, options)
+    try:
+        if library.srt_bind(listener, address, len(address)) < 0 or library.srt_listen(listener, 1) < 0:
+            raise PeerUnreachable(f"nobody can call port {url.port}: {_last_error(library)}")
+        while (handle := library.srt_accept(listener, None, None)) < 0:
+            if library.srt_getlasterror(None) != _EASYNCRCV:
+                raise PeerUnreachable(f"accepting on port {url.port} failed: {_last_error(library)}")
+            await asyncio.sleep(_POLL_S)
+    finally:
+        library.srt_close(listener)
+    return SrtSender(handle, f"a caller of port {url.port}")
+
+
+def _new_socket(library: Any, options: SrtOptions) -> int:
+    handle = int(library.srt_create_socket())
+    try:
+        for option in (_SNDSYN, _RCVSYN):
+            _set(library, handle, option, struct.pack("i", 0), "mode")
+        _set(library, handle, _SENDER, struct.pack("i", 1), "mode")
+        if options.latency_ms is not None:
+            _set(library, handle, _LATENCY, struct.pack("i", options.latency_ms), "latency")
+        if options.key_bytes:
+            _set(library, handle, _PBKEYLEN, struct.pack("i", options.key_bytes), "pbkeylen (16, 24 or 32)")
+        if options.passphrase:
+            _set(library, handle, _PASSPHRASE, options.passphrase.encode(), "passphrase (10 to 79 characters)")
+        if options.stream_id and not options.is_listener:
+            _set(library, handle, _STREAMID, options.stream_id.encode(), "stream id (up to 512 characters)")
+    except BaseException:
+        library.srt_close(handle)
+        raise
+    return handle
+
+
+def _set(library: Any, handle: int, option: int, value: bytes, name: str) -> None:
+    if library.srt_setsockflag(handle, option, value, len(value)) < 0:
+        raise ValueError(f"SRT does not take this {name}")
+
+
+def _not_connected(library: Any, handle: int, peer: str) -> PeerRejected | PeerUnreachable:
+    reason = library.srt_getrejectreason(handle)
+    # 0 is unknown, 1 a system call; SRT_REJ_TIMEOUT (16 in 1.5) is an absence, not an answer.
+    words = (library.srt_rejectreason_str(reason) or b"").decode(errors="replace").lower()
+    if reason > 1 and "timeout" not in words:
+        return PeerRejected(f"{peer} refused: {words or f'reason {reason}'}")
+    return PeerUnreachable(f"connecting to {peer} failed: nobody answered")
+
+
+def _packed(family: int, address: tuple[Any, ...]) -> bytes:
+    """A struct sockaddr_in or sockaddr_in6 (ip(7), ipv6(7))."""
+    host, port = address[:2]
+    head = struct.pack("=H", family) + struct.pack("!H", port)
+    if family == socket.AF_INET6:
+        return head + struct.pack("=I16sI", 0, socket.inet_pton(family, host), address[3])
+    return head + socket.inet_pton(family, host) + bytes(8)
+
+
+def _last_error(library: Any) -> str:
+    return str((library.srt_getlasterror_str() or b"").decode(errors="replace"))
+
+
+@cache
+def _library() -> Any:
+    """libsrt, loaded and started once. Raises LibraryMissing."""
+    for name in _NAMES:
+        try:
+            library = ctypes.CDLL(name)
+        except OSError:
+            continue
+        library.srt_getlasterror_str.restype = c_char_p
+        library.srt_rejectreason_str.restype = c_char_p
+        library.srt_connect.argtypes = library.srt_bind.argtypes = [c_int, c_char_p, c_int]
+        library.srt_accept.argtypes = [c_int, c_void_p, c_void_p]
+        library.srt_sendmsg2.argtypes = [c_int, c_char_p, c_int, c_void_p]
+        library.srt_setsockflag.argtypes = [c_int, c_int, c_char_p, c_int]
+        library.srt_setloglevel(2)  # Critical only: it would log to our standard error.
+        library.srt_startup()
+        return library
+    raise LibraryMissing("an SRT destination needs the library libsrt (Debian: apt-get install libsrt1.5-gnutls)")

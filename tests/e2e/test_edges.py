@@ -1,0 +1,245 @@
+"""Protocols at the edges, each from or to a real server, relayed by the command and read back packet by packet."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from kit import probe, programs
+from kit.clips import ClipFactory
+from kit.nginx_rtmp import NginxRtmp
+from kit.relay_program import RelayProgram
+from kit.rtsp_server import RtspServer
+from kit.waiting import wait_for
+
+StartRelay = Callable[..., RelayProgram]
+Ffmpeg = Callable[..., programs.Program]
+SECRET = "s3cret-s3cret"
+
+
+@pytest.fixture
+def ffmpeg(tmp_path: Path) -> Iterator[Ffmpeg]:
+    """``ffmpeg(*arguments)`` runs one until the test ends."""
+    started: list[programs.Program] = []
+
+    def start(*arguments: object) -> programs.Program:
+        words = [programs.ffmpeg(), "-v", "warning", "-nostdin", "-y", *map(str, arguments)]
+        started.append(programs.Program(words, tmp_path / f"ffmpeg-{len(started)}.log"))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def rtsp(tmp_path: Path, clips: ClipFactory) -> Iterator[RtspServer]:
+    """An RTSP server that plays a clip."""
+    with RtspServer(tmp_path / "rtsp", clips("flash_beep")) as server:
+        yield server
+
+
+@pytest.fixture
+def hls_url(tmp_path: Path, clips: ClipFactory, ffmpeg: Ffmpeg) -> Iterator[str]:
+    """A live HLS that ffmpeg makes and a web server of the standard library serves."""
+    home = tmp_path / "hls"
+    home.mkdir()
+    ffmpeg(
+        *("-re", "-stream_loop", "-1", "-i", clips("flash_beep"), "-c", "copy", "-f", "hls", "-hls_time", "1"),
+        *("-hls_list_size", "5", "-hls_flags", "delete_segments+temp_file", home / "live.m3u8"),
+    )
+    wait_for("segments", lambda: len(list(home.glob("*.ts"))) > 3)
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(home))) as server:
+        serving = Thread(target=server.serve_forever, args=(0.05,))
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/live.m3u8?token={SECRET}"
+        server.shutdown()
+        serving.join()
+
+
+def free_udp_port() -> int:
+    """A UDP port that was free a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def is_udp_taken(port: int) -> bool:
+    """Whether some program listens to the port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0 and not _can_bind(port)
+
+
+def _can_bind(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def assert_relayed(running: RelayProgram, nginx: NginxRtmp) -> None:
+    """It streams to ``out`` until its duration is over; what arrived is H.264 and AAC, whole and in order."""
+    assert running.finish() == 0, running.output + running.errors
+    nginx.wait_unpublished("out", "rec")
+    (path,) = nginx.recordings("out")
+    media = probe.assert_flawless(path)
+    assert (media.video.codec, media.audio.codec) == ("h264", "aac")
+    assert media.video.dts_ms[-1] > 3000
+    assert probe.max_gap_ms(media.video) < 200
+
+
+def test_hls_source(relay: StartRelay, nginx: NginxRtmp, hls_url: str) -> None:
+    """Live HLS, found to be live by a look; no process shows the token in its arguments."""
+    running = relay(hls_url, "--duration", 9, "--to", nginx.url("out", "rec"))
+    running.wait_state("streaming")
+    arguments = [programs.command_line(pid) for pid in programs.descendants(running.pid)]
+    assert any("-f hls" in words for words in arguments)
+    assert not any(SECRET in words for words in arguments)
+    assert_relayed(running, nginx)
+    assert SECRET not in running.output + running.errors
+
+
+def test_rtsp_source(relay: StartRelay, nginx: NginxRtmp, rtsp: RtspServer) -> None:
+    """RTSP, the media over its TCP connection."""
+    assert_relayed(relay(rtsp.url(), "--duration", 9, "--to", nginx.url("out", "rec")), nginx)
+
+
+def test_rtsp_source_that_does_not_exist(relay: StartRelay, nginx: NginxRtmp, rtsp: RtspServer) -> None:
+    """The server's answer is the reason."""
+    running = relay(rtsp.url("nobody"), "--to", nginx.url("out"))
+    line = running.wait_state("retrying")
+    assert line.fault == "user_source"
+    assert "404" in str(line.reason)
+
+
+@pytest.mark.parametrize("far", ["listener", "caller"])
+def test_srt_source(relay: StartRelay, nginx: NginxRtmp, ffmpeg: Ffmpeg, clips: ClipFactory, far: str) -> None:
+    """SRT in both roles, with a passphrase that no process of ours shows in its arguments."""
+    port = free_udp_port()
+    sent = ("-re", "-stream_loop", "-1", "-i", clips("flash_beep"), "-c", "copy", "-f", "mpegts")
+    key = f"passphrase={SECRET}"
+    if far == "listener":
+        ffmpeg(*sent, f"srt://127.0.0.1:{port}?mode=listener&{key}")
+        wait_for("the listener", lambda: is_udp_taken(port))
+        running = relay(f"srt://127.0.0.1:{port}?{key}", "--duration", 9, "--to", nginx.url("out", "rec"))
+    else:
+        running = relay(f"srt://:{port}?mode=listener&{key}", "--duration", 12, "--to", nginx.url("out", "rec"))
+        wait_for("our listener", lambda: is_udp_taken(port))
+        ffmpeg(*sent, f"srt://127.0.0.1:{port}?{key}")
+    running.wait_state("streaming")
+    arguments = [programs.command_line(pid) for pid in programs.descendants(running.pid)]
+    assert any("-f concat" in words for words in arguments)
+    assert not any(SECRET in words for words in arguments)
+    assert_relayed(running, nginx)
+
+
+def test_ts_over_udp(relay: StartRelay, nginx: NginxRtmp, ffmpeg: Ffmpeg, clips: ClipFactory) -> None:
+    """MPEG-TS in datagrams, with codecs of television: encoded to what RTMP carries."""
+    port = free_udp_port()
+    codecs = ("-c:v", "mpeg2video", "-b:v", "1M", "-c:a", "mp2")
+    far = f"udp://127.0.0.1:{port}?pkt_size=1316"
+    ffmpeg("-re", "-stream_loop", "-1", "-i", clips("flash_beep"), *codecs, "-f", "mpegts", far)
+    assert_relayed(relay(f"udp://127.0.0.1:{port}", "--duration", 14, "--to", nginx.url("out", "rec")), nginx)
+
+
+def test_ts_over_http(relay: StartRelay, nginx: NginxRtmp, ffmpeg: Ffmpeg, clips: ClipFactory) -> None:
+    """MPEG-TS as the endless body of an answer, from ffmpeg's own HTTP server."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    sent = ("-re", "-stream_loop", "-1", "-i", clips("flash_beep"), "-c", "copy", "-f", "mpegts")
+    server = ffmpeg(*sent, "-listen", "1", f"http://127.0.0.1:{port}/cam.ts")
+    running = relay(f"http://127.0.0.1:{port}/cam.ts", "--live", "--duration", 10, "--to", nginx.url("out", "rec"))
+    running.wait_state("streaming")
+    assert server.is_running
+    assert_relayed(running, nginx)
+
+
+def test_child_that_is_killed(relay: StartRelay, nginx: NginxRtmp, hls_url: str) -> None:
+    """kill -9 of the ffmpeg child: it is our fault, it goes on into the same publish, and leaves no zombie."""
+    running = relay(hls_url, "--to", nginx.url("out", "rec"))
+    running.wait_state("streaming")
+    before = nginx.wait_published("out", "rec")
+    (child,) = (pid for pid in programs.descendants(running.pid) if "-f hls" in programs.command_line(pid))
+    count = len(running.lines)
+    os.kill(child, signal.SIGKILL)
+    assert running.wait_state("retrying", after=count).fault == "service"
+    running.wait_state("streaming", after=count)
+    after = nginx.published("out", "rec")
+    assert after is not None
+    assert after.client == before.client
+    assert not Path(f"/proc/{child}").exists()
+    assert running.interrupt() == 0
+    nginx.wait_unpublished("out", "rec")
+    probe.assert_flawless(nginx.recordings("out")[0])
+
+
+@pytest.mark.parametrize("far", ["listener", "caller"])
+def test_srt_destination(relay: StartRelay, ffmpeg: Ffmpeg, clips: ClipFactory, tmp_path: Path, far: str) -> None:
+    """A list goes to an SRT receiver in both roles; stream id and passphrase are in no arguments; it arrives whole."""
+    port = free_udp_port()
+    path = tmp_path / "received.ts"
+    key = f"passphrase={SECRET}"
+    kept = ("-c", "copy", path)
+    ours = ("--loop", 3, "--to", f"srt://127.0.0.1:{port}?{key}&streamid=#!::r=live-{SECRET},m=publish")
+    if far == "listener":
+        receiver = ffmpeg("-i", f"srt://127.0.0.1:{port}?mode=listener&{key}", *kept)
+        wait_for("the receiver", lambda: is_udp_taken(port))
+        running = relay(clips("flash_beep"), *ours)
+    else:
+        running = relay(clips("flash_beep"), "--loop", 3, "--to", f"srt://:{port}?mode=listener&{key}")
+        wait_for("our listener", lambda: is_udp_taken(port))
+        receiver = ffmpeg("-i", f"srt://127.0.0.1:{port}?{key}", *kept)
+    running.wait_state("streaming")
+    arguments = [programs.command_line(pid) for pid in programs.descendants(running.pid)]
+    assert any("-f mpegts" in words for words in arguments)
+    assert not any(SECRET in words for words in arguments)
+    assert running.finish() == 0, running.output + running.errors
+    receiver.process.wait(15)
+    media = probe.packets(path)
+    for track in media:
+        probe.assert_dts_strictly_rising(track)
+        assert track.dts_ms[-1] - track.dts_ms[0] > 8000
+    assert probe.decode_errors(path) == ""
+
+
+def test_srt_receiver_that_stops(relay: StartRelay, ffmpeg: Ffmpeg, clips: ClipFactory, tmp_path: Path) -> None:
+    """A receiver that is stopped, not ended, is missed within 10 s; one that comes back gets the stream again."""
+    port = free_udp_port()
+    listener = f"srt://127.0.0.1:{port}?mode=listener"
+    receiver = ffmpeg("-i", listener, "-c", "copy", tmp_path / "first.ts")
+    wait_for("the receiver", lambda: is_udp_taken(port))
+    running = relay(clips("flash_beep"), "--loop", -1, "--to", f"srt://127.0.0.1:{port}")
+    running.wait_state("streaming")
+    count = len(running.lines)
+    receiver.process.send_signal(signal.SIGSTOP)
+    assert running.wait_state("retrying", after=count, seconds=12).fault == "user_destination"
+    receiver.stop(signal.SIGKILL)
+    ffmpeg("-i", listener, "-c", "copy", tmp_path / "second.ts")
+    running.wait_state("streaming", after=len(running.lines), seconds=40)
+    assert running.interrupt() == 0
+
+
+def test_srt_destination_that_refuses(relay: StartRelay, ffmpeg: Ffmpeg, clips: ClipFactory, tmp_path: Path) -> None:
+    """The wrong passphrase is told in SRT's words, without showing it."""
+    port = free_udp_port()
+    ffmpeg("-i", f"srt://127.0.0.1:{port}?mode=listener&passphrase={SECRET}", "-c", "copy", tmp_path / "never.ts")
+    wait_for("the receiver", lambda: is_udp_taken(port))
+    running = relay(clips("flash_beep"), "--to", f"srt://127.0.0.1:{port}?passphrase=wrong-{SECRET}")
+    line = running.wait_state("retrying")
+    assert line.fault == "user_destination"
+    assert "refused" in str(line.reason)
+    assert SECRET not in running.output + running.errors
