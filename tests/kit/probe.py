@@ -2,11 +2,14 @@
 
 import itertools
 import json
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from kit import programs
+from streamferry.prepare.form import AudioForm, Form, VideoForm
 
 
 @dataclass(frozen=True)
@@ -134,3 +137,34 @@ def assert_flawless(path: Path) -> Media:
         assert track.packets[0].is_key, f"the {track.kind} does not start at a keyframe"
     assert decode_errors(path) == ""
     return media
+
+
+def form(path: Path) -> Form:
+    """What the decoders find in a file."""
+    wanted = "stream=codec_type,codec_name,width,height,sample_aspect_ratio,sample_rate,channels"
+    video: VideoForm | None = None
+    audio: AudioForm | None = None
+    with tempfile.TemporaryDirectory() as folder:
+        command = [programs.need("ffprobe"), "-v", "error", "-of", "json", "-show_entries", wanted]
+        told = json.loads(programs.run([*command, _as_matroska(path, Path(folder))]).stdout)
+    for stream in told["streams"]:
+        if stream["codec_type"] == "video":
+            aspect = stream.get("sample_aspect_ratio", "1:1").replace(":", "/")
+            video = VideoForm(stream["codec_name"], stream["width"], stream["height"], Fraction(aspect))
+        elif stream["codec_type"] == "audio":
+            audio = AudioForm(stream["codec_name"], int(stream["sample_rate"]), stream["channels"])
+    return Form(video, audio)
+
+
+def coded_bytes(path: Path) -> dict[str, int]:
+    """Bytes of all packets by kind of track, whatever the container: the same after a copy, and hardly by chance."""
+    with tempfile.TemporaryDirectory() as folder:
+        media = packets(_as_matroska(path, Path(folder)))
+    return {track.kind: sum(packet.size_bytes for packet in track.packets) for track in media}
+
+
+def _as_matroska(path: Path, folder: Path) -> Path:
+    """The same packets where also an older ffprobe can read them, without what TS and FLV put around each."""
+    copy = folder / "copy.mkv"
+    programs.run([programs.ffmpeg(), "-v", "error", "-nostdin", "-i", path, "-map", "0", "-c", "copy", copy])
+    return copy
