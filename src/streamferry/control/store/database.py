@@ -34,7 +34,8 @@ def _now_on_sqlite(*_: Any, **__: Any) -> str:
 
 @compiles(_DatabaseNow, "postgresql")
 def _now_on_postgresql(*_: Any, **__: Any) -> str:
-    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+    # Not clock_timestamp(), which may change from row to row, so that no index helps to compare with it.
+    return "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)"
 
 
 class Store:

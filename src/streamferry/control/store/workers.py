@@ -227,7 +227,8 @@ async def free_expired(connection: AsyncConnection) -> int:
 
 async def has_expired(connection: AsyncConnection) -> bool:
     """Whether a worker that holds tasks is gone: a look before a write."""
-    query = sa.select(run.c.task_id).join(worker, worker.c.id == run.c.worker_id).where(worker.c.lease_ms <= now_ms())
+    holds_tasks = sa.exists(sa.select(run.c.task_id).where(run.c.worker_id == worker.c.id))
+    query = sa.select(worker.c.id).where(worker.c.lease_ms <= now_ms(), holds_tasks)
     return (await connection.execute(query.limit(1))).first() is not None
 
 

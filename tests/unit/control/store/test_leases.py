@@ -13,6 +13,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.model import ContinueStrategy
 from streamferry.control.schedule import LOOK_AHEAD_MS
 from streamferry.control.store import Store, workers
+from streamferry.control.store.database import now_ms
 from streamferry.control.store.schema import run, worker
 from streamferry.control.store.workers import HeldTask
 from streamferry.media.errors import Fault
@@ -365,3 +366,18 @@ async def test_leaving_frees_at_once(desk: Desk) -> None:
         await workers.leave(connection, "one")
     await desk.register("two")
     assert await desk.claim("two") == 1
+
+
+async def test_looks_for_work_use_the_index_of_due_times(store: Store) -> None:
+    """So a look costs what is due and not what is stored, on both databases."""
+    query = sa.select(run.c.task_id).where(run.c.due_ms <= now_ms())
+    async with store.read() as connection:
+        text = str(query.compile(dialect=connection.dialect))
+        explain = "EXPLAIN QUERY PLAN"
+        if connection.dialect.name == "postgresql":
+            # An empty table is scanned whatever index there is, unless that is made dear.
+            await connection.execute(sa.text("SET LOCAL enable_seqscan = off"))
+            explain = "EXPLAIN"
+        plan = " ".join(str(row) for row in await connection.execute(sa.text(f"{explain} {text}")))
+    assert "ix_run_due_ms" in plan
+    assert "due_ms<?" in plan or "Index Cond" in plan
