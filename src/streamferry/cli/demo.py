@@ -9,8 +9,8 @@ import typer
 from imageio_ffmpeg import get_ffmpeg_exe
 from rich.console import Console
 
+from streamferry.cli.display import show_progress
 from streamferry.cli.loop import on_interrupt, run
-from streamferry.cli.relay import show_progress
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.store import PreparedStore
 from streamferry.receiver import ReceivedStream, Receiver
@@ -23,7 +23,7 @@ _LONGEST_GAP_MS = 2 * 1000 // _FPS
 
 
 def demo(
-    seconds: Annotated[int, typer.Option(min=6, max=3600, help="How long to relay.")] = 15,
+    seconds: Annotated[int, typer.Option(min=10, max=3600, help="How long to relay.")] = 15,
 ) -> None:
     """Make a clip, relay it in a loop into a receiver here, and judge what arrived."""
     with tempfile.TemporaryDirectory(prefix="streamferry-demo-") as folder:

@@ -1,42 +1,28 @@
 """``streamferry relay``: one relay in the foreground."""
 
-import asyncio
-import json
 import logging
 import re
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
+from streamferry.cli.display import show_json, show_progress
 from streamferry.cli.loop import on_interrupt, run
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.prepare.processing import FIRST, Normalize
-from streamferry.relay import Item, Network, Playhead, Relay, RelayHost, RelaySpec, RelayStatus, State
+from streamferry.relay import Item, Network, Playhead, RelayHost, RelaySpec, RelayStatus
 from streamferry.relay.look import looks_live
 from streamferry.relay.status import START
 
 #: A typo should not be retried for ever: how long a relay may go without ever streaming.
 DEFAULT_PATIENCE_S = 30.0
-_PRINT_S = 1.0
 _PLAYHEAD = re.compile(r"([1-9]\d*):([1-9]\d*):(\d+)")
-_STYLES = {
-    State.STREAMING: "green",
-    State.ENDED: "green",
-    State.STOPPED: "green",
-    State.RETRYING: "yellow",
-    State.STALLED: "yellow",
-    State.FAILED: "red",
-}
 
 
 class ExitStatus(IntEnum):
@@ -172,6 +158,8 @@ async def _relay(
     items = [Item(url, start, end) for url, start, end in zip(urls, starts, ends, strict=True)]
     if live is None and len(urls) == 1:
         live = await looks_live(urls[0], network)
+    elif live is None and any(url.is_rtmp for url in urls):
+        raise ValueError("source: a live stream cannot be in a list with others")
     if live:
         if offsets or end_offsets:
             raise ValueError("--offset and --end-offset are for files, and the source is live")
@@ -196,7 +184,7 @@ async def _relay(
     async with RelayHost(network=network) as host:
         running = host.start(spec)
         on_interrupt(running.request_stop)
-        return await (_show_json(running) if as_json else show_progress(running))
+        return await (show_json(running) if as_json else show_progress(running))
 
 
 def _network(ca_file: str | None) -> Network:
@@ -244,79 +232,3 @@ def _spread(name: str, values: list[float] | None, count: int) -> list[float]:
     if len(values) != count:
         raise ValueError(f"{name}: give it once, or once for each of the {count} sources")
     return values
-
-
-async def show_progress(running: Relay) -> RelayStatus:
-    """Show the relay until its end: a line that is kept up to date on a terminal, else a line for each change."""
-    return await (_show_line(running) if sys.stdout.isatty() else _show_changes(running))
-
-
-async def _show_json(running: Relay) -> RelayStatus:
-    _print_json(running.status)
-    running.watch(_print_json)
-    async for status in _each_second(running):
-        _print_json(status)
-    return await running.wait()
-
-
-def _print_json(status: RelayStatus) -> None:
-    """The documented line: one object with these keys, in this order."""
-    line = {
-        "state": status.state.value,
-        "media_time_ms": status.media_time_ms,
-        "bytes_out": status.bytes_out,
-        "kbps_out": status.kbps_out,
-        "dropped_tags": status.dropped_tags,
-        "retries": status.retries,
-        "repairs": status.repairs,
-        "fault": status.fault.value if status.fault else None,
-        "reason": status.reason,
-        "final": status.final,
-    }
-    print(json.dumps(line), flush=True)
-
-
-async def _show_line(running: Relay) -> RelayStatus:
-    with Live(_line(running.status), console=Console(), refresh_per_second=4) as display:
-        running.watch(lambda status: display.update(_line(status)))
-        async for status in _each_second(running):
-            display.update(_line(status))
-        final = await running.wait()
-        display.update(_line(final))
-    return final
-
-
-async def _show_changes(running: Relay) -> RelayStatus:
-    running.watch(lambda status: print(_line(status).plain, flush=True))
-    return await running.wait()
-
-
-def _line(status: RelayStatus) -> Text:
-    seconds, ms = divmod(status.media_time_ms, 1000)
-    clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms // 100}"
-    line = Text()
-    line.append(f"{status.state:<10}", style=_STYLES.get(status.state, "cyan"))
-    line.append(f" {clock}")
-    if status.playhead is None:
-        line.append(f"  in {status.kbps_in} kbps")
-    line.append(f"  out {status.kbps_out} kbps")
-    for name, count in (("dropped", status.dropped_tags), ("retries", status.retries), ("repairs", status.repairs)):
-        if count:
-            line.append(f"  {name} {count}", style="yellow")
-    if status.playhead is not None:
-        line.append(f"  loop {status.playhead.loop + 1} item {status.playhead.item + 1}")
-    if status.preparing_percent is not None:
-        line.append(f"  preparing {status.preparing_percent:.0f} %", style="cyan")
-    if status.reason:
-        line.append(f"  {status.reason}", style=_STYLES.get(status.state, "cyan"))
-    return line
-
-
-async def _each_second(running: Relay) -> AsyncIterator[RelayStatus]:
-    """The status once a second until the relay ends."""
-    ended = asyncio.ensure_future(running.wait())
-    while True:
-        await asyncio.wait([ended], timeout=_PRINT_S)
-        if ended.done():
-            return
-        yield running.status
