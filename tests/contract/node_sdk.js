@@ -21,17 +21,25 @@ async function main() {
   const service = connect();
   const post = (action, body) => service.createJSONAPI(action)(body);
   const listed = (title) => service.createAPI("ListPullToPushTask")({ Page: 1, Size: 20, Title: title });
+  const streaming = async (title) => {
+    for (let tries = 0; tries < 150; tries++) {
+      const found = await listed(title);
+      if (found.Result.List[0].Run.State === "streaming") return found;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    return listed(title);
+  };
   const out = {};
   const created = await post("CreatePullToPushTask", told.task);
   const target = { TaskId: created.Result.TaskId };
   out.task_id = target.TaskId;
-  out.created = await listed(told.task.Title);
+  out.created = await streaming(told.task.Title);
   out.update = await post("UpdatePullToPushTask", { ...told.task, ...target, Title: "更新2" });
   out.updated = await listed("更新2");
   out.stop = await post("StopPullToPushTask", target);
   out.stopped = await listed("更新2");
   out.enable = await post("ContinuePullToPushTask", target);
-  out.enabled = await listed("更新2");
+  out.enabled = await streaming("更新2");
   const temporary = service.signSts2();
   const limited = connect(temporary.SecretAccessKey);
   limited.setAccessKeyId(temporary.AccessKeyId);

@@ -5,6 +5,7 @@ Reads {"host", "ak", "sk", "task"} as JSON from standard input, writes what the 
 
 import json
 import sys
+import time
 
 import requests
 from volcengine.ApiInfo import ApiInfo
@@ -27,6 +28,16 @@ def said_by(call, *arguments):
     return "nothing was raised"
 
 
+def streaming(service, title):
+    """The list, once the task of that title streams."""
+    for _ in range(150):
+        listed = service.list_pull_to_push_task({"Page": 1, "Size": 20, "Title": title})
+        if listed["Result"]["List"][0]["Run"]["State"] == "streaming":
+            break
+        time.sleep(0.1)
+    return listed
+
+
 def main():
     told = json.load(sys.stdin)
     service = connect(told)
@@ -34,14 +45,14 @@ def main():
     created = service.create_pull_to_push_task(told["task"])
     task_id = out["task_id"] = created["Result"]["TaskId"]
     target = {"TaskId": task_id}
-    out["created"] = service.list_pull_to_push_task({"Page": 1, "Size": 20, "Title": told["task"]["Title"]})
+    out["created"] = streaming(service, told["task"]["Title"])
     out["update"] = service.update_pull_to_push_task({**told["task"], **target, "Title": "更新2"})
     out["updated"] = service.list_pull_to_push_task({"Title": "更新2"})
     out["stop"] = service.stop_pull_to_push_task(target)
     out["stopped"] = service.list_pull_to_push_task({"Title": "更新2"})
     enable = getattr(service, "continue_pull_to_push_task", None) or service.restart_pull_to_push_task
     out["enable"] = enable(target)
-    out["enabled"] = service.list_pull_to_push_task({"Title": "更新2"})
+    out["enabled"] = streaming(service, "更新2")
     query = service.get_sign_url("ListPullToPushTask", {"Title": "更新2"})
     out["presigned"] = requests.get("http://" + told["host"] + "/?" + query, timeout=10).json()
     out["delete"] = service.delete_pull_to_push_task(target)

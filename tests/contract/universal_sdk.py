@@ -6,6 +6,7 @@ Reads {"host", "ak", "sk", "task"} as JSON from standard input, writes what the 
 
 import json
 import sys
+import time
 
 import volcenginesdkcore
 from volcenginesdkcore.rest import ApiException
@@ -39,15 +40,23 @@ def main():
     def listed(title):
         return {"Result": call(api, "ListPullToPushTask", {"Title": title}, "GET")}
 
+    def streaming(title):
+        for _ in range(150):
+            found = listed(title)
+            if found["Result"]["List"][0]["Run"]["State"] == "streaming":
+                break
+            time.sleep(0.1)
+        return found
+
     task_id = out["task_id"] = call(api, "CreatePullToPushTask", told["task"])["TaskId"]
     target = {"TaskId": task_id}
-    out["created"] = listed(told["task"]["Title"])
+    out["created"] = streaming(told["task"]["Title"])
     call(api, "UpdatePullToPushTask", {**told["task"], **target, "Title": "更新2"})
     out["updated"] = listed("更新2")
     call(api, "StopPullToPushTask", target)
     out["stopped"] = listed("更新2")
     call(api, "ContinuePullToPushTask", target)
-    out["enabled"] = listed("更新2")
+    out["enabled"] = streaming("更新2")
     call(api, "DeletePullToPushTask", target)
     out["deleted"] = listed("更新2")
     out["errors"] = {
