@@ -8,12 +8,14 @@ cd "$(dirname "$0")/.."
 
 has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
 has_rtmp_module() { compgen -G '/usr/lib*/nginx/modules/ngx_rtmp_module.so' >/dev/null; }
+has_srt() { compgen -G '/usr/lib/*/libsrt*.so.1.*' >/dev/null || compgen -G '/usr/lib*/libsrt*.so.1.*' >/dev/null; }
 has_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
 missing() {
     if ! has ffmpeg || ! has ffprobe; then echo ffmpeg; fi
     if ! has nginx; then echo nginx; fi
     if ! has_rtmp_module; then echo libnginx-mod-rtmp; fi
+    if ! has_srt; then echo libsrt1.5-gnutls; fi
     if ! has haproxy; then echo haproxy; fi
     if ! has_postgresql; then echo postgresql; fi
     if ! has node; then printf 'nodejs\nnpm\n'; fi

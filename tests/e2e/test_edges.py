@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from ctypes.util import find_library
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -66,6 +67,13 @@ def hls_url(tmp_path: Path, clips: ClipFactory, ffmpeg: Ffmpeg) -> Iterator[str]
         yield f"http://127.0.0.1:{server.server_address[1]}/live.m3u8?token={SECRET}"
         server.shutdown()
         serving.join()
+
+
+@pytest.fixture
+def libsrt() -> None:
+    """The library that SRT destinations need."""
+    if not any(map(find_library, ("srt-gnutls", "srt-openssl", "srt"))):
+        pytest.skip("libsrt is not installed; run scripts/tools.sh as root")
 
 
 def free_udp_port() -> int:
@@ -187,6 +195,7 @@ def test_child_that_is_killed(relay: StartRelay, nginx: NginxRtmp, hls_url: str)
     probe.assert_flawless(nginx.recordings("out")[0])
 
 
+@pytest.mark.usefixtures("libsrt")
 @pytest.mark.parametrize("far", ["listener", "caller"])
 def test_srt_destination(relay: StartRelay, ffmpeg: Ffmpeg, clips: ClipFactory, tmp_path: Path, far: str) -> None:
     """A list goes to an SRT receiver in both roles; stream id and passphrase are in no arguments; it arrives whole."""
@@ -216,6 +225,7 @@ def test_srt_destination(relay: StartRelay, ffmpeg: Ffmpeg, clips: ClipFactory, 
     assert probe.decode_errors(path) == ""
 
 
+@pytest.mark.usefixtures("libsrt")
 def test_srt_receiver_that_stops(relay: StartRelay, ffmpeg: Ffmpeg, clips: ClipFactory, tmp_path: Path) -> None:
     """A receiver that is stopped, not ended, is missed within 10 s; one that comes back gets the stream again."""
     port = free_udp_port()
@@ -233,6 +243,7 @@ def test_srt_receiver_that_stops(relay: StartRelay, ffmpeg: Ffmpeg, clips: ClipF
     assert running.interrupt() == 0
 
 
+@pytest.mark.usefixtures("libsrt")
 def test_srt_destination_that_refuses(relay: StartRelay, ffmpeg: Ffmpeg, clips: ClipFactory, tmp_path: Path) -> None:
     """The wrong passphrase is told in SRT's words, without showing it."""
     port = free_udp_port()
