@@ -160,5 +160,5 @@ def test_a_planted_key_is_nowhere(
 
 def test_demo_judges_itself(tmp_path: Path) -> None:
     """``streamferry demo`` ends with its verdict and status 0."""
-    done = programs.run([STREAMFERRY, "demo", "--seconds", "9"], 60)
+    done = programs.run([STREAMFERRY, "demo", "--seconds", "12"], 60)
     assert "ALL RIGHT" in done.stdout
