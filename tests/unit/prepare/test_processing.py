@@ -1,0 +1,112 @@
+"""What users choose for a list, and what of a file it touches."""
+
+import pytest
+
+from streamferry.media.errors import SourceUnsupported
+from streamferry.prepare.form import AudioForm, Form, VideoForm
+from streamferry.prepare.inside import Inside, InsideVideo
+from streamferry.prepare.plan import COPY_OUTPUT, decide_plan
+from streamferry.prepare.processing import FIRST, Encoder, Normalize, Processing
+
+VIDEO = VideoForm("h264", 1280, 720)
+AUDIO = AudioForm("aac", 48000, 2)
+PLAIN = InsideVideo(VIDEO, "yuv420p", frame_rate=30.0)
+
+
+def of_list(form: Form | None = None, *, silence: bool = True, encoder: Encoder | None = None) -> Processing:
+    return Processing.of_list(FIRST, form=form, silence=silence, watermark=None, encoder=encoder)
+
+
+@pytest.mark.parametrize("text", ["first", "copy", "1280x720", "96x8192"])
+def test_a_choice_is_written_as_it_was_read(text: str) -> None:
+    """``str`` and ``parse`` are each other's inverse."""
+    assert str(Normalize.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "First", "1280", "1280*720", "1279x720", "1280x0000", "12x720", "16384x720"])
+def test_a_bad_choice_names_its_field(text: str) -> None:
+    """Odd sides cannot be coded as 4:2:0, tiny and huge ones not by anyone."""
+    with pytest.raises(ValueError, match=r"^normalize: "):
+        Normalize.parse(text)
+
+
+def test_a_film_that_fits_is_copied() -> None:
+    """With or without a form to fit."""
+    inside = Inside(PLAIN, AUDIO)
+    for form in (None, Form(VIDEO, AUDIO)):
+        plan = decide_plan(inside, of_list(form))
+        assert plan.output == COPY_OUTPUT
+        assert plan.form == Form(VIDEO, AUDIO)
+        assert not plan.encodes_video
+
+
+def test_missing_sound_is_no_reason_to_encode() -> None:
+    """Silence is laid beside the copy, in the form of the list's sound."""
+    mono = AudioForm("aac", 44100, 1)
+    plan = decide_plan(Inside(PLAIN), of_list(Form(VIDEO, mono)))
+    assert (plan.output, plan.silence) == (COPY_OUTPUT, mono)
+    assert decide_plan(Inside(PLAIN), of_list(silence=False)).silence is None
+
+
+def test_a_list_that_asks_for_no_silence_leaves_sound_as_it_is() -> None:
+    """Where a first item without sound gives no form for it."""
+    plan = decide_plan(Inside(PLAIN, AudioForm("aac", 22050, 1)), of_list(Form(VIDEO, None), silence=False))
+    assert plan.form.audio == AudioForm("aac", 22050, 1)
+    assert plan.output == COPY_OUTPUT
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        InsideVideo(VIDEO, "yuv420p10le"),
+        InsideVideo(VIDEO, "yuv444p"),
+        InsideVideo(VIDEO, "yuv420p", interlaced=True),
+        InsideVideo(VIDEO, "yuv420p", rotation=90),
+        InsideVideo(VideoForm("av1", 1280, 720), "yuv420p"),
+    ],
+)
+def test_what_destinations_refuse_is_encoded_and_nothing_else(inside: InsideVideo) -> None:
+    """The picture alone: the sound is copied."""
+    plan = decide_plan(Inside(inside, AUDIO), of_list())
+    assert plan.encodes_video
+    words = " ".join(plan.output)
+    assert "-c:v libx264" in words
+    assert "-c:a copy" in words
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "channels", "rate_after", "channels_after"),
+    [(44100, 2, 44100, 2), (96000, 6, 48000, 2), (22050, 1, 48000, 1), (0, 0, 48000, 2)],
+)
+def test_sound_is_encoded_to_what_is_common(rate_hz: int, channels: int, rate_after: int, channels_after: int) -> None:
+    """At most stereo, 44.1 or 48 kHz, also where ffmpeg cannot tell."""
+    plan = decide_plan(Inside(PLAIN, AudioForm("flac", rate_hz, channels)), of_list())
+    assert plan.form.audio == AudioForm("aac", rate_after, channels_after)
+    assert not plan.encodes_video
+    assert "-c:v copy" in " ".join(plan.output)
+
+
+@pytest.mark.parametrize(
+    ("size", "rate", "kbps"), [((1280, 720), 30, 3226), ((1280, 720), 60, 4839), ((160, 90), 25, 1000)]
+)
+def test_quality_is_constant_up_to_a_limit(size: tuple[int, int], rate: float, kbps: int) -> None:
+    """The limit grows with the picture; half as much again for high frame rates."""
+    plan = decide_plan(Inside(InsideVideo(VideoForm("vp9", *size), "yuv420p", frame_rate=rate)), of_list())
+    words = " ".join(plan.output)
+    assert f"-maxrate {kbps}k -bufsize {2 * kbps}k" in words
+    assert "-preset veryfast -crf 20" in words
+
+
+def test_encoder_settings_reach_the_encoder_and_the_key() -> None:
+    """Another setting is another prepared file."""
+    processing = of_list(encoder=Encoder("slow", 18))
+    plan = decide_plan(Inside(InsideVideo(VideoForm("vp9", 64, 64), "yuv420p")), processing)
+    assert "-preset slow -crf 18" in " ".join(plan.output)
+    assert processing.key != of_list().key
+
+
+@pytest.mark.parametrize("inside", [Inside(), Inside(InsideVideo(VideoForm("wmv3", 0, 0)))])
+def test_what_cannot_be_used_is_refused(inside: Inside) -> None:
+    """Nothing to play, or a picture of no size."""
+    with pytest.raises(SourceUnsupported):
+        decide_plan(inside, of_list())
