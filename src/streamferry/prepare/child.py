@@ -57,16 +57,6 @@ _ENOUGH = 0.9
 _ALWAYS_CARRIED = frozenset(("h264", "aac", "mp3", "none"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Input:
-    """What ffmpeg reads: arguments, what feeds its standard input, whether a whole file would be the better input."""
-
-    arguments: list[str]
-    feed: Callable[[IO[bytes]], None] | None = None
-    could_be_whole: bool = False
-    announced_seconds: float = 0.0
-
-
 class Preparation:
     """One address into one entry of the cache."""
 
@@ -156,83 +146,6 @@ class Preparation:
             self._entry.watermark.write_bytes(self._processing.watermark.picture)
         return decide_plan(inside, self._processing, str(self._entry.watermark))
 
-    def _choose_input(self, out: journal.Journal) -> _Input:
-        if self._url.scheme == "file":
-            path = Path(self._url.path)
-            with path.open("rb") as file:
-                kind = look(lambda offset, size: os.pread(file.fileno(), size, offset))
-        else:
-            # Imported where it is needed: httpx takes 120 ms, which a local file need not wait for.
-            from streamferry.prepare.fetch import Fetch
-
-            self._fetch = Fetch(self._url, self._entry, self._version)
-            path = self._fetch.path
-            threading.Thread(target=self._fetch.run, name="fetch", daemon=True).start()
-            kind = look(self._fetch.read_at)
-            if self._fetch.done:
-                self._fetch.raise_failure()
-        if kind is Container.HLS:
-            return self._hls_input(path)
-        if self._fetch is None:
-            return _Input(input_arguments(kind, str(path)))
-        if kind.reads_front_to_back and not self._whole_marker.exists():
-            return _Input(input_arguments(kind, None), self._feed_file, could_be_whole=True)
-        while not self._fetch.wait_done(_PROGRESS_SECONDS):
-            out.send(self._fetch_progress())
-        self._fetch.raise_failure()
-        return _Input(input_arguments(kind, str(path)))
-
-    def _hls_input(self, path: Path) -> _Input:
-        local = self._fetch is None
-        address = f"file://{path}"
-        if self._fetch is not None:
-            self._fetch.wait_done(None)
-            self._fetch.raise_failure()
-            address = self._fetch.final_url
-        first = path.read_text(errors="replace")
-        if not local:
-            # It may hold tokens of the segments, and it is small: not kept for a resumption.
-            path.unlink()
-
-        def read(wanted: str) -> tuple[str, str]:
-            if wanted == address:
-                return first, address
-            if local and wanted.startswith("file://"):
-                return Path(wanted.removeprefix("file://")).read_text(errors="replace"), wanted
-            from streamferry.prepare.fetch import fetch_text
-
-            return fetch_text(self._url, wanted)
-
-        with self._naming_the_source():
-            chosen = choose_variant(address, read)
-
-        def feed(pipe: IO[bytes]) -> None:
-            with pipe:
-                _write_all(pipe, chosen.text.encode())
-
-        return _Input(hls_arguments(self._program, local), feed, announced_seconds=chosen.seconds)
-
-    def _feed_file(self, pipe: IO[bytes]) -> None:
-        assert self._fetch is not None
-        offset = 0
-        with pipe, self._fetch.path.open("rb", buffering=0) as source:
-            while self._fetch.wait_for(offset + 1) and (piece := source.read(_PIPE_BYTES)):
-                offset += len(piece)
-                if not _write_all(pipe, piece):
-                    return
-
-    def _fetch_progress(self) -> journal.Message:
-        if self._fetch is None:
-            return {}
-        return {"fetched": self._fetch.fetched_bytes, "total": self._fetch.total_bytes}
-
-    @contextlib.contextmanager
-    def _naming_the_source(self) -> Iterator[None]:
-        try:
-            yield
-        except SourceUnsupported as error:
-            raise SourceUnsupported(f"{self._url.redacted} cannot be used: {error}") from None
-
     def _refusal(self, ffmpeg: Ffmpeg, inside: Inside) -> SourceUnsupported:
         """Why ffmpeg wrote nothing."""
         name = self._url.redacted
@@ -240,17 +153,6 @@ class Preparation:
             return SourceUnsupported(f"{name} is not media we can read ({ffmpeg.complaint or 'it is empty'})")
         refused = [codec for codec in inside.codecs if codec not in _ALWAYS_CARRIED] or inside.codecs
         return SourceUnsupported(f"{name} holds {' and '.join(refused)}, which ffmpeg cannot put into FLV")
-
-
-def _write_all(pipe: IO[bytes], data: bytes) -> bool:
-    """False if the reader is gone."""
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[pipe.write(view) :]
-    except BrokenPipeError:
-        return False
-    return True
 
 
 def main() -> None:

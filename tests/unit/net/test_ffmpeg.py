@@ -16,9 +16,7 @@ URL = MediaUrl.parse("srt://me:p4ssword@example.com:9000?streamid=%23!::r=cam,m=
 
 
 @pytest.fixture
-async def saying(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Callable[..., Awaitable[Ffmpeg]]]:
+async def saying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Awaitable[Ffmpeg]]]:
     """``await saying(*lines)`` gives an ended child that has said the lines."""
 
     async def say(*lines: str) -> Ffmpeg:
