@@ -59,10 +59,8 @@ class RtspServer:
     def _serve(self) -> None:
         """One player at a time; packets that nobody plays are thrown away.
 
-        A player first gets the latest sender report of each track, as from good servers: it needs them to lay sound
-        and picture on one clock.
+        So are sender reports: each of ffmpeg's two RTP muxers counts from its own start, half a second apart.
         """
-        reports: dict[int, bytes] = {}
         player: socket.socket | None = None
         is_playing = False
         while not self._closing.is_set():
@@ -80,13 +78,9 @@ class RtspServer:
                             raise ConnectionError
                         if not data.startswith(b"$"):  # Receiver reports are of no interest.
                             is_playing |= self._answer(player, data.decode())
-                            for channel, report in reports.items() if is_playing else ():
-                                _send(player, channel, report)
                     else:
                         packet, channel = ready.recv(65536), self._rtp.index(ready)
-                        if channel % 2:
-                            reports[channel] = packet
-                        if is_playing and player is not None:
+                        if is_playing and player is not None and channel % 2 == 0:
                             _send(player, channel, packet)
                 except OSError:
                     if player is not None:
