@@ -2,8 +2,11 @@
 
 import typer
 
+from streamferry.cli.cache import cache
 from streamferry.cli.demo import demo
 from streamferry.cli.key import key
+from streamferry.cli.prepare import prepare
+from streamferry.cli.probe import probe
 from streamferry.cli.receive import receive
 from streamferry.cli.relay import relay
 from streamferry.cli.serve import serve, worker
@@ -17,6 +20,9 @@ app = typer.Typer(
 app.command()(relay)
 app.command()(receive)
 app.command()(demo)
+app.command()(prepare)
+app.command()(probe)
+app.add_typer(cache, name="cache")
 app.command()(serve)
 app.command()(worker)
 app.add_typer(key, name="key")

@@ -3,19 +3,25 @@
 import logging
 import re
 import sys
-from dataclasses import dataclass
-from enum import IntEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from streamferry.cli.display import show_json, show_progress
 from streamferry.cli.loop import on_interrupt, run
-from streamferry.media.errors import Fault
-from streamferry.media.url import MediaUrl
-from streamferry.media.watermark import Watermark
-from streamferry.prepare.processing import FIRST, Normalize
+from streamferry.cli.options import (
+    DEFAULT_POSITION,
+    DEFAULT_RATIO,
+    STATUS_OF_FAULT,
+    ExitStatus,
+    FileChoices,
+    NormalizeOption,
+    SilenceOption,
+    WatermarkOption,
+    WatermarkPositionOption,
+    WatermarkRatioOption,
+    parse_address,
+)
 from streamferry.relay import Item, Network, Playhead, RelayHost, RelaySpec, RelayStatus
 from streamferry.relay.look import looks_live
 from streamferry.relay.status import START
@@ -23,35 +29,6 @@ from streamferry.relay.status import START
 #: A typo should not be retried for ever: how long a relay may go without ever streaming.
 DEFAULT_PATIENCE_S = 30.0
 _PLAYHEAD = re.compile(r"([1-9]\d*):([1-9]\d*):(\d+)")
-
-
-class ExitStatus(IntEnum):
-    """What the shell gets."""
-
-    DONE = 0
-    USAGE = 2
-    SOURCE = 3
-    DESTINATION = 4
-    SERVICE = 5
-
-
-_STATUS_OF_FAULT = {
-    None: ExitStatus.DONE,
-    Fault.USER_SOURCE: ExitStatus.SOURCE,
-    Fault.USER_DESTINATION: ExitStatus.DESTINATION,
-    Fault.SERVICE: ExitStatus.SERVICE,
-}
-
-
-@dataclass(frozen=True)
-class _FileOptions:
-    """What is said of files only."""
-
-    normalize: Normalize = FIRST
-    silence: bool = True
-    watermark: Watermark | None = None
-    pre_download: bool = True
-    playhead: Playhead = START
 
 
 def relay(
@@ -85,21 +62,11 @@ def relay(
     patience: Annotated[
         float, typer.Option(help="Give up if nothing was ever streamed for this many seconds; 0 never does.")
     ] = DEFAULT_PATIENCE_S,
-    normalize: Annotated[
-        str,
-        typer.Option(
-            metavar="first|copy|WxH",
-            help="Form of a list of unlike files: the first one's, none (each as it is), or that size.",
-        ),
-    ] = "first",
-    silence: Annotated[bool, typer.Option(help="Give files without sound a silent track.")] = True,
-    watermark: Annotated[
-        Path | None, typer.Option(show_default=False, help="PNG or JPEG to lay over the picture of files.")
-    ] = None,
-    watermark_pos: Annotated[
-        str, typer.Option(metavar="X,Y", help="Its top left corner, as parts of the picture's width and height.")
-    ] = "0.05,0.05",
-    watermark_ratio: Annotated[float, typer.Option(help="Its width as a part of the picture's.")] = 0.1,
+    normalize: NormalizeOption = "first",
+    silence: SilenceOption = True,
+    watermark: WatermarkOption = None,
+    watermark_pos: WatermarkPositionOption = DEFAULT_POSITION,
+    watermark_ratio: WatermarkRatioOption = DEFAULT_RATIO,
     predownload: Annotated[
         bool, typer.Option("--predownload/--no-predownload", help="Keep prepared files in the cache after their use.")
     ] = True,
@@ -123,18 +90,15 @@ def relay(
         stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.INFO if verbose else logging.CRITICAL
     )
     try:
-        files = _FileOptions(
-            normalize=Normalize.parse(normalize),
-            silence=silence,
-            watermark=_watermark(watermark, watermark_pos, watermark_ratio),
-            pre_download=predownload,
-            playhead=_playhead(continue_from),
+        choices = FileChoices.parse(normalize, silence, watermark, watermark_pos, watermark_ratio, predownload)
+        playhead = _playhead(continue_from)
+        status = run(
+            _relay(source, to, live, loop, offset, end_offset, choices, playhead, duration, patience, ca_file, as_json)
         )
-        status = run(_relay(source, to, live, loop, offset, end_offset, files, duration, patience, ca_file, as_json))
     except ValueError as error:
         typer.echo(f"streamferry relay: {error}", err=True)
         raise typer.Exit(ExitStatus.USAGE) from None
-    raise typer.Exit(_STATUS_OF_FAULT[status.fault])
+    raise typer.Exit(STATUS_OF_FAULT[status.fault])
 
 
 async def _relay(
@@ -144,15 +108,16 @@ async def _relay(
     loop: int,
     offsets: list[float] | None,
     end_offsets: list[float] | None,
-    files: _FileOptions,
+    choices: FileChoices,
+    playhead: Playhead,
     duration: float | None,
     patience: float,
     ca_file: str | None,
     as_json: bool,
 ) -> RelayStatus:
     network = _network(ca_file)
-    urls = [_parse("source", text) for text in sources]
-    destination = _parse("--to", to)
+    urls = [parse_address("source", text) for text in sources]
+    destination = parse_address("--to", to)
     starts = _spread("--offset", offsets, len(urls))
     ends = _spread("--end-offset", end_offsets, len(urls))
     items = [Item(url, start, end) for url, start, end in zip(urls, starts, ends, strict=True)]
@@ -165,7 +130,7 @@ async def _relay(
             raise ValueError("--offset and --end-offset are for files, and the source is live")
         if len(urls) > 1:
             raise ValueError("a live relay takes one source")
-        if files != _FileOptions():
+        if (choices, playhead) != (FileChoices(), START):
             raise ValueError("the options for files were given, and the source is live")
         spec = RelaySpec.live(urls[0], destination, duration_s=duration, patience_s=patience or None)
     else:
@@ -173,13 +138,13 @@ async def _relay(
             items,
             destination,
             loops=loop,
-            playhead=files.playhead,
+            playhead=playhead,
             duration_s=duration,
             patience_s=patience or None,
-            normalize=files.normalize,
-            silence=files.silence,
-            watermark=files.watermark,
-            pre_download=files.pre_download,
+            normalize=choices.normalize,
+            silence=choices.silence,
+            watermark=choices.watermark,
+            pre_download=choices.pre_download,
         )
     async with RelayHost(network=network) as host:
         running = host.start(spec)
@@ -196,16 +161,6 @@ def _network(ca_file: str | None) -> Network:
         raise ValueError(f"--ca-file: cannot be read as PEM certificates ({error.strerror})") from None
 
 
-def _watermark(path: Path | None, position: str, ratio: float) -> Watermark | None:
-    if path is None:
-        return None
-    try:
-        pos_x, pos_y = (float(part) for part in position.split(","))
-    except ValueError:
-        raise ValueError("--watermark-pos: must be two numbers, X,Y") from None
-    return Watermark.from_file(path, pos_x, pos_y, ratio)
-
-
 def _playhead(text: str | None) -> Playhead:
     if text is None:
         return START
@@ -214,13 +169,6 @@ def _playhead(text: str | None) -> Playhead:
         raise ValueError("--continue-from: must be LOOP:ITEM:MS, such as 1:2:30000")
     loop, item, position_ms = map(int, match.groups())
     return Playhead(loop - 1, item - 1, position_ms)
-
-
-def _parse(name: str, text: str) -> MediaUrl:
-    try:
-        return MediaUrl.parse(text)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
 
 
 def _spread(name: str, values: list[float] | None, count: int) -> list[float]:

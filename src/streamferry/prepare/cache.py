@@ -33,6 +33,9 @@ from streamferry.prepare.form import Form
 #: Part of each key: another number where files prepared by an older release are not good enough any more.
 _FORMAT = "2"
 
+#: Folder in the root of files prepared without being kept.
+UNKEPT = "unkept"
+
 _ADDRESS_DIGEST_CHARS = 24
 _KEY_DIGEST_CHARS = 40
 # What has another name is not ours: the root may be a directory that holds other things too.
@@ -149,6 +152,18 @@ class Entry:
         except FileNotFoundError:
             return 0.0
 
+    def is_in_use(self) -> bool:
+        """Whether somebody reads it, or prepares it to be read."""
+        lock = os.open(self.path / "use.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            return False
+        finally:
+            os.close(lock)
+
     def remove(self) -> bool:
         """Remove all of it, unless it is in use: then False."""
         lock = os.open(self.path / "use.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -187,20 +202,29 @@ def _address_digest(address: str, processing: str) -> str:
     return hashlib.sha256("\0".join((address, processing, _FORMAT)).encode()).hexdigest()[:_ADDRESS_DIGEST_CHARS]
 
 
-def evict(root: Path, max_bytes: int) -> None:
-    """Remove the least recently used entries until the cache holds at most ``max_bytes``; none that is in use."""
+def all_entries(root: Path) -> list[Entry]:
+    """All there is in the cache, least recently used first."""
+    try:
+        entries = [Entry(path) for path in root.iterdir() if _ENTRY_NAME.fullmatch(path.name)]
+    except FileNotFoundError:
+        return []
+    return sorted(entries, key=Entry.last_used)
+
+
+def evict(root: Path, max_bytes: int) -> int:
+    """Remove the least recently used entries until the cache holds at most ``max_bytes``; none that is in use.
+
+    Gives the bytes that were removed.
+    """
     entries = []
-    with contextlib.suppress(FileNotFoundError):
-        for path in root.iterdir():
-            if not _ENTRY_NAME.fullmatch(path.name):
-                continue
-            with contextlib.suppress(OSError):
-                entry = Entry(path)
-                entries.append((entry.last_used(), entry.size_bytes(), entry))
-    total_bytes = sum(size_bytes for _, size_bytes, _ in entries)
-    for _, size_bytes, entry in sorted(entries, key=lambda found: found[0]):
+    for entry in all_entries(root):
+        with contextlib.suppress(OSError):
+            entries.append((entry.size_bytes(), entry))
+    total_bytes = before = sum(size_bytes for size_bytes, _ in entries)
+    for size_bytes, entry in entries:
         if total_bytes <= max_bytes:
-            return
+            break
         with contextlib.suppress(OSError):
             if entry.remove():
                 total_bytes -= size_bytes
+    return before - total_bytes

@@ -18,39 +18,30 @@ import contextlib
 import json
 import os
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
 
 from streamferry.media.errors import MediaError, SourceUnreachable, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.prepare import journal
 from streamferry.prepare.cache import Entry, Summary
-from streamferry.prepare.container import Container, look
 from streamferry.prepare.faults import CacheError, PreparationRestarted
-from streamferry.prepare.ffmpeg import Ffmpeg, die_with_parent, hls_arguments, input_arguments
+from streamferry.prepare.ffmpeg import Ffmpeg, die_with_parent
 from streamferry.prepare.form import Form
 from streamferry.prepare.inside import Inside
+from streamferry.prepare.intake import Input, Intake
 from streamferry.prepare.job import Job
 from streamferry.prepare.layout import BadInterleave
 from streamferry.prepare.plan import COPY_OUTPUT, Plan, decide_plan
-from streamferry.prepare.playlist import choose_variant
 from streamferry.prepare.processing import Processing
 from streamferry.prepare.remux import Remux
 from streamferry.prepare.slots import encode_slot
 from streamferry.prepare.version import Version
 
-if TYPE_CHECKING:
-    from streamferry.prepare.fetch import Fetch
-
 _NICENESS = 10
 # Beyond that, for an encode: the last in the queue for a core.
 _ENCODE_NICENESS = 9
-_PIPE_BYTES = 256 << 10
-_PROGRESS_SECONDS = 0.5
 # Part of an HLS playlist's announced length that is taken for all: lengths are rounded, a start may have to be cut.
 _ENOUGH = 0.9
 # Codecs every ffmpeg can put into FLV: when it refused a file, the others are what it refused.
@@ -61,15 +52,11 @@ class Preparation:
     """One address into one entry of the cache."""
 
     def __init__(self, job: Job) -> None:
-        self._url = MediaUrl.parse(job.url)
         self._entry = Entry(Path(job.directory))
-        self._version = Version(**job.version)
         self._program = job.ffmpeg
+        self._intake = Intake(MediaUrl.parse(job.url), self._entry, Version(**job.version), job.ffmpeg)
         self._processing = Processing.from_json(job.processing)
         self._slots = Path(job.slots)
-        self._fetch: Fetch | None = None
-        # Left where a source proved to be interleaved too badly for a pipe; from then on it is read as a whole file.
-        self._whole_marker = self._entry.path / "read-whole"
 
     def run(self) -> None:
         """Prepare, unless another process does or did. Raises MediaError, and OSError for the disk."""
@@ -82,23 +69,24 @@ class Preparation:
         journal.send({"complete": summary.to_json()})
 
     def _prepare(self, out: journal.Journal) -> Summary:
-        source = self._choose_input(out)
+        source = self._intake.open(lambda: out.send(self._intake.progress()))
         with contextlib.ExitStack() as stack:
             ffmpeg = stack.enter_context(self._start(source, COPY_OUTPUT))
             inside = ffmpeg.describe()
-            with self._naming_the_source():
+            with self._intake.naming_the_source():
                 plan = self._decide(inside)
+            out.send({"claimed_ms": round(inside.claimed_seconds * 1000)})
             if plan.output != COPY_OUTPUT:
                 ffmpeg.stop()
                 if plan.encodes_video:
-                    stack.enter_context(encode_slot(self._slots, lambda: out.send(self._fetch_progress())))
+                    stack.enter_context(encode_slot(self._slots, lambda: out.send(self._intake.progress())))
                     os.nice(_ENCODE_NICENESS)
                 ffmpeg = stack.enter_context(self._start(source, (*plan.inputs, *plan.output)))
             remux = stack.enter_context(
                 Remux(
                     self._entry,
                     out,
-                    self._fetch_progress,
+                    self._intake.progress,
                     drop_late=not source.could_be_whole,
                     form=plan.form,
                     silence=plan.silence,
@@ -107,20 +95,22 @@ class Preparation:
             try:
                 remux.run(ffmpeg)
             except BadInterleave:
-                self._whole_marker.touch()
+                self._intake.whole_marker.touch()
+                name = self._intake.url.redacted
                 raise PreparationRestarted(
-                    f"{self._url.redacted} is interleaved badly: it is prepared again when it is there as a whole"
+                    f"{name} is interleaved badly: it is prepared again when it is there as a whole"
                 ) from None
             status = ffmpeg.wait()
-            if self._fetch is not None:
-                self._fetch.raise_failure()
+            fetch = self._intake.fetch
+            if fetch is not None:
+                fetch.raise_failure()
             if remux.layout is None:
                 raise self._refusal(ffmpeg, inside)
-            with self._naming_the_source():
+            with self._intake.naming_the_source():
                 layout = remux.finish()
             if ffmpeg.segment_lost:
-                raise SourceUnreachable(f"{self._url.redacted} could not be fetched in all its segments")
-            cut_short = ffmpeg.cut_short or (self._fetch is not None and self._fetch.cut_short)
+                raise SourceUnreachable(f"{self._intake.url.redacted} could not be fetched in all its segments")
+            cut_short = ffmpeg.cut_short or (fetch is not None and fetch.cut_short)
             too_short = layout.duration_ms < source.announced_seconds * 1000 * _ENOUGH
             summary = Summary(
                 first_offset=layout.first_offset,
@@ -133,10 +123,9 @@ class Preparation:
             self._entry.commit(summary, layout.keyframes)
             return summary
 
-    def _start(self, source: _Input, output: Sequence[str]) -> Ffmpeg:
+    def _start(self, source: Input, output: Sequence[str]) -> Ffmpeg:
         ffmpeg = Ffmpeg(self._program, source.arguments, output, reads_stdin=source.feed is not None)
-        if source.feed is not None:
-            threading.Thread(target=source.feed, args=(ffmpeg.stdin,), name="feeder", daemon=True).start()
+        source.feed_to(ffmpeg)
         return ffmpeg
 
     def _decide(self, inside: Inside) -> Plan:
@@ -148,7 +137,7 @@ class Preparation:
 
     def _refusal(self, ffmpeg: Ffmpeg, inside: Inside) -> SourceUnsupported:
         """Why ffmpeg wrote nothing."""
-        name = self._url.redacted
+        name = self._intake.url.redacted
         if not inside.codecs:
             return SourceUnsupported(f"{name} is not media we can read ({ffmpeg.complaint or 'it is empty'})")
         refused = [codec for codec in inside.codecs if codec not in _ALWAYS_CARRIED] or inside.codecs

@@ -33,6 +33,8 @@ _MAX_TEXT_BYTES = 8 << 20
 # Attempts in a row that bring no byte. With the pauses below that is 8 s for a server that restarts.
 _MAX_FRUITLESS = 6
 _FIRST_PAUSE, _LAST_PAUSE = 0.25, 8.0
+# A stopped download writes to a file that is about to be removed: it may, but that is not waited for much longer.
+_STOP_SECONDS = 1.0
 # A server that ends the body at the same byte this often, in good order, has announced a length it does not have.
 _ENDS_TO_BELIEVE = 3
 
@@ -54,6 +56,7 @@ class Fetch:
         self._sleep = sleep
         self._changed = threading.Condition()
         self._done = False
+        self._stopped = False
         self._error: MediaError | None = None
         self._file = -1
         self._state: dict[str, object] = {}
@@ -86,6 +89,11 @@ class Fetch:
         with self.path.open("rb", buffering=0) as file:
             file.seek(offset)
             return file.read(size_bytes)
+
+    def stop(self) -> None:
+        """End the download at the next piece that comes."""
+        self._stopped = True
+        self.wait_done(_STOP_SECONDS)
 
     def run(self) -> None:
         """The thread: fetch everything, then set ``done``."""
@@ -143,7 +151,7 @@ class Fetch:
             else:
                 return
             self._fruitless = 0 if self.fetched_bytes > before else self._fruitless + 1
-            if self._fruitless >= _MAX_FRUITLESS or isinstance(failure, SourceRejected):
+            if self._fruitless >= _MAX_FRUITLESS or isinstance(failure, SourceRejected) or self._stopped:
                 raise failure
             pause = min(_FIRST_PAUSE * 2 ** max(0, self._fruitless - 1), _LAST_PAUSE)
             self._sleep(pause)
@@ -186,6 +194,8 @@ class Fetch:
                 raise self._changed_error()
             position += min(known, len(piece))
             piece = piece[known:]
+        if self._stopped:
+            raise SourceUnreachable(f"the download of {self.url.redacted} was stopped")
         view = memoryview(piece)
         while view:
             written = os.pwrite(self._file, view, position)

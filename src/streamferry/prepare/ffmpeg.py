@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from streamferry.net.hls_options import HLS_PROTOCOLS, hls_options
 from streamferry.prepare.container import Container
@@ -73,7 +73,8 @@ def hls_arguments(program: str, local: bool) -> list[str]:
 class Ffmpeg:
     """A running ffmpeg that writes its input to ``stdout``, FLV unless ``muxer`` says otherwise.
 
-    ``output_arguments`` are what a plan says: further inputs, which tracks, and what becomes of them.
+    ``output_arguments`` are what a plan says: further inputs, which tracks, and what becomes of them. ``on_line`` gets
+    each line of standard error after the description of the input.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Ffmpeg:
         *,
         reads_stdin: bool,
         muxer: Sequence[str] = _FLV_OUTPUT,
+        on_line: Callable[[str], None] | None = None,
     ) -> None:
         command = [program, "-hide_banner", "-nostats", "-loglevel", "repeat+level+info", *input_arguments]
         try:
@@ -105,6 +107,7 @@ class Ffmpeg:
         self.segment_lost = False
         self._stderr = self._process.stderr
         self._tail: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._on_line = on_line
         self._input_lines: list[str] = []
         self._described = threading.Event()
         self._listener = threading.Thread(target=self._listen, name="ffmpeg-stderr", daemon=True)
@@ -150,7 +153,10 @@ class Ffmpeg:
         words = line[level.end() :] if level else line
         if words.startswith(("Input #1", "Output #", "Stream mapping")):
             self._described.set()
-        elif not self._described.is_set():
+        elif self._described.is_set():
+            if self._on_line is not None:
+                self._on_line(words)
+        else:
             self._input_lines.append(words)
         self.cut_short = self.cut_short or _CUT_SHORT.search(words) is not None
         self.segment_lost = self.segment_lost or _SEGMENT_LOST.search(words) is not None

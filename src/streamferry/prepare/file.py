@@ -30,11 +30,15 @@ _BEHIND_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class PrepareProgress:
-    """How far a preparation is. The download counts in bytes (0 of None for a local file), its result in media time."""
+    """How far a preparation is. The download counts in bytes (0 of None for a local file), its result in media time.
+
+    ``claimed_ms`` is how long the file says it is, 0 if it does not.
+    """
 
     fetched_bytes: int = 0
     total_bytes: int | None = None
     media_ms: int = 0
+    claimed_ms: int = 0
 
     @property
     def percent(self) -> int | None:
@@ -129,6 +133,14 @@ class PreparedFile:
                 raise self.failed
             await self._changed.wait()
 
+    async def wait_complete(self, on_progress: Callable[[PrepareProgress], None]) -> None:
+        """Wait until it is whole. Raises what the preparation failed with."""
+        while not self.complete:
+            if self.failed is not None:
+                raise self.failed
+            on_progress(self.progress)
+            await self._changed.wait()
+
     def load(self) -> None:
         """Take the use lock, and open the file if the cache has it whole. Disk work: for a thread."""
         if self._use_lock < 0:
@@ -159,6 +171,7 @@ class PreparedFile:
             fetched_bytes=message.get("fetched", self.progress.fetched_bytes),
             total_bytes=message.get("total", self.progress.total_bytes),
             media_ms=message.get("media_ms", self.progress.media_ms),
+            claimed_ms=message.get("claimed_ms", self.progress.claimed_ms),
         )
         self.wake()
 

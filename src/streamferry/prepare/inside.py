@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from streamferry.prepare.form import AudioForm, VideoForm
 
-_STREAM = re.compile(r"Stream #\d+:\d+.*?: (Video|Audio): (\w+)(.*)")
+_STREAM = re.compile(r"Stream #\d+:(\d+).*?: (Video|Audio): (\w+)(.*)")
 _SIZE = re.compile(r", (\d+)x(\d+)")
 _PIXEL_ASPECT = re.compile(r"\bSAR (\d+):(\d+)")
 _PIXELS = re.compile(r", (yuv\w+|gray\w*|rgb\w*|bgr\w*|gbr\w*|nv\w+|pal8|p0\w+)(?:\(([^)]*)\))?")
@@ -49,12 +49,14 @@ class InsideVideo:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """The tracks that are played, and the length the file claims to have (0: it does not say)."""
+    """The tracks that are played with their numbers in the file, and the length that it claims (0: it does not say)."""
 
     video: InsideVideo | None = None
     audio: AudioForm | None = None
     claimed_seconds: float = 0.0
     codecs: tuple[str, ...] = ()
+    video_number: int = -1
+    audio_number: int = -1
 
 
 def parse_inside(lines: list[str]) -> Inside:
@@ -63,25 +65,26 @@ def parse_inside(lines: list[str]) -> Inside:
     audio: AudioForm | None = None
     codecs = []
     seconds = 0.0
+    video_number = audio_number = -1
     last_is_video = False
     rotation = 0
     for line in lines:
         if found := _STREAM.search(line):
-            kind, codec, rest = found.groups()
+            number, kind, codec, rest = found.groups()
             codecs.append(codec)
             last_is_video = False
             if kind == "Video" and video is None and "(attached pic)" not in rest:
-                video = _parse_video(codec, rest)
+                video, video_number = _parse_video(codec, rest), int(number)
                 last_is_video = True
             elif kind == "Audio" and audio is None:
-                audio = _parse_audio(codec, rest)
+                audio, audio_number = _parse_audio(codec, rest), int(number)
         elif last_is_video and (found := _ROTATION.search(line)):
             rotation = int(found[1])
         elif found := _DURATION.search(line):
             seconds = int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
     if video is not None and rotation:
         video = InsideVideo(video.form, video.pixels, video.matrix, video.interlaced, rotation, video.frame_rate)
-    return Inside(video, audio, seconds, tuple(codecs))
+    return Inside(video, audio, seconds, tuple(codecs), video_number, audio_number)
 
 
 def _parse_video(codec: str, rest: str) -> InsideVideo:

@@ -1,9 +1,9 @@
 """What a preparation tells: JSON lines on its standard output and in the cache, for the process that started it and for
 preparation processes of others, which follow the journal while the first one works.
 
-One line is an object with any of: ``fetched``, ``total`` (bytes of the download); ``ready`` (inode, first_offset
-and form of the part file: players may start); ``end`` (bytes that can be read), ``media_ms``, ``keyframes`` (new ones,
-[ms, offset]); ``complete`` (the summary); ``error`` with ``reason``.
+One line is an object with any of: ``fetched``, ``total`` (bytes of the download); ``claimed_ms`` (the file's own word
+for its length); ``ready`` (inode, first_offset and form of the part file: players may start); ``end`` (bytes that can
+be read), ``media_ms``, ``keyframes`` (new ones, [ms, offset]); ``complete`` (the summary); ``error`` with ``reason``.
 """
 
 import json

@@ -21,7 +21,7 @@ import httpx
 from streamferry.media.errors import MediaError, SourceError, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.ffmpeg import ffmpeg_program
-from streamferry.prepare.cache import default_root, entry_of, evict, newest_whole_entry
+from streamferry.prepare.cache import UNKEPT, default_root, entry_of, evict, newest_whole_entry
 from streamferry.prepare.faults import CacheError, PreparationRestarted, SourceChanged, SourceGone, from_wire
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.job import Job
@@ -31,8 +31,6 @@ from streamferry.prepare.version import Version, version_of_file
 
 DEFAULT_MAX_BYTES = 20 << 30
 
-#: Folder in the root of files prepared without being kept.
-_UNKEPT = "unkept"
 # How often an opening begins anew because the file changed under it, or its preparation was killed.
 _MAX_ATTEMPTS = 3
 # A line with the index of a second of preparing an intra-only file is about 200 KiB.
@@ -108,7 +106,7 @@ class PreparedStore:
         if url.scheme not in ("file", "http", "https"):
             raise SourceUnsupported(f"{url.redacted} cannot be prepared: only files, http and https can")
         address = url.reveal()
-        root = self._root if keep else self._root / _UNKEPT
+        root = self._root if keep else self._root / UNKEPT
         version = Version()
         try:
             version = await self._version_of(url)
@@ -170,11 +168,11 @@ class PreparedStore:
     def _evict(self) -> None:
         evict(self._root, self._max_bytes)
         # What is not in use there was left by a process that was killed.
-        evict(self._root / _UNKEPT, 0)
+        evict(self._root / UNKEPT, 0)
 
     def _release(self, file: PreparedFile) -> None:
         file.release()
-        if file.entry.path.parent.name == _UNKEPT:
+        if file.entry.path.parent.name == UNKEPT:
             # In a thread: to remove a large file takes a disk some 100 ms.
             removal = asyncio.get_running_loop().run_in_executor(None, file.entry.remove)
             self._removals.add(removal)

@@ -213,7 +213,7 @@ class RelayRun:
         feed.drop_upcoming()
         backoff = Backoff()
         first, loop = spec.playhead, spec.playhead.loop
-        await self._shelf.learn_form(spec)
+        await self._shelf.learn_form(spec, spec.items[: spec.playhead.item])
         while spec.loops == ENDLESS or loop < spec.loops:
             errors: list[MediaError] = []
             for index in range(first.item, len(spec.items)):

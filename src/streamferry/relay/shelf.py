@@ -5,16 +5,38 @@ it. A run keeps its form to its end, also when its list is replaced: the publish
 is to see no change in it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Protocol
 
 from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.form import Form
-from streamferry.prepare.processing import Processing
+from streamferry.prepare.processing import Normalize, Processing
 from streamferry.prepare.store import PreparedStore
-from streamferry.relay.spec import RelaySpec
+from streamferry.relay.spec import Item
+
+
+class ListChoices(Protocol):
+    """What is wanted of all items of a list alike; a ``RelaySpec`` says it."""
+
+    @property
+    def normalize(self) -> Normalize:
+        """How they become one stream."""
+
+    @property
+    def silence(self) -> bool:
+        """Whether those without sound get a silent track."""
+
+    @property
+    def watermark(self) -> Watermark | None:
+        """What is laid over them."""
+
+    @property
+    def pre_download(self) -> bool:
+        """Whether they are kept."""
 
 
 class Shelf:
@@ -28,27 +50,28 @@ class Shelf:
 
     async def open(
         self,
-        spec: RelaySpec,
+        choices: ListChoices,
         url: MediaUrl,
-        start_ms: int,
+        start_ms: int = 0,
         on_progress: Callable[[PrepareProgress], None] | None = None,
     ) -> PreparedFile:
         """A file that can be played from ``start_ms``. Raises MediaError."""
-        free = self._processing(spec, None)
+        free = _processing(choices, None)
         is_model = self._form is None or self._model == (url.reveal(), free)
-        processing = free if is_model else self._processing(spec, self._form)
-        file = await self._store.open(url, on_progress, start_ms, processing=processing, keep=spec.pre_download)
+        processing = free if is_model else _processing(choices, self._form)
+        file = await self._store.open(url, on_progress, start_ms, processing=processing, keep=choices.pre_download)
         if self._form is None:
             self._form, self._model = file.form, (url.reveal(), free)
         return file
 
-    async def learn_form(self, spec: RelaySpec) -> None:
-        """Look at the items before the one where the list begins: the form is to be the same as without a break."""
-        for item in spec.items[: spec.playhead.item]:
-            if self._form is not None or spec.normalize.copies:
+    async def learn_form(self, choices: ListChoices, before: Iterable[Item]) -> None:
+        """Look at the items before the one where a list begins: the form is to be the same as without a break."""
+        for item in before:
+            if self._form is not None or choices.normalize.copies:
                 return
             with suppress(MediaError):
-                (await self.open(spec, item.url, 0)).close()
+                (await self.open(choices, item.url)).close()
 
-    def _processing(self, spec: RelaySpec, form: Form | None) -> Processing:
-        return Processing.of_list(spec.normalize, form=form, silence=spec.silence, watermark=spec.watermark)
+
+def _processing(choices: ListChoices, form: Form | None) -> Processing:
+    return Processing.of_list(choices.normalize, form=form, silence=choices.silence, watermark=choices.watermark)

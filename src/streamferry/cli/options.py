@@ -1,0 +1,91 @@
+"""Options and words that several commands share: addresses, what is wanted of files, the exit status."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamferry.media.errors import Fault
+from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
+from streamferry.prepare.processing import FIRST, Normalize
+
+
+class ExitStatus(IntEnum):
+    """What the shell gets."""
+
+    DONE = 0
+    USAGE = 2
+    SOURCE = 3
+    DESTINATION = 4
+    SERVICE = 5
+
+
+STATUS_OF_FAULT = {
+    None: ExitStatus.DONE,
+    Fault.USER_SOURCE: ExitStatus.SOURCE,
+    Fault.USER_DESTINATION: ExitStatus.DESTINATION,
+    Fault.SERVICE: ExitStatus.SERVICE,
+}
+
+NormalizeOption = Annotated[
+    str,
+    typer.Option(
+        "--normalize",
+        metavar="first|copy|WxH",
+        help="Form of a list of unlike files: the first one's, none (each as it is), or that size.",
+    ),
+]
+SilenceOption = Annotated[bool, typer.Option(help="Give files without sound a silent track.")]
+WatermarkOption = Annotated[
+    Path | None, typer.Option(show_default=False, help="PNG or JPEG to lay over the picture of files.")
+]
+WatermarkPositionOption = Annotated[
+    str, typer.Option(metavar="X,Y", help="Its top left corner, as parts of the picture's width and height.")
+]
+WatermarkRatioOption = Annotated[float, typer.Option(help="Its width as a part of the picture's.")]
+DEFAULT_POSITION = "0.05,0.05"
+DEFAULT_RATIO = 0.1
+
+
+@dataclass(frozen=True)
+class FileChoices:
+    """What is wanted of all files of a list alike."""
+
+    normalize: Normalize = FIRST
+    silence: bool = True
+    watermark: Watermark | None = None
+    pre_download: bool = True
+
+    @classmethod
+    def parse(
+        cls,
+        normalize: str,
+        silence: bool,
+        watermark: Path | None,
+        position: str,
+        ratio: float,
+        pre_download: bool = True,
+    ) -> "FileChoices":
+        """From the options. Raises ValueError naming the option or its field."""
+        return cls(Normalize.parse(normalize), silence, _parse_watermark(watermark, position, ratio), pre_download)
+
+
+def parse_address(name: str, text: str) -> MediaUrl:
+    """Raises ValueError naming the option or argument."""
+    try:
+        return MediaUrl.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _parse_watermark(path: Path | None, position: str, ratio: float) -> Watermark | None:
+    if path is None:
+        return None
+    try:
+        pos_x, pos_y = (float(part) for part in position.split(","))
+    except ValueError:
+        raise ValueError("--watermark-pos: must be two numbers, X,Y") from None
+    return Watermark.from_file(path, pos_x, pos_y, ratio)

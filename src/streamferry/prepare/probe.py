@@ -1,0 +1,209 @@
+"""A look into one file: what is inside, and what relaying it will need, in words for a streamer.
+
+It reads the file as a preparation does, and ffmpeg tells each packet as it lies in the file (``-dump``), for the first
+part of its length. Blocking, with threads: not for a process that relays.
+"""
+
+import re
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import inf
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from streamferry.media.errors import SourceUnsupported
+from streamferry.media.url import MediaUrl
+from streamferry.prepare.cache import Entry
+from streamferry.prepare.container import Container
+from streamferry.prepare.ffmpeg import Ffmpeg
+from streamferry.prepare.inside import Inside, InsideVideo
+from streamferry.prepare.intake import Intake
+from streamferry.prepare.plan import decide_plan
+from streamferry.prepare.processing import FIRST, Processing
+from streamferry.prepare.version import Version
+
+#: How much of a file is looked at: some keyframe intervals of the longest kind.
+DEFAULT_SECONDS = 60.0
+
+_LONG_GOP_S = 4.0
+_MUCH_KBPS = 10_000
+_FAST_FPS = 60.0
+# What a preparation puts in order while it reads; beyond that it waits for the whole file.
+_INTERLEAVE_LIMIT_MS = 500
+_FIELD = re.compile(r"(\w+)=(-?[\d.]+|NOPTS)")
+_TO_NOWHERE = ("-f", "null", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What was found. ``looked_s`` of the media was read; ``gop_s`` is the longest distance of keyframes in it.
+
+    ``interleave_ms``: how far, at worst, sound lies behind the picture of its time in the file, or picture behind
+    sound. ``index_first`` is None for files that have none. ``encodes``: the tracks that cannot be copied.
+    """
+
+    container: str
+    inside: Inside
+    open_s: float
+    looked_s: float
+    kbps: int
+    gop_s: float
+    has_b_frames: bool
+    interleave_ms: int
+    index_first: bool | None
+    encodes: tuple[str, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What may go wrong, and what helps."""
+        found = _about_reading(self)
+        if self.inside.video is not None:
+            found += _about_picture(self, self.inside.video)
+        if self.inside.audio is None:
+            found.append(
+                "There is no sound: many platforms refuse that. A silent track is added unless it is turned off."
+            )
+        if "audio" in self.encodes and self.inside.audio is not None:
+            found.append(f"The sound ({self.inside.audio.codec}) is encoded to AAC before it is played.")
+        if self.kbps > _MUCH_KBPS:
+            found.append(f"It needs {self.kbps / 1000:.0f} Mbps on average: more than most platforms take.")
+        return found
+
+
+@dataclass(slots=True)
+class _Packets:
+    """Reads the lines of ``-dump`` and keeps what is worth knowing."""
+
+    inside: Inside
+    size_bytes: int = 0
+    first_ms: float | None = None
+    last_ms: dict[int, float] = field(default_factory=dict)
+    keyframes_ms: list[float] = field(default_factory=list)
+    has_b_frames: bool = False
+    interleave_ms: float = 0.0
+    _last_pts_ms: float = -inf
+    _number: int = -1
+    _fields: dict[str, str] = field(default_factory=dict)
+
+    def note(self, line: str) -> None:
+        """One line. A packet ends with its size."""
+        if line.startswith("stream #"):
+            self._number, self._fields = int(line.removeprefix("stream #").rstrip(":")), {}
+        elif self._number >= 0:
+            self._fields.update(_FIELD.findall(line))
+            if "size" in self._fields:
+                self._take(self._number, self._fields)
+                self._number = -1
+
+    def _take(self, number: int, fields: dict[str, str]) -> None:
+        if number not in (self.inside.video_number, self.inside.audio_number) or "NOPTS" in fields.values():
+            return
+        dts_ms, pts_ms = (1000 * float(fields[name]) for name in ("dts", "pts"))
+        self.size_bytes += int(fields["size"])
+        self.first_ms = dts_ms if self.first_ms is None else min(self.first_ms, dts_ms)
+        if number == self.inside.video_number:
+            # Only pictures that refer to later ones are shown in another order than they are decoded in.
+            self.has_b_frames = self.has_b_frames or pts_ms < self._last_pts_ms
+            self._last_pts_ms = pts_ms
+            if fields["keyframe"] == "1":
+                self.keyframes_ms.append(dts_ms)
+        self.last_ms[number] = dts_ms
+        self.interleave_ms = max(self.interleave_ms, max(self.last_ms.values()) - dts_ms)
+
+    @property
+    def looked_ms(self) -> float:
+        """How much of the media was seen."""
+        return max(self.last_ms.values(), default=0.0) - (self.first_ms or 0.0)
+
+
+def probe(url: MediaUrl, program: str, seconds: float = DEFAULT_SECONDS) -> Probe:
+    """Look at the first ``seconds`` of a file. Raises MediaError, and OSError for a local file."""
+    began = time.monotonic()
+    with TemporaryDirectory(prefix="streamferry-probe-") as folder:
+        intake = Intake(url, Entry(Path(folder)), Version(), program)
+        try:
+            return _look(intake, program, seconds, began)
+        finally:
+            intake.close()
+
+
+def _look(intake: Intake, program: str, seconds: float, began: float) -> Probe:
+    source = intake.open(from_front=True)
+    lines: list[str] = []
+    arguments = ["-dump", "-t", str(seconds), *source.arguments]
+    tracks = ("-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy")
+    with Ffmpeg(
+        program, arguments, tracks, reads_stdin=source.feed is not None, muxer=_TO_NOWHERE, on_line=lines.append
+    ) as ffmpeg:
+        source.feed_to(ffmpeg)
+        inside = ffmpeg.describe()
+        open_s = time.monotonic() - began
+        ffmpeg.wait()
+        if intake.fetch is not None and intake.fetch.done:
+            intake.fetch.raise_failure()
+        if not inside.codecs:
+            raise SourceUnsupported(
+                f"{intake.url.redacted} is not media we can read ({ffmpeg.complaint or 'it is empty'})"
+            )
+    packets = _Packets(inside)
+    for line in lines:
+        packets.note(line.strip())
+    with intake.naming_the_source():
+        plan = decide_plan(inside, Processing.of_list(FIRST, form=None, silence=True, watermark=None))
+    encodes_audio = inside.audio is not None and plan.form.audio != inside.audio
+    looked_ms = packets.looked_ms
+    gaps = [
+        later - earlier
+        for earlier, later in pairwise([*packets.keyframes_ms, packets.last_ms.get(inside.video_number, 0.0)])
+    ]
+    return Probe(
+        container=source.container.name.lower().removesuffix("_moov_last"),
+        inside=inside,
+        open_s=open_s,
+        looked_s=looked_ms / 1000,
+        kbps=round(packets.size_bytes * 8 / looked_ms) if looked_ms else 0,
+        gop_s=max(gaps, default=0.0) / 1000,
+        has_b_frames=packets.has_b_frames,
+        interleave_ms=round(packets.interleave_ms),
+        index_first={Container.MP4: True, Container.MP4_MOOV_LAST: False}.get(source.container),
+        encodes=("video",) * plan.encodes_video + ("audio",) * encodes_audio,
+    )
+
+
+def _about_reading(found: Probe) -> list[str]:
+    if found.index_first is False:
+        return [
+            "The index (moov) is at the end: over a network nothing is played before all of it was fetched. "
+            "ffmpeg -i IN -c copy -movflags +faststart OUT.mp4 moves it to the front."
+        ]
+    if found.interleave_ms > _INTERLEAVE_LIMIT_MS:
+        return [
+            f"Sound and picture lie up to {found.interleave_ms / 1000:.1f} s apart in the file: over a network it is "
+            "played only when all of it is there."
+        ]
+    return []
+
+
+def _about_picture(found: Probe, video: InsideVideo) -> list[str]:
+    warnings = []
+    if "video" in found.encodes:
+        notes = [video.form.codec, video.pixels]
+        notes += ["interlaced"] * video.interlaced + [f"to be turned by {video.rotation} degrees"] * bool(
+            video.rotation
+        )
+        warnings.append(
+            f"The picture ({', '.join(notes)}) is encoded to H.264 once, before or while it is first played."
+        )
+    if found.gop_s > _LONG_GOP_S:
+        warnings.append(
+            f"Keyframes are up to {found.gop_s:.1f} s apart: viewers wait as long to join, offsets and returns after a "
+            "break are as coarse, and platforms ask for 2 to 4 s."
+        )
+    if found.has_b_frames and "video" not in found.encodes:
+        warnings.append("It has B-frames: RTMP carries them, but services that play by WebRTC may stutter.")
+    if video.form.pixel_aspect != 1 and "video" not in found.encodes:
+        warnings.append("Its pixels are not square: a platform that ignores that shows it too narrow or too wide.")
+    if video.frame_rate > _FAST_FPS:
+        warnings.append(f"{video.frame_rate:g} frames a second are more than most platforms take.")
+    return warnings
