@@ -184,8 +184,13 @@ class RelayHost:
 
         relay = Relay(spec, self._group, new_run)
         self._relays.add(relay)
-        relay.on_end(lambda: self._relays.discard(relay))
+        relay.on_end(lambda: self._forget(relay))
+        self._collector.note_started()
         return relay
+
+    def _forget(self, relay: Relay) -> None:
+        self._relays.discard(relay)
+        self._collector.note_ended()
 
     def take_worst_lateness(self) -> float:
         """Seconds by which the worst visit of the beat was late since the last call."""
