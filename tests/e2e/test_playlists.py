@@ -1,0 +1,102 @@
+"""Lists of unlike files, watermarked or not, through a real relay to nginx-rtmp, read back by ffprobe."""
+
+import os
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from kit import probe
+from kit.nginx_rtmp import NginxRtmp
+from kit.pictures import frames, make_picture
+from kit.relay_program import RelayProgram
+from kit.unlike import ORDINARY, SECONDS, make
+from streamferry.prepare.form import AudioForm, Form, VideoForm
+
+FORM = Form(VideoForm("h264", 160, 96), AudioForm("aac", 48000, 2))
+LOOPS = 3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("unlike")
+
+
+def received(nginx: NginxRtmp, key: str = "out") -> Path:
+    """The one recording there is: a second one would mean a second publish."""
+    nginx.wait_unpublished(key, "rec")
+    (path,) = nginx.recordings(key)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["vp9.webm", "hevc.mp4", "mpeg2.ts", "no_audio.mp4", "mono_22050.mp4", "portrait.mp4", "interlaced.ts"]
+)
+def test_three_loops_with_an_unlike_file_are_one_stream_of_one_form(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, folder: Path, name: str
+) -> None:
+    """One publish, stamps that rise, every picture decodes at the size of the first, and as long as all loops."""
+    running = relay(make(ORDINARY, folder), make(name, folder), "--loop", LOOPS, "--to", nginx.url("out", "rec"))
+    assert running.finish() == 0, running.output
+    path = received(nginx)
+    media = probe.assert_flawless(path)
+    assert probe.form(path) == FORM
+    assert {(len(frame[0]), len(frame)) for frame in frames(path, 2000)} == {(160, 96)}
+    for track in media:
+        # Each join adds what B-frames delay and AAC primes.
+        assert track.end_ms == pytest.approx(1000 * LOOPS * 2 * SECONDS, rel=0.07)
+        shown_ms = sorted(packet.pts_ms for packet in track.packets if packet.pts_ms is not None)
+        # A picture of 40 ms, and the two by which B-frames, which only the encoded file has, are shown after their DTS.
+        assert max(later - earlier for earlier, later in pairwise(shown_ms)) <= 120 + 2
+    final = running.lines[-1]
+    assert (final.state, final.fault, final.retries) == ("ended", None, 0)
+
+
+def test_a_watermark_is_on_every_frame_of_every_loop(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, folder: Path, tmp_path: Path
+) -> None:
+    """On both files, in the same place; the second loop encodes nothing."""
+    mark = make_picture(tmp_path / "mark.png", "40x40", "red")
+    sources = (make(ORDINARY, folder), make("vp9.webm", folder))
+    options = ("--watermark", mark, "--watermark-pos", "0.5,0.5", "--watermark-ratio", "0.25", "--loop", 2)
+    running = relay(*sources, *options, "--to", nginx.url("out", "rec"))
+    assert running.finish() == 0, running.output
+    path = received(nginx)
+    probe.assert_flawless(path)
+    pictures = frames(path, 2000)
+    assert len(pictures) == pytest.approx(100, abs=4)
+    for picture in pictures:
+        red, green, blue = picture[68][100]
+        assert red > 200
+        assert max(green, blue) < 60
+
+
+def test_a_list_continues_where_it_is_told_to(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, folder: Path
+) -> None:
+    """The last file of the last loop, in the form of the first that is not played."""
+    sources = (make(ORDINARY, folder), make("portrait.mp4", folder))
+    running = relay(*sources, "--loop", 2, "--continue-from", "2:2:0", "--to", nginx.url("out", "rec"))
+    assert running.finish() == 0, running.output
+    path = received(nginx)
+    assert probe.form(path) == FORM
+    assert probe.packets(path).video.end_ms == pytest.approx(1000 * SECONDS, abs=100)
+
+
+def test_without_predownload_nothing_is_left(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, folder: Path, tmp_path: Path
+) -> None:
+    """While it plays, the file that plays and the next are there; afterwards none."""
+    sources = [make(name, folder) for name in (ORDINARY, "fps50.mp4", "still.mp4")]
+    running = relay(*sources, "--loop", 2, "--no-predownload", "--to", nginx.url("out", "rec"))
+    cache = tmp_path / "relay-0" / "cache"
+    most = 0
+    while running.is_running:
+        # Not glob, which fails where a folder goes under its eyes.
+        names = [name for _, _, files in os.walk(cache / "unkept") for name in files]
+        most = max(most, len([name for name in names if name.startswith("media.flv")]))
+    assert running.finish() == 0, running.output
+    assert 1 <= most <= 3
+    assert [*cache.glob("**/media.flv*")] == []
+    assert probe.packets(received(nginx)).audio.end_ms == pytest.approx(6000 * SECONDS, rel=0.05)
