@@ -4,7 +4,8 @@
     {"report": true}                  {"states": {state: relays}, "beat_worst_late_ms": ms since the last report}
     {"stop": true}                                                       {"stopped": relays}
 
-Live: one source for each destination. VOD: every destination loops the whole list of sources. It says {"ready": true}
+Live: one source for each destination. VOD: every destination loops the whole list of sources, with "watermark": [file,
+x, y, ratio] if that is given. It says {"ready": true}
 once everything is loaded, so that the empty process can be weighed, and leaves when its input ends.
 """
 
@@ -13,11 +14,13 @@ import json
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
 from streamferry.relay import Item, Relay, RelayHost, RelaySpec
 
 _LINE_MAX = 1 << 20
@@ -27,10 +30,15 @@ def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[st
     live = job["kind"] == "live"
     sources = [MediaUrl.parse(source) for source in job["sources"]]
     started_ns = []
+    file, *place = job.get("watermark") or [None]
+    mark = Watermark.from_file(Path(file), *place) if file else None
     for i, address in enumerate(job["destinations"]):
         started_ns.append(time.monotonic_ns())
         destination = MediaUrl.parse(address)
-        spec = RelaySpec.live(sources[i], destination) if live else RelaySpec.vod(map(Item, sources), destination)
+        if live:
+            spec = RelaySpec.live(sources[i], destination)
+        else:
+            spec = RelaySpec.vod(map(Item, sources), destination, watermark=mark)
         relays.append(host.start(spec))
     return {"started_ns": started_ns}
 
