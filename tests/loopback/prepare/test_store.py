@@ -72,6 +72,11 @@ async def failed(file: PreparedFile) -> MediaError:
     return file.failed
 
 
+def descendants_here() -> list[int]:
+    """What this test's stores have started: a database that other tests share is none of theirs."""
+    return [pid for pid in descendants(os.getpid()) if "postgres" not in command_line(pid)]
+
+
 async def ended(pids: list[int]) -> None:
     """Wait until none of the processes is there any more, not even as a zombie."""
     await until("processes to end", lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
@@ -152,7 +157,7 @@ async def test_a_follower_takes_over_when_the_first_process_is_killed(
     origin.bytes_per_second = SLOW_BYTES_PER_SECOND
     async with PreparedStore(tmp_path / "cache") as second:
         one = await store.open(film_of(origin))
-        (worker,) = [pid for pid in descendants(os.getpid()) if "prepare.child" in command_line(pid)]
+        (worker,) = [pid for pid in descendants_here() if "prepare.child" in command_line(pid)]
         other = await second.open(film_of(origin))
         os.kill(worker, signal.SIGKILL)
         assert isinstance(await failed(one), CacheError)
@@ -174,7 +179,7 @@ async def test_a_preparation_killed_in_the_middle_is_never_taken_for_whole(
     """The next one resumes the download and gives every tag."""
     origin.bytes_per_second = SLOW_BYTES_PER_SECOND
     file = await store.open(film_of(origin))
-    killed = [pid for pid in descendants(os.getpid()) if "prepare.child" in command_line(pid)]
+    killed = [pid for pid in descendants_here() if "prepare.child" in command_line(pid)]
     assert len(killed) == 1
     os.kill(killed[0], signal.SIGKILL)
     error = await failed(file)
@@ -194,7 +199,7 @@ async def test_closing_a_growing_file_ends_its_processes(store: PreparedStore, o
     """Nobody waits for it any more; opened again at once it goes on with what was fetched."""
     origin.bytes_per_second = SLOW_BYTES_PER_SECOND
     file = await store.open(film_of(origin))
-    working = descendants(os.getpid())
+    working = descendants_here()
     assert len(working) == 2
     file.close()
     file = await store.open(film_of(origin))
@@ -202,7 +207,7 @@ async def test_closing_a_growing_file_ends_its_processes(store: PreparedStore, o
     origin.bytes_per_second = None
     await whole(file)
     file.close()
-    await ended(descendants(os.getpid()))
+    await ended(descendants_here())
 
 
 def test_on_the_stock_loop_processes_are_ended_and_buried_as_well(
@@ -220,7 +225,7 @@ def test_on_the_stock_loop_processes_are_ended_and_buried_as_well(
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(open_close_and_open_again())
     assert "Unknown child" not in caplog.text
-    assert descendants(os.getpid()) == []
+    assert descendants_here() == []
 
 
 async def test_a_cancelled_open_leaves_nothing_behind(store: PreparedStore, origin: HttpFiles) -> None:
@@ -232,7 +237,7 @@ async def test_a_cancelled_open_leaves_nothing_behind(store: PreparedStore, orig
         opening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await opening
-    await ended(descendants(os.getpid()))
+    await ended(descendants_here())
     origin.bytes_per_second = None
     file = await whole(await store.open(film_of(origin)))
     file.close()
@@ -362,7 +367,7 @@ async def test_secrets_are_in_no_argument_no_error_and_no_log(
     caplog.set_level(logging.DEBUG)
     origin.bytes_per_second = SLOW_BYTES_PER_SECOND
     file = await store.open(film_of(origin))
-    lines = [command_line(pid) for pid in descendants(os.getpid())]
+    lines = [command_line(pid) for pid in descendants_here()]
     assert len(lines) == 2
     assert not any("planted-secret" in line or "http" in line for line in lines)
     file.close()
