@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from streamferry.control.clock import to_ms
 from streamferry.control.model import TaskKind, TaskSpec
-from streamferry.control.store import Store, usage, workers
-from streamferry.control.store.workers import HeldTask
+from streamferry.control.store import Store, due, held, usage, workers
+from streamferry.control.store.held import HeldTask
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay import Item, Playhead, RelaySpec
@@ -38,7 +38,7 @@ class StoreLedger:
                 orders, has_due = await workers.poll(connection, self._worker_id)
             if has_due and room:
                 async with self._store.write() as connection:
-                    await workers.claim(connection, self._store.seal, self._worker_id, load=load, room=room)
+                    await due.claim(connection, self._store.seal, self._worker_id, load=load, room=room)
                     orders, _ = await workers.poll(connection, self._worker_id)
         return orders
 
@@ -46,15 +46,15 @@ class StoreLedger:
         """See the protocol."""
         with _availability():
             async with self._store.read() as connection:
-                held, now_ms = await workers.held(connection, self._store.seal, self._worker_id, known)
-        return {one.task_id: self._assignment(one, now_ms) for one in held}
+                holds, now_ms = await held.read(connection, self._store.seal, self._worker_id, known)
+        return {one.task_id: self._assignment(one, now_ms) for one in holds}
 
     async def report(self, reports: Sequence[Report], load: int) -> None:
         """See the protocol."""
         with _availability():
             async with self._store.write() as connection:
                 await usage.add(connection, reports)
-                await workers.report(connection, self._worker_id, reports, load=load)
+                await held.report(connection, self._worker_id, reports, load=load)
 
     async def leave(self) -> None:
         """See the protocol."""
@@ -62,23 +62,23 @@ class StoreLedger:
             async with self._store.write() as connection:
                 await workers.leave(connection, self._worker_id)
 
-    def _assignment(self, held: HeldTask, now_ms: int) -> Assignment | None:
-        if held.spec is None:
+    def _assignment(self, hold: HeldTask, now_ms: int) -> Assignment | None:
+        if hold.spec is None:
             return None
         spec = problem = None
         try:
-            self._check_files(held.spec)
-            spec = relay_spec_of(held.spec, held.playhead)
+            self._check_files(hold.spec)
+            spec = relay_spec_of(hold.spec, hold.playhead)
         except ValueError as error:
             problem = str(error)
         return Assignment(
-            task_id=held.task_id,
-            epoch=held.epoch,
-            version=held.version,
-            is_wanted=held.is_wanted,
+            task_id=hold.task_id,
+            epoch=hold.epoch,
+            version=hold.version,
+            is_wanted=hold.is_wanted,
             spec=spec,
-            start_in_s=(to_ms(held.spec.start_at) - now_ms) / 1000,
-            end_in_s=(to_ms(held.spec.end_at) - now_ms) / 1000,
+            start_in_s=(to_ms(hold.spec.start_at) - now_ms) / 1000,
+            end_in_s=(to_ms(hold.spec.end_at) - now_ms) / 1000,
             problem=problem,
         )
 

@@ -10,7 +10,7 @@ import logging
 
 import sqlalchemy as sa
 
-from streamferry.control.store import Store, workers
+from streamferry.control.store import Store, due, workers
 
 _log = logging.getLogger("streamferry.control")
 
@@ -43,11 +43,11 @@ class Scheduler:
         """One pass."""
         async with self._store.read() as connection:
             has_expired = await workers.has_expired(connection)
-            has_ended = await workers.has_ended(connection)
+            has_ended = await due.has_ended(connection)
         if has_expired:
             async with self._store.write() as connection:
                 freed = await workers.free_expired(connection)
             _log.warning("%d tasks of workers that are gone are free", freed)
         if has_ended:
             async with self._store.write() as connection:
-                await workers.conclude_due(connection, self._store.seal)
+                await due.conclude(connection, self._store.seal)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.control.clock import from_ms
 from streamferry.control.store.records import EventRecord
 from streamferry.control.store.schema import delivery, event, run, task_spec
+from streamferry.relay import Playhead
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +83,8 @@ async def history(connection: AsyncConnection, task_id: str, *, after_seq: int, 
         .limit(limit)
     )
     return [EventRecord(task_id, seq, from_ms(at_ms), kind, json.loads(detail)) for seq, at_ms, kind, detail in found]
+
+
+def playhead_detail(playhead: Playhead) -> dict[str, int]:
+    """A place in a list, as an event tells it."""
+    return {"loop": playhead.loop, "item": playhead.item, "position_ms": playhead.position_ms}

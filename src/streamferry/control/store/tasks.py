@@ -16,7 +16,8 @@ from streamferry.control.store.spec import parse_spec, serialize_spec
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Playhead, State
 
-_RECORD = sa.select(task, task_spec.c.sealed_spec, task_spec.c.picture, run).select_from(
+#: All there is about tasks and their runs, but for the callback.
+WITH_RUN = sa.select(task, task_spec.c.sealed_spec, task_spec.c.picture, run).select_from(
     task.join(task_spec, task_spec.c.task_id == task.c.id).join(run, run.c.task_id == task.c.id)
 )
 
@@ -60,7 +61,7 @@ START_AGAIN: dict[str, object] = {"loop": 0, "item": 0, "position_ms": 0, "playh
 
 async def find(connection: AsyncConnection, seal: Seal, task_id: str, *, lock: bool = False) -> TaskRecord | None:
     """The task, or None. ``lock``: nobody else changes it until the transaction ends."""
-    query = _RECORD.where(task.c.id == task_id)
+    query = WITH_RUN.where(task.c.id == task_id)
     if lock:
         query = query.with_for_update(of=task)
     row = (await connection.execute(query)).mappings().first()
@@ -78,7 +79,7 @@ async def page(
         wanted.append(task.c.group_name.in_(groups))
     total = (await connection.execute(sa.select(sa.func.count()).select_from(task).where(*wanted))).scalar_one()
     numbers = sa.select(task.c.number).where(*wanted).order_by(task.c.number.desc()).limit(limit).offset(offset)
-    rows = await connection.execute(_RECORD.where(task.c.number.in_(numbers)).order_by(task.c.number.desc()))
+    rows = await connection.execute(WITH_RUN.where(task.c.number.in_(numbers)).order_by(task.c.number.desc()))
     return [_record(seal, row) for row in rows.mappings()], total
 
 
@@ -130,6 +131,12 @@ async def redirect(
     worker_id = owner.scalar_one()
     if worker_id is not None:
         await connection.execute(worker.update().where(worker.c.id == worker_id).values(orders=worker.c.orders + 1))
+
+
+async def finish(connection: AsyncConnection, task_ids: Sequence[str]) -> None:
+    """Their lists were played out."""
+    if task_ids:
+        await connection.execute(task.update().where(task.c.id.in_(task_ids)).values(finished=True))
 
 
 async def delete(connection: AsyncConnection, task_id: str) -> None:
@@ -204,7 +211,7 @@ def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         version=row["version"],
         state=State(row["state"]),
         epoch=row["epoch"],
-        playhead=Playhead(row["loop"], row["item"], row["position_ms"]) if has_played else None,
+        playhead=playhead_of(row) if has_played else None,
         playhead_at=from_ms(row["playhead_ms"]) if has_played else None,
         item_ends_ms=tuple(json.loads(row["item_ends"])),
         kbps_out=row["kbps_out"],
@@ -225,3 +232,8 @@ def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
         end_at=from_ms(row["end_ms"]),
         picture=row["picture"],
     )
+
+
+def playhead_of(row: sa.RowMapping) -> Playhead:
+    """Where the list of a run row stands."""
+    return Playhead(row["loop"], row["item"], row["position_ms"])

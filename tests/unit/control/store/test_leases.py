@@ -12,10 +12,11 @@ from task_samples import make_spec
 from streamferry.control.actions import Actions
 from streamferry.control.model import ContinueStrategy
 from streamferry.control.schedule import LOOK_AHEAD_MS
-from streamferry.control.store import Store, workers
+from streamferry.control.store import Store, due, workers
+from streamferry.control.store import held as holds
 from streamferry.control.store.database import now_ms
+from streamferry.control.store.held import HeldTask
 from streamferry.control.store.schema import run, worker
-from streamferry.control.store.workers import HeldTask
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Playhead, RelayStatus, State
@@ -45,15 +46,15 @@ class Desk:
 
     async def claim(self, name: str, room: int = 1000, load: int = 0) -> int:
         async with self.store.write() as connection:
-            return await workers.claim(connection, self.store.seal, name, load=load, room=room)
+            return await due.claim(connection, self.store.seal, name, load=load, room=room)
 
     async def held(self, name: str) -> list[HeldTask]:
         async with self.store.read() as connection:
-            return (await workers.held(connection, self.store.seal, name, {}))[0]
+            return (await holds.read(connection, self.store.seal, name, {}))[0]
 
     async def report(self, name: str, reports: Sequence[Report] = (), load: int = 0) -> None:
         async with self.store.write() as connection:
-            await workers.report(connection, name, reports, load=load)
+            await holds.report(connection, name, reports, load=load)
 
     async def free_expired(self) -> int:
         async with self.store.write() as connection:
@@ -61,7 +62,7 @@ class Desk:
 
     async def conclude(self) -> int:
         async with self.store.write() as connection:
-            return await workers.conclude_due(connection, self.store.seal)
+            return await due.conclude(connection, self.store.seal)
 
     async def shift(self, table: sa.Table, column: str, by_ms: int) -> None:
         """Make time pass for a column."""
@@ -245,7 +246,7 @@ async def test_known_tasks_are_not_read_again(desk: Desk) -> None:
     known = {held.task_id: (held.epoch, held.version) for held in await desk.held("one")}
     await desk.actions.stop_task(changed)
     async with desk.store.read() as connection:
-        found, _ = await workers.held(connection, desk.store.seal, "one", known)
+        found, _ = await holds.read(connection, desk.store.seal, "one", known)
     by_id = {held.task_id: held for held in found}
     assert by_id[same].spec is None
     assert by_id[changed].spec is not None

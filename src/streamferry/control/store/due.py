@@ -1,0 +1,130 @@
+"""Run rows that are due: a worker takes them, or they are concluded because there is nothing left to do."""
+
+import json
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.control.model import ContinueStrategy
+from streamferry.control.schedule import END_TOLERANCE_MS, decide_playhead, is_over
+from streamferry.control.store import events, tasks
+from streamferry.control.store.database import now_ms, read_now_ms
+from streamferry.control.store.events import NewEvent, playhead_detail
+from streamferry.control.store.schema import run, task, worker
+from streamferry.control.store.seal import Seal
+from streamferry.relay import Playhead, State
+
+#: A due task that nobody took for this long is taken by anybody with room, whatever its fair share is.
+_FAIR_FOR_MS = 1_000
+
+
+async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> int:
+    """Take due tasks, at most ``room``, in general no more than the worker's fair share; how many were taken."""
+    now = await read_now_ms(connection)
+    busy = await connection.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(worker.c.load), 0)).where(
+            worker.c.lease_ms > now, worker.c.load < worker.c.capacity, worker.c.id != worker_id
+        )
+    )
+    others, load_of_others = busy.one()
+    found = await connection.execute(
+        tasks.WITH_RUN.where(run.c.due_ms <= now, task.c.end_ms > now)
+        .order_by(run.c.due_ms)
+        .limit(room)
+        .with_for_update(of=run, skip_locked=True)
+    )
+    due = [row for row in found.mappings() if not is_over(row["end_ms"], now)]
+    share = -(-(load + load_of_others + len(due)) // (others + 1)) - load
+    late = sum(row["due_ms"] <= now - _FAIR_FOR_MS for row in due)
+    claimed: list[dict[str, object]] = []
+    taken: list[NewEvent] = []
+    for row in due[: max(share, late, 0)]:
+        wait_ms = max(0, row["start_ms"] - now)
+        playhead = _playhead_after_break(seal, row, now + wait_ms)
+        if playhead is None:
+            continue
+        claimed.append(
+            {
+                "of_task": row["task_id"],
+                "to_loop": playhead.loop,
+                "to_item": playhead.item,
+                "to_position": playhead.position_ms,
+                "at": None if row["playhead_ms"] is None else now + wait_ms,
+            }
+        )
+        detail = {"worker": worker_id, "epoch": row["epoch"] + 1, "playhead": playhead_detail(playhead)}
+        taken.append(NewEvent(row["task_id"], "claimed", now, detail))
+    if claimed:
+        await connection.execute(
+            run.update()
+            .where(run.c.task_id == sa.bindparam("of_task"))
+            .values(
+                worker_id=worker_id,
+                epoch=run.c.epoch + 1,
+                due_ms=None,
+                state=State.WAITING.value,
+                loop=sa.bindparam("to_loop"),
+                item=sa.bindparam("to_item"),
+                position_ms=sa.bindparam("to_position"),
+                playhead_ms=sa.bindparam("at"),
+            ),
+            claimed,
+        )
+        await events.append(connection, taken)
+        await connection.execute(
+            worker.update().where(worker.c.id == worker_id).values(load=load + len(claimed), orders=worker.c.orders + 1)
+        )
+    return len(claimed)
+
+
+async def conclude(connection: AsyncConnection, seal: Seal) -> int:
+    """End the tasks that are due and that no worker will take: the window is over, or the list would be."""
+    now = await read_now_ms(connection)
+    rows = await connection.execute(
+        tasks.WITH_RUN.where(_may_have_ended(now)).with_for_update(of=(task, run), skip_locked=True)
+    )
+    ended: list[str] = []
+    played_out: list[str] = []
+    for row in rows.mappings():
+        if is_over(row["end_ms"], now):
+            ended.append(row["task_id"])
+        elif row["playhead_ms"] is not None and _playhead_after_break(seal, row, now) is None:
+            played_out.append(row["task_id"])
+    done = ended + played_out
+    if done:
+        await tasks.finish(connection, played_out)
+        await connection.execute(
+            run.update().where(run.c.task_id.in_(done)).values(due_ms=None, state=State.ENDED.value, kbps_out=0)
+        )
+        detail = {"final": True}
+        await events.append(connection, [NewEvent(task_id, State.ENDED.value, now, detail) for task_id in done])
+    return len(done)
+
+
+async def has_ended(connection: AsyncConnection) -> bool:
+    """Whether there may be something to conclude: a look before a write."""
+    query = sa.select(run.c.task_id).join(task, task.c.id == run.c.task_id)
+    return (await connection.execute(query.where(_may_have_ended(now_ms())).limit(1))).first() is not None
+
+
+def _may_have_ended(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
+    # A list that was played may have been played out since by the clock.
+    is_over = sa.or_(task.c.end_ms <= now + END_TOLERANCE_MS, run.c.playhead_ms.is_not(None))
+    return sa.and_(run.c.due_ms <= now, is_over)
+
+
+def _playhead_after_break(seal: Seal, row: sa.RowMapping, at_ms: int) -> Playhead | None:
+    """Where the list of a row goes on at that time; None when it would have been played out."""
+    if row["playhead_ms"] is None:
+        return Playhead()
+    spec = tasks.spec_of(seal, row)
+    if spec.continue_strategy is ContinueStrategy.AT_BREAK:
+        return tasks.playhead_of(row)
+    ends: list[int | None] = json.loads(row["item_ends"])
+    spans = [
+        (round(item.start_s * 1000), ends[index] if index < len(ends) else (round(item.end_s * 1000) or None))
+        for index, item in enumerate(spec.items)
+    ]
+    return decide_playhead(
+        tasks.playhead_of(row), at_ms - row["playhead_ms"], spec.continue_strategy, spans, spec.loops
+    )

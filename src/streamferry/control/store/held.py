@@ -1,0 +1,204 @@
+"""Run rows that a worker holds: what it shall do, and what it says became of them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.control.model import TaskSpec
+from streamferry.control.schedule import RETRY_FAILED_MS, decide_due, is_over
+from streamferry.control.store import events, tasks, workers
+from streamferry.control.store.database import read_now_ms
+from streamferry.control.store.events import NewEvent, playhead_detail
+from streamferry.control.store.schema import run, task
+from streamferry.control.store.seal import Seal
+from streamferry.relay import Playhead, RelayStatus, State
+from streamferry.worker import Outcome, Report
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTask:
+    """A task that a worker holds, with its spec if that was asked for."""
+
+    task_id: str
+    epoch: int
+    version: int
+    spec: TaskSpec | None
+    is_wanted: bool
+    playhead: Playhead
+
+
+async def read(
+    connection: AsyncConnection, seal: Seal, worker_id: str, known: Mapping[str, tuple[int, int]]
+) -> tuple[list[HeldTask], int]:
+    """All tasks the worker holds, with the spec where epoch and version are not ``known``; and the time."""
+    now = await read_now_ms(connection)
+    rows = await connection.execute(
+        sa.select(run.c.task_id, run.c.epoch, task.c.version)
+        .join(task, task.c.id == run.c.task_id)
+        .where(run.c.worker_id == worker_id)
+    )
+    found = [HeldTask(task_id, epoch, version, None, True, Playhead()) for task_id, epoch, version in rows]
+    new = [one.task_id for one in found if known.get(one.task_id) != (one.epoch, one.version)]
+    fresh: dict[str, HeldTask] = {}
+    for begin in range(0, len(new), 500):
+        rows = await connection.execute(tasks.WITH_RUN.where(run.c.task_id.in_(new[begin : begin + 500])))
+        for row in rows.mappings():
+            fresh[row["task_id"]] = HeldTask(
+                row["task_id"],
+                row["epoch"],
+                row["version"],
+                tasks.spec_of(seal, row),
+                row["enabled"] and not row["finished"],
+                tasks.playhead_of(row),
+            )
+    return [fresh.get(one.task_id, one) for one in found], now
+
+
+async def report(connection: AsyncConnection, worker_id: str, reports: Sequence[Report], *, load: int) -> None:
+    """Renew the lease, write down what runs do, append what changed, take back what is returned. Raises LeaseLost."""
+    now = await read_now_ms(connection)
+    await workers.require_lease(connection, worker_id, now)
+    played_out = sorted(one.task_id for one in reports if one.outcome is Outcome.PLAYED_OUT)
+    if played_out:
+        await connection.execute(sa.select(task.c.id).where(task.c.id.in_(played_out)).with_for_update())
+    mine = await _held_epochs(connection, worker_id, [one.task_id for one in reports])
+    current = [one for one in reports if mine.get(one.task_id) == one.epoch]
+    await _write_statuses(connection, current, now)
+    await events.append(
+        connection,
+        [
+            NewEvent(one.task_id, change.status.state.value, now - round(change.age_s * 1000), _detail(change.status))
+            for one in current
+            for change in one.changes
+            if not change.status.final
+        ],
+    )
+    await _take_back(connection, worker_id, {one.task_id: one for one in current if one.outcome is not None}, now)
+    await workers.renew(connection, worker_id, now, load=load)
+
+
+async def _held_epochs(connection: AsyncConnection, worker_id: str, task_ids: Sequence[str]) -> dict[str, int]:
+    """Task -> epoch, of those that the worker still holds; the rows are locked."""
+    found: dict[str, int] = {}
+    for begin in range(0, len(task_ids), 500):
+        rows = await connection.execute(
+            sa.select(run.c.task_id, run.c.epoch)
+            .where(run.c.task_id.in_(task_ids[begin : begin + 500]), run.c.worker_id == worker_id)
+            .order_by(run.c.task_id)
+            .with_for_update()
+        )
+        found.update((task_id, epoch) for task_id, epoch in rows)
+    return found
+
+
+async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report], now: int) -> None:
+    if not reports:
+        return
+    await connection.execute(
+        run.update()
+        .where(run.c.task_id == sa.bindparam("of_task"))
+        .values(
+            {
+                name: sa.bindparam(f"to_{name}")
+                for name in ("state", "kbps_out", "dropped_tags", "retries", "fault", "reason")
+            }
+        ),
+        [
+            {
+                "of_task": one.task_id,
+                "to_state": one.status.state.value,
+                "to_kbps_out": one.status.kbps_out,
+                "to_dropped_tags": one.status.dropped_tags,
+                "to_retries": one.status.retries,
+                "to_fault": one.status.fault.value if one.status.fault else None,
+                "to_reason": one.status.reason,
+            }
+            for one in reports
+        ],
+    )
+    played = [one for one in reports if one.status.playhead is not None and one.status.media_time_ms]
+    if played:
+        await connection.execute(
+            run.update()
+            .where(run.c.task_id == sa.bindparam("of_task"))
+            # A list that stands still broke when it last moved.
+            .where(
+                sa.or_(
+                    run.c.playhead_ms.is_(None),
+                    run.c.loop != sa.bindparam("to_loop"),
+                    run.c.item != sa.bindparam("to_item"),
+                    run.c.position_ms != sa.bindparam("to_position"),
+                )
+            )
+            .values(
+                loop=sa.bindparam("to_loop"),
+                item=sa.bindparam("to_item"),
+                position_ms=sa.bindparam("to_position"),
+                playhead_ms=now,
+            ),
+            [
+                {
+                    "of_task": one.task_id,
+                    "to_loop": one.status.playhead.loop,
+                    "to_item": one.status.playhead.item,
+                    "to_position": one.status.playhead.position_ms,
+                }
+                for one in played
+                if one.status.playhead is not None
+            ],
+        )
+    for one in reports:
+        if one.item_ends_ms:
+            last = max(one.item_ends_ms)
+            ends = json.dumps([one.item_ends_ms.get(item) for item in range(last + 1)])
+            await connection.execute(run.update().where(run.c.task_id == one.task_id).values(item_ends=ends))
+
+
+async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapping[str, Report], now: int) -> None:
+    """Free the tasks that a worker returns: due again when there is still something to do."""
+    if not returned:
+        return
+    rows = await connection.execute(
+        sa.select(task.c.id, task.c.enabled, task.c.finished, task.c.start_ms, task.c.end_ms).where(
+            task.c.id.in_(returned)
+        )
+    )
+    freed: list[dict[str, object]] = []
+    told: list[NewEvent] = []
+    for task_id, enabled, finished, start_ms, end_ms in rows:
+        one = returned[task_id]
+        due_ms = None
+        state = State.STOPPED
+        if one.outcome is Outcome.PLAYED_OUT or (enabled and is_over(end_ms, now)):
+            state = State.ENDED
+        else:
+            due_ms = decide_due(enabled=enabled, finished=finished, start_ms=start_ms, end_ms=end_ms, now_ms=now)
+            if one.outcome is Outcome.FAILED and due_ms is not None:
+                state, due_ms = State.FAILED, min(now + RETRY_FAILED_MS, end_ms)
+            elif due_ms is not None:
+                state = State.WAITING
+        freed.append({"of_task": task_id, "to_due": due_ms, "to_state": state.value})
+        told.append(NewEvent(task_id, state.value, now, {**_detail(one.status), "final": due_ms is None}))
+    await connection.execute(
+        run.update()
+        .where(run.c.task_id == sa.bindparam("of_task"))
+        .values(worker_id=None, due_ms=sa.bindparam("to_due"), state=sa.bindparam("to_state"), kbps_out=0),
+        freed,
+    )
+    await tasks.finish(connection, [task_id for task_id, one in returned.items() if one.outcome is Outcome.PLAYED_OUT])
+    await events.append(connection, told)
+
+
+def _detail(status: RelayStatus) -> dict[str, object]:
+    """What an event tells of a status: never a secret, because reasons are made without."""
+    detail: dict[str, object] = {"retries": status.retries}
+    if status.playhead is not None:
+        detail["playhead"] = playhead_detail(status.playhead)
+    if status.fault is not None:
+        detail["fault"] = status.fault.value
+    if status.reason is not None:
+        detail["reason"] = status.reason
+    return detail
