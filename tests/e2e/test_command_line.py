@@ -53,6 +53,7 @@ def test_json_lines_have_the_documented_fields(relay: StartRelay, nginx: NginxRt
         (["a.mp4", "--to", NOWHERE, "--duration", "0"], "duration"),
         (["rtmp://127.0.0.1:1/a/b", "rtmp://127.0.0.1:1/a/c", "--live", "--to", NOWHERE], "source"),
         (["a.mp4"] * 31 + ["--to", NOWHERE], "30"),
+        (["rtmp://127.0.0.1:1/nokey", "--to", NOWHERE], "sources"),
         (["a.mp4", "--to", NOWHERE, "--nonsense"], "--nonsense"),
     ],
 )
@@ -123,6 +124,19 @@ def test_ctrl_c_unpublishes_at_once_and_leaves_no_child(
     assert status == 0
     assert (running.lines[-1].state, running.lines[-1].final) == ("stopped", True)
     wait_for("the children to go", lambda: not any(programs.command_line(child) for child in children), 2)
+
+
+def test_ctrl_c_during_the_look_ends_it(relay: StartRelay) -> None:
+    """A server that takes the connection and never answers holds the look; Ctrl-C ends it with status 0."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        deaf.settimeout(20)
+        running = relay(f"http://127.0.0.1:{deaf.getsockname()[1]}/live/cam.flv", "--to", NOWHERE)
+        asked, _ = deaf.accept()
+        with asked:
+            assert running.interrupt() == 0
+    assert running.output == ""
 
 
 @pytest.mark.parametrize("json", [True, False])

@@ -14,7 +14,7 @@ from streamferry.cli.loop import on_interrupt, run
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.store import PreparedStore
 from streamferry.receiver import ReceivedStream, Receiver
-from streamferry.relay import ENDLESS, Item, RelayHost, RelaySpec
+from streamferry.relay import ENDLESS, Item, RelayHost, RelaySpec, RelayStatus, State
 
 _CLIP_S = 4
 _FPS = 25
@@ -30,9 +30,11 @@ def demo(
         clip = Path(folder, "clip.mp4")
         typer.echo(f"making a clip of {_CLIP_S} s ...")
         _make_clip(clip)
-        stream = run(_relay_in_a_loop(clip, Path(folder, "cache"), seconds))
-    good = _judge(stream, seconds)
-    raise typer.Exit(0 if good else 1)
+        stream, status = run(_relay_in_a_loop(clip, Path(folder, "cache"), seconds))
+    if status.state is State.STOPPED:
+        typer.echo("stopped before its end: there is nothing to judge")
+        raise typer.Exit(1)
+    raise typer.Exit(0 if _judge(stream, seconds) else 1)
 
 
 def _make_clip(path: Path) -> None:
@@ -43,15 +45,15 @@ def _make_clip(path: Path) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
-async def _relay_in_a_loop(clip: Path, cache: Path, seconds: int) -> ReceivedStream | None:
+async def _relay_in_a_loop(clip: Path, cache: Path, seconds: int) -> tuple[ReceivedStream | None, RelayStatus]:
     async with Receiver() as receiver, RelayHost(store=PreparedStore(cache)) as host:
         destination = MediaUrl.parse(f"rtmp://127.0.0.1:{receiver.port}/demo/stream")
         item = Item(MediaUrl.parse(str(clip)))
         typer.echo(f"relaying it in a loop for {seconds} s to {destination} ...")
         relay = host.start(RelaySpec.vod([item], destination, loops=ENDLESS, duration_s=seconds, patience_s=10))
         on_interrupt(relay.request_stop)
-        await show_progress(relay)
-        return receiver.streams[0] if len(receiver.streams) == 1 else None
+        status = await show_progress(relay)
+        return (receiver.streams[0] if len(receiver.streams) == 1 else None), status
 
 
 def _judge(stream: ReceivedStream | None, seconds: int) -> bool:

@@ -25,7 +25,8 @@ async def _receive(host: str, port: int) -> None:
     stopped = asyncio.Event()
     on_interrupt(stopped.set)
     async with Receiver(host, port, on_stream=_print_change) as receiver:
-        typer.echo(f"listening on rtmp://{host}:{receiver.port}/APP/KEY")
+        place = f"[{host}]" if ":" in host else host
+        typer.echo(f"listening on rtmp://{place}:{receiver.port}/APP/KEY")
         while not stopped.is_set():
             try:
                 async with asyncio.timeout(1.0):

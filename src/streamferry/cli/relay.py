@@ -1,5 +1,6 @@
 """``streamferry relay``: one relay in the foreground."""
 
+import asyncio
 import logging
 import re
 import sys
@@ -43,7 +44,7 @@ def relay(
             envvar="STREAMFERRY_TO",
             show_envvar=True,
             show_default=False,
-            help="rtmp:// or rtmps:// address to push to. In the environment it stays out of the process list.",
+            help="rtmp://, rtmps:// or srt:// address to push to. In the environment it stays out of the process list.",
         ),
     ],
     live: Annotated[
@@ -98,6 +99,9 @@ def relay(
     except ValueError as error:
         typer.echo(f"streamferry relay: {error}", err=True)
         raise typer.Exit(ExitStatus.USAGE) from None
+    except asyncio.CancelledError:
+        # Interrupted before there was a relay to stop.
+        raise typer.Exit(ExitStatus.DONE) from None
     raise typer.Exit(STATUS_OF_FAULT[status.fault])
 
 
@@ -115,6 +119,9 @@ async def _relay(
     ca_file: str | None,
     as_json: bool,
 ) -> RelayStatus:
+    looking = asyncio.current_task()
+    assert looking is not None
+    on_interrupt(looking.cancel)
     network = _network(ca_file)
     urls = [parse_address("source", text) for text in sources]
     destination = parse_address("--to", to)

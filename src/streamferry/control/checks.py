@@ -10,7 +10,8 @@ import binascii
 import math
 import os.path
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,15 @@ from streamferry.control.errors import InvalidField
 from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind, TaskWatermark
 from streamferry.media.picture import MAX_PICTURE_BYTES, MAX_PICTURE_SIDE, MIN_PICTURE_BYTES, inspect_picture
 from streamferry.media.url import REDACTED, MediaUrl
-from streamferry.relay.spec import ENDLESS, LIVE_SCHEMES, MAX_ITEMS, PUSH_SCHEMES, VOD_SCHEMES
+from streamferry.relay.spec import (
+    ENDLESS,
+    LIVE_SCHEMES,
+    MAX_ITEMS,
+    PUSH_SCHEMES,
+    VOD_SCHEMES,
+    check_destination,
+    check_source,
+)
 
 MAX_WINDOW = timedelta(days=7)
 MAX_ADDRESS_CHARS = 1000
@@ -83,6 +92,8 @@ def read_source(field: str, text: str, kind: TaskKind, rules: SourceRules) -> Me
     """An address to pull from."""
     schemes = LIVE_SCHEMES if kind is TaskKind.LIVE else VOD_SCHEMES
     url = _read_address(field, text, schemes)
+    with _refusing(field):
+        check_source(url, is_live=kind is TaskKind.LIVE)
     if url.scheme == "file":
         path = os.path.normpath(url.path)
         if not any(Path(path).is_relative_to(folder) for folder in rules.file_folders):
@@ -93,10 +104,8 @@ def read_source(field: str, text: str, kind: TaskKind, rules: SourceRules) -> Me
 def read_destination(text: str, field: str = "DstAddr") -> MediaUrl:
     """An address to push to."""
     url = _read_address(field, text, PUSH_SCHEMES)
-    try:
-        _ = url.app_and_key
-    except ValueError as error:
-        _refuse(field, str(error))
+    with _refusing(field):
+        check_destination(url)
     return url
 
 
@@ -214,10 +223,8 @@ def _parse(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:
     scheme = text.partition(":")[0].lower()
     if scheme not in schemes:
         _refuse(field, "must start with " + _spoken(schemes))
-    try:
+    with _refusing(field):
         url = MediaUrl.parse(text)
-    except ValueError as error:
-        _refuse(field, str(error))
     if "\0" in url.path:
         _refuse(field, "the address holds white space or control characters")
     if text == url.redacted and REDACTED in text:
@@ -228,6 +235,15 @@ def _parse(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:
 def _spoken(schemes: frozenset[str]) -> str:
     words = [f"{scheme}:" if scheme == "file" else f"{scheme}://" for scheme in sorted(schemes)]
     return " or ".join((", ".join(words[:-1]), words[-1]))
+
+
+@contextmanager
+def _refusing(field: str) -> Iterator[None]:
+    """Name the field of a ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        _refuse(field, str(error))
 
 
 def _refuse(field: str, reason: str) -> Never:

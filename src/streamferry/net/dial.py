@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from streamferry.media.errors import PeerUnreachable
+from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection, TlsConnection
 
 #: Egress policy: may we connect to this IP address? Asked after the name is resolved, of the very address used.
@@ -66,6 +67,14 @@ async def dial(
         return Connection(sock, peer)
     async with step(f"TLS handshake with {peer}", deadlines.tls):
         return await _secure(sock, peer, host, tls)
+
+
+async def dial_url(
+    url: MediaUrl, *, tls: ssl.SSLContext | None, deadlines: Deadlines, allow: AllowAddress | None
+) -> Connection:
+    """Connect to where an address points, with TLS if its scheme has it; ``tls`` None is :func:`client_context`."""
+    context = (tls or client_context()) if url.uses_tls else None
+    return await dial(url.host, url.port, tls=context, deadlines=deadlines, allow=allow)
 
 
 async def resolve(

@@ -20,7 +20,7 @@ import h11
 from streamferry.media.errors import PeerRejected, PeerUnreachable, RemoteProtocolError
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
-from streamferry.net.dial import AllowAddress, Deadlines, client_context, dial, step
+from streamferry.net.dial import AllowAddress, Deadlines, dial_url, step
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -117,13 +117,7 @@ async def open_get(
     fields = {"user-agent": "streamferry", "accept": "*/*", "connection": "close"}
     fields |= {name.lower(): value for name, value in (headers or {}).items()}
     for _ in range(_MAX_REDIRECTS + 1):
-        connection = await dial(
-            url.host,
-            url.port,
-            tls=(tls or client_context()) if url.uses_tls else None,
-            deadlines=deadlines,
-            allow=allow,
-        )
+        connection = await dial_url(url, tls=tls, deadlines=deadlines, allow=allow)
         try:
             async with step(f"waiting for the answer of {connection.peer}", deadlines.response):
                 response, leftover = await _exchange_heads(connection, url, fields)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from streamferry.media.errors import PeerRejected, PeerUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
-from streamferry.net.dial import AllowAddress, Deadlines, client_context, dial, step
+from streamferry.net.dial import AllowAddress, Deadlines, dial_url, step
 from streamferry.wire.rtmp.handshake import HELLO_BYTES, PACKET_BYTES
 from streamferry.wire.rtmp.session import (
     AuthenticationRequired,
@@ -70,13 +70,7 @@ async def _open(
     auth: str | None = None
     for _ in range(_MAX_CONNECTIONS):
         session = ClientSession(url, purpose, random=os.urandom(_SEED_BYTES), auth=auth)
-        connection = await dial(
-            url.host,
-            url.port,
-            tls=(tls or client_context()) if url.uses_tls else None,
-            deadlines=deadlines,
-            allow=allow,
-        )
+        connection = await dial_url(url, tls=tls, deadlines=deadlines, allow=allow)
         try:
             auth = await _set_up(connection, session, purpose, deadlines)
             if auth is None:

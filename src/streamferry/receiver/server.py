@@ -16,6 +16,8 @@ from streamferry.wire.rtmp.session import (
     Unpublished,
 )
 
+#: So many streams are remembered, with those that last.
+_REMEMBERED = 1000
 #: A connection that says nothing for this long is closed.
 _SILENCE_S = 60.0
 
@@ -45,7 +47,7 @@ class Receiver:
         self._on_stream = on_stream
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
-        #: Every stream seen since the start, oldest first.
+        #: The streams seen since the start, oldest first; the first that ended are forgotten beyond a thousand.
         self.streams: list[ReceivedStream] = []
 
     @property
@@ -93,6 +95,8 @@ class Receiver:
     def _note(self, stream: ReceivedStream) -> None:
         if stream.ended is None:
             self.streams.append(stream)
+            if len(self.streams) > _REMEMBERED and (ended := next((s for s in self.streams if s.ended), None)):
+                self.streams.remove(ended)
         if self._on_stream is not None:
             self._on_stream(stream)
 

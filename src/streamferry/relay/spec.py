@@ -1,6 +1,7 @@
 """What one run shall do. Frozen: a change is a new spec."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 
@@ -18,6 +19,36 @@ VOD_SCHEMES = frozenset(("file", "http", "https"))
 PUSH_SCHEMES = frozenset(("rtmp", "rtmps", "srt"))
 # They have no port of their own.
 _PORT_NEEDED = frozenset(("srt", "udp"))
+
+
+def check_source(url: MediaUrl, *, is_live: bool) -> None:
+    """Raises ValueError, in words for the user, for an address that cannot be pulled live, or played as a file."""
+    if url.scheme not in (LIVE_SCHEMES if is_live else VOD_SCHEMES):
+        kind = "live" if is_live else "VOD"
+        raise ValueError(f"{kind} sources cannot be read from {url.scheme}: addresses")
+    _check_parts(url)
+
+
+def check_destination(url: MediaUrl) -> None:
+    """Raises ValueError, in words for the user, for an address that cannot be pushed to."""
+    if url.scheme not in PUSH_SCHEMES:
+        raise ValueError("the address must start with rtmp://, rtmps:// or srt://")
+    _check_parts(url)
+
+
+def _check_parts(url: MediaUrl) -> None:
+    if url.is_rtmp:
+        _ = url.app_and_key
+    if url.scheme in _PORT_NEEDED and not url.port:
+        raise ValueError(f"an address of this kind needs a port: {url.scheme}://host:9000")
+
+
+@contextmanager
+def _named(field: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +85,15 @@ class RelaySpec:
     pre_download: bool = True
 
     def __post_init__(self) -> None:
-        if self.destination.scheme not in PUSH_SCHEMES:
-            raise ValueError("destination: the address must start with rtmp://, rtmps:// or srt://")
-        if self.destination.is_rtmp:
-            try:
-                _ = self.destination.app_and_key
-            except ValueError as error:
-                raise ValueError(f"destination: {error}") from None
-        elif not self.destination.port:
-            raise ValueError("destination: an SRT address needs a port: srt://host:9000")
+        with _named("destination"):
+            check_destination(self.destination)
         if not 1 <= len(self.items) <= MAX_ITEMS:
             raise ValueError(f"sources: 1 to {MAX_ITEMS} addresses are needed")
         if self.is_live and len(self.items) > 1:
             raise ValueError("sources: a live relay takes one address")
-        schemes = LIVE_SCHEMES if self.is_live else VOD_SCHEMES
         for item in self.items:
-            if item.url.scheme not in schemes:
-                kind = "live" if self.is_live else "VOD"
-                raise ValueError(f"sources: {kind} sources cannot be read from {item.url.scheme}: addresses")
-            if item.url.scheme in _PORT_NEEDED and not item.url.port:
-                raise ValueError(f"sources: {item.url.scheme} addresses need a port")
+            with _named("sources"):
+                check_source(item.url, is_live=self.is_live)
             if not (0 <= item.start_s < inf and 0 <= item.end_s < inf):
                 raise ValueError("offset: must be a number of seconds, not negative")
             if 0 < item.end_s <= item.start_s:

@@ -207,6 +207,7 @@ class Timeline:
                     continue
                 dts_ms = repaired_ms
                 step_ms = dts_ms - track.last_ms
+            # _advance, written out: this runs for each frame of each stream.
             if step_ms <= _MAX_FRAME_MS:
                 track.frame_ms = step_ms
             track.last_ms = dts_ms

@@ -103,11 +103,18 @@ def test_a_refusal_does_not_repeat_the_address() -> None:
 
 
 def test_kinds_have_their_own_schemes() -> None:
-    """RTMP cannot be played as a file; files cannot be pulled live; nothing but RTMP is pushed to."""
+    """RTMP cannot be played as a file; files cannot be pulled live; a stream without a key can be neither end."""
     refused("SrcAddrS", lambda: checks.read_source("SrcAddrS", "rtmp://h/a/b", TaskKind.VOD, ANYWHERE))
     refused("SrcAddr", lambda: checks.read_source("SrcAddr", "file:///a.mp4", TaskKind.LIVE, ANYWHERE))
     refused("DstAddr", lambda: checks.read_destination("http://h/a/b"))
     refused("DstAddr", lambda: checks.read_destination("rtmp://h/only-one-part"))
+    refused("SrcAddr", lambda: checks.read_source("SrcAddr", "rtmp://h/only-one-part", TaskKind.LIVE, ANYWHERE))
+
+
+def test_srt_is_pushed_to_by_host_and_port() -> None:
+    """It has no application and key, and no port that could be meant without a word."""
+    assert checks.read_destination("srt://h:9000?streamid=s").port == 9000
+    assert "port" in refused("DstAddr", lambda: checks.read_destination("srt://h?streamid=s"))
 
 
 def test_files_are_read_from_allowed_folders_only() -> None:

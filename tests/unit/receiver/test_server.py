@@ -50,6 +50,20 @@ async def test_a_stream_whose_connection_closes_was_closed(receiver):
     await until("the end", lambda: stream.ended in ("closed", "broken"))
 
 
+async def test_streams_that_ended_long_ago_are_forgotten(monkeypatch):
+    """A receiver that runs for months does not keep all it ever saw; a stream that lasts is kept."""
+    monkeypatch.setattr("streamferry.receiver.server._REMEMBERED", 2)
+    async with Receiver() as receiver:
+        lasting, first = await published(receiver)
+        for _ in range(3):
+            session, stream = await published(receiver)
+            await session.aclose()
+            await until("the end", lambda stream=stream: stream.ended == "unpublished")
+        assert len(receiver.streams) == 2
+        assert receiver.streams == [first, stream]
+        lasting.abort()
+
+
 async def test_streams_are_told_at_both_ends_of_their_life():
     """``on_stream`` is called twice for each."""
     told = []
