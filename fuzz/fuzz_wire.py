@@ -11,7 +11,7 @@ from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
 from streamferry.wire.amf0 import parse_amf0
-from streamferry.wire.flv import FlvReader, parse_metadata
+from streamferry.wire.flv import FLV_HEADER_BYTES, parse_flv_header, parse_metadata, scan_tags
 from streamferry.wire.rtmp.chunk import ChunkReader, Message
 from streamferry.wire.rtmp.message import MessageType, parse_command, parse_status, tags_of_message
 from streamferry.wire.rtmp.session import ClientSession, Purpose, ServerSession
@@ -98,8 +98,15 @@ def _outcome(read: Callable[[list[bytes]], list[tuple[int, ...]]], data: bytes, 
 
 
 def _flv_tags(pieces: list[bytes]) -> list[Tag]:
-    reader = FlvReader()
-    return [tag for piece in pieces for tag in reader.feed(piece)]
+    tags: list[Tag] = []
+    left = b""
+    start = FLV_HEADER_BYTES
+    for piece in pieces:
+        left += piece
+        if len(left) >= FLV_HEADER_BYTES:
+            parse_flv_header(left)
+            start = scan_tags(memoryview(left), start, len(left), tags)
+    return [(tag_type, stamp_ms, bytes(body)) for tag_type, stamp_ms, body in tags]
 
 
 def _messages(pieces: list[bytes]) -> list[Message]:

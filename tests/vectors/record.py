@@ -1,4 +1,6 @@
-"""Makes the captures of this directory again: ``python tests/vectors/record.py``, with ffmpeg and nginx-rtmp installed.
+"""Makes the captures of this directory again, with ffmpeg and nginx-rtmp installed.
+
+    PYTHONPATH=tests python tests/vectors/record.py
 
 Each capture is what one real program sent on one connection, from its first byte on. Our own sessions stood at the
 other end with the seed ``vector``, so that digests can be checked. README.md says which is which.
@@ -12,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
+from kit.flv import read_tags
 from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
-from streamferry.wire.flv import FlvReader
 from streamferry.wire.rtmp.chunk import append_message
 from streamferry.wire.rtmp.message import CHUNK_STREAM_OF_TAG
 from streamferry.wire.rtmp.session import (
@@ -43,7 +45,7 @@ rtmp {{ server {{ listen 127.0.0.1:{port}; chunk_size 128; application live {{ l
 def main() -> None:
     """Record everything."""
     subprocess.run([*_CLIP_COMMAND.split(), str(CLIP)], check=True)
-    tags = FlvReader().feed(CLIP.read_bytes())
+    tags = read_tags(CLIP)
     source = ["-v", "error", "-re", "-i", str(CLIP), "-c", "copy", "-f", "flv"]
     record_ffmpeg("ffmpeg-publish.rtmp", source, [])
     record_ffmpeg("ffmpeg-publish-past-2-24.rtmp", [*source, "-output_ts_offset", "16776.7"], [])

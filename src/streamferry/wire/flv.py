@@ -92,31 +92,6 @@ def serialize_tag(tag_type: int, stamp_ms: int, body: "bytes | memoryview") -> b
     return b"".join((header, body, _pack_word(_TAG_HEADER_BYTES + body_bytes)))
 
 
-class FlvReader:
-    """An FLV stream whose bytes come split anywhere, for where speed does not matter."""
-
-    __slots__ = ("_header_read", "_unread")
-
-    def __init__(self) -> None:
-        self._unread = b""
-        self._header_read = False
-
-    def feed(self, data: bytes) -> list[Tag]:
-        """Tags completed by ``data``, with bodies of their own. Raises RemoteProtocolError, see ``scan_tags``."""
-        self._unread += data
-        start = 0
-        if not self._header_read:
-            if len(self._unread) < FLV_HEADER_BYTES:
-                return []
-            parse_flv_header(self._unread)
-            self._header_read = True
-            start = FLV_HEADER_BYTES
-        tags: list[Tag] = []
-        start = scan_tags(memoryview(self._unread), start, len(self._unread), tags)
-        self._unread = self._unread[start:]
-        return [(tag_type, stamp_ms, bytes(body)) for tag_type, stamp_ms, body in tags]
-
-
 def parse_metadata(body: "bytes | memoryview") -> dict[str, Amf0Value]:
     """Values of an ``onMetaData`` script body, with or without ``@setDataFrame`` before it.
 

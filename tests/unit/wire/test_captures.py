@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from kit.flv import read_tags
 from streamferry.media.tag import SCRIPT, Tag
 from streamferry.media.url import MediaUrl
-from streamferry.wire.flv import FlvReader, parse_metadata
+from streamferry.wire.flv import parse_metadata
 from streamferry.wire.rtmp.handshake import client_hello
 from streamferry.wire.rtmp.session import (
     ClientSession,
@@ -34,7 +35,7 @@ SERVER_KEY = b"Genuine Adobe Flash Media Server 001" + KEY_TAIL
 
 
 def media_of_clip(moved_ms: int = 0) -> list[Tag]:
-    tags = FlvReader().feed((VECTORS / "clip.flv").read_bytes())
+    tags = read_tags(VECTORS / "clip.flv")
     return [(tag_type, stamp_ms + moved_ms, body) for tag_type, stamp_ms, body in tags if tag_type != SCRIPT]
 
 

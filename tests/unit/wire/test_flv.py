@@ -8,7 +8,6 @@ from streamferry.wire.amf0 import serialize_amf0
 from streamferry.wire.flv import (
     FLV_HEADER_BYTES,
     MAX_TAG_BYTES,
-    FlvReader,
     parse_flv_header,
     parse_metadata,
     scan_tags,
@@ -117,22 +116,6 @@ def test_what_is_not_flv_is_refused(header: str, sentence: str) -> None:
     """An error page in place of a stream is told as such."""
     with pytest.raises(RemoteProtocolError, match=sentence):
         parse_flv_header(bytes.fromhex(header))
-
-
-def test_a_reader_gives_bodies_of_its_own() -> None:
-    """What ``feed`` gives may be kept."""
-    reader = FlvReader()
-    assert reader.feed(serialize_flv_header(True, True)) == []
-    tags = reader.feed(serialize_tag(AUDIO, 5, b"abc") + serialize_tag(VIDEO, 6, b"d")[:5])
-    assert tags == [(AUDIO, 5, b"abc")]
-    assert isinstance(tags[0][2], bytes)
-    assert reader.feed(serialize_tag(VIDEO, 6, b"d")[5:]) == [(VIDEO, 6, b"d")]
-
-
-def test_a_reader_refuses_what_is_not_flv() -> None:
-    """The header is checked before any tag."""
-    with pytest.raises(RemoteProtocolError):
-        FlvReader().feed(b"HTTP/1.1 404 Not Found")
 
 
 def test_metadata_is_read_with_and_without_set_data_frame() -> None:
