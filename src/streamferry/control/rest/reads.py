@@ -1,0 +1,132 @@
+"""Reads: everything that REST shows, as plain calls. Routes and the dashboard use the same ones."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from streamferry.control.actions import Actions
+from streamferry.control.api import usage
+from streamferry.control.api.operations import check_task_id
+from streamferry.control.clock import Clock, SystemClock
+from streamferry.control.model import ApiStatus, TaskWatermark
+from streamferry.control.rest.views import (
+    CacheView,
+    EventPage,
+    GroupPage,
+    Overview,
+    Status,
+    TaskPage,
+    TaskView,
+    UsageList,
+    WorkerList,
+    show_event,
+    show_group,
+    show_task,
+    show_usage,
+    show_worker,
+)
+from streamferry.relay import State
+
+
+class Reads:
+    """``look_into_cache`` reads the cache's folder; it blocks, so it is called in a thread."""
+
+    def __init__(
+        self, actions: Actions, look_into_cache: Callable[[], CacheView] | None = None, clock: Clock | None = None
+    ) -> None:
+        self._actions = actions
+        self._look_into_cache = look_into_cache
+        self._clock = clock or SystemClock()
+
+    async def task(self, task_id: str) -> TaskView:
+        """One task. Raises TaskNotFound."""
+        return show_task(await self._actions.get_task(check_task_id(task_id)), self._clock.now())
+
+    async def tasks(
+        self,
+        *,
+        title: str = "",
+        groups: Sequence[str] = (),
+        statuses: Sequence[Status] = (),
+        states: Sequence[State] = (),
+        page: int = 1,
+        size: int = 20,
+    ) -> TaskPage:
+        """One page, newest first. ``title``: part of it, in any case. An empty list of choices means all."""
+        found = await self._actions.list_tasks(
+            title=title,
+            groups=groups,
+            statuses=[ApiStatus[one.name] for one in statuses],
+            states=states,
+            page=page,
+            size=size,
+        )
+        now = self._clock.now()
+        return TaskPage(
+            tasks=[show_task(record, now) for record in found.records], page=page, size=size, total=found.total
+        )
+
+    async def watermark(self, task_id: str) -> TaskWatermark | None:
+        """The picture over a task's video, None if it has none. Raises TaskNotFound."""
+        return (await self._actions.get_task(check_task_id(task_id))).spec.watermark
+
+    async def overview(self) -> Overview:
+        """All tasks in numbers."""
+        counts = await self._actions.count_tasks()
+        alive = [one for one in await self._actions.list_workers() if one.is_alive]
+        by_status = dict.fromkeys(Status, 0)
+        by_state = dict.fromkeys(State, 0)
+        for one in counts:
+            by_status[Status[one.status.name]] += one.tasks
+            if one.status is ApiStatus.ACTIVE:
+                by_state[one.state] += one.tasks
+        return Overview(
+            tasks=sum(by_status.values()),
+            by_status=by_status,
+            by_state=by_state,
+            kbps_out=sum(one.kbps_out for one in counts),
+            workers=len(alive),
+            capacity=sum(one.capacity for one in alive),
+        )
+
+    async def events(self, task_id: str | None = None, *, after: int = 0, limit: int = 100) -> EventPage:
+        """Events behind a cursor, oldest first, of one task or of all; those of a deleted task can still be read."""
+        found = await self._actions.list_feed(task_id, after=after, limit=limit)
+        return EventPage(events=[show_event(one) for one in found], next_after=found[-1].id if found else after)
+
+    async def last_event(self) -> int:
+        """The cursor behind all that has happened so far."""
+        return await self._actions.last_event()
+
+    async def workers(self) -> WorkerList:
+        """Workers that are there, or were in the last hour."""
+        return WorkerList(workers=[show_worker(one) for one in await self._actions.list_workers()])
+
+    async def groups(self, *, page: int = 1, size: int = 20) -> GroupPage:
+        """One page of groups, oldest first."""
+        found = await self._actions.list_groups(page=page, size=size)
+        return GroupPage(groups=[show_group(one) for one in found.records], page=page, size=size, total=found.total)
+
+    async def usage(
+        self,
+        start_at: datetime,
+        end_at: datetime,
+        *,
+        step_s: int = 3600,
+        groups: Sequence[str] = (),
+        by_group: bool = False,
+    ) -> UsageList:
+        """What workers measured, in steps from ``start_at``. Raises InvalidField."""
+        asked = usage.check_range(start_at, end_at, step_s, usage.STEPS, self._clock.now())
+        found = await self._actions.usage(
+            asked.start_at, asked.end_at, step_s=step_s, groups=groups, by_group=by_group
+        )
+        return UsageList(
+            start_at=asked.start_at, end_at=asked.end_at, step_s=step_s, buckets=[show_usage(one) for one in found]
+        )
+
+    async def cache(self) -> CacheView:
+        """The cache of prepared files on this machine."""
+        if self._look_into_cache is None:
+            return CacheView(size_bytes=0, items=[])
+        return await asyncio.to_thread(self._look_into_cache)
