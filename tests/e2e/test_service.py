@@ -171,15 +171,15 @@ async def test_updates_of_a_running_task(
         client = nginx.wait_published("first").client
         await wait_state(actions, task_id, State.STREAMING)
         spec = replace(spec, title="other", end_at=spec.end_at + timedelta(minutes=5), callback_url="http://x.example/")
-        await actions.update_task(task_id, spec)
+        await actions.update_task(task_id, lambda _: spec)
         spec = replace(spec, items=(TaskItem(MediaUrl.parse(f"file://{clips('two_seconds')}")),))
-        await actions.update_task(task_id, spec)
+        await actions.update_task(task_id, lambda _: spec)
         async with asyncio.timeout(10):
             # The end of the new item is known once it plays.
             while not 1900 <= ((*(await actions.get_task(task_id)).item_ends_ms, 0)[0] or 0) <= 2200:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         assert nginx.wait_published("first").client == client
-        await actions.update_task(task_id, replace(spec, destination=MediaUrl.parse(nginx.url("second"))))
+        await actions.update_task(task_id, lambda _: replace(spec, destination=MediaUrl.parse(nginx.url("second"))))
         nginx.wait_unpublished("first")
         nginx.wait_published("second")
 

@@ -8,7 +8,7 @@ The states of a task are the API's (``ApiStatus``). Two things move it: an actio
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -23,11 +23,12 @@ from streamferry.control.errors import (
     InvalidField,
     KeyNotFound,
     TaskNotFound,
+    VersionConflict,
     WrongState,
 )
 from streamferry.control.model import DEFAULT_GROUP, ApiStatus, TaskSpec
 from streamferry.control.schedule import decide_due
-from streamferry.control.store import Store, events, groups, keys, tasks, usage
+from streamferry.control.store import Store, events, groups, keys, tasks, usage, workers
 from streamferry.control.store.database import lock_name
 from streamferry.control.store.events import NewEvent
 from streamferry.control.store.records import (
@@ -37,10 +38,13 @@ from streamferry.control.store.records import (
     GroupTag,
     KeyPair,
     KeyRecord,
+    TaskCount,
     TaskPage,
     TaskRecord,
     UsageBucket,
+    WorkerRecord,
 )
+from streamferry.relay import State
 
 _log = logging.getLogger("streamferry.control")
 
@@ -94,15 +98,21 @@ class Actions:
             await events.append(connection, [NewEvent(task_id, "created", now_ms)])
         return task_id
 
-    async def update_task(self, task_id: str, spec: TaskSpec) -> None:
-        """Put another spec in place of the present one; what runs follows. The group cannot be changed.
+    async def update_task(
+        self, task_id: str, revise: Callable[[TaskSpec], TaskSpec], *, expected_version: int | None = None
+    ) -> None:
+        """Put what ``revise`` makes of the present spec in its place; what runs follows. The group cannot be changed.
 
-        A list that was played out begins anew when anything about its playing is changed.
-        Raises TaskNotFound, InvalidField, DestinationConflict.
+        The present spec is read under the lock under which it is replaced, so of two partial updates at once none is
+        lost. A list that was played out begins anew when anything about its playing is changed.
+        Raises TaskNotFound, VersionConflict, InvalidField, DestinationConflict, and what ``revise`` raises.
         """
         now_ms = to_ms(self._clock.now())
         async with self._store.write() as connection:
             before = await self._require_task(connection, task_id, Action.UPDATE)
+            if expected_version not in (None, before.version):
+                raise VersionConflict(before.version)
+            spec = revise(before.spec)
             if spec.group != before.spec.group:
                 raise InvalidField("GroupName", "the group of a task cannot be changed")
             if before.enabled:
@@ -173,19 +183,54 @@ class Actions:
         return record
 
     async def list_tasks(
-        self, *, title: str = "", groups: Sequence[str] = (), page: int = 1, size: int = 20
+        self,
+        *,
+        title: str = "",
+        groups: Sequence[str] = (),
+        statuses: Sequence[ApiStatus] = (),
+        states: Sequence[State] = (),
+        page: int = 1,
+        size: int = 20,
     ) -> TaskPage:
-        """Newest first. ``title``: part of it, in any case. ``groups``: none means all. ``page`` counts from 1."""
+        """Newest first. ``title``: part of it, in any case. Of the others none means all. ``page`` counts from 1."""
         async with self._store.read() as connection:
             records, total = await tasks.page(
-                connection, self._seal, title=title, groups=groups, offset=(page - 1) * size, limit=size
+                connection,
+                self._seal,
+                title=title,
+                groups=groups,
+                statuses=statuses,
+                states=states,
+                now_ms=to_ms(self._clock.now()),
+                offset=(page - 1) * size,
+                limit=size,
             )
         return TaskPage(tuple(records), total)
+
+    async def count_tasks(self) -> list[TaskCount]:
+        """How many tasks are in which status and state."""
+        async with self._store.read() as connection:
+            return await tasks.count(connection, now_ms=to_ms(self._clock.now()))
 
     async def list_events(self, task_id: str, *, after_seq: int = 0, limit: int = 1000) -> list[EventRecord]:
         """What happened to a task behind a number, oldest first; that of a deleted task can still be read."""
         async with self._store.read() as connection:
             return await events.history(connection, task_id, after_seq=after_seq, limit=limit)
+
+    async def list_feed(self, task_id: str | None = None, *, after: int = 0, limit: int = 100) -> list[EventRecord]:
+        """Events behind an id, oldest first, of one task or of all; to be followed by the last one's id."""
+        async with self._store.read() as connection:
+            return await events.feed(connection, task_id, after=after, limit=limit)
+
+    async def last_event(self) -> int:
+        """The largest id of an event, 0 without any."""
+        async with self._store.read() as connection:
+            return await events.last_id(connection)
+
+    async def list_workers(self) -> list[WorkerRecord]:
+        """Workers that are there or were in the last hour, oldest first."""
+        async with self._store.read() as connection:
+            return await workers.all_workers(connection)
 
     # Groups
 

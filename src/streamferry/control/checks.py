@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Never
 
-from streamferry.control.errors import InvalidField
+from streamferry.control.errors import InvalidField, TaskNotFound
 from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind, TaskWatermark
 from streamferry.media.picture import MAX_PICTURE_BYTES, MAX_PICTURE_SIDE, MIN_PICTURE_BYTES, inspect_picture
 from streamferry.media.url import REDACTED, MediaUrl
@@ -45,6 +45,7 @@ _DATA_URL = re.compile(r"data:image/(?:png|jpg|jpeg);base64,", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _STREAM_PART = re.compile(r"[A-Za-z0-9_.\-]+(?:/[A-Za-z0-9_.\-]+)*(?:\?[!-~]*)?")
 _CALLBACK_SCHEMES = frozenset(("http", "https"))
+_TASK_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,13 @@ class SourceRules:
     """
 
     file_folders: Sequence[Path] = ()
+
+
+def check_task_id(text: str) -> str:
+    """What does not look like an id is the id of no task: TaskNotFound."""
+    if not _TASK_ID.fullmatch(text):
+        raise TaskNotFound(text)
+    return text
 
 
 def check_title(text: str) -> str:

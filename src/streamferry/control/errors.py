@@ -58,6 +58,14 @@ class WrongState(ActionError):
     field = "TaskId"
 
 
+class VersionConflict(ActionError):
+    """The task was changed since it was seen."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"the task was changed meanwhile: it has version {version} now")
+        self.version = version
+
+
 class KeyNotFound(ActionError):
     """There is no such access key."""
 

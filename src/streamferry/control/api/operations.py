@@ -11,11 +11,10 @@ from streamferry.control.api.limits import Kind
 from streamferry.control.api.tasks import create_spec, show_task, update_spec
 from streamferry.control.checks import SourceRules
 from streamferry.control.clock import Clock
-from streamferry.control.errors import GroupNotFound, InvalidField, TaskNotFound
+from streamferry.control.errors import GroupNotFound, InvalidField
 from streamferry.control.store.records import GroupTag, TaskPage
 
 VERSION = "2023-01-01"
-_ID_DIGITS = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +47,21 @@ async def _create(context: Context, body: schemas.CreateTask) -> dict[str, Any]:
 
 
 async def _update(context: Context, body: schemas.UpdateTask) -> None:
-    current = (await context.actions.get_task(_task_id(body))).spec
-    spec = update_spec(body, current, context.clock.now(), context.rules)
-    await context.actions.update_task(body.TaskId, spec)
+    now = context.clock.now()
+    task_id = checks.check_task_id(body.TaskId)
+    await context.actions.update_task(task_id, lambda current: update_spec(body, current, now, context.rules))
 
 
 def _task_action(act: Callable[[Actions, str], Awaitable[None]]) -> Operation:
     """An action that takes a task's id; a group that is given has to be the task's."""
 
     async def run(context: Context, body: schemas.TaskTarget) -> None:
-        task_id = _task_id(body)
+        task_id = checks.check_task_id(body.TaskId)
         if body.GroupName and (await context.actions.get_task(task_id)).spec.group != body.GroupName:
             raise InvalidField("GroupName", "the task is in another group")
         await act(context.actions, task_id)
 
     return Operation(schemas.TaskTarget, Kind.WRITE, run)
-
-
-def _task_id(body: schemas.TaskTarget) -> str:
-    """What does not look like an id is the id of no task."""
-    if len(body.TaskId) != 32 or not _ID_DIGITS.issuperset(body.TaskId):
-        raise TaskNotFound(body.TaskId)
-    return body.TaskId
 
 
 async def _list(context: Context, body: schemas.ListTasks) -> dict[str, Any]:

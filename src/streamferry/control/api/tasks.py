@@ -187,7 +187,7 @@ def _read_loops(body: TaskBody, kind: TaskKind, current: TaskSpec | None) -> tup
 
 def _read_callback(body: TaskBody, current: TaskSpec | None) -> str:
     present = current.callback_url if current else ""
-    if not body.CallbackURL or (present and body.CallbackURL == _shown_callback(present)):
+    if not body.CallbackURL or (present and body.CallbackURL == show_callback(present)):
         return present
     return checks.check_callback_url(body.CallbackURL)
 
@@ -222,7 +222,7 @@ def show_task(record: TaskRecord, now: datetime) -> dict[str, Any]:
         "TaskId": record.task_id,
         "StartTime": show_time(spec.start_at),
         "EndTime": show_time(spec.end_at),
-        "CallbackURL": _shown_callback(spec.callback_url),
+        "CallbackURL": show_callback(spec.callback_url),
         "Type": int(spec.kind),
         "DstAddr": spec.destination.redacted,
         "DstAddrType": _THIRD_PARTY,
@@ -245,25 +245,26 @@ def show_task(record: TaskRecord, now: datetime) -> dict[str, Any]:
 def _show_sources(spec: TaskSpec) -> dict[str, Any]:
     match spec.source_form:
         case SourceForm.SRC_ADDR:
-            return {"SrcAddr": spec.items[0].url.redacted}
+            return {"SrcAddr": show_source(spec.items[0].url)}
         case SourceForm.SRC_ADDR_S:
-            urls = [item.url.redacted for item in spec.items]
-            return {"SrcAddrS": [_shown_file(url) for url in urls], "OffsetS": [item.start_s for item in spec.items]}
+            urls = [show_source(item.url) for item in spec.items]
+            return {"SrcAddrS": urls, "OffsetS": [item.start_s for item in spec.items]}
         case SourceForm.VOD_SRC_ADDRS:
             return {
                 "VodSrcAddrs": [
-                    {"SrcAddr": _shown_file(item.url.redacted), "StartOffset": item.start_s, "EndOffset": item.end_s}
+                    {"SrcAddr": show_source(item.url), "StartOffset": item.start_s, "EndOffset": item.end_s}
                     for item in spec.items
                 ]
             }
 
 
-def _shown_file(text: str) -> str:
-    """A local path as the address it was given as."""
-    return MediaUrl.parse(text).reveal() if text.startswith("/") else text
+def show_source(url: MediaUrl) -> str:
+    """A source as it may be shown; a local file as the address it was given as."""
+    return url.reveal() if url.scheme == "file" else url.redacted
 
 
-def _shown_callback(text: str) -> str:
+def show_callback(text: str) -> str:
+    """A callback's address as it may be shown; empty for none."""
     return MediaUrl.parse(text).redacted if text else ""
 
 

@@ -17,12 +17,16 @@ _QUARTER = timedelta(days=93)
 #: Aggregation in seconds -> the longest range it may be asked for.
 _DURATION_STEPS = {60: timedelta(days=1), 3600: _QUARTER, 86400: _QUARTER}
 _BANDWIDTH_STEPS = {300: timedelta(days=31), 3600: _QUARTER, 86400: _QUARTER}
+#: All of them.
+STEPS = _DURATION_STEPS | _BANDWIDTH_STEPS
 #: By what may be split. All destinations are of one kind and no domain is ours: only groups can differ.
 _DETAIL_FIELDS = frozenset(("Group", "Domain", "DstAddrType"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Range:
+class Range:
+    """A checked range of time with its step."""
+
     start_at: datetime
     end_at: datetime
     step_s: int
@@ -78,7 +82,7 @@ async def describe_bandwidth(actions: Actions, body: Usage, now: datetime) -> di
 
 
 async def _measured(
-    actions: Actions, body: Usage, asked: _Range, *, by_group: bool = False
+    actions: Actions, body: Usage, asked: Range, *, by_group: bool = False
 ) -> dict[str | None, list[UsageBucket]]:
     """Buckets of each group; of all together under None."""
     buckets = await actions.usage(
@@ -95,22 +99,29 @@ async def _measured(
     return found
 
 
-def _read_range(body: Usage, steps: Mapping[int, timedelta], default_s: int, now: datetime) -> _Range:
+def _read_range(body: Usage, steps: Mapping[int, timedelta], default_s: int, now: datetime) -> Range:
     step_s = default_s if body.Aggregation is None else body.Aggregation
-    if step_s not in steps:
-        raise InvalidField("Aggregation", "must be one of " + ", ".join(map(str, steps)))
     if unknown := set(body.DetailField) - _DETAIL_FIELDS:
         raise InvalidField("DetailField", f"must be of {', '.join(sorted(_DETAIL_FIELDS))}; {len(unknown)} are not")
     if bool(body.App) != bool(body.Stream):
         raise InvalidField("Stream" if body.App else "App", "App and Stream must be given together")
     start_at, end_at = _read_time("StartTime", body.StartTime), _read_time("EndTime", body.EndTime)
+    return check_range(start_at, end_at, step_s, steps, now)
+
+
+def check_range(
+    start_at: datetime, end_at: datetime, step_s: int, steps: Mapping[int, timedelta], now: datetime
+) -> Range:
+    """A range that may be asked for. ``steps``: step in seconds -> the longest range. Raises InvalidField."""
+    if step_s not in steps:
+        raise InvalidField("Aggregation", "must be one of " + ", ".join(map(str, sorted(steps))))
     if end_at <= start_at:
         raise InvalidField("EndTime", "must be later than StartTime")
     if end_at - start_at > steps[step_s]:
         raise InvalidField("EndTime", f"must be at most {steps[step_s].days} days after StartTime at this Aggregation")
     if start_at < now - _HISTORY:
         raise InvalidField("StartTime", f"must be at most {_HISTORY.days} days ago")
-    return _Range(start_at, end_at, step_s)
+    return Range(start_at, end_at, step_s)
 
 
 def _read_time(field: str, text: str) -> datetime:
@@ -123,7 +134,7 @@ def _read_time(field: str, text: str) -> datetime:
     raise InvalidField(field, "must be a time as 2026-01-31T00:00:00+08:00")
 
 
-def _show_range(asked: _Range, body: Usage) -> dict[str, Any]:
+def _show_range(asked: Range, body: Usage) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "StartTime": show_time(asked.start_at),
         "EndTime": show_time(asked.end_at),

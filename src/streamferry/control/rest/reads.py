@@ -6,7 +6,7 @@ from datetime import datetime
 
 from streamferry.control.actions import Actions
 from streamferry.control.api import usage
-from streamferry.control.api.operations import check_task_id
+from streamferry.control.checks import check_task_id
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.model import ApiStatus, TaskWatermark
 from streamferry.control.rest.views import (
@@ -118,9 +118,7 @@ class Reads:
     ) -> UsageList:
         """What workers measured, in steps from ``start_at``. Raises InvalidField."""
         asked = usage.check_range(start_at, end_at, step_s, usage.STEPS, self._clock.now())
-        found = await self._actions.usage(
-            asked.start_at, asked.end_at, step_s=step_s, groups=groups, by_group=by_group
-        )
+        found = await self._actions.usage(asked.start_at, asked.end_at, step_s=step_s, groups=groups, by_group=by_group)
         return UsageList(
             start_at=asked.start_at, end_at=asked.end_at, step_s=step_s, buckets=[show_usage(one) for one in found]
         )

@@ -76,13 +76,31 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> Non
 
 async def history(connection: AsyncConnection, task_id: str, *, after_seq: int, limit: int) -> list[EventRecord]:
     """The events of a task behind a number, oldest first."""
-    found = await connection.execute(
-        sa.select(event.c.seq, event.c.at_ms, event.c.kind, event.c.detail)
-        .where(event.c.task_id == task_id, event.c.seq > after_seq)
-        .order_by(event.c.seq)
-        .limit(limit)
-    )
-    return [EventRecord(task_id, seq, from_ms(at_ms), kind, json.loads(detail)) for seq, at_ms, kind, detail in found]
+    query = sa.select(event).where(event.c.task_id == task_id, event.c.seq > after_seq)
+    found = await connection.execute(query.order_by(event.c.seq).limit(limit))
+    return [_record(row) for row in found.mappings()]
+
+
+async def feed(connection: AsyncConnection, task_id: str | None, *, after: int, limit: int) -> list[EventRecord]:
+    """Events behind an id, oldest first, of one task or of all. Who follows it by the last id misses none."""
+    query = sa.select(event).where(event.c.id > after)
+    if task_id is not None:
+        query = query.where(event.c.task_id == task_id)
+    elif connection.dialect.name == "postgresql":
+        # Ids are taken before the commit: what was written since the oldest open transaction began waits for its end.
+        query = query.where(sa.text("event.xmin::text::bigint < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"))
+    found = await connection.execute(query.order_by(event.c.id).limit(limit))
+    return [_record(row) for row in found.mappings()]
+
+
+async def last_id(connection: AsyncConnection) -> int:
+    """The largest id there is, 0 without any events."""
+    return (await connection.execute(sa.select(sa.func.max(event.c.id)))).scalar() or 0
+
+
+def _record(row: sa.RowMapping) -> EventRecord:
+    detail = json.loads(row["detail"])
+    return EventRecord(row["id"], row["task_id"], row["seq"], from_ms(row["at_ms"]), row["kind"], detail)
 
 
 def playhead_detail(playhead: Playhead) -> dict[str, int]:

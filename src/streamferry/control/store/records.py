@@ -53,6 +53,27 @@ class TaskPage:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskCount:
+    """How many tasks are in a status and a state, and what they send in all."""
+
+    status: ApiStatus
+    state: State
+    tasks: int
+    kbps_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A worker; ``is_alive`` while its lease is valid, ``load`` is the tasks it holds."""
+
+    worker_id: str
+    is_alive: bool
+    load: int
+    capacity: int
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class GroupTag:
     """A label on a group. ``category`` is System or Custom."""
 
@@ -98,8 +119,9 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """Something that happened to a task; ``seq`` counts from 1 for each task without a gap."""
+    """Something that happened to a task; ``seq`` counts from 1 for each task without a gap, ``id`` rises over all."""
 
+    id: int
     task_id: str
     seq: int
     at: datetime

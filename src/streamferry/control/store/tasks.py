@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.clock import from_ms, to_ms
-from streamferry.control.model import TaskSpec
-from streamferry.control.store.records import TaskRecord
+from streamferry.control.model import ApiStatus, TaskSpec
+from streamferry.control.store.records import TaskCount, TaskRecord
 from streamferry.control.store.schema import run, task, task_spec, worker
 from streamferry.control.store.seal import Seal
 from streamferry.control.store.spec import parse_spec, serialize_spec
@@ -69,18 +69,53 @@ async def find(connection: AsyncConnection, seal: Seal, task_id: str, *, lock: b
 
 
 async def page(
-    connection: AsyncConnection, seal: Seal, *, title: str, groups: Sequence[str], offset: int, limit: int
+    connection: AsyncConnection,
+    seal: Seal,
+    *,
+    title: str,
+    groups: Sequence[str],
+    statuses: Sequence[ApiStatus],
+    states: Sequence[State],
+    now_ms: int,
+    offset: int,
+    limit: int,
 ) -> tuple[list[TaskRecord], int]:
-    """Tasks whose title holds ``title`` in any case, of the groups if any are given, newest first; and their number."""
+    """Tasks newest first, and their number. ``title``: part of it in any case; no groups, statuses or states: any."""
     wanted: list[sa.ColumnElement[bool]] = []
     if title:
         wanted.append(task.c.title_folded.contains(title.casefold(), autoescape=True))
     if groups:
         wanted.append(task.c.group_name.in_(groups))
+    if statuses:
+        wanted.append(_status_at(now_ms).in_([int(status) for status in statuses]))
+    if states:
+        in_state = run.c.state.in_([state.value for state in states])
+        wanted.append(task.c.id.in_(sa.select(run.c.task_id).where(in_state)))
     total = (await connection.execute(sa.select(sa.func.count()).select_from(task).where(*wanted))).scalar_one()
     numbers = sa.select(task.c.number).where(*wanted).order_by(task.c.number.desc()).limit(limit).offset(offset)
     rows = await connection.execute(WITH_RUN.where(task.c.number.in_(numbers)).order_by(task.c.number.desc()))
     return [_record(seal, row) for row in rows.mappings()], total
+
+
+async def count(connection: AsyncConnection, *, now_ms: int) -> list[TaskCount]:
+    """How many tasks are in which status and state."""
+    status = _status_at(now_ms).label("status")
+    found = await connection.execute(
+        sa.select(status, run.c.state, sa.func.count(), sa.func.sum(run.c.kbps_out))
+        .select_from(task.join(run, run.c.task_id == task.c.id))
+        .group_by(sa.literal_column("status"), run.c.state)
+    )
+    return [TaskCount(ApiStatus(number), State(state), tasks, int(kbps)) for number, state, tasks, kbps in found]
+
+
+def _status_at(now_ms: int) -> sa.ColumnElement[int]:
+    """``model.decide_api_status`` in SQL; a test compares the two."""
+    return sa.case(
+        (task.c.enabled.is_(False), int(ApiStatus.DISABLED)),
+        (task.c.start_ms > now_ms, int(ApiStatus.NOT_STARTED)),
+        (sa.or_(task.c.finished, task.c.end_ms <= now_ms), int(ApiStatus.ENDED)),
+        else_=int(ApiStatus.ACTIVE),
+    )
 
 
 async def replace(

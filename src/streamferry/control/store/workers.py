@@ -6,10 +6,12 @@ Order of locks, here and in ``due`` and ``held``, so that no two transactions wa
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from streamferry.control.clock import from_ms
 from streamferry.control.schedule import decide_due
 from streamferry.control.store import events
 from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent
+from streamferry.control.store.records import WorkerRecord
 from streamferry.control.store.schema import run, task, worker
 from streamferry.relay import State
 from streamferry.worker import LeaseLost
@@ -96,6 +98,17 @@ async def live_workers(connection: AsyncConnection) -> list[str]:
     """Who has a lease now."""
     rows = await connection.execute(sa.select(worker.c.id).where(worker.c.lease_ms > now_ms()))
     return list(rows.scalars())
+
+
+async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
+    """Who has a lease or had one in the last hour, oldest first."""
+    rows = await connection.execute(
+        sa.select(worker, (worker.c.lease_ms > now_ms()).label("is_alive")).order_by(worker.c.started_ms, worker.c.id)
+    )
+    return [
+        WorkerRecord(row["id"], row["is_alive"], row["load"], row["capacity"], from_ms(row["started_ms"]))
+        for row in rows.mappings()
+    ]
 
 
 async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], now: int, why: str) -> int:

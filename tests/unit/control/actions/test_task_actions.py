@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from task_samples import make_spec
@@ -95,7 +97,7 @@ async def test_an_action_is_allowed_as_its_table_says(
     before = await actions.get_task(task_id)
     assert before.status(clock.now()) is status
     perform = {
-        Action.UPDATE: lambda: actions.update_task(task_id, before.spec),
+        Action.UPDATE: lambda: actions.update_task(task_id, lambda _: before.spec),
         Action.STOP: lambda: actions.stop_task(task_id),
         Action.CONTINUE: lambda: actions.continue_task(task_id),
         Action.RELAUNCH: lambda: actions.relaunch_task(task_id),
@@ -138,11 +140,11 @@ async def test_update_replaces_the_spec_but_not_the_group(actions: Actions) -> N
     """The new spec is read back; another group is an error that names the field."""
     task_id = await actions.create_task(spec_at(-1, 20, title="old"))
     wanted = spec_at(-1, 30, "other", title="new", loops=2)
-    await actions.update_task(task_id, wanted)
+    await actions.update_task(task_id, lambda _: wanted)
     assert (await actions.get_task(task_id)).spec == wanted
     await actions.create_group("sport", "default")
     with pytest.raises(InvalidField) as refused:
-        await actions.update_task(task_id, replace(wanted, group="sport"))
+        await actions.update_task(task_id, lambda _: replace(wanted, group="sport"))
     assert refused.value.field == "GroupName"
 
 
@@ -173,6 +175,15 @@ async def test_one_destination_at_overlapping_times_is_refused(
     assert (await actions.list_tasks()).total == 1
 
 
+async def test_of_partial_updates_at_once_none_is_lost(actions: Actions) -> None:
+    """What an update keeps is read under the lock under which it is written."""
+    task_id = await actions.create_task(spec_at(-1, 20))
+    changes: list[dict[str, Any]] = [{"title": "x"}, {"loops": 7}, {"pre_download": False}, {"play_times": 7}]
+    await asyncio.gather(*(actions.update_task(task_id, partial(replace, **change)) for change in changes))
+    spec = (await actions.get_task(task_id)).spec
+    assert [getattr(spec, name) for change in changes for name in change] == ["x", 7, False, 7]
+
+
 async def test_a_stopped_task_claims_no_destination_until_it_is_continued(actions: Actions) -> None:
     """Stopping frees the destination; continuing, relaunching and updating ask for it again."""
     first = await actions.create_task(spec_at(10, 20))
@@ -181,10 +192,10 @@ async def test_a_stopped_task_claims_no_destination_until_it_is_continued(action
     for act in (actions.continue_task, actions.relaunch_task):
         with pytest.raises(DestinationConflict):
             await act(first)
-    await actions.update_task(first, spec_at(10, 20, title="still"))
+    await actions.update_task(first, lambda _: spec_at(10, 20, title="still"))
     third = await actions.create_task(spec_at(10, 20, "third"))
     with pytest.raises(DestinationConflict):
-        await actions.update_task(third, spec_at(10, 20))
+        await actions.update_task(third, lambda _: spec_at(10, 20))
     await actions.delete_task(second)
     await actions.continue_task(first)
 

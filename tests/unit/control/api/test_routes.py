@@ -344,3 +344,12 @@ async def test_the_openapi_document_names_every_action(api: Api) -> None:
     document = (await api.client.get("http://api/openapi.json")).json()
     assert document["paths"]["/"]["post"]["parameters"][0]["schema"]["enum"] == list(OPERATIONS)
     assert document["paths"]["/"]["get"]["parameters"][0]["schema"]["enum"] == ["ListPullToPushTask"]
+
+
+async def test_of_partial_updates_at_once_none_is_lost(api: Api) -> None:
+    """Each update keeps what it does not give as it is when it is written, not as it was when it was asked for."""
+    task_id = await create(api)
+    changes: list[dict[str, object]] = [{"Title": "x"}, {"ContinueStrategy": 1}, {"PreDownload": 0}]
+    await asyncio.gather(*(api.call("UpdatePullToPushTask", {"TaskId": task_id, **change}) for change in changes))
+    shown = await api.task(task_id)
+    assert [shown[name] for change in changes for name in change] == ["x", 1, 0]
