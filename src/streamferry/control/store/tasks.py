@@ -61,10 +61,10 @@ START_AGAIN: dict[str, object] = {"loop": 0, "item": 0, "position_ms": 0, "playh
 
 async def find(connection: AsyncConnection, seal: Seal, task_id: str, *, lock: bool = False) -> TaskRecord | None:
     """The task, or None. ``lock``: nobody else changes it until the transaction ends."""
-    query = WITH_RUN.where(task.c.id == task_id)
     if lock:
-        query = query.with_for_update(of=task)
-    row = (await connection.execute(query)).mappings().first()
+        # In a statement of its own: one that waits for a lock sees the other rows as they were before it waited.
+        await connection.execute(sa.select(task.c.number).where(task.c.id == task_id).with_for_update())
+    row = (await connection.execute(WITH_RUN.where(task.c.id == task_id))).mappings().first()
     return None if row is None else _record(seal, row)
 
 
