@@ -28,7 +28,7 @@ from streamferry.control.errors import (
 )
 from streamferry.control.model import DEFAULT_GROUP, ApiStatus, TaskSpec
 from streamferry.control.schedule import decide_due
-from streamferry.control.store import Store, events, groups, keys, tasks, usage, workers
+from streamferry.control.store import Store, events, groups, keys, mailboxes, tasks, usage, workers
 from streamferry.control.store.database import lock_name
 from streamferry.control.store.events import NewEvent
 from streamferry.control.store.records import (
@@ -95,6 +95,7 @@ class Actions:
             await self._guard_destination(connection, spec, task_id)
             due_ms = _due(spec, enabled=True, finished=False, now_ms=now_ms)
             await tasks.insert(connection, self._seal, task_id, spec, now_ms=now_ms, due_ms=due_ms)
+            await mailboxes.follow(connection, self._seal, task_id, None, spec)
             await events.append(connection, [NewEvent(task_id, "created", now_ms)])
         return task_id
 
@@ -129,6 +130,7 @@ class Actions:
                 values |= tasks.START_AGAIN
             due_ms = _due(spec, enabled=before.enabled, finished=finished, now_ms=now_ms)
             await tasks.redirect(connection, task_id, due_ms=due_ms, values=values)
+            await mailboxes.follow(connection, self._seal, task_id, was, spec)
             await events.append(connection, [NewEvent(task_id, "updated", now_ms, {"version": before.version + 1})])
 
     async def stop_task(self, task_id: str) -> None:

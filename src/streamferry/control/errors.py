@@ -73,6 +73,15 @@ class KeyNotFound(ActionError):
         super().__init__(f"there is no access key {access_key_id[:64]}")
 
 
+class DeliveryNotFound(ActionError):
+    """There is no such callback."""
+
+    field = "EventId"
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(f"there is no callback {event_id[:64]}")
+
+
 class DestinationConflict(ActionError):
     """Another enabled task pushes to the same destination at an overlapping time."""
 

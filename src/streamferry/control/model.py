@@ -36,6 +36,31 @@ class ApiStatus(IntEnum):
     ENDED = 3
 
 
+class CallbackEvent(StrEnum):
+    """What a task's receiver is told of."""
+
+    STARTING = "starting"
+    STREAMING = "streaming"
+    STALLED = "stalled"
+    RETRYING = "retrying"
+    ITEM_STARTED = "item_started"
+    ITEM_FINISHED = "item_finished"
+    ITEM_FAILED = "item_failed"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    ENDED = "ended"
+    DELETED = "deleted"
+
+
+class DeliveryState(StrEnum):
+    """What became of a callback."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    #: Nobody took it for a day.
+    DEAD = "dead"
+
+
 class SourceForm(StrEnum):
     """In which of the API's fields the sources were given, so that a list shows them as they came."""
 

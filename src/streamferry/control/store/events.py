@@ -1,7 +1,7 @@
 """Event rows and the callbacks owed for them. Only ever appended to, in the transaction of what they tell."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,9 +9,15 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.clock import from_ms
+from streamferry.control.model import CallbackEvent, decide_api_status
+from streamferry.control.schedule import END_TOLERANCE_MS
+from streamferry.control.store import mailboxes
 from streamferry.control.store.records import EventRecord
-from streamferry.control.store.schema import delivery, event, run, task_spec
+from streamferry.control.store.schema import event, mailbox, run, task
 from streamferry.relay import Playhead
+
+#: Kinds of events that are told to a task's receiver, and what they are called there. The rest is bookkeeping.
+TOLD: Mapping[str, CallbackEvent] = {one.value: one for one in CallbackEvent} | {"lost": CallbackEvent.RETRYING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +31,9 @@ class NewEvent:
 
 
 async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
-    """Number the events of each task without a gap, keep them, and owe a callback for each where one is wanted.
+    """Number the events of each task without a gap, keep them, and owe a callback for each that is to be told.
 
-    The tasks' run rows are locked by this until the transaction ends.
+    The tasks' run rows, and then the mailboxes of those with a receiver, are locked by this until the transaction ends.
     """
     if not events:
         return
@@ -38,40 +44,64 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> Non
         .values(event_seq=run.c.event_seq + sa.bindparam("further")),
         [{"of_task": task_id, "further": count} for task_id, count in sorted(counts.items())],
     )
-    numbered = await connection.execute(
-        sa.select(run.c.task_id, run.c.event_seq, task_spec.c.sealed_callback)
-        .join(task_spec, task_spec.c.task_id == run.c.task_id)
+    found = await connection.execute(
+        sa.select(
+            run.c.task_id,
+            run.c.event_seq,
+            run.c.state,
+            run.c.loop,
+            run.c.item,
+            run.c.position_ms,
+            run.c.playhead_ms,
+            task.c.enabled,
+            task.c.finished,
+            task.c.start_ms,
+            task.c.end_ms,
+            mailbox.c.title,
+            mailbox.c.sealed_url.is_not(None).label("has_receiver"),
+        )
+        .join(task, task.c.id == run.c.task_id)
+        .outerjoin(mailbox, mailbox.c.task_id == run.c.task_id)
         .where(run.c.task_id.in_(counts))
     )
-    latest: dict[str, int] = {}
-    callbacks: dict[str, bytes] = {}
-    for task_id, seq, sealed_callback in numbered:
-        latest[task_id] = seq - counts[task_id]
-        if sealed_callback is not None:
-            callbacks[task_id] = sealed_callback
+    of_task = {row["task_id"]: row for row in found.mappings()}
+    latest = {task_id: row["event_seq"] - counts[task_id] for task_id, row in of_task.items()}
     rows: list[dict[str, object]] = []
-    owed: list[dict[str, object]] = []
+    owed: dict[str, list[mailboxes.NewDelivery]] = defaultdict(list)
     for one in events:
         if one.task_id not in latest:
             continue
         seq = latest[one.task_id] = latest[one.task_id] + 1
-        detail = json.dumps(one.detail, ensure_ascii=False, separators=(",", ":"))
-        rows.append({"task_id": one.task_id, "seq": seq, "at_ms": one.at_ms, "kind": one.kind, "detail": detail})
-        if one.task_id in callbacks:
-            owed.append(
-                {
-                    "task_id": one.task_id,
-                    "seq": seq,
-                    "sealed_callback": callbacks[one.task_id],
-                    "state": "pending",
-                    "attempts": 0,
-                    "due_ms": one.at_ms,
-                }
-            )
+        rows.append(
+            {"task_id": one.task_id, "seq": seq, "at_ms": one.at_ms, "kind": one.kind, "detail": _json(one.detail)}
+        )
+        row = of_task[one.task_id]
+        if row["has_receiver"] and one.kind in TOLD:
+            owed[one.task_id].append(mailboxes.NewDelivery(TOLD[one.kind], one.at_ms, _json(_snapshot(one, row))))
     if rows:
         await connection.execute(event.insert(), rows)
     if owed:
-        await connection.execute(delivery.insert(), owed)
+        await mailboxes.owe(connection, owed)
+
+
+def _snapshot(one: NewEvent, row: sa.RowMapping) -> dict[str, object]:
+    """All that a callback tells, as it is now: the task may be another one, or gone, when it is delivered."""
+    status = decide_api_status(
+        enabled=row["enabled"],
+        start_at=from_ms(row["start_ms"]),
+        end_at=from_ms(row["end_ms"]),
+        finished=row["finished"],
+        # The clock of the worker that opens and closes the window may be that much before the store's.
+        now=from_ms(one.at_ms + END_TOLERANCE_MS),
+    )
+    snapshot: dict[str, object] = {"title": row["title"], "status": int(status), "state": row["state"]}
+    if row["playhead_ms"] is not None:
+        snapshot["playhead"] = {name: row[name] for name in ("loop", "item", "position_ms")}
+    return {**snapshot, **one.detail}
+
+
+def _json(detail: Mapping[str, object]) -> str:
+    return json.dumps(detail, ensure_ascii=False, separators=(",", ":"))
 
 
 async def history(connection: AsyncConnection, task_id: str, *, after_seq: int, limit: int) -> list[EventRecord]:

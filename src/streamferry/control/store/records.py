@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from streamferry.control.model import ApiStatus, TaskSpec, decide_api_status
+from streamferry.control.model import ApiStatus, CallbackEvent, DeliveryState, TaskSpec, decide_api_status
 from streamferry.relay import Playhead, State
 
 
@@ -127,6 +128,37 @@ class EventRecord:
     at: datetime
     kind: str
     detail: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """A callback. ``number`` counts those of a task from 1; ``detail`` is what is told, as it was when it happened.
+
+    ``problem``: what went wrong at the last attempt. ``settled_at``: when it was delivered or given up.
+    """
+
+    task_id: str
+    number: int
+    event: CallbackEvent
+    at: datetime
+    detail: dict[str, Any]
+    state: DeliveryState
+    attempts: int
+    problem: str | None
+    settled_at: datetime | None
+
+    @property
+    def event_id(self) -> str:
+        """The id that stays the same over all attempts."""
+        return f"evt_{self.task_id}_{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPage:
+    """One page of callbacks, and how many there are on all pages."""
+
+    records: tuple[DeliveryRecord, ...]
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,6 @@ task_spec = sa.Table(
     metadata,
     sa.Column("task_id", _Id, primary_key=True),
     sa.Column("sealed_spec", sa.LargeBinary, nullable=False),
-    sa.Column("sealed_callback", sa.LargeBinary, nullable=True),
     sa.Column("picture", sa.LargeBinary, nullable=True),
 )
 
@@ -94,18 +93,55 @@ event = sa.Table(
     sa.Index(None, "task_id", "seq", unique=True),
 )
 
-#: A callback that is owed: written with its event, in one transaction.
+#: Where the callbacks of a task go: one row for each task that ever had an address, which outlives the task.
+#: ``due_ms`` is when the oldest waiting one may be tried, null when none waits; while ``holder`` sends it, when that
+#: is given up. Who looks for work finds it by ``due_ms`` and leaves out hosts that are busy.
+mailbox = sa.Table(
+    "mailbox",
+    metadata,
+    sa.Column("task_id", _Id, primary_key=True),
+    # Null: the address was taken away.
+    sa.Column("sealed_url", sa.LargeBinary, nullable=True),
+    sa.Column("host_digest", sa.String(32), nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("last_number", sa.Integer, nullable=False),
+    # Attempts in a row that failed.
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("due_ms", sa.BigInteger, nullable=True),
+    sa.Column("holder", sa.String(32), nullable=True),
+    sa.Index(None, "due_ms"),
+)
+
+#: A callback that is owed, was delivered, or is dead: written with its event, in one transaction.
 delivery = sa.Table(
     "delivery",
     metadata,
-    sa.Column("task_id", _Id, primary_key=True),
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("sealed_callback", sa.LargeBinary, nullable=False),
-    sa.Column("state", sa.String(8), nullable=False),
+    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("task_id", _Id, nullable=False),
+    # Counts the callbacks of a task from 1.
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(24), nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    # JSON object: all that is told, as it was then. No secrets.
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("due_ms", sa.BigInteger, nullable=False),
+    # From when on its day of retries counts.
+    sa.Column("owed_ms", sa.BigInteger, nullable=False),
+    sa.Column("settled_ms", sa.BigInteger, nullable=True),
     sa.Column("problem", sa.Text, nullable=True),
-    sa.Index(None, "state", "due_ms"),
+    sa.Index(None, "task_id", "number", unique=True),
+    sa.Index(None, "state", "task_id", "number"),
+    sa.Index(None, "state", "settled_ms"),
+)
+
+#: What callbacks are signed with, newest last; the one before stays good for a while.
+callback_secret = sa.Table(
+    "callback_secret",
+    metadata,
+    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
 )
 
 #: What was measured of a task in a minute.

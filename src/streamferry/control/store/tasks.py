@@ -230,7 +230,6 @@ def _searched(seal: Seal, spec: TaskSpec) -> dict[str, object]:
 def _sealed(seal: Seal, spec: TaskSpec) -> dict[str, object]:
     return {
         "sealed_spec": seal.seal(serialize_spec(spec)),
-        "sealed_callback": seal.seal(spec.callback_url) if spec.callback_url else None,
         "picture": spec.watermark.picture if spec.watermark else None,
     }
 

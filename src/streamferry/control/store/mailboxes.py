@@ -1,0 +1,302 @@
+"""Mailboxes and deliveries: callbacks that are owed to the receiver of a task, in the order in which they came about.
+
+Theory of operation. A mailbox is claimed, not a delivery: whoever holds it sends the oldest one that waits, so that the
+order of a task is kept whoever sends. A claim ends by itself: ``due_ms`` is moved to when it is given up, and a holder
+that comes back later finds another name in ``holder``. What is kept of an attempt is written by ``settle``; a crash
+between sending and settling means that the same one is sent again under the same id.
+
+Order of locks: run, then mailbox. A transaction that locks several mailboxes without their runs skips those that are
+locked, so that it waits for nobody.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.control.clock import from_ms
+from streamferry.control.model import CallbackEvent, DeliveryState, TaskSpec
+from streamferry.control.store.database import now_ms, read_now_ms
+from streamferry.control.store.records import DeliveryRecord
+from streamferry.control.store.schema import delivery, mailbox
+from streamferry.control.store.seal import Seal
+from streamferry.media.url import MediaUrl
+
+#: How long callbacks are tried.
+PATIENCE_MS = 24 * 3_600_000
+
+_IS_WAITING = delivery.c.state == DeliveryState.WAITING.value
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """A callback to owe. ``detail``: JSON of all that is told."""
+
+    event: CallbackEvent
+    at_ms: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A mailbox that is held, its address, and the delivery to try."""
+
+    url: MediaUrl
+    host_digest: str
+    failures: int
+    record: DeliveryRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of a claim. ``problem`` None: it was delivered; else the next attempt is in ``pause_ms``."""
+
+    task_id: str
+    number: int
+    problem: str | None = None
+    pause_ms: int = 0
+
+
+# What the actions do
+
+
+async def follow(
+    connection: AsyncConnection, seal: Seal, task_id: str, before: TaskSpec | None, spec: TaskSpec
+) -> None:
+    """A task was made or changed. What waits goes to the new address, at once; without one it is dropped."""
+    values: dict[str, object] = {"title": spec.title}
+    if before is None or before.callback_url != spec.callback_url:
+        is_waiting = sa.exists().where(delivery.c.task_id == task_id, _IS_WAITING)
+        values |= {
+            "sealed_url": seal.seal(spec.callback_url) if spec.callback_url else None,
+            "host_digest": _host_digest(seal, spec.callback_url),
+            "failures": 0,
+            "holder": None,
+            "due_ms": sa.case((is_waiting, now_ms()), else_=None) if spec.callback_url else None,
+        }
+    found = await connection.execute(mailbox.update().where(mailbox.c.task_id == task_id).values(values))
+    if spec.callback_url and not found.rowcount:
+        await connection.execute(mailbox.insert(), {"task_id": task_id, "last_number": 0, **values, "due_ms": None})
+    if not spec.callback_url:
+        await connection.execute(delivery.delete().where(delivery.c.task_id == task_id, _IS_WAITING))
+
+
+async def owe(connection: AsyncConnection, owed: Mapping[str, Sequence[NewDelivery]]) -> None:
+    """Append to mailboxes, whose run rows the transaction has locked."""
+    now = await read_now_ms(connection)
+    await connection.execute(
+        mailbox.update()
+        .where(mailbox.c.task_id == sa.bindparam("of_task"))
+        .values(
+            last_number=mailbox.c.last_number + sa.bindparam("further"),
+            due_ms=sa.func.coalesce(mailbox.c.due_ms, sa.bindparam("now", type_=sa.BigInteger)),
+        ),
+        [{"of_task": task_id, "further": len(owed[task_id]), "now": now} for task_id in sorted(owed)],
+    )
+    found = await connection.execute(
+        sa.select(mailbox.c.task_id, mailbox.c.last_number).where(mailbox.c.task_id.in_(owed))
+    )
+    await connection.execute(
+        delivery.insert(),
+        [
+            {
+                "task_id": task_id,
+                "number": number,
+                "kind": one.event.value,
+                "at_ms": one.at_ms,
+                "detail": one.detail,
+                "state": DeliveryState.WAITING.value,
+                "attempts": 0,
+                "owed_ms": now,
+            }
+            for task_id, last_number in found
+            for number, one in enumerate(owed[task_id], last_number - len(owed[task_id]) + 1)
+        ],
+    )
+
+
+# What the courier does
+
+
+async def has_due(connection: AsyncConnection) -> bool:
+    """Whether there is something to send: a look before a write."""
+    return (
+        await connection.execute(sa.select(mailbox.c.task_id).where(mailbox.c.due_ms <= now_ms()).limit(1))
+    ).first() is not None
+
+
+async def claim(
+    connection: AsyncConnection, seal: Seal, holder: str, *, limit: int, lease_ms: int, busy_hosts: Collection[str]
+) -> list[Claim]:
+    """Hold mailboxes that are due, those due longest first, but none of the busy hosts."""
+    now = await read_now_ms(connection)
+    found = await connection.execute(
+        sa.select(mailbox.c.task_id, mailbox.c.sealed_url, mailbox.c.host_digest, mailbox.c.failures)
+        .where(mailbox.c.due_ms <= now, mailbox.c.host_digest.not_in(busy_hosts))
+        .order_by(mailbox.c.due_ms)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    boxes = {row["task_id"]: row for row in found.mappings()}
+    if not boxes:
+        return []
+    heads = (
+        sa.select(delivery.c.task_id, sa.func.min(delivery.c.number))
+        .where(delivery.c.task_id.in_(boxes), _IS_WAITING)
+        .group_by(delivery.c.task_id)
+    )
+    rows = await connection.execute(
+        sa.select(delivery).where(sa.tuple_(delivery.c.task_id, delivery.c.number).in_(heads))
+    )
+    claims: list[Claim] = []
+    for row in rows.mappings():
+        box = boxes.pop(row["task_id"])
+        url = MediaUrl.parse(seal.open(box["sealed_url"]))
+        claims.append(Claim(url, box["host_digest"], box["failures"], _record(row)))
+    if claims:
+        await connection.execute(
+            mailbox.update()
+            .where(mailbox.c.task_id.in_([one.record.task_id for one in claims]))
+            .values(holder=holder, due_ms=now + lease_ms)
+        )
+    if boxes:
+        # Nothing waits in them any more.
+        await connection.execute(mailbox.update().where(mailbox.c.task_id.in_(boxes)).values(due_ms=None))
+    return claims
+
+
+async def settle(connection: AsyncConnection, holder: str, attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Write down what became of claims; those whose mailbox is locked just now are given back for another time."""
+    now = await read_now_ms(connection)
+    held = await connection.execute(
+        sa.select(mailbox.c.task_id, mailbox.c.holder)
+        .where(mailbox.c.task_id.in_([one.task_id for one in attempts]))
+        .with_for_update(skip_locked=True)
+    )
+    holder_of: dict[str, str | None] = {task_id: name for task_id, name in held}  # noqa: C416 -- rows, not pairs
+    for one in attempts:
+        if one.task_id in holder_of:
+            await _settle(connection, one, holder_of[one.task_id] == holder, now)
+    return [one for one in attempts if one.task_id not in holder_of]
+
+
+async def _settle(connection: AsyncConnection, one: Attempt, is_held: bool, now: int) -> None:
+    mine = sa.and_(delivery.c.task_id == one.task_id, _IS_WAITING)
+    counted = delivery.update().where(mine, delivery.c.number == one.number)
+    counted = counted.values(attempts=delivery.c.attempts + 1, problem=one.problem)
+    if one.problem is None:
+        # Also of a claim that was given up: it has arrived all the same.
+        counted = counted.values(state=DeliveryState.DELIVERED.value, settled_ms=now)
+    await connection.execute(counted)
+    if not is_held:
+        return
+    if one.problem is not None:
+        # The receiver has taken nothing for as long as these wait, whichever of them was the one that was tried.
+        await connection.execute(
+            delivery.update()
+            .where(mine, delivery.c.owed_ms <= now - PATIENCE_MS)
+            .values(state=DeliveryState.DEAD.value, settled_ms=now, problem=one.problem)
+        )
+    is_waiting = sa.exists().where(mine)
+    due_ms = now if one.problem is None else now + one.pause_ms
+    await connection.execute(
+        mailbox.update()
+        .where(mailbox.c.task_id == one.task_id)
+        .values(
+            holder=None,
+            failures=0 if one.problem is None else mailbox.c.failures + 1,
+            due_ms=sa.case((is_waiting, sa.literal(due_ms, sa.BigInteger)), else_=None),
+        )
+    )
+
+
+# What is looked at and done again
+
+
+async def page(
+    connection: AsyncConnection,
+    *,
+    task_id: str | None,
+    state: DeliveryState | None,
+    offset: int,
+    limit: int,
+) -> tuple[list[DeliveryRecord], int]:
+    """Deliveries, newest first, and how many there are."""
+    wanted = _wanted(task_id, state)
+    total = (await connection.execute(sa.select(sa.func.count()).select_from(delivery).where(*wanted))).scalar_one()
+    rows = await connection.execute(
+        sa.select(delivery).where(*wanted).order_by(delivery.c.id.desc()).limit(limit).offset(offset)
+    )
+    return [_record(row) for row in rows.mappings()], total
+
+
+async def find(connection: AsyncConnection, task_id: str, number: int) -> DeliveryRecord | None:
+    """A delivery, or None."""
+    query = sa.select(delivery).where(delivery.c.task_id == task_id, delivery.c.number == number)
+    row = (await connection.execute(query)).mappings().first()
+    return None if row is None else _record(row)
+
+
+async def tasks_with_dead(connection: AsyncConnection) -> list[str]:
+    """Tasks with dead letters and an address that they could go to."""
+    query = sa.select(delivery.c.task_id).join(mailbox, mailbox.c.task_id == delivery.c.task_id)
+    is_dead = delivery.c.state == DeliveryState.DEAD.value
+    rows = await connection.execute(query.where(is_dead, mailbox.c.sealed_url.is_not(None)).distinct())
+    return list(rows.scalars())
+
+
+async def wake(connection: AsyncConnection, task_id: str, number: int | None) -> int:
+    """Deliver again, at once and for a day: one of a task that does not wait, or all its dead ones. How many."""
+    locked = sa.select(mailbox.c.task_id).where(mailbox.c.task_id == task_id, mailbox.c.sealed_url.is_not(None))
+    if (await connection.execute(locked.with_for_update())).first() is None:
+        return 0
+    chosen = (
+        delivery.c.state == DeliveryState.DEAD.value
+        if number is None
+        else sa.and_(delivery.c.number == number, sa.not_(_IS_WAITING))
+    )
+    woken = await connection.execute(
+        delivery.update()
+        .where(delivery.c.task_id == task_id, chosen)
+        .values(state=DeliveryState.WAITING.value, attempts=0, owed_ms=now_ms(), settled_ms=None, problem=None)
+    )
+    if woken.rowcount:
+        # Who is sending another one just now finds that it has lost its claim, and that one is sent once more.
+        await connection.execute(
+            mailbox.update().where(mailbox.c.task_id == task_id).values(due_ms=now_ms(), failures=0, holder=None)
+        )
+    return woken.rowcount
+
+
+async def drop_dead(connection: AsyncConnection, task_id: str | None) -> int:
+    """Forget dead letters; how many."""
+    return (await connection.execute(delivery.delete().where(*_wanted(task_id, DeliveryState.DEAD)))).rowcount
+
+
+def _wanted(task_id: str | None, state: DeliveryState | None) -> list[sa.ColumnElement[bool]]:
+    wanted: list[sa.ColumnElement[bool]] = []
+    if task_id is not None:
+        wanted.append(delivery.c.task_id == task_id)
+    if state is not None:
+        wanted.append(delivery.c.state == state.value)
+    return wanted
+
+
+def _host_digest(seal: Seal, callback_url: str) -> str:
+    return seal.digest(f"callback host {MediaUrl.parse(callback_url).authority}") if callback_url else ""
+
+
+def _record(row: sa.RowMapping) -> DeliveryRecord:
+    return DeliveryRecord(
+        task_id=row["task_id"],
+        number=row["number"],
+        event=CallbackEvent(row["kind"]),
+        at=from_ms(row["at_ms"]),
+        detail=json.loads(row["detail"]),
+        state=DeliveryState(row["state"]),
+        attempts=row["attempts"],
+        problem=row["problem"],
+        settled_at=None if row["settled_ms"] is None else from_ms(row["settled_ms"]),
+    )
