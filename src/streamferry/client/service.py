@@ -1,17 +1,22 @@
 """LiveService and AsyncLiveService: one method an action, named as in the official Python SDK."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import httpx
 
-from streamferry.client.credentials import Credentials
+from streamferry.client.credentials import Credentials, CredentialsMissing
 from streamferry.client.errors import NoAnswer, make_error
 from streamferry.client.models import Model
 from streamferry.client.signing import canonical_query, sign_request
+from streamferry.client.trust import trust
 
 VERSION = "2023-01-01"
 DEFAULT_TIMEOUT_S = 10.0
@@ -25,19 +30,28 @@ Answer = dict[str, Any]
 _Given = TypeVar("_Given")
 
 
-class _Methods(Generic[_Given]):
-    """The actions. Each raises ApiError for an error the service tells, and NoAnswer if none came."""
+class _Methods(ABC, Generic[_Given]):
+    """The actions. Each raises ApiError for an error the service tells, NoAnswer if none came, CredentialsMissing."""
 
     def __init__(
-        self, host: str, ak: str | None = None, sk: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S
+        self,
+        host: str,
+        ak: str | None = None,
+        sk: str | None = None,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        ca_file: str | Path | None = None,
     ) -> None:
         """``host``: ``name[:port]``, for https, or with its scheme: ``http://127.0.0.1:8080``.
 
-        Without ``ak`` and ``sk`` the key is looked for where the official SDK looks. Raises CredentialsMissing.
+        Without ``ak`` and ``sk`` the key is looked for where the official SDK looks, unless it is set before the first
+        call. ``timeout_s`` bounds connecting, and each wait for bytes. ``ca_file``: PEM file of the authorities to
+        trust; without it those of REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, else the usual public ones.
         """
-        self._timeouts = httpx.Timeout(timeout_s).as_dict()
+        self._timeouts: dict[str, float | None] = httpx.Timeout(timeout_s).as_dict()
         self._scheme, self._host = "https", ""
-        self._credentials = Credentials(ak, sk) if ak and sk else Credentials.find()
+        self._given = Credentials(ak or "", sk or "")
+        self._trusted = trust(ca_file)
         self.set_host(host)
 
     def set_host(self, host: str) -> None:
@@ -55,16 +69,23 @@ class _Methods(Generic[_Given]):
 
     def set_ak(self, ak: str) -> None:
         """Another access key id."""
-        self._credentials = Credentials(ak, self._credentials.secret_access_key, self._credentials.session_token)
+        self._given = replace(self._given, access_key_id=ak)
 
     def set_sk(self, sk: str) -> None:
         """Another secret."""
-        self._credentials = Credentials(self._credentials.access_key_id, sk, self._credentials.session_token)
+        self._given = replace(self._given, secret_access_key=sk)
 
     def set_session_token(self, session_token: str) -> None:
         """The token of a temporary key."""
-        given = self._credentials
-        self._credentials = Credentials(given.access_key_id, given.secret_access_key, session_token)
+        self._given = replace(self._given, session_token=session_token)
+
+    def set_connection_timeout(self, seconds: float) -> None:
+        """How long connecting may take."""
+        self._timeouts = {**self._timeouts, "connect": seconds}
+
+    def set_socket_timeout(self, seconds: float) -> None:
+        """How long a single wait for bytes may take."""
+        self._timeouts = {**self._timeouts, "read": seconds, "write": seconds}
 
     def create_pull_to_push_task(self, body: Body) -> _Given:
         """Create a task; its id is in ``["Result"]["TaskId"]``."""
@@ -139,7 +160,7 @@ class _Methods(Generic[_Given]):
         url = httpx.URL(f"{self._scheme}://{self._host}/?{canonical_query(query)}")
         host = url.netloc.decode()
         headers = sign_request(
-            self._credentials,
+            self._find_credentials(),
             method=method,
             host=host,
             query=query,
@@ -150,18 +171,25 @@ class _Methods(Generic[_Given]):
         headers |= {"host": host, "accept": "application/json", "user-agent": _USER_AGENT}
         return httpx.Request(method, url, headers=headers, content=body, extensions={"timeout": self._timeouts})
 
+    def _find_credentials(self) -> Credentials:
+        given = self._given
+        if given.access_key_id and given.secret_access_key:
+            return given
+        if given.access_key_id or given.secret_access_key:
+            raise CredentialsMissing("an access key needs both, ak and sk")
+        return replace(Credentials.find(), session_token=given.session_token)
+
+    @abstractmethod
     def _send(self, request: httpx.Request) -> _Given:
-        raise NotImplementedError
+        """Send a signed request and read the answer."""
 
 
 class LiveService(_Methods[Answer]):
     """Calls the API and waits for the answer. May be used as a context, or closed, to give its connections back."""
 
-    def __init__(
-        self, host: str, ak: str | None = None, sk: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S
-    ) -> None:
-        super().__init__(host, ak, sk, timeout_s=timeout_s)
-        self._client = httpx.Client()
+    @cached_property
+    def _client(self) -> httpx.Client:
+        return httpx.Client(verify=self._trusted)
 
     def close(self) -> None:
         """Close the connections."""
@@ -185,11 +213,9 @@ class LiveService(_Methods[Answer]):
 class AsyncLiveService(_Methods[Awaitable[Answer]]):
     """The same for asyncio."""
 
-    def __init__(
-        self, host: str, ak: str | None = None, sk: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S
-    ) -> None:
-        super().__init__(host, ak, sk, timeout_s=timeout_s)
-        self._client = httpx.AsyncClient()
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(verify=self._trusted)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streamferry.client import Credentials, CredentialsMissing, LiveService
+from streamferry.client import Credentials, CredentialsMissing, LiveService, NoAnswer
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +39,31 @@ def test_without_a_key_the_error_says_where_to_put_one(home: Path, text: str) ->
     with pytest.raises(CredentialsMissing, match="VOLC_ACCESSKEY"):
         Credentials.find()
     (home / ".volc/config").write_text(text)
-    with pytest.raises(CredentialsMissing):
-        LiveService("http://127.0.0.1")
+    with LiveService("http://127.0.0.1:1") as service, pytest.raises(CredentialsMissing):
+        service.list_pull_to_push_task()
+
+
+def test_a_key_may_be_set_after_the_service_was_made() -> None:
+    """As samples of the official SDK do; half a key is told, not mixed with one that is found."""
+    with LiveService("http://127.0.0.1:1") as service:
+        service.set_ak("AK")
+        with pytest.raises(CredentialsMissing, match="both"):
+            service.list_pull_to_push_task()
+        service.set_sk("SK")
+        with pytest.raises(NoAnswer):
+            service.list_pull_to_push_task()
+
+
+def test_what_is_given_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other than in the official SDK, whose variables win: a call must not go out under a key nobody named."""
+    monkeypatch.setenv("VOLC_ACCESSKEY", "env")
+    monkeypatch.setenv("VOLC_SECRETKEY", "s")
+    with LiveService("http://127.0.0.1:1", "given", "s") as service:
+        assert service._find_credentials() == Credentials("given", "s")
+        service.set_session_token("t")
+        assert service._find_credentials() == Credentials("given", "s", "t")
+    with LiveService("http://127.0.0.1:1") as service:
+        assert service._find_credentials() == Credentials("env", "s")
 
 
 def test_a_secret_is_not_shown() -> None:

@@ -2,13 +2,17 @@
 
 import inspect
 import json
+import socket
+import ssl
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import trustme
 
 from streamferry.client import (
     ActionNotFound,
@@ -37,9 +41,11 @@ class Peer(HTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[tuple[str, dict[str, Any], dict[str, str], bytes]] = []
 
+    scheme = "http"
+
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -76,6 +82,20 @@ def service(peer: Peer) -> Iterator[LiveService]:
     """The SDK, pointed at the peer."""
     with LiveService(peer.url, "AK", "SK") as one:
         yield one
+
+
+def public(kind: type) -> set[str]:
+    """Names of what a user may call."""
+    return {name for name, _ in inspect.getmembers(kind, callable) if not name.startswith("_")}
+
+
+def test_both_services_have_the_same_methods() -> None:
+    """But for how their connections are given back."""
+    assert public(LiveService) - {"close"} == public(AsyncLiveService) - {"aclose"}
+    for name in public(LiveService) - {"close"}:
+        assert inspect.signature(getattr(LiveService, name)).parameters == (
+            inspect.signature(getattr(AsyncLiveService, name)).parameters
+        )
 
 
 METHODS = [name for name, _ in inspect.getmembers(LiveService, inspect.isfunction) if "pull_to_push" in name]
@@ -158,3 +178,64 @@ def test_the_host_and_scheme_may_be_set_as_in_the_official_sdk(peer: Peer) -> No
         assert service.list_pull_to_push_task({"Page": 1}) == OK
         with pytest.raises(ValueError, match="scheme"):
             service.set_host("ftp://h")
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    """An authority that nobody trusts by himself."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    """Its certificate."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return tmp_path / "ca.pem"
+
+
+@pytest.fixture
+def safe_peer(peer: Peer, authority: trustme.CA) -> Peer:
+    """The peer over https."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    peer.socket = context.wrap_socket(peer.socket, server_side=True)
+    peer.scheme = "https"
+    return peer
+
+
+async def test_https_with_an_authority_of_ones_own(safe_peer: Peer, ca_file: Path) -> None:
+    """Given as a file, for both services; another authority's certificate is no answer."""
+    with LiveService(safe_peer.url, "AK", "SK", ca_file=ca_file) as service:
+        assert service.list_pull_to_push_task() == OK
+    async with AsyncLiveService(safe_peer.url, "AK", "SK", ca_file=str(ca_file)) as other:
+        assert await other.list_pull_to_push_task() == OK
+    with LiveService(safe_peer.url, "AK", "SK") as service, pytest.raises(NoAnswer, match="certificate"):
+        service.list_pull_to_push_task()
+    with pytest.raises(OSError, match="No such file"):
+        LiveService(safe_peer.url, "AK", "SK", ca_file=ca_file.with_name("none.pem"))
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_the_authority_may_come_from_the_variables_of_the_official_sdk(
+    safe_peer: Peer, ca_file: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """So that a deployment that has set them need set nothing else."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(ca_file))
+    with LiveService(safe_peer.url, "AK", "SK") as service:
+        assert service.list_pull_to_push_task() == OK
+
+
+async def test_waits_are_bounded() -> None:
+    """A server that takes the request and says nothing: for both services, by parameter and by the official setter."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with LiveService(url, "AK", "SK") as service:
+            service.set_connection_timeout(5)
+            service.set_socket_timeout(0.05)
+            with pytest.raises(NoAnswer):
+                service.list_pull_to_push_task()
+        async with AsyncLiveService(url, "AK", "SK", timeout_s=0.05) as other:
+            with pytest.raises(NoAnswer):
+                await other.list_pull_to_push_task()
