@@ -5,7 +5,7 @@ import mimetypes
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
@@ -90,12 +90,13 @@ class NewTask(_TaskFields):
 
 
 class TaskChange(_TaskFields):
-    """Body of UpdatePullToPushTask: what is not set stays as it is."""
+    """Body of UpdatePullToPushTask: what is not set stays as it is; ``clear`` names fields of the API to make empty."""
 
     task_id: str
     type: int | None = None
     start_time: When | None = None
     end_time: When | None = None
+    clear: list[Literal["Title", "CallbackURL", "Watermark"]] | None = None
 
 
 class Playhead(Model):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from streamferry.control.api.faults import ApiError, ErrorCode
 from streamferry.control.checks import MAX_ADDRESS_CHARS, MAX_INT32
+from streamferry.relay.spec import LIVE_SCHEMES, PUSH_SCHEMES, VOD_SCHEMES
 
 _UNSET: tuple[object, ...] = (None, "", [])
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
@@ -43,6 +44,10 @@ def _read_whole(value: object) -> object:
     return int(value) if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else value
 
 
+def _spoken(schemes: frozenset[str]) -> str:
+    return ", ".join(f"`{scheme}:`" for scheme in sorted(schemes))
+
+
 Int = Annotated[int, Field(ge=-MAX_INT32, le=MAX_INT32)]
 Time = Annotated[int, Field(ge=-(2**62), le=2**62)]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
@@ -52,6 +57,7 @@ Offsets = Annotated[list[Seconds], BeforeValidator(_flatten_numbers)]
 SearchText = Annotated[str, Field(max_length=100)]
 SearchTexts = Annotated[list[SearchText], Field(max_length=100)]
 Whole = Annotated[Int, BeforeValidator(_read_whole)]
+Clearable = Literal["Title", "CallbackURL", "Watermark"]
 
 
 class Body(BaseModel):
@@ -70,43 +76,77 @@ class Body(BaseModel):
 class WatermarkBody(Body):
     """All four are needed. An empty object takes a task's watermark away."""
 
-    Picture: str | None = None
-    RelativePosX: Seconds | None = None
-    RelativePosY: Seconds | None = None
-    Ratio: Seconds | None = None
+    Picture: str | None = Field(
+        None, description="Data URL of a PNG or JPEG: 100 bytes to 2 MB, at most 1080 x 1080 pixels. Its bytes decide."
+    )
+    RelativePosX: Seconds | None = Field(
+        None, description="Left edge as a part of the video's width, from 0 to below 1."
+    )
+    RelativePosY: Seconds | None = Field(None, description="Top edge as a part of the video's height, likewise.")
+    Ratio: Seconds | None = Field(None, description="Width as a part of the video's width, above 0 and at most 1.")
 
 
 class VodSource(Body):
     """One address with its own offsets, in seconds from the file's start."""
 
-    SrcAddr: str
-    StartOffset: Seconds = 0.0
-    EndOffset: Seconds = 0.0
+    SrcAddr: str = Field(description="Address of a file; see `SrcAddrS`.")
+    StartOffset: Seconds = Field(0.0, description="Seconds from the file's start; applies on every loop.")
+    EndOffset: Seconds = Field(
+        0.0, description="Seconds from the file's start, above `StartOffset`; 0 is the file's end."
+    )
 
 
 class TaskBody(Body):
     """What a task can be given; which of it is needed depends on the rest."""
 
-    StartTime: Time | None = None
-    EndTime: Time | None = None
-    Type: Int | None = None
-    GroupName: str | None = None
-    Title: str | None = None
-    SrcAddr: str | None = None
-    SrcAddrS: Addresses | None = None
-    VodSrcAddrs: list[VodSource] | None = None
-    OffsetS: Offsets | None = None
-    Offset: Seconds | None = None
-    CycleMode: Int | None = None
-    PlayTimes: Int | None = None
-    DstAddr: str | None = None
-    Domain: str | None = None
-    App: str | None = None
-    Stream: str | None = None
-    CallbackURL: str | None = None
-    ContinueStrategy: Int | None = None
-    PreDownload: Int | None = None
-    Watermark: WatermarkBody | None = None
+    StartTime: Time | None = Field(None, description="Unix seconds. In the past: at once.")
+    EndTime: Time | None = Field(
+        None, description="Unix seconds, later than `StartTime` and than now, at most 7 days after `StartTime`."
+    )
+    Type: Int | None = Field(None, description="0 live, 1 a list of files.")
+    GroupName: str | None = Field(None, description="Group of the task, which must exist; without it `default`.")
+    Title: str | None = Field(None, description="1 to 20 Chinese characters, letters and digits; need not be unique.")
+    SrcAddr: str | None = Field(
+        None, description=f"Live source, needed with `Type` 0: {_spoken(LIVE_SCHEMES)}; at most 1,000 ASCII characters."
+    )
+    SrcAddrS: Addresses | None = Field(
+        None,
+        description="1 to 30 files, needed with `Type` 1 unless `VodSrcAddrs` is given: "
+        f"{_spoken(VOD_SCHEMES)} (files only from the folders of the setting `files`); each at most 1,000 characters. "
+        "One more level of lists is flattened.",
+    )
+    VodSrcAddrs: list[VodSource] | None = Field(
+        None, description="1 to 30 files with their own offsets; not together with `SrcAddrS` or `OffsetS`."
+    )
+    OffsetS: Offsets | None = Field(
+        None,
+        description="Seconds from the start of each file of `SrcAddrS`, as many as there are addresses. Numbers may be "
+        "texts, and one more level of lists is flattened.",
+    )
+    Offset: Seconds | None = Field(
+        None, description="The same for a single address without `OffsetS`; else of no effect."
+    )
+    CycleMode: Int | None = Field(
+        None, description="-1 plays the list without end, 0 as often as `PlayTimes` says, above 0 so often. Default -1."
+    )
+    PlayTimes: Int | None = Field(None, description="Loops of the list, 1 or more, needed with `CycleMode` 0.")
+    DstAddr: str | None = Field(
+        None,
+        description=f"Address to push to: {_spoken(PUSH_SCHEMES)}; at most 1,000 ASCII characters; or the next three.",
+    )
+    Domain: str | None = Field(
+        None, description="Host, or host and port, of the destination; needed without `DstAddr`, else unused."
+    )
+    App: str | None = Field(None, description="Its application, likewise.")
+    Stream: str | None = Field(None, description="Its stream name, likewise; a query may follow it.")
+    CallbackURL: str | None = Field(
+        None, description="Where changes of the task are told: http or https, at most 2,000 characters."
+    )
+    ContinueStrategy: Int | None = Field(
+        None, description="Where a list goes on after a break: 0 at the break (default), 1 as much later as it lasted."
+    )
+    PreDownload: Int | None = Field(None, description="1 keeps the files of a list in the cache (default), 0 does not.")
+    Watermark: WatermarkBody | None = Field(None, description="Picture over the video; all four fields are needed.")
 
 
 class CreateTask(TaskBody):
@@ -120,77 +160,99 @@ class CreateTask(TaskBody):
 class TaskTarget(Body):
     """Delete, Stop, Restart, Continue, Relaunch."""
 
-    TaskId: str
-    GroupName: str | None = None
+    TaskId: str = Field(description="Id of the task, 32 hex digits.")
+    GroupName: str | None = Field(None, description="If given, it must be the task's group.")
 
 
 class UpdateTask(TaskBody, TaskTarget):
     """UpdatePullToPushTask: what is not given stays."""
 
+    GroupName: str | None = Field(None, description="If given, it must be the task's group, which cannot be changed.")
+    Clear: list[Clearable] = Field(
+        [],
+        description="Names of fields to make empty: `Title`, `CallbackURL`, `Watermark`. Our own: an empty text or "
+        "null means not given, because old clients send every field.",
+    )
+
 
 class ListTasks(Body):
     """ListPullToPushTask."""
 
-    Page: Annotated[Whole, Field(ge=1)] = 1
-    Size: Annotated[Whole, Field(ge=1, le=500)] = 20
-    Title: SearchText = ""
-    GroupName: SearchText | None = None
+    Page: Annotated[Whole, Field(ge=1)] = Field(1, description="Number of the page, from 1.")
+    Size: Annotated[Whole, Field(ge=1, le=500)] = Field(20, description="Tasks on a page, 1 to 500.")
+    Title: SearchText = Field("", description="Part of the title, in any case; every character stands for itself.")
+    GroupName: SearchText | None = Field(None, description="Only tasks of this group.")
 
 
 class ListTasksV2(Body):
     """ListPullToPushTaskV2."""
 
-    Page: Annotated[Whole, Field(ge=1)] = 1
-    Size: Annotated[Whole, Field(ge=1, le=500)] = 20
-    Title: SearchText = ""
-    GroupNames: SearchTexts = []
+    Page: Annotated[Whole, Field(ge=1)] = Field(1, description="Number of the page, from 1.")
+    Size: Annotated[Whole, Field(ge=1, le=500)] = Field(20, description="Tasks on a page, 1 to 500.")
+    Title: SearchText = Field("", description="Part of the title, in any case; every character stands for itself.")
+    GroupNames: SearchTexts = Field([], description="Only tasks of these groups, at most 100; none means all.")
 
 
 class Tag(Body):
     """A label of a group."""
 
-    Key: Annotated[str, Field(max_length=128)]
-    Value: Annotated[str, Field(max_length=256)] = ""
-    Category: Literal["System", "Custom"] = "Custom"
+    Key: Annotated[str, Field(max_length=128)] = Field(description="At most 128 characters.")
+    Value: Annotated[str, Field(max_length=256)] = Field("", description="At most 256 characters.")
+    Category: Literal["System", "Custom"] = Field("Custom", description="`System` or `Custom`.")
 
 
 class GroupTarget(Body):
     """DeletePullToPushGroup."""
 
-    Name: str
+    Name: str = Field(description="Name of the group. `default` is always there; one that holds tasks stays.")
 
 
 class CreateGroup(GroupTarget):
     """CreatePullToPushGroup."""
 
-    ProjectName: Annotated[str, Field(max_length=64)]
-    Tags: Annotated[list[Tag], Field(max_length=20)] = []
+    Name: str = Field(description="1 to 20 Chinese characters, letters and digits.")
+    ProjectName: Annotated[str, Field(max_length=64)] = Field(
+        description="At most 64 characters; kept and shown, of no other meaning here."
+    )
+    Tags: Annotated[list[Tag], Field(max_length=20)] = Field([], description="At most 20 labels.")
 
 
 class UpdateGroup(GroupTarget):
     """UpdatePullToPushGroup: the tags are replaced."""
 
-    Tags: Annotated[list[Tag], Field(max_length=20)] = []
+    Name: str = Field(description="Name of the group.")
+    Tags: Annotated[list[Tag], Field(max_length=20)] = Field([], description="All its labels from now on, at most 20.")
 
 
 class ListGroups(Body):
     """ListPullToPushGroup. ``StatusList``: 0 usable, 1 deleted."""
 
-    PageNum: Annotated[Whole, Field(ge=1, le=_MAX_PAGE)]
-    PageSize: Annotated[Whole, Field(ge=1, le=_MAX_PAGE)]
-    StatusList: list[Annotated[int, Field(ge=0, le=1)]] = [0]
+    PageNum: Annotated[Whole, Field(ge=1, le=_MAX_PAGE)] = Field(description="Number of the page, 1 to 1000.")
+    PageSize: Annotated[Whole, Field(ge=1, le=_MAX_PAGE)] = Field(description="Groups on a page, 1 to 1000.")
+    StatusList: list[Annotated[int, Field(ge=0, le=1)]] = Field([0], description="0 usable, 1 deleted; default [0].")
 
 
 class Usage(Body):
     """DescribeLivePullToPushData and DescribeLivePullToPushBandwidthData; times are RFC 3339."""
 
-    StartTime: str
-    EndTime: str
-    Aggregation: Int | None = None
-    GroupList: SearchTexts = []
-    DetailField: list[str] = []
-    App: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS)] | None = None
-    Stream: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS)] | None = None
+    StartTime: str = Field(description="RFC 3339 with an offset, at most 366 days ago.")
+    EndTime: str = Field(description="RFC 3339 with an offset, later than `StartTime`.")
+    Aggregation: Int | None = Field(
+        None,
+        description="Seconds of a step. Duration: 60 (at most 1 day), 3600, 86400 (93 days; default). Bandwidth: 300 "
+        "(31 days; default), 3600, 86400 (93 days).",
+    )
+    GroupList: SearchTexts = Field([], description="Only tasks of these groups, at most 100; none means all.")
+    DetailField: list[str] = Field(
+        [],
+        description="`Group` gives each group's figures, too. `Domain` and `DstAddrType` are taken and split nothing.",
+    )
+    App: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS)] | None = Field(
+        None, description="Only destinations with this application; together with `Stream`."
+    )
+    Stream: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS)] | None = Field(
+        None, description="Only destinations with this stream name; together with `App`."
+    )
 
 
 _Model = TypeVar("_Model", bound=Body)
@@ -205,7 +267,8 @@ def read_body(model: type[_Model], values: object) -> _Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    words = first["msg"].removeprefix("Input ").lower()
+    words = first["msg"].removeprefix("Input ")
+    words = words[:1].lower() + words[1:]
     reason = "is required" if first["type"] == "missing" else words
     is_value = _VALUE_ERRORS.fullmatch(first["type"])
     code = ErrorCode.INVALID_PARAM if is_value else ErrorCode.BIND_ERROR

@@ -6,11 +6,12 @@ the task has (decision 0007). So what a list showed can be edited and sent back 
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from streamferry.control import checks
-from streamferry.control.api.schemas import CreateTask, TaskBody, WatermarkBody
+from streamferry.control.api.schemas import Clearable, CreateTask, TaskBody, UpdateTask, WatermarkBody
 from streamferry.control.checks import SourceRules
 from streamferry.control.errors import InvalidField
 from streamferry.control.model import (
@@ -34,6 +35,11 @@ STATUS_WORDS = {
     ApiStatus.ACTIVE: "生效中",
     ApiStatus.ENDED: "已结束",
 }
+_EMPTY: dict[Clearable, dict[str, Any]] = {
+    "Title": {"title": ""},
+    "CallbackURL": {"callback_url": ""},
+    "Watermark": {"watermark": None},
+}
 #: 1 would be a domain of the account, which a service of one's own has none of.
 _THIRD_PARTY = 2
 
@@ -48,8 +54,12 @@ def create_spec(body: CreateTask, now: datetime, rules: SourceRules) -> TaskSpec
     return _read_spec(body, None, now, rules)
 
 
-def update_spec(body: TaskBody, current: TaskSpec, now: datetime, rules: SourceRules) -> TaskSpec:
-    """The spec that a task shall have: what the body does not give stays. Raises InvalidField."""
+def update_spec(body: UpdateTask, current: TaskSpec, now: datetime, rules: SourceRules) -> TaskSpec:
+    """The spec that a task shall have: what the body neither gives nor clears stays. Raises InvalidField."""
+    for name in body.Clear:
+        if getattr(body, name) is not None:
+            raise InvalidField("Clear", f"{name} is to be cleared and is given at once")
+        current = replace(current, **_EMPTY[name])
     return _read_spec(body, current, now, rules)
 
 
@@ -128,9 +138,11 @@ def _read_vod(body: TaskBody, current: TaskSpec | None, rules: SourceRules) -> t
         ]
         return SourceForm.SRC_ADDR_S, _with_offsets(urls, body)
     present = _present(current, "SrcAddrS", "is required when Type is 1, or VodSrcAddrs")
-    if body.OffsetS or body.Offset is not None:
+    # An Offset of 0 is what old clients send for none; for several addresses it counts as little as in a new task.
+    if body.OffsetS or (body.Offset and len(present.items) == 1):
         if present.source_form is SourceForm.VOD_SRC_ADDRS:
-            raise InvalidField("OffsetS", "the task's list was given in VodSrcAddrs: give the offsets there")
+            field = "OffsetS" if body.OffsetS else "Offset"
+            raise InvalidField(field, "the task's list was given in VodSrcAddrs: give the offsets there")
         return present.source_form, _with_offsets([item.url for item in present.items], body)
     return present.source_form, present.items
 

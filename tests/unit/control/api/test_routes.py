@@ -5,9 +5,13 @@ import base64
 import hashlib
 import hmac
 import json
+import re
+import struct
 import time
+import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -353,3 +357,54 @@ async def test_of_partial_updates_at_once_none_is_lost(api: Api) -> None:
     await asyncio.gather(*(api.call("UpdatePullToPushTask", {"TaskId": task_id, **change}) for change in changes))
     shown = await api.task(task_id)
     assert [shown[name] for change in changes for name in change] == ["x", 1, 0]
+
+
+async def test_every_field_of_an_answer_is_in_the_reference(api: Api) -> None:
+    """And the items of a list have every field that the reference says they have."""
+    await api.call("CreatePullToPushGroup", {"Name": "g", "ProjectName": "p", "Tags": [{"Key": "k", "Value": "v"}]})
+    files = [f"file://{FILES}/a.mp4"]
+    await create(api)
+    await create(api, Type=1, SrcAddrS=files, Watermark=mark())
+    await create(api, Type=1, VodSrcAddrs=[{"SrcAddr": files[0]}])
+    now = datetime.now(UTC)
+    asked = {
+        "StartTime": (now - timedelta(hours=1)).isoformat(),
+        "EndTime": now.isoformat(),
+        "GroupList": ["g"],
+        "DetailField": ["Group"],
+        "App": "a",
+        "Stream": "s",
+    }
+    items = await api.call("ListPullToPushTask", {})
+    answers = [
+        items,
+        await api.call("ListPullToPushTaskV2", {}),
+        await api.call("ListPullToPushGroup", {"PageNum": 1, "PageSize": 10}),
+        await api.call("DescribeLivePullToPushData", asked),
+        await api.call("DescribeLivePullToPushBandwidthData", asked),
+    ]
+    page = (Path(__file__).parents[4] / "docs/reference/api.md").read_text()
+    assert keys_of(answers) <= set(re.findall(r"`(\w+)`", page))
+    table = page.partition("## Items of a list")[2].partition("## ")[0]
+    documented = {name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert documented == {key for item in items["List"] for key in item}
+
+
+def keys_of(value: object) -> set[str]:
+    """Names of all fields, however deep."""
+    if isinstance(value, list):
+        return {key for one in value for key in keys_of(one)}
+    return {*value, *keys_of(list(value.values()))} if isinstance(value, dict) else set()
+
+
+def mark() -> dict[str, Any]:
+    """A watermark of 40 x 30 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 40, 30, 8, 0, 0, 0, 0))
+    rows = b"".join(b"\0" + bytes((row * 40 + column) % 251 for column in range(40)) for row in range(30))
+    picture = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    url = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    return {"Picture": url, "RelativePosX": 0.1, "RelativePosY": 0.1, "Ratio": 0.2}

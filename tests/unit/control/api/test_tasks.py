@@ -225,6 +225,39 @@ def test_what_an_update_does_not_give_stays() -> None:
     assert moved.destination.reveal() == "rtmp://h/a/s"
 
 
+@pytest.mark.parametrize("nothing", [None, "", []])
+def test_nothing_in_an_update_means_not_given(nothing: object) -> None:
+    """For every field: old typed clients send all of them, and would empty a task by changing its title."""
+    before = create_vod(Title="t", CallbackURL="http://c/", OffsetS=[1, 2], ContinueStrategy=1, Watermark=mark())
+    names = set(UpdateTask.model_fields) - {"TaskId"}
+    assert update(before, **dict.fromkeys(names, nothing)) == before
+    assert update(before, Offset=0) == before
+
+
+def test_clear_makes_a_field_empty() -> None:
+    """Title, callback and watermark, which have no value for that; giving and clearing one at once is a mistake."""
+    before = create_vod(Title="t", CallbackURL="http://c/", Watermark=mark())
+    assert (update(before, Clear=["Title"]).title, update(before, Clear=["CallbackURL"]).callback_url) == ("", "")
+    assert update(before, Clear=["Watermark"]) == update(before, Watermark={})
+    cleared = update(before, Clear=["Title", "CallbackURL", "Watermark"], PreDownload=0)
+    assert (cleared.title, cleared.callback_url, cleared.watermark, cleared.pre_download) == ("", "", None, False)
+    refused("Clear", lambda: update(before, Clear=["Title"], Title="new"))
+    refused("Clear[0]: should be 'Title'", lambda: update(before, Clear=["DstAddr"]))
+    refused("Clear", lambda: update(before, Clear="Title"))
+
+
+def test_offsets_alone_may_be_updated() -> None:
+    """By OffsetS, by Offset for a single address; Offset for several is of no effect, as in a new task."""
+    two, one = create_vod(OffsetS=[1, 2]), create_vod(SrcAddrS=["http://s/a"])
+    assert [one.start_s for one in update(two, OffsetS=[0, 4]).items] == [0.0, 4.0]
+    assert update(two, Offset=30) == two
+    assert update(one, Offset=30).items[0].start_s == 30.0
+    assert update(update(one, Offset=30), OffsetS=[0]) == one
+    other_form = create_vod(SrcAddrS=None, VodSrcAddrs=[{"SrcAddr": "http://s/a"}])
+    refused("OffsetS", lambda: update(other_form, OffsetS=[3]))
+    refused("Offset:", lambda: update(other_form, Offset=3))
+
+
 def test_a_new_kind_needs_its_own_source() -> None:
     """Nothing of the other kind's source stays."""
     assert update(create(), Type=1, SrcAddrS=["http://s/a"]).loops == -1
