@@ -18,6 +18,9 @@ from streamferry.control.actions import Actions
 from streamferry.control.api.limits import Rates
 from streamferry.control.api.routes import ApiSettings, build_router
 from streamferry.control.checks import SourceRules
+from streamferry.control.dashboard.desk import Desk
+from streamferry.control.dashboard.mount import mount_dashboard
+from streamferry.control.rest.reads import Reads
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import Store, workers
 from streamferry.control.store.records import KeyPair
@@ -79,7 +82,6 @@ class _Server(uvicorn.Server):
                 app,
                 log_config=None,
                 access_log=False,
-                lifespan="off",
                 server_header=False,
                 timeout_graceful_shutdown=_CALLS_S,
             )
@@ -99,6 +101,7 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
         source_rules=SourceRules(file_folders=settings.files),
     )
     app.include_router(build_router(actions, api))
+    mount_dashboard(app, Desk(actions, Reads(actions), api.source_rules, settings.public_hosts))
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:
@@ -132,6 +135,7 @@ def _tell(settings: Settings, listener: socket.socket, made: KeyPair | None, say
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     say(f"API      {address}/")
+    say(f"pages    {address}/dashboard/")
     say(f"health   {address}/healthz")
     say(f"data     {settings.data_dir}")
     if made is not None:

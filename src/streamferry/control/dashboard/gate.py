@@ -1,0 +1,120 @@
+"""The gate: an ASGI layer around all of the dashboard. No session, no answer, and none for another site.
+
+Against forged requests: the cookie is SameSite, and whatever may change something, the web socket above all, must come
+from a page of ours (Origin).
+"""
+
+import time
+from collections.abc import Collection
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from streamferry.control.dashboard.sessions import Session, Sessions
+
+#: Where the dashboard lies on the service.
+BASE = "/dashboard"
+COOKIE = "streamferry_session"
+SIGN_IN = f"{BASE}/sign-in"
+_OPEN = (SIGN_IN, f"{BASE}/static/")
+_ASSETS = (f"{BASE}/_nicegui/", f"{BASE}/static/")
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+_POLICY_VIOLATION = 1008
+# The page framework compiles its templates in the browser, hence unsafe-eval. Nothing comes from another host.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; "
+    "font-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class Gate:
+    """See the module. ``public_hosts``: further names under which browsers reach the service."""
+
+    def __init__(self, app: ASGIApp, sessions: Sessions, public_hosts: Collection[str] = ()) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._public_hosts = frozenset(name.lower() for name in public_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, refuse, or pass on with ``request.state.session`` set."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        path: str = scope["path"]
+        is_change = scope["type"] == "websocket" or scope["method"] not in _SAFE
+        if is_change and not is_same_origin(headers, self._public_hosts):
+            await _refuse(scope, receive, send, 403)
+            return
+        session = self._sessions.find(session_token(headers), time.monotonic())
+        if session is None and not path.startswith(_OPEN):
+            await _send_to_sign_in(scope, receive, send)
+            return
+        scope.setdefault("state", {})["session"] = session
+        await self._app(scope, receive, _Sealed(send, path) if scope["type"] == "http" else send)
+
+
+class _Sealed:
+    """Adds the headers that each answer has."""
+
+    def __init__(self, send: Send, path: str) -> None:
+        self._send = send
+        self._path = path
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+            is_asset = self._path.startswith(_ASSETS) and "/client/" not in self._path
+            headers["Cache-Control"] = "public, max-age=3600" if is_asset and message["status"] == 200 else "no-store"
+        await self._send(message)
+
+
+def session_token(headers: Headers) -> str:
+    """What the cookie holds, or nothing."""
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+
+
+def session_of(scope: Scope) -> Session | None:
+    """The session that the gate has found."""
+    found: Session | None = scope.get("state", {}).get("session")
+    return found
+
+
+def is_same_origin(headers: Headers, public_hosts: Collection[str] = ()) -> bool:
+    """Whether a request comes from a page of this service. Every browser says so, of sockets and of changes."""
+    origin = headers.get("origin")
+    if origin is None:
+        return headers.get("sec-fetch-site") == "same-origin"
+    try:
+        host = urlsplit(origin)
+        return bool(host.netloc) and (
+            host.netloc.lower() == headers.get("host", "").lower() or (host.hostname or "") in public_hosts
+        )
+    except ValueError:
+        return False
+
+
+async def _send_to_sign_in(scope: Scope, receive: Receive, send: Send) -> None:
+    accepts = Headers(scope=scope).get("accept", "")
+    if scope["type"] == "http" and scope["method"] == "GET" and "text/html" in accepts:
+        query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
+        await RedirectResponse(f"{SIGN_IN}?next={quote(scope['path'] + query)}", 303)(scope, receive, send)
+    else:
+        await _refuse(scope, receive, send, 401)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+    else:
+        await PlainTextResponse("sign in first" if status == 401 else "not from here", status)(scope, receive, send)

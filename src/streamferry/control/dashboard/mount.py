@@ -1,0 +1,42 @@
+"""Puts the dashboard on the application: the page framework below ``/dashboard``, behind the gate."""
+
+from pathlib import Path
+
+import nicegui
+from fastapi import FastAPI
+from nicegui import ui
+
+from streamferry.control.dashboard import overview, sign_in, task_list
+from streamferry.control.dashboard.desk import Desk
+from streamferry.control.dashboard.frame import Reception
+from streamferry.control.dashboard.gate import BASE, Gate
+
+_STATIC = Path(__file__).parent / "static"
+#: How long a page is kept for a browser that lost its connection: a phone that changes networks needs some seconds.
+_RECONNECT_S = 6.0
+
+
+def mount_dashboard(app: FastAPI, desk: Desk) -> None:
+    """Once for each process: the page framework keeps its pages in the module."""
+    pages = nicegui.app
+    doors = sign_in.SignIn(desk.actions, desk.sessions)
+    pages.add_api_route("/sign-in", doors.show, methods=["GET"])
+    pages.add_api_route("/sign-in", doors.sign_in, methods=["POST"])
+    pages.add_api_route("/sign-out", doors.sign_out, methods=["POST"])
+    pages.add_static_files("/static", _STATIC)
+    for page in (overview, task_list):
+        page.register(desk)
+    pages.colors(primary="#3b5bdb", positive="#2f9e44", negative="#d6336c", warning="#e8890c", info="#1c7ed6")
+    ui.run_with(
+        app,
+        mount_path=BASE,
+        title="streamferry",
+        favicon=_STATIC / "icon.svg",
+        language="en-US",
+        reconnect_timeout=_RECONNECT_S,
+        tailwind=False,
+        show_welcome_message=False,
+        binding_refresh_interval=None,
+    )
+    pages.add_middleware(Reception)
+    pages.add_middleware(Gate, sessions=desk.sessions, public_hosts=desk.public_hosts)

@@ -1,0 +1,116 @@
+"""The first page: what is wrong, then what there is: streams by state, workers, cache."""
+
+from nicegui import ui
+
+from streamferry.control.dashboard import show
+from streamferry.control.dashboard.desk import Desk
+from streamferry.control.dashboard.filters import FILTERS
+from streamferry.control.dashboard.frame import Page, Visitor, frame, live, visitor
+from streamferry.control.dashboard.gate import BASE
+from streamferry.control.dashboard.widgets import card, empty, state_chip
+from streamferry.control.rest.views import Overview, TaskPage, WorkerView
+
+_REFRESH_S = 3.0
+_PROBLEMS = 12
+
+
+def register(desk: Desk) -> None:
+    """Make the page."""
+
+    @Page("/")
+    async def overview() -> None:
+        who = visitor()
+        with frame(who, who.t("nav.overview"), place="/"):
+            content = await _Content(who, desk).build()
+            live(who, _REFRESH_S, content.refresh)
+
+
+class _Content:
+    def __init__(self, who: Visitor, desk: Desk) -> None:
+        self._who = who
+        self._desk = desk
+        self._shown: list[object] = []
+
+    async def build(self) -> "_Content":
+        self._numbers = ui.element("div").classes("tiles")
+        with card(self._who.t("overview.problems")):
+            self._problems = ui.column().classes("lines")
+        with ui.element("div").classes("halves"):
+            with card(self._who.t("overview.workers")):
+                self._workers = ui.column().classes("lines")
+            with card(self._who.t("overview.cache")):
+                self._cache = ui.column().classes("lines")
+        await self.refresh()
+        return self
+
+    async def refresh(self) -> None:
+        """Draw again what has changed."""
+        reads = self._desk.reads
+        found: list[object] = [
+            await reads.overview(),
+            await FILTERS["trouble"].page(reads, size=_PROBLEMS),
+            (await reads.workers()).workers,
+            await reads.cache(),
+        ]
+        draw = (self._draw_numbers, self._draw_problems, self._draw_workers, self._draw_cache)
+        before = self._shown or [None] * len(found)
+        for one, was, how in zip(found, before, draw, strict=True):
+            if one != was:
+                how(one)  # type: ignore[operator]
+        self._shown = found
+
+    def _draw_numbers(self, overview: Overview) -> None:
+        t = self._who.t
+        self._numbers.clear()
+        with self._numbers:
+            for name, one in FILTERS.items():
+                if name != "all":
+                    self._tile(t(f"filter.{name}"), str(one.count(overview)), f"tile-{name}", f"?state={name}")
+            self._tile(t("overview.out"), show.kbps(overview.kbps_out), "tile-out", "?state=streaming")
+            free = max(0, overview.capacity - sum(overview.by_state.values()))
+            self._tile(t("overview.free"), str(free), "tile-free", "")
+
+    def _tile(self, words: str, value: str, kind: str, query: str) -> None:
+        with ui.link(target=f"{BASE}/tasks{query}").classes(f"tile {kind}" + (" zero" if value == "0" else "")):
+            ui.label(value).classes("tile-value")
+            ui.label(words).classes("tile-words")
+
+    def _draw_problems(self, page: TaskPage) -> None:
+        t = self._who.t
+        self._problems.clear()
+        with self._problems:
+            if not page.tasks:
+                empty("check_circle", t("overview.no_problems"))
+            for task in sorted(page.tasks, key=lambda one: show.TROUBLE.index(one.run.state)):
+                with ui.link(target=f"{BASE}/tasks/{task.task_id}").classes("line problem-line"):
+                    state_chip(task.run.state, t(f"state.{task.run.state.value}"))
+                    with ui.element("div").classes("grow"):
+                        ui.label(show.title_of(task, t)).classes("line-title")
+                        ui.label(show.problem_of(task, t) or task.destination).classes("soft wrap")
+                    ui.icon("chevron_right").classes("soft")
+            if page.total > len(page.tasks):
+                ui.link(t("overview.all_problems", count=page.total), f"{BASE}/tasks?state=trouble")
+
+    def _draw_workers(self, workers: list[WorkerView]) -> None:
+        t = self._who.t
+        self._workers.clear()
+        alive = [one for one in workers if one.is_alive]
+        with self._workers:
+            if not alive:
+                empty("warning", t("overview.no_workers"))
+            for one in alive:
+                with ui.element("div").classes("line"):
+                    with ui.element("div").classes("grow"):
+                        ui.label(one.worker_id).classes("line-title mono")
+                        load = one.tasks / max(1, one.capacity)
+                        ui.linear_progress(load, show_value=False, size="6px").props("rounded")
+                    ui.label(t("overview.load", tasks=one.tasks, capacity=one.capacity)).classes("soft nowrap")
+
+    def _draw_cache(self, cache: object) -> None:
+        t = self._who.t
+        self._cache.clear()
+        with self._cache, ui.element("div").classes("line"):
+            ui.label(show.size(cache.size_bytes)).classes("line-title grow")  # type: ignore[attr-defined]
+            ui.label(t("overview.cache_files", count=len(cache.items))).classes("soft")  # type: ignore[attr-defined]
+
+

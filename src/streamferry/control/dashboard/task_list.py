@@ -1,0 +1,177 @@
+"""All tasks: a live table, filtered and paged by the store, and what can be done to several at once."""
+
+from typing import Any
+
+from nicegui import events, ui
+
+from streamferry.control.dashboard import show
+from streamferry.control.dashboard.desk import Desk
+from streamferry.control.dashboard.filters import FILTERS
+from streamferry.control.dashboard.frame import Page, Visitor, frame, live, visitor
+from streamferry.control.dashboard.gate import BASE
+from streamferry.control.dashboard.task_table import task_table
+from streamferry.control.dashboard.widgets import is_sure
+from streamferry.control.errors import ActionError
+from streamferry.control.rest.views import TaskView
+from streamferry.relay import State
+
+_REFRESH_S = 2.0
+_SIZES = (10, 25, 50, 100)
+_GROUPS = 500
+#: What can be done to several: name, icon, colour.
+_DEEDS = (("stop", "stop", "primary"), ("continue", "play_arrow", "primary"), ("delete", "delete", "negative"))
+
+
+def register(desk: Desk) -> None:
+    """Make the page."""
+
+    @Page("/tasks")
+    async def tasks(state: str = "all", group: str = "", q: str = "") -> None:
+        who = visitor()
+        with frame(who, who.t("nav.tasks"), place="/tasks"):
+            content = _Content(who, desk, state if state in FILTERS else "all", group, q)
+            await content.build()
+            live(who, _REFRESH_S, content.refresh)
+
+
+class _Content:
+    def __init__(self, who: Visitor, desk: Desk, state: str, group: str, title: str) -> None:
+        self._who = who
+        self._desk = desk
+        self._state, self._group, self._title = state, group, title
+        self._page, self._size = 1, 25
+        self._tabs: dict[str, ui.button] = {}
+
+    async def build(self) -> None:
+        """Filters, the bar for several, the table."""
+        t = self._who.t
+        groups = (await self._desk.reads.groups(size=_GROUPS)).groups
+        with ui.element("div").classes("toolbar"):
+            search = ui.input(placeholder=t("tasks.search"), value=self._title).classes("search").mark("search")
+            search.props('outlined dense clearable debounce=300 maxlength=100').on_value_change(self._search)
+            with search.add_slot("prepend"):
+                ui.icon("search")
+            if len(groups) > 1:
+                choices = {"": t("tasks.all_groups"), **{one.name: one.name for one in groups}}
+                choice = ui.select(choices, value=self._group if self._group in choices else "")
+                choice.props("outlined dense options-dense").classes("group-choice").on_value_change(self._choose_group)
+            ui.space()
+            if self._who.session.can_write:
+                new = ui.button(t("tasks.new"), icon="add", on_click=lambda: ui.navigate.to(f"{BASE}/new"))
+                new.props("unelevated no-caps").mark("new")
+        with ui.element("div").classes("filters"):
+            for name in FILTERS:
+                button = ui.button(on_click=lambda name=name: self._choose_state(name)).mark(f"filter-{name}")
+                self._tabs[name] = button.props("flat dense no-caps")
+        self._bulk = ui.element("div").classes("bulk")
+        self._table = task_table(self._who, selects=self._who.session.can_write)
+        self._table.on("request", self._turn_page).on_select(lambda _: self._draw_bulk())
+        self._draw_bulk()
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read the page again, and show what has changed."""
+        t, reads = self._who.t, self._desk.reads
+        overview = await reads.overview()
+        found = await FILTERS[self._state].page(
+            reads,
+            title=self._title,
+            groups=[self._group] if self._group else [],
+            page=self._page,
+            size=self._size,
+        )
+        for name, button in self._tabs.items():
+            count = FILTERS[name].count(overview)
+            button.set_text(f"{t(f'filter.{name}')}  {count}")
+            kind = "here" if name == self._state else "" if count else "zero"
+            button.classes(replace=f"filter filter-{name} {kind}")
+        rows = [row_of(task, self._who) for task in found.tasks]
+        pagination = {"page": self._page, "rowsPerPage": self._size, "rowsNumber": found.total}
+        if rows != self._table.rows or pagination != self._table.pagination:
+            self._table.rows[:] = rows
+            self._table.pagination = pagination
+            self._table.update()
+
+    async def _turn_page(self, event: events.GenericEventArguments) -> None:
+        wanted = event.args["pagination"]
+        self._size = wanted["rowsPerPage"] if wanted["rowsPerPage"] in _SIZES else _SIZES[1]
+        self._page = max(1, int(wanted["page"]))
+        await self.refresh()
+
+    async def _search(self, event: events.ValueChangeEventArguments[Any]) -> None:
+        self._title = (event.value or "")[:100]
+        await self._begin_anew()
+
+    async def _choose_group(self, event: events.ValueChangeEventArguments[Any]) -> None:
+        self._group = event.value
+        await self._begin_anew()
+
+    async def _choose_state(self, name: str) -> None:
+        self._state = name
+        await self._begin_anew()
+
+    async def _begin_anew(self) -> None:
+        self._page = 1
+        self._table.selected.clear()
+        self._draw_bulk()
+        await self.refresh()
+        query = {"state": self._state if self._state != "all" else "", "group": self._group, "q": self._title}
+        ui.run_javascript(f"dashboard.keepQuery({ {name: value for name, value in query.items() if value} })")
+
+    def _draw_bulk(self) -> None:
+        """What can be done to the tasks that are ticked; out of the way when none is."""
+        t, count = self._who.t, len(self._table.selected)
+        self._bulk.clear()
+        self._bulk.set_visibility(count > 0)
+        with self._bulk:
+            ui.label(t("tasks.selected", count=count)).classes("grow")
+            for name, icon, colour in _DEEDS:
+                button = ui.button(t(f"do.{name}"), icon=icon, on_click=lambda name=name: self._do_to_all(name))
+                button.props(f"flat dense no-caps color={colour}").mark(f"bulk-{name}")
+
+    async def _do_to_all(self, name: str) -> None:
+        t = self._who.t
+        ids = [row["id"] for row in self._table.selected]
+        question = t(f"tasks.{name}_question", count=len(ids))
+        if not await is_sure(self._who, question, t(f"do.{name}"), dangerous=name == "delete"):
+            return
+        refused: list[str] = []
+        for task_id in ids:
+            try:
+                await self._desk.do(self._who, name, task_id)
+            except (ActionError, PermissionError) as error:
+                refused.append(str(error))
+        if refused:
+            words = t("tasks.some_refused", done=len(ids) - len(refused), refused=len(refused), reason=refused[0])
+            ui.notify(words, type="warning", multi_line=True, close_button=t("close"), timeout=0)
+        else:
+            ui.notify(t("tasks.all_done", count=len(ids)), type="positive")
+        self._table.selected.clear()
+        self._draw_bulk()
+        await self.refresh()
+
+
+def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
+    """A task as a row of the table."""
+    t, run, state = who.t, task.run, show.state_of(task)
+    is_running = state not in (State.STOPPED, State.ENDED, State.WAITING)
+    more = f"+{len(task.sources) - 1}" if len(task.sources) > 1 else ""
+    return {
+        "id": task.task_id,
+        "href": f"{BASE}/tasks/{task.task_id}",
+        "state": state.value,
+        "state_words": t(f"state.{state.value}"),
+        "title": show.title_of(task, t),
+        "about": " · ".join((t(f"kind.{task.kind.value}"), task.group)),
+        "problem": show.problem_of(task, t),
+        "source": task.sources[0].url,
+        "more": more,
+        "destination": task.destination,
+        "out": show.kbps(run.kbps_out) if is_running else show.UNKNOWN,
+        "position": show.span(run.playhead.position_s) if run.playhead else show.UNKNOWN,
+        "place": show.place_of(task, t),
+        "retries": run.retries,
+        "dropped": run.dropped_tags,
+        "start": task.start_at.isoformat(),
+        "end": task.end_at.isoformat(),
+    }

@@ -1,0 +1,78 @@
+"""The table of tasks itself: columns on a wide screen, cards on a narrow one. What is in it is the page's."""
+
+from nicegui import ui
+
+from streamferry.control.dashboard.frame import Visitor
+
+_COLUMNS = ("state", "title", "route", "rate", "position", "retries", "window")
+
+_BODY = """
+<q-tr :props="props" :class="'task-row t-' + props.row.state">
+  <q-td v-if="SELECTS" auto-width><q-checkbox v-model="props.selected" dense /></q-td>
+  <q-td><span :class="'chip s-' + props.row.state">{{ props.row.state_words }}</span></q-td>
+  <q-td class="c-title">
+    <a :href="props.row.href" class="line-title">{{ props.row.title }}</a>
+    <div class="soft">{{ props.row.about }}</div>
+    <div v-if="props.row.problem" class="problem">{{ props.row.problem }}</div>
+  </q-td>
+  <q-td class="c-route mono">
+    <div class="cut" :title="props.row.source"><span class="soft">↓</span> {{ props.row.source }}
+      <b v-if="props.row.more" class="more">{{ props.row.more }}</b></div>
+    <div class="cut" :title="props.row.destination"><span class="soft">↑</span> {{ props.row.destination }}</div>
+  </q-td>
+  <q-td class="text-right num"><div>{{ props.row.out }}</div><div class="soft">{{ props.row.into }}</div></q-td>
+  <q-td class="text-right num"><div>{{ props.row.position }}</div><div class="soft">{{ props.row.place }}</div></q-td>
+  <q-td class="text-right num">
+    <div :class="props.row.retries ? '' : 'soft'">{{ props.row.retries }}</div>
+    <div v-if="props.row.dropped" class="problem">−{{ props.row.dropped }}</div>
+  </q-td>
+  <q-td class="num"><div><time-at :at="props.row.start"></time-at></div>
+    <div class="soft"><time-at :at="props.row.end"></time-at></div></q-td>
+</q-tr>
+"""
+
+_CARD = """
+<div class="task-card-place">
+  <div :class="'task-card t-' + props.row.state">
+    <div class="task-card-head">
+      <q-checkbox v-if="SELECTS" v-model="props.selected" dense />
+      <a :href="props.row.href" class="line-title grow">{{ props.row.title }}</a>
+      <span :class="'chip s-' + props.row.state">{{ props.row.state_words }}</span>
+    </div>
+    <div v-if="props.row.problem" class="problem">{{ props.row.problem }}</div>
+    <div class="mono cut"><span class="soft">↓</span> {{ props.row.source }}
+      <b class="more">{{ props.row.more }}</b></div>
+    <div class="mono cut"><span class="soft">↑</span> {{ props.row.destination }}</div>
+    <div class="soft task-card-foot num"><span>{{ props.row.out }}</span><span>{{ props.row.position }}</span>
+      <span>{{ props.row.place }}</span></div>
+  </div>
+</div>
+"""
+
+
+def task_table(who: Visitor, *, selects: bool) -> ui.table:
+    """An empty table. ``selects``: rows can be ticked."""
+    t = who.t
+    columns = [
+        {
+            "name": name,
+            "label": t(f"column.{name}"),
+            "field": "id",
+            "align": "right" if name in ("rate", "position", "retries") else "left",
+        }
+        for name in _COLUMNS
+    ]
+    table = ui.table(
+        rows=[],
+        columns=columns,
+        row_key="id",
+        selection="multiple" if selects else None,
+        pagination={"page": 1, "rowsPerPage": 25, "rowsNumber": 0},
+    )
+    table.props('flat :grid="Quasar.Screen.lt.md" :rows-per-page-options="[10,25,50,100]"')
+    table.props["no-data-label"] = t("tasks.none")
+    table.classes("tasks")
+    ticks = "true" if selects else "false"
+    table.add_slot("body", _BODY.replace("SELECTS", ticks))
+    table.add_slot("item", _CARD.replace("SELECTS", ticks))
+    return table

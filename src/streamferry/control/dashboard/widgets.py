@@ -1,0 +1,74 @@
+"""Pieces that several pages are made of: a card, a state, a question before it is done, a word after."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+
+from nicegui import ui
+
+from streamferry.control.dashboard.frame import Visitor
+from streamferry.control.errors import ActionError
+from streamferry.relay import State
+
+
+@contextlib.contextmanager
+def card(title: str = "", *, classes: str = "") -> Iterator[None]:
+    """A box with a heading. Widgets made inside lie below it."""
+    with ui.element("section").classes(f"card {classes}"):
+        if title:
+            ui.html(f"<h2>{_escaped(title)}</h2>", sanitize=False).classes("card-title")
+        yield
+
+
+def state_chip(state: State, words: str) -> ui.label:
+    """A state as a coloured word."""
+    return ui.label(words).classes(f"chip s-{state.value}")
+
+
+def set_chip(chip: ui.label, state: State, words: str) -> None:
+    """Show another state."""
+    chip.set_text(words)
+    chip.classes(replace=f"chip s-{state.value}")
+
+
+def empty(icon: str, words: str, hint: str = "") -> None:
+    """What stands where nothing is."""
+    with ui.element("div").classes("empty"):
+        ui.icon(icon)
+        ui.label(words).classes("empty-words")
+        if hint:
+            ui.label(hint).classes("soft")
+
+
+def time_at(iso: str) -> ui.element:
+    """A time in the zone and the language of the browser: the element is in ``dashboard.js``."""
+    return ui.element("time-at").props(f'at="{iso}"')
+
+
+async def is_sure(who: Visitor, question: str, button: str, *, detail: str = "", dangerous: bool = False) -> bool:
+    """Ask before something is done."""
+    with ui.dialog() as dialog, ui.card().classes("dialog"):
+        ui.label(question).classes("dialog-title")
+        if detail:
+            ui.label(detail).classes("soft")
+        with ui.row().classes("dialog-buttons"):
+            ui.button(who.t("cancel"), on_click=lambda: dialog.submit(False)).props("flat no-caps")
+            yes = ui.button(button, on_click=lambda: dialog.submit(True)).props("unelevated no-caps")
+            yes.props(f"color={'negative' if dangerous else 'primary'}").mark("confirm")
+    answer = bool(await dialog)
+    dialog.delete()
+    return answer
+
+
+async def attempt(who: Visitor, act: Callable[[], Awaitable[object]], done: str) -> bool:
+    """Do something and say that it is done, or why it could not be."""
+    try:
+        await act()
+    except (ActionError, PermissionError) as error:
+        ui.notify(str(error), type="negative", multi_line=True, close_button=who.t("close"), timeout=0)
+        return False
+    ui.notify(done, type="positive")
+    return True
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
