@@ -22,12 +22,8 @@ from streamferry.control.dashboard.texts import LANGUAGES, Translate, translator
 _PLACES = (
     ("nav.overview", "/", "dashboard"),
     ("nav.tasks", "/tasks", "view_list"),
-    ("nav.library", "/library", "video_library"),
 )
-_HEAD = (
-    f'<link rel="stylesheet" href="{BASE}/static/dashboard.css">'
-    f'<script src="{BASE}/static/dashboard.js"></script>'
-)
+_HEAD = f'<link rel="stylesheet" href="{BASE}/static/dashboard.css"><script src="{BASE}/static/dashboard.js"></script>'
 _THEME_ICONS = {"auto": "brightness_auto", "light": "light_mode", "dark": "dark_mode"}
 
 
@@ -134,10 +130,9 @@ def _switches(who: Visitor) -> None:
                 other = ui.button(name, on_click=_keep(LANGUAGE_COOKIE, code))
                 other.props("flat dense no-caps").mark(f"language-{code}")
         following = list(THEMES)[(list(THEMES).index(preferences.theme) + 1) % len(THEMES)]
+        present = t(f"theme.{preferences.theme}")
         theme = ui.button(icon=_THEME_ICONS[preferences.theme], on_click=_keep(THEME_COOKIE, following))
-        theme.props(f'flat round dense aria-label="{t("theme." + preferences.theme)}"').tooltip(
-            t("theme." + preferences.theme)
-        )
+        theme.props(f'flat round dense aria-label="{present}"').tooltip(present)
         with ui.element("form").props(f'method=post action="{SIGN_OUT}"'):
             out = ui.button(icon="logout").props(f'flat round dense type=submit aria-label="{t("sign_out")}"')
             out.tooltip(f"{t('sign_out')} ({who.session.access_key_id})")

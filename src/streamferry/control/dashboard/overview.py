@@ -112,5 +112,3 @@ class _Content:
         with self._cache, ui.element("div").classes("line"):
             ui.label(show.size(cache.size_bytes)).classes("line-title grow")  # type: ignore[attr-defined]
             ui.label(t("overview.cache_files", count=len(cache.items))).classes("soft")  # type: ignore[attr-defined]
-
-

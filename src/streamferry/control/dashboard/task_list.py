@@ -48,7 +48,7 @@ class _Content:
         groups = (await self._desk.reads.groups(size=_GROUPS)).groups
         with ui.element("div").classes("toolbar"):
             search = ui.input(placeholder=t("tasks.search"), value=self._title).classes("search").mark("search")
-            search.props('outlined dense clearable debounce=300 maxlength=100').on_value_change(self._search)
+            search.props("outlined dense clearable debounce=300 maxlength=100").on_value_change(self._search)
             with search.add_slot("prepend"):
                 ui.icon("search")
             if len(groups) > 1:

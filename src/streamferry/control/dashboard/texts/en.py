@@ -25,7 +25,6 @@ TEXTS = {
     "filter.waiting": "Waiting",
     "kind.live": "Live",
     "kind.vod": "Files",
-    "nav.library": "Library",
     "nav.overview": "Overview",
     "nav.tasks": "Tasks",
     "overview.all_problems": "All {count} tasks in trouble",

@@ -25,7 +25,6 @@ TEXTS = {
     "filter.waiting": "等待中",
     "kind.live": "直播",
     "kind.vod": "点播",
-    "nav.library": "素材库",
     "nav.overview": "概览",
     "nav.tasks": "任务",
     "overview.all_problems": "全部 {count} 个异常任务",

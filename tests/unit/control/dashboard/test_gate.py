@@ -1,0 +1,71 @@
+"""The gate: who gets in, and from where."""
+
+import time
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from streamferry.control.dashboard.gate import COOKIE, Gate, session_of
+from streamferry.control.dashboard.sessions import Sessions
+
+SESSIONS = Sessions()
+TOKEN = SESSIONS.begin("AK1", can_write=True, now=time.monotonic())
+
+
+async def _answer(request: Request) -> PlainTextResponse:
+    session = session_of(request.scope)
+    return PlainTextResponse(session.access_key_id if session else "nobody")
+
+
+@pytest.fixture
+def browser() -> httpx.AsyncClient:
+    """Someone in front of the gate, without a session."""
+    inside = Starlette(routes=[Route("/dashboard/{path:path}", _answer, methods=["GET", "POST"])])
+    gated = Gate(inside, SESSIONS, ["stream.example"])
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=gated), base_url="http://here:8080")
+
+
+async def test_without_a_session_a_page_leads_to_the_form(browser: httpx.AsyncClient) -> None:
+    """Which leads back afterwards; what is no page is refused."""
+    page = await browser.get("/dashboard/tasks?state=all", headers={"Accept": "text/html"})
+    assert page.status_code == 303
+    assert page.headers["location"] == "/dashboard/sign-in?next=/dashboard/tasks%3Fstate%3Dall"
+    assert (await browser.get("/dashboard/_nicegui/x.js")).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/dashboard/sign-in", "/dashboard/static/dashboard.css"])
+async def test_the_form_is_open(browser: httpx.AsyncClient, path: str) -> None:
+    """With all that it is made of."""
+    assert (await browser.get(path)).text == "nobody"
+
+
+async def test_with_a_session_the_page_knows_who_it_is_for(browser: httpx.AsyncClient) -> None:
+    """And nothing that another site could frame, or a shared cache could keep, is sent."""
+    answer = await browser.get("/dashboard/tasks", headers={"Cookie": f"{COOKIE}={TOKEN}"})
+    assert answer.text == "AK1"
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://here:8080"}, 200),
+        ({"Origin": "https://stream.example"}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://here:8081"}, 403),
+        ({"Origin": "null"}, 403),
+        ({}, 403),
+    ],
+)
+async def test_changes_come_from_our_own_pages(
+    browser: httpx.AsyncClient, headers: dict[str, str], status: int
+) -> None:
+    """A cookie is not enough: other sites can make a browser send it."""
+    answer = await browser.post("/dashboard/tasks", headers={"Cookie": f"{COOKIE}={TOKEN}", **headers})
+    assert answer.status_code == status

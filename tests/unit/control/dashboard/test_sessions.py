@@ -1,0 +1,58 @@
+"""Sessions and the brake on guessing."""
+
+from streamferry.control.dashboard.sessions import FREE_FAILURES, SESSION_S, Brake, Sessions, is_same_secret
+
+
+def test_a_token_finds_its_session_until_it_runs_out() -> None:
+    """And no other token does."""
+    sessions = Sessions()
+    token = sessions.begin("AK1", can_write=True, now=100.0)
+    found = sessions.find(token, 101.0)
+    assert found is not None
+    assert found.access_key_id == "AK1"
+    assert sessions.find(token + "x", 101.0) is None
+    assert sessions.find("", 101.0) is None
+    assert sessions.find(token, 100.0 + SESSION_S) is None
+
+
+def test_an_open_page_sees_that_its_session_was_ended() -> None:
+    """Whoever signed out in another tab can do nothing more in this one."""
+    sessions = Sessions()
+    token = sessions.begin("AK1", can_write=True, now=0.0)
+    kept = sessions.find(token, 1.0)
+    assert kept is not None
+    sessions.end(token)
+    assert not kept.is_live(1.0)
+    assert sessions.find(token, 1.0) is None
+
+
+def test_sessions_end_with_their_key() -> None:
+    """A key that was disabled, or that may only read from now on, takes its sessions with it."""
+    sessions = Sessions()
+    tokens = {name: sessions.begin(name, can_write=True, now=0.0) for name in ("kept", "gone", "demoted")}
+    sessions.keep_only({"kept": True, "demoted": False})
+    assert [name for name, token in tokens.items() if sessions.find(token, 1.0)] == ["kept"]
+
+
+def test_failures_wait_longer_each_time() -> None:
+    """A few are free; then the wait doubles, up to a bound, and success forgives."""
+    brake = Brake()
+    waits = []
+    for _ in range(FREE_FAILURES + 12):
+        brake.fail(["host"], 0.0)
+        waits.append(brake.wait_s(["host"], 0.0))
+    assert waits[:FREE_FAILURES] == [0.0] * FREE_FAILURES
+    assert waits[FREE_FAILURES : FREE_FAILURES + 3] == [15.0, 30.0, 60.0]
+    assert waits[-1] == 900.0
+    assert brake.wait_s(["another host"], 0.0) == 0.0
+    assert brake.wait_s(["another host", "host"], 0.0) == 900.0
+    brake.forgive(["host"])
+    assert brake.wait_s(["host"], 0.0) == 0.0
+
+
+def test_a_key_that_does_not_exist_has_no_secret() -> None:
+    """Not even the empty one."""
+    assert is_same_secret("right", "right")
+    assert not is_same_secret("wrong", "right")
+    assert not is_same_secret("", None)
+    assert not is_same_secret("x", None)
