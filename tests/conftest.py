@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kit import postgresql
 from kit.clips import ClipFactory
 from kit.http_files import HttpFiles
 from kit.live import Publisher
@@ -58,6 +59,13 @@ def nginx(tmp_path: Path) -> Iterator[NginxRtmp]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.PostgreSql]:
+    """One server for all tests of the session; each takes a database of its own."""
+    with postgresql.running(tmp_path_factory.mktemp("postgresql") / "server") as server:
+        yield server
 
 
 @pytest.fixture

@@ -77,6 +77,7 @@ ENCODED: dict[str, Callable[[], list[str]]] = {
     "aac_48000_mono": lambda: _ordinary(48000, 1),
     "vfr": _uneven,
     "two_seconds": lambda: _ordinary(seconds=2),
+    "half_a_minute": lambda: _ordinary(seconds=30),
     "heavy": lambda: _ordinary(video=(*_X264[:-2], "-qp", "4")),
     "flash_beep": lambda: _flash_beep(_audio(48000, 2)),
     "flash_beep_unlike": lambda: _flash_beep(_audio(44100, 1), (*_X264, *_B_FRAMES)),

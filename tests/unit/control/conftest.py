@@ -1,7 +1,7 @@
 """Stores of both databases, migrated and empty, one for each test that asks."""
 
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +11,6 @@ from kit import postgresql
 from streamferry.control.store import Seal, Store, migrate, sqlite_url
 
 SEAL_KEY = Fernet.generate_key().decode()
-
-
-@pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.PostgreSql]:
-    """One server for all tests of the session."""
-    with postgresql.running(tmp_path_factory.mktemp("postgresql") / "server") as server:
-        yield server
 
 
 _migrated: dict[str, str] = {}

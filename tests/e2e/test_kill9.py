@@ -1,0 +1,180 @@
+"""kill -9 of the whole service at random moments under 20 live and 20 VOD tasks, with the pictures as witness.
+
+``STREAMFERRY_KILLS=20`` makes it a long run, ``STREAMFERRY_SEED`` repeats one; ``pytest -s`` shows the figures.
+"""
+
+import asyncio
+import os
+import random
+import sqlite3
+import statistics
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kit import postgresql
+from kit.clips import ClipFactory
+from kit.live import Publisher
+from kit.nginx_rtmp import NginxRtmp
+from kit.service_program import ServiceProgram
+from kit.sightings import KnownFrames, Sightings
+from streamferry.control.actions import Actions
+from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind, TaskSpec
+from streamferry.control.store import Seal, Store, sqlite_url
+from streamferry.media.url import MediaUrl
+from streamferry.relay import State
+
+KILLS = int(os.environ.get("STREAMFERRY_KILLS", "0"))
+SEED = int(os.environ.get("STREAMFERRY_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+EACH = 20
+#: The clip has a keyframe each second, and a list goes on at the one at or before its place.
+GOP_MS = 1_000
+#: What is saved is as old as the last report at most.
+OFF_MS = 1_000
+#: The leases of killed workers end 6.5 s after they were renewed last, and then every task is taken within a second; a
+#: service of which the start is killed as well gets that time again.
+BACK_S = 8.0
+#: A busy machine takes this long to start the programs.
+START_S = 15.0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store that is not there yet."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "store.db")
+    server: postgresql.PostgreSql = request.getfixturevalue("postgresql_server")
+    return server.database()
+
+
+class Fleet:
+    """A service with its tasks, and what their streams show."""
+
+    def __init__(self, start: Callable[[], ServiceProgram], sightings: Sightings) -> None:
+        self._start = start
+        self.sightings = sightings
+        self.service = start()
+        self.actions: Actions
+        #: Task id -> name of its stream.
+        self.made: dict[str, str] = {}
+        self.strategies: dict[str, ContinueStrategy] = {}
+        #: When and where each stream showed something last before the last kill.
+        self.broke: dict[str, tuple[float, int]] = {}
+
+    async def make(self, kind: TaskKind, number: int, source: str) -> None:
+        """One more task, from now on."""
+        name, strategy, now = f"{kind.name.lower()}-{number}", ContinueStrategy(number % 2), datetime.now(UTC)
+        spec = TaskSpec(
+            kind,
+            (TaskItem(MediaUrl.parse(source)),),
+            MediaUrl.parse(self.sightings.url(name)),
+            start_at=now,
+            end_at=now + timedelta(hours=1),
+            continue_strategy=strategy,
+        )
+        self.made[await self.actions.create_task(spec)] = name
+        if kind is TaskKind.VOD:
+            self.strategies[name] = strategy
+
+    async def kill(self, *, early_s: float | None = None) -> float:
+        """Kill it and start it again; with ``early_s`` that start is killed after so long as well. When it was."""
+        self.broke = self.sightings.last_shown()
+        await asyncio.to_thread(self.service.kill_tree)
+        killed_at = asyncio.get_running_loop().time()
+        self.service = self._start()
+        if early_s is not None:
+            await asyncio.sleep(early_s)
+            return await self.kill()
+        return killed_at
+
+    async def wait_all_stream(self, since: float, seconds: float) -> float:
+        """Until each stream shows new frames in a session begun after ``since``, and is said to: how long that took."""
+        loop = asyncio.get_running_loop()
+        waiting = set(self.made.values())
+        async with asyncio.timeout(seconds):
+            while waiting:
+                waiting -= {name for name in waiting if self.sightings.shows(name, since)}
+                await asyncio.sleep(0.05)
+        took_s = loop.time() - since
+        waiting = set(self.made)
+        async with asyncio.timeout(5):
+            while waiting:
+                states = {task_id: (await self.actions.get_task(task_id)).state for task_id in waiting}
+                waiting = {task_id for task_id, state in states.items() if state is not State.STREAMING}
+                await asyncio.sleep(0.05)
+        return took_s
+
+    def off_ms(self) -> list[tuple[ContinueStrategy, float]]:
+        """By how much the lists went on elsewhere than the frame shown last and ContinueStrategy say."""
+        found = []
+        for name, strategy in self.strategies.items():
+            broke_at, broke_ms = self.broke[name]
+            began_at, began_ms = self.sightings.of(name)[-1].first
+            wall_ms = (began_at - broke_at) * 1000 if strategy is ContinueStrategy.AT_BREAK_PLUS_ELAPSED else 0
+            found.append((strategy, self.sightings.frames.apart_ms(began_ms, broke_ms + wall_ms)))
+        return found
+
+
+@pytest.mark.timeout(120 + 30 * KILLS)
+async def test_every_task_survives_kill_9_at_any_moment(
+    store_url: str, tmp_path: Path, nginx: NginxRtmp, clips: ClipFactory, publish: Callable[[Path, str], Publisher]
+) -> None:
+    """After each: all stream again, none twice, lists go on where they should, the store is sound, no event missing."""
+    moments = random.Random(SEED)
+    is_sqlite = store_url.startswith("sqlite")
+    kills_left = KILLS or (3 if is_sqlite else 1)
+    clip = clips("half_a_minute")
+    publish(clip, nginx.url("camera"))
+    await asyncio.to_thread(nginx.wait_published, "camera")
+    took_s: list[float] = []
+    off_ms: list[tuple[ContinueStrategy, float]] = []
+
+    def start() -> ServiceProgram:
+        words = ("--egress", "any", "--files", clips.directory, "--workers", "2", "--store", store_url)
+        return ServiceProgram(tmp_path / "service", *words)
+
+    async with Sightings(KnownFrames(clip)) as sightings:
+        fleet = Fleet(start, sightings)
+        await asyncio.to_thread(fleet.service.wait_ready, START_S)
+        store = Store(store_url, Seal((fleet.service.data / "seal.key").read_text().strip()))
+        fleet.actions = Actions(store)
+        try:
+            for number in range(EACH):
+                await fleet.make(TaskKind.LIVE, number, nginx.url("camera"))
+                await fleet.make(TaskKind.VOD, number, f"file://{clip}")
+            await fleet.wait_all_stream(0, START_S)
+            while kills_left:
+                await asyncio.sleep(moments.uniform(0.0, 4.0))
+                # Each third in the middle of the start after the one before.
+                early_s = moments.uniform(0.2, BACK_S) if kills_left % 3 == 2 else None
+                killed_at = await fleet.kill(early_s=early_s)
+                kills_left -= 1 if early_s is None else 2
+                took_s.append(await fleet.wait_all_stream(killed_at, BACK_S + START_S))
+                assert not sightings.doubled
+                off_ms += fleet.off_ms()
+                if is_sqlite:
+                    await asyncio.to_thread(check_file, Path(store_url.removeprefix("sqlite:///")))
+            for task_id in fleet.made:
+                seqs = [event.seq for event in await fleet.actions.list_events(task_id, limit=10_000)]
+                assert seqs == list(range(1, len(seqs) + 1))
+        finally:
+            await asyncio.to_thread(fleet.service.stop, seconds=12)
+            await store.aclose()
+    print(f"\nseed {SEED}; after a kill all streams were back in {min(took_s):.1f} to {max(took_s):.1f} s")
+    for strategy in ContinueStrategy:
+        values = sorted(value for one, value in off_ms if one is strategy)
+        middle = statistics.median(values)
+        print(f"{strategy.name}: {len(values)} lists were {values[0]:.0f} / {middle:.0f} / {values[-1]:.0f} ms off")
+    assert "Traceback" not in fleet.service.errors
+    assert all(-GOP_MS - OFF_MS <= value <= OFF_MS for _, value in off_ms), f"seed {SEED}"
+
+
+def check_file(path: Path) -> None:
+    """What is on the disk is a sound database."""
+    database = sqlite3.connect(path)
+    try:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    finally:
+        database.close()
