@@ -37,7 +37,7 @@ def one_trial(kind: str, name: str, host: Program, source: Source, sink: Sink, t
         protocol = "http" if kind == "live http-flv" else "rtmp"
         job = {"kind": "live", "sources": [source.url(protocol, "bursts", name)], "destinations": [sink.url(name)]}
     started_ns = host.ask(json.dumps(job))["started_ns"][0]
-    while (first := sink.hear(timeout))["first"] != name:
+    while (first := sink.hear(timeout)).get("first") != name:
         pass
     host.ask(json.dumps({"stop": True}))
     taken: float = (first["ns"] - started_ns) / 1e6

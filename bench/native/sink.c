@@ -4,7 +4,8 @@
  *
  * Prints {"rtmp": port}. A publisher is read every DRAIN_MS, so that the sink wakes rarely; one whose key begins with
  * "probe" is read as its bytes come (with DRAIN_MS 0: every one), and its frames are timed. With --events the first
- * frame of each stream is printed as it comes. Line "report" prints the counts since the last report:
+ * frame of each stream is printed as it comes, and the time of its last when it has gone. Line "report" prints the
+ * counts since the last report:
  *
  *   streams         publishers connected that were told Publish.Start
  *   fresh           of these, how many gave a frame within the last second
@@ -111,6 +112,7 @@ static void forget(int i)
 {
     Stream *s = streams[i];
     if (s->started) lost++;
+    if (s->started && events) printf("{\"last\": \"%s\", \"ns\": %lld}\n", s->session.key, (long long)s->last_ns);
     close(s->session.fd);
     reader_free(&s->session.reader);
     free(s->offsets_us);
