@@ -20,5 +20,5 @@ def served(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Iter
     words = ("--egress", "any", "--workers", "1", "--files", clips.directory)
     with ServiceProgram(tmp_path_factory.mktemp("served"), *words, environment=environment) as service:
         service.wait_ready()
-        yield Served(service.url.removeprefix("http://").rstrip("/"))
+        yield Served(service.url.removeprefix("http://").rstrip("/"), service.data)
         assert "Traceback" not in service.errors

@@ -40,6 +40,9 @@ async function main() {
   out.stopped = await listed("更新2");
   out.enable = await post("ContinuePullToPushTask", target);
   out.enabled = await streaming("更新2");
+  out.grouped = await post("ListPullToPushTaskV2", { GroupNames: ["default"], Title: "更新2" });
+  out.relaunch = await post("RelaunchPullToPushTask", target);
+  out.relaunched = await streaming("更新2");
   const temporary = service.signSts2();
   const limited = connect(temporary.SecretAccessKey);
   limited.setAccessKeyId(temporary.AccessKeyId);

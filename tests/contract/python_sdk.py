@@ -1,6 +1,7 @@
 """Run by the interpreter of an SDK's own environment: the whole life of a task through PyPI ``volcengine``.
 
-Reads {"host", "ak", "sk", "task"} as JSON from standard input, writes what the SDK gave or raised to standard output.
+Reads {"host", "scheme", "ak", "sk", "task"} as JSON from standard input, writes what the SDK gave or raised to standard
+output.
 """
 
 import json
@@ -14,7 +15,7 @@ from volcengine.live.v20230101.live_service import LiveService
 
 def connect(told, secret=None):
     service = LiveService(told["host"], told["ak"], secret or told["sk"])
-    service.set_scheme("http")
+    service.set_scheme(told["scheme"])
     return service
 
 
@@ -50,11 +51,17 @@ def main():
     out["updated"] = service.list_pull_to_push_task({"Title": "更新2"})
     out["stop"] = service.stop_pull_to_push_task(target)
     out["stopped"] = service.list_pull_to_push_task({"Title": "更新2"})
+    out["methods"] = [name for name in dir(service) if "pull_to_push" in name]
     enable = getattr(service, "continue_pull_to_push_task", None) or service.restart_pull_to_push_task
     out["enable"] = enable(target)
     out["enabled"] = streaming(service, "更新2")
+    if hasattr(service, "list_pull_to_push_task_v2"):
+        out["grouped"] = service.list_pull_to_push_task_v2({"GroupNames": ["default"], "Title": "更新2"})
+    if hasattr(service, "relaunch_pull_to_push_task"):
+        out["relaunch"] = service.relaunch_pull_to_push_task(target)
+        out["relaunched"] = streaming(service, "更新2")
     query = service.get_sign_url("ListPullToPushTask", {"Title": "更新2"})
-    out["presigned"] = requests.get("http://" + told["host"] + "/?" + query, timeout=10).json()
+    out["presigned"] = requests.get(f"{told['scheme']}://{told['host']}/?{query}", timeout=10).json()
     out["delete"] = service.delete_pull_to_push_task(target)
     out["deleted"] = service.list_pull_to_push_task({"Title": "更新2"})
     service.api_info["NoSuchAction"] = ApiInfo("POST", "/", {"Action": "NoSuchAction", "Version": "2023-01-01"}, {}, {})

@@ -53,9 +53,9 @@ def _install(command: list[str], name: str, home: Path) -> None:
     (home / ".installed").touch()
 
 
-def run_python(requirement: str, script: str, told: Mapping[str, Any]) -> dict[str, Any]:
+def run_python(requirement: str, script: str, told: Mapping[str, Any], **environment: str) -> dict[str, Any]:
     """What a script of this directory says when the SDK's own interpreter runs it."""
-    return _run([str(python_with(requirement)), str(_HERE / script)], told, Path(sys.prefix))
+    return _run([str(python_with(requirement)), str(_HERE / script)], told, Path(sys.prefix), environment)
 
 
 def run_node(package: str, script: str, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,13 +64,15 @@ def run_node(package: str, script: str, told: Mapping[str, Any]) -> dict[str, An
     return _run([programs.need("node"), str(_HERE / script)], told, home)
 
 
-def _run(command: list[str], told: Mapping[str, Any], home: Path) -> dict[str, Any]:
+def _run(
+    command: list[str], told: Mapping[str, Any], home: Path, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     # HOME without credentials: an SDK would take those before the ones it is given.
     done = subprocess.run(
         command,
         input=json.dumps(told),
         cwd=home,
-        env={"HOME": "/nonexistent", "PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "utf-8"},
+        env={"HOME": "/nonexistent", "PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "utf-8", **(environment or {})},
         capture_output=True,
         text=True,
         timeout=_RUN_SECONDS,

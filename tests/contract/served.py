@@ -1,14 +1,16 @@
 """What a client from outside is told of a served API."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 KEY_ID, SECRET = "AKLTcontract", "secret-of-the-contract-tests"
 
 
 @dataclass(frozen=True)
 class Served:
-    """Where the service is, and the key to it."""
+    """Where the service is, its data folder, and the key to it."""
 
     host: str
+    data: Path
     ak: str = KEY_ID
     sk: str = SECRET

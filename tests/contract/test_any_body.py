@@ -1,7 +1,10 @@
 """Whatever a signed caller sends: an answer in the envelope, never a 5xx, and no task half made."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +16,11 @@ from streamferry.client import ApiError, LiveService
 from streamferry.control.api.operations import OPERATIONS
 
 NOW = int(time.time())
+USAGE = {
+    "StartTime": datetime.fromtimestamp(NOW - 3600, UTC).isoformat(),
+    "EndTime": datetime.fromtimestamp(NOW, UTC).isoformat(),
+    "Aggregation": 3600,
+}
 NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False), st.sampled_from([-1, 0, 1, 2**31, 2**63, NOW]))
 TEXTS = st.one_of(
     st.text(max_size=30),
@@ -27,22 +35,27 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 
+#: What an action needs; the others are told the rest by chance alone.
+GOOD: dict[str, dict[str, Any]] = {
+    "CreatePullToPushTask": {
+        "StartTime": NOW + 600,
+        "EndTime": NOW + 900,
+        "Type": 0,
+        "SrcAddr": "http://h/a.flv",
+        "DstAddr": "rtmp://h/a/b",
+    },
+    "CreatePullToPushGroup": {"Name": "new", "ProjectName": "p"},
+    "ListPullToPushGroup": {"PageNum": 1, "PageSize": 10},
+    "DescribeLivePullToPushData": USAGE,
+    "DescribeLivePullToPushBandwidthData": {**USAGE, "Aggregation": 300},
+}
+
 
 def bodies(action: str) -> st.SearchStrategy[dict[str, Any]]:
     """The action's own fields with anything in them, over a body that would do."""
     fields = list(OPERATIONS[action].body.model_fields)
-    good = {
-        "CreatePullToPushTask": {
-            "StartTime": NOW + 600,
-            "EndTime": NOW + 900,
-            "Type": 0,
-            "SrcAddr": "http://h/a.flv",
-            "DstAddr": "rtmp://h/a/b",
-        },
-        "ListPullToPushGroup": {"PageNum": 1, "PageSize": 10},
-    }.get(action, {})
     changes = st.dictionaries(st.sampled_from(fields), VALUES, max_size=4)
-    return changes.map(lambda changed: {**good, **changed})
+    return changes.map(lambda changed: {**GOOD.get(action, {}), **changed})
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +73,45 @@ def outcome(call: Callable[[], dict[str, Any]]) -> tuple[int, int, dict[str, Any
 
 
 @pytest.mark.parametrize("action", OPERATIONS)
-def test_no_body_breaks_an_action(service: LiveService, action: str) -> None:
-    """Success or the caller's fault; and the lists still read afterwards."""
+def test_no_body_breaks_an_action(served: Served, service: LiveService, action: str) -> None:
+    """Success or the caller's fault. What was refused has changed nothing; no task is half there at the end."""
+    group = {"Name": "stands", "ProjectName": "p"}
+    standing = {"SrcAddr": "http://h/a.flv", "DstAddr": "rtmp://h/standing/b", "Title": "stands"}
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(bodies(action))
-    def check(body: dict[str, Any]) -> None:
-        status, number, made = outcome(lambda: service._post(action, body))
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(bodies(action), st.booleans())
+    def check(body: dict[str, Any], is_aimed: bool) -> None:
+        made = [service.create_pull_to_push_task({**GOOD["CreatePullToPushTask"], **standing})["Result"]["TaskId"]]
+        service.create_pull_to_push_group(group)
+        if is_aimed and "TaskId" in OPERATIONS[action].body.model_fields:
+            body["TaskId"] = made[0]
+        if is_aimed and action in ("UpdatePullToPushGroup", "DeletePullToPushGroup"):
+            body["Name"] = group["Name"]
+        before = everything(service)
+        status, number, answer = outcome(lambda: service._post(action, body))
         assert status < 500
         assert number != 0
-        if made and action == "CreatePullToPushTask":
-            service.delete_pull_to_push_task({"TaskId": made["Result"]["TaskId"]})
+        after = everything(service)
+        if status != 200:
+            assert after == before
+        for task in after[0]:
+            service.delete_pull_to_push_task({"TaskId": task["TaskId"]})
+        for one in after[1]:
+            if one["Name"] != "default":
+                service.delete_pull_to_push_group({"Name": one["Name"]})
+        assert answer == {} or action != "CreatePullToPushTask" or len(after[0]) == 2
 
     check()
-    assert service.list_pull_to_push_task({"Size": 500})["Result"]["Pagination"]["TotalCount"] == 0
+    with closing(sqlite3.connect(f"file:{served.data}/store.db?mode=ro", uri=True)) as store:
+        for table in ("task", "task_spec", "run"):
+            assert store.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+
+
+def everything(service: LiveService) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """All tasks and all groups."""
+    tasks = service.list_pull_to_push_task({"Size": 500})["Result"]["List"]
+    groups = service.list_pull_to_push_group({"PageNum": 1, "PageSize": 100})["Result"]["List"]
+    return tasks, groups
 
 
 def test_no_query_breaks_the_list(service: LiveService) -> None:

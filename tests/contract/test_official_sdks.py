@@ -2,14 +2,18 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from sdks import run_node, run_python
 from served import Served
 
 from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
+from kit.tls_front import tls_front
+from streamferry.client import LiveService
 
 # They need a package index.
 pytestmark = pytest.mark.e2e
@@ -44,17 +48,18 @@ def test_a_task_lives_through_an_official_sdk(served: Served, nginx: NginxRtmp, 
         "DstAddr": nginx.url("sdk", app="rec"),
         "CallbackURL": "http://127.0.0.1:1/?a=b&c=d",
     }
-    said = SDKS[sdk]({"host": served.host, "ak": served.ak, "sk": served.sk, "task": task})
+    said = SDKS[sdk]({"host": served.host, "scheme": "http", "ak": served.ak, "sk": served.sk, "task": task})
     item = said["created"]["Result"]["List"][0]
     assert (item["TaskId"], item["Title"], item["SrcAddrS"]) == (said["task_id"], title, task["SrcAddrS"])
     assert item["DstAddr"] == nginx.url("***", app="rec")
     for step, status in (("created", "生效中"), ("updated", "生效中"), ("stopped", "停用"), ("enabled", "生效中")):
         assert said[step]["Result"]["List"][0]["Status"] == status, step
-    for step in ("created", "enabled"):
+    for step in {"created", "enabled", "relaunched"} & said.keys():
         assert said[step]["Result"]["List"][0]["Run"]["State"] == "streaming", step
-    for step in {"update", "stop", "enable", "delete"} & said.keys():
+    for step in {"update", "stop", "enable", "relaunch", "delete"} & said.keys():
         assert list(said[step]) == ["ResponseMetadata"]
-    for other in {"presigned", "temporary"} & said.keys():
+    assert set(said.get("methods", [])) <= set(dir(LiveService))
+    for other in {"grouped", "presigned", "temporary"} & said.keys():
         assert said[other]["Result"]["Pagination"]["TotalCount"] == 1
     assert said["deleted"]["Result"]["Pagination"]["TotalCount"] == 0
     nginx.wait_unpublished("sdk", app="rec")
@@ -62,3 +67,16 @@ def test_a_task_lives_through_an_official_sdk(served: Served, nginx: NginxRtmp, 
     assert "SignatureDoesNotMatch" in said["errors"]["secret"]
     assert "InvalidActionOrVersion" in said["errors"]["action"]
     assert "Title" in said["errors"]["field"]
+
+
+@pytest.mark.timeout(400)
+def test_the_python_sdk_over_https(served: Served, tmp_path: Path) -> None:
+    """Behind a front with a certificate of one's own authority, which REQUESTS_CA_BUNDLE names; our SDK likewise."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with tls_front(served.host, authority) as host:
+        told = {"host": host, "scheme": "https", "ak": served.ak, "sk": served.sk}
+        said = run_python("volcengine", "python_list.py", told, REQUESTS_CA_BUNDLE=str(tmp_path / "ca.pem"))
+        assert said["Result"]["Pagination"]["PageCur"] == 1
+        with LiveService(host, served.ak, served.sk, ca_file=tmp_path / "ca.pem") as service:
+            assert service.list_pull_to_push_task()["Result"] == said["Result"]

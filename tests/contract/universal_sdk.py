@@ -57,6 +57,10 @@ def main():
     out["stopped"] = listed("更新2")
     call(api, "ContinuePullToPushTask", target)
     out["enabled"] = streaming("更新2")
+    asked = {"GroupNames": ["default"], "Title": "更新2"}
+    out["grouped"] = {"Result": call(api, "ListPullToPushTaskV2", asked)}
+    call(api, "RelaunchPullToPushTask", target)
+    out["relaunched"] = streaming("更新2")
     call(api, "DeletePullToPushTask", target)
     out["deleted"] = listed("更新2")
     out["errors"] = {
