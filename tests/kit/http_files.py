@@ -1,6 +1,7 @@
 """An HTTP file server in a thread, as good or as bad as a test wants it: ranges, throttling, truncation, errors."""
 
 import re
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
@@ -31,10 +32,12 @@ class HttpFiles:
     ``ranges`` off: Range is ignored and 200 sent. ``bytes_per_second``: about that fast. ``cut_after_bytes``: the
     connection is closed after that many body bytes of an answer, whatever Content-Length said. ``length`` off: no
     Content-Length, the body ends with the connection. ``status``: answered instead of a file. ``redirects``: path to
-    location.
+    location. ``host``: an address of this machine. ``tls``: served over HTTPS.
     """
 
     directory: Path
+    host: str = "127.0.0.1"
+    tls: ssl.SSLContext | None = None
     ranges: bool = True
     length: bool = True
     bytes_per_second: int | None = None
@@ -50,7 +53,12 @@ class HttpFiles:
         class Handler(_Handler):
             options = files
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((self.host, 0), Handler)
+        if self.tls is not None:
+            # Without a handshake at accept, which would hold up all others.
+            self._server.socket = self.tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="http-files")
 
@@ -61,7 +69,7 @@ class HttpFiles:
     def url(self, path: Path | str) -> str:
         """Address of a file of the directory, given by its path or its name."""
         name = path.relative_to(self.directory).as_posix() if isinstance(path, Path) else path
-        return f"http://127.0.0.1:{self.port}/{name}"
+        return f"http{'s' if self.tls else ''}://{self.host}:{self.port}/{name}"
 
     @property
     def is_closing(self) -> bool:

@@ -23,7 +23,7 @@ class Peers:
         self._handlers: set[asyncio.Task[None]] = set()
         self.accepted = 0
 
-    async def serve(self, handler: Handler, tls: ssl.SSLContext | None = None) -> int:
+    async def serve(self, handler: Handler, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> int:
         """Run ``handler`` for each connection and return the port."""
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,7 +39,7 @@ class Peers:
                 writer.transport.abort()
                 self._handlers.discard(running)
 
-        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+        server = await asyncio.start_server(handle, host, 0, ssl=tls)
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 

@@ -40,6 +40,10 @@ class PeerUnreachable(PeerError):
     """No connection: name not resolved, refused, timed out, reset or closed before it was set up."""
 
 
+class PeerForbidden(PeerUnreachable):
+    """No connection, because the egress policy allows none of the peer's addresses."""
+
+
 class PeerRejected(PeerError):
     """The peer answered and said no."""
 

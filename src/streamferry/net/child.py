@@ -24,6 +24,7 @@ from sys import byteorder
 from termios import FIONREAD
 
 from streamferry.media.errors import MediaError
+from streamferry.net.brief import brief_file
 from streamferry.net.connection import IOV_MAX, Buffers
 
 #: How long a child may take to leave after SIGTERM; then it is killed.
@@ -240,14 +241,6 @@ async def end_all() -> None:
     loop = asyncio.get_running_loop()
     mine = [child for child in _living if child.ended.get_loop() is loop]
     await asyncio.gather(*(child.aclose() for child in mine))
-
-
-def brief_file(brief: bytes) -> int:
-    """An anonymous file in memory: nobody else can open it, and it is gone with its last reader."""
-    descriptor = os.memfd_create("brief")
-    os.write(descriptor, brief)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
 
 
 def _waiting_bytes(descriptor: int) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from streamferry.media.errors import PeerUnreachable
+from streamferry.media.errors import PeerForbidden, PeerUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection, TlsConnection
 
@@ -82,7 +82,7 @@ async def resolve(
 ) -> Sequence[tuple[int, tuple[Any, ...]]]:
     """Family and address of each place of ``host`` that the egress policy allows, one at least.
 
-    Raises PeerUnreachable.
+    Raises PeerUnreachable, and PeerForbidden where the policy allows none.
     """
     async with step(f"resolving {host}", deadlines.resolve):
         try:
@@ -91,7 +91,7 @@ async def resolve(
             raise OSError("not a host name") from None
     addresses = [(family, address) for family, _, _, _, address in found if allow is None or allow(str(address[0]))]
     if not addresses:
-        raise PeerUnreachable(f"{host} resolves to no address that the egress policy allows")
+        raise PeerForbidden(f"{host} resolves to no address that the egress policy allows")
     return addresses
 
 

@@ -6,6 +6,7 @@ where there is no event loop. ffmpeg does not retry here: it ends, and a relay's
 
 import os
 import re
+import signal
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -14,7 +15,9 @@ from urllib.parse import unquote
 import imageio_ffmpeg
 
 from streamferry.media.url import REDACTED, MediaUrl
-from streamferry.net.child import Child, ChildError, brief_file
+from streamferry.net.brief import brief_file
+from streamferry.net.child import Child, ChildError
+from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, proxy_environment, trust_environment
 
 #: Words of every command: each line with its level, never folded ("last message repeated"), no progress line.
 _QUIET = ("-hide_banner", "-nostats", "-loglevel", "repeat+level+info")
@@ -34,6 +37,8 @@ _SRT_REFUSAL = re.compile(r"rejection HS response: ERROR:(\w+)")
 _NOT_MEDIA = re.compile(r"Invalid data found|could not find codec|does not contain any stream|no streams|matches no")
 # "Non-monotonic DTS; previous: 5025, current: 40; changing to 5025." in the muxer's ms; before 6.1 "Non-monotonous".
 _TIME_BACK = re.compile(r"Non-monoton\w+ DTS.* previous: (-?\d+), current: (-?\d+)")
+# From our own proxy.
+_FORBIDDEN = f"HTTP error {FORBIDDEN_STATUS}"
 # Less is jitter, which the muxer evens out.
 _BACK_MS = 1000
 # What follows from an earlier line, and says less than it.
@@ -62,8 +67,10 @@ class Ffmpeg(Child):
         takes_stdin: bool = False,
         pipe_bytes: int | None = None,
         tls: ssl.SSLContext | None = None,
+        proxy: str = "",
     ) -> None:
-        """Start it with the arguments after the ones of every command. Raises ChildError.
+        """Start it with the arguments after the ones of every command. ``proxy``: through which it
+        reaches http and https addresses. Raises ChildError.
 
         The authorities that ``tls`` trusts are those of the child, as far as its TLS library takes SSL_CERT_FILE: the
         bundled ffmpeg does. One that is older than 9 verifies no certificate at all.
@@ -82,7 +89,7 @@ class Ffmpeg(Child):
             redact=redactor(url),
             on_line=self._note,
             inherit=() if trust is None else (trust,),
-            environment={} if trust is None else {"SSL_CERT_FILE": f"/proc/self/fd/{trust}"},
+            environment={**proxy_environment(proxy), **trust_environment(trust)},
         )
 
     def _note(self, line: str) -> None:
@@ -92,6 +99,9 @@ class Ffmpeg(Child):
             self.input_codecs.append((stream[1], stream[2]))
         elif (back := _TIME_BACK.search(line)) and int(back[1]) - int(back[2]) > _BACK_MS:
             self.stamps_went_back = True
+        elif _FORBIDDEN in line:
+            # It would try the next segment, and the next.
+            self._signal(signal.SIGTERM)
 
     @property
     def refusal(self) -> str:
@@ -141,5 +151,10 @@ def _trust_file(tls: ssl.SSLContext) -> int | None:
 
     Open for the life of the process: contexts are as few as settings.
     """
-    pem = "".join(ssl.DER_cert_to_PEM_cert(der) for der in tls.get_ca_certs(binary_form=True))
+    pem = authorities(tls)
     return brief_file(pem.encode()) if pem else None
+
+
+def authorities(tls: ssl.SSLContext) -> str:
+    """The authorities that a context names itself, beside those of the system, as PEM."""
+    return "".join(ssl.DER_cert_to_PEM_cert(der) for der in tls.get_ca_certs(binary_form=True))

@@ -36,6 +36,7 @@ from streamferry.prepare.layout import BadInterleave
 from streamferry.prepare.plan import COPY_OUTPUT, Plan, decide_plan
 from streamferry.prepare.processing import Processing
 from streamferry.prepare.remux import Remux
+from streamferry.prepare.route import Route
 from streamferry.prepare.slots import encode_slot
 from streamferry.prepare.version import Version
 
@@ -54,7 +55,8 @@ class Preparation:
     def __init__(self, job: Job) -> None:
         self._entry = Entry(Path(job.directory))
         self._program = job.ffmpeg
-        self._intake = Intake(MediaUrl.parse(job.url), self._entry, Version(**job.version), job.ffmpeg)
+        self._route = Route(**job.route)
+        self._intake = Intake(MediaUrl.parse(job.url), self._entry, Version(**job.version), job.ffmpeg, self._route)
         self._processing = Processing.from_json(job.processing)
         self._slots = Path(job.slots)
 
@@ -104,6 +106,9 @@ class Preparation:
             fetch = self._intake.fetch
             if fetch is not None:
                 fetch.raise_failure()
+            if ffmpeg.address_forbidden:
+                name = self._intake.url.redacted
+                raise SourceUnreachable(f"{name} names segments at an address that the egress policy does not allow")
             if remux.layout is None:
                 raise self._refusal(ffmpeg, inside)
             with self._intake.naming_the_source():
@@ -124,7 +129,7 @@ class Preparation:
             return summary
 
     def _start(self, source: Input, output: Sequence[str]) -> Ffmpeg:
-        ffmpeg = Ffmpeg(self._program, source.arguments, output, reads_stdin=source.feed is not None)
+        ffmpeg = Ffmpeg(self._program, source.arguments, output, reads_stdin=source.feed is not None, route=self._route)
         source.feed_to(ffmpeg)
         return ffmpeg
 

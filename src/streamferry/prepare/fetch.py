@@ -20,13 +20,12 @@ from streamferry.media.url import MediaUrl
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.faults import CacheError, SourceChanged
 from streamferry.prepare.origin import (
-    MAX_REDIRECTS,
-    REQUEST_HEADERS,
-    TIMEOUT,
+    CLIENT_OPTIONS,
     raise_for_status,
     source_error,
     version_of_response,
 )
+from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
 
 _MAX_TEXT_BYTES = 8 << 20
@@ -43,7 +42,13 @@ class Fetch:
     """Downloads ``url`` into ``entry``; all methods but ``run`` may be called from any thread."""
 
     def __init__(
-        self, url: MediaUrl, entry: Entry, expected: Version, sleep: Callable[[float], object] = time.sleep
+        self,
+        url: MediaUrl,
+        entry: Entry,
+        expected: Version,
+        route: Route = STRAIGHT,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.url = url
         self.path = entry.source
@@ -53,6 +58,7 @@ class Fetch:
         self.cut_short = False
         self._state_path = entry.source_state
         self._expected = expected
+        self._route = route
         self._sleep = sleep
         self._changed = threading.Condition()
         self._done = False
@@ -99,9 +105,7 @@ class Fetch:
         """The thread: fetch everything, then set ``done``."""
         try:
             if not self._open_file():
-                with httpx.Client(
-                    follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=TIMEOUT, headers=REQUEST_HEADERS
-                ) as client:
+                with httpx.Client(**CLIENT_OPTIONS, **self._route.client_options()) as client:
                     self._fetch_all(client)
                 if not self.cut_short:
                     self._state_path.write_text(json.dumps(self._state | {"whole_bytes": self.fetched_bytes}))
@@ -215,12 +219,12 @@ class Fetch:
         return SourceChanged(f"{self.url.redacted} changed at its origin while it was fetched")
 
 
-def fetch_text(url: MediaUrl, address: str) -> tuple[str, str]:
+def fetch_text(url: MediaUrl, address: str, route: Route) -> tuple[str, str]:
     """Text at ``address`` and where redirects led; a playlist that ``url`` led to. Raises SourceError."""
     try:
         with (
-            httpx.Client(follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=TIMEOUT) as client,
-            client.stream("GET", address, headers=REQUEST_HEADERS) as response,
+            httpx.Client(**CLIENT_OPTIONS, **route.client_options()) as client,
+            client.stream("GET", address) as response,
         ):
             raise_for_status(url, response.status_code)
             text = bytearray()

@@ -14,10 +14,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from streamferry.net.hls_options import HLS_PROTOCOLS, hls_options
+from streamferry.net.brief import brief_file
+from streamferry.net.ffmpeg_options import (
+    FORBIDDEN_STATUS,
+    HLS_PROTOCOLS,
+    hls_options,
+    proxy_environment,
+    trust_environment,
+)
 from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError
 from streamferry.prepare.inside import Inside, parse_inside
+from streamferry.prepare.route import STRAIGHT, Route
 
 # Tags and chapters of the source are none of the player's business.
 _NO_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1")
@@ -40,6 +48,8 @@ _LEVEL = re.compile(r"\[(info|warning|error|fatal|panic)\] ")
 _CUT_SHORT = re.compile(r"partial file|ended prematurely")
 # What the hls demuxer says about a part it leaves out.
 _SEGMENT_LOST = re.compile(r"Failed to open segment|Segment .* failed|failed too many times|Error when loading first")
+# What it says when the proxy refuses what the egress policy does not allow.
+_FORBIDDEN = f"HTTP error {FORBIDDEN_STATUS}"
 
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl if os.uname().sysname == "Linux" else None
@@ -84,9 +94,11 @@ class Ffmpeg:
         output_arguments: Sequence[str],
         *,
         reads_stdin: bool,
+        route: Route = STRAIGHT,
         muxer: Sequence[str] = _FLV_OUTPUT,
         on_line: Callable[[str], None] | None = None,
     ) -> None:
+        trust = brief_file(route.authorities.encode()) if route.authorities else None
         command = [program, "-hide_banner", "-nostats", "-loglevel", "repeat+level+info", *input_arguments]
         try:
             self._process = subprocess.Popen(
@@ -96,15 +108,21 @@ class Ffmpeg:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 preexec_fn=die_with_parent,
+                pass_fds=() if trust is None else (trust,),
+                env={**os.environ, **proxy_environment(route.proxy), **trust_environment(trust)},
             )
         except OSError as error:
             raise CacheError(f"ffmpeg cannot be started: {os.strerror(error.errno or 0)}") from None
+        finally:
+            if trust is not None:
+                os.close(trust)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self.stdin = self._process.stdin
         self.stdout = self._process.stdout
         self.cut_short = False
         self.segment_lost = False
+        self.address_forbidden = False
         self._stderr = self._process.stderr
         self._tail: deque[str] = deque(maxlen=_KEPT_LINES)
         self._on_line = on_line
@@ -159,6 +177,7 @@ class Ffmpeg:
         else:
             self._input_lines.append(words)
         self.cut_short = self.cut_short or _CUT_SHORT.search(words) is not None
+        self.address_forbidden = self.address_forbidden or _FORBIDDEN in words
         self.segment_lost = self.segment_lost or _SEGMENT_LOST.search(words) is not None
         if level and level[1] in ("error", "fatal", "panic"):
             self._tail.append(_ADDRESS.sub("(address)", words)[:_KEPT_LINE_CHARS])

@@ -17,6 +17,7 @@ from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container, look
 from streamferry.prepare.ffmpeg import Ffmpeg, hls_arguments, input_arguments
 from streamferry.prepare.playlist import choose_variant
+from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Input:
 class Intake:
     """The way of one address into one entry of the cache. ``fetch`` is its download, if it is remote."""
 
-    def __init__(self, url: MediaUrl, entry: Entry, version: Version, program: str) -> None:
+    def __init__(self, url: MediaUrl, entry: Entry, version: Version, program: str, route: Route = STRAIGHT) -> None:
         self.url = url
         self.fetch: Fetch | None = None
         #: Left where a source proved to be interleaved too badly for a pipe; from then on it is read as a whole file.
@@ -53,6 +54,7 @@ class Intake:
         self._entry = entry
         self._version = version
         self._program = program
+        self._route = route
 
     def open(self, on_wait: Callable[[], object] = lambda: None, *, from_front: bool = False) -> Input:
         """Look at the file and say how to read it; ``on_wait`` is called while it has to be fetched as a whole.
@@ -69,7 +71,7 @@ class Intake:
             # Imported where it is needed: httpx takes 120 ms, which a local file need not wait for.
             from streamferry.prepare.fetch import Fetch
 
-            self.fetch = Fetch(self.url, self._entry, self._version)
+            self.fetch = Fetch(self.url, self._entry, self._version, self._route)
             path = self.fetch.path
             threading.Thread(target=self.fetch.run, name="fetch", daemon=True).start()
             kind = look(self.fetch.read_at)
@@ -107,7 +109,7 @@ class Intake:
                 return Path(wanted.removeprefix("file://")).read_text(errors="replace"), wanted
             from streamferry.prepare.fetch import fetch_text
 
-            return fetch_text(self.url, wanted)
+            return fetch_text(self.url, wanted, self._route)
 
         with self.naming_the_source():
             chosen = choose_variant(address, read)

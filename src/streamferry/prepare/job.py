@@ -8,7 +8,8 @@ from typing import Any
 class Job:
     """``url`` is the revealed address, ``version`` the fields of what was found there, ``parent`` who gives the job.
 
-    ``processing`` is one of ``Processing`` as JSON; ``slots`` the directory of the locks of encodes.
+    ``processing`` is a ``Processing`` and ``route`` a ``Route``, as JSON; ``slots`` the directory of the locks of
+    encodes.
     """
 
     url: str
@@ -18,3 +19,4 @@ class Job:
     parent: int
     processing: dict[str, Any]
     slots: str
+    route: dict[str, Any]

@@ -6,11 +6,13 @@ Not here: the download (``fetch``, in the preparation process).
 import hashlib
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import httpx
 
 from streamferry.media.errors import SourceError, SourceRejected, SourceStalled, SourceUnreachable
 from streamferry.media.url import MediaUrl
+from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, UNREACHABLE_STATUS
 from streamferry.prepare.faults import SourceGone
 from streamferry.prepare.version import Version
 
@@ -20,8 +22,13 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 #: Seconds for connecting, and between two pieces of a body: a server silent for longer is asked again.
 TIMEOUT = httpx.Timeout(10.0, read=20.0)
 MAX_REDIRECTS = 10
-#: Asked of every server: the bytes of the file itself, or offsets would mean nothing.
-REQUEST_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "streamferry"}
+#: Of every client. Asked of every server: the bytes of the file itself, or offsets would mean nothing.
+CLIENT_OPTIONS: dict[str, Any] = {
+    "follow_redirects": True,
+    "max_redirects": MAX_REDIRECTS,
+    "timeout": TIMEOUT,
+    "headers": {"Accept-Encoding": "identity", "User-Agent": "streamferry"},
+}
 
 _DIGESTED_BYTES = 64 << 10
 #: Statuses that say nothing about the file: try again (RFC 9110 15.5.9, RFC 6585 section 4; 5xx as well).
@@ -35,9 +42,8 @@ async def version_of_http(client: httpx.AsyncClient, url: MediaUrl) -> Version:
 
     Raises SourceGone, SourceRejected, SourceUnreachable, SourceStalled.
     """
-    headers = REQUEST_HEADERS | {"Range": "bytes=0-0"}
     try:
-        async with client.stream("GET", url.reveal(), headers=headers) as response:
+        async with client.stream("GET", url.reveal(), headers={"Range": "bytes=0-0"}) as response:
             raise_for_status(url, response.status_code)
             version = version_of_response(response.status_code, response.headers)
             if version.etag or version.last_modified:
@@ -68,6 +74,10 @@ def raise_for_status(url: MediaUrl, status: int) -> None:
     """Raise what a status means for the source; nothing for 2xx and for 416, an answer about ranges only."""
     if 200 <= status < 300 or status == 416:
         return
+    if status == FORBIDDEN_STATUS:
+        raise _forbidden(url)
+    if status == UNREACHABLE_STATUS:
+        raise SourceUnreachable(f"{url.redacted} cannot be connected to")
     words = f"{url.redacted} answered with HTTP status {status} {httpx.codes.get_reason_phrase(status)}".rstrip()
     if status in _GONE_STATUSES:
         raise SourceGone(words)
@@ -82,10 +92,16 @@ def source_error(url: MediaUrl, error: httpx.HTTPError | httpx.InvalidURL) -> So
         return SourceUnreachable(f"{url.redacted} did not accept a connection in time")
     if isinstance(error, httpx.TimeoutException):
         return SourceStalled(f"{url.redacted} sent nothing for {TIMEOUT.read:.0f} s")
-    if isinstance(error, httpx.ConnectError):
+    if isinstance(error, httpx.ProxyError) and str(error).startswith(str(FORBIDDEN_STATUS)):
+        return _forbidden(url)
+    if isinstance(error, httpx.ConnectError | httpx.ProxyError):
         return SourceUnreachable(f"{url.redacted} cannot be connected to")
     if isinstance(error, httpx.TooManyRedirects):
         return SourceRejected(f"{url.redacted} redirects more than {MAX_REDIRECTS} times")
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
         return SourceRejected(f"{url.redacted} leads to an address that is not http or https")
     return SourceUnreachable(f"{url.redacted} closed the connection in the middle")
+
+
+def _forbidden(url: MediaUrl) -> SourceError:
+    return SourceUnreachable(f"{url.redacted} leads to an address that the egress policy does not allow")

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
@@ -20,13 +21,16 @@ import httpx
 
 from streamferry.media.errors import MediaError, SourceError, SourceUnsupported
 from streamferry.media.url import MediaUrl
-from streamferry.net.ffmpeg import ffmpeg_program
+from streamferry.net.dial import AllowAddress, Deadlines
+from streamferry.net.ffmpeg import authorities, ffmpeg_program
+from streamferry.net.hop import Hop, open_hop
 from streamferry.prepare.cache import UNKEPT, default_root, entry_of, evict, newest_whole_entry
 from streamferry.prepare.faults import CacheError, PreparationRestarted, SourceChanged, SourceGone, from_wire
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.job import Job
-from streamferry.prepare.origin import MAX_REDIRECTS, TIMEOUT, version_of_http
+from streamferry.prepare.origin import CLIENT_OPTIONS, version_of_http
 from streamferry.prepare.processing import COPY, Processing
+from streamferry.prepare.route import Route
 from streamferry.prepare.version import Version, version_of_file
 
 DEFAULT_MAX_BYTES = 20 << 30
@@ -43,15 +47,26 @@ class PreparedStore:
     Belongs to one event loop. Close it when all files have been closed.
     """
 
-    def __init__(self, root: Path | None = None, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+    def __init__(
+        self,
+        root: Path | None = None,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        allow: AllowAddress | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """``allow``: egress policy of all that is fetched; ``tls``: whom to trust beside the system's authorities."""
         self._root = root if root is not None else default_root()
         self._max_bytes = max_bytes
+        self._allow = allow
+        self._hop: Hop | None = None
+        self._route = Route(authorities=authorities(tls) if tls is not None else "")
         self._files: dict[Path, PreparedFile] = {}
         self._keepers: dict[PreparedFile, asyncio.Task[None]] = {}
         self._processes: dict[PreparedFile, Process] = {}
         self._removals: set[asyncio.Future[bool]] = set()
         self._client: httpx.AsyncClient | None = None
-        self._client_lock = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> "PreparedStore":
         return self
@@ -68,6 +83,8 @@ class PreparedStore:
             await asyncio.wait(self._removals)
         if self._client is not None:
             await self._client.aclose()
+        if self._hop is not None:
+            self._hop.close()
 
     async def open(
         self,
@@ -130,13 +147,20 @@ class PreparedStore:
     async def _version_of(self, url: MediaUrl) -> Version:
         if url.scheme == "file":
             return await asyncio.to_thread(version_of_file, url)
-        async with self._client_lock:
+        await self._open_route()
+        async with self._lock:
             if self._client is None:
                 # In a thread, because it reads the certificates of all authorities: 20 ms.
                 self._client = await asyncio.to_thread(
-                    httpx.AsyncClient, follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=TIMEOUT
+                    lambda: httpx.AsyncClient(**CLIENT_OPTIONS, **self._route.client_options())
                 )
         return await version_of_http(self._client, url)
+
+    async def _open_route(self) -> None:
+        async with self._lock:
+            if self._hop is None and (hop := await open_hop(self._allow, Deadlines())) is not None:
+                self._hop = hop
+                self._route = Route(hop.address, self._route.authorities)
 
     async def _keep(
         self,
@@ -194,6 +218,8 @@ class PreparedStore:
     async def _prepare(self, file: PreparedFile, url: MediaUrl, version: Version, processing: Processing) -> None:
         """Run a preparation process and pass on what it reports. Raises MediaError, OSError."""
         program = ffmpeg_program()
+        # A playlist on the disk may name segments in the network.
+        await self._open_route()
         if not file.users:
             return
         process = await asyncio.create_subprocess_exec(
@@ -215,6 +241,7 @@ class PreparedStore:
                     parent=os.getpid(),
                     processing=processing.to_json(),
                     slots=str(self._root),
+                    route=self._route.to_json(),
                 )
                 await _brief(process, job)
                 await self._listen(process, file)

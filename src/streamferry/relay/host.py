@@ -140,8 +140,8 @@ class RelayHost:
     """
 
     def __init__(self, *, store: PreparedStore | None = None, network: Network | None = None) -> None:
-        self._store = store or PreparedStore()
         self._network = network or Network()
+        self._store = store or PreparedStore(allow=self._network.allow, tls=self._network.tls)
         self._relays: set[Relay] = set()
         self._group = asyncio.TaskGroup()
         self._scratch = memoryview(bytearray(_SCRATCH_BYTES))

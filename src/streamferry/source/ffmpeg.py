@@ -1,7 +1,8 @@
 """Live sources of protocols and codecs that are not ours: an ffmpeg child writes them as FLV into a pipe.
 
     RTSP, SRT      ffmpeg connects; it reads the address from a concat script on its standard input
-    HLS            we read the playlist, ffmpeg gets a small one on its standard input, and fetches the segments
+    HLS            we read the playlist, ffmpeg gets a small one on its standard input, and fetches the segments,
+                   under an egress policy through a proxy of ours
     MPEG-TS        we receive it, over HTTP or UDP, and hand it on through a pipe
 
 So no address is among its arguments, which others can read. It copies what FLV can carry and a player can be expected
@@ -28,6 +29,7 @@ from streamferry.media.errors import (
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import Ffmpeg
+from streamferry.net.hop import Hop
 from streamferry.source.flv import FlvScanner
 from streamferry.source.live import SILENCE_S, ConnectionInlet
 
@@ -121,6 +123,8 @@ class FfmpegInput:
     script: str | None = None
     feed: Feed | None = None
     silence_s: float = SILENCE_S
+    #: Through which ffmpeg reaches http and https addresses; closed with the source.
+    hop: Hop | None = None
     #: How long to wait for the first media; None for one who listens until somebody calls.
     open_s: float | None = OPEN_S
 
@@ -139,6 +143,7 @@ class FfmpegInput:
                 takes_stdin=self.feed is not None,
                 pipe_bytes=_PIPE_BYTES,
                 tls=tls,
+                proxy=self.hop.address if self.hop is not None else "",
             )
         except ChildError as error:
             raise SourceReaderFailed(str(error)) from error
@@ -147,9 +152,10 @@ class FfmpegInput:
 class FfmpegInlet(ConnectionInlet):
     """The LiveInlet of an ffmpeg child."""
 
-    def __init__(self, child: Ffmpeg, url: MediaUrl, feed: "_Feeder | None", silence_s: float) -> None:
+    def __init__(self, child: Ffmpeg, url: MediaUrl, feed: "_Feeder | None", source: FfmpegInput) -> None:
         super().__init__(child, self._receive_into, FlvScanner().scan, b"")
-        self.silence_s = silence_s
+        self.silence_s = source.silence_s
+        self._hop = source.hop
         #: For tests, and for who wants to know.
         self.child = child
         self._url = url
@@ -171,6 +177,8 @@ class FfmpegInlet(ConnectionInlet):
         super().close()
         if self._feed is not None:
             self._feed.close()
+        if self._hop is not None:
+            self._hop.close()
 
 
 class _Feeder:
@@ -210,7 +218,7 @@ async def open_ffmpeg(
 ) -> FfmpegInlet:
     """Start ffmpeg on ``source`` and give its inlet once media comes; ``leftover`` is the beginning of its feed.
 
-    Raises SourceError. Closes the feed unless it succeeds.
+    Raises SourceError. Closes feed and hop unless it succeeds.
     """
     feeder = _Feeder(source.feed, leftover) if source.feed is not None else None
     try:
@@ -231,7 +239,7 @@ async def open_ffmpeg(
                 raise
             fitted = treatment.fitted(child)
             if has_output and fitted == treatment:
-                return FfmpegInlet(child, url, feeder, source.silence_s)
+                return FfmpegInlet(child, url, feeder, source)
             child.close()
             if fitted == treatment:
                 raise _end_of(child, url, had_media=False)
@@ -239,6 +247,8 @@ async def open_ffmpeg(
     except BaseException:
         if feeder is not None:
             feeder.close()
+        if source.hop is not None:
+            source.hop.close()
         raise
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from dataclasses import replace
 from urllib.parse import parse_qs
 
 from streamferry.media.errors import SourceUnreachable, SourceUnsupported
@@ -22,10 +23,9 @@ async def open_rtsp(
     allow: AllowAddress | None = None,
 ) -> FfmpegInlet:
     """RTSP over TCP, which passes any firewall that lets RTSP pass (RFC 2326, 10.12). Raises SourceError."""
-    with as_source_errors():
-        await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
+    reached = await _reached(url, deadlines, allow)
     options = {"rtsp_transport": "tcp", "timeout": str(round(PEER_SILENCE_S * 1e6))}
-    return await open_ffmpeg(url, FfmpegInput(_CONCAT, script=_script(url, options)), tls=tls)
+    return await open_ffmpeg(url, FfmpegInput(_CONCAT, script=_script(reached, options)), tls=tls)
 
 
 async def open_srt(
@@ -44,9 +44,8 @@ async def open_srt(
         raise SourceUnsupported("an SRT address needs a port: srt://host:9000")
     if is_listener:
         return await open_ffmpeg(url, FfmpegInput(_CONCAT, script=_script(url, {}), open_s=None))
-    with as_source_errors():
-        await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
-    return await open_ffmpeg(url, FfmpegInput(_CONCAT, script=_script(url, {})))
+    reached = await _reached(url, deadlines, allow)
+    return await open_ffmpeg(url, FfmpegInput(_CONCAT, script=_script(reached, {})))
 
 
 async def open_udp(
@@ -70,6 +69,17 @@ async def open_udp(
     except OSError as error:
         raise SourceUnreachable(f"nothing can be received at {url.redacted}: {error.strerror or error}") from None
     return await open_ffmpeg(url, FfmpegInput(["-f", "mpegts"], feed=receiver))
+
+
+async def _reached(url: MediaUrl, deadlines: Deadlines, allow: AllowAddress | None) -> MediaUrl:
+    """The address for ffmpeg. Under an egress policy it names the host by an address that was found to be allowed.
+
+    The name might resolve to another one when ffmpeg asks. With TLS the certificate says who that is, and needs the
+    name. Raises SourceUnreachable.
+    """
+    with as_source_errors():
+        (_, address), *_ = await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
+    return url if allow is None or url.scheme == "rtsps" else replace(url, host=str(address[0]))
 
 
 # The concat demuxer opens addresses that its script names, each with options of its own.

@@ -14,6 +14,7 @@ from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag, tag_kind
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.job import Job
 from streamferry.prepare.processing import COPY, Processing
+from streamferry.prepare.route import STRAIGHT
 from streamferry.prepare.version import Version
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
 
@@ -57,6 +58,7 @@ def prepare(url: Path | str, directory: Path, *, processing: Processing = COPY, 
         os.getpid(),
         processing.to_json(),
         str(directory.parent),
+        STRAIGHT.to_json(),
     )
     done = subprocess.run(
         [sys.executable, "-m", "streamferry.prepare.child"],

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -105,7 +106,7 @@ async def test_srt_caller_and_its_secrets(ffmpeg, clips):
     ffmpeg("-re", "-stream_loop", "-1", "-i", clips("h264_no_bframes"), "-c", "copy", "-f", "mpegts", far)
     wait_for("the listener", lambda: _udp_is_taken(port))
     url = MediaUrl.parse(f"srt://127.0.0.1:{port}?passphrase={SECRET}&streamid=#!::r=cam,m=request")
-    inlet = await open_live(url)
+    inlet = await open_live(url, allow=lambda address: address == "127.0.0.1")
     assert both_tracks(await pull_until(inlet, both_tracks))
     assert "concat" in command_lines(inlet)
     assert SECRET not in command_lines(inlet)
@@ -291,6 +292,8 @@ class Hls:
         self.token = 0
         self.status = 200
         self.asked = []
+        #: Put before the names of segments.
+        self.elsewhere = ""
 
     @property
     def url(self):
@@ -312,6 +315,8 @@ class Hls:
                 status = self.status if self.status != 200 else 403
             elif (path := self.home / name).exists():
                 body = path.read_bytes()
+                if name.endswith("m3u8"):
+                    body = re.sub(rb"^live\d", self.elsewhere.encode() + rb"\g<0>", body, flags=re.MULTILINE)
             else:
                 status = 404
             kind = "application/vnd.apple.mpegurl" if name.endswith("m3u8") else "video/mp2t"
@@ -391,3 +396,23 @@ async def test_egress_policy():
     for text in ("rtsp://127.0.0.1:554/cam", "srt://127.0.0.1:9000", "http://127.0.0.1/live.m3u8"):
         with pytest.raises(SourceUnreachable, match="egress policy"):
             await open_live(MediaUrl.parse(text), allow=lambda _: False)
+
+
+async def test_hls_whose_segments_the_egress_policy_forbids(hls, peers):
+    """ffmpeg asks for segments only where the policy lets it; the playlist's own address is another matter."""
+
+    def allow(address):
+        return address == "127.0.0.1"
+
+    inlet = await open_live(hls.url, allow=allow)
+    assert both_tracks(await pull_until(inlet, both_tracks))
+    inlet.close()
+    asked = []
+
+    async def elsewhere(reader, writer):
+        asked.append(await reader.readline())
+
+    hls.elsewhere = f"http://127.0.0.2:{await peers.serve(elsewhere, host='127.0.0.2')}/"
+    with pytest.raises(SourceRejected, match="egress policy"):
+        await open_live(hls.url, allow=allow)
+    assert asked == []

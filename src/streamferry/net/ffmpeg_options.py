@@ -1,10 +1,13 @@
-"""How ffmpeg reads HLS from the network. Without asyncio, because the preparation process uses it, too."""
+"""How ffmpeg reaches the network, and reads HLS from it. Without asyncio: the preparation process uses it, too."""
 
 import subprocess
 from functools import lru_cache
 
 #: What an HLS playlist from the network may open: the network.
-HLS_PROTOCOLS = "pipe,http,https,tcp,tls,crypto,data"
+HLS_PROTOCOLS = "pipe,http,https,httpproxy,tcp,tls,crypto,data"
+
+#: What ``hop`` answers instead of a server: the policy allows none of its addresses; it cannot be connected to.
+FORBIDDEN_STATUS, UNREACHABLE_STATUS = 470, 570
 
 # Where this ffmpeg knows them: segments are called anything (the options against strange names came one by one, the
 # last two in 7.1), and one that reads byte ranges ahead (9.0) loses all but the first segment of a one-file playlist.
@@ -23,3 +26,13 @@ def hls_options(program: str) -> tuple[str, ...]:
         [program, "-hide_banner", "-h", "demuxer=hls"], capture_output=True, stdin=subprocess.DEVNULL, check=False
     ).stdout.decode(errors="replace")
     return tuple(word for option, value in _OPTIONS.items() if f"-{option} " in known for word in (f"-{option}", value))
+
+
+def proxy_environment(address: str) -> dict[str, str]:
+    """What makes ffmpeg open all http and https addresses through a proxy; nothing if there is none."""
+    return {"http_proxy": address, "no_proxy": ""} if address else {}
+
+
+def trust_environment(trust: int | None) -> dict[str, str]:
+    """What makes ffmpeg trust the authorities in an inherited file, as far as its TLS library takes SSL_CERT_FILE."""
+    return {} if trust is None else {"SSL_CERT_FILE": f"/proc/self/fd/{trust}"}

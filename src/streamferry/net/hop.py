@@ -1,0 +1,126 @@
+"""A proxy on loopback, through which programs and libraries of ours reach the network under the egress policy.
+
+What resolves and connects by itself, ffmpeg and httpx, cannot ask the policy for the addresses it uses: those of
+redirects, segments and keys, after the name is resolved. So it is given this as its proxy, and the only connections it
+makes are ours, made by ``dial``. TLS passes through it end to end.
+
+One request a connection: a GET of an absolute address, or a CONNECT and whatever follows. Specification: RFC 9110,
+9.3.6 (CONNECT); RFC 9112, 3.2.2 (absolute-form). Any program of this machine can use it, and reaches no more by it than
+the policy allows.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Self
+from urllib.parse import urlsplit
+
+from streamferry.media.errors import PeerForbidden, PeerUnreachable
+from streamferry.net.connection import Connection
+from streamferry.net.dial import AllowAddress, Deadlines, dial
+from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, UNREACHABLE_STATUS
+
+_HEAD_BYTES = 64 << 10
+_PIECE_BYTES = 128 << 10
+_PORTS = {"http": 80}
+# Of one connection only (RFC 9110, 7.6.1).
+_HOP_HEADERS = ("connection:", "proxy-connection:", "keep-alive:", "proxy-authorization:")
+
+
+class Hop:
+    """See the module's docstring. Made by :func:`open_hop`; belongs to one event loop."""
+
+    def __init__(self, allow: AllowAddress, deadlines: Deadlines) -> None:
+        self._allow = allow
+        self._deadlines = deadlines
+        self._server: asyncio.Server | None = None
+        self._passing: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> Self:
+        """Begin to listen. Raises OSError."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_HEAD_BYTES)
+        return self
+
+    @property
+    def address(self) -> str:
+        """As a proxy is named."""
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def close(self) -> None:
+        """Stop listening, and close what passes. Closing again does nothing."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._passing:
+            task.cancel()
+
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._pass_one(reader, writer), name="hop")
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
+
+    async def _pass_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            # Whatever is wrong is seen by both ends as a connection that closes.
+            with suppress(OSError, ValueError, KeyError, EOFError, asyncio.LimitOverrunError):
+                await self._answer_one(reader, writer)
+        finally:
+            writer.close()
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request, *fields = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, target, version = request.split(" ")
+        parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
+        port = parts.port or _PORTS[parts.scheme]
+        if not parts.hostname:
+            return
+        try:
+            upstream = await dial(parts.hostname, port, deadlines=self._deadlines, allow=self._allow)
+        except PeerForbidden:
+            writer.write(_answer(FORBIDDEN_STATUS, "The egress policy does not allow its address"))
+            await writer.drain()
+            return
+        except PeerUnreachable:
+            writer.write(_answer(UNREACHABLE_STATUS, "It cannot be connected to"))
+            await writer.drain()
+            return
+        try:
+            if method == "CONNECT":
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            else:
+                origin_form = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+                kept = [field for field in fields if field and not field.lower().startswith(_HOP_HEADERS)]
+                head = [f"{method} {origin_form} {version}", *kept, "Connection: close", "", ""]
+                await upstream.write("\r\n".join(head).encode("latin-1"))
+            await _pass_both_ways(reader, writer, upstream)
+        finally:
+            upstream.close()
+
+
+def _answer(status: int, words: str) -> bytes:
+    return f"HTTP/1.1 {status} {words}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+
+
+async def _pass_both_ways(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: Connection) -> None:
+    """Until either end closes."""
+
+    async def out() -> None:
+        while data := await reader.read(_PIECE_BYTES):
+            await upstream.write(data)
+
+    async def back() -> None:
+        while data := await upstream.read(_PIECE_BYTES):
+            writer.write(data)
+            await writer.drain()
+
+    passing = [asyncio.ensure_future(out()), asyncio.ensure_future(back())]
+    try:
+        await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in passing:
+            one.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
+
+
+async def open_hop(allow: AllowAddress | None, deadlines: Deadlines) -> Hop | None:
+    """A hop under the policy, or None where everything is allowed. Raises OSError."""
+    return None if allow is None else await Hop(allow, deadlines).open()
