@@ -139,8 +139,11 @@ class Actions:
         async with self._store.write() as connection:
             before = await self._require_task(connection, task_id, Action.STOP)
             await tasks.change(connection, before, enabled=False)
-            await tasks.redirect(connection, task_id, due_ms=None)
-            await events.append(connection, [NewEvent(task_id, "disabled", now_ms)])
+            told = [NewEvent(task_id, "disabled", now_ms)]
+            if not await tasks.redirect(connection, task_id, due_ms=None):
+                await tasks.rest(connection, task_id)
+                told.append(NewEvent(task_id, "stopped", now_ms, {"final": True}))
+            await events.append(connection, told)
 
     async def continue_task(self, task_id: str) -> None:
         """Enable a stopped one; its list goes on as its ContinueStrategy says.

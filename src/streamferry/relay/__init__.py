@@ -6,6 +6,18 @@
 from streamferry.relay.host import Relay, RelayHost
 from streamferry.relay.network import Network
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
-from streamferry.relay.status import Playhead, RelayStatus, State
+from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State
 
-__all__ = ["ENDLESS", "Item", "Network", "Playhead", "Relay", "RelayHost", "RelaySpec", "RelayStatus", "State"]
+__all__ = [
+    "ENDLESS",
+    "Item",
+    "ItemChange",
+    "ItemStep",
+    "Network",
+    "Playhead",
+    "Relay",
+    "RelayHost",
+    "RelaySpec",
+    "RelayStatus",
+    "State",
+]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from streamferry.media.errors import MediaError, SourceStalled
 from streamferry.media.tag import SCRIPT, LaidTag, Tag
 from streamferry.push import Outlet
-from streamferry.relay.status import Playhead
+from streamferry.relay.status import ItemStep, Playhead
 from streamferry.source.live import LiveInlet
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Pace, Timeline
@@ -69,12 +69,16 @@ class FileFeed:
     """
 
     def __init__(
-        self, timeline: Timeline, outlet: Outlet, start: Playhead, on_skipped: Callable[[MediaError], None]
+        self,
+        timeline: Timeline,
+        outlet: Outlet,
+        start: Playhead,
+        on_step: Callable[[ItemStep, Playhead, MediaError | None], None],
     ) -> None:
         self._resting = start
         self._timeline = timeline
         self._outlet = outlet
-        self._on_skipped = on_skipped
+        self._on_step = on_step
         self._current: _Entry | None = None
         self._upcoming: deque[_Entry] = deque()
         self._spent: list[PreparedReader] = []
@@ -153,11 +157,10 @@ class FileFeed:
             if tags:
                 self._timeline.lay(tags, laid)
             failed = entry.reader.failed
-            if failed is not None:
-                self._on_skipped(failed)
-            elif not entry.reader.at_end:
+            if failed is None and not entry.reader.at_end:
                 return
             self._resting = entry.playhead
+            self._on_step(ItemStep.FINISHED if failed is None else ItemStep.FAILED, self._resting, failed)
             self._spent.append(entry.reader)
             self._current = None
         if self._is_last:
@@ -169,6 +172,7 @@ class FileFeed:
         self._current = self._upcoming.popleft()
         self._room.set()
         self._timeline.begin_file(self._current.reader.first_stamps())
+        self._on_step(ItemStep.STARTED, self._current.playhead, None)
         return True
 
     def check_liveness(self, now: float) -> None:

@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from types import TracebackType
+from typing import TypeVar
 
 from streamferry.media.errors import Fault
 from streamferry.net.child import end_all
@@ -21,7 +22,7 @@ from streamferry.relay.collector import Collector
 from streamferry.relay.network import Network
 from streamferry.relay.run import RelayRun
 from streamferry.relay.spec import RelaySpec
-from streamferry.relay.status import RelayStatus, State
+from streamferry.relay.status import ItemChange, RelayStatus, State
 
 _log = logging.getLogger("streamferry.relay")
 
@@ -29,8 +30,9 @@ _log = logging.getLogger("streamferry.relay")
 _SCRATCH_BYTES = 1 << 20
 
 
-#: Makes a run of a spec whose limits count from a moment (monotonic), and that tells its changes.
-NewRun = Callable[[RelaySpec, float, Callable[[RelayStatus], None]], RelayRun]
+#: Makes a run of a spec whose limits count from a moment (monotonic), and that tells its changes and its items.
+NewRun = Callable[[RelaySpec, float, Callable[[RelayStatus], None], Callable[[ItemChange], None]], RelayRun]
+_T = TypeVar("_T")
 
 
 class Relay:
@@ -43,7 +45,8 @@ class Relay:
         self._crashed: RelayStatus | None = None
         self._began_at = time.monotonic()
         self._watchers: list[Callable[[RelayStatus], None]] = []
-        self._run = new_run(spec, self._began_at, self._notify)
+        self._item_watchers: list[Callable[[ItemChange], None]] = []
+        self._run = self._make_run(spec)
         self._supervisor = group.create_task(self._supervise(), name="relay supervisor")
 
     @property
@@ -54,6 +57,10 @@ class Relay:
     def watch(self, callback: Callable[[RelayStatus], None]) -> None:
         """Call ``callback`` at each change of state or reason, from the event loop's thread."""
         self._watchers.append(callback)
+
+    def watch_items(self, callback: Callable[[ItemChange], None]) -> None:
+        """Call ``callback`` at each step of an item of a list, inside the beat: it has to be quick."""
+        self._item_watchers.append(callback)
 
     def update(self, spec: RelaySpec) -> None:
         """Change what runs; see :meth:`RelayRun.update`. A live relay that shall play files, or the other way round,
@@ -91,12 +98,13 @@ class Relay:
     def _notify(self, status: RelayStatus) -> None:
         if status.final and self._is_renewed:
             return
-        for watcher in self._watchers:
-            try:
-                watcher(status)
-            except Exception:
-                # Called inside a beat: a watcher's bug is not to cost the streams anything.
-                _log.exception("a watcher of a relay failed")
+        _tell(self._watchers, status)
+
+    def _notify_item(self, change: ItemChange) -> None:
+        _tell(self._item_watchers, change)
+
+    def _make_run(self, spec: RelaySpec) -> RelayRun:
+        return self._new_run(spec, self._began_at, self._notify, self._notify_item)
 
     async def _supervise(self) -> RelayStatus:
         backoff = Backoff()
@@ -106,7 +114,7 @@ class Relay:
                 final = await self._run.run()
                 if not self._is_renewed:
                     return final
-                self._run = self._new_run(self._spec, self._began_at, self._notify)
+                self._run = self._make_run(self._spec)
                 continue
             except Exception:
                 _log.exception("a run failed inside streamferry; it is built anew")
@@ -127,7 +135,7 @@ class Relay:
                     await self._stopping.wait()
             # Where it broke, and within the same window; its counters begin anew.
             spec = self._spec if playhead is None or self._spec.is_live else replace(self._spec, playhead=playhead)
-            self._run = self._new_run(spec, self._began_at, self._notify)
+            self._run = self._make_run(spec)
             self._crashed = None
             if self._stopping.is_set():
                 self._run.stop()
@@ -171,7 +179,12 @@ class RelayHost:
         """Start a relay; it runs until its end or until it is stopped."""
         beat = self._require_beat()
 
-        def new_run(spec: RelaySpec, began_at: float, on_change: Callable[[RelayStatus], None]) -> RelayRun:
+        def new_run(
+            spec: RelaySpec,
+            began_at: float,
+            on_change: Callable[[RelayStatus], None],
+            on_item: Callable[[ItemChange], None],
+        ) -> RelayRun:
             return RelayRun(
                 spec,
                 began_at=began_at,
@@ -180,6 +193,7 @@ class RelayHost:
                 store=self._store,
                 network=self._network,
                 on_change=on_change,
+                on_item=on_item,
             )
 
         relay = Relay(spec, self._group, new_run)
@@ -200,3 +214,12 @@ class RelayHost:
         if self._beat is None:
             raise RuntimeError("use RelayHost as an async context manager")
         return self._beat
+
+
+def _tell(watchers: Iterable[Callable[[_T], None]], change: _T) -> None:
+    for watcher in watchers:
+        try:
+            watcher(change)
+        except Exception:
+            # Called inside a beat: a watcher's bug is not to cost the streams anything.
+            _log.exception("a watcher of a relay failed")

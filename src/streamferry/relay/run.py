@@ -24,7 +24,7 @@ from streamferry.relay.flow import Flow
 from streamferry.relay.network import Network
 from streamferry.relay.shelf import Shelf
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
-from streamferry.relay.status import START, RelayStatus, State
+from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, RelayStatus, State
 from streamferry.relay.vitals import End, Phase, Verdict, Vitals
 from streamferry.source import open_live
 from streamferry.source.prepared import PreparedReader
@@ -52,6 +52,7 @@ class RelayRun:
         store: PreparedStore,
         network: Network,
         on_change: Callable[[RelayStatus], None],
+        on_item: Callable[[ItemChange], None],
     ) -> None:
         self._spec = spec
         self._beat = beat
@@ -59,6 +60,7 @@ class RelayRun:
         self._shelf = Shelf(store)
         self._network = network
         self._on_change = on_change
+        self._on_item = on_item
         self._timeline = Timeline()
         self._outlet = Outlet()
         self._flow = Flow(self._timeline, self._outlet, self._inspect)
@@ -208,7 +210,7 @@ class RelayRun:
         spec, source = self._spec, self._vitals.source
         feed = self._vitals.list_feed
         if feed is None:
-            feed = self._vitals.list_feed = FileFeed(self._timeline, self._outlet, spec.playhead, self._note_skipped)
+            feed = self._vitals.list_feed = FileFeed(self._timeline, self._outlet, spec.playhead, self._note_item)
             self._flow.attach_feed(feed, time.monotonic())
         feed.drop_upcoming()
         backoff = Backoff()
@@ -221,7 +223,7 @@ class RelayRun:
                 try:
                     reader = await self._open_item(spec.items[index], first.position_ms if index == first.item else 0)
                 except MediaError as error:
-                    self._note_skipped(error)
+                    self._note_item(ItemStep.FAILED, Playhead(loop, index), error)
                     errors.append(error)
                     continue
                 self._note(source, Phase.UP)
@@ -258,10 +260,14 @@ class RelayRun:
         self._vitals.preparing_percent = progress.percent
         self._advanced_at = time.monotonic()
 
-    def _note_skipped(self, error: MediaError) -> None:
-        """An item of the list could not be played, or not to its end; the list goes on."""
+    def _note_item(self, step: ItemStep, playhead: Playhead, error: MediaError | None) -> None:
+        """Tell a step of an item. One that could not be played, or not to its end, is left out; the list goes on."""
+        if error is None:
+            self._on_item(ItemChange(step, playhead))
+            return
         self._skipped = error
         _log.warning("item skipped: %s", error)
+        self._on_item(ItemChange(step, playhead, error.fault, str(error)))
 
     # The destination
 

@@ -38,6 +38,27 @@ class Playhead:
 START = Playhead()
 
 
+class ItemStep(StrEnum):
+    """What can be told of an item of a list."""
+
+    #: Its first media is on its way.
+    STARTED = "item_started"
+    #: Its last media is on its way.
+    FINISHED = "item_finished"
+    #: It could not be played, or not to its end; the list goes on.
+    FAILED = "item_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChange:
+    """A step of an item. ``playhead`` is where it was met: with an item that was never opened its beginning."""
+
+    step: ItemStep
+    playhead: Playhead
+    fault: Fault | None = None
+    reason: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RelayStatus:
     """One look at a run. Counters are totals since it began; rates are over the last inspection (about 1 s)."""

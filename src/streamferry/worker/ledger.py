@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from streamferry.relay import RelaySpec, RelayStatus
+from streamferry.relay import ItemChange, RelaySpec, RelayStatus
 
 
 class LeaseLost(Exception):
@@ -51,10 +51,17 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A status that a run took on, ``age_s`` before it is reported."""
+    """A status that a run took on, ``age_s`` before it is reported; the first one says that it is ``starting``.
+
+    With an ``item`` it is not the status that changed, but a step of the list. ``untold``: how many such steps came
+    before it that are not reported.
+    """
 
     status: RelayStatus
     age_s: float
+    starting: bool = False
+    item: ItemChange | None = None
+    untold: int = 0
 
 
 @dataclass(frozen=True, slots=True)

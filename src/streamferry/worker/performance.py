@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from streamferry.media.errors import Fault
-from streamferry.relay import Playhead, RelaySpec, RelayStatus, State
+from streamferry.relay import ItemChange, Playhead, RelaySpec, RelayStatus, State
+from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 
 #: What a task did is told in sums of about this long.
@@ -31,6 +32,8 @@ class RunningRelay(Protocol):
     def status(self) -> RelayStatus: ...
 
     def watch(self, callback: Callable[[RelayStatus], None]) -> None: ...
+
+    def watch_items(self, callback: Callable[[ItemChange], None]) -> None: ...
 
     def on_end(self, callback: Callable[[], None]) -> None: ...
 
@@ -57,7 +60,9 @@ class Performance:
         self._outcome: Outcome | None = None
         self._final = _WAITING
         self._reported = _WAITING
-        self._changes: list[tuple[RelayStatus, float]] = []
+        # With the time at which they came in place of their age.
+        self._changes: list[Change] = []
+        self._items = ItemFilter()
         self._item_ends_ms: dict[int, int] = {}
         self._reported_ends: dict[int, int] = {}
         self._sampled_at = self._usage_at = self._loop.time()
@@ -116,7 +121,7 @@ class Performance:
             task_id=self._assignment.task_id,
             epoch=self._assignment.epoch,
             status=status,
-            changes=tuple(Change(status, now - noted_at) for status, noted_at in self._changes),
+            changes=tuple(replace(change, age_s=now - change.age_s) for change in self._changes),
             item_ends_ms=dict(self._item_ends_ms) if self._item_ends_ms != self._reported_ends else {},
             usage=usage,
             outcome=self._outcome,
@@ -162,8 +167,9 @@ class Performance:
         self._sampled_bytes = 0
         self._relay = self._start(self._spec)
         self._relay.watch(self._note)
+        self._relay.watch_items(self._note_item)
         self._relay.on_end(self._close)
-        self._note(self._relay.status)
+        self._note(self._relay.status, starting=True)
 
     def _begin_anew(self) -> None:
         """Another epoch: a relay that runs makes room for one that begins where the assignment says."""
@@ -177,12 +183,22 @@ class Performance:
             self._is_renewing = True
             self._relay.request_stop()
 
-    def _note(self, status: RelayStatus) -> None:
+    def _note(self, status: RelayStatus, *, starting: bool = False) -> None:
         if self._is_renewing:
             return
-        self._changes.append((status, self._loop.time()))
-        del self._changes[:-_MAX_CHANGES]
+        self._keep(Change(status, self._loop.time(), starting))
         self._stir()
+
+    def _note_item(self, item: ItemChange) -> None:
+        """Reported with what else there is, within a second: lists of short items are not to hurry the store."""
+        now = self._loop.time()
+        untold = self._items.admit(item, now)
+        if untold is not None and not self._is_renewing:
+            self._keep(Change(self._status, now, item=item, untold=untold))
+
+    def _keep(self, change: Change) -> None:
+        self._changes.append(change)
+        del self._changes[:-_MAX_CHANGES]
 
     def _close(self) -> None:
         """The relay has ended."""

@@ -116,8 +116,8 @@ class Playing:
     def __init__(self):
         self.timeline = Timeline()
         self.outlet = Outlet()
-        self.skipped = []
-        self.feed = FileFeed(self.timeline, self.outlet, START, self.skipped.append)
+        self.steps = []
+        self.feed = FileFeed(self.timeline, self.outlet, START, lambda *step: self.steps.append(step))
         self.laid = []
 
     async def put(self, *files, loop=0):
@@ -155,6 +155,23 @@ async def test_a_file_leaves_on_its_schedule():
     playing.play(61.0, 61.1)
     assert playing.feed.finished.is_set()
     assert file.holders == 0
+
+
+async def test_each_item_is_told_when_it_begins_and_when_it_ends():
+    """Once each, in order, with its place; nothing before a publish session is there."""
+    playing = Playing()
+    await playing.put(MemoryFile(1))
+    playing.feed.put(0, 1, PreparedReader(MemoryFile(1)))
+    pull(playing.feed, 49.0)
+    assert playing.steps == []
+    playing.feed.begin_session(50.0)
+    playing.play(50.0, 50.2)
+    # A session that is built anew in the midst of an item begins nothing.
+    playing.feed.end_session()
+    playing.feed.begin_session(50.2)
+    playing.play(50.2, 54.0)
+    told = [(step, playhead.item, error) for step, playhead, error in playing.steps]
+    assert told == [(step, item, None) for item in (0, 1) for step in ("item_started", "item_finished")]
 
 
 async def test_a_late_beat_catches_up_with_the_schedule():
@@ -242,7 +259,7 @@ async def test_a_file_that_breaks_off_is_told_and_the_list_goes_on():
         playing.play(tenth / 10, tenth / 10 + 0.1)
         await asyncio.sleep(0)
     assert putting.done()
-    assert [str(error) for error in playing.skipped] == ["the download broke off"]
+    assert [str(error) for step, _, error in playing.steps if step == "item_failed"] == ["the download broke off"]
     assert len(playing.stamps(VIDEO)) == 50 + 25
     assert {b - a for a, b in pairwise(playing.stamps(VIDEO))} == {40}
 

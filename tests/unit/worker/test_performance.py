@@ -8,7 +8,7 @@ import pytest
 
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
-from streamferry.relay import Item, Playhead, RelaySpec, RelayStatus, State
+from streamferry.relay import Item, ItemChange, ItemStep, Playhead, RelaySpec, RelayStatus, State
 from streamferry.worker import Assignment, Outcome
 from streamferry.worker.performance import Performance, decide_spec
 
@@ -31,6 +31,9 @@ class ScriptedRelay:
 
     def watch(self, callback: Callable[[RelayStatus], None]) -> None:
         self._watchers.append(callback)
+
+    def watch_items(self, callback: Callable[[ItemChange], None]) -> None:
+        self.tell_item = callback
 
     def on_end(self, callback: Callable[[], None]) -> None:
         self._on_end.append(callback)
@@ -198,6 +201,24 @@ async def test_a_new_epoch_begins_anew_after_the_old_relay_has_left() -> None:
     assert report is not None
     assert (report.epoch, report.outcome) == (2, None)
     assert [change.status.state for change in report.changes] == ["preparing"]
+
+
+async def test_items_are_reported_with_the_status_and_hurry_nobody() -> None:
+    """A step of the list is told in its order among the changes, without a report being asked for at once."""
+    stirred: list[None] = []
+    stage = Stage()
+    stage.performance = Performance(stage.assignment, stage._start, lambda: stirred.append(None))
+    await asyncio.sleep(0.005)
+    relay = stage.relays[-1]
+    relay.become(STREAMING)
+    stirred.clear()
+    relay.tell_item(ItemChange(ItemStep.STARTED, Playhead(0, 1)))
+    assert stirred == []
+    report = stage.performance.report()
+    assert report is not None
+    assert [change.item and change.item.step for change in report.changes] == [None, None, "item_started"]
+    assert [change.starting for change in report.changes] == [True, False, False]
+    assert report.changes[2].status == STREAMING
 
 
 async def test_a_task_that_cannot_be_run_fails_with_the_reason() -> None:

@@ -15,7 +15,7 @@ from streamferry.control.store.events import NewEvent, playhead_detail
 from streamferry.control.store.schema import run, task
 from streamferry.control.store.seal import Seal
 from streamferry.relay import Playhead, RelayStatus, State
-from streamferry.worker import Outcome, Report
+from streamferry.worker import Change, Outcome, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,10 @@ async def report(connection: AsyncConnection, worker_id: str, reports: Sequence[
     await events.append(
         connection,
         [
-            NewEvent(one.task_id, change.status.state.value, now - round(change.age_s * 1000), _detail(change.status))
+            NewEvent(one.task_id, _kind(change), now - round(change.age_s * 1000), _change_detail(change))
             for one in current
             for change in one.changes
-            if not change.status.final
+            if change.item is not None or not change.status.final
         ],
     )
     await _take_back(connection, worker_id, {one.task_id: one for one in current if one.outcome is not None}, now)
@@ -181,7 +181,9 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
             elif due_ms is not None:
                 state = State.WAITING
         freed.append({"of_task": task_id, "to_due": due_ms, "to_state": state.value})
-        told.append(NewEvent(task_id, state.value, now, {**_detail(one.status), "final": due_ms is None}))
+        told.append(
+            NewEvent(task_id, state.value, now, {**_detail(one.status), "state": state.value, "final": due_ms is None})
+        )
     await connection.execute(
         run.update()
         .where(run.c.task_id == sa.bindparam("of_task"))
@@ -190,6 +192,24 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
     )
     await tasks.finish(connection, [task_id for task_id, one in returned.items() if one.outcome is Outcome.PLAYED_OUT])
     await events.append(connection, told)
+
+
+def _kind(change: Change) -> str:
+    if change.item is not None:
+        return change.item.step.value
+    return "starting" if change.starting else change.status.state.value
+
+
+def _change_detail(change: Change) -> dict[str, object]:
+    detail = _detail(change.status)
+    if (item := change.item) is not None:
+        # What ails the run is not what ails the item.
+        detail = {"retries": detail["retries"], "playhead": playhead_detail(item.playhead)}
+        if item.fault is not None:
+            detail |= {"fault": item.fault.value, "reason": item.reason}
+        if change.untold:
+            detail["untold"] = change.untold
+    return {**detail, "state": change.status.state.value}
 
 
 def _detail(status: RelayStatus) -> dict[str, object]:

@@ -147,8 +147,8 @@ async def redirect(
     due_ms: int | None,
     new_epoch: bool = False,
     values: Mapping[str, object] | None = None,
-) -> None:
-    """Make the run follow a changed task: due if nobody has it, else its worker gets an order to look.
+) -> bool:
+    """Make the run follow a changed task: due if nobody has it, else its worker gets an order to look (True).
 
     ``new_epoch``: the worker must begin anew with what ``values`` say. Locks the run row, then the worker's.
     """
@@ -166,6 +166,12 @@ async def redirect(
     worker_id = owner.scalar_one()
     if worker_id is not None:
         await connection.execute(worker.update().where(worker.c.id == worker_id).values(orders=worker.c.orders + 1))
+    return worker_id is not None
+
+
+async def rest(connection: AsyncConnection, task_id: str) -> None:
+    """A task that nobody has was stopped."""
+    await connection.execute(run.update().where(run.c.task_id == task_id).values(state=State.STOPPED.value))
 
 
 async def finish(connection: AsyncConnection, task_ids: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent
 from streamferry.control.store.records import WorkerRecord
 from streamferry.control.store.schema import run, task, worker
+from streamferry.media.errors import Fault
 from streamferry.relay import State
 from streamferry.worker import LeaseLost
 
@@ -132,6 +133,15 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
             .values(worker_id=None, due_ms=sa.bindparam("to_due"), state=sa.bindparam("to_state"), kbps_out=0),
             freed,
         )
-        lost = [NewEvent(str(one["of_task"]), "lost", now, {"reason": why}) for one in freed]
-        await events.append(connection, lost)
+        detail = {"fault": Fault.SERVICE.value, "reason": why}
+        await events.append(
+            connection,
+            [
+                NewEvent(str(one["of_task"]), "lost", now, detail)
+                if one["to_due"] is not None
+                # Nobody wants it any more: its end is all the same.
+                else NewEvent(str(one["of_task"]), State.STOPPED.value, now, {**detail, "final": True})
+                for one in freed
+            ],
+        )
     return len(freed)

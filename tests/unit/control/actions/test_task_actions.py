@@ -121,7 +121,7 @@ async def test_stop_and_continue_are_remembered_in_order(actions: Actions) -> No
     record = await actions.get_task(task_id)
     assert record.enabled
     assert (record.version, record.epoch) == (4, 1)
-    assert await kinds(actions, task_id) == ["created", "disabled", "enabled", "relaunched"]
+    assert await kinds(actions, task_id) == ["created", "disabled", "stopped", "enabled", "relaunched"]
     assert [event.seq for event in await actions.list_events(task_id, after_seq=2)] == [3, 4]
 
 
