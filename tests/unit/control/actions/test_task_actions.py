@@ -122,7 +122,7 @@ async def test_stop_and_continue_are_remembered_in_order(actions: Actions) -> No
     assert record.enabled
     assert (record.version, record.epoch) == (4, 1)
     assert await kinds(actions, task_id) == ["created", "disabled", "stopped", "enabled", "relaunched"]
-    assert [event.seq for event in await actions.list_events(task_id, after_seq=2)] == [3, 4]
+    assert [event.seq for event in await actions.list_events(task_id, after_seq=3)] == [4, 5]
 
 
 async def test_a_deleted_task_is_gone_and_its_events_are_not(actions: Actions) -> None:
@@ -222,7 +222,7 @@ async def test_of_ten_stops_at_once_one_succeeds(actions: Actions) -> None:
     task_id = await actions.create_task(spec_at(-1, 20))
     outcomes = await asyncio.gather(*(actions.stop_task(task_id) for _ in range(10)), return_exceptions=True)
     assert sorted(type(one).__name__ for one in outcomes) == ["NoneType"] + ["WrongState"] * 9
-    assert await kinds(actions, task_id) == ["created", "disabled"]
+    assert await kinds(actions, task_id) == ["created", "disabled", "stopped"]
 
 
 async def test_lists_are_newest_first_and_paged(actions: Actions) -> None:

@@ -196,7 +196,12 @@ async def test_status_and_changes_are_kept(desk: Desk) -> None:
     assert (record.playhead, record.item_ends_ms) == (Playhead(1, 0, 40), (1234,))
     told = (await desk.actions.list_events(task_id))[2:]
     assert [event.kind for event in told] == ["retrying", "streaming"]
-    assert told[0].detail == {"retries": 2, "fault": "user_destination", "reason": "refused"}
+    assert told[0].detail == {
+        "state": "retrying",
+        "retries": 2,
+        "fault": "user_destination",
+        "reason": "refused",
+    }
     assert told[0].at < told[1].at
 
 
