@@ -13,7 +13,7 @@ from streamferry.control.store.held import HeldTask
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay import Item, Playhead, RelaySpec
-from streamferry.worker import Assignment, Report, StoreUnavailable
+from streamferry.worker import Assignment, Report, StoreUnavailable, WorkerHealth
 
 
 class StoreLedger:
@@ -49,12 +49,12 @@ class StoreLedger:
                 holds, now_ms = await held.read(connection, self._store.seal, self._worker_id, known)
         return {one.task_id: self._assignment(one, now_ms) for one in holds}
 
-    async def report(self, reports: Sequence[Report], load: int) -> None:
+    async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> None:
         """See the protocol."""
         with _availability():
             async with self._store.write() as connection:
                 await usage.add(connection, reports)
-                await held.report(connection, self._worker_id, reports, load=load)
+                await held.report(connection, self._worker_id, reports, load=load, health=health)
 
     async def leave(self) -> None:
         """See the protocol."""

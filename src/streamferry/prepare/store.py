@@ -86,6 +86,11 @@ class PreparedStore:
         if self._hop is not None:
             self._hop.close()
 
+    @property
+    def preparing(self) -> int:
+        """Files that are being prepared now, waiting for their turn to encode or not."""
+        return len(self._processes)
+
     async def open(
         self,
         url: MediaUrl,

@@ -6,7 +6,7 @@
 from streamferry.relay.host import Relay, RelayHost
 from streamferry.relay.network import Network
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
-from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State
+from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
 
 __all__ = [
     "ENDLESS",
@@ -20,4 +20,5 @@ __all__ = [
     "RelaySpec",
     "RelayStatus",
     "State",
+    "Totals",
 ]

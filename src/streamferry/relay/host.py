@@ -22,7 +22,7 @@ from streamferry.relay.collector import Collector
 from streamferry.relay.network import Network
 from streamferry.relay.run import RelayRun
 from streamferry.relay.spec import RelaySpec
-from streamferry.relay.status import ItemChange, RelayStatus, State
+from streamferry.relay.status import ItemChange, RelayStatus, State, Totals
 
 _log = logging.getLogger("streamferry.relay")
 
@@ -44,6 +44,8 @@ class Relay:
         self._stopping = asyncio.Event()
         self._crashed: RelayStatus | None = None
         self._began_at = time.monotonic()
+        #: What runs did that were replaced.
+        self._past = Totals()
         self._watchers: list[Callable[[RelayStatus], None]] = []
         self._item_watchers: list[Callable[[ItemChange], None]] = []
         self._run = self._make_run(spec)
@@ -53,6 +55,11 @@ class Relay:
     def status(self) -> RelayStatus:
         """The latest status, at most about half a second old."""
         return self._crashed or self._run.status
+
+    @property
+    def totals(self) -> Totals:
+        """What all its runs have done."""
+        return Totals.sum((self._past, self._run.totals))
 
     def watch(self, callback: Callable[[RelayStatus], None]) -> None:
         """Call ``callback`` at each change of state or reason, from the event loop's thread."""
@@ -106,6 +113,10 @@ class Relay:
     def _make_run(self, spec: RelaySpec) -> RelayRun:
         return self._new_run(spec, self._began_at, self._notify, self._notify_item)
 
+    def _replace_run(self, spec: RelaySpec) -> None:
+        self._past = self.totals
+        self._run = self._make_run(spec)
+
     async def _supervise(self) -> RelayStatus:
         backoff = Backoff()
         while True:
@@ -114,7 +125,7 @@ class Relay:
                 final = await self._run.run()
                 if not self._is_renewed:
                     return final
-                self._run = self._make_run(self._spec)
+                self._replace_run(self._spec)
                 continue
             except Exception:
                 _log.exception("a run failed inside streamferry; it is built anew")
@@ -135,7 +146,7 @@ class Relay:
                     await self._stopping.wait()
             # Where it broke, and within the same window; its counters begin anew.
             spec = self._spec if playhead is None or self._spec.is_live else replace(self._spec, playhead=playhead)
-            self._run = self._make_run(spec)
+            self._replace_run(spec)
             self._crashed = None
             if self._stopping.is_set():
                 self._run.stop()
@@ -151,6 +162,8 @@ class RelayHost:
         self._network = network or Network()
         self._store = store or PreparedStore(allow=self._network.allow, tls=self._network.tls)
         self._relays: set[Relay] = set()
+        #: What relays did that have ended.
+        self._past = Totals()
         self._group = asyncio.TaskGroup()
         self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
         self._beat: Beat | None = None
@@ -204,7 +217,18 @@ class RelayHost:
 
     def _forget(self, relay: Relay) -> None:
         self._relays.discard(relay)
+        self._past = Totals.sum((self._past, relay.totals))
         self._collector.note_ended()
+
+    @property
+    def totals(self) -> Totals:
+        """What all relays have done since the host began. Costs some microseconds a relay."""
+        return Totals.sum((self._past, *(relay.totals for relay in self._relays)))
+
+    @property
+    def preparing(self) -> int:
+        """Files that are being prepared now."""
+        return self._store.preparing
 
     def take_worst_lateness(self) -> float:
         """Seconds by which the worst visit of the beat was late since the last call."""

@@ -24,7 +24,7 @@ from streamferry.relay.flow import Flow
 from streamferry.relay.network import Network
 from streamferry.relay.shelf import Shelf
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
-from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, RelayStatus, State
+from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
 from streamferry.relay.vitals import End, Phase, Verdict, Vitals
 from streamferry.source import open_live
 from streamferry.source.prepared import PreparedReader
@@ -81,6 +81,11 @@ class RelayRun:
     def status(self) -> RelayStatus:
         """The state as of the last inspection, the counters as of now."""
         return self._vitals.status(self._verdict)
+
+    @property
+    def totals(self) -> Totals:
+        """What the run has done."""
+        return self._vitals.totals()
 
     @property
     def is_live(self) -> bool:
@@ -303,7 +308,7 @@ class RelayRun:
     async def _pause(self, end: End, error: MediaError, backoff: Backoff) -> None:
         """Note the loss and wait for the next attempt; end the run when there is no use in one."""
         end.error = error
-        self._vitals.retries += 1
+        self._vitals.retries[error.fault] += 1
         self._note(end, Phase.RETRYING)
         feed = self._vitals.list_feed
         if feed is not None and feed.finished.is_set():

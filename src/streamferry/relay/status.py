@@ -1,6 +1,8 @@
 """What a run is doing, as far as it can be known: derived from media that left, not from intent."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from streamferry.media.errors import Fault
@@ -83,3 +85,27 @@ class RelayStatus:
     def final(self) -> bool:
         """Whether nothing more will come of this run."""
         return self.state.is_final
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What relays have done since they began, whatever became of them. ``retries`` counts by whose fault they were."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+    dropped_tags: int = 0
+    repairs: int = 0
+    retries: Counter[Fault] = field(default_factory=Counter)
+
+    @classmethod
+    def sum(cls, parts: Iterable["Totals"]) -> "Totals":
+        """All of them together."""
+        bytes_in = bytes_out = dropped_tags = repairs = 0
+        retries: Counter[Fault] = Counter()
+        for part in parts:
+            bytes_in += part.bytes_in
+            bytes_out += part.bytes_out
+            dropped_tags += part.dropped_tags
+            repairs += part.repairs
+            retries.update(part.retries)
+        return cls(bytes_in, bytes_out, dropped_tags, repairs, retries)

@@ -12,13 +12,14 @@ The state is computed, never set:
 """
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 
 from streamferry.media.errors import Fault, MediaError
 from streamferry.relay.feed import FileFeed
 from streamferry.relay.flow import Flow
-from streamferry.relay.status import RelayStatus, State
+from streamferry.relay.status import RelayStatus, State, Totals
 
 #: A run streams while media moved and the destination acknowledged bytes within this long (DESIGN section 4).
 FRESH_S = 3.0
@@ -64,7 +65,7 @@ class Vitals:
         #: The feed of a list of files.
         self.list_feed: FileFeed | None = None
         self.preparing_percent: float | None = None
-        self.retries = 0
+        self.retries: Counter[Fault] = Counter()
         self.has_streamed = False
         self._media_ms = 0
         self._media_at = 0.0
@@ -123,7 +124,7 @@ class Vitals:
             kbps_in=kbps_in,
             kbps_out=kbps_out,
             dropped_tags=outlet.dropped_tags,
-            retries=self.retries,
+            retries=self.retries.total(),
             repairs=flow.timeline.repairs,
             playhead=feed.playhead if feed else None,
             item_end_ms=feed.item_end_ms if feed else None,
@@ -131,3 +132,8 @@ class Vitals:
             fault=fault,
             reason=reason,
         )
+
+    def totals(self) -> Totals:
+        """What the run has done."""
+        flow, outlet = self._flow, self._flow.outlet
+        return Totals(flow.bytes_in, outlet.bytes_out, outlet.dropped_tags, flow.timeline.repairs, self.retries)

@@ -8,7 +8,7 @@ from streamferry.control.ledger import StoreLedger
 from streamferry.net.dial import client_context
 from streamferry.relay import Network, RelayHost
 from streamferry.service.store import open_store
-from streamferry.worker import Worker
+from streamferry.worker import HealthMeter, Worker
 from streamferry.worker.egress import Egress, decide_allow
 
 
@@ -20,7 +20,7 @@ async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> N
     network = Network(tls=client_context(settings.ca_file), allow=decide_allow(Egress(settings.egress)))
     async with open_store(settings, is_durable=False) as store, RelayHost(network=network) as host:
         ledger = StoreLedger(store, worker_id, capacity=settings.capacity, roots=settings.files)
-        worker = Worker(ledger, host, capacity=settings.capacity)
+        worker = Worker(ledger, host, capacity=settings.capacity, measure=HealthMeter(host).measure)
         async with asyncio.TaskGroup() as group:
             working = group.create_task(worker.run(), name="worker")
             await stopping.wait()

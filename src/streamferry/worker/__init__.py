@@ -3,6 +3,7 @@
 ``Ledger`` is all it needs of a store; ``processes`` starts workers as children of another process.
 """
 
+from streamferry.worker.health import HealthMeter, WorkerHealth
 from streamferry.worker.ledger import Assignment, Change, LeaseLost, Ledger, Outcome, Report, StoreUnavailable, Usage
 from streamferry.worker.worker import FENCE_S, Worker
 
@@ -10,6 +11,7 @@ __all__ = [
     "FENCE_S",
     "Assignment",
     "Change",
+    "HealthMeter",
     "LeaseLost",
     "Ledger",
     "Outcome",
@@ -17,4 +19,5 @@ __all__ = [
     "StoreUnavailable",
     "Usage",
     "Worker",
+    "WorkerHealth",
 ]

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from streamferry.relay import ItemChange, RelaySpec, RelayStatus
+from streamferry.worker.health import WorkerHealth
 
 
 class LeaseLost(Exception):
@@ -100,8 +101,8 @@ class Ledger(Protocol):
     async def roll(self, known: Mapping[str, tuple[int, int]]) -> Mapping[str, Assignment | None]:
         """All tasks that this worker holds. None for those of which epoch and version are ``known``."""
 
-    async def report(self, reports: Sequence[Report], load: int) -> None:
-        """Renew the lease and tell. Raises LeaseLost."""
+    async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> None:
+        """Renew the lease and tell. Without ``health`` what was told of it last stays. Raises LeaseLost."""
 
     async def leave(self) -> None:
         """End the lease. What is still held is free at once."""

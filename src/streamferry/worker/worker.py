@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from streamferry.relay import RelaySpec
+from streamferry.worker.health import WorkerHealth
 from streamferry.worker.ledger import LeaseLost, Ledger, StoreUnavailable
 from streamferry.worker.performance import Performance, RunningRelay
 
@@ -22,6 +23,8 @@ FENCE_S = 6.0
 #: Renewal, and with it the playheads: after a kill a list goes on within this of where it broke. With 1 s, and looks
 #: each POLL_S, 2 % of lists went on more than a second before it (tests/e2e/test_kill9.py).
 REPORT_S = 0.5
+#: How often it tells what it costs and how it fares.
+HEALTH_S = 5.0
 #: How often it looks for work and orders: one read by key.
 POLL_S = 0.25
 #: A relay that was asked to stop gets this long to say good-bye to its peer when the worker leaves.
@@ -36,15 +39,23 @@ class Host(Protocol):
 
 
 class Worker:
-    """Create it inside a running event loop. ``on_ready`` is called at each new lease."""
+    """Create it inside a running event loop. ``on_ready`` is called at each new lease, ``measure`` now and then."""
 
     def __init__(
-        self, ledger: Ledger, host: Host, *, capacity: int, on_ready: Callable[[], None] | None = None
+        self,
+        ledger: Ledger,
+        host: Host,
+        *,
+        capacity: int,
+        on_ready: Callable[[], None] | None = None,
+        measure: Callable[[], WorkerHealth] | None = None,
     ) -> None:
         self._ledger = ledger
         self._host = host
         self._capacity = capacity
         self._on_ready = on_ready
+        self._measure = measure
+        self._measure_at = 0.0
         self._performances: dict[str, Performance] = {}
         self._orders = -1
         self._fence_at = self._report_at = 0.0
@@ -129,7 +140,7 @@ class Worker:
         told = [(one, report) for one in self._performances.values() if (report := one.report()) is not None]
         load = sum(not one.is_over for one in self._performances.values())
         try:
-            await self._ledger.report([report for _, report in told], load)
+            await self._ledger.report([report for _, report in told], load, self._health(began_at))
         except BaseException:
             self._report_at = began_at
             raise
@@ -138,6 +149,12 @@ class Worker:
             performance.confirm(report)
             if report.outcome is not None:
                 del self._performances[report.task_id]
+
+    def _health(self, now: float) -> WorkerHealth | None:
+        if self._measure is None or now < self._measure_at:
+            return None
+        self._measure_at = now + HEALTH_S
+        return self._measure()
 
     async def _hand_over(self) -> None:
         """Stop everything, hand it back, and end the lease."""

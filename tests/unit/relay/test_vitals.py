@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from streamferry.media.errors import DestinationStalled, PublishRejected, SourceEnded
+from streamferry.media.errors import DestinationStalled, Fault, PublishRejected, SourceEnded
 from streamferry.relay.status import State
 from streamferry.relay.vitals import FRESH_S, End, Phase, Vitals
 from streamferry.timeline import Timeline
@@ -144,7 +144,7 @@ def test_rates_are_taken_over_a_second():
 
 def test_a_status_carries_its_verdict(vitals):
     """State, fault and reason are those of the verdict; counters those of now."""
-    vitals.retries = 3
+    vitals.retries[Fault.USER_SOURCE] = 3
     outlet_of(vitals).dropped_tags = 7
     error = DestinationStalled("stuck")
     status = vitals.status((State.FAILED, error.fault, str(error)))

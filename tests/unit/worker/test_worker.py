@@ -7,8 +7,17 @@ import pytest
 from test_performance import SPEC, ScriptedRelay
 
 from streamferry.media.url import MediaUrl
-from streamferry.relay import RelaySpec, RelayStatus, State
-from streamferry.worker import Assignment, LeaseLost, Outcome, Report, StoreUnavailable, Worker, worker
+from streamferry.relay import RelaySpec, RelayStatus, State, Totals
+from streamferry.worker import (
+    Assignment,
+    LeaseLost,
+    Outcome,
+    Report,
+    StoreUnavailable,
+    Worker,
+    WorkerHealth,
+    worker,
+)
 
 
 class Relays:
@@ -29,6 +38,9 @@ class Relays:
             asyncio.get_running_loop().call_soon(relay.become, RelayStatus(State.STOPPED))
 
 
+HEALTHY = WorkerHealth(cpu_percent=1.5, memory_bytes=1 << 20, beat_late_ms=3.25, preparing=1, totals=Totals(bytes_in=7))
+
+
 class Ledger:
     """A store with one list of tasks for one worker."""
 
@@ -38,6 +50,7 @@ class Ledger:
         self.registrations = 0
         self.reports: list[Report] = []
         self.has_left = False
+        self.health: WorkerHealth | None = None
         self.trouble: Callable[[], None] = lambda: None
         self.hangs = False
 
@@ -68,8 +81,9 @@ class Ledger:
             for task_id, one in self.tasks.items()
         }
 
-    async def report(self, reports: Sequence[Report], load: int) -> None:
+    async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> None:
         await self._answer()
+        self.health = health or self.health
         self.reports += reports
         for one in reports:
             if one.outcome is not None:
@@ -83,7 +97,7 @@ class Bench:
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.relays = Relays()
-        self.worker = Worker(self.ledger, self.relays, capacity=10)
+        self.worker = Worker(self.ledger, self.relays, capacity=10, measure=lambda: HEALTHY)
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(5):
@@ -114,6 +128,11 @@ async def test_a_task_that_is_assigned_runs_and_is_reported(bench: Bench) -> Non
     del bench.ledger.tasks["a"]
     bench.ledger.number += 1
     await bench.until(lambda: relay.is_asked_to_stop)
+
+
+async def test_a_worker_tells_how_it_fares(bench: Bench) -> None:
+    """With a renewal of its lease, whether it has tasks or not."""
+    await bench.until(lambda: bench.ledger.health == HEALTHY)
 
 
 async def test_leaving_stops_and_hands_back_everything(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from streamferry.control.model import TaskSpec
 from streamferry.control.store.records import EventRecord, GroupRecord, TaskRecord, UsageBucket, WorkerRecord
 from streamferry.media.errors import Fault
 from streamferry.relay import State
+from streamferry.worker import WorkerHealth
 
 
 class Kind(StrEnum):
@@ -91,8 +92,18 @@ class RunView(View):
     """Counts how often a worker took the task."""
     playhead: PlayheadView | None
     """Of a list, once something was played."""
+    kbps_in: int
+    """Received from the source, in the last second."""
     kbps_out: int
     """Sent to the destination, in the last second."""
+    media_time_s: float
+    """Media sent since the run began."""
+    bytes_in: int
+    bytes_out: int
+    preparing_percent: float | None
+    """Of the file that is being prepared, while nothing can be played yet."""
+    repairs: int
+    """Stamps that had to be moved since the run began."""
     dropped_tags: int
     """Frames dropped because the destination was too slow."""
     retries: int
@@ -171,6 +182,26 @@ class WorkerView(View):
     tasks: int
     capacity: int
     started_at: datetime
+    health: "WorkerHealthView | None"
+    """What it told last, some seconds ago at most while it is alive."""
+
+
+class WorkerHealthView(View):
+    """What a worker costs and how it fares. Counters are since its start."""
+
+    cpu_percent: float
+    """Of one core."""
+    memory_bytes: int
+    beat_late_ms: float
+    """The worst of the last minute."""
+    preparing: int
+    """Files being prepared."""
+    bytes_in: int
+    bytes_out: int
+    dropped_tags: int
+    repairs: int
+    retries: dict[Fault, int]
+    """By whose fault they were."""
 
 
 class WorkerList(View):
@@ -304,7 +335,13 @@ def _show_run(record: TaskRecord) -> RunView:
         worker_id=record.worker_id,
         epoch=record.epoch,
         playhead=_show_playhead(record),
+        kbps_in=record.kbps_in,
         kbps_out=record.kbps_out,
+        media_time_s=record.media_time_ms / 1000,
+        bytes_in=record.bytes_in,
+        bytes_out=record.bytes_out,
+        preparing_percent=record.preparing_percent,
+        repairs=record.repairs,
         dropped_tags=record.dropped_tags,
         retries=record.retries,
         fault=Fault(record.fault) if record.fault else None,
@@ -348,6 +385,22 @@ def show_worker(record: WorkerRecord) -> WorkerView:
         tasks=record.load,
         capacity=record.capacity,
         started_at=record.started_at,
+        health=None if record.health is None else _show_health(record.health),
+    )
+
+
+def _show_health(health: WorkerHealth) -> WorkerHealthView:
+    totals = health.totals
+    return WorkerHealthView(
+        cpu_percent=round(health.cpu_percent, 1),
+        memory_bytes=health.memory_bytes,
+        beat_late_ms=round(health.beat_late_ms, 1),
+        preparing=health.preparing,
+        bytes_in=totals.bytes_in,
+        bytes_out=totals.bytes_out,
+        dropped_tags=totals.dropped_tags,
+        repairs=totals.repairs,
+        retries=dict(totals.retries),
     )
 
 

@@ -94,7 +94,9 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
     if done:
         await tasks.finish(connection, played_out)
         await connection.execute(
-            run.update().where(run.c.task_id.in_(done)).values(due_ms=None, state=State.ENDED.value, kbps_out=0)
+            run.update()
+            .where(run.c.task_id.in_(done))
+            .values({"due_ms": None, "state": State.ENDED.value, **tasks.IDLE})
         )
         detail = {"final": True}
         await events.append(connection, [NewEvent(task_id, State.ENDED.value, now, detail) for task_id in done])

@@ -15,7 +15,21 @@ from streamferry.control.store.events import NewEvent, playhead_detail
 from streamferry.control.store.schema import run, task
 from streamferry.control.store.seal import Seal
 from streamferry.relay import Playhead, RelayStatus, State
-from streamferry.worker import Change, Outcome, Report
+from streamferry.worker import Change, Outcome, Report, WorkerHealth
+
+#: What a run row has under the names of RelayStatus.
+_COUNTS = (
+    "kbps_in",
+    "kbps_out",
+    "media_time_ms",
+    "bytes_in",
+    "bytes_out",
+    "repairs",
+    "preparing_percent",
+    "dropped_tags",
+    "retries",
+    "reason",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +71,14 @@ async def read(
     return [fresh.get(one.task_id, one) for one in found], now
 
 
-async def report(connection: AsyncConnection, worker_id: str, reports: Sequence[Report], *, load: int) -> None:
+async def report(
+    connection: AsyncConnection,
+    worker_id: str,
+    reports: Sequence[Report],
+    *,
+    load: int,
+    health: WorkerHealth | None = None,
+) -> None:
     """Renew the lease, write down what runs do, append what changed, take back what is returned. Raises LeaseLost."""
     now = await read_now_ms(connection)
     await workers.require_lease(connection, worker_id, now)
@@ -77,7 +98,7 @@ async def report(connection: AsyncConnection, worker_id: str, reports: Sequence[
         ],
     )
     await _take_back(connection, worker_id, {one.task_id: one for one in current if one.outcome is not None}, now)
-    await workers.renew(connection, worker_id, now, load=load)
+    await workers.renew(connection, worker_id, now, load=load, health=health)
 
 
 async def _held_epochs(connection: AsyncConnection, worker_id: str, task_ids: Sequence[str]) -> dict[str, int]:
@@ -100,21 +121,13 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
     await connection.execute(
         run.update()
         .where(run.c.task_id == sa.bindparam("of_task"))
-        .values(
-            {
-                name: sa.bindparam(f"to_{name}")
-                for name in ("state", "kbps_out", "dropped_tags", "retries", "fault", "reason")
-            }
-        ),
+        .values({name: sa.bindparam(f"to_{name}") for name in ("state", "fault", *_COUNTS)}),
         [
             {
                 "of_task": one.task_id,
                 "to_state": one.status.state.value,
-                "to_kbps_out": one.status.kbps_out,
-                "to_dropped_tags": one.status.dropped_tags,
-                "to_retries": one.status.retries,
                 "to_fault": one.status.fault.value if one.status.fault else None,
-                "to_reason": one.status.reason,
+                **{f"to_{name}": getattr(one.status, name) for name in _COUNTS},
             }
             for one in reports
         ],
@@ -187,7 +200,7 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
     await connection.execute(
         run.update()
         .where(run.c.task_id == sa.bindparam("of_task"))
-        .values(worker_id=None, due_ms=sa.bindparam("to_due"), state=sa.bindparam("to_state"), kbps_out=0),
+        .values({"worker_id": None, "due_ms": sa.bindparam("to_due"), "state": sa.bindparam("to_state"), **tasks.IDLE}),
         freed,
     )
     await tasks.finish(connection, [task_id for task_id, one in returned.items() if one.outcome is Outcome.PLAYED_OUT])

@@ -6,6 +6,7 @@ from typing import Any
 
 from streamferry.control.model import ApiStatus, CallbackEvent, DeliveryState, TaskSpec, decide_api_status
 from streamferry.relay import Playhead, State
+from streamferry.worker import WorkerHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,13 @@ class TaskRecord:
     playhead: Playhead | None
     playhead_at: datetime | None
     item_ends_ms: tuple[int | None, ...]
+    kbps_in: int
     kbps_out: int
+    media_time_ms: int
+    bytes_in: int
+    bytes_out: int
+    repairs: int
+    preparing_percent: float | None
     dropped_tags: int
     retries: int
     fault: str | None
@@ -65,13 +72,14 @@ class TaskCount:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker; ``is_alive`` while its lease is valid, ``load`` is the tasks it holds."""
+    """A worker; ``is_alive`` while its lease is valid, ``load`` is the tasks it holds. ``health`` is what it told."""
 
     worker_id: str
     is_alive: bool
     load: int
     capacity: int
     started_at: datetime
+    health: WorkerHealth | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,14 @@ run = sa.Table(
     sa.Column("playhead_ms", sa.BigInteger, nullable=True),
     # JSON list: where each item ends, in ms from the file's start, null as long as nobody has seen it.
     sa.Column("item_ends", sa.Text, nullable=False),
+    sa.Column("kbps_in", sa.Integer, nullable=False, server_default="0"),
     sa.Column("kbps_out", sa.Integer, nullable=False),
+    sa.Column("media_time_ms", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("bytes_in", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("bytes_out", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("repairs", sa.BigInteger, nullable=False, server_default="0"),
+    # Of the file that is being prepared, while nothing plays.
+    sa.Column("preparing_percent", sa.Float, nullable=True),
     sa.Column("dropped_tags", sa.BigInteger, nullable=False),
     sa.Column("retries", sa.Integer, nullable=False),
     sa.Column("fault", sa.String(24), nullable=True),
@@ -77,6 +84,8 @@ worker = sa.Table(
     sa.Column("orders", sa.Integer, nullable=False),
     sa.Column("lease_ms", sa.BigInteger, nullable=False),
     sa.Column("started_ms", sa.BigInteger, nullable=False),
+    # JSON of worker.WorkerHealth; null as long as nothing was told.
+    sa.Column("health", sa.Text, nullable=True),
 )
 
 #: What happened; only ever appended to.

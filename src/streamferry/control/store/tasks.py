@@ -55,6 +55,8 @@ async def insert(
     )
 
 
+#: Values of a run row when no worker has it.
+IDLE: dict[str, object] = {"kbps_in": 0, "kbps_out": 0, "preparing_percent": None}
 #: Values of a run row whose list begins at its beginning.
 START_AGAIN: dict[str, object] = {"loop": 0, "item": 0, "position_ms": 0, "playhead_ms": None}
 
@@ -254,7 +256,13 @@ def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         playhead=playhead_of(row) if has_played else None,
         playhead_at=from_ms(row["playhead_ms"]) if has_played else None,
         item_ends_ms=tuple(json.loads(row["item_ends"])),
+        kbps_in=row["kbps_in"],
         kbps_out=row["kbps_out"],
+        media_time_ms=row["media_time_ms"],
+        bytes_in=row["bytes_in"],
+        bytes_out=row["bytes_out"],
+        repairs=row["repairs"],
+        preparing_percent=row["preparing_percent"],
         dropped_tags=row["dropped_tags"],
         retries=row["retries"],
         fault=row["fault"],

@@ -4,19 +4,21 @@ Order of locks, here and in ``due`` and ``held``, so that no two transactions wa
 """
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.clock import from_ms
 from streamferry.control.schedule import decide_due
-from streamferry.control.store import events
+from streamferry.control.store import events, tasks
 from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent
 from streamferry.control.store.records import WorkerRecord
 from streamferry.control.store.schema import run, task, worker
 from streamferry.media.errors import Fault
 from streamferry.relay import State
-from streamferry.worker import LeaseLost
+from streamferry.worker import LeaseLost, WorkerHealth
 
+_HEALTH = TypeAdapter(WorkerHealth)
 #: A worker that has not renewed for this long has stopped by itself half a second ago (``worker.FENCE_S``).
 LEASE_MS = 6_500
 #: Rows of workers that are gone are kept this long, for who looks.
@@ -57,12 +59,15 @@ async def require_lease(connection: AsyncConnection, worker_id: str, now: int) -
         raise LeaseLost
 
 
-async def renew(connection: AsyncConnection, worker_id: str, now: int, *, load: int) -> None:
+async def renew(
+    connection: AsyncConnection, worker_id: str, now: int, *, load: int, health: WorkerHealth | None
+) -> None:
     """Give a lease its full length again. Raises LeaseLost if it ended meanwhile."""
+    told = {} if health is None else {"health": _HEALTH.dump_json(health).decode()}
     renewed = await connection.execute(
         worker.update()
         .where(worker.c.id == worker_id, worker.c.lease_ms > now)
-        .values(lease_ms=now + LEASE_MS, load=load)
+        .values(lease_ms=now + LEASE_MS, load=load, **told)
     )
     if not renewed.rowcount:
         raise LeaseLost
@@ -107,7 +112,14 @@ async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
         sa.select(worker, (worker.c.lease_ms > now_ms()).label("is_alive")).order_by(worker.c.started_ms, worker.c.id)
     )
     return [
-        WorkerRecord(row["id"], row["is_alive"], row["load"], row["capacity"], from_ms(row["started_ms"]))
+        WorkerRecord(
+            worker_id=row["id"],
+            is_alive=row["is_alive"],
+            load=row["load"],
+            capacity=row["capacity"],
+            started_at=from_ms(row["started_ms"]),
+            health=None if row["health"] is None else _HEALTH.validate_json(row["health"]),
+        )
         for row in rows.mappings()
     ]
 
@@ -130,7 +142,9 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
         await connection.execute(
             run.update()
             .where(run.c.task_id == sa.bindparam("of_task"))
-            .values(worker_id=None, due_ms=sa.bindparam("to_due"), state=sa.bindparam("to_state"), kbps_out=0),
+            .values(
+                {"worker_id": None, "due_ms": sa.bindparam("to_due"), "state": sa.bindparam("to_state"), **tasks.IDLE}
+            ),
             freed,
         )
         detail = {"fault": Fault.SERVICE.value, "reason": why}

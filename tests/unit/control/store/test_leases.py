@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -19,8 +20,8 @@ from streamferry.control.store.held import HeldTask
 from streamferry.control.store.schema import run, worker
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
-from streamferry.relay import Playhead, RelayStatus, State
-from streamferry.worker import Change, LeaseLost, Outcome, Report
+from streamferry.relay import Playhead, RelayStatus, State, Totals
+from streamferry.worker import Change, LeaseLost, Outcome, Report, WorkerHealth
 
 STREAMING = RelayStatus(State.STREAMING, media_time_ms=1, bytes_out=1)
 
@@ -52,9 +53,11 @@ class Desk:
         async with self.store.read() as connection:
             return (await holds.read(connection, self.store.seal, name, {}))[0]
 
-    async def report(self, name: str, reports: Sequence[Report] = (), load: int = 0) -> None:
+    async def report(
+        self, name: str, reports: Sequence[Report] = (), load: int = 0, health: WorkerHealth | None = None
+    ) -> None:
         async with self.store.write() as connection:
-            await holds.report(connection, name, reports, load=load)
+            await holds.report(connection, name, reports, load=load, health=health)
 
     async def free_expired(self) -> int:
         async with self.store.write() as connection:
@@ -186,13 +189,13 @@ async def test_status_and_changes_are_kept(desk: Desk) -> None:
     await desk.claim("one")
     (held,) = await desk.held("one")
     retrying = RelayStatus(State.RETRYING, retries=2, fault=Fault.USER_DESTINATION, reason="refused")
-    streaming = RelayStatus(
-        State.STREAMING, media_time_ms=9, kbps_out=7, dropped_tags=3, retries=2, playhead=Playhead(1, 0, 40)
-    )
+    counts = {"media_time_ms": 9, "bytes_in": 21, "bytes_out": 20, "kbps_in": 8, "kbps_out": 7}
+    counts |= {"dropped_tags": 3, "retries": 2, "repairs": 1}
+    streaming = RelayStatus(State.STREAMING, playhead=Playhead(1, 0, 40), **counts)
     changes = (Change(retrying, 0.9), Change(streaming, 0.1))
     await desk.report("one", [report_of(held, streaming, changes=changes, ends={0: 1234})])
     record = await desk.actions.get_task(task_id)
-    assert (record.state, record.kbps_out, record.dropped_tags, record.retries) == (State.STREAMING, 7, 3, 2)
+    assert (record.state, {name: getattr(record, name) for name in counts}) == (State.STREAMING, counts)
     assert (record.playhead, record.item_ends_ms) == (Playhead(1, 0, 40), (1234,))
     told = (await desk.actions.list_events(task_id))[2:]
     assert [event.kind for event in told] == ["retrying", "streaming"]
@@ -203,6 +206,17 @@ async def test_status_and_changes_are_kept(desk: Desk) -> None:
         "reason": "refused",
     }
     assert told[0].at < told[1].at
+
+
+async def test_what_a_worker_tells_of_itself_is_kept(desk: Desk) -> None:
+    """Until it tells anew; a report without does not take it away."""
+    await desk.register("one")
+    assert (await desk.actions.list_workers())[0].health is None
+    totals = Totals(1, 2, 3, 4, Counter({Fault.USER_SOURCE: 5}))
+    health = WorkerHealth(cpu_percent=61.5, memory_bytes=1 << 33, beat_late_ms=4.5, preparing=2, totals=totals)
+    await desk.report("one", health=health)
+    await desk.report("one")
+    assert (await desk.actions.list_workers())[0].health == health
 
 
 async def test_a_list_that_stands_still_broke_when_it_last_moved(desk: Desk) -> None:
