@@ -22,8 +22,10 @@ _TRIES = 5
 class PostgreSql:
     """Start it with :meth:`start`. ``database()`` makes an empty database and gives its address."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, is_durable: bool = False) -> None:
+        """``is_durable``: waits for the disk, as one in earnest does."""
         self._bin = _find_programs()
+        self._fsync = "on" if is_durable else "off"
         self._home = home
         self._port = 0
         self._databases = 0
@@ -49,7 +51,7 @@ class PostgreSql:
                 "port": self._port,
                 "listen_addresses": "127.0.0.1",
                 "unix_socket_directories": "",
-                "fsync": "off",
+                "fsync": self._fsync,
                 "max_connections": 200,
             }
             words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -87,9 +89,9 @@ class PostgreSql:
 
 
 @contextlib.contextmanager
-def running(home: Path) -> Iterator[PostgreSql]:
+def running(home: Path, *, is_durable: bool = False) -> Iterator[PostgreSql]:
     """A server for as long as the block."""
-    server = PostgreSql(home)
+    server = PostgreSql(home, is_durable=is_durable)
     try:
         server.start()
         yield server
