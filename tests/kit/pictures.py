@@ -11,6 +11,16 @@ _PADDING = b"tEXt" + b"Comment\0".ljust(70, b"x")
 Frame = list[list[tuple[int, int, int]]]
 
 
+def png(width: int = 40, height: int = 30, padding: int = 64) -> bytes:
+    """A PNG without pixels, whole as far as anyone looks who does not decode; ``padding``: bytes of a text chunk."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
+
+    header = chunk(b"IHDR", width.to_bytes(4) + height.to_bytes(4) + bytes((8, 0, 0, 0, 0)))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"tEXt", bytes(padding)) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
 def make_picture(path: Path, size: str, color: str) -> Path:
     """One colour, as ffmpeg writes it: ``red``, or ``red@0.5`` for half of it."""
     source = ("-f", "lavfi", "-i", f"color=c={color}:s={size},format=rgba", "-frames:v", "1", "-update", "1")

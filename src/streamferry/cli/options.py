@@ -39,9 +39,7 @@ NormalizeOption = Annotated[
     ),
 ]
 SilenceOption = Annotated[bool, typer.Option(help="Give files without sound a silent track.")]
-WatermarkOption = Annotated[
-    Path | None, typer.Option(show_default=False, help="PNG or JPEG to lay over the picture of files.")
-]
+WatermarkOption = Annotated[Path | None, typer.Option(show_default=False, help="PNG or JPEG to lay over the picture.")]
 WatermarkPositionOption = Annotated[
     str, typer.Option(metavar="X,Y", help="Its top left corner, as parts of the picture's width and height.")
 ]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -137,9 +138,11 @@ async def _relay(
             raise ValueError("--offset and --end-offset are for files, and the source is live")
         if len(urls) > 1:
             raise ValueError("a live relay takes one source")
-        if (choices, playhead) != (FileChoices(), START):
+        if (replace(choices, watermark=None), playhead) != (FileChoices(), START):
             raise ValueError("the options for files were given, and the source is live")
-        spec = RelaySpec.live(urls[0], destination, duration_s=duration, patience_s=patience or None)
+        spec = RelaySpec.live(
+            urls[0], destination, duration_s=duration, patience_s=patience or None, watermark=choices.watermark
+        )
     else:
         spec = RelaySpec.vod(
             items,

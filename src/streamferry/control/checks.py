@@ -5,8 +5,6 @@ which are the front end's. The limits are those of the cloud API's own pages. A 
 field as the API names it; the reason never repeats an address.
 """
 
-import base64
-import binascii
 import math
 import os.path
 import re
@@ -18,9 +16,9 @@ from pathlib import Path
 from typing import Never
 
 from streamferry.control.errors import InvalidField, TaskNotFound
-from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind, TaskWatermark
-from streamferry.media.picture import MAX_PICTURE_BYTES, MAX_PICTURE_SIDE, MIN_PICTURE_BYTES, inspect_picture
+from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind
 from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.media.watermark import Watermark
 from streamferry.relay.spec import (
     ENDLESS,
     LIVE_SCHEMES,
@@ -41,11 +39,17 @@ _MAX_UNIX_SECONDS = 253_370_764_799
 # Han characters: the basic block, extension A, compatibility ideographs, U+3007, and the supplementary planes 2 and 3.
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _NAME = re.compile(f"[A-Za-z0-9{_HAN}]{{1,20}}")
-_DATA_URL = re.compile(r"data:image/(?:png|jpg|jpeg);base64,", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _STREAM_PART = re.compile(r"[A-Za-z0-9_.\-]+(?:/[A-Za-z0-9_.\-]+)*(?:\?[!-~]*)?")
 _CALLBACK_SCHEMES = frozenset(("http", "https"))
 _TASK_ID = re.compile(r"[0-9a-f]{32}")
+# The API's names of what ``media.watermark`` names in its errors.
+_WATERMARK_FIELDS = {
+    "watermark picture": "Watermark.Picture",
+    "watermark position X": "Watermark.RelativePosX",
+    "watermark position Y": "Watermark.RelativePosY",
+    "watermark ratio": "Watermark.Ratio",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,33 +194,13 @@ def read_switch(field: str, number: int) -> bool:
     return number == 1
 
 
-def read_watermark(picture: str, relative_pos_x: float, relative_pos_y: float, ratio: float) -> TaskWatermark:
+def read_watermark(picture: str, relative_pos_x: float, relative_pos_y: float, ratio: float) -> Watermark:
     """A watermark from its data URL. The type is the one the bytes show, whatever the URL says."""
-    for field, position in (("RelativePosX", relative_pos_x), ("RelativePosY", relative_pos_y)):
-        if not 0 <= position < 1:
-            _refuse(f"Watermark.{field}", "must be at least 0 and less than 1")
-    if not 0 < ratio <= 1:
-        _refuse("Watermark.Ratio", "must be greater than 0 and at most 1")
-    data = _read_data_url(picture)
-    if not MIN_PICTURE_BYTES <= len(data) <= MAX_PICTURE_BYTES:
-        _refuse("Watermark.Picture", "must be a picture of 100 bytes to 2 MB")
     try:
-        found = inspect_picture(data)
+        return Watermark.from_data_url(picture, relative_pos_x, relative_pos_y, ratio)
     except ValueError as error:
-        _refuse("Watermark.Picture", str(error))
-    if not (1 <= found.width <= MAX_PICTURE_SIDE and 1 <= found.height <= MAX_PICTURE_SIDE):
-        _refuse("Watermark.Picture", f"must be at most {MAX_PICTURE_SIDE} x {MAX_PICTURE_SIDE} pixels")
-    return TaskWatermark(data, found.media_type, relative_pos_x, relative_pos_y, ratio)
-
-
-def _read_data_url(text: str) -> bytes:
-    match = _DATA_URL.match(text)
-    if match is None:
-        _refuse("Watermark.Picture", "must be a data URL: data:image/<png|jpg|jpeg>;base64,<data>")
-    try:
-        return base64.b64decode(text[match.end() :], validate=True)
-    except (binascii.Error, ValueError):
-        _refuse("Watermark.Picture", "holds no valid base64")
+        name, _, reason = str(error).partition(": ")
+        _refuse(_WATERMARK_FIELDS[name], reason)
 
 
 def _read_address(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:

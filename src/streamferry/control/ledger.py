@@ -11,7 +11,6 @@ from streamferry.control.model import TaskKind, TaskSpec
 from streamferry.control.store import Store, due, held, usage, workers
 from streamferry.control.store.held import HeldTask
 from streamferry.media.url import MediaUrl
-from streamferry.media.watermark import Watermark
 from streamferry.relay import Item, Playhead, RelaySpec
 from streamferry.worker import Assignment, Report, StoreUnavailable, WorkerHealth
 
@@ -97,19 +96,15 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
     """What a relay shall do for a task. It has no limits: the worker keeps the window. Raises ValueError."""
     items = tuple(Item(item.url, item.start_s, item.end_s) for item in spec.items)
     if spec.kind is TaskKind.LIVE:
-        if spec.watermark is not None:
-            # Said, not left out in silence: the stream would go out without what its owner asked for.
-            raise ValueError("a watermark over a live source is not supported yet")
-        return RelaySpec.live(items[0].url, spec.destination)
+        return RelaySpec.live(items[0].url, spec.destination, watermark=spec.watermark)
     if playhead.item >= len(items):
         playhead = Playhead()
-    mark = spec.watermark
     return RelaySpec.vod(
         items,
         spec.destination,
         loops=spec.loops,
         playhead=playhead,
-        watermark=Watermark(mark.picture, mark.relative_pos_x, mark.relative_pos_y, mark.ratio) if mark else None,
+        watermark=spec.watermark,
         pre_download=spec.pre_download,
     )
 

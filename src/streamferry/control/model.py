@@ -4,11 +4,12 @@ The cloud API's names and types live in ``control.api`` only; the data plane's s
 service. Times are aware UTC datetimes, offsets seconds.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
 from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
 
 DEFAULT_GROUP = "default"
 
@@ -79,17 +80,6 @@ class TaskItem:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskWatermark:
-    """A picture over the video. ``picture`` is the file's bytes, ``media_type`` image/png or image/jpeg."""
-
-    picture: bytes = field(repr=False)
-    media_type: str
-    relative_pos_x: float
-    relative_pos_y: float
-    ratio: float
-
-
-@dataclass(frozen=True, slots=True)
 class TaskSpec:
     """What is wanted. Valid by construction of the front ends' checks; see ``control.checks`` for the rules.
 
@@ -110,7 +100,7 @@ class TaskSpec:
     continue_strategy: ContinueStrategy = ContinueStrategy.AT_BREAK
     pre_download: bool = True
     callback_url: str = ""
-    watermark: TaskWatermark | None = None
+    watermark: Watermark | None = None
 
 
 def decide_api_status(

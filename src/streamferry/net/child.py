@@ -71,9 +71,8 @@ class Child:
     ) -> None:
         """Start ``command``. Its standard input is ``brief``, or a pipe of ours, or empty.
 
-        ``pipe_bytes``: room of the pipe to it, or if it takes none of the pipe from it. ``on_line`` gets each line of
-        standard error as it came. ``inherit``: descriptors it keeps, under their numbers. ``environment``: added to
-        ours. Raises ChildError.
+        ``pipe_bytes``: room of the pipes to it and from it. ``on_line`` gets each line of standard error as it came.
+        ``inherit``: descriptors it keeps, under their numbers. ``environment``: added to ours. Raises ChildError.
         """
         self._loop = asyncio.get_running_loop()
         self._redact = redact
@@ -111,8 +110,9 @@ class Child:
                 os.set_blocking(descriptor, False)
         if pipe_bytes is not None:
             # Refused past the user's share of pipe memory (pipe(7)): then it stays at 64 KiB.
-            with suppress(OSError):
-                fcntl(self._stdin if takes_stdin else self._stdout, F_SETPIPE_SZ, pipe_bytes)
+            for pipe in (self._stdout, *((self._stdin,) if takes_stdin else ())):
+                with suppress(OSError):
+                    fcntl(pipe, F_SETPIPE_SZ, pipe_bytes)
         self._pidfd = os.pidfd_open(self._process.pid)
         self._loop.add_reader(self._pidfd, self._reap)
         self._loop.add_reader(self._stderr, self._read_words)

@@ -22,6 +22,13 @@ from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, proxy_environment, 
 #: Words of every command: each line with its level, never folded ("last message repeated"), no progress line.
 _QUIET = ("-hide_banner", "-nostats", "-loglevel", "repeat+level+info")
 
+#: Ends a command whose FLV a live relay reads. Each packet at once: 32 KiB, which ffmpeg would collect, are a second of
+#: a thin stream. Where one of two announced tracks is silent, the other is not kept waiting for 10 s, the default.
+FLV_OUTPUT = (
+    *("-map_metadata", "-1", "-max_interleave_delta", "1000000"),
+    *("-f", "flv", "-flvflags", "no_duration_filesize+no_sequence_end", "-flush_packets", "1", "pipe:1"),
+)
+
 #: Shorter values (``mode=1``) are no secrets, and taking them out would make other words unreadable.
 _MIN_SECRET = 4
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"]+")
@@ -68,8 +75,9 @@ class Ffmpeg(Child):
         pipe_bytes: int | None = None,
         tls: ssl.SSLContext | None = None,
         proxy: str = "",
+        inherit: Sequence[int] = (),
     ) -> None:
-        """Start it with the arguments after the ones of every command. ``proxy``: through which it
+        """Start it with the arguments after the ones of every command; see ``Child``. ``proxy``: through which it
         reaches http and https addresses. Raises ChildError.
 
         The authorities that ``tls`` trusts are those of the child, as far as its TLS library takes SSL_CERT_FILE: the
@@ -88,7 +96,7 @@ class Ffmpeg(Child):
             pipe_bytes=pipe_bytes,
             redact=redactor(url),
             on_line=self._note,
-            inherit=() if trust is None else (trust,),
+            inherit=inherit if trust is None else (*inherit, trust),
             environment={**proxy_environment(proxy), **trust_environment(trust)},
         )
 

@@ -203,6 +203,7 @@ def _encode_video(video: VideoForm, frame_rate: float, encoder: Encoder) -> list
         kbps = kbps * 3 // 2
     return [
         *("-c:v", _ENCODERS[video.codec], "-preset", encoder.preset, "-crf", str(encoder.crf)),
+        *(("-tune", "zerolatency") if encoder.is_live else ()),
         *("-maxrate", f"{kbps}k", "-bufsize", f"{2 * kbps}k", "-pix_fmt", "yuv420p", "-fps_mode", "vfr"),
         *("-force_key_frames", f"expr:gte(t,n_forced*{KEYFRAME_SECONDS})"),
     ]

@@ -12,6 +12,7 @@ from streamferry.media.errors import DestinationError, MediaError, SourceError
 from streamferry.media.tag import LaidTag
 from streamferry.push import Outlet, Session
 from streamferry.relay.feed import FileFeed, LiveFeed
+from streamferry.relay.marked import MarkedFeed
 from streamferry.timeline import Timeline
 
 #: Time between two looks at liveness and rates.
@@ -28,7 +29,7 @@ class Flow:
         self.outlet = outlet
         self._on_inspect = on_inspect
         self._inspect_at = 0.0
-        self._feed: LiveFeed | FileFeed | None = None
+        self._feed: LiveFeed | MarkedFeed | FileFeed | None = None
         self._feed_lost: asyncio.Future[SourceError] | None = None
         self._session_lost: asyncio.Future[DestinationError] | None = None
         self._finished_bytes_in = 0
@@ -42,7 +43,7 @@ class Flow:
         """Bytes received from the source, over all its sessions."""
         return self._finished_bytes_in + (self._feed.bytes_in if self._feed else 0)
 
-    def attach_feed(self, feed: LiveFeed | FileFeed, now: float) -> "asyncio.Future[SourceError]":
+    def attach_feed(self, feed: LiveFeed | MarkedFeed | FileFeed, now: float) -> "asyncio.Future[SourceError]":
         """Start pulling, at once; the future gets the error with which the feed ended."""
         self._feed = feed
         self._feed_lost = asyncio.get_running_loop().create_future()

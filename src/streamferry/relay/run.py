@@ -21,6 +21,7 @@ from streamferry.relay.backoff import Backoff
 from streamferry.relay.beat import FILE_VISITS, LIVE_VISITS, Beat
 from streamferry.relay.feed import FileFeed, LiveFeed
 from streamferry.relay.flow import Flow
+from streamferry.relay.marked import MarkedFeed, open_marked
 from streamferry.relay.network import Network
 from streamferry.relay.shelf import Shelf
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
@@ -192,14 +193,12 @@ class RelayRun:
 
     async def _keep_live(self) -> None:
         backoff = Backoff(eager_attempts=_EAGER_ATTEMPTS)
-        url = self._spec.items[0].url
         source = self._vitals.source
         while True:
             self._note(source, Phase.CONNECTING)
             try:
-                inlet = await open_live(url, **self._network.options)
-                now = time.monotonic()
-                lost = self._flow.attach_feed(LiveFeed(inlet, self._timeline, self._scratch, now), now)
+                feed = await self._open_live()
+                lost = self._flow.attach_feed(feed, time.monotonic())
                 self._note(source, Phase.UP)
                 try:
                     error = await lost
@@ -209,6 +208,13 @@ class RelayRun:
             except SourceError as refused:
                 error = refused
             await self._pause(source, error, backoff)
+
+    async def _open_live(self) -> LiveFeed | MarkedFeed:
+        url, mark = self._spec.items[0].url, self._spec.watermark
+        inlet = await open_live(url, **self._network.options)
+        if mark is None:
+            return LiveFeed(inlet, self._timeline, self._scratch, time.monotonic())
+        return await open_marked(inlet, mark, url, self._timeline, self._scratch)
 
     async def _keep_list(self) -> None:
         """Prepare the items in order, one ahead of the one that plays, and put them into the feed."""

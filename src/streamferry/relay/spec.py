@@ -68,8 +68,10 @@ class RelaySpec:
     this long. ``patience_s``: give up if nothing was ever streamed for this long; once it has streamed a relay retries
     until its duration is over. None: no limit.
 
+    ``watermark`` is laid over the picture: of files once, when they are prepared, of a live stream all the time.
+
     For files: ``normalize`` says how unlike ones become one stream; ``silence`` gives those without sound silent AAC;
-    ``pre_download`` False keeps none of them after it was played. ``watermark`` is laid over the picture.
+    ``pre_download`` False keeps none of them after it was played.
     """
 
     destination: MediaUrl
@@ -122,9 +124,11 @@ class RelaySpec:
         *,
         duration_s: float | None = None,
         patience_s: float | None = None,
+        watermark: Watermark | None = None,
     ) -> "RelaySpec":
         """A relay of a live stream. Raises ValueError naming the field."""
-        return cls(destination, (Item(source),), True, duration_s=duration_s, patience_s=patience_s)
+        items = (Item(source),)
+        return cls(destination, items, True, duration_s=duration_s, patience_s=patience_s, watermark=watermark)
 
     @classmethod
     def vod(

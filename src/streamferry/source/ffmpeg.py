@@ -28,7 +28,7 @@ from streamferry.media.errors import (
 )
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import ChildError
-from streamferry.net.ffmpeg import Ffmpeg
+from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg
 from streamferry.net.hop import Hop
 from streamferry.source.flv import FlvScanner
 from streamferry.source.live import SILENCE_S, ConnectionInlet
@@ -61,12 +61,7 @@ _ENCODE_VIDEO = (
 )
 # Gaps are filled with silence, so that the sound does not run ahead of the picture.
 _ENCODE_AUDIO = ("-c:a", "aac", "-b:a", "160k", "-ac", "2", "-ar", "48000", "-af", "aresample=async=1000")
-# Each packet at once: 32 KiB, which ffmpeg would collect, are a second of a thin stream. Where one of two announced
-# tracks is silent, the other is not kept waiting for 10 s, the default.
-_OUTPUT = (
-    *("-map", "0:V:0?", "-map", "0:a:0?", "-map_metadata", "-1", "-max_interleave_delta", "1000000"),
-    *("-f", "flv", "-flvflags", "no_duration_filesize+no_sequence_end", "-flush_packets", "1", "pipe:1"),
-)
+_OUTPUT = ("-map", "0:V:0?", "-map", "0:a:0?", *FLV_OUTPUT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,17 @@
 """Every limit on a task's values: what is just inside passes, what is just outside is refused by the field's name."""
 
 import base64
-import struct
-import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from kit.pictures import png
 from streamferry.control import checks
 from streamferry.control.errors import InvalidField
 from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind
+from streamferry.media.picture import MAX_PICTURE_BYTES
 from streamferry.media.url import MediaUrl
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -24,16 +24,6 @@ def refused(field: str, check: Callable[[], object]) -> str:
         check()
     assert caught.value.field == field
     return caught.value.reason
-
-
-def png(width: int = 40, height: int = 30, padding: int = 64) -> bytes:
-    """A whole PNG with a text chunk of ``padding`` bytes; its pixels are of no interest here."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"tEXt", bytes(padding)) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 def data_url(data: bytes, kind: str = "png") -> str:
@@ -228,14 +218,14 @@ def test_numbers_that_stand_for_words() -> None:
 def test_a_watermark_keeps_its_bytes_and_real_type() -> None:
     """A PNG that calls itself a JPEG is a PNG."""
     mark = checks.read_watermark(data_url(png(), "jpg"), 0, 0.99, 1)
-    assert (mark.picture, mark.media_type) == (png(), "image/png")
+    assert (mark.picture, mark.inspect().media_type) == (png(), "image/png")
 
 
 @pytest.mark.parametrize(
     "data",
     [
         b"x" * 99,
-        png(padding=checks.MAX_PICTURE_BYTES),
+        png(padding=MAX_PICTURE_BYTES),
         png(width=1081),
         png(height=1081),
         png(width=0),
@@ -251,8 +241,8 @@ def test_unfit_pictures_are_refused(data: bytes) -> None:
 
 def test_the_largest_picture_passes() -> None:
     """2 MB and 1080 x 1080 are inside."""
-    data = png(1080, 1080, checks.MAX_PICTURE_BYTES - len(png(padding=0)))
-    assert len(data) == checks.MAX_PICTURE_BYTES
+    data = png(1080, 1080, MAX_PICTURE_BYTES - len(png(padding=0)))
+    assert len(data) == MAX_PICTURE_BYTES
     assert checks.read_watermark(data_url(data), 0, 0, 0.1).picture == data
 
 

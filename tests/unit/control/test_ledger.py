@@ -1,29 +1,18 @@
 """What a task's spec becomes for the data plane: nothing that was asked for is left out in silence."""
 
-import struct
-import zlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from kit.pictures import png
 from streamferry.control.ledger import relay_spec_of
-from streamferry.control.model import TaskItem, TaskKind, TaskSpec, TaskWatermark
+from streamferry.control.model import TaskItem, TaskKind, TaskSpec
 from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
 from streamferry.relay import Playhead
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-
-
-def png() -> bytes:
-    """A grey picture of 1 x 1, with a comment that brings it to the least size the API takes."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
-    parts = (chunk(b"IHDR", header), chunk(b"tEXt", b"Comment\0" + bytes(100)), chunk(b"IDAT", zlib.compress(b"\0\0")))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
 
 
 def vod(**changes: object) -> TaskSpec:
@@ -51,18 +40,17 @@ def test_a_playhead_beyond_a_shorter_list_is_its_beginning() -> None:
     assert relay_spec_of(vod(), Playhead(4, 7, 100)).playhead == Playhead()
 
 
-def test_pre_download_and_watermark_reach_the_relay() -> None:
-    """Both are the relay's to carry out."""
-    mark = TaskWatermark(png(), "image/png", 0.1, 0.2, 0.3)
-    spec = relay_spec_of(vod(pre_download=False, watermark=mark), Playhead())
-    assert spec.pre_download is False
-    assert spec.watermark is not None
-    assert (spec.watermark.pos_x, spec.watermark.pos_y, spec.watermark.ratio) == (0.1, 0.2, 0.3)
+@pytest.mark.parametrize("kind", TaskKind)
+def test_a_watermark_reaches_the_relay(kind: TaskKind) -> None:
+    """Over files and over a live source."""
+    mark = Watermark(png(), 0.1, 0.2, 0.3)
+    live = (TaskItem(MediaUrl.parse("rtmp://a.example/b/c")),)
+    task = vod(watermark=mark) if kind is TaskKind.VOD else vod(kind=kind, items=live, watermark=mark)
+    spec = relay_spec_of(task, Playhead())
+    assert spec.is_live is (kind is TaskKind.LIVE)
+    assert spec.watermark == mark
 
 
-def test_a_watermark_over_a_live_source_is_refused_in_words() -> None:
-    """Not supported yet, and said so: the stream does not go out without it."""
-    live = vod(kind=TaskKind.LIVE, items=(TaskItem(MediaUrl.parse("rtmp://a.example/b/c")),))
-    assert relay_spec_of(live, Playhead()).is_live
-    with pytest.raises(ValueError, match="watermark over a live source"):
-        relay_spec_of(replace(live, watermark=TaskWatermark(png(), "image/png", 0, 0, 0.1)), Playhead())
+def test_pre_download_reaches_the_relay() -> None:
+    """It is the relay's to carry out."""
+    assert relay_spec_of(vod(pre_download=False), Playhead()).pre_download is False

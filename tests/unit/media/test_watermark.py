@@ -1,24 +1,13 @@
 """A watermark is checked when it is made, whoever makes it."""
 
 import base64
-import zlib
 from pathlib import Path
 
 import pytest
 
+from kit.pictures import png
 from streamferry.media.picture import MAX_PICTURE_BYTES
 from streamferry.media.watermark import Watermark
-
-
-def png(width: int = 40, height: int = 30, padding: int = 100) -> bytes:
-    """A PNG without pixels, whole as far as anyone looks who does not decode."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
-
-    size = width.to_bytes(4) + height.to_bytes(4)
-    chunks = chunk(b"IHDR", size + bytes((8, 6, 0, 0, 0))), chunk(b"tEXt", bytes(padding)), chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def test_files_and_data_urls_give_the_same(tmp_path: Path) -> None:

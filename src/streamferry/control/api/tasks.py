@@ -22,10 +22,10 @@ from streamferry.control.model import (
     TaskItem,
     TaskKind,
     TaskSpec,
-    TaskWatermark,
 )
 from streamferry.control.store.records import TaskRecord
 from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.media.watermark import Watermark
 
 #: The API shows times of China's zone, and so do we: clients are known to cut the offset off.
 CHINA = timezone(timedelta(hours=8))
@@ -204,7 +204,7 @@ def _read_callback(body: TaskBody, current: TaskSpec | None) -> str:
     return checks.check_callback_url(body.CallbackURL)
 
 
-def _read_watermark(body: WatermarkBody | None, current: TaskSpec | None) -> TaskWatermark | None:
+def _read_watermark(body: WatermarkBody | None, current: TaskSpec | None) -> Watermark | None:
     if body is None:
         return current.watermark if current else None
     values = (body.Picture, body.RelativePosX, body.RelativePosY, body.Ratio)
@@ -280,11 +280,11 @@ def show_callback(text: str) -> str:
     return MediaUrl.parse(text).redacted if text else ""
 
 
-def _show_watermark(mark: TaskWatermark) -> dict[str, Any]:
+def _show_watermark(mark: Watermark) -> dict[str, Any]:
     return {
-        "Picture": f"data:{mark.media_type};base64,{base64.b64encode(mark.picture).decode()}",
-        "RelativePosX": mark.relative_pos_x,
-        "RelativePosY": mark.relative_pos_y,
+        "Picture": f"data:{mark.inspect().media_type};base64,{base64.b64encode(mark.picture).decode()}",
+        "RelativePosX": mark.pos_x,
+        "RelativePosY": mark.pos_y,
         "Ratio": mark.ratio,
     }
 

@@ -4,8 +4,9 @@ import json
 from datetime import datetime
 from typing import Any
 
-from streamferry.control.model import ContinueStrategy, SourceForm, TaskItem, TaskKind, TaskSpec, TaskWatermark
+from streamferry.control.model import ContinueStrategy, SourceForm, TaskItem, TaskKind, TaskSpec
 from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
 
 
 def serialize_spec(spec: TaskSpec) -> str:
@@ -24,9 +25,7 @@ def serialize_spec(spec: TaskSpec) -> str:
             "continue_strategy": int(spec.continue_strategy),
             "pre_download": spec.pre_download,
             "callback_url": spec.callback_url,
-            "watermark": None
-            if watermark is None
-            else [watermark.media_type, watermark.relative_pos_x, watermark.relative_pos_y, watermark.ratio],
+            "watermark": None if watermark is None else [watermark.pos_x, watermark.pos_y, watermark.ratio],
         },
         ensure_ascii=False,
         separators=(",", ":"),
@@ -38,8 +37,7 @@ def parse_spec(text: str, *, group: str, start_at: datetime, end_at: datetime, p
     values: dict[str, Any] = json.loads(text)
     watermark = None
     if values["watermark"] is not None and picture is not None:
-        media_type, pos_x, pos_y, ratio = values["watermark"]
-        watermark = TaskWatermark(picture, media_type, pos_x, pos_y, ratio)
+        watermark = Watermark(picture, *values["watermark"])
     return TaskSpec(
         kind=TaskKind(values["kind"]),
         items=tuple(TaskItem(MediaUrl.parse(url), start_s, end_s) for url, start_s, end_s in values["items"]),

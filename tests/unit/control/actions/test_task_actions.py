@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from task_samples import make_spec
 
+from kit.pictures import png
 from streamferry.control.actions import ALLOWED, Action, Actions
 from streamferry.control.clock import VirtualClock
 from streamferry.control.errors import DestinationConflict, GroupNotFound, InvalidField, TaskNotFound, WrongState
@@ -19,10 +20,10 @@ from streamferry.control.model import (
     TaskItem,
     TaskKind,
     TaskSpec,
-    TaskWatermark,
 )
 from streamferry.control.store import Store
 from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
 from streamferry.relay import State
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -72,7 +73,7 @@ async def test_what_was_created_is_read_back(actions: Actions) -> None:
         continue_strategy=ContinueStrategy.AT_BREAK_PLUS_ELAPSED,
         pre_download=False,
         callback_url="https://calls.example/?k=s",
-        watermark=TaskWatermark(b"\x89PNG....", "image/png", 0.1, 0.2, 0.25),
+        watermark=Watermark(png(), 0.1, 0.2, 0.25),
     )
     task_id = await actions.create_task(spec)
     record = await actions.get_task(task_id)

@@ -1,14 +1,13 @@
 """Bodies to specs and records to items: what each field does, what is refused, what is never shown."""
 
 import base64
-import struct
-import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from kit.pictures import png
 from streamferry.control.api.faults import ApiError
 from streamferry.control.api.schemas import CreateTask, UpdateTask, read_body
 from streamferry.control.api.tasks import create_spec, show_task, update_spec
@@ -36,16 +35,6 @@ VOD: dict[str, Any] = {
     "DstAddr": "rtmp://dst/app/secretkey",
     "CycleMode": -1,
 }
-
-
-def png() -> bytes:
-    """A whole picture of 40 x 30 pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 40, 30, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"tEXt", bytes(64)) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 def create(**fields: object) -> TaskSpec:

@@ -1,0 +1,206 @@
+"""A live source with a watermark: an ffmpeg child lays the picture and encodes, between two timelines.
+
+    source ──► a timeline of its own ──► FLV ──► ffmpeg ──► FLV ──► the run's timeline
+
+The first timeline does for ffmpeg what the run's does for a destination: it starts at a keyframe, and time never goes
+back, which ffmpeg would take for frames to drop. What is encoded and how is ``prepare.plan``'s, as for files; sound is
+copied where FLV carries it. Which, is known when a first ffmpeg has looked at the beginning of the stream.
+
+The child lives as long as its session of the source, and its end is an end of that session: the run opens both again.
+``docs/decisions/0009-watermarks-on-live-streams.md`` has the measurements.
+"""
+
+import asyncio
+import os
+import time
+from contextlib import suppress
+
+from streamferry.media.errors import (
+    SourceCorrupt,
+    SourceEnded,
+    SourceReaderFailed,
+    SourceUnreachable,
+)
+from streamferry.media.stamps import to_wire_ms
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, LaidTag
+from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
+from streamferry.net.child import ChildError, brief_file
+from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg
+from streamferry.prepare.inside import Inside, parse_inside
+from streamferry.prepare.plan import decide_plan
+from streamferry.prepare.processing import LIVE_ENCODER, Processing
+from streamferry.relay.feed import LiveFeed
+from streamferry.source import LiveInlet
+from streamferry.source.flv import FlvScanner
+from streamferry.source.live import ConnectionInlet
+from streamferry.timeline import Timeline
+from streamferry.wire.flv import serialize_flv_header, serialize_tag
+
+#: How long a source may take to its first keyframe and the look at it: keyframes are up to 10 s apart.
+LOOK_S = 20.0
+#: The child may be this far behind the source, and more only while it catches up: a server's first group of pictures
+#: comes at once.
+MAX_BEHIND_MS = 2_000
+#: After this long without catching up it is given up.
+BEHIND_S = 5.0
+
+_LOOK_EVERY_S = 0.02
+# Room of the child's pipes: a beat of 80 ms at 100 Mbps.
+_PIPE_BYTES = 1 << 20
+# A track that was announced is waited for this long, in media time; what was looked at is encoded, so nothing is lost.
+# Each frame that the decoder works on beside others is a frame of delay.
+_INPUT = (
+    *("-probesize", "75000000", "-analyzeduration", "1000000", "-fpsprobesize", "0"),
+    *("-threads", "2", "-f", "flv", "-i", "pipe:0"),
+)
+# Slices of a picture are encoded beside each other, and each costs a little quality: not more than help.
+_ENCODER_THREADS = ("-threads", "4")
+# Below the relay itself, so that encoders which need all cores do not make streams late that need none.
+_NICE = 5
+
+
+class MarkedFeed:
+    """One live session with a watermark; see ``relay.feed``. ``inlet`` and ``child`` are taken over."""
+
+    def __init__(self, source: "_Source", child: Ffmpeg, timeline: Timeline, scratch: memoryview, now: float) -> None:
+        self._source = source
+        #: For tests, and for who wants to know.
+        self.child = child
+        self._timeline = timeline
+        inlet = ConnectionInlet(child, self._receive_into, FlvScanner().scan, b"")
+        self._marked = LiveFeed(inlet, timeline, scratch, now)
+        # How far the child has come on the source's timeline.
+        self._marked_ms = 0
+        self._least_behind_ms = MAX_BEHIND_MS
+        self._kept_up_at = now
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes received from the source in this session."""
+        return self._source.feed.bytes_in
+
+    @property
+    def behind_ms(self) -> int:
+        """Media that the child has been given, or is to get, and has not given back."""
+        return self._source.timeline.position_ms - self._marked_ms
+
+    def pull(self, now: float, laid: list[LaidTag]) -> None:
+        """Hand on what the source sent and lay what the child made of it. Raises SourceError."""
+        self._source.pull(now)
+        self._source.hand_to(self.child)
+        self._marked.pull(now, laid)
+        if laid and laid[-1][3] <= KEYFRAME:
+            self._marked_ms = laid[-1][1] - self._timeline.shift
+
+    def check_liveness(self, now: float) -> None:
+        """Raise SourceStalled when the source is silent, SourceReaderFailed when the child does not keep up."""
+        self._source.feed.check_liveness(now)
+        behind_ms = self.behind_ms
+        if behind_ms < self._least_behind_ms or behind_ms <= MAX_BEHIND_MS:
+            self._least_behind_ms = max(behind_ms, MAX_BEHIND_MS)
+            self._kept_up_at = now
+        elif now - self._kept_up_at >= BEHIND_S:
+            raise SourceReaderFailed(
+                f"the watermark cannot be laid as fast as the stream comes: ffmpeg is {behind_ms / 1000:.1f} s behind"
+            )
+
+    def close(self) -> None:
+        """Close the session and end the child."""
+        self._source.feed.close()
+        self.child.close()
+
+    def _receive_into(self, view: memoryview) -> int | None:
+        received = self.child.receive_into(view)
+        if received == 0:
+            raise SourceReaderFailed(f"ffmpeg, which lays the watermark, ended: {self.child.complaint}")
+        return received
+
+
+class _Source:
+    """A live session as FLV for ffmpeg, on a clock that starts at 0."""
+
+    def __init__(self, inlet: LiveInlet, scratch: memoryview) -> None:
+        self.timeline = Timeline()
+        self.feed = LiveFeed(inlet, self.timeline, scratch, time.monotonic())
+        #: What was received and not handed on.
+        self.unsent = serialize_flv_header(True, True)
+        # Tracks that ffmpeg knows; None before it has looked.
+        self._tracks: set[int] | None = None
+
+    def pull(self, now: float) -> None:
+        """Receive once. Raises SourceError."""
+        laid: list[LaidTag] = []
+        self.feed.pull(now, laid)
+        pieces = [self.unsent]
+        for tag_type, dts_ms, body, _ in laid:
+            if tag_type == SCRIPT:  # ffmpeg looks for itself, and its muxer writes its own.
+                continue
+            if self._tracks is not None and tag_type not in self._tracks:
+                raise SourceEnded("the source has a track that it did not begin with")
+            pieces.append(serialize_tag(tag_type, to_wire_ms(dts_ms), body))
+        self.unsent = b"".join(pieces)
+
+    def hand_to(self, child: Ffmpeg) -> None:
+        """Hand on what the child takes now."""
+        if self.unsent:
+            try:
+                self.unsent = self.unsent[child.send([self.unsent]) :]
+            except OSError:  # It has left, and its end will say why.
+                self.unsent = b""
+
+    async def look(self, url: MediaUrl) -> Inside:
+        """What ffmpeg finds inside; all that was received remains to be handed on. Raises SourceError."""
+        child = _start(_INPUT, url)
+        handed_bytes = 0
+        try:
+            async with asyncio.timeout(LOOK_S):
+                while not child.ended.done():
+                    now = time.monotonic()
+                    self.pull(now)
+                    self.feed.check_liveness(now)
+                    with suppress(OSError):  # It has seen enough.
+                        handed_bytes += child.send([memoryview(self.unsent)[handed_bytes:]])
+                    await asyncio.wait((child.ended,), timeout=_LOOK_EVERY_S)
+        except TimeoutError:
+            raise SourceUnreachable(f"{url.redacted} gave no beginning of a stream within {LOOK_S:g} s") from None
+        finally:
+            child.close()
+        inside = parse_inside(list(child.last_words))
+        if child.ended.result() < 0:
+            raise SourceReaderFailed(f"ffmpeg, which looks at the source, was ended by signal {-child.ended.result()}")
+        if inside.video is None and inside.audio is None:
+            raise SourceCorrupt(f"{url.redacted} gives nothing that a watermark can be laid over")
+        self._tracks = {track for track, found in ((VIDEO, inside.video), (AUDIO, inside.audio)) if found}
+        return inside
+
+
+async def open_marked(
+    inlet: LiveInlet, mark: Watermark, url: MediaUrl, timeline: Timeline, scratch: memoryview
+) -> MarkedFeed:
+    """Lay ``mark`` over what ``inlet`` gives, which is taken over; ``url`` is its address. Raises SourceError."""
+    child = None
+    try:
+        source = _Source(inlet, scratch)
+        inside = await source.look(url)
+        picture = brief_file(mark.picture)
+        try:
+            processing = Processing(watermark=mark, encoder=LIVE_ENCODER)
+            plan = decide_plan(inside, processing, f"/proc/self/fd/{picture}")
+            arguments = [*_INPUT, *plan.inputs, *plan.output, *_ENCODER_THREADS, *FLV_OUTPUT]
+            child = _start(arguments, url, inherit=(picture,))
+        finally:
+            os.close(picture)
+        return MarkedFeed(source, child, timeline, scratch, time.monotonic())
+    except BaseException:
+        inlet.close()
+        raise
+
+
+def _start(arguments: "list[str] | tuple[str, ...]", url: MediaUrl, inherit: tuple[int, ...] = ()) -> Ffmpeg:
+    try:
+        child = Ffmpeg(arguments, url, takes_stdin=True, pipe_bytes=_PIPE_BYTES, inherit=inherit)
+    except ChildError as error:
+        raise SourceReaderFailed(str(error)) from error
+    os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
+    return child
