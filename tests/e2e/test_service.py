@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from kit import probe
 from kit.clips import ClipFactory
+from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
+from kit.pictures import frames, make_picture, make_still
 from kit.programs import command_line, descendants
 from kit.service_program import ServiceProgram
 from kit.waiting import wait_for
@@ -22,6 +25,7 @@ from streamferry.control.model import ApiStatus, ContinueStrategy, TaskItem, Tas
 from streamferry.control.store import Seal, Store, sqlite_url
 from streamferry.control.store.records import EventRecord
 from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
 from streamferry.relay import State
 
 CLIP_MS = 3_000
@@ -182,6 +186,40 @@ async def test_updates_of_a_running_task(
         await actions.update_task(task_id, lambda _: replace(spec, destination=MediaUrl.parse(nginx.url("second"))))
         nginx.wait_unpublished("first")
         nginx.wait_published("second")
+
+
+def colour_shown(nginx: NginxRtmp) -> tuple[int, int, int]:
+    """What the next keyframe of ``out`` has in the top left corner."""
+    return frames(nginx.url("out", "rec"), crop="4:4:20:14")[0][1][1]
+
+
+async def test_the_watermark_of_a_running_live_task_changes(
+    serve: Callable[..., ServiceProgram], nginx: NginxRtmp, publish: Callable[[Path, str], Publisher], tmp_path: Path
+) -> None:
+    """Another picture, then none: each is seen at the destination, in the same publish session, without a fault."""
+    publish(make_still(tmp_path / "still.mp4", "320x180"), nginx.url("cam"))
+    nginx.wait_published("cam")
+    plain = frames(tmp_path / "still.mp4", crop="4:4:20:14")[0][1][1]
+    red, blue = (
+        Watermark(make_picture(tmp_path / f"{color}.png", "60x30", color).read_bytes(), 0.05, 0.05, 0.25)
+        for color in ("red", "blue")
+    )
+    items = (TaskItem(MediaUrl.parse(nginx.url("cam"))),)
+    spec = vod(tmp_path, nginx.url("out", "rec"), kind=TaskKind.LIVE, items=items, watermark=red)
+    service = serve()
+    clients = set()
+    async with actions_of(service) as actions:
+        task_id = await actions.create_task(spec)
+        for mark, shown in ((red, (255, 0, 0)), (blue, (0, 0, 255)), (None, plain)):
+            await actions.update_task(task_id, replace(spec, watermark=mark))
+            await wait_state(actions, task_id, State.STREAMING)
+            clients.add(nginx.wait_published("out", "rec").client)
+            wait_for("its colour", lambda: colour_shown(nginx) == pytest.approx(shown, abs=24))  # noqa: B023
+        assert len(clients) == 1
+        await actions.delete_task(task_id)
+    nginx.wait_unpublished("out", "rec")
+    (path,) = nginx.recordings("out")
+    probe.assert_flawless(path)
 
 
 async def test_a_list_that_was_played_out_has_ended(

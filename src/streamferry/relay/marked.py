@@ -49,10 +49,11 @@ _LOOK_EVERY_S = 0.02
 # Room of the child's pipes: a beat of 80 ms at 100 Mbps.
 _PIPE_BYTES = 1 << 20
 # A track that was announced is waited for this long, in media time; what was looked at is encoded, so nothing is lost.
-# Each frame that the decoder works on beside others is a frame of delay.
+# Each frame that the decoder works on beside others is a frame of delay. A picture that changes its size is fitted by
+# the filters as they are: new ones would be without the mark, which came once.
 _INPUT = (
     *("-probesize", "75000000", "-analyzeduration", "1000000", "-fpsprobesize", "0"),
-    *("-threads", "2", "-f", "flv", "-i", "pipe:0"),
+    *("-threads", "2", "-reinit_filter", "0", "-f", "flv", "-i", "pipe:0"),
 )
 # Slices of a picture are encoded beside each other, and each costs a little quality: not more than help.
 _ENCODER_THREADS = ("-threads", "4")
@@ -169,7 +170,7 @@ class _Source:
         inside = parse_inside(list(child.last_words))
         if child.ended.result() < 0:
             raise SourceReaderFailed(f"ffmpeg, which looks at the source, was ended by signal {-child.ended.result()}")
-        if inside.video is None and inside.audio is None:
+        if (inside.video is None and inside.audio is None) or (inside.video and not inside.video.form.width):
             raise SourceCorrupt(f"{url.redacted} gives nothing that a watermark can be laid over")
         self._tracks = {track for track, found in ((VIDEO, inside.video), (AUDIO, inside.audio)) if found}
         return inside

@@ -1,13 +1,12 @@
 """The watermark on decoded frames: where it is, how large, in which colours; and what is around it."""
 
 import json
-import math
 from pathlib import Path
 
 import pytest
 
 from kit import probe, programs
-from kit.pictures import Frame, frames, make_picture
+from kit.pictures import Frame, box_of, frames, inside, make_picture, psnr_outside
 from loopback.prepare.prepared import prepare
 from streamferry.media.watermark import Watermark
 from streamferry.prepare.form import AudioForm, Form, VideoForm
@@ -15,8 +14,6 @@ from streamferry.prepare.processing import COPY, FIRST, Processing
 
 GREY = 126
 RED = (255, 0, 0)
-#: Chroma is half as fine as luma, and the encoder blurs an edge.
-EDGE = 3
 
 
 def film(path: Path, size: str, *arguments: str) -> Path:
@@ -46,38 +43,6 @@ def film(path: Path, size: str, *arguments: str) -> Path:
 
 def marked(watermark: Watermark, form: Form | None = None) -> Processing:
     return Processing.of_list(FIRST, form=form, silence=True, watermark=watermark)
-
-
-def box_of(frame: Frame) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what is not grey, right and bottom behind it."""
-    columns, rows = set(), set()
-    for y, row in enumerate(frame):
-        for x, (red, green, _) in enumerate(row):
-            if abs(red - green) > 60:
-                columns.add(x)
-                rows.add(y)
-    return min(columns), min(rows), max(columns) + 1, max(rows) + 1
-
-
-def inside(frame: Frame, box: tuple[int, int, int, int]) -> tuple[float, float, float]:
-    """Mean colour well within a box."""
-    left, top, right, bottom = box
-    pixels = [pixel for row in frame[top + EDGE : bottom - EDGE] for pixel in row[left + EDGE : right - EDGE]]
-    red, green, blue = (sum(pixel[i] for pixel in pixels) / len(pixels) for i in range(3))
-    return red, green, blue
-
-
-def psnr_outside(one: Frame, other: Frame, box: tuple[int, int, int, int]) -> float:
-    """Between two frames, but for a box and its edge, in dB."""
-    left, top, right, bottom = box
-    errors = [
-        (a - b) ** 2
-        for y, (row, its) in enumerate(zip(one, other, strict=True))
-        for x, (pixel, its_pixel) in enumerate(zip(row, its, strict=True))
-        if not (top - 9 <= y < bottom + 9 and left - 9 <= x < right + 9)
-        for a, b in zip(pixel, its_pixel, strict=True)
-    ]
-    return 10 * math.log10(255**2 * len(errors) / max(1, sum(errors)))
 
 
 @pytest.mark.parametrize(

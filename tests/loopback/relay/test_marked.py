@@ -1,0 +1,142 @@
+"""A live session behind its watermark, pulled as the beat does, with sources that change under way."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from kit import probe, programs
+from kit.pictures import frames, make_picture
+from streamferry.media.errors import SourceCorrupt, SourceEnded, SourceStalled
+from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, LaidTag, Tag
+from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
+from streamferry.net.child import end_all
+from streamferry.relay.marked import MarkedFeed, open_marked
+from streamferry.timeline import Timeline
+from streamferry.wire.flv import FlvReader, serialize_flv_header, serialize_tag
+
+pytestmark = pytest.mark.e2e
+SCRATCH = memoryview(bytearray(1 << 20))
+URL = MediaUrl.parse("rtmp://127.0.0.1/live/cam")
+
+
+@pytest.fixture(autouse=True)
+async def _no_survivors():
+    yield
+    await end_all()
+
+
+@pytest.fixture
+def mark(tmp_path):
+    return Watermark(make_picture(tmp_path / "mark.png", "60x30", "red").read_bytes(), 0.05, 0.05, 0.25)
+
+
+def film(path: Path, size: str, *sound: str) -> list[Tag]:
+    """Two seconds as the tags of a live stream."""
+    picture = ("-f", "lavfi", "-t", "2", "-i", f"testsrc2=s={size}:r=25")
+    video = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25")
+    programs.run([programs.ffmpeg(), "-v", "error", "-nostdin", "-y", *picture, *sound, *video, "-f", "flv", path])
+    return FlvReader().feed(path.read_bytes())
+
+
+SOUND = ("-f", "lavfi", "-t", "2", "-i", "sine", "-c:a", "aac")
+
+
+class Camera:
+    """A LiveInlet that gives ten tags at each pull, and falls silent at the end."""
+
+    silence_s = 1.0
+
+    def __init__(self, tags: list[Tag]) -> None:
+        self.tags = tags
+        self.is_closed = False
+
+    def pull(self, scratch: memoryview, out: list[Tag]) -> int:
+        given, self.tags = self.tags[:10], self.tags[10:]
+        out += given
+        return sum(len(tag[2]) for tag in given)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def later(tags: list[Tag], by_ms: int) -> list[Tag]:
+    return [(tag_type, stamp_ms + by_ms, body) for tag_type, stamp_ms, body in tags if tag_type != SCRIPT]
+
+
+async def pull_to_the_end(feed: MarkedFeed) -> list[LaidTag]:
+    """Until the source is silent for too long, which it has to be told."""
+    laid: list[LaidTag] = []
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                now, new = time.monotonic(), []
+                feed.pull(now, new)
+                laid += [(tag_type, dts_ms, bytes(body), kind) for tag_type, dts_ms, body, kind in new]
+                feed.check_liveness(now)
+                await asyncio.sleep(0.02)
+    except SourceStalled:
+        return laid
+    finally:
+        feed.close()
+
+
+def written(path: Path, laid: list[LaidTag]) -> Path:
+    path.write_bytes(serialize_flv_header(True, True) + b"".join(serialize_tag(*tag[:3]) for tag in laid))
+    return path
+
+
+async def test_a_picture_that_changes_its_size_is_fitted(tmp_path, mark):
+    """What the destination gets keeps the size it began with, mark in place; nothing of either half is missing."""
+    tags = film(tmp_path / "one.flv", "320x180", *SOUND) + later(film(tmp_path / "two.flv", "180x320", *SOUND), 2000)
+    camera = Camera(tags)
+    path = written(
+        tmp_path / "out.flv", await pull_to_the_end(await open_marked(camera, mark, URL, Timeline(), SCRATCH))
+    )
+    assert camera.is_closed
+    media = probe.assert_flawless(path)
+    assert media.video.dts_ms[-1] > 3800
+    assert media.audio.dts_ms[-1] > 3800
+    pictures = frames(path, 200)
+    assert {(len(picture[0]), len(picture)) for picture in pictures} == {(320, 180)}
+    for picture in pictures:
+        assert picture[16][26][0] > 200
+        assert max(picture[16][26][1:]) < 60
+
+
+async def test_time_that_goes_back_stops_nothing(tmp_path, mark):
+    """An encoder that starts over at 0 in the same session: the pictures go on, and the mark with them."""
+    tags = film(tmp_path / "one.flv", "320x180", *SOUND)
+    feed = await open_marked(Camera(later(tags, 3_600_000) + later(tags, 0)), mark, URL, Timeline(), SCRATCH)
+    media = probe.assert_flawless(written(tmp_path / "out.flv", await pull_to_the_end(feed)))
+    assert len(media.video.packets) == pytest.approx(100, abs=3)
+
+
+async def test_sound_without_picture_passes(tmp_path, mark):
+    """There is nothing to lay the mark over, and the sound is copied."""
+    tags = [tag for tag in film(tmp_path / "one.flv", "320x180", *SOUND) if tag[0] == AUDIO]
+    feed = await open_marked(Camera(tags + later(tags, 2000)), mark, URL, Timeline(), SCRATCH)
+    laid = await pull_to_the_end(feed)
+    assert {tag[0] for tag in laid} <= {AUDIO, SCRIPT}
+    assert {tag[2] for tag in laid if tag[0] == AUDIO} <= {bytes(tag[2]) for tag in tags}
+
+
+async def test_sound_that_comes_later_begins_another_session(tmp_path, mark):
+    """The encoder was started without it: the source has to be opened again."""
+    silent = film(tmp_path / "one.flv", "320x180")
+    tags = silent + later(silent, 2000) + later(film(tmp_path / "two.flv", "320x180", *SOUND), 4000)
+    feed = await open_marked(Camera(tags), mark, URL, Timeline(), SCRATCH)
+    with pytest.raises(SourceEnded, match="track"):
+        await pull_to_the_end(feed)
+
+
+async def test_what_is_no_media_is_said_to_be_none(mark):
+    """Tags whose bodies no decoder understands: the source's fault."""
+    tags = [(VIDEO, 40 * n, b"\x17\x01\0\0\0" + bytes(20)) for n in range(100)]
+    camera = Camera(tags)
+    with pytest.raises((SourceCorrupt, SourceStalled)) as caught:
+        await open_marked(camera, mark, URL, Timeline(), SCRATCH)
+    assert caught.value.fault == "user_source"
+    assert camera.is_closed
