@@ -71,6 +71,11 @@ class Watermark:
             raise ValueError(f"watermark picture: {error}") from None
 
     @property
+    def media_type(self) -> str:
+        """image/png or image/jpeg."""
+        return self.inspect().media_type
+
+    @property
     def key(self) -> str:
         """The same for two that look the same: what a cache may go by."""
         return f"{hashlib.sha256(self.picture).hexdigest()} {self.pos_x!r} {self.pos_y!r} {self.ratio!r}"

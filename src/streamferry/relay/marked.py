@@ -25,7 +25,8 @@ from streamferry.media.stamps import to_wire_ms
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, LaidTag
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
-from streamferry.net.child import ChildError, brief_file
+from streamferry.net.brief import brief_file
+from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg
 from streamferry.prepare.inside import Inside, parse_inside
 from streamferry.prepare.plan import decide_plan

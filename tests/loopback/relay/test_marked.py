@@ -15,7 +15,7 @@ from streamferry.media.watermark import Watermark
 from streamferry.net.child import end_all
 from streamferry.relay.marked import MarkedFeed, open_marked
 from streamferry.timeline import Timeline
-from streamferry.wire.flv import FlvReader, serialize_flv_header, serialize_tag
+from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags, serialize_flv_header, serialize_tag
 
 pytestmark = pytest.mark.e2e
 SCRATCH = memoryview(bytearray(1 << 20))
@@ -38,7 +38,9 @@ def film(path: Path, size: str, *sound: str) -> list[Tag]:
     picture = ("-f", "lavfi", "-t", "2", "-i", f"testsrc2=s={size}:r=25")
     video = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25")
     programs.run([programs.ffmpeg(), "-v", "error", "-nostdin", "-y", *picture, *sound, *video, "-f", "flv", path])
-    return FlvReader().feed(path.read_bytes())
+    data, tags = memoryview(path.read_bytes()), []
+    scan_tags(data, FLV_HEADER_BYTES, len(data), tags)
+    return tags
 
 
 SOUND = ("-f", "lavfi", "-t", "2", "-i", "sine", "-c:a", "aac")

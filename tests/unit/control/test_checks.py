@@ -218,7 +218,7 @@ def test_numbers_that_stand_for_words() -> None:
 def test_a_watermark_keeps_its_bytes_and_real_type() -> None:
     """A PNG that calls itself a JPEG is a PNG."""
     mark = checks.read_watermark(data_url(png(), "jpg"), 0, 0.99, 1)
-    assert (mark.picture, mark.inspect().media_type) == (png(), "image/png")
+    assert (mark.picture, mark.media_type) == (png(), "image/png")
 
 
 @pytest.mark.parametrize(

@@ -282,7 +282,7 @@ def show_callback(text: str) -> str:
 
 def _show_watermark(mark: Watermark) -> dict[str, Any]:
     return {
-        "Picture": f"data:{mark.inspect().media_type};base64,{base64.b64encode(mark.picture).decode()}",
+        "Picture": f"data:{mark.media_type};base64,{base64.b64encode(mark.picture).decode()}",
         "RelativePosX": mark.pos_x,
         "RelativePosY": mark.pos_y,
         "Ratio": mark.ratio,

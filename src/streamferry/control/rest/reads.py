@@ -8,7 +8,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.api import usage
 from streamferry.control.checks import check_task_id
 from streamferry.control.clock import Clock, SystemClock
-from streamferry.control.model import ApiStatus, TaskWatermark
+from streamferry.control.model import ApiStatus
 from streamferry.control.rest.views import (
     CacheView,
     EventPage,
@@ -25,6 +25,7 @@ from streamferry.control.rest.views import (
     show_usage,
     show_worker,
 )
+from streamferry.media.watermark import Watermark
 from streamferry.relay import State
 
 
@@ -66,7 +67,7 @@ class Reads:
             tasks=[show_task(record, now) for record in found.records], page=page, size=size, total=found.total
         )
 
-    async def watermark(self, task_id: str) -> TaskWatermark | None:
+    async def watermark(self, task_id: str) -> Watermark | None:
         """The picture over a task's video, None if it has none. Raises TaskNotFound."""
         return (await self._actions.get_task(check_task_id(task_id))).spec.watermark
 

@@ -323,8 +323,8 @@ def _show_watermark(spec: TaskSpec) -> WatermarkView | None:
     return WatermarkView(
         media_type=mark.media_type,
         size_bytes=len(mark.picture),
-        x=mark.relative_pos_x,
-        y=mark.relative_pos_y,
+        x=mark.pos_x,
+        y=mark.pos_y,
         ratio=mark.ratio,
     )
 
