@@ -11,8 +11,8 @@ from sdks import run_node, run_python
 from served import Served
 
 from kit.clips import ClipFactory
+from kit.front import front
 from kit.nginx_rtmp import NginxRtmp
-from kit.tls_front import tls_front
 from streamferry.client import LiveService
 
 # They need a package index.
@@ -74,7 +74,8 @@ def test_the_python_sdk_over_https(served: Served, tmp_path: Path) -> None:
     """Behind a front with a certificate of one's own authority, which REQUESTS_CA_BUNDLE names; our SDK likewise."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    with tls_front(served.host, authority) as host:
+    with front(served.host, authority) as safe:
+        host = f"127.0.0.1:{safe.port}"
         told = {"host": host, "scheme": "https", "ak": served.ak, "sk": served.sk}
         said = run_python("volcengine", "python_list.py", told, REQUESTS_CA_BUNDLE=str(tmp_path / "ca.pem"))
         assert said["Result"]["Pagination"]["PageCur"] == 1

@@ -177,6 +177,7 @@ class Actions:
         async with self._store.write() as connection:
             await self._require_task(connection, task_id, Action.DELETE)
             await events.append(connection, [NewEvent(task_id, "deleted", now_ms, {"final": True})])
+            await usage.keep_place(connection, task_id)
             await tasks.delete(connection, task_id)
 
     async def get_task(self, task_id: str) -> TaskRecord:

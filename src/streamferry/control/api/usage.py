@@ -66,7 +66,7 @@ async def describe_bandwidth(actions: Actions, body: Usage, now: datetime) -> di
     total = await _measured(actions, body, asked)
 
     def mbps(one: UsageBucket) -> float:
-        return round(one.peak_bps / 1e6, 3)
+        return round(one.peak_bps / 1e6, 6)
 
     def series(buckets: list[UsageBucket]) -> dict[str, Any]:
         return {

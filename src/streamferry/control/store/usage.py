@@ -1,6 +1,6 @@
 """Usage rows: what workers measured of each task, by the minute."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -10,10 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.control.clock import from_ms, to_ms
 from streamferry.control.store.database import read_now_ms
 from streamferry.control.store.records import UsageBucket
-from streamferry.control.store.schema import task, usage
+from streamferry.control.store.schema import run, task, usage
 from streamferry.worker import Report
 
 _MINUTE_MS = 60_000
+#: For so long the last report of a deleted task may come: a worker that cannot reach the store gives up long before.
+_FAREWELL_MS = 600_000
 #: Bandwidth is the average of this long, as the cloud API has it.
 _BANDWIDTH_MS = 300_000
 
@@ -23,10 +25,8 @@ async def add(connection: AsyncConnection, reports: Sequence[Report]) -> None:
     measured = {one.task_id: one.usage for one in reports if one.usage is not None}
     if not measured:
         return
-    minute_ms = await read_now_ms(connection) // _MINUTE_MS * _MINUTE_MS
-    found = await connection.execute(
-        sa.select(task.c.id, task.c.group_name, task.c.stream_digest).where(task.c.id.in_(measured))
-    )
+    minute_ms = await _read_minute(connection)
+    places = await _find_places(connection, measured, minute_ms)
     rows = [
         {
             "minute_ms": minute_ms,
@@ -36,15 +36,50 @@ async def add(connection: AsyncConnection, reports: Sequence[Report]) -> None:
             "streamed_ms": measured[task_id].streamed_ms,
             "bytes_out": measured[task_id].bytes_out,
         }
-        for task_id, group_name, stream_digest in found
+        for task_id, (group_name, stream_digest) in places.items()
     ]
     if rows:
-        # Both databases know the clause, and SQLAlchemy has a class for each.
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        insert = dialect.insert(usage)
+        insert = _insert(connection)
         totals = {name: usage.c[name] + insert.excluded[name] for name in ("streamed_ms", "bytes_out")}
         keys = [usage.c.minute_ms, usage.c.task_id]
         await connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=totals), rows)
+
+
+async def keep_place(connection: AsyncConnection, task_id: str) -> None:
+    """Before a task is deleted: if a worker has it, what it measured last is still to come, and must find a row."""
+    zero = sa.literal(0)
+    place = sa.literal(await _read_minute(connection)), task.c.id, task.c.group_name, task.c.stream_digest, zero, zero
+    of_worker = run.c.worker_id.is_not(None)
+    held = sa.select(*place).join(run, run.c.task_id == task.c.id).where(task.c.id == task_id, of_worker)
+    insert = _insert(connection).from_select(list(usage.c), held)
+    await connection.execute(insert.on_conflict_do_nothing())
+
+
+async def _find_places(
+    connection: AsyncConnection, task_ids: Iterable[str], minute_ms: int
+) -> dict[str, tuple[str, str]]:
+    """Task -> its group and the digest of its stream; of one that was deleted just now from its last row."""
+    found = await connection.execute(
+        sa.select(task.c.id, task.c.group_name, task.c.stream_digest).where(task.c.id.in_(task_ids))
+    )
+    places = {task_id: (group_name, digest) for task_id, group_name, digest in found}
+    if deleted := set(task_ids) - places.keys():
+        last = await connection.execute(
+            sa.select(usage.c.task_id, usage.c.group_name, usage.c.stream_digest)
+            .where(usage.c.minute_ms >= minute_ms - _FAREWELL_MS, usage.c.task_id.in_(deleted))
+            .order_by(usage.c.minute_ms)
+        )
+        places |= {task_id: (group_name, digest) for task_id, group_name, digest in last}
+    return places
+
+
+async def _read_minute(connection: AsyncConnection) -> int:
+    return await read_now_ms(connection) // _MINUTE_MS * _MINUTE_MS
+
+
+def _insert(connection: AsyncConnection) -> "postgresql.Insert | sqlite.Insert":
+    """Both databases know ON CONFLICT, and SQLAlchemy has a class for each."""
+    return postgresql.insert(usage) if connection.dialect.name == "postgresql" else sqlite.insert(usage)
 
 
 async def buckets(

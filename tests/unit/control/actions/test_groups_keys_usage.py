@@ -8,8 +8,9 @@ from task_samples import make_spec
 
 from streamferry.control.actions import Actions
 from streamferry.control.errors import GroupExists, GroupInUse, GroupNotFound, KeyNotFound
-from streamferry.control.store import Store, usage
+from streamferry.control.store import Store, usage, workers
 from streamferry.control.store.records import GroupRecord, GroupTag, KeyPair
+from streamferry.control.store.schema import run
 from streamferry.control.store.schema import usage as usage_table
 from streamferry.media.url import MediaUrl
 from streamferry.relay import RelayStatus, State
@@ -109,6 +110,28 @@ async def test_usage_of_a_minute_adds_up(store: Store, actions: Actions) -> None
     assert await ask(groups=["sport"]) == [(None, 0.5, 5)]
     assert await ask(stream=("app", "one")) == [(None, 3.0, 30)]
     assert await ask(stream=("app", "three")) == []
+
+
+async def test_the_last_usage_of_a_deleted_task_is_kept(store: Store, actions: Actions) -> None:
+    """Its worker tells it after the task has gone; one that nobody had leaves nothing behind."""
+    await actions.create_group("sport", "media")
+    held, idle = [
+        await actions.create_task(make_spec(destination=MediaUrl.parse(f"rtmp://d/app/{name}"), group="sport"))
+        for name in ("held", "idle")
+    ]
+    async with store.write() as connection:
+        await workers.register(connection, "worker", 10)
+        await connection.execute(run.update().where(run.c.task_id == held).values(worker_id="worker"))
+    for task_id in (held, idle):
+        await actions.delete_task(task_id)
+    async with store.write() as connection:
+        for report in (measured(held, 1_000, 10), measured(held, 2_000, 20), measured(idle, 5, 5)):
+            await usage.add(connection, [report])
+    now = datetime.now(UTC)
+    begin, end = now - timedelta(hours=1), now + timedelta(hours=1)
+    found = await actions.usage(begin, end, step_s=7200, stream=("app", "held"), by_group=True)
+    assert [(bucket.group, bucket.streamed_s, bucket.bytes_out) for bucket in found] == [("sport", 3.0, 30)]
+    assert await actions.usage(begin, end, step_s=7200, stream=("app", "idle")) == []
 
 
 async def test_usage_falls_into_steps_from_the_start(store: Store, actions: Actions) -> None:

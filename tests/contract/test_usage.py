@@ -1,0 +1,65 @@
+"""Usage as the API tells it is what the destination received."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from served import Served
+
+from kit.clips import ClipFactory
+from kit.front import front
+from kit.nginx_rtmp import NginxRtmp
+from kit.waiting import wait_for
+from streamferry.client import LiveService
+
+pytestmark = pytest.mark.e2e
+
+STREAM_S = 6.0
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("end", ["stop_pull_to_push_task", "delete_pull_to_push_task"])
+def test_usage_is_what_the_destination_received(served: Served, nginx: NginxRtmp, clips: ClipFactory, end: str) -> None:
+    """Bytes within 2 % of those on the wire and minutes to a second, by group and by stream; a deleted task's too."""
+    group = f"measured{len(end)}"
+    begin = datetime.now(UTC).replace(second=0, microsecond=0)
+    now = int(time.time())
+    with (
+        front(f"127.0.0.1:{nginx.rtmp_port}") as wire,
+        LiveService(f"http://{served.host}", served.ak, served.sk) as service,
+    ):
+        service.create_pull_to_push_group({"Name": group, "ProjectName": "p"})
+        task = {
+            "Type": 1,
+            "SrcAddrS": [f"file://{clips('h264_no_bframes')}"],
+            "StartTime": now,
+            "EndTime": now + 3600,
+            "DstAddr": f"rtmp://127.0.0.1:{wire.port}/live/{group}",
+            "GroupName": group,
+        }
+        task_id = service.create_pull_to_push_task(task)["Result"]["TaskId"]
+        nginx.wait_published(group)
+        began = time.monotonic()
+        wait_for("some seconds of stream", lambda: time.monotonic() - began > STREAM_S, 20)
+        getattr(service, end)({"TaskId": task_id})
+        nginx.wait_unpublished(group)
+        streamed_s = time.monotonic() - began
+        span = {"StartTime": begin.isoformat(), "EndTime": (begin + timedelta(minutes=10)).isoformat()}
+
+        def minutes(**fields: object) -> dict[str, Any]:
+            body = {**span, "Aggregation": 60, **fields}
+            result: dict[str, Any] = service.describe_live_pull_to_push_data(body)["Result"]
+            return result
+
+        told = wait_for("the usage to be told", lambda: minutes(GroupList=[group])["TotalDuration"], 10)
+        assert abs(told * 60 - streamed_s) < 1
+        by_stream = minutes(App="live", Stream=group, DetailField=["Group"])
+        assert by_stream["TotalDuration"] == sum(point["Value"] for point in by_stream["PullToPushDataList"]) == told
+        assert [(one["Group"], one["TotalDuration"]) for one in by_stream["PullToPushDetailDataList"]] == [
+            (group, told)
+        ]
+        body = {**span, "Aggregation": 300, "GroupList": [group]}
+        bandwidth = service.describe_live_pull_to_push_bandwidth_data(body)["Result"]
+    sent = sum(point["UpBandwidth"] for point in bandwidth["BandwidthDataList"]) * 1e6 / 8 * 300
+    assert sent == pytest.approx(wire.bytes_in, rel=0.02)

@@ -1,0 +1,62 @@
+"""A front before a service: passes bytes on as they come, and counts them; with TLS if a deployment would have it."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from threading import Thread
+
+import trustme
+
+
+class Front(ThreadingTCPServer):
+    """``bytes_in``: what clients have sent through it so far, over all connections."""
+
+    daemon_threads = True
+
+    def __init__(self, upstream: tuple[str, int]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.upstream = upstream
+        self.bytes_in = 0
+
+    @property
+    def port(self) -> int:
+        """Where it listens on the loopback."""
+        return int(self.server_address[1])
+
+
+class _Handler(BaseRequestHandler):
+    server: Front
+
+    def handle(self) -> None:
+        with socket.create_connection(self.server.upstream, timeout=30) as upstream, suppress(OSError):
+            back = Thread(target=self._answer, args=(upstream,))
+            back.start()
+            with suppress(OSError):
+                while data := self.request.recv(65536):
+                    self.server.bytes_in += len(data)
+                    upstream.sendall(data)
+            upstream.shutdown(socket.SHUT_WR)
+            back.join()
+
+    def _answer(self, upstream: socket.socket) -> None:
+        with suppress(OSError):
+            while data := upstream.recv(65536):
+                self.request.sendall(data)
+
+
+@contextmanager
+def front(upstream: str, authority: trustme.CA | None = None) -> Iterator[Front]:
+    """A front before ``host:port``; with an authority it takes TLS and has a certificate of that."""
+    host, _, port = upstream.rpartition(":")
+    with Front((host, int(port))) as one:
+        if authority is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority.issue_cert("127.0.0.1").configure_cert(context)
+            one.socket = context.wrap_socket(one.socket, server_side=True)
+        thread = Thread(target=one.serve_forever, args=(0.01,))
+        thread.start()
+        yield one
+        one.shutdown()
+        thread.join()
