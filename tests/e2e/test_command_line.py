@@ -77,7 +77,9 @@ def test_a_bad_source_is_status_3(
         "refused": "http://127.0.0.1:1/a.mp4",
         "rtmp": "rtmp://127.0.0.1:1/live/cam",
     }[source]
-    running = relay(address, "--patience", 2, "--to", nginx.url("out", "rec"))
+    # A file that is not there is not waited for.
+    patience = 60 if source == "missing" else 2
+    running = relay(address, "--patience", patience, "--to", nginx.url("out", "rec"))
     assert running.finish(20) == 3, running.output
     final = running.lines[-1]
     assert (final.state, final.fault, final.final, final.bytes_out) == ("failed", "user_source", True, 0)

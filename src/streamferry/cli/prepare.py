@@ -75,7 +75,7 @@ async def _prepare(urls: list[MediaUrl], choices: FileChoices) -> ExitStatus:
                     typer.echo(f"streamferry prepare: {error}", err=True)
                     status = max(status, STATUS_OF_FAULT[error.fault])
                     continue
-                note = f"{_clock(file.duration_ms)}{', cut short' if file.ended_early else ''}"
+                note = f"{_clock(file.duration_ms)}{', cut short' if file.cut_short else ''}"
                 bars.update(bar, total=1, completed=1, note=note)
                 if bars.disable:
                     print(f"{url.redacted} {note}", flush=True)

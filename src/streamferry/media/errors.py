@@ -62,12 +62,22 @@ class SourceRejected(SourceError):
     """The source answered and said no: HTTP status, NetStream.Play failure, missing file."""
 
 
+class SourceMissing(SourceRejected):
+    """A file of this machine that is not there: another look a moment later finds nothing else."""
+
+    retryable = False
+
+
 class SourceStalled(SourceError):
     """The source is connected and gives nothing."""
 
 
 class SourceEnded(SourceError):
     """The source closed a live stream."""
+
+
+class SourceCutShort(SourceError):
+    """A file ended before its own end."""
 
 
 class SourceCorrupt(SourceError):

@@ -51,11 +51,15 @@ def default_root() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is true of a whole prepared file. ``ended_early``: the source broke off before its own end."""
+    """What is true of a whole prepared file. ``ended_early``: the source broke off before its own end.
+
+    ``duration_ms`` is that of the frames, ``claimed_ms`` the file's own word for it, 0 if it has none.
+    """
 
     first_offset: int
     end_offset: int
     duration_ms: int
+    claimed_ms: int
     ended_early: bool
     dropped_tags: int
     form: Form

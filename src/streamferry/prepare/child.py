@@ -26,6 +26,7 @@ from streamferry.media.errors import MediaError, SourceUnreachable, SourceUnsupp
 from streamferry.media.url import MediaUrl
 from streamferry.prepare import journal
 from streamferry.prepare.cache import Entry, Summary
+from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError, PreparationRestarted
 from streamferry.prepare.ffmpeg import Ffmpeg, die_with_parent
 from streamferry.prepare.form import Form
@@ -43,8 +44,9 @@ from streamferry.prepare.version import Version
 _NICENESS = 10
 # Beyond that, for an encode: the last in the queue for a core.
 _ENCODE_NICENESS = 9
-# Part of an HLS playlist's announced length that is taken for all: lengths are rounded, a start may have to be cut.
+# Part of an announced length that is taken for all: lengths are rounded, a start may have to be cut.
 _ENOUGH = 0.9
+_TELLS_LENGTH = frozenset((Container.FLV, Container.MATROSKA, Container.MP4, Container.MP4_MOOV_LAST, Container.HLS))
 # Codecs every ffmpeg can put into FLV: when it refused a file, the others are what it refused.
 _ALWAYS_CARRIED = frozenset(("h264", "aac", "mp3", "none"))
 
@@ -116,11 +118,15 @@ class Preparation:
             if ffmpeg.segment_lost:
                 raise SourceUnreachable(f"{self._intake.url.redacted} could not be fetched in all its segments")
             cut_short = ffmpeg.cut_short or (fetch is not None and fetch.cut_short)
-            too_short = layout.duration_ms < source.announced_seconds * 1000 * _ENOUGH
+            claimed_ms = round(1000 * (source.announced_seconds or inside.claimed_seconds))
+            # Of what has no head the length is an estimate by ffmpeg: it is nobody's word.
+            is_word = source.container in _TELLS_LENGTH
+            too_short = is_word and layout.duration_ms < claimed_ms * _ENOUGH
             summary = Summary(
                 first_offset=layout.first_offset,
                 end_offset=layout.end_offset,
                 duration_ms=layout.duration_ms,
+                claimed_ms=claimed_ms if is_word else 0,
                 ended_early=cut_short or too_short or status != 0,
                 dropped_tags=layout.dropped_tags,
                 form=plan.form,

@@ -68,7 +68,7 @@ def input_arguments(container: Container, path: str | None) -> list[str]:
         arguments += ["-f", container.demuxer]
     else:
         arguments += ["-format_whitelist", _SELF_CONTAINED]
-    if container.demuxer == "mov":
+    if container.demuxer in ("mov", "flv"):
         # The last, cut frame of a broken-off file; in other containers the mark means less, and is left.
         arguments += ["-fflags", "+discardcorrupt"]
     return [*arguments, "-protocol_whitelist", "file,pipe", "-i", f"file:{path}" if path is not None else "pipe:0"]

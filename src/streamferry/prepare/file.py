@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from streamferry.media.errors import MediaError
+from streamferry.media.errors import MediaError, SourceCutShort
 from streamferry.media.tag import SCRIPT, Tag
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.faults import PreparationRestarted
@@ -51,7 +51,7 @@ class PreparedFile:
 
     ``headers`` are the metadata tag and the sequence headers, ``first_offset`` the place of the first frame, stamped 0;
     ``form`` says what the frames are; ``end_offset`` grows until ``complete``, when ``duration_ms`` is known;
-    ``failed`` says that it will not grow more.
+    ``failed`` says that it will not grow more, and ``cut_short`` that it is complete as far as it goes.
     """
 
     def __init__(self, entry: Entry, on_unused: Callable[["PreparedFile"], None]) -> None:
@@ -61,7 +61,7 @@ class PreparedFile:
         self.end_offset = 0
         self.duration_ms = 0
         self.form = Form()
-        self.ended_early = False
+        self.cut_short: MediaError | None = None
         self.complete = False
         self.failed: MediaError | None = None
         self.progress = PrepareProgress()
@@ -225,5 +225,9 @@ class PreparedFile:
     def _become_complete(self, summary: Summary) -> None:
         self.duration_ms = summary.duration_ms
         self.form = summary.form
-        self.ended_early = summary.ended_early
+        if summary.ended_early:
+            words = f"it ended at {summary.duration_ms / 1000:.1f} s, before its own end"
+            if summary.claimed_ms > summary.duration_ms:
+                words = f"{words}: it claims to last {summary.claimed_ms / 1000:.1f} s"
+            self.cut_short = SourceCutShort(words)
         self.complete = True

@@ -9,7 +9,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from streamferry.media.errors import SourceRejected
+from streamferry.media.errors import SourceMissing, SourceRejected
 from streamferry.media.url import MediaUrl
 
 
@@ -44,11 +44,13 @@ class Version:
 
 
 def version_of_file(url: MediaUrl) -> Version:
-    """Version of a local file. Raises SourceRejected."""
+    """Version of a local file. Raises SourceRejected, and SourceMissing where there is none."""
     try:
         status = os.stat(url.path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise SourceMissing(f"{url.redacted} does not exist") from None
     except OSError as error:
         raise SourceRejected(f"{url.redacted} cannot be read: {os.strerror(error.errno or 0)}") from None
     if not stat.S_ISREG(status.st_mode):
-        raise SourceRejected(f"{url.redacted} is not a file")
+        raise SourceMissing(f"{url.redacted} is not a file")
     return Version(last_modified=f"{status.st_mtime_ns} {status.st_ino}", size_bytes=status.st_size)

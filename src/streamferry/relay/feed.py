@@ -6,12 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamferry.media.errors import MediaError, SourceStalled
-from streamferry.media.tag import SCRIPT, LaidTag, Tag
+from streamferry.media.tag import KEYFRAME, SCRIPT, LaidTag, Tag
 from streamferry.push import Outlet
 from streamferry.relay.status import ItemStep, Playhead
 from streamferry.source.live import LiveInlet
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Pace, Timeline
+
+#: Media that comes for this long, and of which nothing can be laid, has no beginning: three times the longest distance
+#: of keyframes that encoders set by themselves (x264: 250 frames).
+UNUSABLE_S = 30.0
 
 
 class LiveFeed:
@@ -22,6 +26,8 @@ class LiveFeed:
         self._timeline = timeline
         self._scratch = scratch
         self._media_at = now
+        self._began_at = now
+        self._has_laid = False
         #: Bytes received in this session.
         self.bytes_in = 0
         timeline.begin_live()
@@ -37,12 +43,15 @@ class LiveFeed:
                 if tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags):
                     self._media_at = now
                 self._timeline.lay(tags, laid)
+                self._has_laid = self._has_laid or any(tag[3] <= KEYFRAME for tag in laid)
 
     def check_liveness(self, now: float) -> None:
         """Raise SourceStalled when no media came for too long, whatever the socket says."""
         silence_s = self._inlet.silence_s
         if now - self._media_at >= silence_s:
             raise SourceStalled(f"the source is connected but has sent no media for {silence_s:.0f} s")
+        if not self._has_laid and now - self._began_at >= UNUSABLE_S:
+            raise SourceStalled(f"the source sends media, but no keyframe to begin with came in {UNUSABLE_S:.0f} s")
 
     def close(self) -> None:
         """Close the session."""

@@ -237,6 +237,8 @@ class RelayRun:
                     self._note_item(ItemStep.FAILED, Playhead(loop, index), error)
                     errors.append(error)
                     continue
+                if reader is None:
+                    continue
                 self._note(source, Phase.UP)
                 self._flow.has_media.set()
                 feed.put(loop, index, reader)
@@ -247,6 +249,9 @@ class RelayRun:
                 # Worth another try unless every item is beyond hope.
                 await self._pause(source, next((e for e in errors if e.retryable), errors[0]), backoff)
         feed.finish()
+        if not self._flow.has_media.is_set():
+            # The list was to go on behind its end.
+            self._finish(State.ENDED)
         await feed.finished.wait()
         try:
             async with asyncio.timeout(_DRAIN_S):
@@ -256,13 +261,20 @@ class RelayRun:
         else:
             self._finish(State.ENDED)
 
-    async def _open_item(self, item: Item, position_ms: int) -> PreparedReader:
+    async def _open_item(self, item: Item, position_ms: int) -> PreparedReader | None:
+        """A reader from ``position_ms`` or the item's own start; None if the item ends before that position."""
         if self._vitals.source.phase is Phase.IDLE:
             self._note(self._vitals.source, Phase.CONNECTING)
-        start_ms = max(round(item.start_s * 1000), position_ms)
+        begin_ms, end_ms = round(item.start_s * 1000), round(item.end_s * 1000) or None
+        start_ms = max(begin_ms, position_ms)
+        if start_ms > begin_ms and end_ms is not None and start_ms >= end_ms:
+            return None
         file = await self._shelf.open(self._spec, item.url, start_ms, self._note_progress)
         try:
-            return PreparedReader(file, start_ms, round(item.end_s * 1000) or None)
+            if start_ms > begin_ms and file.complete and start_ms >= file.duration_ms:
+                file.close()
+                return None
+            return PreparedReader(file, start_ms, end_ms)
         except BaseException:
             file.close()
             raise

@@ -29,6 +29,8 @@ class PlayableFile(Protocol):
     end_offset: int
     complete: bool
     failed: MediaError | None
+    #: That it is whole, and ended before its own end.
+    cut_short: MediaError | None
     duration_ms: int
 
     @property
@@ -105,8 +107,10 @@ class PreparedReader:
 
     @property
     def failed(self) -> MediaError | None:
-        """Why there will be no more tags, once all that had been prepared were given."""
-        return self._file.failed if self.starved else None
+        """Why there will be no more tags, once all that there are were given, if it was too early for that."""
+        if self.starved:
+            return self._file.failed
+        return self._file.cut_short if self.at_end and self._offset == self._file.end_offset else None
 
     def pull(self, until_ms: int, out: list[Tag]) -> None:
         """Append the tags stamped up to ``until_ms``, headers first at the start; at most 4 MiB in one call.

@@ -151,6 +151,8 @@ class Timeline:
         self._shift = max(shifts, default=self.position_ms - first_ms)
         self._begin(self._shift + first_ms, _ANY_STEP_MS)
         self._joining = False
+        # A header of a track that ended is not in force; if it comes all the same, the file brings its own.
+        self._headers = {slot: body for slot, body in self._headers.items() if slot[0] in first_stamps}
 
     def _begin(self, segment_ms: int, max_step_ms: int) -> None:
         self._segment_ms = segment_ms

@@ -171,7 +171,7 @@ def test_a_live_playlist_is_refused_in_words(clips: ClipFactory, tmp_path: Path)
     assert "live HLS playlist" in error
 
 
-@pytest.mark.parametrize("container", [".mp4", ".mkv"])
+@pytest.mark.parametrize("container", [".mp4", ".mkv", ".flv"])
 def test_a_file_cut_in_the_middle_is_played_as_far_as_it_goes(
     clips: ClipFactory, tmp_path: Path, container: str
 ) -> None:

@@ -15,7 +15,7 @@ def fill(entry: Entry, size_bytes: int = 100_000, *, used_at: float | None = Non
     """A whole file of a size, last used at a time."""
     os.close(entry.lock_for_use())
     entry.media_part.write_bytes(bytes(size_bytes))
-    entry.commit(Summary(13, size_bytes, 1000, False, 0, Form()), [(0, 13), (1000, 500)])
+    entry.commit(Summary(13, size_bytes, 1000, 1000, False, 0, Form()), [(0, 13), (1000, 500)])
     if used_at is not None:
         os.utime(entry.path / "use.lock", (used_at, used_at))
     return entry

@@ -27,6 +27,7 @@ class MemoryFile:
         self.duration_ms = camera.pictures * FRAME_MS
         self.complete = True
         self.failed: MediaError | None = None
+        self.cut_short: MediaError | None = None
         self.holders = 1
 
     def break_off(self, part: float, error: MediaError) -> None:

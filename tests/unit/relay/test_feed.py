@@ -10,7 +10,7 @@ from scripted.camera import METADATA_BODY, Camera, frames, number_of
 from streamferry.media.errors import SourceCorrupt, SourceStalled
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO
 from streamferry.push import Outlet
-from streamferry.relay.feed import FileFeed, LiveFeed
+from streamferry.relay.feed import UNUSABLE_S, FileFeed, LiveFeed
 from streamferry.relay.status import START
 from streamferry.source.live import SILENCE_S
 from streamferry.source.prepared import PreparedReader
@@ -87,6 +87,22 @@ def test_media_that_waits_for_its_keyframe_is_no_silence(live):
         inlet.tags = camera.shoot()
         assert pull(feed, 100.0 + second) == []
     feed.check_liveness(100.0 + 8)
+
+
+def test_a_source_that_never_sends_a_keyframe_is_given_up(live):
+    """After half a minute of frames that nobody could begin with, in words; not once something was laid."""
+    feed, inlet = live
+    camera = Camera(gop=10_000)
+    first = camera.shoot()
+    for second in range(30):
+        inlet.tags = [tag for tag in camera.shoot() if tag[0] == VIDEO]
+        pull(feed, 100.0 + second)
+        feed.check_liveness(100.0 + second)
+    with pytest.raises(SourceStalled, match="no keyframe to begin with came in 30 s"):
+        feed.check_liveness(100.0 + UNUSABLE_S)
+    inlet.tags = first
+    assert pull(feed, 100.0 + UNUSABLE_S)
+    feed.check_liveness(100.0 + UNUSABLE_S)
 
 
 def test_tags_before_a_loss_are_laid(live):

@@ -37,6 +37,7 @@ class File:
         self.data = bytes(data)
         self.end_offset = len(data)
         self.duration_ms = int(seconds * 1000)
+        self.cut_short: MediaError | None = None
         self.origin_ms = 0
         self.complete = True
         self.failed: MediaError | None = None

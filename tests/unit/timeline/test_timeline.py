@@ -274,3 +274,19 @@ def test_pace_is_absolute() -> None:
     assert pace.due_ms(100.0) == 1500
     assert pace.due_ms(101.25) == 2750
     assert pace.due_ms(100.0 + 7 * 86400) == 1500 + 7 * 86_400_000
+
+
+def test_the_header_of_a_track_that_a_file_lacks_is_not_in_force():
+    """A destination that comes while a silent file plays is not promised sound; it is when sound comes back."""
+    timeline = Timeline()
+    out = []
+    timeline.begin_file({VIDEO: 0, AUDIO: 0})
+    timeline.lay([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER), (VIDEO, 0, KEY), (AUDIO, 0, SOUND)], out)
+    timeline.begin_file({VIDEO: 0})
+    timeline.lay([(VIDEO, 0, AVC_HEADER), (VIDEO, 0, KEY)], out)
+    assert [tag[0] for tag in timeline.headers] == [VIDEO]
+    timeline.begin_file({VIDEO: 0, AUDIO: 0})
+    out.clear()
+    timeline.lay([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER), (VIDEO, 0, KEY), (AUDIO, 0, SOUND)], out)
+    assert (AUDIO, AAC_HEADER) in [(tag[0], tag[2]) for tag in out]
+    assert {tag[0] for tag in timeline.headers} == {VIDEO, AUDIO}
