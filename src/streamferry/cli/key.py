@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,11 +22,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @key.command()
 def create(
-    config: Config = None, data_dir: DataDir = None, store: StoreAddress = None, as_json: AsJson = False
+    config: Config = None,
+    data_dir: DataDir = None,
+    store: StoreAddress = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="It may list and look, and change nothing.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make an access key and print it with its secret, which is not shown again."""
     settings = read_settings(config, data_dir=data_dir, store=store)
-    run_or_exit(_create(settings, as_json))
+    run_or_exit(_create(settings, read_only, as_json))
 
 
 @key.command("list")
@@ -47,9 +52,9 @@ def disable(
     run_or_exit(_disable(settings, access_key_id))
 
 
-async def _create(settings: "Settings", as_json: bool) -> None:
+async def _create(settings: "Settings", read_only: bool, as_json: bool) -> None:
     async with _open_actions(settings) as actions:
-        pair = await actions.create_key()
+        pair = await actions.create_key(read_only=read_only)
     if as_json:
         print(json.dumps({"access_key_id": pair.access_key_id, "secret_access_key": pair.secret}))
     else:
@@ -59,13 +64,15 @@ async def _create(settings: "Settings", as_json: bool) -> None:
 async def _show(settings: "Settings", as_json: bool) -> None:
     async with _open_actions(settings) as actions:
         found = await actions.list_keys()
-    rows = [(one.access_key_id, one.enabled, one.created_at.isoformat(timespec="seconds")) for one in found]
     if as_json:
-        print(json.dumps([dict(zip(("access_key_id", "enabled", "created_at"), row, strict=True)) for row in rows]))
+        rows = [{**asdict(one), "created_at": one.created_at.isoformat(timespec="seconds")} for one in found]
+        print(json.dumps(rows))
         return
-    table = Table("access key id", "state", "created")
-    for access_key_id, enabled, created_at in rows:
-        table.add_row(access_key_id, "enabled" if enabled else "disabled", created_at)
+    table = Table("access key id", "state", "may", "created")
+    for one in found:
+        state = "enabled" if one.enabled else "disabled"
+        created_at = one.created_at.isoformat(timespec="seconds")
+        table.add_row(one.access_key_id, state, "read" if one.read_only else "read and write", created_at)
     Console().print(table)
 
 

@@ -91,13 +91,17 @@ class Actions:
         task_id = secrets.token_hex(16)
         now_ms = to_ms(self._clock.now())
         async with self._store.write() as connection:
-            await self._require_group(connection, spec.group)
-            await self._guard_destination(connection, spec, task_id)
+            await self._judge_new(connection, spec, task_id)
             due_ms = _due(spec, enabled=True, finished=False, now_ms=now_ms)
             await tasks.insert(connection, self._seal, task_id, spec, now_ms=now_ms, due_ms=due_ms)
             await mailboxes.follow(connection, self._seal, task_id, None, spec)
             await events.append(connection, [NewEvent(task_id, "created", now_ms)])
         return task_id
+
+    async def check_task(self, spec: TaskSpec) -> None:
+        """Whether such a task could be created now. Raises GroupNotFound, DestinationConflict."""
+        async with self._store.write() as connection:
+            await self._judge_new(connection, spec, "")
 
     async def update_task(
         self, task_id: str, revise: Callable[[TaskSpec], TaskSpec], *, expected_version: int | None = None
@@ -302,9 +306,9 @@ class Actions:
 
     # Access keys
 
-    async def create_key(self) -> KeyPair:
+    async def create_key(self, *, read_only: bool = False) -> KeyPair:
         """A new access key."""
-        pair = KeyPair("AK" + secrets.token_hex(15).upper(), secrets.token_urlsafe(30))
+        pair = KeyPair("AK" + secrets.token_hex(15).upper(), secrets.token_urlsafe(30), read_only)
         await self.import_key(pair)
         return pair
 
@@ -313,10 +317,12 @@ class Actions:
         async with self._store.write() as connection:
             await keys.put(connection, self._seal, pair, now_ms=to_ms(self._clock.now()))
 
-    async def find_key(self, access_key_id: str) -> str | None:
-        """The secret of an enabled key, or None."""
+    async def find_key(self, access_key_id: str) -> KeyPair | None:
+        """An enabled key with its secret, or None; any text may be asked for."""
+        if not access_key_id.isprintable():
+            return None
         async with self._store.read() as connection:
-            return await keys.find_secret(connection, self._seal, access_key_id)
+            return await keys.find(connection, self._seal, access_key_id)
 
     async def disable_key(self, access_key_id: str) -> None:
         """Disable a key. Raises KeyNotFound."""
@@ -330,6 +336,10 @@ class Actions:
             return await keys.all_keys(connection)
 
     # Rules
+
+    async def _judge_new(self, connection: AsyncConnection, spec: TaskSpec, task_id: str) -> None:
+        await self._require_group(connection, spec.group)
+        await self._guard_destination(connection, spec, task_id)
 
     async def _require_task(self, connection: AsyncConnection, task_id: str, action: Action) -> TaskRecord:
         record = await tasks.find(connection, self._seal, task_id, lock=True)

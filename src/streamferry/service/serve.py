@@ -13,7 +13,8 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
-from streamferry.config import PREFIX, SECRETS, Settings
+from streamferry.config import PREFIX as VARIABLES
+from streamferry.config import SECRETS, Settings
 from streamferry.control.actions import Actions
 from streamferry.control.api.limits import Rates
 from streamferry.control.api.routes import ApiSettings, build_router
@@ -21,9 +22,11 @@ from streamferry.control.checks import SourceRules
 from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.mount import mount_dashboard
 from streamferry.control.rest.reads import Reads
+from streamferry.control.rest.routes import PREFIX, build_app
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import Store, workers
 from streamferry.control.store.records import KeyPair
+from streamferry.service.rest import look_into_cache, rest_settings
 from streamferry.service.store import open_store, prepare_data_dir
 from streamferry.worker.processes import WorkerProcesses
 
@@ -39,7 +42,8 @@ async def ensure_first_key(settings: Settings, actions: Actions) -> KeyPair | No
     if settings.access_key_id:
         if not secret:
             raise ValueError("secret-access-key: is needed beside access-key-id")
-        if await actions.find_key(settings.access_key_id) != secret:
+        known = await actions.find_key(settings.access_key_id)
+        if known is None or known.secret != secret:
             await actions.import_key(KeyPair(settings.access_key_id, secret))
         return None
     return None if await actions.list_keys() else await actions.create_key()
@@ -61,7 +65,9 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
             _worker_environment(settings),
             lambda worker_id: _free_tasks(store, worker_id),
         )
-        server = _Server(_build_app(settings, store, actions, processes))
+        app = _build_app(settings, store, actions, processes)
+        app.mount(PREFIX, build_app(actions, store.seal, rest_settings(settings, stopping)))
+        server = _Server(app)
         with listener:
             _tell(settings, listener, made, say)
             async with asyncio.TaskGroup() as group:
@@ -101,7 +107,7 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
         source_rules=SourceRules(file_folders=settings.files),
     )
     app.include_router(build_router(actions, api))
-    mount_dashboard(app, Desk(actions, Reads(actions), api.source_rules, settings.public_hosts))
+    mount_dashboard(app, Desk(actions, Reads(actions, look_into_cache), api.source_rules, settings.public_hosts))
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:
@@ -146,7 +152,7 @@ def _tell(settings: Settings, listener: socket.socket, made: KeyPair | None, say
 
 def _worker_environment(settings: Settings) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
-    inherited.pop(f"{PREFIX}CONFIG", None)
+    inherited.pop(f"{VARIABLES}CONFIG", None)
     return {**inherited, **settings.environment()}
 
 

@@ -11,7 +11,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
@@ -20,14 +20,15 @@ from starlette.responses import Response
 from streamferry.control.actions import Actions
 from streamferry.control.api.envelope import Envelope
 from streamferry.control.api.faults import ApiError, ErrorCode, translate_action_error
-from streamferry.control.api.limits import RateLimiter, Rates
+from streamferry.control.api.limits import Kind, RateLimiter, Rates
 from streamferry.control.api.operations import OPERATIONS, VERSION, Context, Operation
 from streamferry.control.api.schemas import read_body
-from streamferry.control.api.signature import Claim, SignedRequest, read_claim, read_query, verify
+from streamferry.control.api.signature import SignedRequest, read_claim, read_query, verify
 from streamferry.control.api.sts import StsToken
 from streamferry.control.checks import SourceRules
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.errors import ActionError
+from streamferry.control.store.records import KeyPair
 
 _log = logging.getLogger("streamferry.api")
 
@@ -90,37 +91,39 @@ class _Endpoint:
         for name, value in (("Action", envelope.action), ("Version", envelope.version)):
             if not value:
                 raise ApiError(ErrorCode.MISSING_PARAMETER, name)
-        access_key_id, body = await self._authenticate(request, envelope, now)
+        key, body = await self._authenticate(request, envelope, now)
         operation = _find_operation(envelope.action, envelope.version, request.method)
-        self._limiter.take(access_key_id, operation.kind, time.monotonic())
+        if key.read_only and operation.kind is Kind.WRITE:
+            _deny(envelope.action)
+        self._limiter.take(key.access_key_id, operation.kind, time.monotonic())
         values = _read_json(body)
         if operation.has_query:
             values = {**query, **values}
         return await operation.run(self._context, read_body(operation.body, values))
 
-    async def _authenticate(self, request: Request, envelope: Envelope, now: datetime) -> tuple[str, bytes]:
+    async def _authenticate(self, request: Request, envelope: Envelope, now: datetime) -> tuple[KeyPair, bytes]:
         """The long-term key that a request is of, and the body it came with."""
         claimed = SignedRequest(request.method, request.scope["query_string"], request.headers.raw)
         claim = read_claim(claimed)
         envelope.region = claim.region[:64]
         claim.check_time(now)
         token = StsToken.parse(claim.security_token) if claim.security_token else None
-        access_key_id = token.long_term_key_id if token else claim.access_key_id
-        secret = await self._find_secret(access_key_id, claim, token, now)
+        key = await self._find_key(token.long_term_key_id if token else claim.access_key_id)
+        secret = token.open_secret(key.secret, claim.access_key_id, now) if token else key.secret
         body = await self._read_body(request)
         received = SignedRequest(
             claimed.method, claimed.query, claimed.headers, hashlib.sha256(body).hexdigest(), request.url.path
         )
         verify(read_claim(received), received, secret, self._settings.public_hosts)
         if token is not None and not token.allows(envelope.action):
-            raise ApiError(ErrorCode.ACCESS_DENIED, f"live:{envelope.action[:128]}", "*")
-        return access_key_id, body
+            _deny(envelope.action)
+        return key, body
 
-    async def _find_secret(self, access_key_id: str, claim: Claim, token: StsToken | None, now: datetime) -> str:
-        secret = await self._actions.find_key(access_key_id) if access_key_id.isprintable() else None
-        if secret is None:
+    async def _find_key(self, access_key_id: str) -> KeyPair:
+        key = await self._actions.find_key(access_key_id)
+        if key is None:
             raise ApiError(ErrorCode.INVALID_ACCESS_KEY, access_key_id[:128])
-        return secret if token is None else token.open_secret(secret, claim.access_key_id, now)
+        return key
 
     async def _read_body(self, request: Request) -> bytes:
         limit = self._settings.max_body_bytes
@@ -138,6 +141,10 @@ class _Endpoint:
         except TimeoutError:
             raise ApiError(ErrorCode.BODY_TIMEOUT, f"{self._settings.body_timeout_s:g}") from None
         return b"".join(pieces)
+
+
+def _deny(action: str) -> NoReturn:
+    raise ApiError(ErrorCode.ACCESS_DENIED, f"live:{action[:128]}", "*")
 
 
 def _find_operation(action: str, version: str, method: str) -> Operation:

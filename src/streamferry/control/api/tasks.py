@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from streamferry.control import checks
-from streamferry.control.api.schemas import Clearable, CreateTask, TaskBody, UpdateTask, WatermarkBody
+from streamferry.control.api.schemas import Clearable, TaskBody, UpdateTask, WatermarkBody
 from streamferry.control.checks import SourceRules
 from streamferry.control.errors import InvalidField
 from streamferry.control.model import (
@@ -49,7 +49,7 @@ def show_time(at: datetime) -> str:
     return at.astimezone(CHINA).isoformat(timespec="seconds")
 
 
-def create_spec(body: CreateTask, now: datetime, rules: SourceRules) -> TaskSpec:
+def create_spec(body: TaskBody, now: datetime, rules: SourceRules) -> TaskSpec:
     """The spec of a new task. Raises InvalidField."""
     return _read_spec(body, None, now, rules)
 
@@ -280,9 +280,14 @@ def show_callback(text: str) -> str:
     return MediaUrl.parse(text).redacted if text else ""
 
 
+def show_data_url(mark: Watermark) -> str:
+    """The picture as an update takes it."""
+    return f"data:{mark.media_type};base64,{base64.b64encode(mark.picture).decode()}"
+
+
 def _show_watermark(mark: Watermark) -> dict[str, Any]:
     return {
-        "Picture": f"data:{mark.media_type};base64,{base64.b64encode(mark.picture).decode()}",
+        "Picture": show_data_url(mark),
         "RelativePosX": mark.pos_x,
         "RelativePosY": mark.pos_y,
         "Ratio": mark.ratio,

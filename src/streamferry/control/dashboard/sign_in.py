@@ -51,13 +51,13 @@ class SignIn:
         wait_s = self._brake.wait_s(who, now)
         if wait_s > 0:
             return _page(request, following, key_id, "sign_in.wait", round(wait_s + 0.5))
-        known = await self._actions.find_key(key_id) if key_id.isprintable() else None
-        if not is_same_secret(secret, known):
+        known = await self._actions.find_key(key_id)
+        if not is_same_secret(secret, known.secret if known else None) or known is None:
             self._brake.fail(who, now)
             _log.warning("a sign-in to the dashboard failed from %s", host)
             return _page(request, following, key_id, "sign_in.wrong")
         self._brake.forgive(who)
-        token = self._sessions.begin(key_id, can_write=await self._may_write(key_id), now=now)
+        token = self._sessions.begin(key_id, can_write=not known.read_only, now=now)
         answer = RedirectResponse(following, 303)
         answer.set_cookie(
             COOKIE,
@@ -76,9 +76,6 @@ class SignIn:
         answer = RedirectResponse(SIGN_IN, 303)
         answer.delete_cookie(COOKIE, path=BASE, httponly=True, samesite="lax")
         return answer
-
-    async def _may_write(self, key_id: str) -> bool:
-        return True
 
 
 async def _read_form(request: Request) -> dict[str, str]:

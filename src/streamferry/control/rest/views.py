@@ -291,6 +291,73 @@ class CacheView(View):
     """Least recently used first: the order in which they go when the cache is full."""
 
 
+class TokenView(View):
+    """A bearer token."""
+
+    token: str
+    expires_at: datetime
+    read_only: bool
+
+
+class RequestView(View):
+    """A task as a request. What is secret stands as ``***`` and has to be filled in."""
+
+    action: str
+    """Of the compatible API."""
+    body: dict[str, Any]
+    """For that action."""
+    rest_body: dict[str, Any]
+    """For ``POST /tasks``."""
+    python: str
+    curl: str
+    is_complete: bool
+    """Whether it holds all it needs, because nothing of the task is secret."""
+
+
+class ProbeVideo(View):
+    """The picture of a file."""
+
+    codec: str
+    width: int
+    height: int
+    pixel_aspect: str
+    pixels: str
+    frame_rate: float
+    interlaced: bool
+    rotation: int
+    keyframe_seconds: float
+    b_frames: bool
+
+
+class ProbeAudio(View):
+    """The sound of a file."""
+
+    codec: str
+    rate_hz: int
+    channels: int
+
+
+class ProbeView(View):
+    """What is in a file, and what relaying it will need."""
+
+    address: str
+    container: str
+    index_first: bool | None
+    """None for containers without an index."""
+    seconds: float
+    """Length as the file claims it."""
+    open_seconds: float
+    looked_seconds: float
+    kbps: int
+    video: ProbeVideo | None
+    audio: ProbeAudio | None
+    interleave_ms: int
+    encodes: list[str]
+    """Tracks that cannot be copied."""
+    warnings: list[str]
+    """Sentences: what may go wrong, and what helps."""
+
+
 def show_task(record: TaskRecord, now: datetime) -> TaskView:
     """A task as it may be shown."""
     spec = record.spec

@@ -115,15 +115,17 @@ class KeyRecord:
 
     access_key_id: str
     enabled: bool
+    read_only: bool
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """An access key with its secret."""
+    """An access key with its secret. ``read_only``: it may list and look, and change nothing."""
 
     access_key_id: str
     secret: str = field(repr=False)
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,7 @@ access_key = sa.Table(
     sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
     sa.Column("enabled", sa.Boolean, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("read_only", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 task_group = sa.Table(

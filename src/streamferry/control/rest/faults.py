@@ -1,0 +1,105 @@
+"""What REST answers instead of a result: a status, a code, a sentence and the field, under REST's own names."""
+
+import re
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, Response
+
+from streamferry.control.errors import (
+    ActionError,
+    DestinationConflict,
+    GroupExists,
+    GroupInUse,
+    GroupNotFound,
+    InvalidField,
+    TaskNotFound,
+    VersionConflict,
+    WrongState,
+)
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    code: str
+    message: str
+    """A sentence for the user."""
+    field: str | None = None
+    """Which part of the request is wrong, as ``sources[2].start_s``."""
+
+
+class Refusal(BaseModel):
+    """Every answer that is not a success."""
+
+    error: Problem
+
+
+class RestError(Exception):
+    """An answer that is not a success. ``retry_after_s`` becomes a header."""
+
+    def __init__(
+        self, status: int, code: str, message: str, field: str | None = None, *, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.field = field
+        self.retry_after_s = retry_after_s
+
+    def response(self) -> Response:
+        """As JSON."""
+        body: dict[str, Any] = {"error": {"code": self.code, "message": str(self), "field": self.field}}
+        headers = {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+        if self.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        return JSONResponse(body, self.status, headers=headers)
+
+
+_STATUS: dict[type[ActionError], tuple[int, str]] = {
+    InvalidField: (422, "invalid_field"),
+    TaskNotFound: (404, "task_not_found"),
+    GroupNotFound: (404, "group_not_found"),
+    GroupExists: (409, "group_exists"),
+    GroupInUse: (409, "group_in_use"),
+    WrongState: (409, "wrong_state"),
+    DestinationConflict: (409, "destination_conflict"),
+    VersionConflict: (412, "version_conflict"),
+}
+#: The compatible API's names in the rules' sentences -> ours. A single source stands in a list here.
+_NAMES = {
+    "].SrcAddr": "].url",
+    "SrcAddr": "sources[0].url",
+    "VodSrcAddrs": "sources",
+    "StartOffset": "start_s",
+    "EndOffset": "end_s",
+    "DstAddr": "destination",
+    "StartTime": "start_at",
+    "EndTime": "end_at",
+    "Title": "title",
+    "GroupName": "group",
+    "CycleMode": "loops",
+    "CallbackURL": "callback_url",
+    "Watermark": "watermark",
+    "Picture": "picture",
+    "RelativePosX": "x",
+    "RelativePosY": "y",
+    "Ratio": "ratio",
+    "Aggregation": "step_s",
+    "TaskId": "task_id",
+    "Name": "name",
+}
+_NAME = re.compile(r"\]\.SrcAddr\b|\b(?:" + "|".join(name for name in _NAMES if name[0] != "]") + r")\b")
+
+
+def translate(error: ActionError) -> RestError:
+    """The rules' refusal as REST says it."""
+    status, code = _STATUS[type(error)]
+    text = str(error)
+    if isinstance(error, InvalidField | DestinationConflict):
+        text = _rename(text)
+    return RestError(status, code, text, _rename(error.field) if error.field else None)
+
+
+def _rename(text: str) -> str:
+    return _NAME.sub(lambda found: _NAMES[found[0]], text)

@@ -1,0 +1,104 @@
+"""The gate in front of every route of REST: who calls, what that one may do, how much and how often.
+
+ASGI middleware, so that a new route cannot be forgotten: without a token nothing is open but ``OPEN``, and a read-only
+key passes with GET and HEAD only. A body is bounded in bytes and in time before anybody reads it.
+"""
+
+import asyncio
+import logging
+import time
+
+import sqlalchemy as sa
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from streamferry.control.api.faults import ApiError
+from streamferry.control.api.limits import Kind, RateLimiter, Rates
+from streamferry.control.rest.faults import RestError
+from streamferry.control.rest.tokens import Tokens
+
+_log = logging.getLogger("streamferry.rest")
+
+#: Method and path under the mount that need no token.
+OPEN = frozenset((("POST", "/tokens"), ("GET", "/openapi.json"), ("GET", "/docs")))
+_READS = ("GET", "HEAD")
+#: As the compatible API's: a watermark of 2 MB is 2.8 MB of base64.
+MAX_BODY_BYTES = 4 * 1024 * 1024
+BODY_TIMEOUT_S = 30.0
+
+
+class Gate:
+    """See the module. Whatever a route raises is answered here, in REST's form and without a secret."""
+
+    def __init__(self, app: ASGIApp, tokens: Tokens, rates: Rates) -> None:
+        self._app = app
+        self._tokens = tokens
+        self._limiter = RateLimiter(rates)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        has_begun = False
+
+        async def note(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._admit(scope)
+            await self._app(scope, _bounded(receive), note)
+        except RestError as error:
+            answer = error
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+            _log.error("the store cannot be asked: %s", type(getattr(error, "orig", None) or error).__name__)
+            answer = RestError(503, "store_unavailable", "the store cannot be asked now", retry_after_s=1)
+        except Exception:
+            _log.exception("%s %s failed", scope["method"], scope["path"][:128])
+            answer = RestError(500, "internal", "the service has an internal error, which its log tells more about")
+        else:
+            return
+        if has_begun:
+            raise answer
+        await answer.response()(scope, receive, send)
+
+    async def _admit(self, scope: Scope) -> None:
+        """Raises RestError for who may not."""
+        method = scope["method"]
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if (method, path) in OPEN:
+            return
+        headers = dict(scope["headers"])
+        kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if kind.lower() != "bearer" or not token:
+            raise RestError(401, "no_token", "needs a token: Authorization: Bearer TOKEN, made by POST /api/v1/tokens")
+        caller = await self._tokens.prove(token.strip())
+        if caller.read_only and method not in _READS:
+            raise RestError(403, "read_only", "the key may only read")
+        try:
+            self._limiter.take(caller.access_key_id, Kind.LIST if method in _READS else Kind.WRITE, time.monotonic())
+        except ApiError:
+            raise RestError(429, "too_many", "too many calls: wait a second", retry_after_s=1) from None
+
+
+def _bounded(receive: Receive) -> Receive:
+    size, deadline = 0, time.monotonic() + BODY_TIMEOUT_S
+    is_read = False
+
+    async def bounded() -> Message:
+        nonlocal size, is_read
+        if is_read:
+            return await receive()
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from None
+        size += len(message.get("body", b""))
+        if size > MAX_BODY_BYTES:
+            raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+        is_read = not message.get("more_body", False)
+        return message
+
+    return bounded

@@ -1,0 +1,334 @@
+"""REST on HTTP: routes that translate between requests, ``reads`` and ``writes``, and the application they make."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Header, Path, Query, Request, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from pydantic import AwareDatetime
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+
+from streamferry import __version__
+from streamferry.control.actions import Actions
+from streamferry.control.api.limits import Rates
+from streamferry.control.checks import MAX_INT32, SourceRules, read_source
+from streamferry.control.clock import Clock, SystemClock
+from streamferry.control.errors import ActionError
+from streamferry.control.model import TaskKind
+from streamferry.control.rest import bodies, sample, views
+from streamferry.control.rest.docs import write_page
+from streamferry.control.rest.events import Follower
+from streamferry.control.rest.faults import Refusal, RestError, translate
+from streamferry.control.rest.gate import Gate
+from streamferry.control.rest.reads import Reads
+from streamferry.control.rest.tokens import Tokens
+from streamferry.control.rest.writes import Verb, Writes
+from streamferry.control.store import Seal
+from streamferry.media.url import MediaUrl
+from streamferry.relay import State
+
+PREFIX = "/api/v1"
+
+#: Looks at an address: gives what was found. Raises RestError.
+Prober = Callable[[MediaUrl, float], Awaitable[views.ProbeView]]
+
+
+@dataclass(frozen=True, slots=True)
+class RestSettings:
+    """What REST needs beside the actions. Without ``prober`` or ``look_into_cache`` those routes say so."""
+
+    rates: Rates = field(default_factory=Rates)
+    source_rules: SourceRules = field(default_factory=SourceRules)
+    prober: Prober | None = None
+    look_into_cache: Callable[[], views.CacheView] | None = None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def build_app(
+    actions: Actions, seal: Seal, settings: RestSettings | None = None, clock: Clock | None = None
+) -> FastAPI:
+    """The application, to be mounted at ``PREFIX``."""
+    settings, clock = settings or RestSettings(), clock or SystemClock()
+    tokens = Tokens(actions, seal, clock)
+    routes = _Routes(
+        Reads(actions, settings.look_into_cache, clock),
+        Writes(actions, settings.source_rules, clock),
+        tokens,
+        settings,
+    )
+    app = FastAPI(
+        title="streamferry",
+        version=__version__,
+        summary="Tasks, what they are doing, and what happened to them.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        responses={code: {"model": Refusal} for code in (400, 401, 403, 404, 405, 408, 409, 412, 413, 422, 429, 503)},
+        separate_input_output_schemas=False,
+    )
+    app.include_router(routes.router())
+    app.add_middleware(Gate, tokens=tokens, rates=settings.rates)
+    app.add_exception_handler(ActionError, _answer_action_error)
+    app.add_exception_handler(RestError, _answer_rest_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> dict[str, Any]:
+        return {**app.openapi(), "servers": [{"url": PREFIX}]}
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(write_page(app.openapi(), PREFIX))
+
+    return app
+
+
+#: What does not look like an id is the id of no task: the pattern is for who reads the document.
+TaskId = Annotated[str, Path(description="32 hexadecimal digits.", json_schema_extra={"pattern": "^[0-9a-f]{32}$"})]
+PageNumber = Annotated[int, Query(ge=1, le=1_000_000, description="Counts from 1.")]
+PageSize = Annotated[int, Query(ge=1, le=500)]
+Groups = Annotated[list[bodies.Name], Query(alias="group", max_length=100, description="Repeat for more.")]
+After = Annotated[int, Query(ge=0, le=2**62, description="The id of the last event that was seen.")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+IfMatch = Annotated[str | None, Header(description='The version that was seen, as 3 or "3"; * is any.')]
+OfTask = Annotated[str | None, Query(alias="task_id", max_length=64, pattern="^[0-9a-f]{32}$")]
+
+
+class _Routes:
+    def __init__(self, reads: Reads, writes: Writes, tokens: Tokens, settings: RestSettings) -> None:
+        self._reads = reads
+        self._writes = writes
+        self._tokens = tokens
+        self._settings = settings
+        self._follower = Follower(reads, settings.stopping)
+
+    def router(self) -> APIRouter:
+        """Every route; all but the making of a token name the bearer scheme, which the gate asks for."""
+        router = APIRouter(dependencies=[Security(HTTPBearer(auto_error=False, description="Made by POST /tokens."))])
+        for method, path, endpoint, status, tag in (
+            ("GET", "/overview", self.overview, 200, "tasks"),
+            ("GET", "/tasks", self.list_tasks, 200, "tasks"),
+            ("POST", "/tasks", self.create_task, 201, "tasks"),
+            ("POST", "/tasks/validate", self.validate_task, 204, "tasks"),
+            ("GET", "/tasks/{task_id}", self.get_task, 200, "tasks"),
+            ("PATCH", "/tasks/{task_id}", self.update_task, 200, "tasks"),
+            ("DELETE", "/tasks/{task_id}", self.delete_task, 204, "tasks"),
+            ("GET", "/tasks/{task_id}/watermark", self.get_watermark, 200, "tasks"),
+            ("GET", "/tasks/{task_id}/request", self.get_request, 200, "tasks"),
+            ("POST", "/tasks/{task_id}/{verb}", self.ask_task, 200, "tasks"),
+            ("GET", "/events", self.list_events, 200, "events"),
+            ("GET", "/events/stream", self.stream_events, 200, "events"),
+            ("GET", "/workers", self.list_workers, 200, "operation"),
+            ("GET", "/cache", self.show_cache, 200, "operation"),
+            ("GET", "/usage", self.show_usage, 200, "operation"),
+            ("POST", "/probe", self.probe, 200, "operation"),
+            ("GET", "/groups", self.list_groups, 200, "groups"),
+            ("POST", "/groups", self.create_group, 201, "groups"),
+            ("PATCH", "/groups/{name}", self.update_group, 204, "groups"),
+            ("DELETE", "/groups/{name}", self.delete_group, 204, "groups"),
+        ):
+            router.add_api_route(
+                path,
+                endpoint,
+                methods=[method],
+                status_code=status,
+                tags=[tag],
+                operation_id=endpoint.__name__,
+                **_RESPONSES.get(endpoint.__name__, {}),
+            )
+        outer = APIRouter()
+        outer.add_api_route(
+            "/tokens", self.make_token, methods=["POST"], status_code=201, tags=["tokens"], operation_id="make_token"
+        )
+        outer.include_router(router)
+        return outer
+
+    async def make_token(self, body: bodies.TokenRequest, request: Request) -> views.TokenView:
+        """A bearer token of an access key. After five failures in a row who asks is locked out for a while."""
+        peer = request.client.host if request.client else ""
+        key = await self._tokens.log_in(body.access_key_id, body.secret_access_key, peer=peer, now=time.monotonic())
+        token, expires_at = self._tokens.make(key, timedelta(seconds=body.lifetime_s))
+        return views.TokenView(token=token, expires_at=expires_at, read_only=key.read_only)
+
+    async def overview(self) -> views.Overview:
+        """All tasks in numbers."""
+        return await self._reads.overview()
+
+    async def list_tasks(
+        self,
+        title: Annotated[bodies.Name, Query(description="Part of the title, in any case.")] = "",
+        groups: Groups = [],  # noqa: B006 -- FastAPI copies it
+        status: Annotated[list[views.Status], Query(max_length=10, description="Repeat for more.")] = [],  # noqa: B006
+        state: Annotated[list[State], Query(max_length=20, description="Of the run. Repeat for more.")] = [],  # noqa: B006
+        page: PageNumber = 1,
+        size: PageSize = 20,
+    ) -> views.TaskPage:
+        """Tasks that pass all filters given, newest first."""
+        return await self._reads.tasks(title=title, groups=groups, statuses=status, states=state, page=page, size=size)
+
+    async def create_task(self, body: bodies.NewTask) -> views.TaskView:
+        """A new task; it starts by itself at its time."""
+        return await self._writes.create_task(body)
+
+    async def validate_task(self, body: bodies.NewTask) -> None:
+        """Whether such a task could be created now; nothing is written."""
+        await self._writes.validate_task(body)
+
+    async def get_task(self, task_id: TaskId) -> views.TaskView:
+        """One task."""
+        return await self._reads.task(task_id)
+
+    async def update_task(self, task_id: TaskId, body: bodies.TaskPatch, if_match: IfMatch = None) -> views.TaskView:
+        """Change the fields given; a task that runs follows without a break where it can."""
+        return await self._writes.update_task(task_id, body, expected_version=_read_version(if_match))
+
+    async def delete_task(self, task_id: TaskId) -> None:
+        """Delete a task; one that runs is stopped. Its events and its usage are kept."""
+        await self._writes.delete_task(task_id)
+
+    async def ask_task(self, task_id: TaskId, verb: Verb) -> views.TaskView:
+        """Stop a task, continue (or restart) a stopped one where it broke, or relaunch it from the beginning."""
+        return await self._writes.ask_task(task_id, verb)
+
+    async def get_watermark(self, task_id: TaskId) -> Response:
+        """The picture over the task's video."""
+        mark = await self._reads.watermark(task_id)
+        if mark is None:
+            raise RestError(404, "no_watermark", "the task has no watermark")
+        return Response(mark.picture, media_type=mark.media_type, headers={"x-content-type-options": "nosniff"})
+
+    async def get_request(self, task_id: TaskId) -> views.RequestView:
+        """The same task as a request for the SDK and for curl; what is secret is left as ``***`` to be filled in."""
+        return sample.write_request(await self._reads.task(task_id))
+
+    async def list_events(self, task_id: OfTask = None, after: After = 0, limit: Limit = 100) -> views.EventPage:
+        """What happened, oldest first, of one task or of all; that of a deleted task can still be read."""
+        return await self._reads.events(task_id, after=after, limit=limit)
+
+    async def stream_events(
+        self,
+        task_id: OfTask = None,
+        after: Annotated[int | None, Query(ge=0, le=2**62)] = None,
+        last_event_id: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """The same as server-sent events, as they happen: behind ``Last-Event-ID``, else behind ``after``, else from
+        now on. Each has the event's id, ``event: task`` and the JSON of an event as data."""
+        if last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < 19:
+            after = int(last_event_id)
+        lines = await self._follower.follow(task_id, after)
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+
+    async def list_workers(self) -> views.WorkerList:
+        """Workers that are there, or were in the last hour."""
+        return await self._reads.workers()
+
+    async def show_cache(self) -> views.CacheView:
+        """The cache of prepared files on the machine that answers."""
+        return await self._reads.cache()
+
+    async def show_usage(
+        self,
+        start_at: AwareDatetime,
+        end_at: AwareDatetime,
+        step_s: Annotated[int, Query(ge=1, le=MAX_INT32, description="60, 300, 3600 or 86400.")] = 3600,
+        groups: Groups = [],  # noqa: B006
+        by_group: bool = False,
+    ) -> views.UsageList:
+        """What workers measured, in steps from ``start_at``."""
+        return await self._reads.usage(
+            _whole(start_at), _whole(end_at), step_s=step_s, groups=groups, by_group=by_group
+        )
+
+    async def probe(self, body: bodies.ProbeRequest) -> views.ProbeView:
+        """Look into a file: what is in it, and what relaying it will need."""
+        try:
+            url = read_source("url", body.url, TaskKind.VOD, self._settings.source_rules)
+        except ActionError as error:
+            raise translate(error) from None
+        if self._settings.prober is None:
+            raise RestError(503, "no_probe", "this service cannot probe")
+        return await self._settings.prober(url, body.seconds)
+
+    async def list_groups(self, page: PageNumber = 1, size: PageSize = 100) -> views.GroupPage:
+        """Groups, oldest first."""
+        return await self._reads.groups(page=page, size=size)
+
+    async def create_group(self, body: bodies.NewGroup) -> None:
+        """A new group."""
+        await self._writes.create_group(body)
+
+    async def update_group(self, name: bodies.Name, body: bodies.GroupTags) -> None:
+        """Put other tags in place of those the group has."""
+        await self._writes.update_group(name, body.tags)
+
+    async def delete_group(self, name: bodies.Name) -> None:
+        """Delete a group without tasks."""
+        await self._writes.delete_group(name)
+
+
+_RESPONSES: dict[str, dict[str, Any]] = {
+    "get_watermark": {
+        "response_class": Response,
+        "responses": {200: {"content": {"image/png": {}, "image/jpeg": {}}}},
+    },
+    "stream_events": {
+        "response_class": Response,
+        "responses": {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    },
+}
+
+
+def _read_version(if_match: str | None) -> int | None:
+    text = (if_match or "*").strip().removeprefix("W/").strip('"')
+    if text == "*":
+        return None
+    if not text.isdecimal() or len(text) > 9 or not text.isascii():
+        raise RestError(422, "invalid_field", 'If-Match: must be a version, as 3 or "3"', "If-Match")
+    return int(text)
+
+
+def _whole(at: datetime) -> datetime:
+    return at.replace(microsecond=0)
+
+
+async def _answer_action_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ActionError)
+    return translate(error).response()
+
+
+async def _answer_rest_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RestError)
+    return error.response()
+
+
+#: Where pydantic's own words are not for a user.
+_WORDS = {"missing": "is required", "extra_forbidden": "there is no such field"}
+
+
+async def _answer_invalid(_: Request, error: Exception) -> Response:
+    """The first field that does not read, without repeating what it held."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place, *parts = first["loc"]
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+    if first["type"] == "json_invalid" or (place == "body" and not parts):
+        return RestError(422, "invalid_body", "the body must be a JSON object").response()
+    words = _WORDS.get(first["type"]) or str(first["msg"]).removeprefix("Input ").removeprefix("Value error, ")
+    return RestError(422, "invalid_field", f"{name}: {words}", name).response()
+
+
+async def _answer_http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    codes = {404: "no_such_path", 405: "method_not_allowed", 408: "timeout", 413: "too_large"}
+    answer = RestError(error.status_code, codes.get(error.status_code, "bad_request"), str(error.detail)).response()
+    answer.headers.update(error.headers or {})
+    return answer

@@ -1,0 +1,44 @@
+"""What REST needs of this machine: its cache of prepared files, and a look into an address by a child."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+
+from streamferry.config import Settings
+from streamferry.control.api.limits import Rates
+from streamferry.control.checks import SourceRules
+from streamferry.control.rest.routes import RestSettings
+from streamferry.control.rest.views import CacheItem, CacheView
+from streamferry.prepare.cache import UNKEPT, Entry, all_entries, default_root
+
+
+def rest_settings(settings: Settings, stopping: asyncio.Event) -> RestSettings:
+    """From the settings of the service."""
+    return RestSettings(
+        rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
+        source_rules=SourceRules(file_folders=settings.files),
+        look_into_cache=look_into_cache,
+        stopping=stopping,
+    )
+
+
+def look_into_cache() -> CacheView:
+    """What is in the cache's folder. Workers of this machine change it meanwhile: what goes is left out."""
+    root = default_root()
+    items: list[CacheItem] = []
+    for entry in all_entries(root) + all_entries(root / UNKEPT):
+        with contextlib.suppress(OSError):
+            items.append(_show(entry))
+    return CacheView(size_bytes=sum(one.size_bytes for one in items), items=items)
+
+
+def _show(entry: Entry) -> CacheItem:
+    summary = entry.read_summary()
+    return CacheItem(
+        name=entry.path.name,
+        is_whole=summary is not None,
+        in_use=entry.is_in_use(),
+        size_bytes=entry.size_bytes(),
+        duration_s=summary.duration_ms / 1000 if summary else None,
+        used_at=datetime.fromtimestamp(entry.last_used(), UTC),
+    )
