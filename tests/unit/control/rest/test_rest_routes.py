@@ -252,13 +252,14 @@ async def test_a_stream_of_events_goes_on_behind_the_last_one_seen(store: Store)
         follower = Follower(Reads(rest.actions), stopping)
         task_id = (await rest.create())["task_id"]
         cursor = (await rest.call("GET", "/events"))["next_after"]
-        await rest.actions.stop_task(task_id)
+        path = f"/tasks/{task_id}"
+        await rest.call("PATCH", path, {"title": "a"})
         lines = (await follower.follow(None, cursor)).__aiter__()
         assert f"id: {cursor}\n" in await anext(lines)
-        assert '"kind":"disabled"' in await anext(lines)
-        await rest.actions.continue_task(task_id)
+        assert '"detail":{"version":2}' in await anext(lines)
+        await rest.call("PATCH", path, {"title": "b"})
         last = await anext(lines)
-        assert '"kind":"enabled"' in last
+        assert '"detail":{"version":3}' in last
         resumed = (await follower.follow(task_id, int(last.split()[1]))).__aiter__()
         await anext(resumed)
         stopping.set()
