@@ -4,6 +4,7 @@ Liveness is what the peer's TCP acknowledged, not what we wrote: a peer that sta
 by ``stalled_since``.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from streamferry.media.errors import DestinationStalled
@@ -64,6 +65,8 @@ class Outlet:
         self._settled_at = 0.0
         #: Stamp on the output clock of the last tag that left: the media time of the run.
         self.media_time_ms = 0
+        #: Called with the tags that left, while somebody looks at them; bodies may be views.
+        self.tap: Callable[[list[LaidTag]], None] | None = None
 
     @property
     def has_acked(self) -> bool:
@@ -138,6 +141,8 @@ class Outlet:
         taken = session.write(tags)
         if taken:
             self.media_time_ms = tags[taken - 1][1]
+            if self.tap is not None:
+                self.tap(tags[:taken])
         return taken
 
     def _drain(self, session: Session) -> None:

@@ -5,6 +5,7 @@
 
 from streamferry.relay.host import Relay, RelayHost
 from streamferry.relay.network import Network
+from streamferry.relay.preview import PreviewRefused, Viewer
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
 from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
 
@@ -15,10 +16,12 @@ __all__ = [
     "ItemStep",
     "Network",
     "Playhead",
+    "PreviewRefused",
     "Relay",
     "RelayHost",
     "RelaySpec",
     "RelayStatus",
     "State",
     "Totals",
+    "Viewer",
 ]

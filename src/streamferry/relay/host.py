@@ -20,6 +20,7 @@ from streamferry.relay.backoff import Backoff
 from streamferry.relay.beat import Beat
 from streamferry.relay.collector import Collector
 from streamferry.relay.network import Network
+from streamferry.relay.preview import Viewer
 from streamferry.relay.run import RelayRun
 from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import ItemChange, RelayStatus, State, Totals
@@ -68,6 +69,10 @@ class Relay:
     def watch_items(self, callback: Callable[[ItemChange], None]) -> None:
         """Call ``callback`` at each step of an item of a list, inside the beat: it has to be quick."""
         self._item_watchers.append(callback)
+
+    def open_preview(self) -> Viewer:
+        """Look at what is handed to the destination; see :meth:`RelayRun.open_preview`."""
+        return self._run.open_preview()
 
     def update(self, spec: RelaySpec) -> None:
         """Change what runs; see :meth:`RelayRun.update`. A live relay that shall play files, or the other way round,

@@ -23,6 +23,7 @@ from streamferry.relay.feed import FileFeed, LiveFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.marked import MarkedFeed, open_marked
 from streamferry.relay.network import Network
+from streamferry.relay.preview import Preview, Viewer
 from streamferry.relay.shelf import Shelf
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
 from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
@@ -65,6 +66,7 @@ class RelayRun:
         self._timeline = Timeline()
         self._outlet = Outlet()
         self._flow = Flow(self._timeline, self._outlet, self._inspect)
+        self._preview = Preview(self._outlet, self._timeline)
         self._vitals = Vitals(self._flow)
         self._began_at = began_at
         # When a preparation was last seen advancing: patience is not for a download that comes.
@@ -96,6 +98,10 @@ class RelayRun:
     def stop(self) -> None:
         """End the run as asked by the user: unpublish, and be ``stopped``."""
         self._finish(State.STOPPED)
+
+    def open_preview(self) -> Viewer:
+        """Look at what is handed to the destination, until the run ends. Raises PreviewRefused."""
+        return self._preview.watch()
 
     def update(self, spec: RelaySpec) -> None:
         """Take over a changed spec of the same kind (live stays live).
@@ -129,6 +135,7 @@ class RelayRun:
                     keepers[-1].cancel()
         finally:
             self._beat.remove(flow)
+            self._preview.end()
             flow.detach_feed()
             if (session := flow.detach_session()) is not None:
                 session.abort()

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from streamferry.media.errors import Fault
-from streamferry.relay import ItemChange, Playhead, RelaySpec, RelayStatus, State
+from streamferry.relay import ItemChange, Playhead, RelaySpec, RelayStatus, State, Viewer
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 
@@ -36,6 +36,8 @@ class RunningRelay(Protocol):
     def watch_items(self, callback: Callable[[ItemChange], None]) -> None: ...
 
     def on_end(self, callback: Callable[[], None]) -> None: ...
+
+    def open_preview(self) -> Viewer: ...
 
     def update(self, spec: RelaySpec) -> None: ...
 
@@ -106,6 +108,10 @@ class Performance:
             self._conclude(Outcome.HANDED_BACK, self._final)
         else:
             self._relay.request_stop()
+
+    def open_preview(self) -> Viewer | None:
+        """Look at what the relay hands to its destination; None while there is no relay. Raises PreviewRefused."""
+        return self._relay.open_preview() if self._relay is not None else None
 
     def report(self) -> Report | None:
         """What is new since the last report that was confirmed, or None."""

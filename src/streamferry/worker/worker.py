@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from streamferry.relay import RelaySpec
+from streamferry.relay import RelaySpec, Viewer
 from streamferry.worker.health import WorkerHealth
 from streamferry.worker.ledger import LeaseLost, Ledger, StoreUnavailable
 from streamferry.worker.performance import Performance, RunningRelay
@@ -66,6 +66,11 @@ class Worker:
         """Ask for the end: stop everything, hand it back, and end the lease."""
         self._leaving.set()
         self._stirred.set()
+
+    def open_preview(self, task_id: str) -> Viewer | None:
+        """Look at what a task hands to its destination; None if nothing of it runs here. Raises PreviewRefused."""
+        performance = self._performances.get(task_id)
+        return performance.open_preview() if performance is not None else None
 
     async def run(self) -> None:
         """Work until ``leave`` is called."""

@@ -1,0 +1,184 @@
+"""Preview: what a run hands to its destination, as MP4 for those who look. Costs nothing while nobody does.
+
+The outlet calls ``take`` with each batch that left; a run without viewers has no preview at its outlet at all. What
+left is copied and becomes fragments once for all viewers. A viewer begins at a keyframe: the latest, if somebody looks
+already, else the next. One that does not read in time loses what waits for it, up to the next keyframe; neither the
+relay nor the other viewers notice.
+"""
+
+import asyncio
+from collections import deque
+
+from streamferry.media.tag import KEYFRAME, SEQUENCE_HEADER, LaidTag
+from streamferry.push import Outlet
+from streamferry.timeline import Timeline
+from streamferry.wire.codecs import UnsupportedCodec
+from streamferry.wire.fmp4 import Fragmenter, Piece
+
+#: Viewers of one run at most.
+MAX_VIEWERS = 8
+#: Media in a fragment: a browser takes few large pieces at less cost than many small ones, and 0.2 s is not seen.
+_FRAGMENT_MS = 200
+#: What may wait for a viewer: 5 s in fragments of 0.2 s, and that of 10 Mbps or one large group of pictures.
+_MAX_WAITING_PIECES = 25
+_MAX_WAITING_BYTES = 8 << 20
+#: A hole in time that no player bridges: Chromium gives up sound at one of 5 s.
+_MAX_HOLE_MS = 4_000
+
+
+class PreviewRefused(Exception):
+    """There cannot be a preview now, or no longer; the sentence says why."""
+
+
+class Viewer:
+    """Who looks at one run. Read until the end, and close."""
+
+    def __init__(self, preview: "Preview") -> None:
+        self._preview = preview
+        self._waiting: deque[Piece] = deque()
+        self._waiting_bytes = 0
+        # The header under which the last piece was made; None: the next begins anew.
+        self._header: Piece | None = None
+        self._stirred = asyncio.Event()
+        self._refused: str | None = None
+        self._has_ended = False
+        #: MIME type with codecs, once the first bytes were read.
+        self.mime = ""
+
+    async def read(self) -> bytes:
+        """Wait for media and give all there is: whole segments. Empty at the end of the run. Raises PreviewRefused."""
+        while not self._waiting:
+            if self._refused is not None:
+                raise PreviewRefused(self._refused)
+            if self._has_ended:
+                return b""
+            self._stirred.clear()
+            await self._stirred.wait()
+        pieces = list(self._waiting)
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self.mime = self.mime or pieces[0].mime
+        return b"".join(piece.data for piece in pieces)
+
+    def close(self) -> None:
+        """Look no longer. Closing again does nothing."""
+        self._preview.leave(self)
+        self._has_ended = True
+        self._stirred.set()
+
+    def put(self, piece: Piece, header: Piece) -> None:
+        """Queue a piece that was made under ``header``, or lose what waits when there is too much of it."""
+        is_full = len(self._waiting) >= _MAX_WAITING_PIECES
+        if is_full or self._waiting_bytes + len(piece.data) > _MAX_WAITING_BYTES:
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            self._header = None
+        if self._header is None and not piece.is_start:
+            return
+        if header is not self._header:
+            self._header = header
+            self._append(header)
+        self._append(piece)
+        self._stirred.set()
+
+    def _append(self, piece: Piece) -> None:
+        self._waiting.append(piece)
+        self._waiting_bytes += len(piece.data)
+
+    def end(self, refused: str | None) -> None:
+        """Nothing more comes after what waits, for the reason given, or because the run has ended."""
+        self._refused = refused
+        self._has_ended = True
+        self._stirred.set()
+
+
+class Preview:
+    """The preview of one run. Belongs to its outlet and its timeline."""
+
+    def __init__(self, outlet: Outlet, timeline: Timeline) -> None:
+        self._outlet = outlet
+        self._timeline = timeline
+        self._viewers: set[Viewer] = set()
+        self._fragmenter = Fragmenter()
+        self._taken: list[LaidTag] = []
+        self._last_ms: int | None = None
+        self._header: Piece | None = None
+        # Fragments since the latest keyframe, for who comes next.
+        self._group: list[Piece] = []
+        self._group_bytes = 0
+
+    def watch(self) -> Viewer:
+        """A viewer more. Raises PreviewRefused."""
+        if len(self._viewers) >= MAX_VIEWERS:
+            raise PreviewRefused(f"{MAX_VIEWERS} viewers look at this task already, and more are not served")
+        viewer = Viewer(self)
+        if not self._viewers:
+            self._begin()
+            self._outlet.tap = self.take
+        elif self._header is not None and self._group:
+            joined = b"".join(piece.data for piece in self._group)
+            viewer.put(Piece(joined, is_start=True), self._header)
+        self._viewers.add(viewer)
+        return viewer
+
+    def leave(self, viewer: Viewer) -> None:
+        """A viewer less; with the last one the work ends."""
+        self._viewers.discard(viewer)
+        if not self._viewers:
+            self._outlet.tap = None
+            self._group = []
+            self._taken = []
+
+    def end(self, refused: str | None = None) -> None:
+        """End all views."""
+        for viewer in tuple(self._viewers):
+            self.leave(viewer)
+            viewer.end(refused)
+
+    def take(self, tags: list[LaidTag]) -> None:
+        """Called by the outlet with what has left, in the beat: bodies are copied, nothing waits, nothing raises."""
+        taken = self._taken
+        taken += [(tag[0], tag[1], bytes(tag[2]), tag[3]) for tag in tags if tag[3] <= SEQUENCE_HEADER]
+        frames = [tag for tag in taken if tag[3] <= KEYFRAME]
+        if not frames:
+            return
+        if self._last_ms is not None:
+            if frames[0][1] - self._last_ms > _MAX_HOLE_MS:
+                # Who looks again begins behind the hole.
+                self.end()
+                return
+            if frames[-1][1] - self._last_ms < _FRAGMENT_MS:
+                return
+        self._last_ms = frames[-1][1]
+        self._taken = []
+        try:
+            pieces = self._fragmenter.put(taken)
+        except UnsupportedCodec as codec:
+            self.end(f"the stream cannot be previewed: browsers are not given {codec}")
+        except ValueError as error:
+            self.end(f"the stream cannot be previewed: {error}")
+        else:
+            for piece in pieces:
+                self._hand_out(piece)
+
+    def _begin(self) -> None:
+        self._fragmenter = Fragmenter()
+        self._last_ms = self._header = None
+        self._group_bytes = 0
+        self._taken = [tag for tag in self._timeline.headers if tag[3] == SEQUENCE_HEADER]
+
+    def _hand_out(self, piece: Piece) -> None:
+        if piece.mime:
+            self._header = piece
+            self._group = []
+            return
+        assert self._header is not None  # The first piece of a fragmenter is one.
+        if piece.is_start:
+            self._group, self._group_bytes = [], 0
+        if piece.is_start or self._group:
+            self._group.append(piece)
+            self._group_bytes += len(piece.data)
+            if self._group_bytes > _MAX_WAITING_BYTES:
+                self._group = []
+        for viewer in self._viewers:
+            viewer.put(piece, self._header)
