@@ -55,6 +55,11 @@ class Settings(BaseSettings):
         (), description="Folders from which `file:` sources may be read, separated by `:`. Empty: none."
     )
     workers: int = Field(0, ge=0, le=1024, description="Worker processes; 0 is one for each core.")
+    worker_host: str = Field(
+        "127.0.0.1",
+        description="Address of this machine on which its workers listen for the service that shows previews, on free "
+        "ports. A worker of another machine than the service's needs one that the service can reach.",
+    )
     capacity: int = Field(500, ge=1, description="Tasks that one worker process takes at most.")
     conflicts: Literal["refuse", "warn"] = Field(
         "refuse", description="What is done about two tasks with one destination at overlapping times."
@@ -104,6 +109,7 @@ class Settings(BaseSettings):
             "seal_key": self.seal_key.get_secret_value(),
             "egress": self.egress,
             "files": os.pathsep.join(map(str, self.files)),
+            "worker_host": self.worker_host,
             "capacity": str(self.capacity),
             "ca_file": str(self.ca_file or ""),
             "log_level": self.log_level,

@@ -66,6 +66,12 @@ class VersionConflict(ActionError):
         self.version = version
 
 
+class PreviewUnavailable(ActionError):
+    """There is no preview of the task now."""
+
+    field = "TaskId"
+
+
 class KeyNotFound(ActionError):
     """There is no such access key."""
 

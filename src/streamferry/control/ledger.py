@@ -16,19 +16,31 @@ from streamferry.worker import Assignment, Report, StoreUnavailable, WorkerHealt
 
 
 class StoreLedger:
-    """Implements ``worker.Ledger``. ``roots``: folders from which ``file:`` sources may be read."""
+    """Implements ``worker.Ledger``. ``roots``: folders from which ``file:`` sources may be read.
 
-    def __init__(self, store: Store, worker_id: str, *, capacity: int, roots: Sequence[Path] = ()) -> None:
+    ``address``: ``host:port`` where the worker serves previews.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        worker_id: str,
+        *,
+        capacity: int,
+        roots: Sequence[Path] = (),
+        address: str | None = None,
+    ) -> None:
         self._store = store
         self._worker_id = worker_id
         self._capacity = capacity
+        self._address = address
         self._roots = [root.resolve() for root in roots]
 
     async def register(self) -> None:
         """See the protocol."""
         with _availability():
             async with self._store.write() as connection:
-                await workers.register(connection, self._worker_id, self._capacity)
+                await workers.register(connection, self._worker_id, self._capacity, self._address)
 
     async def poll(self, load: int, room: int) -> int:
         """See the protocol."""

@@ -10,6 +10,7 @@ from streamferry.relay import Network, RelayHost
 from streamferry.service.store import open_store
 from streamferry.worker import HealthMeter, Worker
 from streamferry.worker.egress import Egress, decide_allow
+from streamferry.worker.preview import Passes, PreviewServer
 
 
 async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> None:
@@ -18,8 +19,17 @@ async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> N
         # The programs that a worker starts inherit its environment.
         os.environ.pop(name, None)
     network = Network(tls=client_context(settings.ca_file), allow=decide_allow(Egress(settings.egress)))
-    async with open_store(settings, is_durable=False) as store, RelayHost(network=network) as host:
-        ledger = StoreLedger(store, worker_id, capacity=settings.capacity, roots=settings.files)
+    async with (
+        open_store(settings, is_durable=False) as store,
+        RelayHost(network=network) as host,
+        # It looks into the worker, whose ledger tells where it listens.
+        PreviewServer(
+            settings.worker_host, Passes(store.seal.digest), lambda task_id: worker.open_preview(task_id)
+        ) as previews,
+    ):
+        ledger = StoreLedger(
+            store, worker_id, capacity=settings.capacity, roots=settings.files, address=previews.address
+        )
         worker = Worker(ledger, host, capacity=settings.capacity, measure=HealthMeter(host).measure)
         async with asyncio.TaskGroup() as group:
             working = group.create_task(worker.run(), name="worker")

@@ -175,6 +175,17 @@ class Fragmenter:
         pieces.append(Piece(data, is_start=self._begins_at_start))
 
 
+def end_of_fragment(data: bytes) -> int:
+    """Where the first whole fragment of a stream ends, counted from the stream's begin; 0: it is not all there."""
+    at = 0
+    while at + 8 <= len(data):
+        size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        at += max(size, 8)
+        if name == b"mdat":
+            return at if at <= len(data) else 0
+    return 0
+
+
 def _init_segment(tracks: list[_Track]) -> Piece:
     forms = [track.form.codecs for track in tracks if track.form is not None]
     kind = "video" if tracks[0].is_video else "audio"

@@ -86,6 +86,8 @@ worker = sa.Table(
     sa.Column("started_ms", sa.BigInteger, nullable=False),
     # JSON of worker.WorkerHealth; null as long as nothing was told.
     sa.Column("health", sa.Text, nullable=True),
+    # host:port where it serves previews.
+    sa.Column("address", sa.String(255), nullable=True),
 )
 
 #: What happened; only ever appended to.

@@ -25,8 +25,8 @@ LEASE_MS = 6_500
 _KEEP_GONE_MS = 3_600_000
 
 
-async def register(connection: AsyncConnection, worker_id: str, capacity: int) -> None:
-    """A lease for a worker that holds nothing; what it held before is free."""
+async def register(connection: AsyncConnection, worker_id: str, capacity: int, address: str | None = None) -> None:
+    """A lease for a worker that holds nothing; what it held before is free. ``address``: where it serves previews."""
     now = await read_now_ms(connection)
     await _free(connection, run.c.worker_id == worker_id, now, "its worker lost its lease")
     is_forgotten = worker.c.lease_ms <= now - _KEEP_GONE_MS
@@ -40,6 +40,7 @@ async def register(connection: AsyncConnection, worker_id: str, capacity: int) -
             "orders": 0,
             "lease_ms": now + LEASE_MS,
             "started_ms": now,
+            "address": address,
         },
     )
 
@@ -122,6 +123,12 @@ async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
         )
         for row in rows.mappings()
     ]
+
+
+async def find_address(connection: AsyncConnection, task_id: str) -> str | None:
+    """Where the worker that has the task serves previews; None if no living worker has it."""
+    query = sa.select(worker.c.address).join(run, run.c.worker_id == worker.c.id)
+    return (await connection.execute(query.where(run.c.task_id == task_id, worker.c.lease_ms > now_ms()))).scalar()
 
 
 async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], now: int, why: str) -> int:

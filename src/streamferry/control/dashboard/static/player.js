@@ -1,0 +1,168 @@
+// Plays the live preview of a task in a <video>: fetch, fragmented MP4, Media Source Extensions. No dependencies.
+//
+//   import { play } from ".../player.js";
+//   const stop = play(video, "/api/v1/tasks/ID/preview", (sentence) => { ... });
+//
+// `tell` is called with a sentence when nothing can be shown, and with "" once pictures come. The player begins anew
+// when the stream ends or breaks, and leaves by itself when the <video> is taken out of the page.
+
+const LAG_S = 1.5;      // How far behind the newest picture it plays: some fragments, and a visit of the relay.
+const MAX_LAG_S = 3;    // Further behind than this, it jumps.
+const KEPT_S = 20;      // What was played is kept this long.
+const PAUSE_MS = 1000;  // Before it begins anew; doubled each time up to the longest.
+const LONGEST_PAUSE_MS = 15000;
+
+class Problem extends Error {}
+
+export function play(video, url, tell = () => {}) {
+  const leaving = new AbortController();
+  run(video, url, tell, leaving.signal).finally(() => {
+    video.removeAttribute("src");
+    video.load();
+  });
+  return () => leaving.abort();
+}
+
+async function run(video, url, tell, signal) {
+  let pause = PAUSE_MS;
+  while (!signal.aborted) {
+    try {
+      await watch(video, url, signal, () => {
+        pause = PAUSE_MS;
+        tell("");
+      });
+      tell("The stream has ended.");
+    } catch (error) {
+      if (signal.aborted) return;
+      tell(error instanceof Problem ? error.message : "The preview broke off.");
+    }
+    if (!video.isConnected) return;
+    await new Promise((wake) => setTimeout(wake, pause));
+    pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+  }
+}
+
+async function watch(video, url, signal, tellPlaying) {
+  if (!window.MediaSource) throw new Problem("This browser has no Media Source Extensions, which the preview needs.");
+  const gone = new AbortController();
+  const response = await fetch(url, {
+    signal: AbortSignal.any([signal, gone.signal]), credentials: "same-origin", cache: "no-store",
+  });
+  if (!response.ok) throw new Problem(await reason(response));
+  let screen = null;
+  let isPlaying = false;
+  try {
+    for await (const { data, mime } of segments(response.body)) {
+      if (!video.isConnected) return;
+      // Other codecs or tracks: the stream tells before it changes, and a source of media cannot change with it.
+      if (mime && mime !== screen?.mime) {
+        screen?.close();
+        screen = await Screen.open(video, mime);
+      }
+      await screen.show(data);
+      if (!mime && !isPlaying) {
+        isPlaying = true;
+        tellPlaying();
+      }
+    }
+  } finally {
+    gone.abort();
+    screen?.close();
+  }
+}
+
+async function reason(response) {
+  const text = await response.text();
+  try {
+    const answer = JSON.parse(text);
+    return answer.error?.message ?? answer.message ?? answer.detail ?? text;
+  } catch {
+    return response.headers.get("content-type")?.startsWith("text/plain") ? text : `The server answered ${response.status}.`;
+  }
+}
+
+// Whole headers (ftyp, free, moov; with the MIME type that `free` tells) and whole fragments (moof, mdat).
+async function* segments(body) {
+  const reader = body.getReader();
+  let unread = new Uint8Array(0);
+  let end = 0;  // Of the boxes that are there whole.
+  let mime = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const joined = new Uint8Array(unread.length + value.length);
+    joined.set(unread);
+    joined.set(value, unread.length);
+    unread = joined;
+    while (unread.length >= end + 8) {
+      const size = new DataView(unread.buffer, unread.byteOffset + end).getUint32(0);
+      if (size < 8) throw new Problem("The preview is damaged.");
+      if (unread.length < end + size) break;
+      const name = String.fromCharCode(...unread.subarray(end + 4, end + 8));
+      if (name === "free") mime = new TextDecoder().decode(unread.subarray(end + 8, end + size));
+      end += size;
+      if (name === "moov" || name === "mdat") {
+        yield { data: unread.subarray(0, end), mime: name === "moov" ? mime : "" };
+        unread = unread.subarray(end);
+        end = 0;
+      }
+    }
+  }
+}
+
+// One source of media behind the <video>, for one set of codecs.
+class Screen {
+  static async open(video, mime) {
+    if (!MediaSource.isTypeSupported(mime)) throw new Problem(`This browser cannot play ${mime}.`);
+    const source = new MediaSource();
+    const address = URL.createObjectURL(source);
+    video.src = address;
+    await new Promise((opened) => source.addEventListener("sourceopen", opened, { once: true }));
+    URL.revokeObjectURL(address);
+    return new Screen(video, mime, source);
+  }
+
+  constructor(video, mime, source) {
+    this.video = video;
+    this.mime = mime;
+    this.source = source;
+    this.buffer = source.addSourceBuffer(mime);
+    this.isPlaying = false;
+  }
+
+  async show(data) {
+    const { buffer, video } = this;
+    await this.settle(() => buffer.appendBuffer(data));
+    const ranges = buffer.buffered;
+    if (!ranges.length) return;
+    this.keepUp(ranges.start(ranges.length - 1), ranges.end(ranges.length - 1));
+    const old = video.currentTime - KEPT_S;
+    if (ranges.start(0) < old - KEPT_S) await this.settle(() => buffer.remove(0, old));
+  }
+
+  // Also while it is paused or in a hidden tab, so that little is kept, and what is shown then is the present.
+  keepUp(start, end) {
+    const { video } = this;
+    const isInside = video.currentTime >= start && video.currentTime <= end;
+    if (!isInside || end - video.currentTime > MAX_LAG_S) video.currentTime = Math.max(start, end - LAG_S);
+    if (this.isPlaying) return;
+    this.isPlaying = true;
+    video.play().catch(() => {
+      video.muted = true;  // Sound needs a click first.
+      return video.play().catch(() => {});
+    });
+  }
+
+  settle(act) {
+    const settled = new AbortController();
+    return new Promise((done, fail) => {
+      this.buffer.addEventListener("error", fail, settled);  // Comes before the other.
+      this.buffer.addEventListener("updateend", done, settled);
+      act();
+    }).finally(() => settled.abort());
+  }
+
+  close() {
+    if (this.source.readyState === "open") this.source.endOfStream();
+  }
+}

@@ -1,0 +1,200 @@
+"""PreviewServer: the small HTTP listener of a worker, from which the service fetches what its relays hand out.
+
+    GET /preview/<task id>    Authorization: Bearer <pass>
+
+gives 200 and the stream (video/mp4 or audio/mp4, chunked) until the run ends.
+
+Anything else is refused with a sentence as plain text: 403 without a good pass, 404 when nothing of the task runs here,
+409 when there can be no preview. Passes are short-lived and of one task; service and workers make them with the key of
+the store. It is not for browsers: they ask the service.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import socket
+import time
+from collections.abc import Callable
+
+import h11
+
+from streamferry.relay import PreviewRefused, Viewer
+
+#: A pass is good for the time it takes to come here, between clocks that nearly agree.
+PASS_S = 60.0
+#: Viewers of all tasks of one process.
+MAX_VIEWERS = 64
+#: How long the first picture may take: two of the longest keyframe intervals in use.
+FIRST_PICTURE_S = 20.0
+_REQUEST_S = 5.0
+#: One that takes nothing for this long has gone without a word.
+_STUCK_S = 30.0
+_MAX_REQUEST_BYTES = 16 << 10
+#: What the kernel and asyncio may hold for one viewer: what is late is to be dropped here. 1 s of 4 Mbps.
+_BUFFER_BYTES = 256 << 10
+
+
+class Passes:
+    """Permissions to look at one task for a moment. ``sign`` gives text that only holders of the key can give."""
+
+    def __init__(self, sign: Callable[[str], str], now: Callable[[], float] = time.time) -> None:
+        self._sign = sign
+        self._now = now
+
+    def issue(self, task_id: str) -> str:
+        """A pass for a task, from now on for ``PASS_S``."""
+        until = round(self._now() + PASS_S)
+        return f"{until}.{self._sign(_statement(task_id, until))}"
+
+    def admits(self, given: str, task_id: str) -> bool:
+        """Whether that is a pass for the task which is good now."""
+        until, _, signature = given.partition(".")
+        if not (until.isascii() and until.isdecimal() and len(until) < 16):
+            return False
+        expected = self._sign(_statement(task_id, int(until)))
+        is_genuine = hmac.compare_digest(signature.encode(), expected.encode())
+        return is_genuine and 0 <= int(until) - self._now() <= 2 * PASS_S
+
+
+def _statement(task_id: str, until: int) -> str:
+    return f"preview of {task_id} until {until}"
+
+
+class PreviewServer:
+    """Async context manager. ``open_viewer`` gives None for a task that does not run here."""
+
+    def __init__(self, host: str, passes: Passes, open_viewer: Callable[[str], Viewer | None]) -> None:
+        self._host = host
+        self._passes = passes
+        self._open_viewer = open_viewer
+        self._viewers: set[Viewer] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        #: ``host:port`` under which the service finds it.
+        self.address = ""
+
+    async def __aenter__(self) -> "PreviewServer":
+        try:
+            self._server = await asyncio.start_server(self._take, self._host, 0, limit=_MAX_REQUEST_BYTES)
+        except OSError as error:
+            raise OSError(error.errno, f"worker-host: cannot listen on {self._host}: {error.strerror}") from None
+        port = self._server.sockets[0].getsockname()[1]
+        self.address = f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in tuple(self._answering):
+            task.cancel()
+        await asyncio.gather(*self._answering, return_exceptions=True)
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering.add(task)
+        try:
+            await self._answer(reader, writer)
+        except (OSError, TimeoutError, h11.ProtocolError):
+            pass  # It went away, or it does not speak HTTP: nobody is there to be told.
+        finally:
+            self._answering.discard(task)
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_REQUEST_BYTES)
+        async with asyncio.timeout(_REQUEST_S):
+            request = await _read_request(reader, http)
+        task_id = request.target.decode("ascii", "replace").removeprefix("/preview/")
+        given = dict(request.headers).get(b"authorization", b"").decode("ascii", "replace").removeprefix("Bearer ")
+        if request.method != b"GET" or not self._passes.admits(given, task_id):
+            await _refuse(writer, http, 403, "this needs a pass that is good for the task now")
+            return
+        if len(self._viewers) >= MAX_VIEWERS:
+            await _refuse(writer, http, 409, f"a worker serves {MAX_VIEWERS} viewers and has as many")
+            return
+        try:
+            viewer = self._open_viewer(task_id)
+        except PreviewRefused as refused:
+            await _refuse(writer, http, 409, str(refused))
+            return
+        if viewer is None:
+            await _refuse(writer, http, 404, "the task does not run on this worker")
+            return
+        self._viewers.add(viewer)
+        watching = asyncio.ensure_future(_close_at_end(reader, viewer))
+        try:
+            await _stream(writer, http, viewer)
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+            self._viewers.discard(viewer)
+            viewer.close()
+
+
+async def _read_request(reader: asyncio.StreamReader, http: h11.Connection) -> h11.Request:
+    while True:
+        event = http.next_event()
+        if isinstance(event, h11.Request):
+            return event
+        if event is not h11.NEED_DATA:
+            raise h11.RemoteProtocolError("no request came")
+        http.receive_data(await reader.read(_MAX_REQUEST_BYTES))
+
+
+async def _stream(writer: asyncio.StreamWriter, http: h11.Connection, viewer: Viewer) -> None:
+    """Send what comes, at the peer's pace: what it does not take in time is dropped by the viewer."""
+    try:
+        async with asyncio.timeout(FIRST_PICTURE_S):
+            data = await viewer.read()
+    except TimeoutError:
+        words = f"no picture to begin with has reached the destination for {FIRST_PICTURE_S:.0f} s"
+        await _refuse(writer, http, 409, words)
+        return
+    except PreviewRefused as refused:
+        await _refuse(writer, http, 409, str(refused))
+        return
+    if not data:
+        await _refuse(writer, http, 404, "the task has ended")
+        return
+    sock: socket.socket = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+    writer.transport.set_write_buffer_limits(high=_BUFFER_BYTES)
+    await _send(writer, http, h11.Response(status_code=200, headers=_headers(viewer.mime)))
+    with contextlib.suppress(PreviewRefused):
+        while data:
+            await _send(writer, http, h11.Data(data=data))
+            data = await viewer.read()
+    await _send(writer, http, h11.EndOfMessage())
+    await _finish(writer)
+
+
+async def _refuse(writer: asyncio.StreamWriter, http: h11.Connection, status: int, words: str) -> None:
+    await _send(writer, http, h11.Response(status_code=status, headers=_headers("text/plain; charset=utf-8")))
+    await _send(writer, http, h11.Data(data=words.encode()))
+    await _send(writer, http, h11.EndOfMessage())
+    await _finish(writer)
+
+
+def _headers(content_type: str) -> list[tuple[str, str]]:
+    return [("content-type", content_type), ("cache-control", "no-store"), ("connection", "close")]
+
+
+async def _send(writer: asyncio.StreamWriter, http: h11.Connection, event: h11.Event) -> None:
+    writer.write(http.send(event) or b"")
+    async with asyncio.timeout(_STUCK_S):
+        await writer.drain()
+
+
+async def _finish(writer: asyncio.StreamWriter) -> None:
+    """Close in order, so that the last bytes arrive."""
+    writer.close()
+    async with asyncio.timeout(_STUCK_S):
+        await writer.wait_closed()
+
+
+async def _close_at_end(reader: asyncio.StreamReader, viewer: Viewer) -> None:
+    """Nothing more is asked on this connection: what can be read is its end."""
+    with contextlib.suppress(OSError):
+        await reader.read(1)
+    viewer.close()
