@@ -23,6 +23,7 @@ from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.mount import mount_dashboard
 from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.routes import PREFIX, build_app
+from streamferry.control.rest.writes import Writes
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import Store, workers
 from streamferry.control.store.records import KeyPair
@@ -107,7 +108,14 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
         source_rules=SourceRules(file_folders=settings.files),
     )
     app.include_router(build_router(actions, api))
-    mount_dashboard(app, Desk(actions, Reads(actions, look_into_cache), api.source_rules, settings.public_hosts))
+    desk = Desk(
+        actions,
+        Reads(actions, look_into_cache),
+        Writes(actions, api.source_rules),
+        source_rules=api.source_rules,
+        public_hosts=settings.public_hosts,
+    )
+    mount_dashboard(app, desk)
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:

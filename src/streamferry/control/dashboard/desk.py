@@ -1,20 +1,22 @@
 """What the pages may do: reads for everybody who is signed in, changes for those who may write. No rules."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from streamferry.control.actions import Actions
-from streamferry.control.checks import SourceRules
+from streamferry.control.checks import SourceRules, read_source
 from streamferry.control.dashboard.frame import Visitor
 from streamferry.control.dashboard.sessions import Sessions
+from streamferry.control.errors import ActionError
+from streamferry.control.model import TaskKind
+from streamferry.control.rest.bodies import NewTask, TaskPatch
+from streamferry.control.rest.faults import RestError, translate
 from streamferry.control.rest.reads import Reads
+from streamferry.control.rest.routes import Prober
+from streamferry.control.rest.views import ProbeView
+from streamferry.control.rest.writes import Verb, Writes
 
-_DEEDS: Mapping[str, Callable[[Actions, str], Awaitable[None]]] = {
-    "stop": Actions.stop_task,
-    "continue": Actions.continue_task,
-    "relaunch": Actions.relaunch_task,
-    "delete": Actions.delete_task,
-}
+_PROBE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Desk:
 
     actions: Actions
     reads: Reads
+    writes: Writes
+    prober: Prober | None = None
     source_rules: SourceRules = field(default_factory=SourceRules)
     public_hosts: Collection[str] = ()
     sessions: Sessions = field(default_factory=Sessions)
@@ -35,4 +39,28 @@ class Desk:
     async def do(self, who: Visitor, deed: str, task_id: str) -> None:
         """Stop, continue, relaunch or delete a task. Raises PermissionError and ActionError."""
         self.require_writer(who)
-        await _DEEDS[deed](self.actions, task_id)
+        if deed == "delete":
+            await self.writes.delete_task(task_id)
+        else:
+            await self.writes.ask_task(task_id, Verb(deed))
+
+    async def create(self, who: Visitor, body: NewTask) -> str:
+        """Make a task; its id. Raises PermissionError and ActionError."""
+        self.require_writer(who)
+        return (await self.writes.create_task(body)).task_id
+
+    async def update(self, who: Visitor, task_id: str, body: TaskPatch) -> None:
+        """Change a task. Raises PermissionError and ActionError."""
+        self.require_writer(who)
+        await self.writes.update_task(task_id, body)
+
+    async def probe(self, who: Visitor, address: str) -> ProbeView:
+        """Look into a file. Raises PermissionError and RestError."""
+        self.require_writer(who)
+        try:
+            url = read_source("url", address, TaskKind.VOD, self.source_rules)
+        except ActionError as error:
+            raise translate(error) from None
+        if self.prober is None:
+            raise RestError(503, "no_probe", who.t("form.no_probe"))
+        return await self.prober(url, _PROBE_S)

@@ -127,14 +127,16 @@ def _switches(who: Visitor) -> None:
             ui.label(t("role.read_only")).classes("tag")
         for code, (name, _) in LANGUAGES.items():
             if code != preferences.language:
-                other = ui.button(name, on_click=_keep(LANGUAGE_COOKIE, code))
+                other = ui.button(name, on_click=_keep(LANGUAGE_COOKIE, code), color=None)
                 other.props("flat dense no-caps").mark(f"language-{code}")
         following = list(THEMES)[(list(THEMES).index(preferences.theme) + 1) % len(THEMES)]
         present = t(f"theme.{preferences.theme}")
-        theme = ui.button(icon=_THEME_ICONS[preferences.theme], on_click=_keep(THEME_COOKIE, following))
+        theme = ui.button(icon=_THEME_ICONS[preferences.theme], on_click=_keep(THEME_COOKIE, following), color=None)
         theme.props(f'flat round dense aria-label="{present}"').tooltip(present)
         with ui.element("form").props(f'method=post action="{SIGN_OUT}"'):
-            out = ui.button(icon="logout").props(f'flat round dense type=submit aria-label="{t("sign_out")}"')
+            out = ui.button(icon="logout", color=None).props(
+                f'flat round dense type=submit aria-label="{t("sign_out")}"'
+            )
             out.tooltip(f"{t('sign_out')} ({who.session.access_key_id})")
 
 

@@ -1,6 +1,9 @@
-"""How a visitor wants to see the dashboard: language and theme, from cookies that a page's own switches set."""
+"""How a visitor wants to see the dashboard: language, theme and time zone, from cookies that its pages set."""
 
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
@@ -9,6 +12,8 @@ from streamferry.control.dashboard.texts import LANGUAGES
 
 LANGUAGE_COOKIE = "streamferry_language"
 THEME_COOKIE = "streamferry_theme"
+#: Set by ``dashboard.js``, on the form for signing in already.
+ZONE_COOKIE = "streamferry_zone"
 #: Theme -> whether it is dark; None is as the browser has it.
 THEMES: dict[str, bool | None] = {"auto": None, "light": False, "dark": True}
 
@@ -19,6 +24,7 @@ class Preferences:
 
     language: str = "en"
     theme: str = "auto"
+    zone: tzinfo = UTC
 
     @classmethod
     def of(cls, headers: Headers) -> "Preferences":
@@ -29,6 +35,7 @@ class Preferences:
         return cls(
             language if language in LANGUAGES else _accepted(headers.get("accept-language", "")),
             theme if theme in THEMES else "auto",
+            _zone(unquote(cookies.get(ZONE_COOKIE, ""))),
         )
 
 
@@ -39,3 +46,11 @@ def _accepted(header: str) -> str:
         if language in LANGUAGES:
             return language
     return "en"
+
+
+def _zone(name: str) -> tzinfo:
+    """The zone of a browser, as far as this machine knows it."""
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC

@@ -134,6 +134,7 @@ _PAGE = """<!doctype html>
 <title>{title} · streamferry</title>
 <link rel="icon" href="{base}/static/icon.svg">
 <link rel="stylesheet" href="{base}/static/dashboard.css">
+<script src="{base}/static/dashboard.js" defer></script>
 </head>
 <body class="sign-in theme-{theme}">
 <main>

@@ -61,7 +61,9 @@ class _Content:
                 new.props("unelevated no-caps").mark("new")
         with ui.element("div").classes("filters"):
             for name in FILTERS:
-                button = ui.button(on_click=lambda name=name: self._choose_state(name)).mark(f"filter-{name}")
+                button = ui.button(on_click=lambda name=name: self._choose_state(name), color=None).mark(
+                    f"filter-{name}"
+                )
                 self._tabs[name] = button.props("flat dense no-caps")
         self._bulk = ui.element("div").classes("bulk")
         self._table = task_table(self._who, selects=self._who.session.can_write)

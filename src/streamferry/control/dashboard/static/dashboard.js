@@ -16,7 +16,40 @@ customElements.define("time-at", class extends HTMLElement {
   }
 });
 
+// The form for new tasks has times of the browser's zone.
+document.cookie = "streamferry_zone=" + encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC")
+  + "; path=/dashboard; max-age=31536000; samesite=lax";
+
 window.dashboard = {
+  // Drag the picture over the stage; where its top left corner is let go is told as parts of the stage.
+  placeMark(stage) {
+    const mark = stage.querySelector("img");
+    let grip = null;
+    const at = (event) => {
+      const box = stage.getBoundingClientRect();
+      const clamp = (value) => Math.min(0.99, Math.max(0, value));
+      return { x: clamp((event.clientX - grip.x - box.left) / box.width), y: clamp((event.clientY - grip.y - box.top) / box.height) };
+    };
+    mark.addEventListener("pointerdown", (event) => {
+      const box = mark.getBoundingClientRect();
+      grip = { x: event.clientX - box.left, y: event.clientY - box.top };
+      mark.setPointerCapture(event.pointerId);
+      event.preventDefault();
+    });
+    mark.addEventListener("pointermove", (event) => {
+      if (!grip) return;
+      const { x, y } = at(event);
+      mark.style.left = x * 100 + "%";
+      mark.style.top = y * 100 + "%";
+    });
+    mark.addEventListener("pointerup", (event) => {
+      if (!grip) return;
+      const detail = at(event);
+      grip = null;
+      stage.dispatchEvent(new CustomEvent("placed", { detail }));
+    });
+  },
+
   // Keep what a page shows in its address, so that it can be reloaded and sent to somebody.
   keepQuery(query) {
     const text = new URLSearchParams(query).toString();

@@ -1,0 +1,192 @@
+"""The form: a new task, a copy of one, or a change of one. Shows only the fields that apply to what was chosen."""
+
+import base64
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from nicegui import ui
+
+from streamferry.control.dashboard.desk import Desk
+from streamferry.control.dashboard.draft import Draft
+from streamferry.control.dashboard.form_fields import Fields
+from streamferry.control.dashboard.frame import Page, Visitor, frame, visitor
+from streamferry.control.dashboard.gate import BASE
+from streamferry.control.dashboard.mark_editor import MarkEditor
+from streamferry.control.dashboard.playlist_editor import PlaylistEditor
+from streamferry.control.dashboard.show import title_of
+from streamferry.control.dashboard.texts.reasons import reasons_in
+from streamferry.control.dashboard.widgets import card, empty
+from streamferry.control.errors import ActionError, TaskNotFound
+from streamferry.control.rest.faults import translate
+from streamferry.control.rest.views import Kind, Strategy, TaskView
+
+_GROUPS = 500
+
+
+def register(desk: Desk) -> None:
+    """Make the pages."""
+
+    @Page("/new")
+    async def new(file: str = "") -> None:
+        who = visitor()
+        draft = Draft.new(who.preferences.zone, datetime.now(UTC))
+        draft.sources[0].url = file[:1000]
+        await _show(who, desk, draft, who.t("form.new"), ("/tasks", who.t("nav.tasks")))
+
+    @Page("/tasks/{task_id}/copy")
+    async def copy(task_id: str) -> None:
+        who = visitor()
+        task = await _find(who, desk, task_id)
+        if task is not None:
+            picture = await _picture(desk, task)
+            draft = Draft.copy(task, who.preferences.zone, datetime.now(UTC), picture)
+            await _show(who, desk, draft, who.t("form.copy"), (f"/tasks/{task_id}", title_of(task, who.t)))
+
+    @Page("/tasks/{task_id}/edit")
+    async def edit(task_id: str) -> None:
+        who = visitor()
+        task = await _find(who, desk, task_id)
+        if task is not None:
+            draft = Draft.of(task, who.preferences.zone)
+            picture = await _picture(desk, task)
+            back = (f"/tasks/{task_id}", title_of(task, who.t))
+            await _show(who, desk, draft, who.t("form.edit"), back, picture)
+
+
+async def _find(who: Visitor, desk: Desk, task_id: str) -> TaskView | None:
+    try:
+        return await desk.reads.task(task_id)
+    except TaskNotFound:
+        with frame(who, who.t("nav.tasks"), place="/tasks", back=("/tasks", who.t("nav.tasks"))):
+            empty("search_off", who.t("task.gone"))
+        return None
+
+
+async def _picture(desk: Desk, task: TaskView) -> str:
+    mark = await desk.reads.watermark(task.task_id)
+    return f"data:{mark.media_type};base64,{base64.b64encode(mark.picture).decode()}" if mark else ""
+
+
+async def _show(who: Visitor, desk: Desk, draft: Draft, title: str, back: tuple[str, str], picture: str = "") -> None:
+    with frame(who, title, place="/tasks", back=back):
+        if not who.session.can_write:
+            empty("lock", who.t("role.refused"))
+            return
+        groups = [one.name for one in (await desk.reads.groups(size=_GROUPS)).groups]
+        _Form(who, desk, draft, groups, picture, back[0])
+
+
+class _Form:
+    def __init__(self, who: Visitor, desk: Desk, draft: Draft, groups: list[str], picture: str, leave_to: str) -> None:
+        self._who, self._desk, self._draft, self._groups = who, desk, draft, groups
+        self._picture, self._leave_to = picture, leave_to
+        self._fields = Fields(draft, reasons_in(who.preferences.language), self._find_problems)
+        self._vod_only: list[ui.element] = []
+        t = who.t
+        with ui.column().classes("form"):
+            with card(t("form.source")):
+                self._draw_kind()
+                self._playlist = PlaylistEditor(who, desk, draft, self._fields)
+                with ui.element("div").classes("vod-only") as part:
+                    self._draw_playing()
+                self._vod_only.append(part)
+            with card(t("form.destination")):
+                made = self._text("destination", "form.push_address", draft.destination)
+                made.classes("mono").props('spellcheck=false autocapitalize=off placeholder="rtmp://host/app/key"')
+            with card(t("form.window")):
+                self._draw_window()
+            with card(t("form.about")):
+                self._draw_about()
+            with card(t("form.mark")):
+                MarkEditor(who, draft, picture)
+            self._trouble = ui.label().classes("problem")
+            with ui.element("div").classes("form-foot"):
+                ui.button(t("cancel"), on_click=self._leave, color=None).props("flat no-caps")
+                words = t("form.save") if draft.seen else t("form.create")
+                ui.button(words, on_click=self._submit).props("unelevated no-caps").mark("submit")
+        self._apply_kind()
+
+    def _draw_kind(self) -> None:
+        t = self._who.t
+        choices = {Kind.VOD: t("form.kind_vod"), Kind.LIVE: t("form.kind_live")}
+        kind = ui.toggle(choices, value=self._draft.kind, on_change=lambda event: self._choose_kind(event.value))
+        kind.props("no-caps unelevated dense spread toggle-color=primary").classes("kind").mark("kind")
+
+    def _choose_kind(self, kind: Kind) -> None:
+        self._draft.kind = kind
+        self._playlist.draw()
+        self._apply_kind()
+
+    def _apply_kind(self) -> None:
+        for one in self._vod_only:
+            one.set_visibility(self._draft.kind is Kind.VOD)
+
+    def _draw_playing(self) -> None:
+        t, draft = self._who.t, self._draft
+        with ui.element("div").classes("pair"):
+            with ui.element("div").classes("stack"):
+                endless = ui.switch(t("form.endless"), value=draft.is_endless).mark("endless")
+                loops = self._fields.number("loops", t("form.loops"), draft.loops, self._set("loops"))
+                loops.bind_visibility_from(endless, "value", value=False)
+                endless.on_value_change(lambda event: setattr(draft, "is_endless", event.value))
+            with ui.element("div").classes("stack"):
+                keep = ui.switch(t("form.keep"), value=draft.pre_download)
+                keep.on_value_change(lambda event: setattr(draft, "pre_download", event.value))
+        choices = {one: t(f"strategy.{one.value}") for one in Strategy}
+        strategy = ui.select(choices, value=draft.strategy, label=t("form.strategy"))
+        strategy.props("outlined dense options-dense").classes("field")
+        strategy.on_value_change(lambda event: setattr(draft, "strategy", event.value))
+
+    def _draw_window(self) -> None:
+        t, draft = self._who.t, self._draft
+        with ui.element("div").classes("pair"):
+            start = self._text("start_at", "form.start", draft.start, "start")
+            start.props(f'type=datetime-local stack-label hint="{t("form.start_hint")}"')
+            end = self._text("end_at", "form.end", draft.end, "end")
+            end.props(f'type=datetime-local stack-label hint="{t("form.end_hint", zone=self._zone())}"')
+
+    def _draw_about(self) -> None:
+        t, draft = self._who.t, self._draft
+        with ui.element("div").classes("pair"):
+            self._text("title", "form.title", draft.title).props(f'maxlength=20 hint="{t("form.title_hint")}"')
+            group = ui.select(self._groups, value=draft.group if draft.group in self._groups else None)
+            group.props(f'outlined dense options-dense label="{t("form.group")}"').classes("field")
+            group.on_value_change(lambda event: setattr(draft, "group", event.value)).set_enabled(draft.seen is None)
+        callback = self._text("callback_url", "form.callback", draft.callback_url)
+        callback.classes("mono").props('spellcheck=false autocapitalize=off placeholder="https://"')
+
+    def _text(self, name: str, label: str, value: str, attribute: str = "") -> ui.input:
+        return self._fields.text(name, self._who.t(label), value, self._set(attribute or name))
+
+    def _set(self, attribute: str) -> Callable[[object], None]:
+        return lambda value: setattr(self._draft, attribute, value)
+
+    def _zone(self) -> str:
+        return str(self._who.preferences.zone)
+
+    def _find_problems(self) -> dict[str, str]:
+        return self._draft.find_problems(self._desk.source_rules, datetime.now(UTC))
+
+    async def _submit(self) -> None:
+        self._trouble.set_text("")
+        if not self._fields.judge_all():
+            return
+        now = datetime.now(UTC)
+        seen = self._draft.seen
+        try:
+            if seen is None:
+                task_id = await self._desk.create(self._who, self._draft.new_task(now))
+            else:
+                task_id = seen.task_id
+                await self._desk.update(self._who, task_id, self._draft.patch(now))
+        except ActionError as error:
+            answer = translate(error)
+            rest = self._fields.refuse(answer.field, getattr(error, "reason", str(answer)))
+            self._trouble.set_text(rest or "")
+        except PermissionError as error:
+            self._trouble.set_text(str(error))
+        else:
+            ui.navigate.to(f"{BASE}/tasks/{task_id}")
+
+    def _leave(self) -> None:
+        ui.navigate.to(f"{BASE}{self._leave_to}")

@@ -1,0 +1,114 @@
+"""The list of addresses in the form: typed, dragged into order, looked into, or taken from the library."""
+
+from nicegui import events, ui
+
+from streamferry.control.dashboard import show
+from streamferry.control.dashboard.desk import Desk
+from streamferry.control.dashboard.draft import Draft, DraftSource
+from streamferry.control.dashboard.form_fields import Fields
+from streamferry.control.dashboard.frame import Visitor
+from streamferry.control.rest.faults import RestError
+from streamferry.control.rest.views import Kind, ProbeView
+from streamferry.media.url import REDACTED
+from streamferry.relay.spec import MAX_ITEMS
+
+
+class PlaylistEditor:
+    """One address for a live task, up to 30 for a list."""
+
+    def __init__(self, who: Visitor, desk: Desk, draft: Draft, fields: Fields) -> None:
+        self._who, self._desk, self._draft, self._fields = who, desk, draft, fields
+        self._list = ui.column().classes("playlist")
+        self._list.make_sortable(handle=".grip", on_end=self._reorder)
+        self._buttons = ui.element("div").classes("toolbar")
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the list anew: another kind, another order, one more or less."""
+        t, is_list = self._who.t, self._draft.kind is Kind.VOD
+        self._fields.forget("sources")
+        self._list.clear()
+        with self._list:
+            for index, one in enumerate(self._draft.sources if is_list else self._draft.sources[:1]):
+                self._draw_item(index, one, is_list)
+        self._buttons.clear()
+        with self._buttons:
+            if is_list and len(self._draft.sources) < MAX_ITEMS:
+                ui.button(t("form.add_address"), icon="add", on_click=self._add, color=None).props(
+                    "flat dense no-caps"
+                ).mark("add-source")
+
+    def _draw_item(self, index: int, one: DraftSource, is_list: bool) -> None:
+        t, fields, name = self._who.t, self._fields, f"sources[{index}]"
+        with ui.element("div").classes("item"):
+            if is_list:
+                ui.icon("drag_indicator").classes("grip").tooltip(t("form.drag"))
+            with ui.element("div").classes("grow item-fields"):
+                label = t("form.file_address" if is_list else "form.live_address")
+                url = fields.text(f"{name}.url", label, one.url, lambda text: setattr(one, "url", text))
+                url.classes("mono").props("spellcheck=false autocapitalize=off")
+                if is_list:
+                    with ui.element("div").classes("offsets"):
+                        start, end = t("form.from"), t("form.to")
+                        fields.text(f"{name}.start_s", start, one.start, lambda text: setattr(one, "start", text))
+                        fields.text(f"{name}.end_s", end, one.end, lambda text: setattr(one, "end", text))
+                        ui.space()
+                        look = ui.button(t("form.probe"), icon="troubleshoot", color=None).props("flat dense no-caps")
+                        look.mark(f"probe-{index}")
+                    found = ui.element("div").classes("probe")
+                    found.set_visibility(False)
+                    look.on_click(lambda: self._probe(one, look, found))
+            if is_list and len(self._draft.sources) > 1:
+                out = ui.button(icon="close", on_click=lambda: self._remove(one), color=None)
+                out.props(f'flat round dense aria-label="{t("form.remove")}"').mark(f"remove-{index}")
+
+    def _add(self) -> None:
+        if self._draft.sources[-1].url or len(self._draft.sources) == 1:
+            self._draft.sources.append(DraftSource())
+            self.draw()
+
+    def _remove(self, one: DraftSource) -> None:
+        self._draft.sources = [other for other in self._draft.sources if other is not one]
+        self.draw()
+
+    def _reorder(self, event: events.SortableEventArguments) -> None:
+        sources = self._draft.sources
+        sources.insert(event.new_index, sources.pop(event.old_index))
+        self.draw()
+
+    async def _probe(self, one: DraftSource, button: ui.button, found: ui.element) -> None:
+        t = self._who.t
+        found.clear()
+        found.set_visibility(True)
+        with found:
+            if REDACTED in one.url:
+                ui.label(t("form.probe_secret")).classes("soft")
+                return
+            ui.spinner(size="18px")
+        button.disable()
+        try:
+            seen = await self._desk.probe(self._who, one.url.strip())
+        except (RestError, PermissionError) as error:
+            found.clear()
+            with found:
+                ui.label(str(error)).classes("problem")
+        else:
+            found.clear()
+            with found:
+                self._tell(seen)
+        finally:
+            button.enable()
+
+    def _tell(self, seen: ProbeView) -> None:
+        t, words = self._who.t, []
+        if seen.video is not None:
+            words.append(f"{seen.video.codec} {seen.video.width}×{seen.video.height}, {seen.video.frame_rate:g} fps")
+        if seen.audio is not None:
+            words.append(f"{seen.audio.codec} {seen.audio.rate_hz} Hz × {seen.audio.channels}")
+        words += [show.span(seen.seconds), show.kbps(seen.kbps)]
+        ui.label(" · ".join(words)).classes("num")
+        ui.label(t("form.encoded" if seen.encodes else "form.copied")).classes("soft")
+        for warning in seen.warnings:
+            with ui.element("div").classes("warning"):
+                ui.icon("warning_amber")
+                ui.label(warning)
