@@ -54,6 +54,12 @@ class Settings(BaseSettings):
     files: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Folders from which `file:` sources may be read, separated by `:`. Empty: none."
     )
+    upload_mb: int = Field(
+        4000,
+        ge=0,
+        description="Largest file, in MB, that may be uploaded to the library: the folder `library` in the data folder, "
+        "whose files tasks may play.",
+    )
     workers: int = Field(0, ge=0, le=1024, description="Worker processes; 0 is one for each core.")
     worker_host: str = Field(
         "127.0.0.1",
@@ -100,6 +106,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _FileSource(settings_cls)
+
+    @property
+    def library_dir(self) -> Path:
+        """Where files lie that were uploaded."""
+        return self.data_dir / "library"
 
     def environment(self) -> dict[str, str]:
         """The settings as variables, for a child: what a worker has no use for is left out."""

@@ -99,3 +99,9 @@ class DestinationConflict(ActionError):
             "stop it or change a window first"
         )
         self.other_task_id = other_task_id
+
+
+class LibraryFull(ActionError):
+    """There is no room for another file."""
+
+    field = "file"

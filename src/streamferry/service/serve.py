@@ -21,6 +21,7 @@ from streamferry.control.api.routes import ApiSettings, build_router
 from streamferry.control.checks import SourceRules
 from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.mount import mount_dashboard
+from streamferry.control.library import Library
 from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.routes import PREFIX, build_app
 from streamferry.control.rest.writes import Writes
@@ -56,6 +57,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
     ``say`` gets what the user has to know: addresses, and the first access key.
     """
     prepare_data_dir(settings)
+    settings = settings.model_copy(update={"files": (*settings.files, settings.library_dir)})
     async with open_store(settings, migrates=True) as store:
         actions = Actions(store, refuses_conflicts=settings.conflicts == "refuse")
         made = await ensure_first_key(settings, actions)
@@ -112,6 +114,7 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
         actions,
         Reads(actions, look_into_cache),
         Writes(actions, api.source_rules),
+        Library(settings.library_dir, settings.upload_mb * 1_000_000),
         source_rules=api.source_rules,
         public_hosts=settings.public_hosts,
     )

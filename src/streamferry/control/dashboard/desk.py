@@ -1,6 +1,6 @@
 """What the pages may do: reads for everybody who is signed in, changes for those who may write. No rules."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 
 from streamferry.control.actions import Actions
@@ -8,6 +8,7 @@ from streamferry.control.checks import SourceRules, read_source
 from streamferry.control.dashboard.frame import Visitor
 from streamferry.control.dashboard.sessions import Sessions
 from streamferry.control.errors import ActionError
+from streamferry.control.library import Library
 from streamferry.control.model import TaskKind
 from streamferry.control.rest.bodies import NewTask, TaskPatch
 from streamferry.control.rest.faults import RestError, translate
@@ -26,6 +27,7 @@ class Desk:
     actions: Actions
     reads: Reads
     writes: Writes
+    library: Library
     prober: Prober | None = None
     source_rules: SourceRules = field(default_factory=SourceRules)
     public_hosts: Collection[str] = ()
@@ -64,3 +66,13 @@ class Desk:
         if self.prober is None:
             raise RestError(503, "no_probe", who.t("form.no_probe"))
         return await self.prober(url, _PROBE_S)
+
+    async def upload(self, who: Visitor, name: str, pieces: AsyncIterator[bytes], length: int | None) -> None:
+        """Take a file into the library. Raises PermissionError and ActionError."""
+        self.require_writer(who)
+        await self.library.receive(name, pieces, length)
+
+    async def delete_file(self, who: Visitor, name: str) -> None:
+        """Delete a file of the library. Raises PermissionError and ActionError."""
+        self.require_writer(who)
+        await self.library.delete(name)

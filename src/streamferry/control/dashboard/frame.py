@@ -22,6 +22,7 @@ from streamferry.control.dashboard.texts import LANGUAGES, Translate, translator
 _PLACES = (
     ("nav.overview", "/", "dashboard"),
     ("nav.tasks", "/tasks", "view_list"),
+    ("nav.library", "/library", "video_library"),
 )
 _HEAD = f'<link rel="stylesheet" href="{BASE}/static/dashboard.css"><script src="{BASE}/static/dashboard.js"></script>'
 _THEME_ICONS = {"auto": "brightness_auto", "light": "light_mode", "dark": "dark_mode"}

@@ -7,6 +7,7 @@ from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.draft import Draft, DraftSource
 from streamferry.control.dashboard.form_fields import Fields
 from streamferry.control.dashboard.frame import Visitor
+from streamferry.control.dashboard.widgets import empty
 from streamferry.control.rest.faults import RestError
 from streamferry.control.rest.views import Kind, ProbeView
 from streamferry.media.url import REDACTED
@@ -34,9 +35,10 @@ class PlaylistEditor:
         self._buttons.clear()
         with self._buttons:
             if is_list and len(self._draft.sources) < MAX_ITEMS:
-                ui.button(t("form.add_address"), icon="add", on_click=self._add, color=None).props(
-                    "flat dense no-caps"
-                ).mark("add-source")
+                more = (("form.add_address", "add", self._add), ("form.library", "video_library", self._choose_file))
+                for words, icon, act in more:
+                    button = ui.button(t(words), icon=icon, on_click=act, color=None)
+                    button.props("flat dense no-caps").mark(words)
 
     def _draw_item(self, index: int, one: DraftSource, is_list: bool) -> None:
         t, fields, name = self._who.t, self._fields, f"sources[{index}]"
@@ -65,6 +67,28 @@ class PlaylistEditor:
     def _add(self) -> None:
         if self._draft.sources[-1].url or len(self._draft.sources) == 1:
             self._draft.sources.append(DraftSource())
+            self.draw()
+
+    async def _choose_file(self) -> None:
+        """Take a file of the library, into a line that is still empty if the last one is."""
+        t = self._who.t
+        files = await self._desk.library.list_files()
+        with ui.dialog() as dialog, ui.card().classes("dialog"):
+            ui.label(t("form.library")).classes("dialog-title")
+            with ui.column().classes("lines choice"):
+                if not files:
+                    empty("video_library", t("library.empty"))
+                for one in files:
+                    with ui.element("div").classes("line choice-line") as line:
+                        ui.label(one.name).classes("grow wrap")
+                        ui.label(show.size(one.size_bytes)).classes("soft nowrap")
+                    line.on("click", lambda one=one: dialog.submit(one.url))
+        url = await dialog
+        dialog.delete()
+        if url:
+            if self._draft.sources[-1].url:
+                self._draft.sources.append(DraftSource())
+            self._draft.sources[-1].url = url
             self.draw()
 
     def _remove(self, one: DraftSource) -> None:

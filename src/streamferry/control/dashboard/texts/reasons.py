@@ -35,6 +35,13 @@ _CHINESE = {
     "the address is empty": "地址为空",
     "is an address as lists show it, with *** for its secrets: give the whole address": "密钥已隐去（***），请填完整",
     "an RTMP address needs an application and a stream key: rtmp://host/app/key": "须含应用名和推流密钥：rtmp://host/app/key",
+    "must have at most {} MB": "不能超过 {} MB",
+    "must have 1 to {} bytes and not begin with a dot": "须为 1 至 {} 字节，且不能以点开头",
+    "must be the name of a file, without a folder": "须为不含目录的文件名",
+    "did not arrive whole": "未完整到达",
+    "is empty": "为空",
+    "there is no such file": "没有此文件",
+    "the disk of the library is full": "素材库磁盘已满",
     "the group of a task cannot be changed": "任务的分组不能更改",
 }
 

@@ -1,0 +1,112 @@
+"""The library: files that were uploaded, and the upload itself, which goes past the page as one plain request."""
+
+from urllib.parse import quote, unquote
+
+import nicegui
+from nicegui import ui
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from streamferry.control.dashboard import show
+from streamferry.control.dashboard.desk import Desk
+from streamferry.control.dashboard.frame import Page, Visitor, frame, visitor
+from streamferry.control.dashboard.gate import BASE
+from streamferry.control.dashboard.texts.reasons import reasons_in
+from streamferry.control.dashboard.widgets import attempt, card, empty, is_sure, time_at
+from streamferry.control.errors import InvalidField, LibraryFull
+from streamferry.control.library import LibraryFile
+
+_UPLOAD = "/library/files/{name:path}"
+# QUploader sends each file as the body of one PUT.
+_WHERE = f"files => '{BASE}/library/files/' + encodeURIComponent(files[0].name)"
+
+
+def register(desk: Desk) -> None:
+    """Make the page, and what it sends files to."""
+
+    @Page("/library")
+    async def library() -> None:
+        who = visitor()
+        with frame(who, who.t("nav.library"), place="/library"):
+            await _Content(who, desk).draw()
+
+    async def receive(request: Request) -> Response:
+        who = visitor()
+        reasons = reasons_in(who.preferences.language)
+        name = unquote(request.path_params["name"])
+        length = request.headers.get("content-length", "")
+        try:
+            await desk.upload(who, name, request.stream(), int(length) if length.isdecimal() else None)
+        except InvalidField as error:
+            return JSONResponse({"problem": reasons(error.reason)}, 422)
+        except LibraryFull as error:
+            return JSONResponse({"problem": reasons(str(error))}, 507)
+        except PermissionError as error:
+            return JSONResponse({"problem": str(error)}, 403)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        return Response(status_code=201)
+
+    nicegui.app.add_api_route(_UPLOAD, receive, methods=["PUT"])
+
+
+class _Content:
+    def __init__(self, who: Visitor, desk: Desk) -> None:
+        self._who, self._desk = who, desk
+
+    async def draw(self) -> None:
+        """Uploader and list."""
+        t = self._who.t
+        if self._who.session.can_write:
+            self._draw_uploader()
+        with card(t("library.files")):
+            ui.label(t("library.hint")).classes("soft")
+            self._files = ui.column().classes("lines")
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """List the files again."""
+        files = await self._desk.library.list_files()
+        self._files.clear()
+        with self._files:
+            if not files:
+                empty("video_library", self._who.t("library.empty"))
+            for one in files:
+                self._draw_file(one)
+
+    def _draw_uploader(self) -> None:
+        t, limit = self._who.t, self._desk.library.max_bytes
+        uploader = ui.element("q-uploader").classes("uploader").mark("uploader")
+        uploader.props(f'method=PUT send-raw multiple flat auto-upload :url="{_WHERE}" :max-file-size={limit}')
+        uploader.props["label"] = t("library.upload", limit=show.size(limit))
+        uploader.props["accept"] = "video/*,audio/*,.flv,.mkv,.ts,.m4v"
+        uploader.on("uploaded", self.refresh, args=[])
+        uploader.on(
+            "failed",
+            lambda event: ui.notify(event.args or t("library.failed"), type="negative"),
+            js_handler="(event) => { let problem = ''; try { problem = JSON.parse(event.xhr.responseText).problem }"
+            " catch {} emit(problem) }",
+        )
+        uploader.on("rejected", lambda: ui.notify(t("library.rejected", limit=show.size(limit)), type="warning"), [])
+
+    def _draw_file(self, one: LibraryFile) -> None:
+        t = self._who.t
+        with ui.element("div").classes("line"):
+            ui.icon("movie").classes("soft")
+            with ui.element("div").classes("grow"):
+                ui.label(one.name).classes("line-title")
+                ui.label(one.url).classes("soft mono wrap")
+            ui.label(show.size(one.size_bytes)).classes("nowrap num")
+            time_at(one.changed_at.isoformat()).classes("soft nowrap wide-only")
+            if self._who.session.can_write:
+                with ui.link(target=f"{BASE}/new?file={quote(one.url)}"):
+                    ui.button(icon="playlist_add", color=None).props("flat round dense").tooltip(t("library.play"))
+                out = ui.button(icon="delete", color=None, on_click=lambda: self._delete(one)).props("flat round dense")
+                out.tooltip(t("do.delete")).mark(f"delete-{one.name}")
+
+    async def _delete(self, one: LibraryFile) -> None:
+        t = self._who.t
+        question = t("library.delete_question", name=one.name)
+        if await is_sure(self._who, question, t("do.delete"), detail=t("library.delete_detail"), dangerous=True):
+            await attempt(self._who, lambda: self._desk.delete_file(self._who, one.name), t("library.deleted"))
+            await self.refresh()

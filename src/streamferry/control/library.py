@@ -1,0 +1,121 @@
+"""The library: files that were uploaded, in one folder of the service's machine. A task plays one by its file: address.
+
+A file is received beside its place and moved there when it is whole, so a task never meets half of one.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from streamferry.control.errors import InvalidField, LibraryFull
+from streamferry.media.url import MediaUrl
+
+_MAX_NAME_BYTES = 200
+#: What a disk keeps free for the store, the cache and everybody else.
+_KEPT_FREE_BYTES = 1 << 30
+_WRITE_BYTES = 1 << 20
+_HALF = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryFile:
+    """One file. ``url`` is the address for a task."""
+
+    name: str
+    url: str
+    size_bytes: int
+    changed_at: datetime
+
+
+class Library:
+    """See the module. ``max_bytes``: the largest file that is taken."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.folder = folder
+        self.max_bytes = max_bytes
+
+    async def list_files(self) -> list[LibraryFile]:
+        """All that are whole, newest first."""
+        return await asyncio.to_thread(self._list)
+
+    async def receive(self, name: str, pieces: AsyncIterator[bytes], length: int | None = None) -> LibraryFile:
+        """Take a file; one of that name is replaced once the new one is whole. ``length``: what was announced.
+
+        Raises InvalidField, LibraryFull, and what ``pieces`` raises.
+        """
+        place = self._place(name)
+        self._check_size(length or 0)
+        half = self.folder / f".{secrets.token_hex(8)}{_HALF}"
+        try:
+            await asyncio.to_thread(self._prepare, length or 0)
+            size = await self._write(half, pieces)
+            if length is not None and size != length:
+                raise InvalidField("file", "did not arrive whole")
+            if not size:
+                raise InvalidField("file", "is empty")
+            await asyncio.to_thread(os.replace, half, place)
+        finally:
+            with contextlib.suppress(OSError):
+                half.unlink()
+        return self._describe(place)
+
+    async def delete(self, name: str) -> None:
+        """Delete a file; a task that plays it goes on with what is in the cache. Raises InvalidField."""
+        place = self._place(name)
+        try:
+            await asyncio.to_thread(place.unlink)
+        except FileNotFoundError:
+            raise InvalidField("name", "there is no such file") from None
+
+    def _prepare(self, length: int) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if shutil.disk_usage(self.folder).free - length < _KEPT_FREE_BYTES:
+            raise LibraryFull("the disk of the library is full")
+
+    async def _write(self, half: Path, pieces: AsyncIterator[bytes]) -> int:
+        size, waiting, waiting_bytes = 0, list[bytes](), 0
+        with half.open("xb", buffering=0) as file:
+
+            def flush(data: list[bytes]) -> None:
+                file.write(b"".join(data))
+                if shutil.disk_usage(self.folder).free < _KEPT_FREE_BYTES:
+                    raise LibraryFull("the disk of the library is full")
+
+            async for piece in pieces:
+                size += len(piece)
+                self._check_size(size)
+                waiting.append(piece)
+                waiting_bytes += len(piece)
+                if waiting_bytes >= _WRITE_BYTES:
+                    await asyncio.to_thread(flush, waiting)
+                    waiting, waiting_bytes = [], 0
+            await asyncio.to_thread(flush, waiting)
+        return size
+
+    def _check_size(self, size: int) -> None:
+        if size > self.max_bytes:
+            raise InvalidField("file", f"must have at most {self.max_bytes / 1e6:.0f} MB")
+
+    def _place(self, name: str) -> Path:
+        if not name or name.startswith(".") or len(name.encode(errors="replace")) > _MAX_NAME_BYTES:
+            raise InvalidField("name", f"must have 1 to {_MAX_NAME_BYTES} bytes and not begin with a dot")
+        if not name.isprintable() or set(name) & set('/\\:*?"<>|'):
+            raise InvalidField("name", "must be the name of a file, without a folder")
+        return self.folder / name
+
+    def _list(self) -> list[LibraryFile]:
+        if not self.folder.is_dir():
+            return []
+        files = [path for path in self.folder.iterdir() if not path.name.startswith(".") and path.is_file()]
+        return sorted((self._describe(path) for path in files), key=lambda one: one.changed_at, reverse=True)
+
+    def _describe(self, place: Path) -> LibraryFile:
+        about = place.stat()
+        url = MediaUrl.parse(str(place)).reveal()
+        return LibraryFile(place.name, url, about.st_size, datetime.fromtimestamp(about.st_mtime, UTC))
