@@ -19,16 +19,13 @@ from streamferry.control.actions import Actions
 from streamferry.control.api.limits import Rates
 from streamferry.control.api.routes import ApiSettings, build_router
 from streamferry.control.checks import SourceRules
-from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.mount import mount_dashboard
-from streamferry.control.library import Library
-from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.routes import PREFIX, build_app
-from streamferry.control.rest.writes import Writes
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import Store, workers
 from streamferry.control.store.records import KeyPair
-from streamferry.service.rest import look_into_cache, rest_settings
+from streamferry.service.dashboard import make_desk
+from streamferry.service.rest import rest_settings
 from streamferry.service.store import open_store, prepare_data_dir
 from streamferry.worker.processes import WorkerProcesses
 
@@ -69,7 +66,9 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
             lambda worker_id: _free_tasks(store, worker_id),
         )
         app = _build_app(settings, store, actions, processes)
-        app.mount(PREFIX, build_app(actions, store.seal, rest_settings(settings, stopping)))
+        rest = rest_settings(settings, stopping)
+        app.mount(PREFIX, build_app(actions, store.seal, rest))
+        mount_dashboard(app, make_desk(settings, actions, rest))
         server = _Server(app)
         with listener:
             _tell(settings, listener, made, say)
@@ -110,15 +109,6 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
         source_rules=SourceRules(file_folders=settings.files),
     )
     app.include_router(build_router(actions, api))
-    desk = Desk(
-        actions,
-        Reads(actions, look_into_cache),
-        Writes(actions, api.source_rules),
-        Library(settings.library_dir, settings.upload_mb * 1_000_000),
-        source_rules=api.source_rules,
-        public_hosts=settings.public_hosts,
-    )
-    mount_dashboard(app, desk)
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:

@@ -92,7 +92,7 @@ class _Form:
                 self._vod_only.append(part)
             with card(t("form.destination")):
                 made = self._text("destination", "form.push_address", draft.destination)
-                made.classes("mono").props('spellcheck=false autocapitalize=off placeholder="rtmp://host/app/key"')
+                made.classes("code").props('spellcheck=false autocapitalize=off placeholder="rtmp://host/app/key"')
             with card(t("form.window")):
                 self._draw_window()
             with card(t("form.about")):
@@ -153,7 +153,7 @@ class _Form:
             group.props(f'outlined dense options-dense label="{t("form.group")}"').classes("field")
             group.on_value_change(lambda event: setattr(draft, "group", event.value)).set_enabled(draft.seen is None)
         callback = self._text("callback_url", "form.callback", draft.callback_url)
-        callback.classes("mono").props('spellcheck=false autocapitalize=off placeholder="https://"')
+        callback.classes("code").props('spellcheck=false autocapitalize=off placeholder="https://"')
 
     def _text(self, name: str, label: str, value: str, attribute: str = "") -> ui.input:
         return self._fields.text(name, self._who.t(label), value, self._set(attribute or name))

@@ -48,7 +48,7 @@ class PlaylistEditor:
             with ui.element("div").classes("grow item-fields"):
                 label = t("form.file_address" if is_list else "form.live_address")
                 url = fields.text(f"{name}.url", label, one.url, lambda text: setattr(one, "url", text))
-                url.classes("mono").props("spellcheck=false autocapitalize=off")
+                url.classes("code").props("spellcheck=false autocapitalize=off")
                 if is_list:
                     with ui.element("div").classes("offsets"):
                         start, end = t("form.from"), t("form.to")

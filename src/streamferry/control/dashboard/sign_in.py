@@ -52,7 +52,7 @@ class SignIn:
         if wait_s > 0:
             return _page(request, following, key_id, "sign_in.wait", round(wait_s + 0.5))
         known = await self._actions.find_key(key_id)
-        if not is_same_secret(secret, known.secret if known else None) or known is None:
+        if known is None or not is_same_secret(secret, known.secret):
             self._brake.fail(who, now)
             _log.warning("a sign-in to the dashboard failed from %s", host)
             return _page(request, following, key_id, "sign_in.wrong")
