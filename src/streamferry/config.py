@@ -57,8 +57,8 @@ class Settings(BaseSettings):
     upload_mb: int = Field(
         4000,
         ge=0,
-        description="Largest file, in MB, that may be uploaded to the library, the folder `library` in the data folder, "
-        "from which tasks may play.",
+        description="Largest file in MB that may be uploaded to the library: the folder `library` in the data folder. "
+        "Tasks may play its files.",
     )
     workers: int = Field(0, ge=0, le=1024, description="Worker processes; 0 is one for each core.")
     worker_host: str = Field(
