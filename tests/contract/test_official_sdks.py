@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,13 @@ def test_a_task_lives_through_an_official_sdk(served: Served, nginx: NginxRtmp, 
     item = said["created"]["Result"]["List"][0]
     assert (item["TaskId"], item["Title"], item["SrcAddrS"]) == (said["task_id"], title, task["SrcAddrS"])
     assert item["DstAddr"] == nginx.url("***", app="rec")
+    shown = {key: item[key] for key in ("Type", "CycleMode", "PlayTimes", "OffsetS", "ContinueStrategy", "PreDownload")}
+    assert list(shown.values()) == [1, -1, 0, [0.5, 0], 0, 1]
+    assert (item["GroupName"], item["DstAddrType"], item["CallbackURL"]) == ("default", 2, "http://127.0.0.1:1/?***")
+    assert [int(datetime.fromisoformat(item[name]).timestamp()) for name in ("StartTime", "EndTime")] == [
+        task["StartTime"],
+        task["EndTime"],
+    ]
     for step, status in (("created", "生效中"), ("updated", "生效中"), ("stopped", "停用"), ("enabled", "生效中")):
         assert said[step]["Result"]["List"][0]["Status"] == status, step
     for step in {"created", "enabled", "relaunched"} & said.keys():

@@ -23,6 +23,7 @@ BODY = json.dumps({"Title": "拉流转推", "TaskId": "0123456789abcdef012345678
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
 LIST = {"Action": "ListPullToPushTask", "Version": "2023-01-01", "Page": "1", "Size": "20", "Title": "拉流 *(doc)!'~+"}
+TOKEN = {"X-Security-Token": "STS2dG9rZW4="}
 UPDATE = {"Action": "UpdatePullToPushTask", "Version": "2023-01-01"}
 
 
@@ -56,7 +57,7 @@ def by_header(name, method, query, wire_query, headers, names, body=b"", signed_
     return vector(name, method, wire_query, {**headers, "Authorization": line}, body)
 
 
-def by_query(name, query, listed, extra=None, signed_extra=False):
+def by_query(name, query, listed, extra=None, signed_extra=False, signed_host=""):
     """``listed``: X-SignedQueries names itself or not; ``extra``: sent beside the listed ones."""
     query = {
         **query,
@@ -64,15 +65,18 @@ def by_query(name, query, listed, extra=None, signed_extra=False):
         "X-NotSignBody": "",
         "X-Credential": f"{KEY_ID}/{DATE[:8]}/{REGION}/live/request",
         "X-Algorithm": "HMAC-SHA256",
-        "X-SignedHeaders": "",
+        "X-SignedHeaders": "host" if signed_host else "",
     }
     names = sorted([*query, *(["X-SignedQueries"] if listed else [])])
     query["X-SignedQueries"] = ";".join(names)
     extra = extra or {}
     signed_pairs = [(key, query[key]) for key in names] + (list(extra.items()) if signed_extra else [])
-    signed = signature("GET", canonical(signed_pairs), "\n", "", b"")
+    block, header_names = (f"host:{signed_host}\n", "host") if signed_host else ("\n", "")
+    signed = signature("GET", canonical(signed_pairs), block, header_names, b"")
     wire = {**query, **extra, "X-Signature": signed}
-    return vector(name, "GET", "&".join(f"{escape(k)}={escape(v)}" for k, v in wire.items()), {"Host": "h"}, b"")
+    return vector(
+        name, "GET", "&".join(f"{escape(k)}={escape(v)}" for k, v in wire.items()), {"Host": signed_host or "h"}, b""
+    )
 
 
 def vector(name, method, query, headers, body):
@@ -140,6 +144,11 @@ def vectors():
     yield by_header("with-expires", "POST", valid, plus(valid), {**posted, **body_hash}, all_names, BODY)
     yield by_query("go-presigned", LIST, listed=True)
     yield by_query("node-presigned", LIST, listed=False)
+    yield by_query("go-presigned-token", {**LIST, **TOKEN}, listed=True)
+    yield by_query("python-presigned-token", LIST, listed=True, extra=TOKEN, signed_extra=True)
+    yield by_query("universal-presigned-host", LIST, listed=True, signed_host="live.example.com")
+    names = "content-type;host;x-content-sha256;x-date;x-security-token"
+    yield by_header("go-post-token", "POST", UPDATE, plus(UPDATE), {**posted, **body_hash, **TOKEN}, names, BODY)
 
 
 def main():

@@ -97,6 +97,54 @@ async def test_the_list_comes_by_get_and_by_post(api: Api) -> None:
     assert result["Pagination"] == {"PageCur": 1, "PageSize": 2, "PageTotal": 2, "TotalCount": 3}
 
 
+@pytest.mark.parametrize("action", ["ListPullToPushTask", "ListPullToPushTaskV2"])
+async def test_every_task_is_on_one_page(api: Api, action: str) -> None:
+    """Newest first; the last page is short, the one behind it empty, and the counts are those of all pages."""
+    made = [await create(api) for _ in range(5)]
+    seen = []
+    for page, count in ((1, 2), (2, 2), (3, 1), (4, 0)):
+        found = await api.call(action, {"Page": page, "Size": 2})
+        assert found["Pagination"] == {"PageCur": page, "PageSize": 2, "PageTotal": 3, "TotalCount": 5}
+        assert len(found["List"]) == count
+        seen += [one["TaskId"] for one in found["List"]]
+    assert seen == made[::-1]
+
+
+@pytest.mark.parametrize("action", ["ListPullToPushTask", "ListPullToPushTaskV2"])
+async def test_a_title_search_is_of_letters(api: Api, action: str) -> None:
+    """In any case, anywhere in the title; what a database reads as a pattern stands for itself, and is in no title."""
+    for title in ("Doc1", "mydoc", "直播doc直播", "other", ""):
+        await create(api, Title=title)
+
+    async def found(title: str) -> list[str]:
+        listed = await api.call(action, {"Title": title})
+        assert listed["Pagination"]["TotalCount"] == len(listed["List"])
+        return [one["Title"] for one in listed["List"]]
+
+    assert await found("DOC") == ["直播doc直播", "mydoc", "Doc1"]
+    assert await found("播d") == ["直播doc直播"]
+    for pattern in ("%", "_", "d_c", "d%c", "\\", "/", "*", "'", "doc%", "[a-z]"):
+        assert await found(pattern) == [], pattern
+    assert len(await found("")) == 5
+
+
+async def test_tasks_are_found_by_their_groups(api: Api) -> None:
+    """Any of those that are named, together with a title; a group that is not there holds nothing."""
+    for name in ("one", "two"):
+        await api.call("CreatePullToPushGroup", {"Name": name, "ProjectName": "p"})
+    made = {name: await create(api, GroupName=name, Title=f"t{name}") for name in ("one", "two", "default")}
+
+    async def found(**body: object) -> set[str]:
+        return {one["TaskId"] for one in (await api.call("ListPullToPushTaskV2", body))["List"]}
+
+    assert await found() == await found(GroupNames=[]) == set(made.values())
+    assert await found(GroupNames=["one", "default"]) == {made["one"], made["default"]}
+    assert await found(GroupNames=["one", "two"], Title="TWO") == {made["two"]}
+    assert await found(GroupNames=["none"]) == await found(GroupNames=["%"]) == set()
+    by_get = await api.raw("ListPullToPushTask", b"", method="GET", query={"GroupName": "two"})
+    assert [one["TaskId"] for one in by_get.json()["Result"]["List"]] == [made["two"]]
+
+
 async def test_pages_are_checked(api: Api) -> None:
     """1 and above, 1 to 500."""
     for field, value in (("Page", 0), ("Page", 2**31), ("Size", 0), ("Size", 501), ("Page", "x"), ("Title", "a" * 101)):

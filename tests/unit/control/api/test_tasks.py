@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from streamferry.control.api.schemas import CreateTask, UpdateTask, read_body
 from streamferry.control.api.tasks import create_spec, show_task, update_spec
 from streamferry.control.checks import SourceRules
 from streamferry.control.errors import InvalidField
-from streamferry.control.model import ApiStatus, ContinueStrategy, SourceForm, TaskKind, TaskSpec
+from streamferry.control.model import ContinueStrategy, SourceForm, TaskKind, TaskSpec
 from streamferry.control.store.records import TaskRecord
 from streamferry.relay import Playhead, State
 
@@ -287,18 +288,28 @@ def test_items_show_the_fields_of_the_api() -> None:
     assert (shown["OffsetS"], shown["CycleMode"], shown["PlayTimes"]) == ([1.0, 2.0], 0, 2)
 
 
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("enabled", [False, True])
 @pytest.mark.parametrize(
-    ("fields", "status"),
+    ("start_s", "end_s", "by_clock"),
     [
-        ({"enabled": False}, ApiStatus.DISABLED),
-        ({"enabled": True}, ApiStatus.ACTIVE),
-        ({"finished": True}, ApiStatus.ENDED),
+        (1, 60, ("未开始", 1)),
+        (0, 60, ("生效中", 2)),
+        (-60, 1, ("生效中", 2)),
+        (-60, 0, ("已结束", 3)),
+        (-60, -1, ("已结束", 3)),
     ],
 )
-def test_status_words(fields: dict[str, Any], status: ApiStatus) -> None:
-    """The API's Chinese words."""
-    words = {ApiStatus.DISABLED: "停用", ApiStatus.ACTIVE: "生效中", ApiStatus.ENDED: "已结束"}
-    assert item(create(), **fields)["Status"] == words[status]
+def test_the_status_of_every_combination(
+    start_s: int, end_s: int, by_clock: tuple[str, int], enabled: bool, finished: bool
+) -> None:
+    """Disabled before all; then the window, whose start is inside and whose end is not; then a list that ended."""
+    window = {"start_at": NOW + timedelta(seconds=start_s), "end_at": NOW + timedelta(seconds=end_s)}
+    shown = item(replace(create_vod(), **window), enabled=enabled, finished=finished)
+    expected = by_clock if enabled else ("停用", 0)
+    if enabled and finished and by_clock == ("生效中", 2):
+        expected = ("已结束", 3)
+    assert (shown["Status"], shown["TaskStatus"]) == expected
 
 
 def test_items_show_no_secret() -> None:
