@@ -35,7 +35,7 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 
-#: What an action needs; the others are told the rest by chance alone.
+#: What an action needs, and what would be seen if it were done by half.
 GOOD: dict[str, dict[str, Any]] = {
     "CreatePullToPushTask": {
         "StartTime": NOW + 600,
@@ -44,6 +44,8 @@ GOOD: dict[str, dict[str, Any]] = {
         "SrcAddr": "http://h/a.flv",
         "DstAddr": "rtmp://h/a/b",
     },
+    "UpdatePullToPushTask": {"Title": "renamed", "ContinueStrategy": 1},
+    "UpdatePullToPushGroup": {"Tags": [{"Key": "k"}]},
     "CreatePullToPushGroup": {"Name": "new", "ProjectName": "p"},
     "ListPullToPushGroup": {"PageNum": 1, "PageSize": 10},
     "DescribeLivePullToPushData": USAGE,
