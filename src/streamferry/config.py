@@ -76,6 +76,17 @@ class Settings(BaseSettings):
     write_rate: float = Field(10, ge=0, description="Calls a second that change something, for one key; 0: no limit.")
     list_rate: float = Field(15, ge=0, description="Calls a second of lists, for one key; 0: no limit.")
     usage_rate: float = Field(30, ge=0, description="Calls a second of usage, for one key; 0: no limit.")
+    keep_callbacks_days: int = Field(
+        7,
+        ge=1,
+        description="Days for which delivered callbacks can be looked at; those that are owed or dead are kept.",
+    )
+    keep_events_days: int = Field(30, ge=1, description="Days for which the events of tasks are kept.")
+    keep_usage_days: int = Field(
+        366,
+        ge=1,
+        description="Days for which usage is kept, a row a minute for each task; its API looks back 366 days.",
+    )
     ca_file: Path | None = Field(None, description="PEM file of further authorities to trust for TLS.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged at least.")
 

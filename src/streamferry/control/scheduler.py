@@ -1,7 +1,7 @@
 """Scheduler: what has to happen to tasks that no worker has. One pass costs by what is due.
 
 Workers claim what is due by themselves; what is left is to free the tasks of workers that are gone, and to conclude
-those whose window is over. Any number of schedulers may look after one store.
+those whose window is over; and, now and then, to forget what is old. Any number of schedulers may look after one store.
 """
 
 import asyncio
@@ -10,19 +10,24 @@ import logging
 
 import sqlalchemy as sa
 
-from streamferry.control.store import Store, due, workers
+from streamferry.control.store import Store, due, retention, workers
+from streamferry.control.store.retention import Retention
 
 _log = logging.getLogger("streamferry.control")
 
 #: The lease of a dead worker ends 6.5 s after its last renewal; with this it is noticed within 7.
 PASS_S = 0.5
+#: How often it looks for what is old enough to be forgotten; while there is more, each pass forgets a batch.
+PRUNE_S = 60.0
 
 
 class Scheduler:
     """Run it in the service's process."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, keep: Retention | None = None) -> None:
         self._store = store
+        self._keep = keep or Retention()
+        self._prune_at = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """One pass after another until told to stop; trouble with the store is for the next pass."""
@@ -51,3 +56,14 @@ class Scheduler:
         if has_ended:
             async with self._store.write() as connection:
                 await due.conclude(connection, self._store.seal)
+        now = asyncio.get_running_loop().time()
+        if now >= self._prune_at:
+            self._prune_at = now if await self._prune() else now + PRUNE_S
+
+    async def _prune(self) -> bool:
+        """Forget a batch of what is old; whether there may be more."""
+        async with self._store.read() as connection:
+            if not await retention.has_old(connection, self._keep):
+                return False
+        async with self._store.write() as connection:
+            return await retention.prune(connection, self._keep)

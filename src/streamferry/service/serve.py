@@ -1,4 +1,4 @@
-"""``streamferry serve``: store (migrated) -> actions -> API over HTTP; scheduler; worker processes."""
+"""``streamferry serve``: store (migrated) -> actions -> API over HTTP; scheduler; callbacks; worker processes."""
 
 import asyncio
 import contextlib
@@ -24,6 +24,7 @@ from streamferry.control.rest.routes import PREFIX, build_app
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import Store, workers
 from streamferry.control.store.records import KeyPair
+from streamferry.service.callbacks import retention_of, send_callbacks
 from streamferry.service.dashboard import make_desk
 from streamferry.service.rest import rest_settings
 from streamferry.service.store import open_store, prepare_data_dir
@@ -74,7 +75,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
             _tell(settings, listener, made, say)
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.serve([listener]), name="api")
-                group.create_task(Scheduler(store).run(stopping), name="scheduler")
+                group.create_task(Scheduler(store, retention_of(settings)).run(stopping), name="scheduler")
+                group.create_task(send_callbacks(settings, store, stopping), name="callbacks")
                 group.create_task(processes.run(), name="worker processes")
                 await stopping.wait()
                 server.should_exit = True

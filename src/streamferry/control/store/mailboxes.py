@@ -10,7 +10,8 @@ locked, so that it waits for nobody.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -26,6 +27,9 @@ from streamferry.media.url import MediaUrl
 
 #: How long callbacks are tried.
 PATIENCE_MS = 24 * 3_600_000
+
+#: Hosts with more due than there is room for are met one by one; the rest of them are for the next turn.
+_LOOKS = 20
 
 _IS_WAITING = delivery.c.state == DeliveryState.WAITING.value
 
@@ -120,26 +124,25 @@ async def owe(connection: AsyncConnection, owed: Mapping[str, Sequence[NewDelive
 # What the courier does
 
 
-async def has_due(connection: AsyncConnection) -> bool:
-    """Whether there is something to send: a look before a write."""
-    return (
-        await connection.execute(sa.select(mailbox.c.task_id).where(mailbox.c.due_ms <= now_ms()).limit(1))
-    ).first() is not None
+async def has_due(connection: AsyncConnection, full: Collection[str]) -> bool:
+    """Whether there is something to send to a host that is not full: a look before a write."""
+    query = sa.select(mailbox.c.task_id).where(mailbox.c.due_ms <= now_ms(), mailbox.c.host_digest.not_in(full))
+    return (await connection.execute(query.limit(1))).first() is not None
 
 
 async def claim(
-    connection: AsyncConnection, seal: Seal, holder: str, *, limit: int, lease_ms: int, busy_hosts: Collection[str]
+    connection: AsyncConnection,
+    seal: Seal,
+    holder: str,
+    *,
+    limit: int,
+    lease_ms: int,
+    full: Collection[str] = (),
+    room_of: Callable[[str], int],
 ) -> list[Claim]:
-    """Hold mailboxes that are due, those due longest first, but none of the busy hosts."""
+    """Hold mailboxes that are due, those due longest first, of each host no more than it has room for."""
     now = await read_now_ms(connection)
-    found = await connection.execute(
-        sa.select(mailbox.c.task_id, mailbox.c.sealed_url, mailbox.c.host_digest, mailbox.c.failures)
-        .where(mailbox.c.due_ms <= now, mailbox.c.host_digest.not_in(busy_hosts))
-        .order_by(mailbox.c.due_ms)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    boxes = {row["task_id"]: row for row in found.mappings()}
+    boxes = await _choose(connection, now, limit, set(full), room_of)
     if not boxes:
         return []
     heads = (
@@ -156,19 +159,51 @@ async def claim(
         url = MediaUrl.parse(seal.open(box["sealed_url"]))
         claims.append(Claim(url, box["host_digest"], box["failures"], _record(row)))
     if claims:
-        await connection.execute(
-            mailbox.update()
-            .where(mailbox.c.task_id.in_([one.record.task_id for one in claims]))
-            .values(holder=holder, due_ms=now + lease_ms)
-        )
+        held = [one.record.task_id for one in claims]
+        values = {"holder": holder, "due_ms": now + lease_ms}
+        await connection.execute(mailbox.update().where(mailbox.c.task_id.in_(held)).values(values))
     if boxes:
         # Nothing waits in them any more.
         await connection.execute(mailbox.update().where(mailbox.c.task_id.in_(boxes)).values(due_ms=None))
     return claims
 
 
-async def settle(connection: AsyncConnection, holder: str, attempts: Sequence[Attempt]) -> list[Attempt]:
-    """Write down what became of claims; those whose mailbox is locked just now are given back for another time."""
+async def _choose(
+    connection: AsyncConnection, now: int, limit: int, full: set[str], room_of: Callable[[str], int]
+) -> dict[str, sa.RowMapping]:
+    """Mailboxes that are due, by task. A host with ten thousand of them takes one look more, not all the places."""
+    chosen: dict[str, sa.RowMapping] = {}
+    taken: Counter[str] = Counter()
+    for _ in range(_LOOKS):
+        if len(chosen) >= limit:
+            break
+        found = await connection.execute(
+            sa.select(mailbox)
+            .where(mailbox.c.due_ms <= now, mailbox.c.host_digest.not_in(full), mailbox.c.task_id.not_in(chosen))
+            .order_by(mailbox.c.due_ms)
+            .limit(limit - len(chosen))
+            .with_for_update(skip_locked=True)
+        )
+        was_full = len(full)
+        for row in found.mappings():
+            host = row["host_digest"]
+            if taken[host] < room_of(host):
+                taken[host] += 1
+                chosen[row["task_id"]] = row
+            else:
+                full.add(host)
+        if len(full) == was_full:
+            break
+    return chosen
+
+
+async def settle(connection: AsyncConnection, holder: str, attempts: Sequence[Attempt]) -> tuple[list[Attempt], int]:
+    """Write down what became of claims; gives back those whose mailbox is locked just now, and how many were given up.
+
+    A failure gives up all that have waited for a day: the receiver has taken none of them.
+    """
+    if not attempts:
+        return [], 0
     now = await read_now_ms(connection)
     held = await connection.execute(
         sa.select(mailbox.c.task_id, mailbox.c.holder)
@@ -176,13 +211,14 @@ async def settle(connection: AsyncConnection, holder: str, attempts: Sequence[At
         .with_for_update(skip_locked=True)
     )
     holder_of: dict[str, str | None] = {task_id: name for task_id, name in held}  # noqa: C416 -- rows, not pairs
+    dead = 0
     for one in attempts:
         if one.task_id in holder_of:
-            await _settle(connection, one, holder_of[one.task_id] == holder, now)
-    return [one for one in attempts if one.task_id not in holder_of]
+            dead += await _settle(connection, one, holder_of[one.task_id] == holder, now)
+    return [one for one in attempts if one.task_id not in holder_of], dead
 
 
-async def _settle(connection: AsyncConnection, one: Attempt, is_held: bool, now: int) -> None:
+async def _settle(connection: AsyncConnection, one: Attempt, is_held: bool, now: int) -> int:
     mine = sa.and_(delivery.c.task_id == one.task_id, _IS_WAITING)
     counted = delivery.update().where(mine, delivery.c.number == one.number)
     counted = counted.values(attempts=delivery.c.attempts + 1, problem=one.problem)
@@ -191,14 +227,15 @@ async def _settle(connection: AsyncConnection, one: Attempt, is_held: bool, now:
         counted = counted.values(state=DeliveryState.DELIVERED.value, settled_ms=now)
     await connection.execute(counted)
     if not is_held:
-        return
+        return 0
+    dead = 0
     if one.problem is not None:
-        # The receiver has taken nothing for as long as these wait, whichever of them was the one that was tried.
-        await connection.execute(
+        given_up = await connection.execute(
             delivery.update()
             .where(mine, delivery.c.owed_ms <= now - PATIENCE_MS)
             .values(state=DeliveryState.DEAD.value, settled_ms=now, problem=one.problem)
         )
+        dead = given_up.rowcount
     is_waiting = sa.exists().where(mine)
     due_ms = now if one.problem is None else now + one.pause_ms
     await connection.execute(
@@ -210,6 +247,7 @@ async def _settle(connection: AsyncConnection, one: Attempt, is_held: bool, now:
             due_ms=sa.case((is_waiting, sa.literal(due_ms, sa.BigInteger)), else_=None),
         )
     )
+    return dead
 
 
 # What is looked at and done again

@@ -1,0 +1,116 @@
+"""One callback, posted to receivers of every manner."""
+
+import asyncio
+import ssl
+import time
+from collections import deque
+
+import pytest
+import trustme
+
+from kit.callback_receiver import Answer, CallbackReceiver
+from streamferry.control.callbacks.sender import Sender
+from streamferry.media.url import MediaUrl
+from streamferry.worker.egress import Egress, decide_allow
+
+SECRET = "planted-callback-token"
+
+
+async def post(address: str, *, tls: ssl.SSLContext | None = None, egress: Egress = Egress.ANY) -> str | None:
+    """What a sender with a deadline of a second says of it; never anything secret."""
+    async with Sender(tls=tls or ssl.create_default_context(), allow=decide_allow(egress), send_s=1.0) as sender:
+        problem = await sender.send(MediaUrl.parse(address), {"webhook-id": "evt_1"}, b'{"a":1}')
+    assert SECRET not in (problem or "")
+    return problem
+
+
+async def test_a_receiver_gets_headers_body_and_the_whole_address() -> None:
+    """Path, query and user info as the user gave them; any 2xx is success."""
+    with CallbackReceiver(Answer(204)) as receiver:
+        address = receiver.url(f"/hook?token={SECRET}").replace("http://", "http://user:word@")
+        assert await post(address) is None
+        (one,) = receiver.received
+    assert one.target == f"/hook?token={SECRET}"
+    assert one.body == b'{"a":1}'
+    assert one.headers["webhook-id"] == "evt_1"
+    assert one.headers["authorization"] == "Basic dXNlcjp3b3Jk"
+    assert one.headers["host"] == MediaUrl.parse(receiver.url()).authority
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (Answer(500), "answered 500"),
+        (Answer(404), "answered 404"),
+        (Answer(manner="silent"), "did not answer within 1 s"),
+        (Answer(manner="close"), "closed the connection without an answer"),
+    ],
+)
+async def test_what_goes_wrong_is_a_sentence(answer: Answer, problem: str) -> None:
+    """Within the deadline, and without the address's path and query."""
+    with CallbackReceiver(answer) as receiver:
+        began = time.monotonic()
+        said = await post(receiver.url(f"/{SECRET}?token={SECRET}"))
+        assert said is not None
+        assert said.endswith(problem)
+        assert time.monotonic() - began < 2
+
+
+async def test_nobody_there() -> None:
+    """A port on which nobody listens."""
+    with CallbackReceiver() as receiver:
+        address = receiver.url(f"/{SECRET}")
+    assert (await post(address) or "").endswith("cannot be connected to")
+
+
+async def test_an_answer_without_end_costs_nothing() -> None:
+    """What has come of it is enough: it is not waited for, nor kept."""
+    with CallbackReceiver(Answer(manner="drip")) as receiver:
+        assert await post(receiver.url()) is None
+
+
+async def test_redirects_are_not_followed() -> None:
+    """They could lead past the policy, and hand the callback to somebody else."""
+    with CallbackReceiver() as other, CallbackReceiver(Answer(307, location=other.url())) as receiver:
+        assert await post(receiver.url()) == "answered 307, and redirects are not followed"
+        assert other.received == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433"])
+async def test_the_egress_policy_holds_for_whatever_the_name_resolves_to(host: str) -> None:
+    """Under the default policy nothing reaches this machine, however its address is written."""
+    with CallbackReceiver() as receiver:
+        problem = await post(receiver.url(host=host), egress=Egress.LAN)
+        assert problem is not None
+        assert "egress policy" in problem
+        assert receiver.received == []
+
+
+async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would connect to what the policy refuses."""
+    with CallbackReceiver() as proxy, CallbackReceiver() as receiver:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url(""))
+        assert await post(receiver.url()) is None
+        assert proxy.received == []
+
+
+async def test_https_under_the_name_of_the_address() -> None:
+    """The certificate is checked against the name, although the connection is made to an IP address."""
+    authority, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with CallbackReceiver(tls=server) as receiver:
+        assert await post(receiver.url(host="localhost"), tls=trusting) is None
+        assert "certificate" in (await post(receiver.url(host="127.0.0.1"), tls=trusting) or "")
+        assert "certificate" in (await post(receiver.url(host="localhost")) or "")
+        assert len(receiver.received) == 1
+
+
+async def test_many_at_once_do_not_wait_for_a_silent_one() -> None:
+    """Each attempt has a connection of its own."""
+    with CallbackReceiver(answers=deque([Answer(manner="silent")])) as receiver:
+        async with Sender(tls=ssl.create_default_context(), allow=None, send_s=1.0) as sender:
+            url = MediaUrl.parse(receiver.url())
+            said = await asyncio.gather(*(sender.send(url, {}, b"{}") for _ in range(30)))
+    assert sum(one is None for one in said) == 29

@@ -1,0 +1,275 @@
+"""Callbacks from the store to real receivers: in order, at least once, and none held up by another."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from callback_office import TOKEN, Office
+from standardwebhooks import Webhook
+
+from kit.callback_receiver import Answer, CallbackReceiver
+from streamferry.control.callbacks.courier import (
+    FIRST_PAUSE_S,
+    LEASE_MS,
+    LONGEST_PAUSE_S,
+    PLACES_OF_HOST,
+    decide_pause_ms,
+)
+from streamferry.control.callbacks.payload import CallbackBody
+from streamferry.control.errors import DeliveryNotFound, WrongState
+from streamferry.control.model import DeliveryState
+from streamferry.control.store import mailboxes
+
+DAY_S = 24 * 3600
+STORY = ("starting", "streaming", "stalled", "retrying", "streaming", "ended")
+
+
+async def test_what_happens_is_told_in_order_and_signed(office: Office, receiver: CallbackReceiver) -> None:
+    """Each body is what the schema says, its signature verifies, and the numbers count from 1."""
+    task_id = await office.task(receiver.url(f"/hook?token={TOKEN}"), title="晚会")
+    await office.happen(task_id, *STORY)
+    async with office.courier():
+        await office.until("last", lambda: len(receiver.received) == len(STORY))
+    assert receiver.events == list(STORY)
+    verifier = Webhook(await office.callbacks.secret())
+    for number, one in enumerate(receiver.received, 1):
+        verifier.verify(one.body, one.headers)
+        body = CallbackBody.model_validate(one.json)
+        assert (body.EventId, body.Sequence) == (one.headers["webhook-id"], number)
+        assert (body.TaskId, body.Title, body.Status, body.Final) == (task_id, "晚会", "生效中", False)
+        assert one.target == f"/hook?token={TOKEN}"
+    assert set((await office.states(task_id)).values()) == {"delivered"}
+
+
+async def test_bookkeeping_is_not_told(office: Office, receiver: CallbackReceiver) -> None:
+    """Claims, updates and states on the way to another are events, but no callbacks."""
+    task_id = await office.task(receiver.url())
+    await office.happen(task_id, "claimed", "updated", "waiting", "connecting", "preparing", "enabled")
+    assert await office.states(task_id) == {}
+    await office.happen(task_id, "lost", fault="service", reason="its worker is gone")
+    async with office.courier():
+        await office.until("callback", lambda: receiver.received)
+    told = receiver.received[0].json
+    assert (told["Event"], told["Fault"], told["Reason"]) == ("retrying", "service", "its worker is gone")
+
+
+async def test_an_error_is_tried_again_under_the_same_id_and_holds_back_what_follows(
+    office: Office, receiver: CallbackReceiver
+) -> None:
+    """500, then taken: both attempts have one id and one body; the second callback comes after it."""
+    receiver.answers.append(Answer(500))
+    task_id = await office.task(receiver.url())
+    await office.happen(task_id, "starting", "streaming")
+    async with office.courier():
+        await office.until("attempt", lambda: receiver.received)
+        while (await office.due_in_s(task_id) or 99) > FIRST_PAUSE_S:  # noqa: ASYNC110 -- the store
+            await asyncio.sleep(0.01)
+        await office.shift(FIRST_PAUSE_S)
+        await office.until("rest", lambda: len(receiver.received) == 3)
+        await office.until_none_wait()
+    assert receiver.events == ["starting", "starting", "streaming"]
+    first, again, _ = receiver.received
+    assert first.headers["webhook-id"] == again.headers["webhook-id"]
+    assert first.body == again.body
+    records = (await office.callbacks.list_deliveries(task_id=task_id)).records
+    assert [(one.number, one.attempts) for one in records] == [(2, 1), (1, 2)]
+
+
+def test_pauses_grow_to_half_an_hour() -> None:
+    """About sixty attempts in a day, spread by a quarter to both sides."""
+    pauses = [decide_pause_ms(failures, 0.5) / 1000 for failures in range(1, 100)]
+    assert pauses[:4] == [5, 10, 20, 40]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_PAUSE_S
+    attempts = next(count for count in range(100) if sum(pauses[:count]) > DAY_S)
+    assert 50 <= attempts <= 70
+    assert (decide_pause_ms(1, 0.0), decide_pause_ms(1, 1.0)) == (3750, 6250)
+    assert decide_pause_ms(10**6, 0.5) == LONGEST_PAUSE_S * 1000
+
+
+async def attempt(office: Office, problem: str | None = "answered 500") -> mailboxes.Attempt:
+    """Claim the one mailbox that is due, and settle it."""
+    async with office.store.write() as connection:
+        (claim,) = await mailboxes.claim(
+            connection, office.store.seal, "one", limit=9, lease_ms=LEASE_MS, room_of=lambda _: 9
+        )
+        pause_ms = decide_pause_ms(claim.failures + 1, 0.5)
+        made = mailboxes.Attempt(claim.record.task_id, claim.record.number, problem, pause_ms)
+    async with office.store.write() as connection:
+        assert (await mailboxes.settle(connection, "one", [made]))[0] == []
+    return made
+
+
+async def test_after_a_day_all_that_waited_for_it_is_given_up(office: Office) -> None:
+    """Not one day after the other: what came later than the day before is still tried."""
+    task_id = await office.task(f"http://calls.example/?t={TOKEN}")
+    await office.happen(task_id, "starting", "streaming")
+    passed_s, attempts = 0.0, 0
+    while set((await office.states(task_id)).values()) == {"waiting"}:
+        pause_s = (await attempt(office)).pause_ms / 1000
+        await office.shift(pause_s)
+        passed_s += pause_s
+        attempts += 1
+        if attempts == 20:
+            await office.happen(task_id, "stalled")
+        assert attempts < 100
+    assert await office.states(task_id) == {1: "dead", 2: "dead", 3: "waiting"}
+    assert DAY_S <= passed_s <= DAY_S + 2 * LONGEST_PAUSE_S
+    records = (await office.callbacks.list_deliveries(state=DeliveryState.DEAD)).records
+    assert [(one.number, one.attempts, one.problem) for one in records] == [
+        (2, 0, "answered 500"),
+        (1, attempts, "answered 500"),
+    ]
+    await attempt(office, None)
+    assert (await office.states(task_id))[3] == "delivered"
+
+
+async def test_dead_letters_are_replayed_in_order(office: Office, receiver: CallbackReceiver) -> None:
+    """All at once or one by its id, each for another day; one that waits is not."""
+    task_id = await office.task(receiver.url())
+    await office.happen(task_id, "starting", "streaming")
+    await office.shift(DAY_S)
+    await attempt(office)
+    assert await office.states(task_id) == {1: "dead", 2: "dead"}
+    await office.happen(task_id, "ended")
+    assert await office.callbacks.replay_dead() == 2
+    with pytest.raises(WrongState):
+        await office.callbacks.replay(f"evt_{task_id}_1")
+    with pytest.raises(DeliveryNotFound):
+        await office.callbacks.replay(f"evt_{task_id}_9")
+    async with office.courier():
+        await office.until_none_wait()
+        assert receiver.events == ["starting", "streaming", "ended"]
+        await office.callbacks.replay(f"evt_{task_id}_2")
+        await office.until_none_wait()
+    assert receiver.events[3:] == ["streaming"]
+    assert receiver.received[1].body == receiver.received[3].body
+
+
+async def test_dead_letters_can_be_dropped(office: Office) -> None:
+    """They are never forgotten by themselves."""
+    task_id = await office.task("http://calls.example/")
+    await office.happen(task_id, "starting")
+    await office.shift(DAY_S)
+    await attempt(office)
+    assert await office.callbacks.drop_dead(task_id) == 1
+    assert await office.states(task_id) == {}
+
+
+async def test_a_crash_between_sending_and_writing_down_sends_again(office: Office, receiver: CallbackReceiver) -> None:
+    """Under the same id, once the claim is given up, and before what follows."""
+    task_id = await office.task(receiver.url())
+    await office.happen(task_id, "starting", "streaming")
+    async with office.store.write() as connection:
+        (claim,) = await mailboxes.claim(
+            connection, office.store.seal, "dead", limit=9, lease_ms=LEASE_MS, room_of=lambda _: 9
+        )
+    assert claim.record.number == 1
+    async with office.courier():
+        # Who died has sent the first; nobody else touches it as long as its claim holds.
+        await asyncio.sleep(0.7)
+        assert receiver.received == []
+        await office.shift(LEASE_MS / 1000)
+        await office.until("both", lambda: len(receiver.received) == 2)
+    assert receiver.received[0].headers["webhook-id"] == claim.record.event_id
+    # What the dead one would still say of a claim that it has lost changes nothing.
+    async with office.store.write() as connection:
+        late = mailboxes.Attempt(task_id, 1, "answered 500", 5000)
+        assert await mailboxes.settle(connection, "dead", [late]) == ([], 0)
+    assert await office.states(task_id) == {1: "delivered", 2: "delivered"}
+
+
+async def test_couriers_of_several_services_send_nothing_twice(office: Office, receiver: CallbackReceiver) -> None:
+    """Three of them on one store: each callback comes once, each task's in order."""
+    made = [await office.task(receiver.url()) for _ in range(8)]
+    for task_id in made:
+        await office.happen(task_id, *STORY)
+    async with office.courier(), office.courier(), office.courier():
+        await office.until_none_wait(30)
+    assert len(receiver.received) == len(made) * len(STORY)
+    for task_id in made:
+        assert [one.json["Event"] for one in receiver.received if one.json["TaskId"] == task_id] == list(STORY)
+
+
+async def test_a_dead_receiver_holds_up_nobody_else(office: Office, receiver: CallbackReceiver) -> None:
+    """Far more tasks than places wait for one that never answers; another's callbacks come at once."""
+    with CallbackReceiver(Answer(manner="silent")) as dead:
+        for _ in range(PLACES_OF_HOST * 3):
+            await office.happen(await office.task(dead.url()), "starting")
+        async with office.courier():
+            await office.until("places taken", lambda: len(dead.received) == PLACES_OF_HOST)
+            task_id = await office.task(receiver.url())
+            await office.happen(task_id, *STORY)
+            await office.until("story", lambda: len(receiver.received) == len(STORY), 1.9)
+            assert len(dead.received) == PLACES_OF_HOST
+            # One that has failed gets a single place.
+            await office.until("next", lambda: len(dead.received) > PLACES_OF_HOST)
+            assert len(dead.received) == PLACES_OF_HOST + 1
+
+
+async def test_another_address_gets_what_waits_and_none_gets_nothing(
+    office: Office, receiver: CallbackReceiver
+) -> None:
+    """At once, without the pauses of the old one; taken away, what waits is dropped and what follows not owed."""
+    moved = await office.task("http://127.0.0.1:9/hook")
+    cleared = await office.task("http://127.0.0.1:9/hook")
+    for task_id in (moved, cleared):
+        await office.happen(task_id, "starting")
+    async with office.courier():
+        while ((await office.callbacks.get_delivery(f"evt_{cleared}_1")).attempts) < 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await office.change(moved, callback_url=receiver.url(), title="new")
+        await office.change(cleared, callback_url="")
+        await office.happen(cleared, "streaming")
+        await office.until_none_wait()
+    assert [(one.json["TaskId"], one.json["Title"]) for one in receiver.received] == [(moved, "")]
+    assert await office.states(cleared) == {}
+    await office.change(cleared, callback_url=receiver.url())
+    await office.happen(cleared, "stalled")
+    assert await office.states(cleared) == {2: "waiting"}
+
+
+async def test_a_deleted_task_still_tells_its_end(office: Office, receiver: CallbackReceiver) -> None:
+    """Although the task and its address are gone when the callback is sent."""
+    task_id = await office.task(receiver.url(), title="gone")
+    await office.happen(task_id, "streaming")
+    await office.actions.delete_task(task_id)
+    async with office.courier():
+        await office.until("end", lambda: len(receiver.received) == 2)
+    told = receiver.received[1].json
+    assert (told["Event"], told["Title"], told["Final"]) == ("deleted", "gone", True)
+
+
+async def test_stopping_a_task_that_nobody_runs_is_told(office: Office, receiver: CallbackReceiver) -> None:
+    """There is no run to tell it."""
+    task_id = await office.task(receiver.url())
+    await office.actions.stop_task(task_id)
+    async with office.courier():
+        await office.until("end", lambda: receiver.received)
+    told = receiver.received[0].json
+    assert (told["Event"], told["State"], told["Status"], told["Final"]) == ("stopped", "stopped", "停用", True)
+
+
+async def test_a_replaced_secret_is_signed_with_for_a_day(office: Office, receiver: CallbackReceiver) -> None:
+    """Receivers that know either verify what comes meanwhile; the first start makes one."""
+    old = await office.callbacks.secret()
+    assert await office.callbacks.secret() == old
+    new = await office.callbacks.replace_secret()
+    assert new != old
+    task_id = await office.task(receiver.url())
+    await office.happen(task_id, "starting")
+    async with office.courier():
+        await office.until("callback", lambda: receiver.received)
+    (one,) = receiver.received
+    for secret in (old, new):
+        Webhook(secret).verify(one.body, one.headers)
+    assert abs(int(one.headers["webhook-timestamp"]) - datetime.now(UTC).timestamp()) < 10
+
+
+async def test_leaving_writes_down_what_was_sent(office: Office, receiver: CallbackReceiver) -> None:
+    """A courier that is told to stop lets what is under way end."""
+    task_id = await office.task(receiver.url())
+    async with office.courier():
+        await office.happen(task_id, "starting")
+        await office.until("callback", lambda: receiver.received)
+    assert await office.states(task_id) == {1: "delivered"}
