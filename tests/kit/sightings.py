@@ -53,7 +53,8 @@ class Session:
     began_at: float
     first: tuple[float, int] = _NOTHING
     last: tuple[float, int] = _NOTHING
-    has_ended: bool = False
+    #: ``unpublished``, ``closed`` or ``broken``; None while it lasts.
+    ended: str | None = None
 
 
 class _Meter(StreamMeter):
@@ -105,16 +106,16 @@ class Sightings:
     def shows(self, name: str, since: float) -> bool:
         """Whether it has a session, begun after ``since``, that showed something in the last two seconds."""
         sessions = self.of(name)
-        if not sessions or sessions[-1].has_ended or sessions[-1].began_at < since:
+        if not sessions or sessions[-1].ended or sessions[-1].began_at < since:
             return False
         return sessions[-1].last[0] > asyncio.get_running_loop().time() - 2.0
 
     def _note(self, stream: ReceivedStream) -> None:
         if stream.ended is not None:
-            self._of_stream.pop(stream).has_ended = True
+            self._of_stream.pop(stream).ended = stream.ended
             return
         sessions = self._sessions.setdefault(stream.app, [])
-        if any(not one.has_ended for one in sessions):
+        if any(one.ended is None for one in sessions):
             self.doubled.add(stream.app)
         session = self._of_stream[stream] = Session(asyncio.get_running_loop().time())
         stream.meter = _Meter(self.frames, session)

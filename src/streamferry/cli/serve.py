@@ -140,11 +140,11 @@ def _watch_parent(stopping: asyncio.Event) -> None:
 
 
 def _start_log(settings: "Settings") -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        level=settings.log_level.upper(),
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    # What a relay logs says of which task, and which of its performances; other lines have a dash for both.
+    columns = "%(asctime)s %(levelname)s %(name)s %(task_id)s/%(epoch)s %(message)s"
+    handler.setFormatter(logging.Formatter(columns, defaults={"task_id": "-", "epoch": "-"}))
+    logging.basicConfig(handlers=[handler], level=settings.log_level.upper())
     # They say at level info what they were asked, addresses and all.
     for name in ("httpx", "httpcore", "alembic", "uvicorn", "aiosqlite", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)

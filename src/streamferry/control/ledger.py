@@ -67,6 +67,12 @@ class StoreLedger:
                 await usage.add(connection, reports)
                 await held.report(connection, self._worker_id, reports, load=load, health=health)
 
+    async def retire(self) -> None:
+        """See the protocol."""
+        with _availability():
+            async with self._store.write() as connection:
+                await workers.retire(connection, self._worker_id)
+
     async def leave(self) -> None:
         """See the protocol."""
         with _availability():

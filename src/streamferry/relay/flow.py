@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from streamferry.media.errors import DestinationError, MediaError, SourceError
-from streamferry.media.tag import LaidTag
+from streamferry.media.tag import KEYFRAME, LaidTag
 from streamferry.push import Outlet, Session
 from streamferry.relay.feed import FileFeed, LiveFeed
 from streamferry.relay.marked import MarkedFeed
@@ -33,6 +33,9 @@ class Flow:
         self._feed_lost: asyncio.Future[SourceError] | None = None
         self._session_lost: asyncio.Future[DestinationError] | None = None
         self._finished_bytes_in = 0
+        # Called when the next keyframe comes, which and all behind which is not sent.
+        self._at_keyframe: Callable[[], None] | None = None
+        self._is_cut = False
         #: Set while there is media to send, so that a destination is not connected for nothing.
         self.has_media = asyncio.Event()
         #: Set with what should never happen: an error that is not of the tree.
@@ -73,13 +76,17 @@ class Flow:
             self._feed.end_session()
         return self.outlet.detach()
 
+    def cut_at_keyframe(self, then: Callable[[], None]) -> None:
+        """Send nothing from the next keyframe on, and call ``then`` when it comes: somebody else will begin with it."""
+        self._at_keyframe = then
+
     def visit(self, now: float) -> None:
         """Move one beat's worth of media."""
         # Freed at the end of the visit, so that the next one finds the same memory in the processor's cache.
         laid: list[LaidTag] = []
         inspects = now >= self._inspect_at
         feed = self._feed
-        if feed is not None:
+        if feed is not None and not self._is_cut:
             try:
                 feed.pull(now, laid)
                 if inspects:
@@ -88,6 +95,8 @@ class Flow:
                 self._lose(self._feed_lost, error)
             if laid and not self.has_media.is_set():
                 self.has_media.set()
+            if self._at_keyframe is not None:
+                self._cut(laid, self._at_keyframe)
         if self.outlet.session is not None or laid:
             try:
                 self.outlet.offer(laid)
@@ -98,6 +107,14 @@ class Flow:
         if inspects:
             self._inspect_at = now + INSPECT_S
             self._on_inspect(now)
+
+    def _cut(self, laid: list[LaidTag], then: Callable[[], None]) -> None:
+        for index, tag in enumerate(laid):
+            if tag[3] == KEYFRAME:
+                del laid[index:]
+                self._is_cut = True
+                then()
+                return
 
     def crash(self, error: Exception) -> None:
         """Called by the beat when a visit raised what it must not: the run ends with it."""

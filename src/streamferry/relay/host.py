@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import TypeVar
@@ -39,8 +39,15 @@ _T = TypeVar("_T")
 class Relay:
     """A running relay. Made by :meth:`RelayHost.start`."""
 
-    def __init__(self, spec: RelaySpec, group: asyncio.TaskGroup, new_run: NewRun) -> None:
+    def __init__(
+        self,
+        spec: RelaySpec,
+        group: asyncio.TaskGroup,
+        new_run: NewRun,
+        log: "logging.LoggerAdapter[logging.Logger]",
+    ) -> None:
         self._spec = spec
+        self._log = log
         self._new_run = new_run
         self._stopping = asyncio.Event()
         self._crashed: RelayStatus | None = None
@@ -92,10 +99,13 @@ class Relay:
         """Wait for the end and return the final status."""
         return await asyncio.shield(self._supervisor)
 
-    def request_stop(self) -> None:
-        """Ask for the end: unpublish, and be ``stopped``."""
+    def request_stop(self, *, at_keyframe: bool = False) -> None:
+        """Ask for the end: unpublish, and be ``stopped``; now, or when the next keyframe is due, which is not sent."""
         self._stopping.set()
-        self._run.stop()
+        if at_keyframe:
+            self._run.stop_at_keyframe()
+        else:
+            self._run.stop()
 
     async def stop(self) -> RelayStatus:
         """Ask for the end, wait for it, and return the final status."""
@@ -110,10 +120,18 @@ class Relay:
     def _notify(self, status: RelayStatus) -> None:
         if status.final and self._is_renewed:
             return
-        _tell(self._watchers, status)
+        self._tell(self._watchers, status)
 
     def _notify_item(self, change: ItemChange) -> None:
-        _tell(self._item_watchers, change)
+        self._tell(self._item_watchers, change)
+
+    def _tell(self, watchers: Iterable[Callable[[_T], None]], change: _T) -> None:
+        for watcher in watchers:
+            try:
+                watcher(change)
+            except Exception:
+                # Called inside a beat: a watcher's bug is not to cost the streams anything.
+                self._log.exception("a watcher of a relay failed")
 
     def _make_run(self, spec: RelaySpec) -> RelayRun:
         return self._new_run(spec, self._began_at, self._notify, self._notify_item)
@@ -133,7 +151,7 @@ class Relay:
                 self._replace_run(self._spec)
                 continue
             except Exception:
-                _log.exception("a run failed inside streamferry; it is built anew")
+                self._log.exception("a run failed inside streamferry; it is built anew")
             backoff.note_session(time.monotonic() - run_began_at)
             playhead = self._run.status.playhead
             self._crashed = RelayStatus(
@@ -193,9 +211,13 @@ class RelayHost:
             await self._store.aclose()
             await end_all()
 
-    def start(self, spec: RelaySpec) -> Relay:
-        """Start a relay; it runs until its end or until it is stopped."""
+    def start(self, spec: RelaySpec, of: Mapping[str, object] | None = None) -> Relay:
+        """Start a relay; it runs until its end or until it is stopped.
+
+        ``of``: attributes of all that it logs, which say whose relay it is.
+        """
         beat = self._require_beat()
+        log = logging.LoggerAdapter(_log, of)
 
         def new_run(
             spec: RelaySpec,
@@ -210,11 +232,12 @@ class RelayHost:
                 scratch=self._scratch,
                 store=self._store,
                 network=self._network,
+                log=log,
                 on_change=on_change,
                 on_item=on_item,
             )
 
-        relay = Relay(spec, self._group, new_run)
+        relay = Relay(spec, self._group, new_run, log)
         self._relays.add(relay)
         relay.on_end(lambda: self._forget(relay))
         self._collector.note_started()
@@ -243,12 +266,3 @@ class RelayHost:
         if self._beat is None:
             raise RuntimeError("use RelayHost as an async context manager")
         return self._beat
-
-
-def _tell(watchers: Iterable[Callable[[_T], None]], change: _T) -> None:
-    for watcher in watchers:
-        try:
-            watcher(change)
-        except Exception:
-            # Called inside a beat: a watcher's bug is not to cost the streams anything.
-            _log.exception("a watcher of a relay failed")

@@ -38,8 +38,6 @@ _DRAIN_S = 15.0
 #: and the picture is to be back within 2 s of the source's return.
 _EAGER_ATTEMPTS = 40
 
-_log = logging.getLogger("streamferry.relay")
-
 
 class RelayRun:
     """Create it inside a running event loop and await :meth:`run` once."""
@@ -53,6 +51,7 @@ class RelayRun:
         scratch: memoryview,
         store: PreparedStore,
         network: Network,
+        log: "logging.LoggerAdapter[logging.Logger]",
         on_change: Callable[[RelayStatus], None],
         on_item: Callable[[ItemChange], None],
     ) -> None:
@@ -61,6 +60,7 @@ class RelayRun:
         self._scratch = scratch
         self._shelf = Shelf(store)
         self._network = network
+        self._log = log
         self._on_change = on_change
         self._on_item = on_item
         self._timeline = Timeline()
@@ -98,6 +98,13 @@ class RelayRun:
     def stop(self) -> None:
         """End the run as asked by the user: unpublish, and be ``stopped``."""
         self._finish(State.STOPPED)
+
+    def stop_at_keyframe(self) -> None:
+        """The same, at the next keyframe, so that another run can go on with it; at once if nothing is being sent."""
+        if self._flow.outlet.session is None:
+            self.stop()
+        else:
+            self._flow.cut_at_keyframe(self.stop)
 
     def open_preview(self) -> Viewer:
         """Look at what is handed to the destination, until the run ends. Raises PreviewRefused."""
@@ -296,7 +303,7 @@ class RelayRun:
             self._on_item(ItemChange(step, playhead))
             return
         self._skipped = error
-        _log.warning("item skipped: %s", error)
+        self._log.warning("item skipped: %s", error)
         self._on_item(ItemChange(step, playhead, error.fault, str(error)))
 
     # The destination
@@ -342,7 +349,7 @@ class RelayRun:
         if not error.retryable and not self._vitals.has_streamed:
             # What has worked before may do so again: a server may answer with a page of its own for a while.
             self._finish(State.FAILED)
-        _log.warning("%s; attempt %d follows", error, backoff.attempts + 1)
+        self._log.warning("%s; attempt %d follows", error, backoff.attempts + 1)
         await asyncio.sleep(backoff.next_delay())
 
     def _note(self, end: End, phase: Phase) -> None:
@@ -365,5 +372,5 @@ class RelayRun:
             return
         self._verdict = verdict
         state, _, reason = verdict
-        _log.info("%s%s", state, f": {reason}" if reason else "")
+        self._log.info("%s%s", state, f": {reason}" if reason else "")
         self._on_change(self.status)

@@ -104,5 +104,8 @@ class Ledger(Protocol):
     async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> None:
         """Renew the lease and tell. Without ``health`` what was told of it last stays. Raises LeaseLost."""
 
+    async def retire(self) -> None:
+        """Say that this worker takes no more tasks: what it hands back is for the others."""
+
     async def leave(self) -> None:
         """End the lease. What is still held is free at once."""

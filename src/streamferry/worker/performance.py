@@ -9,7 +9,7 @@ what is to be reported until the store has it. It neither waits nor asks the sto
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -41,14 +41,17 @@ class RunningRelay(Protocol):
 
     def update(self, spec: RelaySpec) -> None: ...
 
-    def request_stop(self) -> None: ...
+    def request_stop(self, *, at_keyframe: bool = False) -> None: ...
 
 
 class Performance:
     """See the module. ``stir`` is called when there is something to report at once."""
 
     def __init__(
-        self, assignment: Assignment, start: Callable[[RelaySpec], RunningRelay], stir: Callable[[], None]
+        self,
+        assignment: Assignment,
+        start: Callable[[RelaySpec, Mapping[str, object]], RunningRelay],
+        stir: Callable[[], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._start = start
@@ -100,14 +103,14 @@ class Performance:
         else:
             self._set_timers()
 
-    def end(self) -> None:
-        """Stop what runs; it is over when that has ended."""
+    def end(self, *, at_keyframe: bool = False) -> None:
+        """Stop what runs, now or at its next keyframe; it is over when that has ended."""
         self._cancel_timers()
         self._is_stopping = True
         if self._relay is None:
             self._conclude(Outcome.HANDED_BACK, self._final)
         else:
-            self._relay.request_stop()
+            self._relay.request_stop(at_keyframe=at_keyframe)
 
     def open_preview(self) -> Viewer | None:
         """Look at what the relay hands to its destination; None while there is no relay. Raises PreviewRefused."""
@@ -171,7 +174,8 @@ class Performance:
         if self._relay is not None or self._spec is None:
             return
         self._sampled_bytes = 0
-        self._relay = self._start(self._spec)
+        assignment = self._assignment
+        self._relay = self._start(self._spec, {"task_id": assignment.task_id, "epoch": assignment.epoch})
         self._relay.watch(self._note)
         self._relay.watch_items(self._note_item)
         self._relay.on_end(self._close)

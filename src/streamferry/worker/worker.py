@@ -8,7 +8,7 @@ a second later at the earliest, so no task is ever pushed twice.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from streamferry.relay import RelaySpec, Viewer
@@ -29,13 +29,15 @@ HEALTH_S = 5.0
 POLL_S = 0.25
 #: A relay that was asked to stop gets this long to say good-bye to its peer when the worker leaves.
 LEAVE_S = 5.0
+#: Before that it gets this long to come to a keyframe, so that who takes over goes on where it ended.
+KEYFRAME_S = 2.0
 _RETRY_S = 1.0
 
 
 class Host(Protocol):
     """What is needed of ``relay.RelayHost``."""
 
-    def start(self, spec: RelaySpec) -> RunningRelay: ...
+    def start(self, spec: RelaySpec, of: Mapping[str, object]) -> RunningRelay: ...
 
 
 class Worker:
@@ -162,14 +164,28 @@ class Worker:
         return self._measure()
 
     async def _hand_over(self) -> None:
-        """Stop everything, hand it back, and end the lease."""
+        """Stop each relay at its next keyframe, hand each task back when its relay has stopped, and end the lease."""
         try:
-            async with asyncio.timeout_at(max(self._fence_at, asyncio.get_running_loop().time() + 1.0)):
-                await self._stop_all()
-                await self._report()
+            async with asyncio.timeout(KEYFRAME_S + LEAVE_S):
+                await self._ledger.retire()
+                for performance in self._performances.values():
+                    performance.end(at_keyframe=True)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(KEYFRAME_S):
+                        await self._hand_back()
+                for performance in self._performances.values():
+                    performance.end()
+                await self._hand_back()
                 await self._ledger.leave()
         except (TimeoutError, StoreUnavailable, LeaseLost) as error:
             _log.error("left without a word to the store: %s", error or "it does not answer")
+
+    async def _hand_back(self) -> None:
+        """Report until everything that was asked to stop has done so."""
+        while self._performances:
+            await self._report()
+            if self._performances:
+                await _wait(self._stirred, REPORT_S)
 
     async def _drop_all(self) -> None:
         await self._stop_all()

@@ -1,7 +1,7 @@
 """One task that a worker holds: when its relay starts, changes and stops, and what is reported of it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -41,7 +41,7 @@ class ScriptedRelay:
     def update(self, spec: RelaySpec) -> None:
         self.updates.append(spec)
 
-    def request_stop(self) -> None:
+    def request_stop(self, *, at_keyframe: bool = False) -> None:
         self.is_asked_to_stop = True
 
     def become(self, status: RelayStatus) -> None:
@@ -72,7 +72,7 @@ class Stage:
         )
         self.performance = Performance(self.assignment, self._start, lambda: None)
 
-    def _start(self, spec: RelaySpec) -> ScriptedRelay:
+    def _start(self, spec: RelaySpec, of: Mapping[str, object]) -> ScriptedRelay:
         self.relays.append(ScriptedRelay(spec))
         return self.relays[-1]
 

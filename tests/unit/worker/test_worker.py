@@ -26,9 +26,9 @@ class Relays:
     def __init__(self) -> None:
         self.started: list[ScriptedRelay] = []
 
-    def start(self, spec: RelaySpec) -> ScriptedRelay:
+    def start(self, spec: RelaySpec, of: Mapping[str, object]) -> ScriptedRelay:
         relay = ScriptedRelay(spec)
-        relay.request_stop = lambda: self._stop(relay)
+        relay.request_stop = lambda at_keyframe=False: self._stop(relay)
         self.started.append(relay)
         return relay
 
@@ -88,6 +88,9 @@ class Ledger:
         for one in reports:
             if one.outcome is not None:
                 self.tasks.pop(one.task_id, None)
+
+    async def retire(self) -> None:
+        await self._answer()
 
     async def leave(self) -> None:
         self.has_left = True

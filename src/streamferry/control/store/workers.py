@@ -74,6 +74,11 @@ async def renew(
         raise LeaseLost
 
 
+async def retire(connection: AsyncConnection, worker_id: str) -> None:
+    """A worker without room: the others leave no share of what is due to it."""
+    await connection.execute(worker.update().where(worker.c.id == worker_id).values(capacity=0))
+
+
 async def leave(connection: AsyncConnection, worker_id: str) -> None:
     """End a lease at once: the worker is gone, or its process is."""
     now = await read_now_ms(connection)

@@ -1,0 +1,136 @@
+"""A worker that is told to leave hands its tasks over to another one, with the pictures as witness."""
+
+import asyncio
+import signal
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kit.clips import FPS, ClipFactory
+from kit.live import Publisher
+from kit.nginx_rtmp import NginxRtmp
+from kit.programs import Program
+from kit.relay_program import STREAMFERRY
+from kit.service_program import ServiceProgram
+from kit.sightings import KnownFrames, Sightings
+from streamferry.control.actions import Actions
+from streamferry.control.model import TaskItem, TaskKind, TaskSpec
+from streamferry.control.store import Seal, Store, sqlite_url
+from streamferry.media.url import MediaUrl
+
+EACH = 4
+
+
+class Stage:
+    """A service of one worker with some live and some VOD tasks."""
+
+    def __init__(self, home: Path, folder: Path, sightings: Sightings) -> None:
+        self.sightings = sightings
+        self.home = home
+        self.words = ("--egress", "any", "--files", str(folder))
+        self.service = ServiceProgram(home / "service", *self.words, "--workers", "1")
+        #: Task id -> name of its stream.
+        self.made: dict[str, str] = {}
+        self.actions: Actions
+
+    async def make(self, kind: TaskKind, source: str) -> None:
+        now = datetime.now(UTC)
+        name = f"{kind.name.lower()}-{len(self.made)}"
+        to = MediaUrl.parse(self.sightings.url(name))
+        item = TaskItem(MediaUrl.parse(source))
+        self.made[await self.actions.create_task(TaskSpec(kind, (item,), to, now, now + timedelta(hours=1)))] = name
+
+    async def wait_all_shown(self, task_ids: set[str], since: float) -> None:
+        """Until the streams of the tasks show something in sessions begun after ``since``."""
+        async with asyncio.timeout(15):
+            while not all(self.sightings.shows(self.made[task_id], since) for task_id in task_ids):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    async def held_by(self, worker_id: str) -> set[str]:
+        """Tasks that a worker has."""
+        return {task_id for task_id in self.made if (await self.actions.get_task(task_id)).worker_id == worker_id}
+
+    @asynccontextmanager
+    async def worker(self, worker_id: str) -> AsyncIterator[Program]:
+        """``streamferry worker`` beside the service."""
+        log = self.home / f"{worker_id}.log"
+        words = (STREAMFERRY, "worker", "--data-dir", self.service.data, "--id", worker_id, *self.words)
+        environment = {"STREAMFERRY_CACHE_DIR": str(self.home / "service" / "cache")}
+        with Program(words, log, environment=environment) as program:
+            yield program
+            await asyncio.to_thread(program.stop, seconds=10)
+        assert "Traceback" not in program.output
+
+
+@pytest.fixture
+async def stage(
+    tmp_path: Path, nginx: NginxRtmp, clips: ClipFactory, publish: Callable[[Path, str], Publisher]
+) -> AsyncIterator[Stage]:
+    """A healthy service; a camera publishes to nginx."""
+    clip = clips("half_a_minute")
+    publish(clip, nginx.url("camera"))
+    await asyncio.to_thread(nginx.wait_published, "camera")
+    async with Sightings(KnownFrames(clip)) as sightings:
+        stage = Stage(tmp_path, clips.directory, sightings)
+        await asyncio.to_thread(stage.service.wait_ready)
+        data = stage.service.data
+        store = Store(sqlite_url(data / "store.db"), Seal((data / "seal.key").read_text().strip()))
+        stage.actions = Actions(store)
+        yield stage
+        await asyncio.to_thread(stage.service.stop, seconds=12)
+        await store.aclose()
+    assert "Traceback" not in stage.service.errors
+
+
+async def test_a_drained_worker_hands_over_at_a_keyframe(stage: Stage, nginx: NginxRtmp, clips: ClipFactory) -> None:
+    """Every stream goes on elsewhere within 2 s of its last frame, and a list does so with the very next frame."""
+    sightings = stage.sightings
+    async with stage.worker("leaver") as leaver:
+        async with asyncio.timeout(15):
+            while "leaver" not in [row.worker_id for row in await stage.actions.list_workers()]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        for _ in range(EACH):
+            await stage.make(TaskKind.LIVE, nginx.url("camera"))
+            await stage.make(TaskKind.VOD, f"file://{clips('half_a_minute')}")
+        await stage.wait_all_shown(set(stage.made), 0)
+        moved = await stage.held_by("leaver")
+        assert moved
+        leaver.process.send_signal(signal.SIGTERM)
+        told_at = asyncio.get_running_loop().time()
+        await stage.wait_all_shown(moved, told_at)
+        assert await asyncio.to_thread(leaver.process.wait, 10) == 0
+    gaps_s = []
+    for task_id, name in stage.made.items():
+        before, after = sightings.of(name)[0], sightings.of(name)[-1]
+        if task_id not in moved:
+            assert after is before
+            continue
+        assert len(sightings.of(name)) == 2
+        assert before.ended == "unpublished"
+        gaps_s.append(after.first[0] - before.last[0])
+        if name.startswith("vod"):
+            assert sightings.frames.apart_ms(after.first[1], before.last[1]) == 1000 / FPS
+        shown = [line for line in leaver.output.splitlines() if " streamferry.relay " in line]
+        assert any(f" {task_id}/1 " in line for line in shown)
+    print(f"\nno frame for {min(gaps_s):.2f} / {statistics.median(gaps_s):.2f} / {max(gaps_s):.2f} s")
+    assert not sightings.doubled
+    assert max(gaps_s) <= 2.0
+
+
+async def test_a_service_that_is_told_to_stop_unpublishes_everything(
+    stage: Stage, nginx: NginxRtmp, clips: ClipFactory
+) -> None:
+    """SIGTERM: each publish is closed in good order, and the service is gone within 10 s."""
+    for _ in range(EACH):
+        await stage.make(TaskKind.LIVE, nginx.url("camera"))
+        await stage.make(TaskKind.VOD, f"file://{clips('half_a_minute')}")
+    await stage.wait_all_shown(set(stage.made), 0)
+    began = time.monotonic()
+    assert await asyncio.to_thread(stage.service.stop, seconds=12) == 0
+    assert time.monotonic() - began < 10
+    assert {stage.sightings.of(name)[-1].ended for name in stage.made.values()} == {"unpublished"}
