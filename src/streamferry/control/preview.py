@@ -9,6 +9,7 @@ from types import TracebackType
 
 import httpx
 
+from streamferry.control.checks import check_task_id
 from streamferry.control.errors import PreviewUnavailable, TaskNotFound
 from streamferry.control.store import Store, workers
 from streamferry.control.store import tasks as task_rows
@@ -66,6 +67,7 @@ class Previews:
 
         Raises TaskNotFound, PreviewUnavailable.
         """
+        check_task_id(task_id)
         async with self._store.read() as connection:
             address = await workers.find_address(connection, task_id)
             if address is None and await task_rows.find(connection, self._store.seal, task_id) is None:

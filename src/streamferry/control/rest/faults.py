@@ -13,6 +13,7 @@ from streamferry.control.errors import (
     GroupInUse,
     GroupNotFound,
     InvalidField,
+    PreviewUnavailable,
     TaskNotFound,
     VersionConflict,
     WrongState,
@@ -63,6 +64,7 @@ _STATUS: dict[type[ActionError], tuple[int, str]] = {
     GroupExists: (409, "group_exists"),
     GroupInUse: (409, "group_in_use"),
     WrongState: (409, "wrong_state"),
+    PreviewUnavailable: (409, "no_preview"),
     DestinationConflict: (409, "destination_conflict"),
     VersionConflict: (412, "version_conflict"),
 }

@@ -20,6 +20,7 @@ from streamferry.control.api.limits import Rates
 from streamferry.control.checks import MAX_INT32, SourceRules, read_source
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.errors import ActionError
+from streamferry.control.looks import Looks
 from streamferry.control.model import TaskKind
 from streamferry.control.rest import bodies, sample, views
 from streamferry.control.rest.docs import write_page
@@ -41,12 +42,13 @@ Prober = Callable[[MediaUrl, float], Awaitable[views.ProbeView]]
 
 @dataclass(frozen=True, slots=True)
 class RestSettings:
-    """What REST needs beside the actions. Without ``prober`` or ``look_into_cache`` those routes say so."""
+    """What REST needs beside the actions. Without ``prober``, ``look_into_cache`` or ``looks`` those routes say so."""
 
     rates: Rates = field(default_factory=Rates)
     source_rules: SourceRules = field(default_factory=SourceRules)
     prober: Prober | None = None
     look_into_cache: Callable[[], views.CacheView] | None = None
+    looks: Looks | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -122,6 +124,8 @@ class _Routes:
             ("PATCH", "/tasks/{task_id}", self.update_task, 200, "tasks"),
             ("DELETE", "/tasks/{task_id}", self.delete_task, 204, "tasks"),
             ("GET", "/tasks/{task_id}/watermark", self.get_watermark, 200, "tasks"),
+            ("GET", "/tasks/{task_id}/preview", self.show_preview, 200, "tasks"),
+            ("GET", "/tasks/{task_id}/thumbnail", self.show_thumbnail, 200, "tasks"),
             ("GET", "/tasks/{task_id}/request", self.get_request, 200, "tasks"),
             ("POST", "/tasks/{task_id}/{verb}", self.ask_task, 200, "tasks"),
             ("GET", "/events", self.list_events, 200, "events"),
@@ -205,6 +209,21 @@ class _Routes:
             raise RestError(404, "no_watermark", "the task has no watermark")
         return Response(mark.picture, media_type=mark.media_type, headers={"x-content-type-options": "nosniff"})
 
+    async def show_preview(self, task_id: TaskId) -> Response:
+        """What arrives at the destination, as fragmented MP4 for Media Source Extensions: from the next keyframe on,
+        until the run ends or the connection is closed. The content type names the codecs."""
+        return await self._require_looks().show_preview(task_id)
+
+    async def show_thumbnail(self, task_id: TaskId) -> Response:
+        """A small picture of what arrives at the destination, at most half a minute old. The first takes as long as
+        the stream's next keyframe; who asks every few seconds gets a young one at once."""
+        return await self._require_looks().show_thumbnail(task_id)
+
+    def _require_looks(self) -> Looks:
+        if self._settings.looks is None:
+            raise RestError(503, "no_previews", "this service shows no previews")
+        return self._settings.looks
+
     async def get_request(self, task_id: TaskId) -> views.RequestView:
         """The same task as a request for the SDK and for curl; what is secret is left as ``***`` to be filled in."""
         return sample.write_request(await self._reads.task(task_id))
@@ -279,6 +298,14 @@ _RESPONSES: dict[str, dict[str, Any]] = {
     "get_watermark": {
         "response_class": Response,
         "responses": {200: {"content": {"image/png": {}, "image/jpeg": {}}}},
+    },
+    "show_preview": {
+        "response_class": Response,
+        "responses": {200: {"content": {"video/mp4": {}, "audio/mp4": {}}}},
+    },
+    "show_thumbnail": {
+        "response_class": Response,
+        "responses": {200: {"content": {"image/jpeg": {}}}},
     },
     "stream_events": {
         "response_class": Response,
