@@ -1,9 +1,13 @@
 """Looks: previews and thumbnails as answers of HTTP, for REST and for the dashboard, each behind its own gate."""
 
+import contextlib
+from collections.abc import AsyncIterator
+
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from streamferry.control.preview import Previews, PreviewStream
+from streamferry.control.store import Store
 from streamferry.control.thumbnails import FRESH_S, Thumbnails
 
 #: Not kept by who passes it on, and not gathered by a proxy in between.
@@ -26,6 +30,13 @@ class Looks:
         """A JPEG of what arrives at the destination, at most half a minute old."""
         jpeg = await self._thumbnails.get(task_id)
         return Response(jpeg, media_type="image/jpeg", headers=_THUMBNAIL_HEADERS)
+
+
+@contextlib.asynccontextmanager
+async def open_looks(store: Store) -> AsyncIterator[Looks]:
+    """Looks at the tasks of a store; what they do ends with the block."""
+    async with Previews(store) as previews, Thumbnails(previews) as thumbnails:
+        yield Looks(previews, thumbnails)
 
 
 class _PreviewResponse(StreamingResponse):

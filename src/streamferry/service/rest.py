@@ -7,17 +7,19 @@ from datetime import UTC, datetime
 from streamferry.config import Settings
 from streamferry.control.api.limits import Rates
 from streamferry.control.checks import SourceRules
+from streamferry.control.looks import Looks
 from streamferry.control.rest.routes import RestSettings
 from streamferry.control.rest.views import CacheItem, CacheView
 from streamferry.prepare.cache import UNKEPT, Entry, all_entries, default_root
 
 
-def rest_settings(settings: Settings, stopping: asyncio.Event) -> RestSettings:
+def rest_settings(settings: Settings, looks: Looks, stopping: asyncio.Event) -> RestSettings:
     """From the settings of the service."""
     return RestSettings(
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
         source_rules=SourceRules(file_folders=settings.files),
         look_into_cache=look_into_cache,
+        looks=looks,
         stopping=stopping,
     )
 

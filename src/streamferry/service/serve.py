@@ -19,7 +19,9 @@ from streamferry.control.actions import Actions
 from streamferry.control.api.limits import Rates
 from streamferry.control.api.routes import ApiSettings, build_router
 from streamferry.control.checks import SourceRules
+from streamferry.control.dashboard import watching
 from streamferry.control.dashboard.mount import mount_dashboard
+from streamferry.control.looks import open_looks
 from streamferry.control.rest.routes import PREFIX, build_app
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import Store, workers
@@ -56,7 +58,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
     """
     prepare_data_dir(settings)
     settings = settings.model_copy(update={"files": (*settings.files, settings.library_dir)})
-    async with open_store(settings, migrates=True) as store:
+    async with open_store(settings, migrates=True) as store, open_looks(store) as looks:
         actions = Actions(store, refuses_conflicts=settings.conflicts == "refuse")
         made = await ensure_first_key(settings, actions)
         listener = _listen(settings.host, settings.port)
@@ -67,9 +69,10 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
             lambda worker_id: _free_tasks(store, worker_id),
         )
         app = _build_app(settings, store, actions, processes)
-        rest = rest_settings(settings, stopping)
+        rest = rest_settings(settings, looks, stopping)
         app.mount(PREFIX, build_app(actions, store.seal, rest))
         mount_dashboard(app, make_desk(settings, actions, rest))
+        watching.register(looks)
         server = _Server(app)
         with listener:
             _tell(settings, listener, made, say)

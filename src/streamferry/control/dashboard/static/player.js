@@ -1,10 +1,11 @@
 // Plays the live preview of a task in a <video>: fetch, fragmented MP4, Media Source Extensions. No dependencies.
 //
 //   import { play } from ".../player.js";
-//   const stop = play(video, "/api/v1/tasks/ID/preview", (sentence) => { ... });
+//   const stop = play(video, "/dashboard/tasks/ID/preview", (sentence) => { ... });
 //
 // `tell` is called with a sentence when nothing can be shown, and with "" once pictures come. The player begins anew
-// when the stream ends or breaks, and leaves by itself when the <video> is taken out of the page.
+// when the stream ends or breaks, and leaves by itself when the <video> is taken out of the page. `headers` go with
+// each request: the REST API wants a bearer token, the dashboard its cookie.
 
 const LAG_S = 1.5;      // How far behind the newest picture it plays: some fragments, and a visit of the relay.
 const MAX_LAG_S = 3;    // Further behind than this, it jumps.
@@ -14,20 +15,21 @@ const LONGEST_PAUSE_MS = 15000;
 
 class Problem extends Error {}
 
-export function play(video, url, tell = () => {}) {
+export function play(video, url, tell = () => {}, headers = {}) {
   const leaving = new AbortController();
-  run(video, url, tell, leaving.signal).finally(() => {
+  run(video, { url, headers, signal: leaving.signal }, tell).finally(() => {
     video.removeAttribute("src");
     video.load();
   });
   return () => leaving.abort();
 }
 
-async function run(video, url, tell, signal) {
+async function run(video, stream, tell) {
+  const { signal } = stream;
   let pause = PAUSE_MS;
   while (!signal.aborted) {
     try {
-      await watch(video, url, signal, () => {
+      await watch(video, stream, () => {
         pause = PAUSE_MS;
         tell("");
       });
@@ -42,11 +44,11 @@ async function run(video, url, tell, signal) {
   }
 }
 
-async function watch(video, url, signal, tellPlaying) {
+async function watch(video, { url, headers, signal }, tellPlaying) {
   if (!window.MediaSource) throw new Problem("This browser has no Media Source Extensions, which the preview needs.");
   const gone = new AbortController();
   const response = await fetch(url, {
-    signal: AbortSignal.any([signal, gone.signal]), credentials: "same-origin", cache: "no-store",
+    headers, signal: AbortSignal.any([signal, gone.signal]), credentials: "same-origin", cache: "no-store",
   });
   if (!response.ok) throw new Problem(await reason(response));
   let screen = null;
