@@ -184,8 +184,8 @@ Made by `scripts/reference.py` from `src/streamferry/control/api`. Where the doc
 Requests go to `/?Action=<action>&Version={VERSION}`, signed by signature V4 (`HMAC-SHA256`, service `live`, any region)
 in the `Authorization` header, or for GET in the query. Bodies are JSON objects of at most 4 MiB. Null, an empty text
 and an empty list mean "not given"; unknown fields are passed over; a wrong JSON type is `InvalidParam.BindError`, a
-value that breaks a rule `InvalidParam`, both with the field's name. A key may call as often as the settings say; what is
-counted by `write_rate` is refused (`AccessDenied`) to one that may only read.
+value that breaks a rule `InvalidParam`, both with the field's name. A key may call as often as the settings say; what
+is counted by `write_rate` is refused (`AccessDenied`) to one that may only read.
 
 An answer has `ResponseMetadata` with `RequestId`, `Action`, `Version`, `Service` and `Region`, and `Result` where the
 tables below show one. An error has no `Result`, but `Error` with `CodeN`, `Code` and `Message` in the metadata.
