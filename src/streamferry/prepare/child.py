@@ -85,7 +85,7 @@ class Preparation:
                 if plan.encodes_video:
                     stack.enter_context(encode_slot(self._slots, lambda: out.send(self._intake.progress())))
                     os.nice(_ENCODE_NICENESS)
-                ffmpeg = stack.enter_context(self._start(source, (*plan.inputs, *plan.output)))
+                ffmpeg = stack.enter_context(self._start(source, (*plan.inputs, *plan.output), plan.reading))
             remux = stack.enter_context(
                 Remux(
                     self._entry,
@@ -134,8 +134,9 @@ class Preparation:
             self._entry.commit(summary, layout.keyframes)
             return summary
 
-    def _start(self, source: Input, output: Sequence[str]) -> Ffmpeg:
-        ffmpeg = Ffmpeg(self._program, source.arguments, output, reads_stdin=source.feed is not None, route=self._route)
+    def _start(self, source: Input, output: Sequence[str], reading: Sequence[str] = ()) -> Ffmpeg:
+        arguments = [*reading, *source.arguments]
+        ffmpeg = Ffmpeg(self._program, arguments, output, reads_stdin=source.feed is not None, route=self._route)
         source.feed_to(ffmpeg)
         return ffmpeg
 

@@ -50,7 +50,8 @@ _AAC_KBPS_BESIDES = 32
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``inputs``: arguments of further inputs. ``output``: what follows all inputs, but for the FLV muxer.
+    """``reading``: options of the first input. ``inputs``: arguments of further inputs. ``output``: what follows all
+    inputs, but for the FLV muxer.
 
     ``form`` is what comes out. ``silence`` has to be laid beside it. ``encodes_video``: it takes long and many cores.
     """
@@ -60,6 +61,7 @@ class Plan:
     form: Form
     silence: AudioForm | None = None
     encodes_video: bool = False
+    reading: tuple[str, ...] = ()
 
 
 #: Copies what there is: how every preparation begins, before it is known what is inside.
@@ -95,7 +97,10 @@ def decide_plan(inside: Inside, processing: Processing, mark_path: str = "") -> 
     if inside.video is None and video is not None:
         output.append("-shortest")
     output += ["-max_interleave_delta", _INTERLEAVE_US]
-    return Plan(tuple(inputs), tuple(output), form, silence, encodes_video=not copies_video)
+    # A picture that changes its size is fitted by the filters as they are: new ones would be without the mark, whose
+    # only frame has passed.
+    reading = ("-reinit_filter", "0") if processing.watermark is not None else ()
+    return Plan(tuple(inputs), tuple(output), form, silence, encodes_video=not copies_video, reading=reading)
 
 
 def _video_form(inside: Inside, processing: Processing) -> VideoForm | None:

@@ -50,11 +50,10 @@ _LOOK_EVERY_S = 0.02
 # Room of the child's pipes: a beat of 80 ms at 100 Mbps.
 _PIPE_BYTES = 1 << 20
 # A track that was announced is waited for this long, in media time; what was looked at is encoded, so nothing is lost.
-# Each frame that the decoder works on beside others is a frame of delay. A picture that changes its size is fitted by
-# the filters as they are: new ones would be without the mark, which came once.
+# Each frame that the decoder works on beside others is a frame of delay.
 _INPUT = (
     *("-probesize", "75000000", "-analyzeduration", "1000000", "-fpsprobesize", "0"),
-    *("-threads", "2", "-reinit_filter", "0", "-f", "flv", "-i", "pipe:0"),
+    *("-threads", "2", "-f", "flv", "-i", "pipe:0"),
 )
 # Slices of a picture are encoded beside each other, and each costs a little quality: not more than help.
 _ENCODER_THREADS = ("-threads", "4")
@@ -189,7 +188,7 @@ async def open_marked(
         try:
             processing = Processing(watermark=mark, encoder=LIVE_ENCODER)
             plan = decide_plan(inside, processing, f"/proc/self/fd/{picture}")
-            arguments = [*_INPUT, *plan.inputs, *plan.output, *_ENCODER_THREADS, *FLV_OUTPUT]
+            arguments = [*plan.reading, *_INPUT, *plan.inputs, *plan.output, *_ENCODER_THREADS, *FLV_OUTPUT]
             child = _start(arguments, url, inherit=(picture,))
         finally:
             os.close(picture)

@@ -126,3 +126,19 @@ def test_another_watermark_is_another_file(tmp_path: Path) -> None:
     assert len({processing.key for processing in processings}) == len(processings)
     for processing in processings:
         assert Processing.from_json(json.loads(json.dumps(processing.to_json()))) == processing
+
+
+def test_it_stays_when_the_picture_changes_its_size(tmp_path: Path) -> None:
+    """A recording of a phone that was turned: the mark is on both halves."""
+    halves = [
+        film(tmp_path / f"{size}.ts", size, "-output_ts_offset", start)
+        for size, start in (("320x180", "0"), ("180x320", "0.5"))
+    ]
+    clip = tmp_path / "turned.ts"
+    clip.write_bytes(b"".join(half.read_bytes() for half in halves))
+    mark = Watermark(make_picture(tmp_path / "mark.png", "60x30", "red").read_bytes(), 0.05, 0.05, 0.25)
+    outcome = prepare(clip, tmp_path / "entry", processing=marked(mark))
+    pictures = frames(outcome.entry.media, 100, crop="4:4:20:22")
+    assert len(pictures) > 7
+    for picture in pictures:
+        assert picture[1][1] == pytest.approx(RED, abs=12)
