@@ -1,7 +1,8 @@
 """A real nginx with the RTMP module on free loopback ports: destination, live source, and witness by its stat page.
 
 Applications: ``live`` takes and gives any stream; ``rec`` does too and writes each publish to an FLV file, stamps as
-they came less the first one; ``closed`` refuses every publisher.
+they came less the first one; ``closed`` refuses every publisher. Over HTTP, files can be put under
+``/hls/`` and read there.
 """
 
 import contextlib
@@ -49,6 +50,8 @@ http {{
     server {{
         listen 127.0.0.1:{http_port};
         location /stat {{ rtmp_stat all; }}
+        location /hls/ {{ root {home}; dav_methods PUT DELETE; client_max_body_size 0; }}
+        location /closed/ {{ return 403; }}
     }}
 }}
 """
@@ -73,6 +76,7 @@ class NginxRtmp(Server):
         self._module = _find_module()
         super().__init__(home)
         (home / "recorded").mkdir()
+        (home / "hls").mkdir()
 
     def command(self) -> list[str | Path]:
         configuration = self.home / "nginx.conf"
@@ -82,6 +86,10 @@ class NginxRtmp(Server):
             )
         )
         return [self._nginx, "-p", self.home, "-e", self.home / "error.log", "-c", configuration]
+
+    def hls_url(self, name: str = "live.m3u8", folder: str = "hls") -> str:
+        """Where a playlist can be put and read; in the folder ``closed`` nothing can."""
+        return f"http://127.0.0.1:{self.http_port}/{folder}/{name}"
 
     def published(self, key: str, app: str = "live") -> Published | None:
         """The publisher of a stream as the stat page shows it now, or None."""

@@ -120,7 +120,7 @@ async def open_get(
         connection = await dial_url(url, tls=tls, deadlines=deadlines, allow=allow)
         try:
             async with step(f"waiting for the answer of {connection.peer}", deadlines.response):
-                response, leftover = await _exchange_heads(connection, url, fields)
+                response, leftover = await exchange_heads(connection, url, fields)
             if response.status_code not in _REDIRECTS:
                 return _stream(connection, response, leftover, url)
         except BaseException:
@@ -134,13 +134,18 @@ async def open_get(
     raise PeerRejected(f"{url.redacted} is one redirect too many: {_MAX_REDIRECTS} were followed")
 
 
-async def _exchange_heads(
-    connection: Connection, url: MediaUrl, fields: Mapping[str, str]
+async def exchange_heads(
+    connection: Connection, url: MediaUrl, fields: Mapping[str, str], *, method: str = "GET", body: bytes = b""
 ) -> tuple[h11.Response, bytes]:
-    """Send the request, and give the final response's head and what came after it."""
+    """Send the request, and give the final response's head and what came after it.
+
+    Raises OSError, PeerUnreachable and RemoteProtocolError.
+    """
     http = h11.Connection(h11.CLIENT)
-    request = http.send(h11.Request(method="GET", target=_target(url), headers=_request_headers(url, fields)))
-    await connection.write((request or b"") + (http.send(h11.EndOfMessage()) or b""))
+    request = http.send(h11.Request(method=method, target=_target(url), headers=_request_headers(url, fields)))
+    await connection.write((request or b"") + body)
+    http.send(h11.Data(body))
+    http.send(h11.EndOfMessage())
     while True:
         try:
             event = http.next_event()
@@ -170,8 +175,7 @@ def _target(url: MediaUrl) -> str:
 def _stream(connection: Connection, response: h11.Response, leftover: bytes, url: MediaUrl) -> HttpStream:
     status = response.status_code
     if status not in (200, 206):
-        phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
-        raise PeerRejected(f"{url.redacted} answered {status}{phrase}")
+        raise rejection(url, status)
     length = _header(response, b"content-length")
     chunked = _header(response, b"transfer-encoding").lower() == "chunked"
     return HttpStream(
@@ -182,6 +186,12 @@ def _stream(connection: Connection, response: h11.Response, leftover: bytes, url
         chunked=chunked,
         final_url=url,
     )
+
+
+def rejection(url: MediaUrl, status: int) -> PeerRejected:
+    """The error that an answer with this status is."""
+    phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
+    return PeerRejected(f"{url.redacted} answered {status}{phrase}")
 
 
 def _redirect_target(url: MediaUrl, response: h11.Response) -> MediaUrl:

@@ -22,9 +22,9 @@ from urllib.parse import unquote
 from streamferry.media.errors import PeerRejected, PeerUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve, step
+from streamferry.wire.ts import TS_PACKET_BYTES
 
 #: What one message may hold in live mode: seven packets of MPEG-TS.
-TS_PACKET_BYTES = 188
 MESSAGE_BYTES = 7 * TS_PACKET_BYTES
 
 _NAMES = ("libsrt-gnutls.so.1.5", "libsrt-openssl.so.1.5", "libsrt.so.1.5", "libsrt-gnutls.so.1.4", "libsrt.so.1.4")

@@ -19,9 +19,10 @@ from streamferry.media.errors import (
 )
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
-from streamferry.net.srt import MESSAGE_BYTES, TS_PACKET_BYTES, LibraryMissing, SrtSender, open_sender
+from streamferry.net.srt import MESSAGE_BYTES, LibraryMissing, SrtSender, open_sender
 from streamferry.push.ffmpeg import RemuxSession
 from streamferry.push.session import UNPUBLISH_S
+from streamferry.wire.ts import TS_PACKET_BYTES
 
 _READ_BYTES = 200 * MESSAGE_BYTES
 _POLL_S = 0.02

@@ -16,7 +16,7 @@ MAX_ITEMS = 30
 #: What can be pulled live, played as a file, and pushed to: front ends refuse the rest before a run exists.
 LIVE_SCHEMES = frozenset(("rtmp", "rtmps", "http", "https", "rtsp", "rtsps", "srt", "udp"))
 VOD_SCHEMES = frozenset(("file", "http", "https"))
-PUSH_SCHEMES = frozenset(("rtmp", "rtmps", "srt"))
+PUSH_SCHEMES = frozenset(("rtmp", "rtmps", "srt", "http", "https"))
 # They have no port of their own.
 _PORT_NEEDED = frozenset(("srt", "udp"))
 
@@ -32,7 +32,9 @@ def check_source(url: MediaUrl, *, is_live: bool) -> None:
 def check_destination(url: MediaUrl) -> None:
     """Raises ValueError, in words for the user, for an address that cannot be pushed to."""
     if url.scheme not in PUSH_SCHEMES:
-        raise ValueError("the address must start with rtmp://, rtmps:// or srt://")
+        raise ValueError("the address must start with rtmp://, rtmps://, srt://, http:// or https://")
+    if url.scheme in ("http", "https") and not (url.path.endswith(".m3u8") or url.query.endswith(".m3u8")):
+        raise ValueError("HLS is pushed to the address of a playlist: its path, or its query, must end in .m3u8")
     _check_parts(url)
 
 

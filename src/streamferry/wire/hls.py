@@ -1,10 +1,12 @@
-"""HLS playlists: which variant of a master playlist to take, and what a media playlist says. Not segments.
+"""HLS playlists: which variant of a master playlist to take, what a media playlist says, and one of ours. Not segments.
 
 Specification: RFC 8216.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from math import ceil
 from urllib.parse import urljoin
 
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
@@ -86,3 +88,24 @@ def _audio_rendition(lines: list[str], base: str, group: str) -> str | None:
         if "URI" in attributes and (chosen is None or attributes.get("DEFAULT") == "YES"):
             chosen = urljoin(base, attributes["URI"])
     return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSegment:
+    """A segment as a playlist names it."""
+
+    name: str
+    duration_s: float
+
+
+def serialize_playlist(segments: Iterable[ListedSegment], first_number: int, *, is_ended: bool) -> str:
+    """A live media playlist; ``first_number`` is that of its first segment (RFC 8216, 4.3.3.2)."""
+    segments = list(segments)
+    longest_s = max((segment.duration_s for segment in segments), default=1.0)
+    lines = [
+        *("#EXTM3U", "#EXT-X-VERSION:3"),
+        *(f"#EXT-X-TARGETDURATION:{ceil(longest_s)}", f"#EXT-X-MEDIA-SEQUENCE:{first_number}"),
+        *(line for segment in segments for line in (f"#EXTINF:{segment.duration_s:.3f},", segment.name)),
+        *(["#EXT-X-ENDLIST"] if is_ended else []),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,204 @@
+"""HLS by HTTP PUT: MPEG-TS of an ffmpeg child, cut at keyframes and uploaded from this process, so that no child knows
+the address.
+
+A session begins with an empty playlist, which the server has to take: that is what "accepted" means here. Then comes
+each segment, and after it the playlist that names it. What has left the playlist is deleted, where the server allows
+it. Numbers begin with the time of day in seconds, so that a session's are above those of all sessions before it.
+
+Acknowledged is what the child has read, less the segments that the server has not taken yet: what waits for the end of
+its segment waits for us and not for the server. Specification: RFC 8216, 4.3 and 6.2.
+"""
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypedDict
+
+from streamferry.media.errors import (
+    DestinationError,
+    DestinationUnreachable,
+    MediaError,
+    PeerRejected,
+    PublishRejected,
+)
+from streamferry.media.url import MediaUrl
+from streamferry.net.dial import AllowAddress, Deadlines
+from streamferry.net.upload import remove, upload
+from streamferry.push.ffmpeg import RemuxSession
+from streamferry.wire.hls import ListedSegment, serialize_playlist
+from streamferry.wire.ts import TsSegment, TsSegmenter
+
+#: How many segments the playlist names, and how many more stay on the server for players that are late.
+LISTED, KEPT_BESIDES = 6, 6
+#: Segments that may wait for a slow server; then media waits and is dropped as for any destination.
+MAX_WAITING = 2
+#: How long the end may take: the last segment, and the playlist that says so.
+CLOSE_S = 5.0
+
+_READ_BYTES = 256 << 10
+_POLL_S = 0.02
+
+
+class _Options(TypedDict):
+    deadlines: Deadlines
+    tls: ssl.SSLContext | None
+    allow: AllowAddress | None
+
+
+class HlsFolder:
+    """The playlist of an address and the segments beside it. Its methods raise DestinationError."""
+
+    def __init__(self, url: MediaUrl, options: _Options) -> None:
+        self._url = url
+        self._options = options
+        self._next_number = int(time.time())
+        self._listed: deque[ListedSegment] = deque()
+        self._unlisted: deque[ListedSegment] = deque()
+
+    async def tell(self, *, is_ended: bool = False) -> None:
+        """Upload the playlist."""
+        first_number = self._next_number - len(self._listed)
+        text = serialize_playlist(self._listed, first_number, is_ended=is_ended)
+        await self._put(self._url, text.encode(), "application/vnd.apple.mpegurl")
+
+    async def add(self, segment: TsSegment) -> None:
+        """Upload a segment and the playlist with it, and delete what is too old."""
+        name = segment_name(self._url, self._next_number)
+        await self._put(_beside(self._url, name), segment.data, "video/mp2t")
+        self._next_number += 1
+        self._listed.append(ListedSegment(name, segment.duration_s))
+        if len(self._listed) > LISTED:
+            self._unlisted.append(self._listed.popleft())
+        await self.tell()
+        if len(self._unlisted) > KEPT_BESIDES:
+            # A server that keeps what it has is none the worse, and one that is gone is missed by the next segment.
+            with suppress(MediaError):
+                await remove(_beside(self._url, self._unlisted.popleft().name), **self._options)
+
+    async def _put(self, url: MediaUrl, body: bytes, content_type: str) -> None:
+        try:
+            await upload(url, body, content_type, **self._options)
+        except PeerRejected as error:
+            raise PublishRejected(str(error)) from None
+        except MediaError as error:
+            raise DestinationUnreachable(str(error)) from None
+
+
+class HlsSession(RemuxSession):
+    """A session with the surface of ``PublishSession``."""
+
+    def __init__(self, folder: HlsFolder, url: MediaUrl) -> None:
+        """``folder`` has told its playlist already. Raises DestinationSenderFailed."""
+        super().__init__(url)
+        self._folder = folder
+        self._segmenter = TsSegmenter()
+        self._scratch = memoryview(bytearray(_READ_BYTES))
+        #: Whole segments, the first of which is being uploaded.
+        self._waiting: deque[TsSegment] = deque()
+        self._has_segment = asyncio.Event()
+        self._failure: DestinationError | None = None
+        self._acked_bytes = 0
+        self._child.on_readable(self._pump)
+        self._uploader = asyncio.create_task(self._upload(), name="hls uploader")
+
+    @property
+    def acked_bytes(self) -> int:
+        """See the module's docstring; in bytes of FLV, like ``sent_bytes``."""
+        waiting_bytes = self._unread_bytes() + sum(len(segment.data) for segment in self._waiting)
+        self._acked_bytes = max(self._acked_bytes, self.sent_bytes - waiting_bytes)
+        return self._acked_bytes
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the child would not take all that was written last, or the server is behind."""
+        return super().is_blocked or len(self._waiting) > MAX_WAITING
+
+    def flush(self) -> bool:
+        """See ``RemuxSession.flush``."""
+        return super().flush() and not self.is_blocked
+
+    def check(self) -> None:
+        """See ``RemuxSession.check``."""
+        if self._failure is not None:
+            raise self._failure
+        super().check()
+
+    def _pump(self) -> None:
+        """Called by the event loop when the child has written."""
+        while received := self._child.receive_into(self._scratch):
+            self._take(self._segmenter.feed(bytes(self._scratch[:received])))
+        if self._child.has_closed_output:
+            self._child.on_readable(None)
+
+    def _take(self, segments: list[TsSegment]) -> None:
+        if segments:
+            self._waiting += segments
+            self._has_segment.set()
+
+    async def _upload(self) -> None:
+        while True:
+            while self._waiting:
+                try:
+                    await self._folder.add(self._waiting[0])
+                except DestinationError as error:
+                    self._failure = error
+                    return
+                self._waiting.popleft()
+            self._has_segment.clear()
+            await self._has_segment.wait()
+
+    async def aclose(self) -> None:
+        """Upload what the child still has and a playlist that says that it was the last; bounded in time."""
+        with suppress(TimeoutError, DestinationError):
+            async with asyncio.timeout(CLOSE_S):
+                while not super().flush():  # noqa: ASYNC110 - bounded by the deadline
+                    await asyncio.sleep(_POLL_S)
+                self._child.finish_sending()
+                await asyncio.wait((self._child.ended,))
+                self._pump()
+                self._take(self._segmenter.finish())
+                while self._waiting and self._failure is None:  # noqa: ASYNC110 - the same
+                    await asyncio.sleep(_POLL_S)
+                if self._failure is None:
+                    await self._folder.tell(is_ended=True)
+        self.abort()
+
+    def abort(self) -> None:
+        """Close without a word: the server is gone or stuck."""
+        self._uploader.cancel()
+        self._child.on_readable(None)
+        self._child.close()
+
+
+def segment_name(url: MediaUrl, number: int) -> str:
+    """The playlist's own name with a number, ending in ``.ts``."""
+    stem = (url.query if url.query.endswith(".m3u8") else url.path).removesuffix(".m3u8")
+    return f"{stem[_name_at(stem) :]}-{number}.ts"
+
+
+def _beside(url: MediaUrl, name: str) -> MediaUrl:
+    """The address with another name in the place of the playlist's: the end of the query, or of the path."""
+    if url.query.endswith(".m3u8"):
+        return replace(url, query=url.query[: _name_at(url.query)] + name)
+    return replace(url, path=url.path[: _name_at(url.path)] + name)
+
+
+def _name_at(text: str) -> int:
+    return max(text.rfind(mark) for mark in "/=&") + 1
+
+
+async def open_hls_session(
+    url: MediaUrl,
+    *,
+    deadlines: Deadlines,
+    tls: ssl.SSLContext | None = None,
+    allow: Callable[[str], bool] | None = None,
+) -> HlsSession:
+    """Upload an empty playlist. Raises DestinationError."""
+    folder = HlsFolder(url, _Options(deadlines=deadlines, tls=tls, allow=allow))
+    await folder.tell()
+    return HlsSession(folder, url)

@@ -1,0 +1,100 @@
+"""MPEG-TS cut into segments that each begin at a keyframe, with the tables in front. Not a demultiplexer.
+
+It reads what ffmpeg's muxer writes: one program, its tables on the PIDs below, random access points marked.
+
+Specification: ISO/IEC 13818-1, 2.4.3.2 (packet), 2.4.3.4 (adaptation field), 2.4.3.6 (PES packet); RFC 8216, 3.2.
+"""
+
+from dataclasses import dataclass
+
+TS_PACKET_BYTES = 188
+#: A segment ends at the first keyframe after this long, or where there are no pictures, at the first sound after that.
+SEGMENT_S = 2.0
+SOUND_SEGMENT_S = 5.0
+
+# PAT, SDT, and where ffmpeg puts the PMT of its first program.
+_TABLE_PIDS = frozenset((0x0000, 0x0011, 0x1000))
+_CLOCK_HZ = 90_000
+_WRAP = 1 << 33
+
+
+@dataclass(frozen=True, slots=True)
+class TsSegment:
+    """Whole packets, and how long they play."""
+
+    data: bytes
+    duration_s: float
+
+
+class TsSegmenter:
+    """Feed it a transport stream, split anywhere; it gives the segments that are whole."""
+
+    def __init__(self) -> None:
+        self._unread = b""
+        self._tables: dict[int, bytes] = {}
+        self._packets = bytearray()
+        self._has_video = False
+        # Presentation times in 90 kHz: the segment's first, and the latest of its kind.
+        self._first_pts: int | None = None
+        self._last_pts = 0
+
+    def feed(self, data: bytes) -> list[TsSegment]:
+        """Segments that ``data`` completes."""
+        data = self._unread + data
+        whole = len(data) - len(data) % TS_PACKET_BYTES
+        self._unread = data[whole:]
+        segments: list[TsSegment] = []
+        for at in range(0, whole, TS_PACKET_BYTES):
+            packet = data[at : at + TS_PACKET_BYTES]
+            if (start := _start_of(packet)) is not None:
+                segments += self._note_start(*start)
+            pid = (packet[1] & 0x1F) << 8 | packet[2]
+            if pid in _TABLE_PIDS:
+                self._tables[pid] = packet
+            self._packets += packet
+        return segments
+
+    def finish(self) -> list[TsSegment]:
+        """What is left, as the last segment; none if nothing is."""
+        if self._first_pts is None or self._last_pts == self._first_pts:
+            return []
+        return [self._cut(self._last_pts)]
+
+    def _note_start(self, is_video: bool, is_key: bool, pts: int) -> list[TsSegment]:
+        self._has_video = self._has_video or is_video
+        if is_video != self._has_video:  # Sound beside a picture decides nothing.
+            return []
+        if self._first_pts is None:
+            self._first_pts = self._last_pts = pts
+            return []
+        pts = self._last_pts + (pts - self._last_pts + _WRAP // 2) % _WRAP - _WRAP // 2
+        played_s = (pts - self._first_pts) / _CLOCK_HZ
+        segments = []
+        if is_key and played_s >= (SEGMENT_S if is_video else SOUND_SEGMENT_S):
+            segments.append(self._cut(pts))
+        self._last_pts = max(self._last_pts, pts)
+        return segments
+
+    def _cut(self, pts: int) -> TsSegment:
+        assert self._first_pts is not None
+        segment = TsSegment(bytes(self._packets), (pts - self._first_pts) / _CLOCK_HZ)
+        self._packets = bytearray(b"".join(self._tables.values()))
+        self._first_pts = pts
+        return segment
+
+
+def _start_of(packet: bytes) -> tuple[bool, bool, int] | None:
+    """Of a packet in which a frame with a time begins: whether it is of a picture, a point to start at, and its PTS."""
+    if not packet[1] & 0x40:
+        return None
+    is_key = False
+    payload = 4
+    if packet[3] & 0x20:
+        is_key = packet[4] > 0 and bool(packet[5] & 0x40)
+        payload += 1 + packet[4]
+    header = packet[payload : payload + 14]
+    if len(header) < 14 or header[:3] != b"\0\0\1" or not header[7] & 0x80:
+        return None
+    pts = (header[9] >> 1 & 7) << 30 | header[10] << 22 | header[11] >> 1 << 15 | header[12] << 7 | header[13] >> 1
+    is_video = header[3] & 0xF0 == 0xE0
+    return is_video, is_key or not is_video, pts
