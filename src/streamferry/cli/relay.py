@@ -45,7 +45,8 @@ def relay(
             envvar="STREAMFERRY_TO",
             show_envvar=True,
             show_default=False,
-            help="rtmp://, rtmps:// or srt:// address to push to. In the environment it stays out of the process list.",
+            help="rtmp://, rtmps:// or srt:// address to push to, or the http(s):// address of an HLS playlist. "
+            "In the environment it stays out of the process list.",
         ),
     ],
     live: Annotated[

@@ -107,6 +107,13 @@ def test_srt_is_pushed_to_by_host_and_port() -> None:
     assert "port" in refused("DstAddr", lambda: checks.read_destination("srt://h?streamid=s"))
 
 
+@pytest.mark.parametrize("text", ["https://h/a/live.m3u8?key=k", "http://h/upload?cid=k&file=live.m3u8"])
+def test_hls_is_pushed_to_the_address_of_its_playlist(text: str) -> None:
+    """In the path or at the end of the query."""
+    assert checks.read_destination(text).reveal() == text
+    assert "m3u8" in refused("DstAddr", lambda: checks.read_destination("https://h/a/live.flv?key=k"))
+
+
 def test_files_are_read_from_allowed_folders_only() -> None:
     """Inside passes; outside, a neighbour with the same beginning, a climb by dots, and no folder at all do not."""
     rules = checks.SourceRules((Path("/media/films"),))

@@ -1,0 +1,144 @@
+"""HLS sessions and scripted servers: what is put and deleted where, and servers that do not answer."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from scripted.waiting import until
+from streamferry.media.errors import DestinationUnreachable, PublishRejected
+from streamferry.media.url import MediaUrl
+from streamferry.net.dial import Deadlines
+from streamferry.push.hls import KEPT_BESIDES, LISTED, HlsFolder, open_hls_session, segment_name
+from streamferry.wire.ts import TsSegment
+
+TOKEN = "pl4nted-upload-token"
+QUICK = Deadlines(response=0.3)
+
+
+@dataclass
+class Folder:
+    """What a server holds, by target, and what it was asked."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    #: Answers by method; None never answers.
+    status: dict[str, int | None] = field(default_factory=lambda: {"PUT": 201, "DELETE": 204})
+
+    async def script(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        method, target, _ = head.split(" ", 2)
+        fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
+        body = await reader.readexactly(int(fields.get("content-length", 0)))
+        self.asked.append(f"{method} {target}")
+        status = self.status[method]
+        if status is None:
+            await reader.read()
+            return
+        if status < 300 and method == "PUT":
+            self.files[target] = body
+        elif status < 300:
+            del self.files[target]
+        writer.write(f"HTTP/1.1 {status} Word\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+
+
+@pytest.fixture
+def folder() -> Folder:
+    return Folder()
+
+
+@pytest.fixture
+async def url(peers, folder) -> MediaUrl:
+    port = await peers.serve(folder.script)
+    return MediaUrl.parse(f"http://127.0.0.1:{port}/in/live.m3u8?token={TOKEN}")
+
+
+def options(deadlines=QUICK):
+    return {"deadlines": deadlines, "tls": None, "allow": None}
+
+
+async def test_segments_are_listed_and_the_oldest_deleted(url, folder):
+    """The playlist names the last ones, by their number; some more stay for players that are late."""
+    ours = HlsFolder(url, options())
+    await ours.tell()
+    playlist = f"/in/live.m3u8?token={TOKEN}"
+    assert b"EXTINF" not in folder.files[playlist]
+    for number in range(LISTED + KEPT_BESIDES + 3):
+        await ours.add(TsSegment(b"%d" % number, 2.0))
+    lines = folder.files[playlist].decode().splitlines()
+    names = [line for line in lines if not line.startswith("#")]
+    assert len(names) == LISTED
+    assert f"#EXT-X-MEDIA-SEQUENCE:{names[0].removeprefix('live-').removesuffix('.ts')}" in lines
+    held = {target for target in folder.files if target != playlist}
+    assert len(held) == LISTED + KEPT_BESIDES
+    assert {f"/in/{name}?token={TOKEN}" for name in names} <= held
+    assert folder.files[f"/in/{names[-1]}?token={TOKEN}"] == b"%d" % (LISTED + KEPT_BESIDES + 2)
+
+
+async def test_a_server_that_deletes_nothing_is_used_all_the_same(url, folder):
+    """It may keep what it has."""
+    folder.status["DELETE"] = 405
+    ours = HlsFolder(url, options())
+    for _ in range(LISTED + KEPT_BESIDES + 2):
+        await ours.add(TsSegment(b"x", 2.0))
+    assert any(asked.startswith("DELETE") for asked in folder.asked)
+    assert len(folder.files) == LISTED + KEPT_BESIDES + 3
+
+
+async def test_the_name_may_be_in_the_query(peers, folder):
+    """As some platforms have it: each segment's takes its place."""
+    port = await peers.serve(folder.script)
+    url = MediaUrl.parse(f"http://127.0.0.1:{port}/upload?cid={TOKEN}&copy=0&file=live.m3u8")
+    assert segment_name(url, 7) == "live-7.ts"
+    await HlsFolder(url, options()).add(TsSegment(b"x", 2.0))
+    segment, playlist = sorted(folder.files)
+    assert segment.startswith(f"/upload?cid={TOKEN}&copy=0&file=live-")
+    assert playlist == f"/upload?cid={TOKEN}&copy=0&file=live.m3u8"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"), [(403, PublishRejected, "403"), (None, DestinationUnreachable, "timed out")]
+)
+async def test_a_server_that_does_not_take_it(url, folder, status, kind, words):
+    """Its status, or that it does not answer, is the reason; the token is in no words."""
+    folder.status["PUT"] = status
+    with pytest.raises(kind, match=words) as caught:
+        await open_hls_session(url, **options())
+    assert TOKEN not in str(caught.value)
+
+
+async def test_a_server_that_is_gone_ends_the_session(url, folder):
+    """What the upload met is what the beat is told."""
+    session = await open_hls_session(url, **options())
+    try:
+        session.check()
+        folder.status["PUT"] = 507
+        session._take([TsSegment(b"x" * 1000, 2.0)])
+
+        def has_failed() -> bool:
+            try:
+                session.check()
+            except PublishRejected:
+                return True
+            return False
+
+        await until("the failure", has_failed)
+    finally:
+        session.abort()
+        await session._child.aclose()
+
+
+async def test_a_slow_server_holds_media_back(url, folder):
+    """Beyond a few segments nothing more is taken, and nothing of it counts as arrived."""
+    session = await open_hls_session(url, **options(Deadlines(response=5)))
+    try:
+        folder.status["PUT"] = None
+        for _ in range(3):
+            session._take([TsSegment(b"x" * 1000, 2.0)])
+        assert session.is_blocked
+        assert session.write([]) == 0
+        assert session.acked_bytes == 0
+    finally:
+        session.abort()
+        await session._child.aclose()
