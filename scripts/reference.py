@@ -15,6 +15,7 @@ from streamferry.control.api.faults import ErrorCode
 from streamferry.control.api.limits import Kind
 from streamferry.control.api.operations import OPERATIONS, VERSION
 from streamferry.control.api.schemas import Body, Tag, TaskBody, UpdateTask, VodSource, WatermarkBody
+from streamferry.control.metrics import FAMILIES
 from streamferry.control.model import ApiStatus
 from streamferry.relay import State
 
@@ -88,6 +89,22 @@ stateDiagram-v2
 Restart is another name of continue. An update leaves a disabled task disabled and puts any other where the clock says;
 a list that was played out stays ended unless its sources, its loops or its window were changed. An action in a state in
 which it is not allowed changes nothing and is answered with an error.
+"""
+
+
+def metrics_page() -> str:
+    """The table of all metrics."""
+    rows = [(f"`{one.full_name}`", one.kind.value, ", ".join(one.labels), one.text) for one in FAMILIES]
+    return f"""# Metrics
+
+Made by `scripts/reference.py` from `src/streamferry/control/metrics.py`.
+
+`GET /metrics` is in the text form of Prometheus. The setting `metrics_token` asks for a bearer token; without it the
+page is open to whoever reaches the port. What begins with `streamferry_task_` is there if the setting
+`metrics_per_task` is on. Counters of a worker begin at 0 with its process, which has a new name then: take `rate()`
+first and add up after it. `deploy/grafana.json` is a dashboard of them.
+
+{_table(("name", "kind", "labels", "what it is"), rows)}
 """
 
 
@@ -262,7 +279,7 @@ def _table(head: tuple[str, ...], rows: Iterable[Iterable[object]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-PAGES = {"settings.md": settings_page, "states.md": states_page, "api.md": api_page}
+PAGES = {"settings.md": settings_page, "states.md": states_page, "api.md": api_page, "metrics.md": metrics_page}
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 PREFIX = "STREAMFERRY_"
 _CONFIG = f"{PREFIX}CONFIG"
 #: Variables that the programs started by a worker have no use for.
-SECRETS = tuple(PREFIX + name for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SEAL_KEY", "STORE"))
+SECRETS = tuple(PREFIX + name for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SEAL_KEY", "STORE", "METRICS_TOKEN"))
 
 
 def _default_data_dir() -> Path:
@@ -87,8 +87,13 @@ class Settings(BaseSettings):
         ge=1,
         description="Days for which usage is kept, a row a minute for each task; its API looks back 366 days.",
     )
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="Bearer token that `/metrics` asks for. Empty: it is open to all who reach the port."
+    )
+    metrics_per_task: bool = Field(False, description="Whether `/metrics` has series for each running task.")
     ca_file: Path | None = Field(None, description="PEM file of further authorities to trust for TLS.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged at least.")
+    log_format: Literal["human", "json"] = Field("human", description="Lines for people, or JSON objects for tools.")
 
     @field_validator("files", mode="before")
     @classmethod
@@ -135,6 +140,7 @@ class Settings(BaseSettings):
             "capacity": str(self.capacity),
             "ca_file": str(self.ca_file or ""),
             "log_level": self.log_level,
+            "log_format": self.log_format,
         }
         return {PREFIX + name.upper(): value for name, value in values.items() if value}
 

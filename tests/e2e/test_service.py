@@ -211,7 +211,7 @@ async def test_the_watermark_of_a_running_live_task_changes(
     async with actions_of(service) as actions:
         task_id = await actions.create_task(spec)
         for mark, shown in ((red, (255, 0, 0)), (blue, (0, 0, 255)), (None, plain)):
-            await actions.update_task(task_id, replace(spec, watermark=mark))
+            await actions.update_task(task_id, lambda _, mark=mark: replace(spec, watermark=mark))
             await wait_state(actions, task_id, State.STREAMING)
             clients.add(nginx.wait_published("out", "rec").client)
             wait_for("its colour", lambda: colour_shown(nginx) == pytest.approx(shown, abs=24))  # noqa: B023

@@ -2,6 +2,7 @@
 
 import typer
 
+from streamferry.cli.backup import backup, restore
 from streamferry.cli.cache import cache
 from streamferry.cli.demo import demo
 from streamferry.cli.key import key
@@ -26,3 +27,5 @@ app.add_typer(cache, name="cache")
 app.command()(serve)
 app.command()(worker)
 app.add_typer(key, name="key")
+app.command()(backup)
+app.command()(restore)

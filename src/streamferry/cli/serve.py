@@ -4,7 +4,6 @@ What the service is made of is imported when it is run: other commands need none
 """
 
 import asyncio
-import logging
 import os
 import secrets
 import socket
@@ -140,11 +139,6 @@ def _watch_parent(stopping: asyncio.Event) -> None:
 
 
 def _start_log(settings: "Settings") -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    # What a relay logs says of which task, and which of its performances; other lines have a dash for both.
-    columns = "%(asctime)s %(levelname)s %(name)s %(task_id)s/%(epoch)s %(message)s"
-    handler.setFormatter(logging.Formatter(columns, defaults={"task_id": "-", "epoch": "-"}))
-    logging.basicConfig(handlers=[handler], level=settings.log_level.upper())
-    # They say at level info what they were asked, addresses and all.
-    for name in ("httpx", "httpcore", "alembic", "uvicorn", "aiosqlite", "sqlalchemy"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    from streamferry.service.log import start_log
+
+    start_log(settings.log_level, settings.log_format)

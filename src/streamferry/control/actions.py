@@ -38,6 +38,7 @@ from streamferry.control.store.records import (
     GroupTag,
     KeyPair,
     KeyRecord,
+    RunningTask,
     TaskCount,
     TaskPage,
     TaskRecord,
@@ -221,6 +222,11 @@ class Actions:
         """How many tasks are in which status and state."""
         async with self._store.read() as connection:
             return await tasks.count(connection, now_ms=to_ms(self._clock.now()))
+
+    async def list_running(self) -> list[RunningTask]:
+        """What each task does that a worker has."""
+        async with self._store.read() as connection:
+            return await tasks.running(connection)
 
     async def list_events(self, task_id: str, *, after_seq: int = 0, limit: int = 1000) -> list[EventRecord]:
         """What happened to a task behind a number, oldest first; that of a deleted task can still be read."""

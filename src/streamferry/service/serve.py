@@ -11,23 +11,25 @@ from collections.abc import Callable, Iterator
 import sqlalchemy as sa
 import uvicorn
 from fastapi import FastAPI
-from starlette.responses import JSONResponse
 
 from streamferry.config import PREFIX as VARIABLES
 from streamferry.config import SECRETS, Settings
 from streamferry.control.actions import Actions
 from streamferry.control.api.limits import Rates
 from streamferry.control.api.routes import ApiSettings, build_router
+from streamferry.control.callbacks import Callbacks
 from streamferry.control.checks import SourceRules
 from streamferry.control.dashboard import watching
 from streamferry.control.dashboard.mount import mount_dashboard
 from streamferry.control.looks import open_looks
+from streamferry.control.metrics import Metrics
 from streamferry.control.rest.routes import PREFIX, build_app
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import Store, workers
 from streamferry.control.store.records import KeyPair
 from streamferry.service.callbacks import retention_of, send_callbacks
 from streamferry.service.dashboard import make_desk
+from streamferry.service.probes import add_probes
 from streamferry.service.rest import rest_settings
 from streamferry.service.store import open_store, prepare_data_dir
 from streamferry.worker.processes import WorkerProcesses
@@ -115,17 +117,8 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
     )
     app.include_router(build_router(actions, api))
 
-    @app.get("/healthz")
-    async def healthz() -> JSONResponse:
-        """200 once the store answers and a worker of this service has its lease."""
-        try:
-            async with store.read() as connection:
-                live = await workers.live_workers(connection)
-        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
-            return JSONResponse({"status": "the store cannot be asked"}, status_code=503)
-        count = sum(processes.owns(worker_id) for worker_id in live)
-        return JSONResponse({"status": "ok" if count else "starting", "workers": count}, 200 if count else 503)
-
+    metrics = Metrics(actions, Callbacks(store), of_each_task=settings.metrics_per_task)
+    add_probes(app, actions, processes, metrics, settings.metrics_token.get_secret_value())
     return app
 
 

@@ -5,7 +5,7 @@ import re
 from streamferry.control.errors import DeliveryNotFound, WrongState
 from streamferry.control.model import DeliveryState
 from streamferry.control.store import Store, mailboxes, signing
-from streamferry.control.store.records import DeliveryPage, DeliveryRecord
+from streamferry.control.store.records import Backlog, DeliveryPage, DeliveryRecord
 
 _EVENT_ID = re.compile(r"evt_([0-9a-f]{32})_([1-9][0-9]{0,8})")
 
@@ -26,6 +26,11 @@ class Callbacks:
                 connection, task_id=task_id, state=state, offset=(page - 1) * size, limit=size
             )
         return DeliveryPage(tuple(records), total)
+
+    async def backlog(self) -> Backlog:
+        """What is not delivered, in numbers."""
+        async with self._store.read() as connection:
+            return await mailboxes.backlog(connection)
 
     async def get_delivery(self, event_id: str) -> DeliveryRecord:
         """One of them, by the id that its receiver gets. Raises DeliveryNotFound."""

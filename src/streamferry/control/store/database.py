@@ -68,6 +68,15 @@ class Store:
         async with self._reader.begin() as connection:
             yield connection
 
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that only reads, and sees one moment however long it lasts."""
+        reader = self._reader
+        if reader.dialect.name == "postgresql":
+            reader = reader.execution_options(isolation_level="REPEATABLE READ")
+        async with reader.begin() as connection:
+            yield connection
+
 
 def now_ms() -> sa.ColumnElement[int]:
     """The database's clock, as an expression."""

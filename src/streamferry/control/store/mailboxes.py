@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.control.clock import from_ms
 from streamferry.control.model import CallbackEvent, DeliveryState, TaskSpec
 from streamferry.control.store.database import now_ms, read_now_ms
-from streamferry.control.store.records import DeliveryRecord
+from streamferry.control.store.records import Backlog, DeliveryRecord
 from streamferry.control.store.schema import delivery, mailbox
 from streamferry.control.store.seal import Seal
 from streamferry.media.url import MediaUrl
@@ -268,6 +268,23 @@ async def page(
         sa.select(delivery).where(*wanted).order_by(delivery.c.id.desc()).limit(limit).offset(offset)
     )
     return [_record(row) for row in rows.mappings()], total
+
+
+async def backlog(connection: AsyncConnection) -> Backlog:
+    """What is not delivered."""
+    counted = await connection.execute(
+        sa.select(delivery.c.state, sa.func.count(), sa.func.min(delivery.c.owed_ms))
+        .where(delivery.c.state.in_((DeliveryState.WAITING.value, DeliveryState.DEAD.value)))
+        .group_by(delivery.c.state)
+    )
+    counts = {DeliveryState(state): (count, oldest_ms) for state, count, oldest_ms in counted}
+    waiting, oldest_ms = counts.get(DeliveryState.WAITING, (0, None))
+    now = await read_now_ms(connection)
+    return Backlog(
+        waiting=waiting,
+        dead=counts.get(DeliveryState.DEAD, (0, None))[0],
+        oldest_age_s=0.0 if oldest_ms is None else max(0, now - oldest_ms) / 1000,
+    )
 
 
 async def find(connection: AsyncConnection, task_id: str, number: int) -> DeliveryRecord | None:

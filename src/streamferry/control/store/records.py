@@ -71,6 +71,27 @@ class TaskCount:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningTask:
+    """What a task that a worker has is doing, in numbers."""
+
+    task_id: str
+    state: State
+    kbps_out: int
+    bytes_out: int
+    dropped_tags: int
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Callbacks that are not delivered: those that wait, those given up, and how long the oldest has waited."""
+
+    waiting: int
+    dead: int
+    oldest_age_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerRecord:
     """A worker; ``is_alive`` while its lease is valid, ``load`` is the tasks it holds. ``health`` is what it told."""
 

@@ -46,8 +46,8 @@ class Seal:
         return hmac.new(self._digest_key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def load_or_make_key(path: Path) -> str:
-    """The key in a file that only its owner may read, made at the first call. Raises OSError."""
+def load_or_make_key(path: Path, first: str | None = None) -> str:
+    """The key in a file that only its owner may read, made at the first call or what is given then. Raises OSError."""
     while True:
         try:
             return path.read_text().strip()
@@ -58,7 +58,7 @@ def load_or_make_key(path: Path) -> str:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(Fernet.generate_key() + b"\n")
+                file.write((first.encode() if first else Fernet.generate_key()) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
             try:

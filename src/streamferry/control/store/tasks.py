@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.clock import from_ms, to_ms
 from streamferry.control.model import ApiStatus, TaskSpec
-from streamferry.control.store.records import TaskCount, TaskRecord
+from streamferry.control.store.records import RunningTask, TaskCount, TaskRecord
 from streamferry.control.store.schema import run, task, task_spec, worker
 from streamferry.control.store.seal import Seal
 from streamferry.control.store.spec import parse_spec, serialize_spec
@@ -97,6 +97,13 @@ async def page(
     numbers = sa.select(task.c.number).where(*wanted).order_by(task.c.number.desc()).limit(limit).offset(offset)
     rows = await connection.execute(WITH_RUN.where(task.c.number.in_(numbers)).order_by(task.c.number.desc()))
     return [_record(seal, row) for row in rows.mappings()], total
+
+
+async def running(connection: AsyncConnection) -> list[RunningTask]:
+    """What each task does that a worker has; without its spec, which would have to be unsealed."""
+    columns = (run.c.state, run.c.kbps_out, run.c.bytes_out, run.c.dropped_tags, run.c.retries)
+    found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
+    return [RunningTask(task_id, State(state), *numbers) for task_id, state, *numbers in found]
 
 
 async def count(connection: AsyncConnection, *, now_ms: int) -> list[TaskCount]:

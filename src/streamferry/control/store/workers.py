@@ -99,6 +99,11 @@ async def free_expired(connection: AsyncConnection) -> int:
     return await _free(connection, run.c.worker_id.in_(gone), now, "its worker is gone")
 
 
+async def free_all(connection: AsyncConnection, why: str) -> int:
+    """Free every task that a worker had; how many."""
+    return await _free(connection, run.c.worker_id.is_not(None), await read_now_ms(connection), why)
+
+
 async def has_expired(connection: AsyncConnection) -> bool:
     """Whether a worker that holds tasks is gone: a look before a write."""
     holds_tasks = sa.exists(sa.select(run.c.task_id).where(run.c.worker_id == worker.c.id))

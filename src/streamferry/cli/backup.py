@@ -1,0 +1,92 @@
+"""``streamferry backup`` and ``restore``: the store in one file, whichever database it is in."""
+
+import contextlib
+import gzip
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, run_or_exit
+
+if TYPE_CHECKING:
+    from streamferry.config import Settings
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="File to write; it must not exist.", show_default=False)],
+    config: Config = None,
+    data_dir: DataDir = None,
+    store: StoreAddress = None,
+) -> None:
+    """Write tasks, keys, groups, events, callbacks and usage into a file, while the service runs or not.
+
+    The file can open every secret in it: keep it as you keep keys. Prepared and uploaded files are not in it.
+    """
+    run_or_exit(_backup(read_settings(config, data_dir=data_dir, store=store), file))
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="What backup has written.", show_default=False)],
+    config: Config = None,
+    data_dir: DataDir = None,
+    store: StoreAddress = None,
+) -> None:
+    """Fill an empty store from a backup. It may be another database than the one that was saved."""
+    run_or_exit(_restore(read_settings(config, data_dir=data_dir, store=store), file))
+
+
+async def _backup(settings: "Settings", file: Path) -> None:
+    from streamferry.control.store.dump import dump
+    from streamferry.service.store import open_store, prepare_data_dir, read_seal_key
+
+    prepare_data_dir(settings)
+    rows = -2  # Without head and end.
+    async with open_store(settings, migrates=True) as store:
+        with _new_file(file) as lines:
+            async for line in dump(store, read_seal_key(settings)):
+                lines.write(line)
+                rows += 1
+    print(f"{rows} rows in {file}")
+
+
+@contextlib.contextmanager
+def _new_file(file: Path) -> Iterator[TextIO]:
+    """Compressed text that gets its name when it is whole."""
+    if file.exists():
+        raise ValueError(f"{file}: exists already; backups are not overwritten")
+    part = file.with_name(file.name + ".part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as raw, gzip.open(raw, "wt", encoding="utf-8", newline="\n") as lines:
+            yield lines
+        part.rename(file)
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+async def _restore(settings: "Settings", file: Path) -> None:
+    from streamferry.control.store.dump import load, read_head
+    from streamferry.service.store import adopt_seal_key, open_store, prepare_data_dir
+
+    lines = _read_lines(file)
+    revision, seal_key = read_head(lines)
+    prepare_data_dir(settings)
+    adopt_seal_key(settings, seal_key)
+    async with open_store(settings) as store:
+        rows = await load(store, lines, revision)
+    print(f"{rows} rows restored; tasks whose time it is run as soon as the service does")
+
+
+def _read_lines(file: Path) -> Iterator[str]:
+    try:
+        with gzip.open(file, "rt", encoding="utf-8") as lines:
+            yield from lines
+    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError):
+        raise ValueError(f"{file}: is not a backup, or it is cut") from None
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}") from None
