@@ -11,6 +11,7 @@ from streamferry.cli.probe import probe
 from streamferry.cli.receive import receive
 from streamferry.cli.relay import relay
 from streamferry.cli.serve import serve, worker
+from streamferry.cli.task import task
 
 app = typer.Typer(
     help="Pull a live stream or a list of files and push it, unbroken, to an RTMP destination.",
@@ -27,5 +28,6 @@ app.add_typer(cache, name="cache")
 app.command()(serve)
 app.command()(worker)
 app.add_typer(key, name="key")
+app.add_typer(task, name="task")
 app.command()(backup)
 app.command()(restore)

@@ -1,0 +1,153 @@
+"""RestClient: the service's REST API as the commands call it, over httpx. Not the SDK, which speaks the other API.
+
+The key is found where the SDK finds it, and asked for at a terminal if it is nowhere; it is never an argument.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+import typer
+
+from streamferry.client.credentials import Credentials, CredentialsMissing
+
+_TIMEOUT_S = 15.0
+#: The service sends a line at least every ten seconds.
+_STREAM_SILENCE_S = 30.0
+
+
+class Refused(Exception):
+    """The service said no, in a sentence. ``status`` is HTTP's; 0 when it could not be asked at all."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def find_credentials() -> Credentials:
+    """As the SDK finds them, else from the person at the terminal. Raises CredentialsMissing."""
+    try:
+        return Credentials.find()
+    except CredentialsMissing:
+        if not sys.stdin.isatty():
+            raise CredentialsMissing(
+                "no access key: set VOLC_ACCESSKEY and VOLC_SECRETKEY, or write ~/.volc/credentials"
+            ) from None
+    key_id = typer.prompt("access key id", err=True)
+    return Credentials(key_id, typer.prompt("secret access key", hide_input=True, err=True))
+
+
+class RestClient:
+    """Calls one service. A token is made for the first call, and another one when it has expired."""
+
+    def __init__(self, url: str, credentials: Credentials) -> None:
+        """Raises ValueError for an address that is none."""
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("--url: must start with http:// or https://")
+        self._credentials = credentials
+        self._http = httpx.Client(base_url=url.rstrip("/") + "/api/v1", timeout=_TIMEOUT_S)
+
+    def __enter__(self) -> "RestClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        version: int | None = None,
+    ) -> Any:
+        """The result, None for a call without. ``version``: only if the task still has it. Raises Refused."""
+        headers = {} if version is None else {"if-match": f'"{version}"'}
+        for is_last in (False, True):
+            if "authorization" not in self._http.headers:
+                self._log_in()
+            answer = self._send(method, path, json=body, params=_given(query or {}), headers=headers)
+            if answer.status_code != 401 or is_last:
+                break
+            del self._http.headers["authorization"]
+        _raise_refusal(answer)
+        return answer.json() if answer.content else None
+
+    def follow(self, task_id: str | None, after: int | None) -> Iterator[dict[str, Any]]:
+        """Events as they happen, without an end; a stream that breaks is resumed behind the last event seen."""
+        from time import sleep
+
+        failures = 0
+        while True:
+            try:
+                for event_id, data in self._stream(task_id, after):
+                    after, failures = event_id, 0
+                    if data is not None:
+                        yield data
+            except httpx.HTTPError:
+                failures += 1
+            except Refused as refused:
+                if refused.status == 401:
+                    self._http.headers.pop("authorization", None)
+                elif refused.status not in (0, 429, 503):
+                    raise
+                failures += 1
+            if failures:
+                sleep(min(0.5 * 2**failures, 10.0))
+
+    def _stream(self, task_id: str | None, after: int | None) -> Iterator[tuple[int, dict[str, Any] | None]]:
+        """Cursor and event of each message; the first has a cursor only."""
+        if "authorization" not in self._http.headers:
+            self._log_in()
+        headers = {} if after is None else {"last-event-id": str(after)}
+        timeout = httpx.Timeout(_TIMEOUT_S, read=_STREAM_SILENCE_S)
+        query = _given({"task_id": task_id})
+        with self._http.stream("GET", "/events/stream", params=query, headers=headers, timeout=timeout) as answer:
+            if answer.status_code != 200:
+                answer.read()
+            _raise_refusal(answer)
+            event_id, data = 0, None
+            for line in answer.iter_lines():
+                name, _, value = line.partition(": ")
+                if name == "id":
+                    event_id = int(value)
+                elif name == "data":
+                    data = json.loads(value)
+                elif not line and event_id:
+                    yield event_id, data
+                    event_id, data = 0, None
+
+    def _log_in(self) -> None:
+        pair = {
+            "access_key_id": self._credentials.access_key_id,
+            "secret_access_key": self._credentials.secret_access_key,
+        }
+        answer = self._send("POST", "/tokens", json=pair)
+        _raise_refusal(answer)
+        self._http.headers["authorization"] = f"Bearer {answer.json()['token']}"
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **options)
+        except httpx.TimeoutException:
+            raise Refused(0, f"the service at {self._http.base_url.host} does not answer") from None
+        except httpx.HTTPError as error:
+            place = f"{self._http.base_url.host}:{self._http.base_url.port or ''}".rstrip(":")
+            raise Refused(0, f"the service at {place} cannot be reached: {error}") from None
+
+
+def _given(query: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value not in (None, "", [])}
+
+
+def _raise_refusal(answer: httpx.Response) -> None:
+    if answer.is_success:
+        return
+    try:
+        message = str(answer.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        message = f"it answered with status {answer.status_code}: is this the address of a streamferry service?"
+    raise Refused(answer.status_code, message)

@@ -1,0 +1,143 @@
+"""Tasks and events as tables for people. What is shown comes from REST, which shows no secrets."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+#: Wide enough that nothing is cut where nobody looks: in a pipe or a file.
+_PIPE_COLUMNS = 240
+_STYLES = {
+    "streaming": "green",
+    "stalled": "yellow",
+    "retrying": "yellow",
+    "failed": "red",
+    "stopped": "dim",
+    "ended": "dim",
+}
+
+
+def console() -> Console:
+    """For standard output."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+
+
+def show_tasks(page: Mapping[str, Any]) -> None:
+    """A page of tasks."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("task id", no_wrap=True)
+    for name in ("title", "state", "kbps", "at", "retries", "source", "destination", "ends"):
+        table.add_column(name, overflow="fold", justify="right" if name in ("kbps", "retries") else "left")
+    for task in page["tasks"]:
+        run = task["run"]
+        table.add_row(
+            task["task_id"],
+            Text(task["title"]),
+            state_of(task),
+            str(run["kbps_out"] or ""),
+            _place(run["playhead"]),
+            str(run["retries"] or ""),
+            Text(_sources(task)),
+            Text(task["destination"]),
+            _time(task["end_at"]),
+        )
+    console().print(table)
+    first = (page["page"] - 1) * page["size"]
+    shown = f"{first + 1} to {first + len(page['tasks'])} of " if page["tasks"] else ""
+    console().print(f"{shown}{page['total']} tasks", style="dim")
+
+
+def show_task(task: Mapping[str, Any]) -> None:
+    """One task, a line for each thing worth knowing."""
+    run, mark = task["run"], task["watermark"]
+    rows: list[tuple[str, str | Text]] = [
+        ("task id", task["task_id"]),
+        ("title", task["title"]),
+        ("group", task["group"]),
+        ("state", state_of(task)),
+        ("why", f"{run['reason']} ({run['fault']})" if run["fault"] else ""),
+        ("sends", f"{run['kbps_out']} kbps, {run['retries']} retries, {run['dropped_tags']} frames dropped"),
+        ("stands", _place(run["playhead"])),
+        ("worker", run["worker_id"] or ""),
+        ("window", f"{_time(task['start_at'])} to {_time(task['end_at'])}"),
+        *((f"source {number}", _source(one)) for number, one in enumerate(task["sources"], 1)),
+        ("destination", task["destination"]),
+        ("loops", ("without end" if task["loops"] < 0 else str(task["loops"])) if task["kind"] == "vod" else ""),
+        ("continues", task["continue_strategy"].replace("_", " ") if task["kind"] == "vod" else ""),
+        ("watermark", f"{mark['media_type']} at {mark['x']:g},{mark['y']:g}, {mark['ratio']:g} wide" if mark else ""),
+        ("callbacks", task["callback_url"]),
+        ("version", str(task["version"])),
+    ]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        if value:
+            table.add_row(name, value if isinstance(value, Text) else Text(value))
+    console().print(table)
+
+
+def show_event(event: Mapping[str, Any], out: Console, *, with_task: bool) -> None:
+    """One line."""
+    line = Text(f"{_time(event['at'], seconds=True)}  ", style="dim")
+    if with_task:
+        line.append(f"{event['task_id']}  ")
+    line.append(f"{event['kind']:<12}", style=_STYLES.get(event["kind"], ""))
+    known = {name: value for name, value in event["detail"].items() if value != event["kind"]}
+    line.append(f"  {_detail(known)}")
+    out.print(line, soft_wrap=True)
+
+
+def state_of(task: Mapping[str, Any]) -> Text:
+    """What it does if it may do anything, else why it may not."""
+    word = task["run"]["state"] if task["status"] == "active" else task["status"].replace("_", " ")
+    if task["status"] == "active" and word == "stopped":
+        # It was continued a moment ago, and no worker has taken it yet.
+        word = "waiting"
+    return Text(word, style=_STYLES.get(word, ""))
+
+
+def _detail(detail: Mapping[str, Any]) -> str:
+    words = []
+    for name, value in detail.items():
+        if name == "playhead" and isinstance(value, Mapping):
+            words.append(f"at {value['loop'] + 1}:{value['item'] + 1}:{value['position_ms'] / 1000:.1f} s")
+        elif name == "reason":
+            words.append(str(value))
+        elif value not in (False, 0, None, ""):
+            words.append(name if value is True else f"{name} {value}")
+    return ", ".join(words)
+
+
+def _place(playhead: Mapping[str, Any] | None) -> str:
+    if playhead is None:
+        return ""
+    minutes, seconds = divmod(int(playhead["position_s"]), 60)
+    return f"loop {playhead['loop'] + 1}, item {playhead['item'] + 1}, {minutes}:{seconds:02}"
+
+
+def _sources(task: Mapping[str, Any]) -> str:
+    sources = task["sources"]
+    more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+    return f"{sources[0]['url']}{more}"
+
+
+def _source(source: Mapping[str, Any]) -> str:
+    start = f" from {source['start_s']:g} s" if source["start_s"] else ""
+    end = f" to {source['end_s']:g} s" if source["end_s"] else ""
+    return f"{source['url']}{start}{end}"
+
+
+def _time(text: str, *, seconds: bool = False) -> str:
+    at = datetime.fromisoformat(text).astimezone()
+    return f"{at:%Y-%m-%d %H:%M:%S}" if seconds else f"{at:%Y-%m-%d %H:%M}"
+
+
+def show_done(tasks: Iterable[Mapping[str, Any]]) -> None:
+    """What became of the tasks that something was asked of."""
+    for task in tasks:
+        console().print(Text(f"{task['task_id']}  ") + state_of(task))

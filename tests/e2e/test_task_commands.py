@@ -1,0 +1,191 @@
+"""``streamferry task`` against a running service and a real nginx-rtmp, as a person types it."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from kit.clips import ClipFactory
+from kit.nginx_rtmp import NginxRtmp
+from kit.relay_program import STREAMFERRY
+from kit.service_program import ServiceProgram
+from kit.waiting import wait_for
+from streamferry.cli import app
+
+KEY_ID, SECRET, STREAM_KEY = "AKLTcommands", "planted-secret-of-commands", "planted-stream-key"
+
+
+class Commands:
+    """Types ``streamferry task ...``."""
+
+    def __init__(self, service: ServiceProgram, home: Path) -> None:
+        self.service = service
+        self.environment = {
+            **os.environ,
+            "HOME": str(home),
+            "STREAMFERRY_URL": service.url,
+            "VOLC_ACCESSKEY": KEY_ID,
+            "VOLC_SECRETKEY": SECRET,
+        }
+
+    def run(self, *words: object, status: int = 0, **environment: str) -> str:
+        """What it prints, to standard error if it is to fail. In this process, because starting one takes long."""
+        done = CliRunner().invoke(app, ["task", *map(str, words)], env={**self.environment, **environment})
+        assert done.exit_code == status, done.output
+        return done.stderr if status else done.stdout
+
+    def show(self, task_id: str) -> dict[str, Any]:
+        """A task as ``show --json`` prints it."""
+        shown: dict[str, Any] = json.loads(self.run("show", task_id, "--json"))
+        return shown
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Iterator[Commands]:
+    """The commands, for one service of this module."""
+    home = tmp_path_factory.mktemp("commands")
+    keys = {"STREAMFERRY_ACCESS_KEY_ID": KEY_ID, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
+    words = ("--egress", "any", "--workers", "1", "--files", clips.directory)
+    with ServiceProgram(home / "service", *words, environment=keys) as service:
+        service.wait_ready()
+        yield Commands(service, home)
+        assert "Traceback" not in service.errors
+        assert SECRET not in service.errors
+        assert STREAM_KEY not in service.errors
+
+
+def test_a_task_from_the_command_line(commands: Commands, nginx: NginxRtmp, clips: ClipFactory) -> None:
+    """Created it streams, listed and shown as it is, stopped it keeps its place, continued it goes on, deleted it goes.
+
+    ``events --follow`` tells each of it as it happens.
+    """
+    follower = subprocess.Popen(
+        [STREAMFERRY, "task", "events", "--follow", "--after", "0", "--json"],
+        env=commands.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        to = nginx.url(STREAM_KEY)
+        words = ("--source", clips("two_seconds"), "--loops", -1, "--end", "+1h", "--title", "channel1")
+        # The address to push to is in no argument.
+        task_id = commands.run("create", *words, STREAMFERRY_TO=to).strip()
+        nginx.wait_published(STREAM_KEY)
+        wait_for("a playhead", lambda: commands.show(task_id)["run"]["playhead"], 15)
+        table = commands.run("list", "--state", "streaming", "--title", "CHANNEL")
+        assert task_id in table
+        assert "streaming" in table
+        assert "1 to 1 of 1" in table
+        assert "channel1" in commands.run("show", task_id)
+        assert "disabled" in commands.run("stop", task_id)
+        wait_for("the stop", lambda: commands.show(task_id)["run"]["state"] == "stopped")
+        stood = commands.show(task_id)["run"]["playhead"]
+        assert "which stop is not for" in commands.run("stop", task_id, status=2)
+        commands.run("continue", task_id)
+        wait_for("streaming", lambda: commands.show(task_id)["run"]["state"] == "streaming", 15)
+        stands = commands.show(task_id)["run"]["playhead"]
+        assert (stands["loop"], stands["position_s"]) >= (stood["loop"], stood["position_s"])
+        commands.run(
+            "update", task_id, "--title", "other", "--loops", 50, "--version", commands.show(task_id)["version"]
+        )
+        assert commands.show(task_id)["loops"] == 50
+        assert "version" in commands.run("update", task_id, "--title", "third", "--version", 1, status=2)
+        assert "deleted" in commands.run("delete", task_id)
+        assert "there is no task" in commands.run("show", task_id, status=2)
+        assert follower.stdout is not None
+        kinds = []
+        for line in follower.stdout:
+            event = json.loads(line)
+            assert STREAM_KEY not in line
+            kinds += [event["kind"]] * (event["task_id"] == task_id)
+            if kinds[-1:] == ["deleted"]:
+                break
+        ordered = ("created", "claimed", "streaming", "disabled", "enabled", "streaming", "updated", "deleted")
+        remaining = iter(kinds)
+        assert all(kind in remaining for kind in ordered), kinds
+    finally:
+        follower.terminate()
+        follower.wait(10)
+        if follower.stdout is not None:
+            follower.stdout.close()
+
+
+def test_a_stream_of_events_is_resumed_over_http(commands: Commands) -> None:
+    """With ``Last-Event-ID`` nothing is told twice and nothing is left out."""
+    body = {"access_key_id": KEY_ID, "secret_access_key": SECRET}
+    base = f"{commands.service.url}api/v1"
+    headers = {"Authorization": f"Bearer {httpx.post(f'{base}/tokens', json=body).json()['token']}"}
+
+    def read(count: int, last: int) -> list[int]:
+        """Ids of the next events."""
+        ids: list[int] = []
+        resume = {**headers, "Last-Event-ID": str(last)}
+        with httpx.stream("GET", f"{base}/events/stream", headers=resume, timeout=10) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            for line in answer.iter_lines():
+                if line.startswith("data: "):
+                    ids.append(json.loads(line[6:])["id"])
+                if len(ids) == count:
+                    break
+        return ids
+
+    words = ("--source", "https://h.example/a.mp4", "--start", "+1h", "--end", "+1h")
+    made = [commands.run("create", *words, "--to", f"rtmp://h.example/a/{name}").strip() for name in "xyz"]
+    everything = [one["id"] for one in httpx.get(f"{base}/events?limit=1000", headers=headers).json()["events"]]
+    first = read(2, 0)
+    assert first + read(len(everything) - 2, first[-1]) == everything
+    commands.run("delete", *made)
+
+
+def test_what_is_wrong_is_said_with_its_option(commands: Commands, tmp_path: Path) -> None:
+    """Exit status 2 and a sentence that names the field; 5 when the service cannot be asked."""
+    given = ("--source", "https://h.example/a.mp4", "--to", "rtmp://h.example/a/b", "--end", "+1h")
+    assert "--end: must be" in commands.run("create", *given, "--end", "tomorrow", status=2)
+    assert "--source: is required" in commands.run("create", *given[2:], status=2)
+    assert "loops: must be" in commands.run("create", *given, "--loops", 0, status=2)
+    assert "title: must be" in commands.run("create", *given, "--title", "no spaces", status=2)
+    assert "--offset: give it once" in commands.run("create", *given, "--offset", 1, "--offset", 2, status=2)
+    assert "end_at: must be at most 7 days" in commands.run("create", *given, "--end", "+8d", status=2)
+    assert "cannot be read" in commands.run("create", *given, "--watermark", tmp_path / "none.png", status=2)
+    assert "--url" in commands.run("list", "--url", "ftp://h", status=2)
+    assert "wrong" in commands.run("list", status=2, VOLC_SECRETKEY="wrong")
+    assert "no access key" in commands.run("list", status=2, VOLC_ACCESSKEY="", VOLC_SECRETKEY="")
+    assert "cannot be reached" in commands.run("list", status=5, STREAMFERRY_URL="http://127.0.0.1:1")
+    assert "it could be created" in commands.run("create", *given, "--check")
+
+
+def test_a_body_comes_from_a_file(commands: Commands, tmp_path: Path) -> None:
+    """Options come over what the file says; a task that was shown as a request can be made again."""
+    first = commands.run(
+        "create",
+        "--source",
+        "https://h.example/a.mp4",
+        "--source",
+        "https://h.example/b.mp4",
+        "--offset",
+        2,
+        "--to",
+        "rtmp://h.example/a/from-file",
+        "--start",
+        "+1h",
+        "--end",
+        "+30m",
+        "--continue",
+        "elapsed",
+    ).strip()
+    shown = commands.show(first)
+    assert [one["start_s"] for one in shown["sources"]] == [2, 2]
+    names = ("kind", "sources", "start_at", "end_at", "continue_strategy")
+    body = {**{name: shown[name] for name in names}, "title": "file", "destination": "rtmp://h.example/a/second"}
+    (tmp_path / "task.json").write_text(json.dumps(body))
+    second = commands.show(commands.run("create", "--from-json", tmp_path / "task.json", "--title", "option").strip())
+    assert (second["title"], second["sources"]) == ("option", shown["sources"])
+    changed = json.loads(commands.run("update", first, "--offset", 1, "--offset", 0, "--json"))
+    assert [one["start_s"] for one in changed["sources"]] == [1, 0]
+    commands.run("delete", first, second["task_id"])
