@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from kit import postgresql
 from kit.relay_program import RelayProgram
+from streamferry.control.store import sqlite_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store that is not there yet, of each database."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "store.db")
+    server: postgresql.PostgreSql = request.getfixturevalue("postgresql_server")
+    return server.database()
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from kit.service_program import ServiceProgram
 from kit.sightings import KnownFrames, Sightings
 from streamferry.control.actions import Actions
 from streamferry.control.model import TaskItem, TaskKind, TaskSpec
-from streamferry.control.store import Seal, Store, sqlite_url
 from streamferry.media.url import MediaUrl
 
 EACH = 4
@@ -78,12 +77,9 @@ async def stage(
     async with Sightings(KnownFrames(clip)) as sightings:
         stage = Stage(tmp_path, clips.directory, sightings)
         await asyncio.to_thread(stage.service.wait_ready)
-        data = stage.service.data
-        store = Store(sqlite_url(data / "store.db"), Seal((data / "seal.key").read_text().strip()))
-        stage.actions = Actions(store)
-        yield stage
-        await asyncio.to_thread(stage.service.stop, seconds=12)
-        await store.aclose()
+        async with stage.service.actions() as stage.actions:
+            yield stage
+            await asyncio.to_thread(stage.service.stop, seconds=12)
     assert "Traceback" not in stage.service.errors
 
 

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import itertools
 import os
 import random
 import sqlite3
@@ -14,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from kit import postgresql
+from kit.callback_receiver import CallbackReceiver
 from kit.clips import ClipFactory
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
 from kit.service_program import ServiceProgram
 from kit.sightings import KnownFrames, Sightings
+from kit.waiting import wait_for
 from streamferry.control.actions import Actions
 from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind, TaskSpec
-from streamferry.control.store import Seal, Store, sqlite_url
 from streamferry.media.url import MediaUrl
 from streamferry.relay import State
 
@@ -40,20 +41,12 @@ BACK_S = 8.0
 START_S = 15.0
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A store that is not there yet."""
-    if request.param == "sqlite":
-        return sqlite_url(tmp_path / "store.db")
-    server: postgresql.PostgreSql = request.getfixturevalue("postgresql_server")
-    return server.database()
-
-
 class Fleet:
     """A service with its tasks, and what their streams show."""
 
-    def __init__(self, start: Callable[[], ServiceProgram], sightings: Sightings) -> None:
+    def __init__(self, start: Callable[[], ServiceProgram], sightings: Sightings, receiver: CallbackReceiver) -> None:
         self._start = start
+        self._receiver = receiver
         self.sightings = sightings
         self.service = start()
         self.actions: Actions
@@ -73,6 +66,7 @@ class Fleet:
             start_at=now,
             end_at=now + timedelta(hours=1),
             continue_strategy=strategy,
+            callback_url=self._receiver.url(f"/{name}"),
         )
         self.made[await self.actions.create_task(spec)] = name
         if kind is TaskKind.VOD:
@@ -116,6 +110,20 @@ class Fleet:
             found.append((strategy, self.sightings.frames.apart_ms(began_ms, broke_ms + wall_ms)))
         return found
 
+    async def check_events(self) -> None:
+        """No event of a task is missing in its history; its callbacks came in order, none was left out."""
+        for task_id, name in self.made.items():
+            seqs = [event.seq for event in await self.actions.list_events(task_id, limit=10_000)]
+            assert seqs == list(range(1, len(seqs) + 1))
+
+            def came(target: str = f"/{name}") -> list[dict[str, object]]:
+                return [one.json for one in list(self._receiver.received) if one.target == target]
+
+            await asyncio.to_thread(wait_for, "its latest callback", lambda: came()[-1]["State"] == "streaming", 30)
+            # One that was on its way at a kill comes again, and nothing before it.
+            numbers = [number for number, _ in itertools.groupby(one["Sequence"] for one in came())]
+            assert numbers == list(range(1, len(numbers) + 1))
+
 
 @pytest.mark.timeout(120 + 30 * KILLS)
 async def test_every_task_survives_kill_9_at_any_moment(
@@ -132,36 +140,33 @@ async def test_every_task_survives_kill_9_at_any_moment(
     off_ms: list[tuple[ContinueStrategy, float]] = []
 
     def start() -> ServiceProgram:
-        words = ("--egress", "any", "--files", clips.directory, "--workers", "2", "--store", store_url)
-        return ServiceProgram(tmp_path / "service", *words)
+        words = ("--egress", "any", "--files", clips.directory, "--workers", "2")
+        return ServiceProgram(tmp_path / "service", *words, store_url=store_url)
 
     async with Sightings(KnownFrames(clip)) as sightings:
-        fleet = Fleet(start, sightings)
-        await asyncio.to_thread(fleet.service.wait_ready, START_S)
-        store = Store(store_url, Seal((fleet.service.data / "seal.key").read_text().strip()))
-        fleet.actions = Actions(store)
-        try:
-            for number in range(EACH):
-                await fleet.make(TaskKind.LIVE, number, nginx.url("camera"))
-                await fleet.make(TaskKind.VOD, number, f"file://{clip}")
-            await fleet.wait_all_stream(0, START_S)
-            while kills_left:
-                await asyncio.sleep(moments.uniform(0.0, 4.0))
-                # Each third in the middle of the start after the one before.
-                early_s = moments.uniform(0.2, BACK_S) if kills_left % 3 == 2 else None
-                killed_at = await fleet.kill(early_s=early_s)
-                kills_left -= 1 if early_s is None else 2
-                took_s.append(await fleet.wait_all_stream(killed_at, BACK_S + START_S))
-                assert not sightings.doubled
-                off_ms += fleet.off_ms()
-                if is_sqlite:
-                    await asyncio.to_thread(check_file, Path(store_url.removeprefix("sqlite:///")))
-            for task_id in fleet.made:
-                seqs = [event.seq for event in await fleet.actions.list_events(task_id, limit=10_000)]
-                assert seqs == list(range(1, len(seqs) + 1))
-        finally:
-            await asyncio.to_thread(fleet.service.stop, seconds=12)
-            await store.aclose()
+        with CallbackReceiver() as receiver:
+            fleet = Fleet(start, sightings, receiver)
+            await asyncio.to_thread(fleet.service.wait_ready, START_S)
+            async with fleet.service.actions() as fleet.actions:
+                try:
+                    for number in range(EACH):
+                        await fleet.make(TaskKind.LIVE, number, nginx.url("camera"))
+                        await fleet.make(TaskKind.VOD, number, f"file://{clip}")
+                    await fleet.wait_all_stream(0, START_S)
+                    while kills_left:
+                        await asyncio.sleep(moments.uniform(0.0, 4.0))
+                        # Each third in the middle of the start after the one before.
+                        early_s = moments.uniform(0.2, BACK_S) if kills_left % 3 == 2 else None
+                        killed_at = await fleet.kill(early_s=early_s)
+                        kills_left -= 1 if early_s is None else 2
+                        took_s.append(await fleet.wait_all_stream(killed_at, BACK_S + START_S))
+                        assert not sightings.doubled
+                        off_ms += fleet.off_ms()
+                        if is_sqlite:
+                            await asyncio.to_thread(check_file, Path(store_url.removeprefix("sqlite:///")))
+                    await fleet.check_events()
+                finally:
+                    await asyncio.to_thread(fleet.service.stop, seconds=12)
     print(f"\nseed {SEED}; after a kill all streams were back in {min(took_s):.1f} to {max(took_s):.1f} s")
     for strategy in ContinueStrategy:
         values = sorted(value for one, value in off_ms if one is strategy)

@@ -1,26 +1,34 @@
 """``streamferry serve`` as a user runs it: a process with children, in a folder of its own."""
 
+import contextlib
 import os
 import signal
 import urllib.error
 import urllib.request
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from kit.programs import Program, descendants
 from kit.relay_program import STREAMFERRY
 from kit.waiting import wait_for
+from streamferry.control.actions import Actions
+from streamferry.control.store import Seal, Store, sqlite_url
 
 
 class ServiceProgram(Program):
-    """A service that runs. ``data`` may hold what an earlier one left."""
+    """A service that runs. ``data`` may hold what an earlier one left; ``store_url``: its store, if not there."""
 
-    def __init__(self, home: Path, *arguments: object, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, *arguments: object, store_url: str = "", environment: dict[str, str] | None = None
+    ) -> None:
         home.mkdir(exist_ok=True)
         self.data = home / "data"
+        self.store_url = store_url or sqlite_url(self.data / "store.db")
         self._errors = home / "stderr"
         self._seen = len((home / "stdout").read_text()) if (home / "stdout").exists() else 0
+        words = map(str, arguments)
         super().__init__(
-            [STREAMFERRY, "serve", "--data-dir", self.data, "--port", "0", *map(str, arguments)],
+            [STREAMFERRY, "serve", "--data-dir", self.data, "--store", self.store_url, "--port", "0", *words],
             home / "stdout",
             errors=self._errors,
             environment={
@@ -29,6 +37,15 @@ class ServiceProgram(Program):
                 **(environment or {}),
             },
         )
+
+    @contextlib.asynccontextmanager
+    async def actions(self) -> AsyncIterator[Actions]:
+        """The actions on its store, from this process, as any front end may."""
+        store = Store(self.store_url, Seal((self.data / "seal.key").read_text().strip()))
+        try:
+            yield Actions(store)
+        finally:
+            await store.aclose()
 
     @property
     def said(self) -> str:
