@@ -4,6 +4,7 @@ import typer
 
 from streamferry.cli.backup import backup, restore
 from streamferry.cli.cache import cache
+from streamferry.cli.callbacks import callbacks
 from streamferry.cli.demo import demo
 from streamferry.cli.key import key
 from streamferry.cli.prepare import prepare
@@ -31,3 +32,4 @@ app.add_typer(key, name="key")
 app.add_typer(task, name="task")
 app.command()(backup)
 app.command()(restore)
+app.add_typer(callbacks, name="callbacks")

@@ -1,0 +1,183 @@
+"""``streamferry callbacks``: what receivers were sent, over the store as ``key`` is, and what they verify it with."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, run_or_exit
+
+if TYPE_CHECKING:
+    from streamferry.config import Settings
+    from streamferry.control.callbacks import Callbacks
+    from streamferry.control.store.records import DeliveryPage, DeliveryRecord
+
+callbacks = typer.Typer(help="List, look at and replay callbacks; show their secret.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TaskId = Annotated[str | None, typer.Option("--task", help="Only of this task.", show_default=False)]
+EventId = Annotated[str, typer.Argument(help="The callback's id, evt_..., as its receiver gets it.")]
+_STYLES = {"waiting": "yellow", "delivered": "green", "dead": "red"}
+
+
+@callbacks.command("list")
+def show_all(
+    task: TaskId = None,
+    state: Annotated[str | None, typer.Option(help="waiting, delivered or dead.", show_default=False)] = None,
+    page: Annotated[int, typer.Option(min=1, help="Page, from 1.")] = 1,
+    size: Annotated[int, typer.Option(min=1, max=1000, help="Callbacks on a page.")] = 20,
+    config: Config = None,
+    data_dir: DataDir = None,
+    store: StoreAddress = None,
+    as_json: AsJson = False,
+) -> None:
+    """List callbacks, newest first: those that wait, were delivered, or were given up after a day (dead)."""
+    settings = read_settings(config, data_dir=data_dir, store=store)
+    run_or_exit(_show_all(settings, task, state, page, size, as_json))
+
+
+@callbacks.command()
+def show(
+    event_id: EventId,
+    config: Config = None,
+    data_dir: DataDir = None,
+    store: StoreAddress = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one callback with its body."""
+    settings = read_settings(config, data_dir=data_dir, store=store)
+    run_or_exit(_show(settings, event_id, as_json))
+
+
+@callbacks.command()
+def replay(
+    event_id: Annotated[str | None, typer.Argument(help="The callback's id, evt_...", show_default=False)] = None,
+    dead: Annotated[bool, typer.Option("--dead", help="All that were given up.")] = False,
+    task: TaskId = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    store: StoreAddress = None,
+) -> None:
+    """Deliver again: one that was delivered or given up, or with --dead all that were given up."""
+    settings = read_settings(config, data_dir=data_dir, store=store)
+    run_or_exit(_replay(settings, event_id, dead, task))
+
+
+@callbacks.command()
+def drop(task: TaskId = None, config: Config = None, data_dir: DataDir = None, store: StoreAddress = None) -> None:
+    """Forget callbacks that were given up; nothing else forgets them."""
+    settings = read_settings(config, data_dir=data_dir, store=store)
+    run_or_exit(_drop(settings, task))
+
+
+@callbacks.command()
+def secret(
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Make another one; the old one is signed with for a day more.")
+    ] = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+    store: StoreAddress = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the secret with which receivers verify callbacks (Standard Webhooks)."""
+    settings = read_settings(config, data_dir=data_dir, store=store)
+    run_or_exit(_secret(settings, replace, as_json))
+
+
+async def _show_all(
+    settings: "Settings", task: str | None, state: str | None, page: int, size: int, as_json: bool
+) -> None:
+    from streamferry.control.model import DeliveryState
+
+    if state is not None and state not in tuple(DeliveryState):
+        raise ValueError("state: must be waiting, delivered or dead")
+    async with _open(settings) as desk:
+        found = await desk.list_deliveries(
+            task_id=task, state=DeliveryState(state) if state else None, page=page, size=size
+        )
+    if as_json:
+        print(json.dumps({"total": found.total, "callbacks": [_row(one) for one in found.records]}, ensure_ascii=False))
+    else:
+        _print_table(found)
+
+
+def _print_table(found: "DeliveryPage") -> None:
+    table = Table("id", "happened", "event", "state", "attempts", "problem")
+    for one in found.records:
+        style = _STYLES[one.state]
+        when = one.at.astimezone().isoformat(" ", "seconds")
+        table.add_row(one.event_id, when, one.event, f"[{style}]{one.state}[/]", str(one.attempts), one.problem or "")
+    console = Console()
+    console.print(table)
+    console.print(f"{len(found.records)} of {found.total}")
+
+
+async def _show(settings: "Settings", event_id: str, as_json: bool) -> None:
+    from streamferry.control.callbacks.payload import body_of
+
+    async with _open(settings) as desk:
+        one = await desk.get_delivery(event_id)
+    body = body_of(one).model_dump(mode="json")
+    if as_json:
+        print(json.dumps({**_row(one), "body": body}, ensure_ascii=False))
+        return
+    console = Console()
+    for name, value in _row(one).items():
+        console.print(f"{name:<11}{value if value is not None else ''}", markup=False, soft_wrap=True)
+    console.print_json(data=body, ensure_ascii=False)
+
+
+async def _replay(settings: "Settings", event_id: str | None, dead: bool, task: str | None) -> None:
+    if (event_id is None) != dead:
+        raise ValueError("give the id of a callback, or --dead for all that were given up")
+    async with _open(settings) as desk:
+        if event_id is None:
+            count = await desk.replay_dead(task)
+        else:
+            await desk.replay(event_id)
+            count = 1
+    print(f"{count} to be delivered again")
+
+
+async def _drop(settings: "Settings", task: str | None) -> None:
+    async with _open(settings) as desk:
+        print(f"{await desk.drop_dead(task)} forgotten")
+
+
+async def _secret(settings: "Settings", replace: bool, as_json: bool) -> None:
+    async with _open(settings) as desk:
+        found = await (desk.replace_secret() if replace else desk.secret())
+    print(json.dumps({"secret": found}) if as_json else found)
+
+
+def _row(one: "DeliveryRecord") -> dict[str, Any]:
+    return {
+        "event_id": one.event_id,
+        "task_id": one.task_id,
+        "sequence": one.number,
+        "at": one.at.isoformat(timespec="milliseconds"),
+        "event": one.event.value,
+        "state": one.state.value,
+        "attempts": one.attempts,
+        "settled_at": one.settled_at.isoformat(timespec="milliseconds") if one.settled_at else None,
+        "problem": one.problem,
+    }
+
+
+@contextlib.asynccontextmanager
+async def _open(settings: "Settings") -> "AsyncIterator[Callbacks]":
+    """Raises ValueError for what cannot be done."""
+    from streamferry.control.callbacks import Callbacks
+    from streamferry.control.errors import ActionError
+    from streamferry.service.store import open_store, prepare_data_dir
+
+    prepare_data_dir(settings)
+    async with open_store(settings, migrates=True) as store:
+        try:
+            yield Callbacks(store)
+        except ActionError as error:
+            raise ValueError(str(error)) from None

@@ -1,0 +1,142 @@
+"""Callbacks of a running service, from a real relay into nginx-rtmp to a receiver."""
+
+import json
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from standardwebhooks import Webhook
+
+from kit.callback_receiver import Answer, CallbackReceiver
+from kit.clips import ClipFactory
+from kit.nginx_rtmp import NginxRtmp
+from kit.relay_program import STREAMFERRY
+from kit.service_program import ServiceProgram
+from streamferry.control.actions import Actions
+from streamferry.control.model import TaskItem, TaskKind, TaskSpec
+from streamferry.control.store import Seal, Store, sqlite_url
+from streamferry.media.url import MediaUrl
+
+TOKEN = "planted-callback-token"
+
+
+@pytest.fixture
+def receiver() -> Iterator[CallbackReceiver]:
+    """It takes everything, until a test says otherwise."""
+    with CallbackReceiver() as one:
+        yield one
+
+
+@pytest.fixture
+def serve(tmp_path: Path, clips: ClipFactory) -> Iterator[Callable[[], ServiceProgram]]:
+    """Starts a service over one folder. None may have shown a traceback, or the secret of an address."""
+    started: list[ServiceProgram] = []
+
+    def start() -> ServiceProgram:
+        words = ("--egress", "any", "--files", clips.directory, "--workers", "1")
+        started.append(ServiceProgram(tmp_path / "service", *words, environment={"STREAMFERRY_LOG_LEVEL": "debug"}))
+        return started[-1].wait_ready()
+
+    yield start
+    for one in started:
+        one.stop(seconds=12)
+        assert "Traceback" not in one.errors
+        assert TOKEN not in one.errors + one.output
+
+
+@asynccontextmanager
+async def actions_of(service: ServiceProgram) -> AsyncIterator[Actions]:
+    """The actions on the store of a service, from another process as any front end may."""
+    store = Store(sqlite_url(service.data / "store.db"), Seal((service.data / "seal.key").read_text().strip()))
+    try:
+        yield Actions(store)
+    finally:
+        await store.aclose()
+
+
+def ask(service: ServiceProgram, *words: str) -> str:
+    """What ``streamferry callbacks`` prints."""
+    command = [STREAMFERRY, "callbacks", *words, "--data-dir", service.data]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+
+def vod(items: list[Path | str], to: str, receiver: CallbackReceiver, loops: int = -1) -> TaskSpec:
+    now = datetime.now(UTC)
+    return TaskSpec(
+        kind=TaskKind.VOD,
+        items=tuple(TaskItem(MediaUrl.parse(f"file://{one}")) for one in items),
+        destination=MediaUrl.parse(to),
+        start_at=now,
+        end_at=now + timedelta(hours=1),
+        title="晚会",
+        loops=loops,
+        callback_url=receiver.url(f"/hook?token={TOKEN}"),
+    )
+
+
+async def test_a_list_is_told_from_its_start_to_its_end(
+    serve: Callable[[], ServiceProgram], nginx: NginxRtmp, clips: ClipFactory, receiver: CallbackReceiver
+) -> None:
+    """Each item, one that cannot be played, and the end with Final; signed, in order, and listed as delivered."""
+    service = serve()
+    clip = clips("two_seconds")
+    async with actions_of(service) as actions:
+        task_id = await actions.create_task(vod([clip, clips("not_media")], nginx.url("told"), receiver, loops=2))
+    receiver.wait_for("the end", lambda got: got and got[-1].json["Final"], 25)
+    told = [one.json for one in receiver.received]
+    assert [one["Sequence"] for one in told] == list(range(1, len(told) + 1))
+    assert {(one["TaskId"], one["Title"]) for one in told} == {(task_id, "晚会")}
+    assert (told[0]["Event"], told[0]["Attempt"], told[0]["Final"]) == ("starting", 0, False)
+    assert (told[-1]["Event"], told[-1]["State"], told[-1]["Status"]) == ("ended", "ended", "已结束")
+    assert [one["Final"] for one in told].count(True) == 1
+    assert "streaming" in [one["Event"] for one in told]
+    items = [
+        (one["Event"], one["Playhead"]["Loop"], one["Playhead"]["Item"])
+        for one in told
+        if one["Event"].startswith("item_")
+    ]
+    played = [one for one in items if one[2] == 0]
+    assert played == [(step, loop, 0) for loop in (0, 1) for step in ("item_started", "item_finished")]
+    assert sorted(one for one in items if one[2] == 1) == [("item_failed", 0, 1), ("item_failed", 1, 1)]
+    assert all(one["Fault"] == "user_source" and one["Reason"] for one in told if one["Event"] == "item_failed")
+    verifier = Webhook(ask(service, "secret").strip())
+    for one in receiver.received:
+        verifier.verify(one.body, one.headers)
+    listed = json.loads(ask(service, "list", "--json", "--task", task_id, "--size", "100"))
+    assert [one["event_id"] for one in listed["callbacks"]] == [one["EventId"] for one in reversed(told)]
+    assert {one["state"] for one in listed["callbacks"]} == {"delivered"}
+    shown = json.loads(ask(service, "show", told[-1]["EventId"], "--json"))
+    assert shown["body"] == told[-1]
+    count = len(told)
+    ask(service, "replay", told[0]["EventId"])
+    receiver.wait_for("the replayed one", lambda got: len(got) > count)
+    assert receiver.received[count].body == receiver.received[0].body
+
+
+async def test_nothing_is_lost_by_kill_9(
+    serve: Callable[[], ServiceProgram], nginx: NginxRtmp, clips: ClipFactory, receiver: CallbackReceiver
+) -> None:
+    """What the receiver did not take before the kill comes after it, each number in its order."""
+    service = serve()
+    async with actions_of(service) as actions:
+        task_id = await actions.create_task(vod([clips("h264_no_bframes")], nginx.url("kill"), receiver))
+        receiver.wait_for("streaming", lambda got: "streaming" in [one.json["Event"] for one in got])
+        receiver.usual = Answer(503)
+        refused_from = len(receiver.received)
+        receiver.wait_for("a refused one", lambda got: len(got) > refused_from)
+        service.kill_tree()
+        receiver.usual = Answer()
+        service = serve()
+        nginx.wait_published("kill")
+        await actions.stop_task(task_id)
+        receiver.wait_for("the end", lambda got: got[-1].json["Event"] == "stopped", 40)
+    taken = [one.json for one in receiver.received[:refused_from]]
+    after = [one.json for one in receiver.received if one.json["Sequence"] > len(taken)]
+    sequence = [one["Sequence"] for one in taken + after]
+    assert sequence == sorted(sequence)
+    assert set(sequence) == set(range(1, sequence[-1] + 1))
+    assert "retrying" in [one["Event"] for one in after]
+    assert after[-1]["Final"]
