@@ -1,8 +1,10 @@
-"""Writes the pages of docs/reference that are made from the code: settings, states and API. A test compares them.
+"""Writes the pages of docs/reference that are made from the code: settings, states, API and callbacks. A test
+compares them.
 
 Run it as: .venv/bin/python scripts/reference.py
 """
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,13 @@ from streamferry.control.api.faults import ErrorCode
 from streamferry.control.api.limits import Kind
 from streamferry.control.api.operations import OPERATIONS, VERSION
 from streamferry.control.api.schemas import Body, Tag, TaskBody, UpdateTask, VodSource, WatermarkBody
+from streamferry.control.callbacks.courier import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from streamferry.control.callbacks.payload import CallbackBody
+from streamferry.control.callbacks.sender import SEND_S
 from streamferry.control.metrics import FAMILIES
-from streamferry.control.model import ApiStatus
+from streamferry.control.model import ApiStatus, CallbackEvent
 from streamferry.relay import State
+from streamferry.worker.items import BURST, EVERY_S
 
 FOLDER = Path(__file__).parents[1] / "docs/reference"
 #: Settings that have a flag of `streamferry serve`; secrets and what is rarely changed have none.
@@ -279,7 +285,101 @@ def _table(head: tuple[str, ...], rows: Iterable[Iterable[object]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-PAGES = {"settings.md": settings_page, "states.md": states_page, "api.md": api_page, "metrics.md": metrics_page}
+_EVENTS: dict[CallbackEvent, str] = {
+    CallbackEvent.STARTING: "A worker has taken the task and begins: at StartTime, after a restart, after a failure.",
+    CallbackEvent.STREAMING: "Media leaves, and the destination takes it.",
+    CallbackEvent.STALLED: "Both ends are connected, but nothing moves. `Fault` says at which end.",
+    CallbackEvent.RETRYING: "An end was lost and is connected again, or the worker was; `Reason` says why, `Attempt` "
+    "how often. Told again when the reason is another one.",
+    CallbackEvent.ITEM_STARTED: "A file of the list begins to play: `Playhead` says which.",
+    CallbackEvent.ITEM_FINISHED: "It was played to its end.",
+    CallbackEvent.ITEM_FAILED: "It could not be played, or not to its end; the list goes on.",
+    CallbackEvent.STOPPED: "The task was stopped.",
+    CallbackEvent.FAILED: "The run ended with a fault that no retry at once mends. Not `Final`: it begins again in a "
+    "minute, as the file or the stream may be there then.",
+    CallbackEvent.ENDED: "EndTime has come, or a finite list was played out.",
+    CallbackEvent.DELETED: "The task was deleted.",
+}
+
+
+def callbacks_page() -> str:
+    """What a receiver has to know."""
+    events = "\n".join(f"| `{event}` | {_EVENTS[event]} |" for event in CallbackEvent)
+    fields = "\n".join(f"| `{name}` | {field.description} |" for name, field in CallbackBody.model_fields.items())
+    schema = json.dumps(CallbackBody.model_json_schema(mode="serialization"), ensure_ascii=False, indent=2)
+    return f"""# Callbacks
+
+Made by `scripts/reference.py` from `src/streamferry/control/callbacks`.
+
+A task with a `CallbackURL` (http or https) tells what happens to it by POST to that address: one JSON object, the
+fields below. Any status from 200 to 299 within {SEND_S:g} s means that it was taken.
+
+- **At least once.** What was not taken is sent again for a day, under the same id and with the same body: after about
+  {FIRST_PAUSE_S:g} s, then after twice as long each time, at most {LONGEST_PAUSE_S / 60:g} minutes. It does not matter
+  what is restarted or killed meanwhile. Keep the ids you have seen, or compare `Sequence`, to leave out what comes
+  twice.
+- **In order.** The callbacks of one task come one after the other; the next is sent when the one before was taken or
+  given up. Those of other tasks do not wait for it.
+- **Given up** are all that have waited for a day when an attempt fails. They are kept until they are replayed or
+  dropped: `streamferry callbacks list --state dead`, `replay`, `drop`.
+- **Another CallbackURL** gets what still waits, at once. Without one, what waits is dropped.
+- **Only addresses that tasks may reach** are called: the setting `egress` holds for callbacks too, by default without
+  this machine itself. Redirects are not followed. Authorities of `ca_file` are trusted for https.
+- **Lists of short files do not flood.** Each task may tell {BURST} items at once and one more each {EVERY_S:g} s; an
+  item is told to its end or not at all, and `ItemsUntold` counts what was left out. So of files that last a minute or
+  more each is told.
+
+## Headers
+
+They are those of [Standard Webhooks](https://www.standardwebhooks.com); most languages have a library for them.
+
+| header | what it is |
+|---|---|
+| `webhook-id` | `EventId` |
+| `webhook-timestamp` | Unix seconds of this attempt |
+| `webhook-signature` | `v1,` and the signature in base64. For a day after a new secret two, a space between |
+
+The secret is printed by `streamferry callbacks secret`; `--replace` makes another one. To verify a callback without a
+library: take the bytes of `webhook-id`, a dot, `webhook-timestamp`, a dot, and the body as it came; the signature is
+their HMAC-SHA256 with the key that stands in base64 behind `whsec_`. Compare in constant time, and refuse timestamps
+that are more than five minutes off. With the Python library:
+
+```python
+from standardwebhooks import Webhook
+
+told = Webhook("whsec_...").verify(body, headers)  # raises WebhookVerificationError
+```
+
+## Events
+
+| `Event` | what has happened |
+|---|---|
+{events}
+
+## Body
+
+All fields are always there; further ones may be added. They say how the task stood when it happened, not when it is
+delivered.
+
+| field | what it is |
+|---|---|
+{fields}
+
+`Playhead` holds `Loop` and `Item`, which count from 0, and `PositionMs`, from the file's start.
+
+```json
+{schema}
+```
+"""
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "states.md": states_page,
+    "api.md": api_page,
+    "metrics.md": metrics_page,
+    "callbacks.md": callbacks_page,
+}
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)

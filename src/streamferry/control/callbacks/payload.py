@@ -21,15 +21,15 @@ class PlayheadBody(BaseModel):
 
 
 class CallbackBody(BaseModel):
-    """The body of a callback. Fields may be added to it in later versions."""
+    """What happened to a task."""
 
-    model_config = ConfigDict(title="Callback")
+    model_config = ConfigDict(title="Callback", json_schema_serialization_defaults_required=True)
 
     EventId: str = Field(description="The same at each attempt, as in the header webhook-id.")
     Sequence: int = Field(description="Counts the callbacks of a task from 1. A gap is a callback that was given up.")
     Time: str = Field(description="When it happened, RFC 3339 to the millisecond.")
     Event: CallbackEvent = Field(description="What happened.")
-    TaskId: str
+    TaskId: str = Field(description="32 lower-case hex digits.")
     Title: str = Field(description="Title of the task then.")
     Status: str = Field(description="Status of the task then, as lists show it: 停用, 未开始, 生效中 or 已结束.")
     TaskStatus: ApiStatus = Field(description="The same as a number: 0 停用, 1 未开始, 2 生效中, 3 已结束.")
