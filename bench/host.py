@@ -1,7 +1,9 @@
 """One process of relays under measurement. Reads a job a line on standard input, answers each with a line of JSON.
 
     {"kind": "live" | "vod", "sources": [...], "destinations": [...]}    {"started_ns": [...]}, the monotonic clock
-    {"report": true}                  {"states": {state: relays}, "beat_worst_late_ms": ms since the last report}
+    {"report": true}                  {"states": {state: relays}, "beat_worst_late_ms": ms since the last report,
+                                       "dropped_tags": of all relays}
+    {"preview": true}                 {"address": "host:port", "passes": {task id: pass}}, the id is the relay's number
     {"stop": true}                                                       {"stopped": relays}
 
 Live: one source for each destination. VOD: every destination loops the whole list of sources, with "watermark": [file,
@@ -10,10 +12,12 @@ once everything is loaded, so that the empty process can be weighed, and leaves 
 """
 
 import asyncio
+import hashlib
 import json
 import sys
 import time
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +47,26 @@ def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[st
     return {"started_ns": started_ns}
 
 
-async def _obey(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[str, Any]:
+async def _offer_previews(stack: AsyncExitStack, relays: list[Relay]) -> dict[str, Any]:
+    """Listen as a worker does."""
+    # Here, so that it does not weigh on the empty process.
+    from streamferry.worker.preview import Passes, PreviewServer
+
+    passes = Passes(lambda text: hashlib.sha256(text.encode()).hexdigest())
+    open_viewer = lambda number: relays[int(number)].open_preview()  # noqa: E731
+    server = await stack.enter_async_context(PreviewServer("127.0.0.1", passes, open_viewer))
+    return {"address": server.address, "passes": {str(i): passes.issue(str(i)) for i in range(len(relays))}}
+
+
+async def _obey(stack: AsyncExitStack, host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[str, Any]:
     if "kind" in job:
         return _start(host, job, relays)
     if "report" in job:
         states = Counter(str(relay.status.state) for relay in relays)
-        return {"states": states, "beat_worst_late_ms": host.take_worst_lateness() * 1000}
+        dropped_tags = sum(relay.status.dropped_tags for relay in relays)
+        return {"states": states, "beat_worst_late_ms": host.take_worst_lateness() * 1000, "dropped_tags": dropped_tags}
+    if "preview" in job:
+        return await _offer_previews(stack, relays)
     stopped = len(relays)
     await asyncio.gather(*(relay.stop() for relay in relays))
     relays.clear()
@@ -60,11 +78,11 @@ async def main() -> None:
     jobs = asyncio.StreamReader(_LINE_MAX)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(jobs), sys.stdin)
     relays: list[Relay] = []
-    async with RelayHost() as host:
+    async with RelayHost() as host, AsyncExitStack() as stack:
         print(json.dumps({"ready": True}), flush=True)
         while line := await jobs.readline():
-            print(json.dumps(await _obey(host, json.loads(line), relays)), flush=True)
-        await _obey(host, {"stop": True}, relays)
+            print(json.dumps(await _obey(stack, host, json.loads(line), relays)), flush=True)
+        await _obey(stack, host, {"stop": True}, relays)
 
 
 if __name__ == "__main__":
