@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable
 
 from streamferry.media.errors import RemoteProtocolError
-from streamferry.media.tag import Tag
+from streamferry.media.tag import Tag, tag_kind
 from streamferry.media.url import MediaUrl
 from streamferry.wire.amf0 import parse_amf0
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_flv_header, parse_metadata, scan_tags
+from streamferry.wire.fmp4 import Fragmenter, end_of_fragment
 from streamferry.wire.rtmp.chunk import ChunkReader, Message
 from streamferry.wire.rtmp.message import MessageType, parse_command, parse_status, tags_of_message
 from streamferry.wire.rtmp.session import ClientSession, Purpose, ServerSession
@@ -71,6 +72,21 @@ def read_as_client(data: bytes) -> None:
             continue
 
 
+def read_as_preview(data: bytes) -> None:
+    """Headers and frames of codecs, as they would be shown: what is damaged is a ValueError, never anything else."""
+    tags: list[Tag] = []
+    scan_tags(memoryview(data), 0, len(data), tags)
+    dts_ms = 0
+    fragmenter = Fragmenter()
+    for tag_type, _, body in tags:
+        dts_ms += 20
+        try:
+            pieces = fragmenter.put([(tag_type, dts_ms, body, tag_kind(tag_type, body))])
+        except ValueError:
+            continue
+        assert all(piece.mime or end_of_fragment(piece.data) == len(piece.data) for piece in pieces)
+
+
 TARGETS: tuple[Callable[[bytes], None], ...] = (
     read_amf0,
     read_messages,
@@ -78,6 +94,7 @@ TARGETS: tuple[Callable[[bytes], None], ...] = (
     read_chunks,
     read_as_server,
     read_as_client,
+    read_as_preview,
 )
 
 

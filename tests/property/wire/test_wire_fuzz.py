@@ -9,11 +9,15 @@ from types import ModuleType
 import pytest
 
 from streamferry.wire.amf0 import EcmaArray, serialize_amf0
-from streamferry.wire.flv import serialize_metadata, serialize_tag
+from streamferry.wire.flv import FLV_HEADER_BYTES, serialize_metadata, serialize_tag
 
 ROOT = Path(__file__).parents[3]
 VECTORS = ROOT / "tests" / "vectors"
 HANDSHAKE_BYTES = 1 + 2 * 1536
+HEVC = bytes.fromhex(
+    "90687663310104080000009c08000000003cf000fcfffafa00001b01"
+    "210001002f4201040408000003009c0800000300003c000090014901739edb2caca5652b2c9265780b4040000003004000000642"
+)
 #: About a second on the machine this was written on.
 ROUNDS = 8000
 
@@ -42,6 +46,7 @@ def seeds(target: ModuleType) -> list[bytes]:
         "read_chunks": [publish[HANDSHAKE_BYTES:], play[HANDSHAKE_BYTES:]],
         "read_as_server": [publish],
         "read_as_client": [play],
+        "read_as_preview": [clip[FLV_HEADER_BYTES:], serialize_tag(9, 0, HEVC) + serialize_tag(9, 0, b"\xa3hvc1frame")],
     }
     assert inputs.keys() == {parser.__name__ for parser in target.TARGETS}
     return [bytes((number,)) + data for number, parser in enumerate(target.TARGETS) for data in inputs[parser.__name__]]
