@@ -1,0 +1,61 @@
+"""What is in deploy/: units that systemd accepts, a Grafana dashboard that asks for metrics that exist."""
+
+import json
+import re
+import runpy
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kit import programs
+from kit.relay_program import STREAMFERRY
+from streamferry.control.metrics import FAMILIES
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+
+
+@pytest.mark.parametrize("name", ["streamferry.service", "streamferry-worker.service"])
+def test_systemd_accepts_the_unit(name: str, tmp_path: Path) -> None:
+    """Without a word, once the program stands where the unit says; a unit with a typo is not accepted."""
+    analyze = programs.need("systemd-analyze")
+    text = (DEPLOY / name).read_text().replace("/opt/streamferry/bin/streamferry", str(STREAMFERRY))
+
+    def verify(unit: str) -> tuple[int, str]:
+        (tmp_path / name).write_text(unit)
+        words = [analyze, "verify", "--man=no", str(tmp_path / name)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    assert verify(text) == (0, "")
+    _, complaint = verify(text.replace("KillMode=", "KilMode="))
+    assert "KilMode" in complaint
+
+
+def test_the_grafana_dashboard_is_what_its_script_writes() -> None:
+    """If this fails, run scripts/grafana.py."""
+    assert (DEPLOY / "grafana.json").read_text() == runpy.run_path(str(ROOT / "scripts/grafana.py"))["page"]()
+
+
+def test_the_grafana_dashboard_asks_for_metrics_that_exist() -> None:
+    """Every metric in a query is exposed; each that is not of single tasks is shown, but the version."""
+    panels = json.loads((DEPLOY / "grafana.json").read_text())["panels"]
+    asked = {
+        name for panel in panels for one in panel["targets"] for name in re.findall(r"streamferry_\w+", one["expr"])
+    }
+    exposed = {one.full_name for one in FAMILIES}
+    assert asked <= exposed
+    assert {name for name in exposed - asked if not name.startswith("streamferry_task_")} == {
+        "streamferry_build_info",
+        "streamferry_sent_kbps",
+    }
+
+
+def test_the_image_starts_what_there_is() -> None:
+    """The Dockerfile's paths are in the repository, and its command is one of ours."""
+    text = (DEPLOY / "Dockerfile").read_text()
+    copied = [path for line in re.findall(r"^COPY (?!--)(.*)$", text, re.M) for path in line.split()[:-1]]
+    assert copied
+    assert [path for path in copied if not (ROOT / path).exists()] == []
+    assert 'CMD ["serve"]' in text
