@@ -238,6 +238,11 @@ class Actions:
         async with self._store.read() as connection:
             return await events.feed(connection, task_id, after=after, limit=limit)
 
+    async def list_latest_events(self, task_id: str, *, limit: int = 100) -> list[EventRecord]:
+        """The last events of a task, newest first."""
+        async with self._store.read() as connection:
+            return await events.latest(connection, task_id, limit=limit)
+
     async def last_event(self) -> int:
         """The largest id of an event, 0 without any."""
         async with self._store.read() as connection:

@@ -13,7 +13,7 @@ def make_desk(settings: Settings, actions: Actions, rest: RestSettings) -> Desk:
     """From the settings of the service and of REST."""
     return Desk(
         actions,
-        Reads(actions, rest.look_into_cache),
+        Reads(actions, rest.look_into_cache, samples=rest.samples),
         Writes(actions, rest.source_rules),
         Library(settings.library_dir, settings.upload_mb * 1_000_000),
         prober=rest.prober,

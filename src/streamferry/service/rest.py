@@ -10,16 +10,18 @@ from streamferry.control.checks import SourceRules
 from streamferry.control.looks import Looks
 from streamferry.control.rest.routes import RestSettings
 from streamferry.control.rest.views import CacheItem, CacheView
+from streamferry.control.samples import Samples
 from streamferry.prepare.cache import UNKEPT, Entry, all_entries, default_root
 
 
-def rest_settings(settings: Settings, looks: Looks, stopping: asyncio.Event) -> RestSettings:
+def rest_settings(settings: Settings, looks: Looks, samples: Samples, stopping: asyncio.Event) -> RestSettings:
     """From the settings of the service."""
     return RestSettings(
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
         source_rules=SourceRules(file_folders=settings.files),
         look_into_cache=look_into_cache,
         looks=looks,
+        samples=samples,
         stopping=stopping,
     )
 

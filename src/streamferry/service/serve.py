@@ -24,6 +24,7 @@ from streamferry.control.dashboard.mount import mount_dashboard
 from streamferry.control.looks import open_looks
 from streamferry.control.metrics import Metrics
 from streamferry.control.rest.routes import PREFIX, build_app
+from streamferry.control.samples import Samples
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import Store, workers
 from streamferry.control.store.records import KeyPair
@@ -71,7 +72,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
             lambda worker_id: _free_tasks(store, worker_id),
         )
         app = _build_app(settings, store, actions, processes)
-        rest = rest_settings(settings, looks, stopping)
+        samples = Samples()
+        rest = rest_settings(settings, looks, samples, stopping)
         app.mount(PREFIX, build_app(actions, store.seal, rest))
         mount_dashboard(app, make_desk(settings, actions, rest))
         watching.register(looks)
@@ -82,6 +84,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
                 group.create_task(server.serve([listener]), name="api")
                 group.create_task(Scheduler(store, retention_of(settings)).run(stopping), name="scheduler")
                 group.create_task(send_callbacks(settings, store, stopping), name="callbacks")
+                group.create_task(samples.run(actions, stopping), name="samples")
                 group.create_task(processes.run(), name="worker processes")
                 await stopping.wait()
                 server.should_exit = True

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from streamferry.control.actions import Actions
@@ -12,8 +13,11 @@ from streamferry.control.model import ApiStatus
 from streamferry.control.rest.views import (
     CacheView,
     EventPage,
+    EventView,
     GroupPage,
     Overview,
+    SampleList,
+    SampleView,
     Status,
     TaskPage,
     TaskView,
@@ -25,6 +29,7 @@ from streamferry.control.rest.views import (
     show_usage,
     show_worker,
 )
+from streamferry.control.samples import Samples
 from streamferry.media.watermark import Watermark
 from streamferry.relay import State
 
@@ -33,10 +38,15 @@ class Reads:
     """``look_into_cache`` reads the cache's folder; it blocks, so it is called in a thread."""
 
     def __init__(
-        self, actions: Actions, look_into_cache: Callable[[], CacheView] | None = None, clock: Clock | None = None
+        self,
+        actions: Actions,
+        look_into_cache: Callable[[], CacheView] | None = None,
+        clock: Clock | None = None,
+        samples: Samples | None = None,
     ) -> None:
         self._actions = actions
         self._look_into_cache = look_into_cache
+        self._samples = samples
         self._clock = clock or SystemClock()
 
     async def task(self, task_id: str) -> TaskView:
@@ -94,6 +104,15 @@ class Reads:
         """Events behind a cursor, oldest first, of one task or of all; those of a deleted task can still be read."""
         found = await self._actions.list_feed(task_id, after=after, limit=limit)
         return EventPage(events=[show_event(one) for one in found], next_after=found[-1].id if found else after)
+
+    async def latest_events(self, task_id: str, *, limit: int = 100) -> list[EventView]:
+        """The last events of a task, newest first; those of a deleted task can still be read."""
+        return [show_event(one) for one in await self._actions.list_latest_events(check_task_id(task_id), limit=limit)]
+
+    def samples(self, task_id: str) -> SampleList:
+        """How the task's run went in the last hour, as far as this service has watched it."""
+        found = self._samples.of(check_task_id(task_id)) if self._samples else []
+        return SampleList(samples=[SampleView(**asdict(one)) for one in found])
 
     async def last_event(self) -> int:
         """The cursor behind all that has happened so far."""

@@ -30,6 +30,7 @@ from streamferry.control.rest.gate import Gate
 from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.tokens import Tokens
 from streamferry.control.rest.writes import Verb, Writes
+from streamferry.control.samples import Samples
 from streamferry.control.store import Seal
 from streamferry.media.url import MediaUrl
 from streamferry.relay import State
@@ -49,6 +50,7 @@ class RestSettings:
     prober: Prober | None = None
     look_into_cache: Callable[[], views.CacheView] | None = None
     looks: Looks | None = None
+    samples: Samples | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -59,7 +61,7 @@ def build_app(
     settings, clock = settings or RestSettings(), clock or SystemClock()
     tokens = Tokens(actions, seal, clock)
     routes = _Routes(
-        Reads(actions, settings.look_into_cache, clock),
+        Reads(actions, settings.look_into_cache, clock, settings.samples),
         Writes(actions, settings.source_rules, clock),
         tokens,
         settings,
@@ -126,6 +128,8 @@ class _Routes:
             ("GET", "/tasks/{task_id}/watermark", self.get_watermark, 200, "tasks"),
             ("GET", "/tasks/{task_id}/preview", self.show_preview, 200, "tasks"),
             ("GET", "/tasks/{task_id}/thumbnail", self.show_thumbnail, 200, "tasks"),
+            ("GET", "/tasks/{task_id}/events", self.list_latest_events, 200, "tasks"),
+            ("GET", "/tasks/{task_id}/samples", self.list_samples, 200, "tasks"),
             ("GET", "/tasks/{task_id}/request", self.get_request, 200, "tasks"),
             ("POST", "/tasks/{task_id}/{verb}", self.ask_task, 200, "tasks"),
             ("GET", "/events", self.list_events, 200, "events"),
@@ -227,6 +231,14 @@ class _Routes:
     async def get_request(self, task_id: TaskId) -> views.RequestView:
         """The same task as a request for the SDK and for curl; what is secret is left as ``***`` to be filled in."""
         return sample.write_request(await self._reads.task(task_id))
+
+    async def list_latest_events(self, task_id: TaskId, limit: Limit = 100) -> list[views.EventView]:
+        """The last events of a task, newest first; those of a deleted task can still be read."""
+        return await self._reads.latest_events(task_id, limit=limit)
+
+    async def list_samples(self, task_id: TaskId) -> views.SampleList:
+        """How the task's run went in the last hour: rates, drops, retries, lateness. Empty for one that is unknown."""
+        return self._reads.samples(task_id)
 
     async def list_events(self, task_id: OfTask = None, after: After = 0, limit: Limit = 100) -> views.EventPage:
         """What happened, oldest first, of one task or of all; that of a deleted task can still be read."""

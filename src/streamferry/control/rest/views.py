@@ -250,6 +250,27 @@ class Overview(View):
     """Tasks they can take in all."""
 
 
+class SampleView(View):
+    """A task's run at one moment, some seconds after the one before."""
+
+    at_s: int
+    """Unix time."""
+    kbps_in: int
+    kbps_out: int
+    dropped_tags: int
+    """Since the sample before."""
+    retries: int
+    """Since the sample before."""
+    late_ms: int
+    """The worst beat of the task's worker in the minute before."""
+
+
+class SampleList(View):
+    """The last hour, oldest first; the service keeps it in memory, from its start."""
+
+    samples: list[SampleView]
+
+
 class UsageView(View):
     """What was measured in one step of time."""
 

@@ -123,6 +123,12 @@ async def feed(connection: AsyncConnection, task_id: str | None, *, after: int, 
     return [_record(row) for row in found.mappings()]
 
 
+async def latest(connection: AsyncConnection, task_id: str, *, limit: int) -> list[EventRecord]:
+    """The last events of a task, newest first."""
+    query = sa.select(event).where(event.c.task_id == task_id).order_by(event.c.seq.desc()).limit(limit)
+    return [_record(row) for row in (await connection.execute(query)).mappings()]
+
+
 async def last_id(connection: AsyncConnection) -> int:
     """The largest id there is, 0 without any events."""
     return (await connection.execute(sa.select(sa.func.max(event.c.id)))).scalar() or 0

@@ -80,6 +80,8 @@ class RunningTask:
     bytes_out: int
     dropped_tags: int
     retries: int
+    kbps_in: int
+    worker_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,10 @@ async def page(
 
 async def running(connection: AsyncConnection) -> list[RunningTask]:
     """What each task does that a worker has; without its spec, which would have to be unsealed."""
-    columns = (run.c.state, run.c.kbps_out, run.c.bytes_out, run.c.dropped_tags, run.c.retries)
+    columns = (
+        *(run.c.state, run.c.kbps_out, run.c.bytes_out, run.c.dropped_tags, run.c.retries),
+        *(run.c.kbps_in, run.c.worker_id),
+    )
     found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
     return [RunningTask(task_id, State(state), *numbers) for task_id, state, *numbers in found]
 

@@ -1,0 +1,47 @@
+"""Samples of runs for charts."""
+
+from streamferry.control.samples import KEPT, MAX_TASKS, STEP_S, Sample, Samples
+from streamferry.control.store.records import RunningTask
+from streamferry.relay import State
+
+LATE = {"w": 3}
+
+
+def reading(task_id: str = "a", *, dropped: int = 0, retries: int = 0) -> RunningTask:
+    return RunningTask(task_id, State.STREAMING, 990, 0, dropped, retries, 1000, "w")
+
+
+def test_counters_are_told_by_their_growth() -> None:
+    """Also over a run that began anew and counts from 0 again."""
+    samples = Samples()
+    for at_s, (dropped, retries) in enumerate([(5, 1), (9, 1), (2, 0)]):
+        samples.add([reading(dropped=dropped, retries=retries)], LATE, at_s)
+    assert samples.of("a") == [Sample(1, 1000, 990, 4, 0, 3), Sample(2, 1000, 990, 2, 0, 3)]
+
+
+def test_an_hour_is_kept() -> None:
+    """And no more, of tasks that run and of those that ended."""
+    samples = Samples()
+    for step in range(KEPT + 50):
+        samples.add([reading()] + [reading("ended")] * (step < 5), LATE, round(step * STEP_S))
+    assert len(samples.of("a")) == KEPT - 1
+    assert samples.of("a")[-1].at_s == round((KEPT + 49) * STEP_S)
+    assert samples.of("ended") == []
+
+
+def test_memory_is_bounded() -> None:
+    """Tasks beyond the limit push the oldest out."""
+    samples = Samples()
+    for at_s in range(3):
+        samples.add([reading(str(number)) for number in range(at_s * 100, at_s * 100 + MAX_TASKS)], LATE, at_s)
+    assert samples.of("0") == []
+    assert len(samples.of(str(MAX_TASKS + 50))) == 1
+
+
+def test_a_value_that_cannot_be_is_cut() -> None:
+    """A broken report does not end the sampling."""
+    samples = Samples()
+    samples.add([reading()], LATE, 0)
+    samples.add([RunningTask("a", State.STREAMING, 2**40, 0, 0, 0, -5, "w")], {}, 1)
+    assert samples.of("a")[0].kbps_in == 0
+    assert samples.of("a")[0].kbps_out == 2**32 - 1
