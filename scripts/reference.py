@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from streamferry.config import PREFIX, Settings
-from streamferry.control.actions import ALLOWED, Action
+from streamferry.control.actions import ALLOWED, Action, Actions
 from streamferry.control.api.faults import ErrorCode
 from streamferry.control.api.limits import Kind
 from streamferry.control.api.operations import OPERATIONS, VERSION
@@ -22,6 +23,10 @@ from streamferry.control.callbacks.payload import CallbackBody
 from streamferry.control.callbacks.sender import SEND_S
 from streamferry.control.metrics import FAMILIES
 from streamferry.control.model import ApiStatus, CallbackEvent
+from streamferry.control.rest import docs as rest_docs
+from streamferry.control.rest.routes import PREFIX as REST
+from streamferry.control.rest.routes import build_app
+from streamferry.control.store import Seal, Store
 from streamferry.relay import State
 from streamferry.worker.items import BURST, EVERY_S
 
@@ -373,12 +378,76 @@ delivered.
 """
 
 
+def rest_page() -> str:
+    """Every operation and every model of REST, from the document that it gives itself."""
+    store = Store("sqlite:////nowhere", Seal(Fernet.generate_key().decode()))
+    document = build_app(Actions(store), store).openapi()
+    operations = []
+    for one in rest_docs.operations(document):
+        takes = f" Takes `{one.takes}`." if one.takes else ""
+        given = ", ".join(f"`{row.name}`{'*' if row.is_required else ''}" for row in one.parameters)
+        parameters = f" Parameters: {given}." if given else ""
+        gives = f"{one.status} `{one.gives}`" if one.gives else one.status
+        operations.append((f"`{one.method} {one.path}`", gives, f"{one.about}{takes}{parameters}"))
+    models = []
+    for name, about, fields in rest_docs.models(document):
+        if name in ("HTTPValidationError", "ValidationError"):
+            continue
+        rows = [(f"`{row.name}`{'*' if row.is_required else ''}", row.kind, row.about) for row in fields]
+        models.append(f"### {name}\n\n{about}\n" + (f"\n{_table(('field', 'type', ''), rows)}\n" if rows else ""))
+    return f"""# REST
+
+Made by `scripts/reference.py` from the OpenAPI document of `src/streamferry/control/rest`, which a running service
+gives at `{REST}/openapi.json` and as a page at `{REST}/docs`.
+
+All paths are below `{REST}`. Every call but the first needs `Authorization: Bearer TOKEN`:
+
+    curl -sS $STREAMFERRY_URL{REST}/tokens -H 'Content-Type: application/json' \\
+      -d '{{"access_key_id": "...", "secret_access_key": "..."}}'
+
+A token ends after its time, with its key, and when the key gets another secret. A read-only key
+(`streamferry key create --read-only`) passes with `GET` only. After five failures in a row from one address the key is
+refused there for 2 s, then for twice as long each time, up to 5 minutes.
+
+Times are ISO 8601 with an offset. Addresses are shown redacted, and one that is sent back as it was shown means the one
+that the task has (`docs/decisions/0007-what-a-list-shows-of-an-address.md`). A body with a field that is not listed is
+refused. What is not a success is a `Refusal`: a code, a sentence, and the field that is wrong.
+
+| status | when |
+|---|---|
+| 401 | no token, or one that is not valid any more |
+| 403 | the key may only read |
+| 404 | there is no such task, group, callback or path |
+| 409 | the state does not allow it, the destination is in use, the name is taken |
+| 412 | the task has another version than `If-Match` says |
+| 413, 408 | the body is larger than 4 MiB, or did not arrive within 30 s |
+| 422 | a field is wrong |
+| 429 | too many calls a second, or locked out; `Retry-After` says for how long |
+| 503 | the store cannot be asked now |
+
+`GET /events/stream` is a stream of server-sent events. It ends with the service only; who comes back with
+`Last-Event-ID`, as a browser's `EventSource` does, gets what happened meanwhile. `GET /events?after=` is the same by
+hand.
+
+## Operations
+
+A star marks what must be given.
+
+{_table(("", "gives", "what it does"), operations)}
+
+## Models
+
+{chr(10).join(models).rstrip()}
+"""
+
+
 PAGES = {
     "settings.md": settings_page,
     "states.md": states_page,
     "api.md": api_page,
     "metrics.md": metrics_page,
     "callbacks.md": callbacks_page,
+    "rest.md": rest_page,
 }
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
         app = _build_app(settings, store, actions, processes)
         samples = Samples()
         rest = rest_settings(settings, looks, samples, stopping)
-        app.mount(PREFIX, build_app(actions, store.seal, rest))
+        app.mount(PREFIX, build_app(actions, store, rest))
         mount_dashboard(app, make_desk(settings, actions, rest))
         watching.register(looks)
         server = _Server(app)

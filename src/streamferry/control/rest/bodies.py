@@ -135,6 +135,12 @@ class NewGroup(Body):
     tags: Annotated[list[TagBody], Field(max_length=20)] = []
 
 
+class OfTask(Body):
+    """Of which task; null is all."""
+
+    task_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+
+
 class ProbeRequest(Body):
     """An address to look at."""
 

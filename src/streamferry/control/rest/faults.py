@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from streamferry.control.errors import (
     ActionError,
+    DeliveryNotFound,
     DestinationConflict,
     GroupExists,
     GroupInUse,
@@ -61,6 +62,7 @@ _STATUS: dict[type[ActionError], tuple[int, str]] = {
     InvalidField: (422, "invalid_field"),
     TaskNotFound: (404, "task_not_found"),
     GroupNotFound: (404, "group_not_found"),
+    DeliveryNotFound: (404, "callback_not_found"),
     GroupExists: (409, "group_exists"),
     GroupInUse: (409, "group_in_use"),
     WrongState: (409, "wrong_state"),
@@ -89,6 +91,7 @@ _NAMES = {
     "Ratio": "ratio",
     "Aggregation": "step_s",
     "TaskId": "task_id",
+    "EventId": "event_id",
     "Name": "name",
 }
 _NAME = re.compile(r"\]\.SrcAddr\b|\b(?:" + "|".join(name for name in _NAMES if name[0] != "]") + r")\b")

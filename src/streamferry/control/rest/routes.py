@@ -17,11 +17,12 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from streamferry import __version__
 from streamferry.control.actions import Actions
 from streamferry.control.api.limits import Rates
+from streamferry.control.callbacks.desk import Callbacks
 from streamferry.control.checks import MAX_INT32, SourceRules, read_source
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.errors import ActionError
 from streamferry.control.looks import Looks
-from streamferry.control.model import TaskKind
+from streamferry.control.model import DeliveryState, TaskKind
 from streamferry.control.rest import bodies, sample, views
 from streamferry.control.rest.docs import write_page
 from streamferry.control.rest.events import Follower
@@ -31,7 +32,7 @@ from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.tokens import Tokens
 from streamferry.control.rest.writes import Verb, Writes
 from streamferry.control.samples import Samples
-from streamferry.control.store import Seal
+from streamferry.control.store import Store
 from streamferry.media.url import MediaUrl
 from streamferry.relay import State
 
@@ -55,14 +56,15 @@ class RestSettings:
 
 
 def build_app(
-    actions: Actions, seal: Seal, settings: RestSettings | None = None, clock: Clock | None = None
+    actions: Actions, store: Store, settings: RestSettings | None = None, clock: Clock | None = None
 ) -> FastAPI:
     """The application, to be mounted at ``PREFIX``."""
     settings, clock = settings or RestSettings(), clock or SystemClock()
-    tokens = Tokens(actions, seal, clock)
+    tokens = Tokens(actions, store.seal, clock)
     routes = _Routes(
         Reads(actions, settings.look_into_cache, clock, settings.samples),
         Writes(actions, settings.source_rules, clock),
+        Callbacks(store),
         tokens,
         settings,
     )
@@ -97,6 +99,7 @@ def build_app(
 
 #: What does not look like an id is the id of no task: the pattern is for who reads the document.
 TaskId = Annotated[str, Path(description="32 hexadecimal digits.", json_schema_extra={"pattern": "^[0-9a-f]{32}$"})]
+EventId = Annotated[str, Path(description="As its receiver got it.", max_length=64)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000, description="Counts from 1.")]
 PageSize = Annotated[int, Query(ge=1, le=500)]
 Groups = Annotated[list[bodies.Name], Query(alias="group", max_length=100, description="Repeat for more.")]
@@ -107,7 +110,10 @@ OfTask = Annotated[str | None, Query(alias="task_id", max_length=64, pattern="^[
 
 
 class _Routes:
-    def __init__(self, reads: Reads, writes: Writes, tokens: Tokens, settings: RestSettings) -> None:
+    def __init__(
+        self, reads: Reads, writes: Writes, callbacks: Callbacks, tokens: Tokens, settings: RestSettings
+    ) -> None:
+        self._callbacks = callbacks
         self._reads = reads
         self._writes = writes
         self._tokens = tokens
@@ -134,6 +140,11 @@ class _Routes:
             ("POST", "/tasks/{task_id}/{verb}", self.ask_task, 200, "tasks"),
             ("GET", "/events", self.list_events, 200, "events"),
             ("GET", "/events/stream", self.stream_events, 200, "events"),
+            ("GET", "/callbacks", self.list_callbacks, 200, "callbacks"),
+            ("POST", "/callbacks/replay_dead", self.replay_dead, 200, "callbacks"),
+            ("POST", "/callbacks/drop_dead", self.drop_dead, 200, "callbacks"),
+            ("GET", "/callbacks/{event_id}", self.get_callback, 200, "callbacks"),
+            ("POST", "/callbacks/{event_id}/replay", self.replay_callback, 204, "callbacks"),
             ("GET", "/workers", self.list_workers, 200, "operation"),
             ("GET", "/cache", self.show_cache, 200, "operation"),
             ("GET", "/usage", self.show_usage, 200, "operation"),
@@ -257,6 +268,30 @@ class _Routes:
         lines = await self._follower.follow(task_id, after)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+
+    async def list_callbacks(
+        self, task_id: OfTask = None, state: DeliveryState | None = None, page: PageNumber = 1, size: PageSize = 20
+    ) -> views.DeliveryPage:
+        """Callbacks that were owed, newest first; those of deleted tasks, too."""
+        found = await self._callbacks.list_deliveries(task_id=task_id, state=state, page=page, size=size)
+        shown = [views.show_delivery(one) for one in found.records]
+        return views.DeliveryPage(deliveries=shown, page=page, size=size, total=found.total)
+
+    async def get_callback(self, event_id: EventId) -> views.DeliveryView:
+        """One of them."""
+        return views.show_delivery(await self._callbacks.get_delivery(event_id))
+
+    async def replay_callback(self, event_id: EventId) -> None:
+        """Deliver it again, before what waits behind it."""
+        await self._callbacks.replay(event_id)
+
+    async def replay_dead(self, body: bodies.OfTask) -> views.Count:
+        """Deliver dead letters again, of one task or of all."""
+        return views.Count(count=await self._callbacks.replay_dead(body.task_id))
+
+    async def drop_dead(self, body: bodies.OfTask) -> views.Count:
+        """Forget dead letters, of one task or of all."""
+        return views.Count(count=await self._callbacks.drop_dead(body.task_id))
 
     async def list_workers(self) -> views.WorkerList:
         """Workers that are there, or were in the last hour."""

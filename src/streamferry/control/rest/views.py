@@ -7,8 +7,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from streamferry.control.api.tasks import show_callback, show_source
-from streamferry.control.model import TaskSpec
-from streamferry.control.store.records import EventRecord, GroupRecord, TaskRecord, UsageBucket, WorkerRecord
+from streamferry.control.model import CallbackEvent, DeliveryState, TaskSpec
+from streamferry.control.store.records import (
+    DeliveryRecord,
+    EventRecord,
+    GroupRecord,
+    TaskRecord,
+    UsageBucket,
+    WorkerRecord,
+)
 from streamferry.media.errors import Fault
 from streamferry.relay import State
 from streamferry.worker import WorkerHealth
@@ -312,6 +319,42 @@ class CacheView(View):
     """Least recently used first: the order in which they go when the cache is full."""
 
 
+class DeliveryView(View):
+    """A callback that was owed: what became of it."""
+
+    event_id: str
+    """As its receiver gets it, the same over all attempts."""
+    task_id: str
+    number: int
+    """Counts those of a task from 1."""
+    event: CallbackEvent
+    at: datetime
+    """When what it tells happened."""
+    state: DeliveryState
+    attempts: int
+    problem: str | None
+    """What went wrong at the last attempt."""
+    settled_at: datetime | None
+    """When it was delivered or given up."""
+    detail: dict[str, Any]
+    """What is told, as it was when it happened."""
+
+
+class DeliveryPage(View):
+    """One page of callbacks, newest first."""
+
+    deliveries: list[DeliveryView]
+    page: int
+    size: int
+    total: int
+
+
+class Count(View):
+    """How many were concerned."""
+
+    count: int
+
+
 class TokenView(View):
     """A bearer token."""
 
@@ -456,6 +499,22 @@ def show_event(record: EventRecord) -> EventView:
     """An event as it may be shown."""
     return EventView(
         id=record.id, task_id=record.task_id, seq=record.seq, at=record.at, kind=record.kind, detail=record.detail
+    )
+
+
+def show_delivery(record: DeliveryRecord) -> DeliveryView:
+    """A callback as it may be shown."""
+    return DeliveryView(
+        event_id=record.event_id,
+        task_id=record.task_id,
+        number=record.number,
+        event=record.event,
+        at=record.at,
+        state=record.state,
+        attempts=record.attempts,
+        problem=record.problem,
+        settled_at=record.settled_at,
+        detail=record.detail,
     )
 
 

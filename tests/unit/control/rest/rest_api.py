@@ -76,7 +76,7 @@ async def make_rest(store: Store, settings: RestSettings | None = None) -> Async
     actions = Actions(store)
     key, reader = await actions.create_key(), await actions.create_key(read_only=True)
     settings = settings or RestSettings(rates=NO_LIMITS, source_rules=SourceRules((FILES,)))
-    rest = build_app(actions, store.seal, settings)
+    rest = build_app(actions, store, settings)
     app = FastAPI()
     app.mount(PREFIX, rest)
     transport = httpx.ASGITransport(app)

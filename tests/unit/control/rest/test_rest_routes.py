@@ -27,7 +27,7 @@ def routes(rest: Rest) -> list[tuple[str, str]]:
     """Method and path of every route there is, parameters filled in, and one that there is not."""
     paths = {"/openapi.json": ("GET",), "/docs": ("GET",), "/no/such/path": ("GET",), **rest.app.openapi()["paths"]}
     found = [
-        (method.upper(), path.format(task_id="0" * 32, verb="stop", name="sport"))
+        (method.upper(), path.format(task_id="0" * 32, verb="stop", name="sport", event_id="evt_x"))
         for path, methods in paths.items()
         for method in methods
     ]
@@ -272,3 +272,18 @@ async def test_trouble_with_the_store_is_told_without_its_address(rest: Rest, st
     async with store.write() as connection:
         await connection.exec_driver_sql("ALTER TABLE task RENAME TO task_away")
     assert (await rest.refusal(503, "GET", "/tasks"))["message"] == "the store cannot be asked now"
+
+
+async def test_callbacks_are_listed_and_replayed(rest: Rest) -> None:
+    """What a task owed its receiver is shown without the receiver's address; what waits already is not replayed."""
+    task = await rest.create(callback_url=f"https://hook.example/?t={PLANTED}")
+    await rest.call("DELETE", f"/tasks/{task['task_id']}")
+    page = await rest.call("GET", "/callbacks", params={"task_id": task["task_id"], "state": "waiting"})
+    assert page["total"] >= 1
+    (*_, first) = page["deliveries"]
+    assert await rest.call("GET", f"/callbacks/{first['event_id']}") == first
+    assert PLANTED not in json.dumps(page)
+    assert (await rest.refusal(409, "POST", f"/callbacks/{first['event_id']}/replay"))["code"] == "wrong_state"
+    assert (await rest.refusal(404, "GET", "/callbacks/evt_x"))["code"] == "callback_not_found"
+    assert await rest.call("POST", "/callbacks/replay_dead", {}) == {"count": 0}
+    assert await rest.call("POST", "/callbacks/drop_dead", {"task_id": task["task_id"]}) == {"count": 0}
