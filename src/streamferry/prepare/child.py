@@ -18,6 +18,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.prepare import journal
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.container import Container
-from streamferry.prepare.faults import CacheError, PreparationRestarted
+from streamferry.prepare.faults import CacheError, ReadWhole
 from streamferry.prepare.ffmpeg import Ffmpeg, die_with_parent
 from streamferry.prepare.form import Form
 from streamferry.prepare.inside import Inside
@@ -38,8 +39,9 @@ from streamferry.prepare.plan import COPY_OUTPUT, Plan, decide_plan
 from streamferry.prepare.processing import Processing
 from streamferry.prepare.remux import Remux
 from streamferry.prepare.route import Route
-from streamferry.prepare.slots import encode_slot
+from streamferry.prepare.slots import EncodeSlot
 from streamferry.prepare.version import Version
+from streamferry.prepare.window import Window
 
 _NICENESS = 10
 # Beyond that, for an encode: the last in the queue for a core.
@@ -58,12 +60,23 @@ class Preparation:
         self._entry = Entry(Path(job.directory))
         self._program = job.ffmpeg
         self._route = Route(**job.route)
-        self._intake = Intake(MediaUrl.parse(job.url), self._entry, Version(**job.version), job.ffmpeg, self._route)
+        self._window = Window(job.ahead_bytes, job.start_ms) if job.ahead_bytes else None
+        self._intake = Intake(
+            MediaUrl.parse(job.url),
+            self._entry,
+            Version(**job.version),
+            job.ffmpeg,
+            self._route,
+            ahead_bytes=self._window.download_bytes if self._window else None,
+            reads_whole=job.reads_whole,
+        )
         self._processing = Processing.from_json(job.processing)
         self._slots = Path(job.slots)
 
     def run(self) -> None:
         """Prepare, unless another process does or did. Raises MediaError, and OSError for the disk."""
+        if self._window is not None:
+            threading.Thread(target=self._window.listen, args=(sys.stdin,), name="player", daemon=True).start()
         journal.follow(self._entry)
         summary = self._entry.read_summary()
         if summary is None:
@@ -83,9 +96,12 @@ class Preparation:
             if plan.output != COPY_OUTPUT:
                 ffmpeg.stop()
                 if plan.encodes_video:
-                    stack.enter_context(encode_slot(self._slots, lambda: out.send(self._intake.progress())))
+                    slot = stack.enter_context(EncodeSlot(self._slots, lambda: out.send(self._intake.progress())))
+                    if self._window is not None:
+                        self._window.slot = slot
                     os.nice(_ENCODE_NICENESS)
                 ffmpeg = stack.enter_context(self._start(source, (*plan.inputs, *plan.output), plan.reading))
+            self._intake.note_final(ffmpeg)
             remux = stack.enter_context(
                 Remux(
                     self._entry,
@@ -94,6 +110,7 @@ class Preparation:
                     drop_late=not source.could_be_whole,
                     form=plan.form,
                     silence=plan.silence,
+                    window=self._window,
                 )
             )
             try:
@@ -101,7 +118,7 @@ class Preparation:
             except BadInterleave:
                 self._intake.whole_marker.touch()
                 name = self._intake.url.redacted
-                raise PreparationRestarted(
+                raise ReadWhole(
                     f"{name} is interleaved badly: it is prepared again when it is there as a whole"
                 ) from None
             status = ffmpeg.wait()

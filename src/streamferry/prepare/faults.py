@@ -18,6 +18,10 @@ class PreparationRestarted(CacheError):
     """This preparation cannot go on, a new one can: its process was killed, or it has to be done another way."""
 
 
+class ReadWhole(PreparationRestarted):
+    """It cannot be read from front to back, only when all of it is there."""
+
+
 class SourceGone(SourceRejected):
     """The origin says that the file does not exist (any more): what is cached of it is not played either."""
 
@@ -31,6 +35,7 @@ _CLASSES: dict[str, type[MediaError]] = {
     for cls in (
         CacheError,
         PreparationRestarted,
+        ReadWhole,
         SourceChanged,
         SourceGone,
         SourceRejected,

@@ -27,6 +27,7 @@ from streamferry.prepare.origin import (
 )
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
+from streamferry.prepare.window import let_go
 
 _MAX_TEXT_BYTES = 8 << 20
 # Attempts in a row that bring no byte. With the pauses below that is 8 s for a server that restarts.
@@ -48,6 +49,7 @@ class Fetch:
         expected: Version,
         route: Route = STRAIGHT,
         *,
+        ahead_bytes: int | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.url = url
@@ -59,6 +61,10 @@ class Fetch:
         self._state_path = entry.source_state
         self._expected = expected
         self._route = route
+        self._ahead_bytes = ahead_bytes
+        # None: all of it.
+        self._may_fetch_bytes = ahead_bytes
+        self._gone_bytes = 0
         self._sleep = sleep
         self._changed = threading.Condition()
         self._done = False
@@ -85,20 +91,41 @@ class Fetch:
             return self._changed.wait_for(lambda: self._done or self.fetched_bytes >= size_bytes)
 
     def wait_done(self, timeout: float | None) -> bool:
-        """Wait until there is nothing more to come; False if that has not happened in ``timeout`` seconds."""
+        """Want all of it, and wait until there is nothing more to come; False if that is not so in time."""
         with self._changed:
+            self._may_fetch_bytes = None
+            self._changed.notify_all()
             return self._changed.wait_for(lambda: self._done, timeout)
 
     def read_at(self, offset: int, size_bytes: int) -> bytes:
         """Bytes of the file, waited for; fewer where it ends."""
+        with self._changed:
+            self._want(offset + size_bytes)
         self.wait_for(offset + size_bytes)
         with self.path.open("rb", buffering=0) as file:
             file.seek(offset)
             return file.read(size_bytes)
 
+    def note_read(self, offset: int, *, is_done_with: bool) -> None:
+        """The reader is at ``offset``. With a window the download keeps near it, and what it is done with goes."""
+        if self._ahead_bytes is None:
+            return
+        with self._changed:
+            self._want(offset)
+            if is_done_with and not self._done:
+                self._gone_bytes = let_go(self._file, self._gone_bytes, offset)
+
+    def _want(self, size_bytes: int) -> None:
+        """Fetch that much, and as much further as may be."""
+        if self._ahead_bytes is not None and self._may_fetch_bytes is not None:
+            self._may_fetch_bytes = max(self._may_fetch_bytes, size_bytes + self._ahead_bytes)
+            self._changed.notify_all()
+
     def stop(self) -> None:
         """End the download at the next piece that comes."""
         self._stopped = True
+        with self._changed:
+            self._changed.notify_all()
         self.wait_done(_STOP_SECONDS)
 
     def run(self) -> None:
@@ -194,10 +221,15 @@ class Fetch:
         """Write what is new of a piece, compare what is not; the position behind it."""
         known = self.fetched_bytes - position
         if known > 0:
-            if os.pread(self._file, min(known, len(piece)), position) != piece[:known]:
-                raise self._changed_error()
+            with self._changed:
+                # What is gone cannot be compared.
+                gone = min(max(0, self._gone_bytes - position), known)
+                if os.pread(self._file, min(known, len(piece)) - gone, position + gone) != piece[gone:known]:
+                    raise self._changed_error()
             position += min(known, len(piece))
             piece = piece[known:]
+        if piece:
+            self._wait_for_room(position)
         if self._stopped:
             raise SourceUnreachable(f"the download of {self.url.redacted} was stopped")
         view = memoryview(piece)
@@ -208,6 +240,12 @@ class Fetch:
         if position > self.fetched_bytes:
             self._advance(position)
         return position
+
+    def _wait_for_room(self, position: int) -> None:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopped or self._may_fetch_bytes is None or position < self._may_fetch_bytes
+            )
 
     def _advance(self, fetched_bytes: int) -> None:
         with self._changed:

@@ -67,6 +67,8 @@ class PreparedFile:
         self.progress = PrepareProgress()
         self.users = 0
         self.entry = entry
+        #: Told where players read, if somebody wants to know.
+        self.on_read: Callable[[int], None] | None = None
         self._on_unused = on_unused
         self._changed = asyncio.Event()
         self._keyframe_stamps: array[int] = array("Q")
@@ -100,6 +102,8 @@ class PreparedFile:
 
     def advise(self, offset: int) -> None:
         """Have the kernel read what follows ``offset``, and let go of what lies well before it."""
+        if self.on_read is not None:
+            self.on_read(offset)
         self.view()
         assert self._map is not None
         start = offset - offset % mmap.PAGESIZE

@@ -46,7 +46,18 @@ class Input:
 class Intake:
     """The way of one address into one entry of the cache. ``fetch`` is its download, if it is remote."""
 
-    def __init__(self, url: MediaUrl, entry: Entry, version: Version, program: str, route: Route = STRAIGHT) -> None:
+    def __init__(
+        self,
+        url: MediaUrl,
+        entry: Entry,
+        version: Version,
+        program: str,
+        route: Route = STRAIGHT,
+        *,
+        ahead_bytes: int | None = None,
+        reads_whole: bool = False,
+    ) -> None:
+        """``ahead_bytes``: how far a download may be ahead of what ffmpeg has read, which is not kept then."""
         self.url = url
         self.fetch: Fetch | None = None
         #: Left where a source proved to be interleaved too badly for a pipe; from then on it is read as a whole file.
@@ -55,6 +66,9 @@ class Intake:
         self._version = version
         self._program = program
         self._route = route
+        self._ahead_bytes = ahead_bytes
+        self._reads_whole = reads_whole
+        self._final_pipe: IO[bytes] | None = None
 
     def open(self, on_wait: Callable[[], object] = lambda: None, *, from_front: bool = False) -> Input:
         """Look at the file and say how to read it; ``on_wait`` is called while it has to be fetched as a whole.
@@ -71,7 +85,7 @@ class Intake:
             # Imported where it is needed: httpx takes 120 ms, which a local file need not wait for.
             from streamferry.prepare.fetch import Fetch
 
-            self.fetch = Fetch(self.url, self._entry, self._version, self._route)
+            self.fetch = Fetch(self.url, self._entry, self._version, self._route, ahead_bytes=self._ahead_bytes)
             path = self.fetch.path
             threading.Thread(target=self.fetch.run, name="fetch", daemon=True).start()
             kind = look(self.fetch.read_at)
@@ -83,7 +97,7 @@ class Intake:
             if from_front and kind.reads_front_to_back:
                 return Input(kind, input_arguments(kind, None), lambda pipe: _feed_local(path, pipe))
             return Input(kind, input_arguments(kind, str(path)))
-        if kind.reads_front_to_back and not self.whole_marker.exists():
+        if kind.reads_front_to_back and not self._reads_whole and not self.whole_marker.exists():
             return Input(kind, input_arguments(kind, None), self._feed_file, could_be_whole=True)
         while not self.fetch.wait_done(_PROGRESS_SECONDS):
             on_wait()
@@ -128,6 +142,11 @@ class Intake:
                 offset += len(piece)
                 if not _write_all(pipe, piece):
                     return
+                self.fetch.note_read(offset, is_done_with=pipe is self._final_pipe)
+
+    def note_final(self, ffmpeg: Ffmpeg) -> None:
+        """No other ffmpeg will read it from the start: what this one has read need not stay."""
+        self._final_pipe = ffmpeg.stdin
 
     def close(self) -> None:
         """Give the download up, if it still runs."""

@@ -1,6 +1,6 @@
 """What a preparation process is told, as one JSON line on its standard input."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -9,14 +9,18 @@ class Job:
     """``url`` is the revealed address, ``version`` the fields of what was found there, ``parent`` who gives the job.
 
     ``processing`` is a ``Processing`` and ``route`` a ``Route``, as JSON; ``slots`` the directory of the locks of
-    encodes.
+    encodes. ``ahead_bytes``: keep a window of the file only, around a player that begins at ``start_ms`` and says where
+    it reads on the lines that follow. ``reads_whole``: not from front to back.
     """
 
     url: str
     directory: str
     version: dict[str, Any]
-    ffmpeg: str
     parent: int
     processing: dict[str, Any]
     slots: str
-    route: dict[str, Any]
+    ffmpeg: str = ""
+    route: dict[str, Any] = field(default_factory=dict)
+    ahead_bytes: int | None = None
+    start_ms: int = 0
+    reads_whole: bool = False

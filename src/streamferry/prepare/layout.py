@@ -8,6 +8,7 @@ so that every place of the index is a place to start. Not here: where tags come 
 bytes. Specification: Adobe Video File Format 10.1, annex E.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from streamferry.media.errors import SourceUnsupported
@@ -82,6 +83,15 @@ class FlvLayout:
     def duration_ms(self) -> int:
         """Where the next item joins: the latest end of a track, an end being last DTS + last frame's duration."""
         return max((t.last_ms + t.frame_ms for t in self._tracks.values() if t.last_ms >= 0), default=0)
+
+    def keyframe_at_or_before(self, ms: int) -> int:
+        """Offset of the last place to start that is not after ``ms``; of the first if there is none."""
+        return self.keyframes[max(0, bisect_right(self.keyframes, ms, key=lambda place: place[0]) - 1)][1]
+
+    def keyframe_behind(self, offset: int) -> int:
+        """Offset of the last place to start that is not behind ``offset``; 0 if there is none."""
+        count = bisect_right(self.keyframes, offset, key=lambda place: place[1])
+        return self.keyframes[count - 1][1] if count else 0
 
     def feed(self, tags: Iterable[Tag]) -> None:
         """Lay tags in the order a muxer gave them; raises BadInterleave."""

@@ -11,6 +11,7 @@ from streamferry.prepare.ffmpeg import Ffmpeg
 from streamferry.prepare.form import AudioForm, Form
 from streamferry.prepare.journal import Journal, Message
 from streamferry.prepare.layout import FlvLayout
+from streamferry.prepare.window import Window, let_go
 from streamferry.wire.flv import FLV_HEADER_BYTES, MAX_TAG_BYTES, parse_flv_header, scan_tags
 
 # How long laid tags wait for a write, and how often players hear of growth: a player behind by this much starves.
@@ -18,6 +19,8 @@ _FLUSH_SECONDS = 0.25
 _FLUSH_BYTES = 256 << 10
 _REPORT_SECONDS = 0.1
 _READ_BYTES = 1 << 20
+# Given back to the disk at once.
+_LET_GO_BYTES = 1 << 20
 # The flags byte of the FLV header (E.2). ffmpeg's muxer sets it from the streams it has: its word can be taken.
 _FLAGS_AT, _HAS_AUDIO, _HAS_VIDEO = 4, 4, 1
 
@@ -37,10 +40,13 @@ class Remux:
         drop_late: bool,
         form: Form,
         silence: AudioForm | None,
+        window: Window | None = None,
     ) -> None:
         self.layout: FlvLayout | None = None
         self._form = form
         self._silence = silence
+        self._window = window
+        self._gone_bytes = 0
         self._journal = journal
         self._extra = extra
         self._drop_late = drop_late
@@ -73,6 +79,22 @@ class Remux:
                 self._filled += received
                 self._lay()
             self._tell()
+            if self._window is not None and self.layout is not None and self.layout.keyframes:
+                self._move(self._window, self.layout)
+
+    def _move(self, window: Window, layout: FlvLayout) -> None:
+        """Let go of what was played, and wait while there is enough to play."""
+        if not window.has_begun:
+            # A player that starts later says where it reads only when it is there.
+            window.move_to(layout.keyframe_at_or_before(window.start_ms))
+        kept_from = layout.keyframe_behind(window.kept_from)
+        if kept_from - self._gone_bytes >= _LET_GO_BYTES:
+            self._flush(layout)
+            self._gone_bytes = let_go(self._file, self._gone_bytes or layout.first_offset, kept_from)
+        if not window.has_room(layout.end_offset):
+            self._flush(layout)
+            self._report(layout)
+            window.wait_for_room(layout.end_offset)
 
     def finish(self) -> FlvLayout:
         """Write what is left and sync. Raises SourceUnsupported if there is no frame."""

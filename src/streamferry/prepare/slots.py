@@ -7,32 +7,49 @@ time are in no hurry, and two encodes at once on one core would both come too la
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 _POLL_SECONDS = 0.2
 
 
-@contextmanager
-def encode_slot(
-    root: Path,
-    on_wait: Callable[[], object] = lambda: None,
-    *,
-    count: int | None = None,
-    sleep: Callable[[float], object] = time.sleep,
-) -> Iterator[None]:
-    """Hold one of ``count`` slots, by default one for each core; ``on_wait`` is called each 0.2 s of waiting."""
-    slots = count or len(os.sched_getaffinity(0))
-    held = _take(root, slots)
-    while held is None:
-        on_wait()
-        sleep(_POLL_SECONDS)
-        held = _take(root, slots)
-    try:
-        yield
-    finally:
-        os.close(held)
+class EncodeSlot:
+    """One of ``count`` slots, by default one for each core; ``on_wait`` is called each 0.2 s of waiting for it."""
+
+    def __init__(
+        self,
+        root: Path,
+        on_wait: Callable[[], object] = lambda: None,
+        *,
+        count: int | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._root = root
+        self._on_wait = on_wait
+        self._count = count or len(os.sched_getaffinity(0))
+        self._sleep = sleep
+        self._held: int | None = None
+
+    def __enter__(self) -> "EncodeSlot":
+        self.take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
+
+    def take(self) -> None:
+        """Wait for a slot and hold it."""
+        self._held = _take(self._root, self._count)
+        while self._held is None:
+            self._on_wait()
+            self._sleep(_POLL_SECONDS)
+            self._held = _take(self._root, self._count)
+
+    def give_back(self) -> None:
+        """Let others have it."""
+        if self._held is not None:
+            os.close(self._held)
+        self._held = None
 
 
 def _take(root: Path, slots: int) -> int | None:

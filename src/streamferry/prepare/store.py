@@ -14,8 +14,10 @@ import ssl
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from secrets import token_hex
 
 import httpx
 
@@ -25,7 +27,7 @@ from streamferry.net.dial import AllowAddress, Deadlines
 from streamferry.net.ffmpeg import authorities, ffmpeg_program
 from streamferry.net.hop import Hop, open_hop
 from streamferry.prepare.cache import UNKEPT, default_root, entry_of, evict, newest_whole_entry
-from streamferry.prepare.faults import CacheError, PreparationRestarted, SourceChanged, SourceGone, from_wire
+from streamferry.prepare.faults import CacheError, PreparationRestarted, ReadWhole, SourceChanged, SourceGone, from_wire
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.job import Job
 from streamferry.prepare.origin import CLIENT_OPTIONS, version_of_http
@@ -34,6 +36,8 @@ from streamferry.prepare.route import Route
 from streamferry.prepare.version import Version, version_of_file
 
 DEFAULT_MAX_BYTES = 20 << 30
+#: 2 minutes of 2 Mbps, 5 s of 50 Mbps.
+DEFAULT_AHEAD_BYTES = 32 << 20
 
 # How often an opening begins anew because the file changed under it, or its preparation was killed.
 _MAX_ATTEMPTS = 3
@@ -52,18 +56,26 @@ class PreparedStore:
         root: Path | None = None,
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
+        ahead_bytes: int = DEFAULT_AHEAD_BYTES,
         allow: AllowAddress | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """``allow``: egress policy of all that is fetched; ``tls``: whom to trust beside the system's authorities."""
+        """``ahead_bytes``: how much of a file that is not kept may be there ahead of its player; 12 MiB at
+        least, because a player says where it is each 2 MiB and takes up to 4 MiB at once.
+
+        ``allow``: egress policy of all that is fetched; ``tls``: whom to trust beside the system's authorities.
+        """
         self._root = root if root is not None else default_root()
         self._max_bytes = max_bytes
+        self._ahead_bytes = ahead_bytes
         self._allow = allow
         self._hop: Hop | None = None
         self._route = Route(authorities=authorities(tls) if tls is not None else "")
         self._files: dict[Path, PreparedFile] = {}
         self._keepers: dict[PreparedFile, asyncio.Task[None]] = {}
         self._processes: dict[PreparedFile, Process] = {}
+        # Addresses of files that are not kept and cannot be read from front to back.
+        self._read_whole: set[str] = set()
         self._removals: set[asyncio.Future[bool]] = set()
         self._client: httpx.AsyncClient | None = None
         self._lock = asyncio.Lock()
@@ -102,14 +114,15 @@ class PreparedStore:
     ) -> PreparedFile:
         """The prepared file of ``url``, as soon as it can be played from ``start_ms``; the caller closes it.
 
-        Without ``keep`` it is a file of this process's own, which is removed when the last holder closes it.
+        Without ``keep`` it is a file of the caller's own, of which no more is there than a window around the one place
+        where it is read, and which is removed when it is closed. What cannot be read from front to back is there whole.
 
         The origin is asked each time whether the file has changed; if it cannot answer, the copy in the cache is used.
         ``on_progress`` is called while this waits. Raises SourceError, and CacheError for trouble with this machine.
         """
         attempts = 0
         while True:
-            file = await self._file_of(url, processing, keep)
+            file = await self._file_of(url, processing, keep, start_ms)
             try:
                 await file.wait_playable(start_ms, on_progress)
             except (SourceChanged, PreparationRestarted):
@@ -123,7 +136,7 @@ class PreparedStore:
             else:
                 return file
 
-    async def _file_of(self, url: MediaUrl, processing: Processing, keep: bool) -> PreparedFile:
+    async def _file_of(self, url: MediaUrl, processing: Processing, keep: bool, start_ms: int) -> PreparedFile:
         """The file of the present version of ``url``, with one more user, being loaded or prepared if it is new."""
         if url.scheme not in ("file", "http", "https"):
             raise SourceUnsupported(f"{url.redacted} cannot be prepared: only files, http and https can")
@@ -132,10 +145,11 @@ class PreparedStore:
         version = Version()
         try:
             version = await self._version_of(url)
-            entry = entry_of(root, address, version.key, processing.key)
+            own = "" if keep else token_hex()
+            entry = entry_of(root, address, version.key + own, processing.key)
         except SourceError as error:
             cached = None
-            if url.scheme != "file" and not isinstance(error, SourceGone):
+            if keep and url.scheme != "file" and not isinstance(error, SourceGone):
                 cached = await asyncio.to_thread(newest_whole_entry, root, address, processing.key)
             if cached is None:
                 raise
@@ -144,7 +158,19 @@ class PreparedStore:
         if file is None or file.failed is not None:
             previous = [keeper for kept, keeper in self._keepers.items() if kept.entry.path == entry.path]
             file = self._files[entry.path] = PreparedFile(entry, self._note_unused)
-            keeper = self._keep(file, url, version, processing, previous)
+            reads_whole = not keep and address in self._read_whole
+            job = Job(
+                url=address,
+                directory=str(entry.path),
+                version=asdict(version),
+                parent=os.getpid(),
+                processing=processing.to_json(),
+                slots=str(self._root),
+                ahead_bytes=None if keep or reads_whole else self._ahead_bytes,
+                start_ms=start_ms,
+                reads_whole=reads_whole,
+            )
+            keeper = self._keep(file, job, previous)
             self._keepers[file] = asyncio.create_task(keeper, name=f"prepare {url.redacted}")
         file.retain()
         return file
@@ -170,9 +196,7 @@ class PreparedStore:
     async def _keep(
         self,
         file: PreparedFile,
-        url: MediaUrl,
-        version: Version,
-        processing: Processing,
+        job: Job,
         previous: "list[asyncio.Task[None]]",
     ) -> None:
         """Bring one file into being, after those who did so before; let go of it if nobody wants it any more."""
@@ -183,9 +207,11 @@ class PreparedStore:
             file.wake()
             if not file.complete:
                 await asyncio.to_thread(self._evict)
-                await self._prepare(file, url, version, processing)
+                await self._prepare(file, job)
                 await asyncio.to_thread(self._evict)
         except MediaError as error:
+            if isinstance(error, ReadWhole):
+                self._read_whole.add(job.url)
             file.fail(error)
         except OSError as error:
             file.fail(CacheError(f"the cache cannot be used: {os.strerror(error.errno or 0)}"))
@@ -220,7 +246,7 @@ class PreparedStore:
         elif file not in self._keepers:
             self._release(file)
 
-    async def _prepare(self, file: PreparedFile, url: MediaUrl, version: Version, processing: Processing) -> None:
+    async def _prepare(self, file: PreparedFile, job: Job) -> None:
         """Run a preparation process and pass on what it reports. Raises MediaError, OSError."""
         program = ffmpeg_program()
         # A playlist on the disk may name segments in the network.
@@ -238,19 +264,12 @@ class PreparedStore:
         self._processes[file] = process
         try:
             if file.users:
-                job = Job(
-                    url=url.reveal(),
-                    directory=str(file.entry.path),
-                    version=asdict(version),
-                    ffmpeg=program,
-                    parent=os.getpid(),
-                    processing=processing.to_json(),
-                    slots=str(self._root),
-                    route=self._route.to_json(),
-                )
-                await _brief(process, job)
+                await _brief(process, replace(job, ffmpeg=program, route=self._route.to_json()))
+                if job.ahead_bytes:
+                    file.on_read = partial(_tell_offset, process)
                 await self._listen(process, file)
         finally:
+            file.on_read = None
             del self._processes[file]
             _kill(process)
             await process.wait()
@@ -277,7 +296,15 @@ async def _brief(process: Process, job: Job) -> None:
     # A process that ended at once is noticed by who listens to it.
     with contextlib.suppress(ConnectionError):
         await process.stdin.drain()
-    process.stdin.close()
+    if not job.ahead_bytes:
+        process.stdin.close()
+
+
+def _tell_offset(process: Process, offset: int) -> None:
+    assert process.stdin is not None
+    # It may have ended, and its end not been met yet.
+    if not process.stdin.is_closing():
+        process.stdin.write(b"%d\n" % offset)
 
 
 def _kill(process: Process) -> None:

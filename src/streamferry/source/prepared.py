@@ -44,7 +44,7 @@ class PlayableFile(Protocol):
         """Offset and stamp of where to start."""
 
     def advise(self, offset: int) -> None:
-        """The reader is about to read behind ``offset``."""
+        """The reader reads behind ``offset``, and is done with what lies before it."""
 
     def retain(self) -> None:
         """One more holder."""
@@ -135,7 +135,8 @@ class PreparedReader:
             self._stamp_ms = out[-1][1]
             if offset >= self._advise_at:
                 self._advise_at = offset + _ADVISE_STEP_BYTES
-                file.advise(offset)
+                # Not further: what was appended is in use until the next pull.
+                file.advise(start)
         if offset == readable:
             self.at_end = file.complete
             self.starved = not file.complete

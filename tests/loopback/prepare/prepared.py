@@ -14,7 +14,6 @@ from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag, tag_kind
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.job import Job
 from streamferry.prepare.processing import COPY, Processing
-from streamferry.prepare.route import STRAIGHT
 from streamferry.prepare.version import Version
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
 
@@ -51,14 +50,13 @@ def prepare(url: Path | str, directory: Path, *, processing: Processing = COPY, 
     """Run one preparation to its end."""
     directory.mkdir(exist_ok=True)
     job = Job(
-        str(url),
-        str(directory),
-        asdict(Version()),
-        ffmpeg or programs.ffmpeg(),
-        os.getpid(),
-        processing.to_json(),
-        str(directory.parent),
-        STRAIGHT.to_json(),
+        url=str(url),
+        directory=str(directory),
+        version=asdict(Version()),
+        parent=os.getpid(),
+        processing=processing.to_json(),
+        slots=str(directory.parent),
+        ffmpeg=ffmpeg or programs.ffmpeg(),
     )
     done = subprocess.run(
         [sys.executable, "-m", "streamferry.prepare.child"],

@@ -65,7 +65,7 @@ def test_what_fails_is_told_and_the_rest_is_prepared(shell: Shell, tmp_path: Pat
     """The status is the source's fault."""
     shell("prepare", tmp_path / "none.mp4", make(ORDINARY, tmp_path))
     assert shell.status == 3
-    assert "none.mp4 cannot be read" in shell.errors
+    assert "none.mp4 does not exist" in shell.errors
     assert [entry["state"] for entry in shell.entries()] == ["whole"]
 
 

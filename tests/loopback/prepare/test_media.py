@@ -237,7 +237,7 @@ def test_tracks_written_one_behind_the_other_are_read_as_a_whole_file(
     local = prepare(clip, tmp_path / "local")
     remote = prepare(http_files.url(clip), tmp_path / "remote")
     if remote.error:
-        assert remote.error.startswith("PreparationRestarted")
+        assert remote.error.startswith("ReadWhole")
         remote = prepare(http_files.url(clip), tmp_path / "remote")
     assert_well_laid(remote.frames)
     assert remote.summary.dropped_tags == 0
