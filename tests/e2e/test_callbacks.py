@@ -2,22 +2,19 @@
 
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from standardwebhooks import Webhook
 
-from kit.callback_receiver import Answer, CallbackReceiver
+from kit.callback_receiver import CallbackReceiver
 from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
 from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
-from streamferry.control.actions import Actions
 from streamferry.control.model import TaskItem, TaskKind, TaskSpec
-from streamferry.control.store import Seal, Store, sqlite_url
 from streamferry.media.url import MediaUrl
 
 TOKEN = "planted-callback-token"
@@ -47,16 +44,6 @@ def serve(tmp_path: Path, clips: ClipFactory) -> Iterator[Callable[[], ServicePr
         assert TOKEN not in one.errors + one.output
 
 
-@asynccontextmanager
-async def actions_of(service: ServiceProgram) -> AsyncIterator[Actions]:
-    """The actions on the store of a service, from another process as any front end may."""
-    store = Store(sqlite_url(service.data / "store.db"), Seal((service.data / "seal.key").read_text().strip()))
-    try:
-        yield Actions(store)
-    finally:
-        await store.aclose()
-
-
 def ask(service: ServiceProgram, *words: str) -> str:
     """What ``streamferry callbacks`` prints."""
     command = [STREAMFERRY, "callbacks", *words, "--data-dir", service.data]
@@ -83,7 +70,7 @@ async def test_a_list_is_told_from_its_start_to_its_end(
     """Each item, one that cannot be played, and the end with Final; signed, in order, and listed as delivered."""
     service = serve()
     clip = clips("two_seconds")
-    async with actions_of(service) as actions:
+    async with service.actions() as actions:
         task_id = await actions.create_task(vod([clip, clips("not_media")], nginx.url("told"), receiver, loops=2))
     receiver.wait_for("the end", lambda got: got and got[-1].json["Final"], 25)
     told = [one.json for one in receiver.received]
@@ -114,29 +101,3 @@ async def test_a_list_is_told_from_its_start_to_its_end(
     ask(service, "replay", told[0]["EventId"])
     receiver.wait_for("the replayed one", lambda got: len(got) > count)
     assert receiver.received[count].body == receiver.received[0].body
-
-
-async def test_nothing_is_lost_by_kill_9(
-    serve: Callable[[], ServiceProgram], nginx: NginxRtmp, clips: ClipFactory, receiver: CallbackReceiver
-) -> None:
-    """What the receiver did not take before the kill comes after it, each number in its order."""
-    service = serve()
-    async with actions_of(service) as actions:
-        task_id = await actions.create_task(vod([clips("h264_no_bframes")], nginx.url("kill"), receiver))
-        receiver.wait_for("streaming", lambda got: "streaming" in [one.json["Event"] for one in got])
-        receiver.usual = Answer(503)
-        refused_from = len(receiver.received)
-        receiver.wait_for("a refused one", lambda got: len(got) > refused_from)
-        service.kill_tree()
-        receiver.usual = Answer()
-        service = serve()
-        nginx.wait_published("kill")
-        await actions.stop_task(task_id)
-        receiver.wait_for("the end", lambda got: got[-1].json["Event"] == "stopped", 40)
-    taken = [one.json for one in receiver.received[:refused_from]]
-    after = [one.json for one in receiver.received if one.json["Sequence"] > len(taken)]
-    sequence = [one["Sequence"] for one in taken + after]
-    assert sequence == sorted(sequence)
-    assert set(sequence) == set(range(1, sequence[-1] + 1))
-    assert "retrying" in [one["Event"] for one in after]
-    assert after[-1]["Final"]

@@ -20,6 +20,7 @@ callbacks = typer.Typer(help="List, look at and replay callbacks; show their sec
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TaskId = Annotated[str | None, typer.Option("--task", help="Only of this task.", show_default=False)]
 EventId = Annotated[str, typer.Argument(help="The callback's id, evt_..., as its receiver gets it.")]
+_TABLE_WIDTH = 120
 _STYLES = {"waiting": "yellow", "delivered": "green", "dead": "red"}
 
 
@@ -106,14 +107,17 @@ async def _show_all(
 
 
 def _print_table(found: "DeliveryPage") -> None:
-    table = Table("id", "happened", "event", "state", "attempts", "problem")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("id", "happened", "event", "state", "tries"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("problem")
     for one in found.records:
         style = _STYLES[one.state]
-        when = one.at.astimezone().isoformat(" ", "seconds")
+        when = f"{one.at.astimezone():%m-%d %H:%M:%S}"
         table.add_row(one.event_id, when, one.event, f"[{style}]{one.state}[/]", str(one.attempts), one.problem or "")
-    console = Console()
-    console.print(table)
-    console.print(f"{len(found.records)} of {found.total}")
+    # An id is to be copied into another command: a narrow terminal may wrap lines, but nothing is cut from them.
+    Console(width=max(Console().width, _TABLE_WIDTH)).print(table)
+    print(f"{len(found.records)} of {found.total}")
 
 
 async def _show(settings: "Settings", event_id: str, as_json: bool) -> None:

@@ -72,7 +72,7 @@ async def test_an_answer_without_end_costs_nothing() -> None:
 async def test_redirects_are_not_followed() -> None:
     """They could lead past the policy, and hand the callback to somebody else."""
     with CallbackReceiver() as other, CallbackReceiver(Answer(307, location=other.url())) as receiver:
-        assert await post(receiver.url()) == "answered 307, and redirects are not followed"
+        assert (await post(receiver.url()) or "").endswith("answered 307, and redirects are not followed")
         assert other.received == []
 
 

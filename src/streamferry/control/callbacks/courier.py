@@ -55,6 +55,7 @@ def headers_of(record: DeliveryRecord, body: str, secrets: list[str], now: datet
     """The headers of an attempt: Standard Webhooks, signed with each of the secrets."""
     signatures = " ".join(Webhook(secret).sign(record.event_id, now, body) for secret in secrets)
     return {
+        "connection": "close",
         "content-type": "application/json",
         "user-agent": f"streamferry/{__version__}",
         "webhook-id": record.event_id,

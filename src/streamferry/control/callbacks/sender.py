@@ -56,7 +56,7 @@ class Sender:
                     size_bytes += len(piece)
                     if size_bytes >= _MAX_ANSWER_BYTES:
                         break
-                return _judge(response.status_code)
+                return _judge(url, response.status_code)
         except TimeoutError:
             return f"{url.authority} did not answer within {self._send_s:g} s"
         except PeerUnreachable as error:
@@ -67,12 +67,12 @@ class Sender:
             return _explain(url, error)
 
 
-def _judge(status: int) -> str | None:
+def _judge(url: MediaUrl, status: int) -> str | None:
     if 200 <= status < 300:
         return None
     if 300 <= status < 400:
-        return f"answered {status}, and redirects are not followed"
-    return f"answered {status}"
+        return f"{url.authority} answered {status}, and redirects are not followed"
+    return f"{url.authority} answered {status}"
 
 
 def _explain(url: MediaUrl, error: BaseException) -> str:
