@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from streamferry.control.clock import to_ms
-from streamferry.control.model import TaskKind, TaskSpec
+from streamferry.control.model import ContinueStrategy, TaskKind, TaskSpec
 from streamferry.control.store import Store, due, held, usage, workers
 from streamferry.control.store.held import HeldTask
 from streamferry.media.url import MediaUrl
@@ -124,6 +124,7 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
         playhead=playhead,
         watermark=spec.watermark,
         pre_download=spec.pre_download,
+        keeps_time=spec.continue_strategy is ContinueStrategy.AT_BREAK_PLUS_ELAPSED,
     )
 
 

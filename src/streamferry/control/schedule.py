@@ -10,7 +10,7 @@ All times are Unix milliseconds on the store's clock.
 from collections.abc import Sequence
 
 from streamferry.control.model import ContinueStrategy
-from streamferry.relay import ENDLESS, Playhead
+from streamferry.relay import Playhead, advance
 
 #: A worker claims a task this long before its StartTime, so that it starts at the time and not after it.
 LOOK_AHEAD_MS = 5_000
@@ -44,38 +44,8 @@ def decide_playhead(
 ) -> Playhead | None:
     """Where a list goes on that broke at ``broke``, ``elapsed_ms`` ago; None when it would have been played out.
 
-    ``spans_ms`` has for each item the position where it begins and the one where it ends, both from the file's start;
-    an end that nobody has seen yet is None. Only the item itself can tell whether it is that long, so the list goes on
-    in it, however far; a run that finds nothing there goes on with the next item.
+    ``spans_ms`` as in :func:`streamferry.relay.place.advance`.
     """
-    if strategy is ContinueStrategy.AT_BREAK or elapsed_ms <= 0 or not spans_ms:
+    if strategy is ContinueStrategy.AT_BREAK:
         return broke
-    loop, item, position_ms = broke.loop, broke.item, max(broke.position_ms, spans_ms[broke.item][0])
-    left_ms = elapsed_ms
-    loop_ms = _length_of(spans_ms)
-    while True:
-        end_ms = spans_ms[item][1]
-        if end_ms is None or left_ms < end_ms - position_ms:
-            return Playhead(loop, item, position_ms + left_ms)
-        left_ms -= max(0, end_ms - position_ms)
-        item += 1
-        if item == len(spans_ms):
-            item, loop = 0, loop + 1
-            if loop_ms == 0:
-                return Playhead(loop, 0, spans_ms[0][0])
-            if loop_ms is not None:
-                # Whole loops at once: a pause of a week costs no more than one of a second.
-                loop, left_ms = loop + left_ms // loop_ms, left_ms % loop_ms
-        if loops != ENDLESS and loop >= loops:
-            return None
-        position_ms = spans_ms[item][0]
-
-
-def _length_of(spans_ms: Sequence[tuple[int, int | None]]) -> int | None:
-    """Length of a whole loop, or None as long as an end is unknown."""
-    total = 0
-    for start_ms, end_ms in spans_ms:
-        if end_ms is None:
-            return None
-        total += max(0, end_ms - start_ms)
-    return total
+    return advance(broke, elapsed_ms, spans_ms, loops)

@@ -133,6 +133,14 @@ class FileFeed:
         self._is_last = False
         self.finished.clear()
 
+    def skip_to(self, playhead: Playhead) -> None:
+        """Forget what plays as well: the list goes on somewhere else."""
+        self.drop_upcoming()
+        if self._current is not None:
+            self._spent.append(self._current.reader)
+            self._current = None
+        self._resting = playhead
+
     def finish(self) -> None:
         """No more readers will come."""
         self._is_last = True

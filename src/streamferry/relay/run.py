@@ -23,6 +23,7 @@ from streamferry.relay.feed import FileFeed, LiveFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.marked import MarkedFeed, open_marked
 from streamferry.relay.network import Network
+from streamferry.relay.place import Place
 from streamferry.relay.preview import Preview, Viewer
 from streamferry.relay.shelf import Shelf
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
@@ -69,6 +70,7 @@ class RelayRun:
         self._preview = Preview(self._outlet, self._timeline)
         self._vitals = Vitals(self._flow)
         self._began_at = began_at
+        self._place = Place(spec.playhead, began_at)
         # When a preparation was last seen advancing: patience is not for a download that comes.
         self._advanced_at = began_at
         self._over: asyncio.Future[State] = asyncio.get_running_loop().create_future()
@@ -121,6 +123,8 @@ class RelayRun:
         if self._group is None:
             return
         if spec.list_key != before.list_key:
+            if spec.items != before.items:
+                self._place.forget()
             self._replace_keeper("source", self._vitals.source, self._keep_source)
         if spec.destination != before.destination:
             self._replace_keeper("destination", self._vitals.destination, self._keep_destination)
@@ -203,7 +207,7 @@ class RelayRun:
     # The source
 
     def _keep_source(self) -> Coroutine[None, None, None]:
-        return self._keep_live() if self._spec.is_live else self._keep_list()
+        return self._keep_live() if self._spec.is_live else self._keep_list(self._spec.playhead)
 
     async def _keep_live(self) -> None:
         backoff = Backoff(eager_attempts=_EAGER_ATTEMPTS)
@@ -230,17 +234,17 @@ class RelayRun:
             return LiveFeed(inlet, self._timeline, self._scratch, time.monotonic())
         return await open_marked(inlet, mark, url, self._timeline, self._scratch)
 
-    async def _keep_list(self) -> None:
+    async def _keep_list(self, start: Playhead) -> None:
         """Prepare the items in order, one ahead of the one that plays, and put them into the feed."""
         spec, source = self._spec, self._vitals.source
         feed = self._vitals.list_feed
         if feed is None:
-            feed = self._vitals.list_feed = FileFeed(self._timeline, self._outlet, spec.playhead, self._note_item)
+            feed = self._vitals.list_feed = FileFeed(self._timeline, self._outlet, start, self._note_item)
             self._flow.attach_feed(feed, time.monotonic())
         feed.drop_upcoming()
         backoff = Backoff()
-        first, loop = spec.playhead, spec.playhead.loop
-        await self._shelf.learn_form(spec, spec.items[: spec.playhead.item])
+        first, loop = start, start.loop
+        await self._shelf.learn_form(spec, spec.items[: start.item])
         while spec.loops == ENDLESS or loop < spec.loops:
             errors: list[MediaError] = []
             for index in range(first.item, len(spec.items)):
@@ -262,6 +266,11 @@ class RelayRun:
             else:
                 # Worth another try unless every item is beyond hope.
                 await self._pause(source, next((e for e in errors if e.retryable), errors[0]), backoff)
+                if spec.keeps_time and feed.is_waiting:
+                    place = self._where_now()
+                    if place is None:
+                        break
+                    first, loop = place, place.loop
         feed.finish()
         if not self._flow.has_media.is_set():
             # The list was to go on behind its end.
@@ -312,14 +321,21 @@ class RelayRun:
         backoff = Backoff()
         url = self._spec.destination
         destination = self._vitals.destination
+        had_session = False
         while True:
             await self._flow.has_media.wait()
+            if had_session and self._spec.keeps_time and self._where_now() is None:
+                self._finish(State.ENDED)
+                return
             self._note(destination, Phase.CONNECTING)
             try:
                 session = await open_session(url, **self._network.options)
                 if self._spec.is_live:
                     session.drop_late()
                 try:
+                    if had_session:
+                        await self._catch_up()
+                    had_session = True
                     lost = self._flow.attach_session(session, time.monotonic())
                     self._note(destination, Phase.UP)
                     error = await lost
@@ -334,6 +350,20 @@ class RelayRun:
             except DestinationError as refused:
                 error = refused
             await self._pause(destination, error, backoff)
+
+    async def _catch_up(self) -> None:
+        """The destination is back after a loss: put a list that keeps time where it would be without that."""
+        feed, place = self._vitals.list_feed, self._where_now()
+        if feed is None or place is None or not self._spec.keeps_time or self._group is None:
+            return
+        self._flow.has_media.clear()
+        feed.skip_to(place)
+        self._replace_keeper("source", self._vitals.source, lambda: self._keep_list(place))
+        await self._flow.has_media.wait()
+
+    def _where_now(self) -> Playhead | None:
+        """Where the list would be if it had never stopped; None when it would have been played out."""
+        return self._place.by(time.monotonic(), self._spec.items, self._spec.loops)
 
     # Both
 
@@ -359,8 +389,10 @@ class RelayRun:
     def _inspect(self, now: float) -> None:
         """Called by the flow twice a second, and at each change of an end."""
         feed = self._vitals.list_feed
-        if feed is not None and feed.finished.is_set() and self._outlet.is_drained:
-            self._drained.set()
+        if feed is not None:
+            self._place.note(feed.playhead, feed.item_end_ms, now)
+            if feed.finished.is_set() and self._outlet.is_drained:
+                self._drained.set()
         self._publish(self._vitals.observe(now))
         patience_s = self._spec.patience_s
         if patience_s is not None and not self._vitals.has_streamed and now - self._advanced_at >= patience_s:

@@ -73,7 +73,8 @@ class RelaySpec:
     ``watermark`` is laid over the picture: of files once, when they are prepared, of a live stream all the time.
 
     For files: ``normalize`` says how unlike ones become one stream; ``silence`` gives those without sound silent AAC;
-    ``pre_download`` False keeps none of them after it was played.
+    ``pre_download`` False keeps none of them after it was played; ``keeps_time``: after an outage of an end a list goes
+    on where it would be without it, else where it broke.
     """
 
     destination: MediaUrl
@@ -87,6 +88,7 @@ class RelaySpec:
     silence: bool = True
     watermark: Watermark | None = None
     pre_download: bool = True
+    keeps_time: bool = False
 
     def __post_init__(self) -> None:
         with _named("destination"):
@@ -146,6 +148,7 @@ class RelaySpec:
         silence: bool = True,
         watermark: Watermark | None = None,
         pre_download: bool = True,
+        keeps_time: bool = False,
     ) -> "RelaySpec":
         """A relay of files played in order, ``loops`` times over. Raises ValueError naming the field."""
         return cls(
@@ -160,4 +163,5 @@ class RelaySpec:
             silence=silence,
             watermark=watermark,
             pre_download=pre_download,
+            keeps_time=keeps_time,
         )

@@ -1,0 +1,84 @@
+"""Where a list stands, since when, and where it would be by now if it had not stopped. Pure: the time is an argument.
+
+A list under ContinueStrategy 1 goes on where the clock would be, whatever broke: its worker, its destination or the
+sources of all its items.
+"""
+
+from collections.abc import Sequence
+
+from streamferry.relay.spec import ENDLESS, Item
+from streamferry.relay.status import START, Playhead
+
+
+class Place:
+    """Follows the playhead of one run; ``now`` is monotonic, in seconds."""
+
+    def __init__(self, start: Playhead, now: float) -> None:
+        self._playhead = start
+        # A list that has not begun yet has nothing to catch up with.
+        self._since: float | None = now if start != START else None
+        self._ends_ms: dict[int, int] = {}
+
+    def note(self, playhead: Playhead, item_end_ms: int | None, now: float) -> None:
+        """Where the list stands at the moment; and where the item at it ends, if that is known."""
+        if playhead != self._playhead:
+            self._playhead, self._since = playhead, now
+        if item_end_ms is not None:
+            self._ends_ms[playhead.item] = item_end_ms
+
+    def forget(self) -> None:
+        """Another list follows, of which nothing is known."""
+        self._playhead, self._since = START, None
+        self._ends_ms.clear()
+
+    def by(self, now: float, items: Sequence[Item], loops: int) -> Playhead | None:
+        """Where the list would be; None when it would have been played out."""
+        if self._since is None:
+            return self._playhead
+        spans_ms = [
+            (round(item.start_s * 1000), self._ends_ms.get(index) or round(item.end_s * 1000) or None)
+            for index, item in enumerate(items)
+        ]
+        return advance(self._playhead, round((now - self._since) * 1000), spans_ms, loops)
+
+
+def advance(
+    broke: Playhead, elapsed_ms: int, spans_ms: Sequence[tuple[int, int | None]], loops: int
+) -> Playhead | None:
+    """Where a list is ``elapsed_ms`` after it was at ``broke``; None when it was played out by then.
+
+    ``spans_ms`` has for each item the position where it begins and the one where it ends, both from the file's start;
+    an end that nobody has seen yet is None. Only the item itself can tell whether it is that long, so the list goes on
+    in it, however far; a run that finds nothing there goes on with the next item.
+    """
+    if elapsed_ms <= 0 or not spans_ms:
+        return broke
+    loop, item, position_ms = broke.loop, broke.item, max(broke.position_ms, spans_ms[broke.item][0])
+    left_ms = elapsed_ms
+    loop_ms = _length_of(spans_ms)
+    while True:
+        end_ms = spans_ms[item][1]
+        if end_ms is None or left_ms < end_ms - position_ms:
+            return Playhead(loop, item, position_ms + left_ms)
+        left_ms -= max(0, end_ms - position_ms)
+        item += 1
+        if item == len(spans_ms):
+            item, loop = 0, loop + 1
+            if loop_ms == 0:
+                return Playhead(loop, 0, spans_ms[0][0])
+            if loop_ms is not None:
+                # Whole loops at once: a pause of a week costs no more than one of a second.
+                loop, left_ms = loop + left_ms // loop_ms, left_ms % loop_ms
+        if loops != ENDLESS and loop >= loops:
+            return None
+        position_ms = spans_ms[item][0]
+
+
+def _length_of(spans_ms: Sequence[tuple[int, int | None]]) -> int | None:
+    """Length of a whole loop, or None as long as an end is unknown."""
+    total = 0
+    for start_ms, end_ms in spans_ms:
+        if end_ms is None:
+            return None
+        total += max(0, end_ms - start_ms)
+    return total

@@ -1,0 +1,73 @@
+"""Where a list goes on after its destination was away, seen by the frames that come."""
+
+import asyncio
+import time
+
+import pytest
+
+from kit.clips import ClipFactory
+from kit.sightings import KnownFrames
+from scripted.destination import Caller, Destination, take
+from scripted.listener import reset
+from streamferry.media.tag import VIDEO
+from streamferry.media.url import MediaUrl
+from streamferry.relay import Item, RelaySpec
+
+pytestmark = pytest.mark.usefixtures("quick")
+AWAY_S = 4.0
+#: The clip has a keyframe each second, and a list goes on at the one at or before its place.
+GOP_MS = 1000
+
+
+class AwayForAWhile:
+    """A destination that leaves after two seconds of media and refuses everybody for a while."""
+
+    def __init__(self) -> None:
+        self.left_at: float | None = None
+
+    async def __call__(self, caller: Caller) -> None:
+        if self.left_at is None:
+            await caller.receive_pictures(50)
+            self.left_at = time.monotonic()
+            reset(caller.sock)
+        elif time.monotonic() - self.left_at < AWAY_S:
+            reset(caller.sock)
+        else:
+            await take(caller)
+
+
+@pytest.mark.parametrize("keeps_time", [False, True])
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_list_goes_on_where_its_strategy_says(relays, clips: ClipFactory, keeps_time: bool, count: int) -> None:
+    """Where it broke, or where the clock would be: within the item, and across an item's end."""
+    clip = clips("half_a_minute")
+    frames = KnownFrames(clip)
+    # Two items: the place by the clock lies in the second, which is the first second of the clip again.
+    url = MediaUrl.parse(str(clip))
+    items = [Item(url)] if count == 1 else [Item(url, 0, 5), Item(url, 15)]
+    manner = AwayForAWhile()
+    async with Destination(manner) as destination:
+        relay = relays.host.start(RelaySpec.vod(items, destination.url(), keeps_time=keeps_time))
+        async with asyncio.timeout(15):
+            while len(destination.publishes) < 2 or not destination.publishes[1].frames(VIDEO):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert manner.left_at is not None
+        away_ms = (time.monotonic() - manner.left_at) * 1000
+        before, after = (publish.frames(VIDEO) for publish in destination.publishes)
+        broke_ms = frames.position_ms(before[-1][2][5:])
+        expected_ms = broke_ms + away_ms * keeps_time
+        if count == 2 and keeps_time:
+            assert expected_ms > 5000
+            expected_ms += 10_000
+        assert -GOP_MS - 700 <= frames.position_ms(after[0][2][5:]) - expected_ms <= 700
+        await relay.stop()
+
+
+async def test_a_list_that_would_have_been_played_out_has_ended(relays, clips: ClipFactory) -> None:
+    """Nothing is left to send when the destination is back."""
+    item = Item(MediaUrl.parse(str(clips("half_a_minute"))), 0, 4)
+    async with Destination(AwayForAWhile()) as destination:
+        relay = relays.host.start(RelaySpec.vod([item], destination.url(), loops=1, keeps_time=True))
+        async with asyncio.timeout(15):
+            assert (await relay.wait()).state == "ended"
+        assert len(destination.publishes) == 1
