@@ -1,7 +1,6 @@
 """``streamferry probe``: what is in a file, and what relaying it will need."""
 
 import json
-from dataclasses import asdict
 from typing import Annotated, Never
 
 import typer
@@ -12,7 +11,7 @@ from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import ffmpeg_program
-from streamferry.prepare.probe import DEFAULT_SECONDS, Probe
+from streamferry.prepare.probe import DEFAULT_SECONDS, Probe, describe
 from streamferry.prepare.probe import probe as probe_file
 from streamferry.relay.spec import VOD_SCHEMES
 
@@ -39,40 +38,9 @@ def probe(
     except OSError as error:
         _fail(f"{url.redacted} cannot be read: {error.strerror}", ExitStatus.SOURCE)
     if as_json:
-        print(json.dumps(_object(url, found)))
+        print(json.dumps(describe(url, found)))
     else:
         _show(url, found)
-
-
-def _object(url: MediaUrl, found: Probe) -> dict[str, object]:
-    video, audio = found.inside.video, found.inside.audio
-    return {
-        "address": url.redacted,
-        "container": found.container,
-        "index_first": found.index_first,
-        "seconds": found.inside.claimed_seconds,
-        "open_seconds": round(found.open_s, 3),
-        "looked_seconds": round(found.looked_s, 3),
-        "kbps": found.kbps,
-        "video": {
-            "codec": video.form.codec,
-            "width": video.form.width,
-            "height": video.form.height,
-            "pixel_aspect": str(video.form.pixel_aspect),
-            "pixels": video.pixels,
-            "frame_rate": video.frame_rate,
-            "interlaced": video.interlaced,
-            "rotation": video.rotation,
-            "keyframe_seconds": round(found.gop_s, 3),
-            "b_frames": found.has_b_frames,
-        }
-        if video
-        else None,
-        "audio": asdict(audio) if audio else None,
-        "interleave_ms": found.interleave_ms,
-        "encodes": list(found.encodes),
-        "warnings": found.warnings,
-    }
 
 
 def _show(url: MediaUrl, found: Probe) -> None:

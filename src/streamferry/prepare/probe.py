@@ -6,7 +6,7 @@ part of its length. Blocking, with threads: not for a process that relays.
 
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from math import inf
 from pathlib import Path
@@ -21,6 +21,7 @@ from streamferry.prepare.inside import Inside, InsideVideo
 from streamferry.prepare.intake import Intake
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import FIRST, Processing
+from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
 
 #: How much of a file is looked at: some keyframe intervals of the longest kind.
@@ -117,11 +118,11 @@ class _Packets:
         return max(self.last_ms.values(), default=0.0) - (self.first_ms or 0.0)
 
 
-def probe(url: MediaUrl, program: str, seconds: float = DEFAULT_SECONDS) -> Probe:
+def probe(url: MediaUrl, program: str, seconds: float = DEFAULT_SECONDS, route: Route = STRAIGHT) -> Probe:
     """Look at the first ``seconds`` of a file. Raises MediaError, and OSError for a local file."""
     began = time.monotonic()
     with TemporaryDirectory(prefix="streamferry-probe-") as folder:
-        intake = Intake(url, Entry(Path(folder)), Version(), program)
+        intake = Intake(url, Entry(Path(folder)), Version(), program, route)
         try:
             return _look(intake, program, seconds, began)
         finally:
@@ -169,6 +170,38 @@ def _look(intake: Intake, program: str, seconds: float, began: float) -> Probe:
         index_first={Container.MP4: True, Container.MP4_MOOV_LAST: False}.get(source.container),
         encodes=("video",) * plan.encodes_video + ("audio",) * encodes_audio,
     )
+
+
+def describe(url: MediaUrl, found: Probe) -> dict[str, object]:
+    """What was found, as JSON."""
+    video, audio = found.inside.video, found.inside.audio
+    return {
+        "address": url.redacted,
+        "container": found.container,
+        "index_first": found.index_first,
+        "seconds": found.inside.claimed_seconds,
+        "open_seconds": round(found.open_s, 3),
+        "looked_seconds": round(found.looked_s, 3),
+        "kbps": found.kbps,
+        "video": {
+            "codec": video.form.codec,
+            "width": video.form.width,
+            "height": video.form.height,
+            "pixel_aspect": str(video.form.pixel_aspect),
+            "pixels": video.pixels,
+            "frame_rate": video.frame_rate,
+            "interlaced": video.interlaced,
+            "rotation": video.rotation,
+            "keyframe_seconds": round(found.gop_s, 3),
+            "b_frames": found.has_b_frames,
+        }
+        if video
+        else None,
+        "audio": asdict(audio) if audio else None,
+        "interleave_ms": found.interleave_ms,
+        "encodes": list(found.encodes),
+        "warnings": found.warnings,
+    }
 
 
 def _about_reading(found: Probe) -> list[str]:

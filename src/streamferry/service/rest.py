@@ -12,6 +12,7 @@ from streamferry.control.rest.routes import RestSettings
 from streamferry.control.rest.views import CacheItem, CacheView
 from streamferry.control.samples import Samples
 from streamferry.prepare.cache import UNKEPT, Entry, all_entries, default_root
+from streamferry.service.prober import Prober
 
 
 def rest_settings(settings: Settings, looks: Looks, samples: Samples, stopping: asyncio.Event) -> RestSettings:
@@ -20,6 +21,7 @@ def rest_settings(settings: Settings, looks: Looks, samples: Samples, stopping: 
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
         source_rules=SourceRules(file_folders=settings.files),
         look_into_cache=look_into_cache,
+        prober=Prober(settings),
         looks=looks,
         samples=samples,
         stopping=stopping,

@@ -1,0 +1,35 @@
+"""The probing process: ``python -m streamferry.prepare.probe_child``, one address per process.
+
+    standard input   one JSON line: url, ffmpeg, seconds, route   (never in the arguments: other users can read those)
+    standard output  one JSON line: what ``probe.describe`` gives under ``found``, or a sentence under ``problem``
+
+It ends with its parent.
+"""
+
+import json
+import sys
+
+from streamferry.media.errors import MediaError
+from streamferry.media.url import MediaUrl
+from streamferry.prepare.ffmpeg import die_with_parent
+from streamferry.prepare.probe import describe, probe
+from streamferry.prepare.route import Route
+
+
+def main() -> None:
+    """Look, and tell."""
+    die_with_parent()
+    order = json.loads(sys.stdin.readline())
+    url = MediaUrl.parse(order["url"])
+    told: dict[str, object]
+    try:
+        told = {"found": describe(url, probe(url, order["ffmpeg"], order["seconds"], Route(**order["route"])))}
+    except MediaError as error:
+        told = {"problem": str(error)}
+    except OSError as error:
+        told = {"problem": f"{url.redacted} cannot be read: {error.strerror}"}
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Prober: a look into an address for REST, by a child that is bounded in number and time, under the egress policy."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from streamferry.config import SECRETS, Settings
+from streamferry.control.rest.faults import RestError
+from streamferry.control.rest.views import ProbeView
+from streamferry.media.url import MediaUrl
+from streamferry.net.dial import Deadlines
+from streamferry.net.ffmpeg import ffmpeg_program
+from streamferry.net.hop import open_hop
+from streamferry.prepare.route import Route
+from streamferry.worker.egress import Egress, decide_allow
+
+#: At once, of a machine that relays as well; who comes then waits, and who finds others waiting is sent away.
+AT_ONCE = 2
+_MAX_WAITING = 8
+#: From the start of the child to its answer.
+TIMEOUT_S = 45.0
+
+
+class Prober:
+    """Called with an address that was checked, and how many seconds of it to look at."""
+
+    def __init__(self, settings: Settings, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._allow = decide_allow(Egress(settings.egress))
+        self._folders = [folder.resolve() for folder in settings.files]
+        self._authorities = settings.ca_file.read_text() if settings.ca_file else ""
+        self._timeout_s = timeout_s
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
+
+    async def __call__(self, url: MediaUrl, seconds: float) -> ProbeView:
+        """What was found. Raises RestError with a sentence that holds no secret."""
+        if url.scheme == "file":
+            self._check_file(url)
+        if self._waiting >= _MAX_WAITING:
+            raise RestError(429, "too_many", "too many addresses are being looked at", retry_after_s=5)
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            told = await self._ask(url, seconds)
+        finally:
+            self._places.release()
+        if "problem" in told:
+            raise RestError(422, "probe_failed", str(told["problem"]), "url")
+        return ProbeView.model_validate(told["found"])
+
+    def _check_file(self, url: MediaUrl) -> None:
+        """Links are followed before the place is judged, as where files are relayed."""
+        path = Path(url.path).resolve()
+        if not any(path.is_relative_to(folder) for folder in self._folders):
+            raise RestError(422, "invalid_field", "url: lies outside of the folders that may be read", "url")
+
+    async def _ask(self, url: MediaUrl, seconds: float) -> dict[str, object]:
+        hop = await open_hop(self._allow, Deadlines())
+        route = Route(hop.address if hop else "", self._authorities)
+        order = {"url": url.reveal(), "ffmpeg": ffmpeg_program(), "seconds": seconds, "route": route.to_json()}
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await _run_child(json.dumps(order).encode() + b"\n")
+        except TimeoutError:
+            return {"problem": f"{url.redacted} could not be looked at within {self._timeout_s:g} s"}
+        finally:
+            if hop is not None:
+                hop.close()
+
+
+async def _run_child(order: bytes) -> dict[str, object]:
+    """Its answer; when this is cancelled, it and what it has started are killed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "streamferry.prepare.probe_child"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if name not in SECRETS},
+        start_new_session=True,
+    )
+    try:
+        answer, _ = await process.communicate(order)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    try:
+        told: dict[str, object] = json.loads(answer)
+    except ValueError:
+        return {"problem": "the look into the address ended without an answer"}
+    return told
