@@ -407,7 +407,7 @@ All paths are below `{REST}`. Every call but the first needs `Authorization: Bea
 
 A token ends after its time, with its key, and when the key gets another secret. A read-only key
 (`streamferry key create --read-only`) passes with `GET` only. After five failures in a row from one address the key is
-refused there for 2 s, then for twice as long each time, up to 5 minutes.
+refused there for 15 s, then for twice as long each time, up to 15 minutes.
 
 Times are ISO 8601 with an offset. Addresses are shown redacted, and one that is sent back as it was shown means the one
 that the task has (`docs/decisions/0007-what-a-list-shows-of-an-address.md`). A body with a field that is not listed is

@@ -1,24 +1,18 @@
-"""Who is signed in: sessions in memory, and the brake on guessing. No HTTP here.
+"""Who is signed in: sessions in memory. No HTTP here.
 
 A session is found by a random token that only the browser's cookie holds; here is its digest. A restart of the service
 ends all sessions. Times are monotonic seconds, passed in.
 """
 
 import hashlib
-import hmac
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 #: A session ends this long after sign-in, whatever was done in it.
 SESSION_S = 12 * 3600.0
 _MAX_SESSIONS = 10_000
-#: So many failures are free; each one after them doubles the wait.
-FREE_FAILURES = 4
-_FIRST_WAIT_S = 15.0
-_LONGEST_WAIT_S = 900.0
-_MAX_REMEMBERED = 10_000
 
 
 @dataclass(slots=True)
@@ -68,37 +62,6 @@ class Sessions:
     def _drop(self, is_dropped: Callable[[Session], bool]) -> None:
         for digest in [digest for digest, session in self._sessions.items() if is_dropped(session)]:
             self._sessions.pop(digest).is_ended = True
-
-
-class Brake:
-    """Makes who fails to sign in wait, longer each time. ``who``: whatever failures are counted by."""
-
-    def __init__(self) -> None:
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    def wait_s(self, who: Collection[str], now: float) -> float:
-        """How long none of them may try; 0 if they may."""
-        return max((self._failures.get(one, (0, now))[1] - now for one in who), default=0.0)
-
-    def fail(self, who: Collection[str], now: float) -> None:
-        """They failed."""
-        for one in who:
-            count = self._failures.pop(one, (0, now))[0] + 1
-            extra = count - FREE_FAILURES
-            wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(extra - 1, 10)) if extra > 0 else 0.0
-            self._failures[one] = (count, now + wait_s)
-        while len(self._failures) > _MAX_REMEMBERED:
-            self._failures.popitem(last=False)
-
-    def forgive(self, who: Collection[str]) -> None:
-        """They got in."""
-        for one in who:
-            self._failures.pop(one, None)
-
-
-def is_same_secret(given: str, secret: str) -> bool:
-    """Whether the secret is right, in the same time however much of it is."""
-    return hmac.compare_digest(_digest(given), _digest(secret))
 
 
 def _digest(text: str) -> bytes:

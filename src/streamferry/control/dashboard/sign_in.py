@@ -1,6 +1,6 @@
 """Signing in and out: plain forms, so that nobody reaches the page framework before they are known.
 
-What is sent is an access key pair. It is compared in constant time, failures are made to wait (``sessions.Brake``), and
+What is sent is an access key pair. It is compared in constant time, failures are made to wait (``control.brake``), and
 the answer never says which half was wrong.
 """
 
@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from streamferry.control.actions import Actions
+from streamferry.control.brake import Brake, is_same_secret
 from streamferry.control.dashboard.gate import BASE, COOKIE, SIGN_IN, session_of, session_token
 from streamferry.control.dashboard.preferences import LANGUAGE_COOKIE, Preferences
-from streamferry.control.dashboard.sessions import SESSION_S, Brake, Sessions, is_same_secret
+from streamferry.control.dashboard.sessions import SESSION_S, Sessions
 from streamferry.control.dashboard.texts import LANGUAGES, Translate, translator
 
 _log = logging.getLogger("streamferry.dashboard")

@@ -171,7 +171,7 @@ class _Routes:
         return outer
 
     async def make_token(self, body: bodies.TokenRequest, request: Request) -> views.TokenView:
-        """A bearer token of an access key. After five failures in a row who asks is locked out for a while."""
+        """A bearer token of an access key. Who fails five times in a row has to wait."""
         peer = request.client.host if request.client else ""
         key = await self._tokens.log_in(body.access_key_id, body.secret_access_key, peer=peer, now=time.monotonic())
         token, expires_at = self._tokens.make(key, timedelta(seconds=body.lifetime_s))

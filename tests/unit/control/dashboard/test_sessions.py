@@ -1,6 +1,7 @@
 """Sessions and the brake on guessing."""
 
-from streamferry.control.dashboard.sessions import FREE_FAILURES, SESSION_S, Brake, Sessions, is_same_secret
+from streamferry.control.brake import FREE_FAILURES, Brake, is_same_secret
+from streamferry.control.dashboard.sessions import SESSION_S, Sessions
 
 
 def test_a_token_finds_its_session_until_it_runs_out() -> None:
