@@ -75,7 +75,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
         samples = Samples()
         rest = rest_settings(settings, looks, samples, stopping)
         app.mount(PREFIX, build_app(actions, store, rest))
-        mount_dashboard(app, make_desk(settings, actions, rest))
+        mount_dashboard(app, make_desk(settings, actions, Callbacks(store), rest))
         watching.register(looks)
         server = _Server(app)
         with listener:

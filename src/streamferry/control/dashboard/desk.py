@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 
 from streamferry.control.actions import Actions
+from streamferry.control.callbacks import Callbacks
 from streamferry.control.checks import SourceRules, read_source
 from streamferry.control.dashboard.frame import Visitor
 from streamferry.control.dashboard.sessions import Sessions
@@ -16,6 +17,7 @@ from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.routes import Prober
 from streamferry.control.rest.views import ProbeView
 from streamferry.control.rest.writes import Verb, Writes
+from streamferry.control.store.records import DeliveryRecord
 
 _PROBE_S = 20.0
 
@@ -28,6 +30,7 @@ class Desk:
     reads: Reads
     writes: Writes
     library: Library
+    callbacks: Callbacks
     prober: Prober | None = None
     source_rules: SourceRules = field(default_factory=SourceRules)
     public_hosts: Collection[str] = ()
@@ -66,6 +69,15 @@ class Desk:
         if self.prober is None:
             raise RestError(503, "no_probe", who.t("form.no_probe"))
         return await self.prober(url, _PROBE_S)
+
+    async def deliveries(self, task_id: str, count: int) -> list[DeliveryRecord]:
+        """The last callbacks of a task, newest first."""
+        return list((await self.callbacks.list_deliveries(task_id=task_id, size=count)).records)
+
+    async def replay(self, who: Visitor, event_id: str) -> None:
+        """Send a callback again. Raises PermissionError and ActionError."""
+        self.require_writer(who)
+        await self.callbacks.replay(event_id)
 
     async def upload(self, who: Visitor, name: str, pieces: AsyncIterator[bytes], length: int | None) -> None:
         """Take a file into the library. Raises PermissionError and ActionError."""

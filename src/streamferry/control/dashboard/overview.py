@@ -99,12 +99,15 @@ class _Content:
             if not alive:
                 empty("warning", t("overview.no_workers"))
             for one in alive:
-                with ui.element("div").classes("line"):
-                    with ui.element("div").classes("grow"):
-                        ui.label(one.worker_id).classes("line-title mono")
-                        load = one.tasks / max(1, one.capacity)
-                        ui.linear_progress(load, show_value=False, size="6px").props("rounded")
-                    ui.label(t("overview.load", tasks=one.tasks, capacity=one.capacity)).classes("soft nowrap")
+                with ui.element("div").classes("line"), ui.element("div").classes("grow"):
+                    ui.label(one.worker_id).classes("line-title mono")
+                    load = one.tasks / max(1, one.capacity)
+                    ui.linear_progress(load, show_value=False, size="6px").props("rounded")
+                    words = [t("overview.load", tasks=one.tasks, capacity=one.capacity)]
+                    if one.health is not None:
+                        words.append(t("overview.cpu", percent=round(one.health.cpu_percent)))
+                        words.append(show.size(one.health.memory_bytes))
+                    ui.label(" · ".join(words)).classes("soft num")
 
     def _draw_cache(self, cache: object) -> None:
         t = self._who.t

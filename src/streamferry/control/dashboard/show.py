@@ -62,6 +62,7 @@ def place_of(task: TaskView, t: Translate) -> str:
     if head is None:
         return ""
     words = [t("place.item", item=head.item + 1, items=len(task.sources))] if len(task.sources) > 1 else []
+    words.append(span(head.position_s))
     if task.loops == -1 or task.loops > 1:
         words.append(t("place.loop", loop=head.loop + 1))
     return " · ".join(words)

@@ -4,7 +4,7 @@ from nicegui import ui
 
 from streamferry.control.dashboard.frame import Visitor
 
-_COLUMNS = ("state", "title", "route", "rate", "position", "retries", "window")
+_COLUMNS = ("state", "title", "route", "rate", "media", "retries", "window")
 
 _BODY = """
 <q-tr :props="props" :class="'task-row t-' + props.row.state">
@@ -21,7 +21,7 @@ _BODY = """
     <div class="cut" :title="props.row.destination"><span class="soft">↑</span> {{ props.row.destination }}</div>
   </q-td>
   <q-td class="text-right num"><div>{{ props.row.out }}</div><div class="soft">{{ props.row.into }}</div></q-td>
-  <q-td class="text-right num"><div>{{ props.row.position }}</div><div class="soft">{{ props.row.place }}</div></q-td>
+  <q-td class="text-right num"><div>{{ props.row.media }}</div><div class="soft">{{ props.row.place }}</div></q-td>
   <q-td class="text-right num">
     <div :class="props.row.retries ? '' : 'soft'">{{ props.row.retries }}</div>
     <div v-if="props.row.dropped" class="problem">−{{ props.row.dropped }}</div>
@@ -43,7 +43,7 @@ _CARD = """
     <div class="mono cut"><span class="soft">↓</span> {{ props.row.source }}
       <b class="more">{{ props.row.more }}</b></div>
     <div class="mono cut"><span class="soft">↑</span> {{ props.row.destination }}</div>
-    <div class="soft task-card-foot num"><span>{{ props.row.out }}</span><span>{{ props.row.position }}</span>
+    <div class="soft task-card-foot num"><span>{{ props.row.out }}</span><span>{{ props.row.media }}</span>
       <span>{{ props.row.place }}</span></div>
   </div>
 </div>
@@ -58,7 +58,7 @@ def task_table(who: Visitor, *, selects: bool) -> ui.table:
             "name": name,
             "label": t(f"column.{name}"),
             "field": "id",
-            "align": "right" if name in ("rate", "position", "retries") else "left",
+            "align": "right" if name in ("rate", "media", "retries") else "left",
         }
         for name in _COLUMNS
     ]

@@ -2,7 +2,7 @@
 
 // <time-at at="2026-01-31T00:00:00+00:00">: a time in the zone of the browser and the language of the page.
 customElements.define("time-at", class extends HTMLElement {
-  static observedAttributes = ["at"];
+  static observedAttributes = ["at", "seconds"];
   attributeChangedCallback() {
     const at = new Date(this.getAttribute("at"));
     if (isNaN(at)) { this.textContent = ""; return; }
@@ -14,6 +14,63 @@ customElements.define("time-at", class extends HTMLElement {
     this.textContent = new Intl.DateTimeFormat(language, { ...date, ...time }).format(at);
     this.title = at.toLocaleString(language, { timeZoneName: "short" });
   }
+});
+
+// <live-view active preview thumbnail words-...>: a task as it arrives. A picture every few seconds; the stream itself
+// while somebody watches and the page is in front.
+const THUMBNAIL_MS = 5000;
+customElements.define("live-view", class extends HTMLElement {
+  static observedAttributes = ["active"];
+  connectedCallback() {
+    if (!this.video) {
+      this.innerHTML = '<div class="screen"><img alt=""><video muted playsinline></video><p role="status"></p></div><button></button>';
+      [this.picture, this.video, this.words, this.button] = ["img", "video", "p", "button"].map((name) => this.querySelector(name));
+      this.video.muted = true;
+      this.wants = true;
+      this.button.onclick = () => { this.wants = !this.wants; this.follow(); };
+      this.picture.onerror = () => { this.picture.hidden = true; };
+      this.picture.onload = () => { this.picture.hidden = false; };
+      this.onHidden = () => this.follow();
+    }
+    document.addEventListener("visibilitychange", this.onHidden);
+    this.clock = setInterval(() => this.look(), THUMBNAIL_MS);
+    this.follow();
+  }
+  disconnectedCallback() {
+    document.removeEventListener("visibilitychange", this.onHidden);
+    clearInterval(this.clock);
+    this.end();
+  }
+  attributeChangedCallback() { if (this.video) this.follow(); }
+  get isActive() { return this.getAttribute("active") === "true"; }
+  follow() {
+    const watches = this.isActive && this.wants && !document.hidden;
+    this.button.hidden = !this.isActive;
+    this.button.textContent = this.getAttribute(this.wants ? "words-pause" : "words-watch");
+    if (watches && !this.stop) this.begin();
+    if (!watches) this.end();
+    if (!this.isActive) { this.picture.hidden = true; this.tell(this.getAttribute("words-off")); }
+    this.look();
+  }
+  async begin() {
+    const leaving = { left: false };
+    this.stop = () => { leaving.left = true; };
+    const { play } = await import("/dashboard/static/player.js");
+    if (leaving.left) return;
+    this.video.hidden = false;
+    this.stop = play(this.video, this.getAttribute("preview"), (words) => this.tell(words));
+  }
+  end() {
+    this.stop?.();
+    this.stop = null;
+    this.video.hidden = true;
+    if (this.isActive) this.tell("");
+  }
+  look() {
+    if (!this.isActive || document.hidden || (this.stop && this.video.readyState > 2)) return;
+    this.picture.src = this.getAttribute("thumbnail") + "?" + Date.now();
+  }
+  tell(words) { this.words.textContent = words; this.words.hidden = !words; }
 });
 
 // The form for new tasks has times of the browser's zone.

@@ -1,0 +1,99 @@
+"""What happened to a task, and which callbacks told it: two lists behind two tabs."""
+
+from nicegui import ui
+
+from streamferry.control.dashboard.desk import Desk
+from streamferry.control.dashboard.frame import Visitor
+from streamferry.control.dashboard.widgets import attempt, empty, time_at
+from streamferry.control.model import DeliveryState
+from streamferry.control.rest.views import EventView
+from streamferry.control.store.records import DeliveryRecord
+from streamferry.relay import State
+
+_SHOWN_EVENTS = 50
+_SHOWN_DELIVERIES = 20
+_STATES = frozenset(State)
+_EVENTS = frozenset(
+    (
+        *("created", "updated", "disabled", "enabled", "relaunched", "deleted"),
+        *("claimed", "lost", "starting", "item_started", "item_failed"),
+    )
+)
+# The one after it says the same.
+_LEFT_OUT = "item_finished"
+
+
+class History:
+    """Events newest first; callbacks newest first, each to be sent again by who may write."""
+
+    def __init__(self, who: Visitor, desk: Desk, task_id: str) -> None:
+        self._who, self._desk, self._task_id = who, desk, task_id
+        self._shown_events: list[EventView] = []
+        self._shown_deliveries: list[DeliveryRecord] | None = None
+        t = who.t
+        with ui.tabs().props("dense no-caps align=left inline-label").classes("tabs") as tabs:
+            events, deliveries = ui.tab("events", t("history.events")), ui.tab("callbacks", t("history.callbacks"))
+        with ui.tab_panels(tabs, value=events, animated=False).classes("panels"):
+            with ui.tab_panel(events):
+                self._events = ui.column().classes("lines log")
+            with ui.tab_panel(deliveries):
+                self._deliveries = ui.column().classes("lines log")
+
+    async def refresh(self) -> None:
+        """Draw again what has changed."""
+        events = await self._desk.reads.latest_events(self._task_id, limit=_SHOWN_EVENTS)
+        if events != self._shown_events:
+            self._shown_events = events
+            self._draw_events()
+        deliveries = await self._desk.deliveries(self._task_id, _SHOWN_DELIVERIES)
+        if deliveries != self._shown_deliveries:
+            self._shown_deliveries = deliveries
+            self._draw_deliveries()
+
+    def _draw_events(self) -> None:
+        t = self._who.t
+        self._events.clear()
+        with self._events:
+            for one in self._shown_events:
+                if one.kind == _LEFT_OUT:
+                    continue
+                known = one.kind if one.kind in _EVENTS else "other"
+                key = f"state.{one.kind}" if one.kind in _STATES else f"event.{known}"
+                with ui.element("div").classes("log-line"):
+                    time_at(one.at.isoformat()).classes("soft nowrap num").props("seconds")
+                    ui.label(t(key)).classes(f"log-kind k-{one.kind}")
+                    ui.label(self._detail(one)).classes("soft wrap grow")
+
+    def _draw_deliveries(self) -> None:
+        t = self._who.t
+        self._deliveries.clear()
+        with self._deliveries:
+            if not self._shown_deliveries:
+                empty("notifications_none", t("history.no_callbacks"))
+            for one in self._shown_deliveries or ():
+                with ui.element("div").classes("log-line"):
+                    time_at(one.at.isoformat()).classes("soft nowrap num").props("seconds")
+                    ui.label(one.event.value).classes("log-kind")
+                    words = t(f"delivery.{one.state.value}", attempts=one.attempts)
+                    ui.label(" — ".join(part for part in (words, one.problem) if part)).classes("soft wrap grow")
+                    if one.state is not DeliveryState.WAITING and self._who.session.can_write:
+                        again = ui.button(icon="replay", color=None, on_click=lambda one=one: self._replay(one))
+                        again.props("flat round dense size=sm").tooltip(t("history.replay")).mark("replay")
+
+    async def _replay(self, one: DeliveryRecord) -> None:
+        done = self._who.t("history.replayed")
+        await attempt(self._who, lambda: self._desk.replay(self._who, one.event_id), done)
+        await self.refresh()
+
+    def _detail(self, event: EventView) -> str:
+        """What an event tells beside its kind: the reason first."""
+        t, detail = self._who.t, event.detail
+        words = [str(detail["reason"])] if detail.get("reason") else []
+        if "worker" in detail:
+            words.append(str(detail["worker"]))
+        if "version" in detail:
+            words.append(f"v{detail['version']}")
+        if event.kind.startswith("item_") and "playhead" in detail:
+            head = detail["playhead"]
+            words.append(t("history.place", item=head["item"] + 1, loop=head["loop"] + 1))
+        return " · ".join(words)

@@ -1,0 +1,63 @@
+"""The list of a task as it plays: which file is on, how far it is, and how far the next one is prepared."""
+
+from nicegui import ui
+
+from streamferry.control.dashboard import show
+from streamferry.control.dashboard.frame import Visitor
+from streamferry.control.rest.views import Kind, SourceView, TaskView
+
+
+class PlaylistView:
+    """Made once for a page; ``show`` draws the lines again only when the list itself has changed."""
+
+    def __init__(self, who: Visitor) -> None:
+        self._who = who
+        self._drawn: list[SourceView] = []
+        self._lines = ui.column().classes("lines")
+        self._about = ui.label().classes("soft")
+        self._places: list[tuple[ui.element, ui.linear_progress, ui.label]] = []
+
+    def show(self, task: TaskView) -> None:
+        """What plays now."""
+        if task.sources != self._drawn:
+            self._draw(task)
+        head, run = task.run.playhead, task.run
+        for index, (line, progress, words) in enumerate(self._places):
+            is_on = head is not None and index == head.item and task.kind is Kind.VOD
+            line.classes(replace="line item-line on" if is_on else "line item-line")
+            progress.set_visibility(is_on)
+            words.set_visibility(is_on)
+            if not is_on or head is None:
+                continue
+            if run.preparing_percent is not None:
+                progress.set_value(run.preparing_percent / 100)
+                words.set_text(self._who.t("task.preparing", percent=round(run.preparing_percent)))
+            else:
+                end_s = task.sources[index].end_s or head.item_end_s
+                progress.set_value(min(1.0, head.position_s / end_s) if end_s else 0)
+                words.set_text(f"{show.span(head.position_s)} / {show.span(end_s)}")
+        self._about.set_text(self._loops(task))
+        self._about.set_visibility(task.kind is Kind.VOD)
+
+    def _draw(self, task: TaskView) -> None:
+        self._drawn = task.sources
+        self._places.clear()
+        self._lines.clear()
+        with self._lines:
+            for index, one in enumerate(task.sources):
+                with ui.element("div").classes("line item-line") as line:
+                    if task.kind is Kind.VOD:
+                        ui.label(str(index + 1)).classes("soft num item-number")
+                    with ui.element("div").classes("grow"):
+                        ui.label(one.url).classes("mono wrap")
+                        if one.start_s or one.end_s:
+                            part = f"{show.span(one.start_s)} – {show.span(one.end_s) if one.end_s else '…'}"
+                            ui.label(part).classes("soft num")
+                        progress = ui.linear_progress(0, show_value=False, size="4px").props("rounded instant-feedback")
+                        words = ui.label().classes("soft num")
+                self._places.append((line, progress, words))
+
+    def _loops(self, task: TaskView) -> str:
+        t, head = self._who.t, task.run.playhead
+        loop = (head.loop if head else 0) + 1
+        return t("task.loop_endless", loop=loop) if task.loops == -1 else t("task.loop", loop=loop, loops=task.loops)

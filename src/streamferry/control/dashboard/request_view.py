@@ -1,0 +1,33 @@
+"""The same task as a request, ready to paste: for the SDK and for curl. Secrets stay ``***``."""
+
+from nicegui import ui
+
+from streamferry.control.dashboard.frame import Visitor
+from streamferry.control.rest.sample import write_request
+from streamferry.control.rest.views import TaskView
+
+
+def show_request(who: Visitor, task: TaskView) -> None:
+    """Open it over the page."""
+    t, request = who.t, write_request(task)
+    with ui.dialog() as dialog, ui.card().classes("dialog request"):
+        ui.label(t("do.request")).classes("dialog-title")
+        if not request.is_complete:
+            ui.label(t("request.secrets")).classes("soft")
+        with ui.tabs().props("dense no-caps align=left").classes("tabs") as tabs:
+            python, curl = ui.tab("python", "Python SDK"), ui.tab("curl", "curl")
+        with ui.tab_panels(tabs, value=python, animated=False).classes("panels"):
+            for tab, text in ((python, request.python), (curl, request.curl)):
+                with ui.tab_panel(tab), ui.element("div").classes("code-box"):
+                    ui.html(f"<pre>{_escaped(text)}</pre>", sanitize=False)
+                    copy = ui.button(icon="content_copy", color=None)
+                    copy.on_click(lambda text=text: ui.clipboard.write(text))
+                    copy.props("flat round dense").tooltip(t("request.copy"))
+        with ui.row().classes("dialog-buttons"):
+            ui.button(t("close"), on_click=dialog.close, color=None).props("flat no-caps")
+    dialog.on("hide", dialog.delete)
+    dialog.open()
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
