@@ -56,8 +56,8 @@ async function watch(video, { url, headers, signal }, tellPlaying) {
   try {
     for await (const { data, mime } of segments(response.body)) {
       if (!video.isConnected) return;
-      // Other codecs or tracks: the stream tells before it changes, and a source of media cannot change with it.
-      if (mime && mime !== screen?.mime) {
+      // The stream tells before it changes. Other codecs can go on where they are, other tracks cannot.
+      if (mime && !screen?.change(mime)) {
         screen?.close();
         screen = await Screen.open(video, mime);
       }
@@ -130,6 +130,14 @@ class Screen {
     this.source = source;
     this.buffer = source.addSourceBuffer(mime);
     this.isPlaying = false;
+  }
+
+  change(mime) {
+    const shape = (type) => [type.split(";")[0], type.split(",").length].join();
+    if (shape(mime) !== shape(this.mime) || !MediaSource.isTypeSupported(mime)) return false;
+    if (mime !== this.mime) this.buffer.changeType(mime);
+    this.mime = mime;
+    return true;
   }
 
   async show(data) {
