@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,20 +65,28 @@ class Api:
         return task_id
 
 
-@pytest.fixture
-async def api(tmp_path: Path, clips: ClipFactory) -> AsyncIterator[Api]:
-    """A service with one worker."""
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Iterator[ServiceProgram]:
+    """One with one worker, for all tests of this module. At the end it may not have shown a traceback or leaked."""
     words = ("--egress", "any", "--files", clips.directory, "--workers", "1")
-    service = ServiceProgram(tmp_path / "service", *words, environment=CREDENTIALS)
+    service = ServiceProgram(tmp_path_factory.mktemp("previews"), *words, environment=CREDENTIALS)
     try:
-        api = Api(service.wait_ready())
-        async with api.client:
-            await api.sign_in()
-            yield api
+        yield service.wait_ready()
     finally:
         service.stop(seconds=12)
     assert "Traceback" not in service.errors
     assert "ResourceWarning" not in service.errors
+
+
+@pytest.fixture
+async def api(service: ServiceProgram) -> AsyncIterator[Api]:
+    """Its API. What a test has created is deleted behind it."""
+    api = Api(service)
+    async with api.client:
+        await api.sign_in()
+        yield api
+        for task in (await api.client.get("/tasks")).json()["tasks"]:
+            await api.client.delete(f"/tasks/{task['task_id']}")
 
 
 async def test_the_stream_is_what_a_player_wants(
@@ -120,7 +128,6 @@ async def test_a_thumbnail_while_somebody_asks(api: Api, nginx: NginxRtmp, clips
             await asyncio.sleep(0.5)
     children = [command_line(pid) for pid in descendants(api.service.pid)]
     assert not any("mjpeg" in words for words in children)
-    await api.client.post(f"/tasks/{task_id}/stop")
 
 
 @asynccontextmanager
