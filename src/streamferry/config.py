@@ -156,6 +156,12 @@ class _FileSource(PydanticBaseSettingsSource):
         return tomllib.loads(Path(path).read_text()) if path else {}
 
 
+def forget_secrets() -> None:
+    """Take secrets out of this process's environment, which every program that it starts inherits."""
+    for name in SECRETS:
+        os.environ.pop(name, None)
+
+
 def load_settings(config: Path | None = None, **flags: object) -> Settings:
     """The settings; a flag that is None was not given. Raises ValueError with one sentence that holds no value."""
     if config is not None:

@@ -1,10 +1,11 @@
 """Where settings come from, and that what is wrong with them is said without their values."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from streamferry.config import load_settings
+from streamferry.config import SECRETS, forget_secrets, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +66,11 @@ def test_a_wrong_file_is_a_sentence(tmp_path: Path, text: str | None, says: str)
         config.write_text(text)
     with pytest.raises(ValueError, match=says):
         load_settings(config)
+
+
+def test_programs_that_are_started_inherit_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the settings took over is in the environment no more, and what was not given is not missed."""
+    for name in SECRETS[1:]:
+        monkeypatch.setenv(name, "planted-secret")
+    forget_secrets()
+    assert "planted-secret" not in os.environ.values()

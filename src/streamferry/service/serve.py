@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from streamferry.config import PREFIX as VARIABLES
-from streamferry.config import SECRETS, Settings
+from streamferry.config import Settings, forget_secrets
 from streamferry.control.actions import Actions
 from streamferry.control.api.limits import Rates
 from streamferry.control.api.routes import ApiSettings, build_router
@@ -59,6 +59,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
 
     ``say`` gets what the user has to know: addresses, and the first access key.
     """
+    forget_secrets()
     prepare_data_dir(settings)
     settings = settings.model_copy(update={"files": (*settings.files, settings.library_dir)})
     async with open_store(settings, migrates=True) as store, open_looks(store) as looks:
@@ -153,7 +154,7 @@ def _tell(settings: Settings, listener: socket.socket, made: KeyPair | None, say
 
 
 def _worker_environment(settings: Settings) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    inherited = dict(os.environ)
     inherited.pop(f"{VARIABLES}CONFIG", None)
     return {**inherited, **settings.environment()}
 

@@ -1,9 +1,8 @@
 """``streamferry worker``: store -> ledger -> worker -> relay host. Needs nothing of ``serve`` but the store."""
 
 import asyncio
-import os
 
-from streamferry.config import SECRETS, Settings
+from streamferry.config import Settings, forget_secrets
 from streamferry.control.ledger import StoreLedger
 from streamferry.net.dial import client_context
 from streamferry.relay import Network, RelayHost
@@ -15,9 +14,7 @@ from streamferry.worker.preview import Passes, PreviewServer
 
 async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> None:
     """Run one worker in this process until ``stopping`` is set. Raises ValueError and OSError."""
-    for name in SECRETS:
-        # The programs that a worker starts inherit its environment.
-        os.environ.pop(name, None)
+    forget_secrets()
     network = Network(tls=client_context(settings.ca_file), allow=decide_allow(Egress(settings.egress)))
     async with (
         open_store(settings, is_durable=False) as store,
