@@ -10,6 +10,7 @@ from kit.waiting import wait_for
 
 #: The clip's time starts over after this long: longer delays would be taken for shorter ones.
 PERIOD_S = 8
+MAX_EARLY_S = 2
 _STEP = 25
 _DARKEST = 16
 # The player's own delay, which is the same on both sides, is kept small.
@@ -67,5 +68,6 @@ def delays(source: str, destination: str, seconds: float) -> list[float]:
     for at, shown in second.seen:
         earlier = [its for its_at, its in first.seen if its_at <= at]
         if at > began and earlier:
-            found.append((earlier[-1] - shown) % PERIOD_S)
+            # The source's player may itself be late, on a machine that is busy: a delay may be below 0.
+            found.append((earlier[-1] - shown + MAX_EARLY_S) % PERIOD_S - MAX_EARLY_S)
     return found

@@ -36,6 +36,9 @@ from streamferry.wire.ts import TsSegment, TsSegmenter
 LISTED, KEPT_BESIDES = 6, 6
 #: Segments that may wait for a slow server; then media waits and is dropped as for any destination.
 MAX_WAITING = 2
+#: What players are told a segment lasts at most, unless one is longer: twice the keyframe interval that platforms
+#: ask for.
+TARGET_S = 4.0
 #: How long the end may take: the last segment, and the playlist that says so.
 CLOSE_S = 5.0
 
@@ -56,13 +59,14 @@ class HlsFolder:
         self._url = url
         self._options = options
         self._next_number = int(time.time())
+        self._longest_s = TARGET_S
         self._listed: deque[ListedSegment] = deque()
         self._unlisted: deque[ListedSegment] = deque()
 
     async def tell(self, *, is_ended: bool = False) -> None:
         """Upload the playlist."""
         first_number = self._next_number - len(self._listed)
-        text = serialize_playlist(self._listed, first_number, is_ended=is_ended)
+        text = serialize_playlist(self._listed, first_number, self._longest_s, is_ended=is_ended)
         await self._put(self._url, text.encode(), "application/vnd.apple.mpegurl")
 
     async def add(self, segment: TsSegment) -> None:
@@ -70,6 +74,7 @@ class HlsFolder:
         name = segment_name(self._url, self._next_number)
         await self._put(_beside(self._url, name), segment.data, "video/mp2t")
         self._next_number += 1
+        self._longest_s = max(self._longest_s, segment.duration_s)
         self._listed.append(ListedSegment(name, segment.duration_s))
         if len(self._listed) > LISTED:
             self._unlisted.append(self._listed.popleft())

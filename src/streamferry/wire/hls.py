@@ -98,10 +98,13 @@ class ListedSegment:
     duration_s: float
 
 
-def serialize_playlist(segments: Iterable[ListedSegment], first_number: int, *, is_ended: bool) -> str:
-    """A live media playlist; ``first_number`` is that of its first segment (RFC 8216, 4.3.3.2)."""
-    segments = list(segments)
-    longest_s = max((segment.duration_s for segment in segments), default=1.0)
+def serialize_playlist(
+    segments: Iterable[ListedSegment], first_number: int, longest_s: float, *, is_ended: bool
+) -> str:
+    """A live media playlist; ``first_number`` is that of its first segment (RFC 8216, 4.3.3.2).
+
+    ``longest_s``: no segment of the stream is longer; should not change (4.3.3.1, 6.2.1).
+    """
     lines = [
         *("#EXTM3U", "#EXT-X-VERSION:3"),
         *(f"#EXT-X-TARGETDURATION:{ceil(longest_s)}", f"#EXT-X-MEDIA-SEQUENCE:{first_number}"),

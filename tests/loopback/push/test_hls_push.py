@@ -69,11 +69,21 @@ async def test_segments_are_listed_and_the_oldest_deleted(url, folder):
     lines = folder.files[playlist].decode().splitlines()
     names = [line for line in lines if not line.startswith("#")]
     assert len(names) == LISTED
+    assert "#EXT-X-TARGETDURATION:4" in lines
     assert f"#EXT-X-MEDIA-SEQUENCE:{names[0].removeprefix('live-').removesuffix('.ts')}" in lines
     held = {target for target in folder.files if target != playlist}
     assert len(held) == LISTED + KEPT_BESIDES
     assert {f"/in/{name}?token={TOKEN}" for name in names} <= held
     assert folder.files[f"/in/{names[-1]}?token={TOKEN}"] == b"%d" % (LISTED + KEPT_BESIDES + 2)
+
+
+async def test_a_long_segment_is_announced_for_good(url, folder):
+    """The longest decides, also when the playlist no longer names it: what players were told does not change back."""
+    ours = HlsFolder(url, options())
+    for duration_s in (2.0, 7.2, *[2.0] * LISTED):
+        await ours.add(TsSegment(b"x", duration_s))
+    assert b"#EXT-X-TARGETDURATION:8\n" in folder.files[f"/in/live.m3u8?token={TOKEN}"]
+    assert b"7.200" not in folder.files[f"/in/live.m3u8?token={TOKEN}"]
 
 
 async def test_a_server_that_deletes_nothing_is_used_all_the_same(url, folder):
