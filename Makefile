@@ -10,6 +10,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 ARGS ?=
+BENCH ?= density
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,10 +36,10 @@ format: ## apply formatting and the fixes ruff is sure of
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
-bench: ## CPU and memory a stream, beside ffmpeg, nginx-rtmp and HAProxy in one run
+bench: ## CPU and memory a stream, beside ffmpeg, nginx-rtmp and HAProxy in one run; BENCH=NAME: another of bench/
 	@scripts/venv.sh dev
 	@scripts/tools.sh
-	@$(BIN)/python bench/density.py $(ARGS)
+	@$(BIN)/python bench/$(BENCH).py $(ARGS)
 
 check-fresh: ## make demo and make test in a new clone of HEAD, as a stranger would
 	@scripts/check-fresh.sh

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kit import probe
+from kit import probe, programs
+from kit.http_files import HttpFiles
 from kit.nginx_rtmp import NginxRtmp
 from kit.pictures import frames, make_picture
 from kit.relay_program import RelayProgram
@@ -51,6 +52,72 @@ def test_three_loops_with_an_unlike_file_are_one_stream_of_one_form(
         assert max(later - earlier for earlier, later in pairwise(shown_ms)) <= 120 + 2
     final = running.lines[-1]
     assert (final.state, final.fault, final.retries) == ("ended", None, 0)
+
+
+#: File name -> its length in seconds, where it is not SECONDS.
+ODD_SECONDS = {"audio_longer.mp4": 1.5}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("mp3.mp4", "ac3.mp4", "fps50.mp4"),
+        ("anamorphic.mp4", "still.mp4", "ten_bits.mp4"),
+        ("audio_shorter.mp4", "audio_longer.mp4", "rotated.mp4"),
+    ],
+)
+def test_more_unlike_files_side_by_side(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, folder: Path, names: tuple[str, ...]
+) -> None:
+    """The same for each, in a relay of its own: one publish, of one form, whole, as long as all loops."""
+    running = {}
+    for name in names:
+        destination = nginx.url(name.partition(".")[0], "rec")
+        running[name] = relay(make(ORDINARY, folder), make(name, folder), "--loop", LOOPS, "--to", destination)
+    for name, one in running.items():
+        assert one.finish() == 0, one.output
+        assert one.lines[-1].fault is None
+        path = received(nginx, name.partition(".")[0])
+        media = probe.assert_flawless(path)
+        assert probe.form(path) == FORM
+        lasts_ms = 1000 * LOOPS * (SECONDS + ODD_SECONDS.get(name, SECONDS))
+        assert max(track.end_ms for track in media) == pytest.approx(lasts_ms, rel=0.1)
+
+
+def test_files_from_servers_of_all_kinds(relay: Callable[..., RelayProgram], nginx: NginxRtmp, folder: Path) -> None:
+    """An index at the end without ranges, a finished HLS, and a slow server: each in a list with an ordinary file."""
+    make("moov_at_end.mp4", folder)
+    make("hls.m3u8", folder)
+    with (
+        HttpFiles(folder) as good,
+        HttpFiles(folder, ranges=False) as rangeless,
+        HttpFiles(folder, bytes_per_second=100_000) as slow,
+    ):
+        running = {
+            key: relay(make(ORDINARY, folder), address, "--loop", LOOPS, "--vod", "--to", nginx.url(key, "rec"))
+            for key, address in {
+                "moov": rangeless.url("moov_at_end.mp4"),
+                "hls": good.url("hls.m3u8"),
+                "slow": slow.url(ORDINARY),
+            }.items()
+        }
+        for key, one in running.items():
+            assert one.finish() == 0, one.output
+            media = probe.assert_flawless(received(nginx, key))
+            assert media.video.end_ms == pytest.approx(1000 * LOOPS * 2 * SECONDS, rel=0.1)
+
+
+def test_two_hours_by_offset(relay: Callable[..., RelayProgram], nginx: NginxRtmp, folder: Path) -> None:
+    """The end of a long, sparse file beside an ordinary one: no more than that is played, on each loop."""
+    path = folder / "sparse.mp4"
+    picture = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=1:duration=7200")
+    coding = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "2")
+    programs.run([programs.ffmpeg(), "-v", "error", "-y", *picture, *coding, "-movflags", "+faststart", path])
+    offsets = ("--offset", 0, "--offset", 7198)
+    running = relay(make(ORDINARY, folder), path, *offsets, "--loop", 2, "--to", nginx.url("out", "rec"))
+    assert running.finish() == 0, running.output
+    media = probe.assert_flawless(received(nginx))
+    assert max(track.end_ms for track in media) == pytest.approx(2 * (1000 * SECONDS + 2000), rel=0.1)
 
 
 def test_a_watermark_is_on_every_frame_of_every_loop(

@@ -1,0 +1,138 @@
+"""Live HLS: what 20 sources through us cost, beside 20 ffmpeg processes that do the whole job.
+
+    python bench/hls_live.py [--streams N] [--windows N] [--seconds S]
+
+One live playlist with segments of 2 s, made by ffmpeg and served by Python's web server, both on the load's core, is
+pulled by every relay. Ours are one process with an ffmpeg child for each source, which are counted with it.
+Prints a table, keeps everything in ``results/hls_live-COMMIT.json``, exits with 1 if a row or a bar failed.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from clip import live_clip
+from contenders import Relays, start_host
+from density import SETTLE_SECONDS, UP_SECONDS, Measured, doubts, measure_window
+from measure import about, allow_many_files, pss_mib
+from programs import Program, Sink, Source, build_native, close_all, cores, unused_port
+from results import Bar, keep, print_bars
+
+OURS, THEIRS = "streamferry, ffmpeg children", "ffmpeg, the whole job"
+#: Most that ours may cost of theirs: the child does the same work, and what it gives is moved once more.
+CPU_BAR, MEMORY_BAR = 1.25, 1.25
+
+
+def serve(stack: ExitStack) -> str:
+    """Start a live playlist; its address."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamferry-bench-")))
+    cutting = ["-c", "copy", "-f", "hls", "-hls_time", "2", "-hls_list_size", "6", "-hls_flags", "delete_segments"]
+    reading = ["-re", "-stream_loop", "-1", "-i", str(live_clip())]
+    maker = ["ffmpeg", "-nostdin", "-loglevel", "error", *reading, *cutting, str(folder / "live.m3u8")]
+    stack.enter_context(Program(maker, cores()[1]))
+    port = unused_port()
+    server = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(folder)]
+    stack.enter_context(Program(server, cores()[1]))
+    deadline = time.monotonic() + 30
+    while len(list(folder.glob("*.ts"))) < 4:
+        if time.monotonic() > deadline:
+            raise RuntimeError("no live playlist came into being")
+        time.sleep(0.1)
+    return f"http://127.0.0.1:{port}/live.m3u8"
+
+
+def start_ours(address: str, count: int, sink: Sink, stack: ExitStack) -> Relays:
+    """One process, and its children."""
+    host = start_host(stack)
+    empty_mib = pss_mib([host.pid])
+    destinations = [sink.url(i) for i in range(count)]
+    host.ask(json.dumps({"kind": "live", "sources": [address] * count, "destinations": destinations}))
+    return Relays([host], empty_mib)
+
+
+def start_theirs(address: str, count: int, sink: Sink, stack: ExitStack) -> Relays:
+    """A process for each."""
+    programs: list[Program] = []
+    stack.callback(close_all, programs)
+    for i in range(count):
+        reading = ["-readrate", "1", "-i", address]
+        argv = ["ffmpeg", "-nostdin", "-loglevel", "error", *reading, "-c", "copy", "-f", "flv", sink.url(i)]
+        programs.append(Program(argv, cores()[0]))
+    return Relays(programs)
+
+
+def measure(name: str, streams: int, windows: int, seconds: float) -> Measured:
+    """Run one row from start to end. What goes wrong is in ``failures``."""
+    measured = Measured(name)
+    try:
+        with ExitStack() as stack:
+            sink = stack.enter_context(Sink())
+            idle = stack.enter_context(Source(live_clip()))
+            start = start_ours if name == OURS else start_theirs
+            begun = time.monotonic()
+            relays = start(serve(stack), streams, sink, stack)
+            sink.wait_for_streams(streams, UP_SECONDS)
+            measured.up_seconds = round(time.monotonic() - begun, 2)
+            time.sleep(SETTLE_SECONDS)
+            idle.report(), sink.report()
+            for _ in range(windows):
+                window = measure_window(relays, idle, sink, streams, seconds)
+                measured.windows.append(window)
+                measured.failures += doubts(window, streams)
+            measured.cpu_percent = statistics.median(window["cpu_percent"] for window in measured.windows)
+            measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
+    except (RuntimeError, OSError) as error:
+        measured.failures.append(str(error))
+    return measured
+
+
+def main() -> int:
+    """Run it. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--streams", type=int, default=20)
+    parser.add_argument("--windows", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of a window")
+    asked = parser.parse_args()
+    allow_many_files()
+    build_native("source"), build_native("sink"), live_clip()
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    rows = {name: measure(name, asked.streams, asked.windows, asked.seconds) for name in (OURS, THEIRS)}
+    table = Table("row", "CPU % a stream", "min-max", "MiB a stream", "up s", "seen")
+    for name, row in rows.items():
+        spread = [window["cpu_percent"] for window in row.windows] or [0.0]
+        seen = "; ".join(dict.fromkeys(row.failures)) or "all publishing"
+        table.add_row(
+            name,
+            f"{row.cpu_percent or 0:.4f}",
+            f"{min(spread):.3f}-{max(spread):.3f}",
+            f"{row.memory_mib or 0:.2f}",
+            f"{row.up_seconds or 0:.1f}",
+            seen,
+        )
+    console.print(table)
+    mine, theirs = rows[OURS], rows[THEIRS]
+    sound = not mine.failures and not theirs.failures
+    bars = []
+    for what, most, a, b in (
+        ("CPU", CPU_BAR, mine.cpu_percent, theirs.cpu_percent),
+        ("memory", MEMORY_BAR, mine.memory_mib, theirs.memory_mib),
+    ):
+        bars.append(Bar(f"{what} of {OURS} / {THEIRS}", a / b if sound and a and b else None, most))
+    print_bars(console, bars)
+    settings = {**vars(asked), "core_of_relays": cores()[0], "core_of_load": cores()[1]}
+    result = {**about("hls_live", settings), "rows": [asdict(row) for row in rows.values()]}
+    console.print(f"kept in {keep('hls_live', result, bars)}", highlight=False)
+    return 0 if all(bar.passed for bar in bars) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
