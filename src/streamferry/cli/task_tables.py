@@ -87,7 +87,8 @@ def show_event(event: Mapping[str, Any], out: Console, *, with_task: bool) -> No
     if with_task:
         line.append(f"{event['task_id']}  ")
     line.append(f"{event['kind']:<12}", style=_STYLES.get(event["kind"], ""))
-    known = {name: value for name, value in event["detail"].items() if value != event["kind"]}
+    # The kind says it, or what follows will.
+    known = {name: value for name, value in event["detail"].items() if name != "state"}
     line.append(f"  {_detail(known)}")
     out.print(line, soft_wrap=True)
 

@@ -21,7 +21,7 @@ from signed_api import FILES, KEY, NO_LIMITS, Api, make_api
 
 from streamferry.client import Credentials
 from streamferry.control.actions import Actions
-from streamferry.control.api.limits import Rates
+from streamferry.control.api.limits import Kind, Rates
 from streamferry.control.api.operations import OPERATIONS
 from streamferry.control.api.routes import ApiSettings, build_router
 from streamferry.control.store import Store
@@ -456,3 +456,16 @@ def mark() -> dict[str, Any]:
     picture = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     url = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
     return {"Picture": url, "RelativePosX": 0.1, "RelativePosY": 0.1, "Ratio": 0.2}
+
+
+async def test_a_read_only_key_may_list_and_not_write(api: Api) -> None:
+    """Every action that changes something is denied it, before its body is read; lists and usage are served."""
+    task_id = await create(api)
+    key = await api.actions.create_key(read_only=True)
+    api.credentials = Credentials(key.access_key_id, key.secret)
+    for name, operation in OPERATIONS.items():
+        if operation.kind is Kind.WRITE:
+            error = await api.refusal(name, {"TaskId": task_id})
+            assert (error["Code"], error["CodeN"]) == ("AccessDenied", 100013), name
+    assert (await api.task(task_id))["Status"]
+    assert (await api.call("ListPullToPushTaskV2", {}))["Pagination"]["TotalCount"] == 1
