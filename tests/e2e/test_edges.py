@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from ctypes.util import find_library
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -46,27 +47,51 @@ def rtsp(tmp_path: Path, clips: ClipFactory) -> Iterator[RtspServer]:
         yield server
 
 
+@dataclass
+class LiveHls:
+    """A live HLS. ``maker`` writes its segments; ``status`` is answered instead of them and of its playlist."""
+
+    maker: programs.Program
+    url: str = ""
+    status: int = 200
+
+
 @pytest.fixture
-def hls_url(tmp_path: Path, clips: ClipFactory, ffmpeg: Ffmpeg) -> Iterator[str]:
+def live_hls(tmp_path: Path, clips: ClipFactory, ffmpeg: Ffmpeg) -> Iterator[LiveHls]:
     """A live HLS that ffmpeg makes and a web server of the standard library serves."""
     home = tmp_path / "hls"
     home.mkdir()
-    ffmpeg(
+    maker = ffmpeg(
         *("-re", "-stream_loop", "-1", "-i", clips("flash_beep"), "-c", "copy", "-f", "hls", "-hls_time", "1"),
         *("-hls_list_size", "5", "-hls_flags", "delete_segments+temp_file", home / "live.m3u8"),
     )
     wait_for("segments", lambda: len(list(home.glob("*.ts"))) > 3)
 
+    hls = LiveHls(maker)
+
     class Quiet(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if hls.status == 200:
+                super().do_GET()
+            else:
+                self.send_error(hls.status)
+
         def log_message(self, format: str, *args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(home))) as server:
         serving = Thread(target=server.serve_forever, args=(0.05,))
         serving.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/live.m3u8?token={SECRET}"
+        hls.url = f"http://127.0.0.1:{server.server_address[1]}/live.m3u8?token={SECRET}"
+        yield hls
         server.shutdown()
         serving.join()
+
+
+@pytest.fixture
+def hls_url(live_hls: LiveHls) -> str:
+    """Its address."""
+    return live_hls.url
 
 
 @pytest.fixture
@@ -118,6 +143,31 @@ def test_hls_source(relay: StartRelay, nginx: NginxRtmp, hls_url: str) -> None:
     assert not any(SECRET in words for words in arguments)
     assert_relayed(running, nginx)
     assert SECRET not in running.output + running.errors
+
+
+@pytest.mark.parametrize("ill", ["stale", "refused"])
+def test_hls_that_stops_and_comes_back(relay: StartRelay, nginx: NginxRtmp, live_hls: LiveHls, ill: str) -> None:
+    """The same playlist again and again, and a token that died: the source's fault; it goes on in the same publish."""
+    running = relay(live_hls.url, "--to", nginx.url("out", "rec"))
+    running.wait_state("streaming")
+    before = nginx.wait_published("out", "rec")
+    count = len(running.lines)
+    if ill == "stale":
+        live_hls.maker.process.send_signal(signal.SIGSTOP)
+    else:
+        live_hls.status = 403
+    line = running.wait_state("retrying", after=count, seconds=20)
+    assert line.fault == "user_source"
+    assert ("403" if ill == "refused" else "no media") in str(line.reason)
+    live_hls.maker.process.send_signal(signal.SIGCONT)
+    live_hls.status = 200
+    running.wait_state("streaming", after=len(running.lines), seconds=20)
+    after = nginx.published("out", "rec")
+    assert after is not None
+    assert after.client == before.client
+    assert running.interrupt() == 0
+    nginx.wait_unpublished("out", "rec")
+    probe.assert_flawless(nginx.recordings("out")[0])
 
 
 def test_rtsp_source(relay: StartRelay, nginx: NginxRtmp, rtsp: RtspServer) -> None:
