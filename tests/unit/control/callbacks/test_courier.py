@@ -173,10 +173,12 @@ async def test_a_crash_between_sending_and_writing_down_sends_again(office: Offi
         await office.until("both", lambda: len(receiver.received) == 2)
     assert receiver.received[0].headers["webhook-id"] == claim.record.event_id
     # What the dead one would still say of a claim that it has lost changes nothing.
+    await office.happen(task_id, "ended")
     async with office.store.write() as connection:
         late = mailboxes.Attempt(task_id, 1, "answered 500", 5000)
         assert await mailboxes.settle(connection, "dead", [late]) == ([], 0)
-    assert await office.states(task_id) == {1: "delivered", 2: "delivered"}
+    assert await office.states(task_id) == {1: "delivered", 2: "delivered", 3: "waiting"}
+    assert (await office.due_in_s(task_id) or 0) <= 0
 
 
 async def test_couriers_of_several_services_send_nothing_twice(office: Office, receiver: CallbackReceiver) -> None:

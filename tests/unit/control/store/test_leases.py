@@ -20,7 +20,7 @@ from streamferry.control.store.held import HeldTask
 from streamferry.control.store.schema import run, worker
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
-from streamferry.relay import Playhead, RelayStatus, State, Totals
+from streamferry.relay import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
 from streamferry.worker import Change, LeaseLost, Outcome, Report, WorkerHealth
 
 STREAMING = RelayStatus(State.STREAMING, media_time_ms=1, bytes_out=1)
@@ -375,6 +375,50 @@ async def test_a_finite_list_that_would_have_been_played_out_is_concluded(desk: 
     assert await desk.claim("one") == 0
     assert await desk.conclude() == 1
     assert (await desk.actions.get_task(task_id)).finished
+
+
+async def test_items_and_the_start_are_events(desk: Desk) -> None:
+    """With the item's own place and fault, and with the state in which the run was; also when it has ended since."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    retrying = RelayStatus(State.RETRYING, retries=3, fault=Fault.USER_DESTINATION, reason="refused")
+    failed = ItemChange(ItemStep.FAILED, Playhead(1, 4), Fault.USER_SOURCE, "answered 404")
+    changes = (
+        Change(RelayStatus(State.PREPARING), 0.3, starting=True),
+        Change(retrying, 0.2, item=ItemChange(ItemStep.STARTED, Playhead(1, 3)), untold=7),
+        Change(RelayStatus(State.ENDED), 0.1, item=failed),
+    )
+    await desk.report("one", [report_of(held, changes=changes)])
+    place = {"loop": 1, "item": 3, "position_ms": 0}
+    assert [(event.kind, event.detail) for event in (await desk.actions.list_events(task_id))[2:]] == [
+        ("starting", {"state": "preparing", "retries": 0}),
+        ("item_started", {"state": "retrying", "retries": 3, "playhead": place, "untold": 7}),
+        (
+            "item_failed",
+            {
+                "state": "ended",
+                "retries": 0,
+                "playhead": {**place, "item": 4},
+                "fault": "user_source",
+                "reason": "answered 404",
+            },
+        ),
+    ]
+
+
+async def test_a_task_that_was_stopped_when_its_worker_died_is_told_as_stopped(desk: Desk) -> None:
+    """There is nobody left to say it; one that is still wanted was lost."""
+    wanted, unwanted = await desk.make(2)
+    await desk.register("one")
+    await desk.claim("one")
+    await desk.actions.stop_task(unwanted)
+    async with desk.store.write() as connection:
+        await workers.leave(connection, "one")
+    assert (await desk.kinds(wanted))[-1] == "lost"
+    last = (await desk.actions.list_events(unwanted))[-1]
+    assert (last.kind, last.detail["final"]) == ("stopped", True)
 
 
 async def test_leaving_frees_at_once(desk: Desk) -> None:
