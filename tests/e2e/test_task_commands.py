@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -189,3 +191,47 @@ def test_a_body_comes_from_a_file(commands: Commands, tmp_path: Path) -> None:
     changed = json.loads(commands.run("update", first, "--offset", 1, "--offset", 0, "--json"))
     assert [one["start_s"] for one in changed["sources"]] == [1, 0]
     commands.run("delete", first, second["task_id"])
+
+
+def test_a_task_as_a_request_makes_the_same_task(commands: Commands) -> None:
+    """What REST gives to be pasted runs once the secrets are filled in, by the SDK and by curl."""
+    words = ("--source", "https://h.example/a.mp4", "--source", "https://h.example/b.mp4", "--offset", 2)
+    times = ("--start", "+1h", "--end", "+30m", "--loops", 3, "--title", "sample")
+    first = commands.run("create", *words, *times, "--to", "rtmp://h.example/app/first").strip()
+    base = f"{commands.service.url}api/v1"
+    token = httpx.post(f"{base}/tokens", json={"access_key_id": KEY_ID, "secret_access_key": SECRET}).json()["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    sample = httpx.get(f"{base}/tasks/{first}/request", headers=headers).json()
+    assert not sample["is_complete"]
+    url = commands.service.url.rstrip("/")
+    python = sample["python"].replace("***", "second").replace("http://127.0.0.1:8080", url)
+    curl = sample["curl"].replace("***", "third")
+    environment = {**commands.environment, "STREAMFERRY_TOKEN": token, "STREAMFERRY_URL": url}
+    for command in ([sys.executable, "-c", python], ["sh", "-c", curl]):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+    page = json.loads(commands.run("list", "--title", "sample", "--json"))
+    made = page["tasks"]
+    assert len(made) == 3
+    for one in made:
+        assert one["sources"] == made[0]["sources"]
+        assert (one["loops"], one["start_at"], one["end_at"]) == (3, made[0]["start_at"], made[0]["end_at"])
+    commands.run("delete", *(one["task_id"] for one in made))
+
+
+def test_a_stream_of_events_ends_with_the_service(tmp_path: Path) -> None:
+    """Who follows does not hold up the end of the service, and is told of it by the end of the stream."""
+    keys = {"STREAMFERRY_ACCESS_KEY_ID": KEY_ID, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
+    with ServiceProgram(tmp_path / "service", "--workers", "1", environment=keys) as service:
+        service.wait_ready()
+        base = f"{service.url}api/v1"
+        pair = {"access_key_id": KEY_ID, "secret_access_key": SECRET}
+        headers = {"Authorization": f"Bearer {httpx.post(f'{base}/tokens', json=pair).json()['token']}"}
+        with httpx.stream("GET", f"{base}/events/stream", headers=headers, timeout=15) as answer:
+            lines = answer.iter_lines()
+            assert next(lines).startswith("retry: ")
+            os.kill(service.pid, signal.SIGTERM)
+            assert [line for line in lines if line.startswith("data: ")] == []
+        assert service.process.wait(10) == 0
+        assert "Traceback" not in service.errors
+        assert "[error" not in service.errors

@@ -59,9 +59,9 @@ class Gate:
             answer = RestError(500, "internal", "the service has an internal error, which its log tells more about")
         else:
             return
-        if has_begun:
-            raise answer
-        await answer.response()(scope, receive, send)
+        # An answer that has begun can only break off.
+        if not has_begun:
+            await answer.response()(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
         """Raises RestError for who may not."""

@@ -12,6 +12,7 @@ from streamferry.control.model import SourceForm, TaskItem
 from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.views import Status
 from streamferry.control.store import Store, workers
+from streamferry.control.store.events import NewEvent, append
 from streamferry.media.url import MediaUrl
 from streamferry.relay import State
 
@@ -136,3 +137,19 @@ async def test_an_update_of_another_version_is_refused(actions: Actions) -> None
     with pytest.raises(VersionConflict, match="version 2"):
         await actions.update_task(task_id, lambda _: make_spec(title="c"), expected_version=1)
     assert (await actions.get_task(task_id)).spec.title == "b"
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+async def test_who_follows_events_misses_none_that_is_committed_late(
+    reads: Reads, actions: Actions, store: Store
+) -> None:
+    """An event with a smaller id that is not committed yet holds back those behind it."""
+    slow, quick = await actions.create_task(make_spec()), await actions.create_task(make_spec())
+    after = await reads.last_event()
+    async with store.write() as connection:
+        await append(connection, [NewEvent(slow, "updated", 0)])
+        await actions.update_task(quick, lambda _: make_spec(title="b"))
+        assert (await reads.events(after=after)).events == []
+    found = (await reads.events(after=after)).events
+    assert [one.task_id for one in found] == [slow, quick]
+    assert found[0].id < found[1].id
