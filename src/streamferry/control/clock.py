@@ -34,6 +34,25 @@ class VirtualClock:
         self._now = now
 
 
+class StepWatch:
+    """Tells when a wall clock was set: it has moved otherwise than the monotonic one."""
+
+    #: A clock that is slewed moves by less between two looks.
+    STEP_MS = 1_000
+
+    def __init__(self) -> None:
+        self._seen: tuple[int, float, float] | None = None
+
+    def note(self, wall_ms: int, earliest: float, latest: float) -> bool:
+        """Whether it was set since the last note. It showed ``wall_ms`` between two monotonic times, in seconds."""
+        seen, self._seen = self._seen, (wall_ms, earliest, latest)
+        if seen is None:
+            return False
+        moved_ms = wall_ms - seen[0]
+        least_ms, most_ms = (earliest - seen[2]) * 1000, (latest - seen[1]) * 1000
+        return not least_ms - self.STEP_MS <= moved_ms <= most_ms + self.STEP_MS
+
+
 def to_ms(at: datetime) -> int:
     """Unix milliseconds, as the store keeps times."""
     return round(at.timestamp() * 1000)

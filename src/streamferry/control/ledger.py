@@ -1,12 +1,13 @@
 """StoreLedger: the store as one worker sees it. Turns what is wanted of a task into a spec of the data plane."""
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from streamferry.control.clock import to_ms
+from streamferry.control.clock import StepWatch, to_ms
 from streamferry.control.model import ContinueStrategy, TaskKind, TaskSpec
 from streamferry.control.store import Store, due, held, usage, workers
 from streamferry.control.store.held import HeldTask
@@ -35,6 +36,9 @@ class StoreLedger:
         self._capacity = capacity
         self._address = address
         self._roots = [root.resolve() for root in roots]
+        self._clock_steps = StepWatch()
+        # How often the store's clock was set, and how often when its tasks were read last.
+        self._steps = self._steps_known = 0
 
     async def register(self) -> None:
         """See the protocol."""
@@ -45,19 +49,24 @@ class StoreLedger:
     async def poll(self, load: int, room: int) -> int:
         """See the protocol."""
         with _availability():
+            began_at = time.monotonic()
             async with self._store.read() as connection:
-                orders, has_due = await workers.poll(connection, self._worker_id)
+                orders, has_due, now_ms = await workers.poll(connection, self._worker_id)
+            self._steps += self._clock_steps.note(now_ms, began_at, time.monotonic())
             if has_due and room:
                 async with self._store.write() as connection:
                     await due.claim(connection, self._store.seal, self._worker_id, load=load, room=room)
-                    orders, _ = await workers.poll(connection, self._worker_id)
-        return orders
+                    orders, *_ = await workers.poll(connection, self._worker_id)
+        return orders + self._steps
 
     async def roll(self, known: Mapping[str, tuple[int, int]]) -> dict[str, Assignment | None]:
-        """See the protocol."""
+        """See the protocol. After a step of the clock nothing is known: how far off each window is has changed."""
+        steps = self._steps
+        known = known if steps == self._steps_known else {}
         with _availability():
             async with self._store.read() as connection:
                 holds, now_ms = await held.read(connection, self._store.seal, self._worker_id, known)
+        self._steps_known = steps
         return {one.task_id: self._assignment(one, now_ms) for one in holds}
 
     async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> None:

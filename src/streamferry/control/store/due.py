@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.model import ContinueStrategy
 from streamferry.control.schedule import END_TOLERANCE_MS, decide_playhead, is_over
-from streamferry.control.store import events, tasks
+from streamferry.control.store import events, tasks, workers
 from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent, playhead_detail
 from streamferry.control.store.schema import run, task, worker
@@ -23,7 +23,7 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
     now = await read_now_ms(connection)
     busy = await connection.execute(
         sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(worker.c.load), 0)).where(
-            worker.c.lease_ms > now, worker.c.load < worker.c.capacity, worker.c.id != worker_id
+            workers.is_alive(now), worker.c.load < worker.c.capacity, worker.c.id != worker_id
         )
     )
     others, load_of_others = busy.one()

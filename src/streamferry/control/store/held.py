@@ -81,7 +81,7 @@ async def report(
 ) -> None:
     """Renew the lease, write down what runs do, append what changed, take back what is returned. Raises LeaseLost."""
     now = await read_now_ms(connection)
-    await workers.require_lease(connection, worker_id, now)
+    await workers.require_lease(connection, worker_id)
     played_out = sorted(one.task_id for one in reports if one.outcome is Outcome.PLAYED_OUT)
     if played_out:
         await connection.execute(sa.select(task.c.id).where(task.c.id.in_(played_out)).with_for_update())

@@ -74,7 +74,8 @@ run = sa.Table(
     sa.Index(None, "worker_id"),
 )
 
-#: A worker lives as long as its lease. ``orders`` grows when something about its tasks was changed by somebody else.
+#: A worker lives as long as its lease; ``lease_ms`` of an ended one is minus the time of its end.
+#: ``orders`` grows when something about its tasks was changed by somebody else.
 worker = sa.Table(
     "worker",
     metadata,

@@ -29,7 +29,7 @@ async def register(connection: AsyncConnection, worker_id: str, capacity: int, a
     """A lease for a worker that holds nothing; what it held before is free. ``address``: where it serves previews."""
     now = await read_now_ms(connection)
     await _free(connection, run.c.worker_id == worker_id, now, "its worker lost its lease")
-    is_forgotten = worker.c.lease_ms <= now - _KEEP_GONE_MS
+    is_forgotten = sa.func.abs(worker.c.lease_ms) <= now - _KEEP_GONE_MS
     await connection.execute(worker.delete().where(sa.or_(worker.c.id == worker_id, is_forgotten)))
     await connection.execute(
         worker.insert(),
@@ -45,18 +45,27 @@ async def register(connection: AsyncConnection, worker_id: str, capacity: int, a
     )
 
 
-async def poll(connection: AsyncConnection, worker_id: str) -> tuple[int, bool]:
-    """How often something about the worker's tasks was changed, and whether any task is due: next to no work."""
+async def poll(connection: AsyncConnection, worker_id: str) -> tuple[int, bool, int]:
+    """How often something about the worker's tasks was changed, whether any is due, and the time: next to no work."""
     changed = sa.select(worker.c.orders).where(worker.c.id == worker_id).scalar_subquery()
     is_due = sa.exists(sa.select(run.c.task_id).where(run.c.due_ms <= now_ms()))
-    orders, has_due = (await connection.execute(sa.select(changed, is_due))).one()
-    return orders or 0, has_due
+    orders, has_due, now = (await connection.execute(sa.select(changed, is_due, now_ms()))).one()
+    return orders or 0, has_due, now
 
 
-async def require_lease(connection: AsyncConnection, worker_id: str, now: int) -> None:
-    """Raises LeaseLost if the worker has none, or none any more."""
+def is_alive(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
+    """Whether a lease lasts: one that ends much later than any can was given before the clock was set back."""
+    return sa.and_(worker.c.lease_ms > now, worker.c.lease_ms <= now + 2 * LEASE_MS)
+
+
+async def require_lease(connection: AsyncConnection, worker_id: str) -> None:
+    """Raises LeaseLost if the worker has none, or its lease was ended.
+
+    One that ran out and was not ended is still the worker's: nobody else has its tasks. So it outlives a clock that is
+    set; that a worker which cannot ask stops in time is its own fence's business.
+    """
     lease_ms = (await connection.execute(sa.select(worker.c.lease_ms).where(worker.c.id == worker_id))).scalar()
-    if lease_ms is None or lease_ms <= now:
+    if lease_ms is None or lease_ms < 0:
         raise LeaseLost
 
 
@@ -67,7 +76,7 @@ async def renew(
     told = {} if health is None else {"health": _HEALTH.dump_json(health).decode()}
     renewed = await connection.execute(
         worker.update()
-        .where(worker.c.id == worker_id, worker.c.lease_ms > now)
+        .where(worker.c.id == worker_id, worker.c.lease_ms > 0)
         .values(lease_ms=now + LEASE_MS, load=load, **told)
     )
     if not renewed.rowcount:
@@ -83,7 +92,7 @@ async def leave(connection: AsyncConnection, worker_id: str) -> None:
     """End a lease at once: the worker is gone, or its process is."""
     now = await read_now_ms(connection)
     await _free(connection, run.c.worker_id == worker_id, now, "its worker ended")
-    await connection.execute(worker.update().where(worker.c.id == worker_id).values(lease_ms=0, load=0))
+    await connection.execute(worker.update().where(worker.c.id == worker_id).values(lease_ms=-now, load=0))
 
 
 async def free_expired(connection: AsyncConnection) -> int:
@@ -91,11 +100,12 @@ async def free_expired(connection: AsyncConnection) -> int:
     now = await read_now_ms(connection)
     # Locked, so that a renewal that is on its way wins; one that comes later finds its lease gone.
     expired = await connection.execute(
-        sa.select(worker.c.id).where(worker.c.lease_ms <= now).with_for_update(skip_locked=True)
+        sa.select(worker.c.id).where(~is_alive(now), worker.c.lease_ms > 0).with_for_update(skip_locked=True)
     )
     gone = list(expired.scalars())
     if not gone:
         return 0
+    await connection.execute(worker.update().where(worker.c.id.in_(gone)).values(lease_ms=-now, load=0))
     return await _free(connection, run.c.worker_id.in_(gone), now, "its worker is gone")
 
 
@@ -107,20 +117,20 @@ async def free_all(connection: AsyncConnection, why: str) -> int:
 async def has_expired(connection: AsyncConnection) -> bool:
     """Whether a worker that holds tasks is gone: a look before a write."""
     holds_tasks = sa.exists(sa.select(run.c.task_id).where(run.c.worker_id == worker.c.id))
-    query = sa.select(worker.c.id).where(worker.c.lease_ms <= now_ms(), holds_tasks)
+    query = sa.select(worker.c.id).where(~is_alive(now_ms()), worker.c.lease_ms > 0, holds_tasks)
     return (await connection.execute(query.limit(1))).first() is not None
 
 
 async def live_workers(connection: AsyncConnection) -> list[str]:
     """Who has a lease now."""
-    rows = await connection.execute(sa.select(worker.c.id).where(worker.c.lease_ms > now_ms()))
+    rows = await connection.execute(sa.select(worker.c.id).where(is_alive(now_ms())))
     return list(rows.scalars())
 
 
 async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
     """Who has a lease or had one in the last hour, oldest first."""
     rows = await connection.execute(
-        sa.select(worker, (worker.c.lease_ms > now_ms()).label("is_alive")).order_by(worker.c.started_ms, worker.c.id)
+        sa.select(worker, is_alive(now_ms()).label("is_alive")).order_by(worker.c.started_ms, worker.c.id)
     )
     return [
         WorkerRecord(
@@ -138,7 +148,7 @@ async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
 async def find_address(connection: AsyncConnection, task_id: str) -> str | None:
     """Where the worker that has the task serves previews; None if no living worker has it."""
     query = sa.select(worker.c.address).join(run, run.c.worker_id == worker.c.id)
-    return (await connection.execute(query.where(run.c.task_id == task_id, worker.c.lease_ms > now_ms()))).scalar()
+    return (await connection.execute(query.where(run.c.task_id == task_id, is_alive(now_ms())))).scalar()
 
 
 async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], now: int, why: str) -> int:

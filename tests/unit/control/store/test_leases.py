@@ -168,6 +168,29 @@ async def test_reports_keep_the_lease(desk: Desk) -> None:
     await desk.report("one")
 
 
+async def test_a_lease_outlives_a_clock_that_is_set_forward(desk: Desk) -> None:
+    """It has run out by the clock, but nobody ended it, so nobody else has the tasks: its worker may renew it."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    await desk.shift(worker, "lease_ms", 3_600_000)
+    await desk.report("one", [report_of(held)])
+    assert await desk.free_expired() == 0
+    assert (await desk.actions.get_task(task_id)).state is State.STREAMING
+
+
+async def test_a_clock_that_is_set_back_lengthens_no_lease(desk: Desk) -> None:
+    """A worker that died before is not taken for alive until the clock is there again."""
+    await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    await desk.shift(worker, "lease_ms", -3_600_000)
+    assert await desk.free_expired() == 1
+    await desk.register("two")
+    assert await desk.claim("two") == 1
+
+
 async def test_a_report_of_an_older_epoch_is_ignored(desk: Desk) -> None:
     """After a relaunch what the old performance still says changes nothing."""
     (task_id,) = await desk.make()
