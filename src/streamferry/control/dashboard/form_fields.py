@@ -27,13 +27,13 @@ class Fields:
         made = ui.input(
             label, value=value, on_change=lambda event: self._note(name, write, event.value or ""), **options
         )
-        made.props("outlined dense hide-bottom-space").classes("field").mark(name)
+        made.props("outlined dense hide-bottom-space").classes("field")
         return self.add(name, made)
 
     def number(self, name: str, label: str, value: float | None, write: Callable[[float | None], None]) -> ui.number:
         """A number, or none while somebody types."""
         made = ui.number(label, value=value, min=1, on_change=lambda event: self._note(name, write, event.value))
-        made.props("outlined dense hide-bottom-space").classes("field").mark(name)
+        made.props("outlined dense hide-bottom-space").classes("field")
         return self.add(name, made)
 
     def add(self, name: str, made: _Field) -> _Field:

@@ -10,7 +10,6 @@ from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.draft import Draft
 from streamferry.control.dashboard.form_fields import Fields
 from streamferry.control.dashboard.frame import Page, Visitor, frame, visitor
-from streamferry.control.dashboard.gate import BASE
 from streamferry.control.dashboard.mark_editor import MarkEditor
 from streamferry.control.dashboard.playlist_editor import PlaylistEditor
 from streamferry.control.dashboard.show import title_of
@@ -103,14 +102,14 @@ class _Form:
             with ui.element("div").classes("form-foot"):
                 ui.button(t("cancel"), on_click=self._leave, color=None).props("flat no-caps")
                 words = t("form.save") if draft.seen else t("form.create")
-                ui.button(words, on_click=self._submit).props("unelevated no-caps").mark("submit")
+                ui.button(words, on_click=self._submit).props("unelevated no-caps")
         self._apply_kind()
 
     def _draw_kind(self) -> None:
         t = self._who.t
         choices = {Kind.VOD: t("form.kind_vod"), Kind.LIVE: t("form.kind_live")}
         kind = ui.toggle(choices, value=self._draft.kind, on_change=lambda event: self._choose_kind(event.value))
-        kind.props("no-caps unelevated dense spread toggle-color=primary").classes("kind").mark("kind")
+        kind.props("no-caps unelevated dense spread toggle-color=primary").classes("kind")
 
     def _choose_kind(self, kind: Kind) -> None:
         self._draft.kind = kind
@@ -125,7 +124,7 @@ class _Form:
         t, draft = self._who.t, self._draft
         with ui.element("div").classes("pair"):
             with ui.element("div").classes("stack"):
-                endless = ui.switch(t("form.endless"), value=draft.is_endless).mark("endless")
+                endless = ui.switch(t("form.endless"), value=draft.is_endless)
                 loops = self._fields.number("loops", t("form.loops"), draft.loops, self._set("loops"))
                 loops.bind_visibility_from(endless, "value", value=False)
                 endless.on_value_change(lambda event: setattr(draft, "is_endless", event.value))
@@ -186,7 +185,7 @@ class _Form:
         except PermissionError as error:
             self._trouble.set_text(str(error))
         else:
-            ui.navigate.to(f"{BASE}/tasks/{task_id}")
+            ui.navigate.to(f"/tasks/{task_id}")
 
     def _leave(self) -> None:
-        ui.navigate.to(f"{BASE}{self._leave_to}")
+        ui.navigate.to(f"{self._leave_to}")

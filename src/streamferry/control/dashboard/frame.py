@@ -12,7 +12,7 @@ from nicegui import ui
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from streamferry.control.dashboard.gate import BASE, SIGN_IN, session_of
+from streamferry.control.dashboard.gate import BASE, session_of
 from streamferry.control.dashboard.preferences import LANGUAGE_COOKIE, THEME_COOKIE, THEMES, Preferences
 from streamferry.control.dashboard.sessions import Session
 from streamferry.control.dashboard.sign_in import SIGN_OUT
@@ -89,12 +89,12 @@ def frame(who: Visitor, title: str, *, place: str, back: tuple[str, str] | None 
     ui.page_title(f"{title} · streamferry")
     ui.add_head_html(_HEAD)
     with ui.header(bordered=False, elevated=False).classes("bar"):
-        with ui.link(target=f"{BASE}/").classes("brand").props(f'aria-label="{t("nav.overview")}"'):
+        with ui.link(target="/").classes("brand").props(f'aria-label="{t("nav.overview")}"'):
             ui.element("img").props(f'src="{BASE}/static/icon.svg" alt="" width=26 height=26')
             ui.label("streamferry")
         with ui.element("nav").classes("places"):
             for key, path, icon in _PLACES:
-                with ui.link(target=f"{BASE}{path}").classes("place" + (" here" if path == place else "")):
+                with ui.link(target=f"{path}").classes("place" + (" here" if path == place else "")):
                     ui.icon(icon)
                     ui.label(t(key))
         ui.space()
@@ -102,7 +102,7 @@ def frame(who: Visitor, title: str, *, place: str, back: tuple[str, str] | None 
     with ui.column().classes("page"):
         with ui.element("div").classes("page-head"):
             if back is not None:
-                ui.link(f"‹ {back[1]}", f"{BASE}{back[0]}").classes("back")
+                ui.link(f"‹ {back[1]}", f"{back[0]}").classes("back")
             ui.html(f"<h1>{escape(title)}</h1>", sanitize=False).classes("page-title")
         yield
 
@@ -112,7 +112,7 @@ def live(who: Visitor, every_s: float, refresh: Callable[[], Any]) -> ui.timer:
 
     async def look() -> None:
         if not who.is_welcome:
-            ui.navigate.to(SIGN_IN)
+            ui.navigate.to("/sign-in")
             return
         result = refresh()
         if result is not None:
@@ -129,7 +129,7 @@ def _switches(who: Visitor) -> None:
         for code, (name, _) in LANGUAGES.items():
             if code != preferences.language:
                 other = ui.button(name, on_click=_keep(LANGUAGE_COOKIE, code), color=None)
-                other.props("flat dense no-caps").mark(f"language-{code}")
+                other.props("flat dense no-caps")
         following = list(THEMES)[(list(THEMES).index(preferences.theme) + 1) % len(THEMES)]
         present = t(f"theme.{preferences.theme}")
         theme = ui.button(icon=_THEME_ICONS[preferences.theme], on_click=_keep(THEME_COOKIE, following), color=None)

@@ -78,7 +78,7 @@ class History:
                     ui.label(" — ".join(part for part in (words, one.problem) if part)).classes("soft wrap grow")
                     if one.state is not DeliveryState.WAITING and self._who.session.can_write:
                         again = ui.button(icon="replay", color=None, on_click=lambda one=one: self._replay(one))
-                        again.props("flat round dense size=sm").tooltip(t("history.replay")).mark("replay")
+                        again.props("flat round dense size=sm").tooltip(t("history.replay"))
 
     async def _replay(self, one: DeliveryRecord) -> None:
         done = self._who.t("history.replayed")

@@ -76,7 +76,7 @@ class _Content:
 
     def _draw_uploader(self) -> None:
         t, limit = self._who.t, self._desk.library.max_bytes
-        uploader = ui.element("q-uploader").classes("uploader").mark("uploader")
+        uploader = ui.element("q-uploader").classes("uploader")
         uploader.props(f'method=PUT send-raw multiple flat auto-upload :url="{_WHERE}" :max-file-size={limit}')
         uploader.props["label"] = t("library.upload", limit=show.size(limit))
         uploader.props["accept"] = "video/*,audio/*,.flv,.mkv,.ts,.m4v"
@@ -99,10 +99,10 @@ class _Content:
             ui.label(show.size(one.size_bytes)).classes("nowrap num")
             time_at(one.changed_at.isoformat()).classes("soft nowrap wide-only")
             if self._who.session.can_write:
-                with ui.link(target=f"{BASE}/new?file={quote(one.url)}"):
+                with ui.link(target=f"/new?file={quote(one.url)}"):
                     ui.button(icon="playlist_add", color=None).props("flat round dense").tooltip(t("library.play"))
                 out = ui.button(icon="delete", color=None, on_click=lambda: self._delete(one)).props("flat round dense")
-                out.tooltip(t("do.delete")).mark(f"delete-{one.name}")
+                out.tooltip(t("do.delete"))
 
     async def _delete(self, one: LibraryFile) -> None:
         t = self._who.t

@@ -18,7 +18,7 @@ class MarkEditor:
         self._place = ui.element("div").classes("mark-editor")
         self._upload = ui.upload(on_upload=self._take, auto_upload=True, max_file_size=MAX_PICTURE_BYTES)
         self._upload.on("rejected", lambda: self._refuse(who.t("form.mark_too_large")))
-        self._upload.props('accept=".png,.jpg,.jpeg"').classes("unseen").mark("mark-upload")
+        self._upload.props('accept=".png,.jpg,.jpeg"').classes("unseen")
         self.draw()
 
     def draw(self) -> None:
@@ -28,7 +28,7 @@ class MarkEditor:
         with self._place:
             if mark is None:
                 choose = ui.button(t("form.mark_add"), icon="add_photo_alternate", on_click=self._pick, color=None)
-                choose.props("flat dense no-caps").mark("mark-add")
+                choose.props("flat dense no-caps")
             else:
                 self._draw_stage(mark)
             if self._problem:
@@ -45,7 +45,7 @@ class MarkEditor:
         with ui.element("div").classes("mark-tools"):
             ui.label(t("form.mark_hint")).classes("soft")
             ui.label(t("form.mark_size"))
-            slider = ui.slider(min=0.02, max=1, step=0.01, value=mark.ratio).mark("mark-ratio")
+            slider = ui.slider(min=0.02, max=1, step=0.01, value=mark.ratio)
             slider.on_value_change(lambda event: self._scale(event.value, mark, img))
             with ui.element("div").classes("toolbar"):
                 for words, act in (("form.mark_other", self._pick), ("form.mark_remove", self._remove)):

@@ -6,7 +6,6 @@ from streamferry.control.dashboard import show
 from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.filters import FILTERS
 from streamferry.control.dashboard.frame import Page, Visitor, frame, live, visitor
-from streamferry.control.dashboard.gate import BASE
 from streamferry.control.dashboard.widgets import card, empty, state_chip
 from streamferry.control.rest.views import Overview, TaskPage, WorkerView
 
@@ -71,7 +70,7 @@ class _Content:
             self._tile(t("overview.free"), str(free), "tile-free", "")
 
     def _tile(self, words: str, value: str, kind: str, query: str) -> None:
-        with ui.link(target=f"{BASE}/tasks{query}").classes(f"tile {kind}" + (" zero" if value == "0" else "")):
+        with ui.link(target=f"/tasks{query}").classes(f"tile {kind}" + (" zero" if value == "0" else "")):
             ui.label(value).classes("tile-value")
             ui.label(words).classes("tile-words")
 
@@ -82,14 +81,14 @@ class _Content:
             if not page.tasks:
                 empty("check_circle", t("overview.no_problems"))
             for task in sorted(page.tasks, key=lambda one: show.TROUBLE.index(one.run.state)):
-                with ui.link(target=f"{BASE}/tasks/{task.task_id}").classes("line problem-line"):
+                with ui.link(target=f"/tasks/{task.task_id}").classes("line problem-line"):
                     state_chip(task.run.state, t(f"state.{task.run.state.value}"))
                     with ui.element("div").classes("grow"):
                         ui.label(show.title_of(task, t)).classes("line-title")
                         ui.label(show.problem_of(task, t) or task.destination).classes("soft wrap")
                     ui.icon("chevron_right").classes("soft")
             if page.total > len(page.tasks):
-                ui.link(t("overview.all_problems", count=page.total), f"{BASE}/tasks?state=trouble")
+                ui.link(t("overview.all_problems", count=page.total), "/tasks?state=trouble")
 
     def _draw_workers(self, workers: list[WorkerView]) -> None:
         t = self._who.t

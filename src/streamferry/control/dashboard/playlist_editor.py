@@ -38,7 +38,7 @@ class PlaylistEditor:
                 more = (("form.add_address", "add", self._add), ("form.library", "video_library", self._choose_file))
                 for words, icon, act in more:
                     button = ui.button(t(words), icon=icon, on_click=act, color=None)
-                    button.props("flat dense no-caps").mark(words)
+                    button.props("flat dense no-caps")
 
     def _draw_item(self, index: int, one: DraftSource, is_list: bool) -> None:
         t, fields, name = self._who.t, self._fields, f"sources[{index}]"
@@ -56,13 +56,12 @@ class PlaylistEditor:
                         fields.text(f"{name}.end_s", end, one.end, lambda text: setattr(one, "end", text))
                         ui.space()
                         look = ui.button(t("form.probe"), icon="troubleshoot", color=None).props("flat dense no-caps")
-                        look.mark(f"probe-{index}")
                     found = ui.element("div").classes("probe")
                     found.set_visibility(False)
                     look.on_click(lambda: self._probe(one, look, found))
             if is_list and len(self._draft.sources) > 1:
                 out = ui.button(icon="close", on_click=lambda: self._remove(one), color=None)
-                out.props(f'flat round dense aria-label="{t("form.remove")}"').mark(f"remove-{index}")
+                out.props(f'flat round dense aria-label="{t("form.remove")}"')
 
     def _add(self) -> None:
         if self._draft.sources[-1].url or len(self._draft.sources) == 1:

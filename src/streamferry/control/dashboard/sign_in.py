@@ -46,8 +46,8 @@ class SignIn:
         key_id, secret = form.get("access_key_id", "").strip(), form.get("secret", "").strip()
         following = _following(form.get("next", ""))
         host = request.client.host if request.client else "?"
-        # A stranger who knows a key's id must not be able to lock its owner out: they fail from elsewhere.
-        who = (host, f"{host} {key_id[:128]}")
+        # By both: a stranger who knows a key's id cannot lock its owner out, nor one person a whole office.
+        who = (f"{host} {key_id[:128]}",)
         now = time.monotonic()
         wait_s = self._brake.wait_s(who, now)
         if wait_s > 0:

@@ -47,7 +47,7 @@ class _Content:
         t = self._who.t
         groups = (await self._desk.reads.groups(size=_GROUPS)).groups
         with ui.element("div").classes("toolbar"):
-            search = ui.input(placeholder=t("tasks.search"), value=self._title).classes("search").mark("search")
+            search = ui.input(placeholder=t("tasks.search"), value=self._title).classes("search")
             search.props("outlined dense clearable debounce=300 maxlength=100").on_value_change(self._search)
             with search.add_slot("prepend"):
                 ui.icon("search")
@@ -57,13 +57,11 @@ class _Content:
                 choice.props("outlined dense options-dense").classes("group-choice").on_value_change(self._choose_group)
             ui.space()
             if self._who.session.can_write:
-                new = ui.button(t("tasks.new"), icon="add", on_click=lambda: ui.navigate.to(f"{BASE}/new"))
-                new.props("unelevated no-caps").mark("new")
+                new = ui.button(t("tasks.new"), icon="add", on_click=lambda: ui.navigate.to("/new"))
+                new.props("unelevated no-caps")
         with ui.element("div").classes("filters"):
             for name in FILTERS:
-                button = ui.button(on_click=lambda name=name: self._choose_state(name), color=None).mark(
-                    f"filter-{name}"
-                )
+                button = ui.button(on_click=lambda name=name: self._choose_state(name), color=None)
                 self._tabs[name] = button.props("flat dense no-caps")
         self._bulk = ui.element("div").classes("bulk")
         self._table = task_table(self._who, selects=self._who.session.can_write)
@@ -129,7 +127,7 @@ class _Content:
             ui.label(t("tasks.selected", count=count)).classes("grow")
             for name, icon, colour in _DEEDS:
                 button = ui.button(t(f"do.{name}"), icon=icon, on_click=lambda name=name: self._do_to_all(name))
-                button.props(f"flat dense no-caps color={colour}").mark(f"bulk-{name}")
+                button.props(f"flat dense no-caps color={colour}")
 
     async def _do_to_all(self, name: str) -> None:
         t = self._who.t

@@ -86,7 +86,7 @@ class _Content:
         try:
             self._task = await self._desk.reads.task(self._task.task_id)
         except TaskNotFound:
-            ui.navigate.to(f"{BASE}/tasks")
+            ui.navigate.to("/tasks")
             return
         await self._show()
 
@@ -132,22 +132,21 @@ class _Content:
         if self._who.session.can_write:
             for name in ("stop", "continue"):
                 self._buttons[name] = self._deed(name).props("outline no-caps")
-            edit = ui.button(t("do.edit"), icon="edit", on_click=lambda: ui.navigate.to(f"{BASE}/tasks/{task_id}/edit"))
-            edit.props("unelevated no-caps").mark("edit")
-        more = ui.button(icon="more_vert", color=None).props(f'flat round aria-label="{t("do.more")}"').mark("more")
+            edit = ui.button(t("do.edit"), icon="edit", on_click=lambda: ui.navigate.to(f"/tasks/{task_id}/edit"))
+            edit.props("unelevated no-caps")
+        more = ui.button(icon="more_vert", color=None).props(f'flat round aria-label="{t("do.more")}"')
         with more, ui.menu():
             if self._who.session.can_write:
                 for name in ("relaunch", "copy", "delete"):
-                    ui.menu_item(t(f"do.{name}"), self._chosen(name)).mark(f"do-{name}")
-            ui.menu_item(t("do.request"), self._chosen("request")).mark("do-request")
+                    ui.menu_item(t(f"do.{name}"), self._chosen(name))
+            ui.menu_item(t("do.request"), self._chosen("request"))
 
     def _deed(self, name: str) -> ui.button:
-        button = ui.button(self._who.t(f"do.{name}"), icon=_ICONS[name], on_click=lambda: self._do(name))
-        return button.mark(f"do-{name}")
+        return ui.button(self._who.t(f"do.{name}"), icon=_ICONS[name], on_click=lambda: self._do(name))
 
     def _chosen(self, name: str) -> Callable[[], object]:
         if name == "copy":
-            return lambda: ui.navigate.to(f"{BASE}/tasks/{self._task.task_id}/copy")
+            return lambda: ui.navigate.to(f"/tasks/{self._task.task_id}/copy")
         if name == "request":
             return lambda: show_request(self._who, self._task)
         return lambda: self._do(name)
@@ -167,7 +166,7 @@ class _Content:
         if not await attempt(self._who, lambda: self._desk.do(self._who, name, task_id), t(f"task.{name}_done")):
             return
         if name == "delete":
-            ui.navigate.to(f"{BASE}/tasks")
+            ui.navigate.to("/tasks")
         else:
             await self.refresh()
 

@@ -53,7 +53,7 @@ async def is_sure(who: Visitor, question: str, button: str, *, detail: str = "",
         with ui.row().classes("dialog-buttons"):
             ui.button(who.t("cancel"), on_click=lambda: dialog.submit(False)).props("flat no-caps")
             yes = ui.button(button, on_click=lambda: dialog.submit(True)).props("unelevated no-caps")
-            yes.props(f"color={'negative' if dangerous else 'primary'}").mark("confirm")
+            yes.props(f"color={'negative' if dangerous else 'primary'}")
     answer = bool(await dialog)
     dialog.delete()
     return answer

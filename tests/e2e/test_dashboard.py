@@ -1,0 +1,285 @@
+"""The dashboard in a real browser, over a real service whose tasks push to a real nginx-rtmp."""
+
+import contextlib
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from kit import browser as browsers
+from kit.browser import Tab
+from kit.clips import ClipFactory
+from kit.nginx_rtmp import NginxRtmp
+from kit.relay_program import STREAMFERRY
+from kit.service_program import ServiceProgram
+
+KEY, SECRET = "AKDASHBOARD", "planted-secret-of-the-dashboard"
+# A frame of the video as numbers, small enough to be compared.
+PIXELS = """video => { const canvas = document.createElement("canvas"); canvas.width = 32; canvas.height = 18;
+  const pen = canvas.getContext("2d"); pen.drawImage(video, 0, 0, 32, 18);
+  return [video.currentTime, Array.from(pen.getImageData(0, 0, 32, 18).data).join()] }"""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Iterator[ServiceProgram]:
+    """One service for all tests here; each has tasks of its own."""
+    secrets = {"STREAMFERRY_ACCESS_KEY_ID": KEY, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
+    words = ("--egress", "any", "--files", clips.directory, "--workers", "1")
+    one = ServiceProgram(tmp_path_factory.mktemp("dashboard") / "service", *words, environment=secrets)
+    try:
+        yield one.wait_ready()
+    finally:
+        one.stop(seconds=12)
+    assert "Traceback" not in one.errors
+    assert SECRET not in one.errors + one.output
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests here."""
+    with browsers.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_tab(chromium: Browser, service: ServiceProgram) -> Iterator[Callable[..., Tab]]:
+    """``open_tab()`` gives a tab; at the end no script may have failed, and nothing may have come from elsewhere."""
+    with contextlib.ExitStack() as stack:
+        opened: list[Tab] = []
+
+        def start(**options: Any) -> Tab:
+            opened.append(stack.enter_context(browsers.tab(chromium, service.url, **options)))
+            return opened[-1]
+
+        yield start
+        ours = service.url.partition("://")[2]
+        for one in opened:
+            assert one.problems == []
+            hosts = re.compile(rf"(https?|wss?)://{re.escape(ours)}|(data|blob):")
+            assert [url for url in one.asked if not hosts.match(url)] == []
+
+
+def sign_in(page: Page, key: str = KEY, secret: str = SECRET) -> None:
+    page.goto("dashboard/")
+    page.locator("[name=access_key_id]").fill(key)
+    page.locator("[name=secret]").fill(secret)
+    page.locator("[type=submit]").click()
+    page.wait_for_url("**/dashboard/")
+
+
+def field(page: Page, label: str) -> Locator:
+    return page.get_by_label(re.compile(f"^{label}"))
+
+
+def fill(page: Page, label: str, text: str) -> None:
+    """Type into a field of the form as a person does, and leave it."""
+    one = field(page, label).last
+    one.fill(text)
+    one.blur()
+
+
+def create_list(page: Page, clip: Path, destination: str, title: str) -> None:
+    """Make a VOD task by the form; its page is open then."""
+    page.goto("dashboard/tasks")
+    page.get_by_role("button", name="New task").click()
+    fill(page, "File: https", f"file://{clip}")
+    fill(page, "Push address", destination)
+    fill(page, "Title", title)
+    page.get_by_role("button", name="Create task").click()
+    page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
+
+
+def test_a_task_through_its_life_by_hand(open_tab: Callable[..., Tab], nginx: NginxRtmp, clips: ClipFactory) -> None:
+    """Made by the form it streams and is seen; stopped, continued, its list edited, deleted, all from its page."""
+    tab = open_tab()
+    page = tab.page
+    sign_in(page)
+    create_list(page, clips("h264_no_bframes"), nginx.url("seen"), "Seen")
+    chip = page.locator(".task-head .chip")
+    expect(chip).to_have_text("Streaming", timeout=20_000)
+    nginx.wait_published("seen")
+    video = page.locator("live-view video")
+    page.wait_for_function("document.querySelector('live-view video').currentTime > 0", timeout=20_000)
+    at, picture = video.evaluate(PIXELS)
+    page.wait_for_function(f"document.querySelector('live-view video').currentTime > {at} + 1")
+    later, other_picture = video.evaluate(PIXELS)
+    assert later > at + 1
+    assert picture != other_picture
+    tab.keep("task-light")
+
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(chip).to_have_text("Stopped")
+    nginx.wait_unpublished("seen")
+    expect(page.locator("live-view video")).to_be_hidden()
+    page.get_by_role("button", name="Continue").click()
+    expect(chip).to_have_text("Streaming", timeout=20_000)
+    nginx.wait_published("seen")
+
+    page.get_by_role("button", name="Edit").click()
+    expect(field(page, "Push address")).to_have_value(re.compile(r"/live/\*\*\*$"))
+    page.get_by_role("button", name="Add an address").click()
+    expect(page.locator(".item")).to_have_count(2)
+    fill(page, "File: https", f"file://{clips('two_seconds')}")
+    grip, first = page.locator(".item .grip").last, page.locator(".item").first
+    grip.drag_to(first, target_position={"x": 20, "y": 6})
+    expect(field(page, "File: https").first).to_have_value(re.compile("two_seconds"))
+    tab.keep("form-edit")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
+    expect(page.locator(".item-line")).to_have_count(2)
+    expect(page.locator(".item-line").first).to_contain_text("two_seconds")
+    expect(chip).to_have_text("Streaming", timeout=20_000)
+
+    page.get_by_role("button", name="More").click()
+    page.get_by_text("As API request").click()
+    expect(page.get_by_role("dialog")).to_contain_text("/live/***")
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="More").click()
+    page.get_by_text("Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.wait_for_url("**/dashboard/tasks")
+    nginx.wait_unpublished("seen")
+    assert not page.get_by_text("Seen", exact=True).count()
+
+
+def test_what_is_wrong_is_said_at_its_field(open_tab: Callable[..., Tab], clips: ClipFactory) -> None:
+    """All of it at once, in the words of the rules; only the fields that apply are there; nothing is created."""
+    tab = open_tab()
+    page = tab.page
+    sign_in(page)
+    page.goto("dashboard/new")
+    fill(page, "File: https", "ftp://example.com/a.mp4")
+    fill(page, "Push address", "rtmp://example.com/onlyapp")
+    fill(page, "Title", "not / a title")
+    fill(page, "To$", "x")
+    page.get_by_role("button", name="Create task").click()
+    for label, words in (
+        ("File: https", "must start with file:, http:// or https://"),
+        ("Push address", "an RTMP address needs an application and a stream key"),
+        ("Title", "must be 1 to 20 Chinese characters, letters and digits"),
+        ("To$", "must be seconds, or a time as 1:30"),
+    ):
+        wrong = page.locator(".q-field--error", has=field(page, label).last)
+        expect(wrong).to_contain_text(words)
+    tab.keep("form-wrong")
+    fill(page, "File: https", f"file://{clips('two_seconds')}")
+    expect(page.locator(".q-field--error", has=field(page, "File: https"))).to_have_count(0)
+    page.get_by_role("button", name="A live stream").click()
+    expect(field(page, "Stream: rtmp")).to_be_visible()
+    expect(page.get_by_text("Play the list without end")).to_be_hidden()
+    expect(field(page, "To$")).to_have_count(0)
+    assert page.url.endswith("/new")
+
+
+def test_a_file_is_uploaded_and_played(
+    open_tab: Callable[..., Tab], service: ServiceProgram, nginx: NginxRtmp, clips: ClipFactory
+) -> None:
+    """The uploaded file lies in the library, and a task that is made from there streams it."""
+    page = open_tab().page
+    sign_in(page)
+    page.goto("dashboard/library")
+    page.locator("input[type=file]").set_input_files(clips("two_seconds"))
+    expect(page.locator(".lines .line-title")).to_have_text("two_seconds.mp4")
+    assert (service.data / "library/two_seconds.mp4").read_bytes() == clips("two_seconds").read_bytes()
+    page.goto("dashboard/new")
+    page.get_by_role("button", name="From the library").click()
+    page.get_by_role("dialog").get_by_text("two_seconds.mp4").click()
+    expect(field(page, "File: https")).to_have_value(re.compile(r"/library/two_seconds\.mp4$"))
+    fill(page, "Push address", nginx.url("uploaded"))
+    page.get_by_role("button", name="Create task").click()
+    nginx.wait_published("uploaded", seconds=20)
+
+
+def test_several_at_once(open_tab: Callable[..., Tab], nginx: NginxRtmp, clips: ClipFactory) -> None:
+    """Found by title, ticked, stopped and deleted after one question each."""
+    page = open_tab().page
+    sign_in(page)
+    for number in range(2):
+        create_list(page, clips("two_seconds"), nginx.url(f"bulk{number}"), f"Bulk{number}")
+    page.goto("dashboard/tasks")
+    page.get_by_placeholder("Title").fill("bulk")
+    rows = page.locator(".task-row")
+    expect(rows).to_have_count(2)
+    page.locator("thead .q-checkbox").click()
+    page.locator(".bulk").get_by_role("button", name="Stop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(rows.locator(".chip")).to_have_text(["Stopped", "Stopped"])
+    page.locator("thead .q-checkbox").click()
+    page.locator(".bulk").get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(rows).to_have_count(0)
+
+
+def test_who_may_only_read_changes_nothing(
+    open_tab: Callable[..., Tab], service: ServiceProgram, nginx: NginxRtmp, clips: ClipFactory
+) -> None:
+    """There is no button for it, the form is closed, and an upload that is sent all the same is refused."""
+    owner = open_tab().page
+    sign_in(owner)
+    create_list(owner, clips("two_seconds"), nginx.url("readonly"), "Readonly")
+    made = subprocess.run(
+        [STREAMFERRY, "key", "create", "--read-only", "--json", "--data-dir", service.data],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    key, secret = re.findall(r'": ?"([^"]+)"', made.stdout)[:2]
+    page = open_tab().page
+    sign_in(page, key, secret)
+    page.goto(owner.url)
+    expect(page.locator(".task-head .chip")).to_be_visible()
+    for name in ("Stop", "Continue", "Edit"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+    page.goto("dashboard/new")
+    expect(page.get_by_text("This key may only look.")).to_be_visible()
+    expect(page.get_by_role("button", name="Create task")).to_have_count(0)
+    status = page.evaluate("fetch('/dashboard/library/files/a.mp4', {method: 'PUT', body: 'x'}).then(a => a.status)")
+    assert status == 403
+    owner.goto("dashboard/")
+    assert owner.evaluate("fetch('/dashboard/sign-out', {method: 'POST'}).then(answer => answer.ok)")
+    owner.goto("dashboard/tasks")
+    expect(owner).to_have_url(re.compile("sign-in"))
+
+
+def test_guesses_are_made_to_wait(open_tab: Callable[..., Tab], service: ServiceProgram) -> None:
+    """The form says so without saying which half was wrong; the cookie of a session is out of a script's reach."""
+    page = open_tab().page
+    for _ in range(6):
+        page.goto("dashboard/sign-in")
+        page.locator("[name=access_key_id]").fill("AKGUESSED")
+        page.locator("[name=secret]").fill("wrong")
+        page.locator("[type=submit]").click()
+        page.wait_for_load_state()
+    expect(page.get_by_role("alert")).to_contain_text("Try again in")
+
+
+@pytest.mark.parametrize(
+    ("locale", "dark", "phone"), [("zh-CN", False, False), ("en-GB", True, True), ("zh-CN", True, True)]
+)
+def test_every_page_in_another_guise(
+    open_tab: Callable[..., Tab], nginx: NginxRtmp, clips: ClipFactory, locale: str, dark: bool, phone: bool
+) -> None:
+    """In both languages, dark, and on a phone, where nothing is wider than the screen."""
+    tab = open_tab(locale=locale, dark=dark, phone=phone)
+    page = tab.page
+    sign_in(page)
+    chinese = locale == "zh-CN"
+    for path, english, words in (
+        ("", "Overview", "概览"),
+        ("tasks", "Tasks", "任务"),
+        ("new", "New task", "新建任务"),
+        ("library", "Library", "素材库"),
+    ):
+        page.goto(f"dashboard/{path}")
+        expect(page.locator("h1")).to_have_text(words if chinese else english)
+        assert page.evaluate("document.documentElement.lang") == ("zh-CN" if chinese else "en-US")
+        assert page.evaluate("document.body.classList.contains('body--dark')") is dark
+        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+        tab.keep(f"{path or 'overview'}-{locale}-{'dark' if dark else 'light'}-{'phone' if phone else 'desk'}")
+    page.get_by_role("button", name="English" if chinese else "中文").click()
+    expect(page.locator("h1")).to_have_text("Library" if chinese else "素材库")

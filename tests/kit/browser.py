@@ -1,0 +1,65 @@
+"""A real browser: Debian's Chromium, driven by Playwright. Notes what goes wrong in it, and what it asks of whom."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from kit import programs
+
+#: Screenshots are written to the folder that this variable names, if it names one.
+SCREENSHOTS = "STREAMFERRY_SCREENSHOTS"
+
+
+@dataclass
+class Tab:
+    """A page in a context of its own: no cookies of others. ``problems``: errors of scripts; ``asked``: addresses."""
+
+    page: Page
+    problems: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def keep(self, name: str) -> None:
+        """Write a screenshot, for a person to look at."""
+        folder = os.environ.get(SCREENSHOTS)
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """The browser, without a window."""
+    program = programs.need("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextlib.contextmanager
+def tab(
+    browser: Browser, base: str, *, locale: str = "en-GB", dark: bool = False, phone: bool = False
+) -> Iterator[Tab]:
+    """A tab in which relative addresses are below ``base``."""
+    context = browser.new_context(
+        base_url=base,
+        locale=locale,
+        color_scheme="dark" if dark else "light",
+        viewport={"width": 390, "height": 844} if phone else {"width": 1360, "height": 900},
+        has_touch=phone,
+    )
+    context.set_default_timeout(15_000)
+    one = Tab(context.new_page())
+    one.page.on("pageerror", lambda error: one.problems.append(str(error)))
+    one.page.on("request", lambda request: one.asked.append(request.url))
+    one.page.on("websocket", lambda socket: one.asked.append(socket.url))
+    try:
+        yield one
+    finally:
+        context.close()
