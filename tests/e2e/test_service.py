@@ -236,6 +236,30 @@ async def test_the_watermark_of_a_running_live_task_changes(
     probe.assert_flawless(path)
 
 
+@ON_SQLITE
+async def test_a_task_of_frozen_workers_is_not_said_to_stream(
+    serve: Callable[..., ServiceProgram], nginx: NginxRtmp, clips: ClipFactory
+) -> None:
+    """Within 8 s it waits, with the reason; once they are thawed it streams again, by a new claim."""
+    service = serve()
+    async with service.actions() as actions:
+        task_id = await actions.create_task(vod(clips("h264_no_bframes"), nginx.url("frozen")))
+        await wait_state(actions, task_id, State.STREAMING)
+        workers = [pid for pid in descendants(service.pid) if "worker" in command_line(pid)]
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            await wait_state(actions, task_id, State.WAITING, seconds=8)
+            record = await actions.get_task(task_id)
+            assert (record.fault, record.reason) == ("service", "its worker is gone")
+        finally:
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
+        await wait_claims(actions, task_id, 2)
+        await wait_state(actions, task_id, State.STREAMING)
+        assert (await actions.get_task(task_id)).reason is None
+
+
 async def test_a_list_that_was_played_out_has_ended(
     serve: Callable[..., ServiceProgram], nginx: NginxRtmp, clips: ClipFactory
 ) -> None:

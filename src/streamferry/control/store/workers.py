@@ -163,14 +163,23 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
     freed: list[dict[str, object]] = []
     for task_id, enabled, finished, start_ms, end_ms in rows:
         due_ms = decide_due(enabled=enabled, finished=finished, start_ms=start_ms, end_ms=end_ms, now_ms=now)
-        state = State.STOPPED if due_ms is None else State.WAITING
-        freed.append({"of_task": task_id, "to_due": due_ms, "to_state": state.value})
+        state, fault, reason = State.STOPPED, None, None
+        if due_ms is not None:
+            state, fault, reason = State.WAITING, Fault.SERVICE.value, why
+        freed.append(
+            {"of_task": task_id, "to_due": due_ms, "to_state": state.value, "to_fault": fault, "to_reason": reason}
+        )
     if freed:
         await connection.execute(
             run.update()
             .where(run.c.task_id == sa.bindparam("of_task"))
             .values(
-                {"worker_id": None, "due_ms": sa.bindparam("to_due"), "state": sa.bindparam("to_state"), **tasks.IDLE}
+                {
+                    "worker_id": None,
+                    "due_ms": sa.bindparam("to_due"),
+                    **{name: sa.bindparam(f"to_{name}") for name in ("state", "fault", "reason")},
+                    **tasks.IDLE,
+                }
             ),
             freed,
         )

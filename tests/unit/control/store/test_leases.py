@@ -149,6 +149,8 @@ async def test_a_dead_workers_tasks_are_free_and_its_late_report_is_refused(desk
     assert await desk.free_expired() == 0
     await desk.shift(worker, "lease_ms", workers.LEASE_MS + 1)
     assert await desk.free_expired() == 1
+    record = await desk.actions.get_task(task_id)
+    assert (record.state, record.fault, record.reason) == (State.WAITING, "service", "its worker is gone")
     await desk.register("second")
     assert await desk.claim("second") == 1
     (after,) = await desk.held("second")
