@@ -114,11 +114,7 @@ async def history(connection: AsyncConnection, task_id: str, *, after_seq: int, 
 async def feed(connection: AsyncConnection, task_id: str | None, *, after: int, limit: int) -> list[EventRecord]:
     """Events behind an id, oldest first, of one task or of all. Who follows it by the last id misses none."""
     query = sa.select(event).where(event.c.id > after)
-    if task_id is not None:
-        query = query.where(event.c.task_id == task_id)
-    elif connection.dialect.name == "postgresql":
-        # Ids are taken before the commit: what was written since the oldest open transaction began waits for its end.
-        query = query.where(sa.text("event.xmin::text::bigint < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"))
+    query = query.where(_is_settled(connection) if task_id is None else event.c.task_id == task_id)
     found = await connection.execute(query.order_by(event.c.id).limit(limit))
     return [_record(row) for row in found.mappings()]
 
@@ -130,8 +126,19 @@ async def latest(connection: AsyncConnection, task_id: str, *, limit: int) -> li
 
 
 async def last_id(connection: AsyncConnection) -> int:
-    """The largest id there is, 0 without any events."""
-    return (await connection.execute(sa.select(sa.func.max(event.c.id)))).scalar() or 0
+    """The id from which on ``feed`` gives what happens from now on, 0 without any events."""
+    query = sa.select(event.c.id).where(_is_settled(connection)).order_by(event.c.id.desc()).limit(1)
+    return (await connection.execute(query)).scalar() or 0
+
+
+def _is_settled(connection: AsyncConnection) -> sa.ColumnElement[bool]:
+    """Whether no event with a smaller id can come any more.
+
+    PostgreSQL gives ids before the commit: what was written since the oldest open transaction began waits for its end.
+    """
+    if connection.dialect.name != "postgresql":
+        return sa.true()
+    return sa.text("event.xmin::text::bigint < pg_snapshot_xmin(pg_current_snapshot())::text::bigint")  # type: ignore[return-value]
 
 
 def _record(row: sa.RowMapping) -> EventRecord:

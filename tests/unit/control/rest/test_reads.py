@@ -150,6 +150,7 @@ async def test_who_follows_events_misses_none_that_is_committed_late(
         await append(connection, [NewEvent(slow, "updated", 0)])
         await actions.update_task(quick, lambda _: make_spec(title="b"))
         assert (await reads.events(after=after)).events == []
+        assert await reads.last_event() == after
     found = (await reads.events(after=after)).events
     assert [one.task_id for one in found] == [slow, quick]
     assert found[0].id < found[1].id
