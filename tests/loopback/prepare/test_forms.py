@@ -186,8 +186,8 @@ async def test_a_two_hour_file_is_entered_at_its_end(tmp_path: Path) -> None:
         reader.close()
 
 
-async def test_what_is_not_kept_goes_with_its_last_holder(clips: ClipFactory, tmp_path: Path) -> None:
-    """While it is held nothing is missing; afterwards the cache holds no byte of it, not even a killed process's."""
+async def test_what_is_not_kept_goes_with_its_holder(clips: ClipFactory, tmp_path: Path) -> None:
+    """Each has its own; afterwards the cache holds no byte of any, not even a killed process's."""
     cache = tmp_path / "cache"
     left = cache / "unkept" / f"{'0' * 24}-{'1' * 40}"
     left.mkdir(parents=True)
@@ -196,7 +196,7 @@ async def test_what_is_not_kept_goes_with_its_last_holder(clips: ClipFactory, tm
         url = MediaUrl.parse(str(clips("two_seconds")))
         file = await store.open(url, keep=False)
         other = await store.open(url, keep=False)
-        assert other is file
+        assert other is not file
         file.close()
         reader = PreparedReader(other)
         tags: list[Tag] = []
