@@ -8,6 +8,7 @@ from callback_office import TOKEN, Office
 from standardwebhooks import Webhook
 
 from kit.callback_receiver import Answer, CallbackReceiver
+from streamferry.control.callbacks import courier
 from streamferry.control.callbacks.courier import (
     FIRST_PAUSE_S,
     LEASE_MS,
@@ -87,14 +88,19 @@ def test_pauses_grow_to_half_an_hour() -> None:
     assert decide_pause_ms(10**6, 0.5) == LONGEST_PAUSE_S * 1000
 
 
+async def claim_as(office: Office, holder: str) -> list[mailboxes.Claim]:
+    """All that is due."""
+    async with office.store.write() as connection:
+        return await mailboxes.claim(
+            connection, office.store.seal, holder, limit=9, lease_ms=LEASE_MS, room_of=lambda _: 9
+        )
+
+
 async def attempt(office: Office, problem: str | None = "answered 500") -> mailboxes.Attempt:
     """Claim the one mailbox that is due, and settle it."""
-    async with office.store.write() as connection:
-        (claim,) = await mailboxes.claim(
-            connection, office.store.seal, "one", limit=9, lease_ms=LEASE_MS, room_of=lambda _: 9
-        )
-        pause_ms = decide_pause_ms(claim.failures + 1, 0.5)
-        made = mailboxes.Attempt(claim.record.task_id, claim.record.number, problem, pause_ms)
+    (claim,) = await claim_as(office, "one")
+    pause_ms = decide_pause_ms(claim.failures + 1, 0.5)
+    made = mailboxes.Attempt(claim.record.task_id, claim.record.number, problem, pause_ms)
     async with office.store.write() as connection:
         assert (await mailboxes.settle(connection, "one", [made]))[0] == []
     return made
@@ -160,15 +166,11 @@ async def test_a_crash_between_sending_and_writing_down_sends_again(office: Offi
     """Under the same id, once the claim is given up, and before what follows."""
     task_id = await office.task(receiver.url())
     await office.happen(task_id, "starting", "streaming")
-    async with office.store.write() as connection:
-        (claim,) = await mailboxes.claim(
-            connection, office.store.seal, "dead", limit=9, lease_ms=LEASE_MS, room_of=lambda _: 9
-        )
+    (claim,) = await claim_as(office, "dead")
     assert claim.record.number == 1
+    # Who died has sent it; nobody else touches it as long as the claim holds.
+    assert await claim_as(office, "other") == []
     async with office.courier():
-        # Who died has sent the first; nobody else touches it as long as its claim holds.
-        await asyncio.sleep(0.7)
-        assert receiver.received == []
         await office.shift(LEASE_MS / 1000)
         await office.until("both", lambda: len(receiver.received) == 2)
     assert receiver.received[0].headers["webhook-id"] == claim.record.event_id
@@ -193,18 +195,33 @@ async def test_couriers_of_several_services_send_nothing_twice(office: Office, r
         assert [one.json["Event"] for one in receiver.received if one.json["TaskId"] == task_id] == list(STORY)
 
 
-async def test_a_dead_receiver_holds_up_nobody_else(office: Office, receiver: CallbackReceiver) -> None:
-    """Far more tasks than places wait for one that never answers; another's callbacks come at once."""
+async def crowd(office: Office, address: str) -> None:
+    """Far more tasks with something to tell than a host has places."""
+    for _ in range(PLACES_OF_HOST * 3):
+        await office.happen(await office.task(address), "starting")
+
+
+async def test_a_dead_receiver_holds_up_nobody_else(
+    office: Office, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it has all its places taken, and more wait for them, another's callbacks come at once."""
+    monkeypatch.setattr(courier, "_LEAVE_S", 0.1)
     with CallbackReceiver(Answer(manner="silent")) as dead:
-        for _ in range(PLACES_OF_HOST * 3):
-            await office.happen(await office.task(dead.url()), "starting")
-        async with office.courier():
+        await crowd(office, dead.url())
+        async with office.courier(send_s=60):
             await office.until("places taken", lambda: len(dead.received) == PLACES_OF_HOST)
             task_id = await office.task(receiver.url())
             await office.happen(task_id, *STORY)
-            await office.until("story", lambda: len(receiver.received) == len(STORY), 1.9)
+            await office.until("story", lambda: len(receiver.received) == len(STORY))
             assert len(dead.received) == PLACES_OF_HOST
-            # One that has failed gets a single place.
+
+
+async def test_a_host_that_has_failed_gets_a_single_place(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it has taken something: so a hundred dead ones do not take all places."""
+    monkeypatch.setattr(courier, "_LEAVE_S", 0.1)
+    with CallbackReceiver(Answer(manner="silent")) as dead:
+        await crowd(office, dead.url())
+        async with office.courier(send_s=1):
             await office.until("next", lambda: len(dead.received) > PLACES_OF_HOST)
             assert len(dead.received) == PLACES_OF_HOST + 1
 
