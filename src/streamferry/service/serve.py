@@ -20,6 +20,7 @@ from streamferry.control.api.routes import ApiSettings, build_router
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.checks import SourceRules
 from streamferry.control.dashboard import watching
+from streamferry.control.dashboard.keys import watch_keys
 from streamferry.control.dashboard.mount import mount_dashboard
 from streamferry.control.looks import open_looks
 from streamferry.control.metrics import Metrics
@@ -76,7 +77,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
         samples = Samples()
         rest = rest_settings(settings, looks, samples, stopping)
         app.mount(PREFIX, build_app(actions, store, rest))
-        mount_dashboard(app, make_desk(settings, actions, Callbacks(store), rest))
+        desk = make_desk(settings, actions, Callbacks(store), rest)
+        mount_dashboard(app, desk)
         watching.register(looks)
         server = _Server(app)
         with listener:
@@ -86,6 +88,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
                 group.create_task(Scheduler(store, retention_of(settings)).run(stopping), name="scheduler")
                 group.create_task(send_callbacks(settings, store, stopping), name="callbacks")
                 group.create_task(samples.run(actions, stopping), name="samples")
+                group.create_task(watch_keys(actions, desk.sessions, stopping), name="keys of sessions")
                 group.create_task(processes.run(), name="worker processes")
                 await stopping.wait()
                 server.should_exit = True

@@ -55,9 +55,16 @@ class Sessions:
         if session is not None:
             session.is_ended = True
 
-    def keep_only(self, roles: Mapping[str, bool]) -> None:
-        """End the sessions of keys that are gone. ``roles``: each enabled key, and whether it may write."""
-        self._drop(lambda session: roles.get(session.access_key_id) is not session.can_write)
+    def keep_only(self, roles: Mapping[str, bool], asked_at: float) -> None:
+        """End the sessions of keys that are gone. ``roles``: each enabled key, and whether it may write.
+
+        ``asked_at``: when the keys were asked for; they say nothing of a session that was begun behind that.
+        """
+        self._drop(
+            lambda session: (
+                session.ends_at - SESSION_S <= asked_at and roles.get(session.access_key_id) is not session.can_write
+            )
+        )
 
     def _drop(self, is_dropped: Callable[[Session], bool]) -> None:
         for digest in [digest for digest, session in self._sessions.items() if is_dropped(session)]:

@@ -31,8 +31,9 @@ def test_sessions_end_with_their_key() -> None:
     """A key that was disabled, or that may only read from now on, takes its sessions with it."""
     sessions = Sessions()
     tokens = {name: sessions.begin(name, can_write=True, now=0.0) for name in ("kept", "gone", "demoted")}
-    sessions.keep_only({"kept": True, "demoted": False})
-    assert [name for name, token in tokens.items() if sessions.find(token, 1.0)] == ["kept"]
+    tokens["later"] = sessions.begin("later", can_write=True, now=1.0)
+    sessions.keep_only({"kept": True, "demoted": False}, 0.5)
+    assert [name for name, token in tokens.items() if sessions.find(token, 1.0)] == ["kept", "later"]
 
 
 def test_failures_wait_longer_each_time() -> None:
