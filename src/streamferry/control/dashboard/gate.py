@@ -58,24 +58,53 @@ class Gate:
             await _send_to_sign_in(scope, receive, send)
             return
         scope.setdefault("state", {})["session"] = session
-        await self._app(scope, receive, _Sealed(send, path) if scope["type"] == "http" else send)
+        if scope["type"] == "http":
+            await self._app(scope, receive, _Sealed(send, path, session))
+        else:
+            await self._app(scope, _attended(receive, send, session), send)
 
 
 class _Sealed:
-    """Adds the headers that each answer has."""
+    """Adds the headers that each answer has, and ends one that streams with the session that asked for it."""
 
-    def __init__(self, send: Send, path: str) -> None:
+    def __init__(self, send: Send, path: str, session: Session | None) -> None:
         self._send = send
         self._path = path
+        self._session = session
+        self._streams = self._is_cut = False
 
     async def __call__(self, message: Message) -> None:
+        if self._is_cut:
+            return
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
             is_asset = self._path.startswith(_ASSETS) and "/client/" not in self._path
             headers["Cache-Control"] = "public, max-age=3600" if is_asset and message["status"] == 200 else "no-store"
+            self._streams = "content-length" not in headers
+        elif self._streams and message.get("more_body") and not _is_welcome(self._session):
+            self._is_cut = True
+            message = {**message, "body": b"", "more_body": False}
         await self._send(message)
+
+
+def _attended(receive: Receive, send: Send, session: Session | None) -> Receive:
+    """What a page says through its socket, until the session is over: a page that stays open says something soon."""
+
+    async def attended() -> Message:
+        message = await receive()
+        if _is_welcome(session) or message["type"] == "websocket.disconnect":
+            return message
+        await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+        return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION}
+
+    return attended
+
+
+def _is_welcome(session: Session | None) -> bool:
+    """Without a session only what is open to all is passed on."""
+    return session is None or session.is_live(time.monotonic())
 
 
 def session_token(headers: Headers) -> str:

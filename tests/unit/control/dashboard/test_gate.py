@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from streamferry.control.dashboard.gate import COOKIE, Gate, session_of
 from streamferry.control.dashboard.sessions import Sessions
@@ -69,3 +70,56 @@ async def test_changes_come_from_our_own_pages(
     """A cookie is not enough: other sites can make a browser send it."""
     answer = await browser.post("/dashboard/tasks", headers={"Cookie": f"{COOKIE}={TOKEN}", **headers})
     assert answer.status_code == status
+
+
+async def test_a_stream_outlived_its_session() -> None:
+    """What streams to a browser, a preview above all, ends with the session that asked for it."""
+    sessions = Sessions()
+    token = sessions.begin("AK1", can_write=True, now=time.monotonic())
+    sent: list[Message] = []
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"before", "more_body": True})
+        sessions.end(token)
+        for _ in range(2):
+            await send({"type": "http.response.body", "body": b"behind", "more_body": True})
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await Gate(stream, sessions)(_scope("http", token), _nothing, send)
+    assert [(one.get("body"), one.get("more_body")) for one in sent[1:]] == [(b"before", True), (b"", False)]
+
+
+async def test_a_page_outlived_its_session() -> None:
+    """What it says through its socket is not heard any more, and the socket is closed."""
+    sessions = Sessions()
+    token = sessions.begin("AK1", can_write=True, now=time.monotonic())
+    heard: list[Message] = []
+    sent: list[Message] = []
+
+    async def listen(scope: Scope, receive: Receive, send: Send) -> None:
+        heard.append(await receive())
+        sessions.end(token)
+        heard.append(await receive())
+
+    async def receive() -> Message:
+        return {"type": "websocket.receive", "text": "click"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await Gate(listen, sessions)(_scope("websocket", token), receive, send)
+    assert [one["type"] for one in heard] == ["websocket.receive", "websocket.disconnect"]
+    assert [one["type"] for one in sent] == ["websocket.close"]
+
+
+def _scope(kind: str, token: str) -> Scope:
+    names = {"host": "here", "origin": "http://here", "cookie": f"{COOKIE}={token}"}
+    headers = [(name.encode(), value.encode()) for name, value in names.items()]
+    return {"type": kind, "method": "GET", "path": "/dashboard/x", "query_string": b"", "headers": headers}
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
