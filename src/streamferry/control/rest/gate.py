@@ -7,6 +7,7 @@ key passes with GET and HEAD only. A body is bounded in bytes and in time before
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 
 import sqlalchemy as sa
 from starlette.exceptions import HTTPException
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamferry.control.api.faults import ApiError
 from streamferry.control.api.limits import Kind, RateLimiter, Rates
 from streamferry.control.rest.faults import RestError
-from streamferry.control.rest.tokens import Tokens
+from streamferry.control.rest.tokens import Caller, Tokens
 
 _log = logging.getLogger("streamferry.rest")
 
@@ -25,6 +26,8 @@ _READS = ("GET", "HEAD")
 #: As the compatible API's: a watermark of 2 MB is 2.8 MB of base64.
 MAX_BODY_BYTES = 4 * 1024 * 1024
 BODY_TIMEOUT_S = 30.0
+#: Events and previews are sent for as long as somebody reads: the token is looked at again this often.
+PROVE_EVERY_S = 5.0
 
 
 class Gate:
@@ -39,16 +42,10 @@ class Gate:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        has_begun = False
-
-        async def note(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
+        answering = _Answer(send, lambda: self._require_caller(scope))
         try:
             await self._admit(scope)
-            await self._app(scope, _bounded(receive), note)
+            await self._app(scope, _bounded(receive), answering)
         except RestError as error:
             answer = error
         except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
@@ -60,7 +57,7 @@ class Gate:
         else:
             return
         # An answer that has begun can only break off.
-        if not has_begun:
+        if not answering.has_begun:
             await answer.response()(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
@@ -69,17 +66,47 @@ class Gate:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if (method, path) in OPEN:
             return
-        headers = dict(scope["headers"])
-        kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        if kind.lower() != "bearer" or not token:
-            raise RestError(401, "no_token", "needs a token: Authorization: Bearer TOKEN, made by POST /api/v1/tokens")
-        caller = await self._tokens.prove(token.strip())
+        caller = await self._require_caller(scope)
         if caller.read_only and method not in _READS:
             raise RestError(403, "read_only", "the key may only read")
         try:
             self._limiter.take(caller.access_key_id, Kind.LIST if method in _READS else Kind.WRITE, time.monotonic())
         except ApiError:
             raise RestError(429, "too_many", "too many calls: wait a second", retry_after_s=1) from None
+
+    async def _require_caller(self, scope: Scope) -> Caller:
+        """Whose token it is. Raises RestError."""
+        headers = dict(scope["headers"])
+        kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if kind.lower() != "bearer" or not token:
+            raise RestError(401, "no_token", "needs a token: Authorization: Bearer TOKEN, made by POST /api/v1/tokens")
+        return await self._tokens.prove(token.strip())
+
+
+class _Answer:
+    """Sends, and ends an answer that streams when its caller's token is not good any more."""
+
+    def __init__(self, send: Send, require_caller: Callable[[], Awaitable[Caller]]) -> None:
+        self.has_begun = False
+        self._send = send
+        self._require_caller = require_caller
+        self._is_cut = False
+        self._proved_at = time.monotonic()
+
+    async def __call__(self, message: Message) -> None:
+        if self._is_cut:
+            return
+        self.has_begun = True
+        if message.get("more_body") and time.monotonic() - self._proved_at >= PROVE_EVERY_S:
+            self._proved_at = time.monotonic()
+            try:
+                await self._require_caller()
+            except RestError:
+                self._is_cut = True
+                message = {**message, "body": b"", "more_body": False}
+            except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
+                pass  # Asked again next time.
+        await self._send(message)
 
 
 def _bounded(receive: Receive) -> Receive:
