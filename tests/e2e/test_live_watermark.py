@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from kit import probe, programs
+from kit.av_offset import av_offsets_ms
+from kit.clips import ClipFactory
 from kit.delay import delays, make_clock
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
@@ -89,16 +91,18 @@ def test_it_delays_by_less_than_two_seconds(
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_an_encoder_that_no_longer_encodes(
-    relay: StartRelay, nginx: NginxRtmp, publish: Publish, tmp_path: Path, how: signal.Signals
+    relay: StartRelay, nginx: NginxRtmp, publish: Publish, clips: ClipFactory, tmp_path: Path, how: signal.Signals
 ) -> None:
-    """It is our fault and said so, another goes on into the same publish, and it leaves no zombie."""
-    publish(make_still(tmp_path / "still.mp4", "320x180"), nginx.url("cam"))
+    """It is our fault and said so, another goes on into the same publish, in step with the sound; no zombie stays."""
+    clip = clips("flash_beep_unlike")
+    publish(clip, nginx.url("cam"))
     nginx.wait_published("cam")
     mark = make_picture(tmp_path / "mark.png", "60x30", "red")
     running = relay(nginx.url("cam"), "--live", "--watermark", mark, "--to", nginx.url("out", "rec"))
     wait_for("a second of media", lambda: running.lines and running.lines[-1].media_time_ms > 1000)
     before = nginx.wait_published("out", "rec")
     child, count = encoder_of(running), len(running.lines)
+    assert "cam" not in programs.command_line(child)
     os.kill(child, how)
     line = running.wait_state("retrying", after=count)
     assert line.fault == "service"
@@ -114,3 +118,6 @@ def test_an_encoder_that_no_longer_encodes(
     (path,) = nginx.recordings("out")
     probe.assert_flawless(path)
     assert len(reds(path, "4:4:20:14")) > 20
+    expected = av_offsets_ms(clip)
+    for offset in av_offsets_ms(path):
+        assert min(expected) - 5 <= offset <= max(expected) + 5

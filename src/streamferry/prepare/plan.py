@@ -203,13 +203,25 @@ def _overlay(mark: Watermark, video: VideoForm) -> str:
 
 
 def _encode_video(video: VideoForm, frame_rate: float, encoder: Encoder) -> list[str]:
+    # Stamps to the millisecond, as FLV has them: on the grid of the frame rate, pictures came up to 10 ms off the sound.
     kbps = max(_MIN_MAX_KBPS, round(video.width * video.height * _MAX_KBPS_PER_PIXEL))
     if frame_rate > _HIGH_FRAME_RATE:
         kbps = kbps * 3 // 2
     return [
         *("-c:v", _ENCODERS[video.codec], "-preset", encoder.preset, "-crf", str(encoder.crf)),
         *(("-tune", "zerolatency") if encoder.is_live else ()),
-        *("-maxrate", f"{kbps}k", "-bufsize", f"{2 * kbps}k", "-pix_fmt", "yuv420p", "-fps_mode", "vfr"),
+        *(
+            "-maxrate",
+            f"{kbps}k",
+            "-bufsize",
+            f"{2 * kbps}k",
+            "-pix_fmt",
+            "yuv420p",
+            "-fps_mode",
+            "vfr",
+            "-enc_time_base",
+            "1:1000",
+        ),
         *("-force_key_frames", f"expr:gte(t,n_forced*{KEYFRAME_SECONDS})"),
     ]
 

@@ -203,5 +203,5 @@ def _start(arguments: "list[str] | tuple[str, ...]", url: MediaUrl, inherit: tup
         child = Ffmpeg(arguments, url, takes_stdin=True, pipe_bytes=_PIPE_BYTES, inherit=inherit)
     except ChildError as error:
         raise SourceReaderFailed(str(error)) from error
-    os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
+    os.setpriority(os.PRIO_PROCESS, child.pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICE)
     return child
