@@ -203,7 +203,7 @@ def _overlay(mark: Watermark, video: VideoForm) -> str:
 
 
 def _encode_video(video: VideoForm, frame_rate: float, encoder: Encoder) -> list[str]:
-    # Stamps to the millisecond, as FLV has them: on the grid of the frame rate, pictures came up to 10 ms off the sound.
+    # Stamps to the millisecond, as FLV has them: on the grid of the frame rate pictures were up to 10 ms off the sound.
     kbps = max(_MIN_MAX_KBPS, round(video.width * video.height * _MAX_KBPS_PER_PIXEL))
     if frame_rate > _HIGH_FRAME_RATE:
         kbps = kbps * 3 // 2
