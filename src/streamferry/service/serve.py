@@ -31,6 +31,7 @@ from streamferry.control.store import Store, workers
 from streamferry.control.store.records import KeyPair
 from streamferry.service.callbacks import retention_of, send_callbacks
 from streamferry.service.dashboard import make_desk
+from streamferry.service.http import BoundedHttp
 from streamferry.service.probes import add_probes
 from streamferry.service.rest import rest_settings
 from streamferry.service.store import open_store, prepare_data_dir
@@ -102,6 +103,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=BoundedHttp,
                 log_config=None,
                 access_log=False,
                 server_header=False,

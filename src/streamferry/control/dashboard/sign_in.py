@@ -4,6 +4,7 @@ What is sent is an access key pair. It is compared in constant time, failures ar
 the answer never says which half was wrong.
 """
 
+import asyncio
 import logging
 import time
 from html import escape
@@ -23,6 +24,7 @@ _log = logging.getLogger("streamferry.dashboard")
 
 SIGN_OUT = f"{BASE}/sign-out"
 _MAX_FORM_BYTES = 8_192
+_FORM_TIMEOUT_S = 10.0
 
 
 class SignIn:
@@ -81,10 +83,14 @@ class SignIn:
 
 async def _read_form(request: Request) -> dict[str, str]:
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _MAX_FORM_BYTES:
-            return {}
+    try:
+        async with asyncio.timeout(_FORM_TIMEOUT_S):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > _MAX_FORM_BYTES:
+                    return {}
+    except TimeoutError:
+        return {}
     fields = parse_qs(body.decode(errors="replace"), max_num_fields=10)
     return {name: values[0] for name, values in fields.items()}
 
