@@ -73,8 +73,8 @@ class StoreLedger:
         """See the protocol."""
         with _availability():
             async with self._store.write() as connection:
-                await usage.add(connection, reports)
                 await held.report(connection, self._worker_id, reports, load=load, health=health)
+                await usage.add(connection, reports)
 
     async def retire(self) -> None:
         """See the protocol."""

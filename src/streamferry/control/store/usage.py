@@ -21,7 +21,7 @@ _BANDWIDTH_MS = 300_000
 
 
 async def add(connection: AsyncConnection, reports: Sequence[Report]) -> None:
-    """Add what was measured to the present minute."""
+    """Add what was measured to the present minute. Call it last: see the order of locks in ``workers``."""
     measured = {one.task_id: one.usage for one in reports if one.usage is not None}
     if not measured:
         return
@@ -36,7 +36,7 @@ async def add(connection: AsyncConnection, reports: Sequence[Report]) -> None:
             "streamed_ms": measured[task_id].streamed_ms,
             "bytes_out": measured[task_id].bytes_out,
         }
-        for task_id, (group_name, stream_digest) in places.items()
+        for task_id, (group_name, stream_digest) in sorted(places.items())
     ]
     if rows:
         insert = _insert(connection)

@@ -1,6 +1,7 @@
 """Worker rows: who is there, by a lease on the database's clock, and what becomes of the tasks of who is not.
 
-Order of locks, here and in ``due`` and ``held``, so that no two transactions wait for each other: task, run, worker.
+Order of locks, here, in ``due``, ``held`` and ``usage``, so that no two transactions wait for each other: task, run,
+worker, usage.
 """
 
 import sqlalchemy as sa
@@ -98,11 +99,11 @@ async def leave(connection: AsyncConnection, worker_id: str) -> None:
 async def free_expired(connection: AsyncConnection) -> int:
     """Free the tasks of workers whose lease ran out; how many."""
     now = await read_now_ms(connection)
+    expired = sa.select(worker.c.id).where(~is_alive(now), worker.c.lease_ms > 0)
+    of_expired = sa.select(run.c.task_id).where(run.c.worker_id.in_(expired)).order_by(run.c.task_id)
+    await connection.execute(of_expired.with_for_update())
     # Locked, so that a renewal that is on its way wins; one that comes later finds its lease gone.
-    expired = await connection.execute(
-        sa.select(worker.c.id).where(~is_alive(now), worker.c.lease_ms > 0).with_for_update(skip_locked=True)
-    )
-    gone = list(expired.scalars())
+    gone = list((await connection.execute(expired.with_for_update(skip_locked=True))).scalars())
     if not gone:
         return 0
     await connection.execute(worker.update().where(worker.c.id.in_(gone)).values(lease_ms=-now, load=0))

@@ -1,0 +1,84 @@
+"""Transactions that meet: on PostgreSQL, where rows are locked one by one. On SQLite a write is alone."""
+
+import asyncio
+import secrets
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from task_samples import make_spec
+
+from streamferry.control.actions import Actions
+from streamferry.control.ledger import StoreLedger
+from streamferry.control.store import Store, tasks, workers
+from streamferry.control.store import usage as usages
+from streamferry.control.store.schema import run, worker
+from streamferry.media.url import MediaUrl
+from streamferry.relay import RelayStatus, State
+from streamferry.worker import Report
+from streamferry.worker.ledger import Usage
+
+pytestmark = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+
+
+@pytest.fixture
+async def task_id(store: Store) -> str:
+    """A task that the worker ``one`` holds."""
+    destination = MediaUrl.parse(f"rtmp://push.example/live/{secrets.token_hex(8)}")
+    made = await Actions(store).create_task(make_spec(destination=destination))
+    ledger = StoreLedger(store, "one", capacity=10)
+    await ledger.register()
+    await ledger.poll(0, 10)
+    return made
+
+
+async def _wait_blocked(store: Store) -> None:
+    """Until a transaction waits for a lock of another one."""
+    blocked = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with asyncio.timeout(10):
+        while True:
+            async with store.read() as connection:
+                if (await connection.execute(blocked)).scalar():
+                    return
+
+
+async def _lock_run(connection: AsyncConnection, task_id: str) -> None:
+    """As each change of a task does first."""
+    await connection.execute(sa.select(run.c.task_id).where(run.c.task_id == task_id).with_for_update())
+
+
+async def test_a_change_met_the_end_of_its_workers_lease(store: Store, task_id: str) -> None:
+    """A task that is changed while the scheduler frees it: one waits for the other, never each for each."""
+    async with store.write() as connection:
+        lapsed = worker.update().values(lease_ms=worker.c.lease_ms - workers.LEASE_MS - 1)
+        await connection.execute(lapsed)
+
+    async def free() -> int:
+        async with store.write() as connection:
+            return await workers.free_expired(connection)
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with store.write() as connection:
+            await _lock_run(connection, task_id)
+            freeing = group.create_task(free())
+            await _wait_blocked(store)
+            assert await tasks.redirect(connection, task_id, due_ms=None)
+        assert await freeing == 1
+
+
+async def test_a_deletion_met_the_report_of_what_was_measured(store: Store, task_id: str) -> None:
+    """Both write the row of the minute: one waits for the other, never each for each."""
+    measured = Report(
+        task_id=task_id,
+        epoch=1,
+        status=RelayStatus(State.STREAMING),
+        changes=(),
+        item_ends_ms={},
+        usage=Usage(1000, 1000),
+        outcome=None,
+    )
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group, store.write() as connection:
+        await _lock_run(connection, task_id)
+        group.create_task(StoreLedger(store, "one", capacity=10).report([measured], 1, None))
+        await _wait_blocked(store)
+        await usages.keep_place(connection, task_id)
