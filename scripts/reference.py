@@ -24,8 +24,8 @@ from streamferry.control.callbacks.sender import SEND_S
 from streamferry.control.metrics import FAMILIES
 from streamferry.control.model import ApiStatus, CallbackEvent
 from streamferry.control.rest import docs as rest_docs
-from streamferry.control.rest.routes import PREFIX as REST
-from streamferry.control.rest.routes import build_app
+from streamferry.control.rest.app import PREFIX as REST
+from streamferry.control.rest.app import build_app
 from streamferry.control.store import Seal, Store
 from streamferry.relay import State
 from streamferry.worker.items import BURST, EVERY_S

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streamferry.config import SECRETS, Settings
 from streamferry.control.rest.faults import RestError
-from streamferry.control.rest.views import ProbeView
+from streamferry.control.rest.operation_views import ProbeView
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.net.ffmpeg import ffmpeg_program

@@ -8,8 +8,8 @@ from streamferry.config import Settings
 from streamferry.control.api.limits import Rates
 from streamferry.control.checks import SourceRules
 from streamferry.control.looks import Looks
+from streamferry.control.rest.operation_views import CacheItem, CacheView
 from streamferry.control.rest.routes import RestSettings
-from streamferry.control.rest.views import CacheItem, CacheView
 from streamferry.control.samples import Samples
 from streamferry.prepare.cache import UNKEPT, Entry, all_entries, default_root
 from streamferry.service.prober import Prober

@@ -24,7 +24,7 @@ from streamferry.control.dashboard.keys import watch_keys
 from streamferry.control.dashboard.mount import mount_dashboard
 from streamferry.control.looks import open_looks
 from streamferry.control.metrics import Metrics
-from streamferry.control.rest.routes import PREFIX, build_app
+from streamferry.control.rest.app import PREFIX, build_app
 from streamferry.control.samples import Samples
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import Store, workers

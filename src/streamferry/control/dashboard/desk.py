@@ -13,9 +13,9 @@ from streamferry.control.library import Library
 from streamferry.control.model import TaskKind
 from streamferry.control.rest.bodies import NewTask, TaskPatch
 from streamferry.control.rest.faults import RestError, translate
+from streamferry.control.rest.operation_views import ProbeView
 from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.routes import Prober
-from streamferry.control.rest.views import ProbeView
 from streamferry.control.rest.writes import Verb, Writes
 from streamferry.control.store.records import DeliveryRecord
 

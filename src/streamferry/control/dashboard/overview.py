@@ -7,7 +7,8 @@ from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.filters import FILTERS
 from streamferry.control.dashboard.frame import Page, Visitor, frame, live, visitor
 from streamferry.control.dashboard.widgets import card, empty, state_chip
-from streamferry.control.rest.views import Overview, TaskPage, WorkerView
+from streamferry.control.rest.operation_views import WorkerView
+from streamferry.control.rest.views import Overview, TaskPage
 
 _REFRESH_S = 3.0
 _PROBLEMS = 12

@@ -9,7 +9,8 @@ from streamferry.control.dashboard.form_fields import Fields
 from streamferry.control.dashboard.frame import Visitor
 from streamferry.control.dashboard.widgets import empty
 from streamferry.control.rest.faults import RestError
-from streamferry.control.rest.views import Kind, ProbeView
+from streamferry.control.rest.operation_views import ProbeView
+from streamferry.control.rest.views import Kind
 from streamferry.media.url import REDACTED
 from streamferry.relay.spec import MAX_ITEMS
 

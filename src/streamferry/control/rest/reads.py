@@ -10,8 +10,8 @@ from streamferry.control.api import usage
 from streamferry.control.checks import check_task_id
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.model import ApiStatus
+from streamferry.control.rest.operation_views import CacheView, UsageList, WorkerList, show_usage, show_worker
 from streamferry.control.rest.views import (
-    CacheView,
     EventPage,
     EventView,
     GroupPage,
@@ -21,13 +21,9 @@ from streamferry.control.rest.views import (
     Status,
     TaskPage,
     TaskView,
-    UsageList,
-    WorkerList,
     show_event,
     show_group,
     show_task,
-    show_usage,
-    show_worker,
 )
 from streamferry.control.samples import Samples
 from streamferry.media.watermark import Watermark

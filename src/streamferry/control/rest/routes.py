@@ -1,4 +1,4 @@
-"""REST on HTTP: routes that translate between requests, ``reads`` and ``writes``, and the application they make."""
+"""The routes of REST: they translate between requests on one side, ``reads``, ``writes`` and callbacks on the other."""
 
 import asyncio
 import time
@@ -7,39 +7,29 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Header, Path, Query, Request, Security
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, Header, Path, Query, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import AwareDatetime
-from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
-from streamferry import __version__
-from streamferry.control.actions import Actions
 from streamferry.control.api.limits import Rates
 from streamferry.control.callbacks.desk import Callbacks
 from streamferry.control.checks import MAX_INT32, SourceRules, read_source
-from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.errors import ActionError
 from streamferry.control.looks import Looks
 from streamferry.control.model import DeliveryState, TaskKind
-from streamferry.control.rest import bodies, sample, views
-from streamferry.control.rest.docs import write_page
+from streamferry.control.rest import bodies, operation_views, sample, views
 from streamferry.control.rest.events import Follower
-from streamferry.control.rest.faults import Refusal, RestError, translate
-from streamferry.control.rest.gate import Gate
+from streamferry.control.rest.faults import RestError, translate
 from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.tokens import Tokens
 from streamferry.control.rest.writes import Verb, Writes
 from streamferry.control.samples import Samples
-from streamferry.control.store import Store
 from streamferry.media.url import MediaUrl
 from streamferry.relay import State
 
-PREFIX = "/api/v1"
-
 #: Looks at an address: gives what was found. Raises RestError.
-Prober = Callable[[MediaUrl, float], Awaitable[views.ProbeView]]
+Prober = Callable[[MediaUrl, float], Awaitable[operation_views.ProbeView]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,52 +39,10 @@ class RestSettings:
     rates: Rates = field(default_factory=Rates)
     source_rules: SourceRules = field(default_factory=SourceRules)
     prober: Prober | None = None
-    look_into_cache: Callable[[], views.CacheView] | None = None
+    look_into_cache: Callable[[], operation_views.CacheView] | None = None
     looks: Looks | None = None
     samples: Samples | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-def build_app(
-    actions: Actions, store: Store, settings: RestSettings | None = None, clock: Clock | None = None
-) -> FastAPI:
-    """The application, to be mounted at ``PREFIX``."""
-    settings, clock = settings or RestSettings(), clock or SystemClock()
-    tokens = Tokens(actions, store.seal, clock)
-    routes = _Routes(
-        Reads(actions, settings.look_into_cache, clock, settings.samples),
-        Writes(actions, settings.source_rules, clock),
-        Callbacks(store),
-        tokens,
-        settings,
-    )
-    app = FastAPI(
-        title="streamferry",
-        version=__version__,
-        summary="Tasks, what they are doing, and what happened to them.",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,
-        responses={code: {"model": Refusal} for code in (400, 401, 403, 404, 405, 408, 409, 412, 413, 422, 429, 503)},
-        separate_input_output_schemas=False,
-    )
-    app.include_router(routes.router())
-    app.add_middleware(Gate, tokens=tokens, rates=settings.rates)
-    app.add_exception_handler(ActionError, _answer_action_error)
-    app.add_exception_handler(RestError, _answer_rest_error)
-    app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(HTTPException, _answer_http_error)
-
-    @app.get("/openapi.json", include_in_schema=False)
-    async def openapi() -> dict[str, Any]:
-        return {**app.openapi(), "servers": [{"url": PREFIX}]}
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return HTMLResponse(write_page(app.openapi(), PREFIX))
-
-    return app
 
 
 #: What does not look like an id is the id of no task: the pattern is for who reads the document.
@@ -109,7 +57,9 @@ IfMatch = Annotated[str | None, Header(description='The version that was seen, a
 OfTask = Annotated[str | None, Query(alias="task_id", max_length=64, pattern="^[0-9a-f]{32}$")]
 
 
-class _Routes:
+class Routes:
+    """An endpoint a method; ``router`` says where each one stands."""
+
     def __init__(
         self, reads: Reads, writes: Writes, callbacks: Callbacks, tokens: Tokens, settings: RestSettings
     ) -> None:
@@ -271,33 +221,33 @@ class _Routes:
 
     async def list_callbacks(
         self, task_id: OfTask = None, state: DeliveryState | None = None, page: PageNumber = 1, size: PageSize = 20
-    ) -> views.DeliveryPage:
+    ) -> operation_views.DeliveryPage:
         """Callbacks that were owed, newest first; those of deleted tasks, too."""
         found = await self._callbacks.list_deliveries(task_id=task_id, state=state, page=page, size=size)
-        shown = [views.show_delivery(one) for one in found.records]
-        return views.DeliveryPage(deliveries=shown, page=page, size=size, total=found.total)
+        shown = [operation_views.show_delivery(one) for one in found.records]
+        return operation_views.DeliveryPage(deliveries=shown, page=page, size=size, total=found.total)
 
-    async def get_callback(self, event_id: EventId) -> views.DeliveryView:
+    async def get_callback(self, event_id: EventId) -> operation_views.DeliveryView:
         """One of them."""
-        return views.show_delivery(await self._callbacks.get_delivery(event_id))
+        return operation_views.show_delivery(await self._callbacks.get_delivery(event_id))
 
     async def replay_callback(self, event_id: EventId) -> None:
         """Deliver it again, before what waits behind it."""
         await self._callbacks.replay(event_id)
 
-    async def replay_dead(self, body: bodies.OfTask) -> views.Count:
+    async def replay_dead(self, body: bodies.OfTask) -> operation_views.Count:
         """Deliver dead letters again, of one task or of all."""
-        return views.Count(count=await self._callbacks.replay_dead(body.task_id))
+        return operation_views.Count(count=await self._callbacks.replay_dead(body.task_id))
 
-    async def drop_dead(self, body: bodies.OfTask) -> views.Count:
+    async def drop_dead(self, body: bodies.OfTask) -> operation_views.Count:
         """Forget dead letters, of one task or of all."""
-        return views.Count(count=await self._callbacks.drop_dead(body.task_id))
+        return operation_views.Count(count=await self._callbacks.drop_dead(body.task_id))
 
-    async def list_workers(self) -> views.WorkerList:
+    async def list_workers(self) -> operation_views.WorkerList:
         """Workers that are there, or were in the last hour."""
         return await self._reads.workers()
 
-    async def show_cache(self) -> views.CacheView:
+    async def show_cache(self) -> operation_views.CacheView:
         """The cache of prepared files on the machine that answers."""
         return await self._reads.cache()
 
@@ -308,13 +258,13 @@ class _Routes:
         step_s: Annotated[int, Query(ge=1, le=MAX_INT32, description="60, 300, 3600 or 86400.")] = 3600,
         groups: Groups = [],  # noqa: B006
         by_group: bool = False,
-    ) -> views.UsageList:
+    ) -> operation_views.UsageList:
         """What workers measured, in steps from ``start_at``."""
         return await self._reads.usage(
             _whole(start_at), _whole(end_at), step_s=step_s, groups=groups, by_group=by_group
         )
 
-    async def probe(self, body: bodies.ProbeRequest) -> views.ProbeView:
+    async def probe(self, body: bodies.ProbeRequest) -> operation_views.ProbeView:
         """Look into a file: what is in it, and what relaying it will need."""
         try:
             url = read_source("url", body.url, TaskKind.VOD, self._settings.source_rules)
@@ -372,37 +322,3 @@ def _read_version(if_match: str | None) -> int | None:
 
 def _whole(at: datetime) -> datetime:
     return at.replace(microsecond=0)
-
-
-async def _answer_action_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ActionError)
-    return translate(error).response()
-
-
-async def _answer_rest_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RestError)
-    return error.response()
-
-
-#: Where pydantic's own words are not for a user.
-_WORDS = {"missing": "is required", "extra_forbidden": "there is no such field"}
-
-
-async def _answer_invalid(_: Request, error: Exception) -> Response:
-    """The first field that does not read, without repeating what it held."""
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    place, *parts = first["loc"]
-    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
-    if first["type"] == "json_invalid" or (place == "body" and not parts):
-        return RestError(422, "invalid_body", "the body must be a JSON object").response()
-    words = _WORDS.get(first["type"]) or str(first["msg"]).removeprefix("Input ").removeprefix("Value error, ")
-    return RestError(422, "invalid_field", f"{name}: {words}", name).response()
-
-
-async def _answer_http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    codes = {404: "no_such_path", 405: "method_not_allowed", 408: "timeout", 413: "too_large"}
-    answer = RestError(error.status_code, codes.get(error.status_code, "bad_request"), str(error.detail)).response()
-    answer.headers.update(error.headers or {})
-    return answer

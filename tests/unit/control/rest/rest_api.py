@@ -13,7 +13,8 @@ from signed_api import NO_LIMITS
 
 from streamferry.control.actions import Actions
 from streamferry.control.checks import SourceRules
-from streamferry.control.rest.routes import PREFIX, RestSettings, build_app
+from streamferry.control.rest.app import PREFIX, build_app
+from streamferry.control.rest.routes import RestSettings
 from streamferry.control.store import Store
 from streamferry.control.store.records import KeyPair
 
