@@ -52,7 +52,20 @@ def frames(path: Path | str, count: int = 1, *, start_s: float = 0, crop: str = 
     """
     cropped = ("-vf", f"crop={crop}") if crop else ()
     start = ("-ss", str(start_s)) if start_s else ()
-    decode = ("-v", "error", "-nostdin", *start, "-i", path, "-frames:v", str(count), *cropped)
+    # Each frame once: on a grid of a guessed rate some would come twice.
+    decode = (
+        "-v",
+        "error",
+        "-nostdin",
+        *start,
+        "-i",
+        path,
+        "-fps_mode",
+        "passthrough",
+        "-frames:v",
+        str(count),
+        *cropped,
+    )
     pixels = subprocess.run(
         [programs.ffmpeg(), *decode, "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1"],
         capture_output=True,
