@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     egress: Literal["public", "lan", "any"] = Field(
         "lan",
         description="Which addresses tasks may reach: `public` ones, those and the local network (`lan`, which refuses "
-        "loopback and link-local), or `any`.",
+        "loopback, link-local and the metadata services of clouds), or `any`.",
     )
     files: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Folders from which `file:` sources may be read, separated by `:`. Empty: none."

@@ -2,7 +2,20 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+#: Metadata services of clouds, which hand out credentials, where they are not link-local: AWS and Google over IPv6,
+#: Alibaba, Azure, Oracle, Volcengine.
+_METADATA = frozenset(
+    map(
+        ip_address,
+        ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "100.96.0.96"),
+    )
+)
+#: Prefixes whose last 32 bits are an IPv4 address: NAT64 (RFC 6052, 8215), translated (RFC 2765) and, long obsolete,
+#: compatible (RFC 4291, 2.5.5.1).
+_WRAPPED = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")))
+_SITE_LOCAL = IPv6Network("fec0::/10")
 
 
 class Egress(StrEnum):
@@ -24,7 +37,7 @@ def decide_allow(policy: Egress) -> Callable[[str], bool] | None:
 
 def _is_public(text: str) -> bool:
     address = _plain(text)
-    return address is not None and address.is_global and not address.is_multicast
+    return address is not None and address.is_global and not address.is_multicast and address not in _SITE_LOCAL
 
 
 def _is_public_or_lan(text: str) -> bool:
@@ -40,11 +53,19 @@ def _is_public_or_lan(text: str) -> bool:
 
 
 def _plain(text: str) -> IPv4Address | IPv6Address | None:
-    """The address, an IPv4 one that is wrapped into IPv6 (mapped, 6to4) as itself; None if it is none."""
+    """The address, an IPv4 one that is wrapped into IPv6 as itself; None if it is none, or nobody's to reach."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
     if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or address.sixtofour or address
+        address = _unwrapped(address)
+    return None if address in _METADATA else address
+
+
+def _unwrapped(address: IPv6Address) -> IPv4Address | IPv6Address:
+    if wrapped := address.ipv4_mapped or address.sixtofour or (address.teredo and address.teredo[1]):
+        return wrapped
+    if int(address) > 1 and any(address in network for network in _WRAPPED):
+        return IPv4Address(int(address) & 0xFFFFFFFF)
     return address
