@@ -50,6 +50,9 @@ async def ensure_first_key(settings: Settings, actions: Actions) -> KeyPair | No
         if not secret:
             raise ValueError("secret-access-key: is needed beside access-key-id")
         known = await actions.find_key(settings.access_key_id)
+        if known is None and any(one.access_key_id == settings.access_key_id for one in await actions.list_keys()):
+            _log.warning("the access key of the settings was disabled and stays so: name another one there")
+            return None
         if known is None or known.secret != secret:
             await actions.import_key(KeyPair(settings.access_key_id, secret))
         return None
