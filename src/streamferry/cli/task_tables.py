@@ -86,7 +86,7 @@ def show_event(event: Mapping[str, Any], out: Console, *, with_task: bool) -> No
     line = Text(f"{_time(event['at'], seconds=True)}  ", style="dim")
     if with_task:
         line.append(f"{event['task_id']}  ")
-    line.append(f"{event['kind']:<12}", style=_STYLES.get(event["kind"], ""))
+    line.append(f"{event['kind']:<13}", style=_STYLES.get(event["kind"], ""))
     # The kind says it, or what follows will.
     known = {name: value for name, value in event["detail"].items() if name != "state"}
     line.append(f"  {_detail(known)}")
