@@ -207,7 +207,7 @@ def api_page() -> str:
     return f"""# The API
 
 Made by `scripts/reference.py` from `src/streamferry/control/api`. Where the documents of the cloud's API leave a gap,
-`../decisions/0008-where-the-api-is-stricter-or-kinder.md` says how it is filled.
+`../decisions/0006-where-the-api-is-stricter-or-kinder.md` says how it is filled.
 
 Requests go to `/?Action=<action>&Version={VERSION}`, signed by signature V4 (`HMAC-SHA256`, service `live`, any region)
 in the `Authorization` header, or for GET in the query. Bodies are JSON objects of at most 4 MiB. Null, an empty text
@@ -225,7 +225,7 @@ tables below show one. An error has no `Result`, but `Error` with `CodeN`, `Code
 ## Items of a list
 
 Addresses are shown without user info, query values and stream keys
-(`../decisions/0007-what-a-list-shows-of-an-address.md`).
+(`../decisions/0005-what-a-list-shows-of-an-address.md`).
 
 {_table(("field", "what it is"), ((_names(name), text) for name, text in _ITEM_FIELDS.items()))}
 
@@ -410,7 +410,7 @@ A token ends after its time, with its key, and when the key gets another secret.
 refused there for 15 s, then for twice as long each time, up to 15 minutes.
 
 Times are ISO 8601 with an offset. Addresses are shown redacted, and one that is sent back as it was shown means the one
-that the task has (`docs/decisions/0007-what-a-list-shows-of-an-address.md`). A body with a field that is not listed is
+that the task has (`docs/decisions/0005-what-a-list-shows-of-an-address.md`). A body with a field that is not listed is
 refused. What is not a success is a `Refusal`: a code, a sentence, and the field that is wrong.
 
 | status | when |

@@ -51,6 +51,21 @@ def test_make_targets_are_documented() -> None:
     assert shown == targets
 
 
+def test_decision_notes_count_from_one_without_a_gap() -> None:
+    """The number in a note's name is the one in its title, and none is missing or twice."""
+    notes = sorted((ROOT / "docs/decisions").glob("*.md"))
+    assert [path.name[:4] for path in notes] == [f"{number:04}" for number in range(1, len(notes) + 1)]
+    assert [path.read_text()[:8] for path in notes] == [f"# {path.name[:4]}: " for path in notes]
+
+
+def test_the_decision_notes_that_code_and_pages_name_exist() -> None:
+    """A note that was renumbered is found from everywhere."""
+    pages = [*(ROOT / "src").rglob("*.py"), *(ROOT / "scripts").glob("*.py"), *(ROOT / "docs").rglob("*.md")]
+    named = {name for page in pages for name in re.findall(r"\bdecisions/(\d{4}-[\w-]+\.md)", page.read_text())}
+    assert named
+    assert [name for name in sorted(named) if not (ROOT / "docs/decisions" / name).exists()] == []
+
+
 def _commands() -> dict[str, set[str]]:
     """Command name -> its long options."""
     group = typer.main.get_command(app)

@@ -7,7 +7,7 @@ back, which ffmpeg would take for frames to drop. What is encoded and how is ``p
 copied where FLV carries it. Which, is known when a first ffmpeg has looked at the beginning of the stream.
 
 The child lives as long as its session of the source, and its end is an end of that session: the run opens both again.
-``docs/decisions/0017-watermarks-on-live-streams.md`` has the measurements.
+``docs/decisions/0010-watermarks-on-live-streams.md`` has the measurements.
 """
 
 import asyncio

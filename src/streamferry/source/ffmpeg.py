@@ -9,7 +9,7 @@ So no address is among its arguments, which others can read. It copies what FLV 
 to play; the rest is encoded to H.264 and AAC. Which, is known when it has looked at the stream: where encoding turns
 out to be needed it is started a second time. It never reconnects: a relay's run does, from the original address.
 
-``docs/decisions/0006-ffmpeg-at-the-edges.md`` has the measurements.
+``docs/decisions/0007-ffmpeg-at-the-edges.md`` has the measurements.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Tasks between the API's form and ours: bodies to specs, records to list items.
 
 Lists never show a secret: addresses come redacted, and an Update that gives one back as it was shown means the address
-the task has (decision 0007). So what a list showed can be edited and sent back whole.
+the task has (decision 0005). So what a list showed can be edited and sent back whole.
 """
 
 import base64

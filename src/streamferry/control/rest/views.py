@@ -1,4 +1,4 @@
-"""What REST shows, as models: snake_case, times in UTC, addresses redacted (decision 0007). No secret gets in here.
+"""What REST shows, as models: snake_case, times in UTC, addresses redacted (decision 0005). No secret gets in here.
 
 Here are tasks and what belongs to them; the rest is in ``operation_views``.
 """
