@@ -46,6 +46,11 @@ class Service:
             )
 
     @property
+    def pid(self) -> int:
+        """Of the service itself, without its workers."""
+        return self._child.pid
+
+    @property
     def url(self) -> str:
         """Address of the API."""
         for line in self._said.read_text().splitlines():

@@ -1,13 +1,13 @@
-"""What the dashboard needs of this machine: the same as REST, and the library of uploaded files."""
+"""What the dashboard needs: the same as REST."""
 
 from streamferry.config import Settings
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.dashboard.desk import Desk
-from streamferry.control.library import Library
 from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.routes import RestSettings
 from streamferry.control.rest.writes import Writes
+from streamferry.service.rest import library_of
 
 
 def make_desk(settings: Settings, actions: Actions, callbacks: Callbacks, rest: RestSettings) -> Desk:
@@ -16,7 +16,7 @@ def make_desk(settings: Settings, actions: Actions, callbacks: Callbacks, rest: 
         actions,
         Reads(actions, rest.look_into_cache, samples=rest.samples),
         Writes(actions, rest.source_rules),
-        Library(settings.library_dir, settings.upload_mb * 1_000_000),
+        library_of(settings),
         callbacks,
         prober=rest.prober,
         source_rules=rest.source_rules,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from streamferry.config import Settings
 from streamferry.control.api.limits import Rates
 from streamferry.control.checks import SourceRules
+from streamferry.control.library import Library
 from streamferry.control.looks import Looks
 from streamferry.control.rest.operation_views import CacheItem, CacheView
 from streamferry.control.rest.routes import RestSettings
@@ -24,8 +25,14 @@ def rest_settings(settings: Settings, looks: Looks, samples: Samples, stopping: 
         prober=Prober(settings),
         looks=looks,
         samples=samples,
+        library=library_of(settings),
         stopping=stopping,
     )
+
+
+def library_of(settings: Settings) -> Library:
+    """The library of this machine."""
+    return Library(settings.library_dir, settings.upload_mb * 1_000_000)
 
 
 def look_into_cache() -> CacheView:

@@ -15,6 +15,7 @@ from streamferry.control.errors import ActionError
 from streamferry.control.rest.docs import write_page
 from streamferry.control.rest.faults import Refusal, RestError, translate
 from streamferry.control.rest.gate import Gate
+from streamferry.control.rest.library import library_router
 from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.routes import RestSettings, Routes
 from streamferry.control.rest.tokens import Tokens
@@ -45,10 +46,13 @@ def build_app(
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        responses={code: {"model": Refusal} for code in (400, 401, 403, 404, 405, 408, 409, 412, 413, 422, 429, 503)},
+        responses={
+            code: {"model": Refusal} for code in (400, 401, 403, 404, 405, 408, 409, 412, 413, 422, 429, 503, 507)
+        },
         separate_input_output_schemas=False,
     )
     app.include_router(routes.router())
+    app.include_router(library_router(settings.library))
     app.add_middleware(Gate, tokens=tokens, rates=settings.rates)
     app.add_exception_handler(ActionError, _answer_action_error)
     app.add_exception_handler(RestError, _answer_rest_error)

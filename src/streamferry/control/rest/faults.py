@@ -14,6 +14,7 @@ from streamferry.control.errors import (
     GroupInUse,
     GroupNotFound,
     InvalidField,
+    LibraryFull,
     PreviewUnavailable,
     TaskNotFound,
     VersionConflict,
@@ -67,6 +68,7 @@ _STATUS: dict[type[ActionError], tuple[int, str]] = {
     GroupInUse: (409, "group_in_use"),
     WrongState: (409, "wrong_state"),
     PreviewUnavailable: (409, "no_preview"),
+    LibraryFull: (507, "library_full"),
     DestinationConflict: (409, "destination_conflict"),
     VersionConflict: (412, "version_conflict"),
 }

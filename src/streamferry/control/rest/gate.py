@@ -45,7 +45,7 @@ class Gate:
         answering = _Answer(send, lambda: self._require_caller(scope))
         try:
             await self._admit(scope)
-            await self._app(scope, _bounded(receive), answering)
+            await self._app(scope, receive if _is_upload(scope) else _bounded(receive), answering)
         except RestError as error:
             answer = error
         except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
@@ -107,6 +107,12 @@ class _Answer:
             except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
                 pass  # Asked again next time.
         await self._send(message)
+
+
+def _is_upload(scope: Scope) -> bool:
+    """A file for the library, which bounds it itself."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return scope["method"] == "PUT" and path.startswith("/library/")
 
 
 def _bounded(receive: Receive) -> Receive:

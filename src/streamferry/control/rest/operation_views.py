@@ -124,6 +124,22 @@ class Count(View):
     count: int
 
 
+class LibraryFileView(View):
+    """A file that was uploaded."""
+
+    name: str
+    url: str
+    """The address for a task's source."""
+    size_bytes: int
+    changed_at: datetime
+
+
+class LibraryList(View):
+    """Files that were uploaded, newest first."""
+
+    files: list[LibraryFileView]
+
+
 class ProbeVideo(View):
     """The picture of a file."""
 

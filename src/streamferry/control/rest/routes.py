@@ -16,6 +16,7 @@ from streamferry.control.api.limits import Rates
 from streamferry.control.callbacks.desk import Callbacks
 from streamferry.control.checks import MAX_INT32, SourceRules, read_source
 from streamferry.control.errors import ActionError
+from streamferry.control.library import Library
 from streamferry.control.looks import Looks
 from streamferry.control.model import DeliveryState, TaskKind
 from streamferry.control.rest import bodies, operation_views, sample, views
@@ -42,6 +43,7 @@ class RestSettings:
     look_into_cache: Callable[[], operation_views.CacheView] | None = None
     looks: Looks | None = None
     samples: Samples | None = None
+    library: Library | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
