@@ -93,10 +93,25 @@ async def page(
     if states:
         in_state = run.c.state.in_([state.value for state in states])
         wanted.append(task.c.id.in_(sa.select(run.c.task_id).where(in_state)))
-    total = (await connection.execute(sa.select(sa.func.count()).select_from(task).where(*wanted))).scalar_one()
-    numbers = sa.select(task.c.number).where(*wanted).order_by(task.c.number.desc()).limit(limit).offset(offset)
+    numbers, total = await _numbers(connection, wanted, scans=bool(title), offset=offset, limit=limit)
     rows = await connection.execute(WITH_RUN.where(task.c.number.in_(numbers)).order_by(task.c.number.desc()))
     return [_record(seal, row) for row in rows.mappings()], total
+
+
+async def _numbers(
+    connection: AsyncConnection, wanted: Sequence[sa.ColumnElement[bool]], *, scans: bool, offset: int, limit: int
+) -> tuple[list[int], int]:
+    """Numbers of the tasks on a page, and how many there are in all.
+
+    ``scans``: whether every row has to be looked at anyway. Then one look counts too, which an index does better.
+    """
+    found = sa.select(task.c.number).where(*wanted).order_by(task.c.number.desc()).limit(limit).offset(offset)
+    if scans:
+        counted = (await connection.execute(found.add_columns(sa.func.count().over()))).all()
+        if counted or not offset:
+            return [number for number, _ in counted], counted[0][1] if counted else 0
+    total = (await connection.execute(sa.select(sa.func.count()).select_from(task).where(*wanted))).scalar_one()
+    return list((await connection.execute(found)).scalars()), total
 
 
 async def running(connection: AsyncConnection) -> list[RunningTask]:
