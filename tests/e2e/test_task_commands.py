@@ -80,6 +80,7 @@ def test_a_task_from_the_command_line(commands: Commands, nginx: NginxRtmp, clip
         task_id = commands.run("create", *words, STREAMFERRY_TO=to).strip()
         nginx.wait_published(STREAM_KEY)
         wait_for("a playhead", lambda: commands.show(task_id)["run"]["playhead"], 15)
+        wait_for("streaming", lambda: commands.show(task_id)["run"]["state"] == "streaming", 15)
         table = commands.run("list", "--state", "streaming", "--title", "CHANNEL")
         assert task_id in table
         assert "streaming" in table

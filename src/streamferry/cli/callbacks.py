@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from streamferry.cli.options import AsJson
 from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, run_or_exit
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from streamferry.control.store.records import DeliveryPage, DeliveryRecord
 
 callbacks = typer.Typer(help="List, look at and replay callbacks; show their secret.", no_args_is_help=True)
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TaskId = Annotated[str | None, typer.Option("--task", help="Only of this task.", show_default=False)]
 EventId = Annotated[str, typer.Argument(help="The callback's id, evt_..., as its receiver gets it.")]
 _TABLE_WIDTH = 120

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from streamferry.cli.options import AsJson
 from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, run_or_exit
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from streamferry.control.actions import Actions
 
 key = typer.Typer(help="Make, list and disable access keys of the service.", no_args_is_help=True)
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @key.command()

@@ -30,6 +30,7 @@ STATUS_OF_FAULT = {
     Fault.SERVICE: ExitStatus.SERVICE,
 }
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NormalizeOption = Annotated[
     str,
     typer.Option(
@@ -79,11 +80,17 @@ def parse_address(name: str, text: str) -> MediaUrl:
         raise ValueError(f"{name}: {error}") from None
 
 
+def parse_position(text: str) -> tuple[float, float]:
+    """``X,Y`` of a watermark. Raises ValueError naming the option."""
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError("--watermark-pos: must be two numbers, X,Y") from None
+    return x, y
+
+
 def _parse_watermark(path: Path | None, position: str, ratio: float) -> Watermark | None:
     if path is None:
         return None
-    try:
-        pos_x, pos_y = (float(part) for part in position.split(","))
-    except ValueError:
-        raise ValueError("--watermark-pos: must be two numbers, X,Y") from None
+    pos_x, pos_y = parse_position(position)
     return Watermark.from_file(path, pos_x, pos_y, ratio)

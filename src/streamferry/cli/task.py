@@ -3,20 +3,24 @@
 Exit status: 0 done, 2 what was asked is wrong or refused, 5 the service cannot be asked.
 """
 
-import base64
 import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 
-from streamferry.cli.options import DEFAULT_POSITION, DEFAULT_RATIO, ExitStatus
-from streamferry.cli.times import read_time
+from streamferry.cli.options import DEFAULT_POSITION, DEFAULT_RATIO, AsJson, ExitStatus
+from streamferry.cli.task_body import (
+    plain_fields,
+    read_body,
+    source_fields,
+    spread_offsets,
+    watermark_field,
+    window_fields,
+)
 
 if TYPE_CHECKING:
     from streamferry.cli.rest import RestClient
@@ -24,14 +28,11 @@ if TYPE_CHECKING:
 task = typer.Typer(help="Create, look at and steer the tasks of a running service.", no_args_is_help=True)
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-_LIVE_SCHEMES = ("rtmp", "rtmps", "rtsp", "rtsps", "srt", "udp")
-_LIVE_NAMES = (".flv", ".m3u8")
 
 Url = Annotated[
     str,
     typer.Option("--url", envvar="STREAMFERRY_URL", show_envvar=True, help="Address of the service."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TaskId = Annotated[str, typer.Argument(help="Its id.", show_default=False)]
 TaskIds = Annotated[list[str], typer.Argument(metavar="TASK_ID...", help="Ids.", show_default=False)]
 Sources = Annotated[
@@ -105,14 +106,14 @@ def create(
 ) -> None:
     """Create a task. It starts at its time; without --start at once."""
     with _session(url) as service:
-        body = _read_json(from_json)
-        body |= _fields(title, loops, continue_at, predownload, callback, to)
-        body |= _mark(watermark, watermark_pos, watermark_ratio)
+        body = read_body(from_json)
+        body |= plain_fields(title, loops, continue_at, predownload, callback, to)
+        body |= watermark_field(watermark, watermark_pos, watermark_ratio)
         if group is not None:
             body["group"] = group
         if source:
-            body |= _sources(source, live, offset, end_offset)
-        body |= _window(start or (None if "start_at" in body else "now"), end, body)
+            body |= source_fields(source, live, offset, end_offset)
+        body |= window_fields(start or (None if "start_at" in body else "now"), end, body)
         for name, option in (("sources", "--source"), ("destination", "--to"), ("end_at", "--end")):
             if name not in body:
                 raise ValueError(f"{option}: is required")
@@ -152,14 +153,14 @@ def update(
 ) -> None:
     """Change what is given of a task; an empty --title or --callback takes it away."""
     with _session(url) as service:
-        body = _read_json(from_json) | _fields(title, loops, continue_at, predownload, callback, to)
-        body |= {"watermark": None} if no_watermark else _mark(watermark, watermark_pos, watermark_ratio)
+        body = read_body(from_json) | plain_fields(title, loops, continue_at, predownload, callback, to)
+        body |= {"watermark": None} if no_watermark else watermark_field(watermark, watermark_pos, watermark_ratio)
         present = service.call("GET", f"/tasks/{task_id}") if offset or end_offset or start or end else {}
         if source:
-            body |= _sources(source, live, offset, end_offset)
+            body |= source_fields(source, live, offset, end_offset)
         elif offset or end_offset:
-            body |= {"sources": _spread([one["url"] for one in present["sources"]], offset, end_offset)}
-        body |= _window(start, end, present | body)
+            body |= {"sources": spread_offsets([one["url"] for one in present["sources"]], offset, end_offset)}
+        body |= window_fields(start, end, present | body)
         if not body:
             raise ValueError("nothing was given to change")
         changed = service.call("PATCH", f"/tasks/{task_id}", body, version=version)
@@ -190,7 +191,7 @@ def show_list(
         query = {"title": title, "group": group, "status": status, "state": state, "page": page, "size": size}
         found = service.call("GET", "/tasks", query=query)
         if as_json:
-            typer.echo(json.dumps(found, ensure_ascii=False))
+            _print_json(found)
         else:
             show_tasks(found)
 
@@ -259,7 +260,7 @@ def events(
 
     def tell(event: dict[str, Any]) -> None:
         if as_json:
-            typer.echo(json.dumps(event, ensure_ascii=False))
+            _print_json(event)
         else:
             show_event(event, out, with_task=task_id is None)
 
@@ -280,9 +281,9 @@ def _ask(verb: str, task_ids: list[str], url: str, as_json: bool) -> None:
         for task_id in task_ids:
             changed = service.call("POST", f"/tasks/{task_id}/{verb}")
             if as_json:
-                typer.echo(json.dumps(changed, ensure_ascii=False))
+                _print_json(changed)
             else:
-                show_done([changed])
+                show_done(changed)
 
 
 @contextlib.contextmanager
@@ -309,94 +310,12 @@ def _print(shown: dict[str, Any], as_json: bool, line: str | None = None) -> Non
     from streamferry.cli.task_tables import show_task
 
     if as_json:
-        typer.echo(json.dumps(shown, ensure_ascii=False))
+        _print_json(shown)
     elif line is not None and not sys.stdout.isatty():
         typer.echo(line)
     else:
         show_task(shown)
 
 
-def _fields(
-    title: str | None,
-    loops: int | None,
-    continue_at: str | None,
-    predownload: bool | None,
-    callback: str | None,
-    to: str | None,
-) -> dict[str, Any]:
-    strategies = {None: None, "break": "at_break", "elapsed": "at_break_plus_elapsed"}
-    if continue_at not in strategies:
-        raise ValueError("--continue: must be break or elapsed")
-    given = {
-        "title": title,
-        "loops": loops,
-        "continue_strategy": strategies[continue_at],
-        "pre_download": predownload,
-        "callback_url": callback,
-        "destination": to,
-    }
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _sources(
-    sources: list[str], live: bool | None, offsets: list[float] | None, ends: list[float] | None
-) -> dict[str, Any]:
-    urls = [text if "://" in text else Path(text.removeprefix("file:")).absolute().as_uri() for text in sources]
-    if live is None:
-        parts = urlsplit(urls[0])
-        live = len(urls) == 1 and (parts.scheme in _LIVE_SCHEMES or parts.path.endswith(_LIVE_NAMES))
-    return {"kind": "live" if live else "vod", "sources": _spread(urls, offsets, ends)}
-
-
-def _spread(urls: list[str], offsets: list[float] | None, ends: list[float] | None) -> list[dict[str, Any]]:
-    """Each address with its offsets; one that is given once counts for all."""
-    spread: dict[str, list[float]] = {}
-    for option, values in (("--offset", offsets or [0.0]), ("--end-offset", ends or [0.0])):
-        if len(values) not in (1, len(urls)):
-            raise ValueError(f"{option}: give it once, or once for each of the {len(urls)} files")
-        spread[option] = values * len(urls) if len(values) == 1 else values
-    return [
-        {"url": url, "start_s": start_s, "end_s": end_s}
-        for url, start_s, end_s in zip(urls, spread["--offset"], spread["--end-offset"], strict=True)
-    ]
-
-
-def _window(start: str | None, end: str | None, known: dict[str, Any]) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    given: dict[str, Any] = {}
-    start_at = read_time("start_at", str(known["start_at"]), now) if known.get("start_at") else now
-    if start is not None:
-        start_at = read_time("--start", start, now)
-        given["start_at"] = start_at.isoformat()
-    if end is not None:
-        given["end_at"] = read_time("--end", end, start_at).isoformat()
-    return given
-
-
-def _mark(path: Path | None, position: str, ratio: float) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        x, y = (float(part) for part in position.split(","))
-    except ValueError:
-        raise ValueError("--watermark-pos: must be two numbers, X,Y") from None
-    try:
-        picture = base64.b64encode(path.read_bytes()).decode()
-    except OSError as error:
-        raise ValueError(f"--watermark: {path} cannot be read ({error.strerror})") from None
-    # The service looks at the bytes: the type is only for the form.
-    return {"watermark": {"picture": f"data:image/png;base64,{picture}", "x": x, "y": y, "ratio": ratio}}
-
-
-def _read_json(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        body = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text())
-    except OSError as error:
-        raise ValueError(f"--from-json: {path} cannot be read ({error.strerror})") from None
-    except ValueError:
-        raise ValueError(f"--from-json: {path} is not JSON") from None
-    if not isinstance(body, dict):
-        raise ValueError(f"--from-json: {path} must hold a JSON object")
-    return body
+def _print_json(shown: object) -> None:
+    typer.echo(json.dumps(shown, ensure_ascii=False))

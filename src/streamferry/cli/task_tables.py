@@ -1,7 +1,7 @@
 """Tasks and events as tables for people. What is shown comes from REST, which shows no secrets."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -81,6 +81,11 @@ def show_task(task: Mapping[str, Any]) -> None:
     console().print(table)
 
 
+def show_done(task: Mapping[str, Any]) -> None:
+    """What became of a task that something was asked of."""
+    console().print(Text(f"{task['task_id']}  ") + state_of(task))
+
+
 def show_event(event: Mapping[str, Any], out: Console, *, with_task: bool) -> None:
     """One line."""
     line = Text(f"{_time(event['at'], seconds=True)}  ", style="dim")
@@ -136,9 +141,3 @@ def _source(source: Mapping[str, Any]) -> str:
 def _time(text: str, *, seconds: bool = False) -> str:
     at = datetime.fromisoformat(text).astimezone()
     return f"{at:%Y-%m-%d %H:%M:%S}" if seconds else f"{at:%Y-%m-%d %H:%M}"
-
-
-def show_done(tasks: Iterable[Mapping[str, Any]]) -> None:
-    """What became of the tasks that something was asked of."""
-    for task in tasks:
-        console().print(Text(f"{task['task_id']}  ") + state_of(task))

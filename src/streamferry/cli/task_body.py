@@ -1,0 +1,103 @@
+"""What the options of ``task create`` and ``update`` make of a body of REST. All raise ValueError naming the option."""
+
+import base64
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from streamferry.cli.options import parse_position
+from streamferry.cli.times import read_time
+
+_LIVE_SCHEMES = ("rtmp", "rtmps", "rtsp", "rtsps", "srt", "udp")
+_LIVE_NAMES = (".flv", ".m3u8")
+
+
+def plain_fields(
+    title: str | None,
+    loops: int | None,
+    continue_at: str | None,
+    predownload: bool | None,
+    callback: str | None,
+    to: str | None,
+) -> dict[str, Any]:
+    """The fields that are given as they are; those that are not given are left out."""
+    strategies = {None: None, "break": "at_break", "elapsed": "at_break_plus_elapsed"}
+    if continue_at not in strategies:
+        raise ValueError("--continue: must be break or elapsed")
+    given = {
+        "title": title,
+        "loops": loops,
+        "continue_strategy": strategies[continue_at],
+        "pre_download": predownload,
+        "callback_url": callback,
+        "destination": to,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def source_fields(
+    sources: list[str], live: bool | None, offsets: list[float] | None, ends: list[float] | None
+) -> dict[str, Any]:
+    """Kind and sources. A path becomes a ``file:`` address; what is not said to be live or not, the name decides."""
+    urls = [text if "://" in text else Path(text.removeprefix("file:")).absolute().as_uri() for text in sources]
+    if live is None:
+        parts = urlsplit(urls[0])
+        live = len(urls) == 1 and (parts.scheme in _LIVE_SCHEMES or parts.path.endswith(_LIVE_NAMES))
+    return {"kind": "live" if live else "vod", "sources": spread_offsets(urls, offsets, ends)}
+
+
+def spread_offsets(urls: list[str], offsets: list[float] | None, ends: list[float] | None) -> list[dict[str, Any]]:
+    """Each address with its offsets; one that is given once counts for all."""
+    spread: dict[str, list[float]] = {}
+    for option, values in (("--offset", offsets or [0.0]), ("--end-offset", ends or [0.0])):
+        if len(values) not in (1, len(urls)):
+            raise ValueError(f"{option}: give it once, or once for each of the {len(urls)} files")
+        spread[option] = values * len(urls) if len(values) == 1 else values
+    return [
+        {"url": url, "start_s": start_s, "end_s": end_s}
+        for url, start_s, end_s in zip(urls, spread["--offset"], spread["--end-offset"], strict=True)
+    ]
+
+
+def window_fields(start: str | None, end: str | None, known: dict[str, Any]) -> dict[str, Any]:
+    """The times that are given; an end such as ``+2h`` counts from the start, also from the one in ``known``."""
+    now = datetime.now(UTC)
+    given: dict[str, Any] = {}
+    start_at = read_time("start_at", str(known["start_at"]), now) if known.get("start_at") else now
+    if start is not None:
+        start_at = read_time("--start", start, now)
+        given["start_at"] = start_at.isoformat()
+    if end is not None:
+        given["end_at"] = read_time("--end", end, start_at).isoformat()
+    return given
+
+
+def watermark_field(path: Path | None, position: str, ratio: float) -> dict[str, Any]:
+    """The picture with its place, nothing without a picture."""
+    if path is None:
+        return {}
+    x, y = parse_position(position)
+    try:
+        picture = base64.b64encode(path.read_bytes()).decode()
+    except OSError as error:
+        raise ValueError(f"--watermark: {path} cannot be read ({error.strerror})") from None
+    # The service looks at the bytes: the type is only for the form.
+    return {"watermark": {"picture": f"data:image/png;base64,{picture}", "x": x, "y": y, "ratio": ratio}}
+
+
+def read_body(path: Path | None) -> dict[str, Any]:
+    """The JSON object in a file, or from standard input for ``-``; empty without a file."""
+    if path is None:
+        return {}
+    try:
+        body = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text())
+    except OSError as error:
+        raise ValueError(f"--from-json: {path} cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise ValueError(f"--from-json: {path} is not JSON") from None
+    if not isinstance(body, dict):
+        raise ValueError(f"--from-json: {path} must hold a JSON object")
+    return body
