@@ -8,6 +8,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ _MAX_NAME_BYTES = 200
 _KEPT_FREE_BYTES = 1 << 30
 _WRITE_BYTES = 1 << 20
 _HALF = ".part"
+#: Nothing has come of a file for so long: who received it was killed.
+_DEAD_AFTER_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,10 @@ class Library:
 
     def _prepare(self, length: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for half in self.folder.glob(f".*{_HALF}"):
+            with contextlib.suppress(OSError):
+                if time.time() - half.stat().st_mtime > _DEAD_AFTER_S:
+                    half.unlink()
         if shutil.disk_usage(self.folder).free - length < _KEPT_FREE_BYTES:
             raise LibraryFull("the disk of the library is full")
 

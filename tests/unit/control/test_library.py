@@ -1,5 +1,7 @@
 """The library of uploaded files."""
 
+import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -72,3 +74,15 @@ async def test_a_deleted_file_is_gone(library: Library) -> None:
     assert await library.list_files() == []
     with pytest.raises(InvalidField, match="no such file"):
         await library.delete("a.mp4")
+
+
+async def test_what_a_killed_service_had_received_stayed_for_ever(library: Library) -> None:
+    """Half of a file that nothing has come of for an hour is removed; one that is being received is not."""
+    library.folder.mkdir()
+    dead, living = library.folder / ".dead.part", library.folder / ".living.part"
+    for half in (dead, living):
+        half.write_bytes(b"half")
+    long_ago = time.time() - 4000
+    os.utime(dead, (long_ago, long_ago))
+    await library.receive("a.mp4", pieces(b"whole"))
+    assert sorted(path.name for path in library.folder.iterdir()) == [".living.part", "a.mp4"]
