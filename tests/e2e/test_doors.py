@@ -1,11 +1,14 @@
 """Every door of the running service, tried by somebody without credentials, and by another site's page."""
 
+import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -192,11 +195,36 @@ def test_a_failed_sign_in_never_repeats_the_secret(stranger: httpx.Client) -> No
 
 
 def test_a_disabled_key_opens_nothing_any_more(service: ServiceProgram, member: httpx.Client) -> None:
-    """Within seconds: its token, its stream of events and its session on the dashboard. The last test of the module."""
+    """Within seconds: its token, its streams of events and its session on the dashboard. The last test of the module.
+
+    Who follows events by the command is told so, and not left to wait for ever.
+    """
     body = {"access_key_id": "AKDOORS", "secret_access_key": f"{PLANTED}-secret"}
     token = member.post("/api/v1/tokens", json=body).json()["token"]
     bearer = {"authorization": f"Bearer {token}"}
-    with member.stream("GET", "/api/v1/events/stream", headers=bearer, timeout=15) as events:
+    environment = {"VOLC_ACCESSKEY": "AKDOORS", "VOLC_SECRETKEY": f"{PLANTED}-secret", "STREAMFERRY_URL": service.url}
+    command = [sys.executable, "-m", "streamferry", "task", "events", "--follow", "--after", "0"]
+    follower = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    now = datetime.now(UTC)
+    task = {
+        "kind": "live",
+        "sources": [{"url": "rtmp://live.example/app/stream"}],
+        "destination": f"rtmp://push.example/app/{PLANTED}",
+        "start_at": (now + timedelta(hours=1)).isoformat(),
+        "end_at": (now + timedelta(hours=2)).isoformat(),
+    }
+    assert member.post("/api/v1/tasks", json=task, headers=bearer).status_code == 201
+    with (
+        follower,
+        contextlib.ExitStack() as stack,
+        member.stream("GET", "/api/v1/events/stream", headers=bearer, timeout=15) as events,
+    ):
+        stack.callback(follower.kill)
+        assert follower.stdout is not None
+        assert follower.stderr is not None
+        assert "created" in follower.stdout.readline()
         lines = events.iter_lines()
         assert next(lines).startswith("retry")
         command = [sys.executable, "-m", "streamferry", "key", "disable", "AKDOORS"]
@@ -207,3 +235,5 @@ def test_a_disabled_key_opens_nothing_any_more(service: ServiceProgram, member: 
         # A quiet stream says that it is still there each 10 s.
         assert json.dumps(list(lines)).count("data:") == 0
         assert time.monotonic() - began < 14
+        assert follower.wait(15) == 2
+        assert "the key is disabled" in follower.stderr.read()

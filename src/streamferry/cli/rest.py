@@ -91,7 +91,9 @@ class RestClient:
                 failures += 1
             except Refused as refused:
                 if refused.status == 401:
-                    self._http.headers.pop("authorization", None)
+                    # A token that has expired; without one it was the key that was refused.
+                    if self._http.headers.pop("authorization", None) is None:
+                        raise
                 elif refused.status not in (0, 429, 503):
                     raise
                 failures += 1
