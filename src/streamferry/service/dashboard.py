@@ -4,6 +4,7 @@ from streamferry.config import Settings
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.dashboard.desk import Desk
+from streamferry.control.dashboard.numbers import Numbers
 from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.routes import RestSettings
 from streamferry.control.rest.writes import Writes
@@ -12,9 +13,11 @@ from streamferry.service.rest import library_of
 
 def make_desk(settings: Settings, actions: Actions, callbacks: Callbacks, rest: RestSettings) -> Desk:
     """From the settings of the service and of REST."""
+    reads = Reads(actions, rest.look_into_cache, samples=rest.samples)
     return Desk(
         actions,
-        Reads(actions, rest.look_into_cache, samples=rest.samples),
+        reads,
+        Numbers(reads),
         Writes(actions, rest.source_rules),
         library_of(settings),
         callbacks,

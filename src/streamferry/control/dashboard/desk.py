@@ -7,6 +7,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.checks import SourceRules, read_source
 from streamferry.control.dashboard.frame import Visitor
+from streamferry.control.dashboard.numbers import Numbers
 from streamferry.control.dashboard.sessions import Sessions
 from streamferry.control.errors import ActionError
 from streamferry.control.library import Library
@@ -28,6 +29,7 @@ class Desk:
 
     actions: Actions
     reads: Reads
+    numbers: Numbers
     writes: Writes
     library: Library
     callbacks: Callbacks

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from html import escape
@@ -25,6 +25,8 @@ _PLACES = (
     ("nav.library", "/library", "video_library"),
 )
 _HEAD = f'<link rel="stylesheet" href="{BASE}/static/dashboard.css"><script src="{BASE}/static/dashboard.js"></script>'
+#: A page looks again after so many times the length of a look.
+_REST = 10
 _THEME_ICONS = {"auto": "brightness_auto", "light": "light_mode", "dark": "dark_mode"}
 
 
@@ -107,18 +109,21 @@ def frame(who: Visitor, title: str, *, place: str, back: tuple[str, str] | None 
         yield
 
 
-def live(who: Visitor, every_s: float, refresh: Callable[[], Any]) -> ui.timer:
-    """Call ``refresh`` now and then while the page is open; when the session is over, the page is left."""
+def live(who: Visitor, every_s: float, refresh: Callable[[], Awaitable[None]]) -> None:
+    """Call ``refresh`` now and then while the page is open; when the session is over, the page is left.
+
+    A look that takes long is taken less often: what the pages of a large store cost stays a small part of a core.
+    """
 
     async def look() -> None:
         if not who.is_welcome:
             ui.navigate.to("/sign-in")
             return
-        result = refresh()
-        if result is not None:
-            await result
+        began = time.monotonic()
+        await refresh()
+        timer.interval = max(every_s, _REST * (time.monotonic() - began))
 
-    return ui.timer(every_s, look, immediate=False)
+    timer = ui.timer(every_s, look, immediate=False)
 
 
 def _switches(who: Visitor) -> None:

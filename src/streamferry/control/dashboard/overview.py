@@ -47,7 +47,7 @@ class _Content:
         """Draw again what has changed."""
         reads = self._desk.reads
         found: list[object] = [
-            await reads.overview(),
+            await self._desk.numbers.overview(),
             await FILTERS["trouble"].page(reads, size=_PROBLEMS),
             (await reads.workers()).workers,
             await reads.cache(),

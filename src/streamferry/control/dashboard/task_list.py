@@ -72,7 +72,7 @@ class _Content:
     async def refresh(self) -> None:
         """Read the page again, and show what has changed."""
         t, reads = self._who.t, self._desk.reads
-        overview = await reads.overview()
+        overview = await self._desk.numbers.overview()
         found = await FILTERS[self._state].page(
             reads,
             title=self._title,
