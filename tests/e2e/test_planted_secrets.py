@@ -1,0 +1,174 @@
+"""Secrets are planted in everything that a task can be given; then whatever the service shows is searched for them."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from kit.clips import ClipFactory
+from kit.nginx_rtmp import NginxRtmp
+from kit.programs import command_line, descendants
+from kit.relay_program import STREAMFERRY
+from kit.service_program import ServiceProgram
+from kit.waiting import wait_for
+
+PLANTED = "pl4nted"
+KEY_ID, SECRET = "AKPLANTED", f"{PLANTED}-secret-key"
+#: Nobody listens there, so that each way to fail has its say. The port is one that nothing is given.
+NOBODY = "127.0.0.1:9"
+SOURCES = (
+    ("vod", f"http://user:{PLANTED}-word@{NOBODY}/film.mp4?sign={PLANTED}-query"),
+    ("live", f"http://{NOBODY}/live.flv?sign={PLANTED}-query"),
+    ("live", f"http://{NOBODY}/live.m3u8?sign={PLANTED}-query"),
+    ("live", f"rtmp://{NOBODY}/app/stream?sign={PLANTED}-query"),
+    ("live", f"rtsp://user:{PLANTED}-word@{NOBODY}/stream?sign={PLANTED}-query"),
+    ("live", f"srt://{NOBODY}?streamid=x&passphrase={PLANTED}-passphrase"),
+)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Iterator[ServiceProgram]:
+    """One that says all it can say."""
+    settings = {
+        "STREAMFERRY_ACCESS_KEY_ID": KEY_ID,
+        "STREAMFERRY_SECRET_ACCESS_KEY": SECRET,
+        "STREAMFERRY_METRICS_PER_TASK": "true",
+        "STREAMFERRY_WRITE_RATE": "0",
+        "STREAMFERRY_LIST_RATE": "0",
+        "STREAMFERRY_LOG_LEVEL": "debug",
+        "STREAMFERRY_LOG_FORMAT": "json",
+    }
+    words = ("--egress", "any", "--files", clips.directory, "--workers", "1")
+    service = ServiceProgram(tmp_path_factory.mktemp("planted"), *words, environment=settings)
+    try:
+        yield service.wait_ready()
+    finally:
+        service.stop(seconds=12)
+
+
+@pytest.fixture
+def client(service: ServiceProgram) -> Iterator[httpx.Client]:
+    """Signed in, to REST and to the dashboard."""
+    headers = {"origin": service.url.rstrip("/")}
+    with httpx.Client(base_url=service.url, headers=headers, trust_env=False, timeout=30) as client:
+        pair = {"access_key_id": KEY_ID, "secret_access_key": SECRET}
+        client.headers["authorization"] = f"Bearer {client.post('/api/v1/tokens', json=pair).json()['token']}"
+        form = {"access_key_id": KEY_ID, "secret": SECRET}
+        assert client.post("/dashboard/sign-in", data=form).status_code == 303
+        yield client
+
+
+def _task(kind: str, source: str, destination: str) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        "kind": kind,
+        "sources": [{"url": source}],
+        "destination": destination,
+        "start_at": now.isoformat(),
+        "end_at": (now + timedelta(hours=1)).isoformat(),
+        "callback_url": f"http://user:{PLANTED}-word@{NOBODY}/hook?sign={PLANTED}-query",
+    } | ({"loops": -1} if kind == "vod" else {})
+
+
+def _create(client: httpx.Client, nginx: NginxRtmp, clip: Path) -> list[str]:
+    """One that streams, one that is refused, and one of each way to fail at the source; their ids."""
+    film = f"file://{clip}"
+    tasks = [
+        _task("vod", film, nginx.url(f"{PLANTED}-good")),
+        _task("vod", film, nginx.url(f"{PLANTED}-refused", app="closed")),
+        _task("vod", film, f"srt://{NOBODY}?passphrase={PLANTED}-passphrase"),
+        *(_task(kind, url, nginx.url(f"{PLANTED}-{number}")) for number, (kind, url) in enumerate(SOURCES)),
+    ]
+    made = [client.post("/api/v1/tasks", json=task) for task in tasks]
+    assert [one.status_code for one in made] == [201] * len(tasks), [one.text for one in made]
+    return [one.json()["task_id"] for one in made]
+
+
+def _events(client: httpx.Client) -> str:
+    """As they are streamed, up to a second."""
+    told, until = "", time.monotonic() + 1
+    with client.stream("GET", "/api/v1/events/stream?after=0") as stream:
+        for line in stream.iter_lines():
+            told += line
+            if time.monotonic() > until or "still here" in line or told.count("data:") > 20:
+                return told
+    return told
+
+
+def test_no_surface_shows_a_planted_secret(
+    service: ServiceProgram, client: httpx.Client, nginx: NginxRtmp, clips: ClipFactory, tmp_path: Path
+) -> None:
+    """REST, pages, events, metrics, commands, arguments, variables of programs, the log and the store."""
+    ids = _create(client, nginx, clips("h264_no_bframes"))
+    nginx.wait_published(f"{PLANTED}-good")
+
+    def failing() -> bool:
+        runs = [client.get(f"/api/v1/tasks/{one}").json()["run"] for one in ids[1:]]
+        return all(run["reason"] for run in runs)
+
+    wait_for("every way to fail to be told", failing, 40)
+    assert client.get(f"/api/v1/tasks/{ids[0]}/thumbnail").status_code == 200
+
+    shown: dict[str, str] = {}
+    for name in ("overview", "tasks", "events", "callbacks", "workers", "cache", "groups", "library", "openapi.json"):
+        shown[name] = client.get(f"/api/v1/{name}").text
+    shown["stream"] = _events(client)
+    shown["metrics"] = client.get("/metrics").text
+    for one in ids:
+        for part in ("", "/request", "/events", "/samples"):
+            shown[one + part] = client.get(f"/api/v1/tasks/{one}{part}").text
+        for part in ("", "/edit", "/copy"):
+            answer = client.get(f"/dashboard/tasks/{one}{part}")
+            assert answer.status_code == 200
+            shown[f"page of {one}{part}"] = answer.text
+    for page in ("", "tasks", "library", "new"):
+        shown[f"page {page}"] = client.get(f"/dashboard/{page}").text
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "STREAMFERRY_URL": service.url,
+        "VOLC_ACCESSKEY": KEY_ID,
+        "VOLC_SECRETKEY": SECRET,
+    }
+    for command in (
+        ("task", "list", "--json"),
+        ("task", "show", ids[1], "--json"),
+        ("task", "events", ids[1], "--json"),
+        ("callbacks", "list", "--json"),
+    ):
+        words = [STREAMFERRY, *command]
+        if command[0] == "callbacks":
+            words += ["--data-dir", service.data, "--store", service.store_url]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0, done.stderr
+        shown[" ".join(command)] = done.stdout + done.stderr
+    for pid in descendants(service.pid):
+        shown[f"arguments of {pid}"] = command_line(pid)
+    shown["arguments"] = command_line(service.pid)
+    for path in service.data.glob("store.db*"):
+        shown[path.name] = path.read_bytes().decode("latin-1")
+    shown["log"] = service.errors
+    shown["output"] = service.output
+    assert "created" in shown["stream"]
+    assert json.loads(shown["callbacks"])["total"] > 0
+    assert ids[1] in shown["log"]
+    assert {name for name, text in shown.items() if PLANTED in text} == set()
+    assert "Traceback" not in shown["log"]
+
+
+@pytest.mark.parametrize("field", ["sources", "destination", "callback_url", "title", "start_at", "loops", "watermark"])
+def test_a_refusal_does_not_repeat_what_it_was_given(client: httpx.Client, field: str) -> None:
+    """Whatever is wrong with a field, the answer names it without its value."""
+    wrong = f"nonsense://user:{PLANTED}@host/{PLANTED}?{PLANTED}"
+    task = _task("vod", "https://h.example/a.mp4", "rtmp://push.example/app/key")
+    for value in (wrong, [wrong], {"url": wrong}, [{"url": wrong}]):
+        answer = client.post("/api/v1/tasks", json={**task, field: value})
+        assert answer.status_code == 422
+        assert PLANTED not in answer.text
