@@ -113,7 +113,7 @@ class Fleet:
     async def check_events(self) -> None:
         """No event of a task is missing in its history; its callbacks came in order, none was left out."""
         for task_id, name in self.made.items():
-            seqs = [event.seq for event in await self.actions.list_events(task_id, limit=10_000)]
+            seqs = [event.seq for event in await self.actions.list_feed(task_id, limit=10_000)]
             assert seqs == list(range(1, len(seqs) + 1))
 
             def came(target: str = f"/{name}") -> list[dict[str, object]]:

@@ -74,7 +74,7 @@ async def wait_claims(actions: Actions, task_id: str, count: int, seconds: float
     """Wait until a worker has taken the task for the ``count``th time; what was told then."""
     async with asyncio.timeout(seconds):
         while True:
-            claims = [event for event in await actions.list_events(task_id) if event.kind == "claimed"]
+            claims = [event for event in await actions.list_feed(task_id) if event.kind == "claimed"]
             if len(claims) >= count:
                 return claims[count - 1]
             await asyncio.sleep(0.05)

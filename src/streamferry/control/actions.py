@@ -228,13 +228,11 @@ class Actions:
         async with self._store.read() as connection:
             return await tasks.running(connection)
 
-    async def list_events(self, task_id: str, *, after_seq: int = 0, limit: int = 1000) -> list[EventRecord]:
-        """What happened to a task behind a number, oldest first; that of a deleted task can still be read."""
-        async with self._store.read() as connection:
-            return await events.history(connection, task_id, after_seq=after_seq, limit=limit)
-
     async def list_feed(self, task_id: str | None = None, *, after: int = 0, limit: int = 100) -> list[EventRecord]:
-        """Events behind an id, oldest first, of one task or of all; to be followed by the last one's id."""
+        """Events behind an id, oldest first, of one task or of all; to be followed by the last one's id.
+
+        Those of a deleted task can still be read.
+        """
         async with self._store.read() as connection:
             return await events.feed(connection, task_id, after=after, limit=limit)
 

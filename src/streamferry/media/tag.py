@@ -15,13 +15,8 @@ Tag = tuple[int, int, "bytes | memoryview"]
 #: What the timeline gives: (tag type, DTS on the output clock in ms, body, kind).
 LaidTag = tuple[int, int, "bytes | memoryview", int]
 
-
-class TagType(IntEnum):
-    """FLV tag types; RTMP message types have the same numbers (FLV E.4.1, RTMP 7.1)."""
-
-    AUDIO = 8
-    VIDEO = 9
-    SCRIPT = 18
+#: FLV tag types; RTMP message types have the same numbers (FLV E.4.1, RTMP 7.1).
+AUDIO, VIDEO, SCRIPT = 8, 9, 18
 
 
 class TagKind(IntEnum):
@@ -35,8 +30,6 @@ class TagKind(IntEnum):
 
 
 FRAME, KEYFRAME, SEQUENCE_HEADER, METADATA, OTHER = TagKind
-
-AUDIO, VIDEO, SCRIPT = 8, 9, 18
 
 # Bit 7 of a video tag's first byte: an Enhanced RTMP header follows (packet type in the low nibble, then a FourCC).
 _EX_VIDEO_HEADER = 0x80

@@ -13,9 +13,9 @@ class Pace:
 
     __slots__ = ("_origin_ms", "_started")
 
-    def __init__(self, position_ms: int, now: float, lead_ms: int = LEAD_MS) -> None:
-        """Start the schedule with ``position_ms`` of the output clock (and ``lead_ms`` more) due at ``now`` (s)."""
-        self._origin_ms = position_ms + lead_ms
+    def __init__(self, position_ms: int, now: float) -> None:
+        """Start the schedule with ``position_ms`` of the output clock (and the lead more) due at ``now`` (s)."""
+        self._origin_ms = position_ms + LEAD_MS
         self._started = now
 
     def due_ms(self, now: float) -> int:

@@ -41,7 +41,7 @@ class Host(Protocol):
 
 
 class Worker:
-    """Create it inside a running event loop. ``on_ready`` is called at each new lease, ``measure`` now and then."""
+    """Create it inside a running event loop. ``measure`` is called now and then."""
 
     def __init__(
         self,
@@ -49,13 +49,11 @@ class Worker:
         host: Host,
         *,
         capacity: int,
-        on_ready: Callable[[], None] | None = None,
         measure: Callable[[], WorkerHealth] | None = None,
     ) -> None:
         self._ledger = ledger
         self._host = host
         self._capacity = capacity
-        self._on_ready = on_ready
         self._measure = measure
         self._measure_at = 0.0
         self._performances: dict[str, Performance] = {}
@@ -84,8 +82,6 @@ class Worker:
                     await self._ledger.register()
                 self._renewed(began_at)
                 self._orders = -1
-                if self._on_ready is not None:
-                    self._on_ready()
                 await self._work()
                 await self._hand_over()
             except LeaseLost:

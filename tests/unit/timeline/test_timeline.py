@@ -270,7 +270,7 @@ def test_a_destination_gets_metadata_and_headers_in_force() -> None:
 
 def test_pace_is_absolute() -> None:
     """What is due depends on the time alone, to the millisecond, after a week as after a second."""
-    pace = Pace(500, 100.0, lead_ms=1000)
+    pace = Pace(500, 100.0)
     assert pace.due_ms(100.0) == 1500
     assert pace.due_ms(101.25) == 2750
     assert pace.due_ms(100.0 + 7 * 86400) == 1500 + 7 * 86_400_000

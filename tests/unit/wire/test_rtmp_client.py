@@ -10,7 +10,6 @@ from streamferry.wire.flv import serialize_metadata, serialize_tag
 from streamferry.wire.rtmp.chunk import ChunkReader, Message, append_message
 from streamferry.wire.rtmp.message import MessageType, parse_command, serialize_command
 from streamferry.wire.rtmp.session import (
-    FOURCCS,
     AuthenticationRequired,
     ClientSession,
     PlayAccepted,
@@ -85,7 +84,6 @@ def test_publish_and_unpublish() -> None:
     pair = Pair(Purpose.PUBLISH).run()
     assert pair.client_events == [PublishAccepted()]
     assert pair.client.message_stream_id == 1
-    assert pair.client.peer_fourccs == frozenset(FOURCCS)
     pair.client.unpublish()
     assert pair.run().server_events[-1] == Unpublished()
     pair.client.unpublish()
@@ -135,21 +133,6 @@ def test_answers_to_courtesies_are_not_looked_at() -> None:
     assert session.receive(command("_error", 2, None, failed) + command("_error", 3, None, failed)) == []
     session.receive(command("_result", 4, None, 1))
     assert session.receive(on_status("status", "NetStream.Publish.Start")) == [PublishAccepted()]
-
-
-def test_the_codecs_of_the_server_are_kept() -> None:
-    """fourCcList in either object of the answer, and the maps of Enhanced RTMP v2."""
-    session = shaken(Purpose.PUBLISH)
-    session.receive(command("_result", 1, {"fourCcList": ["hvc1"]}, {"videoFourCcInfoMap": {"av01": 7}}))
-    assert session.peer_fourccs == {"hvc1", "av01"}
-
-
-@pytest.mark.parametrize("codecs", ["*", [1, 2], {"a": 1}, None])
-def test_odd_codec_lists_are_ignored(codecs: object) -> None:
-    """They are a hint, not a reason to fail."""
-    session = shaken(Purpose.PUBLISH)
-    session.receive(command("_result", 1, {"fourCcList": codecs}))
-    assert session.peer_fourccs == frozenset()
 
 
 def test_each_refusal_is_told_with_its_code() -> None:

@@ -42,7 +42,6 @@ class Operation:
     takes: str
     status: str
     gives: str
-    needs_token: bool
 
 
 def operations(document: Mapping[str, Any]) -> Iterator[Operation]:
@@ -66,7 +65,6 @@ def operations(document: Mapping[str, Any]) -> Iterator[Operation]:
                 _content(one.get("requestBody", {})),
                 status,
                 _content(success),
-                bool(one.get("security")),
             )
 
 

@@ -44,10 +44,10 @@ class Store:
     ``is_durable``: whether SQLite waits for the disk at each commit; a worker's reports need not survive a power cut.
     """
 
-    def __init__(self, url: str, seal: Seal, *, is_durable: bool = True, pool_size: int = 5) -> None:
+    def __init__(self, url: str, seal: Seal, *, is_durable: bool = True) -> None:
         """Raises ValueError for an address that is of neither database."""
         self.seal = seal
-        self._engine = create_async_engine(_driver_url(url), pool_size=pool_size, hide_parameters=True)
+        self._engine = create_async_engine(_driver_url(url), hide_parameters=True)
         self._reader = self._engine.execution_options(**{_READS_ONLY: True})
         if self._engine.dialect.name == "sqlite":
             _prepare_sqlite(self._engine.sync_engine, is_durable)

@@ -104,13 +104,6 @@ def _json(detail: Mapping[str, object]) -> str:
     return json.dumps(detail, ensure_ascii=False, separators=(",", ":"))
 
 
-async def history(connection: AsyncConnection, task_id: str, *, after_seq: int, limit: int) -> list[EventRecord]:
-    """The events of a task behind a number, oldest first."""
-    query = sa.select(event).where(event.c.task_id == task_id, event.c.seq > after_seq)
-    found = await connection.execute(query.order_by(event.c.seq).limit(limit))
-    return [_record(row) for row in found.mappings()]
-
-
 async def feed(connection: AsyncConnection, task_id: str | None, *, after: int, limit: int) -> list[EventRecord]:
     """Events behind an id, oldest first, of one task or of all. Who follows it by the last id misses none."""
     query = sa.select(event).where(event.c.id > after)

@@ -122,12 +122,6 @@ async def has_expired(connection: AsyncConnection) -> bool:
     return (await connection.execute(query.limit(1))).first() is not None
 
 
-async def live_workers(connection: AsyncConnection) -> list[str]:
-    """Who has a lease now."""
-    rows = await connection.execute(sa.select(worker.c.id).where(is_alive(now_ms())))
-    return list(rows.scalars())
-
-
 async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
     """Who has a lease or had one in the last hour, oldest first."""
     rows = await connection.execute(

@@ -112,8 +112,6 @@ class ClientSession(Peer):
         self._events: list[ClientEvent] = []
         #: Message stream to send media on, once accepted.
         self.message_stream_id = 0
-        #: FourCCs the server named in its answer to connect. Empty: it is not an Enhanced RTMP server, or does not say.
-        self.peer_fourccs: frozenset[str] = frozenset()
         #: Why the accepted stream ended, or None.
         self.ended: str | None = None
         self._unsent.append(client_hello(random))
@@ -200,7 +198,7 @@ class ClientSession(Peer):
     def _handle_command(self, command: Command) -> None:
         name, transaction_id = command.name, command.transaction_id
         if name == "_result" and self._stage is _Stage.CONNECTING and transaction_id == _CONNECT:
-            self._create_stream(command)
+            self._create_stream()
         elif name == "_result" and self._stage is _Stage.CREATING and transaction_id == _CREATE_STREAM:
             self._start(command)
         elif name == "_error" and transaction_id in (_CONNECT, _CREATE_STREAM, _START):
@@ -210,8 +208,7 @@ class ClientSession(Peer):
         elif name == "close":
             self._end("close")
 
-    def _create_stream(self, connected: Command) -> None:
-        self.peer_fourccs = _fourccs(connected.fields(0)) | _fourccs(connected.fields(1))
+    def _create_stream(self) -> None:
         self._stage = _Stage.CREATING
         if self._purpose is Purpose.PUBLISH:
             self._send_chunk_size()
@@ -294,14 +291,3 @@ class ClientSession(Peer):
         found = {self._key, name, url.query, query, self._auth, url.username, url.password, *values}
         found |= {unquote(secret) for secret in found if secret}
         return sorted((secret for secret in found if secret and len(secret) >= _MIN_SECRET), key=len, reverse=True)
-
-
-def _fourccs(values: dict[str, Amf0Value]) -> frozenset[str]:
-    """The codecs in an answer to connect: ``fourCcList`` of Enhanced RTMP v1, the two maps of v2."""
-    listed = values.get("fourCcList")
-    names = set(listed) if isinstance(listed, list) and all(isinstance(name, str) for name in listed) else set()
-    for map_name in ("videoFourCcInfoMap", "audioFourCcInfoMap"):
-        mapped = values.get(map_name)
-        if isinstance(mapped, dict):
-            names |= set(mapped)
-    return frozenset(names)

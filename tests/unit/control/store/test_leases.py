@@ -73,7 +73,7 @@ class Desk:
             await connection.execute(table.update().values({column: table.c[column] - by_ms}))
 
     async def kinds(self, task_id: str) -> list[str]:
-        return [event.kind for event in await self.actions.list_events(task_id)]
+        return [event.kind for event in await self.actions.list_feed(task_id)]
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ async def test_status_and_changes_are_kept(desk: Desk) -> None:
     record = await desk.actions.get_task(task_id)
     assert (record.state, {name: getattr(record, name) for name in counts}) == (State.STREAMING, counts)
     assert (record.playhead, record.item_ends_ms) == (Playhead(1, 0, 40), (1234,))
-    told = (await desk.actions.list_events(task_id))[2:]
+    told = (await desk.actions.list_feed(task_id))[2:]
     assert [event.kind for event in told] == ["retrying", "streaming"]
     assert told[0].detail == {
         "state": "retrying",
@@ -339,7 +339,7 @@ async def test_a_list_that_was_played_out_is_finished(desk: Desk) -> None:
     assert record.finished
     assert record.state is State.ENDED
     assert await desk.claim("one") == 0
-    last = (await desk.actions.list_events(task_id))[-1]
+    last = (await desk.actions.list_feed(task_id))[-1]
     assert (last.kind, last.detail["final"]) == ("ended", True)
 
 
@@ -353,7 +353,7 @@ async def test_a_failed_task_is_tried_again_later(desk: Desk) -> None:
     await desk.report("one", [report_of(held, failed, outcome=Outcome.FAILED)])
     record = await desk.actions.get_task(task_id)
     assert (record.state, record.fault, record.reason) == (State.FAILED, "user_source", "not media")
-    assert (await desk.actions.list_events(task_id))[-1].detail["final"] is False
+    assert (await desk.actions.list_feed(task_id))[-1].detail["final"] is False
     assert await desk.claim("one") == 0
     await desk.shift(run, "due_ms", 60_000)
     assert await desk.claim("one") == 1
@@ -417,7 +417,7 @@ async def test_items_and_the_start_are_events(desk: Desk) -> None:
     )
     await desk.report("one", [report_of(held, changes=changes)])
     place = {"loop": 1, "item": 3, "position_ms": 0}
-    assert [(event.kind, event.detail) for event in (await desk.actions.list_events(task_id))[2:]] == [
+    assert [(event.kind, event.detail) for event in (await desk.actions.list_feed(task_id))[2:]] == [
         ("starting", {"state": "preparing", "retries": 0}),
         ("item_started", {"state": "retrying", "retries": 3, "playhead": place, "untold": 7}),
         (
@@ -442,7 +442,7 @@ async def test_a_task_that_was_stopped_when_its_worker_died_is_told_as_stopped(d
     async with desk.store.write() as connection:
         await workers.leave(connection, "one")
     assert (await desk.kinds(wanted))[-1] == "lost"
-    last = (await desk.actions.list_events(unwanted))[-1]
+    last = (await desk.actions.list_feed(unwanted))[-1]
     assert (last.kind, last.detail["final"]) == ("stopped", True)
 
 
