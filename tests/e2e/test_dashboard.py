@@ -11,7 +11,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from kit import browser as browsers
+from kit import programs
 from kit.browser import Tab
+from kit.callback_receiver import CallbackReceiver
 from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
 from kit.relay_program import STREAMFERRY
@@ -193,6 +195,54 @@ def test_a_file_is_uploaded_and_played(
     fill(page, "Push address", nginx.url("uploaded"))
     page.get_by_role("button", name="Create task").click()
     nginx.wait_published("uploaded", seconds=20)
+
+
+def test_a_watermark_is_placed_by_hand(open_tab: Callable[..., Tab], tmp_path: Path, clips: ClipFactory) -> None:
+    """The picture is dragged over the stage and made wider; the task has it where it was let go."""
+    tab = open_tab()
+    page = tab.page
+    logo = tmp_path / "logo.png"
+    programs.run([programs.ffmpeg(), "-v", "error", "-f", "lavfi", "-i", "testsrc=size=160x80", "-frames:v", "1", logo])
+    sign_in(page)
+    page.goto("dashboard/new")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Add a picture").click()
+    chooser.value.set_files(logo)
+    mark, stage = page.locator(".stage img"), page.locator(".stage")
+    mark.drag_to(stage, source_position={"x": 5, "y": 5}, target_position={"x": 115, "y": 60})
+    expect(mark).to_have_attribute("style", re.compile(r"left: 25\.\d*%; top: 2[0-9]"))
+    page.get_by_role("slider").locator("[tabindex='0']").press("ArrowRight")
+    expect(mark).to_have_attribute("style", re.compile(r"left: 25\.\d*%; .*width: 17%"))
+    tab.keep("form-watermark")
+    fill(page, "File: https", f"file://{clips('two_seconds')}")
+    fill(page, "Push address", "rtmp://127.0.0.1:9/live/watermarked")
+    page.get_by_role("button", name="Create task").click()
+    page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
+    page.get_by_role("button", name="Edit").click()
+    expect(mark).to_have_attribute("style", re.compile(r"left: 25\.\d*%; .*width: 17%"))
+    assert mark.evaluate("picture => picture.naturalWidth") == 160
+
+
+def test_callbacks_are_seen_and_sent_again(open_tab: Callable[..., Tab], nginx: NginxRtmp, clips: ClipFactory) -> None:
+    """Each stands on the page of its task with what became of it; one that was delivered comes once more."""
+    page = open_tab().page
+    sign_in(page)
+    with CallbackReceiver() as receiver:
+        page.goto("dashboard/new")
+        fill(page, "File: https", f"file://{clips('two_seconds')}")
+        fill(page, "Push address", nginx.url("called"))
+        fill(page, "Callback address", receiver.url())
+        page.get_by_role("button", name="Create task").click()
+        page.get_by_role("tab", name="Callbacks").click()
+        line = page.locator(".log-line", has_text="streaming").filter(has_text="delivered, 1 attempts")
+        expect(line).to_be_visible(timeout=20_000)
+        line.get_by_role("button").click()
+        receiver.wait_for("it to come again", lambda seen: receiver.events.count("streaming") == 2)
+        page.get_by_role("button", name="More").click()
+        page.get_by_text("Copy", exact=True).click()
+        expect(field(page, "Push address")).to_have_value(re.compile(r"\*\*\*$"))
+        page.get_by_role("button", name="Create task").click()
+        expect(page.locator(".q-field--error", has=field(page, "Push address"))).to_contain_text("give the whole")
 
 
 def test_several_at_once(open_tab: Callable[..., Tab], nginx: NginxRtmp, clips: ClipFactory) -> None:
