@@ -19,7 +19,6 @@ from streamferry.control.store.seal import Seal
 
 #: How long a write waits for another process's write before it fails.
 _BUSY_TIMEOUT_MS = 5_000
-_READS_ONLY = "streamferry_reads_only"
 
 
 class _DatabaseNow(FunctionElement[int]):
@@ -47,13 +46,16 @@ class Store:
     def __init__(self, url: str, seal: Seal, *, is_durable: bool = True) -> None:
         """Raises ValueError for an address that is of neither database."""
         self.seal = seal
-        self._engine = create_async_engine(_driver_url(url), hide_parameters=True)
-        self._reader = self._engine.execution_options(**{_READS_ONLY: True})
+        self._engine = self._reader = create_async_engine(_driver_url(url), hide_parameters=True)
         if self._engine.dialect.name == "sqlite":
-            _prepare_sqlite(self._engine.sync_engine, is_durable)
+            # Reads wait for no write there; with connections of their own not behind writes that wait either.
+            self._reader = create_async_engine(_driver_url(url), hide_parameters=True)
+            _prepare_sqlite(self._engine.sync_engine, "BEGIN IMMEDIATE", is_durable)
+            _prepare_sqlite(self._reader.sync_engine, "BEGIN", is_durable)
 
     async def aclose(self) -> None:
         """Close all connections."""
+        await self._reader.dispose()
         await self._engine.dispose()
 
     @contextlib.asynccontextmanager
@@ -117,7 +119,7 @@ def _driver_url(text: str) -> sa.URL:
     return url.set(drivername=drivers[backend])
 
 
-def _prepare_sqlite(engine: sa.Engine, is_durable: bool) -> None:
+def _prepare_sqlite(engine: sa.Engine, begin_statement: str, is_durable: bool) -> None:
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
         # The driver begins no transaction of its own: the event below does.
@@ -132,5 +134,4 @@ def _prepare_sqlite(engine: sa.Engine, is_durable: bool) -> None:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        reads_only = connection.get_execution_options().get(_READS_ONLY)
-        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+        connection.exec_driver_sql(begin_statement)
