@@ -1,23 +1,18 @@
-"""Writes the pages of docs/reference that are made from the code: settings, states, API and callbacks. A test
-compares them.
+"""Writes the pages of docs/reference, which are made from the code. A test compares them.
 
 Run it as: .venv/bin/python scripts/reference.py
 """
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
+from reference_api import api_page
+from reference_table import table
 
 from streamferry.config import PREFIX, Settings
 from streamferry.control.actions import ALLOWED, Action, Actions
-from streamferry.control.api.faults import ErrorCode
-from streamferry.control.api.limits import Kind
-from streamferry.control.api.operations import OPERATIONS, VERSION
-from streamferry.control.api.schemas import Body, Tag, TaskBody, UpdateTask, VodSource, WatermarkBody
 from streamferry.control.callbacks.courier import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from streamferry.control.callbacks.payload import CallbackBody
 from streamferry.control.callbacks.sender import SEND_S
@@ -27,7 +22,6 @@ from streamferry.control.rest import docs as rest_docs
 from streamferry.control.rest.app import PREFIX as REST
 from streamferry.control.rest.app import build_app
 from streamferry.control.store import Seal, Store
-from streamferry.relay import State
 from streamferry.worker.items import BURST, EVERY_S
 
 FOLDER = Path(__file__).parents[1] / "docs/reference"
@@ -115,7 +109,7 @@ page is open to whoever reaches the port. What begins with `streamferry_task_` i
 `metrics_per_task` is on. Counters of a worker begin at 0 with its process, which has a new name then: take `rate()`
 first and add up after it. `deploy/grafana.json` is a dashboard of them.
 
-{_table(("name", "kind", "labels", "what it is"), rows)}
+{table(("name", "kind", "labels", "what it is"), rows)}
 """
 
 
@@ -125,169 +119,6 @@ def _default_of(name: str) -> str:
         return "`~/.local/share/streamferry`"
     default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
     return f"`{default}`" if default not in ("", (), None) else ""
-
-
-#: Action -> what it does; then, where it answers with a result, the fields of that.
-_ACTIONS: dict[str, str] = {
-    "CreatePullToPushTask": "Creates a task, enabled.",
-    "UpdatePullToPushTask": "Changes a task, also while it runs: what is not given stays. Takes the fields of "
-    "CreatePullToPushTask, none of which is needed, and these:",
-    "DeletePullToPushTask": "Deletes a task; one that runs is stopped first.",
-    "StopPullToPushTask": "Disables a task that has not ended. A list keeps its place.",
-    "RestartPullToPushTask": "The older name of ContinuePullToPushTask.",
-    "ContinuePullToPushTask": "Enables a disabled task. A list goes on as its ContinueStrategy says.",
-    "RelaunchPullToPushTask": "Enables a task, if it is not, and begins at the beginning.",
-    "ListPullToPushTask": "A page of tasks, newest first. By GET the fields stand in the query.",
-    "ListPullToPushTaskV2": "The same for several groups.",
-    "CreatePullToPushGroup": "Creates a group.",
-    "UpdatePullToPushGroup": "Replaces the labels of a group.",
-    "DeletePullToPushGroup": "Deletes a group in which no tasks are. Its name may be taken again.",
-    "ListPullToPushGroup": "A page of groups, oldest first.",
-    "DescribeLivePullToPushData": "For how long tasks streamed, as the workers measured it.",
-    "DescribeLivePullToPushBandwidthData": "What was pushed, as the workers measured it.",
-}
-_PAGE_FIELDS = {
-    "List": "the items of the page; see below",
-    "Pagination": "`PageCur`, `PageSize`, `PageTotal` (pages), `TotalCount` (tasks)",
-}
-_RANGE_FIELDS = {
-    "StartTime, EndTime, Aggregation": "the range and the step that were asked for",
-    "App, Stream, GroupList, DetailField": "as they were given, if they were",
-}
-_RESULTS: dict[str, dict[str, str]] = {
-    "CreatePullToPushTask": {"TaskId": "32 lower-case hex digits"},
-    "ListPullToPushTask": _PAGE_FIELDS,
-    "ListPullToPushTaskV2": _PAGE_FIELDS,
-    "ListPullToPushGroup": {
-        "List": "each with `Name`, `ProjectName`, `Status` (0 usable, 1 deleted) and `Tags`; see below",
-        "Total": "groups on all pages",
-    },
-    "DescribeLivePullToPushData": {
-        **_RANGE_FIELDS,
-        "TotalDuration": "minutes",
-        "PullToPushDataList": "`TimeStamp` and `Value` (minutes) of every step, 0 where there was nothing",
-        "PullToPushDetailDataList": "with `DetailField` `Group`: `Group`, `TotalDuration` and `PullToPushDataList` of "
-        "each group that streamed",
-    },
-    "DescribeLivePullToPushBandwidthData": {
-        **_RANGE_FIELDS,
-        "PeakUpBandwidth": "Mbps, the largest of all steps",
-        "BandwidthDataList": "`TimeStamp` and `UpBandwidth` (Mbps) of every step: the largest average of five minutes",
-        "BandwidthDetailDataList": "with `DetailField` `Group`: `Group`, `PeakUpBandwidth` and `BandwidthDataList` of "
-        "each group that streamed",
-    },
-}
-_ITEM_FIELDS = {
-    "TaskId": "32 lower-case hex digits",
-    "Title": "empty if there is none",
-    "Type": "0 live, 1 a list of files",
-    "StartTime, EndTime": "RFC 3339 with `+08:00`",
-    "Status": "停用 disabled, 未开始 not started, 生效中 active, 已结束 ended: see `states.md`",
-    "TaskStatus": "the same as a number: 0, 1, 2, 3",
-    "SrcAddr": "of a live task",
-    "SrcAddrS, OffsetS": "of a list that was given so",
-    "VodSrcAddrs": "of a list that was given so: `SrcAddr`, `StartOffset`, `EndOffset`",
-    "CycleMode, PlayTimes": "of a list",
-    "DstAddr": "where it pushes to, also when it was given as Domain, App and Stream",
-    "DstAddrType": "always 2: no domain belongs to the service",
-    "CallbackURL": "empty if there is none",
-    "ContinueStrategy, PreDownload": "0 or 1",
-    "GroupName": "the group",
-    "Watermark": "if it has one: `Picture`, `RelativePosX`, `RelativePosY`, `Ratio`",
-    "Run": f"our own: `State` ({', '.join(State)}), `KbpsOut`, `DroppedTags`, `Retries`; in trouble `Fault` and "
-    "`Reason`; of a list that has played `Playhead` with `Loop`, `Item` and `PositionMs`",
-}
-_RATES = {Kind.WRITE: "write_rate", Kind.LIST: "list_rate", Kind.USAGE: "usage_rate"}
-
-
-def api_page() -> str:
-    """Every action with every field, every field of the answers, and every error."""
-    sections = "\n".join(_action_section(name) for name in OPERATIONS)
-    errors = [(row.status, f"`{row.code}`", row.number, row.message) for row in (code.value for code in ErrorCode)]
-    return f"""# The API
-
-Made by `scripts/reference.py` from `src/streamferry/control/api`. Where the documents of the cloud's API leave a gap,
-`../decisions/0006-where-the-api-is-stricter-or-kinder.md` says how it is filled.
-
-Requests go to `/?Action=<action>&Version={VERSION}`, signed by signature V4 (`HMAC-SHA256`, service `live`, any region)
-in the `Authorization` header, or for GET in the query. Bodies are JSON objects of at most 4 MiB. Null, an empty text
-and an empty list mean "not given"; unknown fields are passed over; a wrong JSON type is `InvalidParam.BindError`, a
-value that breaks a rule `InvalidParam`, both with the field's name. A key may call as often as the settings say; what
-is counted by `write_rate` is refused (`AccessDenied`) to one that may only read.
-
-An answer has `ResponseMetadata` with `RequestId`, `Action`, `Version`, `Service` and `Region`, and `Result` where the
-tables below show one. An error has no `Result`, but `Error` with `CodeN`, `Code` and `Message` in the metadata.
-
-{sections}
-## Objects inside
-
-{_objects()}
-## Items of a list
-
-Addresses are shown without user info, query values and stream keys
-(`../decisions/0005-what-a-list-shows-of-an-address.md`).
-
-{_table(("field", "what it is"), ((_names(name), text) for name, text in _ITEM_FIELDS.items()))}
-
-## Errors
-
-{_table(("HTTP", "Code", "CodeN", "Message"), errors)}
-"""
-
-
-def _action_section(action: str) -> str:
-    operation = OPERATIONS[action]
-    parts = [f"## {action}", _ACTIONS[action]]
-    body = operation.body
-    names = set(body.model_fields) - (set(TaskBody.model_fields) - {"GroupName"} if body is UpdateTask else set())
-    parts.append(f"{' or '.join(operation.methods)}, counted by `{_RATES[operation.kind]}`.")
-    parts.append(_fields_table(body, names))
-    if action in _RESULTS:
-        rows = ((_names(name), text) for name, text in _RESULTS[action].items())
-        parts.append(_table(("in Result", "what it is"), rows))
-    return "\n\n".join(parts) + "\n"
-
-
-def _objects() -> str:
-    named = {"VodSrcAddrs": VodSource, "Watermark": WatermarkBody, "Tags": Tag}
-    return "\n".join(f"`{name}`\n\n{_fields_table(body, set(body.model_fields))}\n" for name, body in named.items())
-
-
-def _fields_table(body: type[Body], names: set[str]) -> str:
-    properties = body.model_json_schema()["properties"]
-    rows = [
-        (f"`{name}`", _json_type(properties[name]), "yes" if field.is_required() else "", _rule_of(body, name))
-        for name, field in body.model_fields.items()
-        if name in names
-    ]
-    return _table(("field", "type", "needed", "rule"), rows)
-
-
-def _rule_of(body: type[Body], name: str) -> str:
-    """The field's description, or that of the class that it is inherited from. KeyError if nobody has said it."""
-    for one in body.__mro__:
-        field = getattr(one, "model_fields", {}).get(name)
-        if field is not None and field.description:
-            return str(field.description)
-    raise KeyError(f"{body.__name__}.{name} has no description")
-
-
-def _json_type(schema: dict[str, Any]) -> str:
-    for one in schema.get("anyOf", ()):
-        if one.get("type") != "null":
-            return _json_type(one)
-    if schema.get("type") == "array":
-        return f"list of {_json_type(schema['items'])}"
-    return str(schema.get("type", "object"))
-
-
-def _names(text: str) -> str:
-    return ", ".join(f"`{name}`" for name in text.split(", "))
-
-
-def _table(head: tuple[str, ...], rows: Iterable[Iterable[object]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 _EVENTS: dict[CallbackEvent, str] = {
@@ -394,7 +225,7 @@ def rest_page() -> str:
         if name in ("HTTPValidationError", "ValidationError"):
             continue
         rows = [(f"`{row.name}`{'*' if row.is_required else ''}", row.kind, row.about) for row in fields]
-        models.append(f"### {name}\n\n{about}\n" + (f"\n{_table(('field', 'type', ''), rows)}\n" if rows else ""))
+        models.append(f"### {name}\n\n{about}\n" + (f"\n{table(('field', 'type', ''), rows)}\n" if rows else ""))
     return f"""# REST
 
 Made by `scripts/reference.py` from the OpenAPI document of `src/streamferry/control/rest`, which a running service
@@ -433,7 +264,7 @@ hand.
 
 A star marks what must be given.
 
-{_table(("", "gives", "what it does"), operations)}
+{table(("", "gives", "what it does"), operations)}
 
 ## Models
 

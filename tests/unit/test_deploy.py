@@ -2,10 +2,10 @@
 
 import json
 import re
-import runpy
 import subprocess
 from pathlib import Path
 
+import grafana
 import pytest
 
 from kit import programs
@@ -35,7 +35,7 @@ def test_systemd_accepts_the_unit(name: str, tmp_path: Path) -> None:
 
 def test_the_grafana_dashboard_is_what_its_script_writes() -> None:
     """If this fails, run scripts/grafana.py."""
-    assert (DEPLOY / "grafana.json").read_text() == runpy.run_path(str(ROOT / "scripts/grafana.py"))["page"]()
+    assert (DEPLOY / "grafana.json").read_text() == grafana.page()
 
 
 def test_the_grafana_dashboard_asks_for_metrics_that_exist() -> None:
