@@ -44,6 +44,8 @@ _SRT_REFUSAL = re.compile(r"rejection HS response: ERROR:(\w+)")
 _NOT_MEDIA = re.compile(r"Invalid data found|could not find codec|does not contain any stream|no streams|matches no")
 # "Non-monotonic DTS; previous: 5025, current: 40; changing to 5025." in the muxer's ms; before 6.1 "Non-monotonous".
 _TIME_BACK = re.compile(r"Non-monoton\w+ DTS.* previous: (-?\d+), current: (-?\d+)")
+# RTSP: "Status 302: Redirecting to rtsp://...". It connects there by itself, without asking for the egress policy.
+_REDIRECT = ": Redirecting to "
 # From our own proxy.
 _FORBIDDEN = f"HTTP error {FORBIDDEN_STATUS}"
 # Less is jitter, which the muxer evens out.
@@ -76,9 +78,11 @@ class Ffmpeg(Child):
         tls: ssl.SSLContext | None = None,
         proxy: str = "",
         inherit: Sequence[int] = (),
+        may_redirect: bool = True,
     ) -> None:
         """Start it with the arguments after the ones of every command; see ``Child``. ``proxy``: through which it
-        reaches http and https addresses. Raises ChildError.
+        reaches http and https addresses. ``may_redirect`` False: it is ended when an RTSP server sends it elsewhere.
+        Raises ChildError.
 
         The authorities that ``tls`` trusts are those of the child, as far as its TLS library takes SSL_CERT_FILE: the
         bundled ffmpeg does. One that is older than 9 verifies no certificate at all.
@@ -88,6 +92,7 @@ class Ffmpeg(Child):
         #: Set when the input's time jumped back, which ffmpeg's muxer turns into frames without duration.
         self.stamps_went_back = False
         self._reads_input = True
+        self._may_redirect = may_redirect
         trust = _trust_file(tls) if tls is not None else None
         super().__init__(
             [ffmpeg_program(), *_QUIET, *arguments],
@@ -107,6 +112,8 @@ class Ffmpeg(Child):
             self.input_codecs.append((stream[1], stream[2]))
         elif (back := _TIME_BACK.search(line)) and int(back[1]) - int(back[2]) > _BACK_MS:
             self.stamps_went_back = True
+        elif _REDIRECT in line and not self._may_redirect:
+            self._signal(signal.SIGKILL)
         elif _FORBIDDEN in line:
             # It would try the next segment, and the next.
             self._signal(signal.SIGTERM)
@@ -117,6 +124,8 @@ class Ffmpeg(Child):
         for line in reversed(self.last_words):
             if found := _REFUSAL.search(line):
                 return f"it answered {found[1].strip()}"
+            if _REDIRECT in line and not self._may_redirect:
+                return "it redirects, which is not followed under an egress policy"
             if found := _SRT_REFUSAL.search(line):
                 return f"it refused the connection ({found[1]})"
         return ""

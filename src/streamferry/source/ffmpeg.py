@@ -120,6 +120,8 @@ class FfmpegInput:
     silence_s: float = SILENCE_S
     #: Through which ffmpeg reaches http and https addresses; closed with the source.
     hop: Hop | None = None
+    #: Whether an RTSP server may send ffmpeg elsewhere.
+    may_redirect: bool = True
     #: How long to wait for the first media; None for one who listens until somebody calls.
     open_s: float | None = OPEN_S
 
@@ -139,6 +141,7 @@ class FfmpegInput:
                 pipe_bytes=_PIPE_BYTES,
                 tls=tls,
                 proxy=self.hop.address if self.hop is not None else "",
+                may_redirect=self.may_redirect,
             )
         except ChildError as error:
             raise SourceReaderFailed(str(error)) from error

@@ -25,7 +25,8 @@ async def open_rtsp(
     """RTSP over TCP, which passes any firewall that lets RTSP pass (RFC 2326, 10.12). Raises SourceError."""
     reached = await _reached(url, deadlines, allow)
     options = {"rtsp_transport": "tcp", "timeout": str(round(PEER_SILENCE_S * 1e6))}
-    return await open_ffmpeg(url, FfmpegInput(_CONCAT, script=_script(reached, options)), tls=tls)
+    source = FfmpegInput(_CONCAT, script=_script(reached, options), may_redirect=allow is None)
+    return await open_ffmpeg(url, source, tls=tls)
 
 
 async def open_srt(

@@ -1,0 +1,73 @@
+"""An RTSP server that sends ffmpeg elsewhere, which it follows by itself."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+
+from streamferry.media.errors import SourceError, SourceRejected
+from streamferry.media.url import MediaUrl
+from streamferry.net.child import end_all
+from streamferry.net.dial import Deadlines
+from streamferry.source.streams import open_rtsp
+
+pytestmark = pytest.mark.e2e
+
+
+class Servers:
+    """One that redirects to the other, and what the other was asked."""
+
+    def __init__(self) -> None:
+        self.asked_inside: list[str] = []
+        self.url = self.inside = ""
+
+    async def redirect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """302 for whatever is not OPTIONS."""
+        while request := await _read_request(reader):
+            sequence = re.search(r"(?i)cseq: *(\d+)", request)
+            assert sequence is not None
+            status = "200 OK" if request.startswith("OPTIONS") else f"302 Moved\r\nLocation: {self.inside}"
+            writer.write(f"RTSP/1.0 {status}\r\nCSeq: {sequence[1]}\r\n\r\n".encode())
+        writer.close()
+
+    async def note(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Who asks gets nothing."""
+        self.asked_inside.append(await _read_request(reader))
+        writer.close()
+
+
+async def _read_request(reader: asyncio.StreamReader) -> str:
+    try:
+        return (await reader.readuntil(b"\r\n\r\n")).decode()
+    except (asyncio.IncompleteReadError, OSError):
+        return ""
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[Servers]:
+    """Both on free ports."""
+    servers = Servers()
+    async with (
+        await asyncio.start_server(servers.redirect, "127.0.0.1", 0) as outside,
+        await asyncio.start_server(servers.note, "127.0.0.1", 0) as inside,
+    ):
+        servers.url = f"rtsp://127.0.0.1:{outside.sockets[0].getsockname()[1]}/stream"
+        servers.inside = f"rtsp://127.0.0.1:{inside.sockets[0].getsockname()[1]}/inside"
+        yield servers
+        await end_all()
+
+
+async def test_a_redirect_led_past_the_egress_policy(servers: Servers) -> None:
+    """Under a policy it is not followed, because nobody could ask the policy about where it leads."""
+    with pytest.raises(SourceRejected, match="redirects") as refused:
+        await open_rtsp(MediaUrl.parse(servers.url), deadlines=Deadlines(), allow=lambda _: True)
+    assert "inside" not in str(refused.value)
+
+
+async def test_without_a_policy_redirects_are_followed(servers: Servers) -> None:
+    """As players do it."""
+    with pytest.raises(SourceError):
+        await open_rtsp(MediaUrl.parse(servers.url), deadlines=Deadlines())
+    assert servers.asked_inside
+    assert servers.asked_inside[0].startswith("OPTIONS")
