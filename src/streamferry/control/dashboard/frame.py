@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import sqlalchemy as sa
 from nicegui import ui
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,6 +26,8 @@ _PLACES = (
     ("nav.library", "/library", "video_library"),
 )
 _HEAD = f'<link rel="stylesheet" href="{BASE}/static/dashboard.css"><script src="{BASE}/static/dashboard.js"></script>'
+#: A page looks again so long after the store could not be asked.
+_AWAY_S = 10.0
 #: A page looks again after so many times the length of a look.
 _REST = 10
 _THEME_ICONS = {"auto": "brightness_auto", "light": "light_mode", "dark": "dark_mode"}
@@ -120,8 +123,13 @@ def live(who: Visitor, every_s: float, refresh: Callable[[], Awaitable[None]]) -
             ui.navigate.to("/sign-in")
             return
         began = time.monotonic()
-        await refresh()
-        timer.interval = max(every_s, _REST * (time.monotonic() - began))
+        try:
+            await refresh()
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
+            ui.notify(who.t("store.away"), type="warning", group="store.away")
+            timer.interval = _AWAY_S
+        else:
+            timer.interval = max(every_s, _REST * (time.monotonic() - began))
 
     timer = ui.timer(every_s, look, immediate=False)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 from urllib.parse import quote, urlsplit
 
+from nicegui import __version__ as nicegui_version
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
@@ -20,7 +21,8 @@ BASE = "/dashboard"
 COOKIE = "streamferry_session"
 SIGN_IN = f"{BASE}/sign-in"
 _OPEN = (SIGN_IN, f"{BASE}/static/")
-_ASSETS = (f"{BASE}/_nicegui/", f"{BASE}/static/")
+# What the page framework serves has its version in the path; ours is asked for again, and mostly not sent again.
+_KEPT = {f"{BASE}/_nicegui/{nicegui_version}/": "public, max-age=31536000, immutable", f"{BASE}/static/": "no-cache"}
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _POLICY_VIOLATION = 1008
 # The page framework compiles its templates in the browser, hence unsafe-eval. Nothing comes from another host.
@@ -80,8 +82,10 @@ class _Sealed:
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
-            is_asset = self._path.startswith(_ASSETS) and "/client/" not in self._path
-            headers["Cache-Control"] = "public, max-age=3600" if is_asset and message["status"] == 200 else "no-store"
+            headers["Cache-Control"] = next(
+                (words for path, words in _KEPT.items() if self._path.startswith(path) and message["status"] < 400),
+                "no-store",
+            )
             self._streams = "content-length" not in headers
         elif self._streams and message.get("more_body") and not _is_welcome(self._session):
             self._is_cut = True

@@ -152,6 +152,7 @@ TEXTS = {
     "state.stopped": "Stopped",
     "state.streaming": "Streaming",
     "state.waiting": "Waiting",
+    "store.away": "The store cannot be asked now; the page tries again.",
     "strategy.at_break": "where it broke",
     "strategy.at_break_plus_elapsed": "where it would be without the break",
     "task.continue_done": "Continued.",

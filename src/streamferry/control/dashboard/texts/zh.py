@@ -152,6 +152,7 @@ TEXTS = {
     "state.stopped": "已停止",
     "state.streaming": "推流中",
     "state.waiting": "等待中",
+    "store.away": "暂时无法访问存储，页面会自动重试。",
     "strategy.at_break": "从中断处",
     "strategy.at_break_plus_elapsed": "从中断处加上经过的时间",
     "task.continue_done": "已继续。",
