@@ -4,17 +4,21 @@ Against forged requests: the cookie is SameSite, and whatever may change somethi
 from a page of ours (Origin).
 """
 
+import logging
 import time
 from collections.abc import Collection
 from urllib.parse import quote, urlsplit
 
+import sqlalchemy as sa
 from nicegui import __version__ as nicegui_version
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
+from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamferry.control.dashboard.sessions import Session, Sessions
+
+_log = logging.getLogger("streamferry.dashboard")
 
 #: Where the dashboard lies on the service.
 BASE = "/dashboard"
@@ -61,9 +65,27 @@ class Gate:
             return
         scope.setdefault("state", {})["session"] = session
         if scope["type"] == "http":
-            await self._app(scope, receive, _Sealed(send, path, session))
+            await self._answer(scope, receive, _Sealed(send, path, session))
         else:
             await self._app(scope, _attended(receive, send, session), send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: "_Sealed") -> None:
+        """Whatever a page raises ends here: the page framework would show it, statements of the store and all."""
+        try:
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            return
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+            _log.error("the store cannot be asked: %s", type(getattr(error, "orig", None) or error).__name__)
+            answer = PlainTextResponse("the store cannot be asked now: load the page again in a moment", 503)
+        except Exception:
+            _log.exception("%s %s failed", scope["method"], scope["path"][:128])
+            answer = PlainTextResponse("the service has an internal error, which its log tells more about", 500)
+        else:
+            return
+        # An answer that has begun can only break off.
+        if not send.has_begun:
+            await answer(scope, receive, send)
 
 
 class _Sealed:
@@ -73,12 +95,13 @@ class _Sealed:
         self._send = send
         self._path = path
         self._session = session
-        self._streams = self._is_cut = False
+        self._streams = self._is_cut = self.has_begun = False
 
     async def __call__(self, message: Message) -> None:
         if self._is_cut:
             return
         if message["type"] == "http.response.start":
+            self.has_begun = True
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)

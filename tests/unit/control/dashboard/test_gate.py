@@ -4,6 +4,7 @@ import time
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -70,6 +71,25 @@ async def test_changes_come_from_our_own_pages(
     """A cookie is not enough: other sites can make a browser send it."""
     answer = await browser.post("/dashboard/tasks", headers={"Cookie": f"{COOKIE}={TOKEN}", **headers})
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(sa.exc.OperationalError("SELECT key", {}, Exception("no table")), 503), (KeyError("key"), 500)],
+)
+async def test_a_page_showed_what_went_wrong_inside(error: Exception, status: int) -> None:
+    """A sentence is shown; the statement, which may tell of the store, is not."""
+
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    transport = httpx.ASGITransport(app=Gate(fail, SESSIONS))
+    async with httpx.AsyncClient(transport=transport, base_url="http://here:8080") as browser:
+        answer = await browser.get("/dashboard/tasks", headers={"Cookie": f"{COOKIE}={TOKEN}"})
+    assert answer.status_code == status
+    assert "key" not in answer.text
+    assert "table" not in answer.text
+    assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_a_stream_outlived_its_session() -> None:
