@@ -4,19 +4,17 @@ from pathlib import Path
 
 import nicegui
 from fastapi import FastAPI
-from fastapi.middleware.gzip import GZipMiddleware
 from nicegui import ui
 
 from streamferry.control.dashboard import form_page, library_page, overview, sign_in, task_list, task_page
 from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.frame import Reception
 from streamferry.control.dashboard.gate import BASE, Gate
+from streamferry.control.dashboard.pantry import Pantry
 
 _STATIC = Path(__file__).parent / "static"
 #: How long a page is kept for a browser that lost its connection: a phone that changes networks needs some seconds.
 _RECONNECT_S = 6.0
-#: The framework's scripts are compressed each time they are asked for: half the time of level 9, 4 % more bytes.
-_COMPRESSION = 4
 
 
 def mount_dashboard(app: FastAPI, desk: Desk) -> None:
@@ -40,7 +38,7 @@ def mount_dashboard(app: FastAPI, desk: Desk) -> None:
         tailwind=False,
         show_welcome_message=False,
         binding_refresh_interval=None,
-        gzip_middleware_factory=lambda app: GZipMiddleware(app, minimum_size=1000, compresslevel=_COMPRESSION),
     )
+    pages.add_middleware(Pantry)
     pages.add_middleware(Reception)
     pages.add_middleware(Gate, sessions=desk.sessions, public_hosts=desk.public_hosts)
