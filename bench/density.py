@@ -83,17 +83,24 @@ def measure_row(name: str, streams: int, windows: int, seconds: float, moments: 
             relays = start(feed, streams, source, sink, stack)
             sink.wait_for_streams(streams, UP_SECONDS)
             measured.up_seconds = round(time.monotonic() - begun, 2)
-            time.sleep(SETTLE_SECONDS)
-            source.report(), sink.report()
-            for _ in range(windows):
-                window = measure_window(relays, source, sink, streams, seconds)
-                measured.windows.append(window)
-                measured.failures += doubts(window, streams)
-            measured.cpu_percent = statistics.median(w["cpu_percent"] for w in measured.windows)
+            take_windows(measured, relays, source, sink, streams, windows, seconds)
             measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
     except (RuntimeError, OSError) as error:
         measured.failures.append(str(error))
     return measured
+
+
+def take_windows(
+    measured: Measured, relays: Relays, source: Source, sink: Sink, streams: int, windows: int, seconds: float
+) -> None:
+    """Let the streams settle, then take the windows, the median of their CPU, and why one of them does not count."""
+    time.sleep(SETTLE_SECONDS)
+    source.report(), sink.report()
+    for _ in range(windows):
+        window = measure_window(relays, source, sink, streams, seconds)
+        measured.windows.append(window)
+        measured.failures += doubts(window, streams)
+    measured.cpu_percent = statistics.median(window["cpu_percent"] for window in measured.windows)
 
 
 def measure_window(relays: Relays, source: Source, sink: Sink, streams: int, seconds: float) -> dict[str, Any]:

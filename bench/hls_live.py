@@ -9,7 +9,6 @@ Prints a table, keeps everything in ``results/hls_live-COMMIT.json``, exits with
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ from rich.table import Table
 
 from clip import live_clip
 from contenders import Relays, start_host
-from density import SETTLE_SECONDS, UP_SECONDS, Measured, doubts, measure_window
+from density import UP_SECONDS, Measured, take_windows
 from measure import about, allow_many_files, pss_mib
 from programs import Program, Sink, Source, build_native, close_all, cores, unused_port
 from results import Bar, keep, print_bars
@@ -82,13 +81,7 @@ def measure(name: str, streams: int, windows: int, seconds: float) -> Measured:
             relays = start(serve(stack), streams, sink, stack)
             sink.wait_for_streams(streams, UP_SECONDS)
             measured.up_seconds = round(time.monotonic() - begun, 2)
-            time.sleep(SETTLE_SECONDS)
-            idle.report(), sink.report()
-            for _ in range(windows):
-                window = measure_window(relays, idle, sink, streams, seconds)
-                measured.windows.append(window)
-                measured.failures += doubts(window, streams)
-            measured.cpu_percent = statistics.median(window["cpu_percent"] for window in measured.windows)
+            take_windows(measured, relays, idle, sink, streams, windows, seconds)
             measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
     except (RuntimeError, OSError) as error:
         measured.failures.append(str(error))

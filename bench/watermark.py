@@ -10,7 +10,6 @@ Prints a table, keeps everything in ``results/watermark-COMMIT.json``, exits wit
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from rich.table import Table
 
 from clip import live_clip
 from contenders import Relays, start_host
-from density import SETTLE_SECONDS, UP_SECONDS, Measured, doubts, measure_window
+from density import UP_SECONDS, Measured, take_windows
 from measure import about, allow_many_files
 from programs import BUILD, Program, Sink, Source, build_native, cores
 from results import Bar, keep, print_bars
@@ -109,13 +108,7 @@ def measure(name: str, streams: int, windows: int, seconds: float) -> Measured:
             else:
                 relays = start_loops(name == MARKED, streams, sink, stack)
             sink.wait_for_streams(streams, UP_SECONDS)
-            time.sleep(SETTLE_SECONDS)
-            source.report(), sink.report()
-            for _ in range(windows):
-                window = measure_window(relays, source, sink, streams, seconds)
-                measured.windows.append(window)
-                measured.failures += doubts(window, streams)
-            measured.cpu_percent = statistics.median(window["cpu_percent"] for window in measured.windows)
+            take_windows(measured, relays, source, sink, streams, windows, seconds)
     except (RuntimeError, OSError) as error:
         measured.failures.append(str(error))
     return measured
