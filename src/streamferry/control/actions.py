@@ -384,6 +384,3 @@ def _due(spec: TaskSpec, *, enabled: bool, finished: bool, now_ms: int) -> int |
         end_ms=to_ms(spec.end_at),
         now_ms=now_ms,
     )
-
-
-__all__ = ["ALLOWED", "Action", "Actions", "GroupTag", "KeyPair", "TaskPage", "TaskRecord"]

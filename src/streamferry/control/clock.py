@@ -19,21 +19,6 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-class VirtualClock:
-    """A clock that stands still until it is told to go on."""
-
-    def __init__(self, now: datetime) -> None:
-        self._now = now
-
-    def now(self) -> datetime:
-        """The time it was set to."""
-        return self._now
-
-    def set(self, now: datetime) -> None:
-        """Make it that time."""
-        self._now = now
-
-
 class StepWatch:
     """Tells when a wall clock was set: it has moved otherwise than the monotonic one."""
 

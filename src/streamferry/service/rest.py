@@ -1,4 +1,4 @@
-"""What REST needs of this machine: its cache of prepared files, and a look into an address by a child."""
+"""What REST needs of this machine: its cache of prepared files, its library, and a look into an address by a child."""
 
 import asyncio
 import contextlib

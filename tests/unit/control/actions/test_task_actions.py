@@ -10,8 +10,8 @@ import pytest
 from task_samples import make_spec
 
 from kit.pictures import png
+from kit.virtual_clock import VirtualClock
 from streamferry.control.actions import ALLOWED, Action, Actions
-from streamferry.control.clock import VirtualClock
 from streamferry.control.errors import DestinationConflict, GroupNotFound, InvalidField, TaskNotFound, WrongState
 from streamferry.control.model import (
     ApiStatus,

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from task_samples import PLANTED_KEY, make_spec
 
+from kit.virtual_clock import VirtualClock
 from streamferry.control.actions import Actions
-from streamferry.control.clock import VirtualClock
 from streamferry.control.errors import InvalidField, TaskNotFound, VersionConflict
 from streamferry.control.model import SourceForm, TaskItem
 from streamferry.control.rest.reads import Reads

@@ -8,9 +8,9 @@ import pytest
 from rest_api import PLANTED, Rest, make_rest, new_task
 from signed_api import NO_LIMITS
 
+from kit.virtual_clock import VirtualClock
 from streamferry.control.api.limits import Rates
 from streamferry.control.brake import FREE_FAILURES
-from streamferry.control.clock import VirtualClock
 from streamferry.control.rest.events import Follower
 from streamferry.control.rest.faults import RestError
 from streamferry.control.rest.gate import MAX_BODY_BYTES, OPEN
