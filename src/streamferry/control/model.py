@@ -106,7 +106,7 @@ class TaskSpec:
 def decide_api_status(
     *, enabled: bool, start_at: datetime, end_at: datetime, finished: bool, now: datetime
 ) -> ApiStatus:
-    """Status as the API shows it (DESIGN section 5): disabled first, then the clock, then a finite list that ended."""
+    """Status as the API shows it: disabled first, then the clock, then a finite list that ended."""
     if not enabled:
         return ApiStatus.DISABLED
     if now < start_at:

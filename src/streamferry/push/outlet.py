@@ -1,7 +1,7 @@
 """The outlet of a run: it outlives publish sessions, and decides what is sent, kept and dropped between them.
 
 Liveness is what the peer's TCP acknowledged, not what we wrote: a peer that stays connected and takes nothing is seen
-by ``stalled_since``.
+by ``check_liveness``.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from streamferry.push.queue import TagQueue
 #: leave at 100 Mbps when a file relay is visited every 320 ms.
 _BATCH_BYTES = 256 << 10
 _VISIT_BYTES = 4 << 20
-#: A destination that acknowledges nothing for this long, while bytes wait for it, is given up (DESIGN section 4).
+#: A destination that acknowledges nothing for this long, while bytes wait for it, is given up.
 STALL_S = 10.0
 
 

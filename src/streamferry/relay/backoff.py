@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: doubling with jitter, 0.5 s to 30 s (DESIGN section 4)."""
+"""How long to wait before the next attempt: doubling with jitter, 0.5 s to 30 s."""
 
 import random
 

@@ -9,7 +9,7 @@ from streamferry.media.errors import Fault
 
 
 class State(StrEnum):
-    """States of a run (DESIGN section 4). ``STOPPED``, ``ENDED`` and ``FAILED`` are final."""
+    """States of a run. ``STOPPED``, ``ENDED`` and ``FAILED`` are final."""
 
     WAITING = "waiting"
     PREPARING = "preparing"

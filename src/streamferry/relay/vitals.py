@@ -21,7 +21,7 @@ from streamferry.relay.feed import FileFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.status import RelayStatus, State, Totals
 
-#: A run streams while media moved and the destination acknowledged bytes within this long (DESIGN section 4).
+#: A run streams while media moved and the destination acknowledged bytes within this long.
 FRESH_S = 3.0
 #: Rates are taken over at least this long.
 _RATE_S = 1.0

@@ -1,4 +1,7 @@
-"""``streamferry serve``: store (migrated) -> actions -> API over HTTP; scheduler; callbacks; worker processes."""
+"""``streamferry serve``: store (migrated) -> actions -> both APIs and the dashboard over HTTP.
+
+Beside them run the scheduler, callbacks, samples and the worker processes.
+"""
 
 import asyncio
 import contextlib

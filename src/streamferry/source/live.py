@@ -29,7 +29,7 @@ Scan = Callable[[memoryview, int, int, list[Tag]], int]
 ReceiveInto = Callable[[memoryview], int | None]
 
 
-#: A live source without media for this long is given up and opened again (DESIGN section 4).
+#: A live source without media for this long is given up and opened again.
 SILENCE_S = 5.0
 
 

@@ -23,7 +23,7 @@ repairs below, each of which is counted.
 A jump is closed up without waiting for a keyframe: the frames themselves are in order, only their stamps moved. When
 the encoder really started anew it sends new sequence headers, and after those a keyframe is waited for.
 
-Specification: FLV E.4.1 (stamps are 32-bit ms), RTMP 5.3.1.3; DESIGN section 3.
+Specification: FLV E.4.1 (stamps are 32-bit ms), RTMP 5.3.1.3.
 """
 
 from collections.abc import Iterable, Mapping

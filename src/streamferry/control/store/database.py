@@ -1,7 +1,7 @@
 """Store: the database behind everything, SQLite or PostgreSQL, on one code path.
 
-What differs between the two is all here: how a transaction begins, what the clock's expression is, and a lock for a
-name. A write on SQLite begins with BEGIN IMMEDIATE, so it never fails half-way because another one was quicker.
+What differs between the two for everybody is here: how a transaction begins, what the clock's expression is, and a lock
+for a name. A write on SQLite begins with BEGIN IMMEDIATE, so it never fails half-way because another one was quicker.
 """
 
 import contextlib
