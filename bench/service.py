@@ -212,7 +212,7 @@ def run_all(stores: list[str], tasks: int, calls: int) -> dict[str, dict[str, An
                 urls = (sqlite_url(place / "all.db"), sqlite_url(place / "few.db"))
                 figures[name] = asyncio.run(measure(place, *urls, lambda: None, tasks, calls))
             else:
-                server = stack.enter_context(postgresql.running(home / "server", is_durable=True))
+                server = stack.enter_context(postgresql.running(is_durable=True))
                 urls = (server.database(), server.database())
                 # What it does by itself in the minutes after so many rows came.
                 settle = functools.partial(server.execute, "VACUUM ANALYZE", urls[0])

@@ -62,9 +62,9 @@ def nginx(tmp_path: Path) -> Iterator[NginxRtmp]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.PostgreSql]:
+def postgresql_server() -> Iterator[postgresql.PostgreSql]:
     """One server for all tests of the session; each takes a database of its own."""
-    with postgresql.running(tmp_path_factory.mktemp("postgresql") / "server") as server:
+    with postgresql.running() as server:
         yield server
 
 

@@ -6,6 +6,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class PostgreSql:
         home.mkdir(parents=True)
         if self._as_user:
             shutil.chown(home, "postgres", "postgres")
-            # The user has to come through to it; pytest keeps its directories to itself.
+            # The user has to come through to it; a temporary directory is its owner's alone.
             for parent in (home, *home.parents):
                 if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
                     parent.chmod(parent.stat().st_mode | 0o011)
@@ -89,14 +90,16 @@ class PostgreSql:
 
 
 @contextlib.contextmanager
-def running(home: Path, *, is_durable: bool = False) -> Iterator[PostgreSql]:
+def running(*, is_durable: bool = False) -> Iterator[PostgreSql]:
     """A server for as long as the block."""
-    server = PostgreSql(home, is_durable=is_durable)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+    # Not among pytest's directories: each session of a user closes those of all sessions to other users.
+    with tempfile.TemporaryDirectory(prefix="streamferry-postgresql-") as place:
+        server = PostgreSql(Path(place) / "server", is_durable=is_durable)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
 
 
 def _find_programs() -> Path:
