@@ -9,6 +9,8 @@ SHELL := /bin/bash
 .PHONY: help demo test lint format bench check-fresh clean
 
 BIN := .venv/bin
+# Tests wait for servers more than they compute: two at a time, each module by one process.
+JOBS ?= 2
 ARGS ?=
 BENCH ?= density
 
@@ -21,7 +23,7 @@ demo: ## make a clip, relay it in a loop into a receiver, judge what arrived
 
 test: lint ## lint, then the whole test tree in random order
 	@scripts/tools.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 lint: ## ruff, formatting, mypy --strict, import contracts
 	@scripts/venv.sh dev
