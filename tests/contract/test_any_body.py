@@ -38,8 +38,9 @@ VALUES = st.recursive(
 #: What an action needs, and what would be seen if it were done by half.
 GOOD: dict[str, dict[str, Any]] = {
     "CreatePullToPushTask": {
-        "StartTime": NOW + 600,
-        "EndTime": NOW + 900,
+        # Hours ahead: this module may come last of a long session.
+        "StartTime": NOW + 6 * 3600,
+        "EndTime": NOW + 7 * 3600,
         "Type": 0,
         "SrcAddr": "http://h/a.flv",
         "DstAddr": "rtmp://h/a/b",

@@ -16,6 +16,7 @@ from schemathesis.specs.openapi.checks import (
 from served import Served
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+FRAMING = {"connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"}
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
@@ -45,6 +46,8 @@ def test_answers_are_as_the_document_says(served: Served, mode: GenerationMode) 
             def ask(case: schemathesis.Case) -> None:
                 # The framework knows no path with a line's end in it, wherever it leads.
                 assume("\n" not in unquote(case.formatted_path))
+                # What frames the request is judged by the HTTP library, before any of our code.
+                assume(not FRAMING & {name.lower() for name in case.headers or {}})
                 case.call_and_validate(base_url=base, headers=dict(client.headers), checks=CHECKS)
 
             ask()

@@ -45,7 +45,8 @@ def test_json_lines_have_the_documented_fields(relay: StartRelay, nginx: NginxRt
     [
         (["--to", NOWHERE], "source"),
         (["a.mp4"], "--to"),
-        (["a.mp4", "--to", "http://127.0.0.1/live/key"], "rtmp://"),
+        (["a.mp4", "--to", "http://127.0.0.1/live/key"], ".m3u8"),
+        (["a.mp4", "--to", "ftp://127.0.0.1/live/key"], "rtmp://"),
         (["a.mp4", "--to", "rtmp://127.0.0.1/nokey"], "stream key"),
         (["a.mp4", "--to", NOWHERE, "--loop", "0"], "loop"),
         (["a.mp4", "--to", NOWHERE, "--offset", "-1"], "offset"),

@@ -194,15 +194,19 @@ def test_a_failed_sign_in_never_repeats_the_secret(stranger: httpx.Client) -> No
     assert answer.status_code == 429
 
 
-def test_a_disabled_key_opens_nothing_any_more(service: ServiceProgram, member: httpx.Client) -> None:
-    """Within seconds: its token, its streams of events and its session on the dashboard. The last test of the module.
+def test_a_disabled_key_opens_nothing_any_more(service: ServiceProgram, stranger: httpx.Client) -> None:
+    """Within seconds: its token, its streams of events and its session on the dashboard.
 
     Who follows events by the command is told so, and not left to wait for ever.
     """
-    body = {"access_key_id": "AKDOORS", "secret_access_key": f"{PLANTED}-secret"}
-    token = member.post("/api/v1/tokens", json=body).json()["token"]
+    pair = json.loads(key_command(service, "create", "--json"))
+    access_key_id, secret = pair["access_key_id"], pair["secret_access_key"]
+    member = stranger
+    form = {"access_key_id": access_key_id, "secret": secret}
+    assert member.post("/dashboard/sign-in", data=form).status_code == 303
+    token = member.post("/api/v1/tokens", json=pair).json()["token"]
     bearer = {"authorization": f"Bearer {token}"}
-    environment = {"VOLC_ACCESSKEY": "AKDOORS", "VOLC_SECRETKEY": f"{PLANTED}-secret", "STREAMFERRY_URL": service.url}
+    environment = {"VOLC_ACCESSKEY": access_key_id, "VOLC_SECRETKEY": secret, "STREAMFERRY_URL": service.url}
     command = [sys.executable, "-m", "streamferry", "task", "events", "--follow", "--after", "0"]
     follower = subprocess.Popen(
         command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -227,8 +231,7 @@ def test_a_disabled_key_opens_nothing_any_more(service: ServiceProgram, member: 
         assert "created" in follower.stdout.readline()
         lines = events.iter_lines()
         assert next(lines).startswith("retry")
-        command = [sys.executable, "-m", "streamferry", "key", "disable", "AKDOORS"]
-        subprocess.run([*command, "--data-dir", service.data, "--store", service.store_url], check=True, timeout=30)
+        key_command(service, "disable", access_key_id)
         began = time.monotonic()
         assert member.get("/api/v1/overview", headers=bearer).status_code == 401
         wait_for("the session to end", lambda: member.get("/dashboard/library").status_code == 401, 5)
@@ -237,3 +240,10 @@ def test_a_disabled_key_opens_nothing_any_more(service: ServiceProgram, member: 
         assert time.monotonic() - began < 14
         assert follower.wait(15) == 2
         assert "the key is disabled" in follower.stderr.read()
+
+
+def key_command(service: ServiceProgram, *words: str) -> str:
+    """What ``streamferry key`` prints."""
+    command = [sys.executable, "-m", "streamferry", "key", *words]
+    command += ["--data-dir", str(service.data), "--store", service.store_url]
+    return subprocess.run(command, check=True, timeout=30, stdout=subprocess.PIPE, text=True).stdout

@@ -72,9 +72,19 @@ async def failed(file: PreparedFile) -> MediaError:
     return file.failed
 
 
+_others: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _note_others() -> None:
+    """Processes that were there before the test: servers and browsers that other tests share."""
+    _others.clear()
+    _others.update(descendants(os.getpid()))
+
+
 def descendants_here() -> list[int]:
-    """What this test's stores have started: a database that other tests share is none of theirs."""
-    return [pid for pid in descendants(os.getpid()) if "postgres" not in command_line(pid)]
+    """What this test's stores have started."""
+    return [pid for pid in descendants(os.getpid()) if pid not in _others]
 
 
 async def ended(pids: list[int]) -> None:

@@ -113,8 +113,10 @@ async def test_the_brief_is_its_standard_input_and_not_in_its_arguments() -> Non
     assert await child.wait_output()
     buffer = memoryview(bytearray(100))
     assert bytes(buffer[: child.receive_into(buffer)]) == b"streamid=s3cret"
-    assert "sleep" in command_line(child.pid)
-    assert "s3cret" not in command_line(child.pid)
+    # They are empty for a moment while one program takes the other's place.
+    arguments = wait_for("its arguments", lambda: command_line(child.pid))
+    assert "sleep" in arguments
+    assert "s3cret" not in arguments
 
 
 async def test_last_words_are_bounded_and_redacted() -> None:
@@ -169,11 +171,12 @@ def _state(pid: int) -> str:
 
 async def test_no_zombie_after_a_hundred_failures() -> None:
     """Children that fail at once are all reaped, though nobody asks them for anything."""
+    before = zombies()
     children = [start("exit 1") for _ in range(100)]
     async with asyncio.timeout(30):
         for child in children:
             await asyncio.wait((child.ended,))
-    assert zombies() == []
+    assert set(zombies()) <= set(before)
 
 
 async def test_a_program_that_does_not_exist() -> None:
