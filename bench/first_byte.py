@@ -10,6 +10,7 @@ audio frame; sequence headers do not count. Bar: at most 300 ms at p95 for each.
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 from contextlib import ExitStack
 
@@ -24,7 +25,6 @@ from results import Bar, keep, print_bars
 
 BAR_MS = 300.0
 TRIAL_SECONDS = 10.0
-#: The first VOD trial also prepares the file.
 PREPARE_SECONDS = 60.0
 KINDS = ("live http-flv", "live rtmp", "vod cached")
 
@@ -46,11 +46,13 @@ def one_trial(kind: str, name: str, host: Program, source: Source, sink: Sink, t
 
 def run(trials: int) -> dict[str, list[float]]:
     """ms of each trial, by kind."""
+    # As a whole: what is asked for by a relay that ends soon is prepared no further than that.
+    command = [sys.executable, "-m", "streamferry", "prepare", str(vod_clip())]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=PREPARE_SECONDS)
     with ExitStack() as stack:
         sink = stack.enter_context(Sink(drain_ms=0, events=True))
         source = stack.enter_context(Source(live_clip()))
         host = start_host(stack)
-        one_trial("vod cached", "prepare", host, source, sink, PREPARE_SECONDS)
         return {
             kind: [one_trial(kind, f"{kind.split()[1]}{i}", host, source, sink, TRIAL_SECONDS) for i in range(trials)]
             for kind in KINDS
