@@ -6,7 +6,7 @@ lines asks the kernel for that (prctl(2), PR_SET_PDEATHSIG) and becomes the prog
 
 Other users of the machine can read the arguments of a program: nothing secret goes there. What the child has to be told
 goes into ``brief``, an anonymous file that is its standard input. What it says on standard error may repeat that:
-``redact`` goes over each line before it is kept.
+``redact`` goes over each line before it is kept; what it makes empty is not.
 
 Pipes are driven like ``Connection``: plain calls that never wait. Nothing here knows what the program does.
 """
@@ -232,8 +232,8 @@ class Child:
             return
         if self._on_line is not None:
             self._on_line(words)
-        shown = "".join(c if c.isprintable() else " " for c in self._redact(words))
-        self.last_words.append(shown[:_KEPT_LINE_CHARS])
+        if shown := "".join(c if c.isprintable() else " " for c in self._redact(words)):
+            self.last_words.append(shown[:_KEPT_LINE_CHARS])
 
 
 async def end_all() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from streamferry.media.errors import PeerForbidden, PeerUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection, TlsConnection
+from streamferry.net.names import look_up
 
 #: Egress policy: may we connect to this IP address? Asked after the name is resolved, of the very address used.
 AllowAddress = Callable[[str], bool]
@@ -86,7 +87,7 @@ async def resolve(
     """
     async with step(f"resolving {host}", deadlines.resolve):
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await look_up(host, port)
         except UnicodeError:  # A label that is empty or over 63 bytes fails in the idna codec.
             raise OSError("not a host name") from None
     addresses = [(family, address) for family, _, _, _, address in found if allow is None or allow(str(address[0]))]

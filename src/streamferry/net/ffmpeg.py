@@ -10,6 +10,7 @@ import signal
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from typing import Protocol
 from urllib.parse import unquote
 
 import imageio_ffmpeg
@@ -19,8 +20,9 @@ from streamferry.net.brief import brief_file
 from streamferry.net.child import Child, ChildError
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, proxy_environment, trust_environment
 
-#: Words of every command: each line with its level, never folded ("last message repeated"), no progress line.
-_QUIET = ("-hide_banner", "-nostats", "-loglevel", "repeat+level+info")
+# Words of every command: no progress line, each line with its level, never folded ("last message repeated").
+_QUIET = ("-hide_banner", "-nostats", "-loglevel")
+_USUAL, _TALKATIVE = "repeat+level+info", "repeat+level+verbose"
 
 #: Ends a command whose FLV a live relay reads. Each packet at once: 32 KiB, which ffmpeg would collect, are a second of
 #: a thin stream. Where one of two announced tracks is silent, the other is not kept waiting for 10 s, the default.
@@ -48,6 +50,9 @@ _TIME_BACK = re.compile(r"Non-monoton\w+ DTS.* previous: (-?\d+), current: (-?\d
 _REDIRECT = ": Redirecting to "
 # From our own proxy.
 _FORBIDDEN = f"HTTP error {FORBIDDEN_STATUS}"
+# "HLS request for url 'http://...', offset 0, playlist 0"; "Failed to open segment 7 of playlist 0".
+_SEGMENT_ASKED = re.compile(r"HLS request for url '(.*)', offset -?\d+, playlist (\d+)")
+_SEGMENT_FAILED = re.compile(r"Failed to open segment \d+ of playlist (\d+)")
 # Less is jitter, which the muxer evens out.
 _BACK_MS = 1000
 # What follows from an earlier line, and says less than it.
@@ -62,6 +67,16 @@ def ffmpeg_program() -> str:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError:
         raise ChildError("there is no ffmpeg program; name one in STREAMFERRY_FFMPEG") from None
+
+
+class SegmentWatch(Protocol):
+    """Told which segments of an HLS source are asked for, by number of the playlist; called from the event loop."""
+
+    def ask(self, playlist: int, address: str) -> None:
+        """This one is asked for now; the one before it was read to its end."""
+
+    def fail(self, playlist: int) -> None:
+        """The one that was asked for last cannot be had."""
 
 
 class Ffmpeg(Child):
@@ -79,10 +94,11 @@ class Ffmpeg(Child):
         proxy: str = "",
         inherit: Sequence[int] = (),
         may_redirect: bool = True,
+        segments: SegmentWatch | None = None,
     ) -> None:
         """Start it with the arguments after the ones of every command; see ``Child``. ``proxy``: through which it
         reaches http and https addresses. ``may_redirect`` False: it is ended when an RTSP server sends it elsewhere.
-        Raises ChildError.
+        ``segments``: who wants to know what it asks an HLS server for. Raises ChildError.
 
         The authorities that ``tls`` trusts are those of the child, as far as its TLS library takes SSL_CERT_FILE: the
         bundled ffmpeg does. One that is older than 9 verifies no certificate at all.
@@ -93,19 +109,25 @@ class Ffmpeg(Child):
         self.stamps_went_back = False
         self._reads_input = True
         self._may_redirect = may_redirect
+        self._segments = segments
         trust = _trust_file(tls) if tls is not None else None
         super().__init__(
-            [ffmpeg_program(), *_QUIET, *arguments],
+            [ffmpeg_program(), *_QUIET, _USUAL if segments is None else _TALKATIVE, *arguments],
             brief=brief,
             takes_stdin=takes_stdin,
             pipe_bytes=pipe_bytes,
-            redact=redactor(url),
+            redact=_unless_talk(redactor(url)),
             on_line=self._note,
             inherit=inherit if trust is None else (*inherit, trust),
             environment={**proxy_environment(proxy), **trust_environment(trust)},
         )
 
     def _note(self, line: str) -> None:
+        if self._segments is not None:
+            if asked := _SEGMENT_ASKED.search(line):
+                self._segments.ask(int(asked[2]), asked[1])
+            elif failed := _SEGMENT_FAILED.search(line):
+                self._segments.fail(int(failed[1]))
         if "Stream mapping:" in line or "Output #" in line:
             self._reads_input = False
         elif self._reads_input and (stream := _INPUT_STREAM.search(line)):
@@ -160,6 +182,11 @@ def redactor(url: MediaUrl) -> Callable[[str], str]:
         return words
 
     return redact
+
+
+def _unless_talk(redact: Callable[[str], str]) -> Callable[[str], str]:
+    """Keep nothing of what is only told when ffmpeg is talkative: it would push out why it ended."""
+    return lambda words: "" if "[verbose]" in words else redact(words)
 
 
 @lru_cache(maxsize=4)

@@ -26,6 +26,7 @@ from streamferry.prepare.origin import (
     version_of_response,
 )
 from streamferry.prepare.route import STRAIGHT, Route
+from streamferry.prepare.turned import MAX_TAIL_BYTES
 from streamferry.prepare.version import Version
 from streamferry.prepare.window import let_go
 
@@ -273,6 +274,29 @@ def fetch_text(url: MediaUrl, address: str, route: Route) -> tuple[str, str]:
             return text.decode(errors="replace"), str(response.url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise source_error(url, error) from None
+
+
+def fetch_tail(url: MediaUrl, start: int, expected: Version, route: Route) -> bytes | None:
+    """All that lies behind an offset, fetched beside the download; None where that cannot be had, or is too much."""
+    headers = {"Range": f"bytes={start}-"} | ({"If-Range": expected.if_range} if expected.if_range else {})
+    try:
+        with (
+            httpx.Client(**CLIENT_OPTIONS, **route.client_options()) as client,
+            client.stream("GET", url.reveal(), headers=headers) as response,
+        ):
+            version = version_of_response(response.status_code, response.headers)
+            if response.status_code != 206 or _range_start(response) != start or expected.contradicts(version):
+                return None
+            if version.size_bytes is not None and version.size_bytes - start > MAX_TAIL_BYTES:
+                return None
+            tail = bytearray()
+            for piece in response.iter_raw():
+                tail += piece
+                if len(tail) > MAX_TAIL_BYTES:
+                    return None
+            return bytes(tail)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return None
 
 
 def _range_start(response: httpx.Response) -> int:

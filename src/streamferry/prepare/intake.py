@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from streamferry.prepare.container import Container, look
 from streamferry.prepare.ffmpeg import Ffmpeg, hls_arguments, input_arguments
 from streamferry.prepare.playlist import choose_variant
 from streamferry.prepare.route import STRAIGHT, Route
+from streamferry.prepare.turned import AS_IT_LIES, Order, turn
 from streamferry.prepare.version import Version
 
 if TYPE_CHECKING:
@@ -97,12 +99,23 @@ class Intake:
             if from_front and kind.reads_front_to_back:
                 return Input(kind, input_arguments(kind, None), lambda pipe: _feed_local(path, pipe))
             return Input(kind, input_arguments(kind, str(path)))
-        if kind.reads_front_to_back and not self._reads_whole and not self.whole_marker.exists():
-            return Input(kind, input_arguments(kind, None), self._feed_file, could_be_whole=True)
+        if not self._reads_whole and not self.whole_marker.exists():
+            order = AS_IT_LIES if kind.reads_front_to_back else self._turned(kind)
+            if order is not None:
+                return Input(kind, input_arguments(kind, None), partial(self._feed_file, order), could_be_whole=True)
         while not self.fetch.wait_done(_PROGRESS_SECONDS):
             on_wait()
         self.fetch.raise_failure()
         return Input(kind, input_arguments(kind, str(path)))
+
+    def _turned(self, kind: Container) -> Order | None:
+        """How a file that does not read from front to back can be made to while it is fetched, if it can."""
+        from streamferry.prepare.fetch import fetch_tail
+
+        fetch = self.fetch
+        if kind is not Container.MP4_MOOV_LAST or fetch is None or fetch.done:
+            return None
+        return turn(fetch.read_at, lambda start: fetch_tail(self.url, start, self._version, self._route))
 
     def _hls_input(self, path: Path) -> Input:
         local = self.fetch is None
@@ -134,11 +147,14 @@ class Intake:
 
         return Input(Container.HLS, hls_arguments(self._program, local), feed, announced_seconds=chosen.seconds)
 
-    def _feed_file(self, pipe: IO[bytes]) -> None:
+    def _feed_file(self, order: Order, pipe: IO[bytes]) -> None:
         assert self.fetch is not None
-        offset = 0
+        offset = order.begin
         with pipe, self.fetch.path.open("rb", buffering=0) as source:
-            while self.fetch.wait_for(offset + 1) and (piece := source.read(_PIPE_BYTES)):
+            if not _write_all(pipe, order.head):
+                return
+            source.seek(offset)
+            while self.fetch.wait_for(offset + 1) and (piece := source.read(min(_PIPE_BYTES, order.end - offset))):
                 offset += len(piece)
                 if not _write_all(pipe, piece):
                     return

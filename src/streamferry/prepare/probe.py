@@ -207,7 +207,7 @@ def describe(url: MediaUrl, found: Probe) -> dict[str, object]:
 def _about_reading(found: Probe) -> list[str]:
     if found.index_first is False:
         return [
-            "The index (moov) is at the end: over a network nothing is played before all of it was fetched. "
+            "The index (moov) is at the end: from servers without ranges nothing is played before all is there. "
             "ffmpeg -i IN -c copy -movflags +faststart OUT.mp4 moves it to the front."
         ]
     if found.interleave_ms > _INTERLEAVE_LIMIT_MS:

@@ -105,6 +105,18 @@ async def test_a_file_larger_than_its_window_is_played_whole(
         assert len([request for request in origin.requests if request.status == 206]) > 5
 
 
+async def test_an_index_at_the_end_needs_no_more_room(
+    store: PreparedStore, origin: HttpFiles, film: Path, whole: list[Tag]
+) -> None:
+    """The end of the file is fetched first; then it is read from front to back as any other."""
+    late = film.with_name("index_at_the_end.mp4")
+    programs.run([programs.ffmpeg(), "-v", "error", "-i", film, "-c", "copy", late])
+    file = await store.open(MediaUrl.parse(origin.url(late)), keep=False)
+    tags, most_bytes = await played(PreparedReader(file), file)
+    assert tags == whole
+    assert 0 < most_bytes < MOST_BYTES
+
+
 async def test_it_is_played_from_the_middle_and_again_from_a_keyframe(
     store: PreparedStore, origin: HttpFiles, whole: list[Tag]
 ) -> None:
@@ -114,7 +126,7 @@ async def test_it_is_played_from_the_middle_and_again_from_a_keyframe(
     assert file.entry.size_bytes() < MOST_BYTES
     assert 14_900 < reader.start_dts_ms <= 15_100
     tags, _ = await played(reader, file, 20_700)
-    again = reader.reopen_at_keyframe()
+    again = reader.reopen_at_keyframe(reader.position_ms)
     reader.close()
     tags, most_bytes = await played(again, file)
     assert most_bytes < MOST_BYTES
@@ -128,7 +140,8 @@ async def test_it_is_played_from_the_middle_and_again_from_a_keyframe(
 async def test_what_cannot_be_read_from_front_to_back_is_there_whole(
     store: PreparedStore, http_files: HttpFiles, clips: ClipFactory
 ) -> None:
-    """An index at the end, and tracks that lie too far apart: fetched first, played all the same."""
+    """Tracks that lie too far apart, and an index at the end without ranges: fetched first, played all the same."""
+    http_files.ranges = False
     inputs = ("-f", "lavfi", "-t", "30", "-i", "testsrc2=size=160x90:rate=5", "-f", "lavfi", "-t", "30", "-i", "sine")
     apart = clips.directory / "apart.mp4"
     muxing = ("-movflags", "+faststart", "-max_interleave_delta", "0", "-chunk_duration", "60000000")

@@ -1,0 +1,86 @@
+"""Host names for which nobody answers: who asks for them waits in vain, and nobody else does."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from streamferry.media.errors import PeerUnreachable
+from streamferry.net import names
+from streamferry.net.dial import Deadlines, resolve
+from streamferry.net.names import look_up
+
+QUICK = Deadlines(resolve=0.2)
+#: Far more than event loops have threads for lookups.
+RELAYS = 40
+
+
+class Resolver:
+    """The C library's, which blocks for names under ``dead.example`` as where a name server does not answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.answers = threading.Event()
+        self._look_up = socket.getaddrinfo
+
+    def __call__(self, host: str, port: int, **options: int) -> object:
+        if host.endswith("dead.example") and not options.get("flags"):
+            self.asked.append(host)
+            self.answers.wait(30)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return self._look_up(host, port, **options)
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
+    one = Resolver()
+    monkeypatch.setattr(socket, "getaddrinfo", one)
+    yield one
+    one.answers.set()
+    for thread in threading.enumerate():
+        if thread.name == "lookup":
+            thread.join(5)
+
+
+async def give_up(host: str) -> None:
+    with pytest.raises(PeerUnreachable, match=f"resolving {host} timed out"):
+        await resolve(host, 80, deadlines=QUICK)
+
+
+async def test_dead_names_kept_all_others_waiting(resolver: Resolver) -> None:
+    """Relays that try dead names again and again; one with a name that is well connects at once."""
+    for _ in range(2):
+        await asyncio.gather(*(give_up(f"{number}.dead.example") for number in range(RELAYS)))
+    began = time.monotonic()
+    assert await resolve("localhost", 80, deadlines=QUICK)
+    assert time.monotonic() - began < QUICK.resolve
+
+
+async def test_a_dead_name_takes_one_thread(resolver: Resolver) -> None:
+    """However many ask for it: they wait for the same answer, and get it."""
+    await asyncio.gather(*(give_up("dead.example") for _ in range(RELAYS)))
+    waiting = [asyncio.ensure_future(look_up("dead.example", 80)) for _ in range(3)]
+    await asyncio.sleep(0)
+    resolver.answers.set()
+    for answer in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(answer, socket.gaierror)
+    assert resolver.asked == ["dead.example"]
+
+
+async def test_a_lookup_that_takes_long_is_not_waited_for(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name server may be back, and the next lookup be quick."""
+    monkeypatch.setattr(names, "SHARED_S", 0.0)
+    for _ in range(2):
+        await give_up("dead.example")
+    assert resolver.asked == ["dead.example"] * 2
+
+
+async def test_addresses_need_no_lookup(resolver: Resolver) -> None:
+    """Neither a thread nor a turn of the event loop."""
+    before = threading.active_count()
+    assert [found[4][0] for found in await look_up("127.0.0.1", 80)] == ["127.0.0.1"]
+    assert [found[4][0] for found in await look_up("::1", 80)] == ["::1"]
+    assert threading.active_count() == before
