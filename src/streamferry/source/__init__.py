@@ -13,14 +13,13 @@ from streamferry.source.http import open_http
 from streamferry.source.live import LiveInlet
 from streamferry.source.rtmp import open_rtmp
 from streamferry.source.streams import open_rtsp, open_srt, open_udp
+from streamferry.source.trail import Trail
 
-__all__ = ["LiveInlet", "open_live"]
+__all__ = ["LiveInlet", "Trail", "open_live"]
 
 _OPENERS: dict[str, Callable[..., Awaitable[LiveInlet]]] = {
     "rtmp": open_rtmp,
     "rtmps": open_rtmp,
-    "http": open_http,
-    "https": open_http,
     "rtsp": open_rtsp,
     "rtsps": open_rtsp,
     "srt": open_srt,
@@ -34,8 +33,15 @@ async def open_live(
     deadlines: Deadlines,
     tls: ssl.SSLContext | None = None,
     allow: AllowAddress | None = None,
+    trail: Trail | None = None,
 ) -> LiveInlet:
-    """Open a live source by the scheme of its address. Raises SourceError."""
+    """Open a live source by the scheme of its address. Raises SourceError.
+
+    ``trail``: the same for all sessions of one source, so that each goes on where the one before it ended, where the
+    protocol has a past to go back to: HLS.
+    """
+    if url.scheme in ("http", "https"):
+        return await open_http(url, deadlines=deadlines, tls=tls, allow=allow, trail=trail)
     opener = _OPENERS.get(url.scheme)
     if opener is None:
         raise SourceUnsupported(f"a live source cannot be read from {url.scheme}: addresses")

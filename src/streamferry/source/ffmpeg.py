@@ -28,7 +28,7 @@ from streamferry.media.errors import (
 )
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import ChildError
-from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg
+from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg, SegmentWatch
 from streamferry.net.hop import Hop
 from streamferry.source.flv import FlvScanner
 from streamferry.source.live import SILENCE_S, ConnectionInlet
@@ -43,8 +43,9 @@ PEER_SILENCE_S = 10.0
 _ANALYZE_S = 2.0
 # For streams where that was not enough.
 _ANALYZE_LONG_S = 10.0
-# The bytes of it: 12 s of 50 Mbps.
-_PROBE_BYTES = 75_000_000
+# The bytes of a second of it: 20 Mbps. The TS demuxer keeps as many of the latest bytes in memory to the end, so that
+# with 75 MB a source of 2 Mbps took 52 MiB after three minutes.
+_PROBE_BYTES_A_SECOND = 2_500_000
 # What ffmpeg may write before we come to read it: a beat's worth of 20 Mbps.
 _PIPE_BYTES = 256 << 10
 # What is handed on in one go; half of a pull, so that one source does not hold up the others.
@@ -120,6 +121,8 @@ class FfmpegInput:
     silence_s: float = SILENCE_S
     #: Through which ffmpeg reaches http and https addresses; closed with the source.
     hop: Hop | None = None
+    #: Told what is asked of an HLS server.
+    segments: SegmentWatch | None = None
     #: Whether an RTSP server may send ffmpeg elsewhere.
     may_redirect: bool = True
     #: How long to wait for the first media; None for one who listens until somebody calls.
@@ -127,7 +130,10 @@ class FfmpegInput:
 
     def start(self, treatment: Treatment, url: MediaUrl, tls: ssl.SSLContext | None) -> Ffmpeg:
         """Start ffmpeg. Raises SourceReaderFailed."""
-        looking = {"probesize": _PROBE_BYTES, "analyzeduration": round(treatment.analyze_s * 1e6)}
+        looking = {
+            "probesize": round(treatment.analyze_s * _PROBE_BYTES_A_SECOND),
+            "analyzeduration": round(treatment.analyze_s * 1e6),
+        }
         brief, arguments = self.brief, list(self.arguments)
         if self.script is not None:
             brief = (self.script + "".join(f"option {name} {value}\n" for name, value in looking.items())).encode()
@@ -142,6 +148,7 @@ class FfmpegInput:
                 tls=tls,
                 proxy=self.hop.address if self.hop is not None else "",
                 may_redirect=self.may_redirect,
+                segments=self.segments,
             )
         except ChildError as error:
             raise SourceReaderFailed(str(error)) from error
@@ -153,6 +160,7 @@ class FfmpegInlet(ConnectionInlet):
     def __init__(self, child: Ffmpeg, url: MediaUrl, feed: "_Feeder | None", source: FfmpegInput) -> None:
         super().__init__(child, self._receive_into, FlvScanner().scan, b"")
         self.silence_s = source.silence_s
+        self.is_mute = all(kind != "Audio" for kind, _ in child.input_codecs)
         self._hop = source.hop
         #: For tests, and for who wants to know.
         self.child = child

@@ -8,7 +8,13 @@ Specification: RFC 8216.
 
 import ssl
 
-from streamferry.media.errors import PeerUnreachable, RemoteProtocolError, SourceCorrupt, SourceUnsupported
+from streamferry.media.errors import (
+    PeerUnreachable,
+    RemoteProtocolError,
+    SourceCorrupt,
+    SourceStalled,
+    SourceUnsupported,
+)
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, step
 from streamferry.net.ffmpeg import ffmpeg_program
@@ -17,7 +23,17 @@ from streamferry.net.hop import open_hop
 from streamferry.net.http import HttpBody, HttpStream, open_get
 from streamferry.source.ffmpeg import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.live import SILENCE_S
-from streamferry.wire.hls import Variant, best_variant, is_finished, is_playlist, playlist_lines, target_duration
+from streamferry.source.trail import Trail
+from streamferry.wire.hls import (
+    Variant,
+    best_variant,
+    is_finished,
+    is_playlist,
+    media_sequence,
+    playlist_lines,
+    segment_addresses,
+    target_duration,
+)
 
 # A playlist of a day's DVR window in 2 s segments has 5 MB.
 _MAX_PLAYLIST_BYTES = 8 << 20
@@ -30,8 +46,13 @@ async def open_hls(
     deadlines: Deadlines,
     tls: ssl.SSLContext | None = None,
     allow: AllowAddress | None = None,
+    trail: Trail | None = None,
 ) -> FfmpegInlet:
-    """``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError."""
+    """``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError.
+
+    With a ``trail`` it begins behind what was played before.
+    """
+    trail = Trail() if trail is None else trail
     lines = await _read_playlist(stream, deadlines)
     # Relative addresses are relative to where redirects led, and reloads go there, too, as players do it.
     variant = best_variant(lines, stream.final_url.reveal())
@@ -47,9 +68,15 @@ async def open_hls(
         variant = Variant(stream.final_url.reveal())
     if is_finished(lines):
         raise SourceUnsupported(f"{url.redacted} is a finished HLS playlist, a file and not a live source")
+    addresses = segment_addresses(lines, variant.url)
+    unseen = trail.unseen(addresses, media_sequence(lines) + len(addresses))
+    if not unseen:
+        raise SourceStalled(f"{url.redacted} is a playlist to which no segment was added since the last was played")
     arguments = [
         # Three segments are there at the start, and more come one at a time: they are read at their own pace.
         *("-readrate", "1", "-rw_timeout", str(round(PEER_SILENCE_S * 1e6))),
+        # One segment at a time, so that what was asked for last is what is being played.
+        *("-live_start_index", str(-unseen), "-http_multiple", "0"),
         *("-f", "hls", *hls_options(ffmpeg_program()), "-protocol_whitelist", HLS_PROTOCOLS),
     ]
     source = FfmpegInput(
@@ -58,6 +85,7 @@ async def open_hls(
         # At the live edge nothing comes for as long as a segment takes to be made.
         silence_s=SILENCE_S + target_duration(lines),
         hop=await open_hop(allow, deadlines),
+        segments=trail,
     )
     return await open_ffmpeg(url, source, tls=tls)
 

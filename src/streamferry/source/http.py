@@ -12,6 +12,7 @@ from streamferry.source.ffmpeg import FfmpegInput, open_ffmpeg
 from streamferry.source.hls import open_hls
 from streamferry.source.http_flv import HttpFlvInlet
 from streamferry.source.live import LiveInlet, as_source_errors
+from streamferry.source.trail import Trail
 
 #: ISO 13818-1, 2.4.3.2: each packet begins with it.
 _TS_SYNC_BYTE = b"\x47"
@@ -24,13 +25,14 @@ async def open_http(
     deadlines: Deadlines,
     tls: ssl.SSLContext | None = None,
     allow: AllowAddress | None = None,
+    trail: Trail | None = None,
 ) -> LiveInlet:
-    """Ask for the stream and give its inlet. Raises SourceError."""
+    """Ask for the stream and give its inlet; ``trail`` is for HLS. Raises SourceError."""
     with as_source_errors():
         stream = await open_get(url, deadlines=deadlines, tls=tls, allow=allow)
         try:
             if _is_hls(stream):
-                return await open_hls(url, stream, deadlines=deadlines, tls=tls, allow=allow)
+                return await open_hls(url, stream, deadlines=deadlines, tls=tls, allow=allow, trail=trail)
             body = HttpBody(stream)
             if _is_named_flv(stream):
                 return HttpFlvInlet(stream, body)

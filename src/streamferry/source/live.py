@@ -38,6 +38,8 @@ class LiveInlet(Protocol):
 
     #: For how long it may be silent before it counts as stalled, in seconds.
     silence_s: float
+    #: Whether it is certain that the source has no sound.
+    is_mute: bool
 
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """Receive once, without waiting, and append the tags that are whole now to ``out``.
@@ -61,6 +63,7 @@ class ConnectionInlet:
     """A LiveInlet over a connection: what differs between protocols is how bytes are received and scanned."""
 
     silence_s = SILENCE_S
+    is_mute = False
 
     def __init__(self, connection: Closable, receive_into: ReceiveInto, scan: Scan, leftover: bytes) -> None:
         """``leftover``: what was received after the handshake, not scanned yet."""

@@ -155,10 +155,10 @@ class PreparedReader:
             stamps.setdefault(tag_type, stamp)
         return stamps or {VIDEO: self.start_dts_ms}
 
-    def reopen_at_keyframe(self) -> "PreparedReader":
-        """A reader of the same pass from the keyframe at or before the break; both are to be closed."""
+    def reopen_at_keyframe(self, position_ms: int) -> "PreparedReader":
+        """A reader of the same pass from the keyframe at or before a position in it; both are to be closed."""
         self._file.retain()
-        return PreparedReader(self._file, self.position_ms, self._end_ms)
+        return PreparedReader(self._file, position_ms, self._end_ms)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 _TARGET_DURATION = re.compile(r"#EXT-X-TARGETDURATION:(\d+)")
+_MEDIA_SEQUENCE = re.compile(r"#EXT-X-MEDIA-SEQUENCE:(\d+)")
 # A codec of an EXT-X-STREAM-INF that FLV has no place for makes a variant the last choice, not an impossible one.
 _CARRIED_CODECS = ("avc1", "avc3", "hvc1", "hev1", "mp4a.40")
 
@@ -70,6 +71,16 @@ def is_finished(lines: list[str]) -> bool:
 def target_duration(lines: list[str]) -> int:
     """The length in seconds that no segment exceeds (section 4.3.3.1); 0 if it is not told."""
     return next((int(found[1]) for line in lines if (found := _TARGET_DURATION.match(line))), 0)
+
+
+def media_sequence(lines: list[str]) -> int:
+    """The number of the first segment (section 4.3.3.2)."""
+    return next((int(found[1]) for line in lines if (found := _MEDIA_SEQUENCE.match(line))), 0)
+
+
+def segment_addresses(lines: list[str], base: str) -> list[str]:
+    """Absolute addresses of the segments of a media playlist, to whose address ``base`` they are relative."""
+    return [urljoin(base, line) for line in lines if not line.startswith("#")]
 
 
 def _attributes(line: str) -> dict[str, str]:

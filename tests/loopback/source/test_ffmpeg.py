@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -181,8 +182,9 @@ async def test_udp_port_that_is_taken():
 class TsServer:
     """An HTTP server that plays a clip as MPEG-TS, made by ffmpeg, to each who asks."""
 
-    def __init__(self, peers, clip, chunked, content_type, video=("copy",), audio=("copy",)):
+    def __init__(self, peers, clip, chunked, content_type, video=("copy",), audio=("copy",), *, paced=True):
         self._peers, self._clip, self._chunked, self._type = peers, clip, chunked, content_type
+        self._pace = ["-re"] if paced else []
         self._codecs = ["-c:v", *video, "-c:a", *audio]
         self.leave = asyncio.Event()
 
@@ -193,7 +195,8 @@ class TsServer:
         await reader.readuntil(b"\r\n\r\n")
         transfer = "Transfer-Encoding: chunked\r\n" if self._chunked else ""
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {self._type}\r\n{transfer}\r\n".encode())
-        command = ["-v", "error", "-re", "-stream_loop", "-1", "-i", self._clip, *self._codecs, "-f", "mpegts", "-"]
+        reading = [*self._pace, "-stream_loop", "-1", "-i", self._clip]
+        command = ["-v", "error", *reading, *self._codecs, "-f", "mpegts", "-"]
         player = await asyncio.create_subprocess_exec(
             programs.ffmpeg(), "-nostdin", *map(str, command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
         )
@@ -207,7 +210,7 @@ class TsServer:
                 await writer.drain()
         finally:
             player.kill()
-            await player.wait()
+            await player.communicate()  # What nobody read keeps the pipe open.
 
 
 @pytest.mark.parametrize(("chunked", "content_type"), [(True, "video/mp2t"), (False, "application/octet-stream")])
@@ -243,6 +246,29 @@ async def test_only_the_track_that_needs_it_is_encoded(peers, clips):
     assert codecs([tag for tag in tags if tag[0] != 18]) == {(VIDEO, 7), (AUDIO, 10)}
     inlet.close()
     server.leave.set()
+
+
+async def test_memory_does_not_grow_with_what_was_received(peers, clips):
+    """A source of days takes no more memory than one of minutes: after 40 MB the child holds less than they are."""
+    server = TsServer(peers, clips("h264_no_bframes"), False, "video/mp2t", paced=False)
+    inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{await server.start()}/play"))
+    received_bytes, tags = 0, []
+    async with asyncio.timeout(30):
+        while received_bytes < 40_000_000:
+            inlet.pull(SCRATCH, tags)
+            received_bytes += sum(len(body) for _, _, body in tags)
+            tags.clear()
+            await asyncio.sleep(0.001)
+    assert own_memory_mib(inlet) < 32
+    inlet.close()
+    server.leave.set()
+    await peers.all_closed()
+
+
+def own_memory_mib(inlet):
+    """What the child has in memory and shares with nobody."""
+    [line] = re.findall(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{inlet.child.pid}/status").read_text())
+    return int(line) / 1024
 
 
 async def test_a_child_that_is_killed(peers, clips):

@@ -185,7 +185,7 @@ def test_a_reader_reopened_after_a_break_goes_back_to_a_keyframe_and_keeps_the_e
     file = File(5)
     first = PreparedReader(file, start_ms=1000, end_ms=4000)
     pulled(first, 2500)
-    second = first.reopen_at_keyframe()
+    second = first.reopen_at_keyframe(first.position_ms)
     first.close()
     assert file.users == 1
     assert second.start_dts_ms == 2000

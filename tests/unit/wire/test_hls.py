@@ -1,6 +1,15 @@
 """HLS playlists: which variant, and what a playlist says of itself."""
 
-from streamferry.wire.hls import Variant, best_variant, is_finished, is_playlist, playlist_lines, target_duration
+from streamferry.wire.hls import (
+    Variant,
+    best_variant,
+    is_finished,
+    is_playlist,
+    media_sequence,
+    playlist_lines,
+    segment_addresses,
+    target_duration,
+)
 
 BASE = "https://cdn.example.com/a/master.m3u8?token=t"
 MASTER = """#EXTM3U
@@ -34,6 +43,14 @@ def test_a_media_playlist_has_no_variants() -> None:
     assert best_variant(live, BASE) is None
     assert (is_playlist(live), target_duration(live), is_finished(live)) == (True, 6, False)
     assert is_finished([*live, "#EXT-X-ENDLIST"])
+
+
+def test_the_segments_of_a_media_playlist() -> None:
+    """Their addresses are absolute; the first has the number that the playlist tells, or 0."""
+    live = playlist_lines("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:41\n#EXTINF:6,\n41.ts?a\n#EXTINF:6,\n/x/42.ts\n")
+    assert media_sequence(live) == 41
+    assert segment_addresses(live, BASE) == ["https://cdn.example.com/a/41.ts?a", "https://cdn.example.com/x/42.ts"]
+    assert media_sequence(["#EXTM3U"]) == 0
 
 
 def test_what_is_no_playlist() -> None:

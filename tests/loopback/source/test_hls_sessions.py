@@ -1,0 +1,94 @@
+"""Sessions of one live HLS, one after another: each goes on behind the last segment of the one before it."""
+
+import asyncio
+from functools import partial
+
+import pytest
+from live_playlist import Playlist
+
+from streamferry.media.errors import SourceStalled
+from streamferry.media.url import MediaUrl
+from streamferry.net.child import end_all
+from streamferry.net.dial import Deadlines
+from streamferry.source import Trail
+from streamferry.source import open_live as open_live_within
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_factories=["uvloop"])]
+
+open_live = partial(open_live_within, deadlines=Deadlines())
+SCRATCH = memoryview(bytearray(1 << 20))
+
+
+@pytest.fixture(autouse=True)
+async def _no_survivors():
+    yield
+    await end_all()
+
+
+def said(child, words):
+    """Whether it has said them."""
+    return any(words in line for line in child.last_words)
+
+
+@pytest.fixture
+def playlist(clips):
+    return Playlist(clips.hls("half_a_minute"))
+
+
+@pytest.fixture
+async def play(peers, playlist):
+    """``await play(seconds)`` opens a session, plays about so much of it, and gives the segments it asked for.
+
+    ``also``: something else to wait for, told by the words of ffmpeg.
+    """
+    url = MediaUrl.parse(f"http://127.0.0.1:{await peers.serve(playlist.serve)}/live.m3u8")
+    trail = Trail()
+
+    async def session(seconds, also=""):
+        before = len(playlist.asked)
+        inlet = await open_live(url, trail=trail)
+        first = last = None
+        try:
+            async with asyncio.timeout(15):
+                while first is None or last - first < seconds * 1000 - 500 or not said(inlet.child, also):
+                    tags = []
+                    inlet.pull(SCRATCH, tags)
+                    stamps = [stamp for tag_type, stamp, _ in tags if tag_type == 9]
+                    first = stamps[0] if first is None and stamps else first
+                    last = stamps[-1] if stamps else last
+                    await asyncio.sleep(0.02)
+        finally:
+            inlet.close()
+        return playlist.asked[before:]
+
+    return session
+
+
+async def test_a_playlist_that_does_not_grow_repeated_its_last_segments(play, playlist):
+    """It is played once; then the source has stalled, in words, until there is something new: that, and no more."""
+    playlist.shown = range(2, 6)
+    assert await play(3) == [3, 4, 5]
+    for _ in range(2):
+        with pytest.raises(SourceStalled, match="no segment was added"):
+            await play(1)
+    playlist.shown = range(3, 7)
+    assert await play(1) == [6]
+    playlist.shown = range(6, 9)
+    assert await play(2) == [7, 8]
+
+
+async def test_after_a_long_pause_it_begins_near_the_end(play, playlist):
+    """A playlist of an hour is no reason to be behind by what was missed."""
+    playlist.shown = range(5)
+    assert await play(3) == [2, 3, 4]
+    playlist.shown = range(25)
+    assert await play(3) == [22, 23, 24]
+
+
+async def test_a_segment_that_was_refused_comes_with_the_next_session(play, playlist):
+    """As when a token dies in the middle: nothing is missing and nothing comes twice."""
+    playlist.shown = range(6)
+    playlist.refuses = {5}
+    assert (await play(2, also="Failed to open segment"))[:3] == [3, 4, 5]
+    playlist.refuses = set()
+    assert await play(1) == [5]
