@@ -49,6 +49,8 @@ class Camera:
         self.video_header = AVC_HEADER
         #: Pictures made so far; the number of the next.
         self.pictures = 0
+        #: Whether it gives sound alone.
+        self.is_blind = False
         self._since_key = 0
 
     def headers(self) -> list[Tag]:
@@ -74,7 +76,7 @@ class Camera:
         self.pictures += 1
         self._since_key += 1
         return [
-            (VIDEO, to_wire_ms(stamp), body),
+            *([] if self.is_blind else [(VIDEO, to_wire_ms(stamp), body)]),
             (AUDIO, to_wire_ms(stamp), sound(2 * number)),
             (AUDIO, to_wire_ms(stamp + SOUND_MS), sound(2 * number + 1)),
         ]

@@ -3,11 +3,12 @@
 import asyncio
 import socket
 import struct
+from abc import ABC, abstractmethod
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
-class Listener:
+class Listener(ABC):
     """Async context manager. Sockets are plain and non-blocking, so that nothing is buffered behind a script's back."""
 
     def __init__(self, receive_buffer_bytes: int | None = None) -> None:
@@ -19,9 +20,9 @@ class Listener:
         #: Connections accepted so far.
         self.accepted = 0
 
+    @abstractmethod
     async def script(self, sock: socket.socket) -> None:
         """What happens on one connection; it is closed after that."""
-        raise NotImplementedError
 
     async def __aenter__(self):
         self.come()

@@ -1,11 +1,13 @@
 """Sessions that need MPEG-TS: laid tags go as FLV into the pipe of an ffmpeg child, which gives MPEG-TS.
 
 The child knows no address and opens none. Where its output goes is what subclasses say. Media is copied, not encoded.
+What the child has seen when it begins to write is all that it writes: a track that comes later ends the session, and
+the next one begins with its header.
 """
 
 from streamferry.media.errors import DestinationSenderFailed
 from streamferry.media.stamps import to_wire_ms
-from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, LaidTag
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import Ffmpeg
@@ -17,6 +19,9 @@ _COMMAND = (
     *("-map", "0", "-c", "copy", "-muxdelay", "0", "-muxpreload", "0", "-max_interleave_delta", "1000000"),
     *("-f", "mpegts", "-flush_packets", "1", "pipe:1"),
 )
+
+# A track that comes later than this is one that the child has not seen. It looks at half a second.
+_LOOK_MS = 1000
 
 
 class RemuxSession:
@@ -31,6 +36,7 @@ class RemuxSession:
         self._pending = b""
         self._base_ms: int | None = None
         self._has_header = False
+        self._tracks: set[int] = set()
         #: Bytes of FLV given to the child since the session began.
         self.sent_bytes = 0
 
@@ -59,6 +65,10 @@ class RemuxSession:
             self._has_header = True
         base_ms = self._base_ms
         for tag_type, dts_ms, body, kind in tags:
+            if kind <= SEQUENCE_HEADER and tag_type not in self._tracks:
+                if base_ms is not None and dts_ms - base_ms > _LOOK_MS:
+                    raise DestinationSenderFailed("the stream has a track now that it did not begin with")
+                self._tracks.add(tag_type)
             if base_ms is None and kind <= KEYFRAME:
                 base_ms = self._base_ms = dts_ms
             elif base_ms is not None and dts_ms < base_ms:

@@ -80,9 +80,19 @@ class Outlet:
         return session is not None and not self.is_backed_up and self._acked_bytes == session.sent_bytes
 
     @property
+    def sent_bytes(self) -> int:
+        """Bytes the present session has on their way; 0 if there is none."""
+        return self.session.sent_bytes if self.session else 0
+
+    @property
+    def acked_bytes(self) -> int:
+        """How many bytes of the present session had arrived at the last liveness check."""
+        return self._acked_bytes
+
+    @property
     def bytes_out(self) -> int:
         """Bytes the kernel took, over all sessions."""
-        return self._finished_bytes + (self.session.sent_bytes if self.session else 0)
+        return self._finished_bytes + self.sent_bytes
 
     @property
     def dropped_tags(self) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamferry.media.errors import MediaError, SourceStalled
-from streamferry.media.tag import KEYFRAME, SCRIPT, LaidTag, Tag
+from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag, kind_of_video
 from streamferry.push import Outlet
+from streamferry.relay.silence import Silence
 from streamferry.relay.status import ItemStep, Playhead
 from streamferry.source.live import LiveInlet
 from streamferry.source.prepared import PreparedReader
@@ -16,18 +17,28 @@ from streamferry.timeline import Pace, Timeline
 #: Media that comes for this long, and of which nothing can be laid, has no beginning: three times the longest distance
 #: of keyframes that encoders set by themselves (x264: 250 frames).
 UNUSABLE_S = 30.0
+#: Sound that goes on for this long without its picture is that of a camera that hangs: the timeline lets sound wait as
+#: long for a picture. A picture that was never there for as long is none to miss, such as what a server had kept.
+PICTURE_LOST_S = 15.0
 
 
 class LiveFeed:
-    """One live session. Raises SourceError from ``pull`` when the session is over."""
+    """One live session. Raises SourceError from ``pull`` when the session is over.
 
-    def __init__(self, inlet: LiveInlet, timeline: Timeline, scratch: memoryview, now: float) -> None:
+    ``silence``: whether a source without sound gets a silent track.
+    """
+
+    def __init__(
+        self, inlet: LiveInlet, timeline: Timeline, scratch: memoryview, now: float, *, silence: bool = False
+    ) -> None:
         self._inlet = inlet
         self._timeline = timeline
         self._scratch = scratch
         self._media_at = now
         self._began_at = now
         self._has_laid = False
+        self._picture_at = now
+        self._silence = Silence(is_known=inlet.is_mute) if silence else None
         #: Bytes received in this session.
         self.bytes_in = 0
         timeline.begin_live()
@@ -42,6 +53,14 @@ class LiveFeed:
             if tags:
                 if tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags):
                     self._media_at = now
+                for tag in tags:
+                    if tag[0] == VIDEO:
+                        self._picture_at = now
+                        break
+                if self._silence is not None:
+                    tags = self._silence.fill(tags)
+                    if self._silence.is_over:
+                        self._silence = None
                 self._timeline.lay(tags, laid)
                 self._has_laid = self._has_laid or any(tag[3] <= KEYFRAME for tag in laid)
 
@@ -52,10 +71,17 @@ class LiveFeed:
             raise SourceStalled(f"the source is connected but has sent no media for {silence_s:.0f} s")
         if not self._has_laid and now - self._began_at >= UNUSABLE_S:
             raise SourceStalled(f"the source sends media, but no keyframe to begin with came in {UNUSABLE_S:.0f} s")
+        if self._media_at - self._picture_at >= PICTURE_LOST_S <= self._picture_at - self._began_at:
+            raise SourceStalled(f"the source sends sound, but no picture any more for {PICTURE_LOST_S:.0f} s")
 
     def close(self) -> None:
         """Close the session."""
         self._inlet.close()
+
+
+#: A new session goes back to what the old one's peer had acknowledged, but no further than this from what was given:
+#: of a file that is not kept no more may be there.
+_MAX_BACK_BYTES = 2 << 20
 
 
 @dataclass(slots=True)
@@ -65,6 +91,12 @@ class _Entry:
     loop: int
     item: int
     reader: PreparedReader
+    #: Whether its end was told. It may be played again from a place before that, for another session.
+    is_told: bool = False
+    #: Of the list before the present one, in which its place means nothing.
+    is_outdated: bool = False
+    #: It ends at its next keyframe, once another reader is there.
+    gives_way: bool = False
 
     @property
     def playhead(self) -> Playhead:
@@ -74,7 +106,9 @@ class _Entry:
 class FileFeed:
     """Plays prepared files one after another on an absolute schedule, across publish sessions.
 
-    asyncio puts the next reader in while the present one plays, so that a join never waits for a file to open.
+    asyncio puts the next reader in while the present one plays, so that a join never waits for a file to open. A reader
+    that has come to its end stays until the next one begins: a session that is lost meanwhile is followed by one that
+    plays again what did not arrive.
     """
 
     def __init__(
@@ -84,7 +118,7 @@ class FileFeed:
         start: Playhead,
         on_step: Callable[[ItemStep, Playhead, MediaError | None], None],
     ) -> None:
-        self._resting = start
+        self._resting: Playhead | None = start
         self._timeline = timeline
         self._outlet = outlet
         self._on_step = on_step
@@ -93,27 +127,32 @@ class FileFeed:
         self._spent: list[PreparedReader] = []
         self._pace: Pace | None = None
         self._is_last = False
+        # What of the present item the peer has acknowledged; behind it places that were given, each with the bytes of
+        # the session that were on their way by then.
+        self._arrived_ms = 0
+        self._given: deque[tuple[int, int]] = deque()
         self._room = asyncio.Event()
         self._room.set()
-        #: Set once everything put in was played and ``finish`` was called.
+        #: Set while everything put in was played, after ``finish`` was called.
         self.finished = asyncio.Event()
         self.bytes_in = 0
 
     @property
-    def playhead(self) -> Playhead:
-        """Where the list stands."""
+    def playhead(self) -> Playhead | None:
+        """Where the list stands; None as long as nothing but an item of the list before it has played."""
         entry = self._current
-        return entry.playhead if entry else self._resting
+        return entry.playhead if entry and not entry.is_outdated else self._resting
 
     @property
     def item_end_ms(self) -> int | None:
-        """Where the item that plays ends, once that is known."""
-        return self._current.reader.end_ms if self._current else None
+        """Where the item at the playhead ends, once that is known."""
+        entry = self._current
+        return entry.reader.end_ms if entry and not entry.is_outdated else None
 
     @property
     def is_waiting(self) -> bool:
         """Whether there is nothing to play yet: the next file is still being prepared."""
-        return self._current is None and not self._upcoming and not self._is_last
+        return (self._current is None or self._current.is_told) and not self._upcoming and not self._is_last
 
     async def wait_for_room(self) -> None:
         """Wait until the reader that was put in last is playing: then it is time to open the next."""
@@ -133,12 +172,21 @@ class FileFeed:
         self._is_last = False
         self.finished.clear()
 
+    def outdate(self, *, gives_way: bool) -> None:
+        """Another list follows, in which what plays is no place. It is played to its end, or gives way to that list."""
+        self.drop_upcoming()
+        self._resting = None
+        if self._current is not None:
+            self._current.is_outdated = True
+            self._current.gives_way = gives_way
+
     def skip_to(self, playhead: Playhead) -> None:
         """Forget what plays as well: the list goes on somewhere else."""
         self.drop_upcoming()
         if self._current is not None:
             self._spent.append(self._current.reader)
             self._current = None
+        self._given.clear()
         self._resting = playhead
 
     def finish(self) -> None:
@@ -146,17 +194,29 @@ class FileFeed:
         self._is_last = True
 
     def begin_session(self, now: float) -> None:
-        """A publish session was attached: start a schedule, and go back to the keyframe at or before the break."""
+        """A publish session was attached: start a schedule, and go back to the keyframe before what did not arrive."""
         self._pace = Pace(self._timeline.position_ms, now)
         entry = self._current
         if entry is not None:
+            self.finished.clear()
             self._spent.append(entry.reader)
-            entry.reader = entry.reader.reopen_at_keyframe()
+            entry.reader = entry.reader.reopen_at_keyframe(self._arrived_ms)
             self._timeline.begin_file(entry.reader.first_stamps())
 
     def end_session(self) -> None:
-        """The publish session is gone: hold everything."""
+        """The publish session is about to go: hold everything."""
+        self._note_arrived()
+        self._given.clear()
         self._pace = None
+
+    def _note_arrived(self) -> None:
+        """See how far the peer has come in what was given."""
+        given = self._given
+        if not given:
+            return
+        arrived_bytes = max(self._outlet.acked_bytes, given[-1][0] - _MAX_BACK_BYTES)
+        while given and given[0][0] <= arrived_bytes:
+            _, self._arrived_ms = given.popleft()
 
     def pull(self, now: float, laid: list[LaidTag]) -> None:
         """Lay what is due; bodies are views of the prepared file."""
@@ -165,35 +225,44 @@ class FileFeed:
         self._spent.clear()
         if self._pace is None or self._outlet.is_backed_up:
             return
+        if self._current is not None:
+            self._given.append((self._outlet.sent_bytes, self._current.reader.position_ms))
         due_ms = self._pace.due_ms(now)
         while self._current is not None or self._start_next():
             entry = self._current
             assert entry is not None
             tags: list[Tag] = []
             entry.reader.pull(due_ms - self._timeline.shift, tags)
+            is_cut = entry.gives_way and bool(self._upcoming) and _cut_at_keyframe(tags)
             if tags:
                 self._timeline.lay(tags, laid)
             failed = entry.reader.failed
-            if failed is None and not entry.reader.at_end:
+            if failed is None and not entry.reader.at_end and not is_cut:
                 return
-            self._resting = entry.playhead
-            self._on_step(ItemStep.FINISHED if failed is None else ItemStep.FAILED, self._resting, failed)
-            self._spent.append(entry.reader)
-            self._current = None
+            if not entry.is_told:
+                entry.is_told = True
+                self._on_step(ItemStep.FINISHED if failed is None else ItemStep.FAILED, entry.playhead, failed)
+            if not self._start_next():
+                break
         if self._is_last:
             self.finished.set()
 
     def _start_next(self) -> bool:
         if not self._upcoming:
             return False
+        if self._current is not None:
+            self._spent.append(self._current.reader)
         self._current = self._upcoming.popleft()
+        self._given.clear()
+        self._arrived_ms = self._current.reader.position_ms
         self._room.set()
         self._timeline.begin_file(self._current.reader.first_stamps())
         self._on_step(ItemStep.STARTED, self._current.playhead, None)
         return True
 
     def check_liveness(self, now: float) -> None:
-        """A file cannot fall silent: the preparation that feeds it watches its own peer."""
+        """A file cannot fall silent: the preparation that feeds it watches its own peer. What arrived is noted."""
+        self._note_arrived()
 
     def close(self) -> None:
         """Close all readers; the playhead stays where it is."""
@@ -206,3 +275,12 @@ class FileFeed:
         self._upcoming.clear()
         self._spent.clear()
         self._current = None
+
+
+def _cut_at_keyframe(tags: list[Tag]) -> bool:
+    """Take away what comes from the next keyframe on; whether there was one."""
+    for at, (tag_type, _, body) in enumerate(tags):
+        if tag_type == VIDEO and kind_of_video(body) == KEYFRAME:
+            del tags[at:]
+            return True
+    return False

@@ -62,7 +62,11 @@ class Relay:
     @property
     def status(self) -> RelayStatus:
         """The latest status, at most about half a second old."""
-        return self._crashed or self._run.status
+        status = self._crashed or self._run.status
+        if self._spec.is_live == self._run.is_live:
+            return status
+        # What still ends is no place in what follows it.
+        return replace(status, playhead=None, item_end_ms=None)
 
     @property
     def totals(self) -> Totals:

@@ -64,13 +64,23 @@ _NICE = 5
 class MarkedFeed:
     """One live session with a watermark; see ``relay.feed``. ``inlet`` and ``child`` are taken over."""
 
-    def __init__(self, source: "_Source", child: Ffmpeg, timeline: Timeline, scratch: memoryview, now: float) -> None:
+    def __init__(
+        self,
+        source: "_Source",
+        child: Ffmpeg,
+        timeline: Timeline,
+        scratch: memoryview,
+        now: float,
+        *,
+        silence: bool,
+    ) -> None:
         self._source = source
         #: For tests, and for who wants to know.
         self.child = child
         self._timeline = timeline
         inlet = ConnectionInlet(child, self._receive_into, FlvScanner().scan, b"")
-        self._marked = LiveFeed(inlet, timeline, scratch, now)
+        inlet.is_mute = not source.has_sound
+        self._marked = LiveFeed(inlet, timeline, scratch, now, silence=silence)
         # How far the child has come on the source's timeline.
         self._marked_ms = 0
         self._least_behind_ms = MAX_BEHIND_MS
@@ -129,6 +139,11 @@ class _Source:
         # Tracks that ffmpeg knows; None before it has looked.
         self._tracks: set[int] | None = None
 
+    @property
+    def has_sound(self) -> bool:
+        """Whether ffmpeg found sound when it looked."""
+        return self._tracks is not None and AUDIO in self._tracks
+
     def pull(self, now: float) -> None:
         """Receive once. Raises SourceError."""
         laid: list[LaidTag] = []
@@ -177,7 +192,13 @@ class _Source:
 
 
 async def open_marked(
-    inlet: LiveInlet, mark: Watermark, url: MediaUrl, timeline: Timeline, scratch: memoryview
+    inlet: LiveInlet,
+    mark: Watermark,
+    url: MediaUrl,
+    timeline: Timeline,
+    scratch: memoryview,
+    *,
+    silence: bool = False,
 ) -> MarkedFeed:
     """Lay ``mark`` over what ``inlet`` gives, which is taken over; ``url`` is its address. Raises SourceError."""
     child = None
@@ -192,7 +213,7 @@ async def open_marked(
             child = _start(arguments, url, inherit=(picture,))
         finally:
             os.close(picture)
-        return MarkedFeed(source, child, timeline, scratch, time.monotonic())
+        return MarkedFeed(source, child, timeline, scratch, time.monotonic(), silence=silence)
     except BaseException:
         inlet.close()
         raise

@@ -26,15 +26,12 @@ from streamferry.relay.network import Network
 from streamferry.relay.place import Place
 from streamferry.relay.preview import Preview, Viewer
 from streamferry.relay.shelf import Shelf
-from streamferry.relay.spec import ENDLESS, Item, RelaySpec
+from streamferry.relay.spec import ENDLESS, RelaySpec
 from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
 from streamferry.relay.vitals import End, Phase, Verdict, Vitals
-from streamferry.source import open_live
-from streamferry.source.prepared import PreparedReader
+from streamferry.source import Trail, open_live
 from streamferry.timeline import Timeline
 
-#: How long the end of a finite list may take to be acknowledged: longer than a stuck destination takes to be seen.
-_DRAIN_S = 15.0
 #: Attempts of a source that come quickly, before the pauses grow: about a minute. An attempt costs its peer a connect,
 #: and the picture is to be back within 2 s of the source's return.
 _EAGER_ATTEMPTS = 40
@@ -115,8 +112,9 @@ class RelayRun:
     def update(self, spec: RelaySpec) -> None:
         """Take over a changed spec of the same kind (live stays live).
 
-        A new source or list joins in the open publish session; a new list replaces what is not playing yet. A new
-        destination gets a session of its own after the old one was unpublished. Limits count from the run's beginning.
+        A new source or list joins in the open publish session. What plays of a list is played to its end if the new
+        list has it too; else it ends at a keyframe when the first file of the new list is there. A new destination gets
+        a session of its own after the old one was unpublished. Limits count from the run's beginning.
         """
         before, self._spec = self._spec, spec
         self._limits_changed.set()
@@ -125,6 +123,9 @@ class RelayRun:
         if spec.list_key != before.list_key:
             if spec.items != before.items:
                 self._place.forget()
+                if (feed := self._vitals.list_feed) is not None:
+                    plays = before.items[feed.playhead.item] if feed.playhead is not None else None
+                    feed.outdate(gives_way=plays not in spec.items)
             self._replace_keeper("source", self._vitals.source, self._keep_source)
         if spec.destination != before.destination:
             self._replace_keeper("destination", self._vitals.destination, self._keep_destination)
@@ -211,11 +212,11 @@ class RelayRun:
 
     async def _keep_live(self) -> None:
         backoff = Backoff(eager_attempts=_EAGER_ATTEMPTS)
-        source = self._vitals.source
+        source, trail = self._vitals.source, Trail()
         while True:
             self._note(source, Phase.CONNECTING)
             try:
-                feed = await self._open_live()
+                feed = await self._open_live(trail)
                 lost = self._flow.attach_feed(feed, time.monotonic())
                 self._note(source, Phase.UP)
                 try:
@@ -227,12 +228,13 @@ class RelayRun:
                 error = refused
             await self._pause(source, error, backoff)
 
-    async def _open_live(self) -> LiveFeed | MarkedFeed:
-        url, mark = self._spec.items[0].url, self._spec.watermark
-        inlet = await open_live(url, **self._network.options)
+    async def _open_live(self, trail: Trail) -> LiveFeed | MarkedFeed:
+        spec = self._spec
+        url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
+        inlet = await open_live(url, **self._network.options, trail=trail)
         if mark is None:
-            return LiveFeed(inlet, self._timeline, self._scratch, time.monotonic())
-        return await open_marked(inlet, mark, url, self._timeline, self._scratch)
+            return LiveFeed(inlet, self._timeline, self._scratch, time.monotonic(), silence=silence)
+        return await open_marked(inlet, mark, url, self._timeline, self._scratch, silence=silence)
 
     async def _keep_list(self, start: Playhead) -> None:
         """Prepare the items in order, one ahead of the one that plays, and put them into the feed."""
@@ -249,8 +251,11 @@ class RelayRun:
             errors: list[MediaError] = []
             for index in range(first.item, len(spec.items)):
                 await feed.wait_for_room()
+                if source.phase is Phase.IDLE:
+                    self._note(source, Phase.CONNECTING)
+                position_ms = first.position_ms if index == first.item else 0
                 try:
-                    reader = await self._open_item(spec.items[index], first.position_ms if index == first.item else 0)
+                    reader = await self._shelf.open_item(spec, spec.items[index], position_ms, self._note_progress)
                 except MediaError as error:
                     self._note_item(ItemStep.FAILED, Playhead(loop, index), error)
                     errors.append(error)
@@ -275,32 +280,8 @@ class RelayRun:
         if not self._flow.has_media.is_set():
             # The list was to go on behind its end.
             self._finish(State.ENDED)
-        await feed.finished.wait()
-        try:
-            async with asyncio.timeout(_DRAIN_S):
-                await self._drained.wait()
-        except TimeoutError:
-            self._finish(State.FAILED)
-        else:
-            self._finish(State.ENDED)
-
-    async def _open_item(self, item: Item, position_ms: int) -> PreparedReader | None:
-        """A reader from ``position_ms`` or the item's own start; None if the item ends before that position."""
-        if self._vitals.source.phase is Phase.IDLE:
-            self._note(self._vitals.source, Phase.CONNECTING)
-        begin_ms, end_ms = round(item.start_s * 1000), round(item.end_s * 1000) or None
-        start_ms = max(begin_ms, position_ms)
-        if start_ms > begin_ms and end_ms is not None and start_ms >= end_ms:
-            return None
-        file = await self._shelf.open(self._spec, item.url, start_ms, self._note_progress)
-        try:
-            if start_ms > begin_ms and file.complete and start_ms >= file.duration_ms:
-                file.close()
-                return None
-            return PreparedReader(file, start_ms, end_ms)
-        except BaseException:
-            file.close()
-            raise
+        await self._drained.wait()
+        self._finish(State.ENDED)
 
     def _note_progress(self, progress: PrepareProgress) -> None:
         self._vitals.preparing_percent = progress.percent
@@ -372,10 +353,6 @@ class RelayRun:
         end.error = error
         self._vitals.retries[error.fault] += 1
         self._note(end, Phase.RETRYING)
-        feed = self._vitals.list_feed
-        if feed is not None and feed.finished.is_set():
-            # All was given and not all arrived, and there is nothing left to try again with.
-            self._finish(State.FAILED)
         if not error.retryable and not self._vitals.has_streamed:
             # What has worked before may do so again: a server may answer with a page of its own for a while.
             self._finish(State.FAILED)
@@ -390,7 +367,8 @@ class RelayRun:
         """Called by the flow twice a second, and at each change of an end."""
         feed = self._vitals.list_feed
         if feed is not None:
-            self._place.note(feed.playhead, feed.item_end_ms, now)
+            if feed.playhead is not None:
+                self._place.note(feed.playhead, feed.item_end_ms, now)
             if feed.finished.is_set() and self._outlet.is_drained:
                 self._drained.set()
         self._publish(self._vitals.observe(now))

@@ -17,6 +17,7 @@ from streamferry.prepare.form import Form
 from streamferry.prepare.processing import Normalize, Processing
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay.spec import Item
+from streamferry.source.prepared import PreparedReader
 
 
 class ListChoices(Protocol):
@@ -40,7 +41,7 @@ class ListChoices(Protocol):
 
 
 class Shelf:
-    """The items of one run. Its files are the caller's to close."""
+    """The items of one run. Its files and readers are the caller's to close."""
 
     def __init__(self, store: PreparedStore) -> None:
         self._store = store
@@ -63,6 +64,28 @@ class Shelf:
         if self._form is None:
             self._form, self._model = file.form, (url.reveal(), free)
         return file
+
+    async def open_item(
+        self,
+        choices: ListChoices,
+        item: Item,
+        position_ms: int,
+        on_progress: Callable[[PrepareProgress], None] | None = None,
+    ) -> PreparedReader | None:
+        """A reader from ``position_ms`` or the item's own start; None if it ends before that. Raises MediaError."""
+        begin_ms, end_ms = round(item.start_s * 1000), round(item.end_s * 1000) or None
+        start_ms = max(begin_ms, position_ms)
+        if start_ms > begin_ms and end_ms is not None and start_ms >= end_ms:
+            return None
+        file = await self.open(choices, item.url, start_ms, on_progress)
+        try:
+            if start_ms > begin_ms and file.complete and start_ms >= file.duration_ms:
+                file.close()
+                return None
+            return PreparedReader(file, start_ms, end_ms)
+        except BaseException:
+            file.close()
+            raise
 
     async def learn_form(self, choices: ListChoices, before: Iterable[Item]) -> None:
         """Look at the items before the one where a list begins: the form is to be the same as without a break."""

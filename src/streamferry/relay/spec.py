@@ -71,10 +71,11 @@ class RelaySpec:
     until its duration is over. None: no limit.
 
     ``watermark`` is laid over the picture: of files once, when they are prepared, of a live stream all the time.
+    ``silence``: what has no sound gets silent AAC.
 
-    For files: ``normalize`` says how unlike ones become one stream; ``silence`` gives those without sound silent AAC;
-    ``pre_download`` False keeps none of them after it was played; ``keeps_time``: after an outage of an end a list goes
-    on where it would be without it, else where it broke.
+    For files: ``normalize`` says how unlike ones become one stream; ``pre_download`` False keeps none of them after it
+    was played; ``keeps_time``: after an outage of an end a list goes on where it would be without it, else where it
+    broke.
     """
 
     destination: MediaUrl
@@ -128,11 +129,19 @@ class RelaySpec:
         *,
         duration_s: float | None = None,
         patience_s: float | None = None,
+        silence: bool = True,
         watermark: Watermark | None = None,
     ) -> "RelaySpec":
         """A relay of a live stream. Raises ValueError naming the field."""
-        items = (Item(source),)
-        return cls(destination, items, True, duration_s=duration_s, patience_s=patience_s, watermark=watermark)
+        return cls(
+            destination,
+            (Item(source),),
+            True,
+            duration_s=duration_s,
+            patience_s=patience_s,
+            silence=silence,
+            watermark=watermark,
+        )
 
     @classmethod
     def vod(

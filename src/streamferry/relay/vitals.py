@@ -106,7 +106,8 @@ class Vitals:
         if feed is not None and feed.is_waiting:
             return State.PREPARING, None, None
         if are_up and now - max(source.since, destination.since) >= FRESH_S:
-            if now - self._media_at >= FRESH_S and not outlet.is_backed_up:
+            gives_nothing = now - self._media_at >= FRESH_S and not outlet.is_backed_up
+            if gives_nothing and not (feed is not None and feed.finished.is_set()):
                 return State.STALLED, Fault.USER_SOURCE, "the source is connected but sends no media"
             return State.STALLED, Fault.USER_DESTINATION, "the destination is connected but takes no bytes"
         return State.CONNECTING, None, None

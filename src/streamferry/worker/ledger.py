@@ -77,11 +77,13 @@ class Usage:
 class Report:
     """What became of one task since the last report. With an ``outcome`` the task is given back.
 
+    ``version`` is the one that the worker followed: places in a list mean nothing in another one.
     ``item_ends_ms``: item -> where it ends, for those whose end was seen.
     """
 
     task_id: str
     epoch: int
+    version: int
     status: RelayStatus
     changes: tuple[Change, ...]
     item_ends_ms: Mapping[int, int]

@@ -87,6 +87,9 @@ class Performance:
 
     def follow(self, assignment: Assignment) -> None:
         """The task was changed: make what runs what is wanted now."""
+        if self.is_over and assignment.epoch == self._assignment.epoch:
+            # What came of it is told under the version that it followed.
+            return
         before, self._assignment = self._assignment, assignment
         if assignment.epoch != before.epoch:
             self._begin_anew()
@@ -129,6 +132,7 @@ class Performance:
         return Report(
             task_id=self._assignment.task_id,
             epoch=self._assignment.epoch,
+            version=self._assignment.version,
             status=status,
             changes=tuple(replace(change, age_s=now - change.age_s) for change in self._changes),
             item_ends_ms=dict(self._item_ends_ms) if self._item_ends_ms != self._reported_ends else {},
@@ -256,7 +260,7 @@ def decide_spec(running: RelaySpec, wanted: RelaySpec, playhead: Playhead | None
     """The spec that turns what runs into what is wanted, with the place where its list goes on.
 
     Nothing about the list changed: the same place, which leaves the list alone. Only the number of loops changed: the
-    item after the one that plays. Another list: its beginning. What plays is played to its end in each case.
+    item after the one that plays. Another list: its beginning. What becomes of what plays is the relay's business.
     """
     if (wanted.items, wanted.loops, wanted.is_live) == (running.items, running.loops, running.is_live):
         return replace(wanted, playhead=running.playhead)

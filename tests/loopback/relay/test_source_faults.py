@@ -1,13 +1,14 @@
 """A source that fails in each way it can, HTTP-FLV and RTMP: what is told, and that the publish session outlives it."""
 
 import pytest
-from spliced import assert_unbroken, until_next_picture
+from spliced import assert_gaps_end_in_keyframes, assert_unbroken, until_next_picture
 
 from scripted.camera import OTHER_AVC_HEADER, frames, number_of
 from scripted.source import Source
 from scripted.waiting import until
 from streamferry.media.stamps import to_wire_ms
 from streamferry.media.tag import KEYFRAME, SEQUENCE_HEADER, VIDEO, tag_kind
+from streamferry.relay import feed
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -63,8 +64,12 @@ async def reset(source):
 
 async def close_mid_tag(source):
     viewer = source.viewers[0]
+    # What the camera shoots meanwhile would be read as the rest of the tag.
+    source.rolls = False
     await viewer.send_bytes(viewer.wire(source.camera.shoot())[:-7])
     viewer.close()
+    await until("its end", lambda: viewer not in source.viewers)
+    source.rolls = True
 
 
 async def send_garbage(source):
@@ -93,6 +98,20 @@ async def test_a_source_whose_session_breaks(streaming, source, destination, los
     await until("streaming", lambda: running.status.state == "streaming")
     assert running.status.retries == 1
     assert_unbroken(destination, publish)
+
+
+async def test_a_source_whose_picture_stops(streaming, source, destination, monkeypatch):
+    """Its sound goes on, as of cameras that hang: it is opened again, and the picture is back on the same publish."""
+    monkeypatch.setattr(feed, "PICTURE_LOST_S", 0.5)
+    running, publish = streaming
+    await until("a second of pictures", lambda: len(publish.frames(VIDEO)) > 25)
+    source.camera.is_blind = True
+    await until("another session", lambda: source.accepted == 2, 3)
+    assert running.has_told("retrying", "user_source", "sends sound, but no picture any more")
+    source.camera.is_blind = False
+    await until_next_picture(publish)
+    assert destination.publishes == [publish]
+    assert_gaps_end_in_keyframes(publish)
 
 
 @pytest.mark.parametrize("back_to", [TEN_HOURS_MS, 0], ids=["ten hours forward", "back to 0"])

@@ -10,7 +10,7 @@ from scripted.camera import METADATA_BODY, Camera, frames, number_of
 from streamferry.media.errors import SourceCorrupt, SourceStalled
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO
 from streamferry.push import Outlet
-from streamferry.relay.feed import UNUSABLE_S, FileFeed, LiveFeed
+from streamferry.relay.feed import PICTURE_LOST_S, UNUSABLE_S, FileFeed, LiveFeed
 from streamferry.relay.status import START
 from streamferry.source.live import SILENCE_S
 from streamferry.source.prepared import PreparedReader
@@ -24,6 +24,7 @@ class Inlet:
     """A live source that gives what a test puts in."""
 
     silence_s = SILENCE_S
+    is_mute = False
 
     def __init__(self):
         self.tags = []
@@ -105,6 +106,42 @@ def test_a_source_that_never_sends_a_keyframe_is_given_up(live):
     feed.check_liveness(100.0 + UNUSABLE_S)
 
 
+def roll(feed, inlet, camera, begin, end, *, with_picture=True):
+    """A camera in real time, from one moment to the other, looked at as often as by a flow."""
+    for tick in range(round((end - begin) * 25)):
+        inlet.tags = [tag for tag in camera.shoot() if with_picture or tag[0] == AUDIO]
+        pull(feed, begin + tick / 25)
+        feed.check_liveness(begin + tick / 25)
+
+
+def test_a_camera_whose_picture_stops_is_given_up(live):
+    """Its connection and its sound go on, as of cameras that hang: it is opened again, in words that say why."""
+    feed, inlet = live
+    camera = Camera()
+    roll(feed, inlet, camera, 100.0, 120.0)
+    roll(feed, inlet, camera, 120.0, 120.0 + PICTURE_LOST_S - 0.1, with_picture=False)
+    with pytest.raises(SourceStalled, match="sends sound, but no picture any more for 15 s"):
+        roll(feed, inlet, camera, 120.0 + PICTURE_LOST_S - 0.1, 120.0 + PICTURE_LOST_S + 0.1, with_picture=False)
+
+
+def test_a_picture_that_comes_back_in_time_is_not_lost(live):
+    """Fourteen seconds without one is no reason, however often."""
+    feed, inlet = live
+    camera = Camera()
+    for minute in range(3):
+        at = 100.0 + 60 * minute
+        roll(feed, inlet, camera, at, at + 46)
+        roll(feed, inlet, camera, at + 46, at + 60, with_picture=False)
+
+
+def test_a_publisher_who_sends_sound_alone_is_left_alone(live):
+    """What a server had kept of a picture comes first; opening it again and again would only cut the sound."""
+    feed, inlet = live
+    camera = Camera()
+    roll(feed, inlet, camera, 100.0, 110.0)
+    roll(feed, inlet, camera, 110.0, 200.0, with_picture=False)
+
+
 def test_tags_before_a_loss_are_laid(live):
     """What came whole before the source broke is media, and goes on."""
     feed, inlet = live
@@ -170,6 +207,8 @@ async def test_a_file_leaves_on_its_schedule():
     playing.feed.finish()
     playing.play(61.0, 61.1)
     assert playing.feed.finished.is_set()
+    assert file.holders == 1
+    playing.feed.close()
     assert file.holders == 0
 
 
@@ -228,7 +267,7 @@ async def test_files_join_without_a_gap_or_a_step_back():
     assert steps == {VIDEO: {40}, AUDIO: {20}}
     assert len(playing.stamps(VIDEO)) == 200
     assert playing.timeline.repairs == 0
-    assert [file.holders for file in files] == [0, 0, 0, 0]
+    assert [file.holders for file in files] == [0, 0, 0, 1]
 
 
 async def test_a_reader_that_is_left_over_is_closed():
@@ -278,6 +317,47 @@ async def test_a_file_that_breaks_off_is_told_and_the_list_goes_on():
     assert [str(error) for step, _, error in playing.steps if step == "item_failed"] == ["the download broke off"]
     assert len(playing.stamps(VIDEO)) == 50 + 25
     assert {b - a for a, b in pairwise(playing.stamps(VIDEO))} == {40}
+
+
+async def test_what_plays_of_the_list_before_is_no_place_in_the_next():
+    """It is played to its end, and told; where the list stands is known again once an item of its own plays."""
+    playing = Playing()
+    await playing.put(MemoryFile(3))
+    playing.feed.put(0, 1, PreparedReader(left_over := MemoryFile(1)))
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 0.1)
+    playing.feed.outdate(gives_way=False)
+    assert left_over.holders == 0
+    playing.play(0.1, 0.3)
+    assert (playing.feed.playhead, playing.feed.item_end_ms) == (None, None)
+    assert playing.feed.is_waiting is False
+    playing.play(0.3, 4.0)
+    assert playing.feed.playhead is None
+    assert [(step, playhead.item) for step, playhead, _ in playing.steps] == [("item_started", 0), ("item_finished", 0)]
+    await playing.put(MemoryFile(3))
+    playing.play(4.0, 4.1)
+    assert playing.feed.playhead is not None
+    assert (playing.feed.playhead.item, playing.feed.item_end_ms) == (0, 3000)
+
+
+async def test_what_gives_way_ends_at_a_keyframe_when_the_next_list_is_there():
+    """Not before, however long that takes; the join is as at any file's end, and the item is told to have ended."""
+    playing, first = Playing(), MemoryFile(60, gop=25)
+    await playing.put(first)
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 0.3)
+    playing.feed.outdate(gives_way=True)
+    playing.play(0.3, 5.1)
+    assert [step for step, _, _ in playing.steps] == ["item_started"]
+    before = len(playing.stamps(VIDEO))
+    await playing.put(second := MemoryFile(2))
+    playing.play(5.1, 9.0)
+    assert [step for step, _, _ in playing.steps] == ["item_started", "item_finished"] * 2
+    of_first = len(playing.stamps(VIDEO)) - 50
+    assert of_first % 25 == 0
+    assert before <= of_first <= before + 25
+    assert {b - a for a, b in pairwise(playing.stamps(VIDEO))} == {40}
+    assert (first.holders, second.holders) == (0, 1)
 
 
 async def test_the_playhead_says_where_the_list_stands():

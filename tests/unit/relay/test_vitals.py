@@ -1,5 +1,6 @@
 """Vitals: the state table, row by row, with what moved set instead of waited for."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
@@ -36,6 +37,7 @@ class ListFeed:
     """What vitals read of a file feed."""
 
     is_waiting: bool
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 NOW = 1000.0
@@ -150,3 +152,12 @@ def test_a_status_carries_its_verdict(vitals):
     status = vitals.status((State.FAILED, error.fault, str(error)))
     assert (status.state, status.fault, status.reason, status.final) == ("failed", "user_destination", "stuck", True)
     assert (status.retries, status.dropped_tags, status.media_time_ms) == (3, 7, 40)
+
+
+def test_a_list_that_was_given_and_not_taken(vitals):
+    """Its source has nothing more to send: it is the destination that does not move."""
+    vitals.list_feed = ListFeed(is_waiting=False)
+    vitals.list_feed.finished.set()
+    state, fault, reason = vitals.judge(NOW + FRESH_S)
+    assert (state, fault) == (State.STALLED, Fault.USER_DESTINATION)
+    assert reason == "the destination is connected but takes no bytes"

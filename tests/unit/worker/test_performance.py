@@ -221,6 +221,17 @@ async def test_items_are_reported_with_the_status_and_hurry_nobody() -> None:
     assert report.changes[2].status == STREAMING
 
 
+@pytest.mark.parametrize("change", [{"spec": RelaySpec.vod([C], TO)}, {"is_wanted": False}])
+async def test_what_a_list_came_to_is_told_under_the_version_it_had(change: dict[str, object]) -> None:
+    """One that was played out when the task was changed was not the changed one."""
+    stage = Stage()
+    (await stage.begin()).become(RelayStatus(State.ENDED))
+    stage.follow(**change)
+    report = stage.performance.report()
+    assert report is not None
+    assert (report.version, report.outcome) == (1, Outcome.PLAYED_OUT)
+
+
 async def test_a_task_that_cannot_be_run_fails_with_the_reason() -> None:
     """Without a relay having been started."""
     stage = Stage(spec=None, problem="outside of the folders")

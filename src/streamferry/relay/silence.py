@@ -1,0 +1,98 @@
+"""Silence for a live source without sound: many cameras have none, and platforms refuse a stream of pictures alone.
+
+It is laid between the inlet and the timeline, on the source's own clock, so that joins and repairs move both tracks
+alike. Where it is known that there is no sound it begins with the first keyframe, else after SOUND_PATIENCE_MS of
+pictures; sound that comes after all takes its place. It costs nothing once there is sound. For files, see ``prepare``.
+"""
+
+from streamferry.media.stamps import signed_delta_ms, to_wire_ms
+from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, VIDEO, Tag, header_slot, tag_kind
+from streamferry.prepare.silence import FRAME_SAMPLES, silent_frame, silent_header
+
+#: How long sound may come behind the first picture: encoders and servers interleave within a second or two.
+SOUND_PATIENCE_MS = 3_000
+_RATE_HZ, _CHANNELS = 48_000, 2
+_FRAME_MS = FRAME_SAMPLES * 1000 / _RATE_HZ
+_HEADER = silent_header(_RATE_HZ, _CHANNELS)
+_FRAME = silent_frame(_CHANNELS)
+# A picture further than this from where the silence has come is a jump of the source's clock: silence goes with it.
+_JUMP_MS = 1_000
+
+
+class Silence:
+    """Silence for one session of a source; ``is_known``: that it has no sound is certain."""
+
+    def __init__(self, *, is_known: bool) -> None:
+        self._patience_ms = 0 if is_known else SOUND_PATIENCE_MS
+        # Stamp of the first keyframe, and of the first silence.
+        self._seen_ms: int | None = None
+        self._begun_ms: int | None = None
+        self._frames = 0
+        # Sound has come: no more silence, and the sound begins where that ends.
+        self._has_sound = False
+        # Of a sound of which no frame has come.
+        self._headers: dict[tuple[int, int], bytes] = {}
+        #: Whether the source has sound, and nothing is to be done any more.
+        self.is_over = False
+
+    def fill(self, tags: list[Tag]) -> list[Tag]:
+        """The tags with silence among them, if it is time for it."""
+        filled: list[Tag] = []
+        for tag in tags:
+            tag_type, stamp, body = tag
+            kind = tag_kind(tag_type, body)
+            if self.is_over:
+                filled.append(tag)
+            elif tag_type == AUDIO:
+                self._take_sound(tag, kind, filled)
+            elif tag_type == VIDEO and kind <= KEYFRAME:
+                if self._begun_ms is not None and not self._has_sound:
+                    self._lay_up_to(stamp, filled)
+                filled.append(tag)
+                if self._begun_ms is None and self._is_time(stamp, kind):
+                    self._begun_ms = stamp
+                    filled.append((AUDIO, stamp, _HEADER))
+            else:
+                filled.append(tag)
+        return filled
+
+    def _is_time(self, stamp: int, kind: int) -> bool:
+        if self._seen_ms is None:
+            if kind != KEYFRAME:
+                return False
+            self._seen_ms = stamp
+        waited_ms = signed_delta_ms(stamp, self._seen_ms)
+        if waited_ms < 0:
+            self._seen_ms = stamp
+        return waited_ms >= self._patience_ms
+
+    def _lay_up_to(self, stamp: int, filled: list[Tag]) -> None:
+        if abs(signed_delta_ms(stamp, self._next_ms)) > _JUMP_MS:
+            self._begun_ms, self._frames = stamp, 0
+        while signed_delta_ms(stamp, self._next_ms) > 0:
+            filled.append((AUDIO, self._next_ms, _FRAME))
+            self._frames += 1
+
+    @property
+    def _next_ms(self) -> int:
+        """Stamp of the next frame of silence."""
+        assert self._begun_ms is not None
+        return to_wire_ms(self._begun_ms + round(self._frames * _FRAME_MS))
+
+    def _take_sound(self, tag: Tag, kind: int, filled: list[Tag]) -> None:
+        tag_type, stamp, body = tag
+        if self._begun_ms is None:
+            self.is_over = kind == FRAME
+            if kind == SEQUENCE_HEADER:
+                self._headers[header_slot(tag_type, body)] = bytes(body)
+        elif kind == SEQUENCE_HEADER:
+            # Kept back: until its first frame comes, the silence's header is in force.
+            self._headers[header_slot(tag_type, body)] = bytes(body)
+            return
+        elif kind == FRAME:
+            self._has_sound = True
+            if -_JUMP_MS <= signed_delta_ms(stamp, self._next_ms) < 0:
+                return  # There is silence in its place already.
+            filled += [(tag_type, stamp, header) for header in self._headers.values()]
+            self.is_over = True
+        filled.append(tag)
