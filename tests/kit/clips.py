@@ -79,6 +79,7 @@ ENCODED: dict[str, Callable[[], list[str]]] = {
     "two_seconds": lambda: _ordinary(seconds=2),
     "half_a_minute": lambda: _ordinary(seconds=30),
     "heavy": lambda: _ordinary(video=(*_X264[:-2], "-qp", "4")),
+    "heavy_moov_at_end": lambda: _ordinary(video=(*_X264[:-2], "-qp", "4")),
     "flash_beep": lambda: _flash_beep(_audio(48000, 2)),
     "flash_beep_unlike": lambda: _flash_beep(_audio(44100, 1), (*_X264, *_B_FRAMES)),
     "flash_beep_late": lambda: _flash_beep(_audio(48000, 2), audio_late_ms=LATE_MS),
@@ -109,7 +110,7 @@ class ClipFactory:
                 whole = self("h264_bframes", container).read_bytes()
                 path.write_bytes(whole[: len(whole) * 6 // 10])
             case _ if container == ".mp4":
-                front = [] if name == "moov_at_end" else ["-movflags", "+faststart"]
+                front = [] if name.endswith("moov_at_end") else ["-movflags", "+faststart"]
                 self._encode([*ENCODED[name](), *front, path])
             case _:
                 self._encode(["-i", self(name), "-map", "0", "-c", "copy", *_muxing(container), path])

@@ -67,6 +67,12 @@ class PostgreSql:
             self._program.stop(signal.SIGINT)
             self._program = None
 
+    @property
+    def pids(self) -> list[int]:
+        """All its processes: the first one and those that serve."""
+        assert self._program is not None
+        return [self._program.pid, *programs.descendants(self._program.pid)]
+
     def database(self, template: str = "template0") -> str:
         """The address of a new database, a copy of the one named."""
         self._databases += 1

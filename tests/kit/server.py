@@ -1,5 +1,6 @@
 """A server of another project as a peer of the tests: two free loopback ports, awaited, restartable."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from kit.waiting import accepts, free_ports, wait_for
 _TRIES = 5
 
 
-class Server:
+class Server(ABC):
     """Start it with :meth:`start`; :meth:`stop` and :meth:`start` again keep the ports."""
 
     name = "server"
@@ -21,9 +22,9 @@ class Server:
         self._program: Program | None = None
         home.mkdir(parents=True)
 
+    @abstractmethod
     def command(self) -> Sequence[str | Path]:
         """The command that runs it in the foreground on ``rtmp_port`` and ``http_port``."""
-        raise NotImplementedError
 
     def url(self, key: str, app: str = "live") -> str:
         """RTMP address of a stream, to publish and to play."""

@@ -46,7 +46,7 @@ async def _look(actions: Actions, processes: WorkerProcesses, *, needs_room: boo
     except _STORE_TROUBLE:
         return JSONResponse({"status": "the store cannot be asked"}, 503)
     count = sum(processes.owns(one.worker_id) for one in alive)
-    room = sum(max(0, one.capacity - one.load) for one in alive)
+    room = sum(one.room for one in alive)
     is_well = room > 0 if needs_room else count > 0
     status = "ok" if is_well else "no worker has room" if alive else "starting"
     return JSONResponse({"status": status, "workers": count, "room": room}, 200 if is_well else 503)

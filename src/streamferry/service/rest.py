@@ -13,6 +13,7 @@ from streamferry.control.rest.operation_views import CacheItem, CacheView
 from streamferry.control.rest.routes import RestSettings
 from streamferry.control.samples import Samples
 from streamferry.prepare.cache import UNKEPT, Entry, all_entries, default_root
+from streamferry.prepare.store import DEFAULT_MAX_BYTES
 from streamferry.service.prober import Prober
 
 
@@ -42,7 +43,7 @@ def look_into_cache() -> CacheView:
     for entry in all_entries(root) + all_entries(root / UNKEPT):
         with contextlib.suppress(OSError):
             items.append(_show(entry))
-    return CacheView(size_bytes=sum(one.size_bytes for one in items), items=items)
+    return CacheView(size_bytes=sum(one.size_bytes for one in items), max_bytes=DEFAULT_MAX_BYTES, items=items)
 
 
 def _show(entry: Entry) -> CacheItem:

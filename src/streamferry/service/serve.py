@@ -27,7 +27,7 @@ from streamferry.control.dashboard.keys import watch_keys
 from streamferry.control.dashboard.mount import mount_dashboard
 from streamferry.control.looks import open_looks
 from streamferry.control.metrics import Metrics
-from streamferry.control.rest.app import PREFIX, build_app
+from streamferry.control.rest.app import PREFIX, build_rest
 from streamferry.control.samples import Samples
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import Store, workers
@@ -83,7 +83,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
         app = _build_app(settings, store, actions, processes)
         samples = Samples()
         rest = rest_settings(settings, looks, samples, stopping)
-        app.mount(PREFIX, build_app(actions, store, rest))
+        app.mount(PREFIX, build_rest(actions, store, rest))
         desk = make_desk(settings, actions, Callbacks(store), rest)
         mount_dashboard(app, desk)
         watching.register(looks)

@@ -1,7 +1,10 @@
 """The store as the settings have it: for the service, its workers and the commands beside them."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
+
+import sqlalchemy as sa
 
 from streamferry.config import Settings
 from streamferry.control.store import Seal, Store, load_or_make_key, migrate, sqlite_url
@@ -30,13 +33,30 @@ def adopt_seal_key(settings: Settings, key: str) -> None:
 
 @contextlib.asynccontextmanager
 async def open_store(settings: Settings, *, is_durable: bool = True, migrates: bool = False) -> AsyncIterator[Store]:
-    """The store of the settings, closed at the end. Raises ValueError for settings that cannot be used, OSError."""
+    """The store of the settings, closed at the end. Raises ValueError for settings that cannot be used, OSError.
+
+    ``migrates``: at once, so a store that cannot be opened is a ValueError, too.
+    """
     key = read_seal_key(settings)
     url = settings.store.get_secret_value() or sqlite_url(settings.data_dir / "store.db")
     store = Store(url, Seal(key), is_durable=is_durable)
     try:
         if migrates:
-            await migrate(store)
+            await _migrate(store)
         yield store
     finally:
         await store.aclose()
+
+
+async def _migrate(store: Store) -> None:
+    try:
+        await migrate(store)
+    except sa.exc.DBAPIError as error:
+        words = str(error.orig).partition("\n")[0]
+    except OSError as error:
+        # The event loop puts the address into strerror; errors of getaddrinfo are negative.
+        number = error.errno or 0
+        words = os.strerror(number) if number > 0 else error.strerror or type(error).__name__
+    else:
+        return
+    raise ValueError(f"store: cannot be opened: {words}")

@@ -18,7 +18,12 @@ from sqlalchemy.sql.expression import FunctionElement
 from streamferry.control.store.seal import Seal
 
 #: How long a write waits for another process's write before it fails.
-_BUSY_TIMEOUT_MS = 5_000
+BUSY_S = 5.0
+# What PostgreSQL may take to be connected to, and for one statement: far more than any of ours needs. It watches over
+# locks and statements itself; we watch over one that hangs, or that has vanished from the network, a little longer.
+CONNECT_S = 5.0
+STATEMENT_S = 20.0
+_BEYOND_S = 2.0
 
 
 class _DatabaseNow(FunctionElement[int]):
@@ -46,10 +51,12 @@ class Store:
     def __init__(self, url: str, seal: Seal, *, is_durable: bool = True) -> None:
         """Raises ValueError for an address that is of neither database."""
         self.seal = seal
-        self._engine = self._reader = create_async_engine(_driver_url(url), hide_parameters=True)
+        self._url = _driver_url(url)
+        limits = _postgresql_limits() if self._url.get_backend_name() == "postgresql" else {}
+        self._engine = self._reader = create_async_engine(self._url, hide_parameters=True, connect_args=limits)
         if self._engine.dialect.name == "sqlite":
             # Reads wait for no write there; with connections of their own not behind writes that wait either.
-            self._reader = create_async_engine(_driver_url(url), hide_parameters=True)
+            self._reader = create_async_engine(self._url, hide_parameters=True)
             _prepare_sqlite(self._engine.sync_engine, "BEGIN IMMEDIATE", is_durable)
             _prepare_sqlite(self._reader.sync_engine, "BEGIN", is_durable)
 
@@ -62,6 +69,19 @@ class Store:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """One transaction that may write: committed at the end of the block, rolled back if it raises."""
         async with self._engine.begin() as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def write_at_length(self) -> AsyncIterator[AsyncConnection]:
+        """The same for what may take its time: a change of the schema waits for others and rewrites tables."""
+        if self._engine.dialect.name == "sqlite":
+            async with self.write() as connection:
+                yield connection
+            return
+        engine = create_async_engine(
+            self._url, hide_parameters=True, poolclass=sa.NullPool, connect_args={"timeout": CONNECT_S}
+        )
+        async with engine.begin() as connection:
             yield connection
 
     @contextlib.asynccontextmanager
@@ -119,13 +139,25 @@ def _driver_url(text: str) -> sa.URL:
     return url.set(drivername=drivers[backend])
 
 
+def _postgresql_limits() -> dict[str, Any]:
+    """So that a database that is stuck is an error, and not a wait without end: arguments of the driver."""
+    return {
+        "timeout": CONNECT_S,
+        "command_timeout": STATEMENT_S + _BEYOND_S,
+        "server_settings": {
+            "lock_timeout": f"{BUSY_S * 1000:.0f}",
+            "statement_timeout": f"{STATEMENT_S * 1000:.0f}",
+        },
+    }
+
+
 def _prepare_sqlite(engine: sa.Engine, begin_statement: str, is_durable: bool) -> None:
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
         # The driver begins no transaction of its own: the event below does.
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
         # What was deleted is overwritten: a key of a deleted task is not left in a free page.

@@ -120,6 +120,9 @@ def _playhead_after_break(seal: Seal, row: sa.RowMapping, at_ms: int) -> Playhea
     if row["playhead_ms"] is None:
         return Playhead()
     spec = tasks.spec_of(seal, row)
+    if row["item"] >= len(spec.items):
+        # One task that makes no sense must not keep the others from being taken.
+        return Playhead()
     if spec.continue_strategy is ContinueStrategy.AT_BREAK:
         return tasks.playhead_of(row)
     ends: list[int | None] = json.loads(row["item_ends"])

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -82,9 +82,7 @@ async def report(
     """Renew the lease, write down what runs do, append what changed, take back what is returned. Raises LeaseLost."""
     now = await read_now_ms(connection)
     await workers.require_lease(connection, worker_id)
-    played_out = sorted(one.task_id for one in reports if one.outcome is Outcome.PLAYED_OUT)
-    if played_out:
-        await connection.execute(sa.select(task.c.id).where(task.c.id.in_(played_out)).with_for_update())
+    reports = await _check_played_out(connection, reports)
     mine = await _held_epochs(connection, worker_id, [one.task_id for one in reports])
     current = [one for one in reports if mine.get(one.task_id) == one.epoch]
     await _write_statuses(connection, current, now)
@@ -99,6 +97,23 @@ async def report(
     )
     await _take_back(connection, worker_id, {one.task_id: one for one in current if one.outcome is not None}, now)
     await workers.renew(connection, worker_id, now, load=load, health=health)
+
+
+async def _check_played_out(connection: AsyncConnection, reports: Sequence[Report]) -> Sequence[Report]:
+    """Lock the tasks whose lists were played out; one that may have another list since then is merely handed back."""
+    played_out = sorted(one.task_id for one in reports if one.outcome is Outcome.PLAYED_OUT)
+    if not played_out:
+        return reports
+    rows = await connection.execute(
+        sa.select(task.c.id, task.c.version).where(task.c.id.in_(played_out)).with_for_update()
+    )
+    versions: dict[str, int] = {task_id: version for task_id, version in rows}  # noqa: C416 -- rows, not pairs
+    return [
+        replace(one, outcome=Outcome.HANDED_BACK)
+        if one.outcome is Outcome.PLAYED_OUT and versions.get(one.task_id) != one.version
+        else one
+        for one in reports
+    ]
 
 
 async def _held_epochs(connection: AsyncConnection, worker_id: str, task_ids: Sequence[str]) -> dict[str, int]:
@@ -132,11 +147,16 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
             for one in reports
         ],
     )
+    # An update may have brought another list since the worker looked: then nothing of it has been played.
+    is_up_to_date = task.c.version == sa.bindparam("of_version")
+    is_of_this_list = sa.or_(
+        run.c.playhead_ms.is_not(None), sa.exists().where(task.c.id == sa.bindparam("of_task"), is_up_to_date)
+    )
     played = [one for one in reports if one.status.playhead is not None and one.status.media_time_ms]
     if played:
         await connection.execute(
             run.update()
-            .where(run.c.task_id == sa.bindparam("of_task"))
+            .where(run.c.task_id == sa.bindparam("of_task"), is_of_this_list)
             # A list that stands still broke when it last moved.
             .where(
                 sa.or_(
@@ -155,6 +175,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
             [
                 {
                     "of_task": one.task_id,
+                    "of_version": one.version,
                     "to_loop": one.status.playhead.loop,
                     "to_item": one.status.playhead.item,
                     "to_position": one.status.playhead.position_ms,
@@ -167,7 +188,12 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
         if one.item_ends_ms:
             last = max(one.item_ends_ms)
             ends = json.dumps([one.item_ends_ms.get(item) for item in range(last + 1)])
-            await connection.execute(run.update().where(run.c.task_id == one.task_id).values(item_ends=ends))
+            await connection.execute(
+                run.update()
+                .where(run.c.task_id == sa.bindparam("of_task"), is_of_this_list)
+                .values(item_ends=sa.bindparam("to_ends")),
+                {"of_task": one.task_id, "of_version": one.version, "to_ends": ends},
+            )
 
 
 async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapping[str, Report], now: int) -> None:
@@ -194,9 +220,11 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
             elif due_ms is not None:
                 state = State.WAITING
         freed.append({"of_task": task_id, "to_due": due_ms, "to_state": state.value})
-        told.append(
-            NewEvent(task_id, state.value, now, {**_detail(one.status), "state": state.value, "final": due_ms is None})
-        )
+        # Of a window that was moved into the future: what ran has stopped, and does not go on at once.
+        has_stopped = state is State.WAITING and one.status.state is State.STOPPED and start_ms > now
+        kind = State.STOPPED if has_stopped else state
+        detail = {**_detail(one.status), "state": state.value, "final": due_ms is None}
+        told.append(NewEvent(task_id, kind.value, now, detail))
     await connection.execute(
         run.update()
         .where(run.c.task_id == sa.bindparam("of_task"))

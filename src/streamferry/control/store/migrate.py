@@ -15,7 +15,7 @@ async def migrate(store: Store, revision: str = "head") -> None:
 
     Raises ValueError for a revision that is not known here.
     """
-    async with store.write() as connection:
+    async with store.write_at_length() as connection:
         await lock_name(connection, _LOCK)
         await connection.run_sync(_upgrade, revision)
 

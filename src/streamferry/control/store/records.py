@@ -82,6 +82,7 @@ class RunningTask:
     retries: int
     kbps_in: int
     worker_id: str
+    media_time_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,11 @@ class WorkerRecord:
     capacity: int
     started_at: datetime
     health: WorkerHealth | None
+
+    @property
+    def room(self) -> int:
+        """Tasks it can take now, beside those it has."""
+        return max(0, self.capacity - self.load)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,32 +93,32 @@ async def page(
     if states:
         in_state = run.c.state.in_([state.value for state in states])
         wanted.append(task.c.id.in_(sa.select(run.c.task_id).where(in_state)))
-    numbers, total = await _numbers(connection, wanted, scans=bool(title), offset=offset, limit=limit)
+    numbers, total = await _numbers(connection, wanted, offset=offset, limit=limit)
     rows = await connection.execute(WITH_RUN.where(task.c.number.in_(numbers)).order_by(task.c.number.desc()))
     return [_record(seal, row) for row in rows.mappings()], total
 
 
 async def _numbers(
-    connection: AsyncConnection, wanted: Sequence[sa.ColumnElement[bool]], *, scans: bool, offset: int, limit: int
+    connection: AsyncConnection, wanted: Sequence[sa.ColumnElement[bool]], *, offset: int, limit: int
 ) -> tuple[list[int], int]:
     """Numbers of the tasks on a page, and how many there are in all.
 
-    ``scans``: whether every row has to be looked at anyway. Then one look counts too, which an index does better.
+    The page is looked for from the newest on. A full one was mostly found soon, so that only counting looks at every
+    task; one that is not full tells the number by itself.
     """
-    found = sa.select(task.c.number).where(*wanted).order_by(task.c.number.desc()).limit(limit).offset(offset)
-    if scans:
-        counted = (await connection.execute(found.add_columns(sa.func.count().over()))).all()
-        if counted or not offset:
-            return [number for number, _ in counted], counted[0][1] if counted else 0
-    total = (await connection.execute(sa.select(sa.func.count()).select_from(task).where(*wanted))).scalar_one()
-    return list((await connection.execute(found)).scalars()), total
+    newest = sa.select(task.c.number).where(*wanted).order_by(task.c.number.desc()).limit(limit).offset(offset)
+    numbers = list((await connection.execute(newest)).scalars())
+    if len(numbers) < limit and (numbers or not offset):
+        return numbers, offset + len(numbers)
+    count = sa.select(sa.func.count()).select_from(task).where(*wanted)
+    return numbers, (await connection.execute(count)).scalar_one()
 
 
 async def running(connection: AsyncConnection) -> list[RunningTask]:
     """What each task does that a worker has; without its spec, which would have to be unsealed."""
     columns = (
         *(run.c.state, run.c.kbps_out, run.c.bytes_out, run.c.dropped_tags, run.c.retries),
-        *(run.c.kbps_in, run.c.worker_id),
+        *(run.c.kbps_in, run.c.worker_id, run.c.media_time_ms),
     )
     found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
     return [RunningTask(task_id, State(state), *numbers) for task_id, state, *numbers in found]

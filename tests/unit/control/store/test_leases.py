@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from task_samples import make_spec
 
 from streamferry.control.actions import Actions
-from streamferry.control.model import ContinueStrategy
+from streamferry.control.model import ContinueStrategy, TaskItem
 from streamferry.control.schedule import LOOK_AHEAD_MS
 from streamferry.control.store import Store, due, workers
 from streamferry.control.store import held as holds
@@ -24,6 +25,7 @@ from streamferry.relay import ItemChange, ItemStep, Playhead, RelayStatus, State
 from streamferry.worker import Change, LeaseLost, Outcome, Report, WorkerHealth
 
 STREAMING = RelayStatus(State.STREAMING, media_time_ms=1, bytes_out=1)
+MINUTE = timedelta(minutes=1)
 
 
 class Desk:
@@ -89,7 +91,7 @@ def report_of(
     ends: dict[int, int] | None = None,
     outcome: Outcome | None = None,
 ) -> Report:
-    return Report(held.task_id, held.epoch, status, changes, ends or {}, None, outcome)
+    return Report(held.task_id, held.epoch, held.version, status, changes, ends or {}, None, outcome)
 
 
 async def test_only_what_is_due_is_claimed(desk: Desk) -> None:
@@ -302,8 +304,8 @@ async def test_a_stopped_task_that_was_handed_back_waits_to_be_continued(desk: D
     (task_id,) = await desk.make()
     await desk.register("one")
     await desk.claim("one")
-    (held,) = await desk.held("one")
     await desk.actions.stop_task(task_id)
+    (held,) = await desk.held("one")
     stopped = RelayStatus(State.STOPPED, media_time_ms=9, playhead=Playhead(0, 0, 4_000))
     await desk.report("one", [report_of(held, stopped, outcome=Outcome.HANDED_BACK)])
     record = await desk.actions.get_task(task_id)
@@ -341,6 +343,58 @@ async def test_a_list_that_was_played_out_is_finished(desk: Desk) -> None:
     assert await desk.claim("one") == 0
     last = (await desk.actions.list_feed(task_id))[-1]
     assert (last.kind, last.detail["final"]) == ("ended", True)
+
+
+async def test_a_place_in_the_list_before_is_none_in_the_present_one(desk: Desk) -> None:
+    """A worker that has not seen an update yet reports of the old list: neither its place, ends nor its end count."""
+    (task_id,) = await desk.make(loops=1)
+    await desk.register("one")
+    await desk.claim("one")
+    (old,) = await desk.held("one")
+    other = (TaskItem(MediaUrl.parse("https://files.example/other.mp4")),)
+    await desk.actions.update_task(task_id, lambda spec: replace(spec, items=other))
+    (new,) = await desk.held("one")
+    moved = RelayStatus(State.STREAMING, media_time_ms=9, playhead=Playhead(0, 1, 4_000))
+    await desk.report("one", [report_of(old, moved, ends={0: 10_000})])
+    record = await desk.actions.get_task(task_id)
+    assert (record.playhead, record.item_ends_ms) == (None, ())
+    await desk.report("one", [report_of(new, replace(moved, playhead=Playhead(0, 0, 500)), ends={0: 700})])
+    record = await desk.actions.get_task(task_id)
+    assert (record.playhead, record.item_ends_ms) == (Playhead(0, 0, 500), (700,))
+    await desk.report("one", [report_of(old, RelayStatus(State.ENDED), outcome=Outcome.PLAYED_OUT)])
+    record = await desk.actions.get_task(task_id)
+    assert (record.finished, record.state) == (False, State.WAITING)
+    assert await desk.claim("one") == 1
+
+
+@pytest.mark.parametrize("strategy", list(ContinueStrategy))
+async def test_a_place_beyond_the_list_costs_nobody_anything(desk: Desk, strategy: ContinueStrategy) -> None:
+    """As a store may hold it that an earlier version wrote: the list begins anew, and the other tasks are taken too."""
+    task_id, _ = await desk.make(2, continue_strategy=strategy)
+    beyond = {"item": 29, "position_ms": 4_000, "playhead_ms": 1_000_000}
+    async with desk.store.write() as connection:
+        await connection.execute(run.update().where(run.c.task_id == task_id).values(beyond))
+    assert await desk.conclude() == 0
+    await desk.register("one")
+    assert await desk.claim("one") == 2
+    assert [one.playhead for one in await desk.held("one")] == [Playhead(), Playhead()]
+
+
+async def test_a_window_moved_into_the_future_stops_what_runs_for_now(desk: Desk) -> None:
+    """It is told as a stop that is not final; a worker that had not begun yet has nothing to tell."""
+    (task_id,) = await desk.make()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await desk.register("one")
+    for status, told in ((State.STOPPED, "stopped"), (State.WAITING, "waiting")):
+        await desk.claim("one")
+        await desk.actions.update_task(task_id, lambda spec: replace(spec, start_at=later, end_at=later + MINUTE))
+        (held,) = await desk.held("one")
+        await desk.report("one", [report_of(held, RelayStatus(status), outcome=Outcome.HANDED_BACK)])
+        last = (await desk.actions.list_feed(task_id))[-1]
+        assert (last.kind, last.detail["state"], last.detail["final"]) == (told, "waiting", False)
+        assert (await desk.actions.get_task(task_id)).state is State.WAITING
+        now = datetime.now(UTC)
+        await desk.actions.update_task(task_id, lambda spec, now=now: replace(spec, start_at=now, end_at=now + MINUTE))
 
 
 async def test_a_failed_task_is_tried_again_later(desk: Desk) -> None:

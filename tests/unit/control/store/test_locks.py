@@ -71,6 +71,7 @@ async def test_a_deletion_met_the_report_of_what_was_measured(store: Store, task
     measured = Report(
         task_id=task_id,
         epoch=1,
+        version=1,
         status=RelayStatus(State.STREAMING),
         changes=(),
         item_ends_ms={},
