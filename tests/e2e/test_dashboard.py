@@ -4,6 +4,7 @@ import contextlib
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,18 @@ from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
 from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
+from streamferry.client import LiveService
 
 KEY, SECRET = "AKDASHBOARD", "planted-secret-of-the-dashboard"
 # A frame of the video as numbers, small enough to be compared.
+#: How well the text of an element can be told from what is behind it, by WCAG 2.2; 4.5 is good, 1 is none.
+CONTRAST = """one => { const paper = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const light = (colour) => { paper.fillStyle = colour; paper.fillRect(0, 0, 1, 1);
+    const [r, g, b] = [...paper.getImageData(0, 0, 1, 1).data].map((value) => value / 255)
+      .map((value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b };
+  const [low, high] = [getComputedStyle(one).color, getComputedStyle(document.body).backgroundColor].map(light).sort();
+  return (high + 0.05) / (low + 0.05) }"""
 PIXELS = """video => { const canvas = document.createElement("canvas"); canvas.width = 32; canvas.height = 18;
   const pen = canvas.getContext("2d"); pen.drawImage(video, 0, 0, 32, 18);
   return [video.currentTime, Array.from(pen.getImageData(0, 0, 32, 18).data).join()] }"""
@@ -29,9 +39,13 @@ PIXELS = """video => { const canvas = document.createElement("canvas"); canvas.w
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Iterator[ServiceProgram]:
     """One service for all tests here; each has tasks of its own."""
-    secrets = {"STREAMFERRY_ACCESS_KEY_ID": KEY, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
+    settings = {
+        "STREAMFERRY_ACCESS_KEY_ID": KEY,
+        "STREAMFERRY_SECRET_ACCESS_KEY": SECRET,
+        "STREAMFERRY_WRITE_RATE": "0",
+    }
     words = ("--egress", "any", "--files", clips.directory, "--workers", "1")
-    one = ServiceProgram(tmp_path_factory.mktemp("dashboard") / "service", *words, environment=secrets)
+    one = ServiceProgram(tmp_path_factory.mktemp("dashboard") / "service", *words, environment=settings)
     try:
         yield one.wait_ready()
     finally:
@@ -140,7 +154,17 @@ def test_a_task_through_its_life_by_hand(open_tab: Callable[..., Tab], nginx: Ng
     page.get_by_role("button", name="More").click()
     page.get_by_text("As API request").click()
     expect(page.get_by_role("dialog")).to_contain_text("/live/***")
-    page.get_by_role("button", name="Close").click()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy to the clipboard").click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").startswith("from streamferry.client")
+    # As browsers have it where a page came without TLS.
+    page.evaluate("navigator.kept = navigator.clipboard")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.get_by_role("tab", name="curl").click()
+    page.get_by_role("tabpanel").get_by_role("button", name="Copy to the clipboard").click()
+    page.wait_for_function("navigator.kept.readText().then(text => text.startsWith('TOKEN='))")
+    page.get_by_role("button", name="Close", exact=True).click()
     page.get_by_role("button", name="More").click()
     page.get_by_text("Delete", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
@@ -176,6 +200,45 @@ def test_what_is_wrong_is_said_at_its_field(open_tab: Callable[..., Tab], clips:
     expect(page.get_by_text("Play the list without end")).to_be_hidden()
     expect(field(page, "To$")).to_have_count(0)
     assert page.url.endswith("/new")
+
+
+def test_what_only_the_store_knows_is_said_at_its_field(open_tab: Callable[..., Tab], clips: ClipFactory) -> None:
+    """The refusal was wiped away by leaving the field, where the click that sent the form came before that."""
+    page = open_tab().page
+    sign_in(page)
+    create_list(page, clips("two_seconds"), "rtmp://127.0.0.1:9/live/taken", "Taken")
+    page.goto("dashboard/new")
+    fill(page, "File: https", f"file://{clips('two_seconds')}")
+    destination = field(page, "Push address")
+    destination.fill("rtmp://127.0.0.1:9/live/taken")
+    page.get_by_role("button", name="Create task").dispatch_event("click")
+    wrong = page.locator(".q-field--error", has=destination)
+    expect(wrong).to_contain_text("pushes to the same destination")
+    destination.blur()
+    fill(page, "Title", "Other")
+    expect(wrong).to_have_count(0)
+    page.get_by_role("button", name="Create task").click()
+    expect(wrong).to_contain_text("pushes to the same destination")
+    destination.focus()
+    destination.blur()
+    field(page, "Title").focus()
+    expect(wrong).to_contain_text("pushes to the same destination")
+
+
+def test_an_address_is_looked_into(open_tab: Callable[..., Tab], clips: ClipFactory) -> None:
+    """What is in it stands below it, until another address does; what cannot be read is said in its place."""
+    page = open_tab(locale="zh-CN").page
+    sign_in(page)
+    page.goto("dashboard/new")
+    address, look, found = field(page, "文件：https"), page.get_by_role("button", name="探测"), page.locator(".probe")
+    address.fill(f"file://{clips('h264_bframes')}")
+    look.click()
+    expect(found).to_contain_text("h264 320×180, 25 fps", timeout=20_000)
+    expect(found).to_contain_text("含有 B 帧")
+    address.fill(f"file://{clips('not_media')}")
+    expect(found).to_be_hidden()
+    look.click()
+    expect(found).to_contain_text("不是可读取的媒体", timeout=20_000)
 
 
 def test_a_file_is_uploaded_and_played(
@@ -234,7 +297,7 @@ def test_callbacks_are_seen_and_sent_again(open_tab: Callable[..., Tab], nginx: 
         fill(page, "Callback address", receiver.url())
         page.get_by_role("button", name="Create task").click()
         page.get_by_role("tab", name="Callbacks").click()
-        line = page.locator(".log-line", has_text="streaming").filter(has_text="delivered, 1 attempts")
+        line = page.locator(".log-line", has_text="streaming").filter(has_text="delivered at attempt 1")
         expect(line).to_be_visible(timeout=20_000)
         line.get_by_role("button").click()
         receiver.wait_for("it to come again", lambda seen: receiver.events.count("streaming") == 2)
@@ -243,6 +306,31 @@ def test_callbacks_are_seen_and_sent_again(open_tab: Callable[..., Tab], nginx: 
         expect(field(page, "Push address")).to_have_value(re.compile(r"\*\*\*$"))
         page.get_by_role("button", name="Create task").click()
         expect(page.locator(".q-field--error", has=field(page, "Push address"))).to_contain_text("give the whole")
+
+
+def test_earlier_events_are_shown_to_who_asks(open_tab: Callable[..., Tab], service: ServiceProgram) -> None:
+    """The last ones stand there at first; what was before them comes below, and stays while the page is open."""
+    now = int(datetime.now(UTC).timestamp())
+    task = {
+        "Type": 0,
+        "SrcAddr": "rtmp://127.0.0.1:9/live/a",
+        "StartTime": now + 3600,
+        "EndTime": now + 7200,
+        "DstAddr": "rtmp://127.0.0.1:9/live/often-changed",
+    }
+    with LiveService(service.url, KEY, SECRET) as client:
+        task_id = client.create_pull_to_push_task(task)["Result"]["TaskId"]
+        for number in range(59):
+            client.update_pull_to_push_task({"TaskId": task_id, "Title": f"Change{number}"})
+    page = open_tab().page
+    sign_in(page)
+    page.goto(f"dashboard/tasks/{task_id}")
+    lines = page.locator(".log-line")
+    expect(lines).to_have_count(50)
+    page.get_by_role("button", name="Earlier ones").click()
+    expect(lines).to_have_count(60)
+    expect(lines.last).to_contain_text("Created")
+    expect(page.get_by_role("button", name="Earlier ones")).to_have_count(0)
 
 
 def test_several_at_once(open_tab: Callable[..., Tab], nginx: NginxRtmp, clips: ClipFactory) -> None:
@@ -296,6 +384,25 @@ def test_who_may_only_read_changes_nothing(
     expect(owner).to_have_url(re.compile("sign-in"))
 
 
+def test_a_page_over_a_restart_of_the_service_is_left(chromium: Browser, tmp_path: Path) -> None:
+    """Its session is over: it asks to sign in, and then is where it was, instead of trying to come back for ever."""
+    settings = {"STREAMFERRY_ACCESS_KEY_ID": KEY, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
+    with ServiceProgram(tmp_path, "--workers", "1", environment=settings) as first:
+        url = first.wait_ready().url
+        stack = contextlib.ExitStack()
+        page = stack.enter_context(browsers.tab(chromium, url)).page
+        sign_in(page)
+        page.goto("dashboard/library")
+    port = url.rstrip("/").rpartition(":")[2]
+    with stack, ServiceProgram(tmp_path, "--workers", "1", "--port", port, environment=settings) as second:
+        second.wait_ready()
+        page.wait_for_url("**/sign-in?next=/dashboard/library")
+        page.locator("[name=access_key_id]").fill(KEY)
+        page.locator("[name=secret]").fill(SECRET)
+        page.locator("[type=submit]").click()
+        page.wait_for_url("**/dashboard/library")
+
+
 def test_guesses_are_made_to_wait(open_tab: Callable[..., Tab], service: ServiceProgram) -> None:
     """The form says so without saying which half was wrong; the cookie of a session is out of a script's reach."""
     page = open_tab().page
@@ -308,17 +415,42 @@ def test_guesses_are_made_to_wait(open_tab: Callable[..., Tab], service: Service
     expect(page.get_by_role("alert")).to_contain_text("Try again in")
 
 
+@pytest.fixture(scope="module")
+def troubled(service: ServiceProgram) -> str:
+    """Id of a task with thirty long addresses, to a destination that refuses every connection."""
+    now = datetime.now(UTC)
+    task = {
+        "Type": 1,
+        "Title": "Troubled",
+        "SrcAddrS": [f"http://127.0.0.1:9/{'a-long-folder/' * 12}{number}.mp4" for number in range(30)],
+        "CycleMode": -1,
+        "StartTime": int(now.timestamp()),
+        "EndTime": int((now + timedelta(hours=1)).timestamp()),
+        "DstAddr": f"rtmp://127.0.0.1:9/{'a-long-application-' * 6}/key",
+    }
+    with LiveService(service.url, KEY, SECRET) as client:
+        return str(client.create_pull_to_push_task(task)["Result"]["TaskId"])
+
+
 @pytest.mark.parametrize(
     ("locale", "dark", "phone"), [("zh-CN", False, False), ("en-GB", True, True), ("zh-CN", True, True)]
 )
 def test_every_page_in_another_guise(
-    open_tab: Callable[..., Tab], nginx: NginxRtmp, clips: ClipFactory, locale: str, dark: bool, phone: bool
+    open_tab: Callable[..., Tab], troubled: str, locale: str, dark: bool, phone: bool
 ) -> None:
-    """In both languages, dark, and on a phone, where nothing is wider than the screen."""
+    """In both languages, dark, and on a phone, where nothing is wider than the screen; reasons are translated, too."""
     tab = open_tab(locale=locale, dark=dark, phone=phone)
     page = tab.page
     sign_in(page)
     chinese = locale == "zh-CN"
+    name = f"{locale}-{'dark' if dark else 'light'}-{'phone' if phone else 'desk'}"
+    page.goto(f"dashboard/tasks/{troubled}")
+    words = re.compile("无法连接|连接被拒绝" if chinese else "cannot be connected|Connection refused")
+    expect(page.locator(".problem-bar")).to_contain_text(words)
+    expect(page.locator(".log-line").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    assert page.get_by_role("button", name="停止" if chinese else "Stop", exact=True).evaluate(CONTRAST) > 4.5
+    tab.keep(f"troubled-{name}")
     for path, english, words in (
         ("", "Overview", "概览"),
         ("tasks", "Tasks", "任务"),
@@ -330,6 +462,6 @@ def test_every_page_in_another_guise(
         assert page.evaluate("document.documentElement.lang") == ("zh-CN" if chinese else "en-US")
         assert page.evaluate("document.body.classList.contains('body--dark')") is dark
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
-        tab.keep(f"{path or 'overview'}-{locale}-{'dark' if dark else 'light'}-{'phone' if phone else 'desk'}")
+        tab.keep(f"{path or 'overview'}-{name}")
     page.get_by_role("button", name="English" if chinese else "中文").click()
     expect(page.locator("h1")).to_have_text("Library" if chinese else "素材库")

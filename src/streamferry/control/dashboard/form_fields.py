@@ -21,6 +21,8 @@ class Fields:
         self._find_problems = find_problems
         self._shown: dict[str, ValidationElement[Any]] = {}
         self._left: set[str] = set()
+        # Said by the actions alone: stands until something is changed, whichever field is left meanwhile.
+        self._refused: dict[str, str] = {}
 
     def text(self, name: str, label: str, value: str, write: Callable[[str], None], **options: Any) -> ui.input:
         """A line of text. ``write`` puts it into the draft."""
@@ -49,6 +51,7 @@ class Fields:
 
     def judge_all(self) -> bool:
         """Say at every field what is wrong with it; whether nothing is."""
+        self._refused = {}
         problems = self._find_problems()
         self._left |= {*self._shown, *problems}
         self.show(problems)
@@ -71,7 +74,8 @@ class Fields:
         if name is None or name not in self._shown:
             return self._reasons(reason)
         self._left.add(name)
-        self.show({name: reason})
+        self._refused = {name: reason}
+        self.show(self._refused)
         return None
 
     def _leave(self, name: str) -> None:
@@ -80,10 +84,11 @@ class Fields:
 
     def _note(self, name: str, write: Callable[[Any], None], value: Any) -> None:
         write(value)
+        self._refused = {}
         if name in self._left:
             self._judge_again()
 
     def _judge_again(self) -> None:
-        problems = self._find_problems()
+        problems = {**self._refused, **self._find_problems()}
         for name in self._left & self._shown.keys():
             self._shown[name].error = self._reasons(problems[name]) if name in problems else None

@@ -13,7 +13,7 @@ from streamferry.control.dashboard.frame import Page, Visitor, frame, visitor
 from streamferry.control.dashboard.mark_editor import MarkEditor
 from streamferry.control.dashboard.playlist_editor import PlaylistEditor
 from streamferry.control.dashboard.show import title_of
-from streamferry.control.dashboard.texts.reasons import reasons_in
+from streamferry.control.dashboard.texts.reasons import reason_of
 from streamferry.control.dashboard.widgets import card, empty
 from streamferry.control.errors import ActionError, TaskNotFound
 from streamferry.control.rest.faults import translate
@@ -79,7 +79,7 @@ class _Form:
     def __init__(self, who: Visitor, desk: Desk, draft: Draft, groups: list[str], picture: str, leave_to: str) -> None:
         self._who, self._desk, self._draft, self._groups = who, desk, draft, groups
         self._picture, self._leave_to = picture, leave_to
-        self._fields = Fields(draft, reasons_in(who.preferences.language), self._find_problems)
+        self._fields = Fields(draft, who.reasons, self._find_problems)
         self._vod_only: list[ui.element] = []
         t = who.t
         with ui.column().classes("form"):
@@ -180,7 +180,7 @@ class _Form:
                 await self._desk.update(self._who, task_id, self._draft.patch(now))
         except ActionError as error:
             answer = translate(error)
-            rest = self._fields.refuse(answer.field, getattr(error, "reason", str(answer)))
+            rest = self._fields.refuse(answer.field, reason_of(error))
             self._trouble.set_text(rest or "")
         except PermissionError as error:
             self._trouble.set_text(str(error))

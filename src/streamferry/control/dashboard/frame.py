@@ -18,6 +18,7 @@ from streamferry.control.dashboard.preferences import LANGUAGE_COOKIE, THEME_COO
 from streamferry.control.dashboard.sessions import Session
 from streamferry.control.dashboard.sign_in import SIGN_OUT
 from streamferry.control.dashboard.texts import LANGUAGES, Translate, translator
+from streamferry.control.dashboard.texts.reasons import Reasons, reasons_in
 
 #: Navigation: key of the label, path below BASE, icon.
 _PLACES = (
@@ -40,6 +41,7 @@ class Visitor:
     session: Session
     preferences: Preferences
     t: Translate
+    reasons: Reasons
 
     @property
     def is_welcome(self) -> bool:
@@ -66,7 +68,8 @@ class Reception:
         session = session_of(scope) if scope["type"] == "http" else None
         if session is not None:
             preferences = Preferences.of(Headers(scope=scope))
-            _visitor.set(Visitor(session, preferences, translator(preferences.language)))
+            language = preferences.language
+            _visitor.set(Visitor(session, preferences, translator(language), reasons_in(language)))
         await self._app(scope, receive, send)
 
 

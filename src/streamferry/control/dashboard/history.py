@@ -10,13 +10,14 @@ from streamferry.control.rest.views import EventView
 from streamferry.control.store.records import DeliveryRecord
 from streamferry.relay import State
 
-_SHOWN_EVENTS = 50
-_SHOWN_DELIVERIES = 20
+#: At first, and more each time that somebody asks for earlier ones.
+_STEP = 50
+_MOST = 500
 _STATES = frozenset(State)
 _EVENTS = frozenset(
     (
         *("created", "updated", "disabled", "enabled", "relaunched", "deleted"),
-        *("claimed", "lost", "starting", "item_started", "item_failed"),
+        *("claimed", "lost", "starting", "item_started", "item_failed", "item_finished"),
     )
 )
 # The one after it says the same.
@@ -30,6 +31,7 @@ class History:
         self._who, self._desk, self._task_id = who, desk, task_id
         self._shown_events: list[EventView] = []
         self._shown_deliveries: list[DeliveryRecord] | None = None
+        self._events_wanted = self._deliveries_wanted = _STEP
         t = who.t
         with ui.tabs().props("dense no-caps align=left inline-label").classes("tabs") as tabs:
             events, deliveries = ui.tab("events", t("history.events")), ui.tab("callbacks", t("history.callbacks"))
@@ -41,11 +43,11 @@ class History:
 
     async def refresh(self) -> None:
         """Draw again what has changed."""
-        events = await self._desk.reads.latest_events(self._task_id, limit=_SHOWN_EVENTS)
+        events = await self._desk.reads.latest_events(self._task_id, limit=self._events_wanted)
         if events != self._shown_events:
             self._shown_events = events
             self._draw_events()
-        deliveries = await self._desk.deliveries(self._task_id, _SHOWN_DELIVERIES)
+        deliveries = await self._desk.deliveries(self._task_id, self._deliveries_wanted)
         if deliveries != self._shown_deliveries:
             self._shown_deliveries = deliveries
             self._draw_deliveries()
@@ -57,12 +59,12 @@ class History:
             for one in self._shown_events:
                 if one.kind == _LEFT_OUT:
                     continue
-                known = one.kind if one.kind in _EVENTS else "other"
-                key = f"state.{one.kind}" if one.kind in _STATES else f"event.{known}"
                 with ui.element("div").classes("log-line"):
                     time_at(one.at.isoformat()).classes("soft nowrap num").props("seconds")
-                    ui.label(t(key)).classes(f"log-kind k-{one.kind}")
+                    ui.label(self._words_of(one.kind)).classes(f"log-kind k-{one.kind}")
                     ui.label(self._detail(one)).classes("soft wrap grow")
+            if len(self._shown_events) == self._events_wanted < _MOST:
+                ui.button(t("history.earlier"), on_click=self._ask_earlier_events).props("flat dense no-caps")
 
     def _draw_deliveries(self) -> None:
         t = self._who.t
@@ -73,12 +75,28 @@ class History:
             for one in self._shown_deliveries or ():
                 with ui.element("div").classes("log-line"):
                     time_at(one.at.isoformat()).classes("soft nowrap num").props("seconds")
-                    ui.label(one.event.value).classes("log-kind")
+                    ui.label(self._words_of(one.event.value)).classes(f"log-kind k-{one.event.value}")
                     words = t(f"delivery.{one.state.value}", attempts=one.attempts)
-                    ui.label(" — ".join(part for part in (words, one.problem) if part)).classes("soft wrap grow")
+                    ui.label(
+                        " — ".join(part for part in (words, self._who.reasons(one.problem or "")) if part)
+                    ).classes("soft wrap grow")
                     if one.state is not DeliveryState.WAITING and self._who.session.can_write:
                         again = ui.button(icon="replay", color=None, on_click=lambda one=one: self._replay(one))
                         again.props("flat round dense size=sm").tooltip(t("history.replay"))
+            if len(self._shown_deliveries or ()) == self._deliveries_wanted < _MOST:
+                ui.button(t("history.earlier"), on_click=self._ask_earlier_deliveries).props("flat dense no-caps")
+
+    async def _ask_earlier_events(self) -> None:
+        self._events_wanted += _STEP
+        await self.refresh()
+
+    async def _ask_earlier_deliveries(self) -> None:
+        self._deliveries_wanted += _STEP
+        await self.refresh()
+
+    def _words_of(self, kind: str) -> str:
+        known = kind if kind in _EVENTS else "other"
+        return self._who.t(f"state.{kind}" if kind in _STATES else f"event.{known}")
 
     async def _replay(self, one: DeliveryRecord) -> None:
         done = self._who.t("history.replayed")
@@ -88,7 +106,7 @@ class History:
     def _detail(self, event: EventView) -> str:
         """What an event tells beside its kind: the reason first."""
         t, detail = self._who.t, event.detail
-        words = [str(detail["reason"])] if detail.get("reason") else []
+        words = [self._who.reasons(str(detail["reason"]))] if detail.get("reason") else []
         if "worker" in detail:
             words.append(str(detail["worker"]))
         if "version" in detail:

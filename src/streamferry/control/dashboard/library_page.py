@@ -11,7 +11,7 @@ from streamferry.control.dashboard import show
 from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.frame import Page, Visitor, frame, visitor
 from streamferry.control.dashboard.gate import BASE
-from streamferry.control.dashboard.texts.reasons import reasons_in
+from streamferry.control.dashboard.texts.reasons import reason_of
 from streamferry.control.dashboard.widgets import attempt, card, empty, is_sure, time_at
 from streamferry.control.errors import InvalidField, LibraryFull
 from streamferry.control.library import LibraryFile
@@ -32,15 +32,14 @@ def register(desk: Desk) -> None:
 
     async def receive(request: Request) -> Response:
         who = visitor()
-        reasons = reasons_in(who.preferences.language)
         name = unquote(request.path_params["name"])
         length = request.headers.get("content-length", "")
         try:
             await desk.upload(who, name, request.stream(), int(length) if length.isdecimal() else None)
         except InvalidField as error:
-            return JSONResponse({"problem": reasons(error.reason)}, 422)
+            return JSONResponse({"problem": who.reasons(reason_of(error))}, 422)
         except LibraryFull as error:
-            return JSONResponse({"problem": reasons(str(error))}, 507)
+            return JSONResponse({"problem": who.reasons(reason_of(error))}, 507)
         except PermissionError as error:
             return JSONResponse({"problem": str(error)}, 403)
         except ClientDisconnect:

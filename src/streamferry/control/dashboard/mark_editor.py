@@ -60,7 +60,7 @@ class MarkEditor:
         try:
             found = inspect_picture(data)
         except ValueError as error:
-            self._refuse(str(error))
+            self._refuse(self._who.reasons(str(error)))
             return
         mark = self._draft.mark or DraftMark()
         mark.picture = f"data:{found.media_type};base64,{base64.b64encode(data).decode()}"

@@ -7,7 +7,7 @@ from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.filters import FILTERS
 from streamferry.control.dashboard.frame import Page, Visitor, frame, live, visitor
 from streamferry.control.dashboard.widgets import card, empty, state_chip
-from streamferry.control.rest.operation_views import WorkerView
+from streamferry.control.rest.operation_views import CacheView, WorkerView
 from streamferry.control.rest.views import Overview, TaskPage
 
 _REFRESH_S = 3.0
@@ -67,8 +67,7 @@ class _Content:
                 if name != "all":
                     self._tile(t(f"filter.{name}"), str(one.count(overview)), f"tile-{name}", f"?state={name}")
             self._tile(t("overview.out"), show.kbps(overview.kbps_out), "tile-out", "?state=streaming")
-            free = max(0, overview.capacity - sum(overview.by_state.values()))
-            self._tile(t("overview.free"), str(free), "tile-free", "")
+            self._tile(t("overview.free"), str(overview.room), "tile-free", "")
 
     def _tile(self, words: str, value: str, kind: str, query: str) -> None:
         with ui.link(target=f"/tasks{query}").classes(f"tile {kind}" + (" zero" if value == "0" else "")):
@@ -86,7 +85,7 @@ class _Content:
                     state_chip(task.run.state, t(f"state.{task.run.state.value}"))
                     with ui.element("div").classes("grow"):
                         ui.label(show.title_of(task, t)).classes("line-title")
-                        ui.label(show.problem_of(task, t) or task.destination).classes("soft wrap")
+                        ui.label(show.problem_of(task, t, self._who.reasons) or task.destination).classes("soft wrap")
                     ui.icon("chevron_right").classes("soft")
             if page.total > len(page.tasks):
                 ui.link(t("overview.all_problems", count=page.total), "/tasks?state=trouble")
@@ -109,9 +108,12 @@ class _Content:
                         words.append(show.size(one.health.memory_bytes))
                     ui.label(" · ".join(words)).classes("soft num")
 
-    def _draw_cache(self, cache: object) -> None:
-        t = self._who.t
+    def _draw_cache(self, cache: CacheView) -> None:
+        t, size, limit = self._who.t, show.size(cache.size_bytes), show.size(cache.max_bytes)
         self._cache.clear()
-        with self._cache, ui.element("div").classes("line"):
-            ui.label(show.size(cache.size_bytes)).classes("line-title grow")  # type: ignore[attr-defined]
-            ui.label(t("overview.cache_files", count=len(cache.items))).classes("soft")  # type: ignore[attr-defined]
+        with self._cache, ui.element("div").classes("line"), ui.element("div").classes("grow"):
+            ui.label(t("overview.cache_use", size=size, limit=limit)).classes("line-title")
+            full = cache.size_bytes / max(1, cache.max_bytes)
+            ui.linear_progress(full, show_value=False, size="6px").props("rounded")
+            in_use = sum(one.in_use for one in cache.items)
+            ui.label(t("overview.cache_files", count=len(cache.items), in_use=in_use)).classes("soft num")

@@ -7,6 +7,7 @@ from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.draft import Draft, DraftSource
 from streamferry.control.dashboard.form_fields import Fields
 from streamferry.control.dashboard.frame import Visitor
+from streamferry.control.dashboard.texts.reasons import reason_of
 from streamferry.control.dashboard.widgets import empty
 from streamferry.control.rest.faults import RestError
 from streamferry.control.rest.operation_views import ProbeView
@@ -60,6 +61,8 @@ class PlaylistEditor:
                     found = ui.element("div").classes("probe")
                     found.set_visibility(False)
                     look.on_click(lambda: self._probe(one, look, found))
+                    # It is about the address that stood there.
+                    url.on_value_change(lambda: found.set_visibility(False))
             if is_list and len(self._draft.sources) > 1:
                 out = ui.button(icon="close", on_click=lambda: self._remove(one), color=None)
                 out.props(f'flat round dense aria-label="{t("form.remove")}"')
@@ -110,18 +113,21 @@ class PlaylistEditor:
                 return
             ui.spinner(size="18px")
         button.disable()
+        told: ProbeView | str
         try:
-            seen = await self._desk.probe(self._who, one.url.strip())
+            told = await self._desk.probe(self._who, one.url.strip())
         except (RestError, PermissionError) as error:
-            found.clear()
-            with found:
-                ui.label(str(error)).classes("problem")
-        else:
-            found.clear()
-            with found:
-                self._tell(seen)
-        finally:
-            button.enable()
+            told = self._who.reasons(reason_of(error))
+        # The list was drawn anew meanwhile.
+        if found.is_deleted:
+            return
+        button.enable()
+        found.clear()
+        with found:
+            if isinstance(told, str):
+                ui.label(told).classes("problem")
+            else:
+                self._tell(told)
 
     def _tell(self, seen: ProbeView) -> None:
         t, words = self._who.t, []
@@ -135,4 +141,4 @@ class PlaylistEditor:
         for warning in seen.warnings:
             with ui.element("div").classes("warning"):
                 ui.icon("warning_amber")
-                ui.label(warning)
+                ui.label(self._who.reasons(warning))

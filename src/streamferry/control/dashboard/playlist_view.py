@@ -13,7 +13,8 @@ class PlaylistView:
     def __init__(self, who: Visitor) -> None:
         self._who = who
         self._drawn: list[SourceView] = []
-        self._lines = ui.column().classes("lines")
+        self._lines = ui.column().classes("lines items")
+        self._shown_item: int | None = None
         self._about = ui.label().classes("soft")
         self._places: list[tuple[ui.element, ui.linear_progress, ui.label]] = []
 
@@ -29,18 +30,22 @@ class PlaylistView:
             words.set_visibility(is_on)
             if not is_on or head is None:
                 continue
+            if index != self._shown_item:
+                self._shown_item = index
+                ui.run_javascript(f"dashboard.scrollTo(getHtmlElement({line.id}))")
             if run.preparing_percent is not None:
                 progress.set_value(run.preparing_percent / 100)
                 words.set_text(self._who.t("task.preparing", percent=round(run.preparing_percent)))
             else:
-                end_s = task.sources[index].end_s or head.item_end_s
-                progress.set_value(min(1.0, head.position_s / end_s) if end_s else 0)
+                start_s, end_s = task.sources[index].start_s, task.sources[index].end_s or head.item_end_s
+                played_s = max(0.0, head.position_s - start_s)
+                progress.set_value(min(1.0, played_s / (end_s - start_s)) if end_s and end_s > start_s else 0)
                 words.set_text(f"{show.span(head.position_s)} / {show.span(end_s)}")
         self._about.set_text(self._loops(task))
         self._about.set_visibility(task.kind is Kind.VOD)
 
     def _draw(self, task: TaskView) -> None:
-        self._drawn = task.sources
+        self._drawn, self._shown_item = task.sources, None
         self._places.clear()
         self._lines.clear()
         with self._lines:
@@ -51,7 +56,7 @@ class PlaylistView:
                     with ui.element("div").classes("grow"):
                         ui.label(one.url).classes("mono wrap")
                         if one.start_s or one.end_s:
-                            part = f"{show.span(one.start_s)} – {show.span(one.end_s) if one.end_s else '…'}"
+                            part = f"{show.offset(one.start_s)} – {show.offset(one.end_s) if one.end_s else '…'}"
                             ui.label(part).classes("soft num")
                         progress = ui.linear_progress(0, show_value=False, size="4px").props("rounded instant-feedback")
                         words = ui.label().classes("soft num")

@@ -1,6 +1,6 @@
 """The same task as a request, ready to paste: for the SDK and for curl. Secrets stay ``***``."""
 
-from nicegui import ui
+from nicegui import events, ui
 
 from streamferry.control.dashboard.frame import Visitor
 from streamferry.control.rest.sample import write_request
@@ -9,7 +9,14 @@ from streamferry.control.rest.views import TaskView
 
 def show_request(who: Visitor, task: TaskView) -> None:
     """Open it over the page."""
-    t, request = who.t, write_request(task)
+    t, request = who.t, write_request(task, ui.context.client.request.url)
+
+    def tell(event: events.GenericEventArguments) -> None:
+        if event.args:
+            ui.notify(t("request.copied"), type="positive")
+        else:
+            ui.notify(t("request.not_copied"), type="warning")
+
     with ui.dialog() as dialog, ui.card().classes("dialog request"):
         ui.label(t("do.request")).classes("dialog-title")
         if not request.is_complete:
@@ -19,10 +26,11 @@ def show_request(who: Visitor, task: TaskView) -> None:
         with ui.tab_panels(tabs, value=python, animated=False).classes("panels"):
             for tab, text in ((python, request.python), (curl, request.curl)):
                 with ui.tab_panel(tab), ui.element("div").classes("code-box"):
-                    ui.html(f"<pre>{_escaped(text)}</pre>", sanitize=False)
+                    box = ui.html(f"<pre>{_escaped(text)}</pre>", sanitize=False)
                     copy = ui.button(icon="content_copy", color=None)
-                    copy.on_click(lambda text=text: ui.clipboard.write(text))
-                    copy.props("flat round dense").tooltip(t("request.copy"))
+                    copy.props(f'flat round dense aria-label="{t("request.copy")}"').tooltip(t("request.copy"))
+                    where = f"getHtmlElement({box.id}).querySelector('pre')"
+                    copy.on("click", tell, js_handler=f"async () => emit(await dashboard.copy({where}))")
         with ui.row().classes("dialog-buttons"):
             ui.button(t("close"), on_click=dialog.close, color=None).props("flat no-caps")
     dialog.on("hide", dialog.delete)

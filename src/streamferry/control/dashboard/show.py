@@ -1,6 +1,7 @@
 """Values as a person reads them: rates, spans, sizes, and what a task is doing in one word. Pure."""
 
 from streamferry.control.dashboard.texts import Translate
+from streamferry.control.dashboard.texts.reasons import Reasons
 from streamferry.control.rest.views import Status, TaskView
 from streamferry.relay import State
 
@@ -23,6 +24,12 @@ def span(seconds: float | None) -> str:
     days, rest = divmod(int(seconds), 86_400)
     text = f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
     return f"{days}d {text}" if days else text
+
+
+def offset(seconds: float) -> str:
+    """A place in a file, to the millisecond where it is not a whole second."""
+    rest = f"{seconds % 1:.3f}"[1:].rstrip("0").rstrip(".")
+    return span(seconds) + rest
 
 
 def size(count: float) -> str:
@@ -48,12 +55,12 @@ def title_of(task: TaskView, t: Translate) -> str:
     return task.title or t("task.untitled", id=task.task_id[:8])
 
 
-def problem_of(task: TaskView, t: Translate) -> str:
+def problem_of(task: TaskView, t: Translate, reasons: Reasons) -> str:
     """Why it does not stream, if something keeps it from it."""
     if state_of(task) not in TROUBLE:
         return ""
     fault = t(f"fault.{task.run.fault.value}") if task.run.fault else ""
-    return " — ".join(part for part in (fault, task.run.reason) if part)
+    return " — ".join(part for part in (fault, reasons(task.run.reason or "")) if part)
 
 
 def place_of(task: TaskView, t: Translate) -> str:

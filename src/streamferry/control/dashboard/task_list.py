@@ -10,9 +10,10 @@ from streamferry.control.dashboard.filters import FILTERS
 from streamferry.control.dashboard.frame import Page, Visitor, frame, live, visitor
 from streamferry.control.dashboard.gate import BASE
 from streamferry.control.dashboard.task_table import task_table
+from streamferry.control.dashboard.texts.reasons import reason_of
 from streamferry.control.dashboard.widgets import is_sure
 from streamferry.control.errors import ActionError
-from streamferry.control.rest.views import TaskView
+from streamferry.control.rest.views import Kind, TaskView
 from streamferry.relay import State
 
 _REFRESH_S = 2.0
@@ -140,7 +141,7 @@ class _Content:
             try:
                 await self._desk.do(self._who, name, task_id)
             except (ActionError, PermissionError) as error:
-                refused.append(str(error))
+                refused.append(self._who.reasons(reason_of(error)))
         if refused:
             words = t("tasks.some_refused", done=len(ids) - len(refused), refused=len(refused), reason=refused[0])
             ui.notify(words, type="warning", multi_line=True, close_button=t("close"), timeout=0)
@@ -161,14 +162,16 @@ def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
         "href": f"{BASE}/tasks/{task.task_id}",
         "state": state.value,
         "state_words": t(f"state.{state.value}"),
+        "runs": is_running,
         "title": show.title_of(task, t),
         "about": " · ".join((t(f"kind.{task.kind.value}"), task.group)),
-        "problem": show.problem_of(task, t),
+        "problem": show.problem_of(task, t, who.reasons),
         "source": task.sources[0].url,
         "more": more,
         "destination": task.destination,
         "out": show.kbps(run.kbps_out) if is_running else show.UNKNOWN,
-        "into": show.kbps(run.kbps_in) if is_running else "",
+        # A list is read ahead of time, from the cache mostly.
+        "into": show.kbps(run.kbps_in) if is_running and task.kind is Kind.LIVE else "",
         "media": show.span(run.media_time_s) if is_running else show.UNKNOWN,
         "place": show.place_of(task, t),
         "retries": run.retries,

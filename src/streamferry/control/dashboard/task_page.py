@@ -56,19 +56,19 @@ class _Content:
             self._chip = state_chip(state, t(f"state.{state.value}"))
             ui.label(f"{t(f'kind.{task.kind.value}')} · {task.group}").classes("soft")
             ui.label(task.task_id).classes("soft mono wide-only")
-            ui.space()
-            self._draw_deeds()
+            with ui.element("div").classes("deeds"):
+                self._draw_deeds()
         self._problem = ui.label().classes("problem-bar")
         with ui.element("div").classes("task-columns"):
             with ui.element("div").classes("stack"):
                 with card(t("task.seen")):
                     self._view = ui.element("live-view")
                     self._view.props(f'preview="{self._path("preview")}" thumbnail="{self._path("thumbnail")}"')
-                    for name in ("watch", "pause", "off"):
+                    for name in ("watch", "pause", "off", "ended", "broken", "unable"):
                         self._view.props[f"words-{name}"] = t(f"view.{name}")
                 self._draw_facts()
                 with card(t("task.hour")):
-                    self._charts = Charts(self._who)
+                    self._charts = Charts(self._who, is_live=task.kind is Kind.LIVE)
             with ui.element("div").classes("stack"):
                 with card(t("task.source" if task.kind is Kind.LIVE else "task.list")):
                     self._list = PlaylistView(self._who)
@@ -94,7 +94,7 @@ class _Content:
         t, task, run = self._who.t, self._task, self._task.run
         state = show.state_of(task)
         set_chip(self._chip, state, t(f"state.{state.value}"))
-        problem = show.problem_of(task, t)
+        problem = show.problem_of(task, t, self._who.reasons)
         self._problem.set_text(problem)
         self._problem.set_visibility(bool(problem))
         is_seen = state in (State.STREAMING, State.STALLED)

@@ -43,11 +43,17 @@ _CARD = """
     <div class="mono cut"><span class="soft">↓</span> {{ props.row.source }}
       <b class="more">{{ props.row.more }}</b></div>
     <div class="mono cut"><span class="soft">↑</span> {{ props.row.destination }}</div>
-    <div class="soft task-card-foot num"><span>{{ props.row.out }}</span><span>{{ props.row.media }}</span>
-      <span>{{ props.row.place }}</span></div>
+    <div class="soft task-card-foot num"><span v-if="props.row.runs">↑ {{ props.row.out }}</span>
+      <span v-if="props.row.into">↓ {{ props.row.into }}</span><span v-if="props.row.runs">{{ props.row.media }}</span>
+      <span v-if="props.row.place">{{ props.row.place }}</span>
+      <span v-if="props.row.retries">RETRIES: {{ props.row.retries }}</span>
+      <span v-if="props.row.dropped" class="problem">−{{ props.row.dropped }}</span></div>
+    <div class="soft num"><time-at :at="props.row.start"></time-at> → <time-at :at="props.row.end"></time-at></div>
   </div>
 </div>
 """
+
+_NONE = '<div class="empty grow"><q-icon name="inbox"></q-icon><div>WORDS</div></div>'
 
 
 def task_table(who: Visitor, *, selects: bool) -> ui.table:
@@ -70,9 +76,9 @@ def task_table(who: Visitor, *, selects: bool) -> ui.table:
         pagination={"page": 1, "rowsPerPage": 25, "rowsNumber": 0},
     )
     table.props('flat :grid="Quasar.Screen.lt.md" :rows-per-page-options="[10,25,50,100]"')
-    table.props["no-data-label"] = t("tasks.none")
     table.classes("tasks")
     ticks = "true" if selects else "false"
     table.add_slot("body", _BODY.replace("SELECTS", ticks))
-    table.add_slot("item", _CARD.replace("SELECTS", ticks))
+    table.add_slot("item", _CARD.replace("SELECTS", ticks).replace("RETRIES", t("column.retries")))
+    table.add_slot("no-data", _NONE.replace("WORDS", t("tasks.none")))
     return table

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import nicegui
 from starlette.responses import PlainTextResponse, Response
 
+from streamferry.control.dashboard.frame import visitor
 from streamferry.control.errors import ActionError, TaskNotFound
 from streamferry.control.looks import Looks
 
@@ -24,6 +25,6 @@ def _told(show: Callable[[str], Awaitable[Response]]) -> Callable[[str], Awaitab
         try:
             return await show(task_id)
         except ActionError as error:
-            return PlainTextResponse(str(error), 404 if isinstance(error, TaskNotFound) else 409)
+            return PlainTextResponse(visitor().reasons(str(error)), 404 if isinstance(error, TaskNotFound) else 409)
 
     return answer

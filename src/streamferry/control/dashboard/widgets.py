@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from nicegui import ui
 
 from streamferry.control.dashboard.frame import Visitor
+from streamferry.control.dashboard.texts.reasons import reason_of
 from streamferry.control.errors import ActionError
 from streamferry.relay import State
 
@@ -64,7 +65,9 @@ async def attempt(who: Visitor, act: Callable[[], Awaitable[object]], done: str)
     try:
         await act()
     except (ActionError, PermissionError) as error:
-        ui.notify(str(error), type="negative", multi_line=True, close_button=who.t("close"), timeout=0)
+        ui.notify(
+            who.reasons(reason_of(error)), type="negative", multi_line=True, close_button=who.t("close"), timeout=0
+        )
         return False
     ui.notify(done, type="positive")
     return True

@@ -58,7 +58,8 @@ customElements.define("live-view", class extends HTMLElement {
     const { play } = await import("/dashboard/static/player.js");
     if (leaving.left) return;
     this.video.hidden = false;
-    this.stop = play(this.video, this.getAttribute("preview"), (words) => this.tell(words));
+    const words = Object.fromEntries(["ended", "broken", "unable"].map((name) => [name, this.getAttribute("words-" + name)]));
+    this.stop = play(this.video, this.getAttribute("preview"), (sentence) => this.tell(sentence), {}, words);
   }
   end() {
     this.stop?.();
@@ -76,6 +77,14 @@ customElements.define("live-view", class extends HTMLElement {
 // The form for new tasks has times of the browser's zone.
 document.cookie = "streamferry_zone=" + encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC")
   + "; path=/dashboard; max-age=31536000; samesite=lax";
+
+// A service that was started anew knows nobody: the page framework would try to come back for ever.
+const LOST_LOOK_MS = 3000;
+setInterval(async () => {
+  if (document.getElementById("popup")?.ariaHidden !== "false") return;
+  const form = await fetch("/dashboard/sign-in", { redirect: "manual", cache: "no-store" }).catch(() => null);
+  if (form?.ok) location.reload();
+}, LOST_LOOK_MS);
 
 window.dashboard = {
   // Drag the picture over the stage; where its top left corner is let go is told as parts of the stage.
@@ -105,6 +114,20 @@ window.dashboard = {
       grip = null;
       stage.dispatchEvent(new CustomEvent("placed", { detail }));
     });
+  },
+
+  // Copy what an element holds; without TLS browsers have no clipboard for scripts, but still what is selected.
+  async copy(element) {
+    if (navigator.clipboard) return navigator.clipboard.writeText(element.textContent).then(() => true, () => false);
+    getSelection().selectAllChildren(element);
+    return document.execCommand("copy");
+  },
+
+  // Scroll a list to one of its lines, and nothing around it.
+  scrollTo(line) {
+    const list = line.parentElement;
+    if (line.offsetTop < list.scrollTop || line.offsetTop + line.offsetHeight > list.scrollTop + list.clientHeight)
+      list.scrollTop = line.offsetTop - (list.clientHeight - line.offsetHeight) / 2;
   },
 
   // Keep what a page shows in its address, so that it can be reloaded and sent to somebody.

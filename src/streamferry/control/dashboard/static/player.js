@@ -5,7 +5,8 @@
 //
 // `tell` is called with a sentence when nothing can be shown, and with "" once pictures come. The player begins anew
 // when the stream ends or breaks, and leaves by itself when the <video> is taken out of the page. `headers` go with
-// each request: the REST API wants a bearer token, the dashboard its cookie.
+// each request: the REST API wants a bearer token, the dashboard its cookie. `words` are sentences to say instead of
+// ours, for a page in another language.
 
 const LAG_S = 1.5;      // How far behind the newest picture it plays: some fragments, and a visit of the relay.
 const MAX_LAG_S = 3;    // Further behind than this, it jumps.
@@ -13,11 +14,17 @@ const KEPT_S = 20;      // What was played is kept this long.
 const PAUSE_MS = 1000;  // Before it begins anew; doubled each time up to the longest.
 const LONGEST_PAUSE_MS = 15000;
 
+const WORDS = {
+  ended: "The stream has ended.",
+  broken: "The preview broke off.",
+  unable: "This browser cannot play it.",
+};
+
 class Problem extends Error {}
 
-export function play(video, url, tell = () => {}, headers = {}) {
+export function play(video, url, tell = () => {}, headers = {}, words = {}) {
   const leaving = new AbortController();
-  run(video, { url, headers, signal: leaving.signal }, tell).finally(() => {
+  run(video, { url, headers, signal: leaving.signal, words: { ...WORDS, ...words } }, tell).finally(() => {
     video.removeAttribute("src");
     video.load();
   });
@@ -25,7 +32,7 @@ export function play(video, url, tell = () => {}, headers = {}) {
 }
 
 async function run(video, stream, tell) {
-  const { signal } = stream;
+  const { signal, words } = stream;
   let pause = PAUSE_MS;
   while (!signal.aborted) {
     try {
@@ -33,10 +40,10 @@ async function run(video, stream, tell) {
         pause = PAUSE_MS;
         tell("");
       });
-      tell("The stream has ended.");
+      tell(words.ended);
     } catch (error) {
       if (signal.aborted) return;
-      tell(error instanceof Problem ? error.message : "The preview broke off.");
+      tell(error instanceof Problem ? error.message : words.broken);
     }
     if (!video.isConnected) return;
     await new Promise((wake) => setTimeout(wake, pause));
@@ -44,13 +51,13 @@ async function run(video, stream, tell) {
   }
 }
 
-async function watch(video, { url, headers, signal }, tellPlaying) {
-  if (!window.MediaSource) throw new Problem("This browser has no Media Source Extensions, which the preview needs.");
+async function watch(video, { url, headers, signal, words }, tellPlaying) {
+  if (!window.MediaSource) throw new Problem(words.unable);
   const gone = new AbortController();
   const response = await fetch(url, {
     headers, signal: AbortSignal.any([signal, gone.signal]), credentials: "same-origin", cache: "no-store",
   });
-  if (!response.ok) throw new Problem(await reason(response));
+  if (!response.ok) throw new Problem(await reason(response, words));
   let screen = null;
   let isPlaying = false;
   try {
@@ -59,7 +66,7 @@ async function watch(video, { url, headers, signal }, tellPlaying) {
       // The stream tells before it changes. Other codecs can go on where they are, other tracks cannot.
       if (mime && !screen?.change(mime)) {
         screen?.close();
-        screen = await Screen.open(video, mime);
+        screen = await Screen.open(video, mime, words);
       }
       await screen.show(data);
       if (!mime && !isPlaying) {
@@ -73,13 +80,13 @@ async function watch(video, { url, headers, signal }, tellPlaying) {
   }
 }
 
-async function reason(response) {
+async function reason(response, words) {
   const text = await response.text();
   try {
     const answer = JSON.parse(text);
     return answer.error?.message ?? answer.message ?? answer.detail ?? text;
   } catch {
-    return response.headers.get("content-type")?.startsWith("text/plain") ? text : `The server answered ${response.status}.`;
+    return response.headers.get("content-type")?.startsWith("text/plain") ? text : words.broken;
   }
 }
 
@@ -98,7 +105,7 @@ async function* segments(body) {
     unread = joined;
     while (unread.length >= end + 8) {
       const size = new DataView(unread.buffer, unread.byteOffset + end).getUint32(0);
-      if (size < 8) throw new Problem("The preview is damaged.");
+      if (size < 8) throw new Error("a box of no size");
       if (unread.length < end + size) break;
       const name = String.fromCharCode(...unread.subarray(end + 4, end + 8));
       if (name === "free") mime = new TextDecoder().decode(unread.subarray(end + 8, end + size));
@@ -114,8 +121,8 @@ async function* segments(body) {
 
 // One source of media behind the <video>, for one set of codecs.
 class Screen {
-  static async open(video, mime) {
-    if (!MediaSource.isTypeSupported(mime)) throw new Problem(`This browser cannot play ${mime}.`);
+  static async open(video, mime, words) {
+    if (!MediaSource.isTypeSupported(mime)) throw new Problem(`${words.unable} (${mime})`);
     const source = new MediaSource();
     const address = URL.createObjectURL(source);
     video.src = address;
