@@ -20,7 +20,8 @@ from streamferry.control.metrics import FAMILIES
 from streamferry.control.model import ApiStatus, CallbackEvent
 from streamferry.control.rest import docs as rest_docs
 from streamferry.control.rest.app import PREFIX as REST
-from streamferry.control.rest.app import build_app
+from streamferry.control.rest.app import build_rest
+from streamferry.control.rest.faults import STATUSES
 from streamferry.control.store import Seal, Store
 from streamferry.worker.items import BURST, EVERY_S
 
@@ -128,9 +129,9 @@ _EVENTS: dict[CallbackEvent, str] = {
     CallbackEvent.RETRYING: "An end was lost and is connected again, or the worker was; `Reason` says why, `Attempt` "
     "how often. Told again when the reason is another one.",
     CallbackEvent.ITEM_STARTED: "A file of the list begins to play: `Playhead` says which.",
-    CallbackEvent.ITEM_FINISHED: "It was played to its end.",
+    CallbackEvent.ITEM_FINISHED: "It was played to its end, or gave way to another list.",
     CallbackEvent.ITEM_FAILED: "It could not be played, or not to its end; the list goes on.",
-    CallbackEvent.STOPPED: "The task was stopped.",
+    CallbackEvent.STOPPED: "The task was stopped. Not `Final`: its window was moved into the future.",
     CallbackEvent.FAILED: "The run ended with a fault that no retry at once mends. Not `Final`: it begins again in a "
     "minute, as the file or the stream may be there then.",
     CallbackEvent.ENDED: "EndTime has come, or a finite list was played out.",
@@ -212,7 +213,7 @@ delivered.
 def rest_page() -> str:
     """Every operation and every model of REST, from the document that it gives itself."""
     store = Store("sqlite:////nowhere", Seal(Fernet.generate_key().decode()))
-    document = build_app(Actions(store), store).openapi()
+    document = build_rest(Actions(store), store).openapi()
     operations = []
     for one in rest_docs.operations(document):
         takes = f" Takes `{one.takes}`." if one.takes else ""
@@ -244,17 +245,7 @@ Times are ISO 8601 with an offset. Addresses are shown redacted, and one that is
 that the task has (`docs/decisions/0005-what-a-list-shows-of-an-address.md`). A body with a field that is not listed is
 refused. What is not a success is a `Refusal`: a code, a sentence, and the field that is wrong.
 
-| status | when |
-|---|---|
-| 401 | no token, or one that is not valid any more |
-| 403 | the key may only read |
-| 404 | there is no such task, group, callback or path |
-| 409 | the state does not allow it, the destination is in use, the name is taken |
-| 412 | the task has another version than `If-Match` says |
-| 413, 408 | the body is larger than 4 MiB, or did not arrive within 30 s |
-| 422 | a field is wrong |
-| 429 | too many calls a second, or locked out; `Retry-After` says for how long |
-| 503 | the store cannot be asked now |
+{table(("status", "when"), [(str(status), words) for status, words in STATUSES.items()])}
 
 `GET /events/stream` is a stream of server-sent events. It ends with the service only; who comes back with
 `Last-Event-ID`, as a browser's `EventSource` does, gets what happened meanwhile. `GET /events?after=` is the same by

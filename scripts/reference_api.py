@@ -16,8 +16,8 @@ from streamferry.relay import State
 #: Action -> what it does; then, where it answers with a result, the fields of that.
 _ACTIONS: dict[str, str] = {
     "CreatePullToPushTask": "Creates a task, enabled.",
-    "UpdatePullToPushTask": "Changes a task, also while it runs: what is not given stays. Takes the fields of "
-    "CreatePullToPushTask, none of which is needed, and these:",
+    "UpdatePullToPushTask": "Changes a task, also while it runs (see `../howto/tasks.md`): what is not given stays. "
+    "Takes the fields of CreatePullToPushTask, none of which is needed, and these:",
     "DeletePullToPushTask": "Deletes a task; one that runs is stopped first.",
     "StopPullToPushTask": "Disables a task that has not ended. A list keeps its place.",
     "RestartPullToPushTask": "The older name of ContinuePullToPushTask.",

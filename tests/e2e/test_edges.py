@@ -226,6 +226,19 @@ def test_ts_over_http(relay: StartRelay, nginx: NginxRtmp, ffmpeg: Ffmpeg, clips
     assert_relayed(running, nginx)
 
 
+def test_an_hls_that_no_longer_grows(relay: StartRelay, nginx: NginxRtmp, live_hls: LiveHls) -> None:
+    """Its last segments are not played again and again as if they were live: the relay says what it waits for."""
+    running = relay(live_hls.url, "--live", "--to", nginx.url("out", "rec"))
+    running.wait_state("streaming")
+    live_hls.maker.stop(signal.SIGKILL)
+    wait_for("words", lambda: "no segment was added" in (running.lines[-1].reason or ""), 20)
+    before = running.lines[-1]
+    assert (before.state, before.fault) == ("retrying", "user_source")
+    wait_for("more looks", lambda: running.lines[-1].retries >= before.retries + 5, 15)
+    assert running.lines[-1].media_time_ms == before.media_time_ms
+    assert running.interrupt() == 3
+
+
 def test_child_that_is_killed(relay: StartRelay, nginx: NginxRtmp, hls_url: str) -> None:
     """kill -9 of the ffmpeg child: it is our fault, it goes on into the same publish, and leaves no zombie."""
     running = relay(hls_url, "--to", nginx.url("out", "rec"))

@@ -20,7 +20,7 @@ from kit.programs import command_line, descendants
 from kit.service_program import ServiceProgram
 from kit.waiting import wait_for
 from streamferry.control.actions import Actions
-from streamferry.control.model import ApiStatus, TaskItem, TaskKind, TaskSpec
+from streamferry.control.model import ApiStatus, ContinueStrategy, TaskItem, TaskKind, TaskSpec
 from streamferry.control.store.records import EventRecord
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
@@ -199,6 +199,41 @@ async def test_updates_of_a_running_task(serve: Callable[..., ServiceProgram], c
         await actions.update_task(task_id, lambda _: replace(spec, destination=MediaUrl.parse(there)))
         await wait_media(1, 500)
         assert [(stream.app, stream.ended) for stream in receiver.streams] == [("here", "unpublished"), ("there", None)]
+
+
+async def test_a_list_made_shorter_while_its_last_item_plays_brings_nothing_down(
+    serve: Callable[..., ServiceProgram], nginx: NginxRtmp, clips: ClipFactory
+) -> None:
+    """The place was one of the old list: stopped in the rest of its item and continued, the new one begins."""
+    service = serve()
+    short, long = (TaskItem(MediaUrl.parse(f"file://{clips(name)}")) for name in ("two_seconds", "half_a_minute"))
+    spec = vod(
+        clips("two_seconds"),
+        nginx.url("shorter"),
+        items=(short, long),
+        continue_strategy=ContinueStrategy.AT_BREAK_PLUS_ELAPSED,
+    )
+
+    async def wait_item(task_id: str, item: int) -> None:
+        async with asyncio.timeout(15):
+            while True:
+                playhead = (await actions.get_task(task_id)).playhead
+                if playhead is not None and playhead.item == item:
+                    return
+                await asyncio.sleep(0.05)
+
+    async with service.actions() as actions:
+        task_id = await actions.create_task(spec)
+        await wait_item(task_id, 1)
+        await actions.update_task(task_id, lambda _: replace(spec, items=(short,)))
+        assert (await actions.get_task(task_id)).playhead is None
+        await actions.stop_task(task_id)
+        await wait_state(actions, task_id, State.STOPPED)
+        assert (await actions.get_task(task_id)).playhead is None
+        await actions.continue_task(task_id)
+        await wait_item(task_id, 0)
+        await wait_state(actions, task_id, State.STREAMING)
+    assert service.health == 200
 
 
 def colour_shown(nginx: NginxRtmp) -> tuple[int, int, int]:

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -99,7 +101,7 @@ def test_a_task_from_the_command_line(commands: Commands, nginx: NginxRtmp, clip
         )
         assert commands.show(task_id)["loops"] == 50
         assert "version" in commands.run("update", task_id, "--title", "third", "--version", 1, status=2)
-        assert "deleted" in commands.run("delete", task_id)
+        assert json.loads(commands.run("delete", task_id, "--json")) == {"task_id": task_id, "deleted": True}
         assert "there is no task" in commands.run("show", task_id, status=2)
         assert follower.stdout is not None
         kinds = []
@@ -156,11 +158,42 @@ def test_what_is_wrong_is_said_with_its_option(commands: Commands, tmp_path: Pat
     assert "--offset: give it once" in commands.run("create", *given, "--offset", 1, "--offset", 2, status=2)
     assert "end_at: must be at most 7 days" in commands.run("create", *given, "--end", "+8d", status=2)
     assert "cannot be read" in commands.run("create", *given, "--watermark", tmp_path / "none.png", status=2)
-    assert "--url" in commands.run("list", "--url", "ftp://h", status=2)
+    for url in ("ftp://h", "http://h:port"):
+        assert "--url: " in commands.run("list", "--url", url, status=2)
     assert "wrong" in commands.run("list", status=2, VOLC_SECRETKEY="wrong")
     assert "no access key" in commands.run("list", status=2, VOLC_ACCESSKEY="", VOLC_SECRETKEY="")
+    files = commands.service.data.parent / "home"
+    (files / ".volc").mkdir(parents=True)
+    (files / ".volc/credentials").write_text("access_key_id: hush")
+    no_key = {"VOLC_ACCESSKEY": "", "VOLC_SECRETKEY": "", "HOME": str(files)}
+    assert "credentials is not INI" in commands.run("list", status=2, **no_key)
     assert "cannot be reached" in commands.run("list", status=5, STREAMFERRY_URL="http://127.0.0.1:1")
     assert "it could be created" in commands.run("create", *given, "--check")
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"no": "token"}'])
+def test_another_service_is_not_taken_for_ours(commands: Commands, answer: bytes) -> None:
+    """A web server at the address that says 200 to everything."""
+
+    class Everything(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the terminal."""
+
+    with HTTPServer(("127.0.0.1", 0), Everything) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            said = commands.run("list", "--url", f"http://127.0.0.1:{server.server_address[1]}", status=5)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert "is this the address of a streamferry service?" in said
 
 
 def test_a_body_comes_from_a_file(commands: Commands, tmp_path: Path) -> None:
@@ -204,12 +237,9 @@ def test_a_task_as_a_request_makes_the_same_task(commands: Commands) -> None:
     headers = {"Authorization": f"Bearer {token}"}
     sample = httpx.get(f"{base}/tasks/{first}/request", headers=headers).json()
     assert not sample["is_complete"]
-    url = commands.service.url.rstrip("/")
-    python = sample["python"].replace("***", "second").replace("http://127.0.0.1:8080", url)
-    curl = sample["curl"].replace("***", "third")
-    environment = {**commands.environment, "STREAMFERRY_TOKEN": token, "STREAMFERRY_URL": url}
+    python, curl = sample["python"].replace("***", "second"), sample["curl"].replace("***", "third")
     for command in ([sys.executable, "-c", python], ["sh", "-c", curl]):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, env=commands.environment, capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stderr
     page = json.loads(commands.run("list", "--title", "sample", "--json"))
     made = page["tasks"]

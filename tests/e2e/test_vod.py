@@ -157,6 +157,20 @@ def test_it_plays_while_it_downloads_and_later_loops_come_from_the_cache(
     assert http_files.body_bytes <= 1.1 * size + 64 * 1024, "the second loop was fetched again"
 
 
+def test_moov_at_the_end_plays_while_it_downloads(
+    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory, http_files: HttpFiles
+) -> None:
+    """Pictures leave before a slow download is through, although the index is the last of it; all of them arrive."""
+    source = clips("heavy_moov_at_end")
+    size = source.stat().st_size
+    http_files.bytes_per_second = int(size / (SECONDS + 2))
+    running = relay(http_files.url(source), "--to", nginx.url("out", "rec"))
+    running.wait_state("streaming")
+    assert http_files.body_bytes < 0.9 * size, "it waited for the whole file"
+    assert running.finish() == 0, running.output
+    assert_all_packets_came(probe.packets(recording_of(nginx, "out")), [source])
+
+
 def test_offsets_cut_every_loop(relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory) -> None:
     """From second 1 to second 2, twice, is two seconds of media that start at a keyframe."""
     running = relay(

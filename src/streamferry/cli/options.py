@@ -39,7 +39,7 @@ NormalizeOption = Annotated[
         help="Form of a list of unlike files: the first one's, none (each as it is), or that size.",
     ),
 ]
-SilenceOption = Annotated[bool, typer.Option(help="Give files without sound a silent track.")]
+SilenceOption = Annotated[bool, typer.Option(help="Give what has no sound a silent track.")]
 WatermarkOption = Annotated[Path | None, typer.Option(show_default=False, help="PNG or JPEG to lay over the picture.")]
 WatermarkPositionOption = Annotated[
     str, typer.Option(metavar="X,Y", help="Its top left corner, as parts of the picture's width and height.")

@@ -139,10 +139,15 @@ async def _relay(
             raise ValueError("--offset and --end-offset are for files, and the source is live")
         if len(urls) > 1:
             raise ValueError("a live relay takes one source")
-        if (replace(choices, watermark=None), playhead) != (FileChoices(), START):
+        if (replace(choices, watermark=None, silence=True), playhead) != (FileChoices(), START):
             raise ValueError("the options for files were given, and the source is live")
         spec = RelaySpec.live(
-            urls[0], destination, duration_s=duration, patience_s=patience or None, watermark=choices.watermark
+            urls[0],
+            destination,
+            duration_s=duration,
+            patience_s=patience or None,
+            silence=choices.silence,
+            watermark=choices.watermark,
         )
     else:
         spec = RelaySpec.vod(

@@ -32,9 +32,7 @@ def find_credentials() -> Credentials:
         return Credentials.find()
     except CredentialsMissing:
         if not sys.stdin.isatty():
-            raise CredentialsMissing(
-                "no access key: set VOLC_ACCESSKEY and VOLC_SECRETKEY, or write ~/.volc/credentials"
-            ) from None
+            raise
     key_id = typer.prompt("access key id", err=True)
     return Credentials(key_id, typer.prompt("secret access key", hide_input=True, err=True))
 
@@ -47,7 +45,10 @@ class RestClient:
         if not url.startswith(("http://", "https://")):
             raise ValueError("--url: must start with http:// or https://")
         self._credentials = credentials
-        self._http = httpx.Client(base_url=url.rstrip("/") + "/api/v1", timeout=_TIMEOUT_S)
+        try:
+            self._http = httpx.Client(base_url=url.rstrip("/") + "/api/v1", timeout=_TIMEOUT_S)
+        except httpx.InvalidURL:
+            raise ValueError("--url: has a malformed host or port") from None
 
     def __enter__(self) -> "RestClient":
         return self
@@ -129,7 +130,11 @@ class RestClient:
         }
         answer = self._send("POST", "/tokens", json=pair)
         _raise_refusal(answer)
-        self._http.headers["authorization"] = f"Bearer {answer.json()['token']}"
+        try:
+            token = answer.json()["token"]
+        except (ValueError, KeyError, TypeError):
+            raise Refused(answer.status_code, _no_service(answer)) from None
+        self._http.headers["authorization"] = f"Bearer {token}"
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
@@ -151,5 +156,9 @@ def _raise_refusal(answer: httpx.Response) -> None:
     try:
         message = str(answer.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        message = f"it answered with status {answer.status_code}: is this the address of a streamferry service?"
+        message = _no_service(answer)
     raise Refused(answer.status_code, message)
+
+
+def _no_service(answer: httpx.Response) -> str:
+    return f"it answered with status {answer.status_code}: is this the address of a streamferry service?"

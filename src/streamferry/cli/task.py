@@ -232,6 +232,7 @@ def delete(
     task_ids: TaskIds,
     url: Url = DEFAULT_URL,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Delete tasks; what runs is stopped."""
     if not yes and sys.stdin.isatty():
@@ -239,7 +240,10 @@ def delete(
     with _session(url) as service:
         for task_id in task_ids:
             service.call("DELETE", f"/tasks/{task_id}")
-            typer.echo(f"{task_id}  deleted")
+            if as_json:
+                _print_json({"task_id": task_id, "deleted": True})
+            else:
+                typer.echo(f"{task_id}  deleted")
 
 
 @task.command()

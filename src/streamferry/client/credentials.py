@@ -32,7 +32,7 @@ class Credentials:
         if pair := _from_environment() or _from_home(Path(os.environ.get("HOME") or "/")):
             return cls(*pair)
         raise CredentialsMissing(
-            f"no access key: give ak and sk, set {_ID_VARIABLE} and {_SECRET_VARIABLE}, or write ~/.volc/credentials"
+            f"no access key: set {_ID_VARIABLE} and {_SECRET_VARIABLE}, or write ~/.volc/credentials"
         )
 
 
@@ -43,19 +43,30 @@ def _from_environment() -> tuple[str, str] | None:
 
 def _from_home(home: Path) -> tuple[str, str] | None:
     ini, config = home / ".volc/credentials", home / ".volc/config"
-    if ini.is_file():
-        parser = configparser.ConfigParser()
-        parser.read(ini)
-        found = (
-            parser.get("default", "access_key_id", fallback=""),
-            parser.get("default", "secret_access_key", fallback=""),
-        )
-    elif config.is_file():
+    for path, read, form in ((ini, _read_ini, "INI"), (config, _read_json, "JSON")):
         try:
-            told = json.loads(config.read_text())
-        except ValueError:
-            raise CredentialsMissing(f"{config} is not JSON") from None
-        found = (told.get("ak", ""), told.get("sk", "")) if isinstance(told, dict) else ("", "")
-    else:
-        return None
-    return found if all(found) else None
+            found = read(path.read_text())
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            continue
+        except OSError as error:
+            raise CredentialsMissing(f"{path} cannot be read ({error.strerror})") from None
+        except (ValueError, configparser.Error):
+            # Without their words, which repeat lines of the file.
+            raise CredentialsMissing(f"{path} is not {form}") from None
+        # The first file that is there decides, as in the official SDK.
+        return found if all(found) else None
+    return None
+
+
+def _read_ini(text: str) -> tuple[str, str]:
+    parser = configparser.ConfigParser()
+    parser.read_string(text)
+    return (
+        parser.get("default", "access_key_id", fallback=""),
+        parser.get("default", "secret_access_key", fallback=""),
+    )
+
+
+def _read_json(text: str) -> tuple[str, str]:
+    told = json.loads(text)
+    return (str(told.get("ak") or ""), str(told.get("sk") or "")) if isinstance(told, dict) else ("", "")

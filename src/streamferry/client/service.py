@@ -55,8 +55,12 @@ class _Methods(ABC, Generic[_Given]):
         self.set_host(host)
 
     def set_host(self, host: str) -> None:
-        """Talk to another host."""
+        """Talk to another host. Raises ValueError for what is none."""
         scheme, separator, name = host.rpartition("://")
+        try:
+            httpx.URL(f"http://{name}")
+        except httpx.InvalidURL:
+            raise ValueError("the host, or its port, is malformed") from None
         if separator:
             self.set_scheme(scheme)
         self._host = name.rstrip("/")

@@ -121,14 +121,14 @@ class Actions:
             spec = revise(before.spec)
             if spec.group != before.spec.group:
                 raise InvalidField("GroupName", "the group of a task cannot be changed")
-            if before.enabled:
-                await self._guard_destination(connection, spec, task_id)
             was, kind_changed = before.spec, spec.kind is not before.spec.kind
             list_changed = kind_changed or spec.items != was.items
             revived = before.finished and (
                 list_changed or (spec.loops, spec.start_at, spec.end_at) != (was.loops, was.start_at, was.end_at)
             )
             finished = before.finished and not revived
+            if before.enabled and not finished:
+                await self._guard_destination(connection, spec, task_id)
             await tasks.replace(connection, self._seal, before, spec, finished=finished)
             values: dict[str, object] = {"item_ends": "[]"} if list_changed else {}
             if list_changed or revived:
@@ -366,8 +366,11 @@ class Actions:
 
     async def _guard_destination(self, connection: AsyncConnection, spec: TaskSpec, task_id: str) -> None:
         """No two at once: who looks for a conflict holds the destination's name until its own task is written."""
-        await lock_name(connection, tasks.destination_digest(self._seal, spec.destination))
         now_ms = to_ms(self._clock.now())
+        if to_ms(spec.end_at) <= now_ms:
+            # It pushes nothing any more.
+            return
+        await lock_name(connection, tasks.destination_digest(self._seal, spec.destination))
         other = await tasks.find_conflict(connection, self._seal, spec, except_task_id=task_id, now_ms=now_ms)
         if other is None:
             return

@@ -62,6 +62,12 @@ CALLBACK_LAG = Family("callback_lag_seconds", Kind.GAUGE, "Age of the oldest cal
 TASK_STATE = Family("task_state", Kind.GAUGE, "1 for the state that the task's run is in.", ("task", "state"))
 TASK_RATE = Family("task_sent_kbps", Kind.GAUGE, "What the task sends, in kbit/s over the last second.", ("task",))
 TASK_SENT = Family("task_sent_bytes", Kind.COUNTER, "Bytes sent since the task's run began.", ("task",))
+TASK_MEDIA = Family(
+    "task_media_seconds",
+    Kind.COUNTER,
+    "Media time sent since the task's run began: its rate is 1 for a stream in real time.",
+    ("task",),
+)
 TASK_DROPPED = Family("task_dropped_tags", Kind.COUNTER, "Frames dropped since the task's run began.", ("task",))
 TASK_RETRIES = Family("task_retries", Kind.COUNTER, "Retries since the task's run began.", ("task",))
 
@@ -69,7 +75,7 @@ TASK_RETRIES = Family("task_retries", Kind.COUNTER, "Retries since the task's ru
 FAMILIES = (
     *(BUILD, TASKS, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
     *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, CALLBACKS, CALLBACK_LAG),
-    *(TASK_STATE, TASK_RATE, TASK_SENT, TASK_DROPPED, TASK_RETRIES),
+    *(TASK_STATE, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES),
 )
 
 
@@ -147,6 +153,7 @@ class _Look(Collector):
         yield _family(TASK_STATE, [((one.task_id, one.state.value), 1) for one in running])
         yield _family(TASK_RATE, [((one.task_id,), one.kbps_out) for one in running])
         yield _family(TASK_SENT, [((one.task_id,), one.bytes_out) for one in running])
+        yield _family(TASK_MEDIA, [((one.task_id,), one.media_time_ms / 1000) for one in running])
         yield _family(TASK_DROPPED, [((one.task_id,), one.dropped_tags) for one in running])
         yield _family(TASK_RETRIES, [((one.task_id,), one.retries) for one in running])
 

@@ -43,6 +43,31 @@ def test_without_a_key_the_error_says_where_to_put_one(home: Path, text: str) ->
         service.list_pull_to_push_task()
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("credentials", b"access_key_id = hush\n"),
+        ("credentials", b"[default]\naccess_key_id = a\nsecret_access_key = hu%sh\n"),
+        ("credentials", b"[default]\nsecret_access_key = \xff\n"),
+        ("config", b'{"ak": "hush"'),
+        ("config", b"\xff"),
+    ],
+)
+def test_a_file_that_does_not_read_is_named_and_not_repeated(home: Path, name: str, content: bytes) -> None:
+    """No section, a stray percent sign, no UTF-8, no JSON: one kind of error, without what the file holds."""
+    (home / ".volc" / name).write_bytes(content)
+    with pytest.raises(CredentialsMissing, match=f"{name} is not") as caught:
+        Credentials.find()
+    assert "hush" not in str(caught.value)
+
+
+def test_a_file_that_may_not_be_read_is_named(home: Path) -> None:
+    """A loop of links, which stops root too."""
+    (home / ".volc/credentials").symlink_to(home / ".volc/credentials")
+    with pytest.raises(CredentialsMissing, match="credentials cannot be read"):
+        Credentials.find()
+
+
 def test_a_key_may_be_set_after_the_service_was_made() -> None:
     """As samples of the official SDK do; half a key is told, not mixed with one that is found."""
     with LiveService("http://127.0.0.1:1") as service:

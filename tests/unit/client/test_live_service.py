@@ -178,6 +178,8 @@ def test_the_host_and_scheme_may_be_set_as_in_the_official_sdk(peer: Peer) -> No
         assert service.list_pull_to_push_task({"Page": 1}) == OK
         with pytest.raises(ValueError, match="scheme"):
             service.set_host("ftp://h")
+        with pytest.raises(ValueError, match="malformed"):
+            service.set_host("http://h:port")
 
 
 @pytest.fixture

@@ -52,8 +52,8 @@ async def task_id(store: Store) -> str:
     await actions.stop_task(await actions.create_task(make_spec(destination=other)))
     async with store.read() as connection:
         (mine,), _ = await held.read(connection, store.seal, "one", {})
-    status = RelayStatus(State.STREAMING, bytes_out=77, kbps_out=2000, dropped_tags=1, retries=2)
-    report = Report(task_id, mine.epoch, status, (), {}, None, None)
+    status = RelayStatus(State.STREAMING, media_time_ms=4500, bytes_out=77, kbps_out=2000, dropped_tags=1, retries=2)
+    report = Report(task_id, mine.epoch, mine.version, status, (), {}, None, None)
     async with store.write() as connection:
         await held.report(connection, "one", [report], load=1, health=HEALTH)
     return task_id
@@ -95,6 +95,7 @@ async def test_each_running_task_if_wanted(store: Store, task_id: str) -> None:
         ("streamferry_task_state", task_id, "streaming"): 1,
         ("streamferry_task_sent_kbps", task_id): 2000,
         ("streamferry_task_sent_bytes_total", task_id): 77,
+        ("streamferry_task_media_seconds_total", task_id): 4.5,
         ("streamferry_task_dropped_tags_total", task_id): 1,
         ("streamferry_task_retries_total", task_id): 2,
     }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NoReturn
 
+import sqlalchemy as sa
 from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -81,6 +82,10 @@ class _Endpoint:
             return envelope.failure(translate_action_error(error))
         except ClientDisconnect:
             return Response(status_code=400)
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+            trouble = type(getattr(error, "orig", None) or error).__name__
+            _log.error("request %s: the store cannot be asked: %s", envelope.request_id, trouble)
+            return envelope.failure(ApiError(ErrorCode.INTERNAL_ERROR))
         except Exception:
             _log.exception("request %s (%s) failed", envelope.request_id, envelope.action[:128])
             return envelope.failure(ApiError(ErrorCode.INTERNAL_ERROR))

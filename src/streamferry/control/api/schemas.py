@@ -257,7 +257,7 @@ class Usage(Body):
 
 _Model = TypeVar("_Model", bound=Body)
 # Kinds of pydantic's errors that are about a value rather than its JSON type.
-_VALUE_ERRORS = re.compile(r"missing|too_long|too_short|greater_than.*|less_than.*|finite_number|literal_error")
+_VALUE_ERRORS = re.compile(r"missing|(string_)?too_(long|short)|greater_than.*|less_than.*|finite_number|literal_error")
 
 
 def read_body(model: type[_Model], values: object) -> _Model:

@@ -13,7 +13,7 @@ from streamferry.control.callbacks.desk import Callbacks
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.errors import ActionError
 from streamferry.control.rest.docs import write_page
-from streamferry.control.rest.faults import Refusal, RestError, translate
+from streamferry.control.rest.faults import STATUSES, Refusal, RestError, translate
 from streamferry.control.rest.gate import Gate
 from streamferry.control.rest.library import library_router
 from streamferry.control.rest.reads import Reads
@@ -25,7 +25,7 @@ from streamferry.control.store import Store
 PREFIX = "/api/v1"
 
 
-def build_app(
+def build_rest(
     actions: Actions, store: Store, settings: RestSettings | None = None, clock: Clock | None = None
 ) -> FastAPI:
     """The application, to be mounted at ``PREFIX``."""
@@ -46,9 +46,7 @@ def build_app(
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        responses={
-            code: {"model": Refusal} for code in (400, 401, 403, 404, 405, 408, 409, 412, 413, 422, 429, 503, 507)
-        },
+        responses={status: {"model": Refusal, "description": words} for status, words in STATUSES.items()},
         separate_input_output_schemas=False,
     )
     app.include_router(routes.router())

@@ -1,9 +1,12 @@
 """The page at ``/api/v1/docs``: the OpenAPI document as one page of plain HTML. No script, nothing from the network."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+
+from streamferry.control.rest.faults import STATUSES
 
 _STYLE = """
 :root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}
@@ -137,10 +140,18 @@ def write_page(document: Mapping[str, Any], server: str) -> str:
             + (f"Takes {_link(one.takes)}. " if one.takes else "")
             + f"Gives {one.status}{f' with {_link(one.gives)}' if one.gives else ''}.</p>"
         )
-    parts.append("<h2>Models</h2>")
+    parts.append(
+        f"<h2>What is no success</h2><p>Each is a {_link('Refusal')}, whose code tells cases apart.</p><table>"
+    )
+    parts += [f"<tr><td>{status}<td>{_with_code(words)}" for status, words in STATUSES.items()]
+    parts.append("</table><h2>Models</h2>")
     for name, about, rows in models(document):
         parts.append(f"<h3 id='{escape(name)}'><code>{escape(name)}</code></h3><p>{escape(about)}</p>{_table(rows)}")
     return "\n".join(parts)
+
+
+def _with_code(words: str) -> str:
+    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(words))
 
 
 def _link(name: str) -> str:

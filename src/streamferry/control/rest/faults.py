@@ -38,6 +38,26 @@ class Refusal(BaseModel):
     error: Problem
 
 
+#: Status -> when it comes, with the codes that tell cases apart; the document and both pages say it.
+STATUSES = {
+    400: "`bad_request`: the request breaks off or is none.",
+    401: "`no_token`; `wrong_token`; `token_expired`; `wrong_key`, when a token is made.",
+    403: "`read_only`: the key may only read.",
+    404: "`task_not_found`, `group_not_found`, `callback_not_found`, `no_watermark`, `no_such_path`.",
+    405: "`method_not_allowed`.",
+    408: "`timeout`: the body did not arrive within 30 s.",
+    409: "`wrong_state`: not for a task in this state; `destination_conflict`; `group_exists`; `group_in_use`; "
+    "`no_preview`: there is nothing to be seen now.",
+    412: "`version_conflict`: the task has another version than `If-Match` says.",
+    413: "`too_large`: the body is larger than 4 MiB.",
+    422: "`invalid_field`: `field` names it; `invalid_body`: no JSON object; `probe_failed`.",
+    429: "`too_many` calls a second; `locked_out` after failures. `Retry-After` says for how long.",
+    500: "`internal`: a mistake of ours, which the log of the service tells more about.",
+    503: "`store_unavailable`: it cannot be asked now; `no_probe`, `no_previews`, `no_library`: not of this service.",
+    507: "`library_full`: the disk of the library.",
+}
+
+
 class RestError(Exception):
     """An answer that is not a success. ``retry_after_s`` becomes a header."""
 

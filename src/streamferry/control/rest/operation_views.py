@@ -84,6 +84,8 @@ class CacheView(View):
     """The cache of prepared files on the machine that answers."""
 
     size_bytes: int
+    max_bytes: int
+    """Beyond this, what is not in use goes."""
     items: list[CacheItem]
     """Least recently used first: the order in which they go when the cache is full."""
 

@@ -94,6 +94,7 @@ class Reads:
             kbps_out=sum(one.kbps_out for one in counts),
             workers=len(alive),
             capacity=sum(one.capacity for one in alive),
+            room=sum(one.room for one in alive),
         )
 
     async def events(self, task_id: str | None = None, *, after: int = 0, limit: int = 100) -> EventPage:
@@ -142,5 +143,5 @@ class Reads:
     async def cache(self) -> CacheView:
         """The cache of prepared files on this machine."""
         if self._look_into_cache is None:
-            return CacheView(size_bytes=0, items=[])
+            return CacheView(size_bytes=0, max_bytes=0, items=[])
         return await asyncio.to_thread(self._look_into_cache)

@@ -191,9 +191,9 @@ class Routes:
             raise RestError(503, "no_previews", "this service shows no previews")
         return self._settings.looks
 
-    async def get_request(self, task_id: TaskId) -> views.RequestView:
+    async def get_request(self, task_id: TaskId, request: Request) -> views.RequestView:
         """The same task as a request for the SDK and for curl; what is secret is left as ``***`` to be filled in."""
-        return sample.write_request(await self._reads.task(task_id))
+        return sample.write_request(await self._reads.task(task_id), request.url)
 
     async def list_latest_events(self, task_id: TaskId, limit: Limit = 100) -> list[views.EventView]:
         """The last events of a task, newest first; those of a deleted task can still be read."""

@@ -1,24 +1,33 @@
-"""The same task as a request: for the SDK and for curl, ready to paste, with secrets as ``***`` to be filled in."""
+"""The same task as a request: for the SDK and for curl, ready to paste, with secrets as ``***`` to be filled in.
+
+Both take the access key from the variables that the SDKs read.
+"""
 
 import json
+import shlex
 from typing import Any
+
+from starlette.datastructures import URL
 
 from streamferry.control.model import ContinueStrategy, TaskKind
 from streamferry.control.rest.views import Kind, RequestView, TaskView
 
 
-def write_request(task: TaskView) -> RequestView:
-    """From what is shown of the task, so nothing that is not shown can get in."""
+def write_request(task: TaskView, asked: URL) -> RequestView:
+    """From what is shown of the task, so no secret can get in. ``asked``: where the service was asked for it."""
+    service = f"{asked.scheme}://{asked.netloc}"
     sdk, rest = _compatible_body(task), _rest_body(task)
     python = (
         "from streamferry.client import LiveService\n\n"
-        'service = LiveService("http://127.0.0.1:8080")  # the key is read from VOLC_ACCESSKEY and VOLC_SECRETKEY\n'
+        f"service = LiveService({json.dumps(service)})  # the key is read from VOLC_ACCESSKEY and VOLC_SECRETKEY\n"
         f"print(service.create_pull_to_push_task({_as_python(sdk)}))\n"
     )
     text = json.dumps(rest, ensure_ascii=False, indent=2).replace("'", "'\\''")
+    rest_at, is_json = shlex.quote(f"{service}/api/v1"), '-H "Content-Type: application/json"'
     curl = (
-        'curl -sS "$STREAMFERRY_URL/api/v1/tasks" \\\n'
-        '  -H "Authorization: Bearer $STREAMFERRY_TOKEN" -H "Content-Type: application/json" \\\n'
+        f'TOKEN=$(curl -sS {rest_at}/tokens {is_json} -d @- <<END | sed \'s/.*"token":"\\([^"]*\\).*/\\1/\'\n'
+        '{"access_key_id": "$VOLC_ACCESSKEY", "secret_access_key": "$VOLC_SECRETKEY"}\nEND\n)\n'
+        f'curl -sS {rest_at}/tasks -H "Authorization: Bearer $TOKEN" {is_json} \\\n'
         f"  -d '{text}'\n"
     )
     return RequestView(

@@ -217,6 +217,8 @@ class Overview(View):
     """That are alive."""
     capacity: int
     """Tasks they can take in all."""
+    room: int
+    """Tasks they can take now, beside those they have."""
 
 
 class SampleView(View):

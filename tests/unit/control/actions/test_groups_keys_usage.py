@@ -86,7 +86,7 @@ async def test_a_key_that_is_given_again_has_its_new_secret(actions: Actions) ->
 
 
 def measured(task_id: str, streamed_ms: int, bytes_out: int) -> Report:
-    return Report(task_id, 1, RelayStatus(State.STREAMING), (), {}, Usage(streamed_ms, bytes_out), None)
+    return Report(task_id, 1, 1, RelayStatus(State.STREAMING), (), {}, Usage(streamed_ms, bytes_out), None)
 
 
 async def test_usage_of_a_minute_adds_up(store: Store, actions: Actions) -> None:

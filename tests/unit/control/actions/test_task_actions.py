@@ -21,7 +21,7 @@ from streamferry.control.model import (
     TaskKind,
     TaskSpec,
 )
-from streamferry.control.store import Store
+from streamferry.control.store import Store, tasks
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay import State
@@ -200,6 +200,30 @@ async def test_a_stopped_task_claims_no_destination_until_it_is_continued(action
         await actions.update_task(third, lambda _: spec_at(10, 20))
     await actions.delete_task(second)
     await actions.continue_task(first)
+
+
+async def test_a_task_that_has_ended_claims_no_destination(actions: Actions, store: Store, clock: VirtualClock) -> None:
+    """By its window, or because its list was played out: only what would make it push again asks for it."""
+    over = await actions.create_task(spec_at(-1, 10))
+    await actions.stop_task(over)
+    played_out = await actions.create_task(spec_at(-1, 60, loops=2))
+    async with store.write() as connection:
+        await tasks.finish(connection, [played_out])
+    pushes = await actions.create_task(spec_at(5, 60))
+    clock.set(at(20))
+    await actions.continue_task(over)
+    for task_id in (over, played_out):
+        await actions.update_task(task_id, partial(replace, title="renamed"))
+        record = await actions.get_task(task_id)
+        assert (record.status(clock.now()), record.spec.title) == (ApiStatus.ENDED, "renamed")
+    for again in (
+        actions.relaunch_task(played_out),
+        actions.update_task(played_out, partial(replace, loops=3)),
+        actions.update_task(over, partial(replace, end_at=at(60))),
+    ):
+        with pytest.raises(DestinationConflict) as refused:
+            await again
+        assert refused.value.other_task_id == pushes
 
 
 async def test_a_setting_turns_the_conflict_into_a_warning(

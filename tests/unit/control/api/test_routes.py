@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -9,13 +10,14 @@ import re
 import struct
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
 from signed_api import FILES, KEY, NO_LIMITS, Api, make_api
 
@@ -150,6 +152,7 @@ async def test_pages_are_checked(api: Api) -> None:
     for field, value in (("Page", 0), ("Page", 2**31), ("Size", 0), ("Size", 501), ("Page", "x"), ("Title", "a" * 101)):
         error = await api.refusal("ListPullToPushTask", {field: value})
         assert field in error["Message"]
+        assert error["Code"] == ("InvalidParam.BindError" if value == "x" else "InvalidParam")
     assert (await api.call("ListPullToPushTask", {"Page": 2**31 - 1, "Size": 500}))["List"] == []
 
 
@@ -360,24 +363,47 @@ async def test_rates_are_kept(store: Store) -> None:
         assert total == statuses.count(200)
 
 
-async def test_a_failure_of_ours_tells_nothing_of_itself(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+async def failing(store: Store) -> AsyncIterator[Callable[[Exception], Awaitable[Api]]]:
+    """``failing(error)``: an API that meets this whenever it is to list tasks."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(error: Exception) -> Api:
+            class Broken(Actions):
+                async def list_tasks(self, **_: Any) -> Any:
+                    raise error
+
+            actions = Broken(store)
+            await actions.import_key(KEY)
+            app = FastAPI()
+            app.include_router(build_router(actions))
+            return Api(await stack.enter_async_context(httpx.AsyncClient(transport=httpx.ASGITransport(app))), actions)
+
+        yield make
+
+
+async def test_a_failure_of_ours_tells_nothing_of_itself(
+    failing: Callable[[Exception], Awaitable[Api]], caplog: pytest.LogCaptureFixture
+) -> None:
     """500 in the envelope; the traceback goes to the log."""
-
-    class Broken(Actions):
-        async def list_tasks(self, **_: Any) -> Any:
-            raise RuntimeError("the secret inside")
-
-    actions = Broken(store)
-    await actions.import_key(KEY)
-    app = FastAPI()
-    app.include_router(build_router(actions))
-    api = Api(httpx.AsyncClient(transport=httpx.ASGITransport(app)), actions)
-    async with api.client:
-        response = await api.raw("ListPullToPushTask", b"{}")
+    api = await failing(RuntimeError("the secret inside"))
+    response = await api.raw("ListPullToPushTask", b"{}")
     assert response.status_code == 500
     assert response.json()["ResponseMetadata"]["Error"]["CodeN"] == 100014
     assert "secret inside" not in response.text
     assert "secret inside" in caplog.text
+
+
+async def test_a_store_that_is_away_is_one_line_in_the_log(
+    failing: Callable[[Exception], Awaitable[Api]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same answer, which clients try again; no traceback, and not the statement, for each call of an outage."""
+    api = await failing(sa.exc.OperationalError("SELECT hush", {"hush": 1}, OSError("hush")))
+    response = await api.raw("ListPullToPushTask", b"{}")
+    assert (response.status_code, response.json()["ResponseMetadata"]["Error"]["CodeN"]) == (500, 100014)
+    (record,) = [one for one in caplog.records if one.name == "streamferry.api"]
+    assert record.getMessage().endswith("the store cannot be asked: OSError")
+    assert record.exc_info is None
 
 
 async def test_files_of_the_allowed_folder_are_taken(api: Api) -> None:

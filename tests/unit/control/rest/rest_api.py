@@ -13,7 +13,7 @@ from signed_api import NO_LIMITS
 
 from streamferry.control.actions import Actions
 from streamferry.control.checks import SourceRules
-from streamferry.control.rest.app import PREFIX, build_app
+from streamferry.control.rest.app import PREFIX, build_rest
 from streamferry.control.rest.routes import RestSettings
 from streamferry.control.store import Store
 from streamferry.control.store.records import KeyPair
@@ -77,7 +77,7 @@ async def make_rest(store: Store, settings: RestSettings | None = None) -> Async
     actions = Actions(store)
     key, reader = await actions.create_key(), await actions.create_key(read_only=True)
     settings = settings or RestSettings(rates=NO_LIMITS, source_rules=SourceRules((FILES,)))
-    rest = build_app(actions, store, settings)
+    rest = build_rest(actions, store, settings)
     app = FastAPI()
     app.mount(PREFIX, rest)
     transport = httpx.ASGITransport(app)

@@ -12,6 +12,7 @@ from streamferry.control.model import SourceForm, TaskItem
 from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.views import Status
 from streamferry.control.store import Store, workers
+from streamferry.control.store.database import read_now_ms
 from streamferry.control.store.events import NewEvent, append
 from streamferry.media.url import MediaUrl
 from streamferry.relay import State
@@ -120,7 +121,22 @@ async def test_workers_are_listed_alive_or_gone(reads: Reads, store: Store) -> N
     found = {one.worker_id: one for one in (await reads.workers()).workers}
     assert (found["one"].is_alive, found["one"].capacity) == (True, 10)
     assert not found["two"].is_alive
-    assert ((await reads.overview()).workers, (await reads.overview()).capacity) == (1, 10)
+    numbers = await reads.overview()
+    assert (numbers.workers, numbers.capacity, numbers.room) == (1, 10, 10)
+
+
+async def test_room_is_what_workers_can_take_beside_what_they_hold(
+    reads: Reads, actions: Actions, store: Store
+) -> None:
+    """A task that nobody holds takes no room, whatever the state of its run; a worker that is gone gives none."""
+    for _ in range(2):
+        await actions.create_task(make_spec(start_at=NOW, end_at=NOW + timedelta(hours=1)))
+    async with store.write() as connection:
+        for name in ("one", "two"):
+            await workers.register(connection, name, 10)
+        await workers.renew(connection, "one", await read_now_ms(connection), load=3, health=None)
+        await workers.leave(connection, "two")
+    assert (await reads.overview()).room == 7
 
 
 async def test_usage_is_asked_for_in_allowed_ranges(reads: Reads) -> None:

@@ -2,17 +2,20 @@
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from rest_api import PLANTED, Rest, make_rest, new_task
 from signed_api import NO_LIMITS
 
+import streamferry
 from kit.virtual_clock import VirtualClock
 from streamferry.control.api.limits import Rates
 from streamferry.control.brake import FREE_FAILURES
 from streamferry.control.rest.events import Follower
-from streamferry.control.rest.faults import RestError
+from streamferry.control.rest.faults import _STATUS, RestError
 from streamferry.control.rest.gate import MAX_BODY_BYTES, OPEN
 from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.routes import RestSettings
@@ -244,6 +247,20 @@ async def test_the_page_of_documents_needs_no_network(rest: Rest) -> None:
     assert "http://" not in page.replace("http://127.0.0.1", "")
     assert "https://" not in page
     assert document["servers"] == [{"url": "/api/v1"}]
+
+
+async def test_every_refusal_is_in_the_document(rest: Rest) -> None:
+    """Each status and each code that the code can answer with stands in the document, and on the page."""
+    texts = [path.read_text() for path in Path(streamferry.__file__).parent.rglob("*.py")]
+    raised = {found for text in texts for found in re.findall(r'RestError\((\d{3}), "(\w+)"', text)}
+    raised |= {(str(status), code) for status, code in _STATUS.values()}
+    page = (await rest.client.get("/docs")).text
+    for path, methods in (await rest.client.get("/openapi.json")).json()["paths"].items():
+        for one in methods.values():
+            told = {status: answer["description"] for status, answer in one["responses"].items()}
+            assert [(status, code) for status, code in raised if f"`{code}`" not in told.get(status, "")] == [], path
+    assert [code for _, code in raised if f"<code>{code}</code>" not in page] == []
+    assert len(raised) > 20
 
 
 async def test_a_stream_of_events_goes_on_behind_the_last_one_seen(store: Store) -> None:
