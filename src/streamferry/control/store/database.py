@@ -5,6 +5,7 @@ for a name. A write on SQLite begins with BEGIN IMMEDIATE, so it never fails hal
 """
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,13 @@ class Store:
     """
 
     def __init__(self, url: str, seal: Seal, *, is_durable: bool = True) -> None:
-        """Raises ValueError for an address that is of neither database."""
+        """Raises ValueError for an address that is of neither database, or a file that cannot be opened."""
         self.seal = seal
         self._url = _driver_url(url)
         limits = _postgresql_limits() if self._url.get_backend_name() == "postgresql" else {}
         self._engine = self._reader = create_async_engine(self._url, hide_parameters=True, connect_args=limits)
         if self._engine.dialect.name == "sqlite":
+            _try_file(self._engine.dialect, self._url)
             # Reads wait for no write there; with connections of their own not behind writes that wait either.
             self._reader = create_async_engine(self._url, hide_parameters=True)
             _prepare_sqlite(self._engine.sync_engine, "BEGIN IMMEDIATE", is_durable)
@@ -137,6 +139,16 @@ def _driver_url(text: str) -> sa.URL:
     if backend == "sqlite" and not url.database:
         raise ValueError("the store's address names no file")
     return url.set(drivername=drivers[backend])
+
+
+def _try_file(dialect: sa.Dialect, url: sa.URL) -> None:
+    # The thread of a connection that the driver could not make outlives the error, and may outlive the event loop, too.
+    arguments: Any
+    arguments, options = dialect.create_connect_args(url)
+    try:
+        sqlite3.connect(*arguments, **options).close()
+    except sqlite3.OperationalError as error:
+        raise ValueError(f"store: cannot be opened: {error}") from None
 
 
 def _postgresql_limits() -> dict[str, Any]:
