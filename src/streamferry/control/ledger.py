@@ -72,8 +72,10 @@ class StoreLedger:
     async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> None:
         """See the protocol."""
         with _availability():
+            made_at = time.monotonic()
             async with self._store.write() as connection:
-                await held.report(connection, self._worker_id, reports, load=load, health=health)
+                age_s = time.monotonic() - made_at
+                await held.report(connection, self._worker_id, reports, load=load, health=health, age_s=age_s)
                 await usage.add(connection, reports)
 
     async def retire(self) -> None:

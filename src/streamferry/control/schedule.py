@@ -19,6 +19,10 @@ LOOK_AHEAD_MS = 5_000
 RETRY_FAILED_MS = 60_000
 #: A worker's clock may say that EndTime has come this long before the store's does.
 END_TOLERANCE_MS = 500
+#: A list whose worker vanished goes on this far behind its saved place, or at the keyframe before that. The list had
+#: played on for a quarter of a second, on average, since the place was saved, and in files with a keyframe each second
+#: the last one is half a second back: so it goes on as close to where it broke as a keyframe is, before it or behind.
+LOST_LEAD_MS = 750
 
 
 def decide_due(*, enabled: bool, finished: bool, start_ms: int, end_ms: int, now_ms: int) -> int | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from streamferry.media.errors import MediaError, SourceStalled
@@ -149,6 +149,12 @@ class FileFeed:
         entry = self._current
         return entry.reader.end_ms if entry and not entry.is_outdated else None
 
+    def item_ends(self) -> Iterator[tuple[int, int | None]]:
+        """Items of the list that play or are about to, and where each ends, once that is known."""
+        for entry in (self._current, *self._upcoming):
+            if entry and not entry.is_outdated:
+                yield entry.item, entry.reader.end_ms
+
     @property
     def is_waiting(self) -> bool:
         """Whether there is nothing to play yet: the next file is still being prepared."""
@@ -179,6 +185,17 @@ class FileFeed:
         if self._current is not None:
             self._current.is_outdated = True
             self._current.gives_way = gives_way
+
+    def begin_at(self, playhead: Playhead) -> bool:
+        """Let what would play first begin at a place in it; whether that place is in it."""
+        entry = self._upcoming[0] if self._upcoming and self._current is None else None
+        if entry is None or (entry.loop, entry.item) != (playhead.loop, playhead.item):
+            return False
+        if (end_ms := entry.reader.end_ms) is not None and playhead.position_ms >= end_ms:
+            return False
+        self._spent.append(entry.reader)
+        entry.reader = entry.reader.reopen_at_keyframe(playhead.position_ms)
+        return True
 
     def skip_to(self, playhead: Playhead) -> None:
         """Forget what plays as well: the list goes on somewhere else."""

@@ -19,12 +19,15 @@ class Place:
         self._since: float | None = now if start != START else None
         self._ends_ms: dict[int, int] = {}
 
-    def note(self, playhead: Playhead, item_end_ms: int | None, now: float) -> None:
-        """Where the list stands at the moment; and where the item at it ends, if that is known."""
+    def note(self, playhead: Playhead, now: float) -> None:
+        """Where the list stands at the moment."""
         if playhead != self._playhead:
             self._playhead, self._since = playhead, now
-        if item_end_ms is not None:
-            self._ends_ms[playhead.item] = item_end_ms
+
+    def note_end(self, item: int, end_ms: int | None) -> None:
+        """Where an item ends, if that is known."""
+        if end_ms is not None:
+            self._ends_ms[item] = end_ms
 
     def forget(self) -> None:
         """Another list follows, of which nothing is known."""

@@ -302,10 +302,9 @@ class RelayRun:
         backoff = Backoff()
         url = self._spec.destination
         destination = self._vitals.destination
-        had_session = False
         while True:
             await self._flow.has_media.wait()
-            if had_session and self._spec.keeps_time and self._where_now() is None:
+            if self._spec.keeps_time and self._where_now() is None:
                 self._finish(State.ENDED)
                 return
             self._note(destination, Phase.CONNECTING)
@@ -314,9 +313,7 @@ class RelayRun:
                 if self._spec.is_live:
                     session.drop_late()
                 try:
-                    if had_session:
-                        await self._catch_up()
-                    had_session = True
+                    await self._catch_up()
                     lost = self._flow.attach_session(session, time.monotonic())
                     self._note(destination, Phase.UP)
                     error = await lost
@@ -333,9 +330,11 @@ class RelayRun:
             await self._pause(destination, error, backoff)
 
     async def _catch_up(self) -> None:
-        """The destination is back after a loss: put a list that keeps time where it would be without that."""
+        """The destination is there: put a list that keeps time where it would be if it had not had to wait for that."""
         feed, place = self._vitals.list_feed, self._where_now()
         if feed is None or place is None or not self._spec.keeps_time or self._group is None:
+            return
+        if place == feed.playhead or feed.begin_at(place):
             return
         self._flow.has_media.clear()
         feed.skip_to(place)
@@ -368,7 +367,9 @@ class RelayRun:
         feed = self._vitals.list_feed
         if feed is not None:
             if feed.playhead is not None:
-                self._place.note(feed.playhead, feed.item_end_ms, now)
+                self._place.note(feed.playhead, now)
+            for item, end_ms in feed.item_ends():
+                self._place.note_end(item, end_ms)
             if feed.finished.is_set() and self._outlet.is_drained:
                 self._drained.set()
         self._publish(self._vitals.observe(now))

@@ -11,7 +11,7 @@ from scripted.destination import Caller, Destination, take
 from scripted.listener import reset
 from streamferry.media.tag import VIDEO
 from streamferry.media.url import MediaUrl
-from streamferry.relay import Item, RelaySpec
+from streamferry.relay import Item, Playhead, RelaySpec
 
 pytestmark = pytest.mark.usefixtures("quick")
 AWAY_S = 4.0
@@ -71,3 +71,26 @@ async def test_a_list_that_would_have_been_played_out_has_ended(relays, clips: C
         async with asyncio.timeout(15):
             assert (await relay.wait()).state == "ended"
         assert len(destination.publishes) == 1
+
+
+@pytest.mark.parametrize("position_ms", [5_000, 29_000])
+async def test_a_list_taken_over_is_where_the_clock_is_however_long_its_start_took(
+    relays, clips: ClipFactory, position_ms: int
+) -> None:
+    """It began before its destination took it: within the item where it stood, and in the next one."""
+    clip = clips("half_a_minute")
+    frames = KnownFrames(clip)
+    manner = AwayForAWhile()
+    manner.left_at = began_at = time.monotonic()
+    async with Destination(manner) as destination:
+        items = [Item(MediaUrl.parse(str(clip)))] * 2
+        playhead = Playhead(0, 0, position_ms)
+        relay = relays.host.start(RelaySpec.vod(items, destination.url(), playhead=playhead, keeps_time=True))
+        async with asyncio.timeout(15):
+            while not destination.publishes or not destination.publishes[0].frames(VIDEO):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        away_ms = (time.monotonic() - began_at) * 1000
+        assert away_ms >= AWAY_S * 1000
+        first_ms = frames.position_ms(destination.publishes[0].frames(VIDEO)[0][2][5:])
+        assert -GOP_MS - 700 <= frames.apart_ms(first_ms, position_ms + away_ms) <= 700
+        await relay.stop()

@@ -17,16 +17,18 @@ def test_time_counts_from_when_the_list_was_last_seen_moving() -> None:
     """Also if the same place is noted again and again, and from the beginning for one that goes on."""
     place = Place(Playhead(0, 0, 2_000), 100.0)
     assert place.by(103.0, ITEMS, ENDLESS) == Playhead(0, 0, 5_000)
-    place.note(Playhead(0, 0, 4_000), None, 110.0)
-    place.note(Playhead(0, 0, 4_000), None, 115.0)
+    place.note(Playhead(0, 0, 4_000), 110.0)
+    place.note(Playhead(0, 0, 4_000), 115.0)
     assert place.by(112.0, ITEMS, ENDLESS) == Playhead(0, 0, 6_000)
 
 
 def test_ends_that_were_seen_are_walked_over() -> None:
     """The end of the second item is known once it was played, so loops can be counted; and then a list can be over."""
     place = Place(START, 100.0)
-    place.note(Playhead(0, 1, 500), 20_000, 100.0)
-    place.note(Playhead(1, 0, 1_000), 10_000, 130.0)
+    place.note(Playhead(0, 1, 500), 100.0)
+    place.note_end(1, 20_000)
+    place.note(Playhead(1, 0, 1_000), 130.0)
+    place.note_end(0, 10_000)
     assert place.by(140.0, ITEMS, 2) == Playhead(1, 1, 1_000)
     assert place.by(160.0, ITEMS, ENDLESS) == Playhead(2, 0, 1_000)
     assert place.by(160.0, ITEMS, 2) is None
@@ -35,7 +37,8 @@ def test_ends_that_were_seen_are_walked_over() -> None:
 def test_nothing_is_known_of_another_list() -> None:
     """Ends of items belong to the list in which they were seen."""
     place = Place(START, 100.0)
-    place.note(Playhead(0, 1, 500), 20_000, 100.0)
+    place.note(Playhead(0, 1, 500), 100.0)
+    place.note_end(1, 20_000)
     place.forget()
-    place.note(Playhead(0, 1, 500), None, 200.0)
+    place.note(Playhead(0, 1, 500), 200.0)
     assert place.by(260.0, ITEMS, 1) == Playhead(0, 1, 60_500)

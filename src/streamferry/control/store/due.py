@@ -1,18 +1,15 @@
 """Run rows that are due: a worker takes them, or they are concluded because there is nothing left to do."""
 
-import json
-
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.control.model import ContinueStrategy
-from streamferry.control.schedule import END_TOLERANCE_MS, decide_playhead, is_over
+from streamferry.control.schedule import END_TOLERANCE_MS, is_over
 from streamferry.control.store import events, tasks, workers
 from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent, playhead_detail
 from streamferry.control.store.schema import run, task, worker
 from streamferry.control.store.seal import Seal
-from streamferry.relay import Playhead, State
+from streamferry.relay import State
 
 #: A due task that nobody took for this long is taken by anybody with room, whatever its fair share is.
 _FAIR_FOR_MS = 1_000
@@ -36,38 +33,21 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
     due = [row for row in found.mappings() if not is_over(row["end_ms"], now)]
     share = -(-(load + load_of_others + len(due)) // (others + 1)) - load
     late = sum(row["due_ms"] <= now - _FAIR_FOR_MS for row in due)
-    claimed: list[dict[str, object]] = []
+    claimed: list[dict[str, str]] = []
     taken: list[NewEvent] = []
     for row in due[: max(share, late, 0)]:
-        wait_ms = max(0, row["start_ms"] - now)
-        playhead = _playhead_after_break(seal, row, now + wait_ms)
+        playhead = tasks.playhead_after_break(seal, row, now)
         if playhead is None:
             continue
-        claimed.append(
-            {
-                "of_task": row["task_id"],
-                "to_loop": playhead.loop,
-                "to_item": playhead.item,
-                "to_position": playhead.position_ms,
-                "at": None if row["playhead_ms"] is None else now + wait_ms,
-            }
-        )
+        claimed.append({"of_task": row["task_id"]})
         detail = {"worker": worker_id, "epoch": row["epoch"] + 1, "playhead": playhead_detail(playhead)}
         taken.append(NewEvent(row["task_id"], "claimed", now, detail))
     if claimed:
         await connection.execute(
             run.update()
             .where(run.c.task_id == sa.bindparam("of_task"))
-            .values(
-                worker_id=worker_id,
-                epoch=run.c.epoch + 1,
-                due_ms=None,
-                state=State.WAITING.value,
-                loop=sa.bindparam("to_loop"),
-                item=sa.bindparam("to_item"),
-                position_ms=sa.bindparam("to_position"),
-                playhead_ms=sa.bindparam("at"),
-            ),
+            # Where it broke, and when, stays until it has moved on: a worker may be lost before that.
+            .values(worker_id=worker_id, epoch=run.c.epoch + 1, due_ms=None, state=State.WAITING.value),
             claimed,
         )
         await events.append(connection, taken)
@@ -88,7 +68,7 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
     for row in rows.mappings():
         if is_over(row["end_ms"], now):
             ended.append(row["task_id"])
-        elif row["playhead_ms"] is not None and _playhead_after_break(seal, row, now) is None:
+        elif row["playhead_ms"] is not None and tasks.playhead_after_break(seal, row, now) is None:
             played_out.append(row["task_id"])
     done = ended + played_out
     if done:
@@ -113,23 +93,3 @@ def _may_have_ended(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     # A list that was played may have been played out since by the clock.
     is_over = sa.or_(task.c.end_ms <= now + END_TOLERANCE_MS, run.c.playhead_ms.is_not(None))
     return sa.and_(run.c.due_ms <= now, is_over)
-
-
-def _playhead_after_break(seal: Seal, row: sa.RowMapping, at_ms: int) -> Playhead | None:
-    """Where the list of a row goes on at that time; None when it would have been played out."""
-    if row["playhead_ms"] is None:
-        return Playhead()
-    spec = tasks.spec_of(seal, row)
-    if row["item"] >= len(spec.items):
-        # One task that makes no sense must not keep the others from being taken.
-        return Playhead()
-    if spec.continue_strategy is ContinueStrategy.AT_BREAK:
-        return tasks.playhead_of(row)
-    ends: list[int | None] = json.loads(row["item_ends"])
-    spans = [
-        (round(item.start_s * 1000), ends[index] if index < len(ends) else (round(item.end_s * 1000) or None))
-        for index, item in enumerate(spec.items)
-    ]
-    return decide_playhead(
-        tasks.playhead_of(row), at_ms - row["playhead_ms"], spec.continue_strategy, spans, spec.loops
-    )

@@ -66,7 +66,8 @@ async def read(
                 row["version"],
                 tasks.spec_of(seal, row),
                 row["enabled"] and not row["finished"],
-                tasks.playhead_of(row),
+                # One that was played out between its claim and this look is over in a moment.
+                tasks.playhead_after_break(seal, row, now) or tasks.playhead_of(row),
             )
     return [fresh.get(one.task_id, one) for one in found], now
 
@@ -78,18 +79,23 @@ async def report(
     *,
     load: int,
     health: WorkerHealth | None = None,
+    age_s: float = 0.0,
 ) -> None:
-    """Renew the lease, write down what runs do, append what changed, take back what is returned. Raises LeaseLost."""
+    """Renew the lease, write down what runs do, append what changed, take back what is returned. Raises LeaseLost.
+
+    ``age_s``: how long ago the reports were made; they may have waited for another write.
+    """
     now = await read_now_ms(connection)
+    made_ms = now - round(age_s * 1000)
     await workers.require_lease(connection, worker_id)
     reports = await _check_played_out(connection, reports)
     mine = await _held_epochs(connection, worker_id, [one.task_id for one in reports])
     current = [one for one in reports if mine.get(one.task_id) == one.epoch]
-    await _write_statuses(connection, current, now)
+    await _write_statuses(connection, current, made_ms)
     await events.append(
         connection,
         [
-            NewEvent(one.task_id, _kind(change), now - round(change.age_s * 1000), _change_detail(change))
+            NewEvent(one.task_id, _kind(change), made_ms - round(change.age_s * 1000), _change_detail(change))
             for one in current
             for change in one.changes
             if change.item is not None or not change.status.final
@@ -130,7 +136,7 @@ async def _held_epochs(connection: AsyncConnection, worker_id: str, task_ids: Se
     return found
 
 
-async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report], now: int) -> None:
+async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report], made_ms: int) -> None:
     if not reports:
         return
     await connection.execute(
@@ -170,7 +176,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
                 loop=sa.bindparam("to_loop"),
                 item=sa.bindparam("to_item"),
                 position_ms=sa.bindparam("to_position"),
-                playhead_ms=now,
+                playhead_ms=made_ms,
             ),
             [
                 {

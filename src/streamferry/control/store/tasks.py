@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.clock import from_ms, to_ms
 from streamferry.control.model import ApiStatus, TaskSpec
+from streamferry.control.schedule import decide_playhead
 from streamferry.control.store.records import RunningTask, TaskCount, TaskRecord
 from streamferry.control.store.schema import run, task, task_spec, worker
 from streamferry.control.store.seal import Seal
@@ -310,3 +311,23 @@ def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
 def playhead_of(row: sa.RowMapping) -> Playhead:
     """Where the list of a run row stands."""
     return Playhead(row["loop"], row["item"], row["position_ms"])
+
+
+def playhead_after_break(seal: Seal, row: sa.RowMapping, at_ms: int) -> Playhead | None:
+    """Where the list of a row of ``WITH_RUN`` goes on at that time, or at its StartTime if that is later.
+
+    None when it would have been played out.
+    """
+    if row["playhead_ms"] is None:
+        return Playhead()
+    spec = spec_of(seal, row)
+    if row["item"] >= len(spec.items):
+        # One task that makes no sense must not keep the others from being taken.
+        return Playhead()
+    ends: list[int | None] = json.loads(row["item_ends"])
+    spans = [
+        (round(item.start_s * 1000), ends[index] if index < len(ends) else (round(item.end_s * 1000) or None))
+        for index, item in enumerate(spec.items)
+    ]
+    elapsed_ms = max(at_ms, row["start_ms"]) - row["playhead_ms"]
+    return decide_playhead(playhead_of(row), elapsed_ms, spec.continue_strategy, spans, spec.loops)

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.clock import from_ms
-from streamferry.control.schedule import decide_due
+from streamferry.control.schedule import LOST_LEAD_MS, decide_due
 from streamferry.control.store import events, tasks
 from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent
@@ -149,20 +149,28 @@ async def find_address(connection: AsyncConnection, task_id: str) -> str | None:
 async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], now: int, why: str) -> int:
     """Free the tasks of workers that cannot return them; how many."""
     rows = await connection.execute(
-        sa.select(run.c.task_id, task.c.enabled, task.c.finished, task.c.start_ms, task.c.end_ms)
+        sa.select(run.c.task_id, run.c.state, task.c.enabled, task.c.finished, task.c.start_ms, task.c.end_ms)
         .join(task, task.c.id == run.c.task_id)
         .where(of_whom)
         .order_by(run.c.task_id)
         .with_for_update(of=run)
     )
     freed: list[dict[str, object]] = []
-    for task_id, enabled, finished, start_ms, end_ms in rows:
+    for task_id, state_before, enabled, finished, start_ms, end_ms in rows:
         due_ms = decide_due(enabled=enabled, finished=finished, start_ms=start_ms, end_ms=end_ms, now_ms=now)
         state, fault, reason = State.STOPPED, None, None
         if due_ms is not None:
             state, fault, reason = State.WAITING, Fault.SERVICE.value, why
         freed.append(
-            {"of_task": task_id, "to_due": due_ms, "to_state": state.value, "to_fault": fault, "to_reason": reason}
+            {
+                "of_task": task_id,
+                "to_due": due_ms,
+                "to_state": state.value,
+                "to_fault": fault,
+                "to_reason": reason,
+                # What did not play did not move since it was saved.
+                "by_ms": LOST_LEAD_MS if state_before == State.STREAMING.value else 0,
+            }
         )
     if freed:
         await connection.execute(
@@ -172,6 +180,7 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
                 {
                     "worker_id": None,
                     "due_ms": sa.bindparam("to_due"),
+                    "position_ms": run.c.position_ms + sa.bindparam("by_ms"),
                     **{name: sa.bindparam(f"to_{name}") for name in ("state", "fault", "reason")},
                     **tasks.IDLE,
                 }

@@ -13,7 +13,7 @@ from task_samples import make_spec
 
 from streamferry.control.actions import Actions
 from streamferry.control.model import ContinueStrategy, TaskItem
-from streamferry.control.schedule import LOOK_AHEAD_MS
+from streamferry.control.schedule import LOOK_AHEAD_MS, LOST_LEAD_MS
 from streamferry.control.store import Store, due, workers
 from streamferry.control.store import held as holds
 from streamferry.control.store.database import now_ms
@@ -425,7 +425,10 @@ async def test_a_task_nobody_ran_is_concluded_after_its_window(desk: Desk) -> No
 
 @pytest.mark.parametrize(("strategy", "expected"), [(0, Playhead(0, 0, 4_000)), (1, Playhead(3, 0, 4_000))])
 async def test_a_take_over_follows_the_continue_strategy(desk: Desk, strategy: int, expected: Playhead) -> None:
-    """30 s after the break a list of 10 s is at the break again, or three loops on (to a second of test time)."""
+    """30 s after the break a list of 10 s is at the break again, or three loops on (to a second of test time).
+
+    It had played on behind the place that was saved last, so it goes on as much behind that.
+    """
     await desk.make(continue_strategy=ContinueStrategy(strategy))
     await desk.register("one")
     await desk.claim("one")
@@ -439,7 +442,25 @@ async def test_a_take_over_follows_the_continue_strategy(desk: Desk, strategy: i
     await desk.claim("two")
     (again,) = await desk.held("two")
     assert (again.playhead.loop, again.playhead.item) == (expected.loop, expected.item)
-    assert 0 <= again.playhead.position_ms - expected.position_ms < 1_000
+    assert 0 <= again.playhead.position_ms - expected.position_ms - LOST_LEAD_MS < 1_000
+
+
+@pytest.mark.parametrize(("state", "lead_ms"), [(State.STREAMING, LOST_LEAD_MS), (State.RETRYING, 0)])
+async def test_worker_after_worker_lost_moves_a_list_no_further_than_it_played(
+    desk: Desk, state: State, lead_ms: int
+) -> None:
+    """What did not play when its worker was lost stands where it stood: a start that is killed, time and again."""
+    await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    await desk.report("one", [report_of(held, RelayStatus(state, media_time_ms=9, playhead=Playhead(0, 0, 4_000)))])
+    for name in ("two", "three", "four"):
+        await desk.shift(worker, "lease_ms", 30_000)
+        assert await desk.free_expired() == 1
+        await desk.register(name)
+        await desk.claim(name)
+    assert [one.playhead for one in await desk.held("four")] == [Playhead(0, 0, 4_000 + lead_ms)]
 
 
 async def test_a_finite_list_that_would_have_been_played_out_is_concluded(desk: Desk) -> None:
