@@ -148,15 +148,19 @@ async def find_address(connection: AsyncConnection, task_id: str) -> str | None:
 
 async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], now: int, why: str) -> int:
     """Free the tasks of workers that cannot return them; how many."""
+    # One that connects and has sent media waits for its first acknowledgement.
+    played = sa.and_(run.c.state.in_([State.STREAMING.value, State.CONNECTING.value]), run.c.media_time_ms > 0)
     rows = await connection.execute(
-        sa.select(run.c.task_id, run.c.state, task.c.enabled, task.c.finished, task.c.start_ms, task.c.end_ms)
+        sa.select(
+            run.c.task_id, played.label("played"), task.c.enabled, task.c.finished, task.c.start_ms, task.c.end_ms
+        )
         .join(task, task.c.id == run.c.task_id)
         .where(of_whom)
         .order_by(run.c.task_id)
         .with_for_update(of=run)
     )
     freed: list[dict[str, object]] = []
-    for task_id, state_before, enabled, finished, start_ms, end_ms in rows:
+    for task_id, has_moved, enabled, finished, start_ms, end_ms in rows:
         due_ms = decide_due(enabled=enabled, finished=finished, start_ms=start_ms, end_ms=end_ms, now_ms=now)
         state, fault, reason = State.STOPPED, None, None
         if due_ms is not None:
@@ -169,7 +173,7 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
                 "to_fault": fault,
                 "to_reason": reason,
                 # What did not play did not move since it was saved.
-                "by_ms": LOST_LEAD_MS if state_before == State.STREAMING.value else 0,
+                "by_ms": LOST_LEAD_MS if has_moved else 0,
             }
         )
     if freed:
