@@ -6,6 +6,7 @@ the run follow, and appends an event. Values are checked by the front ends with 
 The states of a task are the API's (``ApiStatus``). Two things move it: an action, by the table ``ALLOWED``, and time.
 """
 
+import json
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -45,7 +46,7 @@ from streamferry.control.store.records import (
     UsageBucket,
     WorkerRecord,
 )
-from streamferry.relay import State
+from streamferry.relay import State, same_beginning
 
 _log = logging.getLogger("streamferry.control")
 
@@ -110,7 +111,8 @@ class Actions:
         """Put what ``revise`` makes of the present spec in its place; what runs follows. The group cannot be changed.
 
         The present spec is read under the lock under which it is replaced, so of two partial updates at once none is
-        lost. A list that was played out begins anew when anything about its playing is changed.
+        lost. A list that was played out begins anew when anything about its playing is changed; any other one when it
+        is changed at or before the item where it stands.
         Raises TaskNotFound, VersionConflict, InvalidField, DestinationConflict, and what ``revise`` raises.
         """
         now_ms = to_ms(self._clock.now())
@@ -123,6 +125,7 @@ class Actions:
                 raise InvalidField("GroupName", "the group of a task cannot be changed")
             was, kind_changed = before.spec, spec.kind is not before.spec.kind
             list_changed = kind_changed or spec.items != was.items
+            kept = 0 if kind_changed else same_beginning(was.items, spec.items)
             revived = before.finished and (
                 list_changed or (spec.loops, spec.start_at, spec.end_at) != (was.loops, was.start_at, was.end_at)
             )
@@ -130,8 +133,10 @@ class Actions:
             if before.enabled and not finished:
                 await self._guard_destination(connection, spec, task_id)
             await tasks.replace(connection, self._seal, before, spec, finished=finished)
-            values: dict[str, object] = {"item_ends": "[]"} if list_changed else {}
-            if list_changed or revived:
+            values: dict[str, object] = {}
+            if list_changed:
+                values["item_ends"] = json.dumps(before.item_ends_ms[:kept])
+            if revived or (list_changed and (before.playhead is None or before.playhead.item >= kept)):
                 values |= tasks.START_AGAIN
             due_ms = _due(spec, enabled=before.enabled, finished=finished, now_ms=now_ms)
             await tasks.redirect(connection, task_id, due_ms=due_ms, values=values)

@@ -5,7 +5,7 @@
 
 from streamferry.relay.host import Relay, RelayHost
 from streamferry.relay.network import Network
-from streamferry.relay.place import advance
+from streamferry.relay.place import advance, same_beginning
 from streamferry.relay.preview import PreviewRefused, Viewer
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
 from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
@@ -26,4 +26,5 @@ __all__ = [
     "Totals",
     "Viewer",
     "advance",
+    "same_beginning",
 ]

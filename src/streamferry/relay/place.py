@@ -5,6 +5,7 @@ sources of all its items.
 """
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from streamferry.relay.spec import ENDLESS, Item
 from streamferry.relay.status import START, Playhead
@@ -29,10 +30,11 @@ class Place:
         if end_ms is not None:
             self._ends_ms[item] = end_ms
 
-    def forget(self) -> None:
-        """Another list follows, of which nothing is known."""
-        self._playhead, self._since = START, None
-        self._ends_ms.clear()
+    def follow(self, kept: int) -> None:
+        """Another list follows, of which only the first ``kept`` items are those of the list before."""
+        if self._playhead.item >= kept:
+            self._playhead, self._since = START, None
+        self._ends_ms = {item: end_ms for item, end_ms in self._ends_ms.items() if item < kept}
 
     def by(self, now: float, items: Sequence[Item], loops: int) -> Playhead | None:
         """Where the list would be; None when it would have been played out."""
@@ -43,6 +45,11 @@ class Place:
             for index, item in enumerate(items)
         ]
         return advance(self._playhead, round((now - self._since) * 1000), spans_ms, loops)
+
+
+def same_beginning(before: Sequence[object], after: Sequence[object]) -> int:
+    """How many items two lists begin with alike: a place in one of those is the same place in both."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
 
 
 def advance(

@@ -23,7 +23,7 @@ from streamferry.relay.feed import FileFeed, LiveFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.marked import MarkedFeed, open_marked
 from streamferry.relay.network import Network
-from streamferry.relay.place import Place
+from streamferry.relay.place import Place, same_beginning
 from streamferry.relay.preview import Preview, Viewer
 from streamferry.relay.shelf import Shelf
 from streamferry.relay.spec import ENDLESS, RelaySpec
@@ -113,7 +113,7 @@ class RelayRun:
         """Take over a changed spec of the same kind (live stays live).
 
         A new source or list joins in the open publish session. What plays of a list is played to its end if the new
-        list has it too; else it ends at a keyframe when the first file of the new list is there. A new destination gets
+        list has it too; else it ends at a keyframe when the next file of the new list is there. A new destination gets
         a session of its own after the old one was unpublished. Limits count from the run's beginning.
         """
         before, self._spec = self._spec, spec
@@ -122,8 +122,10 @@ class RelayRun:
             return
         if spec.list_key != before.list_key:
             if spec.items != before.items:
-                self._place.forget()
-                if (feed := self._vitals.list_feed) is not None:
+                kept = same_beginning(before.items, spec.items)
+                self._place.follow(kept)
+                feed = self._vitals.list_feed
+                if feed is not None and (feed.playhead is None or feed.playhead.item >= kept):
                     plays = before.items[feed.playhead.item] if feed.playhead is not None else None
                     feed.outdate(gives_way=plays not in spec.items)
             self._replace_keeper("source", self._vitals.source, self._keep_source)

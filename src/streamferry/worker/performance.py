@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from streamferry.media.errors import Fault
-from streamferry.relay import ItemChange, Playhead, RelaySpec, RelayStatus, State, Viewer
+from streamferry.relay import ItemChange, Playhead, RelaySpec, RelayStatus, State, Viewer, same_beginning
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 
@@ -96,7 +96,8 @@ class Performance:
         elif self._spec is not None and assignment.spec is not None:
             wanted = decide_spec(self._spec, assignment.spec, self._status.playhead)
             if wanted.items != self._spec.items:
-                self._item_ends_ms.clear()
+                kept = same_beginning(self._spec.items, wanted.items)
+                self._item_ends_ms = {item: end for item, end in self._item_ends_ms.items() if item < kept}
             if self._relay is not None and wanted != self._spec:
                 self._relay.update(wanted)
             self._spec = wanted
@@ -259,12 +260,12 @@ class Performance:
 def decide_spec(running: RelaySpec, wanted: RelaySpec, playhead: Playhead | None) -> RelaySpec:
     """The spec that turns what runs into what is wanted, with the place where its list goes on.
 
-    Nothing about the list changed: the same place, which leaves the list alone. Only the number of loops changed: the
-    item after the one that plays. Another list: its beginning. What becomes of what plays is the relay's business.
+    Nothing about the list changed: the same place, which leaves the list alone. It changed behind the item that plays:
+    the item after that one. Another list: its beginning. What becomes of what plays is the relay's business.
     """
     if (wanted.items, wanted.loops, wanted.is_live) == (running.items, running.loops, running.is_live):
         return replace(wanted, playhead=running.playhead)
-    if wanted.items != running.items or playhead is None:
+    if playhead is None or playhead.item >= same_beginning(running.items, wanted.items):
         return replace(wanted, playhead=Playhead())
     if playhead.item + 1 < len(wanted.items):
         return replace(wanted, playhead=Playhead(playhead.loop, playhead.item + 1))

@@ -120,6 +120,23 @@ async def test_a_new_list_follows_what_plays_in_the_same_session(relays, destina
     assert len(publish.frames(VIDEO)) in (75 + 50 + 75, 2 * 75 + 50 + 75)
 
 
+async def test_a_list_that_is_the_same_so_far_goes_on(relays, destination, clips):
+    """A file put behind the one that plays follows it, and the place in the list is told all the time."""
+    long, short = clips
+    relay = relays.host.start(RelaySpec.vod([Item(long)], destination.url()))
+    publish = await until("a publish", lambda: destination.publishes and destination.publishes[0])
+    await until("pictures", lambda: len(publish.frames(VIDEO)) > 10)
+    loop = relay.status.playhead.loop
+    relay.update(
+        RelaySpec.vod([Item(long), Item(short)], destination.url(), loops=loop + 1, playhead=Playhead(loop, 1))
+    )
+    assert relay.status.playhead is not None
+    final = await asyncio.wait_for(relay.wait(), 20)
+    assert (final.state, final.fault, final.playhead.item) == ("ended", None, 1)
+    assert destination.publishes == [publish]
+    assert len(publish.frames(VIDEO)) == (loop + 1) * 75 + 50
+
+
 async def test_a_file_that_is_not_in_the_new_list_gives_way_at_a_keyframe(relays, destination, clips):
     """Whole groups of its pictures, then the new list, unbroken, on one publish."""
     long, short = clips

@@ -367,6 +367,29 @@ async def test_a_place_in_the_list_before_is_none_in_the_present_one(desk: Desk)
     assert await desk.claim("one") == 1
 
 
+@pytest.mark.parametrize(
+    ("after", "place", "ends"),
+    [("ab", (0, 1, 4_000), (10_000, 20_000)), ("acd", None, (10_000,)), ("abcd", (0, 1, 4_000), (10_000, 20_000))],
+)
+async def test_a_list_changed_behind_its_place_keeps_it(
+    desk: Desk, after: str, place: tuple[int, int, int] | None, ends: tuple[int, ...]
+) -> None:
+    """Items that both lists begin with are the same items; without the one where it stands it begins anew."""
+
+    def items(names: str) -> tuple[TaskItem, ...]:
+        return tuple(TaskItem(MediaUrl.parse(f"https://files.example/{name}.mp4")) for name in names)
+
+    (task_id,) = await desk.make(items=items("abc"))
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    moved = RelayStatus(State.STREAMING, media_time_ms=9, playhead=Playhead(0, 1, 4_000))
+    await desk.report("one", [report_of(held, moved, ends={0: 10_000, 1: 20_000})])
+    await desk.actions.update_task(task_id, lambda spec: replace(spec, items=items(after)))
+    record = await desk.actions.get_task(task_id)
+    assert (record.playhead, record.item_ends_ms) == (place and Playhead(*place), ends)
+
+
 @pytest.mark.parametrize("strategy", list(ContinueStrategy))
 async def test_a_place_beyond_the_list_costs_nobody_anything(desk: Desk, strategy: ContinueStrategy) -> None:
     """As a store may hold it that an earlier version wrote: the list begins anew, and the other tasks are taken too."""
