@@ -60,6 +60,12 @@ class Settings(BaseSettings):
         description="Largest file in MB that may be uploaded to the library: the folder `library` in the data folder. "
         "Tasks may play its files.",
     )
+    cache_mb: int = Field(
+        20_000,
+        ge=0,
+        description="Size in MB above which the least recently used files leave the cache of prepared files; none that "
+        "plays does.",
+    )
     workers: int = Field(0, ge=0, le=1024, description="Worker processes; 0 is one for each core.")
     worker_host: str = Field(
         "127.0.0.1",
@@ -136,6 +142,7 @@ class Settings(BaseSettings):
             "seal_key": self.seal_key.get_secret_value(),
             "egress": self.egress,
             "files": os.pathsep.join(map(str, self.files)),
+            "cache_mb": str(self.cache_mb),
             "worker_host": self.worker_host,
             "capacity": str(self.capacity),
             "ca_file": str(self.ca_file or ""),

@@ -24,6 +24,7 @@ from streamferry.control.model import ApiStatus, ContinueStrategy, TaskItem, Tas
 from streamferry.control.store.records import EventRecord
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
+from streamferry.prepare.cache import all_entries
 from streamferry.receiver import Receiver, StreamMeter
 from streamferry.relay import State
 
@@ -306,6 +307,25 @@ async def test_a_list_that_was_played_out_has_ended(
         assert (await actions.get_task(task_id)).status(datetime.now(UTC)) is ApiStatus.ENDED
         await actions.relaunch_task(task_id)
         nginx.wait_published("once")
+
+
+@ON_SQLITE
+async def test_the_cache_keeps_to_its_size(
+    serve: Callable[..., ServiceProgram], nginx: NginxRtmp, clips: ClipFactory
+) -> None:
+    """With none allowed, only what plays is there: what a task has played is gone when another file was prepared."""
+    service = serve(STREAMFERRY_CACHE_MB="0")
+    root = service.data.with_name("cache")
+
+    async def play(name: str) -> list[Path]:
+        task_id = await actions.create_task(vod(clips(name), nginx.url("once"), loops=1))
+        await wait_state(actions, task_id, State.ENDED, seconds=15)
+        return [entry.path for entry in all_entries(root)]
+
+    async with service.actions() as actions:
+        (first,) = await play("two_seconds")
+        (second,) = await play("h264_no_bframes")
+        assert first != second
 
 
 async def test_a_worker_that_is_killed_is_replaced(

@@ -35,7 +35,7 @@ from streamferry.prepare.processing import COPY, Processing
 from streamferry.prepare.route import Route
 from streamferry.prepare.version import Version, version_of_file
 
-DEFAULT_MAX_BYTES = 20 << 30
+DEFAULT_MAX_BYTES = 20_000_000_000
 #: 2 minutes of 2 Mbps, 5 s of 50 Mbps.
 DEFAULT_AHEAD_BYTES = 32 << 20
 

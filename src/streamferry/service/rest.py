@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from datetime import UTC, datetime
 
 from streamferry.config import Settings
@@ -13,7 +14,6 @@ from streamferry.control.rest.operation_views import CacheItem, CacheView
 from streamferry.control.rest.routes import RestSettings
 from streamferry.control.samples import Samples
 from streamferry.prepare.cache import UNKEPT, Entry, all_entries, default_root
-from streamferry.prepare.store import DEFAULT_MAX_BYTES
 from streamferry.service.prober import Prober
 
 
@@ -22,7 +22,7 @@ def rest_settings(settings: Settings, looks: Looks, samples: Samples, stopping: 
     return RestSettings(
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
         source_rules=SourceRules(file_folders=settings.files),
-        look_into_cache=look_into_cache,
+        look_into_cache=functools.partial(look_into_cache, settings.cache_mb * 1_000_000),
         prober=Prober(settings),
         looks=looks,
         samples=samples,
@@ -36,14 +36,14 @@ def library_of(settings: Settings) -> Library:
     return Library(settings.library_dir, settings.upload_mb * 1_000_000)
 
 
-def look_into_cache() -> CacheView:
+def look_into_cache(max_bytes: int) -> CacheView:
     """What is in the cache's folder. Workers of this machine change it meanwhile: what goes is left out."""
     root = default_root()
     items: list[CacheItem] = []
     for entry in all_entries(root) + all_entries(root / UNKEPT):
         with contextlib.suppress(OSError):
             items.append(_show(entry))
-    return CacheView(size_bytes=sum(one.size_bytes for one in items), max_bytes=DEFAULT_MAX_BYTES, items=items)
+    return CacheView(size_bytes=sum(one.size_bytes for one in items), max_bytes=max_bytes, items=items)
 
 
 def _show(entry: Entry) -> CacheItem:

@@ -5,6 +5,7 @@ import asyncio
 from streamferry.config import Settings, forget_secrets
 from streamferry.control.ledger import StoreLedger
 from streamferry.net.dial import client_context
+from streamferry.prepare.store import PreparedStore
 from streamferry.relay import Network, RelayHost
 from streamferry.service.store import open_store
 from streamferry.worker import HealthMeter, Worker
@@ -16,9 +17,10 @@ async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> N
     """Run one worker in this process until ``stopping`` is set. Raises ValueError and OSError."""
     forget_secrets()
     network = Network(tls=client_context(settings.ca_file), allow=decide_allow(Egress(settings.egress)))
+    files = PreparedStore(max_bytes=settings.cache_mb * 1_000_000, allow=network.allow, tls=network.tls)
     async with (
         open_store(settings, is_durable=False) as store,
-        RelayHost(network=network) as host,
+        RelayHost(store=files, network=network) as host,
         # It looks into the worker, whose ledger tells where it listens.
         PreviewServer(
             settings.worker_host, Passes(store.seal.digest), lambda task_id: worker.open_preview(task_id)
