@@ -10,12 +10,15 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import trustme
 from typer.testing import CliRunner
 
 from kit.clips import ClipFactory
+from kit.front import front
 from kit.nginx_rtmp import NginxRtmp
 from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
@@ -62,6 +65,18 @@ def commands(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> It
         assert "Traceback" not in service.errors
         assert SECRET not in service.errors
         assert STREAM_KEY not in service.errors
+
+
+def test_over_https_with_an_authority_of_ones_own(commands: Commands, tmp_path: Path) -> None:
+    """REQUESTS_CA_BUNDLE names it, as for the SDKs; a file that is not there is named by the variable."""
+    authority, file = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    with front(urlsplit(commands.service.url).netloc, authority) as safe:
+        url = f"https://127.0.0.1:{safe.port}"
+        assert "certificate" in commands.run("list", STREAMFERRY_URL=url, status=5)
+        assert json.loads(commands.run("list", "--json", STREAMFERRY_URL=url, REQUESTS_CA_BUNDLE=str(file)))
+    said = commands.run("list", STREAMFERRY_URL=url, REQUESTS_CA_BUNDLE=f"{file}.none", status=2)
+    assert "CURL_CA_BUNDLE: cannot be used: No such file or directory" in said
 
 
 def test_a_task_from_the_command_line(commands: Commands, nginx: NginxRtmp, clips: ClipFactory) -> None:

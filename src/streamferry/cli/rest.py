@@ -12,6 +12,7 @@ import httpx
 import typer
 
 from streamferry.client.credentials import Credentials, CredentialsMissing
+from streamferry.client.trust import trust
 
 _TIMEOUT_S = 15.0
 #: The service sends a line at least every ten seconds.
@@ -41,14 +42,19 @@ class RestClient:
     """Calls one service. A token is made for the first call, and another one when it has expired."""
 
     def __init__(self, url: str, credentials: Credentials) -> None:
-        """Raises ValueError for an address that is none."""
+        """Raises ValueError for an address that is none, or a file of authorities that cannot be read."""
         if not url.startswith(("http://", "https://")):
             raise ValueError("--url: must start with http:// or https://")
         self._credentials = credentials
         try:
-            self._http = httpx.Client(base_url=url.rstrip("/") + "/api/v1", timeout=_TIMEOUT_S)
+            verify = trust(None) if url.startswith("https://") else True
+            self._http = httpx.Client(base_url=url.rstrip("/") + "/api/v1", timeout=_TIMEOUT_S, verify=verify)
         except httpx.InvalidURL:
             raise ValueError("--url: has a malformed host or port") from None
+        except OSError as error:
+            raise ValueError(
+                f"REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE: cannot be used: {error.strerror or error}"
+            ) from None
 
     def __enter__(self) -> "RestClient":
         return self

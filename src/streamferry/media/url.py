@@ -54,15 +54,18 @@ class MediaUrl:
 
     @classmethod
     def _from_parts(cls, scheme: str, parts: SplitResult, port: int | None) -> "MediaUrl":
-        query = parts.query
+        path, query = parts.path, parts.query
         if scheme == "srt" and parts.fragment:
             # SRT's access control writes stream ids that begin with "#!::", and users paste them as they are.
             query += f"%23{parts.fragment}"
+        elif scheme in _RTMP_SCHEMES and parts.fragment:
+            # RTMP has no fragments: it belongs to the key.
+            path, query = (path, f"{query}#{parts.fragment}") if query else (f"{path}#{parts.fragment}", query)
         return cls(
             scheme=scheme,
             host=parts.hostname or "",
             port=port if port is not None else _DEFAULT_PORTS.get(scheme, 0),
-            path=parts.path,
+            path=path,
             query=query,
             username=parts.username,
             password=parts.password,

@@ -345,10 +345,13 @@ def test_authentication_does_not_go_round_for_ever() -> None:
         ("rtmp://h/app/instance/key", "app/instance", "key"),
         ("rtmp://h/live-bvc/?streamname=a&key=b", "live-bvc", "?streamname=a&key=b"),
         ("rtmp://h/live?vhost=x/key", "live?vhost=x", "key"),
+        ("rtmp://h/live/ke#y", "live", "ke#y"),
+        ("rtmp://h/live/ke#y?token=a", "live", "ke#y?token=a"),
+        ("rtmp://h/live/key?token=a#b", "live", "key?token=a#b"),
     ],
 )
 def test_application_and_key_are_split_as_encoders_split_them(url: str, app: str, key: str) -> None:
-    """Queries on the key, keys that are a query alone (Bilibili), queries on the application (vhost)."""
+    """Queries on the key, keys that are a query alone (Bilibili), queries on the application (vhost), no fragments."""
     connect, publish = Pair(Purpose.PUBLISH, url=url).run().server_events
     assert (connect.app, publish.key) == (app, key)
     assert connect.tc_url == f"rtmp://h/{app}"
