@@ -157,7 +157,7 @@ class Relay:
             except Exception:
                 self._log.exception("a run failed inside streamferry; it is built anew")
             backoff.note_session(time.monotonic() - run_began_at)
-            playhead = self._run.status.playhead
+            playhead, broke = self._run.status.playhead, self._spec
             self._crashed = RelayStatus(
                 State.FAILED if self._stopping.is_set() else State.RETRYING,
                 retries=backoff.attempts + 1,
@@ -171,8 +171,10 @@ class Relay:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(backoff.next_delay()):
                     await self._stopping.wait()
-            # Where it broke, and within the same window; its counters begin anew.
-            spec = self._spec if playhead is None or self._spec.is_live else replace(self._spec, playhead=playhead)
+            # Within the same window, and where it broke if that is still a place in the list; its counters begin anew.
+            spec = self._spec
+            if playhead is not None and not spec.is_live and spec.items == broke.items:
+                spec = replace(spec, playhead=playhead)
             self._replace_run(spec)
             self._crashed = None
             if self._stopping.is_set():

@@ -67,9 +67,9 @@ class RelayRun:
         self._preview = Preview(self._outlet, self._timeline)
         self._vitals = Vitals(self._flow)
         self._began_at = began_at
-        self._place = Place(spec.playhead, began_at)
+        self._place = Place(spec.playhead, time.monotonic())
         # When a preparation was last seen advancing: patience is not for a download that comes.
-        self._advanced_at = began_at
+        self._advanced_at = time.monotonic()
         self._over: asyncio.Future[State] = asyncio.get_running_loop().create_future()
         self._keepers: dict[str, list[asyncio.Task[None]]] = {}
         self._limits_changed = asyncio.Event()
@@ -332,11 +332,14 @@ class RelayRun:
             await self._pause(destination, error, backoff)
 
     async def _catch_up(self) -> None:
-        """The destination is there: put a list that keeps time where it would be if it had not had to wait for that."""
+        """The destination is there: put a list that keeps time where it would be if it had not had to wait for that.
+
+        One of which nothing has played yet has nothing to catch up with.
+        """
         feed, place = self._vitals.list_feed, self._where_now()
         if feed is None or place is None or not self._spec.keeps_time or self._group is None:
             return
-        if place == feed.playhead or feed.begin_at(place):
+        if place in (START, feed.playhead) or feed.begin_at(place):
             return
         self._flow.has_media.clear()
         feed.skip_to(place)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -9,9 +10,12 @@ from kit.clips import ClipFactory
 from kit.sightings import KnownFrames
 from scripted.destination import Caller, Destination, take
 from scripted.listener import reset
+from scripted.waiting import until
+from streamferry.media.errors import Fault
 from streamferry.media.tag import VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, Playhead, RelaySpec
+from streamferry.relay.feed import FileFeed
 
 pytestmark = pytest.mark.usefixtures("quick")
 AWAY_S = 4.0
@@ -93,4 +97,79 @@ async def test_a_list_taken_over_is_where_the_clock_is_however_long_its_start_to
         assert away_ms >= AWAY_S * 1000
         first_ms = frames.position_ms(destination.publishes[0].frames(VIDEO)[0][2][5:])
         assert -GOP_MS - 700 <= frames.apart_ms(first_ms, position_ms + away_ms) <= 700
+        await relay.stop()
+
+
+class OneMistake:
+    """A mistake of ours, made once, when a list has come to a place."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, item: int, position_ms: int) -> None:
+        self._place = (item, position_ms)
+        self.made_at: float | None = None
+        self._check = FileFeed.check_liveness
+        monkeypatch.setattr(FileFeed, "check_liveness", lambda feed, now: self._look(feed, now))
+
+    def _look(self, feed: FileFeed, now: float) -> None:
+        self._check(feed, now)
+        at = feed.playhead
+        if self.made_at is None and at is not None and (at.item, at.position_ms) >= self._place:
+            self.made_at = time.monotonic()
+            raise RuntimeError("a mistake of ours")
+
+
+@pytest.mark.parametrize("keeps_time", [False, True])
+async def test_a_run_that_broke_inside_goes_on_where_its_strategy_says(
+    relays, clips: ClipFactory, monkeypatch: pytest.MonkeyPatch, keeps_time: bool
+) -> None:
+    """The run that is built anew counts time and patience from its own beginning, not from the relay's."""
+    clip = clips("half_a_minute")
+    frames = KnownFrames(clip)
+    mistake = OneMistake(monkeypatch, 0, 4_000)
+    async with Destination(take) as destination:
+        items = [Item(MediaUrl.parse(str(clip)))]
+        relay = relays.host.start(
+            RelaySpec.vod(items, destination.url(), loops=1, keeps_time=keeps_time, patience_s=2.5)
+        )
+        await until("another publish", lambda: len(destination.publishes) == 2, 15)
+        await until("its pictures", lambda: destination.publishes[1].frames(VIDEO))
+        assert mistake.made_at is not None
+        away_ms = (time.monotonic() - mistake.made_at) * 1000
+        before, after = (publish.frames(VIDEO) for publish in destination.publishes)
+        expected_ms = frames.position_ms(before[-1][2][5:]) + away_ms * keeps_time
+        assert -GOP_MS - 700 <= frames.position_ms(after[0][2][5:]) - expected_ms <= 700
+        await relay.stop()
+
+
+async def test_a_list_made_shorter_while_its_run_is_built_anew_begins(
+    relays, clips: ClipFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the old list stood is no place in the new one."""
+    short, long = (Item(MediaUrl.parse(str(clips(name)))) for name in ("two_seconds", "half_a_minute"))
+    OneMistake(monkeypatch, 1, 0)
+    async with Destination(take) as destination:
+        first = RelaySpec.vod([short, long], destination.url())
+        relay = relays.host.start(first)
+        relay.watch(
+            lambda status: relay.update(replace(first, items=(short,))) if status.fault is Fault.SERVICE else None
+        )
+        await until("another publish", lambda: len(destination.publishes) == 2, 15)
+        await until("its pictures", lambda: destination.publishes[1].frames(VIDEO))
+        assert relay.status.playhead is not None
+        assert relay.status.playhead.item == 0
+        await relay.stop()
+
+
+async def test_a_list_that_came_while_nothing_had_played_begins_at_its_offset(relays, clips: ClipFactory) -> None:
+    """Its destination was not there yet: of the new list nothing is known, and there is nothing to catch up with."""
+    clip = clips("half_a_minute")
+    frames = KnownFrames(clip)
+    manner = AwayForAWhile()
+    manner.left_at = time.monotonic()
+    async with Destination(manner) as destination:
+        first = RelaySpec.vod([Item(MediaUrl.parse(str(clips("two_seconds"))))], destination.url(), keeps_time=True)
+        relay = relays.host.start(first)
+        await until("an attempt", lambda: relay.status.retries > 0, 8)
+        relay.update(replace(first, items=(Item(MediaUrl.parse(str(clip)), 10.0),)))
+        await until("a picture", lambda: destination.publishes and destination.publishes[0].frames(VIDEO), 15)
+        assert frames.position_ms(destination.publishes[0].frames(VIDEO)[0][2][5:]) == 10_000
         await relay.stop()
