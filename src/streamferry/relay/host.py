@@ -69,6 +69,11 @@ class Relay:
         return replace(status, playhead=None, item_end_ms=None)
 
     @property
+    def is_ending(self) -> bool:
+        """Whether what it comes to is decided, although it may take seconds to say goodbye: a change comes too late."""
+        return self._run.is_ending and not self._is_renewed
+
+    @property
     def totals(self) -> Totals:
         """What all its runs have done."""
         return Totals.sum((self._past, self._run.totals))

@@ -94,6 +94,11 @@ class RelayRun:
         """Of which kind this run is."""
         return self._spec.is_live
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether what it comes to is decided: a change comes too late."""
+        return self._over.done()
+
     def stop(self) -> None:
         """End the run as asked by the user: unpublish, and be ``stopped``."""
         self._finish(State.STOPPED)

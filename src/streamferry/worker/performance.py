@@ -31,6 +31,9 @@ class RunningRelay(Protocol):
     @property
     def status(self) -> RelayStatus: ...
 
+    @property
+    def is_ending(self) -> bool: ...
+
     def watch(self, callback: Callable[[RelayStatus], None]) -> None: ...
 
     def watch_items(self, callback: Callable[[ItemChange], None]) -> None: ...
@@ -87,7 +90,7 @@ class Performance:
 
     def follow(self, assignment: Assignment) -> None:
         """The task was changed: make what runs what is wanted now."""
-        if self.is_over and assignment.epoch == self._assignment.epoch:
+        if assignment.epoch == self._assignment.epoch and self._is_ending:
             # What came of it is told under the version that it followed.
             return
         before, self._assignment = self._assignment, assignment
@@ -151,6 +154,11 @@ class Performance:
             self._streamed_ms -= report.usage.streamed_ms
             self._bytes_out -= report.usage.bytes_out
             self._usage_at = self._loop.time()
+
+    @property
+    def _is_ending(self) -> bool:
+        """Whether this epoch is over, or about to be whatever is changed."""
+        return self.is_over or (self._relay is not None and self._relay.is_ending and not self._is_renewing)
 
     @property
     def _status(self) -> RelayStatus:

@@ -1,6 +1,7 @@
 """The end of a finite list whose destination took all of it into its buffers and then was lost: nothing is left out."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,8 @@ from scripted.waiting import until
 from streamferry.media.tag import VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, RelaySpec
+from streamferry.worker import Assignment, Outcome
+from streamferry.worker.performance import Performance
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -67,3 +70,26 @@ async def test_a_destination_that_stays_away_is_waited_for(relays, clips: ClipFa
         assert relay.status.state == "retrying"
         final = await relay.stop()
         assert (final.state, final.fault) == ("stopped", "user_destination")
+
+
+async def test_a_change_that_came_during_the_goodbye_was_lost(relays, clips: ClipFactory) -> None:
+    """Played out, and its destination slow to close: what came of it is the old list's, so the new one is begun."""
+    closes = asyncio.Event()
+
+    async def close_late(caller: Caller) -> None:
+        await take(caller)
+        await closes.wait()
+
+    url = MediaUrl.parse(str(clips("two_seconds")))
+    async with Destination(close_late) as destination:
+        spec = RelaySpec.vod([Item(url)], destination.url(), loops=1)
+        assignment = Assignment("task", 1, 1, is_wanted=True, spec=spec, start_in_s=0, end_in_s=600)
+        performance = Performance(assignment, relays.host.start, lambda: None)
+        await until("the goodbye", lambda: destination.publishes and destination.publishes[0].ended, 10)
+        performance.follow(replace(assignment, version=2, spec=replace(spec, items=(Item(url, 1.0),))))
+        assert not performance.is_over
+        closes.set()
+        await until("the end", lambda: performance.is_over)
+        report = performance.report()
+        assert report is not None
+        assert (report.version, report.outcome) == (1, Outcome.PLAYED_OUT)

@@ -25,6 +25,7 @@ class ScriptedRelay:
         self.spec = spec
         self.updates: list[RelaySpec] = []
         self.is_asked_to_stop = False
+        self.is_ending = False
         self.status = RelayStatus(State.PREPARING)
         self._watchers: list[Callable[[RelayStatus], None]] = []
         self._on_end: list[Callable[[], None]] = []
@@ -42,7 +43,7 @@ class ScriptedRelay:
         self.updates.append(spec)
 
     def request_stop(self, *, at_keyframe: bool = False) -> None:
-        self.is_asked_to_stop = True
+        self.is_asked_to_stop = self.is_ending = True
 
     def become(self, status: RelayStatus) -> None:
         self.status = status
@@ -187,16 +188,17 @@ async def test_a_window_moved_into_the_future_hands_the_task_back() -> None:
 
 
 async def test_a_new_epoch_begins_anew_after_the_old_relay_has_left() -> None:
-    """Relaunch: never two relays at once; what the old one still says is not reported."""
+    """Relaunch: never two relays at once; what the old one still says is not reported; changes are the new one's."""
     stage = Stage()
     first = await stage.begin()
     first.become(STREAMING)
     stage.follow(epoch=2)
+    stage.follow(spec=RelaySpec.vod([C], TO))
     assert first.is_asked_to_stop
     assert len(stage.relays) == 1
     first.become(RelayStatus(State.STOPPED, playhead=Playhead(0, 1, 50)))
     await asyncio.sleep(0.005)
-    assert len(stage.relays) == 2
+    assert [relay.spec.items for relay in stage.relays] == [(A, B), (C,)]
     report = stage.performance.report()
     assert report is not None
     assert (report.epoch, report.outcome) == (2, None)
@@ -221,12 +223,19 @@ async def test_items_are_reported_with_the_status_and_hurry_nobody() -> None:
     assert report.changes[2].status == STREAMING
 
 
+@pytest.mark.parametrize("is_over", [True, False])
 @pytest.mark.parametrize("change", [{"spec": RelaySpec.vod([C], TO)}, {"is_wanted": False}])
-async def test_what_a_list_came_to_is_told_under_the_version_it_had(change: dict[str, object]) -> None:
-    """One that was played out when the task was changed was not the changed one."""
+async def test_what_a_list_came_to_is_told_under_the_version_it_had(change: dict[str, object], is_over: bool) -> None:
+    """One that was played out when the task was changed was not the changed one; also if its relay still closes."""
     stage = Stage()
-    (await stage.begin()).become(RelayStatus(State.ENDED))
+    relay = await stage.begin()
+    relay.is_ending = True
+    if is_over:
+        relay.become(RelayStatus(State.ENDED))
     stage.follow(**change)
+    assert relay.updates == []
+    if not is_over:
+        relay.become(RelayStatus(State.ENDED))
     report = stage.performance.report()
     assert report is not None
     assert (report.version, report.outcome) == (1, Outcome.PLAYED_OUT)
