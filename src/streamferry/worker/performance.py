@@ -268,13 +268,16 @@ class Performance:
 def decide_spec(running: RelaySpec, wanted: RelaySpec, playhead: Playhead | None) -> RelaySpec:
     """The spec that turns what runs into what is wanted, with the place where its list goes on.
 
-    Nothing about the list changed: the same place, which leaves the list alone. It changed behind the item that plays:
-    the item after that one. Another list: its beginning. What becomes of what plays is the relay's business.
+    Nothing that is played changed: the same place, which leaves the list alone. It changed behind the item that plays,
+    or in how it is prepared: the item after that one, or that one itself where nothing has played yet. Another list:
+    its beginning. What becomes of what plays is the relay's business.
     """
-    if (wanted.items, wanted.loops, wanted.is_live) == (running.items, running.loops, running.is_live):
-        return replace(wanted, playhead=running.playhead)
-    if playhead is None or playhead.item >= same_beginning(running.items, wanted.items):
-        return replace(wanted, playhead=Playhead())
-    if playhead.item + 1 < len(wanted.items):
-        return replace(wanted, playhead=Playhead(playhead.loop, playhead.item + 1))
-    return replace(wanted, playhead=Playhead(playhead.loop + 1))
+    kept = same_beginning(running.items, wanted.items) if wanted.is_live == running.is_live else 0
+    at = running.playhead if playhead is None else playhead
+    if at.item >= kept:
+        at = Playhead()
+    elif wanted.items == running.items and replace(wanted, playhead=running.playhead).list_key == running.list_key:
+        at = running.playhead
+    elif at != running.playhead:
+        at = Playhead(at.loop, at.item + 1) if at.item + 1 < len(wanted.items) else Playhead(at.loop + 1)
+    return replace(wanted, playhead=at)

@@ -16,6 +16,8 @@ from streamferry.media.tag import VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, Playhead, RelaySpec
 from streamferry.relay.feed import FileFeed
+from streamferry.worker import Assignment
+from streamferry.worker.performance import Performance
 
 pytestmark = pytest.mark.usefixtures("quick")
 AWAY_S = 4.0
@@ -173,3 +175,22 @@ async def test_a_list_that_came_while_nothing_had_played_begins_at_its_offset(re
         await until("a picture", lambda: destination.publishes and destination.publishes[0].frames(VIDEO), 15)
         assert frames.position_ms(destination.publishes[0].frames(VIDEO)[0][2][5:]) == 10_000
         await relay.stop()
+
+
+async def test_a_file_put_behind_one_that_had_not_begun_took_its_place(relays, clips: ClipFactory) -> None:
+    """While the list waits for its destination its task is given another file: the first one is still the first."""
+    clip = clips("half_a_minute")
+    frames = KnownFrames(clip)
+    manner = AwayForAWhile()
+    manner.left_at = time.monotonic()
+    async with Destination(manner) as destination:
+        spec = RelaySpec.vod([Item(MediaUrl.parse(str(clip)), 10.0)], destination.url(), loops=1)
+        assignment = Assignment("task", 1, 1, is_wanted=True, spec=spec, start_in_s=0, end_in_s=600)
+        performance = Performance(assignment, relays.host.start, lambda: None)
+        await until("an attempt", lambda: (seen := performance.report()) is not None and seen.status.retries > 0)
+        more = (*spec.items, Item(MediaUrl.parse(str(clips("two_seconds")))))
+        performance.follow(replace(assignment, version=2, spec=replace(spec, items=more)))
+        await until("a picture", lambda: destination.publishes and destination.publishes[0].frames(VIDEO), 15)
+        assert frames.position_ms(destination.publishes[0].frames(VIDEO)[0][2][5:]) == 10_000
+        performance.end()
+        await until("the end", lambda: performance.is_over)
