@@ -179,8 +179,7 @@ class FileFeed:
         self.finished.clear()
 
     def outdate(self, *, gives_way: bool) -> None:
-        """Another list follows, in which what plays is no place. It is played to its end, or gives way to that list."""
-        self.drop_upcoming()
+        """What plays is no place in the list that follows. It is played to its end, or gives way to that list."""
         self._resting = None
         if self._current is not None:
             self._current.is_outdated = True

@@ -75,8 +75,6 @@ class RelayRun:
         self._limits_changed = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._skipped: MediaError | None = None
-        # Set when a finished list has been acknowledged to its end, so that closing loses nothing.
-        self._drained = asyncio.Event()
         self._verdict: Verdict = (State.CONNECTING if spec.is_live else State.PREPARING, None, None)
 
     @property
@@ -126,10 +124,11 @@ class RelayRun:
         if self._group is None:
             return
         if spec.list_key != before.list_key:
+            if (feed := self._vitals.list_feed) is not None:
+                feed.drop_upcoming()
             if spec.items != before.items:
                 kept = same_beginning(before.items, spec.items)
                 self._place.follow(kept)
-                feed = self._vitals.list_feed
                 if feed is not None and (feed.playhead is None or feed.playhead.item >= kept):
                     plays = before.items[feed.playhead.item] if feed.playhead is not None else None
                     feed.outdate(gives_way=plays not in spec.items)
@@ -287,8 +286,6 @@ class RelayRun:
         if not self._flow.has_media.is_set():
             # The list was to go on behind its end.
             self._finish(State.ENDED)
-        await self._drained.wait()
-        self._finish(State.ENDED)
 
     def _note_progress(self, progress: PrepareProgress) -> None:
         self._vitals.preparing_percent = progress.percent
@@ -381,7 +378,8 @@ class RelayRun:
             for item, end_ms in feed.item_ends():
                 self._place.note_end(item, end_ms)
             if feed.finished.is_set() and self._outlet.is_drained:
-                self._drained.set()
+                # Acknowledged to its end: closing loses nothing.
+                self._finish(State.ENDED)
         self._publish(self._vitals.observe(now))
         patience_s = self._spec.patience_s
         if patience_s is not None and not self._vitals.has_streamed and now - self._advanced_at >= patience_s:

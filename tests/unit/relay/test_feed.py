@@ -326,6 +326,7 @@ async def test_what_plays_of_the_list_before_is_no_place_in_the_next():
     playing.feed.put(0, 1, PreparedReader(left_over := MemoryFile(1)))
     playing.feed.begin_session(0.0)
     playing.play(0.0, 0.1)
+    playing.feed.drop_upcoming()
     playing.feed.outdate(gives_way=False)
     assert left_over.holders == 0
     playing.play(0.1, 0.3)
