@@ -212,7 +212,7 @@ delivered.
 
 def rest_page() -> str:
     """Every operation and every model of REST, from the document that it gives itself."""
-    store = Store("sqlite:////nowhere", Seal(Fernet.generate_key().decode()))
+    store = Store("sqlite:///:memory:", Seal(Fernet.generate_key().decode()))
     document = build_rest(Actions(store), store).openapi()
     operations = []
     for one in rest_docs.operations(document):
