@@ -1,4 +1,4 @@
-"""The end of a finite list whose destination took all of it into its buffers and then was lost: the last item arrives."""
+"""The end of a finite list whose destination took it into its buffers and then was lost: its last item arrives."""
 
 import asyncio
 from dataclasses import replace
