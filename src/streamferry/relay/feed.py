@@ -79,9 +79,9 @@ class LiveFeed:
         self._inlet.close()
 
 
-#: A new session goes back to what the old one's peer had acknowledged, but no further than this from what was given:
-#: of a file that is not kept no more may be there.
-_MAX_BACK_BYTES = 2 << 20
+#: A new session goes back to what the old one's peer had acknowledged, but no further than this from what was given.
+#: Linux holds 4 MiB unsent by itself (tcp_wmem), and of a file that is not kept 8 MiB behind its player are there.
+_MAX_BACK_BYTES = 6 << 20
 
 
 @dataclass(slots=True)

@@ -166,9 +166,9 @@ def test_closing_a_live_feed_closes_its_inlet(live):
 class Playing:
     """A file feed with its timeline, and all that it has laid."""
 
-    def __init__(self):
+    def __init__(self, outlet=None):
         self.timeline = Timeline()
-        self.outlet = Outlet()
+        self.outlet = outlet or Outlet()
         self.steps = []
         self.feed = FileFeed(self.timeline, self.outlet, START, lambda *step: self.steps.append(step))
         self.laid = []
@@ -317,6 +317,27 @@ async def test_a_file_that_breaks_off_is_told_and_the_list_goes_on():
     assert [str(error) for step, _, error in playing.steps if step == "item_failed"] == ["the download broke off"]
     assert len(playing.stamps(VIDEO)) == 50 + 25
     assert {b - a for a, b in pairwise(playing.stamps(VIDEO))} == {40}
+
+
+async def test_all_that_a_kernel_holds_is_played_again():
+    """A destination takes a second of 8 Mbps and no more; the rest, as much as fits into buffers, has not arrived."""
+
+    class Stuck:
+        is_backed_up = False
+        acked_bytes = 1_000_000
+
+        @property
+        def sent_bytes(self):
+            return 1_000 * playing.feed.playhead.position_ms
+
+    playing = Playing(Stuck())
+    await playing.put(MemoryFile(20))
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 4.0)
+    assert playing.feed.playhead.position_ms > 4_000
+    playing.feed.end_session()
+    playing.feed.begin_session(10.0)
+    assert playing.feed.playhead.position_ms == 1_000
 
 
 async def test_what_plays_of_the_list_before_is_no_place_in_the_next():
