@@ -91,7 +91,9 @@ class _Entry:
     loop: int
     item: int
     reader: PreparedReader
-    #: Whether its end was told. It may be played again from a place before that, for another session.
+    #: Where it began, once it has. It may begin again, for another session.
+    begun_ms: int | None = None
+    #: Whether its end was told. It may be played again from a place before that.
     is_told: bool = False
     #: Of the list before the present one, in which its place means nothing.
     is_outdated: bool = False
@@ -107,8 +109,8 @@ class FileFeed:
     """Plays prepared files one after another on an absolute schedule, across publish sessions.
 
     asyncio puts the next reader in while the present one plays, so that a join never waits for a file to open. A reader
-    that has come to its end stays until the next one begins: a session that is lost meanwhile is followed by one that
-    plays again what did not arrive.
+    that has come to its end stays until all of it has arrived: a session that is lost meanwhile is followed by one that
+    plays again what did not.
     """
 
     def __init__(
@@ -124,13 +126,15 @@ class FileFeed:
         self._on_step = on_step
         self._current: _Entry | None = None
         self._upcoming: deque[_Entry] = deque()
+        # Before the present one, the latest last: what has been played and has not arrived.
+        self._played: deque[_Entry] = deque()
         self._spent: list[PreparedReader] = []
         self._pace: Pace | None = None
         self._is_last = False
-        # What of the present item the peer has acknowledged; behind it places that were given, each with the bytes of
-        # the session that were on their way by then.
-        self._arrived_ms = 0
-        self._given: deque[tuple[int, int]] = deque()
+        # How far the peer has acknowledged, once something has begun; behind that places that were given, each with the
+        # bytes of the session that were on their way by then.
+        self._arrived: tuple[_Entry, int] | None = None
+        self._given: deque[tuple[int, _Entry, int]] = deque()
         self._room = asyncio.Event()
         self._room.set()
         #: Set while everything put in was played, after ``finish`` was called.
@@ -182,8 +186,9 @@ class FileFeed:
         """What plays is no place in the list that follows. It is played to its end, or gives way to that list."""
         self._resting = None
         if self._current is not None:
-            self._current.is_outdated = True
-            self._current.gives_way = gives_way
+            for entry in (*self._played, self._current):
+                entry.is_outdated = True
+                entry.gives_way = gives_way
 
     def begin_at(self, playhead: Playhead) -> bool:
         """Let what would play first begin at a place in it; whether that place is in it."""
@@ -200,8 +205,9 @@ class FileFeed:
         """Forget what plays as well: the list goes on somewhere else."""
         self.drop_upcoming()
         if self._current is not None:
-            self._spent.append(self._current.reader)
-            self._current = None
+            self._spent += [entry.reader for entry in (*self._played, self._current)]
+            self._played.clear()
+            self._current = self._arrived = None
         self._given.clear()
         self._resting = playhead
 
@@ -212,12 +218,20 @@ class FileFeed:
     def begin_session(self, now: float) -> None:
         """A publish session was attached: start a schedule, and go back to the keyframe before what did not arrive."""
         self._pace = Pace(self._timeline.position_ms, now)
-        entry = self._current
-        if entry is not None:
-            self.finished.clear()
-            self._spent.append(entry.reader)
-            entry.reader = entry.reader.reopen_at_keyframe(self._arrived_ms)
-            self._timeline.begin_file(entry.reader.first_stamps())
+        if self._arrived is None:
+            return
+        entry, arrived_ms = self._arrived
+        self.finished.clear()
+        while (later := self._current) is not None and later is not entry:
+            self._reopen(later, later.begun_ms or 0)
+            self._upcoming.appendleft(later)
+            self._current = self._played.pop()
+        self._reopen(entry, arrived_ms)
+        self._timeline.begin_file(entry.reader.first_stamps())
+
+    def _reopen(self, entry: _Entry, position_ms: int) -> None:
+        self._spent.append(entry.reader)
+        entry.reader = entry.reader.reopen_at_keyframe(position_ms)
 
     def end_session(self) -> None:
         """The publish session is about to go: hold everything."""
@@ -232,7 +246,10 @@ class FileFeed:
             return
         arrived_bytes = max(self._outlet.acked_bytes, given[-1][0] - _MAX_BACK_BYTES)
         while given and given[0][0] <= arrived_bytes:
-            _, self._arrived_ms = given.popleft()
+            _, entry, position_ms = given.popleft()
+            self._arrived = entry, position_ms
+            while self._played and self._played[0] is not entry:
+                self._spent.append(self._played.popleft().reader)
 
     def pull(self, now: float, laid: list[LaidTag]) -> None:
         """Lay what is due; bodies are views of the prepared file."""
@@ -242,7 +259,7 @@ class FileFeed:
         if self._pace is None or self._outlet.is_backed_up:
             return
         if self._current is not None:
-            self._given.append((self._outlet.sent_bytes, self._current.reader.position_ms))
+            self._given.append((self._outlet.sent_bytes, self._current, self._current.reader.position_ms))
         due_ms = self._pace.due_ms(now)
         while self._current is not None or self._start_next():
             entry = self._current
@@ -267,13 +284,15 @@ class FileFeed:
         if not self._upcoming:
             return False
         if self._current is not None:
-            self._spent.append(self._current.reader)
-        self._current = self._upcoming.popleft()
-        self._given.clear()
-        self._arrived_ms = self._current.reader.position_ms
+            self._played.append(self._current)
+        entry = self._current = self._upcoming.popleft()
         self._room.set()
-        self._timeline.begin_file(self._current.reader.first_stamps())
-        self._on_step(ItemStep.STARTED, self._current.playhead, None)
+        self._timeline.begin_file(entry.reader.first_stamps())
+        if entry.begun_ms is None:
+            entry.begun_ms = entry.reader.position_ms
+            self._on_step(ItemStep.STARTED, entry.playhead, None)
+        if self._arrived is None:
+            self._arrived = entry, entry.begun_ms
         return True
 
     def check_liveness(self, now: float) -> None:
@@ -283,11 +302,12 @@ class FileFeed:
     def close(self) -> None:
         """Close all readers; the playhead stays where it is."""
         self._resting = self.playhead
-        readers = [entry.reader for entry in self._upcoming] + self._spent
+        readers = [entry.reader for entry in (*self._played, *self._upcoming)] + self._spent
         if self._current is not None:
             readers.append(self._current.reader)
         for reader in readers:
             reader.close()
+        self._played.clear()
         self._upcoming.clear()
         self._spent.clear()
         self._current = None

@@ -183,6 +183,7 @@ class Playing:
         ahead_ms, now = -1e9, begin
         while now < end:
             fresh = pull(self.feed, now)
+            self.feed.check_liveness(now)
             self.laid += fresh
             if fresh:
                 ahead_ms = max(ahead_ms, max(tag[1] for tag in fresh) - (now - begin) * 1000)
@@ -338,6 +339,40 @@ async def test_all_that_a_kernel_holds_is_played_again():
     playing.feed.end_session()
     playing.feed.begin_session(10.0)
     assert playing.feed.playhead.position_ms == 1_000
+
+
+async def test_items_that_did_not_arrive_are_played_again_from_where_that_began():
+    """Several short ones were given, of which a destination took one and a half: then come all the rest, told once."""
+
+    class Stuck:
+        is_backed_up = False
+        acked_bytes = 3_500_000
+        sent_bytes = 0
+
+    outlet = Stuck()
+    playing = Playing(outlet)
+    files = [MemoryFile(2) for _ in range(4)]
+    for item, file in enumerate(files):
+        playing.feed.put(0, item, PreparedReader(file, 1_000 if item == 2 else 0))
+    playing.feed.begin_session(0.0)
+    for tick in range(int(5.4 / 0.04)):
+        playing.play(tick * 0.04, tick * 0.04 + 0.01)
+        outlet.sent_bytes = 1_000 * (playing.stamps(VIDEO)[-1] + 40)
+    assert playing.feed.playhead.item == 3
+    assert [file.holders for file in files] == [0, 1, 1, 1]
+    steps = list(playing.steps)
+    playing.feed.end_session()
+    playing.feed.begin_session(20.0)
+    assert (playing.feed.playhead.item, playing.feed.playhead.position_ms) == (1, 1_000)
+    playing.laid.clear()
+    outlet.sent_bytes, outlet.acked_bytes = 0, 0
+    playing.feed.finish()
+    playing.play(20.0, 25.0)
+    # A second of the second item, the third one from its offset on, and the fourth.
+    assert len(playing.stamps(VIDEO)) == 25 + 25 + 50
+    assert {b - a for a, b in pairwise(playing.stamps(VIDEO))} == {40}
+    assert playing.steps == [*steps, ("item_finished", playing.feed.playhead, None)]
+    assert playing.feed.finished.is_set()
 
 
 async def test_what_plays_of_the_list_before_is_no_place_in_the_next():
