@@ -126,14 +126,14 @@ async def test_a_run_that_broke_inside_goes_on_where_its_strategy_says(
     """The run that is built anew counts time and patience from its own beginning, not from the relay's."""
     clip = clips("half_a_minute")
     frames = KnownFrames(clip)
-    mistake = OneMistake(monkeypatch, 0, 4_000)
+    mistake = OneMistake(monkeypatch, 0, 8_000)
     async with Destination(take) as destination:
         items = [Item(MediaUrl.parse(str(clip)))]
         relay = relays.host.start(
-            RelaySpec.vod(items, destination.url(), loops=1, keeps_time=keeps_time, patience_s=2.5)
+            RelaySpec.vod(items, destination.url(), loops=1, keeps_time=keeps_time, patience_s=6.0)
         )
-        await until("another publish", lambda: len(destination.publishes) == 2, 15)
-        await until("its pictures", lambda: destination.publishes[1].frames(VIDEO))
+        await until("another publish", lambda: len(destination.publishes) == 2, 25)
+        await until("its pictures", lambda: destination.publishes[1].frames(VIDEO), 15)
         assert mistake.made_at is not None
         away_ms = (time.monotonic() - mistake.made_at) * 1000
         before, after = (publish.frames(VIDEO) for publish in destination.publishes)
@@ -154,7 +154,7 @@ async def test_a_list_made_shorter_while_its_run_is_built_anew_begins(
         relay.watch(
             lambda status: relay.update(replace(first, items=(short,))) if status.fault is Fault.SERVICE else None
         )
-        await until("another publish", lambda: len(destination.publishes) == 2, 15)
+        await until("another publish", lambda: len(destination.publishes) == 2, 25)
         await until("its pictures", lambda: destination.publishes[1].frames(VIDEO))
         assert relay.status.playhead is not None
         assert relay.status.playhead.item == 0
