@@ -42,8 +42,10 @@ def frames(tags: list[Tag], tag_type: int) -> list[Tag]:
 class Camera:
     """Gives the next 40 ms of a stream at each call of :meth:`shoot`."""
 
-    def __init__(self, stamp_ms: int = 0, *, gop: int = 10, frame_bytes: int = 400) -> None:
+    def __init__(self, stamp_ms: int = 0, *, gop: int = 10, frame_bytes: int = 400, slow: float = 0.0) -> None:
         self.stamp_ms = stamp_ms
+        #: By which part of time its clock of sound is slower.
+        self.slow = slow
         self.gop = gop
         self.frame_bytes = frame_bytes
         self.video_header = AVC_HEADER
@@ -77,8 +79,14 @@ class Camera:
         self._since_key += 1
         return [
             *([] if self.is_blind else [(VIDEO, to_wire_ms(stamp), body)]),
-            (AUDIO, to_wire_ms(stamp), sound(2 * number)),
-            (AUDIO, to_wire_ms(stamp + SOUND_MS), sound(2 * number + 1)),
+            *self._sounds(stamp, number),
+        ]
+
+    def _sounds(self, stamp: int, number: int) -> list[Tag]:
+        behind_ms = round(self.slow * number * FRAME_MS)
+        return [
+            (AUDIO, to_wire_ms(stamp - behind_ms), sound(2 * number)),
+            (AUDIO, to_wire_ms(stamp - behind_ms + SOUND_MS), sound(2 * number + 1)),
         ]
 
     def film(self, seconds: float) -> list[Tag]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from streamferry.media.errors import MediaError, SourceStalled
 from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag, kind_of_video
 from streamferry.push import Outlet
+from streamferry.relay.drift import Drift
 from streamferry.relay.silence import Silence
 from streamferry.relay.status import ItemStep, Playhead
 from streamferry.source.live import LiveInlet
@@ -25,11 +26,18 @@ PICTURE_LOST_S = 15.0
 class LiveFeed:
     """One live session. Raises SourceError from ``pull`` when the session is over.
 
-    ``silence``: whether a source without sound gets a silent track.
+    ``silence``: whether a source without sound gets a silent track; ``drift``: what puts its sound right.
     """
 
     def __init__(
-        self, inlet: LiveInlet, timeline: Timeline, scratch: memoryview, now: float, *, silence: bool = False
+        self,
+        inlet: LiveInlet,
+        timeline: Timeline,
+        scratch: memoryview,
+        now: float,
+        *,
+        silence: bool = False,
+        drift: Drift | None = None,
     ) -> None:
         self._inlet = inlet
         self._timeline = timeline
@@ -38,10 +46,18 @@ class LiveFeed:
         self._began_at = now
         self._has_laid = False
         self._picture_at = now
+        self._drift = drift
+        if drift is not None:
+            drift.begin_session()
         self._silence = Silence(is_known=inlet.is_mute) if silence else None
         #: Bytes received in this session.
         self.bytes_in = 0
         timeline.begin_live()
+
+    @property
+    def sound_drift_ms(self) -> int | None:
+        """See ``RelayStatus``."""
+        return self._drift.sound_ms if self._drift is not None else None
 
     def pull(self, now: float, laid: list[LaidTag]) -> None:
         """Receive once and lay what came; bodies are views of the scratch buffer."""
@@ -57,6 +73,8 @@ class LiveFeed:
                     if tag[0] == VIDEO:
                         self._picture_at = now
                         break
+                if self._drift is not None:
+                    tags = self._drift.correct(tags)
                 if self._silence is not None:
                     tags = self._silence.fill(tags)
                     if self._silence.is_over:

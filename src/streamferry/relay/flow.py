@@ -46,6 +46,12 @@ class Flow:
         """Bytes received from the source, over all its sessions."""
         return self._finished_bytes_in + (self._feed.bytes_in if self._feed else 0)
 
+    @property
+    def sound_drift_ms(self) -> int | None:
+        """See ``RelayStatus``."""
+        feed = self._feed
+        return None if feed is None or isinstance(feed, FileFeed) else feed.sound_drift_ms
+
     def attach_feed(self, feed: LiveFeed | MarkedFeed | FileFeed, now: float) -> "asyncio.Future[SourceError]":
         """Start pulling, at once; the future gets the error with which the feed ended."""
         self._feed = feed

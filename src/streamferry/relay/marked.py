@@ -31,6 +31,7 @@ from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg
 from streamferry.prepare.inside import Inside, parse_inside
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import LIVE_ENCODER, Processing
+from streamferry.relay.drift import Drift
 from streamferry.relay.feed import LiveFeed
 from streamferry.source import LiveInlet
 from streamferry.source.flv import FlvScanner
@@ -80,6 +81,7 @@ class MarkedFeed:
         self._timeline = timeline
         inlet = ConnectionInlet(child, self._receive_into, FlvScanner().scan, b"")
         inlet.is_mute = not source.has_sound
+        # What drifts is put right before the child, which orders by stamp.
         self._marked = LiveFeed(inlet, timeline, scratch, now, silence=silence)
         # How far the child has come on the source's timeline.
         self._marked_ms = 0
@@ -90,6 +92,11 @@ class MarkedFeed:
     def bytes_in(self) -> int:
         """Bytes received from the source in this session."""
         return self._source.feed.bytes_in
+
+    @property
+    def sound_drift_ms(self) -> int | None:
+        """See ``RelayStatus``."""
+        return self._source.feed.sound_drift_ms
 
     @property
     def behind_ms(self) -> int:
@@ -131,9 +138,9 @@ class MarkedFeed:
 class _Source:
     """A live session as FLV for ffmpeg, on a clock that starts at 0."""
 
-    def __init__(self, inlet: LiveInlet, scratch: memoryview) -> None:
+    def __init__(self, inlet: LiveInlet, scratch: memoryview, drift: Drift | None) -> None:
         self.timeline = Timeline()
-        self.feed = LiveFeed(inlet, self.timeline, scratch, time.monotonic())
+        self.feed = LiveFeed(inlet, self.timeline, scratch, time.monotonic(), drift=drift)
         #: What was received and not handed on.
         self.unsent = serialize_flv_header(True, True)
         # Tracks that ffmpeg knows; None before it has looked.
@@ -198,12 +205,13 @@ async def open_marked(
     timeline: Timeline,
     scratch: memoryview,
     *,
+    drift: Drift | None = None,
     silence: bool = False,
 ) -> MarkedFeed:
     """Lay ``mark`` over what ``inlet`` gives, which is taken over; ``url`` is its address. Raises SourceError."""
     child = None
     try:
-        source = _Source(inlet, scratch)
+        source = _Source(inlet, scratch, drift)
         inside = await source.look(url)
         picture = brief_file(mark.picture)
         try:

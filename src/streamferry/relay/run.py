@@ -19,6 +19,7 @@ from streamferry.prepare.store import PreparedStore
 from streamferry.push import Outlet, open_session
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.beat import FILE_VISITS, LIVE_VISITS, Beat
+from streamferry.relay.drift import Drift
 from streamferry.relay.feed import FileFeed, LiveFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.marked import MarkedFeed, open_marked
@@ -68,6 +69,7 @@ class RelayRun:
         self._vitals = Vitals(self._flow)
         self._began_at = began_at
         self._place = Place(spec.playhead, time.monotonic())
+        self._drift = Drift()
         # When a preparation was last seen advancing: patience is not for a download that comes.
         self._advanced_at = time.monotonic()
         self._over: asyncio.Future[State] = asyncio.get_running_loop().create_future()
@@ -127,6 +129,7 @@ class RelayRun:
             if (feed := self._vitals.list_feed) is not None:
                 feed.drop_upcoming()
             if spec.items != before.items:
+                self._drift = Drift()
                 kept = same_beginning(before.items, spec.items)
                 self._place.follow(kept)
                 if feed is not None and (feed.playhead is None or feed.playhead.item >= kept):
@@ -239,8 +242,8 @@ class RelayRun:
         url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
         inlet = await open_live(url, **self._network.options, trail=trail)
         if mark is None:
-            return LiveFeed(inlet, self._timeline, self._scratch, time.monotonic(), silence=silence)
-        return await open_marked(inlet, mark, url, self._timeline, self._scratch, silence=silence)
+            return LiveFeed(inlet, self._timeline, self._scratch, time.monotonic(), drift=self._drift, silence=silence)
+        return await open_marked(inlet, mark, url, self._timeline, self._scratch, drift=self._drift, silence=silence)
 
     async def _keep_list(self, start: Playhead) -> None:
         """Prepare the items in order, one ahead of the one that plays, and put them into the feed."""

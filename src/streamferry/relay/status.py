@@ -74,6 +74,9 @@ class RelayStatus:
     dropped_tags: int = 0
     retries: int = 0
     repairs: int = 0
+    #: How far the clock of a live source's sound has run ahead of that of its picture (negative: behind), for which
+    #: sound is restamped; None while that is not known.
+    sound_drift_ms: int | None = None
     playhead: Playhead | None = None
     #: Where the item at the playhead ends, in ms from the file's start, once the whole file is known.
     item_end_ms: int | None = None

@@ -127,6 +127,7 @@ class Vitals:
             dropped_tags=outlet.dropped_tags,
             retries=self.retries.total(),
             repairs=flow.timeline.repairs,
+            sound_drift_ms=flow.sound_drift_ms,
             playhead=feed.playhead if feed else None,
             item_end_ms=feed.item_end_ms if feed else None,
             preparing_percent=self.preparing_percent if state is State.PREPARING else None,

@@ -30,6 +30,7 @@ class Flow:
     outlet: Outlet = field(default_factory=Outlet)
     timeline: Timeline = field(default_factory=Timeline)
     bytes_in: int = 0
+    sound_drift_ms: int | None = None
 
 
 @dataclass

@@ -1,0 +1,49 @@
+"""A camera whose sound drifts, between scripted ends: time of its stamps passes faster than ours."""
+
+import pytest
+
+from scripted.camera import FRAME_MS, SOUND_MS, Camera, number_of
+from scripted.destination import Destination
+from scripted.source import Source
+from scripted.waiting import until
+from streamferry.media.tag import AUDIO, VIDEO
+from streamferry.relay import drift
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+#: Of its clock of sound: what is a second late after eight minutes.
+SLOW = 0.002
+SPEED = 20
+
+
+@pytest.fixture
+async def source(monkeypatch):
+    """Each pull is looked at: a second has 20 of its seconds, and a beat no more pulls for that."""
+    monkeypatch.setattr(drift, "_TURNS", 1)
+    async with Source("rtmp", Camera(3_600_000, slow=SLOW), speed=SPEED) as source:
+        yield source
+
+
+def late_ms(publish, at=-1) -> int:
+    """By how much sound comes late beside the pictures of its time, as it arrives."""
+    sound, picture = publish.frames(AUDIO)[at], publish.frames(VIDEO)[at]
+    return (sound[1] - number_of(sound) * SOUND_MS) - (picture[1] - number_of(picture) * FRAME_MS)
+
+
+async def test_sound_that_drifts_is_brought_back(relays, source, destination: Destination):
+    """It is told how far its clock has gone, and what arrives is in time again, through sessions."""
+    running = relays.start(source, destination)
+    await until("a stream", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
+    (publish,) = destination.publishes
+    assert abs(late_ms(publish)) <= 1
+    await until("sound that is early", lambda: late_ms(publish) < -150, 15)
+    await until("sound in time", lambda: late_ms(publish) > -60, 15)
+    told_ms, is_ms = running.status.sound_drift_ms, -SLOW * source.camera.pictures * FRAME_MS
+    assert is_ms - 10 <= told_ms <= is_ms * 0.7
+    assert (running.status.repairs, running.status.retries, source.accepted) == (0, 0, 1)
+    source.viewers[0].close()
+    await until("another session", lambda: source.accepted == 2)
+    count = len(publish.frames(VIDEO))
+    await until("its pictures", lambda: len(publish.frames(VIDEO)) > count + 50)
+    assert -80 < late_ms(publish) < 20
+    assert destination.publishes == [publish]
