@@ -70,12 +70,18 @@ TASK_MEDIA = Family(
 )
 TASK_DROPPED = Family("task_dropped_tags", Kind.COUNTER, "Frames dropped since the task's run began.", ("task",))
 TASK_RETRIES = Family("task_retries", Kind.COUNTER, "Retries since the task's run began.", ("task",))
+TASK_DRIFT = Family(
+    "task_sound_drift_seconds",
+    Kind.GAUGE,
+    "How far the clock of a live source's sound has run ahead of its picture's; sound is restamped to make up for it.",
+    ("task",),
+)
 
 #: All that is exposed; those of single tasks only if the settings ask for them.
 FAMILIES = (
     *(BUILD, TASKS, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
     *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, CALLBACKS, CALLBACK_LAG),
-    *(TASK_STATE, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES),
+    *(TASK_STATE, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES, TASK_DRIFT),
 )
 
 
@@ -156,6 +162,8 @@ class _Look(Collector):
         yield _family(TASK_MEDIA, [((one.task_id,), one.media_time_ms / 1000) for one in running])
         yield _family(TASK_DROPPED, [((one.task_id,), one.dropped_tags) for one in running])
         yield _family(TASK_RETRIES, [((one.task_id,), one.retries) for one in running])
+        drifts = [((one.task_id,), one.sound_drift_ms / 1000) for one in running if one.sound_drift_ms is not None]
+        yield _family(TASK_DRIFT, drifts)
 
 
 def _family(family: Family, samples: Sequence[tuple[tuple[str, ...], float]]) -> Metric:

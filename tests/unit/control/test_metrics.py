@@ -52,7 +52,8 @@ async def task_id(store: Store) -> str:
     await actions.stop_task(await actions.create_task(make_spec(destination=other)))
     async with store.read() as connection:
         (mine,), _ = await held.read(connection, store.seal, "one", {})
-    status = RelayStatus(State.STREAMING, media_time_ms=4500, bytes_out=77, kbps_out=2000, dropped_tags=1, retries=2)
+    counts = {"media_time_ms": 4500, "bytes_out": 77, "kbps_out": 2000, "dropped_tags": 1, "retries": 2}
+    status = RelayStatus(State.STREAMING, sound_drift_ms=-1250, **counts)
     report = Report(task_id, mine.epoch, mine.version, status, (), {}, None, None)
     async with store.write() as connection:
         await held.report(connection, "one", [report], load=1, health=HEALTH)
@@ -98,6 +99,7 @@ async def test_each_running_task_if_wanted(store: Store, task_id: str) -> None:
         ("streamferry_task_media_seconds_total", task_id): 4.5,
         ("streamferry_task_dropped_tags_total", task_id): 1,
         ("streamferry_task_retries_total", task_id): 2,
+        ("streamferry_task_sound_drift_seconds", task_id): -1.25,
     }
     assert {name for name, *_ in found} == {one.full_name for one in FAMILIES}
     assert {one.kind for one in FAMILIES} == set(Kind)

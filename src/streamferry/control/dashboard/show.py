@@ -32,6 +32,11 @@ def offset(seconds: float) -> str:
     return span(seconds) + rest
 
 
+def drift(seconds: float | None) -> str:
+    """How far a clock has run ahead (with a minus: behind)."""
+    return UNKNOWN if seconds is None else f"{seconds:+.2f} s"
+
+
 def size(count: float) -> str:
     """Bytes, in the unit in which they are few."""
     for unit in ("B", "KB", "MB", "GB"):

@@ -108,6 +108,7 @@ class _Content:
             "retries": str(run.retries),
             "dropped": str(run.dropped_tags),
             "repairs": str(run.repairs),
+            "drift": show.drift(run.sound_drift_s),
         }
         for name, label in self._facts.items():
             label.set_text(facts[name])
@@ -121,7 +122,7 @@ class _Content:
     def _draw_facts(self) -> None:
         t = self._who.t
         with ui.element("div").classes("facts"):
-            for name in _FACTS if self._task.kind is Kind.VOD else ("in", *_FACTS):
+            for name in _FACTS if self._task.kind is Kind.VOD else ("in", *_FACTS, "drift"):
                 with ui.element("div").classes("fact"):
                     self._facts[name] = ui.label().classes("fact-value")
                     ui.label(t(f"fact.{name}")).classes("soft")

@@ -110,6 +110,9 @@ class RunView(View):
     """Of the file that is being prepared, while nothing can be played yet."""
     repairs: int
     """Stamps that had to be moved since the run began."""
+    sound_drift_s: float | None
+    """How far the clock of a live source's sound has run ahead of that of its picture (negative: behind). Sound is
+    restamped to make up for it."""
     dropped_tags: int
     """Frames dropped because the destination was too slow."""
     retries: int
@@ -316,6 +319,7 @@ def _show_run(record: TaskRecord) -> RunView:
         bytes_out=record.bytes_out,
         preparing_percent=record.preparing_percent,
         repairs=record.repairs,
+        sound_drift_s=None if record.sound_drift_ms is None else record.sound_drift_ms / 1000,
         dropped_tags=record.dropped_tags,
         retries=record.retries,
         fault=Fault(record.fault) if record.fault else None,

@@ -25,6 +25,7 @@ _COUNTS = (
     "bytes_in",
     "bytes_out",
     "repairs",
+    "sound_drift_ms",
     "preparing_percent",
     "dropped_tags",
     "retries",

@@ -34,6 +34,7 @@ class TaskRecord:
     bytes_in: int
     bytes_out: int
     repairs: int
+    sound_drift_ms: int | None
     preparing_percent: float | None
     dropped_tags: int
     retries: int
@@ -83,6 +84,7 @@ class RunningTask:
     kbps_in: int
     worker_id: str
     media_time_ms: int
+    sound_drift_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,8 @@ run = sa.Table(
     sa.Column("bytes_in", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("bytes_out", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("repairs", sa.BigInteger, nullable=False, server_default="0"),
+    # Of a live source, as long as it is known.
+    sa.Column("sound_drift_ms", sa.BigInteger, nullable=True),
     # Of the file that is being prepared, while nothing plays.
     sa.Column("preparing_percent", sa.Float, nullable=True),
     sa.Column("dropped_tags", sa.BigInteger, nullable=False),

@@ -57,7 +57,7 @@ async def insert(
 
 
 #: Values of a run row when no worker has it.
-IDLE: dict[str, object] = {"kbps_in": 0, "kbps_out": 0, "preparing_percent": None}
+IDLE: dict[str, object] = {"kbps_in": 0, "kbps_out": 0, "sound_drift_ms": None, "preparing_percent": None}
 #: Values of a run row whose list begins at its beginning.
 START_AGAIN: dict[str, object] = {"loop": 0, "item": 0, "position_ms": 0, "playhead_ms": None}
 
@@ -119,7 +119,7 @@ async def running(connection: AsyncConnection) -> list[RunningTask]:
     """What each task does that a worker has; without its spec, which would have to be unsealed."""
     columns = (
         *(run.c.state, run.c.kbps_out, run.c.bytes_out, run.c.dropped_tags, run.c.retries),
-        *(run.c.kbps_in, run.c.worker_id, run.c.media_time_ms),
+        *(run.c.kbps_in, run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
     )
     found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
     return [RunningTask(task_id, State(state), *numbers) for task_id, state, *numbers in found]
@@ -288,6 +288,7 @@ def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         bytes_in=row["bytes_in"],
         bytes_out=row["bytes_out"],
         repairs=row["repairs"],
+        sound_drift_ms=row["sound_drift_ms"],
         preparing_percent=row["preparing_percent"],
         dropped_tags=row["dropped_tags"],
         retries=row["retries"],

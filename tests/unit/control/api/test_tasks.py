@@ -76,6 +76,7 @@ def item(spec: TaskSpec, **fields: Any) -> dict[str, Any]:
         "bytes_in": 0,
         "bytes_out": 0,
         "repairs": 0,
+        "sound_drift_ms": None,
         "preparing_percent": None,
         "dropped_tags": 0,
         "retries": 0,

@@ -54,6 +54,7 @@ def task(**values: object) -> TaskView:
         bytes_in=0,
         bytes_out=0,
         repairs=0,
+        sound_drift_ms=None,
         preparing_percent=None,
         dropped_tags=0,
         retries=0,

@@ -37,6 +37,7 @@ TEXTS = {
     "event.relaunched": "Started anew by a user",
     "event.starting": "Starting",
     "event.updated": "Changed",
+    "fact.drift": "Sound drift",
     "fact.dropped": "Dropped",
     "fact.in": "In",
     "fact.media_time": "Media sent",

@@ -37,6 +37,7 @@ TEXTS = {
     "event.relaunched": "用户重新开始",
     "event.starting": "开始启动",
     "event.updated": "已修改",
+    "fact.drift": "音频漂移",
     "fact.dropped": "丢帧",
     "fact.in": "输入",
     "fact.media_time": "已推时长",
