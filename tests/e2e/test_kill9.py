@@ -32,7 +32,7 @@ SEED = int(os.environ.get("STREAMFERRY_SEED", "0")) or random.SystemRandom().ran
 EACH = 20
 #: So far from the rule of its ContinueStrategy a list with a keyframe each second may go on. A machine that is
 #: busy with other tests delays reports, and places are as old as those.
-OFF_MS = 1_000 if KILLS else 1_500
+OFF_MS = 1_000 if KILLS else 2_500
 #: The leases of killed workers end 6.5 s after they were renewed last, and then every task is taken within a second; a
 #: service of which the start is killed as well gets that time again.
 BACK_S = 8.0
