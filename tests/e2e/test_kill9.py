@@ -32,7 +32,8 @@ SEED = int(os.environ.get("STREAMFERRY_SEED", "0")) or random.SystemRandom().ran
 EACH = 20
 #: So far from the rule of its ContinueStrategy a list with a keyframe each second may go on. A machine that is
 #: busy with other tests delays reports, and places are as old as those.
-OFF_MS = 1_000 if KILLS else 2_500
+OFF_MS = 1_000
+EARLY_MS = 1_000 if KILLS else 2_000
 #: The leases of killed workers end 6.5 s after they were renewed last, and then every task is taken within a second; a
 #: service of which the start is killed as well gets that time again.
 BACK_S = 8.0
@@ -172,7 +173,7 @@ async def test_every_task_survives_kill_9_at_any_moment(
         middle = statistics.median(values)
         print(f"{strategy.name}: {len(values)} lists were {values[0]:.0f} / {middle:.0f} / {values[-1]:.0f} ms off")
     assert "Traceback" not in fleet.service.errors
-    assert all(abs(value) <= OFF_MS for _, value in off_ms), f"seed {SEED}"
+    assert all(-EARLY_MS <= value <= OFF_MS for _, value in off_ms), f"seed {SEED}"
 
 
 def check_file(path: Path) -> None:

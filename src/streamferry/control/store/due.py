@@ -9,7 +9,7 @@ from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent, playhead_detail
 from streamferry.control.store.schema import run, task, worker
 from streamferry.control.store.seal import Seal
-from streamferry.relay import State
+from streamferry.relay import Playhead, State
 
 #: A due task that nobody took for this long is taken by anybody with room, whatever its fair share is.
 _FAIR_FOR_MS = 1_000
@@ -36,7 +36,8 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
     claimed: list[dict[str, str]] = []
     taken: list[NewEvent] = []
     for row in due[: max(share, late, 0)]:
-        playhead = tasks.playhead_after_break(seal, row, now)
+        has_played = row["playhead_ms"] is not None
+        playhead = tasks.playhead_after_break(tasks.spec_of(seal, row), row, now) if has_played else Playhead()
         if playhead is None:
             continue
         claimed.append({"of_task": row["task_id"]})
@@ -68,7 +69,9 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
     for row in rows.mappings():
         if is_over(row["end_ms"], now):
             ended.append(row["task_id"])
-        elif row["playhead_ms"] is not None and tasks.playhead_after_break(seal, row, now) is None:
+        elif row["playhead_ms"] is not None and (
+            tasks.playhead_after_break(tasks.spec_of(seal, row), row, now) is None
+        ):
             played_out.append(row["task_id"])
     done = ended + played_out
     if done:

@@ -61,14 +61,15 @@ async def read(
     for begin in range(0, len(new), 500):
         rows = await connection.execute(tasks.WITH_RUN.where(run.c.task_id.in_(new[begin : begin + 500])))
         for row in rows.mappings():
+            spec = tasks.spec_of(seal, row)
             fresh[row["task_id"]] = HeldTask(
                 row["task_id"],
                 row["epoch"],
                 row["version"],
-                tasks.spec_of(seal, row),
+                spec,
                 row["enabled"] and not row["finished"],
                 # One that was played out between its claim and this look is over in a moment.
-                tasks.playhead_after_break(seal, row, now) or tasks.playhead_of(row),
+                tasks.playhead_after_break(spec, row, now) or tasks.playhead_of(row),
             )
     return [fresh.get(one.task_id, one) for one in found], now
 

@@ -314,14 +314,13 @@ def playhead_of(row: sa.RowMapping) -> Playhead:
     return Playhead(row["loop"], row["item"], row["position_ms"])
 
 
-def playhead_after_break(seal: Seal, row: sa.RowMapping, at_ms: int) -> Playhead | None:
+def playhead_after_break(spec: TaskSpec, row: sa.RowMapping, at_ms: int) -> Playhead | None:
     """Where the list of a row of ``WITH_RUN`` goes on at that time, or at its StartTime if that is later.
 
-    None when it would have been played out.
+    ``spec``: that of the row. None when it would have been played out.
     """
     if row["playhead_ms"] is None:
         return Playhead()
-    spec = spec_of(seal, row)
     if row["item"] >= len(spec.items):
         # One task that makes no sense must not keep the others from being taken.
         return Playhead()
