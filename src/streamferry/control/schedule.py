@@ -50,6 +50,4 @@ def decide_playhead(
 
     ``spans_ms`` as in :func:`streamferry.relay.place.advance`.
     """
-    if strategy is ContinueStrategy.AT_BREAK:
-        return broke
-    return advance(broke, elapsed_ms, spans_ms, loops)
+    return advance(broke, 0 if strategy is ContinueStrategy.AT_BREAK else elapsed_ms, spans_ms, loops)

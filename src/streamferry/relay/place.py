@@ -57,14 +57,19 @@ def advance(
 ) -> Playhead | None:
     """Where a list is ``elapsed_ms`` after it was at ``broke``; None when it was played out by then.
 
-    ``spans_ms`` has for each item the position where it begins and the one where it ends, both from the file's start;
-    an end that nobody has seen yet is None. Only the item itself can tell whether it is that long, so the list goes on
-    in it, however far; a run that finds nothing there goes on with the next item.
+    A ``broke`` behind the end of its item lies as far in what follows. ``spans_ms`` has for each item the position
+    where it begins and the one where it ends, both from the file's start; an end that nobody has seen yet is None.
+    Only the item itself can tell whether it is that long, so the list goes on in it, however far; a run that finds
+    nothing there goes on with the next item.
     """
-    if elapsed_ms <= 0 or not spans_ms:
+    if not spans_ms:
         return broke
-    loop, item, position_ms = broke.loop, broke.item, max(broke.position_ms, spans_ms[broke.item][0])
-    left_ms = elapsed_ms
+    start_ms, end_ms = spans_ms[broke.item]
+    behind_ms = 0 if end_ms is None else max(0, broke.position_ms - end_ms)
+    left_ms = behind_ms + max(0, elapsed_ms)
+    if left_ms == 0:
+        return broke
+    loop, item, position_ms = broke.loop, broke.item, max(broke.position_ms, start_ms)
     loop_ms = _length_of(spans_ms)
     while True:
         end_ms = spans_ms[item][1]

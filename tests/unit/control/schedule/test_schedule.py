@@ -82,6 +82,17 @@ def test_strategy_1_goes_on_where_it_would_be(elapsed_ms: int, expected: Playhea
     assert decide_playhead(Playhead(0, 0, 4_000), elapsed_ms, ELAPSED, SPANS, ENDLESS) == expected
 
 
+@pytest.mark.parametrize("strategy", ContinueStrategy)
+def test_a_place_behind_the_end_of_its_item_lies_in_what_follows(strategy: ContinueStrategy) -> None:
+    """The list of a worker that vanished is set on a little, and its item may have been about to end."""
+    elapsed_ms = 1_000 if strategy is ELAPSED else 0
+    spans = SPANS[:2]
+    goes_on = decide_playhead(Playhead(0, 0, 10_700), elapsed_ms, strategy, spans, 1)
+    assert goes_on == Playhead(0, 1, 5_700 + elapsed_ms)
+    assert decide_playhead(Playhead(0, 1, 25_700), elapsed_ms, strategy, spans, 1) is None
+    assert decide_playhead(Playhead(0, 1, 25_700), elapsed_ms, strategy, spans, 2) == Playhead(1, 0, 700 + elapsed_ms)
+
+
 def test_strategy_1_walks_like_a_clock() -> None:
     """Going on twice is going on once for both times together, for any split of them."""
     broke = Playhead(2, 1, 9_000)
