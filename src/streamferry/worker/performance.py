@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from streamferry.media.errors import Fault
-from streamferry.relay import ItemChange, Playhead, RelaySpec, RelayStatus, State, Viewer, same_beginning
+from streamferry.relay import ItemChange, ItemStep, Playhead, RelaySpec, RelayStatus, State, Viewer, same_beginning
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 
@@ -71,6 +71,7 @@ class Performance:
         # With the time at which they came in place of their age.
         self._changes: list[Change] = []
         self._items = ItemFilter()
+        self._has_begun = False
         self._item_ends_ms: dict[int, int] = {}
         self._reported_ends: dict[int, int] = {}
         self._sampled_at = self._usage_at = self._loop.time()
@@ -187,6 +188,7 @@ class Performance:
         if self._relay is not None or self._spec is None:
             return
         self._sampled_bytes = 0
+        self._has_begun = False
         assignment = self._assignment
         self._relay = self._start(self._spec, {"task_id": assignment.task_id, "epoch": assignment.epoch})
         self._relay.watch(self._note)
@@ -213,11 +215,17 @@ class Performance:
         self._stir()
 
     def _note_item(self, item: ItemChange) -> None:
-        """Reported with what else there is, within a second: lists of short items are not to hurry the store."""
+        """The first that plays is reported at once: it sends a second in one go, which a crash must not send again.
+
+        All others with what else there is, within a second: lists of short items are not to hurry the store.
+        """
         now = self._loop.time()
         untold = self._items.admit(item, now)
         if untold is not None and not self._is_renewing:
             self._keep(Change(self._status, now, item=item, untold=untold))
+        if item.step is ItemStep.STARTED and not self._has_begun:
+            self._has_begun = True
+            self._stir()
 
     def _keep(self, change: Change) -> None:
         self._changes.append(change)
