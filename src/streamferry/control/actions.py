@@ -6,7 +6,6 @@ the run follow, and appends an event. Values are checked by the front ends with 
 The states of a task are the API's (``ApiStatus``). Two things move it: an action, by the table ``ALLOWED``, and time.
 """
 
-import json
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -135,7 +134,7 @@ class Actions:
             await tasks.replace(connection, self._seal, before, spec, finished=finished)
             values: dict[str, object] = {}
             if list_changed:
-                values["item_ends"] = json.dumps(before.item_ends_ms[:kept])
+                values |= tasks.known_ends(before.item_ends_ms[:kept])
             if revived or (list_changed and (before.playhead is None or before.playhead.item >= kept)):
                 values |= tasks.START_AGAIN
             due_ms = _due(spec, enabled=before.enabled, finished=finished, now_ms=now_ms)

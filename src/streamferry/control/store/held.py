@@ -1,6 +1,5 @@
 """Run rows that a worker holds: what it shall do, and what it says became of them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -195,12 +194,12 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
     for one in reports:
         if one.item_ends_ms:
             last = max(one.item_ends_ms)
-            ends = json.dumps([one.item_ends_ms.get(item) for item in range(last + 1)])
+            ends = tasks.known_ends([one.item_ends_ms.get(item) for item in range(last + 1)])
             await connection.execute(
                 run.update()
                 .where(run.c.task_id == sa.bindparam("of_task"), is_of_this_list)
-                .values(item_ends=sa.bindparam("to_ends")),
-                {"of_task": one.task_id, "of_version": one.version, "to_ends": ends},
+                .values(ends),
+                {"of_task": one.task_id, "of_version": one.version},
             )
 
 

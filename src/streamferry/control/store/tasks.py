@@ -23,6 +23,11 @@ WITH_RUN = sa.select(task, task_spec.c.sealed_spec, task_spec.c.picture, run).se
 )
 
 
+def known_ends(ends_ms: Sequence[int | None]) -> dict[str, object]:
+    """Values of a run row of whose items is known where they end: ms from the file's start, None if that is not."""
+    return {"item_ends": json.dumps(list(ends_ms))}
+
+
 async def insert(
     connection: AsyncConnection, seal: Seal, task_id: str, spec: TaskSpec, *, now_ms: int, due_ms: int | None
 ) -> None:
@@ -46,7 +51,7 @@ async def insert(
             "epoch": 0,
             "due_ms": due_ms,
             "state": State.WAITING.value,
-            "item_ends": "[]",
+            **known_ends(()),
             "kbps_out": 0,
             "dropped_tags": 0,
             "retries": 0,
@@ -281,7 +286,7 @@ def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         epoch=row["epoch"],
         playhead=playhead_of(row) if has_played else None,
         playhead_at=from_ms(row["playhead_ms"]) if has_played else None,
-        item_ends_ms=tuple(json.loads(row["item_ends"])),
+        item_ends_ms=_item_ends_of(row),
         kbps_in=row["kbps_in"],
         kbps_out=row["kbps_out"],
         media_time_ms=row["media_time_ms"],
@@ -309,6 +314,10 @@ def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
     )
 
 
+def _item_ends_of(row: sa.RowMapping) -> tuple[int | None, ...]:
+    return tuple(json.loads(row["item_ends"]))
+
+
 def playhead_of(row: sa.RowMapping) -> Playhead:
     """Where the list of a run row stands."""
     return Playhead(row["loop"], row["item"], row["position_ms"])
@@ -324,7 +333,7 @@ def playhead_after_break(spec: TaskSpec, row: sa.RowMapping, at_ms: int) -> Play
     if row["item"] >= len(spec.items):
         # One task that makes no sense must not keep the others from being taken.
         return Playhead()
-    ends: list[int | None] = json.loads(row["item_ends"])
+    ends = _item_ends_of(row)
     spans = [
         (round(item.start_s * 1000), ends[index] if index < len(ends) else (round(item.end_s * 1000) or None))
         for index, item in enumerate(spec.items)
