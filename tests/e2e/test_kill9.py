@@ -101,13 +101,20 @@ class Fleet:
         return took_s
 
     def off_ms(self) -> list[tuple[ContinueStrategy, float]]:
-        """By how much the lists went on elsewhere than the frame shown last and ContinueStrategy say."""
+        """By how much the lists went on elsewhere than the frame shown last and ContinueStrategy say.
+
+        A session begins with a second of media at once. A list that keeps time is as far ahead of the clock as before.
+        """
         found = []
         for name, strategy in self.strategies.items():
             broke_at, broke_ms = self.broke[name]
-            began_at, began_ms = self.sightings.of(name)[-1].first
-            wall_ms = (began_at - broke_at) * 1000 if strategy is ContinueStrategy.AT_BREAK_PLUS_ELAPSED else 0
-            found.append((strategy, self.sightings.frames.apart_ms(began_ms, broke_ms + wall_ms)))
+            session = self.sightings.of(name)[-1]
+            if strategy is ContinueStrategy.AT_BREAK:
+                expected_ms, (_, shown_ms) = float(broke_ms), session.first
+            else:
+                shown_at, shown_ms = session.last
+                expected_ms = broke_ms + (shown_at - broke_at) * 1000
+            found.append((strategy, self.sightings.frames.apart_ms(shown_ms, expected_ms)))
         return found
 
     async def check_events(self) -> None:

@@ -9,6 +9,7 @@ from itertools import takewhile
 
 from streamferry.relay.spec import ENDLESS, Item
 from streamferry.relay.status import START, Playhead
+from streamferry.timeline.pace import LEAD_MS
 
 
 class Place:
@@ -21,9 +22,9 @@ class Place:
         self._ends_ms: dict[int, int] = {}
 
     def note(self, playhead: Playhead, now: float) -> None:
-        """Where the list stands at the moment."""
+        """Where the list stands at the moment, in what was sent: a lead before the time of that."""
         if playhead != self._playhead:
-            self._playhead, self._since = playhead, now
+            self._playhead, self._since = playhead, now + LEAD_MS / 1000
 
     def note_end(self, item: int, end_ms: int | None) -> None:
         """Where an item ends, if that is known."""

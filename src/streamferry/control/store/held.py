@@ -196,9 +196,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
             last = max(one.item_ends_ms)
             ends = tasks.known_ends([one.item_ends_ms.get(item) for item in range(last + 1)])
             await connection.execute(
-                run.update()
-                .where(run.c.task_id == sa.bindparam("of_task"), is_of_this_list)
-                .values(ends),
+                run.update().where(run.c.task_id == sa.bindparam("of_task"), is_of_this_list).values(ends),
                 {"of_task": one.task_id, "of_version": one.version},
             )
 

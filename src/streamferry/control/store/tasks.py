@@ -16,6 +16,7 @@ from streamferry.control.store.seal import Seal
 from streamferry.control.store.spec import parse_spec, serialize_spec
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Playhead, State
+from streamferry.timeline.pace import LEAD_MS
 
 #: All there is about tasks and their runs, but for the callback.
 WITH_RUN = sa.select(task, task_spec.c.sealed_spec, task_spec.c.picture, run).select_from(
@@ -338,5 +339,6 @@ def playhead_after_break(spec: TaskSpec, row: sa.RowMapping, at_ms: int) -> Play
         (round(item.start_s * 1000), ends[index] if index < len(ends) else (round(item.end_s * 1000) or None))
         for index, item in enumerate(spec.items)
     ]
-    elapsed_ms = max(at_ms, row["start_ms"]) - row["playhead_ms"]
+    # What had been sent by then was due a lead later.
+    elapsed_ms = max(at_ms, row["start_ms"]) - row["playhead_ms"] - LEAD_MS
     return decide_playhead(playhead_of(row), elapsed_ms, spec.continue_strategy, spans, spec.loops)
