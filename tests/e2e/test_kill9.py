@@ -103,7 +103,7 @@ class Fleet:
     def off_ms(self) -> list[tuple[ContinueStrategy, float]]:
         """By how much the lists went on elsewhere than the frame shown last and ContinueStrategy say.
 
-        A session begins with a second of media at once. A list that keeps time is as far ahead of the clock as before.
+        What a session begins with comes at once, so a list that keeps time is soon as far ahead of the clock as before.
         """
         found = []
         for name, strategy in self.strategies.items():

@@ -69,7 +69,7 @@ def _judge(stream: ReceivedStream | None, seconds: int) -> bool:
     checks = {
         "one publish, ended by an unpublish": stream.ended == "unpublished",
         "at least two loops": loops >= 2,
-        # The lead of about 1 s is sent ahead; starting takes less than it.
+        # The lead is sent ahead; starting takes less than it.
         "the media time of the wall clock": abs(stream.meter.media_time_ms / 1000 - seconds) <= 2,
         "DTS strictly rising": errors == 0,
         "no gap beyond a frame at the joins": gap_ms <= _LONGEST_GAP_MS,

@@ -1,7 +1,8 @@
 """When a tag of a file may leave: an absolute schedule, so that nothing drifts however long a loop runs."""
 
 #: Media sent ahead of its time at the start of a publish session, so that players fill their buffer and start at once.
-LEAD_MS = 1000
+#: A worker that is killed before it could tell that it has begun makes a list repeat that; hence less than a second.
+LEAD_MS = 900
 
 
 class Pace:

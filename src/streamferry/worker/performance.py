@@ -215,7 +215,7 @@ class Performance:
         self._stir()
 
     def _note_item(self, item: ItemChange) -> None:
-        """The first that plays is reported at once: it sends a second in one go, which a crash must not send again.
+        """The first that plays is reported at once: its lead is sent in one go, which a crash must not send again.
 
         All others with what else there is, within a second: lists of short items are not to hurry the store.
         """

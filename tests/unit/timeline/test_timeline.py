@@ -6,6 +6,7 @@ import pytest
 
 from streamferry.media.tag import AUDIO, KEYFRAME, OTHER, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
 from streamferry.timeline import Pace, Timeline
+from streamferry.timeline.pace import LEAD_MS
 from streamferry.wire.flv import serialize_metadata
 
 KEY = b"\x17\x01\x00\x00\x00key"
@@ -271,9 +272,9 @@ def test_a_destination_gets_metadata_and_headers_in_force() -> None:
 def test_pace_is_absolute() -> None:
     """What is due depends on the time alone, to the millisecond, after a week as after a second."""
     pace = Pace(500, 100.0)
-    assert pace.due_ms(100.0) == 1500
-    assert pace.due_ms(101.25) == 2750
-    assert pace.due_ms(100.0 + 7 * 86400) == 1500 + 7 * 86_400_000
+    assert pace.due_ms(100.0) == 500 + LEAD_MS
+    assert pace.due_ms(101.25) == 1750 + LEAD_MS
+    assert pace.due_ms(100.0 + 7 * 86400) == 500 + LEAD_MS + 7 * 86_400_000
 
 
 def test_the_header_of_a_track_that_a_file_lacks_is_not_in_force():

@@ -223,7 +223,7 @@ async def test_items_are_reported_with_the_status() -> None:
 
 
 async def test_only_the_first_item_that_plays_is_reported_at_once() -> None:
-    """It sends a second in one go, which would come again after a crash; lists of short items hurry nobody."""
+    """Its lead is sent in one go, and would come again after a crash; lists of short items hurry nobody."""
     stage = Stage()
     relay = await stage.begin()
     stirs = stage.stirs

@@ -22,6 +22,7 @@ from streamferry.control.store.schema import run, worker
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.relay import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
+from streamferry.timeline.pace import LEAD_MS
 from streamferry.worker import Change, LeaseLost, Outcome, Report, WorkerHealth
 
 STREAMING = RelayStatus(State.STREAMING, media_time_ms=1, bytes_out=1)
@@ -446,12 +447,12 @@ async def test_a_task_nobody_ran_is_concluded_after_its_window(desk: Desk) -> No
     assert await desk.kinds(task_id) == ["created", "ended"]
 
 
-@pytest.mark.parametrize(("strategy", "expected"), [(0, Playhead(0, 0, 4_000)), (1, Playhead(3, 0, 3_000))])
+@pytest.mark.parametrize(("strategy", "expected"), [(0, Playhead(0, 0, 4_000)), (1, Playhead(3, 0, 4_000 - LEAD_MS))])
 async def test_a_take_over_follows_the_continue_strategy(desk: Desk, strategy: int, expected: Playhead) -> None:
     """30 s after the break a list of 10 s is at the break again, or three loops on (to a second of test time).
 
     It had played on behind the place that was saved last, so it goes on as much behind that. By the clock it is less
-    far than what had been sent: that was a second ahead, and what is sent now begins with a second at once.
+    far than what had been sent: that was a lead ahead of it, and so will be what is sent now.
     """
     await desk.make(continue_strategy=ContinueStrategy(strategy))
     await desk.register("one")
