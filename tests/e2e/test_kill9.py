@@ -72,16 +72,19 @@ class Fleet:
         if kind is TaskKind.VOD:
             self.strategies[name] = strategy
 
-    async def kill(self, *, early_s: float | None = None) -> float:
-        """Kill it and start it again; with ``early_s`` that start is killed after so long as well. When it was."""
+    async def kill(self) -> float:
+        """Kill it and start it again; when it was killed."""
         self.broke = self.sightings.last_shown()
         await asyncio.to_thread(self.service.kill_tree)
         killed_at = asyncio.get_running_loop().time()
         self.service = self._start()
-        if early_s is not None:
-            await asyncio.sleep(early_s)
-            return await self.kill()
         return killed_at
+
+    async def wait_lists_begin(self, since: float) -> None:
+        """Until the first list shows frames in a session begun after ``since``, of which nothing may be saved yet."""
+        async with asyncio.timeout(BACK_S + START_S):
+            while not any(self.sightings.shows(name, since) for name in self.strategies):  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
 
     async def wait_all_stream(self, since: float, seconds: float) -> float:
         """Until each stream shows new frames in a session begun after ``since``, and is said to: how long that took."""
@@ -162,10 +165,17 @@ async def test_every_task_survives_kill_9_at_any_moment(
                     await fleet.wait_all_stream(0, START_S)
                     while kills_left:
                         await asyncio.sleep(moments.uniform(0.0, 4.0))
-                        # Each third in the middle of the start after the one before.
-                        early_s = moments.uniform(0.2, BACK_S) if kills_left % 3 == 2 else None
-                        killed_at = await fleet.kill(early_s=early_s)
-                        kills_left -= 1 if early_s is None else 2
+                        killed_at = await fleet.kill()
+                        kills_left -= 1
+                        if kills_left % 3 == 1:
+                            # Each third in the middle of the start after the one before, or as the first lists begin.
+                            if kills_left % 2:
+                                await fleet.wait_lists_begin(killed_at)
+                                await asyncio.sleep(moments.uniform(0.0, 0.15))
+                            else:
+                                await asyncio.sleep(moments.uniform(0.2, BACK_S))
+                            killed_at = await fleet.kill()
+                            kills_left -= 1
                         took_s.append(await fleet.wait_all_stream(killed_at, BACK_S + START_S))
                         assert not sightings.doubled
                         off_ms += fleet.off_ms()
