@@ -77,6 +77,7 @@ ENCODED: dict[str, Callable[[], list[str]]] = {
     "aac_48000_mono": lambda: _ordinary(48000, 1),
     "vfr": _uneven,
     "two_seconds": lambda: _ordinary(seconds=2),
+    "close_keyframes": lambda: _ordinary(seconds=30, video=(*_X264, "-g", "5")),
     "half_a_minute": lambda: _ordinary(seconds=30),
     "heavy": lambda: _ordinary(video=(*_X264[:-2], "-qp", "4")),
     "heavy_moov_at_end": lambda: _ordinary(video=(*_X264[:-2], "-qp", "4")),

@@ -22,7 +22,7 @@ END_TOLERANCE_MS = 500
 #: A list whose worker vanished goes on this far behind its saved place, or at the keyframe before that. The list had
 #: played on for a quarter of a second, on average, since the place was saved, and in files with a keyframe each second
 #: the last one is half a second back: so it goes on as close to where it broke as a keyframe is, before it or behind.
-LOST_LEAD_MS = 750
+LOST_STEP_MS = 750
 
 
 def decide_due(*, enabled: bool, finished: bool, start_ms: int, end_ms: int, now_ms: int) -> int | None:

@@ -9,9 +9,11 @@ from streamferry.relay.place import advance, same_beginning
 from streamferry.relay.preview import PreviewRefused, Viewer
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
 from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
+from streamferry.timeline.pace import LEAD_MS
 
 __all__ = [
     "ENDLESS",
+    "LEAD_MS",
     "Item",
     "ItemChange",
     "ItemStep",

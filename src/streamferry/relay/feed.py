@@ -166,6 +166,11 @@ class FileFeed:
         return entry.playhead if entry and not entry.is_outdated else self._resting
 
     @property
+    def has_begun(self) -> bool:
+        """Whether something plays, or has: before that, and after ``skip_to``, the playhead is where it shall begin."""
+        return self._current is not None
+
+    @property
     def item_end_ms(self) -> int | None:
         """Where the item at the playhead ends, once that is known."""
         entry = self._current

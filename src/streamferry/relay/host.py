@@ -23,7 +23,7 @@ from streamferry.relay.network import Network
 from streamferry.relay.preview import Viewer
 from streamferry.relay.run import RelayRun
 from streamferry.relay.spec import RelaySpec
-from streamferry.relay.status import ItemChange, RelayStatus, State, Totals
+from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Totals
 
 _log = logging.getLogger("streamferry.relay")
 
@@ -176,9 +176,12 @@ class Relay:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(backoff.next_delay()):
                     await self._stopping.wait()
-            # Within the same window, and where it broke if that is still a place in the list; its counters begin anew.
+            # Within the same window, and where it broke, or the clock is, if that is still a place in the list; its
+            # counters begin anew.
             spec = self._spec
             if playhead is not None and not spec.is_live and spec.items == broke.items:
+                if spec.keeps_time:
+                    playhead = self._run.where_now() or Playhead(spec.loops)
                 spec = replace(spec, playhead=playhead)
             self._replace_run(spec)
             self._crashed = None

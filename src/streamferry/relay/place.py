@@ -11,6 +11,9 @@ from streamferry.relay.spec import ENDLESS, Item
 from streamferry.relay.status import START, Playhead
 from streamferry.timeline.pace import LEAD_MS
 
+#: A place is set on by no more than this without a look at where its item ends (``control.schedule.LOST_STEP_MS``).
+_SET_ON_MS = 1000
+
 
 class Place:
     """Follows the playhead of one run; ``now`` is monotonic, in seconds."""
@@ -58,7 +61,7 @@ def advance(
 ) -> Playhead | None:
     """Where a list is ``elapsed_ms`` after it was at ``broke``; None when it was played out by then.
 
-    A ``broke`` behind the end of its item lies as far in what follows. ``spans_ms`` has for each item the position
+    A ``broke`` just behind the end of its item lies as far in what follows. ``spans_ms`` has for each item the position
     where it begins and the one where it ends, both from the file's start; an end that nobody has seen yet is None.
     Only the item itself can tell whether it is that long, so the list goes on in it, however far; a run that finds
     nothing there goes on with the next item.
@@ -67,6 +70,9 @@ def advance(
         return broke
     start_ms, end_ms = spans_ms[broke.item]
     behind_ms = 0 if end_ms is None else max(0, broke.position_ms - end_ms)
+    if behind_ms > _SET_ON_MS:
+        # The file is longer than it was when its end was seen: it was replaced, or it broke off that time.
+        spans_ms, behind_ms = [*spans_ms[: broke.item], (start_ms, None), *spans_ms[broke.item + 1 :]], 0
     left_ms = behind_ms + max(0, elapsed_ms)
     if left_ms == 0:
         return broke

@@ -281,7 +281,7 @@ class RelayRun:
                 # Worth another try unless every item is beyond hope.
                 await self._pause(source, next((e for e in errors if e.retryable), errors[0]), backoff)
                 if spec.keeps_time and feed.is_waiting:
-                    place = self._where_now()
+                    place = self.where_now()
                     if place is None:
                         break
                     first, loop = place, place.loop
@@ -311,7 +311,7 @@ class RelayRun:
         destination = self._vitals.destination
         while True:
             await self._flow.has_media.wait()
-            if self._spec.keeps_time and self._where_now() is None:
+            if self._spec.keeps_time and self.where_now() is None:
                 self._finish(State.ENDED)
                 return
             self._note(destination, Phase.CONNECTING)
@@ -341,17 +341,17 @@ class RelayRun:
 
         One of which nothing has played yet has nothing to catch up with.
         """
-        feed, place = self._vitals.list_feed, self._where_now()
+        feed, place = self._vitals.list_feed, self.where_now()
         if feed is None or place is None or not self._spec.keeps_time or self._group is None:
             return
-        if place in (START, feed.playhead) or feed.begin_at(place):
+        if place == START or feed.begin_at(place):
             return
         self._flow.has_media.clear()
         feed.skip_to(place)
         self._replace_keeper("source", self._vitals.source, lambda: self._keep_list(place))
         await self._flow.has_media.wait()
 
-    def _where_now(self) -> Playhead | None:
+    def where_now(self) -> Playhead | None:
         """Where the list would be if it had never stopped; None when it would have been played out."""
         return self._place.by(time.monotonic(), self._spec.items, self._spec.loops)
 
@@ -376,7 +376,7 @@ class RelayRun:
         """Called by the flow twice a second, and at each change of an end."""
         feed = self._vitals.list_feed
         if feed is not None:
-            if feed.playhead is not None:
+            if feed.has_begun and feed.playhead is not None:
                 self._place.note(feed.playhead, now)
             for item, end_ms in feed.item_ends():
                 self._place.note_end(item, end_ms)

@@ -20,8 +20,8 @@ _log = logging.getLogger("streamferry.worker")
 
 #: A lease that was not renewed for this long is lost.
 FENCE_S = 6.0
-#: Renewal, and with it the playheads: after a kill a list goes on within this of where it broke. With 1 s, and looks
-#: each POLL_S, 2 % of lists went on more than a second before it (tests/e2e/test_kill9.py).
+#: Renewal, and with it the playheads, which are at most this old after a kill (docs/decisions/0013). With 1 s, and
+#: looks each POLL_S, 2 % of lists went on more than a second before where they broke.
 REPORT_S = 0.5
 #: How often it tells what it costs and how it fares.
 HEALTH_S = 5.0

@@ -234,6 +234,12 @@ async def test_only_the_first_item_that_plays_is_reported_at_once() -> None:
     relay.tell_item(ItemChange(ItemStep.FINISHED, Playhead(0, 1, 9)))
     relay.tell_item(ItemChange(ItemStep.STARTED, Playhead(1, 0)))
     assert stage.stirs == stirs + 1
+    stage.follow(epoch=2)
+    relay.become(RelayStatus(State.STOPPED))
+    await asyncio.sleep(0.005)
+    stirs = stage.stirs
+    stage.relays[-1].tell_item(ItemChange(ItemStep.STARTED, Playhead()))
+    assert stage.stirs == stirs + 1
 
 
 @pytest.mark.parametrize("is_over", [True, False])

@@ -15,8 +15,7 @@ from streamferry.control.store.schema import run, task, task_spec, worker
 from streamferry.control.store.seal import Seal
 from streamferry.control.store.spec import parse_spec, serialize_spec
 from streamferry.media.url import MediaUrl
-from streamferry.relay import Playhead, State
-from streamferry.timeline.pace import LEAD_MS
+from streamferry.relay import LEAD_MS, Playhead, State
 
 #: All there is about tasks and their runs, but for the callback.
 WITH_RUN = sa.select(task, task_spec.c.sealed_spec, task_spec.c.picture, run).select_from(

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.clock import from_ms
-from streamferry.control.schedule import LOST_LEAD_MS, decide_due
+from streamferry.control.schedule import LOST_STEP_MS, decide_due
 from streamferry.control.store import events, tasks
 from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent
@@ -173,7 +173,7 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
                 "to_fault": fault,
                 "to_reason": reason,
                 # What did not play did not move since it was saved.
-                "by_ms": LOST_LEAD_MS if has_moved else 0,
+                "by_ms": LOST_STEP_MS if has_moved else 0,
             }
         )
     if freed:

@@ -93,6 +93,14 @@ def test_a_place_behind_the_end_of_its_item_lies_in_what_follows(strategy: Conti
     assert decide_playhead(Playhead(0, 1, 25_700), elapsed_ms, strategy, spans, 2) == Playhead(1, 0, 700 + elapsed_ms)
 
 
+@pytest.mark.parametrize("strategy", ContinueStrategy)
+def test_an_end_that_a_list_is_far_behind_is_not_its_files_end(strategy: ContinueStrategy) -> None:
+    """The file broke off the last time, or there is another one in its place: it goes on in that."""
+    elapsed_ms = 1_000 if strategy is ELAPSED else 0
+    goes_on = decide_playhead(Playhead(1, 0, 40_000), elapsed_ms, strategy, SPANS, 2)
+    assert goes_on == Playhead(1, 0, 40_000 + elapsed_ms)
+
+
 def test_strategy_1_walks_like_a_clock() -> None:
     """Going on twice is going on once for both times together, for any split of them."""
     broke = Playhead(2, 1, 9_000)

@@ -13,7 +13,7 @@ from task_samples import make_spec
 
 from streamferry.control.actions import Actions
 from streamferry.control.model import ContinueStrategy, TaskItem
-from streamferry.control.schedule import LOOK_AHEAD_MS, LOST_LEAD_MS
+from streamferry.control.schedule import LOOK_AHEAD_MS, LOST_STEP_MS
 from streamferry.control.store import Store, due, workers
 from streamferry.control.store import held as holds
 from streamferry.control.store.database import now_ms
@@ -21,8 +21,7 @@ from streamferry.control.store.held import HeldTask
 from streamferry.control.store.schema import run, worker
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
-from streamferry.relay import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
-from streamferry.timeline.pace import LEAD_MS
+from streamferry.relay import LEAD_MS, ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
 from streamferry.worker import Change, LeaseLost, Outcome, Report, WorkerHealth
 
 STREAMING = RelayStatus(State.STREAMING, media_time_ms=1, bytes_out=1)
@@ -467,10 +466,10 @@ async def test_a_take_over_follows_the_continue_strategy(desk: Desk, strategy: i
     await desk.claim("two")
     (again,) = await desk.held("two")
     assert (again.playhead.loop, again.playhead.item) == (expected.loop, expected.item)
-    assert 0 <= again.playhead.position_ms - expected.position_ms - LOST_LEAD_MS < 1_000
+    assert 0 <= again.playhead.position_ms - expected.position_ms - LOST_STEP_MS < 1_000
 
 
-@pytest.mark.parametrize(("state", "lead_ms"), [(State.STREAMING, LOST_LEAD_MS), (State.RETRYING, 0)])
+@pytest.mark.parametrize(("state", "lead_ms"), [(State.STREAMING, LOST_STEP_MS), (State.RETRYING, 0)])
 async def test_worker_after_worker_lost_moves_a_list_no_further_than_it_played(
     desk: Desk, state: State, lead_ms: int
 ) -> None:
