@@ -1,12 +1,13 @@
 """Bodies of the actions as the API writes them: names and JSON types. Rules on values are in ``control.checks``.
 
-What clients send for "not given" is taken so: null, an empty text, an empty list (old typed clients send every field).
+What clients send for "not given" is taken so: null, an empty text, an empty list, and 0 where pages are asked for (old
+typed clients send every field).
 """
 
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from streamferry.control.api.faults import ApiError, ErrorCode
 from streamferry.control.checks import MAX_ADDRESS_CHARS, MAX_INT32
@@ -15,6 +16,7 @@ from streamferry.relay.spec import LIVE_SCHEMES, PUSH_SCHEMES, VOD_SCHEMES
 _UNSET: tuple[object, ...] = (None, "", [])
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _MAX_PAGE = 1000
+_DEFAULT_SIZE = 20
 
 
 def _flatten(value: object) -> object:
@@ -56,7 +58,9 @@ Offsets = Annotated[list[Seconds], BeforeValidator(_flatten_numbers)]
 #: Longer than any title or name: a bound on what is handed to the database.
 SearchText = Annotated[str, Field(max_length=100)]
 SearchTexts = Annotated[list[SearchText], Field(max_length=100)]
-Whole = Annotated[Int, BeforeValidator(_read_whole)]
+Count = Annotated[int, Field(ge=0, le=MAX_INT32), BeforeValidator(_read_whole)]
+NumberOfPage = Annotated[Count, AfterValidator(lambda number: number or 1)]
+SizeOfPage = Annotated[Count, AfterValidator(lambda size: size or _DEFAULT_SIZE)]
 Clearable = Literal["Title", "CallbackURL", "Watermark"]
 
 
@@ -178,8 +182,10 @@ class UpdateTask(TaskBody, TaskTarget):
 class ListTasks(Body):
     """ListPullToPushTask."""
 
-    Page: Annotated[Whole, Field(ge=1)] = Field(1, description="Number of the page, from 1.")
-    Size: Annotated[Whole, Field(ge=1, le=500)] = Field(20, description="Tasks on a page, 1 to 500.")
+    Page: NumberOfPage = Field(1, description="Number of the page, from 1; 0 or not given is 1.")
+    Size: Annotated[SizeOfPage, Field(le=500)] = Field(
+        _DEFAULT_SIZE, description="Tasks on a page, 1 to 500; 0 or not given is 20."
+    )
     Title: SearchText = Field("", description="Part of the title, in any case; every character stands for itself.")
     GroupName: SearchText | None = Field(None, description="Only tasks of this group.")
 
@@ -187,8 +193,10 @@ class ListTasks(Body):
 class ListTasksV2(Body):
     """ListPullToPushTaskV2."""
 
-    Page: Annotated[Whole, Field(ge=1)] = Field(1, description="Number of the page, from 1.")
-    Size: Annotated[Whole, Field(ge=1, le=500)] = Field(20, description="Tasks on a page, 1 to 500.")
+    Page: NumberOfPage = Field(1, description="Number of the page, from 1; 0 or not given is 1.")
+    Size: Annotated[SizeOfPage, Field(le=500)] = Field(
+        _DEFAULT_SIZE, description="Tasks on a page, 1 to 500; 0 or not given is 20."
+    )
     Title: SearchText = Field("", description="Part of the title, in any case; every character stands for itself.")
     GroupNames: SearchTexts = Field([], description="Only tasks of these groups, at most 100; none means all.")
 
@@ -227,8 +235,8 @@ class UpdateGroup(GroupTarget):
 class ListGroups(Body):
     """ListPullToPushGroup. ``StatusList``: 0 usable, 1 deleted."""
 
-    PageNum: Annotated[Whole, Field(ge=1, le=_MAX_PAGE)] = Field(description="Number of the page, 1 to 1000.")
-    PageSize: Annotated[Whole, Field(ge=1, le=_MAX_PAGE)] = Field(description="Groups on a page, 1 to 1000.")
+    PageNum: Annotated[NumberOfPage, Field(le=_MAX_PAGE)] = Field(description="Number of the page, 1 to 1000; 0 is 1.")
+    PageSize: Annotated[SizeOfPage, Field(le=_MAX_PAGE)] = Field(description="Groups on a page, 1 to 1000; 0 is 20.")
     StatusList: list[Annotated[int, Field(ge=0, le=1)]] = Field([0], description="0 usable, 1 deleted; default [0].")
 
 

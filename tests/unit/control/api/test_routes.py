@@ -147,13 +147,34 @@ async def test_tasks_are_found_by_their_groups(api: Api) -> None:
     assert [one["TaskId"] for one in by_get.json()["Result"]["List"]] == [made["two"]]
 
 
-async def test_pages_are_checked(api: Api) -> None:
+@pytest.mark.parametrize("action", ["ListPullToPushTask", "ListPullToPushTaskV2"])
+async def test_pages_are_checked(api: Api, action: str) -> None:
     """1 and above, 1 to 500."""
-    for field, value in (("Page", 0), ("Page", 2**31), ("Size", 0), ("Size", 501), ("Page", "x"), ("Title", "a" * 101)):
-        error = await api.refusal("ListPullToPushTask", {field: value})
-        assert field in error["Message"]
-        assert error["Code"] == ("InvalidParam.BindError" if value == "x" else "InvalidParam")
-    assert (await api.call("ListPullToPushTask", {"Page": 2**31 - 1, "Size": 500}))["List"] == []
+    for field, value in (("Page", -1), ("Page", 2**31), ("Size", -1), ("Size", 501), ("Title", "a" * 101)):
+        error = await api.refusal(action, {field: value})
+        assert error["Message"].startswith(f"{field}: ")
+        assert error["Code"] == "InvalidParam"
+    for value in ("x", False, 0.0):
+        error = await api.refusal(action, {"Page": value})
+        assert "Page: " in error["Message"]
+        assert error["Code"] == "InvalidParam.BindError"
+    assert (await api.call(action, {"Page": 2**31 - 1, "Size": 500}))["List"] == []
+
+
+async def test_a_page_of_0_is_one_that_was_not_asked_for(api: Api) -> None:
+    """The old typed Go client sends 0 for what its caller left out: the first page of the usual size."""
+    made = [await create(api) for _ in range(21)]
+    for action in ("ListPullToPushTask", "ListPullToPushTaskV2"):
+        listed = await api.call(action, {"Page": 0, "Size": 0, "Title": ""})
+        assert listed["Pagination"] == {"PageCur": 1, "PageSize": 20, "PageTotal": 2, "TotalCount": 21}
+        assert [one["TaskId"] for one in listed["List"]] == made[:0:-1]
+    by_query = await api.raw("ListPullToPushTask", b"", method="GET", query={"Page": "0", "Size": "0"})
+    assert by_query.json()["Result"]["Pagination"] == listed["Pagination"]
+    groups = await api.call("ListPullToPushGroup", {"PageNum": 0, "PageSize": 0})
+    assert [one["Name"] for one in groups["List"]] == ["default"]
+    for field, value in (("PageNum", -1), ("PageNum", 1001), ("PageSize", -1), ("PageSize", 1001), ("PageSize", None)):
+        error = await api.refusal("ListPullToPushGroup", {"PageNum": 1, "PageSize": 1, field: value})
+        assert error["Message"].startswith(f"{field}: ")
 
 
 async def test_groups(api: Api) -> None:

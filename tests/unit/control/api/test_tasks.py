@@ -10,7 +10,7 @@ import pytest
 
 from kit.pictures import png
 from streamferry.control.api.faults import ApiError
-from streamferry.control.api.schemas import CreateTask, UpdateTask, read_body
+from streamferry.control.api.schemas import CreateTask, ListTasks, UpdateTask, read_body
 from streamferry.control.api.tasks import create_spec, show_task, update_spec
 from streamferry.control.checks import SourceRules
 from streamferry.control.errors import InvalidField
@@ -98,10 +98,11 @@ def test_a_live_task() -> None:
 
 
 def test_what_old_clients_send_for_unset_is_unset() -> None:
-    """null, empty texts, empty lists and zeros of the old typed Go client make the same task."""
+    """null, empty texts, empty lists and zeros of the old typed Go client: the same task, and the first page of all."""
     unset = {"Title": "", "SrcAddrS": None, "OffsetS": [], "CallbackURL": "", "Domain": "", "VodSrcAddrs": None}
     zeros = {"CycleMode": 0, "PlayTimes": 0, "Offset": 0, "ContinueStrategy": 0, "PreDownload": 1, "Watermark": None}
     assert create(**unset, **zeros) == create()
+    assert read_body(ListTasks, {"Page": 0, "Size": 0, "Title": ""}) == ListTasks()
 
 
 def test_the_published_sample_passes_but_for_its_placeholders() -> None:
