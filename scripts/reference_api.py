@@ -52,15 +52,15 @@ _RESULTS: dict[str, dict[str, str]] = {
         **_RANGE_FIELDS,
         "TotalDuration": "minutes",
         "PullToPushDataList": "`TimeStamp` and `Value` (minutes) of every step, 0 where there was nothing",
-        "PullToPushDetailDataList": "with `DetailField` `Group`: `Group`, `TotalDuration` and `PullToPushDataList` of "
-        "each group that streamed",
+        "PullToPushDetailDataList": "with `DetailField` `Group` and several groups in `GroupList`: `Group`, "
+        "`TotalDuration` and `PullToPushDataList` of each group that streamed",
     },
     "DescribeLivePullToPushBandwidthData": {
         **_RANGE_FIELDS,
         "PeakUpBandwidth": "Mbps, the largest of all steps",
         "BandwidthDataList": "`TimeStamp` and `UpBandwidth` (Mbps) of every step: the largest average of five minutes",
-        "BandwidthDetailDataList": "with `DetailField` `Group`: `Group`, `PeakUpBandwidth` and `BandwidthDataList` of "
-        "each group that streamed",
+        "BandwidthDetailDataList": "with `DetailField` `Group` and several groups in `GroupList`: `Group`, "
+        "`PeakUpBandwidth` and `BandwidthDataList` of each group that streamed",
     },
 }
 _ITEM_FIELDS = {

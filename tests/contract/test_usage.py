@@ -54,7 +54,7 @@ def test_usage_is_what_the_destination_received(served: Served, nginx: NginxRtmp
 
         told = wait_for("the usage to be told", lambda: minutes(GroupList=[group])["TotalDuration"], 10)
         assert abs(told * 60 - streamed_s) < 1
-        by_stream = minutes(App="live", Stream=group, DetailField=["Group"])
+        by_stream = minutes(App="live", Stream=group, GroupList=[group, "default"], DetailField=["Group"])
         assert by_stream["TotalDuration"] == sum(point["Value"] for point in by_stream["PullToPushDataList"]) == told
         assert [(one["Group"], one["TotalDuration"]) for one in by_stream["PullToPushDetailDataList"]] == [
             (group, told)

@@ -253,7 +253,8 @@ class Usage(Body):
     GroupList: SearchTexts = Field([], description="Only tasks of these groups, at most 100; none means all.")
     DetailField: list[str] = Field(
         [],
-        description="`Group` gives each group's figures, too. `Domain` and `DstAddrType` are taken and split nothing.",
+        description="`Group` gives each group's figures, too, if `GroupList` names several. `Domain` and `DstAddrType` "
+        "are taken and split nothing.",
     )
     App: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS)] | None = Field(
         None, description="Only destinations with this application; together with `Stream`."

@@ -54,7 +54,7 @@ async def describe_duration(actions: Actions, body: Usage, now: datetime) -> dic
         }
 
     result = {**_show_range(asked, body), **series(total[None])}
-    if "Group" in body.DetailField:
+    if _is_split(body):
         split = await _measured(actions, body, asked, by_group=True)
         result["PullToPushDetailDataList"] = [{"Group": group, **series(found)} for group, found in split.items()]
     return result
@@ -75,10 +75,15 @@ async def describe_bandwidth(actions: Actions, body: Usage, now: datetime) -> di
         }
 
     result = {**_show_range(asked, body), **series(total[None])}
-    if "Group" in body.DetailField:
+    if _is_split(body):
         split = await _measured(actions, body, asked, by_group=True)
         result["BandwidthDetailDataList"] = [{"Group": group, **series(found)} for group, found in split.items()]
     return result
+
+
+def _is_split(body: Usage) -> bool:
+    """The API splits only what several values are given for: ``GroupList`` of one group, or of none, is not split."""
+    return "Group" in body.DetailField and len(set(body.GroupList)) > 1
 
 
 async def _measured(

@@ -27,6 +27,7 @@ from streamferry.control.api.limits import Kind, Rates
 from streamferry.control.api.operations import OPERATIONS
 from streamferry.control.api.routes import ApiSettings, build_router
 from streamferry.control.store import Store
+from streamferry.control.store.schema import usage
 
 # Both databases are under test in the store's own tests; here one is enough.
 pytestmark = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
@@ -220,9 +221,37 @@ async def test_usage_is_a_series_without_gaps(api: Api) -> None:
     minutes = await api.call("DescribeLivePullToPushData", {**body, "GroupList": ["default"], "DetailField": ["Group"]})
     assert minutes["TotalDuration"] == 0
     assert [point["Value"] for point in minutes["PullToPushDataList"]] == [0, 0]
-    assert minutes["PullToPushDetailDataList"] == []
     bandwidth = await api.call("DescribeLivePullToPushBandwidthData", body)
     assert (bandwidth["PeakUpBandwidth"], len(bandwidth["BandwidthDataList"])) == (0, 2)
+
+
+async def test_usage_is_split_for_several_groups_only(api: Api, store: Store) -> None:
+    """As the documents of both actions say: by DetailField, and only when GroupList names more than one."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    rows = [
+        {"minute_ms": int(hour.timestamp() * 1000), "task_id": str(number) * 32, "group_name": group}
+        for number, group in enumerate(("one", "two", "three"))
+    ]
+    measured = {"stream_digest": "", "streamed_ms": 60_000, "bytes_out": 37_500_000}
+    async with store.write() as connection:
+        await connection.execute(usage.insert(), [{**row, **measured} for row in rows])
+    span = {"StartTime": hour.isoformat(), "EndTime": (hour + timedelta(hours=1)).isoformat(), "Aggregation": 3600}
+
+    async def details(**fields: object) -> list[tuple[str, float, float]] | None:
+        duration = await api.call("DescribeLivePullToPushData", {**span, **fields})
+        bandwidth = await api.call("DescribeLivePullToPushBandwidthData", {**span, **fields})
+        names = "PullToPushDetailDataList", "BandwidthDetailDataList"
+        assert (names[0] in duration) == (names[1] in bandwidth)
+        if names[0] not in duration:
+            return None
+        pairs = zip(duration[names[0]], bandwidth[names[1]], strict=True)
+        return [(one["Group"], one["TotalDuration"], other["PeakUpBandwidth"]) for one, other in pairs]
+
+    assert await details(GroupList=["one", "two"], DetailField=["Group"]) == [("one", 1, 1), ("two", 1, 1)]
+    assert await details(GroupList=["one", "none"], DetailField=["Group"]) == [("one", 1, 1)]
+    for groups in (["one"], ["one", "one"], []):
+        assert await details(GroupList=groups, DetailField=["Group"]) is None
+    assert await details(GroupList=["one", "two"]) is None
 
 
 @pytest.mark.parametrize(
@@ -465,7 +494,7 @@ async def test_every_field_of_an_answer_is_in_the_reference(api: Api) -> None:
     asked = {
         "StartTime": (now - timedelta(hours=1)).isoformat(),
         "EndTime": now.isoformat(),
-        "GroupList": ["g"],
+        "GroupList": ["g", "default"],
         "DetailField": ["Group"],
         "App": "a",
         "Stream": "s",
