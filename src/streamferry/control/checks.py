@@ -142,6 +142,12 @@ def check_callback_url(text: str) -> str:
     return text
 
 
+def check_address_length(field: str, text: str) -> None:
+    """At most 1,000 characters."""
+    if len(text) > MAX_ADDRESS_CHARS:
+        _refuse(field, f"must be at most {MAX_ADDRESS_CHARS} characters")
+
+
 def check_item_count(field: str, count: int) -> None:
     """1 to 30 addresses."""
     if not 1 <= count <= MAX_ITEMS:
@@ -204,8 +210,7 @@ def read_watermark(picture: str, relative_pos_x: float, relative_pos_y: float, r
 
 
 def _read_address(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:
-    if len(text) > MAX_ADDRESS_CHARS:
-        _refuse(field, f"must be at most {MAX_ADDRESS_CHARS} characters")
+    check_address_length(field, text)
     return _parse(field, text, schemes)
 
 

@@ -66,6 +66,7 @@ def update_spec(body: UpdateTask, current: TaskSpec, now: datetime, rules: Sourc
 def _read_spec(body: TaskBody, current: TaskSpec | None, now: datetime, rules: SourceRules) -> TaskSpec:
     kind = checks.read_kind(body.Type) if body.Type is not None else _present(current, "Type").kind
     start_at, end_at = _read_window(body, current, now)
+    _check_unused(body, kind)
     # Of a task of the other kind nothing about the source can stay.
     same_kind = current if current is not None and current.kind is kind else None
     form, items = _read_live(body, same_kind, rules) if kind is TaskKind.LIVE else _read_vod(body, same_kind, rules)
@@ -110,6 +111,22 @@ def _read_window(body: TaskBody, current: TaskSpec | None, now: datetime) -> tup
     if current is None or (start_at, end_at) != (current.start_at, current.end_at):
         checks.check_window(start_at, end_at, now)
     return start_at, end_at
+
+
+def _check_unused(body: TaskBody, kind: TaskKind) -> None:
+    """Sizes of the addresses that are of the other kind: nothing else of them is looked at."""
+    if kind is TaskKind.VOD:
+        checks.check_address_length("SrcAddr", body.SrcAddr or "")
+        return
+    lists = (
+        ("SrcAddrS", "", body.SrcAddrS or []),
+        ("VodSrcAddrs", ".SrcAddr", [one.SrcAddr for one in body.VodSrcAddrs or []]),
+    )
+    for field, part, addresses in lists:
+        if addresses:
+            checks.check_item_count(field, len(addresses))
+        for index, text in enumerate(addresses):
+            checks.check_address_length(f"{field}[{index}]{part}", text)
 
 
 def _read_live(body: TaskBody, current: TaskSpec | None, rules: SourceRules) -> tuple[SourceForm, tuple[TaskItem, ...]]:

@@ -210,6 +210,25 @@ def test_a_wrong_list_is_named(field: str, fields: dict[str, object]) -> None:
     refused(field, lambda: create_vod(**fields))
 
 
+def test_the_limits_of_the_other_types_fields_hold_too() -> None:
+    """1,000 characters and 30 addresses, by name, in a new task and in an update; what they are is not looked at."""
+    address, long = "gopher://h/" + "a" * 989, "gopher://h/" + "a" * 990
+    unused = {"SrcAddrS": [address] * 30, "VodSrcAddrs": [{"SrcAddr": address}] * 30, "OffsetS": [-1]}
+    assert create(**unused) == update(create(), **unused) == create()
+    assert create_vod(SrcAddr=address) == update(create_vod(), SrcAddr=address) == create_vod()
+    for field, fields in (
+        ("SrcAddrS:", {"SrcAddrS": ["x"] * 31}),
+        ("SrcAddrS:", {"SrcAddrS": [["x"] * 31]}),
+        ("SrcAddrS[1]:", {"SrcAddrS": ["x", long]}),
+        ("VodSrcAddrs:", {"VodSrcAddrs": [{"SrcAddr": "x"}] * 31}),
+        ("VodSrcAddrs[1].SrcAddr:", {"VodSrcAddrs": [{"SrcAddr": "x"}, {"SrcAddr": long}]}),
+    ):
+        refused(field, lambda fields=fields: create(**fields))
+        refused(field, lambda fields=fields: update(create(), **fields))
+    refused("SrcAddr:", lambda: create_vod(SrcAddr=long))
+    refused("SrcAddr:", lambda: update(create_vod(), SrcAddr=long))
+
+
 def test_what_an_update_does_not_give_stays() -> None:
     """One field at a time."""
     before = create_vod(Title="before", OffsetS=[1, 2], PreDownload=0, ContinueStrategy=1, Watermark=None)
