@@ -74,7 +74,9 @@ class Settings(BaseSettings):
     )
     capacity: int = Field(500, ge=1, description="Tasks that one worker process takes at most.")
     conflicts: Literal["refuse", "warn"] = Field(
-        "refuse", description="What is done about two tasks with one destination at overlapping times."
+        "refuse",
+        description="What is done about two tasks with one destination at overlapping times; addresses that differ in "
+        "their query are two destinations.",
     )
     public_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Names under which clients reach the service through a proxy, separated by `,`."

@@ -177,6 +177,17 @@ async def test_one_destination_at_overlapping_times_is_refused(
     assert (await actions.list_tasks()).total == 1
 
 
+async def test_addresses_that_differ_in_their_query_are_two_destinations(actions: Actions) -> None:
+    """It may name a virtual host or hold the stream key; the case of the host and a default port make no difference."""
+    first = await actions.create_task(spec_at(10, 20))
+    for query in ("?vhost=one.example", "?vhost=two.example"):
+        await actions.create_task(spec_at(10, 20, f"key{query}"))
+    same = MediaUrl.parse("rtmp://PUSH.example:1935/live/key")
+    with pytest.raises(DestinationConflict) as refused:
+        await actions.create_task(replace(spec_at(10, 20), destination=same))
+    assert refused.value.other_task_id == first
+
+
 async def test_of_partial_updates_at_once_none_is_lost(actions: Actions) -> None:
     """What an update keeps is read under the lock under which it is written."""
     task_id = await actions.create_task(spec_at(-1, 20))
