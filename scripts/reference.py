@@ -24,6 +24,7 @@ from streamferry.control.rest.app import build_rest
 from streamferry.control.rest.faults import STATUSES
 from streamferry.control.store import Seal, Store
 from streamferry.worker.items import BURST, EVERY_S
+from streamferry.worker.worker import FENCE_S, REPORT_S
 
 FOLDER = Path(__file__).parents[1] / "docs/reference"
 #: Settings that have a flag of `streamferry serve`; secrets and what is rarely changed have none.
@@ -155,6 +156,15 @@ fields below. Any status from 200 to 299 within {SEND_S:g} s means that it was t
   {FIRST_PAUSE_S:g} s, then after twice as long each time, at most {LONGEST_PAUSE_S / 60:g} minutes. It does not matter
   what is restarted or killed meanwhile. Keep the ids you have seen, or compare `Sequence`, to leave out what comes
   twice.
+- **Not lost once it is written.** A change and its callback are written to the store in one transaction: a change of
+  state at once, a step of a list within {REPORT_S:g} s, what the service is asked to do before it answers. From then
+  on not even `kill -9` of everything loses the callback or changes its order: it is delivered, given up or dropped
+  as this page says. Only a power cut may take what a worker wrote to SQLite just before, because its commits do not
+  wait for the disk there.
+- **Before that it is in the memory of a worker.** What happened in the last {REPORT_S:g} s before a worker is killed,
+  or the task is relaunched or deleted, may not be told. A worker that cannot reach the store for {FENCE_S:g} s stops
+  its tasks, and what it has not written by then is not told either. Of a lost worker's task `retrying` is told, and
+  `starting` when a worker has taken it again.
 - **In order.** The callbacks of one task come one after the other; the next is sent when the one before was taken or
   given up. Those of other tasks do not wait for it.
 - **Given up** are all that have waited for a day when an attempt fails. They are kept until they are replayed or
@@ -163,8 +173,8 @@ fields below. Any status from 200 to 299 within {SEND_S:g} s means that it was t
 - **Only addresses that tasks may reach** are called: the setting `egress` holds for callbacks too, by default without
   this machine itself. Redirects are not followed. Authorities of `ca_file` are trusted for https.
 - **Lists of short files do not flood.** Each task may tell {BURST} items at once and one more each {EVERY_S:g} s; an
-  item is told to its end or not at all, and `ItemsUntold` counts what was left out. So of files that last a minute or
-  more each is told.
+  item is told to its end or not at all, and `ItemsUntold` counts what was left out
+  (`../decisions/0008-callbacks.md`). So of files that last a minute or more each is told.
 
 ## Headers
 

@@ -217,7 +217,7 @@ class Performance:
     def _note_item(self, item: ItemChange) -> None:
         """The first that plays is reported at once: its lead is sent in one go, which a crash must not send again.
 
-        All others with what else there is, within a second: lists of short items are not to hurry the store.
+        All others with what else there is, within half a second: lists of short items are not to hurry the store.
         """
         now = self._loop.time()
         untold = self._items.admit(item, now)
