@@ -28,7 +28,9 @@ from streamferry.worker.worker import FENCE_S, REPORT_S
 
 FOLDER = Path(__file__).parents[1] / "docs/reference"
 #: Settings that have a flag of `streamferry serve`; secrets and what is rarely changed have none.
-FLAGS = ("data_dir", "host", "port", "store", "egress", "files", "workers", "capacity")
+FLAGS = ("data_dir", "host", "port", "store", "egress", "files", "workers", "capacity", "cache_dir", "ffmpeg")
+#: Their defaults depend on who runs the service.
+_FOLDERS = {"data_dir": "~/.local/share/streamferry", "cache_dir": "~/.cache/streamferry"}
 _NAMES = {
     ApiStatus.DISABLED: "disabled (停用)",
     ApiStatus.NOT_STARTED: "not started (未开始)",
@@ -118,7 +120,7 @@ first and add up after it. `deploy/grafana.json` is a dashboard of them.
 def _default_of(name: str) -> str:
     field = Settings.model_fields[name]
     if field.default_factory is not None:
-        return "`~/.local/share/streamferry`"
+        return f"`{_FOLDERS[name]}`"
     default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
     return f"`{default}`" if default not in ("", (), None) else ""
 

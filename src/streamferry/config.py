@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from streamferry.prepare.cache import default_root
+
 PREFIX = "STREAMFERRY_"
 _CONFIG = f"{PREFIX}CONFIG"
 #: Variables that the programs started by a worker have no use for.
@@ -60,6 +62,11 @@ class Settings(BaseSettings):
         description="Largest file in MB that may be uploaded to the library: the folder `library` in the data folder. "
         "Tasks may play its files.",
     )
+    cache_dir: Path = Field(
+        default_factory=default_root,
+        description="Folder of the cache of prepared files. Commands that read no settings (`relay`, `prepare`, "
+        "`cache`) have it from the environment.",
+    )
     cache_mb: int = Field(
         20_000,
         ge=0,
@@ -99,6 +106,11 @@ class Settings(BaseSettings):
         SecretStr(""), description="Bearer token that `/metrics` asks for. Empty: it is open to all who reach the port."
     )
     metrics_per_task: bool = Field(False, description="Whether `/metrics` has series for each running task.")
+    ffmpeg: str = Field(
+        "",
+        description="The ffmpeg program. Empty: the one that came with the installation. Commands that read no "
+        "settings have it from the environment.",
+    )
     ca_file: Path | None = Field(None, description="PEM file of further authorities to trust for TLS.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged at least.")
     log_format: Literal["human", "json"] = Field("human", description="Lines for people, or JSON objects for tools.")
@@ -113,7 +125,17 @@ class Settings(BaseSettings):
     def _split_names(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("data_dir", "files", "ca_file", mode="after")
+    @field_validator("cache_dir", mode="before")
+    @classmethod
+    def _default_for_none(cls, value: object) -> object:
+        return value or default_root()
+
+    @field_validator("ffmpeg", mode="after")
+    @classmethod
+    def _expand_home(cls, value: str) -> str:
+        return os.path.expanduser(value)
+
+    @field_validator("data_dir", "files", "cache_dir", "ca_file", mode="after")
     @classmethod
     def _make_absolute(cls, value: Any) -> Any:
         if isinstance(value, tuple):
@@ -144,9 +166,11 @@ class Settings(BaseSettings):
             "seal_key": self.seal_key.get_secret_value(),
             "egress": self.egress,
             "files": os.pathsep.join(map(str, self.files)),
+            "cache_dir": str(self.cache_dir),
             "cache_mb": str(self.cache_mb),
             "worker_host": self.worker_host,
             "capacity": str(self.capacity),
+            "ffmpeg": self.ffmpeg,
             "ca_file": str(self.ca_file or ""),
             "log_level": self.log_level,
             "log_format": self.log_format,
@@ -169,6 +193,12 @@ def forget_secrets() -> None:
     """Take secrets out of this process's environment, which every program that it starts inherits."""
     for name in SECRETS:
         os.environ.pop(name, None)
+
+
+def share_ffmpeg(settings: Settings) -> None:
+    """Put the program into this process's environment, where ``net.ffmpeg`` looks, here and in every child."""
+    if settings.ffmpeg:
+        os.environ[f"{PREFIX}FFMPEG"] = settings.ffmpeg
 
 
 def load_settings(config: Path | None = None, **flags: object) -> Settings:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kit import probe
+from kit import probe, programs
 from kit.clips import ClipFactory
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
@@ -328,6 +328,24 @@ async def test_the_cache_keeps_to_its_size(
         (first,) = await play("two_seconds")
         (second,) = await play("h264_no_bframes")
         assert first != second
+
+
+@ON_SQLITE
+async def test_workers_prepare_with_the_program_and_in_the_folder_of_the_settings(
+    serve: Callable[..., ServiceProgram], nginx: NginxRtmp, clips: ClipFactory, tmp_path: Path
+) -> None:
+    """ffmpeg from the file of settings, the folder from a flag, which wins over the environment."""
+    program, config = tmp_path / "our ffmpeg", tmp_path / "settings.toml"
+    program.write_text(f'#!/bin/sh\n: > "{tmp_path}/was-used"\nexec "{programs.ffmpeg()}" "$@"\n')
+    program.chmod(0o755)
+    config.write_text(f'ffmpeg = "{program}"\n')
+    service = serve("--config", config, "--cache-dir", tmp_path / "films")
+    async with service.actions() as actions:
+        task_id = await actions.create_task(vod(clips("h264_no_bframes"), nginx.url("out")))
+        await wait_state(actions, task_id, State.STREAMING)
+    assert (tmp_path / "was-used").exists()
+    assert len(all_entries(tmp_path / "films")) == 1
+    assert not service.data.with_name("cache").exists()
 
 
 async def test_a_worker_that_is_killed_is_replaced(

@@ -1,5 +1,6 @@
 """The reference pages say what the code does."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,11 @@ import reference
 import typer
 
 from streamferry.cli import app
+from streamferry.config import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
+#: Of the commands that call a service or relay by themselves, in docs/howto/tasks.md; and the file of settings.
+NO_SETTINGS = {"STREAMFERRY_URL", "STREAMFERRY_TO", "STREAMFERRY_CONFIG"}
 
 
 @pytest.mark.parametrize("name", sorted(reference.PAGES))
@@ -21,3 +25,10 @@ def test_the_flags_in_the_table_are_those_of_serve() -> None:
     """Each flag that sets a setting is in the table, and no other."""
     command = typer.main.get_command(app).commands["serve"]
     assert {parameter.name for parameter in command.params} - {"config"} == set(reference.FLAGS)
+
+
+def test_no_variable_is_read_that_is_in_no_table() -> None:
+    """A setting of the service cannot be had by a way around its settings."""
+    code = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    named = set(re.findall(rf"{PREFIX}[A-Z_]+", code))
+    assert named - {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} == NO_SETTINGS

@@ -34,6 +34,8 @@ Files = Annotated[
     list[Path] | None,
     typer.Option(help="Folder from which file: sources may be read. Repeat for more.", show_default=False),
 ]
+CacheDir = Annotated[Path | None, typer.Option(help="Folder of the cache of prepared files.", show_default=False)]
+Ffmpeg = Annotated[str | None, typer.Option(help="The ffmpeg program.", show_default=False)]
 Capacity = Annotated[int | None, typer.Option(help="Tasks a worker process takes at most.", show_default=False)]
 
 
@@ -47,6 +49,8 @@ def serve(
     files: Files = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes; 0: one a core.", show_default=False)] = None,
     capacity: Capacity = None,
+    cache_dir: CacheDir = None,
+    ffmpeg: Ffmpeg = None,
 ) -> None:
     """Run the service: API, scheduler and workers. docs/reference/settings.md has every setting."""
     settings = read_settings(
@@ -59,6 +63,8 @@ def serve(
         files=files or None,
         workers=workers,
         capacity=capacity,
+        cache_dir=cache_dir,
+        ffmpeg=ffmpeg,
     )
     _start_log(settings)
     run_or_exit(_serve(settings))
@@ -71,12 +77,21 @@ def worker(
     egress: Egress = None,
     files: Files = None,
     capacity: Capacity = None,
+    cache_dir: CacheDir = None,
+    ffmpeg: Ffmpeg = None,
     worker_id: Annotated[str | None, typer.Option("--id", help="Its name in the store.", show_default=False)] = None,
     attached: Annotated[bool, typer.Option(help="Leave when standard input closes.")] = False,
 ) -> None:
     """Run one more worker for a store, on this machine or another. It needs the same seal key as the service."""
     settings = read_settings(
-        config, data_dir=data_dir, store=store, egress=egress, files=files or None, capacity=capacity
+        config,
+        data_dir=data_dir,
+        store=store,
+        egress=egress,
+        files=files or None,
+        capacity=capacity,
+        cache_dir=cache_dir,
+        ffmpeg=ffmpeg,
     )
     _start_log(settings)
     run_or_exit(_work(settings, worker_id or f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}", attached))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 from datetime import UTC, datetime
+from pathlib import Path
 
 from streamferry.config import Settings
 from streamferry.control.api.limits import Rates
@@ -13,7 +14,7 @@ from streamferry.control.looks import Looks
 from streamferry.control.rest.operation_views import CacheItem, CacheView
 from streamferry.control.rest.routes import RestSettings
 from streamferry.control.samples import Samples
-from streamferry.prepare.cache import UNKEPT, Entry, all_entries, default_root
+from streamferry.prepare.cache import UNKEPT, Entry, all_entries
 from streamferry.service.prober import Prober
 
 
@@ -22,7 +23,7 @@ def rest_settings(settings: Settings, looks: Looks, samples: Samples, stopping: 
     return RestSettings(
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
         source_rules=SourceRules(file_folders=settings.files),
-        look_into_cache=functools.partial(look_into_cache, settings.cache_mb * 1_000_000),
+        look_into_cache=functools.partial(look_into_cache, settings.cache_dir, settings.cache_mb * 1_000_000),
         prober=Prober(settings),
         looks=looks,
         samples=samples,
@@ -36,9 +37,8 @@ def library_of(settings: Settings) -> Library:
     return Library(settings.library_dir, settings.upload_mb * 1_000_000)
 
 
-def look_into_cache(max_bytes: int) -> CacheView:
+def look_into_cache(root: Path, max_bytes: int) -> CacheView:
     """What is in the cache's folder. Workers of this machine change it meanwhile: what goes is left out."""
-    root = default_root()
     items: list[CacheItem] = []
     for entry in all_entries(root) + all_entries(root / UNKEPT):
         with contextlib.suppress(OSError):

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from streamferry.config import PREFIX as VARIABLES
-from streamferry.config import Settings, forget_secrets
+from streamferry.config import Settings, forget_secrets, share_ffmpeg
 from streamferry.control.actions import Actions
 from streamferry.control.api.limits import Rates
 from streamferry.control.api.routes import ApiSettings, build_router
@@ -68,6 +68,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
     ``say`` gets what the user has to know: addresses, and the first access key.
     """
     forget_secrets()
+    share_ffmpeg(settings)
     prepare_data_dir(settings)
     settings = settings.model_copy(update={"files": (*settings.files, settings.library_dir)})
     async with open_store(settings, migrates=True) as store, open_looks(store) as looks:

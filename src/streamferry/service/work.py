@@ -2,7 +2,7 @@
 
 import asyncio
 
-from streamferry.config import Settings, forget_secrets
+from streamferry.config import Settings, forget_secrets, share_ffmpeg
 from streamferry.control.ledger import StoreLedger
 from streamferry.net.dial import client_context
 from streamferry.prepare.store import PreparedStore
@@ -16,8 +16,11 @@ from streamferry.worker.preview import Passes, PreviewServer
 async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> None:
     """Run one worker in this process until ``stopping`` is set. Raises ValueError and OSError."""
     forget_secrets()
+    share_ffmpeg(settings)
     network = Network(tls=client_context(settings.ca_file), allow=decide_allow(Egress(settings.egress)))
-    files = PreparedStore(max_bytes=settings.cache_mb * 1_000_000, allow=network.allow, tls=network.tls)
+    files = PreparedStore(
+        settings.cache_dir, max_bytes=settings.cache_mb * 1_000_000, allow=network.allow, tls=network.tls
+    )
     async with (
         open_store(settings, is_durable=False) as store,
         RelayHost(store=files, network=network) as host,
