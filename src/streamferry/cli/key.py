@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from streamferry.cli.options import AsJson
@@ -16,6 +17,9 @@ from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, 
 if TYPE_CHECKING:
     from streamferry.config import Settings
     from streamferry.control.actions import Actions
+
+#: A table is as wide as what is in it: this is no column's width.
+_WIDER_THAN_ANY = 1000
 
 key = typer.Typer(help="Make, list and disable access keys of the service.", no_args_is_help=True)
 
@@ -68,12 +72,15 @@ async def _show(settings: "Settings", as_json: bool) -> None:
         rows = [{**asdict(one), "created_at": one.created_at.isoformat(timespec="seconds")} for one in found]
         print(json.dumps(rows))
         return
-    table = Table("access key id", "state", "may", "created")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("access key id", "state", "may", "created"):
+        table.add_column(name, no_wrap=True)
     for one in found:
         state = "enabled" if one.enabled else "disabled"
-        created_at = one.created_at.isoformat(timespec="seconds")
-        table.add_row(one.access_key_id, state, "read" if one.read_only else "read and write", created_at)
-    Console().print(table)
+        may = "read" if one.read_only else "read and write"
+        table.add_row(escape(one.access_key_id), state, may, f"{one.created_at.astimezone():%Y-%m-%d %H:%M}")
+    # An id is to be copied into another command: a narrow terminal may wrap lines, but nothing is cut from them.
+    Console(width=_WIDER_THAN_ANY, highlight=False).print(table)
 
 
 async def _disable(settings: "Settings", access_key_id: str) -> None:
