@@ -1,14 +1,17 @@
 """The examples do what they say, and so do the samples of the official page with our SDK in place of theirs."""
 
+import base64
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from served import Served
 
 from kit.clips import ClipFactory
+from kit.pictures import make_picture
 from streamferry.client import LiveService, TaskList
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -54,11 +57,12 @@ def test_every_example_is_in_the_list_and_does_its_work(served: Served, clips: C
     assert all(f"`{name}`" in documented for name in ran)
 
 
-def test_the_official_create_sample_with_our_import(served: Served) -> None:
+def test_the_official_create_sample_with_our_import(served: Served, tmp_path: Path) -> None:
     """All fields at once, nested as the page prints them; placeholders of time, strategy and picture filled in."""
     now = int(time.time())
+    picture = base64.b64encode(make_picture(tmp_path / "mark.png", "60x30", "red").read_bytes()).decode()
     with LiveService(f"http://{served.host}", served.ak, served.sk) as service:
-        body = {
+        body: dict[str, Any] = {
             "Title": "task001",
             "StartTime": now + 600,
             "EndTime": now + 4200,
@@ -72,6 +76,12 @@ def test_the_official_create_sample_with_our_import(served: Served) -> None:
             "Domain": "example.mtime.cn",
             "App": "live",
             "Stream": "stream-123",
+            "Watermark": {
+                "Picture": f"data:image/png;base64,{picture}",
+                "RelativePosX": 0.1,
+                "RelativePosY": 0.1,
+                "Ratio": 0.1,
+            },
             "PreDownload": 1,
             "OffsetS": [["1.1"]],
             "ContinueStrategy": 0,
@@ -81,6 +91,8 @@ def test_the_official_create_sample_with_our_import(served: Served) -> None:
         service.update_pull_to_push_task({**body, "TaskId": task_id, "EndTime": now + 4300})
         shown = TaskList.of(service.list_pull_to_push_task({"Page": 1, "Size": 20, "Title": "TASK"})).tasks
         assert [task.task_id for task in shown] == [task_id]
+        assert shown[0].watermark is not None
+        assert shown[0].watermark.picture == body["Watermark"]["Picture"]
         service.stop_pull_to_push_task({"TaskId": task_id})
         service.restart_pull_to_push_task({"TaskId": task_id})
         service.delete_pull_to_push_task({"TaskId": task_id})
