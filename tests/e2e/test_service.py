@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from kit import probe, programs
-from kit.clips import ClipFactory
+from kit.clips import FPS, ClipFactory
+from kit.flv import read_tags
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
 from kit.pictures import frames, make_picture, make_still
@@ -22,6 +23,7 @@ from kit.waiting import wait_for
 from streamferry.control.actions import Actions
 from streamferry.control.model import ApiStatus, ContinueStrategy, TaskItem, TaskKind, TaskSpec
 from streamferry.control.store.records import EventRecord
+from streamferry.media.tag import KEYFRAME, VIDEO, Tag, kind_of_video
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.prepare.cache import all_entries
@@ -29,6 +31,13 @@ from streamferry.receiver import Receiver, StreamMeter
 from streamferry.relay import State
 
 CLIP_MS = 3_000
+#: Before a change of the source and behind it.
+SOURCES = ("half_a_minute", "flash_beep")
+FRAME_MS = {"video": 1000 / FPS, "audio": 1024 / 48}
+#: FLV stamps are whole milliseconds, so a distance of two may be off by one.
+ROUNDING_MS = 1
+#: What an FLV tag of H.264 has before the packet.
+AVC_HEAD_BYTES = 5
 #: For what has nothing to do with the database.
 ON_SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 
@@ -200,6 +209,83 @@ async def test_updates_of_a_running_task(serve: Callable[..., ServiceProgram], c
         await actions.update_task(task_id, lambda _: replace(spec, destination=MediaUrl.parse(there)))
         await wait_media(1, 500)
         assert [(stream.app, stream.ended) for stream in receiver.streams] == [("here", "unpublished"), ("there", None)]
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("kind", TaskKind)
+async def test_updates_of_a_running_task_as_nginx_records_them(
+    serve: Callable[..., ServiceProgram],
+    nginx: NginxRtmp,
+    clips: ClipFactory,
+    publish: Callable[[Path, str], Publisher],
+    kind: TaskKind,
+) -> None:
+    """One recording without a break from title, callback, EndTime and source; another one from DstAddr, elsewhere."""
+    first, second = (TaskItem(MediaUrl.parse(f"file://{clips(name)}")) for name in SOURCES)
+    if kind is TaskKind.LIVE:
+        for name in SOURCES:
+            publish(clips(name), nginx.url(name))
+        first, second = (TaskItem(MediaUrl.parse(nginx.url(name))) for name in SOURCES)
+        for name in SOURCES:
+            nginx.wait_published(name)
+    keyframes = {
+        name: {packet.size_bytes for packet in probe.packets(clips(name)).video.packets if packet.is_key}
+        for name in SOURCES
+    }
+    service = await asyncio.to_thread(serve)
+    spec = vod(clips.directory, nginx.url("here", "rec"), kind=kind, items=(first,))
+
+    def recorded(key: str) -> list[Tag]:
+        return [tag for path in nginx.recordings(key) for tag in read_tags(path, growing=True)]
+
+    def recorded_ms(key: str) -> int:
+        return max((stamp_ms for _, stamp_ms, _ in recorded(key)), default=0)
+
+    def shown(key: str) -> str:
+        """Whose the last keyframe is, told by its size."""
+        pictures = [body for tag_type, _, body in recorded(key) if tag_type == VIDEO]
+        last = [body for body in pictures if kind_of_video(body) == KEYFRAME][-1]
+        return "".join(name for name in SOURCES if len(last) - AVC_HEAD_BYTES in keyframes[name])
+
+    def wait_second(key: str) -> None:
+        """Until a second more is recorded."""
+        until_ms = recorded_ms(key) + 1000
+        wait_for(f"a second more of {key}", lambda: recorded_ms(key) >= until_ms)
+
+    async with service.actions() as actions:
+        task_id = await actions.create_task(spec)
+        client = nginx.wait_published("here", "rec", seconds=20).client
+        wait_second("here")
+        end_at = spec.end_at + timedelta(minutes=5)
+        for values in ({"title": "other"}, {"callback_url": "http://127.0.0.1:9/"}, {"end_at": end_at}):
+            spec = replace(spec, **values)
+            await actions.update_task(task_id, lambda _, spec=spec: spec)
+            wait_second("here")
+        assert shown("here") == SOURCES[0]
+        until_ms = recorded_ms("here")
+        spec = replace(spec, items=(second,))
+        await actions.update_task(task_id, lambda _: spec)
+        wait_for("the other source", lambda: shown("here") == SOURCES[1], 20)
+        wait_second("here")
+        assert nginx.wait_published("here", "rec").client == client
+        await actions.update_task(
+            task_id, lambda _: replace(spec, destination=MediaUrl.parse(nginx.url("there", "rec")))
+        )
+        nginx.wait_published("there", "rec")
+        nginx.wait_unpublished("here", "rec")
+        wait_second("there")
+        assert shown("there") == SOURCES[1]
+        await actions.delete_task(task_id)
+    nginx.wait_unpublished("there", "rec")
+    (here,), (there,) = nginx.recordings("here"), nginx.recordings("there")
+    media = probe.assert_flawless(here)
+    for track in media:
+        before = tuple(packet for packet in track.packets if (packet.dts_ms or 0) <= until_ms)
+        assert len(before) > 75
+        assert probe.max_gap_ms(replace(track, packets=before)) <= FRAME_MS[track.kind] + ROUNDING_MS
+    # A frame more where one source gives way to another, or the short clip to itself.
+    for track in (*media, *probe.assert_flawless(there)):
+        assert probe.max_gap_ms(track) <= 2 * FRAME_MS["video"] + ROUNDING_MS
 
 
 async def test_a_list_made_shorter_while_its_last_item_plays_brings_nothing_down(
