@@ -26,6 +26,8 @@ SDKS: dict[str, Run] = {
         name: (lambda told, name=name: run_python(name, "python_sdk.py", told))
         for name in ("volcengine==1.0.112", "volcengine==1.0.150", "volcengine==1.0.190", "volcengine")
     },
+    # What volcengine-python-sdk has its universal client from. The whole is 600 MB of clients of other services, which
+    # take more than a minute to install.
     "volcenginesdk-core": lambda told: run_python("volcenginesdk-core", "universal_sdk.py", told),
     "@volcengine/openapi": lambda told: run_node("@volcengine/openapi", "node_sdk.js", told),
 }
