@@ -53,6 +53,7 @@ class PostgreSql:
                 "listen_addresses": "127.0.0.1",
                 "unix_socket_directories": "",
                 "fsync": self._fsync,
+                "full_page_writes": self._fsync,
                 "max_connections": 200,
             }
             words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -61,10 +62,10 @@ class PostgreSql:
             self._port = 0
         raise AssertionError(f"PostgreSQL did not start:\n{self._home.with_suffix('.log').read_text()}")
 
-    def stop(self) -> None:
-        """Stop at once, cutting every connection."""
+    def stop(self, *, for_good: bool = False) -> None:
+        """Stop at once, cutting every connection. ``for_good``: nothing is written any more."""
         if self._program is not None:
-            self._program.stop(signal.SIGINT)
+            self._program.stop(signal.SIGQUIT if for_good else signal.SIGINT)
             self._program = None
 
     @property
@@ -105,7 +106,7 @@ def running(*, is_durable: bool = False) -> Iterator[PostgreSql]:
             server.start()
             yield server
         finally:
-            server.stop()
+            server.stop(for_good=True)
 
 
 def _find_programs() -> Path:
