@@ -40,11 +40,10 @@ def restore(
 
 async def _backup(settings: "Settings", file: Path) -> None:
     from streamferry.control.store.dump import dump
-    from streamferry.service.store import open_store, prepare_data_dir, read_seal_key
+    from streamferry.service.store import open_store, read_seal_key
 
-    prepare_data_dir(settings)
     rows = -2  # Without head and end.
-    async with open_store(settings, migrates=True) as store:
+    async with open_store(settings) as store:
         with _new_file(file) as lines:
             async for line in dump(store, read_seal_key(settings)):
                 lines.write(line)
@@ -71,13 +70,13 @@ def _new_file(file: Path) -> Iterator[TextIO]:
 
 async def _restore(settings: "Settings", file: Path) -> None:
     from streamferry.control.store.dump import load, read_head
-    from streamferry.service.store import adopt_seal_key, open_store, prepare_data_dir
+    from streamferry.service.store import Purpose, adopt_seal_key, open_store, prepare_data_dir
 
     lines = _read_lines(file)
     revision, seal_key = read_head(lines)
     prepare_data_dir(settings)
     adopt_seal_key(settings, seal_key)
-    async with open_store(settings) as store:
+    async with open_store(settings, Purpose.RESTORE) as store:
         rows = await load(store, lines, revision)
     print(f"{rows} rows restored; tasks whose time it is run as soon as the service does")
 

@@ -177,10 +177,9 @@ async def _open(settings: "Settings") -> "AsyncIterator[Callbacks]":
     """Raises ValueError for what cannot be done."""
     from streamferry.control.callbacks import Callbacks
     from streamferry.control.errors import ActionError
-    from streamferry.service.store import open_store, prepare_data_dir
+    from streamferry.service.store import open_store
 
-    prepare_data_dir(settings)
-    async with open_store(settings, migrates=True) as store:
+    async with open_store(settings) as store:
         try:
             yield Callbacks(store)
         except ActionError as error:

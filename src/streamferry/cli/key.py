@@ -97,8 +97,7 @@ async def _disable(settings: "Settings", access_key_id: str) -> None:
 @contextlib.asynccontextmanager
 async def _open_actions(settings: "Settings") -> "AsyncIterator[Actions]":
     from streamferry.control.actions import Actions
-    from streamferry.service.store import open_store, prepare_data_dir
+    from streamferry.service.store import open_store
 
-    prepare_data_dir(settings)
-    async with open_store(settings, migrates=True) as store:
+    async with open_store(settings) as store:
         yield Actions(store)

@@ -5,11 +5,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from streamferry.control.clock import StepWatch, to_ms
 from streamferry.control.model import ContinueStrategy, TaskKind, TaskSpec
-from streamferry.control.store import Store, due, held, usage, workers
+from streamferry.control.store import TROUBLE, Store, describe_trouble, due, held, usage, workers
 from streamferry.control.store.held import HeldTask
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, Playhead, RelaySpec
@@ -144,6 +142,5 @@ def _availability() -> Iterator[None]:
     """Trouble with the database in one sentence, which holds neither statement nor address."""
     try:
         yield
-    except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise StoreUnavailable(f"{type(cause).__name__}") from None
+    except TROUBLE as error:
+        raise StoreUnavailable(describe_trouble(error)) from None

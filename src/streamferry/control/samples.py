@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import sqlalchemy as sa
-
 from streamferry.control.actions import Actions
+from streamferry.control.store import TROUBLE
 from streamferry.control.store.records import RunningTask
 
 _log = logging.getLogger("streamferry.control")
@@ -56,7 +55,7 @@ class Samples:
             try:
                 found = await actions.list_running()
                 health = {one.worker_id: one.health for one in await actions.list_workers()}
-            except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+            except TROUBLE as error:
                 _log.warning("no samples could be taken: %s", type(error).__name__)
             else:
                 late_ms = {name: round(one.beat_late_ms) for name, one in health.items() if one is not None}

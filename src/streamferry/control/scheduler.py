@@ -9,10 +9,8 @@ import contextlib
 import logging
 import time
 
-import sqlalchemy as sa
-
 from streamferry.control.clock import StepWatch
-from streamferry.control.store import Store, due, retention, workers
+from streamferry.control.store import TROUBLE, Store, describe_trouble, due, retention, workers
 from streamferry.control.store.database import read_now_ms
 from streamferry.control.store.retention import Retention
 
@@ -42,9 +40,9 @@ class Scheduler:
             try:
                 await self.run_once()
                 is_well = True
-            except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+            except TROUBLE as error:
                 if is_well:
-                    _log.error("the store cannot be asked: %s", type(getattr(error, "orig", None) or error).__name__)
+                    _log.error("the store cannot be asked: %s", describe_trouble(error))
                 is_well = False
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PASS_S):

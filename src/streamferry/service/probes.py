@@ -2,16 +2,14 @@
 
 import hmac
 
-import sqlalchemy as sa
 from fastapi import FastAPI, Request
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
 from streamferry.control.actions import Actions
 from streamferry.control.metrics import Metrics
+from streamferry.control.store import TROUBLE
 from streamferry.worker.processes import WorkerProcesses
-
-_STORE_TROUBLE = (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError)
 
 
 def add_probes(
@@ -36,14 +34,14 @@ def add_probes(
             return Response("a bearer token is needed\n", 401, {"WWW-Authenticate": "Bearer"}, "text/plain")
         try:
             return Response(await metrics.render(), media_type=CONTENT_TYPE_LATEST)
-        except _STORE_TROUBLE:
+        except TROUBLE:
             return Response("the store cannot be asked\n", 503, media_type="text/plain")
 
 
 async def _look(actions: Actions, processes: WorkerProcesses, *, needs_room: bool) -> JSONResponse:
     try:
         alive = [one for one in await actions.list_workers() if one.is_alive]
-    except _STORE_TROUBLE:
+    except TROUBLE:
         return JSONResponse({"status": "the store cannot be asked"}, 503)
     count = sum(processes.owns(one.worker_id) for one in alive)
     room = sum(one.room for one in alive)

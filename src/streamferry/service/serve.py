@@ -11,7 +11,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 
-import sqlalchemy as sa
 import uvicorn
 from fastapi import FastAPI
 
@@ -30,14 +29,14 @@ from streamferry.control.metrics import Metrics
 from streamferry.control.rest.app import PREFIX, build_rest
 from streamferry.control.samples import Samples
 from streamferry.control.scheduler import Scheduler
-from streamferry.control.store import Store, workers
+from streamferry.control.store import TROUBLE, Store, workers
 from streamferry.control.store.records import KeyPair
 from streamferry.service.callbacks import retention_of, send_callbacks
 from streamferry.service.dashboard import make_desk
 from streamferry.service.http import BoundedHttp
 from streamferry.service.probes import add_probes
 from streamferry.service.rest import rest_settings
-from streamferry.service.store import open_store, prepare_data_dir
+from streamferry.service.store import Purpose, open_store, prepare_data_dir
 from streamferry.worker.processes import WorkerProcesses
 
 _log = logging.getLogger("streamferry.service")
@@ -71,7 +70,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
     share_ffmpeg(settings)
     prepare_data_dir(settings)
     settings = settings.model_copy(update={"files": (*settings.files, settings.library_dir)})
-    async with open_store(settings, migrates=True) as store, open_looks(store) as looks:
+    async with open_store(settings, Purpose.SERVE) as store, open_looks(store) as looks:
         actions = Actions(store, refuses_conflicts=settings.conflicts == "refuse")
         made = await ensure_first_key(settings, actions)
         listener = _listen(settings.host, settings.port)
@@ -176,5 +175,5 @@ async def _free_tasks(store: Store, worker_id: str) -> None:
     try:
         async with store.write() as connection:
             await workers.leave(connection, worker_id)
-    except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
+    except TROUBLE:
         _log.error("the tasks of worker %s are free when its lease ends", worker_id)

@@ -1,13 +1,23 @@
 """The store as the settings have it: for the service, its workers and the commands beside them."""
 
 import contextlib
-import os
 from collections.abc import AsyncIterator
-
-import sqlalchemy as sa
+from enum import Enum, auto
+from pathlib import Path
 
 from streamferry.config import Settings
-from streamferry.control.store import Seal, Store, load_or_make_key, migrate, sqlite_url
+from streamferry.control.store import (
+    TROUBLE,
+    Seal,
+    Store,
+    describe_trouble,
+    load_or_make_key,
+    migrate,
+    require_schema,
+    sqlite_file,
+    sqlite_url,
+)
+from streamferry.control.store.database import CONNECTIONS
 
 _SEAL_KEY = "seal.key"
 
@@ -17,9 +27,16 @@ def prepare_data_dir(settings: Settings) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def read_seal_key(settings: Settings) -> str:
-    """The key of the settings, or of the data folder, where it is made if there is none. Raises OSError, ValueError."""
-    return settings.seal_key.get_secret_value() or load_or_make_key(settings.data_dir / _SEAL_KEY)
+def read_seal_key(settings: Settings, *, may_make: bool = False) -> str:
+    """The key of the settings, or of the data folder, made there if there is none and that may be. Raises OSError,
+    ValueError.
+    """
+    if given := settings.seal_key.get_secret_value():
+        return given
+    file = settings.data_dir / _SEAL_KEY
+    if not may_make and not file.is_file():
+        raise ValueError(f"seal-key: there is none in {settings.data_dir}; all who share a store need the service's")
+    return load_or_make_key(file)
 
 
 def adopt_seal_key(settings: Settings, key: str) -> None:
@@ -31,32 +48,52 @@ def adopt_seal_key(settings: Settings, key: str) -> None:
         raise ValueError("seal-key: is not the one of the backup; restore into a new data folder or give that key")
 
 
-@contextlib.asynccontextmanager
-async def open_store(settings: Settings, *, is_durable: bool = True, migrates: bool = False) -> AsyncIterator[Store]:
-    """The store of the settings, closed at the end. Raises ValueError for settings that cannot be used, OSError.
+class Purpose(Enum):
+    """What a store is opened for."""
 
-    ``migrates``: at once, so a store that cannot be opened is a ValueError, too.
+    #: To be read or added to: it must be there, with the schema of this program, and nothing of that is changed.
+    USE = auto()
+    #: To be served: it is made if it is not there, and brought to the schema of this program.
+    SERVE = auto()
+    #: To have a backup put in: it is made if it is not there.
+    RESTORE = auto()
+
+
+class StoreMissing(ValueError):
+    """There is no store where the settings say; ``folder`` is where its file would be, None for a PostgreSQL."""
+
+    def __init__(self, folder: Path | None) -> None:
+        place = "in that database" if folder is None else f"in {folder}"
+        super().__init__(f"no store {place}; where is the service's? (--data-dir or --store; serve makes a new one)")
+        self.folder = folder
+
+
+class StoreAway(ValueError):
+    """It may be there, but it cannot be asked now."""
+
+
+@contextlib.asynccontextmanager
+async def open_store(
+    settings: Settings, purpose: Purpose = Purpose.USE, *, is_durable: bool = True, connections: int = CONNECTIONS
+) -> AsyncIterator[Store]:
+    """The store of the settings, closed at the end.
+
+    Raises StoreMissing, StoreAway, ValueError for settings that cannot be used and for another schema, OSError.
     """
-    key = read_seal_key(settings)
     url = settings.store.get_secret_value() or sqlite_url(settings.data_dir / "store.db")
-    store = Store(url, Seal(key), is_durable=is_durable)
+    file = sqlite_file(url)
+    if purpose is Purpose.USE and file is not None and not file.is_file():
+        raise StoreMissing(file.parent)
+    key = read_seal_key(settings, may_make=purpose is not Purpose.USE)
+    store = Store(url, Seal(key), is_durable=is_durable, connections=connections)
     try:
-        if migrates:
-            await _migrate(store)
+        try:
+            if purpose is Purpose.SERVE:
+                await migrate(store)
+            elif purpose is Purpose.USE and not await require_schema(store):
+                raise StoreMissing(None if file is None else file.parent)
+        except TROUBLE as error:
+            raise StoreAway(f"store: cannot be opened: {describe_trouble(error)}") from None
         yield store
     finally:
         await store.aclose()
-
-
-async def _migrate(store: Store) -> None:
-    try:
-        await migrate(store)
-    except sa.exc.DBAPIError as error:
-        words = str(error.orig).partition("\n")[0]
-    except OSError as error:
-        # The event loop puts the address into strerror; errors of getaddrinfo are negative.
-        number = error.errno or 0
-        words = os.strerror(number) if number > 0 else error.strerror or type(error).__name__
-    else:
-        return
-    raise ValueError(f"store: cannot be opened: {words}")

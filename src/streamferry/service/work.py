@@ -1,16 +1,25 @@
 """``streamferry worker``: store -> ledger -> worker -> relay host. Needs nothing of ``serve`` but the store."""
 
 import asyncio
+import contextlib
+import logging
 
 from streamferry.config import Settings, forget_secrets, share_ffmpeg
 from streamferry.control.ledger import StoreLedger
+from streamferry.control.store import Store
 from streamferry.net.dial import client_context
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay import Network, RelayHost
-from streamferry.service.store import open_store
+from streamferry.service.store import StoreAway, open_store
 from streamferry.worker import HealthMeter, Worker
 from streamferry.worker.egress import Egress, decide_allow
 from streamferry.worker.preview import Passes, PreviewServer
+
+_log = logging.getLogger("streamferry.worker")
+
+#: One task after another asks; the second is for who was cut off in the midst.
+_CONNECTIONS = 2
+_AGAIN_S = 1.0
 
 
 async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> None:
@@ -21,14 +30,15 @@ async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> N
     files = PreparedStore(
         settings.cache_dir, max_bytes=settings.cache_mb * 1_000_000, allow=network.allow, tls=network.tls
     )
-    async with (
-        open_store(settings, is_durable=False) as store,
-        RelayHost(store=files, network=network) as host,
+    async with contextlib.AsyncExitStack() as stack:
+        store = await _open_store(settings, stack, stopping)
+        if store is None:
+            return
+        host = await stack.enter_async_context(RelayHost(store=files, network=network))
         # It looks into the worker, whose ledger tells where it listens.
-        PreviewServer(
-            settings.worker_host, Passes(store.seal.digest), lambda task_id: worker.open_preview(task_id)
-        ) as previews,
-    ):
+        previews = await stack.enter_async_context(
+            PreviewServer(settings.worker_host, Passes(store.seal.digest), lambda task_id: worker.open_preview(task_id))
+        )
         ledger = StoreLedger(
             store, worker_id, capacity=settings.capacity, roots=settings.files, address=previews.address
         )
@@ -38,3 +48,19 @@ async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> N
             await stopping.wait()
             worker.leave()
             await working
+
+
+async def _open_store(settings: Settings, stack: contextlib.AsyncExitStack, stopping: asyncio.Event) -> Store | None:
+    """As soon as it can be asked; None if the worker is to leave before."""
+    is_told = False
+    while not stopping.is_set():
+        try:
+            return await stack.enter_async_context(open_store(settings, is_durable=False, connections=_CONNECTIONS))
+        except StoreAway as error:
+            if not is_told:
+                _log.error("%s; tried again until it can be", error)
+            is_told = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_AGAIN_S):
+                await stopping.wait()
+    return None

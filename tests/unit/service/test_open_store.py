@@ -1,20 +1,23 @@
 """Opening the store of the settings."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from kit import postgresql
 from streamferry.config import Settings
-from streamferry.service.store import open_store, prepare_data_dir
+from streamferry.service.store import Purpose, StoreMissing, open_store, prepare_data_dir
 
 
 async def refusal(settings: Settings) -> str:
     """What is said of a store that cannot be opened."""
     prepare_data_dir(settings)
     with pytest.raises(ValueError, match="store: cannot be opened") as caught:
-        async with open_store(settings, migrates=True):
+        async with open_store(settings, Purpose.SERVE):
             pass
     return str(caught.value)
 
@@ -40,3 +43,80 @@ async def test_a_database_that_is_not_there_is_told(tmp_path: Path, postgresql_s
     store = SecretStr(postgresql_server.database().rpartition("/")[0] + "/nosuch")
     words = await refusal(Settings(data_dir=tmp_path, store=store))
     assert 'database "nosuch" does not exist' in words
+
+
+@pytest.mark.parametrize("purpose", [Purpose.SERVE, Purpose.RESTORE])
+async def test_who_serves_or_restores_makes_a_store(tmp_path: Path, purpose: Purpose) -> None:
+    """In an empty folder, with a key."""
+    async with open_store(Settings(data_dir=tmp_path), purpose):
+        pass
+    assert (tmp_path / "seal.key").is_file()
+
+
+async def test_a_command_that_looks_made_a_store(tmp_path: Path) -> None:
+    """Beside a service whose folder is elsewhere: now it says where it looked, and leaves nothing there."""
+    folder = tmp_path / "none"
+    with pytest.raises(StoreMissing, match=f"no store in {folder}") as caught:
+        async with open_store(Settings(data_dir=folder)):
+            pass
+    assert caught.value.folder == folder
+    assert not folder.exists()
+
+
+async def test_a_store_without_its_key_gets_no_new_one(tmp_path: Path) -> None:
+    """Nothing in it could be opened with that."""
+    async with open_store(Settings(data_dir=tmp_path), Purpose.SERVE):
+        pass
+    (tmp_path / "seal.key").unlink()
+    with pytest.raises(ValueError, match="seal-key: there is none in"):
+        async with open_store(Settings(data_dir=tmp_path)):
+            pass
+    assert not (tmp_path / "seal.key").exists()
+
+
+@pytest.mark.parametrize(("revision", "words"), [("0001", "upgrade the service first"), ("9999", "newer streamferry")])
+async def test_looking_changed_the_schema(tmp_path: Path, revision: str, words: str) -> None:
+    """So that the version that served it could not go on: a store of another version is left as it is."""
+    settings = Settings(data_dir=tmp_path)
+    async with open_store(settings, Purpose.SERVE):
+        pass
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as file:
+        file.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        with pytest.raises(ValueError, match=words):
+            async with open_store(settings):
+                pass
+        assert file.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
+
+
+async def test_a_file_that_is_no_store_is_told(tmp_path: Path) -> None:
+    """As one that cannot be opened."""
+    (tmp_path / "store.db").write_bytes(b"This is a note and no database. " * 200)
+    (tmp_path / "seal.key").write_text(Fernet.generate_key().decode())
+    with pytest.raises(ValueError, match="store: cannot be opened: file is not a database"):
+        async with open_store(Settings(data_dir=tmp_path)):
+            pass
+
+
+@pytest.mark.e2e
+async def test_an_empty_database_holds_no_store(tmp_path: Path, postgresql_server: postgresql.PostgreSql) -> None:
+    """And gets none by being looked at."""
+    address = postgresql_server.database()
+    settings = Settings(data_dir=tmp_path, store=SecretStr(address), seal_key=SecretStr(Fernet.generate_key().decode()))
+    with pytest.raises(StoreMissing, match="no store in that database"):
+        async with open_store(settings):
+            pass
+    assert (
+        postgresql_server.execute(
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'", address
+        ).strip()
+        == "0"
+    )
+
+
+async def test_postgresql_without_its_extra_was_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence says how to install it."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    settings = Settings(data_dir=tmp_path, store=SecretStr("postgresql://me@127.0.0.1/x"))
+    with pytest.raises(ValueError, match=r"pip install 'streamferry\[postgresql\]'"):
+        async with open_store(settings, Purpose.SERVE):
+            pass

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NoReturn
 
-import sqlalchemy as sa
 from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -29,6 +28,7 @@ from streamferry.control.api.sts import StsToken
 from streamferry.control.checks import SourceRules
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.errors import ActionError
+from streamferry.control.store import TROUBLE, describe_trouble
 from streamferry.control.store.records import KeyPair
 
 _log = logging.getLogger("streamferry.api")
@@ -82,9 +82,8 @@ class _Endpoint:
             return envelope.failure(translate_action_error(error))
         except ClientDisconnect:
             return Response(status_code=400)
-        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
-            trouble = type(getattr(error, "orig", None) or error).__name__
-            _log.error("request %s: the store cannot be asked: %s", envelope.request_id, trouble)
+        except TROUBLE as error:
+            _log.error("request %s: the store cannot be asked: %s", envelope.request_id, describe_trouble(error))
             return envelope.failure(ApiError(ErrorCode.INTERNAL_ERROR))
         except Exception:
             _log.exception("request %s (%s) failed", envelope.request_id, envelope.action[:128])

@@ -17,13 +17,12 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import sqlalchemy as sa
 from standardwebhooks import Webhook
 
 from streamferry import __version__
 from streamferry.control.callbacks.payload import serialize
 from streamferry.control.callbacks.sender import SEND_S, Sender
-from streamferry.control.store import Store, mailboxes, signing
+from streamferry.control.store import TROUBLE, Store, describe_trouble, mailboxes, signing
 from streamferry.control.store.mailboxes import Attempt, Claim
 from streamferry.control.store.records import DeliveryRecord
 
@@ -91,9 +90,9 @@ class Courier:
                         self._senders.add(sender)
                         sender.add_done_callback(self._senders.discard)
                     is_well = True
-                except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+                except TROUBLE as error:
                     if is_well:
-                        _log.error("callbacks wait: the store cannot be asked: %s", type(error).__name__)
+                        _log.error("callbacks wait: the store cannot be asked: %s", describe_trouble(error))
                     is_well = False
                 await self._wait(stopping, is_well)
             await self._leave()
@@ -173,6 +172,6 @@ class Courier:
             await asyncio.wait(self._senders, timeout=_LEAVE_S)
         for one in self._senders:
             one.cancel()
-        with contextlib.suppress(sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
+        with contextlib.suppress(*TROUBLE):
             async with self._store.write() as connection:
                 await mailboxes.settle(connection, self._holder, self._attempts)

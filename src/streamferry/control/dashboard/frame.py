@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-import sqlalchemy as sa
 from nicegui import ui
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +18,7 @@ from streamferry.control.dashboard.sessions import Session
 from streamferry.control.dashboard.sign_in import SIGN_OUT
 from streamferry.control.dashboard.texts import LANGUAGES, Translate, translator
 from streamferry.control.dashboard.texts.reasons import Reasons, reasons_in
+from streamferry.control.store import TROUBLE
 
 #: Navigation: key of the label, path below BASE, icon.
 _PLACES = (
@@ -128,7 +128,7 @@ def live(who: Visitor, every_s: float, refresh: Callable[[], Awaitable[None]]) -
         began = time.monotonic()
         try:
             await refresh()
-        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
+        except TROUBLE:
             ui.notify(who.t("store.away"), type="warning", group="store.away")
             timer.interval = _AWAY_S
         else:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Collection
 from urllib.parse import quote, urlsplit
 
-import sqlalchemy as sa
 from nicegui import __version__ as nicegui_version
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, cookie_parser
@@ -17,6 +16,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamferry.control.dashboard.sessions import Session, Sessions
+from streamferry.control.store import TROUBLE, describe_trouble
 
 _log = logging.getLogger("streamferry.dashboard")
 
@@ -75,8 +75,8 @@ class Gate:
             await self._app(scope, receive, send)
         except ClientDisconnect:
             return
-        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
-            _log.error("the store cannot be asked: %s", type(getattr(error, "orig", None) or error).__name__)
+        except TROUBLE as error:
+            _log.error("the store cannot be asked: %s", describe_trouble(error))
             answer = PlainTextResponse("the store cannot be asked now: load the page again in a moment", 503)
         except Exception:
             _log.exception("%s %s failed", scope["method"], scope["path"][:128])

@@ -5,10 +5,9 @@ import contextlib
 import logging
 import time
 
-import sqlalchemy as sa
-
 from streamferry.control.actions import Actions
 from streamferry.control.dashboard.sessions import Sessions
+from streamferry.control.store import TROUBLE, describe_trouble
 
 _log = logging.getLogger("streamferry.dashboard")
 
@@ -24,9 +23,9 @@ async def watch_keys(actions: Actions, sessions: Sessions, stopping: asyncio.Eve
         asked_at = time.monotonic()
         try:
             keys = {one.access_key_id: one for one in await actions.list_keys() if one.enabled}
-        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+        except TROUBLE as error:
             if is_well:
-                _log.error("the keys of sessions cannot be looked at: %s", type(error).__name__)
+                _log.error("the keys of sessions cannot be looked at: %s", describe_trouble(error))
             is_well = False
         else:
             same = [one for name, one in keys.items() if made_at.get(name, one.created_at) == one.created_at]

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-import sqlalchemy as sa
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +16,7 @@ from streamferry.control.api.faults import ApiError
 from streamferry.control.api.limits import Kind, RateLimiter, Rates
 from streamferry.control.rest.faults import RestError
 from streamferry.control.rest.tokens import Caller, Tokens
+from streamferry.control.store import TROUBLE, describe_trouble
 
 _log = logging.getLogger("streamferry.rest")
 
@@ -48,8 +48,8 @@ class Gate:
             await self._app(scope, receive if _is_upload(scope) else _bounded(receive), answering)
         except RestError as error:
             answer = error
-        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
-            _log.error("the store cannot be asked: %s", type(getattr(error, "orig", None) or error).__name__)
+        except TROUBLE as error:
+            _log.error("the store cannot be asked: %s", describe_trouble(error))
             answer = RestError(503, "store_unavailable", "the store cannot be asked now", retry_after_s=1)
         except Exception:
             _log.exception("%s %s failed", scope["method"], scope["path"][:128])
@@ -104,7 +104,7 @@ class _Answer:
             except RestError:
                 self._is_cut = True
                 message = {**message, "body": b"", "more_body": False}
-            except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
+            except TROUBLE:
                 pass  # Asked again next time.
         await self._send(message)
 

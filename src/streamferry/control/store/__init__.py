@@ -4,8 +4,20 @@
 for each kind of row. Rules are not here but in ``control.actions`` and ``control.schedule``.
 """
 
-from streamferry.control.store.database import Store, sqlite_url
-from streamferry.control.store.migrate import migrate
+from streamferry.control.store.database import Store, sqlite_file, sqlite_url
+from streamferry.control.store.migrate import migrate, require_schema
 from streamferry.control.store.seal import Seal, SealBroken, load_or_make_key
+from streamferry.control.store.trouble import TROUBLE, describe_trouble
 
-__all__ = ["Seal", "SealBroken", "Store", "load_or_make_key", "migrate", "sqlite_url"]
+__all__ = [
+    "TROUBLE",
+    "Seal",
+    "SealBroken",
+    "Store",
+    "describe_trouble",
+    "load_or_make_key",
+    "migrate",
+    "require_schema",
+    "sqlite_file",
+    "sqlite_url",
+]

@@ -5,6 +5,7 @@ for a name. A write on SQLite begins with BEGIN IMMEDIATE, so it never fails hal
 """
 
 import contextlib
+import importlib.util
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,19 +13,21 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
+from streamferry.control.store.address import SCHEMES, parse_postgresql
 from streamferry.control.store.seal import Seal
 
 #: How long a write waits for another process's write before it fails.
 BUSY_S = 5.0
-# What PostgreSQL may take to be connected to, and for one statement: far more than any of ours needs. It watches over
-# locks and statements itself; we watch over one that hangs, or that has vanished from the network, a little longer.
-CONNECT_S = 5.0
+# What PostgreSQL may take for one statement: far more than any of ours needs. It watches over locks and statements
+# itself; we watch over one that hangs, or that has vanished from the network, a little longer.
 STATEMENT_S = 20.0
 _BEYOND_S = 2.0
+#: Connections to PostgreSQL that one process keeps at most.
+CONNECTIONS = 10
 
 
 class _DatabaseNow(FunctionElement[int]):
@@ -49,23 +52,37 @@ class Store:
     ``is_durable``: whether SQLite waits for the disk at each commit; a worker's reports need not survive a power cut.
     """
 
-    def __init__(self, url: str, seal: Seal, *, is_durable: bool = True) -> None:
-        """Raises ValueError for an address that is of neither database, or a file that cannot be opened."""
+    def __init__(self, url: str, seal: Seal, *, is_durable: bool = True, connections: int = CONNECTIONS) -> None:
+        """``connections``: to PostgreSQL, at most.
+
+        Raises ValueError for an address that is of neither database, or a file that cannot be opened.
+        """
         self.seal = seal
-        self._url = _driver_url(url)
-        limits = _postgresql_limits() if self._url.get_backend_name() == "postgresql" else {}
-        self._engine = self._reader = create_async_engine(self._url, hide_parameters=True, connect_args=limits)
-        if self._engine.dialect.name == "sqlite":
-            _try_file(self._engine.dialect, self._url)
+        scheme = url.partition(":")[0]
+        if scheme in SCHEMES:
+            self._engine = self._reader = _postgresql_engine(url, connections)
+            # A change of the schema waits for others and rewrites tables.
+            self._patient = _postgresql_engine(url, 1, is_patient=True)
+        elif scheme.partition("+")[0] == "sqlite":
+            file_url = _sqlite_url(url)
+            self._engine = self._patient = create_async_engine(file_url, hide_parameters=True)
+            _try_file(self._engine.dialect, file_url)
             # Reads wait for no write there; with connections of their own not behind writes that wait either.
-            self._reader = create_async_engine(self._url, hide_parameters=True)
+            self._reader = create_async_engine(file_url, hide_parameters=True)
             _prepare_sqlite(self._engine.sync_engine, "BEGIN IMMEDIATE", is_durable)
             _prepare_sqlite(self._reader.sync_engine, "BEGIN", is_durable)
+        else:
+            raise ValueError("the store's address must begin with sqlite:/// or postgresql://")
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a SQLite file, which only processes of this machine can reach."""
+        return self._engine.dialect.name == "sqlite"
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._reader.dispose()
-        await self._engine.dispose()
+        for engine in {self._reader, self._engine, self._patient}:
+            await engine.dispose()
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -76,14 +93,7 @@ class Store:
     @contextlib.asynccontextmanager
     async def write_at_length(self) -> AsyncIterator[AsyncConnection]:
         """The same for what may take its time: a change of the schema waits for others and rewrites tables."""
-        if self._engine.dialect.name == "sqlite":
-            async with self.write() as connection:
-                yield connection
-            return
-        engine = create_async_engine(
-            self._url, hide_parameters=True, poolclass=sa.NullPool, connect_args={"timeout": CONNECT_S}
-        )
-        async with engine.begin() as connection:
+        async with self._patient.begin() as connection:
             yield connection
 
     @contextlib.asynccontextmanager
@@ -126,19 +136,34 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def _driver_url(text: str) -> sa.URL:
+def sqlite_file(url: str) -> Path | None:
+    """The file of such an address; None for another database. Raises ValueError."""
+    return Path(str(_sqlite_url(url).database)) if url.partition(":")[0].partition("+")[0] == "sqlite" else None
+
+
+def _sqlite_url(text: str) -> sa.URL:
     """The address with our driver in it, however it was named."""
     try:
         url = make_url(text)
     except sa.exc.ArgumentError:
         raise ValueError("the store's address cannot be read: sqlite:///PATH or postgresql://...") from None
-    backend = url.get_backend_name()
-    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-    if backend not in drivers:
-        raise ValueError("the store's address must begin with sqlite:/// or postgresql://")
-    if backend == "sqlite" and not url.database:
+    if not url.database:
         raise ValueError("the store's address names no file")
-    return url.set(drivername=drivers[backend])
+    return url.set(drivername="sqlite+aiosqlite")
+
+
+def _postgresql_engine(url: str, connections: int, *, is_patient: bool = False) -> AsyncEngine:
+    """With limits, so that a database that is stuck is an error and not a wait without end; or without."""
+    address = parse_postgresql(url)
+    if importlib.util.find_spec("asyncpg") is None:
+        raise ValueError("store: PostgreSQL needs the extra: pip install 'streamferry[postgresql]'")
+    from streamferry.control.store.postgresql import make_engine
+
+    if is_patient:
+        return make_engine(address, connections=connections, lock_s=None, statement_s=None, give_up_s=None)
+    return make_engine(
+        address, connections=connections, lock_s=BUSY_S, statement_s=STATEMENT_S, give_up_s=STATEMENT_S + _BEYOND_S
+    )
 
 
 def _try_file(dialect: sa.Dialect, url: sa.URL) -> None:
@@ -149,18 +174,6 @@ def _try_file(dialect: sa.Dialect, url: sa.URL) -> None:
         sqlite3.connect(*arguments, **options).close()
     except sqlite3.OperationalError as error:
         raise ValueError(f"store: cannot be opened: {error}") from None
-
-
-def _postgresql_limits() -> dict[str, Any]:
-    """So that a database that is stuck is an error, and not a wait without end: arguments of the driver."""
-    return {
-        "timeout": CONNECT_S,
-        "command_timeout": STATEMENT_S + _BEYOND_S,
-        "server_settings": {
-            "lock_timeout": f"{BUSY_S * 1000:.0f}",
-            "statement_timeout": f"{STATEMENT_S * 1000:.0f}",
-        },
-    }
 
 
 def _prepare_sqlite(engine: sa.Engine, begin_statement: str, is_durable: bool) -> None:

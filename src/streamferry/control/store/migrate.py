@@ -8,6 +8,7 @@ from streamferry.control.store.database import Store, lock_name
 
 # Any name will do, as long as all who migrate use the same.
 _LOCK = "0" * 14 + "f"
+_MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 async def migrate(store: Store, revision: str = "head") -> None:
@@ -18,6 +19,30 @@ async def migrate(store: Store, revision: str = "head") -> None:
     async with store.write_at_length() as connection:
         await lock_name(connection, _LOCK)
         await connection.run_sync(_upgrade, revision)
+
+
+async def require_schema(store: Store) -> bool:
+    """Whether there is a store in the database; nothing is changed.
+
+    Raises ValueError if its schema is not this program's: what reads an older one would have to change it first.
+    """
+    async with store.read() as connection:
+        found = await connection.run_sync(_find_revision)
+    known = _revisions()
+    if found is None or found == known[-1]:
+        return found is not None
+    if found in known:
+        raise ValueError("the store is of an older streamferry: upgrade the service first, which upgrades its store")
+    raise ValueError("the store is of a newer streamferry: use that version here, too")
+
+
+def _find_revision(connection: sa.Connection) -> str | None:
+    return read_revision(connection) if sa.inspect(connection).has_table("alembic_version") else None
+
+
+def _revisions() -> list[str]:
+    """All that this program knows, oldest first: each has a file of its name."""
+    return sorted(file.name[1:5] for file in _MIGRATIONS.glob("versions/v[0-9]*.py"))
 
 
 def read_revision(connection: sa.Connection) -> str:
@@ -32,7 +57,7 @@ def _upgrade(connection: sa.Connection, revision: str) -> None:
     from alembic.util import CommandError
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, revision)

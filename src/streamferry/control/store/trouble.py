@@ -1,0 +1,64 @@
+"""What is said of a store that cannot be asked: no statement, no value and no address, so that no secret is in it."""
+
+import os
+import re
+import sqlite3
+
+import sqlalchemy as sa
+
+#: All that a store raises when it is away, full, locked, refuses or hangs. What is wrong with a statement is in it,
+#: too: a schema that was changed under a running program must not end it.
+TROUBLE = (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError)
+
+# Classes of SQLSTATE (PostgreSQL's documentation, appendix A) whose messages tell of the server, its limits and its
+# rights. Those of other classes may repeat a value of the statement.
+_TOLD = ("08", "0A", "25", "28", "3D", "42501", "53", "54", "55", "57", "58", "XX")
+_SQLITE_FULL = "database or disk is full"
+
+
+def describe_trouble(error: BaseException) -> str:
+    """One of ``TROUBLE`` in words."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, sqlite3.Error):
+        return _of_sqlite(cause)
+    if isinstance(error, sa.exc.TimeoutError):
+        return "all its connections are in use"
+    state = getattr(cause, "sqlstate", None)
+    if state:
+        return _of_postgresql(state, str(cause))
+    if isinstance(cause, TimeoutError):
+        return "it does not answer"
+    if isinstance(cause, OSError):
+        return _of_system(cause)
+    if "connection is closed" in str(cause) or "connection was closed" in str(cause):
+        return "the connection was lost"
+    return type(cause).__name__
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the disk of a SQLite store is."""
+    cause = getattr(error, "orig", None) or error
+    return isinstance(cause, sqlite3.Error) and _SQLITE_FULL in str(cause)
+
+
+def _of_sqlite(cause: sqlite3.Error) -> str:
+    words = str(cause)
+    if _SQLITE_FULL in words:
+        return "the disk of the store is full"
+    if "locked" in words:
+        return "another process keeps the store locked"
+    return words
+
+
+def _of_postgresql(state: str, message: str) -> str:
+    # The adapter puts the class of the driver's error before its message.
+    message = re.sub(r"^<class '[^']*'>: ", "", message).partition("\n")[0]
+    if state == "25006":
+        return "this PostgreSQL takes no writes now, as a standby does (SQLSTATE 25006)"
+    return f"{message} (SQLSTATE {state})" if state.startswith(_TOLD) else f"SQLSTATE {state}"
+
+
+def _of_system(error: OSError) -> str:
+    # The event loop puts the address into strerror; errors of getaddrinfo are negative.
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else error.strerror or type(error).__name__
