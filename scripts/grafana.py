@@ -13,6 +13,7 @@ _WIDTH, _HEIGHT = 8, 7
 
 #: Title, unit, and queries with their legends; three in a row, what needs attention first.
 PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
+    ("Tasks in trouble", "short", (("streamferry_tasks_in_trouble", "in trouble"),)),
     (
         "Active tasks that do not stream",
         "short",

@@ -15,6 +15,7 @@ _STYLES = {
     "streaming": "green",
     "stalled": "yellow",
     "retrying": "yellow",
+    "recovering": "yellow",
     "failed": "red",
     "stopped": "dim",
     "ended": "dim",
@@ -59,7 +60,7 @@ def show_task(task: Mapping[str, Any]) -> None:
         ("title", task["title"]),
         ("group", task["group"]),
         ("state", state_of(task)),
-        ("why", f"{run['reason']} ({run['fault']})" if run["fault"] else ""),
+        ("why", _why(task)),
         ("sends", f"{run['kbps_out']} kbps, {run['retries']} retries, {run['dropped_tags']} frames dropped"),
         ("stands", _place(run["playhead"])),
         ("worker", run["worker_id"] or ""),
@@ -104,7 +105,29 @@ def state_of(task: Mapping[str, Any]) -> Text:
     if task["status"] == "active" and word == "stopped":
         # It was continued a moment ago, and no worker has taken it yet.
         word = "waiting"
-    return Text(word, style=_STYLES.get(word, ""))
+    trouble = trouble_of(task)
+    if trouble is None or word in ("failed", "stalled"):
+        return Text(word, style=_STYLES.get(word, ""))
+    if word == "streaming":
+        # It has not done so for long enough to be well again.
+        word = "recovering"
+    elif trouble["tries"]:
+        word = f"retrying (try {trouble['tries']})"
+    return Text(word, style="yellow")
+
+
+def trouble_of(task: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What keeps an active task from streaming, the same between two tries: ``trouble`` of its run in REST."""
+    found: Mapping[str, Any] | None = task["run"].get("trouble") if task["status"] == "active" else None
+    return found
+
+
+def _why(task: Mapping[str, Any]) -> str:
+    trouble = trouble_of(task)
+    if trouble is None:
+        return ""
+    tries = f", {trouble['tries']} tries" if trouble["tries"] else ""
+    return f"{trouble['reason']} ({trouble['fault']}), since {_time(trouble['since_at'], seconds=True)}{tries}"
 
 
 def _detail(detail: Mapping[str, Any]) -> str:

@@ -137,6 +137,8 @@ class Actions:
                 values |= tasks.known_ends(before.item_ends_ms[:kept])
             if revived or (list_changed and (before.playhead is None or before.playhead.item >= kept)):
                 values |= tasks.START_AGAIN
+            if to_ms(spec.start_at) > now_ms:
+                values |= tasks.NO_TROUBLE
             due_ms = _due(spec, enabled=before.enabled, finished=finished, now_ms=now_ms)
             await tasks.redirect(connection, task_id, due_ms=due_ms, values=values)
             await mailboxes.follow(connection, self._seal, task_id, was, spec)
@@ -177,7 +179,9 @@ class Actions:
             await self._guard_destination(connection, before.spec, task_id)
             await tasks.change(connection, before, enabled=True, finished=False)
             due_ms = _due(before.spec, enabled=True, finished=False, now_ms=now_ms)
-            await tasks.redirect(connection, task_id, due_ms=due_ms, new_epoch=True, values=tasks.START_AGAIN)
+            await tasks.redirect(
+                connection, task_id, due_ms=due_ms, new_epoch=True, values={**tasks.START_AGAIN, **tasks.NO_TROUBLE}
+            )
             await events.append(connection, [NewEvent(task_id, "relaunched", now_ms)])
 
     async def delete_task(self, task_id: str) -> None:
@@ -204,6 +208,7 @@ class Actions:
         groups: Sequence[str] = (),
         statuses: Sequence[ApiStatus] = (),
         states: Sequence[State] = (),
+        in_trouble: bool | None = None,
         page: int = 1,
         size: int = 20,
     ) -> TaskPage:
@@ -216,16 +221,18 @@ class Actions:
                 groups=groups,
                 statuses=statuses,
                 states=states,
+                in_trouble=in_trouble,
                 now_ms=to_ms(self._clock.now()),
                 offset=(page - 1) * size,
                 limit=size,
             )
         return TaskPage(tuple(records), total)
 
-    async def count_tasks(self) -> list[TaskCount]:
-        """How many tasks are in which status and state."""
+    async def count_tasks(self, *, title: str = "", groups: Sequence[str] = ()) -> list[TaskCount]:
+        """How many tasks are in which status and state, of those that ``list_tasks`` lists for title and groups."""
         async with self._store.read() as connection:
-            return await tasks.count(connection, now_ms=to_ms(self._clock.now()))
+            now_ms = to_ms(self._clock.now())
+            return await tasks.count(connection, now_ms=now_ms, title=title, groups=groups)
 
     async def list_running(self) -> list[RunningTask]:
         """What each task does that a worker has."""

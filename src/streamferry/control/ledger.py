@@ -106,6 +106,7 @@ class StoreLedger:
             start_in_s=(to_ms(hold.spec.start_at) - now_ms) / 1000,
             end_in_s=(to_ms(hold.spec.end_at) - now_ms) / 1000,
             problem=problem,
+            trouble=hold.trouble,
         )
 
     def _check_files(self, spec: TaskSpec) -> None:

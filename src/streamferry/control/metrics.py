@@ -45,6 +45,11 @@ class Family:
 
 BUILD = Family("build_info", Kind.GAUGE, "Always 1; the version is in the label.", ("version",))
 TASKS = Family("tasks", Kind.GAUGE, "Tasks by API status, and by state of their run.", ("status", "state"))
+TROUBLED = Family(
+    "tasks_in_trouble",
+    Kind.GAUGE,
+    "Active tasks that failed and have not streamed for 10 s since, whatever state they are in just now.",
+)
 SENT_RATE = Family("sent_kbps", Kind.GAUGE, "What all tasks send together, in kbit/s over the last second.")
 CAPACITY = Family("worker_capacity", Kind.GAUGE, "Tasks that the worker takes at most.", ("worker",))
 LOAD = Family("worker_tasks", Kind.GAUGE, "Tasks that the worker holds.", ("worker",))
@@ -60,6 +65,9 @@ RETRIES = Family("retries", Kind.COUNTER, "Lost or refused sessions, by whose fa
 CALLBACKS = Family("callbacks", Kind.GAUGE, "Callbacks that wait, and those that were given up.", ("state",))
 CALLBACK_LAG = Family("callback_lag_seconds", Kind.GAUGE, "Age of the oldest callback that waits; 0 for none.")
 TASK_STATE = Family("task_state", Kind.GAUGE, "1 for the state that the task's run is in.", ("task", "state"))
+TASK_TROUBLED = Family(
+    "task_in_trouble", Kind.GAUGE, "1 while the task is in trouble: see streamferry_tasks_in_trouble.", ("task",)
+)
 TASK_RATE = Family("task_sent_kbps", Kind.GAUGE, "What the task sends, in kbit/s over the last second.", ("task",))
 TASK_SENT = Family("task_sent_bytes", Kind.COUNTER, "Bytes sent since the task's run began.", ("task",))
 TASK_MEDIA = Family(
@@ -79,9 +87,9 @@ TASK_DRIFT = Family(
 
 #: All that is exposed; those of single tasks only if the settings ask for them.
 FAMILIES = (
-    *(BUILD, TASKS, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
+    *(BUILD, TASKS, TROUBLED, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
     *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, CALLBACKS, CALLBACK_LAG),
-    *(TASK_STATE, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES, TASK_DRIFT),
+    *(TASK_STATE, TASK_TROUBLED, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES, TASK_DRIFT),
 )
 
 
@@ -129,10 +137,13 @@ class _Look(Collector):
         yield from self._of_each_task()
 
     def _of_tasks(self) -> Iterator[Metric]:
-        found = Counter({(one.status, one.state): one.tasks for one in self._counts})
+        found: Counter[tuple[ApiStatus, State]] = Counter()
+        for one in self._counts:
+            found[one.status, one.state] += one.tasks
         # Each state of an active task is there from the start, so that a rule can count on the series.
         pairs = {*found, *((ApiStatus.ACTIVE, state) for state in State)}
         yield _family(TASKS, [((status.name.lower(), state.value), found[status, state]) for status, state in pairs])
+        yield _family(TROUBLED, [((), sum(one.tasks for one in self._counts if one.in_trouble))])
         yield _family(SENT_RATE, [((), sum(one.kbps_out for one in self._counts))])
 
     def _of_workers(self) -> Iterator[Metric]:
@@ -157,6 +168,7 @@ class _Look(Collector):
         if not running:
             return
         yield _family(TASK_STATE, [((one.task_id, one.state.value), 1) for one in running])
+        yield _family(TASK_TROUBLED, [((one.task_id,), int(one.in_trouble)) for one in running])
         yield _family(TASK_RATE, [((one.task_id,), one.kbps_out) for one in running])
         yield _family(TASK_SENT, [((one.task_id,), one.bytes_out) for one in running])
         yield _family(TASK_MEDIA, [((one.task_id,), one.media_time_ms / 1000) for one in running])

@@ -8,7 +8,7 @@ from streamferry.relay.network import Network
 from streamferry.relay.place import advance, same_beginning
 from streamferry.relay.preview import PreviewRefused, Viewer
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
-from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
+from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals, Trouble
 from streamferry.timeline.pace import LEAD_MS
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "RelayStatus",
     "State",
     "Totals",
+    "Trouble",
     "Viewer",
     "advance",
     "same_beginning",

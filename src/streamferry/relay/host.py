@@ -23,7 +23,7 @@ from streamferry.relay.network import Network
 from streamferry.relay.preview import Viewer
 from streamferry.relay.run import RelayRun
 from streamferry.relay.spec import RelaySpec
-from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Totals
+from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Totals, Trouble
 
 _log = logging.getLogger("streamferry.relay")
 
@@ -31,8 +31,11 @@ _log = logging.getLogger("streamferry.relay")
 _SCRATCH_BYTES = 1 << 20
 
 
-#: Makes a run of a spec whose limits count from a moment (monotonic), and that tells its changes and its items.
-NewRun = Callable[[RelaySpec, float, Callable[[RelayStatus], None], Callable[[ItemChange], None]], RelayRun]
+#: Makes a run of a spec whose limits count from a moment (monotonic), which tells its changes and its items, and begins
+#: in the trouble in which the one before it ended.
+NewRun = Callable[
+    [RelaySpec, float, Callable[[RelayStatus], None], Callable[[ItemChange], None], Trouble | None], RelayRun
+]
 _T = TypeVar("_T")
 
 
@@ -45,6 +48,7 @@ class Relay:
         group: asyncio.TaskGroup,
         new_run: NewRun,
         log: "logging.LoggerAdapter[logging.Logger]",
+        trouble: Trouble | None,
     ) -> None:
         self._spec = spec
         self._log = log
@@ -56,7 +60,7 @@ class Relay:
         self._past = Totals()
         self._watchers: list[Callable[[RelayStatus], None]] = []
         self._item_watchers: list[Callable[[ItemChange], None]] = []
-        self._run = self._make_run(spec)
+        self._run = self._make_run(spec, trouble)
         self._supervisor = group.create_task(self._supervise(), name="relay supervisor")
 
     @property
@@ -142,12 +146,12 @@ class Relay:
                 # Called inside a beat: a watcher's bug is not to cost the streams anything.
                 self._log.exception("a watcher of a relay failed")
 
-    def _make_run(self, spec: RelaySpec) -> RelayRun:
-        return self._new_run(spec, self._began_at, self._notify, self._notify_item)
+    def _make_run(self, spec: RelaySpec, trouble: Trouble | None) -> RelayRun:
+        return self._new_run(spec, self._began_at, self._notify, self._notify_item, trouble)
 
     def _replace_run(self, spec: RelaySpec) -> None:
         self._past = self.totals
-        self._run = self._make_run(spec)
+        self._run = self._make_run(spec, self.status.trouble)
 
     async def _supervise(self) -> RelayStatus:
         backoff = Backoff()
@@ -162,13 +166,17 @@ class Relay:
             except Exception:
                 self._log.exception("a run failed inside streamferry; it is built anew")
             backoff.note_session(time.monotonic() - run_began_at)
-            playhead, broke = self._run.status.playhead, self._spec
+            last, broke = self._run.status, self._spec
+            playhead = last.playhead
+            tries = (last.trouble.tries if last.trouble else 0) + 1
+            trouble = Trouble(Fault.SERVICE, "an internal error; see the log", tries)
             self._crashed = RelayStatus(
                 State.FAILED if self._stopping.is_set() else State.RETRYING,
                 retries=backoff.attempts + 1,
-                fault=Fault.SERVICE,
-                reason="an internal error; see the log",
+                fault=trouble.fault,
+                reason=trouble.reason,
                 playhead=playhead,
+                trouble=trouble,
             )
             self._notify(self._crashed)
             if self._stopping.is_set():
@@ -225,10 +233,11 @@ class RelayHost:
             await self._store.aclose()
             await end_all()
 
-    def start(self, spec: RelaySpec, of: Mapping[str, object] | None = None) -> Relay:
+    def start(self, spec: RelaySpec, of: Mapping[str, object] | None = None, trouble: Trouble | None = None) -> Relay:
         """Start a relay; it runs until its end or until it is stopped.
 
-        ``of``: attributes of all that it logs, which say whose relay it is.
+        ``of``: attributes of all that it logs, which say whose relay it is. ``trouble``: in which the same was left
+        that ran before it, here or elsewhere.
         """
         beat = self._require_beat()
         log = logging.LoggerAdapter(_log, of)
@@ -238,6 +247,7 @@ class RelayHost:
             began_at: float,
             on_change: Callable[[RelayStatus], None],
             on_item: Callable[[ItemChange], None],
+            trouble: Trouble | None,
         ) -> RelayRun:
             return RelayRun(
                 spec,
@@ -249,9 +259,10 @@ class RelayHost:
                 log=log,
                 on_change=on_change,
                 on_item=on_item,
+                trouble=trouble,
             )
 
-        relay = Relay(spec, self._group, new_run, log)
+        relay = Relay(spec, self._group, new_run, log, trouble)
         self._relays.add(relay)
         relay.on_end(lambda: self._forget(relay))
         self._collector.note_started()

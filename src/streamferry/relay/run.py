@@ -28,7 +28,7 @@ from streamferry.relay.place import Place, same_beginning
 from streamferry.relay.preview import Preview, Viewer
 from streamferry.relay.shelf import Shelf
 from streamferry.relay.spec import ENDLESS, RelaySpec
-from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
+from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, RelayStatus, State, Totals, Trouble
 from streamferry.relay.vitals import End, Phase, Verdict, Vitals
 from streamferry.source import Trail, open_live
 from streamferry.timeline import Timeline
@@ -53,6 +53,7 @@ class RelayRun:
         log: "logging.LoggerAdapter[logging.Logger]",
         on_change: Callable[[RelayStatus], None],
         on_item: Callable[[ItemChange], None],
+        trouble: Trouble | None = None,
     ) -> None:
         self._spec = spec
         self._beat = beat
@@ -66,7 +67,7 @@ class RelayRun:
         self._outlet = Outlet()
         self._flow = Flow(self._timeline, self._outlet, self._inspect)
         self._preview = Preview(self._outlet, self._timeline)
-        self._vitals = Vitals(self._flow)
+        self._vitals = Vitals(self._flow, trouble)
         self._began_at = began_at
         self._place = Place(spec.playhead, time.monotonic())
         self._drift = Drift()
@@ -212,6 +213,8 @@ class RelayRun:
             is_source = self._vitals.source.phase is not Phase.UP or self._vitals.destination.phase is Phase.IDLE
             fault = Fault.USER_SOURCE if is_source else Fault.USER_DESTINATION
             reason = f"the {'source' if is_source else 'destination'} was not ready in time"
+        if state is State.FAILED and fault is not None and reason is not None:
+            self._vitals.note_end(fault, reason)
         return state, fault, reason
 
     # The source
@@ -359,8 +362,7 @@ class RelayRun:
 
     async def _pause(self, end: End, error: MediaError, backoff: Backoff) -> None:
         """Note the loss and wait for the next attempt; end the run when there is no use in one."""
-        end.error = error
-        self._vitals.retries[error.fault] += 1
+        self._vitals.note_failure(end, error)
         self._note(end, Phase.RETRYING)
         if not error.retryable and not self._vitals.has_streamed:
             # What has worked before may do so again: a server may answer with a page of its own for a while.

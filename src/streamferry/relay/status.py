@@ -62,6 +62,19 @@ class ItemChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps a run from streaming: from a failure on, until it has streamed for ``vitals.CALM_S`` without a break.
+
+    ``fault`` and ``reason`` are those of the last failure; ``tries``: how many sessions were lost or refused meanwhile,
+    by this run and by those before it.
+    """
+
+    fault: Fault
+    reason: str
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RelayStatus:
     """One look at a run. Counters are totals since it began; rates are over the last inspection (about 1 s)."""
 
@@ -83,6 +96,8 @@ class RelayStatus:
     preparing_percent: float | None = None
     fault: Fault | None = None
     reason: str | None = None
+    #: Stays between two tries; while it is there the task is in trouble, whatever the state is just now.
+    trouble: Trouble | None = None
 
     @property
     def final(self) -> bool:

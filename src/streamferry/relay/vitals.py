@@ -7,8 +7,12 @@ The state is computed, never set:
       (a list only when it has nothing left to play)
     both ends up, media and acknowledgements < FRESH_S old    streaming
     a file is being prepared and nothing plays                preparing
+    a session was lost, and nothing streamed since            retrying, with what was lost
     both ends up for FRESH_S                                  stalled, with the fault of the end that does not move
     anything else                                             connecting
+
+Beside it stands the trouble: it begins with a verdict that has a fault, and ends when the run has streamed for CALM_S.
+So a run that tries again and again looks the same at every moment, and is not taken for one that has just begun.
 """
 
 import time
@@ -19,10 +23,13 @@ from enum import Enum
 from streamferry.media.errors import Fault, MediaError
 from streamferry.relay.feed import FileFeed
 from streamferry.relay.flow import Flow
-from streamferry.relay.status import RelayStatus, State, Totals
+from streamferry.relay.status import RelayStatus, State, Totals, Trouble
 
 #: A run streams while media moved and the destination acknowledged bytes within this long.
 FRESH_S = 3.0
+#: Trouble is over when the run has streamed this long: peers that take a session and drop it some seconds later are the
+#: most common trouble of all.
+CALM_S = 10.0
 #: Rates are taken over at least this long.
 _RATE_S = 1.0
 
@@ -56,9 +63,12 @@ class End:
 
 
 class Vitals:
-    """Asked at each inspection, about twice a second, and whenever somebody wants the status."""
+    """Asked at each inspection, about twice a second, and whenever somebody wants the status.
 
-    def __init__(self, flow: Flow) -> None:
+    ``trouble``: in which the run before this one ended.
+    """
+
+    def __init__(self, flow: Flow, trouble: Trouble | None = None) -> None:
         self._flow = flow
         self.source = End()
         self.destination = End()
@@ -67,11 +77,26 @@ class Vitals:
         self.preparing_percent: float | None = None
         self.retries: Counter[Fault] = Counter()
         self.has_streamed = False
+        self.trouble = trouble
+        self._failures = trouble.tries if trouble is not None else 0
+        self._has_recovered = not self._failures
+        self._streams_since: float | None = None
         self._media_ms = 0
         self._media_at = 0.0
         self._rated_at = time.monotonic()
         self._rated_bytes = (0, 0)
         self._kbps = (0, 0)
+
+    def note_failure(self, end: End, error: MediaError) -> None:
+        """A session of one end was lost, or did not come about."""
+        end.error = error
+        self.retries[error.fault] += 1
+        self._failures += 1
+        self._has_recovered = False
+
+    def note_end(self, fault: Fault, reason: str) -> None:
+        """The run has failed for good."""
+        self.trouble = Trouble(fault, reason, self._failures)
 
     def observe(self, now: float) -> Verdict:
         """Note what moved since the last look, and judge."""
@@ -89,9 +114,21 @@ class Vitals:
             self._kbps = (kbps_in, kbps_out)
             self._rated_at, self._rated_bytes = now, counts
         verdict = self.judge(now)
-        if verdict[0] is State.STREAMING:
-            self.has_streamed = True
+        self._follow(verdict, now)
         return verdict
+
+    def _follow(self, verdict: Verdict, now: float) -> None:
+        """Trouble begins, goes on or is over."""
+        state, fault, reason = verdict
+        if state is not State.STREAMING:
+            self._streams_since = None
+        else:
+            self.has_streamed = self._has_recovered = True
+            self._streams_since = now if self._streams_since is None else self._streams_since
+            if now - self._streams_since >= CALM_S:
+                self.trouble, self._failures = None, 0
+        if fault is not None and reason is not None:
+            self.trouble = Trouble(fault, reason, self._failures)
 
     def judge(self, now: float) -> Verdict:
         """The table of the module's docstring."""
@@ -105,6 +142,8 @@ class Vitals:
             return State.STREAMING, None, None
         if feed is not None and feed.is_waiting:
             return State.PREPARING, None, None
+        if self.trouble is not None and not self._has_recovered:
+            return State.RETRYING, self.trouble.fault, self.trouble.reason
         if are_up and now - max(source.since, destination.since) >= FRESH_S:
             gives_nothing = now - self._media_at >= FRESH_S and not outlet.is_backed_up
             if gives_nothing and not (feed is not None and feed.finished.is_set()):
@@ -133,6 +172,7 @@ class Vitals:
             preparing_percent=self.preparing_percent if state is State.PREPARING else None,
             fault=fault,
             reason=reason,
+            trouble=self.trouble,
         )
 
     def totals(self) -> Totals:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from streamferry.relay import ItemChange, RelaySpec, RelayStatus
+from streamferry.relay import ItemChange, RelaySpec, RelayStatus, Trouble
 from streamferry.worker.health import WorkerHealth
 
 
@@ -26,7 +26,8 @@ class Assignment:
     """A task that this worker holds. ``version`` grows with each change of what is wanted.
 
     ``is_wanted`` False: stop it and hand it back. ``start_in_s`` and ``end_in_s`` count from when this was read.
-    ``spec.playhead`` is where this epoch begins. Without a ``spec`` the task cannot be run, and ``problem`` says why.
+    ``spec.playhead`` is where this epoch begins, ``trouble`` that in which the one before it was left. Without a
+    ``spec`` the task cannot be run, and ``problem`` says why.
     """
 
     task_id: str
@@ -37,6 +38,7 @@ class Assignment:
     start_in_s: float
     end_in_s: float
     problem: str | None = None
+    trouble: Trouble | None = None
 
 
 class Outcome(Enum):

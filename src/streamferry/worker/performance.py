@@ -14,7 +14,17 @@ from dataclasses import replace
 from typing import Protocol
 
 from streamferry.media.errors import Fault
-from streamferry.relay import ItemChange, ItemStep, Playhead, RelaySpec, RelayStatus, State, Viewer, same_beginning
+from streamferry.relay import (
+    ItemChange,
+    ItemStep,
+    Playhead,
+    RelaySpec,
+    RelayStatus,
+    State,
+    Trouble,
+    Viewer,
+    same_beginning,
+)
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 
@@ -22,7 +32,6 @@ from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 USAGE_S = 60.0
 #: As many changes are kept while the store does not answer; then the oldest are forgotten.
 _MAX_CHANGES = 200
-_WAITING = RelayStatus(State.WAITING)
 
 
 class RunningRelay(Protocol):
@@ -53,7 +62,7 @@ class Performance:
     def __init__(
         self,
         assignment: Assignment,
-        start: Callable[[RelaySpec, Mapping[str, object]], RunningRelay],
+        start: Callable[[RelaySpec, Mapping[str, object], Trouble | None], RunningRelay],
         stir: Callable[[], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -66,8 +75,7 @@ class Performance:
         self._is_stopping = False
         self._is_renewing = False
         self._outcome: Outcome | None = None
-        self._final = _WAITING
-        self._reported = _WAITING
+        self._final = self._reported = RelayStatus(State.WAITING, trouble=assignment.trouble)
         # With the time at which they came in place of their age.
         self._changes: list[Change] = []
         self._items = ItemFilter()
@@ -171,8 +179,11 @@ class Performance:
             return
         assignment = self._assignment
         if assignment.spec is None:
-            reason = assignment.problem
-            self._conclude(Outcome.FAILED, RelayStatus(State.FAILED, fault=Fault.SERVICE, reason=reason))
+            before, reason = assignment.trouble, assignment.problem or "it cannot be run"
+            trouble = Trouble(Fault.SERVICE, reason, (before.tries if before else 0) + 1)
+            self._conclude(
+                Outcome.FAILED, RelayStatus(State.FAILED, fault=Fault.SERVICE, reason=reason, trouble=trouble)
+            )
             return
         if self._relay is None:
             self._timers.append(self._loop.call_later(max(0.0, assignment.start_in_s), self._open))
@@ -190,7 +201,8 @@ class Performance:
         self._sampled_bytes = 0
         self._has_begun = False
         assignment = self._assignment
-        self._relay = self._start(self._spec, {"task_id": assignment.task_id, "epoch": assignment.epoch})
+        whose = {"task_id": assignment.task_id, "epoch": assignment.epoch}
+        self._relay = self._start(self._spec, whose, assignment.trouble)
         self._relay.watch(self._note)
         self._relay.watch_items(self._note_item)
         self._relay.on_end(self._close)
@@ -202,7 +214,7 @@ class Performance:
         self._item_ends_ms.clear()
         self._is_stopping = False
         self._outcome = None
-        self._final = self._reported = _WAITING
+        self._final = self._reported = RelayStatus(State.WAITING, trouble=self._assignment.trouble)
         self._spec = self._assignment.spec
         if self._relay is not None:
             self._is_renewing = True
@@ -240,7 +252,7 @@ class Performance:
         if self._is_renewing:
             self._is_renewing = False
             if self._is_stopping:
-                self._conclude(Outcome.HANDED_BACK, _WAITING)
+                self._conclude(Outcome.HANDED_BACK, self._final)
             else:
                 self._set_timers()
             return

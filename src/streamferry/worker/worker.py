@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from streamferry.relay import RelaySpec, Viewer
+from streamferry.relay import RelaySpec, Trouble, Viewer
 from streamferry.worker.health import WorkerHealth
 from streamferry.worker.ledger import LeaseLost, Ledger, StoreUnavailable
 from streamferry.worker.performance import Performance, RunningRelay
@@ -37,7 +37,7 @@ _RETRY_S = 1.0
 class Host(Protocol):
     """What is needed of ``relay.RelayHost``."""
 
-    def start(self, spec: RelaySpec, of: Mapping[str, object]) -> RunningRelay: ...
+    def start(self, spec: RelaySpec, of: Mapping[str, object], trouble: Trouble | None) -> RunningRelay: ...
 
 
 class Worker:

@@ -94,6 +94,7 @@ async def test_each_running_task_if_wanted(store: Store, task_id: str) -> None:
     of_tasks = {key: value for key, value in found.items() if key[0].startswith("streamferry_task_")}
     assert of_tasks == {
         ("streamferry_task_state", task_id, "streaming"): 1,
+        ("streamferry_task_in_trouble", task_id): 0,
         ("streamferry_task_sent_kbps", task_id): 2000,
         ("streamferry_task_sent_bytes_total", task_id): 77,
         ("streamferry_task_media_seconds_total", task_id): 4.5,

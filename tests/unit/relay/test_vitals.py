@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from streamferry.media.errors import DestinationStalled, Fault, PublishRejected, SourceEnded
-from streamferry.relay.status import State
-from streamferry.relay.vitals import FRESH_S, End, Phase, Vitals
+from streamferry.relay.status import State, Trouble
+from streamferry.relay.vitals import CALM_S, FRESH_S, End, Phase, Vitals
 from streamferry.timeline import Timeline
 
 
@@ -162,3 +162,70 @@ def test_a_list_that_was_given_and_not_taken(vitals):
     state, fault, reason = vitals.judge(NOW + FRESH_S)
     assert (state, fault) == (State.STALLED, Fault.USER_DESTINATION)
     assert reason == "the destination is connected but takes no bytes"
+
+
+def lose(vitals, end, now):
+    """One end loses its session, or is refused one."""
+    vitals.note_failure(getattr(vitals, end), LOST[end])
+    getattr(vitals, end).enter(Phase.RETRYING)
+    return vitals.observe(now)
+
+
+def stream(vitals, until):
+    """Media and acknowledgements each half second, up to a moment."""
+    vitals.source, vitals.destination = End(Phase.UP, until - 100), End(Phase.UP, until - 100)
+    at = vitals._media_at
+    while at < until:
+        at = min(until, at + 0.5)
+        outlet = outlet_of(vitals)
+        outlet.has_acked, outlet.media_time_ms, outlet.last_progress_at = True, outlet.media_time_ms + 500, at
+        verdict = vitals.observe(at)
+    return verdict
+
+
+@pytest.mark.parametrize("end", ["source", "destination"])
+def test_a_run_that_tries_again_looks_the_same_at_every_moment(end):
+    """A peer that takes each session and drops it: never connecting or stalled between two tries, always with the
+    reason and the number of tries. It counted as starting for most of the time."""
+    vitals = Vitals(Flow())
+    vitals.source = vitals.destination = End(Phase.UP, NOW)
+    for number in range(1, 65):
+        now = NOW + 6.0 * number
+        assert lose(vitals, end, now) == (State.RETRYING, LOST[end].fault, str(LOST[end]))
+        for phase, later in ((Phase.CONNECTING, 0.5), (Phase.UP, 1.0), (Phase.UP, 5.0)):
+            getattr(vitals, end).enter(phase)
+            getattr(vitals, end).since = now
+            verdict = vitals.observe(now + later)
+            assert verdict == (State.RETRYING, LOST[end].fault, str(LOST[end])), (number, phase)
+            assert vitals.status(verdict).trouble == Trouble(LOST[end].fault, str(LOST[end]), number)
+
+
+def test_trouble_is_over_when_it_has_streamed_ten_seconds(vitals):
+    """Not before: a session that holds for some seconds is what most trouble looks like."""
+    lose(vitals, "destination", NOW)
+    assert stream(vitals, NOW + CALM_S)[0] is State.STREAMING
+    assert vitals.trouble is not None
+    assert lose(vitals, "destination", NOW + CALM_S + 0.1)[0] is State.RETRYING
+    assert vitals.trouble.tries == 2
+    stream(vitals, NOW + 2 * CALM_S + 1)
+    assert vitals.trouble is None
+    lose(vitals, "source", NOW + 40)
+    assert vitals.trouble == Trouble(LOST["source"].fault, str(LOST["source"]), 1)
+
+
+def test_a_run_begins_in_the_trouble_of_the_one_before_it():
+    """A restart of the worker is no recovery: the tries go on from where they stood, and the reason stays."""
+    vitals = Vitals(Flow(), Trouble(Fault.USER_DESTINATION, "refused", 45))
+    verdict = vitals.observe(NOW)
+    assert verdict == (State.RETRYING, Fault.USER_DESTINATION, "refused")
+    lose(vitals, "destination", NOW)
+    assert vitals.trouble.tries == 46
+
+
+def test_what_stalls_after_it_has_recovered_is_told_as_that(vitals):
+    """The reason is the last one, not that of the failure before."""
+    lose(vitals, "destination", NOW)
+    stream(vitals, NOW + 5)
+    state, fault, reason = vitals.observe(NOW + 9)
+    assert (state, fault) == (State.STALLED, Fault.USER_SOURCE)
+    assert vitals.trouble == Trouble(fault, reason, 1)

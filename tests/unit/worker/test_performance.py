@@ -77,7 +77,7 @@ class Stage:
     def _stir(self) -> None:
         self.stirs += 1
 
-    def _start(self, spec: RelaySpec, of: Mapping[str, object]) -> ScriptedRelay:
+    def _start(self, spec: RelaySpec, of: Mapping[str, object], trouble: object = None) -> ScriptedRelay:
         self.relays.append(ScriptedRelay(spec))
         return self.relays[-1]
 

@@ -26,7 +26,7 @@ class Relays:
     def __init__(self) -> None:
         self.started: list[ScriptedRelay] = []
 
-    def start(self, spec: RelaySpec, of: Mapping[str, object]) -> ScriptedRelay:
+    def start(self, spec: RelaySpec, of: Mapping[str, object], trouble: object = None) -> ScriptedRelay:
         relay = ScriptedRelay(spec)
         relay.request_stop = lambda at_keyframe=False: self._stop(relay)
         self.started.append(relay)

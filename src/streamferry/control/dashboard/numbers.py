@@ -2,20 +2,37 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from streamferry.control.rest.reads import Reads
 from streamferry.control.rest.views import Overview
+from streamferry.control.store.records import TaskCount
 
 _NUMBERS_S = 2.0
+#: Different searches that are remembered; each is one of somebody who is looking.
+_SEARCHES = 50
 
 
 class Numbers:
-    """Counted once for all who ask at about the same time."""
+    """Counted once for all who ask the same at about the same time."""
 
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
         self._lock = asyncio.Lock()
         self._counted: tuple[float, Overview] | None = None
+        self._of: dict[tuple[str, tuple[str, ...]], tuple[float, list[TaskCount]]] = {}
+
+    async def counts(self, *, title: str = "", groups: Sequence[str] = ()) -> list[TaskCount]:
+        """How many tasks of this title and these groups are in which status and state; two seconds old at most."""
+        key = (title, tuple(groups))
+        async with self._lock:
+            counted = self._of.get(key)
+            if counted is None or time.monotonic() - counted[0] > _NUMBERS_S:
+                self._of.pop(key, None)
+                while len(self._of) >= _SEARCHES:
+                    del self._of[next(iter(self._of))]
+                counted = self._of[key] = (time.monotonic(), await self._reads.counts(title=title, groups=groups))
+            return counted[1]
 
     async def overview(self) -> Overview:
         """Two seconds old at most."""

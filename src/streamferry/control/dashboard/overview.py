@@ -6,9 +6,10 @@ from streamferry.control.dashboard import show
 from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.filters import FILTERS
 from streamferry.control.dashboard.frame import Page, Visitor, frame, live, visitor
-from streamferry.control.dashboard.widgets import card, empty, state_chip
+from streamferry.control.dashboard.widgets import card, empty, state_chip, time_at
 from streamferry.control.rest.operation_views import CacheView, WorkerView
 from streamferry.control.rest.views import Overview, TaskPage
+from streamferry.control.store.records import TaskCount
 
 _REFRESH_S = 3.0
 _PROBLEMS = 12
@@ -47,7 +48,7 @@ class _Content:
         """Draw again what has changed."""
         reads = self._desk.reads
         found: list[object] = [
-            await self._desk.numbers.overview(),
+            (await self._desk.numbers.overview(), await self._desk.numbers.counts()),
             await FILTERS["trouble"].page(reads, size=_PROBLEMS),
             (await reads.workers()).workers,
             await reads.cache(),
@@ -59,13 +60,13 @@ class _Content:
                 how(one)  # type: ignore[operator]
         self._shown = found
 
-    def _draw_numbers(self, overview: Overview) -> None:
-        t = self._who.t
+    def _draw_numbers(self, numbers: tuple[Overview, list[TaskCount]]) -> None:
+        t, (overview, counts) = self._who.t, numbers
         self._numbers.clear()
         with self._numbers:
             for name, one in FILTERS.items():
                 if name != "all":
-                    self._tile(t(f"filter.{name}"), str(one.count(overview)), f"tile-{name}", f"?state={name}")
+                    self._tile(t(f"filter.{name}"), str(one.count(counts)), f"tile-{name}", f"?state={name}")
             self._tile(t("overview.out"), show.kbps(overview.kbps_out), "tile-out", "?state=streaming")
             self._tile(t("overview.free"), str(overview.room), "tile-free", "")
 
@@ -80,12 +81,16 @@ class _Content:
         with self._problems:
             if not page.tasks:
                 empty("check_circle", t("overview.no_problems"))
-            for task in sorted(page.tasks, key=lambda one: show.TROUBLE.index(one.run.state)):
+            for task in sorted(page.tasks, key=show.urgency):
                 with ui.link(target=f"/tasks/{task.task_id}").classes("line problem-line"):
-                    state_chip(task.run.state, t(f"state.{task.run.state.value}"))
+                    state_chip(*show.chip_of(task, t))
                     with ui.element("div").classes("grow"):
                         ui.label(show.title_of(task, t)).classes("line-title")
-                        ui.label(show.problem_of(task, t, self._who.reasons) or task.destination).classes("soft wrap")
+                        ui.label(show.problem_of(task, t, self._who.reasons)).classes("soft wrap")
+                    if task.run.trouble is not None:
+                        with ui.element("div").classes("soft nowrap num"):
+                            ui.label(t("trouble.since"))
+                            time_at(task.run.trouble.since_at.isoformat())
                     ui.icon("chevron_right").classes("soft")
             if page.total > len(page.tasks):
                 ui.link(t("overview.all_problems", count=page.total), "/tasks?state=trouble")

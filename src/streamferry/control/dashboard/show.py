@@ -2,11 +2,9 @@
 
 from streamferry.control.dashboard.texts import Translate
 from streamferry.control.dashboard.texts.reasons import Reasons
-from streamferry.control.rest.views import Status, TaskView
+from streamferry.control.rest.views import Status, TaskView, TroubleView
 from streamferry.relay import State
 
-#: States in which somebody should look, the worst first.
-TROUBLE = (State.FAILED, State.STALLED, State.RETRYING)
 UNKNOWN = "–"
 
 
@@ -52,7 +50,29 @@ def state_of(task: TaskView) -> State:
         return State.STOPPED
     if task.status is Status.ENDED:
         return State.ENDED
-    return task.run.state
+    # Continued a moment ago, or with another window: no worker has taken it yet.
+    return State.WAITING if task.run.state in (State.STOPPED, State.ENDED) else task.run.state
+
+
+def trouble_of(task: TaskView) -> TroubleView | None:
+    """What somebody should look at: the one judgement for tiles, filters, lists and pages."""
+    return task.run.trouble if task.status is Status.ACTIVE else None
+
+
+def chip_of(task: TaskView, t: Translate) -> tuple[str, str]:
+    """What it does as a kind of chip (``s-`` in the style sheet) and in words.
+
+    One that is in trouble never looks like one that has just begun: between two tries it retries, and what streams
+    again is recovering until it has done so for a while.
+    """
+    state, trouble = state_of(task), trouble_of(task)
+    if trouble is None or state in (State.FAILED, State.STALLED):
+        return state.value, t(f"state.{state.value}")
+    if state is State.STREAMING:
+        return "recovering", t("state.recovering")
+    if not trouble.tries:
+        return "troubled", t(f"state.{state.value}")
+    return State.RETRYING.value, t("state.retrying_try", tries=trouble.tries)
 
 
 def title_of(task: TaskView, t: Translate) -> str:
@@ -62,10 +82,14 @@ def title_of(task: TaskView, t: Translate) -> str:
 
 def problem_of(task: TaskView, t: Translate, reasons: Reasons) -> str:
     """Why it does not stream, if something keeps it from it."""
-    if state_of(task) not in TROUBLE:
-        return ""
-    fault = t(f"fault.{task.run.fault.value}") if task.run.fault else ""
-    return " — ".join(part for part in (fault, reasons(task.run.reason or "")) if part)
+    trouble = trouble_of(task)
+    return f"{t(f'fault.{trouble.fault.value}')} — {reasons(trouble.reason)}" if trouble else ""
+
+
+def urgency(task: TaskView) -> tuple[bool, str]:
+    """To sort by: what has failed comes first, then what has been in trouble longest."""
+    trouble = trouble_of(task)
+    return task.run.state is not State.FAILED, trouble.since_at.isoformat() if trouble else ""
 
 
 def place_of(task: TaskView, t: Translate) -> str:

@@ -73,16 +73,18 @@ class _Content:
     async def refresh(self) -> None:
         """Read the page again, and show what has changed."""
         t, reads = self._who.t, self._desk.reads
-        overview = await self._desk.numbers.overview()
+        groups = [self._group] if self._group else []
+        # What the other filters leave: a number that says 310 above a list of 100 is no help.
+        counts = await self._desk.numbers.counts(title=self._title, groups=groups)
         found = await FILTERS[self._state].page(
             reads,
             title=self._title,
-            groups=[self._group] if self._group else [],
+            groups=groups,
             page=self._page,
             size=self._size,
         )
         for name, button in self._tabs.items():
-            count = FILTERS[name].count(overview)
+            count = FILTERS[name].count(counts)
             button.set_text(f"{t(f'filter.{name}')}  {count}")
             kind = "here" if name == self._state else "" if count else "zero"
             button.classes(replace=f"filter filter-{name} {kind}")
@@ -155,17 +157,20 @@ class _Content:
 def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
     """A task as a row of the table."""
     t, run, state = who.t, task.run, show.state_of(task)
+    chip, words = show.chip_of(task, t)
+    trouble = show.trouble_of(task)
     is_running = state not in (State.STOPPED, State.ENDED, State.WAITING)
     more = f"+{len(task.sources) - 1}" if len(task.sources) > 1 else ""
     return {
         "id": task.task_id,
         "href": f"{BASE}/tasks/{task.task_id}",
-        "state": state.value,
-        "state_words": t(f"state.{state.value}"),
+        "state": chip,
+        "state_words": words,
         "runs": is_running,
         "title": show.title_of(task, t),
         "about": " · ".join((t(f"kind.{task.kind.value}"), task.group)),
         "problem": show.problem_of(task, t, who.reasons),
+        "since": trouble.since_at.isoformat() if trouble else "",
         "source": task.sources[0].url,
         "more": more,
         "destination": task.destination,

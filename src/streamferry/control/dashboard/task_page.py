@@ -52,13 +52,17 @@ class _Content:
         """Everything of the page."""
         t, task = self._who.t, self._task
         with ui.element("div").classes("task-head"):
-            state = show.state_of(task)
-            self._chip = state_chip(state, t(f"state.{state.value}"))
+            self._chip = state_chip(*show.chip_of(task, t))
             ui.label(f"{t(f'kind.{task.kind.value}')} · {task.group}").classes("soft")
             ui.label(task.task_id).classes("soft mono wide-only")
             with ui.element("div").classes("deeds"):
                 self._draw_deeds()
-        self._problem = ui.label().classes("problem-bar")
+        with ui.element("div").classes("problem-bar").props("role=status") as self._problem:
+            self._problem_words = ui.label().classes("grow")
+            with ui.element("div").classes("nowrap num"):
+                ui.label(t("trouble.since"))
+                self._since = time_at("").props("seconds")
+                self._tries = ui.label()
         with ui.element("div").classes("task-columns"):
             with ui.element("div").classes("stack"):
                 with card(t("task.seen")):
@@ -93,10 +97,13 @@ class _Content:
     async def _show(self) -> None:
         t, task, run = self._who.t, self._task, self._task.run
         state = show.state_of(task)
-        set_chip(self._chip, state, t(f"state.{state.value}"))
-        problem = show.problem_of(task, t, self._who.reasons)
-        self._problem.set_text(problem)
-        self._problem.set_visibility(bool(problem))
+        set_chip(self._chip, *show.chip_of(task, t))
+        trouble = show.trouble_of(task)
+        self._problem.set_visibility(trouble is not None)
+        if trouble is not None:
+            self._problem_words.set_text(show.problem_of(task, t, self._who.reasons))
+            self._since.props["at"] = trouble.since_at.isoformat()
+            self._tries.set_text(t("trouble.tries", tries=trouble.tries) if trouble.tries else "")
         is_seen = state in (State.STREAMING, State.STALLED)
         if self._view.props.get("active") != str(is_seen).lower():
             self._view.props["active"] = str(is_seen).lower()

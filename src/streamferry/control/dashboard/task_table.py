@@ -13,7 +13,8 @@ _BODY = """
   <q-td class="c-title">
     <a :href="props.row.href" class="line-title">{{ props.row.title }}</a>
     <div class="soft">{{ props.row.about }}</div>
-    <div v-if="props.row.problem" class="problem">{{ props.row.problem }}</div>
+    <div v-if="props.row.problem" class="problem">{{ props.row.problem }}
+      <span class="nowrap">· SINCE <time-at :at="props.row.since"></time-at></span></div>
   </q-td>
   <q-td class="c-route mono">
     <div class="cut" :title="props.row.source"><span class="soft">↓</span> {{ props.row.source }}
@@ -39,7 +40,8 @@ _CARD = """
       <a :href="props.row.href" class="line-title grow">{{ props.row.title }}</a>
       <span :class="'chip s-' + props.row.state">{{ props.row.state_words }}</span>
     </div>
-    <div v-if="props.row.problem" class="problem">{{ props.row.problem }}</div>
+    <div v-if="props.row.problem" class="problem">{{ props.row.problem }}
+      <span class="nowrap">· SINCE <time-at :at="props.row.since"></time-at></span></div>
     <div class="mono cut"><span class="soft">↓</span> {{ props.row.source }}
       <b class="more">{{ props.row.more }}</b></div>
     <div class="mono cut"><span class="soft">↑</span> {{ props.row.destination }}</div>
@@ -78,7 +80,14 @@ def task_table(who: Visitor, *, selects: bool) -> ui.table:
     table.props('flat :grid="Quasar.Screen.lt.md" :rows-per-page-options="[10,25,50,100]"')
     table.classes("tasks")
     ticks = "true" if selects else "false"
-    table.add_slot("body", _BODY.replace("SELECTS", ticks))
-    table.add_slot("item", _CARD.replace("SELECTS", ticks).replace("RETRIES", t("column.retries")))
+    words = {"SELECTS": ticks, "RETRIES": t("column.retries"), "SINCE": t("trouble.since")}
+    table.add_slot("body", _filled(_BODY, words))
+    table.add_slot("item", _filled(_CARD, words))
     table.add_slot("no-data", _NONE.replace("WORDS", t("tasks.none")))
     return table
+
+
+def _filled(template: str, words: dict[str, str]) -> str:
+    for name, value in words.items():
+        template = template.replace(name, value)
+    return template

@@ -8,7 +8,6 @@ from nicegui import ui
 from streamferry.control.dashboard.frame import Visitor
 from streamferry.control.dashboard.texts.reasons import reason_of
 from streamferry.control.errors import ActionError
-from streamferry.relay import State
 
 
 @contextlib.contextmanager
@@ -20,15 +19,15 @@ def card(title: str = "", *, classes: str = "") -> Iterator[None]:
         yield
 
 
-def state_chip(state: State, words: str) -> ui.label:
-    """A state as a coloured word."""
-    return ui.label(words).classes(f"chip s-{state.value}")
+def state_chip(kind: str, words: str) -> ui.label:
+    """A state as a coloured word: see ``show.chip_of``."""
+    return ui.label(words).classes(f"chip s-{kind}")
 
 
-def set_chip(chip: ui.label, state: State, words: str) -> None:
+def set_chip(chip: ui.label, kind: str, words: str) -> None:
     """Show another state."""
     chip.set_text(words)
-    chip.classes(replace=f"chip s-{state.value}")
+    chip.classes(replace=f"chip s-{kind}")
 
 
 def empty(icon: str, words: str, hint: str = "") -> None:

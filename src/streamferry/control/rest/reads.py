@@ -26,6 +26,7 @@ from streamferry.control.rest.views import (
     show_task,
 )
 from streamferry.control.samples import Samples
+from streamferry.control.store.records import TaskCount
 from streamferry.media.watermark import Watermark
 from streamferry.relay import State
 
@@ -56,6 +57,7 @@ class Reads:
         groups: Sequence[str] = (),
         statuses: Sequence[Status] = (),
         states: Sequence[State] = (),
+        in_trouble: bool | None = None,
         page: int = 1,
         size: int = 20,
     ) -> TaskPage:
@@ -65,6 +67,7 @@ class Reads:
             groups=groups,
             statuses=[ApiStatus[one.name] for one in statuses],
             states=states,
+            in_trouble=in_trouble,
             page=page,
             size=size,
         )
@@ -76,6 +79,10 @@ class Reads:
     async def watermark(self, task_id: str) -> Watermark | None:
         """The picture over a task's video, None if it has none. Raises TaskNotFound."""
         return (await self._actions.get_task(check_task_id(task_id))).spec.watermark
+
+    async def counts(self, *, title: str = "", groups: Sequence[str] = ()) -> list[TaskCount]:
+        """How many tasks are in which status and state, of those that ``tasks`` lists for title and groups."""
+        return await self._actions.count_tasks(title=title, groups=groups)
 
     async def overview(self) -> Overview:
         """All tasks in numbers."""
@@ -91,6 +98,7 @@ class Reads:
             tasks=sum(by_status.values()),
             by_status=by_status,
             by_state=by_state,
+            in_trouble=sum(one.tasks for one in counts if one.in_trouble),
             kbps_out=sum(one.kbps_out for one in counts),
             workers=len(alive),
             capacity=sum(one.capacity for one in alive),

@@ -139,11 +139,14 @@ class Routes:
         groups: Groups = [],  # noqa: B006 -- FastAPI copies it
         status: Annotated[list[views.Status], Query(max_length=10, description="Repeat for more.")] = [],  # noqa: B006
         state: Annotated[list[State], Query(max_length=20, description="Of the run. Repeat for more.")] = [],  # noqa: B006
+        in_trouble: Annotated[bool | None, Query(description="Active and failing: see ``trouble`` of a run.")] = None,
         page: PageNumber = 1,
         size: PageSize = 20,
     ) -> views.TaskPage:
         """Tasks that pass all filters given, newest first."""
-        return await self._reads.tasks(title=title, groups=groups, statuses=status, states=state, page=page, size=size)
+        return await self._reads.tasks(
+            title=title, groups=groups, statuses=status, states=state, in_trouble=in_trouble, page=page, size=size
+        )
 
     async def create_task(self, body: bodies.NewTask) -> views.TaskView:
         """A new task; it starts by itself at its time."""

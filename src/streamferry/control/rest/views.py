@@ -88,6 +88,18 @@ class PlayheadView(View):
     """Where the item ends, once that is known."""
 
 
+class TroubleView(View):
+    """What keeps a task from streaming: from a failure on, until it has streamed for 10 s without a break. It stays
+    between two tries, whatever the state is just then, and over restarts of worker and service."""
+
+    since_at: datetime
+    tries: int
+    """Sessions that were lost or refused since then."""
+    fault: Fault
+    reason: str
+    """Of the last failure."""
+
+
 class RunView(View):
     """What is happening, derived from media that left. Two seconds old at most while the task runs."""
 
@@ -120,6 +132,7 @@ class RunView(View):
     """Whose fault keeps it from streaming."""
     reason: str | None
     """The same in words."""
+    trouble: TroubleView | None
 
 
 class TaskView(View):
@@ -214,6 +227,8 @@ class Overview(View):
     by_status: dict[Status, int]
     by_state: dict[State, int]
     """Of the active ones."""
+    in_trouble: int
+    """Active ones that failed and have not streamed for 10 s since."""
     kbps_out: int
     """Of all together."""
     workers: int
@@ -324,7 +339,15 @@ def _show_run(record: TaskRecord) -> RunView:
         retries=record.retries,
         fault=Fault(record.fault) if record.fault else None,
         reason=record.reason,
+        trouble=_show_trouble(record),
     )
+
+
+def _show_trouble(record: TaskRecord) -> TroubleView | None:
+    one = record.trouble
+    if one is None:
+        return None
+    return TroubleView(since_at=one.since_at, tries=one.tries, fault=Fault(one.fault), reason=one.reason)
 
 
 def _show_playhead(record: TaskRecord) -> PlayheadView | None:

@@ -79,7 +79,7 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
         await connection.execute(
             run.update()
             .where(run.c.task_id.in_(done))
-            .values({"due_ms": None, "state": State.ENDED.value, **tasks.IDLE})
+            .values({"due_ms": None, "state": State.ENDED.value, **tasks.IDLE, **tasks.NO_TROUBLE})
         )
         detail = {"final": True}
         await events.append(connection, [NewEvent(task_id, State.ENDED.value, now, detail) for task_id in done])

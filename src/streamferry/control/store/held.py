@@ -13,7 +13,8 @@ from streamferry.control.store.database import read_now_ms
 from streamferry.control.store.events import NewEvent, playhead_detail
 from streamferry.control.store.schema import run, task
 from streamferry.control.store.seal import Seal
-from streamferry.relay import Playhead, RelayStatus, State
+from streamferry.media.errors import Fault
+from streamferry.relay import Playhead, RelayStatus, State, Trouble
 from streamferry.worker import Change, Outcome, Report, WorkerHealth
 
 #: What a run row has under the names of RelayStatus.
@@ -30,6 +31,7 @@ _COUNTS = (
     "retries",
     "reason",
 )
+_TROUBLE = ("trouble_fault", "trouble_reason", "trouble_tries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class HeldTask:
     spec: TaskSpec | None
     is_wanted: bool
     playhead: Playhead
+    trouble: Trouble | None = None
 
 
 async def read(
@@ -69,6 +72,9 @@ async def read(
                 row["enabled"] and not row["finished"],
                 # One that was played out between its claim and this look is over in a moment.
                 tasks.playhead_after_break(spec, row, now) or tasks.playhead_of(row),
+                None
+                if row["trouble_ms"] is None
+                else Trouble(Fault(row["trouble_fault"]), row["trouble_reason"] or "", row["trouble_tries"]),
             )
     return [fresh.get(one.task_id, one) for one in found], now
 
@@ -143,13 +149,25 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
     await connection.execute(
         run.update()
         .where(run.c.task_id == sa.bindparam("of_task"))
-        .values({name: sa.bindparam(f"to_{name}") for name in ("state", "fault", *_COUNTS)}),
+        .values(
+            {name: sa.bindparam(f"to_{name}") for name in ("state", "fault", *_COUNTS, *_TROUBLE)}
+            # Since when is the store's to say: a worker knows only of the trouble that it has seen.
+            | {
+                "trouble_ms": sa.case(
+                    (sa.bindparam("is_troubled", type_=sa.Boolean()), sa.func.coalesce(run.c.trouble_ms, made_ms))
+                )
+            }
+        ),
         [
             {
                 "of_task": one.task_id,
                 "to_state": one.status.state.value,
                 "to_fault": one.status.fault.value if one.status.fault else None,
                 **{f"to_{name}": getattr(one.status, name) for name in _COUNTS},
+                "is_troubled": (trouble := one.status.trouble) is not None,
+                "to_trouble_fault": trouble.fault.value if trouble else None,
+                "to_trouble_reason": trouble.reason if trouble else None,
+                "to_trouble_tries": trouble.tries if trouble else 0,
             }
             for one in reports
         ],
@@ -211,6 +229,7 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
         )
     )
     freed: list[dict[str, object]] = []
+    calm: list[str] = []
     told: list[NewEvent] = []
     for task_id, enabled, finished, start_ms, end_ms in rows:
         one = returned[task_id]
@@ -225,6 +244,8 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
             elif due_ms is not None:
                 state = State.WAITING
         freed.append({"of_task": task_id, "to_due": due_ms, "to_state": state.value})
+        if due_ms is None or (state is State.WAITING and start_ms > now):
+            calm.append(task_id)
         # Of a window that was moved into the future: what ran has stopped, and does not go on at once.
         has_stopped = state is State.WAITING and one.status.state is State.STOPPED and start_ms > now
         kind = State.STOPPED if has_stopped else state
@@ -236,6 +257,8 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
         .values({"worker_id": None, "due_ms": sa.bindparam("to_due"), "state": sa.bindparam("to_state"), **tasks.IDLE}),
         freed,
     )
+    if calm:
+        await connection.execute(run.update().where(run.c.task_id.in_(calm)).values(tasks.NO_TROUBLE))
     await tasks.finish(connection, [task_id for task_id, one in returned.items() if one.outcome is Outcome.PLAYED_OUT])
     await events.append(connection, told)
 

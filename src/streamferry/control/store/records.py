@@ -10,6 +10,16 @@ from streamferry.worker import WorkerHealth
 
 
 @dataclass(frozen=True, slots=True)
+class TroubleRecord:
+    """What keeps a task from streaming (``relay.Trouble``), and since when."""
+
+    since_at: datetime
+    fault: str
+    reason: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRecord:
     """A task: what is wanted, and what is known of its run.
 
@@ -41,6 +51,7 @@ class TaskRecord:
     fault: str | None
     reason: str | None
     worker_id: str | None
+    trouble: TroubleRecord | None = None
 
     def status(self, now: datetime) -> ApiStatus:
         """Status as the API shows it at that time."""
@@ -63,10 +74,14 @@ class TaskPage:
 
 @dataclass(frozen=True, slots=True)
 class TaskCount:
-    """How many tasks are in a status and a state, and what they send in all."""
+    """How many tasks are in a status, a state, and in trouble or not; and what they send in all.
+
+    Only an active task is in trouble.
+    """
 
     status: ApiStatus
     state: State
+    in_trouble: bool
     tasks: int
     kbps_out: int
 
@@ -85,6 +100,7 @@ class RunningTask:
     worker_id: str
     media_time_ms: int
     sound_drift_ms: int | None
+    in_trouble: bool
 
 
 @dataclass(frozen=True, slots=True)

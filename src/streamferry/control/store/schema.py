@@ -71,7 +71,13 @@ run = sa.Table(
     sa.Column("retries", sa.Integer, nullable=False),
     sa.Column("fault", sa.String(24), nullable=True),
     sa.Column("reason", sa.Text, nullable=True),
+    # What keeps it from streaming, until it has streamed for a while (``relay.Trouble``); since when, null for nothing.
+    sa.Column("trouble_ms", sa.BigInteger, nullable=True),
+    sa.Column("trouble_fault", sa.String(24), nullable=True),
+    sa.Column("trouble_reason", sa.Text, nullable=True),
+    sa.Column("trouble_tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("event_seq", sa.Integer, nullable=False),
+    sa.Index(None, "trouble_ms"),
     sa.Index(None, "due_ms"),
     sa.Index(None, "worker_id"),
 )

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.control.clock import from_ms, to_ms
 from streamferry.control.model import ApiStatus, TaskSpec
 from streamferry.control.schedule import decide_playhead
-from streamferry.control.store.records import RunningTask, TaskCount, TaskRecord
+from streamferry.control.store.records import RunningTask, TaskCount, TaskRecord, TroubleRecord
 from streamferry.control.store.schema import run, task, task_spec, worker
 from streamferry.control.store.seal import Seal
 from streamferry.control.store.spec import parse_spec, serialize_spec
@@ -63,6 +63,13 @@ async def insert(
 
 #: Values of a run row when no worker has it.
 IDLE: dict[str, object] = {"kbps_in": 0, "kbps_out": 0, "sound_drift_ms": None, "preparing_percent": None}
+#: Values of a run row that is in no trouble.
+NO_TROUBLE: dict[str, object] = {
+    "trouble_ms": None,
+    "trouble_fault": None,
+    "trouble_reason": None,
+    "trouble_tries": 0,
+}
 #: Values of a run row whose list begins at its beginning.
 START_AGAIN: dict[str, object] = {"loop": 0, "item": 0, "position_ms": 0, "playhead_ms": None}
 
@@ -84,24 +91,34 @@ async def page(
     groups: Sequence[str],
     statuses: Sequence[ApiStatus],
     states: Sequence[State],
+    in_trouble: bool | None,
     now_ms: int,
     offset: int,
     limit: int,
 ) -> tuple[list[TaskRecord], int]:
     """Tasks newest first, and their number. ``title``: part of it in any case; no groups, statuses or states: any."""
-    wanted: list[sa.ColumnElement[bool]] = []
-    if title:
-        wanted.append(task.c.title_folded.contains(title.casefold(), autoescape=True))
-    if groups:
-        wanted.append(task.c.group_name.in_(groups))
+    wanted = _is_like(title, groups)
     if statuses:
         wanted.append(_status_at(now_ms).in_([int(status) for status in statuses]))
     if states:
         in_state = run.c.state.in_([state.value for state in states])
         wanted.append(task.c.id.in_(sa.select(run.c.task_id).where(in_state)))
+    if in_trouble is not None:
+        troubled = task.c.id.in_(sa.select(run.c.task_id).where(run.c.trouble_ms.is_not(None)))
+        is_it = sa.and_(_status_at(now_ms) == int(ApiStatus.ACTIVE), troubled)
+        wanted.append(is_it if in_trouble else ~is_it)
     numbers, total = await _numbers(connection, wanted, offset=offset, limit=limit)
     rows = await connection.execute(WITH_RUN.where(task.c.number.in_(numbers)).order_by(task.c.number.desc()))
     return [_record(seal, row) for row in rows.mappings()], total
+
+
+def _is_like(title: str, groups: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+    wanted: list[sa.ColumnElement[bool]] = []
+    if title:
+        wanted.append(task.c.title_folded.contains(title.casefold(), autoescape=True))
+    if groups:
+        wanted.append(task.c.group_name.in_(groups))
+    return wanted
 
 
 async def _numbers(
@@ -125,20 +142,27 @@ async def running(connection: AsyncConnection) -> list[RunningTask]:
     columns = (
         *(run.c.state, run.c.kbps_out, run.c.bytes_out, run.c.dropped_tags, run.c.retries),
         *(run.c.kbps_in, run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
+        run.c.trouble_ms.is_not(None),
     )
     found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
     return [RunningTask(task_id, State(state), *numbers) for task_id, state, *numbers in found]
 
 
-async def count(connection: AsyncConnection, *, now_ms: int) -> list[TaskCount]:
-    """How many tasks are in which status and state."""
-    status = _status_at(now_ms).label("status")
+async def count(
+    connection: AsyncConnection, *, now_ms: int, title: str = "", groups: Sequence[str] = ()
+) -> list[TaskCount]:
+    """How many tasks are in which status and state, of those whose title and group ``page`` would list."""
+    status, troubled = _status_at(now_ms).label("status"), run.c.trouble_ms.is_not(None).label("troubled")
     found = await connection.execute(
-        sa.select(status, run.c.state, sa.func.count(), sa.func.sum(run.c.kbps_out))
+        sa.select(status, run.c.state, troubled, sa.func.count(), sa.func.sum(run.c.kbps_out))
         .select_from(task.join(run, run.c.task_id == task.c.id))
-        .group_by(sa.literal_column("status"), run.c.state)
+        .where(*_is_like(title, groups))
+        .group_by(sa.literal_column("status"), run.c.state, sa.literal_column("troubled"))
     )
-    return [TaskCount(ApiStatus(number), State(state), tasks, int(kbps)) for number, state, tasks, kbps in found]
+    return [
+        TaskCount(ApiStatus(number), State(state), bool(troubled) and number == ApiStatus.ACTIVE, tasks, int(kbps))
+        for number, state, troubled, tasks, kbps in found
+    ]
 
 
 def _status_at(now_ms: int) -> sa.ColumnElement[int]:
@@ -204,7 +228,9 @@ async def redirect(
 
 async def rest(connection: AsyncConnection, task_id: str) -> None:
     """A task that nobody has was stopped."""
-    await connection.execute(run.update().where(run.c.task_id == task_id).values(state=State.STOPPED.value))
+    await connection.execute(
+        run.update().where(run.c.task_id == task_id).values(state=State.STOPPED.value, **NO_TROUBLE)
+    )
 
 
 async def finish(connection: AsyncConnection, task_ids: Sequence[str]) -> None:
@@ -304,6 +330,11 @@ def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         fault=row["fault"],
         reason=row["reason"],
         worker_id=row["worker_id"],
+        trouble=None
+        if row["trouble_ms"] is None
+        else TroubleRecord(
+            from_ms(row["trouble_ms"]), row["trouble_fault"], row["trouble_reason"] or "", row["trouble_tries"]
+        ),
     )
 
 

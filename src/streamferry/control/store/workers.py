@@ -174,6 +174,7 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
                 "to_reason": reason,
                 # What did not play did not move since it was saved.
                 "by_ms": LOST_STEP_MS if has_moved else 0,
+                "is_troubled": due_ms is not None,
             }
         )
     if freed:
@@ -186,6 +187,11 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
                     "due_ms": sa.bindparam("to_due"),
                     "position_ms": run.c.position_ms + sa.bindparam("by_ms"),
                     **{name: sa.bindparam(f"to_{name}") for name in ("state", "fault", "reason")},
+                    "trouble_ms": sa.case(
+                        (sa.bindparam("is_troubled", type_=sa.Boolean()), sa.func.coalesce(run.c.trouble_ms, now))
+                    ),
+                    "trouble_fault": sa.bindparam("to_fault"),
+                    "trouble_reason": sa.bindparam("to_reason"),
                     **tasks.IDLE,
                 }
             ),
