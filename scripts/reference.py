@@ -101,14 +101,16 @@ which it is not allowed changes nothing and is answered with an error.
 
 ## What a run does
 
-Inside its window a task has a state: `waiting`, `preparing`, `connecting`, `streaming`, `stalled`, `retrying`, and at the end
-`stopped`, `ended` or `failed`. It is computed from media that left and from bytes that the destination acknowledged.
+Inside its window a task has a state: `waiting`, `preparing`, `connecting`, `streaming`, `stalled`, `retrying`, and at
+the end `stopped`, `ended` or `failed`. It is computed from media that left and from bytes that the destination
+acknowledged.
 
-Beside it stands its **trouble** (`run.trouble` of the REST API): whose fault, the reason, how many tries, and since when. It
-begins with the first failure and ends when the task has streamed for 10 s without a break, so it stays between two tries,
-whatever the state is just then, and over restarts of worker and service. A stop, a relaunch and the end of the window end it.
-Everything that speaks of trouble means this: the overview, the filter *In trouble* (`in_trouble` of the REST API), the lists, the
-command line, `streamferry_tasks_in_trouble`. A task that streams again and is not yet through the 10 s is *recovering*.
+Beside it stands its **trouble** (`run.trouble` of the REST API): whose fault, the reason, how many tries, and since
+when. It begins with the first failure and ends when the task has streamed for 10 s without a break, so it stays
+between two tries, whatever the state is just then, and over restarts of worker and service. A stop, a relaunch and
+the end of the window end it. Everything that speaks of trouble means this: the overview, the filter *In trouble*
+(`in_trouble` of the REST API), the lists, the command line, `streamferry_tasks_in_trouble`. A task that streams again
+and is not yet through the 10 s is *recovering*.
 """
 
 
