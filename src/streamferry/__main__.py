@@ -1,5 +1,5 @@
 """``python -m streamferry`` is ``streamferry``."""
 
-from streamferry.cli import app
+from streamferry.cli import main
 
-app()
+main()

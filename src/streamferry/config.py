@@ -4,8 +4,10 @@ One model for ``serve``, for the workers it starts and for ``key``. The table in
 it, and a test compares the two.
 """
 
+import difflib
 import os
 import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +18,8 @@ from streamferry.prepare.cache import default_root
 
 PREFIX = "STREAMFERRY_"
 _CONFIG = f"{PREFIX}CONFIG"
+#: Variables of commands that call a service or relay by themselves.
+_OTHERS = (_CONFIG, f"{PREFIX}URL", f"{PREFIX}TO")
 #: Variables that the programs started by a worker have no use for.
 SECRETS = tuple(PREFIX + name for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SEAL_KEY", "STORE", "METRICS_TOKEN"))
 
@@ -186,7 +190,24 @@ class _FileSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         path = os.environ.get(_CONFIG)
-        return tomllib.loads(Path(path).read_text()) if path else {}
+        return _read_file(path) if path else {}
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        words = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        words = "is not text in UTF-8"
+    except tomllib.TOMLDecodeError as error:
+        words = f"is not TOML: {error}"
+    # Not a ValueError, which the model would take for one of a field.
+    raise _Unreadable(f"config: {path} {words}")
+
+
+class _Unreadable(Exception):
+    pass
 
 
 def forget_secrets() -> None:
@@ -209,10 +230,39 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise ValueError(f"{name.replace('_', '-')}: {first['msg']}") from None
-    except OSError as error:
-        raise ValueError(f"config: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"config: {error}") from None
+        raise ValueError(_words_of(error, given)) from None
+    except _Unreadable as error:
+        raise ValueError(str(error)) from None
+
+
+def doubts(settings: Settings) -> Iterator[str]:
+    """Sentences about what was given and has no effect, or none yet: it is no reason not to start."""
+    for folder in settings.files:
+        if not folder.is_dir():
+            yield f"files: {folder} is {'no folder' if folder.exists() else 'not there'}: no task can play from it"
+    for name in sorted(os.environ):
+        setting = name.removeprefix(PREFIX).lower()
+        if name.startswith(PREFIX) and name not in _OTHERS and setting not in Settings.model_fields:
+            yield f"{name} is no setting{_meant(setting, lambda one: PREFIX + one.upper())}"
+
+
+def _words_of(error: ValidationError, given: Mapping[str, object]) -> str:
+    """One sentence on the first field that is wrong, and where its value comes from. It does not repeat the value."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    variable, file = PREFIX + name.upper(), os.environ.get(_CONFIG)
+    if name in given:
+        place = ""
+    elif variable in os.environ:
+        place = f" (in the variable {variable})"
+    else:
+        place = f" (in {file})" if file else ""
+    if first["type"] == "extra_forbidden":
+        return f"{name}: is no setting{_meant(name)}{place}"
+    words = str(first["msg"]).removeprefix("Input ").removeprefix("Value error, ")
+    return f"{name.replace('_', '-')}: {words}{place}"
+
+
+def _meant(name: str, shown: Callable[[str], str] = str) -> str:
+    near = difflib.get_close_matches(name.replace("-", "_"), Settings.model_fields, 1)
+    return f"; did you mean {shown(near[0])}?" if near else ""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streamferry.config import SECRETS, forget_secrets, load_settings
+from streamferry.config import SECRETS, doubts, forget_secrets, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +82,45 @@ def test_programs_that_are_started_inherit_no_secret(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, "planted-secret")
     forget_secrets()
     assert "planted-secret" not in os.environ.values()
+
+
+def test_a_name_that_is_no_setting_is_told_with_the_one_that_was_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where it stands: it was "Extra inputs are not permitted"."""
+    config = tmp_path / "streamferry.toml"
+    config.write_text("prot = 9000\n")
+    monkeypatch.setenv("STREAMFERRY_CONFIG", str(config))
+    with pytest.raises(ValueError, match="^prot: ") as refused:
+        load_settings()
+    assert str(refused.value) == f"prot: is no setting; did you mean port? (in {config})"
+    config.write_text("")
+    monkeypatch.setenv("STREAMFERRY_PORT", "many")
+    with pytest.raises(ValueError, match=r"^port: should be .* \(in the variable STREAMFERRY_PORT\)$"):
+        load_settings()
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "binary", "not toml"])
+def test_a_file_of_settings_is_named_when_it_cannot_be_used(tmp_path: Path, kind: str) -> None:
+    """It was "config: No such file or directory", without the file."""
+    config = tmp_path / "streamferry.toml"
+    if kind == "folder":
+        config.mkdir()
+    elif kind != "missing":
+        config.write_bytes(b"\xff\xfe" if kind == "binary" else b"= 3")
+    with pytest.raises(ValueError, match=f"^config: {config} ") as refused:
+        load_settings(config)
+    assert "codec" not in str(refused.value)
+
+
+def test_what_has_no_effect_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is not there, which may be mounted later; a variable that nobody reads."""
+    monkeypatch.setenv("STREAMFERRY_PROT", "9000")
+    monkeypatch.setenv("STREAMFERRY_URL", "http://127.0.0.1")
+    (tmp_path / "file").touch()
+    files = [tmp_path, tmp_path / "none", tmp_path / "file"]
+    assert list(doubts(load_settings(files=files))) == [
+        f"files: {tmp_path}/none is not there: no task can play from it",
+        f"files: {tmp_path}/file is no folder: no task can play from it",
+        "STREAMFERRY_PROT is no setting; did you mean STREAMFERRY_PORT?",
+    ]

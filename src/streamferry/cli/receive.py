@@ -1,10 +1,12 @@
 """``streamferry receive``: an RTMP receiver that prints what arrives."""
 
 import asyncio
+import errno
 from typing import Annotated
 
 import typer
 
+from streamferry.cli.guard import words_of
 from streamferry.cli.loop import on_interrupt, run
 from streamferry.receiver import ReceivedStream, Receiver
 
@@ -17,7 +19,8 @@ def receive(
     try:
         run(_receive(host, port))
     except OSError as error:
-        typer.echo(f"cannot listen on {host}:{port}: {error.strerror}", err=True)
+        hint = "; --port takes another" if error.errno in (errno.EADDRINUSE, errno.EACCES) else ""
+        typer.echo(f"streamferry receive: cannot listen on {host}:{port}: {words_of(error)}{hint}", err=True)
         raise typer.Exit(2) from None
 
 

@@ -4,6 +4,7 @@ What the service is made of is imported when it is run: other commands need none
 """
 
 import asyncio
+import logging
 import os
 import secrets
 import socket
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamferry.cli.guard import explain
 from streamferry.cli.loop import on_interrupt, run
 
 if TYPE_CHECKING:
@@ -52,7 +54,10 @@ def serve(
     cache_dir: CacheDir = None,
     ffmpeg: Ffmpeg = None,
 ) -> None:
-    """Run the service: API, scheduler and workers. docs/reference/settings.md has every setting."""
+    """Run the service: dashboard, APIs, scheduler and workers.
+
+    Every setting can also stand in a file (--config) or in the environment (STREAMFERRY_...).
+    """
     settings = read_settings(
         config,
         data_dir=data_dir,
@@ -109,16 +114,15 @@ def read_settings(config: Path | None, **flags: object) -> "Settings":
 
 
 def run_or_exit(main: Coroutine[None, None, None]) -> None:
-    """Run a command; what cannot be used is a sentence and exit status 2."""
+    """Run a command; what goes wrong is a sentence and an exit status."""
     try:
         run(main)
-    except ValueError as error:
-        typer.echo(f"streamferry: {error}", err=True)
-    except OSError as error:
-        typer.echo(f"streamferry: {error.strerror or type(error).__name__}", err=True)
-    else:
-        return
-    raise typer.Exit(2)
+    except (typer.Exit, typer.Abort):
+        raise
+    except (Exception, BaseExceptionGroup) as error:
+        words, status = explain(error)
+        typer.echo(f"streamferry: {words}", err=True)
+        raise typer.Exit(status) from None
 
 
 async def _serve(settings: "Settings") -> None:
@@ -154,6 +158,9 @@ def _watch_parent(stopping: asyncio.Event) -> None:
 
 
 def _start_log(settings: "Settings") -> None:
+    from streamferry.config import doubts
     from streamferry.service.log import start_log
 
     start_log(settings.log_level, settings.log_format)
+    for words in doubts(settings):
+        logging.getLogger("streamferry").warning("%s", words)

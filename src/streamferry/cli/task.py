@@ -215,16 +215,15 @@ def go_on(task_ids: TaskIds, url: Url = DEFAULT_URL, as_json: AsJson = False) ->
     _ask("continue", task_ids, url, as_json)
 
 
-@task.command()
-def restart(task_ids: TaskIds, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """The same as continue."""
-    _ask("restart", task_ids, url, as_json)
+@task.command("start-over")
+def start_over(task_ids: TaskIds, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Play tasks from their beginning, whatever they do now."""
+    _ask("start_over", task_ids, url, as_json)
 
 
-@task.command()
-def relaunch(task_ids: TaskIds, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """Begin tasks at their beginning, whatever they do now."""
-    _ask("relaunch", task_ids, url, as_json)
+# As these were called before, and as the cloud's API calls them.
+task.command("restart", hidden=True)(go_on)
+task.command("relaunch", hidden=True)(start_over)
 
 
 @task.command()

@@ -169,7 +169,8 @@ class Routes:
         await self._writes.delete_task(task_id)
 
     async def ask_task(self, task_id: TaskId, verb: Verb) -> views.TaskView:
-        """Stop a task, continue (or restart) a stopped one where it broke, or relaunch it from the beginning."""
+        """Stop a task, continue a stopped one where it broke, or start it over. ``restart`` is an older name of
+        ``continue``, ``relaunch`` one of ``start_over``."""
         return await self._writes.ask_task(task_id, verb)
 
     async def get_watermark(self, task_id: TaskId) -> Response:

@@ -19,6 +19,8 @@ class Verb(StrEnum):
 
     STOP = "stop"
     CONTINUE = "continue"
+    START_OVER = "start_over"
+    #: Older names of the two, which the compatible API has for them.
     RESTART = "restart"
     RELAUNCH = "relaunch"
 
@@ -33,7 +35,7 @@ class Writes:
         self._verbs = {
             Verb.STOP: actions.stop_task,
             Verb.CONTINUE: actions.continue_task,
-            # Another name of continue, as in the compatible API.
+            Verb.START_OVER: actions.relaunch_task,
             Verb.RESTART: actions.continue_task,
             Verb.RELAUNCH: actions.relaunch_task,
         }
@@ -57,7 +59,7 @@ class Writes:
         return await self._show(task_id)
 
     async def ask_task(self, task_id: str, verb: Verb) -> TaskView:
-        """Stop, continue, restart or relaunch it."""
+        """Stop it, continue it or start it over."""
         await self._verbs[verb](checks.check_task_id(task_id))
         return await self._show(task_id)
 

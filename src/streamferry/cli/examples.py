@@ -1,0 +1,71 @@
+"""Two examples for each command, shown below its help and in docs/reference/cli.md."""
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "serve": (
+        "streamferry serve --files /srv/media",
+        "streamferry serve --config /etc/streamferry.toml --host 0.0.0.0",
+    ),
+    "worker": (
+        "STREAMFERRY_STORE=postgresql://... STREAMFERRY_SEAL_KEY=... streamferry worker",
+        "streamferry worker --data-dir /var/lib/streamferry --capacity 200",
+    ),
+    "key create": ("streamferry key create", "streamferry key create --read-only --data-dir /var/lib/streamferry"),
+    "key list": ("streamferry key list", "streamferry key list --json"),
+    "key disable": ("streamferry key disable AK...", "streamferry key disable AK... --data-dir /var/lib/streamferry"),
+    "backup": (
+        "streamferry backup /backups/monday.gz",
+        "streamferry backup /backups/monday.gz --data-dir /var/lib/streamferry",
+    ),
+    "restore": (
+        "streamferry restore /backups/monday.gz --data-dir /var/lib/streamferry-new",
+        "STREAMFERRY_STORE=postgresql://... streamferry restore /backups/monday.gz",
+    ),
+    "task create": (
+        "streamferry task create --source /srv/media/film.mp4 --loops -1 --end +7d --to rtmp://live.example/app/KEY",
+        "streamferry task create --source rtmp://cam.example/live/one --start 2027-01-31T20:00 --end +2h --to srt://...",
+    ),
+    "task update": ("streamferry task update 2a8e... --loops 3", "streamferry task update 2a8e... --end +12h"),
+    "task list": ("streamferry task list", "streamferry task list --group sport --state retrying"),
+    "task show": ("streamferry task show 2a8e...", "streamferry task show 2a8e... --json"),
+    "task stop": ("streamferry task stop 2a8e...", "streamferry task stop 2a8e... 91c0..."),
+    "task continue": ("streamferry task continue 2a8e...", "streamferry task continue 2a8e... 91c0..."),
+    "task start-over": ("streamferry task start-over 2a8e...", "streamferry task start-over 2a8e... 91c0..."),
+    "task delete": ("streamferry task delete 2a8e...", "streamferry task delete --yes 2a8e... 91c0..."),
+    "task events": (
+        "streamferry task events 2a8e...",
+        "streamferry task events --follow",
+    ),
+    "callbacks list": (
+        "streamferry callbacks list --state dead",
+        "streamferry callbacks list --task 2a8e... --size 100",
+    ),
+    "callbacks show": ("streamferry callbacks show evt_...", "streamferry callbacks show evt_... --json"),
+    "callbacks replay": ("streamferry callbacks replay evt_...", "streamferry callbacks replay --dead"),
+    "callbacks drop": ("streamferry callbacks drop", "streamferry callbacks drop --task 2a8e..."),
+    "callbacks secret": ("streamferry callbacks secret", "streamferry callbacks secret --replace"),
+    "probe": ("streamferry probe film.mp4", "streamferry probe https://files.example/film.mp4 --seconds 60"),
+    "prepare": (
+        "streamferry prepare film.mp4 trailer.mov",
+        "streamferry prepare https://files.example/film.mp4 --watermark logo.png",
+    ),
+    "cache list": ("streamferry cache list", "streamferry cache list --json"),
+    "cache clear": ("streamferry cache clear", "STREAMFERRY_CACHE_DIR=/srv/cache streamferry cache clear"),
+    "relay": (
+        "streamferry relay film.mp4 trailer.mov --loop -1 --to rtmp://live.example/app/KEY",
+        "streamferry relay rtmp://origin.example/live/main --to 'srt://live.example:9000?streamid=KEY'",
+    ),
+    "receive": ("streamferry receive", "streamferry receive --host 0.0.0.0 --port 19350"),
+    "demo": ("streamferry demo", "streamferry demo --seconds 60"),
+    "version": ("streamferry version", "streamferry version --json"),
+    "completion": (
+        "streamferry completion bash >> ~/.bashrc",
+        "streamferry completion fish > ~/.config/fish/completions/streamferry.fish",
+    ),
+}
+
+
+def epilog_of(name: str) -> str | None:
+    """What stands below the help of a command."""
+    given = EXAMPLES.get(name)
+    # A blank line between them, or they would be joined.
+    return "\n\n".join(("Examples:", *given)) if given else None

@@ -1,0 +1,41 @@
+"""The command line as a person meets it: a process of its own, and a list of all commands."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from streamferry.cli import app
+
+STREAMFERRY = Path(sys.executable).with_name("streamferry")
+
+
+def run(
+    *words: object, environment: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run it to its end. ``environment`` comes over that of the tests, whose own settings are left out."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("STREAMFERRY_", "VOLC_"))}
+    return subprocess.run(
+        [STREAMFERRY, *map(str, words)],
+        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        env={**inherited, **(environment or {})},
+        text=True,
+        errors="replace",
+        timeout=60,
+        check=False,
+    )
+
+
+def all_commands() -> Iterator[tuple[str, Any]]:
+    """Name, as ``task create``, and command; those that are hidden are left out."""
+    top = typer.main.get_command(app)
+    assert isinstance(top, typer.core.TyperGroup)
+    for name, command in top.commands.items():
+        if isinstance(command, typer.core.TyperGroup):
+            yield from ((f"{name} {inner}", one) for inner, one in command.commands.items() if not one.hidden)
+        elif not command.hidden:
+            yield name, command
