@@ -91,7 +91,7 @@ def test_a_name_that_is_no_setting_is_told_with_the_one_that_was_meant(
     config = tmp_path / "streamferry.toml"
     config.write_text("prot = 9000\n")
     monkeypatch.setenv("STREAMFERRY_CONFIG", str(config))
-    with pytest.raises(ValueError, match="^prot: ") as refused:
+    with pytest.raises(ValueError, match=r"^prot: ") as refused:
         load_settings()
     assert str(refused.value) == f"prot: is no setting; did you mean port? (in {config})"
     config.write_text("")
