@@ -27,6 +27,8 @@ class Publish:
         self.tags: list[Tag] = []
         #: ``unpublished`` or ``closed``; None while it lasts.
         self.ended: str | None = None
+        #: Whether its connection is over, by whatever: a reset says nothing of how the publish ended.
+        self.is_over = False
         #: The last that was received, as bytes: which commands ended it.
         self.last_bytes = b""
 
@@ -178,7 +180,12 @@ class Destination(Listener):
 
     async def script(self, sock: socket.socket) -> None:
         """One client."""
-        await self.manner(Caller(self, sock))
+        caller = Caller(self, sock)
+        try:
+            await self.manner(caller)
+        finally:
+            if caller.publish is not None:
+                caller.publish.is_over = True
 
 
 def slow(bytes_per_second: int, until_well: asyncio.Event) -> Manner:

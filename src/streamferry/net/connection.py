@@ -12,11 +12,14 @@ say whose fault an ``OSError`` is.
 import asyncio
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fcntl import ioctl
 from sys import byteorder
 from termios import TIOCOUTQ
+
+from streamferry.net.fence import Fence
 
 #: What a connection sends: pieces gathered by one system call.
 Buffers = Sequence[bytes | memoryview]
@@ -26,6 +29,8 @@ IOV_MAX = 1024
 # Plain text of one TLS record at most (RFC 8446, 5.1).
 _TLS_RECORD_BYTES = 16384
 _FOUR_BYTES = bytes(4)
+# socket(7): linger for 0 s, so that closing sends a reset and forgets what was not delivered.
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Connection:
@@ -34,10 +39,11 @@ class Connection:
     #: ``host:port`` of the peer, for the user.
     peer: str
 
-    def __init__(self, sock: socket.socket, peer: str) -> None:
+    def __init__(self, sock: socket.socket, peer: str, fence: Fence | None = None) -> None:
         """Take over ``sock``, which is connected and non-blocking. Needs a running event loop."""
         self.peer = peer
         self._sock = sock
+        self._check_fence = (fence or Fence()).check
         self._fd = sock.fileno()
         self._loop = asyncio.get_running_loop()
         self._recv_into = sock.recv_into
@@ -75,10 +81,11 @@ class Connection:
     def send(self, buffers: Buffers) -> int:
         """Send the pieces in order and return how many bytes of them were taken: 0 when none can be now.
 
-        Raises OSError when the connection is broken.
+        Raises OSError when the connection is broken, and past the fence.
         """
         if len(buffers) > IOV_MAX:
             return self._send_many(buffers)
+        self._check_fence()
         try:
             return self._sendmsg(buffers)
         except BlockingIOError:
@@ -137,6 +144,13 @@ class Connection:
         self._fd = -1
         self._sock.close()
 
+    def reset(self) -> None:
+        """Close, and throw away what the kernel has not delivered yet; the peer sees a reset."""
+        if self._fd >= 0:
+            with suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        Connection.close(self)  # Not that of TLS, which has a last word.
+
     async def _readable(self) -> None:
         ready = self._loop.create_future()
         self._loop.add_reader(self._fd, _resolve, ready)
@@ -164,9 +178,9 @@ class TlsConnection(Connection):
 
     _sock: ssl.SSLSocket
 
-    def __init__(self, sock: ssl.SSLSocket, peer: str) -> None:
+    def __init__(self, sock: ssl.SSLSocket, peer: str, fence: Fence | None = None) -> None:
         """Take over ``sock``, non-blocking and wrapped with ``do_handshake_on_connect=False``."""
-        super().__init__(sock, peer)
+        super().__init__(sock, peer, fence)
         self._held = b""
 
     async def handshake(self) -> None:
@@ -212,6 +226,7 @@ class TlsConnection(Connection):
 
     def send(self, buffers: Buffers) -> int:
         """See :meth:`Connection.send`."""
+        self._check_fence()
         if self._held:
             if not self._send_record(self._held):
                 return 0

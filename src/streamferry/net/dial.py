@@ -9,13 +9,14 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from streamferry.media.errors import PeerForbidden, PeerUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection, TlsConnection
+from streamferry.net.fence import Fence
 from streamferry.net.names import look_up
 
 #: Egress policy: may we connect to this IP address? Asked after the name is resolved, of the very address used.
@@ -36,6 +37,8 @@ class Deadlines:
     handshake: float = 10.0
     #: The answer to a request: an HTTP head, or an RTMP session up to the start of publish or play.
     response: float = 10.0
+    #: When anything may be sent at the latest.
+    fence: Fence = field(default_factory=Fence, compare=False)
 
 
 @cache
@@ -65,9 +68,9 @@ async def dial(
     async with step(f"connecting to {peer}", deadlines.connect):
         sock = await _connect_first(addresses, deadlines.connect)
     if tls is None:
-        return Connection(sock, peer)
+        return Connection(sock, peer, deadlines.fence)
     async with step(f"TLS handshake with {peer}", deadlines.tls):
-        return await _secure(sock, peer, host, tls)
+        return await _secure(sock, peer, host, tls, deadlines.fence)
 
 
 async def dial_url(
@@ -134,14 +137,14 @@ async def _connect(family: int, address: tuple[Any, ...]) -> socket.socket:
     return sock
 
 
-async def _secure(sock: socket.socket, peer: str, host: str, tls: ssl.SSLContext) -> Connection:
+async def _secure(sock: socket.socket, peer: str, host: str, tls: ssl.SSLContext, fence: Fence) -> Connection:
     try:
         secured = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     except ValueError as error:  # A host that cannot be a server name.
         raise OSError(str(error)) from None
     finally:
         sock.close()  # wrap_socket has taken the descriptor; if it refused to, this closes it.
-    connection = TlsConnection(secured, peer)
+    connection = TlsConnection(secured, peer, fence)
     try:
         await connection.handshake()
     except BaseException:

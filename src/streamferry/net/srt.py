@@ -22,6 +22,7 @@ from urllib.parse import unquote
 from streamferry.media.errors import PeerRejected, PeerUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve, step
+from streamferry.net.fence import Fence
 from streamferry.wire.ts import TS_PACKET_BYTES
 
 #: What one message may hold in live mode: seven packets of MPEG-TS.
@@ -73,13 +74,17 @@ class SrtOptions:
 class SrtSender:
     """A connected SRT socket. Made by :func:`open_sender`."""
 
-    def __init__(self, handle: int, peer: str) -> None:
+    def __init__(self, handle: int, peer: str, fence: Fence) -> None:
         self._library = _library()
+        self._fence = fence
         self._handle = handle
         self.peer = peer
 
     def send(self, message: bytes) -> bool:
-        """Hand one message of at most MESSAGE_BYTES to the library; False when its buffer is full. Raises OSError."""
+        """Hand one message of at most MESSAGE_BYTES to the library; False when its buffer is full. Raises OSError,
+        past the fence, too.
+        """
+        self._fence.check()
         if self._library.srt_sendmsg2(self._handle, message, len(message), None) >= 0:
             return True
         if self._library.srt_getlasterror(None) == _EASYNCSND:
@@ -117,7 +122,7 @@ async def open_sender(url: MediaUrl, *, deadlines: Deadlines, allow: AllowAddres
         family = socket.AF_INET6 if ":" in url.host else socket.AF_INET
         async with step(f"listening on port {url.port}", deadlines.resolve):
             found = await asyncio.get_running_loop().getaddrinfo(url.host or "0.0.0.0", url.port, family=family)
-        return await _accept(library, _packed(found[0][0], found[0][4]), options, url)
+        return await _accept(library, _packed(found[0][0], found[0][4]), options, url, deadlines)
     addresses = await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
     return await _call(library, _packed(*addresses[0]), options, url, deadlines)
 
@@ -138,10 +143,10 @@ async def _call(library: Any, address: bytes, options: SrtOptions, url: MediaUrl
     except BaseException:
         library.srt_close(handle)
         raise
-    return SrtSender(handle, peer)
+    return SrtSender(handle, peer, deadlines.fence)
 
 
-async def _accept(library: Any, address: bytes, options: SrtOptions, url: MediaUrl) -> SrtSender:
+async def _accept(library: Any, address: bytes, options: SrtOptions, url: MediaUrl, deadlines: Deadlines) -> SrtSender:
     listener = _new_socket(library, options)
     try:
         if library.srt_bind(listener, address, len(address)) < 0 or library.srt_listen(listener, 1) < 0:
@@ -152,7 +157,7 @@ async def _accept(library: Any, address: bytes, options: SrtOptions, url: MediaU
             await asyncio.sleep(_POLL_S)
     finally:
         library.srt_close(listener)
-    return SrtSender(handle, f"a caller of port {url.port}")
+    return SrtSender(handle, f"a caller of port {url.port}", deadlines.fence)
 
 
 def _new_socket(library: Any, options: SrtOptions) -> int:

@@ -54,7 +54,9 @@ async def _request(
         async with step(f"{method} to {connection.peer}", deadlines.response):
             fields = {"user-agent": "streamferry", "connection": "close"} | fields
             response, _ = await exchange_heads(connection, url, fields, method=method, body=body)
-    finally:
-        connection.close()
+    except BaseException:
+        connection.reset()  # What waits in the kernel is no use to anybody any more.
+        raise
+    connection.close()
     if not 200 <= response.status_code < 300:
         raise rejection(url, response.status_code)

@@ -39,8 +39,8 @@ MAX_WAITING = 2
 #: What players are told a segment lasts at most, unless one is longer: twice the keyframe interval that platforms
 #: ask for.
 TARGET_S = 4.0
-#: How long the end may take: the last segment, and the playlist that says so.
-CLOSE_S = 5.0
+#: How long the end may take: the last segment, and the playlist that says so. Less than ``relay`` gives it.
+CLOSE_S = 4.0
 
 _READ_BYTES = 256 << 10
 _POLL_S = 0.02

@@ -186,14 +186,15 @@ class PublishSession:
                     # Closing with answers unread would reset the connection, and the peer could lose the end.
                     while await connection.read():
                         pass
+            connection.close()
         except (OSError, TimeoutError):
             pass
         finally:
-            connection.close()
+            self.abort()
 
     def abort(self) -> None:
-        """Close without a word: the peer is gone or stuck. Closing again does nothing."""
-        self._connection.close()
+        """Reset without a word, and without what the peer has not received yet. Closing again does nothing."""
+        self._connection.reset()
 
 
 async def open_publish_session(

@@ -3,6 +3,7 @@
 ``RelaySpec`` and ``RelayStatus`` are the only words a control plane needs.
 """
 
+from streamferry.net.fence import lease_clock
 from streamferry.relay.host import Relay, RelayHost
 from streamferry.relay.network import Network
 from streamferry.relay.place import advance, same_beginning
@@ -29,5 +30,6 @@ __all__ = [
     "Trouble",
     "Viewer",
     "advance",
+    "lease_clock",
     "same_beginning",
 ]

@@ -13,7 +13,10 @@ simply finds more to move, and moving more at once is cheaper. Only latency grow
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
+
+from streamferry.net.fence import Fence
 
 #: One turn of the ring: how often a file relay is visited.
 RING_S = 0.32
@@ -35,9 +38,14 @@ class Visitor(Protocol):
 
 
 class Beat:
-    """Visits its members until closed. Start it inside a running event loop."""
+    """Visits its members until closed, and past the ``fence`` nobody: then it calls ``on_fence`` instead.
 
-    def __init__(self) -> None:
+    Start it inside a running event loop.
+    """
+
+    def __init__(self, fence: Fence | None = None, on_fence: Callable[[], None] = lambda: None) -> None:
+        self._fence = fence or Fence()
+        self._on_fence = on_fence
         self._slots: list[list[Visitor]] = [[] for _ in range(_SLOTS)]
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -96,6 +104,10 @@ class Beat:
         self._timer = self._loop.call_at(self._due, self._run_slot)
 
     def _run_slot(self) -> None:
+        if self._fence.is_passed:
+            self._on_fence()
+            self._schedule()
+            return
         now = time.monotonic()
         slot = self._next
         lateness = now - self._expected[slot]

@@ -97,6 +97,9 @@ class LiveFeed:
         self._inlet.close()
 
 
+#: A file that nothing could be pulled of for this long goes on where it stopped, instead of catching up: after a pause
+#: of the machine, or of the destination, all of it would leave at once. Shorter ones are made up for.
+LATE_S = 3.0
 #: A new session goes back to what the old one's peer had acknowledged, but no further than this from what was given.
 #: Linux holds 4 MiB unsent by itself (tcp_wmem), and of a file that is not kept 8 MiB behind its player are there.
 _MAX_BACK_BYTES = 6 << 20
@@ -137,7 +140,10 @@ class FileFeed:
         outlet: Outlet,
         start: Playhead,
         on_step: Callable[[ItemStep, Playhead, MediaError | None], None],
+        on_late: Callable[[], None] = lambda: None,
     ) -> None:
+        """``on_late`` is called in the midst of a pull when what plays was held up for ``LATE_S`` or more."""
+        self._on_late = on_late
         self._resting: Playhead | None = start
         self._timeline = timeline
         self._outlet = outlet
@@ -148,6 +154,8 @@ class FileFeed:
         self._played: deque[_Entry] = deque()
         self._spent: list[PreparedReader] = []
         self._pace: Pace | None = None
+        # When all that was due could be pulled, last.
+        self._kept_up_at = 0.0
         self._is_last = False
         # How far the peer has acknowledged, once something has begun; behind that places that were given, each with the
         # bytes of the session that were on their way by then.
@@ -241,6 +249,7 @@ class FileFeed:
     def begin_session(self, now: float) -> None:
         """A publish session was attached: start a schedule, and go back to the keyframe before what did not arrive."""
         self._pace = Pace(self._timeline.position_ms, now)
+        self._kept_up_at = now
         if self._arrived is None:
             return
         entry, arrived_ms = self._arrived
@@ -283,6 +292,10 @@ class FileFeed:
             return
         if self._current is not None:
             self._given.append((self._outlet.sent_bytes, self._current, self._current.reader.position_ms))
+        if now - self._kept_up_at >= LATE_S:
+            self._pace = Pace(self._timeline.position_ms, now)
+            if self._current is not None and not self._current.reader.starved:
+                self._on_late()
         due_ms = self._pace.due_ms(now)
         while self._current is not None or self._start_next():
             entry = self._current
@@ -294,6 +307,8 @@ class FileFeed:
                 self._timeline.lay(tags, laid)
             failed = entry.reader.failed
             if failed is None and not entry.reader.at_end and not is_cut:
+                if tags or not entry.reader.starved:
+                    self._kept_up_at = now
                 return
             if not entry.is_told:
                 entry.is_told = True

@@ -27,6 +27,8 @@ from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, T
 
 _log = logging.getLogger("streamferry.relay")
 
+#: A relay that was asked to stop gets this long to say good-bye to its peers; then it is aborted.
+STOP_S = 5.0
 #: The buffer that every live source of the process receives into, one after the other.
 _SCRATCH_BYTES = 1 << 20
 
@@ -55,6 +57,7 @@ class Relay:
         self._new_run = new_run
         self._stopping = asyncio.Event()
         self._crashed: RelayStatus | None = None
+        self._late: asyncio.TimerHandle | None = None
         self._began_at = time.monotonic()
         #: What runs did that were replaced.
         self._past = Totals()
@@ -62,6 +65,7 @@ class Relay:
         self._item_watchers: list[Callable[[ItemChange], None]] = []
         self._run = self._make_run(spec, trouble)
         self._supervisor = group.create_task(self._supervise(), name="relay supervisor")
+        self.on_end(self._forget_limit)
 
     @property
     def status(self) -> RelayStatus:
@@ -102,7 +106,7 @@ class Relay:
         if spec.is_live == self._run.is_live:
             self._run.update(spec)
         else:
-            self._run.stop()
+            self._stop_run()
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once the relay has ended."""
@@ -118,12 +122,32 @@ class Relay:
         if at_keyframe:
             self._run.stop_at_keyframe()
         else:
-            self._run.stop()
+            self._stop_run()
+
+    def abort(self) -> None:
+        """Send nothing from here on, not even a good-bye, and end; see :meth:`RelayRun.abort`."""
+        self._stopping.set()
+        self._run.abort()
 
     async def stop(self) -> RelayStatus:
         """Ask for the end, wait for it, and return the final status."""
         self.request_stop()
         return await self.wait()
+
+    def _stop_run(self) -> None:
+        self._run.stop()
+        if self._late is None:
+            self._late = asyncio.get_running_loop().call_later(STOP_S, self._abort_late, self._run)
+
+    def _abort_late(self, run: RelayRun) -> None:
+        self._late = None
+        if run is self._run and not self._supervisor.done():
+            self._log.error("a relay did not stop within %g s and is aborted", STOP_S)
+            run.abort()
+
+    def _forget_limit(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
 
     @property
     def _is_renewed(self) -> bool:
@@ -211,11 +235,12 @@ class RelayHost:
         self._past = Totals()
         self._group = asyncio.TaskGroup()
         self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
+        self._fence = self._network.deadlines.fence
         self._beat: Beat | None = None
         self._collector = Collector()
 
     async def __aenter__(self) -> "RelayHost":
-        self._beat = Beat()
+        self._beat = Beat(self._fence, self._abort_all)
         self._collector.start()
         await self._group.__aenter__()
         return self
@@ -267,6 +292,16 @@ class RelayHost:
         relay.on_end(lambda: self._forget(relay))
         self._collector.note_started()
         return relay
+
+    def fence(self, at: float) -> None:
+        """Send nothing at ``at`` (on ``lease_clock``) or later: what runs then is aborted. Infinity lifts it."""
+        self._fence.at = at
+
+    def _abort_all(self) -> None:
+        """Called by the beat past the fence."""
+        _log.error("the lease ran out: %d relays are aborted", len(self._relays))
+        for relay in self._relays:
+            relay.abort()
 
     def _forget(self, relay: Relay) -> None:
         self._relays.discard(relay)

@@ -74,6 +74,7 @@ class RelayRun:
         # When a preparation was last seen advancing: patience is not for a download that comes.
         self._advanced_at = time.monotonic()
         self._over: asyncio.Future[State] = asyncio.get_running_loop().create_future()
+        self._is_aborted = False
         self._keepers: dict[str, list[asyncio.Task[None]]] = {}
         self._limits_changed = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
@@ -111,6 +112,26 @@ class RelayRun:
         else:
             self._flow.cut_at_keyframe(self.stop)
 
+    def abort(self) -> None:
+        """End the run and send nothing from here on, not even a good-bye: its key may be another worker's by now.
+
+        Also while it says good-bye already. ``run`` returns as soon as its keepers have let go.
+        """
+        self._is_aborted = True
+        self._drop()
+        self._finish(State.STOPPED)
+        for keepers in self._keepers.values():
+            for keeper in keepers:
+                keeper.cancel()
+
+    def _drop(self) -> None:
+        """Let go of both ends, without a word."""
+        self._beat.remove(self._flow)
+        self._preview.end()
+        self._flow.detach_feed()
+        if (session := self._flow.detach_session()) is not None:
+            session.abort()
+
     def open_preview(self) -> Viewer:
         """Look at what is handed to the destination, until the run ends. Raises PreviewRefused."""
         return self._preview.watch()
@@ -142,8 +163,8 @@ class RelayRun:
 
     async def run(self) -> RelayStatus:
         """Relay until the end; return the final status. Raises only what is a bug of ours."""
-        flow = self._flow
-        self._beat.add(flow, LIVE_VISITS if self._spec.is_live else FILE_VISITS)
+        if not self._is_aborted:
+            self._beat.add(self._flow, LIVE_VISITS if self._spec.is_live else FILE_VISITS)
         state = State.FAILED
         try:
             async with asyncio.TaskGroup() as self._group:
@@ -156,11 +177,7 @@ class RelayRun:
                 for keepers in self._keepers.values():
                     keepers[-1].cancel()
         finally:
-            self._beat.remove(flow)
-            self._preview.end()
-            flow.detach_feed()
-            if (session := flow.detach_session()) is not None:
-                session.abort()
+            self._drop()
         self._publish(self._conclude(state))
         return self.status
 
@@ -253,7 +270,9 @@ class RelayRun:
         spec, source = self._spec, self._vitals.source
         feed = self._vitals.list_feed
         if feed is None:
-            feed = self._vitals.list_feed = FileFeed(self._timeline, self._outlet, start, self._note_item)
+            feed = self._vitals.list_feed = FileFeed(
+                self._timeline, self._outlet, start, self._note_item, self._note_late
+            )
             self._flow.attach_feed(feed, time.monotonic())
         feed.drop_upcoming()
         backoff = Backoff()
@@ -306,6 +325,15 @@ class RelayRun:
         self._log.warning("item skipped: %s", error)
         self._on_item(ItemChange(step, playhead, error.fault, str(error)))
 
+    def _note_late(self) -> None:
+        """The machine or the destination stood still: a list that keeps time leaves out what that took."""
+        if self._spec.keeps_time:
+            # Looked up here, before the feed says where it is now; the feed is in the midst of its pull.
+            place = self.where_now()
+            if place is None:
+                self._finish(State.ENDED)
+            asyncio.get_running_loop().call_soon(self._go_on_at, place)
+
     # The destination
 
     async def _keep_destination(self) -> None:
@@ -329,7 +357,8 @@ class RelayRun:
                     error = await lost
                 except asyncio.CancelledError:
                     self._flow.detach_session()
-                    await session.aclose()
+                    if not self._is_aborted:
+                        await session.aclose()
                     raise
                 finally:
                     self._flow.detach_session()
@@ -344,15 +373,18 @@ class RelayRun:
 
         One of which nothing has played yet has nothing to catch up with.
         """
-        feed, place = self._vitals.list_feed, self.where_now()
-        if feed is None or place is None or not self._spec.keeps_time or self._group is None:
-            return
-        if place == START or feed.begin_at(place):
+        if self._spec.keeps_time:
+            self._go_on_at(self.where_now())
+            await self._flow.has_media.wait()
+
+    def _go_on_at(self, place: Playhead | None) -> None:
+        """Have the list go on elsewhere, unless it has begun nothing yet."""
+        feed = self._vitals.list_feed
+        if feed is None or place is None or self._group is None or place == START or feed.begin_at(place):
             return
         self._flow.has_media.clear()
         feed.skip_to(place)
         self._replace_keeper("source", self._vitals.source, lambda: self._keep_list(place))
-        await self._flow.has_media.wait()
 
     def where_now(self) -> Playhead | None:
         """Where the list would be if it had never stopped; None when it would have been played out."""

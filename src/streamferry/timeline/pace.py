@@ -8,8 +8,8 @@ LEAD_MS = 900
 class Pace:
     """Maps the wall clock to the output clock: what is due at ``now`` is what should have been sent by ``now``.
 
-    It never looks at what was sent. A destination that blocked for a while is caught up with; a new publish session
-    starts a new schedule at the position reached.
+    It never looks at what was sent. A destination that blocked for a moment is caught up with; after a longer pause,
+    and for a new publish session, a new schedule starts at the position reached.
     """
 
     __slots__ = ("_origin_ms", "_started")

@@ -55,6 +55,8 @@ class RunningRelay(Protocol):
 
     def request_stop(self, *, at_keyframe: bool = False) -> None: ...
 
+    def abort(self) -> None: ...
+
 
 class Performance:
     """See the module. ``stir`` is called when there is something to report at once."""
@@ -127,6 +129,15 @@ class Performance:
             self._conclude(Outcome.HANDED_BACK, self._final)
         else:
             self._relay.request_stop(at_keyframe=at_keyframe)
+
+    def abort(self) -> None:
+        """Send nothing from here on; it is over when what runs has let go of everything."""
+        self._cancel_timers()
+        self._is_stopping = True
+        if self._relay is not None:
+            self._relay.abort()
+        elif not self.is_over:
+            self._conclude(Outcome.HANDED_BACK, self._final)
 
     def open_preview(self) -> Viewer | None:
         """Look at what the relay hands to its destination; None while there is no relay. Raises PreviewRefused."""

@@ -1,8 +1,9 @@
 """Worker: one loop that asks the store for work and orders, and tells it what became of them.
 
 A lease is good for ``FENCE_S`` from the moment a renewal was sent. Whatever the store is asked must be answered before
-that; else the worker takes its tasks for lost, stops them, and begins a new lease. The store gives them to others half
-a second later at the earliest, so no task is ever pushed twice.
+that; else the worker takes its tasks for lost, aborts them without a word to their peers, and begins a new lease when
+the last has let go. The store gives them to others half a second later at the earliest. The host is told the same
+moment: it sends nothing past it, whatever of this process runs first after it stood still (``net.fence``).
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from streamferry.relay import RelaySpec, Trouble, Viewer
+from streamferry.relay import RelaySpec, Trouble, Viewer, lease_clock
 from streamferry.worker.health import WorkerHealth
 from streamferry.worker.ledger import LeaseLost, Ledger, StoreUnavailable
 from streamferry.worker.performance import Performance, RunningRelay
@@ -27,7 +28,7 @@ REPORT_S = 0.5
 HEALTH_S = 5.0
 #: How often it looks for work and orders: one read by key.
 POLL_S = 0.25
-#: A relay that was asked to stop gets this long to say good-bye to its peer when the worker leaves.
+#: Relays get this long to say good-bye to their peers when the worker leaves.
 LEAVE_S = 5.0
 #: Before that it gets this long to come to a keyframe, so that who takes over goes on where it ended.
 KEYFRAME_S = 2.0
@@ -38,6 +39,8 @@ class Host(Protocol):
     """What is needed of ``relay.RelayHost``."""
 
     def start(self, spec: RelaySpec, of: Mapping[str, object], trouble: Trouble | None) -> RunningRelay: ...
+
+    def fence(self, at: float) -> None: ...
 
 
 class Worker:
@@ -74,10 +77,9 @@ class Worker:
 
     async def run(self) -> None:
         """Work until ``leave`` is called."""
-        loop = asyncio.get_running_loop()
         while not self._leaving.is_set():
             try:
-                began_at = loop.time()
+                began_at = lease_clock()
                 async with asyncio.timeout(FENCE_S):
                     await self._ledger.register()
                 self._renewed(began_at)
@@ -85,7 +87,7 @@ class Worker:
                 await self._work()
                 await self._hand_over()
             except LeaseLost:
-                _log.error("the lease is lost: %d tasks are stopped", len(self._performances))
+                _log.error("the lease is lost: %d tasks are aborted", len(self._performances))
                 await self._drop_all()
             except (StoreUnavailable, TimeoutError) as error:
                 _log.error("the store cannot be asked: %s", error or "it does not answer")
@@ -96,10 +98,11 @@ class Worker:
         """The loop of one lease. Raises LeaseLost."""
         loop = asyncio.get_running_loop()
         while not self._leaving.is_set():
-            if loop.time() >= self._fence_at:
+            left_s = self._fence_at - lease_clock()
+            if left_s <= 0:
                 raise LeaseLost
             try:
-                async with asyncio.timeout_at(self._fence_at):
+                async with asyncio.timeout(left_s):
                     await self._tend()
             except TimeoutError:
                 raise LeaseLost from None
@@ -138,14 +141,14 @@ class Worker:
 
     async def _report(self) -> None:
         self._stirred.clear()
-        began_at = asyncio.get_running_loop().time()
-        self._report_at = began_at + REPORT_S
+        now, began_at = asyncio.get_running_loop().time(), lease_clock()
+        self._report_at = now + REPORT_S
         told = [(one, report) for one in self._performances.values() if (report := one.report()) is not None]
         load = sum(not one.is_over for one in self._performances.values())
         try:
-            await self._ledger.report([report for _, report in told], load, self._health(began_at))
+            await self._ledger.report([report for _, report in told], load, self._health(now))
         except BaseException:
-            self._report_at = began_at
+            self._report_at = now
             raise
         self._renewed(began_at)
         for performance, report in told:
@@ -184,27 +187,23 @@ class Worker:
                 await _wait(self._stirred, REPORT_S)
 
     async def _drop_all(self) -> None:
-        await self._stop_all()
-        self._performances.clear()
-
-    async def _stop_all(self) -> None:
-        """Stop everything and wait for it, within limits."""
+        """Abort everything, and wait until nothing runs any more: what still did could meet its own next claim."""
         for performance in self._performances.values():
-            performance.end()
-        try:
-            async with asyncio.timeout(LEAVE_S):
-                while not all(performance.is_over for performance in self._performances.values()):
-                    self._stirred.clear()
-                    await self._stirred.wait()
-        except TimeoutError:
-            _log.error("some relays did not stop within %s s", LEAVE_S)
+            performance.abort()
+        while left := sum(not performance.is_over for performance in self._performances.values()):
+            self._stirred.clear()
+            if not await _wait(self._stirred, LEAVE_S):
+                _log.error("%d relays have not let go yet", left)
+        self._performances.clear()
 
     def _renewed(self, began_at: float) -> None:
         self._fence_at = began_at + FENCE_S
+        self._host.fence(self._fence_at)
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Until the time is up, or that has happened."""
+async def _wait(event: asyncio.Event, seconds: float) -> bool:
+    """Until the time is up, or that has happened (True)."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await event.wait()
+            return await event.wait()
+    return False

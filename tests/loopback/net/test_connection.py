@@ -8,6 +8,7 @@ import pytest
 
 from streamferry.net.connection import TlsConnection
 from streamferry.net.dial import Deadlines, dial
+from streamferry.net.fence import Fence, lease_clock
 
 
 class Far:
@@ -17,6 +18,8 @@ class Far:
         self.reader = reader
         self.writer = writer
         self.done = asyncio.Event()
+        #: That of our connection.
+        self.fence = Fence()
 
 
 @pytest.fixture(params=["tcp", "tls"])
@@ -31,8 +34,10 @@ async def ends(request, peers, server_tls, client_tls):
 
     tls = request.param == "tls"
     port = await peers.serve(handle, server_tls if tls else None)
-    connection = await dial("localhost", port, tls=client_tls if tls else None, deadlines=Deadlines())
+    deadlines = Deadlines()
+    connection = await dial("localhost", port, tls=client_tls if tls else None, deadlines=deadlines)
     far = await accepted.get()
+    far.fence = deadlines.fence
     yield connection, far
     connection.close()
     far.done.set()
@@ -230,3 +235,53 @@ async def test_close_says_goodbye(ends):
     connection.close()
     connection.close()
     assert await far.reader.read() == b"last words"
+
+
+async def test_nothing_leaves_past_the_fence(ends):
+    """Neither a call of the beat nor what was being written; what was there before arrives."""
+    connection, far = ends
+    await connection.write(b"before")
+    far.fence.at = lease_clock()
+    for pieces in ([b"after"], [b"after"] * 3000):
+        with pytest.raises(OSError, match="canceled"):
+            connection.send(pieces)
+    with pytest.raises(OSError, match="canceled"):
+        await connection.write(b"after")
+    connection.finish_sending()
+    assert await far.reader.read(-1) == b"before"
+
+
+async def test_a_write_that_waits_is_over_at_the_fence(ends):
+    """It was waiting for a peer that reads again after the lease is gone."""
+    connection, far = ends
+    far.writer.transport.pause_reading()
+    size_bytes = 32 << 20
+    writing = asyncio.ensure_future(connection.write(bytes(size_bytes)))
+    await asyncio.sleep(0)
+    far.fence.at = lease_clock()
+    far.writer.transport.resume_reading()
+    received = 0
+    while not writing.done():
+        received += len(await asyncio.wait_for(far.reader.read(1 << 20), 5))
+    with pytest.raises(OSError, match="canceled"):
+        writing.result()
+    assert received < size_bytes
+
+
+async def test_a_reset_takes_back_what_was_not_delivered(ends):
+    """The peer does not read: what waits for it in our kernel is thrown away with the connection."""
+    connection, far = ends
+    far.writer.transport.pause_reading()
+    taken = fill(connection, [bytes(1 << 20)])
+    connection.reset()
+    far.writer.transport.resume_reading()
+    received = bytearray()
+
+    async def receive_all():
+        while data := await far.reader.read(1 << 20):
+            received.extend(data)
+
+    with pytest.raises(ConnectionResetError):
+        await receive_all()
+    assert len(received) < len(taken)
+    connection.reset()

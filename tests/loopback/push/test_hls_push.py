@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from scripted.waiting import until
-from streamferry.media.errors import DestinationUnreachable, PublishRejected
+from streamferry.media.errors import DestinationUnreachable, MediaError, PublishRejected
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
+from streamferry.net.fence import lease_clock
+from streamferry.net.upload import upload
 from streamferry.push.hls import KEPT_BESIDES, LISTED, HlsFolder, open_hls_session, segment_name
 from streamferry.wire.ts import TsSegment
 
@@ -152,3 +154,47 @@ async def test_a_slow_server_holds_media_back(url, folder):
     finally:
         session.abort()
         await session._child.aclose()
+
+
+async def test_nothing_is_uploaded_past_the_fence(url, folder):
+    """Neither a segment, nor a playlist, nor the end of it: somebody else may be writing there by now."""
+    deadlines = Deadlines(response=5)
+    session = await open_hls_session(url, **options(deadlines))
+    asked = len(folder.asked)
+    deadlines.fence.at = lease_clock()
+    session._take([TsSegment(b"x" * 1000, 2.0)])
+    await until("the failure", lambda: session._failure)
+    with pytest.raises(DestinationUnreachable):
+        session.check()
+    await session.aclose()
+    await session._child.aclose()
+    assert len(folder.asked) == asked
+
+
+async def test_an_upload_that_is_under_way_at_the_fence_is_reset(peers):
+    """A server that takes its time does not get the rest of a segment when it reads on."""
+    stuck, read_on = asyncio.Event(), asyncio.Event()
+    received = bytearray()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.extend(await reader.readuntil(b"\r\n\r\n"))
+        writer.transport.pause_reading()
+        stuck.set()
+        await read_on.wait()
+        writer.transport.resume_reading()
+        while data := await reader.read(1 << 20):
+            received.extend(data)
+
+    port = await peers.serve(script)
+    deadlines = Deadlines(response=5)
+    body = bytes(32 << 20)
+    uploading = asyncio.ensure_future(
+        upload(MediaUrl.parse(f"http://127.0.0.1:{port}/in/a.ts"), body, "video/mp2t", **options(deadlines))
+    )
+    await asyncio.wait_for(stuck.wait(), 5)
+    deadlines.fence.at = lease_clock()
+    read_on.set()
+    with pytest.raises(MediaError):
+        await uploading
+    await peers.all_closed()
+    assert len(received) < len(body)

@@ -1,10 +1,12 @@
 """Beat: who is visited how often, and what one member cannot do to the others."""
 
+import math
 import time
 
 import pytest
 
 from scripted.waiting import until
+from streamferry.net.fence import Fence, lease_clock
 from streamferry.relay.beat import FILE_VISITS, LIVE_VISITS, RING_S, Beat
 
 
@@ -115,6 +117,45 @@ async def test_an_empty_beat_sleeps_and_wakes_again(beat):
     await until("sleep", lambda: beat._timer is None)
     beat.add(second, LIVE_VISITS)
     await until("a visit", lambda: second.visited_at)
+
+
+async def test_past_the_fence_nobody_is_visited():
+    """Whatever is late; what runs is told to end, and a new lease begins with those that are there then."""
+    fence, members, fenced = Fence(), [Member() for _ in range(20)], []
+
+    def end_all():
+        fenced.append(lease_clock())
+        for member in members:
+            beat.remove(member)
+
+    beat = Beat(fence, end_all)
+    for member in members:
+        beat.add(member, LIVE_VISITS)
+    await until("visits", lambda: all(len(member.visited_at) >= 2 for member in members))
+    fence.at = lease_clock()
+    counts = [len(member.visited_at) for member in members]
+    await until("the end", lambda: fenced)
+    assert [len(member.visited_at) for member in members] == counts
+    fence.at = math.inf
+    later = Member()
+    beat.add(later, LIVE_VISITS)
+    await until("a visit", lambda: later.visited_at)
+    assert len(fenced) == 1
+    beat.close()
+
+
+async def test_a_process_that_stood_still_visits_nobody_past_its_fence():
+    """Its loop wakes with every slot due at once, and the lease over."""
+    fence, member, fenced = Fence(), Member(), []
+    beat = Beat(fence, lambda: (fenced.append(True), beat.remove(member)))
+    beat.add(member, LIVE_VISITS)
+    await until("a visit", lambda: member.visited_at)
+    fence.at = lease_clock() + 0.1
+    time.sleep(0.2)  # noqa: ASYNC251 - that is the process that stands still
+    woke_at = time.monotonic()
+    await until("the end", lambda: fenced)
+    assert member.visited_at[-1] < woke_at
+    beat.close()
 
 
 async def test_a_closed_beat_visits_nobody(beat):

@@ -10,12 +10,13 @@ from scripted.camera import METADATA_BODY, Camera, frames, number_of
 from streamferry.media.errors import SourceCorrupt, SourceStalled
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO
 from streamferry.push import Outlet
-from streamferry.relay.feed import PICTURE_LOST_S, UNUSABLE_S, FileFeed, LiveFeed
+from streamferry.relay.feed import LATE_S, PICTURE_LOST_S, UNUSABLE_S, FileFeed, LiveFeed
 from streamferry.relay.status import START
 from streamferry.source.live import SILENCE_S
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Timeline
 from streamferry.timeline.pace import LEAD_MS
+from streamferry.wire.flv import serialize_flv_header, serialize_tag
 
 SCRATCH = memoryview(bytearray(1 << 16))
 
@@ -236,8 +237,75 @@ async def test_a_late_beat_catches_up_with_the_schedule():
     await playing.put(MemoryFile(10))
     playing.feed.begin_session(0.0)
     playing.play(0.0, 1.0)
-    playing.play(4.0, 4.01)
-    assert 4000 + LEAD_MS - 40 <= playing.stamps(VIDEO)[-1] <= 4000 + LEAD_MS
+    playing.play(3.5, 3.51)
+    assert 3500 + LEAD_MS - 40 <= playing.stamps(VIDEO)[-1] <= 3500 + LEAD_MS
+
+
+@pytest.mark.parametrize("pause_s", [LATE_S, 20.0, 86_400.0])
+async def test_a_paused_machine_does_not_send_the_pause_at_once(pause_s):
+    """A laptop that was shut, a worker that was frozen: the list goes on where it stopped, with the lead of a start."""
+    playing, held_up = Playing(), []
+    playing.feed._on_late = lambda: held_up.append(True)
+    await playing.put(MemoryFile(30))
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 1.0)
+    before_ms = playing.stamps(VIDEO)[-1]
+    playing.play(1.0 + pause_s, 1.01 + pause_s)
+    assert before_ms < playing.stamps(VIDEO)[-1] <= before_ms + LEAD_MS + 40
+    playing.play(1.04 + pause_s, 3.0 + pause_s)
+    assert playing.stamps(VIDEO)[-1] == pytest.approx(before_ms + LEAD_MS + 2000, abs=80)
+    assert held_up == [True]
+
+
+async def test_a_destination_that_stood_still_is_not_flooded():
+    """It gets the file on from where it stopped; only a stop of a moment is caught up with."""
+    playing = Playing()
+    await playing.put(MemoryFile(30))
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 1.0)
+    before_ms = playing.stamps(VIDEO)[-1]
+    playing.outlet._queue._append((VIDEO, 0, b"\x27\x01\x00\x00\x00", 0))
+    playing.play(1.0, 9.0)
+    playing.outlet._queue.clear()
+    playing.play(9.0, 9.01)
+    assert playing.stamps(VIDEO)[-1] <= before_ms + LEAD_MS + 40
+
+
+async def test_a_preparation_that_was_slow_does_not_end_in_a_flood():
+    """A file that had no more to give for a while goes on with a lead; that is no pause of the machine."""
+    playing, held_up = Playing(), []
+    playing.feed._on_late = lambda: held_up.append(True)
+    file = MemoryFile(60)
+    whole = file.end_offset
+    file.end_offset, file.complete = file._keyframes[6][1], False
+    await playing.put(file)
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 30.0)
+    before_ms = playing.stamps(VIDEO)[-1]
+    assert before_ms < 6000
+    file.end_offset, file.complete = whole, True
+    playing.play(30.0, 30.01)
+    assert before_ms < playing.stamps(VIDEO)[-1] <= before_ms + LEAD_MS + 80
+    assert not held_up
+
+
+async def test_a_file_with_few_frames_keeps_its_schedule():
+    """A slide each 10 s without sound: that nothing is due for longer than ``LATE_S`` is no lateness."""
+    playing, file = Playing(), MemoryFile(1)
+    data, file._keyframes = serialize_flv_header(False, True), []
+    for number in range(4):
+        file._keyframes.append((10_000 * number, len(data)))
+        data += serialize_tag(VIDEO, 10_000 * number, b"\x17\x01\x00\x00\x00slide")
+    file._data, file.end_offset, file.duration_ms = data, len(data), 40_000
+    await playing.put(file)
+    playing.feed.begin_session(0.0)
+    left_at = {}
+    for tick in range(32 * 25):
+        for tag in pull(playing.feed, tick / 25):
+            if tag[3] == KEYFRAME:
+                left_at[tag[1]] = tick / 25
+    assert list(left_at) == [0, 10_000, 20_000, 30_000]
+    assert left_at[30_000] == pytest.approx(30 - LEAD_MS / 1000, abs=0.1)
 
 
 async def test_a_backed_up_destination_holds_the_file():

@@ -25,6 +25,7 @@ class ScriptedRelay:
         self.spec = spec
         self.updates: list[RelaySpec] = []
         self.is_asked_to_stop = False
+        self.is_aborted = False
         self.is_ending = False
         self.status = RelayStatus(State.PREPARING)
         self._watchers: list[Callable[[RelayStatus], None]] = []
@@ -44,6 +45,9 @@ class ScriptedRelay:
 
     def request_stop(self, *, at_keyframe: bool = False) -> None:
         self.is_asked_to_stop = self.is_ending = True
+
+    def abort(self) -> None:
+        self.is_aborted = True
 
     def become(self, status: RelayStatus) -> None:
         self.status = status

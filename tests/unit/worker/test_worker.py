@@ -7,7 +7,7 @@ import pytest
 from test_performance import SPEC, ScriptedRelay
 
 from streamferry.media.url import MediaUrl
-from streamferry.relay import RelaySpec, RelayStatus, State, Totals
+from streamferry.relay import RelaySpec, RelayStatus, State, Totals, lease_clock
 from streamferry.worker import (
     Assignment,
     LeaseLost,
@@ -21,20 +21,32 @@ from streamferry.worker import (
 
 
 class Relays:
-    """Relays that stop when they are asked to."""
+    """Relays that stop when they are asked to, and let go when they are aborted unless they are ``stubborn``."""
 
     def __init__(self) -> None:
         self.started: list[ScriptedRelay] = []
+        self.is_stubborn = False
+        #: What the host was told, each with the time.
+        self.fences: list[tuple[float, float]] = []
+
+    def fence(self, at: float) -> None:
+        self.fences.append((lease_clock(), at))
 
     def start(self, spec: RelaySpec, of: Mapping[str, object], trouble: object = None) -> ScriptedRelay:
         relay = ScriptedRelay(spec)
         relay.request_stop = lambda at_keyframe=False: self._stop(relay)
+        relay.abort = lambda: self._abort(relay)
         self.started.append(relay)
         return relay
 
     def _stop(self, relay: ScriptedRelay) -> None:
         if not relay.is_asked_to_stop:
             relay.is_asked_to_stop = True
+            asyncio.get_running_loop().call_soon(relay.become, RelayStatus(State.STOPPED))
+
+    def _abort(self, relay: ScriptedRelay) -> None:
+        relay.is_aborted = True
+        if not self.is_stubborn:
             asyncio.get_running_loop().call_soon(relay.become, RelayStatus(State.STOPPED))
 
 
@@ -151,7 +163,7 @@ async def test_leaving_stops_and_hands_back_everything(bench: Bench) -> None:
 
 @pytest.mark.parametrize("how", ["unavailable", "hangs"])
 async def test_a_store_that_does_not_answer_for_the_lease_fences_the_worker(bench: Bench, how: str) -> None:
-    """It stops all it pushes within the fence, and begins a new lease when the store is back."""
+    """It aborts all it pushes within the fence, and begins a new lease when the store is back."""
     bench.ledger.put("a")
     await bench.until(lambda: bench.relays.started)
 
@@ -165,8 +177,9 @@ async def test_a_store_that_does_not_answer_for_the_lease_fences_the_worker(benc
     else:
         bench.ledger.trouble = refuse
     (relay,) = bench.relays.started
-    await bench.until(lambda: relay.is_asked_to_stop)
+    await bench.until(lambda: relay.is_aborted)
     assert loop.time() - began_at <= worker.FENCE_S + 0.1
+    assert not relay.is_asked_to_stop
     bench.ledger.trouble, bench.ledger.hangs = (lambda: None), False
     await bench.until(lambda: bench.ledger.registrations == 2)
     await bench.until(lambda: len(bench.relays.started) == 2)
@@ -193,8 +206,8 @@ async def test_a_short_outage_of_the_store_is_not_seen_by_the_relays(bench: Benc
     assert bench.ledger.registrations == 1
 
 
-async def test_a_lost_lease_stops_everything(bench: Bench) -> None:
-    """The store says that somebody else may have the tasks now."""
+async def test_a_lost_lease_aborts_everything(bench: Bench) -> None:
+    """The store says that somebody else may have the tasks now: nobody is told good-bye, for keys may be another's."""
     bench.ledger.put("a")
     await bench.until(lambda: bench.relays.started)
 
@@ -204,8 +217,52 @@ async def test_a_lost_lease_stops_everything(bench: Bench) -> None:
 
     bench.ledger.trouble = lose
     (relay,) = bench.relays.started
-    await bench.until(lambda: relay.is_asked_to_stop)
+    await bench.until(lambda: relay.is_aborted)
     await bench.until(lambda: bench.ledger.registrations == 2)
+    assert not relay.is_asked_to_stop
+
+
+async def test_the_host_is_told_the_fence_with_each_renewal(bench: Bench) -> None:
+    """It counts from before the store was asked, on the clock that goes on while the machine is suspended."""
+    await bench.until(lambda: len(bench.relays.fences) >= 3)
+    fences = [at for _, at in bench.relays.fences]
+    assert fences == sorted(set(fences))
+    assert all(at - worker.FENCE_S <= told_at for told_at, at in bench.relays.fences)
+
+
+async def test_a_machine_that_was_suspended_has_lost_its_lease(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of asyncio stood still meanwhile; the store has not been asked once more before all is aborted."""
+    bench.ledger.put("a")
+    await bench.until(lambda: bench.relays.started)
+    (relay,) = bench.relays.started
+    monkeypatch.setattr(worker, "lease_clock", lambda: lease_clock() + 3600)
+    reports = len(bench.ledger.reports)
+    await bench.until(lambda: relay.is_aborted)
+    assert all(one.outcome is None for one in bench.ledger.reports[reports:])
+    await bench.until(lambda: len(bench.relays.started) == 2)
+
+
+async def test_no_task_is_claimed_while_its_old_relay_still_runs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A relay that does not let go when it is aborted is waited for, however long, and that is told."""
+    monkeypatch.setattr(worker, "LEAVE_S", 0.05)
+    bench.ledger.put("a")
+    await bench.until(lambda: bench.relays.started)
+
+    def lose() -> None:
+        bench.ledger.trouble = lambda: None
+        raise LeaseLost
+
+    (relay,) = bench.relays.started
+    bench.relays.is_stubborn = True
+    bench.ledger.trouble = lose
+    await bench.until(lambda: caplog.text.count("1 relays have not let go yet") >= 3)
+    assert bench.ledger.registrations == 1
+    assert len(bench.relays.started) == 1
+    bench.relays.is_stubborn = False
+    relay.become(RelayStatus(State.STOPPED))
+    await bench.until(lambda: len(bench.relays.started) == 2)
 
 
 async def test_a_changed_task_is_followed(bench: Bench) -> None:

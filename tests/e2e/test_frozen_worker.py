@@ -1,0 +1,152 @@
+"""A worker that is frozen past its lease (SIGSTOP, ``docker pause``, swapping): what it sends when it wakes is nothing.
+
+The destinations take several publishers of a key, so whatever the old one sends arrives.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kit import programs
+from kit.clips import ClipFactory
+from kit.programs import Program
+from kit.relay_program import STREAMFERRY
+from kit.service_program import ServiceProgram
+from scripted.destination import Destination
+from scripted.source import Source
+from scripted.waiting import until
+from streamferry.control.model import TaskItem, TaskKind, TaskSpec
+from streamferry.media.url import MediaUrl
+
+#: The lease, and what a busy machine needs to start the relays elsewhere.
+TAKEN_OVER_S = 20.0
+
+
+class Uploads:
+    """A web server that takes every PUT: each with the time at which its last byte came."""
+
+    def __init__(self) -> None:
+        self.puts: list[tuple[float, str, bytes]] = []
+
+    async def __aenter__(self) -> "Uploads":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    def url(self) -> MediaUrl:
+        port = self._server.sockets[0].getsockname()[1]
+        return MediaUrl.parse(f"http://127.0.0.1:{port}/in/live.m3u8")
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            size = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
+            body = await reader.readexactly(int(size[1]) if size else 0)
+            method, target, _ = head.split(" ", 2)
+            if method == "PUT":
+                self.puts.append((time.monotonic(), target, body))
+            writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    def numbers(self, since: float = 0.0) -> list[int]:
+        """Of the segments that were put, or named by a playlist that was, after a moment."""
+        return [
+            int(number)
+            for at, target, body in self.puts
+            if at > since
+            for number in re.findall(r"live-(\d+)\.ts", target + (body.decode() if target.endswith(".m3u8") else ""))
+        ]
+
+
+@asynccontextmanager
+async def other_worker(service: ServiceProgram, home: Path, files: Path) -> AsyncIterator[Program]:
+    """``streamferry worker`` beside the service's own."""
+    words = (STREAMFERRY, "worker", "--data-dir", service.data, "--id", "other", "--egress", "any", "--files", files)
+    with Program(words, home / "other.log", environment={"STREAMFERRY_CACHE_DIR": str(home / "cache")}) as program:
+        yield program
+        await asyncio.to_thread(program.stop, seconds=10)
+
+
+@pytest.fixture
+async def service(tmp_path: Path, clips: ClipFactory) -> AsyncIterator[ServiceProgram]:
+    """With one worker."""
+    clips("half_a_minute")
+    program = ServiceProgram(tmp_path / "service", "--workers", 1, "--egress", "any", "--files", clips.directory)
+    await asyncio.to_thread(program.wait_ready)
+    yield program
+    await asyncio.to_thread(program.stop, seconds=15)
+    assert "Traceback" not in program.errors
+
+
+async def test_a_worker_that_wakes_after_its_lease_sends_nothing(
+    service: ServiceProgram, tmp_path: Path, clips: ClipFactory
+) -> None:
+    """Lists, live streams and HLS: no media, no FCUnpublish, no deleteStream, no segment of the old one."""
+    loop_of = f"file://{clips('half_a_minute')}"
+    now = datetime.now(UTC)
+    async with AsyncExitStack() as stack:
+        source = await stack.enter_async_context(Source())
+        destinations = [await stack.enter_async_context(Destination()) for _ in range(6)]
+        uploads = await stack.enter_async_context(Uploads())
+        actions = await stack.enter_async_context(service.actions())
+
+        async def make(kind: TaskKind, address: str, to: MediaUrl) -> None:
+            spec = TaskSpec(kind, (TaskItem(MediaUrl.parse(address)),), to, now, now + timedelta(hours=1))
+            await actions.create_task(spec)
+
+        for number, destination in enumerate(destinations):
+            live = number % 2
+            await make(
+                TaskKind.LIVE if live else TaskKind.VOD, source.url().reveal() if live else loop_of, destination.url()
+            )
+        await make(TaskKind.VOD, loop_of, uploads.url())
+        await until("streams", lambda: all(one.publishes and one.publishes[0].tags for one in destinations), 20)
+        await until("a segment", uploads.numbers, 20)
+        (worker,) = (pid for pid in programs.descendants(service.pid) if " worker" in programs.command_line(pid))
+        async with other_worker(service, tmp_path, clips.directory):
+            while "other" not in [row.worker_id for row in await actions.list_workers()]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            os.kill(worker, signal.SIGSTOP)
+            try:
+                await until(
+                    "the takeover",
+                    lambda: all(len(one.publishes) == 2 and one.publishes[1].tags for one in destinations),
+                    TAKEN_OVER_S,
+                )
+                old_numbers = set(uploads.numbers())
+                await until("the takeover of HLS", lambda: max(uploads.numbers()) > max(old_numbers) + 1, TAKEN_OVER_S)
+            finally:
+                woke_at = time.monotonic()
+                counts = [len(one.publishes[0].tags) for one in destinations]
+                os.kill(worker, signal.SIGCONT)
+            # The old connections end, and the new ones have gone on for a while.
+            await until("the end of the old", lambda: all(one.publishes[0].is_over for one in destinations))
+            after = [len(one.publishes[1].tags) for one in destinations]
+            await until(
+                "the new to go on",
+                lambda: all(len(o.publishes[1].tags) > n + 50 for o, n in zip(destinations, after, strict=True)),
+            )
+            assert [len(one.publishes[0].tags) for one in destinations] == counts
+            for destination in destinations:
+                old, new, *more = destination.publishes
+                assert not more
+                assert old.ended is None
+                assert b"FCUnpublish" not in old.last_bytes
+                assert b"deleteStream" not in old.last_bytes
+                assert new.ended is None
+            assert not old_numbers & set(uploads.numbers(since=woke_at))
