@@ -9,8 +9,8 @@ SHELL := /bin/bash
 .PHONY: help demo test lint format bench check-fresh clean
 
 BIN := .venv/bin
-# Tests wait for servers more than they compute: two at a time, each module by one process.
-JOBS ?= 2
+# Tests wait for servers more than they compute: three at a time on two cores, each module by one process.
+JOBS ?= 3
 ARGS ?=
 BENCH ?= density
 

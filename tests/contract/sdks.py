@@ -25,9 +25,19 @@ def python_with(requirement: str) -> Path:
     python = home / "bin/python"
     if not (home / ".installed").exists():
         shutil.rmtree(home, ignore_errors=True)
-        venv.create(home, with_pip=True)
-        words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement]
-        _install([str(python), *words], requirement, home)
+        # Our pip installs into it, and compiles nothing: of the hundreds of modules of an SDK few are imported.
+        venv.create(home, with_pip=False)
+        words = [
+            "-m",
+            "pip",
+            "--python",
+            str(python),
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-compile",
+        ]
+        _install([sys.executable, *words, requirement], requirement, home)
     return python
 
 
