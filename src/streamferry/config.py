@@ -5,6 +5,7 @@ it, and a test compares the two.
 """
 
 import difflib
+import ipaddress
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -92,6 +93,18 @@ class Settings(BaseSettings):
     public_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Names under which clients reach the service through a proxy, separated by `,`."
     )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses or networks of the proxies in front, separated by `,`: these are believed what "
+        "`X-Forwarded-For` and `X-Forwarded-Proto` say, and what is counted by peer is counted by those behind them.",
+    )
+    max_connections: int = Field(2000, ge=1, description="Connections to the port at most.")
+    max_connections_per_peer: int = Field(
+        200,
+        ge=1,
+        description="Of them, connections of one peer that is no trusted proxy, and requests of one peer at a time. "
+        "A peer is an IPv4 address or an IPv6 network of 64 bits.",
+    )
     write_rate: float = Field(10, ge=0, description="Calls a second that change something, for one key; 0: no limit.")
     list_rate: float = Field(15, ge=0, description="Calls a second of lists, for one key; 0: no limit.")
     usage_rate: float = Field(30, ge=0, description="Calls a second of usage, for one key; 0: no limit.")
@@ -124,7 +137,19 @@ class Settings(BaseSettings):
     def _split_paths(cls, value: object) -> object:
         return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
 
-    @field_validator("public_hosts", mode="before")
+    @field_validator("trusted_proxies", mode="after")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ipaddress.ip_network(one)
+            except ValueError:
+                raise ValueError(
+                    f"{one[:64]} is neither an address nor a network, as 10.0.0.5 or 10.0.0.0/24"
+                ) from None
+        return value
+
+    @field_validator("public_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

@@ -37,7 +37,7 @@ def walk(routes, prefix):
         inner = getattr(route, "original_router", None) or getattr(route, "app", None)
         walk(getattr(inner, "routes", ()), path)
 
-def show(app):
+def show(app, *_):
     walk(app.routes, "")
     sys.stdout.flush()
     os._exit(0)
@@ -58,6 +58,7 @@ OPEN = {
     "GET /api/v1/docs": 200,
     "POST /api/v1/tokens": 422,
     "GET /dashboard/sign-in": 200,
+    "GET /favicon.ico": 308,
     # Style and script of the form; here of a name that is none.
     "GET /dashboard/static/{path:path}": 404,
     # The compatible API, with an error of its own that says what is missing.

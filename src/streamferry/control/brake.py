@@ -1,44 +1,57 @@
 """The brake on guessing secrets, for every front end that takes one: waits after failures, comparison in constant time.
 
-Times are monotonic seconds, passed in.
+Failures are counted by peer and name together, so that a stranger who knows a key's id cannot lock its owner out, and
+by peer alone, so that made-up names buy no further guesses. The second takes many more failures, so that one person
+does not lock out a whole office at once. Getting in does not clear it: who has one key may not use it to guess another.
+What lies back an hour is forgotten. Counts are this process's. Times are monotonic seconds, passed in.
 """
 
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Collection
 
-#: So many failures are free; each one after them doubles the wait.
+from streamferry.control.peers import peer_of
+
+#: So many failures of a peer with one name are free; each one after them doubles the wait.
 FREE_FAILURES = 4
+#: The same of a peer with whatever names.
+FREE_FAILURES_OF_PEER = 50
 _FIRST_WAIT_S = 15.0
 _LONGEST_WAIT_S = 900.0
-_MAX_REMEMBERED = 10_000
+_MEMORY_S = 3600.0
+_MAX_REMEMBERED = 20_000
 
 
 class Brake:
-    """Makes who fails to sign in wait, longer each time. ``who``: whatever failures are counted by."""
+    """Makes who fails to sign in wait, longer each time. ``address`` of the peer, ``name`` that it wants to be."""
 
     def __init__(self) -> None:
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._failures: OrderedDict[tuple[str, str | None], tuple[int, float]] = OrderedDict()
 
-    def wait_s(self, who: Collection[str], now: float) -> float:
-        """How long none of them may try; 0 if they may."""
-        return max((self._failures.get(one, (0, now))[1] - now for one in who), default=0.0)
+    def wait_s(self, address: str, name: str, now: float) -> float:
+        """How long they may not try; 0 if they may."""
+        return max(0.0, *(self._failures.get(one, (0, now))[1] - now for one in _counted(address, name)))
 
-    def fail(self, who: Collection[str], now: float) -> None:
+    def fail(self, address: str, name: str, now: float) -> None:
         """They failed."""
-        for one in who:
-            count = self._failures.pop(one, (0, now))[0] + 1
-            extra = count - FREE_FAILURES
+        for one in _counted(address, name):
+            count, until = self._failures.pop(one, (0, now))
+            if now - until > _MEMORY_S:
+                count = 0
+            extra = count + 1 - (FREE_FAILURES if one[1] is not None else FREE_FAILURES_OF_PEER)
             wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(extra - 1, 10)) if extra > 0 else 0.0
-            self._failures[one] = (count, now + wait_s)
+            self._failures[one] = (count + 1, now + wait_s)
         while len(self._failures) > _MAX_REMEMBERED:
             self._failures.popitem(last=False)
 
-    def forgive(self, who: Collection[str]) -> None:
+    def forgive(self, address: str, name: str) -> None:
         """They got in."""
-        for one in who:
-            self._failures.pop(one, None)
+        self._failures.pop(_counted(address, name)[0], None)
+
+
+def _counted(address: str, name: str) -> tuple[tuple[str, str], tuple[str, None]]:
+    peer = peer_of(address)
+    return (peer, name[:128]), (peer, None)
 
 
 def is_same_secret(given: str, secret: str) -> bool:

@@ -1,44 +1,126 @@
 """HTTP/1.1 of the service's port: uvicorn's protocol over h11, bounded before anybody has proved who they are.
 
 Not over httptools, which uvicorn would prefer and which takes headers without end. Specification: RFC 9112.
+
+A connection takes a place of its peer, is closed when it brings no head in time, no body that is still awaited behind
+an answer, or takes none of an answer. Behind the first request of a web socket its place is that request's
+(``service.request_limits``).
 """
 
 import asyncio
+from typing import ClassVar
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-#: The head of a request has to arrive within this, however slowly it drips.
+from streamferry.control.peers import Network, NoPlace, Places, is_within, peer_of
+
+#: The head of a request has to arrive within this, however slowly it drips; so has the rest of a body that nobody
+#: reads, behind the answer.
 HEAD_S = 10.0
+#: An answer that is not taken for so long is given up.
+STUCK_S = 60.0
+_REFUSAL = b"Too many connections: try again in a moment.\n"
 
 
 class BoundedHttp(H11Protocol):
-    """Closes connections on which nobody asks anything. h11 refuses a head of more than 64 KiB."""
+    """Closes connections that are too many, and those on which nobody asks anything. h11 refuses a head of more than
+    64 KiB. Use what :func:`bounded_http` makes of it.
+    """
+
+    places: ClassVar[Places] = Places(1_000_000, 1_000_000)
+    trusted: ClassVar[tuple[Network, ...]] = ()
+    max_connections: ClassVar[int] = 1_000_000
 
     _head_timer: asyncio.TimerHandle | None = None
+    _stuck_timer: asyncio.TimerHandle | None = None
+    _peer: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The first head is awaited from here on."""
+        """The first head is awaited from here on, if there is a place for it."""
         super().connection_made(transport)
-        self._watch()
+        if self._has_place():
+            self._watch()
+            return
+        head = (
+            b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-type: text/plain\r\n"
+        )
+        transport.write(head + b"content-length: %d\r\n\r\n" % len(_REFUSAL) + _REFUSAL)
+        transport.close()
+
+    def _has_place(self) -> bool:
+        address = self.client[0] if self.client else ""
+        if len(self.connections) > self.max_connections:
+            return False
+        if not is_within(address, self.trusted):
+            peer = peer_of(address)
+            try:
+                self.places.take(peer)
+            except NoPlace:
+                return False
+            self._peer = peer
+        return True
+
+    def _leave_place(self) -> None:
+        if self._peer is not None:
+            self.places.give_back(self._peer)
+            self._peer = None
 
     def data_received(self, data: bytes) -> None:
         """Part of a head, or of a body, which who reads it bounds."""
+        if self.transport.is_closing():
+            return
         super().data_received(data)
+        self._watch()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """The connection is another protocol's from here on."""
+        self._unwatch()
+        self._leave_place()
+        super().handle_websocket_upgrade(event)
+
+    def on_response_complete(self) -> None:
+        """What is left of the request's body is awaited for a while only, and is thrown away."""
+        super().on_response_complete()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""
         self._unwatch()
+        self.resume_writing()
+        self._leave_place()
         super().connection_lost(exc)
 
+    def pause_writing(self) -> None:
+        """The peer does not take its answer: it gets a while."""
+        super().pause_writing()
+        if self._stuck_timer is None:
+            self._stuck_timer = self.loop.call_later(STUCK_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It does."""
+        super().resume_writing()
+        if self._stuck_timer is not None:
+            self._stuck_timer.cancel()
+            self._stuck_timer = None
+
     def _watch(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
+        is_answered = self.cycle is not None and self.cycle.response_complete
+        if self.conn.their_state is h11.IDLE or (is_answered and self.conn.their_state is h11.SEND_BODY):
+            if self._head_timer is None:
+                self._head_timer = self.loop.call_later(HEAD_S, self.transport.close)
+        else:
             self._unwatch()
-        elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_S, self.transport.close)
 
     def _unwatch(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def bounded_http(*, in_all: int, of_peer: int, trusted: tuple[Network, ...]) -> type[BoundedHttp]:
+    """The protocol of one server: how many connections there may be, and how many of one peer. ``trusted`` proxies
+    are not counted as peers: those behind them are, by the request.
+    """
+    values = {"places": Places(in_all, of_peer), "trusted": trusted, "max_connections": in_all}
+    return type("BoundedHttp", (BoundedHttp,), values)

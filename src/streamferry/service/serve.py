@@ -5,6 +5,7 @@ Beside them run the scheduler, callbacks, samples and the worker processes.
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.responses import RedirectResponse, Response
 
 from streamferry.config import PREFIX as VARIABLES
 from streamferry.config import Settings, forget_secrets, share_ffmpeg
@@ -22,10 +24,12 @@ from streamferry.control.api.routes import ApiSettings, build_router
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.checks import SourceRules
 from streamferry.control.dashboard import watching
+from streamferry.control.dashboard.gate import BASE, MAX_SOCKET_BYTES
 from streamferry.control.dashboard.keys import watch_keys
 from streamferry.control.dashboard.mount import mount_dashboard
 from streamferry.control.looks import open_looks
 from streamferry.control.metrics import Metrics
+from streamferry.control.peers import Places
 from streamferry.control.rest.app import PREFIX, build_rest
 from streamferry.control.samples import Samples
 from streamferry.control.scheduler import Scheduler
@@ -33,8 +37,10 @@ from streamferry.control.store import TROUBLE, Store, workers
 from streamferry.control.store.records import KeyPair
 from streamferry.service.callbacks import retention_of, send_callbacks
 from streamferry.service.dashboard import make_desk
-from streamferry.service.http import BoundedHttp
+from streamferry.service.http import bounded_http
 from streamferry.service.probes import add_probes
+from streamferry.service.refusals import SecurityHeaders, add_refusals
+from streamferry.service.request_limits import RequestLimits
 from streamferry.service.rest import rest_settings
 from streamferry.service.store import Purpose, open_store, prepare_data_dir
 from streamferry.worker.processes import WorkerProcesses
@@ -87,7 +93,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
         desk = make_desk(settings, actions, Callbacks(store), rest)
         mount_dashboard(app, desk)
         watching.register(looks)
-        server = _Server(app)
+        server = _Server(app, settings)
         with listener:
             _tell(settings, listener, made, say)
             async with asyncio.TaskGroup() as group:
@@ -105,11 +111,16 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
 class _Server(uvicorn.Server):
     """Uvicorn without signal handlers of its own: the command has them."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        trusted = tuple(ipaddress.ip_network(one) for one in settings.trusted_proxies)
+        in_all, of_peer = settings.max_connections, settings.max_connections_per_peer
         super().__init__(
             uvicorn.Config(
-                app,
-                http=BoundedHttp,
+                SecurityHeaders(RequestLimits(app, Places(in_all, of_peer))),
+                http=bounded_http(in_all=in_all, of_peer=of_peer, trusted=trusted),
+                # A socket that listens on both families sees IPv4 addresses in the form of IPv6.
+                forwarded_allow_ips=[*map(str, trusted), *(f"::ffff:{one}" for one in trusted if one.version == 4)],
+                ws_max_size=MAX_SOCKET_BYTES,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -125,14 +136,22 @@ class _Server(uvicorn.Server):
 
 def _build_app(settings: Settings, store: Store, actions: Actions, processes: WorkerProcesses) -> FastAPI:
     app = FastAPI(title="streamferry", docs_url=None, redoc_url=None)
+    add_refusals(app)
     api = ApiSettings(
         public_hosts=settings.public_hosts,
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
         source_rules=SourceRules(file_folders=settings.files),
+        home=f"{BASE}/",
     )
     app.include_router(build_router(actions, api))
 
     metrics = Metrics(actions, Callbacks(store), of_each_task=settings.metrics_per_task)
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def favicon() -> Response:
+        """Browsers ask for it by this name, whatever they show."""
+        return RedirectResponse(f"{BASE}/static/icon.svg", 308)
+
     add_probes(app, actions, processes, metrics, settings.metrics_token.get_secret_value())
     return app
 
@@ -154,10 +173,10 @@ def _listen(host: str, port: int) -> socket.socket:
 def _tell(settings: Settings, listener: socket.socket, made: KeyPair | None, say: Callable[[str], None]) -> None:
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    say(f"API      {address}/")
-    say(f"pages    {address}/dashboard/")
-    say(f"health   {address}/healthz")
-    say(f"data     {settings.data_dir}")
+    say(f"dashboard  {address}{BASE}/")
+    say(f"API        {address}/")
+    say(f"health     {address}/healthz")
+    say(f"data       {settings.data_dir}")
     if made is not None:
         say(f"access key id      {made.access_key_id}")
         say(f"secret access key  {made.secret}")

@@ -41,7 +41,10 @@ class Envelope:
     def failure(self, error: ApiError) -> Response:
         """The error inside the metadata, under its HTTP status."""
         told = {"CodeN": error.number, "Code": error.code, "Message": str(error)}
-        return _json({"ResponseMetadata": {**self._metadata(), "Error": told}}, error.status)
+        answer = _json({"ResponseMetadata": {**self._metadata(), "Error": told}}, error.status)
+        if error.status in (429, 503):
+            answer.headers["retry-after"] = "1"
+        return answer
 
     def _metadata(self) -> dict[str, Any]:
         return {

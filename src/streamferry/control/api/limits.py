@@ -1,9 +1,14 @@
-"""How often an access key may call: a token bucket for each key and kind of action, in this process's memory."""
+"""How often somebody may call: token buckets in this process's memory, of each key and kind of action, and of strangers
+who fail to prove who they are. Times are monotonic seconds, passed in.
+"""
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
 
 from streamferry.control.api.faults import ApiError, ErrorCode
+
+_MAX_REMEMBERED = 10_000
 
 
 class Kind(Enum):
@@ -27,21 +32,43 @@ class Rates:
         return float(getattr(self, kind.value))
 
 
+class Buckets:
+    """A bucket of ``capacity`` tokens for each name, filled at ``rate`` a second; names of long ago are forgotten."""
+
+    def __init__(self, rate: float, capacity: float) -> None:
+        self._rate = rate
+        self._capacity = capacity
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def has_token(self, name: str, now: float) -> bool:
+        """Whether the next one could be taken."""
+        return self._tokens(name, now) >= 1
+
+    def take(self, name: str, now: float) -> bool:
+        """Take a token; False if there is none."""
+        tokens = self._tokens(name, now)
+        if tokens < 1:
+            return False
+        self._buckets[name] = (tokens - 1, now)
+        self._buckets.move_to_end(name)
+        if len(self._buckets) > _MAX_REMEMBERED:
+            self._buckets.popitem(last=False)
+        return True
+
+    def _tokens(self, name: str, now: float) -> float:
+        tokens, then = self._buckets.get(name, (self._capacity, now))
+        return min(self._capacity, tokens + (now - then) * self._rate)
+
+
 class RateLimiter:
-    """Counts calls of keys that have proved themselves, so there are never more buckets than keys and kinds."""
+    """Counts calls of keys that have proved themselves."""
 
     def __init__(self, rates: Rates) -> None:
-        self._rates = rates
-        self._buckets: dict[tuple[str, Kind], tuple[float, float]] = {}
+        self._buckets = {
+            kind: Buckets(rate, max(rate, 1.0)) for kind, rate in ((kind, rates.of(kind)) for kind in Kind) if rate
+        }
 
     def take(self, access_key_id: str, kind: Kind, now: float) -> None:
-        """Count one call at ``now`` (monotonic seconds). Raises ApiError AccountFlowLimitExceeded."""
-        rate = self._rates.of(kind)
-        if rate == 0:
-            return
-        capacity = max(rate, 1.0)
-        tokens, then = self._buckets.get((access_key_id, kind), (capacity, now))
-        tokens = min(capacity, tokens + (now - then) * rate)
-        if tokens < 1:
+        """Count one call. Raises ApiError AccountFlowLimitExceeded."""
+        if kind in self._buckets and not self._buckets[kind].take(access_key_id, now):
             raise ApiError(ErrorCode.FLOW_LIMIT)
-        self._buckets[access_key_id, kind] = (tokens - 1, now)

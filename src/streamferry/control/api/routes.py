@@ -1,7 +1,8 @@
 """The one path ``/`` of the API: reads a request, proves it, finds its action, and wraps the answer.
 
 In this order: Action and Version are there, the signature holds, the action exists, the rate allows it, the body reads.
-The body is read from the network only for a key that exists, and never beyond its limit, however it is framed.
+A body is read once its signature is proved, which the head is enough for where it tells the body's hash, as most SDKs
+do. One that comes unproved may be large in a few places only. Peers that fail to prove anything are slowed down.
 """
 
 import asyncio
@@ -9,40 +10,51 @@ import hashlib
 import json
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NoReturn
 
 from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from streamferry.control.actions import Actions
 from streamferry.control.api.envelope import Envelope
 from streamferry.control.api.faults import ApiError, ErrorCode, translate_action_error
-from streamferry.control.api.limits import Kind, RateLimiter, Rates
+from streamferry.control.api.limits import Buckets, Kind, RateLimiter, Rates
 from streamferry.control.api.operations import OPERATIONS, VERSION, Context, Operation
 from streamferry.control.api.schemas import read_body
-from streamferry.control.api.signature import SignedRequest, read_claim, read_query, verify
+from streamferry.control.api.signature import Claim, SignedRequest, read_claim, read_query, verify
 from streamferry.control.api.sts import StsToken
 from streamferry.control.checks import SourceRules
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.errors import ActionError
+from streamferry.control.peers import NoPlace, Places, peer_of
 from streamferry.control.store import TROUBLE, describe_trouble
 from streamferry.control.store.records import KeyPair
 
 _log = logging.getLogger("streamferry.api")
 
+#: Requests of one peer that prove nothing: so many a second, and at once. A client with a wrong secret stays below.
+_FAILURES_S, _FAILURES_AT_ONCE = 20, 100
+#: A body beyond this needs a place as long as nothing proves it; PHP's SDK sends a watermark so.
+_UNPROVED_BYTES = 64 * 1024
+_UNPROVED_PLACES, _UNPROVED_OF_PEER = 8, 2
+
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """``public_hosts``: names that clients sign as Host behind a proxy. A watermark of 2 MB is 2.8 MB of base64."""
+    """``public_hosts``: names that clients sign as Host behind a proxy. A watermark of 2 MB is 2.8 MB of base64.
+
+    ``home``: where a browser is sent that asks for ``/`` and calls no action; empty: nowhere.
+    """
 
     public_hosts: tuple[str, ...] = ()
     max_body_bytes: int = 4 * 1024 * 1024
     body_timeout_s: float = 30.0
     rates: Rates = field(default_factory=Rates)
     source_rules: SourceRules = field(default_factory=SourceRules)
+    home: str = ""
 
 
 def build_router(actions: Actions, settings: ApiSettings | None = None, clock: Clock | None = None) -> APIRouter:
@@ -69,11 +81,15 @@ class _Endpoint:
         self._clock = clock
         self._context = Context(actions, clock, settings.source_rules)
         self._limiter = RateLimiter(settings.rates)
+        self._failures = Buckets(_FAILURES_S, _FAILURES_AT_ONCE)
+        self._unproved = Places(_UNPROVED_PLACES, _UNPROVED_OF_PEER)
 
     async def serve(self, request: Request) -> Response:
         """Answer one request; whatever goes wrong is told in the envelope."""
         now = self._clock.now()
         envelope = Envelope.begin(now)
+        if self._settings.home and _is_browser(request):
+            return RedirectResponse(self._settings.home, 303, {"vary": "accept", "cache-control": "no-store"})
         try:
             return envelope.success(await self._perform(request, envelope, now))
         except ApiError as error:
@@ -84,7 +100,7 @@ class _Endpoint:
             return Response(status_code=400)
         except TROUBLE as error:
             _log.error("request %s: the store cannot be asked: %s", envelope.request_id, describe_trouble(error))
-            return envelope.failure(ApiError(ErrorCode.INTERNAL_ERROR))
+            return envelope.failure(ApiError(ErrorCode.UNAVAILABLE))
         except Exception:
             _log.exception("request %s (%s) failed", envelope.request_id, envelope.action[:128])
             return envelope.failure(ApiError(ErrorCode.INTERNAL_ERROR))
@@ -107,18 +123,26 @@ class _Endpoint:
 
     async def _authenticate(self, request: Request, envelope: Envelope, now: datetime) -> tuple[KeyPair, bytes]:
         """The long-term key that a request is of, and the body it came with."""
-        claimed = SignedRequest(request.method, request.scope["query_string"], request.headers.raw)
-        claim = read_claim(claimed)
+        peer = peer_of(request.client.host if request.client else "")
+        if not self._failures.has_token(peer, time.monotonic()):
+            raise ApiError(ErrorCode.FLOW_LIMIT)
+        try:
+            return await self._prove(request, peer, envelope, now)
+        except ApiError:
+            self._failures.take(peer, time.monotonic())
+            raise
+
+    async def _prove(self, request: Request, peer: str, envelope: Envelope, now: datetime) -> tuple[KeyPair, bytes]:
+        head = SignedRequest(
+            request.method, request.scope["query_string"], request.headers.raw, path=request.scope["path"]
+        )
+        claim = read_claim(head)
         envelope.region = claim.region[:64]
         claim.check_time(now)
         token = StsToken.parse(claim.security_token) if claim.security_token else None
         key = await self._find_key(token.long_term_key_id if token else claim.access_key_id)
         secret = token.open_secret(key.secret, claim.access_key_id, now) if token else key.secret
-        body = await self._read_body(request)
-        received = SignedRequest(
-            claimed.method, claimed.query, claimed.headers, hashlib.sha256(body).hexdigest(), request.url.path
-        )
-        verify(read_claim(received), received, secret, self._settings.public_hosts)
+        body = await self._receive(request, peer, head, claim, secret)
         if token is not None and not token.allows(envelope.action):
             _deny(envelope.action)
         return key, body
@@ -129,10 +153,34 @@ class _Endpoint:
             raise ApiError(ErrorCode.INVALID_ACCESS_KEY, access_key_id[:128])
         return key
 
-    async def _read_body(self, request: Request) -> bytes:
-        limit = self._settings.max_body_bytes
-        length = request.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > limit:
+    async def _receive(self, request: Request, peer: str, head: SignedRequest, claim: Claim, secret: str) -> bytes:
+        """The body of a request, with head and body proved."""
+        told = head.told_sha256()
+        if told is not None:
+            verify(claim, replace(head, body_sha256=told), secret, self._settings.public_hosts)
+            body = await self._read_body(request, self._settings.max_body_bytes)
+        else:
+            body = await self._read_unproved(request, peer, claim)
+        received = replace(head, body_sha256=hashlib.sha256(body).hexdigest())
+        if told is None:
+            verify(claim, received, secret, self._settings.public_hosts)
+        else:
+            received.check_told()
+        return body
+
+    async def _read_unproved(self, request: Request, peer: str, claim: Claim) -> bytes:
+        # In a query nobody can sign a body.
+        limit = self._settings.max_body_bytes if claim.signed_queries is None else 0
+        if _announced(request) <= _UNPROVED_BYTES and "transfer-encoding" not in request.headers:
+            return await self._read_body(request, min(limit, _UNPROVED_BYTES))
+        try:
+            with self._unproved.place(peer):
+                return await self._read_body(request, limit)
+        except NoPlace:
+            raise ApiError(ErrorCode.FLOW_LIMIT) from None
+
+    async def _read_body(self, request: Request, limit: int) -> bytes:
+        if _announced(request) > limit:
             raise ApiError(ErrorCode.BODY_TOO_LARGE, limit)
         pieces, size = [], 0
         try:
@@ -145,6 +193,22 @@ class _Endpoint:
         except TimeoutError:
             raise ApiError(ErrorCode.BODY_TIMEOUT, f"{self._settings.body_timeout_s:g}") from None
         return b"".join(pieces)
+
+
+def _announced(request: Request) -> int:
+    """Bytes of the body as its length is announced; 0 for one that comes in chunks."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0
+
+
+def _is_browser(request: Request) -> bool:
+    """A person who typed the address: no action is named, nothing is signed, and a page is wanted."""
+    return (
+        request.method == "GET"
+        and not request.scope["query_string"]
+        and "authorization" not in request.headers
+        and "text/html" in request.headers.get("accept", "")
+    )
 
 
 def _deny(action: str) -> NoReturn:

@@ -14,14 +14,18 @@ a few candidate texts, all of which say the same request:
   the Go demo does not sort them.
 - Python signs ``X-Security-Token`` in a pre-signed query without listing it.
 
-The body's hash is always our own: an ``X-Content-Sha256`` that tells another one is refused.
+The body's hash is always our own: an ``X-Content-Sha256`` that tells another one is refused. A request that tells it
+can be proved by its head alone, before a byte of the body is read.
+
+Whoever sends a request is a stranger until then, so what they can make us do is bounded: headers are read once into a
+table, ``MAX_SIGNED_HEADERS`` names may be signed, none of them twice, and a candidate is as long as the head at most.
 """
 
 import hashlib
 import hmac
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import NoReturn
@@ -36,7 +40,14 @@ DEFAULT_EXPIRES_S = 900
 #: A pre-signed address must end some day: the longest window of a task.
 MAX_EXPIRES_S = 7 * 86400
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
-_TIME_FORM = re.compile(r"\d{8}T\d{6}Z")
+#: The SDKs sign six at most; callers may add some of their own.
+MAX_SIGNED_HEADERS = 32
+#: Names in one query: an action has a dozen, and a pre-signed one eight more.
+MAX_QUERY_NAMES = 64
+#: A list of titles and groups, or a session token of some KB.
+MAX_QUERY_BYTES = 16 * 1024
+_TIME_FORM = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_TIME_WORDS = " X-Date must be a time in UTC, written as 20260131T235900Z."
 _AUTHORIZATION = re.compile(
     r"HMAC-SHA256\s+Credential=(?P<credential>[^,\s]+),\s*SignedHeaders=(?P<headers>[^,\s]*),\s*Signature=(?P<sign>\S*)"
 )
@@ -57,13 +68,34 @@ class SignedRequest:
     headers: Sequence[tuple[bytes, bytes]]
     body_sha256: str = EMPTY_SHA256
     path: str = "/"
+    _table: dict[str, str | None] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read the headers, once: name -> value, and None for one that came twice."""
+        table: dict[str, str | None] = {}
+        for raw_name, raw_value in self.headers:
+            name = raw_name.decode("latin-1")
+            table[name] = None if name in table else raw_value.decode("latin-1")
+        object.__setattr__(self, "_table", table)
 
     def header(self, name: str) -> str | None:
         """Value of a header, None if absent. A header given twice has no one meaning: InvalidAuthorization."""
-        values = [value for key, value in self.headers if key == name.encode()]
-        if len(values) > 1:
+        value = self._table.get(name)
+        if value is None and name in self._table:
             raise ApiError(ErrorCode.INVALID_AUTHORIZATION)
-        return values[0].decode("latin-1") if values else None
+        return value
+
+    def told_sha256(self) -> str | None:
+        """Hash of the body as the client tells it, None if it does not. Raises ApiError for one that is no hash."""
+        told = self.header("x-content-sha256")
+        if told is not None and not _SHA256_HEX.fullmatch(told):
+            _mismatch("X-Content-Sha256 must be 64 lower-case hex digits")
+        return told
+
+    def check_told(self) -> None:
+        """Refuse a body that is another one than the client tells of."""
+        if self.told_sha256() not in (None, self.body_sha256):
+            _mismatch("the body that arrived is not the one that X-Content-Sha256 tells of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +116,25 @@ class Claim:
         """``<day>/<region>/live/request``."""
         return f"{self.signed_at:%Y%m%d}/{self.region}/{SERVICE}/request"
 
-    def check_time(self, now: datetime) -> None:
-        """Refuse what has expired or comes from the future."""
-        age = now - self.signed_at
-        if age > timedelta(seconds=self.expires_s) or age < -timedelta(seconds=DEFAULT_EXPIRES_S):
-            raise ApiError(ErrorCode.INVALID_TIMESTAMP)
+    def check_time(self, now: datetime, at_most_s: int = MAX_EXPIRES_S) -> None:
+        """Refuse what has expired or comes from the future, naming both clocks. ``at_most_s`` bounds its validity."""
+        age, valid_s = now - self.signed_at, min(self.expires_s, at_most_s)
+        if age > timedelta(seconds=valid_s) or age < -timedelta(seconds=DEFAULT_EXPIRES_S):
+            raise ApiError(ErrorCode.INVALID_TIMESTAMP, _tell_clocks(self.signed_at, now, valid_s))
+
+    def valid_s(self, now: datetime) -> float:
+        """For how long it is still good, in seconds."""
+        return (self.signed_at - now).total_seconds() + self.expires_s
 
 
 def parse_query(raw: bytes) -> list[tuple[bytes, bytes]]:
-    """The query read as form data, in the order given."""
-    pairs = (piece.partition(b"=") for piece in raw.split(b"&") if piece)
+    """The query read as form data, in the order given. Raises ApiError if it names too much."""
+    if len(raw) > MAX_QUERY_BYTES:
+        raise ApiError(ErrorCode.QUERY_TOO_LONG, MAX_QUERY_BYTES)
+    pieces = raw.split(b"&", MAX_QUERY_NAMES)
+    if len(pieces) > MAX_QUERY_NAMES:
+        raise ApiError(ErrorCode.BIND_ERROR, f"the query has more than {MAX_QUERY_NAMES} parameters")
+    pairs = (piece.partition(b"=") for piece in pieces if piece)
     return [(_unescape(key), _unescape(value)) for key, _, value in pairs]
 
 
@@ -124,9 +165,7 @@ def read_claim(request: SignedRequest) -> Claim:
 
 def verify(claim: Claim, request: SignedRequest, secret: str, public_hosts: Sequence[str] = ()) -> None:
     """Prove the claim with the key's secret, or raise SignatureDoesNotMatch. Compares in constant time."""
-    told = request.header("x-content-sha256")
-    if told is not None and told != request.body_sha256:
-        _mismatch()
+    request.check_told()
     key = signing_key(secret, claim)
     given = claim.signature.encode("latin-1", "replace")
     proved = False
@@ -166,7 +205,7 @@ def _read_header_claim(request: SignedRequest, authorization: str, query: dict[s
         access_key_id=access_key_id,
         signed_at=_read_time(request.header("x-date"), day),
         region=region,
-        signed_headers=_names(found["headers"]),
+        signed_headers=_header_names(found["headers"]),
         signature=_read_signature(found["sign"]),
         security_token=request.header("x-security-token"),
         expires_s=_read_expires(query.get("X-Expires")),
@@ -177,14 +216,14 @@ def _read_query_claim(request: SignedRequest, query: dict[str, str]) -> Claim:
     if query.get("X-Algorithm") != ALGORITHM or request.method != "GET" or request.body_sha256 != EMPTY_SHA256:
         raise ApiError(ErrorCode.INVALID_AUTHORIZATION)
     access_key_id, day, region = _read_credential(query.get("X-Credential", ""))
-    listed = _names(query.get("X-SignedQueries", ""))
+    listed = _query_names(query.get("X-SignedQueries", ""))
     if not query.keys() <= {*listed, *_NEVER_LISTED} or "X-Signature" in listed:
-        _mismatch()
+        _mismatch("the query holds parameters that X-SignedQueries does not list")
     return Claim(
         access_key_id=access_key_id,
         signed_at=_read_time(query.get("X-Date"), day),
         region=region,
-        signed_headers=_names(query.get("X-SignedHeaders", "")),
+        signed_headers=_header_names(query.get("X-SignedHeaders", "")),
         signature=_read_signature(query.get("X-Signature", "")),
         security_token=query.get("X-Security-Token"),
         expires_s=_read_expires(query.get("X-Expires")),
@@ -206,13 +245,13 @@ def _read_time(text: str | None, day: str) -> datetime:
     if not text:
         raise ApiError(ErrorCode.MISSING_REQUEST_INFO, "timestamp")
     if not _TIME_FORM.fullmatch(text):
-        raise ApiError(ErrorCode.INVALID_TIMESTAMP)
+        raise ApiError(ErrorCode.INVALID_TIMESTAMP, _TIME_WORDS)
     if day != text[:8]:
         raise ApiError(ErrorCode.INVALID_CREDENTIAL)
     try:
         return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
-        raise ApiError(ErrorCode.INVALID_TIMESTAMP) from None
+        raise ApiError(ErrorCode.INVALID_TIMESTAMP, _TIME_WORDS) from None
 
 
 def _read_signature(text: str) -> str:
@@ -233,12 +272,15 @@ def _read_expires(text: str | None) -> int:
 
 def _candidates(claim: Claim, request: SignedRequest, public_hosts: Sequence[str]) -> Iterator[str]:
     hosts = _hosts(request, public_hosts) if "host" in claim.signed_headers else ("",)
-    for query, host, collapse in product(_queries(claim, request), hosts, (False, True)):
-        lines = "".join(f"{name}:{_header_value(request, name, host, collapse)}\n" for name in claim.signed_headers)
+    path = quote_from_bytes(unquote_to_bytes(request.path), safe=f"/{_UNRESERVED}") or "/"
+    names = ";".join(claim.signed_headers)
+    signed = [(name, _signed_value(request, name)) for name in claim.signed_headers]
+    plain = {name: value.strip() for name, value in signed}
+    collapsed = {name: " ".join(value.split()) for name, value in signed}
+    for query, host, values in product(_queries(claim, request), hosts, (plain, collapsed)):
+        lines = "".join(f"{name}:{host if name == 'host' else value}\n" for name, value in values.items())
         # The pre-signed form puts a line of its own where the headers would stand.
         block = lines if claim.signed_queries is None or lines else "\n"
-        path = quote_from_bytes(unquote_to_bytes(request.path), safe=f"/{_UNRESERVED}") or "/"
-        names = ";".join(claim.signed_headers)
         yield "\n".join((request.method, path, query, block, names, request.body_sha256))
 
 
@@ -249,7 +291,7 @@ def _queries(claim: Claim, request: SignedRequest) -> Iterator[str]:
         return
     listed = {name.encode() for name in claim.signed_queries}
     if not listed <= {key for key, _ in pairs}:
-        _mismatch()
+        _mismatch("X-SignedQueries lists parameters that the query does not hold")
     yield canonical_query([pair for pair in pairs if pair[0] in listed])
     if claim.security_token is not None:
         yield canonical_query([pair for pair in pairs if pair[0] in {*listed, b"X-Security-Token"}])
@@ -259,20 +301,27 @@ def _hosts(request: SignedRequest, public_hosts: Sequence[str]) -> list[str]:
     host = request.header("host") or ""
     name, _, port = host.rpartition(":")
     bare = [name] if port in ("80", "443") else []
-    return [host, *bare, *public_hosts]
+    return list(dict.fromkeys((host, *bare, *public_hosts)))
 
 
-def _header_value(request: SignedRequest, name: str, host: str, collapse: bool) -> str:
-    if name == "host":
-        return host
+def _signed_value(request: SignedRequest, name: str) -> str:
     value = request.header(name)
-    if value is None:
-        _mismatch()
-    return " ".join(value.split()) if collapse else value.strip()
+    if value is None and name != "host":
+        _mismatch(f"the header {name[:64]} is among the signed ones, and not in the request")
+    return value or ""
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for name in text.split(";") if name)
+def _header_names(text: str) -> tuple[str, ...]:
+    """Names of SignedHeaders. Raises ApiError for too many, or for one that comes twice."""
+    names = tuple(name for name in text.split(";", MAX_SIGNED_HEADERS) if name)
+    if len(set(names)) < len(names) or ";" in "".join(names) or len(names) > MAX_SIGNED_HEADERS:
+        raise ApiError(ErrorCode.INVALID_AUTHORIZATION)
+    return names
+
+
+def _query_names(text: str) -> tuple[str, ...]:
+    """Names of X-SignedQueries, which cannot be more than the query's."""
+    return tuple(name for name in text.split(";", MAX_QUERY_NAMES) if name)
 
 
 def _unescape(raw: bytes) -> bytes:
@@ -283,5 +332,15 @@ def _escape(value: bytes) -> str:
     return quote_from_bytes(value, safe=_UNRESERVED)
 
 
-def _mismatch() -> NoReturn:
-    raise ApiError(ErrorCode.SIGNATURE_MISMATCH)
+def _mismatch(detail: str = "") -> NoReturn:
+    """``detail``: what is known to be wrong, which nobody can learn a secret from."""
+    raise ApiError(ErrorCode.SIGNATURE_MISMATCH, f" In this case: {detail}." if detail else "")
+
+
+def _tell_clocks(signed_at: datetime, now: datetime, valid_s: int) -> str:
+    gap_s = round((signed_at - now).total_seconds())
+    return (
+        f" It was signed at {signed_at:%Y-%m-%dT%H:%M:%SZ} by the client's clock and is valid for {valid_s} s; it is "
+        f"{now:%Y-%m-%dT%H:%M:%SZ} here. The client's clock is {timedelta(seconds=abs(gap_s))} "
+        f"{'ahead' if gap_s > 0 else 'behind'}, or X-Date is not in UTC, or the request was sent late."
+    )

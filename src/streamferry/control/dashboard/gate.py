@@ -29,6 +29,10 @@ _OPEN = (SIGN_IN, f"{BASE}/static/")
 _KEPT = {f"{BASE}/_nicegui/{nicegui_version}/": "public, max-age=31536000, immutable", f"{BASE}/static/": "no-cache"}
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _POLICY_VIOLATION = 1008
+#: Of one message on a page's socket: a form with 30 addresses of 1,000 characters, many times over.
+MAX_SOCKET_BYTES = 256 * 1024
+#: Messages of one page: so many a second, and at once. A hand on a slider makes 30; typing makes ten.
+_MESSAGES_S, _MESSAGES_AT_ONCE = 50.0, 500.0
 # The page framework compiles its templates in the browser, hence unsafe-eval. Nothing comes from another host.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
@@ -38,6 +42,15 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+
+
+#: Files for the library, which bounds them itself; of anything else there is a picture of 2 MB in a form at most.
+_LARGE = f"{BASE}/library/files/"
+_MAX_BODY_BYTES = 4 * 1024 * 1024
+
+
+class _TooLarge(Exception):
+    """A body that no page asks for."""
 
 
 class Gate:
@@ -65,7 +78,8 @@ class Gate:
             return
         scope.setdefault("state", {})["session"] = session
         if scope["type"] == "http":
-            await self._answer(scope, receive, _Sealed(send, path, session))
+            bounded = receive if path.startswith(_LARGE) else _bounded(receive)
+            await self._answer(scope, bounded, _Sealed(send, path, session))
         else:
             await self._app(scope, _attended(receive, send, session), send)
 
@@ -75,6 +89,8 @@ class Gate:
             await self._app(scope, receive, send)
         except ClientDisconnect:
             return
+        except _TooLarge:
+            answer = PlainTextResponse(f"the body is larger than {_MAX_BODY_BYTES} bytes", 413)
         except TROUBLE as error:
             _log.error("the store cannot be asked: %s", describe_trouble(error))
             answer = PlainTextResponse("the store cannot be asked now: load the page again in a moment", 503)
@@ -116,12 +132,35 @@ class _Sealed:
         await self._send(message)
 
 
+def _bounded(receive: Receive) -> Receive:
+    size = 0
+
+    async def bounded() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > _MAX_BODY_BYTES:
+            raise _TooLarge
+        return message
+
+    return bounded
+
+
 def _attended(receive: Receive, send: Send, session: Session | None) -> Receive:
-    """What a page says through its socket, until the session is over: a page that stays open says something soon."""
+    """What a page says through its socket, until the session is over: a page that stays open says something soon.
+
+    One that says more than a person can do is cut off.
+    """
+    allowed, then = _MESSAGES_AT_ONCE, time.monotonic()
 
     async def attended() -> Message:
+        nonlocal allowed, then
         message = await receive()
-        if _is_welcome(session) or message["type"] == "websocket.disconnect":
+        if message["type"] == "websocket.disconnect":
+            return message
+        now = time.monotonic()
+        allowed, then = min(_MESSAGES_AT_ONCE, allowed + (now - then) * _MESSAGES_S) - 1, now
+        if _is_welcome(session) and allowed >= 0:
             return message
         await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
         return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION}

@@ -48,18 +48,16 @@ class SignIn:
         key_id, secret = form.get("access_key_id", "").strip(), form.get("secret", "").strip()
         following = _following(form.get("next", ""))
         host = request.client.host if request.client else "?"
-        # By both: a stranger who knows a key's id cannot lock its owner out, nor one person a whole office.
-        who = (f"{host} {key_id[:128]}",)
         now = time.monotonic()
-        wait_s = self._brake.wait_s(who, now)
+        wait_s = self._brake.wait_s(host, key_id, now)
         if wait_s > 0:
             return _page(request, following, key_id, "sign_in.wait", round(wait_s + 0.5))
         known = await self._actions.find_key(key_id)
         if known is None or not is_same_secret(secret, known.secret):
-            self._brake.fail(who, now)
+            self._brake.fail(host, key_id, now)
             _log.warning("a sign-in to the dashboard failed from %s", host)
             return _page(request, following, key_id, "sign_in.wrong")
-        self._brake.forgive(who)
+        self._brake.forgive(host, key_id)
         token = self._sessions.begin(key_id, can_write=not known.read_only, now=now)
         answer = RedirectResponse(following, 303)
         answer.set_cookie(

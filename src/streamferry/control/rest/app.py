@@ -12,7 +12,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.callbacks.desk import Callbacks
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.errors import ActionError
-from streamferry.control.rest.docs import write_page
+from streamferry.control.rest.docs import POLICY, write_page
 from streamferry.control.rest.faults import STATUSES, Refusal, RestError, translate
 from streamferry.control.rest.gate import Gate
 from streamferry.control.rest.library import library_router
@@ -63,7 +63,7 @@ def build_rest(
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return HTMLResponse(write_page(app.openapi(), PREFIX))
+        return HTMLResponse(write_page(app.openapi(), PREFIX), headers={"content-security-policy": POLICY})
 
     return app
 

@@ -1,5 +1,7 @@
 """The page at ``/api/v1/docs``: the OpenAPI document as one page of plain HTML. No script, nothing from the network."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +20,11 @@ td,th{text-align:left;vertical-align:top;padding:.25rem .7rem .25rem 0;border-bo
 h2{margin-top:2.2rem}h3 code{font-size:15px}
 .method{display:inline-block;min-width:4.5rem;font-weight:700}
 """
+#: For the header Content-Security-Policy: its own style, links to itself, and nothing else.
+POLICY = (
+    f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
 _START = """TOKEN=$(curl -sS {server}/tokens -H 'Content-Type: application/json' \\
   -d '{{"access_key_id": "...", "secret_access_key": "..."}}' | jq -r .token)
 curl -sS {server}/tasks -H "Authorization: Bearer $TOKEN"

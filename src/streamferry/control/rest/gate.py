@@ -25,6 +25,8 @@ OPEN = frozenset((("POST", "/tokens"), ("GET", "/openapi.json"), ("GET", "/docs"
 _READS = ("GET", "HEAD")
 #: As the compatible API's: a watermark of 2 MB is 2.8 MB of base64.
 MAX_BODY_BYTES = 4 * 1024 * 1024
+#: Of who has not said yet who they are: an access key pair.
+MAX_OPEN_BODY_BYTES = 8 * 1024
 BODY_TIMEOUT_S = 30.0
 #: Events and previews are sent for as long as somebody reads: the token is looked at again this often.
 PROVE_EVERY_S = 5.0
@@ -45,7 +47,7 @@ class Gate:
         answering = _Answer(send, lambda: self._require_caller(scope))
         try:
             await self._admit(scope)
-            await self._app(scope, receive if _is_upload(scope) else _bounded(receive), answering)
+            await self._app(scope, receive if _is_upload(scope) else _bounded(receive, _body_limit(scope)), answering)
         except RestError as error:
             answer = error
         except TROUBLE as error:
@@ -63,8 +65,7 @@ class Gate:
     async def _admit(self, scope: Scope) -> None:
         """Raises RestError for who may not."""
         method = scope["method"]
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if (method, path) in OPEN:
+        if (method, _path(scope)) in OPEN:
             return
         caller = await self._require_caller(scope)
         if caller.read_only and method not in _READS:
@@ -109,13 +110,22 @@ class _Answer:
         await self._send(message)
 
 
+def _path(scope: Scope) -> str:
+    """Below the mount."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path
+
+
 def _is_upload(scope: Scope) -> bool:
     """A file for the library, which bounds it itself."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return scope["method"] == "PUT" and path.startswith("/library/")
+    return scope["method"] == "PUT" and _path(scope).startswith("/library/")
 
 
-def _bounded(receive: Receive) -> Receive:
+def _body_limit(scope: Scope) -> int:
+    return MAX_OPEN_BODY_BYTES if (scope["method"], _path(scope)) in OPEN else MAX_BODY_BYTES
+
+
+def _bounded(receive: Receive, limit: int) -> Receive:
     size, deadline = 0, time.monotonic() + BODY_TIMEOUT_S
     is_read = False
 
@@ -129,8 +139,8 @@ def _bounded(receive: Receive) -> Receive:
         except TimeoutError:
             raise HTTPException(408, f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from None
         size += len(message.get("body", b""))
-        if size > MAX_BODY_BYTES:
-            raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+        if size > limit:
+            raise HTTPException(413, f"the body is larger than {limit} bytes")
         is_read = not message.get("more_body", False)
         return message
 

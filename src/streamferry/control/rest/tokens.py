@@ -44,16 +44,14 @@ class Tokens:
 
     async def log_in(self, access_key_id: str, secret: str, *, peer: str, now: float) -> KeyPair:
         """The key that was proved. ``now`` is monotonic. Raises RestError for a wrong one and while locked out."""
-        # A stranger who knows a key's id must not be able to lock its owner out: they fail from elsewhere.
-        who = (f"{peer} {access_key_id[:128]}",)
-        wait_s = math.ceil(self._brake.wait_s(who, now))
+        wait_s = math.ceil(self._brake.wait_s(peer, access_key_id, now))
         if wait_s > 0:
             raise RestError(429, "locked_out", f"too many failures: wait {wait_s} s", retry_after_s=wait_s)
         key = await self._actions.find_key(access_key_id)
         if not is_same_secret(secret, key.secret if key else "") or key is None:
-            self._brake.fail(who, now)
+            self._brake.fail(peer, access_key_id, now)
             raise RestError(401, "wrong_key", "the access key id or its secret is wrong, or the key is disabled")
-        self._brake.forgive(who)
+        self._brake.forgive(peer, access_key_id)
         return key
 
     def make(self, key: KeyPair, lifetime: timedelta) -> tuple[str, datetime]:

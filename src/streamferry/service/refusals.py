@@ -1,0 +1,76 @@
+"""Refusals that belong to no front by themselves, said in the form of the one that was asked: paths that are not there,
+methods that are not for them, and requests that are too large. And the headers that every answer has.
+"""
+
+from datetime import UTC, datetime
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from streamferry.control.api.envelope import Envelope
+from streamferry.control.api.faults import ApiError, ErrorCode
+from streamferry.control.dashboard.gate import BASE
+from streamferry.control.rest.app import PREFIX
+from streamferry.control.rest.faults import RestError
+
+#: As REST calls them.
+_REST_CODES = {400: "bad_request", 404: "no_such_path", 405: "method_not_allowed", 429: "too_many"}
+
+
+def answer_in_form(path: str, error: ApiError) -> Response:
+    """The refusal as the front of that path says it."""
+    if path == PREFIX or path.startswith(f"{PREFIX}/"):
+        wait_s = 1 if error.status == 429 else None
+        code = _REST_CODES.get(error.status, "too_large")
+        return RestError(error.status, code, str(error), retry_after_s=wait_s).response()
+    if path.startswith(f"{BASE}/"):
+        return PlainTextResponse(f"{error}\n", error.status)
+    return Envelope.begin(datetime.now(UTC)).failure(error)
+
+
+def add_refusals(app: FastAPI) -> None:
+    """What the application's router says of a path or a method, in the compatible API's envelope."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 404:
+            told = ApiError(ErrorCode.NO_SUCH_PATH)
+        elif error.status_code == 405:
+            told = ApiError(ErrorCode.METHOD_NOT_ALLOWED, request.method[:16])
+        else:
+            told = ApiError(ErrorCode.BAD_REQUEST, error.detail)
+        refusal = answer_in_form(request.scope["path"], told)
+        refusal.headers.update(error.headers or {})
+        return refusal
+
+    app.add_exception_handler(HTTPException, answer)
+
+
+#: Of every answer that does not say otherwise itself: it is data, to be shown in no frame and run as nothing.
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+class SecurityHeaders:
+    """ASGI middleware: headers that tell a browser to make nothing of an answer but what it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add those that the answer has not."""
+
+        async def adding(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = {name.lower() for name, _ in message.get("headers", ())}
+                more = [pair for pair in _HEADERS if pair[0] not in given]
+                message = {**message, "headers": [*message.get("headers", ()), *more]}
+            await send(message)
+
+        await self._app(scope, receive, adding)

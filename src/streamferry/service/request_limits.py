@@ -1,0 +1,79 @@
+"""What no request may be, whichever front it is for, and how many of one peer may be under way: ASGI middleware.
+
+It stands before routing, so that a path which does not exist costs no more than one that does. Who is refused is told
+in the form of the front that was asked: the compatible API's envelope, REST's, or a line of text on the dashboard.
+Specification: RFC 9110 and RFC 9112.
+"""
+
+import re
+from collections.abc import Iterator
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from streamferry.control.api.faults import ApiError, ErrorCode
+from streamferry.control.api.signature import MAX_QUERY_BYTES
+from streamferry.control.peers import NoPlace, Places, peer_of
+from streamferry.service.refusals import answer_in_form
+
+#: A browser sends some 20, a proxy or two add 10.
+MAX_HEADERS = 100
+#: Of any front; the compatible API takes fewer.
+MAX_QUERY_NAMES = 200
+_MAX_PATH_BYTES = 2048
+#: RFC 3986, section 3.2.2, and a port. What is made of an odd one is an odd address.
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,253})?(?::[0-9]{1,5})?")
+
+
+class RequestLimits:
+    """See the module. ``places``: of each peer for requests under way, web sockets among them."""
+
+    def __init__(self, app: ASGIApp, places: Places) -> None:
+        self._app = app
+        self._places = places
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse, or pass on."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        for refusal in _refusals(scope):
+            await _refuse(scope, receive, send, refusal)
+            return
+        client = scope.get("client")
+        peer = peer_of(client[0] if client else "")
+        try:
+            self._places.take(peer)
+        except NoPlace:
+            await _refuse(scope, receive, send, ApiError(ErrorCode.TOO_MANY_CONNECTIONS))
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._places.give_back(peer)
+
+
+def _refusals(scope: Scope) -> Iterator[ApiError]:
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    if len(headers) > MAX_HEADERS:
+        yield ApiError(ErrorCode.HEADERS_TOO_LARGE, MAX_HEADERS)
+    if len(scope["query_string"]) > MAX_QUERY_BYTES or len(scope.get("raw_path") or b"") > _MAX_PATH_BYTES:
+        yield ApiError(ErrorCode.QUERY_TOO_LONG, MAX_QUERY_BYTES)
+    if scope["query_string"].count(b"&") >= MAX_QUERY_NAMES:
+        yield ApiError(ErrorCode.BAD_REQUEST, f"The query has more than {MAX_QUERY_NAMES} parameters.")
+    names = {name for name, _ in headers}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        # Two servers in a row may see two requests in it: RFC 9112, section 6.1.
+        yield ApiError(ErrorCode.BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other.")
+    if not all(_HOST.fullmatch(value) for name, value in headers if name == b"host"):
+        yield ApiError(ErrorCode.BAD_REQUEST, "Host must be a name or an address, with a port or without.")
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, error: ApiError) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    answer = answer_in_form(scope["path"], error)
+    # Nothing more of this connection is to be trusted, or worth its place.
+    answer.headers["connection"] = "close"
+    await answer(scope, receive, send)
