@@ -447,10 +447,10 @@ async def test_a_failure_of_ours_tells_nothing_of_itself(
 async def test_a_store_that_is_away_is_one_line_in_the_log(
     failing: Callable[[Exception], Awaitable[Api]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The same answer, which clients try again; no traceback, and not the statement, for each call of an outage."""
+    """503, which clients try again; no traceback, and not the statement, for each call of an outage."""
     api = await failing(sa.exc.OperationalError("SELECT hush", {"hush": 1}, OSError("hush")))
     response = await api.raw("ListPullToPushTask", b"{}")
-    assert (response.status_code, response.json()["ResponseMetadata"]["Error"]["CodeN"]) == (500, 100014)
+    assert (response.status_code, response.json()["ResponseMetadata"]["Error"]["CodeN"]) == (503, 100019)
     (record,) = [one for one in caplog.records if one.name == "streamferry.api"]
     assert record.getMessage().endswith("the store cannot be asked: OSError")
     assert record.exc_info is None
