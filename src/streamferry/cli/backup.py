@@ -40,12 +40,12 @@ def restore(
 
 async def _backup(settings: "Settings", file: Path) -> None:
     from streamferry.control.store.dump import dump
-    from streamferry.service.store import open_store, read_seal_key
+    from streamferry.service.store import open_store
 
     rows = -2  # Without head and end.
     async with open_store(settings) as store:
         with _new_file(file) as lines:
-            async for line in dump(store, read_seal_key(settings)):
+            async for line in dump(store):
                 lines.write(line)
                 rows += 1
     print(f"{rows} rows in {file}")

@@ -125,7 +125,7 @@ async def _show(settings: "Settings", event_id: str, as_json: bool) -> None:
 
     async with _open(settings) as desk:
         one = await desk.get_delivery(event_id)
-    body = body_of(one).model_dump(mode="json")
+    body = None if one.is_damaged else body_of(one).model_dump(mode="json")
     if as_json:
         print(json.dumps({**_row(one), "body": body}, ensure_ascii=False))
         return

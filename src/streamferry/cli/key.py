@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,6 +55,35 @@ def disable(
     """Disable an access key: calls signed with it are refused from now on."""
     settings = read_settings(config, data_dir=data_dir, store=store)
     run_or_exit(_disable(settings, access_key_id))
+
+
+@key.command("rotate-seal")
+def rotate_seal(
+    config: Config = None,
+    data_dir: DataDir = None,
+    store: StoreAddress = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(help="Where to keep the new key, when the present one is a setting.", show_default=False),
+    ] = None,
+) -> None:
+    """Seal all secrets in the store under another key. The service and its workers must be stopped."""
+    settings = read_settings(config, data_dir=data_dir, store=store)
+    run_or_exit(_rotate_seal(settings, key_file))
+
+
+async def _rotate_seal(settings: "Settings", key_file: Path | None) -> None:
+    from streamferry.service.store import rotate_seal
+
+    done, broken = await rotate_seal(settings, key_file)
+    print(f"{done} values are sealed under another key")
+    if broken:
+        print(f"{broken} could not be opened and stay as they were: damaged before, they are shown as such")
+    if key_file is None:
+        print("Other machines that share the store need the new seal.key before they start")
+    else:
+        print(f"Put the key in {key_file} into the setting seal-key of every machine before you start")
+    print("Backups made before open with the key that is in them")
 
 
 async def _create(settings: "Settings", read_only: bool, as_json: bool) -> None:

@@ -9,6 +9,7 @@ The states of a task are the API's (``ApiStatus``). Two things move it: an actio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -105,13 +106,14 @@ class Actions:
             await self._judge_new(connection, spec, "")
 
     async def update_task(
-        self, task_id: str, revise: Callable[[TaskSpec], TaskSpec], *, expected_version: int | None = None
+        self, task_id: str, revise: Callable[[TaskSpec | None], TaskSpec], *, expected_version: int | None = None
     ) -> None:
         """Put what ``revise`` makes of the present spec in its place; what runs follows. The group cannot be changed.
 
         The present spec is read under the lock under which it is replaced, so of two partial updates at once none is
         lost. A list that was played out begins anew when anything about its playing is changed; any other one when it
         is changed at or before the item where it stands.
+        ``revise`` gets None in place of a spec that cannot be read: it has to make a whole new one.
         Raises TaskNotFound, VersionConflict, InvalidField, DestinationConflict, and what ``revise`` raises.
         """
         now_ms = to_ms(self._clock.now())
@@ -119,7 +121,9 @@ class Actions:
             before = await self._require_task(connection, task_id, Action.UPDATE)
             if expected_version not in (None, before.version):
                 raise VersionConflict(before.version)
-            spec = revise(before.spec)
+            spec = revise(before.spec if before.problem is None else None)
+            if before.problem is not None and spec.group == DEFAULT_GROUP:
+                spec = replace(spec, group=before.spec.group)
             if spec.group != before.spec.group:
                 raise InvalidField("GroupName", "the group of a task cannot be changed")
             was, kind_changed = before.spec, spec.kind is not before.spec.kind
@@ -141,7 +145,7 @@ class Actions:
                 values |= tasks.NO_TROUBLE
             due_ms = _due(spec, enabled=before.enabled, finished=finished, now_ms=now_ms)
             await tasks.redirect(connection, task_id, due_ms=due_ms, values=values)
-            await mailboxes.follow(connection, self._seal, task_id, was, spec)
+            await mailboxes.follow(connection, self._seal, task_id, was if before.problem is None else None, spec)
             await events.append(connection, [NewEvent(task_id, "updated", now_ms, {"version": before.version + 1})])
 
     async def stop_task(self, task_id: str) -> None:
@@ -164,6 +168,7 @@ class Actions:
         now_ms = to_ms(self._clock.now())
         async with self._store.write() as connection:
             before = await self._require_task(connection, task_id, Action.CONTINUE)
+            _require_readable(before)
             if not before.finished:
                 await self._guard_destination(connection, before.spec, task_id)
             await tasks.change(connection, before, enabled=True)
@@ -176,6 +181,7 @@ class Actions:
         now_ms = to_ms(self._clock.now())
         async with self._store.write() as connection:
             before = await self._require_task(connection, task_id, Action.RELAUNCH)
+            _require_readable(before)
             await self._guard_destination(connection, before.spec, task_id)
             await tasks.change(connection, before, enabled=True, finished=False)
             due_ms = _due(before.spec, enabled=True, finished=False, now_ms=now_ms)
@@ -388,6 +394,11 @@ class Actions:
         if self._refuses_conflicts:
             raise DestinationConflict(other)
         _log.warning("tasks %s and %s push to the same destination at overlapping times", task_id, other)
+
+
+def _require_readable(record: TaskRecord) -> None:
+    if record.problem is not None:
+        raise WrongState(f"task {record.task_id}: {record.problem}")
 
 
 def _due(spec: TaskSpec, *, enabled: bool, finished: bool, now_ms: int) -> int | None:

@@ -1,17 +1,20 @@
 """StoreLedger: the store as one worker sees it. Turns what is wanted of a task into a spec of the data plane."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from streamferry.control.clock import StepWatch, to_ms
 from streamferry.control.model import ContinueStrategy, TaskKind, TaskSpec
-from streamferry.control.store import TROUBLE, Store, describe_trouble, due, held, usage, workers
+from streamferry.control.store import TROUBLE, SealBroken, Store, describe_trouble, due, held, sealing, usage, workers
 from streamferry.control.store.held import HeldTask
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, Playhead, RelaySpec
-from streamferry.worker import Assignment, Report, StoreUnavailable, WorkerHealth
+from streamferry.worker import Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
+
+_log = logging.getLogger("streamferry.control")
 
 
 class StoreLedger:
@@ -39,9 +42,10 @@ class StoreLedger:
         self._steps = self._steps_known = 0
 
     async def register(self) -> None:
-        """See the protocol."""
+        """See the protocol. Raises SealBroken for a store that is sealed under another key."""
         with _availability():
             async with self._store.write() as connection:
+                await sealing.open_seal(connection, self._store.seal)
                 await workers.register(connection, self._worker_id, self._capacity, self._address)
 
     async def poll(self, load: int, room: int) -> int:
@@ -89,6 +93,10 @@ class StoreLedger:
                 await workers.leave(connection, self._worker_id)
 
     def _assignment(self, hold: HeldTask, now_ms: int) -> Assignment | None:
+        if hold.problem is not None:
+            return Assignment(
+                hold.task_id, hold.epoch, hold.version, hold.is_wanted, None, 0.0, 0.0, problem=hold.problem
+            )
         if hold.spec is None:
             return None
         spec = problem = None
@@ -138,6 +146,10 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
     )
 
 
+#: Kinds of errors of our own that this process has told in full.
+_known_faults: set[type[Exception]] = set()
+
+
 @contextlib.contextmanager
 def _availability() -> Iterator[None]:
     """Trouble with the database in one sentence, which holds neither statement nor address."""
@@ -145,3 +157,12 @@ def _availability() -> Iterator[None]:
         yield
     except TROUBLE as error:
         raise StoreUnavailable(describe_trouble(error)) from None
+    except (LeaseLost, SealBroken):
+        raise
+    except Exception as error:
+        # Whatever one row or one statement does, what runs goes on as long as its lease lasts.
+        kind = type(error)
+        if kind not in _known_faults:
+            _known_faults.add(kind)
+            _log.exception("the store cannot be asked: an error inside streamferry, told once")
+        raise StoreUnavailable(f"{kind.__name__} inside streamferry") from None

@@ -44,6 +44,11 @@ class Scheduler:
                 if is_well:
                     _log.error("the store cannot be asked: %s", describe_trouble(error))
                 is_well = False
+            except Exception:
+                # Whatever it is, it is not to end the service that all tasks are run by.
+                if is_well:
+                    _log.exception("a pass over the tasks failed inside streamferry")
+                is_well = False
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PASS_S):
                     await stopping.wait()

@@ -1,19 +1,24 @@
 """The store as the settings have it: for the service, its workers and the commands beside them."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from enum import Enum, auto
 from pathlib import Path
+
+from cryptography.fernet import Fernet
 
 from streamferry.config import Settings
 from streamferry.control.store import (
     TROUBLE,
     Seal,
+    SealBroken,
     Store,
     describe_trouble,
     load_or_make_key,
     migrate,
     require_schema,
+    sealing,
     sqlite_file,
     sqlite_url,
 )
@@ -27,23 +32,20 @@ def prepare_data_dir(settings: Settings) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def read_seal_key(settings: Settings, *, may_make: bool = False) -> str:
-    """The key of the settings, or of the data folder, made there if there is none and that may be. Raises OSError,
-    ValueError.
-    """
+def read_seal_key(settings: Settings) -> str | None:
+    """The key of the settings, or of the data folder; None if there is none. Raises OSError."""
     if given := settings.seal_key.get_secret_value():
         return given
-    file = settings.data_dir / _SEAL_KEY
-    if not may_make and not file.is_file():
-        raise ValueError(f"seal-key: there is none in {settings.data_dir}; all who share a store need the service's")
-    return load_or_make_key(file)
+    with contextlib.suppress(FileNotFoundError):
+        return _key_file(settings).read_text().strip()
+    return None
 
 
 def adopt_seal_key(settings: Settings, key: str) -> None:
     """Use the key of a backup from here on. Raises ValueError if another one is in use, OSError."""
     given = settings.seal_key.get_secret_value()
     if not given:
-        given = load_or_make_key(settings.data_dir / _SEAL_KEY, key)
+        given = load_or_make_key(_key_file(settings), key)
     if given != key:
         raise ValueError("seal-key: is not the one of the backup; restore into a new data folder or give that key")
 
@@ -78,13 +80,18 @@ async def open_store(
 ) -> AsyncIterator[Store]:
     """The store of the settings, closed at the end.
 
-    Raises StoreMissing, StoreAway, ValueError for settings that cannot be used and for another schema, OSError.
+    Raises StoreMissing, StoreAway, SealBroken for one that is sealed under another key, ValueError for settings that
+    cannot be used and for another schema, OSError.
     """
     url = settings.store.get_secret_value() or sqlite_url(settings.data_dir / "store.db")
     file = sqlite_file(url)
     if purpose is Purpose.USE and file is not None and not file.is_file():
         raise StoreMissing(file.parent)
-    key = read_seal_key(settings, may_make=purpose is not Purpose.USE)
+    key = read_seal_key(settings)
+    if key is None and purpose is Purpose.USE:
+        raise ValueError(f"seal-key: there is none in {settings.data_dir}; all who share a store need the service's")
+    if key is None:
+        key = await _make_key(settings, url)
     store = Store(url, Seal(key), is_durable=is_durable, connections=connections)
     try:
         try:
@@ -92,8 +99,89 @@ async def open_store(
                 await migrate(store)
             elif purpose is Purpose.USE and not await require_schema(store):
                 raise StoreMissing(None if file is None else file.parent)
+            if purpose is not Purpose.RESTORE:
+                await _compare_key(settings, store)
         except TROUBLE as error:
             raise StoreAway(f"store: cannot be opened: {describe_trouble(error)}") from None
         yield store
     finally:
         await store.aclose()
+
+
+async def rotate_seal(settings: Settings, key_file: Path | None = None) -> tuple[int, int]:
+    """Seal the store under another key; how many values, and how many could not be opened.
+
+    With the key in the data folder the new one takes its place, and ``key_file`` is not needed. With a key of the
+    settings the new one is kept in ``key_file``, from where it has to be put into the settings of every machine.
+    Raises ValueError, OSError. Killed at any moment it has happened or not, and the key that is needed is there.
+    """
+    given = settings.seal_key.get_secret_value()
+    if given and key_file is None:
+        raise ValueError("seal-key: is a setting, so the new key needs a file of its own: --key-file FILE")
+    if not given and key_file is not None:
+        raise ValueError(
+            "--key-file: is for a key that is a setting; this one is in the data folder and is replaced there"
+        )
+    async with open_store(settings) as store:
+        next_file = key_file or _next_key_file(settings)
+        key = load_or_make_key(next_file)
+        new = Seal(key)
+        if new.fingerprint == store.seal.fingerprint:
+            raise ValueError(f"{next_file}: holds the present key; name a file that is not there yet")
+        try:
+            async with store.write_at_length() as connection:
+                done = await sealing.rotate(connection, store.seal, new)
+        except TROUBLE as error:
+            raise StoreAway(f"store: cannot be opened: {describe_trouble(error)}") from None
+    if not given:
+        os.replace(next_file, _key_file(settings))
+    return done
+
+
+def _key_file(settings: Settings) -> Path:
+    return settings.data_dir / _SEAL_KEY
+
+
+def _next_key_file(settings: Settings) -> Path:
+    """Where the next key lies while the store is sealed anew."""
+    return settings.data_dir / f"{_SEAL_KEY}.next"
+
+
+async def _make_key(settings: Settings, url: str) -> str:
+    """The first key, of a store in which nothing is sealed yet. Raises ValueError for any other."""
+    look = Store(url, Seal(Fernet.generate_key().decode()))
+    try:
+        async with look.read() as connection:
+            is_sealed = await sealing.is_sealed(connection)
+    except TROUBLE as error:
+        raise StoreAway(f"store: cannot be opened: {describe_trouble(error)}") from None
+    finally:
+        await look.aclose()
+    # Somebody else may have made both the key and the store meanwhile.
+    if is_sealed and (key := read_seal_key(settings)) is not None:
+        return key
+    if is_sealed:
+        raise ValueError(
+            f"seal-key: is missing, and the store is sealed: put the service's key into {_key_file(settings)} or give "
+            "it as the setting seal-key; without it a backup has to be restored into a new store"
+        )
+    return load_or_make_key(_key_file(settings))
+
+
+async def _compare_key(settings: Settings, store: Store) -> None:
+    """The key is the store's; that of a rotation which was cut off at its end is put in its place."""
+    try:
+        async with store.write() as connection:
+            await sealing.open_seal(connection, store.seal)
+    except SealBroken as refused:
+        following = _next_key_file(settings)
+        if settings.seal_key.get_secret_value() or not following.exists():
+            raise
+        seal = Seal(following.read_text().strip())
+        try:
+            async with store.write() as connection:
+                await sealing.open_seal(connection, seal)
+        except SealBroken:
+            raise refused from None
+        os.replace(following, _key_file(settings))
+        store.seal = seal

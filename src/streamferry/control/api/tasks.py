@@ -54,12 +54,15 @@ def create_spec(body: TaskBody, now: datetime, rules: SourceRules) -> TaskSpec:
     return _read_spec(body, None, now, rules)
 
 
-def update_spec(body: UpdateTask, current: TaskSpec, now: datetime, rules: SourceRules) -> TaskSpec:
-    """The spec that a task shall have: what the body neither gives nor clears stays. Raises InvalidField."""
+def update_spec(body: UpdateTask, current: TaskSpec | None, now: datetime, rules: SourceRules) -> TaskSpec:
+    """The spec that a task shall have: what the body neither gives nor clears stays. Raises InvalidField.
+
+    Without ``current``, that of a task which cannot be read, the body has to give all that a new task needs.
+    """
     for name in body.Clear:
         if getattr(body, name) is not None:
             raise InvalidField("Clear", f"{name} is to be cleared and is given at once")
-        current = replace(current, **_EMPTY[name])
+        current = current and replace(current, **_EMPTY[name])
     return _read_spec(body, current, now, rules)
 
 

@@ -17,12 +17,13 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from standardwebhooks import Webhook
 
 from streamferry import __version__
 from streamferry.control.callbacks.payload import serialize
 from streamferry.control.callbacks.sender import SEND_S, Sender
-from streamferry.control.store import TROUBLE, Store, describe_trouble, mailboxes, signing
+from streamferry.control.store import TROUBLE, Seal, SealBroken, Store, describe_trouble, mailboxes, signing
 from streamferry.control.store.mailboxes import Attempt, Claim
 from streamferry.control.store.records import DeliveryRecord
 
@@ -63,6 +64,15 @@ def headers_of(record: DeliveryRecord, body: str, secrets: list[str], now: datet
     }
 
 
+async def _secrets_to_sign_with(connection: AsyncConnection, seal: Seal) -> list[str]:
+    """The present one first; none if it cannot be opened."""
+    try:
+        await signing.ensure(connection, seal)
+    except SealBroken:
+        return []
+    return await signing.current(connection, seal)
+
+
 class Courier:
     """See the module. ``chance`` gives numbers in 0..1."""
 
@@ -94,6 +104,11 @@ class Courier:
                     if is_well:
                         _log.error("callbacks wait: the store cannot be asked: %s", describe_trouble(error))
                     is_well = False
+                except Exception:
+                    # Whatever it is, it is not to end the service that all tasks are run by.
+                    if is_well:
+                        _log.exception("callbacks wait: a turn failed inside streamferry")
+                    is_well = False
                 await self._wait(stopping, is_well)
             await self._leave()
 
@@ -117,6 +132,7 @@ class Courier:
             async with self._store.read() as connection:
                 if not await mailboxes.has_due(connection, full):
                     return []
+        secrets: list[str] = []
         async with self._store.write() as connection:
             left, dead = await mailboxes.settle(connection, self._holder, attempts)
             claims = await mailboxes.claim(
@@ -129,8 +145,7 @@ class Courier:
                 room_of=lambda host: self._places_of(host) - taken[host],
             )
             if claims:
-                await signing.ensure(connection, self._store.seal)
-            secrets = await signing.current(connection, self._store.seal) if claims else []
+                secrets = await _secrets_to_sign_with(connection, self._store.seal)
         self._attempts = [*left, *self._attempts[len(attempts) :]]
         if dead:
             _log.error("%d callbacks were given up after a day; streamferry callbacks list --state dead", dead)
@@ -145,9 +160,7 @@ class Courier:
     async def _attempt(self, claim: Claim, secrets: list[str]) -> None:
         record = claim.record
         try:
-            body = serialize(record)
-            headers = headers_of(record, body, secrets, datetime.now(UTC))
-            problem = await self._sender.send(claim.url, headers, body.encode())
+            problem = await self._send(claim, secrets)
         except Exception:
             # One receiver's oddity is not to cost the others their callbacks.
             _log.exception("an attempt failed inside streamferry")
@@ -165,6 +178,18 @@ class Courier:
                 _log.warning("callbacks of task %s wait: %s", record.task_id, problem)
         self._attempts.append(Attempt(record.task_id, record.number, problem, pause_ms))
         self._stirred.set()
+
+    async def _send(self, claim: Claim, secrets: list[str]) -> str | None:
+        """What went wrong, None when it was taken."""
+        if claim.url is None:
+            return "the stored CallbackURL cannot be read: give the task its CallbackURL anew"
+        if not secrets:
+            return signing.DAMAGED_SECRET
+        if claim.record.is_damaged:
+            return "what was to be told cannot be read any more: drop it, so that the next ones go on"
+        body = serialize(claim.record)
+        headers = headers_of(claim.record, body, secrets, datetime.now(UTC))
+        return await self._sender.send(claim.url, headers, body.encode())
 
     async def _leave(self) -> None:
         """Let what is under way end, within limits, and write down what became of it; the rest is sent once more."""

@@ -149,7 +149,7 @@ class ProbeRequest(Body):
     """How much of it to look at."""
 
 
-def to_update(task_id: str, patch: TaskPatch, current: TaskSpec) -> schemas.UpdateTask:
+def to_update(task_id: str, patch: TaskPatch, current: TaskSpec | None) -> schemas.UpdateTask:
     """A change as the compatible API has it. Raises InvalidField."""
     cleared = [
         name

@@ -51,7 +51,7 @@ class Writes:
     async def update_task(self, task_id: str, body: TaskPatch, *, expected_version: int | None = None) -> TaskView:
         """Change what is given; what runs follows. ``expected_version`` comes before the body's."""
 
-        def revise(current: TaskSpec) -> TaskSpec:
+        def revise(current: TaskSpec | None) -> TaskSpec:
             return update_spec(to_update(task_id, body, current), current, self._clock.now(), self._rules)
 
         expected = body.version if expected_version is None else expected_version

@@ -9,6 +9,7 @@ from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent, playhead_detail
 from streamferry.control.store.schema import run, task, worker
 from streamferry.control.store.seal import Seal
+from streamferry.control.store.spec import Unreadable
 from streamferry.relay import Playhead, State
 
 #: A due task that nobody took for this long is taken by anybody with room, whatever its fair share is.
@@ -36,8 +37,7 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
     claimed: list[dict[str, str]] = []
     taken: list[NewEvent] = []
     for row in due[: max(share, late, 0)]:
-        has_played = row["playhead_ms"] is not None
-        playhead = tasks.playhead_after_break(tasks.spec_of(seal, row), row, now) if has_played else Playhead()
+        playhead = _playhead(seal, row, now)
         if playhead is None:
             continue
         claimed.append({"of_task": row["task_id"]})
@@ -69,9 +69,7 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
     for row in rows.mappings():
         if is_over(row["end_ms"], now):
             ended.append(row["task_id"])
-        elif row["playhead_ms"] is not None and (
-            tasks.playhead_after_break(tasks.spec_of(seal, row), row, now) is None
-        ):
+        elif _playhead(seal, row, now) is None:
             played_out.append(row["task_id"])
     done = ended + played_out
     if done:
@@ -84,6 +82,16 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
         detail = {"final": True}
         await events.append(connection, [NewEvent(task_id, State.ENDED.value, now, detail) for task_id in done])
     return len(done)
+
+
+def _playhead(seal: Seal, row: sa.RowMapping, now: int) -> Playhead | None:
+    """Where its list goes on, None if it would have been played out. Who takes one that cannot be read says so."""
+    if row["playhead_ms"] is None:
+        return Playhead()
+    try:
+        return tasks.playhead_after_break(tasks.spec_of(seal, row), row, now)
+    except Unreadable:
+        return Playhead()
 
 
 async def has_ended(connection: AsyncConnection) -> bool:

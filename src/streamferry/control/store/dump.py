@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.control.store import workers
+from streamferry.control.store import sealing, workers
 from streamferry.control.store.database import Store
 from streamferry.control.store.migrate import migrate, read_revision
 from streamferry.control.store.schema import access_key, metadata, task, worker
@@ -23,11 +23,13 @@ _KIND = "streamferry backup"
 _BATCH_ROWS = 500
 
 
-async def dump(store: Store, seal_key: str) -> AsyncIterator[str]:
-    """Lines, each with its end, of one moment of a migrated store that goes on being used."""
+async def dump(store: Store) -> AsyncIterator[str]:
+    """Lines, each with its end, of one moment of a migrated store that goes on being used. Raises SealBroken."""
     async with store.snapshot() as connection:
         revision = await connection.run_sync(read_revision)
-        yield _line({"kind": _KIND, "format": FORMAT, "revision": revision, "seal_key": seal_key})
+        # The very key that opens this moment's rows: it may have been exchanged since the store was opened.
+        await sealing.require(connection, store.seal)
+        yield _line({"kind": _KIND, "format": FORMAT, "revision": revision, "seal_key": store.seal.reveal()})
         rows = 0
         for table in metadata.sorted_tables:
             if table is worker:

@@ -12,6 +12,7 @@ from streamferry.control.clock import from_ms
 from streamferry.control.model import CallbackEvent, decide_api_status
 from streamferry.control.schedule import END_TOLERANCE_MS
 from streamferry.control.store import mailboxes
+from streamferry.control.store.cells import read_object, read_time
 from streamferry.control.store.records import EventRecord
 from streamferry.control.store.schema import event, mailbox, run, task
 from streamferry.relay import Playhead
@@ -135,8 +136,8 @@ def _is_settled(connection: AsyncConnection) -> sa.ColumnElement[bool]:
 
 
 def _record(row: sa.RowMapping) -> EventRecord:
-    detail = json.loads(row["detail"])
-    return EventRecord(row["id"], row["task_id"], row["seq"], from_ms(row["at_ms"]), row["kind"], detail)
+    detail = read_object(row["detail"])
+    return EventRecord(row["id"], row["task_id"], row["seq"], read_time(row["at_ms"]), row["kind"], detail)
 
 
 def playhead_detail(playhead: Playhead) -> dict[str, int]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from streamferry.control.store.cells import read_json
 from streamferry.control.store.records import GroupRecord, GroupTag
 from streamferry.control.store.schema import task, task_group
 
@@ -70,5 +71,14 @@ def _tags_text(tags: Sequence[GroupTag]) -> str:
 
 
 def _record(row: sa.RowMapping) -> GroupRecord:
-    tags = tuple(GroupTag(**tag) for tag in json.loads(row["tags"]))
-    return GroupRecord(row["name"], row["project"], tags, row["deleted"])
+    found = read_json(row["tags"])
+    tags = [_tag(one) for one in found] if isinstance(found, list) else []
+    return GroupRecord(row["name"], row["project"], tuple(tag for tag in tags if tag), row["deleted"])
+
+
+def _tag(found: object) -> GroupTag | None:
+    """A label; None for what is none."""
+    names = ("category", "key", "value")
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in names):
+        return None
+    return GroupTag(*(found[name] for name in names))

@@ -8,11 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.model import TaskSpec
 from streamferry.control.schedule import RETRY_FAILED_MS, decide_due, is_over
-from streamferry.control.store import events, tasks, workers
+from streamferry.control.store import events, sealing, tasks, workers
+from streamferry.control.store.cells import read_member, read_number
 from streamferry.control.store.database import read_now_ms
 from streamferry.control.store.events import NewEvent, playhead_detail
 from streamferry.control.store.schema import run, task
 from streamferry.control.store.seal import Seal
+from streamferry.control.store.spec import Unreadable
 from streamferry.media.errors import Fault
 from streamferry.relay import Playhead, RelayStatus, State, Trouble
 from streamferry.worker import Change, Outcome, Report, WorkerHealth
@@ -36,7 +38,7 @@ _TROUBLE = ("trouble_fault", "trouble_reason", "trouble_tries")
 
 @dataclass(frozen=True, slots=True)
 class HeldTask:
-    """A task that a worker holds, with its spec if that was asked for."""
+    """A task that a worker holds, with its spec if that was asked for. ``problem``: why none can be made."""
 
     task_id: str
     epoch: int
@@ -45,12 +47,16 @@ class HeldTask:
     is_wanted: bool
     playhead: Playhead
     trouble: Trouble | None = None
+    problem: str | None = None
 
 
 async def read(
     connection: AsyncConnection, seal: Seal, worker_id: str, known: Mapping[str, tuple[int, int]]
 ) -> tuple[list[HeldTask], int]:
-    """All tasks the worker holds, with the spec where epoch and version are not ``known``; and the time."""
+    """All tasks the worker holds, with the spec where epoch and version are not ``known``; and the time.
+
+    Raises SealBroken if the store's key was exchanged: then it is the worker that cannot read, not a task that is bad.
+    """
     now = await read_now_ms(connection)
     rows = await connection.execute(
         sa.select(run.c.task_id, run.c.epoch, task.c.version)
@@ -63,7 +69,14 @@ async def read(
     for begin in range(0, len(new), 500):
         rows = await connection.execute(tasks.WITH_RUN.where(run.c.task_id.in_(new[begin : begin + 500])))
         for row in rows.mappings():
-            spec = tasks.spec_of(seal, row)
+            try:
+                spec = tasks.spec_of(seal, row)
+            except Unreadable as error:
+                await sealing.require(connection, seal)
+                fresh[row["task_id"]] = HeldTask(
+                    row["task_id"], row["epoch"], row["version"], None, True, Playhead(), problem=str(error)
+                )
+                continue
             fresh[row["task_id"]] = HeldTask(
                 row["task_id"],
                 row["epoch"],
@@ -74,7 +87,11 @@ async def read(
                 tasks.playhead_after_break(spec, row, now) or tasks.playhead_of(row),
                 None
                 if row["trouble_ms"] is None
-                else Trouble(Fault(row["trouble_fault"]), row["trouble_reason"] or "", row["trouble_tries"]),
+                else Trouble(
+                    read_member(Fault, row["trouble_fault"], Fault.SERVICE),
+                    row["trouble_reason"] or "",
+                    read_number(row["trouble_tries"]),
+                ),
             )
     return [fresh.get(one.task_id, one) for one in found], now
 

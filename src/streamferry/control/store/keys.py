@@ -1,16 +1,22 @@
 """Access key rows; the secrets are sealed."""
 
+import logging
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.control.clock import from_ms
+from streamferry.control.store import sealing
+from streamferry.control.store.cells import read_time
 from streamferry.control.store.records import KeyPair, KeyRecord
 from streamferry.control.store.schema import access_key
-from streamferry.control.store.seal import Seal
+from streamferry.control.store.seal import Seal, SealBroken
+
+_log = logging.getLogger("streamferry.control")
 
 
 async def put(connection: AsyncConnection, seal: Seal, pair: KeyPair, *, now_ms: int) -> None:
     """A new key, enabled; one of that name is replaced."""
+    await sealing.require(connection, seal)
     await connection.execute(access_key.delete().where(access_key.c.id == pair.access_key_id))
     values = {
         "id": pair.access_key_id,
@@ -23,10 +29,16 @@ async def put(connection: AsyncConnection, seal: Seal, pair: KeyPair, *, now_ms:
 
 
 async def find(connection: AsyncConnection, seal: Seal, access_key_id: str) -> KeyPair | None:
-    """An enabled key with its secret, or None."""
+    """An enabled key with its secret, or None; one that cannot be opened is good for nothing, and the log says so."""
     query = sa.select(access_key.c.sealed_secret, access_key.c.read_only)
     row = (await connection.execute(query.where(access_key.c.id == access_key_id, access_key.c.enabled))).first()
-    return None if row is None else KeyPair(access_key_id, seal.open(row.sealed_secret), row.read_only)
+    if row is None:
+        return None
+    try:
+        return KeyPair(access_key_id, seal.open(row.sealed_secret), row.read_only)
+    except SealBroken:
+        _log.error("the secret of access key %s cannot be opened: make another key and disable it", access_key_id)
+        return None
 
 
 async def disable(connection: AsyncConnection, access_key_id: str) -> bool:
@@ -39,4 +51,4 @@ async def all_keys(connection: AsyncConnection) -> list[KeyRecord]:
     """Every key, oldest first."""
     query = sa.select(access_key.c.id, access_key.c.enabled, access_key.c.read_only, access_key.c.created_ms)
     rows = await connection.execute(query.order_by(access_key.c.created_ms, access_key.c.id))
-    return [KeyRecord(key_id, enabled, read_only, from_ms(at_ms)) for key_id, enabled, read_only, at_ms in rows]
+    return [KeyRecord(key_id, enabled, read_only, read_time(at_ms)) for key_id, enabled, read_only, at_ms in rows]

@@ -9,7 +9,6 @@ Order of locks: run, then mailbox. A transaction that locks several mailboxes wi
 locked, so that it waits for nobody.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.control.clock import from_ms
 from streamferry.control.model import CallbackEvent, DeliveryState, TaskSpec
+from streamferry.control.store import sealing
+from streamferry.control.store.cells import read_member, read_object, read_time
 from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.records import Backlog, DeliveryRecord
 from streamferry.control.store.schema import delivery, mailbox
@@ -45,9 +45,9 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A mailbox that is held, its address, and the delivery to try."""
+    """A mailbox that is held, its address, None if that cannot be read, and the delivery to try."""
 
-    url: MediaUrl
+    url: MediaUrl | None
     host_digest: str
     failures: int
     record: DeliveryRecord
@@ -69,8 +69,12 @@ class Attempt:
 async def follow(
     connection: AsyncConnection, seal: Seal, task_id: str, before: TaskSpec | None, spec: TaskSpec
 ) -> None:
-    """A task was made or changed. What waits goes to the new address, at once; without one it is dropped."""
+    """A task was made or changed. What waits goes to the new address, at once; without one it is dropped.
+
+    ``before`` None: there was none, or it cannot be read.
+    """
     values: dict[str, object] = {"title": spec.title}
+    await sealing.require(connection, seal)
     if before is None or before.callback_url != spec.callback_url:
         is_waiting = sa.exists().where(delivery.c.task_id == task_id, _IS_WAITING)
         values |= {
@@ -156,8 +160,7 @@ async def claim(
     claims: list[Claim] = []
     for row in rows.mappings():
         box = boxes.pop(row["task_id"])
-        url = MediaUrl.parse(seal.open(box["sealed_url"]))
-        claims.append(Claim(url, box["host_digest"], box["failures"], _record(row)))
+        claims.append(Claim(_open_url(seal, box), box["host_digest"], box["failures"], _record(row)))
     if claims:
         held = [one.record.task_id for one in claims]
         values = {"holder": holder, "due_ms": now + lease_ms}
@@ -166,6 +169,13 @@ async def claim(
         # Nothing waits in them any more.
         await connection.execute(mailbox.update().where(mailbox.c.task_id.in_(boxes)).values(due_ms=None))
     return claims
+
+
+def _open_url(seal: Seal, box: sa.RowMapping) -> MediaUrl | None:
+    try:
+        return MediaUrl.parse(seal.open(box["sealed_url"]))
+    except ValueError:
+        return None
 
 
 async def _choose(
@@ -347,11 +357,11 @@ def _record(row: sa.RowMapping) -> DeliveryRecord:
     return DeliveryRecord(
         task_id=row["task_id"],
         number=row["number"],
-        event=CallbackEvent(row["kind"]),
-        at=from_ms(row["at_ms"]),
-        detail=json.loads(row["detail"]),
-        state=DeliveryState(row["state"]),
+        event=read_member(CallbackEvent, row["kind"], CallbackEvent.FAILED),
+        at=read_time(row["at_ms"]),
+        detail=read_object(row["detail"]),
+        state=read_member(DeliveryState, row["state"], DeliveryState.DEAD),
         attempts=row["attempts"],
         problem=row["problem"],
-        settled_at=None if row["settled_ms"] is None else from_ms(row["settled_ms"]),
+        settled_at=None if row["settled_ms"] is None else read_time(row["settled_ms"]),
     )

@@ -24,7 +24,8 @@ class TaskRecord:
     """A task: what is wanted, and what is known of its run.
 
     ``playhead`` is None as long as nothing was played. ``fault`` is a value of ``media.errors.Fault`` or None.
-    ``version`` counts changes of what is wanted, ``epoch`` performances.
+    ``version`` counts changes of what is wanted, ``epoch`` performances. ``problem``: the stored form cannot be read,
+    and why; ``spec`` merely stands in then.
     """
 
     task_id: str
@@ -52,6 +53,7 @@ class TaskRecord:
     reason: str | None
     worker_id: str | None
     trouble: TroubleRecord | None = None
+    problem: str | None = None
 
     def status(self, now: datetime) -> ApiStatus:
         """Status as the API shows it at that time."""
@@ -203,6 +205,11 @@ class DeliveryRecord:
     attempts: int
     problem: str | None
     settled_at: datetime | None
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether what is to be told cannot be read."""
+        return "status" not in self.detail
 
     @property
     def event_id(self) -> str:

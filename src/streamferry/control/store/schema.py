@@ -176,6 +176,15 @@ usage = sa.Table(
     sa.Column("bytes_out", sa.BigInteger, nullable=False),
 )
 
+#: One row: under which key the store is sealed, and what its digests are keyed with. See ``sealing``.
+seal_key = sa.Table(
+    "seal_key",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("fingerprint", sa.String(16), nullable=False),
+    sa.Column("sealed_digest_key", sa.LargeBinary, nullable=False),
+)
+
 access_key = sa.Table(
     "access_key",
     metadata,

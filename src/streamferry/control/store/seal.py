@@ -16,19 +16,42 @@ from cryptography.fernet import Fernet, InvalidToken
 class SealBroken(ValueError):
     """A sealed value cannot be opened: it was sealed under another key, or it is damaged."""
 
-    def __init__(self) -> None:
-        super().__init__("the store was sealed under another key; give the right one as seal-key")
+    def __init__(self, words: str = "the store was sealed under another key; give the right one as seal-key") -> None:
+        super().__init__(words)
 
 
 class Seal:
-    """Seals and opens under one key, 32 bytes in URL-safe base64. Raises ValueError for a malformed one."""
+    """Seals and opens under one key, 32 bytes in URL-safe base64. Raises ValueError for a malformed one.
+
+    Digests have a key of their own, which outlives the seal key: the store keeps it (``sealing``), and until that was
+    read it is the one that a new store gets.
+    """
 
     def __init__(self, key: str) -> None:
         try:
             self._fernet = Fernet(key)
         except ValueError:
             raise ValueError("the seal key must be 32 bytes in URL-safe base64") from None
-        self._digest_key = hashlib.sha256(b"streamferry digest " + key.encode()).digest()
+        self._key = key.encode()
+        self._digest_key = hashlib.sha256(b"streamferry digest " + self._key).digest()
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that tell one seal key from another, and nothing of the key."""
+        return hmac.new(self._key, b"streamferry seal key", hashlib.sha256).hexdigest()[:16]
+
+    def reveal(self) -> str:
+        """The key itself, for a backup only."""
+        return self._key.decode()
+
+    @property
+    def digest_key(self) -> str:
+        """What digests are keyed with, in hex."""
+        return self._digest_key.hex()
+
+    def adopt(self, digest_key: str) -> None:
+        """Make digests as the store's are. Raises ValueError."""
+        self._digest_key = bytes.fromhex(digest_key)
 
     def seal(self, text: str) -> bytes:
         """The text, unreadable and protected against change."""
@@ -38,7 +61,8 @@ class Seal:
         """The text again. Raises SealBroken."""
         try:
             return self._fernet.decrypt(bytes(sealed)).decode()
-        except InvalidToken:
+        except (InvalidToken, TypeError, ValueError):
+            # What is no token at all: SQLite keeps a value of any type in any column.
             raise SealBroken from None
 
     def digest(self, text: str) -> str:

@@ -6,30 +6,40 @@ import secrets
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from streamferry.control.store import sealing
 from streamferry.control.store.database import lock_name, read_now_ms
 from streamferry.control.store.schema import callback_secret
-from streamferry.control.store.seal import Seal
+from streamferry.control.store.seal import Seal, SealBroken
 
 #: How long the secret before the present one is signed with too.
 OLD_SECRET_MS = 24 * 3_600_000
+DAMAGED_SECRET = (
+    "the secret that callbacks are signed with cannot be opened; make another: streamferry callbacks secret --replace"
+)
 # Any name will do, as long as all who make a secret use the same.
 _LOCK = "0" * 14 + "e"
 
 
 async def current(connection: AsyncConnection, seal: Seal) -> list[str]:
-    """The secrets to sign with, the present one first; none as long as none was made."""
+    """The secrets to sign with, the present one first; none as long as none was made, or none can be opened."""
     query = sa.select(callback_secret).order_by(callback_secret.c.id.desc()).limit(2)
     rows = (await connection.execute(query)).mappings().all()
     if len(rows) == 2 and rows[0]["created_ms"] <= await read_now_ms(connection) - OLD_SECRET_MS:
         rows = rows[:1]
-    return [seal.open(row["sealed_secret"]) for row in rows]
+    return [secret for row in rows if (secret := _open(seal, row["sealed_secret"])) is not None]
 
 
 async def ensure(connection: AsyncConnection, seal: Seal) -> str:
-    """The present secret, made if there is none."""
+    """The present secret, made if there is none; one that cannot be opened is not replaced. Raises SealBroken."""
     await lock_name(connection, _LOCK)
-    found = await current(connection, seal)
-    return found[0] if found else await _make(connection, seal)
+    query = sa.select(callback_secret.c.sealed_secret).order_by(callback_secret.c.id.desc()).limit(1)
+    row = (await connection.execute(query)).first()
+    if row is None:
+        return await _make(connection, seal)
+    secret = _open(seal, row.sealed_secret)
+    if secret is None:
+        raise SealBroken(DAMAGED_SECRET)
+    return secret
 
 
 async def replace(connection: AsyncConnection, seal: Seal) -> str:
@@ -40,8 +50,19 @@ async def replace(connection: AsyncConnection, seal: Seal) -> str:
     return await _make(connection, seal)
 
 
+def _open(seal: Seal, sealed: bytes) -> str | None:
+    """The secret, in the form that signing takes; None for what is none."""
+    try:
+        secret = seal.open(sealed)
+        base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return None
+    return secret
+
+
 async def _make(connection: AsyncConnection, seal: Seal) -> str:
     # As Standard Webhooks writes a symmetric secret: 24 to 64 random bytes in base64 behind a prefix.
+    await sealing.require(connection, seal)
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     values = {"sealed_secret": seal.seal(secret), "created_ms": await read_now_ms(connection)}
     await connection.execute(callback_secret.insert(), values)

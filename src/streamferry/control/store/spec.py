@@ -1,57 +1,117 @@
 """TaskSpec to and from the text that is sealed. What lists search by has columns of its own and is kept there."""
 
-import json
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from streamferry.control.model import ContinueStrategy, SourceForm, TaskItem, TaskKind, TaskSpec
-from streamferry.media.url import MediaUrl
+from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
+
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Unreadable(ValueError):
+    """A row from which no spec can be made; the sentence says what to do about it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the stored task cannot be read: {why}; update it with all its fields, or delete it")
+
+
+class _Stored(BaseModel):
+    """The text's shape. A field that is missing or unknown is another version's: nothing is guessed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: int
+    items: Annotated[list[tuple[str, _Seconds, _Seconds]], Field(min_length=1)]
+    destination: str
+    title: str
+    source_form: str
+    loops: int
+    cycle_mode: int | None
+    play_times: int | None
+    continue_strategy: int
+    pre_download: bool
+    callback_url: str
+    watermark: tuple[float, float, float] | None
+
+
+#: An address that every check refuses, as one whose secrets are hidden.
+_NOWHERE = MediaUrl("rtmp", REDACTED, 1935, "", "", None, None)
 
 
 def serialize_spec(spec: TaskSpec) -> str:
     """Everything but the window, the group and the watermark's picture, secrets revealed: for ``Seal`` only."""
     watermark = spec.watermark
-    return json.dumps(
-        {
-            "kind": int(spec.kind),
-            "items": [[item.url.reveal(), item.start_s, item.end_s] for item in spec.items],
-            "destination": spec.destination.reveal(),
-            "title": spec.title,
-            "source_form": spec.source_form.value,
-            "loops": spec.loops,
-            "cycle_mode": spec.cycle_mode,
-            "play_times": spec.play_times,
-            "continue_strategy": int(spec.continue_strategy),
-            "pre_download": spec.pre_download,
-            "callback_url": spec.callback_url,
-            "watermark": None if watermark is None else [watermark.pos_x, watermark.pos_y, watermark.ratio],
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
+    return _Stored(
+        kind=int(spec.kind),
+        items=[(item.url.reveal(), item.start_s, item.end_s) for item in spec.items],
+        destination=spec.destination.reveal(),
+        title=spec.title,
+        source_form=spec.source_form.value,
+        loops=spec.loops,
+        cycle_mode=spec.cycle_mode,
+        play_times=spec.play_times,
+        continue_strategy=int(spec.continue_strategy),
+        pre_download=spec.pre_download,
+        callback_url=spec.callback_url,
+        watermark=None if watermark is None else (watermark.pos_x, watermark.pos_y, watermark.ratio),
+    ).model_dump_json()
 
 
 def parse_spec(text: str, *, group: str, start_at: datetime, end_at: datetime, picture: bytes | None) -> TaskSpec:
-    """The spec again."""
-    values: dict[str, Any] = json.loads(text)
-    watermark = None
-    if values["watermark"] is not None and picture is not None:
-        watermark = Watermark(picture, *values["watermark"])
+    """The spec again. Raises Unreadable."""
+    try:
+        stored = _Stored.model_validate_json(text)
+        kind = TaskKind(stored.kind)
+        loops = stored.loops
+        if loops < -1 or loops == 0:
+            raise ValueError
+        if stored.callback_url:
+            MediaUrl.parse(stored.callback_url)
+        spec = TaskSpec(
+            kind=kind,
+            items=tuple(TaskItem(MediaUrl.parse(url), start_s, end_s) for url, start_s, end_s in stored.items),
+            destination=MediaUrl.parse(stored.destination),
+            start_at=start_at,
+            end_at=end_at,
+            title=stored.title,
+            group=group,
+            source_form=SourceForm(stored.source_form),
+            loops=loops,
+            cycle_mode=stored.cycle_mode,
+            play_times=stored.play_times,
+            continue_strategy=ContinueStrategy(stored.continue_strategy),
+            pre_download=stored.pre_download,
+            callback_url=stored.callback_url,
+        )
+    except ValueError:
+        # Of which pydantic's repeats the input.
+        raise Unreadable("another version of streamferry wrote it, or it is damaged") from None
+    return replace(spec, watermark=_parse_watermark(stored.watermark, picture))
+
+
+def _parse_watermark(place: tuple[float, float, float] | None, picture: bytes | None) -> Watermark | None:
+    if place is None:
+        return None
+    try:
+        return Watermark(picture or b"", *place)
+    except ValueError:
+        raise Unreadable("its watermark is damaged") from None
+
+
+def stand_in(*, title: str, group: str, start_at: datetime, end_at: datetime) -> TaskSpec:
+    """What is shown of a task of which no spec can be made. It names no peer, so nothing can be pulled or pushed."""
     return TaskSpec(
-        kind=TaskKind(values["kind"]),
-        items=tuple(TaskItem(MediaUrl.parse(url), start_s, end_s) for url, start_s, end_s in values["items"]),
-        destination=MediaUrl.parse(values["destination"]),
+        kind=TaskKind.VOD,
+        items=(),
+        destination=_NOWHERE,
         start_at=start_at,
         end_at=end_at,
-        title=values["title"],
+        title=title,
         group=group,
-        source_form=SourceForm(values["source_form"]),
-        loops=values["loops"],
-        cycle_mode=values["cycle_mode"],
-        play_times=values["play_times"],
-        continue_strategy=ContinueStrategy(values["continue_strategy"]),
-        pre_download=values["pre_download"],
-        callback_url=values["callback_url"],
-        watermark=watermark,
+        source_form=SourceForm.SRC_ADDR_S,
     )

@@ -7,13 +7,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.control.clock import from_ms, to_ms
+from streamferry.control.clock import to_ms
 from streamferry.control.model import ApiStatus, TaskSpec
 from streamferry.control.schedule import decide_playhead
+from streamferry.control.store import sealing
+from streamferry.control.store.cells import read_json, read_member, read_number, read_time
 from streamferry.control.store.records import RunningTask, TaskCount, TaskRecord, TroubleRecord
 from streamferry.control.store.schema import run, task, task_spec, worker
-from streamferry.control.store.seal import Seal
-from streamferry.control.store.spec import parse_spec, serialize_spec
+from streamferry.control.store.seal import Seal, SealBroken
+from streamferry.control.store.spec import Unreadable, parse_spec, serialize_spec, stand_in
+from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.relay import LEAD_MS, Playhead, State
 
@@ -32,6 +35,7 @@ async def insert(
     connection: AsyncConnection, seal: Seal, task_id: str, spec: TaskSpec, *, now_ms: int, due_ms: int | None
 ) -> None:
     """A new task with its spec and its run row."""
+    await sealing.require(connection, seal)
     await connection.execute(
         task.insert(),
         {
@@ -145,7 +149,7 @@ async def running(connection: AsyncConnection) -> list[RunningTask]:
         run.c.trouble_ms.is_not(None),
     )
     found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
-    return [RunningTask(task_id, State(state), *numbers) for task_id, state, *numbers in found]
+    return [RunningTask(task_id, read_state(state), *numbers) for task_id, state, *numbers in found]
 
 
 async def count(
@@ -160,7 +164,7 @@ async def count(
         .group_by(sa.literal_column("status"), run.c.state, sa.literal_column("troubled"))
     )
     return [
-        TaskCount(ApiStatus(number), State(state), bool(troubled) and number == ApiStatus.ACTIVE, tasks, int(kbps))
+        TaskCount(ApiStatus(number), read_state(state), bool(troubled) and number == ApiStatus.ACTIVE, tasks, int(kbps))
         for number, state, troubled, tasks, kbps in found
     ]
 
@@ -181,6 +185,7 @@ async def replace(
     """Put another spec in place of the one that was read; False if it was changed meanwhile."""
     changed = await change(connection, before, finished=finished, **_searched(seal, spec))
     if changed:
+        await sealing.require(connection, seal)
         await connection.execute(
             task_spec.update().where(task_spec.c.task_id == before.task_id).values(**_sealed(seal, spec))
         )
@@ -304,58 +309,88 @@ def _sealed(seal: Seal, spec: TaskSpec) -> dict[str, object]:
 
 
 def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
+    """The row, whatever is in it: one of which no spec can be made is a failed task that says so."""
     has_played = row["playhead_ms"] is not None
+    state, fault, reason, problem = read_state(row["state"]), row["fault"], row["reason"], None
+    try:
+        spec = spec_of(seal, row)
+    except Unreadable as error:
+        fault, reason, problem = Fault.SERVICE.value, str(error), str(error)
+        if row["worker_id"] is None:
+            state = State.FAILED
+        window = {"start_at": read_time(row["start_ms"]), "end_at": read_time(row["end_ms"])}
+        spec = stand_in(title=row["title_folded"], group=row["group_name"], **window)
     return TaskRecord(
         task_id=row["id"],
-        spec=spec_of(seal, row),
+        spec=spec,
         enabled=row["enabled"],
         finished=row["finished"],
-        created_at=from_ms(row["created_ms"]),
+        created_at=read_time(row["created_ms"]),
         version=row["version"],
-        state=State(row["state"]),
+        state=state,
         epoch=row["epoch"],
         playhead=playhead_of(row) if has_played else None,
-        playhead_at=from_ms(row["playhead_ms"]) if has_played else None,
+        playhead_at=read_time(row["playhead_ms"]) if has_played else None,
         item_ends_ms=_item_ends_of(row),
-        kbps_in=row["kbps_in"],
-        kbps_out=row["kbps_out"],
-        media_time_ms=row["media_time_ms"],
-        bytes_in=row["bytes_in"],
-        bytes_out=row["bytes_out"],
-        repairs=row["repairs"],
+        kbps_in=read_number(row["kbps_in"]),
+        kbps_out=read_number(row["kbps_out"]),
+        media_time_ms=read_number(row["media_time_ms"]),
+        bytes_in=read_number(row["bytes_in"]),
+        bytes_out=read_number(row["bytes_out"]),
+        repairs=read_number(row["repairs"]),
         sound_drift_ms=row["sound_drift_ms"],
         preparing_percent=row["preparing_percent"],
-        dropped_tags=row["dropped_tags"],
-        retries=row["retries"],
-        fault=row["fault"],
-        reason=row["reason"],
+        dropped_tags=read_number(row["dropped_tags"]),
+        retries=read_number(row["retries"]),
+        fault=None if fault is None else read_member(Fault, fault, Fault.SERVICE).value,
+        reason=reason,
         worker_id=row["worker_id"],
         trouble=None
         if row["trouble_ms"] is None
         else TroubleRecord(
-            from_ms(row["trouble_ms"]), row["trouble_fault"], row["trouble_reason"] or "", row["trouble_tries"]
+            read_time(row["trouble_ms"]),
+            read_member(Fault, row["trouble_fault"], Fault.SERVICE).value,
+            row["trouble_reason"] or "",
+            read_number(row["trouble_tries"]),
         ),
+        problem=problem,
     )
 
 
+def read_state(text: object) -> State:
+    """What a run row says; a state that only a newer version knows is shown as failed."""
+    return read_member(State, text, State.FAILED)
+
+
 def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
-    """The spec of a row that holds ``group_name``, ``start_ms``, ``end_ms``, ``sealed_spec`` and ``picture``."""
+    """The spec of a row that holds ``group_name``, ``start_ms``, ``end_ms``, ``sealed_spec`` and ``picture``.
+
+    Raises Unreadable, and nothing else whatever the row holds: it is one task's trouble.
+    """
+    try:
+        text = seal.open(row["sealed_spec"])
+    except SealBroken:
+        raise Unreadable("it is sealed under another key, or damaged") from None
     return parse_spec(
-        seal.open(row["sealed_spec"]),
+        text,
         group=row["group_name"],
-        start_at=from_ms(row["start_ms"]),
-        end_at=from_ms(row["end_ms"]),
+        start_at=read_time(row["start_ms"]),
+        end_at=read_time(row["end_ms"]),
         picture=row["picture"],
     )
 
 
-def _item_ends_of(row: sa.RowMapping) -> tuple[int | None, ...]:
-    return tuple(json.loads(row["item_ends"]))
+def _item_ends_of(row: "sa.RowMapping | dict[str, Any]") -> tuple[int | None, ...]:
+    """Where items end, as far as that can be read: unknown ends cost a list nothing but knowledge."""
+    ends = read_json(row["item_ends"])
+    if not isinstance(ends, list) or any(not (end is None or (isinstance(end, int) and end >= 0)) for end in ends):
+        return ()
+    return tuple(ends)
 
 
 def playhead_of(row: sa.RowMapping) -> Playhead:
-    """Where the list of a run row stands."""
-    return Playhead(row["loop"], row["item"], row["position_ms"])
+    """Where the list of a run row stands; its beginning, if that is no place."""
+    return Playhead(read_number(row["loop"]), read_number(row["item"]), read_number(row["position_ms"]))
 
 
 def playhead_after_break(spec: TaskSpec, row: sa.RowMapping, at_ms: int) -> Playhead | None:
@@ -365,7 +400,8 @@ def playhead_after_break(spec: TaskSpec, row: sa.RowMapping, at_ms: int) -> Play
     """
     if row["playhead_ms"] is None:
         return Playhead()
-    if row["item"] >= len(spec.items):
+    playhead = playhead_of(row)
+    if playhead.item >= len(spec.items):
         # One task that makes no sense must not keep the others from being taken.
         return Playhead()
     ends = _item_ends_of(row)
@@ -374,5 +410,5 @@ def playhead_after_break(spec: TaskSpec, row: sa.RowMapping, at_ms: int) -> Play
         for index, item in enumerate(spec.items)
     ]
     # What had been sent by then was due a lead later.
-    elapsed_ms = max(at_ms, row["start_ms"]) - row["playhead_ms"] - LEAD_MS
-    return decide_playhead(playhead_of(row), elapsed_ms, spec.continue_strategy, spans, spec.loops)
+    elapsed_ms = max(at_ms, row["start_ms"]) - read_number(row["playhead_ms"]) - LEAD_MS
+    return decide_playhead(playhead, elapsed_ms, spec.continue_strategy, spans, spec.loops)

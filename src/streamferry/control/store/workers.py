@@ -5,12 +5,12 @@ worker, usage.
 """
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.control.clock import from_ms
 from streamferry.control.schedule import LOST_STEP_MS, decide_due
 from streamferry.control.store import events, tasks
+from streamferry.control.store.cells import read_time
 from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent
 from streamferry.control.store.records import WorkerRecord
@@ -133,11 +133,19 @@ async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
             is_alive=row["is_alive"],
             load=row["load"],
             capacity=row["capacity"],
-            started_at=from_ms(row["started_ms"]),
-            health=None if row["health"] is None else _HEALTH.validate_json(row["health"]),
+            started_at=read_time(row["started_ms"]),
+            health=_health_of(row["health"]),
         )
         for row in rows.mappings()
     ]
+
+
+def _health_of(text: str | None) -> WorkerHealth | None:
+    """What a worker told; None for what it said in the words of another version."""
+    try:
+        return None if text is None else _HEALTH.validate_json(text)
+    except ValidationError:
+        return None
 
 
 async def find_address(connection: AsyncConnection, task_id: str) -> str | None:

@@ -61,7 +61,7 @@ async def rows_of(store: Store) -> dict[str, list[tuple[object, ...]]]:
 
 async def test_everything_comes_back(source: Store, target: Store) -> None:
     """Row by row, except that no worker has a task; new tasks get new numbers behind the old ones."""
-    lines = [line async for line in dump(source, KEY)]
+    lines = [line async for line in dump(source)]
     assert not any("t0p" in line for line in lines)
     rest = iter(lines)
     revision, key = read_head(rest)
@@ -86,7 +86,7 @@ async def test_everything_comes_back(source: Store, target: Store) -> None:
 
 async def test_a_cut_backup_is_refused_and_nothing_of_it_stays(source: Store, target: Store) -> None:
     """Whatever line is missing at the end; so is a line that is cut."""
-    lines = [line async for line in dump(source, KEY)]
+    lines = [line async for line in dump(source)]
     for damaged in (lines[:-1], [*lines[:-2], lines[-2][:20]], [*lines[:4], *lines[5:]]):
         rest = iter(damaged)
         revision, _ = read_head(rest)
@@ -97,7 +97,7 @@ async def test_a_cut_backup_is_refused_and_nothing_of_it_stays(source: Store, ta
 
 async def test_a_store_in_use_is_not_overwritten(source: Store) -> None:
     """Its tasks are there after the refusal."""
-    rest = iter([line async for line in dump(source, KEY)])
+    rest = iter([line async for line in dump(source)])
     revision, _ = read_head(rest)
     before = await rows_of(source)
     with pytest.raises(ValueError, match="in use"):
