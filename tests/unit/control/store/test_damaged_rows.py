@@ -293,12 +293,12 @@ async def test_a_signing_secret_that_cannot_be_opened_is_not_replaced_in_silence
     assert (await office.callbacks.list_deliveries()).records[0].state is DeliveryState.WAITING
 
 
-async def test_a_worker_whose_key_was_exchanged_fails_no_task(store: Store) -> None:
+async def test_a_worker_whose_key_was_exchanged_fails_no_task(store: Store, store_url: str) -> None:
     """It is the worker that cannot read: it ends with a sentence, and takes nothing."""
     good = await make(store)
     async with store.write() as connection:
         await sealing.open_seal(connection, store.seal)
-    stranger = Store(store._url.render_as_string(hide_password=False), Seal(Fernet.generate_key().decode()))
+    stranger = Store(store_url, Seal(Fernet.generate_key().decode()))
     try:
         with pytest.raises(SealBroken, match="sealed under key"):
             await StoreLedger(stranger, "stranger", capacity=10).register()
