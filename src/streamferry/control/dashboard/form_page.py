@@ -5,7 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from nicegui import ui
+from starlette.responses import Response
 
+from streamferry.control.dashboard import not_found
 from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.draft import Draft
 from streamferry.control.dashboard.form_fields import Fields
@@ -33,31 +35,28 @@ def register(desk: Desk) -> None:
         await _show(who, desk, draft, who.t("form.new"), ("/tasks", who.t("nav.tasks")))
 
     @Page("/tasks/{task_id}/copy")
-    async def copy(task_id: str) -> None:
+    async def copy(task_id: str) -> Response | None:
         who = visitor()
-        task = await _find(who, desk, task_id)
-        if task is not None:
-            picture = await _picture(desk, task)
-            draft = Draft.copy(task, who.preferences.zone, datetime.now(UTC), picture)
-            await _show(who, desk, draft, who.t("form.copy"), (f"/tasks/{task_id}", title_of(task, who.t)))
+        try:
+            task = await desk.reads.task(task_id)
+        except TaskNotFound:
+            return not_found.show(who, "task.gone")
+        picture = await _picture(desk, task)
+        draft = Draft.copy(task, who.preferences.zone, datetime.now(UTC), picture)
+        await _show(who, desk, draft, who.t("form.copy"), (f"/tasks/{task_id}", title_of(task, who.t)))
+        return None
 
     @Page("/tasks/{task_id}/edit")
-    async def edit(task_id: str) -> None:
+    async def edit(task_id: str) -> Response | None:
         who = visitor()
-        task = await _find(who, desk, task_id)
-        if task is not None:
-            draft = Draft.of(task, who.preferences.zone)
-            picture = await _picture(desk, task)
-            back = (f"/tasks/{task_id}", title_of(task, who.t))
-            await _show(who, desk, draft, who.t("form.edit"), back, picture)
-
-
-async def _find(who: Visitor, desk: Desk, task_id: str) -> TaskView | None:
-    try:
-        return await desk.reads.task(task_id)
-    except TaskNotFound:
-        with frame(who, who.t("nav.tasks"), place="/tasks", back=("/tasks", who.t("nav.tasks"))):
-            empty("search_off", who.t("task.gone"))
+        try:
+            task = await desk.reads.task(task_id)
+        except TaskNotFound:
+            return not_found.show(who, "task.gone")
+        draft = Draft.of(task, who.preferences.zone)
+        picture = await _picture(desk, task)
+        back = (f"/tasks/{task_id}", title_of(task, who.t))
+        await _show(who, desk, draft, who.t("form.edit"), back, picture)
         return None
 
 

@@ -7,8 +7,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+from weakref import WeakSet
 
-from nicegui import ui
+from nicegui import Client, ui
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -31,6 +32,8 @@ _HEAD = f'<link rel="stylesheet" href="{BASE}/static/dashboard.css"><script src=
 _AWAY_S = 10.0
 #: A page looks again after so many times the length of a look.
 _REST = 10
+#: How often a page hears that the service is there, whether anything has changed or not (``dashboard.js``).
+_WORD_S = 1.5
 _THEME_ICONS = {"auto": "brightness_auto", "light": "light_mode", "dark": "dark_mode"}
 
 
@@ -96,6 +99,9 @@ def frame(who: Visitor, title: str, *, place: str, back: tuple[str, str] | None 
     t = who.t
     ui.page_title(f"{title} · streamferry")
     ui.add_head_html(_HEAD)
+    # Shown by dashboard.js when the page has heard nothing for a while: what it shows is of then.
+    ui.element("no-contact").props(f'role=alert hidden words="{t("contact.lost")}"')
+    _keep_contact()
     with ui.header(bordered=False, elevated=False).classes("bar"):
         with ui.link(target="/").classes("brand").props(f'aria-label="{t("nav.overview")}"'):
             ui.element("img").props(f'src="{BASE}/static/icon.svg" alt="" width=26 height=26')
@@ -130,11 +136,29 @@ def live(who: Visitor, every_s: float, refresh: Callable[[], Awaitable[None]]) -
             await refresh()
         except TROUBLE:
             ui.notify(who.t("store.away"), type="warning", group="store.away")
+            _outdated.add(client)
             timer.interval = _AWAY_S
         else:
+            _outdated.discard(client)
             timer.interval = max(every_s, _REST * (time.monotonic() - began))
 
+    client = ui.context.client
     timer = ui.timer(every_s, look, immediate=False)
+
+
+#: Pages that could not be brought up to date the last time.
+_outdated: "WeakSet[Client]" = WeakSet()
+
+
+def _keep_contact() -> None:
+    """Tell the page now and then that what it shows is what there is."""
+    client = ui.context.client
+
+    def tell() -> None:
+        if client not in _outdated:
+            ui.run_javascript("dashboard.hear()")
+
+    ui.timer(_WORD_S, tell)
 
 
 def _switches(who: Visitor) -> None:

@@ -6,7 +6,15 @@ import nicegui
 from fastapi import FastAPI
 from nicegui import ui
 
-from streamferry.control.dashboard import form_page, library_page, overview, sign_in, task_list, task_page
+from streamferry.control.dashboard import (
+    form_page,
+    library_page,
+    not_found,
+    overview,
+    sign_in,
+    task_list,
+    task_page,
+)
 from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.frame import Reception
 from streamferry.control.dashboard.gate import BASE, Gate
@@ -27,6 +35,7 @@ def mount_dashboard(app: FastAPI, desk: Desk) -> None:
     pages.add_static_files("/static", _STATIC)
     for page in (overview, task_list, form_page, library_page, task_page):
         page.register(desk)
+    not_found.register()
     pages.colors(primary="#3b5bdb", positive="#2f9e44", negative="#d6336c", warning="#e8890c", info="#1c7ed6")
     ui.run_with(
         app,

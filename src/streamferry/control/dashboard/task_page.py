@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from nicegui import ui
+from starlette.responses import Response
 
-from streamferry.control.dashboard import show
+from streamferry.control.dashboard import not_found, show
 from streamferry.control.dashboard.charts import Charts
 from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.frame import Page, Visitor, frame, live, visitor
@@ -12,7 +13,7 @@ from streamferry.control.dashboard.gate import BASE
 from streamferry.control.dashboard.history import History
 from streamferry.control.dashboard.playlist_view import PlaylistView
 from streamferry.control.dashboard.request_view import show_request
-from streamferry.control.dashboard.widgets import attempt, card, empty, is_sure, set_chip, state_chip, time_at
+from streamferry.control.dashboard.widgets import attempt, card, is_sure, set_chip, state_chip, time_at
 from streamferry.control.errors import TaskNotFound
 from streamferry.control.rest.views import Kind, Status, TaskView
 from streamferry.relay import State
@@ -28,18 +29,17 @@ def register(desk: Desk) -> None:
     """Make the page."""
 
     @Page("/tasks/{task_id}")
-    async def one(task_id: str) -> None:
+    async def one(task_id: str) -> Response | None:
         who = visitor()
         try:
             task = await desk.reads.task(task_id)
         except TaskNotFound:
-            with frame(who, who.t("nav.tasks"), place="/tasks", back=("/tasks", who.t("nav.tasks"))):
-                empty("search_off", who.t("task.gone"))
-            return
+            return not_found.show(who, "task.gone")
         with frame(who, show.title_of(task, who.t), place="/tasks", back=("/tasks", who.t("nav.tasks"))):
             content = _Content(who, desk, task)
             await content.build()
             live(who, _REFRESH_S, content.refresh)
+        return None
 
 
 class _Content:
@@ -59,7 +59,7 @@ class _Content:
                 self._draw_deeds()
         with ui.element("div").classes("problem-bar").props("role=status") as self._problem:
             self._problem_words = ui.label().classes("grow")
-            with ui.element("div").classes("nowrap num"):
+            with ui.element("div").classes("trouble-since num"):
                 ui.label(t("trouble.since"))
                 self._since = time_at("").props("seconds")
                 self._tries = ui.label()

@@ -78,6 +78,25 @@ customElements.define("live-view", class extends HTMLElement {
 document.cookie = "streamferry_zone=" + encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC")
   + "; path=/dashboard; max-age=31536000; samesite=lax";
 
+// <no-contact words="... {time} ... {age} ...">: the bar over a page that has heard nothing for a while. The page greys, and
+// nothing of it can be used: the page framework would keep a click and send it when the service is back.
+const SILENCE_MS = 5000;
+let heardAt = Date.now();
+customElements.define("no-contact", class extends HTMLElement {
+  connectedCallback() { this.clock = setInterval(() => this.look(), 500); }
+  disconnectedCallback() { clearInterval(this.clock); }
+  look() {
+    const isLost = Date.now() - heardAt > SILENCE_MS;
+    if (isLost || !this.hidden) {
+      document.body.classList.toggle("no-contact", isLost);
+      for (const one of document.querySelectorAll(".q-page-container, .q-dialog, .q-menu, .switches")) one.inert = isLost;
+    }
+    if (isLost && this.hidden) this.since = new Date(heardAt).toLocaleTimeString(document.documentElement.lang, { hourCycle: "h23" });
+    this.hidden = !isLost;
+    if (isLost) this.textContent = this.getAttribute("words").replace("{time}", this.since).replace("{age}", Math.round((Date.now() - heardAt) / 1000));
+  }
+});
+
 // A service that was started anew knows nobody: the page framework would try to come back for ever.
 const LOST_LOOK_MS = 3000;
 setInterval(async () => {
@@ -87,6 +106,9 @@ setInterval(async () => {
 }, LOST_LOOK_MS);
 
 window.dashboard = {
+  // The service is there, and what the page shows is what there is.
+  hear() { heardAt = Date.now(); document.querySelector("no-contact")?.look(); },
+
   // Drag the picture over the stage; where its top left corner is let go is told as parts of the stage.
   placeMark(stage) {
     const mark = stage.querySelector("img");
