@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from streamferry.net.folders import Folders
 from streamferry.prepare.cache import default_root
 
 PREFIX = "STREAMFERRY_"
@@ -186,6 +187,11 @@ class Settings(BaseSettings):
     def library_dir(self) -> Path:
         """Where files lie that were uploaded."""
         return self.data_dir / "library"
+
+    @property
+    def folders(self) -> Folders:
+        """Where files may be read. What the service keeps for itself is in none of them, wherever it lies."""
+        return Folders.of(self.files, private=(self.data_dir, self.cache_dir))
 
     def environment(self) -> dict[str, str]:
         """The settings as variables, for a child: what a worker has no use for is left out."""

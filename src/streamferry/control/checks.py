@@ -1,4 +1,6 @@
-"""Every rule on a task's values, in one place for every front end: what passes here may be stored. Pure.
+"""Every rule on a task's values, in one place for every front end: what passes here may be stored.
+
+Pure, but for a look whether a file is there.
 
 Not here: rules that need the store (a group that exists, a destination in use), which are the actions', and JSON types,
 which are the front end's. The limits are those of the cloud API's own pages. A broken one raises InvalidField with the
@@ -6,19 +8,19 @@ field as the API names it; the reason never repeats an address.
 """
 
 import math
-import os.path
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Never
 
 from streamferry.control.errors import InvalidField, TaskNotFound
 from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind
+from streamferry.media.errors import SourceForbidden, SourceMissing, SourceRejected
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
+from streamferry.net.folders import NOWHERE, Folders
 from streamferry.relay.spec import (
     ENDLESS,
     LIVE_SCHEMES,
@@ -54,12 +56,12 @@ _WATERMARK_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class SourceRules:
-    """What a deployment allows. ``file_folders``: absolute folders from which ``file:`` addresses may be read.
+    """What a deployment allows. ``folders``: from which ``file:`` addresses may be read.
 
-    The test is on the text: a symbolic link out of a folder has to be refused where the file is opened.
+    What passes here is judged again by whoever opens it: links may change meanwhile.
     """
 
-    file_folders: Sequence[Path] = ()
+    folders: Folders = NOWHERE
 
 
 def check_task_id(text: str) -> str:
@@ -107,10 +109,24 @@ def read_source(field: str, text: str, kind: TaskKind, rules: SourceRules) -> Me
     with _refusing(field):
         check_source(url, is_live=kind is TaskKind.LIVE)
     if url.scheme == "file":
-        path = os.path.normpath(url.path)
-        if not any(Path(path).is_relative_to(folder) for folder in rules.file_folders):
-            _refuse(field, "is not in a folder from which files may be read (setting files)")
+        _check_file(field, url, rules.folders)
     return url
+
+
+def _check_file(field: str, url: MediaUrl, folders: Folders) -> None:
+    """In one of the folders, and there; of a folder that only workers have, nobody here can say what is in it."""
+    try:
+        folders.check(url.path, "it")
+    except SourceForbidden:
+        if not folders.roots:
+            _refuse(field, "no files may be read: no folder is set for them (setting files)")
+        known = ", ".join(map(str, folders.roots))
+        _refuse(field, f"is not in a folder from which files may be read: {known} (setting files)")
+    except SourceMissing as error:
+        if folders.are_here_for(url.path):
+            _refuse(field, "there is no such file" if "exist" in str(error) else "is not a file")
+    except SourceRejected as error:
+        _refuse(field, str(error))
 
 
 def read_destination(text: str, field: str = "DstAddr") -> MediaUrl:

@@ -4,13 +4,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from streamferry.control.clock import StepWatch, to_ms
 from streamferry.control.model import ContinueStrategy, TaskKind, TaskSpec
 from streamferry.control.store import TROUBLE, SealBroken, Store, describe_trouble, due, held, sealing, usage, workers
 from streamferry.control.store.held import HeldTask
-from streamferry.media.url import MediaUrl
+from streamferry.media.errors import SourceForbidden, SourceRejected
+from streamferry.net.folders import NOWHERE, Folders
 from streamferry.relay import Item, Playhead, RelaySpec
 from streamferry.worker import Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
 
@@ -18,7 +18,7 @@ _log = logging.getLogger("streamferry.control")
 
 
 class StoreLedger:
-    """Implements ``worker.Ledger``. ``roots``: folders from which ``file:`` sources may be read.
+    """Implements ``worker.Ledger``. ``folders``: from which ``file:`` sources may be read.
 
     ``address``: ``host:port`` where the worker serves previews.
     """
@@ -29,14 +29,14 @@ class StoreLedger:
         worker_id: str,
         *,
         capacity: int,
-        roots: Sequence[Path] = (),
+        folders: Folders = NOWHERE,
         address: str | None = None,
     ) -> None:
         self._store = store
         self._worker_id = worker_id
         self._capacity = capacity
         self._address = address
-        self._roots = [root.resolve() for root in roots]
+        self._folders = folders
         self._clock_steps = StepWatch()
         # How often the store's clock was set, and how often when its tasks were read last.
         self._steps = self._steps_known = 0
@@ -118,14 +118,15 @@ class StoreLedger:
         )
 
     def _check_files(self, spec: TaskSpec) -> None:
-        """Raises ValueError for a local file outside of the folders; links are followed before that is judged."""
+        """Raises ValueError for a local file outside of the folders. Whether it can be had, the run will see."""
         for item in spec.items:
-            if item.url.scheme == "file" and not self._is_allowed(item.url):
-                raise ValueError("a source lies outside of the folders from which files may be read (setting files)")
-
-    def _is_allowed(self, url: MediaUrl) -> bool:
-        path = Path(url.path).resolve()
-        return any(path.is_relative_to(root) for root in self._roots)
+            if item.url.scheme == "file":
+                try:
+                    self._folders.check(item.url.path, item.url.redacted)
+                except SourceForbidden as error:
+                    raise ValueError(str(error)) from None
+                except SourceRejected:
+                    pass
 
 
 def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:

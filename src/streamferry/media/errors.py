@@ -68,6 +68,12 @@ class SourceMissing(SourceRejected):
     retryable = False
 
 
+class SourceForbidden(SourceRejected):
+    """What the settings of this machine do not let anybody read: trying again finds the same."""
+
+    retryable = False
+
+
 class SourceStalled(SourceError):
     """The source is connected and gives nothing."""
 

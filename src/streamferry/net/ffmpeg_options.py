@@ -2,9 +2,12 @@
 
 import subprocess
 from functools import lru_cache
+from subprocess import DEVNULL
 
-#: What an HLS playlist from the network may open: the network.
-HLS_PROTOCOLS = "pipe,http,https,httpproxy,tcp,tls,crypto,data"
+#: What a live HLS playlist may open: the network.
+HLS_PROTOCOLS = "pipe,http,https,httpproxy,tcp,tls,crypto"
+#: What HLS is made of (RFC 8216, section 3), as ffmpeg's demuxers.
+HLS_CONTAINERS = "hls,mpegts,mov,aac,ac3,eac3,mp3"
 
 #: What ``hop`` answers instead of a server: the policy allows none of its addresses; it cannot be connected to.
 FORBIDDEN_STATUS, UNREACHABLE_STATUS = 470, 570
@@ -22,10 +25,22 @@ _OPTIONS = {
 @lru_cache(maxsize=2)
 def hls_options(program: str) -> tuple[str, ...]:
     """The options of the hls demuxer for segments of any name. Asks the program once, which blocks for 50 ms."""
-    known = subprocess.run(
-        [program, "-hide_banner", "-h", "demuxer=hls"], capture_output=True, stdin=subprocess.DEVNULL, check=False
-    ).stdout.decode(errors="replace")
+    known = _ask(program, "-h", "demuxer=hls")
     return tuple(word for option, value in _OPTIONS.items() if f"-{option} " in known for word in (f"-{option}", value))
+
+
+@lru_cache(maxsize=2)
+def reads_descriptors(program: str) -> bool:
+    """Whether it can go back and forth in a file that it gets open (since 6.0). Asks the program once: 20 ms."""
+    return "fd" in _ask(program, "-protocols").split()
+
+
+def _ask(program: str, *question: str) -> str:
+    try:
+        told = subprocess.run([program, "-hide_banner", *question], capture_output=True, stdin=DEVNULL, check=False)
+    except OSError:  # Who starts it for its work says so.
+        return ""
+    return told.stdout.decode(errors="replace")
 
 
 def proxy_environment(address: str) -> dict[str, str]:

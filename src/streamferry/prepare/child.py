@@ -3,9 +3,9 @@
     standard input   one JSON object, see ``job``       (never in the arguments: other users can read those)
     standard output  JSON lines, see ``journal``
 
-    file on the disk ──────────────────────────────┐
+    file on the disk ─> descriptor ────────────────┐
     http: fetch ─> source.part ─> (pipe, or whole) ├─> ffmpeg ─> FLV ─> layout ─> media.flv.part ─> commit
-    HLS: playlist on a pipe ───────────────────────┘
+    HLS: read ─> parts ─> feeder ──────────────────┘
 
 It begins with ``-c copy``. ffmpeg says what is inside before it writes; if the plan made of that is another one, it is
 stopped and begun again with the plan, so that what can be copied, nearly all there is, loses no time.
@@ -20,11 +20,11 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 
-from streamferry.media.errors import MediaError, SourceUnreachable, SourceUnsupported
+from streamferry.media.errors import MediaError, SourceUnsupported
 from streamferry.media.url import MediaUrl
+from streamferry.net.folders import Folders
 from streamferry.prepare import journal
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.container import Container
@@ -32,7 +32,7 @@ from streamferry.prepare.faults import CacheError, ReadWhole
 from streamferry.prepare.ffmpeg import Ffmpeg, die_with_parent
 from streamferry.prepare.form import Form
 from streamferry.prepare.inside import Inside
-from streamferry.prepare.intake import Input, Intake
+from streamferry.prepare.intake import Intake
 from streamferry.prepare.job import Job
 from streamferry.prepare.layout import BadInterleave
 from streamferry.prepare.plan import COPY_OUTPUT, Plan, decide_plan
@@ -67,6 +67,7 @@ class Preparation:
             Version(**job.version),
             job.ffmpeg,
             self._route,
+            folders=Folders.from_json(job.folders),
             ahead_bytes=self._window.download_bytes if self._window else None,
             reads_whole=job.reads_whole,
         )
@@ -88,7 +89,7 @@ class Preparation:
     def _prepare(self, out: journal.Journal) -> Summary:
         source = self._intake.open(lambda: out.send(self._intake.progress()))
         with contextlib.ExitStack() as stack:
-            ffmpeg = stack.enter_context(self._start(source, COPY_OUTPUT))
+            ffmpeg = stack.enter_context(self._intake.start(source, COPY_OUTPUT))
             inside = ffmpeg.describe()
             with self._intake.naming_the_source():
                 plan = self._decide(inside)
@@ -100,7 +101,7 @@ class Preparation:
                     if self._window is not None:
                         self._window.slot = slot
                     os.nice(_ENCODE_NICENESS)
-                ffmpeg = stack.enter_context(self._start(source, (*plan.inputs, *plan.output), plan.reading))
+                ffmpeg = stack.enter_context(self._intake.start(source, (*plan.inputs, *plan.output), plan.reading))
             self._intake.note_final(ffmpeg)
             remux = stack.enter_context(
                 Remux(
@@ -122,18 +123,12 @@ class Preparation:
                     f"{name} is interleaved badly: it is prepared again when it is there as a whole"
                 ) from None
             status = ffmpeg.wait()
-            fetch = self._intake.fetch
-            if fetch is not None:
-                fetch.raise_failure()
-            if ffmpeg.address_forbidden:
-                name = self._intake.url.redacted
-                raise SourceUnreachable(f"{name} names segments at an address that the egress policy does not allow")
+            self._intake.raise_failure()
             if remux.layout is None:
                 raise self._refusal(ffmpeg, inside)
             with self._intake.naming_the_source():
                 layout = remux.finish()
-            if ffmpeg.segment_lost:
-                raise SourceUnreachable(f"{self._intake.url.redacted} could not be fetched in all its segments")
+            fetch = self._intake.fetch
             cut_short = ffmpeg.cut_short or (fetch is not None and fetch.cut_short)
             claimed_ms = round(1000 * (source.announced_seconds or inside.claimed_seconds))
             # Of what has no head the length is an estimate by ffmpeg: it is nobody's word.
@@ -150,12 +145,6 @@ class Preparation:
             )
             self._entry.commit(summary, layout.keyframes)
             return summary
-
-    def _start(self, source: Input, output: Sequence[str], reading: Sequence[str] = ()) -> Ffmpeg:
-        arguments = [*reading, *source.arguments]
-        ffmpeg = Ffmpeg(self._program, arguments, output, reads_stdin=source.feed is not None, route=self._route)
-        source.feed_to(ffmpeg)
-        return ffmpeg
 
     def _decide(self, inside: Inside) -> Plan:
         if inside.video is None and inside.audio is None:

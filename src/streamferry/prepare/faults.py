@@ -3,6 +3,8 @@
 from streamferry.media.errors import (
     MediaError,
     SourceError,
+    SourceForbidden,
+    SourceMissing,
     SourceRejected,
     SourceStalled,
     SourceUnreachable,
@@ -37,7 +39,9 @@ _CLASSES: dict[str, type[MediaError]] = {
         PreparationRestarted,
         ReadWhole,
         SourceChanged,
+        SourceForbidden,
         SourceGone,
+        SourceMissing,
         SourceRejected,
         SourceStalled,
         SourceUnreachable,

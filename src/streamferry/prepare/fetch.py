@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from streamferry.media.errors import MediaError, SourceRejected, SourceUnreachable, SourceUnsupported
+from streamferry.media.errors import MediaError, SourceRejected, SourceUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.faults import CacheError, SourceChanged
@@ -30,10 +30,9 @@ from streamferry.prepare.turned import MAX_TAIL_BYTES
 from streamferry.prepare.version import Version
 from streamferry.prepare.window import let_go
 
-_MAX_TEXT_BYTES = 8 << 20
 # Attempts in a row that bring no byte. With the pauses below that is 8 s for a server that restarts.
-_MAX_FRUITLESS = 6
-_FIRST_PAUSE, _LAST_PAUSE = 0.25, 8.0
+MAX_FRUITLESS = 6
+FIRST_PAUSE, LAST_PAUSE = 0.25, 8.0
 # A stopped download writes to a file that is about to be removed: it may, but that is not waited for much longer.
 _STOP_SECONDS = 1.0
 # A server that ends the body at the same byte this often, in good order, has announced a length it does not have.
@@ -183,9 +182,9 @@ class Fetch:
             else:
                 return
             self._fruitless = 0 if self.fetched_bytes > before else self._fruitless + 1
-            if self._fruitless >= _MAX_FRUITLESS or isinstance(failure, SourceRejected) or self._stopped:
+            if self._fruitless >= MAX_FRUITLESS or isinstance(failure, SourceRejected) or self._stopped:
                 raise failure
-            pause = min(_FIRST_PAUSE * 2 ** max(0, self._fruitless - 1), _LAST_PAUSE)
+            pause = min(FIRST_PAUSE * 2 ** max(0, self._fruitless - 1), LAST_PAUSE)
             self._sleep(pause)
 
     def _fetch_once(self, client: httpx.Client) -> None:
@@ -205,7 +204,7 @@ class Fetch:
                 raise self._changed_error()
             self.total_bytes = version.size_bytes
             self.final_url = str(response.url)
-            position = _range_start(response)
+            position = range_start(response)
             if position > start:
                 raise SourceUnreachable(f"{self.url.redacted} sent another part of the file than it was asked for")
             received = False
@@ -258,20 +257,20 @@ class Fetch:
         return SourceChanged(f"{self.url.redacted} changed at its origin while it was fetched")
 
 
-def fetch_text(url: MediaUrl, address: str, route: Route) -> tuple[str, str]:
-    """Text at ``address`` and where redirects led; a playlist that ``url`` led to. Raises SourceError."""
+def fetch_bytes(url: MediaUrl, wanted: MediaUrl, max_bytes: int, route: Route) -> tuple[bytes, str]:
+    """The first bytes at ``wanted`` and where redirects led; ``url`` is what led there. Raises SourceError."""
     try:
         with (
             httpx.Client(**CLIENT_OPTIONS, **route.client_options()) as client,
-            client.stream("GET", address) as response,
+            client.stream("GET", wanted.reveal()) as response,
         ):
             raise_for_status(url, response.status_code)
-            text = bytearray()
+            data = bytearray()
             for piece in response.iter_raw():
-                text += piece
-                if len(text) > _MAX_TEXT_BYTES:
-                    raise SourceUnsupported(f"{url.redacted} leads to a playlist of more than {_MAX_TEXT_BYTES} bytes")
-            return text.decode(errors="replace"), str(response.url)
+                data += piece
+                if len(data) > max_bytes:
+                    break
+            return bytes(data[:max_bytes]), str(response.url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise source_error(url, error) from None
 
@@ -285,7 +284,7 @@ def fetch_tail(url: MediaUrl, start: int, expected: Version, route: Route) -> by
             client.stream("GET", url.reveal(), headers=headers) as response,
         ):
             version = version_of_response(response.status_code, response.headers)
-            if response.status_code != 206 or _range_start(response) != start or expected.contradicts(version):
+            if response.status_code != 206 or range_start(response) != start or expected.contradicts(version):
                 return None
             if version.size_bytes is not None and version.size_bytes - start > MAX_TAIL_BYTES:
                 return None
@@ -299,7 +298,7 @@ def fetch_tail(url: MediaUrl, start: int, expected: Version, route: Route) -> by
         return None
 
 
-def _range_start(response: httpx.Response) -> int:
+def range_start(response: httpx.Response) -> int:
     if response.status_code != 206:
         return 0
     start = response.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]

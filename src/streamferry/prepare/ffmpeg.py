@@ -1,8 +1,9 @@
 """The one ffmpeg of a preparation: its command line, its process, and what its standard error says, made fit to show.
 
-No remote address is in its arguments: other users of the machine can read those. Its input is standard input, a local
-file, or an HLS playlist on standard input. Used from the main thread of the preparation process only, because the
-parent-death signal is sent when the *thread* that started the process ends (prctl(2), PR_SET_PDEATHSIG).
+It opens nothing by an address or a path that somebody else has written. Its input is standard input: a pipe, a file
+that is open already, or a playlist of ours that names the parts of a film at a ``feeder``. Used from the main thread of
+the preparation process only, because the parent-death signal is sent when the *thread* that started the process ends
+(prctl(2), PR_SET_PDEATHSIG).
 """
 
 import ctypes
@@ -14,18 +15,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from streamferry.net.brief import brief_file
-from streamferry.net.ffmpeg_options import (
-    FORBIDDEN_STATUS,
-    HLS_PROTOCOLS,
-    hls_options,
-    proxy_environment,
-    trust_environment,
-)
+from streamferry.net.ffmpeg_options import HLS_CONTAINERS, hls_options, reads_descriptors
 from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError
 from streamferry.prepare.inside import Inside, parse_inside
-from streamferry.prepare.route import STRAIGHT, Route
 
 # Tags and chapters of the source are none of the player's business.
 _NO_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1")
@@ -37,7 +30,8 @@ _SELF_CONTAINED = (
     "aac,ac3,aiff,amr,asf,av1,avi,caf,dv,eac3,flac,flv,h264,hevc,ivf,matroska,mov,mp3,mpeg,mpegts,mpegtsraw,mpegvideo,"
     "mxf,nut,ogg,rm,wav,webm"
 )
-_NETWORK_TIMEOUT_US = 20_000_000
+# What MP4 of Apple's old days may do, name other files to be read, is off; it is said in case a build thinks otherwise.
+_NO_OTHER_FILES = ("-enable_drefs", "0", "-use_absolute_path", "0")
 
 _KEPT_LINES = 40
 _KEPT_LINE_CHARS = 300
@@ -46,10 +40,6 @@ _CONTEXT = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
 _LEVEL = re.compile(r"\[(info|warning|error|fatal|panic)\] ")
 # What the demuxers say when the bytes end before the media does (libavformat's mov and matroska).
 _CUT_SHORT = re.compile(r"partial file|ended prematurely")
-# What the hls demuxer says about a part it leaves out.
-_SEGMENT_LOST = re.compile(r"Failed to open segment|Segment .* failed|failed too many times|Error when loading first")
-# What it says when the proxy refuses what the egress policy does not allow.
-_FORBIDDEN = f"HTTP error {FORBIDDEN_STATUS}"
 
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl if os.uname().sysname == "Linux" else None
@@ -61,9 +51,25 @@ def die_with_parent() -> None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def input_arguments(container: Container, path: str | None) -> list[str]:
-    """How ffmpeg reads one file: ``path`` on the local disk, or standard input where that is None."""
-    arguments = ["-nostdin"] if path is not None else []
+def pipe_arguments(container: Container) -> list[str]:
+    """How ffmpeg reads one file through a pipe, its standard input."""
+    return [*_reading(container), "-protocol_whitelist", "pipe", "-i", "pipe:0"]
+
+
+def file_arguments(container: Container, program: str) -> list[str]:
+    """How ffmpeg reads one file that is its standard input, going back and forth in it."""
+    protocol, address = ("fd", "fd:") if reads_descriptors(program) else ("file", "file:/dev/stdin")
+    return [*_reading(container), "-protocol_whitelist", protocol, "-i", address]
+
+
+def hls_arguments(program: str) -> list[str]:
+    """How ffmpeg reads the playlist of a ``feeder`` on its standard input."""
+    reading = ["-nostdin", "-f", "hls", *hls_options(program), "-http_persistent", "0"]
+    return [*reading, "-format_whitelist", HLS_CONTAINERS, "-protocol_whitelist", "pipe,http,tcp", "-i", "pipe:0"]
+
+
+def _reading(container: Container) -> list[str]:
+    arguments = ["-nostdin"]
     if container.demuxer:
         arguments += ["-f", container.demuxer]
     else:
@@ -71,18 +77,15 @@ def input_arguments(container: Container, path: str | None) -> list[str]:
     if container.demuxer in ("mov", "flv"):
         # The last, cut frame of a broken-off file; in other containers the mark means less, and is left.
         arguments += ["-fflags", "+discardcorrupt"]
-    return [*arguments, "-protocol_whitelist", "file,pipe", "-i", f"file:{path}" if path is not None else "pipe:0"]
-
-
-def hls_arguments(program: str, local: bool) -> list[str]:
-    """How ffmpeg reads the playlist on its standard input. ``local`` lets the playlist name local files."""
-    arguments = ["-rw_timeout", str(_NETWORK_TIMEOUT_US), "-f", "hls", *hls_options(program)]
-    return [*arguments, "-protocol_whitelist", HLS_PROTOCOLS + (",file" if local else ""), "-i", "pipe:0"]
+    if container.demuxer == "mov":
+        arguments += _NO_OTHER_FILES
+    return arguments
 
 
 class Ffmpeg:
     """A running ffmpeg that writes its input to ``stdout``, FLV unless ``muxer`` says otherwise.
 
+    ``stdin`` is a descriptor to read from, ``subprocess.PIPE`` or ``DEVNULL``.
     ``output_arguments`` are what a plan says: further inputs, which tracks, and what becomes of them. ``on_line`` gets
     each line of standard error after the description of the input.
     """
@@ -93,36 +96,29 @@ class Ffmpeg:
         input_arguments: list[str],
         output_arguments: Sequence[str],
         *,
-        reads_stdin: bool,
-        route: Route = STRAIGHT,
+        stdin: int,
         muxer: Sequence[str] = _FLV_OUTPUT,
         on_line: Callable[[str], None] | None = None,
     ) -> None:
-        trust = brief_file(route.authorities.encode()) if route.authorities else None
         command = [program, "-hide_banner", "-nostats", "-loglevel", "repeat+level+info", *input_arguments]
         try:
             self._process = subprocess.Popen(
                 [*command, *output_arguments, *_NO_METADATA, *muxer],
-                stdin=subprocess.PIPE if reads_stdin else subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 preexec_fn=die_with_parent,
-                pass_fds=() if trust is None else (trust,),
-                env={**os.environ, **proxy_environment(route.proxy), **trust_environment(trust)},
+                # A proxy of the machine's user is not for what is on this machine.
+                env={**os.environ, "http_proxy": ""},
             )
         except OSError as error:
             raise CacheError(f"ffmpeg cannot be started: {os.strerror(error.errno or 0)}") from None
-        finally:
-            if trust is not None:
-                os.close(trust)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self.stdin = self._process.stdin
         self.stdout = self._process.stdout
         self.cut_short = False
-        self.segment_lost = False
-        self.address_forbidden = False
         self._stderr = self._process.stderr
         self._tail: deque[str] = deque(maxlen=_KEPT_LINES)
         self._on_line = on_line
@@ -142,6 +138,10 @@ class Ffmpeg:
         self._process.kill()
         self.wait()
         self.stdout.close()
+
+    def kill(self) -> None:
+        """End it from another thread than the one that reads what it writes."""
+        self._process.kill()
 
     def describe(self) -> Inside:
         """What is inside its first input, waited for; nothing if it cannot read it."""
@@ -177,7 +177,5 @@ class Ffmpeg:
         else:
             self._input_lines.append(words)
         self.cut_short = self.cut_short or _CUT_SHORT.search(words) is not None
-        self.address_forbidden = self.address_forbidden or _FORBIDDEN in words
-        self.segment_lost = self.segment_lost or _SEGMENT_LOST.search(words) is not None
         if level and level[1] in ("error", "fatal", "panic"):
             self._tail.append(_ADDRESS.sub("(address)", words)[:_KEPT_LINE_CHARS])

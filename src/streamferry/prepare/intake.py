@@ -1,28 +1,33 @@
-"""From an address to what ffmpeg reads: a local file, a download while it comes or when it is whole, an HLS playlist.
+"""From an address to what ffmpeg reads: a local file, a download while it comes or when it is whole, an HLS film.
 
-Two threads may run beside the caller's: one downloads, one feeds ffmpeg. Not here: what ffmpeg makes of it.
+What it reads is opened here, once, and judged by what was opened; ffmpeg gets descriptors, pipes, and for HLS the
+addresses of a ``feeder``. Some threads may run beside the caller's: one downloads, one feeds ffmpeg, more serve a film.
+Not here: what ffmpeg makes of it.
 """
 
 import contextlib
 import os
+import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from streamferry.media.errors import SourceUnsupported
+from streamferry.media.errors import SourceForbidden, SourceMissing, SourceUnsupported
 from streamferry.media.url import MediaUrl
+from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container, look
-from streamferry.prepare.ffmpeg import Ffmpeg, hls_arguments, input_arguments
-from streamferry.prepare.playlist import choose_variant
+from streamferry.prepare.ffmpeg import Ffmpeg, file_arguments, hls_arguments, pipe_arguments
+from streamferry.prepare.playlist import MAX_PLAYLIST_BYTES, read_film
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.turned import AS_IT_LIES, Order, turn
 from streamferry.prepare.version import Version
 
 if TYPE_CHECKING:
+    from streamferry.prepare.feeder import Feeder
     from streamferry.prepare.fetch import Fetch
 
 _PIPE_BYTES = 256 << 10
@@ -31,18 +36,25 @@ _PROGRESS_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What ffmpeg reads: arguments, what feeds its standard input, whether a whole file would be the better input."""
+    """What ffmpeg reads: arguments, and as its standard input an open ``file`` or what ``feed`` writes into a pipe.
+
+    ``could_be_whole``: a whole file would be the better input.
+    """
 
     container: Container
     arguments: list[str]
     feed: Callable[[IO[bytes]], None] | None = None
+    file: int = -1
     could_be_whole: bool = False
     announced_seconds: float = 0.0
 
-    def feed_to(self, ffmpeg: Ffmpeg) -> None:
-        """Begin to feed a running ffmpeg, if it has to be."""
+    @property
+    def stdin(self) -> int:
+        """For one ffmpeg, from the beginning; the descriptor stays the input's."""
         if self.feed is not None:
-            threading.Thread(target=self.feed, args=(ffmpeg.stdin,), name="feeder", daemon=True).start()
+            return subprocess.PIPE
+        os.lseek(self.file, 0, os.SEEK_SET)
+        return self.file
 
 
 class Intake:
@@ -56,12 +68,17 @@ class Intake:
         program: str,
         route: Route = STRAIGHT,
         *,
+        folders: Folders = EVERYWHERE,
         ahead_bytes: int | None = None,
         reads_whole: bool = False,
     ) -> None:
-        """``ahead_bytes``: how far a download may be ahead of what ffmpeg has read, which is not kept then."""
+        """``folders``: where files of this machine may be read; for playlists see ``_folders_of_playlist``.
+        ``ahead_bytes``: how far a download may be ahead of what ffmpeg has read, which is not kept then.
+        """
         self.url = url
         self.fetch: Fetch | None = None
+        self._feeder: Feeder | None = None
+        self._folders = folders
         #: Left where a source proved to be interleaved too badly for a pipe; from then on it is read as a whole file.
         self.whole_marker = entry.path / "read-whole"
         self._entry = entry
@@ -71,6 +88,7 @@ class Intake:
         self._ahead_bytes = ahead_bytes
         self._reads_whole = reads_whole
         self._final_pipe: IO[bytes] | None = None
+        self._reader: Ffmpeg | None = None
 
     def open(self, on_wait: Callable[[], object] = lambda: None, *, from_front: bool = False) -> Input:
         """Look at the file and say how to read it; ``on_wait`` is called while it has to be fetched as a whole.
@@ -80,33 +98,56 @@ class Intake:
         Raises MediaError, and OSError for a local file.
         """
         if self.url.scheme == "file":
-            path = Path(self.url.path)
-            with path.open("rb") as file:
-                kind = look(lambda offset, size: os.pread(file.fileno(), size, offset))
-        else:
-            # Imported where it is needed: httpx takes 120 ms, which a local file need not wait for.
-            from streamferry.prepare.fetch import Fetch
-
-            self.fetch = Fetch(self.url, self._entry, self._version, self._route, ahead_bytes=self._ahead_bytes)
-            path = self.fetch.path
-            threading.Thread(target=self.fetch.run, name="fetch", daemon=True).start()
-            kind = look(self.fetch.read_at)
-            if self.fetch.done:
-                self.fetch.raise_failure()
-        if kind is Container.HLS:
-            return self._hls_input(path)
-        if self.fetch is None:
+            file = self._folders.open(self.url.path, self.url.redacted)
+            kind = look(lambda offset, size: os.pread(file, size, offset))
+            if kind is Container.HLS:
+                return self._hls_input(os.pread(file, MAX_PLAYLIST_BYTES + 1, 0), self.url)
             if from_front and kind.reads_front_to_back:
-                return Input(kind, input_arguments(kind, None), lambda pipe: _feed_local(path, pipe))
-            return Input(kind, input_arguments(kind, str(path)))
+                return Input(kind, pipe_arguments(kind), partial(_feed_local, file))
+            return Input(kind, file_arguments(kind, self._program), file=file)
+        # Imported where it is needed: httpx takes 120 ms, which a local file need not wait for.
+        from streamferry.prepare.fetch import Fetch
+
+        self.fetch = Fetch(self.url, self._entry, self._version, self._route, ahead_bytes=self._ahead_bytes)
+        threading.Thread(target=self.fetch.run, name="fetch", daemon=True).start()
+        kind = look(self.fetch.read_at)
+        if self.fetch.done:
+            self.fetch.raise_failure()
+        if kind is Container.HLS:
+            return self._hls_input(*self._fetched_playlist(self.fetch))
         if not self._reads_whole and not self.whole_marker.exists():
             order = AS_IT_LIES if kind.reads_front_to_back else self._turned(kind)
             if order is not None:
-                return Input(kind, input_arguments(kind, None), partial(self._feed_file, order), could_be_whole=True)
+                return Input(kind, pipe_arguments(kind), partial(self._feed_file, order), could_be_whole=True)
         while not self.fetch.wait_done(_PROGRESS_SECONDS):
             on_wait()
         self.fetch.raise_failure()
-        return Input(kind, input_arguments(kind, str(path)))
+        file = os.open(self.fetch.path, os.O_RDONLY | os.O_CLOEXEC)
+        return Input(kind, file_arguments(kind, self._program), file=file)
+
+    def start(
+        self,
+        source: Input,
+        output: Sequence[str],
+        reading: Sequence[str] = (),
+        **options: Any,
+    ) -> Ffmpeg:
+        """An ffmpeg that reads ``source``, which may be read again once it has ended. ``reading``: options before it.
+
+        ``options`` are those of :class:`Ffmpeg`. Raises CacheError.
+        """
+        ffmpeg = Ffmpeg(self._program, [*reading, *source.arguments], output, stdin=source.stdin, **options)
+        self._reader = ffmpeg
+        if source.feed is not None:
+            threading.Thread(target=source.feed, args=(ffmpeg.stdin,), name="feeder", daemon=True).start()
+        return ffmpeg
+
+    def raise_failure(self) -> None:
+        """Raise what could not be had of the source, if there was anything."""
+        if self.fetch is not None and self.fetch.done:
+            self.fetch.raise_failure()
+        if self._feeder is not None:
+            self._feeder.raise_failure()
 
     def _turned(self, kind: Container) -> Order | None:
         """How a file that does not read from front to back can be made to while it is fetched, if it can."""
@@ -117,35 +158,64 @@ class Intake:
             return None
         return turn(fetch.read_at, lambda start: fetch_tail(self.url, start, self._version, self._route))
 
-    def _hls_input(self, path: Path) -> Input:
-        local = self.fetch is None
-        address = f"file://{path}"
-        if self.fetch is not None:
-            self.fetch.wait_done(None)
-            self.fetch.raise_failure()
-            address = self.fetch.final_url
-        first = path.read_text(errors="replace")
-        if not local:
-            # It may hold tokens of the segments, and it is small: not kept for a resumption.
-            path.unlink()
+    def _fetched_playlist(self, fetch: "Fetch") -> tuple[bytes, MediaUrl]:
+        # What calls itself a playlist and does not end is not fetched to its end.
+        fetch.read_at(MAX_PLAYLIST_BYTES, 1)
+        if fetch.fetched_bytes <= MAX_PLAYLIST_BYTES:
+            fetch.wait_done(None)
+        else:
+            fetch.stop()
+        text = fetch.path.read_bytes()
+        # It may hold tokens of the segments, and it is small: not kept for a resumption.
+        fetch.path.unlink()
+        if len(text) <= MAX_PLAYLIST_BYTES:
+            fetch.raise_failure()
+        return text, MediaUrl.parse(fetch.final_url)
 
-        def read(wanted: str) -> tuple[str, str]:
-            if wanted == address:
-                return first, address
-            if local and wanted.startswith("file://"):
-                return Path(wanted.removeprefix("file://")).read_text(errors="replace"), wanted
-            from streamferry.prepare.fetch import fetch_text
+    def _hls_input(self, first: bytes, base: MediaUrl) -> Input:
+        """``first`` is the playlist, read at ``base``."""
+        from streamferry.prepare.feeder import Feeder
+        from streamferry.prepare.fetch import fetch_bytes
+        from streamferry.prepare.parts import Parts
 
-            return fetch_text(self.url, wanted, self._route)
+        folders = self._folders_of_playlist()
+
+        def read(wanted: MediaUrl) -> tuple[str, MediaUrl]:
+            data, final = first, base
+            if wanted is not base and wanted.scheme == "file":
+                file = folders.open(wanted.path, "a playlist that it names")
+                with open(file, "rb") as playlist:
+                    data, final = playlist.read(MAX_PLAYLIST_BYTES + 1), wanted
+            elif wanted is not base:
+                data, address = fetch_bytes(self.url, wanted, MAX_PLAYLIST_BYTES + 1, self._route)
+                final = MediaUrl.parse(address)
+            if len(data) > MAX_PLAYLIST_BYTES:
+                raise SourceUnsupported(f"it leads to a playlist of more than {MAX_PLAYLIST_BYTES >> 20} MiB")
+            return data.decode(errors="replace"), final
 
         with self.naming_the_source():
-            chosen = choose_variant(address, read)
+            film = read_film(base, read, folders)
+        feeder = self._feeder = Feeder(self.url, film, Parts(self.url, folders, self._route), self._end_reader)
 
         def feed(pipe: IO[bytes]) -> None:
             with pipe:
-                _write_all(pipe, chosen.text.encode())
+                _write_all(pipe, feeder.master.encode())
 
-        return Input(Container.HLS, hls_arguments(self._program, local), feed, announced_seconds=chosen.seconds)
+        return Input(Container.HLS, hls_arguments(self._program), feed, announced_seconds=film.seconds)
+
+    def _folders_of_playlist(self) -> Folders:
+        """Where a playlist may name files: where any source may be; for who may read everything, beside itself.
+
+        Whoever relays a playlist by a command may have it from somebody else, who is not to choose what is sent of this
+        machine. One from the network names no files at all.
+        """
+        if self._folders.roots is not None:
+            return self._folders
+        return Folders.of([Path(self.url.path).parent])
+
+    def _end_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.kill()
 
     def _feed_file(self, order: Order, pipe: IO[bytes]) -> None:
         assert self.fetch is not None
@@ -168,6 +238,8 @@ class Intake:
         """Give the download up, if it still runs."""
         if self.fetch is not None:
             self.fetch.stop()
+        if self._feeder is not None:
+            self._feeder.close()
 
     def progress(self) -> dict[str, Any]:
         """How far the download is, as fields of a report."""
@@ -180,14 +252,15 @@ class Intake:
         """Put the address before what is wrong with its media."""
         try:
             yield
-        except SourceUnsupported as error:
-            raise SourceUnsupported(f"{self.url.redacted} cannot be used: {error}") from None
+        except (SourceUnsupported, SourceForbidden, SourceMissing) as error:
+            raise type(error)(f"{self.url.redacted} cannot be used: {error}") from None
 
 
-def _feed_local(path: Path, pipe: IO[bytes]) -> None:
-    with pipe, path.open("rb", buffering=0) as source:
-        while (piece := source.read(_PIPE_BYTES)) and _write_all(pipe, piece):
-            pass
+def _feed_local(file: int, pipe: IO[bytes]) -> None:
+    offset = 0
+    with pipe:
+        while (piece := os.pread(file, _PIPE_BYTES, offset)) and _write_all(pipe, piece):
+            offset += len(piece)
 
 
 def _write_all(pipe: IO[bytes], data: bytes) -> bool:

@@ -8,9 +8,9 @@ from typing import Any
 class Job:
     """``url`` is the revealed address, ``version`` the fields of what was found there, ``parent`` who gives the job.
 
-    ``processing`` is a ``Processing`` and ``route`` a ``Route``, as JSON; ``slots`` the directory of the locks of
-    encodes. ``ahead_bytes``: keep a window of the file only, around a player that begins at ``start_ms`` and says where
-    it reads on the lines that follow. ``reads_whole``: not from front to back.
+    ``processing`` is a ``Processing``, ``route`` a ``Route`` and ``folders`` a ``Folders``, as JSON; ``slots`` the
+    directory of the locks of encodes. ``ahead_bytes``: keep a window of the file only, around a player that begins at
+    ``start_ms`` and says where it reads on the lines that follow. ``reads_whole``: not from front to back.
     """
 
     url: str
@@ -19,6 +19,7 @@ class Job:
     parent: int
     processing: dict[str, Any]
     slots: str
+    folders: dict[str, Any]
     ffmpeg: str = ""
     route: dict[str, Any] = field(default_factory=dict)
     ahead_bytes: int | None = None

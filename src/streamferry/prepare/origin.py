@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from streamferry.media.errors import SourceError, SourceRejected, SourceStalled, SourceUnreachable
+from streamferry.media.errors import SourceError, SourceForbidden, SourceRejected, SourceStalled, SourceUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, UNREACHABLE_STATUS
 from streamferry.prepare.faults import SourceGone
@@ -104,4 +104,4 @@ def source_error(url: MediaUrl, error: httpx.HTTPError | httpx.InvalidURL) -> So
 
 
 def _forbidden(url: MediaUrl) -> SourceError:
-    return SourceUnreachable(f"{url.redacted} leads to an address that the egress policy does not allow")
+    return SourceForbidden(f"{url.redacted} leads to an address that the egress policy does not allow (setting egress)")

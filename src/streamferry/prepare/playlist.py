@@ -1,45 +1,192 @@
-"""VOD HLS: which variant to play, and the small master playlist ffmpeg is given for it on its standard input.
+"""A finished HLS playlist, read by us: which variant is played, and each address that it leads to, judged.
 
-ffmpeg fetches the media playlist and its segments itself, so keys, maps and byte ranges are its work. It gets the
-addresses, which may hold tokens, through a pipe: not in its arguments and not on the disk. Live playlists are refused
-here (RFC 8216, section 4.3.3.4: without EXT-X-ENDLIST more segments may come).
+ffmpeg never sees a playlist of others: whatever one names, segments, headers and keys, is resolved here and opened by
+``parts``. What may be named is what may be a source by itself: http and https, where the egress policy has its word
+when they are dialled, and, by a playlist of this machine only, files in the folders that may be read.
+
+At most two playlists deep (a master, its variants), and bounded in size and in segments. Live playlists are refused
+(RFC 8216, section 4.3.3.4: without EXT-X-ENDLIST more segments may come).
 """
 
-import re
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import quote, unquote, urljoin
 
-from streamferry.media.errors import SourceUnsupported
-from streamferry.wire.hls import Variant, best_variant, is_finished, playlist_lines
+from streamferry.media.errors import SourceForbidden, SourceMissing, SourceUnsupported
+from streamferry.media.url import MediaUrl
+from streamferry.net.folders import Folders
+from streamferry.wire.hls import best_variant, is_finished, is_playlist, playlist_lines
+from streamferry.wire.hls_segments import Key, Piece, parse_segments
 
-#: Gives text and final address of a playlist.
-ReadPlaylist = Callable[[str], tuple[str, str]]
+MAX_PLAYLIST_BYTES = 8 << 20
+#: What web servers take of an address at most.
+_MAX_REFERENCE_CHARS = 8192
+_REMOTE = ("http", "https")
+# What has a meaning in an address stays; spaces and the like become what a browser makes of them.
+_SAFE = "%/:?#[]@!$&'()*+,;=~"
 
-_SEGMENT_LENGTH = re.compile(r"#EXTINF:(\d+\.?\d*)")
+#: Gives text and final address of the playlist at an address.
+ReadPlaylist = Callable[[MediaUrl], tuple[str, MediaUrl]]
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """``text``: a master playlist of absolute addresses that names just one variant; ``seconds``: all its segments."""
+class PartKey:
+    """See ``wire.hls_segments.Key``."""
 
-    text: str
+    url: MediaUrl
+    iv: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """See ``wire.hls_segments.Piece``: what it names as an address that may be opened."""
+
+    url: MediaUrl
+    begin: int = 0
+    size_bytes: int | None = None
+    key: PartKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilmSegment:
+    """See ``wire.hls_segments.Segment``."""
+
+    media: Part
     seconds: float
+    header: Part | None
+    is_break: bool
 
 
-def choose_variant(address: str, read: ReadPlaylist) -> Chosen:
-    """The best variant of the finished HLS at ``address``: the highest bandwidth whose codecs FLV can carry.
+@dataclass(frozen=True, slots=True)
+class Film:
+    """What is played: the segments of a variant, and of the playlist of its sound where that has one of its own."""
 
-    Raises SourceUnsupported for a live playlist and for one without segments, and what ``read`` raises.
+    tracks: tuple[tuple[FilmSegment, ...], ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long its segments are together, by the playlist's word."""
+        return sum(segment.seconds for segment in self.tracks[0])
+
+
+def read_film(url: MediaUrl, read: ReadPlaylist, folders: Folders) -> Film:
+    """The best variant of the finished HLS at ``url``: the highest bandwidth whose codecs FLV can carry.
+
+    Raises SourceUnsupported, SourceForbidden and SourceMissing, whose words go on behind the source's address, and what
+    ``read`` raises.
     """
-    text, base = read(address)
+    text, base = read(url)
+    lines = _lines(text)
+    variant = best_variant(lines, "")
+    if variant is None:
+        return Film((_Track(base, folders).read(lines),))
+    tracks = []
+    for reference in (variant.url, variant.audio_url):
+        if reference is not None:
+            named = resolve(base, reference)
+            if named.scheme == "file":
+                folders.check(named.path, "what it names as a variant")
+            text, media_base = read(named)
+            lines = _lines(text)
+            if best_variant(lines, "") is not None:
+                raise SourceUnsupported("its variants are playlists of playlists")
+            tracks.append(_Track(media_base, folders).read(lines))
+    return Film(tuple(tracks))
+
+
+def _lines(text: str) -> list[str]:
     lines = playlist_lines(text)
-    if (variant := best_variant(lines, base)) is not None:
-        text, media_url = read(variant.url)
-        variant = Variant(media_url, variant.audio_url)
-        lines = playlist_lines(text)
-    if not is_finished(lines):
-        raise SourceUnsupported("it is a live HLS playlist; only finished ones, with EXT-X-ENDLIST, can be prepared")
-    lengths = [float(found[1]) for line in lines if (found := _SEGMENT_LENGTH.match(line))]
-    if not lengths:
-        raise SourceUnsupported("it is an HLS playlist without segments")
-    return Chosen((variant or Variant(base)).as_master(), sum(lengths))
+    if not is_playlist(lines):
+        raise SourceUnsupported("it leads to something that is no HLS playlist")
+    return lines
+
+
+class _Track:
+    """One media playlist, read from ``base``."""
+
+    def __init__(self, base: MediaUrl, folders: Folders) -> None:
+        self._base = base
+        self._folders = folders
+        # Headers and keys are named again and again.
+        self._known: dict[str, MediaUrl] = {}
+
+    def read(self, lines: list[str]) -> tuple[FilmSegment, ...]:
+        """Its segments, with every address judged."""
+        if not is_finished(lines):
+            raise SourceUnsupported(
+                "it is a live HLS playlist; only finished ones, with EXT-X-ENDLIST, can be prepared"
+            )
+        try:
+            listed = parse_segments(lines)
+        except ValueError as error:
+            raise SourceUnsupported(str(error)) from None
+        if not listed:
+            raise SourceUnsupported("it is an HLS playlist without segments")
+        return tuple(
+            FilmSegment(
+                self._part(one.media, "segment"),
+                one.seconds,
+                None if one.header is None else self._part(one.header, "header (EXT-X-MAP)"),
+                one.is_break,
+            )
+            for one in listed
+        )
+
+    def _part(self, piece: Piece, what: str) -> Part:
+        return Part(self._judge(piece.uri, what), piece.begin, piece.size_bytes, self._key(piece.key))
+
+    def _key(self, key: Key | None) -> PartKey | None:
+        return None if key is None else PartKey(self._judge(key.uri, "key"), key.iv)
+
+    def _judge(self, reference: str, what: str) -> MediaUrl:
+        if (url := self._known.get(reference)) is None:
+            url = self._known[reference] = resolve(self._base, reference)
+            if url.scheme == "file":
+                try:
+                    self._folders.check(url.path, f"what it names as a {what}")
+                except SourceMissing:
+                    # A hole, not a crime: it is met when it is played.
+                    if not os.path.lexists(url.path):
+                        return url
+                    raise
+        return url
+
+
+def resolve(base: MediaUrl, reference: str) -> MediaUrl:
+    """What a playlist at ``base`` means by a reference: an http, https or file address, not opened yet.
+
+    Raises SourceForbidden for what it must not name, and SourceUnsupported for what is no address.
+    """
+    if not reference or len(reference) > _MAX_REFERENCE_CHARS:
+        raise SourceUnsupported("it names something that is no address")
+    scheme = reference.partition(":")[0].lower() if ":" in reference.partition("/")[0] else ""
+    if scheme in _REMOTE or (not scheme and base.scheme in _REMOTE):
+        return _remote(base, reference)
+    if scheme not in ("", "file"):
+        # Not the whole word: of something long it may be a secret.
+        raise SourceForbidden(f"it names an address that begins with {scheme[:20]!a}; only http:// and https:// may be")
+    if base.scheme in _REMOTE:
+        raise SourceForbidden("it comes from the network and names a file of this machine")
+    return _local(base, reference[len("file:") :] if scheme else reference, is_address=bool(scheme))
+
+
+def _remote(base: MediaUrl, reference: str) -> MediaUrl:
+    try:
+        joined = urljoin(base.reveal(), reference) if base.scheme in _REMOTE else reference
+        url = MediaUrl.parse(quote(joined, safe=_SAFE))
+    except ValueError:
+        raise SourceUnsupported("it names something that is no address") from None
+    if url.scheme not in _REMOTE:
+        raise SourceForbidden("it names an address that is neither http:// nor https://")
+    return url
+
+
+def _local(base: MediaUrl, name: str, *, is_address: bool) -> MediaUrl:
+    """A path, relative to the playlist's own folder. Names are written as they are, or escaped as in an address."""
+    if is_address and name.startswith("//"):
+        name = "/" + name[2:].partition("/")[2]
+    path = os.path.join(os.path.dirname(base.path), name)
+    if "%" in name and "\0" not in path and not os.path.lexists(path):
+        path = os.path.join(os.path.dirname(base.path), unquote(name))
+    return MediaUrl("file", "", 0, path, "", None, None)

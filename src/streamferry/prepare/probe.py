@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.url import MediaUrl
+from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container
-from streamferry.prepare.ffmpeg import Ffmpeg
 from streamferry.prepare.inside import Inside, InsideVideo
 from streamferry.prepare.intake import Intake
 from streamferry.prepare.plan import decide_plan
@@ -118,31 +118,33 @@ class _Packets:
         return max(self.last_ms.values(), default=0.0) - (self.first_ms or 0.0)
 
 
-def probe(url: MediaUrl, program: str, seconds: float = DEFAULT_SECONDS, route: Route = STRAIGHT) -> Probe:
+def probe(
+    url: MediaUrl,
+    program: str,
+    seconds: float = DEFAULT_SECONDS,
+    route: Route = STRAIGHT,
+    folders: Folders = EVERYWHERE,
+) -> Probe:
     """Look at the first ``seconds`` of a file. Raises MediaError, and OSError for a local file."""
     began = time.monotonic()
     with TemporaryDirectory(prefix="streamferry-probe-") as folder:
-        intake = Intake(url, Entry(Path(folder)), Version(), program, route)
+        intake = Intake(url, Entry(Path(folder)), Version(), program, route, folders=folders)
         try:
-            return _look(intake, program, seconds, began)
+            return _look(intake, seconds, began)
         finally:
             intake.close()
 
 
-def _look(intake: Intake, program: str, seconds: float, began: float) -> Probe:
+def _look(intake: Intake, seconds: float, began: float) -> Probe:
     source = intake.open(from_front=True)
     lines: list[str] = []
-    arguments = ["-dump", "-t", str(seconds), *source.arguments]
     tracks = ("-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy")
-    with Ffmpeg(
-        program, arguments, tracks, reads_stdin=source.feed is not None, muxer=_TO_NOWHERE, on_line=lines.append
-    ) as ffmpeg:
-        source.feed_to(ffmpeg)
+    reading = ("-dump", "-t", str(seconds))
+    with intake.start(source, tracks, reading, muxer=_TO_NOWHERE, on_line=lines.append) as ffmpeg:
         inside = ffmpeg.describe()
         open_s = time.monotonic() - began
         ffmpeg.wait()
-        if intake.fetch is not None and intake.fetch.done:
-            intake.fetch.raise_failure()
+        intake.raise_failure()
         if not inside.codecs:
             raise SourceUnsupported(
                 f"{intake.url.redacted} is not media we can read ({ffmpeg.complaint or 'it is empty'})"

@@ -1,6 +1,6 @@
 """The probing process: ``python -m streamferry.prepare.probe_child``, one address per process.
 
-    standard input   one JSON line: url, ffmpeg, seconds, route   (never in the arguments: other users can read those)
+    standard input   one JSON line: url, ffmpeg, seconds, route, folders (never in the arguments: others read those)
     standard output  one JSON line: what ``probe.describe`` gives under ``found``, or a sentence under ``problem``
 
 It ends with its parent.
@@ -11,6 +11,7 @@ import sys
 
 from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
+from streamferry.net.folders import Folders
 from streamferry.prepare.ffmpeg import die_with_parent
 from streamferry.prepare.probe import describe, probe
 from streamferry.prepare.route import Route
@@ -23,7 +24,8 @@ def main() -> None:
     url = MediaUrl.parse(order["url"])
     told: dict[str, object]
     try:
-        told = {"found": describe(url, probe(url, order["ffmpeg"], order["seconds"], Route(**order["route"])))}
+        route, folders = Route(**order["route"]), Folders.from_json(order["folders"])
+        told = {"found": describe(url, probe(url, order["ffmpeg"], order["seconds"], route, folders))}
     except MediaError as error:
         told = {"problem": str(error)}
     except OSError as error:

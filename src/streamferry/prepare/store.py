@@ -25,6 +25,7 @@ from streamferry.media.errors import MediaError, SourceError, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines
 from streamferry.net.ffmpeg import authorities, ffmpeg_program
+from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.net.hop import Hop, open_hop
 from streamferry.prepare.cache import UNKEPT, default_root, entry_of, evict, newest_whole_entry
 from streamferry.prepare.faults import CacheError, PreparationRestarted, ReadWhole, SourceChanged, SourceGone, from_wire
@@ -59,12 +60,15 @@ class PreparedStore:
         ahead_bytes: int = DEFAULT_AHEAD_BYTES,
         allow: AllowAddress | None = None,
         tls: ssl.SSLContext | None = None,
+        folders: Folders = EVERYWHERE,
     ) -> None:
         """``ahead_bytes``: how much of a file that is not kept may be there ahead of its player; 12 MiB at
         least, because a player says where it is each 2 MiB and takes up to 4 MiB at once.
 
         ``allow``: egress policy of all that is fetched; ``tls``: whom to trust beside the system's authorities.
+        ``folders``: where files of this machine may be read.
         """
+        self._folders = folders
         self._root = root if root is not None else default_root()
         self._max_bytes = max_bytes
         self._ahead_bytes = ahead_bytes
@@ -166,6 +170,7 @@ class PreparedStore:
                 parent=os.getpid(),
                 processing=processing.to_json(),
                 slots=str(self._root),
+                folders=self._folders.to_json(),
                 ahead_bytes=None if keep or reads_whole else self._ahead_bytes,
                 start_ms=start_ms,
                 reads_whole=reads_whole,
@@ -177,7 +182,7 @@ class PreparedStore:
 
     async def _version_of(self, url: MediaUrl) -> Version:
         if url.scheme == "file":
-            return await asyncio.to_thread(version_of_file, url)
+            return await asyncio.to_thread(version_of_file, url, self._folders)
         await self._open_route()
         async with self._lock:
             if self._client is None:

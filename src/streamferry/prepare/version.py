@@ -6,11 +6,10 @@ modification time and inode.
 """
 
 import os
-import stat
 from dataclasses import dataclass
 
-from streamferry.media.errors import SourceMissing, SourceRejected
 from streamferry.media.url import MediaUrl
+from streamferry.net.folders import EVERYWHERE, Folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,11 @@ class Version:
         return None not in (self.size_bytes, other.size_bytes) and self.size_bytes != other.size_bytes
 
 
-def version_of_file(url: MediaUrl) -> Version:
-    """Version of a local file. Raises SourceRejected, and SourceMissing where there is none."""
+def version_of_file(url: MediaUrl, folders: Folders = EVERYWHERE) -> Version:
+    """Version of a local file. Raises SourceForbidden, SourceMissing where there is none, and SourceRejected."""
+    file = folders.open(url.path, url.redacted)
     try:
-        status = os.stat(url.path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise SourceMissing(f"{url.redacted} does not exist") from None
-    except OSError as error:
-        raise SourceRejected(f"{url.redacted} cannot be read: {os.strerror(error.errno or 0)}") from None
-    if not stat.S_ISREG(status.st_mode):
-        raise SourceMissing(f"{url.redacted} is not a file")
+        status = os.fstat(file)
+    finally:
+        os.close(file)
     return Version(last_modified=f"{status.st_mtime_ns} {status.st_ino}", size_bytes=status.st_size)

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-from pathlib import Path
 
 from streamferry.config import SECRETS, Settings
 from streamferry.control.rest.faults import RestError
@@ -30,7 +29,7 @@ class Prober:
 
     def __init__(self, settings: Settings, *, timeout_s: float = TIMEOUT_S) -> None:
         self._allow = decide_allow(Egress(settings.egress))
-        self._folders = [folder.resolve() for folder in settings.files]
+        self._folders = settings.folders
         self._authorities = settings.ca_file.read_text() if settings.ca_file else ""
         self._timeout_s = timeout_s
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -38,8 +37,6 @@ class Prober:
 
     async def __call__(self, url: MediaUrl, seconds: float) -> ProbeView:
         """What was found. Raises RestError with a sentence that holds no secret."""
-        if url.scheme == "file":
-            self._check_file(url)
         if self._waiting >= _MAX_WAITING:
             raise RestError(429, "too_many", "too many addresses are being looked at", retry_after_s=5)
         self._waiting += 1
@@ -55,16 +52,16 @@ class Prober:
             raise RestError(422, "probe_failed", str(told["problem"]), "url")
         return ProbeView.model_validate(told["found"])
 
-    def _check_file(self, url: MediaUrl) -> None:
-        """Links are followed before the place is judged, as where files are relayed."""
-        path = Path(url.path).resolve()
-        if not any(path.is_relative_to(folder) for folder in self._folders):
-            raise RestError(422, "invalid_field", "url: lies outside of the folders that may be read", "url")
-
     async def _ask(self, url: MediaUrl, seconds: float) -> dict[str, object]:
         hop = await open_hop(self._allow, Deadlines())
         route = Route(hop.address if hop else "", self._authorities)
-        order = {"url": url.reveal(), "ffmpeg": ffmpeg_program(), "seconds": seconds, "route": route.to_json()}
+        order = {
+            "url": url.reveal(),
+            "ffmpeg": ffmpeg_program(),
+            "seconds": seconds,
+            "route": route.to_json(),
+            "folders": self._folders.to_json(),
+        }
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await _run_child(json.dumps(order).encode() + b"\n")

@@ -22,7 +22,7 @@ def rest_settings(settings: Settings, looks: Looks, samples: Samples, stopping: 
     """From the settings of the service."""
     return RestSettings(
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
-        source_rules=SourceRules(file_folders=settings.files),
+        source_rules=SourceRules(settings.folders),
         look_into_cache=functools.partial(look_into_cache, settings.cache_dir, settings.cache_mb * 1_000_000),
         prober=Prober(settings),
         looks=looks,

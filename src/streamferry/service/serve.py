@@ -140,7 +140,7 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
     api = ApiSettings(
         public_hosts=settings.public_hosts,
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
-        source_rules=SourceRules(file_folders=settings.files),
+        source_rules=SourceRules(settings.folders),
         home=f"{BASE}/",
     )
     app.include_router(build_router(actions, api))

@@ -28,7 +28,11 @@ async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> N
     share_ffmpeg(settings)
     network = Network(tls=client_context(settings.ca_file), allow=decide_allow(Egress(settings.egress)))
     files = PreparedStore(
-        settings.cache_dir, max_bytes=settings.cache_mb * 1_000_000, allow=network.allow, tls=network.tls
+        settings.cache_dir,
+        max_bytes=settings.cache_mb * 1_000_000,
+        allow=network.allow,
+        tls=network.tls,
+        folders=settings.folders,
     )
     async with contextlib.AsyncExitStack() as stack:
         store = await _open_store(settings, stack, stopping)
@@ -40,7 +44,7 @@ async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> N
             PreviewServer(settings.worker_host, Passes(store.seal.digest), lambda task_id: worker.open_preview(task_id))
         )
         ledger = StoreLedger(
-            store, worker_id, capacity=settings.capacity, roots=settings.files, address=previews.address
+            store, worker_id, capacity=settings.capacity, folders=settings.folders, address=previews.address
         )
         worker = Worker(ledger, host, capacity=settings.capacity, measure=HealthMeter(host).measure)
         async with asyncio.TaskGroup() as group:

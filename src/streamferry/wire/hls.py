@@ -10,8 +10,8 @@ from math import ceil
 from urllib.parse import urljoin
 
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
-_TARGET_DURATION = re.compile(r"#EXT-X-TARGETDURATION:(\d+)")
-_MEDIA_SEQUENCE = re.compile(r"#EXT-X-MEDIA-SEQUENCE:(\d+)")
+_TARGET_DURATION = re.compile(r"#EXT-X-TARGETDURATION:(\d{1,9})")
+_MEDIA_SEQUENCE = re.compile(r"#EXT-X-MEDIA-SEQUENCE:(\d{1,19})")
 # A codec of an EXT-X-STREAM-INF that FLV has no place for makes a variant the last choice, not an impossible one.
 _CARRIED_CODECS = ("avc1", "avc3", "hvc1", "hev1", "mp4a.40")
 
@@ -46,16 +46,21 @@ def best_variant(lines: list[str], base: str) -> Variant | None:
     found: list[tuple[bool, int, str, str]] = []
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
         if line.startswith("#EXT-X-STREAM-INF:") and following and not following.startswith("#"):
-            attributes = _attributes(line)
-            bandwidth = attributes.get("BANDWIDTH", "")
-            codecs = [codec.strip() for codec in attributes.get("CODECS", "").split(",") if codec.strip()]
+            named = attributes(line)
+            bandwidth = named.get("BANDWIDTH", "")
+            codecs = [codec.strip() for codec in named.get("CODECS", "").split(",") if codec.strip()]
             carried = all(codec.startswith(_CARRIED_CODECS) for codec in codecs)
-            rate = int(bandwidth) if bandwidth.isdecimal() else 0
-            found.append((carried, rate, urljoin(base, following), attributes.get("AUDIO", "")))
+            rate = int(bandwidth[:18]) if bandwidth.isdecimal() else 0
+            found.append((carried, rate, urljoin(base, following), named.get("AUDIO", "")))
     if not found:
         return None
     _, _, url, group = max(found, key=lambda variant: variant[:2])
     return Variant(url, _audio_rendition(lines, base, group) if group else None)
+
+
+def attributes(line: str) -> dict[str, str]:
+    """The attribute list of a tag (section 4.2), quoted strings without their quotes."""
+    return {name: value.strip('"') for name, value in _ATTRIBUTE.findall(line.partition(":")[2])}
 
 
 def is_playlist(lines: list[str]) -> bool:
@@ -83,21 +88,17 @@ def segment_addresses(lines: list[str], base: str) -> list[str]:
     return [urljoin(base, line) for line in lines if not line.startswith("#")]
 
 
-def _attributes(line: str) -> dict[str, str]:
-    return {name: value.strip('"') for name, value in _ATTRIBUTE.findall(line.partition(":")[2])}
-
-
 def _audio_rendition(lines: list[str], base: str, group: str) -> str | None:
     """Address of the default rendition of an audio group, None if the sound is in the variant itself."""
     chosen: str | None = None
     for line in lines:
         if not line.startswith("#EXT-X-MEDIA:"):
             continue
-        attributes = _attributes(line)
-        if attributes.get("TYPE") != "AUDIO" or attributes.get("GROUP-ID") != group:
+        named = attributes(line)
+        if named.get("TYPE") != "AUDIO" or named.get("GROUP-ID") != group:
             continue
-        if "URI" in attributes and (chosen is None or attributes.get("DEFAULT") == "YES"):
-            chosen = urljoin(base, attributes["URI"])
+        if "URI" in named and (chosen is None or named.get("DEFAULT") == "YES"):
+            chosen = urljoin(base, named["URI"])
     return chosen
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from kit import programs
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag, tag_kind
+from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.job import Job
 from streamferry.prepare.processing import COPY, Processing
@@ -46,7 +47,14 @@ class Outcome:
         return [tag for tag in tags if tag[0] in (AUDIO, VIDEO) and tag_kind(tag[0], tag[2]) <= KEYFRAME]
 
 
-def prepare(url: Path | str, directory: Path, *, processing: Processing = COPY, ffmpeg: str | None = None) -> Outcome:
+def prepare(
+    url: Path | str,
+    directory: Path,
+    *,
+    processing: Processing = COPY,
+    ffmpeg: str | None = None,
+    folders: Folders = EVERYWHERE,
+) -> Outcome:
     """Run one preparation to its end."""
     directory.mkdir(exist_ok=True)
     job = Job(
@@ -56,6 +64,7 @@ def prepare(url: Path | str, directory: Path, *, processing: Processing = COPY, 
         parent=os.getpid(),
         processing=processing.to_json(),
         slots=str(directory.parent),
+        folders=folders.to_json(),
         ffmpeg=ffmpeg or programs.ffmpeg(),
     )
     done = subprocess.run(

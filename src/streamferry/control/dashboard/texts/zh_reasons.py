@@ -8,7 +8,8 @@ _FIELDS = {
     "must be at most 7 days after StartTime": "距开始时间不能超过 7 天",
     "must be later than now": "须晚于当前时间",
     "must be a date and a time": "须为日期和时间",
-    "is not in a folder from which files may be read (setting files)": "不在允许读取的目录内（设置项 files）",
+    "is not in a folder from which files may be read: {} (setting files)": "不在允许读取的目录内：{}（设置项 files）",
+    "no files may be read: no folder is set for them (setting files)": "未设置可读取文件的目录（设置项 files）",
     "must be at most {} characters": "最多 {} 个字符",
     "must hold 1 to {} addresses": "须为 1 至 {} 个地址",
     "must be a number of seconds, 0 or more": "须为不小于 0 的秒数",
@@ -58,7 +59,6 @@ _DEEDS = {
     "task {} has no CallbackURL any more": "任务已没有回调地址",
     "too many addresses are being looked at": "正在探测的地址过多，请稍后再试",
     "{} could not be looked at within {} s": "{} 未能在 {} 秒内完成探测",
-    "lies outside of the folders that may be read": "不在允许读取的目录内",
 }
 _VIEWS = {
     "the task is not running: there is nothing to be seen": "任务未在运行，没有画面",
@@ -101,7 +101,8 @@ _ENDS = {
     "{} refused: {}": "{} 拒绝：{}",
     "{} ended the stream at once: {}": "{} 立即结束了流：{}",
     "{} resolves to no address that the egress policy allows": "{} 解析到的地址均不被出口策略允许",
-    "{} leads to an address that the egress policy does not allow": "{} 指向出口策略不允许的地址",
+    "{} leads to an address that the egress policy does not allow (setting egress)": "{} 指向出口策略不允许的地址"
+    "（设置项 egress）",
     "{} did not accept a connection in time": "{} 未按时接受连接",
     "{} sent nothing for {} s": "{} 在 {} 秒内没有发送数据",
     "{} closed the connection in the middle": "{} 中途关闭了连接",
@@ -110,6 +111,10 @@ _ENDS = {
     "{} answered {}": "{} 返回 {}",
     "{} does not exist": "{} 不存在",
     "{} is not a file": "{} 不是文件",
+    "is not a file": "不是文件",
+    "{} cannot be used: {}": "{} 无法使用：{}",
+    "{} lies outside of the folders from which files may be read (setting files)": "{} 不在允许读取的目录内"
+    "（设置项 files）",
     "{} cannot be read: {}": "{} 无法读取：{}",
     "{} is not media we can read ({})": "{} 不是可读取的媒体（{}）",
     "{} holds {}, which ffmpeg cannot put into FLV": "{} 含有 {}，无法封装为 FLV",

@@ -1,0 +1,109 @@
+"""Files of this machine that may be read: opened once, and judged by where they really lie.
+
+A path says nothing until it is opened: any part of it may be a symbolic link, and may become one between a look and the
+opening. So a path is turned into a descriptor first, one that can read nothing yet (open(2), O_PATH; a device, a FIFO
+or a socket is not touched by that), the kernel tells where that lies, and what passes is opened by its descriptor.
+"""
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from errno import ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR
+from pathlib import Path
+from typing import Any
+
+from streamferry.media.errors import SourceForbidden, SourceMissing, SourceRejected
+
+_NOT_THERE = frozenset((ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG))
+# Their regular files are made of the kernel's and other processes' state.
+_PSEUDO = (Path("/proc"), Path("/sys"))
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where files may be read: in ``roots`` (None: everywhere), and in no ``private`` folder inside of one.
+
+    Of two that hold a file the inner one decides, and a folder that is both is private. Build it with :meth:`of`.
+    """
+
+    roots: tuple[Path, ...] | None = None
+    private: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, roots: Iterable[Path], private: Iterable[Path] = ()) -> "Folders":
+        """With the links in the folders' own names followed."""
+        return cls(tuple(root.resolve() for root in roots), tuple(folder.resolve() for folder in private))
+
+    def to_json(self) -> dict[str, Any]:
+        """As part of a job."""
+        roots = None if self.roots is None else [str(root) for root in self.roots]
+        return {"roots": roots, "private": [str(folder) for folder in self.private]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Folders":
+        """The folders again."""
+        roots = data["roots"]
+        return cls(None if roots is None else tuple(map(Path, roots)), tuple(map(Path, data["private"])))
+
+    def open(self, path: str, name: str) -> int:
+        """A descriptor to read the file from; ``name`` is what an error calls it.
+
+        Raises SourceForbidden, SourceMissing where there is no file, and SourceRejected where it cannot be read.
+        """
+        found = self._find(path, name)
+        try:
+            return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise SourceRejected(f"{name} cannot be read: {os.strerror(error.errno or 0)}") from None
+        finally:
+            os.close(found)
+
+    def check(self, path: str, name: str) -> None:
+        """Raises what :meth:`open` would, but for what only reading can tell."""
+        os.close(self._find(path, name))
+
+    def are_here_for(self, path: str) -> bool:
+        """Whether this machine has the folder in which a path lies; a service may have less than its workers."""
+        return any(root.is_dir() for root in self.roots or () if Path(os.path.realpath(path)).is_relative_to(root))
+
+    def _find(self, path: str, name: str) -> int:
+        try:
+            found = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except ValueError:  # A NUL in it.
+            raise SourceMissing(f"{name} does not exist") from None
+        except OSError as error:
+            # Whoever asks does not learn what is there and what is not outside of the folders.
+            if not self._allows(Path(os.path.realpath(path))):
+                raise _forbidden(name) from None
+            if error.errno in _NOT_THERE:
+                raise SourceMissing(f"{name} does not exist") from None
+            raise SourceRejected(f"{name} cannot be read: {os.strerror(error.errno or 0)}") from None
+        try:
+            if not self._allows(Path(os.readlink(f"/proc/self/fd/{found}"))):
+                raise _forbidden(name)
+            if not stat.S_ISREG(os.fstat(found).st_mode):
+                raise SourceMissing(f"{name} is not a file")
+        except BaseException:
+            os.close(found)
+            raise
+        return found
+
+    def _allows(self, real: Path) -> bool:
+        if any(real.is_relative_to(folder) for folder in _PSEUDO):
+            return False
+        if self.roots is None:
+            return True
+        holding = [folder for folder in (*self.roots, *self.private) if real.is_relative_to(folder)]
+        inner = max(holding, key=lambda folder: len(folder.parts), default=None)
+        return inner is not None and inner not in self.private
+
+
+def _forbidden(name: str) -> SourceForbidden:
+    return SourceForbidden(f"{name} lies outside of the folders from which files may be read (setting files)")
+
+
+#: No file may be read.
+NOWHERE = Folders(())
+#: Whoever starts a command may read what the command may.
+EVERYWHERE = Folders()
