@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from kit.pictures import png
+from streamferry.config import Settings
 from streamferry.control import checks
 from streamferry.control.errors import InvalidField
 from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind
 from streamferry.media.picture import MAX_PICTURE_BYTES
 from streamferry.media.url import MediaUrl
+from streamferry.net.folders import Folders
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ANYWHERE = checks.SourceRules()
@@ -114,13 +116,55 @@ def test_hls_is_pushed_to_the_address_of_its_playlist(text: str) -> None:
     assert "m3u8" in refused("DstAddr", lambda: checks.read_destination("https://h/a/live.flv?key=k"))
 
 
-def test_files_are_read_from_allowed_folders_only() -> None:
-    """Inside passes; outside, a neighbour with the same beginning, a climb by dots, and no folder at all do not."""
-    rules = checks.SourceRules((Path("/media/films"),))
-    assert checks.read_source("SrcAddrS", "file:///media/films/a.mp4", TaskKind.VOD, rules).path == "/media/films/a.mp4"
-    for path in ("/media/other/a.mp4", "/media/films2/a.mp4", "/media/films/../secret", "/media/films/%2e%2e/secret"):
-        refused("SrcAddrS", lambda path=path: checks.read_source("SrcAddrS", f"file://{path}", TaskKind.VOD, rules))
-    refused("SrcAddrS", lambda: checks.read_source("SrcAddrS", "file:///media/films/a.mp4", TaskKind.VOD, ANYWHERE))
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """A folder with a film, a link out of it, a folder, and neighbours outside of it."""
+    folder = tmp_path / "films"
+    (folder / "series").mkdir(parents=True)
+    (tmp_path / "films2").mkdir()
+    for path in (folder / "a.mp4", tmp_path / "films2" / "a.mp4", tmp_path / "secret"):
+        path.write_bytes(b"x")
+    (folder / "link.mp4").symlink_to(tmp_path / "secret")
+    return folder
+
+
+def read_file(path: Path | str, *folders: Path) -> MediaUrl:
+    rules = checks.SourceRules(Folders.of(folders))
+    return checks.read_source("SrcAddrS", f"file://{path}", TaskKind.VOD, rules)
+
+
+def test_files_are_read_from_allowed_folders_only(films: Path) -> None:
+    """Inside passes; a neighbour with the same beginning, a climb by dots and a link do not, and the folder is named.
+
+    So it is with what is not there: outside of the folders nobody learns what is.
+    """
+    assert read_file(films / "a.mp4", films).path == str(films / "a.mp4")
+    out = ("../films2/a.mp4", "../secret", "%2e%2e/secret", "link.mp4", "../nothing.mp4", "../nothing/../secret")
+    for path in out:
+        reason = refused("SrcAddrS", lambda path=path: read_file(f"{films}/{path}", films))
+        assert str(films) in reason
+        assert "setting files" in reason
+    assert "no folder is set" in refused("SrcAddrS", lambda: read_file(films / "a.mp4"))
+
+
+def test_a_file_that_is_not_there_is_refused_at_its_field(films: Path) -> None:
+    """And so is a folder. Of a folder that only workers have, nobody here knows what is in it."""
+    assert "no such file" in refused("SrcAddrS", lambda: read_file(films / "b.mp4", films))
+    assert "not a file" in refused("SrcAddrS", lambda: read_file(films / "series", films))
+    assert read_file("/only/on/workers/a.mp4", Path("/only/on/workers")).path == "/only/on/workers/a.mp4"
+
+
+def test_what_the_service_keeps_for_itself_is_no_source(films: Path, tmp_path: Path) -> None:
+    """A store inside of a folder that may be read is not read; the library inside of that is."""
+    data = films / "data"
+    (data / "library").mkdir(parents=True)
+    for path in (data / "seal.key", data / "library" / "a.mp4"):
+        path.write_bytes(b"x")
+    settings = Settings(data_dir=data, cache_dir=tmp_path / "cache", files=(films, data / "library"))
+    rules = checks.SourceRules(settings.folders)
+    allowed = f"file://{data}/library/a.mp4"
+    assert checks.read_source("SrcAddrS", allowed, TaskKind.VOD, rules).path == str(data / "library" / "a.mp4")
+    refused("SrcAddrS", lambda: checks.read_source("SrcAddrS", f"file://{data}/seal.key", TaskKind.VOD, rules))
 
 
 def test_redacted_addresses_are_not_taken_for_whole_ones() -> None:

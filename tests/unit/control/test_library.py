@@ -11,6 +11,7 @@ from streamferry.control.checks import SourceRules, read_source
 from streamferry.control.errors import InvalidField
 from streamferry.control.library import Library
 from streamferry.control.model import TaskKind
+from streamferry.net.folders import Folders
 
 
 async def pieces(*data: bytes) -> AsyncIterator[bytes]:
@@ -32,7 +33,7 @@ async def test_what_was_received_can_be_a_source(library: Library) -> None:
     """Whatever its name is: the address that is shown passes the rules of a task."""
     data = b"x" * 2_500_000
     made = await library.receive("午夜 film #1.mp4", pieces(data[:7], data[7:]), len(data))
-    url = read_source("url", made.url, TaskKind.VOD, SourceRules([library.folder]))
+    url = read_source("url", made.url, TaskKind.VOD, SourceRules(Folders.of([library.folder])))
     assert Path(url.path) == library.folder / "午夜 film #1.mp4"
     assert (library.folder / "午夜 film #1.mp4").read_bytes() == data
     assert [one.name for one in await library.list_files()] == ["午夜 film #1.mp4"]

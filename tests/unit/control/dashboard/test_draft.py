@@ -15,11 +15,12 @@ from streamferry.control.model import TaskItem, TaskKind, TaskSpec
 from streamferry.control.rest.views import Kind, TaskView, show_task
 from streamferry.control.store.records import TaskRecord
 from streamferry.media.url import MediaUrl
+from streamferry.net.folders import Folders
 from streamferry.relay import State
 
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Shanghai")
-RULES = SourceRules([Path("/films")])
+RULES = SourceRules(Folders.of([Path("/films")]))
 
 
 def task(**values: object) -> TaskView:

@@ -17,6 +17,7 @@ from streamferry.control.rest.app import PREFIX, build_rest
 from streamferry.control.rest.routes import RestSettings
 from streamferry.control.store import Store
 from streamferry.control.store.records import KeyPair
+from streamferry.net.folders import Folders
 
 FILES = Path("/media/films")
 PLANTED = "planted-9b1f"
@@ -76,7 +77,7 @@ async def make_rest(store: Store, settings: RestSettings | None = None) -> Async
     """Mounted as the service mounts it, without limits if no settings are given."""
     actions = Actions(store)
     key, reader = await actions.create_key(), await actions.create_key(read_only=True)
-    settings = settings or RestSettings(rates=NO_LIMITS, source_rules=SourceRules((FILES,)))
+    settings = settings or RestSettings(rates=NO_LIMITS, source_rules=SourceRules(Folders.of([FILES])))
     rest = build_rest(actions, store, settings)
     app = FastAPI()
     app.mount(PREFIX, rest)
