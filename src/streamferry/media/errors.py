@@ -17,6 +17,10 @@ class MediaError(Exception):
     fault: Fault = Fault.SERVICE
     retryable: bool = True
 
+    def forget_trace(self) -> None:
+        """Drop the frames that it came through, and with them their buffers: for errors that are kept to be told."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+
 
 class ProtocolError(MediaError):
     """Bytes that break a protocol. Whose session it was decides the fault: ``source`` and ``push`` say so."""

@@ -213,6 +213,7 @@ class Child:
             self._process.stderr.close()
         self._stderr = -1
         _living.discard(self)
+        self._on_line = None  # Often a method of this very object.
         self.ended.set_result(status)
 
     def _read_words(self) -> None:

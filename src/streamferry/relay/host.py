@@ -284,6 +284,7 @@ class RelayHost:
                 log=log,
                 on_change=on_change,
                 on_item=on_item,
+                on_attempt=self._collector.note_attempt,
                 trouble=trouble,
             )
 

@@ -126,7 +126,7 @@ class MarkedFeed:
     def close(self) -> None:
         """Close the session and end the child."""
         self._source.feed.close()
-        self.child.close()
+        self._marked.close()
 
     def _receive_into(self, view: memoryview) -> int | None:
         received = self.child.receive_into(view)

@@ -7,6 +7,7 @@ relay nor the other viewers notice.
 """
 
 import asyncio
+import logging
 from collections import deque
 
 from streamferry.media.tag import KEYFRAME, SEQUENCE_HEADER, LaidTag
@@ -14,6 +15,8 @@ from streamferry.push import Outlet
 from streamferry.timeline import Timeline
 from streamferry.wire.codecs import UnsupportedCodec
 from streamferry.wire.fmp4 import Fragmenter, Piece
+
+_log = logging.getLogger("streamferry.relay")
 
 #: Viewers of one run at most.
 MAX_VIEWERS = 8
@@ -137,6 +140,18 @@ class Preview:
 
     def take(self, tags: list[LaidTag]) -> None:
         """Called by the outlet with what has left, in the beat: bodies are copied, nothing waits, nothing raises."""
+        try:
+            self._take(tags)
+        except UnsupportedCodec as codec:
+            self.end(f"the stream cannot be previewed: browsers are not given {codec}")
+        except ValueError as error:
+            self.end(f"the stream cannot be previewed: {error}")
+        except Exception:
+            # A bug of ours that only those who look are to notice: the media has left already.
+            _log.exception("a preview failed inside streamferry")
+            self.end("the stream cannot be previewed: an internal error; see the log")
+
+    def _take(self, tags: list[LaidTag]) -> None:
         taken = self._taken
         taken += [(tag[0], tag[1], bytes(tag[2]), tag[3]) for tag in tags if tag[3] <= SEQUENCE_HEADER]
         frames = [tag for tag in taken if tag[3] <= KEYFRAME]
@@ -151,15 +166,8 @@ class Preview:
                 return
         self._last_ms = frames[-1][1]
         self._taken = []
-        try:
-            pieces = self._fragmenter.put(taken)
-        except UnsupportedCodec as codec:
-            self.end(f"the stream cannot be previewed: browsers are not given {codec}")
-        except ValueError as error:
-            self.end(f"the stream cannot be previewed: {error}")
-        else:
-            for piece in pieces:
-                self._hand_out(piece)
+        for piece in self._fragmenter.put(taken):
+            self._hand_out(piece)
 
     def _begin(self) -> None:
         self._fragmenter = Fragmenter()

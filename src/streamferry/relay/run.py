@@ -53,6 +53,7 @@ class RelayRun:
         log: "logging.LoggerAdapter[logging.Logger]",
         on_change: Callable[[RelayStatus], None],
         on_item: Callable[[ItemChange], None],
+        on_attempt: Callable[[], None] = lambda: None,
         trouble: Trouble | None = None,
     ) -> None:
         self._spec = spec
@@ -63,6 +64,7 @@ class RelayRun:
         self._log = log
         self._on_change = on_change
         self._on_item = on_item
+        self._on_attempt = on_attempt
         self._timeline = Timeline()
         self._outlet = Outlet()
         self._flow = Flow(self._timeline, self._outlet, self._inspect)
@@ -321,7 +323,9 @@ class RelayRun:
         if error is None:
             self._on_item(ItemChange(step, playhead))
             return
+        error.forget_trace()
         self._skipped = error
+        self._on_attempt()
         self._log.warning("item skipped: %s", error)
         self._on_item(ItemChange(step, playhead, error.fault, str(error)))
 
@@ -394,11 +398,13 @@ class RelayRun:
 
     async def _pause(self, end: End, error: MediaError, backoff: Backoff) -> None:
         """Note the loss and wait for the next attempt; end the run when there is no use in one."""
+        error.forget_trace()
         self._vitals.note_failure(end, error)
         self._note(end, Phase.RETRYING)
         if not error.retryable and not self._vitals.has_streamed:
             # What has worked before may do so again: a server may answer with a page of its own for a while.
             self._finish(State.FAILED)
+        self._on_attempt()
         self._log.warning("%s; attempt %d follows", error, backoff.attempts + 1)
         await asyncio.sleep(backoff.next_delay())
 

@@ -4,6 +4,7 @@ A pull is one receive into a scratch buffer that all relays of a process share, 
 behind the last whole unit is kept as bytes and put in front of the next ones; nothing else is copied.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -22,6 +23,11 @@ from streamferry.media.tag import Tag
 #: Most bytes received in one pull, so that one stream's backlog cannot make the beat late for the others: 52 Mbps at a
 #: beat of 80 ms. The scratch buffer should have twice that, for what was kept from the last pull.
 MAX_PULL_BYTES = 512 << 10
+#: Not all bytes are the same work: 512 KiB in pieces of a byte each take 400 ms to read. A pull that took longer than
+#: this is followed by one of half the bytes, and TCP makes the source wait. At least so many are taken: 1.6 Mbps at a
+#: beat of 80 ms.
+SLOW_PULL_S = 0.003
+MIN_PULL_BYTES = 16 << 10
 
 #: Scan ``view[start:end]``, append tags whose bodies are views, return where the first incomplete unit begins.
 Scan = Callable[[memoryview, int, int, list[Tag]], int]
@@ -65,8 +71,18 @@ class ConnectionInlet:
     silence_s = SILENCE_S
     is_mute = False
 
-    def __init__(self, connection: Closable, receive_into: ReceiveInto, scan: Scan, leftover: bytes) -> None:
-        """``leftover``: what was received after the handshake, not scanned yet."""
+    def __init__(
+        self,
+        connection: Closable,
+        receive_into: ReceiveInto,
+        scan: Scan,
+        leftover: bytes,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """``leftover``: what was received after the handshake, not scanned yet. ``clock``: what pulls are timed by."""
+        self._clock = clock
+        self._room_bytes = MAX_PULL_BYTES
         self._connection = connection
         self._receive_into = receive_into
         self._scan = scan
@@ -77,13 +93,14 @@ class ConnectionInlet:
 
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """See :meth:`LiveInlet.pull`."""
+        began_at = self._clock()
         kept = self._kept
         start = len(kept)
         if start + MAX_PULL_BYTES > len(scratch):
             # A unit larger than half the scratch is under way: a few pulls with a buffer of their own get it through.
             scratch = memoryview(bytearray(start + MAX_PULL_BYTES))
         try:
-            received = self._receive_into(scratch[start : start + MAX_PULL_BYTES])
+            received = self._receive_into(scratch[start : start + self._room_bytes])
             if not received:
                 if not self._is_first:
                     if received is None:
@@ -100,11 +117,26 @@ class ConnectionInlet:
         except RemoteProtocolError as error:
             raise SourceCorrupt(f"the source sent what cannot be read: {error}") from error
         self._kept = bytes(scratch[start:end])
+        if received >= MIN_PULL_BYTES or self._room_bytes < MAX_PULL_BYTES:
+            if self._clock() - began_at > SLOW_PULL_S:
+                self._room_bytes = max(self._room_bytes // 2, MIN_PULL_BYTES)
+            else:
+                self._room_bytes = min(self._room_bytes * 2, MAX_PULL_BYTES)
         return received
 
     def close(self) -> None:
         """See :meth:`LiveInlet.close`."""
         self._connection.close()
+        # Often methods of who has this inlet: the cycle would keep both until a full collection (relay.collector).
+        self._receive_into, self._scan = _receive_nothing, _scan_nothing
+
+
+def _receive_nothing(view: memoryview) -> int | None:
+    return None
+
+
+def _scan_nothing(view: memoryview, start: int, end: int, out: list[Tag]) -> int:
+    return start
 
 
 @contextmanager

@@ -44,7 +44,7 @@ from streamferry.media.tag import (
     kind_of_script,
     kind_of_video,
 )
-from streamferry.wire.flv import parse_metadata
+from streamferry.wire.flv import metadata_tells_picture
 
 #: A larger step forward is a jump. Twice the longest keyframe interval platforms accept (YouTube and Twitch: 4 s)
 #: leaves room for a source that pauses; a source silent for 5 s is rebuilt before it can reach this honestly.
@@ -233,8 +233,7 @@ class Timeline:
             if self._metadata == body:
                 return
             self._metadata = bytes(body)
-            values = parse_metadata(self._metadata)
-            self._expects_video = self._expects_video or bool(values.get("videocodecid") or values.get("width"))
+            self._expects_video = self._expects_video or metadata_tells_picture(self._metadata)
         else:
             if tag_type == VIDEO:
                 self._expects_video = True

@@ -57,13 +57,13 @@ class Marker(IntEnum):
 class Amf0Reader:
     """Reads values one by one, for bodies that may hold something else behind the values that matter."""
 
-    __slots__ = ("_data", "_end", "_position", "_values_left")
+    __slots__ = ("_data", "_end", "_max_values", "_position", "_values_left")
 
-    def __init__(self, data: "bytes | memoryview") -> None:
+    def __init__(self, data: "bytes | memoryview", max_values: int = MAX_VALUES) -> None:
         self._data = bytes(data)
         self._position = 0
         self._end = len(data)
-        self._values_left = MAX_VALUES
+        self._max_values = self._values_left = max_values
 
     @property
     def at_end(self) -> bool:
@@ -86,7 +86,7 @@ class Amf0Reader:
         if depth > MAX_DEPTH:
             raise RemoteProtocolError(f"AMF0 values are nested more than {MAX_DEPTH} deep")
         if self._values_left == 0:
-            raise RemoteProtocolError(f"an AMF0 message holds more than {MAX_VALUES} values")
+            raise RemoteProtocolError(f"an AMF0 message holds more than {self._max_values} values")
         self._values_left -= 1
         marker = self._data[self._take(1)]
         match marker:
@@ -156,13 +156,13 @@ class Amf0Reader:
             return None
 
 
-def parse_amf0(data: "bytes | memoryview") -> list[Amf0Value]:
+def parse_amf0(data: "bytes | memoryview", max_values: int = MAX_VALUES) -> list[Amf0Value]:
     """All values to the end of ``data``.
 
-    Raises RemoteProtocolError for truncated, unknown, AMF3 and reference values, and beyond MAX_DEPTH or MAX_VALUES.
+    Raises RemoteProtocolError for truncated, unknown, AMF3 and reference values, beyond MAX_DEPTH and ``max_values``.
     A date outside the years 1 to 9999 is None; text that is not UTF-8 has U+FFFD in place of the wrong bytes.
     """
-    reader = Amf0Reader(data)
+    reader = Amf0Reader(data, max_values)
     values = []
     while not reader.at_end:
         values.append(reader.read())

@@ -1,21 +1,26 @@
 """Bits: what H.264, HEVC and AAC headers are read with, most significant bit first."""
 
+# ue(v) of H.264 9.1 goes up to 2^32 - 2.
+_MAX_GOLOMB_ZEROS = 32
+
 
 class BitReader:
-    """Reads a header. Past its end it raises ValueError."""
+    """Reads a header, in time that grows with the bits that are read. Past its end it raises ValueError."""
 
-    __slots__ = ("_at", "_end", "_value")
+    __slots__ = ("_at", "_data", "_end")
 
-    def __init__(self, data: "bytes | memoryview") -> None:
-        self._value = int.from_bytes(data, "big")
-        self._end = self._at = len(data) * 8
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+        self._end = len(data) * 8
 
     def read(self, bits: int) -> int:
         """The next ``bits`` as an unsigned number."""
-        self._at -= bits
-        if self._at < 0:
+        at, self._at = self._at, self._at + bits
+        if self._at > self._end:
             raise ValueError("a codec's header ends too soon")
-        return self._value >> self._at & (1 << bits) - 1
+        end = self._at + 7 >> 3
+        return int.from_bytes(self._data[at >> 3 : end], "big") >> end * 8 - self._at & (1 << bits) - 1
 
     def skip(self, bits: int) -> None:
         """Pass over ``bits``."""
@@ -26,6 +31,8 @@ class BitReader:
         zeros = 0
         while not self.read(1):
             zeros += 1
+            if zeros > _MAX_GOLOMB_ZEROS:
+                raise ValueError("a codec's header holds a number that cannot be")
         return (1 << zeros) - 1 + self.read(zeros)
 
     def read_signed_golomb(self) -> int:

@@ -20,6 +20,11 @@ _FOURCC_NAMES = {"av01": "AV1", "vp08": "VP8", "vp09": "VP9", "vvc1": "VVC", "ac
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _HIGH_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 _HEVC_SPS = 33
+# Headers have some hundred bytes. A picture's size lies in the first hundred of a parameter set.
+_MAX_CONFIG_BYTES = 16 << 10
+_SPS_BYTES = 1 << 10
+# H.264 7.4.2.1.1: num_ref_frames_in_pic_order_cnt_cycle.
+_MAX_ORDER_CYCLE = 255
 
 
 class UnsupportedCodec(ValueError):
@@ -45,7 +50,7 @@ def box(name: bytes, *parts: bytes) -> bytes:
 def parse_video_header(body: bytes) -> TrackForm:
     """Form of a video track by its sequence header. Raises UnsupportedCodec, ValueError for one that is damaged."""
     codec = _video_codec(body)
-    config = body[5:]
+    config = _bounded(body[5:])
     try:
         if codec == _AVC:
             width, height = _avc_size(config)
@@ -64,7 +69,7 @@ def parse_audio_header(body: bytes) -> TrackForm:
     """Form of an audio track by its sequence header. Raises as ``parse_video_header`` does."""
     if _audio_codec(body) == "Opus":
         return _opus_form(body[5:])
-    config = body[2:] if body[0] >> 4 == _AAC else body[5:]
+    config = _bounded(body[2:] if body[0] >> 4 == _AAC else body[5:])
     bits = BitReader(config)
     object_type = bits.read(5)
     if object_type == 31:
@@ -80,6 +85,12 @@ def parse_audio_header(body: bytes) -> TrackForm:
     # Channel configuration 7 means 8; 0 means that the stream itself tells.
     entry = box(b"mp4a", _audio_fields({0: 2, 7: 8}.get(channels, channels), rate_hz), box(b"esds", bytes(4), es))
     return TrackForm(f"mp4a.40.{object_type}", entry)
+
+
+def _bounded(config: bytes) -> bytes:
+    if len(config) > _MAX_CONFIG_BYTES:
+        raise ValueError(f"the codec's header has {len(config)} bytes")
+    return config
 
 
 def split_video(body: bytes) -> tuple[int, bytes]:
@@ -134,7 +145,7 @@ def _avc_size(config: bytes) -> tuple[int, int]:
     """(width, height) of an AVCDecoderConfigurationRecord, by its first SPS (H.264 7.3.2.1.1)."""
     if not config[5] & 0x1F:
         raise ValueError("the H.264 header has no parameter set")
-    size = int.from_bytes(config[6:8], "big")
+    size = min(int.from_bytes(config[6:8], "big"), _SPS_BYTES)
     bits = BitReader(unescape(config[8 : 8 + size])[1:])
     profile = bits.read(8)
     bits.skip(16)
@@ -159,7 +170,10 @@ def _avc_size(config: bytes) -> tuple[int, int]:
         bits.skip(1)
         bits.read_golomb()
         bits.read_golomb()
-        for _ in range(bits.read_golomb()):
+        cycle = bits.read_golomb()
+        if cycle > _MAX_ORDER_CYCLE:
+            raise ValueError("the H.264 header tells an impossible order of pictures")
+        for _ in range(cycle):
             bits.read_golomb()
     bits.read_golomb()
     bits.skip(1)
@@ -216,8 +230,10 @@ def _hevc_sps(config: bytes) -> bytes:
         for _ in range(int.from_bytes(config[at - 2 : at], "big")):
             size = int.from_bytes(config[at : at + 2], "big")
             if nal_type == _HEVC_SPS:
-                return unescape(config[at + 2 : at + 2 + size])
+                return unescape(config[at + 2 : at + 2 + min(size, _SPS_BYTES)])
             at += 2 + size
+            if at > len(config):
+                raise ValueError("the HEVC header ends too soon")
     raise ValueError("the HEVC header has no parameter set")
 
 

@@ -11,6 +11,7 @@ from streamferry.push import Outlet
 from streamferry.relay import PreviewRefused
 from streamferry.relay.preview import MAX_VIEWERS, Preview
 from streamferry.timeline import Timeline
+from streamferry.wire.fmp4 import Fragmenter
 
 
 @pytest.fixture
@@ -160,3 +161,18 @@ async def test_the_end_of_the_run_ends_all_views_behind_what_waits(preview, outl
     assert pictures(await take_all(viewer))
     assert await take_all(viewer) == b""
     assert outlet.tap is None
+
+
+async def test_a_bug_in_a_preview_costs_the_relay_nothing(preview, outlet, monkeypatch, caplog):
+    """The view ends, in words; the log has the traceback once; what left has left."""
+
+    def fail(fragmenter, tags):
+        raise IndexError("bug")
+
+    viewer = preview.watch()
+    monkeypatch.setattr(Fragmenter, "put", fail)
+    preview.take(film(Camera(), 1))
+    with pytest.raises(PreviewRefused, match="an internal error"):
+        await take_all(viewer)
+    assert outlet.tap is None
+    assert caplog.text.count("IndexError: bug") == 1

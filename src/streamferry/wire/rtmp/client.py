@@ -33,7 +33,7 @@ from streamferry.wire.rtmp.events import (
     Rejected,
     StreamEnded,
 )
-from streamferry.wire.rtmp.handshake import HELLO_BYTES, PACKET_BYTES, client_answer, client_hello
+from streamferry.wire.rtmp.handshake import client_answer, client_hello
 from streamferry.wire.rtmp.message import (
     ChunkStreamId,
     Command,
@@ -101,7 +101,7 @@ class ClientSession(Peer):
         auth: str | None = None,
         out_chunk_size: int = 65536,
     ) -> None:
-        super().__init__(out_chunk_size, 0, [(HELLO_BYTES, self._answer_hello), (PACKET_BYTES, self._connect)])
+        super().__init__(out_chunk_size, 0)
         self._url = url
         self._app, self._key = url.app_and_key
         self._purpose = purpose
@@ -160,7 +160,7 @@ class ClientSession(Peer):
     def _answer_hello(self, hello: bytes) -> None:
         self._unsent.append(client_answer(hello, self._random))
 
-    def _connect(self, _answer: bytes) -> None:
+    def _end_handshake(self, packet: bytes) -> None:
         auth = self._auth or ""
         fields: dict[str, Amf0Value] = {"app": self._app + auth}
         if self._purpose is Purpose.PUBLISH:

@@ -68,6 +68,9 @@ CHUNK_STREAM_OF_TAG: dict[int, int] = {
 # "@setDataFrame" as an AMF0 string: marker, length, text.
 _SET_DATA_FRAME_BYTES = 3 + len("@setDataFrame")
 _LONGEST_DATA_NAME_BYTES = 256
+#: Commands and statuses are read in the beat: what is larger is none. Honest ones have some thirty values in 2 KiB.
+MAX_COMMAND_BYTES = 16 << 10
+MAX_COMMAND_VALUES = 500
 _DATA_FOR_PLAYERS = frozenset(("|RtmpSampleAccess", "onStatus", "onPlayStatus", "@clearDataFrame"))
 
 
@@ -103,11 +106,17 @@ class Command(NamedTuple):
 
 def parse_command(type_id: int, payload: "bytes | memoryview") -> Command:
     """A COMMAND or COMMAND_AMF3 message. The latter is AMF0 behind a zero byte. Raises RemoteProtocolError."""
-    values = parse_amf0(payload if type_id == MessageType.COMMAND else _amf0_of_amf3(payload))
+    values = _parse_bounded(payload if type_id == MessageType.COMMAND else _amf0_of_amf3(payload))
     if not values or not isinstance(values[0], str):
         raise RemoteProtocolError("an RTMP command has no name")
     transaction_id = values[1] if len(values) > 1 and isinstance(values[1], float) else 0.0
     return Command(values[0], transaction_id, values[2:])
+
+
+def _parse_bounded(body: "bytes | memoryview") -> list[Amf0Value]:
+    if len(body) > MAX_COMMAND_BYTES:
+        raise RemoteProtocolError(f"an RTMP command has {len(body)} bytes, more than {MAX_COMMAND_BYTES}")
+    return parse_amf0(body, MAX_COMMAND_VALUES)
 
 
 def _amf0_of_amf3(payload: "bytes | memoryview") -> "bytes | memoryview":
@@ -123,7 +132,7 @@ def parse_status(type_id: int, payload: "bytes | memoryview") -> dict[str, Amf0V
     body = _data_body(type_id, payload)
     if _data_name(body) not in ("onStatus", "onPlayStatus"):
         return {}
-    return next((value for value in parse_amf0(body) if isinstance(value, dict)), {})
+    return next((value for value in _parse_bounded(body) if isinstance(value, dict)), {})
 
 
 def serialize_command(name: str, transaction_id: float, *values: Amf0Value) -> bytes:

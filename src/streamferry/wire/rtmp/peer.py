@@ -4,10 +4,8 @@ Not which commands are sent and what they mean: see ``client`` and ``server``.
 Specification: Adobe RTMP 1.0, sections 5.2, 5.4 and 6.2.
 """
 
-from collections.abc import Callable
-
 from streamferry.wire.rtmp.chunk import DEFAULT_CHUNK_SIZE, ChunkReader, Message, append_message
-from streamferry.wire.rtmp.handshake import check_version
+from streamferry.wire.rtmp.handshake import HELLO_BYTES, PACKET_BYTES, check_version
 from streamferry.wire.rtmp.message import (
     ChunkStreamId,
     MessageType,
@@ -20,19 +18,18 @@ from streamferry.wire.rtmp.message import (
 #: Bytes after which the peer is to acknowledge, as librtmp and most servers announce.
 WINDOW_ACK_BYTES = 2_500_000
 
-#: A packet of the handshake that is awaited: its size and what to do with it.
-HandshakeStep = tuple[int, Callable[[bytes], None]]
-
 
 class Peer:
     """Bytes in and out of one RTMP connection. Subclasses give it meaning."""
 
-    def __init__(self, out_chunk_size: int, window_ack_bytes: int, handshake: list[HandshakeStep]) -> None:
+    def __init__(self, out_chunk_size: int, window_ack_bytes: int) -> None:
         #: Chunk size of what is sent once the session is set up.
         self.out_chunk_size = out_chunk_size
         self._chunk_size_in_force = DEFAULT_CHUNK_SIZE
         self._reader = ChunkReader()
-        self._handshake = handshake
+        # Sizes of the packets of the handshake that are awaited. Not what to do with them: bound methods would make the
+        # session a cycle, and sessions that fail are many.
+        self._handshake = [HELLO_BYTES, PACKET_BYTES]
         self._unread = b""
         self._unsent: list[bytes | memoryview] = []
         self._window_ack_bytes = window_ack_bytes
@@ -51,16 +48,25 @@ class Peer:
         if self._unread and len(self._handshake) == 2:
             check_version(self._unread[0])
         while self._handshake:
-            size, step = self._handshake[0]
+            size = self._handshake[0]
             if len(self._unread) < size:
                 return []
             packet, self._unread = self._unread[:size], self._unread[size:]
             del self._handshake[0]
-            step(packet)
+            if self._handshake:
+                self._answer_hello(packet)
+            else:
+                self._end_handshake(packet)
         messages: list[Message] = []
         start = self._scan_messages(memoryview(self._unread), 0, len(self._unread), messages)
         self._unread = self._unread[start:]
         return messages
+
+    def _answer_hello(self, hello: bytes) -> None:
+        raise NotImplementedError
+
+    def _end_handshake(self, packet: bytes) -> None:
+        raise NotImplementedError
 
     def _scan_messages(self, view: memoryview, start: int, end: int, out: list[Message]) -> int:
         """``ChunkReader.scan``, and the acknowledgement if one is due (5.4.3)."""

@@ -23,7 +23,7 @@ from streamferry.wire.rtmp.events import (
     TagsReceived,
     Unpublished,
 )
-from streamferry.wire.rtmp.handshake import HELLO_BYTES, PACKET_BYTES, server_hello_and_answer
+from streamferry.wire.rtmp.handshake import server_hello_and_answer
 from streamferry.wire.rtmp.message import (
     CHUNK_STREAM_OF_TAG,
     Command,
@@ -50,7 +50,7 @@ class ServerSession(Peer):
     """One connection from a client. ``random`` is a seed of any length for the handshake."""
 
     def __init__(self, *, random: bytes, out_chunk_size: int = 65536) -> None:
-        super().__init__(out_chunk_size, WINDOW_ACK_BYTES, [(HELLO_BYTES, self._answer_hello), (PACKET_BYTES, _ignore)])
+        super().__init__(out_chunk_size, WINDOW_ACK_BYTES)
         self._random = random
         self._requests: deque[_Request] = deque()
         self._app = ""
@@ -129,6 +129,9 @@ class ServerSession(Peer):
         self.send_status("status", "NetStream.Play.UnpublishNotify", "The stream is no longer published.")
         self._send_user_control(UserControl.STREAM_EOF, self._playing_on or 0)
 
+    def _end_handshake(self, packet: bytes) -> None:
+        """The client's echo of our packet tells nothing (5.2.4)."""
+
     def _answer_hello(self, hello: bytes) -> None:
         self._unsent.append(server_hello_and_answer(hello, self._random))
 
@@ -176,10 +179,6 @@ class ServerSession(Peer):
         if self._playing_on is not None:
             self._playing_on = None
             self._events.append(PlayEnded())
-
-
-def _ignore(_packet: bytes) -> None:
-    """C2 says nothing that matters."""
 
 
 def _text(value: object) -> str:

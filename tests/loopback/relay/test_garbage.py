@@ -1,0 +1,115 @@
+"""What failed attempts leave behind in a process whose garbage is frozen now and then: nothing that grows."""
+
+import asyncio
+import gc
+
+import pytest
+
+from kit.programs import ffmpeg
+from scripted.listener import Listener
+from scripted.waiting import until
+from streamferry.media.errors import MediaError
+from streamferry.media.url import MediaUrl
+from streamferry.net.dial import Deadlines
+from streamferry.push import open_session
+from streamferry.relay.collector import Collector
+from streamferry.source import Trail, open_live
+
+#: Objects that an attempt may leave: less than one of a cycle.
+LEFT = 1.0
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+class Hesitating(Listener):
+    """Closes each connection when it is told to; until then the attempt is alive, and is frozen as such."""
+
+    def __init__(self):
+        super().__init__()
+        self.go = asyncio.Event()
+        self.waiting = 0
+
+    async def script(self, sock):
+        self.waiting += 1
+        await self.go.wait()
+
+
+async def fail(opening):
+    try:
+        await opening
+    except MediaError:
+        return
+    raise AssertionError("it did not fail")
+
+
+@pytest.mark.parametrize(
+    ("end", "address", "attempts"),
+    [
+        ("source", "rtmp://127.0.0.1:{}/live/key", 100),
+        ("source", "http://127.0.0.1:{}/cam.flv", 100),
+        ("source", "http://127.0.0.1:{}/cam.m3u8", 50),
+        ("source", "rtsp://127.0.0.1:{}/cam", 20),
+        ("destination", "rtmp://127.0.0.1:{}/live/key", 100),
+        ("destination", "http://127.0.0.1:{}/live.m3u8", 50),
+    ],
+)
+async def test_failed_attempts_that_meet_the_freeze_are_freed(end, address, attempts, monkeypatch):
+    """Frozen in the midst of each, as by a tick while a black hole is waited for: freed by their counts, without a full
+    collection, which would look at every relay.
+    """
+    monkeypatch.setenv("STREAMFERRY_FFMPEG", ffmpeg())
+    async with Hesitating() as peer:
+        url = MediaUrl.parse(address.format(peer.port))
+        frozen = []
+        gc.disable()
+        try:
+            for attempt in range(attempts):
+                peer.go.clear()
+                before = peer.waiting
+                options = {"deadlines": Deadlines(), "tls": None, "allow": None}
+                opening = open_live(url, **options, trail=Trail()) if end == "source" else open_session(url, **options)
+                trying = asyncio.ensure_future(fail(opening))
+                del opening
+                await until("the attempt", lambda before=before: peer.waiting > before)
+                gc.collect(1)
+                gc.freeze()
+                peer.go.set()
+                await trying
+                del trying
+                await peer.all_closed()
+                if attempt >= attempts // 4:
+                    gc.collect(1)
+                    gc.freeze()
+                    frozen.append(gc.get_freeze_count())
+        finally:
+            gc.unfreeze()
+            gc.enable()
+    assert (frozen[-1] - frozen[0]) / len(frozen) < LEFT
+
+
+def test_attempts_count_as_parts_of_relays(monkeypatch):
+    """What is overlooked does not grow for ever either: enough of them are followed by a full collection."""
+    collections = []
+    monkeypatch.setattr(gc, "collect", lambda generation=2: collections.append(generation) or 0)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(Collector, "_schedule", lambda self: None)
+    collector = Collector()
+    for _ in range(999):
+        collector.note_attempt()
+    collector._run()
+    assert collections == [1]
+    for _ in range(2):
+        collector.note_attempt()
+    collector._run()
+    assert collections == [1, 2]
+
+
+async def test_an_error_that_is_kept_keeps_no_frames(relays, source, destination):
+    """The last failure of an end is told for as long as the run lasts; its frames, and their buffers, are not kept."""
+    await destination.leave()
+    running = relays.start(source, destination)
+    await until("a failure", lambda: running.status.retries >= 2)
+    error = running.relay._run._vitals.destination.error
+    assert str(error)
+    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
+    destination.come()

@@ -1,0 +1,88 @@
+"""How much a live inlet takes at a time: less of a source that makes much work."""
+
+import gc
+import weakref
+
+from streamferry.source.live import MAX_PULL_BYTES, MIN_PULL_BYTES, SLOW_PULL_S, ConnectionInlet
+
+SCRATCH = memoryview(bytearray(2 * MAX_PULL_BYTES))
+
+
+class Source:
+    """An endless source whose bytes take ``seconds_a_byte`` to read, on a clock of its own."""
+
+    def __init__(self, seconds_a_byte):
+        self.seconds_a_byte = seconds_a_byte
+        self.now = 0.0
+        self.offered = MAX_PULL_BYTES
+        self.inlet = ConnectionInlet(self, self.receive_into, self.scan, b"", clock=lambda: self.now)
+
+    def receive_into(self, view):
+        return min(len(view), self.offered)
+
+    def scan(self, view, start, end, out):
+        self.now += (end - start) * self.seconds_a_byte
+        return end
+
+    def close(self):
+        pass
+
+    def pull(self):
+        began_at = self.now
+        return self.inlet.pull(SCRATCH, []), self.now - began_at
+
+
+def test_a_source_that_is_much_work_is_taken_in_small_pieces():
+    """A byte a tag, a byte a chunk: a visit costs what the smallest piece costs, from the sixth on."""
+    source = Source(700e-9)
+    for _ in range(6):
+        source.pull()
+    taken, seconds = source.pull()
+    assert taken == MIN_PULL_BYTES
+    assert seconds < 0.015
+
+
+def test_an_honest_source_is_taken_whole():
+    """52 Mbps take a millisecond, and one hiccup of the machine costs half a piece, once."""
+    source = Source(2e-9)
+    assert [source.pull()[0] for _ in range(3)] == [MAX_PULL_BYTES] * 3
+    source.seconds_a_byte = 1e-6
+    source.pull()
+    source.seconds_a_byte = 2e-9
+    assert [source.pull()[0] for _ in range(2)] == [MAX_PULL_BYTES // 2, MAX_PULL_BYTES]
+
+
+def test_small_pulls_are_never_cut():
+    """What comes in pieces under the least that is taken is not made less by a busy machine."""
+    source = Source(0.0)
+    source.offered = MIN_PULL_BYTES - 1
+    source.seconds_a_byte = SLOW_PULL_S
+    for _ in range(10):
+        source.pull()
+    source.offered = MAX_PULL_BYTES
+    assert source.pull()[0] == MAX_PULL_BYTES
+
+
+def test_a_closed_inlet_is_no_cycle():
+    """One whose receiver is its own method, as of ffmpeg, is freed by its count alone."""
+
+    class Own(ConnectionInlet):
+        def __init__(self, connection):
+            super().__init__(connection, self.receive, self.read, b"")
+
+        def receive(self, view):
+            return None
+
+        def read(self, view, start, end, out):
+            return end
+
+    inlet = Own(Source(0.0))
+    alive = weakref.ref(inlet)
+    gc.disable()
+    try:
+        inlet.close()
+        inlet.close()
+        del inlet
+        assert alive() is None
+    finally:
+        gc.enable()
