@@ -9,11 +9,12 @@ field as the API names it; the reason never repeats an address.
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Never
+from urllib.parse import parse_qs
 
 from streamferry.control.errors import InvalidField, TaskNotFound
 from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind
@@ -56,12 +57,14 @@ _WATERMARK_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class SourceRules:
-    """What a deployment allows. ``folders``: from which ``file:`` addresses may be read.
+    """What a deployment allows. ``folders``: from which ``file:`` addresses may be read. ``refuse``: why the host of an
+    address, of a source, a destination or a callback, can never be reached; empty for one that may be.
 
     What passes here is judged again by whoever opens it: links may change meanwhile.
     """
 
     folders: Folders = NOWHERE
+    refuse: Callable[[str], str] = lambda _: ""
 
 
 def check_task_id(text: str) -> str:
@@ -110,7 +113,17 @@ def read_source(field: str, text: str, kind: TaskKind, rules: SourceRules) -> Me
         check_source(url, is_live=kind is TaskKind.LIVE)
     if url.scheme == "file":
         _check_file(field, url, rules.folders)
+    elif url.scheme != "udp":  # Which is a port of ours, as that of a listener is.
+        _check_reach(field, url, rules)
     return url
+
+
+def _check_reach(field: str, url: MediaUrl, rules: SourceRules) -> None:
+    """Not a host that the egress policy forbids, as far as that is known: names are judged when they are resolved."""
+    if url.scheme == "srt" and parse_qs(url.query).get("mode") == ["listener"]:
+        return
+    if reason := rules.refuse(url.host):
+        _refuse(field, reason)
 
 
 def _check_file(field: str, url: MediaUrl, folders: Folders) -> None:
@@ -129,15 +142,16 @@ def _check_file(field: str, url: MediaUrl, folders: Folders) -> None:
         _refuse(field, str(error))
 
 
-def read_destination(text: str, field: str = "DstAddr") -> MediaUrl:
+def read_destination(text: str, rules: SourceRules, field: str = "DstAddr") -> MediaUrl:
     """An address to push to."""
     url = _read_address(field, text, PUSH_SCHEMES)
     with _refusing(field):
         check_destination(url)
+    _check_reach(field, url, rules)
     return url
 
 
-def build_destination(domain: str, app: str, stream: str) -> MediaUrl:
+def build_destination(domain: str, app: str, stream: str, rules: SourceRules) -> MediaUrl:
     """The address that Domain, App and Stream stand for when DstAddr is empty: all three are needed then."""
     for field, part in (("Domain", domain), ("App", app), ("Stream", stream)):
         if not part:
@@ -147,14 +161,16 @@ def build_destination(domain: str, app: str, stream: str) -> MediaUrl:
     for field, part in (("App", app), ("Stream", stream)):
         if not _STREAM_PART.fullmatch(part):
             _refuse(field, "must be made of letters, digits and _ . - /")
-    return read_destination(f"rtmp://{domain}/{app}/{stream}", field="Stream")
+    url = read_destination(f"rtmp://{domain}/{app}/{stream}", SourceRules(), field="Stream")
+    _check_reach("Domain", url, rules)
+    return url
 
 
-def check_callback_url(text: str) -> str:
+def check_callback_url(text: str, rules: SourceRules) -> str:
     """An http or https address."""
     if len(text) > MAX_CALLBACK_CHARS:
         _refuse("CallbackURL", f"must be at most {MAX_CALLBACK_CHARS} characters")
-    _parse("CallbackURL", text, _CALLBACK_SCHEMES)
+    _check_reach("CallbackURL", _parse("CallbackURL", text, _CALLBACK_SCHEMES), rules)
     return text
 
 

@@ -47,6 +47,8 @@ class PeerUnreachable(PeerError):
 class PeerForbidden(PeerUnreachable):
     """No connection, because the egress policy allows none of the peer's addresses."""
 
+    retryable = False
+
 
 class PeerRejected(PeerError):
     """The peer answered and said no."""
@@ -114,6 +116,12 @@ class DestinationError(MediaError):
 
 class DestinationUnreachable(DestinationError):
     """No connection: name not resolved, refused, timed out, reset."""
+
+
+class DestinationForbidden(DestinationError):
+    """What the settings of this machine do not let anybody reach: trying again finds the same."""
+
+    retryable = False
 
 
 class PublishRejected(DestinationError):

@@ -95,7 +95,7 @@ async def resolve(
             raise OSError("not a host name") from None
     addresses = [(family, address) for family, _, _, _, address in found if allow is None or allow(str(address[0]))]
     if not addresses:
-        raise PeerForbidden(f"{host} resolves to no address that the egress policy allows")
+        raise PeerForbidden(f"{host} resolves to no address that the egress policy allows (setting egress)")
     return addresses
 
 

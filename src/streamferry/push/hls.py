@@ -20,8 +20,10 @@ from typing import TypedDict
 
 from streamferry.media.errors import (
     DestinationError,
+    DestinationForbidden,
     DestinationUnreachable,
     MediaError,
+    PeerForbidden,
     PeerRejected,
     PublishRejected,
 )
@@ -87,6 +89,8 @@ class HlsFolder:
     async def _put(self, url: MediaUrl, body: bytes, content_type: str) -> None:
         try:
             await upload(url, body, content_type, **self._options)
+        except PeerForbidden as error:
+            raise DestinationForbidden(str(error)) from None
         except PeerRejected as error:
             raise PublishRejected(str(error)) from None
         except MediaError as error:

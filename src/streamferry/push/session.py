@@ -9,9 +9,11 @@ import ssl
 from collections.abc import Callable
 
 from streamferry.media.errors import (
+    DestinationForbidden,
     DestinationStalled,
     DestinationUnreachable,
     MediaError,
+    PeerForbidden,
     PeerRejected,
     PeerUnreachable,
     PublishRejected,
@@ -207,6 +209,8 @@ async def open_publish_session(
     """Connect and publish. Raises DestinationUnreachable or PublishRejected."""
     try:
         link = await open_publish(url, deadlines=deadlines, tls=tls, allow=allow)
+    except PeerForbidden as error:
+        raise DestinationForbidden(str(error)) from None
     except PeerUnreachable as error:
         raise DestinationUnreachable(str(error)) from None
     except PeerRejected as error:

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from streamferry.media.errors import (
+    DestinationForbidden,
     DestinationUnreachable,
     DestinationUnsupported,
+    PeerForbidden,
     PeerRejected,
     PeerUnreachable,
     PublishRejected,
@@ -118,6 +120,8 @@ async def open_srt_session(
     """Connect, as caller or listener. Raises DestinationError."""
     try:
         sender = await open_sender(url, deadlines=deadlines, allow=allow)
+    except PeerForbidden as error:
+        raise DestinationForbidden(str(error)) from None
     except PeerUnreachable as error:
         raise DestinationUnreachable(str(error)) from None
     except PeerRejected as error:

@@ -16,13 +16,14 @@ from streamferry.control.rest.routes import RestSettings
 from streamferry.control.samples import Samples
 from streamferry.prepare.cache import UNKEPT, Entry, all_entries
 from streamferry.service.prober import Prober
+from streamferry.worker.egress import Egress, decide_refusal
 
 
 def rest_settings(settings: Settings, looks: Looks, samples: Samples, stopping: asyncio.Event) -> RestSettings:
     """From the settings of the service."""
     return RestSettings(
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
-        source_rules=SourceRules(settings.folders),
+        source_rules=SourceRules(settings.folders, decide_refusal(Egress(settings.egress))),
         look_into_cache=functools.partial(look_into_cache, settings.cache_dir, settings.cache_mb * 1_000_000),
         prober=Prober(settings),
         looks=looks,

@@ -43,6 +43,7 @@ from streamferry.service.refusals import SecurityHeaders, add_refusals
 from streamferry.service.request_limits import RequestLimits
 from streamferry.service.rest import rest_settings
 from streamferry.service.store import Purpose, open_store, prepare_data_dir
+from streamferry.worker.egress import Egress, decide_refusal
 from streamferry.worker.processes import WorkerProcesses
 
 _log = logging.getLogger("streamferry.service")
@@ -140,7 +141,7 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
     api = ApiSettings(
         public_hosts=settings.public_hosts,
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
-        source_rules=SourceRules(settings.folders),
+        source_rules=SourceRules(settings.folders, decide_refusal(Egress(settings.egress))),
         home=f"{BASE}/",
     )
     app.include_router(build_router(actions, api))

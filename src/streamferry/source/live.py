@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from streamferry.media.errors import (
+    PeerForbidden,
     PeerRejected,
     PeerUnreachable,
     RemoteProtocolError,
     SourceCorrupt,
     SourceEnded,
+    SourceForbidden,
     SourceRejected,
     SourceUnreachable,
 )
@@ -144,6 +146,8 @@ def as_source_errors() -> Iterator[None]:
     """Say of a peer's errors that the peer is the source."""
     try:
         yield
+    except PeerForbidden as error:
+        raise SourceForbidden(str(error)) from error
     except PeerUnreachable as error:
         raise SourceUnreachable(str(error)) from error
     except PeerRejected as error:

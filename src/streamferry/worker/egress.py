@@ -1,5 +1,7 @@
 """Which addresses relays may reach: a policy on resolved IP addresses, for ``relay.Network``."""
 
+import re
+import socket
 from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -15,6 +17,7 @@ _METADATA = frozenset(
 #: Prefixes whose last 32 bits are an IPv4 address: NAT64 (RFC 6052, 8215), translated (RFC 2765) and, long obsolete,
 #: compatible (RFC 4291, 2.5.5.1).
 _WRAPPED = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")))
+_OLD_FORM = re.compile(r"[0-9a-fx]+(\.[0-9a-fx]+){0,3}")
 _SITE_LOCAL = IPv6Network("fec0::/10")
 
 
@@ -33,6 +36,41 @@ def decide_allow(policy: Egress) -> Callable[[str], bool] | None:
     if policy is Egress.ANY:
         return None
     return _is_public if policy is Egress.PUBLIC else _is_public_or_lan
+
+
+def decide_refusal(policy: Egress) -> Callable[[str], str]:
+    """Why a host of an address can never be reached, in words; empty for one that may be, as far as that is known
+    without asking a resolver: IP addresses, in all forms that the system reads, and names of this machine.
+    """
+    allow = decide_allow(policy)
+
+    def refuse(host: str) -> str:
+        address = _literal(host)
+        if allow is None or address is None or allow(address):
+            return ""
+        plain = ip_address(address.partition("%")[0])
+        is_here = (_unwrapped(plain) if isinstance(plain, IPv6Address) else plain).is_loopback
+        if is_here:
+            return f"is on this machine, which the egress policy {policy} does not allow (setting egress)"
+        return f"leads to an address that the egress policy {policy} does not allow (setting egress)"
+
+    return refuse
+
+
+def _literal(host: str) -> str | None:
+    """The IP address that a host is by itself; None for a name."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, 6.3.
+        return "127.0.0.1"
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        pass
+    try:
+        # The system's resolver also reads 127.1, 0x7f.0.0.1 and 2130706433.
+        return socket.inet_ntoa(socket.inet_aton(name)) if _OLD_FORM.fullmatch(name) else None
+    except OSError:
+        return None
 
 
 def _is_public(text: str) -> bool:

@@ -13,7 +13,7 @@ from scripted.source import Source
 from scripted.waiting import until
 from streamferry.media.tag import VIDEO
 from streamferry.prepare.store import PreparedStore
-from streamferry.relay import RelayHost, RelaySpec
+from streamferry.relay import Network, RelayHost, RelaySpec
 
 pytestmark = pytest.mark.usefixtures("quick", "no_secrets")
 
@@ -252,3 +252,17 @@ async def test_a_bug_in_a_run_is_told_and_survived(relays, source, destination, 
         await until("the fault", lambda: again.status.fault == "service")
     await until("a new run", lambda: len(destination.publishes) >= 3 and destination.publishes[-1].has_both_tracks)
     await until("streaming", lambda: again.status.state == "streaming")
+
+
+@pytest.mark.parametrize("end", ["source", "destination"])
+async def test_what_the_egress_policy_forbids_fails_at_once(tmp_path, source, destination, end):
+    """No retry mends it: the run fails with the setting's name. It went on retrying to the window's end."""
+    addresses = iter([False] if end == "source" else [True, False])
+    network = Network(allow=lambda _: next(addresses))
+    async with RelayHost(store=PreparedStore(tmp_path), network=network) as host:
+        async with asyncio.timeout(10):
+            status = await host.start(RelaySpec.live(source.url(), destination.url())).wait()
+    assert (status.state, status.fault, status.retries) == ("failed", f"user_{end}", 1)
+    assert "egress policy" in status.reason
+    assert "setting egress" in status.reason
+    assert status.trouble.reason == status.reason

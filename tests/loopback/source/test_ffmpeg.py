@@ -17,6 +17,7 @@ from kit.waiting import wait_for
 from streamferry.media.errors import (
     SourceCorrupt,
     SourceEnded,
+    SourceForbidden,
     SourceReaderFailed,
     SourceRejected,
     SourceUnreachable,
@@ -420,7 +421,7 @@ async def test_opening_that_is_cancelled_leaves_no_child(peers):
 async def test_egress_policy():
     """An address that the policy forbids is not opened by a child either."""
     for text in ("rtsp://127.0.0.1:554/cam", "srt://127.0.0.1:9000", "http://127.0.0.1/live.m3u8"):
-        with pytest.raises(SourceUnreachable, match="egress policy"):
+        with pytest.raises(SourceForbidden, match=r"egress policy .*setting egress"):
             await open_live(MediaUrl.parse(text), allow=lambda _: False)
 
 

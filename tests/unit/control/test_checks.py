@@ -15,6 +15,7 @@ from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind
 from streamferry.media.picture import MAX_PICTURE_BYTES
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
+from streamferry.worker.egress import Egress, decide_refusal
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ANYWHERE = checks.SourceRules()
@@ -72,7 +73,7 @@ def test_an_address_may_have_a_thousand_characters() -> None:
     """1,000 pass, 1,001 do not, on each side."""
     for read in (
         lambda text: checks.read_source("SrcAddr", text, TaskKind.LIVE, ANYWHERE),
-        lambda text: checks.read_destination(text, "SrcAddr"),
+        lambda text: checks.read_destination(text, ANYWHERE, "SrcAddr"),
     ):
         text = "rtmp://h/app/" + "k" * 987
         assert read(text).reveal() == text
@@ -90,7 +91,7 @@ def test_addresses_that_cannot_be_pulled_are_refused(text: str) -> None:
 
 def test_a_refusal_does_not_repeat_the_address() -> None:
     """The key in a malformed address must not come back in an error that may be logged."""
-    reason = refused("DstAddr", lambda: checks.read_destination("rtmp://h:port/app/secretkey"))
+    reason = refused("DstAddr", lambda: checks.read_destination("rtmp://h:port/app/secretkey", ANYWHERE))
     assert "secretkey" not in reason
 
 
@@ -98,22 +99,22 @@ def test_kinds_have_their_own_schemes() -> None:
     """RTMP cannot be played as a file; files cannot be pulled live; a stream without a key can be neither end."""
     refused("SrcAddrS", lambda: checks.read_source("SrcAddrS", "rtmp://h/a/b", TaskKind.VOD, ANYWHERE))
     refused("SrcAddr", lambda: checks.read_source("SrcAddr", "file:///a.mp4", TaskKind.LIVE, ANYWHERE))
-    refused("DstAddr", lambda: checks.read_destination("http://h/a/b"))
-    refused("DstAddr", lambda: checks.read_destination("rtmp://h/only-one-part"))
+    refused("DstAddr", lambda: checks.read_destination("http://h/a/b", ANYWHERE))
+    refused("DstAddr", lambda: checks.read_destination("rtmp://h/only-one-part", ANYWHERE))
     refused("SrcAddr", lambda: checks.read_source("SrcAddr", "rtmp://h/only-one-part", TaskKind.LIVE, ANYWHERE))
 
 
 def test_srt_is_pushed_to_by_host_and_port() -> None:
     """It has no application and key, and no port that could be meant without a word."""
-    assert checks.read_destination("srt://h:9000?streamid=s").port == 9000
-    assert "port" in refused("DstAddr", lambda: checks.read_destination("srt://h?streamid=s"))
+    assert checks.read_destination("srt://h:9000?streamid=s", ANYWHERE).port == 9000
+    assert "port" in refused("DstAddr", lambda: checks.read_destination("srt://h?streamid=s", ANYWHERE))
 
 
 @pytest.mark.parametrize("text", ["https://h/a/live.m3u8?key=k", "http://h/upload?cid=k&file=live.m3u8"])
 def test_hls_is_pushed_to_the_address_of_its_playlist(text: str) -> None:
     """In the path or at the end of the query."""
-    assert checks.read_destination(text).reveal() == text
-    assert "m3u8" in refused("DstAddr", lambda: checks.read_destination("https://h/a/live.flv?key=k"))
+    assert checks.read_destination(text, ANYWHERE).reveal() == text
+    assert "m3u8" in refused("DstAddr", lambda: checks.read_destination("https://h/a/live.flv?key=k", ANYWHERE))
 
 
 @pytest.fixture
@@ -170,13 +171,16 @@ def test_what_the_service_keeps_for_itself_is_no_source(films: Path, tmp_path: P
 def test_redacted_addresses_are_not_taken_for_whole_ones() -> None:
     """An address copied from a list would push to a stream called ***."""
     shown = MediaUrl.parse("rtmp://h/app/key").redacted
-    assert "whole address" in refused("DstAddr", lambda: checks.read_destination(shown))
+    assert "whole address" in refused("DstAddr", lambda: checks.read_destination(shown, ANYWHERE))
 
 
 def test_domain_app_and_stream_make_a_destination() -> None:
     """A port and a query of the stream are kept."""
-    assert checks.build_destination("push.example.com", "live", "s-1").reveal() == "rtmp://push.example.com/live/s-1"
-    url = checks.build_destination("127.0.0.1:1936", "live", "s?token=1")
+    assert (
+        checks.build_destination("push.example.com", "live", "s-1", ANYWHERE).reveal()
+        == "rtmp://push.example.com/live/s-1"
+    )
+    url = checks.build_destination("127.0.0.1:1936", "live", "s?token=1", ANYWHERE)
     assert url.reveal() == "rtmp://127.0.0.1:1936/live/s?token=1"
 
 
@@ -197,15 +201,15 @@ def test_domain_app_and_stream_make_a_destination() -> None:
 )
 def test_each_part_of_a_destination_is_checked(parts: tuple[str, str, str], field: str) -> None:
     """What is missing or would change the meaning of the address is refused by name."""
-    refused(field, lambda: checks.build_destination(*parts))
+    refused(field, lambda: checks.build_destination(*parts, ANYWHERE))
 
 
 def test_the_callback_is_an_http_address_of_at_most_2000_characters() -> None:
     """2,000 pass; 2,001 and other schemes do not."""
     url = "http://h/" + "a" * 1991
-    assert checks.check_callback_url(url) == url
-    refused("CallbackURL", lambda: checks.check_callback_url(url + "a"))
-    refused("CallbackURL", lambda: checks.check_callback_url("ftp://h/"))
+    assert checks.check_callback_url(url, ANYWHERE) == url
+    refused("CallbackURL", lambda: checks.check_callback_url(url + "a", ANYWHERE))
+    refused("CallbackURL", lambda: checks.check_callback_url("ftp://h/", ANYWHERE))
 
 
 def test_a_list_has_1_to_30_items() -> None:
@@ -319,3 +323,39 @@ def test_what_is_no_data_url_of_a_picture_is_refused(text: str) -> None:
 def test_places_outside_the_picture_are_refused(x: float, y: float, ratio: float, field: str) -> None:
     """Positions are in [0, 1), the ratio in (0, 1]."""
     refused(f"Watermark.{field}", lambda: checks.read_watermark(data_url(png()), x, y, ratio))
+
+
+LAN = checks.SourceRules(refuse=decide_refusal(Egress.LAN))
+PUBLIC = checks.SourceRules(refuse=decide_refusal(Egress.PUBLIC))
+HERE = (
+    *("127.0.0.1", "127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "localhost", "LOCALHOST.", "a.localhost"),
+    *("[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"),
+)
+
+
+@pytest.mark.parametrize("host", HERE)
+def test_what_the_egress_policy_never_allows_is_refused_at_its_field(host: str) -> None:
+    """A source, a destination and a callback on this machine, however it is written: they were taken, and retried for
+    ever as the user's fault, without a word of the setting."""
+    words = "is on this machine, which the egress policy lan does not allow (setting egress)"
+    for check in (
+        lambda: checks.read_source("F", f"rtmp://{host}/live/a", TaskKind.LIVE, LAN),
+        lambda: checks.read_source("F", f"http://{host}:8080/a.mp4", TaskKind.VOD, LAN),
+        lambda: checks.read_destination(f"rtmp://{host}/live/a", LAN, "F"),
+    ):
+        assert refused("F", check) == words
+    assert refused("CallbackURL", lambda: checks.check_callback_url(f"http://{host}/a", LAN)) == words
+    assert checks.read_destination(f"rtmp://{host}/live/a", ANYWHERE)
+
+
+def test_what_may_be_reached_is_taken() -> None:
+    """Names are judged when they are resolved; a listener's address is a port of ours; the LAN is open under lan."""
+    for host in ("push.example", "localhost.example", "10.1.2.3", "abc", "fade", "cafe.de"):
+        assert checks.read_destination(f"rtmp://{host}/live/a", LAN)
+    assert checks.read_source("F", "srt://0.0.0.0:9000?mode=listener", TaskKind.LIVE, LAN)
+    assert checks.read_source("F", "udp://127.0.0.1:5000", TaskKind.LIVE, LAN)
+    words = "leads to an address that the egress policy public does not allow (setting egress)"
+    assert refused("DstAddr", lambda: checks.read_destination("rtmp://10.1.2.3/live/a", PUBLIC)) == words
+    assert refused("Domain", lambda: checks.build_destination("10.1.2.3:1935", "live", "a", PUBLIC)) == words
+    words = "leads to an address that the egress policy lan does not allow (setting egress)"
+    assert refused("F", lambda: checks.read_source("F", "http://169.254.169.254/a.mp4", TaskKind.VOD, LAN)) == words

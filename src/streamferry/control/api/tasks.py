@@ -85,7 +85,7 @@ def _read_spec(body: TaskBody, current: TaskSpec | None, now: datetime, rules: S
     return TaskSpec(
         kind=kind,
         items=items,
-        destination=_read_destination(body, current),
+        destination=_read_destination(body, current, rules),
         start_at=start_at,
         end_at=end_at,
         title=checks.check_title(body.Title) if body.Title else title,
@@ -96,7 +96,7 @@ def _read_spec(body: TaskBody, current: TaskSpec | None, now: datetime, rules: S
         play_times=play_times,
         continue_strategy=strategy,
         pre_download=pre_download,
-        callback_url=_read_callback(body, current),
+        callback_url=_read_callback(body, current, rules),
         watermark=_read_watermark(body.Watermark, current),
     )
 
@@ -196,12 +196,12 @@ def _as_shown(text: str, known: Sequence[MediaUrl]) -> MediaUrl | None:
     return next(iter(shown.values())) if len(shown) == 1 else None
 
 
-def _read_destination(body: TaskBody, current: TaskSpec | None) -> MediaUrl:
+def _read_destination(body: TaskBody, current: TaskSpec | None, rules: SourceRules) -> MediaUrl:
     if body.DstAddr:
         known = [current.destination] if current else []
-        return _as_shown(body.DstAddr, known) or checks.read_destination(body.DstAddr)
+        return _as_shown(body.DstAddr, known) or checks.read_destination(body.DstAddr, rules)
     if body.Domain or body.App or body.Stream:
-        return checks.build_destination(body.Domain or "", body.App or "", body.Stream or "")
+        return checks.build_destination(body.Domain or "", body.App or "", body.Stream or "", rules)
     return _present(current, "DstAddr", "is required, or Domain, App and Stream").destination
 
 
@@ -217,11 +217,11 @@ def _read_loops(body: TaskBody, kind: TaskKind, current: TaskSpec | None) -> tup
     return cycle_mode, play_times, checks.decide_loops(cycle_mode, play_times)
 
 
-def _read_callback(body: TaskBody, current: TaskSpec | None) -> str:
+def _read_callback(body: TaskBody, current: TaskSpec | None, rules: SourceRules) -> str:
     present = current.callback_url if current else ""
     if not body.CallbackURL or (present and body.CallbackURL == show_callback(present)):
         return present
-    return checks.check_callback_url(body.CallbackURL)
+    return checks.check_callback_url(body.CallbackURL, rules)
 
 
 def _read_watermark(body: WatermarkBody | None, current: TaskSpec | None) -> Watermark | None:

@@ -115,9 +115,9 @@ class Draft:
         for index, one in enumerate(self._listed):
             self._judge_source(judge, index, one, rules)
         if not self._is_known(self.destination, [self.seen.destination] if self.seen else []):
-            judge("destination", lambda: checks.read_destination(_required(self.destination)))
+            judge("destination", lambda: checks.read_destination(_required(self.destination), rules))
         if self.callback_url and not self._is_known(self.callback_url, [self.seen.callback_url] if self.seen else []):
-            judge("callback_url", lambda: checks.check_callback_url(self.callback_url))
+            judge("callback_url", lambda: checks.check_callback_url(self.callback_url, rules))
         if self.kind is Kind.VOD and not self.is_endless:
             judge("loops", self._read_loops)
         if self.mark is not None and not (self.mark.picture or (self.seen and self.seen.watermark)):

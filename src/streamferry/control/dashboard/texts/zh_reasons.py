@@ -37,6 +37,10 @@ _FIELDS = {
     "is empty": "为空",
     "there is no such file": "没有此文件",
     "the disk of the library is full": "素材库磁盘已满",
+    "is on this machine, which the egress policy {} does not allow (setting egress)": "位于本机，出口策略 {} 不允许"
+    "（设置项 egress）",
+    "leads to an address that the egress policy {} does not allow (setting egress)": "指向的地址不被出口策略 {} 允许"
+    "（设置项 egress）",
     "the group of a task cannot be changed": "任务的分组不能更改",
 }
 _PICTURES = {
@@ -100,7 +104,8 @@ _ENDS = {
     "the connection to the destination broke: {}": "与推流目标的连接中断：{}",
     "{} refused: {}": "{} 拒绝：{}",
     "{} ended the stream at once: {}": "{} 立即结束了流：{}",
-    "{} resolves to no address that the egress policy allows": "{} 解析到的地址均不被出口策略允许",
+    "{} resolves to no address that the egress policy allows (setting egress)": "{} 解析到的地址均不被出口策略允许"
+    "（设置项 egress）",
     "{} leads to an address that the egress policy does not allow (setting egress)": "{} 指向出口策略不允许的地址"
     "（设置项 egress）",
     "{} did not accept a connection in time": "{} 未按时接受连接",
