@@ -13,9 +13,15 @@ from reference_table import table
 
 from streamferry.config import PREFIX, Settings
 from streamferry.control.actions import ALLOWED, Action, Actions
-from streamferry.control.callbacks.courier import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from streamferry.control.callbacks.courier import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    PLACES_OF_FAILING,
+    PLACES_OF_HOST,
+    decide_pause_ms,
+)
 from streamferry.control.callbacks.payload import CallbackBody
-from streamferry.control.callbacks.sender import SEND_S
+from streamferry.control.callbacks.sender import FAILURES, LONGEST_WAIT_S, REFUSALS, SEND_S
 from streamferry.control.metrics import FAMILIES
 from streamferry.control.model import ApiStatus, CallbackEvent
 from streamferry.control.rest import docs as rest_docs
@@ -155,6 +161,16 @@ _EVENTS: dict[CallbackEvent, str] = {
 }
 
 
+def _ordinal(count: int) -> str:
+    return f"{count}th"
+
+
+def _minutes(attempts: int) -> str:
+    """From the first attempt to the last of so many."""
+    seconds = sum(decide_pause_ms(failures, 0.5) for failures in range(1, attempts)) / 1000
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+
+
 def callbacks_page() -> str:
     """What a receiver has to know."""
     events = "\n".join(f"| `{event}` | {_EVENTS[event]} |" for event in CallbackEvent)
@@ -182,8 +198,22 @@ fields below. Any status from 200 to 299 within {SEND_S:g} s means that it was t
   `starting` when a worker has taken it again.
 - **In order.** The callbacks of one task come one after the other; the next is sent when the one before was taken or
   given up. Those of other tasks do not wait for it.
-- **Given up** are all that have waited for a day when an attempt fails. They are kept until they are replayed or
-  dropped: `streamferry callbacks list --state dead`, `replay`, `drop`.
+- **How long one is tried** depends on the answer:
+
+  | answer | what follows |
+  |---|---|
+  | none in time, 408, 425, 429, 502, 503, 504 | tried for a day: then all that have waited for a day are given up |
+  | any other 4xx, and redirects | given up at the {_ordinal(REFUSALS)} such answer, after {_minutes(REFUSALS)} |
+  | any other 5xx | given up at the {_ordinal(FAILURES)} such answer, after {_minutes(FAILURES)} |
+  | 410 | the address has ended: all that wait are given up, and nothing more is sent |
+
+  The next callback is sent when one was given up, so one that a receiver refuses does not hold up what follows. An
+  address that has ended is tried again when the task is updated, or one of its callbacks is replayed. `Retry-After`, in
+  seconds or as a date, is obeyed up to {LONGEST_WAIT_S / 3600:.0f} h.
+- **Given up** ones are kept for `keep_dead_callbacks_days`, to be looked at, replayed or dropped:
+  `streamferry callbacks list --state dead`, `replay`, `drop`. Each says why.
+- **At one host** {PLACES_OF_HOST} are sent at a time, and of these {PLACES_OF_FAILING} to addresses that failed last: a
+  path that is slow or refuses leaves the rest to the other paths.
 - **Another CallbackURL** gets what still waits, at once. Without one, what waits is dropped.
 - **Only addresses that tasks may reach** are called: the setting `egress` holds for callbacks too, by default without
   this machine itself. Redirects are not followed. Authorities of `ca_file` are trusted for https.

@@ -112,7 +112,10 @@ class Settings(BaseSettings):
     keep_callbacks_days: int = Field(
         7,
         ge=1,
-        description="Days for which delivered callbacks can be looked at; those that are owed or dead are kept.",
+        description="Days for which delivered callbacks can be looked at.",
+    )
+    keep_dead_callbacks_days: int = Field(
+        30, ge=1, description="Days for which callbacks that were given up are kept, to be looked at and sent again."
     )
     keep_events_days: int = Field(30, ge=1, description="Days for which the events of tasks are kept.")
     keep_usage_days: int = Field(

@@ -36,15 +36,20 @@ class Answer:
     status: int = 200
     location: str | None = None
     manner: str = "answer"
+    retry_after: str | None = None
 
 
 @dataclass
 class CallbackReceiver:
-    """Serves while its context is open. ``answers`` are given in turn to what comes, then ``usual`` for ever."""
+    """Serves while its context is open. ``answers`` are given in turn to what comes, then ``usual`` for ever.
+
+    ``at``: what a path always gives.
+    """
 
     usual: Answer = Answer()
     tls: ssl.SSLContext | None = None
     answers: deque[Answer] = field(default_factory=deque)
+    at: dict[str, Answer] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -101,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         owner = self.owner
         body = self.rfile.read(int(self.headers["content-length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = owner.answers.popleft() if owner.answers else owner.usual
+        answer = owner.at.get(self.path) or (owner.answers.popleft() if owner.answers else owner.usual)
         owner.received.append(Received(self.path, headers, body))
         if answer.manner == "silent":
             owner._closing.wait()
@@ -111,6 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         if answer.location is not None:
             self.send_header("Location", answer.location)
+        if answer.retry_after is not None:
+            self.send_header("Retry-After", answer.retry_after)
         if answer.manner == "drip":
             self.end_headers()
             while not owner._closing.wait(0.01):

@@ -35,7 +35,7 @@ def show_all(
     store: StoreAddress = None,
     as_json: AsJson = False,
 ) -> None:
-    """List callbacks, newest first: those that wait, were delivered, or were given up after a day (dead)."""
+    """List callbacks, newest first: those that wait, were delivered, or were given up (dead)."""
     settings = read_settings(config, data_dir=data_dir, store=store)
     run_or_exit(_show_all(settings, task, state, page, size, as_json))
 
@@ -69,7 +69,7 @@ def replay(
 
 @callbacks.command()
 def drop(task: TaskId = None, config: Config = None, data_dir: DataDir = None, store: StoreAddress = None) -> None:
-    """Forget callbacks that were given up; nothing else forgets them."""
+    """Forget callbacks that were given up, before their days are over."""
     settings = read_settings(config, data_dir=data_dir, store=store)
     run_or_exit(_drop(settings, task))
 

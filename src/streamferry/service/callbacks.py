@@ -22,6 +22,7 @@ def retention_of(settings: Settings) -> Retention:
     """For how long things are kept."""
     return Retention(
         callbacks_days=settings.keep_callbacks_days,
+        dead_callbacks_days=settings.keep_dead_callbacks_days,
         events_days=settings.keep_events_days,
         usage_days=settings.keep_usage_days,
     )

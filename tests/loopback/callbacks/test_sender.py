@@ -4,12 +4,20 @@ import asyncio
 import ssl
 import time
 from collections import deque
+from datetime import UTC, datetime
 
 import pytest
 import trustme
 
 from kit.callback_receiver import Answer, CallbackReceiver
-from streamferry.control.callbacks.sender import Sender
+from streamferry.control.callbacks.sender import (
+    FAILURES,
+    LONGEST_WAIT_S,
+    REFUSALS,
+    Sender,
+    judge,
+    read_retry_after,
+)
 from streamferry.media.url import MediaUrl
 from streamferry.worker.egress import Egress, decide_allow
 
@@ -19,7 +27,8 @@ SECRET = "planted-callback-token"
 async def post(address: str, *, tls: ssl.SSLContext | None = None, egress: Egress = Egress.ANY) -> str | None:
     """What a sender with a deadline of a second says of it; never anything secret."""
     async with Sender(tls=tls or ssl.create_default_context(), allow=decide_allow(egress), send_s=1.0) as sender:
-        problem = await sender.send(MediaUrl.parse(address), {"webhook-id": "evt_1"}, b'{"a":1}')
+        failure = await sender.send(MediaUrl.parse(address), {"webhook-id": "evt_1"}, b'{"a":1}')
+    problem = failure.problem if failure else None
     assert SECRET not in (problem or "")
     return problem
 
@@ -54,6 +63,63 @@ async def test_what_goes_wrong_is_a_sentence(answer: Answer, problem: str) -> No
         assert said is not None
         assert said.endswith(problem)
         assert time.monotonic() - began < 2
+
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+HERE = MediaUrl.parse("https://hooks.example/secret-path")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "refusals"),
+    [
+        ((200, 201, 202, 204, 299), "taken"),
+        ((408, 425, 429, 502, 503, 504), None),
+        ((400, 401, 403, 404, 405, 413, 422, 451), REFUSALS),
+        ((301, 302, 303, 307, 308), REFUSALS),
+        ((500, 501, 505, 599), FAILURES),
+    ],
+)
+def test_what_an_answer_means(statuses: tuple[int, ...], refusals: object) -> None:
+    """Taken; no time now, so tried for a day; refused, so a few times; broken over this one, perhaps: some more."""
+    for status in statuses:
+        failure = judge(HERE, status, "", NOW)
+        assert (failure.refusals if failure else "taken") == refusals
+        assert failure is None or (f"answered {status}" in failure.problem and "secret" not in failure.problem)
+
+
+def test_gone_is_the_end_of_an_address() -> None:
+    """And says what brings it back."""
+    failure = judge(HERE, 410, "", NOW)
+    assert failure is not None
+    assert failure.is_gone
+    assert "until the task is updated" in failure.problem
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("20", 20),
+        (" 20 ", 20),
+        ("0", 0),
+        ("86400", LONGEST_WAIT_S),
+        ("9" * 5_000, LONGEST_WAIT_S),
+        ("Fri, 02 Jan 2026 03:05:05 GMT", 60),
+        ("Fri, 02 Jan 2026 03:05:05 -0000", 60),
+        ("Fri, 02 Jan 2025 03:04:05 GMT", 0),
+        ("Fri, 02 Jan 9999 03:04:05 GMT", LONGEST_WAIT_S),
+        ("-5", 0),
+        ("1.5", 0),
+        ("\u0665", 0),
+        ("soon", 0),
+        ("", 0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(text: str, seconds: float) -> None:
+    """Bounded; what cannot be read asks for nothing."""
+    assert read_retry_after(text, NOW) == seconds
+    failure = judge(HERE, 503, text, NOW)
+    assert failure is not None
+    assert failure.wait_s == seconds
 
 
 async def test_nobody_there() -> None:

@@ -4,8 +4,9 @@ Theory of operation. It works in turns. A turn is one transaction, in which it w
 since the last one and claims the mailboxes that are due; then it sends to all of them at once. So a turn costs the
 same for one attempt as for a hundred, and any number of couriers may work on one store.
 
-A receiver that is slow or dead holds up its own tasks only: a host has few places at a time, one that failed last has a
-single one, and whoever is due longest comes first.
+A receiver that is slow or dead holds up its own tasks only: a host has few places at a time, what failed last at it has
+a single one of them, and whoever is due longest comes first. One that refuses a callback holds up what follows for a
+while only: see ``sender.judge`` for which answers end a callback, and which the whole address.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import contextlib
 import logging
 import random
 import secrets as random_names
-from collections import Counter
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -22,8 +23,9 @@ from standardwebhooks import Webhook
 
 from streamferry import __version__
 from streamferry.control.callbacks.payload import serialize
-from streamferry.control.callbacks.sender import SEND_S, Sender
+from streamferry.control.callbacks.sender import SEND_S, Failure, Sender
 from streamferry.control.store import TROUBLE, Seal, SealBroken, Store, describe_trouble, mailboxes, signing
+from streamferry.control.store.host_places import HostPlaces
 from streamferry.control.store.mailboxes import Attempt, Claim
 from streamferry.control.store.records import DeliveryRecord
 
@@ -31,9 +33,10 @@ _log = logging.getLogger("streamferry.callbacks")
 
 #: How often it looks for what is due: one read by key.
 POLL_S = 0.5
-#: Attempts at a time, in all and at one host.
+#: Attempts at a time: in all, at one host, and of these at addresses that failed last.
 PLACES = 200
 PLACES_OF_HOST = 8
+PLACES_OF_FAILING = 1
 #: A claim is given up after this long: longer than an attempt can take, with time to write down what became of it.
 LEASE_MS = round(SEND_S * 1000) + 10_000
 #: Pauses between attempts double from the first to the longest: about 60 attempts in a day.
@@ -41,7 +44,7 @@ FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 1800.0
 #: Attempts under way when the service stops get this long.
 _LEAVE_S = 2.0
-_MAX_FAILING_HOSTS = 10_000
+_MAX_FAILING = 1_000
 
 
 def decide_pause_ms(failures: int, chance: float) -> int:
@@ -81,10 +84,11 @@ class Courier:
         self._sender = sender
         self._chance = chance
         self._holder = random_names.token_hex(16)
-        # Task -> host of what is being sent.
-        self._sending: dict[str, str] = {}
+        # Task -> what is being sent.
+        self._sending: dict[str, Claim] = {}
         self._senders: set[asyncio.Task[None]] = set()
-        self._failing: set[str] = set()
+        # Digests of addresses whose last attempt failed, the latest last.
+        self._failing: OrderedDict[str, None] = OrderedDict()
         self._attempts: list[Attempt] = []
         self._stirred = asyncio.Event()
 
@@ -126,11 +130,12 @@ class Courier:
     async def _take_turn(self) -> list[tuple[Claim, list[str]]]:
         """Write down what became of attempts, and claim what is to be sent now, with the secrets to sign it."""
         attempts = tuple(self._attempts)
-        taken = Counter(self._sending.values())
-        full = [host for host, count in taken.items() if count >= self._places_of(host)]
+        places = HostPlaces(PLACES_OF_HOST, PLACES_OF_FAILING, list(self._failing))
+        for one in self._sending.values():
+            places.put(one.host_digest, is_failing=one.is_failing)
         if not attempts:
             async with self._store.read() as connection:
-                if not await mailboxes.has_due(connection, full):
+                if not await mailboxes.has_due(connection, places):
                     return []
         secrets: list[str] = []
         async with self._store.write() as connection:
@@ -141,52 +146,53 @@ class Courier:
                 self._holder,
                 limit=PLACES - len(self._sending),
                 lease_ms=LEASE_MS,
-                full=full,
-                room_of=lambda host: self._places_of(host) - taken[host],
+                places=places,
             )
             if claims:
                 secrets = await _secrets_to_sign_with(connection, self._store.seal)
         self._attempts = [*left, *self._attempts[len(attempts) :]]
         if dead:
-            _log.error("%d callbacks were given up after a day; streamferry callbacks list --state dead", dead)
+            _log.error("%d callbacks were given up; streamferry callbacks list --state dead", dead)
         # One whose attempt outlasted its claim is being sent still.
         fresh = [claim for claim in claims if claim.record.task_id not in self._sending]
-        self._sending |= {claim.record.task_id: claim.host_digest for claim in fresh}
+        self._sending |= {claim.record.task_id: claim for claim in fresh}
         return [(claim, secrets) for claim in fresh]
-
-    def _places_of(self, host: str) -> int:
-        return 1 if host in self._failing else PLACES_OF_HOST
 
     async def _attempt(self, claim: Claim, secrets: list[str]) -> None:
         record = claim.record
         try:
-            problem = await self._send(claim, secrets)
+            failure = await self._send(claim, secrets)
         except Exception:
             # One receiver's oddity is not to cost the others their callbacks.
             _log.exception("an attempt failed inside streamferry")
-            problem = "an internal error; see the log"
+            failure = Failure("an internal error; see the log")
         finally:
             del self._sending[record.task_id]
-        pause_ms = 0
-        if problem is None:
-            self._failing.discard(claim.host_digest)
+        self._failing.pop(claim.address_digest, None)
+        if failure is None:
+            made = Attempt(record.task_id, record.number)
         else:
-            if len(self._failing) < _MAX_FAILING_HOSTS:
-                self._failing.add(claim.host_digest)
-            pause_ms = decide_pause_ms(claim.failures + 1, self._chance())
-            if not claim.failures:
-                _log.warning("callbacks of task %s wait: %s", record.task_id, problem)
-        self._attempts.append(Attempt(record.task_id, record.number, problem, pause_ms))
+            self._failing[claim.address_digest] = None
+            if len(self._failing) > _MAX_FAILING:
+                self._failing.popitem(last=False)
+            pause_ms = max(decide_pause_ms(claim.failures + 1, self._chance()), round(failure.wait_s * 1000))
+            made = Attempt(
+                record.task_id, record.number, failure.problem, pause_ms, failure.refusals, is_gone=failure.is_gone
+            )
+            if not claim.failures or failure.is_gone:
+                _log.warning("callbacks of task %s wait: %s", record.task_id, failure.problem)
+        self._attempts.append(made)
         self._stirred.set()
 
-    async def _send(self, claim: Claim, secrets: list[str]) -> str | None:
+    async def _send(self, claim: Claim, secrets: list[str]) -> Failure | None:
         """What went wrong, None when it was taken."""
         if claim.url is None:
-            return "the stored CallbackURL cannot be read: give the task its CallbackURL anew"
+            return Failure("the stored CallbackURL cannot be read: give the task its CallbackURL anew")
         if not secrets:
-            return signing.DAMAGED_SECRET
+            return Failure(signing.DAMAGED_SECRET)
         if claim.record.is_damaged:
-            return "what was to be told cannot be read any more: drop it, so that the next ones go on"
+            # Nobody can ever take it: the next ones go on.
+            return Failure("what was to be told cannot be read any more", refusals=1)
         body = serialize(claim.record)
         headers = headers_of(claim.record, body, secrets, datetime.now(UTC))
         return await self._sender.send(claim.url, headers, body.encode())

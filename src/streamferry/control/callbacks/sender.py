@@ -8,6 +8,9 @@ memory: there is one deadline over everything, and no more of its answer is read
 import asyncio
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 
 import httpx
@@ -21,6 +24,28 @@ from streamferry.net.dial import AllowAddress, Deadlines, resolve
 SEND_S = 10.0
 #: Of an answer's body no more is read.
 _MAX_ANSWER_BYTES = 16 << 10
+#: Answers after which a callback is given up, by how likely another one is: a receiver that understood the request and
+#: refuses it, or is somewhere else; and one that fails over this very callback, perhaps. With the pauses between
+#: attempts that is after about half a minute, and ten: as long as the cloud tries.
+REFUSALS, FAILURES = 4, 8
+#: The receiver, or what stands before it, has no time now: that says nothing about the callback.
+_BUSY = frozenset((408, 425, 429, 502, 503, 504))
+#: Retry-After is obeyed up to this long.
+LONGEST_WAIT_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a callback was not taken, in a sentence.
+
+    ``refusals``: it is given up with that many such answers; None: it is tried on. ``is_gone``: nothing more is wanted
+    at the address. ``wait_s``: not sooner again.
+    """
+
+    problem: str
+    refusals: int | None = None
+    is_gone: bool = False
+    wait_s: float = 0.0
 
 
 class Sender:
@@ -44,7 +69,7 @@ class Sender:
     ) -> None:
         await self._client.aclose()
 
-    async def send(self, url: MediaUrl, headers: Mapping[str, str], body: bytes) -> str | None:
+    async def send(self, url: MediaUrl, headers: Mapping[str, str], body: bytes) -> Failure | None:
         """None when the receiver took it (any 2xx), else what went wrong, without path and query of the address."""
         try:
             async with (
@@ -56,23 +81,44 @@ class Sender:
                     size_bytes += len(piece)
                     if size_bytes >= _MAX_ANSWER_BYTES:
                         break
-                return _judge(url, response.status_code)
+                return judge(url, response.status_code, response.headers.get("retry-after", ""), datetime.now(UTC))
         except TimeoutError:
-            return f"{url.authority} did not answer within {self._send_s:g} s"
+            return Failure(f"{url.authority} did not answer within {self._send_s:g} s")
         except PeerUnreachable as error:
-            return str(error)
+            return Failure(str(error))
         except httpx.InvalidURL:
-            return "the address cannot be used"
+            return Failure("the address cannot be used")
         except (httpx.HTTPError, OSError) as error:
-            return _explain(url, error)
+            return Failure(_explain(url, error))
 
 
-def _judge(url: MediaUrl, status: int) -> str | None:
+def judge(url: MediaUrl, status: int, retry_after: str, now: datetime) -> Failure | None:
+    """What an answer means, by its status and its header Retry-After. RFC 9110, sections 10.2.3 and 15."""
     if 200 <= status < 300:
         return None
+    told = f"{url.authority} answered {status}"
+    wait_s = read_retry_after(retry_after, now)
+    if status == 410:
+        words = ": nothing more is sent there until the task is updated or the callback is sent again by hand"
+        return Failure(told + words, is_gone=True)
+    if status in _BUSY:
+        return Failure(told, wait_s=wait_s)
     if 300 <= status < 400:
-        return f"{url.authority} answered {status}, and redirects are not followed"
-    return f"{url.authority} answered {status}"
+        return Failure(f"{told}, and redirects are not followed", REFUSALS, wait_s=wait_s)
+    return Failure(told, REFUSALS if 400 <= status < 500 else FAILURES, wait_s=wait_s)
+
+
+def read_retry_after(text: str, now: datetime) -> float:
+    """Seconds to wait, at most ``LONGEST_WAIT_S``; 0 for what cannot be read. The header holds seconds or a date."""
+    text = text.strip()
+    if text.isascii() and text.isdecimal():
+        return LONGEST_WAIT_S if len(text) > 5 else min(float(text), LONGEST_WAIT_S)
+    try:
+        at = parsedate_to_datetime(text)
+        seconds = (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), LONGEST_WAIT_S)
 
 
 def _explain(url: MediaUrl, error: BaseException) -> str:

@@ -59,7 +59,7 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> Non
             task.c.start_ms,
             task.c.end_ms,
             mailbox.c.title,
-            mailbox.c.sealed_url.is_not(None).label("has_receiver"),
+            sa.and_(mailbox.c.sealed_url.is_not(None), mailbox.c.gone_ms.is_(None)).label("has_receiver"),
         )
         .join(task, task.c.id == run.c.task_id)
         .outerjoin(mailbox, mailbox.c.task_id == run.c.task_id)

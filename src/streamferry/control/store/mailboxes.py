@@ -9,8 +9,7 @@ Order of locks: run, then mailbox. A transaction that locks several mailboxes wi
 locked, so that it waits for nobody.
 """
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -20,8 +19,9 @@ from streamferry.control.model import CallbackEvent, DeliveryState, TaskSpec
 from streamferry.control.store import sealing
 from streamferry.control.store.cells import read_member, read_object, read_time
 from streamferry.control.store.database import now_ms, read_now_ms
+from streamferry.control.store.host_places import HostPlaces
 from streamferry.control.store.records import Backlog, DeliveryRecord
-from streamferry.control.store.schema import delivery, mailbox
+from streamferry.control.store.schema import delivery, mailbox, task
 from streamferry.control.store.seal import Seal
 from streamferry.media.url import MediaUrl
 
@@ -49,18 +49,26 @@ class Claim:
 
     url: MediaUrl | None
     host_digest: str
+    address_digest: str
     failures: int
+    is_failing: bool
     record: DeliveryRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What became of a claim. ``problem`` None: it was delivered; else the next attempt is in ``pause_ms``."""
+    """What became of a claim. ``problem`` None: it was delivered; else the next attempt is in ``pause_ms``.
+
+    ``refusals``: it is given up when so many answers were refusals; None: this one was none. ``is_gone``: nothing more
+    is to be sent to the address.
+    """
 
     task_id: str
     number: int
     problem: str | None = None
     pause_ms: int = 0
+    refusals: int | None = None
+    is_gone: bool = False
 
 
 # What the actions do
@@ -71,15 +79,18 @@ async def follow(
 ) -> None:
     """A task was made or changed. What waits goes to the new address, at once; without one it is dropped.
 
-    ``before`` None: there was none, or it cannot be read.
+    An address that had ended gets another chance. ``before`` None: there was none, or it cannot be read.
     """
-    values: dict[str, object] = {"title": spec.title}
+    values: dict[str, object] = {"title": spec.title, "gone_ms": None}
     await sealing.require(connection, seal)
     if before is None or before.callback_url != spec.callback_url:
         is_waiting = sa.exists().where(delivery.c.task_id == task_id, _IS_WAITING)
         values |= {
             "sealed_url": seal.seal(spec.callback_url) if spec.callback_url else None,
-            "host_digest": _host_digest(seal, spec.callback_url),
+            "host_digest": _digest(
+                seal, "host", MediaUrl.parse(spec.callback_url).authority if spec.callback_url else ""
+            ),
+            "address_digest": _digest(seal, "address", spec.callback_url),
             "failures": 0,
             "holder": None,
             "due_ms": sa.case((is_waiting, now_ms()), else_=None) if spec.callback_url else None,
@@ -117,6 +128,7 @@ async def owe(connection: AsyncConnection, owed: Mapping[str, Sequence[NewDelive
                 "detail": one.detail,
                 "state": DeliveryState.WAITING.value,
                 "attempts": 0,
+                "refusals": 0,
                 "owed_ms": now,
             }
             for task_id, last_number in found
@@ -128,25 +140,29 @@ async def owe(connection: AsyncConnection, owed: Mapping[str, Sequence[NewDelive
 # What the courier does
 
 
-async def has_due(connection: AsyncConnection, full: Collection[str]) -> bool:
-    """Whether there is something to send to a host that is not full: a look before a write."""
-    query = sa.select(mailbox.c.task_id).where(mailbox.c.due_ms <= now_ms(), mailbox.c.host_digest.not_in(full))
+async def has_due(connection: AsyncConnection, places: HostPlaces) -> bool:
+    """Whether there is something to send where there is a place: a look before a write."""
+    query = sa.select(mailbox.c.task_id).where(mailbox.c.due_ms <= now_ms(), _has_place(places))
     return (await connection.execute(query.limit(1))).first() is not None
 
 
+def _has_place(places: HostPlaces) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        mailbox.c.host_digest.not_in(places.full),
+        sa.or_(mailbox.c.host_digest.not_in(places.full_for_failing), sa.not_(_is_failing(places))),
+    )
+
+
+def _is_failing(places: HostPlaces) -> sa.ColumnElement[bool]:
+    return sa.or_(mailbox.c.failures > 0, mailbox.c.address_digest.in_(places.failing))
+
+
 async def claim(
-    connection: AsyncConnection,
-    seal: Seal,
-    holder: str,
-    *,
-    limit: int,
-    lease_ms: int,
-    full: Collection[str] = (),
-    room_of: Callable[[str], int],
+    connection: AsyncConnection, seal: Seal, holder: str, *, limit: int, lease_ms: int, places: HostPlaces
 ) -> list[Claim]:
-    """Hold mailboxes that are due, those due longest first, of each host no more than it has room for."""
+    """Hold mailboxes that are due, those due longest first, of each host no more than it has places for."""
     now = await read_now_ms(connection)
-    boxes = await _choose(connection, now, limit, set(full), room_of)
+    boxes = await _choose(connection, now, limit, places)
     if not boxes:
         return []
     heads = (
@@ -160,7 +176,16 @@ async def claim(
     claims: list[Claim] = []
     for row in rows.mappings():
         box = boxes.pop(row["task_id"])
-        claims.append(Claim(_open_url(seal, box), box["host_digest"], box["failures"], _record(row)))
+        claims.append(
+            Claim(
+                _open_url(seal, box),
+                box["host_digest"],
+                box["address_digest"],
+                box["failures"],
+                box["is_failing"],
+                _record(row),
+            )
+        )
     if claims:
         held = [one.record.task_id for one in claims]
         values = {"holder": holder, "due_ms": now + lease_ms}
@@ -178,31 +203,26 @@ def _open_url(seal: Seal, box: sa.RowMapping) -> MediaUrl | None:
         return None
 
 
-async def _choose(
-    connection: AsyncConnection, now: int, limit: int, full: set[str], room_of: Callable[[str], int]
-) -> dict[str, sa.RowMapping]:
+async def _choose(connection: AsyncConnection, now: int, limit: int, places: HostPlaces) -> dict[str, sa.RowMapping]:
     """Mailboxes that are due, by task. A host with ten thousand of them takes one look more, not all the places."""
     chosen: dict[str, sa.RowMapping] = {}
-    taken: Counter[str] = Counter()
     for _ in range(_LOOKS):
         if len(chosen) >= limit:
             break
         found = await connection.execute(
-            sa.select(mailbox)
-            .where(mailbox.c.due_ms <= now, mailbox.c.host_digest.not_in(full), mailbox.c.task_id.not_in(chosen))
+            sa.select(mailbox, _is_failing(places).label("is_failing"))
+            .where(mailbox.c.due_ms <= now, _has_place(places), mailbox.c.task_id.not_in(chosen))
             .order_by(mailbox.c.due_ms)
             .limit(limit - len(chosen))
             .with_for_update(skip_locked=True)
         )
-        was_full = len(full)
+        was_refused = False
         for row in found.mappings():
-            host = row["host_digest"]
-            if taken[host] < room_of(host):
-                taken[host] += 1
+            if places.take(row["host_digest"], is_failing=row["is_failing"]):
                 chosen[row["task_id"]] = row
             else:
-                full.add(host)
-        if len(full) == was_full:
+                was_refused = True
+        if not was_refused:
             break
     return chosen
 
@@ -210,7 +230,8 @@ async def _choose(
 async def settle(connection: AsyncConnection, holder: str, attempts: Sequence[Attempt]) -> tuple[list[Attempt], int]:
     """Write down what became of claims; gives back those whose mailbox is locked just now, and how many were given up.
 
-    A failure gives up all that have waited for a day: the receiver has taken none of them.
+    A failure gives up all that have waited for a day: the receiver has taken none of them. One that was refused often
+    enough is given up alone, and the next one is due.
     """
     if not attempts:
         return [], 0
@@ -231,30 +252,36 @@ async def settle(connection: AsyncConnection, holder: str, attempts: Sequence[At
 async def _settle(connection: AsyncConnection, one: Attempt, is_held: bool, now: int) -> int:
     mine = sa.and_(delivery.c.task_id == one.task_id, _IS_WAITING)
     counted = delivery.update().where(mine, delivery.c.number == one.number)
-    counted = counted.values(attempts=delivery.c.attempts + 1, problem=one.problem)
+    counted = counted.values(
+        attempts=delivery.c.attempts + 1,
+        refusals=delivery.c.refusals + int(one.refusals is not None),
+        problem=one.problem,
+    )
     if one.problem is None:
         # Also of a claim that was given up: it has arrived all the same.
         counted = counted.values(state=DeliveryState.DELIVERED.value, settled_ms=now)
     await connection.execute(counted)
     if not is_held:
         return 0
-    dead = 0
+    dead = refused = 0
     if one.problem is not None:
-        given_up = await connection.execute(
-            delivery.update()
-            .where(mine, delivery.c.owed_ms <= now - PATIENCE_MS)
-            .values(state=DeliveryState.DEAD.value, settled_ms=now, problem=one.problem)
-        )
-        dead = given_up.rowcount
+        given_up = delivery.update().values(state=DeliveryState.DEAD.value, settled_ms=now, problem=one.problem)
+        if one.refusals is not None:
+            its = sa.and_(mine, delivery.c.number == one.number, delivery.c.refusals >= one.refusals)
+            refused = (await connection.execute(given_up.where(its))).rowcount
+        too_old = sa.true() if one.is_gone else delivery.c.owed_ms <= now - PATIENCE_MS
+        dead = refused + (await connection.execute(given_up.where(mine, too_old))).rowcount
+    is_over = one.problem is None or refused > 0
     is_waiting = sa.exists().where(mine)
-    due_ms = now if one.problem is None else now + one.pause_ms
+    due_ms = now if is_over else now + one.pause_ms
     await connection.execute(
         mailbox.update()
         .where(mailbox.c.task_id == one.task_id)
         .values(
             holder=None,
-            failures=0 if one.problem is None else mailbox.c.failures + 1,
+            failures=0 if is_over else mailbox.c.failures + 1,
             due_ms=sa.case((is_waiting, sa.literal(due_ms, sa.BigInteger)), else_=None),
+            gone_ms=now if one.is_gone else None,
         )
     )
     return dead
@@ -325,19 +352,38 @@ async def wake(connection: AsyncConnection, task_id: str, number: int | None) ->
     woken = await connection.execute(
         delivery.update()
         .where(delivery.c.task_id == task_id, chosen)
-        .values(state=DeliveryState.WAITING.value, attempts=0, owed_ms=now_ms(), settled_ms=None, problem=None)
+        .values(
+            state=DeliveryState.WAITING.value, attempts=0, refusals=0, owed_ms=now_ms(), settled_ms=None, problem=None
+        )
     )
     if woken.rowcount:
         # Who is sending another one just now finds that it has lost its claim, and that one is sent once more.
         await connection.execute(
-            mailbox.update().where(mailbox.c.task_id == task_id).values(due_ms=now_ms(), failures=0, holder=None)
+            mailbox.update()
+            .where(mailbox.c.task_id == task_id)
+            .values(due_ms=now_ms(), failures=0, holder=None, gone_ms=None)
         )
     return woken.rowcount
 
 
 async def drop_dead(connection: AsyncConnection, task_id: str | None) -> int:
     """Forget dead letters; how many."""
-    return (await connection.execute(delivery.delete().where(*_wanted(task_id, DeliveryState.DEAD)))).rowcount
+    wanted = _wanted(task_id, DeliveryState.DEAD)
+    of_tasks = set((await connection.execute(sa.select(delivery.c.task_id).where(*wanted).distinct())).scalars())
+    dropped = (await connection.execute(delivery.delete().where(*wanted))).rowcount
+    await forget_empty(connection, of_tasks)
+    return dropped
+
+
+async def forget_empty(connection: AsyncConnection, task_ids: Collection[str]) -> None:
+    """Mailboxes of deleted tasks in which nothing is any more."""
+    await connection.execute(
+        mailbox.delete().where(
+            mailbox.c.task_id.in_(task_ids),
+            ~sa.exists().where(task.c.id == mailbox.c.task_id),
+            ~sa.exists().where(delivery.c.task_id == mailbox.c.task_id),
+        )
+    )
 
 
 def _wanted(task_id: str | None, state: DeliveryState | None) -> list[sa.ColumnElement[bool]]:
@@ -349,8 +395,8 @@ def _wanted(task_id: str | None, state: DeliveryState | None) -> list[sa.ColumnE
     return wanted
 
 
-def _host_digest(seal: Seal, callback_url: str) -> str:
-    return seal.digest(f"callback host {MediaUrl.parse(callback_url).authority}") if callback_url else ""
+def _digest(seal: Seal, kind: str, text: str) -> str:
+    return seal.digest(f"callback {kind} {text}") if text else ""
 
 
 def _record(row: sa.RowMapping) -> DeliveryRecord:

@@ -123,6 +123,9 @@ mailbox = sa.Table(
     # Null: the address was taken away.
     sa.Column("sealed_url", sa.LargeBinary, nullable=True),
     sa.Column("host_digest", sa.String(32), nullable=False),
+    sa.Column("address_digest", sa.String(32), nullable=False),
+    # When the receiver said that nothing more is to be sent there (410).
+    sa.Column("gone_ms", sa.BigInteger, nullable=True),
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("last_number", sa.Integer, nullable=False),
     # Attempts in a row that failed.
@@ -146,6 +149,8 @@ delivery = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
+    # Of them, those that were answered with a refusal.
+    sa.Column("refusals", sa.Integer, nullable=False),
     # From when on its day of retries counts.
     sa.Column("owed_ms", sa.BigInteger, nullable=False),
     sa.Column("settled_ms", sa.BigInteger, nullable=True),

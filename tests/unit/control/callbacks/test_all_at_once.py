@@ -12,6 +12,7 @@ from callback_office import Office
 
 from streamferry.control.callbacks import courier
 from streamferry.control.callbacks.courier import Courier
+from streamferry.control.callbacks.sender import Failure
 from streamferry.control.store import events
 from streamferry.control.store.events import NewEvent
 from streamferry.control.store.schema import run
@@ -26,10 +27,10 @@ class UnreliableSender:
     def __init__(self) -> None:
         self.tried: list[str] = []
 
-    async def send(self, url: MediaUrl, headers: Mapping[str, str], body: bytes) -> str | None:
+    async def send(self, url: MediaUrl, headers: Mapping[str, str], body: bytes) -> Failure | None:
         await asyncio.sleep(random.random() / 50)
         self.tried.append(headers["webhook-id"])
-        return None if random.random() < 0.8 else "answered 500"
+        return None if random.random() < 0.8 else Failure("answered 503")
 
 
 async def report(office: Office, made: list[str]) -> int:

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 from callback_office import TOKEN, Office
 from standardwebhooks import Webhook
 
@@ -17,9 +18,13 @@ from streamferry.control.callbacks.courier import (
     decide_pause_ms,
 )
 from streamferry.control.callbacks.payload import CallbackBody
+from streamferry.control.callbacks.sender import FAILURES, REFUSALS
 from streamferry.control.errors import DeliveryNotFound, WrongState
 from streamferry.control.model import DeliveryState
 from streamferry.control.store import mailboxes
+from streamferry.control.store.host_places import HostPlaces
+from streamferry.control.store.retention import Retention, has_old, prune
+from streamferry.control.store.schema import delivery, mailbox
 
 DAY_S = 24 * 3600
 STORY = ("starting", "streaming", "stalled", "retrying", "streaming", "ended")
@@ -92,7 +97,7 @@ async def claim_as(office: Office, holder: str) -> list[mailboxes.Claim]:
     """All that is due."""
     async with office.store.write() as connection:
         return await mailboxes.claim(
-            connection, office.store.seal, holder, limit=9, lease_ms=LEASE_MS, room_of=lambda _: 9
+            connection, office.store.seal, holder, limit=9, lease_ms=LEASE_MS, places=HostPlaces(9, 9)
         )
 
 
@@ -153,7 +158,7 @@ async def test_dead_letters_are_replayed_in_order(office: Office, receiver: Call
 
 
 async def test_dead_letters_can_be_dropped(office: Office) -> None:
-    """They are never forgotten by themselves."""
+    """At once; else they are forgotten after a month."""
     task_id = await office.task("http://calls.example/")
     await office.happen(task_id, "starting")
     await office.shift(DAY_S)
@@ -216,7 +221,7 @@ async def test_a_dead_receiver_holds_up_nobody_else(
             assert len(dead.received) == PLACES_OF_HOST
 
 
-async def test_a_host_that_has_failed_gets_a_single_place(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_address_that_has_failed_gets_a_single_place(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until it has taken something: so a hundred dead ones do not take all places."""
     monkeypatch.setattr(courier, "_LEAVE_S", 0.1)
     with CallbackReceiver(Answer(manner="silent")) as dead:
@@ -224,6 +229,143 @@ async def test_a_host_that_has_failed_gets_a_single_place(office: Office, monkey
         async with office.courier(send_s=1):
             await office.until("next", lambda: len(dead.received) > PLACES_OF_HOST)
             assert len(dead.received) == PLACES_OF_HOST + 1
+
+
+async def test_a_path_that_fails_held_up_the_other_paths_of_its_host(
+    office: Office, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three callbacks of a good path waited for a slow one, and for one that says 429, ten seconds each."""
+    monkeypatch.setattr(courier, "_LEAVE_S", 0.1)
+    receiver.at = {"/slow": Answer(manner="silent"), "/busy": Answer(429, retry_after="20")}
+    for path in ("/slow", "/busy"):
+        for _ in range(PLACES_OF_HOST):
+            await office.happen(await office.task(receiver.url(path)), "starting")
+    async with office.courier(send_s=1):
+        await office.until(
+            "second attempt at the slow path",
+            lambda: sum(one.target == "/slow" for one in list(receiver.received)) > PLACES_OF_HOST - 1,
+            30,
+        )
+        # From here on it has failed; that its one place is taken all the time holds up nobody else.
+        good = await office.task(receiver.url("/good"))
+        await office.happen(good, *STORY)
+        before = len(receiver.received)
+        await office.until(
+            "story", lambda: sum(one.target == "/good" for one in list(receiver.received)) == len(STORY), 5
+        )
+        slow = [one for one in receiver.received[before:] if one.target == "/slow"]
+        assert len(slow) <= PLACES_OF_HOST
+    assert set((await office.states(good)).values()) == {"delivered"}
+
+
+async def attempts_until_given_up(office: Office, receiver: CallbackReceiver, number: int, task_id: str) -> int:
+    """Let a courier try one callback until it is given up, without waiting for the pauses."""
+    while (await office.states(task_id))[number] == "waiting":
+        seen = len(receiver.received)
+        await office.shift(LONGEST_PAUSE_S)
+        await office.until("attempt", lambda seen=seen: len(receiver.received) > seen)  # type: ignore[misc]
+    return sum(one.json["Sequence"] == number for one in list(receiver.received))
+
+
+@pytest.mark.parametrize(
+    ("answer", "attempts"), [(Answer(400), REFUSALS), (Answer(302, location="/"), REFUSALS), (Answer(500), FAILURES)]
+)
+async def test_a_refused_callback_held_up_what_followed_for_a_day(
+    office: Office, receiver: CallbackReceiver, answer: Answer, attempts: int
+) -> None:
+    """It is given up alone after some attempts, and the next one is sent; it can be sent again by hand."""
+    task_id = await office.task(receiver.url())
+    await office.happen(task_id, "starting", "streaming")
+    receiver.answers.extend([answer] * attempts)
+    async with office.courier():
+        assert await attempts_until_given_up(office, receiver, 1, task_id) == attempts
+        await office.until_none_wait()
+    assert await office.states(task_id) == {1: "dead", 2: "delivered"}
+    record = await office.callbacks.get_delivery(f"evt_{task_id}_1")
+    assert f"answered {answer.status}" in (record.problem or "")
+    assert await office.callbacks.replay_dead(task_id) == 1
+    async with office.courier():
+        await office.until_none_wait()
+    assert set((await office.states(task_id)).values()) == {"delivered"}
+
+
+async def test_a_receiver_without_time_is_no_refusal(office: Office, receiver: CallbackReceiver) -> None:
+    """However often it says so; nor do its time-outs count when it then refuses something once."""
+    task_id = await office.task(receiver.url())
+    await office.happen(task_id, "starting")
+    receiver.answers.extend([Answer(503)] * (FAILURES + 2) + [Answer(404)])
+    async with office.courier():
+        for number in range(len(receiver.answers)):
+            await office.until("attempt", lambda number=number: len(receiver.received) > number)  # type: ignore[misc]
+            while not await office.due_in_s(task_id):  # noqa: ASYNC110 -- the store
+                await asyncio.sleep(0.01)
+            await office.shift(LONGEST_PAUSE_S)
+        await office.until_none_wait()
+    assert await office.states(task_id) == {1: "delivered"}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_retry_after_is_obeyed(office: Office, receiver: CallbackReceiver, status: int) -> None:
+    """The next attempt comes no sooner than the receiver says."""
+    receiver.answers.append(Answer(status, retry_after="1200"))
+    task_id = await office.task(receiver.url())
+    await office.happen(task_id, "starting")
+    async with office.courier():
+        await office.until("attempt", lambda: receiver.received)
+        while (await office.due_in_s(task_id) or 0) < 1100:  # noqa: ASYNC110 -- the store
+            await asyncio.sleep(0.01)
+        await office.shift(1150)
+        assert 0 < (await office.due_in_s(task_id) or 0) <= 50
+        await office.shift(50)
+        await office.until_none_wait()
+    assert len(receiver.received) == 2
+
+
+async def test_an_address_that_is_gone_gets_nothing_more(office: Office, receiver: CallbackReceiver) -> None:
+    """After one 410: what waited is given up with the reason, what follows is not owed, until somebody acts."""
+    receiver.answers.append(Answer(410))
+    task_id = await office.task(receiver.url())
+    await office.happen(task_id, "starting", "streaming")
+    async with office.courier():
+        await office.until_none_wait()
+        await office.happen(task_id, "stalled")
+        assert await office.states(task_id) == {1: "dead", 2: "dead"}
+        record = await office.callbacks.get_delivery(f"evt_{task_id}_2")
+        assert "answered 410" in (record.problem or "")
+        assert len(receiver.received) == 1
+        await office.change(task_id, title="again")
+        await office.happen(task_id, "streaming")
+        await office.until_none_wait()
+        assert await office.states(task_id) == {1: "dead", 2: "dead", 3: "delivered"}
+        receiver.answers.append(Answer(410))
+        await office.happen(task_id, "stalled")
+        await office.until_none_wait()
+        assert await office.callbacks.replay_dead(task_id) == 3
+        await office.until_none_wait()
+        await office.happen(task_id, "ended")
+        await office.until_none_wait()
+    assert set((await office.states(task_id)).values()) == {"delivered"}
+
+
+async def test_dead_letters_were_kept_for_ever(office: Office) -> None:
+    """They are forgotten after the days of the settings, with the mailbox of a deleted task; what waits never is."""
+    task_id, kept = await office.task("http://calls.example/"), await office.task("http://calls.example/kept")
+    await office.happen(task_id, "starting")
+    await office.shift(DAY_S)
+    await attempt(office)
+    await office.happen(kept, "starting")
+    await office.actions.delete_task(task_id)
+    async with office.store.write() as connection:
+        await connection.execute(delivery.delete().where(delivery.c.task_id == task_id, delivery.c.number == 2))
+    await office.shift(31 * DAY_S)
+    async with office.store.write() as connection:
+        assert await has_old(connection, Retention())
+        assert not await has_old(connection, Retention(dead_callbacks_days=40))
+        await prune(connection, Retention())
+        left = (await connection.execute(sa.select(mailbox.c.task_id))).scalars().all()
+    assert await office.states(task_id) == {}
+    assert await office.states(kept) == {1: "waiting"}
+    assert list(left) == [kept]
 
 
 async def test_another_address_gets_what_waits_and_none_gets_nothing(

@@ -13,7 +13,7 @@ from streamferry.control.store.database import read_now_ms
 from streamferry.control.store.retention import BATCH, Retention
 from streamferry.control.store.schema import delivery, event, mailbox, usage
 
-KEEP = Retention(callbacks_days=1, events_days=2, usage_days=3)
+KEEP = Retention(callbacks_days=1, dead_callbacks_days=2, events_days=2, usage_days=3)
 HOUR_MS = 3_600_000
 
 
@@ -38,11 +38,11 @@ async def fill(store: Store, task_id: str, hours: list[int], *, copies: int = 1)
                 for place, state in enumerate(DeliveryState):
                     settled_ms = None if state is DeliveryState.WAITING else at_ms
                     row = {"task_id": task_id, "number": number * 3 + place, "kind": "streaming", "at_ms": at_ms}
-                    row |= {"detail": "{}", "state": state.value, "attempts": 1, "owed_ms": at_ms}
+                    row |= {"detail": "{}", "state": state.value, "attempts": 1, "refusals": 0, "owed_ms": at_ms}
                     await connection.execute(delivery.insert(), {**row, "settled_ms": settled_ms})
 
 
-async def test_what_is_old_is_forgotten_and_what_is_owed_or_dead_never(store: Store) -> None:
+async def test_what_is_old_is_forgotten_and_what_is_owed_never(store: Store) -> None:
     """Each kind after its own time."""
     await fill(store, "t", [1, 30, 60, 80])
     async with store.write() as connection:
@@ -53,7 +53,7 @@ async def test_what_is_old_is_forgotten_and_what_is_owed_or_dead_never(store: St
         rows = await connection.execute(
             sa.select(delivery.c.state, sa.func.count()).group_by(delivery.c.state).order_by(delivery.c.state)
         )
-        assert [tuple(row) for row in rows] == [("dead", 4), ("delivered", 1), ("waiting", 4)]
+        assert [tuple(row) for row in rows] == [("dead", 2), ("delivered", 1), ("waiting", 4)]
 
 
 async def test_a_batch_is_bounded_and_passes_go_on_until_all_is_gone(
