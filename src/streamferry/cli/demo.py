@@ -1,6 +1,5 @@
 """``streamferry demo``: a clip, a receiver and a relay between them, with a verdict on what arrived."""
 
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +11,14 @@ from rich.console import Console
 from streamferry.cli.display import show_progress
 from streamferry.cli.loop import on_interrupt, run
 from streamferry.media.url import MediaUrl
+from streamferry.net.sandbox import Limits, Sandbox
 from streamferry.prepare.store import PreparedStore
 from streamferry.receiver import ReceivedStream, Receiver
 from streamferry.relay import ENDLESS, Item, RelayHost, RelaySpec, RelayStatus, State
 
 _CLIP_S = 4
 _FPS = 25
+_MAX_CLIP_BYTES = 64 << 20
 #: Sound and picture of the clip end within a frame of each other, and stamps are whole milliseconds.
 _LONGEST_GAP_MS = 2 * 1000 // _FPS
 
@@ -39,10 +40,11 @@ def demo(
 
 def _make_clip(path: Path) -> None:
     picture = f"testsrc2=size=640x360:rate={_FPS}"
-    command = [get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=r=48000"]
+    command = ["-v", "error", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=r=48000"]
     command += ["-t", str(_CLIP_S), "-c:v", "libx264", "-preset", "veryfast", "-g", str(_FPS), "-pix_fmt", "yuv420p"]
     command += ["-c:a", "aac", "-shortest", str(path)]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    sandbox = Sandbox(writes=(str(path.parent),), limits=Limits(file_bytes=_MAX_CLIP_BYTES))
+    sandbox.run(get_ffmpeg_exe(), command).check_returncode()
 
 
 async def _relay_in_a_loop(clip: Path, cache: Path, seconds: int) -> tuple[ReceivedStream | None, RelayStatus]:

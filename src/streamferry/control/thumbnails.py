@@ -14,6 +14,7 @@ from streamferry.control.errors import PreviewUnavailable
 from streamferry.control.preview import Previews
 from streamferry.net.child import Child, ChildError
 from streamferry.net.ffmpeg import ffmpeg_program
+from streamferry.net.sandbox import Limits, Sandbox
 from streamferry.wire.fmp4 import end_of_fragment
 
 #: A picture younger than this is good enough.
@@ -23,6 +24,7 @@ STALE_S = 30.0
 #: Children at the same time; each takes about a tenth of a second of one core.
 _MAX_CHILDREN = 2
 _DECODE_S = 10.0
+_SANDBOX = Sandbox(limits=Limits(cpu_s=10), niceness=19)
 _MAX_FRAGMENT_BYTES = 16 << 20
 _MAX_JPEG_BYTES = 1 << 20
 _COMMAND = (
@@ -109,7 +111,7 @@ class Thumbnails:
 
 async def _decode(fragment: bytes) -> bytes:
     """The first picture as JPEG; empty if there is none. Raises ChildError."""
-    child = Child(["nice", "-n", "19", ffmpeg_program(), *_COMMAND], brief=fragment, redact=lambda _: "")
+    child = Child([ffmpeg_program(), *_COMMAND], sandbox=_SANDBOX, brief=fragment, redact=lambda _: "")
     try:
         jpeg = bytearray()
         view = memoryview(bytearray(64 << 10))

@@ -1,8 +1,7 @@
 """Child processes of a relay process: start, pipes, last words, end. The only module that owns them there.
 
-A child has a session of its own, so that a Ctrl-C at the terminal is not for it, and dies with us: a wrapper of four
-lines asks the kernel for that (prctl(2), PR_SET_PDEATHSIG) and becomes the program by exec. The wrapper costs 10 ms;
-``preexec_fn`` would cost a fork of the whole process, and Python code between fork and exec beside other threads.
+A child is in a ``sandbox``, and dies with us. It has a session of its own, so that a Ctrl-C at the terminal is not for
+it.
 
 Other users of the machine can read the arguments of a program: nothing secret goes there. What the child has to be told
 goes into ``brief``, an anonymous file that is its standard input. What it says on standard error may repeat that:
@@ -15,7 +14,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +24,7 @@ from termios import FIONREAD
 from streamferry.media.errors import MediaError
 from streamferry.net.brief import brief_file
 from streamferry.net.connection import IOV_MAX, Buffers
+from streamferry.net.sandbox import Sandbox, environment_of
 
 #: How long a child may take to leave after SIGTERM; then it is killed.
 TERM_S = 2.0
@@ -35,13 +34,8 @@ _LINE_BYTES = 4096
 _KEPT_LINE_CHARS = 300
 _STDERR_READ_BYTES = 16384
 _FOUR_BYTES = bytes(4)
-# PR_SET_PDEATHSIG is 1. A parent that has died before the call will not die again: hence the look at who it is.
-_WRAPPER = (
-    "import ctypes,os,signal,sys\n"
-    "ctypes.CDLL(None).prctl(1,signal.SIGKILL)\n"
-    "if os.getppid()!=int(sys.argv[1]):sys.exit(1)\n"
-    "os.execvp(sys.argv[2],sys.argv[2:])"
-)
+#: Bytes from one pipe to another: no files, no network.
+PIPES_ONLY = Sandbox()
 
 _living: set["Child"] = set()
 
@@ -61,6 +55,7 @@ class Child:
         self,
         command: Sequence[str],
         *,
+        sandbox: Sandbox = PIPES_ONLY,
         brief: bytes | None = None,
         takes_stdin: bool = False,
         pipe_bytes: int | None = None,
@@ -72,7 +67,7 @@ class Child:
         """Start ``command``. Its standard input is ``brief``, or a pipe of ours, or empty.
 
         ``pipe_bytes``: room of the pipes to it and from it. ``on_line`` gets each line of standard error as it came.
-        ``inherit``: descriptors it keeps, under their numbers. ``environment``: added to ours. Raises ChildError.
+        ``inherit``: descriptors it keeps, under their numbers. ``environment``: all it has. Raises ChildError.
         """
         self._loop = asyncio.get_running_loop()
         self._redact = redact
@@ -87,16 +82,17 @@ class Child:
         self._killer: asyncio.TimerHandle | None = None
         stdin = brief_file(brief) if brief is not None else subprocess.PIPE if takes_stdin else subprocess.DEVNULL
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _WRAPPER, str(os.getpid()), *command],
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-                pass_fds=inherit,
-                env={**os.environ, **environment} if environment else None,
-            )
+            with sandbox.launch(command[0], command[1:]) as launch:
+                self._process = subprocess.Popen(
+                    launch.command,
+                    stdin=stdin,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    start_new_session=True,
+                    pass_fds=(*inherit, *launch.descriptors),
+                    env=environment_of(environment or {}),
+                )
         except OSError as error:
             raise ChildError(f"a program cannot be started: {os.strerror(error.errno or 0)}") from None
         finally:

@@ -17,8 +17,9 @@ import imageio_ffmpeg
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.net.brief import brief_file
-from streamferry.net.child import Child, ChildError
+from streamferry.net.child import PIPES_ONLY, Child, ChildError
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, proxy_environment, trust_environment
+from streamferry.net.sandbox import Sandbox
 
 # Words of every command: no progress line, each line with its level, never folded ("last message repeated").
 _QUIET = ("-hide_banner", "-nostats", "-loglevel")
@@ -87,6 +88,7 @@ class Ffmpeg(Child):
         arguments: Sequence[str],
         url: MediaUrl,
         *,
+        sandbox: Sandbox = PIPES_ONLY,
         brief: bytes | None = None,
         takes_stdin: bool = False,
         pipe_bytes: int | None = None,
@@ -113,6 +115,7 @@ class Ffmpeg(Child):
         trust = _trust_file(tls) if tls is not None else None
         super().__init__(
             [ffmpeg_program(), *_QUIET, _USUAL if segments is None else _TALKATIVE, *arguments],
+            sandbox=sandbox,
             brief=brief,
             takes_stdin=takes_stdin,
             pipe_bytes=pipe_bytes,

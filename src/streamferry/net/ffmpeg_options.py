@@ -1,8 +1,8 @@
 """How ffmpeg reaches the network, and reads HLS from it. Without asyncio: the preparation process uses it, too."""
 
-import subprocess
 from functools import lru_cache
-from subprocess import DEVNULL
+
+from streamferry.net.sandbox import Sandbox
 
 #: What a live HLS playlist may open: the network.
 HLS_PROTOCOLS = "pipe,http,https,httpproxy,tcp,tls,crypto"
@@ -37,7 +37,7 @@ def reads_descriptors(program: str) -> bool:
 
 def _ask(program: str, *question: str) -> str:
     try:
-        told = subprocess.run([program, "-hide_banner", *question], capture_output=True, stdin=DEVNULL, check=False)
+        told = Sandbox().run(program, ["-hide_banner", *question])
     except OSError:  # Who starts it for its work says so.
         return ""
     return told.stdout.decode(errors="replace")

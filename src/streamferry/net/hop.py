@@ -29,7 +29,7 @@ _HOP_HEADERS = ("connection:", "proxy-connection:", "keep-alive:", "proxy-author
 class Hop:
     """See the module's docstring. Made by :func:`open_hop`; belongs to one event loop."""
 
-    def __init__(self, allow: AllowAddress, deadlines: Deadlines) -> None:
+    def __init__(self, allow: AllowAddress | None, deadlines: Deadlines) -> None:
         self._allow = allow
         self._deadlines = deadlines
         self._server: asyncio.Server | None = None
@@ -43,8 +43,13 @@ class Hop:
     @property
     def address(self) -> str:
         """As a proxy is named."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens on loopback."""
         assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return int(self._server.sockets[0].getsockname()[1])
 
     def close(self) -> None:
         """Stop listening, and close what passes. Closing again does nothing."""

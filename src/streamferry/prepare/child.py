@@ -25,11 +25,12 @@ from pathlib import Path
 from streamferry.media.errors import MediaError, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
+from streamferry.net.process import die_with_parent, hide
 from streamferry.prepare import journal
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError, ReadWhole
-from streamferry.prepare.ffmpeg import Ffmpeg, die_with_parent
+from streamferry.prepare.ffmpeg import Ffmpeg
 from streamferry.prepare.form import Form
 from streamferry.prepare.inside import Inside
 from streamferry.prepare.intake import Intake
@@ -101,7 +102,14 @@ class Preparation:
                     if self._window is not None:
                         self._window.slot = slot
                     os.nice(_ENCODE_NICENESS)
-                ffmpeg = stack.enter_context(self._intake.start(source, (*plan.inputs, *plan.output), plan.reading))
+                ffmpeg = self._intake.start(
+                    source,
+                    (*plan.inputs, *plan.output),
+                    plan.reading,
+                    reads=(str(self._entry.watermark),) if plan.inputs else (),
+                    encodes=plan.encodes_video,
+                )
+                stack.enter_context(ffmpeg)
             self._intake.note_final(ffmpeg)
             remux = stack.enter_context(
                 Remux(
@@ -165,6 +173,7 @@ class Preparation:
 def main() -> None:
     """Run one preparation; the last line on standard output says how it ended."""
     die_with_parent()
+    hide()
     os.nice(_NICENESS)
     job = Job(**json.loads(sys.stdin.readline()))
     if os.getppid() != job.parent:

@@ -1,21 +1,21 @@
 """The one ffmpeg of a preparation: its command line, its process, and what its standard error says, made fit to show.
 
 It opens nothing by an address or a path that somebody else has written. Its input is standard input: a pipe, a file
-that is open already, or a playlist of ours that names the parts of a film at a ``feeder``. Used from the main thread of
-the preparation process only, because the parent-death signal is sent when the *thread* that started the process ends
-(prctl(2), PR_SET_PDEATHSIG).
+that is open already, or a playlist of ours that names the parts of a film at a ``feeder``; and its sandbox lets it have
+nothing else. Used from the main thread of the preparation process only, because the parent-death signal is sent when
+the *thread* that started the process ends (prctl(2), PR_SET_PDEATHSIG).
 """
 
-import ctypes
 import os
 import re
-import signal
 import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from streamferry.net.ffmpeg_options import HLS_CONTAINERS, hls_options, reads_descriptors
+from streamferry.net.sandbox import ENCODING, Limits, Sandbox, environment_of
 from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError
 from streamferry.prepare.inside import Inside, parse_inside
@@ -41,14 +41,9 @@ _LEVEL = re.compile(r"\[(info|warning|error|fatal|panic)\] ")
 # What the demuxers say when the bytes end before the media does (libavformat's mov and matroska).
 _CUT_SHORT = re.compile(r"partial file|ended prematurely")
 
-_PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None).prctl if os.uname().sysname == "Linux" else None
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends (Linux)."""
-    if _prctl is not None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+# A film of some hours is copied in minutes, and encoded in less than a day of all of 16 cores.
+_COPYING = Limits(cpu_s=3600)
+_ENCODING = replace(ENCODING, cpu_s=16 * 24 * 3600)
 
 
 def pipe_arguments(container: Container) -> list[str]:
@@ -85,9 +80,10 @@ def _reading(container: Container) -> list[str]:
 class Ffmpeg:
     """A running ffmpeg that writes its input to ``stdout``, FLV unless ``muxer`` says otherwise.
 
-    ``stdin`` is a descriptor to read from, ``subprocess.PIPE`` or ``DEVNULL``.
-    ``output_arguments`` are what a plan says: further inputs, which tracks, and what becomes of them. ``on_line`` gets
-    each line of standard error after the description of the input.
+    ``stdin`` is a descriptor to read from, ``subprocess.PIPE`` or ``DEVNULL``. ``sandbox`` is what that needs; an
+    output that ``encodes`` takes more memory and time than a copy. ``output_arguments`` are what a plan says: further
+    inputs, which tracks, and what becomes of them. ``on_line`` gets each line of standard error after the description
+    of the input.
     """
 
     def __init__(
@@ -97,21 +93,24 @@ class Ffmpeg:
         output_arguments: Sequence[str],
         *,
         stdin: int,
+        sandbox: Sandbox,
+        encodes: bool = False,
         muxer: Sequence[str] = _FLV_OUTPUT,
         on_line: Callable[[str], None] | None = None,
     ) -> None:
-        command = [program, "-hide_banner", "-nostats", "-loglevel", "repeat+level+info", *input_arguments]
+        arguments = ["-hide_banner", "-nostats", "-loglevel", "repeat+level+info", *input_arguments]
+        sandbox = replace(sandbox, limits=_ENCODING if encodes else _COPYING)
         try:
-            self._process = subprocess.Popen(
-                [*command, *output_arguments, *_NO_METADATA, *muxer],
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                preexec_fn=die_with_parent,
-                # A proxy of the machine's user is not for what is on this machine.
-                env={**os.environ, "http_proxy": ""},
-            )
+            with sandbox.launch(program, [*arguments, *output_arguments, *_NO_METADATA, *muxer]) as launch:
+                self._process = subprocess.Popen(
+                    launch.command,
+                    stdin=stdin,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    pass_fds=launch.descriptors,
+                    env=environment_of({}),
+                )
         except OSError as error:
             raise CacheError(f"ffmpeg cannot be started: {os.strerror(error.errno or 0)}") from None
         assert self._process.stdout is not None

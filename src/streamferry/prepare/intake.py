@@ -10,7 +10,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from typing import IO, TYPE_CHECKING, Any
 from streamferry.media.errors import SourceForbidden, SourceMissing, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import EVERYWHERE, Folders
+from streamferry.net.sandbox import Sandbox
+from streamferry.net.seccomp import Sockets
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container, look
 from streamferry.prepare.ffmpeg import Ffmpeg, file_arguments, hls_arguments, pipe_arguments
@@ -38,7 +40,7 @@ _PROGRESS_SECONDS = 0.5
 class Input:
     """What ffmpeg reads: arguments, and as its standard input an open ``file`` or what ``feed`` writes into a pipe.
 
-    ``could_be_whole``: a whole file would be the better input.
+    ``could_be_whole``: a whole file would be the better input. ``port``: of loopback, to which it connects.
     """
 
     container: Container
@@ -47,6 +49,15 @@ class Input:
     file: int = -1
     could_be_whole: bool = False
     announced_seconds: float = 0.0
+    port: int | None = None
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """What it takes to read it, and nothing else."""
+        if self.port is not None:
+            return Sandbox(sockets=Sockets.TCP, ports=(self.port,))
+        # An ffmpeg that cannot go back and forth in a file that is open opens it once more.
+        return Sandbox(reads=(f"/proc/self/fd/{self.file}",) if self.file >= 0 else ())
 
     @property
     def stdin(self) -> int:
@@ -130,13 +141,18 @@ class Intake:
         source: Input,
         output: Sequence[str],
         reading: Sequence[str] = (),
+        *,
+        reads: tuple[str, ...] = (),
         **options: Any,
     ) -> Ffmpeg:
         """An ffmpeg that reads ``source``, which may be read again once it has ended. ``reading``: options before it.
 
-        ``options`` are those of :class:`Ffmpeg`. Raises CacheError.
+        ``reads``: files that it may open beside it. ``options`` are those of :class:`Ffmpeg`. Raises CacheError.
         """
-        ffmpeg = Ffmpeg(self._program, [*reading, *source.arguments], output, stdin=source.stdin, **options)
+        sandbox = source.sandbox
+        sandbox = replace(sandbox, reads=(*sandbox.reads, *reads))
+        arguments = [*reading, *source.arguments]
+        ffmpeg = Ffmpeg(self._program, arguments, output, stdin=source.stdin, sandbox=sandbox, **options)
         self._reader = ffmpeg
         if source.feed is not None:
             threading.Thread(target=source.feed, args=(ffmpeg.stdin,), name="feeder", daemon=True).start()
@@ -201,7 +217,8 @@ class Intake:
             with pipe:
                 _write_all(pipe, feeder.master.encode())
 
-        return Input(Container.HLS, hls_arguments(self._program), feed, announced_seconds=film.seconds)
+        arguments = hls_arguments(self._program)
+        return Input(Container.HLS, arguments, feed, announced_seconds=film.seconds, port=feeder.port)
 
     def _folders_of_playlist(self) -> Folders:
         """Where a playlist may name files: where any source may be; for who may read everything, beside itself.

@@ -12,7 +12,7 @@ import sys
 from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
-from streamferry.prepare.ffmpeg import die_with_parent
+from streamferry.net.process import die_with_parent, hide
 from streamferry.prepare.probe import describe, probe
 from streamferry.prepare.route import Route
 
@@ -20,6 +20,7 @@ from streamferry.prepare.route import Route
 def main() -> None:
     """Look, and tell."""
     die_with_parent()
+    hide()
     order = json.loads(sys.stdin.readline())
     url = MediaUrl.parse(order["url"])
     told: dict[str, object]

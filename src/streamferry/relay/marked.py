@@ -28,6 +28,7 @@ from streamferry.media.watermark import Watermark
 from streamferry.net.brief import brief_file
 from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg
+from streamferry.net.sandbox import ENCODING, Sandbox
 from streamferry.prepare.inside import Inside, parse_inside
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import LIVE_ENCODER, Processing
@@ -59,7 +60,7 @@ _INPUT = (
 # Slices of a picture are encoded beside each other, and each costs a little quality: not more than help.
 _ENCODER_THREADS = ("-threads", "4")
 # Below the relay itself, so that encoders which need all cores do not make streams late that need none.
-_NICE = 5
+_SANDBOX = Sandbox(limits=ENCODING, niceness=5)
 
 
 class MarkedFeed:
@@ -229,8 +230,6 @@ async def open_marked(
 
 def _start(arguments: "list[str] | tuple[str, ...]", url: MediaUrl, inherit: tuple[int, ...] = ()) -> Ffmpeg:
     try:
-        child = Ffmpeg(arguments, url, takes_stdin=True, pipe_bytes=_PIPE_BYTES, inherit=inherit)
+        return Ffmpeg(arguments, url, sandbox=_SANDBOX, takes_stdin=True, pipe_bytes=_PIPE_BYTES, inherit=inherit)
     except ChildError as error:
         raise SourceReaderFailed(str(error)) from error
-    os.setpriority(os.PRIO_PROCESS, child.pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICE)
-    return child

@@ -1,8 +1,8 @@
 """Live sources of protocols and codecs that are not ours: an ffmpeg child writes them as FLV into a pipe.
 
     RTSP, SRT      ffmpeg connects; it reads the address from a concat script on its standard input
-    HLS            we read the playlist, ffmpeg gets a small one on its standard input, and fetches the segments,
-                   under an egress policy through a proxy of ours
+    HLS            we read the playlist, ffmpeg gets a small one on its standard input, and fetches the segments
+                   through a proxy of ours
     MPEG-TS        we receive it, over HTTP or UDP, and hand it on through a pipe
 
 So no address is among its arguments, which others can read. It copies what FLV can carry and a player can be expected
@@ -27,9 +27,11 @@ from streamferry.media.errors import (
     SourceUnreachable,
 )
 from streamferry.media.url import MediaUrl
-from streamferry.net.child import ChildError
+from streamferry.net.child import PIPES_ONLY, ChildError
 from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg, SegmentWatch
 from streamferry.net.hop import Hop
+from streamferry.net.sandbox import ENCODING, Sandbox
+from streamferry.net.seccomp import Sockets
 from streamferry.source.flv import FlvScanner
 from streamferry.source.live import SILENCE_S, ConnectionInlet
 
@@ -114,6 +116,8 @@ class FfmpegInput:
     """How ffmpeg gets a source: its input arguments, and a ``brief`` or a ``feed`` as its standard input."""
 
     arguments: Sequence[str]
+    #: What it may reach by itself; through a ``hop`` where there is one, nothing else.
+    sandbox: Sandbox = PIPES_ONLY
     brief: bytes | None = None
     #: Gets the treatment's time to look, where that cannot be an argument because a script holds it.
     script: str | None = None
@@ -137,11 +141,17 @@ class FfmpegInput:
         brief, arguments = self.brief, list(self.arguments)
         if self.script is not None:
             brief = (self.script + "".join(f"option {name} {value}\n" for name, value in looking.items())).encode()
+        sandbox = self.sandbox
+        if self.hop is not None:
+            sandbox = replace(sandbox, sockets=Sockets.TCP, ports=(self.hop.port,))
+        if treatment.encodes_video:
+            sandbox = replace(sandbox, limits=ENCODING)
         arguments = [word for name, value in looking.items() for word in (f"-{name}", str(value))] + arguments
         try:
             return Ffmpeg(
                 [*arguments, "-i", "pipe:0", *treatment.output_arguments],
                 url,
+                sandbox=sandbox,
                 brief=brief,
                 takes_stdin=self.feed is not None,
                 pipe_bytes=_PIPE_BYTES,

@@ -1,7 +1,7 @@
 """Live HLS: we read the playlist, choose the variant, and leave the segments to ffmpeg.
 
 So a playlist that is refused says so in our words, with the deadlines of any other connection. What the playlist names,
-segments above all, ffmpeg fetches by itself, through a ``Hop`` where there is an egress policy.
+segments above all, ffmpeg fetches by itself through a ``Hop``, the only thing that its sandbox lets it reach.
 
 Specification: RFC 8216.
 """
@@ -19,7 +19,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, step
 from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.ffmpeg_options import HLS_PROTOCOLS, hls_options
-from streamferry.net.hop import open_hop
+from streamferry.net.hop import Hop
 from streamferry.net.http import HttpBody, HttpStream, open_get
 from streamferry.source.ffmpeg import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.live import SILENCE_S
@@ -84,7 +84,7 @@ async def open_hls(
         brief=variant.as_master().encode(),
         # At the live edge nothing comes for as long as a segment takes to be made.
         silence_s=SILENCE_S + target_duration(lines),
-        hop=await open_hop(allow, deadlines),
+        hop=await Hop(allow, deadlines).open(),
         segments=trail,
     )
     return await open_ffmpeg(url, source, tls=tls)

@@ -8,11 +8,14 @@ from urllib.parse import parse_qs
 from streamferry.media.errors import SourceUnreachable, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve
+from streamferry.net.hop import Hop
+from streamferry.net.sandbox import Sandbox
+from streamferry.net.seccomp import Sockets
 from streamferry.net.udp import DatagramReceiver
 from streamferry.source.ffmpeg import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.live import as_source_errors
 
-_PROTOCOLS = "pipe,fd,srt,udp,tcp,tls,rtp,rtsp,rtsps"
+_DATAGRAMS = Sandbox(sockets=Sockets.UDP)
 
 
 async def open_rtsp(
@@ -23,9 +26,21 @@ async def open_rtsp(
     allow: AllowAddress | None = None,
 ) -> FfmpegInlet:
     """RTSP over TCP, which passes any firewall that lets RTSP pass (RFC 2326, 10.12). Raises SourceError."""
-    reached = await _reached(url, deadlines, allow)
     options = {"rtsp_transport": "tcp", "timeout": str(round(PEER_SILENCE_S * 1e6))}
-    source = FfmpegInput(_CONCAT, script=_script(reached, options), may_redirect=allow is None)
+    if url.scheme == "rtsps":
+        # By its name, which the certificate has; the proxy resolves it, and judges what it finds.
+        with as_source_errors():
+            await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
+        hop = await Hop(allow, deadlines).open()
+        source = FfmpegInput(_concat("rtsps,rtp,tls,tcp,httpproxy"), script=_script(url, options), hop=hop)
+        return await open_ffmpeg(url, source, tls=tls)
+    if allow is None:
+        # A server may send it to any other, by name.
+        sandbox, reached = Sandbox(sockets=Sockets.TCP_AND_NAMES, ports=None), url
+    else:
+        sandbox, reached = Sandbox(sockets=Sockets.TCP, ports=(url.port,)), await _reached(url, deadlines, allow)
+    arguments = _concat("rtsp,rtp,tcp")
+    source = FfmpegInput(arguments, sandbox, script=_script(reached, options), may_redirect=allow is None)
     return await open_ffmpeg(url, source, tls=tls)
 
 
@@ -44,9 +59,9 @@ async def open_srt(
     if not url.port:
         raise SourceUnsupported("an SRT address needs a port: srt://host:9000")
     if is_listener:
-        return await open_ffmpeg(url, FfmpegInput(_CONCAT, script=_script(url, {}), open_s=None))
+        return await open_ffmpeg(url, FfmpegInput(_SRT, _DATAGRAMS, script=_script(url, {}), open_s=None))
     reached = await _reached(url, deadlines, allow)
-    return await open_ffmpeg(url, FfmpegInput(_CONCAT, script=_script(reached, {})))
+    return await open_ffmpeg(url, FfmpegInput(_SRT, _DATAGRAMS, script=_script(reached, {})))
 
 
 async def open_udp(
@@ -73,18 +88,21 @@ async def open_udp(
 
 
 async def _reached(url: MediaUrl, deadlines: Deadlines, allow: AllowAddress | None) -> MediaUrl:
-    """The address for ffmpeg. Under an egress policy it names the host by an address that was found to be allowed.
+    """The address for ffmpeg, which names the host by an address that was found to be allowed.
 
-    The name might resolve to another one when ffmpeg asks. With TLS the certificate says who that is, and needs the
-    name. Raises SourceUnreachable.
+    The name might resolve to another one if ffmpeg asked. Raises SourceUnreachable.
     """
     with as_source_errors():
         (_, address), *_ = await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
-    return url if allow is None or url.scheme == "rtsps" else replace(url, host=str(address[0]))
+    return replace(url, host=str(address[0]))
 
 
-# The concat demuxer opens addresses that its script names, each with options of its own.
-_CONCAT = ("-f", "concat", "-safe", "0", "-protocol_whitelist", _PROTOCOLS)
+def _concat(protocols: str) -> tuple[str, ...]:
+    """The concat demuxer opens addresses that its script names, each with options of its own."""
+    return ("-f", "concat", "-safe", "0", "-protocol_whitelist", f"pipe,fd,{protocols}")
+
+
+_SRT = _concat("srt")
 
 
 def _script(url: MediaUrl, options: dict[str, str]) -> str:

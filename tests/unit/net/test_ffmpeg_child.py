@@ -21,7 +21,7 @@ async def saying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
     async def say(*lines: str) -> Ffmpeg:
         program = tmp_path / "ffmpeg"
-        program.write_text("#!/bin/sh\ncat >&2 <<'END'\n" + "\n".join(lines) + "\nEND\nexit 1\n")
+        program.write_text("#!/bin/sh\nexec cat >&2 <<'END'\n" + "\n".join(lines) + "\nEND\n")
         program.chmod(stat.S_IRWXU)
         monkeypatch.setenv("STREAMFERRY_FFMPEG", str(program))
         child = Ffmpeg([], URL)
