@@ -72,6 +72,7 @@ def serve(
         ffmpeg=ffmpeg,
     )
     _start_log(settings)
+    _warn_of_the_kernel()
     run_or_exit(_serve(settings))
 
 
@@ -99,6 +100,8 @@ def worker(
         ffmpeg=ffmpeg,
     )
     _start_log(settings)
+    if not attached:
+        _warn_of_the_kernel()
     run_or_exit(_work(settings, worker_id or f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}", attached))
 
 
@@ -155,6 +158,14 @@ def _watch_parent(stopping: asyncio.Event) -> None:
             stopping.set()
 
     loop.add_reader(descriptor, look)
+
+
+def _warn_of_the_kernel() -> None:
+    """Once for a service and its workers."""
+    from streamferry.net.sandbox import missing
+
+    if words := missing():
+        logging.getLogger("streamferry").warning("%s", words)
 
 
 def _start_log(settings: "Settings") -> None:
