@@ -85,7 +85,11 @@ class Settings(BaseSettings):
         description="Address of this machine on which its workers listen for the service that shows previews, on free "
         "ports. A worker of another machine than the service's needs one that the service can reach.",
     )
-    capacity: int = Field(500, ge=1, description="Tasks that one worker process takes at most.")
+    capacity: int = Field(
+        500,
+        ge=1,
+        description="Tasks that one worker process takes at most; fewer where its limit of open files is low.",
+    )
     conflicts: Literal["refuse", "warn"] = Field(
         "refuse",
         description="What is done about two tasks with one destination at overlapping times; addresses that differ in "

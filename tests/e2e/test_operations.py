@@ -91,7 +91,7 @@ def test_metrics_probes_and_log_of_a_running_task(
 ) -> None:
     """Metrics count what the task sends and ask for their token; each log line is an object and holds no secret."""
     service = serve("one", STREAMFERRY_METRICS_TOKEN=TOKEN, STREAMFERRY_METRICS_PER_TASK="true")
-    assert get(f"{service.url}readyz") == (200, '{"status":"ok","workers":1,"room":500}')
+    assert get(f"{service.url}readyz") == (200, '{"status":"ok","workers":1,"room":500,"capacity":500}')
     assert get(f"{service.url}metrics")[0] == 401
     assert get(f"{service.url}metrics", TOKEN + "x")[0] == 401
     task_id = create(service, clips("h264_no_bframes"), nginx.url(STREAM_KEY))

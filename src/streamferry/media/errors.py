@@ -1,6 +1,43 @@
 """Everything that can end a session, as one tree. Policy reads ``fault`` and ``retryable``, never the words."""
 
+import errno
+import os
 from enum import StrEnum
+from typing import Self
+
+# What this machine, and no peer, is short of or forbids (errno(3)). ENETUNREACH is our own kernel's word for having no
+# route; that a host behind a route is not there is EHOSTUNREACH, and is the peer's.
+_OWN_LACKS = {
+    errno.EMFILE: "this process has too many files open (raise its limit of open files)",
+    errno.ENFILE: "this machine has too many files open",
+    errno.ENOBUFS: "this machine has no memory left for it",
+    errno.ENOMEM: "this machine has no memory left for it",
+    errno.EAGAIN: "this machine has no room for another process",
+    errno.EADDRNOTAVAIL: "this machine has no local port or address left for it",
+    errno.ENOSPC: "the disk of this machine is full",
+    errno.EDQUOT: "the quota of the disk is used up",
+    errno.ENETUNREACH: "this machine has no route there",
+    errno.ENETDOWN: "the network of this machine is down",
+}
+
+
+def own_lack(error: BaseException) -> str | None:
+    """What this machine lacks, in words, if that is the cause of an error or of what caused it."""
+    seen: BaseException | None = error
+    for _ in range(10):
+        if seen is None:
+            break
+        if isinstance(seen, OSError) and (words := _OWN_LACKS.get(seen.errno or 0)):
+            return words
+        if isinstance(seen, PermissionError):  # By its class: errors of TLS have numbers of their own, and EPERM is 1.
+            return "this machine does not allow it"
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def tells_own_lack(words: str) -> bool:
+    """The same of what a program says, which gives no numbers."""
+    return any(os.strerror(number) in words for number in _OWN_LACKS)
 
 
 class Fault(StrEnum):
@@ -16,6 +53,12 @@ class MediaError(Exception):
 
     fault: Fault = Fault.SERVICE
     retryable: bool = True
+
+    def because_of(self, error: BaseException) -> Self:
+        """The same error, as the service's fault where this machine's lack is the cause of ``error``."""
+        if own_lack(error) is not None or (isinstance(error, PeerUnreachable) and error.is_own):
+            self.fault = Fault.SERVICE
+        return self
 
     def forget_trace(self) -> None:
         """Drop the frames that it came through, and with them their buffers: for errors that are kept to be told."""
@@ -42,6 +85,15 @@ class PeerError(MediaError):
 
 class PeerUnreachable(PeerError):
     """No connection: name not resolved, refused, timed out, reset or closed before it was set up."""
+
+    #: Whether for the lack of something on this machine.
+    is_own = False
+
+
+class PeerLacking(PeerUnreachable):
+    """No connection, because this machine lacks what one takes."""
+
+    is_own = True
 
 
 class PeerForbidden(PeerUnreachable):

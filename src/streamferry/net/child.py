@@ -21,7 +21,7 @@ from fcntl import F_SETPIPE_SZ, fcntl, ioctl
 from sys import byteorder
 from termios import FIONREAD
 
-from streamferry.media.errors import MediaError
+from streamferry.media.errors import MediaError, own_lack
 from streamferry.net.brief import brief_file
 from streamferry.net.connection import IOV_MAX, Buffers
 from streamferry.net.sandbox import Sandbox, environment_of
@@ -80,8 +80,10 @@ class Child:
         #: Whether the end of its output was met, after which ``on_readable`` would call without end.
         self.has_closed_output = False
         self._killer: asyncio.TimerHandle | None = None
-        stdin = brief_file(brief) if brief is not None else subprocess.PIPE if takes_stdin else subprocess.DEVNULL
+        stdin = subprocess.PIPE if takes_stdin else subprocess.DEVNULL
         try:
+            if brief is not None:
+                stdin = brief_file(brief)
             with sandbox.launch(command[0], command[1:]) as launch:
                 self._process = subprocess.Popen(
                     launch.command,
@@ -94,10 +96,16 @@ class Child:
                     env=environment_of(environment or {}),
                 )
         except OSError as error:
-            raise ChildError(f"a program cannot be started: {os.strerror(error.errno or 0)}") from None
+            raise _not_started(error) from None
         finally:
-            if brief is not None:
+            if stdin >= 0:
                 os.close(stdin)
+        try:
+            self._pidfd = os.pidfd_open(self._process.pid)
+        except OSError as error:
+            with self._process:
+                self._process.kill()
+            raise _not_started(error) from None
         self._stdin = self._process.stdin.fileno() if self._process.stdin else -1
         self._stdout = self._process.stdout.fileno() if self._process.stdout else -1
         self._stderr = self._process.stderr.fileno() if self._process.stderr else -1
@@ -109,7 +117,6 @@ class Child:
             for pipe in (self._stdout, *((self._stdin,) if takes_stdin else ())):
                 with suppress(OSError):
                     fcntl(pipe, F_SETPIPE_SZ, pipe_bytes)
-        self._pidfd = os.pidfd_open(self._process.pid)
         self._loop.add_reader(self._pidfd, self._reap)
         self._loop.add_reader(self._stderr, self._read_words)
         _living.add(self)
@@ -231,6 +238,10 @@ class Child:
             self._on_line(words)
         if shown := "".join(c if c.isprintable() else " " for c in self._redact(words)):
             self.last_words.append(shown[:_KEPT_LINE_CHARS])
+
+
+def _not_started(error: OSError) -> ChildError:
+    return ChildError(f"a program cannot be started: {own_lack(error) or os.strerror(error.errno or 0)}")
 
 
 async def end_all() -> None:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from streamferry.media.errors import PeerForbidden, PeerUnreachable
+from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable, own_lack
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection, TlsConnection
 from streamferry.net.fence import Fence
-from streamferry.net.names import look_up
+from streamferry.net.names import is_silent, look_up
 
 #: Egress policy: may we connect to this IP address? Asked after the name is resolved, of the very address used.
 AllowAddress = Callable[[str], bool]
@@ -88,11 +88,16 @@ async def resolve(
 
     Raises PeerUnreachable, and PeerForbidden where the policy allows none.
     """
-    async with step(f"resolving {host}", deadlines.resolve):
-        try:
-            found = await look_up(host, port)
-        except UnicodeError:  # A label that is empty or over 63 bytes fails in the idna codec.
-            raise OSError("not a host name") from None
+    try:
+        async with step(f"resolving {host}", deadlines.resolve):
+            try:
+                found = await look_up(host, port)
+            except UnicodeError:  # A label that is empty or over 63 bytes fails in the idna codec.
+                raise OSError("not a host name") from None
+    except PeerUnreachable as error:
+        if error.__cause__ is not None and is_silent(error.__cause__):
+            raise PeerLacking(f"resolving {host} failed: no name server of this machine answers") from error
+        raise
     addresses = [(family, address) for family, _, _, _, address in found if allow is None or allow(str(address[0]))]
     if not addresses:
         raise PeerForbidden(f"{host} resolves to no address that the egress policy allows (setting egress)")
@@ -108,6 +113,8 @@ async def step(name: str, seconds: float) -> AsyncIterator[None]:
     except OSError as error:  # TimeoutError is one.
         if timeout.expired():
             raise PeerUnreachable(f"{name} timed out after {seconds:g} s") from error
+        if (lack := own_lack(error)) is not None:
+            raise PeerLacking(f"{name} failed: {lack}") from error
         raise PeerUnreachable(f"{name} failed: {_reason(error)}") from error
 
 

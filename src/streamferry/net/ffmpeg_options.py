@@ -10,7 +10,7 @@ HLS_PROTOCOLS = "pipe,http,https,httpproxy,tcp,tls,crypto"
 HLS_CONTAINERS = "hls,mpegts,mov,aac,ac3,eac3,mp3"
 
 #: What ``hop`` answers instead of a server: the policy allows none of its addresses; it cannot be connected to.
-FORBIDDEN_STATUS, UNREACHABLE_STATUS = 470, 570
+FORBIDDEN_STATUS, UNREACHABLE_STATUS, LACKING_STATUS = 470, 570, 571
 
 # Where this ffmpeg knows them: segments are called anything (the options against strange names came one by one, the
 # last two in 7.1), and one that reads byte ranges ahead (9.0) loses all but the first segment of a one-file playlist.

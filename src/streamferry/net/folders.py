@@ -55,7 +55,7 @@ class Folders:
         try:
             return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise SourceRejected(f"{name} cannot be read: {os.strerror(error.errno or 0)}") from None
+            raise _unread(name, error) from None
         finally:
             os.close(found)
 
@@ -78,7 +78,7 @@ class Folders:
                 raise _forbidden(name) from None
             if error.errno in _NOT_THERE:
                 raise SourceMissing(f"{name} does not exist") from None
-            raise SourceRejected(f"{name} cannot be read: {os.strerror(error.errno or 0)}") from None
+            raise _unread(name, error) from None
         try:
             if not self._allows(Path(os.readlink(f"/proc/self/fd/{found}"))):
                 raise _forbidden(name)
@@ -97,6 +97,12 @@ class Folders:
         holding = [folder for folder in (*self.roots, *self.private) if real.is_relative_to(folder)]
         inner = max(holding, key=lambda folder: len(folder.parts), default=None)
         return inner is not None and inner not in self.private
+
+
+def _unread(name: str, error: OSError) -> SourceRejected:
+    refusal = SourceRejected(f"{name} cannot be read: {os.strerror(error.errno or 0)}")
+    # A file that we may not read is for who named it; too many open files are not.
+    return refusal if isinstance(error, PermissionError) else refusal.because_of(error)
 
 
 def _forbidden(name: str) -> SourceForbidden:

@@ -14,10 +14,10 @@ from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
 
-from streamferry.media.errors import PeerForbidden, PeerUnreachable
+from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable
 from streamferry.net.connection import Connection
 from streamferry.net.dial import AllowAddress, Deadlines, dial
-from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, UNREACHABLE_STATUS
+from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
 
 _HEAD_BYTES = 64 << 10
 _PIECE_BYTES = 128 << 10
@@ -82,6 +82,10 @@ class Hop:
             upstream = await dial(parts.hostname, port, deadlines=self._deadlines, allow=self._allow)
         except PeerForbidden:
             writer.write(_answer(FORBIDDEN_STATUS, "The egress policy does not allow its address"))
+            await writer.drain()
+            return
+        except PeerLacking:
+            writer.write(_answer(LACKING_STATUS, "This machine lacks what a connection takes"))
             await writer.drain()
             return
         except PeerUnreachable:

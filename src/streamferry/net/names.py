@@ -9,6 +9,7 @@ its own while it is looked up, and who asks for the same name meanwhile waits fo
 import asyncio
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +19,11 @@ Found = list[tuple[Any, Any, int, str, tuple[Any, ...]]]
 #: A lookup that has taken longer is not waited for: the name server may be back.
 SHARED_S = 5.0
 
+#: While a name server has answered within this long, for whatever name, it is a name's own fault if it is not resolved.
+ANSWERED_S = 60.0
+_ANSWERS = (socket.EAI_NONAME, socket.EAI_NODATA)
+
+_answered_at = float("-inf")
 # By event loop, host and port: the answer to come, and when it was asked for.
 _asked: dict[tuple[asyncio.AbstractEventLoop, str, int], tuple["asyncio.Future[Found]", float]] = {}
 
@@ -36,14 +42,26 @@ async def look_up(host: str, port: int) -> Found:
     return await asyncio.shield(answer)
 
 
+def is_silent(error: BaseException) -> bool:
+    """Whether a lookup ended with this because the name servers of this machine do not answer: for any name."""
+    is_unanswered = isinstance(error, TimeoutError) or (
+        isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
+    )
+    return is_unanswered and time.monotonic() - _answered_at >= ANSWERED_S
+
+
 def _ask(key: tuple[asyncio.AbstractEventLoop, str, int], answer: "asyncio.Future[Found]") -> None:
     """The thread of one lookup. It may outlive who asked, and the event loop."""
+    global _answered_at
     loop, host, port = key
     found: Found | OSError | UnicodeError
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        _answered_at = time.monotonic()
     except (OSError, UnicodeError) as error:
         found = error
+        if isinstance(error, socket.gaierror) and error.errno in _ANSWERS:
+            _answered_at = time.monotonic()
     with suppress(RuntimeError):  # The loop is closed.
         loop.call_soon_threadsafe(_settle, key, answer, found)
 

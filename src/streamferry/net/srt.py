@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-from streamferry.media.errors import PeerRejected, PeerUnreachable
+from streamferry.media.errors import PeerLacking, PeerRejected, PeerUnreachable, own_lack
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve, step
 from streamferry.net.fence import Fence
@@ -133,7 +133,7 @@ async def _call(library: Any, address: bytes, options: SrtOptions, url: MediaUrl
     try:
         _set(library, handle, _CONNTIMEO, struct.pack("i", round(deadlines.connect * 1000)), "connect timeout")
         if library.srt_connect(handle, address, len(address)) < 0:
-            raise PeerUnreachable(f"connecting to {peer} failed: {_last_error(library)}")
+            raise _failure(library, f"connecting to {peer} failed")
         # The library's own deadline comes first, and says why.
         async with step(f"SRT handshake with {peer}", deadlines.connect + 1):
             while (state := library.srt_getsockstate(handle)) <= _CONNECTING:  # noqa: ASYNC110 - libsrt has no descriptor to wait for
@@ -150,10 +150,10 @@ async def _accept(library: Any, address: bytes, options: SrtOptions, url: MediaU
     listener = _new_socket(library, options)
     try:
         if library.srt_bind(listener, address, len(address)) < 0 or library.srt_listen(listener, 1) < 0:
-            raise PeerUnreachable(f"nobody can call port {url.port}: {_last_error(library)}")
+            raise _failure(library, f"nobody can call port {url.port}")
         while (handle := library.srt_accept(listener, None, None)) < 0:
             if library.srt_getlasterror(None) != _EASYNCRCV:
-                raise PeerUnreachable(f"accepting on port {url.port} failed: {_last_error(library)}")
+                raise _failure(library, f"accepting on port {url.port} failed")
             await asyncio.sleep(_POLL_S)
     finally:
         library.srt_close(listener)
@@ -162,6 +162,8 @@ async def _accept(library: Any, address: bytes, options: SrtOptions, url: MediaU
 
 def _new_socket(library: Any, options: SrtOptions) -> int:
     handle = int(library.srt_create_socket())
+    if handle < 0:
+        raise PeerLacking(f"there is no socket for SRT: {_last_error(library)}")
     try:
         for option in (_SNDSYN, _RCVSYN):
             _set(library, handle, option, struct.pack("i", 0), "mode")
@@ -203,17 +205,28 @@ def _packed(family: int, address: tuple[Any, ...]) -> bytes:
     return head + socket.inet_pton(family, host) + bytes(8)
 
 
+def _failure(library: Any, words: str) -> PeerUnreachable:
+    """The library's last error, which may be one of the system's."""
+    number = c_int()
+    library.srt_getlasterror(byref(number))
+    if (lack := own_lack(OSError(number.value, ""))) is not None:
+        return PeerLacking(f"{words}: {lack}")
+    return PeerUnreachable(f"{words}: {_last_error(library)}")
+
+
 def _last_error(library: Any) -> str:
     return str((library.srt_getlasterror_str() or b"").decode(errors="replace"))
 
 
 @cache
 def _library() -> Any:
-    """libsrt, loaded and started once. Raises LibraryMissing."""
+    """libsrt, loaded and started once. Raises LibraryMissing; PeerLacking where it is there and cannot be loaded."""
+    lack = ""
     for name in _NAMES:
         try:
             library = ctypes.CDLL(name)
-        except OSError:
+        except OSError as error:  # It has no number, only the loader's words.
+            lack = lack if "No such file" in str(error) else str(error)
             continue
         library.srt_getlasterror_str.restype = c_char_p
         library.srt_rejectreason_str.restype = c_char_p
@@ -224,4 +237,6 @@ def _library() -> Any:
         library.srt_setloglevel(2)  # Critical only: it would log to our standard error.
         library.srt_startup()
         return library
+    if lack:
+        raise PeerLacking(f"the library libsrt cannot be loaded: {lack}")
     raise LibraryMissing("an SRT destination needs the library libsrt (Debian: apt-get install libsrt1.5-gnutls)")

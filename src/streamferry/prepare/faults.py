@@ -1,6 +1,7 @@
 """How an error of the preparation process reaches the process that asked: a class name and a sentence, both ways."""
 
 from streamferry.media.errors import (
+    Fault,
     MediaError,
     SourceError,
     SourceForbidden,
@@ -52,7 +53,9 @@ _CLASSES: dict[str, type[MediaError]] = {
 
 def to_wire(error: MediaError) -> dict[str, str]:
     """An error as the two strings of a message."""
-    return {"error": type(error).__name__, "reason": str(error)}
+    # That of the class says whose fault it is: what this machine lacks is no source's.
+    lacks = isinstance(error, SourceError) and error.fault is Fault.SERVICE
+    return {"error": CacheError.__name__ if lacks else type(error).__name__, "reason": str(error)}
 
 
 def from_wire(name: str, reason: str) -> MediaError:

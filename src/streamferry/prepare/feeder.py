@@ -129,7 +129,8 @@ class Feeder:
         except SourceError as error:
             self._note(name, error)
         except OSError as error:
-            self._note(name, SourceUnreachable(f"{self._url.redacted} cannot be read: {error.strerror}"))
+            words = f"{self._url.redacted} cannot be read: {error.strerror}"
+            self._note(name, SourceUnreachable(words).because_of(error))
 
     def _note(self, name: str, error: SourceError) -> None:
         if self._is_over:

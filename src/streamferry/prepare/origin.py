@@ -10,9 +10,17 @@ from typing import Any
 
 import httpx
 
-from streamferry.media.errors import SourceError, SourceForbidden, SourceRejected, SourceStalled, SourceUnreachable
+from streamferry.media.errors import (
+    PeerLacking,
+    SourceError,
+    SourceForbidden,
+    SourceRejected,
+    SourceStalled,
+    SourceUnreachable,
+    own_lack,
+)
 from streamferry.media.url import MediaUrl
-from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, UNREACHABLE_STATUS
+from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
 from streamferry.prepare.faults import SourceGone
 from streamferry.prepare.version import Version
 
@@ -76,6 +84,8 @@ def raise_for_status(url: MediaUrl, status: int) -> None:
         return
     if status == FORBIDDEN_STATUS:
         raise _forbidden(url)
+    if status == LACKING_STATUS:
+        raise _lacking(url)
     if status == UNREACHABLE_STATUS:
         raise SourceUnreachable(f"{url.redacted} cannot be connected to")
     words = f"{url.redacted} answered with HTTP status {status} {httpx.codes.get_reason_phrase(status)}".rstrip()
@@ -88,12 +98,16 @@ def raise_for_status(url: MediaUrl, status: int) -> None:
 
 def source_error(url: MediaUrl, error: httpx.HTTPError | httpx.InvalidURL) -> SourceError:
     """A failure of httpx in our words: its own may hold the address a redirect led to."""
+    if (lack := own_lack(error)) is not None:
+        return SourceUnreachable(f"{url.redacted} cannot be connected to: {lack}").because_of(error)
     if isinstance(error, httpx.ConnectTimeout):
         return SourceUnreachable(f"{url.redacted} did not accept a connection in time")
     if isinstance(error, httpx.TimeoutException):
         return SourceStalled(f"{url.redacted} sent nothing for {TIMEOUT.read:.0f} s")
     if isinstance(error, httpx.ProxyError) and str(error).startswith(str(FORBIDDEN_STATUS)):
         return _forbidden(url)
+    if isinstance(error, httpx.ProxyError) and str(error).startswith(str(LACKING_STATUS)):
+        return _lacking(url)
     if isinstance(error, httpx.ConnectError | httpx.ProxyError):
         return SourceUnreachable(f"{url.redacted} cannot be connected to")
     if isinstance(error, httpx.TooManyRedirects):
@@ -101,6 +115,11 @@ def source_error(url: MediaUrl, error: httpx.HTTPError | httpx.InvalidURL) -> So
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
         return SourceRejected(f"{url.redacted} leads to an address that is not http or https")
     return SourceUnreachable(f"{url.redacted} closed the connection in the middle")
+
+
+def _lacking(url: MediaUrl) -> SourceError:
+    words = f"{url.redacted} cannot be connected to: this machine lacks what a connection takes"
+    return SourceUnreachable(words).because_of(PeerLacking())
 
 
 def _forbidden(url: MediaUrl) -> SourceError:

@@ -20,16 +20,14 @@ from typing import TypedDict
 
 from streamferry.media.errors import (
     DestinationError,
-    DestinationForbidden,
     DestinationUnreachable,
     MediaError,
-    PeerForbidden,
-    PeerRejected,
-    PublishRejected,
+    RemoteProtocolError,
 )
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines
 from streamferry.net.upload import remove, upload
+from streamferry.push.faults import as_destination_errors
 from streamferry.push.ffmpeg import RemuxSession
 from streamferry.wire.hls import ListedSegment, serialize_playlist
 from streamferry.wire.ts import TsSegment, TsSegmenter
@@ -88,12 +86,9 @@ class HlsFolder:
 
     async def _put(self, url: MediaUrl, body: bytes, content_type: str) -> None:
         try:
-            await upload(url, body, content_type, **self._options)
-        except PeerForbidden as error:
-            raise DestinationForbidden(str(error)) from None
-        except PeerRejected as error:
-            raise PublishRejected(str(error)) from None
-        except MediaError as error:
+            with as_destination_errors():
+                await upload(url, body, content_type, **self._options)
+        except RemoteProtocolError as error:
             raise DestinationUnreachable(str(error)) from None
 
 

@@ -9,13 +9,9 @@ import ssl
 from collections.abc import Callable
 
 from streamferry.media.errors import (
-    DestinationForbidden,
     DestinationStalled,
     DestinationUnreachable,
     MediaError,
-    PeerForbidden,
-    PeerRejected,
-    PeerUnreachable,
     PublishRejected,
     RemoteProtocolError,
 )
@@ -25,6 +21,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Buffers
 from streamferry.net.dial import Deadlines
 from streamferry.net.rtmp import RtmpLink, open_publish
+from streamferry.push.faults import as_destination_errors
 from streamferry.wire.amf0 import serialize_amf0
 from streamferry.wire.flv import MAX_TAG_BYTES
 from streamferry.wire.rtmp.chunk import append_message
@@ -208,17 +205,13 @@ async def open_publish_session(
 ) -> PublishSession:
     """Connect and publish. Raises DestinationUnreachable or PublishRejected."""
     try:
-        link = await open_publish(url, deadlines=deadlines, tls=tls, allow=allow)
-    except PeerForbidden as error:
-        raise DestinationForbidden(str(error)) from None
-    except PeerUnreachable as error:
-        raise DestinationUnreachable(str(error)) from None
-    except PeerRejected as error:
-        raise PublishRejected(str(error)) from None
+        with as_destination_errors():
+            link = await open_publish(url, deadlines=deadlines, tls=tls, allow=allow)
     except RemoteProtocolError as error:
         raise DestinationUnreachable(f"the destination does not speak RTMP: {error}") from None
     return PublishSession(link)
 
 
 def _lost(error: OSError) -> DestinationUnreachable:
-    return DestinationUnreachable(f"the connection to the destination broke: {error.strerror or 'closed'}")
+    lost = DestinationUnreachable(f"the connection to the destination broke: {error.strerror or 'closed'}")
+    return lost.because_of(error)

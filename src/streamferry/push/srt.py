@@ -11,17 +11,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from streamferry.media.errors import (
-    DestinationForbidden,
     DestinationUnreachable,
     DestinationUnsupported,
-    PeerForbidden,
-    PeerRejected,
-    PeerUnreachable,
-    PublishRejected,
 )
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.net.srt import MESSAGE_BYTES, LibraryMissing, SrtSender, open_sender
+from streamferry.push.faults import as_destination_errors
 from streamferry.push.ffmpeg import RemuxSession
 from streamferry.push.session import UNPUBLISH_S
 from streamferry.wire.ts import TS_PACKET_BYTES
@@ -119,13 +115,8 @@ async def open_srt_session(
 ) -> SrtSession:
     """Connect, as caller or listener. Raises DestinationError."""
     try:
-        sender = await open_sender(url, deadlines=deadlines, allow=allow)
-    except PeerForbidden as error:
-        raise DestinationForbidden(str(error)) from None
-    except PeerUnreachable as error:
-        raise DestinationUnreachable(str(error)) from None
-    except PeerRejected as error:
-        raise PublishRejected(str(error)) from None
+        with as_destination_errors():
+            sender = await open_sender(url, deadlines=deadlines, allow=allow)
     except (LibraryMissing, ValueError) as error:
         raise DestinationUnsupported(str(error)) from None
     try:

@@ -47,7 +47,8 @@ async def _look(actions: Actions, processes: WorkerProcesses, *, needs_room: boo
     room = sum(one.room for one in alive)
     is_well = room > 0 if needs_room else count > 0
     status = "ok" if is_well else "no worker has room" if alive else "starting"
-    return JSONResponse({"status": status, "workers": count, "room": room}, 200 if is_well else 503)
+    told = {"status": status, "workers": count, "room": room, "capacity": sum(one.capacity for one in alive)}
+    return JSONResponse(told, 200 if is_well else 503)
 
 
 def _bears(request: Request, token: str) -> bool:

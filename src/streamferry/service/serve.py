@@ -38,6 +38,7 @@ from streamferry.control.store.records import KeyPair
 from streamferry.service.callbacks import retention_of, send_callbacks
 from streamferry.service.dashboard import make_desk
 from streamferry.service.http import bounded_http
+from streamferry.service.limits import raise_file_limit
 from streamferry.service.probes import add_probes
 from streamferry.service.refusals import SecurityHeaders, add_refusals
 from streamferry.service.request_limits import RequestLimits
@@ -75,6 +76,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
     """
     forget_secrets()
     share_ffmpeg(settings)
+    raise_file_limit()
     prepare_data_dir(settings)
     settings = settings.model_copy(update={"files": (*settings.files, settings.library_dir)})
     async with open_store(settings, Purpose.SERVE) as store, open_looks(store) as looks:

@@ -10,6 +10,7 @@ from streamferry.control.store import Store
 from streamferry.net.dial import client_context
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay import Network, RelayHost
+from streamferry.service.limits import fitting_capacity, raise_file_limit
 from streamferry.service.store import StoreAway, open_store
 from streamferry.worker import HealthMeter, Worker
 from streamferry.worker.egress import Egress, decide_allow
@@ -26,6 +27,13 @@ async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> N
     """Run one worker in this process until ``stopping`` is set. Raises ValueError and OSError."""
     forget_secrets()
     share_ffmpeg(settings)
+    files_limit = raise_file_limit()
+    capacity = fitting_capacity(settings.capacity, files_limit)
+    if capacity < settings.capacity:
+        _log.warning(
+            "capacity is %d instead of %d: the process may have no more than %d files open (ulimit -n, LimitNOFILE)",
+            *(capacity, settings.capacity, files_limit),
+        )
     network = Network(tls=client_context(settings.ca_file), allow=decide_allow(Egress(settings.egress)))
     files = PreparedStore(
         settings.cache_dir,
@@ -43,10 +51,8 @@ async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> N
         previews = await stack.enter_async_context(
             PreviewServer(settings.worker_host, Passes(store.seal.digest), lambda task_id: worker.open_preview(task_id))
         )
-        ledger = StoreLedger(
-            store, worker_id, capacity=settings.capacity, folders=settings.folders, address=previews.address
-        )
-        worker = Worker(ledger, host, capacity=settings.capacity, measure=HealthMeter(host).measure)
+        ledger = StoreLedger(store, worker_id, capacity=capacity, folders=settings.folders, address=previews.address)
+        worker = Worker(ledger, host, capacity=capacity, measure=HealthMeter(host).measure)
         async with asyncio.TaskGroup() as group:
             working = group.create_task(worker.run(), name="worker")
             await stopping.wait()

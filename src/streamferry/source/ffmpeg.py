@@ -25,6 +25,7 @@ from streamferry.media.errors import (
     SourceReaderFailed,
     SourceRejected,
     SourceUnreachable,
+    tells_own_lack,
 )
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import PIPES_ONLY, ChildError
@@ -249,7 +250,8 @@ async def open_ffmpeg(
                 raise SourceUnreachable(f"{url.redacted} gave no media within {source.open_s:g} s") from None
             except OSError as error:
                 child.close()
-                raise SourceUnreachable(f"the connection to the source broke: {error.strerror or error}") from error
+                words = f"the connection to the source broke: {error.strerror or error}"
+                raise SourceUnreachable(words).because_of(error) from error
             except BaseException:
                 child.close()
                 raise
@@ -290,8 +292,8 @@ def _end_of(child: Ffmpeg, url: MediaUrl, *, had_media: bool) -> SourceError:
         return SourceReaderFailed(f"ffmpeg, which reads the source, was ended by signal {-status}")
     if not had_media and child.is_not_media:
         return SourceCorrupt(f"{url.redacted} gives nothing that can be read as media: {child.complaint}")
-    if not had_media:
-        return SourceUnreachable(f"{url.redacted} cannot be opened: {child.complaint}")
-    if status:
-        return SourceUnreachable(f"the source broke off: {child.complaint}")
+    if not had_media or status:
+        words = "the source broke off" if had_media else f"{url.redacted} cannot be opened"
+        kind = SourceReaderFailed if tells_own_lack(child.complaint) else SourceUnreachable
+        return kind(f"{words}: {child.complaint}")
     return SourceEnded("the source closed the stream")

@@ -115,7 +115,8 @@ class ConnectionInlet:
             end = start + received
             start = self._scan(scratch, 0, end, out)
         except OSError as error:
-            raise SourceUnreachable(f"the connection to the source broke: {error.strerror or error}") from error
+            words = f"the connection to the source broke: {error.strerror or error}"
+            raise SourceUnreachable(words).because_of(error) from error
         except RemoteProtocolError as error:
             raise SourceCorrupt(f"the source sent what cannot be read: {error}") from error
         self._kept = bytes(scratch[start:end])
@@ -149,7 +150,7 @@ def as_source_errors() -> Iterator[None]:
     except PeerForbidden as error:
         raise SourceForbidden(str(error)) from error
     except PeerUnreachable as error:
-        raise SourceUnreachable(str(error)) from error
+        raise SourceUnreachable(str(error)).because_of(error) from error
     except PeerRejected as error:
         raise SourceRejected(str(error)) from error
     except RemoteProtocolError as error:

@@ -1,5 +1,6 @@
 """RTSP, SRT and MPEG-TS over UDP: how each of them reaches an ffmpeg child."""
 
+import errno
 import socket
 import ssl
 from dataclasses import replace
@@ -83,7 +84,9 @@ async def open_udp(
     try:
         receiver = DatagramReceiver(family, url.host, url.port, local_address)
     except OSError as error:
-        raise SourceUnreachable(f"nothing can be received at {url.redacted}: {error.strerror or error}") from None
+        refusal = SourceUnreachable(f"nothing can be received at {url.redacted}: {error.strerror or error}")
+        # That is an address of another machine.
+        raise refusal if error.errno == errno.EADDRNOTAVAIL else refusal.because_of(error) from None
     return await open_ffmpeg(url, FfmpegInput(["-f", "mpegts"], feed=receiver))
 
 

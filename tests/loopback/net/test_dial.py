@@ -3,11 +3,13 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from streamferry.media.errors import PeerUnreachable
+from streamferry.net import names
 from streamferry.net.dial import Deadlines, _connect_first, client_context, dial
 
 SHORT = 0.05
@@ -56,8 +58,9 @@ async def test_connect_deadline(deaf_port):
         await dial("127.0.0.1", deaf_port, deadlines=Deadlines(connect=SHORT))
 
 
-async def test_resolve_deadline():
+async def test_resolve_deadline(monkeypatch):
     """A resolver that does not answer in time is named as the step that failed."""
+    monkeypatch.setattr(names, "_answered_at", time.monotonic())
     with pytest.raises(PeerUnreachable, match=r"^resolving localhost timed out after 0 s$"):
         await dial("localhost", 80, deadlines=Deadlines(resolve=0))
 

@@ -3,11 +3,12 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from streamferry.media.errors import PeerUnreachable
+from streamferry.media.errors import PeerLacking, PeerUnreachable
 from streamferry.net import names
 from streamferry.net.dial import Deadlines, resolve
 from streamferry.net.names import look_up
@@ -37,6 +38,7 @@ class Resolver:
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     one = Resolver()
     monkeypatch.setattr(socket, "getaddrinfo", one)
+    monkeypatch.setattr(names, "_answered_at", time.monotonic())
     yield one
     one.answers.set()
     for thread in threading.enumerate():
@@ -83,3 +85,27 @@ async def test_addresses_need_no_lookup(resolver: Resolver) -> None:
     assert [found[4][0] for found in await look_up("127.0.0.1", 80)] == ["127.0.0.1"]
     assert [found[4][0] for found in await look_up("::1", 80)] == ["::1"]
     assert threading.active_count() == before
+
+
+async def test_names_that_nobody_answers_for_while_others_are_answered(resolver: Resolver) -> None:
+    """It is that name's own fault, and so its user's."""
+    resolver.answers.set()
+    with pytest.raises(PeerUnreachable, match="Temporary failure in name resolution") as caught:
+        await resolve("one.dead.example", 80, deadlines=Deadlines())
+    assert not caught.value.is_own
+
+
+@pytest.mark.parametrize("how", ["says so", "is silent"])
+async def test_a_machine_without_name_servers_blames_nobody(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """No name at all was answered for lately: it is the service's fault, in words; not any more when one was."""
+    monkeypatch.setattr(names, "_answered_at", float("-inf"))
+    if how == "says so":
+        resolver.answers.set()
+    with pytest.raises(PeerLacking, match="no name server of this machine answers"):
+        await resolve("one.dead.example", 80, deadlines=QUICK)
+    await resolve("localhost", 80, deadlines=Deadlines(resolve=10.0))
+    with pytest.raises(PeerUnreachable) as caught:
+        await resolve("two.dead.example", 80, deadlines=QUICK)
+    assert not caught.value.is_own

@@ -15,7 +15,7 @@ from types import TracebackType
 
 import httpx
 
-from streamferry.media.errors import PeerUnreachable
+from streamferry.media.errors import PeerUnreachable, own_lack
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve
 
@@ -130,6 +130,8 @@ def _explain(url: MediaUrl, error: BaseException) -> str:
         if isinstance(cause, ssl.SSLError):
             return f"TLS with {url.authority} failed"
         cause = cause.__cause__ or cause.__context__
+    if (lack := own_lack(error)) is not None:
+        return f"{url.authority} cannot be connected to: {lack}"
     if isinstance(error, httpx.ConnectError):
         return f"{url.authority} cannot be connected to"
     if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
