@@ -1,6 +1,6 @@
 """Dial: from host and port to a :class:`Connection`, each step with its own deadline and its own words.
 
-It tries the addresses of a name in the order the resolver gives, and it tries once: it never retries.
+It tries once: it never retries.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable, own_lack
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection, TlsConnection
 from streamferry.net.fence import Fence
 from streamferry.net.names import is_silent, look_up
+from streamferry.net.race import Address, in_order, race, remember
 
 #: Egress policy: may we connect to this IP address? Asked after the name is resolved, of the very address used.
 AllowAddress = Callable[[str], bool]
@@ -66,7 +66,8 @@ async def dial(
     peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     addresses = await resolve(host, port, deadlines=deadlines, allow=allow)
     async with step(f"connecting to {peer}", deadlines.connect):
-        sock = await _connect_first(addresses, deadlines.connect)
+        address, sock = await race(in_order(host, port, addresses), _connect, socket.socket.close)
+    remember(host, port, address)
     if tls is None:
         return Connection(sock, peer, deadlines.fence)
     async with step(f"TLS handshake with {peer}", deadlines.tls):
@@ -83,7 +84,7 @@ async def dial_url(
 
 async def resolve(
     host: str, port: int, *, deadlines: Deadlines, allow: AllowAddress | None = None
-) -> Sequence[tuple[int, tuple[Any, ...]]]:
+) -> Sequence[Address]:
     """Family and address of each place of ``host`` that the egress policy allows, one at least.
 
     Raises PeerUnreachable, and PeerForbidden where the policy allows none.
@@ -118,21 +119,8 @@ async def step(name: str, seconds: float) -> AsyncIterator[None]:
         raise PeerUnreachable(f"{name} failed: {_reason(error)}") from error
 
 
-async def _connect_first(addresses: Sequence[tuple[int, tuple[Any, ...]]], seconds: float) -> socket.socket:
-    """Try the addresses in order, giving each an equal share of the time that is left. Raises the last OSError."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    for left in range(len(addresses), 1, -1):
-        family, address = addresses[-left]
-        try:
-            async with asyncio.timeout((deadline - loop.time()) / left):
-                return await _connect(family, address)
-        except OSError:
-            continue
-    return await _connect(*addresses[-1])
-
-
-async def _connect(family: int, address: tuple[Any, ...]) -> socket.socket:
+async def _connect(place: Address) -> socket.socket:
+    family, address = place
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)

@@ -23,6 +23,7 @@ from streamferry.media.errors import PeerLacking, PeerRejected, PeerUnreachable,
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve, step
 from streamferry.net.fence import Fence
+from streamferry.net.race import in_order, race, remember
 from streamferry.wire.ts import TS_PACKET_BYTES
 
 #: What one message may hold in live mode: seven packets of MPEG-TS.
@@ -124,7 +125,12 @@ async def open_sender(url: MediaUrl, *, deadlines: Deadlines, allow: AllowAddres
             found = await asyncio.get_running_loop().getaddrinfo(url.host or "0.0.0.0", url.port, family=family)
         return await _accept(library, _packed(found[0][0], found[0][4]), options, url, deadlines)
     addresses = await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
-    return await _call(library, _packed(*addresses[0]), options, url, deadlines)
+    in_turn = in_order(url.host, url.port, addresses)
+    address, sender = await race(
+        in_turn, lambda address: _call(library, _packed(*address), options, url, deadlines), SrtSender.close
+    )
+    remember(url.host, url.port, address)
+    return sender
 
 
 async def _call(library: Any, address: bytes, options: SrtOptions, url: MediaUrl, deadlines: Deadlines) -> SrtSender:

@@ -1,6 +1,7 @@
 """net.dial against peers that refuse, say nothing or speak something else."""
 
 import asyncio
+import errno
 import socket
 import ssl
 import time
@@ -9,8 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from streamferry.media.errors import PeerUnreachable
+from streamferry.net import dial as dialling
 from streamferry.net import names
-from streamferry.net.dial import Deadlines, _connect_first, client_context, dial
+from streamferry.net import race as races
+from streamferry.net.dial import Deadlines, client_context, dial
 
 SHORT = 0.05
 PATIENT = Deadlines()
@@ -71,19 +74,129 @@ async def test_host_that_is_no_name():
         await dial("a..b", 80, deadlines=PATIENT)
 
 
-async def test_first_address_refuses(peers, closed_port):
-    """An address that refuses is followed by the next one."""
-    port = await peers.serve(until_eof)
-    addresses = [(socket.AF_INET, ("127.0.0.1", closed_port)), (socket.AF_INET, ("127.0.0.1", port))]
-    (await _connect_first(addresses, 5)).close()
+class Name:
+    """A name with the places of this machine that a test gives it, which are seen as it resolves them."""
+
+    def __init__(self, monkeypatch):
+        self.places = []
+        monkeypatch.setattr("streamferry.net.dial.look_up", self.look_up)
+        monkeypatch.setattr(races, "_worked", type(races._worked)())
+
+    async def look_up(self, host, port):
+        return [(family, socket.SOCK_STREAM, 6, "", address) for family, address in self.places]
+
+    def has(self, *ports, host="127.0.0.1"):
+        """IPv4 with these ports; a real name has one port and several addresses, which costs a test as many hosts."""
+        self.places += [(socket.AF_INET, (host, port)) for port in ports]
 
 
-async def test_first_address_is_silent(peers, deaf_port):
-    """An address that does not answer leaves its share of the deadline to the next one."""
+@pytest.fixture
+def name(monkeypatch):
+    return Name(monkeypatch)
+
+
+async def timed_dial(**options):
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
+    (await dial("name.example", 1935, deadlines=PATIENT, **options)).close()
+    return loop.time() - began_at
+
+
+async def test_first_address_refuses(peers, closed_port, name, monkeypatch):
+    """An address that refuses is followed by the next one at once."""
+    monkeypatch.setattr(races, "DELAY_S", 60.0)
+    name.has(closed_port, closed_port, await peers.serve(until_eof))
+    await timed_dial()
+
+
+@pytest.mark.parametrize("dead", [1, 7])
+async def test_dead_addresses_cost_a_quarter_of_a_second_each(peers, deaf_port, name, monkeypatch, dead):
+    """Not a share of the deadline; and nothing the next time, for the one that answered begins."""
+    monkeypatch.setattr(races, "DELAY_S", 0.02)
+    name.has(*[deaf_port] * dead, await peers.serve(until_eof))
+    assert 0.02 * dead <= await timed_dial() < 0.02 * dead + 1.0
+    monkeypatch.setattr(races, "DELAY_S", 60.0)
+    await timed_dial()
+
+
+async def test_an_address_that_answers_late_is_still_waited_for(monkeypatch):
+    """One that is slow and not dead wins if those after it are dead: tries under way are kept."""
+    monkeypatch.setattr(races, "DELAY_S", 0.01)
+    tried, all_tried = [], asyncio.Event()
+
+    async def start(address):
+        tried.append(address)
+        if len(tried) == 3:
+            all_tried.set()
+        await (all_tried.wait() if address is addresses[0] else asyncio.Event().wait())
+        return "late"
+
+    addresses = [(socket.AF_INET, ("127.0.0.1", number)) for number in range(3)]
+    assert await races.race(addresses, start, lambda given: None) == (addresses[0], "late")
+
+
+async def test_the_losers_of_a_race_are_closed(peers, name, monkeypatch):
+    """Two answer at once: one connection is used, and no descriptor stays open."""
+    monkeypatch.setattr(races, "DELAY_S", 0.0)
+    name.has(*[await peers.serve(until_eof) for _ in range(4)])
+    await timed_dial()
+    await peers.all_closed()
+
+
+async def test_what_a_peer_did_is_told_rather_than_what_this_machine_lacks(closed_port, name, monkeypatch):
+    """A machine without a route for IPv6, and an IPv4 that refuses: that is the peer's."""
+
+    async def no_route(place):
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    name.places = [(socket.AF_INET6, ("2001:db8::1", 1935, 0, 0)), (socket.AF_INET, ("127.0.0.1", closed_port))]
+    connect = dialling._connect
+
+    async def connect_by_family(place):
+        return await (no_route(place) if place[0] == socket.AF_INET6 else connect(place))
+
+    monkeypatch.setattr(dialling, "_connect", connect_by_family)
+    for _ in range(2):
+        with pytest.raises(PeerUnreachable, match="Connection refused") as caught:
+            await timed_dial()
+        assert not caught.value.is_own
+        name.places.reverse()
+    name.places = name.places[:1]
+    with pytest.raises(PeerUnreachable, match="no route there") as caught:
+        await timed_dial()
+    assert caught.value.is_own
+
+
+def test_families_take_turns_and_the_one_that_answered_begins():
+    """RFC 8305, 4: with eight dead addresses of one family the other is not the ninth."""
+    six = [(socket.AF_INET6, (f"2001:db8::{number}", 80, 0, 0)) for number in range(4)]
+    four = [(socket.AF_INET, (f"192.0.2.{number}", 80)) for number in range(2)]
+    ordered = races.in_order("a.example", 80, [*six, *four])
+    assert ordered == [six[0], four[0], six[1], four[1], six[2], six[3]]
+    races.remember("a.example", 80, four[1])
+    assert races.in_order("a.example", 80, [*six, *four])[0] == four[1]
+    # One that the name has no more, or the policy forbids now, is none of it.
+    assert races.in_order("a.example", 80, six) == six
+    assert races.in_order("a.example", 81, [*six, *four])[0] == six[0]
+
+
+def test_few_names_are_remembered():
+    """Those that were used last."""
+    for number in range(3 * races._REMEMBERED):
+        races.remember(f"{number}.example", 80, (socket.AF_INET, ("192.0.2.1", 80)))
+    assert len(races._worked) == races._REMEMBERED
+    assert (f"{3 * races._REMEMBERED - 1}.example", 80) in races._worked
+
+
+async def test_every_address_is_judged_by_the_policy(peers, name, monkeypatch):
+    """The remembered one too: it is not connected to any more when the policy has come to forbid it."""
     port = await peers.serve(until_eof)
-    addresses = [(socket.AF_INET, ("127.0.0.1", deaf_port)), (socket.AF_INET, ("127.0.0.1", port))]
-    async with asyncio.timeout(2 * SHORT):
-        (await _connect_first(addresses, 2 * SHORT)).close()
+    name.has(port)
+    await timed_dial()
+    accepted = peers.accepted
+    with pytest.raises(PeerUnreachable, match="egress policy"):
+        await timed_dial(allow=lambda address: False)
+    assert peers.accepted == accepted
 
 
 async def test_egress_policy(peers):
