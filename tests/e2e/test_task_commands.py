@@ -103,7 +103,7 @@ def test_a_task_from_the_command_line(commands: Commands, nginx: NginxRtmp, clip
         assert "streaming" in table
         assert "1 to 1 of 1" in table
         assert "channel1" in commands.run("show", task_id)
-        assert "disabled" in commands.run("stop", task_id)
+        assert "stopped" in commands.run("stop", task_id)
         wait_for("the stop", lambda: commands.show(task_id)["run"]["state"] == "stopped")
         stood = commands.show(task_id)["run"]["playhead"]
         assert "which stop is not for" in commands.run("stop", task_id, status=2)
@@ -134,6 +134,50 @@ def test_a_task_from_the_command_line(commands: Commands, nginx: NginxRtmp, clip
         follower.wait(10)
         if follower.stdout is not None:
             follower.stdout.close()
+
+
+def test_a_task_is_named_by_a_beginning_of_its_id_or_by_its_title(commands: Commands) -> None:
+    """What could be two tasks is refused before anything is done to either."""
+    words = ("--source", "https://h.example/a.mp4", "--start", "+1h", "--end", "+1h")
+    made = [
+        commands.run("create", *words, "--to", f"rtmp://h.example/named/{number}", "--title", title).strip()
+        for number, title in enumerate(("morning", "evening", "evening"))
+    ]
+    assert commands.show("morning")["task_id"] == made[0]
+    assert commands.show(made[1][:10])["task_id"] == made[1]
+    assert "evening could be " in commands.run("delete", "morning", "evening", status=2)
+    assert "there is no task night" in commands.run("show", "night", status=2)
+    assert "at least 4 digits" in commands.run("stop", made[0][:3], status=2)
+    assert "stopped" in commands.run("stop", "morning")
+    assert "waiting" in commands.run("continue", "morning")
+    assert commands.run("start-over", "morning").split() == [made[0], "waiting"]
+    # Under its older name.
+    assert commands.run("relaunch", "morning").split() == [made[0], "waiting"]
+    listed = commands.run("list", "--status", "waiting", "--title", "morning")
+    assert made[0] in listed
+    commands.run("delete", *made)
+
+
+def test_the_last_events_are_shown(commands: Commands) -> None:
+    """They were the first hundred, without a word of the rest."""
+    words = ("--source", "https://h.example/a.mp4", "--start", "+1h", "--end", "+1h", "--title", "busy")
+    made = commands.run("create", *words, "--to", "rtmp://h.example/a/busy").strip()
+    for number in range(5):
+        commands.run("update", "busy", "--loops", number + 1)
+    commands.run("stop", "busy")
+    kinds = [json.loads(line)["kind"] for line in commands.run("events", "busy", "--json").splitlines()]
+    assert kinds == ["created", *["updated"] * 5, "disabled"]
+    done = CliRunner().invoke(app, ["task", "events", made[:8], "-n", "2"], env=commands.environment)
+    assert [line.split()[2] for line in done.stdout.splitlines()] == ["updated", "disabled"]
+    assert done.stderr == "7 events, the last 2 shown\n"
+    only = commands.run("events", "busy", "--kind", "created", "--kind", "disabled", "--since", "1h", "--json")
+    assert [json.loads(line)["kind"] for line in only.splitlines()] == ["created", "disabled"]
+    assert commands.run("events", "busy", "--problems") == ""
+    assert commands.run("events", "busy", "--since", "2099-01-01") == ""
+    assert "--since: must be" in commands.run("events", "busy", "--since", "yesterday", status=2)
+    everything = [json.loads(line)["id"] for line in commands.run("events", "--json").splitlines()]
+    assert everything == sorted(everything)
+    commands.run("delete", made)
 
 
 def test_a_stream_of_events_is_resumed_over_http(commands: Commands) -> None:

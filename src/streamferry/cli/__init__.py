@@ -16,6 +16,7 @@ from streamferry.cli.guard import guarded
 from streamferry.cli.key import key
 from streamferry.cli.prepare import prepare
 from streamferry.cli.probe import probe
+from streamferry.cli.quickstart import quickstart
 from streamferry.cli.receive import receive
 from streamferry.cli.relay import relay
 from streamferry.cli.serve import serve, worker
@@ -23,6 +24,7 @@ from streamferry.cli.task import task
 from streamferry.cli.version import COMPLETE_VARIABLE, completion, show_version, version
 
 _GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
+    "Begin here": {"quickstart": quickstart},
     "Service": {"serve": serve, "worker": worker, "key": key, "backup": backup, "restore": restore},
     "Tasks": {"task": task, "callbacks": callbacks},
     "Files": {"probe": probe, "prepare": prepare, "cache": cache},

@@ -3,6 +3,8 @@
 import contextlib
 import gzip
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -13,6 +15,9 @@ from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, 
 
 if TYPE_CHECKING:
     from streamferry.config import Settings
+
+
+_TABLE = re.compile(r'\{"table": ?"(\w+)"')
 
 
 def backup(
@@ -42,13 +47,19 @@ async def _backup(settings: "Settings", file: Path) -> None:
     from streamferry.control.store.dump import dump
     from streamferry.service.store import open_store
 
-    rows = -2  # Without head and end.
+    rows: Counter[str] = Counter()
     async with open_store(settings) as store:
         with _new_file(file) as lines:
             async for line in dump(store):
                 lines.write(line)
-                rows += 1
-    print(f"{rows} rows in {file}")
+                if found := _TABLE.match(line):
+                    rows[found[1]] += 1
+    counts = {"tasks": "task", "access keys": "access_key", "groups": "task_group", "events": "event"}
+    print(f"{', '.join(f'{rows[table]:,} {name}' for name, table in counts.items())} in {file}")
+    if not rows["task"]:
+        typer.echo(
+            "streamferry: the store holds no task: is it the one of your service? (--data-dir, --store)", err=True
+        )
 
 
 @contextlib.contextmanager

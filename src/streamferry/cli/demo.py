@@ -5,22 +5,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from imageio_ffmpeg import get_ffmpeg_exe
 from rich.console import Console
 
+from streamferry.cli.clip import FPS, make_clip
 from streamferry.cli.display import show_progress
 from streamferry.cli.loop import on_interrupt, run
 from streamferry.media.url import MediaUrl
-from streamferry.net.sandbox import Limits, Sandbox
 from streamferry.prepare.store import PreparedStore
 from streamferry.receiver import ReceivedStream, Receiver
 from streamferry.relay import ENDLESS, Item, RelayHost, RelaySpec, RelayStatus, State
 
 _CLIP_S = 4
-_FPS = 25
-_MAX_CLIP_BYTES = 64 << 20
 #: Sound and picture of the clip end within a frame of each other, and stamps are whole milliseconds.
-_LONGEST_GAP_MS = 2 * 1000 // _FPS
+_LONGEST_GAP_MS = 2 * 1000 // FPS
 
 
 def demo(
@@ -30,21 +27,12 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="streamferry-demo-") as folder:
         clip = Path(folder, "clip.mp4")
         typer.echo(f"making a clip of {_CLIP_S} s ...")
-        _make_clip(clip)
+        make_clip(clip, _CLIP_S)
         stream, status = run(_relay_in_a_loop(clip, Path(folder, "cache"), seconds))
     if status.state is State.STOPPED:
         typer.echo("stopped before its end: there is nothing to judge")
         raise typer.Exit(1)
     raise typer.Exit(0 if _judge(stream, seconds) else 1)
-
-
-def _make_clip(path: Path) -> None:
-    picture = f"testsrc2=size=640x360:rate={_FPS}"
-    command = ["-v", "error", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=r=48000"]
-    command += ["-t", str(_CLIP_S), "-c:v", "libx264", "-preset", "veryfast", "-g", str(_FPS), "-pix_fmt", "yuv420p"]
-    command += ["-c:a", "aac", "-shortest", str(path)]
-    sandbox = Sandbox(writes=(str(path.parent),), limits=Limits(file_bytes=_MAX_CLIP_BYTES))
-    sandbox.run(get_ffmpeg_exe(), command).check_returncode()
 
 
 async def _relay_in_a_loop(clip: Path, cache: Path, seconds: int) -> tuple[ReceivedStream | None, RelayStatus]:
@@ -65,7 +53,7 @@ def _judge(stream: ReceivedStream | None, seconds: int) -> bool:
         console.print("[red]WRONG[/]: the receiver did not see exactly one stream")
         return False
     video, audio = stream.meter.video, stream.meter.audio
-    loops = video.frames / (_CLIP_S * _FPS)
+    loops = video.frames / (_CLIP_S * FPS)
     errors = video.dts_errors + audio.dts_errors
     gap_ms = max(video.longest_gap_ms, audio.longest_gap_ms)
     checks = {
@@ -79,7 +67,7 @@ def _judge(stream: ReceivedStream | None, seconds: int) -> bool:
     }
     console.print(
         f"received: {stream.meter.description}, {video.frames} pictures, {audio.frames} sounds, {loops:.1f} loops, "
-        f"{errors} DTS errors, longest gap {gap_ms} ms (a picture lasts {1000 // _FPS} ms)"
+        f"{errors} DTS errors, longest gap {gap_ms} ms (a picture lasts {1000 // FPS} ms)"
     )
     for check, holds in checks.items():
         if not holds:

@@ -150,7 +150,7 @@ def progress_line(status: RelayStatus) -> Text:
         if count:
             line.append(f"  {name} {count}", style="yellow")
     if status.playhead is not None:
-        line.append(f"  loop {status.playhead.loop + 1} item {status.playhead.item + 1}")
+        line.append(f"  loop {status.playhead.loop + 1} file {status.playhead.item + 1}")
     if status.preparing_percent is not None:
         line.append(f"  preparing {status.preparing_percent:.0f} %", style="cyan")
     if status.reason:

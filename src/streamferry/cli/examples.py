@@ -1,6 +1,7 @@
 """Two examples for each command, shown below its help and in docs/reference/cli.md."""
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
+    "quickstart": ("streamferry quickstart", "streamferry quickstart /tmp/try-it --port 9000"),
     "serve": (
         "streamferry serve --files /srv/media",
         "streamferry serve --config /etc/streamferry.toml --host 0.0.0.0",
@@ -24,15 +25,16 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "streamferry task create --source /srv/media/film.mp4 --loops -1 --end +7d --to rtmp://live.example/app/KEY",
         "streamferry task create --source rtmp://cam.example/live/one --start 2027-01-31T20:00 --end +2h --to srt://...",
     ),
-    "task update": ("streamferry task update 2a8e... --loops 3", "streamferry task update 2a8e... --end +12h"),
-    "task list": ("streamferry task list", "streamferry task list --group sport --state retrying"),
-    "task show": ("streamferry task show 2a8e...", "streamferry task show 2a8e... --json"),
-    "task stop": ("streamferry task stop 2a8e...", "streamferry task stop 2a8e... 91c0..."),
-    "task continue": ("streamferry task continue 2a8e...", "streamferry task continue 2a8e... 91c0..."),
-    "task start-over": ("streamferry task start-over 2a8e...", "streamferry task start-over 2a8e... 91c0..."),
-    "task delete": ("streamferry task delete 2a8e...", "streamferry task delete --yes 2a8e... 91c0..."),
+    "task update": ("streamferry task update morning --loops 3", "streamferry task update 2a8e --end +12h"),
+    "task list": ("streamferry task list", "streamferry task list --trouble --wide"),
+    "task watch": ("streamferry task watch", "streamferry task watch --group sport"),
+    "task show": ("streamferry task show 2a8e", "streamferry task show morning --json"),
+    "task stop": ("streamferry task stop morning", "streamferry task stop 2a8e 91c0"),
+    "task continue": ("streamferry task continue morning", "streamferry task continue 2a8e 91c0"),
+    "task start-over": ("streamferry task start-over morning", "streamferry task start-over 2a8e 91c0"),
+    "task delete": ("streamferry task delete morning", "streamferry task delete --yes 2a8e 91c0"),
     "task events": (
-        "streamferry task events 2a8e...",
+        "streamferry task events morning --since 1h --problems",
         "streamferry task events --follow",
     ),
     "callbacks list": (

@@ -3,16 +3,13 @@
 Exit status: 0 done, 2 what was asked is wrong or refused, 5 the service cannot be asked.
 """
 
-import contextlib
-import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from streamferry.cli.options import DEFAULT_POSITION, DEFAULT_RATIO, AsJson, ExitStatus
+from streamferry.cli.options import DEFAULT_POSITION, DEFAULT_RATIO, AsJson
 from streamferry.cli.task_body import (
     plain_fields,
     read_body,
@@ -21,20 +18,23 @@ from streamferry.cli.task_body import (
     watermark_field,
     window_fields,
 )
-
-if TYPE_CHECKING:
-    from streamferry.cli.rest import RestClient
+from streamferry.cli.task_look import events, show, show_list, watch
+from streamferry.cli.task_session import (
+    DEFAULT_URL,
+    TaskName,
+    TaskNames,
+    Url,
+    find_task,
+    find_tasks,
+    print_json,
+    print_task,
+    session,
+)
 
 task = typer.Typer(help="Create, look at and steer the tasks of a running service.", no_args_is_help=True)
 
-DEFAULT_URL = "http://127.0.0.1:8080"
-
-Url = Annotated[
-    str,
-    typer.Option("--url", envvar="STREAMFERRY_URL", show_envvar=True, help="Address of the service."),
-]
-TaskId = Annotated[str, typer.Argument(help="Its id.", show_default=False)]
-TaskIds = Annotated[list[str], typer.Argument(metavar="TASK_ID...", help="Ids.", show_default=False)]
+#: So many tasks are named when it is asked whether they should be deleted.
+_NAMED = 5
 Sources = Annotated[
     list[str] | None,
     typer.Option(
@@ -105,7 +105,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create a task. It starts at its time; without --start at once."""
-    with _session(url) as service:
+    with session(url) as service:
         body = read_body(from_json)
         body |= plain_fields(title, loops, continue_at, predownload, callback, to)
         body |= watermark_field(watermark, watermark_pos, watermark_ratio)
@@ -122,12 +122,12 @@ def create(
             typer.echo("it could be created")
             return
         made = service.call("POST", "/tasks", body)
-        _print(made, as_json, made["task_id"])
+        print_task(made, as_json, made["task_id"])
 
 
 @task.command()
 def update(
-    task_id: TaskId,
+    task_id: TaskName,
     source: Sources = None,
     to: NewTo = None,
     start: Start = None,
@@ -152,7 +152,8 @@ def update(
     as_json: AsJson = False,
 ) -> None:
     """Change what is given of a task; an empty --title or --callback takes it away."""
-    with _session(url) as service:
+    with session(url) as service:
+        task_id = find_task(service, task_id)
         body = read_body(from_json) | plain_fields(title, loops, continue_at, predownload, callback, to)
         body |= {"watermark": None} if no_watermark else watermark_field(watermark, watermark_pos, watermark_ratio)
         present = service.call("GET", f"/tasks/{task_id}") if offset or end_offset or start or end else {}
@@ -164,59 +165,29 @@ def update(
         if not body:
             raise ValueError("nothing was given to change")
         changed = service.call("PATCH", f"/tasks/{task_id}", body, version=version)
-        _print(changed, as_json)
+        print_task(changed, as_json)
 
 
-@task.command("list")
-def show_list(
-    title: Annotated[str, typer.Option(help="Part of the title.")] = "",
-    group: Annotated[list[str] | None, typer.Option(help="Repeat for more.", show_default=False)] = None,
-    status: Annotated[
-        list[str] | None,
-        typer.Option(help="disabled, not_started, active or ended. Repeat for more.", show_default=False),
-    ] = None,
-    state: Annotated[
-        list[str] | None,
-        typer.Option(help="Of the run: streaming, retrying and so on. Repeat for more.", show_default=False),
-    ] = None,
-    page: Annotated[int, typer.Option(min=1)] = 1,
-    size: Annotated[int, typer.Option(min=1, max=500)] = 50,
-    url: Url = DEFAULT_URL,
-    as_json: AsJson = False,
-) -> None:
-    """List tasks, newest first."""
-    from streamferry.cli.task_tables import show_tasks
-
-    with _session(url) as service:
-        query = {"title": title, "group": group, "status": status, "state": state, "page": page, "size": size}
-        found = service.call("GET", "/tasks", query=query)
-        if as_json:
-            _print_json(found)
-        else:
-            show_tasks(found)
+task.command("list")(show_list)
+task.command()(watch)
+task.command()(show)
+task.command()(events)
 
 
 @task.command()
-def show(task_id: TaskId, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """Show one task."""
-    with _session(url) as service:
-        _print(service.call("GET", f"/tasks/{task_id}"), as_json)
-
-
-@task.command()
-def stop(task_ids: TaskIds, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+def stop(task_ids: TaskNames, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Stop tasks; a list keeps its place."""
     _ask("stop", task_ids, url, as_json)
 
 
 @task.command("continue")
-def go_on(task_ids: TaskIds, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+def go_on(task_ids: TaskNames, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Continue stopped tasks where they broke."""
     _ask("continue", task_ids, url, as_json)
 
 
 @task.command("start-over")
-def start_over(task_ids: TaskIds, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+def start_over(task_ids: TaskNames, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Play tasks from their beginning, whatever they do now."""
     _ask("start_over", task_ids, url, as_json)
 
@@ -228,97 +199,40 @@ task.command("relaunch", hidden=True)(start_over)
 
 @task.command()
 def delete(
-    task_ids: TaskIds,
+    task_ids: TaskNames,
     url: Url = DEFAULT_URL,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete tasks; what runs is stopped."""
-    if not yes and sys.stdin.isatty():
-        typer.confirm(f"Delete {len(task_ids)} task{'s' * (len(task_ids) > 1)}?", abort=True)
-    with _session(url) as service:
-        for task_id in task_ids:
+    with session(url) as service:
+        found = find_tasks(service, task_ids)
+        if not yes and sys.stdin.isatty():
+            names = ", ".join(_name(service.call("GET", f"/tasks/{one}")) for one in found[:_NAMED])
+            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+            typer.confirm(f"Delete {names}{more}?", abort=True)
+        for task_id in found:
             service.call("DELETE", f"/tasks/{task_id}")
             if as_json:
-                _print_json({"task_id": task_id, "deleted": True})
+                print_json({"task_id": task_id, "deleted": True})
             else:
                 typer.echo(f"{task_id}  deleted")
 
 
-@task.command()
-def events(
-    task_id: Annotated[str | None, typer.Argument(help="Of one task; else of all.", show_default=False)] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens, until Ctrl-C.")] = False,
-    after: Annotated[
-        int | None, typer.Option(help="Behind this event's id; with --follow else from now on.", show_default=False)
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 100,
-    url: Url = DEFAULT_URL,
-    as_json: AsJson = False,
-) -> None:
-    """Show what happened, oldest first."""
-    from streamferry.cli.task_tables import console, show_event
+def _name(shown: dict[str, Any]) -> str:
+    """For a question: enough to see that it is the right one."""
+    from streamferry.cli.task_tables import state_of
 
-    out = console()
-
-    def tell(event: dict[str, Any]) -> None:
-        if as_json:
-            _print_json(event)
-        else:
-            show_event(event, out, with_task=task_id is None)
-
-    with _session(url) as service, contextlib.suppress(KeyboardInterrupt):
-        if follow:
-            for event in service.follow(task_id, after):
-                tell(event)
-            return
-        page = service.call("GET", "/events", query={"task_id": task_id, "after": after, "limit": limit})
-        for event in page["events"]:
-            tell(event)
+    return f"{shown['title'] or 'the task'} ({shown['task_id'][:8]}, {state_of(shown)})"
 
 
 def _ask(verb: str, task_ids: list[str], url: str, as_json: bool) -> None:
     from streamferry.cli.task_tables import show_done
 
-    with _session(url) as service:
-        for task_id in task_ids:
+    with session(url) as service:
+        for task_id in find_tasks(service, task_ids):
             changed = service.call("POST", f"/tasks/{task_id}/{verb}")
             if as_json:
-                _print_json(changed)
+                print_json(changed)
             else:
                 show_done(changed)
-
-
-@contextlib.contextmanager
-def _session(url: str) -> Iterator["RestClient"]:
-    """A client; what goes wrong ends the command with a sentence and a status."""
-    from streamferry.cli.rest import Refused, RestClient, find_credentials
-    from streamferry.client.errors import ClientError
-
-    try:
-        with RestClient(url, find_credentials()) as client:
-            yield client
-        return
-    except Refused as refused:
-        words = str(refused)
-        status = ExitStatus.USAGE if 400 <= refused.status < 500 else ExitStatus.SERVICE
-    except (ValueError, ClientError) as error:
-        words, status = str(error), ExitStatus.USAGE
-    typer.echo(f"streamferry task: {words}", err=True)
-    raise typer.Exit(status)
-
-
-def _print(shown: dict[str, Any], as_json: bool, line: str | None = None) -> None:
-    """As JSON, as the line alone where nobody looks (for scripts), or as a table."""
-    from streamferry.cli.task_tables import show_task
-
-    if as_json:
-        _print_json(shown)
-    elif line is not None and not sys.stdout.isatty():
-        typer.echo(line)
-    else:
-        show_task(shown)
-
-
-def _print_json(shown: object) -> None:
-    typer.echo(json.dumps(shown, ensure_ascii=False))

@@ -1,11 +1,11 @@
 """Tasks and events as tables for people. What is shown comes from REST, which shows no secrets."""
 
 import sys
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -22,23 +22,76 @@ _STYLES = {
 }
 
 
+#: States that REST names otherwise, in the words of the dashboard.
+_WORDS = {"disabled": "stopped", "not_started": "waiting", "ended": "ended"}
+_ORDER = {"preparing": 1, "connecting": 1, "streaming": 2, "waiting": 3, "stopped": 4, "ended": 5}
+_SHORT_ID = 8
+#: A narrower terminal has no column for the rate: the reason is worth more.
+_RATE_COLUMNS = 76
+_FAULTS = {"user_source": "the source", "user_destination": "the destination", "service": "the service"}
+
+
 def console() -> Console:
     """For standard output."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 
 
-def show_tasks(page: Mapping[str, Any]) -> None:
-    """A page of tasks."""
+def show_tasks(page: Mapping[str, Any], *, wide: bool) -> None:
+    """A page of tasks, in the width of the terminal; in a pipe everything."""
+    out = console()
+    out.print(_wide_table(page["tasks"]) if wide or not sys.stdout.isatty() else narrow_table(page["tasks"], out.width))
+    first = (page["page"] - 1) * page["size"]
+    shown = f"{first + 1} to {first + len(page['tasks'])} of " if page["tasks"] else ""
+    out.print(f"{shown}{page['total']} tasks", style="dim")
+
+
+def watched(page: Mapping[str, Any], heard_at: datetime, problem: str, width: int) -> Group:
+    """The same for a screen: what is in trouble first, and how old it is."""
+    tasks = sorted(page["tasks"], key=lambda task: (trouble_of(task) is None, _ORDER.get(str(state_of(task)), 0)))
+    head = Text(f"{page['total']} tasks at {heard_at:%H:%M:%S}", style="dim")
+    if problem:
+        head = Text(f"No contact since {heard_at:%H:%M:%S}: {problem}", style="bold red")
+    return Group(head, narrow_table(tasks, width))
+
+
+def narrow_table(tasks: Sequence[Mapping[str, Any]], width: int) -> Table:
+    """What one looks for first, a line a task: what does not fit is cut where least is lost."""
+    table = Table(box=None, header_style="bold", pad_edge=False, expand=True)
+    table.add_column("id", no_wrap=True)
+    table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=min(24, max(8, width - 62)))
+    table.add_column("state", no_wrap=True)
+    table.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1, min_width=8)
+    has_rate = width >= _RATE_COLUMNS
+    if has_rate:
+        table.add_column("kbps", no_wrap=True, justify="right")
+    table.add_column("ends", no_wrap=True, justify="right")
+    now = datetime.now(UTC)
+    length = _id_length([task["task_id"] for task in tasks])
+    for task in tasks:
+        table.add_row(
+            task["task_id"][:length],
+            Text(task["title"]),
+            state_of(task),
+            Text(_reason(task, now), style="yellow"),
+            *([str(task["run"]["kbps_out"] or "")] if has_rate else []),
+            _when(task, now),
+        )
+    return table
+
+
+def _wide_table(tasks: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("task id", no_wrap=True)
-    for name in ("title", "state", "kbps", "at", "retries", "source", "destination", "ends"):
+    for name in ("title", "state", "reason", "kbps", "at", "retries", "source", "destination", "ends"):
         table.add_column(name, overflow="fold", justify="right" if name in ("kbps", "retries") else "left")
-    for task in page["tasks"]:
+    now = datetime.now(UTC)
+    for task in tasks:
         run = task["run"]
         table.add_row(
             task["task_id"],
             Text(task["title"]),
             state_of(task),
+            Text(_reason(task, now)),
             str(run["kbps_out"] or ""),
             _place(run["playhead"]),
             str(run["retries"] or ""),
@@ -46,10 +99,39 @@ def show_tasks(page: Mapping[str, Any]) -> None:
             Text(task["destination"]),
             _time(task["end_at"]),
         )
-    console().print(table)
-    first = (page["page"] - 1) * page["size"]
-    shown = f"{first + 1} to {first + len(page['tasks'])} of " if page["tasks"] else ""
-    console().print(f"{shown}{page['total']} tasks", style="dim")
+    return table
+
+
+def _id_length(ids: Sequence[str]) -> int:
+    """How much of each id is shown: eight digits, or as many as tell these apart."""
+    length = _SHORT_ID
+    while length < 32 and len({one[:length] for one in ids}) < len(set(ids)):
+        length += 1
+    return length
+
+
+def _reason(task: Mapping[str, Any], now: datetime) -> str:
+    """What keeps it from streaming, and for how long by now."""
+    trouble = trouble_of(task)
+    if trouble is None:
+        return ""
+    return f"{_span(now - datetime.fromisoformat(trouble['since_at']))}: {trouble['reason']}"
+
+
+def _when(task: Mapping[str, Any], now: datetime) -> str:
+    """When it ends or, if it waits, begins."""
+    if task["status"] == "not_started":
+        return f"starts {_span(datetime.fromisoformat(task['start_at']) - now)}"
+    left = datetime.fromisoformat(task["end_at"]) - now
+    return f"in {_span(left)}" if left > timedelta(0) else ""
+
+
+def _span(length: timedelta) -> str:
+    seconds = max(0, round(length.total_seconds()))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size or (unit == "min" and seconds >= size):
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def show_task(task: Mapping[str, Any]) -> None:
@@ -101,7 +183,7 @@ def show_event(event: Mapping[str, Any], out: Console, *, with_task: bool) -> No
 
 def state_of(task: Mapping[str, Any]) -> Text:
     """What it does if it may do anything, else why it may not."""
-    word = task["run"]["state"] if task["status"] == "active" else task["status"].replace("_", " ")
+    word = _WORDS.get(task["status"]) or task["run"]["state"]
     if task["status"] == "active" and word == "stopped":
         # It was continued a moment ago, and no worker has taken it yet.
         word = "waiting"
@@ -134,7 +216,7 @@ def _detail(detail: Mapping[str, Any]) -> str:
     words = []
     for name, value in detail.items():
         if name == "playhead" and isinstance(value, Mapping):
-            words.append(f"at {value['loop'] + 1}:{value['item'] + 1}:{value['position_ms'] / 1000:.1f} s")
+            words.append(f"loop {value['loop'] + 1}, file {value['item'] + 1}, {value['position_ms'] / 1000:.1f} s")
         elif name == "reason":
             words.append(str(value))
         elif value not in (False, 0, None, ""):
@@ -146,7 +228,7 @@ def _place(playhead: Mapping[str, Any] | None) -> str:
     if playhead is None:
         return ""
     minutes, seconds = divmod(int(playhead["position_s"]), 60)
-    return f"loop {playhead['loop'] + 1}, item {playhead['item'] + 1}, {minutes}:{seconds:02}"
+    return f"loop {playhead['loop'] + 1}, file {playhead['item'] + 1}, {minutes}:{seconds:02}"
 
 
 def _sources(task: Mapping[str, Any]) -> str:

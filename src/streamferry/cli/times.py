@@ -20,3 +20,17 @@ def read_time(option: str, text: str, base: datetime) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"{option}: must be now, +2h (d, h, m, s) or a time as 2026-01-31T20:00:00+08:00") from None
+
+
+def read_past(option: str, text: str, now: datetime) -> datetime:
+    """An aware UTC time; a span such as ``1h30m`` counts back from ``now``. Raises ValueError naming the option."""
+    span = _SPAN.fullmatch(f"+{text}")
+    if span is None:
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise ValueError(f"{option}: must be 2h (d, h, m, s) or a time as 2026-01-31T20:00:00+08:00") from None
+    try:
+        return now - timedelta(seconds=sum(int(count) * _SECONDS[unit] for count, unit in _PART.findall(span[1])))
+    except OverflowError:
+        return datetime.fromtimestamp(0, UTC)

@@ -258,6 +258,14 @@ class Actions:
         async with self._store.read() as connection:
             return await events.latest(connection, task_id, limit=limit)
 
+    async def list_recent_events(
+        self, task_id: str | None = None, *, since: datetime | None = None, kinds: Sequence[str] = (), limit: int = 100
+    ) -> tuple[list[EventRecord], int]:
+        """The last events of one task or of all, oldest first, and how many there are (see ``events.LOOK_BACK``)."""
+        since_ms = to_ms(since) if since else 0
+        async with self._store.read() as connection:
+            return await events.recent(connection, task_id, since_ms=since_ms, kinds=kinds, limit=limit)
+
     async def last_event(self) -> int:
         """The largest id of an event, 0 without any."""
         async with self._store.read() as connection:

@@ -10,7 +10,10 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,8 +27,9 @@ from streamferry.control.api.routes import ApiSettings, build_router
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.checks import SourceRules
 from streamferry.control.dashboard import watching
-from streamferry.control.dashboard.gate import BASE, MAX_SOCKET_BYTES
+from streamferry.control.dashboard.gate import BASE, MAX_SOCKET_BYTES, SIGN_IN
 from streamferry.control.dashboard.keys import watch_keys
+from streamferry.control.dashboard.links import SignInLinks
 from streamferry.control.dashboard.mount import mount_dashboard
 from streamferry.control.looks import open_looks
 from streamferry.control.metrics import Metrics
@@ -69,10 +73,28 @@ async def ensure_first_key(settings: Settings, actions: Actions) -> KeyPair | No
     return None if await actions.list_keys() else await actions.create_key()
 
 
-async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
+@dataclass(frozen=True)
+class Entrance:
+    """The way into a dashboard that runs, for who has started it."""
+
+    address: str
+    links: SignInLinks
+
+    def link(self, access_key_id: str, path: str = "/") -> str:
+        """An address that signs in once, from this machine, and leads to that page of the dashboard."""
+        token = self.links.make(access_key_id, time.monotonic())
+        return f"{self.address}{SIGN_IN}?next={quote(BASE + path)}#once={token}"
+
+
+async def serve(
+    settings: Settings,
+    stopping: asyncio.Event,
+    say: Callable[[str], None],
+    on_open: Callable[[Entrance], None] | None = None,
+) -> None:
     """Run the service until ``stopping`` is set. Raises ValueError and OSError for what cannot be used.
 
-    ``say`` gets what the user has to know: addresses, and the first access key.
+    ``say`` gets what the user has to know: addresses, and the first access key. ``on_open`` is called once it listens.
     """
     forget_secrets()
     share_ffmpeg(settings)
@@ -99,6 +121,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, say: Callable[[str]
         server = _Server(app, settings)
         with listener:
             _tell(settings, listener, made, say)
+            if on_open is not None:
+                on_open(Entrance(_address_of(listener), desk.links))
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.serve([listener]), name="api")
                 group.create_task(Scheduler(store, retention_of(settings)).run(stopping), name="scheduler")
@@ -174,8 +198,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _tell(settings: Settings, listener: socket.socket, made: KeyPair | None, say: Callable[[str], None]) -> None:
-    host, port = listener.getsockname()[:2]
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    address = _address_of(listener)
     say(f"dashboard  {address}{BASE}/")
     say(f"API        {address}/")
     say(f"health     {address}/healthz")
@@ -184,6 +207,11 @@ def _tell(settings: Settings, listener: socket.socket, made: KeyPair | None, say
         say(f"access key id      {made.access_key_id}")
         say(f"secret access key  {made.secret}")
         say("The secret is shown this once. Another pair: streamferry key create")
+
+
+def _address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _worker_environment(settings: Settings) -> dict[str, str]:

@@ -7,6 +7,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.checks import SourceRules, read_source
 from streamferry.control.dashboard.frame import Visitor
+from streamferry.control.dashboard.links import SignInLinks
 from streamferry.control.dashboard.numbers import Numbers
 from streamferry.control.dashboard.sessions import Sessions
 from streamferry.control.errors import ActionError
@@ -37,6 +38,7 @@ class Desk:
     source_rules: SourceRules = field(default_factory=SourceRules)
     public_hosts: Collection[str] = ()
     sessions: Sessions = field(default_factory=Sessions)
+    links: SignInLinks = field(default_factory=SignInLinks)
 
     def require_writer(self, who: Visitor) -> None:
         """Raises PermissionError for who may only look, or is not signed in any more."""

@@ -28,7 +28,7 @@ _RECONNECT_S = 6.0
 def mount_dashboard(app: FastAPI, desk: Desk) -> None:
     """Once for each process: the page framework keeps its pages in the module."""
     pages = nicegui.app
-    doors = sign_in.SignIn(desk.actions, desk.sessions)
+    doors = sign_in.SignIn(desk.actions, desk.sessions, desk.links)
     pages.add_api_route("/sign-in", doors.show, methods=["GET"])
     pages.add_api_route("/sign-in", doors.sign_in, methods=["POST"])
     pages.add_api_route("/sign-out", doors.sign_out, methods=["POST"])

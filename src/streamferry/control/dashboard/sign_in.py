@@ -1,10 +1,11 @@
 """Signing in and out: plain forms, so that nobody reaches the page framework before they are known.
 
 What is sent is an access key pair. It is compared in constant time, failures are made to wait (``control.brake``), and
-the answer never says which half was wrong.
+the answer never says which half was wrong. From this machine it may be the token of a link that signs in once.
 """
 
 import asyncio
+import ipaddress
 import logging
 import time
 from html import escape
@@ -16,9 +17,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from streamferry.control.actions import Actions
 from streamferry.control.brake import Brake, is_same_secret
 from streamferry.control.dashboard.gate import BASE, COOKIE, SIGN_IN, session_of, session_token
+from streamferry.control.dashboard.links import SignInLinks
 from streamferry.control.dashboard.preferences import LANGUAGE_COOKIE, Preferences
 from streamferry.control.dashboard.sessions import SESSION_S, Sessions
 from streamferry.control.dashboard.texts import LANGUAGES, Translate, translator
+from streamferry.control.store.records import KeyPair
 
 _log = logging.getLogger("streamferry.dashboard")
 
@@ -30,9 +33,10 @@ _FORM_TIMEOUT_S = 10.0
 class SignIn:
     """The handlers of ``GET`` and ``POST /sign-in`` and of ``POST /sign-out``."""
 
-    def __init__(self, actions: Actions, sessions: Sessions) -> None:
+    def __init__(self, actions: Actions, sessions: Sessions, links: SignInLinks) -> None:
         self._actions = actions
         self._sessions = sessions
+        self._links = links
         self._brake = Brake()
 
     async def show(self, request: Request) -> Response:
@@ -45,6 +49,8 @@ class SignIn:
     async def sign_in(self, request: Request) -> Response:
         """Begin a session, or show the form again with what is wrong."""
         form = await _read_form(request)
+        if "once" in form:
+            return await self._sign_in_once(request, form["once"], _following(form.get("next", "")))
         key_id, secret = form.get("access_key_id", "").strip(), form.get("secret", "").strip()
         following = _following(form.get("next", ""))
         host = request.client.host if request.client else "?"
@@ -58,7 +64,18 @@ class SignIn:
             _log.warning("a sign-in to the dashboard failed from %s", host)
             return _page(request, following, key_id, "sign_in.wrong")
         self._brake.forgive(host, key_id)
-        token = self._sessions.begin(key_id, can_write=not known.read_only, now=now)
+        return self._begin(request, known, following)
+
+    async def _sign_in_once(self, request: Request, token: str, following: str) -> Response:
+        """By a link. Nobody guesses a token of 256 bits, so failures need not wait."""
+        key_id = self._links.take(token, time.monotonic()) if _is_here(request) else None
+        known = await self._actions.find_key(key_id) if key_id else None
+        if known is None:
+            return _page(request, following, problem="sign_in.link_used")
+        return self._begin(request, known, following)
+
+    def _begin(self, request: Request, known: KeyPair, following: str) -> Response:
+        token = self._sessions.begin(known.access_key_id, can_write=not known.read_only, now=time.monotonic())
         answer = RedirectResponse(following, 303)
         answer.set_cookie(
             COOKIE,
@@ -77,6 +94,14 @@ class SignIn:
         answer = RedirectResponse(SIGN_IN, 303)
         answer.delete_cookie(COOKIE, path=BASE, httponly=True, samesite="lax")
         return answer
+
+
+def _is_here(request: Request) -> bool:
+    """Whether a request comes from this machine."""
+    try:
+        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _read_form(request: Request) -> dict[str, str]:

@@ -16,6 +16,7 @@ from streamferry.control.rest.views import (
     EventView,
     GroupPage,
     Overview,
+    RecentEvents,
     SampleList,
     SampleView,
     Status,
@@ -113,6 +114,15 @@ class Reads:
     async def latest_events(self, task_id: str, *, limit: int = 100) -> list[EventView]:
         """The last events of a task, newest first; those of a deleted task can still be read."""
         return [show_event(one) for one in await self._actions.list_latest_events(check_task_id(task_id), limit=limit)]
+
+    async def recent_events(
+        self, task_id: str | None = None, *, since: datetime | None = None, kinds: Sequence[str] = (), limit: int = 100
+    ) -> RecentEvents:
+        """The last events of one task or of all that pass, oldest first."""
+        cursor = await self._actions.last_event()
+        found, total = await self._actions.list_recent_events(task_id, since=since, kinds=kinds, limit=limit)
+        after = found[-1].id if found else cursor
+        return RecentEvents(events=[show_event(one) for one in found], total=total, next_after=after)
 
     def samples(self, task_id: str) -> SampleList:
         """How the task's run went in the last hour, as far as this service has watched it."""

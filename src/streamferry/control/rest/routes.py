@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Security
 from fastapi.security import HTTPBearer
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, StringConstraints
 from starlette.responses import Response, StreamingResponse
 
 from streamferry.control.api.limits import Rates
@@ -56,6 +56,7 @@ Groups = Annotated[list[bodies.Name], Query(alias="group", max_length=100, descr
 After = Annotated[int, Query(ge=0, le=2**62, description="The id of the last event that was seen.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 IfMatch = Annotated[str | None, Header(description='The version that was seen, as 3 or "3"; * is any.')]
+EventKind = Annotated[str, StringConstraints(pattern="^[a-z_]{1,24}$")]
 OfTask = Annotated[str | None, Query(alias="task_id", max_length=64, pattern="^[0-9a-f]{32}$")]
 
 
@@ -91,6 +92,7 @@ class Routes:
             ("GET", "/tasks/{task_id}/request", self.get_request, 200, "tasks"),
             ("POST", "/tasks/{task_id}/{verb}", self.ask_task, 200, "tasks"),
             ("GET", "/events", self.list_events, 200, "events"),
+            ("GET", "/events/latest", self.list_recent_events, 200, "events"),
             ("GET", "/events/stream", self.stream_events, 200, "events"),
             ("GET", "/callbacks", self.list_callbacks, 200, "callbacks"),
             ("POST", "/callbacks/replay_dead", self.replay_dead, 200, "callbacks"),
@@ -210,6 +212,16 @@ class Routes:
     async def list_events(self, task_id: OfTask = None, after: After = 0, limit: Limit = 100) -> views.EventPage:
         """What happened, oldest first, of one task or of all; that of a deleted task can still be read."""
         return await self._reads.events(task_id, after=after, limit=limit)
+
+    async def list_recent_events(
+        self,
+        task_id: OfTask = None,
+        since_at: Annotated[AwareDatetime | None, Query(description="Not older than this.")] = None,
+        kinds: Annotated[list[EventKind], Query(alias="kind", max_length=50, description="Repeat for more.")] = [],  # noqa: B006
+        limit: Limit = 100,
+    ) -> views.RecentEvents:
+        """The last events of one task or of all that pass the filters, oldest first, and how many there are."""
+        return await self._reads.recent_events(task_id, since=since_at, kinds=kinds, limit=limit)
 
     async def stream_events(
         self,

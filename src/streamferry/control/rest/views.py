@@ -195,6 +195,16 @@ class EventPage(View):
     """Ask with this as ``after`` for what follows."""
 
 
+class RecentEvents(View):
+    """The last events that were asked for, oldest first."""
+
+    events: list[EventView]
+    total: int
+    """How many there are among the last 10,000 of the task, or of all tasks."""
+    next_after: int
+    """What follows: ask ``/events`` with this as ``after``."""
+
+
 class TagView(View):
     """A label on a group."""
 

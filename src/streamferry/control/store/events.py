@@ -119,6 +119,27 @@ async def latest(connection: AsyncConnection, task_id: str, *, limit: int) -> li
     return [_record(row) for row in (await connection.execute(query)).mappings()]
 
 
+#: So many of the last events are looked at for those that are asked for: what a question costs has a bound.
+LOOK_BACK = 10_000
+
+
+async def recent(
+    connection: AsyncConnection, task_id: str | None, *, since_ms: int, kinds: Sequence[str], limit: int
+) -> tuple[list[EventRecord], int]:
+    """The last events that are asked for, oldest first, and how many of the last ``LOOK_BACK`` are. No kinds: all."""
+    last = sa.select(event)
+    if task_id is None:
+        last = last.where(_is_settled(connection)).order_by(event.c.id.desc())
+    else:
+        last = last.where(event.c.task_id == task_id).order_by(event.c.seq.desc())
+    window = last.limit(LOOK_BACK).subquery()
+    asked = sa.select(window, sa.func.count().over().label("total")).where(window.c.at_ms >= since_ms)
+    if kinds:
+        asked = asked.where(window.c.kind.in_(kinds))
+    rows = (await connection.execute(asked.order_by(window.c.id.desc()).limit(limit))).mappings().all()
+    return [_record(row) for row in reversed(rows)], rows[0]["total"] if rows else 0
+
+
 async def last_id(connection: AsyncConnection) -> int:
     """The id from which on ``feed`` gives what happens from now on, 0 without any events."""
     query = sa.select(event.c.id).where(_is_settled(connection)).order_by(event.c.id.desc()).limit(1)

@@ -74,6 +74,17 @@ customElements.define("live-view", class extends HTMLElement {
   tell(words) { this.words.textContent = words; this.words.hidden = !words; }
 });
 
+// A link that signs in once: its token stands behind the #, which browsers send to nobody.
+const once = /^#once=([\w-]+)$/.exec(location.hash);
+if (once) {
+  history.replaceState(null, "", location.pathname + location.search);
+  const form = document.querySelector("form.sign-in-card");
+  if (form) {
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "once", value: once[1] }));
+    form.submit();
+  }
+}
+
 // The form for new tasks has times of the browser's zone.
 document.cookie = "streamferry_zone=" + encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC")
   + "; path=/dashboard; max-age=31536000; samesite=lax";

@@ -149,6 +149,7 @@ TEXTS = {
     "sign_in.button": "Sign in",
     "sign_in.hint": "Sign in with an access key of this service.",
     "sign_in.key_id": "Access key id",
+    "sign_in.link_used": "This link was used already, or is too old. Press Enter in its terminal for another one.",
     "sign_in.secret": "Secret access key",
     "sign_in.title": "Sign in",
     "sign_in.wait": "Too many failures. Try again in {seconds} s.",

@@ -149,6 +149,7 @@ TEXTS = {
     "sign_in.button": "登录",
     "sign_in.hint": "请使用本服务的访问密钥登录。",
     "sign_in.key_id": "Access Key ID",
+    "sign_in.link_used": "此链接已被使用或已过期。在给出链接的终端按回车键可获得新链接。",
     "sign_in.secret": "Secret Access Key",
     "sign_in.title": "登录",
     "sign_in.wait": "失败次数过多，请在 {seconds} 秒后重试。",

@@ -1,0 +1,202 @@
+"""``streamferry quickstart``: a service with a task that plays, on this machine only, and a link to look at it.
+
+It reads no settings but those it is given here, so that whatever the environment names stays untouched.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamferry.cli.clip import make_clip
+from streamferry.cli.loop import on_interrupt
+from streamferry.cli.serve import run_or_exit
+
+if TYPE_CHECKING:
+    from streamferry.config import Settings
+    from streamferry.receiver import Receiver
+    from streamferry.service.quickstart import Prepared
+    from streamferry.service.serve import Entrance
+
+_HOST = "127.0.0.1"
+_CLIP_S = 20
+#: Ports that are tried behind the one that is wanted.
+_FURTHER_PORTS = 20
+#: A link is shown after this, also if nothing has arrived: the page then says why.
+_PATIENCE_S = 30.0
+#: Where a program is, which may be needed; all other variables of ours are left alone.
+_KEPT = ("STREAMFERRY_FFMPEG",)
+
+
+def quickstart(
+    folder: Annotated[Path, typer.Argument(help="Where everything is kept. Made if it is not there.")] = Path(
+        "streamferry-quickstart"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on; the next free one if taken.")] = 8080,
+) -> None:
+    """Try it out: a sample clip, a service, a receiver and a task that loops the clip, on this machine only.
+
+    Prints a link that signs you in once. Ctrl-C ends everything; run again, it goes on. Delete the folder to forget it.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    run_or_exit(_quickstart(folder.absolute(), port))
+
+
+async def _quickstart(folder: Path, port: int) -> None:
+    from streamferry.receiver import Receiver
+    from streamferry.service.log import start_log
+    from streamferry.service.quickstart import prepare
+
+    stopping = asyncio.Event()
+    on_interrupt(stopping.set)
+    _forget_settings()
+    with _held(folder):
+        sample = await _sample(folder)
+        free = _free_port(port)
+        if free != port:
+            _say(f"port {port} is taken: {free} is used instead")
+        settings = _settings(folder, free)
+        start_log(settings.log_level, settings.log_format)
+        async with Receiver(_HOST) as receiver:
+            prepared = await prepare(settings, sample, f"rtmp://{_HOST}:{receiver.port}/live/{sample.stem}")
+            _write_key(folder, prepared, free)
+            if not stopping.is_set():
+                await _serve(settings, stopping, receiver, prepared, folder)
+    _say(f"ended. Once more, and it goes on: streamferry quickstart {folder}")
+
+
+async def _serve(
+    settings: "Settings", stopping: asyncio.Event, receiver: "Receiver", prepared: "Prepared", folder: Path
+) -> None:
+    from streamferry.service.serve import serve
+
+    opened: asyncio.Future[Entrance] = asyncio.get_running_loop().create_future()
+    _say("starting the service ...")
+    async with asyncio.TaskGroup() as group:
+        guide = group.create_task(_guide(opened, receiver, prepared, folder), name="guide")
+        await serve(settings, stopping, lambda _: None, opened.set_result)
+        guide.cancel()
+
+
+async def _guide(opened: "asyncio.Future[Entrance]", receiver: "Receiver", prepared: "Prepared", folder: Path) -> None:
+    """Show a link once there is something to see, and another one for each Enter."""
+    entrance = await opened
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_S):
+            while not any(one.ended is None and one.meter.video.frames for one in receiver.streams):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+    _say(f"the sample loops into a receiver on {_HOST}:{receiver.port}\n")
+    page = f"/tasks/{prepared.task_id}"
+    link = f"    {entrance.link(prepared.key.access_key_id, page)}"
+    _say(f"Open this link in a browser on this machine. It signs you in once, within 10 minutes:\n\n{link}\n")
+    if "SSH_CONNECTION" in os.environ:
+        port = entrance.address.rpartition(":")[2]
+        _say(f"From your own machine, first: ssh -L {port}:{_HOST}:{port} {socket.gethostname()}\n")
+    _say(f"Another terminal:  . {folder}/key.env && streamferry task list")
+    if not sys.stdin.isatty():
+        _say("Ctrl-C ends everything.")
+        return
+    _say("Enter: another link.  Ctrl-C: the end of everything.")
+    async with _typed_lines() as lines:
+        while True:
+            await lines.get()
+            _say(f"\n    {entrance.link(prepared.key.access_key_id, page)}\n")
+
+
+@contextlib.asynccontextmanager
+async def _typed_lines() -> AsyncIterator[asyncio.Queue[None]]:
+    loop, lines = asyncio.get_running_loop(), asyncio.Queue[None](1)
+    descriptor = sys.stdin.fileno()
+
+    def look() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+        elif lines.empty():
+            lines.put_nowait(None)
+
+    loop.add_reader(descriptor, look)
+    try:
+        yield lines
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _settings(folder: Path, port: int) -> "Settings":
+    from streamferry.config import load_settings
+
+    return load_settings(
+        data_dir=folder / "data",
+        cache_dir=folder / "cache",
+        files=[folder],
+        host=_HOST,
+        port=port,
+        # Its own receiver is on this machine, which no other policy lets tasks reach. Nobody else can make tasks here.
+        egress="any",
+        workers=1,
+        log_level="error",
+    )
+
+
+def _forget_settings() -> None:
+    for name in [name for name in os.environ if name.startswith("STREAMFERRY_") and name not in _KEPT]:
+        del os.environ[name]
+
+
+async def _sample(folder: Path) -> Path:
+    """The clip; made whole or not at all."""
+    path, part = folder / "sample.mp4", folder / "sample.mp4.part"
+    if not path.exists():
+        _say(f"making a sample clip of {_CLIP_S} s ...")
+        await asyncio.to_thread(make_clip, part, _CLIP_S)
+        part.rename(path)
+    return path
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """One at a time in a folder."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(f"a quickstart is running in {folder} already; give another folder for a second one") from None
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _free_port(wanted: int) -> int:
+    """The port that is wanted, or the next free one."""
+    for port in range(wanted, min(wanted + _FURTHER_PORTS, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((_HOST, port))
+            except OSError:
+                continue
+            return port
+    raise ValueError(f"--port: none of the {_FURTHER_PORTS} ports from {wanted} on is free; give another one")
+
+
+def _write_key(folder: Path, prepared: "Prepared", port: int) -> None:
+    """For commands in another terminal: to be read by a shell, and by nobody else."""
+    lines = {
+        "STREAMFERRY_URL": f"http://{_HOST}:{port}",
+        "VOLC_ACCESSKEY": prepared.key.access_key_id,
+        "VOLC_SECRETKEY": prepared.key.secret,
+    }
+    descriptor = os.open(folder / "key.env", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w") as file:
+        file.writelines(f"export {name}={value}\n" for name, value in lines.items())
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

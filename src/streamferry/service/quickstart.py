@@ -1,0 +1,69 @@
+"""What ``streamferry quickstart`` puts into its store before the service runs: an access key and one looping task."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from streamferry.config import Settings
+from streamferry.control.actions import Actions
+from streamferry.control.checks import SourceRules
+from streamferry.control.rest.bodies import NewTask, TaskPatch
+from streamferry.control.rest.reads import Reads
+from streamferry.control.rest.views import Status
+from streamferry.control.rest.writes import Verb, Writes
+from streamferry.control.store.records import KeyPair
+from streamferry.service.store import Purpose, open_store, prepare_data_dir
+
+TITLE = "sample"
+#: The longest window that there is, and what must be left of it, or the task gets another one.
+_WINDOW = timedelta(days=7)
+_LEFT = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is there now."""
+
+    key: KeyPair
+    task_id: str
+
+
+async def prepare(settings: Settings, sample: Path, destination: str) -> Prepared:
+    """The key and the task of before, if there are any, and else new ones. Raises ValueError, OSError, ActionError."""
+    prepare_data_dir(settings)
+    async with open_store(settings, Purpose.SERVE) as store:
+        actions = Actions(store)
+        key = await _first_writer(actions) or await actions.create_key()
+        writes = Writes(actions, SourceRules(file_folders=settings.files))
+        found = (await Reads(actions).tasks(title=TITLE, size=1)).tasks
+        if not found:
+            return Prepared(key, await _create(writes, sample, destination))
+        task, now = found[0], datetime.now(UTC)
+        patch: dict[str, object] = {"destination": destination}
+        if task.end_at < now + _LEFT:
+            patch |= {"start_at": now, "end_at": now + _WINDOW}
+        await writes.update_task(task.task_id, TaskPatch.model_validate(patch))
+        if task.status is Status.DISABLED:
+            await writes.ask_task(task.task_id, Verb.CONTINUE)
+        return Prepared(key, task.task_id)
+
+
+async def _first_writer(actions: Actions) -> KeyPair | None:
+    for one in await actions.list_keys():
+        if one.enabled and not one.read_only:
+            return await actions.find_key(one.access_key_id)
+    return None
+
+
+async def _create(writes: Writes, sample: Path, destination: str) -> str:
+    now = datetime.now(UTC)
+    body = {
+        "kind": "vod",
+        "title": TITLE,
+        "sources": [{"url": sample.as_uri()}],
+        "destination": destination,
+        "loops": -1,
+        "start_at": now,
+        "end_at": now + _WINDOW,
+    }
+    return (await writes.create_task(NewTask.model_validate(body))).task_id

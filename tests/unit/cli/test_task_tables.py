@@ -1,0 +1,79 @@
+"""The list of tasks in a terminal: a line each, and the reason of trouble in it."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from streamferry.cli.task_tables import narrow_table, state_of, watched
+
+NOW = datetime.now(UTC)
+TROUBLE = {
+    "since_at": (NOW - timedelta(minutes=12, seconds=3)).isoformat(),
+    "tries": 46,
+    "fault": "user_destination",
+    "reason": "the destination refused the stream: the key is in use by somebody else, as it says itself",
+}
+
+
+def task(task_id: str, title: str = "", status: str = "active", state: str = "streaming", **run: Any) -> dict[str, Any]:
+    return {
+        "task_id": task_id,
+        "title": title,
+        "status": status,
+        "start_at": (NOW + timedelta(hours=2, minutes=1)).isoformat(),
+        "end_at": (NOW + timedelta(days=3, minutes=1)).isoformat(),
+        "run": {"state": state, "kbps_out": 0, "reason": None, "trouble": None, **run},
+    }
+
+
+def shown(tasks: list[dict[str, Any]], width: int) -> list[str]:
+    out = io.StringIO()
+    Console(file=out, width=width).print(narrow_table(tasks, width))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+TASKS = [
+    task("2a8e0000" + "0" * 24, "a title of 20 letters", kbps_out=1773),
+    task("91c01234" + "0" * 24, "周末节目周末节目周末节目周末节目周末节目", state="connecting", trouble=TROUBLE),
+    task("77770000" + "0" * 24, status="not_started", state="stopped"),
+    task("88880000" + "0" * 24, status="disabled", state="stopped", reason="x"),
+    task("99990000" + "0" * 24, status="ended", state="ended"),
+]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_each_task_takes_one_line_of_any_terminal(width: int) -> None:
+    """At 80 columns a task took eight, broken inside words."""
+    head, *rows = shown(TASKS, width)
+    assert head.split() == ["id", "title", "state", "reason", *(["kbps"] if width > 60 else []), "ends"]
+    assert len(rows) == len(TASKS)
+    assert [row.split()[0] for row in rows] == [one["task_id"][:8] for one in TASKS]
+    for row, state in zip(rows, ("streaming", "retrying", "waiting", "stopped", "ended"), strict=True):
+        assert f" {state} " in f"{row} "
+    assert "12 min" in rows[1]
+    assert rows[0].endswith("in 3 d")
+
+
+def test_between_two_tries_a_task_is_in_trouble() -> None:
+    """With its reason, the number of tries and since when; it was "connecting", without a word."""
+    assert str(state_of(TASKS[1])) == "retrying (try 46)"
+    assert f"12 min: {TROUBLE['reason']}" in shown(TASKS, 300)[2]
+
+
+def test_ids_are_as_long_as_tells_them_apart() -> None:
+    """Eight digits are enough but for two that begin alike."""
+    alike = [task("2a8e123456" + end + "0" * 21) for end in "ab"]
+    assert [row.split()[0] for row in shown(alike, 100)[1:]] == ["2a8e123456a", "2a8e123456b"]
+
+
+def test_what_is_watched_has_trouble_on_top_and_says_how_old_it_is() -> None:
+    """Also when the service is away: what was seen last stays, with the time it is of."""
+    out = io.StringIO()
+    page = {"tasks": TASKS, "total": 5}
+    Console(file=out, width=100).print(watched(page, datetime(2026, 1, 31, 14, 46, 32), "it cannot be reached", 100))
+    lines = out.getvalue().splitlines()
+    assert lines[0].startswith("No contact since 14:46:32: it cannot be reached")
+    assert [line.split()[0] for line in lines[2:]] == ["91c01234", "2a8e0000", "77770000", "88880000", "99990000"]
