@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from reference_api import api_page
+from reference_cli import cli_page
 from reference_table import table
 
 from streamferry.config import PREFIX, Settings
@@ -319,6 +320,7 @@ A star marks what must be given.
 
 
 PAGES = {
+    "cli.md": cli_page,
     "settings.md": settings_page,
     "states.md": states_page,
     "api.md": api_page,

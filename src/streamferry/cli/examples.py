@@ -13,6 +13,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "key create": ("streamferry key create", "streamferry key create --read-only --data-dir /var/lib/streamferry"),
     "key list": ("streamferry key list", "streamferry key list --json"),
     "key disable": ("streamferry key disable AK...", "streamferry key disable AK... --data-dir /var/lib/streamferry"),
+    "key rotate-seal": (
+        "streamferry key rotate-seal",
+        "streamferry key rotate-seal --data-dir /var/lib/streamferry --key-file /root/new.key",
+    ),
     "backup": (
         "streamferry backup /backups/monday.gz",
         "streamferry backup /backups/monday.gz --data-dir /var/lib/streamferry",

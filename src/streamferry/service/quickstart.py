@@ -34,7 +34,7 @@ async def prepare(settings: Settings, sample: Path, destination: str) -> Prepare
     async with open_store(settings, Purpose.SERVE) as store:
         actions = Actions(store)
         key = await _first_writer(actions) or await actions.create_key()
-        writes = Writes(actions, SourceRules(file_folders=settings.files))
+        writes = Writes(actions, SourceRules(settings.folders))
         found = (await Reads(actions).tasks(title=TITLE, size=1)).tasks
         if not found:
             return Prepared(key, await _create(writes, sample, destination))

@@ -1,0 +1,73 @@
+"""The page of the command line, made from the commands themselves."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from reference_table import table
+
+from streamferry.cli import app
+from streamferry.cli.examples import EXAMPLES
+from streamferry.cli.options import ExitStatus
+
+_STATUSES = {
+    ExitStatus.DONE: "done",
+    ExitStatus.USAGE: "what was asked is wrong or was refused: a sentence names the option, file or setting",
+    ExitStatus.SOURCE: "the source's fault",
+    ExitStatus.DESTINATION: "the destination's fault",
+    ExitStatus.SERVICE: "ours, or the service's",
+}
+
+
+def cli_page() -> str:
+    """Every command with its options and two examples."""
+    sections = "\n".join(_section(name, command) for name, command in _commands())
+    rows = [(str(int(status)), words) for status, words in _STATUSES.items()]
+    return f"""# Command line
+
+Made by `scripts/reference_cli.py` from the commands themselves, which say the same: `streamferry COMMAND --help`.
+
+{table(("exit status", "what it means"), rows)}
+
+`key`, `callbacks`, `backup`, `restore` and `worker` open the store, so they run on a machine that can, with the settings of
+the service. `task` asks a running service over the network, with an access key.
+
+{sections}""".rstrip() + "\n"
+
+
+def _commands() -> Iterator[tuple[str, Any]]:
+    top = typer.main.get_command(app)
+    assert isinstance(top, typer.core.TyperGroup)
+    for name in top.list_commands(None):  # type: ignore[arg-type]
+        command = top.commands[name]
+        if isinstance(command, typer.core.TyperGroup):
+            yield from ((f"{name} {inner}", one) for inner, one in command.commands.items() if not one.hidden)
+        elif not command.hidden:
+            yield name, command
+
+
+def _section(name: str, command: Any) -> str:
+    about = " ".join(line.strip() for line in command.help.strip().splitlines())
+    rows = [(_name_of(one), " ".join((one.help or "").split()), _default_of(one)) for one in command.params]
+    options = f"\n{table(('', 'what it is', 'else'), rows)}\n" if rows else ""
+    examples = "\n".join(f"    {line}" for line in EXAMPLES[name])
+    return f"## streamferry {name}\n\n{about}\n\n{examples}\n{options}"
+
+
+def _name_of(one: Any) -> str:
+    if one.param_type_name == "argument":
+        return f"`{one.metavar or one.name.upper()}`"
+    names = " ".join(f"`{name}`" for name in (*one.opts, *one.secondary_opts))
+    return f"{names} `{one.metavar}`" if one.metavar else names
+
+
+def _default_of(one: Any) -> str:
+    given = one.default if not callable(one.default) else None
+    words = []
+    if one.required:
+        words.append("must be given")
+    elif given not in (None, False, True, "", [], ()):
+        words.append(f"`{given}`")
+    if one.envvar:
+        words.append(f"`{one.envvar}`")
+    return ", ".join(words)
