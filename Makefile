@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench check-fresh clean
+.PHONY: help demo test lint format docs bench check-fresh clean
 
 BIN := .venv/bin
 # Tests wait for servers more than they compute: three at a time on two cores, each module by one process.
@@ -37,6 +37,11 @@ format: ## apply formatting and the fixes ruff is sure of
 	@scripts/venv.sh dev
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
+
+docs: ## the documents as a site, in build/site; every link in them has to lead somewhere
+	@scripts/venv.sh dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo 'build/site/index.html'
 
 bench: ## CPU and memory a stream, beside ffmpeg, nginx-rtmp and HAProxy in one run; BENCH=NAME: another of bench/
 	@scripts/venv.sh dev

@@ -220,7 +220,7 @@ fields below. Any status from 200 to 299 within {SEND_S:g} s means that it was t
   this machine itself. Redirects are not followed. Authorities of `ca_file` are trusted for https.
 - **Lists of short files do not flood.** Each task may tell {BURST} items at once and one more each {EVERY_S:g} s; an
   item is told to its end or not at all, and `ItemsUntold` counts what was left out
-  (`../decisions/0008-callbacks.md`). So of files that last a minute or more each is told.
+  ([why](../decisions/0008-callbacks.md)). So of files that last a minute or more each is told.
 
 ## Headers
 
@@ -298,8 +298,8 @@ A token ends after its time, with its key, and when the key gets another secret.
 refused there for 15 s, then for twice as long each time, up to 15 minutes.
 
 Times are ISO 8601 with an offset. Addresses are shown redacted, and one that is sent back as it was shown means the one
-that the task has (`docs/decisions/0005-what-a-list-shows-of-an-address.md`). A body with a field that is not listed is
-refused. What is not a success is a `Refusal`: a code, a sentence, and the field that is wrong.
+that the task has ([decision 0005](../decisions/0005-what-a-list-shows-of-an-address.md)). A body with a field that is
+not listed is refused. What is not a success is a `Refusal`: a code, a sentence, and the field that is wrong.
 
 {table(("status", "when"), [(str(status), words) for status, words in STATUSES.items()])}
 

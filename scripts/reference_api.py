@@ -16,7 +16,7 @@ from streamferry.relay import State
 #: Action -> what it does; then, where it answers with a result, the fields of that.
 _ACTIONS: dict[str, str] = {
     "CreatePullToPushTask": "Creates a task, enabled.",
-    "UpdatePullToPushTask": "Changes a task, also while it runs (see `../howto/tasks.md`): what is not given stays. "
+    "UpdatePullToPushTask": "Changes a task, also while it runs ([how](../howto/tasks.md)): what is not given stays. "
     "Takes the fields of CreatePullToPushTask, none of which is needed, and these:",
     "DeletePullToPushTask": "Deletes a task; one that runs is stopped first.",
     "StopPullToPushTask": "Disables a task that has not ended. A list keeps its place.",
@@ -93,7 +93,7 @@ def api_page() -> str:
     return f"""# The API
 
 Made by `scripts/reference.py` from `src/streamferry/control/api`. Where the documents of the cloud's API leave a gap,
-`../decisions/0006-where-the-api-is-stricter-or-kinder.md` says how it is filled.
+[Decision 0006](../decisions/0006-where-the-api-is-stricter-or-kinder.md) says how it is filled.
 
 Requests go to `/?Action=<action>&Version={VERSION}`, signed by signature V4 (`HMAC-SHA256`, service `live`, any region)
 in the `Authorization` header, or for GET in the query. Bodies are JSON objects of at most 4 MiB. Null, an empty text
@@ -111,7 +111,7 @@ tables below show one. An error has no `Result`, but `Error` with `CodeN`, `Code
 ## Items of a list
 
 Addresses are shown without user info, query values and stream keys
-(`../decisions/0005-what-a-list-shows-of-an-address.md`).
+([decision 0005](../decisions/0005-what-a-list-shows-of-an-address.md)).
 
 {table(("field", "what it is"), ((_names(name), text) for name, text in _ITEM_FIELDS.items()))}
 

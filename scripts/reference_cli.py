@@ -23,16 +23,19 @@ def cli_page() -> str:
     """Every command with its options and two examples."""
     sections = "\n".join(_section(name, command) for name, command in _commands())
     rows = [(str(int(status)), words) for status, words in _STATUSES.items()]
-    return f"""# Command line
+    return (
+        f"""# Command line
 
 Made by `scripts/reference_cli.py` from the commands themselves, which say the same: `streamferry COMMAND --help`.
 
 {table(("exit status", "what it means"), rows)}
 
-`key`, `callbacks`, `backup`, `restore` and `worker` open the store, so they run on a machine that can, with the settings of
-the service. `task` asks a running service over the network, with an access key.
+`key`, `callbacks`, `backup`, `restore` and `worker` open the store, so they run on a machine that can, with the
+settings of the service. `task` asks a running service over the network, with an access key.
 
-{sections}""".rstrip() + "\n"
+{sections}""".rstrip()
+        + "\n"
+    )
 
 
 def _commands() -> Iterator[tuple[str, Any]]:
