@@ -11,7 +11,7 @@ _MAX_BYTES = 64 << 20
 
 
 def make_clip(path: Path, seconds: int) -> None:
-    """Write an MP4, 640x360, H.264 and AAC, a keyframe each second: whole, or not at all. Raises ValueError, OSError."""
+    """Write an MP4, 640x360, H.264 and AAC, a keyframe each second; whole, or not. Raises ValueError, OSError."""
     # The program may write into this folder and nowhere else.
     with tempfile.TemporaryDirectory(prefix="clip-", dir=path.parent) as folder:
         part = Path(folder, "clip.mp4")

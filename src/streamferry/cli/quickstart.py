@@ -151,11 +151,10 @@ def _forget_settings() -> None:
 
 async def _sample(folder: Path) -> Path:
     """The clip; made whole or not at all."""
-    path, part = folder / "sample.mp4", folder / "sample.mp4.part"
+    path = folder / "sample.mp4"
     if not path.exists():
         _say(f"making a sample clip of {_CLIP_S} s ...")
-        await asyncio.to_thread(make_clip, part, _CLIP_S)
-        part.rename(path)
+        await asyncio.to_thread(make_clip, path, _CLIP_S)
     return path
 
 
