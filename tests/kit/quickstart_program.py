@@ -18,7 +18,7 @@ class QuickstartProgram(Program):
         # Whatever is set for a service of somebody's is to be left alone.
         elsewhere = {"STREAMFERRY_STORE": "sqlite:////no/such/store", "STREAMFERRY_HOST": "0.0.0.0"}
         self._seen = len((folder / "output").read_text()) if (folder / "output").exists() else 0
-        words = [STREAMFERRY, "quickstart", *map(str, arguments)]
+        words: list[str | Path] = [STREAMFERRY, "quickstart", *map(str, arguments)]
         super().__init__(words, folder / "output", cwd=folder, environment=elsewhere)
 
     @property
