@@ -22,6 +22,9 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
 from streamferry.net.dial import AllowAddress, Deadlines, dial_url, step
 
+#: What a playlist, too, may lead to.
+WEB_SCHEMES = frozenset(("http", "https"))
+
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 # RFC 9112 sets no limit for a chunk's extensions; no media server in use sends any.
@@ -111,11 +114,13 @@ async def open_get(
     """GET ``url``, follow up to 5 redirects, and stop where the body begins. The deadlines hold for each hop.
 
     ``headers`` are added to the request or replace ours; ``tls`` is used for https instead of the default context.
-    Raises PeerUnreachable, PeerRejected (a status other than 200 and 206, a redirect that leads nowhere) or
-    RemoteProtocolError (no HTTP).
+    Raises PeerUnreachable, PeerRejected (a status other than 200 and 206, a redirect that leads nowhere, an address of
+    another kind) or RemoteProtocolError (no HTTP).
     """
     fields = {"user-agent": "streamferry", "accept": "*/*", "connection": "close"}
     fields |= {name.lower(): value for name, value in (headers or {}).items()}
+    if url.scheme not in WEB_SCHEMES:
+        raise PeerRejected(f"{url.redacted} is no web address")
     for _ in range(_MAX_REDIRECTS + 1):
         connection = await dial_url(url, tls=tls, deadlines=deadlines, allow=allow)
         try:
@@ -200,7 +205,7 @@ def _redirect_target(url: MediaUrl, response: h11.Response) -> MediaUrl:
         target = MediaUrl.parse(urljoin(url.reveal(), location))
     except ValueError:
         raise PeerRejected(f"{url.redacted} redirects to something that is no address") from None
-    if target.scheme not in ("http", "https") or not location:
+    if target.scheme not in WEB_SCHEMES or not location:
         raise PeerRejected(f"{url.redacted} redirects to something that is no web address")
     if target.username is None and _same_origin(target, url):
         return replace(target, username=url.username, password=url.password)

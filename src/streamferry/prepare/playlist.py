@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote, urljoin
 from streamferry.media.errors import SourceForbidden, SourceMissing, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
-from streamferry.wire.hls import best_variant, is_finished, is_playlist, playlist_lines
+from streamferry.wire.hls import best_variant, is_finished, is_playlist, playlist_lines, scheme_of
 from streamferry.wire.hls_segments import Key, Piece, parse_segments
 
 MAX_PLAYLIST_BYTES = 8 << 20
@@ -160,7 +160,7 @@ def resolve(base: MediaUrl, reference: str) -> MediaUrl:
     """
     if not reference or len(reference) > _MAX_REFERENCE_CHARS:
         raise SourceUnsupported("it names something that is no address")
-    scheme = reference.partition(":")[0].lower() if ":" in reference.partition("/")[0] else ""
+    scheme = scheme_of(reference)
     if scheme in _REMOTE or (not scheme and base.scheme in _REMOTE):
         return _remote(base, reference)
     if scheme not in ("", "file"):

@@ -1,26 +1,28 @@
 """Live HLS: we read the playlist, choose the variant, and leave the segments to ffmpeg.
 
 So a playlist that is refused says so in our words, with the deadlines of any other connection. What the playlist names,
-segments above all, ffmpeg fetches by itself through a ``Hop``, the only thing that its sandbox lets it reach.
+segments above all, ffmpeg fetches by itself, by http and https, through a ``Hop``, all that its sandbox lets it reach.
 
 Specification: RFC 8216.
 """
 
 import ssl
+from urllib.parse import urljoin
 
 from streamferry.media.errors import (
     PeerUnreachable,
     RemoteProtocolError,
     SourceCorrupt,
+    SourceForbidden,
     SourceStalled,
     SourceUnsupported,
 )
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, step
 from streamferry.net.ffmpeg import ffmpeg_program
-from streamferry.net.ffmpeg_options import HLS_PROTOCOLS, hls_options
+from streamferry.net.ffmpeg_options import HLS_CONTAINERS, HLS_PROTOCOLS, hls_options
 from streamferry.net.hop import Hop
-from streamferry.net.http import HttpBody, HttpStream, open_get
+from streamferry.net.http import WEB_SCHEMES, HttpBody, HttpStream, open_get
 from streamferry.source.ffmpeg import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.live import SILENCE_S
 from streamferry.source.trail import Trail
@@ -31,6 +33,8 @@ from streamferry.wire.hls import (
     is_playlist,
     media_sequence,
     playlist_lines,
+    references,
+    scheme_of,
     segment_addresses,
     target_duration,
 )
@@ -55,7 +59,9 @@ async def open_hls(
     trail = Trail() if trail is None else trail
     lines = await _read_playlist(stream, deadlines)
     # Relative addresses are relative to where redirects led, and reloads go there, too, as players do it.
-    variant = best_variant(lines, stream.final_url.reveal())
+    base = stream.final_url.reveal()
+    _judge(url, lines, base)
+    variant = best_variant(lines, base)
     if variant is not None:
         try:
             media_url = MediaUrl.parse(variant.url)
@@ -63,6 +69,7 @@ async def open_hls(
             raise SourceCorrupt(f"{url.redacted} names a variant that is no address: {error}") from None
         stream = await open_get(media_url, deadlines=deadlines, tls=tls, allow=allow)
         lines = await _read_playlist(stream, deadlines)
+        _judge(url, lines, stream.final_url.reveal())
         variant = Variant(stream.final_url.reveal(), variant.audio_url)
     else:
         variant = Variant(stream.final_url.reveal())
@@ -77,7 +84,8 @@ async def open_hls(
         *("-readrate", "1", "-rw_timeout", str(round(PEER_SILENCE_S * 1e6))),
         # One segment at a time, so that what was asked for last is what is being played.
         *("-live_start_index", str(-unseen), "-http_multiple", "0"),
-        *("-f", "hls", *hls_options(ffmpeg_program()), "-protocol_whitelist", HLS_PROTOCOLS),
+        *("-f", "hls", *hls_options(ffmpeg_program()), "-format_whitelist", HLS_CONTAINERS),
+        *("-protocol_whitelist", HLS_PROTOCOLS),
     ]
     source = FfmpegInput(
         arguments,
@@ -88,6 +96,20 @@ async def open_hls(
         segments=trail,
     )
     return await open_ffmpeg(url, source, tls=tls)
+
+
+def _judge(url: MediaUrl, lines: list[str], base: str) -> None:
+    """Raise SourceForbidden or SourceCorrupt for a playlist that leads out of the web.
+
+    What it names later ffmpeg does not open either: its whitelist has no other protocol. Then nobody can say why.
+    """
+    for reference in references(lines):
+        if scheme_of(reference) not in WEB_SCHEMES | {""}:
+            raise SourceForbidden(f"{url.redacted} names an address that is neither http:// nor https://")
+        try:
+            urljoin(base, reference)
+        except ValueError:
+            raise SourceCorrupt(f"{url.redacted} names something that is no address") from None
 
 
 async def _read_playlist(stream: HttpStream, deadlines: Deadlines) -> list[str]:

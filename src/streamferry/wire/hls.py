@@ -4,7 +4,7 @@ Specification: RFC 8216.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
 from urllib.parse import urljoin
@@ -12,6 +12,8 @@ from urllib.parse import urljoin
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 _TARGET_DURATION = re.compile(r"#EXT-X-TARGETDURATION:(\d{1,9})")
 _MEDIA_SEQUENCE = re.compile(r"#EXT-X-MEDIA-SEQUENCE:(\d{1,19})")
+# What makes a player open something; other tags with addresses are for other programs.
+_NAMING = ("#EXT-X-KEY:", "#EXT-X-MAP:", "#EXT-X-MEDIA:")
 # A codec of an EXT-X-STREAM-INF that FLV has no place for makes a variant the last choice, not an impossible one.
 _CARRIED_CODECS = ("avc1", "avc3", "hvc1", "hev1", "mp4a.40")
 
@@ -81,6 +83,23 @@ def target_duration(lines: list[str]) -> int:
 def media_sequence(lines: list[str]) -> int:
     """The number of the first segment (section 4.3.3.2)."""
     return next((int(found[1]) for line in lines if (found := _MEDIA_SEQUENCE.match(line))), 0)
+
+
+def references(lines: list[str]) -> Iterator[str]:
+    """All that a player of the playlist would open, as it is written there."""
+    for line in lines:
+        if not line.startswith("#"):
+            yield line
+        elif line.startswith(_NAMING) and (reference := attributes(line).get("URI")):
+            yield reference
+
+
+def scheme_of(reference: str) -> str:
+    """What stands before a colon, in lower case; empty for what is relative (RFC 3986, 4.2: no colon before a slash).
+
+    Also where it is no scheme of the RFC's: ffmpeg has some with commas in them.
+    """
+    return reference.partition(":")[0].lower() if ":" in reference.partition("/")[0] else ""
 
 
 def segment_addresses(lines: list[str], base: str) -> list[str]:

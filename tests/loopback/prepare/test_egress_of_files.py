@@ -22,6 +22,18 @@ KEYED = """#EXTM3U
 hls0.ts
 #EXT-X-ENDLIST
 """
+MAPPED = """#EXTM3U
+#EXT-X-TARGETDURATION:2
+#EXT-X-MAP:URI="{address}"
+#EXTINF:1.0,
+hls0.ts
+#EXT-X-ENDLIST
+"""
+SOUNDING = """#EXTM3U
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",DEFAULT=YES,URI="{address}"
+#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"
+hls.m3u8
+"""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +87,7 @@ async def test_a_redirect_to_a_forbidden_address(store: PreparedStore, inside: H
     assert outside.requests == []
 
 
-@pytest.mark.parametrize("what", ["segment", "key", "variant"])
+@pytest.mark.parametrize("what", ["segment", "key", "map", "variant", "sound", "moved-segment"])
 @pytest.mark.parametrize("local", [False, True])
 async def test_a_playlist_that_names_a_forbidden_address(
     store: PreparedStore, inside: HttpFiles, outside: HttpFiles, folder: Path, what: str, local: bool
@@ -85,6 +97,13 @@ async def test_a_playlist_that_names_a_forbidden_address(
         text = (folder / "hls.m3u8").read_text().replace("hls", outside.url("hls"))
     elif what == "key":
         text = KEYED.format(key=outside.url("hls0.ts"))
+    elif what == "map":
+        text = MAPPED.format(address=outside.url("hls0.ts"))
+    elif what == "sound":
+        text = SOUNDING.format(address=outside.url("hls.m3u8"))
+    elif what == "moved-segment":
+        inside.redirects["/elsewhere.ts"] = outside.url("hls0.ts")
+        text = (folder / "hls.m3u8").read_text().replace("hls0.ts", inside.url("elsewhere.ts"))
     else:
         text = f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{outside.url('hls.m3u8')}\n"
     path = folder / f"{what}.m3u8"

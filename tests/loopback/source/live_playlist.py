@@ -11,6 +11,10 @@ class Playlist:
         self.names = re.findall(r"^\S+\.ts$", vod.read_text(), flags=re.MULTILINE)
         self.shown = range(0)
         self.refuses = set()
+        #: Lines behind those of the segments.
+        self.more = ()
+        #: How often it was asked for.
+        self.loads = 0
         #: Numbers of the segments that were asked for.
         self.asked = []
 
@@ -19,7 +23,8 @@ class Playlist:
             name = head.split()[1].decode().lstrip("/")
             status, body = 200, b""
             if name == "live.m3u8":
-                lines = [f"#EXTINF:1.0,\n{self.names[number]}" for number in self.shown]
+                self.loads += 1
+                lines = [*(f"#EXTINF:1.0,\n{self.names[number]}" for number in self.shown), *self.more]
                 start = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{self.shown.start}"
                 body = "\n".join([start, *lines, ""]).encode()
             else:

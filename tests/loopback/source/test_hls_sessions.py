@@ -1,12 +1,13 @@
 """Sessions of one live HLS, one after another: each goes on behind the last segment of the one before it."""
 
 import asyncio
+import os
 from functools import partial
 
 import pytest
 from live_playlist import Playlist
 
-from streamferry.media.errors import SourceStalled
+from streamferry.media.errors import SourceForbidden, SourceStalled
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import end_all
 from streamferry.net.dial import Deadlines
@@ -92,3 +93,61 @@ async def test_a_segment_that_was_refused_comes_with_the_next_session(play, play
     assert (await play(2, also="Failed to open segment"))[:3] == [3, 4, 5]
     playlist.refuses = set()
     assert await play(1) == [5]
+
+
+OUT = (
+    "file:///etc/passwd",
+    "file:passwd",
+    "concat:a.ts|/etc/passwd",
+    "subfile,,start,0,end,0,,:/etc/passwd",
+    "data:video/mp2t;base64,RwAA",
+    "crypto+file:///etc/passwd",
+    "rtmp://127.0.0.1/app/key",
+    "pipe:0",
+)
+
+
+@pytest.mark.parametrize("name", OUT)
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("#EXTINF:1.0,", "{}"),
+        ('#EXT-X-MAP:URI="{}"',),
+        ('#EXT-X-KEY:METHOD=AES-128,URI="{}"',),
+        ("#EXT-X-STREAM-INF:BANDWIDTH=1", "{}"),
+        ('#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",URI="{}"',),
+    ],
+    ids=["segment", "map", "key", "variant", "sound"],
+)
+async def test_a_live_playlist_leads_to_the_web_only(peers, playlist, lines, name):
+    """Before ffmpeg is started, and for good: trying again would find the same."""
+    playlist.more = [line.format(name) for line in lines]
+    url = MediaUrl.parse(f"http://127.0.0.1:{await peers.serve(playlist.serve)}/live.m3u8")
+    with pytest.raises(SourceForbidden, match="neither http:// nor https://") as refused:
+        await open_live(url)
+    assert not refused.value.retryable
+    assert "passwd" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "scheme", ["file://", "file:", "", "crypto:file:", "crypto+file://", "subfile,,start,0,end,9,,:"]
+)
+async def test_a_live_playlist_that_names_a_file_later(peers, playlist, tmp_path, scheme):
+    """When it is read again by ffmpeg, that does not open it: nobody comes to the other end of a FIFO."""
+    fifo = tmp_path / "bait.ts"
+    os.mkfifo(fifo)
+    url = MediaUrl.parse(f"http://127.0.0.1:{await peers.serve(playlist.serve)}/live.m3u8")
+    playlist.shown = range(3)
+    inlet = await open_live(url)
+    try:
+        playlist.more = ["#EXTINF:1.0,", f"{scheme}{fifo}", "#EXTINF:1.0,", playlist.names[5]]
+        loads = playlist.loads
+        async with asyncio.timeout(15):
+            # What comes behind the bait is asked for: it was passed.
+            while playlist.loads < loads + 2 and 5 not in playlist.asked:
+                inlet.pull(SCRATCH, [])
+                with pytest.raises(OSError, match="No such device"):
+                    os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+                await asyncio.sleep(0.02)
+    finally:
+        inlet.close()
