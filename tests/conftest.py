@@ -44,6 +44,12 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
     return report
 
 
+@pytest.fixture(autouse=True)
+def _addresses_without_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of marks is one for a process: what a test's store brings is not for the next test."""
+    monkeypatch.setattr("streamferry.media.redaction._key", None)
+
+
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipFactory:
     """``clips(name, container)``: see kit/clips.py."""

@@ -54,10 +54,11 @@ def test_a_task_lives_through_an_official_sdk(served: Served, nginx: NginxRtmp, 
     said = SDKS[sdk]({"host": served.host, "scheme": "http", "ak": served.ak, "sk": served.sk, "task": task})
     item = said["created"]["Result"]["List"][0]
     assert (item["TaskId"], item["Title"], item["SrcAddrS"]) == (said["task_id"], title, task["SrcAddrS"])
-    assert item["DstAddr"] == nginx.url("***", app="rec")
+    assert item["DstAddr"].startswith(nginx.url("***·", app="rec"))
     shown = {key: item[key] for key in ("Type", "CycleMode", "PlayTimes", "OffsetS", "ContinueStrategy", "PreDownload")}
     assert list(shown.values()) == [1, -1, 0, [0.5, 0], 0, 1]
-    assert (item["GroupName"], item["DstAddrType"], item["CallbackURL"]) == ("default", 2, "http://127.0.0.1:1/?***")
+    assert (item["GroupName"], item["DstAddrType"]) == ("default", 2)
+    assert item["CallbackURL"].startswith("http://127.0.0.1:1/?***·")
     assert [int(datetime.fromisoformat(item[name]).timestamp()) for name in ("StartTime", "EndTime")] == [
         task["StartTime"],
         task["EndTime"],

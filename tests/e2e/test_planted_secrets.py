@@ -29,6 +29,11 @@ SOURCES = (
     ("live", f"http://{NOBODY}/live.m3u8?sign={PLANTED}-query"),
     ("live", f"rtmp://{NOBODY}/app/stream?sign={PLANTED}-query"),
     ("live", f"rtsp://user:{PLANTED}-word@{NOBODY}/stream?sign={PLANTED}-query"),
+    ("live", f"http://{NOBODY}/live/alice/{PLANTED}-word/1.ts"),
+    ("live", f"http://{NOBODY}/live/{PLANTED}-stream.flv"),
+    ("live", f"http://{NOBODY}/{PLANTED}-list/index.m3u8"),
+    ("live", f"rtsp://{NOBODY}/{PLANTED}-path/1"),
+    ("vod", f"http://{NOBODY}/{PLANTED}-folder/film.mp4"),
     ("live", f"srt://{NOBODY}?streamid=x&passphrase={PLANTED}-passphrase"),
 )
 
@@ -73,7 +78,7 @@ def _task(kind: str, source: str, destination: str) -> dict[str, Any]:
         "destination": destination,
         "start_at": now.isoformat(),
         "end_at": (now + timedelta(hours=1)).isoformat(),
-        "callback_url": f"http://user:{PLANTED}-word@{NOBODY}/hook?sign={PLANTED}-query",
+        "callback_url": f"http://user:{PLANTED}-word@{NOBODY}/services/T0/{PLANTED}-hook?sign={PLANTED}-query",
     } | ({"loops": -1} if kind == "vod" else {})
 
 
@@ -84,6 +89,7 @@ def _create(client: httpx.Client, nginx: NginxRtmp, clip: Path) -> list[str]:
         _task("vod", film, nginx.url(f"{PLANTED}-good")),
         _task("vod", film, nginx.url(f"{PLANTED}-refused", app="closed")),
         _task("vod", film, f"srt://{NOBODY}?passphrase={PLANTED}-passphrase"),
+        _task("vod", film, f"http://{NOBODY}/hls/{PLANTED}-push/index.m3u8"),
         *(_task(kind, url, nginx.url(f"{PLANTED}-{number}")) for number, (kind, url) in enumerate(SOURCES)),
     ]
     made = [client.post("/api/v1/tasks", json=task) for task in tasks]

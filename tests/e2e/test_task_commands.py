@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -295,7 +296,9 @@ def test_a_task_as_a_request_makes_the_same_task(commands: Commands) -> None:
     headers = {"Authorization": f"Bearer {token}"}
     sample = httpx.get(f"{base}/tasks/{first}/request", headers=headers).json()
     assert not sample["is_complete"]
-    python, curl = sample["python"].replace("***", "second"), sample["curl"].replace("***", "third")
+    python, curl = (
+        re.sub(r"\*\*\*·[0-9a-f]{3}", name, sample[kind]) for kind, name in (("python", "second"), ("curl", "third"))
+    )
     for command in ([sys.executable, "-c", python], ["sh", "-c", curl]):
         done = subprocess.run(command, env=commands.environment, capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stderr

@@ -1,18 +1,23 @@
 """MediaUrl: an address with its secrets, and the form of it that may be shown.
 
-What is a secret in a media address: user info, every query value, and for RTMP the stream key (the last path
-segment). ``str``, ``repr`` and f-strings give the redacted form; the real one has to be asked for by name.
+What is a secret in a media address: user info, the query, for RTMP the stream key (the last path segment), for all
+others the path, but for what is certainly none (``redaction``). ``str``, ``repr`` and f-strings give the redacted form;
+the real one has to be asked for by name.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from streamferry.media.redaction import REDACTED, mark_of, redact_path
+
 _DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
 # A listener has no host: srt://:9000?mode=listener, udp://:1234.
 _HOSTLESS_SCHEMES = frozenset(("srt", "udp"))
 _RTMP_SCHEMES = frozenset(("rtmp", "rtmps"))
-REDACTED = "***"
+
+
+__all__ = ["REDACTED", "MediaUrl"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +133,37 @@ class MediaUrl:
 
     @property
     def redacted(self) -> str:
-        """The address as it may be shown: no user info, no query values, no RTMP stream key."""
+        """The address as it may be shown, see ``redaction``; what is hidden carries a mark, once one can be made."""
+        shown, _ = self._redact()
+        return shown.replace(REDACTED, REDACTED + mark_of(self.reveal()), 1) if REDACTED in shown else shown
+
+    def is_shown_as(self, text: str) -> bool:
+        """Whether it was shown like that: with its mark, or without one, as another version or a child shows it."""
+        return text == self.redacted or text == self._redact()[0]
+
+    @property
+    def secrets(self) -> list[str]:
+        """What ``redacted`` hides, the longest first: to be taken out of a peer's or a program's words."""
+        _, hidden = self._redact()
+        values = [part.partition("=")[2] for part in self.query.split("&")]
+        found = {*hidden, self.query, self.username or "", self.password or "", *values}
+        found |= {unquote(secret) for secret in found}
+        return sorted(filter(None, found), key=len, reverse=True)
+
+    def _redact(self) -> tuple[str, list[str]]:
+        """Without a mark, and the parts of the path that are hidden."""
         if self.scheme == "file":
-            return self.path
+            return self.path, []
+        hidden: list[str] = []
         path = self.path
-        if self.is_rtmp and path.strip("/").count("/"):
-            path = path.rpartition("/")[0] + "/" + REDACTED
+        if not self.is_rtmp:
+            path, hidden = redact_path(path)
+        elif path.strip("/").count("/"):
+            path, _, key = path.rpartition("/")
+            path, hidden = f"{path}/{REDACTED}", [key]
         query = "?" + REDACTED if self.query else ""
         userinfo = REDACTED + "@" if self.username is not None else ""
-        return f"{self.scheme}://{userinfo}{self.authority}{path}{query}"
+        return f"{self.scheme}://{userinfo}{self.authority}{path}{query}", hidden
 
     def __str__(self) -> str:
         return self.redacted

@@ -11,7 +11,6 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Protocol
-from urllib.parse import unquote
 
 import imageio_ffmpeg
 
@@ -173,18 +172,20 @@ def _failures(lines: Iterable[str]) -> list[str]:
 
 def redactor(url: MediaUrl) -> Callable[[str], str]:
     """What takes the secrets of ``url``, and any address, out of a line."""
-    values = [field.partition("=")[2] for field in url.query.split("&")]
-    found = {url.query, url.username, url.password, *values}
-    found |= {unquote(secret) for secret in found if secret}
-    secrets = sorted((secret for secret in found if secret and len(secret) >= _MIN_SECRET), key=len, reverse=True)
+    secrets = [_pattern(secret) for secret in url.secrets if len(secret) >= _MIN_SECRET]
 
     def redact(words: str) -> str:
         words = _ADDRESS.sub("(address)", words)
         for secret in secrets:
-            words = words.replace(secret, REDACTED)
+            words = secret.sub(REDACTED, words)
         return words
 
     return redact
+
+
+def _pattern(secret: str) -> re.Pattern[str]:
+    """A folder may be called like a syllable of what is said: of letters alone it must stand alone."""
+    return re.compile(rf"\b{secret}\b" if secret.isascii() and secret.isalpha() else re.escape(secret))
 
 
 def _unless_talk(redact: Callable[[str], str]) -> Callable[[str], str]:

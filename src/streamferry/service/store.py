@@ -23,6 +23,7 @@ from streamferry.control.store import (
     sqlite_url,
 )
 from streamferry.control.store.database import CONNECTIONS
+from streamferry.media.redaction import use_marks
 
 _SEAL_KEY = "seal.key"
 
@@ -101,6 +102,7 @@ async def open_store(
                 raise StoreMissing(None if file is None else file.parent)
             if purpose is not Purpose.RESTORE:
                 await _compare_key(settings, store)
+                use_marks(store.seal.digest("marks of addresses"))
         except TROUBLE as error:
             raise StoreAway(f"store: cannot be opened: {describe_trouble(error)}") from None
         yield store

@@ -192,7 +192,7 @@ def _as_shown(text: str, known: Sequence[MediaUrl]) -> MediaUrl | None:
     """The one address that is shown like this, if there is exactly one."""
     if REDACTED not in text:
         return None
-    shown = {url.reveal(): url for url in known if url.redacted == text}
+    shown = {url.reveal(): url for url in known if url.is_shown_as(text)}
     return next(iter(shown.values())) if len(shown) == 1 else None
 
 
@@ -219,7 +219,7 @@ def _read_loops(body: TaskBody, kind: TaskKind, current: TaskSpec | None) -> tup
 
 def _read_callback(body: TaskBody, current: TaskSpec | None, rules: SourceRules) -> str:
     present = current.callback_url if current else ""
-    if not body.CallbackURL or (present and body.CallbackURL == show_callback(present)):
+    if not body.CallbackURL or (present and MediaUrl.parse(present).is_shown_as(body.CallbackURL)):
         return present
     return checks.check_callback_url(body.CallbackURL, rules)
 

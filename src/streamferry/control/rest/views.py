@@ -53,7 +53,7 @@ class SourceView(View):
     """One address of a task."""
 
     url: str
-    """Redacted: no user info and no query values."""
+    """Redacted: scheme, host and what is certainly no secret; a mark tells two hidden ones apart."""
     start_s: float
     """Where the file begins to be played, in seconds from its start."""
     end_s: float
@@ -151,7 +151,7 @@ class TaskView(View):
     end_at: datetime
     sources: list[SourceView]
     destination: str
-    """Redacted: no stream key and no query values."""
+    """Redacted as a source is."""
     loops: int
     """How often the list is played; -1 is without end."""
     continue_strategy: Strategy

@@ -16,6 +16,7 @@ from streamferry.control.checks import SourceRules
 from streamferry.control.errors import InvalidField
 from streamferry.control.model import ContinueStrategy, SourceForm, TaskKind, TaskSpec
 from streamferry.control.store.records import TaskRecord
+from streamferry.media.redaction import use_marks
 from streamferry.relay import Playhead, State
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -345,7 +346,8 @@ def test_items_show_no_secret() -> None:
 
 
 def test_what_a_list_showed_can_be_sent_back() -> None:
-    """Redacted addresses mean those the task has, also where two are shown alike."""
+    """Redacted addresses mean those the task has, also where two differ in what is hidden only."""
+    use_marks("a key")
     addresses = ["http://s/a?k=1", "http://s/a?k=2", "http://s/b?k=3"]
     spec = create_vod(SrcAddrS=addresses, CallbackURL="http://c/?t=1", Title="t")
     shown = item(spec)
