@@ -122,6 +122,9 @@ class Settings(BaseSettings):
         30, ge=1, description="Days for which callbacks that were given up are kept, to be looked at and sent again."
     )
     keep_events_days: int = Field(30, ge=1, description="Days for which the events of tasks are kept.")
+    keep_audit_days: int = Field(
+        366, ge=1, description="Days for which it is kept who signed in and who changed keys and secrets."
+    )
     keep_usage_days: int = Field(
         366,
         ge=1,

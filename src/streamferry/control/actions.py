@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from streamferry.control.actor import Actor, ActorKind, acting_as
 from streamferry.control.clock import Clock, SystemClock, to_ms
 from streamferry.control.errors import (
     DestinationConflict,
@@ -27,12 +28,13 @@ from streamferry.control.errors import (
     VersionConflict,
     WrongState,
 )
-from streamferry.control.model import DEFAULT_GROUP, ApiStatus, TaskSpec
+from streamferry.control.model import DEFAULT_GROUP, ApiStatus, AuditKind, TaskSpec
 from streamferry.control.schedule import decide_due
-from streamferry.control.store import Store, events, groups, keys, mailboxes, tasks, usage, workers
+from streamferry.control.store import Store, audit, events, groups, keys, mailboxes, tasks, usage, workers
 from streamferry.control.store.database import lock_name
 from streamferry.control.store.events import NewEvent
 from streamferry.control.store.records import (
+    AuditRecord,
     EventRecord,
     GroupPage,
     GroupRecord,
@@ -85,6 +87,7 @@ class Actions:
         self._seal = store.seal
         self._clock = clock or SystemClock()
         self._refuses_conflicts = refuses_conflicts
+        self._failed_sign_ins = audit.Throttle()
 
     # Tasks
 
@@ -349,7 +352,10 @@ class Actions:
     async def import_key(self, pair: KeyPair) -> None:
         """Take over a key that was made elsewhere, enabled; its secret replaces the one it had."""
         async with self._store.write() as connection:
+            known = await keys.exists(connection, pair.access_key_id)
             await keys.put(connection, self._seal, pair, now_ms=to_ms(self._clock.now()))
+            kind = AuditKind.KEY_REPLACED if known else AuditKind.KEY_MADE
+            await audit.append(connection, kind, pair.access_key_id, {"read_only": pair.read_only})
 
     async def find_key(self, access_key_id: str) -> KeyPair | None:
         """An enabled key with its secret, or None; any text may be asked for."""
@@ -363,11 +369,33 @@ class Actions:
         async with self._store.write() as connection:
             if not await keys.disable(connection, access_key_id):
                 raise KeyNotFound(access_key_id)
+            await audit.append(connection, AuditKind.KEY_DISABLED, access_key_id)
 
     async def list_keys(self) -> list[KeyRecord]:
         """Every key, oldest first, without secrets."""
         async with self._store.read() as connection:
             return await keys.all_keys(connection)
+
+    # Audit
+
+    async def note_sign_in(self, access_key_id: str, door: str, *, peer: str, request_id: str, is_good: bool) -> None:
+        """Write down that somebody got in by a door, or tried to. Of those that failed no more than some a minute."""
+        if not is_good and not self._failed_sign_ins.admits():
+            return
+        name = access_key_id if is_good else ""
+        actor = Actor(ActorKind.KEY if is_good else ActorKind.NOBODY, name, request_id, peer)
+        detail: dict[str, object] = {"door": door}
+        if not is_good and (untold := self._failed_sign_ins.tell_untold()):
+            detail["untold"] = untold
+        kind = AuditKind.SIGNED_IN if is_good else AuditKind.SIGN_IN_FAILED
+        with acting_as(actor):
+            async with self._store.write() as connection:
+                await audit.append(connection, kind, access_key_id, detail)
+
+    async def list_audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditRecord]:
+        """Lines of the audit stream before an id, newest first."""
+        async with self._store.read() as connection:
+            return await audit.page(connection, before=before, limit=limit)
 
     # Rules
 

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from streamferry.control.actor import Actor, ActorKind, acting_as
 from streamferry.control.clock import StepWatch, to_ms
 from streamferry.control.model import ContinueStrategy, TaskKind, TaskSpec
 from streamferry.control.store import TROUBLE, SealBroken, Store, describe_trouble, due, held, sealing, usage, workers
@@ -37,20 +38,21 @@ class StoreLedger:
         self._capacity = capacity
         self._address = address
         self._folders = folders
+        self._actor = Actor(ActorKind.WORKER, worker_id)
         self._clock_steps = StepWatch()
         # How often the store's clock was set, and how often when its tasks were read last.
         self._steps = self._steps_known = 0
 
     async def register(self) -> None:
         """See the protocol. Raises SealBroken for a store that is sealed under another key."""
-        with _availability():
+        with _availability(), acting_as(self._actor):
             async with self._store.write() as connection:
                 await sealing.open_seal(connection, self._store.seal)
                 await workers.register(connection, self._worker_id, self._capacity, self._address)
 
     async def poll(self, load: int, room: int) -> int:
         """See the protocol."""
-        with _availability():
+        with _availability(), acting_as(self._actor):
             began_at = time.monotonic()
             async with self._store.read() as connection:
                 orders, has_due, now_ms = await workers.poll(connection, self._worker_id)
@@ -65,7 +67,7 @@ class StoreLedger:
         """See the protocol. After a step of the clock nothing is known: how far off each window is has changed."""
         steps = self._steps
         known = known if steps == self._steps_known else {}
-        with _availability():
+        with _availability(), acting_as(self._actor):
             async with self._store.read() as connection:
                 holds, now_ms = await held.read(connection, self._store.seal, self._worker_id, known)
         self._steps_known = steps
@@ -73,7 +75,7 @@ class StoreLedger:
 
     async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> None:
         """See the protocol."""
-        with _availability():
+        with _availability(), acting_as(self._actor):
             made_at = time.monotonic()
             async with self._store.write() as connection:
                 age_s = time.monotonic() - made_at
@@ -82,13 +84,13 @@ class StoreLedger:
 
     async def retire(self) -> None:
         """See the protocol."""
-        with _availability():
+        with _availability(), acting_as(self._actor):
             async with self._store.write() as connection:
                 await workers.retire(connection, self._worker_id)
 
     async def leave(self) -> None:
         """See the protocol."""
-        with _availability():
+        with _availability(), acting_as(self._actor):
             async with self._store.write() as connection:
                 await workers.leave(connection, self._worker_id)
 

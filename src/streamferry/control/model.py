@@ -62,6 +62,20 @@ class DeliveryState(StrEnum):
     DEAD = "dead"
 
 
+class AuditKind(StrEnum):
+    """What the audit stream tells of."""
+
+    KEY_MADE = "key_made"
+    KEY_REPLACED = "key_replaced"
+    KEY_DISABLED = "key_disabled"
+    SECRET_REPLACED = "callback_secret_replaced"
+    SEAL_ROTATED = "seal_key_rotated"
+    SIGNED_IN = "signed_in"
+    SIGN_IN_FAILED = "sign_in_failed"
+    BACKED_UP = "backed_up"
+    RESTORED = "restored"
+
+
 class SourceForm(StrEnum):
     """In which of the API's fields the sources were given, so that a list shows them as they came."""
 

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import time
 
+from streamferry.control.actor import Actor, ActorKind, acting_as
 from streamferry.control.clock import StepWatch
 from streamferry.control.store import TROUBLE, Store, describe_trouble, due, retention, workers
 from streamferry.control.store.database import read_now_ms
@@ -38,7 +39,8 @@ class Scheduler:
         is_well = True
         while not stopping.is_set():
             try:
-                await self.run_once()
+                with acting_as(Actor(ActorKind.SCHEDULE)):
+                    await self.run_once()
                 is_well = True
             except TROUBLE as error:
                 if is_well:

@@ -25,4 +25,5 @@ def retention_of(settings: Settings) -> Retention:
         dead_callbacks_days=settings.keep_dead_callbacks_days,
         events_days=settings.keep_events_days,
         usage_days=settings.keep_usage_days,
+        audit_days=settings.keep_audit_days,
     )

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from streamferry.control.actions import Actions
+from streamferry.control.actor import Actor, ActorKind, acting_as
 from streamferry.control.api.envelope import Envelope
 from streamferry.control.api.faults import ApiError, ErrorCode, translate_action_error
 from streamferry.control.api.limits import Buckets, Kind, RateLimiter, Rates
@@ -119,7 +120,9 @@ class _Endpoint:
         values = _read_json(body)
         if operation.has_query:
             values = {**query, **values}
-        return await operation.run(self._context, read_body(operation.body, values))
+        peer = request.client.host if request.client else None
+        with acting_as(Actor(ActorKind.KEY, key.access_key_id, envelope.request_id, peer)):
+            return await operation.run(self._context, read_body(operation.body, values))
 
     async def _authenticate(self, request: Request, envelope: Envelope, now: datetime) -> tuple[KeyPair, bytes]:
         """The long-term key that a request is of, and the body it came with."""

@@ -3,8 +3,8 @@
 import re
 
 from streamferry.control.errors import DeliveryNotFound, WrongState
-from streamferry.control.model import DeliveryState
-from streamferry.control.store import Store, mailboxes, signing
+from streamferry.control.model import AuditKind, DeliveryState
+from streamferry.control.store import Store, audit, mailboxes, signing
 from streamferry.control.store.records import Backlog, DeliveryPage, DeliveryRecord
 
 _EVENT_ID = re.compile(r"evt_([0-9a-f]{32})_([1-9][0-9]{0,8})")
@@ -79,7 +79,9 @@ class Callbacks:
     async def replace_secret(self) -> str:
         """Another secret; for a day callbacks are signed with the one before as well."""
         async with self._store.write() as connection:
-            return await signing.replace(connection, self._seal)
+            secret = await signing.replace(connection, self._seal)
+            await audit.append(connection, AuditKind.SECRET_REPLACED)
+            return secret
 
 
 def _parse(event_id: str) -> tuple[str, int]:

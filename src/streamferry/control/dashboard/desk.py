@@ -1,9 +1,11 @@
 """What the pages may do: reads for everybody who is signed in, changes for those who may write. No rules."""
 
-from collections.abc import AsyncIterator, Collection
+import contextlib
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass, field
 
 from streamferry.control.actions import Actions
+from streamferry.control.actor import Actor, ActorKind, acting_as, new_request_id
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.checks import SourceRules, read_source
 from streamferry.control.dashboard.frame import Visitor
@@ -45,23 +47,30 @@ class Desk:
         if not who.can_write:
             raise PermissionError(who.t("role.refused" if who.is_welcome else "session.over"))
 
+    @contextlib.contextmanager
+    def _acting(self, who: Visitor) -> Iterator[None]:
+        """What is changed within is theirs. Raises PermissionError as ``require_writer`` does."""
+        self.require_writer(who)
+        with acting_as(Actor(ActorKind.SESSION, who.session.access_key_id, new_request_id())):
+            yield
+
     async def do(self, who: Visitor, deed: str, task_id: str) -> None:
         """Stop, continue, relaunch or delete a task. Raises PermissionError and ActionError."""
-        self.require_writer(who)
-        if deed == "delete":
-            await self.writes.delete_task(task_id)
-        else:
-            await self.writes.ask_task(task_id, Verb(deed))
+        with self._acting(who):
+            if deed == "delete":
+                await self.writes.delete_task(task_id)
+            else:
+                await self.writes.ask_task(task_id, Verb(deed))
 
     async def create(self, who: Visitor, body: NewTask) -> str:
         """Make a task; its id. Raises PermissionError and ActionError."""
-        self.require_writer(who)
-        return (await self.writes.create_task(body)).task_id
+        with self._acting(who):
+            return (await self.writes.create_task(body)).task_id
 
     async def update(self, who: Visitor, task_id: str, body: TaskPatch) -> None:
         """Change a task. Raises PermissionError and ActionError."""
-        self.require_writer(who)
-        await self.writes.update_task(task_id, body)
+        with self._acting(who):
+            await self.writes.update_task(task_id, body)
 
     async def probe(self, who: Visitor, address: str) -> ProbeView:
         """Look into a file. Raises PermissionError and RestError."""
@@ -80,8 +89,8 @@ class Desk:
 
     async def replay(self, who: Visitor, event_id: str) -> None:
         """Send a callback again. Raises PermissionError and ActionError."""
-        self.require_writer(who)
-        await self.callbacks.replay(event_id)
+        with self._acting(who):
+            await self.callbacks.replay(event_id)
 
     async def upload(self, who: Visitor, name: str, pieces: AsyncIterator[bytes], length: int | None) -> None:
         """Take a file into the library. Raises PermissionError and ActionError."""

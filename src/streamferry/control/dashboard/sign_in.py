@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from streamferry.control.actions import Actions
+from streamferry.control.actor import new_request_id
 from streamferry.control.brake import Brake, is_same_secret
 from streamferry.control.dashboard.gate import BASE, COOKIE, SIGN_IN, session_of, session_token
 from streamferry.control.dashboard.links import SignInLinks
@@ -62,14 +63,18 @@ class SignIn:
         if known is None or not is_same_secret(secret, known.secret):
             self._brake.fail(host, key_id, now)
             _log.warning("a sign-in to the dashboard failed from %s", host)
+            await self._note(key_id, host, is_good=False)
             return _page(request, following, key_id, "sign_in.wrong")
         self._brake.forgive(host, key_id)
+        await self._note(key_id, host, is_good=True)
         return self._begin(request, known, following)
 
     async def _sign_in_once(self, request: Request, token: str, following: str) -> Response:
         """By a link. Nobody guesses a token of 256 bits, so failures need not wait."""
         key_id = self._links.take(token, time.monotonic()) if _is_here(request) else None
         known = await self._actions.find_key(key_id) if key_id else None
+        host = request.client.host if request.client else "?"
+        await self._note(key_id or "", host, is_good=known is not None)
         if known is None:
             return _page(request, following, problem="sign_in.link_used")
         return self._begin(request, known, following)
@@ -87,6 +92,10 @@ class SignIn:
             samesite="lax",
         )
         return answer
+
+    async def _note(self, key_id: str, peer: str, *, is_good: bool) -> None:
+        name = new_request_id()
+        await self._actions.note_sign_in(key_id, "dashboard", peer=peer, request_id=name, is_good=is_good)
 
     async def sign_out(self, request: Request) -> Response:
         """End the session."""

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from streamferry.control.actor import Actor, ActorKind, acting_as, new_request_id
 from streamferry.control.api.faults import ApiError
 from streamferry.control.api.limits import Kind, RateLimiter, Rates
 from streamferry.control.rest.faults import RestError
@@ -22,6 +23,8 @@ _log = logging.getLogger("streamferry.rest")
 
 #: Method and path under the mount that need no token.
 OPEN = frozenset((("POST", "/tokens"), ("GET", "/openapi.json"), ("GET", "/docs")))
+#: What a read-only key may not look at: who let whom in.
+_OF_WRITERS = frozenset(("/audit",))
 _READS = ("GET", "HEAD")
 #: As the compatible API's: a watermark of 2 MB is 2.8 MB of base64.
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -44,17 +47,23 @@ class Gate:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        request_id = new_request_id()
+        send = _naming(send, request_id)
         answering = _Answer(send, lambda: self._require_caller(scope))
+        peer = scope["client"][0] if scope.get("client") else None
         try:
-            await self._admit(scope)
-            await self._app(scope, receive if _is_upload(scope) else _bounded(receive, _body_limit(scope)), answering)
+            caller = await self._admit(scope)
+            kind, name = (ActorKind.KEY, caller.access_key_id) if caller else (ActorKind.NOBODY, "")
+            with acting_as(Actor(kind, name, request_id, peer)):
+                body = receive if _is_upload(scope) else _bounded(receive, _body_limit(scope))
+                await self._app(scope, body, answering)
         except RestError as error:
             answer = error
         except TROUBLE as error:
             _log.error("the store cannot be asked: %s", describe_trouble(error))
             answer = RestError(503, "store_unavailable", "the store cannot be asked now", retry_after_s=1)
         except Exception:
-            _log.exception("%s %s failed", scope["method"], scope["path"][:128])
+            _log.exception("request %s (%s %s) failed", request_id, scope["method"], scope["path"][:128])
             answer = RestError(500, "internal", "the service has an internal error, which its log tells more about")
         else:
             return
@@ -62,18 +71,19 @@ class Gate:
         if not answering.has_begun:
             await answer.response()(scope, receive, send)
 
-    async def _admit(self, scope: Scope) -> None:
-        """Raises RestError for who may not."""
+    async def _admit(self, scope: Scope) -> Caller | None:
+        """Who calls; None where nobody needs to be known. Raises RestError for who may not."""
         method = scope["method"]
         if (method, _path(scope)) in OPEN:
-            return
+            return None
         caller = await self._require_caller(scope)
-        if caller.read_only and method not in _READS:
-            raise RestError(403, "read_only", "the key may only read")
+        if caller.read_only and (method not in _READS or _path(scope) in _OF_WRITERS):
+            raise RestError(403, "read_only", "the key may only read, and not everything")
         try:
             self._limiter.take(caller.access_key_id, Kind.LIST if method in _READS else Kind.WRITE, time.monotonic())
         except ApiError:
             raise RestError(429, "too_many", "too many calls: wait a second", retry_after_s=1) from None
+        return caller
 
     async def _require_caller(self, scope: Scope) -> Caller:
         """Whose token it is. Raises RestError."""
@@ -82,6 +92,17 @@ class Gate:
         if kind.lower() != "bearer" or not token:
             raise RestError(401, "no_token", "needs a token: Authorization: Bearer TOKEN, made by POST /api/v1/tokens")
         return await self._tokens.prove(token.strip())
+
+
+def _naming(send: Send, request_id: str) -> Send:
+    """Every answer says by which name the log, the events and the audit stream know its request."""
+
+    async def naming(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"x-request-id", request_id.encode())]}
+        await send(message)
+
+    return naming
 
 
 class _Answer:

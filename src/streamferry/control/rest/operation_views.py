@@ -5,7 +5,7 @@ from typing import Any
 
 from streamferry.control.model import CallbackEvent, DeliveryState
 from streamferry.control.rest.views import View
-from streamferry.control.store.records import DeliveryRecord, UsageBucket, WorkerRecord
+from streamferry.control.store.records import AuditRecord, DeliveryRecord, UsageBucket, WorkerRecord
 from streamferry.media.errors import Fault
 from streamferry.worker import WorkerHealth
 
@@ -126,6 +126,33 @@ class Count(View):
     count: int
 
 
+class AuditView(View):
+    """A line of the audit stream."""
+
+    id: int
+    """Rises: the cursor for older ones."""
+    at: datetime
+    kind: str
+    """``key_made``, ``key_replaced``, ``key_disabled``, ``callback_secret_replaced``, ``seal_key_rotated``,
+    ``signed_in``, ``sign_in_failed``, ``backed_up`` or ``restored``."""
+    subject: str
+    """What it was done to: an access key's id, a seal key's fingerprint."""
+    actor: str
+    """Who did it, as of an event."""
+    peer: str | None
+    """The address it was asked from."""
+    request_id: str | None
+    detail: dict[str, Any]
+
+
+class AuditPage(View):
+    """Lines, newest first."""
+
+    lines: list[AuditView]
+    next_before: int | None
+    """Ask with this as ``before`` for older ones; None: these were the oldest."""
+
+
 class LibraryFileView(View):
     """A file that was uploaded."""
 
@@ -198,6 +225,20 @@ def show_delivery(record: DeliveryRecord) -> DeliveryView:
         attempts=record.attempts,
         problem=record.problem,
         settled_at=record.settled_at,
+        detail=record.detail,
+    )
+
+
+def show_audit(record: AuditRecord) -> AuditView:
+    """A line of the audit stream as it may be shown."""
+    return AuditView(
+        id=record.id,
+        at=record.at,
+        kind=record.kind,
+        subject=record.subject,
+        actor=record.actor,
+        peer=record.peer,
+        request_id=record.request_id,
         detail=record.detail,
     )
 

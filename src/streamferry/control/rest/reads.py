@@ -10,7 +10,15 @@ from streamferry.control.api import usage
 from streamferry.control.checks import check_task_id
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.model import ApiStatus
-from streamferry.control.rest.operation_views import CacheView, UsageList, WorkerList, show_usage, show_worker
+from streamferry.control.rest.operation_views import (
+    AuditPage,
+    CacheView,
+    UsageList,
+    WorkerList,
+    show_audit,
+    show_usage,
+    show_worker,
+)
 from streamferry.control.rest.views import (
     EventPage,
     EventView,
@@ -123,6 +131,12 @@ class Reads:
         found, total = await self._actions.list_recent_events(task_id, since=since, kinds=kinds, limit=limit)
         after = found[-1].id if found else cursor
         return RecentEvents(events=[show_event(one) for one in found], total=total, next_after=after)
+
+    async def audit(self, *, before: int | None = None, limit: int = 100) -> AuditPage:
+        """The audit stream before a cursor, newest first."""
+        found = await self._actions.list_audit(before=before, limit=limit)
+        is_last = len(found) < limit
+        return AuditPage(lines=[show_audit(one) for one in found], next_before=None if is_last else found[-1].id)
 
     def samples(self, task_id: str) -> SampleList:
         """How the task's run went in the last hour, as far as this service has watched it."""

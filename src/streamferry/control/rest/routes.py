@@ -99,6 +99,7 @@ class Routes:
             ("POST", "/callbacks/drop_dead", self.drop_dead, 200, "callbacks"),
             ("GET", "/callbacks/{event_id}", self.get_callback, 200, "callbacks"),
             ("POST", "/callbacks/{event_id}/replay", self.replay_callback, 204, "callbacks"),
+            ("GET", "/audit", self.list_audit, 200, "operation"),
             ("GET", "/workers", self.list_workers, 200, "operation"),
             ("GET", "/cache", self.show_cache, 200, "operation"),
             ("GET", "/usage", self.show_usage, 200, "operation"),
@@ -260,6 +261,12 @@ class Routes:
     async def drop_dead(self, body: bodies.OfTask) -> operation_views.Count:
         """Forget dead letters, of one task or of all."""
         return operation_views.Count(count=await self._callbacks.drop_dead(body.task_id))
+
+    async def list_audit(
+        self, before: Annotated[int | None, Query(ge=1, le=2**62)] = None, limit: Limit = 100
+    ) -> operation_views.AuditPage:
+        """Who got in and who changed keys and secrets, newest first. A key that may only read may not see it."""
+        return await self._reads.audit(before=before, limit=limit)
 
     async def list_workers(self) -> operation_views.WorkerList:
         """Workers that are there, or were in the last hour."""

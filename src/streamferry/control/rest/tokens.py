@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from streamferry.control.actions import Actions
+from streamferry.control.actor import current_actor
 from streamferry.control.brake import Brake, is_same_secret
 from streamferry.control.clock import Clock
 from streamferry.control.rest.faults import RestError
@@ -50,9 +51,15 @@ class Tokens:
         key = await self._actions.find_key(access_key_id)
         if not is_same_secret(secret, key.secret if key else "") or key is None:
             self._brake.fail(peer, access_key_id, now)
+            await self._note(access_key_id, peer, is_good=False)
             raise RestError(401, "wrong_key", "the access key id or its secret is wrong, or the key is disabled")
         self._brake.forgive(peer, access_key_id)
+        await self._note(access_key_id, peer, is_good=True)
         return key
+
+    async def _note(self, access_key_id: str, peer: str, *, is_good: bool) -> None:
+        request_id = current_actor().request_id or ""
+        await self._actions.note_sign_in(access_key_id, "rest", peer=peer, request_id=request_id, is_good=is_good)
 
     def make(self, key: KeyPair, lifetime: timedelta) -> tuple[str, datetime]:
         """A token of a key that was proved, and when it ends."""

@@ -185,6 +185,11 @@ class EventView(View):
     kind: str
     """``created``, ``claimed``, a state of the run, and so on."""
     detail: dict[str, Any]
+    actor: str | None
+    """Who caused it: ``key:ID`` by an API, ``session:ID`` in the dashboard, ``worker:ID``, ``schedule``,
+    ``command:USER``. None of what an older version wrote."""
+    request_id: str | None
+    """The request that caused it, as ``X-Request-Id`` or ``RequestId`` of its answer."""
 
 
 class EventPage(View):
@@ -378,7 +383,14 @@ def _show_playhead(record: TaskRecord) -> PlayheadView | None:
 def show_event(record: EventRecord) -> EventView:
     """An event as it may be shown."""
     return EventView(
-        id=record.id, task_id=record.task_id, seq=record.seq, at=record.at, kind=record.kind, detail=record.detail
+        id=record.id,
+        task_id=record.task_id,
+        seq=record.seq,
+        at=record.at,
+        kind=record.kind,
+        detail=record.detail,
+        actor=record.actor,
+        request_id=record.request_id,
     )
 
 

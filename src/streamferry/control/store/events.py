@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from streamferry.control.actor import current_actor
 from streamferry.control.clock import from_ms
 from streamferry.control.model import CallbackEvent, decide_api_status
 from streamferry.control.schedule import END_TOLERANCE_MS
@@ -67,6 +68,8 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> Non
     )
     of_task = {row["task_id"]: row for row in found.mappings()}
     latest = {task_id: row["event_seq"] - counts[task_id] for task_id, row in of_task.items()}
+    actor = current_actor()
+    who = {"actor": str(actor), "request_id": actor.request_id}
     rows: list[dict[str, object]] = []
     owed: dict[str, list[mailboxes.NewDelivery]] = defaultdict(list)
     for one in events:
@@ -74,7 +77,14 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> Non
             continue
         seq = latest[one.task_id] = latest[one.task_id] + 1
         rows.append(
-            {"task_id": one.task_id, "seq": seq, "at_ms": one.at_ms, "kind": one.kind, "detail": _json(one.detail)}
+            {
+                "task_id": one.task_id,
+                "seq": seq,
+                "at_ms": one.at_ms,
+                "kind": one.kind,
+                "detail": _json(one.detail),
+                **who,
+            }
         )
         row = of_task[one.task_id]
         if row["has_receiver"] and one.kind in TOLD:
@@ -158,7 +168,16 @@ def _is_settled(connection: AsyncConnection) -> sa.ColumnElement[bool]:
 
 def _record(row: sa.RowMapping) -> EventRecord:
     detail = read_object(row["detail"])
-    return EventRecord(row["id"], row["task_id"], row["seq"], read_time(row["at_ms"]), row["kind"], detail)
+    return EventRecord(
+        row["id"],
+        row["task_id"],
+        row["seq"],
+        read_time(row["at_ms"]),
+        row["kind"],
+        detail,
+        row["actor"],
+        row["request_id"],
+    )
 
 
 def playhead_detail(playhead: Playhead) -> dict[str, int]:

@@ -28,6 +28,12 @@ async def put(connection: AsyncConnection, seal: Seal, pair: KeyPair, *, now_ms:
     await connection.execute(access_key.insert(), values)
 
 
+async def exists(connection: AsyncConnection, access_key_id: str) -> bool:
+    """Whether there is one of that name, enabled or not."""
+    query = sa.select(access_key.c.enabled).where(access_key.c.id == access_key_id)
+    return (await connection.execute(query)).first() is not None
+
+
 async def find(connection: AsyncConnection, seal: Seal, access_key_id: str) -> KeyPair | None:
     """An enabled key with its secret, or None; one that cannot be opened is good for nothing, and the log says so."""
     query = sa.select(access_key.c.sealed_secret, access_key.c.read_only)

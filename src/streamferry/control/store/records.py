@@ -179,13 +179,32 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """Something that happened to a task; ``seq`` counts from 1 for each task without a gap, ``id`` rises over all."""
+    """Something that happened to a task; ``seq`` counts from 1 for each task without a gap, ``id`` rises over all.
+
+    ``actor``: who caused it, as ``key:AK...`` or ``worker:ID``; ``request_id``: by which request, if by any.
+    """
 
     id: int
     task_id: str
     seq: int
     at: datetime
     kind: str
+    detail: dict[str, object]
+    actor: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """A line of the audit stream. ``actor`` as ``key:AK...``; ``subject`` is what it was done to."""
+
+    id: int
+    at: datetime
+    kind: str
+    subject: str
+    actor: str
+    peer: str | None
+    request_id: str | None
     detail: dict[str, object]
 
 

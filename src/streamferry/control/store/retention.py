@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.control.model import DeliveryState
 from streamferry.control.store import mailboxes
 from streamferry.control.store.database import read_now_ms
-from streamferry.control.store.schema import delivery, event, usage
+from streamferry.control.store.schema import audit, delivery, event, usage
 
 #: Rows of one kind that one transaction deletes at most: nobody waits long for it.
 BATCH = 500
@@ -23,6 +23,7 @@ class Retention:
     dead_callbacks_days: int = 30
     events_days: int = 30
     usage_days: int = 366
+    audit_days: int = 366
 
 
 async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
@@ -30,9 +31,11 @@ async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
     now = await read_now_ms(connection)
     # Ids are in the order of time, but for the seconds that a report takes.
     happened = sa.select(event.c.at_ms).order_by(event.c.id).limit(1)
+    noted = sa.select(audit.c.at_ms).order_by(audit.c.id).limit(1)
     measured = sa.select(sa.func.min(usage.c.minute_ms))
     settled = [(_first_settled(state), days) for state, days in _days_of(keep).items()]
-    for query, days in (*settled, (happened, keep.events_days), (measured, keep.usage_days)):
+    others = [(happened, keep.events_days), (measured, keep.usage_days), (noted, keep.audit_days)]
+    for query, days in (*settled, *others):
         at_ms = (await connection.execute(query)).scalar()
         if at_ms is not None and at_ms < now - days * _DAY_MS:
             return True
@@ -67,7 +70,11 @@ async def prune(connection: AsyncConnection, keep: Retention) -> bool:
     minutes = [(minute_ms, task_id) for minute_ms, task_id in found]
     if minutes:
         await connection.execute(usage.delete().where(sa.tuple_(usage.c.minute_ms, usage.c.task_id).in_(minutes)))
-    return BATCH in (*settled, len(events), len(minutes))
+    found = await connection.execute(sa.select(audit.c.id, audit.c.at_ms).order_by(audit.c.id).limit(BATCH))
+    lines = [row_id for row_id, at_ms in found if at_ms < now - keep.audit_days * _DAY_MS]
+    if lines:
+        await connection.execute(audit.delete().where(audit.c.id.in_(lines)))
+    return BATCH in (*settled, len(events), len(minutes), len(lines))
 
 
 async def _forget_callbacks(connection: AsyncConnection, state: DeliveryState, before_ms: int) -> int:

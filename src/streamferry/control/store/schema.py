@@ -110,7 +110,25 @@ event = sa.Table(
     sa.Column("kind", sa.String(24), nullable=False),
     # JSON object: what is known beside the kind. No secrets.
     sa.Column("detail", sa.Text, nullable=False),
+    # Who caused it, as ``key:AK...``, and the request that it came by; null of an older version.
+    sa.Column("actor", sa.String(160), nullable=True),
+    sa.Column("request_id", sa.String(64), nullable=True),
     sa.Index(None, "task_id", "seq", unique=True),
+)
+
+#: Who got in, and who changed what lets people in; only ever appended to.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("subject", sa.String(160), nullable=False),
+    sa.Column("actor", sa.String(160), nullable=False),
+    sa.Column("peer", sa.String(64), nullable=True),
+    sa.Column("request_id", sa.String(64), nullable=True),
+    # JSON object. No secrets.
+    sa.Column("detail", sa.Text, nullable=False),
 )
 
 #: Where the callbacks of a task go: one row for each task that ever had an address, which outlives the task.

@@ -9,6 +9,8 @@ and the row says which. Digests stay as they are, because their key stays.
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from streamferry.control.model import AuditKind
+from streamferry.control.store import audit
 from streamferry.control.store.database import lock_name, now_ms
 from streamferry.control.store.schema import access_key, callback_secret, mailbox, seal_key, task_spec, worker
 from streamferry.control.store.seal import Seal, SealBroken
@@ -85,6 +87,7 @@ async def rotate(connection: AsyncConnection, old: Seal, new: Seal) -> tuple[int
     counts = [await _reseal(connection, column, old, new) for column in SEALED]
     new.adopt(old.digest_key)
     await connection.execute(seal_key.update().values(_values(new)))
+    await audit.append(connection, AuditKind.SEAL_ROTATED, new.fingerprint, {"before": old.fingerprint})
     return sum(done for done, _ in counts), sum(broken for _, broken in counts)
 
 
