@@ -107,9 +107,13 @@ async def played(actions: Actions, task_id: str) -> tuple[int, datetime]:
 
 @ON_SQLITE
 def test_first_start_last_word(serve: Callable[..., ServiceProgram]) -> None:
-    """The first start prints a key pair, the second does not; SIGTERM ends it with all its children."""
+    """The first start keeps a key pair in a file and only says where; SIGTERM ends it with all its children."""
     first = serve()
-    assert "access key id" in first.said
+    file = first.data / "first-access-key"
+    assert str(file) in first.said
+    secret = file.read_text().split()[-1]
+    assert len(secret) == 40
+    assert secret not in first.said + first.errors
     children = descendants(first.pid)
     assert len(children) >= 2
     began = time.monotonic()
@@ -117,7 +121,7 @@ def test_first_start_last_word(serve: Callable[..., ServiceProgram]) -> None:
     assert time.monotonic() - began < 10
     assert not any(Path(f"/proc/{child}").exists() for child in children)
     second = serve()
-    assert "access key" not in second.said
+    assert "first-access-key" not in second.said
 
 
 async def test_a_task_through_its_life(

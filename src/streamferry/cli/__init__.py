@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from streamferry.cli.audit import audit
 from streamferry.cli.backup import backup, restore
 from streamferry.cli.cache import cache
 from streamferry.cli.callbacks import callbacks
@@ -25,7 +26,7 @@ from streamferry.cli.version import COMPLETE_VARIABLE, completion, show_version,
 
 _GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Begin here": {"quickstart": quickstart},
-    "Service": {"serve": serve, "worker": worker, "key": key, "backup": backup, "restore": restore},
+    "Service": {"serve": serve, "worker": worker, "key": key, "audit": audit, "backup": backup, "restore": restore},
     "Tasks": {"task": task, "callbacks": callbacks},
     "Files": {"probe": probe, "prepare": prepare, "cache": cache},
     "Without a service": {"relay": relay, "receive": receive, "demo": demo},

@@ -15,6 +15,8 @@ from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, 
 
 if TYPE_CHECKING:
     from streamferry.config import Settings
+    from streamferry.control.model import AuditKind
+    from streamferry.control.store import Store
 
 
 _TABLE = re.compile(r'\{"table": ?"(\w+)"')
@@ -44,6 +46,7 @@ def restore(
 
 
 async def _backup(settings: "Settings", file: Path) -> None:
+    from streamferry.control.model import AuditKind
     from streamferry.control.store.dump import dump
     from streamferry.service.store import open_store
 
@@ -54,6 +57,7 @@ async def _backup(settings: "Settings", file: Path) -> None:
                 lines.write(line)
                 if found := _TABLE.match(line):
                     rows[found[1]] += 1
+        await _note(store, AuditKind.BACKED_UP, file)
     counts = {"tasks": "task", "access keys": "access_key", "groups": "task_group", "events": "event"}
     print(f"{', '.join(f'{rows[table]:,} {name}' for name, table in counts.items())} in {file}")
     if not rows["task"]:
@@ -80,6 +84,7 @@ def _new_file(file: Path) -> Iterator[TextIO]:
 
 
 async def _restore(settings: "Settings", file: Path) -> None:
+    from streamferry.control.model import AuditKind
     from streamferry.control.store.dump import load, read_head
     from streamferry.service.store import Purpose, adopt_seal_key, open_store, prepare_data_dir
 
@@ -89,7 +94,17 @@ async def _restore(settings: "Settings", file: Path) -> None:
     adopt_seal_key(settings, seal_key)
     async with open_store(settings, Purpose.RESTORE) as store:
         rows = await load(store, lines, revision)
+        await _note(store, AuditKind.RESTORED, file)
     print(f"{rows} rows restored; tasks whose time it is run as soon as the service does")
+
+
+async def _note(store: "Store", kind: "AuditKind", file: Path) -> None:
+    from streamferry.control.actor import acting_as, user_of_machine
+    from streamferry.control.store import audit
+
+    with acting_as(user_of_machine()):
+        async with store.write() as connection:
+            await audit.append(connection, kind, file.name)
 
 
 def _read_lines(file: Path) -> Iterator[str]:

@@ -175,12 +175,14 @@ def _row(one: "DeliveryRecord") -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def _open(settings: "Settings") -> "AsyncIterator[Callbacks]":
     """Raises ValueError for what cannot be done."""
+    from streamferry.control.actor import acting_as, user_of_machine
     from streamferry.control.callbacks import Callbacks
     from streamferry.control.errors import ActionError
     from streamferry.service.store import open_store
 
     async with open_store(settings) as store:
         try:
-            yield Callbacks(store)
+            with acting_as(user_of_machine()):
+                yield Callbacks(store)
         except ActionError as error:
             raise ValueError(str(error)) from None

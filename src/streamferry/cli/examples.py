@@ -17,6 +17,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "streamferry key rotate-seal",
         "streamferry key rotate-seal --data-dir /var/lib/streamferry --key-file /root/new.key",
     ),
+    "audit": ("streamferry audit", "streamferry audit --limit 1000 --json"),
     "backup": (
         "streamferry backup /backups/monday.gz",
         "streamferry backup /backups/monday.gz --data-dir /var/lib/streamferry",

@@ -73,9 +73,11 @@ def rotate_seal(
 
 
 async def _rotate_seal(settings: "Settings", key_file: Path | None) -> None:
+    from streamferry.control.actor import acting_as, user_of_machine
     from streamferry.service.store import rotate_seal
 
-    done, broken = await rotate_seal(settings, key_file)
+    with acting_as(user_of_machine()):
+        done, broken = await rotate_seal(settings, key_file)
     print(f"{done} values are sealed under another key")
     if broken:
         print(f"{broken} could not be opened and stay as they were: damaged before, they are shown as such")
@@ -127,7 +129,9 @@ async def _disable(settings: "Settings", access_key_id: str) -> None:
 @contextlib.asynccontextmanager
 async def _open_actions(settings: "Settings") -> "AsyncIterator[Actions]":
     from streamferry.control.actions import Actions
+    from streamferry.control.actor import acting_as, user_of_machine
     from streamferry.service.store import open_store
 
     async with open_store(settings) as store:
-        yield Actions(store)
+        with acting_as(user_of_machine()):
+            yield Actions(store)

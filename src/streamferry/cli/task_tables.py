@@ -178,6 +178,9 @@ def show_event(event: Mapping[str, Any], out: Console, *, with_task: bool) -> No
     # The kind says it, or what follows will.
     known = {name: value for name, value in event["detail"].items() if name != "state"}
     line.append(f"  {_detail(known)}")
+    # Of a worker and the schedule the kind says it.
+    if (who := event.get("actor")) and who.startswith(("key:", "session:", "command:")):
+        line.append(f"  by {who}", style="dim")
     out.print(line, soft_wrap=True)
 
 

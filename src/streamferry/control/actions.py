@@ -345,9 +345,13 @@ class Actions:
 
     async def create_key(self, *, read_only: bool = False) -> KeyPair:
         """A new access key."""
-        pair = KeyPair("AK" + secrets.token_hex(15).upper(), secrets.token_urlsafe(30), read_only)
+        pair = self.draw_key(read_only=read_only)
         await self.import_key(pair)
         return pair
+
+    def draw_key(self, *, read_only: bool = False) -> KeyPair:
+        """A pair that is no key yet."""
+        return KeyPair("AK" + secrets.token_hex(15).upper(), secrets.token_urlsafe(30), read_only)
 
     async def import_key(self, pair: KeyPair) -> None:
         """Take over a key that was made elsewhere, enabled; its secret replaces the one it had."""

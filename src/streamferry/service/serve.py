@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 import uvicorn
@@ -22,6 +23,7 @@ from starlette.responses import RedirectResponse, Response
 from streamferry.config import PREFIX as VARIABLES
 from streamferry.config import Settings, forget_secrets, share_ffmpeg
 from streamferry.control.actions import Actions
+from streamferry.control.actor import Actor, ActorKind, acting_as
 from streamferry.control.api.limits import Rates
 from streamferry.control.api.routes import ApiSettings, build_router
 from streamferry.control.callbacks import Callbacks
@@ -64,13 +66,35 @@ async def ensure_first_key(settings: Settings, actions: Actions) -> KeyPair | No
         if not secret:
             raise ValueError("secret-access-key: is needed beside access-key-id")
         known = await actions.find_key(settings.access_key_id)
-        if known is None and any(one.access_key_id == settings.access_key_id for one in await actions.list_keys()):
+        if known is None and any(
+            one.access_key_id == settings.access_key_id and not one.enabled for one in await actions.list_keys()
+        ):
             _log.warning("the access key of the settings was disabled and stays so: name another one there")
             return None
         if known is None or known.secret != secret:
             await actions.import_key(KeyPair(settings.access_key_id, secret))
         return None
-    return None if await actions.list_keys() else await actions.create_key()
+    if await actions.list_keys():
+        return None
+    pair = actions.draw_key()
+    # First into the file: a key that nobody can read would lock everybody out.
+    write_first_key(settings, pair)
+    await actions.import_key(pair)
+    return pair
+
+
+def first_key_file(settings: Settings) -> Path:
+    """Where the first access key is kept until somebody takes it from there."""
+    return settings.data_dir / "first-access-key"
+
+
+def write_first_key(settings: Settings, pair: KeyPair) -> None:
+    """For the folder's owner only, and never into a log, which is kept, sent on and read by others. Raises OSError."""
+    file = first_key_file(settings)
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as text:
+        text.write(f"access key id      {pair.access_key_id}\nsecret access key  {pair.secret}\n")
 
 
 @dataclass(frozen=True)
@@ -103,7 +127,8 @@ async def serve(
     settings = settings.model_copy(update={"files": (*settings.files, settings.library_dir)})
     async with open_store(settings, Purpose.SERVE) as store, open_looks(store) as looks:
         actions = Actions(store, refuses_conflicts=settings.conflicts == "refuse")
-        made = await ensure_first_key(settings, actions)
+        with acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
+            made = await ensure_first_key(settings, actions)
         listener = _listen(settings.host, settings.port)
         processes = WorkerProcesses(
             settings.workers or len(os.sched_getaffinity(0)),
@@ -204,9 +229,10 @@ def _tell(settings: Settings, listener: socket.socket, made: KeyPair | None, say
     say(f"health     {address}/healthz")
     say(f"data       {settings.data_dir}")
     if made is not None:
-        say(f"access key id      {made.access_key_id}")
-        say(f"secret access key  {made.secret}")
-        say("The secret is shown this once. Another pair: streamferry key create")
+        say(f"first key  in {first_key_file(settings)}; delete the file once you have it")
+        if sys.stdout.isatty():
+            say(f"access key id      {made.access_key_id}")
+            say(f"secret access key  {made.secret}")
 
 
 def _address_of(listener: socket.socket) -> str:
@@ -223,7 +249,8 @@ def _worker_environment(settings: Settings) -> dict[str, str]:
 async def _free_tasks(store: Store, worker_id: str) -> None:
     """A worker process has died: nobody needs to wait for its lease."""
     try:
-        async with store.write() as connection:
-            await workers.leave(connection, worker_id)
+        with acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
+            async with store.write() as connection:
+                await workers.leave(connection, worker_id)
     except TROUBLE:
         _log.error("the tasks of worker %s are free when its lease ends", worker_id)

@@ -38,3 +38,23 @@ async def test_a_disabled_key_came_back_at_the_next_start(actions: Actions) -> N
     await actions.disable_key("AKOURS")
     assert await ensure_first_key(settings, actions) is None
     assert await actions.find_key("AKOURS") is None
+
+
+async def test_the_first_secret_went_to_the_log(tmp_path: Path, actions: Actions) -> None:
+    """It is in a file for the owner of the data folder only; what is no terminal is only told where."""
+    settings = load_settings(data_dir=tmp_path)
+    made = await ensure_first_key(settings, actions)
+    assert made is not None
+    file = tmp_path / "first-access-key"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text() == f"access key id      {made.access_key_id}\nsecret access key  {made.secret}\n"
+    assert await actions.find_key(made.access_key_id) == made
+    assert await ensure_first_key(settings, actions) is None
+
+
+async def test_a_first_key_that_cannot_be_kept_is_not_made(tmp_path: Path, actions: Actions) -> None:
+    """Else nobody could ever get in."""
+    settings = load_settings(data_dir=tmp_path / "is-not-there")
+    with pytest.raises(OSError, match="No such file"):
+        await ensure_first_key(settings, actions)
+    assert await actions.list_keys() == []

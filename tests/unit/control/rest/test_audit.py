@@ -1,0 +1,153 @@
+"""Who did it: each event names it, and keys, secrets and sign-ins leave lines that outlive events."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from rest_api import PLANTED, Rest
+from signed_api import KEY, NO_LIMITS, make_api
+
+from streamferry.control.actions import Actions
+from streamferry.control.actor import Actor, ActorKind, acting_as
+from streamferry.control.api.routes import ApiSettings
+from streamferry.control.callbacks import Callbacks
+from streamferry.control.ledger import StoreLedger
+from streamferry.control.scheduler import Scheduler
+from streamferry.control.store import Store, retention
+from streamferry.control.store.audit import Throttle
+from streamferry.control.store.dump import dump
+from streamferry.control.store.retention import Retention
+from streamferry.control.store.schema import audit, event, task
+
+
+async def test_events_say_who_caused_them(store: Store, rest: Rest) -> None:
+    """A key by either API with the request's name, a worker, the schedule; a stranger's header names nothing."""
+    answer = await rest.client.post("/tasks", json=_soon(), headers={"X-Request-Id": "a-strangers"})
+    made, named = answer.json()["task_id"], answer.headers["x-request-id"]
+    assert answer.status_code == 201
+    assert named != "a-strangers"
+    ledger = StoreLedger(store, "worker-1", capacity=10)
+    await ledger.register()
+    await ledger.poll(0, 10)
+    await ledger.leave()
+    async with store.write() as connection:
+        await connection.execute(task.update().values(end_ms=task.c.start_ms - 3_600_000))
+    await _run_scheduler(store)
+    api = await make_api(store, ApiSettings(rates=NO_LIMITS))
+    async with api.client:
+        body = b'{"TaskId": "%s"}' % made.encode()
+        told = (await api.raw("DeletePullToPushTask", body)).json()["ResponseMetadata"]["RequestId"]
+    found = {one["kind"]: (one["actor"], one["request_id"]) for one in await rest.call("GET", f"/tasks/{made}/events")}
+    assert found["created"] == (f"key:{rest.key.access_key_id}", named)
+    assert found["claimed"] == ("worker:worker-1", None)
+    assert found["lost"] == ("worker:worker-1", None)
+    assert found["ended"] == ("schedule", None)
+    assert found["deleted"] == (f"key:{KEY.access_key_id}", told)
+
+
+async def test_the_audit_stream_tells_of_keys_secrets_and_sign_ins(store: Store, rest: Rest) -> None:
+    """With who, from where and by which request; newest first, by pages, and never with a secret."""
+    actions = rest.actions
+    with acting_as(Actor(ActorKind.COMMAND, "root")):
+        made = await actions.create_key(read_only=True)
+        await actions.import_key(made)
+        await actions.disable_key(made.access_key_id)
+        await Callbacks(store).replace_secret()
+    wrong = {"access_key_id": "AK\u202e" + "x" * 500, "secret_access_key": PLANTED}
+    refused = await rest.client.post("/tokens", json={**wrong, "access_key_id": wrong["access_key_id"][:100]})
+    assert refused.status_code == 401
+    lines = (await rest.call("GET", "/audit"))["lines"]
+    newest = lines[0]
+    assert (newest["kind"], newest["actor"], newest["peer"]) == ("sign_in_failed", "nobody", "127.0.0.1")
+    assert newest["request_id"] == refused.headers["x-request-id"]
+    assert newest["subject"].startswith("AK?x")
+    told = [(one["kind"], one["actor"], one["subject"]) for one in reversed(lines[1:5])]
+    assert told == [
+        ("key_made", "command:root", made.access_key_id),
+        ("key_replaced", "command:root", made.access_key_id),
+        ("key_disabled", "command:root", made.access_key_id),
+        ("callback_secret_replaced", "command:root", ""),
+    ]
+    signed_in = lines[5]
+    assert (signed_in["kind"], signed_in["actor"]) == ("signed_in", f"key:{rest.key.access_key_id}")
+    assert signed_in["detail"] == {"door": "rest"}
+    first = await rest.call("GET", "/audit?limit=2")
+    second = await rest.call("GET", f"/audit?limit=100&before={first['next_before']}")
+    assert [one["id"] for one in first["lines"] + second["lines"]] == [one["id"] for one in lines]
+    assert second["next_before"] is None
+    assert not any(secret in str(lines) for secret in (PLANTED, rest.key.secret, made.secret))
+    assert any(['"table":"audit"' in line async for line in dump(store)])
+
+
+async def test_a_key_that_may_only_read_does_not_see_who_let_whom_in(rest: Rest) -> None:
+    """Ids of keys and addresses of people are for who may write."""
+    reader = {"authorization": f"Bearer {await rest.token(rest.reader)}"}
+    assert (await rest.refusal(403, "GET", "/audit", headers=reader))["code"] == "read_only"
+    await rest.call("GET", "/tasks", headers=reader)
+
+
+async def test_every_answer_names_its_request(rest: Rest) -> None:
+    """A refusal too, each by another name."""
+    answers = [await rest.client.get(path) for path in ("/tasks", "/nowhere", "/tasks/0", "/openapi.json")]
+    answers.append(await rest.client.get("/tasks", headers={"authorization": ""}))
+    names = [one.headers.get_list("x-request-id") for one in answers]
+    assert all(len(one) == 1 for one in names)
+    assert len({one[0] for one in names}) == len(names)
+
+
+async def test_the_audit_stream_outlives_events(store: Store, rest: Rest) -> None:
+    """It has days of its own."""
+    await rest.create()
+    old_ms = round((datetime.now(UTC) - timedelta(days=100)).timestamp() * 1000)
+    async with store.write() as connection:
+        for table in (event, audit):
+            await connection.execute(table.update().values(at_ms=old_ms))
+    for keep, left in ((Retention(events_days=30, audit_days=366), True), (Retention(audit_days=99), False)):
+        async with store.write() as connection:
+            await retention.prune(connection, keep)
+        assert bool((await rest.call("GET", "/audit"))["lines"]) is left
+    assert (await rest.call("GET", "/events"))["events"] == []
+
+
+def test_strangers_cannot_fill_the_audit_stream() -> None:
+    """So many lines a minute; the next one says how many were left out."""
+    throttle = Throttle(3)
+    assert [throttle.admits(100.0) for _ in range(5)] == [True, True, True, False, False]
+    assert throttle.admits(161.0)
+    assert (throttle.tell_untold(), throttle.tell_untold()) == (2, 0)
+
+
+async def test_untold_failures_are_counted(rest: Rest) -> None:
+    """In the line that follows them."""
+    rest.actions._failed_sign_ins = Throttle(1)
+    for _ in range(3):
+        await rest.actions.note_sign_in("AKX", "dashboard", peer="192.0.2.1", request_id="r", is_good=False)
+    rest.actions._failed_sign_ins._minute = -1
+    await rest.actions.note_sign_in("AKX", "dashboard", peer="192.0.2.1", request_id="r", is_good=False)
+    line = (await rest.call("GET", "/audit"))["lines"][0]
+    assert line["detail"] == {"door": "dashboard", "untold": 2}
+
+
+def _soon() -> dict[str, object]:
+    now = datetime.now(UTC)
+    return {
+        "kind": "vod",
+        "sources": [{"url": "https://h.example/a.mp4"}],
+        "destination": "rtmp://push.example/live/one",
+        "start_at": now.isoformat(),
+        "end_at": (now + timedelta(hours=1)).isoformat(),
+    }
+
+
+async def _run_scheduler(store: Store) -> None:
+    """A pass as the service makes it."""
+    stopping = asyncio.Event()
+    running = asyncio.create_task(Scheduler(store).run(stopping))
+    async with asyncio.timeout(10):
+        while not await _has_ended(store):  # noqa: ASYNC110 -- the store
+            await asyncio.sleep(0.02)
+    stopping.set()
+    await running
+
+
+async def _has_ended(store: Store) -> bool:
+    return any(one.kind == "ended" for one in await Actions(store).list_feed())
