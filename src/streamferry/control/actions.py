@@ -48,7 +48,7 @@ from streamferry.control.store.records import (
     UsageBucket,
     WorkerRecord,
 )
-from streamferry.relay import State, same_beginning
+from streamferry.relay import State, move, move_ends
 
 _log = logging.getLogger("streamferry.control")
 
@@ -114,8 +114,8 @@ class Actions:
         """Put what ``revise`` makes of the present spec in its place; what runs follows. The group cannot be changed.
 
         The present spec is read under the lock under which it is replaced, so of two partial updates at once none is
-        lost. A list that was played out begins anew when anything about its playing is changed; any other one when it
-        is changed at or before the item where it stands.
+        lost. A list that was played out begins anew when anything about its playing is changed; any other one goes on
+        with the item where it stands, wherever that is now, or with what is in its place.
         ``revise`` gets None in place of a spec that cannot be read: it has to make a whole new one.
         Raises TaskNotFound, VersionConflict, InvalidField, DestinationConflict, and what ``revise`` raises.
         """
@@ -131,7 +131,6 @@ class Actions:
                 raise InvalidField("GroupName", "the group of a task cannot be changed")
             was, kind_changed = before.spec, spec.kind is not before.spec.kind
             list_changed = kind_changed or spec.items != was.items
-            kept = 0 if kind_changed else same_beginning(was.items, spec.items)
             revived = before.finished and (
                 list_changed or (spec.loops, spec.start_at, spec.end_at) != (was.loops, was.start_at, was.end_at)
             )
@@ -141,9 +140,13 @@ class Actions:
             await tasks.replace(connection, self._seal, before, spec, finished=finished)
             values: dict[str, object] = {}
             if list_changed:
-                values |= tasks.known_ends(before.item_ends_ms[:kept])
-            if revived or (list_changed and (before.playhead is None or before.playhead.item >= kept)):
+                values |= tasks.known_ends(
+                    _moved_ends(before.item_ends_ms, () if kind_changed else was.items, spec.items)
+                )
+            if revived or (list_changed and (before.playhead is None or kind_changed)):
                 values |= tasks.START_AGAIN
+            elif list_changed and before.playhead is not None:
+                values |= tasks.place(move(before.playhead, was.items, spec.items)[0])
             if to_ms(spec.start_at) > now_ms:
                 values |= tasks.NO_TROUBLE
             due_ms = _due(spec, enabled=before.enabled, finished=finished, now_ms=now_ms)
@@ -449,3 +452,9 @@ def _due(spec: TaskSpec, *, enabled: bool, finished: bool, now_ms: int) -> int |
         end_ms=to_ms(spec.end_at),
         now_ms=now_ms,
     )
+
+
+def _moved_ends(ends_ms: Sequence[int | None], before: Sequence[object], after: Sequence[object]) -> list[int | None]:
+    known = {item: end_ms for item, end_ms in enumerate(ends_ms) if end_ms is not None}
+    moved = move_ends(known, before, after)
+    return [moved.get(item) for item in range(max(moved, default=-1) + 1)]

@@ -6,7 +6,7 @@
 from streamferry.net.fence import lease_clock
 from streamferry.relay.host import Relay, RelayHost
 from streamferry.relay.network import Network
-from streamferry.relay.place import advance, same_beginning
+from streamferry.relay.place import advance, move, move_ends
 from streamferry.relay.preview import PreviewRefused, Viewer
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
 from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals, Trouble
@@ -31,5 +31,6 @@ __all__ = [
     "Viewer",
     "advance",
     "lease_clock",
-    "same_beginning",
+    "move",
+    "move_ends",
 ]

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from streamferry.media.errors import MediaError, SourceStalled
 from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag, kind_of_video
 from streamferry.push import Outlet
 from streamferry.relay.drift import Drift
+from streamferry.relay.place import move
 from streamferry.relay.silence import Silence
+from streamferry.relay.spec import Item
 from streamferry.relay.status import ItemStep, Playhead
 from streamferry.source.live import LiveInlet
 from streamferry.source.prepared import PreparedReader
@@ -213,13 +215,17 @@ class FileFeed:
         self._is_last = False
         self.finished.clear()
 
-    def outdate(self, *, gives_way: bool) -> None:
-        """What plays is no place in the list that follows. It is played to its end, or gives way to that list."""
+    def follow(self, before: Sequence[Item], after: Sequence[Item]) -> None:
+        """The list was edited: what plays has its place in the new one, or gives way to what follows there."""
         self._resting = None
-        if self._current is not None:
-            for entry in (*self._played, self._current):
-                entry.is_outdated = True
-                entry.gives_way = gives_way
+        for entry in (*self._played, self._current):
+            if entry is None or entry.is_outdated:
+                continue
+            place, is_kept = move(Playhead(entry.loop, entry.item), before, after)
+            if is_kept:
+                entry.item = place.item
+            else:
+                entry.is_outdated = entry.gives_way = True
 
     def begin_at(self, playhead: Playhead) -> bool:
         """Let what would play first begin at a place in it; whether that place is in it."""

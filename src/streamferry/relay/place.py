@@ -4,8 +4,9 @@ A list under ContinueStrategy 1 goes on where the clock would be, whatever broke
 sources of all its items.
 """
 
-from collections.abc import Sequence
-from itertools import takewhile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
 
 from streamferry.relay.spec import ENDLESS, Item
 from streamferry.relay.status import START, Playhead
@@ -34,11 +35,12 @@ class Place:
         if end_ms is not None:
             self._ends_ms[item] = end_ms
 
-    def follow(self, kept: int) -> None:
-        """Another list follows, of which only the first ``kept`` items are those of the list before."""
-        if self._playhead.item >= kept:
-            self._playhead, self._since = START, None
-        self._ends_ms = {item: end_ms for item, end_ms in self._ends_ms.items() if item < kept}
+    def follow(self, before: Sequence[Item], after: Sequence[Item]) -> None:
+        """The list was edited."""
+        self._playhead, is_kept = move(self._playhead, before, after)
+        if not is_kept:
+            self._since = None
+        self._ends_ms = move_ends(self._ends_ms, before, after)
 
     def by(self, now: float, items: Sequence[Item], loops: int) -> Playhead | None:
         """Where the list would be; None when it would have been played out."""
@@ -51,9 +53,36 @@ class Place:
         return advance(self._playhead, round((now - self._since) * 1000), spans_ms, loops)
 
 
-def same_beginning(before: Sequence[object], after: Sequence[object]) -> int:
-    """How many items two lists begin with alike: a place in one of those is the same place in both."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
+def move(at: Playhead, before: Sequence[object], after: Sequence[object]) -> tuple[Playhead, bool]:
+    """Where a list that stood at a place of ``before`` stands after an edit, and whether that item is still there.
+
+    The item itself, wherever it was moved to; in place of one that was taken out what was put there, else what comes
+    next, which may be the next loop.
+    """
+    item, is_kept = _find(at.item, before, after)
+    if is_kept:
+        return replace(at, item=item), True
+    return (Playhead(at.loop, item) if item < len(after) else Playhead(at.loop + 1)), False
+
+
+def move_ends(ends_ms: Mapping[int, int], before: Sequence[object], after: Sequence[object]) -> dict[int, int]:
+    """What is known of where items end, by their numbers, after the list was edited."""
+    moved = ((_find(item, before, after), end_ms) for item, end_ms in ends_ms.items())
+    return {item: end_ms for (item, is_kept), end_ms in moved if is_kept}
+
+
+def _find(item: int, before: Sequence[object], after: Sequence[object]) -> tuple[int, bool]:
+    if item >= len(before):
+        return 0, False
+    gone_to = 0
+    for change, first, last, new_first, new_last in SequenceMatcher(None, before, after, False).get_opcodes():
+        if first <= item < last:
+            gone_to = new_first + item - first
+            if change == "equal":
+                return gone_to, True
+            gone_to = min(gone_to, new_last)
+    moved_to = [at for at, one in enumerate(after) if one == before[item]]
+    return (min(moved_to, key=lambda at: abs(at - item)), True) if moved_to else (gone_to, False)
 
 
 def advance(

@@ -24,7 +24,7 @@ from streamferry.relay.feed import FileFeed, LiveFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.marked import MarkedFeed, open_marked
 from streamferry.relay.network import Network
-from streamferry.relay.place import Place, same_beginning
+from streamferry.relay.place import Place
 from streamferry.relay.preview import Preview, Viewer
 from streamferry.relay.shelf import Shelf
 from streamferry.relay.spec import ENDLESS, RelaySpec
@@ -141,8 +141,8 @@ class RelayRun:
     def update(self, spec: RelaySpec) -> None:
         """Take over a changed spec of the same kind (live stays live).
 
-        A new source or list joins in the open publish session. What plays of a list is played to its end if the new
-        list has it too; else it ends at a keyframe when the next file of the new list is there. A new destination gets
+        A new source or list joins in the open publish session. What plays of a list goes on if the new list has it too,
+        wherever; else it ends at a keyframe when the file that follows is there. A new destination gets
         a session of its own after the old one was unpublished. Limits count from the run's beginning.
         """
         before, self._spec = self._spec, spec
@@ -154,11 +154,9 @@ class RelayRun:
                 feed.drop_upcoming()
             if spec.items != before.items:
                 self._drift = Drift()
-                kept = same_beginning(before.items, spec.items)
-                self._place.follow(kept)
-                if feed is not None and (feed.playhead is None or feed.playhead.item >= kept):
-                    plays = before.items[feed.playhead.item] if feed.playhead is not None else None
-                    feed.outdate(gives_way=plays not in spec.items)
+                self._place.follow(before.items, spec.items)
+                if feed is not None:
+                    feed.follow(before.items, spec.items)
             self._replace_keeper("source", self._vitals.source, self._keep_source)
         if spec.destination != before.destination:
             self._replace_keeper("destination", self._vitals.destination, self._keep_destination)

@@ -23,7 +23,8 @@ from streamferry.relay import (
     State,
     Trouble,
     Viewer,
-    same_beginning,
+    move,
+    move_ends,
 )
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
@@ -110,8 +111,7 @@ class Performance:
         elif self._spec is not None and assignment.spec is not None:
             wanted = decide_spec(self._spec, assignment.spec, self._status.playhead)
             if wanted.items != self._spec.items:
-                kept = same_beginning(self._spec.items, wanted.items)
-                self._item_ends_ms = {item: end for item, end in self._item_ends_ms.items() if item < kept}
+                self._item_ends_ms = move_ends(self._item_ends_ms, self._spec.items, wanted.items)
             if self._relay is not None and wanted != self._spec:
                 self._relay.update(wanted)
             self._spec = wanted
@@ -299,16 +299,16 @@ class Performance:
 def decide_spec(running: RelaySpec, wanted: RelaySpec, playhead: Playhead | None) -> RelaySpec:
     """The spec that turns what runs into what is wanted, with the place where its list goes on.
 
-    Nothing that is played changed: the same place, which leaves the list alone. It changed behind the item that plays,
-    or in how it is prepared: the item after that one, or that one itself where nothing has played yet. Another list:
-    its beginning. What becomes of what plays is the relay's business.
+    Nothing that is played changed: the same place, which leaves the list alone. Otherwise behind the item that plays,
+    wherever that is now; with that one itself where nothing has played yet; and where it was taken out, with what is in
+    its place. What becomes of what plays is the relay's business.
     """
-    kept = same_beginning(running.items, wanted.items) if wanted.is_live == running.is_live else 0
-    at = running.playhead if playhead is None else playhead
-    if at.item >= kept:
-        at = Playhead()
-    elif wanted.items == running.items and replace(wanted, playhead=running.playhead).list_key == running.list_key:
-        at = running.playhead
-    elif at != running.playhead:
+    if wanted.is_live != running.is_live:
+        return replace(wanted, playhead=Playhead())
+    if replace(wanted, playhead=running.playhead).list_key == running.list_key:
+        return replace(wanted, playhead=running.playhead)
+    has_played = playhead is not None and playhead != running.playhead
+    at, is_kept = move(playhead or running.playhead, running.items, wanted.items)
+    if is_kept and has_played:
         at = Playhead(at.loop, at.item + 1) if at.item + 1 < len(wanted.items) else Playhead(at.loop + 1)
     return replace(wanted, playhead=at)

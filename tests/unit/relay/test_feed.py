@@ -443,15 +443,31 @@ async def test_items_that_did_not_arrive_are_played_again_from_where_that_began(
     assert playing.feed.finished.is_set()
 
 
-async def test_what_plays_of_the_list_before_is_no_place_in_the_next():
-    """It is played to its end, and told; where the list stands is known again once an item of its own plays."""
+async def test_what_plays_has_its_place_in_an_edited_list():
+    """It goes on where it was moved to: told under that number, and its place is known all the time."""
     playing = Playing()
     await playing.put(MemoryFile(3))
     playing.feed.put(0, 1, PreparedReader(left_over := MemoryFile(1)))
     playing.feed.begin_session(0.0)
     playing.play(0.0, 0.1)
     playing.feed.drop_upcoming()
-    playing.feed.outdate(gives_way=False)
+    playing.feed.follow("abc", "cba")
+    assert left_over.holders == 0
+    playing.play(0.1, 0.3)
+    assert (playing.feed.playhead.item, playing.feed.item_end_ms) == (2, 3000)
+    playing.play(0.3, 4.0)
+    assert [(step, at.item) for step, at, _ in playing.steps] == [("item_started", 0), ("item_finished", 2)]
+
+
+async def test_what_plays_of_the_list_before_is_no_place_in_the_next():
+    """One that was taken out is played until the next is there; then where the list stands is known again."""
+    playing = Playing()
+    await playing.put(MemoryFile(3))
+    playing.feed.put(0, 1, PreparedReader(left_over := MemoryFile(1)))
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 0.1)
+    playing.feed.drop_upcoming()
+    playing.feed.follow("ab", "c")
     assert left_over.holders == 0
     playing.play(0.1, 0.3)
     assert (playing.feed.playhead, playing.feed.item_end_ms) == (None, None)
@@ -471,7 +487,7 @@ async def test_what_gives_way_ends_at_a_keyframe_when_the_next_list_is_there():
     await playing.put(first)
     playing.feed.begin_session(0.0)
     playing.play(0.0, 0.3)
-    playing.feed.outdate(gives_way=True)
+    playing.feed.follow("a", "b")
     playing.play(0.3, 5.1)
     assert [step for step, _, _ in playing.steps] == ["item_started"]
     before = len(playing.stamps(VIDEO))

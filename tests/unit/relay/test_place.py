@@ -42,14 +42,14 @@ def test_ends_that_were_seen_are_walked_over() -> None:
 
 
 def test_what_is_known_of_another_list_is_what_it_has_of_the_list_before() -> None:
-    """Its place, if that lies there; and where those items end."""
+    """Its place, wherever its item is now or with what is in place of it; and where those items end."""
     place = Place(START, 100.0)
     place.note_end(0, 10_000)
     place.note(Playhead(0, 1, 500), 100.0)
     place.note_end(1, 20_000)
-    place.follow(2)
+    place.follow(ITEMS, [*ITEMS, ITEMS[0]])
     assert place.by(160.0 + LEAD_S, ITEMS, ENDLESS) == Playhead(2, 1, 500)
-    place.follow(1)
-    assert place.by(160.0, ITEMS, 1) == START
+    place.follow(ITEMS, [ITEMS[0], Item(MediaUrl.parse("http://files.example/c.mp4"))])
+    assert place.by(160.0, ITEMS, 1) == Playhead(0, 1)
     place.note(Playhead(0, 1, 500), 200.0)
     assert place.by(260.0 + LEAD_S, ITEMS, 1) == Playhead(0, 1, 60_500)

@@ -298,22 +298,29 @@ async def test_what_was_streamed_is_told_at_the_end() -> None:
         (RelaySpec.vod([A, B], TO), Playhead(5, 1, 70), Playhead(1, 0, 9)),
         (RelaySpec.vod([A, B], TO, loops=9), Playhead(5, 0, 70), Playhead(5, 1, 0)),
         (RelaySpec.vod([A, B], TO, loops=9), Playhead(5, 1, 70), Playhead(6, 0, 0)),
-        (RelaySpec.vod([A, C], TO), Playhead(5, 1, 70), Playhead(0, 0, 0)),
+        (RelaySpec.vod([A, C], TO), Playhead(5, 1, 70), Playhead(5, 1, 0)),
+        (RelaySpec.vod([A, replace(B, start_s=3)], TO), Playhead(5, 1, 70), Playhead(5, 1, 0)),
+        (RelaySpec.vod([A], TO), Playhead(5, 1, 70), Playhead(6, 0, 0)),
+        (RelaySpec.vod([B], TO), Playhead(5, 1, 70), Playhead(6, 0, 0)),
+        (RelaySpec.vod([C, B, A], TO), Playhead(5, 1, 70), Playhead(5, 2, 0)),
+        (RelaySpec.vod([C], TO), Playhead(5, 1, 70), Playhead(6, 0, 0)),
+        (RelaySpec.vod([A, A, B], TO), Playhead(5, 1, 70), Playhead(6, 0, 0)),
         (RelaySpec.vod([A, C], TO), Playhead(5, 0, 70), Playhead(5, 1, 0)),
         (RelaySpec.vod([A, B, C], TO), Playhead(5, 1, 70), Playhead(5, 2, 0)),
         (RelaySpec.vod([A], TO), Playhead(5, 0, 70), Playhead(6, 0, 0)),
-        (RelaySpec.vod([B, A], TO), Playhead(5, 0, 70), Playhead(0, 0, 0)),
+        (RelaySpec.vod([B, A], TO), Playhead(5, 0, 70), Playhead(6, 0, 0)),
         (RelaySpec.vod([A, B], TO, pre_download=False), Playhead(5, 0, 70), Playhead(5, 1, 0)),
         (RelaySpec.vod([A, B], TO, loops=9), Playhead(1, 0, 9), Playhead(1, 0, 9)),
         (RelaySpec.vod([A, B], TO, loops=9), None, Playhead(1, 0, 9)),
         (RelaySpec.vod([A, C], TO), Playhead(1, 0, 9), Playhead(1, 0, 9)),
-        (RelaySpec.vod([B], TO), None, Playhead(0, 0, 0)),
+        (RelaySpec.vod([C, A], TO), None, Playhead(1, 1, 9)),
+        (RelaySpec.vod([B], TO), None, Playhead(1, 0, 0)),
     ],
 )
 def test_where_a_changed_list_goes_on(wanted: RelaySpec, playhead: Playhead | None, expected: Playhead) -> None:
-    """The same list is left alone, one changed behind the item that plays goes on there, another one begins.
+    """The same list is left alone; another one goes on behind the item that plays, or with what is in its place.
 
-    Where nothing has played yet no item is left out.
+    Where nothing has played yet no item is left out. No edit begins the list anew.
     """
     running = RelaySpec.vod([A, B], TO, playhead=Playhead(1, 0, 9))
     assert decide_spec(running, wanted, playhead) == replace(wanted, playhead=expected)

@@ -31,6 +31,11 @@ def known_ends(ends_ms: Sequence[int | None]) -> dict[str, object]:
     return {"item_ends": json.dumps(list(ends_ms))}
 
 
+def place(at: Playhead) -> dict[str, object]:
+    """Values of a run row whose list stands there."""
+    return {"loop": at.loop, "item": at.item, "position_ms": at.position_ms}
+
+
 async def insert(
     connection: AsyncConnection, seal: Seal, task_id: str, spec: TaskSpec, *, now_ms: int, due_ms: int | None
 ) -> None:

@@ -369,12 +369,21 @@ async def test_a_place_in_the_list_before_is_none_in_the_present_one(desk: Desk)
 
 @pytest.mark.parametrize(
     ("after", "place", "ends"),
-    [("ab", (0, 1, 4_000), (10_000, 20_000)), ("acd", None, (10_000,)), ("abcd", (0, 1, 4_000), (10_000, 20_000))],
+    [
+        ("ab", (0, 1, 4_000), (10_000, 20_000)),
+        ("acd", (0, 1, 0), (10_000,)),
+        ("abcd", (0, 1, 4_000), (10_000, 20_000)),
+        ("cab", (0, 2, 4_000), (None, 10_000, 20_000)),
+        ("b", (0, 0, 4_000), (20_000,)),
+        ("axc", (0, 1, 0), (10_000,)),
+        ("a", (1, 0, 0), (10_000,)),
+        ("xy", (0, 1, 0), ()),
+    ],
 )
-async def test_a_list_changed_behind_its_place_keeps_it(
-    desk: Desk, after: str, place: tuple[int, int, int] | None, ends: tuple[int, ...]
+async def test_an_edited_list_keeps_its_place(
+    desk: Desk, after: str, place: tuple[int, int, int], ends: tuple[int | None, ...]
 ) -> None:
-    """Items that both lists begin with are the same items; without the one where it stands it begins anew."""
+    """With the item where it stands, wherever that is now, or with what is in its place: it never begins anew."""
 
     def items(names: str) -> tuple[TaskItem, ...]:
         return tuple(TaskItem(MediaUrl.parse(f"https://files.example/{name}.mp4")) for name in names)
@@ -387,7 +396,7 @@ async def test_a_list_changed_behind_its_place_keeps_it(
     await desk.report("one", [report_of(held, moved, ends={0: 10_000, 1: 20_000})])
     await desk.actions.update_task(task_id, lambda spec: replace(spec, items=items(after)))
     record = await desk.actions.get_task(task_id)
-    assert (record.playhead, record.item_ends_ms) == (place and Playhead(*place), ends)
+    assert (record.playhead, record.item_ends_ms) == (Playhead(*place), ends)
 
 
 @pytest.mark.parametrize("strategy", list(ContinueStrategy))
