@@ -28,12 +28,13 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One action. ``has_query``: its parameters may stand in the query of a GET, too."""
+    """One action. ``has_query``: its parameters may stand in the query of a GET. ``is_creation``: see ``replays``."""
 
     body: type[schemas.Body]
     kind: Kind
     run: Callable[[Context, Any], Awaitable[dict[str, Any] | None]]
     has_query: bool = False
+    is_creation: bool = False
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -139,7 +140,7 @@ async def _describe_bandwidth(context: Context, body: schemas.Usage) -> dict[str
 
 #: Restart and Continue are two names of one action: clients know one or the other by their age.
 OPERATIONS: dict[str, Operation] = {
-    "CreatePullToPushTask": Operation(schemas.CreateTask, Kind.WRITE, _create),
+    "CreatePullToPushTask": Operation(schemas.CreateTask, Kind.WRITE, _create, is_creation=True),
     "UpdatePullToPushTask": Operation(schemas.UpdateTask, Kind.WRITE, _update),
     "DeletePullToPushTask": _task_action(Actions.delete_task),
     "StopPullToPushTask": _task_action(Actions.stop_task),
@@ -148,7 +149,7 @@ OPERATIONS: dict[str, Operation] = {
     "RelaunchPullToPushTask": _task_action(Actions.relaunch_task),
     "ListPullToPushTask": Operation(schemas.ListTasks, Kind.LIST, _list, has_query=True),
     "ListPullToPushTaskV2": Operation(schemas.ListTasksV2, Kind.LIST, _list_v2),
-    "CreatePullToPushGroup": Operation(schemas.CreateGroup, Kind.WRITE, _create_group),
+    "CreatePullToPushGroup": Operation(schemas.CreateGroup, Kind.WRITE, _create_group, is_creation=True),
     "UpdatePullToPushGroup": Operation(schemas.UpdateGroup, Kind.WRITE, _update_group),
     "DeletePullToPushGroup": Operation(schemas.GroupTarget, Kind.WRITE, _delete_group),
     "ListPullToPushGroup": Operation(schemas.ListGroups, Kind.LIST, _list_groups),

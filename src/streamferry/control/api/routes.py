@@ -24,8 +24,9 @@ from streamferry.control.api.envelope import Envelope
 from streamferry.control.api.faults import ApiError, ErrorCode, translate_action_error
 from streamferry.control.api.limits import Buckets, Kind, RateLimiter, Rates
 from streamferry.control.api.operations import OPERATIONS, VERSION, Context, Operation
+from streamferry.control.api.replays import Replays
 from streamferry.control.api.schemas import read_body
-from streamferry.control.api.signature import Claim, SignedRequest, read_claim, read_query, verify
+from streamferry.control.api.signature import DEFAULT_EXPIRES_S, Claim, SignedRequest, read_claim, read_query, verify
 from streamferry.control.api.sts import StsToken
 from streamferry.control.checks import SourceRules
 from streamferry.control.clock import Clock, SystemClock
@@ -41,6 +42,7 @@ _FAILURES_S, _FAILURES_AT_ONCE = 20, 100
 #: A body beyond this needs a place as long as nothing proves it; PHP's SDK sends a watermark so.
 _UNPROVED_BYTES = 64 * 1024
 _UNPROVED_PLACES, _UNPROVED_OF_PEER = 8, 2
+_INVOCATION = "x-sdk-invocation-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,17 @@ def build_router(actions: Actions, settings: ApiSettings | None = None, clock: C
     return router
 
 
+@dataclass(frozen=True, slots=True)
+class _Proved:
+    """A request whose signature holds: its long-term key, and what it is known by if it comes again."""
+
+    key: KeyPair
+    actor: Actor
+    claim: Claim
+    body: bytes
+    names: tuple[str, ...]
+
+
 class _Endpoint:
     def __init__(self, actions: Actions, settings: ApiSettings, clock: Clock) -> None:
         self._actions = actions
@@ -84,6 +97,7 @@ class _Endpoint:
         self._limiter = RateLimiter(settings.rates)
         self._failures = Buckets(_FAILURES_S, _FAILURES_AT_ONCE)
         self._unproved = Places(_UNPROVED_PLACES, _UNPROVED_OF_PEER)
+        self._replays = Replays()
 
     async def serve(self, request: Request) -> Response:
         """Answer one request; whatever goes wrong is told in the envelope."""
@@ -112,20 +126,31 @@ class _Endpoint:
         for name, value in (("Action", envelope.action), ("Version", envelope.version)):
             if not value:
                 raise ApiError(ErrorCode.MISSING_PARAMETER, name)
-        key, body = await self._authenticate(request, envelope, now)
+        proved = await self._authenticate(request, envelope, now)
         operation = _find_operation(envelope.action, envelope.version, request.method)
-        if key.read_only and operation.kind is Kind.WRITE:
+        if operation.kind is not Kind.WRITE:
+            return await self._call(operation, proved, query)
+        if proved.key.read_only:
             _deny(envelope.action)
-        self._limiter.take(key.access_key_id, operation.kind, time.monotonic())
-        values = _read_json(body)
+        # Nobody needs longer to make a change, and as long a copy of it is worth something.
+        proved.claim.check_time(now, DEFAULT_EXPIRES_S)
+        return await self._replays.perform(
+            proved.names,
+            lambda: self._call(operation, proved, query),
+            is_creation=operation.is_creation,
+            valid_s=proved.claim.valid_s(now),
+            now=time.monotonic(),
+        )
+
+    async def _call(self, operation: Operation, proved: "_Proved", query: dict[str, str]) -> dict[str, Any] | None:
+        self._limiter.take(proved.key.access_key_id, operation.kind, time.monotonic())
+        values = _read_json(proved.body)
         if operation.has_query:
             values = {**query, **values}
-        peer = request.client.host if request.client else None
-        with acting_as(Actor(ActorKind.KEY, key.access_key_id, envelope.request_id, peer)):
+        with acting_as(proved.actor):
             return await operation.run(self._context, read_body(operation.body, values))
 
-    async def _authenticate(self, request: Request, envelope: Envelope, now: datetime) -> tuple[KeyPair, bytes]:
-        """The long-term key that a request is of, and the body it came with."""
+    async def _authenticate(self, request: Request, envelope: Envelope, now: datetime) -> "_Proved":
         peer = peer_of(request.client.host if request.client else "")
         if not self._failures.has_token(peer, time.monotonic()):
             raise ApiError(ErrorCode.FLOW_LIMIT)
@@ -135,7 +160,7 @@ class _Endpoint:
             self._failures.take(peer, time.monotonic())
             raise
 
-    async def _prove(self, request: Request, peer: str, envelope: Envelope, now: datetime) -> tuple[KeyPair, bytes]:
+    async def _prove(self, request: Request, peer: str, envelope: Envelope, now: datetime) -> "_Proved":
         head = SignedRequest(
             request.method, request.scope["query_string"], request.headers.raw, path=request.scope["path"]
         )
@@ -148,7 +173,10 @@ class _Endpoint:
         body = await self._receive(request, peer, head, claim, secret)
         if token is not None and not token.allows(envelope.action):
             _deny(envelope.action)
-        return key, body
+        actor = Actor(
+            ActorKind.KEY, key.access_key_id, envelope.request_id, request.client.host if request.client else None
+        )
+        return _Proved(key, actor, claim, body, _names_of(envelope.action, head, claim, body))
 
     async def _find_key(self, access_key_id: str) -> KeyPair:
         key = await self._actions.find_key(access_key_id)
@@ -196,6 +224,15 @@ class _Endpoint:
         except TimeoutError:
             raise ApiError(ErrorCode.BODY_TIMEOUT, f"{self._settings.body_timeout_s:g}") from None
         return b"".join(pieces)
+
+
+def _names_of(action: str, head: SignedRequest, claim: Claim, body: bytes) -> tuple[str, ...]:
+    """The signature, and what an SDK calls all attempts of one call, if it has signed that."""
+    names = [f"{claim.access_key_id} {claim.signature}"]
+    if _INVOCATION in claim.signed_headers and (invocation := head.header(_INVOCATION)):
+        told = f"{claim.access_key_id}\n{action}\n{invocation}\n".encode() + body
+        names.append(hashlib.sha256(told).hexdigest())
+    return tuple(names)
 
 
 def _announced(request: Request) -> int:

@@ -20,6 +20,8 @@ from streamferry.control.api.faults import ApiError, ErrorCode
 _PREFIX = "STS2"
 _MAX_CHARS = 16 * 1024
 _BLOCK_BYTES = 16
+#: Members of a statement that are understood; NotResource, NotAction and Principal are not.
+_PLAIN = frozenset(("Sid", "Effect", "Action", "Resource", "Condition"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,11 @@ def _matches(patterns: Any, action: str) -> bool:
 
 
 def _is_general(statement: Any) -> bool:
+    """Whether it holds for every resource, whatever the circumstances; a member that is not known may limit it."""
     resources = statement.get("Resource", "*")
     names = [resources] if isinstance(resources, str) else resources
-    return not statement.get("Condition") and any(set(name.removeprefix("trn:live:")) <= set("*:/") for name in names)
+    is_plain = statement.keys() <= _PLAIN and not statement.get("Condition")
+    return is_plain and any(name and set(name.removeprefix("trn:live:")) <= set("*:/") for name in names)
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """All tasks: a live table, filtered and paged by the store, and what can be done to several at once."""
 
+import json
 from typing import Any
 
 from nicegui import events, ui
@@ -119,7 +120,7 @@ class _Content:
         self._draw_bulk()
         await self.refresh()
         query = {"state": self._state if self._state != "all" else "", "group": self._group, "q": self._title}
-        ui.run_javascript(f"dashboard.keepQuery({ {name: value for name, value in query.items() if value} })")
+        ui.run_javascript(f"dashboard.keepQuery({json.dumps({name: value for name, value in query.items() if value})})")
 
     def _draw_bulk(self) -> None:
         """What can be done to the tasks that are ticked; out of the way when none is."""

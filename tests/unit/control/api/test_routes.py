@@ -209,7 +209,7 @@ async def test_two_tasks_for_one_destination_are_refused_by_name(api: Api) -> No
     """The other task's id is told."""
     body = live()
     first = (await api.call("CreatePullToPushTask", body))["TaskId"]
-    error = await api.refusal("CreatePullToPushTask", body)
+    error = await api.refusal("CreatePullToPushTask", {**body, "Title": "another"})
     assert first in error["Message"]
     assert "DstAddr" in error["Message"]
 
