@@ -250,13 +250,16 @@ def _parse(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:
     # Stars are no part of an address that anybody means; of a file's name they may be.
     if REDACTED in text and not text.startswith("file:"):
         _refuse(field, f"is an address as lists show it, with {REDACTED} for its secrets: give the whole address")
-    if not text.isascii():
-        _refuse(field, "must not hold characters outside ASCII: percent-encode them")
+    # Nobody sees what does not print, and half of a character (a lone surrogate) is no text.
+    if not text.isprintable():
+        _refuse(field, "the address holds white space or control characters")
     scheme = text.partition(":")[0].lower()
     if scheme not in schemes:
         _refuse(field, "must start with " + _spoken(schemes))
     with _refusing(field):
         url = MediaUrl.parse(text)
+    if not url.host.isascii():
+        _refuse(field, "the host must be written in ASCII (xn--...)")
     if "\0" in url.path:
         _refuse(field, "the address holds white space or control characters")
     return url

@@ -82,10 +82,13 @@ def test_an_address_may_have_a_thousand_characters() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["ftp://h/a.mp4", "a.mp4", "/etc/passwd", "rtmp://h/app/流", "http://", "http://h:99999/a", "http://h/a b", ""],
+    [
+        *("ftp://h/a.mp4", "a.mp4", "/etc/passwd", "http://", "http://h:99999/a", "http://h/a b", ""),
+        *("rtmp://流.example/app/key", "rtmp://h/app/a\u2028b", "rtmp://h/app/\ud800", "rtmp://h/app/\u202eyek"),
+    ],
 )
 def test_addresses_that_cannot_be_pulled_are_refused(text: str) -> None:
-    """Schemes we cannot pull, bare paths, characters outside ASCII, and what is no address."""
+    """Schemes we cannot pull, bare paths, hosts outside ASCII, what does not print, and what is no address."""
     refused("SrcAddr", lambda: checks.read_source("SrcAddr", text, TaskKind.LIVE, ANYWHERE))
 
 

@@ -111,7 +111,7 @@ class TaskBody(Body):
     GroupName: str | None = Field(None, description="Group of the task, which must exist; without it `default`.")
     Title: str | None = Field(None, description="1 to 20 Chinese characters, letters and digits; need not be unique.")
     SrcAddr: str | None = Field(
-        None, description=f"Live source, needed with `Type` 0: {_spoken(LIVE_SCHEMES)}; at most 1,000 ASCII characters."
+        None, description=f"Live source, needed with `Type` 0: {_spoken(LIVE_SCHEMES)}; at most 1,000 characters."
     )
     SrcAddrS: Addresses | None = Field(
         None,
@@ -136,7 +136,7 @@ class TaskBody(Body):
     PlayTimes: Int | None = Field(None, description="Loops of the list, 1 or more, needed with `CycleMode` 0.")
     DstAddr: str | None = Field(
         None,
-        description=f"Address to push to: {_spoken(PUSH_SCHEMES)}; at most 1,000 ASCII characters; or the next three.",
+        description=f"Address to push to: {_spoken(PUSH_SCHEMES)}; at most 1,000 characters; or the next three.",
     )
     Domain: str | None = Field(
         None, description="Host, or host and port, of the destination; needed without `DstAddr`, else unused."

@@ -22,7 +22,7 @@ _FIELDS = {
     "must be at most {} x {} pixels": "最大 {} x {} 像素",
     "must be data:image/<png|jpg|jpeg>;base64,<data>": "须为 PNG 或 JPEG 图片",
     "holds no valid base64": "图片数据无效",
-    "must not hold characters outside ASCII: percent-encode them": "不能含非 ASCII 字符，请使用百分号编码",
+    "the host must be written in ASCII (xn--...)": "主机名须以 ASCII 书写（xn--...）",
     "must start with {}": "须以 {} 开头",
     "the address holds white space or control characters": "地址含有空白或控制字符",
     "the address has a malformed host or port": "地址的主机或端口有误",
