@@ -6,6 +6,7 @@ the run follow, and appends an event. Values are checked by the front ends with 
 The states of a task are the API's (``ApiStatus``). Two things move it: an action, by the table ``ALLOWED``, and time.
 """
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -87,6 +88,7 @@ class Actions:
         self._seal = store.seal
         self._clock = clock or SystemClock()
         self._refuses_conflicts = refuses_conflicts
+        self._summing = asyncio.Semaphore(2)
         self._failed_sign_ins = audit.Throttle()
 
     # Tasks
@@ -330,19 +332,26 @@ class Actions:
     ) -> list[UsageBucket]:
         """What workers measured, in steps from ``start_at``, oldest first; steps without any are left out.
 
-        ``stream``: only of destinations with this application and stream name.
+        ``stream``: only of destinations with this application and stream name. Raises InvalidField for more than can be
+        summed at once.
         """
         digest = tasks.stream_digest(self._seal, *stream) if stream else None
-        async with self._store.read() as connection:
-            return await usage.buckets(
-                connection,
-                start_at,
-                end_at,
-                step_s=step_s,
-                groups=groups,
-                stream_digest=digest,
-                by_group=by_group,
-            )
+        # Each takes the database seconds at worst: others shall find connections, too.
+        async with self._summing, self._store.read() as connection:
+            try:
+                return await usage.buckets(
+                    connection,
+                    start_at,
+                    end_at,
+                    step_s=step_s,
+                    groups=groups,
+                    stream_digest=digest,
+                    by_group=by_group,
+                )
+            except usage.TooMuchUsage as error:
+                raise InvalidField(
+                    "EndTime", f"the range {error}: ask for a shorter one, or for fewer groups"
+                ) from None
 
     # Access keys
 

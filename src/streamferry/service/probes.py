@@ -1,6 +1,14 @@
-"""What operators' tools ask a service: ``/healthz``, ``/readyz`` and ``/metrics``."""
+"""What operators' tools ask a service: ``/healthz``, ``/readyz`` and ``/metrics``.
 
+All three are open to who reaches the port, and each is a look at the store that counts all tasks or workers. So there
+is one look at a time, and one a second, whoever asks how often.
+"""
+
+import asyncio
 import hmac
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
 from fastapi import FastAPI, Request
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -9,23 +17,45 @@ from starlette.responses import JSONResponse, Response
 from streamferry.control.actions import Actions
 from streamferry.control.metrics import Metrics
 from streamferry.control.store import TROUBLE
+from streamferry.control.store.records import WorkerRecord
 from streamferry.worker.processes import WorkerProcesses
+
+#: How old an answer may be, in seconds. Probes ask every few seconds, Prometheus every 15.
+FRESH_S = 1.0
+T = TypeVar("T")
+
+
+class Shared(Generic[T]):
+    """A look that all who ask within ``FRESH_S`` of its beginning share, its failure too."""
+
+    def __init__(self, look: Callable[[], Awaitable[T]]) -> None:
+        self._look = look
+        self._looking: asyncio.Future[T] | None = None
+        self._begun_at = 0.0
+
+    async def get(self) -> T:
+        """What the present look has found. Raises what it raises."""
+        now = time.monotonic()
+        if self._looking is None or (self._looking.done() and now - self._begun_at >= FRESH_S):
+            self._looking, self._begun_at = asyncio.ensure_future(self._look()), now
+        return await asyncio.shield(self._looking)
 
 
 def add_probes(
     app: FastAPI, actions: Actions, processes: WorkerProcesses, metrics: Metrics, metrics_token: str
 ) -> None:
     """Put them on the application; an empty token leaves ``/metrics`` open."""
+    workers, page = Shared(actions.list_workers), Shared(metrics.render)
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:
         """200 once the store answers and a worker of this service has its lease."""
-        return await _look(actions, processes, needs_room=False)
+        return await _look(workers, processes, needs_room=False)
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
         """200 while a task that is due now would be taken at once, by whatever worker of the store."""
-        return await _look(actions, processes, needs_room=True)
+        return await _look(workers, processes, needs_room=True)
 
     @app.get("/metrics")
     async def expose(request: Request) -> Response:
@@ -33,14 +63,14 @@ def add_probes(
         if metrics_token and not _bears(request, metrics_token):
             return Response("a bearer token is needed\n", 401, {"WWW-Authenticate": "Bearer"}, "text/plain")
         try:
-            return Response(await metrics.render(), media_type=CONTENT_TYPE_LATEST)
+            return Response(await page.get(), media_type=CONTENT_TYPE_LATEST)
         except TROUBLE:
             return Response("the store cannot be asked\n", 503, media_type="text/plain")
 
 
-async def _look(actions: Actions, processes: WorkerProcesses, *, needs_room: bool) -> JSONResponse:
+async def _look(workers: Shared[list[WorkerRecord]], processes: WorkerProcesses, *, needs_room: bool) -> JSONResponse:
     try:
-        alive = [one for one in await actions.list_workers() if one.is_alive]
+        alive = [one for one in await workers.get() if one.is_alive]
     except TROUBLE:
         return JSONResponse({"status": "the store cannot be asked"}, 503)
     count = sum(processes.owns(one.worker_id) for one in alive)

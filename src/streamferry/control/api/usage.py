@@ -19,6 +19,8 @@ _DURATION_STEPS = {60: timedelta(days=1), 3600: _QUARTER, 86400: _QUARTER}
 _BANDWIDTH_STEPS = {300: timedelta(days=31), 3600: _QUARTER, 86400: _QUARTER}
 #: All of them.
 STEPS = _DURATION_STEPS | _BANDWIDTH_STEPS
+#: Points of one answer: 31 days by 300 s of ten groups. More are megabytes that nobody draws, made while others wait.
+MAX_POINTS = 100_000
 #: By what may be split. All destinations are of one kind and no domain is ours: only groups can differ.
 _DETAIL_FIELDS = frozenset(("Group", "Domain", "DstAddrType"))
 
@@ -31,11 +33,15 @@ class Range:
     end_at: datetime
     step_s: int
 
+    @property
+    def steps(self) -> int:
+        """How many, the last one perhaps in part."""
+        return -(-(self.end_at - self.start_at) // timedelta(seconds=self.step_s))
+
     def points(self, buckets: Iterable[UsageBucket], name: str, value: Callable[[UsageBucket], float]) -> list[Any]:
         """One point for every step, 0 where nothing was measured."""
         values: Mapping[datetime, float] = {one.begin_at: value(one) for one in buckets}
-        count = -(-(self.end_at - self.start_at) // timedelta(seconds=self.step_s))
-        times = (self.start_at + timedelta(seconds=self.step_s * index) for index in range(count))
+        times = (self.start_at + timedelta(seconds=self.step_s * index) for index in range(self.steps))
         return [{"TimeStamp": show_time(at), name: values.get(at, 0)} for at in times]
 
 
@@ -111,7 +117,9 @@ def _read_range(body: Usage, steps: Mapping[int, timedelta], default_s: int, now
     if bool(body.App) != bool(body.Stream):
         raise InvalidField("Stream" if body.App else "App", "App and Stream must be given together")
     start_at, end_at = _read_time("StartTime", body.StartTime), _read_time("EndTime", body.EndTime)
-    return check_range(start_at, end_at, step_s, steps, now)
+    asked = check_range(start_at, end_at, step_s, steps, now)
+    check_points(asked, 1 + len(set(body.GroupList)) if _is_split(body) else 1)
+    return asked
 
 
 def check_range(
@@ -127,6 +135,17 @@ def check_range(
     if start_at < now - _HISTORY:
         raise InvalidField("StartTime", f"must be at most {_HISTORY.days} days ago")
     return Range(start_at, end_at, step_s)
+
+
+def check_points(asked: Range, series: int) -> None:
+    """So many series of a range in one answer. Raises InvalidField."""
+    points = asked.steps * series
+    if points > MAX_POINTS:
+        raise InvalidField(
+            "EndTime",
+            f"the range has {points} points at this Aggregation, and an answer at most {MAX_POINTS}: ask for fewer "
+            "groups, a shorter range or a longer Aggregation",
+        )
 
 
 def _read_time(field: str, text: str) -> datetime:

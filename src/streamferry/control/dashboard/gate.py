@@ -185,17 +185,23 @@ def session_of(scope: Scope) -> Session | None:
 
 
 def is_same_origin(headers: Headers, public_hosts: Collection[str] = ()) -> bool:
-    """Whether a request comes from a page of this service. Every browser says so, of sockets and of changes."""
+    """Whether a request comes from a page of this service. Every browser says so, of sockets and of changes.
+
+    ``public_hosts``: in lower case, with a port where it is not that of http or https.
+    """
     origin = headers.get("origin")
     if origin is None:
         return headers.get("sec-fetch-site") == "same-origin"
     try:
-        host = urlsplit(origin)
-        return bool(host.netloc) and (
-            host.netloc.lower() == headers.get("host", "").lower() or (host.hostname or "") in public_hosts
-        )
+        parts = urlsplit(origin)
+        port = parts.port
     except ValueError:
         return False
+    # An origin leaves out the port of its scheme; a name in the settings may have it, as clients sign it.
+    name = parts.netloc.lower()
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    names = {name} if port is not None else {name, f"{name}:{default}"}
+    return bool(name) and (name == headers.get("host", "").lower() or not names.isdisjoint(public_hosts))
 
 
 async def _send_to_sign_in(scope: Scope, receive: Receive, send: Send) -> None:

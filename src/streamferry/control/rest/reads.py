@@ -167,6 +167,8 @@ class Reads:
     ) -> UsageList:
         """What workers measured, in steps from ``start_at``. Raises InvalidField."""
         asked = usage.check_range(start_at, end_at, step_s, usage.STEPS, self._clock.now())
+        # Without a list of groups nobody knows how many there are: the store bounds what it gives.
+        usage.check_points(asked, max(1, len(set(groups))) if by_group else 1)
         found = await self._actions.usage(asked.start_at, asked.end_at, step_s=step_s, groups=groups, by_group=by_group)
         return UsageList(
             start_at=asked.start_at, end_at=asked.end_at, step_s=step_s, buckets=[show_usage(one) for one in found]

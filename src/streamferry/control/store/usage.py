@@ -16,8 +16,16 @@ from streamferry.worker import Report
 _MINUTE_MS = 60_000
 #: For so long the last report of a deleted task may come: a worker that cannot reach the store gives up long before.
 _FAREWELL_MS = 600_000
+#: Rows that one question may be about: some seconds of the database's time, and 34 days of 100 tasks.
+MAX_MEASURED = 5_000_000
+#: Sums that one answer may hold.
+MAX_SUMS = 100_000
 #: Bandwidth is the average of this long, as the cloud API has it.
 _BANDWIDTH_MS = 300_000
+
+
+class TooMuchUsage(Exception):
+    """What is asked for is more than may be summed at once; ``str(error)`` goes on with "the range"."""
 
 
 async def add(connection: AsyncConnection, reports: Sequence[Report]) -> None:
@@ -92,30 +100,51 @@ async def buckets(
     stream_digest: str | None,
     by_group: bool,
 ) -> list[UsageBucket]:
-    """Sums of steps counted from ``start_at``, oldest first; a step without usage is left out."""
+    """Sums of steps counted from ``start_at``, oldest first; a step without usage is left out.
+
+    The database adds up, so that as many rows come as there are sums. Raises TooMuchUsage for a range that holds more
+    than ``MAX_MEASURED`` rows, or more than ``MAX_SUMS`` sums.
+    """
     start_ms, step_ms = to_ms(start_at), step_s * 1000
     fine_ms = min(step_ms, _BANDWIDTH_MS)
-    fine = (usage.c.minute_ms - (usage.c.minute_ms - start_ms) % fine_ms).label("fine_ms")
-    wanted: list[sa.ColumnElement[bool]] = [usage.c.minute_ms >= start_ms, usage.c.minute_ms < to_ms(end_at)]
+    in_range = [usage.c.minute_ms >= start_ms, usage.c.minute_ms < to_ms(end_at)]
+    # Rows are read by their minute, whatever else is asked for: counting stops where it is too much.
+    measured = sa.select(sa.literal(1)).where(*in_range).limit(MAX_MEASURED + 1).subquery()
+    if (await connection.execute(sa.select(sa.func.count()).select_from(measured))).scalar_one() > MAX_MEASURED:
+        raise TooMuchUsage(f"holds more than {MAX_MEASURED} measured minutes of tasks")
+    wanted: list[sa.ColumnElement[bool]] = list(in_range)
     if groups:
         wanted.append(usage.c.group_name.in_(groups))
     if stream_digest is not None:
         wanted.append(usage.c.stream_digest == stream_digest)
-    keys: list[sa.ColumnElement[object]] = [sa.literal_column("fine_ms"), *([usage.c.group_name] if by_group else [])]
-    rows = await connection.execute(
-        sa.select(fine, *keys[1:], sa.func.sum(usage.c.streamed_ms), sa.func.sum(usage.c.bytes_out))
+    group_name = usage.c.group_name if by_group else sa.literal("")
+    fine = (
+        sa.select(
+            (usage.c.minute_ms - (usage.c.minute_ms - start_ms) % fine_ms).label("fine_ms"),
+            group_name.label("group_name"),
+            sa.func.sum(usage.c.streamed_ms).label("streamed_ms"),
+            sa.func.sum(usage.c.bytes_out).label("bytes_out"),
+        )
         .where(*wanted)
-        .group_by(*keys)
-        .order_by(*keys)
+        .group_by(sa.literal_column("fine_ms"), *([usage.c.group_name] if by_group else []))
+        .subquery()
     )
-    sums: dict[tuple[int, str | None], tuple[int, int, float]] = {}
-    for row in rows:
-        begin_ms, streamed_ms, bytes_out = int(row[0]), int(row[-2]), int(row[-1])
-        key = (begin_ms - (begin_ms - start_ms) % step_ms, row[1] if by_group else None)
-        before = sums.get(key, (0, 0, 0.0))
-        rate = bytes_out * 8000 / fine_ms
-        sums[key] = (before[0] + streamed_ms, before[1] + bytes_out, max(before[2], rate))
+    begin = (fine.c.fine_ms - (fine.c.fine_ms - start_ms) % step_ms).label("begin_ms")
+    sums = sa.func.sum(fine.c.streamed_ms), sa.func.sum(fine.c.bytes_out), sa.func.max(fine.c.bytes_out)
+    keys: list[sa.ColumnElement[object]] = [sa.literal_column("begin_ms"), fine.c.group_name]
+    found = await connection.execute(
+        sa.select(begin, fine.c.group_name, *sums).group_by(*keys).order_by(*keys).limit(MAX_SUMS + 1)
+    )
+    rows = found.all()
+    if len(rows) > MAX_SUMS:
+        raise TooMuchUsage(f"has more than {MAX_SUMS} sums")
     return [
-        UsageBucket(from_ms(begin_ms), group, streamed_ms / 1000, bytes_out, peak)
-        for (begin_ms, group), (streamed_ms, bytes_out, peak) in sorted(sums.items(), key=lambda entry: entry[0][0])
+        UsageBucket(
+            from_ms(int(begin_ms)),
+            group if by_group else None,
+            int(streamed_ms) / 1000,
+            int(bytes_out),
+            int(most_bytes) * 8000 / fine_ms,
+        )
+        for begin_ms, group, streamed_ms, bytes_out, most_bytes in rows
     ]

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from task_samples import make_spec
 
 from streamferry.control.actions import Actions
-from streamferry.control.errors import GroupExists, GroupInUse, GroupNotFound, KeyNotFound
+from streamferry.control.errors import GroupExists, GroupInUse, GroupNotFound, InvalidField, KeyNotFound
 from streamferry.control.store import Store, usage, workers
 from streamferry.control.store.records import GroupRecord, GroupTag, KeyPair
 from streamferry.control.store.schema import run
@@ -151,3 +151,29 @@ async def test_usage_falls_into_steps_from_the_start(store: Store, actions: Acti
         (timedelta(hours=1), 60.0),
     ]
     assert [bucket.peak_bps for bucket in found] == [6_000_000 * 8 / 300, 3_000_000 * 8 / 300]
+
+
+async def test_usage_of_too_much_at_once_is_refused_in_words(
+    actions: Actions, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it is summed: a range with more measured minutes than that, and an answer with more sums."""
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    row = {"group_name": "g", "stream_digest": "", "streamed_ms": 60_000, "bytes_out": 75_000}
+    minutes = [
+        {**row, "minute_ms": int(begin.timestamp() + 60 * number) * 1000, "task_id": "t"} for number in range(20)
+    ]
+    async with store.write() as connection:
+        await connection.execute(usage_table.insert(), minutes)
+
+    async def ask(minutes: int, step_s: int = 60) -> int:
+        return len(await actions.usage(begin, begin + timedelta(minutes=minutes), step_s=step_s))
+
+    assert await ask(20) == 20
+    monkeypatch.setattr(usage, "MAX_SUMS", 10)
+    assert (await ask(10), await ask(20, 3600)) == (10, 1)
+    with pytest.raises(InvalidField, match="EndTime: the range has more than 10 sums: ask for a shorter one"):
+        await ask(20)
+    monkeypatch.setattr(usage, "MAX_MEASURED", 15)
+    with pytest.raises(InvalidField, match="holds more than 15 measured minutes of tasks"):
+        await ask(20, 3600)
+    assert await ask(15, 3600) == 1

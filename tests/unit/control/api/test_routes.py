@@ -225,6 +225,19 @@ async def test_usage_is_a_series_without_gaps(api: Api) -> None:
     assert (bandwidth["PeakUpBandwidth"], len(bandwidth["BandwidthDataList"])) == (0, 2)
 
 
+async def test_usage_of_a_hundred_groups_was_made_of_900_000_points(api: Api) -> None:
+    """While everybody waited; it is refused with what to ask for, and what is within the bound is answered."""
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=31)
+    body = {"StartTime": start.isoformat(), "EndTime": (start + timedelta(days=31)).isoformat(), "Aggregation": 300}
+    groups = [f"group{number}" for number in range(100)]
+    split = {**body, "GroupList": groups, "DetailField": ["Group"]}
+    error = await api.refusal("DescribeLivePullToPushBandwidthData", split)
+    assert error["Code"] == "InvalidParam"
+    assert error["Message"].startswith("EndTime: the range has 901728 points")
+    found = await api.call("DescribeLivePullToPushBandwidthData", {**split, "GroupList": groups[:10]})
+    assert len(found["BandwidthDataList"]) == 8928
+
+
 async def test_usage_is_split_for_several_groups_only(api: Api, store: Store) -> None:
     """As the documents of both actions say: by DetailField, and only when GroupList names more than one."""
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)

@@ -27,7 +27,7 @@ async def _answer(request: Request) -> PlainTextResponse:
 def browser() -> httpx.AsyncClient:
     """Someone in front of the gate, without a session."""
     inside = Starlette(routes=[Route("/dashboard/{path:path}", _answer, methods=["GET", "POST"])])
-    gated = Gate(inside, SESSIONS, ["stream.example"])
+    gated = Gate(inside, SESSIONS, ["stream.example", "ported.example:8443", "https.example:443"])
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=gated), base_url="http://here:8080")
 
 
@@ -58,6 +58,18 @@ async def test_with_a_session_the_page_knows_who_it_is_for(browser: httpx.AsyncC
     [
         ({"Origin": "http://here:8080"}, 200),
         ({"Origin": "https://stream.example"}, 200),
+        ({"Origin": "https://Stream.example"}, 200),
+        ({"Origin": "https://ported.example:8443"}, 200),
+        ({"Origin": "https://https.example"}, 200),
+        ({"Origin": "http://https.example"}, 403),
+        ({"Origin": "https://stream.example:8443"}, 403),
+        ({"Origin": "https://ported.example"}, 403),
+        ({"Origin": "https://ported.example:8444"}, 403),
+        ({"Origin": "https://stream.example.evil.example"}, 403),
+        ({"Origin": "https://stream.example@evil.example"}, 403),
+        ({"Origin": "https://stream.example:x"}, 403),
+        ({"Origin": "https://[stream.example"}, 403),
+        ({"Origin": ""}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "http://here:8081"}, 403),

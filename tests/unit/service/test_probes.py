@@ -1,0 +1,90 @@
+"""Probes that anybody may ask, as often as they like."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+
+from streamferry.control.actions import Actions
+from streamferry.control.callbacks import Callbacks
+from streamferry.control.metrics import Metrics
+from streamferry.control.store import Seal, Store, migrate, sqlite_url
+from streamferry.service import probes
+from streamferry.service.probes import Shared, add_probes
+from streamferry.worker.processes import WorkerProcesses
+
+PATHS = ("/healthz", "/readyz", "/metrics")
+
+
+async def test_probes_without_end_scanned_all_tasks_each_time(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred at once of each are one look at the store; the next second has the next one."""
+    monkeypatch.setattr(probes, "FRESH_S", 1000.0)
+    store = Store(sqlite_url(tmp_path / "store.db"), Seal("A" * 43 + "="))
+    try:
+        await migrate(store)
+        actions = Actions(store)
+        app = FastAPI()
+        metrics = Metrics(actions, Callbacks(store), of_each_task=False)
+        add_probes(app, actions, WorkerProcesses(0, lambda _: (), {}, lambda _: None), metrics, "")  # type: ignore[arg-type,return-value]
+        statements: list[str] = []
+
+        def count(*told: Any) -> None:
+            statements.append(told[2])
+
+        sa.event.listen(store._reader.sync_engine, "before_cursor_execute", count)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+
+            async def ask() -> int:
+                statements.clear()
+                found = await asyncio.gather(*(client.get(path) for _ in range(100) for path in PATHS))
+                assert {one.status_code for one in found} <= {200, 503}
+                return len(statements)
+
+            first = await ask()
+            assert 0 < first < 12
+            assert await ask() == 0
+            monkeypatch.setattr(probes, "FRESH_S", 0.0)
+            assert 0 < await ask() <= 3 * first
+    finally:
+        await store.aclose()
+
+
+async def test_a_look_that_fails_is_told_to_all_and_made_again() -> None:
+    """An outage is not asked into the ground either, and its end is seen."""
+    looks = 0
+
+    async def look() -> int:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0)
+        if looks == 1:
+            raise OSError("away")
+        return looks
+
+    shared = Shared(look)
+    found = await asyncio.gather(*(shared.get() for _ in range(10)), return_exceptions=True)
+    assert looks == 1
+    assert all(isinstance(one, OSError) for one in found)
+    with pytest.raises(OSError, match="away"):
+        await shared.get()
+    shared._begun_at -= probes.FRESH_S
+    assert await shared.get() == 2
+
+
+async def test_who_leaves_does_not_end_the_look_of_the_others() -> None:
+    """A probe that ran out of patience."""
+    may_end = asyncio.Event()
+
+    async def look() -> str:
+        await may_end.wait()
+        return "seen"
+
+    shared = Shared(look)
+    first, second = asyncio.ensure_future(shared.get()), asyncio.ensure_future(shared.get())
+    await asyncio.sleep(0)
+    first.cancel()
+    may_end.set()
+    assert await second == "seen"
