@@ -20,6 +20,8 @@ from streamferry.prepare.cache import default_root
 
 PREFIX = "STREAMFERRY_"
 _CONFIG = f"{PREFIX}CONFIG"
+#: All settings with their comments are 10 KB; a device that is named by mistake may have no end.
+_MAX_FILE_BYTES = 1 << 20
 #: Variables of commands that call a service or relay by themselves.
 _OTHERS = (_CONFIG, f"{PREFIX}URL", f"{PREFIX}TO")
 #: Variables that the programs started by a worker have no use for.
@@ -236,7 +238,11 @@ class _FileSource(PydanticBaseSettingsSource):
 
 def _read_file(path: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_text())
+        with open(path, "rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+        if len(data) <= _MAX_FILE_BYTES:
+            return tomllib.loads(data.decode())
+        words = "is too large for a file of settings"
     except OSError as error:
         words = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:

@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 
 from streamferry.cli.options import parse_position
 from streamferry.cli.times import read_time
+from streamferry.media.picture import MAX_PICTURE_BYTES
 
+#: As the service takes it.
+_MAX_BODY_BYTES = 4 << 20
 _LIVE_SCHEMES = ("rtmp", "rtmps", "rtsp", "rtsps", "srt", "udp")
 _LIVE_NAMES = (".flv", ".m3u8")
 
@@ -80,10 +83,7 @@ def watermark_field(path: Path | None, position: str, ratio: float) -> dict[str,
     if path is None:
         return {}
     x, y = parse_position(position)
-    try:
-        picture = base64.b64encode(path.read_bytes()).decode()
-    except OSError as error:
-        raise ValueError(f"--watermark: {path} cannot be read ({error.strerror})") from None
+    picture = base64.b64encode(_read("--watermark", path, MAX_PICTURE_BYTES)).decode()
     # The service looks at the bytes: the type is only for the form.
     return {"watermark": {"picture": f"data:image/png;base64,{picture}", "x": x, "y": y, "ratio": ratio}}
 
@@ -93,11 +93,24 @@ def read_body(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        body = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text())
-    except OSError as error:
-        raise ValueError(f"--from-json: {path} cannot be read ({error.strerror})") from None
-    except ValueError:
+        body = json.loads(_read("--from-json", path, _MAX_BODY_BYTES))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise ValueError(f"--from-json: {path} is not JSON") from None
     if not isinstance(body, dict):
         raise ValueError(f"--from-json: {path} must hold a JSON object")
     return body
+
+
+def _read(option: str, path: Path, limit: int) -> bytes:
+    """What is in a file, or for ``-`` comes from standard input: so much at most. Raises ValueError."""
+    try:
+        if str(path) == "-":
+            data = sys.stdin.buffer.read(limit + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(limit + 1)
+    except OSError as error:
+        raise ValueError(f"{option}: {path} cannot be read ({error.strerror})") from None
+    if len(data) > limit:
+        raise ValueError(f"{option}: {path} is larger than {limit:,} bytes")
+    return data

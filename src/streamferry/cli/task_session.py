@@ -50,6 +50,10 @@ def session(url: str) -> Iterator["RestClient"]:
         status = ExitStatus.USAGE if 400 <= refused.status < 500 else ExitStatus.SERVICE
     except (ValueError, ClientError) as error:
         words, status = str(error), ExitStatus.USAGE
+    except (KeyError, TypeError, AttributeError, IndexError):
+        # All that is read in here is what the service has answered.
+        words = "it answered with what cannot be read: is this the address of a streamferry service of this version?"
+        status = ExitStatus.SERVICE
     typer.echo(f"streamferry task: {words}", err=True)
     raise typer.Exit(status)
 

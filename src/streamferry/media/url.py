@@ -38,6 +38,9 @@ class MediaUrl:
 
         Raises ValueError with a sentence that does not repeat the address, because it may hold a key.
         """
+        if any("\ud800" <= c <= "\udfff" for c in text):
+            # How Python keeps bytes of an argument that are not UTF-8; neither JSON nor a peer can be given them.
+            raise ValueError("the address holds bytes that are not UTF-8")
         if "://" not in text:
             local = text.removeprefix("file:")
             if not local:

@@ -5,6 +5,7 @@ Beside them run the scheduler, callbacks, samples and the worker processes.
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import logging
 import os
@@ -218,7 +219,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
+        hint = "; another program has it (--port)" if error.errno == errno.EADDRINUSE else ""
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}{hint}") from None
+    except (TypeError, UnicodeError):
+        listener.close()
+        raise ValueError("host: is neither a name nor an address") from None
     return listener
 
 
