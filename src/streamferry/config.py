@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streamferry.net.folders import Folders
+from streamferry.net.process import forget_variables
 from streamferry.prepare.cache import default_root
 
 PREFIX = "STREAMFERRY_"
@@ -24,7 +25,7 @@ _CONFIG = f"{PREFIX}CONFIG"
 _MAX_FILE_BYTES = 1 << 20
 #: Variables of commands that call a service or relay by themselves.
 _OTHERS = (_CONFIG, f"{PREFIX}URL", f"{PREFIX}TO")
-#: Variables that the programs started by a worker have no use for.
+#: Variables that are read once and then forgotten.
 SECRETS = tuple(PREFIX + name for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SEAL_KEY", "STORE", "METRICS_TOKEN"))
 
 
@@ -205,8 +206,8 @@ class Settings(BaseSettings):
         """Where files may be read. What the service keeps for itself is in none of them, wherever it lies."""
         return Folders.of(self.files, private=(self.data_dir, self.cache_dir))
 
-    def environment(self) -> dict[str, str]:
-        """The settings as variables, for a child: what a worker has no use for is left out."""
+    def of_worker(self) -> dict[str, str]:
+        """The settings for a worker process, as :func:`load_settings` takes them, without what it has no use for."""
         values = {
             "data_dir": str(self.data_dir),
             "store": self.store.get_secret_value(),
@@ -222,7 +223,7 @@ class Settings(BaseSettings):
             "log_level": self.log_level,
             "log_format": self.log_format,
         }
-        return {PREFIX + name.upper(): value for name, value in values.items() if value}
+        return {name: value for name, value in values.items() if value}
 
 
 class _FileSource(PydanticBaseSettingsSource):
@@ -258,9 +259,8 @@ class _Unreadable(Exception):
 
 
 def forget_secrets() -> None:
-    """Take secrets out of this process's environment, which every program that it starts inherits."""
-    for name in SECRETS:
-        os.environ.pop(name, None)
+    """Take secrets out of this process's environment, and out of /proc/PID/environ."""
+    forget_variables(SECRETS)
 
 
 def share_ffmpeg(settings: Settings) -> None:

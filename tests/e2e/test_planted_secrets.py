@@ -14,7 +14,7 @@ import pytest
 
 from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
-from kit.programs import command_line, descendants
+from kit.programs import command_line, descendants, variables
 from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
 from kit.waiting import wait_for
@@ -44,6 +44,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Ite
     settings = {
         "STREAMFERRY_ACCESS_KEY_ID": KEY_ID,
         "STREAMFERRY_SECRET_ACCESS_KEY": SECRET,
+        "STREAMFERRY_SEAL_KEY": f"{PLANTED}{'A' * 36}=",
         "STREAMFERRY_METRICS_PER_TASK": "true",
         "STREAMFERRY_WRITE_RATE": "0",
         "STREAMFERRY_LIST_RATE": "0",
@@ -155,9 +156,10 @@ def test_no_surface_shows_a_planted_secret(
         done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0, done.stderr
         shown[" ".join(command)] = done.stdout + done.stderr
-    for pid in descendants(service.pid):
+    for pid in (service.pid, *descendants(service.pid)):
         shown[f"arguments of {pid}"] = command_line(pid)
-    shown["arguments"] = command_line(service.pid)
+        shown[f"variables of {pid}"] = variables(pid)
+    assert "PATH=" in shown[f"variables of {service.pid}"]
     for path in service.data.glob("store.db*"):
         shown[path.name] = path.read_bytes().decode("latin-1")
     shown["log"] = service.errors

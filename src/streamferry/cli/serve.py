@@ -4,6 +4,7 @@ What the service is made of is imported when it is run: other commands need none
 """
 
 import asyncio
+import json
 import logging
 import os
 import secrets
@@ -71,8 +72,7 @@ def serve(
         cache_dir=cache_dir,
         ffmpeg=ffmpeg,
     )
-    _start_log(settings)
-    _warn_of_the_kernel()
+    _begin(settings)
     run_or_exit(_serve(settings))
 
 
@@ -86,22 +86,22 @@ def worker(
     cache_dir: CacheDir = None,
     ffmpeg: Ffmpeg = None,
     worker_id: Annotated[str | None, typer.Option("--id", help="Its name in the store.", show_default=False)] = None,
-    attached: Annotated[bool, typer.Option(help="Leave when standard input closes.")] = False,
+    attached: Annotated[
+        bool, typer.Option(help="Have the settings from standard input, one JSON line, and leave when it closes.")
+    ] = False,
 ) -> None:
     """Run one more worker for a store, on this machine or another. It needs the same seal key as the service."""
-    settings = read_settings(
-        config,
-        data_dir=data_dir,
-        store=store,
-        egress=egress,
-        files=files or None,
-        capacity=capacity,
-        cache_dir=cache_dir,
-        ffmpeg=ffmpeg,
-    )
-    _start_log(settings)
-    if not attached:
-        _warn_of_the_kernel()
+    given = {
+        "data_dir": data_dir,
+        "store": store,
+        "egress": egress,
+        "files": files or None,
+        "capacity": capacity,
+        "cache_dir": cache_dir,
+        "ffmpeg": ffmpeg,
+    }
+    settings = read_settings(config, **(json.loads(_read_line()) if attached else given))
+    _begin(settings, attached=attached)
     run_or_exit(_work(settings, worker_id or f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}", attached))
 
 
@@ -160,11 +160,26 @@ def _watch_parent(stopping: asyncio.Event) -> None:
     loop.add_reader(descriptor, look)
 
 
-def _warn_of_the_kernel() -> None:
-    """Once for a service and its workers."""
+def _read_line() -> bytes:
+    """A line of standard input, and nothing of what follows."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(sys.stdin.fileno(), 1)):
+        line += byte
+    return line or b"{}"
+
+
+def _begin(settings: "Settings", *, attached: bool = False) -> None:
+    """What comes before all work: secrets are hidden, processes that lose their parent are somebody's, and the log."""
+    from streamferry.config import forget_secrets
+    from streamferry.net.process import be_init, hide
     from streamferry.net.sandbox import missing
 
-    if words := missing():
+    forget_secrets()
+    hide()
+    be_init()
+    _start_log(settings)
+    # Once for a service and its workers.
+    if not attached and (words := missing()):
         logging.getLogger("streamferry").warning("%s", words)
 
 

@@ -27,6 +27,7 @@ from streamferry.net.dial import AllowAddress, Deadlines
 from streamferry.net.ffmpeg import authorities, ffmpeg_program
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.net.hop import Hop, open_hop
+from streamferry.net.process import child_environment
 from streamferry.prepare.cache import UNKEPT, default_root, entry_of, evict, newest_whole_entry
 from streamferry.prepare.faults import CacheError, PreparationRestarted, ReadWhole, SourceChanged, SourceGone, from_wire
 from streamferry.prepare.file import PreparedFile, PrepareProgress
@@ -263,6 +264,7 @@ class PreparedStore:
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
+            env=child_environment(),
             start_new_session=True,
             limit=_MAX_LINE_BYTES,
         )

@@ -7,13 +7,14 @@ import os
 import signal
 import sys
 
-from streamferry.config import SECRETS, Settings
+from streamferry.config import Settings
 from streamferry.control.rest.faults import RestError
 from streamferry.control.rest.operation_views import ProbeView
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.hop import open_hop
+from streamferry.net.process import child_environment
 from streamferry.prepare.route import Route
 from streamferry.worker.egress import Egress, decide_allow
 
@@ -78,7 +79,7 @@ async def _run_child(order: bytes) -> dict[str, object]:
         *(sys.executable, "-P", "-m", "streamferry.prepare.probe_child"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if name not in SECRETS},
+        env=child_environment(),
         start_new_session=True,
     )
     try:

@@ -21,7 +21,6 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.responses import RedirectResponse, Response
 
-from streamferry.config import PREFIX as VARIABLES
 from streamferry.config import Settings, forget_secrets, share_ffmpeg
 from streamferry.control.actions import Actions
 from streamferry.control.actor import Actor, ActorKind, acting_as
@@ -134,7 +133,7 @@ async def serve(
         processes = WorkerProcesses(
             settings.workers or len(os.sched_getaffinity(0)),
             lambda worker_id: (sys.executable, "-P", "-m", "streamferry", "worker", "--attached", "--id", worker_id),
-            _worker_environment(settings),
+            settings.of_worker(),
             lambda worker_id: _free_tasks(store, worker_id),
         )
         app = _build_app(settings, store, actions, processes)
@@ -243,12 +242,6 @@ def _tell(settings: Settings, listener: socket.socket, made: KeyPair | None, say
 def _address_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _worker_environment(settings: Settings) -> dict[str, str]:
-    inherited = dict(os.environ)
-    inherited.pop(f"{VARIABLES}CONFIG", None)
-    return {**inherited, **settings.environment()}
 
 
 async def _free_tasks(store: Store, worker_id: str) -> None:

@@ -1,12 +1,15 @@
 """Workers as child processes: as many as asked for, begun again when they die, ended with their parent.
 
-A child's standard input is a pipe from its parent. When that closes, because the parent says so or because it is gone
+A child's standard input is a pipe from its parent. By that it is told its settings, one JSON line: secrets are in
+nobody's arguments and in nobody's environment. When the pipe closes, because the parent says so or because it is gone
 however it died, the child hands its tasks back and leaves.
 """
 
 import asyncio
 import contextlib
+import json
 import logging
+import os
 import secrets
 import socket
 import sys
@@ -14,6 +17,9 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 _log = logging.getLogger("streamferry.worker")
+
+# Of variables that are settings: a worker has its service's.
+_PREFIX = "STREAMFERRY_"
 
 #: How long a child gets to hand its tasks back and leave before it is killed.
 STOP_S = 8.0
@@ -25,18 +31,21 @@ _GOOD_AFTER_S = 30.0
 
 
 class WorkerProcesses:
-    """``command`` makes the words that start the worker of a given id. ``on_death`` is told the id of one that died."""
+    """``command`` makes the words that start the worker of a given id, which is told ``settings``.
+
+    ``on_death`` is told the id of one that died.
+    """
 
     def __init__(
         self,
         count: int,
         command: Callable[[str], Sequence[str]],
-        environment: Mapping[str, str],
+        settings: Mapping[str, str],
         on_death: Callable[[str], Awaitable[None]],
     ) -> None:
         self._count = count
         self._command = command
-        self._environment = environment
+        self._brief = json.dumps(dict(settings)).encode() + b"\n"
         self._on_death = on_death
         self._stopping = asyncio.Event()
         self._name = f"{socket.gethostname()[:24]}-{secrets.token_hex(4)}"
@@ -81,10 +90,12 @@ class WorkerProcesses:
             stdin=PIPE,
             stdout=DEVNULL,
             stderr=sys.stderr,
-            env=dict(self._environment),
+            env={name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)},
             # Ctrl-C is for the parent, which then tells its children.
             start_new_session=True,
         )
+        assert process.stdin is not None
+        process.stdin.write(self._brief)
         ended = asyncio.ensure_future(process.wait())
         stopped = asyncio.ensure_future(self._stopping.wait())
         try:
