@@ -21,6 +21,7 @@ from kit.waiting import wait_for
 
 PLANTED = "pl4nted"
 KEY_ID, SECRET = "AKPLANTED", f"{PLANTED}-secret-key"
+SEAL_KEY = f"{PLANTED}{'A' * 36}="
 #: Nobody listens there, so that each way to fail has its say. The port is one that nothing is given.
 NOBODY = "127.0.0.1:9"
 SOURCES = (
@@ -44,7 +45,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Ite
     settings = {
         "STREAMFERRY_ACCESS_KEY_ID": KEY_ID,
         "STREAMFERRY_SECRET_ACCESS_KEY": SECRET,
-        "STREAMFERRY_SEAL_KEY": f"{PLANTED}{'A' * 36}=",
+        "STREAMFERRY_SEAL_KEY": SEAL_KEY,
         "STREAMFERRY_METRICS_PER_TASK": "true",
         "STREAMFERRY_WRITE_RATE": "0",
         "STREAMFERRY_LIST_RATE": "0",
@@ -143,6 +144,7 @@ def test_no_surface_shows_a_planted_secret(
         "STREAMFERRY_URL": service.url,
         "VOLC_ACCESSKEY": KEY_ID,
         "VOLC_SECRETKEY": SECRET,
+        "STREAMFERRY_SEAL_KEY": SEAL_KEY,
     }
     for command in (
         ("task", "list", "--json"),

@@ -5,11 +5,13 @@ redirects, segments and keys, after the name is resolved. So it is given this as
 makes are ours, made by ``dial``. TLS passes through it end to end.
 
 One request a connection: a GET of an absolute address, or a CONNECT and whatever follows. Specification: RFC 9110,
-9.3.6 (CONNECT); RFC 9112, 3.2.2 (absolute-form). Any program of this machine can use it, and reaches no more by it than
-the policy allows.
+9.3.6 (CONNECT), 11.7 (authentication to proxies); RFC 9112, 3.2.2 (absolute-form); RFC 7617 (Basic). It serves who was
+told its address, of which a secret is part: other users of the machine can connect to it, and are told nothing.
 """
 
 import asyncio
+import secrets
+from base64 import b64encode
 from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
@@ -20,6 +22,9 @@ from streamferry.net.dial import AllowAddress, Deadlines, dial
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
 
 _HEAD_BYTES = 64 << 10
+_HEAD_S = 10.0
+# Not secret; a name has to be there.
+_USER = "streamferry"
 _PIECE_BYTES = 128 << 10
 _PORTS = {"http": 80}
 # Of one connection only (RFC 9110, 7.6.1).
@@ -32,8 +37,10 @@ class Hop:
     def __init__(self, allow: AllowAddress | None, deadlines: Deadlines) -> None:
         self._allow = allow
         self._deadlines = deadlines
+        self._secret = secrets.token_urlsafe()
+        self._credentials = b64encode(f"{_USER}:{self._secret}".encode()).decode()
         self._server: asyncio.Server | None = None
-        self._passing: set[asyncio.Task[None]] = set()
+        self._passing: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def open(self) -> Self:
         """Begin to listen. Raises OSError."""
@@ -42,8 +49,8 @@ class Hop:
 
     @property
     def address(self) -> str:
-        """As a proxy is named."""
-        return f"http://127.0.0.1:{self.port}"
+        """As a proxy is named, with its secret: for those whom it is for, and no log."""
+        return f"http://{_USER}:{self._secret}@127.0.0.1:{self.port}"
 
     @property
     def port(self) -> int:
@@ -55,13 +62,15 @@ class Hop:
         """Stop listening, and close what passes. Closing again does nothing."""
         if self._server is not None:
             self._server.close()
-        for task in self._passing:
+        for task, writer in self._passing.items():
             task.cancel()
+            # Here, because a task that has not begun does not come to its end.
+            writer.transport.abort()
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._pass_one(reader, writer), name="hop")
-        self._passing.add(task)
-        task.add_done_callback(self._passing.discard)
+        self._passing[task] = writer
+        task.add_done_callback(self._passing.pop)
 
     async def _pass_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -71,8 +80,23 @@ class Hop:
         finally:
             writer.close()
 
+    def _is_let_in(self, field: str) -> bool:
+        name, _, value = field.partition(":")
+        scheme, _, given = value.strip().partition(" ")
+        return (
+            name.lower() == "proxy-authorization"
+            and scheme.lower() == "basic"
+            and secrets.compare_digest(given.strip().encode(), self._credentials.encode())
+        )
+
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request, *fields = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        async with asyncio.timeout(_HEAD_S):
+            request, *fields = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        if not any(self._is_let_in(field) for field in fields):
+            # ffmpeg tells its name when it is asked for it, at each connection.
+            writer.write(_answer(407, "Proxy Authentication Required", 'Proxy-Authenticate: Basic realm="streamferry"'))
+            await writer.drain()
+            return
         method, target, version = request.split(" ")
         parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
         port = parts.port or _PORTS[parts.scheme]
@@ -105,8 +129,9 @@ class Hop:
             upstream.close()
 
 
-def _answer(status: int, words: str) -> bytes:
-    return f"HTTP/1.1 {status} {words}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+def _answer(status: int, words: str, *fields: str) -> bytes:
+    lines = (f"HTTP/1.1 {status} {words}", *fields, "Content-Length: 0", "Connection: close", "", "")
+    return "\r\n".join(lines).encode()
 
 
 async def _pass_both_ways(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: Connection) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from base64 import b64encode
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,11 +20,15 @@ async def hop():
     hop.close()
 
 
+def credentials(hop):
+    """As RFC 7617 writes what is in its address."""
+    return b64encode(urlsplit(hop.address).netloc.rpartition("@")[0].encode())
+
+
 async def ask(hop, request):
     """All that is answered to the bytes of a request."""
-    port = int(hop.address.rpartition(":")[2])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
+    reader, writer = await asyncio.open_connection("127.0.0.1", hop.port)
+    writer.write(request.replace(b"\r\n", b"\r\nProxy-Authorization: Basic %s\r\n" % credentials(hop), 1))
     async with asyncio.timeout(5):
         answer = await reader.read()
     writer.close()
@@ -49,6 +55,38 @@ async def test_a_get_reaches_the_server_as_it_would_without(hop, peers):
     assert head.startswith(b"GET /film.mp4?key=1 HTTP/1.1\r\n")
     assert b"Range: bytes=5-" in head
     assert b"Proxy-Connection" not in head
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "",
+        "Proxy-Authorization: Basic\r\n",
+        "Proxy-Authorization: Basic c3RyZWFtZmVycnk6Z3Vlc3M=\r\n",
+        "Proxy-Authorization: Bearer {right}\r\n",
+        "Authorization: Basic {right}\r\n",
+    ],
+)
+@pytest.mark.parametrize("request_line", ["GET http://127.0.0.1:{port}/ HTTP/1.1", "CONNECT 127.0.0.1:{port} HTTP/1.1"])
+async def test_who_does_not_know_its_secret_reaches_nothing(hop, peers, field, request_line):
+    """Another user of the machine finds the port, and is asked for more."""
+    reached = []
+
+    async def script(reader, writer):
+        reached.append(True)
+        writer.close()
+        await writer.wait_closed()
+
+    port = await peers.serve(script)
+    field = field.format(right=credentials(hop).decode())
+    reader, writer = await asyncio.open_connection("127.0.0.1", hop.port)
+    writer.write(f"{request_line.format(port=port)}\r\n{field}\r\n".encode())
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 407 ")
+    assert not reached
 
 
 async def test_a_tunnel_carries_both_ways(hop, peers):
