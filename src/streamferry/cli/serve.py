@@ -170,23 +170,15 @@ def _read_line() -> bytes:
 
 def _begin(settings: "Settings", *, attached: bool = False) -> None:
     """What comes before all work: secrets are hidden, processes that lose their parent are somebody's, and the log."""
-    from streamferry.config import forget_secrets
+    from streamferry.config import doubts, forget_secrets
     from streamferry.net.process import be_init, hide
     from streamferry.net.sandbox import missing
+    from streamferry.service.log import start_log
 
     forget_secrets()
     hide()
     be_init()
-    _start_log(settings)
-    # Once for a service and its workers.
-    if not attached and (words := missing()):
-        logging.getLogger("streamferry").warning("%s", words)
-
-
-def _start_log(settings: "Settings") -> None:
-    from streamferry.config import doubts
-    from streamferry.service.log import start_log
-
     start_log(settings.log_level, settings.log_format)
-    for words in doubts(settings):
+    # Once for a service and its workers.
+    for words in () if attached else filter(None, (missing(), *doubts(settings))):
         logging.getLogger("streamferry").warning("%s", words)
