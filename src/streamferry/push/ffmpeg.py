@@ -71,10 +71,11 @@ class RemuxSession:
                 self._tracks.add(tag_type)
             if base_ms is None and kind <= KEYFRAME:
                 base_ms = self._base_ms = dts_ms
-            elif base_ms is not None and dts_ms < base_ms:
+            elif base_ms is not None and dts_ms < base_ms and kind <= KEYFRAME:
                 continue  # Sound that belongs before the first picture of this session.
             if tag_type != SCRIPT:  # MPEG-TS has no place for it.
-                pieces.append(serialize_tag(tag_type, 0 if base_ms is None else to_wire_ms(dts_ms - base_ms), body))
+                stamp = 0 if base_ms is None else to_wire_ms(max(0, dts_ms - base_ms))
+                pieces.append(serialize_tag(tag_type, stamp, body))
         self._pending = b"".join(pieces)
         self.flush()
         return len(tags)

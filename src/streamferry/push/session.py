@@ -81,11 +81,11 @@ class PublishSession:
         for tag_type, dts_ms, body, kind in tags:
             if base_ms is None and kind <= KEYFRAME:
                 base_ms = self._base_ms = dts_ms
-            elif base_ms is not None and dts_ms < base_ms:
+            elif base_ms is not None and dts_ms < base_ms and kind <= KEYFRAME:
                 # Sound that belongs before the first picture of this session.
                 ends.append(len(buffers))
                 continue
-            stamp = 0 if base_ms is None else to_wire_ms(dts_ms - base_ms)
+            stamp = 0 if base_ms is None else to_wire_ms(max(0, dts_ms - base_ms))
             if tag_type == VIDEO:
                 append_message(buffers, _VIDEO_CSID, tag_type, stamp, stream_id, body, chunk_size)
             elif tag_type == AUDIO:

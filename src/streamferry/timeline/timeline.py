@@ -227,7 +227,7 @@ class Timeline:
         if kind == OTHER:
             # Other script tags (cue points, captions) are passed on as they are; the rest carries nothing.
             if tag_type == SCRIPT:
-                out.append((SCRIPT, self.position_ms, body, OTHER))
+                out.append((SCRIPT, self._position_of(None), body, OTHER))
             return
         if kind == METADATA:
             if self._metadata == body:
@@ -243,7 +243,18 @@ class Timeline:
             if tag_type == VIDEO and slot in self._headers:
                 self._video.is_open = False
             self._headers[slot] = bytes(body)
-        out.append((tag_type, self.position_ms, body, kind))
+        track = {VIDEO: self._video, AUDIO: self._audio}.get(tag_type)
+        out.append((tag_type, self._position_of(track), body, kind))
+
+    def _position_of(self, track: _Track | None) -> int:
+        """Where the next frame of a track is expected, or of any (None): that is where a header before it belongs.
+
+        The end of the longest would be behind the frame, and stamps of the track would go back.
+        """
+        position_ms = self.position_ms
+        ends = [each.last_ms + each.frame_ms for each in ((self._video, self._audio) if track is None else (track,))]
+        # A track that lies further back has ended, or not begun.
+        return min((end_ms for end_ms in ends if position_ms - end_ms <= _MAX_FRAME_MS), default=position_ms)
 
     def _hold(self, tag: Tag, out: list[LaidTag]) -> None:
         """Keep sound that came before the first keyframe; without any sign of a picture, start with the sound."""

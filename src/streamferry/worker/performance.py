@@ -81,6 +81,8 @@ class Performance:
         self._final = self._reported = RelayStatus(State.WAITING, trouble=assignment.trouble)
         # With the time at which they came in place of their age.
         self._changes: list[Change] = []
+        # Those of the report that was made last.
+        self._told: list[Change] = []
         self._items = ItemFilter()
         self._has_begun = False
         self._item_ends_ms: dict[int, int] = {}
@@ -153,6 +155,7 @@ class Performance:
         if not (self._changes or self.is_over or usage or status != self._reported):
             return None
         now = self._loop.time()
+        self._told = list(self._changes)
         return Report(
             task_id=self._assignment.task_id,
             epoch=self._assignment.epoch,
@@ -166,7 +169,10 @@ class Performance:
 
     def confirm(self, report: Report) -> None:
         """The store has that report."""
-        del self._changes[: len(report.changes)]
+        # Not so many from the front: the oldest may have been forgotten since.
+        told = set(map(id, self._told))
+        self._changes = [change for change in self._changes if id(change) not in told]
+        self._told = []
         self._reported = report.status
         if report.item_ends_ms:
             self._reported_ends = dict(report.item_ends_ms)

@@ -9,7 +9,7 @@ import pytest
 from scripted.camera import AAC_HEADER, AVC_HEADER, METADATA_BODY, Camera, laid, picture, sound
 from scripted.waiting import until
 from streamferry.media.errors import DestinationUnreachable, PublishRejected
-from streamferry.media.tag import AUDIO, SCRIPT, VIDEO
+from streamferry.media.tag import AUDIO, SCRIPT, SEQUENCE_HEADER, VIDEO
 from streamferry.wire.rtmp.message import MessageType, UserControl, serialize_user_control
 
 SET_DATA_FRAME = b"\x02\x00\x0d@setDataFrame"
@@ -38,6 +38,13 @@ async def test_sound_from_before_the_first_picture_is_left_out(publish):
     tags = laid([(VIDEO, 1000, picture(0, is_key=True)), (AUDIO, 990, sound(1)), (AUDIO, 1010, sound(2))])
     assert session.write(tags) == 3
     assert await far.receive_until(2) == [(VIDEO, 0, tags[0][2]), (AUDIO, 10, tags[2][2])]
+
+
+async def test_a_header_from_before_the_first_picture_goes_all_the_same(publish):
+    """Sound that lies a little behind the picture brings its header with its own time: without it nothing is heard."""
+    session, far = publish()
+    session.write([*laid([(VIDEO, 1000, picture(0, is_key=True))]), (AUDIO, 980, AAC_HEADER, SEQUENCE_HEADER)])
+    assert await far.receive_until(2) == [(VIDEO, 0, picture(0, is_key=True)), (AUDIO, 0, AAC_HEADER)]
 
 
 @pytest.mark.parametrize("limit", [1 << 24, 1 << 31, 1 << 32])

@@ -291,3 +291,25 @@ def test_the_header_of_a_track_that_a_file_lacks_is_not_in_force():
     timeline.lay([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER), (VIDEO, 0, KEY), (AUDIO, 0, SOUND)], out)
     assert (AUDIO, AAC_HEADER) in [(tag[0], tag[2]) for tag in out]
     assert {tag[0] for tag in timeline.headers} == {VIDEO, AUDIO}
+
+
+@pytest.mark.parametrize("behind_ms", [-600, -57, 0, 57, 600])
+def test_headers_between_files_do_not_take_a_tracks_stamps_back(behind_ms):
+    """One file's sound ends before or after its picture, the next has other headers: per track stamps never fall."""
+    timeline, out = Timeline(), []
+    for number in range(3):
+        timeline.begin_file({VIDEO: 0, AUDIO: 0})
+        other = bytes((number,))
+        length_ms = 2000
+        tags = [(SCRIPT, 0, serialize_metadata({"n": float(number)})), (VIDEO, 0, AVC_HEADER + other)]
+        tags += [(AUDIO, 0, AAC_HEADER + other)]
+        frames = [(VIDEO, ms, KEY) for ms in range(0, length_ms, 40)]
+        frames += [(AUDIO, ms, SOUND) for ms in range(0, length_ms + behind_ms, 20)]
+        timeline.lay(tags + sorted(frames, key=lambda tag: tag[1]), out)
+    for track in (VIDEO, AUDIO, SCRIPT):
+        of_track = [dts_ms for tag_type, dts_ms, _, _ in out if tag_type == track]
+        assert of_track == sorted(of_track)
+    for at, (tag_type, dts_ms, _, kind) in enumerate(out):
+        if kind == SEQUENCE_HEADER:
+            following = next(tag[1] for tag in out[at + 1 :] if tag[0] == tag_type and tag[3] <= KEYFRAME)
+            assert dts_ms <= following <= dts_ms + abs(behind_ms) + 40

@@ -158,6 +158,22 @@ async def test_changes_are_reported_once_and_in_order() -> None:
     assert stage.performance.report() is None
 
 
+async def test_changes_that_came_while_a_report_was_on_its_way_were_lost_when_the_oldest_were_forgotten() -> None:
+    """A store that is slow and a relay that flaps: what is kept and was not in the report is told by the next."""
+    stage = Stage()
+    relay = await stage.begin()
+    for number in range(199):
+        relay.become(RelayStatus(State.RETRYING, reason=f"{number}"))
+    first = stage.performance.report()
+    assert first is not None
+    for number in range(199, 249):
+        relay.become(RelayStatus(State.RETRYING, reason=f"{number}"))
+    stage.performance.confirm(first)
+    second = stage.performance.report()
+    assert second is not None
+    assert [change.status.reason for change in second.changes] == [str(number) for number in range(199, 249)]
+
+
 async def test_a_change_that_is_not_about_the_media_leaves_the_relay_alone() -> None:
     """A new title or EndTime: the relay hears nothing of it."""
     stage = Stage()
