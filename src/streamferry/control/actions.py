@@ -9,7 +9,7 @@ The states of a task are the API's (``ApiStatus``). Two things move it: an actio
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -31,7 +31,7 @@ from streamferry.control.errors import (
 )
 from streamferry.control.model import DEFAULT_GROUP, ApiStatus, AuditKind, TaskSpec
 from streamferry.control.schedule import decide_due
-from streamferry.control.store import Store, audit, events, groups, keys, mailboxes, tasks, usage, workers
+from streamferry.control.store import Store, audit, events, groups, keys, mailboxes, pictures, tasks, usage, workers
 from streamferry.control.store.database import lock_name
 from streamferry.control.store.events import NewEvent
 from streamferry.control.store.records import (
@@ -214,6 +214,11 @@ class Actions:
         if record is None:
             raise TaskNotFound(task_id)
         return record
+
+    async def read_pictures(self, digests: Collection[str]) -> dict[str, bytes]:
+        """Pictures of watermarks by digest; what is not there is left out."""
+        async with self._store.read() as connection:
+            return await pictures.read(connection, digests)
 
     async def list_tasks(
         self,

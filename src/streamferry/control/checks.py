@@ -11,13 +11,13 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Never
 from urllib.parse import parse_qs
 
 from streamferry.control.errors import InvalidField, TaskNotFound
-from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind
+from streamferry.control.model import ContinueStrategy, StoredMark, TaskItem, TaskKind
 from streamferry.media.errors import SourceForbidden, SourceMissing, SourceRejected
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
@@ -236,6 +236,15 @@ def read_watermark(picture: str, relative_pos_x: float, relative_pos_y: float, r
     """A watermark from its data URL. The type is the one the bytes show, whatever the URL says."""
     try:
         return Watermark.from_data_url(picture, relative_pos_x, relative_pos_y, ratio)
+    except ValueError as error:
+        name, _, reason = str(error).partition(": ")
+        _refuse(_WATERMARK_FIELDS[name], reason)
+
+
+def place_watermark(mark: StoredMark, relative_pos_x: float, relative_pos_y: float, ratio: float) -> StoredMark:
+    """The same picture in another place."""
+    try:
+        return replace(mark, pos_x=relative_pos_x, pos_y=relative_pos_y, ratio=ratio)
     except ValueError as error:
         name, _, reason = str(error).partition(": ")
         _refuse(_WATERMARK_FIELDS[name], reason)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from streamferry.control.actor import Actor, ActorKind, acting_as
 from streamferry.control.clock import StepWatch, to_ms
-from streamferry.control.model import ContinueStrategy, TaskKind, TaskSpec
+from streamferry.control.model import ContinueStrategy, StoredMark, TaskKind, TaskSpec
 from streamferry.control.store import TROUBLE, SealBroken, Store, describe_trouble, due, held, sealing, usage, workers
 from streamferry.control.store.held import HeldTask
 from streamferry.media.errors import SourceForbidden, SourceRejected
@@ -133,9 +133,12 @@ class StoreLedger:
 
 def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
     """What a relay shall do for a task. It has no limits: the worker keeps the window. Raises ValueError."""
+    mark = spec.watermark
+    if isinstance(mark, StoredMark):
+        raise ValueError("the watermark's picture was not read")
     items = tuple(Item(item.url, item.start_s, item.end_s) for item in spec.items)
     if spec.kind is TaskKind.LIVE:
-        return RelaySpec.live(items[0].url, spec.destination, watermark=spec.watermark)
+        return RelaySpec.live(items[0].url, spec.destination, watermark=mark)
     if playhead.item >= len(items):
         playhead = Playhead()
     return RelaySpec.vod(
@@ -143,7 +146,7 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
         spec.destination,
         loops=spec.loops,
         playhead=playhead,
-        watermark=spec.watermark,
+        watermark=mark,
         pre_download=spec.pre_download,
         keeps_time=spec.continue_strategy is ContinueStrategy.AT_BREAK_PLUS_ELAPSED,
     )

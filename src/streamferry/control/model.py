@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 
 from streamferry.media.url import MediaUrl
-from streamferry.media.watermark import Watermark
+from streamferry.media.watermark import Watermark, check_place
 
 DEFAULT_GROUP = "default"
 
@@ -94,10 +94,31 @@ class TaskItem:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredMark:
+    """A watermark whose picture lies in the store, and is read by who needs it. Raises ValueError for a bad place."""
+
+    digest: str
+    media_type: str
+    size_bytes: int
+    pos_x: float
+    pos_y: float
+    ratio: float
+
+    def __post_init__(self) -> None:
+        check_place(self.pos_x, self.pos_y, self.ratio)
+
+    @property
+    def reference(self) -> str:
+        """What stands for the picture where it is not shown; an update that gives it means this picture."""
+        return f"data:{self.media_type};sha256,{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSpec:
     """What is wanted. Valid by construction of the front ends' checks; see ``control.checks`` for the rules.
 
     ``loops``: -1 endless, else at least 1; of no meaning for live. ``pre_download``: keep files in the cache.
+    ``watermark``: as it was given, or as the store has it.
     """
 
     kind: TaskKind
@@ -114,7 +135,7 @@ class TaskSpec:
     continue_strategy: ContinueStrategy = ContinueStrategy.AT_BREAK
     pre_download: bool = True
     callback_url: str = ""
-    watermark: Watermark | None = None
+    watermark: Watermark | StoredMark | None = None
 
 
 def decide_api_status(

@@ -15,6 +15,15 @@ from streamferry.media.picture import MAX_PICTURE_BYTES, MAX_PICTURE_SIDE, MIN_P
 _DATA_URL = re.compile(r"data:image/(?:png|jpg|jpeg);base64,", re.IGNORECASE)
 
 
+def check_place(pos_x: float, pos_y: float, ratio: float) -> None:
+    """Where a watermark may be laid, and how wide. Raises ValueError naming the field."""
+    for name, position in (("X", pos_x), ("Y", pos_y)):
+        if not 0 <= position < 1:
+            raise ValueError(f"watermark position {name}: must be at least 0 and less than 1")
+    if not 0 < ratio <= 1:
+        raise ValueError("watermark ratio: must be greater than 0 and at most 1")
+
+
 @dataclass(frozen=True, slots=True)
 class Watermark:
     """``picture`` holds the bytes of a PNG or JPEG file of 100 bytes to 2 MiB and at most 1080 x 1080 pixels.
@@ -30,11 +39,7 @@ class Watermark:
     ratio: float = 0.1
 
     def __post_init__(self) -> None:
-        for name, position in (("X", self.pos_x), ("Y", self.pos_y)):
-            if not 0 <= position < 1:
-                raise ValueError(f"watermark position {name}: must be at least 0 and less than 1")
-        if not 0 < self.ratio <= 1:
-            raise ValueError("watermark ratio: must be greater than 0 and at most 1")
+        check_place(self.pos_x, self.pos_y, self.ratio)
         if not MIN_PICTURE_BYTES <= len(self.picture) <= MAX_PICTURE_BYTES:
             raise ValueError("watermark picture: must have 100 bytes to 2 MB")
         found = self.inspect()

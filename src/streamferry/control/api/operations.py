@@ -8,7 +8,7 @@ from streamferry.control import checks
 from streamferry.control.actions import Actions
 from streamferry.control.api import schemas, usage
 from streamferry.control.api.limits import Kind
-from streamferry.control.api.tasks import create_spec, show_task, update_spec
+from streamferry.control.api.tasks import choose_pictures, create_spec, show_task, update_spec
 from streamferry.control.checks import SourceRules
 from streamferry.control.clock import Clock
 from streamferry.control.errors import GroupNotFound, InvalidField
@@ -68,18 +68,20 @@ def _task_action(act: Callable[[Actions, str], Awaitable[None]]) -> Operation:
 async def _list(context: Context, body: schemas.ListTasks) -> dict[str, Any]:
     groups = [body.GroupName] if body.GroupName else []
     page = await context.actions.list_tasks(title=body.Title, groups=groups, page=body.Page, size=body.Size)
-    return _show_page(context, page, body.Page, body.Size)
+    return await _show_page(context, page, body.Page, body.Size)
 
 
 async def _list_v2(context: Context, body: schemas.ListTasksV2) -> dict[str, Any]:
     page = await context.actions.list_tasks(title=body.Title, groups=body.GroupNames, page=body.Page, size=body.Size)
-    return _show_page(context, page, body.Page, body.Size)
+    return await _show_page(context, page, body.Page, body.Size)
 
 
-def _show_page(context: Context, page: TaskPage, number: int, size: int) -> dict[str, Any]:
+async def _show_page(context: Context, page: TaskPage, number: int, size: int) -> dict[str, Any]:
     now = context.clock.now()
+    digests = choose_pictures(page.records)
+    pictures = await context.actions.read_pictures(digests) if digests else {}
     return {
-        "List": [show_task(record, now) for record in page.records],
+        "List": [show_task(record, now, pictures) for record in page.records],
         "Pagination": {
             "PageCur": number,
             "PageSize": size,

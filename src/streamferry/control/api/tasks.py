@@ -5,7 +5,7 @@ the task has (decision 0005). So what a list showed can be edited and sent back 
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -19,6 +19,7 @@ from streamferry.control.model import (
     ApiStatus,
     ContinueStrategy,
     SourceForm,
+    StoredMark,
     TaskItem,
     TaskKind,
     TaskSpec,
@@ -40,6 +41,8 @@ _EMPTY: dict[Clearable, dict[str, Any]] = {
     "CallbackURL": {"callback_url": ""},
     "Watermark": {"watermark": None},
 }
+#: What the pictures of one list may take, as text: more than the largest that a task can have.
+MAX_PICTURES_BYTES = 4 * 1024 * 1024
 #: 1 would be a domain of the account, which a service of one's own has none of.
 _THIRD_PARTY = 2
 
@@ -224,7 +227,7 @@ def _read_callback(body: TaskBody, current: TaskSpec | None, rules: SourceRules)
     return checks.check_callback_url(body.CallbackURL, rules)
 
 
-def _read_watermark(body: WatermarkBody | None, current: TaskSpec | None) -> Watermark | None:
+def _read_watermark(body: WatermarkBody | None, current: TaskSpec | None) -> Watermark | StoredMark | None:
     if body is None:
         return current.watermark if current else None
     values = (body.Picture, body.RelativePosX, body.RelativePosY, body.Ratio)
@@ -233,6 +236,9 @@ def _read_watermark(body: WatermarkBody | None, current: TaskSpec | None) -> Wat
     for name, value in zip(("Picture", "RelativePosX", "RelativePosY", "Ratio"), values, strict=True):
         if value is None:
             raise InvalidField(f"Watermark.{name}", "is required")
+    known = current.watermark if current is not None else None
+    if isinstance(known, StoredMark) and body.Picture == known.reference:
+        return checks.place_watermark(known, body.RelativePosX or 0.0, body.RelativePosY or 0.0, body.Ratio or 0.0)
     return checks.read_watermark(
         body.Picture or "", body.RelativePosX or 0.0, body.RelativePosY or 0.0, body.Ratio or 0.0
     )
@@ -245,8 +251,23 @@ def _present(current: TaskSpec | None, field: str, reason: str = "is required") 
     return current
 
 
-def show_task(record: TaskRecord, now: datetime) -> dict[str, Any]:
-    """A list item: the API's fields, then ``Run``, which is ours."""
+def choose_pictures(records: Sequence[TaskRecord]) -> set[str]:
+    """Pictures that one list may carry, of the first tasks that have any, up to ``MAX_PICTURES_BYTES`` as shown."""
+    chosen: set[str] = set()
+    room = MAX_PICTURES_BYTES
+    for record in records:
+        mark = record.spec.watermark
+        if isinstance(mark, StoredMark):
+            # Base64; the same picture in two items is there twice.
+            room -= -(-mark.size_bytes // 3) * 4
+            if room < 0:
+                break
+            chosen.add(mark.digest)
+    return chosen
+
+
+def show_task(record: TaskRecord, now: datetime, pictures: Mapping[str, bytes] = {}) -> dict[str, Any]:
+    """A list item: the API's fields, then ``Run``, which is ours. ``pictures``: those that are shown, by digest."""
     spec = record.spec
     status = record.status(now)
     item: dict[str, Any] = {
@@ -269,7 +290,7 @@ def show_task(record: TaskRecord, now: datetime) -> dict[str, Any]:
         item["CycleMode"] = spec.cycle_mode if spec.cycle_mode is not None else spec.loops
         item["PlayTimes"] = spec.play_times or 0
     if spec.watermark is not None:
-        item["Watermark"] = _show_watermark(spec.watermark)
+        item["Watermark"] = _show_watermark(spec.watermark, pictures)
     item["Run"] = _show_run(record)
     return item
 
@@ -300,14 +321,18 @@ def show_callback(text: str) -> str:
     return MediaUrl.parse(text).redacted if text else ""
 
 
-def show_data_url(mark: Watermark) -> str:
-    """The picture as an update takes it."""
-    return f"data:{mark.media_type};base64,{base64.b64encode(mark.picture).decode()}"
+def show_data_url(mark: Watermark | StoredMark, pictures: Mapping[str, bytes] = {}) -> str:
+    """The picture as an update takes it; of one in the store that is not among ``pictures`` what stands for it."""
+    data = mark.picture if isinstance(mark, Watermark) else pictures.get(mark.digest)
+    if data is None:
+        assert isinstance(mark, StoredMark)
+        return mark.reference
+    return f"data:{mark.media_type};base64,{base64.b64encode(data).decode()}"
 
 
-def _show_watermark(mark: Watermark) -> dict[str, Any]:
+def _show_watermark(mark: Watermark | StoredMark, pictures: Mapping[str, bytes]) -> dict[str, Any]:
     return {
-        "Picture": show_data_url(mark),
+        "Picture": show_data_url(mark, pictures),
         "RelativePosX": mark.pos_x,
         "RelativePosY": mark.pos_y,
         "Ratio": mark.ratio,

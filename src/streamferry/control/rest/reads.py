@@ -9,7 +9,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.api import usage
 from streamferry.control.checks import check_task_id
 from streamferry.control.clock import Clock, SystemClock
-from streamferry.control.model import ApiStatus
+from streamferry.control.model import ApiStatus, StoredMark
 from streamferry.control.rest.operation_views import (
     AuditPage,
     CacheView,
@@ -87,7 +87,11 @@ class Reads:
 
     async def watermark(self, task_id: str) -> Watermark | None:
         """The picture over a task's video, None if it has none. Raises TaskNotFound."""
-        return (await self._actions.get_task(check_task_id(task_id))).spec.watermark
+        mark = (await self._actions.get_task(check_task_id(task_id))).spec.watermark
+        if not isinstance(mark, StoredMark):
+            return mark
+        data = (await self._actions.read_pictures([mark.digest])).get(mark.digest)
+        return None if data is None else Watermark(data, mark.pos_x, mark.pos_y, mark.ratio)
 
     async def counts(self, *, title: str = "", groups: Sequence[str] = ()) -> list[TaskCount]:
         """How many tasks are in which status and state, of those that ``tasks`` lists for title and groups."""

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from streamferry.control.api.tasks import show_callback, show_source
-from streamferry.control.model import TaskSpec
+from streamferry.control.model import StoredMark, TaskSpec
 from streamferry.control.store.records import (
     EventRecord,
     GroupRecord,
@@ -329,7 +329,7 @@ def _show_watermark(spec: TaskSpec) -> WatermarkView | None:
         return None
     return WatermarkView(
         media_type=mark.media_type,
-        size_bytes=len(mark.picture),
+        size_bytes=mark.size_bytes if isinstance(mark, StoredMark) else len(mark.picture),
         x=mark.pos_x,
         y=mark.pos_y,
         ratio=mark.ratio,

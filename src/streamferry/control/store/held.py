@@ -8,13 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.model import TaskSpec
 from streamferry.control.schedule import RETRY_FAILED_MS, decide_due, is_over
-from streamferry.control.store import events, sealing, tasks, workers
+from streamferry.control.store import events, pictures, sealing, tasks, workers
 from streamferry.control.store.cells import read_member, read_number
 from streamferry.control.store.database import read_now_ms
 from streamferry.control.store.events import NewEvent, playhead_detail
 from streamferry.control.store.schema import run, task
 from streamferry.control.store.seal import Seal
-from streamferry.control.store.spec import Unreadable
+from streamferry.control.store.spec import Unreadable, with_picture
 from streamferry.media.errors import Fault
 from streamferry.relay import Playhead, RelayStatus, State, Trouble
 from streamferry.worker import Change, Outcome, Report, WorkerHealth
@@ -68,9 +68,9 @@ async def read(
     fresh: dict[str, HeldTask] = {}
     for begin in range(0, len(new), 500):
         rows = await connection.execute(tasks.WITH_RUN.where(run.c.task_id.in_(new[begin : begin + 500])))
-        for row in rows.mappings():
+        for row in rows.mappings().all():
             try:
-                spec = tasks.spec_of(seal, row)
+                spec = await _read_whole(connection, seal, row)
             except Unreadable as error:
                 await sealing.require(connection, seal)
                 fresh[row["task_id"]] = HeldTask(
@@ -94,6 +94,14 @@ async def read(
                 ),
             )
     return [fresh.get(one.task_id, one) for one in found], now
+
+
+async def _read_whole(connection: AsyncConnection, seal: Seal, row: sa.RowMapping) -> TaskSpec:
+    """The spec with the watermark's picture. Raises Unreadable."""
+    spec = tasks.spec_of(seal, row)
+    if spec.watermark is None:
+        return spec
+    return with_picture(spec, await pictures.read(connection, [row["picture_digest"]]))
 
 
 async def report(

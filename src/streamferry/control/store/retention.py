@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.model import DeliveryState
-from streamferry.control.store import mailboxes
+from streamferry.control.store import mailboxes, pictures
 from streamferry.control.store.database import read_now_ms
 from streamferry.control.store.schema import audit, delivery, event, usage
 
@@ -39,7 +39,7 @@ async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
         at_ms = (await connection.execute(query)).scalar()
         if at_ms is not None and at_ms < now - days * _DAY_MS:
             return True
-    return False
+    return await pictures.has_unused(connection)
 
 
 def _days_of(keep: Retention) -> dict[DeliveryState, int]:
@@ -74,7 +74,8 @@ async def prune(connection: AsyncConnection, keep: Retention) -> bool:
     lines = [row_id for row_id, at_ms in found if at_ms < now - keep.audit_days * _DAY_MS]
     if lines:
         await connection.execute(audit.delete().where(audit.c.id.in_(lines)))
-    return BATCH in (*settled, len(events), len(minutes), len(lines))
+    has_more_pictures = await pictures.forget(connection)
+    return has_more_pictures or BATCH in (*settled, len(events), len(minutes), len(lines))
 
 
 async def _forget_callbacks(connection: AsyncConnection, state: DeliveryState, before_ms: int) -> int:

@@ -37,7 +37,19 @@ task_spec = sa.Table(
     metadata,
     sa.Column("task_id", _Id, primary_key=True),
     sa.Column("sealed_spec", sa.LargeBinary, nullable=False),
-    sa.Column("picture", sa.LargeBinary, nullable=True),
+    # Of the watermark.
+    sa.Column("picture_digest", sa.String(64), nullable=True),
+    sa.Index(None, "picture_digest"),
+)
+
+#: Pictures of watermarks, each once. ``data`` is last, so that SQLite does not read it with the rest.
+picture = sa.Table(
+    "picture",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("media_type", sa.String(32), nullable=False),
+    sa.Column("size_bytes", sa.Integer, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
 #: What is happening, one row a task. ``epoch`` grows with each performance: reports of an older one are ignored.

@@ -1,12 +1,13 @@
 """TaskSpec to and from the text that is sealed. What lists search by has columns of its own and is kept there."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from streamferry.control.model import ContinueStrategy, SourceForm, TaskItem, TaskKind, TaskSpec
+from streamferry.control.model import ContinueStrategy, SourceForm, StoredMark, TaskItem, TaskKind, TaskSpec
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 
@@ -18,6 +19,13 @@ class Unreadable(ValueError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the stored task cannot be read: {why}; update it with all its fields, or delete it")
+
+
+class DamagedMark(Unreadable):
+    """The watermark's part of it."""
+
+    def __init__(self) -> None:
+        super().__init__("its watermark is damaged")
 
 
 class _Stored(BaseModel):
@@ -62,8 +70,10 @@ def serialize_spec(spec: TaskSpec) -> str:
     ).model_dump_json()
 
 
-def parse_spec(text: str, *, group: str, start_at: datetime, end_at: datetime, picture: bytes | None) -> TaskSpec:
-    """The spec again. Raises Unreadable."""
+def parse_spec(
+    text: str, *, group: str, start_at: datetime, end_at: datetime, picture: tuple[str, str, int] | None
+) -> TaskSpec:
+    """The spec again. ``picture``: digest, type and size in bytes of the watermark's. Raises Unreadable."""
     try:
         stored = _Stored.model_validate_json(text)
         kind = TaskKind(stored.kind)
@@ -94,13 +104,29 @@ def parse_spec(text: str, *, group: str, start_at: datetime, end_at: datetime, p
     return replace(spec, watermark=_parse_watermark(stored.watermark, picture))
 
 
-def _parse_watermark(place: tuple[float, float, float] | None, picture: bytes | None) -> Watermark | None:
+def _parse_watermark(
+    place: tuple[float, float, float] | None, picture: tuple[str, str, int] | None
+) -> StoredMark | None:
     if place is None:
         return None
     try:
-        return Watermark(picture or b"", *place)
+        if picture is None:
+            raise ValueError
+        return StoredMark(*picture, *place)
     except ValueError:
-        raise Unreadable("its watermark is damaged") from None
+        raise DamagedMark from None
+
+
+def with_picture(spec: TaskSpec, pictures: Mapping[str, bytes]) -> TaskSpec:
+    """The spec with its watermark's picture, to be run. Raises Unreadable if that is not there or damaged."""
+    mark = spec.watermark
+    if not isinstance(mark, StoredMark):
+        return spec
+    try:
+        whole = Watermark(pictures.get(mark.digest, b""), mark.pos_x, mark.pos_y, mark.ratio)
+    except ValueError:
+        raise DamagedMark from None
+    return replace(spec, watermark=whole)
 
 
 def stand_in(*, title: str, group: str, start_at: datetime, end_at: datetime) -> TaskSpec:

@@ -10,19 +10,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.control.clock import to_ms
 from streamferry.control.model import ApiStatus, TaskSpec
 from streamferry.control.schedule import decide_playhead
-from streamferry.control.store import sealing
+from streamferry.control.store import pictures, sealing
 from streamferry.control.store.cells import read_json, read_member, read_number, read_time
 from streamferry.control.store.records import RunningTask, TaskCount, TaskRecord, TroubleRecord
-from streamferry.control.store.schema import run, task, task_spec, worker
+from streamferry.control.store.schema import picture, run, task, task_spec, worker
 from streamferry.control.store.seal import Seal, SealBroken
 from streamferry.control.store.spec import Unreadable, parse_spec, serialize_spec, stand_in
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
 from streamferry.relay import LEAD_MS, Playhead, State
 
-#: All there is about tasks and their runs, but for the callback.
-WITH_RUN = sa.select(task, task_spec.c.sealed_spec, task_spec.c.picture, run).select_from(
-    task.join(task_spec, task_spec.c.task_id == task.c.id).join(run, run.c.task_id == task.c.id)
+#: All there is about tasks and their runs, but for the callback and the bytes of the watermark's picture.
+WITH_RUN = sa.select(
+    task,
+    task_spec.c.sealed_spec,
+    task_spec.c.picture_digest,
+    picture.c.media_type.label("picture_type"),
+    picture.c.size_bytes.label("picture_bytes"),
+    run,
+).select_from(
+    task.join(task_spec, task_spec.c.task_id == task.c.id)
+    .join(run, run.c.task_id == task.c.id)
+    .outerjoin(picture, picture.c.digest == task_spec.c.picture_digest)
 )
 
 
@@ -52,7 +62,7 @@ async def insert(
             **_searched(seal, spec),
         },
     )
-    await connection.execute(task_spec.insert(), {"task_id": task_id, **_sealed(seal, spec)})
+    await connection.execute(task_spec.insert(), {"task_id": task_id, **await _sealed(connection, seal, spec)})
     await connection.execute(
         run.insert(),
         {
@@ -192,7 +202,9 @@ async def replace(
     if changed:
         await sealing.require(connection, seal)
         await connection.execute(
-            task_spec.update().where(task_spec.c.task_id == before.task_id).values(**_sealed(seal, spec))
+            task_spec.update()
+            .where(task_spec.c.task_id == before.task_id)
+            .values(**await _sealed(connection, seal, spec))
         )
     return changed
 
@@ -306,11 +318,10 @@ def _searched(seal: Seal, spec: TaskSpec) -> dict[str, object]:
     }
 
 
-def _sealed(seal: Seal, spec: TaskSpec) -> dict[str, object]:
-    return {
-        "sealed_spec": seal.seal(serialize_spec(spec)),
-        "picture": spec.watermark.picture if spec.watermark else None,
-    }
+async def _sealed(connection: AsyncConnection, seal: Seal, spec: TaskSpec) -> dict[str, object]:
+    mark = spec.watermark
+    digest = await pictures.put(connection, mark) if isinstance(mark, Watermark) else mark.digest if mark else None
+    return {"sealed_spec": seal.seal(serialize_spec(spec)), "picture_digest": digest}
 
 
 def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
@@ -368,7 +379,7 @@ def read_state(text: object) -> State:
 
 
 def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
-    """The spec of a row that holds ``group_name``, ``start_ms``, ``end_ms``, ``sealed_spec`` and ``picture``.
+    """The spec of a row that holds ``group_name``, ``start_ms``, ``end_ms``, ``sealed_spec`` and ``picture_...``.
 
     Raises Unreadable, and nothing else whatever the row holds: it is one task's trouble.
     """
@@ -381,7 +392,9 @@ def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
         group=row["group_name"],
         start_at=read_time(row["start_ms"]),
         end_at=read_time(row["end_ms"]),
-        picture=row["picture"],
+        picture=None
+        if row["picture_type"] is None
+        else (row["picture_digest"], row["picture_type"], read_number(row["picture_bytes"])),
     )
 
 

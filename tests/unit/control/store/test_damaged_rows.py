@@ -93,7 +93,8 @@ SPECS: dict[str, Damage] = {
     "an address that is none": _rewritten(lambda values: values.update(destination="rtmp://")),
     "a callback that is none": _rewritten(lambda values: values.update(callback_url="https://")),
     "an offset that is none": _rewritten(lambda values: values.update(items=[["http://a.example/a.mp4", -1, 0]])),
-    "a watermark without its picture": _set(task_spec, "picture", None),
+    "a watermark without its picture": _set(task_spec, "picture_digest", None),
+    "a watermark whose picture was lost": _set(task_spec, "picture_digest", "0" * 64),
     "a watermark beside the video": _rewritten(lambda values: values.update(watermark=[5.0, 0.1, 0.1])),
 }
 
