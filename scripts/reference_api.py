@@ -31,6 +31,7 @@ _ACTIONS: dict[str, str] = {
     "ListPullToPushGroup": "A page of groups, oldest first.",
     "DescribeLivePullToPushData": "For how long tasks streamed, as the workers measured it.",
     "DescribeLivePullToPushBandwidthData": "What was pushed, as the workers measured it.",
+    "DescribePullToPushBandwidthData": "The same, as the typed clients of 2023 ask for it.",
 }
 _PAGE_FIELDS = {
     "List": "the items of the page; see below",

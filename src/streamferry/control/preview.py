@@ -4,19 +4,21 @@ The service holds nothing back and looks into nothing: bytes go from the worker 
 a reader who leaves ends the work at the worker. Who may look is decided before.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 
 import httpx
 
+from streamferry.control.actor import current_actor
 from streamferry.control.checks import check_task_id
 from streamferry.control.errors import PreviewUnavailable, TaskNotFound
+from streamferry.control.peers import NoPlace, Places
 from streamferry.control.store import Store, workers
 from streamferry.control.store import tasks as task_rows
 from streamferry.worker.preview import FIRST_PICTURE_S, Passes
 
-#: Readers of all tasks that one service serves.
-MAX_READERS = 100
+#: Readers of all tasks that one service serves, and those of one key among them.
+MAX_READERS, MAX_OF_KEY = 200, 50
 # A stream that is silent for this long has stalled; who looks may begin anew.
 _TIMEOUT = httpx.Timeout(5.0, read=FIRST_PICTURE_S + 10.0, pool=0.5)
 _MAX_REFUSAL_BYTES = 1000
@@ -25,8 +27,9 @@ _MAX_REFUSAL_BYTES = 1000
 class PreviewStream:
     """Fragmented MP4 of one task from now on. Iterate over it once, and close it."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, release: Callable[[], None] | None = None) -> None:
         self._response = response
+        self._release = release
         #: MIME type with the codecs; a stream whose codecs change tells it again (``wire.fmp4``).
         self.mime: str = response.headers["content-type"]
 
@@ -40,6 +43,9 @@ class PreviewStream:
 
     async def aclose(self) -> None:
         """Look no longer."""
+        if (release := self._release) is not None:
+            self._release = None
+            release()
         await self._response.aclose()
 
 
@@ -49,6 +55,7 @@ class Previews:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._passes = Passes(store.seal.digest)
+        self._places = Places(MAX_READERS, MAX_OF_KEY)
         # No proxy of the environment: a worker is a neighbour.
         self._client = httpx.AsyncClient(
             timeout=_TIMEOUT, trust_env=False, limits=httpx.Limits(max_connections=MAX_READERS)
@@ -68,6 +75,20 @@ class Previews:
         Raises TaskNotFound, PreviewUnavailable.
         """
         check_task_id(task_id)
+        key = current_actor().name
+        try:
+            self._places.take(key)
+        except NoPlace:
+            raise PreviewUnavailable("as many previews are open already as are served, in all or to one key") from None
+        try:
+            response = await self._ask(task_id)
+        except BaseException:
+            self._places.give_back(key)
+            raise
+        return PreviewStream(response, lambda: self._places.give_back(key))
+
+    async def _ask(self, task_id: str) -> httpx.Response:
+        """The worker's answer, which has begun."""
         async with self._store.read() as connection:
             address = await workers.find_address(connection, task_id)
             if address is None and await task_rows.find(connection, self._store.seal, task_id) is None:
@@ -86,7 +107,7 @@ class Previews:
         except (httpx.HTTPError, httpx.InvalidURL):
             raise PreviewUnavailable("the worker that has the task cannot be asked for a preview") from None
         if response.status_code == httpx.codes.OK:
-            return PreviewStream(response)
+            return response
         try:
             words = (await response.aread())[:_MAX_REFUSAL_BYTES].decode("utf-8", "replace")
         except httpx.HTTPError:

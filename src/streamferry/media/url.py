@@ -5,7 +5,10 @@ others the path, but for what is certainly none (``redaction``). ``str``, ``repr
 the real one has to be asked for by name.
 """
 
-from dataclasses import dataclass, field
+import contextlib
+import ipaddress
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -135,6 +138,20 @@ class MediaUrl:
         return f"{self.scheme}://{userinfo}{self.authority}{self.path}" + (f"?{self.query}" if self.query else "")
 
     @property
+    def canonical(self) -> str:
+        """One text for all spellings that reach the same place, with its secrets: to be compared, never to be shown.
+
+        Case, a final dot and a default port of the host, user info, empty path segments and needless percent signs do
+        not count (RFC 3986, section 6.2); the query does, it may hold the key.
+        """
+        host = self.host.lower().rstrip(".")
+        with contextlib.suppress(ValueError):
+            host = str(ipaddress.ip_address(host))
+        path = re.sub("/{2,}", "/", _decode_needless(self.path))
+        plain = replace(self, host=host, path=path, query=_decode_needless(self.query), username=None, password=None)
+        return plain.reveal()
+
+    @property
     def redacted(self) -> str:
         """The address as it may be shown, see ``redaction``; what is hidden carries a mark, once one can be made."""
         shown, _ = self._redact()
@@ -173,3 +190,13 @@ class MediaUrl:
 
     def __repr__(self) -> str:
         return f"MediaUrl({self.redacted!r})"
+
+
+def _decode_needless(text: str) -> str:
+    """Without percent signs for what needs none (RFC 3986, section 2.3), the rest of them in capitals."""
+
+    def decode(found: re.Match[str]) -> str:
+        character = chr(int(found[1], 16))
+        return character if character.isascii() and (character.isalnum() or character in "-._~") else found[0].upper()
+
+    return re.sub("%([0-9A-Fa-f]{2})", decode, text)

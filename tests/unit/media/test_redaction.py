@@ -103,3 +103,26 @@ def test_a_folder_is_not_taken_out_of_other_words() -> None:
     """What is hidden of a path may be a common word."""
     redact = redactor(MediaUrl.parse("http://h.example/live/alice/sesame.ts"))
     assert redact("delivered alive, live alice/sesame.ts") == "delivered alive, *** ***/***.ts"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "rtmp://push.example//live/key",
+        "rtmp://push.example/live//key",
+        "rtmp://push.example./live/key",
+        "rtmp://user:word@push.example/live/key",
+        "rtmp://push.example:1935/live/key",
+        "RTMP://PUSH.example/live/key",
+        "rtmp://push.example/live/%6bey",
+        "rtmp://push.example/l%69ve/key",
+    ],
+)
+def test_spellings_of_one_destination_were_several(spelling: str) -> None:
+    """Each reaches the same stream; what stands in the query, or in another case in the path, may be another."""
+    plain = MediaUrl.parse("rtmp://push.example/live/key")
+    assert plain.canonical == plain.reveal()
+    assert MediaUrl.parse(spelling).canonical == plain.canonical
+    for other in ("/live/Key", "/live/key?vhost=a", "/live2/key", ":1936/live/key", "/live/key%2Fa"):
+        assert MediaUrl.parse(f"rtmp://push.example{other}").canonical != plain.canonical
+    assert MediaUrl.parse("rtmp://[0::1]/a/b").canonical == MediaUrl.parse("rtmp://[::1]/a/b").canonical

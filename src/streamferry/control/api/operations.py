@@ -140,6 +140,12 @@ async def _describe_bandwidth(context: Context, body: schemas.Usage) -> dict[str
     return await usage.describe_bandwidth(context.actions, body, context.clock.now())
 
 
+async def _describe_old_bandwidth(context: Context, body: schemas.OldBandwidth) -> dict[str, Any]:
+    given = body.model_dump(include={"StartTime", "EndTime", "Aggregation"})
+    asked = schemas.Usage.model_validate(given)
+    return await usage.describe_bandwidth(context.actions, asked, context.clock.now())
+
+
 #: Restart and Continue are two names of one action: clients know one or the other by their age.
 OPERATIONS: dict[str, Operation] = {
     "CreatePullToPushTask": Operation(schemas.CreateTask, Kind.WRITE, _create, is_creation=True),
@@ -157,4 +163,6 @@ OPERATIONS: dict[str, Operation] = {
     "ListPullToPushGroup": Operation(schemas.ListGroups, Kind.LIST, _list_groups),
     "DescribeLivePullToPushData": Operation(schemas.Usage, Kind.USAGE, _describe_duration),
     "DescribeLivePullToPushBandwidthData": Operation(schemas.Usage, Kind.USAGE, _describe_bandwidth),
+    # As the typed clients of 2023 call it.
+    "DescribePullToPushBandwidthData": Operation(schemas.OldBandwidth, Kind.USAGE, _describe_old_bandwidth),
 }

@@ -264,6 +264,19 @@ class Usage(Body):
     )
 
 
+class OldBandwidth(Body):
+    """DescribePullToPushBandwidthData of the typed clients of 2023: all that was pushed, which is all to others."""
+
+    StartTime: str = Field(description="RFC 3339 with an offset, at most 366 days ago.")
+    EndTime: str = Field(description="RFC 3339 with an offset, later than `StartTime`.")
+    Aggregation: Int | None = Field(
+        None, description="Seconds of a step: 300 (31 days; default), 3600, 86400 (93 days)."
+    )
+    DomainList: SearchTexts = Field([], description="Taken and not used: destinations are of other domains.")
+    DstAddrTypeList: Annotated[list[Int], Field(max_length=100)] = Field([], description="Taken and not used.")
+    ShowDetail: bool | None = Field(None, description="Taken and splits nothing.")
+
+
 _Model = TypeVar("_Model", bound=Body)
 # Kinds of pydantic's errors that are about a value rather than its JSON type.
 _VALUE_ERRORS = re.compile(r"missing|(string_)?too_(long|short)|greater_than.*|less_than.*|finite_number|literal_error")

@@ -210,12 +210,12 @@ def _read_destination(body: TaskBody, current: TaskSpec | None, rules: SourceRul
 
 def _read_loops(body: TaskBody, kind: TaskKind, current: TaskSpec | None) -> tuple[int | None, int | None, int]:
     """CycleMode and PlayTimes as they are shown, and the loops they mean; of no effect on a live source."""
-    if kind is TaskKind.LIVE:
-        if body.CycleMode is not None or body.PlayTimes is not None:
-            checks.decide_loops(body.CycleMode or 0, body.PlayTimes or 1)
-        return None, None, -1
+    if kind is TaskKind.LIVE and (body.CycleMode is not None or body.PlayTimes is not None):
+        checks.decide_loops(body.CycleMode or 0, body.PlayTimes or 1)
     cycle_mode = body.CycleMode if body.CycleMode is not None else current.cycle_mode if current else None
     play_times = body.PlayTimes if body.PlayTimes is not None else current.play_times if current else None
+    if kind is TaskKind.LIVE:
+        return cycle_mode, play_times, -1
     cycle_mode = -1 if cycle_mode is None else cycle_mode
     return cycle_mode, play_times, checks.decide_loops(cycle_mode, play_times)
 
@@ -286,9 +286,8 @@ def show_task(record: TaskRecord, now: datetime, pictures: Mapping[str, bytes] =
         "PreDownload": int(spec.pre_download),
         "GroupName": spec.group,
     }
-    if spec.kind is TaskKind.VOD:
-        item["CycleMode"] = spec.cycle_mode if spec.cycle_mode is not None else spec.loops
-        item["PlayTimes"] = spec.play_times or 0
+    item["CycleMode"] = spec.cycle_mode if spec.cycle_mode is not None else spec.loops
+    item["PlayTimes"] = spec.play_times or 0
     if spec.watermark is not None:
         item["Watermark"] = _show_watermark(spec.watermark, pictures)
     item["Run"] = _show_run(record)

@@ -5,8 +5,10 @@ The id of each is the event's own, which rises, so a browser that comes back wit
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+from streamferry.control.actor import current_actor
+from streamferry.control.peers import NoPlace, Places
 from streamferry.control.rest.faults import RestError
 from streamferry.control.rest.reads import Reads
 
@@ -14,7 +16,8 @@ from streamferry.control.rest.reads import Reads
 LOOK_EVERY_S = 0.5
 #: A line now and then, so that proxies and clients can tell a quiet stream from a dead one.
 _BEAT_EVERY_S = 10.0
-_MAX_FOLLOWERS = 64
+#: Each costs two reads a second. One key cannot take them all from the others.
+_MAX_FOLLOWERS, _MAX_OF_KEY = 256, 32
 _AT_ONCE = 200
 
 
@@ -24,18 +27,25 @@ class Follower:
     def __init__(self, reads: Reads, stopping: asyncio.Event) -> None:
         self._reads = reads
         self._stopping = stopping
-        self._count = 0
+        self._places = Places(_MAX_FOLLOWERS, _MAX_OF_KEY)
 
     async def follow(self, task_id: str | None, after: int | None) -> AsyncIterator[str]:
         """Lines of the stream behind ``after``, None: from now on. Raises RestError when too many follow."""
-        if self._count >= _MAX_FOLLOWERS:
-            raise RestError(429, "too_many", "too many follow the events of this service", retry_after_s=5)
-        begin = await self._reads.last_event() if after is None else after
-        return self._lines(task_id, begin)
+        key = current_actor().name
+        with self._place(key):
+            begin = await self._reads.last_event() if after is None else after
+        return self._lines(key, task_id, begin)
 
-    async def _lines(self, task_id: str | None, after: int) -> AsyncIterator[str]:
-        self._count += 1
+    @contextlib.contextmanager
+    def _place(self, key: str) -> Iterator[None]:
         try:
+            with self._places.place(key):
+                yield
+        except NoPlace:
+            raise RestError(429, "too_many", "too many follow the events with this key", retry_after_s=5) from None
+
+    async def _lines(self, key: str, task_id: str | None, after: int) -> AsyncIterator[str]:
+        with contextlib.suppress(NoPlace), self._places.place(key):
             # The first line goes out at once, with the cursor: who breaks off before any event can resume, too.
             yield f"retry: 2000\nid: {after}\n\n"
             quiet_s = 0.0
@@ -54,5 +64,3 @@ class Follower:
                 if quiet_s >= _BEAT_EVERY_S:
                     quiet_s = 0.0
                     yield ": still here\n\n"
-        finally:
-            self._count -= 1

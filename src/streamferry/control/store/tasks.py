@@ -289,12 +289,12 @@ async def find_conflict(
 
 
 def destination_digest(seal: Seal, destination: MediaUrl) -> str:
-    """Equal for equal addresses, whatever the case of the host and whether a default port is written.
+    """Equal for all spellings of an address, see ``MediaUrl.canonical``.
 
     Not for all that reach the same stream. The query counts: it may name a virtual host, as ``?vhost=`` of SRS does, or
     hold the stream key itself, so two that differ in it alone may well be two streams.
     """
-    return seal.digest(f"destination {destination.reveal()}")
+    return seal.digest(f"destination {destination.canonical}")
 
 
 def stream_digest(seal: Seal, app: str, stream: str) -> str:

@@ -223,6 +223,10 @@ async def test_usage_is_a_series_without_gaps(api: Api) -> None:
     assert [point["Value"] for point in minutes["PullToPushDataList"]] == [0, 0]
     bandwidth = await api.call("DescribeLivePullToPushBandwidthData", body)
     assert (bandwidth["PeakUpBandwidth"], len(bandwidth["BandwidthDataList"])) == (0, 2)
+    # As the typed clients of 2023 ask for the same.
+    old = {name: value for name, value in body.items() if name in ("StartTime", "EndTime", "Aggregation")}
+    old |= {"DomainList": ["a.example"], "DstAddrTypeList": [2], "ShowDetail": True}
+    assert await api.call("DescribePullToPushBandwidthData", old) == bandwidth
 
 
 async def test_usage_of_a_hundred_groups_was_made_of_900_000_points(api: Api) -> None:

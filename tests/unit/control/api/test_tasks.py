@@ -376,3 +376,13 @@ def test_items_tell_how_the_run_is() -> None:
         "Reason": "silent",
         "Playhead": {"Loop": 1, "Item": 2, "PositionMs": 3},
     }
+
+
+def test_an_item_of_a_live_task_had_no_loops() -> None:
+    """Clients read ``CycleMode`` of every item: it is what was given, else -1, and has no effect."""
+    live = {"Type": 0, "SrcAddr": "rtmp://s/a/b", "SrcAddrS": None, "OffsetS": None, "CycleMode": None}
+    shown = item(create_vod(**live))
+    assert (shown["CycleMode"], shown["PlayTimes"]) == (-1, 0)
+    spec = create_vod(**{**live, "CycleMode": 0, "PlayTimes": 3})
+    assert spec.loops == -1
+    assert [item(one)["PlayTimes"] for one in (spec, update(spec, Title="t"), update(spec, PlayTimes=4))] == [3, 3, 4]
