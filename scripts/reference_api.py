@@ -74,13 +74,14 @@ _ITEM_FIELDS = {
     "SrcAddr": "of a live task",
     "SrcAddrS, OffsetS": "of a list that was given so",
     "VodSrcAddrs": "of a list that was given so: `SrcAddr`, `StartOffset`, `EndOffset`",
-    "CycleMode, PlayTimes": "of a list",
+    "CycleMode, PlayTimes": "as they were given; of no effect on a live source",
     "DstAddr": "where it pushes to, also when it was given as Domain, App and Stream",
     "DstAddrType": "always 2: no domain belongs to the service",
     "CallbackURL": "empty if there is none",
     "ContinueStrategy, PreDownload": "0 or 1",
     "GroupName": "the group",
-    "Watermark": "if it has one: `Picture`, `RelativePosX`, `RelativePosY`, `Ratio`",
+    "Watermark": "if it has one: `Picture`, `RelativePosX`, `RelativePosY`, `Ratio`; beyond 4 MiB of pictures in a list, "
+    "`data:image/png;sha256,...` stands for one, and may be sent back",
     "Run": f"our own: `State` ({', '.join(State)}), `KbpsOut`, `DroppedTags`, `Retries`; in trouble `Fault` and "
     "`Reason`; of a list that has played `Playhead` with `Loop`, `Item` and `PositionMs`",
 }
