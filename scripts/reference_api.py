@@ -80,8 +80,8 @@ _ITEM_FIELDS = {
     "CallbackURL": "empty if there is none",
     "ContinueStrategy, PreDownload": "0 or 1",
     "GroupName": "the group",
-    "Watermark": "if it has one: `Picture`, `RelativePosX`, `RelativePosY`, `Ratio`; beyond 4 MiB of pictures in a list, "
-    "`data:image/png;sha256,...` stands for one, and may be sent back",
+    "Watermark": "if it has one: `Picture`, `RelativePosX`, `RelativePosY`, `Ratio`; beyond 4 MiB of pictures in "
+    "a list `data:image/png;sha256,...` stands for one, and may be sent back",
     "Run": f"our own: `State` ({', '.join(State)}), `KbpsOut`, `DroppedTags`, `Retries`; in trouble `Fault` and "
     "`Reason`; of a list that has played `Playhead` with `Loop`, `Item` and `PositionMs`",
 }

@@ -22,6 +22,7 @@ from streamferry.control.model import (
     TaskSpec,
 )
 from streamferry.control.store import Store, tasks
+from streamferry.control.store.spec import with_picture
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay import State
@@ -77,7 +78,10 @@ async def test_what_was_created_is_read_back(actions: Actions) -> None:
     )
     task_id = await actions.create_task(spec)
     record = await actions.get_task(task_id)
-    assert record.spec == spec
+    mark = record.spec.watermark
+    assert isinstance(mark, StoredMark)
+    pictures = await actions.read_pictures([mark.digest])
+    assert with_picture(record.spec, pictures) == spec
     assert [item.url.reveal() for item in record.spec.items] == [item.url.reveal() for item in spec.items]
     assert (record.enabled, record.finished, record.version, record.created_at) == (True, False, 1, NOON)
     assert (record.state, record.playhead, record.fault, record.worker_id) == (State.WAITING, None, None, None)
