@@ -7,12 +7,16 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from kit.raw_http import RawAnswer, RawConnection, ask, head
 from kit.service_program import ServiceProgram
 from kit.waiting import wait_for
 from streamferry.client import Credentials
 from streamferry.client.signing import canonical_query, sign_request
+from streamferry.control.dashboard.gate import MAX_SOCKET_BYTES
 
 KEY_ID, SECRET = "AKSTRANGERS", "planted-77ab-secret"
 OF_PEER = 12
@@ -30,7 +34,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProgram
         "STREAMFERRY_MAX_CONNECTIONS_PER_PEER": str(OF_PEER),
     }
     with ServiceProgram(tmp_path_factory.mktemp("strangers"), "--workers", "1", environment=settings) as service:
-        yield service.wait_ready()
+        yield service.wait_ready(90)
         assert service.health == 200
         assert "Traceback" not in service.errors
         assert SECRET not in service.errors
@@ -303,3 +307,39 @@ def test_browsers_make_nothing_of_an_answer_but_what_it_is(address: Address, pat
     assert answer.headers["referrer-policy"] in ("no-referrer", "same-origin")
     assert "frame-ancestors 'none'" in policy
     assert ("script-src" in policy) == path.startswith("/dashboard")
+
+
+@pytest.fixture(scope="module")
+def cookie(address: Address) -> str:
+    """Of somebody who is signed in."""
+    form = f"access_key_id={KEY_ID}&secret={SECRET}".encode()
+    data = head("POST /dashboard/sign-in", "origin: http://here", f"content-length: {len(form)}") + form
+    answer = ask(address, data)
+    assert answer.status == 303
+    return answer.headers["set-cookie"].split(";")[0]
+
+
+def read_to_the_end(socket: ClientConnection) -> None:
+    """Raises ConnectionClosed."""
+    while True:
+        socket.recv(10)
+
+
+@pytest.mark.parametrize(
+    ("message", "count", "code"), [("x" * (MAX_SOCKET_BYTES + 1), 1, 1009), ("3", 2_000, 1008)], ids=["large", "many"]
+)
+def test_a_pages_socket_takes_what_a_person_can_say(
+    address: Address, cookie: str, message: str, count: int, code: int
+) -> None:
+    """One message that is larger than any form, or more of them than hands make, end the connection."""
+    url = f"ws://{address[0]}:{address[1]}/dashboard/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+    origin = Origin(f"http://{address[0]}:{address[1]}")
+    with connect(url, origin=origin, additional_headers={"cookie": cookie}) as socket:
+        assert str(socket.recv(10)).startswith("0{")
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(count):
+                socket.send(message)
+        with pytest.raises(ConnectionClosed) as closed:
+            read_to_the_end(socket)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == code

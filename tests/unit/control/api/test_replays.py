@@ -1,6 +1,8 @@
 """Signed calls that come twice: captured ones, and those that an SDK repeats."""
 
 import asyncio
+import hashlib
+import hmac
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -228,3 +230,24 @@ async def test_too_many_calls_are_not_remembered_as_such(store: Store) -> None:
             while (await second.send()).status_code == 429:  # noqa: ASYNC110 -- the bucket fills
                 await asyncio.sleep(0.05)
         assert len((await api.call("ListPullToPushTask", {}))["List"]) == 2
+
+
+@pytest.mark.parametrize("spaces", [0, 100_000])
+async def test_a_body_whose_hash_is_not_told_is_read_and_then_proved(api: Api, spaces: int) -> None:
+    """As PHP's SDK signs: small ones at once, large ones in a place."""
+    content = json.dumps({"Size": 1}).encode() + b" " * spaces
+    now = datetime.now(UTC)
+    date, scope = f"{now:%Y%m%dT%H%M%SZ}", f"{now:%Y%m%d}/r/live/request"
+    query = f"Action=ListPullToPushTaskV2&Version={VERSION}"
+    hashed = hashlib.sha256(content).hexdigest()
+    request = "\n".join(("POST", "/", query, f"host:api\nx-date:{date}\n", "host;x-date", hashed))
+    text = "\n".join(("HMAC-SHA256", date, scope, hashlib.sha256(request.encode()).hexdigest()))
+    key = KEY.secret.encode()
+    for part in (*scope.split("/"), text):
+        key = hmac.digest(key, part.encode(), "sha256")
+    words = f"HMAC-SHA256 Credential={KEY.access_key_id}/{scope}, SignedHeaders=host;x-date, Signature={key.hex()}"
+    headers = {"x-date": date, "authorization": words}
+    answer = await api.client.post(f"http://api/?{query}", headers=headers, content=content)
+    assert answer.status_code == 200, answer.text
+    forged = await api.client.post(f"http://api/?{query}", headers=headers, content=content + b" ")
+    assert forged.json()["ResponseMetadata"]["Error"]["Code"] == "SignatureDoesNotMatch"
