@@ -63,6 +63,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         (("sum by (worker) (rate(streamferry_repairs_total[5m])) * 60", "{{worker}}"),),
     ),
     ("Files being prepared", "short", (("sum by (worker) (streamferry_worker_preparing)", "{{worker}}"),)),
+    ("Free on the disks", "bytes", (("streamferry_disk_free_bytes", "{{folder}}"),)),
 )
 
 

@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         20_000,
         ge=0,
         description="Size in MB above which the least recently used files leave the cache of prepared files; none that "
-        "plays does.",
+        "plays does. They leave earlier where the disk has less room.",
     )
     workers: int = Field(0, ge=0, le=1024, description="Worker processes; 0 is one for each core.")
     worker_host: str = Field(

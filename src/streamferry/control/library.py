@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import secrets
-import shutil
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,10 +15,9 @@ from pathlib import Path
 
 from streamferry.control.errors import InvalidField, LibraryFull
 from streamferry.media.url import MediaUrl
+from streamferry.net.disk import Disk, is_full
 
 _MAX_NAME_BYTES = 200
-#: What a disk keeps free for the store, the cache and everybody else.
-_KEPT_FREE_BYTES = 1 << 30
 _WRITE_BYTES = 1 << 20
 _HALF = ".part"
 #: Nothing has come of a file for so long: who received it was killed.
@@ -37,11 +35,12 @@ class LibraryFile:
 
 
 class Library:
-    """See the module. ``max_bytes``: the largest file that is taken."""
+    """See the module. ``max_bytes``: the largest file that is taken; ``reserve_bytes``: see ``net.disk``."""
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, *, reserve_bytes: int | None = None) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
+        self._disk = Disk(folder, reserve_bytes)
 
     async def list_files(self) -> list[LibraryFile]:
         """All that are whole, newest first."""
@@ -63,6 +62,10 @@ class Library:
             if not size:
                 raise InvalidField("file", "is empty")
             await asyncio.to_thread(os.replace, half, place)
+        except OSError as error:
+            if is_full(error):
+                raise LibraryFull(self._full) from None
+            raise
         finally:
             with contextlib.suppress(OSError):
                 half.unlink()
@@ -82,17 +85,23 @@ class Library:
             with contextlib.suppress(OSError):
                 if time.time() - half.stat().st_mtime > _DEAD_AFTER_S:
                     half.unlink()
-        if shutil.disk_usage(self.folder).free - length < _KEPT_FREE_BYTES:
-            raise LibraryFull("the disk of the library is full")
+        if self._disk.room_bytes < length:
+            raise LibraryFull(self._full)
+
+    @property
+    def _full(self) -> str:
+        return f"the disk of the library is full: it takes {max(0, self._disk.room_bytes) / 1e6:.0f} MB more at most"
 
     async def _write(self, half: Path, pieces: AsyncIterator[bytes]) -> int:
         size, waiting, waiting_bytes = 0, list[bytes](), 0
         with half.open("xb", buffering=0) as file:
 
             def flush(data: list[bytes]) -> None:
-                file.write(b"".join(data))
-                if shutil.disk_usage(self.folder).free < _KEPT_FREE_BYTES:
-                    raise LibraryFull("the disk of the library is full")
+                if self._disk.room_bytes < sum(map(len, data)):
+                    raise LibraryFull(self._full)
+                view = memoryview(b"".join(data))
+                while view:
+                    view = view[file.write(view) :]
 
             async for piece in pieces:
                 size += len(piece)

@@ -1,10 +1,13 @@
 """``/metrics``: what the store knows of tasks, workers and callbacks, in the text form of Prometheus.
 
-Read when it is asked for, and the same on every machine that serves the store. No title, address or key is in it.
+Read when it is asked for, and but for the disks the same on every machine that serves the store. No title, address or
+key is in it.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +21,7 @@ from streamferry.control.callbacks import Callbacks
 from streamferry.control.model import ApiStatus
 from streamferry.control.store.records import Backlog, RunningTask, TaskCount, WorkerRecord
 from streamferry.media.errors import Fault
+from streamferry.net.disk import Disk
 from streamferry.relay import State
 
 
@@ -62,6 +66,12 @@ SENT = Family("sent_bytes", Kind.COUNTER, "Bytes to destinations, since the work
 DROPPED = Family("dropped_tags", Kind.COUNTER, "Frames dropped for slow destinations.", ("worker",))
 REPAIRS = Family("repairs", Kind.COUNTER, "Stamps of sources that had to be moved.", ("worker",))
 RETRIES = Family("retries", Kind.COUNTER, "Lost or refused sessions, by whose fault it was.", ("worker", "fault"))
+DISK_FREE = Family(
+    "disk_free_bytes",
+    Kind.GAUGE,
+    "Free on the disk of a folder of this machine: data (store, library) and cache (prepared files).",
+    ("folder",),
+)
 CALLBACKS = Family("callbacks", Kind.GAUGE, "Callbacks that wait, and those that were given up.", ("state",))
 CALLBACK_LAG = Family("callback_lag_seconds", Kind.GAUGE, "Age of the oldest callback that waits; 0 for none.")
 TASK_STATE = Family("task_state", Kind.GAUGE, "1 for the state that the task's run is in.", ("task", "state"))
@@ -88,15 +98,18 @@ TASK_DRIFT = Family(
 #: All that is exposed; those of single tasks only if the settings ask for them.
 FAMILIES = (
     *(BUILD, TASKS, TROUBLED, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
-    *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, CALLBACKS, CALLBACK_LAG),
+    *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, DISK_FREE, CALLBACKS, CALLBACK_LAG),
     *(TASK_STATE, TASK_TROUBLED, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES, TASK_DRIFT),
 )
 
 
 class Metrics:
-    """``of_each_task`` adds a few series for every task that a worker has."""
+    """``of_each_task`` adds a few series for every task that a worker has. ``disks``: of this machine, by name."""
 
-    def __init__(self, actions: Actions, callbacks: Callbacks, *, of_each_task: bool) -> None:
+    def __init__(
+        self, actions: Actions, callbacks: Callbacks, *, of_each_task: bool, disks: Mapping[str, Disk] | None = None
+    ) -> None:
+        self._disks = disks or {}
         self._actions = actions
         self._callbacks = callbacks
         self._of_each_task = of_each_task
@@ -105,10 +118,18 @@ class Metrics:
         """The page, in the text format 0.0.4."""
         alive = [one for one in await self._actions.list_workers() if one.is_alive]
         running = await self._actions.list_running() if self._of_each_task else ()
-        look = _Look(await self._actions.count_tasks(), alive, await self._callbacks.backlog(), running)
+        backlog, free = await self._callbacks.backlog(), await asyncio.to_thread(self._free_bytes)
+        look = _Look(await self._actions.count_tasks(), alive, backlog, running, free)
         registry = CollectorRegistry(auto_describe=False)
         registry.register(look)
         return generate_latest(registry)
+
+    def _free_bytes(self) -> dict[str, int]:
+        found = {}
+        for name, disk in self._disks.items():
+            with suppress(OSError):  # Of one that cannot be asked there is no sample.
+                found[name] = disk.free_bytes
+        return found
 
 
 class _Look(Collector):
@@ -120,7 +141,9 @@ class _Look(Collector):
         workers: Sequence[WorkerRecord],
         backlog: Backlog,
         running: Sequence[RunningTask],
+        free_bytes: Mapping[str, int],
     ) -> None:
+        self._free_bytes = free_bytes
         self._counts = counts
         self._workers = workers
         self._backlog = backlog
@@ -131,6 +154,7 @@ class _Look(Collector):
         yield _family(BUILD, [((__version__,), 1)])
         yield from self._of_tasks()
         yield from self._of_workers()
+        yield _family(DISK_FREE, [((name,), free) for name, free in self._free_bytes.items()])
         waiting, dead = self._backlog.waiting, self._backlog.dead
         yield _family(CALLBACKS, [(("waiting",), waiting), (("dead",), dead)])
         yield _family(CALLBACK_LAG, [((), self._backlog.oldest_age_s)])

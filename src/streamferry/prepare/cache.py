@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streamferry.net.disk import Disk
 from streamferry.prepare.form import Form
 
 #: Part of each key: another number where files prepared by an older release are not good enough any more.
@@ -215,10 +216,11 @@ def all_entries(root: Path) -> list[Entry]:
     return sorted(entries, key=Entry.last_used)
 
 
-def evict(root: Path, max_bytes: int) -> int:
-    """Remove the least recently used entries until the cache holds at most ``max_bytes``; none that is in use.
+def evict(root: Path, max_bytes: int | None, disk: Disk | None = None, needed_bytes: int = 0) -> int:
+    """Remove the least recently used entries, none that is in use, until the cache is no larger than it may be.
 
-    Gives the bytes that were removed.
+    It holds at most ``max_bytes`` then (None: no matter), and ``disk`` has room for ``needed_bytes`` more, unless all
+    that could go has gone. Gives the bytes that were removed.
     """
     entries = []
     for entry in all_entries(root):
@@ -226,9 +228,20 @@ def evict(root: Path, max_bytes: int) -> int:
             entries.append((entry.size_bytes(), entry))
     total_bytes = before = sum(size_bytes for size_bytes, _ in entries)
     for size_bytes, entry in entries:
-        if total_bytes <= max_bytes:
+        is_small = max_bytes is None or total_bytes <= max_bytes
+        if is_small and (disk is None or disk.room_bytes >= needed_bytes):
             break
         with contextlib.suppress(OSError):
             if entry.remove():
                 total_bytes -= size_bytes
     return before - total_bytes
+
+
+def unused_bytes(root: Path) -> int:
+    """What :func:`evict` could remove."""
+    found = 0
+    for entry in all_entries(root):
+        with contextlib.suppress(OSError):
+            if not entry.is_in_use():
+                found += entry.size_bytes()
+    return found

@@ -24,10 +24,11 @@ from pathlib import Path
 
 from streamferry.media.errors import MediaError, SourceUnsupported
 from streamferry.media.url import MediaUrl
+from streamferry.net.disk import Disk, is_full
 from streamferry.net.folders import Folders
 from streamferry.net.process import die_with_parent, hide
 from streamferry.prepare import journal
-from streamferry.prepare.cache import Entry, Summary
+from streamferry.prepare.cache import UNKEPT, Entry, Summary
 from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError, ReadWhole
 from streamferry.prepare.ffmpeg import Ffmpeg
@@ -39,6 +40,7 @@ from streamferry.prepare.layout import BadInterleave
 from streamferry.prepare.plan import COPY_OUTPUT, Plan, decide_plan
 from streamferry.prepare.processing import Processing
 from streamferry.prepare.remux import Remux
+from streamferry.prepare.room import Room
 from streamferry.prepare.route import Route
 from streamferry.prepare.slots import EncodeSlot
 from streamferry.prepare.version import Version
@@ -62,18 +64,22 @@ class Preparation:
         self._program = job.ffmpeg
         self._route = Route(**job.route)
         self._window = Window(job.ahead_bytes, job.start_ms) if job.ahead_bytes else None
+        root, url = Path(job.slots), MediaUrl.parse(job.url)
+        keeps = self._entry.path.parent.name != UNKEPT
+        self._room = Room(root, Disk(root, job.reserve_bytes), url.redacted, keeps=keeps)
         self._intake = Intake(
-            MediaUrl.parse(job.url),
+            url,
             self._entry,
             Version(**job.version),
             job.ffmpeg,
             self._route,
             folders=Folders.from_json(job.folders),
+            room=self._room,
             ahead_bytes=self._window.download_bytes if self._window else None,
             reads_whole=job.reads_whole,
         )
         self._processing = Processing.from_json(job.processing)
-        self._slots = Path(job.slots)
+        self._slots = root
 
     def run(self) -> None:
         """Prepare, unless another process does or did. Raises MediaError, and OSError for the disk."""
@@ -119,6 +125,7 @@ class Preparation:
                     drop_late=not source.could_be_whole,
                     form=plan.form,
                     silence=plan.silence,
+                    room=self._room,
                     window=self._window,
                 )
             )
@@ -183,7 +190,8 @@ def main() -> None:
     except MediaError as error:
         journal.send_error(error)
     except OSError as error:
-        journal.send_error(CacheError(f"the prepared file cannot be written: {os.strerror(error.errno or 0)}"))
+        hint = " (setting cache_dir)" if is_full(error) else ""
+        journal.send_error(CacheError(f"the prepared file cannot be written: {os.strerror(error.errno or 0)}{hint}"))
     except Exception as error:
         # The parent would see only a dead process. Where, not what: the words of a stranger may hold the address.
         frame = traceback.extract_tb(error.__traceback__)[-1]

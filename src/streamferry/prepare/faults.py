@@ -25,6 +25,10 @@ class ReadWhole(PreparationRestarted):
     """It cannot be read from front to back, only when all of it is there."""
 
 
+class NoRoom(PreparationRestarted):
+    """There is not enough room to keep it; it can be played without."""
+
+
 class SourceGone(SourceRejected):
     """The origin says that the file does not exist (any more): what is cached of it is not played either."""
 
@@ -37,6 +41,7 @@ _CLASSES: dict[str, type[MediaError]] = {
     cls.__name__: cls
     for cls in (
         CacheError,
+        NoRoom,
         PreparationRestarted,
         ReadWhole,
         SourceChanged,

@@ -25,6 +25,7 @@ from streamferry.prepare.origin import (
     source_error,
     version_of_response,
 )
+from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.turned import MAX_TAIL_BYTES
 from streamferry.prepare.version import Version
@@ -49,6 +50,7 @@ class Fetch:
         expected: Version,
         route: Route = STRAIGHT,
         *,
+        room: Room,
         ahead_bytes: int | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -61,6 +63,7 @@ class Fetch:
         self._state_path = entry.source_state
         self._expected = expected
         self._route = route
+        self._room = room
         self._ahead_bytes = ahead_bytes
         # None: all of it.
         self._may_fetch_bytes = ahead_bytes
@@ -232,11 +235,9 @@ class Fetch:
             self._wait_for_room(position)
         if self._stopped:
             raise SourceUnreachable(f"the download of {self.url.redacted} was stopped")
-        view = memoryview(piece)
-        while view:
-            written = os.pwrite(self._file, view, position)
-            position += written
-            view = view[written:]
+        end = position + len(piece)
+        self._room.write(piece, lambda view: os.pwrite(self._file, view, end - len(view)))
+        position = end
         if position > self.fetched_bytes:
             self._advance(position)
         return position

@@ -24,6 +24,7 @@ from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container, look
 from streamferry.prepare.ffmpeg import Ffmpeg, file_arguments, hls_arguments, pipe_arguments
 from streamferry.prepare.playlist import MAX_PLAYLIST_BYTES, read_film
+from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.turned import AS_IT_LIES, Order, turn
 from streamferry.prepare.version import Version
@@ -80,6 +81,7 @@ class Intake:
         route: Route = STRAIGHT,
         *,
         folders: Folders = EVERYWHERE,
+        room: Room,
         ahead_bytes: int | None = None,
         reads_whole: bool = False,
     ) -> None:
@@ -90,6 +92,7 @@ class Intake:
         self.fetch: Fetch | None = None
         self._feeder: Feeder | None = None
         self._folders = folders
+        self._room = room
         #: Left where a source proved to be interleaved too badly for a pipe; from then on it is read as a whole file.
         self.whole_marker = entry.path / "read-whole"
         self._entry = entry
@@ -119,7 +122,9 @@ class Intake:
         # Imported where it is needed: httpx takes 120 ms, which a local file need not wait for.
         from streamferry.prepare.fetch import Fetch
 
-        self.fetch = Fetch(self.url, self._entry, self._version, self._route, ahead_bytes=self._ahead_bytes)
+        self.fetch = Fetch(
+            self.url, self._entry, self._version, self._route, room=self._room, ahead_bytes=self._ahead_bytes
+        )
         threading.Thread(target=self.fetch.run, name="fetch", daemon=True).start()
         kind = look(self.fetch.read_at)
         if self.fetch.done:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.url import MediaUrl
+from streamferry.net.disk import Disk
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container
@@ -21,6 +22,7 @@ from streamferry.prepare.inside import Inside, InsideVideo
 from streamferry.prepare.intake import Intake
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import FIRST, Processing
+from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
 
@@ -128,7 +130,8 @@ def probe(
     """Look at the first ``seconds`` of a file. Raises MediaError, and OSError for a local file."""
     began = time.monotonic()
     with TemporaryDirectory(prefix="streamferry-probe-") as folder:
-        intake = Intake(url, Entry(Path(folder)), Version(), program, route, folders=folders)
+        room = Room(Path(folder), Disk(Path(folder)), url.redacted, keeps=False)
+        intake = Intake(url, Entry(Path(folder)), Version(), program, route, folders=folders, room=room)
         try:
             return _look(intake, seconds, began)
         finally:

@@ -11,6 +11,7 @@ from streamferry.prepare.ffmpeg import Ffmpeg
 from streamferry.prepare.form import AudioForm, Form
 from streamferry.prepare.journal import Journal, Message
 from streamferry.prepare.layout import FlvLayout
+from streamferry.prepare.room import Room
 from streamferry.prepare.window import Window, let_go
 from streamferry.wire.flv import FLV_HEADER_BYTES, MAX_TAG_BYTES, parse_flv_header, scan_tags
 
@@ -40,11 +41,13 @@ class Remux:
         drop_late: bool,
         form: Form,
         silence: AudioForm | None,
+        room: Room,
         window: Window | None = None,
     ) -> None:
         self.layout: FlvLayout | None = None
         self._form = form
         self._silence = silence
+        self._room = room
         self._window = window
         self._gone_bytes = 0
         self._journal = journal
@@ -146,9 +149,7 @@ class Remux:
 
     def _flush(self, layout: FlvLayout) -> None:
         with memoryview(layout.pending) as view:
-            written = 0
-            while written < len(view):
-                written += os.write(self._file, view[written:])
+            self._room.write(view, lambda data: os.write(self._file, data))
         layout.pending.clear()
 
     def _announce(self, layout: FlvLayout) -> None:

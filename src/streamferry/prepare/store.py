@@ -24,12 +24,22 @@ import httpx
 from streamferry.media.errors import MediaError, SourceError, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines
+from streamferry.net.disk import Disk
 from streamferry.net.ffmpeg import authorities, ffmpeg_program
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.net.hop import Hop, open_hop
 from streamferry.net.process import child_environment
-from streamferry.prepare.cache import UNKEPT, default_root, entry_of, evict, newest_whole_entry
-from streamferry.prepare.faults import CacheError, PreparationRestarted, ReadWhole, SourceChanged, SourceGone, from_wire
+from streamferry.prepare.budget import Budget
+from streamferry.prepare.cache import UNKEPT, Entry, default_root, entry_of, newest_whole_entry
+from streamferry.prepare.faults import (
+    CacheError,
+    NoRoom,
+    PreparationRestarted,
+    ReadWhole,
+    SourceChanged,
+    SourceGone,
+    from_wire,
+)
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.job import Job
 from streamferry.prepare.origin import CLIENT_OPTIONS, version_of_http
@@ -62,17 +72,17 @@ class PreparedStore:
         allow: AllowAddress | None = None,
         tls: ssl.SSLContext | None = None,
         folders: Folders = EVERYWHERE,
+        reserve_bytes: int | None = None,
     ) -> None:
         """``ahead_bytes``: how much of a file that is not kept may be there ahead of its player; 12 MiB at
         least, because a player says where it is each 2 MiB and takes up to 4 MiB at once.
 
         ``allow``: egress policy of all that is fetched; ``tls``: whom to trust beside the system's authorities.
-        ``folders``: where files of this machine may be read.
+        ``folders``: where files of this machine may be read. ``reserve_bytes``: see ``net.disk``.
         """
         self._folders = folders
         self._root = root if root is not None else default_root()
-        self._max_bytes = max_bytes
-        self._ahead_bytes = ahead_bytes
+        self._budget = Budget(self._root, max_bytes, Disk(self._root, reserve_bytes), ahead_bytes)
         self._allow = allow
         self._hop: Hop | None = None
         self._route = Route(authorities=authorities(tls) if tls is not None else "")
@@ -146,12 +156,14 @@ class PreparedStore:
         if url.scheme not in ("file", "http", "https"):
             raise SourceUnsupported(f"{url.redacted} cannot be prepared: only files, http and https can")
         address = url.reveal()
-        root = self._root if keep else self._root / UNKEPT
+        root = self._root
         version = Version()
         try:
             version = await self._version_of(url)
-            own = "" if keep else token_hex()
-            entry = entry_of(root, address, version.key + own, processing.key)
+            entry = entry_of(root, address, version.key, processing.key)
+            keep = keep and await self._may_keep(entry, url, version)
+            if not keep:
+                entry = entry_of(root / UNKEPT, address, version.key + token_hex(), processing.key)
         except SourceError as error:
             cached = None
             if keep and url.scheme != "file" and not isinstance(error, SourceGone):
@@ -159,11 +171,12 @@ class PreparedStore:
             if cached is None:
                 raise
             entry = cached
+        reads_whole = not keep and address in self._read_whole
+        ahead_bytes = None if keep or reads_whole else await asyncio.to_thread(self._budget.make_window, url, version)
         file = self._files.get(entry.path)
         if file is None or file.failed is not None:
             previous = [keeper for kept, keeper in self._keepers.items() if kept.entry.path == entry.path]
             file = self._files[entry.path] = PreparedFile(entry, self._note_unused)
-            reads_whole = not keep and address in self._read_whole
             job = Job(
                 url=address,
                 directory=str(entry.path),
@@ -172,14 +185,21 @@ class PreparedStore:
                 processing=processing.to_json(),
                 slots=str(self._root),
                 folders=self._folders.to_json(),
-                ahead_bytes=None if keep or reads_whole else self._ahead_bytes,
+                ahead_bytes=ahead_bytes,
                 start_ms=start_ms,
                 reads_whole=reads_whole,
+                reserve_bytes=self._budget.disk.reserve_bytes,
             )
             keeper = self._keep(file, job, previous)
             self._keepers[file] = asyncio.create_task(keeper, name=f"prepare {url.redacted}")
         file.retain()
         return file
+
+    async def _may_keep(self, entry: Entry, url: MediaUrl, version: Version) -> bool:
+        known = self._files.get(entry.path)
+        if known is not None and known.failed is None:
+            return True
+        return await asyncio.to_thread(self._budget.may_keep, entry, url, version)
 
     async def _version_of(self, url: MediaUrl) -> Version:
         if url.scheme == "file":
@@ -212,12 +232,14 @@ class PreparedStore:
             await asyncio.to_thread(file.load)
             file.wake()
             if not file.complete:
-                await asyncio.to_thread(self._evict)
+                await asyncio.to_thread(self._budget.keep_to_it)
                 await self._prepare(file, job)
-                await asyncio.to_thread(self._evict)
+                await asyncio.to_thread(self._budget.keep_to_it)
         except MediaError as error:
             if isinstance(error, ReadWhole):
                 self._read_whole.add(job.url)
+            elif isinstance(error, NoRoom):
+                self._budget.note_full(MediaUrl.parse(job.url))
             file.fail(error)
         except OSError as error:
             file.fail(CacheError(f"the cache cannot be used: {os.strerror(error.errno or 0)}"))
@@ -225,11 +247,6 @@ class PreparedStore:
             del self._keepers[file]
             if not file.users:
                 self._release(file)
-
-    def _evict(self) -> None:
-        evict(self._root, self._max_bytes)
-        # What is not in use there was left by a process that was killed.
-        evict(self._root / UNKEPT, 0)
 
     def _release(self, file: PreparedFile) -> None:
         file.release()

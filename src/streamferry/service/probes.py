@@ -7,7 +7,7 @@ is one look at a time, and one a second, whoever asks how often.
 import asyncio
 import hmac
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
 from fastapi import FastAPI, Request
@@ -18,6 +18,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.metrics import Metrics
 from streamferry.control.store import TROUBLE
 from streamferry.control.store.records import WorkerRecord
+from streamferry.net.disk import Disk
 from streamferry.worker.processes import WorkerProcesses
 
 #: How old an answer may be, in seconds. Probes ask every few seconds, Prometheus every 15.
@@ -42,10 +43,16 @@ class Shared(Generic[T]):
 
 
 def add_probes(
-    app: FastAPI, actions: Actions, processes: WorkerProcesses, metrics: Metrics, metrics_token: str
+    app: FastAPI,
+    actions: Actions,
+    processes: WorkerProcesses,
+    metrics: Metrics,
+    metrics_token: str,
+    disks: Mapping[str, Disk],
 ) -> None:
-    """Put them on the application; an empty token leaves ``/metrics`` open."""
+    """Put them on the application; an empty token leaves ``/metrics`` open. ``disks``: by what is on them."""
     workers, page = Shared(actions.list_workers), Shared(metrics.render)
+    short = Shared(lambda: asyncio.to_thread(_short, disks))
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:
@@ -54,8 +61,11 @@ def add_probes(
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
-        """200 while a task that is due now would be taken at once, by whatever worker of the store."""
-        return await _look(workers, processes, needs_room=True)
+        """200 while a task that is due now would be taken at once, by whatever worker of the store.
+
+        A disk without room is told beside that: what is on air stays there, and files that do not fit play too.
+        """
+        return await _look(workers, processes, needs_room=True, short=short)
 
     @app.get("/metrics")
     async def expose(request: Request) -> Response:
@@ -68,7 +78,13 @@ def add_probes(
             return Response("the store cannot be asked\n", 503, media_type="text/plain")
 
 
-async def _look(workers: Shared[list[WorkerRecord]], processes: WorkerProcesses, *, needs_room: bool) -> JSONResponse:
+async def _look(
+    workers: Shared[list[WorkerRecord]],
+    processes: WorkerProcesses,
+    *,
+    needs_room: bool,
+    short: Shared[list[str]] | None = None,
+) -> JSONResponse:
     try:
         alive = [one for one in await workers.get() if one.is_alive]
     except TROUBLE:
@@ -77,8 +93,25 @@ async def _look(workers: Shared[list[WorkerRecord]], processes: WorkerProcesses,
     room = sum(one.room for one in alive)
     is_well = room > 0 if needs_room else count > 0
     status = "ok" if is_well else "no worker has room" if alive else "starting"
-    told = {"status": status, "workers": count, "room": room, "capacity": sum(one.capacity for one in alive)}
+    capacity = sum(one.capacity for one in alive)
+    told: dict[str, object] = {"status": status, "workers": count, "room": room, "capacity": capacity}
+    if short is not None and (disks := await short.get()):
+        told["disks"] = disks
     return JSONResponse(told, 200 if is_well else 503)
+
+
+def _short(disks: Mapping[str, Disk]) -> list[str]:
+    """What is to be said of each disk that has no room."""
+    found = []
+    for name, disk in disks.items():
+        try:
+            room_bytes, free_mb = disk.room_bytes, disk.free_bytes / 1e6
+        except OSError as error:
+            found.append(f"{name}: its disk cannot be asked: {error.strerror}")
+        else:
+            if room_bytes <= 0:
+                found.append(f"{name}: its disk is full but for its reserve: {free_mb:.0f} MB are free")
+    return found
 
 
 def _bears(request: Request, token: str) -> bool:

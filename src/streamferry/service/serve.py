@@ -41,6 +41,7 @@ from streamferry.control.samples import Samples
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import TROUBLE, Store, workers
 from streamferry.control.store.records import KeyPair
+from streamferry.net.disk import Disk
 from streamferry.service.callbacks import retention_of, send_callbacks
 from streamferry.service.dashboard import make_desk
 from streamferry.service.http import bounded_http
@@ -197,14 +198,15 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
     )
     app.include_router(build_router(actions, api))
 
-    metrics = Metrics(actions, Callbacks(store), of_each_task=settings.metrics_per_task)
+    disks = {"data": Disk(settings.data_dir), "cache": Disk(settings.cache_dir)}
+    metrics = Metrics(actions, Callbacks(store), of_each_task=settings.metrics_per_task, disks=disks)
 
     @app.get("/favicon.ico", include_in_schema=False)
     async def favicon() -> Response:
         """Browsers ask for it by this name, whatever they show."""
         return RedirectResponse(f"{BASE}/static/icon.svg", 308)
 
-    add_probes(app, actions, processes, metrics, settings.metrics_token.get_secret_value())
+    add_probes(app, actions, processes, metrics, settings.metrics_token.get_secret_value(), disks)
     return app
 
 

@@ -12,9 +12,11 @@ import pytest
 from kit.http_files import HttpFiles
 from streamferry.media.errors import SourceRejected, SourceUnreachable
 from streamferry.media.url import MediaUrl
+from streamferry.net.disk import Disk
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.faults import CacheError, SourceChanged, SourceGone
 from streamferry.prepare.fetch import Fetch
+from streamferry.prepare.room import Room
 from streamferry.prepare.version import Version
 
 FILM = os.urandom(700_000)
@@ -87,9 +89,13 @@ def entry(tmp_path: Path) -> Entry:
     return Entry(tmp_path / "entry")
 
 
+def room_of(entry: Entry) -> Room:
+    return Room(entry.path.parent, Disk(entry.path, 0), "the film", keeps=True)
+
+
 def fetch(url: MediaUrl, entry: Entry, expected: Version | None = None) -> Fetch:
     """A download run to its end, without its pauses."""
-    download = Fetch(url, entry, expected or Version(), sleep=lambda seconds: None)
+    download = Fetch(url, entry, expected or Version(), room=room_of(entry), sleep=lambda seconds: None)
     download.run()
     assert download.done
     return download
@@ -268,7 +274,7 @@ def test_a_disk_that_is_full_is_our_fault(films: HttpFiles, entry: Entry) -> Non
 def test_readers_wait_for_bytes_and_no_longer_than_the_file(films: HttpFiles, entry: Entry) -> None:
     """``read_at`` gives what was asked for as soon as it is there, and less only at the end."""
     films.bytes_per_second = 2_000_000
-    download = Fetch(address_of(films), entry, Version())
+    download = Fetch(address_of(films), entry, Version(), room=room_of(entry))
     runner = threading.Thread(target=download.run)
     runner.start()
     try:

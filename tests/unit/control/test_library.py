@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kit.disks import quiet_folder, reserve_for
 from streamferry.control.checks import SourceRules, read_source
-from streamferry.control.errors import InvalidField
+from streamferry.control.errors import InvalidField, LibraryFull
 from streamferry.control.library import Library
 from streamferry.control.model import TaskKind
 from streamferry.net.folders import Folders
@@ -57,6 +58,23 @@ async def test_a_file_that_is_too_large_is_refused_as_soon_as_that_is_known(libr
     with pytest.raises(InvalidField, match="at most 3 MB"):
         await library.receive("a.mp4", pieces(b"x" * 3_000_000, b"y"))
     assert await library.list_files() == []
+
+
+async def untouched() -> AsyncIterator[bytes]:
+    raise AssertionError("a byte was asked for")
+    yield b""
+
+
+async def test_what_does_not_fit_on_the_disk_is_refused() -> None:
+    """By its announced length before a byte is taken, else as soon as it is known; and no part of it stays."""
+    with quiet_folder() as folder:
+        library = Library(folder / "library", 1 << 40, reserve_bytes=reserve_for(folder, 5_000_000))
+        with pytest.raises(LibraryFull, match="takes 5 MB more"):
+            await library.receive("a.mp4", untouched(), 6_000_000)
+        with pytest.raises(LibraryFull):
+            await library.receive("a.mp4", pieces(*[bytes(1_000_000)] * 8))
+        assert list(library.folder.iterdir()) == []
+        await library.receive("a.mp4", pieces(*[bytes(1_000_000)] * 3), 3_000_000)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../a.mp4", "a/b.mp4", ".hidden", "a\\b", "a\nb", "a\0b", "x" * 201])

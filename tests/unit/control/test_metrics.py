@@ -1,6 +1,7 @@
 """What /metrics says, parsed as Prometheus parses it."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,6 +13,7 @@ from streamferry.control.metrics import FAMILIES, Kind, Metrics
 from streamferry.control.store import Store, due, held, workers
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
+from streamferry.net.disk import Disk
 from streamferry.relay import RelayStatus, State, Totals
 from streamferry.worker import Report, WorkerHealth
 
@@ -22,11 +24,14 @@ HEALTH = WorkerHealth(
     preparing=2,
     totals=Totals(1000, 900, 3, 4, Counter({Fault.USER_SOURCE: 5})),
 )
+DISKS = {"data": Disk(Path("/"))}
 
 
 async def look(store: Store, **options: bool) -> dict[tuple[str, ...], float]:
     """All samples, by name and label values."""
-    page = await Metrics(Actions(store), Callbacks(store), **{"of_each_task": False, **options}).render()
+    page = await Metrics(
+        Actions(store), Callbacks(store), **{"of_each_task": False, "disks": DISKS, **options}
+    ).render()
     families = list(text_string_to_metric_families(page.decode()))
     known = {one.full_name.removesuffix("_total"): one for one in FAMILIES}
     for family in families:

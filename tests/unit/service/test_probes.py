@@ -28,7 +28,7 @@ async def test_probes_without_end_scanned_all_tasks_each_time(tmp_path: Any, mon
         actions = Actions(store)
         app = FastAPI()
         metrics = Metrics(actions, Callbacks(store), of_each_task=False)
-        add_probes(app, actions, WorkerProcesses(0, lambda _: (), {}, lambda _: None), metrics, "")  # type: ignore[arg-type,return-value]
+        add_probes(app, actions, WorkerProcesses(0, lambda _: (), {}, lambda _: None), metrics, "", {})  # type: ignore[arg-type,return-value]
         statements: list[str] = []
 
         def count(*told: Any) -> None:

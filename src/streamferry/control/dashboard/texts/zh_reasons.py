@@ -36,7 +36,7 @@ _FIELDS = {
     "did not arrive whole": "未完整到达",
     "is empty": "为空",
     "there is no such file": "没有此文件",
-    "the disk of the library is full": "素材库磁盘已满",
+    "the disk of the library is full: it takes {} MB more at most": "素材库磁盘已满，最多还可放入 {} MB",
     "is on this machine, which the egress policy {} does not allow (setting egress)": "位于本机，出口策略 {} 不允许"
     "（设置项 egress）",
     "leads to an address that the egress policy {} does not allow (setting egress)": "指向的地址不被出口策略 {} 允许"
@@ -135,6 +135,9 @@ _ENDS = {
     "waiting for media of {}": "等待 {} 的媒体数据",
     "the peer closed the connection": "对方关闭了连接",
     "closed by the peer": "对方关闭了连接",
+    "the disk of the cache has no room for {} (setting cache_dir)": "缓存磁盘放不下 {}（设置项 cache_dir）",
+    "the disk of the cache is full: {} MB may be used, and to play this file takes {} MB (setting cache_dir)": ""
+    "缓存磁盘已满：可用 {} MB，播放此文件需 {} MB（设置项 cache_dir）",
     "it is empty": "为空",
     "source": "来源",
     "destination": "推流目标",

@@ -1,0 +1,53 @@
+"""Room on the cache's disk for what a preparation writes: it is made as it is needed, of files that nobody uses.
+
+A file that is to be kept leaves the reserve alone and is given up where that is all there is; then it is played without
+being kept, in a window. What is written for a window takes what there is.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from streamferry.net.disk import Disk, is_full
+from streamferry.prepare.cache import evict
+from streamferry.prepare.faults import NoRoom
+
+# Made at once, so that not every write has to look through the cache.
+_MORE_BYTES = 64 << 20
+#: Where nothing could be let go of, the cache is not looked through again for so long.
+_PATIENCE_S = 5.0
+
+
+class Room:
+    """``root``: the cache. ``keeps``: whether the file is to stay there. Used by two threads."""
+
+    def __init__(self, root: Path, disk: Disk, name: str, *, keeps: bool) -> None:
+        self._root = root
+        self._disk = disk
+        self._name = name
+        self._keeps = keeps
+        self._asks_again_at = 0.0
+
+    def write(self, data: "bytes | memoryview", put: Callable[[memoryview], int]) -> None:
+        """Write all of it by ``put``, which gives how much it took. Raises NoRoom, and OSError."""
+        view = memoryview(data)
+        while view:
+            if self._disk.room_bytes < len(view):
+                self._make(len(view))
+                if self._keeps and self._disk.room_bytes < len(view):
+                    raise NoRoom(f"the disk of the cache has no room for {self._name} (setting cache_dir)")
+            try:
+                view = view[put(view) :]
+            except OSError as error:
+                # There may be a quota, of which what is free says nothing.
+                if not is_full(error) or not self._make(max(0, self._disk.room_bytes) + len(view)):
+                    raise
+
+    def _make(self, size_bytes: int) -> int:
+        """Let go of what nobody uses; how many bytes that was."""
+        if time.monotonic() < self._asks_again_at:
+            return 0
+        freed_bytes = evict(self._root, None, self._disk, size_bytes + _MORE_BYTES)
+        if not freed_bytes:
+            self._asks_again_at = time.monotonic() + _PATIENCE_S
+        return freed_bytes
