@@ -17,6 +17,7 @@ from streamferry.control.model import (
     ApiStatus,
     ContinueStrategy,
     SourceForm,
+    StoredMark,
     TaskItem,
     TaskKind,
     TaskSpec,
