@@ -4,10 +4,12 @@ Each field is judged by the rule that judges it when the task is made (``control
 can be said at once, each at its field. What remains, and what only the store knows, is said by the actions.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeVar
+from urllib.parse import unquote, urlsplit
 
 from pydantic import ValidationError
 
@@ -17,7 +19,7 @@ from streamferry.control.errors import InvalidField
 from streamferry.control.model import DEFAULT_GROUP, TaskKind
 from streamferry.control.rest.bodies import NewTask, SourceBody, TaskPatch, WatermarkBody
 from streamferry.control.rest.views import Kind, Strategy, TaskView
-from streamferry.media.url import REDACTED
+from streamferry.media.url import REDACTED, MediaUrl
 
 #: As ``<input type="datetime-local">`` writes it.
 _TIME = "%Y-%m-%dT%H:%M"
@@ -32,6 +34,14 @@ class DraftSource:
     url: str = ""
     start: str = ""
     end: str = ""
+
+    @property
+    def address(self) -> str:
+        """As it goes over the wire: a path on this machine as a ``file:`` address. See ``typed_address``."""
+        text = self.url.strip()
+        with contextlib.suppress(ValueError):
+            return MediaUrl.parse(text).reveal() if text.startswith("/") else text
+        return text
 
 
 @dataclass(slots=True)
@@ -77,7 +87,9 @@ class Draft:
             kind=task.kind,
             title=task.title,
             group=task.group,
-            sources=[DraftSource(one.url, _typed(one.start_s), _typed(one.end_s)) for one in task.sources],
+            sources=[
+                DraftSource(typed_address(one.url), _typed(one.start_s), _typed(one.end_s)) for one in task.sources
+            ],
             destination=task.destination,
             start=task.start_at.astimezone(zone).strftime(_TIME),
             end=task.end_at.astimezone(zone).strftime(_TIME),
@@ -169,7 +181,7 @@ class Draft:
         known = [source.url for source in self.seen.sources] if self.seen else []
         name = f"sources[{index}]"
         if not self._is_known(one.url, known):
-            judge(f"{name}.url", lambda: checks.read_source("url", _required(one.url), kind, rules))
+            judge(f"{name}.url", lambda: checks.read_source("url", _required(one.address), kind, rules))
         if self.kind is Kind.VOD:
             judge(f"{name}.start_s", lambda: read_seconds(one.start))
             judge(f"{name}.end_s", lambda: _check_end(one))
@@ -180,9 +192,9 @@ class Draft:
 
     def _source_bodies(self) -> list[SourceBody]:
         if self.kind is Kind.LIVE:
-            return [SourceBody(url=one.url.strip()) for one in self._listed]
+            return [SourceBody(url=one.address) for one in self._listed]
         return [
-            SourceBody(url=one.url.strip(), start_s=read_seconds(one.start), end_s=read_seconds(one.end))
+            SourceBody(url=one.address, start_s=read_seconds(one.start), end_s=read_seconds(one.end))
             for one in self._listed
         ]
 
@@ -227,6 +239,14 @@ def read_seconds(text: str) -> float:
     for number in numbers:
         total = total * 60 + number
     return total
+
+
+def typed_address(address: str) -> str:
+    """As people write it: a file of this machine by its path, with the names that it has there."""
+    url = urlsplit(address)
+    is_plain = url.scheme == "file" and not (url.netloc or url.query or url.fragment)
+    path = unquote(url.path)
+    return path if is_plain and path.isprintable() and MediaUrl.parse(path).reveal() == address else address
 
 
 def _typed(seconds: float) -> str:

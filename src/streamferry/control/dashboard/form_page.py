@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from streamferry.control.dashboard import not_found
 from streamferry.control.dashboard.desk import Desk
-from streamferry.control.dashboard.draft import Draft
+from streamferry.control.dashboard.draft import Draft, typed_address
 from streamferry.control.dashboard.form_fields import Fields
 from streamferry.control.dashboard.frame import Page, Visitor, frame, visitor
 from streamferry.control.dashboard.mark_editor import MarkEditor
@@ -31,7 +31,7 @@ def register(desk: Desk) -> None:
     async def new(file: str = "") -> None:
         who = visitor()
         draft = Draft.new(who.preferences.zone, datetime.now(UTC))
-        draft.sources[0].url = file[:1000]
+        draft.sources[0].url = typed_address(file[:1000])
         await _show(who, desk, draft, who.t("form.new"), ("/tasks", who.t("nav.tasks")))
 
     @Page("/tasks/{task_id}/copy")

@@ -1,10 +1,12 @@
 """What happened to a task, and which callbacks told it: two lists behind two tabs."""
 
+from functools import partial
+
 from nicegui import ui
 
 from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.frame import Visitor
-from streamferry.control.dashboard.widgets import attempt, empty, time_at
+from streamferry.control.dashboard.widgets import attempt, empty, icon_button, time_at
 from streamferry.control.model import DeliveryState
 from streamferry.control.rest.views import EventView
 from streamferry.control.store.records import DeliveryRecord
@@ -37,9 +39,16 @@ class History:
             events, deliveries = ui.tab("events", t("history.events")), ui.tab("callbacks", t("history.callbacks"))
         with ui.tab_panels(tabs, value=events, animated=False).classes("panels"):
             with ui.tab_panel(events):
-                self._events = ui.column().classes("lines log")
+                self._events = self._log(t("history.events"))
             with ui.tab_panel(deliveries):
-                self._deliveries = ui.column().classes("lines log")
+                self._deliveries = self._log(t("history.callbacks"))
+
+    @staticmethod
+    def _log(name: str) -> ui.column:
+        """A box that can be scrolled by keys, too."""
+        made = ui.column().classes("lines log").props("tabindex=0 role=region")
+        made.props["aria-label"] = name
+        return made
 
     async def refresh(self) -> None:
         """Draw again what has changed."""
@@ -81,8 +90,7 @@ class History:
                         " — ".join(part for part in (words, self._who.reasons(one.problem or "")) if part)
                     ).classes("soft wrap grow")
                     if one.state is not DeliveryState.WAITING and self._who.session.can_write:
-                        again = ui.button(icon="replay", color=None, on_click=lambda one=one: self._replay(one))
-                        again.props("flat round dense size=sm").tooltip(t("history.replay"))
+                        icon_button("replay", t("history.replay"), partial(self._replay, one)).props("size=sm")
             if len(self._shown_deliveries or ()) == self._deliveries_wanted < _MOST:
                 ui.button(t("history.earlier"), on_click=self._ask_earlier_deliveries).props("flat dense no-caps")
 

@@ -12,13 +12,26 @@ from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.frame import Page, Visitor, frame, visitor
 from streamferry.control.dashboard.gate import BASE
 from streamferry.control.dashboard.texts.reasons import reason_of
-from streamferry.control.dashboard.widgets import attempt, card, empty, is_sure, time_at
+from streamferry.control.dashboard.widgets import attempt, card, empty, icon_button, is_sure, time_at
 from streamferry.control.errors import InvalidField, LibraryFull
 from streamferry.control.library import LibraryFile
 
 _UPLOAD = "/library/files/{name:path}"
 # QUploader sends each file as the body of one PUT.
 _WHERE = f"files => '{BASE}/library/files/' + encodeURIComponent(files[0].name)"
+
+#: The framework's own header has a button inside of a button, and its list keeps what is finished.
+_HEADER = """
+<div class="uploader-head">
+  <q-btn no-caps unelevated color="primary" icon="upload" label="WORDS" @click="props.pickFiles"></q-btn>
+  <div class="unseen"><q-uploader-add-trigger></q-uploader-add-trigger></div>
+</div>
+"""
+_LIST = """
+<div v-for="one in props.uploadingFiles" :key="one.__key" class="uploading">
+  <span class="grow cut">{{ one.name }}</span><span class="num soft">{{ one.__progressLabel }}</span>
+</div>
+"""
 
 
 def register(desk: Desk) -> None:
@@ -77,7 +90,8 @@ class _Content:
         t, limit = self._who.t, self._desk.library.max_bytes
         uploader = ui.element("q-uploader").classes("uploader")
         uploader.props(f'method=PUT send-raw multiple flat auto-upload :url="{_WHERE}" :max-file-size={limit}')
-        uploader.props["label"] = t("library.upload", limit=show.size(limit))
+        uploader.add_slot("header", _HEADER.replace("WORDS", t("library.upload", limit=show.size(limit))))
+        uploader.add_slot("list", _LIST)
         uploader.props["accept"] = "video/*,audio/*,.flv,.mkv,.ts,.m4v"
         uploader.on("uploaded", self.refresh, args=[])
         uploader.on(
@@ -94,14 +108,13 @@ class _Content:
             ui.icon("movie").classes("soft")
             with ui.element("div").classes("grow"):
                 ui.label(one.name).classes("line-title")
-                ui.label(one.url).classes("soft mono wrap")
+                ui.label(show.name_and_place(one.url)[1]).classes("soft mono wrap")
             ui.label(show.size(one.size_bytes)).classes("nowrap num")
             time_at(one.changed_at.isoformat()).classes("soft nowrap wide-only")
             if self._who.session.can_write:
-                with ui.link(target=f"/new?file={quote(one.url)}"):
-                    ui.button(icon="playlist_add", color=None).props("flat round dense").tooltip(t("library.play"))
-                out = ui.button(icon="delete", color=None, on_click=lambda: self._delete(one)).props("flat round dense")
-                out.tooltip(t("do.delete"))
+                there = f"/new?file={quote(one.url)}"
+                icon_button("playlist_add", f"{t('library.play')}: {one.name}", lambda: ui.navigate.to(there))
+                icon_button("delete", f"{t('do.delete')}: {one.name}", lambda: self._delete(one))
 
     async def _delete(self, one: LibraryFile) -> None:
         t = self._who.t

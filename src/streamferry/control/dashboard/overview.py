@@ -6,7 +6,7 @@ from streamferry.control.dashboard import show
 from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.filters import FILTERS
 from streamferry.control.dashboard.frame import Page, Visitor, frame, live, visitor
-from streamferry.control.dashboard.widgets import card, empty, state_chip, time_at
+from streamferry.control.dashboard.widgets import bar, card, empty, state_chip, time_at
 from streamferry.control.rest.operation_views import CacheView, WorkerView
 from streamferry.control.rest.views import Overview, TaskPage
 from streamferry.control.store.records import TaskCount
@@ -106,7 +106,7 @@ class _Content:
                 with ui.element("div").classes("line"), ui.element("div").classes("grow"):
                     ui.label(one.worker_id).classes("line-title mono")
                     load = one.tasks / max(1, one.capacity)
-                    ui.linear_progress(load, show_value=False, size="6px").props("rounded")
+                    bar(load, one.worker_id)
                     words = [t("overview.load", tasks=one.tasks, capacity=one.capacity)]
                     if one.health is not None:
                         words.append(t("overview.cpu", percent=round(one.health.cpu_percent)))
@@ -119,6 +119,6 @@ class _Content:
         with self._cache, ui.element("div").classes("line"), ui.element("div").classes("grow"):
             ui.label(t("overview.cache_use", size=size, limit=limit)).classes("line-title")
             full = cache.size_bytes / max(1, cache.max_bytes)
-            ui.linear_progress(full, show_value=False, size="6px").props("rounded")
+            bar(full, t("overview.cache"))
             in_use = sum(one.in_use for one in cache.items)
             ui.label(t("overview.cache_files", count=len(cache.items), in_use=in_use)).classes("soft num")

@@ -1,14 +1,16 @@
 """The list of addresses in the form: typed, dragged into order, looked into, or taken from the library."""
 
+from functools import partial
+
 from nicegui import events, ui
 
 from streamferry.control.dashboard import show
 from streamferry.control.dashboard.desk import Desk
-from streamferry.control.dashboard.draft import Draft, DraftSource
+from streamferry.control.dashboard.draft import Draft, DraftSource, typed_address
 from streamferry.control.dashboard.form_fields import Fields
 from streamferry.control.dashboard.frame import Visitor
 from streamferry.control.dashboard.texts.reasons import reason_of
-from streamferry.control.dashboard.widgets import empty
+from streamferry.control.dashboard.widgets import empty, icon_button, named_dialog
 from streamferry.control.rest.faults import RestError
 from streamferry.control.rest.operation_views import ProbeView
 from streamferry.control.rest.views import Kind
@@ -44,9 +46,21 @@ class PlaylistEditor:
 
     def _draw_item(self, index: int, one: DraftSource, is_list: bool) -> None:
         t, fields, name = self._who.t, self._fields, f"sources[{index}]"
-        with ui.element("div").classes("item"):
+        with ui.element("div").classes("item") as line:
             if is_list:
-                ui.icon("drag_indicator").classes("grip").tooltip(t("form.drag"))
+                # Alt and an arrow: the element that has the focus is drawn anew, so the page is told where it went.
+                line.on("keydown.alt.up.prevent", lambda: self._move(index, -1))
+                line.on("keydown.alt.down.prevent", lambda: self._move(index, 1))
+                with ui.element("div").classes("order"):
+                    ui.icon("drag_indicator").classes("grip").tooltip(t("form.drag"))
+                    last = len(self._draft.sources) - 1
+                    for icon, words, step, can in (
+                        ("keyboard_arrow_up", "form.up", -1, index > 0),
+                        ("keyboard_arrow_down", "form.down", 1, index < last),
+                    ):
+                        if last:
+                            move = icon_button(icon, f"{t(words)}: {index + 1}", partial(self._move, index, step))
+                            move.props("size=sm").set_enabled(can)
             with ui.element("div").classes("grow item-fields"):
                 label = t("form.file_address" if is_list else "form.live_address")
                 url = fields.text(f"{name}.url", label, one.url, lambda text: setattr(one, "url", text))
@@ -64,8 +78,7 @@ class PlaylistEditor:
                     # It is about the address that stood there.
                     url.on_value_change(lambda: found.set_visibility(False))
             if is_list and len(self._draft.sources) > 1:
-                out = ui.button(icon="close", on_click=lambda: self._remove(one), color=None)
-                out.props(f'flat round dense aria-label="{t("form.remove")}"')
+                icon_button("close", f"{t('form.remove')}: {index + 1}", lambda: self._remove(one))
 
     def _add(self) -> None:
         if self._draft.sources[-1].url or len(self._draft.sources) == 1:
@@ -76,16 +89,18 @@ class PlaylistEditor:
         """Take a file of the library, into a line that is still empty if the last one is."""
         t = self._who.t
         files = await self._desk.library.list_files()
-        with ui.dialog() as dialog, ui.card().classes("dialog"):
+        with named_dialog(t("form.library")) as dialog, ui.card().classes("dialog"):
             ui.label(t("form.library")).classes("dialog-title")
             with ui.column().classes("lines choice"):
                 if not files:
                     empty("video_library", t("library.empty"))
                 for one in files:
-                    with ui.element("div").classes("line choice-line") as line:
+                    with ui.element("button").props("type=button").classes("line choice-line") as line:
                         ui.label(one.name).classes("grow wrap")
                         ui.label(show.size(one.size_bytes)).classes("soft nowrap")
-                    line.on("click", lambda one=one: dialog.submit(one.url))
+                    line.on("click", lambda one=one: dialog.submit(typed_address(one.url)))
+            with ui.row().classes("dialog-buttons"):
+                ui.button(t("cancel"), on_click=dialog.close, color=None).props("flat no-caps")
         url = await dialog
         dialog.delete()
         if url:
@@ -97,6 +112,14 @@ class PlaylistEditor:
     def _remove(self, one: DraftSource) -> None:
         self._draft.sources = [other for other in self._draft.sources if other is not one]
         self.draw()
+
+    def _move(self, index: int, step: int) -> None:
+        """One place up or down; the focus goes with it."""
+        sources, other = self._draft.sources, index + step
+        if 0 <= other < len(sources):
+            sources[index], sources[other] = sources[other], sources[index]
+            self.draw()
+            ui.run_javascript(f"dashboard.focusItem(getHtmlElement({self._list.id}), {other})")
 
     def _reorder(self, event: events.SortableEventArguments) -> None:
         sources = self._draft.sources
@@ -115,7 +138,7 @@ class PlaylistEditor:
         button.disable()
         told: ProbeView | str
         try:
-            told = await self._desk.probe(self._who, one.url.strip())
+            told = await self._desk.probe(self._who, one.address)
         except (RestError, PermissionError) as error:
             told = self._who.reasons(reason_of(error))
         # The list was drawn anew meanwhile.

@@ -4,6 +4,7 @@ from nicegui import ui
 
 from streamferry.control.dashboard import show
 from streamferry.control.dashboard.frame import Visitor
+from streamferry.control.dashboard.widgets import bar
 from streamferry.control.rest.views import Kind, SourceView, TaskView
 
 
@@ -13,7 +14,8 @@ class PlaylistView:
     def __init__(self, who: Visitor) -> None:
         self._who = who
         self._drawn: list[SourceView] = []
-        self._lines = ui.column().classes("lines items")
+        self._lines = ui.column().classes("lines items").props("tabindex=0 role=list")
+        self._lines.props["aria-label"] = who.t("task.list")
         self._shown_item: int | None = None
         self._about = ui.label().classes("soft")
         self._places: list[tuple[ui.element, ui.linear_progress, ui.label]] = []
@@ -50,15 +52,18 @@ class PlaylistView:
         self._lines.clear()
         with self._lines:
             for index, one in enumerate(task.sources):
-                with ui.element("div").classes("line item-line") as line:
+                with ui.element("div").classes("line item-line").props("role=listitem") as line:
                     if task.kind is Kind.VOD:
                         ui.label(str(index + 1)).classes("soft num item-number")
                     with ui.element("div").classes("grow"):
-                        ui.label(one.url).classes("mono wrap")
+                        name, where = show.name_and_place(one.url)
+                        with ui.element("div").classes("wrap"):
+                            ui.label(name).classes("item-name")
+                            ui.label(where).classes("soft mono item-where")
                         if one.start_s or one.end_s:
                             part = f"{show.offset(one.start_s)} – {show.offset(one.end_s) if one.end_s else '…'}"
                             ui.label(part).classes("soft num")
-                        progress = ui.linear_progress(0, show_value=False, size="4px").props("rounded instant-feedback")
+                        progress = bar(0, name, "4px").props("instant-feedback")
                         words = ui.label().classes("soft num")
                 self._places.append((line, progress, words))
 

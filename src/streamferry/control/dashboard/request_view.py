@@ -3,6 +3,7 @@
 from nicegui import events, ui
 
 from streamferry.control.dashboard.frame import Visitor
+from streamferry.control.dashboard.widgets import named_dialog
 from streamferry.control.rest.sample import write_request
 from streamferry.control.rest.views import TaskView
 
@@ -17,7 +18,7 @@ def show_request(who: Visitor, task: TaskView) -> None:
         else:
             ui.notify(t("request.not_copied"), type="warning")
 
-    with ui.dialog() as dialog, ui.card().classes("dialog request"):
+    with named_dialog(t("do.request")) as dialog, ui.card().classes("dialog request"):
         ui.label(t("do.request")).classes("dialog-title")
         if not request.is_complete:
             ui.label(t("request.secrets")).classes("soft")

@@ -1,5 +1,7 @@
 """Values as a person reads them: rates, spans, sizes, and what a task is doing in one word. Pure."""
 
+from urllib.parse import unquote
+
 from streamferry.control.dashboard.texts import Translate
 from streamferry.control.dashboard.texts.reasons import Reasons
 from streamferry.control.rest.views import Status, TaskView, TroubleView
@@ -33,6 +35,22 @@ def offset(seconds: float) -> str:
 def drift(seconds: float | None) -> str:
     """How far a clock has run ahead (with a minus: behind)."""
     return UNKNOWN if seconds is None else f"{seconds:+.2f} s"
+
+
+def readable(address: str) -> str:
+    """An address with the names in it as people write them; what would not be seen is marked."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in unquote(address))
+
+
+def name_and_place(address: str) -> tuple[str, str]:
+    """The file of an address and where it lies; a live address has no file, and is its own name."""
+    if not address.startswith(("file:", "http:", "https:")):
+        return readable(address), ""
+    plain, mark, query = address.partition("?")
+    place, _, name = plain.rpartition("/")
+    if not name or place.endswith("/"):
+        return readable(address), ""
+    return readable(name), readable(place.removeprefix("file://")) + (f"/{mark}{query}" if mark else "")
 
 
 def size(count: float) -> str:

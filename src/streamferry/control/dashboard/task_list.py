@@ -161,6 +161,7 @@ def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
     chip, words = show.chip_of(task, t)
     trouble = show.trouble_of(task)
     is_running = state not in (State.STOPPED, State.ENDED, State.WAITING)
+    name, where = show.name_and_place(task.sources[0].url)
     more = f"+{len(task.sources) - 1}" if len(task.sources) > 1 else ""
     return {
         "id": task.task_id,
@@ -172,7 +173,9 @@ def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
         "about": " · ".join((t(f"kind.{task.kind.value}"), task.group)),
         "problem": show.problem_of(task, t, who.reasons),
         "since": trouble.since_at.isoformat() if trouble else "",
-        "source": task.sources[0].url,
+        "source": show.readable(task.sources[0].url),
+        "source_name": name,
+        "source_where": where,
         "more": more,
         "destination": task.destination,
         "out": show.kbps(run.kbps_out) if is_running else show.UNKNOWN,

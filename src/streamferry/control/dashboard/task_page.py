@@ -128,8 +128,10 @@ class _Content:
 
     def _draw_facts(self) -> None:
         t = self._who.t
-        with ui.element("div").classes("facts"):
-            for name in _FACTS if self._task.kind is Kind.VOD else ("in", *_FACTS, "drift"):
+        names = _FACTS if self._task.kind is Kind.VOD else ("in", *_FACTS, "drift")
+        # Rows without a hole: six or eight.
+        with ui.element("div").classes(f"facts of-{len(names)}"):
+            for name in names:
                 with ui.element("div").classes("fact"):
                     self._facts[name] = ui.label().classes("fact-value")
                     ui.label(t(f"fact.{name}")).classes("soft")

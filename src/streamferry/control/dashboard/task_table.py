@@ -8,7 +8,8 @@ _COLUMNS = ("state", "title", "route", "rate", "media", "retries", "window")
 
 _BODY = """
 <q-tr :props="props" :class="'task-row t-' + props.row.state">
-  <q-td v-if="SELECTS" auto-width><q-checkbox v-model="props.selected" dense /></q-td>
+  <q-td v-if="SELECTS" auto-width>
+    <q-checkbox v-model="props.selected" dense :aria-label="'TICK ' + props.row.title" /></q-td>
   <q-td><span :class="'chip s-' + props.row.state">{{ props.row.state_words }}</span></q-td>
   <q-td class="c-title">
     <a :href="props.row.href" class="line-title">{{ props.row.title }}</a>
@@ -17,8 +18,9 @@ _BODY = """
       <span class="nowrap">· SINCE <time-at :at="props.row.since"></time-at></span></div>
   </q-td>
   <q-td class="c-route mono">
-    <div class="cut" :title="props.row.source"><span class="soft">↓</span> {{ props.row.source }}
-      <b v-if="props.row.more" class="more">{{ props.row.more }}</b></div>
+    <div class="cut" :title="props.row.source"><span class="soft">↓</span> {{ props.row.source_name }}
+      <b v-if="props.row.more" class="more">{{ props.row.more }}</b>
+      <span class="soft">{{ props.row.source_where }}</span></div>
     <div class="cut" :title="props.row.destination"><span class="soft">↑</span> {{ props.row.destination }}</div>
   </q-td>
   <q-td class="text-right num"><div>{{ props.row.out }}</div><div class="soft">{{ props.row.into }}</div></q-td>
@@ -36,14 +38,14 @@ _CARD = """
 <div class="task-card-place">
   <div :class="'task-card t-' + props.row.state">
     <div class="task-card-head">
-      <q-checkbox v-if="SELECTS" v-model="props.selected" dense />
+      <q-checkbox v-if="SELECTS" v-model="props.selected" dense :aria-label="'TICK ' + props.row.title" />
       <a :href="props.row.href" class="line-title grow">{{ props.row.title }}</a>
       <span :class="'chip s-' + props.row.state">{{ props.row.state_words }}</span>
     </div>
     <div v-if="props.row.problem" class="problem">{{ props.row.problem }}
       <span class="nowrap">· SINCE <time-at :at="props.row.since"></time-at></span></div>
-    <div class="mono cut"><span class="soft">↓</span> {{ props.row.source }}
-      <b class="more">{{ props.row.more }}</b></div>
+    <div class="mono cut"><span class="soft">↓</span> {{ props.row.source_name }}
+      <b class="more">{{ props.row.more }}</b> <span class="soft">{{ props.row.source_where }}</span></div>
     <div class="mono cut"><span class="soft">↑</span> {{ props.row.destination }}</div>
     <div class="soft task-card-foot num"><span v-if="props.row.runs">↑ {{ props.row.out }}</span>
       <span v-if="props.row.into">↓ {{ props.row.into }}</span><span v-if="props.row.runs">{{ props.row.media }}</span>
@@ -55,6 +57,7 @@ _CARD = """
 </div>
 """
 
+_TICK_ALL = """<q-checkbox v-model="props.selected" aria-label="TICK" />"""
 _NONE = '<div class="empty grow"><q-icon name="inbox"></q-icon><div>WORDS</div></div>'
 
 
@@ -80,9 +83,10 @@ def task_table(who: Visitor, *, selects: bool) -> ui.table:
     table.props('flat :grid="Quasar.Screen.lt.md" :rows-per-page-options="[10,25,50,100]"')
     table.classes("tasks")
     ticks = "true" if selects else "false"
-    words = {"SELECTS": ticks, "RETRIES": t("column.retries"), "SINCE": t("trouble.since")}
+    words = {"SELECTS": ticks, "RETRIES": t("column.retries"), "SINCE": t("trouble.since"), "TICK": t("tasks.tick")}
     table.add_slot("body", _filled(_BODY, words))
     table.add_slot("item", _filled(_CARD, words))
+    table.add_slot("header-selection", _filled(_TICK_ALL, {"TICK": t("tasks.tick_page")}))
     table.add_slot("no-data", _NONE.replace("WORDS", t("tasks.none")))
     return table
 

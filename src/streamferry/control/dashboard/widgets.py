@@ -39,14 +39,35 @@ def empty(icon: str, words: str, hint: str = "") -> None:
             ui.label(hint).classes("soft")
 
 
+def bar(part: float, name: str, size: str = "6px") -> ui.linear_progress:
+    """How much of something, 0 to 1; ``name`` says of what to who cannot see it."""
+    made = ui.linear_progress(part, show_value=False, size=size).props("rounded")
+    made.props["aria-label"] = name
+    return made
+
+
+def icon_button(icon: str, words: str, act: Callable[[], object] | None = None) -> ui.button:
+    """A button without words on it: they are its name, and stand beside the mouse."""
+    made = ui.button(icon=icon, on_click=act, color=None).props("flat round dense").tooltip(words)
+    made.props["aria-label"] = words
+    return made
+
+
 def time_at(iso: str) -> ui.element:
     """A time in the zone and the language of the browser: the element is in ``dashboard.js``."""
     return ui.element("time-at").props(f'at="{iso}"')
 
 
+def named_dialog(title: str) -> ui.dialog:
+    """A dialog with a name for who cannot see its title."""
+    made = ui.dialog()
+    made.props["aria-label"] = title
+    return made
+
+
 async def is_sure(who: Visitor, question: str, button: str, *, detail: str = "", dangerous: bool = False) -> bool:
     """Ask before something is done."""
-    with ui.dialog() as dialog, ui.card().classes("dialog"):
+    with named_dialog(question) as dialog, ui.card().classes("dialog"):
         ui.label(question).classes("dialog-title")
         if detail:
             ui.label(detail).classes("soft")

@@ -156,6 +156,9 @@ window.dashboard = {
     return document.execCommand("copy");
   },
 
+  // A list was drawn anew: the focus belongs to the address of a line.
+  focusItem(list, index) { list.children[index]?.querySelector("input")?.focus(); },
+
   // Scroll a list to one of its lines, and nothing around it.
   scrollTo(line) {
     const list = line.parentElement;
