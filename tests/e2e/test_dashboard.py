@@ -167,7 +167,12 @@ def test_a_task_through_its_life_by_hand(open_tab: Callable[..., Tab], nginx: Ng
     page.get_by_role("button", name="Close", exact=True).click()
     page.get_by_role("button", name="More").click()
     page.get_by_text("Delete", exact=True).click()
-    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    question = page.get_by_role("dialog", name="Delete Seen?")
+    expect(question).to_contain_text("Streaming → rtmp://")
+    # What is on air is not deleted by two clicks.
+    expect(question.get_by_role("button", name="Delete")).to_be_disabled()
+    question.get_by_role("textbox").fill("Seen")
+    question.get_by_role("button", name="Delete").click()
     page.wait_for_url("**/dashboard/tasks")
     nginx.wait_unpublished("seen")
     assert not page.get_by_text("Seen", exact=True).count()
@@ -183,11 +188,14 @@ def test_what_is_wrong_is_said_at_its_field(open_tab: Callable[..., Tab], clips:
     fill(page, "Push address", "rtmp://example.com/onlyapp")
     fill(page, "Title", "not / a title")
     fill(page, "To$", "x")
+    fill(page, "Start", "2026-05-02T10:00")
+    fill(page, "End", "2026-05-02T09:00")
     page.get_by_role("button", name="Create task").click()
     for label, words in (
-        ("File: https", "must start with file:, http:// or https://"),
-        ("Push address", "an RTMP address needs an application and a stream key"),
-        ("Title", "must be 1 to 20 Chinese characters, letters and digits"),
+        ("End", "End must be after Start."),
+        ("File: https", "File must start with file:, http:// or https://"),
+        ("Push address", "An RTMP address needs an application and a stream key"),
+        ("Title", "Title must be 1 to 20 Chinese characters, letters and digits"),
         ("To$", "must be seconds, or a time as 1:30"),
     ):
         wrong = page.locator(".q-field--error", has=field(page, label).last)
@@ -305,7 +313,7 @@ def test_callbacks_are_seen_and_sent_again(open_tab: Callable[..., Tab], nginx: 
         page.get_by_text("Copy", exact=True).click()
         expect(field(page, "Push address")).to_have_value(re.compile(r"\*\*\*$"))
         page.get_by_role("button", name="Create task").click()
-        expect(page.locator(".q-field--error", has=field(page, "Push address"))).to_contain_text("give the whole")
+        expect(page.locator(".q-field--error", has=field(page, "Push address"))).to_contain_text("Type the whole")
 
 
 def test_earlier_events_are_shown_to_who_asks(open_tab: Callable[..., Tab], service: ServiceProgram) -> None:
@@ -347,6 +355,7 @@ def test_several_at_once(open_tab: Callable[..., Tab], nginx: NginxRtmp, clips: 
     page.locator(".bulk").get_by_role("button", name="Stop").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop").click()
     expect(rows.locator(".chip")).to_have_text(["Stopped", "Stopped"])
+    expect(page.locator(".filter-all")).to_have_text(re.compile(r"All\s+2"))
     page.locator("thead .q-checkbox").click()
     page.locator(".bulk").get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()

@@ -34,7 +34,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Ite
     settings = {"STREAMFERRY_ACCESS_KEY_ID": KEY, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
     words = ("--egress", "any", "--files", clips.directory, "--workers", "1")
     with ServiceProgram(tmp_path_factory.mktemp("for-all"), *words, environment=settings) as one:
-        one.wait_ready()
+        one.wait_ready(60)
         (one.data / "library").mkdir(exist_ok=True)
         shutil.copy(clips("two_seconds"), one.data / "library" / "周末 电影.mp4")
         yield one

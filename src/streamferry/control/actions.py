@@ -266,10 +266,12 @@ class Actions:
         async with self._store.read() as connection:
             return await events.feed(connection, task_id, after=after, limit=limit)
 
-    async def list_latest_events(self, task_id: str, *, limit: int = 100) -> list[EventRecord]:
-        """The last events of a task, newest first."""
+    async def list_latest_events(
+        self, task_id: str, *, limit: int = 100, kinds: Sequence[str] = ()
+    ) -> list[EventRecord]:
+        """The last events of a task, newest first; no kinds: of any."""
         async with self._store.read() as connection:
-            return await events.latest(connection, task_id, limit=limit)
+            return await events.latest(connection, task_id, limit=limit, kinds=kinds)
 
     async def list_recent_events(
         self, task_id: str | None = None, *, since: datetime | None = None, kinds: Sequence[str] = (), limit: int = 100

@@ -1,5 +1,6 @@
 """Fields of the form that know their name, so that what is wrong is said at the right one. Knows no rule."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -9,6 +10,9 @@ from nicegui.elements.mixins.validation_element import ValidationElement
 from streamferry.control.dashboard.draft import Draft
 from streamferry.control.dashboard.texts.reasons import Reasons
 
+#: Labels go on with what may be typed: "File: https://... or /path".
+_END_OF_NAME = re.compile(r"[:,]| with ")
+_BEGINS_WITH_VERB = re.compile(r"(must|is|are|has|have|holds|needs|leads|lies)\b")
 _Field = TypeVar("_Field", bound=ValidationElement[Any])
 
 
@@ -20,6 +24,7 @@ class Fields:
         self._reasons = reasons
         self._find_problems = find_problems
         self._shown: dict[str, ValidationElement[Any]] = {}
+        self._labels: dict[str, str] = {}
         self._left: set[str] = set()
         # Said by the actions alone: stands until something is changed, whichever field is left meanwhile.
         self._refused: dict[str, str] = {}
@@ -30,17 +35,18 @@ class Fields:
             label, value=value, on_change=lambda event: self._note(name, write, event.value or ""), **options
         )
         made.props("outlined dense hide-bottom-space").classes("field")
-        return self.add(name, made)
+        return self.add(name, made, label)
 
     def number(self, name: str, label: str, value: float | None, write: Callable[[float | None], None]) -> ui.number:
         """A number, or none while somebody types."""
         made = ui.number(label, value=value, min=1, on_change=lambda event: self._note(name, write, event.value))
         made.props("outlined dense hide-bottom-space").classes("field")
-        return self.add(name, made)
+        return self.add(name, made, label)
 
-    def add(self, name: str, made: _Field) -> _Field:
-        """Any other field that can show an error."""
+    def add(self, name: str, made: _Field, label: str) -> _Field:
+        """Any other field that can show an error; the first words of its label are its name."""
         self._shown[name] = made
+        self._labels[name] = _END_OF_NAME.split(label)[0]
         made.on("blur", lambda: self._leave(name))
         return made
 
@@ -61,7 +67,7 @@ class Fields:
         """Say what is wrong; the first field that is shown and wrong is scrolled to. What has no field is returned."""
         first = None
         for name, one in self._shown.items():
-            words = self._reasons(problems[name]) if name in problems and name in self._left else None
+            words = self._say(name, problems[name]) if name in problems and name in self._left else None
             one.error = words
             first = first or (one if words else None)
         if first is not None:
@@ -91,4 +97,12 @@ class Fields:
     def _judge_again(self) -> None:
         problems = {**self._refused, **self._find_problems()}
         for name in self._left & self._shown.keys():
-            self._shown[name].error = self._reasons(problems[name]) if name in problems else None
+            self._shown[name].error = self._say(name, problems[name]) if name in problems else None
+
+    def _say(self, name: str, problem: str) -> str:
+        """A sentence for the field: one that begins with its verb is about the field."""
+        words = self._reasons(problem)
+        if not words.isascii():
+            return words
+        words = f"{self._labels[name]} {words}" if _BEGINS_WITH_VERB.match(words) else words[:1].upper() + words[1:]
+        return words if words.endswith(".") else f"{words}."

@@ -93,6 +93,11 @@ def chip_of(task: TaskView, t: Translate) -> tuple[str, str]:
     return State.RETRYING.value, t("state.retrying_try", tries=trouble.tries)
 
 
+def is_on_air(task: TaskView) -> bool:
+    """Whether viewers would notice its end."""
+    return state_of(task) is State.STREAMING
+
+
 def title_of(task: TaskView, t: Translate) -> str:
     """The title, or what stands for it."""
     return task.title or t("task.untitled", id=task.task_id[:8])

@@ -20,6 +20,9 @@ from streamferry.relay import State
 _REFRESH_S = 2.0
 _SIZES = (10, 25, 50, 100)
 _GROUPS = 500
+#: Tasks that are read at once, to do something to all of them; and those that a question names.
+_AT_ONCE = 500
+_NAMED = 5
 #: What can be done to several: name, icon, colour.
 _DEEDS = (("stop", "stop", "primary"), ("continue", "play_arrow", "primary"), ("delete", "delete", "negative"))
 
@@ -43,6 +46,9 @@ class _Content:
         self._state, self._group, self._title = state, group, title
         self._page, self._size = 1, 25
         self._tabs: dict[str, ui.button] = {}
+        #: Whether all that the filters leave is meant, not only what is ticked on this page; and how many that are.
+        self._all = False
+        self._total = 0
 
     async def build(self) -> None:
         """Filters, the bar for several, the table."""
@@ -67,20 +73,19 @@ class _Content:
                 self._tabs[name] = button.props("flat dense no-caps")
         self._bulk = ui.element("div").classes("bulk")
         self._table = task_table(self._who, selects=self._who.session.can_write)
-        self._table.on("request", self._turn_page).on_select(lambda _: self._draw_bulk())
+        self._table.on("request", self._turn_page).on_select(lambda _: self._tick())
         self._draw_bulk()
         await self.refresh()
 
     async def refresh(self) -> None:
         """Read the page again, and show what has changed."""
         t, reads = self._who.t, self._desk.reads
-        groups = [self._group] if self._group else []
         # What the other filters leave: a number that says 310 above a list of 100 is no help.
-        counts = await self._desk.numbers.counts(title=self._title, groups=groups)
+        counts = await self._desk.numbers.counts(title=self._title, groups=self._groups)
         found = await FILTERS[self._state].page(
             reads,
             title=self._title,
-            groups=groups,
+            groups=self._groups,
             page=self._page,
             size=self._size,
         )
@@ -89,6 +94,7 @@ class _Content:
             button.set_text(f"{t(f'filter.{name}')}  {count}")
             kind = "here" if name == self._state else "" if count else "zero"
             button.classes(replace=f"filter filter-{name} {kind}")
+        self._total = found.total
         rows = [row_of(task, self._who) for task in found.tasks]
         pagination = {"page": self._page, "rowsPerPage": self._size, "rowsNumber": found.total}
         if rows != self._table.rows or pagination != self._table.pagination:
@@ -116,43 +122,84 @@ class _Content:
 
     async def _begin_anew(self) -> None:
         self._page = 1
-        self._table.selected.clear()
-        self._draw_bulk()
+        self._untick()
         await self.refresh()
         query = {"state": self._state if self._state != "all" else "", "group": self._group, "q": self._title}
         ui.run_javascript(f"dashboard.keepQuery({json.dumps({name: value for name, value in query.items() if value})})")
 
+    def _tick(self) -> None:
+        self._all = False
+        self._draw_bulk()
+
+    def _untick(self) -> None:
+        self._table.selected.clear()
+        self._tick()
+
+    def _take_all(self) -> None:
+        self._all = True
+        self._draw_bulk()
+
     def _draw_bulk(self) -> None:
         """What can be done to the tasks that are ticked; out of the way when none is."""
-        t, count = self._who.t, len(self._table.selected)
+        t, ticked = self._who.t, len(self._table.selected)
+        count = self._total if self._all else ticked
         self._bulk.clear()
         self._bulk.set_visibility(count > 0)
         with self._bulk:
-            ui.label(t("tasks.selected", count=count)).classes("grow")
+            ui.label(t("tasks.selected", count=count))
+            if not self._all and ticked == len(self._table.rows) < self._total:
+                more = ui.button(t("tasks.select_all", count=self._total), on_click=self._take_all)
+                more.props("flat dense no-caps")
+            ui.space()
             for name, icon, colour in _DEEDS:
                 button = ui.button(t(f"do.{name}"), icon=icon, on_click=lambda name=name: self._do_to_all(name))
                 button.props(f"flat dense no-caps color={colour}")
 
     async def _do_to_all(self, name: str) -> None:
         t = self._who.t
-        ids = [row["id"] for row in self._table.selected]
-        question = t(f"tasks.{name}_question", count=len(ids))
-        if not await is_sure(self._who, question, t(f"do.{name}"), dangerous=name == "delete"):
+        meant = await self._meant()
+        on_air = sum(show.is_on_air(one) for one in meant)
+        about = [f"{show.title_of(one, t)} — {show.chip_of(one, t)[1]} → {one.destination}" for one in meant[:_NAMED]]
+        about += [t("tasks.and_more", count=len(meant) - _NAMED)] if len(meant) > _NAMED else []
+        about += [t("tasks.on_air", count=on_air)] if on_air else []
+        if not await is_sure(
+            self._who,
+            t(f"tasks.{name}_question", count=len(meant)),
+            t(f"do.{name}"),
+            about=about,
+            dangerous=name == "delete",
+            typed=str(len(meant)) if name == "delete" and on_air else "",
+        ):
             return
         refused: list[str] = []
-        for task_id in ids:
+        for one in meant:
             try:
-                await self._desk.do(self._who, name, task_id)
+                await self._desk.do(self._who, name, one.task_id)
             except (ActionError, PermissionError) as error:
                 refused.append(self._who.reasons(reason_of(error)))
         if refused:
-            words = t("tasks.some_refused", done=len(ids) - len(refused), refused=len(refused), reason=refused[0])
+            words = t("tasks.some_refused", done=len(meant) - len(refused), refused=len(refused), reason=refused[0])
             ui.notify(words, type="warning", multi_line=True, close_button=t("close"), timeout=0)
         else:
-            ui.notify(t("tasks.all_done", count=len(ids)), type="positive")
-        self._table.selected.clear()
-        self._draw_bulk()
+            ui.notify(t("tasks.all_done", count=len(meant)), type="positive")
+        self._untick()
         await self.refresh()
+
+    async def _meant(self) -> list[TaskView]:
+        """The tasks that are ticked, or all that the filters leave, as they are now."""
+        ticked = {row["id"] for row in self._table.selected}
+        found: list[TaskView] = []
+        for page in range(1, -(-self._total // _AT_ONCE) + 1):
+            if self._all or len(found) < len(ticked):
+                part = await FILTERS[self._state].page(
+                    self._desk.reads, title=self._title, groups=self._groups, page=page, size=_AT_ONCE
+                )
+                found += [one for one in part.tasks if self._all or one.task_id in ticked]
+        return found
+
+    @property
+    def _groups(self) -> list[str]:
+        return [self._group] if self._group else []
 
 
 def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:

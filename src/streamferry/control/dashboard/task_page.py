@@ -170,8 +170,16 @@ class _Content:
     async def _do(self, name: str) -> None:
         t, task_id = self._who.t, self._task.task_id
         if name in _ASKED:
-            question, detail = t(f"task.{name}_question"), t(f"task.{name}_detail")
-            if not await is_sure(self._who, question, t(f"do.{name}"), detail=detail, dangerous=_ASKED[name]):
+            title, is_on_air = show.title_of(self._task, t), show.is_on_air(self._task)
+            if not await is_sure(
+                self._who,
+                t(f"task.{name}_question", name=title),
+                t(f"do.{name}"),
+                about=[f"{show.chip_of(self._task, t)[1]} → {self._task.destination}"],
+                detail=t(f"task.{name}_detail"),
+                dangerous=_ASKED[name],
+                typed=title if name == "delete" and is_on_air else "",
+            ):
                 return
         if not await attempt(self._who, lambda: self._desk.do(self._who, name, task_id), t(f"task.{name}_done")):
             return

@@ -1,7 +1,7 @@
 """Pieces that several pages are made of: a card, a state, a question before it is done, a word after."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from nicegui import ui
 
@@ -65,16 +65,32 @@ def named_dialog(title: str) -> ui.dialog:
     return made
 
 
-async def is_sure(who: Visitor, question: str, button: str, *, detail: str = "", dangerous: bool = False) -> bool:
-    """Ask before something is done."""
+async def is_sure(
+    who: Visitor,
+    question: str,
+    button: str,
+    *,
+    about: Sequence[str] = (),
+    detail: str = "",
+    dangerous: bool = False,
+    typed: str = "",
+) -> bool:
+    """Ask before something is done. ``about``: lines on what it is done to. ``typed``: what has to be typed first."""
     with named_dialog(question) as dialog, ui.card().classes("dialog"):
         ui.label(question).classes("dialog-title")
+        for line in about:
+            ui.label(line).classes("wrap")
         if detail:
             ui.label(detail).classes("soft")
+        box = ui.input(who.t("confirm.type", word=typed)).props("outlined dense") if typed else None
         with ui.row().classes("dialog-buttons"):
             ui.button(who.t("cancel"), on_click=lambda: dialog.submit(False)).props("flat no-caps")
             yes = ui.button(button, on_click=lambda: dialog.submit(True)).props("unelevated no-caps")
             yes.props(f"color={'negative' if dangerous else 'primary'}")
+        if box is not None:
+            box.classes("field")
+            yes.disable()
+            box.on_value_change(lambda event: yes.set_enabled((event.value or "").strip() == typed))
     answer = bool(await dialog)
     dialog.delete()
     return answer

@@ -123,9 +123,10 @@ class Reads:
         found = await self._actions.list_feed(task_id, after=after, limit=limit)
         return EventPage(events=[show_event(one) for one in found], next_after=found[-1].id if found else after)
 
-    async def latest_events(self, task_id: str, *, limit: int = 100) -> list[EventView]:
-        """The last events of a task, newest first; those of a deleted task can still be read."""
-        return [show_event(one) for one in await self._actions.list_latest_events(check_task_id(task_id), limit=limit)]
+    async def latest_events(self, task_id: str, *, limit: int = 100, kinds: Sequence[str] = ()) -> list[EventView]:
+        """The last events of a task, newest first, no kinds: of any; those of a deleted task can still be read."""
+        found = await self._actions.list_latest_events(check_task_id(task_id), limit=limit, kinds=kinds)
+        return [show_event(one) for one in found]
 
     async def recent_events(
         self, task_id: str | None = None, *, since: datetime | None = None, kinds: Sequence[str] = (), limit: int = 100

@@ -123,9 +123,13 @@ async def feed(connection: AsyncConnection, task_id: str | None, *, after: int, 
     return [_record(row) for row in found.mappings()]
 
 
-async def latest(connection: AsyncConnection, task_id: str, *, limit: int) -> list[EventRecord]:
-    """The last events of a task, newest first."""
+async def latest(
+    connection: AsyncConnection, task_id: str, *, limit: int, kinds: Sequence[str] = ()
+) -> list[EventRecord]:
+    """The last events of a task, newest first; no kinds: of any."""
     query = sa.select(event).where(event.c.task_id == task_id).order_by(event.c.seq.desc()).limit(limit)
+    if kinds:
+        query = query.where(event.c.kind.in_(kinds))
     return [_record(row) for row in (await connection.execute(query)).mappings()]
 
 

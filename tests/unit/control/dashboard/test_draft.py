@@ -8,7 +8,7 @@ import pytest
 
 from streamferry.control import checks
 from streamferry.control.checks import SourceRules
-from streamferry.control.dashboard.draft import Draft, DraftMark, DraftSource, read_seconds
+from streamferry.control.dashboard.draft import Draft, DraftMark, DraftSource, read_seconds, typed_address
 from streamferry.control.dashboard.texts.reasons import reasons_in
 from streamferry.control.errors import InvalidField
 from streamferry.control.model import TaskItem, TaskKind, TaskSpec
@@ -208,3 +208,13 @@ def test_the_rules_speak_chinese() -> None:
         words = translate(caught.value.reason)
         assert any("\u4e00" <= character <= "\u9fff" for character in words), caught.value.reason
         assert "{}" not in words
+
+
+def test_a_file_of_this_machine_is_typed_by_its_path_and_shown_by_its_name() -> None:
+    """As the file manager shows it; only on the wire is it encoded. What is no plain path stays as it is."""
+    encoded = "file:///films/%E5%91%A8%E6%9C%AB%20%25.mp4"
+    assert typed_address(encoded) == "/films/周末 %.mp4"
+    assert DraftSource("/films/周末 %.mp4").address == encoded
+    for address in ("file://host/a.mp4", "file:///a%0Ab.mp4", "file:///a.mp4?x=1", "https://h/%E5.mp4"):
+        assert typed_address(address) == address
+        assert DraftSource(f" {address} ").address == address

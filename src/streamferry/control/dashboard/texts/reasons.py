@@ -3,17 +3,25 @@
 import re
 from collections.abc import Callable
 
-from streamferry.control.dashboard.texts.zh_reasons import REASONS
+from streamferry.control.dashboard.texts import en_reasons, zh_reasons
 
 #: ``reasons(sentence)``: the same in the visitor's language.
 Reasons = Callable[[str], str]
 
 
 def reasons_in(language: str) -> Reasons:
-    """The translation for a language."""
-    if language != "zh":
-        return lambda sentence: sentence
-    return _translate
+    """The translation for a language; English says the same for people where the APIs speak of their fields."""
+    patterns = _PATTERNS[language]
+
+    def translate(sentence: str) -> str:
+        """Values in a sentence may be sentences themselves."""
+        for pattern, words in patterns:
+            if found := pattern.fullmatch(sentence):
+                values = (translate(value) for value in found.groups())
+                return words.format(*(one.replace(" or ", " 或 ") if language == "zh" else one for one in values))
+        return sentence
+
+    return translate
 
 
 def reason_of(error: Exception) -> str:
@@ -21,12 +29,7 @@ def reason_of(error: Exception) -> str:
     return str(error).removeprefix(f"{getattr(error, 'field', None)}: ")
 
 
-def _translate(sentence: str) -> str:
-    """Values in a sentence may be sentences themselves."""
-    for pattern, words in _PATTERNS:
-        if found := pattern.fullmatch(sentence):
-            return words.format(*(_translate(value).replace(" or ", " 或 ") for value in found.groups()))
-    return sentence
-
-
-_PATTERNS = [(re.compile(re.escape(text).replace(r"\{\}", "(.+?)")), words) for text, words in REASONS.items()]
+_PATTERNS = {
+    language: [(re.compile(re.escape(text).replace(r"\{\}", "(.+?)")), words) for text, words in table.items()]
+    for language, table in (("en", en_reasons.REASONS), ("zh", zh_reasons.REASONS))
+}
