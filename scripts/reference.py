@@ -31,7 +31,7 @@ from streamferry.control.rest.app import build_rest
 from streamferry.control.rest.faults import STATUSES
 from streamferry.control.store import Seal, Store
 from streamferry.worker.items import BURST, EVERY_S
-from streamferry.worker.worker import FENCE_S, REPORT_S
+from streamferry.worker.worker import LEASE_S, REPORT_S
 
 FOLDER = Path(__file__).parents[1] / "docs/reference"
 #: Settings that have a flag of `streamferry serve`; secrets and what is rarely changed have none.
@@ -194,7 +194,7 @@ fields below. Any status from 200 to 299 within {SEND_S:g} s means that it was t
   as this page says. Only a power cut may take what a worker wrote to SQLite just before, because its commits do not
   wait for the disk there.
 - **Before that it is in the memory of a worker.** What happened in the last {REPORT_S:g} s before a worker is killed,
-  or the task is relaunched or deleted, may not be told. A worker that cannot reach the store for {FENCE_S:g} s stops
+  or the task is relaunched or deleted, may not be told. A worker that cannot reach the store for {LEASE_S:g} s stops
   its tasks, and what it has not written by then is not told either. Of a lost worker's task `retrying` is told, and
   `starting` when a worker has taken it again.
 - **In order.** The callbacks of one task come one after the other; the next is sent when the one before was taken or

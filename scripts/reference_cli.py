@@ -51,7 +51,11 @@ def _commands() -> Iterator[tuple[str, Any]]:
 
 def _section(name: str, command: Any) -> str:
     about = " ".join(line.strip() for line in command.help.strip().splitlines())
-    rows = [(_name_of(one), " ".join((one.help or "").split()), _default_of(one)) for one in command.params]
+    rows = [
+        (_name_of(one), " ".join((one.help or "").split()), _default_of(one))
+        for one in command.params
+        if not getattr(one, "hidden", False)
+    ]
     options = f"\n{table(('', 'what it is', 'else'), rows)}\n" if rows else ""
     examples = "\n".join(f"    {line}" for line in EXAMPLES[name])
     return f"## streamferry {name}\n\n{about}\n\n{examples}\n{options}"

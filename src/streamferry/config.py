@@ -88,6 +88,14 @@ class Settings(BaseSettings):
         description="Address of this machine on which its workers listen for the service that shows previews, on free "
         "ports. A worker of another machine than the service's needs one that the service can reach.",
     )
+    lease_s: float = Field(
+        6.0,
+        ge=5,
+        le=600,
+        description="Seconds for which a worker may go on without the store before it stops what it sends; after them "
+        "others take its tasks. A longer one outlives a longer failover of PostgreSQL, and a machine that dies is "
+        "missed for longer. Workers of a service on SQLite need none: they go on as long as their service lives.",
+    )
     capacity: int = Field(
         500,
         ge=1,
@@ -217,6 +225,7 @@ class Settings(BaseSettings):
             "cache_dir": str(self.cache_dir),
             "cache_mb": str(self.cache_mb),
             "worker_host": self.worker_host,
+            "lease_s": str(self.lease_s),
             "capacity": str(self.capacity),
             "ffmpeg": self.ffmpeg,
             "ca_file": str(self.ca_file or ""),

@@ -15,14 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from kit import programs
 from kit.clips import ClipFactory
+from kit.postgresql import PostgreSql
 from kit.programs import Program
 from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
 from scripted.destination import Destination
 from scripted.source import Source
 from scripted.waiting import until
+from streamferry.control.actions import Actions
 from streamferry.control.model import TaskItem, TaskKind, TaskSpec
 from streamferry.media.url import MediaUrl
 
@@ -74,28 +75,31 @@ class Uploads:
 
 
 @asynccontextmanager
-async def other_worker(service: ServiceProgram, home: Path, files: Path) -> AsyncIterator[Program]:
-    """``streamferry worker`` beside the service's own."""
-    words = (STREAMFERRY, "worker", "--data-dir", service.data, "--id", "other", "--egress", "any", "--files", files)
-    with Program(words, home / "other.log", environment={"STREAMFERRY_CACHE_DIR": str(home / "cache")}) as program:
+async def other_worker(name: str, service: ServiceProgram, actions: Actions, files: Path) -> AsyncIterator[Program]:
+    """``streamferry worker`` beside the service's own, which the service cannot end."""
+    home = service.data.parent
+    words = (STREAMFERRY, "worker", "--data-dir", service.data, "--id", name, "--egress", "any", "--files", files)
+    environment = {"STREAMFERRY_CACHE_DIR": str(home / "cache"), "STREAMFERRY_STORE": service.store_url}
+    with Program(words, home / f"{name}.log", environment=environment) as program:
+        while name not in [row.worker_id for row in await actions.list_workers()]:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
         yield program
         await asyncio.to_thread(program.stop, seconds=10)
 
 
 @pytest.fixture
-async def service(tmp_path: Path, clips: ClipFactory) -> AsyncIterator[ServiceProgram]:
-    """With one worker."""
+async def service(tmp_path: Path, clips: ClipFactory, postgresql_server: PostgreSql) -> AsyncIterator[ServiceProgram]:
+    """With one worker that has room for one task, and has one. On SQLite a frozen worker may have the store locked."""
     clips("half_a_minute")
-    program = ServiceProgram(tmp_path / "service", "--workers", 1, "--egress", "any", "--files", clips.directory)
-    await asyncio.to_thread(program.wait_ready)
+    words = ("--workers", 1, "--capacity", 1, "--egress", "any", "--files", clips.directory)
+    program = ServiceProgram(tmp_path / "service", *words, store_url=postgresql_server.database())
+    await asyncio.to_thread(program.wait_ready, 60)
     yield program
     await asyncio.to_thread(program.stop, seconds=15)
     assert "Traceback" not in program.errors
 
 
-async def test_a_worker_that_wakes_after_its_lease_sends_nothing(
-    service: ServiceProgram, tmp_path: Path, clips: ClipFactory
-) -> None:
+async def test_a_worker_that_wakes_after_its_lease_sends_nothing(service: ServiceProgram, clips: ClipFactory) -> None:
     """Lists, live streams and HLS: no media, no FCUnpublish, no deleteStream, no segment of the old one."""
     loop_of = f"file://{clips('half_a_minute')}"
     now = datetime.now(UTC)
@@ -109,6 +113,10 @@ async def test_a_worker_that_wakes_after_its_lease_sends_nothing(
             spec = TaskSpec(kind, (TaskItem(MediaUrl.parse(address)),), to, now, now + timedelta(hours=1))
             await actions.create_task(spec)
 
+        await make(TaskKind.LIVE, "rtmp://127.0.0.1:9/live/none", MediaUrl.parse("rtmp://127.0.0.1:9/live/none"))
+        while not await actions.list_running():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        other = await stack.enter_async_context(other_worker("other", service, actions, clips.directory))
         for number, destination in enumerate(destinations):
             live = number % 2
             await make(
@@ -117,11 +125,8 @@ async def test_a_worker_that_wakes_after_its_lease_sends_nothing(
         await make(TaskKind.VOD, loop_of, uploads.url())
         await until("streams", lambda: all(one.publishes and one.publishes[0].tags for one in destinations), 20)
         await until("a segment", uploads.numbers, 20)
-        (worker,) = (pid for pid in programs.descendants(service.pid) if " worker" in programs.command_line(pid))
-        async with other_worker(service, tmp_path, clips.directory):
-            while "other" not in [row.worker_id for row in await actions.list_workers()]:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-            os.kill(worker, signal.SIGSTOP)
+        async with other_worker("third", service, actions, clips.directory):
+            os.kill(other.pid, signal.SIGSTOP)
             try:
                 await until(
                     "the takeover",
@@ -133,7 +138,7 @@ async def test_a_worker_that_wakes_after_its_lease_sends_nothing(
             finally:
                 woke_at = time.monotonic()
                 counts = [len(one.publishes[0].tags) for one in destinations]
-                os.kill(worker, signal.SIGCONT)
+                os.kill(other.pid, signal.SIGCONT)
             # The old connections end, and the new ones have gone on for a while.
             await until("the end of the old", lambda: all(one.publishes[0].is_over for one in destinations))
             after = [len(one.publishes[1].tags) for one in destinations]

@@ -68,6 +68,10 @@ class PostgreSql:
             self._program.stop(signal.SIGQUIT if for_good else signal.SIGINT)
             self._program = None
 
+    def wrap_transaction_ids(self) -> None:
+        """As if 4 billion transactions had been; while it is stopped."""
+        programs.run([*self._as_user, self._bin / "pg_resetwal", "--epoch=1", "-D", self._home / "data"])
+
     @property
     def pids(self) -> list[int]:
         """All its processes: the first one and those that serve."""

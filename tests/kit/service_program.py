@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from kit import programs
 from kit.programs import Program, descendants
 from kit.relay_program import STREAMFERRY
 from kit.waiting import wait_for
@@ -16,10 +17,18 @@ from streamferry.control.store import Seal, Store, sqlite_url
 
 
 class ServiceProgram(Program):
-    """A service that runs. ``data`` may hold what an earlier one left; ``store_url``: its store, if not there."""
+    """A service that runs. ``data`` may hold what an earlier one left; ``store_url``: its store, if not there.
+
+    ``disk_bytes``: its data folder is a disk of its own of that size, which only its processes see.
+    """
 
     def __init__(
-        self, home: Path, *arguments: object, store_url: str = "", environment: dict[str, str] | None = None
+        self,
+        home: Path,
+        *arguments: object,
+        store_url: str = "",
+        environment: dict[str, str] | None = None,
+        disk_bytes: int = 0,
     ) -> None:
         home.mkdir(exist_ok=True)
         self.data = home / "data"
@@ -27,8 +36,24 @@ class ServiceProgram(Program):
         self._errors = home / "stderr"
         self._seen = len((home / "stdout").read_text()) if (home / "stdout").exists() else 0
         words = map(str, arguments)
+        wrapping: list[str | Path] = []
+        if disk_bytes:
+            self.data.mkdir(exist_ok=True)
+            mount = f'mount -t tmpfs -o size={disk_bytes} none "$0" && exec "$@"'
+            wrapping = [programs.need("unshare"), "--map-root-user", "--mount", "sh", "-c", mount, self.data]
         super().__init__(
-            [STREAMFERRY, "serve", "--data-dir", self.data, "--store", self.store_url, "--port", "0", *words],
+            [
+                *wrapping,
+                STREAMFERRY,
+                "serve",
+                "--data-dir",
+                self.data,
+                "--store",
+                self.store_url,
+                "--port",
+                "0",
+                *words,
+            ],
             home / "stdout",
             errors=self._errors,
             environment={
@@ -46,6 +71,11 @@ class ServiceProgram(Program):
             yield Actions(store)
         finally:
             await store.aclose()
+
+    @property
+    def disk(self) -> Path:
+        """Its data folder as its processes see it. SQLite cannot open a store by that path: it follows the link."""
+        return Path(f"/proc/{self.pid}/root{self.data}")
 
     @property
     def said(self) -> str:

@@ -89,6 +89,7 @@ def worker(
     attached: Annotated[
         bool, typer.Option(help="Have the settings from standard input, one JSON line, and leave when it closes.")
     ] = False,
+    lock: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run one more worker for a store, on this machine or another. It needs the same seal key as the service."""
     given = {
@@ -102,7 +103,7 @@ def worker(
     }
     settings = read_settings(config, **(json.loads(_read_line()) if attached else given))
     _begin(settings, attached=attached)
-    run_or_exit(_work(settings, worker_id or f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}", attached))
+    run_or_exit(_work(settings, worker_id or f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}", attached, lock))
 
 
 def read_settings(config: Path | None, **flags: object) -> "Settings":
@@ -136,14 +137,14 @@ async def _serve(settings: "Settings") -> None:
     await serve(settings, stopping, lambda line: print(line, flush=True))
 
 
-async def _work(settings: "Settings", worker_id: str, attached: bool) -> None:
+async def _work(settings: "Settings", worker_id: str, attached: bool, lock: int | None) -> None:
     from streamferry.service.work import work
 
     stopping = asyncio.Event()
     on_interrupt(stopping.set)
     if attached:
         _watch_parent(stopping)
-    await work(settings, worker_id, stopping)
+    await work(settings, worker_id, stopping, is_child=attached, lock=lock)
 
 
 def _watch_parent(stopping: asyncio.Event) -> None:

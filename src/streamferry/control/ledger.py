@@ -13,7 +13,7 @@ from streamferry.control.store.held import HeldTask
 from streamferry.media.errors import SourceForbidden, SourceRejected
 from streamferry.net.folders import NOWHERE, Folders
 from streamferry.relay import Item, Playhead, RelaySpec
-from streamferry.worker import Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
+from streamferry.worker import LEASE_S, Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
 
 _log = logging.getLogger("streamferry.control")
 
@@ -32,6 +32,8 @@ class StoreLedger:
         capacity: int,
         folders: Folders = NOWHERE,
         address: str | None = None,
+        lease_s: float = LEASE_S,
+        is_attached: bool = False,
     ) -> None:
         self._store = store
         self._worker_id = worker_id
@@ -39,6 +41,8 @@ class StoreLedger:
         self._address = address
         self._folders = folders
         self._actor = Actor(ActorKind.WORKER, worker_id)
+        self._lease_s = lease_s
+        self._is_attached = is_attached
         self._clock_steps = StepWatch()
         # How often the store's clock was set, and how often when its tasks were read last.
         self._steps = self._steps_known = 0
@@ -48,7 +52,14 @@ class StoreLedger:
         with _availability(), acting_as(self._actor):
             async with self._store.write() as connection:
                 await sealing.open_seal(connection, self._store.seal)
-                await workers.register(connection, self._worker_id, self._capacity, self._address)
+                await workers.register(
+                    connection,
+                    self._worker_id,
+                    self._capacity,
+                    self._address,
+                    lease_s=self._lease_s,
+                    is_attached=self._is_attached,
+                )
 
     async def poll(self, load: int, room: int) -> int:
         """See the protocol."""
@@ -73,14 +84,15 @@ class StoreLedger:
         self._steps_known = steps
         return {one.task_id: self._assignment(one, now_ms) for one in holds}
 
-    async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> None:
+    async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> set[str]:
         """See the protocol."""
         with _availability(), acting_as(self._actor):
             made_at = time.monotonic()
             async with self._store.write() as connection:
                 age_s = time.monotonic() - made_at
-                await held.report(connection, self._worker_id, reports, load=load, health=health, age_s=age_s)
+                lost = await held.report(connection, self._worker_id, reports, load=load, health=health, age_s=age_s)
                 await usage.add(connection, reports)
+        return lost
 
     async def retire(self) -> None:
         """See the protocol."""

@@ -19,6 +19,8 @@ from streamferry import __version__
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.model import ApiStatus
+from streamferry.control.pulse import Pulse
+from streamferry.control.store import TROUBLE
 from streamferry.control.store.records import Backlog, RunningTask, TaskCount, WorkerRecord
 from streamferry.media.errors import Fault
 from streamferry.net.disk import Disk
@@ -48,6 +50,9 @@ class Family:
 
 
 BUILD = Family("build_info", Kind.GAUGE, "Always 1; the version is in the label.", ("version",))
+STORE_UP = Family("store_up", Kind.GAUGE, "1 while this service can write to the store.")
+STORE_AWAY = Family("store_away_seconds", Kind.GAUGE, "For how long it cannot; 0 while it can.")
+STORE_LOG = Family("store_log_bytes", Kind.GAUGE, "Size of a SQLite store's write-ahead log.")
 TASKS = Family("tasks", Kind.GAUGE, "Tasks by API status, and by state of their run.", ("status", "state"))
 TROUBLED = Family(
     "tasks_in_trouble",
@@ -97,8 +102,9 @@ TASK_DRIFT = Family(
 
 #: All that is exposed; those of single tasks only if the settings ask for them.
 FAMILIES = (
-    *(BUILD, TASKS, TROUBLED, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
-    *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, DISK_FREE, CALLBACKS, CALLBACK_LAG),
+    *(BUILD, STORE_UP, STORE_AWAY, STORE_LOG, DISK_FREE),
+    *(TASKS, TROUBLED, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
+    *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, CALLBACKS, CALLBACK_LAG),
     *(TASK_STATE, TASK_TROUBLED, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES, TASK_DRIFT),
 )
 
@@ -107,21 +113,29 @@ class Metrics:
     """``of_each_task`` adds a few series for every task that a worker has. ``disks``: of this machine, by name."""
 
     def __init__(
-        self, actions: Actions, callbacks: Callbacks, *, of_each_task: bool, disks: Mapping[str, Disk] | None = None
+        self,
+        actions: Actions,
+        callbacks: Callbacks,
+        pulse: Pulse,
+        *,
+        of_each_task: bool,
+        disks: Mapping[str, Disk] | None = None,
     ) -> None:
         self._disks = disks or {}
         self._actions = actions
         self._callbacks = callbacks
+        self._pulse = pulse
         self._of_each_task = of_each_task
 
     async def render(self) -> bytes:
-        """The page, in the text format 0.0.4."""
-        alive = [one for one in await self._actions.list_workers() if one.is_alive]
-        running = await self._actions.list_running() if self._of_each_task else ()
-        backlog, free = await self._callbacks.backlog(), await asyncio.to_thread(self._free_bytes)
-        look = _Look(await self._actions.count_tasks(), alive, backlog, running, free)
+        """The page, in the text format 0.0.4. While the store cannot be read, only what this service knows itself."""
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(look)
+        registry.register(_Here(self._pulse, await asyncio.to_thread(self._free_bytes)))
+        with suppress(*TROUBLE):
+            alive = [one for one in await self._actions.list_workers() if one.is_alive]
+            running = await self._actions.list_running() if self._of_each_task else ()
+            counts, backlog = await self._actions.count_tasks(), await self._callbacks.backlog()
+            registry.register(_Look(counts, alive, backlog, running))
         return generate_latest(registry)
 
     def _free_bytes(self) -> dict[str, int]:
@@ -130,6 +144,23 @@ class Metrics:
             with suppress(OSError):  # Of one that cannot be asked there is no sample.
                 found[name] = disk.free_bytes
         return found
+
+
+class _Here(Collector):
+    """What this service finds without reading the store. ``free_bytes``: of each disk."""
+
+    def __init__(self, pulse: Pulse, free_bytes: Mapping[str, int]) -> None:
+        self._pulse = pulse
+        self._free_bytes = free_bytes
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        yield _family(BUILD, [((__version__,), 1)])
+        yield _family(STORE_UP, [((), float(self._pulse.trouble is None))])
+        yield _family(STORE_AWAY, [((), self._pulse.trouble_s)])
+        if (log_bytes := self._pulse.log_bytes()) is not None:
+            yield _family(STORE_LOG, [((), log_bytes)])
+        yield _family(DISK_FREE, [((name,), free) for name, free in self._free_bytes.items()])
 
 
 class _Look(Collector):
@@ -141,9 +172,7 @@ class _Look(Collector):
         workers: Sequence[WorkerRecord],
         backlog: Backlog,
         running: Sequence[RunningTask],
-        free_bytes: Mapping[str, int],
     ) -> None:
-        self._free_bytes = free_bytes
         self._counts = counts
         self._workers = workers
         self._backlog = backlog
@@ -151,10 +180,8 @@ class _Look(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
-        yield _family(BUILD, [((__version__,), 1)])
         yield from self._of_tasks()
         yield from self._of_workers()
-        yield _family(DISK_FREE, [((name,), free) for name, free in self._free_bytes.items()])
         waiting, dead = self._backlog.waiting, self._backlog.dead
         yield _family(CALLBACKS, [(("waiting",), waiting), (("dead",), dead)])
         yield _family(CALLBACK_LAG, [((), self._backlog.oldest_age_s)])

@@ -7,12 +7,9 @@ those whose window is over; and, now and then, to forget what is old. Any number
 import asyncio
 import contextlib
 import logging
-import time
 
 from streamferry.control.actor import Actor, ActorKind, acting_as
-from streamferry.control.clock import StepWatch
 from streamferry.control.store import TROUBLE, Store, describe_trouble, due, retention, workers
-from streamferry.control.store.database import read_now_ms
 from streamferry.control.store.retention import Retention
 
 _log = logging.getLogger("streamferry.control")
@@ -24,15 +21,12 @@ PRUNE_S = 60.0
 
 
 class Scheduler:
-    """Run it in the service's process."""
+    """Run it in the service's process, beside a ``Pulse``."""
 
     def __init__(self, store: Store, keep: Retention | None = None) -> None:
         self._store = store
         self._keep = keep or Retention()
         self._prune_at = 0.0
-        self._steps = StepWatch()
-        # Until then leases are not judged: their holders renew them by a clock that was set.
-        self._judges_at = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """One pass after another until told to stop; trouble with the store is for the next pass."""
@@ -57,16 +51,10 @@ class Scheduler:
 
     async def run_once(self) -> None:
         """One pass."""
-        began_at = time.monotonic()
         async with self._store.read() as connection:
-            now_ms = await read_now_ms(connection)
-            looked_at = time.monotonic()
             has_expired = await workers.has_expired(connection)
             has_ended = await due.has_ended(connection)
-        if self._steps.note(now_ms, began_at, looked_at):
-            _log.warning("the store's clock was set; leases are judged again in %.1f s", workers.LEASE_MS / 1000)
-            self._judges_at = looked_at + workers.LEASE_MS / 1000
-        if has_expired and looked_at >= self._judges_at:
+        if has_expired:
             async with self._store.write() as connection:
                 freed = await workers.free_expired(connection)
             _log.warning("%d tasks of workers that are gone are free", freed)

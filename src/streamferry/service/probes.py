@@ -5,6 +5,7 @@ is one look at a time, and one a second, whoever asks how often.
 """
 
 import asyncio
+import contextlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,8 +17,8 @@ from starlette.responses import JSONResponse, Response
 
 from streamferry.control.actions import Actions
 from streamferry.control.metrics import Metrics
-from streamferry.control.store import TROUBLE
-from streamferry.control.store.records import WorkerRecord
+from streamferry.control.pulse import Pulse
+from streamferry.control.store import TROUBLE, describe_trouble
 from streamferry.net.disk import Disk
 from streamferry.worker.processes import WorkerProcesses
 
@@ -42,62 +43,72 @@ class Shared(Generic[T]):
         return await asyncio.shield(self._looking)
 
 
-def add_probes(
-    app: FastAPI,
-    actions: Actions,
-    processes: WorkerProcesses,
-    metrics: Metrics,
-    metrics_token: str,
-    disks: Mapping[str, Disk],
-) -> None:
-    """Put them on the application; an empty token leaves ``/metrics`` open. ``disks``: by what is on them."""
-    workers, page = Shared(actions.list_workers), Shared(metrics.render)
-    short = Shared(lambda: asyncio.to_thread(_short, disks))
+class Health:
+    """What is known of this service: whether it has come up, and what keeps a task that is due from starting.
 
-    @app.get("/healthz")
-    async def healthz() -> JSONResponse:
-        """200 once the store answers and a worker of this service has its lease."""
-        return await _look(workers, processes, needs_room=False)
+    ``disks``: by what is on them.
+    """
 
-    @app.get("/readyz")
-    async def readyz() -> JSONResponse:
+    def __init__(self, actions: Actions, processes: WorkerProcesses, pulse: Pulse, disks: Mapping[str, Disk]) -> None:
+        self._workers = Shared(actions.list_workers)
+        self._processes = processes
+        self._pulse = pulse
+        self._short = Shared(lambda: asyncio.to_thread(_short, disks))
+        self._has_come_up = False
+
+    async def live(self) -> JSONResponse:
+        """200 from when a worker of this service had its lease first: a restart mends nothing that comes later."""
+        if not self._has_come_up:
+            with contextlib.suppress(*TROUBLE):
+                alive = [one for one in await self._workers.get() if one.is_alive]
+                self._has_come_up = any(self._processes.owns(one.worker_id) for one in alive)
+        status = "ok" if self._has_come_up else "starting"
+        return JSONResponse({"status": status, "workers": self._processes.count}, 200 if self._has_come_up else 503)
+
+    async def ready(self) -> JSONResponse:
         """200 while a task that is due now would be taken at once, by whatever worker of the store.
 
         A disk without room is told beside that: what is on air stays there, and files that do not fit play too.
         """
-        return await _look(workers, processes, needs_room=True, short=short)
+        trouble = self._pulse.trouble
+        if trouble is not None:
+            return _away(trouble)
+        try:
+            alive = [one for one in await self._workers.get() if one.is_alive]
+        except TROUBLE as error:
+            return _away(describe_trouble(error))
+        room = sum(one.room for one in alive)
+        count = sum(self._processes.owns(one.worker_id) for one in alive)
+        status = "ok" if room else "no worker has room" if alive else "no worker runs"
+        capacity = sum(one.capacity for one in alive)
+        told: dict[str, object] = {"status": status, "workers": count, "room": room, "capacity": capacity}
+        if disks := await self._short.get():
+            told["disks"] = disks
+        return JSONResponse(told, 200 if room else 503)
+
+
+def _away(trouble: str) -> JSONResponse:
+    return JSONResponse({"status": f"the store cannot be written to: {trouble}"}, 503)
+
+
+def add_probes(app: FastAPI, health: Health, metrics: Metrics, metrics_token: str) -> None:
+    """Put them on the application; an empty token leaves ``/metrics`` open."""
+    page = Shared(metrics.render)
+
+    @app.get("/healthz")
+    async def healthz() -> JSONResponse:
+        return await health.live()
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        return await health.ready()
 
     @app.get("/metrics")
     async def expose(request: Request) -> Response:
         """For Prometheus."""
         if metrics_token and not _bears(request, metrics_token):
             return Response("a bearer token is needed\n", 401, {"WWW-Authenticate": "Bearer"}, "text/plain")
-        try:
-            return Response(await page.get(), media_type=CONTENT_TYPE_LATEST)
-        except TROUBLE:
-            return Response("the store cannot be asked\n", 503, media_type="text/plain")
-
-
-async def _look(
-    workers: Shared[list[WorkerRecord]],
-    processes: WorkerProcesses,
-    *,
-    needs_room: bool,
-    short: Shared[list[str]] | None = None,
-) -> JSONResponse:
-    try:
-        alive = [one for one in await workers.get() if one.is_alive]
-    except TROUBLE:
-        return JSONResponse({"status": "the store cannot be asked"}, 503)
-    count = sum(processes.owns(one.worker_id) for one in alive)
-    room = sum(one.room for one in alive)
-    is_well = room > 0 if needs_room else count > 0
-    status = "ok" if is_well else "no worker has room" if alive else "starting"
-    capacity = sum(one.capacity for one in alive)
-    told: dict[str, object] = {"status": status, "workers": count, "room": room, "capacity": capacity}
-    if short is not None and (disks := await short.get()):
-        told["disks"] = disks
-    return JSONResponse(told, 200 if is_well else 503)
+        return Response(await page.get(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _short(disks: Mapping[str, Disk]) -> list[str]:

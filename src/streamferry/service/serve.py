@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -36,21 +36,23 @@ from streamferry.control.dashboard.mount import mount_dashboard
 from streamferry.control.looks import open_looks
 from streamferry.control.metrics import Metrics
 from streamferry.control.peers import Places
+from streamferry.control.pulse import Pulse
 from streamferry.control.rest.app import PREFIX, build_rest
 from streamferry.control.samples import Samples
 from streamferry.control.scheduler import Scheduler
-from streamferry.control.store import TROUBLE, Store, workers
+from streamferry.control.store import TROUBLE, Store, describe_trouble, workers
 from streamferry.control.store.records import KeyPair
 from streamferry.net.disk import Disk
 from streamferry.service.callbacks import retention_of, send_callbacks
 from streamferry.service.dashboard import make_desk
 from streamferry.service.http import bounded_http
 from streamferry.service.limits import raise_file_limit
-from streamferry.service.probes import add_probes
+from streamferry.service.lock import take_lock
+from streamferry.service.probes import Health, add_probes
 from streamferry.service.refusals import SecurityHeaders, add_refusals
 from streamferry.service.request_limits import RequestLimits
 from streamferry.service.rest import rest_settings
-from streamferry.service.store import Purpose, open_store, prepare_data_dir
+from streamferry.service.store import Purpose, open_store, prepare_data_dir, store_file
 from streamferry.worker.egress import Egress, decide_refusal
 from streamferry.worker.processes import WorkerProcesses
 
@@ -58,6 +60,7 @@ _log = logging.getLogger("streamferry.service")
 
 #: Calls that are being answered get this long when the service stops.
 _CALLS_S = 2
+_FREE_AGAIN_S = 1.0
 
 
 async def ensure_first_key(settings: Settings, actions: Actions) -> KeyPair | None:
@@ -126,18 +129,32 @@ async def serve(
     raise_file_limit()
     prepare_data_dir(settings)
     settings = settings.model_copy(update={"files": (*settings.files, settings.library_dir)})
-    async with open_store(settings, Purpose.SERVE) as store, open_looks(store) as looks:
+    async with (
+        _sole_service(settings) as lock,
+        open_store(settings, Purpose.SERVE) as store,
+        open_looks(store) as looks,
+    ):
         actions = Actions(store, refuses_conflicts=settings.conflicts == "refuse")
         with acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
             made = await ensure_first_key(settings, actions)
         listener = _listen(settings.host, settings.port)
+        words: tuple[str, ...] = (sys.executable, "-P", "-m", "streamferry", "worker", "--attached")
+        if lock is not None:
+            # Whose workers they were is gone with all of them, or it would have the lock.
+            with acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
+                async with store.write() as connection:
+                    await workers.free_attached(connection)
+            words = (*words, "--lock", str(lock))
         processes = WorkerProcesses(
             settings.workers or len(os.sched_getaffinity(0)),
-            lambda worker_id: (sys.executable, "-P", "-m", "streamferry", "worker", "--attached", "--id", worker_id),
+            lambda worker_id: (*words, "--id", worker_id),
             settings.of_worker(),
-            lambda worker_id: _free_tasks(store, worker_id),
+            lambda worker_id: _free_tasks(store, worker_id, stopping),
+            silence_s=settings.lease_s,
+            pass_fds=() if lock is None else (lock,),
         )
-        app = _build_app(settings, store, actions, processes)
+        pulse = Pulse(store)
+        app = _build_app(settings, store, actions, processes, pulse)
         samples = Samples()
         rest = rest_settings(settings, looks, samples, stopping)
         app.mount(PREFIX, build_rest(actions, store, rest))
@@ -151,6 +168,7 @@ async def serve(
                 on_open(Entrance(_address_of(listener), desk.links))
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.serve([listener]), name="api")
+                group.create_task(pulse.run(stopping), name="pulse")
                 group.create_task(Scheduler(store, retention_of(settings)).run(stopping), name="scheduler")
                 group.create_task(send_callbacks(settings, store, stopping), name="callbacks")
                 group.create_task(samples.run(actions, stopping), name="samples")
@@ -159,6 +177,17 @@ async def serve(
                 await stopping.wait()
                 server.should_exit = True
                 processes.stop()
+
+
+@contextlib.asynccontextmanager
+async def _sole_service(settings: Settings) -> AsyncIterator[int | None]:
+    """The lock of a store that is a file, for as long as it is served."""
+    file = store_file(settings)
+    if file is None or not file.parent.is_dir():
+        yield None
+        return
+    async with take_lock(file) as lock:
+        yield lock
 
 
 class _Server(uvicorn.Server):
@@ -187,7 +216,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _build_app(settings: Settings, store: Store, actions: Actions, processes: WorkerProcesses) -> FastAPI:
+def _build_app(settings: Settings, store: Store, actions: Actions, processes: WorkerProcesses, pulse: Pulse) -> FastAPI:
     app = FastAPI(title="streamferry", docs_url=None, redoc_url=None)
     add_refusals(app)
     api = ApiSettings(
@@ -199,14 +228,14 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
     app.include_router(build_router(actions, api))
 
     disks = {"data": Disk(settings.data_dir), "cache": Disk(settings.cache_dir)}
-    metrics = Metrics(actions, Callbacks(store), of_each_task=settings.metrics_per_task, disks=disks)
+    metrics = Metrics(actions, Callbacks(store), pulse, of_each_task=settings.metrics_per_task, disks=disks)
 
     @app.get("/favicon.ico", include_in_schema=False)
     async def favicon() -> Response:
         """Browsers ask for it by this name, whatever they show."""
         return RedirectResponse(f"{BASE}/static/icon.svg", 308)
 
-    add_probes(app, actions, processes, metrics, settings.metrics_token.get_secret_value(), disks)
+    add_probes(app, Health(actions, processes, pulse, disks), metrics, settings.metrics_token.get_secret_value())
     return app
 
 
@@ -246,11 +275,20 @@ def _address_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-async def _free_tasks(store: Store, worker_id: str) -> None:
-    """A worker process has died: nobody needs to wait for its lease."""
-    try:
-        with acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
-            async with store.write() as connection:
-                await workers.leave(connection, worker_id)
-    except TROUBLE:
-        _log.error("the tasks of worker %s are free when its lease ends", worker_id)
+async def _free_tasks(store: Store, worker_id: str, stopping: asyncio.Event) -> None:
+    """A worker process has died: nobody needs to wait for its lease, and on SQLite nobody would."""
+    is_told = False
+    while not stopping.is_set():
+        try:
+            with acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
+                async with store.write() as connection:
+                    await workers.leave(connection, worker_id)
+        except TROUBLE as error:
+            if not is_told:
+                _log.error("the tasks of worker %s cannot be freed yet: %s", worker_id, describe_trouble(error))
+            is_told = True
+        else:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FREE_AGAIN_S):
+                await stopping.wait()

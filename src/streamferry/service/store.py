@@ -51,6 +51,15 @@ def adopt_seal_key(settings: Settings, key: str) -> None:
         raise ValueError("seal-key: is not the one of the backup; restore into a new data folder or give that key")
 
 
+def store_file(settings: Settings) -> Path | None:
+    """The file of a SQLite store; None for another database. Raises ValueError for an address that cannot be read."""
+    return sqlite_file(_store_url(settings))
+
+
+def _store_url(settings: Settings) -> str:
+    return settings.store.get_secret_value() or sqlite_url(settings.data_dir / "store.db")
+
+
 class Purpose(Enum):
     """What a store is opened for."""
 
@@ -84,16 +93,15 @@ async def open_store(
     Raises StoreMissing, StoreAway, SealBroken for one that is sealed under another key, ValueError for settings that
     cannot be used and for another schema, OSError.
     """
-    url = settings.store.get_secret_value() or sqlite_url(settings.data_dir / "store.db")
-    file = sqlite_file(url)
+    file = store_file(settings)
     if purpose is Purpose.USE and file is not None and not file.is_file():
         raise StoreMissing(file.parent)
     key = read_seal_key(settings)
     if key is None and purpose is Purpose.USE:
         raise ValueError(f"seal-key: there is none in {settings.data_dir}; all who share a store need the service's")
     if key is None:
-        key = await _make_key(settings, url)
-    store = Store(url, Seal(key), is_durable=is_durable, connections=connections)
+        key = await _make_key(settings, _store_url(settings))
+    store = Store(_store_url(settings), Seal(key), is_durable=is_durable, connections=connections)
     try:
         try:
             if purpose is Purpose.SERVE:

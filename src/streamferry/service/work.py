@@ -11,10 +11,12 @@ from streamferry.net.dial import client_context
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay import Network, RelayHost
 from streamferry.service.limits import fitting_capacity, raise_file_limit
-from streamferry.service.store import StoreAway, open_store
+from streamferry.service.lock import holds_lock
+from streamferry.service.store import StoreAway, open_store, store_file
 from streamferry.worker import HealthMeter, Worker
 from streamferry.worker.egress import Egress, decide_allow
 from streamferry.worker.preview import Passes, PreviewServer
+from streamferry.worker.processes import give_signs
 
 _log = logging.getLogger("streamferry.worker")
 
@@ -23,8 +25,13 @@ _CONNECTIONS = 2
 _AGAIN_S = 1.0
 
 
-async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> None:
-    """Run one worker in this process until ``stopping`` is set. Raises ValueError and OSError."""
+async def work(
+    settings: Settings, worker_id: str, stopping: asyncio.Event, *, is_child: bool = False, lock: int | None = None
+) -> None:
+    """Run one worker in this process until ``stopping`` is set. Raises ValueError and OSError.
+
+    ``is_child``: a service started it. ``lock``: descriptor of its lock on the store, if that is a file.
+    """
     forget_secrets()
     share_ffmpeg(settings)
     files_limit = raise_file_limit()
@@ -43,6 +50,9 @@ async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> N
         folders=settings.folders,
     )
     async with contextlib.AsyncExitStack() as stack:
+        if is_child:
+            signs = asyncio.create_task(give_signs(), name="signs of life")
+            stack.callback(signs.cancel)
         store = await _open_store(settings, stack, stopping)
         if store is None:
             return
@@ -51,8 +61,25 @@ async def work(settings: Settings, worker_id: str, stopping: asyncio.Event) -> N
         previews = await stack.enter_async_context(
             PreviewServer(settings.worker_host, Passes(store.seal.digest), lambda task_id: worker.open_preview(task_id))
         )
-        ledger = StoreLedger(store, worker_id, capacity=capacity, folders=settings.folders, address=previews.address)
-        worker = Worker(ledger, host, capacity=capacity, measure=HealthMeter(host).measure)
+        file = store_file(settings)
+        is_attached = is_child and lock is not None and file is not None and holds_lock(lock, file)
+        ledger = StoreLedger(
+            store,
+            worker_id,
+            capacity=capacity,
+            folders=settings.folders,
+            address=previews.address,
+            lease_s=settings.lease_s,
+            is_attached=is_attached,
+        )
+        worker = Worker(
+            ledger,
+            host,
+            capacity=capacity,
+            measure=HealthMeter(host).measure,
+            lease_s=settings.lease_s,
+            is_attached=is_attached,
+        )
         async with asyncio.TaskGroup() as group:
             working = group.create_task(worker.run(), name="worker")
             await stopping.wait()

@@ -5,10 +5,10 @@
 
 from streamferry.worker.health import HealthMeter, WorkerHealth
 from streamferry.worker.ledger import Assignment, Change, LeaseLost, Ledger, Outcome, Report, StoreUnavailable, Usage
-from streamferry.worker.worker import FENCE_S, Worker
+from streamferry.worker.worker import LEASE_S, Worker
 
 __all__ = [
-    "FENCE_S",
+    "LEASE_S",
     "Assignment",
     "Change",
     "HealthMeter",

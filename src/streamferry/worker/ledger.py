@@ -4,7 +4,7 @@ A worker holds tasks under a lease on the store's clock. Each hold has an epoch;
 ignored. Times go over this border as distances in seconds, so that the clocks of two machines need not agree.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -105,8 +105,11 @@ class Ledger(Protocol):
     async def roll(self, known: Mapping[str, tuple[int, int]]) -> Mapping[str, Assignment | None]:
         """All tasks that this worker holds. None for those of which epoch and version are ``known``."""
 
-    async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> None:
-        """Renew the lease and tell. Without ``health`` what was told of it last stays. Raises LeaseLost."""
+    async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> Collection[str]:
+        """Renew the lease and tell; give the tasks of these reports that this worker does not hold.
+
+        Without ``health`` what was told of it last stays. Raises LeaseLost.
+        """
 
     async def retire(self) -> None:
         """Say that this worker takes no more tasks: what it hands back is for the others."""

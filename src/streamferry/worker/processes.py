@@ -3,6 +3,8 @@
 A child's standard input is a pipe from its parent. By that it is told its settings, one JSON line: secrets are in
 nobody's arguments and in nobody's environment. When the pipe closes, because the parent says so or because it is gone
 however it died, the child hands its tasks back and leaves.
+Its standard output is a pipe to the parent, on which it gives a sign of life each second (``give_signs``): one that is
+frozen gives none and is killed, so that it neither sends when it wakes nor keeps a lock in the store for ever.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ import os
 import secrets
 import socket
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 _log = logging.getLogger("streamferry.worker")
@@ -23,6 +25,8 @@ _PREFIX = "STREAMFERRY_"
 
 #: How long a child gets to hand its tasks back and leave before it is killed.
 STOP_S = 8.0
+#: How often a child gives a sign of life.
+SIGN_S = 1.0
 #: How long to wait before a child that died is begun again; doubled each time up to the longest.
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
@@ -33,7 +37,8 @@ _GOOD_AFTER_S = 30.0
 class WorkerProcesses:
     """``command`` makes the words that start the worker of a given id, which is told ``settings``.
 
-    ``on_death`` is told the id of one that died.
+    ``on_death`` is told the id of one that died. ``silence_s``: how long one may give no sign of life.
+    ``pass_fds``: descriptors that they inherit.
     """
 
     def __init__(
@@ -42,11 +47,17 @@ class WorkerProcesses:
         command: Callable[[str], Sequence[str]],
         settings: Mapping[str, str],
         on_death: Callable[[str], Awaitable[None]],
+        *,
+        silence_s: float,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self._count = count
         self._command = command
         self._brief = json.dumps(dict(settings)).encode() + b"\n"
         self._on_death = on_death
+        self._silence_s = silence_s
+        self._pass_fds = pass_fds
+        self._running = 0
         self._stopping = asyncio.Event()
         self._name = f"{socket.gethostname()[:24]}-{secrets.token_hex(4)}"
 
@@ -63,6 +74,11 @@ class WorkerProcesses:
     def owns(self, worker_id: str) -> bool:
         """Whether that is the id of one of ours."""
         return worker_id.startswith(self._name + "-")
+
+    @property
+    def count(self) -> int:
+        """How many run."""
+        return self._running
 
     async def _keep(self, number: int) -> None:
         pause_s = _FIRST_PAUSE_S
@@ -88,24 +104,59 @@ class WorkerProcesses:
         process = await asyncio.create_subprocess_exec(
             *self._command(worker_id),
             stdin=PIPE,
-            stdout=DEVNULL,
+            stdout=PIPE,
             stderr=sys.stderr,
             env={name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)},
             # Ctrl-C is for the parent, which then tells its children.
             start_new_session=True,
+            pass_fds=self._pass_fds,
         )
         assert process.stdin is not None
         process.stdin.write(self._brief)
+        self._running += 1
         ended = asyncio.ensure_future(process.wait())
         stopped = asyncio.ensure_future(self._stopping.wait())
+        watched = asyncio.ensure_future(self._watch(process, worker_id))
         try:
             await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
             return await _end(process)
         finally:
             stopped.cancel()
+            watched.cancel()
             if not ended.done():
                 process.kill()
             await ended
+            self._running -= 1
+
+    async def _watch(self, process: Process, worker_id: str) -> None:
+        """Kill it when its signs of life stop; before the first one it may take its time."""
+        assert process.stdout is not None
+        loop = asyncio.get_running_loop()
+        if not await process.stdout.read(1024):
+            return
+        silent_s = 0.0
+        while silent_s < self._silence_s:
+            asked_at = loop.time()
+            try:
+                async with asyncio.timeout(SIGN_S):
+                    if not await process.stdout.read(1024):
+                        return
+                silent_s = 0.0
+            except TimeoutError:
+                # Not by the clock alone: this process may have been frozen, too, and woken beside it.
+                silent_s += min(loop.time() - asked_at, 2 * SIGN_S)
+        _log.error("worker process %s gave no sign of life for %.0f s and is killed", worker_id, silent_s)
+        process.kill()
+
+
+async def give_signs() -> None:
+    """Of life, to the parent, until cancelled. A parent that does not read them holds nobody up."""
+    descriptor = sys.stdout.fileno()
+    os.set_blocking(descriptor, False)
+    while True:
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            os.write(descriptor, b".")
+        await asyncio.sleep(SIGN_S)
 
 
 async def _end(process: Process) -> int | None:

@@ -1,14 +1,19 @@
 """Worker: one loop that asks the store for work and orders, and tells it what became of them.
 
-A lease is good for ``FENCE_S`` from the moment a renewal was sent. Whatever the store is asked must be answered before
-that; else the worker takes its tasks for lost, aborts them without a word to their peers, and begins a new lease when
-the last has let go. The store gives them to others half a second later at the earliest. The host is told the same
-moment: it sends nothing past it, whatever of this process runs first after it stood still (``net.fence``).
+A lease is good for its length (setting ``lease_s``) from the moment a renewal was sent. Whatever the store is asked
+must be answered before that; else the worker takes its tasks for lost, aborts them without a word to their peers, and
+begins a new lease when the last has let go. The store gives them to others half a second later at the earliest. The
+host is told the same moment: it sends nothing past it, whatever of this process runs first after it stood still
+(``net.fence``).
+
+An attached worker has no fence: nobody but its service can give its tasks away, which ends its process before it does.
+So it goes on for as long as the store is away (docs/decisions/0019).
 """
 
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -19,8 +24,8 @@ from streamferry.worker.performance import Performance, RunningRelay
 
 _log = logging.getLogger("streamferry.worker")
 
-#: A lease that was not renewed for this long is lost.
-FENCE_S = 6.0
+#: A lease that was not renewed for this long is lost, unless another length is asked for.
+LEASE_S = 6.0
 #: Renewal, and with it the playheads, which are at most this old after a kill (docs/decisions/0013). With 1 s, and
 #: looks each POLL_S, 2 % of lists went on more than a second before where they broke.
 REPORT_S = 0.5
@@ -28,6 +33,9 @@ REPORT_S = 0.5
 HEALTH_S = 5.0
 #: How often it looks for work and orders: one read by key.
 POLL_S = 0.25
+#: How often it asks for everything it holds, whether the store says that something was changed or not: a standby that
+#: was promoted may lack what the store answered before.
+ROLL_S = 30.0
 #: Relays get this long to say good-bye to their peers when the worker leaves.
 LEAVE_S = 5.0
 #: Before that it gets this long to come to a keyframe, so that who takes over goes on where it ended.
@@ -44,7 +52,10 @@ class Host(Protocol):
 
 
 class Worker:
-    """Create it inside a running event loop. ``measure`` is called now and then."""
+    """Create it inside a running event loop. ``measure`` is called now and then.
+
+    ``is_attached``: see the module. ``roll_s``: how often it asks for everything.
+    """
 
     def __init__(
         self,
@@ -53,15 +64,23 @@ class Worker:
         *,
         capacity: int,
         measure: Callable[[], WorkerHealth] | None = None,
+        lease_s: float = LEASE_S,
+        is_attached: bool = False,
+        roll_s: float = ROLL_S,
     ) -> None:
         self._ledger = ledger
         self._host = host
         self._capacity = capacity
         self._measure = measure
         self._measure_at = 0.0
+        self._lease_s = lease_s
+        self._is_attached = is_attached
+        self._roll_s = roll_s
         self._performances: dict[str, Performance] = {}
         self._orders = -1
-        self._fence_at = self._report_at = 0.0
+        self._fence_at = self._report_at = self._roll_at = 0.0
+        # Since when the store cannot be asked, on the loop's clock.
+        self._away_at: float | None = None
         self._stirred = asyncio.Event()
         self._leaving = asyncio.Event()
 
@@ -80,7 +99,7 @@ class Worker:
         while not self._leaving.is_set():
             try:
                 began_at = lease_clock()
-                async with asyncio.timeout(FENCE_S):
+                async with asyncio.timeout(self._lease_s):
                     await self._ledger.register()
                 self._renewed(began_at)
                 self._orders = -1
@@ -90,7 +109,7 @@ class Worker:
                 _log.error("the lease is lost: %d tasks are aborted", len(self._performances))
                 await self._drop_all()
             except (StoreUnavailable, TimeoutError) as error:
-                _log.error("the store cannot be asked: %s", error or "it does not answer")
+                self._note_away(error)
                 await self._drop_all()
                 await _wait(self._leaving, _RETRY_S)
 
@@ -98,28 +117,40 @@ class Worker:
         """The loop of one lease. Raises LeaseLost."""
         loop = asyncio.get_running_loop()
         while not self._leaving.is_set():
-            left_s = self._fence_at - lease_clock()
+            left_s = min(self._lease_s, self._fence_at - lease_clock())
             if left_s <= 0:
                 raise LeaseLost
             try:
                 async with asyncio.timeout(left_s):
                     await self._tend()
-            except TimeoutError:
-                raise LeaseLost from None
-            except StoreUnavailable as error:
-                _log.warning("the store cannot be asked: %s", error)
-                await _wait(self._leaving, POLL_S)
+            except (StoreUnavailable, TimeoutError) as error:
+                self._note_away(error)
+                await _wait(self._leaving, min(POLL_S, max(0.0, self._fence_at - lease_clock())))
             else:
+                self._note_answer()
                 await _wait(self._stirred, min(POLL_S, max(0.0, self._report_at - loop.time())))
+
+    def _note_away(self, error: Exception) -> None:
+        """Told once for each outage."""
+        if self._away_at is None:
+            self._away_at = asyncio.get_running_loop().time()
+            _log.warning("the store cannot be asked: %s", error or "it does not answer")
+
+    def _note_answer(self) -> None:
+        if self._away_at is not None:
+            away_s = asyncio.get_running_loop().time() - self._away_at
+            _log.warning("the store answers again, after %.1f s", away_s)
+        self._away_at = None
 
     async def _tend(self) -> None:
         if self._stirred.is_set() or asyncio.get_running_loop().time() >= self._report_at:
             await self._report()
         load = len(self._performances)
         orders = await self._ledger.poll(load, max(0, self._capacity - load))
-        if orders != self._orders:
+        now = asyncio.get_running_loop().time()
+        if orders != self._orders or now >= self._roll_at:
             await self._follow_orders()
-            self._orders = orders
+            self._orders, self._roll_at = orders, now + self._roll_s
 
     async def _follow_orders(self) -> None:
         known = {task_id: one.known for task_id, one in self._performances.items() if not one.is_over}
@@ -146,15 +177,22 @@ class Worker:
         told = [(one, report) for one in self._performances.values() if (report := one.report()) is not None]
         load = sum(not one.is_over for one in self._performances.values())
         try:
-            await self._ledger.report([report for _, report in told], load, self._health(now))
+            lost = await self._ledger.report([report for _, report in told], load, self._health(now))
         except BaseException:
             self._report_at = now
             raise
         self._renewed(began_at)
         for performance, report in told:
+            if report.task_id in lost:
+                # Another worker's, or nobody's, by a store that has forgotten that it was ours.
+                performance.abort()
+                if not performance.is_over:
+                    continue
             performance.confirm(report)
             if report.outcome is not None:
                 del self._performances[report.task_id]
+        if lost:
+            _log.warning("%d tasks are not held any more and are aborted", len(lost))
 
     def _health(self, now: float) -> WorkerHealth | None:
         if self._measure is None or now < self._measure_at:
@@ -197,7 +235,7 @@ class Worker:
         self._performances.clear()
 
     def _renewed(self, began_at: float) -> None:
-        self._fence_at = began_at + FENCE_S
+        self._fence_at = math.inf if self._is_attached else began_at + self._lease_s
         self._host.fence(self._fence_at)
 
 

@@ -1,21 +1,20 @@
 """What a clock does that is set an hour forward or back, which it is on real machines: to schedules and to leases."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 from task_samples import make_spec
 
-from streamferry.control import scheduler
 from streamferry.control.actions import Actions
 from streamferry.control.clock import StepWatch
 from streamferry.control.ledger import StoreLedger
+from streamferry.control.pulse import Pulse
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import Store, workers
-from streamferry.control.store.database import read_now_ms
-from streamferry.control.store.schema import run, worker
+from streamferry.control.store.schema import pulse, run, worker
 
 HOUR_MS = 3_600_000
 
@@ -38,42 +37,45 @@ def test_a_slow_look_is_no_step() -> None:
     assert not watch.note(1_010_500, 60.5, 70.5)
 
 
-class SetClock:
-    """The store's clock and the monotonic one, as the scheduler sees them."""
-
-    def __init__(self) -> None:
-        self.ahead_ms = 0
-        self.passed_s = 100.0
-
-    async def read_now_ms(self, connection: sa.ext.asyncio.AsyncConnection) -> int:
-        return await read_now_ms(connection) + self.ahead_ms
-
-
-@pytest.mark.parametrize("by_ms", [HOUR_MS, -HOUR_MS])
+@pytest.mark.parametrize("by_ms", [HOUR_MS, -HOUR_MS, 1_500])
 async def test_no_lease_is_judged_right_after_a_step(store: Store, monkeypatch: pytest.MonkeyPatch, by_ms: int) -> None:
     """Workers that live get a lease's length to renew by the new time; those that do not lose their tasks then."""
-    clock = SetClock()
-    monkeypatch.setattr(scheduler, "read_now_ms", clock.read_now_ms)
-    monkeypatch.setattr(scheduler, "time", SimpleNamespace(monotonic=lambda: clock.passed_s))
     task_id = await Actions(store).create_task(make_spec())
     ledger = StoreLedger(store, "one", capacity=9)
     await ledger.register()
     await ledger.poll(0, 9)
-    one = Scheduler(store)
+    one, beats = Scheduler(store), Pulse(store)
 
     async def is_held() -> bool:
         return (await Actions(store).get_task(task_id)).worker_id == "one"
 
+    async def shift(by_ms: int, *columns: sa.Column[int]) -> None:
+        async with store.write() as connection:
+            for column in columns:
+                await connection.execute(column.table.update().values({column: column - by_ms}))
+
+    await beats.beat()
     await one.run_once()
-    clock.ahead_ms = by_ms
-    async with store.write() as connection:
-        await connection.execute(worker.update().values(lease_ms=worker.c.lease_ms - by_ms))
+    # All that was written is that much older, but for what the service knows of the time that has passed.
+    await shift(by_ms, worker.c.lease_ms, pulse.c.at_ms, pulse.c.since_ms)
+    monkeypatch.setattr(StepWatch, "note", stepped(by_ms, StepWatch.note))
+    await shift(workers.LEASE_MS, worker.c.lease_ms)
+    await beats.beat()
     await one.run_once()
     assert await is_held()
-    clock.passed_s += workers.LEASE_MS / 1000
-    clock.ahead_ms += workers.LEASE_MS
+    await shift(workers.LEASE_MS + 1, worker.c.lease_ms, pulse.c.since_ms)
     await one.run_once()
     assert not await is_held()
+
+
+def stepped(by_ms: int, note: Callable[..., bool]) -> Callable[..., bool]:
+    """``note`` of a watch that had seen another time before."""
+
+    def noted(watch: StepWatch, wall_ms: int, earliest: float, latest: float) -> bool:
+        watch._seen = (watch._seen[0] - by_ms, *watch._seen[1:])
+        return note(watch, wall_ms, earliest, latest)
+
+    return noted
 
 
 async def test_a_worker_reads_its_windows_anew_after_a_step(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from task_samples import make_spec
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.metrics import FAMILIES, Kind, Metrics
+from streamferry.control.pulse import Pulse
 from streamferry.control.store import Store, due, held, workers
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
@@ -30,7 +31,7 @@ DISKS = {"data": Disk(Path("/"))}
 async def look(store: Store, **options: bool) -> dict[tuple[str, ...], float]:
     """All samples, by name and label values."""
     page = await Metrics(
-        Actions(store), Callbacks(store), **{"of_each_task": False, "disks": DISKS, **options}
+        Actions(store), Callbacks(store), Pulse(store), **{"of_each_task": False, "disks": DISKS, **options}
     ).render()
     families = list(text_string_to_metric_families(page.decode()))
     known = {one.full_name.removesuffix("_total"): one for one in FAMILIES}
@@ -107,5 +108,7 @@ async def test_each_running_task_if_wanted(store: Store, task_id: str) -> None:
         ("streamferry_task_retries_total", task_id): 2,
         ("streamferry_task_sound_drift_seconds", task_id): -1.25,
     }
-    assert {name for name, *_ in found} == {one.full_name for one in FAMILIES}
+    names = {name for name, *_ in found}
+    assert names | {"streamferry_store_log_bytes"} == {one.full_name for one in FAMILIES}
+    assert ("streamferry_store_log_bytes" in names) is store.is_file
     assert {one.kind for one in FAMILIES} == set(Kind)

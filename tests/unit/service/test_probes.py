@@ -11,10 +11,16 @@ from fastapi import FastAPI
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.metrics import Metrics
+from streamferry.control.pulse import Pulse
 from streamferry.control.store import Seal, Store, migrate, sqlite_url
 from streamferry.service import probes
-from streamferry.service.probes import Shared, add_probes
+from streamferry.service.probes import Health, Shared, add_probes
 from streamferry.worker.processes import WorkerProcesses
+
+
+async def nothing(_: str) -> None:
+    """To do about a worker that died."""
+
 
 PATHS = ("/healthz", "/readyz", "/metrics")
 
@@ -27,8 +33,9 @@ async def test_probes_without_end_scanned_all_tasks_each_time(tmp_path: Any, mon
         await migrate(store)
         actions = Actions(store)
         app = FastAPI()
-        metrics = Metrics(actions, Callbacks(store), of_each_task=False)
-        add_probes(app, actions, WorkerProcesses(0, lambda _: (), {}, lambda _: None), metrics, "", {})  # type: ignore[arg-type,return-value]
+        pulse, processes = Pulse(store), WorkerProcesses(0, lambda _: (), {}, nothing, silence_s=1.0)
+        metrics = Metrics(actions, Callbacks(store), pulse, of_each_task=False)
+        add_probes(app, Health(actions, processes, pulse, {}), metrics, "")
         statements: list[str] = []
 
         def count(*told: Any) -> None:

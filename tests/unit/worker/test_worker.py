@@ -1,6 +1,7 @@
 """The worker's loop over a ledger that does what a test says: lease, fence, orders, leaving."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import pytest
@@ -50,6 +51,9 @@ class Relays:
             asyncio.get_running_loop().call_soon(relay.become, RelayStatus(State.STOPPED))
 
 
+LEASE_S = worker.LEASE_S / 20
+#: Rolls that nothing but time asks for come later than most tests end.
+ROLL_S = 2.0
 HEALTHY = WorkerHealth(cpu_percent=1.5, memory_bytes=1 << 20, beat_late_ms=3.25, preparing=1, totals=Totals(bytes_in=7))
 
 
@@ -65,6 +69,8 @@ class Ledger:
         self.health: WorkerHealth | None = None
         self.trouble: Callable[[], None] = lambda: None
         self.hangs = False
+        # Tasks of which it does not know that this worker has them.
+        self.forgotten: set[str] = set()
 
     def put(self, task_id: str, **values: object) -> None:
         known = self.tasks.get(task_id)
@@ -93,13 +99,14 @@ class Ledger:
             for task_id, one in self.tasks.items()
         }
 
-    async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> None:
+    async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> set[str]:
         await self._answer()
         self.health = health or self.health
         self.reports += reports
         for one in reports:
             if one.outcome is not None:
                 self.tasks.pop(one.task_id, None)
+        return {one.task_id for one in reports if one.task_id in self.forgotten}
 
     async def retire(self) -> None:
         await self._answer()
@@ -109,10 +116,18 @@ class Ledger:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, *, is_attached: bool) -> None:
         self.ledger = Ledger()
         self.relays = Relays()
-        self.worker = Worker(self.ledger, self.relays, capacity=10, measure=lambda: HEALTHY)
+        self.worker = Worker(
+            self.ledger,
+            self.relays,
+            capacity=10,
+            measure=lambda: HEALTHY,
+            lease_s=LEASE_S,
+            is_attached=is_attached,
+            roll_s=ROLL_S,
+        )
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(5):
@@ -121,11 +136,17 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+def is_attached() -> bool:
+    """Whether the worker is one of a service on SQLite."""
+    return False
+
+
+@pytest.fixture
+async def bench(monkeypatch: pytest.MonkeyPatch, is_attached: bool) -> AsyncIterator[Bench]:
     """A worker that runs, twenty times as fast as in earnest."""
-    for name in ("FENCE_S", "REPORT_S", "POLL_S", "_RETRY_S"):
+    for name in ("REPORT_S", "POLL_S", "_RETRY_S"):
         monkeypatch.setattr(worker, name, getattr(worker, name) / 20)
-    one = Bench()
+    one = Bench(is_attached=is_attached)
     running = asyncio.create_task(one.worker.run())
     yield one
     one.ledger.trouble, one.ledger.hangs = (lambda: None), False
@@ -178,7 +199,7 @@ async def test_a_store_that_does_not_answer_for_the_lease_fences_the_worker(benc
         bench.ledger.trouble = refuse
     (relay,) = bench.relays.started
     await bench.until(lambda: relay.is_aborted)
-    assert loop.time() - began_at <= worker.FENCE_S + 0.1
+    assert loop.time() - began_at <= LEASE_S + 0.1
     assert not relay.is_asked_to_stop
     bench.ledger.trouble, bench.ledger.hangs = (lambda: None), False
     await bench.until(lambda: bench.ledger.registrations == 2)
@@ -227,7 +248,7 @@ async def test_the_host_is_told_the_fence_with_each_renewal(bench: Bench) -> Non
     await bench.until(lambda: len(bench.relays.fences) >= 3)
     fences = [at for _, at in bench.relays.fences]
     assert fences == sorted(set(fences))
-    assert all(at - worker.FENCE_S <= told_at for told_at, at in bench.relays.fences)
+    assert all(at - LEASE_S <= told_at for told_at, at in bench.relays.fences)
 
 
 async def test_a_machine_that_was_suspended_has_lost_its_lease(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,3 +295,70 @@ async def test_a_changed_task_is_followed(bench: Bench) -> None:
     (relay,) = bench.relays.started
     await bench.until(lambda: relay.updates)
     assert relay.updates[-1].destination == other.destination
+
+
+@pytest.mark.parametrize("is_attached", [True])
+@pytest.mark.parametrize("how", ["unavailable", "hangs"])
+async def test_a_worker_whose_service_ends_it_outlives_any_outage(bench: Bench, how: str) -> None:
+    """The same relay goes on, the host knows no fence, and what it did meanwhile is told afterwards, in one outage."""
+    bench.ledger.put("a")
+    await bench.until(lambda: bench.relays.started)
+    (relay,) = bench.relays.started
+    asked = 0
+
+    def refuse() -> None:
+        nonlocal asked
+        asked += 1
+        if how == "unavailable":
+            raise StoreUnavailable("down")
+
+    bench.ledger.trouble, bench.ledger.hangs = refuse, how == "hangs"
+    relay.become(RelayStatus(State.RETRYING, reason="reset"))
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
+    await bench.until(lambda: asked >= 3 and loop.time() - began_at > 2 * LEASE_S)
+    bench.ledger.trouble, bench.ledger.hangs = (lambda: None), False
+    await bench.until(lambda: any(one.status.reason == "reset" for one in bench.ledger.reports))
+    assert not relay.is_asked_to_stop
+    assert bench.ledger.registrations == 1
+    assert all(at == math.inf for _, at in bench.relays.fences)
+
+
+async def test_an_outage_is_told_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Not at each of four looks a second, and its end with how long it was."""
+    refused = 0
+
+    def refuse() -> None:
+        nonlocal refused
+        refused += 1
+        raise StoreUnavailable("down")
+
+    await bench.until(lambda: bench.ledger.registrations)
+    bench.ledger.trouble = refuse
+    await bench.until(lambda: refused >= 4)
+    bench.ledger.trouble = lambda: None
+    await bench.until(lambda: any("answers again" in line for line in caplog.messages))
+    assert sum("the store cannot be asked: down" in line for line in caplog.messages) == 1
+
+
+async def test_a_task_of_which_the_store_knows_nothing_is_aborted(bench: Bench) -> None:
+    """A promoted standby may never have heard that it was claimed, and give it to another: one is let go, not all."""
+    for name in "ab":
+        bench.ledger.put(name)
+    await bench.until(lambda: len(bench.relays.started) == 2)
+    of = dict(zip("ab", bench.relays.started, strict=True))
+    bench.ledger.forgotten.add("a")
+    del bench.ledger.tasks["a"]
+    of["a"].become(RelayStatus(State.STREAMING))
+    await bench.until(lambda: of["a"].is_aborted)
+    assert not of["b"].is_asked_to_stop
+    assert bench.ledger.registrations == 1
+
+
+async def test_a_task_that_only_the_store_knew_of_hung_for_ever(bench: Bench) -> None:
+    """Held by this worker in its books, and nothing says that anything was changed: it is asked for now and then."""
+    await bench.until(lambda: bench.ledger.registrations)
+    await bench.until(lambda: bench.ledger.health)
+    bench.ledger.put("a")
+    bench.ledger.number -= 1
+    await bench.until(lambda: bench.relays.started)

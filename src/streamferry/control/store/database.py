@@ -6,6 +6,7 @@ for a name. A write on SQLite begins with BEGIN IMMEDIATE, so it never fails hal
 
 import contextlib
 import importlib.util
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -60,17 +61,22 @@ class Store:
         self.seal = seal
         scheme = url.partition(":")[0]
         if scheme in SCHEMES:
-            self._engine = self._reader = _postgresql_engine(url, connections)
+            self._engine = self._light = self._reader = _postgresql_engine(url, connections)
             # A change of the schema waits for others and rewrites tables.
             self._patient = _postgresql_engine(url, 1, is_patient=True)
         elif scheme.partition("+")[0] == "sqlite":
             file_url = _sqlite_url(url)
-            self._engine = self._patient = create_async_engine(file_url, hide_parameters=True)
-            _try_file(self._engine.dialect, file_url)
+            self._light = create_async_engine(file_url, hide_parameters=True)
+            _try_file(self._light.dialect, file_url)
             # Reads wait for no write there; with connections of their own not behind writes that wait either.
             self._reader = create_async_engine(file_url, hide_parameters=True)
-            _prepare_sqlite(self._engine.sync_engine, "BEGIN IMMEDIATE", is_durable)
-            _prepare_sqlite(self._reader.sync_engine, "BEGIN", is_durable)
+            _prepare_sqlite(self._light.sync_engine, "BEGIN IMMEDIATE", is_durable=False)
+            _prepare_sqlite(self._reader.sync_engine, "BEGIN", is_durable=False)
+            self._engine = self._light
+            if is_durable:
+                self._engine = create_async_engine(file_url, hide_parameters=True)
+                _prepare_sqlite(self._engine.sync_engine, "BEGIN IMMEDIATE", is_durable=True)
+            self._patient = self._engine
         else:
             raise ValueError("the store's address must begin with sqlite:/// or postgresql://")
 
@@ -79,15 +85,25 @@ class Store:
         """Whether it is a SQLite file, which only processes of this machine can reach."""
         return self._engine.dialect.name == "sqlite"
 
+    def log_bytes(self) -> int | None:
+        """The size of a SQLite store's write-ahead log; None for another database, and for one that has none."""
+        if self.is_file:
+            with contextlib.suppress(OSError):
+                return os.stat(f"{self._engine.url.database}-wal").st_size
+        return None
+
     async def aclose(self) -> None:
         """Close all connections."""
-        for engine in {self._reader, self._engine, self._patient}:
+        for engine in {self._reader, self._engine, self._light, self._patient}:
             await engine.dispose()
 
     @contextlib.asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction that may write: committed at the end of the block, rolled back if it raises."""
-        async with self._engine.begin() as connection:
+    async def write(self, *, is_durable: bool = True) -> AsyncIterator[AsyncConnection]:
+        """One transaction that may write: committed at the end of the block, rolled back if it raises.
+
+        ``is_durable`` False: it need not survive a power cut, and SQLite waits for no disk.
+        """
+        async with (self._engine if is_durable else self._light).begin() as connection:
             yield connection
 
     @contextlib.asynccontextmanager
@@ -176,7 +192,7 @@ def _try_file(dialect: sa.Dialect, url: sa.URL) -> None:
         raise ValueError(f"store: cannot be opened: {error}") from None
 
 
-def _prepare_sqlite(engine: sa.Engine, begin_statement: str, is_durable: bool) -> None:
+def _prepare_sqlite(engine: sa.Engine, begin_statement: str, *, is_durable: bool) -> None:
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
         # The driver begins no transaction of its own: the event below does.

@@ -2,6 +2,7 @@
 
 The first line is the head: the schema's revision, and the key that opens the sealed columns. Then a line for each row,
 and a last line with their number, so that a cut file is seen. Leases are left out: after it no worker holds a task.
+So is what only that database understands.
 """
 
 import base64
@@ -16,11 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.control.store import sealing, workers
 from streamferry.control.store.database import Store
 from streamferry.control.store.migrate import migrate, read_revision
-from streamferry.control.store.schema import access_key, metadata, task, worker
+from streamferry.control.store.schema import access_key, event, metadata, pulse, task, worker
 
 FORMAT = 1
 _KIND = "streamferry backup"
 _BATCH_ROWS = 500
+_LEFT_OUT = (worker, pulse)
+_OF_THE_DATABASE = frozenset((event.c.xid,))
 
 
 async def dump(store: Store) -> AsyncIterator[str]:
@@ -32,9 +35,10 @@ async def dump(store: Store) -> AsyncIterator[str]:
         yield _line({"kind": _KIND, "format": FORMAT, "revision": revision, "seal_key": store.seal.reveal()})
         rows = 0
         for table in metadata.sorted_tables:
-            if table is worker:
+            if table in _LEFT_OUT:
                 continue
-            found = await connection.stream(sa.select(table).order_by(*table.primary_key))
+            columns = [column for column in table.columns if column not in _OF_THE_DATABASE]
+            found = await connection.stream(sa.select(*columns).order_by(*table.primary_key))
             async for row in found.mappings():
                 rows += 1
                 yield _line({"table": table.name, "row": {name: _encode(value) for name, value in row.items()}})

@@ -167,7 +167,8 @@ def _is_settled(connection: AsyncConnection) -> sa.ColumnElement[bool]:
     """
     if connection.dialect.name != "postgresql":
         return sa.true()
-    return sa.text("event.xmin::text::bigint < pg_snapshot_xmin(pg_current_snapshot())::text::bigint")  # type: ignore[return-value]
+    oldest_open = sa.func.pg_snapshot_xmin(sa.func.pg_current_snapshot())
+    return sa.or_(event.c.xid.is_(None), event.c.xid < oldest_open)
 
 
 def _record(row: sa.RowMapping) -> EventRecord:

@@ -112,8 +112,10 @@ async def report(
     load: int,
     health: WorkerHealth | None = None,
     age_s: float = 0.0,
-) -> None:
-    """Renew the lease, write down what runs do, append what changed, take back what is returned. Raises LeaseLost.
+) -> set[str]:
+    """Renew the lease, write down what runs do, append what changed, take back what is returned.
+
+    Gives the tasks reported that the worker does not hold. Raises LeaseLost.
 
     ``age_s``: how long ago the reports were made; they may have waited for another write.
     """
@@ -135,6 +137,7 @@ async def report(
     )
     await _take_back(connection, worker_id, {one.task_id: one for one in current if one.outcome is not None}, now)
     await workers.renew(connection, worker_id, now, load=load, health=health)
+    return {one.task_id for one in reports} - mine.keys()
 
 
 async def _check_played_out(connection: AsyncConnection, reports: Sequence[Report]) -> Sequence[Report]:

@@ -3,7 +3,24 @@
 A change here needs a migration; a test compares the two. ``sealed`` columns are unreadable without the key of ``seal``.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.base import ischema_names
+from sqlalchemy.types import UserDefinedType
+
+
+class _Xid8(UserDefinedType[int]):
+    """PostgreSQL's transaction id of 64 bits, which never comes again."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+# So that it is known again when a database is looked at.
+ischema_names["xid8"] = _Xid8
 
 metadata = sa.MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
@@ -94,7 +111,8 @@ run = sa.Table(
     sa.Index(None, "worker_id"),
 )
 
-#: A worker lives as long as its lease; ``lease_ms`` of an ended one is minus the time of its end.
+#: A worker lives as long as its lease; ``lease_ms`` of an ended one is minus the time of its end. ``length_ms`` is how
+#: long it is after a renewal. ``is_attached``: its service ends it, and the worker itself fears no lease.
 #: ``orders`` grows when something about its tasks was changed by somebody else.
 worker = sa.Table(
     "worker",
@@ -104,11 +122,24 @@ worker = sa.Table(
     sa.Column("load", sa.Integer, nullable=False),
     sa.Column("orders", sa.Integer, nullable=False),
     sa.Column("lease_ms", sa.BigInteger, nullable=False),
+    sa.Column("length_ms", sa.BigInteger, nullable=False, server_default="6500"),
+    sa.Column("is_attached", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("started_ms", sa.BigInteger, nullable=False),
     # JSON of worker.WorkerHealth; null as long as nothing was told.
     sa.Column("health", sa.Text, nullable=True),
     # host:port where it serves previews.
     sa.Column("address", sa.String(255), nullable=True),
+)
+
+#: One row, written by every service each second: when last, and since when without a gap. ``server``: which one of
+#: PostgreSQL wrote it; another one, or the same after a restart, may have forgotten renewals.
+pulse = sa.Table(
+    "pulse",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("since_ms", sa.BigInteger, nullable=False),
+    sa.Column("server", sa.String(64), nullable=False),
 )
 
 #: What happened; only ever appended to.
@@ -125,6 +156,8 @@ event = sa.Table(
     # Who caused it, as ``key:AK...``, and the request that it came by; null of an older version.
     sa.Column("actor", sa.String(160), nullable=True),
     sa.Column("request_id", sa.String(64), nullable=True),
+    # PostgreSQL fills it in: the transaction that wrote the row. Null elsewhere, and in rows from before there was one.
+    sa.Column("xid", sa.BigInteger().with_variant(_Xid8(), "postgresql"), nullable=True),
     sa.Index(None, "task_id", "seq", unique=True),
 )
 

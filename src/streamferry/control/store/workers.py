@@ -4,8 +4,12 @@ Order of locks, here, in ``due``, ``held`` and ``usage``, so that no two transac
 worker, usage.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.schedule import LOST_STEP_MS, decide_due
@@ -14,24 +18,40 @@ from streamferry.control.store.cells import read_time
 from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent
 from streamferry.control.store.records import WorkerRecord
-from streamferry.control.store.schema import run, task, worker
+from streamferry.control.store.schema import pulse, run, task, worker
 from streamferry.media.errors import Fault
 from streamferry.relay import State
-from streamferry.worker import LeaseLost, WorkerHealth
+from streamferry.worker import LEASE_S, LeaseLost, WorkerHealth
 
 _HEALTH = TypeAdapter(WorkerHealth)
-#: A worker that has not renewed for this long has stopped by itself half a second ago (``worker.FENCE_S``).
-LEASE_MS = 6_500
+#: By this much a lease is longer here than its worker believes: who stops in time has stopped before it is judged.
+_MARGIN_MS = 500
+#: The length of a lease, unless a worker asks for another one.
+LEASE_MS = round(LEASE_S * 1000) + _MARGIN_MS
+#: A store that was not written to for longer was away, and nobody could renew: less than any lease leaves time to.
+PULSE_GAP_MS = 3_000
 #: Rows of workers that are gone are kept this long, for who looks.
 _KEEP_GONE_MS = 3_600_000
 
 
-async def register(connection: AsyncConnection, worker_id: str, capacity: int, address: str | None = None) -> None:
-    """A lease for a worker that holds nothing; what it held before is free. ``address``: where it serves previews."""
+async def register(
+    connection: AsyncConnection,
+    worker_id: str,
+    capacity: int,
+    address: str | None = None,
+    *,
+    lease_s: float = LEASE_S,
+    is_attached: bool = False,
+) -> None:
+    """A lease for a worker that holds nothing; what it held before is free. ``address``: where it serves previews.
+
+    ``is_attached``: nobody judges its lease. Its service, which started it, ends it before it gives its tasks away.
+    """
     now = await read_now_ms(connection)
     await _free(connection, run.c.worker_id == worker_id, now, "its worker lost its lease")
     is_forgotten = sa.func.abs(worker.c.lease_ms) <= now - _KEEP_GONE_MS
     await connection.execute(worker.delete().where(sa.or_(worker.c.id == worker_id, is_forgotten)))
+    length_ms = round(lease_s * 1000) + _MARGIN_MS
     await connection.execute(
         worker.insert(),
         {
@@ -39,7 +59,9 @@ async def register(connection: AsyncConnection, worker_id: str, capacity: int, a
             "capacity": capacity,
             "load": 0,
             "orders": 0,
-            "lease_ms": now + LEASE_MS,
+            "lease_ms": now + length_ms,
+            "length_ms": length_ms,
+            "is_attached": is_attached,
             "started_ms": now,
             "address": address,
         },
@@ -56,7 +78,47 @@ async def poll(connection: AsyncConnection, worker_id: str) -> tuple[int, bool, 
 
 def is_alive(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     """Whether a lease lasts: one that ends much later than any can was given before the clock was set back."""
-    return sa.and_(worker.c.lease_ms > now, worker.c.lease_ms <= now + 2 * LEASE_MS)
+    return sa.and_(worker.c.lease_ms > now, worker.c.lease_ms <= now + 2 * worker.c.length_ms)
+
+
+def _is_gone(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
+    """Whether a lease ran out while the store could be written to, for so long that its worker could have renewed it.
+
+    An outage of the store counts for nobody: after it, each lease gets its full length before anybody is judged.
+    Attached workers are not judged here.
+    """
+    was_away = sa.exists().where(
+        sa.or_(
+            pulse.c.since_ms > now - worker.c.length_ms,
+            # Not written to at this moment, or by a clock that was set.
+            sa.not_(pulse.c.at_ms.between(now - PULSE_GAP_MS, now + PULSE_GAP_MS)),
+        )
+    )
+    return sa.and_(worker.c.lease_ms > 0, ~worker.c.is_attached, ~is_alive(now), ~was_away.correlate(worker))
+
+
+async def beat(connection: AsyncConnection, now: int, *, afresh: bool) -> None:
+    """Note that the store is written to. ``afresh``: what was noted before counts for nothing, as its clock was set."""
+    server: sa.ColumnElement[str] = sa.literal("")
+    insert: Any = sqlite_insert
+    if connection.dialect.name == "postgresql":
+        server, insert = sa.cast(sa.func.pg_postmaster_start_time(), sa.String(64)), postgresql_insert
+    first = insert(pulse).values(id=1, at_ms=now, since_ms=now, server=server)
+    goes_on = sa.and_(
+        pulse.c.at_ms.between(now - PULSE_GAP_MS, now + PULSE_GAP_MS),
+        pulse.c.server == first.excluded.server,
+        sa.literal(not afresh),
+    )
+    await connection.execute(
+        first.on_conflict_do_update(
+            index_elements=[pulse.c.id],
+            set_={
+                "at_ms": now,
+                "since_ms": sa.case((goes_on, pulse.c.since_ms), else_=now),
+                "server": first.excluded.server,
+            },
+        )
+    )
 
 
 async def require_lease(connection: AsyncConnection, worker_id: str) -> None:
@@ -78,7 +140,7 @@ async def renew(
     renewed = await connection.execute(
         worker.update()
         .where(worker.c.id == worker_id, worker.c.lease_ms > 0)
-        .values(lease_ms=now + LEASE_MS, load=load, **told)
+        .values(lease_ms=now + worker.c.length_ms, load=load, **told)
     )
     if not renewed.rowcount:
         raise LeaseLost
@@ -99,7 +161,7 @@ async def leave(connection: AsyncConnection, worker_id: str) -> None:
 async def free_expired(connection: AsyncConnection) -> int:
     """Free the tasks of workers whose lease ran out; how many."""
     now = await read_now_ms(connection)
-    expired = sa.select(worker.c.id).where(~is_alive(now), worker.c.lease_ms > 0)
+    expired = sa.select(worker.c.id).where(_is_gone(now))
     of_expired = sa.select(run.c.task_id).where(run.c.worker_id.in_(expired)).order_by(run.c.task_id)
     await connection.execute(of_expired.with_for_update())
     # Locked, so that a renewal that is on its way wins; one that comes later finds its lease gone.
@@ -110,6 +172,15 @@ async def free_expired(connection: AsyncConnection) -> int:
     return await _free(connection, run.c.worker_id.in_(gone), now, "its worker is gone")
 
 
+async def free_attached(connection: AsyncConnection) -> int:
+    """Free the tasks of attached workers of a service that is gone, and they with it; how many."""
+    now = await read_now_ms(connection)
+    theirs = sa.and_(worker.c.is_attached, worker.c.lease_ms > 0)
+    ids = list((await connection.execute(sa.select(worker.c.id).where(theirs))).scalars())
+    await connection.execute(worker.update().where(worker.c.id.in_(ids)).values(lease_ms=-now, load=0))
+    return await _free(connection, run.c.worker_id.in_(ids), now, "its service ended")
+
+
 async def free_all(connection: AsyncConnection, why: str) -> int:
     """Free every task that a worker had; how many."""
     return await _free(connection, run.c.worker_id.is_not(None), await read_now_ms(connection), why)
@@ -118,7 +189,7 @@ async def free_all(connection: AsyncConnection, why: str) -> int:
 async def has_expired(connection: AsyncConnection) -> bool:
     """Whether a worker that holds tasks is gone: a look before a write."""
     holds_tasks = sa.exists(sa.select(run.c.task_id).where(run.c.worker_id == worker.c.id))
-    query = sa.select(worker.c.id).where(~is_alive(now_ms()), worker.c.lease_ms > 0, holds_tasks)
+    query = sa.select(worker.c.id).where(_is_gone(now_ms()), holds_tasks)
     return (await connection.execute(query.limit(1))).first() is not None
 
 

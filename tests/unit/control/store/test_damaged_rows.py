@@ -19,6 +19,7 @@ from streamferry.control.callbacks import Callbacks
 from streamferry.control.ledger import StoreLedger
 from streamferry.control.metrics import Metrics
 from streamferry.control.model import DeliveryState
+from streamferry.control.pulse import Pulse
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import Seal, SealBroken, Store, events, sealing
 from streamferry.control.store.dump import dump
@@ -165,7 +166,10 @@ async def test_every_front_end_answers_beside_a_row_that_cannot_be_read(store: S
         await rest.call("GET", f"/tasks/{bad}/request")
         await rest.call("GET", f"/tasks/{bad}/events")
         await rest.refusal(404, "GET", f"/tasks/{bad}/watermark")
-        assert "failed" in (await Metrics(rest.actions, Callbacks(store), of_each_task=True).render()).decode()
+        assert (
+            "failed"
+            in (await Metrics(rest.actions, Callbacks(store), Pulse(store), of_each_task=True).render()).decode()
+        )
         assert len([line async for line in dump(store)]) > 5
         # What cannot be read can be stopped, but not be set going.
         await rest.call("POST", f"/tasks/{bad}/stop")
@@ -236,7 +240,7 @@ async def test_what_only_describes_may_be_damaged(store: Store) -> None:
             for path in ("/tasks", "/events", "/callbacks", "/groups", "/workers", f"/tasks/{task_id}", "/overview"):
                 await rest.call("GET", path)
             await rest.call("GET", "/usage", params=span)
-            await Metrics(rest.actions, Callbacks(store), of_each_task=True).render()
+            await Metrics(rest.actions, Callbacks(store), Pulse(store), of_each_task=True).render()
         assert (await rest.call("GET", f"/tasks/{task_id}"))["run"]["state"] == "failed"
 
 
