@@ -9,6 +9,7 @@ from alembic.migration import MigrationContext
 from cryptography.fernet import Fernet
 
 from streamferry.control.store import Seal, Store, migrate, sqlite_url
+from streamferry.control.store import schema as schema_module
 from streamferry.control.store.schema import metadata
 
 
@@ -45,3 +46,12 @@ async def test_a_broken_migration_leaves_nothing_behind(tmp_path: Path, monkeypa
     assert tables == []
     await migrate(store)
     await store.aclose()
+
+
+def test_migrations_are_one_line() -> None:
+    """Each has a number of its own and follows the one before it; a merge may bring two of one number."""
+    files = sorted((Path(schema_module.__file__).parent / "migrations" / "versions").glob("v[0-9]*.py"))
+    numbers = [file.name[1:5] for file in files]
+    assert numbers == [f"{number:04}" for number in range(1, len(files) + 1)]
+    for number, file in zip(numbers, files, strict=True):
+        assert f'revision = "{number}"' in file.read_text()
