@@ -58,7 +58,7 @@ def list_entries(as_json: JsonOption = False) -> None:
         for row in rows:
             print(json.dumps(row.to_json()))
         return
-    table = Table("used", "state", "length", "MB", "what", "")
+    table = Table("used", "state", "length", "MB", "form", "now", box=None, pad_edge=False, header_style="bold")
     for row in rows:
         length = f"{row.summary.duration_ms / 1000:.1f} s" if row.summary else ""
         size = f"{row.entry.size_bytes() / 1e6:.1f}"

@@ -87,7 +87,10 @@ def worker(
     ffmpeg: Ffmpeg = None,
     worker_id: Annotated[str | None, typer.Option("--id", help="Its name in the store.", show_default=False)] = None,
     attached: Annotated[
-        bool, typer.Option(help="Have the settings from standard input, one JSON line, and leave when it closes.")
+        bool,
+        typer.Option(
+            hidden=True, help="Have the settings from standard input, one JSON line, and leave when it closes."
+        ),
     ] = False,
     lock: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
