@@ -25,7 +25,7 @@ def run(
         env={**inherited, **(environment or {})},
         text=True,
         errors="replace",
-        timeout=60,
+        timeout=100,
         check=False,
     )
 

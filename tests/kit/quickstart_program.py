@@ -35,7 +35,7 @@ class QuickstartProgram(Program):
             found = _LINK.search(self.said)
             return found and found[1]
 
-        return wait_for("the link", look, 60)
+        return wait_for("the link", look, 120)
 
     def interrupt(self) -> int:
         """Ctrl-C; the status."""

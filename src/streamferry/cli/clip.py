@@ -17,7 +17,7 @@ def make_clip(path: Path, seconds: int) -> None:
         part = Path(folder, "clip.mp4")
         command = ["-v", "error", "-f", "lavfi", "-i", f"testsrc2=size=640x360:rate={FPS}"]
         command += ["-f", "lavfi", "-i", "sine=r=48000,volume=0.2", "-t", str(seconds)]
-        command += ["-c:v", "libx264", "-preset", "veryfast", "-g", str(FPS), "-pix_fmt", "yuv420p"]
+        command += ["-c:v", "libx264", "-preset", "ultrafast", "-g", str(FPS), "-pix_fmt", "yuv420p"]
         command += ["-c:a", "aac", "-shortest", str(part)]
         done = Sandbox(writes=(folder,), limits=Limits(file_bytes=_MAX_BYTES)).run(ffmpeg_program(), command)
         if done.returncode:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streamferry.service.serve import Entrance
 
 _HOST = "127.0.0.1"
-_CLIP_S = 20
+_CLIP_S = 10
 #: Ports that are tried behind the one that is wanted.
 _FURTHER_PORTS = 20
 #: A link is shown after this, also if nothing has arrived: the page then says why.
