@@ -17,7 +17,7 @@ import typer
 
 from streamferry.cli.clip import make_clip
 from streamferry.cli.loop import on_interrupt
-from streamferry.cli.serve import run_or_exit
+from streamferry.cli.serve import begin, run_or_exit
 
 if TYPE_CHECKING:
     from streamferry.config import Settings
@@ -51,7 +51,6 @@ def quickstart(
 
 async def _quickstart(folder: Path, port: int) -> None:
     from streamferry.receiver import Receiver
-    from streamferry.service.log import start_log
     from streamferry.service.quickstart import prepare
 
     stopping = asyncio.Event()
@@ -63,7 +62,7 @@ async def _quickstart(folder: Path, port: int) -> None:
         if free != port:
             _say(f"port {port} is taken: {free} is used instead")
         settings = _settings(folder, free)
-        start_log(settings.log_level, settings.log_format)
+        begin(settings)
         async with Receiver(_HOST) as receiver:
             prepared = await prepare(settings, sample, f"rtmp://{_HOST}:{receiver.port}/live/{sample.stem}")
             _write_key(folder, prepared, free)

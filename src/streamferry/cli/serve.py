@@ -72,7 +72,7 @@ def serve(
         cache_dir=cache_dir,
         ffmpeg=ffmpeg,
     )
-    _begin(settings)
+    begin(settings)
     run_or_exit(_serve(settings))
 
 
@@ -105,7 +105,7 @@ def worker(
         "ffmpeg": ffmpeg,
     }
     settings = read_settings(config, **(json.loads(_read_line()) if attached else given))
-    _begin(settings, attached=attached)
+    begin(settings, attached=attached)
     run_or_exit(_work(settings, worker_id or f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}", attached, lock))
 
 
@@ -172,7 +172,7 @@ def _read_line() -> bytes:
     return line or b"{}"
 
 
-def _begin(settings: "Settings", *, attached: bool = False) -> None:
+def begin(settings: "Settings", *, attached: bool = False) -> None:
     """What comes before all work: secrets are hidden, processes that lose their parent are somebody's, and the log."""
     from streamferry.config import doubts, forget_secrets
     from streamferry.net.process import be_init, hide
