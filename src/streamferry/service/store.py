@@ -29,8 +29,11 @@ _SEAL_KEY = "seal.key"
 
 
 def prepare_data_dir(settings: Settings) -> None:
-    """Make the data folder, for its owner only. Raises OSError."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Make the data folder, for its owner only. Raises ValueError."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ValueError(f"data-dir: {settings.data_dir} cannot be made: {error.strerror}") from None
 
 
 def read_seal_key(settings: Settings) -> str | None:
