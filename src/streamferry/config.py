@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streamferry.net.folders import Folders
+from streamferry.net.listening import ListenPorts
 from streamferry.net.process import forget_variables
 from streamferry.prepare.cache import default_root
 
@@ -101,6 +102,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Tasks that one worker process takes at most; fewer where its limit of open files is low.",
     )
+    listen_ports: str = Field(
+        "",
+        description="Ports of workers that tasks may open to wait for media, such as `5000-5999,9000`: `udp:` sources, "
+        "and `srt:` addresses with `mode=listener`. They stand open to whoever reaches the machine, whatever `egress` "
+        "says. Empty: none.",
+    )
     conflicts: Literal["refuse", "warn"] = Field(
         "refuse",
         description="What is done about two tasks with one destination at overlapping times; addresses that differ in "
@@ -181,6 +188,12 @@ class Settings(BaseSettings):
     def _default_for_none(cls, value: object) -> object:
         return value or default_root()
 
+    @field_validator("listen_ports", mode="after")
+    @classmethod
+    def _check_ports(cls, value: str) -> str:
+        ListenPorts.parse(value)
+        return value
+
     @field_validator("ffmpeg", mode="after")
     @classmethod
     def _expand_home(cls, value: str) -> str:
@@ -221,6 +234,7 @@ class Settings(BaseSettings):
             "store": self.store.get_secret_value(),
             "seal_key": self.seal_key.get_secret_value(),
             "egress": self.egress,
+            "listen_ports": self.listen_ports,
             "files": os.pathsep.join(map(str, self.files)),
             "cache_dir": str(self.cache_dir),
             "cache_mb": str(self.cache_mb),

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Never
-from urllib.parse import parse_qs
 
 from streamferry.control.errors import InvalidField, TaskNotFound
 from streamferry.control.model import ContinueStrategy, StoredMark, TaskItem, TaskKind
@@ -22,6 +21,7 @@ from streamferry.media.errors import SourceForbidden, SourceMissing, SourceRejec
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.net.folders import NOWHERE, Folders
+from streamferry.net.listening import NO_PORTS, ListenPorts, opens_port
 from streamferry.relay.spec import (
     ENDLESS,
     LIVE_SCHEMES,
@@ -58,13 +58,15 @@ _WATERMARK_FIELDS = {
 @dataclass(frozen=True, slots=True)
 class SourceRules:
     """What a deployment allows. ``folders``: from which ``file:`` addresses may be read. ``refuse``: why the host of an
-    address, of a source, a destination or a callback, can never be reached; empty for one that may be.
+    address, of a source, a destination or a callback, can never be reached; empty for one that may be. ``ports``: which
+    of a worker may be opened to wait for media.
 
     What passes here is judged again by whoever opens it: links may change meanwhile.
     """
 
     folders: Folders = NOWHERE
     refuse: Callable[[str], str] = lambda _: ""
+    ports: ListenPorts = NO_PORTS
 
 
 def check_task_id(text: str) -> str:
@@ -113,16 +115,18 @@ def read_source(field: str, text: str, kind: TaskKind, rules: SourceRules) -> Me
         check_source(url, is_live=kind is TaskKind.LIVE)
     if url.scheme == "file":
         _check_file(field, url, rules.folders)
-    elif url.scheme != "udp":  # Which is a port of ours, as that of a listener is.
+    else:
         _check_reach(field, url, rules)
     return url
 
 
 def _check_reach(field: str, url: MediaUrl, rules: SourceRules) -> None:
-    """Not a host that the egress policy forbids, as far as that is known: names are judged when they are resolved."""
-    if url.scheme == "srt" and parse_qs(url.query).get("mode") == ["listener"]:
-        return
-    if reason := rules.refuse(url.host):
+    """No port of ours that may not be opened, and no host that the egress policy forbids, as far as that is known.
+
+    Names are judged when they are resolved.
+    """
+    reason = rules.ports.refuse(url) if opens_port(url) else rules.refuse(url.host)
+    if reason:
         _refuse(field, reason)
 
 

@@ -12,6 +12,7 @@ from streamferry.control.store import TROUBLE, SealBroken, Store, describe_troub
 from streamferry.control.store.held import HeldTask
 from streamferry.media.errors import SourceForbidden, SourceRejected
 from streamferry.net.folders import NOWHERE, Folders
+from streamferry.net.listening import NO_PORTS, ListenPorts
 from streamferry.relay import Item, Playhead, RelaySpec
 from streamferry.worker import LEASE_S, Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
 
@@ -31,6 +32,7 @@ class StoreLedger:
         *,
         capacity: int,
         folders: Folders = NOWHERE,
+        ports: ListenPorts = NO_PORTS,
         address: str | None = None,
         lease_s: float = LEASE_S,
         is_attached: bool = False,
@@ -40,6 +42,7 @@ class StoreLedger:
         self._capacity = capacity
         self._address = address
         self._folders = folders
+        self._ports = ports
         self._actor = Actor(ActorKind.WORKER, worker_id)
         self._lease_s = lease_s
         self._is_attached = is_attached
@@ -132,7 +135,13 @@ class StoreLedger:
         )
 
     def _check_files(self, spec: TaskSpec) -> None:
-        """Raises ValueError for a local file outside of the folders. Whether it can be had, the run will see."""
+        """Raises ValueError for a local file outside of the folders, and for a port that may not be opened.
+
+        Whether they can be had, the run will see.
+        """
+        for url in (spec.destination, *(item.url for item in spec.items)):
+            if reason := self._ports.refuse(url):
+                raise ValueError(f"{url.redacted} {reason}")
         for item in spec.items:
             if item.url.scheme == "file":
                 try:

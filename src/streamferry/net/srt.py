@@ -23,6 +23,7 @@ from streamferry.media.errors import PeerLacking, PeerRejected, PeerUnreachable,
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve, step
 from streamferry.net.fence import Fence
+from streamferry.net.listening import srt_mode
 from streamferry.net.race import in_order, race, remember
 from streamferry.wire.ts import TS_PACKET_BYTES
 
@@ -62,7 +63,7 @@ class SrtOptions:
         try:
             latency = int(values["latency"]) // 1000 if "latency" in values else None
             return cls(
-                is_listener=values.get("mode") == "listener",
+                is_listener=srt_mode(url) == "listener",
                 stream_id=values.get("streamid", ""),
                 passphrase=values.get("passphrase", ""),
                 key_bytes=int(values.get("pbkeylen", "0")),

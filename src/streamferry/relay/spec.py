@@ -7,6 +7,7 @@ from math import inf
 
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
+from streamferry.net.listening import srt_mode
 from streamferry.prepare.processing import FIRST, Normalize
 from streamferry.relay.status import START, Playhead
 
@@ -43,6 +44,8 @@ def _check_parts(url: MediaUrl) -> None:
         _ = url.app_and_key
     if url.scheme in _PORT_NEEDED and not url.port:
         raise ValueError(f"an address of this kind needs a port: {url.scheme}://host:9000")
+    if url.scheme == "srt":
+        srt_mode(url)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from streamferry.control.looks import Looks
 from streamferry.control.rest.operation_views import CacheItem, CacheView
 from streamferry.control.rest.routes import RestSettings
 from streamferry.control.samples import Samples
+from streamferry.net.listening import ListenPorts
 from streamferry.prepare.cache import UNKEPT, Entry, all_entries
 from streamferry.service.prober import Prober
 from streamferry.worker.egress import Egress, decide_refusal
@@ -23,7 +24,9 @@ def rest_settings(settings: Settings, looks: Looks, samples: Samples, stopping: 
     """From the settings of the service."""
     return RestSettings(
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
-        source_rules=SourceRules(settings.folders, decide_refusal(Egress(settings.egress))),
+        source_rules=SourceRules(
+            settings.folders, decide_refusal(Egress(settings.egress)), ListenPorts.parse(settings.listen_ports)
+        ),
         look_into_cache=functools.partial(look_into_cache, settings.cache_dir, settings.cache_mb * 1_000_000),
         prober=Prober(settings),
         looks=looks,

@@ -43,6 +43,7 @@ from streamferry.control.scheduler import Scheduler
 from streamferry.control.store import TROUBLE, Store, describe_trouble, workers
 from streamferry.control.store.records import KeyPair
 from streamferry.net.disk import Disk
+from streamferry.net.listening import ListenPorts
 from streamferry.service.callbacks import retention_of, send_callbacks
 from streamferry.service.dashboard import make_desk
 from streamferry.service.http import bounded_http
@@ -222,7 +223,9 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
     api = ApiSettings(
         public_hosts=settings.public_hosts,
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
-        source_rules=SourceRules(settings.folders, decide_refusal(Egress(settings.egress))),
+        source_rules=SourceRules(
+            settings.folders, decide_refusal(Egress(settings.egress)), ListenPorts.parse(settings.listen_ports)
+        ),
         home=f"{BASE}/",
     )
     app.include_router(build_router(actions, api))

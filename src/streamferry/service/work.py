@@ -8,6 +8,7 @@ from streamferry.config import Settings, forget_secrets, share_ffmpeg
 from streamferry.control.ledger import StoreLedger
 from streamferry.control.store import Store
 from streamferry.net.dial import client_context
+from streamferry.net.listening import ListenPorts
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay import Network, RelayHost
 from streamferry.service.limits import fitting_capacity, raise_file_limit
@@ -68,6 +69,7 @@ async def work(
             worker_id,
             capacity=capacity,
             folders=settings.folders,
+            ports=ListenPorts.parse(settings.listen_ports),
             address=previews.address,
             lease_s=settings.lease_s,
             is_attached=is_attached,

@@ -10,6 +10,7 @@ from streamferry.media.errors import SourceUnreachable, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve
 from streamferry.net.hop import Hop
+from streamferry.net.listening import srt_mode
 from streamferry.net.sandbox import Sandbox
 from streamferry.net.seccomp import Sockets
 from streamferry.net.udp import DatagramReceiver
@@ -56,7 +57,10 @@ async def open_srt(
 
     The query is ffmpeg's: ``streamid``, ``passphrase``, ``latency`` in microseconds.
     """
-    is_listener = parse_qs(url.query).get("mode") == ["listener"]
+    try:
+        is_listener = srt_mode(url) == "listener"
+    except ValueError as error:
+        raise SourceUnsupported(str(error)) from None
     if not url.port:
         raise SourceUnsupported("an SRT address needs a port: srt://host:9000")
     if is_listener:

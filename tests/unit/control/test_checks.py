@@ -15,6 +15,7 @@ from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind
 from streamferry.media.picture import MAX_PICTURE_BYTES
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
+from streamferry.net.listening import ListenPorts
 from streamferry.worker.egress import Egress, decide_refusal
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -355,10 +356,24 @@ def test_what_may_be_reached_is_taken() -> None:
     """Names are judged when they are resolved; a listener's address is a port of ours; the LAN is open under lan."""
     for host in ("push.example", "localhost.example", "10.1.2.3", "abc", "fade", "cafe.de"):
         assert checks.read_destination(f"rtmp://{host}/live/a", LAN)
-    assert checks.read_source("F", "srt://0.0.0.0:9000?mode=listener", TaskKind.LIVE, LAN)
-    assert checks.read_source("F", "udp://127.0.0.1:5000", TaskKind.LIVE, LAN)
+    listening = checks.SourceRules(refuse=decide_refusal(Egress.LAN), ports=ListenPorts.parse("5000,9000"))
+    assert checks.read_source("F", "srt://0.0.0.0:9000?mode=listener", TaskKind.LIVE, listening)
+    assert checks.read_source("F", "udp://127.0.0.1:5000", TaskKind.LIVE, listening)
     words = "leads to an address that the egress policy public does not allow (setting egress)"
     assert refused("DstAddr", lambda: checks.read_destination("rtmp://10.1.2.3/live/a", PUBLIC)) == words
     assert refused("Domain", lambda: checks.build_destination("10.1.2.3:1935", "live", "a", PUBLIC)) == words
     words = "leads to an address that the egress policy lan does not allow (setting egress)"
     assert refused("F", lambda: checks.read_source("F", "http://169.254.169.254/a.mp4", TaskKind.VOD, LAN)) == words
+
+
+@pytest.mark.parametrize("address", ["udp://:5000", "udp://239.1.1.1:5000", "srt://:5000?mode=listener"])
+def test_a_port_of_a_worker_is_opened_where_the_operator_says_so(address: str) -> None:
+    """As a source, and for SRT as a destination; under whichever policy on what is called."""
+    allowed = checks.SourceRules(refuse=decide_refusal(Egress.LAN), ports=ListenPorts.parse("5000"))
+    for rules in (checks.SourceRules(), LAN, checks.SourceRules(ports=ListenPorts.parse("5001-6000"))):
+        with pytest.raises(InvalidField, match=r"would open port 5000 .* \(setting listen_ports\)"):
+            checks.read_source("Address", address, TaskKind.LIVE, rules)
+        if address.startswith("srt"):
+            with pytest.raises(InvalidField, match="setting listen_ports"):
+                checks.read_destination(address, rules)
+    assert checks.read_source("Address", address, TaskKind.LIVE, allowed).port == 5000

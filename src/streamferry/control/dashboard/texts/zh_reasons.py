@@ -120,6 +120,12 @@ _ENDS = {
     "{} cannot be used: {}": "{} 无法使用：{}",
     "{} lies outside of the folders from which files may be read (setting files)": "{} 不在允许读取的目录内"
     "（设置项 files）",
+    "would open port {} of a worker, which is not allowed (setting listen_ports)": "会在工作进程上打开端口 {}"
+    "，未被允许（设置项 listen_ports）",
+    "{} would open port {} of a worker, which is not allowed (setting listen_ports)": "{} 会打开端口 {}"
+    "，未被允许（设置项 listen_ports）",
+    "mode of an SRT address must be caller or listener, and stand there once": "SRT 地址的 mode 须为 caller 或 "
+    "listener，且仅一次",
     "{} cannot be read: {}": "{} 无法读取：{}",
     "{} is not media we can read ({})": "{} 不是可读取的媒体（{}）",
     "{} holds {}, which ffmpeg cannot put into FLV": "{} 含有 {}，无法封装为 FLV",

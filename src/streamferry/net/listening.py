@@ -1,0 +1,56 @@
+"""Ports of ours that an address opens: datagrams, and SRT that waits for a caller. Which may be, an operator says.
+
+They stand open to whoever reaches the machine, whatever the egress policy says about what is called.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import unquote
+
+from streamferry.media.url import MediaUrl
+
+
+@dataclass(frozen=True, slots=True)
+class ListenPorts:
+    """Ports that may be opened, as ranges. Made by :meth:`parse`; without any there is none."""
+
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``5000-5999,9000``. Raises ValueError in words for the user."""
+        ranges = []
+        for part in filter(None, (one.strip() for one in text.split(","))):
+            first, _, last = part.partition("-")
+            last = last or first
+            if not (
+                part.isascii() and first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) < 1 << 16
+            ):
+                raise ValueError("must be ports from 1 to 65535 such as 5000-5999,9000")
+            ranges.append((int(first), int(last)))
+        return cls(tuple(ranges))
+
+    def refuse(self, url: MediaUrl) -> str:
+        """Why an address cannot be used, as what follows it in a sentence; empty if nothing is against it."""
+        if not opens_port(url) or any(first <= url.port <= last for first, last in self.ranges):
+            return ""
+        return f"would open port {url.port} of a worker, which is not allowed (setting listen_ports)"
+
+
+#: None may be opened.
+NO_PORTS = ListenPorts()
+
+
+def opens_port(url: MediaUrl) -> bool:
+    """Whether its media is waited for at a port of this machine."""
+    return url.scheme == "udp" or (url.scheme == "srt" and srt_mode(url) == "listener")
+
+
+def srt_mode(url: MediaUrl) -> str:
+    """``caller`` or ``listener``. Raises ValueError for what ffmpeg and we could read in two ways, or do not know."""
+    given = [field for field in url.query.split("&") if unquote(field.partition("=")[0]).strip().lower() == "mode"]
+    if not given or given == ["mode=caller"]:
+        return "caller"
+    if given == ["mode=listener"]:
+        return "listener"
+    raise ValueError("mode of an SRT address must be caller or listener, and stand there once")
