@@ -34,7 +34,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProgram
         "STREAMFERRY_MAX_CONNECTIONS_PER_PEER": str(OF_PEER),
     }
     with ServiceProgram(tmp_path_factory.mktemp("strangers"), "--workers", "1", environment=settings) as service:
-        yield service.wait_ready(90)
+        yield service.wait_ready()
         assert service.health == 200
         assert "Traceback" not in service.errors
         assert SECRET not in service.errors

@@ -103,7 +103,7 @@ class ServiceProgram(Program):
             with error:
                 return error.code
 
-    def wait_ready(self, seconds: float = 30.0) -> "ServiceProgram":
+    def wait_ready(self, seconds: float = 60.0) -> "ServiceProgram":
         """Wait until it is healthy."""
 
         def look() -> bool:

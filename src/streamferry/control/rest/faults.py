@@ -49,9 +49,11 @@ STATUSES = {
     409: "`wrong_state`: not for a task in this state; `destination_conflict`; `group_exists`; `group_in_use`; "
     "`no_preview`: there is nothing to be seen now.",
     412: "`version_conflict`: the task has another version than `If-Match` says.",
-    413: "`too_large`: the body is larger than 4 MiB.",
+    413: "`too_large`: the body is larger than 4 MiB, or than 8 KiB where no token is asked for.",
+    414: "`too_large`: the query has more than 16 KiB, or the path more than 2 KiB.",
     422: "`invalid_field`: `field` names it; `invalid_body`: no JSON object; `probe_failed`.",
     429: "`too_many` calls a second; `locked_out` after failures. `Retry-After` says for how long.",
+    431: "`too_large`: more than 100 headers.",
     500: "`internal`: a mistake of ours, which the log of the service tells more about.",
     503: "`store_unavailable`: it cannot be asked now; `no_probe`, `no_previews`, `no_library`: not of this service.",
     507: "`library_full`: the disk of the library.",
