@@ -145,6 +145,8 @@ class Actions:
                 values |= tasks.known_ends(
                     _moved_ends(before.item_ends_ms, () if kind_changed else was.items, spec.items)
                 )
+            if before.problem is not None:
+                values |= {"state": State.WAITING.value, "fault": None, "reason": None, **tasks.NO_TROUBLE}
             if revived or (list_changed and (before.playhead is None or kind_changed)):
                 values |= tasks.START_AGAIN
             elif list_changed and before.playhead is not None:
