@@ -133,7 +133,7 @@ def stand_in(*, title: str, group: str, start_at: datetime, end_at: datetime) ->
     """What is shown of a task of which no spec can be made. It names no peer, so nothing can be pulled or pushed."""
     return TaskSpec(
         kind=TaskKind.VOD,
-        items=(),
+        items=(TaskItem(_NOWHERE),),
         destination=_NOWHERE,
         start_at=start_at,
         end_at=end_at,

@@ -326,7 +326,6 @@ async def _sealed(connection: AsyncConnection, seal: Seal, spec: TaskSpec) -> di
 
 def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
     """The row, whatever is in it: one of which no spec can be made is a failed task that says so."""
-    has_played = row["playhead_ms"] is not None
     state, fault, reason, problem = read_state(row["state"]), row["fault"], row["reason"], None
     try:
         spec = spec_of(seal, row)
@@ -336,6 +335,7 @@ def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
             state = State.FAILED
         window = {"start_at": read_time(row["start_ms"]), "end_at": read_time(row["end_ms"])}
         spec = stand_in(title=row["title_folded"], group=row["group_name"], **window)
+    has_played = row["playhead_ms"] is not None and problem is None
     return TaskRecord(
         task_id=row["id"],
         spec=spec,
