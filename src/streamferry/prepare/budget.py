@@ -27,7 +27,10 @@ _UNKEPT_S = 600.0
 
 
 class Budget:
-    """Of the cache in ``root``. All methods look at the disk: for a thread."""
+    """Of the cache in ``root``. All methods look at the disk: for a thread.
+
+    Of a disk that cannot be looked at nothing is known: there is room, and who writes will hear what is wrong.
+    """
 
     def __init__(self, root: Path, max_bytes: int, disk: Disk, ahead_bytes: int) -> None:
         self.disk = disk
@@ -45,13 +48,18 @@ class Budget:
 
     def may_keep(self, entry: Entry, url: MediaUrl, version: Version) -> bool:
         """Whether there is room for all of a file, that of unused ones included, or it is there already."""
-        if entry.read_summary() is not None:
+        try:
+            is_there = entry.read_summary() is not None
+            return is_there or self._has_room(url, version)
+        except OSError:
             return True
+
+    def _has_room(self, url: MediaUrl, version: Version) -> bool:
         if time.monotonic() < self._unkept_until.get(url.reveal(), 0.0):
             return False
         # What is fetched is kept until all of it is prepared.
         needed_bytes = (version.size_bytes or 0) * (1 if url.scheme == "file" else 2)
-        room_bytes = self._room_bytes()
+        room_bytes = self.disk.room_bytes
         if needed_bytes <= room_bytes or needed_bytes <= room_bytes + unused_bytes(self._root):
             return True
         self.note_full(url)
@@ -68,8 +76,11 @@ class Budget:
         It takes no more than half of what there is: the next file of a list is opened while this one plays.
         """
         parts = _LOCAL_PARTS if url.scheme == "file" else _REMOTE_PARTS
-        evict(self._root, None, self.disk, round(2 * parts * self._ahead_bytes))
-        room_bytes = self._room_bytes()
+        try:
+            evict(self._root, None, self.disk, round(2 * parts * self._ahead_bytes))
+            room_bytes = self.disk.room_bytes
+        except OSError:
+            return self._ahead_bytes
         least_bytes = parts * min(LEAST_AHEAD_BYTES, version.size_bytes or sys.maxsize)
         if room_bytes < least_bytes:
             raise CacheError(
@@ -77,9 +88,3 @@ class Budget:
                 f"takes {least_bytes / 1e6:.0f} MB (setting cache_dir)"
             )
         return max(LEAST_AHEAD_BYTES, min(self._ahead_bytes, int(room_bytes / parts / 2)))
-
-    def _room_bytes(self) -> int:
-        try:
-            return self.disk.room_bytes
-        except OSError:  # Then nobody knows, and who writes will hear it.
-            return sys.maxsize
