@@ -1,6 +1,6 @@
 #!/bin/bash
-# Fetches the programs the tests put around streamferry: ffmpeg, nginx with its RTMP module, HAProxy, PostgreSQL, Chromium,
-# systemd (for systemd-analyze), node-media-server.
+# Fetches the programs the tests put around streamferry: ffmpeg, nginx with its RTMP module, HAProxy, PostgreSQL, PgBouncer,
+# Chromium, systemd (for systemd-analyze), node-media-server.
 # As root they are installed. Otherwise, and offline, this says what is missing, and the tests that need it are skipped
 # with the reason; with CI=true such a skip is a failure (tests/conftest.py).
 set -euo pipefail
@@ -19,6 +19,7 @@ missing() {
     if ! has haproxy; then echo haproxy; fi
     if ! has systemd-analyze; then echo systemd; fi
     if ! has_postgresql; then echo postgresql; fi
+    if ! has pgbouncer; then echo pgbouncer; fi
     if ! has chromium; then echo chromium; fi
     if ! has node; then printf 'nodejs\nnpm\n'; fi
 }

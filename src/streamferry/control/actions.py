@@ -31,7 +31,19 @@ from streamferry.control.errors import (
 )
 from streamferry.control.model import DEFAULT_GROUP, ApiStatus, AuditKind, TaskSpec
 from streamferry.control.schedule import decide_due
-from streamferry.control.store import Store, audit, events, groups, keys, mailboxes, pictures, tasks, usage, workers
+from streamferry.control.store import (
+    Store,
+    audit,
+    due,
+    events,
+    groups,
+    keys,
+    mailboxes,
+    pictures,
+    tasks,
+    usage,
+    workers,
+)
 from streamferry.control.store.database import lock_name
 from streamferry.control.store.events import NewEvent
 from streamferry.control.store.records import (
@@ -255,6 +267,11 @@ class Actions:
             now_ms = to_ms(self._clock.now())
             return await tasks.count(connection, now_ms=now_ms, title=title, groups=groups)
 
+    async def count_late(self) -> int:
+        """How many tasks are due that no worker has taken for some seconds."""
+        async with self._store.read() as connection:
+            return await due.count_late(connection)
+
     async def list_running(self) -> list[RunningTask]:
         """What each task does that a worker has."""
         async with self._store.read() as connection:
@@ -298,11 +315,9 @@ class Actions:
     async def create_group(self, name: str, project: str, tags: Sequence[GroupTag] = ()) -> None:
         """A new group. Raises GroupExists."""
         async with self._store.write() as connection:
-            before = await groups.find(connection, name, lock=True)
-            if before is not None and not before.deleted:
-                raise GroupExists(name)
             group = GroupRecord(name, project, tuple(tags), deleted=False)
-            await groups.put(connection, group, now_ms=to_ms(self._clock.now()))
+            if not await groups.put(connection, group, now_ms=to_ms(self._clock.now())):
+                raise GroupExists(name)
 
     async def update_group(self, name: str, tags: Sequence[GroupTag]) -> None:
         """Other tags; nothing else of a group can be changed. Raises GroupNotFound."""
@@ -438,7 +453,8 @@ class Actions:
         return record
 
     async def _require_group(self, connection: AsyncConnection, name: str, *, lock: bool = False) -> None:
-        group = await groups.find(connection, name, lock=lock)
+        # A task that is made in it keeps it from being deleted meanwhile.
+        group = await groups.find(connection, name, lock=lock, keep=not lock)
         if group is None or group.deleted:
             raise GroupNotFound(name)
 

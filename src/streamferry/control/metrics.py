@@ -59,6 +59,7 @@ TROUBLED = Family(
     Kind.GAUGE,
     "Active tasks that failed and have not streamed for 10 s since, whatever state they are in just now.",
 )
+LATE_TASKS = Family("late_tasks", Kind.GAUGE, "Tasks that are due and that no worker has taken for 5 s.")
 SENT_RATE = Family("sent_kbps", Kind.GAUGE, "What all tasks send together, in kbit/s over the last second.")
 CAPACITY = Family("worker_capacity", Kind.GAUGE, "Tasks that the worker takes at most.", ("worker",))
 LOAD = Family("worker_tasks", Kind.GAUGE, "Tasks that the worker holds.", ("worker",))
@@ -103,7 +104,7 @@ TASK_DRIFT = Family(
 #: All that is exposed; those of single tasks only if the settings ask for them.
 FAMILIES = (
     *(BUILD, STORE_UP, STORE_AWAY, STORE_LOG, DISK_FREE),
-    *(TASKS, TROUBLED, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
+    *(TASKS, TROUBLED, LATE_TASKS, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
     *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, CALLBACKS, CALLBACK_LAG),
     *(TASK_STATE, TASK_TROUBLED, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES, TASK_DRIFT),
 )
@@ -135,7 +136,7 @@ class Metrics:
             alive = [one for one in await self._actions.list_workers() if one.is_alive]
             running = await self._actions.list_running() if self._of_each_task else ()
             counts, backlog = await self._actions.count_tasks(), await self._callbacks.backlog()
-            registry.register(_Look(counts, alive, backlog, running))
+            registry.register(_Look(counts, alive, backlog, running, await self._actions.count_late()))
         return generate_latest(registry)
 
     def _free_bytes(self) -> dict[str, int]:
@@ -172,7 +173,9 @@ class _Look(Collector):
         workers: Sequence[WorkerRecord],
         backlog: Backlog,
         running: Sequence[RunningTask],
+        late: int,
     ) -> None:
+        self._late = late
         self._counts = counts
         self._workers = workers
         self._backlog = backlog
@@ -195,6 +198,7 @@ class _Look(Collector):
         pairs = {*found, *((ApiStatus.ACTIVE, state) for state in State)}
         yield _family(TASKS, [((status.name.lower(), state.value), found[status, state]) for status, state in pairs])
         yield _family(TROUBLED, [((), sum(one.tasks for one in self._counts if one.in_trouble))])
+        yield _family(LATE_TASKS, [((), self._late)])
         yield _family(SENT_RATE, [((), sum(one.kbps_out for one in self._counts))])
 
     def _of_workers(self) -> Iterator[Metric]:

@@ -54,6 +54,7 @@ class Scheduler:
         async with self._store.read() as connection:
             has_expired = await workers.has_expired(connection)
             has_ended = await due.has_ended(connection)
+            has_late = await due.has_late(connection)
         if has_expired:
             async with self._store.write() as connection:
                 freed = await workers.free_expired(connection)
@@ -61,6 +62,10 @@ class Scheduler:
         if has_ended:
             async with self._store.write() as connection:
                 await due.conclude(connection, self._store.seal)
+        if has_late:
+            async with self._store.write() as connection:
+                late = await due.tell_late(connection)
+            _log.warning("%d tasks are due, and no worker has room for them", late)
         now = asyncio.get_running_loop().time()
         if now >= self._prune_at:
             self._prune_at = now if await self._prune() else now + PRUNE_S

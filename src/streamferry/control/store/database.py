@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
@@ -145,6 +146,11 @@ async def lock_name(connection: AsyncConnection, name: str) -> None:
     """
     if connection.dialect.name == "postgresql":
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(int(name[:15], 16))))
+
+
+def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
+    """An INSERT of the database's own kind, which can say what becomes of a row that is there already."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
 def sqlite_url(path: Path) -> str:

@@ -10,10 +10,20 @@ from streamferry.control.store.events import NewEvent, playhead_detail
 from streamferry.control.store.schema import run, task, worker
 from streamferry.control.store.seal import Seal
 from streamferry.control.store.spec import Unreadable
+from streamferry.media.errors import Fault
 from streamferry.relay import Playhead, State
 
 #: A due task that nobody took for this long is taken by anybody with room, whatever its fair share is.
 _FAIR_FOR_MS = 1_000
+#: One that nobody took for this long is told to be late.
+LATE_MS = 5_000
+NO_ROOM = "no worker has room"
+_NEVER_STARTED = "was never started: no worker took it in its time"
+_BATCH = 500
+
+
+#: Of a run that is over for no fault: what its last worker left behind says nothing of that.
+_FORGOTTEN: dict[str, object] = {"fault": None, "reason": None}
 
 
 async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> int:
@@ -66,9 +76,13 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
     )
     ended: list[str] = []
     played_out: list[str] = []
+    unserved: list[str] = []
     for row in rows.mappings():
         if is_over(row["end_ms"], now):
-            ended.append(row["task_id"])
+            # One that was made after its time, and one that has run, have simply ended.
+            has_waited = row["reason"] == NO_ROOM or (row["epoch"] == 0 and row["created_ms"] < row["end_ms"])
+            is_unserved = row["state"] == State.WAITING.value and has_waited
+            (unserved if is_unserved else ended).append(row["task_id"])
         elif _playhead(seal, row, now) is None:
             played_out.append(row["task_id"])
     done = ended + played_out
@@ -77,11 +91,76 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
         await connection.execute(
             run.update()
             .where(run.c.task_id.in_(done))
-            .values({"due_ms": None, "state": State.ENDED.value, **tasks.IDLE, **tasks.NO_TROUBLE})
+            .values({"due_ms": None, "state": State.ENDED.value, **_FORGOTTEN, **tasks.IDLE, **tasks.NO_TROUBLE})
         )
-        detail = {"final": True}
+        detail: dict[str, object] = {"final": True}
         await events.append(connection, [NewEvent(task_id, State.ENDED.value, now, detail) for task_id in done])
-    return len(done)
+    if unserved:
+        why = {"fault": Fault.SERVICE.value, "reason": _NEVER_STARTED}
+        await connection.execute(
+            run.update()
+            .where(run.c.task_id.in_(unserved))
+            .values({"due_ms": None, "state": State.FAILED.value, **why, **tasks.IDLE, **tasks.NO_TROUBLE})
+        )
+        detail = {**why, "final": True}
+        await events.append(connection, [NewEvent(task_id, State.FAILED.value, now, detail) for task_id in unserved])
+    return len(done) + len(unserved)
+
+
+async def tell_late(connection: AsyncConnection) -> int:
+    """Say of tasks that nobody takes that they wait for room; how many were told."""
+    now = await read_now_ms(connection)
+    rows = await connection.execute(
+        sa.select(run.c.task_id)
+        .join(task, task.c.id == run.c.task_id)
+        .where(_is_late(now), _is_untold())
+        .order_by(run.c.task_id)
+        .limit(_BATCH)
+        .with_for_update(of=run, skip_locked=True)
+    )
+    late = list(rows.scalars())
+    if late:
+        why = {"fault": Fault.SERVICE.value, "reason": NO_ROOM}
+        trouble = {"trouble_fault": why["fault"], "trouble_reason": NO_ROOM}
+        await connection.execute(
+            run.update()
+            .where(run.c.task_id.in_(late))
+            .values(
+                {
+                    "state": State.WAITING.value,
+                    **why,
+                    **trouble,
+                    "trouble_ms": sa.func.coalesce(run.c.trouble_ms, now),
+                }
+            )
+        )
+        await events.append(connection, [NewEvent(task_id, State.WAITING.value, now, why) for task_id in late])
+    return len(late)
+
+
+async def count_late(connection: AsyncConnection) -> int:
+    """How many tasks are due that nobody has taken for some seconds."""
+    query = sa.select(sa.func.count()).select_from(run.join(task, task.c.id == run.c.task_id))
+    return int((await connection.execute(query.where(_is_late(now_ms())))).scalar_one())
+
+
+async def has_late(connection: AsyncConnection) -> bool:
+    """Whether there is one that was not told: a look before a write."""
+    query = sa.select(run.c.task_id).join(task, task.c.id == run.c.task_id)
+    return (await connection.execute(query.where(_is_late(now_ms()), _is_untold()).limit(1))).first() is not None
+
+
+def _is_late(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
+    # Due is a task some seconds before its window opens.
+    return sa.and_(
+        run.c.due_ms <= now - LATE_MS,
+        task.c.start_ms <= now - LATE_MS,
+        task.c.end_ms > now + END_TOLERANCE_MS,
+    )
+
+
+def _is_untold() -> sa.ColumnElement[bool]:
+    return sa.or_(run.c.reason.is_(None), run.c.reason != NO_ROOM, run.c.state != State.WAITING.value)
 
 
 def _playhead(seal: Seal, row: sa.RowMapping, now: int) -> Playhead | None:

@@ -8,30 +8,38 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.store.cells import read_json
+from streamferry.control.store.database import insert_into
 from streamferry.control.store.records import GroupRecord, GroupTag
 from streamferry.control.store.schema import task, task_group
 
 
-async def find(connection: AsyncConnection, name: str, *, lock: bool = False) -> GroupRecord | None:
-    """The group, deleted or not, or None."""
+async def find(connection: AsyncConnection, name: str, *, lock: bool = False, keep: bool = False) -> GroupRecord | None:
+    """The group, deleted or not, or None. ``lock``: nobody else changes it until the transaction ends.
+
+    ``keep``: nobody deletes it until then, and any number of others may want that at once.
+    """
     query = sa.select(task_group).where(task_group.c.name == name)
-    row = (await connection.execute(query.with_for_update() if lock else query)).mappings().first()
+    if lock:
+        query = query.with_for_update()
+    elif keep:
+        query = query.with_for_update(read=True, key_share=True)
+    row = (await connection.execute(query)).mappings().first()
     return None if row is None else _record(row)
 
 
-async def put(connection: AsyncConnection, group: GroupRecord, *, now_ms: int) -> None:
-    """A new group, in place of a deleted one of that name if there is one."""
-    await connection.execute(task_group.delete().where(task_group.c.name == group.name))
-    await connection.execute(
-        task_group.insert(),
-        {
-            "name": group.name,
-            "project": group.project,
-            "tags": _tags_text(group.tags),
-            "deleted": group.deleted,
-            "created_ms": now_ms,
-        },
+async def put(connection: AsyncConnection, group: GroupRecord, *, now_ms: int) -> bool:
+    """A new group, in place of a deleted one of that name if there is one; False if there is one that is not."""
+    values = {
+        "project": group.project,
+        "tags": _tags_text(group.tags),
+        "deleted": group.deleted,
+        "created_ms": now_ms,
+    }
+    statement = insert_into(connection, task_group).values(name=group.name, **values)
+    done = await connection.execute(
+        statement.on_conflict_do_update(index_elements=[task_group.c.name], set_=values, where=task_group.c.deleted)
     )
+    return bool(done.rowcount)
 
 
 async def set_tags(connection: AsyncConnection, name: str, tags: Sequence[GroupTag]) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.store import sealing
 from streamferry.control.store.cells import read_time
+from streamferry.control.store.database import insert_into
 from streamferry.control.store.records import KeyPair, KeyRecord
 from streamferry.control.store.schema import access_key
 from streamferry.control.store.seal import Seal, SealBroken
@@ -17,15 +18,14 @@ _log = logging.getLogger("streamferry.control")
 async def put(connection: AsyncConnection, seal: Seal, pair: KeyPair, *, now_ms: int) -> None:
     """A new key, enabled; one of that name is replaced."""
     await sealing.require(connection, seal)
-    await connection.execute(access_key.delete().where(access_key.c.id == pair.access_key_id))
     values = {
-        "id": pair.access_key_id,
         "sealed_secret": seal.seal(pair.secret),
         "enabled": True,
         "read_only": pair.read_only,
         "created_ms": now_ms,
     }
-    await connection.execute(access_key.insert(), values)
+    statement = insert_into(connection, access_key).values(id=pair.access_key_id, **values)
+    await connection.execute(statement.on_conflict_do_update(index_elements=[access_key.c.id], set_=values))
 
 
 async def exists(connection: AsyncConnection, access_key_id: str) -> bool:

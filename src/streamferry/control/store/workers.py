@@ -4,18 +4,14 @@ Order of locks, here, in ``due``, ``held`` and ``usage``, so that no two transac
 worker, usage.
 """
 
-from typing import Any
-
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.schedule import LOST_STEP_MS, decide_due
 from streamferry.control.store import events, tasks
 from streamferry.control.store.cells import read_time
-from streamferry.control.store.database import now_ms, read_now_ms
+from streamferry.control.store.database import insert_into, now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent
 from streamferry.control.store.records import WorkerRecord
 from streamferry.control.store.schema import pulse, run, task, worker
@@ -100,10 +96,9 @@ def _is_gone(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
 async def beat(connection: AsyncConnection, now: int, *, afresh: bool) -> None:
     """Note that the store is written to. ``afresh``: what was noted before counts for nothing, as its clock was set."""
     server: sa.ColumnElement[str] = sa.literal("")
-    insert: Any = sqlite_insert
     if connection.dialect.name == "postgresql":
-        server, insert = sa.cast(sa.func.pg_postmaster_start_time(), sa.String(64)), postgresql_insert
-    first = insert(pulse).values(id=1, at_ms=now, since_ms=now, server=server)
+        server = sa.cast(sa.func.pg_postmaster_start_time(), sa.String(64))
+    first = insert_into(connection, pulse).values(id=1, at_ms=now, since_ms=now, server=server)
     goes_on = sa.and_(
         pulse.c.at_ms.between(now - PULSE_GAP_MS, now + PULSE_GAP_MS),
         pulse.c.server == first.excluded.server,

@@ -18,7 +18,7 @@ from streamferry.control.store import Store, due, workers
 from streamferry.control.store import held as holds
 from streamferry.control.store.database import now_ms
 from streamferry.control.store.held import HeldTask
-from streamferry.control.store.schema import run, worker
+from streamferry.control.store.schema import run, task, worker
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.relay import LEAD_MS, ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
@@ -581,3 +581,56 @@ async def test_looks_for_work_use_the_index_of_due_times(store: Store) -> None:
         plan = " ".join(str(row) for row in await connection.execute(sa.text(f"{explain} {text}")))
     assert "ix_run_due_ms" in plan
     assert "due_ms<?" in plan or "Index Cond" in plan
+
+
+async def test_a_task_that_nobody_had_room_for_was_told_as_played(desk: Desk) -> None:
+    """It waits with a reason within seconds, told once, and at the end of its window it has failed by our fault."""
+    (task_id,) = await desk.make()
+    async with desk.store.write() as connection:
+        assert await due.tell_late(connection) == 0
+    await desk.shift(run, "due_ms", due.LATE_MS + 1)
+    await desk.shift(task, "start_ms", due.LATE_MS + 1)
+    assert await desk.actions.count_late() == 1
+    async with desk.store.write() as connection:
+        assert await due.has_late(connection)
+        assert await due.tell_late(connection) == 1
+        assert await due.tell_late(connection) == 0
+    record = await desk.actions.get_task(task_id)
+    assert (record.state, record.fault, record.reason) == (State.WAITING, "service", "no worker has room")
+    assert record.trouble is not None
+    await desk.shift(task, "end_ms", 24 * 3_600_000)
+    assert await desk.conclude() == 1
+    record = await desk.actions.get_task(task_id)
+    assert (record.state, record.fault) == (State.FAILED, "service")
+    assert record.reason == "was never started: no worker took it in its time"
+    last = (await desk.actions.list_feed(task_id))[-1]
+    assert (last.kind, last.detail["final"], last.detail["fault"]) == ("failed", True, "service")
+    assert await desk.actions.count_late() == 0
+
+
+async def test_a_late_task_that_is_taken_at_last_is_late_no_more(desk: Desk) -> None:
+    """Its first report says what it does."""
+    (task_id,) = await desk.make()
+    await desk.shift(run, "due_ms", due.LATE_MS + 1)
+    await desk.shift(task, "start_ms", due.LATE_MS + 1)
+    async with desk.store.write() as connection:
+        await due.tell_late(connection)
+    await desk.register("one")
+    assert await desk.claim("one") == 1
+    assert await desk.actions.count_late() == 0
+    (held,) = await desk.held("one")
+    await desk.report("one", [report_of(held)])
+    assert (await desk.actions.get_task(task_id)).reason is None
+
+
+async def test_the_end_of_a_task_carried_what_ailed_its_last_worker(desk: Desk) -> None:
+    """Its window ended while nobody had it, after it had run: that is no fault."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    await desk.shift(worker, "lease_ms", workers.LEASE_MS + 1)
+    await desk.free_expired()
+    await desk.shift(task, "end_ms", 24 * 3_600_000)
+    await desk.conclude()
+    record = await desk.actions.get_task(task_id)
+    assert (record.state, record.fault, record.reason) == (State.ENDED, None, None)
