@@ -298,13 +298,15 @@ def test_headers_between_files_do_not_take_a_tracks_stamps_back(behind_ms):
     """One file's sound ends before or after its picture, the next has other headers: per track stamps never fall."""
     timeline, out = Timeline(), []
     for number in range(3):
-        timeline.begin_file({VIDEO: 0, AUDIO: 0})
+        # Sound that outlasts the picture by so much begins that much after it, as the same encoder makes each file.
+        first_ms = max(0, behind_ms)
+        timeline.begin_file({VIDEO: 0, AUDIO: first_ms})
         other = bytes((number,))
         length_ms = 2000
         tags = [(SCRIPT, 0, serialize_metadata({"n": float(number)})), (VIDEO, 0, AVC_HEADER + other)]
         tags += [(AUDIO, 0, AAC_HEADER + other)]
         frames = [(VIDEO, ms, KEY) for ms in range(0, length_ms, 40)]
-        frames += [(AUDIO, ms, SOUND) for ms in range(0, length_ms + behind_ms, 20)]
+        frames += [(AUDIO, ms, SOUND) for ms in range(first_ms, length_ms + behind_ms, 20)]
         timeline.lay(tags + sorted(frames, key=lambda tag: tag[1]), out)
     for track in (VIDEO, AUDIO, SCRIPT):
         of_track = [dts_ms for tag_type, dts_ms, _, _ in out if tag_type == track]
