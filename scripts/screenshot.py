@@ -31,8 +31,6 @@ def main() -> None:
                 f"document.querySelector('live-view video').currentTime > {_SECONDS}", timeout=300_000
             )
             tab.page.set_viewport_size({"width": 1280, "height": 860})
-            # Its name is in Chinese, and not every machine has letters for that.
-            tab.page.add_style_tag(content="[lang^=zh] { visibility: hidden }")
             tab.page.screenshot(path=IMAGE, type="jpeg", quality=72)
         program.interrupt()
     shutil.rmtree(folder)
