@@ -56,7 +56,7 @@ def watched(page: Mapping[str, Any], heard_at: datetime, problem: str, width: in
 
 def narrow_table(tasks: Sequence[Mapping[str, Any]], width: int) -> Table:
     """What one looks for first, a line a task: what does not fit is cut where least is lost."""
-    table = Table(box=None, header_style="bold", pad_edge=False, expand=True)
+    table = Table(box=None, header_style="bold", pad_edge=False, expand=True, collapse_padding=True)
     table.add_column("id", no_wrap=True)
     table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=min(24, max(8, width - 62)))
     table.add_column("state", no_wrap=True)

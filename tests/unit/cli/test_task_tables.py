@@ -11,7 +11,7 @@ from streamferry.cli.task_tables import narrow_table, state_of, watched
 
 NOW = datetime.now(UTC)
 TROUBLE = {
-    "since_at": (NOW - timedelta(minutes=12, seconds=3)).isoformat(),
+    "since_at": (NOW - timedelta(hours=12, minutes=10)).isoformat(),
     "tries": 46,
     "fault": "user_destination",
     "reason": "the destination refused the stream: the key is in use by somebody else, as it says itself",
@@ -23,8 +23,8 @@ def task(task_id: str, title: str = "", status: str = "active", state: str = "st
         "task_id": task_id,
         "title": title,
         "status": status,
-        "start_at": (NOW + timedelta(hours=2, minutes=1)).isoformat(),
-        "end_at": (NOW + timedelta(days=3, minutes=1)).isoformat(),
+        "start_at": (NOW + timedelta(hours=2, minutes=50)).isoformat(),
+        "end_at": (NOW + timedelta(days=3, hours=12)).isoformat(),
         "run": {"state": state, "kbps_out": 0, "reason": None, "trouble": None, **run},
     }
 
@@ -53,14 +53,14 @@ def test_each_task_takes_one_line_of_any_terminal(width: int) -> None:
     assert [row.split()[0] for row in rows] == [one["task_id"][:8] for one in TASKS]
     for row, state in zip(rows, ("streaming", "retrying", "waiting", "stopped", "ended"), strict=True):
         assert f" {state} " in f"{row} "
-    assert "12 min" in rows[1]
+    assert "12 h" in rows[1]
     assert rows[0].endswith("in 3 d")
 
 
 def test_between_two_tries_a_task_is_in_trouble() -> None:
     """With its reason, the number of tries and since when; it was "connecting", without a word."""
     assert str(state_of(TASKS[1])) == "retrying (try 46)"
-    assert f"12 min: {TROUBLE['reason']}" in shown(TASKS, 300)[2]
+    assert f"12 h: {TROUBLE['reason']}" in shown(TASKS, 300)[2]
 
 
 def test_ids_are_as_long_as_tells_them_apart() -> None:
