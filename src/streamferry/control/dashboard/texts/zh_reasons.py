@@ -102,6 +102,8 @@ _ENDS = {
     "the destination ended the stream: {}": "推流目标结束了流：{}",
     "the destination does not speak RTMP: {}": "推流目标不支持 RTMP：{}",
     "the connection to the destination broke: {}": "与推流目标的连接中断：{}",
+    "no worker has room": "没有工作进程有空位",
+    "was never started: no worker took it in its time": "从未启动：在其时间段内没有工作进程接手",
     "{} refused: {}": "{} 拒绝：{}",
     "{} ended the stream at once: {}": "{} 立即结束了流：{}",
     "{} resolves to no address that the egress policy allows (setting egress)": "{} 解析到的地址均不被出口策略允许"
