@@ -51,6 +51,12 @@ def test_make_targets_are_documented() -> None:
     assert shown == targets
 
 
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest takes two files of one name in folders without ``__init__.py`` for one module, and collects neither."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py") if "node_modules" not in path.parts]
+    assert sorted(set(names)) == sorted(names)
+
+
 def test_decision_notes_have_numbers_of_their_own() -> None:
     """The number in a note's name is the one in its title, and none is there twice."""
     notes = sorted((ROOT / "docs/decisions").glob("*.md"))
