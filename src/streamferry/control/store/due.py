@@ -7,7 +7,7 @@ from streamferry.control.schedule import END_TOLERANCE_MS, is_over
 from streamferry.control.store import events, tasks, workers
 from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.events import NewEvent, playhead_detail
-from streamferry.control.store.schema import run, task, worker
+from streamferry.control.store.schema import pulse, run, task, worker
 from streamferry.control.store.seal import Seal
 from streamferry.control.store.spec import Unreadable
 from streamferry.media.errors import Fault
@@ -17,6 +17,9 @@ from streamferry.relay import Playhead, State
 _FAIR_FOR_MS = 1_000
 #: One that nobody took for this long is told to be late.
 LATE_MS = 5_000
+#: Nobody is told to be late before the store was written to without a gap for this long: as long as workers take to
+#: start and to ask.
+_SETTLED_MS = 10_000
 NO_ROOM = "no worker has room"
 _NEVER_STARTED = "was never started: no worker took it in its time"
 _BATCH = 500
@@ -151,8 +154,10 @@ async def has_late(connection: AsyncConnection) -> bool:
 
 
 def _is_late(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
-    # Due is a task some seconds before its window opens.
+    # Due is a task some seconds before its window opens. Workers of a service that has just started, or whose store was
+    # away, have not asked yet.
     return sa.and_(
+        ~sa.exists().where(pulse.c.since_ms > now - _SETTLED_MS),
         run.c.due_ms <= now - LATE_MS,
         task.c.start_ms <= now - LATE_MS,
         task.c.end_ms > now + END_TOLERANCE_MS,

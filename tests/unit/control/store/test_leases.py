@@ -16,9 +16,9 @@ from streamferry.control.model import ContinueStrategy, TaskItem
 from streamferry.control.schedule import LOOK_AHEAD_MS, LOST_STEP_MS
 from streamferry.control.store import Store, due, workers
 from streamferry.control.store import held as holds
-from streamferry.control.store.database import now_ms
+from streamferry.control.store.database import now_ms, read_now_ms
 from streamferry.control.store.held import HeldTask
-from streamferry.control.store.schema import run, task, worker
+from streamferry.control.store.schema import pulse, run, task, worker
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.relay import LEAD_MS, ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
@@ -606,6 +606,20 @@ async def test_a_task_that_nobody_had_room_for_was_told_as_played(desk: Desk) ->
     last = (await desk.actions.list_feed(task_id))[-1]
     assert (last.kind, last.detail["final"], last.detail["fault"]) == ("failed", True, "service")
     assert await desk.actions.count_late() == 0
+
+
+async def test_nobody_is_late_before_workers_could_ask(desk: Desk) -> None:
+    """After a start of the service, or an outage of its store, what has been due for long is not told to find no room."""
+    await desk.make()
+    await desk.shift(run, "due_ms", 3_600_000)
+    await desk.shift(task, "start_ms", 3_600_000)
+    async with desk.store.write() as connection:
+        await workers.beat(connection, await read_now_ms(connection), afresh=True)
+        assert not await due.has_late(connection)
+        assert await due.tell_late(connection) == 0
+    await desk.shift(pulse, "since_ms", 10_001)
+    async with desk.store.write() as connection:
+        assert await due.tell_late(connection) == 1
 
 
 async def test_a_late_task_that_is_taken_at_last_is_late_no_more(desk: Desk) -> None:
