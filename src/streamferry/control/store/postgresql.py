@@ -4,6 +4,7 @@ A pooler in transaction mode (PgBouncer) gives each transaction another session,
 are set for a transaction, in the message that begins it, statements have no name, and locks are a transaction's.
 """
 
+import logging
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,9 @@ from asyncpg.exceptions import ClientConfigurationError, PostgresError, TargetSe
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from streamferry.control.store.address import PostgresAddress
+
+# It tells with a traceback of each connection that could not be closed well: after an outage that is every one.
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 #: A connection is given up after this long, so that a name that leads elsewhere by now is looked up again.
 _RECYCLE_S = 300
