@@ -182,10 +182,10 @@ def _availability() -> Iterator[None]:
     """Trouble with the database in one sentence, which holds neither statement nor address."""
     try:
         yield
-    except TROUBLE as error:
-        raise StoreUnavailable(describe_trouble(error)) from None
     except (LeaseLost, SealBroken):
         raise
+    except TROUBLE as error:
+        raise StoreUnavailable(describe_trouble(error)) from None
     except Exception as error:
         # Whatever one row or one statement does, what runs goes on as long as its lease lasts.
         kind = type(error)

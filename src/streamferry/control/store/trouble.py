@@ -6,9 +6,11 @@ import sqlite3
 
 import sqlalchemy as sa
 
+from streamferry.control.store.seal import SealBroken
+
 #: All that a store raises when it is away, full, locked, refuses or hangs. What is wrong with a statement is in it,
-#: too: a schema that was changed under a running program must not end it.
-TROUBLE = (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError)
+#: too: a schema that was changed under a running program must not end it, nor may a seal key that was exchanged.
+TROUBLE = (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError, SealBroken)
 
 # Classes of SQLSTATE (PostgreSQL's documentation, appendix A) whose messages tell of the server, its limits and its
 # rights. Those of other classes may repeat a value of the statement.
@@ -19,6 +21,8 @@ _SQLITE_FULL = "database or disk is full"
 def describe_trouble(error: BaseException) -> str:
     """One of ``TROUBLE`` in words."""
     cause = getattr(error, "orig", None) or error
+    if isinstance(cause, SealBroken):
+        return str(cause)
     if isinstance(cause, sqlite3.Error):
         return _of_sqlite(cause)
     if isinstance(error, sa.exc.TimeoutError):

@@ -26,7 +26,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.api.limits import Kind, Rates
 from streamferry.control.api.operations import OPERATIONS
 from streamferry.control.api.routes import ApiSettings, build_router
-from streamferry.control.store import Store
+from streamferry.control.store import SealBroken, Store
 from streamferry.control.store.schema import usage
 
 # Both databases are under test in the store's own tests; here one is enough.
@@ -461,15 +461,25 @@ async def test_a_failure_of_ours_tells_nothing_of_itself(
     assert "secret inside" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        (sa.exc.OperationalError("SELECT hush", {"hush": 1}, OSError("hush")), "OSError"),
+        (SealBroken(), "the store was sealed under another key; give the right one as seal-key"),
+    ],
+)
 async def test_a_store_that_is_away_is_one_line_in_the_log(
-    failing: Callable[[Exception], Awaitable[Api]], caplog: pytest.LogCaptureFixture
+    failing: Callable[[Exception], Awaitable[Api]], caplog: pytest.LogCaptureFixture, trouble: Exception, words: str
 ) -> None:
-    """503, which clients try again; no traceback, and not the statement, for each call of an outage."""
-    api = await failing(sa.exc.OperationalError("SELECT hush", {"hush": 1}, OSError("hush")))
+    """503, which clients try again; no traceback, and not the statement, for each call of an outage.
+
+    Nor is a seal key that was exchanged under a running service a fault inside it.
+    """
+    api = await failing(trouble)
     response = await api.raw("ListPullToPushTask", b"{}")
     assert (response.status_code, response.json()["ResponseMetadata"]["Error"]["CodeN"]) == (503, 100019)
     (record,) = [one for one in caplog.records if one.name == "streamferry.api"]
-    assert record.getMessage().endswith("the store cannot be asked: OSError")
+    assert record.getMessage().endswith(f"the store cannot be asked: {words}")
     assert record.exc_info is None
 
 

@@ -609,7 +609,7 @@ async def test_a_task_that_nobody_had_room_for_was_told_as_played(desk: Desk) ->
 
 
 async def test_nobody_is_late_before_workers_could_ask(desk: Desk) -> None:
-    """After a start of the service, or an outage of its store, what has been due for long is not told to find no room."""
+    """After a start of the service, or an outage of its store, what is due for long is not told to find no room."""
     await desk.make()
     await desk.shift(run, "due_ms", 3_600_000)
     await desk.shift(task, "start_ms", 3_600_000)
