@@ -1,7 +1,8 @@
 """Actions: everything that can be done to tasks, groups and keys, with the rules. Knows no HTTP.
 
 Each action is one transaction: it reads what it judges under a lock, changes it by compare-and-set on the version, lets
-the run follow, and appends an event. Values are checked by the front ends with ``control.checks``.
+the run follow, and appends an event. Values are checked by the front ends with ``control.checks``. It is as late as the
+store's clock says, here as for workers: that of the machine is nobody's business.
 
 The states of a task are the API's (``ApiStatus``). Two things move it: an action, by the table ``ALLOWED``, and time.
 """
@@ -17,7 +18,7 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.actor import Actor, ActorKind, acting_as
-from streamferry.control.clock import Clock, SystemClock, to_ms
+from streamferry.control.clock import Clock, from_ms, to_ms
 from streamferry.control.errors import (
     DestinationConflict,
     GroupExists,
@@ -44,7 +45,7 @@ from streamferry.control.store import (
     usage,
     workers,
 )
-from streamferry.control.store.database import lock_name
+from streamferry.control.store.database import lock_name, read_now_ms
 from streamferry.control.store.events import NewEvent
 from streamferry.control.store.records import (
     AuditRecord,
@@ -93,24 +94,35 @@ _WORDS = {
 
 
 class Actions:
-    """See the module. ``refuses_conflicts``: whether two tasks with one destination are refused, or only logged."""
+    """See the module. ``refuses_conflicts``: whether two tasks with one destination are refused, or only logged.
+
+    ``clock``: in place of the store's.
+    """
 
     def __init__(self, store: Store, clock: Clock | None = None, *, refuses_conflicts: bool = True) -> None:
         self._store = store
         self._seal = store.seal
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._refuses_conflicts = refuses_conflicts
         self._summing = asyncio.Semaphore(2)
         self._failed_sign_ins = audit.Throttle()
+
+    async def now(self) -> datetime:
+        """The store's clock, by which tasks begin and end."""
+        async with self._store.read() as connection:
+            return from_ms(await self._now_ms(connection))
+
+    async def _now_ms(self, connection: AsyncConnection) -> int:
+        return to_ms(self._clock.now()) if self._clock else await read_now_ms(connection)
 
     # Tasks
 
     async def create_task(self, spec: TaskSpec) -> str:
         """A new enabled task; its id of 32 lower-case hex digits. Raises GroupNotFound, DestinationConflict."""
         task_id = secrets.token_hex(16)
-        now_ms = to_ms(self._clock.now())
         async with self._store.write() as connection:
-            await self._judge_new(connection, spec, task_id)
+            now_ms = await self._now_ms(connection)
+            await self._judge_new(connection, spec, task_id, now_ms)
             due_ms = _due(spec, enabled=True, finished=False, now_ms=now_ms)
             await tasks.insert(connection, self._seal, task_id, spec, now_ms=now_ms, due_ms=due_ms)
             await mailboxes.follow(connection, self._seal, task_id, None, spec)
@@ -118,9 +130,10 @@ class Actions:
         return task_id
 
     async def check_task(self, spec: TaskSpec) -> None:
-        """Whether such a task could be created now. Raises GroupNotFound, DestinationConflict."""
-        async with self._store.write() as connection:
-            await self._judge_new(connection, spec, "")
+        """Whether such a task could be created now: it only looks. Raises GroupNotFound, DestinationConflict."""
+        async with self._store.read() as connection:
+            now_ms = await self._now_ms(connection)
+            await self._judge_new(connection, spec, "", now_ms, only_looks=True)
 
     async def update_task(
         self, task_id: str, revise: Callable[[TaskSpec | None], TaskSpec], *, expected_version: int | None = None
@@ -133,9 +146,9 @@ class Actions:
         ``revise`` gets None in place of a spec that cannot be read: it has to make a whole new one.
         Raises TaskNotFound, VersionConflict, InvalidField, DestinationConflict, and what ``revise`` raises.
         """
-        now_ms = to_ms(self._clock.now())
         async with self._store.write() as connection:
-            before = await self._require_task(connection, task_id, Action.UPDATE)
+            now_ms = await self._now_ms(connection)
+            before = await self._require_task(connection, task_id, Action.UPDATE, now_ms)
             if expected_version not in (None, before.version):
                 raise VersionConflict(before.version)
             spec = revise(before.spec if before.problem is None else None)
@@ -150,7 +163,7 @@ class Actions:
             )
             finished = before.finished and not revived
             if before.enabled and not finished:
-                await self._guard_destination(connection, spec, task_id)
+                await self._guard_destination(connection, spec, task_id, now_ms)
             await tasks.replace(connection, self._seal, before, spec, finished=finished)
             values: dict[str, object] = {}
             if list_changed:
@@ -172,9 +185,9 @@ class Actions:
 
     async def stop_task(self, task_id: str) -> None:
         """Disable it; a run ends and keeps its playhead. Raises TaskNotFound, WrongState."""
-        now_ms = to_ms(self._clock.now())
         async with self._store.write() as connection:
-            before = await self._require_task(connection, task_id, Action.STOP)
+            now_ms = await self._now_ms(connection)
+            before = await self._require_task(connection, task_id, Action.STOP, now_ms)
             await tasks.change(connection, before, enabled=False)
             told = [NewEvent(task_id, "disabled", now_ms)]
             if not await tasks.redirect(connection, task_id, due_ms=None):
@@ -187,12 +200,12 @@ class Actions:
 
         Raises TaskNotFound, WrongState, DestinationConflict.
         """
-        now_ms = to_ms(self._clock.now())
         async with self._store.write() as connection:
-            before = await self._require_task(connection, task_id, Action.CONTINUE)
+            now_ms = await self._now_ms(connection)
+            before = await self._require_task(connection, task_id, Action.CONTINUE, now_ms)
             _require_readable(before)
             if not before.finished:
-                await self._guard_destination(connection, before.spec, task_id)
+                await self._guard_destination(connection, before.spec, task_id, now_ms)
             await tasks.change(connection, before, enabled=True)
             due_ms = _due(before.spec, enabled=True, finished=before.finished, now_ms=now_ms)
             await tasks.redirect(connection, task_id, due_ms=due_ms)
@@ -200,11 +213,11 @@ class Actions:
 
     async def relaunch_task(self, task_id: str) -> None:
         """Enable it and begin at the beginning, whatever it does now. Raises TaskNotFound, DestinationConflict."""
-        now_ms = to_ms(self._clock.now())
         async with self._store.write() as connection:
-            before = await self._require_task(connection, task_id, Action.RELAUNCH)
+            now_ms = await self._now_ms(connection)
+            before = await self._require_task(connection, task_id, Action.RELAUNCH, now_ms)
             _require_readable(before)
-            await self._guard_destination(connection, before.spec, task_id)
+            await self._guard_destination(connection, before.spec, task_id, now_ms)
             await tasks.change(connection, before, enabled=True, finished=False)
             due_ms = _due(before.spec, enabled=True, finished=False, now_ms=now_ms)
             await tasks.redirect(
@@ -214,12 +227,13 @@ class Actions:
 
     async def delete_task(self, task_id: str) -> None:
         """Delete it; a run ends. Its events and its usage are kept. Raises TaskNotFound."""
-        now_ms = to_ms(self._clock.now())
         async with self._store.write() as connection:
-            await self._require_task(connection, task_id, Action.DELETE)
+            now_ms = await self._now_ms(connection)
+            await self._require_task(connection, task_id, Action.DELETE, now_ms)
             await events.append(connection, [NewEvent(task_id, "deleted", now_ms, {"final": True})])
             await usage.keep_place(connection, task_id)
             await tasks.delete(connection, task_id)
+            await mailboxes.forget_empty(connection, {task_id})
 
     async def get_task(self, task_id: str) -> TaskRecord:
         """One task. Raises TaskNotFound."""
@@ -255,7 +269,7 @@ class Actions:
                 statuses=statuses,
                 states=states,
                 in_trouble=in_trouble,
-                now_ms=to_ms(self._clock.now()),
+                now_ms=await self._now_ms(connection),
                 offset=(page - 1) * size,
                 limit=size,
             )
@@ -264,7 +278,7 @@ class Actions:
     async def count_tasks(self, *, title: str = "", groups: Sequence[str] = ()) -> list[TaskCount]:
         """How many tasks are in which status and state, of those that ``list_tasks`` lists for title and groups."""
         async with self._store.read() as connection:
-            now_ms = to_ms(self._clock.now())
+            now_ms = await self._now_ms(connection)
             return await tasks.count(connection, now_ms=now_ms, title=title, groups=groups)
 
     async def count_late(self) -> int:
@@ -316,7 +330,7 @@ class Actions:
         """A new group. Raises GroupExists."""
         async with self._store.write() as connection:
             group = GroupRecord(name, project, tuple(tags), deleted=False)
-            if not await groups.put(connection, group, now_ms=to_ms(self._clock.now())):
+            if not await groups.put(connection, group, now_ms=await self._now_ms(connection)):
                 raise GroupExists(name)
 
     async def update_group(self, name: str, tags: Sequence[GroupTag]) -> None:
@@ -393,7 +407,7 @@ class Actions:
         """Take over a key that was made elsewhere, enabled; its secret replaces the one it had."""
         async with self._store.write() as connection:
             known = await keys.exists(connection, pair.access_key_id)
-            await keys.put(connection, self._seal, pair, now_ms=to_ms(self._clock.now()))
+            await keys.put(connection, self._seal, pair, now_ms=await self._now_ms(connection))
             kind = AuditKind.KEY_REPLACED if known else AuditKind.KEY_MADE
             await audit.append(connection, kind, pair.access_key_id, {"read_only": pair.read_only})
 
@@ -439,38 +453,45 @@ class Actions:
 
     # Rules
 
-    async def _judge_new(self, connection: AsyncConnection, spec: TaskSpec, task_id: str) -> None:
-        await self._require_group(connection, spec.group)
-        await self._guard_destination(connection, spec, task_id)
+    async def _judge_new(
+        self, connection: AsyncConnection, spec: TaskSpec, task_id: str, now_ms: int, *, only_looks: bool = False
+    ) -> None:
+        # A task that is made in it keeps a group from being deleted meanwhile.
+        await self._require_group(connection, spec.group, keep=not only_looks)
+        await self._guard_destination(connection, spec, task_id, now_ms, only_looks=only_looks)
 
-    async def _require_task(self, connection: AsyncConnection, task_id: str, action: Action) -> TaskRecord:
+    async def _require_task(self, connection: AsyncConnection, task_id: str, action: Action, now_ms: int) -> TaskRecord:
         record = await tasks.find(connection, self._seal, task_id, lock=True)
         if record is None:
             raise TaskNotFound(task_id)
-        status = record.status(self._clock.now())
+        status = record.status(from_ms(now_ms))
         if status not in ALLOWED[action]:
             raise WrongState(f"task {task_id} is {_WORDS[status]}, which {action} is not for")
         return record
 
-    async def _require_group(self, connection: AsyncConnection, name: str, *, lock: bool = False) -> None:
-        # A task that is made in it keeps it from being deleted meanwhile.
-        group = await groups.find(connection, name, lock=lock, keep=not lock)
+    async def _require_group(
+        self, connection: AsyncConnection, name: str, *, lock: bool = False, keep: bool = False
+    ) -> None:
+        group = await groups.find(connection, name, lock=lock, keep=keep)
         if group is None or group.deleted:
             raise GroupNotFound(name)
 
-    async def _guard_destination(self, connection: AsyncConnection, spec: TaskSpec, task_id: str) -> None:
+    async def _guard_destination(
+        self, connection: AsyncConnection, spec: TaskSpec, task_id: str, now_ms: int, *, only_looks: bool = False
+    ) -> None:
         """No two at once: who looks for a conflict holds the destination's name until its own task is written."""
-        now_ms = to_ms(self._clock.now())
         if to_ms(spec.end_at) <= now_ms:
             # It pushes nothing any more.
             return
-        await lock_name(connection, tasks.destination_digest(self._seal, spec.destination))
+        if not only_looks:
+            await lock_name(connection, tasks.destination_digest(self._seal, spec.destination))
         other = await tasks.find_conflict(connection, self._seal, spec, except_task_id=task_id, now_ms=now_ms)
         if other is None:
             return
         if self._refuses_conflicts:
             raise DestinationConflict(other)
-        _log.warning("tasks %s and %s push to the same destination at overlapping times", task_id, other)
+        if not only_looks:
+            _log.warning("tasks %s and %s push to the same destination at overlapping times", task_id, other)
 
 
 def _require_readable(record: TaskRecord) -> None:

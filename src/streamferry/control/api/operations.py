@@ -10,7 +10,6 @@ from streamferry.control.api import schemas, usage
 from streamferry.control.api.limits import Kind
 from streamferry.control.api.tasks import choose_pictures, create_spec, show_task, update_spec
 from streamferry.control.checks import SourceRules
-from streamferry.control.clock import Clock
 from streamferry.control.errors import GroupNotFound, InvalidField
 from streamferry.control.store.records import GroupTag, TaskPage
 
@@ -22,7 +21,6 @@ class Context:
     """What every operation works with."""
 
     actions: Actions
-    clock: Clock
     rules: SourceRules
 
 
@@ -43,12 +41,12 @@ class Operation:
 
 
 async def _create(context: Context, body: schemas.CreateTask) -> dict[str, Any]:
-    spec = create_spec(body, context.clock.now(), context.rules)
+    spec = create_spec(body, await context.actions.now(), context.rules)
     return {"TaskId": await context.actions.create_task(spec)}
 
 
 async def _update(context: Context, body: schemas.UpdateTask) -> None:
-    now = context.clock.now()
+    now = await context.actions.now()
     task_id = checks.check_task_id(body.TaskId)
     await context.actions.update_task(task_id, lambda current: update_spec(body, current, now, context.rules))
 
@@ -77,7 +75,7 @@ async def _list_v2(context: Context, body: schemas.ListTasksV2) -> dict[str, Any
 
 
 async def _show_page(context: Context, page: TaskPage, number: int, size: int) -> dict[str, Any]:
-    now = context.clock.now()
+    now = await context.actions.now()
     digests = choose_pictures(page.records)
     pictures = await context.actions.read_pictures(digests) if digests else {}
     return {
@@ -133,17 +131,17 @@ def _tags(tags: list[schemas.Tag]) -> list[GroupTag]:
 
 
 async def _describe_duration(context: Context, body: schemas.Usage) -> dict[str, Any]:
-    return await usage.describe_duration(context.actions, body, context.clock.now())
+    return await usage.describe_duration(context.actions, body, await context.actions.now())
 
 
 async def _describe_bandwidth(context: Context, body: schemas.Usage) -> dict[str, Any]:
-    return await usage.describe_bandwidth(context.actions, body, context.clock.now())
+    return await usage.describe_bandwidth(context.actions, body, await context.actions.now())
 
 
 async def _describe_old_bandwidth(context: Context, body: schemas.OldBandwidth) -> dict[str, Any]:
     given = body.model_dump(include={"StartTime", "EndTime", "Aggregation"})
     asked = schemas.Usage.model_validate(given)
-    return await usage.describe_bandwidth(context.actions, asked, context.clock.now())
+    return await usage.describe_bandwidth(context.actions, asked, await context.actions.now())
 
 
 #: Restart and Continue are two names of one action: clients know one or the other by their age.

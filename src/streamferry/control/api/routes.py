@@ -93,7 +93,7 @@ class _Endpoint:
         self._actions = actions
         self._settings = settings
         self._clock = clock
-        self._context = Context(actions, clock, settings.source_rules)
+        self._context = Context(actions, settings.source_rules)
         self._limiter = RateLimiter(settings.rates)
         self._failures = Buckets(_FAILURES_S, _FAILURES_AT_ONCE)
         self._unproved = Places(_UNPROVED_PLACES, _UNPROVED_OF_PEER)

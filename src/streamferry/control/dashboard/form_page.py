@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from nicegui import ui
 from starlette.responses import Response
@@ -30,7 +30,7 @@ def register(desk: Desk) -> None:
     @Page("/new")
     async def new(file: str = "") -> None:
         who = visitor()
-        draft = Draft.new(who.preferences.zone, datetime.now(UTC))
+        draft = Draft.new(who.preferences.zone, await desk.reads.now())
         draft.sources[0].url = typed_address(file[:1000])
         await _show(who, desk, draft, who.t("form.new"), ("/tasks", who.t("nav.tasks")))
 
@@ -42,7 +42,7 @@ def register(desk: Desk) -> None:
         except TaskNotFound:
             return not_found.show(who, "task.gone")
         picture = await _picture(desk, task)
-        draft = Draft.copy(task, who.preferences.zone, datetime.now(UTC), picture)
+        draft = Draft.copy(task, who.preferences.zone, await desk.reads.now(), picture)
         await _show(who, desk, draft, who.t("form.copy"), (f"/tasks/{task_id}", title_of(task, who.t)))
         return None
 
@@ -71,11 +71,24 @@ async def _show(who: Visitor, desk: Desk, draft: Draft, title: str, back: tuple[
             empty("lock", who.t("role.refused"))
             return
         groups = [one.name for one in (await desk.reads.groups(size=_GROUPS)).groups]
-        _Form(who, desk, draft, groups, picture, back[0])
+        ahead = await desk.reads.now() - datetime.now(UTC)
+        _Form(who, desk, draft, groups, picture, back[0], ahead)
 
 
 class _Form:
-    def __init__(self, who: Visitor, desk: Desk, draft: Draft, groups: list[str], picture: str, leave_to: str) -> None:
+    """``ahead``: of this machine's clock, by which nothing begins, the store's is that much."""
+
+    def __init__(
+        self,
+        who: Visitor,
+        desk: Desk,
+        draft: Draft,
+        groups: list[str],
+        picture: str,
+        leave_to: str,
+        ahead: timedelta,
+    ) -> None:
+        self._ahead = ahead
         self._who, self._desk, self._draft, self._groups = who, desk, draft, groups
         self._picture, self._leave_to = picture, leave_to
         self._fields = Fields(draft, who.reasons, self._find_problems)
@@ -162,14 +175,17 @@ class _Form:
     def _zone(self) -> str:
         return str(self._who.preferences.zone)
 
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
     def _find_problems(self) -> dict[str, str]:
-        return self._draft.find_problems(self._desk.source_rules, datetime.now(UTC))
+        return self._draft.find_problems(self._desk.source_rules, self._now())
 
     async def _submit(self) -> None:
         self._trouble.set_text("")
         if not self._fields.judge_all():
             return
-        now = datetime.now(UTC)
+        now = self._now()
         seen = self._draft.seen
         try:
             if seen is None:

@@ -8,7 +8,6 @@ from datetime import datetime
 from streamferry.control.actions import Actions
 from streamferry.control.api import usage
 from streamferry.control.checks import check_task_id
-from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.model import ApiStatus, StoredMark
 from streamferry.control.rest.operation_views import (
     AuditPage,
@@ -47,17 +46,19 @@ class Reads:
         self,
         actions: Actions,
         look_into_cache: Callable[[], CacheView] | None = None,
-        clock: Clock | None = None,
         samples: Samples | None = None,
     ) -> None:
         self._actions = actions
         self._look_into_cache = look_into_cache
         self._samples = samples
-        self._clock = clock or SystemClock()
+
+    async def now(self) -> datetime:
+        """The store's clock, by which tasks begin and end."""
+        return await self._actions.now()
 
     async def task(self, task_id: str) -> TaskView:
         """One task. Raises TaskNotFound."""
-        return show_task(await self._actions.get_task(check_task_id(task_id)), self._clock.now())
+        return show_task(await self._actions.get_task(check_task_id(task_id)), await self._actions.now())
 
     async def tasks(
         self,
@@ -80,7 +81,7 @@ class Reads:
             page=page,
             size=size,
         )
-        now = self._clock.now()
+        now = await self._actions.now()
         return TaskPage(
             tasks=[show_task(record, now) for record in found.records], page=page, size=size, total=found.total
         )
@@ -171,7 +172,7 @@ class Reads:
         by_group: bool = False,
     ) -> UsageList:
         """What workers measured, in steps from ``start_at``. Raises InvalidField."""
-        asked = usage.check_range(start_at, end_at, step_s, usage.STEPS, self._clock.now())
+        asked = usage.check_range(start_at, end_at, step_s, usage.STEPS, await self._actions.now())
         # Without a list of groups nobody knows how many there are: the store bounds what it gives.
         usage.check_points(asked, max(1, len(set(groups))) if by_group else 1)
         found = await self._actions.usage(asked.start_at, asked.end_at, step_s=step_s, groups=groups, by_group=by_group)

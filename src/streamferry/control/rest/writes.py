@@ -7,7 +7,6 @@ from streamferry.control import checks
 from streamferry.control.actions import Actions
 from streamferry.control.api.tasks import create_spec, update_spec
 from streamferry.control.checks import SourceRules
-from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.model import TaskSpec
 from streamferry.control.rest.bodies import NewGroup, NewTask, TagBody, TaskPatch, to_create, to_update
 from streamferry.control.rest.views import TaskView, show_task
@@ -28,10 +27,9 @@ class Verb(StrEnum):
 class Writes:
     """All raise errors of ``control.errors``, with fields in the compatible API's words (see ``faults.translate``)."""
 
-    def __init__(self, actions: Actions, rules: SourceRules, clock: Clock | None = None) -> None:
+    def __init__(self, actions: Actions, rules: SourceRules) -> None:
         self._actions = actions
         self._rules = rules
-        self._clock = clock or SystemClock()
         self._verbs = {
             Verb.STOP: actions.stop_task,
             Verb.CONTINUE: actions.continue_task,
@@ -42,17 +40,19 @@ class Writes:
 
     async def create_task(self, body: NewTask) -> TaskView:
         """A new enabled task."""
-        return await self._show(await self._actions.create_task(self._read(body)))
+        return await self._show(await self._actions.create_task(await self._read(body)))
 
     async def validate_task(self, body: NewTask) -> None:
         """Whether such a task could be created now; nothing is written."""
-        await self._actions.check_task(self._read(body))
+        await self._actions.check_task(await self._read(body))
 
     async def update_task(self, task_id: str, body: TaskPatch, *, expected_version: int | None = None) -> TaskView:
         """Change what is given; what runs follows. ``expected_version`` comes before the body's."""
 
+        now = await self._actions.now()
+
         def revise(current: TaskSpec | None) -> TaskSpec:
-            return update_spec(to_update(task_id, body, current), current, self._clock.now(), self._rules)
+            return update_spec(to_update(task_id, body, current), current, now, self._rules)
 
         expected = body.version if expected_version is None else expected_version
         await self._actions.update_task(checks.check_task_id(task_id), revise, expected_version=expected)
@@ -80,11 +80,11 @@ class Writes:
         """Delete a group without tasks."""
         await self._actions.delete_group(checks.check_group_name(name, "Name"))
 
-    def _read(self, body: NewTask) -> TaskSpec:
-        return create_spec(to_create(body), self._clock.now(), self._rules)
+    async def _read(self, body: NewTask) -> TaskSpec:
+        return create_spec(to_create(body), await self._actions.now(), self._rules)
 
     async def _show(self, task_id: str) -> TaskView:
-        return show_task(await self._actions.get_task(task_id), self._clock.now())
+        return show_task(await self._actions.get_task(task_id), await self._actions.now())
 
 
 def _tags(tags: Sequence[TagBody]) -> list[GroupTag]:

@@ -19,6 +19,8 @@ from streamferry.media.errors import Fault
 from streamferry.relay import Playhead, RelayStatus, State, Trouble
 from streamferry.worker import Change, Outcome, Report, WorkerHealth
 
+#: So many tasks one statement names at most.
+_BATCH = 500
 #: What a run row has under the names of RelayStatus.
 _COUNTS = (
     "kbps_in",
@@ -66,8 +68,8 @@ async def read(
     found = [HeldTask(task_id, epoch, version, None, True, Playhead()) for task_id, epoch, version in rows]
     new = [one.task_id for one in found if known.get(one.task_id) != (one.epoch, one.version)]
     fresh: dict[str, HeldTask] = {}
-    for begin in range(0, len(new), 500):
-        rows = await connection.execute(tasks.WITH_RUN.where(run.c.task_id.in_(new[begin : begin + 500])))
+    for begin in range(0, len(new), _BATCH):
+        rows = await connection.execute(tasks.WITH_RUN.where(run.c.task_id.in_(new[begin : begin + _BATCH])))
         for row in rows.mappings().all():
             try:
                 spec = await _read_whole(connection, seal, row)
@@ -146,7 +148,7 @@ async def _check_played_out(connection: AsyncConnection, reports: Sequence[Repor
     if not played_out:
         return reports
     rows = await connection.execute(
-        sa.select(task.c.id, task.c.version).where(task.c.id.in_(played_out)).with_for_update()
+        sa.select(task.c.id, task.c.version).where(task.c.id.in_(played_out)).order_by(task.c.id).with_for_update()
     )
     versions: dict[str, int] = {task_id: version for task_id, version in rows}  # noqa: C416 -- rows, not pairs
     return [
@@ -158,12 +160,13 @@ async def _check_played_out(connection: AsyncConnection, reports: Sequence[Repor
 
 
 async def _held_epochs(connection: AsyncConnection, worker_id: str, task_ids: Sequence[str]) -> dict[str, int]:
-    """Task -> epoch, of those that the worker still holds; the rows are locked."""
+    """Task -> epoch, of those that the worker still holds; the rows are locked, in the one order that all keep."""
     found: dict[str, int] = {}
-    for begin in range(0, len(task_ids), 500):
+    task_ids = sorted(task_ids)
+    for begin in range(0, len(task_ids), _BATCH):
         rows = await connection.execute(
             sa.select(run.c.task_id, run.c.epoch)
-            .where(run.c.task_id.in_(task_ids[begin : begin + 500]), run.c.worker_id == worker_id)
+            .where(run.c.task_id.in_(task_ids[begin : begin + _BATCH]), run.c.worker_id == worker_id)
             .order_by(run.c.task_id)
             .with_for_update()
         )

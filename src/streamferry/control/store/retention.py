@@ -27,11 +27,9 @@ class Retention:
 
 
 async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
-    """Whether there is something to forget: a look before a write, at the oldest row of each kind."""
+    """Whether there is something to forget: a look before a write, at the oldest rows of each kind."""
     now = await read_now_ms(connection)
-    # Ids are in the order of time, but for the seconds that a report takes.
-    happened = sa.select(event.c.at_ms).order_by(event.c.id).limit(1)
-    noted = sa.select(audit.c.at_ms).order_by(audit.c.id).limit(1)
+    happened, noted = (sa.select(sa.func.min(_front(table, now).c.at_ms)) for table in (event, audit))
     measured = sa.select(sa.func.min(usage.c.minute_ms))
     settled = [(_first_settled(state), days) for state, days in _days_of(keep).items()]
     others = [(happened, keep.events_days), (measured, keep.usage_days), (noted, keep.audit_days)]
@@ -40,6 +38,29 @@ async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
         if at_ms is not None and at_ms < now - days * _DAY_MS:
             return True
     return await pictures.has_unused(connection)
+
+
+def _front(table: sa.Table, now: int) -> sa.Subquery:
+    """The first rows of events or of the audit stream. Ids are in the order of time, but for a clock that was wrong.
+
+    Times that are still to come say nothing of how old a row is.
+    """
+    past = sa.select(table.c.id, table.c.at_ms).where(table.c.at_ms <= now)
+    return past.order_by(table.c.id).limit(BATCH).subquery()
+
+
+async def _forget_front(connection: AsyncConnection, table: sa.Table, now: int, before_ms: int) -> int:
+    """A batch of events or of the audit stream; how many. What is of the future, before an old row, is old, too."""
+    front = _front(table, now)
+    found = await connection.execute(sa.select(front.c.id).where(front.c.at_ms < before_ms))
+    old = list(found.scalars())
+    if not old:
+        return 0
+    wrong = sa.select(table.c.id).where(table.c.id < max(old), table.c.at_ms > now).order_by(table.c.id).limit(BATCH)
+    ahead = list((await connection.execute(wrong)).scalars())
+    for chosen in (old, ahead):
+        await connection.execute(table.delete().where(table.c.id.in_(chosen)))
+    return max(len(old), len(ahead))
 
 
 def _days_of(keep: Retention) -> dict[DeliveryState, int]:
@@ -57,10 +78,7 @@ async def prune(connection: AsyncConnection, keep: Retention) -> bool:
     settled = [
         await _forget_callbacks(connection, state, now - days * _DAY_MS) for state, days in _days_of(keep).items()
     ]
-    found = await connection.execute(sa.select(event.c.id, event.c.at_ms).order_by(event.c.id).limit(BATCH))
-    events = [row_id for row_id, at_ms in found if at_ms < now - keep.events_days * _DAY_MS]
-    if events:
-        await connection.execute(event.delete().where(event.c.id.in_(events)))
+    events = await _forget_front(connection, event, now, now - keep.events_days * _DAY_MS)
     found = await connection.execute(
         sa.select(usage.c.minute_ms, usage.c.task_id)
         .where(usage.c.minute_ms < now - keep.usage_days * _DAY_MS)
@@ -70,12 +88,9 @@ async def prune(connection: AsyncConnection, keep: Retention) -> bool:
     minutes = [(minute_ms, task_id) for minute_ms, task_id in found]
     if minutes:
         await connection.execute(usage.delete().where(sa.tuple_(usage.c.minute_ms, usage.c.task_id).in_(minutes)))
-    found = await connection.execute(sa.select(audit.c.id, audit.c.at_ms).order_by(audit.c.id).limit(BATCH))
-    lines = [row_id for row_id, at_ms in found if at_ms < now - keep.audit_days * _DAY_MS]
-    if lines:
-        await connection.execute(audit.delete().where(audit.c.id.in_(lines)))
+    lines = await _forget_front(connection, audit, now, now - keep.audit_days * _DAY_MS)
     has_more_pictures = await pictures.forget(connection)
-    return has_more_pictures or BATCH in (*settled, len(events), len(minutes), len(lines))
+    return has_more_pictures or BATCH in (*settled, events, len(minutes), lines)
 
 
 async def _forget_callbacks(connection: AsyncConnection, state: DeliveryState, before_ms: int) -> int:

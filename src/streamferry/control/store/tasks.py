@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.control.clock import to_ms
 from streamferry.control.model import ApiStatus, TaskSpec
 from streamferry.control.schedule import decide_playhead
-from streamferry.control.store import pictures, sealing
+from streamferry.control.store import pictures, sealing, silence
 from streamferry.control.store.cells import read_json, read_member, read_number, read_time
 from streamferry.control.store.records import RunningTask, TaskCount, TaskRecord, TroubleRecord
 from streamferry.control.store.schema import picture, run, task, task_spec, worker
@@ -34,6 +34,8 @@ WITH_RUN = sa.select(
     .join(run, run.c.task_id == task.c.id)
     .outerjoin(picture, picture.c.digest == task_spec.c.picture_digest)
 )
+#: The same as it is told: whether anybody has heard of it.
+_TOLD = WITH_RUN.add_columns(silence.SINCE_MS.label("silent_since_ms"), silence.FOR_MS.label("silent_ms"))
 
 
 def known_ends(ends_ms: Sequence[int | None]) -> dict[str, object]:
@@ -98,7 +100,7 @@ async def find(connection: AsyncConnection, seal: Seal, task_id: str, *, lock: b
     if lock:
         # In a statement of its own: one that waits for a lock sees the other rows as they were before it waited.
         await connection.execute(sa.select(task.c.number).where(task.c.id == task_id).with_for_update())
-    row = (await connection.execute(WITH_RUN.where(task.c.id == task_id))).mappings().first()
+    row = (await connection.execute(_TOLD.where(task.c.id == task_id))).mappings().first()
     return None if row is None else _record(seal, row)
 
 
@@ -120,14 +122,18 @@ async def page(
     if statuses:
         wanted.append(_status_at(now_ms).in_([int(status) for status in statuses]))
     if states:
-        in_state = run.c.state.in_([state.value for state in states])
+        in_state = silence.STATE.in_([state.value for state in states])
         wanted.append(task.c.id.in_(sa.select(run.c.task_id).where(in_state)))
     if in_trouble is not None:
-        troubled = task.c.id.in_(sa.select(run.c.task_id).where(run.c.trouble_ms.is_not(None)))
-        is_it = sa.and_(_status_at(now_ms) == int(ApiStatus.ACTIVE), troubled)
+        # Each by its index.
+        kept, silent = (
+            task.c.id.in_(sa.select(run.c.task_id).where(one))
+            for one in (run.c.trouble_ms.is_not(None), silence.IS_SILENT)
+        )
+        is_it = sa.and_(_status_at(now_ms) == int(ApiStatus.ACTIVE), sa.or_(kept, silent))
         wanted.append(is_it if in_trouble else ~is_it)
     numbers, total = await _numbers(connection, wanted, offset=offset, limit=limit)
-    rows = await connection.execute(WITH_RUN.where(task.c.number.in_(numbers)).order_by(task.c.number.desc()))
+    rows = await connection.execute(_TOLD.where(task.c.number.in_(numbers)).order_by(task.c.number.desc()))
     return [_record(seal, row) for row in rows.mappings()], total
 
 
@@ -159,9 +165,9 @@ async def _numbers(
 async def running(connection: AsyncConnection) -> list[RunningTask]:
     """What each task does that a worker has; without its spec, which would have to be unsealed."""
     columns = (
-        *(run.c.state, run.c.kbps_out, run.c.bytes_out, run.c.dropped_tags, run.c.retries),
-        *(run.c.kbps_in, run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
-        run.c.trouble_ms.is_not(None),
+        *(silence.STATE, silence.measured(run.c.kbps_out), run.c.bytes_out, run.c.dropped_tags, run.c.retries),
+        *(silence.measured(run.c.kbps_in), run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
+        silence.IS_TROUBLED,
     )
     found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
     return [RunningTask(task_id, read_state(state), *numbers) for task_id, state, *numbers in found]
@@ -171,12 +177,13 @@ async def count(
     connection: AsyncConnection, *, now_ms: int, title: str = "", groups: Sequence[str] = ()
 ) -> list[TaskCount]:
     """How many tasks are in which status and state, of those whose title and group ``page`` would list."""
-    status, troubled = _status_at(now_ms).label("status"), run.c.trouble_ms.is_not(None).label("troubled")
+    status, troubled = _status_at(now_ms).label("status"), silence.IS_TROUBLED.label("troubled")
+    sent = sa.func.sum(silence.measured(run.c.kbps_out))
     found = await connection.execute(
-        sa.select(status, run.c.state, troubled, sa.func.count(), sa.func.sum(run.c.kbps_out))
+        sa.select(status, silence.STATE.label("told"), troubled, sa.func.count(), sent)
         .select_from(task.join(run, run.c.task_id == task.c.id))
         .where(*_is_like(title, groups))
-        .group_by(sa.literal_column("status"), run.c.state, sa.literal_column("troubled"))
+        .group_by(*(sa.literal_column(name) for name in ("status", "told", "troubled")))
     )
     return [
         TaskCount(ApiStatus(number), read_state(state), bool(troubled) and number == ApiStatus.ACTIVE, tasks, int(kbps))
@@ -327,6 +334,11 @@ async def _sealed(connection: AsyncConnection, seal: Seal, spec: TaskSpec) -> di
 def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
     """The row, whatever is in it: one of which no spec can be made is a failed task that says so."""
     state, fault, reason, problem = read_state(row["state"]), row["fault"], row["reason"], None
+    trouble = _trouble_of(row)
+    is_silent = row["silent_ms"] is not None
+    if is_silent:
+        state, fault, reason = State.STALLED, Fault.SERVICE.value, silence.reason(row["silent_ms"])
+        trouble = trouble or TroubleRecord(read_time(row["silent_since_ms"]), fault, reason, 0)
     try:
         spec = spec_of(seal, row)
     except Unreadable as error:
@@ -348,8 +360,8 @@ def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         playhead=playhead_of(row) if has_played else None,
         playhead_at=read_time(row["playhead_ms"]) if has_played else None,
         item_ends_ms=_item_ends_of(row),
-        kbps_in=read_number(row["kbps_in"]),
-        kbps_out=read_number(row["kbps_out"]),
+        kbps_in=0 if is_silent else read_number(row["kbps_in"]),
+        kbps_out=0 if is_silent else read_number(row["kbps_out"]),
         media_time_ms=read_number(row["media_time_ms"]),
         bytes_in=read_number(row["bytes_in"]),
         bytes_out=read_number(row["bytes_out"]),
@@ -361,15 +373,19 @@ def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         fault=None if fault is None else read_member(Fault, fault, Fault.SERVICE).value,
         reason=reason,
         worker_id=row["worker_id"],
-        trouble=None
-        if row["trouble_ms"] is None
-        else TroubleRecord(
-            read_time(row["trouble_ms"]),
-            read_member(Fault, row["trouble_fault"], Fault.SERVICE).value,
-            row["trouble_reason"] or "",
-            read_number(row["trouble_tries"]),
-        ),
+        trouble=trouble,
         problem=problem,
+    )
+
+
+def _trouble_of(row: sa.RowMapping) -> TroubleRecord | None:
+    if row["trouble_ms"] is None:
+        return None
+    return TroubleRecord(
+        read_time(row["trouble_ms"]),
+        read_member(Fault, row["trouble_fault"], Fault.SERVICE).value,
+        row["trouble_reason"] or "",
+        read_number(row["trouble_tries"]),
     )
 
 

@@ -172,8 +172,9 @@ async def free_attached(connection: AsyncConnection) -> int:
     now = await read_now_ms(connection)
     theirs = sa.and_(worker.c.is_attached, worker.c.lease_ms > 0)
     ids = list((await connection.execute(sa.select(worker.c.id).where(theirs))).scalars())
+    freed = await _free(connection, run.c.worker_id.in_(ids), now, "its service ended")
     await connection.execute(worker.update().where(worker.c.id.in_(ids)).values(lease_ms=-now, load=0))
-    return await _free(connection, run.c.worker_id.in_(ids), now, "its service ended")
+    return freed
 
 
 async def free_all(connection: AsyncConnection, why: str) -> int:

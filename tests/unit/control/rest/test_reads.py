@@ -31,8 +31,8 @@ def actions(store: Store, clock: VirtualClock) -> Actions:
 
 
 @pytest.fixture
-def reads(actions: Actions, clock: VirtualClock) -> Reads:
-    return Reads(actions, clock=clock)
+def reads(actions: Actions) -> Reads:
+    return Reads(actions)
 
 
 async def test_filters_by_status_are_the_status_that_is_shown(

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from task_samples import make_spec
 
 from streamferry.control.actions import Actions
 from streamferry.control.store import Store
@@ -24,3 +25,10 @@ async def test_reads_waited_behind_writes_that_waited(store: Store) -> None:
         async with asyncio.timeout(2):
             assert await actions.list_keys() == []
     assert (await actions.list_groups(size=100)).total == WRITERS + 1
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+async def test_a_dry_run_waits_for_no_write(store: Store) -> None:
+    """Whether a task could be created is answered while somebody writes for long."""
+    async with store.write(), asyncio.timeout(2):
+        await Actions(store).check_task(make_spec())

@@ -8,10 +8,10 @@ from task_samples import make_spec
 from streamferry.control.actions import Actions
 from streamferry.control.model import DeliveryState
 from streamferry.control.scheduler import Scheduler
-from streamferry.control.store import Store, retention
+from streamferry.control.store import Store, mailboxes, retention
 from streamferry.control.store.database import read_now_ms
 from streamferry.control.store.retention import BATCH, Retention
-from streamferry.control.store.schema import delivery, event, mailbox, usage
+from streamferry.control.store.schema import audit, delivery, event, mailbox, usage
 
 KEEP = Retention(callbacks_days=1, dead_callbacks_days=2, events_days=2, usage_days=3)
 HOUR_MS = 3_600_000
@@ -86,3 +86,44 @@ async def test_the_mailbox_of_a_deleted_task_goes_with_its_last_callback(store: 
         assert await count(connection, delivery) == 0
         rows = await connection.execute(sa.select(mailbox.c.task_id, mailbox.c.last_number))
         assert [tuple(row) for row in rows] == [(made[1], 1)]
+
+
+@pytest.mark.parametrize("wrong_by_hours", [24 * 365, 30])
+@pytest.mark.parametrize("table", [event, audit], ids=lambda table: table.name)
+async def test_a_time_of_a_clock_that_was_ahead_stops_nothing(
+    store: Store, table: sa.Table, wrong_by_hours: int
+) -> None:
+    """Rows that were written under it, before those that are old now; one of it that is recent stays, however odd."""
+    keep = Retention(events_days=2, audit_days=2)
+    values = {
+        "event": {"task_id": "t", "kind": "streaming", "detail": "{}"},
+        "audit": {"kind": "signed_in", "subject": "s", "actor": "a", "detail": "{}"},
+    }[table.name]
+    async with store.write() as connection:
+        now = await read_now_ms(connection)
+        ages = [60 - wrong_by_hours, 60 - wrong_by_hours, 60, 59, 1, 1 - wrong_by_hours]
+        for seq, age in enumerate(ages, 1):
+            number = {"seq": seq} if table is event else {}
+            await connection.execute(table.insert(), {**values, **number, "at_ms": now - age * HOUR_MS})
+        assert await retention.has_old(connection, keep)
+        await retention.prune(connection, keep)
+        assert not await retention.has_old(connection, keep)
+        left = (await connection.execute(sa.select(table.c.at_ms).order_by(table.c.id))).scalars().all()
+    told = [round((now - at_ms) / HOUR_MS) for at_ms in left]
+    # What such a clock wrote 60 h ago is only 30 h old by its words, and no longer in the future.
+    assert told == [*([30, 30] if wrong_by_hours == 30 else []), 1, 1 - wrong_by_hours]
+
+
+@pytest.mark.parametrize("way", ["dropped", "no receiver"])
+async def test_no_mailbox_of_a_deleted_task_stays(store: Store, way: str) -> None:
+    """Neither when its letters were dropped by hand, nor when it had no address any more."""
+    actions = Actions(store)
+    task_id = await actions.create_task(make_spec(callback_url="http://calls.example/"))
+    await actions.stop_task(task_id)
+    if way == "no receiver":
+        await actions.update_task(task_id, lambda _: make_spec())
+    await actions.delete_task(task_id)
+    async with store.write() as connection:
+        await connection.execute(delivery.update().values(state=DeliveryState.DEAD.value))
+        await mailboxes.drop_dead(connection, task_id)
+        assert await count(connection, mailbox) == 0

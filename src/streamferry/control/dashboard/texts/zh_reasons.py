@@ -103,6 +103,7 @@ _ENDS = {
     "the destination does not speak RTMP: {}": "推流目标不支持 RTMP：{}",
     "the connection to the destination broke: {}": "与推流目标的连接中断：{}",
     "no worker has room": "没有工作进程有空位",
+    "its worker has not been heard of for {} s": "其工作进程已有 {} 秒没有消息",
     "was never started: no worker took it in its time": "从未启动：在其时间段内没有工作进程接手",
     "{} refused: {}": "{} 拒绝：{}",
     "{} ended the stream at once: {}": "{} 立即结束了流：{}",
