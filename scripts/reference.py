@@ -110,10 +110,10 @@ which it is not allowed changes nothing and is answered with an error.
 
 Inside its window a task has a state: `waiting`, `preparing`, `connecting`, `streaming`, `stalled`, `retrying`, and at
 the end `stopped`, `ended` or `failed`. It is computed from media that left and from bytes that the destination
-acknowledged. A worker reports twice a second. Of one that has not reported for 3 s nobody knows whether its tasks stream:
-they are told as `stalled`, fault `service`, "its worker has not been heard of for N s", with no rate, and as in trouble,
-until it reports again or they are given to another. So it is after an outage of the store, too, until the workers have
-reached it. No event or callback tells of that: it is what is known, and not something that happened.
+acknowledged. A worker reports twice a second. Of one that has not reported for 3 s nobody knows whether its tasks
+stream: they are told as `stalled`, fault `service`, "its worker has not been heard of for N s", without a rate and in
+trouble, until it reports again or they are given to another. So it is after an outage of the store, too, until the
+workers have reached it. No event or callback tells of that: it is what is known, and not something that happened.
 
 Beside it stands its **trouble** (`run.trouble` of the REST API): whose fault, the reason, how many tries, and since
 when. It begins with the first failure and ends when the task has streamed for 10 s without a break, so it stays

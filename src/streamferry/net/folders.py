@@ -77,7 +77,7 @@ class Folders:
             if not self._allows(Path(os.path.realpath(path))):
                 raise _forbidden(name) from None
             if error.errno in _NOT_THERE:
-                raise SourceMissing(f"{name} does not exist") from None
+                raise self._missing(path, name) from None
             raise _unread(name, error) from None
         try:
             if not self._allows(Path(os.readlink(f"/proc/self/fd/{found}"))):
@@ -88,6 +88,15 @@ class Folders:
             os.close(found)
             raise
         return found
+
+    def _missing(self, path: str, name: str) -> SourceMissing:
+        """It may lie on another machine, under the same path or not: so whose folder was looked into is told."""
+        if self.roots is None:
+            return SourceMissing(f"{name} does not exist")
+        folder = Path(os.path.realpath(path)).parent
+        if folder.is_dir():
+            return SourceMissing(f"{name} does not exist in {folder} of the machine {_here()}")
+        return SourceMissing(f"{name} does not exist: there is no folder {folder} on the machine {_here()}")
 
     def _allows(self, real: Path) -> bool:
         if any(real.is_relative_to(folder) for folder in _PSEUDO):
@@ -106,7 +115,12 @@ def _unread(name: str, error: OSError) -> SourceRejected:
 
 
 def _forbidden(name: str) -> SourceForbidden:
-    return SourceForbidden(f"{name} lies outside of the folders from which files may be read (setting files)")
+    where = f"from which files may be read on the machine {_here()}"
+    return SourceForbidden(f"{name} lies outside of the folders {where} (setting files)")
+
+
+def _here() -> str:
+    return os.uname().nodename
 
 
 #: No file may be read.

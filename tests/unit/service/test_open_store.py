@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from kit import postgresql
 from streamferry.config import Settings
+from streamferry.control.store import TROUBLE, Seal, Store, describe_to_strangers, describe_trouble
 from streamferry.service.store import Purpose, StoreMissing, open_store, prepare_data_dir
 
 
@@ -120,3 +121,20 @@ async def test_postgresql_without_its_extra_was_a_traceback(tmp_path: Path, monk
     with pytest.raises(ValueError, match=r"pip install 'streamferry\[postgresql\]'"):
         async with open_store(settings, Purpose.SERVE):
             pass
+
+
+@pytest.mark.parametrize(("part", "words"), [("database", "does not let the service in"), ("host", "Connection")])
+async def test_a_stranger_learns_no_name_from_trouble(
+    postgresql_server: postgresql.PostgreSql, part: str, words: str
+) -> None:
+    """The log has the server's own words, which name the database; who has no token yet learns what kind it is."""
+    url = postgresql_server.database().rpartition("/")[0] if part == "database" else "postgresql://planted@127.0.0.1:9"
+    other = Store(f"{url}/planted", Seal(Fernet.generate_key().decode()))
+    with pytest.raises(TROUBLE) as raised:
+        async with other.read():
+            pass
+    await other.aclose()
+    told = describe_to_strangers(raised.value)
+    assert words in told
+    assert "planted" not in told
+    assert ("planted" in describe_trouble(raised.value)) is (part == "database")

@@ -55,7 +55,7 @@ STATUSES = {
     429: "`too_many` calls a second; `locked_out` after failures. `Retry-After` says for how long.",
     431: "`too_large`: more than 100 headers.",
     500: "`internal`: a mistake of ours, which the log of the service tells more about.",
-    503: "`store_unavailable`: it cannot be asked now; `no_probe`, `no_previews`, `no_library`: not of this service.",
+    503: "`store_unavailable`: it cannot be asked (why); `no_probe`, `no_previews`, `no_library`: not of this one.",
     507: "`library_full`: the disk of the library.",
 }
 

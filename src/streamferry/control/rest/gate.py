@@ -17,7 +17,7 @@ from streamferry.control.api.faults import ApiError
 from streamferry.control.api.limits import Kind, RateLimiter, Rates
 from streamferry.control.rest.faults import RestError
 from streamferry.control.rest.tokens import Caller, Tokens
-from streamferry.control.store import TROUBLE, describe_trouble
+from streamferry.control.store import TROUBLE, describe_to_strangers, describe_trouble
 
 _log = logging.getLogger("streamferry.rest")
 
@@ -61,7 +61,8 @@ class Gate:
             answer = error
         except TROUBLE as error:
             _log.error("the store cannot be asked: %s", describe_trouble(error))
-            answer = RestError(503, "store_unavailable", "the store cannot be asked now", retry_after_s=1)
+            why = describe_to_strangers(error)
+            answer = RestError(503, "store_unavailable", f"the store cannot be asked now: {why}", retry_after_s=1)
         except Exception:
             _log.exception("request %s (%s %s) failed", request_id, scope["method"], scope["path"][:128])
             answer = RestError(500, "internal", "the service has an internal error, which its log tells more about")

@@ -15,6 +15,17 @@ TROUBLE = (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError, SealBroken)
 # Classes of SQLSTATE (PostgreSQL's documentation, appendix A) whose messages tell of the server, its limits and its
 # rights. Those of other classes may repeat a value of the statement.
 _TOLD = ("08", "0A", "25", "28", "3D", "42501", "53", "54", "55", "57", "58", "XX")
+# What is said to strangers of each class, or of one code: messages of the server name roles and databases.
+_TO_STRANGERS = {
+    "25006": "it takes no writes now, as a standby does",
+    "08": "the connection to it was lost",
+    "28": "it does not let the service in",
+    "3D": "it does not let the service in",
+    "42501": "it does not let the service in",
+    "53": "it is short of connections, memory or disk",
+    "55": "it is locked, or takes no connections",
+    "57": "it is shut down, starts, or took too long",
+}
 _SQLITE_FULL = "database or disk is full"
 
 
@@ -37,6 +48,18 @@ def describe_trouble(error: BaseException) -> str:
     if "connection is closed" in str(cause) or "connection was closed" in str(cause):
         return "the connection was lost"
     return type(cause).__name__
+
+
+def describe_to_strangers(error: BaseException) -> str:
+    """The same for who has not proved to have a key: it needs the store to prove that."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, SealBroken):
+        return "it is sealed under another key than the service has"
+    state = getattr(cause, "sqlstate", None)
+    if not state:
+        return describe_trouble(error)
+    words = next((words for begin, words in _TO_STRANGERS.items() if state.startswith(begin)), "")
+    return f"{words} (SQLSTATE {state})" if words else f"SQLSTATE {state}"
 
 
 def is_full(error: BaseException) -> bool:

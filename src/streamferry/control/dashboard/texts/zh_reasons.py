@@ -118,11 +118,13 @@ _ENDS = {
     "{} answered with HTTP status {} {}": "{} 返回 HTTP 状态 {} {}",
     "{} answered {}": "{} 返回 {}",
     "{} does not exist": "{} 不存在",
+    "{} does not exist in {} of the machine {}": "{0} 不存在于机器 {2} 的目录 {1} 中",
+    "{} does not exist: there is no folder {} on the machine {}": "{0} 不存在：机器 {2} 上没有目录 {1}",
     "{} is not a file": "{} 不是文件",
     "is not a file": "不是文件",
     "{} cannot be used: {}": "{} 无法使用：{}",
-    "{} lies outside of the folders from which files may be read (setting files)": "{} 不在允许读取的目录内"
-    "（设置项 files）",
+    "{} lies outside of the folders {} (setting files)": "{} 不在目录内：{}（设置项 files）",
+    "from which files may be read on the machine {}": "机器 {} 上允许读取的目录",
     "would open port {} of a worker, which is not allowed (setting listen_ports)": "会在工作进程上打开端口 {}"
     "，未被允许（设置项 listen_ports）",
     "{} would open port {} of a worker, which is not allowed (setting listen_ports)": "{} 会打开端口 {}"
