@@ -13,6 +13,7 @@ arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h (aarch
 import errno
 import os
 import struct
+from collections.abc import Iterable
 from enum import Enum, auto
 from functools import cache
 
@@ -82,6 +83,7 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "msgrcv": (70, 188),
     "msgctl": (71, 187),
     "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
     # The kernel: keys, programs, rings, modules, clocks.
     "add_key": (248, 217),
     "request_key": (249, 218),
@@ -93,6 +95,9 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
     "fanotify_init": (300, 262),
+    "inotify_init": (253, 0),
+    "inotify_init1": (294, 26),
+    "inotify_add_watch": (254, 27),
     "init_module": (175, 105),
     "finit_module": (313, 273),
     "delete_module": (176, 106),
@@ -105,6 +110,7 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "quotactl": (179, 60),
     "quotactl_fd": (443, 443),
     "syslog": (103, 116),
+    "vhangup": (153, 58),
     "settimeofday": (164, 170),
     "clock_settime": (227, 112),
     "adjtimex": (159, 171),
@@ -123,6 +129,7 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "unshare": (272, 97),
     "setns": (308, 268),
     "open_tree": (428, 428),
+    "open_tree_attr": (467, 467),
     "move_mount": (429, 429),
     "fsopen": (430, 430),
     "fsconfig": (431, 431),
@@ -160,6 +167,7 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "lremovexattr": (198, 15),
     "fremovexattr": (199, 16),
     "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
     "utime": (132, 0),
     "utimes": (235, 0),
     "futimesat": (261, 0),
@@ -202,8 +210,26 @@ _CLONE_THREAD = 0x10000
 _MSG_FASTOPEN = 0x20000000
 # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC.
 _TO_WRITE = 0o1 | 0o2 | 0o100 | 0o1000
-# Characters put into a terminal as if somebody had typed them.
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_FCNTL, _PRCTL = (72, 25), (157, 167)
+# What libraries ask of pipes, sockets and terminals: close on exec or not, blocking or not, how much is there or not
+# sent, whether it is a terminal and how wide, an interface's number. Others put characters into a terminal (TIOCSTI), have
+# signals sent (FIOSETOWN, SIOCSPGRP), change attributes of files that can only be read (FS_IOC_SETFLAGS).
+_IOCTLS = {
+    "FIONCLEX": 0x5450,
+    "FIOCLEX": 0x5451,
+    "FIONBIO": 0x5421,
+    "FIONREAD": 0x541B,
+    "TIOCOUTQ": 0x5411,
+    "TCGETS": 0x5401,
+    "TCGETS2": 0x802C542A,
+    "TIOCGWINSZ": 0x5413,
+    "SIOCGIFINDEX": 0x8933,
+}
+# Signals to others, which the kernel sends for who asks: any of them, to any process of the user. And leases, with
+# which who may read a file holds up who opens it.
+_FCNTLS = {"F_SETOWN": 8, "F_SETSIG": 10, "F_SETOWN_EX": 15, "F_SETLEASE": 1024, "F_NOTIFY": 1026}
+# To outlive the parent, to be the parent of others' orphans, to be traced by anybody, to look like another.
+_PRCTLS = {"PR_SET_PDEATHSIG": 1, "PR_SET_CHILD_SUBREAPER": 36, "PR_SET_PTRACER": 0x59616D61, "PR_SET_MM": 35}
 _AF_INET, _AF_INET6 = 2, 10
 _STREAM, _DATAGRAM, _TYPE_MASK = 1, 2, 0xF
 _PROTOCOLS = {_STREAM: 6, _DATAGRAM: 17}
@@ -239,7 +265,9 @@ def make_filter(sockets: Sockets, *, writes: bool, machine: str = os.uname().mac
     # Its own limits can be read, not set: root could raise them.
     rule(_PRLIMIT, [*_unless_null(2, refused), _answer(_ALLOW)])
     rule(_SETPRIORITY, [*_unless_null(0, refused), *_unless_null(1, refused), _answer(_ALLOW)])
-    rule(_IOCTL, [_argument(1), (_JEQ, 1, 0, _TIOCSTI), (_JEQ, 0, 1, _TIOCLINUX), *refused, _answer(_ALLOW)])
+    rule(_IOCTL, [_argument(1), *_if_among(_IOCTLS.values(), _answer(_ALLOW)), *refused])
+    rule(_FCNTL, [_argument(1), *_if_among(_FCNTLS.values(), *refused), _answer(_ALLOW)])
+    rule(_PRCTL, [_argument(0), *_if_among(_PRCTLS.values(), *refused), _answer(_ALLOW)])
     if not writes:
         cannot = _refuse(errno.EACCES)
         for numbers in _TO_CHANGE_FOLDERS.values():
@@ -274,6 +302,11 @@ def _decide_socket(sockets: Sockets) -> _Code:
 def _argument(number: int) -> tuple[int, int, int, int]:
     """Load the low half of an argument."""
     return (_LOAD, 0, 0, _ARGUMENTS_AT + 8 * number)
+
+
+def _if_among(values: Iterable[int], answer: tuple[int, int, int, int]) -> _Code:
+    """Answer if what was loaded is one of the values."""
+    return [instruction for value in values for instruction in ((_JEQ, 0, 1, value), answer)]
 
 
 def _unless_null(number: int, refusal: _Code) -> _Code:

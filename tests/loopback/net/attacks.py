@@ -18,9 +18,11 @@ given = json.loads(sys.argv[1])
 libc = ctypes.CDLL(None, use_errno=True)
 PARENT = os.getppid()
 NUMBERS = {
-    "x86_64": {"ptrace": 101, "process_vm_readv": 310, "keyctl": 250, "bpf": 321, "unshare": 272, "mount": 165},
-    "aarch64": {"ptrace": 117, "process_vm_readv": 270, "keyctl": 219, "bpf": 280, "unshare": 97, "mount": 40},
-}[os.uname().machine] | {"io_uring_setup": 425, "pidfd_open": 434}
+    "x86_64": {"ptrace": 101, "process_vm_readv": 310, "keyctl": 250, "bpf": 321, "unshare": 272, "mount": 165}
+    | {"mq_open": 240, "mq_unlink": 241, "inotify_init": 294, "inotify_add_watch": 254, "vhangup": 153},
+    "aarch64": {"ptrace": 117, "process_vm_readv": 270, "keyctl": 219, "bpf": 280, "unshare": 97, "mount": 40}
+    | {"mq_open": 180, "mq_unlink": 181, "inotify_init": 26, "inotify_add_watch": 27, "vhangup": 58},
+}[os.uname().machine] | {"io_uring_setup": 425, "pidfd_open": 434, "open_tree_attr": 467, "file_setattr": 469}
 
 
 def syscall(name, *arguments):
@@ -103,6 +105,71 @@ def open_many():
         os.close(one)
 
 
+def own_a_pipe(command, argument):
+    """Who owns a pipe or socket is sent a signal when something comes: any signal, by F_SETSIG."""
+    import fcntl
+
+    end, other = os.pipe()
+    try:
+        fcntl.fcntl(end, command, argument)
+    finally:
+        os.close(end)
+        os.close(other)
+
+
+def own_a_pipe_by_ioctl(number):
+    import fcntl
+
+    try:
+        one = socket.socket()
+    except OSError:
+        one = socket.socket(type=socket.SOCK_DGRAM)
+    with one:
+        fcntl.ioctl(one, number, PARENT.to_bytes(4, sys.byteorder))
+
+
+def lease():
+    import fcntl
+
+    with open(given["input"], "rb") as one:
+        fcntl.fcntl(one, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+
+
+def notify():
+    import fcntl
+
+    descriptor = os.open(given["folder"], os.O_RDONLY)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_NOTIFY, fcntl.DN_ACCESS)
+    finally:
+        os.close(descriptor)
+
+
+def change_flags(number, length):
+    import fcntl
+
+    with open(given["input"], "rb") as one:
+        fcntl.ioctl(one, number, bytes(length))
+
+
+def outlive_the_parent():
+    if libc.prctl(1, *(ctypes.c_ulong(0),) * 4):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def take_orphans():
+    if libc.prctl(36, *(ctypes.c_ulong(one) for one in (1, 0, 0, 0))):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def watch():
+    descriptor = syscall("inotify_init", 0)
+    try:
+        syscall("inotify_add_watch", descriptor, given["secret"].encode(), ctypes.c_uint(0xFFF))
+    finally:
+        os.close(descriptor)
+
+
 ATTACKS = {
     "read a file": lambda: read(given["secret"]),
     "follow a link out of a folder": lambda: read(given["link"]),
@@ -148,6 +215,24 @@ ATTACKS = {
     "mounts": lambda: syscall("mount", b"none", b"/", None, ctypes.c_ulong(0x40000 | 0x4000), None),
     "much memory": take_memory,
     "many open files": open_many,
+    "have the parent sent signals": lambda: own_a_pipe(8, PARENT),
+    "have a thread sent signals": lambda: own_a_pipe(15, (1).to_bytes(4, sys.byteorder) + PARENT.to_bytes(4, "little")),
+    "choose the signal": lambda: own_a_pipe(10, signal.SIGUSR1),
+    "hold up who opens a file": lease,
+    "have signals of a folder": notify,
+    "have signals by FIOSETOWN": lambda: own_a_pipe_by_ioctl(0x8901),
+    "have signals by SIOCSPGRP": lambda: own_a_pipe_by_ioctl(0x8902),
+    "change a file's flags": lambda: change_flags(0x40086602, 8),
+    "change a file's project": lambda: change_flags(0x401C5820, 28),
+    "change a file's attributes": lambda: syscall(
+        "file_setattr", -100, given["input"].encode(), bytes(24), ctypes.c_ulong(24), 0
+    ),
+    "a tree with attributes": lambda: os.close(syscall("open_tree_attr", -100, b"/", 1, bytes(32), ctypes.c_ulong(32))),
+    "remove a message queue": lambda: syscall("mq_unlink", given["queue"].encode()),
+    "watch a file": watch,
+    "hang up the terminal": lambda: syscall("vhangup"),
+    "outlive the parent": outlive_the_parent,
+    "take orphans": take_orphans,
     "a terminal's input": lambda: __import__("fcntl").ioctl(0, 0x5412, b"x"),
 }
 

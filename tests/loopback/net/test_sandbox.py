@@ -4,6 +4,7 @@ Nothing of ours judges anything here: no playlist is looked at, and ffmpeg's own
 outside of the sandbox, too, where it has to get through: an attack that cannot work proves nothing.
 """
 
+import ctypes
 import json
 import os
 import shutil
@@ -37,7 +38,8 @@ _NOT_FREE = frozenset(
     (
         *("trace the parent", "lower the parent's rank", "mounts", "packets", "name spaces", "rings", "kernel keys"),
         *("BPF", "connect with multipath", "connect while sending", "a terminal's input", "change limits"),
-        *("much memory", "many open files"),
+        *("much memory", "many open files", "hang up the terminal", "a tree with attributes"),
+        *("change a file's attributes", "change a file's project", "change a file's flags"),
     )
 )
 _NETWORK = frozenset(
@@ -61,6 +63,10 @@ def given(tmp_path: Path) -> Iterator[dict[str, Any]]:
         (shown / name).write_bytes(b"media")
     abstract = f"streamferry-test-{os.getpid()}"
     descriptor = brief_file(SECRET)
+    queue = abstract.encode()
+    mq_open, mq_unlink = {"x86_64": (240, 241), "aarch64": (180, 181)}[os.uname().machine]
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.close(libc.syscall(mq_open, queue, os.O_CREAT | os.O_RDWR, 0o600, None))
     with (
         socket.create_server(("127.0.0.1", 0)) as one,
         socket.create_server(("127.0.0.1", 0)) as other,
@@ -79,9 +85,11 @@ def given(tmp_path: Path) -> Iterator[dict[str, Any]]:
             "other_port": other.getsockname()[1],
             "abstract": abstract,
             "descriptor": descriptor,
+            "queue": abstract,
             "files": 200,
             "attacks": [],
         }
+    libc.syscall(mq_unlink, queue)
     os.close(descriptor)
 
 
@@ -128,6 +136,57 @@ def test_a_port_is_a_port(given: dict[str, Any]) -> None:
     """Who may connect to one port connects there, by TCP and by connect alone, and to no other."""
     found = attack(given, Sandbox(sockets=Sockets.TCP, ports=(given["port"],)))
     assert through(found) == {"connect"}
+
+
+_CHANGES = """
+import ctypes, mmap, os, sys
+given = int(sys.argv[1])
+def map_to_write(one):
+    with mmap.mmap(one, 0, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE) as held:
+        held[:1] = b"!"
+def make_a_map_writable(one):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, *[ctypes.c_size_t] * 5]
+    begin = libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, one, 0)
+    if libc.mprotect(ctypes.c_void_p(begin), ctypes.c_size_t(4096), mmap.PROT_READ | mmap.PROT_WRITE):
+        raise OSError(ctypes.get_errno(), "mprotect")
+    ctypes.memset(begin, 33, 1)
+ways = {
+    "write": lambda one: os.pwrite(one, b"!", 0),
+    "add": lambda one: os.pwrite(one, b"!", os.fstat(one).st_size),
+    "map": map_to_write,
+    "make a map writable": make_a_map_writable,
+    "allocate": lambda one: os.posix_fallocate(one, 0, 1 << 16),
+    "empty": lambda one: os.ftruncate(one, 0),
+}
+for name, way in ways.items():
+    for again in (False, True):
+        try:
+            one = os.open(f"/proc/self/fd/{given}", os.O_RDWR) if again else given
+            way(one)
+        except (OSError, ValueError):
+            continue
+        print(name, "again" if again else "")
+"""
+
+
+@pytest.mark.parametrize("box", [None, Sandbox(), Sandbox(writes=("/proc", "/dev/shm"))], ids=["free", "box", "writes"])
+def test_what_several_children_are_given_is_changed_by_none(box: Sandbox | None) -> None:
+    """The authorities that TLS trusts are one file for all: who is taken over must not name its own to the others."""
+    descriptor = brief_file(SECRET)
+    words = [PYTHON, "-I", "-S", "-c", _CHANGES, str(descriptor)]
+    try:
+        if box is None:
+            done = subprocess.run(words, pass_fds=(descriptor,), capture_output=True, check=True)
+        else:
+            with replace(box, reads=LIBRARY).launch(words[0], words[1:]) as launch:
+                done = subprocess.run(
+                    launch.command, pass_fds=(descriptor, *launch.descriptors), capture_output=True, check=True
+                )
+        assert (done.stdout, done.stderr) == (b"", b"")
+        assert os.pread(descriptor, 1 << 20, 0) == SECRET
+    finally:
+        os.close(descriptor)
 
 
 def test_all_ports_are_no_datagrams(given: dict[str, Any]) -> None:
