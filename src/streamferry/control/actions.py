@@ -34,6 +34,7 @@ from streamferry.control.model import DEFAULT_GROUP, ApiStatus, AuditKind, TaskS
 from streamferry.control.schedule import decide_due
 from streamferry.control.store import (
     Store,
+    asks_again,
     audit,
     due,
     events,
@@ -107,6 +108,7 @@ class Actions:
         self._summing = asyncio.Semaphore(2)
         self._failed_sign_ins = audit.Throttle()
 
+    @asks_again
     async def now(self) -> datetime:
         """The store's clock, by which tasks begin and end."""
         async with self._store.read() as connection:
@@ -129,6 +131,7 @@ class Actions:
             await events.append(connection, [NewEvent(task_id, "created", now_ms)])
         return task_id
 
+    @asks_again
     async def check_task(self, spec: TaskSpec) -> None:
         """Whether such a task could be created now: it only looks. Raises GroupNotFound, DestinationConflict."""
         async with self._store.read() as connection:
@@ -235,6 +238,7 @@ class Actions:
             await tasks.delete(connection, task_id)
             await mailboxes.forget_empty(connection, {task_id})
 
+    @asks_again
     async def get_task(self, task_id: str) -> TaskRecord:
         """One task. Raises TaskNotFound."""
         async with self._store.read() as connection:
@@ -243,11 +247,13 @@ class Actions:
             raise TaskNotFound(task_id)
         return record
 
+    @asks_again
     async def read_pictures(self, digests: Collection[str]) -> dict[str, bytes]:
         """Pictures of watermarks by digest; what is not there is left out."""
         async with self._store.read() as connection:
             return await pictures.read(connection, digests)
 
+    @asks_again
     async def list_tasks(
         self,
         *,
@@ -275,22 +281,26 @@ class Actions:
             )
         return TaskPage(tuple(records), total)
 
+    @asks_again
     async def count_tasks(self, *, title: str = "", groups: Sequence[str] = ()) -> list[TaskCount]:
         """How many tasks are in which status and state, of those that ``list_tasks`` lists for title and groups."""
         async with self._store.read() as connection:
             now_ms = await self._now_ms(connection)
             return await tasks.count(connection, now_ms=now_ms, title=title, groups=groups)
 
+    @asks_again
     async def count_late(self) -> int:
         """How many tasks are due that no worker has taken for some seconds."""
         async with self._store.read() as connection:
             return await due.count_late(connection)
 
+    @asks_again
     async def list_running(self) -> list[RunningTask]:
         """What each task does that a worker has."""
         async with self._store.read() as connection:
             return await tasks.running(connection)
 
+    @asks_again
     async def list_feed(self, task_id: str | None = None, *, after: int = 0, limit: int = 100) -> list[EventRecord]:
         """Events behind an id, oldest first, of one task or of all; to be followed by the last one's id.
 
@@ -299,6 +309,7 @@ class Actions:
         async with self._store.read() as connection:
             return await events.feed(connection, task_id, after=after, limit=limit)
 
+    @asks_again
     async def list_latest_events(
         self, task_id: str, *, limit: int = 100, kinds: Sequence[str] = ()
     ) -> list[EventRecord]:
@@ -306,6 +317,7 @@ class Actions:
         async with self._store.read() as connection:
             return await events.latest(connection, task_id, limit=limit, kinds=kinds)
 
+    @asks_again
     async def list_recent_events(
         self, task_id: str | None = None, *, since: datetime | None = None, kinds: Sequence[str] = (), limit: int = 100
     ) -> tuple[list[EventRecord], int]:
@@ -314,11 +326,13 @@ class Actions:
         async with self._store.read() as connection:
             return await events.recent(connection, task_id, since_ms=since_ms, kinds=kinds, limit=limit)
 
+    @asks_again
     async def last_event(self) -> int:
         """The largest id of an event, 0 without any."""
         async with self._store.read() as connection:
             return await events.last_id(connection)
 
+    @asks_again
     async def list_workers(self) -> list[WorkerRecord]:
         """Workers that are there or were in the last hour, oldest first."""
         async with self._store.read() as connection:
@@ -349,6 +363,7 @@ class Actions:
                 raise GroupInUse(f"group {name} holds tasks; delete them first")
             await groups.delete(connection, name)
 
+    @asks_again
     async def list_groups(self, *, page: int = 1, size: int = 20, statuses: Sequence[int] = (0,)) -> GroupPage:
         """Oldest first. ``statuses``: 0 usable, 1 deleted."""
         async with self._store.read() as connection:
@@ -358,6 +373,7 @@ class Actions:
 
     # Usage
 
+    @asks_again
     async def usage(
         self,
         start_at: datetime,
@@ -411,6 +427,7 @@ class Actions:
             kind = AuditKind.KEY_REPLACED if known else AuditKind.KEY_MADE
             await audit.append(connection, kind, pair.access_key_id, {"read_only": pair.read_only})
 
+    @asks_again
     async def find_key(self, access_key_id: str) -> KeyPair | None:
         """An enabled key with its secret, or None; any text may be asked for."""
         if not access_key_id.isprintable():
@@ -425,6 +442,7 @@ class Actions:
                 raise KeyNotFound(access_key_id)
             await audit.append(connection, AuditKind.KEY_DISABLED, access_key_id)
 
+    @asks_again
     async def list_keys(self) -> list[KeyRecord]:
         """Every key, oldest first, without secrets."""
         async with self._store.read() as connection:
@@ -446,6 +464,7 @@ class Actions:
             async with self._store.write() as connection:
                 await audit.append(connection, kind, access_key_id, detail)
 
+    @asks_again
     async def list_audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditRecord]:
         """Lines of the audit stream before an id, newest first."""
         async with self._store.read() as connection:

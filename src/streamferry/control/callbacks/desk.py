@@ -4,7 +4,7 @@ import re
 
 from streamferry.control.errors import DeliveryNotFound, WrongState
 from streamferry.control.model import AuditKind, DeliveryState
-from streamferry.control.store import Store, audit, mailboxes, signing
+from streamferry.control.store import Store, asks_again, audit, mailboxes, signing
 from streamferry.control.store.records import Backlog, DeliveryPage, DeliveryRecord
 
 _EVENT_ID = re.compile(r"evt_([0-9a-f]{32})_([1-9][0-9]{0,8})")
@@ -17,6 +17,7 @@ class Callbacks:
         self._store = store
         self._seal = store.seal
 
+    @asks_again
     async def list_deliveries(
         self, *, task_id: str | None = None, state: DeliveryState | None = None, page: int = 1, size: int = 20
     ) -> DeliveryPage:
@@ -27,11 +28,13 @@ class Callbacks:
             )
         return DeliveryPage(tuple(records), total)
 
+    @asks_again
     async def backlog(self) -> Backlog:
         """What is not delivered, in numbers."""
         async with self._store.read() as connection:
             return await mailboxes.backlog(connection)
 
+    @asks_again
     async def get_delivery(self, event_id: str) -> DeliveryRecord:
         """One of them, by the id that its receiver gets. Raises DeliveryNotFound."""
         task_id, number = _parse(event_id)

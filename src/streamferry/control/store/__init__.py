@@ -7,13 +7,14 @@ for each kind of row. Rules are not here but in ``control.actions`` and ``contro
 from streamferry.control.store.database import Store, sqlite_file, sqlite_url
 from streamferry.control.store.migrate import migrate, require_schema
 from streamferry.control.store.seal import Seal, SealBroken, load_or_make_key
-from streamferry.control.store.trouble import TROUBLE, describe_to_strangers, describe_trouble
+from streamferry.control.store.trouble import TROUBLE, asks_again, describe_to_strangers, describe_trouble
 
 __all__ = [
     "TROUBLE",
     "Seal",
     "SealBroken",
     "Store",
+    "asks_again",
     "describe_to_strangers",
     "describe_trouble",
     "load_or_make_key",

@@ -110,8 +110,13 @@ class Store:
     @contextlib.asynccontextmanager
     async def write_at_length(self) -> AsyncIterator[AsyncConnection]:
         """The same for what may take its time: a change of the schema waits for others and rewrites tables."""
-        async with self._patient.begin() as connection:
-            yield connection
+        try:
+            async with self._patient.begin() as connection:
+                yield connection
+        finally:
+            if self._patient is not self._engine:
+                # Beside those that are kept: it is needed at a start only.
+                await self._patient.dispose()
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

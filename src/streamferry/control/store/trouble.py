@@ -1,12 +1,18 @@
 """What is said of a store that cannot be asked: no statement, no value and no address, so that no secret is in it."""
 
+import functools
 import os
 import re
 import sqlite3
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
 from streamferry.control.store.seal import SealBroken
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 #: All that a store raises when it is away, full, locked, refuses or hangs. What is wrong with a statement is in it,
 #: too: a schema that was changed under a running program must not end it, nor may a seal key that was exchanged.
@@ -27,6 +33,25 @@ _TO_STRANGERS = {
     "57": "it is shut down, starts, or took too long",
 }
 _SQLITE_FULL = "database or disk is full"
+
+
+def asks_again(ask: Callable[_P, Awaitable[_T]]) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """For what only reads: once more, on a fresh connection, if the one it was asked on was lost under it.
+
+    So a restart or a failover of PostgreSQL costs who reads nothing. Of a write nobody knows whether it was done.
+    """
+
+    @functools.wraps(ask)
+    async def asking(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return await ask(*args, **kwargs)
+        except sa.exc.DBAPIError as error:
+            # A server that did not answer in time has had its time.
+            if not error.connection_invalidated or isinstance(error.orig, TimeoutError):
+                raise
+        return await ask(*args, **kwargs)
+
+    return asking
 
 
 def describe_trouble(error: BaseException) -> str:
