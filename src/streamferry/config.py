@@ -117,8 +117,9 @@ class Settings(BaseSettings):
         (), description="Names under which clients reach the service through a proxy, separated by `,`."
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("127.0.0.1", "::1"),
-        description="Addresses or networks of the proxies in front, separated by `,`: these are believed what "
+        (),
+        description="Addresses or networks of the proxies in front, separated by `,`, such as `127.0.0.1,::1` for one "
+        "on this machine: these, and all who connect from there, are believed what "
         "`X-Forwarded-For` and `X-Forwarded-Proto` say, and what is counted by peer is counted by those behind them.",
     )
     max_connections: int = Field(2000, ge=1, description="Connections to the port at most.")

@@ -20,8 +20,7 @@ from streamferry.control.dashboard.gate import MAX_SOCKET_BYTES
 
 KEY_ID, SECRET = "AKSTRANGERS", "planted-77ab-secret"
 OF_PEER = 12
-#: Not this machine's usual address, which may be that of a proxy in front.
-STRANGER, OTHER = "127.0.0.2", "127.0.0.3"
+STRANGER, OTHER, PROXY = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 Address = tuple[str, int]
 
 
@@ -32,6 +31,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProgram
         "STREAMFERRY_ACCESS_KEY_ID": KEY_ID,
         "STREAMFERRY_SECRET_ACCESS_KEY": SECRET,
         "STREAMFERRY_MAX_CONNECTIONS_PER_PEER": str(OF_PEER),
+        "STREAMFERRY_TRUSTED_PROXIES": PROXY,
     }
     with ServiceProgram(tmp_path_factory.mktemp("strangers"), "--workers", "1", environment=settings) as service:
         yield service.wait_ready()
@@ -221,15 +221,15 @@ def test_behind_a_proxy_requests_of_a_peer_are_counted(address: Address, path: s
     waiting = head("POST /dashboard/sign-in", f"x-forwarded-for: {peer}", *form)
     asked = head(f"POST {path}", f"x-forwarded-for: 203.0.113.1, {peer}", "content-length: 0")
     with contextlib.ExitStack() as stack:
-        hold(stack, address, OF_PEER, waiting, "127.0.0.1")
+        hold(stack, address, OF_PEER, waiting, PROXY)
 
         def refused() -> RawAnswer | None:
-            answer = ask(address, asked)
+            answer = ask(address, asked, PROXY)
             return answer if answer.status == 429 else None
 
         assert code_of(wait_for("places to be taken", refused)) == code
         other = asked.replace(peer.encode(), b"198.51.100.8")
-        assert ask(address, other).status in (400, 422)
+        assert ask(address, other, PROXY).status in (400, 422)
 
 
 def test_who_is_no_proxy_is_not_believed(address: Address, service: ServiceProgram) -> None:
@@ -241,6 +241,31 @@ def test_who_is_no_proxy_is_not_believed(address: Address, service: ServiceProgr
     assert ask(address, data + form, STRANGER).status == 401
     wait_for("the line in the log", lambda: f"failed from {STRANGER}" in service.errors)
     assert "192.0.2.99" not in service.errors
+    # Whoever can connect from this machine could name another peer for each guess; how to name a proxy is said once.
+    for _ in range(2):
+        assert ask(address, data + form, "127.0.0.1").status == 401
+    wait_for("the hint", lambda: "name it in trusted_proxies" in service.errors)
+    assert service.errors.count("name it in trusted_proxies") == 1
+    assert "192.0.2.99" not in service.errors
+
+
+STRANGE_PATHS = [
+    ("/dashboard/static/nope", 404, ""),
+    ("/dashboard/static/", 404, ""),
+    ("/dashboard/static/../tasks", 404, ""),
+    ("/dashboard/sign-innope", 303, "/dashboard/sign-in?next=/dashboard/sign-innope"),
+    ("/dashboard/sign-in/", 303, "/dashboard/sign-in?next=/dashboard/sign-in/"),
+    ("/dashboard/sign-in/x", 303, "/dashboard/sign-in?next=/dashboard/sign-in/x"),
+]
+
+
+@pytest.mark.parametrize(("path", "status", "location"), STRANGE_PATHS)
+def test_what_is_not_there_was_a_fault_inside_to_strangers(
+    address: Address, path: str, status: int, location: str
+) -> None:
+    """A browser without a session was answered 500 by the page for what is not there, which is for somebody known."""
+    answer = ask(address, head(f"GET {path}", HTML), STRANGER)
+    assert (answer.status, answer.headers.get("location", "")) == (status, location)
 
 
 def test_a_member_passes_all_of_these_limits(address: Address) -> None:

@@ -407,6 +407,11 @@ class Actions:
                     "EndTime", f"the range {error}: ask for a shorter one, or for fewer groups"
                 ) from None
 
+    async def knows_stream(self, app: str, stream: str) -> bool:
+        """Whether some task pushes to a destination with this application and stream name."""
+        async with self._store.read() as connection:
+            return await tasks.knows_stream(connection, tasks.stream_digest(self._seal, app, stream))
+
     # Access keys
 
     async def create_key(self, *, read_only: bool = False) -> KeyPair:

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _SUBSCRIBER_BITS = 64
+#: This machine, to itself (RFC 6890).
+LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 
 def peer_of(address: str) -> str:

@@ -5,6 +5,7 @@ in the form of the front that was asked: the compatible API's envelope, REST's, 
 Specification: RFC 9110 and RFC 9112.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 
@@ -12,8 +13,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from streamferry.control.api.faults import ApiError, ErrorCode
 from streamferry.control.api.signature import MAX_QUERY_BYTES
-from streamferry.control.peers import NoPlace, Places, peer_of
+from streamferry.control.peers import LOOPBACK, Network, NoPlace, Places, is_within, peer_of
 from streamferry.service.refusals import answer_in_form
+
+_log = logging.getLogger("streamferry.service")
 
 #: A browser sends some 20, a proxy or two add 10.
 MAX_HEADERS = 100
@@ -27,9 +30,11 @@ _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,253})?(?::[0-
 class RequestLimits:
     """See the module. ``places``: of each peer for requests under way, web sockets among them."""
 
-    def __init__(self, app: ASGIApp, places: Places) -> None:
+    def __init__(self, app: ASGIApp, places: Places, trusted: tuple[Network, ...] = ()) -> None:
         self._app = app
         self._places = places
+        self._trusted = trusted
+        self._has_hinted = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on."""
@@ -41,6 +46,14 @@ class RequestLimits:
             return
         client = scope.get("client")
         peer = peer_of(client[0] if client else "")
+        if not self._has_hinted and self._is_unnamed_proxy(scope):
+            self._has_hinted = True
+            _log.warning(
+                "X-Forwarded-For comes from %s, on this machine, and is not believed: if that is a proxy in front, "
+                "name it in trusted_proxies (STREAMFERRY_TRUSTED_PROXIES=127.0.0.1,::1); until then all behind it are "
+                "one peer",
+                client[0],
+            )
         try:
             self._places.take(peer)
         except NoPlace:
@@ -50,6 +63,15 @@ class RequestLimits:
             await self._app(scope, receive, send)
         finally:
             self._places.give_back(peer)
+
+    def _is_unnamed_proxy(self, scope: Scope) -> bool:
+        """Once somebody trusted has told who asks, that one is the client."""
+        address = scope["client"][0] if scope.get("client") else ""
+        return (
+            any(name == b"x-forwarded-for" for name, _ in scope["headers"])
+            and is_within(address, LOOPBACK)
+            and not is_within(address, self._trusted)
+        )
 
 
 def _refusals(scope: Scope) -> Iterator[ApiError]:

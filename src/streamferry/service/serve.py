@@ -199,7 +199,7 @@ class _Server(uvicorn.Server):
         in_all, of_peer = settings.max_connections, settings.max_connections_per_peer
         super().__init__(
             uvicorn.Config(
-                SecurityHeaders(RequestLimits(app, Places(in_all, of_peer))),
+                SecurityHeaders(RequestLimits(app, Places(in_all, of_peer), trusted)),
                 http=bounded_http(in_all=in_all, of_peer=of_peer, trusted=trusted),
                 # A socket that listens on both families sees IPv4 addresses in the form of IPv6.
                 forwarded_allow_ips=[*map(str, trusted), *(f"::ffff:{one}" for one in trusted if one.version == 4)],

@@ -22,10 +22,11 @@ from streamferry.control.actions import Actions
 from streamferry.control.actor import Actor, ActorKind, acting_as
 from streamferry.control.api.envelope import Envelope
 from streamferry.control.api.faults import ApiError, ErrorCode, translate_action_error
+from streamferry.control.api.guesses import StreamGuesses
 from streamferry.control.api.limits import Buckets, Kind, RateLimiter, Rates
 from streamferry.control.api.operations import OPERATIONS, VERSION, Context, Operation
 from streamferry.control.api.replays import Replays
-from streamferry.control.api.schemas import read_body
+from streamferry.control.api.schemas import Usage, read_body
 from streamferry.control.api.signature import DEFAULT_EXPIRES_S, Claim, SignedRequest, read_claim, read_query, verify
 from streamferry.control.api.sts import StsToken
 from streamferry.control.checks import SourceRules
@@ -98,6 +99,7 @@ class _Endpoint:
         self._failures = Buckets(_FAILURES_S, _FAILURES_AT_ONCE)
         self._unproved = Places(_UNPROVED_PLACES, _UNPROVED_OF_PEER)
         self._replays = Replays()
+        self._guesses = StreamGuesses(actions)
 
     async def serve(self, request: Request) -> Response:
         """Answer one request; whatever goes wrong is told in the envelope."""
@@ -129,26 +131,35 @@ class _Endpoint:
         proved = await self._authenticate(request, envelope, now)
         operation = _find_operation(envelope.action, envelope.version, request.method)
         if operation.kind is not Kind.WRITE:
-            return await self._call(operation, proved, query)
+            return await self._call(envelope.action, operation, proved, query)
         if proved.key.read_only:
             _deny(envelope.action)
         # Nobody needs longer to make a change, and as long a copy of it is worth something.
         proved.claim.check_time(now, DEFAULT_EXPIRES_S)
         return await self._replays.perform(
             proved.names,
-            lambda: self._call(operation, proved, query),
+            lambda: self._call(envelope.action, operation, proved, query),
             is_creation=operation.is_creation,
             valid_s=proved.claim.valid_s(now),
             now=time.monotonic(),
         )
 
-    async def _call(self, operation: Operation, proved: "_Proved", query: dict[str, str]) -> dict[str, Any] | None:
+    async def _call(
+        self, action: str, operation: Operation, proved: "_Proved", query: dict[str, str]
+    ) -> dict[str, Any] | None:
         self._limiter.take(proved.key.access_key_id, operation.kind, time.monotonic())
         values = _read_json(proved.body)
         if operation.has_query:
             values = {**query, **values}
+        body = read_body(operation.body, values)
+
+        async def run() -> dict[str, Any] | None:
+            return await operation.run(self._context, body)
+
         with acting_as(proved.actor):
-            return await operation.run(self._context, read_body(operation.body, values))
+            if isinstance(body, Usage) and (body.App or body.Stream):
+                return await self._guesses.perform(action, body, proved.key, run)
+            return await run()
 
     async def _authenticate(self, request: Request, envelope: Envelope, now: datetime) -> "_Proved":
         peer = peer_of(request.client.host if request.client else "")

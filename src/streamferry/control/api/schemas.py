@@ -257,7 +257,9 @@ class Usage(Body):
         "are taken and split nothing.",
     )
     App: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS)] | None = Field(
-        None, description="Only destinations with this application; together with `Stream`."
+        None,
+        description="Only destinations with this application; together with `Stream`. Not for keys that may only read, "
+        "which are shown no stream names.",
     )
     Stream: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS)] | None = Field(
         None, description="Only destinations with this stream name; together with `App`."

@@ -24,9 +24,9 @@ _log = logging.getLogger("streamferry.dashboard")
 BASE = "/dashboard"
 COOKIE = "streamferry_session"
 SIGN_IN = f"{BASE}/sign-in"
-_OPEN = (SIGN_IN, f"{BASE}/static/")
+_OPEN_FILES = f"{BASE}/static/"
 # What the page framework serves has its version in the path; ours is asked for again, and mostly not sent again.
-_KEPT = {f"{BASE}/_nicegui/{nicegui_version}/": "public, max-age=31536000, immutable", f"{BASE}/static/": "no-cache"}
+_KEPT = {f"{BASE}/_nicegui/{nicegui_version}/": "public, max-age=31536000, immutable", _OPEN_FILES: "no-cache"}
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _POLICY_VIOLATION = 1008
 #: Of one message on a page's socket: a form with 30 addresses of 1,000 characters, many times over.
@@ -73,7 +73,7 @@ class Gate:
             await _refuse(scope, receive, send, 403)
             return
         session = self._sessions.find(session_token(headers), time.monotonic())
-        if session is None and not path.startswith(_OPEN):
+        if session is None and path != SIGN_IN and not path.startswith(_OPEN_FILES):
             await _send_to_sign_in(scope, receive, send)
             return
         scope.setdefault("state", {})["session"] = session

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from streamferry.control.dashboard.frame import Page, Visitor, frame, visitor
+from streamferry.control.dashboard.gate import session_of
 from streamferry.control.dashboard.widgets import empty
 
 _PLACE = ("/tasks", "nav.tasks")
@@ -19,8 +20,12 @@ def register() -> None:
 
 
 async def _answer(request: Request, _: Exception) -> Response:
-    """A person gets a page; scripts, pictures and the like a word."""
-    if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+    """A person who is signed in gets a page; strangers, scripts, pictures and the like a word."""
+    if (
+        session_of(request.scope) is None
+        or request.method != "GET"
+        or "text/html" not in request.headers.get("accept", "")
+    ):
         return PlainTextResponse("there is nothing at this address", HTTPStatus.NOT_FOUND)
     with Client(Page(""), request=request):
         return show(visitor(), "gone.page")

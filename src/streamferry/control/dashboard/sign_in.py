@@ -5,7 +5,6 @@ the answer never says which half was wrong. From this machine it may be the toke
 """
 
 import asyncio
-import ipaddress
 import logging
 import time
 from html import escape
@@ -22,6 +21,7 @@ from streamferry.control.dashboard.links import SignInLinks
 from streamferry.control.dashboard.preferences import LANGUAGE_COOKIE, Preferences
 from streamferry.control.dashboard.sessions import SESSION_S, Sessions
 from streamferry.control.dashboard.texts import LANGUAGES, Translate, translator
+from streamferry.control.peers import LOOPBACK, is_within
 from streamferry.control.store.records import KeyPair
 
 _log = logging.getLogger("streamferry.dashboard")
@@ -106,11 +106,10 @@ class SignIn:
 
 
 def _is_here(request: Request) -> bool:
-    """Whether a request comes from this machine."""
-    try:
-        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
-    except ValueError:
+    """Whether a request comes from this machine, and not through a proxy on it."""
+    if request.client is None or "x-forwarded-for" in request.headers:
         return False
+    return is_within(request.client.host, LOOPBACK)
 
 
 async def _read_form(request: Request) -> dict[str, str]:

@@ -309,6 +309,12 @@ def stream_digest(seal: Seal, app: str, stream: str) -> str:
     return seal.digest(f"stream {app}/{stream}")
 
 
+async def knows_stream(connection: AsyncConnection, digest: str) -> bool:
+    """Whether a task has that ``stream_digest``."""
+    found = await connection.execute(sa.select(task.c.id).where(task.c.stream_digest == digest).limit(1))
+    return found.first() is not None
+
+
 def _app_and_stream(destination: MediaUrl) -> tuple[str, str]:
     app, _, stream = destination.path.strip("/").rpartition("/")
     return app, stream

@@ -35,10 +35,20 @@ def test_links_that_nobody_uses_do_not_pile_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "status"), [("127.0.0.1", 303), ("::1", 303), ("10.0.0.7", 401), ("testclient", 401), (None, 401)]
+    ("host", "headers", "status"),
+    [
+        ("127.0.0.1", [], 303),
+        ("::1", [], 303),
+        ("10.0.0.7", [], 401),
+        ("testclient", [], 401),
+        (None, [], 401),
+        ("127.0.0.1", [(b"x-forwarded-for", b"192.0.2.1")], 401),
+    ],
 )
-async def test_a_link_is_good_on_this_machine_only(store: Store, host: str | None, status: int) -> None:
-    """Whoever has got hold of it elsewhere gets the form, and no session."""
+async def test_a_link_is_good_on_this_machine_only(
+    store: Store, host: str | None, headers: list[tuple[bytes, bytes]], status: int
+) -> None:
+    """Whoever has got hold of it elsewhere, or behind a proxy, gets the form, and no session."""
     actions = Actions(store)
     key = await actions.create_key()
     links, sessions = SignInLinks(), Sessions()
@@ -51,7 +61,7 @@ async def test_a_link_is_good_on_this_machine_only(store: Store, host: str | Non
         "type": "http",
         "method": "POST",
         "path": "/dashboard/sign-in",
-        "headers": [],
+        "headers": headers,
         "query_string": b"",
         "scheme": "http",
         "server": ("127.0.0.1", 80),
