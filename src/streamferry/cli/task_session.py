@@ -30,9 +30,10 @@ TaskNames = Annotated[
 ]
 _ID = re.compile(r"[0-9a-f]{32}")
 _BEGINNING = re.compile(r"[0-9a-f]{4,31}")
-_PAGE = 500
+#: So many always fit into one answer, however long their addresses are.
+_PAGE = 100
 #: Beginnings of ids are looked for among so many pages of tasks.
-_MAX_PAGES = 20
+_MAX_PAGES = 100
 
 
 @contextlib.contextmanager

@@ -264,21 +264,31 @@ class Actions:
         in_trouble: bool | None = None,
         page: int = 1,
         size: int = 20,
+        max_bytes: int | None = None,
     ) -> TaskPage:
-        """Newest first. ``title``: part of it, in any case. Of the others none means all. ``page`` counts from 1."""
+        """Newest first. ``title``: part of it, in any case. Of the others none means all. ``page`` counts from 1.
+
+        ``max_bytes``: of what is wanted of all of them, as text; raises InvalidField for more.
+        """
         async with self._store.read() as connection:
-            records, total = await tasks.page(
-                connection,
-                self._seal,
-                title=title,
-                groups=groups,
-                statuses=statuses,
-                states=states,
-                in_trouble=in_trouble,
-                now_ms=await self._now_ms(connection),
-                offset=(page - 1) * size,
-                limit=size,
-            )
+            try:
+                records, total = await tasks.page(
+                    connection,
+                    self._seal,
+                    title=title,
+                    groups=groups,
+                    statuses=statuses,
+                    states=states,
+                    in_trouble=in_trouble,
+                    now_ms=await self._now_ms(connection),
+                    offset=(page - 1) * size,
+                    limit=size,
+                    max_bytes=max_bytes,
+                )
+            except tasks.PageTooLarge as error:
+                raise InvalidField(
+                    "Size", f"the addresses of these tasks are too long for one answer: ask for at most {error.fits}"
+                ) from None
         return TaskPage(tuple(records), total)
 
     @asks_again

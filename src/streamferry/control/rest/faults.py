@@ -117,6 +117,7 @@ _NAMES = {
     "TaskId": "task_id",
     "EventId": "event_id",
     "Name": "name",
+    "Size": "size",
 }
 _NAME = re.compile(r"\]\.SrcAddr\b|\b(?:" + "|".join(name for name in _NAMES if name[0] != "]") + r")\b")
 

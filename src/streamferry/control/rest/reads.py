@@ -70,8 +70,12 @@ class Reads:
         in_trouble: bool | None = None,
         page: int = 1,
         size: int = 20,
+        max_bytes: int | None = None,
     ) -> TaskPage:
-        """One page, newest first. ``title``: part of it, in any case. An empty list of choices means all."""
+        """One page, newest first. ``title``: part of it, in any case. An empty list of choices means all.
+
+        ``max_bytes``: of addresses and the like; raises InvalidField for more.
+        """
         found = await self._actions.list_tasks(
             title=title,
             groups=groups,
@@ -80,6 +84,7 @@ class Reads:
             in_trouble=in_trouble,
             page=page,
             size=size,
+            max_bytes=max_bytes,
         )
         now = await self._actions.now()
         return TaskPage(

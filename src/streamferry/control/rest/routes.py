@@ -51,6 +51,8 @@ class RestSettings:
 TaskId = Annotated[str, Path(description="32 hexadecimal digits.", json_schema_extra={"pattern": "^[0-9a-f]{32}$"})]
 EventId = Annotated[str, Path(description="As its receiver got it.", max_length=64)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000, description="Counts from 1.")]
+#: What is wanted of the tasks of one page, as text.
+MAX_LIST_BYTES = 4 * 1024 * 1024
 PageSize = Annotated[int, Query(ge=1, le=500)]
 Groups = Annotated[list[bodies.Name], Query(alias="group", max_length=100, description="Repeat for more.")]
 After = Annotated[int, Query(ge=0, le=2**62, description="The id of the last event that was seen.")]
@@ -146,9 +148,17 @@ class Routes:
         page: PageNumber = 1,
         size: PageSize = 20,
     ) -> views.TaskPage:
-        """Tasks that pass all filters given, newest first."""
+        """Tasks that pass all filters given, newest first. A page with more than 4 MiB of addresses is refused with
+        the size that fits."""
         return await self._reads.tasks(
-            title=title, groups=groups, statuses=status, states=state, in_trouble=in_trouble, page=page, size=size
+            title=title,
+            groups=groups,
+            statuses=status,
+            states=state,
+            in_trouble=in_trouble,
+            page=page,
+            size=size,
+            max_bytes=MAX_LIST_BYTES,
         )
 
     async def create_task(self, body: bodies.NewTask) -> views.TaskView:

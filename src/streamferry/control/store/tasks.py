@@ -1,5 +1,6 @@
 """Task rows with their specs and run rows, as the actions need them."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +21,18 @@ from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay import LEAD_MS, Playhead, State
+
+#: Tasks that a list unseals in one go.
+_SLICE = 50
+
+
+class PageTooLarge(Exception):
+    """A page holds more bytes than were asked for at most; so many tasks of its beginning do not."""
+
+    def __init__(self, fits: int) -> None:
+        super().__init__(f"only {fits} tasks fit")
+        self.fits = fits
+
 
 #: All there is about tasks and their runs, but for the callback and the bytes of the watermark's picture.
 WITH_RUN = sa.select(
@@ -116,8 +129,12 @@ async def page(
     now_ms: int,
     offset: int,
     limit: int,
+    max_bytes: int | None = None,
 ) -> tuple[list[TaskRecord], int]:
-    """Tasks newest first, and their number. ``title``: part of it in any case; no groups, statuses or states: any."""
+    """Tasks newest first, and their number. ``title``: part of it in any case; no groups, statuses or states: any.
+
+    Raises PageTooLarge for more than ``max_bytes`` of what is wanted of them, before any of it is unsealed.
+    """
     wanted = _is_like(title, groups)
     if statuses:
         wanted.append(_status_at(now_ms).in_([int(status) for status in statuses]))
@@ -133,8 +150,32 @@ async def page(
         is_it = sa.and_(_status_at(now_ms) == int(ApiStatus.ACTIVE), sa.or_(kept, silent))
         wanted.append(is_it if in_trouble else ~is_it)
     numbers, total = await _numbers(connection, wanted, offset=offset, limit=limit)
-    rows = await connection.execute(_TOLD.where(task.c.number.in_(numbers)).order_by(task.c.number.desc()))
-    return [_record(seal, row) for row in rows.mappings()], total
+    if max_bytes is not None:
+        await _require_fit(connection, numbers, max_bytes)
+    records: list[TaskRecord] = []
+    for begin in range(0, len(numbers), _SLICE):
+        some = numbers[begin : begin + _SLICE]
+        rows = await connection.execute(_TOLD.where(task.c.number.in_(some)).order_by(task.c.number.desc()))
+        records.extend(_record(seal, row) for row in rows.mappings())
+        # Others have their turn between: lists of long addresses take their time to be unsealed.
+        await asyncio.sleep(0)
+    return records, total
+
+
+async def _require_fit(connection: AsyncConnection, numbers: Sequence[int], max_bytes: int) -> None:
+    """Raises PageTooLarge, if it is not one task that is so large."""
+    sizes = await connection.execute(
+        sa.select(sa.func.length(task_spec.c.sealed_spec))
+        .join(task, task.c.id == task_spec.c.task_id)
+        .where(task.c.number.in_(numbers))
+        .order_by(task.c.number.desc())
+    )
+    total = 0
+    for count, size in enumerate(sizes.scalars()):
+        # Sealed it is written in Base64.
+        total += size * 3 // 4
+        if total > max_bytes and count:
+            raise PageTooLarge(count)
 
 
 def _is_like(title: str, groups: Sequence[str]) -> list[sa.ColumnElement[bool]]:
