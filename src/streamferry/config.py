@@ -4,9 +4,11 @@ One model for ``serve``, for the workers it starts and for ``key``. The table in
 it, and a test compares the two.
 """
 
+import contextlib
 import difflib
 import ipaddress
 import os
+import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -308,6 +310,9 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
 
 def doubts(settings: Settings) -> Iterator[str]:
     """Sentences about what was given and has no effect, or none yet: it is no reason not to start."""
+    with contextlib.suppress(OSError):
+        if (mode := stat.S_IMODE(settings.data_dir.stat().st_mode)) & 0o007:
+            yield f"data-dir: other users may look into {settings.data_dir} (mode {mode:o}); chmod o-rwx it"
     for folder in settings.files:
         if not folder.is_dir():
             yield f"files: {folder} is {'no folder' if folder.exists() else 'not there'}: no task can play from it"

@@ -118,8 +118,18 @@ def test_what_has_no_effect_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("STREAMFERRY_URL", "http://127.0.0.1")
     (tmp_path / "file").touch()
     files = [tmp_path, tmp_path / "none", tmp_path / "file"]
-    assert list(doubts(load_settings(files=files))) == [
+    assert list(doubts(load_settings(data_dir=tmp_path, files=files))) == [
         f"files: {tmp_path}/none is not there: no task can play from it",
         f"files: {tmp_path}/file is no folder: no task can play from it",
         "STREAMFERRY_PROT is no setting; did you mean STREAMFERRY_PORT?",
     ]
+
+
+@pytest.mark.parametrize(("mode", "is_told"), [(0o700, False), (0o750, False), (0o755, True), (0o701, True)])
+def test_a_data_folder_that_is_open_to_others_is_told(tmp_path: Path, mode: int, is_told: bool) -> None:
+    """What is in it is for its owner; a group is somebody's choice."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(mode)
+    words = f"data-dir: other users may look into {folder} (mode {mode:o}); chmod o-rwx it"
+    assert list(doubts(load_settings(data_dir=folder))) == ([words] if is_told else [])

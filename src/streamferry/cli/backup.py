@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import os
 import re
+import secrets
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,18 +70,24 @@ async def _backup(settings: "Settings", file: Path) -> None:
 @contextlib.contextmanager
 def _new_file(file: Path) -> Iterator[TextIO]:
     """Compressed text that gets its name when it is whole."""
-    if file.exists():
-        raise ValueError(f"{file}: exists already; backups are not overwritten")
-    part = file.with_name(file.name + ".part")
+    _refuse_present(file)
+    # Of a name that nobody can have taken before, with a link or with a file that others may read.
+    part = file.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as raw, gzip.open(raw, "wt", encoding="utf-8", newline="\n") as lines:
             yield lines
+        _refuse_present(file)
         part.rename(file)
     except OSError as error:
         raise ValueError(f"{file}: {error.strerror}") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def _refuse_present(file: Path) -> None:
+    if os.path.lexists(file):
+        raise ValueError(f"{file}: exists already; backups are not overwritten")
 
 
 async def _restore(settings: "Settings", file: Path) -> None:

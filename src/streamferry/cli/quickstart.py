@@ -45,7 +45,6 @@ def quickstart(
 
     Prints a link that signs you in once. Ctrl-C ends everything; run again, it goes on. Delete the folder to forget it.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     run_or_exit(_quickstart(folder.absolute(), port))
 
 
@@ -56,6 +55,7 @@ async def _quickstart(folder: Path, port: int) -> None:
     stopping = asyncio.Event()
     on_interrupt(stopping.set)
     _forget_settings()
+    _make_folder(folder)
     with _held(folder):
         sample = await _sample(folder)
         free = _free_port(port)
@@ -157,10 +157,25 @@ async def _sample(folder: Path) -> Path:
     return path
 
 
+def _make_folder(folder: Path) -> None:
+    """Others could take what is put into a folder of theirs, or have it written elsewhere. Raises ValueError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot be made: {error.strerror}; give another folder") from None
+    found = folder.stat()
+    if found.st_uid != os.geteuid():
+        raise ValueError(f"{folder}: belongs to another user, and a key is kept in it; give another folder")
+    if found.st_mode & 0o022:
+        raise ValueError(
+            f"{folder}: other users may write into it, and a key is kept in it; chmod go-w it or give another folder"
+        )
+
+
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """One at a time in a folder."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -191,9 +206,12 @@ def _write_key(folder: Path, prepared: "Prepared", port: int) -> None:
         "VOLC_ACCESSKEY": prepared.key.access_key_id,
         "VOLC_SECRETKEY": prepared.key.secret,
     }
-    descriptor = os.open(folder / "key.env", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w") as file:
-        file.writelines(f"export {name}={value}\n" for name, value in lines.items())
+    file = folder / "key.env"
+    # Made anew: one that was there may be open to others, or a link.
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w") as text:
+        text.writelines(f"export {name}={value}\n" for name, value in lines.items())
 
 
 def _say(line: str) -> None:

@@ -173,12 +173,16 @@ def _read_line() -> bytes:
 
 
 def begin(settings: "Settings", *, attached: bool = False) -> None:
-    """What comes before all work: secrets are hidden, processes that lose their parent are somebody's, and the log."""
+    """What comes before all work: secrets are hidden, processes that lose their parent are somebody's, and the log.
+
+    What is written from here on is for the owner only, in folders that others may look into, too.
+    """
     from streamferry.config import doubts, forget_secrets
     from streamferry.net.process import be_init, hide
     from streamferry.net.sandbox import missing
     from streamferry.service.log import start_log
 
+    os.umask(0o077)
     forget_secrets()
     hide()
     be_init()

@@ -178,9 +178,13 @@ class MediaUrl:
         path = self.path
         if not self.is_rtmp:
             path, hidden = redact_path(path)
-        elif path.strip("/").count("/"):
-            path, _, key = path.rpartition("/")
-            path, hidden = f"{path}/{REDACTED}", [key]
+        elif parts := [part for part in path.split("/") if part]:
+            # Where an application ends and the key begins only its server knows. What comes first is the application
+            # if there is something behind it, be it in the query, see ``app_and_key``.
+            has_app = len(parts) > 1 or "/" in self.query or (path.endswith("/") and self.query != "")
+            hidden = parts[1:] if has_app else parts
+            shown = [*parts[: len(parts) - len(hidden)], *([REDACTED] if hidden else ())]
+            path = "/" + "/".join(shown) + ("/" if not hidden and path.endswith("/") else "")
         query = "?" + REDACTED if self.query else ""
         userinfo = REDACTED + "@" if self.username is not None else ""
         return f"{self.scheme}://{userinfo}{self.authority}{path}{query}", hidden

@@ -65,9 +65,15 @@ class Folders:
 
     def are_here_for(self, path: str) -> bool:
         """Whether this machine has the folder in which a path lies; a service may have less than its workers."""
-        return any(root.is_dir() for root in self.roots or () if Path(os.path.realpath(path)).is_relative_to(root))
+        real = Path(os.path.realpath(self._plain(path)))
+        return any(root.is_dir() for root in self.roots or () if real.is_relative_to(root))
+
+    def _plain(self, path: str) -> str:
+        """Without ``..``, as in addresses (RFC 3986, 5.2.4): a way through a folder outside tells nothing of it."""
+        return path if self.roots is None else os.path.normpath(path)
 
     def _find(self, path: str, name: str) -> int:
+        path = self._plain(path)
         try:
             found = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except ValueError:  # A NUL in it.

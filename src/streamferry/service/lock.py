@@ -1,40 +1,48 @@
 """The lock of a service on a SQLite store: one service for a file, and proof that the workers of another are gone.
 
-A file beside the store is locked (flock) for as long as the service or any worker process of it lives: they inherit the
+One byte of the store itself is locked for as long as the service or any worker process of it lives: they inherit the
 descriptor. So who has the lock knows that nobody else's workers push what is in the store, but for those that were
-started by hand, which have leases.
+started by hand, which have leases. The lock goes by the file, and not by one of its names: links to it, or a lock file
+that somebody tidied away, would let a second service in.
+
+It is a lock of the open file (fcntl(2), F_OFD_SETLK) on a byte far behind any database. SQLite's locks, of the
+process, neither see nor drop it. The other way round they are dropped: close the store before the descriptor.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from struct import pack
 
 #: How long the workers of a service that was killed may take to leave.
 WAIT_S = 12.0
 _LOOK_S = 0.1
-
-
-def lock_file(store: Path) -> Path:
-    """The lock's file for that of a store."""
-    return store.with_name(store.name + ".lock")
+# Behind the largest database, 2**48 bytes (sqlite.org/limits.html).
+_BYTE = 1 << 60
 
 
 @contextlib.asynccontextmanager
 async def take_lock(store: Path, wait_s: float = WAIT_S) -> AsyncIterator[int]:
-    """The descriptor that holds the lock. Raises ValueError when somebody else keeps it, OSError."""
-    descriptor = os.open(lock_file(store), os.O_RDWR | os.O_CREAT, 0o600)
+    """The descriptor that holds the lock; the store's file is made if it is not there.
+
+    Raises ValueError when somebody else keeps it and for a file that cannot be a store, OSError.
+    """
+    store = _real(store)
+    descriptor = _open(store)
     try:
         deadline = asyncio.get_running_loop().time() + wait_s
         while not _locked(descriptor):
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            holder = _read_holder(store)
             if _is_alive(holder) or asyncio.get_running_loop().time() > deadline:
                 raise ValueError(_refusal(holder))
             await asyncio.sleep(_LOOK_S)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        if not _is_of(descriptor, store):
+            raise ValueError(f"store: {store} was replaced while it was opened; start again")
+        _write_holder(store)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -43,19 +51,65 @@ async def take_lock(store: Path, wait_s: float = WAIT_S) -> AsyncIterator[int]:
 def holds_lock(descriptor: int, store: Path) -> bool:
     """Whether an inherited descriptor is of the lock of that store; it is kept from this process's own children."""
     try:
-        mine, its = os.fstat(descriptor), lock_file(store).stat()
+        is_its = _is_of(descriptor, store)
     except OSError:
         return False
     os.set_inheritable(descriptor, False)
-    return (mine.st_dev, mine.st_ino) == (its.st_dev, its.st_ino)
+    return is_its
+
+
+def _real(store: Path) -> Path:
+    # Path.resolve raises no OSError for a loop of links.
+    return Path(os.path.realpath(store))
+
+
+def _open(store: Path) -> int:
+    try:
+        descriptor = os.open(store, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise ValueError(f"store: {store} cannot be opened: {error.strerror}") from None
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISREG(found.st_mode):
+        # SQLite finds its log (-wal) by the name: under two names what is newest is lost.
+        raise ValueError(f"store: {store} has another name, too (a hard link); remove one of the two")
+    raise ValueError(f"store: {store} is not a file")
+
+
+def _is_of(descriptor: int, store: Path) -> bool:
+    return os.path.samestat(os.fstat(descriptor), store.stat())
 
 
 def _locked(descriptor: int) -> bool:
+    # struct flock: type, whence, start, length, and a process, which is 0 for this kind.
+    wanted = pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, _BYTE, 1, 0)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
     except BlockingIOError:
         return False
     return True
+
+
+def _holder_file(store: Path) -> Path:
+    """Tells the process that has the lock, for the refusal's words: nothing depends on it."""
+    return store.with_name(store.name + ".lock")
+
+
+def _read_holder(store: Path) -> str:
+    try:
+        with _holder_file(store).open("rb") as file:
+            return file.read(32).decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _write_holder(store: Path) -> None:
+    file = _holder_file(store)
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as text:
+        text.write(f"{os.getpid()}\n")
 
 
 def _is_alive(pid: str) -> bool:

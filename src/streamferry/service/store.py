@@ -102,6 +102,8 @@ async def open_store(
     key = read_seal_key(settings)
     if key is None and purpose is Purpose.USE:
         raise ValueError(f"seal-key: there is none in {settings.data_dir}; all who share a store need the service's")
+    if purpose is not Purpose.USE and file is not None:
+        _make_file(file)
     if key is None:
         key = await _make_key(settings, _store_url(settings))
     store = Store(_store_url(settings), Seal(key), is_durable=is_durable, connections=connections)
@@ -149,6 +151,15 @@ async def rotate_seal(settings: Settings, key_file: Path | None = None) -> tuple
     if not given:
         os.replace(next_file, _key_file(settings))
     return done
+
+
+def _make_file(file: Path) -> None:
+    """For its owner only, whatever the folder's mode; SQLite gives its log the same. Why it cannot be SQLite says.
+
+    One that is there is not opened: closing it would drop SQLite's locks of this process.
+    """
+    with contextlib.suppress(OSError):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _key_file(settings: Settings) -> Path:

@@ -28,6 +28,15 @@ KINDS = {
     "rtsp://camera.example/user=admin_password={}_channel=1_stream=0.sdp": "rtsp://camera.example/***",
     "rtmp://push.example/live/{}": "rtmp://push.example/live/***",
     "rtmp://push.example/live/key?auth={}": "rtmp://push.example/live/***?***",
+    "rtmp://push.example/live/{}/?a=1": "rtmp://push.example/live/***?***",
+    "rtmp://push.example/live/{}/": "rtmp://push.example/live/***",
+    "rtmp://push.example/live/{}/{}?a=1": "rtmp://push.example/live/***?***",
+    "rtmp://push.example//live//{}//": "rtmp://push.example/live/***",
+    "rtmp://push.example/{}": "rtmp://push.example/***",
+    "rtmp://push.example/{}/": "rtmp://push.example/***",
+    "rtmps://push.example/{}?a=1": "rtmps://push.example/***?***",
+    "rtmp://push.example/live/?streamname={}": "rtmp://push.example/live/?***",
+    "rtmp://push.example/live?vhost=a/{}": "rtmp://push.example/live?***",
     "srt://in.example:9000?streamid={}&passphrase=0123456789": "srt://in.example:9000?***",
 }
 #: What people call their files is shown, so that they tell them apart.
@@ -55,7 +64,7 @@ def test_the_secret_of_each_kind_of_address_was_shown(kind: str) -> None:
     chance = random.Random(kind)
     for _ in range(100):
         secret = draw(chance)
-        url = MediaUrl.parse(kind.format(secret))
+        url = MediaUrl.parse(kind.format(secret, secret))
         assert url.redacted == str(url) == KINDS[kind]
         assert secret not in repr(url)
         said = f"404 for {url.path}?{url.query}; {url.reveal()}"

@@ -1,6 +1,7 @@
 """Opening the store of the settings."""
 
 import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
@@ -138,3 +139,18 @@ async def test_a_stranger_learns_no_name_from_trouble(
     assert words in told
     assert "planted" not in told
     assert ("planted" in describe_trouble(raised.value)) is (part == "database")
+
+
+@pytest.mark.parametrize("purpose", [Purpose.SERVE, Purpose.RESTORE])
+async def test_a_store_in_a_folder_that_others_may_read_was_theirs_to_read(tmp_path: Path, purpose: Purpose) -> None:
+    """With SQLite's own files beside it; whatever the umask."""
+    os.chmod(tmp_path, 0o755)
+    before = os.umask(0o022)
+    try:
+        async with open_store(Settings(data_dir=tmp_path), purpose):
+            with os.scandir(tmp_path) as found:
+                modes = {entry.name: entry.stat().st_mode & 0o777 for entry in found}
+    finally:
+        os.umask(before)
+    assert "store.db" in modes
+    assert set(modes.values()) == {0o600}
