@@ -145,6 +145,10 @@ def _default_of(name: str) -> str:
     if field.default_factory is not None:
         return f"`{_FOLDERS[name]}`"
     default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    if isinstance(default, bool):
+        default = str(default).lower()
+    elif isinstance(default, tuple):
+        default = ",".join(map(str, default))
     return f"`{default}`" if default not in ("", (), None) else ""
 
 

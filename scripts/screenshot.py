@@ -1,7 +1,7 @@
 """Makes docs/images/dashboard.jpg: the page of a task of a real quickstart, in a real browser.
 
 Run it as: .venv/bin/python scripts/screenshot.py FOLDER
-The folder's path can be seen in the picture; it must be empty, and is emptied again.
+The folder's path can be seen in the picture; it must not be there, and is removed again.
 """
 
 import shutil

@@ -58,7 +58,14 @@ class Settings(BaseSettings):
         description="Key under which secrets are kept in the store, 32 bytes in URL-safe base64. "
         "Empty: `seal.key` in the data folder, made on first start. Machines that share a store need the same.",
     )
-    access_key_id: str = Field("", description="First access key, taken over at start. Empty: one is made and printed.")
+    access_key_id: str = Field(
+        "",
+        description="First access key, taken over at start. Empty: one is made, and kept in the file first-access-key of "
+        "the data folder.",
+    )
+        "",
+        description="First access key, taken over at start. Empty: one is made, and kept in the file first-access-key of the data folder.",
+    )
     secret_access_key: SecretStr = Field(SecretStr(""), description="Its secret.")
     egress: Literal["public", "lan", "any"] = Field(
         "lan",

@@ -59,8 +59,9 @@ async def _backup(settings: "Settings", file: Path) -> None:
                 if found := _TABLE.match(line):
                     rows[found[1]] += 1
         await _note(store, AuditKind.BACKED_UP, file)
-    counts = {"tasks": "task", "access keys": "access_key", "groups": "task_group", "events": "event"}
-    print(f"{', '.join(f'{rows[table]:,} {name}' for name, table in counts.items())} in {file}")
+    names = {"task": "task", "access_key": "access key", "task_group": "group", "event": "event"}
+    counts = [f"{rows[table]:,} {name}{'s' * (rows[table] != 1)}" for table, name in names.items()]
+    print(f"{', '.join(counts)} in {file}")
     if not rows["task"]:
         typer.echo(
             "streamferry: the store holds no task: is it the one of your service? (--data-dir, --store)", err=True

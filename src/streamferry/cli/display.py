@@ -137,18 +137,21 @@ def _json_line(status: RelayStatus) -> str:
 
 
 def progress_line(status: RelayStatus) -> Text:
-    """State, media time, rates, and what is not as it should be."""
+    """State, media time, rates, and what is not as it should be; of what has ended, what was done."""
     seconds, ms = divmod(status.media_time_ms, 1000)
     clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms // 100}"
     line = Text()
     line.append(f"{status.state:<10}", style=_STYLES.get(status.state, "cyan"))
     line.append(f" {clock}")
-    if status.playhead is None:
-        line.append(f"  in {status.kbps_in} kbps")
-    line.append(f"  out {status.kbps_out} kbps")
+    if status.final:
+        line.append(f" sent  {status.bytes_out / 1e6:.1f} MB")
+    else:
+        if status.playhead is None:
+            line.append(f"  in {status.kbps_in} kbps")
+        line.append(f"  out {status.kbps_out} kbps")
     for name, count in (("dropped", status.dropped_tags), ("retries", status.retries), ("repairs", status.repairs)):
-        if count:
-            line.append(f"  {name} {count}", style="yellow")
+        if count or (status.final and name == "retries"):
+            line.append(f"  {name} {count}", style="yellow" if count else "")
     if status.playhead is not None:
         line.append(f"  loop {status.playhead.loop + 1} file {status.playhead.item + 1}")
     if status.preparing_percent is not None:

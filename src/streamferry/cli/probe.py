@@ -51,7 +51,9 @@ def _show(url: MediaUrl, found: Probe) -> None:
         picture += f"keyframes up to {found.gop_s:.1f} s apart, {'with' if found.has_b_frames else 'no'} B-frames"
     if audio is not None:
         sound = f"{audio.codec} {audio.rate_hz} Hz, {audio.channels} channel{'s' * (audio.channels != 1)}"
-    index = {True: ", index in front", False: ", index at the end", None: ""}[found.index_first]
+    index = {True: ", index in front", False: ", index at the end", None: ""}[
+        found.index_first if found.is_remote else None
+    ]
     console = Console(highlight=False)
     for name, words in (
         ("file", f"{url.redacted} ({found.container}{index}), {found.inside.claimed_seconds:.1f} s, {found.kbps} kbps"),

@@ -68,7 +68,7 @@ async def _quickstart(folder: Path, port: int) -> None:
             _write_key(folder, prepared, free)
             if not stopping.is_set():
                 await _serve(settings, stopping, receiver, prepared, folder)
-    _say(f"ended. Once more, and it goes on: streamferry quickstart {folder}")
+    _say(f"stopped. To go on: streamferry quickstart {folder}")
 
 
 async def _serve(
@@ -102,7 +102,7 @@ async def _guide(opened: "asyncio.Future[Entrance]", receiver: "Receiver", prepa
     if not sys.stdin.isatty():
         _say("Ctrl-C ends everything.")
         return
-    _say("Enter: another link.  Ctrl-C: the end of everything.")
+    _say("Enter: another link.  Ctrl-C: stop everything.")
     async with _typed_lines() as lines:
         while True:
             await lines.get()

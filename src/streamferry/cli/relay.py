@@ -85,7 +85,7 @@ def relay(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to standard error.")] = False,
 ) -> None:
-    """Relay a live stream or files to an RTMP destination, and retry whatever fails.
+    """Relay a live stream or files to a destination (RTMP, SRT or HLS), and retry whatever fails.
 
     Exit status: 0 done, 2 usage, 3 the source's fault, 4 the destination's, 5 ours.
     """

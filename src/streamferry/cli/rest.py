@@ -4,6 +4,7 @@ The key is found where the SDK finds it, and asked for at a terminal if it is no
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -149,7 +150,12 @@ class RestClient:
             raise Refused(0, f"the service at {self._http.base_url.host} does not answer") from None
         except httpx.HTTPError as error:
             place = f"{self._http.base_url.host}:{self._http.base_url.port or ''}".rstrip(":")
-            raise Refused(0, f"the service at {place} cannot be reached: {error}") from None
+            raise Refused(0, f"the service at {place} cannot be reached: {_words(error)}") from None
+
+
+def _words(error: httpx.HTTPError) -> str:
+    """What the system said, without its number."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error))
 
 
 def _given(query: Mapping[str, Any]) -> dict[str, Any]:

@@ -116,17 +116,20 @@ def events(
 
     out = console()
     kinds = [*(kind or ()), *(PROBLEMS if problems else ())]
-    since_at = read_past("--since", since, datetime.now(UTC)) if since else None
+    told = False
 
     def tell(event: dict[str, Any]) -> None:
+        nonlocal told
         if kinds and event["kind"] not in kinds:
             return
+        told = True
         if as_json:
             print_json(event)
         else:
             show_event(event, out, with_task=task_id is None)
 
     with session(url) as service, contextlib.suppress(KeyboardInterrupt):
+        since_at = read_past("--since", since, datetime.now(UTC)) if since else None
         of_task = find_task(service, task_id) if task_id else None
         if after is not None and not follow:
             page = service.call("GET", "/events", query={"task_id": of_task, "after": after, "limit": limit})
@@ -144,6 +147,8 @@ def events(
         if follow:
             for event in service.follow(of_task, after):
                 tell(event)
+        elif not told and not as_json:
+            typer.echo("no problems" if problems and not kind else "no events", err=True)
 
 
 def _query(

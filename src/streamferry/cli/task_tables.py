@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -237,13 +238,18 @@ def _place(playhead: Mapping[str, Any] | None) -> str:
 def _sources(task: Mapping[str, Any]) -> str:
     sources = task["sources"]
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
-    return f"{sources[0]['url']}{more}"
+    return f"{_named(sources[0]['url'])}{more}"
 
 
 def _source(source: Mapping[str, Any]) -> str:
     start = f" from {source['start_s']:g} s" if source["start_s"] else ""
     end = f" to {source['end_s']:g} s" if source["end_s"] else ""
-    return f"{source['url']}{start}{end}"
+    return f"{_named(source['url'])}{start}{end}"
+
+
+def _named(url: str) -> str:
+    """A file by its path as people write it, anything else by its address."""
+    return unquote(url.removeprefix("file://")) if url.startswith("file:///") else url
 
 
 def _time(text: str, *, seconds: bool = False) -> str:

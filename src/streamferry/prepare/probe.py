@@ -44,6 +44,7 @@ class Probe:
 
     ``interleave_ms``: how far, at worst, sound lies behind the picture of its time in the file, or picture behind
     sound. ``index_first`` is None for files that have none. ``encodes``: the tracks that cannot be copied.
+    ``is_remote``: it came from a server and not from a disk, so the order of its parts matters.
     """
 
     container: str
@@ -56,11 +57,12 @@ class Probe:
     interleave_ms: int
     index_first: bool | None
     encodes: tuple[str, ...]
+    is_remote: bool
 
     @property
     def warnings(self) -> list[str]:
         """What may go wrong, and what helps."""
-        found = _about_reading(self)
+        found = _about_reading(self) if self.is_remote else []
         if self.inside.video is not None:
             found += _about_picture(self, self.inside.video)
         if self.inside.audio is None:
@@ -174,6 +176,7 @@ def _look(intake: Intake, seconds: float, began: float) -> Probe:
         interleave_ms=round(packets.interleave_ms),
         index_first={Container.MP4: True, Container.MP4_MOOV_LAST: False}.get(source.container),
         encodes=("video",) * plan.encodes_video + ("audio",) * encodes_audio,
+        is_remote=intake.url.scheme != "file",
     )
 
 

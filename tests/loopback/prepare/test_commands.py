@@ -107,7 +107,6 @@ def test_a_probe_tells_what_is_inside(shell: Shell, clips: ClipFactory) -> None:
     [
         ("vp9.webm", ["(vp9, yuv420p) is encoded", "(opus) is encoded"]),
         ("no_audio.mp4", ["There is no sound"]),
-        ("moov_at_end.mp4", ["moov"]),
         ("interlaced.ts", ["interlaced"]),
         ("rotated.mp4", ["to be turned by"]),
         ("anamorphic.mp4", ["not square"]),
@@ -129,10 +128,19 @@ def test_a_probe_measures_keyframes_and_interleave(shell: Shell, tmp_path: Path)
     coding = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "50", "-sc_threshold", "0", "-bf", "0", "-c:a", "aac")
     muxing = ("-movflags", "+faststart", "-max_interleave_delta", "0", "-chunk_duration", "60000000")
     programs.run([programs.ffmpeg(), "-v", "error", "-y", *inputs, *coding, *muxing, clip])
-    found = shell.probe(clip)
+    with HttpFiles(tmp_path) as server:
+        found = shell.probe(server.url(clip))
     assert found["video"]["keyframe_seconds"] == pytest.approx(10, abs=0.3)
     assert found["interleave_ms"] > 5000
     assert ["apart in the file" in found["warnings"][0], "Keyframes are up to 10" in found["warnings"][1]] == [True] * 2
+
+
+def test_the_order_of_a_file_is_told_of_servers_only(shell: Shell, clips: ClipFactory, http_files: HttpFiles) -> None:
+    """An index at the end costs nothing on a disk, and is no reason for a warning there."""
+    clip = clips("moov_at_end")
+    assert "index" in " ".join(shell.probe(http_files.url(clip))["warnings"])
+    assert "index" not in " ".join(shell.probe(clip)["warnings"])
+    assert "index" not in shell("probe", clip)
 
 
 def test_a_probe_reads_no_more_than_it_needs(shell: Shell, clips: ClipFactory, http_files: HttpFiles) -> None:

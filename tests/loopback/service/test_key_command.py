@@ -38,7 +38,7 @@ def test_a_backup_tells_what_is_in_it(folder: Path) -> None:
     file = folder.parent / "saved.gz"
     done = CliRunner().invoke(app, ["backup", str(file), "--data-dir", str(folder)])
     assert done.exit_code == 0
-    assert done.stdout == f"0 tasks, 1 access keys, 1 groups, 0 events in {file}\n"
+    assert done.stdout == f"0 tasks, 1 access key, 1 group, 0 events in {file}\n"
     assert "the store holds no task: is it the one of your service?" in done.stderr
     assert gzip.decompress(file.read_bytes()).count(b'"table":"access_key"') == 1
 

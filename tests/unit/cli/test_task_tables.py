@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from streamferry.cli.task_tables import narrow_table, state_of, watched
+from streamferry.cli.task_tables import narrow_table, show_task, state_of, watched
 
 NOW = datetime.now(UTC)
 TROUBLE = {
@@ -77,3 +77,17 @@ def test_what_is_watched_has_trouble_on_top_and_says_how_old_it_is() -> None:
     lines = out.getvalue().splitlines()
     assert lines[0].startswith("No contact since 14:46:32: it cannot be reached")
     assert [line.split()[0] for line in lines[2:]] == ["91c01234", "2a8e0000", "77770000", "88880000", "99990000"]
+
+
+def test_files_have_the_names_that_people_gave_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """A Chinese name was shown as it is on the wire; an address of a server stays as it is."""
+    sources = [
+        {"url": "file:///srv/media/%E5%91%A8%E6%9C%AB%20film.mp4", "start_s": 0, "end_s": 5},
+        {"url": "https://h.example/a%20b.mp4", "start_s": 0, "end_s": 0},
+    ]
+    run = {"state": "stopped", "kbps_out": 0, "retries": 0, "dropped_tags": 0, "playhead": None, "worker_id": None}
+    facts = {"group": "default", "kind": "vod", "loops": 1, "continue_strategy": "at_break", "watermark": None}
+    said = {"destination": "rtmp://h.example/a/***", "callback_url": "", "version": 1, "sources": sources, "run": run}
+    show_task({**TASKS[2], **facts, **said})
+    lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines() if line.startswith("source")]
+    assert [line[2].strip() for line in lines] == ["/srv/media/周末 film.mp4 to 5 s", "https://h.example/a%20b.mp4"]

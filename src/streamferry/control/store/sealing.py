@@ -83,7 +83,7 @@ async def rotate(connection: AsyncConnection, old: Seal, new: Seal) -> tuple[int
     held = sa.select(worker.c.id).where(worker.c.lease_ms > now_ms()).order_by(worker.c.id)
     workers = list((await connection.execute(held)).scalars())
     if workers:
-        raise KeyInUse(f"{len(workers)} workers run ({workers[0]}): stop the service and its workers on all machines")
+        raise KeyInUse(f"workers run ({', '.join(workers)}): stop the service and its workers on all machines")
     counts = [await _reseal(connection, column, old, new) for column in SEALED]
     new.adopt(old.digest_key)
     await connection.execute(seal_key.update().values(_values(new)))
