@@ -60,11 +60,8 @@ class Settings(BaseSettings):
     )
     access_key_id: str = Field(
         "",
-        description="First access key, taken over at start. Empty: one is made, and kept in the file first-access-key of "
-        "the data folder.",
-    )
-        "",
-        description="First access key, taken over at start. Empty: one is made, and kept in the file first-access-key of the data folder.",
+        description="First access key, taken over at start. Empty: one is made, and kept in the file first-access-key "
+        "of the data folder.",
     )
     secret_access_key: SecretStr = Field(SecretStr(""), description="Its secret.")
     egress: Literal["public", "lan", "any"] = Field(

@@ -212,8 +212,8 @@ _MSG_FASTOPEN = 0x20000000
 _TO_WRITE = 0o1 | 0o2 | 0o100 | 0o1000
 _FCNTL, _PRCTL = (72, 25), (157, 167)
 # What libraries ask of pipes, sockets and terminals: close on exec or not, blocking or not, how much is there or not
-# sent, whether it is a terminal and how wide, an interface's number. Others put characters into a terminal (TIOCSTI), have
-# signals sent (FIOSETOWN, SIOCSPGRP), change attributes of files that can only be read (FS_IOC_SETFLAGS).
+# sent, whether it is a terminal and how wide, an interface's number. Others put characters into a terminal (TIOCSTI),
+# have signals sent (FIOSETOWN, SIOCSPGRP), change attributes of files that can only be read (FS_IOC_SETFLAGS).
 _IOCTLS = {
     "FIONCLEX": 0x5450,
     "FIOCLEX": 0x5451,
