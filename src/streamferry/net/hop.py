@@ -1,4 +1,4 @@
-"""A proxy on loopback, through which programs and libraries of ours reach the network under the egress policy.
+"""Proxies on loopback, through which programs and libraries of ours reach the network under the egress policy.
 
 What resolves and connects by itself, ffmpeg and httpx, cannot ask the policy for the addresses it uses: those of
 redirects, segments and keys, after the name is resolved. So it is given this as its proxy, and the only connections it
@@ -7,10 +7,14 @@ makes are ours, made by ``dial``. TLS passes through it end to end.
 One request a connection: a GET of an absolute address, or a CONNECT and whatever follows. Specification: RFC 9110,
 9.3.6 (CONNECT), 11.7 (authentication to proxies); RFC 9112, 3.2.2 (absolute-form); RFC 7617 (Basic). It serves who was
 told its address, of which a secret is part: other users of the machine can connect to it, and are told nothing.
+
+A :class:`Forwarder` is for what has no proxies, plain RTSP: each connection to it is one to the single peer it was made
+for. It asks for no secret, because it leads nowhere else.
 """
 
 import asyncio
 import secrets
+from abc import ABC, abstractmethod
 from base64 import b64encode
 from contextlib import suppress
 from typing import Self
@@ -31,14 +35,12 @@ _PORTS = {"http": 80}
 _HOP_HEADERS = ("connection:", "proxy-connection:", "keep-alive:", "proxy-authorization:")
 
 
-class Hop:
-    """See the module's docstring. Made by :func:`open_hop`; belongs to one event loop."""
+class _Door(ABC):
+    """A listener on loopback, each of whose connections leads to one that ``dial`` makes. Belongs to one event loop."""
 
     def __init__(self, allow: AllowAddress | None, deadlines: Deadlines) -> None:
         self._allow = allow
         self._deadlines = deadlines
-        self._secret = secrets.token_urlsafe()
-        self._credentials = b64encode(f"{_USER}:{self._secret}".encode()).decode()
         self._server: asyncio.Server | None = None
         self._passing: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -48,9 +50,9 @@ class Hop:
         return self
 
     @property
+    @abstractmethod
     def address(self) -> str:
-        """As a proxy is named, with its secret: for those whom it is for, and no log."""
-        return f"http://{_USER}:{self._secret}@127.0.0.1:{self.port}"
+        """As a proxy is named; empty for what is none."""
 
     @property
     def port(self) -> int:
@@ -79,6 +81,24 @@ class Hop:
                 await self._answer_one(reader, writer)
         finally:
             writer.close()
+
+    @abstractmethod
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection to its end."""
+
+
+class Hop(_Door):
+    """See the module's docstring. Made by :func:`open_hop`."""
+
+    def __init__(self, allow: AllowAddress | None, deadlines: Deadlines) -> None:
+        super().__init__(allow, deadlines)
+        self._secret = secrets.token_urlsafe()
+        self._credentials = b64encode(f"{_USER}:{self._secret}".encode()).decode()
+
+    @property
+    def address(self) -> str:
+        """As a proxy is named, with its secret: for those whom it is for, and no log."""
+        return f"http://{_USER}:{self._secret}@127.0.0.1:{self.port}"
 
     def _is_let_in(self, field: str) -> bool:
         name, _, value = field.partition(":")
@@ -127,6 +147,49 @@ class Hop:
             await _pass_both_ways(reader, writer, upstream)
         finally:
             upstream.close()
+
+
+class Forwarder(_Door):
+    """See the module's docstring. Made by :func:`open_forwarder`."""
+
+    #: It is reached by its port, and is nobody's proxy.
+    address = ""
+
+    def __init__(self, host: str, port: int, allow: AllowAddress | None, deadlines: Deadlines) -> None:
+        super().__init__(allow, deadlines)
+        self._host, self._port = host, port
+        self._ready: Connection | None = None
+
+    async def open(self) -> Self:
+        """Connect for who comes first, so that a peer that cannot be reached is told of; and begin to listen.
+
+        Raises PeerUnreachable, PeerForbidden, OSError.
+        """
+        self._ready = await self._dial()
+        try:
+            return await super().open()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """See the base."""
+        super().close()
+        if self._ready is not None:
+            self._ready.close()
+            self._ready = None
+
+    async def _dial(self) -> Connection:
+        return await dial(self._host, self._port, deadlines=self._deadlines, allow=self._allow)
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ready, self._ready = self._ready, None
+        with suppress(PeerUnreachable):
+            upstream = ready or await self._dial()
+            try:
+                await _pass_both_ways(reader, writer, upstream)
+            finally:
+                upstream.close()
 
 
 def _answer(status: int, words: str, *fields: str) -> bytes:

@@ -30,7 +30,7 @@ from streamferry.media.errors import (
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import PIPES_ONLY, ChildError
 from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg, SegmentWatch
-from streamferry.net.hop import Hop
+from streamferry.net.hop import Forwarder, Hop
 from streamferry.net.sandbox import ENCODING, Sandbox
 from streamferry.net.seccomp import Sockets
 from streamferry.source.flv import FlvScanner
@@ -124,8 +124,8 @@ class FfmpegInput:
     script: str | None = None
     feed: Feed | None = None
     silence_s: float = SILENCE_S
-    #: Through which ffmpeg reaches http and https addresses; closed with the source.
-    hop: Hop | None = None
+    #: Through which ffmpeg reaches http and https addresses, or the one peer of a forwarder; closed with the source.
+    hop: Hop | Forwarder | None = None
     #: Told what is asked of an HLS server.
     segments: SegmentWatch | None = None
     #: Whether an RTSP server may send ffmpeg elsewhere.

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from streamferry.media.errors import SourceUnreachable, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve
-from streamferry.net.hop import Hop
+from streamferry.net.hop import Forwarder, Hop
 from streamferry.net.listening import srt_mode
 from streamferry.net.sandbox import Sandbox
 from streamferry.net.seccomp import Sockets
@@ -38,11 +38,13 @@ async def open_rtsp(
         return await open_ffmpeg(url, source, tls=tls)
     if allow is None:
         # A server may send it to any other, by name.
-        sandbox, reached = Sandbox(sockets=Sockets.TCP_AND_NAMES, ports=None), url
-    else:
-        sandbox, reached = Sandbox(sockets=Sockets.TCP, ports=(url.port,)), await _reached(url, deadlines, allow)
-    arguments = _concat("rtsp,rtp,tcp")
-    source = FfmpegInput(arguments, sandbox, script=_script(reached, options), may_redirect=allow is None)
+        anywhere = Sandbox(sockets=Sockets.TCP_AND_NAMES, ports=None)
+        return await open_ffmpeg(url, FfmpegInput(_RTSP, anywhere, script=_script(url, options)), tls=tls)
+    # ffmpeg follows a redirect in the breath in which it tells of one: from in there it reaches no other port.
+    with as_source_errors():
+        forwarder = await Forwarder(url.host, url.port, allow, deadlines).open()
+    reached = replace(url, host="127.0.0.1", port=forwarder.port)
+    source = FfmpegInput(_RTSP, script=_script(reached, options), hop=forwarder, may_redirect=False)
     return await open_ffmpeg(url, source, tls=tls)
 
 
@@ -110,6 +112,7 @@ def _concat(protocols: str) -> tuple[str, ...]:
 
 
 _SRT = _concat("srt")
+_RTSP = _concat("rtsp,rtp,tcp")
 
 
 def _script(url: MediaUrl, options: dict[str, str]) -> str:

@@ -3,9 +3,12 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from kit.clips import ClipFactory
+from kit.rtsp_server import RtspServer
 from streamferry.media.errors import SourceError, SourceRejected
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import end_all
@@ -24,12 +27,14 @@ class Servers:
 
     async def redirect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """302 for whatever is not OPTIONS."""
-        while request := await _read_request(reader):
-            sequence = re.search(r"(?i)cseq: *(\d+)", request)
-            assert sequence is not None
-            status = "200 OK" if request.startswith("OPTIONS") else f"302 Moved\r\nLocation: {self.inside}"
-            writer.write(f"RTSP/1.0 {status}\r\nCSeq: {sequence[1]}\r\n\r\n".encode())
-        writer.close()
+        try:
+            while request := await _read_request(reader):
+                sequence = re.search(r"(?i)cseq: *(\d+)", request)
+                assert sequence is not None
+                status = "200 OK" if request.startswith("OPTIONS") else f"302 Moved\r\nLocation: {self.inside}"
+                writer.write(f"RTSP/1.0 {status}\r\nCSeq: {sequence[1]}\r\n\r\n".encode())
+        finally:
+            writer.close()
 
     async def note(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Who asks gets nothing."""
@@ -63,6 +68,33 @@ async def test_a_redirect_led_past_the_egress_policy(servers: Servers) -> None:
     with pytest.raises(SourceRejected, match="redirects") as refused:
         await open_rtsp(MediaUrl.parse(servers.url), deadlines=Deadlines(), allow=lambda _: True)
     assert "inside" not in str(refused.value)
+
+
+async def test_a_redirect_to_the_same_port_of_another_machine_reaches_nobody(servers: Servers) -> None:
+    """ffmpeg tells of a redirect in the breath in which it connects: what holds it back must be there before."""
+    reached: list[asyncio.StreamWriter] = []
+    port = int(servers.url.split(":")[2].split("/")[0])
+
+    async def other_machine(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.append(writer)
+        writer.close()
+
+    async with await asyncio.start_server(other_machine, "127.0.0.2", port):
+        servers.inside = f"rtsp://127.0.0.2:{port}/inside"
+        for _ in range(3):
+            with pytest.raises(SourceRejected, match="redirects"):
+                await open_rtsp(MediaUrl.parse(servers.url), deadlines=Deadlines(), allow=lambda _: True)
+        await end_all()
+    assert reached == []
+
+
+async def test_media_comes_under_a_policy(tmp_path: Path, clips: ClipFactory) -> None:
+    """Of the peer that was judged, and again when a source is opened anew; when it is closed the peer is left."""
+    with RtspServer(tmp_path / "rtsp", clips("flash_beep")) as server:
+        for _ in range(2):
+            inlet = await open_rtsp(MediaUrl.parse(server.url()), deadlines=Deadlines(), allow=lambda _: True)
+            inlet.close()
+            await end_all()
 
 
 async def test_without_a_policy_redirects_are_followed(servers: Servers) -> None:
