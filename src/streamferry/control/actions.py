@@ -17,7 +17,6 @@ from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.control.actor import Actor, ActorKind, acting_as
 from streamferry.control.clock import Clock, from_ms, to_ms
 from streamferry.control.errors import (
     DestinationConflict,
@@ -32,6 +31,7 @@ from streamferry.control.errors import (
 )
 from streamferry.control.model import DEFAULT_GROUP, ApiStatus, AuditKind, TaskSpec
 from streamferry.control.schedule import decide_due
+from streamferry.control.sign_ins import SignIns
 from streamferry.control.store import (
     Store,
     asks_again,
@@ -106,7 +106,7 @@ class Actions:
         self._clock = clock
         self._refuses_conflicts = refuses_conflicts
         self._summing = asyncio.Semaphore(2)
-        self._failed_sign_ins = audit.Throttle()
+        self.sign_ins = SignIns(store, self.find_key)
 
     @asks_again
     async def now(self) -> datetime:
@@ -465,21 +465,6 @@ class Actions:
 
     # Audit
 
-    async def note_sign_in(self, access_key_id: str, door: str, *, peer: str, request_id: str, is_good: bool) -> None:
-        """Write down that somebody got in by a door, or tried to. Of those that failed no more than some a minute."""
-        if not is_good and not self._failed_sign_ins.admits():
-            return
-        name = access_key_id if is_good else ""
-        actor = Actor(ActorKind.KEY if is_good else ActorKind.NOBODY, name, request_id, peer)
-        detail: dict[str, object] = {"door": door}
-        if not is_good and (untold := self._failed_sign_ins.tell_untold()):
-            detail["untold"] = untold
-        kind = AuditKind.SIGNED_IN if is_good else AuditKind.SIGN_IN_FAILED
-        with acting_as(actor):
-            async with self._store.write() as connection:
-                await audit.append(connection, kind, access_key_id, detail)
-
-    @asks_again
     async def list_audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditRecord]:
         """Lines of the audit stream before an id, newest first."""
         async with self._store.read() as connection:

@@ -1,6 +1,6 @@
 """Signing in and out: plain forms, so that nobody reaches the page framework before they are known.
 
-What is sent is an access key pair. It is compared in constant time, failures are made to wait (``control.brake``), and
+What is sent is an access key pair. It is compared in constant time, failures are made to wait (``control.sign_ins``), and
 the answer never says which half was wrong. From this machine it may be the token of a link that signs in once.
 """
 
@@ -15,18 +15,19 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from streamferry.control.actions import Actions
 from streamferry.control.actor import new_request_id
-from streamferry.control.brake import Brake, is_same_secret
 from streamferry.control.dashboard.gate import BASE, COOKIE, SIGN_IN, session_of, session_token
 from streamferry.control.dashboard.links import SignInLinks
 from streamferry.control.dashboard.preferences import LANGUAGE_COOKIE, Preferences
 from streamferry.control.dashboard.sessions import SESSION_S, Sessions
 from streamferry.control.dashboard.texts import LANGUAGES, Translate, translator
 from streamferry.control.peers import LOOPBACK, is_within
+from streamferry.control.sign_ins import MustWait, WrongKey
 from streamferry.control.store.records import KeyPair
 
 _log = logging.getLogger("streamferry.dashboard")
 
 SIGN_OUT = f"{BASE}/sign-out"
+_DOOR = "dashboard"
 _MAX_FORM_BYTES = 8_192
 _FORM_TIMEOUT_S = 10.0
 
@@ -38,7 +39,6 @@ class SignIn:
         self._actions = actions
         self._sessions = sessions
         self._links = links
-        self._brake = Brake()
 
     async def show(self, request: Request) -> Response:
         """The form; who is signed in already goes on."""
@@ -50,33 +50,23 @@ class SignIn:
     async def sign_in(self, request: Request) -> Response:
         """Begin a session, or show the form again with what is wrong."""
         form = await _read_form(request)
-        if "once" in form:
-            return await self._sign_in_once(request, form["once"], _following(form.get("next", "")))
-        key_id, secret = form.get("access_key_id", "").strip(), form.get("secret", "").strip()
-        following = _following(form.get("next", ""))
-        host = request.client.host if request.client else "?"
-        now = time.monotonic()
-        wait_s = self._brake.wait_s(host, key_id, now)
-        if wait_s > 0:
-            return _page(request, following, key_id, "sign_in.wait", round(wait_s + 0.5))
-        known = await self._actions.find_key(key_id)
-        if known is None or not is_same_secret(secret, known.secret):
-            self._brake.fail(host, key_id, now)
-            _log.warning("a sign-in to the dashboard failed from %s", host)
-            await self._note(key_id, host, is_good=False)
-            return _page(request, following, key_id, "sign_in.wrong")
-        self._brake.forgive(host, key_id)
-        await self._note(key_id, host, is_good=True)
-        return self._begin(request, known, following)
+        key_id, following = form.get("access_key_id", "").strip(), _following(form.get("next", ""))
+        host, now = request.client.host if request.client else "?", time.monotonic()
+        sign_ins, asked = self._actions.sign_ins, {"peer": host, "request_id": new_request_id()}
+        try:
+            if "once" in form:
 
-    async def _sign_in_once(self, request: Request, token: str, following: str) -> Response:
-        """By a link. Nobody guesses a token of 256 bits, so failures need not wait."""
-        key_id = self._links.take(token, time.monotonic()) if _is_here(request) else None
-        known = await self._actions.find_key(key_id) if key_id else None
-        host = request.client.host if request.client else "?"
-        await self._note(key_id or "", host, is_good=known is not None)
-        if known is None:
-            return _page(request, following, problem="sign_in.link_used")
+                def take() -> str | None:
+                    return self._links.take(form["once"], now) if _is_here(request) else None
+
+                known = await sign_ins.by_link(take, _DOOR, **asked, now=now)
+            else:
+                known = await sign_ins.by_secret(key_id, form.get("secret", "").strip(), _DOOR, **asked, now=now)
+        except MustWait as error:
+            return _page(request, following, key_id, "sign_in.wait", round(error.wait_s + 0.5))
+        except WrongKey:
+            _log.warning("a sign-in to the dashboard failed from %s", host)
+            return _page(request, following, key_id, "sign_in.link_used" if "once" in form else "sign_in.wrong")
         return self._begin(request, known, following)
 
     def _begin(self, request: Request, known: KeyPair, following: str) -> Response:
@@ -92,10 +82,6 @@ class SignIn:
             samesite="lax",
         )
         return answer
-
-    async def _note(self, key_id: str, peer: str, *, is_good: bool) -> None:
-        name = new_request_id()
-        await self._actions.note_sign_in(key_id, "dashboard", peer=peer, request_id=name, is_good=is_good)
 
     async def sign_out(self, request: Request) -> Response:
         """End the session."""

@@ -4,7 +4,7 @@
 token ends with its time, with its key, with another secret for the key, and with the seal key. Several services over
 one store accept each other's.
 
-Failures are counted in this process by who asks and for which key, and make that pair wait (``control.brake``).
+Failures to make one are counted with those of the dashboard's sign-in (``control.sign_ins``).
 """
 
 import base64
@@ -17,9 +17,9 @@ from datetime import datetime, timedelta
 
 from streamferry.control.actions import Actions
 from streamferry.control.actor import current_actor
-from streamferry.control.brake import Brake, is_same_secret
 from streamferry.control.clock import Clock
 from streamferry.control.rest.faults import RestError
+from streamferry.control.sign_ins import MustWait, WrongKey
 from streamferry.control.store import Seal
 from streamferry.control.store.records import KeyPair
 
@@ -41,25 +41,20 @@ class Tokens:
         self._actions = actions
         self._seal = seal
         self._clock = clock
-        self._brake = Brake()
 
     async def log_in(self, access_key_id: str, secret: str, *, peer: str, now: float) -> KeyPair:
         """The key that was proved. ``now`` is monotonic. Raises RestError for a wrong one and while locked out."""
-        wait_s = math.ceil(self._brake.wait_s(peer, access_key_id, now))
-        if wait_s > 0:
-            raise RestError(429, "locked_out", f"too many failures: wait {wait_s} s", retry_after_s=wait_s)
-        key = await self._actions.find_key(access_key_id)
-        if not is_same_secret(secret, key.secret if key else "") or key is None:
-            self._brake.fail(peer, access_key_id, now)
-            await self._note(access_key_id, peer, is_good=False)
-            raise RestError(401, "wrong_key", "the access key id or its secret is wrong, or the key is disabled")
-        self._brake.forgive(peer, access_key_id)
-        await self._note(access_key_id, peer, is_good=True)
-        return key
-
-    async def _note(self, access_key_id: str, peer: str, *, is_good: bool) -> None:
-        request_id = current_actor().request_id or ""
-        await self._actions.note_sign_in(access_key_id, "rest", peer=peer, request_id=request_id, is_good=is_good)
+        try:
+            return await self._actions.sign_ins.by_secret(
+                access_key_id, secret, "rest", peer=peer, request_id=current_actor().request_id or "", now=now
+            )
+        except MustWait as error:
+            wait_s = math.ceil(error.wait_s)
+            raise RestError(429, "locked_out", f"too many failures: wait {wait_s} s", retry_after_s=wait_s) from None
+        except WrongKey:
+            raise RestError(
+                401, "wrong_key", "the access key id or its secret is wrong, or the key is disabled"
+            ) from None
 
     def make(self, key: KeyPair, lifetime: timedelta) -> tuple[str, datetime]:
         """A token of a key that was proved, and when it ends."""

@@ -6,6 +6,7 @@ process, and the next one says how many were left out.
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.actor import current_actor
 from streamferry.control.model import AuditKind
+from streamferry.control.peers import peer_of
 from streamferry.control.store.cells import read_object, read_time
 from streamferry.control.store.database import now_ms
 from streamferry.control.store.records import AuditRecord
@@ -22,22 +24,29 @@ _MAX_NAME = 128
 
 
 class Throttle:
-    """Lets so many lines a minute through. ``untold`` counts those that it held back since the last."""
+    """Lets so many lines a minute through, and a few of each peer, so that one cannot hide the others' failures.
 
-    def __init__(self, lines_a_minute: int = 60) -> None:
+    ``untold`` counts those that it held back since the last.
+    """
+
+    def __init__(self, lines_a_minute: int = 60, of_peer: int = 5) -> None:
         self._limit = lines_a_minute
+        self._of_peer = of_peer
         self._minute = -1
-        self._lines = self.untold = 0
+        self._lines: Counter[str] = Counter()
+        self.untold = 0
 
-    def admits(self, now: float | None = None) -> bool:
-        """Whether there is room for one now."""
+    def admits(self, address: str, now: float | None = None) -> bool:
+        """Whether there is room for one of that peer now."""
         minute = int((time.monotonic() if now is None else now) // 60)
         if minute != self._minute:
-            self._minute, self._lines = minute, 0
-        if self._lines >= self._limit:
+            self._minute = minute
+            self._lines.clear()
+        peer = peer_of(address)
+        if self._lines[peer] >= self._of_peer or self._lines.total() >= self._limit:
             self.untold += 1
             return False
-        self._lines += 1
+        self._lines[peer] += 1
         return True
 
     def tell_untold(self) -> int:

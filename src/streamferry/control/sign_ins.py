@@ -1,0 +1,105 @@
+"""Proving an access key at a door: the dashboard's form, its links, REST's tokens. One brake and one record for all.
+
+Guesses at once do not escape the brake: between asking it and counting a failure nobody else is let through.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from streamferry.control.actor import Actor, ActorKind, acting_as
+from streamferry.control.brake import Brake, is_same_secret
+from streamferry.control.model import AuditKind
+from streamferry.control.store import Store, audit, keys
+from streamferry.control.store.records import KeyPair
+
+
+class WrongKey(Exception):
+    """The key or its secret is wrong, or the key is disabled; nobody is told which."""
+
+
+class MustWait(Exception):
+    """After failures. ``wait_s``: seconds until the next try."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"too many failures: wait {wait_s:.0f} s")
+        self.wait_s = wait_s
+
+
+class SignIns:
+    """See the module. ``find_key``: an enabled key by its id. Counts are this process's."""
+
+    def __init__(self, store: Store, find_key: Callable[[str], Awaitable[KeyPair | None]]) -> None:
+        self._store = store
+        self._find_key = find_key
+        self._brake = Brake()
+        self._failed_lines = audit.Throttle()
+        self._judging = asyncio.Lock()
+
+    async def by_secret(
+        self, access_key_id: str, secret: str, door: str, *, peer: str, request_id: str, now: float
+    ) -> KeyPair:
+        """The key that was proved. ``now`` is monotonic. Raises WrongKey, MustWait."""
+
+        async def find() -> KeyPair | None:
+            key = await self._find_key(access_key_id)
+            return key if is_same_secret(secret, key.secret if key else "") else None
+
+        return await self._judge(access_key_id, find, door, peer=peer, request_id=request_id, now=now)
+
+    async def by_link(
+        self, take: Callable[[], str | None], door: str, *, peer: str, request_id: str, now: float
+    ) -> KeyPair:
+        """The key whose holder a link was made for. ``take``: its id, once. Raises WrongKey, MustWait.
+
+        Nobody guesses a link, but each try costs a look into the store and a line.
+        """
+
+        async def find() -> KeyPair | None:
+            access_key_id = take()
+            return await self._find_key(access_key_id) if access_key_id else None
+
+        return await self._judge("", find, door, peer=peer, request_id=request_id, now=now)
+
+    async def _judge(
+        self,
+        name: str,
+        find: Callable[[], Awaitable[KeyPair | None]],
+        door: str,
+        *,
+        peer: str,
+        request_id: str,
+        now: float,
+    ) -> KeyPair:
+        # Who has to wait anyway does not queue.
+        self._check(peer, name, now)
+        async with self._judging:
+            self._check(peer, name, now)
+            key = await find()
+            if key is None:
+                self._brake.fail(peer, name, now)
+            else:
+                self._brake.forgive(peer, name)
+        if key is None:
+            await self._note_failure(name, door, peer, request_id)
+            raise WrongKey
+        with acting_as(Actor(ActorKind.KEY, key.access_key_id, request_id, peer)):
+            async with self._store.write() as connection:
+                await audit.append(connection, AuditKind.SIGNED_IN, key.access_key_id, {"door": door})
+        return key
+
+    def _check(self, peer: str, name: str, now: float) -> None:
+        wait_s = self._brake.wait_s(peer, name, now)
+        if wait_s > 0:
+            raise MustWait(wait_s)
+
+    async def _note_failure(self, name: str, door: str, peer: str, request_id: str) -> None:
+        """No more than some a minute. What is no key's id is not kept: people type their secret in the wrong field."""
+        if not self._failed_lines.admits(peer):
+            return
+        detail: dict[str, object] = {"door": door}
+        if untold := self._failed_lines.tell_untold():
+            detail["untold"] = untold
+        with acting_as(Actor(ActorKind.NOBODY, "", request_id, peer)):
+            async with self._store.write() as connection:
+                is_key = name.isprintable() and await keys.exists(connection, name)
+                await audit.append(connection, AuditKind.SIGN_IN_FAILED, name if is_key else "", detail)
