@@ -14,11 +14,21 @@ from playwright.sync_api import Browser, Page, expect
 
 from kit import browser as browsers
 from kit import programs
+from kit.browser import Tab
 from kit.clips import ClipFactory
 from kit.service_program import ServiceProgram
+from kit.waiting import wait_for
 from streamferry.client import LiveService
 
 KEY, SECRET = "AKFORALL", "planted-secret-for-all"
+#: Widths, and whether it is dark.
+Guises = tuple[tuple[int, bool], ...]
+#: Whether the page is dark or not as it was asked to be; that of signing in has no script for it.
+GUISE = """dark => { const kinds = document.body.classList;
+  return kinds.contains("theme-auto") || kinds.contains("body--dark") === dark }"""
+#: Whether no transition is under way; what turns for ever does not count.
+SETTLED = """() => document.getAnimations().every(one => one.playState !== "running"
+  || one.effect.getComputedTiming().endTime === Infinity)"""
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +40,13 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Iterator[ServiceProgram]:
-    """One service for all tests here, with a file in its library."""
-    settings = {"STREAMFERRY_ACCESS_KEY_ID": KEY, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
-    words = ("--egress", "any", "--files", clips.directory, "--workers", "1")
+    """One service for all tests here, with a file in its library and room for two tasks."""
+    settings = {
+        "STREAMFERRY_ACCESS_KEY_ID": KEY,
+        "STREAMFERRY_SECRET_ACCESS_KEY": SECRET,
+        "STREAMFERRY_WRITE_RATE": "0",
+    }
+    words = ("--egress", "any", "--files", clips.directory, "--workers", "1", "--capacity", "2")
     with ServiceProgram(tmp_path_factory.mktemp("for-all"), *words, environment=settings) as one:
         one.wait_ready(60)
         (one.data / "library").mkdir(exist_ok=True)
@@ -42,7 +56,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def tasks(service: ServiceProgram, clips: ClipFactory) -> dict[str, str]:
-    """A list in trouble with a Chinese file name, and a live task that waits: title -> id."""
+    """Title -> id. A list in trouble with a Chinese file name, one of thirty long addresses, a live task that waits for
+    its start, and one that finds no room: the first two keep it."""
     now = int(datetime.now(UTC).timestamp())
     named = clips.directory / "周末 电影.mp4"
     shutil.copy(clips("two_seconds"), named)
@@ -55,16 +70,33 @@ def tasks(service: ServiceProgram, clips: ClipFactory) -> dict[str, str]:
         "DstAddr": "rtmp://127.0.0.1:9/live/listed",
         **window,
     }
-    waits = {
-        "Type": 0,
-        "Title": "Waits",
-        "SrcAddr": "rtmp://127.0.0.1:9/live/a",
-        "DstAddr": "rtmp://127.0.0.1:9/live/waits",
+    long = {
+        "Type": 1,
+        "Title": "Long",
+        "SrcAddrS": [f"http://127.0.0.1:9/{'a-long-folder/' * 12}{number}.mp4" for number in range(30)],
+        "CycleMode": -1,
+        "DstAddr": f"rtmp://127.0.0.1:9/{'a-long-application-' * 6}/key",
         **window,
-        "StartTime": now + 1800,
     }
+    live = {"Type": 0, "SrcAddr": "rtmp://127.0.0.1:9/live/a", **window}
+    waits = {**live, "Title": "Waits", "DstAddr": "rtmp://127.0.0.1:9/live/waits", "StartTime": now + 1800}
+    roomless = {**live, "Title": "Roomless", "DstAddr": "rtmp://127.0.0.1:9/live/roomless"}
+    made: dict[str, str] = {}
     with LiveService(service.url, KEY, SECRET) as client:
-        return {one["Title"]: client.create_pull_to_push_task(one)["Result"]["TaskId"] for one in (listed, waits)}
+        for one in (listed, long, waits, roomless):
+            made[one["Title"]] = client.create_pull_to_push_task(one)["Result"]["TaskId"]
+            if one is long:
+                for title in ("Listed", "Long"):
+                    _wait_taken(client, made[title])
+    return made
+
+
+def _wait_taken(client: LiveService, task_id: str) -> None:
+    def look() -> bool:
+        found = client.list_pull_to_push_task({"TaskId": task_id})["Result"]["List"]
+        return bool(found[0]["Run"]["State"] != "waiting")
+
+    wait_for("a worker to take it", look, 30)
 
 
 def sign_in(page: Page) -> None:
@@ -75,53 +107,131 @@ def sign_in(page: Page) -> None:
     page.wait_for_url("**/dashboard/")
 
 
-def violations(page: Page, part: str | None = None) -> list[tuple[Any, ...]]:
-    """What axe-core finds, with where and why; on the whole page, or in a part of it."""
-    # A dialog lies over a veil, which axe takes for what is behind its words; its colours are those of the pages.
-    options = {"rules": {"color-contrast": {"enabled": part is None}}, "resultTypes": ["violations"]}
-    found = Axe().run(page, context=part, options=options).response["violations"]
+def violations(page: Page) -> list[tuple[Any, ...]]:
+    """What axe-core finds on the page or in the dialog over it, with where and why."""
+    # Half a transition is a colour of its own.
+    page.wait_for_function(SETTLED)
+    part = ".q-dialog" if page.locator(".q-dialog").count() else None
+    found = Axe().run(page, context=part, options={"resultTypes": ["violations"]}).response["violations"]
     return [
-        (one["id"], node["target"], node["html"][:120], node["failureSummary"][:200])
+        (one["id"], node["target"], node["html"][:120], node["failureSummary"][:300])
         for one in found
         for node in one["nodes"]
     ]
 
 
+def in_each_guise(tab: Tab, name: str, guises: Guises) -> Iterator[int]:
+    """The page that is open, in one guise after another: the width. No violation, nothing too wide."""
+    page = tab.page
+    for width, dark in guises:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        page.wait_for_function(GUISE, arg=dark)
+        assert violations(page) == [], (name, width, dark)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, dark)
+        tab.keep(f"{name}-{'dark' if dark else 'light'}-{width}")
+        yield width
+
+
 @pytest.mark.parametrize(
-    ("locale", "dark", "phone"), [("en-GB", False, False), ("zh-CN", True, True), ("en-GB", True, False)]
+    ("locale", "guises"), [("en-GB", ((1440, False), (390, True))), ("zh-CN", ((1440, True), (390, False)))]
 )
 def test_axe_finds_nothing_on_any_page(
-    chromium: Browser, service: ServiceProgram, tasks: dict[str, str], locale: str, dark: bool, phone: bool
+    chromium: Browser, service: ServiceProgram, tasks: dict[str, str], locale: str, guises: Guises
 ) -> None:
-    """Names for what has none to be seen, contrast, keys for what can be scrolled: no violation, in dialogs neither."""
-    with browsers.tab(chromium, service.url, locale=locale, dark=dark, phone=phone) as tab:
+    """Names for what has none to be seen, contrast, keys for what can be scrolled: no violation in any guise, in
+    dialogs, over ticked tasks and beside wrong fields neither. In the reader's language, and never wider than the
+    screen."""
+    english = locale == "en-GB"
+    with browsers.tab(chromium, service.url, locale=locale) as tab:
         page = tab.page
-        if not phone:
-            page.set_viewport_size({"width": 1440, "height": 900})
         page.goto("dashboard/sign-in")
-        assert violations(page) == []
+        list(in_each_guise(tab, f"sign-in-{locale}", guises))
         sign_in(page)
-        name = f"{locale}-{'dark' if dark else 'light'}-{'phone' if phone else 'desk'}"
-        for path, there in (
-            ("", ".tile"),
-            ("tasks", ".task-row, .task-card"),
-            (f"tasks/{tasks['Listed']}", ".problem-bar:visible"),
-            (f"tasks/{tasks['Waits']}", ".log-line"),
-            (f"tasks/{tasks['Listed']}/edit", ".item"),
-            ("new", ".item"),
-            ("library", ".line-title"),
-            ("nowhere", ".empty"),
+        for path, there, title in (
+            ("", ".problem-line", ("Overview", "概览")),
+            ("tasks", ".task-row, .task-card", ("Tasks", "任务")),
+            (f"tasks/{tasks['Listed']}", ".problem-bar:visible", ("Listed", "Listed")),
+            (f"tasks/{tasks['Long']}", ".problem-bar:visible", ("Long", "Long")),
+            (f"tasks/{tasks['Waits']}", ".log-line", ("Waits", "Waits")),
+            (f"tasks/{tasks['Listed']}/edit", ".item", ("Change task", "编辑任务")),
+            ("new", ".item", ("New task", "新建任务")),
+            ("library", ".line-title", ("Library", "素材库")),
+            ("nowhere", ".empty", ("Not found", "未找到")),
         ):
             page.goto(f"dashboard/{path}")
             expect(page.locator(there).first).to_be_visible()
-            assert violations(page) == [], path
-            assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
-            tab.keep(f"{path.replace('/', '-') or 'overview'}-{name}")
-        page.goto(f"dashboard/tasks/{tasks['Waits']}")
-        page.get_by_role("button", name="停止" if locale == "zh-CN" else "Stop", exact=True).click()
+            expect(page.locator("h1")).to_have_text(title[0] if english else title[1])
+            assert page.evaluate("document.documentElement.lang") == ("en-US" if english else "zh-CN")
+            if path.endswith(tasks["Long"]):
+                words = "cannot be connected|Connection refused" if english else "无法连接|连接被拒绝"
+                expect(page.locator(".problem-bar")).to_contain_text(re.compile(words))
+            for width in in_each_guise(tab, f"{path.replace('/', '-') or 'overview'}-{locale}", guises):
+                if path == "":
+                    # The words had a column of three letters beside the state.
+                    box = page.locator(".problem-line .line-title").first.bounding_box()
+                    assert box is not None
+                    assert box["width"] > width / 2
+                if path.startswith("tasks/") and not path.endswith("edit"):
+                    expect(page.locator(".tabs.q-tabs--not-scrollable, .tabs .q-tabs--not-scrollable")).to_have_count(1)
+        page.goto("dashboard/tasks")
+        page.set_viewport_size({"width": 1440, "height": 900})
+        page.locator("thead .q-checkbox").click()
+        expect(page.locator(".bulk")).to_be_visible()
+        list(in_each_guise(tab, f"ticked-{locale}", guises))
+        page.locator(".bulk").get_by_role("button", name="Delete" if english else "删除").click()
         expect(page.get_by_role("dialog")).to_be_visible()
-        assert violations(page, ".q-dialog") == []
+        list(in_each_guise(tab, f"question-{locale}", guises))
+        page.goto("dashboard/new")
+        page.locator(".form-foot .q-btn").last.click()
+        expect(page.locator(".q-field--error").first).to_be_visible()
+        list(in_each_guise(tab, f"wrong-{locale}", guises))
+        page.get_by_role("button", name="中文" if english else "English").click()
+        expect(page.locator("h1")).to_have_text("新建任务" if english else "New task")
         assert tab.problems == []
+
+
+def test_a_page_was_sent_before_it_was_read(chromium: Browser, service: ServiceProgram, tasks: dict[str, str]) -> None:
+    """A page comes with what it shows. Sent half built, a list said "No tasks here", and "1-0 of 0" under its rows."""
+    with browsers.tab(chromium, service.url) as tab:
+        page = tab.page
+        sign_in(page)
+        for path, words in (
+            ("", "problem-line"),
+            ("tasks", tasks["Waits"]),
+            (f"tasks/{tasks['Listed']}", "127.0.0.1:9/live"),
+            (f"tasks/{tasks['Listed']}/edit", "two_seconds.mp4"),
+            ("library", "周末 电影.mp4"),
+        ):
+            assert words in page.request.get(f"dashboard/{path}").text(), path
+
+
+def test_a_task_that_finds_no_room_is_in_trouble_wherever_it_is_shown(
+    chromium: Browser, service: ServiceProgram, tasks: dict[str, str]
+) -> None:
+    """Tile, list, filter, row, page, its events, and the metric; it was told nowhere, and ended as if it had run."""
+    with browsers.tab(chromium, service.url) as tab:
+        page = tab.page
+        sign_in(page)
+        line = page.locator(".problem-line", has_text="Roomless")
+        expect(line).to_contain_text("The service — no worker has room", timeout=40_000)
+        expect(line.locator(".chip")).to_have_text("Waiting")
+        expect(page.locator(".tile-trouble .tile-value")).to_have_text("3")
+        expect(page.locator(".problem-line")).to_have_count(3)
+        expect(page.locator(".tile-free .tile-value")).to_have_text("0")
+        page.locator(".tile-trouble").click()
+        row = page.locator(".task-row", has_text="Roomless")
+        expect(row.locator(".chip.s-troubled")).to_have_text("Waiting")
+        expect(row.locator("div.problem")).to_contain_text("The service — no worker has room")
+        expect(page.locator(".filter-trouble")).to_have_text(re.compile(r"In trouble\s+3"))
+        expect(page.locator(".filter-waiting")).to_have_text(re.compile(r"Waiting\s+1"))
+        row.locator("a.line-title").click()
+        expect(page.locator(".problem-bar")).to_contain_text(
+            re.compile(r"no worker has room\s+since"), use_inner_text=True
+        )
+        page.get_by_role("tab", name="Problems").click()
+        expect(page.locator(".log-line")).to_contain_text(["Waiting no worker has room"], use_inner_text=True)
+        assert "streamferry_tasks_in_trouble 3.0" in page.request.get("metrics").text()
 
 
 def test_what_is_not_there_is_said_in_the_frame(chromium: Browser, service: ServiceProgram) -> None:

@@ -4,11 +4,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import unquote
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
+
+from streamferry.media.url import readable
 
 #: Wide enough that nothing is cut where nobody looks: in a pipe or a file.
 _PIPE_COLUMNS = 240
@@ -115,7 +116,7 @@ def _reason(task: Mapping[str, Any], now: datetime) -> str:
     """What keeps it from streaming, and for how long by now."""
     trouble = trouble_of(task)
     if trouble is None:
-        return ""
+        return str(task["run"]["reason"]) if _has_failed(task) else ""
     return f"{_span(now - datetime.fromisoformat(trouble['since_at']))}: {trouble['reason']}"
 
 
@@ -186,8 +187,8 @@ def show_event(event: Mapping[str, Any], out: Console, *, with_task: bool) -> No
 
 
 def state_of(task: Mapping[str, Any]) -> Text:
-    """What it does if it may do anything, else why it may not."""
-    word = _WORDS.get(task["status"]) or task["run"]["state"]
+    """What it does if it may do anything, else why it may not; what failed has not simply ended."""
+    word = "failed" if _has_failed(task) else _WORDS.get(task["status"]) or task["run"]["state"]
     if task["status"] == "active" and word == "stopped":
         # It was continued a moment ago, and no worker has taken it yet.
         word = "waiting"
@@ -208,10 +209,15 @@ def trouble_of(task: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return found
 
 
+def _has_failed(task: Mapping[str, Any]) -> bool:
+    """Whether its time is over and it had failed by then."""
+    return bool(task["status"] == "ended" and task["run"]["state"] == "failed")
+
+
 def _why(task: Mapping[str, Any]) -> str:
     trouble = trouble_of(task)
     if trouble is None:
-        return ""
+        return f"{task['run']['reason']} ({task['run']['fault']})" if _has_failed(task) else ""
     tries = f", {trouble['tries']} tries" if trouble["tries"] else ""
     return f"{trouble['reason']} ({trouble['fault']}), since {_time(trouble['since_at'], seconds=True)}{tries}"
 
@@ -249,7 +255,7 @@ def _source(source: Mapping[str, Any]) -> str:
 
 def _named(url: str) -> str:
     """A file by its path as people write it, anything else by its address."""
-    return unquote(url.removeprefix("file://")) if url.startswith("file:///") else url
+    return readable(url.removeprefix("file://")) if url.startswith("file:///") else url
 
 
 def _time(text: str, *, seconds: bool = False) -> str:

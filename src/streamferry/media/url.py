@@ -20,7 +20,12 @@ _HOSTLESS_SCHEMES = frozenset(("srt", "udp"))
 _RTMP_SCHEMES = frozenset(("rtmp", "rtmps"))
 
 
-__all__ = ["REDACTED", "MediaUrl"]
+__all__ = ["REDACTED", "MediaUrl", "readable"]
+
+
+def readable(address: str) -> str:
+    """An address with the names in it as people write them; what would not be seen is marked. To be read only."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in unquote(address))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from streamferry.cli.task_tables import narrow_table, show_task, state_of, watched
+from streamferry.cli.task_tables import narrow_table, show_task, show_tasks, state_of, watched
 
 NOW = datetime.now(UTC)
 TROUBLE = {
@@ -91,3 +91,22 @@ def test_files_have_the_names_that_people_gave_them(capsys: pytest.CaptureFixtur
     show_task({**TASKS[2], **facts, **said})
     lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines() if line.startswith("source")]
     assert [line[2].strip() for line in lines] == ["/srv/media/周末 film.mp4 to 5 s", "https://h.example/a%20b.mp4"]
+
+
+def test_a_file_is_shown_by_the_name_that_it_has(capsys: pytest.CaptureFixture[str]) -> None:
+    """``%E5%91%A8%E6%9C%AB`` is for machines; and nothing in a name reaches the terminal as a command."""
+    one = task("2a8e0000" + "0" * 24, "films") | {
+        "sources": [{"url": "file:///srv/%E5%91%A8%E6%9C%AB%20one%1B%5B31m.mp4", "start_s": 0, "end_s": 0}],
+        "destination": "rtmp://live.example/app/***",
+    }
+    one["run"] |= {"retries": 0, "playhead": None}
+    show_tasks({"tasks": [one], "total": 1, "page": 1, "size": 50}, wide=True)
+    assert "/srv/周末 one\ufffd[31m.mp4" in capsys.readouterr().out
+
+
+def test_what_failed_was_said_to_have_ended() -> None:
+    """A task that no worker took in its time has not been played."""
+    run = {"state": "failed", "fault": "service", "reason": "was never started: no worker took it in its time"}
+    one = task("2a8e0000" + "0" * 24, status="ended", **run)
+    assert state_of(one).plain == "failed"
+    assert "was never started" in shown([one], 200)[1]

@@ -101,7 +101,6 @@ def frame(who: Visitor, title: str, *, place: str, back: tuple[str, str] | None 
     ui.add_head_html(_HEAD)
     # Shown by dashboard.js when the page has heard nothing for a while: what it shows is of then.
     ui.element("no-contact").props(f'role=alert hidden words="{t("contact.lost")}"')
-    _keep_contact()
     with ui.header(bordered=False, elevated=False).classes("bar"):
         with ui.link(target="/").classes("brand").props(f'aria-label="{t("nav.overview")}"'):
             ui.element("img").props(f'src="{BASE}/static/icon.svg" alt="" width=26 height=26')
@@ -119,6 +118,8 @@ def frame(who: Visitor, title: str, *, place: str, back: tuple[str, str] | None 
                 ui.link(f"‹ {back[1]}", f"{back[0]}").classes("back")
             ui.html(f"<h1>{escape(title)}</h1>", sanitize=False).classes("page-title")
         yield
+    # Last: a timer that waits for the browser has the page sent as it is just then.
+    _keep_contact()
 
 
 def live(who: Visitor, every_s: float, refresh: Callable[[], Awaitable[None]]) -> None:

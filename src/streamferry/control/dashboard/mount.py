@@ -36,7 +36,9 @@ def mount_dashboard(app: FastAPI, desk: Desk) -> None:
     for page in (overview, task_list, form_page, library_page, task_page):
         page.register(desk)
     not_found.register()
-    pages.colors(primary="#3b5bdb", positive="#2f9e44", negative="#d6336c", warning="#e8890c", info="#1c7ed6")
+    pages.colors(primary="#3b5bdb", positive="#17692e", negative="#d6336c", warning="#e8890c", info="#1663b7")
+    # It would run over the top, without a name, at each look for the preview.
+    pages.config.quasar_config["loadingBar"]["skipHijack"] = True
     ui.run_with(
         app,
         mount_path=BASE,

@@ -47,9 +47,11 @@ class _Content:
     async def refresh(self) -> None:
         """Draw again what has changed."""
         reads = self._desk.reads
+        counts, overview = await self._desk.numbers.counts(), await self._desk.numbers.overview()
+        troubled = await FILTERS["trouble"].page(reads, size=_PROBLEMS)
         found: list[object] = [
-            (await self._desk.numbers.overview(), await self._desk.numbers.counts()),
-            await FILTERS["trouble"].page(reads, size=_PROBLEMS),
+            (overview, counts, troubled.total),
+            troubled,
             (await reads.workers()).workers,
             await reads.cache(),
         ]
@@ -60,13 +62,15 @@ class _Content:
                 how(one)  # type: ignore[operator]
         self._shown = found
 
-    def _draw_numbers(self, numbers: tuple[Overview, list[TaskCount]]) -> None:
-        t, (overview, counts) = self._who.t, numbers
+    def _draw_numbers(self, numbers: tuple[Overview, list[TaskCount], int]) -> None:
+        t, (overview, counts, in_trouble) = self._who.t, numbers
         self._numbers.clear()
         with self._numbers:
             for name, one in FILTERS.items():
                 if name != "all":
-                    self._tile(t(f"filter.{name}"), str(one.count(counts)), f"tile-{name}", f"?state={name}")
+                    # Never another number than the list below it has: the counts may be older.
+                    count = in_trouble if name == "trouble" else one.count(counts)
+                    self._tile(t(f"filter.{name}"), str(count), f"tile-{name}", f"?state={name}")
             self._tile(t("overview.out"), show.kbps(overview.kbps_out), "tile-out", "?state=streaming")
             self._tile(t("overview.free"), str(overview.room), "tile-free", "")
 

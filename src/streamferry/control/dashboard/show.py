@@ -1,10 +1,9 @@
 """Values as a person reads them: rates, spans, sizes, and what a task is doing in one word. Pure."""
 
-from urllib.parse import unquote
-
 from streamferry.control.dashboard.texts import Translate
 from streamferry.control.dashboard.texts.reasons import Reasons
 from streamferry.control.rest.views import Status, TaskView, TroubleView
+from streamferry.media.url import readable
 from streamferry.relay import State
 
 UNKNOWN = "–"
@@ -37,11 +36,6 @@ def drift(seconds: float | None) -> str:
     return UNKNOWN if seconds is None else f"{seconds:+.2f} s"
 
 
-def readable(address: str) -> str:
-    """An address with the names in it as people write them; what would not be seen is marked."""
-    return "".join(one if one.isprintable() else "\ufffd" for one in unquote(address))
-
-
 def name_and_place(address: str) -> tuple[str, str]:
     """The file of an address and where it lies; a live address has no file, and is its own name."""
     if not address.startswith(("file:", "http:", "https:")):
@@ -63,11 +57,11 @@ def size(count: float) -> str:
 
 
 def state_of(task: TaskView) -> State:
-    """What a task does: a stopped or ended one is that, whatever its last run said."""
+    """What a task does: a stopped or ended one is that, whatever its last run said; but what failed has not played."""
     if task.status is Status.DISABLED:
         return State.STOPPED
     if task.status is Status.ENDED:
-        return State.ENDED
+        return State.FAILED if task.run.state is State.FAILED else State.ENDED
     # Continued a moment ago, or with another window: no worker has taken it yet.
     return State.WAITING if task.run.state in (State.STOPPED, State.ENDED) else task.run.state
 
@@ -104,9 +98,12 @@ def title_of(task: TaskView, t: Translate) -> str:
 
 
 def problem_of(task: TaskView, t: Translate, reasons: Reasons) -> str:
-    """Why it does not stream, if something keeps it from it."""
-    trouble = trouble_of(task)
-    return f"{t(f'fault.{trouble.fault.value}')} — {reasons(trouble.reason)}" if trouble else ""
+    """Why it does not stream, if something keeps it from it; of one whose time is over, why it did not."""
+    told = trouble_of(task)
+    fault, reason = (told.fault, told.reason) if told else (None, None)
+    if task.status is Status.ENDED and task.run.state is State.FAILED:
+        fault, reason = task.run.fault, task.run.reason
+    return f"{t(f'fault.{fault.value}')} — {reasons(reason or '')}" if fault else ""
 
 
 def urgency(task: TaskView) -> tuple[bool, str]:

@@ -14,7 +14,8 @@ from streamferry.control.dashboard.task_table import task_table
 from streamferry.control.dashboard.texts.reasons import reason_of
 from streamferry.control.dashboard.widgets import is_sure
 from streamferry.control.errors import ActionError
-from streamferry.control.rest.views import Kind, TaskView
+from streamferry.control.rest.views import Kind, Status, TaskView
+from streamferry.media.url import readable
 from streamferry.relay import State
 
 _REFRESH_S = 2.0
@@ -90,7 +91,8 @@ class _Content:
             size=self._size,
         )
         for name, button in self._tabs.items():
-            count = FILTERS[name].count(counts)
+            # The list was read after the counts, which may be older: above it stands how many are in it.
+            count = found.total if name == self._state else FILTERS[name].count(counts)
             button.set_text(f"{t(f'filter.{name}')}  {count}")
             kind = "here" if name == self._state else "" if count else "zero"
             button.classes(replace=f"filter filter-{name} {kind}")
@@ -207,7 +209,7 @@ def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
     t, run, state = who.t, task.run, show.state_of(task)
     chip, words = show.chip_of(task, t)
     trouble = show.trouble_of(task)
-    is_running = state not in (State.STOPPED, State.ENDED, State.WAITING)
+    is_running = task.status is Status.ACTIVE and state is not State.WAITING
     name, where = show.name_and_place(task.sources[0].url)
     more = f"+{len(task.sources) - 1}" if len(task.sources) > 1 else ""
     return {
@@ -220,7 +222,7 @@ def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
         "about": " · ".join((t(f"kind.{task.kind.value}"), task.group)),
         "problem": show.problem_of(task, t, who.reasons),
         "since": trouble.since_at.isoformat() if trouble else "",
-        "source": show.readable(task.sources[0].url),
+        "source": readable(task.sources[0].url),
         "source_name": name,
         "source_where": where,
         "more": more,

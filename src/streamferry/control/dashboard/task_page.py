@@ -59,7 +59,7 @@ class _Content:
                 self._draw_deeds()
         with ui.element("div").classes("problem-bar").props("role=status") as self._problem:
             self._problem_words = ui.label().classes("grow")
-            with ui.element("div").classes("trouble-since num"):
+            with ui.element("div").classes("trouble-since num") as self._in_trouble:
                 ui.label(t("trouble.since"))
                 self._since = time_at("").props("seconds")
                 self._tries = ui.label()
@@ -98,10 +98,11 @@ class _Content:
         t, task, run = self._who.t, self._task, self._task.run
         state = show.state_of(task)
         set_chip(self._chip, *show.chip_of(task, t))
-        trouble = show.trouble_of(task)
-        self._problem.set_visibility(trouble is not None)
+        trouble, problem = show.trouble_of(task), show.problem_of(task, t, self._who.reasons)
+        self._problem.set_visibility(problem != "")
+        self._problem_words.set_text(problem)
+        self._in_trouble.set_visibility(trouble is not None)
         if trouble is not None:
-            self._problem_words.set_text(show.problem_of(task, t, self._who.reasons))
             self._since.props["at"] = trouble.since_at.isoformat()
             self._tries.set_text(t("trouble.tries", tries=trouble.tries) if trouble.tries else "")
         is_seen = state in (State.STREAMING, State.STALLED)

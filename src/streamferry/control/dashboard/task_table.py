@@ -15,7 +15,7 @@ _BODY = """
     <a :href="props.row.href" class="line-title">{{ props.row.title }}</a>
     <div class="soft">{{ props.row.about }}</div>
     <div v-if="props.row.problem" class="problem">{{ props.row.problem }}
-      <span class="nowrap">· SINCE <time-at :at="props.row.since"></time-at></span></div>
+      <span v-if="props.row.since" class="nowrap">· SINCE <time-at :at="props.row.since"></time-at></span></div>
   </q-td>
   <q-td class="c-route mono">
     <div class="cut" :title="props.row.source"><span class="soft">↓</span> {{ props.row.source_name }}
@@ -43,7 +43,7 @@ _CARD = """
       <span :class="'chip s-' + props.row.state">{{ props.row.state_words }}</span>
     </div>
     <div v-if="props.row.problem" class="problem">{{ props.row.problem }}
-      <span class="nowrap">· SINCE <time-at :at="props.row.since"></time-at></span></div>
+      <span v-if="props.row.since" class="nowrap">· SINCE <time-at :at="props.row.since"></time-at></span></div>
     <div class="mono cut"><span class="soft">↓</span> {{ props.row.source_name }}
       <b class="more">{{ props.row.more }}</b> <span class="soft">{{ props.row.source_where }}</span></div>
     <div class="mono cut"><span class="soft">↑</span> {{ props.row.destination }}</div>
