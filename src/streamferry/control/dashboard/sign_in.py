@@ -1,7 +1,7 @@
 """Signing in and out: plain forms, so that nobody reaches the page framework before they are known.
 
-What is sent is an access key pair. It is compared in constant time, failures are made to wait (``control.sign_ins``), and
-the answer never says which half was wrong. From this machine it may be the token of a link that signs in once.
+What is sent is an access key pair. It is compared in constant time, failures are made to wait (``control.sign_ins``),
+and the answer never says which half was wrong. From this machine it may be the token of a link that signs in once.
 """
 
 import asyncio
