@@ -297,7 +297,8 @@ async def test_a_receiver_without_time_is_no_refusal(office: Office, receiver: C
     async with office.courier():
         for number in range(len(receiver.answers)):
             await office.until("attempt", lambda number=number: len(receiver.received) > number)  # type: ignore[misc]
-            while not await office.due_in_s(task_id):  # noqa: ASYNC110 -- the store
+            # Until it is settled: before, the time at which it is due is that of its lease.
+            while (await office.callbacks.get_delivery(f"evt_{task_id}_1")).attempts <= number:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             await office.shift(LONGEST_PAUSE_S)
         await office.until_none_wait()
