@@ -4,12 +4,15 @@ ffmpeg has the film from addresses of ours, one for each segment and header; beh
 before. It follows no address of others, needs no file, no name server and no TLS, and gets plain media. HTTP and not a
 pipe, because ffmpeg's HLS reader is what keeps sound and picture of two playlists together.
 
-Its addresses begin with a word that only the film's ffmpeg is told, on its standard input. One answer a connection.
+Its addresses begin with a word that only the film's ffmpeg is told, on its standard input. One answer a connection. Other
+users of the machine can connect, too: who has not said the word yet takes no place from ffmpeg, has one short while for
+the whole request, and where there are many the oldest of them has to go.
 """
 
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import ceil
@@ -23,6 +26,7 @@ from streamferry.wire.hls import Variant
 #: Holes one behind the other after which the rest is not asked for.
 _MAX_LOST_IN_A_ROW = 10
 _MAX_CONNECTIONS = 16
+_MAX_STRANGERS = 64
 _HEAD_BYTES = 16 << 10
 _HEAD_SECONDS = 10.0
 _END = b"\r\n\r\n"
@@ -42,7 +46,10 @@ class Feeder:
         self._is_over = False
         self._lost_in_a_row = 0
         self._places = threading.BoundedSemaphore(_MAX_CONNECTIONS)
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_MAX_CONNECTIONS)
+        #: Who has not said the word yet, the oldest first.
+        self._strangers: dict[socket.socket, None] = {}
+        self._strangers_lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_MAX_STRANGERS)
         #: Where it listens.
         self.port: int = self._listener.getsockname()[1]
         word = secrets.token_urlsafe()
@@ -88,28 +95,39 @@ class Feeder:
 
     def _accept(self) -> None:
         while True:
-            self._places.acquire()
             try:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            with self._strangers_lock:
+                if len(self._strangers) == _MAX_STRANGERS:
+                    oldest = next(iter(self._strangers))
+                    del self._strangers[oldest]
+                    # Its thread closes it.
+                    with suppress(OSError):
+                        oldest.shutdown(socket.SHUT_RDWR)
+                self._strangers[connection] = None
             threading.Thread(target=self._serve, args=(connection,), name="film part", daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        try:
-            with connection, suppress(OSError):
-                connection.settimeout(_HEAD_SECONDS)
-                path = _read_path(connection)
+        with connection, suppress(OSError):
+            try:
+                path = _read_path(connection, time.monotonic() + _HEAD_SECONDS)
+            finally:
+                with self._strangers_lock:
+                    self._strangers.pop(connection, None)
+            if path not in self._texts and path not in self._media:
+                connection.sendall(_LOST)
+                return
+            with self._places:
                 # ffmpeg reads no faster than its output is taken, which may be at the pace of a player.
                 connection.settimeout(None)
                 if (text := self._texts.get(path)) is not None:
                     connection.sendall(_FOUND + text)
-                elif (found := self._media.get(path)) is not None and not self._is_over:
-                    self._send(connection, *found)
+                elif not self._is_over:
+                    self._send(connection, *self._media[path])
                 else:
                     connection.sendall(_LOST)
-        finally:
-            self._places.release()
 
     def _send(self, connection: socket.socket, name: str, part: Part) -> None:
         pieces = self._read(name, part)
@@ -148,10 +166,15 @@ class Feeder:
             self._on_end()
 
 
-def _read_path(connection: socket.socket) -> str:
-    """The target of a GET; empty for what is none. Raises OSError."""
+def _read_path(connection: socket.socket, until: float) -> str:
+    """The target of a GET; empty for what is none. Raises OSError: it has not come whole by ``until`` (monotonic)."""
     head = b""
-    while _END not in head and len(head) < _HEAD_BYTES and (data := connection.recv(4096)):
+    while _END not in head and len(head) < _HEAD_BYTES:
+        if (left := until - time.monotonic()) <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+        if not (data := connection.recv(4096)):
+            break
         head += data
     words = head.partition(b"\r\n")[0].split(b" ")
     return words[1].decode("latin-1") if len(words) == 3 and words[0] == b"GET" else ""
