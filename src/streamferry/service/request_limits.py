@@ -45,14 +45,15 @@ class RequestLimits:
             await _refuse(scope, receive, send, refusal)
             return
         client = scope.get("client")
-        peer = peer_of(client[0] if client else "")
+        address = client[0] if client else ""
+        peer = peer_of(address)
         if not self._has_hinted and self._is_unnamed_proxy(scope):
             self._has_hinted = True
             _log.warning(
                 "X-Forwarded-For comes from %s, on this machine, and is not believed: if that is a proxy in front, "
                 "name it in trusted_proxies (STREAMFERRY_TRUSTED_PROXIES=127.0.0.1,::1); until then all behind it are "
                 "one peer",
-                client[0],
+                address,
             )
         try:
             self._places.take(peer)
