@@ -159,9 +159,11 @@ async def test_a_locked_store_ended_every_stream(tmp_path: Path, clips: ClipFact
         await air.is_well()
         await air.stays()
         async with air.service.actions() as actions, asyncio.timeout(10):
+            states: set[tuple[State, int]] = set()
             # Until both workers have reached the store again they are not heard of.
-            while {(one.state, one.epoch) for one in (await actions.list_tasks()).records} != {(State.STREAMING, 1)}:
+            while states != {(State.STREAMING, 1)}:
                 await asyncio.sleep(0.1)
+                states = {(one.state, one.epoch) for one in (await actions.list_tasks()).records}
 
 
 async def test_a_full_disk_of_the_store_ended_every_stream(tmp_path: Path, clips: ClipFactory) -> None:
