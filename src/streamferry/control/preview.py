@@ -54,7 +54,7 @@ class Previews:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._passes = Passes(store.seal.digest)
+        self._passes = Passes(store.seal.sign)
         self._places = Places(MAX_READERS, MAX_OF_KEY)
         # No proxy of the environment: a worker is a neighbour.
         self._client = httpx.AsyncClient(

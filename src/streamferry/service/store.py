@@ -115,7 +115,7 @@ async def open_store(
                 raise StoreMissing(None if file is None else file.parent)
             if purpose is not Purpose.RESTORE:
                 await _compare_key(settings, store)
-                use_marks(store.seal.digest("marks of addresses"))
+                use_marks(store.seal.sign("marks of addresses"))
         except TROUBLE as error:
             raise StoreAway(f"store: cannot be opened: {describe_trouble(error)}") from None
         yield store

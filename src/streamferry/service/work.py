@@ -60,7 +60,7 @@ async def work(
         host = await stack.enter_async_context(RelayHost(store=files, network=network))
         # It looks into the worker, whose ledger tells where it listens.
         previews = await stack.enter_async_context(
-            PreviewServer(settings.worker_host, Passes(store.seal.digest), lambda task_id: worker.open_preview(task_id))
+            PreviewServer(settings.worker_host, Passes(store.seal.sign), lambda task_id: worker.open_preview(task_id))
         )
         file = store_file(settings)
         is_attached = is_child and lock is not None and file is not None and holds_lock(lock, file)

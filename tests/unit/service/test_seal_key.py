@@ -17,12 +17,16 @@ from streamferry.cli import app
 from streamferry.config import Settings
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
+from streamferry.control.clock import SystemClock
 from streamferry.control.model import TaskItem, TaskKind, TaskSpec
+from streamferry.control.rest.faults import RestError
+from streamferry.control.rest.tokens import Tokens
 from streamferry.control.store import Store, sealing, sqlite_url, workers
 from streamferry.control.store.schema import metadata, seal_key, task, task_spec
 from streamferry.control.store.tasks import destination_digest
 from streamferry.media.url import MediaUrl
 from streamferry.service.store import Purpose, open_store, prepare_data_dir, rotate_seal
+from streamferry.worker.preview import Passes
 
 
 class Killed(BaseException):
@@ -180,6 +184,25 @@ async def test_rotation_of_a_key_in_the_data_folder(settings: Settings, store_ur
     assert (await rotate_seal(settings))[0] == 4
     async with open_store(settings, Purpose.SERVE) as store:
         await check(store, made)
+
+
+async def test_what_the_old_key_had_signed_was_good_for_ever(settings: Settings) -> None:
+    """Tokens, passes to previews and marks are of the present key: who had the old one and the old store makes none."""
+    address = MediaUrl.parse("rtmp://push.example/live/planted")
+    async with open_store(settings, Purpose.SERVE) as store:
+        actions = Actions(store)
+        pair = await actions.create_key()
+        token, _ = Tokens(actions, store.seal, SystemClock()).make(pair, timedelta(hours=1))
+        assert (await Tokens(actions, store.seal, SystemClock()).prove(token)).access_key_id == pair.access_key_id
+        given, shown = Passes(store.seal.sign).issue("a task"), address.redacted
+        assert Passes(store.seal.sign).admits(given, "a task")
+    await rotate_seal(settings)
+    async with open_store(settings, Purpose.SERVE) as store:
+        with pytest.raises(RestError, match="not valid"):
+            await Tokens(Actions(store), store.seal, SystemClock()).prove(token)
+        assert not Passes(store.seal.sign).admits(given, "a task")
+        assert address.redacted != shown
+        assert not address.is_shown_as(shown)
 
 
 async def test_rotation_of_a_key_of_the_settings(store_url: str, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class Tokens:
         return Caller(key.access_key_id, key.read_only)
 
     def _mac(self, key: KeyPair, expires: int) -> str:
-        return self._seal.digest(f"token {len(key.access_key_id)} {key.access_key_id} {key.secret} {expires}")
+        return self._seal.sign(f"token {len(key.access_key_id)} {key.access_key_id} {key.secret} {expires}")
 
 
 def _read_name(text: str) -> str:

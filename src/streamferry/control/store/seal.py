@@ -23,8 +23,8 @@ class SealBroken(ValueError):
 class Seal:
     """Seals and opens under one key, 32 bytes in URL-safe base64. Raises ValueError for a malformed one.
 
-    Digests have a key of their own, which outlives the seal key: the store keeps it (``sealing``), and until that was
-    read it is the one that a new store gets.
+    Signatures are of this key, and end with it. Digests have a key of their own, which outlives the seal key: the store
+    keeps it (``sealing``), and until that was read it is the one that a new store gets.
     """
 
     def __init__(self, key: str) -> None:
@@ -33,6 +33,7 @@ class Seal:
         except ValueError:
             raise ValueError("the seal key must be 32 bytes in URL-safe base64") from None
         self._key = key.encode()
+        self._sign_key = hashlib.sha256(b"streamferry signature " + self._key).digest()
         self._digest_key = hashlib.sha256(b"streamferry digest " + self._key).digest()
 
     @property
@@ -66,8 +67,12 @@ class Seal:
             raise SealBroken from None
 
     def digest(self, text: str) -> str:
-        """32 hex digits that are equal for equal texts and tell nothing without the key."""
+        """32 hex digits that are equal for equal texts and tell nothing without the key: to find, never to prove."""
         return hmac.new(self._digest_key, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+    def sign(self, text: str) -> str:
+        """32 hex digits that only who has this very key can give: a rotation makes all of them worthless."""
+        return hmac.new(self._sign_key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def load_or_make_key(path: Path, first: str | None = None) -> str:
