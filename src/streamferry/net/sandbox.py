@@ -4,7 +4,7 @@ It needs no privilege and no program of the system. A launcher of some lines in 
 exec, puts it on itself and becomes the program:
 
     dies with the parent   prctl(2), PR_SET_PDEATHSIG
-    limits                 setrlimit(2): memory, CPU, descriptors, file size; no core
+    limits                 setrlimit(2): memory, CPU, descriptors, file size, threads; no core
     PR_SET_NO_NEW_PRIVS    nothing with a set-user-ID bit helps it out
     Landlock               files and TCP ports: ``landlock``
     seccomp                system calls: ``seccomp``
@@ -33,6 +33,9 @@ from streamferry.net.landlock import READ, RUN, WRITE, Access
 from streamferry.net.seccomp import OWN_PID, Sockets, make_filter
 
 _GIB = 1 << 30
+#: Threads and processes that there may be of its user, beyond all that the machine has when it starts: the kernel counts
+#: them per user, so a limit that is near would stop a service that grows. Root has none: there it is a cgroup's.
+_MORE_THREADS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Sandbox:
             limits = self.limits
             numbers = (
                 *(os.getpid(), self.niceness, limits.memory_bytes, limits.cpu_s, limits.files, limits.file_bytes),
-                *(descriptors[0], -1 if ruleset is None else ruleset),
+                *(_MORE_THREADS, descriptors[0], -1 if ruleset is None else ruleset),
             )
             words = [sys.executable, "-I", "-S", "-c", _LAUNCHER, ",".join(map(str, numbers)), os.path.abspath(path)]
             yield Launch((*words, program, *arguments), tuple(descriptors))
@@ -210,7 +213,7 @@ def _interpreter(path: str) -> str | None:
 _LAUNCHER = f"""\
 import ctypes, os, signal, struct, sys
 from resource import *
-parent, niceness, memory, cpu, files, size, filter, ruleset = map(int, sys.argv[1].split(","))
+parent, niceness, memory, cpu, files, size, threads, filter, ruleset = map(int, sys.argv[1].split(","))
 libc = ctypes.CDLL(None, use_errno=True)
 number = ctypes.c_ulong
 def checked(result):
@@ -228,6 +231,13 @@ for kind, limit in limits:
     if kind != RLIMIT_CPU or limit:
         hard = getrlimit(kind)[1]
         setrlimit(kind, (limit, limit) if hard == RLIM_INFINITY else (min(limit, hard),) * 2)
+try:
+    with open("/proc/loadavg") as load:
+        threads += int(load.read().split()[3].partition("/")[2])
+except OSError:
+    threads = 1 << 16
+hard = getrlimit(RLIMIT_NPROC)[1]
+setrlimit(RLIMIT_NPROC, (threads, threads) if hard == RLIM_INFINITY else (min(threads, hard),) * 2)
 code = os.read(filter, 65536).replace({OWN_PID!r}, os.getpid().to_bytes(4, "little"))
 os.close(filter)
 checked(libc.prctl(38, number(1), number(0), number(0), number(0)))

@@ -257,6 +257,22 @@ def test_limits() -> None:
         assert done.returncode == status
 
 
+_THREADS = """
+import resource
+most, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+with open("/proc/loadavg") as load:
+    print(most - int(load.read().split()[3].partition("/")[2]))
+"""
+
+
+def test_threads_are_limited() -> None:
+    """To some thousands more than there are. The kernel does not hold root to it, so the limit itself is looked at."""
+    box = Sandbox(reads=(*LIBRARY, "/proc/loadavg"))
+    done = box.run(PYTHON, ["-I", "-S", "-c", _THREADS])
+    assert done.stderr == b""
+    assert 0 < int(done.stdout) < 10_000
+
+
 def test_its_environment_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of ours it has nothing but where its libraries and authorities are."""
     monkeypatch.setenv("STREAMFERRY_SEAL_KEY", SECRET.decode())
