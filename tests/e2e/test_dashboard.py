@@ -439,25 +439,6 @@ def test_who_may_only_read_changes_nothing(
     expect(owner).to_have_url(re.compile("sign-in"))
 
 
-def test_a_page_over_a_restart_of_the_service_is_left(chromium: Browser, tmp_path: Path) -> None:
-    """Its session is over: it asks to sign in, and then is where it was, instead of trying to come back for ever."""
-    settings = {"STREAMFERRY_ACCESS_KEY_ID": KEY, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
-    with ServiceProgram(tmp_path, "--workers", "1", environment=settings) as first:
-        url = first.wait_ready().url
-        stack = contextlib.ExitStack()
-        page = stack.enter_context(browsers.tab(chromium, url)).page
-        sign_in(page)
-        page.goto("dashboard/library")
-    port = url.rstrip("/").rpartition(":")[2]
-    with stack, ServiceProgram(tmp_path, "--workers", "1", "--port", port, environment=settings) as second:
-        second.wait_ready()
-        page.wait_for_url("**/sign-in?next=/dashboard/library")
-        page.locator("[name=access_key_id]").fill(KEY)
-        page.locator("[name=secret]").fill(SECRET)
-        page.locator("[type=submit]").click()
-        page.wait_for_url("**/dashboard/library")
-
-
 def test_guesses_are_made_to_wait(open_tab: Callable[..., Tab], service: ServiceProgram) -> None:
     """The form says so without saying which half was wrong; the cookie of a session is out of a script's reach."""
     page = open_tab().page
