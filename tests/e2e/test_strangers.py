@@ -173,7 +173,8 @@ def test_unproved_bodies_are_large_in_a_few_places_only(address: Address) -> Non
     start = signed("CreatePullToPushTask", b"{}", told=False, length=3_000_000)
     with RawConnection(address, STRANGER) as first, RawConnection(address, STRANGER) as second:
         for connection in (first, second):
-            connection.send(start)
+            # So much is ahead of the least rate by a minute.
+            connection.send(start + b" " * 1_000_000)
 
         def third() -> RawAnswer | None:
             with RawConnection(address, STRANGER) as connection:
@@ -187,6 +188,15 @@ def test_unproved_bodies_are_large_in_a_few_places_only(address: Address) -> Non
         body = b" " * 3_000_000
         other = ask(address, signed("CreatePullToPushTask", b"{}", told=False, length=len(body)) + body, OTHER)
         assert other.status == 401
+
+
+def test_a_place_for_an_unproved_body_is_not_held_by_a_drip(address: Address) -> None:
+    """Who sends next to nothing loses it after seconds: eight such kept everybody else from sending theirs."""
+    with RawConnection(address, OTHER) as connection:
+        connection.send(signed("CreatePullToPushTask", b"{}", told=False, length=3_000_000) + b" " * 100)
+        answer = connection.read_answer()
+    assert (answer.status, code_of(answer)) == (408, "InvalidParam.BodyTimeout")
+    assert "within 3.01 s" in answer.json["ResponseMetadata"]["Error"]["Message"]
 
 
 def hold(stack: contextlib.ExitStack, address: Address, count: int, data: bytes = b"", peer: str = STRANGER) -> None:

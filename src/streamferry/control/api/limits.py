@@ -9,6 +9,8 @@ from enum import Enum
 from streamferry.control.api.faults import ApiError, ErrorCode
 
 _MAX_REMEMBERED = 10_000
+#: Requests of one peer that prove nothing: so many a second, and at once. A client with a wrong secret stays below.
+FAILURES_S, FAILURES_AT_ONCE = 20, 100
 
 
 class Kind(Enum):

@@ -23,7 +23,7 @@ from streamferry.control.actor import Actor, ActorKind, acting_as
 from streamferry.control.api.envelope import Envelope
 from streamferry.control.api.faults import ApiError, ErrorCode, translate_action_error
 from streamferry.control.api.guesses import StreamGuesses
-from streamferry.control.api.limits import Buckets, Kind, RateLimiter, Rates
+from streamferry.control.api.limits import FAILURES_AT_ONCE, FAILURES_S, Buckets, Kind, RateLimiter, Rates
 from streamferry.control.api.operations import OPERATIONS, VERSION, Context, Operation
 from streamferry.control.api.replays import Replays
 from streamferry.control.api.schemas import Usage, read_body
@@ -38,11 +38,11 @@ from streamferry.control.store.records import KeyPair
 
 _log = logging.getLogger("streamferry.api")
 
-#: Requests of one peer that prove nothing: so many a second, and at once. A client with a wrong secret stays below.
-_FAILURES_S, _FAILURES_AT_ONCE = 20, 100
 #: A body beyond this needs a place as long as nothing proves it; PHP's SDK sends a watermark so.
 _UNPROVED_BYTES = 64 * 1024
 _UNPROVED_PLACES, _UNPROVED_OF_PEER = 8, 2
+#: Bytes a second, after some seconds, of one that has a place: it is not held by who sends next to nothing.
+_UNPROVED_BYTES_S, _UNPROVED_GRACE_S = 16 * 1024, 3.0
 _INVOCATION = "x-sdk-invocation-id"
 
 
@@ -96,7 +96,7 @@ class _Endpoint:
         self._clock = clock
         self._context = Context(actions, settings.source_rules)
         self._limiter = RateLimiter(settings.rates)
-        self._failures = Buckets(_FAILURES_S, _FAILURES_AT_ONCE)
+        self._failures = Buckets(FAILURES_S, FAILURES_AT_ONCE)
         self._unproved = Places(_UNPROVED_PLACES, _UNPROVED_OF_PEER)
         self._replays = Replays()
         self._guesses = StreamGuesses(actions)
@@ -217,23 +217,30 @@ class _Endpoint:
             return await self._read_body(request, min(limit, _UNPROVED_BYTES))
         try:
             with self._unproved.place(peer):
-                return await self._read_body(request, limit)
+                return await self._read_body(request, limit, least_rate=_UNPROVED_BYTES_S)
         except NoPlace:
             raise ApiError(ErrorCode.FLOW_LIMIT) from None
 
-    async def _read_body(self, request: Request, limit: int) -> bytes:
+    async def _read_body(self, request: Request, limit: int, *, least_rate: int | None = None) -> bytes:
+        """``least_rate``: bytes a second that have to come, after a grace."""
         if _announced(request) > limit:
             raise ApiError(ErrorCode.BODY_TOO_LARGE, limit)
         pieces, size = [], 0
+        begun_at, time_s = asyncio.get_running_loop().time(), self._settings.body_timeout_s
+        if least_rate is not None:
+            time_s = min(time_s, _UNPROVED_GRACE_S)
         try:
-            async with asyncio.timeout(self._settings.body_timeout_s):
+            async with asyncio.timeout(time_s) as timer:
                 async for piece in request.stream():
                     size += len(piece)
                     if size > limit:
                         raise ApiError(ErrorCode.BODY_TOO_LARGE, limit)
                     pieces.append(piece)
+                    if least_rate is not None:
+                        time_s = min(self._settings.body_timeout_s, _UNPROVED_GRACE_S + size / least_rate)
+                        timer.reschedule(begun_at + time_s)
         except TimeoutError:
-            raise ApiError(ErrorCode.BODY_TIMEOUT, f"{self._settings.body_timeout_s:g}") from None
+            raise ApiError(ErrorCode.BODY_TIMEOUT, f"{time_s:.3g}") from None
         return b"".join(pieces)
 
 

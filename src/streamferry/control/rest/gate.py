@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamferry.control.actor import Actor, ActorKind, acting_as, new_request_id
 from streamferry.control.api.faults import ApiError
-from streamferry.control.api.limits import Kind, RateLimiter, Rates
+from streamferry.control.api.limits import FAILURES_AT_ONCE, FAILURES_S, Buckets, Kind, RateLimiter, Rates
+from streamferry.control.peers import peer_of
 from streamferry.control.rest.faults import RestError
 from streamferry.control.rest.tokens import Caller, Tokens
 from streamferry.control.store import TROUBLE, describe_to_strangers, describe_trouble
@@ -42,6 +43,7 @@ class Gate:
         self._app = app
         self._tokens = tokens
         self._limiter = RateLimiter(rates)
+        self._failures = Buckets(FAILURES_S, FAILURES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -92,7 +94,14 @@ class Gate:
         kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if kind.lower() != "bearer" or not token:
             raise RestError(401, "no_token", "needs a token: Authorization: Bearer TOKEN, made by POST /api/v1/tokens")
-        return await self._tokens.prove(token.strip())
+        peer, now = peer_of(scope["client"][0] if scope.get("client") else ""), time.monotonic()
+        if not self._failures.has_token(peer, now):
+            raise RestError(429, "too_many", "too many tokens that prove nothing: wait a second", retry_after_s=1)
+        try:
+            return await self._tokens.prove(token.strip())
+        except RestError:
+            self._failures.take(peer, now)
+            raise
 
 
 def _naming(send: Send, request_id: str) -> Send:

@@ -12,7 +12,7 @@ from signed_api import NO_LIMITS
 
 import streamferry
 from kit.virtual_clock import VirtualClock
-from streamferry.control.api.limits import Rates
+from streamferry.control.api.limits import FAILURES_AT_ONCE, Rates
 from streamferry.control.brake import FREE_FAILURES
 from streamferry.control.rest.events import Follower
 from streamferry.control.rest.faults import _STATUS, RestError
@@ -73,6 +73,15 @@ async def test_a_token_ends_with_its_key_and_its_time(rest: Rest, store: Store) 
     clock.set(expires_at)
     with pytest.raises(RestError, match="expired"):
         await tokens.prove(token)
+
+
+async def test_tokens_that_prove_nothing_had_no_brake(rest: Rest) -> None:
+    """Each asked the store; a peer gets so many at once, and then not even a right one is looked at for a moment."""
+    wrong = {"authorization": f"Bearer sf1.QUs.99999999999.{'0' * 32}"}
+    answers = [await rest.client.get("/tasks", headers=wrong) for _ in range(3 * FAILURES_AT_ONCE)]
+    assert {one.status_code for one in answers[:FAILURES_AT_ONCE]} == {401}
+    refused = next(one for one in answers if one.status_code == 429)
+    assert (refused.json()["error"]["code"], refused.headers["retry-after"]) == ("too_many", "1")
 
 
 async def test_who_fails_too_often_is_locked_out_for_a_while(rest: Rest, store: Store) -> None:
