@@ -33,8 +33,8 @@ from streamferry.net.landlock import READ, RUN, WRITE, Access
 from streamferry.net.seccomp import OWN_PID, Sockets, make_filter
 
 _GIB = 1 << 30
-#: Threads and processes that there may be of its user, beyond all that the machine has when it starts: the kernel counts
-#: them per user, so a limit that is near would stop a service that grows. Root has none: there it is a cgroup's.
+#: Threads and processes that there may be of its user, beyond all that the machine has when it starts: the kernel
+#: counts them per user, so a limit that is near would stop a service that grows. Root has none: that is for a cgroup.
 _MORE_THREADS = 4096
 
 

@@ -4,9 +4,9 @@ ffmpeg has the film from addresses of ours, one for each segment and header; beh
 before. It follows no address of others, needs no file, no name server and no TLS, and gets plain media. HTTP and not a
 pipe, because ffmpeg's HLS reader is what keeps sound and picture of two playlists together.
 
-Its addresses begin with a word that only the film's ffmpeg is told, on its standard input. One answer a connection. Other
-users of the machine can connect, too: who has not said the word yet takes no place from ffmpeg, has one short while for
-the whole request, and where there are many the oldest of them has to go.
+Its addresses begin with a word that only the film's ffmpeg is told, on its standard input. One answer a connection.
+Other users of the machine can connect, too: who has not said the word yet takes no place from ffmpeg, has one short
+while for the whole request, and where there are many the oldest of them has to go.
 """
 
 import secrets
