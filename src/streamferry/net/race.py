@@ -7,6 +7,7 @@ The one that answered last time begins. Specification: RFC 8305 (Happy Eyeballs)
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Any, TypeVar
 
@@ -83,8 +84,12 @@ async def _run(
                 errors.append(error)
         return next((error for error in reversed(errors) if own_lack(error) is None), errors[-1])
     finally:
+        # Not waited for: who is cancelled meanwhile, perhaps twice, would lose what the others or the winner gave.
         for one in running:
+            one.add_done_callback(partial(_discard_result, discard))
             one.cancel()
-        for given in await asyncio.gather(*running, return_exceptions=True):
-            if not isinstance(given, BaseException):
-                discard(given)
+
+
+def _discard_result(discard: Callable[[_T], None], one: "asyncio.Task[_T]") -> None:
+    if not one.cancelled() and one.exception() is None:
+        discard(one.result())
