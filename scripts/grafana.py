@@ -13,7 +13,11 @@ _WIDTH, _HEIGHT = 8, 7
 
 #: Title, unit, and queries with their legends; three in a row, what needs attention first.
 PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
-    ("Tasks in trouble", "short", (("streamferry_tasks_in_trouble", "in trouble"),)),
+    (
+        "Tasks in trouble",
+        "short",
+        (("streamferry_tasks_in_trouble", "in trouble"), ("streamferry_late_tasks", "no worker has room")),
+    ),
     (
         "Active tasks that do not stream",
         "short",
@@ -63,6 +67,8 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         (("sum by (worker) (rate(streamferry_repairs_total[5m])) * 60", "{{worker}}"),),
     ),
     ("Files being prepared", "short", (("sum by (worker) (streamferry_worker_preparing)", "{{worker}}"),)),
+    ("Store away", "s", (("streamferry_store_away_seconds", "{{instance}}"), ("1 - streamferry_store_up", "down"))),
+    ("Log of a SQLite store", "bytes", (("streamferry_store_log_bytes", "{{instance}}"),)),
     ("Free on the disks", "bytes", (("streamferry_disk_free_bytes", "{{folder}}"),)),
 )
 

@@ -102,7 +102,9 @@ def test_no_body_breaks_an_action(served: Served, service: LiveService, action: 
         for one in after[1]:
             if one["Name"] != "default":
                 service.delete_pull_to_push_group({"Name": one["Name"]})
-        assert answer == {} or action != "CreatePullToPushTask" or len(after[0]) == 2
+        if action == "CreatePullToPushTask" and answer:
+            # The same call of the same second is the same call: it is answered as it was, and makes nothing twice.
+            assert len({task["TaskId"] for task in after[0]} | {made[0], answer["Result"]["TaskId"]}) == len(after[0])
 
     check()
     with closing(sqlite3.connect(f"file:{served.data}/store.db?mode=ro", uri=True)) as store:

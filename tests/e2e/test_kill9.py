@@ -38,7 +38,7 @@ EARLY_MS = 1_000 if KILLS else 2_000
 #: service of which the start is killed as well gets that time again.
 BACK_S = 8.0
 #: A busy machine takes this long to start the programs.
-START_S = 15.0
+START_S = 60.0
 
 
 class Fleet:

@@ -8,7 +8,7 @@ LATE = {"w": 3}
 
 
 def reading(task_id: str = "a", *, dropped: int = 0, retries: int = 0) -> RunningTask:
-    return RunningTask(task_id, State.STREAMING, 990, 0, dropped, retries, 1000, "w", 0, None)
+    return RunningTask(task_id, State.STREAMING, 990, 0, dropped, retries, 1000, "w", 0, None, in_trouble=False)
 
 
 def test_counters_are_told_by_their_growth() -> None:
@@ -42,6 +42,6 @@ def test_a_value_that_cannot_be_is_cut() -> None:
     """A broken report does not end the sampling."""
     samples = Samples()
     samples.add([reading()], LATE, 0)
-    samples.add([RunningTask("a", State.STREAMING, 2**40, 0, 0, 0, -5, "w", 0, None)], {}, 1)
+    samples.add([RunningTask("a", State.STREAMING, 2**40, 0, 0, 0, -5, "w", 0, None, in_trouble=False)], {}, 1)
     assert samples.of("a")[0].kbps_in == 0
     assert samples.of("a")[0].kbps_out == 2**32 - 1

@@ -10,8 +10,9 @@ from streamferry.config import Settings
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.metrics import Metrics
+from streamferry.control.pulse import Pulse
 from streamferry.net.disk import Disk
-from streamferry.service.probes import add_probes
+from streamferry.service.probes import Health, add_probes
 from streamferry.service.store import Purpose, open_store, prepare_data_dir
 from streamferry.worker.processes import WorkerProcesses
 
@@ -28,9 +29,10 @@ async def test_a_disk_without_room_is_told(tmp_path: Path, full: bool) -> None:
     async with open_store(settings, Purpose.SERVE) as store:
         disks = {"data": Disk(settings.data_dir, 0), "cache": Disk(settings.cache_dir, 1 << 60 if full else 0)}
         actions = Actions(store)
-        metrics = Metrics(actions, Callbacks(store), of_each_task=False, disks=disks)
+        pulse, processes = Pulse(store), WorkerProcesses(0, lambda _: (), {}, _nobody, silence_s=1.0)
+        metrics = Metrics(actions, Callbacks(store), pulse, of_each_task=False, disks=disks)
         app = FastAPI()
-        add_probes(app, actions, WorkerProcesses(0, lambda _: (), {}, _nobody), metrics, "", disks)
+        add_probes(app, Health(actions, processes, pulse, disks), metrics, "")
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://probes") as client:
             told = (await client.get("/readyz")).json()
             page = (await client.get("/metrics")).text
