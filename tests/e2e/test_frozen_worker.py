@@ -99,6 +99,7 @@ async def service(tmp_path: Path, clips: ClipFactory, postgresql_server: Postgre
     assert "Traceback" not in program.errors
 
 
+@pytest.mark.timeout(300)
 async def test_a_worker_that_wakes_after_its_lease_sends_nothing(service: ServiceProgram, clips: ClipFactory) -> None:
     """Lists, live streams and HLS: no media, no FCUnpublish, no deleteStream, no segment of the old one."""
     loop_of = f"file://{clips('half_a_minute')}"
