@@ -370,7 +370,7 @@ async def test_the_watermark_of_a_running_live_task_changes(
 async def test_a_task_of_frozen_workers_is_not_said_to_stream(
     serve: Callable[..., ServiceProgram], nginx: NginxRtmp, clips: ClipFactory
 ) -> None:
-    """Within 8 s it is not; the service ends workers that give no sign of life, and a new claim lets it stream again."""
+    """Within 8 s it is not; the service ends workers that give no sign of life, and by a new claim it streams again."""
     service = serve()
     async with service.actions() as actions:
         task_id = await actions.create_task(vod(clips("h264_no_bframes"), nginx.url("frozen")))
