@@ -213,6 +213,24 @@ def test_nothing_of_a_secret_gets_into_what_is_played(
     assert_nothing_got_out(prepare(source, tmp_path / "entry", folders=Folders.of([films])), tmp_path / "entry")
 
 
+@pytest.mark.parametrize("element", [b"\x3e\x83\xbb", b"\x3c\x83\xab"], ids=["NextFilename", "PrevFilename"])
+def test_a_matroska_film_that_names_another_is_played_without_it(
+    clips: ClipFactory, films: Path, secret: Path, tmp_path: Path, element: bytes
+) -> None:
+    """Segments can be linked by file names (RFC 9559, 17.1). The one before or behind is not opened."""
+    film, other = films / "film.mkv", str(secret).encode()
+    words = ("-c", "copy", "-write_crc32", "0", "-metadata", f"title={'T' * (len(other) + 1)}", film)
+    programs.run([programs.ffmpeg(), "-v", "error", "-y", "-i", clips("flash_beep"), *words])
+    title = b"\x7b\xa9" + bytes([0x80 | (len(other) + 1)]) + b"T" * (len(other) + 1)
+    data = film.read_bytes()
+    assert data.count(title) == 1
+    film.write_bytes(data.replace(title, element + bytes([0x80 | len(other)]) + other))
+    outcome = prepare(film, tmp_path / "entry", folders=Folders.of([films]))
+    assert outcome.error == ""
+    for path in (tmp_path / "entry").rglob("*"):
+        assert not path.is_file() or SEAL_KEY[:16] not in path.read_bytes()
+
+
 @pytest.mark.parametrize(
     "attack", [in_the_body_of_an_flv_tag, in_the_media_of_a_fragment], ids=lambda one: one.__name__
 )
