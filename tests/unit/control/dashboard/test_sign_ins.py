@@ -6,7 +6,7 @@ import pytest
 
 from streamferry.control.actions import Actions
 from streamferry.control.brake import FREE_FAILURES, FREE_FAILURES_OF_NAME, Brake
-from streamferry.control.sign_ins import MustWait, WrongKey
+from streamferry.control.sign_ins import NOTED_AGAIN_S, MustWait, WrongKey
 from streamferry.control.store import Store
 
 PEER = "192.0.2.1"
@@ -71,3 +71,20 @@ async def test_many_peers_had_as_many_guesses_of_one_key(store_url: str) -> None
     assert brake.wait_s("198.51.100.2", "another", 0.0) == 0.0
     assert brake.wait_s("198.51.100.2", "AK", 1.0) == 0.0
     assert brake.wait_s(PEER, "AK", 0.0) == 0.0
+
+
+async def test_each_call_of_a_script_left_a_line(store: Store) -> None:
+    """A key from one peer at one door leaves one an hour; another door or peer leaves its own."""
+    actions = Actions(store)
+    key = await actions.create_key()
+
+    async def sign_in(door: str, peer: str, now: float) -> None:
+        await actions.sign_ins.by_secret(key.access_key_id, key.secret, door, peer=peer, request_id="r", now=now)
+
+    for number in range(5):
+        await sign_in("rest", PEER, 100.0 + number)
+    await sign_in("dashboard", PEER, 110.0)
+    await sign_in("rest", "192.0.2.2", 110.0)
+    await sign_in("rest", PEER, 100.0 + NOTED_AGAIN_S)
+    lines = [(one.peer, one.detail["door"]) for one in await actions.list_audit() if one.kind == "signed_in"]
+    assert sorted(lines) == [(PEER, "dashboard"), (PEER, "rest"), (PEER, "rest"), ("192.0.2.2", "rest")]
