@@ -26,7 +26,8 @@ class Egress(StrEnum):
 
     #: Only addresses of the public internet.
     PUBLIC = "public"
-    #: Those and private networks, but neither this machine nor link-local addresses (cloud metadata services).
+    #: Those and private networks, but neither loopback nor link-local addresses (cloud metadata services). The
+    #: addresses that this machine has in its networks are among them.
     LAN = "lan"
     ANY = "any"
 
