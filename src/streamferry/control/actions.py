@@ -465,6 +465,7 @@ class Actions:
 
     # Audit
 
+    @asks_again
     async def list_audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditRecord]:
         """Lines of the audit stream before an id, newest first."""
         async with self._store.read() as connection:
