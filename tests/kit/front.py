@@ -31,6 +31,7 @@ class _Handler(BaseRequestHandler):
 
     def handle(self) -> None:
         with socket.create_connection(self.server.upstream, timeout=30) as upstream, suppress(OSError):
+            upstream.settimeout(None)  # a session of a pool may say nothing for long
             back = Thread(target=self._answer, args=(upstream,))
             back.start()
             with suppress(OSError):
@@ -44,6 +45,8 @@ class _Handler(BaseRequestHandler):
         with suppress(OSError):
             while data := upstream.recv(65536):
                 self.request.sendall(data)
+        with suppress(OSError):
+            self.request.shutdown(socket.SHUT_RDWR)  # what one side ends is over for the other, too
 
 
 @contextmanager
