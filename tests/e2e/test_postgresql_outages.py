@@ -45,6 +45,12 @@ async def migrated(server: PostgreSql) -> str:
     return url
 
 
+async def _write_until_refused(actions: Actions) -> None:
+    """Each session of the server learns of a reload by a signal, in its own time."""
+    while True:
+        await actions.create_key()
+
+
 async def test_a_pool_stayed_with_a_primary_that_became_a_standby(server: PostgreSql) -> None:
     """Reads went on, and every write failed for ever: the first that is refused throws all connections away."""
     url = await migrated(server)
@@ -62,9 +68,7 @@ async def test_a_pool_stayed_with_a_primary_that_became_a_standby(server: Postgr
                 host, _, port = other.partition("@")[2].partition("/")[0].partition(":")
                 forwarder.upstream = (host, int(port))
                 with pytest.raises(TROUBLE) as caught:
-                    async with asyncio.timeout(10):
-                        while True:  # each session of the server learns of the reload by a signal, in its own time
-                            await actions.create_key()
+                    await asyncio.wait_for(_write_until_refused(actions), timeout=10)
                 assert "takes no writes now" in describe_trouble(caught.value)
                 await asyncio.gather(*(actions.create_key() for _ in range(4)))
                 assert len(await actions.list_keys()) == 4
