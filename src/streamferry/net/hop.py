@@ -6,10 +6,11 @@ makes are ours, made by ``dial``. TLS passes through it end to end.
 
 One request a connection: a GET of an absolute address, or a CONNECT and whatever follows. Specification: RFC 9110,
 9.3.6 (CONNECT), 11.7 (authentication to proxies); RFC 9112, 3.2.2 (absolute-form); RFC 7617 (Basic). It serves who was
-told its address, of which a secret is part: other users of the machine can connect to it, and are told nothing.
+told its address, of which a secret is part: other users of the machine can connect to it, are told nothing, and take no
+place from those it is for. Those are programs of ours, whose descriptors are limited.
 
 A :class:`Forwarder` is for what has no proxies, plain RTSP: each connection to it is one to the single peer it was made
-for. It asks for no secret, because it leads nowhere else.
+for. It asks for no secret, because it leads nowhere else, but has few places.
 """
 
 import asyncio
@@ -24,12 +25,15 @@ from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable
 from streamferry.net.connection import Connection
 from streamferry.net.dial import AllowAddress, Deadlines, dial
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
+from streamferry.net.unauthenticated import Unauthenticated
 
 _HEAD_BYTES = 64 << 10
 _HEAD_S = 10.0
 # Not secret; a name has to be there.
 _USER = "streamferry"
 _PIECE_BYTES = 128 << 10
+# A client has one connection, and one more while it leaves the first.
+_FORWARDED = 4
 _PORTS = {"http": 80}
 # Of one connection only (RFC 9110, 7.6.1).
 _HOP_HEADERS = ("connection:", "proxy-connection:", "keep-alive:", "proxy-authorization:")
@@ -43,6 +47,8 @@ class _Door(ABC):
         self._deadlines = deadlines
         self._server: asyncio.Server | None = None
         self._passing: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        #: Those that have not shown yet what they want.
+        self._unauthenticated = Unauthenticated[asyncio.StreamWriter](lambda writer: writer.transport.abort())
 
     async def open(self) -> Self:
         """Begin to listen. Raises OSError."""
@@ -73,13 +79,15 @@ class _Door(ABC):
         task = asyncio.get_running_loop().create_task(self._pass_one(reader, writer), name="hop")
         self._passing[task] = writer
         task.add_done_callback(self._passing.pop)
+        self._unauthenticated.add(writer)
 
     async def _pass_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             # Whatever is wrong is seen by both ends as a connection that closes.
-            with suppress(OSError, ValueError, KeyError, EOFError, asyncio.LimitOverrunError):
+            with suppress(OSError, ValueError, KeyError, EOFError, asyncio.LimitOverrunError, PeerUnreachable):
                 await self._answer_one(reader, writer)
         finally:
+            self._unauthenticated.remove(writer)
             writer.close()
 
     @abstractmethod
@@ -117,6 +125,7 @@ class Hop(_Door):
             writer.write(_answer(407, "Proxy Authentication Required", 'Proxy-Authenticate: Basic realm="streamferry"'))
             await writer.drain()
             return
+        self._unauthenticated.remove(writer)
         method, target, version = request.split(" ")
         parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
         port = parts.port or _PORTS[parts.scheme]
@@ -159,6 +168,7 @@ class Forwarder(_Door):
         super().__init__(allow, deadlines)
         self._host, self._port = host, port
         self._ready: Connection | None = None
+        self._places = _FORWARDED
 
     async def open(self) -> Self:
         """Connect for who comes first, so that a peer that cannot be reached is told of; and begin to listen.
@@ -183,13 +193,22 @@ class Forwarder(_Door):
         return await dial(self._host, self._port, deadlines=self._deadlines, allow=self._allow)
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with asyncio.timeout(_HEAD_S):
+            first = await reader.read(_PIECE_BYTES)  # A client of RTSP speaks first.
+        if not first or not self._places:
+            return
+        self._unauthenticated.remove(writer)
+        self._places -= 1
         ready, self._ready = self._ready, None
-        with suppress(PeerUnreachable):
+        try:
             upstream = ready or await self._dial()
             try:
+                await upstream.write(first)
                 await _pass_both_ways(reader, writer, upstream)
             finally:
                 upstream.close()
+        finally:
+            self._places += 1
 
 
 def _answer(status: int, words: str, *fields: str) -> bytes:

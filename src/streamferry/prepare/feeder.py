@@ -19,6 +19,7 @@ from math import ceil
 
 from streamferry.media.errors import MediaError, SourceError, SourceUnreachable
 from streamferry.media.url import MediaUrl
+from streamferry.net.unauthenticated import MAX_UNAUTHENTICATED, Unauthenticated
 from streamferry.prepare.parts import Parts, is_final
 from streamferry.prepare.playlist import Film, FilmSegment, Part
 from streamferry.wire.hls import Variant
@@ -26,7 +27,6 @@ from streamferry.wire.hls import Variant
 #: Holes one behind the other after which the rest is not asked for.
 _MAX_LOST_IN_A_ROW = 10
 _MAX_CONNECTIONS = 16
-_MAX_STRANGERS = 64
 _HEAD_BYTES = 16 << 10
 _HEAD_SECONDS = 10.0
 _END = b"\r\n\r\n"
@@ -46,10 +46,9 @@ class Feeder:
         self._is_over = False
         self._lost_in_a_row = 0
         self._places = threading.BoundedSemaphore(_MAX_CONNECTIONS)
-        #: Who has not said the word yet, the oldest first.
-        self._strangers: dict[socket.socket, None] = {}
-        self._strangers_lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_MAX_STRANGERS)
+        #: Who has not said the word yet.
+        self._strangers = Unauthenticated(_shut)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=MAX_UNAUTHENTICATED)
         #: Where it listens.
         self.port: int = self._listener.getsockname()[1]
         word = secrets.token_urlsafe()
@@ -99,14 +98,7 @@ class Feeder:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with self._strangers_lock:
-                if len(self._strangers) == _MAX_STRANGERS:
-                    oldest = next(iter(self._strangers))
-                    del self._strangers[oldest]
-                    # Its thread closes it.
-                    with suppress(OSError):
-                        oldest.shutdown(socket.SHUT_RDWR)
-                self._strangers[connection] = None
+            self._strangers.add(connection)
             threading.Thread(target=self._serve, args=(connection,), name="film part", daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -114,8 +106,7 @@ class Feeder:
             try:
                 path = _read_path(connection, time.monotonic() + _HEAD_SECONDS)
             finally:
-                with self._strangers_lock:
-                    self._strangers.pop(connection, None)
+                self._strangers.remove(connection)
             if path not in self._texts and path not in self._media:
                 connection.sendall(_LOST)
                 return
@@ -164,6 +155,12 @@ class Feeder:
         if is_final(error) or self._lost_in_a_row == _MAX_LOST_IN_A_ROW:
             self._is_over = True
             self._on_end()
+
+
+def _shut(connection: socket.socket) -> None:
+    """Wakes the thread that reads it, which closes it."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _read_path(connection: socket.socket, until: float) -> str:

@@ -6,7 +6,8 @@ gives 200 and the stream (video/mp4 or audio/mp4, chunked) until the run ends.
 
 Anything else is refused with a sentence as plain text: 403 without a good pass, 404 when nothing of the task runs here,
 409 when there can be no preview. Passes are short-lived and of one task; service and workers make them with the key of
-the store. It is not for browsers: they ask the service.
+the store. Connections that have shown none yet are limited, and take no place from those that have. It is not for
+browsers: they ask the service.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from collections.abc import Callable
 
 import h11
 
+from streamferry.net.unauthenticated import Unauthenticated
 from streamferry.relay import PreviewRefused, Viewer
 
 #: A pass is good for the time it takes to come here, between clocks that nearly agree.
@@ -69,6 +71,8 @@ class PreviewServer:
         self._open_viewer = open_viewer
         self._viewers: set[Viewer] = set()
         self._answering: set[asyncio.Task[None]] = set()
+        #: Those that have shown no good pass yet.
+        self._unauthenticated = Unauthenticated[asyncio.StreamWriter](lambda writer: writer.transport.abort())
         self._server: asyncio.Server | None = None
         #: ``host:port`` under which the service finds it.
         self.address = ""
@@ -93,12 +97,14 @@ class PreviewServer:
         task = asyncio.current_task()
         assert task is not None
         self._answering.add(task)
+        self._unauthenticated.add(writer)
         try:
             await self._answer(reader, writer)
         except (OSError, TimeoutError, h11.ProtocolError):
             pass  # It went away, or it does not speak HTTP: nobody is there to be told.
         finally:
             self._answering.discard(task)
+            self._unauthenticated.remove(writer)
             writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -110,6 +116,7 @@ class PreviewServer:
         if request.method != b"GET" or not self._passes.admits(given, task_id):
             await _refuse(writer, http, 403, "this needs a pass that is good for the task now")
             return
+        self._unauthenticated.remove(writer)
         if len(self._viewers) >= MAX_VIEWERS:
             await _refuse(writer, http, 409, f"a worker serves {MAX_VIEWERS} viewers and has as many")
             return

@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from streamferry.net import hop as module
 from streamferry.net.dial import Deadlines
-from streamferry.net.hop import Hop, open_hop
+from streamferry.net.hop import Forwarder, Hop, open_hop
+from streamferry.net.unauthenticated import MAX_UNAUTHENTICATED
 
 
 @pytest.fixture
@@ -146,6 +148,110 @@ async def test_closing_ends_what_passes(hop, peers):
     hop.close()
     await asking
     await peers.all_closed()
+
+
+async def connect(stack, port):
+    """A connection that ends with the stack."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    stack.callback(writer.close)
+    return reader, writer
+
+
+async def ends(reader):
+    """Whether a connection ends, in one way or another."""
+    try:
+        async with asyncio.timeout(5):
+            return await reader.read() == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+async def echo_until_the_end(reader, writer):
+    while data := await reader.read(100):
+        writer.write(data)
+
+
+@pytest.mark.parametrize("said", [b"", b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n", b"x" * 1000])
+async def test_strangers_take_no_place_from_programs_of_ours(hop, peers, said):
+    """However many connect, the oldest of them have to go, and what passes for those who know the secret passes on."""
+    port = await peers.serve(echo_until_the_end)
+    with contextlib.ExitStack() as stack:
+        reader, writer = await connect(stack, hop.port)
+        right = credentials(hop).decode()
+        writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nProxy-Authorization: Basic {right}\r\n\r\n".encode())
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 200 OK\r\n\r\n"
+        strangers = []
+        for _ in range(MAX_UNAUTHENTICATED + 20):
+            strangers.append(await connect(stack, hop.port))
+            with contextlib.suppress(ConnectionError):
+                strangers[-1][1].write(said)
+        for stranger, _ in strangers[:20]:
+            assert await ends(stranger)
+        assert b" 570 " in await ask(hop, b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n\r\n")
+        assert not strangers[-1][0].at_eof()
+        writer.write(b"still there")
+        async with asyncio.timeout(5):
+            assert await reader.readexactly(11) == b"still there"
+
+
+async def test_a_head_that_drips_ends(hop, monkeypatch):
+    """The time is for the whole of it, not for each byte."""
+    monkeypatch.setattr(module, "_HEAD_S", 0.3)
+    with contextlib.ExitStack() as stack:
+        reader, writer = await connect(stack, hop.port)
+
+        async def drip():
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.ensure_future(drip())
+        stack.callback(dripping.cancel)
+        assert await ends(reader)
+
+
+async def test_a_forwarder_has_few_places(peers, monkeypatch):
+    """Its peer is not flooded through it: who says nothing reaches nobody, and further clients are turned away."""
+    port = await peers.serve(echo_until_the_end)
+    forwarder = await Forwarder("127.0.0.1", port, lambda _: True, Deadlines()).open()
+    with contextlib.ExitStack() as stack:
+        stack.callback(forwarder.close)
+        silent = [await connect(stack, forwarder.port) for _ in range(MAX_UNAUTHENTICATED + 5)]
+        for reader, _ in silent[:5]:
+            assert await ends(reader)
+        reader, writer = await connect(stack, forwarder.port)
+        writer.write(b"OPTIONS")
+        async with asyncio.timeout(5):
+            assert await reader.readexactly(7) == b"OPTIONS"
+        assert peers.accepted == 1
+        others = [await connect(stack, forwarder.port) for _ in range(10)]
+        for _, other in others:
+            other.write(b"OPTIONS")
+        answers = await asyncio.gather(*(first_of(other) for other, _ in others))
+        assert sorted(answers, reverse=True) == [b"OPTIONS"] * (module._FORWARDED - 1) + [b""] * (
+            11 - module._FORWARDED
+        )
+        assert peers.accepted == module._FORWARDED
+        writer.write(b"PLAY")
+        async with asyncio.timeout(5):
+            assert await reader.readexactly(4) == b"PLAY"
+        # Who leaves leaves a place.
+        writer.close()
+        answer = b""
+        while not answer:
+            reader, writer = await connect(stack, forwarder.port)
+            writer.write(b"OPTIONS")
+            answer = await first_of(reader)
+
+
+async def first_of(reader):
+    """What comes first to a connection; nothing if it ends."""
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            return await reader.read(7)
+        return b""
 
 
 async def test_without_a_policy_there_is_none():

@@ -12,6 +12,7 @@ import pytest
 from kit.clips import ClipFactory
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
+from streamferry.net.unauthenticated import MAX_UNAUTHENTICATED
 from streamferry.prepare import feeder
 from streamferry.prepare.feeder import Feeder
 from streamferry.prepare.parts import Parts
@@ -64,7 +65,7 @@ def test_strangers_take_no_place_from_ffmpeg(film: Feeder, words: Callable[[Feed
         (segment,) = re.findall(rb"^(/.+)$", answer.partition(b"\r\n\r\n")[2], re.M)
         assert _ask(film, f"{film.port}{segment.decode()}").partition(b"\r\n\r\n")[2][:1] == b"\x47"
         film_threads = [one for one in threading.enumerate() if one.name == "film part"]
-        assert len(film_threads) <= feeder._MAX_STRANGERS + feeder._MAX_CONNECTIONS
+        assert len(film_threads) <= MAX_UNAUTHENTICATED + feeder._MAX_CONNECTIONS
 
 
 def test_a_request_that_drips_ends(film: Feeder, monkeypatch: pytest.MonkeyPatch) -> None:

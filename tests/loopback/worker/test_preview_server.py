@@ -12,6 +12,7 @@ import pytest
 from scripted.camera import Camera
 from scripted.previewable import HEADERS, film, pictures
 from scripted.waiting import until
+from streamferry.net.unauthenticated import MAX_UNAUTHENTICATED
 from streamferry.push import Outlet
 from streamferry.relay.preview import Preview
 from streamferry.timeline import Timeline
@@ -51,7 +52,7 @@ class Worker:
     async def answer(self, client: httpx.AsyncClient, task_id: str = "t", given: str | None = None) -> tuple[int, str]:
         """Status and words of an answer that ends."""
         async with self.ask(client, task_id, given) as response:
-            return response.status_code, (await response.aread()).decode()
+            return response.status_code, (await response.aread()).decode("latin-1")
 
 
 @pytest.fixture
@@ -188,6 +189,28 @@ async def test_what_is_no_request_is_closed(worker, monkeypatch):
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
         writer.close()
+
+
+async def test_who_has_no_pass_takes_no_place(worker, client):
+    """However many connect, the oldest of them have to go; who looks goes on looking, and the next one may."""
+    looking = asyncio.ensure_future(worker.answer(client, "t"))
+    await until("a viewer", lambda: worker.outlet.tap)
+    with contextlib.ExitStack() as stack:
+        strangers = []
+        for said in (b"", b"GET /preview/t HTTP/1.1\r\n") * (MAX_UNAUTHENTICATED // 2 + 10):
+            reader, writer = await asyncio.open_connection(*worker.server.address.split(":"))
+            stack.callback(writer.close)
+            writer.write(said)
+            strangers.append(reader)
+        async with asyncio.timeout(module._REQUEST_S / 2):
+            for reader in strangers[:20]:
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+        assert not strangers[-1].at_eof()
+        assert (await worker.answer(client, "other"))[0] == 404
+    worker.hand_out(3.0)
+    worker.preview.end()
+    assert (await looking)[0] == 200
 
 
 async def test_the_worker_leaves_while_somebody_looks(client):
