@@ -8,15 +8,17 @@ The states of a task are the API's (``ApiStatus``). Two things move it: an actio
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from streamferry.control.calls import SignedCall, current_call
 from streamferry.control.clock import Clock, from_ms, to_ms
 from streamferry.control.errors import (
     DestinationConflict,
@@ -36,6 +38,7 @@ from streamferry.control.store import (
     Store,
     asks_again,
     audit,
+    calls,
     due,
     events,
     groups,
@@ -117,12 +120,28 @@ class Actions:
     async def _now_ms(self, connection: AsyncConnection) -> int:
         return to_ms(self._clock.now()) if self._clock else await read_now_ms(connection)
 
+    @contextlib.asynccontextmanager
+    async def _change(self, made: str | None = None) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes tasks or groups, for the signed call that asks for it. Raises DoneBefore.
+
+        ``made``: the id of the task that it makes.
+        """
+        async with self._store.write() as connection:
+            if (call := current_call()) is not None:
+                await calls.claim(connection, call, made=made)
+            yield connection
+
+    async def keep_refusal(self, call: SignedCall, refusal: str) -> None:
+        """What a signed call was refused with stays its answer. Raises DoneBefore if it has another one."""
+        async with self._store.write(is_durable=False) as connection:
+            await calls.claim(connection, call, refusal=refusal)
+
     # Tasks
 
     async def create_task(self, spec: TaskSpec) -> str:
         """A new enabled task; its id of 32 lower-case hex digits. Raises GroupNotFound, DestinationConflict."""
         task_id = secrets.token_hex(16)
-        async with self._store.write() as connection:
+        async with self._change(made=task_id) as connection:
             now_ms = await self._now_ms(connection)
             await self._judge_new(connection, spec, task_id, now_ms)
             due_ms = _due(spec, enabled=True, finished=False, now_ms=now_ms)
@@ -149,7 +168,7 @@ class Actions:
         ``revise`` gets None in place of a spec that cannot be read: it has to make a whole new one.
         Raises TaskNotFound, VersionConflict, InvalidField, DestinationConflict, and what ``revise`` raises.
         """
-        async with self._store.write() as connection:
+        async with self._change() as connection:
             now_ms = await self._now_ms(connection)
             before = await self._require_task(connection, task_id, Action.UPDATE, now_ms)
             if expected_version not in (None, before.version):
@@ -188,7 +207,7 @@ class Actions:
 
     async def stop_task(self, task_id: str) -> None:
         """Disable it; a run ends and keeps its playhead. Raises TaskNotFound, WrongState."""
-        async with self._store.write() as connection:
+        async with self._change() as connection:
             now_ms = await self._now_ms(connection)
             before = await self._require_task(connection, task_id, Action.STOP, now_ms)
             await tasks.change(connection, before, enabled=False)
@@ -203,7 +222,7 @@ class Actions:
 
         Raises TaskNotFound, WrongState, DestinationConflict.
         """
-        async with self._store.write() as connection:
+        async with self._change() as connection:
             now_ms = await self._now_ms(connection)
             before = await self._require_task(connection, task_id, Action.CONTINUE, now_ms)
             _require_readable(before)
@@ -216,7 +235,7 @@ class Actions:
 
     async def relaunch_task(self, task_id: str) -> None:
         """Enable it and begin at the beginning, whatever it does now. Raises TaskNotFound, DestinationConflict."""
-        async with self._store.write() as connection:
+        async with self._change() as connection:
             now_ms = await self._now_ms(connection)
             before = await self._require_task(connection, task_id, Action.RELAUNCH, now_ms)
             _require_readable(before)
@@ -230,7 +249,7 @@ class Actions:
 
     async def delete_task(self, task_id: str) -> None:
         """Delete it; a run ends. Its events and its usage are kept. Raises TaskNotFound."""
-        async with self._store.write() as connection:
+        async with self._change() as connection:
             now_ms = await self._now_ms(connection)
             await self._require_task(connection, task_id, Action.DELETE, now_ms)
             await events.append(connection, [NewEvent(task_id, "deleted", now_ms, {"final": True})])
@@ -352,20 +371,20 @@ class Actions:
 
     async def create_group(self, name: str, project: str, tags: Sequence[GroupTag] = ()) -> None:
         """A new group. Raises GroupExists."""
-        async with self._store.write() as connection:
+        async with self._change() as connection:
             group = GroupRecord(name, project, tuple(tags), deleted=False)
             if not await groups.put(connection, group, now_ms=await self._now_ms(connection)):
                 raise GroupExists(name)
 
     async def update_group(self, name: str, tags: Sequence[GroupTag]) -> None:
         """Other tags; nothing else of a group can be changed. Raises GroupNotFound."""
-        async with self._store.write() as connection:
+        async with self._change() as connection:
             await self._require_group(connection, name, lock=True)
             await groups.set_tags(connection, name, tags)
 
     async def delete_group(self, name: str) -> None:
         """Delete a group in which no tasks are. Raises GroupNotFound, GroupInUse."""
-        async with self._store.write() as connection:
+        async with self._change() as connection:
             await self._require_group(connection, name, lock=True)
             if name == DEFAULT_GROUP:
                 raise GroupInUse("the preset group cannot be deleted")

@@ -57,6 +57,12 @@ class Buckets:
             self._buckets.popitem(last=False)
         return True
 
+    def give_back(self, name: str) -> None:
+        """One that was taken for nothing."""
+        if name in self._buckets:
+            tokens, then = self._buckets[name]
+            self._buckets[name] = (tokens + 1, then)
+
     def _tokens(self, name: str, now: float) -> float:
         tokens, then = self._buckets.get(name, (self._capacity, now))
         return min(self._capacity, tokens + (now - then) * self._rate)
@@ -74,3 +80,8 @@ class RateLimiter:
         """Count one call. Raises ApiError AccountFlowLimitExceeded."""
         if kind in self._buckets and not self._buckets[kind].take(access_key_id, now):
             raise ApiError(ErrorCode.FLOW_LIMIT)
+
+    def give_back(self, access_key_id: str, kind: Kind) -> None:
+        """A call that was taken does not count."""
+        if kind in self._buckets:
+            self._buckets[kind].give_back(access_key_id)

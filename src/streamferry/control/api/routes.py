@@ -12,6 +12,7 @@ import logging
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, NoReturn
 
 from fastapi import APIRouter
@@ -25,10 +26,11 @@ from streamferry.control.api.faults import ApiError, ErrorCode, translate_action
 from streamferry.control.api.guesses import StreamGuesses
 from streamferry.control.api.limits import FAILURES_AT_ONCE, FAILURES_S, Buckets, Kind, RateLimiter, Rates
 from streamferry.control.api.operations import OPERATIONS, VERSION, Context, Operation
-from streamferry.control.api.replays import Replays
+from streamferry.control.api.replays import names_of, perform_once
 from streamferry.control.api.schemas import Usage, read_body
 from streamferry.control.api.signature import DEFAULT_EXPIRES_S, Claim, SignedRequest, read_claim, read_query, verify
 from streamferry.control.api.sts import StsToken
+from streamferry.control.calls import SignedCall
 from streamferry.control.checks import SourceRules
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.control.errors import ActionError
@@ -43,7 +45,6 @@ _UNPROVED_BYTES = 64 * 1024
 _UNPROVED_PLACES, _UNPROVED_OF_PEER = 8, 2
 #: Bytes a second, after some seconds, of one that has a place: it is not held by who sends next to nothing.
 _UNPROVED_BYTES_S, _UNPROVED_GRACE_S = 16 * 1024, 3.0
-_INVOCATION = "x-sdk-invocation-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,6 @@ class _Endpoint:
         self._limiter = RateLimiter(settings.rates)
         self._failures = Buckets(FAILURES_S, FAILURES_AT_ONCE)
         self._unproved = Places(_UNPROVED_PLACES, _UNPROVED_OF_PEER)
-        self._replays = Replays()
         self._guesses = StreamGuesses(actions)
 
     async def serve(self, request: Request) -> Response:
@@ -130,23 +130,11 @@ class _Endpoint:
                 raise ApiError(ErrorCode.MISSING_PARAMETER, name)
         proved = await self._authenticate(request, envelope, now)
         operation = _find_operation(envelope.action, envelope.version, request.method)
-        if operation.kind is not Kind.WRITE:
-            return await self._call(envelope.action, operation, proved, query)
-        if proved.key.read_only:
-            _deny(envelope.action)
-        # Nobody needs longer to make a change, and as long a copy of it is worth something.
-        proved.claim.check_time(now, DEFAULT_EXPIRES_S)
-        return await self._replays.perform(
-            proved.names,
-            lambda: self._call(envelope.action, operation, proved, query),
-            is_creation=operation.is_creation,
-            valid_s=proved.claim.valid_s(now),
-            now=time.monotonic(),
-        )
-
-    async def _call(
-        self, action: str, operation: Operation, proved: "_Proved", query: dict[str, str]
-    ) -> dict[str, Any] | None:
+        if operation.kind is Kind.WRITE:
+            if proved.key.read_only:
+                _deny(envelope.action)
+            # Nobody needs longer to make a change, and as long a copy of it is worth something.
+            proved.claim.check_time(now, DEFAULT_EXPIRES_S)
         self._limiter.take(proved.key.access_key_id, operation.kind, time.monotonic())
         values = _read_json(proved.body)
         if operation.has_query:
@@ -157,8 +145,14 @@ class _Endpoint:
             return await operation.run(self._context, body)
 
         with acting_as(proved.actor):
+            if operation.kind is Kind.WRITE:
+                valid_s = proved.claim.valid_s(now, DEFAULT_EXPIRES_S)
+                call = SignedCall(proved.names, operation.is_creation, valid_s)
+                # Somebody else's copies take nothing from what the key may do.
+                give_back = partial(self._limiter.give_back, proved.key.access_key_id, operation.kind)
+                return await perform_once(self._actions, call, run, give_back)
             if isinstance(body, Usage) and (body.App or body.Stream):
-                return await self._guesses.perform(action, body, proved.key, run)
+                return await self._guesses.perform(envelope.action, body, proved.key, run)
             return await run()
 
     async def _authenticate(self, request: Request, envelope: Envelope, now: datetime) -> "_Proved":
@@ -187,7 +181,7 @@ class _Endpoint:
         actor = Actor(
             ActorKind.KEY, key.access_key_id, envelope.request_id, request.client.host if request.client else None
         )
-        return _Proved(key, actor, claim, body, _names_of(envelope.action, head, claim, body))
+        return _Proved(key, actor, claim, body, names_of(envelope.action, head, claim, body))
 
     async def _find_key(self, access_key_id: str) -> KeyPair:
         key = await self._actions.find_key(access_key_id)
@@ -242,15 +236,6 @@ class _Endpoint:
         except TimeoutError:
             raise ApiError(ErrorCode.BODY_TIMEOUT, f"{time_s:.3g}") from None
         return b"".join(pieces)
-
-
-def _names_of(action: str, head: SignedRequest, claim: Claim, body: bytes) -> tuple[str, ...]:
-    """The signature, and what an SDK calls all attempts of one call, if it has signed that."""
-    names = [f"{claim.access_key_id} {claim.signature}"]
-    if _INVOCATION in claim.signed_headers and (invocation := head.header(_INVOCATION)):
-        told = f"{claim.access_key_id}\n{action}\n{invocation}\n".encode() + body
-        names.append(hashlib.sha256(told).hexdigest())
-    return tuple(names)
 
 
 def _announced(request: Request) -> int:

@@ -122,9 +122,9 @@ class Claim:
         if age > timedelta(seconds=valid_s) or age < -timedelta(seconds=DEFAULT_EXPIRES_S):
             raise ApiError(ErrorCode.INVALID_TIMESTAMP, _tell_clocks(self.signed_at, now, valid_s))
 
-    def valid_s(self, now: datetime) -> float:
-        """For how long it is still good, in seconds."""
-        return (self.signed_at - now).total_seconds() + self.expires_s
+    def valid_s(self, now: datetime, at_most_s: int = MAX_EXPIRES_S) -> float:
+        """For how long it is still good, in seconds. ``at_most_s`` as above."""
+        return (self.signed_at - now).total_seconds() + min(self.expires_s, at_most_s)
 
 
 def parse_query(raw: bytes) -> list[tuple[bytes, bytes]]:

@@ -1,4 +1,6 @@
-"""What is old enough to be forgotten: callbacks that were delivered or given up, events, usage. What is owed is not."""
+"""What is old enough to be forgotten: callbacks that were delivered or given up, events, usage, signed calls that can
+come no more. What is owed is not.
+"""
 
 from dataclasses import dataclass
 
@@ -6,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.model import DeliveryState
-from streamferry.control.store import mailboxes, pictures
+from streamferry.control.store import calls, mailboxes, pictures
 from streamferry.control.store.database import read_now_ms
-from streamferry.control.store.schema import audit, delivery, event, usage
+from streamferry.control.store.schema import audit, delivery, event, signed_call, usage
 
 #: Rows of one kind that one transaction deletes at most: nobody waits long for it.
 BATCH = 500
@@ -37,6 +39,9 @@ async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
         at_ms = (await connection.execute(query)).scalar()
         if at_ms is not None and at_ms < now - days * _DAY_MS:
             return True
+    done = sa.select(signed_call.c.name).where(calls.over(now)).limit(1)
+    if (await connection.execute(done)).first():
+        return True
     return await pictures.has_unused(connection)
 
 
@@ -89,8 +94,10 @@ async def prune(connection: AsyncConnection, keep: Retention) -> bool:
     if minutes:
         await connection.execute(usage.delete().where(sa.tuple_(usage.c.minute_ms, usage.c.task_id).in_(minutes)))
     lines = await _forget_front(connection, audit, now, now - keep.audit_days * _DAY_MS)
+    done = sa.select(signed_call.c.name).where(calls.over(now)).limit(BATCH)
+    forgotten = await connection.execute(signed_call.delete().where(signed_call.c.name.in_(done)))
     has_more_pictures = await pictures.forget(connection)
-    return has_more_pictures or BATCH in (*settled, events, len(minutes), lines)
+    return has_more_pictures or BATCH in (*settled, events, len(minutes), lines, forgotten.rowcount)
 
 
 async def _forget_callbacks(connection: AsyncConnection, state: DeliveryState, before_ms: int) -> int:

@@ -176,6 +176,21 @@ audit = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
 )
 
+#: Signed calls that changed something, as long as their signature is good (see ``calls``): a row for each name of one.
+signed_call = sa.Table(
+    "signed_call",
+    metadata,
+    # A digest of the key's id and the signature, or of what an SDK calls all attempts of one call.
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("first_ms", sa.BigInteger, nullable=False),
+    sa.Column("ends_ms", sa.BigInteger, nullable=False),
+    # The task that it made.
+    sa.Column("made", _Id, nullable=True),
+    # The sentence that it was refused with. No secrets.
+    sa.Column("refusal", sa.Text, nullable=True),
+    sa.Index(None, "ends_ms"),
+)
+
 #: Where the callbacks of a task go: one row for each task that ever had an address, which outlives the task.
 #: ``due_ms`` is when the oldest waiting one may be tried, null when none waits; while ``holder`` sends it, when that
 #: is given up. Who looks for work finds it by ``due_ms`` and leaves out hosts that are busy.

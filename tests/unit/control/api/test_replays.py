@@ -5,21 +5,22 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from signed_api import KEY, NO_LIMITS, Api, make_api
 
 from streamferry.client.signing import canonical_query, sign_request
 from streamferry.control.api.operations import VERSION
-from streamferry.control.api.replays import SAME_SECOND_S, Replays
 from streamferry.control.api.routes import ApiSettings
-from streamferry.control.errors import WrongState
-from streamferry.control.store import Store
-
-pytestmark = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+from streamferry.control.scheduler import Scheduler
+from streamferry.control.store import Seal, Store, calls
+from streamferry.control.store.schema import signed_call
 
 
 class Captured:
@@ -41,9 +42,10 @@ class Captured:
             now=datetime.now(UTC) - timedelta(seconds=age_s),
         )
 
-    async def send(self) -> httpx.Response:
-        """Once more, byte for byte."""
-        return await self._client.post(self._url, headers=self._headers, content=self._content)
+    async def send(self, service: Api | None = None) -> httpx.Response:
+        """Once more, byte for byte, to the service that it was meant for or to another one."""
+        client = service.client if service else self._client
+        return await client.post(self._url, headers=self._headers, content=self._content)
 
 
 def live(**fields: object) -> dict[str, Any]:
@@ -59,10 +61,16 @@ def live(**fields: object) -> dict[str, Any]:
     }
 
 
-async def is_past(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The monotonic clock is that much further."""
-    real = time.monotonic
-    monkeypatch.setattr("streamferry.control.api.routes.time.monotonic", lambda: real() + seconds)
+async def is_past(store: Store, seconds: float) -> None:
+    """What was done was done that much earlier."""
+    past = {column.name: column - round(seconds * 1000) for column in (signed_call.c.first_ms, signed_call.c.ends_ms)}
+    async with store.write() as connection:
+        await connection.execute(signed_call.update().values(**past))
+
+
+async def count_rows(store: Store) -> int:
+    async with store.read() as connection:
+        return (await connection.execute(sa.select(sa.func.count()).select_from(signed_call))).scalar_one()
 
 
 async def test_a_captured_creation_makes_nothing_more(api: Api) -> None:
@@ -77,7 +85,7 @@ async def test_a_captured_creation_makes_nothing_more(api: Api) -> None:
 
 
 @pytest.mark.parametrize("action", ["StopPullToPushTask", "RelaunchPullToPushTask", "DeletePullToPushTask"])
-async def test_a_captured_change_changes_nothing_more(api: Api, action: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_captured_change_changes_nothing_more(api: Api, store: Store, action: str) -> None:
     """Sent again after a while it is answered as then, and what was done since stays."""
     made = await api.call("CreatePullToPushTask", live())
     call = Captured(api, action, made, age_s=10)
@@ -87,20 +95,20 @@ async def test_a_captured_change_changes_nothing_more(api: Api, action: str, mon
         undo = "StopPullToPushTask" if action.startswith("Relaunch") else "ContinuePullToPushTask"
         await api.call(undo, made)
     before = (await api.call("ListPullToPushTask", {}))["List"]
-    await is_past(SAME_SECOND_S + 1, monkeypatch)
+    await is_past(store, 3)
     again = await call.send()
     assert (again.status_code, "Error" in again.json()["ResponseMetadata"]) == (200, False)
     assert (await api.call("ListPullToPushTask", {}))["List"] == before
 
 
-async def test_a_refusal_is_as_final_as_a_success(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refusal_is_as_final_as_a_success(api: Api, store: Store) -> None:
     """What was refused does not come true later, when somebody sends it again."""
     body = live()
     made = await api.call("CreatePullToPushTask", body)
     call = Captured(api, "CreatePullToPushTask", {**body, "Title": "second"})
     assert (await call.send()).status_code == 400
     await api.call("DeletePullToPushTask", made)
-    await is_past(60, monkeypatch)
+    await is_past(store, 60)
     assert (await call.send()).status_code == 400
     assert (await api.call("ListPullToPushTask", {}))["List"] == []
 
@@ -169,53 +177,126 @@ async def signed_with(api: Api, action: str, body: dict[str, Any], headers: dict
     return await api.client.post(f"http://api/?{query}", headers=mine, content=content)
 
 
-async def test_a_call_under_way_is_waited_for(store_url: str) -> None:
-    """Its second attempt does nothing by itself; when the first was not done after all, it does it."""
-    replays, begun, may_end = Replays(), asyncio.Event(), asyncio.Event()
-    done = 0
-
-    async def act() -> dict[str, object] | None:
-        nonlocal done
-        begun.set()
-        await may_end.wait()
-        done += 1
-        if done == 1:
-            raise OSError("the store is away")
-        return {"TaskId": str(done)}
-
-    async def ask() -> object:
-        return await replays.perform(["name"], act, is_creation=True, valid_s=900, now=0.0)
-
-    first, second = asyncio.ensure_future(ask()), asyncio.ensure_future(ask())
-    await begun.wait()
-    may_end.set()
-    with pytest.raises(OSError, match="away"):
-        await first
-    assert await second == {"TaskId": "2"}
-    assert await ask() == {"TaskId": "2"}
+@pytest.mark.parametrize("action", ["CreatePullToPushTask", "StopPullToPushTask"])
+async def test_a_call_is_known_to_every_service_and_after_a_restart(
+    api: Api, store: Store, store_url: str, action: str
+) -> None:
+    """A captured call is answered as then by another process on the store, be it beside or after the first."""
+    made = await api.call("CreatePullToPushTask", live())
+    body = live() if action.startswith("Create") else made
+    call = Captured(api, action, body)
+    first = await call.send()
+    if action.startswith("Stop"):
+        await api.call("ContinuePullToPushTask", made)
+    await is_past(store, 3)
+    before = (await api.call("ListPullToPushTask", {}))["List"]
+    other = Store(store_url, Seal(store.seal.reveal()))
+    second = await make_api(other, ApiSettings(rates=NO_LIMITS))
+    async with second.client:
+        again = await call.send(second)
+    await other.aclose()
+    assert (again.status_code, again.json().get("Result")) == (200, first.json().get("Result"))
+    assert (await api.call("ListPullToPushTask", {}))["List"] == before
 
 
-async def test_what_is_remembered_is_bounded(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends with the signature; and beyond a number the oldest go."""
-    monkeypatch.setattr("streamferry.control.api.replays._MAX_REMEMBERED", 5)
-    replays, done = Replays(), []
+async def test_copies_at_once_at_two_services_are_one_call(api: Api, store: Store, store_url: str) -> None:
+    """Who comes second waits for the first, and gets its answer."""
+    other = Store(store_url, Seal(store.seal.reveal()))
+    second = await make_api(other, ApiSettings(rates=NO_LIMITS))
+    call = Captured(api, "CreatePullToPushTask", live())
+    async with second.client:
+        answers = await asyncio.gather(*(call.send(one) for one in (api, second, api, second, api, second)))
+    await other.aclose()
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["Result"]["TaskId"] for answer in answers}) == 1
+    assert len((await api.call("ListPullToPushTask", {}))["List"]) == 1
 
-    async def ask(name: str, now: float) -> None:
-        async def act() -> dict[str, object] | None:
-            done.append(name)
-            raise WrongState("refused")
 
-        with pytest.raises(WrongState):
-            await replays.perform([name], act, is_creation=True, valid_s=900, now=now)
+async def test_what_failed_for_a_reason_of_ours_is_done_when_it_comes_again(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row of a call is in the transaction of what it does: without the one there is not the other."""
+    call = Captured(api, "CreatePullToPushTask", live())
+    with monkeypatch.context() as patch:
+        patch.setattr("streamferry.control.store.events.append", _break)
+        assert (await call.send()).status_code == 503
+    assert await count_rows(store) == 0
+    assert (await call.send()).status_code == 200
+    assert len((await api.call("ListPullToPushTask", {}))["List"]) == 1
 
-    for number in range(8):
-        await ask(str(number), float(number))
-    assert len(replays._calls) == 5
-    await ask("7", 906.0)
-    assert done.count("7") == 1
-    await ask("7", 908.0)
-    assert done.count("7") == 2
-    assert len(replays._calls) == 1
+
+async def _break(*_: object) -> None:
+    raise sa.exc.OperationalError("", {}, OSError("gone"))
+
+
+async def test_an_answer_that_was_lost_comes_again_whatever_is_now(api: Api, store: Store) -> None:
+    """A deletion that names a group is sent again: by then there is no such task, and yet it was done."""
+    made = await api.call("CreatePullToPushTask", live())
+    call = Captured(api, "DeletePullToPushTask", {**made, "GroupName": "default"})
+    assert (await call.send()).status_code == 200
+    await is_past(store, 3)
+    assert (await call.send()).status_code == 200
+
+
+async def test_what_is_kept_is_bounded_in_time_and_rows(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes a while after its signature; and beyond a number the oldest go."""
+    scheduler = Scheduler(store)
+    for _ in range(5):
+        await api.call("CreatePullToPushTask", live())
+    await scheduler.run_once()
+    assert await count_rows(store) == 5
+    await is_past(store, 900 + calls.CLOCKS_APART_MS / 1000 - 10)
+    await Scheduler(store).run_once()
+    assert await count_rows(store) == 5
+    await is_past(store, 20)
+    await api.call("CreatePullToPushTask", live())
+    await Scheduler(store).run_once()
+    assert await count_rows(store) == 1
+    monkeypatch.setattr(calls, "MAX_ROWS", 2)
+    for _ in range(4):
+        await api.call("CreatePullToPushTask", live())
+        await is_past(store, 1)
+    await Scheduler(store).run_once()
+    assert await count_rows(store) == 2
+
+
+async def test_the_memory_of_calls_costs_a_statement_a_change(api: Api) -> None:
+    """In the transaction that a change is anyway, so no commit more; a list costs nothing more."""
+    body = live()
+    made = await api.call("CreatePullToPushTask", body)
+    for action, asked in (("CreatePullToPushTask", live()), ("StopPullToPushTask", made)):
+        with what_the_store_does() as seen:
+            await api.call(action, asked)
+        assert [words.split()[0] for words in seen if "signed_call" in words] == ["INSERT"]
+        assert len([words for words in seen if words == "COMMIT of a change"]) == 1
+    with what_the_store_does() as seen:
+        await api.call("ListPullToPushTask", {})
+        await api.refusal("CreatePullToPushTask", {**body, "StartTime": "soon"})
+    assert not [words for words in seen if "signed_call" in words]
+
+
+@contextmanager
+def what_the_store_does() -> Iterator[list[str]]:
+    """Statements as they are sent, and commits of transactions that changed something."""
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    def note_commit(_: object) -> None:
+        begun = max((at for at, words in enumerate(seen) if words.startswith("COMMIT")), default=-1)
+        has_changed = any(words.startswith(("INSERT", "UPDATE", "DELETE")) for words in seen[begun + 1 :])
+        seen.append("COMMIT of a change" if has_changed else "COMMIT")
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    sa.event.listen(sa.Engine, "commit", note_commit)
+    try:
+        yield seen
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        sa.event.remove(sa.Engine, "commit", note_commit)
 
 
 async def test_too_many_calls_are_not_remembered_as_such(store: Store) -> None:
@@ -225,11 +306,23 @@ async def test_too_many_calls_are_not_remembered_as_such(store: Store) -> None:
         first, second = Captured(api, "CreatePullToPushTask", live()), Captured(api, "CreatePullToPushTask", live())
         assert (await first.send()).status_code == 200
         assert (await second.send()).status_code == 429
-        assert (await first.send()).status_code == 200
         async with asyncio.timeout(5):
             while (await second.send()).status_code == 429:  # noqa: ASYNC110 -- the bucket fills
                 await asyncio.sleep(0.05)
         assert len((await api.call("ListPullToPushTask", {}))["List"]) == 2
+
+
+async def test_copies_take_nothing_from_what_a_key_may_do(store: Store) -> None:
+    """Somebody who sends a captured call again and again does not keep the key from its changes."""
+    api = await make_api(store, ApiSettings(rates=type(NO_LIMITS)(0.001, 0, 0)))
+    async with api.client:
+        first, second = Captured(api, "CreatePullToPushTask", live()), Captured(api, "CreatePullToPushTask", live())
+        assert (await first.send()).status_code == 200
+        assert (await first.send()).status_code == 429
+    api = await make_api(store, ApiSettings(rates=type(NO_LIMITS)(1, 0, 0)))
+    async with api.client:
+        assert [(await first.send(api)).status_code for _ in range(5)] == [200] * 5
+        assert (await second.send(api)).status_code == 200
 
 
 @pytest.mark.parametrize("spaces", [0, 100_000])
