@@ -67,7 +67,8 @@ class Settings(BaseSettings):
     egress: Literal["public", "lan", "any"] = Field(
         "lan",
         description="Which addresses tasks may reach: `public` ones, those and the local network (`lan`, which refuses "
-        "loopback, link-local and the metadata services of clouds), or `any`.",
+        "loopback, link-local and the metadata services of clouds), or `any`. None but `any` reaches this machine by "
+        "its own addresses.",
     )
     files: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Folders from which `file:` sources may be read, separated by `:`. Empty: none."

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
+from streamferry.net.own_addresses import is_own
+
 #: Metadata services of clouds, which hand out credentials, where they are not link-local: AWS and Google over IPv6,
 #: Alibaba, Azure, Oracle, Volcengine.
 _METADATA = frozenset(
@@ -24,16 +26,21 @@ _SITE_LOCAL = IPv6Network("fec0::/10")
 class Egress(StrEnum):
     """What tasks may reach."""
 
-    #: Only addresses of the public internet.
+    #: Only addresses of the public internet, but none of this machine's own.
     PUBLIC = "public"
-    #: Those and private networks, but neither loopback nor link-local addresses (cloud metadata services). The
-    #: addresses that this machine has in its networks are among them.
+    #: Those and private networks, but neither loopback nor link-local addresses (cloud metadata services).
     LAN = "lan"
     ANY = "any"
 
 
 def decide_allow(policy: Egress) -> Callable[[str], bool] | None:
-    """A test of one IP address in text form; None allows all."""
+    """A test of one IP address in text form, by the machine that is to connect to it; None allows all."""
+    allow = _rule(policy)
+    return None if allow is None else lambda text: allow(text) and not _is_this_machine(text)
+
+
+def _rule(policy: Egress) -> Callable[[str], bool] | None:
+    """What holds on every machine."""
     if policy is Egress.ANY:
         return None
     return _is_public if policy is Egress.PUBLIC else _is_public_or_lan
@@ -42,8 +49,10 @@ def decide_allow(policy: Egress) -> Callable[[str], bool] | None:
 def decide_refusal(policy: Egress) -> Callable[[str], str]:
     """Why a host of an address can never be reached, in words; empty for one that may be, as far as that is known
     without asking a resolver: IP addresses, in all forms that the system reads, and names of this machine.
+
+    An address that this machine has in its networks may be reached by a worker on another one.
     """
-    allow = decide_allow(policy)
+    allow = _rule(policy)
 
     def refuse(host: str) -> str:
         address = _literal(host)
@@ -89,6 +98,11 @@ def _is_public_or_lan(text: str) -> bool:
         # 0.0.0.0/8 reaches this machine on Linux.
         or (address.version == 4 and int(address) >> 24 == 0)
     )
+
+
+def _is_this_machine(text: str) -> bool:
+    address = ip_address(text.partition("%")[0])
+    return is_own(address) or (isinstance(address, IPv6Address) and is_own(_unwrapped(address)))
 
 
 def _plain(text: str) -> IPv4Address | IPv6Address | None:
