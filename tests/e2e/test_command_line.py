@@ -2,8 +2,11 @@
 
 import dataclasses
 import itertools
+import os
 import secrets
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -179,3 +182,34 @@ def test_demo_judges_itself(tmp_path: Path) -> None:
     """``streamferry demo`` ends with its verdict and status 0."""
     done = programs.run([STREAMFERRY, "demo", "--seconds", "12"], 60)
     assert "ALL RIGHT" in done.stdout
+
+
+#: Starts a program for which landlock_create_ruleset(2) fails as in a kernel that has none (ENOSYS): seccomp(2).
+_WITHOUT_LANDLOCK = """
+import ctypes, os, struct, sys
+steps = ((0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x00050000 | 38), (0x06, 0, 0, 0x7FFF0000))
+code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+libc, number = ctypes.CDLL(None), ctypes.c_ulong
+assert libc.prctl(38, number(1), number(0), number(0), number(0)) == 0
+assert libc.prctl(22, number(2), struct.pack("@HP", len(steps), ctypes.addressof(code)), number(0), number(0)) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("command", ["probe", "prepare", "relay"])
+def test_a_kernel_without_landlock_is_told_once(command: str, clips: ClipFactory, tmp_path: Path) -> None:
+    """On standard error, where ffmpeg is started: what each user should know of what the sandbox cannot do."""
+    clip = clips("two_seconds")
+    further = {"relay": ["--to", NOWHERE, "--patience", "1"], "prepare": [clips("aac_44100_mono")]}
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_LANDLOCK, STREAMFERRY, command, clip, *further.get(command, [])],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"STREAMFERRY_CACHE_DIR": str(tmp_path / "cache")},
+    )
+    # A relay has nowhere to go.
+    assert done.returncode in ((3, 4) if command == "relay" else (0,)), done.stderr
+    assert done.stderr.count("this kernel has no Landlock") == 1
+    assert "Landlock" not in done.stdout

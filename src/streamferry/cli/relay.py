@@ -24,6 +24,7 @@ from streamferry.cli.options import (
     WatermarkRatioOption,
     parse_address,
 )
+from streamferry.net import sandbox
 from streamferry.relay import Item, Network, Playhead, RelayHost, RelaySpec, RelayStatus
 from streamferry.relay.look import looks_live
 from streamferry.relay.status import START
@@ -92,6 +93,7 @@ def relay(
     logging.basicConfig(
         stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.INFO if verbose else logging.CRITICAL
     )
+    sandbox.log.setLevel(logging.WARNING)
     try:
         choices = FileChoices.parse(normalize, silence, watermark, watermark_pos, watermark_ratio, predownload)
         playhead = _playhead(continue_from)

@@ -178,8 +178,8 @@ def begin(settings: "Settings", *, attached: bool = False) -> None:
     What is written from here on is for the owner only, in folders that others may look into, too.
     """
     from streamferry.config import doubts, forget_secrets
+    from streamferry.net import sandbox
     from streamferry.net.process import be_init, hide
-    from streamferry.net.sandbox import missing
     from streamferry.service.log import start_log
 
     os.umask(0o077)
@@ -187,6 +187,10 @@ def begin(settings: "Settings", *, attached: bool = False) -> None:
     hide()
     be_init()
     start_log(settings.log_level, settings.log_format)
-    # Once for a service and its workers.
-    for words in () if attached else filter(None, (missing(), *doubts(settings))):
+    if attached:
+        # Its service has told all that.
+        sandbox.log.setLevel(logging.ERROR)
+        return
+    sandbox.tell_missing()
+    for words in doubts(settings):
         logging.getLogger("streamferry").warning("%s", words)

@@ -10,12 +10,13 @@ exec, puts it on itself and becomes the program:
     seccomp                system calls: ``seccomp``
 
 The environment is empty but for what is given, and what the program's libraries are found by. Where one of these cannot
-be had from the kernel the others remain, and :func:`missing` says so; where one fails, the program does not start.
+be had from the kernel the others remain, and that is logged once; where one fails, the program does not start.
 
 A launcher costs 10 to 20 ms. ``preexec_fn`` would cost a fork of the whole process, and Python code between fork and
 exec beside other threads. ``docs/decisions/0015-the-sandbox.md`` has the reasons and what each kind of child may do.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -31,6 +32,9 @@ from streamferry.net import landlock
 from streamferry.net.brief import brief_file
 from streamferry.net.landlock import READ, RUN, WRITE, Access
 from streamferry.net.seccomp import OWN_PID, Sockets, make_filter
+
+#: By a name of its own, because commands that log nothing else show this.
+log = logging.getLogger("streamferry.sandbox")
 
 _GIB = 1 << 30
 #: Threads and processes that there may be of its user, beyond all that the machine has when it starts: the kernel
@@ -75,6 +79,7 @@ class Sandbox:
         path = shutil.which(program)
         if path is None:
             raise FileNotFoundError(2, "No such file or directory")
+        tell_missing()
         rules = [*_program_rules(path), *((one, RUN) for one in self.runs)]
         rules += [*((one, READ) for one in self.reads), *((one, WRITE) for one in self.writes)]
         if self.sockets is not Sockets.NONE:
@@ -125,15 +130,22 @@ def environment_of(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def missing() -> str:
-    """What this kernel cannot do for a sandbox, as a sentence for the log; empty if it can do all."""
+    """What this kernel cannot do for a sandbox, as a sentence; empty if it can do all."""
     version = landlock.abi()
     if not make_filter(Sockets.NONE, writes=False):
         return "this architecture has no filter of system calls here: ffmpeg is not kept from the network"
     if not version:
-        return "this kernel has no Landlock (Linux 5.13): ffmpeg can read every file that the service can read"
+        return "this kernel has no Landlock (Linux 5.13): ffmpeg can read every file that this process can read"
     if version < landlock.NET_ABI:
         return "this kernel's Landlock has no rules for ports (Linux 6.7): ffmpeg can go round the proxy that feeds it"
     return ""
+
+
+@cache
+def tell_missing() -> None:
+    """Log what is missing, once a process: when it launches its first program, or before."""
+    if words := missing():
+        log.warning("%s", words)
 
 
 _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -29,6 +29,7 @@ from streamferry.net.ffmpeg import authorities, ffmpeg_program
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.net.hop import Hop, open_hop
 from streamferry.net.process import child_environment
+from streamferry.net.sandbox import tell_missing
 from streamferry.prepare.budget import Budget
 from streamferry.prepare.cache import UNKEPT, Entry, default_root, entry_of, newest_whole_entry
 from streamferry.prepare.faults import (
@@ -276,6 +277,8 @@ class PreparedStore:
         await self._open_route()
         if not file.users:
             return
+        # What the process would say of it, nobody hears.
+        tell_missing()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "streamferry.prepare.child"),
             stdin=PIPE,
