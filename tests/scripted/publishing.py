@@ -9,7 +9,7 @@ from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
 from streamferry.net.rtmp import RtmpLink
-from streamferry.push import PublishSession
+from streamferry.push import RtmpSession
 from streamferry.wire.rtmp.session import (
     ClientSession,
     ConnectRequested,
@@ -65,7 +65,7 @@ class FarEnd:
         return self.tags
 
 
-def publishing(buffer_bytes: int | None = None) -> tuple[PublishSession, FarEnd]:
+def publishing(buffer_bytes: int | None = None) -> tuple[RtmpSession, FarEnd]:
     """A session that has just been accepted, and its far end. ``buffer_bytes``: size of the kernel's buffers."""
     near, far = _connect(buffer_bytes)
     client = ClientSession(URL, Purpose.PUBLISH, random=os.urandom(32))
@@ -75,7 +75,7 @@ def publishing(buffer_bytes: int | None = None) -> tuple[PublishSession, FarEnd]
             if isinstance(event, ConnectRequested | PublishRequested):
                 server.accept()
         client.receive(server.data_to_send())
-    return PublishSession(RtmpLink(Connection(near, "far"), client, b"")), FarEnd(far, server)
+    return RtmpSession(RtmpLink(Connection(near, "far"), client)), FarEnd(far, server)
 
 
 def _connect(buffer_bytes: int | None) -> tuple[socket.socket, socket.socket]:

@@ -1,5 +1,7 @@
 """Arithmetic of 32-bit millisecond stamps, which wrap every 49.7 days (RTMP specification, section 4: Definitions)."""
 
+from streamferry.media.tag import KEYFRAME
+
 WRAP_MS = 1 << 32
 _HALF_MS = 1 << 31
 
@@ -12,3 +14,32 @@ def signed_delta_ms(later: int, earlier: int) -> int:
 def to_wire_ms(stamp_ms: int) -> int:
     """A stamp of the output clock as it goes on the wire: modulo 2^32."""
     return stamp_ms % WRAP_MS
+
+
+class SessionClock:
+    """Where the stamps of one publish session are 0: at its first frame, for both tracks.
+
+    So a destination that lost its connection sees a stream that begins at 0, with sound and picture together.
+    ``dts_ms - zero_ms`` is a tag's stamp; where that is negative ``leaves_out`` tells what to do.
+    """
+
+    __slots__ = ("zero_ms",)
+
+    _NOT_BEGUN_MS = 1 << 62
+
+    def __init__(self) -> None:
+        #: On the output clock; before the first frame so late that every stamp is negative.
+        self.zero_ms = self._NOT_BEGUN_MS
+
+    def leaves_out(self, dts_ms: int, kind: int) -> bool:
+        """Whether a tag that lies before ``zero_ms`` does not belong into the session; else its stamp is 0.
+
+        The first frame becomes ``zero_ms``. Later ones that lie before it (sound, mostly) have no place; headers and
+        metadata have: what comes after them needs them.
+        """
+        if kind > KEYFRAME:
+            return False
+        if self.zero_ms != self._NOT_BEGUN_MS:
+            return True
+        self.zero_ms = dts_ms
+        return False

@@ -31,12 +31,13 @@ _SEED_BYTES = 32
 
 @dataclass(slots=True)
 class RtmpLink:
-    """An RTMP session that the server has accepted, and its connection."""
+    """An RTMP session that the server has accepted, and its connection.
+
+    What came after the acceptance is in the session, whole or not; it may have something to send already.
+    """
 
     connection: Connection
     session: ClientSession
-    #: For a player: what was received behind the acceptance, to go before the first bytes given to ``session.scan``.
-    leftover: bytes
 
 
 async def open_publish(
@@ -74,7 +75,7 @@ async def _open(
         try:
             auth = await _set_up(connection, session, purpose, deadlines)
             if auth is None:
-                return RtmpLink(connection, session, session.take_leftover())
+                return RtmpLink(connection, session)
         except BaseException:
             connection.close()
             raise

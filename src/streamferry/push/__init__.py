@@ -7,10 +7,10 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.push.hls import open_hls_session
 from streamferry.push.outlet import Outlet, Session
-from streamferry.push.session import PublishSession, open_publish_session
+from streamferry.push.rtmp import RtmpSession, open_rtmp_session
 from streamferry.push.srt import open_srt_session
 
-__all__ = ["Outlet", "PublishSession", "Session", "open_publish_session", "open_session"]
+__all__ = ["Outlet", "RtmpSession", "Session", "open_rtmp_session", "open_session"]
 
 _OPENERS: dict[str, Callable[..., Awaitable[Session]]] = {
     "srt": open_srt_session,
@@ -27,5 +27,5 @@ async def open_session(
     allow: Callable[[str], bool] | None = None,
 ) -> Session:
     """Open a session by the scheme of the address: RTMP(S), SRT, or HLS over HTTP(S). Raises DestinationError."""
-    opener = _OPENERS.get(url.scheme, open_publish_session)
+    opener = _OPENERS.get(url.scheme, open_rtmp_session)
     return await opener(url, deadlines=deadlines, tls=tls, allow=allow)

@@ -6,8 +6,8 @@ the next one begins with its header.
 """
 
 from streamferry.media.errors import DestinationSenderFailed
-from streamferry.media.stamps import to_wire_ms
-from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag
+from streamferry.media.stamps import SessionClock
+from streamferry.media.tag import AUDIO, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import Ffmpeg
@@ -25,7 +25,7 @@ _LOOK_MS = 1000
 
 
 class RemuxSession:
-    """The FLV side of a session; ``push.session`` has the words of each method."""
+    """The FLV side of a session; ``push.rtmp`` has the words of each method."""
 
     def __init__(self, url: MediaUrl) -> None:
         """Start ffmpeg. Raises DestinationSenderFailed."""
@@ -34,7 +34,7 @@ class RemuxSession:
         except ChildError as error:
             raise DestinationSenderFailed(str(error)) from error
         self._pending = b""
-        self._base_ms: int | None = None
+        self._clock = SessionClock()
         self._has_header = False
         self._tracks: set[int] = set()
         #: Bytes of FLV given to the child since the session began.
@@ -63,19 +63,19 @@ class RemuxSession:
             types = {tag[0] for tag in tags}
             pieces.append(serialize_flv_header(AUDIO in types, VIDEO in types))
             self._has_header = True
-        base_ms = self._base_ms
+        clock = self._clock
         for tag_type, dts_ms, body, kind in tags:
             if kind <= SEQUENCE_HEADER and tag_type not in self._tracks:
-                if base_ms is not None and dts_ms - base_ms > _LOOK_MS:
+                if dts_ms - clock.zero_ms > _LOOK_MS:
                     raise DestinationSenderFailed("the stream has a track now that it did not begin with")
                 self._tracks.add(tag_type)
-            if base_ms is None and kind <= KEYFRAME:
-                base_ms = self._base_ms = dts_ms
-            elif base_ms is not None and dts_ms < base_ms and kind <= KEYFRAME:
-                continue  # Sound that belongs before the first picture of this session.
+            stamp_ms = dts_ms - clock.zero_ms
+            if stamp_ms < 0:
+                if clock.leaves_out(dts_ms, kind):
+                    continue
+                stamp_ms = 0
             if tag_type != SCRIPT:  # MPEG-TS has no place for it.
-                stamp = 0 if base_ms is None else to_wire_ms(max(0, dts_ms - base_ms))
-                pieces.append(serialize_tag(tag_type, stamp, body))
+                pieces.append(serialize_tag(tag_type, stamp_ms, body))
         self._pending = b"".join(pieces)
         self.flush()
         return len(tags)

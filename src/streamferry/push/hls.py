@@ -93,7 +93,7 @@ class HlsFolder:
 
 
 class HlsSession(RemuxSession):
-    """A session with the surface of ``PublishSession``."""
+    """A session with the surface of ``RtmpSession``."""
 
     def __init__(self, folder: HlsFolder, url: MediaUrl) -> None:
         """``folder`` has told its playlist already. Raises DestinationSenderFailed."""

@@ -20,7 +20,7 @@ STALL_S = 10.0
 
 
 class Session(Protocol):
-    """One session to a destination. ``write`` and ``flush`` are for the beat; see ``push.session`` for all of them."""
+    """One session to a destination. ``write`` and ``flush`` are for the beat; see ``push.rtmp`` for all of them."""
 
     #: Bytes on their way since the session began.
     sent_bytes: int

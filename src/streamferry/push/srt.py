@@ -19,7 +19,7 @@ from streamferry.net.dial import Deadlines
 from streamferry.net.srt import MESSAGE_BYTES, LibraryMissing, SrtSender, open_sender
 from streamferry.push.faults import as_destination_errors
 from streamferry.push.ffmpeg import RemuxSession
-from streamferry.push.session import UNPUBLISH_S
+from streamferry.push.rtmp import UNPUBLISH_S
 from streamferry.wire.ts import TS_PACKET_BYTES
 
 _READ_BYTES = 200 * MESSAGE_BYTES
@@ -27,7 +27,7 @@ _POLL_S = 0.02
 
 
 class SrtSession(RemuxSession):
-    """A session with the surface of ``PublishSession``."""
+    """A session with the surface of ``RtmpSession``."""
 
     def __init__(self, sender: SrtSender, url: MediaUrl) -> None:
         """Take over ``sender``. Raises DestinationSenderFailed."""

@@ -35,7 +35,7 @@ from streamferry.prepare.processing import LIVE_ENCODER, Processing
 from streamferry.relay.drift import Drift
 from streamferry.relay.feed import LiveFeed
 from streamferry.source import LiveInlet
-from streamferry.source.flv import FlvScanner
+from streamferry.source.flv import FlvReader
 from streamferry.source.live import ConnectionInlet
 from streamferry.timeline import Timeline
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
@@ -80,7 +80,7 @@ class MarkedFeed:
         #: For tests, and for who wants to know.
         self.child = child
         self._timeline = timeline
-        inlet = ConnectionInlet(child, self._receive_into, FlvScanner().scan, b"")
+        inlet = ConnectionInlet(child, self._receive_into, FlvReader().read)
         inlet.is_mute = not source.has_sound
         # What drifts is put right before the child, which orders by stamp.
         self._marked = LiveFeed(inlet, timeline, scratch, now, silence=silence)

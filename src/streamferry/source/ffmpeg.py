@@ -33,7 +33,7 @@ from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg, SegmentWatch
 from streamferry.net.hop import Forwarder, Hop
 from streamferry.net.sandbox import ENCODING, Sandbox
 from streamferry.net.seccomp import Sockets
-from streamferry.source.flv import FlvScanner
+from streamferry.source.flv import FlvReader
 from streamferry.source.live import SILENCE_S, ConnectionInlet
 
 #: How long a source may take from the start of ffmpeg to the first media.
@@ -169,7 +169,7 @@ class FfmpegInlet(ConnectionInlet):
     """The LiveInlet of an ffmpeg child."""
 
     def __init__(self, child: Ffmpeg, url: MediaUrl, feed: "_Feeder | None", source: FfmpegInput) -> None:
-        super().__init__(child, self._receive_into, FlvScanner().scan, b"")
+        super().__init__(child, self._receive_into, FlvReader().read)
         self.silence_s = source.silence_s
         self.is_mute = all(kind != "Audio" for kind, _ in child.input_codecs)
         self._hop = source.hop

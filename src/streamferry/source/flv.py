@@ -3,23 +3,30 @@
 from streamferry.media.errors import RemoteProtocolError, SourceUnsupported
 from streamferry.media.tag import Tag
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_flv_header, scan_tags
+from streamferry.wire.leftover import put_before
 
 
-class FlvScanner:
-    """Checks the file header, then scans tags; ``scan`` is a ``source.live.Scan``."""
+class FlvReader:
+    """Checks the file header, then reads tags; ``read`` is a ``source.live.Read``."""
 
-    def __init__(self) -> None:
+    def __init__(self, leftover: bytes = b"") -> None:
+        """``leftover``: the beginning of the stream, as far as it was received already."""
+        self._unread = leftover
         self._in_header = True
 
-    def scan(self, view: memoryview, start: int, end: int, out: list[Tag]) -> int:
-        """See ``source.live.Scan``. Raises SourceUnsupported if it is no FLV."""
-        if self._in_header:
-            if end - start < FLV_HEADER_BYTES and b"FLV".startswith(bytes(view[start : min(start + 3, end)])):
-                return start
-            try:
-                parse_flv_header(view[start:end])
-            except RemoteProtocolError as error:
-                raise SourceUnsupported("the source answered with something that is not FLV") from error
-            self._in_header = False
-            start += FLV_HEADER_BYTES
-        return scan_tags(view, start, end, out)
+    def read(self, view: memoryview, start: int, out: list[Tag]) -> None:
+        """See ``source.live.Read``. Raises SourceUnsupported if it is no FLV."""
+        view, start = put_before(self._unread, view, start)
+        start = (self._read_start if self._in_header else scan_tags)(view, start, len(view), out)
+        self._unread = bytes(view[start:])
+
+    def _read_start(self, view: memoryview, start: int, end: int, out: list[Tag]) -> int:
+        head = view[start : start + FLV_HEADER_BYTES]
+        if len(head) < FLV_HEADER_BYTES and b"FLV".startswith(bytes(head[:3])):
+            return start
+        try:
+            parse_flv_header(head)
+        except RemoteProtocolError as error:
+            raise SourceUnsupported("the source answered with something that is not FLV") from error
+        self._in_header = False
+        return scan_tags(view, start + FLV_HEADER_BYTES, end, out)

@@ -4,7 +4,7 @@ Specification: Adobe Video File Format 10.1, annex E, as a body of RFC 9112, mos
 """
 
 from streamferry.net.http import HttpBody, HttpStream
-from streamferry.source.flv import FlvScanner
+from streamferry.source.flv import FlvReader
 from streamferry.source.live import ConnectionInlet
 
 
@@ -13,4 +13,4 @@ class HttpFlvInlet(ConnectionInlet):
 
     def __init__(self, stream: HttpStream, body: HttpBody) -> None:
         """``body``: the stream's; what was read of it is in its ``leftover``."""
-        super().__init__(stream.connection, body.receive_into, FlvScanner().scan, body.leftover)
+        super().__init__(stream.connection, body.receive_into, FlvReader(body.leftover).read)

@@ -1,7 +1,7 @@
 """Live inlets: what the beat pulls tags from, and the part that all inlets over a connection share.
 
-A pull is one receive into a scratch buffer that all relays of a process share, and one scan over it. What is left
-behind the last whole unit is kept as bytes and put in front of the next ones; nothing else is copied.
+A pull is one receive into a scratch buffer that all relays of a process share, and one look over it. What is left
+over after the last whole unit is kept as bytes and put before the next ones; nothing else is copied.
 """
 
 import time
@@ -23,7 +23,7 @@ from streamferry.media.errors import (
 from streamferry.media.tag import Tag
 
 #: Most bytes received in one pull, so that one stream's backlog cannot make the beat late for the others: 52 Mbps at a
-#: beat of 80 ms. The scratch buffer should have twice that, for what was kept from the last pull.
+#: beat of 80 ms. The scratch buffer has twice that: before the bytes is room for what was left over of the last pull.
 MAX_PULL_BYTES = 512 << 10
 #: Not all bytes are the same work: 512 KiB in pieces of a byte each take 400 ms to read. A pull that took longer than
 #: this is followed by one of half the bytes, and TCP makes the source wait. At least so many are taken: 1.6 Mbps at a
@@ -31,8 +31,9 @@ MAX_PULL_BYTES = 512 << 10
 SLOW_PULL_S = 0.003
 MIN_PULL_BYTES = 16 << 10
 
-#: Scan ``view[start:end]``, append tags whose bodies are views, return where the first incomplete unit begins.
-Scan = Callable[[memoryview, int, int, list[Tag]], int]
+#: Take the next bytes of the stream, ``view[start:]``, and append the tags that are whole; bodies may be views. What is
+#: left over is kept by the reader, and put before the next bytes, into ``view[:start]`` if that is enough.
+Read = Callable[[memoryview, int, list[Tag]], None]
 #: As ``Connection.recv_into``: bytes received, 0 at the end, None when there are none now. Raises OSError.
 ReceiveInto = Callable[[memoryview], int | None]
 
@@ -68,7 +69,7 @@ class Closable(Protocol):
 
 
 class ConnectionInlet:
-    """A LiveInlet over a connection: what differs between protocols is how bytes are received and scanned."""
+    """A LiveInlet over a connection: what differs between protocols is how bytes are received and read."""
 
     silence_s = SILENCE_S
     is_mute = False
@@ -77,30 +78,23 @@ class ConnectionInlet:
         self,
         connection: Closable,
         receive_into: ReceiveInto,
-        scan: Scan,
-        leftover: bytes,
+        read: Read,
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``leftover``: what was received after the handshake, not scanned yet. ``clock``: what pulls are timed by."""
+        """``clock``: what pulls are timed by."""
         self._clock = clock
         self._room_bytes = MAX_PULL_BYTES
         self._connection = connection
         self._receive_into = receive_into
-        self._scan = scan
-        # Bytes to put in front of the next ones.
-        self._kept = leftover
-        # The first pull scans also when nothing is received: what came with the acceptance may be whole.
+        self._read = read
+        # The first pull reads also when nothing is received: what came with the acceptance may be whole.
         self._is_first = True
 
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """See :meth:`LiveInlet.pull`."""
         began_at = self._clock()
-        kept = self._kept
-        start = len(kept)
-        if start + MAX_PULL_BYTES > len(scratch):
-            # A unit larger than half the scratch is under way: a few pulls with a buffer of their own get it through.
-            scratch = memoryview(bytearray(start + MAX_PULL_BYTES))
+        start = MAX_PULL_BYTES
         try:
             received = self._receive_into(scratch[start : start + self._room_bytes])
             if not received:
@@ -110,16 +104,12 @@ class ConnectionInlet:
                     raise SourceEnded("the source closed the stream")
                 received = 0
             self._is_first = False
-            if start:
-                scratch[:start] = kept
-            end = start + received
-            start = self._scan(scratch, 0, end, out)
+            self._read(scratch[: start + received], start, out)
         except OSError as error:
             words = f"the connection to the source broke: {error.strerror or error}"
             raise SourceUnreachable(words).because_of(error) from error
         except RemoteProtocolError as error:
             raise SourceCorrupt(f"the source sent what cannot be read: {error}") from error
-        self._kept = bytes(scratch[start:end])
         if received >= MIN_PULL_BYTES or self._room_bytes < MAX_PULL_BYTES:
             if self._clock() - began_at > SLOW_PULL_S:
                 self._room_bytes = max(self._room_bytes // 2, MIN_PULL_BYTES)
@@ -131,15 +121,15 @@ class ConnectionInlet:
         """See :meth:`LiveInlet.close`."""
         self._connection.close()
         # Often methods of who has this inlet: the cycle would keep both until a full collection (relay.collector).
-        self._receive_into, self._scan = _receive_nothing, _scan_nothing
+        self._receive_into, self._read = _receive_nothing, _read_nothing
 
 
 def _receive_nothing(view: memoryview) -> int | None:
     return None
 
 
-def _scan_nothing(view: memoryview, start: int, end: int, out: list[Tag]) -> int:
-    return start
+def _read_nothing(view: memoryview, start: int, out: list[Tag]) -> None:
+    return None
 
 
 @contextmanager

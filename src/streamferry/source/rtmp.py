@@ -21,7 +21,7 @@ class RtmpInlet(ConnectionInlet):
 
     def __init__(self, link: RtmpLink) -> None:
         media = _RtmpMedia(link)
-        super().__init__(link.connection, media.receive_into, media.scan, link.leftover)
+        super().__init__(link.connection, media.receive_into, media.read)
 
 
 async def open_rtmp(
@@ -41,7 +41,7 @@ async def open_rtmp(
 
 
 class _RtmpMedia:
-    """Receives and scans chunks, and sends what the session has to say meanwhile."""
+    """Receives and reads chunks, and sends what the session has to say meanwhile."""
 
     def __init__(self, link: RtmpLink) -> None:
         self._receive_into = link.connection.recv_into
@@ -54,12 +54,11 @@ class _RtmpMedia:
             raise SourceEnded(f"the source ended the stream: {self._session.ended}")
         return self._receive_into(view)
 
-    def scan(self, view: memoryview, start: int, end: int, out: list[Tag]) -> int:
-        start = self._session.scan(view, start, end, out)
+    def read(self, view: memoryview, start: int, out: list[Tag]) -> None:
+        self._session.receive(view, start, out)
         data = self._session.data_to_send()
         if data or self._unsent:
             unsent = self._unsent + data
             self._unsent = unsent[self._send([unsent]) :]
             if len(self._unsent) > _MAX_UNSENT_BYTES:
                 raise SourceUnreachable("the source sends but no longer reads")
-        return start

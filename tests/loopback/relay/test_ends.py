@@ -17,7 +17,7 @@ from streamferry.relay import Network, RelayHost, RelaySpec
 
 pytestmark = pytest.mark.usefixtures("quick", "no_secrets")
 
-#: Unpublishing may take this long (push.session), and a little.
+#: Unpublishing may take this long (push.rtmp), and a little.
 STOPS_WITHIN_S = 2.5
 
 

@@ -95,7 +95,7 @@ async def test_a_relay_that_does_not_stop_in_time_is_aborted(relays, source, des
     async def never(session):
         await asyncio.get_running_loop().create_future()
 
-    monkeypatch.setattr("streamferry.push.session.PublishSession.aclose", never)
+    monkeypatch.setattr("streamferry.push.rtmp.RtmpSession.aclose", never)
     running = relays.start(source, destination)
     await until("a stream", lambda: destination.publishes and destination.publishes[0].tags)
     async with asyncio.timeout(2):
@@ -112,7 +112,7 @@ async def test_a_change_of_kind_whose_old_run_does_not_stop_goes_on(relays, sour
     async def never(session):
         await asyncio.get_running_loop().create_future()
 
-    monkeypatch.setattr("streamferry.push.session.PublishSession.aclose", never)
+    monkeypatch.setattr("streamferry.push.rtmp.RtmpSession.aclose", never)
     running = relays.start(source, destination)
     await until("a stream", lambda: destination.publishes and destination.publishes[0].tags)
     missing = Item(MediaUrl.parse("file:///nowhere/at/all.mp4"))

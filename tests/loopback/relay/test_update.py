@@ -44,7 +44,7 @@ def clips(tmp_path_factory) -> tuple[MediaUrl, MediaUrl]:
     return make_clip(folder / "long.mp4", 3, "160x90"), make_clip(folder / "short.mp4", 2, "96x54")
 
 
-async def test_a_new_source_joins_in_the_open_publish_session(relays, source, destination):
+async def test_a_new_source_joins_in_the_open_rtmp_session(relays, source, destination):
     """The camera is swapped for another; the destination sees one stream, unbroken, that starts anew at a keyframe."""
     running = relays.start(source, destination)
     publish = await until("a publish", lambda: destination.publishes and destination.publishes[0])

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from scripted.publishing import FarEnd, publishing
-from streamferry.push import PublishSession
+from streamferry.push import RtmpSession
 
 
 @pytest.fixture
-async def publish() -> AsyncIterator[Callable[..., tuple[PublishSession, FarEnd]]]:
+async def publish() -> AsyncIterator[Callable[..., tuple[RtmpSession, FarEnd]]]:
     """``publish(buffer_bytes)`` makes a session and its far end."""
-    made: list[tuple[PublishSession, FarEnd]] = []
+    made: list[tuple[RtmpSession, FarEnd]] = []
 
-    def make(buffer_bytes: int | None = None) -> tuple[PublishSession, FarEnd]:
+    def make(buffer_bytes: int | None = None) -> tuple[RtmpSession, FarEnd]:
         made.append(publishing(buffer_bytes))
         return made[-1]
 

@@ -10,7 +10,7 @@ from streamferry.media.errors import PeerRejected
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.net.rtmp import open_play
-from streamferry.push import open_publish_session
+from streamferry.push import open_rtmp_session
 from streamferry.receiver import Receiver
 
 
@@ -26,7 +26,7 @@ def url_of(receiver):
 
 async def published(receiver):
     """A session that has sent a second of a stream, which has arrived."""
-    session = await open_publish_session(url_of(receiver), deadlines=Deadlines())
+    session = await open_rtmp_session(url_of(receiver), deadlines=Deadlines())
     camera = Camera()
     session.write(laid(camera.headers() + camera.film(1)))
     stream = receiver.streams[-1]

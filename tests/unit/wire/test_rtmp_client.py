@@ -74,9 +74,10 @@ def playing() -> ClientSession:
     return session
 
 
-def scanned(session: ClientSession, data: bytes) -> tuple[list[Tag], int]:
+def media_of(session: ClientSession, data: bytes) -> list[Tag]:
     tags: list[Tag] = []
-    return tags, session.scan(memoryview(data), 0, len(data), tags)
+    session.receive(data, tags=tags)
+    return tags
 
 
 def test_publish_and_unpublish() -> None:
@@ -179,11 +180,11 @@ def test_the_end_of_a_publish_by_the_server_is_told_once() -> None:
         (command("close", 0, None), "close"),
     ],
 )
-def test_the_end_of_a_play_is_seen_by_scan_and_by_receive(data: bytes, reason: str) -> None:
+def test_the_end_of_a_play_is_told(data: bytes, reason: str) -> None:
     """Each way a server says it."""
     session = playing()
     session.receive(message(1, (1 << 20).to_bytes(4, "big")))
-    assert scanned(session, data)[1] == len(data)
+    assert media_of(session, data) == []
     assert session.ended == reason
     session = playing()
     assert session.receive(message(1, (1 << 20).to_bytes(4, "big")) + data) == [StreamEnded(reason)]
@@ -200,7 +201,7 @@ def test_what_is_not_an_end_goes_on() -> None:
         command("onBWDone", 0, None),
         message(19, b"shared object"),
     ):
-        assert scanned(session, data) == ([], len(data))
+        assert media_of(session, data) == []
     assert session.ended is None
 
 
@@ -208,22 +209,37 @@ def test_media_without_play_start_counts_as_accepted() -> None:
     """Some servers send media at once; none of it is lost."""
     session = starting(Purpose.PLAY)
     assert session.receive(message(VIDEO, b"v", stream_id=1, stamp_ms=5)) == [PlayAccepted()]
-    assert scanned(session, b"")[0] == [(VIDEO, 5, b"v")]
+    assert media_of(session, b"") == [(VIDEO, 5, b"v")]
 
 
-def test_no_byte_is_lost_between_receive_and_scan() -> None:
-    """Tags that came with Play.Start come with the first scan, the chunk that was cut from the leftover."""
+def test_no_byte_is_lost_between_the_acceptance_and_the_media() -> None:
+    """Tags that came with Play.Start come with the first that are asked for, the chunk that was cut is put together."""
     media = b"".join(message(AUDIO, b"abcd", stream_id=1, stamp_ms=stamp_ms) for stamp_ms in range(5))
     for cut in range(len(media) + 1):
         session = starting(Purpose.PLAY)
         assert session.receive(on_status("status", "NetStream.Play.Start") + media[:cut]) == [PlayAccepted()]
-        tags, _ = scanned(session, session.take_leftover() + media[cut:])
-        assert [stamp_ms for _, stamp_ms, _ in tags] == [0, 1, 2, 3, 4]
-        assert session.take_leftover() == b""
+        assert [stamp_ms for _, stamp_ms, _ in media_of(session, media[cut:])] == [0, 1, 2, 3, 4]
 
 
-def test_scan_gives_media_of_every_kind() -> None:
-    """Audio, video, metadata and aggregates become tags; a message that is cut stays."""
+@pytest.mark.parametrize("room", [0, 3, 64])
+def test_what_is_left_over_goes_before_the_next_bytes(room: int) -> None:
+    """Into the room of the caller's buffer where that is enough, elsewhere where not: the same tags for every cut."""
+    session = playing()
+    media = b"".join(message(AUDIO, bytes(20), stream_id=1, stamp_ms=stamp_ms) for stamp_ms in range(3))
+    for cut in range(len(media) + 1):
+        stamps: list[int] = []
+        for piece in (media[:cut], media[cut:]):
+            buffer = bytearray(room) + piece
+            tags: list[Tag] = []
+            session.receive(memoryview(buffer), room, tags)
+            assert all(bytes(body) == bytes(20) for _, _, body in tags)
+            stamps += [stamp_ms for _, stamp_ms, _ in tags]
+            buffer[room:] = b"\xff" * len(piece)
+        assert stamps == [0, 1, 2]
+
+
+def test_media_of_every_kind_becomes_tags() -> None:
+    """Audio, video, metadata and aggregates; a message that is cut comes when it is whole."""
     session = playing()
     metadata = serialize_metadata({"a": 1})
     whole = (
@@ -231,16 +247,17 @@ def test_scan_gives_media_of_every_kind() -> None:
         + message(18, metadata)
         + message(22, serialize_tag(VIDEO, 7, b"v") + serialize_tag(AUDIO, 9, b"w"), stamp_ms=100)
     )
-    tags, start = scanned(session, whole + message(VIDEO, b"later")[:-1])
-    assert tags == [(AUDIO, 0xFFFFFFFF, b"a"), (SCRIPT, 0, metadata), (VIDEO, 100, b"v"), (AUDIO, 102, b"w")]
-    assert start == len(whole)
+    later = message(VIDEO, b"later")
+    expected = [(AUDIO, 0xFFFFFFFF, b"a"), (SCRIPT, 0, metadata), (VIDEO, 100, b"v"), (AUDIO, 102, b"w")]
+    assert media_of(session, whole + later[:-1]) == expected
+    assert media_of(session, later[-1:]) == [(VIDEO, 0, b"later")]
 
 
 def test_a_ping_is_answered() -> None:
-    """With its time stamp, from receive and from scan."""
+    """With its time stamp, whether media is asked for or not."""
     session = playing()
     ping = message(4, bytes.fromhex("0006 01020304"))
-    for take in (session.receive, lambda data: scanned(session, data)):
+    for take in (session.receive, lambda data: media_of(session, data)):
         take(ping)
         [(type_id, _, _, payload)] = sent_by(session, ChunkReader())
         assert (type_id, bytes(payload)) == (4, bytes.fromhex("0007 01020304"))
@@ -256,14 +273,14 @@ def test_received_bytes_are_acknowledged_once_the_server_asks() -> None:
     """At half the window at the latest, with the bytes received so far."""
     session = playing()
     media = message(AUDIO, bytes(100))
-    scanned(session, media * 20)
+    media_of(session, media * 20)
     assert session.data_to_send() == b""
-    scanned(session, message(5, (1000).to_bytes(4, "big")) + media)
-    scanned(session, media)
+    media_of(session, message(5, (1000).to_bytes(4, "big")) + media)
+    media_of(session, media)
     first = acknowledged(session)
-    scanned(session, media * 4)
+    media_of(session, media * 4)
     assert session.data_to_send() == b""
-    scanned(session, media)
+    media_of(session, media)
     assert acknowledged(session) - first == 5 * len(media)
 
 
@@ -271,7 +288,7 @@ def test_media_sent_to_a_publisher_is_ignored() -> None:
     """It has no meaning there and does not pile up."""
     session = starting(Purpose.PUBLISH)
     assert session.receive(message(VIDEO, b"v")) == []
-    assert scanned(session, b"")[0] == []
+    assert media_of(session, b"") == []
 
 
 def test_a_server_that_speaks_something_else_is_known_by_its_first_byte() -> None:

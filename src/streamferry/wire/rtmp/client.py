@@ -7,7 +7,7 @@ Theory of operation. The session is fed bytes and asked for bytes; it never wait
     CREATING     _result of createStream                      publish: Set Chunk Size, releaseStream, FCPublish
                                                               play: Window Ack Size; both: createStream
     STARTING     onStatus Publish.Start or Play.Start         publish, or play and Set Buffer Length
-    RUNNING      end of the stream, a refusal                 media, by the driver
+    RUNNING      end of the stream, a refusal                 media
     OVER         never
 
 releaseStream and FCPublish are courtesies that servers answer, refuse or ignore: their answers are not looked at.
@@ -16,15 +16,17 @@ A server that sends media without Play.Start counts as having accepted.
 Specification: Adobe RTMP 1.0, section 7.2; Enhanced RTMP v2, "Enhancing NetConnection connect Command".
 """
 
+from collections.abc import Iterable
 from enum import Enum, auto
 from urllib.parse import unquote
 
 from streamferry.media.errors import RemoteProtocolError
-from streamferry.media.tag import AUDIO, VIDEO, Tag
+from streamferry.media.stamps import SessionClock
+from streamferry.media.tag import AUDIO, METADATA, VIDEO, LaidTag, Tag
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.rtmp.auth import answer_challenge, is_challenge
-from streamferry.wire.rtmp.chunk import Message
+from streamferry.wire.rtmp.chunk import append_message
 from streamferry.wire.rtmp.events import (
     AuthenticationRequired,
     ClientEvent,
@@ -35,10 +37,12 @@ from streamferry.wire.rtmp.events import (
 )
 from streamferry.wire.rtmp.handshake import client_answer, client_hello
 from streamferry.wire.rtmp.message import (
+    CHUNK_STREAM_OF_TAG,
     ChunkStreamId,
     Command,
     MessageType,
     UserControl,
+    as_set_data_frame,
     parse_command,
     parse_status,
     serialize_set_buffer_length,
@@ -108,6 +112,8 @@ class ClientSession(Peer):
         self._random = random
         self._auth = auth
         self._stage = _Stage.CONNECTING
+        self._clock = SessionClock()
+        # Media that came before anybody asked for it.
         self._early_tags: list[Tag] = []
         self._events: list[ClientEvent] = []
         #: Message stream to send media on, once accepted.
@@ -116,39 +122,52 @@ class ClientSession(Peer):
         self.ended: str | None = None
         self._unsent.append(client_hello(random))
 
-    def receive(self, data: bytes) -> list[ClientEvent]:
-        """Take bytes from the server, split anywhere, from the first of the connection on.
+    def receive(self, data: "bytes | memoryview", start: int = 0, tags: list[Tag] | None = None) -> list[ClientEvent]:
+        """Take the next bytes from the server, ``data[start:]``, split anywhere, from the first of the connection on.
 
-        A player uses it until PlayAccepted, a publisher to the end. Raises RemoteProtocolError.
+        Media of a player is appended to ``tags``, with what came to calls without them. Bodies may be views of
+        ``data``; one whose end has not come is kept inside, and ``data[:start]`` is written over to put it before its
+        end (``wire.leftover``). After each call send what ``data_to_send`` gives. Raises RemoteProtocolError.
         """
-        for type_id, stamp_ms, _, payload in self._receive_messages(data):
-            self._handle_message(type_id, stamp_ms, payload, self._early_tags)
+        if tags is None:
+            tags = self._early_tags
+        elif self._early_tags:
+            tags += self._early_tags
+            self._early_tags.clear()
+        has_media = self._stage is _Stage.RUNNING and self._purpose is Purpose.PLAY
+        for type_id, stamp_ms, _, payload in self._receive_messages(data, start):
+            if has_media and (type_id == VIDEO or type_id == AUDIO):  # noqa: SIM109 (40 ns less than `in`)
+                tags.append((type_id, stamp_ms, payload))
+            else:
+                self._handle_message(type_id, stamp_ms, payload, tags)
         events, self._events = self._events, []
         return events
 
-    def take_leftover(self) -> bytes:
-        """What ``receive`` got and could not take yet: to be put before the first bytes given to ``scan``."""
-        leftover, self._unread = self._unread, b""
-        return leftover
+    def send_tags(self, tags: Iterable[LaidTag]) -> "tuple[list[bytes | memoryview], list[int]]":
+        """The stream's next tags as pieces for one gathered write, and for each tag how many pieces end it.
 
-    def scan(self, view: memoryview, start: int, end: int, out: list[Tag]) -> int:
-        """Append the media completed in ``view[start:end]`` to ``out`` as tags and return the new start.
-
-        For a player, after PlayAccepted. What is behind the new start is to be presented again. Bodies may be views of
-        ``view``. The first call also gives the tags that came to ``receive``. All that is not media is handled: look
-        at ``ended``, and send what ``data_to_send`` gives. Raises RemoteProtocolError.
+        For a publisher, after PublishAccepted. Stamps count from the first frame of the session (``SessionClock``);
+        frames from before it make no pieces. Bodies are passed on as they are.
         """
-        if self._early_tags:
-            out += self._early_tags
-            self._early_tags = []
-        messages: list[Message] = []
-        start = self._scan_messages(view, start, end, messages)
-        for type_id, stamp_ms, _, payload in messages:
-            if type_id == VIDEO or type_id == AUDIO:  # noqa: SIM109 (40 ns less than `in`)
-                out.append((type_id, stamp_ms, payload))
-            else:
-                self._handle_message(type_id, stamp_ms, payload, out)
-        return start
+        pieces: list[bytes | memoryview] = []
+        ends: list[int] = []
+        clock, message_stream_id, chunk_size = self._clock, self.message_stream_id, self._chunk_size_in_force
+        zero_ms = clock.zero_ms
+        for tag_type, dts_ms, body, kind in tags:
+            stamp_ms = dts_ms - zero_ms
+            if stamp_ms < 0:
+                if clock.leaves_out(dts_ms, kind):
+                    ends.append(len(pieces))
+                    continue
+                zero_ms = clock.zero_ms
+                stamp_ms = 0
+            if kind == METADATA:
+                body = as_set_data_frame(body)
+            append_message(
+                pieces, CHUNK_STREAM_OF_TAG[tag_type], tag_type, stamp_ms, message_stream_id, body, chunk_size
+            )
+            ends.append(len(pieces))
+        return pieces, ends
 
     def unpublish(self) -> None:
         """Queue the end of the stream, so that the server knows it was meant. Does nothing if none is published."""

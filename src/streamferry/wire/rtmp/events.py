@@ -13,7 +13,7 @@ class PublishAccepted:
 
 @dataclass(frozen=True, slots=True)
 class PlayAccepted:
-    """Client: media comes. From here on ``take_leftover`` and ``scan`` replace ``receive``."""
+    """Client: the server plays the stream; its media comes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,8 @@ CHUNK_STREAM_OF_TAG: dict[int, int] = {
 }
 
 
-# "@setDataFrame" as an AMF0 string: marker, length, text.
-_SET_DATA_FRAME_BYTES = 3 + len("@setDataFrame")
+# What publishers put before metadata, for the server.
+_SET_DATA_FRAME = serialize_amf0("@setDataFrame")
 _LONGEST_DATA_NAME_BYTES = 256
 #: Commands and statuses are read in the beat: what is larger is none. Honest ones have some thirty values in 2 KiB.
 MAX_COMMAND_BYTES = 16 << 10
@@ -140,6 +140,11 @@ def serialize_command(name: str, transaction_id: float, *values: Amf0Value) -> b
     return serialize_amf0(name, transaction_id, *values)
 
 
+def as_set_data_frame(body: "bytes | memoryview") -> "bytes | memoryview":
+    """An ``onMetaData`` script body as a publisher sends it; one that says so already stays as it is."""
+    return body if body[: len(_SET_DATA_FRAME)] == _SET_DATA_FRAME else _SET_DATA_FRAME + bytes(body)
+
+
 def parse_user_control(payload: "bytes | memoryview") -> tuple[int, int]:
     """Event type and its first 4-byte argument, 0 if it has none. Raises RemoteProtocolError if too short."""
     if len(payload) < 2:
@@ -170,7 +175,7 @@ def tags_of_message(type_id: int, stamp_ms: int, payload: "bytes | memoryview") 
         body = _data_body(type_id, payload)
         name = _data_name(body)
         if name == "@setDataFrame":
-            body = body[_SET_DATA_FRAME_BYTES:]
+            body = body[len(_SET_DATA_FRAME) :]
             name = _data_name(body)
         return [(SCRIPT, stamp_ms, body)] if name and name not in _DATA_FOR_PLAYERS else []
     if type_id == MessageType.AGGREGATE:

@@ -4,6 +4,7 @@ Not which commands are sent and what they mean: see ``client`` and ``server``.
 Specification: Adobe RTMP 1.0, sections 5.2, 5.4 and 6.2.
 """
 
+from streamferry.wire.leftover import put_before
 from streamferry.wire.rtmp.chunk import DEFAULT_CHUNK_SIZE, ChunkReader, Message, append_message
 from streamferry.wire.rtmp.handshake import HELLO_BYTES, PACKET_BYTES, check_version
 from streamferry.wire.rtmp.message import (
@@ -42,25 +43,33 @@ class Peer:
         self._unsent.clear()
         return data
 
-    def _receive_messages(self, data: bytes) -> list[Message]:
-        """Do the handshake, then give the messages completed by ``data``."""
-        self._unread += data
-        if self._unread and len(self._handshake) == 2:
-            check_version(self._unread[0])
-        while self._handshake:
-            size = self._handshake[0]
-            if len(self._unread) < size:
-                return []
-            packet, self._unread = self._unread[:size], self._unread[size:]
-            del self._handshake[0]
+    def _receive_messages(self, data: "bytes | memoryview", start: int = 0) -> list[Message]:
+        """Take ``data[start:]``: do the handshake, then give the messages that it completes.
+
+        What is left over is kept, and put before the next bytes: see ``put_before`` for what ``start`` is good for.
+        """
+        messages: list[Message] = []
+        view, start = put_before(self._unread, memoryview(data), start)
+        if self._handshake:
+            start = self._shake_hands(view, start)
+        if not self._handshake:
+            start = self._scan_messages(view, start, len(view), messages)
+        self._unread = bytes(view[start:])
+        return messages
+
+    def _shake_hands(self, view: memoryview, start: int) -> int:
+        """Take the packets of the handshake that are whole; gives where they end."""
+        if start < len(view) and len(self._handshake) == 2:
+            check_version(view[start])
+        while self._handshake and len(view) - start >= self._handshake[0]:
+            size = self._handshake.pop(0)
+            packet = bytes(view[start : start + size])
+            start += size
             if self._handshake:
                 self._answer_hello(packet)
             else:
                 self._end_handshake(packet)
-        messages: list[Message] = []
-        start = self._scan_messages(memoryview(self._unread), 0, len(self._unread), messages)
-        self._unread = self._unread[start:]
-        return messages
+        return start
 
     def _answer_hello(self, hello: bytes) -> None:
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""PublishSession: what the wire carries, partial writes, and what the peer says while it is published to."""
+"""RtmpSession: what the wire carries, partial writes, and what the peer says while it is published to."""
 
 import asyncio
 import socket
@@ -214,7 +214,7 @@ async def test_closing_unpublishes(publish):
 
 async def test_closing_does_not_wait_for_ever(publish, monkeypatch):
     """A peer that reads nothing holds up the end no longer than its deadline, and half a tag is no reason to fail."""
-    monkeypatch.setattr("streamferry.push.session.UNPUBLISH_S", 0.05)
+    monkeypatch.setattr("streamferry.push.rtmp.UNPUBLISH_S", 0.05)
     session, far = publish(4096)
     session.write(laid([(VIDEO, 0, picture(0, 1_000_000, is_key=True))]))
     async with asyncio.timeout(2):

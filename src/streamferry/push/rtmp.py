@@ -1,7 +1,6 @@
-"""One publish session: laid tags become RTMP messages and leave by one gathered write.
+"""A publish session over RTMP and RTMPS: what ``wire.rtmp`` makes of laid tags leaves by one gathered write.
 
-A session numbers its stamps from its own first frame, both tracks from the same point, so that a destination which
-lost its connection sees a stream that starts at 0 with sound and picture together. It never retries.
+It never retries.
 """
 
 import asyncio
@@ -15,20 +14,13 @@ from streamferry.media.errors import (
     PublishRejected,
     RemoteProtocolError,
 )
-from streamferry.media.stamps import to_wire_ms
-from streamferry.media.tag import AUDIO, KEYFRAME, METADATA, VIDEO, LaidTag
+from streamferry.media.tag import LaidTag
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Buffers
 from streamferry.net.dial import Deadlines
 from streamferry.net.rtmp import RtmpLink, open_publish
 from streamferry.push.faults import as_destination_errors
-from streamferry.wire.amf0 import serialize_amf0
 from streamferry.wire.flv import MAX_TAG_BYTES
-from streamferry.wire.rtmp.chunk import append_message
-
-_SET_DATA_FRAME = serialize_amf0("@setDataFrame")
-# Chunk streams by tag type, as encoders use them: 4 audio, 6 video, 5 data.
-_AUDIO_CSID, _VIDEO_CSID, _DATA_CSID = 4, 6, 5
 
 #: How long an unpublish may take: past it the destination sees the connection close instead.
 UNPUBLISH_S = 2.0
@@ -39,16 +31,14 @@ _MAX_PENDING_BYTES = MAX_TAG_BYTES + (1 << 20)
 _UNSENT_BYTES = 512 << 10
 
 
-class PublishSession:
+class RtmpSession:
     """A stream that the destination accepted. ``write`` is for the beat; ``aclose`` for the end."""
 
     def __init__(self, link: RtmpLink) -> None:
-        self._link = link
+        self._session = link.session
         self._connection = link.connection
-        self._stream_id = link.session.message_stream_id
-        self._chunk_size = link.session.out_chunk_size
-        self._pending = b""
-        self._base_ms: int | None = None
+        # What the kernel has not taken: the rest of a tag, and answers, of which the acceptance may have asked for one.
+        self._pending = self._session.data_to_send()
         #: Bytes given to the kernel since the session began.
         self.sent_bytes = 0
         self._failure: MediaError | None = None
@@ -75,32 +65,13 @@ class PublishSession:
         self.check()
         if not self.flush():
             return 0
-        buffers: list[bytes | memoryview] = []
-        ends: list[int] = []
-        base_ms, stream_id, chunk_size = self._base_ms, self._stream_id, self._chunk_size
-        for tag_type, dts_ms, body, kind in tags:
-            if base_ms is None and kind <= KEYFRAME:
-                base_ms = self._base_ms = dts_ms
-            elif base_ms is not None and dts_ms < base_ms and kind <= KEYFRAME:
-                # Sound that belongs before the first picture of this session.
-                ends.append(len(buffers))
-                continue
-            stamp = 0 if base_ms is None else to_wire_ms(max(0, dts_ms - base_ms))
-            if tag_type == VIDEO:
-                append_message(buffers, _VIDEO_CSID, tag_type, stamp, stream_id, body, chunk_size)
-            elif tag_type == AUDIO:
-                append_message(buffers, _AUDIO_CSID, tag_type, stamp, stream_id, body, chunk_size)
-            else:
-                if kind == METADATA and body[: len(_SET_DATA_FRAME)] != _SET_DATA_FRAME:
-                    body = _SET_DATA_FRAME + bytes(body)
-                append_message(buffers, _DATA_CSID, tag_type, stamp, stream_id, body, chunk_size)
-            ends.append(len(buffers))
-        if not buffers:
+        pieces, ends = self._session.send_tags(tags)
+        if not pieces:
             return len(tags)
-        taken = self._send(buffers)
-        if taken == sum(map(len, buffers)):
+        taken = self._send(pieces)
+        if taken == sum(map(len, pieces)):
             return len(tags)
-        return self._keep_rest(buffers, ends, taken)
+        return self._keep_rest(pieces, ends, taken)
 
     def check(self) -> None:
         """Raise the DestinationError with which the peer ended the session, if it did."""
@@ -119,9 +90,9 @@ class PublishSession:
         """Keep what the kernel buffers small, so that media can be dropped here when the peer is slow."""
         self._connection.limit_unsent(_UNSENT_BYTES)
 
-    def _send(self, buffers: Buffers) -> int:
+    def _send(self, pieces: Buffers) -> int:
         try:
-            taken = self._connection.send(buffers)
+            taken = self._connection.send(pieces)
         except OSError as error:
             # It may have said why before it left.
             self._read_peer()
@@ -129,15 +100,15 @@ class PublishSession:
         self.sent_bytes += taken
         return taken
 
-    def _keep_rest(self, buffers: list[bytes | memoryview], ends: list[int], taken: int) -> int:
+    def _keep_rest(self, pieces: list[bytes | memoryview], ends: list[int], taken: int) -> int:
         """Find the tag at which the kernel stopped; keep the rest of that tag, so that whole tags remain outside."""
         start = 0
         for index, end in enumerate(ends):
-            size = sum(map(len, buffers[start:end]))
+            size = sum(map(len, pieces[start:end]))
             if taken < size:
                 if taken == 0:
                     return index
-                self._pending = b"".join(buffers[start:end])[taken:]
+                self._pending = b"".join(pieces[start:end])[taken:]
                 return index + 1
             taken -= size
             start = end
@@ -145,7 +116,7 @@ class PublishSession:
 
     def _read_peer(self) -> None:
         """Called by the event loop when the peer says something, which while publishing is rare."""
-        session = self._link.session
+        session = self._session
         scratch = bytearray(_MAX_SAID_BYTES)
         failure: MediaError | None = None
         try:
@@ -174,7 +145,7 @@ class PublishSession:
 
     async def aclose(self) -> None:
         """Unpublish and close, so that the destination ends the broadcast now; bounded by a short deadline."""
-        connection, session = self._connection, self._link.session
+        connection, session = self._connection, self._session
         connection.on_readable(None)
         try:
             if self._failure is None:
@@ -196,20 +167,20 @@ class PublishSession:
         self._connection.reset()
 
 
-async def open_publish_session(
+async def open_rtmp_session(
     url: MediaUrl,
     *,
     deadlines: Deadlines,
     tls: ssl.SSLContext | None = None,
     allow: Callable[[str], bool] | None = None,
-) -> PublishSession:
+) -> RtmpSession:
     """Connect and publish. Raises DestinationUnreachable or PublishRejected."""
     try:
         with as_destination_errors():
             link = await open_publish(url, deadlines=deadlines, tls=tls, allow=allow)
     except RemoteProtocolError as error:
         raise DestinationUnreachable(f"the destination does not speak RTMP: {error}") from None
-    return PublishSession(link)
+    return RtmpSession(link)
 
 
 def _lost(error: OSError) -> DestinationUnreachable:
