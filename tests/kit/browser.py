@@ -12,11 +12,16 @@ from kit import programs
 
 #: Screenshots are written to the folder that this variable names, if it names one.
 SCREENSHOTS = "STREAMFERRY_SCREENSHOTS"
+#: In what the browser says of anything that a page may not do.
+_POLICY = "Content Security Policy"
 
 
 @dataclass
 class Tab:
-    """A page in a context of its own: no cookies of others. ``problems``: errors of scripts; ``asked``: addresses."""
+    """A page in a context of its own: no cookies of others.
+
+    ``problems``: errors of scripts, and what the page's policy stopped. ``asked``: addresses.
+    """
 
     page: Page
     problems: list[str] = field(default_factory=list)
@@ -57,6 +62,7 @@ def tab(
     context.set_default_timeout(15_000)
     one = Tab(context.new_page())
     one.page.on("pageerror", lambda error: one.problems.append(str(error)))
+    one.page.on("console", lambda told: one.problems.append(told.text) if _POLICY in told.text else None)
     one.page.on("request", lambda request: one.asked.append(request.url))
     one.page.on("websocket", lambda socket: one.asked.append(socket.url))
     try:

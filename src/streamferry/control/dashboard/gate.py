@@ -5,6 +5,7 @@ from a page of ours (Origin).
 """
 
 import logging
+import secrets
 import time
 from collections.abc import Collection
 from urllib.parse import quote, urlsplit
@@ -27,21 +28,27 @@ SIGN_IN = f"{BASE}/sign-in"
 _OPEN_FILES = f"{BASE}/static/"
 # What the page framework serves has its version in the path; ours is asked for again, and mostly not sent again.
 _KEPT = {f"{BASE}/_nicegui/{nicegui_version}/": "public, max-age=31536000, immutable", _OPEN_FILES: "no-cache"}
+#: Where a page finds the nonce of its scripts.
+NONCE = "script_nonce"
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _POLICY_VIOLATION = 1008
 #: Of one message on a page's socket: a form with 30 addresses of 1,000 characters, many times over.
 MAX_SOCKET_BYTES = 256 * 1024
 #: Messages of one page: so many a second, and at once. A hand on a slider makes 30; typing makes ten.
 _MESSAGES_S, _MESSAGES_AT_ONCE = 50.0, 500.0
-# The page framework compiles its templates in the browser, hence unsafe-eval. Nothing comes from another host.
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; "
-    "font-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+# Nothing comes from another host. Scripts: files of ours, and those in a page that have the nonce of its answer; none
+# in an attribute. The page framework compiles its templates in the browser, hence unsafe-eval on its pages, and writes
+# style sheets there. What is shown of strangers is text, and a picture at most.
+_POLICY = (
+    "default-src 'none'; script-src 'self'{scripts}; script-src-attr 'none'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; font-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 
 
 #: Files for the library, which bounds them itself; of anything else there is a picture of 2 MB in a form at most.
@@ -79,7 +86,10 @@ class Gate:
         scope.setdefault("state", {})["session"] = session
         if scope["type"] == "http":
             bounded = receive if path.startswith(_LARGE) else _bounded(receive)
-            await self._answer(scope, bounded, _Sealed(send, path, session))
+            scope["state"][NONCE] = nonce = secrets.token_urlsafe(16)
+            scripts = "" if path == SIGN_IN else f" 'nonce-{nonce}' 'unsafe-eval'"
+            policy = _POLICY.format(scripts=scripts)
+            await self._answer(scope, bounded, _Sealed(send, path, session, policy))
         else:
             await self._app(scope, _attended(receive, send, session), send)
 
@@ -107,10 +117,11 @@ class Gate:
 class _Sealed:
     """Adds the headers that each answer has, and ends one that streams with the session that asked for it."""
 
-    def __init__(self, send: Send, path: str, session: Session | None) -> None:
+    def __init__(self, send: Send, path: str, session: Session | None, policy: str) -> None:
         self._send = send
         self._path = path
         self._session = session
+        self._policy = policy
         self._streams = self._is_cut = self.has_begun = False
 
     async def __call__(self, message: Message) -> None:
@@ -121,6 +132,7 @@ class _Sealed:
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
+            headers["Content-Security-Policy"] = self._policy
             headers["Cache-Control"] = next(
                 (words for path, words in _KEPT.items() if self._path.startswith(path) and message["status"] < 400),
                 "no-store",

@@ -18,6 +18,7 @@ from streamferry.control.dashboard import (
 from streamferry.control.dashboard.desk import Desk
 from streamferry.control.dashboard.frame import Reception
 from streamferry.control.dashboard.gate import BASE, Gate
+from streamferry.control.dashboard.nonces import add_nonces
 from streamferry.control.dashboard.pantry import Pantry
 
 _STATIC = Path(__file__).parent / "static"
@@ -39,6 +40,7 @@ def mount_dashboard(app: FastAPI, desk: Desk) -> None:
     pages.colors(primary="#3b5bdb", positive="#17692e", negative="#d6336c", warning="#e8890c", info="#1663b7")
     # It would run over the top, without a name, at each look for the preview.
     pages.config.quasar_config["loadingBar"]["skipHijack"] = True
+    add_nonces()
     ui.run_with(
         app,
         mount_path=BASE,

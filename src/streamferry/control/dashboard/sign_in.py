@@ -141,10 +141,9 @@ def _page(request: Request, following: str, key_id: str = "", problem: str = "",
 
 
 def _languages(t: Translate, present: str) -> str:
-    """The other languages, as buttons that set the cookie and load the page again."""
+    """The other languages, as buttons that set the cookie and load the page again (``dashboard.js``)."""
     return "".join(
-        f'<button type="button" lang="{tag}" onclick="document.cookie=\'{LANGUAGE_COOKIE}={code}; path={BASE}; '
-        f"max-age=31536000; samesite=lax';location.assign('{SIGN_IN}')\">{name}</button>"
+        f'<button type="button" lang="{tag}" data-cookie="{LANGUAGE_COOKIE}={code}">{name}</button>'
         for code, (name, tag) in LANGUAGES.items()
         if code != present
     )

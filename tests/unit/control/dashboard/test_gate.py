@@ -53,6 +53,19 @@ async def test_with_a_session_the_page_knows_who_it_is_for(browser: httpx.AsyncC
     assert answer.headers["cache-control"] == "no-store"
 
 
+async def test_no_script_runs_that_stands_in_markup(browser: httpx.AsyncClient) -> None:
+    """Each answer has a nonce of its own for the scripts that are ours; the page that signs in has none to name."""
+    policies = set()
+    for path in ("tasks", "tasks", "sign-in"):
+        answer = await browser.get(f"/dashboard/{path}", headers={"Cookie": f"{COOKIE}={TOKEN}"})
+        policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
+        assert "'unsafe-inline'" not in policy["script-src"]
+        assert (policy["script-src-attr"], policy["default-src"], policy["object-src"]) == ("'none'",) * 3
+        policies.add(policy["script-src"])
+    assert len(policies) == 3
+    assert "'self'" in policies
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

@@ -108,6 +108,14 @@ customElements.define("no-contact", class extends HTMLElement {
   }
 });
 
+// The switch for the language on the page that signs in.
+document.addEventListener("click", (event) => {
+  const cookie = event.target.closest?.("[data-cookie]")?.dataset.cookie;
+  if (!cookie) return;
+  document.cookie = `${cookie}; path=/dashboard; max-age=31536000; samesite=lax`;
+  location.assign(location.pathname + location.search);
+});
+
 // A service that was started anew knows nobody: the page framework would try to come back for ever.
 const LOST_LOOK_MS = 3000;
 setInterval(async () => {
