@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.tag import AUDIO, KEYFRAME, OTHER, SCRIPT, SEQUENCE_HEADER, VIDEO, Tag, header_slot, tag_kind
 from streamferry.prepare.form import AudioForm
-from streamferry.prepare.silence import FRAME_SAMPLES, silent_frame, silent_header
+from streamferry.wire.aac import FRAME_SAMPLES, silent_frame, silent_header
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.flv import parse_metadata, serialize_flv_header, serialize_metadata, serialize_tag
 

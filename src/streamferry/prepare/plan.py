@@ -22,7 +22,7 @@ from streamferry.media.watermark import Watermark
 from streamferry.prepare.form import AudioForm, Form, VideoForm
 from streamferry.prepare.inside import Inside, InsideVideo
 from streamferry.prepare.processing import Encoder, Processing
-from streamferry.prepare.silence import SILENT_CHANNELS, SILENT_RATES
+from streamferry.wire.aac import SILENT_CHANNELS, SILENT_RATES
 
 #: Keyframes of encoded video are at most this far apart: what platforms ask for, and where lists can be entered.
 KEYFRAME_SECONDS = 2

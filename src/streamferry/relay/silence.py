@@ -7,7 +7,7 @@ pictures; sound that comes after all takes its place. It costs nothing once ther
 
 from streamferry.media.stamps import signed_delta_ms, to_wire_ms
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, VIDEO, Tag, header_slot, tag_kind
-from streamferry.prepare.silence import FRAME_SAMPLES, silent_frame, silent_header
+from streamferry.wire.aac import FRAME_SAMPLES, silent_frame, silent_header
 
 #: How long sound may come behind the first picture: encoders and servers interleave within a second or two.
 SOUND_PATIENCE_MS = 3_000

@@ -1,4 +1,4 @@
-"""Bits: what H.264, HEVC and AAC headers are read with, most significant bit first."""
+"""Bits: what headers of H.264, HEVC and AAC are read with, and those of AAC written, most significant bit first."""
 
 # ue(v) of H.264 9.1 goes up to 2^32 - 2.
 _MAX_GOLOMB_ZEROS = 32
@@ -39,6 +39,26 @@ class BitReader:
         """A signed one, se(v) of H.264 9.1.1."""
         number = self.read_golomb()
         return (number + 1) // 2 if number & 1 else -(number // 2)
+
+
+class BitWriter:
+    """Writes a header."""
+
+    __slots__ = ("_bits", "_number")
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._bits = 0
+
+    def put(self, bits: int, value: int) -> None:
+        """``value`` as an unsigned number of so many bits."""
+        self._number = self._number << bits | value
+        self._bits += bits
+
+    def to_bytes(self) -> bytes:
+        """What was put, with zeros up to a whole byte."""
+        missing = -self._bits % 8
+        return (self._number << missing).to_bytes((self._bits + missing) // 8, "big")
 
 
 def unescape(nal: bytes) -> bytes:

@@ -10,6 +10,7 @@ Opus in ISO base media; FLV annex E.4.2 and E.4.3; Enhanced RTMP v2.
 from dataclasses import dataclass
 from struct import pack
 
+from streamferry.wire.aac import SAMPLE_RATES
 from streamferry.wire.bits import BitReader, unescape
 
 _AVC, _HEVC, _AAC, _EX_AUDIO = 7, 12, 10, 9
@@ -17,7 +18,6 @@ _VIDEO_NAMES = {2: "Sorenson H.263", 3: "Screen Video", 4: "VP6", 5: "VP6 with a
 _AUDIO_NAMES = {0: "PCM", 1: "ADPCM", 2: "MP3", 3: "PCM", 7: "G.711", 8: "G.711", 11: "Speex", 14: "MP3"}
 _NELLYMOSER = (4, 5, 6)
 _FOURCC_NAMES = {"av01": "AV1", "vp08": "VP8", "vp09": "VP9", "vvc1": "VVC", "ac-3": "AC-3", "ec-3": "E-AC-3"}
-_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _HIGH_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 _HEVC_SPS = 33
 # Headers have some hundred bytes. A picture's size lies in the first hundred of a parameter set.
@@ -75,8 +75,8 @@ def parse_audio_header(body: bytes) -> TrackForm:
     if object_type == 31:
         object_type = 32 + bits.read(6)
     rate_index = bits.read(4)
-    if rate_index < len(_AAC_RATES):
-        rate_hz = _AAC_RATES[rate_index]
+    if rate_index < len(SAMPLE_RATES):
+        rate_hz = SAMPLE_RATES[rate_index]
     else:
         rate_hz = bits.read(24)
     channels = bits.read(4)

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from kit import programs
-from streamferry.prepare.silence import FRAME_SAMPLES, SILENT_CHANNELS, silent_frame, silent_header
+from streamferry.wire.aac import FRAME_SAMPLES, SILENT_CHANNELS, silent_frame, silent_header
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
 
 FRAMES = 20
