@@ -6,11 +6,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench check-fresh clean
+.PHONY: help demo test quick durations lint format docs bench check-fresh clean
 
 BIN := .venv/bin
-# Tests wait for servers more than they compute: three at a time on two cores, each module by one process.
-JOBS ?= 3
+# Tests wait for servers more than they compute: three processes a core, which share them as tests/kit/balance.py says.
+JOBS ?= $(shell echo $$((3 * $$(nproc))))
+REPORT := build/tests.xml
 ARGS ?=
 BENCH ?= density
 
@@ -21,16 +22,25 @@ demo: ## make a clip, relay it in a loop into a receiver, judge what arrived
 	@scripts/venv.sh run
 	@$(BIN)/streamferry demo $(ARGS)
 
-test: lint ## lint, then the whole test tree in random order
+test: ## lint, then the whole test tree in random order
+	@scripts/venv.sh dev
 	@scripts/tools.sh
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	@# mypy has one thread: the other core compiles the tests meanwhile, which each of the processes would do.
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1 & $(MAKE) --no-print-directory lint && wait
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --junitxml $(REPORT) $(ARGS)
+
+quick: ## the tests that need no servers
+	@scripts/venv.sh dev
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) tests/unit tests/property tests/loopback $(ARGS)
+
+durations: ## keep how long the tests took in the last whole "make test", so that the next one is shared out by it
+	@PYTHONPATH=tests $(BIN)/python -m kit.balance $(REPORT)
 
 lint: ## ruff, formatting, mypy --strict, import contracts
 	@scripts/venv.sh dev
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff --quiet .; echo 'run: make format' >&2; exit 1; }
-	@$(BIN)/mypy --strict
-	@MYPYPATH=tests $(BIN)/mypy --strict --package kit
+	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
 format: ## apply formatting and the fixes ruff is sure of

@@ -1,17 +1,24 @@
 """Fixtures for all tests, and the rule that continuous integration may skip nothing."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kit import postgresql
+from kit.balance import LongestFirst
 from kit.clips import ClipFactory
 from kit.http_files import HttpFiles
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
 from kit.node_media_server import NodeMediaServer
+
+# Programs under test start hundreds of times, and every process of the tests reads them all: compiled once is enough.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _IS_CI = os.environ.get("CI", "").lower() in ("true", "1", "yes")
 
@@ -21,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent / "e2e" in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongestFirst:
+    """Several processes share the tests as kit/balance.py says."""
+    return LongestFirst(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -53,7 +66,10 @@ def _addresses_without_marks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipFactory:
     """``clips(name, container)``: see kit/clips.py."""
-    return ClipFactory(tmp_path_factory.mktemp("clips"))
+    directory = tmp_path_factory.mktemp("clips")
+    run = tmp_path_factory.getbasetemp()
+    # The processes of xdist have theirs side by side.
+    return ClipFactory(directory, (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "made-clips")
 
 
 @pytest.fixture

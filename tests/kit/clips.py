@@ -1,10 +1,12 @@
-"""Small media files of every kind the relay must carry, made by ffmpeg once a session.
+"""Small media files of every kind the relay must carry, made by ffmpeg once a run, whichever process asks first.
 
 320x180, a few seconds, ultrafast. ``clips("h264_bframes")`` gives an MP4 with moov in front;
 ``clips("h264_bframes", ".mkv")`` the same packets in another container.
 """
 
+import fcntl
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,22 +90,43 @@ ENCODED: dict[str, Callable[[], list[str]]] = {
 
 
 class ClipFactory:
-    """Makes clips in one directory, each once."""
+    """Gives clips in a directory of its own, where a test may add files. All processes of a run make them together.
 
-    def __init__(self, directory: Path) -> None:
+    ``made``: the directory they share, with a folder for each clip; it has to be on the same file system.
+    """
+
+    def __init__(self, directory: Path, made: Path) -> None:
         self.directory = directory
-        self._make = functools.cache(self._made)
+        self._all_made = made
+        made.mkdir(exist_ok=True)
+        self._here = functools.cache(self._linked)
 
     def __call__(self, name: str, container: str = ".mp4") -> Path:
         """Path of a clip: one of ENCODED, or ``truncated`` or ``not_media``. Do not change the file."""
-        return self._make(name, container)
+        return self._here(name, container)
 
     def hls(self, name: str = "h264_no_bframes") -> Path:
         """The VOD playlist of a clip cut into one-second TS segments, which lie beside it."""
-        return self._make(name, ".m3u8")
+        return self._here(name, ".m3u8")
+
+    def _linked(self, name: str, container: str) -> Path:
+        for file in self._made(name, container).iterdir():
+            os.link(file, self.directory / file.name)
+        return self.directory / f"{name}{container}"
 
     def _made(self, name: str, container: str) -> Path:
-        path = self.directory / f"{name}{container}"
+        """The folder with the clip and what belongs to it."""
+        folder = self._all_made / f"{name}{container}"
+        with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                unfinished = folder.with_name(f"{folder.name}.unfinished")
+                unfinished.mkdir()
+                self._make(name, container, unfinished / folder.name)
+                unfinished.rename(folder)
+        return folder
+
+    def _make(self, name: str, container: str, path: Path) -> None:
         match name:
             case "not_media":
                 path.write_bytes(b"This is a letter, not a film.\n" * 2000)
@@ -115,7 +138,6 @@ class ClipFactory:
                 self._encode([*ENCODED[name](), *front, path])
             case _:
                 self._encode(["-i", self(name), "-map", "0", "-c", "copy", *_muxing(container), path])
-        return path
 
     def _encode(self, arguments: list[str | Path]) -> None:
         programs.run([programs.ffmpeg(), "-v", "error", "-nostdin", "-y", *arguments])

@@ -1,0 +1,99 @@
+"""Which process of a run tests what: the longest parts first, by how long they took before.
+
+The seconds are kept in ``durations.json``, by module, and for long modules by test. ``python -m kit.balance REPORT``
+writes it from the JUnit report of a whole run (``make durations``). A part that is not in it is taken for a long one,
+so that it is never the last that all others wait for.
+
+Tests of a module stay in one process, for they share servers or what the module has imported. A long module is handed
+out test by test, unless fixtures of its own are made once a module.
+"""
+
+import functools
+import json
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections import OrderedDict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+DURATIONS = Path(__file__).parents[1] / "durations.json"
+ROOT = DURATIONS.parents[1]
+#: A module that takes longer than this is handed out in parts: about what one process may be late by at the end.
+LONG_SECONDS = 20.0
+_UNKNOWN_SECONDS = 10.0
+#: Of a long module, the tests that take less are not listed.
+_SHORT_SECONDS = 2.0
+
+
+class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]
+    """xdist asks ``_split_scope`` to which part a test belongs, and takes parts off the queue as processes get free."""
+
+    def __init__(self, config: pytest.Config, log: Any, durations: dict[str, float] | None = None) -> None:
+        super().__init__(config, log)
+        self._seconds = read() if durations is None else durations
+        self.workqueue = _LongestFirst(self._seconds)
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.split("::", 1)[0]
+        is_long = self._seconds.get(module, 0.0) > LONG_SECONDS
+        return nodeid if is_long and not _has_module_fixtures(module) else module
+
+
+class _LongestFirst(OrderedDict[str, dict[str, bool]]):
+    """Part -> its tests."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def popitem(self, last: bool = False) -> tuple[str, dict[str, bool]]:
+        part = max(self, key=self._seconds_of)
+        return part, self.pop(part)
+
+    def _seconds_of(self, part: str) -> float:
+        module = part.split("::", 1)[0]
+        unlisted = _SHORT_SECONDS if module in self._seconds else _UNKNOWN_SECONDS
+        return self._seconds.get(part, unlisted)
+
+
+def read() -> dict[str, float]:
+    """Part -> seconds, of the last run that was kept."""
+    durations: dict[str, float] = json.loads(DURATIONS.read_text())
+    return durations
+
+
+def of_report(cases: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """(test, seconds) of a run -> what is kept of it."""
+    modules: dict[str, dict[str, float]] = {}
+    for test, seconds in cases:
+        modules.setdefault(test.split("::", 1)[0], {})[test] = seconds
+    kept = {}
+    for module, tests in sorted(modules.items()):
+        total = sum(tests.values())
+        kept[module] = total
+        if total > LONG_SECONDS and not _has_module_fixtures(module):
+            kept.update((test, seconds) for test, seconds in sorted(tests.items()) if seconds >= _SHORT_SECONDS)
+    return {part: round(seconds, 1) for part, seconds in kept.items()}
+
+
+@functools.cache
+def _has_module_fixtures(module: str) -> bool:
+    """Whether its text or that of the fixtures beside it says so."""
+    path = ROOT / module
+    texts = (place.read_text() for place in (path, path.with_name("conftest.py")) if place.exists())
+    return any('scope="module"' in text for text in texts)
+
+
+def _cases(report: Path) -> Iterable[tuple[str, float]]:
+    for case in ElementTree.parse(report).iter("testcase"):
+        module = case.attrib["classname"].replace(".", "/") + ".py"
+        if (ROOT / module).exists():  # what could not be collected is named otherwise
+            yield f"{module}::{case.attrib['name']}", float(case.attrib["time"])
+
+
+if __name__ == "__main__":
+    DURATIONS.write_text(json.dumps(of_report(_cases(Path(sys.argv[1]))), indent=1, ensure_ascii=False) + "\n")
