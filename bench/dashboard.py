@@ -26,7 +26,7 @@ from programs import BENCH
 from results import Bar, keep, print_bars
 from service import fill
 from serving import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Service
-from streamferry.control.store import Seal, Store, load_or_make_key, migrate, sqlite_url
+from streamferry.store import Seal, Store, load_or_make_key, migrate, sqlite_url
 
 sys.path.append(str(BENCH.parent / "tests"))
 from kit.browser import chromium

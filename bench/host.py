@@ -50,7 +50,7 @@ def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[st
 async def _offer_previews(stack: AsyncExitStack, relays: list[Relay]) -> dict[str, Any]:
     """Listen as a worker does."""
     # Here, so that it does not weigh on the empty process.
-    from streamferry.worker.preview import Passes, PreviewServer
+    from streamferry.worker.preview_server import Passes, PreviewServer
 
     passes = Passes(lambda text: hashlib.sha256(text.encode()).hexdigest())
     open_viewer = lambda number: relays[int(number)].open_preview()  # noqa: E731

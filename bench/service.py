@@ -33,12 +33,12 @@ from results import Bar, keep, print_bars
 from serving import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Service
 from streamferry.client import AsyncLiveService
 from streamferry.control.actions import Actions
-from streamferry.control.clock import to_ms
-from streamferry.control.model import TaskItem, TaskKind, TaskSpec
 from streamferry.control.scheduler import Scheduler
-from streamferry.control.store import Seal, Store, migrate, sqlite_url
-from streamferry.control.store.schema import run, task, task_spec
 from streamferry.media.url import MediaUrl
+from streamferry.store import Seal, Store, migrate, sqlite_url
+from streamferry.store.schema import run, task, task_spec
+from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
+from streamferry.tasks.times import to_ms
 
 sys.path.append(str(BENCH.parent / "tests"))
 from kit import postgresql

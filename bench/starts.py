@@ -29,9 +29,9 @@ from programs import Sink, Source
 from results import Bar, keep, print_bars
 from serving import Service
 from streamferry.control.actions import Actions
-from streamferry.control.model import TaskItem, TaskKind, TaskSpec
-from streamferry.control.store import Seal, Store, sqlite_url
 from streamferry.media.url import MediaUrl
+from streamferry.store import Seal, Store, sqlite_url
+from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 
 BAR_S = 1.0
 #: How long before StartTime the last task is there: more than a worker looks ahead.

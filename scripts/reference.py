@@ -14,22 +14,22 @@ from reference_table import table
 
 from streamferry.config import PREFIX, Settings
 from streamferry.control.actions import ALLOWED, Action, Actions
-from streamferry.control.callbacks.courier import (
+from streamferry.control.callbacks.dispatcher import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
     PLACES_OF_FAILING,
     PLACES_OF_HOST,
     decide_pause_ms,
 )
-from streamferry.control.callbacks.payload import CallbackBody
 from streamferry.control.callbacks.sender import FAILURES, LONGEST_WAIT_S, REFUSALS, SEND_S
-from streamferry.control.metrics import FAMILIES
-from streamferry.control.model import ApiStatus, CallbackEvent
-from streamferry.control.rest import docs as rest_docs
-from streamferry.control.rest.app import PREFIX as REST
-from streamferry.control.rest.app import build_rest
-from streamferry.control.rest.faults import STATUSES
-from streamferry.control.store import Seal, Store
+from streamferry.store import Seal, Store
+from streamferry.tasks.model import ApiStatus, CallbackEvent
+from streamferry.web.compat.callback_body import CallbackBody
+from streamferry.web.metrics import FAMILIES
+from streamferry.web.rest import docs as rest_docs
+from streamferry.web.rest.app import PREFIX as REST
+from streamferry.web.rest.app import build_rest
+from streamferry.web.rest.rest_errors import STATUSES
 from streamferry.worker.items import BURST, EVERY_S
 from streamferry.worker.worker import LEASE_S, REPORT_S
 
@@ -129,7 +129,7 @@ def metrics_page() -> str:
     rows = [(f"`{one.full_name}`", one.kind.value, ", ".join(one.labels), one.text) for one in FAMILIES]
     return f"""# Metrics
 
-Made by `scripts/reference.py` from `src/streamferry/control/metrics.py`.
+Made by `scripts/reference.py` from `src/streamferry/web/metrics.py`.
 
 `GET /metrics` is in the text form of Prometheus. The setting `metrics_token` asks for a bearer token; without it the
 page is open to whoever reaches the port. What begins with `streamferry_task_` is there if the setting
@@ -292,7 +292,7 @@ def rest_page() -> str:
         models.append(f"### {name}\n\n{about}\n" + (f"\n{table(('field', 'type', ''), rows)}\n" if rows else ""))
     return f"""# REST
 
-Made by `scripts/reference.py` from the OpenAPI document of `src/streamferry/control/rest`, which a running service
+Made by `scripts/reference.py` from the OpenAPI document of `src/streamferry/web/rest`, which a running service
 gives at `{REST}/openapi.json` and as a page at `{REST}/docs`.
 
 All paths are below `{REST}`. Every call but the first needs `Authorization: Bearer TOKEN`:

@@ -7,11 +7,11 @@ from typing import Any
 
 from reference_table import table
 
-from streamferry.control.api.faults import ErrorCode
-from streamferry.control.api.limits import Kind
-from streamferry.control.api.operations import OPERATIONS, VERSION
-from streamferry.control.api.schemas import Body, Tag, TaskBody, UpdateTask, VodSource, WatermarkBody
 from streamferry.relay import State
+from streamferry.web.compat.api_errors import ErrorCode
+from streamferry.web.compat.operations import OPERATIONS, VERSION
+from streamferry.web.compat.schemas import Body, Tag, TaskBody, UpdateTask, VodSource, WatermarkBody
+from streamferry.web.rate_limits import Kind
 
 #: Action -> what it does; then, where it answers with a result, the fields of that.
 _ACTIONS: dict[str, str] = {
@@ -94,7 +94,7 @@ def api_page() -> str:
     errors = [(row.status, f"`{row.code}`", row.number, row.message) for row in (code.value for code in ErrorCode)]
     return f"""# The API
 
-Made by `scripts/reference.py` from `src/streamferry/control/api`. Where the documents of the cloud's API leave a gap,
+Made by `scripts/reference.py` from `src/streamferry/web/compat`. Where the documents of the cloud's API leave a gap,
 [Decision 0006](../decisions/0006-where-the-api-is-stricter-or-kinder.md) says how it is filled.
 
 Requests go to `/?Action=<action>&Version={VERSION}`, signed by signature V4 (`HMAC-SHA256`, service `live`, any region)

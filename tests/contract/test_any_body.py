@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from served import Served
 
 from streamferry.client import ApiError, LiveService
-from streamferry.control.api.operations import OPERATIONS
+from streamferry.web.compat.operations import OPERATIONS
 
 NOW = int(time.time())
 USAGE = {

@@ -7,7 +7,7 @@ import pytest
 
 from kit import postgresql
 from kit.relay_program import RelayProgram
-from streamferry.control.store import sqlite_url
+from streamferry.store import sqlite_url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

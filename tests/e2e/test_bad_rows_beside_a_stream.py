@@ -15,12 +15,12 @@ from kit.service_program import ServiceProgram
 from streamferry.client import LiveService
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
-from streamferry.control.model import TaskItem, TaskKind, TaskSpec
-from streamferry.control.store import Seal, Store
-from streamferry.control.store.records import DeliveryRecord
-from streamferry.control.store.schema import access_key, callback_secret, event, mailbox, run, task_spec
 from streamferry.media.url import MediaUrl
 from streamferry.relay import State
+from streamferry.store import Seal, Store
+from streamferry.store.records import DeliveryRecord
+from streamferry.store.schema import access_key, callback_secret, event, mailbox, run, task_spec
+from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 
 KEY_ID, SECRET = "AKDAMAGE", "secret-of-the-test"
 

@@ -14,8 +14,8 @@ from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
 from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
-from streamferry.control.model import TaskItem, TaskKind, TaskSpec
 from streamferry.media.url import MediaUrl
+from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 
 TOKEN = "planted-callback-token"
 

@@ -12,12 +12,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from kit import browser as browsers
 from kit.service_program import ServiceProgram
-from streamferry.control.model import TaskItem, TaskKind, TaskSpec
-from streamferry.control.store import Seal, Store
-from streamferry.control.store.database import read_now_ms
-from streamferry.control.store.events import NewEvent, append
-from streamferry.control.store.schema import delivery, run, task
 from streamferry.media.url import MediaUrl
+from streamferry.store import Seal, Store
+from streamferry.store.database import read_now_ms
+from streamferry.store.events import NewEvent, append
+from streamferry.store.schema import delivery, run, task
+from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 
 KEY, SECRET = "AKINJECTED", "planted-secret-of-injections"
 #: Each way in calls ``hit`` with a number of its own. No white space, which addresses do not hold.

@@ -19,8 +19,8 @@ from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
 from kit.sightings import KnownFrames, Sightings
 from streamferry.control.actions import Actions
-from streamferry.control.model import TaskItem, TaskKind, TaskSpec
 from streamferry.media.url import MediaUrl
+from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 
 EACH = 4
 

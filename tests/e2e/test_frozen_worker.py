@@ -24,8 +24,8 @@ from scripted.destination import Destination
 from scripted.source import Source
 from scripted.waiting import until
 from streamferry.control.actions import Actions
-from streamferry.control.model import TaskItem, TaskKind, TaskSpec
 from streamferry.media.url import MediaUrl
+from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 
 #: The lease, and what a busy machine needs to start the relays elsewhere.
 TAKEN_OVER_S = 20.0

@@ -23,9 +23,9 @@ from kit.service_program import ServiceProgram
 from kit.sightings import KnownFrames, Sightings
 from kit.waiting import wait_for
 from streamferry.control.actions import Actions
-from streamferry.control.model import ContinueStrategy, TaskItem, TaskKind, TaskSpec
 from streamferry.media.url import MediaUrl
 from streamferry.relay import State
+from streamferry.tasks.model import ContinueStrategy, TaskItem, TaskKind, TaskSpec
 
 KILLS = int(os.environ.get("STREAMFERRY_KILLS", "0"))
 SEED = int(os.environ.get("STREAMFERRY_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)

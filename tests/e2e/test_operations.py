@@ -17,7 +17,7 @@ from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
 from kit.waiting import wait_for
 from streamferry.client import LiveService
-from streamferry.control.metrics import FAMILIES, TASK_DRIFT
+from streamferry.web.metrics import FAMILIES, TASK_DRIFT
 
 TOKEN = "m3tr1cs-t0ken"
 SECRET = "s3cret-of-the-test"

@@ -15,9 +15,9 @@ from kit.postgresql import PostgreSql, running
 from kit.programs import Program
 from kit.waiting import accepts, free_ports, wait_for
 from streamferry.control.actions import Actions
-from streamferry.control.ledger import StoreLedger
 from streamferry.control.pulse import Pulse
-from streamferry.control.store import TROUBLE, Seal, Store, describe_trouble, migrate
+from streamferry.control.store_ledger import StoreLedger
+from streamferry.store import TROUBLE, Seal, Store, describe_trouble, migrate
 
 SEAL_KEY = Fernet.generate_key().decode()
 

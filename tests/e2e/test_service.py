@@ -21,14 +21,14 @@ from kit.programs import command_line, descendants
 from kit.service_program import ServiceProgram
 from kit.waiting import wait_for
 from streamferry.control.actions import Actions
-from streamferry.control.model import ApiStatus, ContinueStrategy, TaskItem, TaskKind, TaskSpec
-from streamferry.control.store.records import EventRecord
 from streamferry.media.tag import KEYFRAME, VIDEO, Tag, kind_of_video
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.prepare.cache import all_entries
 from streamferry.receiver import Receiver, StreamMeter
 from streamferry.relay import State
+from streamferry.store.records import EventRecord
+from streamferry.tasks.model import ApiStatus, ContinueStrategy, TaskItem, TaskKind, TaskSpec
 
 CLIP_MS = 3_000
 #: Before a change of the source and behind it.

@@ -16,7 +16,7 @@ from kit.service_program import ServiceProgram
 from kit.waiting import wait_for
 from streamferry.client import Credentials
 from streamferry.client.signing import canonical_query, sign_request
-from streamferry.control.dashboard.gate import MAX_SOCKET_BYTES
+from streamferry.web.dashboard.session_gate import MAX_SOCKET_BYTES
 
 KEY_ID, SECRET = "AKSTRANGERS", "planted-77ab-secret"
 OF_PEER = 12

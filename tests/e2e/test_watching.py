@@ -18,7 +18,7 @@ from kit.programs import command_line, descendants, need
 from kit.service_program import ServiceProgram
 
 CREDENTIALS = {"STREAMFERRY_ACCESS_KEY_ID": "AK", "STREAMFERRY_SECRET_ACCESS_KEY": "secret"}
-PLAYER = Path(__file__).parents[2] / "src/streamferry/control/dashboard/static/player.js"
+PLAYER = Path(__file__).parents[2] / "src/streamferry/web/dashboard/static/player.js"
 PAGE = """<!doctype html><title>preview</title><video width=320 muted></video><script type="module">
 import { play } from "/player.js";
 window.said = [];

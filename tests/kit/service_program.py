@@ -13,7 +13,7 @@ from kit.programs import Program, descendants
 from kit.relay_program import STREAMFERRY
 from kit.waiting import wait_for
 from streamferry.control.actions import Actions
-from streamferry.control.store import Seal, Store, sqlite_url
+from streamferry.store import Seal, Store, sqlite_url
 
 
 class ServiceProgram(Program):

@@ -10,7 +10,7 @@ import pytest
 
 from kit import programs
 from kit.relay_program import STREAMFERRY
-from streamferry.control.metrics import FAMILIES
+from streamferry.web.metrics import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

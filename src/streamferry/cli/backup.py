@@ -16,8 +16,8 @@ from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, 
 
 if TYPE_CHECKING:
     from streamferry.config import Settings
-    from streamferry.control.model import AuditKind
-    from streamferry.control.store import Store
+    from streamferry.store import Store
+    from streamferry.tasks.model import AuditKind
 
 
 _TABLE = re.compile(r'\{"table": ?"(\w+)"')
@@ -47,9 +47,9 @@ def restore(
 
 
 async def _backup(settings: "Settings", file: Path) -> None:
-    from streamferry.control.model import AuditKind
-    from streamferry.control.store.dump import dump
-    from streamferry.service.store import open_store
+    from streamferry.service.store_access import open_store
+    from streamferry.store.dump import dump
+    from streamferry.tasks.model import AuditKind
 
     rows: Counter[str] = Counter()
     async with open_store(settings) as store:
@@ -92,9 +92,9 @@ def _refuse_present(file: Path) -> None:
 
 
 async def _restore(settings: "Settings", file: Path) -> None:
-    from streamferry.control.model import AuditKind
-    from streamferry.control.store.dump import load, read_head
-    from streamferry.service.store import Purpose, adopt_seal_key, open_store, prepare_data_dir
+    from streamferry.service.store_access import Purpose, adopt_seal_key, open_store, prepare_data_dir
+    from streamferry.store.dump import load, read_head
+    from streamferry.tasks.model import AuditKind
 
     lines = _read_lines(file)
     revision, seal_key = read_head(lines)
@@ -107,8 +107,8 @@ async def _restore(settings: "Settings", file: Path) -> None:
 
 
 async def _note(store: "Store", kind: "AuditKind", file: Path) -> None:
-    from streamferry.control.actor import acting_as, user_of_machine
-    from streamferry.control.store import audit
+    from streamferry.store import audit
+    from streamferry.tasks.actor import acting_as, user_of_machine
 
     with acting_as(user_of_machine()):
         async with store.write() as connection:

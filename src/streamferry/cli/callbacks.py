@@ -15,7 +15,7 @@ from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, 
 if TYPE_CHECKING:
     from streamferry.config import Settings
     from streamferry.control.callbacks import Callbacks
-    from streamferry.control.store.records import DeliveryPage, DeliveryRecord
+    from streamferry.store.records import DeliveryPage, DeliveryRecord
 
 callbacks = typer.Typer(help="List, look at and replay callbacks; show their secret.", no_args_is_help=True)
 TaskId = Annotated[str | None, typer.Option("--task", help="Only of this task.", show_default=False)]
@@ -92,12 +92,12 @@ def secret(
 async def _show_all(
     settings: "Settings", task: str | None, state: str | None, page: int, size: int, as_json: bool
 ) -> None:
-    from streamferry.control.model import DeliveryState
+    from streamferry.tasks.model import DeliveryState
 
     if state is not None and state not in tuple(DeliveryState):
         raise ValueError("state: must be waiting, delivered or dead")
-    async with _open(settings) as desk:
-        found = await desk.list_deliveries(
+    async with _open(settings) as page_actions:
+        found = await page_actions.list_deliveries(
             task_id=task, state=DeliveryState(state) if state else None, page=page, size=size
         )
     if as_json:
@@ -121,10 +121,10 @@ def _print_table(found: "DeliveryPage") -> None:
 
 
 async def _show(settings: "Settings", event_id: str, as_json: bool) -> None:
-    from streamferry.control.callbacks.payload import body_of
+    from streamferry.web.compat.callback_body import body_of
 
-    async with _open(settings) as desk:
-        one = await desk.get_delivery(event_id)
+    async with _open(settings) as page_actions:
+        one = await page_actions.get_delivery(event_id)
     body = None if one.is_damaged else body_of(one).model_dump(mode="json")
     if as_json:
         print(json.dumps({**_row(one), "body": body}, ensure_ascii=False))
@@ -138,23 +138,23 @@ async def _show(settings: "Settings", event_id: str, as_json: bool) -> None:
 async def _replay(settings: "Settings", event_id: str | None, dead: bool, task: str | None) -> None:
     if (event_id is None) != dead:
         raise ValueError("give the id of a callback, or --dead for all that were given up")
-    async with _open(settings) as desk:
+    async with _open(settings) as page_actions:
         if event_id is None:
-            count = await desk.replay_dead(task)
+            count = await page_actions.replay_dead(task)
         else:
-            await desk.replay(event_id)
+            await page_actions.replay(event_id)
             count = 1
     print(f"{count} to be delivered again")
 
 
 async def _drop(settings: "Settings", task: str | None) -> None:
-    async with _open(settings) as desk:
-        print(f"{await desk.drop_dead(task)} forgotten")
+    async with _open(settings) as page_actions:
+        print(f"{await page_actions.drop_dead(task)} forgotten")
 
 
 async def _secret(settings: "Settings", replace: bool, as_json: bool) -> None:
-    async with _open(settings) as desk:
-        found = await (desk.replace_secret() if replace else desk.secret())
+    async with _open(settings) as page_actions:
+        found = await (page_actions.replace_secret() if replace else page_actions.secret())
     print(json.dumps({"secret": found}) if as_json else found)
 
 
@@ -175,10 +175,10 @@ def _row(one: "DeliveryRecord") -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def _open(settings: "Settings") -> "AsyncIterator[Callbacks]":
     """Raises ValueError for what cannot be done."""
-    from streamferry.control.actor import acting_as, user_of_machine
     from streamferry.control.callbacks import Callbacks
-    from streamferry.control.errors import ActionError
-    from streamferry.service.store import open_store
+    from streamferry.service.store_access import open_store
+    from streamferry.tasks.actor import acting_as, user_of_machine
+    from streamferry.tasks.errors import ActionError
 
     async with open_store(settings) as store:
         try:

@@ -73,8 +73,8 @@ def rotate_seal(
 
 
 async def _rotate_seal(settings: "Settings", key_file: Path | None) -> None:
-    from streamferry.control.actor import acting_as, user_of_machine
-    from streamferry.service.store import rotate_seal
+    from streamferry.service.store_access import rotate_seal
+    from streamferry.tasks.actor import acting_as, user_of_machine
 
     with acting_as(user_of_machine()):
         done, broken = await rotate_seal(settings, key_file)
@@ -116,7 +116,7 @@ async def _show(settings: "Settings", as_json: bool) -> None:
 
 
 async def _disable(settings: "Settings", access_key_id: str) -> None:
-    from streamferry.control.errors import KeyNotFound
+    from streamferry.tasks.errors import KeyNotFound
 
     async with _open_actions(settings) as actions:
         try:
@@ -129,8 +129,8 @@ async def _disable(settings: "Settings", access_key_id: str) -> None:
 @contextlib.asynccontextmanager
 async def _open_actions(settings: "Settings") -> "AsyncIterator[Actions]":
     from streamferry.control.actions import Actions
-    from streamferry.control.actor import acting_as, user_of_machine
-    from streamferry.service.store import open_store
+    from streamferry.service.store_access import open_store
+    from streamferry.tasks.actor import acting_as, user_of_machine
 
     async with open_store(settings) as store:
         with acting_as(user_of_machine()):

@@ -25,7 +25,7 @@ from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.store import PreparedStore
-from streamferry.relay.shelf import Shelf
+from streamferry.relay.prepared_list import PreparedList
 
 
 def prepare(
@@ -65,11 +65,11 @@ async def _prepare(urls: list[MediaUrl], choices: FileChoices) -> ExitStatus:
     )
     with bars:
         async with PreparedStore() as store:
-            shelf = Shelf(store)
+            prepared_list = PreparedList(store)
             for url in urls:
                 bar = bars.add_task(url.redacted, total=None, note="")
                 try:
-                    file = await _prepare_one(shelf, choices, url, bars, bar)
+                    file = await _prepare_one(prepared_list, choices, url, bars, bar)
                 except MediaError as error:
                     bars.update(bar, total=1, completed=0, note="failed")
                     typer.echo(f"streamferry prepare: {error}", err=True)
@@ -82,14 +82,16 @@ async def _prepare(urls: list[MediaUrl], choices: FileChoices) -> ExitStatus:
     return status
 
 
-async def _prepare_one(shelf: Shelf, choices: FileChoices, url: MediaUrl, bars: Progress, bar: TaskID) -> PreparedFile:
+async def _prepare_one(
+    prepared_list: PreparedList, choices: FileChoices, url: MediaUrl, bars: Progress, bar: TaskID
+) -> PreparedFile:
     def show(progress: PrepareProgress) -> None:
         percent = progress.percent
         if progress.claimed_ms:
             percent = min(100, 100 * progress.media_ms // progress.claimed_ms)
         bars.update(bar, total=None if percent is None else 100, completed=percent or 0, note=_clock(progress.media_ms))
 
-    file = await shelf.open(choices, url, on_progress=show)
+    file = await prepared_list.open(choices, url, on_progress=show)
     try:
         await file.wait_complete(show)
     finally:

@@ -26,7 +26,7 @@ from streamferry.cli.options import (
 )
 from streamferry.net import sandbox
 from streamferry.relay import Item, Network, Playhead, RelayHost, RelaySpec, RelayStatus
-from streamferry.relay.look import looks_live
+from streamferry.relay.live_or_file import looks_live
 from streamferry.relay.status import START
 
 #: A typo should not be retried for ever: how long a relay may go without ever streaming.

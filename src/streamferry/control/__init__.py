@@ -1,1 +1,1 @@
-"""The control plane: which tasks exist, what they shall do and when, and the ways to say so."""
+"""The engine over the store: what may be done with tasks, when they are due, what is told of them."""

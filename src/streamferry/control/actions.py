@@ -18,23 +18,11 @@ from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.control.calls import SignedCall, current_call
-from streamferry.control.clock import Clock, from_ms, to_ms
-from streamferry.control.errors import (
-    DestinationConflict,
-    GroupExists,
-    GroupInUse,
-    GroupNotFound,
-    InvalidField,
-    KeyNotFound,
-    TaskNotFound,
-    VersionConflict,
-    WrongState,
-)
-from streamferry.control.model import DEFAULT_GROUP, ApiStatus, AuditKind, TaskSpec
-from streamferry.control.schedule import decide_due
+from streamferry.control.clock import Clock
 from streamferry.control.sign_ins import SignIns
-from streamferry.control.store import (
+from streamferry.relay.list_position import move, move_ends
+from streamferry.relay.status import State
+from streamferry.store import (
     Store,
     asks_again,
     audit,
@@ -49,9 +37,9 @@ from streamferry.control.store import (
     usage,
     workers,
 )
-from streamferry.control.store.database import lock_name, read_now_ms
-from streamferry.control.store.events import NewEvent
-from streamferry.control.store.records import (
+from streamferry.store.database import lock_name, read_now_ms
+from streamferry.store.events import NewEvent
+from streamferry.store.records import (
     AuditRecord,
     EventRecord,
     GroupPage,
@@ -66,7 +54,21 @@ from streamferry.control.store.records import (
     UsageBucket,
     WorkerRecord,
 )
-from streamferry.relay import State, move, move_ends
+from streamferry.tasks.errors import (
+    DestinationConflict,
+    GroupExists,
+    GroupInUse,
+    GroupNotFound,
+    InvalidField,
+    KeyNotFound,
+    TaskNotFound,
+    VersionConflict,
+    WrongState,
+)
+from streamferry.tasks.model import DEFAULT_GROUP, ApiStatus, AuditKind, TaskSpec
+from streamferry.tasks.schedule import decide_due
+from streamferry.tasks.signed_calls import SignedCall, current_call
+from streamferry.tasks.times import from_ms, to_ms
 
 _log = logging.getLogger("streamferry.control")
 

@@ -36,13 +36,3 @@ class StepWatch:
         moved_ms = wall_ms - seen[0]
         least_ms, most_ms = (earliest - seen[2]) * 1000, (latest - seen[1]) * 1000
         return not least_ms - self.STEP_MS <= moved_ms <= most_ms + self.STEP_MS
-
-
-def to_ms(at: datetime) -> int:
-    """Unix milliseconds, as the store keeps times."""
-    return round(at.timestamp() * 1000)
-
-
-def from_ms(ms: int) -> datetime:
-    """The aware UTC datetime of Unix milliseconds."""
-    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from streamferry.control.errors import InvalidField, LibraryFull
 from streamferry.media.url import MediaUrl
 from streamferry.net.disk import Disk, is_full
+from streamferry.tasks.errors import InvalidField, LibraryFull
 
 _MAX_NAME_BYTES = 200
 _WRITE_BYTES = 1 << 20

@@ -9,8 +9,8 @@ import logging
 import time
 
 from streamferry.control.clock import StepWatch
-from streamferry.control.store import TROUBLE, Store, describe_trouble, workers
-from streamferry.control.store.database import BUSY_S, read_now_ms
+from streamferry.store import TROUBLE, Store, describe_trouble, workers
+from streamferry.store.database import BUSY_S, read_now_ms
 
 _log = logging.getLogger("streamferry.control")
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from streamferry.control.actions import Actions
-from streamferry.control.store import TROUBLE
-from streamferry.control.store.records import RunningTask
+from streamferry.store import TROUBLE
+from streamferry.store.records import RunningTask
 
 _log = logging.getLogger("streamferry.control")
 

@@ -8,9 +8,9 @@ import asyncio
 import contextlib
 import logging
 
-from streamferry.control.actor import Actor, ActorKind, acting_as
-from streamferry.control.store import TROUBLE, Store, describe_trouble, due, retention, workers
-from streamferry.control.store.retention import Retention
+from streamferry.store import TROUBLE, Store, describe_trouble, due, retention, workers
+from streamferry.store.retention import Retention
+from streamferry.tasks.actor import Actor, ActorKind, acting_as
 
 _log = logging.getLogger("streamferry.control")
 

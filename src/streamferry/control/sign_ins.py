@@ -7,11 +7,11 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from streamferry.control.actor import Actor, ActorKind, acting_as
-from streamferry.control.brake import Brake, is_same_secret
-from streamferry.control.model import AuditKind
-from streamferry.control.store import Store, audit, keys
-from streamferry.control.store.records import KeyPair
+from streamferry.control.login_throttle import LoginThrottle, is_same_secret
+from streamferry.store import Store, audit, keys
+from streamferry.store.records import KeyPair
+from streamferry.tasks.actor import Actor, ActorKind, acting_as
+from streamferry.tasks.model import AuditKind
 
 #: One key at one door from one peer leaves one line in this time: a script that asks for a token with each call would
 #: bury all others.
@@ -37,7 +37,7 @@ class SignIns:
     def __init__(self, store: Store, find_key: Callable[[str], Awaitable[KeyPair | None]]) -> None:
         self._store = store
         self._find_key = find_key
-        self._brake = Brake()
+        self._brake = LoginThrottle()
         self._failed_lines = audit.Throttle()
         # Key, peer and door of sign-ins, and when each was noted; the oldest first.
         self._noted: OrderedDict[tuple[str, str, str], float] = OrderedDict()

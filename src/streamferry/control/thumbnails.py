@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
-from streamferry.control.errors import PreviewUnavailable
-from streamferry.control.preview import Previews
+from streamferry.control.previews import Previews
 from streamferry.net.child import Child, ChildError
 from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.sandbox import Limits, Sandbox
+from streamferry.tasks.errors import PreviewUnavailable
 from streamferry.wire.fmp4 import end_of_fragment
 
 #: A picture younger than this is good enough.

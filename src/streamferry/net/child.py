@@ -22,9 +22,9 @@ from sys import byteorder
 from termios import FIONREAD
 
 from streamferry.media.errors import MediaError, own_lack
-from streamferry.net.brief import brief_file
 from streamferry.net.connection import IOV_MAX, Buffers
 from streamferry.net.sandbox import Sandbox, environment_of
+from streamferry.net.sealed_file import sealed_file
 
 #: How long a child may take to leave after SIGTERM; then it is killed.
 TERM_S = 2.0
@@ -83,7 +83,7 @@ class Child:
         stdin = subprocess.PIPE if takes_stdin else subprocess.DEVNULL
         try:
             if brief is not None:
-                stdin = brief_file(brief)
+                stdin = sealed_file(brief)
             with sandbox.launch(command[0], command[1:]) as launch:
                 self._process = subprocess.Popen(
                     launch.command,

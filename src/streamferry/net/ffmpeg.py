@@ -15,10 +15,10 @@ from typing import Protocol
 import imageio_ffmpeg
 
 from streamferry.media.url import REDACTED, MediaUrl
-from streamferry.net.brief import brief_file
 from streamferry.net.child import PIPES_ONLY, Child, ChildError
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, proxy_environment, trust_environment
 from streamferry.net.sandbox import Sandbox
+from streamferry.net.sealed_file import sealed_file
 
 # Words of every command: no progress line, each line with its level, never folded ("last message repeated").
 _QUIET = ("-hide_banner", "-nostats", "-loglevel")
@@ -200,7 +200,7 @@ def _trust_file(tls: ssl.SSLContext) -> int | None:
     Open for the life of the process: contexts are as few as settings.
     """
     pem = authorities(tls)
-    return brief_file(pem.encode()) if pem else None
+    return sealed_file(pem.encode()) if pem else None
 
 
 def authorities(tls: ssl.SSLContext) -> str:

@@ -111,7 +111,7 @@ async def open_get(
     tls: ssl.SSLContext | None = None,
     allow: AllowAddress | None = None,
 ) -> HttpStream:
-    """GET ``url``, follow up to 5 redirects, and stop where the body begins. The deadlines hold for each hop.
+    """GET ``url``, follow up to 5 redirects, and stop where the body begins. The deadlines hold for each egress_proxy.
 
     ``headers`` are added to the request or replace ours; ``tls`` is used for https instead of the default context.
     Raises PeerUnreachable, PeerRejected (a status other than 200 and 206, a redirect that leads nowhere, an address of

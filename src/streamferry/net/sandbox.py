@@ -29,8 +29,8 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from streamferry.net import landlock
-from streamferry.net.brief import brief_file
 from streamferry.net.landlock import READ, RUN, WRITE, Access
+from streamferry.net.sealed_file import sealed_file
 from streamferry.net.seccomp import OWN_PID, Sockets, make_filter
 
 #: By a name of its own, because commands that log nothing else show this.
@@ -87,7 +87,7 @@ class Sandbox:
         if self.sockets is Sockets.TCP_AND_NAMES:
             rules += [(one, READ) for one in _NAMES]
         may_connect = self.sockets in (Sockets.TCP, Sockets.TCP_AND_NAMES)
-        descriptors = [brief_file(make_filter(self.sockets, writes=bool(self.writes)))]
+        descriptors = [sealed_file(make_filter(self.sockets, writes=bool(self.writes)))]
         try:
             ruleset = landlock.make_ruleset(rules, self.ports if may_connect else ())
             if ruleset is not None:

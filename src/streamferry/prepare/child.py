@@ -33,7 +33,7 @@ from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError, ReadWhole
 from streamferry.prepare.ffmpeg import Ffmpeg
 from streamferry.prepare.form import Form
-from streamferry.prepare.inside import Inside
+from streamferry.prepare.input_description import InputDescription
 from streamferry.prepare.intake import Intake
 from streamferry.prepare.job import Job
 from streamferry.prepare.layout import BadInterleave
@@ -161,14 +161,14 @@ class Preparation:
             self._entry.commit(summary, layout.keyframes)
             return summary
 
-    def _decide(self, inside: Inside) -> Plan:
+    def _decide(self, inside: InputDescription) -> Plan:
         if inside.video is None and inside.audio is None:
             return Plan((), COPY_OUTPUT, Form())
         if self._processing.watermark is not None:
             self._entry.watermark.write_bytes(self._processing.watermark.picture)
         return decide_plan(inside, self._processing, str(self._entry.watermark))
 
-    def _refusal(self, ffmpeg: Ffmpeg, inside: Inside) -> SourceUnsupported:
+    def _refusal(self, ffmpeg: Ffmpeg, inside: InputDescription) -> SourceUnsupported:
         """Why ffmpeg wrote nothing."""
         name = self._intake.url.redacted
         if not inside.codecs:

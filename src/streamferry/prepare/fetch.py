@@ -18,6 +18,7 @@ import httpx
 from streamferry.media.errors import MediaError, SourceRejected, SourceUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.cache import Entry
+from streamferry.prepare.faststart import MAX_TAIL_BYTES
 from streamferry.prepare.faults import CacheError, SourceChanged
 from streamferry.prepare.origin import (
     CLIENT_OPTIONS,
@@ -27,7 +28,6 @@ from streamferry.prepare.origin import (
 )
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
-from streamferry.prepare.turned import MAX_TAIL_BYTES
 from streamferry.prepare.version import Version
 from streamferry.prepare.window import let_go
 

@@ -18,7 +18,7 @@ from streamferry.net.ffmpeg_options import HLS_CONTAINERS, hls_options, reads_de
 from streamferry.net.sandbox import ENCODING, Limits, Sandbox, environment_of
 from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError
-from streamferry.prepare.inside import Inside, parse_inside
+from streamferry.prepare.input_description import InputDescription, parse_input_description
 
 # Tags and chapters of the source are none of the player's business.
 _NO_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1")
@@ -142,10 +142,10 @@ class Ffmpeg:
         """End it from another thread than the one that reads what it writes."""
         self._process.kill()
 
-    def describe(self) -> Inside:
+    def describe(self) -> InputDescription:
         """What is inside its first input, waited for; nothing if it cannot read it."""
         self._described.wait()
-        return parse_inside(self._input_lines)
+        return parse_input_description(self._input_lines)
 
     def wait(self) -> int:
         """Exit status, when all of standard error has been read."""

@@ -22,11 +22,11 @@ from streamferry.net.sandbox import Sandbox
 from streamferry.net.seccomp import Sockets
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container, look
+from streamferry.prepare.faststart import AS_IT_LIES, Order, turn
 from streamferry.prepare.ffmpeg import Ffmpeg, file_arguments, hls_arguments, pipe_arguments
 from streamferry.prepare.playlist import MAX_PLAYLIST_BYTES, read_film
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
-from streamferry.prepare.turned import AS_IT_LIES, Order, turn
 from streamferry.prepare.version import Version
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from fractions import Fraction
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.watermark import Watermark
 from streamferry.prepare.form import AudioForm, Form, VideoForm
-from streamferry.prepare.inside import Inside, InsideVideo
+from streamferry.prepare.input_description import InputDescription, VideoDescription
 from streamferry.prepare.processing import Encoder, Processing
 from streamferry.wire.aac import SILENT_CHANNELS, SILENT_RATES
 
@@ -68,7 +68,7 @@ class Plan:
 COPY_OUTPUT = ("-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy")
 
 
-def decide_plan(inside: Inside, processing: Processing, mark_path: str = "") -> Plan:
+def decide_plan(inside: InputDescription, processing: Processing, mark_path: str = "") -> Plan:
     """What to do. ``mark_path`` is the file of the watermark's picture. Raises SourceUnsupported."""
     if inside.video is None and inside.audio is None:
         raise SourceUnsupported("there is neither picture nor sound in it")
@@ -103,7 +103,7 @@ def decide_plan(inside: Inside, processing: Processing, mark_path: str = "") -> 
     return Plan(tuple(inputs), tuple(output), form, silence, encodes_video=not copies_video, reading=reading)
 
 
-def _video_form(inside: Inside, processing: Processing) -> VideoForm | None:
+def _video_form(inside: InputDescription, processing: Processing) -> VideoForm | None:
     """What the picture has to become."""
     found = inside.video
     forced = processing.forced_video
@@ -118,7 +118,7 @@ def _video_form(inside: Inside, processing: Processing) -> VideoForm | None:
     return forced or VideoForm("h264", *found.shown_size)
 
 
-def _is_copied_video(found: InsideVideo | None, wanted: VideoForm, processing: Processing) -> bool:
+def _is_copied_video(found: VideoDescription | None, wanted: VideoForm, processing: Processing) -> bool:
     return (
         found is not None
         and processing.watermark is None
@@ -127,7 +127,7 @@ def _is_copied_video(found: InsideVideo | None, wanted: VideoForm, processing: P
     )
 
 
-def _is_carried(found: InsideVideo, strict: bool) -> bool:
+def _is_carried(found: VideoDescription, strict: bool) -> bool:
     if not strict:
         return found.form.codec in _CARRIED_VIDEO
     return (
@@ -139,7 +139,7 @@ def _is_carried(found: InsideVideo, strict: bool) -> bool:
     )
 
 
-def _audio_form(inside: Inside, processing: Processing) -> AudioForm | None:
+def _audio_form(inside: InputDescription, processing: Processing) -> AudioForm | None:
     """What the sound has to become, or the silence to be."""
     found = inside.audio
     wanted = processing.form.audio if processing.form is not None else None
@@ -155,7 +155,7 @@ def _audio_form(inside: Inside, processing: Processing) -> AudioForm | None:
 
 
 def _graph(
-    found: InsideVideo | None, video: VideoForm, mark: Watermark | None, inputs: list[str], mark_path: str
+    found: VideoDescription | None, video: VideoForm, mark: Watermark | None, inputs: list[str], mark_path: str
 ) -> str:
     """The filter graph from the input's picture to ``[picture]``."""
     size = f"{video.width}:{video.height}"
@@ -190,7 +190,7 @@ def mark_size(mark: Watermark, video: VideoForm) -> tuple[int, int]:
     return width, max(1, round(height))
 
 
-def _mark_filter(mark: Watermark, video: VideoForm, found: InsideVideo | None) -> str:
+def _mark_filter(mark: Watermark, video: VideoForm, found: VideoDescription | None) -> str:
     """Scale the picture, and put its colours into the video's own matrix: a wrong one would shift reds and greens."""
     width, height = mark_size(mark, video)
     named = {"bt709": "bt709", "bt2020nc": "bt2020", "bt470bg": "bt601", "smpte170m": "bt601"}

@@ -18,7 +18,7 @@ from streamferry.net.disk import Disk
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container
-from streamferry.prepare.inside import Inside, InsideVideo
+from streamferry.prepare.input_description import InputDescription, VideoDescription
 from streamferry.prepare.intake import Intake
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import FIRST, Processing
@@ -48,7 +48,7 @@ class Probe:
     """
 
     container: str
-    inside: Inside
+    inside: InputDescription
     open_s: float
     looked_s: float
     kbps: int
@@ -80,7 +80,7 @@ class Probe:
 class _Packets:
     """Reads the lines of ``-dump`` and keeps what is worth knowing."""
 
-    inside: Inside
+    inside: InputDescription
     size_bytes: int = 0
     first_ms: float | None = None
     last_ms: dict[int, float] = field(default_factory=dict)
@@ -226,7 +226,7 @@ def _about_reading(found: Probe) -> list[str]:
     return []
 
 
-def _about_picture(found: Probe, video: InsideVideo) -> list[str]:
+def _about_picture(found: Probe, video: VideoDescription) -> list[str]:
     warnings = []
     if "video" in found.encodes:
         notes = [video.form.codec, video.pixels]

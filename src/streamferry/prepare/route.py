@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``proxy``: address of a ``net.hop``, empty for none. ``authorities``: PEM, trusted beside the system's."""
+    """``proxy``: address of an egress proxy, empty for none. ``authorities``: PEM, trusted beside the system's."""
 
     proxy: str = ""
     authorities: str = ""

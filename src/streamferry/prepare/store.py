@@ -25,9 +25,9 @@ from streamferry.media.errors import MediaError, SourceError, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines
 from streamferry.net.disk import Disk
+from streamferry.net.egress_proxy import EgressProxy, open_egress_proxy
 from streamferry.net.ffmpeg import authorities, ffmpeg_program
 from streamferry.net.folders import EVERYWHERE, Folders
-from streamferry.net.hop import Hop, open_hop
 from streamferry.net.process import child_environment
 from streamferry.net.sandbox import tell_missing
 from streamferry.prepare.budget import Budget
@@ -85,7 +85,7 @@ class PreparedStore:
         self._root = root if root is not None else default_root()
         self._budget = Budget(self._root, max_bytes, Disk(self._root, reserve_bytes), ahead_bytes)
         self._allow = allow
-        self._hop: Hop | None = None
+        self._egress_proxy: EgressProxy | None = None
         self._route = Route(authorities=authorities(tls) if tls is not None else "")
         self._files: dict[Path, PreparedFile] = {}
         self._keepers: dict[PreparedFile, asyncio.Task[None]] = {}
@@ -111,8 +111,8 @@ class PreparedStore:
             await asyncio.wait(self._removals)
         if self._client is not None:
             await self._client.aclose()
-        if self._hop is not None:
-            self._hop.close()
+        if self._egress_proxy is not None:
+            self._egress_proxy.close()
 
     @property
     def preparing(self) -> int:
@@ -216,9 +216,12 @@ class PreparedStore:
 
     async def _open_route(self) -> None:
         async with self._lock:
-            if self._hop is None and (hop := await open_hop(self._allow, Deadlines())) is not None:
-                self._hop = hop
-                self._route = Route(hop.address, self._route.authorities)
+            if (
+                self._egress_proxy is None
+                and (egress_proxy := await open_egress_proxy(self._allow, Deadlines())) is not None
+            ):
+                self._egress_proxy = egress_proxy
+                self._route = Route(egress_proxy.address, self._route.authorities)
 
     async def _keep(
         self,

@@ -5,8 +5,8 @@
 
 from streamferry.net.fence import lease_clock
 from streamferry.relay.host import Relay, RelayHost
+from streamferry.relay.list_position import advance, move, move_ends
 from streamferry.relay.network import Network
-from streamferry.relay.place import advance, move, move_ends
 from streamferry.relay.preview import PreviewRefused, Viewer
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
 from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals, Trouble

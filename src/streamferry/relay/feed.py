@@ -9,7 +9,7 @@ from streamferry.media.errors import MediaError, SourceStalled
 from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag, kind_of_video
 from streamferry.push import Outlet
 from streamferry.relay.drift import Drift
-from streamferry.relay.place import move
+from streamferry.relay.list_position import move
 from streamferry.relay.silence import Silence
 from streamferry.relay.spec import Item
 from streamferry.relay.status import ItemStep, Playhead

@@ -25,11 +25,11 @@ from streamferry.media.stamps import to_wire_ms
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, LaidTag
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
-from streamferry.net.brief import brief_file
 from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg
 from streamferry.net.sandbox import ENCODING, Sandbox
-from streamferry.prepare.inside import Inside, parse_inside
+from streamferry.net.sealed_file import sealed_file
+from streamferry.prepare.input_description import InputDescription, parse_input_description
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import LIVE_ENCODER, Processing
 from streamferry.relay.drift import Drift
@@ -173,7 +173,7 @@ class _Source:
             except OSError:  # It has left, and its end will say why.
                 self.unsent = b""
 
-    async def look(self, url: MediaUrl) -> Inside:
+    async def look(self, url: MediaUrl) -> InputDescription:
         """What ffmpeg finds inside; all that was received remains to be handed on. Raises SourceError."""
         child = _start(_INPUT, url)
         handed_bytes = 0
@@ -190,7 +190,7 @@ class _Source:
             raise SourceUnreachable(f"{url.redacted} gave no beginning of a stream within {LOOK_S:g} s") from None
         finally:
             child.close()
-        inside = parse_inside(list(child.last_words))
+        inside = parse_input_description(list(child.last_words))
         if child.ended.result() < 0:
             raise SourceReaderFailed(f"ffmpeg, which looks at the source, was ended by signal {-child.ended.result()}")
         if (inside.video is None and inside.audio is None) or (inside.video and not inside.video.form.width):
@@ -214,7 +214,7 @@ async def open_marked(
     try:
         source = _Source(inlet, scratch, drift)
         inside = await source.look(url)
-        picture = brief_file(mark.picture)
+        picture = sealed_file(mark.picture)
         try:
             processing = Processing(watermark=mark, encoder=LIVE_ENCODER)
             plan = decide_plan(inside, processing, f"/proc/self/fd/{picture}")

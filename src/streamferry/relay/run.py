@@ -22,15 +22,15 @@ from streamferry.relay.beat import FILE_VISITS, LIVE_VISITS, Beat
 from streamferry.relay.drift import Drift
 from streamferry.relay.feed import FileFeed, LiveFeed
 from streamferry.relay.flow import Flow
+from streamferry.relay.list_position import Place
 from streamferry.relay.marked import MarkedFeed, open_marked
 from streamferry.relay.network import Network
-from streamferry.relay.place import Place
+from streamferry.relay.prepared_list import PreparedList
 from streamferry.relay.preview import Preview, Viewer
-from streamferry.relay.shelf import Shelf
 from streamferry.relay.spec import ENDLESS, RelaySpec
 from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, RelayStatus, State, Totals, Trouble
 from streamferry.relay.vitals import End, Phase, Verdict, Vitals
-from streamferry.source import Trail, open_live
+from streamferry.source import HlsPlayedSegments, open_live
 from streamferry.timeline import Timeline
 
 #: Attempts of a source that come quickly, before the pauses grow: about a minute. An attempt costs its peer a connect,
@@ -59,7 +59,7 @@ class RelayRun:
         self._spec = spec
         self._beat = beat
         self._scratch = scratch
-        self._shelf = Shelf(store)
+        self._prepared_list = PreparedList(store)
         self._network = network
         self._log = log
         self._on_change = on_change
@@ -241,11 +241,11 @@ class RelayRun:
 
     async def _keep_live(self) -> None:
         backoff = Backoff(eager_attempts=_EAGER_ATTEMPTS)
-        source, trail = self._vitals.source, Trail()
+        source, played_segments = self._vitals.source, HlsPlayedSegments()
         while True:
             self._note(source, Phase.CONNECTING)
             try:
-                feed = await self._open_live(trail)
+                feed = await self._open_live(played_segments)
                 lost = self._flow.attach_feed(feed, time.monotonic())
                 self._note(source, Phase.UP)
                 try:
@@ -257,10 +257,10 @@ class RelayRun:
                 error = refused
             await self._pause(source, error, backoff)
 
-    async def _open_live(self, trail: Trail) -> LiveFeed | MarkedFeed:
+    async def _open_live(self, played_segments: HlsPlayedSegments) -> LiveFeed | MarkedFeed:
         spec = self._spec
         url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
-        inlet = await open_live(url, **self._network.options, trail=trail)
+        inlet = await open_live(url, **self._network.options, played_segments=played_segments)
         if mark is None:
             return LiveFeed(inlet, self._timeline, self._scratch, time.monotonic(), drift=self._drift, silence=silence)
         return await open_marked(inlet, mark, url, self._timeline, self._scratch, drift=self._drift, silence=silence)
@@ -277,7 +277,7 @@ class RelayRun:
         feed.drop_upcoming()
         backoff = Backoff()
         first, loop = start, start.loop
-        await self._shelf.learn_form(spec, spec.items[: start.item])
+        await self._prepared_list.learn_form(spec, spec.items[: start.item])
         while spec.loops == ENDLESS or loop < spec.loops:
             errors: list[MediaError] = []
             for index in range(first.item, len(spec.items)):
@@ -286,7 +286,9 @@ class RelayRun:
                     self._note(source, Phase.CONNECTING)
                 position_ms = first.position_ms if index == first.item else 0
                 try:
-                    reader = await self._shelf.open_item(spec, spec.items[index], position_ms, self._note_progress)
+                    reader = await self._prepared_list.open_item(
+                        spec, spec.items[index], position_ms, self._note_progress
+                    )
                 except MediaError as error:
                     self._note_item(ItemStep.FAILED, Playhead(loop, index), error)
                     errors.append(error)

@@ -10,6 +10,7 @@ from streamferry.media.watermark import Watermark
 from streamferry.net.listening import srt_mode
 from streamferry.prepare.processing import FIRST, Normalize
 from streamferry.relay.status import START, Playhead
+from streamferry.timeline.pace import LEAD_MS as LEAD_MS
 
 ENDLESS = -1
 #: More addresses than the cloud API takes are refused, so that a spec fits any front end.

@@ -13,7 +13,7 @@ from typing import ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from streamferry.control.peers import Network, NoPlace, Places, is_within, peer_of
+from streamferry.net.peers import Network, NoPlace, Places, is_within, peer_of
 
 #: The head of a request has to arrive within this, however slowly it drips; so has the rest of a body that nobody
 #: reads, behind the answer.

@@ -8,14 +8,14 @@ import signal
 import sys
 
 from streamferry.config import Settings
-from streamferry.control.rest.faults import RestError
-from streamferry.control.rest.operation_views import ProbeView
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
+from streamferry.net.egress_proxy import open_egress_proxy
 from streamferry.net.ffmpeg import ffmpeg_program
-from streamferry.net.hop import open_hop
 from streamferry.net.process import child_environment
 from streamferry.prepare.route import Route
+from streamferry.web.operation_views import ProbeView
+from streamferry.web.rest.rest_errors import RestError
 from streamferry.worker.egress import Egress, decide_allow
 
 #: At once, of a machine that relays as well; who comes then waits, and who finds others waiting is sent away.
@@ -54,8 +54,8 @@ class Prober:
         return ProbeView.model_validate(told["found"])
 
     async def _ask(self, url: MediaUrl, seconds: float) -> dict[str, object]:
-        hop = await open_hop(self._allow, Deadlines())
-        route = Route(hop.address if hop else "", self._authorities)
+        egress_proxy = await open_egress_proxy(self._allow, Deadlines())
+        route = Route(egress_proxy.address if egress_proxy else "", self._authorities)
         order = {
             "url": url.reveal(),
             "ffmpeg": ffmpeg_program(),
@@ -69,8 +69,8 @@ class Prober:
         except TimeoutError:
             return {"problem": f"{url.redacted} could not be looked at within {self._timeout_s:g} s"}
         finally:
-            if hop is not None:
-                hop.close()
+            if egress_proxy is not None:
+                egress_proxy.close()
 
 
 async def _run_child(order: bytes) -> dict[str, object]:

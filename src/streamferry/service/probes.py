@@ -16,10 +16,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
 from streamferry.control.actions import Actions
-from streamferry.control.metrics import Metrics
 from streamferry.control.pulse import Pulse
-from streamferry.control.store import TROUBLE, describe_trouble
 from streamferry.net.disk import Disk
+from streamferry.store import TROUBLE, describe_trouble
+from streamferry.web.metrics import Metrics
 from streamferry.worker.processes import WorkerProcesses
 
 #: How old an answer may be, in seconds. Probes ask every few seconds, Prometheus every 15.

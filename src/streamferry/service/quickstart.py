@@ -6,13 +6,13 @@ from pathlib import Path
 
 from streamferry.config import Settings
 from streamferry.control.actions import Actions
-from streamferry.control.checks import SourceRules
-from streamferry.control.rest.bodies import NewTask, TaskPatch
-from streamferry.control.rest.reads import Reads
-from streamferry.control.rest.views import Status
-from streamferry.control.rest.writes import Verb, Writes
-from streamferry.control.store.records import KeyPair
-from streamferry.service.store import Purpose, open_store, prepare_data_dir
+from streamferry.service.store_access import Purpose, open_store, prepare_data_dir
+from streamferry.store.records import KeyPair
+from streamferry.tasks.checks import SourceRules
+from streamferry.web.reads import Reads
+from streamferry.web.rest.bodies import NewTask, TaskPatch
+from streamferry.web.rest.writes import Verb, Writes
+from streamferry.web.views import Status
 
 TITLE = "sample"
 #: The longest window that there is, and what must be left of it, or the task gets another one.

@@ -9,11 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streamferry.control.api.envelope import Envelope
-from streamferry.control.api.faults import ApiError, ErrorCode
-from streamferry.control.dashboard.gate import BASE
-from streamferry.control.rest.app import PREFIX
-from streamferry.control.rest.faults import RestError
+from streamferry.web.compat.api_errors import ApiError, ErrorCode
+from streamferry.web.compat.envelope import Envelope
+from streamferry.web.dashboard.session_gate import BASE
+from streamferry.web.rest.app import PREFIX
+from streamferry.web.rest.rest_errors import RestError
 
 #: As REST calls them.
 _REST_CODES = {400: "bad_request", 404: "no_such_path", 405: "method_not_allowed", 429: "too_many"}

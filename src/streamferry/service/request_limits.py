@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from streamferry.control.api.faults import ApiError, ErrorCode
-from streamferry.control.api.signature import MAX_QUERY_BYTES
-from streamferry.control.peers import LOOPBACK, Network, NoPlace, Places, is_within, peer_of
+from streamferry.net.peers import LOOPBACK, Network, NoPlace, Places, is_within, peer_of
 from streamferry.service.refusals import answer_in_form
+from streamferry.web.compat.api_errors import ApiError, ErrorCode
+from streamferry.web.compat.signature import MAX_QUERY_BYTES
 
 _log = logging.getLogger("streamferry.service")
 

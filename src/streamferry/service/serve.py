@@ -23,37 +23,37 @@ from starlette.responses import RedirectResponse, Response
 
 from streamferry.config import Settings, forget_secrets, share_ffmpeg
 from streamferry.control.actions import Actions
-from streamferry.control.actor import Actor, ActorKind, acting_as
-from streamferry.control.api.limits import Rates
-from streamferry.control.api.routes import ApiSettings, build_router
 from streamferry.control.callbacks import Callbacks
-from streamferry.control.checks import SourceRules
-from streamferry.control.dashboard import watching
-from streamferry.control.dashboard.gate import BASE, MAX_SOCKET_BYTES, SIGN_IN
-from streamferry.control.dashboard.keys import watch_keys
-from streamferry.control.dashboard.links import SignInLinks
-from streamferry.control.dashboard.mount import mount_dashboard
-from streamferry.control.looks import open_looks
-from streamferry.control.metrics import Metrics
-from streamferry.control.peers import Places
 from streamferry.control.pulse import Pulse
-from streamferry.control.rest.app import PREFIX, build_rest
 from streamferry.control.samples import Samples
 from streamferry.control.scheduler import Scheduler
-from streamferry.control.store import TROUBLE, Store, describe_trouble, workers
-from streamferry.control.store.records import KeyPair
 from streamferry.net.disk import Disk
 from streamferry.net.listening import ListenPorts
-from streamferry.service.callbacks import retention_of, send_callbacks
-from streamferry.service.dashboard import make_desk
+from streamferry.net.peers import Places
+from streamferry.service.callback_dispatch import retention_of, send_callbacks
+from streamferry.service.dashboard_wiring import make_page_actions
 from streamferry.service.http import bounded_http
 from streamferry.service.limits import raise_file_limit
 from streamferry.service.lock import take_lock
 from streamferry.service.probes import Health, add_probes
 from streamferry.service.refusals import SecurityHeaders, add_refusals
 from streamferry.service.request_limits import RequestLimits
-from streamferry.service.rest import rest_settings
-from streamferry.service.store import Purpose, open_store, prepare_data_dir, store_file
+from streamferry.service.rest_wiring import rest_settings
+from streamferry.service.store_access import Purpose, open_store, prepare_data_dir, store_file
+from streamferry.store import TROUBLE, Store, describe_trouble, workers
+from streamferry.store.records import KeyPair
+from streamferry.tasks.actor import Actor, ActorKind, acting_as
+from streamferry.tasks.checks import SourceRules
+from streamferry.web.compat.routes import ApiSettings, build_router
+from streamferry.web.dashboard import watching
+from streamferry.web.dashboard.keys import watch_keys
+from streamferry.web.dashboard.links import SignInLinks
+from streamferry.web.dashboard.mount import mount_dashboard
+from streamferry.web.dashboard.session_gate import BASE, MAX_SOCKET_BYTES, SIGN_IN
+from streamferry.web.metrics import Metrics
+from streamferry.web.preview_responses import open_preview_responses
+from streamferry.web.rate_limits import Rates
+from streamferry.web.rest.app import PREFIX, build_rest
 from streamferry.worker.egress import Egress, decide_refusal
 from streamferry.worker.processes import WorkerProcesses
 
@@ -133,7 +133,7 @@ async def serve(
     async with (
         _sole_service(settings) as lock,
         open_store(settings, Purpose.SERVE) as store,
-        open_looks(store) as looks,
+        open_preview_responses(store) as looks,
     ):
         actions = Actions(store, refuses_conflicts=settings.conflicts == "refuse")
         with acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
@@ -159,21 +159,21 @@ async def serve(
         samples = Samples()
         rest = rest_settings(settings, looks, samples, stopping)
         app.mount(PREFIX, build_rest(actions, store, rest))
-        desk = make_desk(settings, actions, Callbacks(store), rest)
-        mount_dashboard(app, desk)
+        page_actions = make_page_actions(settings, actions, Callbacks(store), rest)
+        mount_dashboard(app, page_actions)
         watching.register(looks)
         server = _Server(app, settings)
         with listener:
             _tell(settings, listener, made, say)
             if on_open is not None:
-                on_open(Entrance(_address_of(listener), desk.links))
+                on_open(Entrance(_address_of(listener), page_actions.links))
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.serve([listener]), name="api")
                 group.create_task(pulse.run(stopping), name="pulse")
                 group.create_task(Scheduler(store, retention_of(settings)).run(stopping), name="scheduler")
                 group.create_task(send_callbacks(settings, store, stopping), name="callbacks")
                 group.create_task(samples.run(actions, stopping), name="samples")
-                group.create_task(watch_keys(actions, desk.sessions, stopping), name="keys of sessions")
+                group.create_task(watch_keys(actions, page_actions.sessions, stopping), name="keys of sessions")
                 group.create_task(processes.run(), name="worker processes")
                 await stopping.wait()
                 server.should_exit = True

@@ -5,18 +5,18 @@ import contextlib
 import logging
 
 from streamferry.config import Settings, forget_secrets, share_ffmpeg
-from streamferry.control.ledger import StoreLedger
-from streamferry.control.store import Store
+from streamferry.control.store_ledger import StoreLedger
 from streamferry.net.dial import client_context
 from streamferry.net.listening import ListenPorts
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay import Network, RelayHost
 from streamferry.service.limits import fitting_capacity, raise_file_limit
 from streamferry.service.lock import holds_lock
-from streamferry.service.store import StoreAway, open_store, store_file
+from streamferry.service.store_access import StoreAway, open_store, store_file
+from streamferry.store import Store
 from streamferry.worker import HealthMeter, Worker
 from streamferry.worker.egress import Egress, decide_allow
-from streamferry.worker.preview import Passes, PreviewServer
+from streamferry.worker.preview_server import Passes, PreviewServer
 from streamferry.worker.processes import give_signs
 
 _log = logging.getLogger("streamferry.worker")

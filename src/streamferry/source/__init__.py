@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines
+from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.http import open_http
 from streamferry.source.live import LiveInlet
 from streamferry.source.rtmp import open_rtmp
 from streamferry.source.streams import open_rtsp, open_srt, open_udp
-from streamferry.source.trail import Trail
 
-__all__ = ["LiveInlet", "Trail", "open_live"]
+__all__ = ["HlsPlayedSegments", "LiveInlet", "open_live"]
 
 _OPENERS: dict[str, Callable[..., Awaitable[LiveInlet]]] = {
     "rtmp": open_rtmp,
@@ -33,15 +33,15 @@ async def open_live(
     deadlines: Deadlines,
     tls: ssl.SSLContext | None = None,
     allow: AllowAddress | None = None,
-    trail: Trail | None = None,
+    played_segments: HlsPlayedSegments | None = None,
 ) -> LiveInlet:
     """Open a live source by the scheme of its address. Raises SourceError.
 
-    ``trail``: the same for all sessions of one source, so that each goes on where the one before it ended, where the
-    protocol has a past to go back to: HLS.
+    ``played_segments``: the same for all sessions of one source, so that each goes on where the one before it
+    ended, where the protocol has a past to go back to: HLS.
     """
     if url.scheme in ("http", "https"):
-        return await open_http(url, deadlines=deadlines, tls=tls, allow=allow, trail=trail)
+        return await open_http(url, deadlines=deadlines, tls=tls, allow=allow, played_segments=played_segments)
     opener = _OPENERS.get(url.scheme)
     if opener is None:
         raise SourceUnsupported(f"a live source cannot be read from {url.scheme}: addresses")

@@ -29,8 +29,8 @@ from streamferry.media.errors import (
 )
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import PIPES_ONLY, ChildError
+from streamferry.net.egress_proxy import EgressProxy, Forwarder
 from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg, SegmentWatch
-from streamferry.net.hop import Forwarder, Hop
 from streamferry.net.sandbox import ENCODING, Sandbox
 from streamferry.net.seccomp import Sockets
 from streamferry.source.flv import FlvReader
@@ -117,7 +117,7 @@ class FfmpegInput:
     """How ffmpeg gets a source: its input arguments, and a ``brief`` or a ``feed`` as its standard input."""
 
     arguments: Sequence[str]
-    #: What it may reach by itself; through a ``hop`` where there is one, nothing else.
+    #: What it may reach by itself; through a ``egress_proxy`` where there is one, nothing else.
     sandbox: Sandbox = PIPES_ONLY
     brief: bytes | None = None
     #: Gets the treatment's time to look, where that cannot be an argument because a script holds it.
@@ -125,7 +125,7 @@ class FfmpegInput:
     feed: Feed | None = None
     silence_s: float = SILENCE_S
     #: Through which ffmpeg reaches http and https addresses, or the one peer of a forwarder; closed with the source.
-    hop: Hop | Forwarder | None = None
+    egress_proxy: EgressProxy | Forwarder | None = None
     #: Told what is asked of an HLS server.
     segments: SegmentWatch | None = None
     #: Whether an RTSP server may send ffmpeg elsewhere.
@@ -143,8 +143,8 @@ class FfmpegInput:
         if self.script is not None:
             brief = (self.script + "".join(f"option {name} {value}\n" for name, value in looking.items())).encode()
         sandbox = self.sandbox
-        if self.hop is not None:
-            sandbox = replace(sandbox, sockets=Sockets.TCP, ports=(self.hop.port,))
+        if self.egress_proxy is not None:
+            sandbox = replace(sandbox, sockets=Sockets.TCP, ports=(self.egress_proxy.port,))
         if treatment.encodes_video:
             sandbox = replace(sandbox, limits=ENCODING)
         arguments = [word for name, value in looking.items() for word in (f"-{name}", str(value))] + arguments
@@ -157,7 +157,7 @@ class FfmpegInput:
                 takes_stdin=self.feed is not None,
                 pipe_bytes=_PIPE_BYTES,
                 tls=tls,
-                proxy=self.hop.address if self.hop is not None else "",
+                proxy=self.egress_proxy.address if self.egress_proxy is not None else "",
                 may_redirect=self.may_redirect,
                 segments=self.segments,
             )
@@ -172,7 +172,7 @@ class FfmpegInlet(ConnectionInlet):
         super().__init__(child, self._receive_into, FlvReader().read)
         self.silence_s = source.silence_s
         self.is_mute = all(kind != "Audio" for kind, _ in child.input_codecs)
-        self._hop = source.hop
+        self._egress_proxy = source.egress_proxy
         #: For tests, and for who wants to know.
         self.child = child
         self._url = url
@@ -194,8 +194,8 @@ class FfmpegInlet(ConnectionInlet):
         super().close()
         if self._feed is not None:
             self._feed.close()
-        if self._hop is not None:
-            self._hop.close()
+        if self._egress_proxy is not None:
+            self._egress_proxy.close()
 
 
 class _Feeder:
@@ -235,7 +235,7 @@ async def open_ffmpeg(
 ) -> FfmpegInlet:
     """Start ffmpeg on ``source`` and give its inlet once media comes; ``leftover`` is the beginning of its feed.
 
-    Raises SourceError. Closes feed and hop unless it succeeds.
+    Raises SourceError. Closes feed and egress_proxy unless it succeeds.
     """
     feeder = _Feeder(source.feed, leftover) if source.feed is not None else None
     try:
@@ -265,8 +265,8 @@ async def open_ffmpeg(
     except BaseException:
         if feeder is not None:
             feeder.close()
-        if source.hop is not None:
-            source.hop.close()
+        if source.egress_proxy is not None:
+            source.egress_proxy.close()
         raise
 
 

@@ -1,7 +1,8 @@
 """Live HLS: we read the playlist, choose the variant, and leave the segments to ffmpeg.
 
 So a playlist that is refused says so in our words, with the deadlines of any other connection. What the playlist names,
-segments above all, ffmpeg fetches by itself, by http and https, through a ``Hop``, all that its sandbox lets it reach.
+segments above all, ffmpeg fetches by itself, by http and https, through an ``EgressProxy``:
+its sandbox lets it reach nothing else.
 
 Specification: RFC 8216.
 """
@@ -19,13 +20,13 @@ from streamferry.media.errors import (
 )
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, step
+from streamferry.net.egress_proxy import EgressProxy
 from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.ffmpeg_options import HLS_CONTAINERS, HLS_PROTOCOLS, hls_options
-from streamferry.net.hop import Hop
 from streamferry.net.http import WEB_SCHEMES, HttpBody, HttpStream, open_get
 from streamferry.source.ffmpeg import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
+from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.live import SILENCE_S
-from streamferry.source.trail import Trail
 from streamferry.wire.hls import (
     Variant,
     best_variant,
@@ -50,13 +51,13 @@ async def open_hls(
     deadlines: Deadlines,
     tls: ssl.SSLContext | None = None,
     allow: AllowAddress | None = None,
-    trail: Trail | None = None,
+    played_segments: HlsPlayedSegments | None = None,
 ) -> FfmpegInlet:
     """``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError.
 
-    With a ``trail`` it begins behind what was played before.
+    With a ``played_segments`` it begins behind what was played before.
     """
-    trail = Trail() if trail is None else trail
+    played_segments = HlsPlayedSegments() if played_segments is None else played_segments
     lines = await _read_playlist(stream, deadlines)
     # Relative addresses are relative to where redirects led, and reloads go there, too, as players do it.
     base = stream.final_url.reveal()
@@ -76,7 +77,7 @@ async def open_hls(
     if is_finished(lines):
         raise SourceUnsupported(f"{url.redacted} is a finished HLS playlist, a file and not a live source")
     addresses = segment_addresses(lines, variant.url)
-    unseen = trail.unseen(addresses, media_sequence(lines) + len(addresses))
+    unseen = played_segments.unseen(addresses, media_sequence(lines) + len(addresses))
     if not unseen:
         raise SourceStalled(f"{url.redacted} is a playlist to which no segment was added since the last was played")
     arguments = [
@@ -92,8 +93,8 @@ async def open_hls(
         brief=variant.as_master().encode(),
         # At the live edge nothing comes for as long as a segment takes to be made.
         silence_s=SILENCE_S + target_duration(lines),
-        hop=await Hop(allow, deadlines).open(),
-        segments=trail,
+        egress_proxy=await EgressProxy(allow, deadlines).open(),
+        segments=played_segments,
     )
     return await open_ffmpeg(url, source, tls=tls)
 

@@ -10,9 +10,9 @@ from streamferry.net.dial import AllowAddress, Deadlines, step
 from streamferry.net.http import HttpBody, HttpStream, open_get
 from streamferry.source.ffmpeg import FfmpegInput, open_ffmpeg
 from streamferry.source.hls import open_hls
+from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.http_flv import HttpFlvInlet
 from streamferry.source.live import LiveInlet, as_source_errors
-from streamferry.source.trail import Trail
 
 #: ISO 13818-1, 2.4.3.2: each packet begins with it.
 _TS_SYNC_BYTE = b"\x47"
@@ -25,14 +25,16 @@ async def open_http(
     deadlines: Deadlines,
     tls: ssl.SSLContext | None = None,
     allow: AllowAddress | None = None,
-    trail: Trail | None = None,
+    played_segments: HlsPlayedSegments | None = None,
 ) -> LiveInlet:
-    """Ask for the stream and give its inlet; ``trail`` is for HLS. Raises SourceError."""
+    """Ask for the stream and give its inlet; ``played_segments`` is for HLS. Raises SourceError."""
     with as_source_errors():
         stream = await open_get(url, deadlines=deadlines, tls=tls, allow=allow)
         try:
             if _is_hls(stream):
-                return await open_hls(url, stream, deadlines=deadlines, tls=tls, allow=allow, trail=trail)
+                return await open_hls(
+                    url, stream, deadlines=deadlines, tls=tls, allow=allow, played_segments=played_segments
+                )
             body = HttpBody(stream)
             if _is_named_flv(stream):
                 return HttpFlvInlet(stream, body)

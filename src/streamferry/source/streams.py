@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from streamferry.media.errors import SourceUnreachable, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve
-from streamferry.net.hop import Forwarder, Hop
+from streamferry.net.egress_proxy import EgressProxy, Forwarder
 from streamferry.net.listening import srt_mode
 from streamferry.net.sandbox import Sandbox
 from streamferry.net.seccomp import Sockets
@@ -33,8 +33,10 @@ async def open_rtsp(
         # By its name, which the certificate has; the proxy resolves it, and judges what it finds.
         with as_source_errors():
             await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
-        hop = await Hop(allow, deadlines).open()
-        source = FfmpegInput(_concat("rtsps,rtp,tls,tcp,httpproxy"), script=_script(url, options), hop=hop)
+        egress_proxy = await EgressProxy(allow, deadlines).open()
+        source = FfmpegInput(
+            _concat("rtsps,rtp,tls,tcp,httpproxy"), script=_script(url, options), egress_proxy=egress_proxy
+        )
         return await open_ffmpeg(url, source, tls=tls)
     if allow is None:
         # A server may send it to any other, by name.
@@ -44,7 +46,7 @@ async def open_rtsp(
     with as_source_errors():
         forwarder = await Forwarder(url.host, url.port, allow, deadlines).open()
     reached = replace(url, host="127.0.0.1", port=forwarder.port)
-    source = FfmpegInput(_RTSP, script=_script(reached, options), hop=forwarder, may_redirect=False)
+    source = FfmpegInput(_RTSP, script=_script(reached, options), egress_proxy=forwarder, may_redirect=False)
     return await open_ffmpeg(url, source, tls=tls)
 
 

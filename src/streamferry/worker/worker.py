@@ -20,7 +20,7 @@ from typing import Protocol
 from streamferry.relay import RelaySpec, Trouble, Viewer, lease_clock
 from streamferry.worker.health import WorkerHealth
 from streamferry.worker.ledger import LeaseLost, Ledger, StoreUnavailable
-from streamferry.worker.performance import Performance, RunningRelay
+from streamferry.worker.task_runner import RunningRelay, TaskRunner
 
 _log = logging.getLogger("streamferry.worker")
 
@@ -76,7 +76,7 @@ class Worker:
         self._lease_s = lease_s
         self._is_attached = is_attached
         self._roll_s = roll_s
-        self._performances: dict[str, Performance] = {}
+        self._runners: dict[str, TaskRunner] = {}
         self._orders = -1
         self._fence_at = self._report_at = self._roll_at = 0.0
         # Since when the store cannot be asked, on the loop's clock.
@@ -91,8 +91,8 @@ class Worker:
 
     def open_preview(self, task_id: str) -> Viewer | None:
         """Look at what a task hands to its destination; None if nothing of it runs here. Raises PreviewRefused."""
-        performance = self._performances.get(task_id)
-        return performance.open_preview() if performance is not None else None
+        runner = self._runners.get(task_id)
+        return runner.open_preview() if runner is not None else None
 
     async def run(self) -> None:
         """Work until ``leave`` is called."""
@@ -106,7 +106,7 @@ class Worker:
                 await self._work()
                 await self._hand_over()
             except LeaseLost:
-                _log.error("the lease is lost: %d tasks are aborted", len(self._performances))
+                _log.error("the lease is lost: %d tasks are aborted", len(self._runners))
                 await self._drop_all()
             except (StoreUnavailable, TimeoutError) as error:
                 self._note_away(error)
@@ -145,7 +145,7 @@ class Worker:
     async def _tend(self) -> None:
         if self._stirred.is_set() or asyncio.get_running_loop().time() >= self._report_at:
             await self._report()
-        load = len(self._performances)
+        load = len(self._runners)
         orders = await self._ledger.poll(load, max(0, self._capacity - load))
         now = asyncio.get_running_loop().time()
         if orders != self._orders or now >= self._roll_at:
@@ -153,44 +153,44 @@ class Worker:
             self._orders, self._roll_at = orders, now + self._roll_s
 
     async def _follow_orders(self) -> None:
-        known = {task_id: one.known for task_id, one in self._performances.items() if not one.is_over}
+        known = {task_id: one.known for task_id, one in self._runners.items() if not one.is_over}
         roll = await self._ledger.roll(known)
         for task_id, assignment in roll.items():
             if assignment is None:
                 continue
-            performance = self._performances.get(task_id)
-            if performance is None:
-                self._performances[task_id] = Performance(assignment, self._host.start, self._stirred.set)
+            runner = self._runners.get(task_id)
+            if runner is None:
+                self._runners[task_id] = TaskRunner(assignment, self._host.start, self._stirred.set)
                 if not assignment.is_wanted:
-                    self._performances[task_id].end()
+                    self._runners[task_id].end()
             else:
-                performance.follow(assignment)
-        for task_id, performance in self._performances.items():
+                runner.follow(assignment)
+        for task_id, runner in self._runners.items():
             if task_id not in roll:
                 # Deleted: there is nobody to give it back to.
-                performance.end()
+                runner.end()
 
     async def _report(self) -> None:
         self._stirred.clear()
         now, began_at = asyncio.get_running_loop().time(), lease_clock()
         self._report_at = now + REPORT_S
-        told = [(one, report) for one in self._performances.values() if (report := one.report()) is not None]
-        load = sum(not one.is_over for one in self._performances.values())
+        told = [(one, report) for one in self._runners.values() if (report := one.report()) is not None]
+        load = sum(not one.is_over for one in self._runners.values())
         try:
             lost = await self._ledger.report([report for _, report in told], load, self._health(now))
         except BaseException:
             self._report_at = now
             raise
         self._renewed(began_at)
-        for performance, report in told:
+        for runner, report in told:
             if report.task_id in lost:
                 # Another worker's, or nobody's, by a store that has forgotten that it was ours.
-                performance.abort()
-                if not performance.is_over:
+                runner.abort()
+                if not runner.is_over:
                     continue
-            performance.confirm(report)
+            runner.confirm(report)
             if report.outcome is not None:
-                del self._performances[report.task_id]
+                del self._runners[report.task_id]
         if lost:
             _log.warning("%d tasks are not held any more and are aborted", len(lost))
 
@@ -205,13 +205,13 @@ class Worker:
         try:
             async with asyncio.timeout(KEYFRAME_S + LEAVE_S):
                 await self._ledger.retire()
-                for performance in self._performances.values():
-                    performance.end(at_keyframe=True)
+                for runner in self._runners.values():
+                    runner.end(at_keyframe=True)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(KEYFRAME_S):
                         await self._hand_back()
-                for performance in self._performances.values():
-                    performance.end()
+                for runner in self._runners.values():
+                    runner.end()
                 await self._hand_back()
                 await self._ledger.leave()
         except (TimeoutError, StoreUnavailable, LeaseLost) as error:
@@ -219,20 +219,20 @@ class Worker:
 
     async def _hand_back(self) -> None:
         """Report until everything that was asked to stop has done so."""
-        while self._performances:
+        while self._runners:
             await self._report()
-            if self._performances:
+            if self._runners:
                 await _wait(self._stirred, REPORT_S)
 
     async def _drop_all(self) -> None:
         """Abort everything, and wait until nothing runs any more: what still did could meet its own next claim."""
-        for performance in self._performances.values():
-            performance.abort()
-        while left := sum(not performance.is_over for performance in self._performances.values()):
+        for runner in self._runners.values():
+            runner.abort()
+        while left := sum(not runner.is_over for runner in self._runners.values()):
             self._stirred.clear()
             if not await _wait(self._stirred, LEAVE_S):
                 _log.error("%d relays have not let go yet", left)
-        self._performances.clear()
+        self._runners.clear()
 
     def _renewed(self, began_at: float) -> None:
         self._fence_at = math.inf if self._is_attached else began_at + self._lease_s

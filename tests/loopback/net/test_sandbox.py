@@ -23,8 +23,8 @@ import pytest
 from kit import programs
 from kit.clips import ClipFactory
 from streamferry.net import landlock, sandbox
-from streamferry.net.brief import brief_file
 from streamferry.net.sandbox import Limits, Sandbox
+from streamferry.net.sealed_file import sealed_file
 from streamferry.net.seccomp import Sockets, make_filter
 
 ATTACKS = Path(__file__).with_name("attacks.py").read_text()
@@ -62,7 +62,7 @@ def given(tmp_path: Path) -> Iterator[dict[str, Any]]:
     for name in ("input", "spare"):
         (shown / name).write_bytes(b"media")
     abstract = f"streamferry-test-{os.getpid()}"
-    descriptor = brief_file(SECRET)
+    descriptor = sealed_file(SECRET)
     queue = abstract.encode()
     mq_open, mq_unlink = {"x86_64": (240, 241), "aarch64": (180, 181)}[os.uname().machine]
     libc = ctypes.CDLL(None, use_errno=True)
@@ -173,7 +173,7 @@ for name, way in ways.items():
 @pytest.mark.parametrize("box", [None, Sandbox(), Sandbox(writes=("/proc", "/dev/shm"))], ids=["free", "box", "writes"])
 def test_what_several_children_are_given_is_changed_by_none(box: Sandbox | None) -> None:
     """The authorities that TLS trusts are one file for all: who is taken over must not name its own to the others."""
-    descriptor = brief_file(SECRET)
+    descriptor = sealed_file(SECRET)
     words = [PYTHON, "-I", "-S", "-c", _CHANGES, str(descriptor)]
     try:
         if box is None:

@@ -13,7 +13,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.push import open_session
 from streamferry.relay.collector import Collector
-from streamferry.source import Trail, open_live
+from streamferry.source import HlsPlayedSegments, open_live
 
 #: Objects that an attempt may leave: less than one of a cycle.
 LEFT = 1.0
@@ -67,7 +67,11 @@ async def test_failed_attempts_that_meet_the_freeze_are_freed(end, address, atte
                 peer.go.clear()
                 before = peer.waiting
                 options = {"deadlines": Deadlines(), "tls": None, "allow": None}
-                opening = open_live(url, **options, trail=Trail()) if end == "source" else open_session(url, **options)
+                opening = (
+                    open_live(url, **options, played_segments=HlsPlayedSegments())
+                    if end == "source"
+                    else open_session(url, **options)
+                )
                 trying = asyncio.ensure_future(fail(opening))
                 del opening
                 await until("the attempt", lambda before=before: peer.waiting > before)

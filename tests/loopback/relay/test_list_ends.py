@@ -14,7 +14,7 @@ from streamferry.media.tag import VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, RelaySpec
 from streamferry.worker import Assignment, Outcome
-from streamferry.worker.performance import Performance
+from streamferry.worker.task_runner import TaskRunner
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -84,12 +84,12 @@ async def test_a_change_that_came_during_the_goodbye_was_lost(relays, clips: Cli
     async with Destination(close_late) as destination:
         spec = RelaySpec.vod([Item(url)], destination.url(), loops=1)
         assignment = Assignment("task", 1, 1, is_wanted=True, spec=spec, start_in_s=0, end_in_s=600)
-        performance = Performance(assignment, relays.host.start, lambda: None)
+        runner = TaskRunner(assignment, relays.host.start, lambda: None)
         await until("the goodbye", lambda: destination.publishes and destination.publishes[0].ended, 10)
-        performance.follow(replace(assignment, version=2, spec=replace(spec, items=(Item(url, 1.0),))))
-        assert not performance.is_over
+        runner.follow(replace(assignment, version=2, spec=replace(spec, items=(Item(url, 1.0),))))
+        assert not runner.is_over
         closes.set()
-        await until("the end", lambda: performance.is_over)
-        report = performance.report()
+        await until("the end", lambda: runner.is_over)
+        report = runner.report()
         assert report is not None
         assert (report.version, report.outcome) == (1, Outcome.PLAYED_OUT)

@@ -20,7 +20,7 @@ from streamferry.relay import LEAD_MS, Item, Playhead, RelaySpec
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.feed import FileFeed
 from streamferry.worker import Assignment
-from streamferry.worker.performance import Performance
+from streamferry.worker.task_runner import TaskRunner
 
 pytestmark = pytest.mark.usefixtures("quick")
 AWAY_S = 4.0
@@ -228,11 +228,11 @@ async def test_a_file_put_behind_one_that_had_not_begun_took_its_place(relays, c
     async with Destination(manner) as destination:
         spec = RelaySpec.vod([Item(MediaUrl.parse(str(clip)), 10.0)], destination.url(), loops=1)
         assignment = Assignment("task", 1, 1, is_wanted=True, spec=spec, start_in_s=0, end_in_s=600)
-        performance = Performance(assignment, relays.host.start, lambda: None)
-        await until("an attempt", lambda: (seen := performance.report()) is not None and seen.status.retries > 0)
+        runner = TaskRunner(assignment, relays.host.start, lambda: None)
+        await until("an attempt", lambda: (seen := runner.report()) is not None and seen.status.retries > 0)
         more = (*spec.items, Item(MediaUrl.parse(str(clips("two_seconds")))))
-        performance.follow(replace(assignment, version=2, spec=replace(spec, items=more)))
+        runner.follow(replace(assignment, version=2, spec=replace(spec, items=more)))
         await until("a picture", lambda: destination.publishes and destination.publishes[0].frames(VIDEO), 15)
         assert frames.position_ms(destination.publishes[0].frames(VIDEO)[0][2][5:]) == 10_000
-        performance.end()
-        await until("the end", lambda: performance.is_over)
+        runner.end()
+        await until("the end", lambda: runner.is_over)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from streamferry.cli import app
 from streamferry.config import Settings
-from streamferry.service.store import Purpose, open_store, prepare_data_dir
+from streamferry.service.store_access import Purpose, open_store, prepare_data_dir
 
 
 @pytest.fixture

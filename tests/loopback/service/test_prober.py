@@ -8,9 +8,9 @@ import pytest
 from kit.clips import ClipFactory
 from kit.http_files import HttpFiles
 from streamferry.config import Settings
-from streamferry.control.rest.faults import RestError
 from streamferry.media.url import MediaUrl
 from streamferry.service.prober import Prober
+from streamferry.web.rest.rest_errors import RestError
 
 
 def settings_of(clips: ClipFactory, egress: str, tmp_path: Path) -> Settings:

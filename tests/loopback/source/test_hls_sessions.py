@@ -11,7 +11,7 @@ from streamferry.media.errors import SourceForbidden, SourceStalled
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import end_all
 from streamferry.net.dial import Deadlines
-from streamferry.source import Trail
+from streamferry.source import HlsPlayedSegments
 from streamferry.source import open_live as open_live_within
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_factories=["uvloop"])]
@@ -43,11 +43,11 @@ async def play(peers, playlist):
     ``also``: something else to wait for, told by the words of ffmpeg.
     """
     url = MediaUrl.parse(f"http://127.0.0.1:{await peers.serve(playlist.serve)}/live.m3u8")
-    trail = Trail()
+    played_segments = HlsPlayedSegments()
 
     async def session(seconds, also=""):
         before = len(playlist.asked)
-        inlet = await open_live(url, trail=trail)
+        inlet = await open_live(url, played_segments=played_segments)
         first = last = None
         try:
             async with asyncio.timeout(15):

@@ -17,7 +17,7 @@ from streamferry.push import Outlet
 from streamferry.relay.preview import Preview
 from streamferry.timeline import Timeline
 from streamferry.worker import preview as module
-from streamferry.worker.preview import Passes, PreviewServer
+from streamferry.worker.preview_server import Passes, PreviewServer
 
 
 def sign(text: str) -> str:

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from streamferry.cli import app
 from streamferry.cli.backup import _new_file
 from streamferry.cli.quickstart import _write_key
-from streamferry.control.store.records import KeyPair
 from streamferry.service.quickstart import Prepared
+from streamferry.store.records import KeyPair
 
 TRAPS = ("link", "open file", "dangling link")
 

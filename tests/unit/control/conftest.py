@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from kit import postgresql
-from streamferry.control.store import Seal, Store, migrate, sqlite_url
+from streamferry.store import Seal, Store, migrate, sqlite_url
 
 SEAL_KEY = Fernet.generate_key().decode()
 

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from streamferry.control.model import TaskItem, TaskKind, TaskSpec
 from streamferry.media.url import MediaUrl
+from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 
 PLANTED_KEY = "planted-stream-key-7f3a"
 

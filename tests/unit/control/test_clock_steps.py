@@ -10,11 +10,11 @@ from task_samples import make_spec
 
 from streamferry.control.actions import Actions
 from streamferry.control.clock import StepWatch
-from streamferry.control.ledger import StoreLedger
 from streamferry.control.pulse import Pulse
 from streamferry.control.scheduler import Scheduler
-from streamferry.control.store import Store, workers
-from streamferry.control.store.schema import pulse, run, worker
+from streamferry.control.store_ledger import StoreLedger
+from streamferry.store import Store, workers
+from streamferry.store.schema import pulse, run, worker
 
 HOUR_MS = 3_600_000
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from kit.disks import quiet_folder, reserve_for
-from streamferry.control.checks import SourceRules, read_source
-from streamferry.control.errors import InvalidField, LibraryFull
 from streamferry.control.library import Library
-from streamferry.control.model import TaskKind
 from streamferry.net.folders import Folders
+from streamferry.tasks.checks import SourceRules, read_source
+from streamferry.tasks.errors import InvalidField, LibraryFull
+from streamferry.tasks.model import TaskKind
 
 
 async def pieces(*data: bytes) -> AsyncIterator[bytes]:

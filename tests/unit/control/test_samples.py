@@ -1,8 +1,8 @@
 """Samples of runs for charts."""
 
 from streamferry.control.samples import KEPT, MAX_TASKS, STEP_S, Sample, Samples
-from streamferry.control.store.records import RunningTask
 from streamferry.relay import State
+from streamferry.store.records import RunningTask
 
 LATE = {"w": 3}
 

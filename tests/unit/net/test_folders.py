@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from streamferry.control.dashboard.texts.reasons import reasons_in
 from streamferry.media.errors import SourceForbidden, SourceMissing
 from streamferry.net.folders import EVERYWHERE, Folders
+from streamferry.web.dashboard.texts.reasons import reasons_in
 
 HERE = os.uname().nodename
 

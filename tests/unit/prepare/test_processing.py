@@ -4,13 +4,13 @@ import pytest
 
 from streamferry.media.errors import SourceUnsupported
 from streamferry.prepare.form import AudioForm, Form, VideoForm
-from streamferry.prepare.inside import Inside, InsideVideo
+from streamferry.prepare.input_description import InputDescription, VideoDescription
 from streamferry.prepare.plan import COPY_OUTPUT, decide_plan
 from streamferry.prepare.processing import FIRST, Encoder, Normalize, Processing
 
 VIDEO = VideoForm("h264", 1280, 720)
 AUDIO = AudioForm("aac", 48000, 2)
-PLAIN = InsideVideo(VIDEO, "yuv420p", frame_rate=30.0)
+PLAIN = VideoDescription(VIDEO, "yuv420p", frame_rate=30.0)
 
 
 def of_list(form: Form | None = None, *, silence: bool = True, encoder: Encoder | None = None) -> Processing:
@@ -32,7 +32,7 @@ def test_a_bad_choice_names_its_field(text: str) -> None:
 
 def test_a_film_that_fits_is_copied() -> None:
     """With or without a form to fit."""
-    inside = Inside(PLAIN, AUDIO)
+    inside = InputDescription(PLAIN, AUDIO)
     for form in (None, Form(VIDEO, AUDIO)):
         plan = decide_plan(inside, of_list(form))
         assert plan.output == COPY_OUTPUT
@@ -43,14 +43,14 @@ def test_a_film_that_fits_is_copied() -> None:
 def test_missing_sound_is_no_reason_to_encode() -> None:
     """Silence is laid beside the copy, in the form of the list's sound."""
     mono = AudioForm("aac", 44100, 1)
-    plan = decide_plan(Inside(PLAIN), of_list(Form(VIDEO, mono)))
+    plan = decide_plan(InputDescription(PLAIN), of_list(Form(VIDEO, mono)))
     assert (plan.output, plan.silence) == (COPY_OUTPUT, mono)
-    assert decide_plan(Inside(PLAIN), of_list(silence=False)).silence is None
+    assert decide_plan(InputDescription(PLAIN), of_list(silence=False)).silence is None
 
 
 def test_a_list_that_asks_for_no_silence_leaves_sound_as_it_is() -> None:
     """Where a first item without sound gives no form for it."""
-    plan = decide_plan(Inside(PLAIN, AudioForm("aac", 22050, 1)), of_list(Form(VIDEO, None), silence=False))
+    plan = decide_plan(InputDescription(PLAIN, AudioForm("aac", 22050, 1)), of_list(Form(VIDEO, None), silence=False))
     assert plan.form.audio == AudioForm("aac", 22050, 1)
     assert plan.output == COPY_OUTPUT
 
@@ -58,16 +58,16 @@ def test_a_list_that_asks_for_no_silence_leaves_sound_as_it_is() -> None:
 @pytest.mark.parametrize(
     "inside",
     [
-        InsideVideo(VIDEO, "yuv420p10le"),
-        InsideVideo(VIDEO, "yuv444p"),
-        InsideVideo(VIDEO, "yuv420p", interlaced=True),
-        InsideVideo(VIDEO, "yuv420p", rotation=90),
-        InsideVideo(VideoForm("av1", 1280, 720), "yuv420p"),
+        VideoDescription(VIDEO, "yuv420p10le"),
+        VideoDescription(VIDEO, "yuv444p"),
+        VideoDescription(VIDEO, "yuv420p", interlaced=True),
+        VideoDescription(VIDEO, "yuv420p", rotation=90),
+        VideoDescription(VideoForm("av1", 1280, 720), "yuv420p"),
     ],
 )
-def test_what_destinations_refuse_is_encoded_and_nothing_else(inside: InsideVideo) -> None:
+def test_what_destinations_refuse_is_encoded_and_nothing_else(inside: VideoDescription) -> None:
     """The picture alone: the sound is copied."""
-    plan = decide_plan(Inside(inside, AUDIO), of_list())
+    plan = decide_plan(InputDescription(inside, AUDIO), of_list())
     assert plan.encodes_video
     words = " ".join(plan.output)
     assert "-c:v libx264" in words
@@ -80,7 +80,7 @@ def test_what_destinations_refuse_is_encoded_and_nothing_else(inside: InsideVide
 )
 def test_sound_is_encoded_to_what_is_common(rate_hz: int, channels: int, rate_after: int, channels_after: int) -> None:
     """At most stereo, 44.1 or 48 kHz, also where ffmpeg cannot tell."""
-    plan = decide_plan(Inside(PLAIN, AudioForm("flac", rate_hz, channels)), of_list())
+    plan = decide_plan(InputDescription(PLAIN, AudioForm("flac", rate_hz, channels)), of_list())
     assert plan.form.audio == AudioForm("aac", rate_after, channels_after)
     assert not plan.encodes_video
     assert "-c:v copy" in " ".join(plan.output)
@@ -91,7 +91,9 @@ def test_sound_is_encoded_to_what_is_common(rate_hz: int, channels: int, rate_af
 )
 def test_quality_is_constant_up_to_a_limit(size: tuple[int, int], rate: float, kbps: int) -> None:
     """The limit grows with the picture; half as much again for high frame rates."""
-    plan = decide_plan(Inside(InsideVideo(VideoForm("vp9", *size), "yuv420p", frame_rate=rate)), of_list())
+    plan = decide_plan(
+        InputDescription(VideoDescription(VideoForm("vp9", *size), "yuv420p", frame_rate=rate)), of_list()
+    )
     words = " ".join(plan.output)
     assert f"-maxrate {kbps}k -bufsize {2 * kbps}k" in words
     assert "-preset veryfast -crf 20" in words
@@ -100,13 +102,13 @@ def test_quality_is_constant_up_to_a_limit(size: tuple[int, int], rate: float, k
 def test_encoder_settings_reach_the_encoder_and_the_key() -> None:
     """Another setting is another prepared file."""
     processing = of_list(encoder=Encoder("slow", 18))
-    plan = decide_plan(Inside(InsideVideo(VideoForm("vp9", 64, 64), "yuv420p")), processing)
+    plan = decide_plan(InputDescription(VideoDescription(VideoForm("vp9", 64, 64), "yuv420p")), processing)
     assert "-preset slow -crf 18" in " ".join(plan.output)
     assert processing.key != of_list().key
 
 
-@pytest.mark.parametrize("inside", [Inside(), Inside(InsideVideo(VideoForm("wmv3", 0, 0)))])
-def test_what_cannot_be_used_is_refused(inside: Inside) -> None:
+@pytest.mark.parametrize("inside", [InputDescription(), InputDescription(VideoDescription(VideoForm("wmv3", 0, 0)))])
+def test_what_cannot_be_used_is_refused(inside: InputDescription) -> None:
     """Nothing to play, or a picture of no size."""
     with pytest.raises(SourceUnsupported):
         decide_plan(inside, of_list())

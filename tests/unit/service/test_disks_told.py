@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from streamferry.config import Settings
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
-from streamferry.control.metrics import Metrics
 from streamferry.control.pulse import Pulse
 from streamferry.net.disk import Disk
 from streamferry.service.probes import Health, add_probes
-from streamferry.service.store import Purpose, open_store, prepare_data_dir
+from streamferry.service.store_access import Purpose, open_store, prepare_data_dir
+from streamferry.web.metrics import Metrics
 from streamferry.worker.processes import WorkerProcesses
 
 

@@ -8,8 +8,8 @@ from cryptography.fernet import Fernet
 
 from streamferry.config import load_settings
 from streamferry.control.actions import Actions
-from streamferry.control.store import Seal, Store, migrate, sqlite_url
 from streamferry.service.serve import ensure_first_key
+from streamferry.store import Seal, Store, migrate, sqlite_url
 
 
 @pytest.fixture

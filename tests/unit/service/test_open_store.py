@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from kit import postgresql
 from streamferry.config import Settings
-from streamferry.control.store import TROUBLE, Seal, Store, describe_to_strangers, describe_trouble
-from streamferry.service.store import Purpose, StoreMissing, open_store, prepare_data_dir
+from streamferry.service.store_access import Purpose, StoreMissing, open_store, prepare_data_dir
+from streamferry.store import TROUBLE, Seal, Store, describe_to_strangers, describe_trouble
 
 
 async def refusal(settings: Settings) -> str:

@@ -10,11 +10,11 @@ from fastapi import FastAPI
 
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
-from streamferry.control.metrics import Metrics
 from streamferry.control.pulse import Pulse
-from streamferry.control.store import Seal, Store, migrate, sqlite_url
 from streamferry.service import probes
 from streamferry.service.probes import Health, Shared, add_probes
+from streamferry.store import Seal, Store, migrate, sqlite_url
+from streamferry.web.metrics import Metrics
 from streamferry.worker.processes import WorkerProcesses
 
 

@@ -18,15 +18,15 @@ from streamferry.config import Settings
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.clock import SystemClock
-from streamferry.control.model import TaskItem, TaskKind, TaskSpec
-from streamferry.control.rest.faults import RestError
-from streamferry.control.rest.tokens import Tokens
-from streamferry.control.store import Store, sealing, sqlite_url, workers
-from streamferry.control.store.schema import metadata, seal_key, task, task_spec
-from streamferry.control.store.tasks import destination_digest
 from streamferry.media.url import MediaUrl
-from streamferry.service.store import Purpose, open_store, prepare_data_dir, rotate_seal
-from streamferry.worker.preview import Passes
+from streamferry.service.store_access import Purpose, open_store, prepare_data_dir, rotate_seal
+from streamferry.store import Store, sealing, sqlite_url, workers
+from streamferry.store.schema import metadata, seal_key, task, task_spec
+from streamferry.store.tasks import destination_digest
+from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
+from streamferry.web.rest.rest_errors import RestError
+from streamferry.web.rest.tokens import Tokens
+from streamferry.worker.preview_server import Passes
 
 
 class Killed(BaseException):
@@ -237,9 +237,9 @@ async def test_a_rotation_that_is_killed_has_happened_or_not(
         raise Killed
 
     place = {
-        "before": "streamferry.control.store.sealing.rotate",
-        "within": "streamferry.control.store.sealing._values",
-        "after": "streamferry.service.store.os.replace",
+        "before": "streamferry.store.sealing.rotate",
+        "within": "streamferry.store.sealing._values",
+        "after": "streamferry.service.store_access.os.replace",
     }[moment]
     with not_killed.context() as patch:
         patch.setattr(place, killed)

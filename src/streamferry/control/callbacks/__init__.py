@@ -1,9 +1,9 @@
 """Callbacks: what happens to a task, posted to its CallbackURL.
 
-``payload`` is what is posted, ``sender`` posts one, ``courier`` decides which and when, ``desk`` is for who looks after
-them. What is owed lives in the store (``control.store.mailboxes``), so a crash loses none.
+``sender`` posts one, ``dispatcher`` decides which and when, ``deliveries`` is what front ends may look at and do. What
+is owed lives in the store (``store.mailboxes``), so a crash loses none.
 """
 
-from streamferry.control.callbacks.desk import Callbacks
+from streamferry.control.callbacks.deliveries import Callbacks
 
 __all__ = ["Callbacks"]

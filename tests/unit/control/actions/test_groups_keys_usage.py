@@ -7,13 +7,13 @@ import sqlalchemy as sa
 from task_samples import make_spec
 
 from streamferry.control.actions import Actions
-from streamferry.control.errors import GroupExists, GroupInUse, GroupNotFound, InvalidField, KeyNotFound
-from streamferry.control.store import Store, usage, workers
-from streamferry.control.store.records import GroupRecord, GroupTag, KeyPair
-from streamferry.control.store.schema import run
-from streamferry.control.store.schema import usage as usage_table
 from streamferry.media.url import MediaUrl
 from streamferry.relay import RelayStatus, State
+from streamferry.store import Store, usage, workers
+from streamferry.store.records import GroupRecord, GroupTag, KeyPair
+from streamferry.store.schema import run
+from streamferry.store.schema import usage as usage_table
+from streamferry.tasks.errors import GroupExists, GroupInUse, GroupNotFound, InvalidField, KeyNotFound
 from streamferry.worker import Report, Usage
 
 TAG = GroupTag("Custom", "team", "体育")

@@ -6,16 +6,16 @@ import pytest
 from task_samples import make_spec
 
 from streamferry.control.actions import Actions
-from streamferry.control.api import operations, schemas
-from streamferry.control.checks import SourceRules
 from streamferry.control.clock import SystemClock
-from streamferry.control.ledger import StoreLedger
-from streamferry.control.model import ApiStatus
-from streamferry.control.rest.bodies import NewTask, TaskPatch
-from streamferry.control.rest.reads import Reads
-from streamferry.control.rest.views import Status
-from streamferry.control.rest.writes import Verb, Writes
-from streamferry.control.store import Store
+from streamferry.control.store_ledger import StoreLedger
+from streamferry.store import Store
+from streamferry.tasks.checks import SourceRules
+from streamferry.tasks.model import ApiStatus
+from streamferry.web.compat import operations, schemas
+from streamferry.web.reads import Reads
+from streamferry.web.rest.bodies import NewTask, TaskPatch
+from streamferry.web.rest.writes import Verb, Writes
+from streamferry.web.views import Status
 
 PUSH = "rtmp://push.example/live/"
 SOURCE = "rtmp://live.example/live/in"

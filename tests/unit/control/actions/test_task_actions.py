@@ -12,8 +12,13 @@ from task_samples import make_spec
 from kit.pictures import png
 from kit.virtual_clock import VirtualClock
 from streamferry.control.actions import ALLOWED, Action, Actions
-from streamferry.control.errors import DestinationConflict, GroupNotFound, InvalidField, TaskNotFound, WrongState
-from streamferry.control.model import (
+from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
+from streamferry.relay import State
+from streamferry.store import Store, tasks
+from streamferry.store.spec import with_picture
+from streamferry.tasks.errors import DestinationConflict, GroupNotFound, InvalidField, TaskNotFound, WrongState
+from streamferry.tasks.model import (
     ApiStatus,
     ContinueStrategy,
     SourceForm,
@@ -22,11 +27,6 @@ from streamferry.control.model import (
     TaskKind,
     TaskSpec,
 )
-from streamferry.control.store import Store, tasks
-from streamferry.control.store.spec import with_picture
-from streamferry.media.url import MediaUrl
-from streamferry.media.watermark import Watermark
-from streamferry.relay import State
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

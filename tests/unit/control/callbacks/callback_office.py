@@ -1,4 +1,4 @@
-"""A store whose tasks have receivers, and couriers that work when they are told to."""
+"""A store whose tasks have receivers, and dispatchers that work when they are told to."""
 
 import asyncio
 import contextlib
@@ -13,15 +13,16 @@ from task_samples import make_spec
 
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
-from streamferry.control.callbacks.courier import Courier
+from streamferry.control.callbacks.dispatcher import Dispatcher
 from streamferry.control.callbacks.sender import Sender
-from streamferry.control.clock import to_ms
-from streamferry.control.model import DeliveryState, TaskSpec
-from streamferry.control.store import Store, events
-from streamferry.control.store.database import now_ms
-from streamferry.control.store.events import NewEvent
-from streamferry.control.store.schema import delivery, mailbox
 from streamferry.media.url import MediaUrl
+from streamferry.store import Store, events
+from streamferry.store.database import now_ms
+from streamferry.store.events import NewEvent
+from streamferry.store.schema import delivery, mailbox
+from streamferry.tasks.model import DeliveryState, TaskSpec
+from streamferry.tasks.times import to_ms
+from streamferry.web.compat.callback_body import serialize
 
 TOKEN = "planted-callback-token"
 
@@ -69,7 +70,7 @@ class Office:
         return {one.number: one.state.value for one in page.records}
 
     async def until(self, what: str, is_true: Callable[[], object], seconds: float = 10.0) -> None:
-        """Wait in the event loop, while couriers work."""
+        """Wait in the event loop, while dispatchers work."""
         try:
             async with asyncio.timeout(seconds):
                 while not is_true():  # noqa: ASYNC110 -- a thread
@@ -91,14 +92,14 @@ class Office:
         return None if due_ms is None else due_ms / 1000
 
     @contextlib.asynccontextmanager
-    async def courier(self, send_s: float = 2.0) -> AsyncIterator[Courier]:
+    async def dispatcher(self, send_s: float = 2.0) -> AsyncIterator[Dispatcher]:
         """One that works for as long as the block."""
         stopping = asyncio.Event()
         async with Sender(tls=ssl.create_default_context(), allow=None, send_s=send_s) as sender:
-            courier = Courier(self.store, sender, chance=lambda: 0.5)
+            dispatcher = Dispatcher(self.store, sender, serialize, chance=lambda: 0.5)
             async with asyncio.TaskGroup() as group:
-                group.create_task(courier.run(stopping), name="courier")
+                group.create_task(dispatcher.run(stopping), name="dispatcher")
                 try:
-                    yield courier
+                    yield dispatcher
                 finally:
                     stopping.set()

@@ -7,7 +7,7 @@ import pytest
 from callback_office import TOKEN, Office
 
 from kit.callback_receiver import CallbackReceiver
-from streamferry.control.store import Store
+from streamferry.store import Store
 
 
 @pytest.fixture

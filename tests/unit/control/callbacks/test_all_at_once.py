@@ -1,4 +1,4 @@
-"""Several couriers, reports, changed addresses and replays at the same time on one store."""
+"""Several dispatchers, reports, changed addresses and replays at the same time on one store."""
 
 import asyncio
 import itertools
@@ -10,13 +10,14 @@ import pytest
 import sqlalchemy as sa
 from callback_office import Office
 
-from streamferry.control.callbacks import courier
-from streamferry.control.callbacks.courier import Courier
+from streamferry.control.callbacks import dispatcher
+from streamferry.control.callbacks.dispatcher import Dispatcher
 from streamferry.control.callbacks.sender import Failure
-from streamferry.control.store import events
-from streamferry.control.store.events import NewEvent
-from streamferry.control.store.schema import run
 from streamferry.media.url import MediaUrl
+from streamferry.store import events
+from streamferry.store.events import NewEvent
+from streamferry.store.schema import run
+from streamferry.web.compat.callback_body import serialize
 
 SECONDS = 1.0
 
@@ -47,8 +48,8 @@ async def report(office: Office, made: list[str]) -> int:
 
 async def test_nothing_is_lost_or_out_of_order(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever comes between: each callback is tried in the order of its task until it is taken; nobody deadlocks."""
-    monkeypatch.setattr(courier, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(courier, "POLL_S", 0.05)
+    monkeypatch.setattr(dispatcher, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(dispatcher, "POLL_S", 0.05)
     sender, stopping = UnreliableSender(), asyncio.Event()
     made = [await office.task(f"http://calls.example/{number}") for number in range(8)]
     end = asyncio.get_running_loop().time() + SECONDS
@@ -63,9 +64,9 @@ async def test_nothing_is_lost_or_out_of_order(office: Office, monkeypatch: pyte
             await office.change(random.choice(made), callback_url=f"http://calls.example/other/{number}")
             await office.callbacks.replay_dead()
 
-    async with asyncio.TaskGroup() as couriers:
+    async with asyncio.TaskGroup() as dispatchers:
         for _ in range(3):
-            couriers.create_task(Courier(office.store, sender).run(stopping))  # type: ignore[arg-type]
+            dispatchers.create_task(Dispatcher(office.store, sender, serialize).run(stopping))  # type: ignore[arg-type]
         async with asyncio.TaskGroup() as others:
             for _ in range(2):
                 others.create_task(reports())

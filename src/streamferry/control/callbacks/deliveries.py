@@ -1,0 +1,94 @@
+"""Callbacks: what front ends may look at and do about deliveries, as ``control.actions`` is for tasks."""
+
+import re
+
+from streamferry.store import Store, asks_again, audit, mailboxes, signing
+from streamferry.store.records import Backlog, DeliveryPage, DeliveryRecord
+from streamferry.tasks.errors import DeliveryNotFound, WrongState
+from streamferry.tasks.model import AuditKind, DeliveryState
+
+_EVENT_ID = re.compile(r"evt_([0-9a-f]{32})_([1-9][0-9]{0,8})")
+
+
+class Callbacks:
+    """See the module. Each method is one transaction, but for those over many tasks."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._seal = store.seal
+
+    @asks_again
+    async def list_deliveries(
+        self, *, task_id: str | None = None, state: DeliveryState | None = None, page: int = 1, size: int = 20
+    ) -> DeliveryPage:
+        """Newest first; those of a deleted task too. ``page`` counts from 1."""
+        async with self._store.read() as connection:
+            records, total = await mailboxes.page(
+                connection, task_id=task_id, state=state, offset=(page - 1) * size, limit=size
+            )
+        return DeliveryPage(tuple(records), total)
+
+    @asks_again
+    async def backlog(self) -> Backlog:
+        """What is not delivered, in numbers."""
+        async with self._store.read() as connection:
+            return await mailboxes.backlog(connection)
+
+    @asks_again
+    async def get_delivery(self, event_id: str) -> DeliveryRecord:
+        """One of them, by the id that its receiver gets. Raises DeliveryNotFound."""
+        task_id, number = _parse(event_id)
+        async with self._store.read() as connection:
+            record = await mailboxes.find(connection, task_id, number)
+        if record is None:
+            raise DeliveryNotFound(event_id)
+        return record
+
+    async def replay(self, event_id: str) -> None:
+        """Deliver it again, before what waits behind it. Raises DeliveryNotFound, WrongState."""
+        task_id, number = _parse(event_id)
+        async with self._store.write() as connection:
+            record = await mailboxes.find(connection, task_id, number)
+            if record is None:
+                raise DeliveryNotFound(event_id)
+            if record.state is DeliveryState.WAITING:
+                raise WrongState(f"callback {event_id} waits for its delivery already")
+            if not await mailboxes.wake(connection, task_id, number):
+                raise WrongState(f"task {task_id} has no CallbackURL any more")
+
+    async def replay_dead(self, task_id: str | None = None) -> int:
+        """Deliver dead letters again, of one task or of all that still have an address; how many."""
+        if task_id is None:
+            async with self._store.read() as connection:
+                task_ids = await mailboxes.tasks_with_dead(connection)
+        else:
+            task_ids = [task_id]
+        count = 0
+        for one in task_ids:
+            async with self._store.write() as connection:
+                count += await mailboxes.wake(connection, one, None)
+        return count
+
+    async def drop_dead(self, task_id: str | None = None) -> int:
+        """Forget dead letters, of one task or of all; how many."""
+        async with self._store.write() as connection:
+            return await mailboxes.drop_dead(connection, task_id)
+
+    async def secret(self) -> str:
+        """What callbacks are signed with, in the form ``whsec_...``; made if there is none yet."""
+        async with self._store.write() as connection:
+            return await signing.ensure(connection, self._seal)
+
+    async def replace_secret(self) -> str:
+        """Another secret; for a day callbacks are signed with the one before as well."""
+        async with self._store.write() as connection:
+            secret = await signing.replace(connection, self._seal)
+            await audit.append(connection, AuditKind.SECRET_REPLACED)
+            return secret
+
+
+def _parse(event_id: str) -> tuple[str, int]:
+    match = _EVENT_ID.fullmatch(event_id)
+    if match is None:
+        raise DeliveryNotFound(event_id)
+    return match[1], int(match[2])

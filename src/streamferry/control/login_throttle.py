@@ -1,0 +1,89 @@
+"""The brake on guessing secrets, for every front end that takes one: waits after failures, comparison in constant time.
+
+Failures are counted by peer and name together, so that a stranger who knows a key's id cannot lock its owner out, and
+by peer alone, so that made-up names buy no further guesses. The second takes many more failures, so that one person
+does not lock out a whole office at once. Getting in does not clear it: who has one key may not use it to guess another.
+By name alone they are counted for those who have many peers: far more failures, and a second's wait for each one more,
+which whoever got in from the same peer before is spared, so that nobody is locked out.
+What lies back an hour is forgotten. Counts are this process's. Times are monotonic seconds, passed in.
+"""
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from typing import Any
+
+from streamferry.net.peers import peer_of
+
+#: So many failures of a peer with one name are free; each one after them doubles the wait.
+FREE_FAILURES = 4
+#: The same of a peer with whatever names.
+FREE_FAILURES_OF_PEER = 50
+#: Failures with one name from wherever, and the wait after each one more.
+FREE_FAILURES_OF_NAME = 200
+_WAIT_OF_NAME_S = 1.0
+_FIRST_WAIT_S = 15.0
+_LONGEST_WAIT_S = 900.0
+_MEMORY_S = 3600.0
+_MAX_REMEMBERED = 20_000
+
+#: Peer and name; None: whichever.
+_Counted = tuple[str | None, str | None]
+
+
+class LoginThrottle:
+    """Makes who fails to sign in wait, longer each time. ``address`` of the peer, ``name`` that it wants to be."""
+
+    def __init__(self) -> None:
+        self._failures: OrderedDict[_Counted, tuple[int, float]] = OrderedDict()
+        self._welcome: OrderedDict[_Counted, None] = OrderedDict()
+
+    def wait_s(self, address: str, name: str, now: float) -> float:
+        """How long they may not try; 0 if they may."""
+        pair, peer, named = _counted(address, name)
+        asked = (pair, peer) if pair in self._welcome else (pair, peer, named)
+        return max(0.0, *(self._failures.get(one, (0, now))[1] - now for one in asked))
+
+    def fail(self, address: str, name: str, now: float) -> None:
+        """They failed."""
+        for one in _counted(address, name):
+            count, until = self._failures.pop(one, (0, now))
+            if now - until > _MEMORY_S:
+                count = 0
+            self._failures[one] = (count + 1, now + _wait_after(one, count + 1))
+        _forget_oldest(self._failures)
+
+    def forgive(self, address: str, name: str) -> None:
+        """They got in."""
+        pair = _counted(address, name)[0]
+        self._failures.pop(pair, None)
+        self._welcome[pair] = None
+        self._welcome.move_to_end(pair)
+        _forget_oldest(self._welcome)
+
+
+def _wait_after(one: _Counted, count: int) -> float:
+    peer, name = one
+    if peer is None:
+        return _WAIT_OF_NAME_S if count > FREE_FAILURES_OF_NAME else 0.0
+    extra = count - (FREE_FAILURES if name is not None else FREE_FAILURES_OF_PEER)
+    return min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(extra - 1, 10)) if extra > 0 else 0.0
+
+
+def _forget_oldest(remembered: OrderedDict[_Counted, Any]) -> None:
+    while len(remembered) > _MAX_REMEMBERED:
+        remembered.popitem(last=False)
+
+
+def _counted(address: str, name: str) -> tuple[_Counted, _Counted, _Counted]:
+    peer = peer_of(address)
+    return (peer, name[:128]), (peer, None), (None, name[:128])
+
+
+def is_same_secret(given: str, secret: str) -> bool:
+    """Whether the secret is right, in the same time however much of it is."""
+    return hmac.compare_digest(_digest(given), _digest(secret))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="replace")).digest()

@@ -1,0 +1,199 @@
+"""StoreLedger: the store as one worker sees it. Turns what is wanted of a task into a spec of the data plane."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from streamferry.control.clock import StepWatch
+from streamferry.media.errors import SourceForbidden, SourceRejected
+from streamferry.net.folders import NOWHERE, Folders
+from streamferry.net.listening import NO_PORTS, ListenPorts
+from streamferry.relay.spec import Item, RelaySpec
+from streamferry.relay.status import Playhead
+from streamferry.store import TROUBLE, SealBroken, Store, assignments, describe_trouble, due, sealing, usage, workers
+from streamferry.store.assignments import HeldTask
+from streamferry.tasks.actor import Actor, ActorKind, acting_as
+from streamferry.tasks.model import ContinueStrategy, StoredMark, TaskKind, TaskSpec
+from streamferry.tasks.times import to_ms
+from streamferry.worker import LEASE_S, Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
+
+_log = logging.getLogger("streamferry.control")
+
+
+class StoreLedger:
+    """Implements ``worker.Ledger``. ``folders``: from which ``file:`` sources may be read.
+
+    ``address``: ``host:port`` where the worker serves previews.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        worker_id: str,
+        *,
+        capacity: int,
+        folders: Folders = NOWHERE,
+        ports: ListenPorts = NO_PORTS,
+        address: str | None = None,
+        lease_s: float = LEASE_S,
+        is_attached: bool = False,
+    ) -> None:
+        self._store = store
+        self._worker_id = worker_id
+        self._capacity = capacity
+        self._address = address
+        self._folders = folders
+        self._ports = ports
+        self._actor = Actor(ActorKind.WORKER, worker_id)
+        self._lease_s = lease_s
+        self._is_attached = is_attached
+        self._clock_steps = StepWatch()
+        # How often the store's clock was set, and how often when its tasks were read last.
+        self._steps = self._steps_known = 0
+
+    async def register(self) -> None:
+        """See the protocol. Raises SealBroken for a store that is sealed under another key."""
+        with _availability(), acting_as(self._actor):
+            async with self._store.write() as connection:
+                await sealing.open_seal(connection, self._store.seal)
+                await workers.register(
+                    connection,
+                    self._worker_id,
+                    self._capacity,
+                    self._address,
+                    lease_s=self._lease_s,
+                    is_attached=self._is_attached,
+                )
+
+    async def poll(self, load: int, room: int) -> int:
+        """See the protocol."""
+        with _availability(), acting_as(self._actor):
+            began_at = time.monotonic()
+            async with self._store.read() as connection:
+                orders, has_due, now_ms = await workers.poll(connection, self._worker_id)
+            self._steps += self._clock_steps.note(now_ms, began_at, time.monotonic())
+            if has_due and room:
+                async with self._store.write() as connection:
+                    await due.claim(connection, self._store.seal, self._worker_id, load=load, room=room)
+                    orders, *_ = await workers.poll(connection, self._worker_id)
+        return orders + self._steps
+
+    async def roll(self, known: Mapping[str, tuple[int, int]]) -> dict[str, Assignment | None]:
+        """See the protocol. After a step of the clock nothing is known: how far off each window is has changed."""
+        steps = self._steps
+        known = known if steps == self._steps_known else {}
+        with _availability(), acting_as(self._actor):
+            async with self._store.read() as connection:
+                holds, now_ms = await assignments.read(connection, self._store.seal, self._worker_id, known)
+        self._steps_known = steps
+        return {one.task_id: self._assignment(one, now_ms) for one in holds}
+
+    async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> set[str]:
+        """See the protocol."""
+        with _availability(), acting_as(self._actor):
+            made_at = time.monotonic()
+            async with self._store.write() as connection:
+                age_s = time.monotonic() - made_at
+                lost = await assignments.report(
+                    connection, self._worker_id, reports, load=load, health=health, age_s=age_s
+                )
+                await usage.add(connection, reports)
+        return lost
+
+    async def retire(self) -> None:
+        """See the protocol."""
+        with _availability(), acting_as(self._actor):
+            async with self._store.write() as connection:
+                await workers.retire(connection, self._worker_id)
+
+    async def leave(self) -> None:
+        """See the protocol."""
+        with _availability(), acting_as(self._actor):
+            async with self._store.write() as connection:
+                await workers.leave(connection, self._worker_id)
+
+    def _assignment(self, hold: HeldTask, now_ms: int) -> Assignment | None:
+        if hold.problem is not None:
+            return Assignment(
+                hold.task_id, hold.epoch, hold.version, hold.is_wanted, None, 0.0, 0.0, problem=hold.problem
+            )
+        if hold.spec is None:
+            return None
+        spec = problem = None
+        try:
+            self._check_files(hold.spec)
+            spec = relay_spec_of(hold.spec, hold.playhead)
+        except ValueError as error:
+            problem = str(error)
+        return Assignment(
+            task_id=hold.task_id,
+            epoch=hold.epoch,
+            version=hold.version,
+            is_wanted=hold.is_wanted,
+            spec=spec,
+            start_in_s=(to_ms(hold.spec.start_at) - now_ms) / 1000,
+            end_in_s=(to_ms(hold.spec.end_at) - now_ms) / 1000,
+            problem=problem,
+            trouble=hold.trouble,
+        )
+
+    def _check_files(self, spec: TaskSpec) -> None:
+        """Raises ValueError for a local file outside of the folders, and for a port that may not be opened.
+
+        Whether they can be had, the run will see.
+        """
+        for url in (spec.destination, *(item.url for item in spec.items)):
+            if reason := self._ports.refuse(url):
+                raise ValueError(f"{url.redacted} {reason}")
+        for item in spec.items:
+            if item.url.scheme == "file":
+                try:
+                    self._folders.check(item.url.path, item.url.redacted)
+                except SourceForbidden as error:
+                    raise ValueError(str(error)) from None
+                except SourceRejected:
+                    pass
+
+
+def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
+    """What a relay shall do for a task. It has no limits: the worker keeps the window. Raises ValueError."""
+    mark = spec.watermark
+    if isinstance(mark, StoredMark):
+        raise ValueError("the watermark's picture was not read")
+    items = tuple(Item(item.url, item.start_s, item.end_s) for item in spec.items)
+    if spec.kind is TaskKind.LIVE:
+        return RelaySpec.live(items[0].url, spec.destination, watermark=mark)
+    if playhead.item >= len(items):
+        playhead = Playhead()
+    return RelaySpec.vod(
+        items,
+        spec.destination,
+        loops=spec.loops,
+        playhead=playhead,
+        watermark=mark,
+        pre_download=spec.pre_download,
+        keeps_time=spec.continue_strategy is ContinueStrategy.AT_BREAK_PLUS_ELAPSED,
+    )
+
+
+#: Kinds of errors of our own that this process has told in full.
+_known_faults: set[type[Exception]] = set()
+
+
+@contextlib.contextmanager
+def _availability() -> Iterator[None]:
+    """Trouble with the database in one sentence, which holds neither statement nor address."""
+    try:
+        yield
+    except (LeaseLost, SealBroken):
+        raise
+    except TROUBLE as error:
+        raise StoreUnavailable(describe_trouble(error)) from None
+    except Exception as error:
+        # Whatever one row or one statement does, what runs goes on as long as its lease lasts.
+        kind = type(error)
+        if kind not in _known_faults:
+            _known_faults.add(kind)
+            _log.exception("the store cannot be asked: an error inside streamferry, told once")
+        raise StoreUnavailable(f"{kind.__name__} inside streamferry") from None

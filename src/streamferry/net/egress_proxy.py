@@ -1,0 +1,242 @@
+"""Proxies on loopback, through which programs and libraries of ours reach the network under the egress policy.
+
+What resolves and connects by itself, ffmpeg and httpx, cannot ask the policy for the addresses it uses: those of
+redirects, segments and keys, after the name is resolved. So it is given this as its proxy, and the only connections it
+makes are ours, made by ``dial``. TLS passes through it end to end.
+
+One request a connection: a GET of an absolute address, or a CONNECT and whatever follows. Specification: RFC 9110,
+9.3.6 (CONNECT), 11.7 (authentication to proxies); RFC 9112, 3.2.2 (absolute-form); RFC 7617 (Basic). It serves who was
+told its address, of which a secret is part: other users of the machine can connect to it, are told nothing, and take no
+place from those it is for. Those are programs of ours, whose descriptors are limited.
+
+A :class:`Forwarder` is for what has no proxies, plain RTSP: each connection to it is one to the single peer it was made
+for. It asks for no secret, because it leads nowhere else, but has few places.
+"""
+
+import asyncio
+import secrets
+from abc import ABC, abstractmethod
+from base64 import b64encode
+from contextlib import suppress
+from typing import Self
+from urllib.parse import urlsplit
+
+from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable
+from streamferry.net.connection import Connection
+from streamferry.net.dial import AllowAddress, Deadlines, dial
+from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
+from streamferry.net.unauthenticated import Unauthenticated
+
+_HEAD_BYTES = 64 << 10
+_HEAD_S = 10.0
+# Not secret; a name has to be there.
+_USER = "streamferry"
+_PIECE_BYTES = 128 << 10
+# A client has one connection, and one more while it leaves the first.
+_FORWARDED = 4
+_PORTS = {"http": 80}
+# Of one connection only (RFC 9110, 7.6.1).
+_HOP_HEADERS = ("connection:", "proxy-connection:", "keep-alive:", "proxy-authorization:")
+
+
+class _Door(ABC):
+    """A listener on loopback, each of whose connections leads to one that ``dial`` makes. Belongs to one event loop."""
+
+    def __init__(self, allow: AllowAddress | None, deadlines: Deadlines) -> None:
+        self._allow = allow
+        self._deadlines = deadlines
+        self._server: asyncio.Server | None = None
+        self._passing: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        #: Those that have not shown yet what they want.
+        self._unauthenticated = Unauthenticated[asyncio.StreamWriter](lambda writer: writer.transport.abort())
+
+    async def open(self) -> Self:
+        """Begin to listen. Raises OSError."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_HEAD_BYTES)
+        return self
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """As a proxy is named; empty for what is none."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens on loopback."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Stop listening, and close what passes. Closing again does nothing."""
+        if self._server is not None:
+            self._server.close()
+        for task, writer in self._passing.items():
+            task.cancel()
+            # Here, because a task that has not begun does not come to its end.
+            writer.transport.abort()
+
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._pass_one(reader, writer), name="egress_proxy")
+        self._passing[task] = writer
+        task.add_done_callback(self._passing.pop)
+        self._unauthenticated.add(writer)
+
+    async def _pass_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            # Whatever is wrong is seen by both ends as a connection that closes.
+            with suppress(OSError, ValueError, KeyError, EOFError, asyncio.LimitOverrunError, PeerUnreachable):
+                await self._answer_one(reader, writer)
+        finally:
+            self._unauthenticated.remove(writer)
+            writer.close()
+
+    @abstractmethod
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection to its end."""
+
+
+class EgressProxy(_Door):
+    """See the module's docstring. Made by :func:`open_egress_proxy`."""
+
+    def __init__(self, allow: AllowAddress | None, deadlines: Deadlines) -> None:
+        super().__init__(allow, deadlines)
+        self._secret = secrets.token_urlsafe()
+        self._credentials = b64encode(f"{_USER}:{self._secret}".encode()).decode()
+
+    @property
+    def address(self) -> str:
+        """As a proxy is named, with its secret: for those whom it is for, and no log."""
+        return f"http://{_USER}:{self._secret}@127.0.0.1:{self.port}"
+
+    def _is_let_in(self, field: str) -> bool:
+        name, _, value = field.partition(":")
+        scheme, _, given = value.strip().partition(" ")
+        return (
+            name.lower() == "proxy-authorization"
+            and scheme.lower() == "basic"
+            and secrets.compare_digest(given.strip().encode(), self._credentials.encode())
+        )
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with asyncio.timeout(_HEAD_S):
+            request, *fields = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        if not any(self._is_let_in(field) for field in fields):
+            # ffmpeg tells its name when it is asked for it, at each connection.
+            writer.write(_answer(407, "Proxy Authentication Required", 'Proxy-Authenticate: Basic realm="streamferry"'))
+            await writer.drain()
+            return
+        self._unauthenticated.remove(writer)
+        method, target, version = request.split(" ")
+        parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
+        port = parts.port or _PORTS[parts.scheme]
+        if not parts.hostname:
+            return
+        try:
+            upstream = await dial(parts.hostname, port, deadlines=self._deadlines, allow=self._allow)
+        except PeerForbidden:
+            writer.write(_answer(FORBIDDEN_STATUS, "The egress policy does not allow its address"))
+            await writer.drain()
+            return
+        except PeerLacking:
+            writer.write(_answer(LACKING_STATUS, "This machine lacks what a connection takes"))
+            await writer.drain()
+            return
+        except PeerUnreachable:
+            writer.write(_answer(UNREACHABLE_STATUS, "It cannot be connected to"))
+            await writer.drain()
+            return
+        try:
+            if method == "CONNECT":
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            else:
+                origin_form = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+                kept = [field for field in fields if field and not field.lower().startswith(_HOP_HEADERS)]
+                head = [f"{method} {origin_form} {version}", *kept, "Connection: close", "", ""]
+                await upstream.write("\r\n".join(head).encode("latin-1"))
+            await _pass_both_ways(reader, writer, upstream)
+        finally:
+            upstream.close()
+
+
+class Forwarder(_Door):
+    """See the module's docstring. Made by :func:`open_forwarder`."""
+
+    #: It is reached by its port, and is nobody's proxy.
+    address = ""
+
+    def __init__(self, host: str, port: int, allow: AllowAddress | None, deadlines: Deadlines) -> None:
+        super().__init__(allow, deadlines)
+        self._host, self._port = host, port
+        self._ready: Connection | None = None
+        self._places = _FORWARDED
+
+    async def open(self) -> Self:
+        """Connect for who comes first, so that a peer that cannot be reached is told of; and begin to listen.
+
+        Raises PeerUnreachable, PeerForbidden, OSError.
+        """
+        self._ready = await self._dial()
+        try:
+            return await super().open()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """See the base."""
+        super().close()
+        if self._ready is not None:
+            self._ready.close()
+            self._ready = None
+
+    async def _dial(self) -> Connection:
+        return await dial(self._host, self._port, deadlines=self._deadlines, allow=self._allow)
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with asyncio.timeout(_HEAD_S):
+            first = await reader.read(_PIECE_BYTES)  # A client of RTSP speaks first.
+        if not first or not self._places:
+            return
+        self._unauthenticated.remove(writer)
+        self._places -= 1
+        ready, self._ready = self._ready, None
+        try:
+            upstream = ready or await self._dial()
+            try:
+                await upstream.write(first)
+                await _pass_both_ways(reader, writer, upstream)
+            finally:
+                upstream.close()
+        finally:
+            self._places += 1
+
+
+def _answer(status: int, words: str, *fields: str) -> bytes:
+    lines = (f"HTTP/1.1 {status} {words}", *fields, "Content-Length: 0", "Connection: close", "", "")
+    return "\r\n".join(lines).encode()
+
+
+async def _pass_both_ways(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: Connection) -> None:
+    """Until either end closes."""
+
+    async def out() -> None:
+        while data := await reader.read(_PIECE_BYTES):
+            await upstream.write(data)
+
+    async def back() -> None:
+        while data := await upstream.read(_PIECE_BYTES):
+            writer.write(data)
+            await writer.drain()
+
+    passing = [asyncio.ensure_future(out()), asyncio.ensure_future(back())]
+    try:
+        await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in passing:
+            one.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
+
+
+async def open_egress_proxy(allow: AllowAddress | None, deadlines: Deadlines) -> EgressProxy | None:
+    """A egress_proxy under the policy, or None where everything is allowed. Raises OSError."""
+    return None if allow is None else await EgressProxy(allow, deadlines).open()

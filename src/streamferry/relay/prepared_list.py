@@ -1,0 +1,100 @@
+"""Shelf: the items of a list as prepared files that fit each other.
+
+The first item that can be opened, in the order of the list, decides the form of the run; all others are brought into
+it. A run keeps its form to its end, also when its list is replaced: the publish session stays open, and a destination
+is to see no change in it.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Protocol
+
+from streamferry.media.errors import MediaError
+from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
+from streamferry.prepare.file import PreparedFile, PrepareProgress
+from streamferry.prepare.form import Form
+from streamferry.prepare.processing import Normalize, Processing
+from streamferry.prepare.store import PreparedStore
+from streamferry.relay.spec import Item
+from streamferry.source.prepared import PreparedReader
+
+
+class ListChoices(Protocol):
+    """What is wanted of all items of a list alike; a ``RelaySpec`` says it."""
+
+    @property
+    def normalize(self) -> Normalize:
+        """How they become one stream."""
+
+    @property
+    def silence(self) -> bool:
+        """Whether those without sound get a silent track."""
+
+    @property
+    def watermark(self) -> Watermark | None:
+        """What is laid over them."""
+
+    @property
+    def pre_download(self) -> bool:
+        """Whether they are kept."""
+
+
+class PreparedList:
+    """The items of one run. Its files and readers are the caller's to close."""
+
+    def __init__(self, store: PreparedStore) -> None:
+        self._store = store
+        self._form: Form | None = None
+        # What gave the form: prepared again it needs no other processing than the first time.
+        self._model: tuple[str, Processing] | None = None
+
+    async def open(
+        self,
+        choices: ListChoices,
+        url: MediaUrl,
+        start_ms: int = 0,
+        on_progress: Callable[[PrepareProgress], None] | None = None,
+    ) -> PreparedFile:
+        """A file that can be played from ``start_ms``. Raises MediaError."""
+        free = _processing(choices, None)
+        is_model = self._form is None or self._model == (url.reveal(), free)
+        processing = free if is_model else _processing(choices, self._form)
+        file = await self._store.open(url, on_progress, start_ms, processing=processing, keep=choices.pre_download)
+        if self._form is None:
+            self._form, self._model = file.form, (url.reveal(), free)
+        return file
+
+    async def open_item(
+        self,
+        choices: ListChoices,
+        item: Item,
+        position_ms: int,
+        on_progress: Callable[[PrepareProgress], None] | None = None,
+    ) -> PreparedReader | None:
+        """A reader from ``position_ms`` or the item's own start; None if it ends before that. Raises MediaError."""
+        begin_ms, end_ms = round(item.start_s * 1000), round(item.end_s * 1000) or None
+        start_ms = max(begin_ms, position_ms)
+        if start_ms > begin_ms and end_ms is not None and start_ms >= end_ms:
+            return None
+        file = await self.open(choices, item.url, start_ms, on_progress)
+        try:
+            if start_ms > begin_ms and file.complete and start_ms >= file.duration_ms:
+                file.close()
+                return None
+            return PreparedReader(file, start_ms, end_ms)
+        except BaseException:
+            file.close()
+            raise
+
+    async def learn_form(self, choices: ListChoices, before: Iterable[Item]) -> None:
+        """Look at the items before the one where a list begins: the form is to be the same as without a break."""
+        for item in before:
+            if self._form is not None or choices.normalize.copies:
+                return
+            with suppress(MediaError):
+                (await self.open(choices, item.url)).close()
+
+
+def _processing(choices: ListChoices, form: Form | None) -> Processing:
+    return Processing.of_list(choices.normalize, form=form, silence=choices.silence, watermark=choices.watermark)

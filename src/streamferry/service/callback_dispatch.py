@@ -1,0 +1,30 @@
+"""What the settings say about callbacks and about what is kept: for the service's process."""
+
+import asyncio
+
+from streamferry.config import Settings
+from streamferry.control.callbacks.dispatcher import Dispatcher
+from streamferry.control.callbacks.sender import Sender
+from streamferry.net.dial import client_context
+from streamferry.store import Store
+from streamferry.store.retention import Retention
+from streamferry.web.compat.callback_body import serialize
+from streamferry.worker.egress import Egress, decide_allow
+
+
+async def send_callbacks(settings: Settings, store: Store, stopping: asyncio.Event) -> None:
+    """Send what is owed until ``stopping`` is set."""
+    tls, allow = client_context(settings.ca_file), decide_allow(Egress(settings.egress))
+    async with Sender(tls=tls, allow=allow) as sender:
+        await Dispatcher(store, sender, serialize).run(stopping)
+
+
+def retention_of(settings: Settings) -> Retention:
+    """For how long things are kept."""
+    return Retention(
+        callbacks_days=settings.keep_callbacks_days,
+        dead_callbacks_days=settings.keep_dead_callbacks_days,
+        events_days=settings.keep_events_days,
+        usage_days=settings.keep_usage_days,
+        audit_days=settings.keep_audit_days,
+    )

@@ -1,0 +1,27 @@
+"""What the dashboard needs: the same as REST."""
+
+from streamferry.config import Settings
+from streamferry.control.actions import Actions
+from streamferry.control.callbacks import Callbacks
+from streamferry.service.rest_wiring import library_of
+from streamferry.web.dashboard.numbers import Numbers
+from streamferry.web.dashboard.page_actions import PageActions
+from streamferry.web.reads import Reads
+from streamferry.web.rest.routes import RestSettings
+from streamferry.web.rest.writes import Writes
+
+
+def make_page_actions(settings: Settings, actions: Actions, callbacks: Callbacks, rest: RestSettings) -> PageActions:
+    """From the settings of the service and of REST."""
+    reads = Reads(actions, rest.look_into_cache, samples=rest.samples)
+    return PageActions(
+        actions,
+        reads,
+        Numbers(reads),
+        Writes(actions, rest.source_rules),
+        library_of(settings),
+        callbacks,
+        prober=rest.prober,
+        source_rules=rest.source_rules,
+        public_hosts=settings.public_hosts,
+    )

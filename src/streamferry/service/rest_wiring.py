@@ -1,0 +1,64 @@
+"""What REST needs of this machine: its cache of prepared files, its library, and a look into an address by a child."""
+
+import asyncio
+import contextlib
+import functools
+from datetime import UTC, datetime
+from pathlib import Path
+
+from streamferry.config import Settings
+from streamferry.control.library import Library
+from streamferry.control.samples import Samples
+from streamferry.net.listening import ListenPorts
+from streamferry.prepare.cache import UNKEPT, Entry, all_entries
+from streamferry.service.prober import Prober
+from streamferry.tasks.checks import SourceRules
+from streamferry.web.operation_views import CacheItem, CacheView
+from streamferry.web.preview_responses import PreviewResponses
+from streamferry.web.rate_limits import Rates
+from streamferry.web.rest.routes import RestSettings
+from streamferry.worker.egress import Egress, decide_refusal
+
+
+def rest_settings(
+    settings: Settings, looks: PreviewResponses, samples: Samples, stopping: asyncio.Event
+) -> RestSettings:
+    """From the settings of the service."""
+    return RestSettings(
+        rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
+        source_rules=SourceRules(
+            settings.folders, decide_refusal(Egress(settings.egress)), ListenPorts.parse(settings.listen_ports)
+        ),
+        look_into_cache=functools.partial(look_into_cache, settings.cache_dir, settings.cache_mb * 1_000_000),
+        prober=Prober(settings),
+        looks=looks,
+        samples=samples,
+        library=library_of(settings),
+        stopping=stopping,
+    )
+
+
+def library_of(settings: Settings) -> Library:
+    """The library of this machine."""
+    return Library(settings.library_dir, settings.upload_mb * 1_000_000)
+
+
+def look_into_cache(root: Path, max_bytes: int) -> CacheView:
+    """What is in the cache's folder. Workers of this machine change it meanwhile: what goes is left out."""
+    items: list[CacheItem] = []
+    for entry in all_entries(root) + all_entries(root / UNKEPT):
+        with contextlib.suppress(OSError):
+            items.append(_show(entry))
+    return CacheView(size_bytes=sum(one.size_bytes for one in items), max_bytes=max_bytes, items=items)
+
+
+def _show(entry: Entry) -> CacheItem:
+    summary = entry.read_summary()
+    return CacheItem(
+        name=entry.path.name,
+        is_whole=summary is not None,
+        in_use=entry.is_in_use(),
+        size_bytes=entry.size_bytes(),
+        duration_s=summary.duration_ms / 1000 if summary else None,
+        used_at=datetime.fromtimestamp(entry.last_used(), UTC),
+    )

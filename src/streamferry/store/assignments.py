@@ -1,0 +1,324 @@
+"""Run rows that a worker holds: what it shall do, and what it says became of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.media.errors import Fault
+from streamferry.relay.status import Playhead, RelayStatus, State, Trouble
+from streamferry.store import events, pictures, sealing, tasks, workers
+from streamferry.store.cells import read_member, read_number
+from streamferry.store.database import read_now_ms
+from streamferry.store.events import NewEvent, playhead_detail
+from streamferry.store.schema import run, task
+from streamferry.store.seal import Seal
+from streamferry.store.spec import Unreadable, with_picture
+from streamferry.tasks.model import TaskSpec
+from streamferry.tasks.schedule import RETRY_FAILED_MS, decide_due, is_over
+from streamferry.worker import Change, Outcome, Report, WorkerHealth
+
+#: So many tasks one statement names at most.
+_BATCH = 500
+#: What a run row has under the names of RelayStatus.
+_COUNTS = (
+    "kbps_in",
+    "kbps_out",
+    "media_time_ms",
+    "bytes_in",
+    "bytes_out",
+    "repairs",
+    "sound_drift_ms",
+    "preparing_percent",
+    "dropped_tags",
+    "retries",
+    "reason",
+)
+_TROUBLE = ("trouble_fault", "trouble_reason", "trouble_tries")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTask:
+    """A task that a worker holds, with its spec if that was asked for. ``problem``: why none can be made."""
+
+    task_id: str
+    epoch: int
+    version: int
+    spec: TaskSpec | None
+    is_wanted: bool
+    playhead: Playhead
+    trouble: Trouble | None = None
+    problem: str | None = None
+
+
+async def read(
+    connection: AsyncConnection, seal: Seal, worker_id: str, known: Mapping[str, tuple[int, int]]
+) -> tuple[list[HeldTask], int]:
+    """All tasks the worker holds, with the spec where epoch and version are not ``known``; and the time.
+
+    Raises SealBroken if the store's key was exchanged: then it is the worker that cannot read, not a task that is bad.
+    """
+    now = await read_now_ms(connection)
+    rows = await connection.execute(
+        sa.select(run.c.task_id, run.c.epoch, task.c.version)
+        .join(task, task.c.id == run.c.task_id)
+        .where(run.c.worker_id == worker_id)
+    )
+    found = [HeldTask(task_id, epoch, version, None, True, Playhead()) for task_id, epoch, version in rows]
+    new = [one.task_id for one in found if known.get(one.task_id) != (one.epoch, one.version)]
+    fresh: dict[str, HeldTask] = {}
+    for begin in range(0, len(new), _BATCH):
+        rows = await connection.execute(tasks.WITH_RUN.where(run.c.task_id.in_(new[begin : begin + _BATCH])))
+        for row in rows.mappings().all():
+            try:
+                spec = await _read_whole(connection, seal, row)
+            except Unreadable as error:
+                await sealing.require(connection, seal)
+                fresh[row["task_id"]] = HeldTask(
+                    row["task_id"], row["epoch"], row["version"], None, True, Playhead(), problem=str(error)
+                )
+                continue
+            fresh[row["task_id"]] = HeldTask(
+                row["task_id"],
+                row["epoch"],
+                row["version"],
+                spec,
+                row["enabled"] and not row["finished"],
+                # One that was played out between its claim and this look is over in a moment.
+                tasks.playhead_after_break(spec, row, now) or tasks.playhead_of(row),
+                None
+                if row["trouble_ms"] is None
+                else Trouble(
+                    read_member(Fault, row["trouble_fault"], Fault.SERVICE),
+                    row["trouble_reason"] or "",
+                    read_number(row["trouble_tries"]),
+                ),
+            )
+    return [fresh.get(one.task_id, one) for one in found], now
+
+
+async def _read_whole(connection: AsyncConnection, seal: Seal, row: sa.RowMapping) -> TaskSpec:
+    """The spec with the watermark's picture. Raises Unreadable."""
+    spec = tasks.spec_of(seal, row)
+    if spec.watermark is None:
+        return spec
+    return with_picture(spec, await pictures.read(connection, [row["picture_digest"]]))
+
+
+async def report(
+    connection: AsyncConnection,
+    worker_id: str,
+    reports: Sequence[Report],
+    *,
+    load: int,
+    health: WorkerHealth | None = None,
+    age_s: float = 0.0,
+) -> set[str]:
+    """Renew the lease, write down what runs do, append what changed, take back what is returned.
+
+    Gives the tasks reported that the worker does not hold. Raises LeaseLost.
+
+    ``age_s``: how long ago the reports were made; they may have waited for another write.
+    """
+    now = await read_now_ms(connection)
+    made_ms = now - round(age_s * 1000)
+    await workers.require_lease(connection, worker_id)
+    reports = await _check_played_out(connection, reports)
+    mine = await _held_epochs(connection, worker_id, [one.task_id for one in reports])
+    current = [one for one in reports if mine.get(one.task_id) == one.epoch]
+    await _write_statuses(connection, current, made_ms)
+    await events.append(
+        connection,
+        [
+            NewEvent(one.task_id, _kind(change), made_ms - round(change.age_s * 1000), _change_detail(change))
+            for one in current
+            for change in one.changes
+            if change.item is not None or not change.status.final
+        ],
+    )
+    await _take_back(connection, worker_id, {one.task_id: one for one in current if one.outcome is not None}, now)
+    await workers.renew(connection, worker_id, now, load=load, health=health)
+    return {one.task_id for one in reports} - mine.keys()
+
+
+async def _check_played_out(connection: AsyncConnection, reports: Sequence[Report]) -> Sequence[Report]:
+    """Lock the tasks whose lists were played out; one that may have another list since then is merely handed back."""
+    played_out = sorted(one.task_id for one in reports if one.outcome is Outcome.PLAYED_OUT)
+    if not played_out:
+        return reports
+    rows = await connection.execute(
+        sa.select(task.c.id, task.c.version).where(task.c.id.in_(played_out)).order_by(task.c.id).with_for_update()
+    )
+    versions: dict[str, int] = {task_id: version for task_id, version in rows}  # noqa: C416 -- rows, not pairs
+    return [
+        replace(one, outcome=Outcome.HANDED_BACK)
+        if one.outcome is Outcome.PLAYED_OUT and versions.get(one.task_id) != one.version
+        else one
+        for one in reports
+    ]
+
+
+async def _held_epochs(connection: AsyncConnection, worker_id: str, task_ids: Sequence[str]) -> dict[str, int]:
+    """Task -> epoch, of those that the worker still holds; the rows are locked, in the one order that all keep."""
+    found: dict[str, int] = {}
+    task_ids = sorted(task_ids)
+    for begin in range(0, len(task_ids), _BATCH):
+        rows = await connection.execute(
+            sa.select(run.c.task_id, run.c.epoch)
+            .where(run.c.task_id.in_(task_ids[begin : begin + _BATCH]), run.c.worker_id == worker_id)
+            .order_by(run.c.task_id)
+            .with_for_update()
+        )
+        found.update((task_id, epoch) for task_id, epoch in rows)
+    return found
+
+
+async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report], made_ms: int) -> None:
+    if not reports:
+        return
+    await connection.execute(
+        run.update()
+        .where(run.c.task_id == sa.bindparam("of_task"))
+        .values(
+            {name: sa.bindparam(f"to_{name}") for name in ("state", "fault", *_COUNTS, *_TROUBLE)}
+            # Since when is the store's to say: a worker knows only of the trouble that it has seen.
+            | {
+                "trouble_ms": sa.case(
+                    (sa.bindparam("is_troubled", type_=sa.Boolean()), sa.func.coalesce(run.c.trouble_ms, made_ms))
+                )
+            }
+        ),
+        [
+            {
+                "of_task": one.task_id,
+                "to_state": one.status.state.value,
+                "to_fault": one.status.fault.value if one.status.fault else None,
+                **{f"to_{name}": getattr(one.status, name) for name in _COUNTS},
+                "is_troubled": (trouble := one.status.trouble) is not None,
+                "to_trouble_fault": trouble.fault.value if trouble else None,
+                "to_trouble_reason": trouble.reason if trouble else None,
+                "to_trouble_tries": trouble.tries if trouble else 0,
+            }
+            for one in reports
+        ],
+    )
+    # An update may have brought another list since the worker looked: then nothing of it has been played.
+    is_up_to_date = task.c.version == sa.bindparam("of_version")
+    is_of_this_list = sa.or_(
+        run.c.playhead_ms.is_not(None), sa.exists().where(task.c.id == sa.bindparam("of_task"), is_up_to_date)
+    )
+    played = [one for one in reports if one.status.playhead is not None and one.status.media_time_ms]
+    if played:
+        await connection.execute(
+            run.update()
+            .where(run.c.task_id == sa.bindparam("of_task"), is_of_this_list)
+            # A list that stands still broke when it last moved.
+            .where(
+                sa.or_(
+                    run.c.playhead_ms.is_(None),
+                    run.c.loop != sa.bindparam("to_loop"),
+                    run.c.item != sa.bindparam("to_item"),
+                    run.c.position_ms != sa.bindparam("to_position"),
+                )
+            )
+            .values(
+                loop=sa.bindparam("to_loop"),
+                item=sa.bindparam("to_item"),
+                position_ms=sa.bindparam("to_position"),
+                playhead_ms=made_ms,
+            ),
+            [
+                {
+                    "of_task": one.task_id,
+                    "of_version": one.version,
+                    "to_loop": one.status.playhead.loop,
+                    "to_item": one.status.playhead.item,
+                    "to_position": one.status.playhead.position_ms,
+                }
+                for one in played
+                if one.status.playhead is not None
+            ],
+        )
+    for one in reports:
+        if one.item_ends_ms:
+            last = max(one.item_ends_ms)
+            ends = tasks.known_ends([one.item_ends_ms.get(item) for item in range(last + 1)])
+            await connection.execute(
+                run.update().where(run.c.task_id == sa.bindparam("of_task"), is_of_this_list).values(ends),
+                {"of_task": one.task_id, "of_version": one.version},
+            )
+
+
+async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapping[str, Report], now: int) -> None:
+    """Free the tasks that a worker returns: due again when there is still something to do."""
+    if not returned:
+        return
+    rows = await connection.execute(
+        sa.select(task.c.id, task.c.enabled, task.c.finished, task.c.start_ms, task.c.end_ms).where(
+            task.c.id.in_(returned)
+        )
+    )
+    freed: list[dict[str, object]] = []
+    calm: list[str] = []
+    told: list[NewEvent] = []
+    for task_id, enabled, finished, start_ms, end_ms in rows:
+        one = returned[task_id]
+        due_ms = None
+        state = State.STOPPED
+        if one.outcome is Outcome.PLAYED_OUT or (enabled and is_over(end_ms, now)):
+            state = State.ENDED
+        else:
+            due_ms = decide_due(enabled=enabled, finished=finished, start_ms=start_ms, end_ms=end_ms, now_ms=now)
+            if one.outcome is Outcome.FAILED and due_ms is not None:
+                state, due_ms = State.FAILED, min(now + RETRY_FAILED_MS, end_ms)
+            elif due_ms is not None:
+                state = State.WAITING
+        freed.append({"of_task": task_id, "to_due": due_ms, "to_state": state.value})
+        if due_ms is None or (state is State.WAITING and start_ms > now):
+            calm.append(task_id)
+        # Of a window that was moved into the future: what ran has stopped, and does not go on at once.
+        has_stopped = state is State.WAITING and one.status.state is State.STOPPED and start_ms > now
+        kind = State.STOPPED if has_stopped else state
+        detail = {**_detail(one.status), "state": state.value, "final": due_ms is None}
+        told.append(NewEvent(task_id, kind.value, now, detail))
+    await connection.execute(
+        run.update()
+        .where(run.c.task_id == sa.bindparam("of_task"))
+        .values({"worker_id": None, "due_ms": sa.bindparam("to_due"), "state": sa.bindparam("to_state"), **tasks.IDLE}),
+        freed,
+    )
+    if calm:
+        await connection.execute(run.update().where(run.c.task_id.in_(calm)).values(tasks.NO_TROUBLE))
+    await tasks.finish(connection, [task_id for task_id, one in returned.items() if one.outcome is Outcome.PLAYED_OUT])
+    await events.append(connection, told)
+
+
+def _kind(change: Change) -> str:
+    if change.item is not None:
+        return change.item.step.value
+    return "starting" if change.starting else change.status.state.value
+
+
+def _change_detail(change: Change) -> dict[str, object]:
+    detail = _detail(change.status)
+    if (item := change.item) is not None:
+        # What ails the run is not what ails the item.
+        detail = {"retries": detail["retries"], "playhead": playhead_detail(item.playhead)}
+        if item.fault is not None:
+            detail |= {"fault": item.fault.value, "reason": item.reason}
+        if change.untold:
+            detail["untold"] = change.untold
+    return {**detail, "state": change.status.state.value}
+
+
+def _detail(status: RelayStatus) -> dict[str, object]:
+    """What an event tells of a status: never a secret, because reasons are made without."""
+    detail: dict[str, object] = {"retries": status.retries}
+    if status.playhead is not None:
+        detail["playhead"] = playhead_detail(status.playhead)
+    if status.fault is not None:
+        detail["fault"] = status.fault.value
+    if status.reason is not None:
+        detail["reason"] = status.reason
+    return detail

@@ -1,0 +1,57 @@
+"""Rows of signed calls that were done, so that none is done twice: over a restart, and at any service on the store.
+
+A call is written down in the transaction of what it does: it is there if that was done, and only then, also where the
+answer was lost with the connection. Who does the same call at the same time waits for the row of the first.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.store.database import insert_into, now_ms
+from streamferry.store.schema import signed_call
+from streamferry.tasks.signed_calls import DoneBefore, SignedCall
+
+#: As long as two calls that were signed in the same second may lie apart when they arrive.
+SAME_SECOND_MS = 2_000
+#: Kept for longer than it is valid: the clocks of services on one store may differ by so much.
+CLOCKS_APART_MS = 300_000
+#: More are forgotten, those first that end first: some 40 MB. 10 calls a second of a key are 9,000 in 15 minutes.
+MAX_ROWS = 200_000
+
+
+async def claim(
+    connection: AsyncConnection, call: SignedCall, *, made: str | None = None, refusal: str | None = None
+) -> None:
+    """Write it down, with what it made or why it was refused. Raises DoneBefore: roll back, that is its answer.
+
+    One statement, for a call that is new.
+    """
+    now = now_ms()
+    is_over = signed_call.c.ends_ms <= now
+    may_repeat = is_over
+    if not call.is_creation:
+        # A client that stops, continues and stops within a second signs both stops alike: X-Date counts seconds.
+        may_repeat |= signed_call.c.first_ms.between(now - SAME_SECOND_MS, now + SAME_SECOND_MS)
+    ends_ms = now + round(call.valid_s * 1000) + CLOCKS_APART_MS
+    values = {"first_ms": now, "ends_ms": ends_ms, "made": made, "refusal": refusal}
+    # In one order, so that no two wait for each other.
+    insert = insert_into(connection, signed_call).values([{"name": name, **values} for name in sorted(call.names)])
+    put = insert.on_conflict_do_update(
+        index_elements=[signed_call.c.name],
+        set_={
+            "first_ms": sa.case((is_over, insert.excluded.first_ms), else_=signed_call.c.first_ms),
+            **{name: insert.excluded[name] for name in ("ends_ms", "made", "refusal")},
+        },
+        where=may_repeat,
+    ).returning(signed_call.c.name)
+    written = set((await connection.execute(put)).scalars())
+    if known := set(call.names) - written:
+        query = sa.select(signed_call.c.made, signed_call.c.refusal).where(signed_call.c.name.in_(known))
+        found = (await connection.execute(query)).first()
+        raise DoneBefore(*found) if found else DoneBefore(None, None)
+
+
+def over(now: int) -> sa.ColumnElement[bool]:
+    """Rows that may be forgotten: of signatures that are no longer good, and the first ones beyond ``MAX_ROWS``."""
+    beyond = sa.select(signed_call.c.ends_ms).order_by(signed_call.c.ends_ms.desc()).offset(MAX_ROWS).limit(1)
+    return sa.or_(signed_call.c.ends_ms <= now, signed_call.c.ends_ms <= beyond.scalar_subquery())

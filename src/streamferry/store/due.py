@@ -1,0 +1,190 @@
+"""Run rows that are due: a worker takes them, or they are concluded because there is nothing left to do."""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.media.errors import Fault
+from streamferry.relay.status import Playhead, State
+from streamferry.store import events, tasks, workers
+from streamferry.store.database import now_ms, read_now_ms
+from streamferry.store.events import NewEvent, playhead_detail
+from streamferry.store.schema import pulse, run, task, worker
+from streamferry.store.seal import Seal
+from streamferry.store.spec import Unreadable
+from streamferry.tasks.schedule import END_TOLERANCE_MS, is_over
+
+#: A due task that nobody took for this long is taken by anybody with room, whatever its fair share is.
+_FAIR_FOR_MS = 1_000
+#: One that nobody took for this long is told to be late.
+LATE_MS = 5_000
+#: Nobody is told to be late before the store was written to without a gap for this long: as long as workers take to
+#: start and to ask.
+_SETTLED_MS = 10_000
+NO_ROOM = "no worker has room"
+_NEVER_STARTED = "was never started: no worker took it in its time"
+_BATCH = 500
+
+
+#: Of a run that is over for no fault: what its last worker left behind says nothing of that.
+_FORGOTTEN: dict[str, object] = {"fault": None, "reason": None}
+
+
+async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> int:
+    """Take due tasks, at most ``room``, in general no more than the worker's fair share; how many were taken."""
+    now = await read_now_ms(connection)
+    busy = await connection.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(worker.c.load), 0)).where(
+            workers.is_alive(now), worker.c.load < worker.c.capacity, worker.c.id != worker_id
+        )
+    )
+    others, load_of_others = busy.one()
+    found = await connection.execute(
+        tasks.WITH_RUN.where(run.c.due_ms <= now, task.c.end_ms > now)
+        .order_by(run.c.due_ms)
+        .limit(room)
+        .with_for_update(of=run, skip_locked=True)
+    )
+    due = [row for row in found.mappings() if not is_over(row["end_ms"], now)]
+    share = -(-(load + load_of_others + len(due)) // (others + 1)) - load
+    late = sum(row["due_ms"] <= now - _FAIR_FOR_MS for row in due)
+    claimed: list[dict[str, str]] = []
+    taken: list[NewEvent] = []
+    for row in due[: max(share, late, 0)]:
+        playhead = _playhead(seal, row, now)
+        if playhead is None:
+            continue
+        claimed.append({"of_task": row["task_id"]})
+        detail = {"worker": worker_id, "epoch": row["epoch"] + 1, "playhead": playhead_detail(playhead)}
+        taken.append(NewEvent(row["task_id"], "claimed", now, detail))
+    if claimed:
+        await connection.execute(
+            run.update()
+            .where(run.c.task_id == sa.bindparam("of_task"))
+            # Where it broke, and when, stays until it has moved on: a worker may be lost before that.
+            .values(worker_id=worker_id, epoch=run.c.epoch + 1, due_ms=None, state=State.WAITING.value),
+            claimed,
+        )
+        await events.append(connection, taken)
+        await connection.execute(
+            worker.update().where(worker.c.id == worker_id).values(load=load + len(claimed), orders=worker.c.orders + 1)
+        )
+    return len(claimed)
+
+
+async def conclude(connection: AsyncConnection, seal: Seal) -> int:
+    """End the tasks that are due and that no worker will take: the window is over, or the list would be."""
+    now = await read_now_ms(connection)
+    rows = await connection.execute(
+        tasks.WITH_RUN.where(_may_have_ended(now)).with_for_update(of=(task, run), skip_locked=True)
+    )
+    ended: list[str] = []
+    played_out: list[str] = []
+    unserved: list[str] = []
+    for row in rows.mappings():
+        if is_over(row["end_ms"], now):
+            # One that was made after its time, and one that has run, have simply ended.
+            has_waited = row["reason"] == NO_ROOM or (row["epoch"] == 0 and row["created_ms"] < row["end_ms"])
+            is_unserved = row["state"] == State.WAITING.value and has_waited
+            (unserved if is_unserved else ended).append(row["task_id"])
+        elif _playhead(seal, row, now) is None:
+            played_out.append(row["task_id"])
+    done = ended + played_out
+    if done:
+        await tasks.finish(connection, played_out)
+        await connection.execute(
+            run.update()
+            .where(run.c.task_id.in_(done))
+            .values({"due_ms": None, "state": State.ENDED.value, **_FORGOTTEN, **tasks.IDLE, **tasks.NO_TROUBLE})
+        )
+        detail: dict[str, object] = {"final": True}
+        await events.append(connection, [NewEvent(task_id, State.ENDED.value, now, detail) for task_id in done])
+    if unserved:
+        why = {"fault": Fault.SERVICE.value, "reason": _NEVER_STARTED}
+        await connection.execute(
+            run.update()
+            .where(run.c.task_id.in_(unserved))
+            .values({"due_ms": None, "state": State.FAILED.value, **why, **tasks.IDLE, **tasks.NO_TROUBLE})
+        )
+        detail = {**why, "final": True}
+        await events.append(connection, [NewEvent(task_id, State.FAILED.value, now, detail) for task_id in unserved])
+    return len(done) + len(unserved)
+
+
+async def tell_late(connection: AsyncConnection) -> int:
+    """Say of tasks that nobody takes that they wait for room; how many were told."""
+    now = await read_now_ms(connection)
+    rows = await connection.execute(
+        sa.select(run.c.task_id)
+        .join(task, task.c.id == run.c.task_id)
+        .where(_is_late(now), _is_untold())
+        .order_by(run.c.task_id)
+        .limit(_BATCH)
+        .with_for_update(of=run, skip_locked=True)
+    )
+    late = list(rows.scalars())
+    if late:
+        why = {"fault": Fault.SERVICE.value, "reason": NO_ROOM}
+        trouble = {"trouble_fault": why["fault"], "trouble_reason": NO_ROOM}
+        await connection.execute(
+            run.update()
+            .where(run.c.task_id.in_(late))
+            .values(
+                {
+                    "state": State.WAITING.value,
+                    **why,
+                    **trouble,
+                    "trouble_ms": sa.func.coalesce(run.c.trouble_ms, now),
+                }
+            )
+        )
+        await events.append(connection, [NewEvent(task_id, State.WAITING.value, now, why) for task_id in late])
+    return len(late)
+
+
+async def count_late(connection: AsyncConnection) -> int:
+    """How many tasks are due that nobody has taken for some seconds."""
+    query = sa.select(sa.func.count()).select_from(run.join(task, task.c.id == run.c.task_id))
+    return int((await connection.execute(query.where(_is_late(now_ms())))).scalar_one())
+
+
+async def has_late(connection: AsyncConnection) -> bool:
+    """Whether there is one that was not told: a look before a write."""
+    query = sa.select(run.c.task_id).join(task, task.c.id == run.c.task_id)
+    return (await connection.execute(query.where(_is_late(now_ms()), _is_untold()).limit(1))).first() is not None
+
+
+def _is_late(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
+    # Due is a task some seconds before its window opens. Workers of a service that has just started, or whose store was
+    # away, have not asked yet.
+    return sa.and_(
+        ~sa.exists().where(pulse.c.since_ms > now - _SETTLED_MS),
+        run.c.due_ms <= now - LATE_MS,
+        task.c.start_ms <= now - LATE_MS,
+        task.c.end_ms > now + END_TOLERANCE_MS,
+    )
+
+
+def _is_untold() -> sa.ColumnElement[bool]:
+    return sa.or_(run.c.reason.is_(None), run.c.reason != NO_ROOM, run.c.state != State.WAITING.value)
+
+
+def _playhead(seal: Seal, row: sa.RowMapping, now: int) -> Playhead | None:
+    """Where its list goes on, None if it would have been played out. Who takes one that cannot be read says so."""
+    if row["playhead_ms"] is None:
+        return Playhead()
+    try:
+        return tasks.playhead_after_break(tasks.spec_of(seal, row), row, now)
+    except Unreadable:
+        return Playhead()
+
+
+async def has_ended(connection: AsyncConnection) -> bool:
+    """Whether there may be something to conclude: a look before a write."""
+    query = sa.select(run.c.task_id).join(task, task.c.id == run.c.task_id)
+    return (await connection.execute(query.where(_may_have_ended(now_ms())).limit(1))).first() is not None
+
+
+def _may_have_ended(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
+    # A list that was played may have been played out since by the clock.
+    is_over = sa.or_(task.c.end_ms <= now + END_TOLERANCE_MS, run.c.playhead_ms.is_not(None))
+    return sa.and_(run.c.due_ms <= now, is_over)

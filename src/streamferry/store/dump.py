@@ -1,0 +1,148 @@
+"""The whole store as lines of JSON, from one database and into another, be it of the same kind or not.
+
+The first line is the head: the schema's revision, and the key that opens the sealed columns. Then a line for each row,
+and a last line with their number, so that a cut file is seen. Leases are left out: after it no worker holds a task.
+So is what only that database understands.
+"""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.store import sealing, workers
+from streamferry.store.database import Store
+from streamferry.store.migrate import migrate, read_revision
+from streamferry.store.schema import access_key, event, metadata, pulse, task, worker
+
+FORMAT = 1
+_KIND = "streamferry backup"
+_BATCH_ROWS = 500
+_LEFT_OUT = (worker, pulse)
+_OF_THE_DATABASE = frozenset((event.c.xid,))
+
+
+async def dump(store: Store) -> AsyncIterator[str]:
+    """Lines, each with its end, of one moment of a migrated store that goes on being used. Raises SealBroken."""
+    async with store.snapshot() as connection:
+        revision = await connection.run_sync(read_revision)
+        # The very key that opens this moment's rows: it may have been exchanged since the store was opened.
+        await sealing.require(connection, store.seal)
+        yield _line({"kind": _KIND, "format": FORMAT, "revision": revision, "seal_key": store.seal.reveal()})
+        rows = 0
+        for table in metadata.sorted_tables:
+            if table in _LEFT_OUT:
+                continue
+            columns = [column for column in table.columns if column not in _OF_THE_DATABASE]
+            found = await connection.stream(sa.select(*columns).order_by(*table.primary_key))
+            async for row in found.mappings():
+                rows += 1
+                yield _line({"table": table.name, "row": {name: _encode(value) for name, value in row.items()}})
+        yield _line({"rows": rows})
+
+
+def read_head(lines: Iterator[str]) -> tuple[str, str]:
+    """Revision and seal key of a dump. Raises ValueError if it is none that can be read."""
+    head = _parse(next(lines, ""))
+    if head.get("kind") != _KIND:
+        raise ValueError("the file is not a backup of streamferry")
+    if head.get("format") != FORMAT:
+        raise ValueError("the backup is of a newer streamferry: restore it with that one")
+    return str(head["revision"]), str(head["seal_key"])
+
+
+async def load(store: Store, lines: Iterator[str], revision: str) -> int:
+    """Fill an empty store with the lines behind the head, and bring it to the present schema; how many rows.
+
+    Tasks that a worker had are due again. Raises ValueError, and leaves the store as it was, for one that is in use and
+    for a file that is cut or damaged.
+    """
+    await migrate(store, revision)
+    async with store.write() as connection:
+        await _require_empty(connection)
+        tables = await connection.run_sync(_reflect)
+        for table in reversed(tables.sorted_tables):
+            if table.name != "alembic_version":
+                await connection.execute(table.delete())
+        rows = await _insert(connection, tables, lines)
+        if connection.dialect.name == "postgresql":
+            await _advance_sequences(connection, tables)
+    await migrate(store)
+    async with store.write() as connection:
+        await workers.free_all(connection, "restored from a backup")
+    return rows
+
+
+async def _require_empty(connection: AsyncConnection) -> None:
+    for table in (task, access_key):
+        # Only its name: the columns are those of another revision.
+        if (await connection.execute(sa.select(sa.literal(1)).select_from(sa.table(table.name)).limit(1))).first():
+            raise ValueError("the store is in use: restore into an empty one")
+
+
+async def _insert(connection: AsyncConnection, tables: sa.MetaData, lines: Iterator[str]) -> int:
+    rows = 0
+    promised: int | None = None
+    while batch := list(islice(lines, _BATCH_ROWS)):
+        by_table: dict[str, list[dict[str, Any]]] = {}
+        for line in batch:
+            parsed = _parse(line)
+            if "rows" in parsed:
+                promised = parsed["rows"]
+            elif parsed.get("table") not in tables.tables:
+                raise ValueError("the backup is damaged: it names a table that is not known")
+            else:
+                values = {name: _decode(value) for name, value in parsed["row"].items()}
+                by_table.setdefault(parsed["table"], []).append(values)
+                rows += 1
+        for name, values_of_rows in by_table.items():
+            await connection.execute(tables.tables[name].insert(), values_of_rows)
+    if promised != rows:
+        raise ValueError("the backup is cut: its end is missing")
+    return rows
+
+
+async def _advance_sequences(connection: AsyncConnection, tables: sa.MetaData) -> None:
+    """Rows came with their numbers: the next ones are to be greater."""
+    for table in tables.sorted_tables:
+        for column in _numbered(table.primary_key):
+            highest = (await connection.execute(sa.select(sa.func.max(column)))).scalar()
+            if highest is not None:
+                sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
+                await connection.execute(sa.select(sa.func.setval(sequence, highest)))
+
+
+def _numbered(columns: Iterable[sa.Column[Any]]) -> Iterator[sa.Column[Any]]:
+    return (one for one in columns if one.server_default is not None or one.identity is not None)
+
+
+def _reflect(connection: sa.Connection) -> sa.MetaData:
+    found = sa.MetaData()
+    found.reflect(connection)
+    return found
+
+
+def _line(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _parse(line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        raise ValueError("the backup is cut or damaged: a line cannot be read") from None
+    if not isinstance(value, dict):
+        raise ValueError("the backup is damaged: a line is no object")
+    return value
+
+
+def _encode(value: Any) -> Any:
+    return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes | memoryview) else value
+
+
+def _decode(value: Any) -> Any:
+    return base64.b64decode(value["base64"]) if isinstance(value, dict) else value

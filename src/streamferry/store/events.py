@@ -1,0 +1,190 @@
+"""Event rows and the callbacks owed for them. Only ever appended to, in the transaction of what they tell."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.relay.status import Playhead
+from streamferry.store import mailboxes
+from streamferry.store.cells import read_object, read_time
+from streamferry.store.records import EventRecord
+from streamferry.store.schema import event, mailbox, run, task
+from streamferry.tasks.actor import current_actor
+from streamferry.tasks.model import CallbackEvent, decide_api_status
+from streamferry.tasks.schedule import END_TOLERANCE_MS
+from streamferry.tasks.times import from_ms
+
+#: Kinds of events that are told to a task's receiver, and what they are called there. The rest is bookkeeping.
+TOLD: Mapping[str, CallbackEvent] = {one.value: one for one in CallbackEvent} | {"lost": CallbackEvent.RETRYING}
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """Something to append. ``detail`` holds no secrets."""
+
+    task_id: str
+    kind: str
+    at_ms: int
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    """Number the events of each task without a gap, keep them, and owe a callback for each that is to be told.
+
+    The tasks' run rows, and then the mailboxes of those with a receiver, are locked by this until the transaction ends.
+    """
+    if not events:
+        return
+    counts = Counter(one.task_id for one in events)
+    await connection.execute(
+        run.update()
+        .where(run.c.task_id == sa.bindparam("of_task"))
+        .values(event_seq=run.c.event_seq + sa.bindparam("further")),
+        [{"of_task": task_id, "further": count} for task_id, count in sorted(counts.items())],
+    )
+    found = await connection.execute(
+        sa.select(
+            run.c.task_id,
+            run.c.event_seq,
+            run.c.state,
+            run.c.loop,
+            run.c.item,
+            run.c.position_ms,
+            run.c.playhead_ms,
+            task.c.enabled,
+            task.c.finished,
+            task.c.start_ms,
+            task.c.end_ms,
+            mailbox.c.title,
+            sa.and_(mailbox.c.sealed_url.is_not(None), mailbox.c.gone_ms.is_(None)).label("has_receiver"),
+        )
+        .join(task, task.c.id == run.c.task_id)
+        .outerjoin(mailbox, mailbox.c.task_id == run.c.task_id)
+        .where(run.c.task_id.in_(counts))
+    )
+    of_task = {row["task_id"]: row for row in found.mappings()}
+    latest = {task_id: row["event_seq"] - counts[task_id] for task_id, row in of_task.items()}
+    actor = current_actor()
+    who = {"actor": str(actor), "request_id": actor.request_id}
+    rows: list[dict[str, object]] = []
+    owed: dict[str, list[mailboxes.NewDelivery]] = defaultdict(list)
+    for one in events:
+        if one.task_id not in latest:
+            continue
+        seq = latest[one.task_id] = latest[one.task_id] + 1
+        rows.append(
+            {
+                "task_id": one.task_id,
+                "seq": seq,
+                "at_ms": one.at_ms,
+                "kind": one.kind,
+                "detail": _json(one.detail),
+                **who,
+            }
+        )
+        row = of_task[one.task_id]
+        if row["has_receiver"] and one.kind in TOLD:
+            owed[one.task_id].append(mailboxes.NewDelivery(TOLD[one.kind], one.at_ms, _json(_snapshot(one, row))))
+    if rows:
+        await connection.execute(event.insert(), rows)
+    if owed:
+        await mailboxes.owe(connection, owed)
+
+
+def _snapshot(one: NewEvent, row: sa.RowMapping) -> dict[str, object]:
+    """All that a callback tells, as it is now: the task may be another one, or gone, when it is delivered."""
+    status = decide_api_status(
+        enabled=row["enabled"],
+        start_at=from_ms(row["start_ms"]),
+        end_at=from_ms(row["end_ms"]),
+        finished=row["finished"],
+        # The clock of the worker that opens and closes the window may be that much before the store's.
+        now=from_ms(one.at_ms + END_TOLERANCE_MS),
+    )
+    snapshot: dict[str, object] = {"title": row["title"], "status": int(status), "state": row["state"]}
+    if row["playhead_ms"] is not None:
+        snapshot["playhead"] = {name: row[name] for name in ("loop", "item", "position_ms")}
+    return {**snapshot, **one.detail}
+
+
+def _json(detail: Mapping[str, object]) -> str:
+    return json.dumps(detail, ensure_ascii=False, separators=(",", ":"))
+
+
+async def feed(connection: AsyncConnection, task_id: str | None, *, after: int, limit: int) -> list[EventRecord]:
+    """Events behind an id, oldest first, of one task or of all. Who follows it by the last id misses none."""
+    query = sa.select(event).where(event.c.id > after)
+    query = query.where(_is_settled(connection) if task_id is None else event.c.task_id == task_id)
+    found = await connection.execute(query.order_by(event.c.id).limit(limit))
+    return [_record(row) for row in found.mappings()]
+
+
+async def latest(
+    connection: AsyncConnection, task_id: str, *, limit: int, kinds: Sequence[str] = ()
+) -> list[EventRecord]:
+    """The last events of a task, newest first; no kinds: of any."""
+    query = sa.select(event).where(event.c.task_id == task_id).order_by(event.c.seq.desc()).limit(limit)
+    if kinds:
+        query = query.where(event.c.kind.in_(kinds))
+    return [_record(row) for row in (await connection.execute(query)).mappings()]
+
+
+#: So many of the last events are looked at for those that are asked for: what a question costs has a bound.
+LOOK_BACK = 10_000
+
+
+async def recent(
+    connection: AsyncConnection, task_id: str | None, *, since_ms: int, kinds: Sequence[str], limit: int
+) -> tuple[list[EventRecord], int]:
+    """The last events that are asked for, oldest first, and how many of the last ``LOOK_BACK`` are. No kinds: all."""
+    last = sa.select(event)
+    if task_id is None:
+        last = last.where(_is_settled(connection)).order_by(event.c.id.desc())
+    else:
+        last = last.where(event.c.task_id == task_id).order_by(event.c.seq.desc())
+    window = last.limit(LOOK_BACK).subquery()
+    asked = sa.select(window, sa.func.count().over().label("total")).where(window.c.at_ms >= since_ms)
+    if kinds:
+        asked = asked.where(window.c.kind.in_(kinds))
+    rows = (await connection.execute(asked.order_by(window.c.id.desc()).limit(limit))).mappings().all()
+    return [_record(row) for row in reversed(rows)], rows[0]["total"] if rows else 0
+
+
+async def last_id(connection: AsyncConnection) -> int:
+    """The id from which on ``feed`` gives what happens from now on, 0 without any events."""
+    query = sa.select(event.c.id).where(_is_settled(connection)).order_by(event.c.id.desc()).limit(1)
+    return (await connection.execute(query)).scalar() or 0
+
+
+def _is_settled(connection: AsyncConnection) -> sa.ColumnElement[bool]:
+    """Whether no event with a smaller id can come any more.
+
+    PostgreSQL gives ids before the commit: what was written since the oldest open transaction began waits for its end.
+    """
+    if connection.dialect.name != "postgresql":
+        return sa.true()
+    oldest_open = sa.func.pg_snapshot_xmin(sa.func.pg_current_snapshot())
+    return sa.or_(event.c.xid.is_(None), event.c.xid < oldest_open)
+
+
+def _record(row: sa.RowMapping) -> EventRecord:
+    detail = read_object(row["detail"])
+    return EventRecord(
+        row["id"],
+        row["task_id"],
+        row["seq"],
+        read_time(row["at_ms"]),
+        row["kind"],
+        detail,
+        row["actor"],
+        row["request_id"],
+    )
+
+
+def playhead_detail(playhead: Playhead) -> dict[str, int]:
+    """A place in a list, as an event tells it."""
+    return {"loop": playhead.loop, "item": playhead.item, "position_ms": playhead.position_ms}

@@ -1,0 +1,65 @@
+"""Brings a store to the present schema: Alembic, driven from the program, with the migrations of this package."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from streamferry.store.database import Store, lock_name
+
+# Any name will do, as long as all who migrate use the same.
+_LOCK = "0" * 14 + "f"
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+async def migrate(store: Store, revision: str = "head") -> None:
+    """Upgrade to a revision; does nothing if the store is there already. One at a time.
+
+    Raises ValueError for a revision that is not known here.
+    """
+    async with store.write_at_length() as connection:
+        await lock_name(connection, _LOCK)
+        await connection.run_sync(_upgrade, revision)
+
+
+async def require_schema(store: Store) -> bool:
+    """Whether there is a store in the database; nothing is changed.
+
+    Raises ValueError if its schema is not this program's: what reads an older one would have to change it first.
+    """
+    async with store.read() as connection:
+        found = await connection.run_sync(_find_revision)
+    known = _revisions()
+    if found is None or found == known[-1]:
+        return found is not None
+    if found in known:
+        raise ValueError("the store is of an older streamferry: upgrade the service first, which upgrades its store")
+    raise ValueError("the store is of a newer streamferry: use that version here, too")
+
+
+def _find_revision(connection: sa.Connection) -> str | None:
+    return read_revision(connection) if sa.inspect(connection).has_table("alembic_version") else None
+
+
+def _revisions() -> list[str]:
+    """All that this program knows, oldest first: each has a file of its name."""
+    return sorted(file.name[1:5] for file in _MIGRATIONS.glob("versions/v[0-9]*.py"))
+
+
+def read_revision(connection: sa.Connection) -> str:
+    """The revision of a store that was migrated."""
+    return str(connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one())
+
+
+def _upgrade(connection: sa.Connection, revision: str) -> None:
+    # Only who migrates needs Alembic, which takes a while to import; workers do not.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, revision)
+    except CommandError:
+        raise ValueError("the store, or the backup, is of a newer streamferry: use that one") from None

@@ -1,0 +1,63 @@
+"""Watermark pictures, each once, under the digest of its bytes: read by whoever shows or lays one, by nobody else.
+
+Nothing deletes a picture with the task that had it: another task may be taking it over just now. ``forget`` does, of
+those that no task has. It skips what somebody is writing; who comes behind it writes the picture anew.
+"""
+
+import hashlib
+from collections.abc import Collection
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.media.watermark import Watermark
+from streamferry.store.schema import picture, task_spec
+
+_BATCH = 100
+_IS_UNUSED = ~sa.exists().where(task_spec.c.picture_digest == picture.c.digest)
+
+
+def digest_of(data: bytes) -> str:
+    """The name of a picture."""
+    return hashlib.sha256(data).hexdigest()
+
+
+async def put(connection: AsyncConnection, mark: Watermark) -> str:
+    """Keep a picture until no task has it any more; its digest. Locks it, so that it is not forgotten before."""
+    row = {
+        "digest": digest_of(mark.picture),
+        "media_type": mark.media_type,
+        "size_bytes": len(mark.picture),
+        "data": mark.picture,
+    }
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    insert = dialect.insert(picture)
+    again = insert.on_conflict_do_update(index_elements=[picture.c.digest], set_={"size_bytes": row["size_bytes"]})
+    await connection.execute(again, row)
+    return str(row["digest"])
+
+
+async def read(connection: AsyncConnection, digests: Collection[str]) -> dict[str, bytes]:
+    """Their bytes by digest, one after the other; what is not there or damaged is left out."""
+    found: dict[str, bytes] = {}
+    for digest in set(digests):
+        data = (await connection.execute(sa.select(picture.c.data).where(picture.c.digest == digest))).scalar()
+        if data is not None and digest_of(bytes(data)) == digest:
+            found[digest] = bytes(data)
+    return found
+
+
+async def has_unused(connection: AsyncConnection) -> bool:
+    """Whether there is one that no task has: a look before a write."""
+    return (await connection.execute(sa.select(picture.c.digest).where(_IS_UNUSED).limit(1))).first() is not None
+
+
+async def forget(connection: AsyncConnection) -> bool:
+    """Forget a batch of those that no task has; whether there may be more."""
+    query = sa.select(picture.c.digest).where(_IS_UNUSED).limit(_BATCH).with_for_update(skip_locked=True)
+    digests = list((await connection.execute(query)).scalars())
+    if digests:
+        # Asked again behind the lock: a task may have got one meanwhile.
+        await connection.execute(picture.delete().where(picture.c.digest.in_(digests), _IS_UNUSED))
+    return len(digests) == _BATCH

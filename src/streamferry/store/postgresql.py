@@ -1,0 +1,131 @@
+"""Connections to PostgreSQL that outlive a restart, a failover and a pooler between. Needs the extra ``postgresql``.
+
+A pooler in transaction mode (PgBouncer) gives each transaction another session, so nothing may be kept in one: limits
+are set for a transaction, in the message that begins it, statements have no name, and locks are a transaction's.
+"""
+
+import logging
+from typing import Any
+from urllib.parse import urlencode
+
+import asyncpg
+import sqlalchemy as sa
+from asyncpg.exceptions import ClientConfigurationError, PostgresError, TargetServerAttributeNotMatched
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from streamferry.store.address import PostgresAddress
+
+# It tells with a traceback of each connection that could not be closed well: after an outage that is every one.
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+
+#: A connection is given up after this long, so that a name that leads elsewhere by now is looked up again.
+_RECYCLE_S = 300
+#: SQLSTATEs of a server that is the wrong one, or goes or comes: no connection to it is worth keeping.
+#: 08: connection exception. 25006: read only, as a primary that became a standby. 57P01 to 57P03: shut down, crashed,
+#: starting.
+_GONE = ("08", "25006", "57P01", "57P02", "57P03")
+
+
+def make_engine(
+    address: PostgresAddress,
+    *,
+    connections: int,
+    lock_s: float | None,
+    statement_s: float | None,
+    give_up_s: float | None,
+) -> AsyncEngine:
+    """``give_up_s``: for what the server does not answer at all. None: without that limit."""
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=_Connector(address, _limits(lock_s, statement_s), give_up_s),
+        hide_parameters=True,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=give_up_s or 3600,
+        pool_recycle=_RECYCLE_S,
+        connect_args={"prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: ""},
+    )
+    sa.event.listen(engine.sync_engine, "checkout", _require_open)
+    sa.event.listen(engine.sync_engine, "handle_error", _judge_error)
+    return engine
+
+
+def _limits(lock_s: float | None, statement_s: float | None) -> str:
+    limits = {"lock_timeout": lock_s, "statement_timeout": statement_s}
+    return "".join(f" SET LOCAL {name} = {limit * 1000:.0f};" for name, limit in limits.items() if limit is not None)
+
+
+class _Connector:
+    """Connects to the first server that answers and is of the kind asked for, beginning with the last good one."""
+
+    def __init__(self, address: PostgresAddress, limits: str, give_up_s: float | None) -> None:
+        self._address = address
+        self._give_up_s = give_up_s
+        self._first = 0
+        self._class: type[asyncpg.Connection] = type("Connection", (_Connection,), {"limits": limits})
+
+    async def __call__(self, *_: object, **__: object) -> asyncpg.Connection:
+        hosts: tuple[tuple[str, int] | None, ...] = self._address.hosts or (None,)
+        trouble: Exception | None = None
+        for turn in range(len(hosts)):
+            number = (self._first + turn) % len(hosts)
+            try:
+                connection = await self._connect(hosts[number])
+            except ClientConfigurationError:
+                raise
+            except (OSError, PostgresError, TargetServerAttributeNotMatched) as error:
+                # That a server was not the wanted one says less than that another did not answer.
+                if trouble is None or isinstance(trouble, TargetServerAttributeNotMatched):
+                    trouble = error
+            else:
+                self._first = number
+                return connection
+        assert trouble is not None
+        raise trouble
+
+    async def _connect(self, host: tuple[str, int] | None) -> asyncpg.Connection:
+        address = self._address
+        where = {} if host is None else {"host": host[0], "port": host[1]}
+        return await asyncpg.connect(
+            "postgresql://?" + urlencode(address.tls) if address.tls else None,
+            **where,
+            user=address.user,
+            password=address.password,
+            passfile=address.passfile,
+            database=address.database,
+            timeout=address.connect_s,
+            command_timeout=self._give_up_s,
+            statement_cache_size=0,
+            target_session_attrs=address.target,
+            server_settings={"application_name": address.application_name},
+            connection_class=self._class,
+        )
+
+
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
+    """Sets its limits with each transaction, in the one message that begins it."""
+
+    limits = ""
+
+    async def execute(self, query: str, *args: Any, **options: Any) -> str:
+        """See asyncpg. Its transactions begin by this call, with BEGIN as the first word."""
+        begins = query.startswith("BEGIN") and not args
+        return str(await super().execute(query + self.limits if begins else query, *args, **options))
+
+    async def set_type_codec(self, *_: object, **__: object) -> None:
+        """Not for us: there is no column of JSON, and behind a pooler each look at a type costs a session."""
+
+
+def _require_open(connection: Any, *_: object) -> None:
+    """One whose server has closed it is replaced before it is used."""
+    if connection.driver_connection.is_closed():
+        raise sa.exc.DisconnectionError
+
+
+def _judge_error(context: sa.engine.ExceptionContext) -> None:
+    """After an error that tells of the server and not of a statement, no connection of the pool is used again."""
+    error = context.original_exception
+    state = getattr(error, "sqlstate", None) or ""
+    if context.is_disconnect or state.startswith(_GONE) or isinstance(error, OSError):
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = True

@@ -1,0 +1,258 @@
+"""What the store gives: frozen values, with secrets only where they are asked for by name."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from streamferry.relay.status import Playhead, State
+from streamferry.tasks.model import ApiStatus, CallbackEvent, DeliveryState, TaskSpec, decide_api_status
+from streamferry.worker import WorkerHealth
+
+
+@dataclass(frozen=True, slots=True)
+class TroubleRecord:
+    """What keeps a task from streaming (``relay.Trouble``), and since when."""
+
+    since_at: datetime
+    fault: str
+    reason: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """A task: what is wanted, and what is known of its run.
+
+    ``playhead`` is None as long as nothing was played. ``fault`` is a value of ``media.errors.Fault`` or None.
+    ``version`` counts changes of what is wanted, ``epoch`` runners. ``problem``: the stored form cannot be read,
+    and why; ``spec`` merely stands in then.
+    """
+
+    task_id: str
+    spec: TaskSpec
+    enabled: bool
+    finished: bool
+    created_at: datetime
+    version: int
+    state: State
+    epoch: int
+    playhead: Playhead | None
+    playhead_at: datetime | None
+    item_ends_ms: tuple[int | None, ...]
+    kbps_in: int
+    kbps_out: int
+    media_time_ms: int
+    bytes_in: int
+    bytes_out: int
+    repairs: int
+    sound_drift_ms: int | None
+    preparing_percent: float | None
+    dropped_tags: int
+    retries: int
+    fault: str | None
+    reason: str | None
+    worker_id: str | None
+    trouble: TroubleRecord | None = None
+    problem: str | None = None
+
+    def status(self, now: datetime) -> ApiStatus:
+        """Status as the API shows it at that time."""
+        return decide_api_status(
+            enabled=self.enabled,
+            start_at=self.spec.start_at,
+            end_at=self.spec.end_at,
+            finished=self.finished,
+            now=now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """One page of a list, and how many tasks there are on all pages."""
+
+    records: tuple[TaskRecord, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCount:
+    """How many tasks are in a status, a state, and in trouble or not; and what they send in all.
+
+    Only an active task is in trouble.
+    """
+
+    status: ApiStatus
+    state: State
+    in_trouble: bool
+    tasks: int
+    kbps_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTask:
+    """What a task that a worker has is doing, in numbers."""
+
+    task_id: str
+    state: State
+    kbps_out: int
+    bytes_out: int
+    dropped_tags: int
+    retries: int
+    kbps_in: int
+    worker_id: str
+    media_time_ms: int
+    sound_drift_ms: int | None
+    in_trouble: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Callbacks that are not delivered: those that wait, those given up, and how long the oldest has waited."""
+
+    waiting: int
+    dead: int
+    oldest_age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A worker; ``is_alive`` while its lease is valid, ``load`` is the tasks it holds. ``health`` is what it told."""
+
+    worker_id: str
+    is_alive: bool
+    load: int
+    capacity: int
+    started_at: datetime
+    health: WorkerHealth | None
+
+    @property
+    def room(self) -> int:
+        """Tasks it can take now, beside those it has."""
+        return max(0, self.capacity - self.load)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTag:
+    """A label on a group. ``category`` is System or Custom."""
+
+    category: str
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRecord:
+    """A group of tasks; a deleted one is still listed to who asks for it."""
+
+    name: str
+    project: str
+    tags: tuple[GroupTag, ...]
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPage:
+    """One page of groups, and how many there are on all pages."""
+
+    records: tuple[GroupRecord, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """An access key as it may be listed."""
+
+    access_key_id: str
+    enabled: bool
+    read_only: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """An access key with its secret. ``read_only``: it may list and look, and change nothing."""
+
+    access_key_id: str
+    secret: str = field(repr=False)
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """Something that happened to a task; ``seq`` counts from 1 for each task without a gap, ``id`` rises over all.
+
+    ``actor``: who caused it, as ``key:AK...`` or ``worker:ID``; ``request_id``: by which request, if by any.
+    """
+
+    id: int
+    task_id: str
+    seq: int
+    at: datetime
+    kind: str
+    detail: dict[str, object]
+    actor: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """A line of the audit stream. ``actor`` as ``key:AK...``; ``subject`` is what it was done to."""
+
+    id: int
+    at: datetime
+    kind: str
+    subject: str
+    actor: str
+    peer: str | None
+    request_id: str | None
+    detail: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """A callback. ``number`` counts those of a task from 1; ``detail`` is what is told, as it was when it happened.
+
+    ``problem``: what went wrong at the last attempt. ``settled_at``: when it was delivered or given up.
+    """
+
+    task_id: str
+    number: int
+    event: CallbackEvent
+    at: datetime
+    detail: dict[str, Any]
+    state: DeliveryState
+    attempts: int
+    problem: str | None
+    settled_at: datetime | None
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether what is to be told cannot be read."""
+        return "status" not in self.detail
+
+    @property
+    def event_id(self) -> str:
+        """The id that stays the same over all attempts."""
+        return f"evt_{self.task_id}_{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPage:
+    """One page of callbacks, and how many there are on all pages."""
+
+    records: tuple[DeliveryRecord, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageBucket:
+    """What was measured from ``begin_at`` on for the step that was asked for.
+
+    ``group`` is None when groups were not to be told apart. ``peak_bps``: the largest average of five minutes in it.
+    """
+
+    begin_at: datetime
+    group: str | None
+    streamed_s: float
+    bytes_out: int
+    peak_bps: float

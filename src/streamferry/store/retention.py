@@ -1,0 +1,117 @@
+"""What is old enough to be forgotten: callbacks that were delivered or given up, events, usage, signed calls that can
+come no more. What is owed is not.
+"""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.store import calls, mailboxes, pictures
+from streamferry.store.database import read_now_ms
+from streamferry.store.schema import audit, delivery, event, signed_call, usage
+from streamferry.tasks.model import DeliveryState
+
+#: Rows of one kind that one transaction deletes at most: nobody waits long for it.
+BATCH = 500
+_DAY_MS = 24 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """For how many days each is kept: of callbacks those that were delivered, and those that were given up."""
+
+    callbacks_days: int = 7
+    dead_callbacks_days: int = 30
+    events_days: int = 30
+    usage_days: int = 366
+    audit_days: int = 366
+
+
+async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
+    """Whether there is something to forget: a look before a write, at the oldest rows of each kind."""
+    now = await read_now_ms(connection)
+    happened, noted = (sa.select(sa.func.min(_front(table, now).c.at_ms)) for table in (event, audit))
+    measured = sa.select(sa.func.min(usage.c.minute_ms))
+    settled = [(_first_settled(state), days) for state, days in _days_of(keep).items()]
+    others = [(happened, keep.events_days), (measured, keep.usage_days), (noted, keep.audit_days)]
+    for query, days in (*settled, *others):
+        at_ms = (await connection.execute(query)).scalar()
+        if at_ms is not None and at_ms < now - days * _DAY_MS:
+            return True
+    done = sa.select(signed_call.c.name).where(calls.over(now)).limit(1)
+    if (await connection.execute(done)).first():
+        return True
+    return await pictures.has_unused(connection)
+
+
+def _front(table: sa.Table, now: int) -> sa.Subquery:
+    """The first rows of events or of the audit stream. Ids are in the order of time, but for a clock that was wrong.
+
+    Times that are still to come say nothing of how old a row is.
+    """
+    past = sa.select(table.c.id, table.c.at_ms).where(table.c.at_ms <= now)
+    return past.order_by(table.c.id).limit(BATCH).subquery()
+
+
+async def _forget_front(connection: AsyncConnection, table: sa.Table, now: int, before_ms: int) -> int:
+    """A batch of events or of the audit stream; how many. What is of the future, before an old row, is old, too."""
+    front = _front(table, now)
+    found = await connection.execute(sa.select(front.c.id).where(front.c.at_ms < before_ms))
+    old = list(found.scalars())
+    if not old:
+        return 0
+    wrong = sa.select(table.c.id).where(table.c.id < max(old), table.c.at_ms > now).order_by(table.c.id).limit(BATCH)
+    ahead = list((await connection.execute(wrong)).scalars())
+    for chosen in (old, ahead):
+        await connection.execute(table.delete().where(table.c.id.in_(chosen)))
+    return max(len(old), len(ahead))
+
+
+def _days_of(keep: Retention) -> dict[DeliveryState, int]:
+    """What waits is kept in any case."""
+    return {DeliveryState.DELIVERED: keep.callbacks_days, DeliveryState.DEAD: keep.dead_callbacks_days}
+
+
+def _first_settled(state: DeliveryState) -> sa.Select[tuple[int]]:
+    return sa.select(sa.func.min(delivery.c.settled_ms)).where(delivery.c.state == state.value)
+
+
+async def prune(connection: AsyncConnection, keep: Retention) -> bool:
+    """Forget one batch of each kind, the oldest first; whether there may be more."""
+    now = await read_now_ms(connection)
+    settled = [
+        await _forget_callbacks(connection, state, now - days * _DAY_MS) for state, days in _days_of(keep).items()
+    ]
+    events = await _forget_front(connection, event, now, now - keep.events_days * _DAY_MS)
+    found = await connection.execute(
+        sa.select(usage.c.minute_ms, usage.c.task_id)
+        .where(usage.c.minute_ms < now - keep.usage_days * _DAY_MS)
+        .order_by(usage.c.minute_ms)
+        .limit(BATCH)
+    )
+    minutes = [(minute_ms, task_id) for minute_ms, task_id in found]
+    if minutes:
+        await connection.execute(usage.delete().where(sa.tuple_(usage.c.minute_ms, usage.c.task_id).in_(minutes)))
+    lines = await _forget_front(connection, audit, now, now - keep.audit_days * _DAY_MS)
+    done = sa.select(signed_call.c.name).where(calls.over(now)).limit(BATCH)
+    forgotten = await connection.execute(signed_call.delete().where(signed_call.c.name.in_(done)))
+    has_more_pictures = await pictures.forget(connection)
+    return has_more_pictures or BATCH in (*settled, events, len(minutes), lines, forgotten.rowcount)
+
+
+async def _forget_callbacks(connection: AsyncConnection, state: DeliveryState, before_ms: int) -> int:
+    """A batch of those that were settled before that; how many."""
+    is_it = delivery.c.state == state.value
+    found = await connection.execute(
+        sa.select(delivery.c.id, delivery.c.task_id)
+        .where(is_it, delivery.c.settled_ms < before_ms)
+        .order_by(delivery.c.settled_ms)
+        .limit(BATCH)
+    )
+    chosen = {row_id: task_id for row_id, task_id in found}  # noqa: C416 -- rows, not pairs
+    if chosen:
+        # Asked again: one of them may have been called back meanwhile.
+        await connection.execute(delivery.delete().where(delivery.c.id.in_(chosen), is_it))
+        await mailboxes.forget_empty(connection, set(chosen.values()))
+    return len(chosen)

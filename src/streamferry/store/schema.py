@@ -1,0 +1,290 @@
+"""The tables. Times are Unix milliseconds on the database's clock unless a column's name says otherwise.
+
+A change here needs a migration; a test compares the two. ``sealed`` columns are unreadable without the key of ``seal``.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.base import ischema_names
+from sqlalchemy.types import UserDefinedType
+
+
+class _Xid8(UserDefinedType[int]):
+    """PostgreSQL's transaction id of 64 bits, which never comes again."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+# So that it is known again when a database is looked at.
+ischema_names["xid8"] = _Xid8
+
+metadata = sa.MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
+)
+# SQLite numbers rows by itself only in a column of exactly this type.
+_Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_Id = sa.String(32)
+
+#: What is wanted. Narrow, because a list with a search looks at every row; what is long is in ``task_spec``.
+task = sa.Table(
+    "task",
+    metadata,
+    sa.Column("number", _Number, primary_key=True, autoincrement=True),
+    sa.Column("id", _Id, nullable=False, unique=True),
+    sa.Column("group_name", sa.String(64), nullable=False),
+    sa.Column("title_folded", sa.Text, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("finished", sa.Boolean, nullable=False),
+    sa.Column("start_ms", sa.BigInteger, nullable=False),
+    sa.Column("end_ms", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("destination_digest", sa.String(32), nullable=False),
+    sa.Column("stream_digest", sa.String(32), nullable=False),
+    sa.Index(None, "group_name", "title_folded"),
+    sa.Index(None, "destination_digest", "end_ms"),
+)
+
+task_spec = sa.Table(
+    "task_spec",
+    metadata,
+    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("sealed_spec", sa.LargeBinary, nullable=False),
+    # Of the watermark.
+    sa.Column("picture_digest", sa.String(64), nullable=True),
+    sa.Index(None, "picture_digest"),
+)
+
+#: Pictures of watermarks, each once. ``data`` is last, so that SQLite does not read it with the rest.
+picture = sa.Table(
+    "picture",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("media_type", sa.String(32), nullable=False),
+    sa.Column("size_bytes", sa.Integer, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+#: What is happening, one row a task. ``epoch`` grows with each performance: reports of an older one are ignored.
+#: ``due_ms`` is set only while no worker has the task; see ``tasks.schedule``.
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("worker_id", sa.String(64), nullable=True),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("due_ms", sa.BigInteger, nullable=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("loop", sa.Integer, nullable=False),
+    sa.Column("item", sa.Integer, nullable=False),
+    sa.Column("position_ms", sa.BigInteger, nullable=False),
+    # When the playhead stood there; null as long as nothing was played.
+    sa.Column("playhead_ms", sa.BigInteger, nullable=True),
+    # JSON list: where each item ends, in ms from the file's start, null as long as nobody has seen it.
+    sa.Column("item_ends", sa.Text, nullable=False),
+    sa.Column("kbps_in", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("kbps_out", sa.Integer, nullable=False),
+    sa.Column("media_time_ms", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("bytes_in", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("bytes_out", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("repairs", sa.BigInteger, nullable=False, server_default="0"),
+    # Of a live source, as long as it is known.
+    sa.Column("sound_drift_ms", sa.BigInteger, nullable=True),
+    # Of the file that is being prepared, while nothing plays.
+    sa.Column("preparing_percent", sa.Float, nullable=True),
+    sa.Column("dropped_tags", sa.BigInteger, nullable=False),
+    sa.Column("retries", sa.Integer, nullable=False),
+    sa.Column("fault", sa.String(24), nullable=True),
+    sa.Column("reason", sa.Text, nullable=True),
+    # What keeps it from streaming, until it has streamed for a while (``relay.Trouble``); since when, null for nothing.
+    sa.Column("trouble_ms", sa.BigInteger, nullable=True),
+    sa.Column("trouble_fault", sa.String(24), nullable=True),
+    sa.Column("trouble_reason", sa.Text, nullable=True),
+    sa.Column("trouble_tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("event_seq", sa.Integer, nullable=False),
+    sa.Index(None, "trouble_ms"),
+    sa.Index(None, "due_ms"),
+    sa.Index(None, "worker_id"),
+)
+
+#: A worker lives as long as its lease; ``lease_ms`` of an ended one is minus the time of its end. ``length_ms`` is how
+#: long it is after a renewal. ``is_attached``: its service ends it, and the worker itself fears no lease.
+#: ``orders`` grows when something about its tasks was changed by somebody else.
+worker = sa.Table(
+    "worker",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("capacity", sa.Integer, nullable=False),
+    sa.Column("load", sa.Integer, nullable=False),
+    sa.Column("orders", sa.Integer, nullable=False),
+    sa.Column("lease_ms", sa.BigInteger, nullable=False),
+    sa.Column("length_ms", sa.BigInteger, nullable=False, server_default="6500"),
+    sa.Column("is_attached", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("started_ms", sa.BigInteger, nullable=False),
+    # JSON of worker.WorkerHealth; null as long as nothing was told.
+    sa.Column("health", sa.Text, nullable=True),
+    # host:port where it serves previews.
+    sa.Column("address", sa.String(255), nullable=True),
+)
+
+#: One row, written by every service each second: when last, and since when without a gap. ``server``: which one of
+#: PostgreSQL wrote it; another one, or the same after a restart, may have forgotten renewals.
+pulse = sa.Table(
+    "pulse",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("since_ms", sa.BigInteger, nullable=False),
+    sa.Column("server", sa.String(64), nullable=False),
+)
+
+#: What happened; only ever appended to.
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("task_id", _Id, nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(24), nullable=False),
+    # JSON object: what is known beside the kind. No secrets.
+    sa.Column("detail", sa.Text, nullable=False),
+    # Who caused it, as ``key:AK...``, and the request that it came by; null of an older version.
+    sa.Column("actor", sa.String(160), nullable=True),
+    sa.Column("request_id", sa.String(64), nullable=True),
+    # PostgreSQL fills it in: the transaction that wrote the row. Null elsewhere, and in rows from before there was one.
+    sa.Column("xid", sa.BigInteger().with_variant(_Xid8(), "postgresql"), nullable=True),
+    sa.Index(None, "task_id", "seq", unique=True),
+)
+
+#: Who got in, and who changed what lets people in; only ever appended to.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("subject", sa.String(160), nullable=False),
+    sa.Column("actor", sa.String(160), nullable=False),
+    sa.Column("peer", sa.String(64), nullable=True),
+    sa.Column("request_id", sa.String(64), nullable=True),
+    # JSON object. No secrets.
+    sa.Column("detail", sa.Text, nullable=False),
+)
+
+#: Signed calls that changed something, as long as their signature is good (see ``calls``): a row for each name of one.
+signed_call = sa.Table(
+    "signed_call",
+    metadata,
+    # A digest of the key's id and the signature, or of what an SDK calls all attempts of one call.
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("first_ms", sa.BigInteger, nullable=False),
+    sa.Column("ends_ms", sa.BigInteger, nullable=False),
+    # The task that it made.
+    sa.Column("made", _Id, nullable=True),
+    # The sentence that it was refused with. No secrets.
+    sa.Column("refusal", sa.Text, nullable=True),
+    sa.Index(None, "ends_ms"),
+)
+
+#: Where the callbacks of a task go: one row for each task that ever had an address, which outlives the task.
+#: ``due_ms`` is when the oldest waiting one may be tried, null when none waits; while ``holder`` sends it, when that
+#: is given up. Who looks for work finds it by ``due_ms`` and leaves out hosts that are busy.
+mailbox = sa.Table(
+    "mailbox",
+    metadata,
+    sa.Column("task_id", _Id, primary_key=True),
+    # Null: the address was taken away.
+    sa.Column("sealed_url", sa.LargeBinary, nullable=True),
+    sa.Column("host_digest", sa.String(32), nullable=False),
+    sa.Column("address_digest", sa.String(32), nullable=False),
+    # When the receiver said that nothing more is to be sent there (410).
+    sa.Column("gone_ms", sa.BigInteger, nullable=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("last_number", sa.Integer, nullable=False),
+    # Attempts in a row that failed.
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("due_ms", sa.BigInteger, nullable=True),
+    sa.Column("holder", sa.String(32), nullable=True),
+    sa.Index(None, "due_ms"),
+)
+
+#: A callback that is owed, was delivered, or is dead: written with its event, in one transaction.
+delivery = sa.Table(
+    "delivery",
+    metadata,
+    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("task_id", _Id, nullable=False),
+    # Counts the callbacks of a task from 1.
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(24), nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    # JSON object: all that is told, as it was then. No secrets.
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    # Of them, those that were answered with a refusal.
+    sa.Column("refusals", sa.Integer, nullable=False),
+    # From when on its day of retries counts.
+    sa.Column("owed_ms", sa.BigInteger, nullable=False),
+    sa.Column("settled_ms", sa.BigInteger, nullable=True),
+    sa.Column("problem", sa.Text, nullable=True),
+    sa.Index(None, "task_id", "number", unique=True),
+    sa.Index(None, "state", "task_id", "number"),
+    sa.Index(None, "state", "settled_ms"),
+)
+
+#: What callbacks are signed with, newest last; the one before stays good for a while.
+callback_secret = sa.Table(
+    "callback_secret",
+    metadata,
+    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+)
+
+#: What was measured of a task in a minute.
+usage = sa.Table(
+    "usage",
+    metadata,
+    sa.Column("minute_ms", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("group_name", sa.String(64), nullable=False),
+    sa.Column("stream_digest", sa.String(32), nullable=False),
+    sa.Column("streamed_ms", sa.BigInteger, nullable=False),
+    sa.Column("bytes_out", sa.BigInteger, nullable=False),
+)
+
+#: One row: under which key the store is sealed, and what its digests are keyed with. See ``sealing``.
+seal_key = sa.Table(
+    "seal_key",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("fingerprint", sa.String(16), nullable=False),
+    sa.Column("sealed_digest_key", sa.LargeBinary, nullable=False),
+)
+
+access_key = sa.Table(
+    "access_key",
+    metadata,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("read_only", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+task_group = sa.Table(
+    "task_group",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("project", sa.String(128), nullable=False),
+    # JSON list of objects with the keys category, key, value.
+    sa.Column("tags", sa.Text, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+)

@@ -1,0 +1,143 @@
+"""TaskSpec to and from the text that is sealed. What lists search by has columns of its own and is kept there."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.media.watermark import Watermark
+from streamferry.tasks.model import ContinueStrategy, SourceForm, StoredMark, TaskItem, TaskKind, TaskSpec
+
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Unreadable(ValueError):
+    """A row from which no spec can be made; the sentence says what to do about it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the stored task cannot be read: {why}; update it with all its fields, or delete it")
+
+
+class DamagedMark(Unreadable):
+    """The watermark's part of it."""
+
+    def __init__(self) -> None:
+        super().__init__("its watermark is damaged")
+
+
+class _Stored(BaseModel):
+    """The text's shape. A field that is missing or unknown is another version's: nothing is guessed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: int
+    items: Annotated[list[tuple[str, _Seconds, _Seconds]], Field(min_length=1)]
+    destination: str
+    title: str
+    source_form: str
+    loops: int
+    cycle_mode: int | None
+    play_times: int | None
+    continue_strategy: int
+    pre_download: bool
+    callback_url: str
+    watermark: tuple[float, float, float] | None
+
+
+#: An address that every check refuses, as one whose secrets are hidden.
+_NOWHERE = MediaUrl("rtmp", REDACTED, 1935, "", "", None, None)
+
+
+def serialize_spec(spec: TaskSpec) -> str:
+    """Everything but the window, the group and the watermark's picture, secrets revealed: for ``Seal`` only."""
+    watermark = spec.watermark
+    return _Stored(
+        kind=int(spec.kind),
+        items=[(item.url.reveal(), item.start_s, item.end_s) for item in spec.items],
+        destination=spec.destination.reveal(),
+        title=spec.title,
+        source_form=spec.source_form.value,
+        loops=spec.loops,
+        cycle_mode=spec.cycle_mode,
+        play_times=spec.play_times,
+        continue_strategy=int(spec.continue_strategy),
+        pre_download=spec.pre_download,
+        callback_url=spec.callback_url,
+        watermark=None if watermark is None else (watermark.pos_x, watermark.pos_y, watermark.ratio),
+    ).model_dump_json()
+
+
+def parse_spec(
+    text: str, *, group: str, start_at: datetime, end_at: datetime, picture: tuple[str, str, int] | None
+) -> TaskSpec:
+    """The spec again. ``picture``: digest, type and size in bytes of the watermark's. Raises Unreadable."""
+    try:
+        stored = _Stored.model_validate_json(text)
+        kind = TaskKind(stored.kind)
+        loops = stored.loops
+        if loops < -1 or loops == 0:
+            raise ValueError
+        if stored.callback_url:
+            MediaUrl.parse(stored.callback_url)
+        spec = TaskSpec(
+            kind=kind,
+            items=tuple(TaskItem(MediaUrl.parse(url), start_s, end_s) for url, start_s, end_s in stored.items),
+            destination=MediaUrl.parse(stored.destination),
+            start_at=start_at,
+            end_at=end_at,
+            title=stored.title,
+            group=group,
+            source_form=SourceForm(stored.source_form),
+            loops=loops,
+            cycle_mode=stored.cycle_mode,
+            play_times=stored.play_times,
+            continue_strategy=ContinueStrategy(stored.continue_strategy),
+            pre_download=stored.pre_download,
+            callback_url=stored.callback_url,
+        )
+    except ValueError:
+        # Of which pydantic's repeats the input.
+        raise Unreadable("another version of streamferry wrote it, or it is damaged") from None
+    return replace(spec, watermark=_parse_watermark(stored.watermark, picture))
+
+
+def _parse_watermark(
+    place: tuple[float, float, float] | None, picture: tuple[str, str, int] | None
+) -> StoredMark | None:
+    if place is None:
+        return None
+    try:
+        if picture is None:
+            raise ValueError
+        return StoredMark(*picture, *place)
+    except ValueError:
+        raise DamagedMark from None
+
+
+def with_picture(spec: TaskSpec, pictures: Mapping[str, bytes]) -> TaskSpec:
+    """The spec with its watermark's picture, to be run. Raises Unreadable if that is not there or damaged."""
+    mark = spec.watermark
+    if not isinstance(mark, StoredMark):
+        return spec
+    try:
+        whole = Watermark(pictures.get(mark.digest, b""), mark.pos_x, mark.pos_y, mark.ratio)
+    except ValueError:
+        raise DamagedMark from None
+    return replace(spec, watermark=whole)
+
+
+def stand_in(*, title: str, group: str, start_at: datetime, end_at: datetime) -> TaskSpec:
+    """What is shown of a task of which no spec can be made. It names no peer, so nothing can be pulled or pushed."""
+    return TaskSpec(
+        kind=TaskKind.VOD,
+        items=(TaskItem(_NOWHERE),),
+        destination=_NOWHERE,
+        start_at=start_at,
+        end_at=end_at,
+        title=title,
+        group=group,
+        source_form=SourceForm.SRC_ADDR_S,
+    )

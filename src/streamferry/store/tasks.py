@@ -1,0 +1,496 @@
+"""Task rows with their specs and run rows, as the actions need them."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.media.errors import Fault
+from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
+from streamferry.relay.spec import LEAD_MS
+from streamferry.relay.status import Playhead, State
+from streamferry.store import pictures, sealing, silence
+from streamferry.store.cells import read_json, read_member, read_number, read_time
+from streamferry.store.records import RunningTask, TaskCount, TaskRecord, TroubleRecord
+from streamferry.store.schema import picture, run, task, task_spec, worker
+from streamferry.store.seal import Seal, SealBroken
+from streamferry.store.spec import Unreadable, parse_spec, serialize_spec, stand_in
+from streamferry.tasks.model import ApiStatus, TaskSpec
+from streamferry.tasks.schedule import decide_playhead
+from streamferry.tasks.times import to_ms
+
+#: Tasks that a list unseals in one go.
+_SLICE = 50
+
+
+class PageTooLarge(Exception):
+    """A page holds more bytes than were asked for at most; so many tasks of its beginning do not."""
+
+    def __init__(self, fits: int) -> None:
+        super().__init__(f"only {fits} tasks fit")
+        self.fits = fits
+
+
+#: All there is about tasks and their runs, but for the callback and the bytes of the watermark's picture.
+WITH_RUN = sa.select(
+    task,
+    task_spec.c.sealed_spec,
+    task_spec.c.picture_digest,
+    picture.c.media_type.label("picture_type"),
+    picture.c.size_bytes.label("picture_bytes"),
+    run,
+).select_from(
+    task.join(task_spec, task_spec.c.task_id == task.c.id)
+    .join(run, run.c.task_id == task.c.id)
+    .outerjoin(picture, picture.c.digest == task_spec.c.picture_digest)
+)
+#: The same as it is told: whether anybody has heard of it.
+_TOLD = WITH_RUN.add_columns(silence.SINCE_MS.label("silent_since_ms"), silence.FOR_MS.label("silent_ms"))
+
+
+def known_ends(ends_ms: Sequence[int | None]) -> dict[str, object]:
+    """Values of a run row of whose items is known where they end: ms from the file's start, None if that is not."""
+    return {"item_ends": json.dumps(list(ends_ms))}
+
+
+def place(at: Playhead) -> dict[str, object]:
+    """Values of a run row whose list stands there."""
+    return {"loop": at.loop, "item": at.item, "position_ms": at.position_ms}
+
+
+async def insert(
+    connection: AsyncConnection, seal: Seal, task_id: str, spec: TaskSpec, *, now_ms: int, due_ms: int | None
+) -> None:
+    """A new task with its spec and its run row."""
+    await sealing.require(connection, seal)
+    await connection.execute(
+        task.insert(),
+        {
+            "id": task_id,
+            "enabled": True,
+            "finished": False,
+            "version": 1,
+            "created_ms": now_ms,
+            **_searched(seal, spec),
+        },
+    )
+    await connection.execute(task_spec.insert(), {"task_id": task_id, **await _sealed(connection, seal, spec)})
+    await connection.execute(
+        run.insert(),
+        {
+            "task_id": task_id,
+            "epoch": 0,
+            "due_ms": due_ms,
+            "state": State.WAITING.value,
+            **known_ends(()),
+            "kbps_out": 0,
+            "dropped_tags": 0,
+            "retries": 0,
+            "event_seq": 0,
+            **START_AGAIN,
+        },
+    )
+
+
+#: Values of a run row when no worker has it.
+IDLE: dict[str, object] = {"kbps_in": 0, "kbps_out": 0, "sound_drift_ms": None, "preparing_percent": None}
+#: Values of a run row that is in no trouble.
+NO_TROUBLE: dict[str, object] = {
+    "trouble_ms": None,
+    "trouble_fault": None,
+    "trouble_reason": None,
+    "trouble_tries": 0,
+}
+#: Values of a run row whose list begins at its beginning.
+START_AGAIN: dict[str, object] = {"loop": 0, "item": 0, "position_ms": 0, "playhead_ms": None}
+
+
+async def find(connection: AsyncConnection, seal: Seal, task_id: str, *, lock: bool = False) -> TaskRecord | None:
+    """The task, or None. ``lock``: nobody else changes it until the transaction ends."""
+    if lock:
+        # In a statement of its own: one that waits for a lock sees the other rows as they were before it waited.
+        await connection.execute(sa.select(task.c.number).where(task.c.id == task_id).with_for_update())
+    row = (await connection.execute(_TOLD.where(task.c.id == task_id))).mappings().first()
+    return None if row is None else _record(seal, row)
+
+
+async def page(
+    connection: AsyncConnection,
+    seal: Seal,
+    *,
+    title: str,
+    groups: Sequence[str],
+    statuses: Sequence[ApiStatus],
+    states: Sequence[State],
+    in_trouble: bool | None,
+    now_ms: int,
+    offset: int,
+    limit: int,
+    max_bytes: int | None = None,
+) -> tuple[list[TaskRecord], int]:
+    """Tasks newest first, and their number. ``title``: part of it in any case; no groups, statuses or states: any.
+
+    Raises PageTooLarge for more than ``max_bytes`` of what is wanted of them, before any of it is unsealed.
+    """
+    wanted = _is_like(title, groups)
+    if statuses:
+        wanted.append(_status_at(now_ms).in_([int(status) for status in statuses]))
+    if states:
+        in_state = silence.STATE.in_([state.value for state in states])
+        wanted.append(task.c.id.in_(sa.select(run.c.task_id).where(in_state)))
+    if in_trouble is not None:
+        # Each by its index.
+        kept, silent = (
+            task.c.id.in_(sa.select(run.c.task_id).where(one))
+            for one in (run.c.trouble_ms.is_not(None), silence.IS_SILENT)
+        )
+        is_it = sa.and_(_status_at(now_ms) == int(ApiStatus.ACTIVE), sa.or_(kept, silent))
+        wanted.append(is_it if in_trouble else ~is_it)
+    numbers, total = await _numbers(connection, wanted, offset=offset, limit=limit)
+    if max_bytes is not None:
+        await _require_fit(connection, numbers, max_bytes)
+    records: list[TaskRecord] = []
+    for begin in range(0, len(numbers), _SLICE):
+        some = numbers[begin : begin + _SLICE]
+        rows = await connection.execute(_TOLD.where(task.c.number.in_(some)).order_by(task.c.number.desc()))
+        records.extend(_record(seal, row) for row in rows.mappings())
+        # Others have their turn between: lists of long addresses take their time to be unsealed.
+        await asyncio.sleep(0)
+    return records, total
+
+
+async def _require_fit(connection: AsyncConnection, numbers: Sequence[int], max_bytes: int) -> None:
+    """Raises PageTooLarge, if it is not one task that is so large."""
+    sizes = await connection.execute(
+        sa.select(sa.func.length(task_spec.c.sealed_spec))
+        .join(task, task.c.id == task_spec.c.task_id)
+        .where(task.c.number.in_(numbers))
+        .order_by(task.c.number.desc())
+    )
+    total = 0
+    for count, size in enumerate(sizes.scalars()):
+        # Sealed it is written in Base64.
+        total += size * 3 // 4
+        if total > max_bytes and count:
+            raise PageTooLarge(count)
+
+
+def _is_like(title: str, groups: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+    wanted: list[sa.ColumnElement[bool]] = []
+    if title:
+        wanted.append(task.c.title_folded.contains(title.casefold(), autoescape=True))
+    if groups:
+        wanted.append(task.c.group_name.in_(groups))
+    return wanted
+
+
+async def _numbers(
+    connection: AsyncConnection, wanted: Sequence[sa.ColumnElement[bool]], *, offset: int, limit: int
+) -> tuple[list[int], int]:
+    """Numbers of the tasks on a page, and how many there are in all.
+
+    The page is looked for from the newest on. A full one was mostly found soon, so that only counting looks at every
+    task; one that is not full tells the number by itself.
+    """
+    newest = sa.select(task.c.number).where(*wanted).order_by(task.c.number.desc()).limit(limit).offset(offset)
+    numbers = list((await connection.execute(newest)).scalars())
+    if len(numbers) < limit and (numbers or not offset):
+        return numbers, offset + len(numbers)
+    count = sa.select(sa.func.count()).select_from(task).where(*wanted)
+    return numbers, (await connection.execute(count)).scalar_one()
+
+
+async def running(connection: AsyncConnection) -> list[RunningTask]:
+    """What each task does that a worker has; without its spec, which would have to be unsealed."""
+    columns = (
+        *(silence.STATE, silence.measured(run.c.kbps_out), run.c.bytes_out, run.c.dropped_tags, run.c.retries),
+        *(silence.measured(run.c.kbps_in), run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
+        silence.IS_TROUBLED,
+    )
+    found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
+    return [RunningTask(task_id, read_state(state), *numbers) for task_id, state, *numbers in found]
+
+
+async def count(
+    connection: AsyncConnection, *, now_ms: int, title: str = "", groups: Sequence[str] = ()
+) -> list[TaskCount]:
+    """How many tasks are in which status and state, of those whose title and group ``page`` would list."""
+    status, troubled = _status_at(now_ms).label("status"), silence.IS_TROUBLED.label("troubled")
+    sent = sa.func.sum(silence.measured(run.c.kbps_out))
+    found = await connection.execute(
+        sa.select(status, silence.STATE.label("told"), troubled, sa.func.count(), sent)
+        .select_from(task.join(run, run.c.task_id == task.c.id))
+        .where(*_is_like(title, groups))
+        .group_by(*(sa.literal_column(name) for name in ("status", "told", "troubled")))
+    )
+    return [
+        TaskCount(ApiStatus(number), read_state(state), bool(troubled) and number == ApiStatus.ACTIVE, tasks, int(kbps))
+        for number, state, troubled, tasks, kbps in found
+    ]
+
+
+def _status_at(now_ms: int) -> sa.ColumnElement[int]:
+    """``model.decide_api_status`` in SQL; a test compares the two."""
+    return sa.case(
+        (task.c.enabled.is_(False), int(ApiStatus.DISABLED)),
+        (task.c.start_ms > now_ms, int(ApiStatus.NOT_STARTED)),
+        (sa.or_(task.c.finished, task.c.end_ms <= now_ms), int(ApiStatus.ENDED)),
+        else_=int(ApiStatus.ACTIVE),
+    )
+
+
+async def replace(
+    connection: AsyncConnection, seal: Seal, before: TaskRecord, spec: TaskSpec, *, finished: bool
+) -> bool:
+    """Put another spec in place of the one that was read; False if it was changed meanwhile."""
+    changed = await change(connection, before, finished=finished, **_searched(seal, spec))
+    if changed:
+        await sealing.require(connection, seal)
+        await connection.execute(
+            task_spec.update()
+            .where(task_spec.c.task_id == before.task_id)
+            .values(**await _sealed(connection, seal, spec))
+        )
+    return changed
+
+
+async def change(connection: AsyncConnection, before: TaskRecord, **values: object) -> bool:
+    """Change columns of the task that was read, and count its version up; False if it was changed meanwhile."""
+    changed = await connection.execute(
+        task.update()
+        .where(task.c.id == before.task_id, task.c.version == before.version)
+        .values(version=task.c.version + 1, **values)
+    )
+    return changed.rowcount == 1
+
+
+async def redirect(
+    connection: AsyncConnection,
+    task_id: str,
+    *,
+    due_ms: int | None,
+    new_epoch: bool = False,
+    values: Mapping[str, object] | None = None,
+) -> bool:
+    """Make the run follow a changed task: due if nobody has it, else its worker gets an order to look (True).
+
+    ``new_epoch``: the worker must begin anew with what ``values`` say. Locks the run row, then the worker's.
+    """
+    epoch = {"epoch": run.c.epoch + 1} if new_epoch else {}
+    owner = await connection.execute(
+        run.update()
+        .where(run.c.task_id == task_id)
+        .values(
+            due_ms=sa.case((run.c.worker_id.is_(None), sa.cast(due_ms, sa.BigInteger)), else_=None),
+            **epoch,
+            **(values or {}),
+        )
+        .returning(run.c.worker_id)
+    )
+    worker_id = owner.scalar_one()
+    if worker_id is not None:
+        await connection.execute(worker.update().where(worker.c.id == worker_id).values(orders=worker.c.orders + 1))
+    return worker_id is not None
+
+
+async def rest(connection: AsyncConnection, task_id: str) -> None:
+    """A task that nobody has was stopped."""
+    await connection.execute(
+        run.update().where(run.c.task_id == task_id).values(state=State.STOPPED.value, **NO_TROUBLE)
+    )
+
+
+async def finish(connection: AsyncConnection, task_ids: Sequence[str]) -> None:
+    """Their lists were played out."""
+    if task_ids:
+        await connection.execute(task.update().where(task.c.id.in_(task_ids)).values(finished=True))
+
+
+async def delete(connection: AsyncConnection, task_id: str) -> None:
+    """Delete the task, its spec and its run; a worker that has it is told to look. Events and usage stay."""
+    await redirect(connection, task_id, due_ms=None)
+    for table, column in ((run, run.c.task_id), (task_spec, task_spec.c.task_id), (task, task.c.id)):
+        await connection.execute(table.delete().where(column == task_id))
+
+
+async def find_conflict(
+    connection: AsyncConnection, seal: Seal, spec: TaskSpec, *, except_task_id: str, now_ms: int
+) -> str | None:
+    """The id of another enabled task that pushes to the same destination at an overlapping time, or None."""
+    found = await connection.execute(
+        sa.select(task.c.id)
+        .where(
+            task.c.destination_digest == destination_digest(seal, spec.destination),
+            task.c.end_ms > max(to_ms(spec.start_at), now_ms),
+            task.c.start_ms < to_ms(spec.end_at),
+            task.c.enabled.is_(True),
+            task.c.finished.is_(False),
+            task.c.id != except_task_id,
+        )
+        .order_by(task.c.number)
+        .limit(1)
+    )
+    return found.scalar()
+
+
+def destination_digest(seal: Seal, destination: MediaUrl) -> str:
+    """Equal for all spellings of an address, see ``MediaUrl.canonical``.
+
+    Not for all that reach the same stream. The query counts: it may name a virtual host, as ``?vhost=`` of SRS does, or
+    hold the stream key itself, so two that differ in it alone may well be two streams.
+    """
+    return seal.digest(f"destination {destination.canonical}")
+
+
+def stream_digest(seal: Seal, app: str, stream: str) -> str:
+    """Equal for equal applications and stream names, on whatever host; a query belongs to neither."""
+    return seal.digest(f"stream {app}/{stream}")
+
+
+async def knows_stream(connection: AsyncConnection, digest: str) -> bool:
+    """Whether a task has that ``stream_digest``."""
+    found = await connection.execute(sa.select(task.c.id).where(task.c.stream_digest == digest).limit(1))
+    return found.first() is not None
+
+
+def _app_and_stream(destination: MediaUrl) -> tuple[str, str]:
+    app, _, stream = destination.path.strip("/").rpartition("/")
+    return app, stream
+
+
+def _searched(seal: Seal, spec: TaskSpec) -> dict[str, object]:
+    return {
+        "group_name": spec.group,
+        "title_folded": spec.title.casefold(),
+        "start_ms": to_ms(spec.start_at),
+        "end_ms": to_ms(spec.end_at),
+        "destination_digest": destination_digest(seal, spec.destination),
+        "stream_digest": stream_digest(seal, *_app_and_stream(spec.destination)),
+    }
+
+
+async def _sealed(connection: AsyncConnection, seal: Seal, spec: TaskSpec) -> dict[str, object]:
+    mark = spec.watermark
+    digest = await pictures.put(connection, mark) if isinstance(mark, Watermark) else mark.digest if mark else None
+    return {"sealed_spec": seal.seal(serialize_spec(spec)), "picture_digest": digest}
+
+
+def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
+    """The row, whatever is in it: one of which no spec can be made is a failed task that says so."""
+    state, fault, reason, problem = read_state(row["state"]), row["fault"], row["reason"], None
+    trouble = _trouble_of(row)
+    is_silent = row["silent_ms"] is not None
+    if is_silent:
+        state, fault, reason = State.STALLED, Fault.SERVICE.value, silence.reason(row["silent_ms"])
+        trouble = trouble or TroubleRecord(read_time(row["silent_since_ms"]), fault, reason, 0)
+    try:
+        spec = spec_of(seal, row)
+    except Unreadable as error:
+        fault, reason, problem = Fault.SERVICE.value, str(error), str(error)
+        if row["worker_id"] is None:
+            state = State.FAILED
+        window = {"start_at": read_time(row["start_ms"]), "end_at": read_time(row["end_ms"])}
+        spec = stand_in(title=row["title_folded"], group=row["group_name"], **window)
+    has_played = row["playhead_ms"] is not None and problem is None
+    return TaskRecord(
+        task_id=row["id"],
+        spec=spec,
+        enabled=row["enabled"],
+        finished=row["finished"],
+        created_at=read_time(row["created_ms"]),
+        version=row["version"],
+        state=state,
+        epoch=row["epoch"],
+        playhead=playhead_of(row) if has_played else None,
+        playhead_at=read_time(row["playhead_ms"]) if has_played else None,
+        item_ends_ms=_item_ends_of(row),
+        kbps_in=0 if is_silent else read_number(row["kbps_in"]),
+        kbps_out=0 if is_silent else read_number(row["kbps_out"]),
+        media_time_ms=read_number(row["media_time_ms"]),
+        bytes_in=read_number(row["bytes_in"]),
+        bytes_out=read_number(row["bytes_out"]),
+        repairs=read_number(row["repairs"]),
+        sound_drift_ms=row["sound_drift_ms"],
+        preparing_percent=row["preparing_percent"],
+        dropped_tags=read_number(row["dropped_tags"]),
+        retries=read_number(row["retries"]),
+        fault=None if fault is None else read_member(Fault, fault, Fault.SERVICE).value,
+        reason=reason,
+        worker_id=row["worker_id"],
+        trouble=trouble,
+        problem=problem,
+    )
+
+
+def _trouble_of(row: sa.RowMapping) -> TroubleRecord | None:
+    if row["trouble_ms"] is None:
+        return None
+    return TroubleRecord(
+        read_time(row["trouble_ms"]),
+        read_member(Fault, row["trouble_fault"], Fault.SERVICE).value,
+        row["trouble_reason"] or "",
+        read_number(row["trouble_tries"]),
+    )
+
+
+def read_state(text: object) -> State:
+    """What a run row says; a state that only a newer version knows is shown as failed."""
+    return read_member(State, text, State.FAILED)
+
+
+def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
+    """The spec of a row that holds ``group_name``, ``start_ms``, ``end_ms``, ``sealed_spec`` and ``picture_...``.
+
+    Raises Unreadable, and nothing else whatever the row holds: it is one task's trouble.
+    """
+    try:
+        text = seal.open(row["sealed_spec"])
+    except SealBroken:
+        raise Unreadable("it is sealed under another key, or damaged") from None
+    return parse_spec(
+        text,
+        group=row["group_name"],
+        start_at=read_time(row["start_ms"]),
+        end_at=read_time(row["end_ms"]),
+        picture=None
+        if row["picture_type"] is None
+        else (row["picture_digest"], row["picture_type"], read_number(row["picture_bytes"])),
+    )
+
+
+def _item_ends_of(row: "sa.RowMapping | dict[str, Any]") -> tuple[int | None, ...]:
+    """Where items end, as far as that can be read: unknown ends cost a list nothing but knowledge."""
+    ends = read_json(row["item_ends"])
+    if not isinstance(ends, list) or any(not (end is None or (isinstance(end, int) and end >= 0)) for end in ends):
+        return ()
+    return tuple(ends)
+
+
+def playhead_of(row: sa.RowMapping) -> Playhead:
+    """Where the list of a run row stands; its beginning, if that is no place."""
+    return Playhead(read_number(row["loop"]), read_number(row["item"]), read_number(row["position_ms"]))
+
+
+def playhead_after_break(spec: TaskSpec, row: sa.RowMapping, at_ms: int) -> Playhead | None:
+    """Where the list of a row of ``WITH_RUN`` goes on at that time, or at its StartTime if that is later.
+
+    ``spec``: that of the row. None when it would have been played out.
+    """
+    if row["playhead_ms"] is None:
+        return Playhead()
+    playhead = playhead_of(row)
+    if playhead.item >= len(spec.items):
+        # One task that makes no sense must not keep the others from being taken.
+        return Playhead()
+    ends = _item_ends_of(row)
+    spans = [
+        (round(item.start_s * 1000), ends[index] if index < len(ends) else (round(item.end_s * 1000) or None))
+        for index, item in enumerate(spec.items)
+    ]
+    # What had been sent by then was due a lead later.
+    elapsed_ms = max(at_ms, row["start_ms"]) - read_number(row["playhead_ms"]) - LEAD_MS
+    return decide_playhead(playhead, elapsed_ms, spec.continue_strategy, spans, spec.loops)

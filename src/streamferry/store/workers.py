@@ -1,0 +1,286 @@
+"""Worker rows: who is there, by a lease on the database's clock, and what becomes of the tasks of who is not.
+
+Order of locks, here, in ``due``, ``held`` and ``usage``, so that no two transactions wait for each other: task, run,
+worker, usage.
+"""
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.media.errors import Fault
+from streamferry.relay.status import State
+from streamferry.store import events, tasks
+from streamferry.store.cells import read_time
+from streamferry.store.database import insert_into, now_ms, read_now_ms
+from streamferry.store.events import NewEvent
+from streamferry.store.records import WorkerRecord
+from streamferry.store.schema import pulse, run, task, worker
+from streamferry.tasks.schedule import LOST_STEP_MS, decide_due
+from streamferry.worker import LEASE_S, LeaseLost, WorkerHealth
+
+_HEALTH = TypeAdapter(WorkerHealth)
+#: By this much a lease is longer here than its worker believes: who stops in time has stopped before it is judged.
+_MARGIN_MS = 500
+#: The length of a lease, unless a worker asks for another one.
+LEASE_MS = round(LEASE_S * 1000) + _MARGIN_MS
+#: A store that was not written to for longer was away, and nobody could renew: less than any lease leaves time to.
+PULSE_GAP_MS = 3_000
+#: Rows of workers that are gone are kept this long, for who looks.
+_KEEP_GONE_MS = 3_600_000
+
+
+async def register(
+    connection: AsyncConnection,
+    worker_id: str,
+    capacity: int,
+    address: str | None = None,
+    *,
+    lease_s: float = LEASE_S,
+    is_attached: bool = False,
+) -> None:
+    """A lease for a worker that holds nothing; what it held before is free. ``address``: where it serves previews.
+
+    ``is_attached``: nobody judges its lease. Its service, which started it, ends it before it gives its tasks away.
+    """
+    now = await read_now_ms(connection)
+    await _free(connection, run.c.worker_id == worker_id, now, "its worker lost its lease")
+    is_forgotten = sa.func.abs(worker.c.lease_ms) <= now - _KEEP_GONE_MS
+    await connection.execute(worker.delete().where(sa.or_(worker.c.id == worker_id, is_forgotten)))
+    length_ms = round(lease_s * 1000) + _MARGIN_MS
+    await connection.execute(
+        worker.insert(),
+        {
+            "id": worker_id,
+            "capacity": capacity,
+            "load": 0,
+            "orders": 0,
+            "lease_ms": now + length_ms,
+            "length_ms": length_ms,
+            "is_attached": is_attached,
+            "started_ms": now,
+            "address": address,
+        },
+    )
+
+
+async def poll(connection: AsyncConnection, worker_id: str) -> tuple[int, bool, int]:
+    """How often something about the worker's tasks was changed, whether any is due, and the time: next to no work."""
+    changed = sa.select(worker.c.orders).where(worker.c.id == worker_id).scalar_subquery()
+    is_due = sa.exists(sa.select(run.c.task_id).where(run.c.due_ms <= now_ms()))
+    orders, has_due, now = (await connection.execute(sa.select(changed, is_due, now_ms()))).one()
+    return orders or 0, has_due, now
+
+
+def is_alive(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
+    """Whether a lease lasts: one that ends much later than any can was given before the clock was set back."""
+    return sa.and_(worker.c.lease_ms > now, worker.c.lease_ms <= now + 2 * worker.c.length_ms)
+
+
+def _is_gone(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
+    """Whether a lease ran out while the store could be written to, for so long that its worker could have renewed it.
+
+    An outage of the store counts for nobody: after it, each lease gets its full length before anybody is judged.
+    Attached workers are not judged here.
+    """
+    was_away = sa.exists().where(
+        sa.or_(
+            pulse.c.since_ms > now - worker.c.length_ms,
+            # Not written to at this moment, or by a clock that was set.
+            sa.not_(pulse.c.at_ms.between(now - PULSE_GAP_MS, now + PULSE_GAP_MS)),
+        )
+    )
+    return sa.and_(worker.c.lease_ms > 0, ~worker.c.is_attached, ~is_alive(now), ~was_away.correlate(worker))
+
+
+async def beat(connection: AsyncConnection, now: int, *, afresh: bool) -> None:
+    """Note that the store is written to. ``afresh``: what was noted before counts for nothing, as its clock was set."""
+    server: sa.ColumnElement[str] = sa.literal("")
+    if connection.dialect.name == "postgresql":
+        server = sa.cast(sa.func.pg_postmaster_start_time(), sa.String(64))
+    first = insert_into(connection, pulse).values(id=1, at_ms=now, since_ms=now, server=server)
+    goes_on = sa.and_(
+        pulse.c.at_ms.between(now - PULSE_GAP_MS, now + PULSE_GAP_MS),
+        pulse.c.server == first.excluded.server,
+        sa.literal(not afresh),
+    )
+    await connection.execute(
+        first.on_conflict_do_update(
+            index_elements=[pulse.c.id],
+            set_={
+                "at_ms": now,
+                "since_ms": sa.case((goes_on, pulse.c.since_ms), else_=now),
+                "server": first.excluded.server,
+            },
+        )
+    )
+
+
+async def require_lease(connection: AsyncConnection, worker_id: str) -> None:
+    """Raises LeaseLost if the worker has none, or its lease was ended.
+
+    One that ran out and was not ended is still the worker's: nobody else has its tasks. So it outlives a clock that is
+    set; that a worker which cannot ask stops in time is its own fence's business.
+    """
+    lease_ms = (await connection.execute(sa.select(worker.c.lease_ms).where(worker.c.id == worker_id))).scalar()
+    if lease_ms is None or lease_ms < 0:
+        raise LeaseLost
+
+
+async def renew(
+    connection: AsyncConnection, worker_id: str, now: int, *, load: int, health: WorkerHealth | None
+) -> None:
+    """Give a lease its full length again. Raises LeaseLost if it ended meanwhile."""
+    told = {} if health is None else {"health": _HEALTH.dump_json(health).decode()}
+    renewed = await connection.execute(
+        worker.update()
+        .where(worker.c.id == worker_id, worker.c.lease_ms > 0)
+        .values(lease_ms=now + worker.c.length_ms, load=load, **told)
+    )
+    if not renewed.rowcount:
+        raise LeaseLost
+
+
+async def retire(connection: AsyncConnection, worker_id: str) -> None:
+    """A worker without room: the others leave no share of what is due to it."""
+    await connection.execute(worker.update().where(worker.c.id == worker_id).values(capacity=0))
+
+
+async def leave(connection: AsyncConnection, worker_id: str) -> None:
+    """End a lease at once: the worker is gone, or its process is."""
+    now = await read_now_ms(connection)
+    await _free(connection, run.c.worker_id == worker_id, now, "its worker ended")
+    await connection.execute(worker.update().where(worker.c.id == worker_id).values(lease_ms=-now, load=0))
+
+
+async def free_expired(connection: AsyncConnection) -> int:
+    """Free the tasks of workers whose lease ran out; how many."""
+    now = await read_now_ms(connection)
+    expired = sa.select(worker.c.id).where(_is_gone(now))
+    of_expired = sa.select(run.c.task_id).where(run.c.worker_id.in_(expired)).order_by(run.c.task_id)
+    await connection.execute(of_expired.with_for_update())
+    # Locked, so that a renewal that is on its way wins; one that comes later finds its lease gone.
+    gone = list((await connection.execute(expired.with_for_update(skip_locked=True))).scalars())
+    if not gone:
+        return 0
+    await connection.execute(worker.update().where(worker.c.id.in_(gone)).values(lease_ms=-now, load=0))
+    return await _free(connection, run.c.worker_id.in_(gone), now, "its worker is gone")
+
+
+async def free_attached(connection: AsyncConnection) -> int:
+    """Free the tasks of attached workers of a service that is gone, and they with it; how many."""
+    now = await read_now_ms(connection)
+    theirs = sa.and_(worker.c.is_attached, worker.c.lease_ms > 0)
+    ids = list((await connection.execute(sa.select(worker.c.id).where(theirs))).scalars())
+    freed = await _free(connection, run.c.worker_id.in_(ids), now, "its service ended")
+    await connection.execute(worker.update().where(worker.c.id.in_(ids)).values(lease_ms=-now, load=0))
+    return freed
+
+
+async def free_all(connection: AsyncConnection, why: str) -> int:
+    """Free every task that a worker had; how many."""
+    return await _free(connection, run.c.worker_id.is_not(None), await read_now_ms(connection), why)
+
+
+async def has_expired(connection: AsyncConnection) -> bool:
+    """Whether a worker that holds tasks is gone: a look before a write."""
+    holds_tasks = sa.exists(sa.select(run.c.task_id).where(run.c.worker_id == worker.c.id))
+    query = sa.select(worker.c.id).where(_is_gone(now_ms()), holds_tasks)
+    return (await connection.execute(query.limit(1))).first() is not None
+
+
+async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
+    """Who has a lease or had one in the last hour, oldest first."""
+    rows = await connection.execute(
+        sa.select(worker, is_alive(now_ms()).label("is_alive")).order_by(worker.c.started_ms, worker.c.id)
+    )
+    return [
+        WorkerRecord(
+            worker_id=row["id"],
+            is_alive=row["is_alive"],
+            load=row["load"],
+            capacity=row["capacity"],
+            started_at=read_time(row["started_ms"]),
+            health=_health_of(row["health"]),
+        )
+        for row in rows.mappings()
+    ]
+
+
+def _health_of(text: str | None) -> WorkerHealth | None:
+    """What a worker told; None for what it said in the words of another version."""
+    try:
+        return None if text is None else _HEALTH.validate_json(text)
+    except ValidationError:
+        return None
+
+
+async def find_address(connection: AsyncConnection, task_id: str) -> str | None:
+    """Where the worker that has the task serves previews; None if no living worker has it."""
+    query = sa.select(worker.c.address).join(run, run.c.worker_id == worker.c.id)
+    return (await connection.execute(query.where(run.c.task_id == task_id, is_alive(now_ms())))).scalar()
+
+
+async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], now: int, why: str) -> int:
+    """Free the tasks of workers that cannot return them; how many."""
+    # One that connects and has sent media waits for its first acknowledgement.
+    played = sa.and_(run.c.state.in_([State.STREAMING.value, State.CONNECTING.value]), run.c.media_time_ms > 0)
+    rows = await connection.execute(
+        sa.select(
+            run.c.task_id, played.label("played"), task.c.enabled, task.c.finished, task.c.start_ms, task.c.end_ms
+        )
+        .join(task, task.c.id == run.c.task_id)
+        .where(of_whom)
+        .order_by(run.c.task_id)
+        .with_for_update(of=run)
+    )
+    freed: list[dict[str, object]] = []
+    for task_id, has_moved, enabled, finished, start_ms, end_ms in rows:
+        due_ms = decide_due(enabled=enabled, finished=finished, start_ms=start_ms, end_ms=end_ms, now_ms=now)
+        state, fault, reason = State.STOPPED, None, None
+        if due_ms is not None:
+            state, fault, reason = State.WAITING, Fault.SERVICE.value, why
+        freed.append(
+            {
+                "of_task": task_id,
+                "to_due": due_ms,
+                "to_state": state.value,
+                "to_fault": fault,
+                "to_reason": reason,
+                # What did not play did not move since it was saved.
+                "by_ms": LOST_STEP_MS if has_moved else 0,
+                "is_troubled": due_ms is not None,
+            }
+        )
+    if freed:
+        await connection.execute(
+            run.update()
+            .where(run.c.task_id == sa.bindparam("of_task"))
+            .values(
+                {
+                    "worker_id": None,
+                    "due_ms": sa.bindparam("to_due"),
+                    "position_ms": run.c.position_ms + sa.bindparam("by_ms"),
+                    **{name: sa.bindparam(f"to_{name}") for name in ("state", "fault", "reason")},
+                    "trouble_ms": sa.case(
+                        (sa.bindparam("is_troubled", type_=sa.Boolean()), sa.func.coalesce(run.c.trouble_ms, now))
+                    ),
+                    "trouble_fault": sa.bindparam("to_fault"),
+                    "trouble_reason": sa.bindparam("to_reason"),
+                    **tasks.IDLE,
+                }
+            ),
+            freed,
+        )
+        detail = {"fault": Fault.SERVICE.value, "reason": why}
+        await events.append(
+            connection,
+            [
+                NewEvent(str(one["of_task"]), "lost", now, detail)
+                if one["to_due"] is not None
+                # Nobody wants it any more: its end is all the same.
+                else NewEvent(str(one["of_task"]), State.STOPPED.value, now, {**detail, "final": True})
+                for one in freed
+            ],
+        )
+    return len(freed)

@@ -1,0 +1,151 @@
+"""What a task is, in our own words: shared by the store, the actions and every front end. No I/O.
+
+The cloud API's names and types live in ``web.compat`` only; the data plane's spec is made from these values by the
+service. Times are aware UTC datetimes, offsets seconds.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark, check_place
+
+DEFAULT_GROUP = "default"
+
+
+class TaskKind(IntEnum):
+    """Field ``Type`` of the API."""
+
+    LIVE = 0
+    VOD = 1
+
+
+class ContinueStrategy(IntEnum):
+    """Where a VOD list goes on after a break."""
+
+    AT_BREAK = 0
+    AT_BREAK_PLUS_ELAPSED = 1
+
+
+class ApiStatus(IntEnum):
+    """Status of a task as the API shows it; the numbers are ``TaskStatus`` of the old typed clients."""
+
+    DISABLED = 0
+    NOT_STARTED = 1
+    ACTIVE = 2
+    ENDED = 3
+
+
+class CallbackEvent(StrEnum):
+    """What a task's receiver is told of."""
+
+    STARTING = "starting"
+    STREAMING = "streaming"
+    STALLED = "stalled"
+    RETRYING = "retrying"
+    ITEM_STARTED = "item_started"
+    ITEM_FINISHED = "item_finished"
+    ITEM_FAILED = "item_failed"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    ENDED = "ended"
+    DELETED = "deleted"
+
+
+class DeliveryState(StrEnum):
+    """What became of a callback."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    #: Nobody took it for a day.
+    DEAD = "dead"
+
+
+class AuditKind(StrEnum):
+    """What the audit stream tells of."""
+
+    KEY_MADE = "key_made"
+    KEY_REPLACED = "key_replaced"
+    KEY_DISABLED = "key_disabled"
+    SECRET_REPLACED = "callback_secret_replaced"
+    SEAL_ROTATED = "seal_key_rotated"
+    SIGNED_IN = "signed_in"
+    SIGN_IN_FAILED = "sign_in_failed"
+    BACKED_UP = "backed_up"
+    RESTORED = "restored"
+
+
+class SourceForm(StrEnum):
+    """In which of the API's fields the sources were given, so that a list shows them as they came."""
+
+    SRC_ADDR = "SrcAddr"
+    SRC_ADDR_S = "SrcAddrS"
+    VOD_SRC_ADDRS = "VodSrcAddrs"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskItem:
+    """One address. ``end_s`` 0 means to the file's end. ``url`` keeps its secrets out of ``repr``."""
+
+    url: MediaUrl
+    start_s: float = 0.0
+    end_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMark:
+    """A watermark whose picture lies in the store, and is read by who needs it. Raises ValueError for a bad place."""
+
+    digest: str
+    media_type: str
+    size_bytes: int
+    pos_x: float
+    pos_y: float
+    ratio: float
+
+    def __post_init__(self) -> None:
+        check_place(self.pos_x, self.pos_y, self.ratio)
+
+    @property
+    def reference(self) -> str:
+        """What stands for the picture where it is not shown; an update that gives it means this picture."""
+        return f"data:{self.media_type};sha256,{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """What is wanted. Valid by construction of the front ends' checks; see ``tasks.checks`` for the rules.
+
+    ``loops``: -1 endless, else at least 1; of no meaning for live. ``pre_download``: keep files in the cache.
+    ``watermark``: as it was given, or as the store has it.
+    """
+
+    kind: TaskKind
+    items: tuple[TaskItem, ...]
+    destination: MediaUrl
+    start_at: datetime
+    end_at: datetime
+    title: str = ""
+    group: str = DEFAULT_GROUP
+    source_form: SourceForm = SourceForm.SRC_ADDR
+    loops: int = -1
+    cycle_mode: int | None = None
+    play_times: int | None = None
+    continue_strategy: ContinueStrategy = ContinueStrategy.AT_BREAK
+    pre_download: bool = True
+    callback_url: str = ""
+    watermark: Watermark | StoredMark | None = None
+
+
+def decide_api_status(
+    *, enabled: bool, start_at: datetime, end_at: datetime, finished: bool, now: datetime
+) -> ApiStatus:
+    """Status as the API shows it: disabled first, then the clock, then a finite list that ended."""
+    if not enabled:
+        return ApiStatus.DISABLED
+    if now < start_at:
+        return ApiStatus.NOT_STARTED
+    if finished or now >= end_at:
+        return ApiStatus.ENDED
+    return ApiStatus.ACTIVE

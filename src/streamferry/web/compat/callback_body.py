@@ -1,0 +1,79 @@
+"""What is posted: the JSON of one callback, in the words of the API whose field CallbackURL is.
+
+docs/reference/callbacks.md is made from this model, and a test compares the two.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamferry.media import errors
+from streamferry.relay import status
+from streamferry.store.records import DeliveryRecord
+from streamferry.tasks.model import ApiStatus, CallbackEvent
+from streamferry.web.compat.tasks import CHINA, STATUS_WORDS
+
+
+class PlayheadBody(BaseModel):
+    """A place in a list of files."""
+
+    Loop: int = Field(description="Counts from 0.")
+    Item: int = Field(description="Place of the file in the list, from 0.")
+    PositionMs: int = Field(description="Milliseconds from the file's start.")
+
+
+class CallbackBody(BaseModel):
+    """What happened to a task."""
+
+    model_config = ConfigDict(title="Callback", json_schema_serialization_defaults_required=True)
+
+    EventId: str = Field(description="The same at each attempt, as in the header webhook-id.")
+    Sequence: int = Field(description="Counts the callbacks of a task from 1. A gap is a callback that was given up.")
+    Time: str = Field(description="When it happened, RFC 3339 to the millisecond.")
+    Event: CallbackEvent = Field(description="What happened.")
+    TaskId: str = Field(description="32 lower-case hex digits.")
+    Title: str = Field(description="Title of the task then.")
+    Status: str = Field(description="Status of the task then, as lists show it: 停用, 未开始, 生效中 or 已结束.")
+    TaskStatus: ApiStatus = Field(description="The same as a number: 0 停用, 1 未开始, 2 生效中, 3 已结束.")
+    State: status.State = Field(description="What its run was doing.")
+    Playhead: PlayheadBody | None = Field(
+        None, description="Where a list of files stood; of an item event the item itself. Null: nothing was played."
+    )
+    Fault: errors.Fault | None = Field(None, description="Who has to act, when something is wrong.")
+    Reason: str | None = Field(None, description="What is wrong, in a sentence without secrets.")
+    Attempt: int = Field(0, description="How often the run has lost an end and connected again.")
+    Final: bool = Field(
+        False, description="Whether nothing more will come of the task unless somebody starts or changes it."
+    )
+    ItemsUntold: int = Field(
+        0, description="Item events since the last one that were left out, because the items are short."
+    )
+
+
+def serialize(record: DeliveryRecord) -> str:
+    """The body, the same at each call."""
+    return body_of(record).model_dump_json()
+
+
+def body_of(record: DeliveryRecord) -> CallbackBody:
+    """What is told of an event, from the snapshot that was kept with it."""
+    detail = record.detail
+    place = detail.get("playhead")
+    shown = ApiStatus(detail["status"])
+    return CallbackBody(
+        EventId=record.event_id,
+        Sequence=record.number,
+        Time=record.at.astimezone(CHINA).isoformat(timespec="milliseconds"),
+        Event=record.event,
+        TaskId=record.task_id,
+        Title=detail["title"],
+        Status=STATUS_WORDS[shown],
+        TaskStatus=shown,
+        State=status.State(detail["state"]),
+        Playhead=PlayheadBody(Loop=place["loop"], Item=place["item"], PositionMs=place["position_ms"])
+        if place
+        else None,
+        Fault=detail.get("fault"),
+        Reason=detail.get("reason"),
+        Attempt=detail.get("retries", 0),
+        Final=detail.get("final", False),
+        ItemsUntold=detail.get("untold", 0),
+    )

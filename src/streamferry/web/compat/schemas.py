@@ -1,0 +1,299 @@
+"""Bodies of the actions as the API writes them: names and JSON types. Rules on values are in ``tasks.checks``.
+
+What clients send for "not given" is taken so: null, an empty text, an empty list, and 0 where pages are asked for (old
+typed clients send every field).
+"""
+
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from streamferry.relay.spec import LIVE_SCHEMES, PUSH_SCHEMES, VOD_SCHEMES
+from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_INT32
+from streamferry.web.compat.api_errors import ApiError, ErrorCode
+
+_UNSET: tuple[object, ...] = (None, "", [])
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_MAX_PAGE = 1000
+_DEFAULT_SIZE = 20
+
+
+def _flatten(value: object) -> object:
+    """The published Python samples nest lists by one level too many."""
+    if not isinstance(value, list):
+        return value
+    return [inner for outer in value for inner in (outer if isinstance(outer, list) else [outer])]
+
+
+def _flatten_numbers(value: object) -> object:
+    """The same, and the numbers in the inner lists are texts."""
+    flat = _flatten(value)
+    return [_read_number(one) for one in flat] if isinstance(flat, list) else flat
+
+
+def _read_number(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _read_whole(value: object) -> object:
+    """In a query every value is a text."""
+    return int(value) if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else value
+
+
+def _spoken(schemes: frozenset[str]) -> str:
+    return ", ".join(f"`{scheme}:`" for scheme in sorted(schemes))
+
+
+Int = Annotated[int, Field(ge=-MAX_INT32, le=MAX_INT32)]
+Time = Annotated[int, Field(ge=-(2**62), le=2**62)]
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
+Addresses = Annotated[list[str], BeforeValidator(_flatten)]
+Offsets = Annotated[list[Seconds], BeforeValidator(_flatten_numbers)]
+#: Longer than any title or name: a bound on what is handed to the database.
+SearchText = Annotated[str, Field(max_length=100)]
+SearchTexts = Annotated[list[SearchText], Field(max_length=100)]
+Count = Annotated[int, Field(ge=0, le=MAX_INT32), BeforeValidator(_read_whole)]
+NumberOfPage = Annotated[Count, AfterValidator(lambda number: number or 1)]
+SizeOfPage = Annotated[Count, AfterValidator(lambda size: size or _DEFAULT_SIZE)]
+Clearable = Literal["Title", "CallbackURL", "Watermark"]
+
+
+class Body(BaseModel):
+    """Base of all bodies: no type is guessed, unknown fields are passed over."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_unset(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            return {key: value for key, value in values.items() if value not in _UNSET}
+        return values
+
+
+class WatermarkBody(Body):
+    """All four are needed. An empty object takes a task's watermark away."""
+
+    Picture: str | None = Field(
+        None, description="Data URL of a PNG or JPEG: 100 bytes to 2 MB, at most 1080 x 1080 pixels. Its bytes decide."
+    )
+    RelativePosX: Seconds | None = Field(
+        None, description="Left edge as a part of the video's width, from 0 to below 1."
+    )
+    RelativePosY: Seconds | None = Field(None, description="Top edge as a part of the video's height, likewise.")
+    Ratio: Seconds | None = Field(None, description="Width as a part of the video's width, above 0 and at most 1.")
+
+
+class VodSource(Body):
+    """One address with its own offsets, in seconds from the file's start."""
+
+    SrcAddr: str = Field(description="Address of a file; see `SrcAddrS`.")
+    StartOffset: Seconds = Field(0.0, description="Seconds from the file's start; applies on every loop.")
+    EndOffset: Seconds = Field(
+        0.0, description="Seconds from the file's start, above `StartOffset`; 0 is the file's end."
+    )
+
+
+class TaskBody(Body):
+    """What a task can be given; which of it is needed depends on the rest."""
+
+    StartTime: Time | None = Field(None, description="Unix seconds. In the past: at once.")
+    EndTime: Time | None = Field(
+        None, description="Unix seconds, later than `StartTime` and than now, at most 7 days after `StartTime`."
+    )
+    Type: Int | None = Field(None, description="0 live, 1 a list of files.")
+    GroupName: str | None = Field(None, description="Group of the task, which must exist; without it `default`.")
+    Title: str | None = Field(None, description="1 to 20 Chinese characters, letters and digits; need not be unique.")
+    SrcAddr: str | None = Field(
+        None, description=f"Live source, needed with `Type` 0: {_spoken(LIVE_SCHEMES)}; at most 1,000 characters."
+    )
+    SrcAddrS: Addresses | None = Field(
+        None,
+        description="1 to 30 files, needed with `Type` 1 unless `VodSrcAddrs` is given: "
+        f"{_spoken(VOD_SCHEMES)} (files only from the folders of the setting `files`); each at most 1,000 characters. "
+        "One more level of lists is flattened.",
+    )
+    VodSrcAddrs: list[VodSource] | None = Field(
+        None, description="1 to 30 files with their own offsets; not together with `SrcAddrS` or `OffsetS`."
+    )
+    OffsetS: Offsets | None = Field(
+        None,
+        description="Seconds from the start of each file of `SrcAddrS`, as many as there are addresses. Numbers may be "
+        "texts, and one more level of lists is flattened.",
+    )
+    Offset: Seconds | None = Field(
+        None, description="The same for a single address without `OffsetS`; else of no effect."
+    )
+    CycleMode: Int | None = Field(
+        None, description="-1 plays the list without end, 0 as often as `PlayTimes` says, above 0 so often. Default -1."
+    )
+    PlayTimes: Int | None = Field(None, description="Loops of the list, 1 or more, needed with `CycleMode` 0.")
+    DstAddr: str | None = Field(
+        None,
+        description=f"Address to push to: {_spoken(PUSH_SCHEMES)}; at most 1,000 characters; or the next three.",
+    )
+    Domain: str | None = Field(
+        None, description="Host, or host and port, of the destination; needed without `DstAddr`, else unused."
+    )
+    App: str | None = Field(None, description="Its application, likewise.")
+    Stream: str | None = Field(None, description="Its stream name, likewise; a query may follow it.")
+    CallbackURL: str | None = Field(
+        None, description="Where changes of the task are told: http or https, at most 2,000 characters."
+    )
+    ContinueStrategy: Int | None = Field(
+        None, description="Where a list goes on after a break: 0 at the break (default), 1 as much later as it lasted."
+    )
+    PreDownload: Int | None = Field(None, description="1 keeps the files of a list in the cache (default), 0 does not.")
+    Watermark: WatermarkBody | None = Field(None, description="Picture over the video; all four fields are needed.")
+
+
+class CreateTask(TaskBody):
+    """CreatePullToPushTask."""
+
+    StartTime: Time
+    EndTime: Time
+    Type: Int
+
+
+class TaskTarget(Body):
+    """Delete, Stop, Restart, Continue, Relaunch."""
+
+    TaskId: str = Field(description="Id of the task, 32 hex digits.")
+    GroupName: str | None = Field(None, description="If given, it must be the task's group.")
+
+
+class UpdateTask(TaskBody, TaskTarget):
+    """UpdatePullToPushTask: what is not given stays."""
+
+    GroupName: str | None = Field(None, description="If given, it must be the task's group, which cannot be changed.")
+    Clear: list[Clearable] = Field(
+        [],
+        description="Names of fields to make empty: `Title`, `CallbackURL`, `Watermark`. Our own: an empty text or "
+        "null means not given, because old clients send every field.",
+    )
+
+
+class ListTasks(Body):
+    """ListPullToPushTask."""
+
+    Page: NumberOfPage = Field(1, description="Number of the page, from 1; 0 or not given is 1.")
+    Size: Annotated[SizeOfPage, Field(le=500)] = Field(
+        _DEFAULT_SIZE, description="Tasks on a page, 1 to 500; 0 or not given is 20."
+    )
+    Title: SearchText = Field("", description="Part of the title, in any case; every character stands for itself.")
+    GroupName: SearchText | None = Field(None, description="Only tasks of this group.")
+
+
+class ListTasksV2(Body):
+    """ListPullToPushTaskV2."""
+
+    Page: NumberOfPage = Field(1, description="Number of the page, from 1; 0 or not given is 1.")
+    Size: Annotated[SizeOfPage, Field(le=500)] = Field(
+        _DEFAULT_SIZE, description="Tasks on a page, 1 to 500; 0 or not given is 20."
+    )
+    Title: SearchText = Field("", description="Part of the title, in any case; every character stands for itself.")
+    GroupNames: SearchTexts = Field([], description="Only tasks of these groups, at most 100; none means all.")
+
+
+class Tag(Body):
+    """A label of a group."""
+
+    Key: Annotated[str, Field(max_length=128)] = Field(description="At most 128 characters.")
+    Value: Annotated[str, Field(max_length=256)] = Field("", description="At most 256 characters.")
+    Category: Literal["System", "Custom"] = Field("Custom", description="`System` or `Custom`.")
+
+
+class GroupTarget(Body):
+    """DeletePullToPushGroup."""
+
+    Name: str = Field(description="Name of the group. `default` is always there; one that holds tasks stays.")
+
+
+class CreateGroup(GroupTarget):
+    """CreatePullToPushGroup."""
+
+    Name: str = Field(description="1 to 20 Chinese characters, letters and digits.")
+    ProjectName: Annotated[str, Field(max_length=64)] = Field(
+        description="At most 64 characters; kept and shown, of no other meaning here."
+    )
+    Tags: Annotated[list[Tag], Field(max_length=20)] = Field([], description="At most 20 labels.")
+
+
+class UpdateGroup(GroupTarget):
+    """UpdatePullToPushGroup: the tags are replaced."""
+
+    Name: str = Field(description="Name of the group.")
+    Tags: Annotated[list[Tag], Field(max_length=20)] = Field([], description="All its labels from now on, at most 20.")
+
+
+class ListGroups(Body):
+    """ListPullToPushGroup. ``StatusList``: 0 usable, 1 deleted."""
+
+    PageNum: Annotated[NumberOfPage, Field(le=_MAX_PAGE)] = Field(description="Number of the page, 1 to 1000; 0 is 1.")
+    PageSize: Annotated[SizeOfPage, Field(le=_MAX_PAGE)] = Field(description="Groups on a page, 1 to 1000; 0 is 20.")
+    StatusList: list[Annotated[int, Field(ge=0, le=1)]] = Field([0], description="0 usable, 1 deleted; default [0].")
+
+
+class Usage(Body):
+    """DescribeLivePullToPushData and DescribeLivePullToPushBandwidthData; times are RFC 3339."""
+
+    StartTime: str = Field(description="RFC 3339 with an offset, at most 366 days ago.")
+    EndTime: str = Field(description="RFC 3339 with an offset, later than `StartTime`.")
+    Aggregation: Int | None = Field(
+        None,
+        description="Seconds of a step. Duration: 60 (at most 1 day), 3600, 86400 (93 days; default). Bandwidth: 300 "
+        "(31 days; default), 3600, 86400 (93 days).",
+    )
+    GroupList: SearchTexts = Field([], description="Only tasks of these groups, at most 100; none means all.")
+    DetailField: list[str] = Field(
+        [],
+        description="`Group` gives each group's figures, too, if `GroupList` names several. `Domain` and `DstAddrType` "
+        "are taken and split nothing.",
+    )
+    App: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS)] | None = Field(
+        None,
+        description="Only destinations with this application; together with `Stream`. Not for keys that may only read, "
+        "which are shown no stream names.",
+    )
+    Stream: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS)] | None = Field(
+        None, description="Only destinations with this stream name; together with `App`."
+    )
+
+
+class OldBandwidth(Body):
+    """DescribePullToPushBandwidthData of the typed clients of 2023: all that was pushed, which is all to others."""
+
+    StartTime: str = Field(description="RFC 3339 with an offset, at most 366 days ago.")
+    EndTime: str = Field(description="RFC 3339 with an offset, later than `StartTime`.")
+    Aggregation: Int | None = Field(
+        None, description="Seconds of a step: 300 (31 days; default), 3600, 86400 (93 days)."
+    )
+    DomainList: SearchTexts = Field([], description="Taken and not used: destinations are of other domains.")
+    DstAddrTypeList: Annotated[list[Int], Field(max_length=100)] = Field([], description="Taken and not used.")
+    ShowDetail: bool | None = Field(None, description="Taken and splits nothing.")
+
+
+_Model = TypeVar("_Model", bound=Body)
+# Kinds of pydantic's errors that are about a value rather than its JSON type.
+_VALUE_ERRORS = re.compile(r"missing|(string_)?too_(long|short)|greater_than.*|less_than.*|finite_number|literal_error")
+
+
+def read_body(model: type[_Model], values: object) -> _Model:
+    """Read a body. Raises ApiError naming the first field that is wrong, without repeating what it held."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    words = first["msg"].removeprefix("Input ")
+    words = words[:1].lower() + words[1:]
+    reason = "is required" if first["type"] == "missing" else words
+    is_value = _VALUE_ERRORS.fullmatch(first["type"])
+    code = ErrorCode.INVALID_PARAM if is_value else ErrorCode.BIND_ERROR
+    raise ApiError(code, f"{field}: {reason}" if field else reason) from None

@@ -1,0 +1,173 @@
+"""Usage between the API's form and ours: ranges and steps that may be asked for, and series without gaps."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from streamferry.control.actions import Actions
+from streamferry.store.records import UsageBucket
+from streamferry.tasks.errors import InvalidField
+from streamferry.web.compat.schemas import Usage
+from streamferry.web.compat.tasks import show_time
+
+_HISTORY = timedelta(days=366)
+_QUARTER = timedelta(days=93)
+#: Aggregation in seconds -> the longest range it may be asked for.
+_DURATION_STEPS = {60: timedelta(days=1), 3600: _QUARTER, 86400: _QUARTER}
+_BANDWIDTH_STEPS = {300: timedelta(days=31), 3600: _QUARTER, 86400: _QUARTER}
+#: All of them.
+STEPS = _DURATION_STEPS | _BANDWIDTH_STEPS
+#: Points of one answer: 31 days by 300 s of ten groups. More are megabytes that nobody draws, made while others wait.
+MAX_POINTS = 100_000
+#: By what may be split. All destinations are of one kind and no domain is ours: only groups can differ.
+_DETAIL_FIELDS = frozenset(("Group", "Domain", "DstAddrType"))
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A checked range of time with its step."""
+
+    start_at: datetime
+    end_at: datetime
+    step_s: int
+
+    @property
+    def steps(self) -> int:
+        """How many, the last one perhaps in part."""
+        return -(-(self.end_at - self.start_at) // timedelta(seconds=self.step_s))
+
+    def points(self, buckets: Iterable[UsageBucket], name: str, value: Callable[[UsageBucket], float]) -> list[Any]:
+        """One point for every step, 0 where nothing was measured."""
+        values: Mapping[datetime, float] = {one.begin_at: value(one) for one in buckets}
+        times = (self.start_at + timedelta(seconds=self.step_s * index) for index in range(self.steps))
+        return [{"TimeStamp": show_time(at), name: values.get(at, 0)} for at in times]
+
+
+async def describe_duration(actions: Actions, body: Usage, now: datetime) -> dict[str, Any]:
+    """DescribeLivePullToPushData: minutes for which tasks streamed."""
+    asked = _read_range(body, _DURATION_STEPS, 86400, now)
+    total = await _measured(actions, body, asked)
+
+    def minutes(one: UsageBucket) -> float:
+        return round(one.streamed_s / 60, 3)
+
+    def series(buckets: list[UsageBucket]) -> dict[str, Any]:
+        return {
+            "TotalDuration": round(sum(one.streamed_s for one in buckets) / 60, 3),
+            "PullToPushDataList": asked.points(buckets, "Value", minutes),
+        }
+
+    result = {**_show_range(asked, body), **series(total[None])}
+    if _is_split(body):
+        split = await _measured(actions, body, asked, by_group=True)
+        result["PullToPushDetailDataList"] = [{"Group": group, **series(found)} for group, found in split.items()]
+    return result
+
+
+async def describe_bandwidth(actions: Actions, body: Usage, now: datetime) -> dict[str, Any]:
+    """DescribeLivePullToPushBandwidthData: Mbps pushed, the peak of each step."""
+    asked = _read_range(body, _BANDWIDTH_STEPS, 300, now)
+    total = await _measured(actions, body, asked)
+
+    def mbps(one: UsageBucket) -> float:
+        return round(one.peak_bps / 1e6, 6)
+
+    def series(buckets: list[UsageBucket]) -> dict[str, Any]:
+        return {
+            "PeakUpBandwidth": max(map(mbps, buckets), default=0),
+            "BandwidthDataList": asked.points(buckets, "UpBandwidth", mbps),
+        }
+
+    result = {**_show_range(asked, body), **series(total[None])}
+    if _is_split(body):
+        split = await _measured(actions, body, asked, by_group=True)
+        result["BandwidthDetailDataList"] = [{"Group": group, **series(found)} for group, found in split.items()]
+    return result
+
+
+def _is_split(body: Usage) -> bool:
+    """The API splits only what several values are given for: ``GroupList`` of one group, or of none, is not split."""
+    return "Group" in body.DetailField and len(set(body.GroupList)) > 1
+
+
+async def _measured(
+    actions: Actions, body: Usage, asked: Range, *, by_group: bool = False
+) -> dict[str | None, list[UsageBucket]]:
+    """Buckets of each group; of all together under None."""
+    buckets = await actions.usage(
+        asked.start_at,
+        asked.end_at,
+        step_s=asked.step_s,
+        groups=body.GroupList,
+        stream=(body.App, body.Stream) if body.App and body.Stream else None,
+        by_group=by_group,
+    )
+    found: dict[str | None, list[UsageBucket]] = defaultdict(list)
+    for one in buckets:
+        found[one.group if by_group else None].append(one)
+    return found
+
+
+def _read_range(body: Usage, steps: Mapping[int, timedelta], default_s: int, now: datetime) -> Range:
+    step_s = default_s if body.Aggregation is None else body.Aggregation
+    if unknown := set(body.DetailField) - _DETAIL_FIELDS:
+        raise InvalidField("DetailField", f"must be of {', '.join(sorted(_DETAIL_FIELDS))}; {len(unknown)} are not")
+    if bool(body.App) != bool(body.Stream):
+        raise InvalidField("Stream" if body.App else "App", "App and Stream must be given together")
+    start_at, end_at = _read_time("StartTime", body.StartTime), _read_time("EndTime", body.EndTime)
+    asked = check_range(start_at, end_at, step_s, steps, now)
+    check_points(asked, 1 + len(set(body.GroupList)) if _is_split(body) else 1)
+    return asked
+
+
+def check_range(
+    start_at: datetime, end_at: datetime, step_s: int, steps: Mapping[int, timedelta], now: datetime
+) -> Range:
+    """A range that may be asked for. ``steps``: step in seconds -> the longest range. Raises InvalidField."""
+    if step_s not in steps:
+        raise InvalidField("Aggregation", "must be one of " + ", ".join(map(str, sorted(steps))))
+    if end_at <= start_at:
+        raise InvalidField("EndTime", "must be later than StartTime")
+    if end_at - start_at > steps[step_s]:
+        raise InvalidField("EndTime", f"must be at most {steps[step_s].days} days after StartTime at this Aggregation")
+    if start_at < now - _HISTORY:
+        raise InvalidField("StartTime", f"must be at most {_HISTORY.days} days ago")
+    return Range(start_at, end_at, step_s)
+
+
+def check_points(asked: Range, series: int) -> None:
+    """So many series of a range in one answer. Raises InvalidField."""
+    points = asked.steps * series
+    if points > MAX_POINTS:
+        raise InvalidField(
+            "EndTime",
+            f"the range has {points} points at this Aggregation, and an answer at most {MAX_POINTS}: ask for fewer "
+            "groups, a shorter range or a longer Aggregation",
+        )
+
+
+def _read_time(field: str, text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not None:
+            return at.astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidField(field, "must be a time as 2026-01-31T00:00:00+08:00")
+
+
+def _show_range(asked: Range, body: Usage) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "StartTime": show_time(asked.start_at),
+        "EndTime": show_time(asked.end_at),
+        "Aggregation": asked.step_s,
+    }
+    if body.App:
+        shown |= {"App": body.App, "Stream": body.Stream}
+    if body.GroupList:
+        shown["GroupList"] = body.GroupList
+    if body.DetailField:
+        shown["DetailField"] = body.DetailField
+    return shown

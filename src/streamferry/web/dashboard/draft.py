@@ -1,0 +1,275 @@
+"""A task as it stands in the form: texts that somebody is typing. Becomes a body of REST.
+
+Each field is judged by the rule that judges it when the task is made (``tasks.checks``), so that all that is wrong
+can be said at once, each at its field. What remains, and what only the store knows, is said by the actions.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import ValidationError
+
+from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.tasks import checks
+from streamferry.tasks.checks import SourceRules
+from streamferry.tasks.errors import InvalidField
+from streamferry.tasks.model import DEFAULT_GROUP, TaskKind
+from streamferry.web.rest.bodies import NewTask, SourceBody, TaskPatch, WatermarkBody
+from streamferry.web.views import Kind, Strategy, TaskView
+
+#: As ``<input type="datetime-local">`` writes it.
+_TIME = "%Y-%m-%dT%H:%M"
+_WINDOW = timedelta(days=1)
+_Body = TypeVar("_Body")
+
+
+@dataclass(slots=True)
+class DraftSource:
+    """One address with its offsets, as typed: seconds, ``m:ss`` or ``h:mm:ss``."""
+
+    url: str = ""
+    start: str = ""
+    end: str = ""
+
+    @property
+    def address(self) -> str:
+        """As it goes over the wire: a path on this machine as a ``file:`` address. See ``typed_address``."""
+        text = self.url.strip()
+        with contextlib.suppress(ValueError):
+            return MediaUrl.parse(text).reveal() if text.startswith("/") else text
+        return text
+
+
+@dataclass(slots=True)
+class DraftMark:
+    """A watermark. ``picture`` is a data URL, empty for the one that the task has."""
+
+    picture: str = ""
+    x: float = 0.78
+    y: float = 0.06
+    ratio: float = 0.16
+
+
+@dataclass(slots=True)
+class Draft:
+    """See the module. ``start`` empty means now. ``seen`` is the task that is being changed, None for a new one."""
+
+    zone: tzinfo
+    kind: Kind = Kind.VOD
+    title: str = ""
+    group: str = DEFAULT_GROUP
+    sources: list[DraftSource] = field(default_factory=lambda: [DraftSource()])
+    destination: str = ""
+    start: str = ""
+    end: str = ""
+    is_endless: bool = True
+    loops: float | None = 1
+    strategy: Strategy = Strategy.AT_BREAK
+    pre_download: bool = True
+    callback_url: str = ""
+    mark: DraftMark | None = None
+    seen: TaskView | None = None
+
+    @classmethod
+    def new(cls, zone: tzinfo, now: datetime) -> "Draft":
+        """An empty form: from now on for a day."""
+        return cls(zone, end=(now + _WINDOW).astimezone(zone).strftime(_TIME))
+
+    @classmethod
+    def of(cls, task: TaskView, zone: tzinfo) -> "Draft":
+        """The form of a task that is to be changed."""
+        return cls(
+            zone,
+            kind=task.kind,
+            title=task.title,
+            group=task.group,
+            sources=[
+                DraftSource(typed_address(one.url), _typed(one.start_s), _typed(one.end_s)) for one in task.sources
+            ],
+            destination=task.destination,
+            start=task.start_at.astimezone(zone).strftime(_TIME),
+            end=task.end_at.astimezone(zone).strftime(_TIME),
+            is_endless=task.loops == -1,
+            loops=max(1, task.loops),
+            strategy=task.continue_strategy,
+            pre_download=task.pre_download,
+            callback_url=task.callback_url,
+            mark=DraftMark("", task.watermark.x, task.watermark.y, task.watermark.ratio) if task.watermark else None,
+            seen=task,
+        )
+
+    @classmethod
+    def copy(cls, task: TaskView, zone: tzinfo, now: datetime, picture: str) -> "Draft":
+        """A new task like one that is there; what is secret of its addresses has to be typed again."""
+        draft = cls.of(task, zone)
+        draft.seen, draft.start, draft.end = None, "", cls.new(zone, now).end
+        if draft.mark is not None:
+            draft.mark.picture = picture
+        return draft
+
+    def find_problems(self, rules: SourceRules, now: datetime) -> dict[str, str]:
+        """Field, as REST names it -> what is wrong with it."""
+        found: dict[str, str] = {}
+
+        def judge(name: str, check: Callable[[], object]) -> None:
+            try:
+                check()
+            except InvalidField as error:
+                found.setdefault(name, error.reason)
+
+        if self.title:
+            judge("title", lambda: checks.check_title(self.title))
+        self._judge_window(judge, now)
+        for index, one in enumerate(self._listed):
+            self._judge_source(judge, index, one, rules)
+        if not self._is_known(self.destination, [self.seen.destination] if self.seen else []):
+            judge("destination", lambda: checks.read_destination(_required(self.destination), rules))
+        if self.callback_url and not self._is_known(self.callback_url, [self.seen.callback_url] if self.seen else []):
+            judge("callback_url", lambda: checks.check_callback_url(self.callback_url, rules))
+        if self.kind is Kind.VOD and not self.is_endless:
+            judge("loops", self._read_loops)
+        if self.mark is not None and not (self.mark.picture or (self.seen and self.seen.watermark)):
+            judge("watermark.picture", lambda: _required(""))
+        return found
+
+    def new_task(self, now: datetime) -> NewTask:
+        """The body that makes it. Raises InvalidField."""
+        return _build(
+            lambda: NewTask(
+                kind=self.kind,
+                title=self.title or None,
+                group=self.group,
+                sources=self._source_bodies(),
+                destination=self.destination.strip(),
+                start_at=self._start_at(now),
+                end_at=self._end_at(),
+                loops=self._read_loops() if self.kind is Kind.VOD else None,
+                continue_strategy=self.strategy if self.kind is Kind.VOD else None,
+                pre_download=self.pre_download if self.kind is Kind.VOD else None,
+                callback_url=self.callback_url.strip() or None,
+                watermark=self._mark_body(),
+            )
+        )
+
+    def patch(self, now: datetime) -> TaskPatch:
+        """The body that changes the task that was seen, unless it was changed meanwhile. Raises InvalidField."""
+        assert self.seen is not None
+        values = self.new_task(now).model_dump(exclude={"group"})
+        # What is empty now is taken away, so it has to be said.
+        said = {name: value for name, value in values.items() if value is not None}
+        said |= {"title": self.title, "callback_url": self.callback_url.strip(), "version": self.seen.version}
+        if self.mark is None and self.seen.watermark is not None:
+            said["watermark"] = None
+        return _build(lambda: TaskPatch(**said))
+
+    @property
+    def _listed(self) -> list[DraftSource]:
+        return self.sources if self.kind is Kind.VOD else self.sources[:1]
+
+    def _judge_window(self, judge: Callable[[str, Callable[[], object]], None], now: datetime) -> None:
+        judge("start_at", lambda: self._start_at(now))
+        judge("end_at", lambda: checks.check_window(self._start_at(now), self._end_at(), now))
+
+    def _judge_source(
+        self, judge: Callable[[str, Callable[[], object]], None], index: int, one: DraftSource, rules: SourceRules
+    ) -> None:
+        kind = TaskKind[self.kind.name]
+        known = [source.url for source in self.seen.sources] if self.seen else []
+        name = f"sources[{index}]"
+        if not self._is_known(one.url, known):
+            judge(f"{name}.url", lambda: checks.read_source("url", _required(one.address), kind, rules))
+        if self.kind is Kind.VOD:
+            judge(f"{name}.start_s", lambda: read_seconds(one.start))
+            judge(f"{name}.end_s", lambda: _check_end(one))
+
+    def _is_known(self, text: str, known: list[str]) -> bool:
+        """An address that stands as it was shown means the one that the task has."""
+        return REDACTED in text and text.strip() in known
+
+    def _source_bodies(self) -> list[SourceBody]:
+        if self.kind is Kind.LIVE:
+            return [SourceBody(url=one.address) for one in self._listed]
+        return [
+            SourceBody(url=one.address, start_s=read_seconds(one.start), end_s=read_seconds(one.end))
+            for one in self._listed
+        ]
+
+    def _mark_body(self) -> WatermarkBody | None:
+        mark = self.mark
+        return WatermarkBody(picture=mark.picture or None, x=mark.x, y=mark.y, ratio=mark.ratio) if mark else None
+
+    def _start_at(self, now: datetime) -> datetime:
+        before = self.seen.start_at if self.seen else None
+        return self._read_time(self.start, before) if self.start else now.replace(microsecond=0)
+
+    def _end_at(self) -> datetime:
+        return self._read_time(self.end, self.seen.end_at if self.seen else None)
+
+    def _read_time(self, text: str, before: datetime | None) -> datetime:
+        """``before`` is kept to the second when the form, which has minutes only, still shows it."""
+        if before is not None and text == before.astimezone(self.zone).strftime(_TIME):
+            return before
+        try:
+            return datetime.strptime(text[:16], _TIME).replace(tzinfo=self.zone).astimezone(UTC)
+        except ValueError:
+            raise InvalidField("time", "must be a date and a time") from None
+
+    def _read_loops(self) -> int:
+        if self.is_endless:
+            return -1
+        if self.loops is None or self.loops != int(self.loops) or not 1 <= self.loops <= checks.MAX_INT32:
+            raise InvalidField("loops", "must be a number of loops, 1 or more")
+        return int(self.loops)
+
+
+def read_seconds(text: str) -> float:
+    """Seconds from ``90``, ``1:30`` or ``0:01:30.5``; nothing is 0. Raises InvalidField."""
+    parts = text.strip().split(":")
+    try:
+        numbers = [float(part) if part else 0.0 for part in parts]
+    except ValueError:
+        numbers = [-1.0]
+    if len(numbers) > 3 or any(not 0 <= number <= checks.MAX_INT32 for number in numbers):
+        raise InvalidField("offset", "must be seconds, or a time as 1:30 or 0:01:30")
+    total = 0.0
+    for number in numbers:
+        total = total * 60 + number
+    return total
+
+
+def typed_address(address: str) -> str:
+    """As people write it: a file of this machine by its path, with the names that it has there."""
+    url = urlsplit(address)
+    is_plain = url.scheme == "file" and not (url.netloc or url.query or url.fragment)
+    path = unquote(url.path)
+    return path if is_plain and path.isprintable() and MediaUrl.parse(path).reveal() == address else address
+
+
+def _typed(seconds: float) -> str:
+    return f"{seconds:g}" if seconds else ""
+
+
+def _check_end(one: DraftSource) -> None:
+    start_s, end_s = read_seconds(one.start), read_seconds(one.end)
+    if 0 < end_s <= start_s:
+        raise InvalidField("end_s", "must be greater than the start offset, or 0 for the file's end")
+
+
+def _required(text: str) -> str:
+    if not text.strip():
+        raise InvalidField("field", "is required")
+    return text.strip()
+
+
+def _build(make: Callable[[], _Body]) -> _Body:
+    """Raises InvalidField naming the first field that REST's own form does not take."""
+    try:
+        return make()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+        raise InvalidField(name, first["msg"].lower()) from None

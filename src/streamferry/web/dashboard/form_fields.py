@@ -1,0 +1,108 @@
+"""Fields of the form that know their name, so that what is wrong is said at the right one. Knows no rule."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from nicegui import ui
+from nicegui.elements.mixins.validation_element import ValidationElement
+
+from streamferry.web.dashboard.draft import Draft
+from streamferry.web.dashboard.texts.reasons import Reasons
+
+#: Labels go on with what may be typed: "File: https://... or /path".
+_END_OF_NAME = re.compile(r"[:,]| with ")
+_BEGINS_WITH_VERB = re.compile(r"(must|is|are|has|have|holds|needs|leads|lies)\b")
+_Field = TypeVar("_Field", bound=ValidationElement[Any])
+
+
+class Fields:
+    """The fields that are shown now. A field is judged once somebody has left it, all of them once it was tried."""
+
+    def __init__(self, draft: Draft, reasons: Reasons, find_problems: Callable[[], dict[str, str]]) -> None:
+        self.draft = draft
+        self._reasons = reasons
+        self._find_problems = find_problems
+        self._shown: dict[str, ValidationElement[Any]] = {}
+        self._labels: dict[str, str] = {}
+        self._left: set[str] = set()
+        # Said by the actions alone: stands until something is changed, whichever field is left meanwhile.
+        self._refused: dict[str, str] = {}
+
+    def text(self, name: str, label: str, value: str, write: Callable[[str], None], **options: Any) -> ui.input:
+        """A line of text. ``write`` puts it into the draft."""
+        made = ui.input(
+            label, value=value, on_change=lambda event: self._note(name, write, event.value or ""), **options
+        )
+        made.props("outlined dense hide-bottom-space").classes("field")
+        return self.add(name, made, label)
+
+    def number(self, name: str, label: str, value: float | None, write: Callable[[float | None], None]) -> ui.number:
+        """A number, or none while somebody types."""
+        made = ui.number(label, value=value, min=1, on_change=lambda event: self._note(name, write, event.value))
+        made.props("outlined dense hide-bottom-space").classes("field")
+        return self.add(name, made, label)
+
+    def add(self, name: str, made: _Field, label: str) -> _Field:
+        """Any other field that can show an error; the first words of its label are its name."""
+        self._shown[name] = made
+        self._labels[name] = _END_OF_NAME.split(label)[0]
+        made.on("blur", lambda: self._leave(name))
+        return made
+
+    def forget(self, prefix: str) -> None:
+        """Fields that are drawn anew."""
+        self._shown = {name: one for name, one in self._shown.items() if not name.startswith(prefix)}
+        self._left = {name for name in self._left if not name.startswith(prefix)}
+
+    def judge_all(self) -> bool:
+        """Say at every field what is wrong with it; whether nothing is."""
+        self._refused = {}
+        problems = self._find_problems()
+        self._left |= {*self._shown, *problems}
+        self.show(problems)
+        return not problems
+
+    def show(self, problems: Mapping[str, str]) -> str | None:
+        """Say what is wrong; the first field that is shown and wrong is scrolled to. What has no field is returned."""
+        first = None
+        for name, one in self._shown.items():
+            words = self._say(name, problems[name]) if name in problems and name in self._left else None
+            one.error = words
+            first = first or (one if words else None)
+        if first is not None:
+            ui.run_javascript(f"getHtmlElement({first.id}).scrollIntoView({{block: 'center', behavior: 'smooth'}})")
+            return None
+        return next(iter(problems.values()), None)
+
+    def refuse(self, name: str | None, reason: str) -> str | None:
+        """What the actions refused; None when it could be said at its field."""
+        if name is None or name not in self._shown:
+            return self._reasons(reason)
+        self._left.add(name)
+        self._refused = {name: reason}
+        self.show(self._refused)
+        return None
+
+    def _leave(self, name: str) -> None:
+        self._left.add(name)
+        self._judge_again()
+
+    def _note(self, name: str, write: Callable[[Any], None], value: Any) -> None:
+        write(value)
+        self._refused = {}
+        if name in self._left:
+            self._judge_again()
+
+    def _judge_again(self) -> None:
+        problems = {**self._refused, **self._find_problems()}
+        for name in self._left & self._shown.keys():
+            self._shown[name].error = self._say(name, problems[name]) if name in problems else None
+
+    def _say(self, name: str, problem: str) -> str:
+        """A sentence for the field: one that begins with its verb is about the field."""
+        words = self._reasons(problem)
+        if not words.isascii():
+            return words
+        words = f"{self._labels[name]} {words}" if _BEGINS_WITH_VERB.match(words) else words[:1].upper() + words[1:]
+        return words if words.endswith(".") else f"{words}."

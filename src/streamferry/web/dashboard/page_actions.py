@@ -1,0 +1,103 @@
+"""What the pages may do: reads for everybody who is signed in, changes for those who may write. No rules."""
+
+import contextlib
+from collections.abc import AsyncIterator, Collection, Iterator
+from dataclasses import dataclass, field
+
+from streamferry.control.actions import Actions
+from streamferry.control.callbacks import Callbacks
+from streamferry.control.library import Library
+from streamferry.store.records import DeliveryRecord
+from streamferry.tasks.actor import Actor, ActorKind, acting_as, new_request_id
+from streamferry.tasks.checks import SourceRules, read_source
+from streamferry.tasks.errors import ActionError
+from streamferry.tasks.model import TaskKind
+from streamferry.web.dashboard.frame import Visitor
+from streamferry.web.dashboard.links import SignInLinks
+from streamferry.web.dashboard.numbers import Numbers
+from streamferry.web.dashboard.sessions import Sessions
+from streamferry.web.operation_views import ProbeView
+from streamferry.web.reads import Reads
+from streamferry.web.rest.bodies import NewTask, TaskPatch
+from streamferry.web.rest.rest_errors import RestError, translate
+from streamferry.web.rest.routes import Prober
+from streamferry.web.rest.writes import Verb, Writes
+
+_PROBE_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class PageActions:
+    """Made once by the service."""
+
+    actions: Actions
+    reads: Reads
+    numbers: Numbers
+    writes: Writes
+    library: Library
+    callbacks: Callbacks
+    prober: Prober | None = None
+    source_rules: SourceRules = field(default_factory=SourceRules)
+    public_hosts: Collection[str] = ()
+    sessions: Sessions = field(default_factory=Sessions)
+    links: SignInLinks = field(default_factory=SignInLinks)
+
+    def require_writer(self, who: Visitor) -> None:
+        """Raises PermissionError for who may only look, or is not signed in any more."""
+        if not who.can_write:
+            raise PermissionError(who.t("role.refused" if who.is_welcome else "session.over"))
+
+    @contextlib.contextmanager
+    def _acting(self, who: Visitor) -> Iterator[None]:
+        """What is changed within is theirs. Raises PermissionError as ``require_writer`` does."""
+        self.require_writer(who)
+        with acting_as(Actor(ActorKind.SESSION, who.session.access_key_id, new_request_id())):
+            yield
+
+    async def do(self, who: Visitor, deed: str, task_id: str) -> None:
+        """Stop, continue, relaunch or delete a task. Raises PermissionError and ActionError."""
+        with self._acting(who):
+            if deed == "delete":
+                await self.writes.delete_task(task_id)
+            else:
+                await self.writes.ask_task(task_id, Verb(deed))
+
+    async def create(self, who: Visitor, body: NewTask) -> str:
+        """Make a task; its id. Raises PermissionError and ActionError."""
+        with self._acting(who):
+            return (await self.writes.create_task(body)).task_id
+
+    async def update(self, who: Visitor, task_id: str, body: TaskPatch) -> None:
+        """Change a task. Raises PermissionError and ActionError."""
+        with self._acting(who):
+            await self.writes.update_task(task_id, body)
+
+    async def probe(self, who: Visitor, address: str) -> ProbeView:
+        """Look into a file. Raises PermissionError and RestError."""
+        self.require_writer(who)
+        try:
+            url = read_source("url", address, TaskKind.VOD, self.source_rules)
+        except ActionError as error:
+            raise translate(error) from None
+        if self.prober is None:
+            raise RestError(503, "no_probe", who.t("form.no_probe"))
+        return await self.prober(url, _PROBE_S)
+
+    async def deliveries(self, task_id: str, count: int) -> list[DeliveryRecord]:
+        """The last callbacks of a task, newest first."""
+        return list((await self.callbacks.list_deliveries(task_id=task_id, size=count)).records)
+
+    async def replay(self, who: Visitor, event_id: str) -> None:
+        """Send a callback again. Raises PermissionError and ActionError."""
+        with self._acting(who):
+            await self.callbacks.replay(event_id)
+
+    async def upload(self, who: Visitor, name: str, pieces: AsyncIterator[bytes], length: int | None) -> None:
+        """Take a file into the library. Raises PermissionError and ActionError."""
+        self.require_writer(who)
+        await self.library.receive(name, pieces, length)
+
+    async def delete_file(self, who: Visitor, name: str) -> None:
+        """Delete a file of the library. Raises PermissionError and ActionError."""
+        self.require_writer(who)
+        await self.library.delete(name)

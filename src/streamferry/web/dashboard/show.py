@@ -1,0 +1,124 @@
+"""Values as a person reads them: rates, spans, sizes, and what a task is doing in one word. Pure."""
+
+from streamferry.media.url import readable
+from streamferry.relay.status import State
+from streamferry.web.dashboard.texts import Translate
+from streamferry.web.dashboard.texts.reasons import Reasons
+from streamferry.web.views import Status, TaskView, TroubleView
+
+UNKNOWN = "–"
+
+
+def kbps(value: int | None) -> str:
+    """A rate."""
+    if value is None:
+        return UNKNOWN
+    return f"{value} kbps" if value < 10_000 else f"{value / 1000:.1f} Mbps"
+
+
+def span(seconds: float | None) -> str:
+    """A length of time as h:mm:ss, with days before it."""
+    if seconds is None:
+        return UNKNOWN
+    days, rest = divmod(int(seconds), 86_400)
+    text = f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{days}d {text}" if days else text
+
+
+def offset(seconds: float) -> str:
+    """A place in a file, to the millisecond where it is not a whole second."""
+    rest = f"{seconds % 1:.3f}"[1:].rstrip("0").rstrip(".")
+    return span(seconds) + rest
+
+
+def drift(seconds: float | None) -> str:
+    """How far a clock has run ahead (with a minus: behind)."""
+    return UNKNOWN if seconds is None else f"{seconds:+.2f} s"
+
+
+def name_and_place(address: str) -> tuple[str, str]:
+    """The file of an address and where it lies; a live address has no file, and is its own name."""
+    if not address.startswith(("file:", "http:", "https:")):
+        return readable(address), ""
+    plain, mark, query = address.partition("?")
+    place, _, name = plain.rpartition("/")
+    if not name or place.endswith("/"):
+        return readable(address), ""
+    return readable(name), readable(place.removeprefix("file://")) + (f"/{mark}{query}" if mark else "")
+
+
+def size(count: float) -> str:
+    """Bytes, in the unit in which they are few."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def state_of(task: TaskView) -> State:
+    """What a task does: a stopped or ended one is that, whatever its last run said; but what failed has not played."""
+    if task.status is Status.DISABLED:
+        return State.STOPPED
+    if task.status is Status.ENDED:
+        return State.FAILED if task.run.state is State.FAILED else State.ENDED
+    # Continued a moment ago, or with another window: no worker has taken it yet.
+    return State.WAITING if task.run.state in (State.STOPPED, State.ENDED) else task.run.state
+
+
+def trouble_of(task: TaskView) -> TroubleView | None:
+    """What somebody should look at: the one judgement for tiles, filters, lists and pages."""
+    return task.run.trouble if task.status is Status.ACTIVE else None
+
+
+def chip_of(task: TaskView, t: Translate) -> tuple[str, str]:
+    """What it does as a kind of chip (``s-`` in the style sheet) and in words.
+
+    One that is in trouble never looks like one that has just begun: between two tries it retries, and what streams
+    again is recovering until it has done so for a while.
+    """
+    state, trouble = state_of(task), trouble_of(task)
+    if trouble is None or state in (State.FAILED, State.STALLED):
+        return state.value, t(f"state.{state.value}")
+    if state is State.STREAMING:
+        return "recovering", t("state.recovering")
+    if not trouble.tries:
+        return "troubled", t(f"state.{state.value}")
+    return State.RETRYING.value, t("state.retrying_try", tries=trouble.tries)
+
+
+def is_on_air(task: TaskView) -> bool:
+    """Whether viewers would notice its end."""
+    return state_of(task) is State.STREAMING
+
+
+def title_of(task: TaskView, t: Translate) -> str:
+    """The title, or what stands for it."""
+    return task.title or t("task.untitled", id=task.task_id[:8])
+
+
+def problem_of(task: TaskView, t: Translate, reasons: Reasons) -> str:
+    """Why it does not stream, if something keeps it from it; of one whose time is over, why it did not."""
+    told = trouble_of(task)
+    fault, reason = (told.fault, told.reason) if told else (None, None)
+    if task.status is Status.ENDED and task.run.state is State.FAILED:
+        fault, reason = task.run.fault, task.run.reason
+    return f"{t(f'fault.{fault.value}')} — {reasons(reason or '')}" if fault else ""
+
+
+def urgency(task: TaskView) -> tuple[bool, str]:
+    """To sort by: what has failed comes first, then what has been in trouble longest."""
+    trouble = trouble_of(task)
+    return task.run.state is not State.FAILED, trouble.since_at.isoformat() if trouble else ""
+
+
+def place_of(task: TaskView, t: Translate) -> str:
+    """Where its list stands, in words that count from 1."""
+    head = task.run.playhead
+    if head is None:
+        return ""
+    words = [t("place.item", item=head.item + 1, items=len(task.sources))] if len(task.sources) > 1 else []
+    words.append(span(head.position_s))
+    if task.loops == -1 or task.loops > 1:
+        words.append(t("place.loop", loop=head.loop + 1))
+    return " · ".join(words)

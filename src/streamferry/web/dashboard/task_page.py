@@ -1,0 +1,195 @@
+"""The page of a task: what arrives at the destination, how it goes, what happened, and what can be done about it."""
+
+from collections.abc import Callable
+
+from nicegui import ui
+from starlette.responses import Response
+
+from streamferry.relay.status import State
+from streamferry.tasks.errors import TaskNotFound
+from streamferry.web.dashboard import not_found, show
+from streamferry.web.dashboard.charts import Charts
+from streamferry.web.dashboard.frame import Page, Visitor, frame, live, visitor
+from streamferry.web.dashboard.history import History
+from streamferry.web.dashboard.page_actions import PageActions
+from streamferry.web.dashboard.playlist_view import PlaylistView
+from streamferry.web.dashboard.request_view import show_request
+from streamferry.web.dashboard.session_gate import BASE
+from streamferry.web.dashboard.widgets import attempt, card, is_sure, set_chip, state_chip, time_at
+from streamferry.web.views import Kind, Status, TaskView
+
+_REFRESH_S = 2.0
+#: What is asked before it is done, and what is dangerous of it.
+_ASKED = {"stop": False, "relaunch": False, "delete": True}
+_FACTS = ("out", "media_time", "sent", "retries", "dropped", "repairs")
+_ICONS = {"stop": "stop", "continue": "play_arrow", "relaunch": "restart_alt", "delete": "delete"}
+
+
+def register(page_actions: PageActions) -> None:
+    """Make the page."""
+
+    @Page("/tasks/{task_id}")
+    async def one(task_id: str) -> Response | None:
+        who = visitor()
+        try:
+            task = await page_actions.reads.task(task_id)
+        except TaskNotFound:
+            return not_found.show(who, "task.gone")
+        with frame(who, show.title_of(task, who.t), place="/tasks", back=("/tasks", who.t("nav.tasks"))):
+            content = _Content(who, page_actions, task)
+            await content.build()
+            live(who, _REFRESH_S, content.refresh)
+        return None
+
+
+class _Content:
+    def __init__(self, who: Visitor, page_actions: PageActions, task: TaskView) -> None:
+        self._who, self._page_actions, self._task = who, page_actions, task
+        self._facts: dict[str, ui.label] = {}
+        self._buttons: dict[str, ui.button] = {}
+
+    async def build(self) -> None:
+        """Everything of the page."""
+        t, task = self._who.t, self._task
+        with ui.element("div").classes("task-head"):
+            self._chip = state_chip(*show.chip_of(task, t))
+            ui.label(f"{t(f'kind.{task.kind.value}')} · {task.group}").classes("soft")
+            ui.label(task.task_id).classes("soft mono wide-only")
+            with ui.element("div").classes("deeds"):
+                self._draw_deeds()
+        with ui.element("div").classes("problem-bar").props("role=status") as self._problem:
+            self._problem_words = ui.label().classes("grow")
+            with ui.element("div").classes("trouble-since num") as self._in_trouble:
+                ui.label(t("trouble.since"))
+                self._since = time_at("").props("seconds")
+                self._tries = ui.label()
+        with ui.element("div").classes("task-columns"):
+            with ui.element("div").classes("stack"):
+                with card(t("task.seen")):
+                    self._view = ui.element("live-view")
+                    self._view.props(f'preview="{self._path("preview")}" thumbnail="{self._path("thumbnail")}"')
+                    for name in ("watch", "pause", "off", "ended", "broken", "unable"):
+                        self._view.props[f"words-{name}"] = t(f"view.{name}")
+                self._draw_facts()
+                with card(t("task.hour")):
+                    self._charts = Charts(self._who, is_live=task.kind is Kind.LIVE)
+            with ui.element("div").classes("stack"):
+                with card(t("task.source" if task.kind is Kind.LIVE else "task.list")):
+                    self._list = PlaylistView(self._who)
+                with card(t("form.destination")):
+                    self._destination = ui.label().classes("mono wrap")
+                    with ui.element("div").classes("window soft"):
+                        self._start, arrow, self._end = time_at(""), ui.label("→"), time_at("")
+                        arrow.props("aria-hidden=true")
+                with card():
+                    self._history = History(self._who, self._page_actions, task.task_id)
+        await self._show()
+
+    async def refresh(self) -> None:
+        """Read it again, and show what has changed."""
+        try:
+            self._task = await self._page_actions.reads.task(self._task.task_id)
+        except TaskNotFound:
+            ui.navigate.to("/tasks")
+            return
+        await self._show()
+
+    async def _show(self) -> None:
+        t, task, run = self._who.t, self._task, self._task.run
+        state = show.state_of(task)
+        set_chip(self._chip, *show.chip_of(task, t))
+        trouble, problem = show.trouble_of(task), show.problem_of(task, t, self._who.reasons)
+        self._problem.set_visibility(problem != "")
+        self._problem_words.set_text(problem)
+        self._in_trouble.set_visibility(trouble is not None)
+        if trouble is not None:
+            self._since.props["at"] = trouble.since_at.isoformat()
+            self._tries.set_text(t("trouble.tries", tries=trouble.tries) if trouble.tries else "")
+        is_seen = state in (State.STREAMING, State.STALLED)
+        if self._view.props.get("active") != str(is_seen).lower():
+            self._view.props["active"] = str(is_seen).lower()
+        facts = {
+            "out": show.kbps(run.kbps_out),
+            "in": show.kbps(run.kbps_in),
+            "media_time": show.span(run.media_time_s),
+            "sent": show.size(run.bytes_out),
+            "retries": str(run.retries),
+            "dropped": str(run.dropped_tags),
+            "repairs": str(run.repairs),
+            "drift": show.drift(run.sound_drift_s),
+        }
+        for name, label in self._facts.items():
+            label.set_text(facts[name])
+        self._list.show(task)
+        self._destination.set_text(task.destination)
+        self._start.props["at"], self._end.props["at"] = task.start_at.isoformat(), task.end_at.isoformat()
+        self._allow(task.status)
+        self._charts.show(self._page_actions.reads.samples(task.task_id).samples)
+        await self._history.refresh()
+
+    def _draw_facts(self) -> None:
+        t = self._who.t
+        names = _FACTS if self._task.kind is Kind.VOD else ("in", *_FACTS, "drift")
+        # Rows without a hole: six or eight.
+        with ui.element("div").classes(f"facts of-{len(names)}"):
+            for name in names:
+                with ui.element("div").classes("fact"):
+                    self._facts[name] = ui.label().classes("fact-value")
+                    ui.label(t(f"fact.{name}")).classes("soft")
+
+    def _draw_deeds(self) -> None:
+        """Buttons for what is done often, a menu for the rest."""
+        t, task_id = self._who.t, self._task.task_id
+        if self._who.session.can_write:
+            for name in ("stop", "continue"):
+                self._buttons[name] = self._deed(name).props("outline no-caps")
+            edit = ui.button(t("do.edit"), icon="edit", on_click=lambda: ui.navigate.to(f"/tasks/{task_id}/edit"))
+            edit.props("unelevated no-caps")
+        more = ui.button(icon="more_vert", color=None).props(f'flat round aria-label="{t("do.more")}"')
+        with more, ui.menu():
+            if self._who.session.can_write:
+                for name in ("relaunch", "copy", "delete"):
+                    ui.menu_item(t(f"do.{name}"), self._chosen(name))
+            ui.menu_item(t("do.request"), self._chosen("request"))
+
+    def _deed(self, name: str) -> ui.button:
+        return ui.button(self._who.t(f"do.{name}"), icon=_ICONS[name], on_click=lambda: self._do(name))
+
+    def _chosen(self, name: str) -> Callable[[], object]:
+        if name == "copy":
+            return lambda: ui.navigate.to(f"/tasks/{self._task.task_id}/copy")
+        if name == "request":
+            return lambda: show_request(self._who, self._task)
+        return lambda: self._do(name)
+
+    def _allow(self, status: Status) -> None:
+        """Only what can be done now is shown."""
+        if self._buttons:
+            self._buttons["stop"].set_visibility(status in (Status.ACTIVE, Status.NOT_STARTED))
+            self._buttons["continue"].set_visibility(status is Status.DISABLED)
+
+    async def _do(self, name: str) -> None:
+        t, task_id = self._who.t, self._task.task_id
+        if name in _ASKED:
+            title, is_on_air = show.title_of(self._task, t), show.is_on_air(self._task)
+            if not await is_sure(
+                self._who,
+                t(f"task.{name}_question", name=title),
+                t(f"do.{name}"),
+                about=[f"{show.chip_of(self._task, t)[1]} → {self._task.destination}"],
+                detail=t(f"task.{name}_detail"),
+                dangerous=_ASKED[name],
+                typed=title if name == "delete" and is_on_air else "",
+            ):
+                return
+        if not await attempt(
+            self._who, lambda: self._page_actions.do(self._who, name, task_id), t(f"task.{name}_done")
+        ):
+            return
+        if name == "delete":
+            ui.navigate.to("/tasks")
+        else:
+            await self.refresh()
+
+    def _path(self, what: str) -> str:
+        return f"{BASE}/tasks/{self._task.task_id}/{what}"

@@ -1,0 +1,113 @@
+"""Pieces that several pages are made of: a card, a state, a question before it is done, a word after."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+from nicegui import ui
+
+from streamferry.tasks.errors import ActionError
+from streamferry.web.dashboard.frame import Visitor
+from streamferry.web.dashboard.texts.reasons import reason_of
+
+
+@contextlib.contextmanager
+def card(title: str = "", *, classes: str = "") -> Iterator[None]:
+    """A box with a heading. Widgets made inside lie below it."""
+    with ui.element("section").classes(f"card {classes}"):
+        if title:
+            ui.html(f"<h2>{_escaped(title)}</h2>", sanitize=False).classes("card-title")
+        yield
+
+
+def state_chip(kind: str, words: str) -> ui.label:
+    """A state as a coloured word: see ``show.chip_of``."""
+    return ui.label(words).classes(f"chip s-{kind}")
+
+
+def set_chip(chip: ui.label, kind: str, words: str) -> None:
+    """Show another state."""
+    chip.set_text(words)
+    chip.classes(replace=f"chip s-{kind}")
+
+
+def empty(icon: str, words: str, hint: str = "") -> None:
+    """What stands where nothing is."""
+    with ui.element("div").classes("empty"):
+        ui.icon(icon)
+        ui.label(words).classes("empty-words")
+        if hint:
+            ui.label(hint).classes("soft")
+
+
+def bar(part: float, name: str, size: str = "6px") -> ui.linear_progress:
+    """How much of something, 0 to 1; ``name`` says of what to who cannot see it."""
+    made = ui.linear_progress(part, show_value=False, size=size).props("rounded")
+    made.props["aria-label"] = name
+    return made
+
+
+def icon_button(icon: str, words: str, act: Callable[[], object] | None = None) -> ui.button:
+    """A button without words on it: they are its name, and stand beside the mouse."""
+    made = ui.button(icon=icon, on_click=act, color=None).props("flat round dense").tooltip(words)
+    made.props["aria-label"] = words
+    return made
+
+
+def time_at(iso: str) -> ui.element:
+    """A time in the zone and the language of the browser: the element is in ``dashboard.js``."""
+    return ui.element("time-at").props(f'at="{iso}"')
+
+
+def named_dialog(title: str) -> ui.dialog:
+    """A dialog with a name for who cannot see its title."""
+    made = ui.dialog()
+    made.props["aria-label"] = title
+    return made
+
+
+async def is_sure(
+    who: Visitor,
+    question: str,
+    button: str,
+    *,
+    about: Sequence[str] = (),
+    detail: str = "",
+    dangerous: bool = False,
+    typed: str = "",
+) -> bool:
+    """Ask before something is done. ``about``: lines on what it is done to. ``typed``: what has to be typed first."""
+    with named_dialog(question) as dialog, ui.card().classes("dialog"):
+        ui.label(question).classes("dialog-title")
+        for line in about:
+            ui.label(line).classes("wrap")
+        if detail:
+            ui.label(detail).classes("soft")
+        box = ui.input(who.t("confirm.type", word=typed)).props("outlined dense") if typed else None
+        with ui.row().classes("dialog-buttons"):
+            ui.button(who.t("cancel"), on_click=lambda: dialog.submit(False)).props("flat no-caps")
+            yes = ui.button(button, on_click=lambda: dialog.submit(True)).props("unelevated no-caps")
+            yes.props(f"color={'negative' if dangerous else 'primary'}")
+        if box is not None:
+            box.classes("field")
+            yes.disable()
+            box.on_value_change(lambda event: yes.set_enabled((event.value or "").strip() == typed))
+    answer = bool(await dialog)
+    dialog.delete()
+    return answer
+
+
+async def attempt(who: Visitor, act: Callable[[], Awaitable[object]], done: str) -> bool:
+    """Do something and say that it is done, or why it could not be."""
+    try:
+        await act()
+    except (ActionError, PermissionError) as error:
+        ui.notify(
+            who.reasons(reason_of(error)), type="negative", multi_line=True, close_button=who.t("close"), timeout=0
+        )
+        return False
+    ui.notify(done, type="positive")
+    return True
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,87 @@
+"""How often somebody may call: token buckets in this process's memory, of each key and kind of action, and of strangers
+who fail to prove who they are. Times are monotonic seconds, passed in.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Enum
+
+from streamferry.web.compat.api_errors import ApiError, ErrorCode
+
+_MAX_REMEMBERED = 10_000
+#: Requests of one peer that prove nothing: so many a second, and at once. A client with a wrong secret stays below.
+FAILURES_S, FAILURES_AT_ONCE = 20, 100
+
+
+class Kind(Enum):
+    """Actions that share a bucket."""
+
+    WRITE = "write"
+    LIST = "list"
+    USAGE = "usage"
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Calls a second of one key, and as many at once after a pause; 0 is no limit. The numbers are the cloud API's."""
+
+    write: float = 10
+    list: float = 15
+    usage: float = 30
+
+    def of(self, kind: Kind) -> float:
+        """The rate of one kind."""
+        return float(getattr(self, kind.value))
+
+
+class Buckets:
+    """A bucket of ``capacity`` tokens for each name, filled at ``rate`` a second; names of long ago are forgotten."""
+
+    def __init__(self, rate: float, capacity: float) -> None:
+        self._rate = rate
+        self._capacity = capacity
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def has_token(self, name: str, now: float) -> bool:
+        """Whether the next one could be taken."""
+        return self._tokens(name, now) >= 1
+
+    def take(self, name: str, now: float) -> bool:
+        """Take a token; False if there is none."""
+        tokens = self._tokens(name, now)
+        if tokens < 1:
+            return False
+        self._buckets[name] = (tokens - 1, now)
+        self._buckets.move_to_end(name)
+        if len(self._buckets) > _MAX_REMEMBERED:
+            self._buckets.popitem(last=False)
+        return True
+
+    def give_back(self, name: str) -> None:
+        """One that was taken for nothing."""
+        if name in self._buckets:
+            tokens, then = self._buckets[name]
+            self._buckets[name] = (tokens + 1, then)
+
+    def _tokens(self, name: str, now: float) -> float:
+        tokens, then = self._buckets.get(name, (self._capacity, now))
+        return min(self._capacity, tokens + (now - then) * self._rate)
+
+
+class RateLimiter:
+    """Counts calls of keys that have proved themselves."""
+
+    def __init__(self, rates: Rates) -> None:
+        self._buckets = {
+            kind: Buckets(rate, max(rate, 1.0)) for kind, rate in ((kind, rates.of(kind)) for kind in Kind) if rate
+        }
+
+    def take(self, access_key_id: str, kind: Kind, now: float) -> None:
+        """Count one call. Raises ApiError AccountFlowLimitExceeded."""
+        if kind in self._buckets and not self._buckets[kind].take(access_key_id, now):
+            raise ApiError(ErrorCode.FLOW_LIMIT)
+
+    def give_back(self, access_key_id: str, kind: Kind) -> None:
+        """A call that was taken does not count."""
+        if kind in self._buckets:
+            self._buckets[kind].give_back(access_key_id)

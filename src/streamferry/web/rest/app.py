@@ -1,0 +1,102 @@
+"""The application of REST: routes behind the gate, its own document and page, and refusals that all look alike."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from streamferry import __version__
+from streamferry.control.actions import Actions
+from streamferry.control.callbacks.deliveries import Callbacks
+from streamferry.control.clock import Clock, SystemClock
+from streamferry.store import Store
+from streamferry.tasks.errors import ActionError
+from streamferry.web.reads import Reads
+from streamferry.web.rest.docs import POLICY, write_page
+from streamferry.web.rest.library_routes import library_router
+from streamferry.web.rest.rest_errors import STATUSES, Refusal, RestError, translate
+from streamferry.web.rest.routes import RestSettings, Routes
+from streamferry.web.rest.token_gate import Gate
+from streamferry.web.rest.tokens import Tokens
+from streamferry.web.rest.writes import Writes
+
+PREFIX = "/api/v1"
+
+
+def build_rest(
+    actions: Actions, store: Store, settings: RestSettings | None = None, clock: Clock | None = None
+) -> FastAPI:
+    """The application, to be mounted at ``PREFIX``."""
+    settings, clock = settings or RestSettings(), clock or SystemClock()
+    tokens = Tokens(actions, store.seal, clock)
+    routes = Routes(
+        Reads(actions, settings.look_into_cache, settings.samples),
+        Writes(actions, settings.source_rules),
+        Callbacks(store),
+        tokens,
+        settings,
+    )
+    app = FastAPI(
+        title="streamferry",
+        version=__version__,
+        summary="Tasks, what they are doing, and what happened to them.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        responses={status: {"model": Refusal, "description": words} for status, words in STATUSES.items()},
+        separate_input_output_schemas=False,
+    )
+    app.include_router(routes.router())
+    app.include_router(library_router(settings.library))
+    app.add_middleware(Gate, tokens=tokens, rates=settings.rates)
+    app.add_exception_handler(ActionError, _answer_action_error)
+    app.add_exception_handler(RestError, _answer_rest_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> dict[str, Any]:
+        return {**app.openapi(), "servers": [{"url": PREFIX}]}
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(write_page(app.openapi(), PREFIX), headers={"content-security-policy": POLICY})
+
+    return app
+
+
+async def _answer_action_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ActionError)
+    return translate(error).response()
+
+
+async def _answer_rest_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RestError)
+    return error.response()
+
+
+#: Where pydantic's own words are not for a user.
+_WORDS = {"missing": "is required", "extra_forbidden": "there is no such field"}
+
+
+async def _answer_invalid(_: Request, error: Exception) -> Response:
+    """The first field that does not read, without repeating what it held."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place, *parts = first["loc"]
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+    if first["type"] == "json_invalid" or (place == "body" and not parts):
+        return RestError(422, "invalid_body", "the body must be a JSON object").response()
+    words = _WORDS.get(first["type"]) or str(first["msg"]).removeprefix("Input ").removeprefix("Value error, ")
+    return RestError(422, "invalid_field", f"{name}: {words}", name).response()
+
+
+async def _answer_http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    codes = {404: "no_such_path", 405: "method_not_allowed", 408: "timeout", 413: "too_large"}
+    answer = RestError(error.status_code, codes.get(error.status_code, "bad_request"), str(error.detail)).response()
+    answer.headers.update(error.headers or {})
+    return answer

@@ -1,0 +1,135 @@
+"""What REST answers instead of a result: a status, a code, a sentence and the field, under REST's own names."""
+
+import re
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, Response
+
+from streamferry.tasks.errors import (
+    ActionError,
+    DeliveryNotFound,
+    DestinationConflict,
+    GroupExists,
+    GroupInUse,
+    GroupNotFound,
+    InvalidField,
+    LibraryFull,
+    PreviewUnavailable,
+    TaskNotFound,
+    VersionConflict,
+    WrongState,
+)
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    code: str
+    message: str
+    """A sentence for the user."""
+    field: str | None = None
+    """Which part of the request is wrong, as ``sources[2].start_s``."""
+
+
+class Refusal(BaseModel):
+    """Every answer that is not a success."""
+
+    error: Problem
+
+
+#: Status -> when it comes, with the codes that tell cases apart; the document and both pages say it.
+STATUSES = {
+    400: "`bad_request`: the request breaks off or is none.",
+    401: "`no_token`; `wrong_token`; `token_expired`; `wrong_key`, when a token is made.",
+    403: "`read_only`: the key may only read.",
+    404: "`task_not_found`, `group_not_found`, `callback_not_found`, `no_watermark`, `no_such_path`.",
+    405: "`method_not_allowed`.",
+    408: "`timeout`: the body did not arrive within 30 s.",
+    409: "`wrong_state`: not for a task in this state; `destination_conflict`; `group_exists`; `group_in_use`; "
+    "`no_preview`: there is nothing to be seen now.",
+    412: "`version_conflict`: the task has another version than `If-Match` says.",
+    413: "`too_large`: the body is larger than 4 MiB, or than 8 KiB where no token is asked for.",
+    414: "`too_large`: the query has more than 16 KiB, or the path more than 2 KiB.",
+    422: "`invalid_field`: `field` names it; `invalid_body`: no JSON object; `probe_failed`.",
+    429: "`too_many` calls a second; `locked_out` after failures. `Retry-After` says for how long.",
+    431: "`too_large`: more than 100 headers.",
+    500: "`internal`: a mistake of ours, which the log of the service tells more about.",
+    503: "`store_unavailable`: it cannot be asked (why); `no_probe`, `no_previews`, `no_library`: not of this one.",
+    507: "`library_full`: the disk of the library.",
+}
+
+
+class RestError(Exception):
+    """An answer that is not a success. ``retry_after_s`` becomes a header."""
+
+    def __init__(
+        self, status: int, code: str, message: str, field: str | None = None, *, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.field = field
+        self.retry_after_s = retry_after_s
+
+    def response(self) -> Response:
+        """As JSON."""
+        body: dict[str, Any] = {"error": {"code": self.code, "message": str(self), "field": self.field}}
+        headers = {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+        if self.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        return JSONResponse(body, self.status, headers=headers)
+
+
+_STATUS: dict[type[ActionError], tuple[int, str]] = {
+    InvalidField: (422, "invalid_field"),
+    TaskNotFound: (404, "task_not_found"),
+    GroupNotFound: (404, "group_not_found"),
+    DeliveryNotFound: (404, "callback_not_found"),
+    GroupExists: (409, "group_exists"),
+    GroupInUse: (409, "group_in_use"),
+    WrongState: (409, "wrong_state"),
+    PreviewUnavailable: (409, "no_preview"),
+    LibraryFull: (507, "library_full"),
+    DestinationConflict: (409, "destination_conflict"),
+    VersionConflict: (412, "version_conflict"),
+}
+#: The compatible API's names in the rules' sentences -> ours. A single source stands in a list here.
+_NAMES = {
+    "].SrcAddr": "].url",
+    "SrcAddr": "sources[0].url",
+    "VodSrcAddrs": "sources",
+    "StartOffset": "start_s",
+    "EndOffset": "end_s",
+    "DstAddr": "destination",
+    "StartTime": "start_at",
+    "EndTime": "end_at",
+    "Title": "title",
+    "GroupName": "group",
+    "CycleMode": "loops",
+    "CallbackURL": "callback_url",
+    "Watermark": "watermark",
+    "Picture": "picture",
+    "RelativePosX": "x",
+    "RelativePosY": "y",
+    "Ratio": "ratio",
+    "Aggregation": "step_s",
+    "TaskId": "task_id",
+    "EventId": "event_id",
+    "Name": "name",
+    "Size": "size",
+}
+_NAME = re.compile(r"\]\.SrcAddr\b|\b(?:" + "|".join(name for name in _NAMES if name[0] != "]") + r")\b")
+
+
+def translate(error: ActionError) -> RestError:
+    """The rules' refusal as REST says it."""
+    status, code = _STATUS[type(error)]
+    text = str(error)
+    if isinstance(error, InvalidField | DestinationConflict):
+        text = _rename(text)
+    return RestError(status, code, text, _rename(error.field) if error.field else None)
+
+
+def _rename(text: str) -> str:
+    return _NAME.sub(lambda found: _NAMES[found[0]], text)

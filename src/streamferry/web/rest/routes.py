@@ -1,0 +1,360 @@
+"""The routes of REST: they translate between requests on one side, ``reads``, ``writes`` and callbacks on the other."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request, Security
+from fastapi.security import HTTPBearer
+from pydantic import AwareDatetime, StringConstraints
+from starlette.responses import Response, StreamingResponse
+
+from streamferry.control.callbacks.deliveries import Callbacks
+from streamferry.control.library import Library
+from streamferry.control.samples import Samples
+from streamferry.media.url import MediaUrl
+from streamferry.relay.status import State
+from streamferry.tasks.checks import MAX_INT32, SourceRules, read_source
+from streamferry.tasks.errors import ActionError
+from streamferry.tasks.model import DeliveryState, TaskKind
+from streamferry.web import operation_views, views
+from streamferry.web.preview_responses import PreviewResponses
+from streamferry.web.rate_limits import Rates
+from streamferry.web.reads import Reads
+from streamferry.web.rest import bodies, sample
+from streamferry.web.rest.events import Follower
+from streamferry.web.rest.rest_errors import RestError, translate
+from streamferry.web.rest.tokens import Tokens
+from streamferry.web.rest.writes import Verb, Writes
+
+#: Looks at an address: gives what was found. Raises RestError.
+Prober = Callable[[MediaUrl, float], Awaitable[operation_views.ProbeView]]
+
+
+@dataclass(frozen=True, slots=True)
+class RestSettings:
+    """What REST needs beside the actions. Without ``prober``, ``look_into_cache`` or ``looks`` those routes say so."""
+
+    rates: Rates = field(default_factory=Rates)
+    source_rules: SourceRules = field(default_factory=SourceRules)
+    prober: Prober | None = None
+    look_into_cache: Callable[[], operation_views.CacheView] | None = None
+    looks: PreviewResponses | None = None
+    samples: Samples | None = None
+    library: Library | None = None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+#: What does not look like an id is the id of no task: the pattern is for who reads the document.
+TaskId = Annotated[str, Path(description="32 hexadecimal digits.", json_schema_extra={"pattern": "^[0-9a-f]{32}$"})]
+EventId = Annotated[str, Path(description="As its receiver got it.", max_length=64)]
+PageNumber = Annotated[int, Query(ge=1, le=1_000_000, description="Counts from 1.")]
+#: What is wanted of the tasks of one page, as text.
+MAX_LIST_BYTES = 4 * 1024 * 1024
+PageSize = Annotated[int, Query(ge=1, le=500)]
+Groups = Annotated[list[bodies.Name], Query(alias="group", max_length=100, description="Repeat for more.")]
+After = Annotated[int, Query(ge=0, le=2**62, description="The id of the last event that was seen.")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+IfMatch = Annotated[str | None, Header(description='The version that was seen, as 3 or "3"; * is any.')]
+EventKind = Annotated[str, StringConstraints(pattern="^[a-z_]{1,24}$")]
+OfTask = Annotated[str | None, Query(alias="task_id", max_length=64, pattern="^[0-9a-f]{32}$")]
+
+
+class Routes:
+    """An endpoint a method; ``router`` says where each one stands."""
+
+    def __init__(
+        self, reads: Reads, writes: Writes, callbacks: Callbacks, tokens: Tokens, settings: RestSettings
+    ) -> None:
+        self._callbacks = callbacks
+        self._reads = reads
+        self._writes = writes
+        self._tokens = tokens
+        self._settings = settings
+        self._follower = Follower(reads, settings.stopping)
+
+    def router(self) -> APIRouter:
+        """Every route; all but the making of a token name the bearer scheme, which the gate asks for."""
+        router = APIRouter(dependencies=[Security(HTTPBearer(auto_error=False, description="Made by POST /tokens."))])
+        for method, path, endpoint, status, tag in (
+            ("GET", "/overview", self.overview, 200, "tasks"),
+            ("GET", "/tasks", self.list_tasks, 200, "tasks"),
+            ("POST", "/tasks", self.create_task, 201, "tasks"),
+            ("POST", "/tasks/validate", self.validate_task, 204, "tasks"),
+            ("GET", "/tasks/{task_id}", self.get_task, 200, "tasks"),
+            ("PATCH", "/tasks/{task_id}", self.update_task, 200, "tasks"),
+            ("DELETE", "/tasks/{task_id}", self.delete_task, 204, "tasks"),
+            ("GET", "/tasks/{task_id}/watermark", self.get_watermark, 200, "tasks"),
+            ("GET", "/tasks/{task_id}/preview", self.show_preview, 200, "tasks"),
+            ("GET", "/tasks/{task_id}/thumbnail", self.show_thumbnail, 200, "tasks"),
+            ("GET", "/tasks/{task_id}/events", self.list_latest_events, 200, "tasks"),
+            ("GET", "/tasks/{task_id}/samples", self.list_samples, 200, "tasks"),
+            ("GET", "/tasks/{task_id}/request", self.get_request, 200, "tasks"),
+            ("POST", "/tasks/{task_id}/{verb}", self.ask_task, 200, "tasks"),
+            ("GET", "/events", self.list_events, 200, "events"),
+            ("GET", "/events/latest", self.list_recent_events, 200, "events"),
+            ("GET", "/events/stream", self.stream_events, 200, "events"),
+            ("GET", "/callbacks", self.list_callbacks, 200, "callbacks"),
+            ("POST", "/callbacks/replay_dead", self.replay_dead, 200, "callbacks"),
+            ("POST", "/callbacks/drop_dead", self.drop_dead, 200, "callbacks"),
+            ("GET", "/callbacks/{event_id}", self.get_callback, 200, "callbacks"),
+            ("POST", "/callbacks/{event_id}/replay", self.replay_callback, 204, "callbacks"),
+            ("GET", "/audit", self.list_audit, 200, "operation"),
+            ("GET", "/workers", self.list_workers, 200, "operation"),
+            ("GET", "/cache", self.show_cache, 200, "operation"),
+            ("GET", "/usage", self.show_usage, 200, "operation"),
+            ("POST", "/probe", self.probe, 200, "operation"),
+            ("GET", "/groups", self.list_groups, 200, "groups"),
+            ("POST", "/groups", self.create_group, 201, "groups"),
+            ("PATCH", "/groups/{name}", self.update_group, 204, "groups"),
+            ("DELETE", "/groups/{name}", self.delete_group, 204, "groups"),
+        ):
+            router.add_api_route(
+                path,
+                endpoint,
+                methods=[method],
+                status_code=status,
+                tags=[tag],
+                operation_id=endpoint.__name__,
+                **_RESPONSES.get(endpoint.__name__, {}),
+            )
+        outer = APIRouter()
+        outer.add_api_route(
+            "/tokens", self.make_token, methods=["POST"], status_code=201, tags=["tokens"], operation_id="make_token"
+        )
+        outer.include_router(router)
+        return outer
+
+    async def make_token(self, body: bodies.TokenRequest, request: Request) -> views.TokenView:
+        """A bearer token of an access key. Who fails five times in a row has to wait."""
+        peer = request.client.host if request.client else ""
+        key = await self._tokens.log_in(body.access_key_id, body.secret_access_key, peer=peer, now=time.monotonic())
+        token, expires_at = self._tokens.make(key, timedelta(seconds=body.lifetime_s))
+        return views.TokenView(token=token, expires_at=expires_at, read_only=key.read_only)
+
+    async def overview(self) -> views.Overview:
+        """All tasks in numbers."""
+        return await self._reads.overview()
+
+    async def list_tasks(
+        self,
+        title: Annotated[bodies.Name, Query(description="Part of the title, in any case.")] = "",
+        groups: Groups = [],  # noqa: B006 -- FastAPI copies it
+        status: Annotated[list[views.Status], Query(max_length=10, description="Repeat for more.")] = [],  # noqa: B006
+        state: Annotated[list[State], Query(max_length=20, description="Of the run. Repeat for more.")] = [],  # noqa: B006
+        in_trouble: Annotated[bool | None, Query(description="Active and failing: see ``trouble`` of a run.")] = None,
+        page: PageNumber = 1,
+        size: PageSize = 20,
+    ) -> views.TaskPage:
+        """Tasks that pass all filters given, newest first. A page with more than 4 MiB of addresses is refused with
+        the size that fits."""
+        return await self._reads.tasks(
+            title=title,
+            groups=groups,
+            statuses=status,
+            states=state,
+            in_trouble=in_trouble,
+            page=page,
+            size=size,
+            max_bytes=MAX_LIST_BYTES,
+        )
+
+    async def create_task(self, body: bodies.NewTask) -> views.TaskView:
+        """A new task; it starts by itself at its time."""
+        return await self._writes.create_task(body)
+
+    async def validate_task(self, body: bodies.NewTask) -> None:
+        """Whether such a task could be created now; nothing is written."""
+        await self._writes.validate_task(body)
+
+    async def get_task(self, task_id: TaskId) -> views.TaskView:
+        """One task."""
+        return await self._reads.task(task_id)
+
+    async def update_task(self, task_id: TaskId, body: bodies.TaskPatch, if_match: IfMatch = None) -> views.TaskView:
+        """Change the fields given; a task that runs follows without a break where it can."""
+        return await self._writes.update_task(task_id, body, expected_version=_read_version(if_match))
+
+    async def delete_task(self, task_id: TaskId) -> None:
+        """Delete a task; one that runs is stopped. Its events and its usage are kept."""
+        await self._writes.delete_task(task_id)
+
+    async def ask_task(self, task_id: TaskId, verb: Verb) -> views.TaskView:
+        """Stop a task, continue a stopped one where it broke, or start it over. ``restart`` is an older name of
+        ``continue``, ``relaunch`` one of ``start_over``."""
+        return await self._writes.ask_task(task_id, verb)
+
+    async def get_watermark(self, task_id: TaskId) -> Response:
+        """The picture over the task's video."""
+        mark = await self._reads.watermark(task_id)
+        if mark is None:
+            raise RestError(404, "no_watermark", "the task has no watermark")
+        return Response(mark.picture, media_type=mark.media_type, headers={"x-content-type-options": "nosniff"})
+
+    async def show_preview(self, task_id: TaskId) -> Response:
+        """What arrives at the destination, as fragmented MP4 for Media Source Extensions: from the next keyframe on,
+        until the run ends or the connection is closed. The content type names the codecs."""
+        return await self._require_looks().show_preview(task_id)
+
+    async def show_thumbnail(self, task_id: TaskId) -> Response:
+        """A small picture of what arrives at the destination, at most half a minute old. The first takes as long as
+        the stream's next keyframe; who asks every few seconds gets a young one at once."""
+        return await self._require_looks().show_thumbnail(task_id)
+
+    def _require_looks(self) -> PreviewResponses:
+        if self._settings.looks is None:
+            raise RestError(503, "no_previews", "this service shows no previews")
+        return self._settings.looks
+
+    async def get_request(self, task_id: TaskId, request: Request) -> views.RequestView:
+        """The same task as a request for the SDK and for curl; what is secret is left as ``***`` to be filled in."""
+        return sample.write_request(await self._reads.task(task_id), request.url)
+
+    async def list_latest_events(self, task_id: TaskId, limit: Limit = 100) -> list[views.EventView]:
+        """The last events of a task, newest first; those of a deleted task can still be read."""
+        return await self._reads.latest_events(task_id, limit=limit)
+
+    async def list_samples(self, task_id: TaskId) -> views.SampleList:
+        """How the task's run went in the last hour: rates, drops, retries, lateness. Empty for one that is unknown."""
+        return self._reads.samples(task_id)
+
+    async def list_events(self, task_id: OfTask = None, after: After = 0, limit: Limit = 100) -> views.EventPage:
+        """What happened, oldest first, of one task or of all; that of a deleted task can still be read."""
+        return await self._reads.events(task_id, after=after, limit=limit)
+
+    async def list_recent_events(
+        self,
+        task_id: OfTask = None,
+        since_at: Annotated[AwareDatetime | None, Query(description="Not older than this.")] = None,
+        kinds: Annotated[list[EventKind], Query(alias="kind", max_length=50, description="Repeat for more.")] = [],  # noqa: B006
+        limit: Limit = 100,
+    ) -> views.RecentEvents:
+        """The last events of one task or of all that pass the filters, oldest first, and how many there are."""
+        return await self._reads.recent_events(task_id, since=since_at, kinds=kinds, limit=limit)
+
+    async def stream_events(
+        self,
+        task_id: OfTask = None,
+        after: Annotated[int | None, Query(ge=0, le=2**62)] = None,
+        last_event_id: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """The same as server-sent events, as they happen: behind ``Last-Event-ID``, else behind ``after``, else from
+        now on. Each has the event's id, ``event: task`` and the JSON of an event as data."""
+        if last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < 19:
+            after = int(last_event_id)
+        lines = await self._follower.follow(task_id, after)
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+
+    async def list_callbacks(
+        self, task_id: OfTask = None, state: DeliveryState | None = None, page: PageNumber = 1, size: PageSize = 20
+    ) -> operation_views.DeliveryPage:
+        """Callbacks that were owed, newest first; those of deleted tasks, too."""
+        found = await self._callbacks.list_deliveries(task_id=task_id, state=state, page=page, size=size)
+        shown = [operation_views.show_delivery(one) for one in found.records]
+        return operation_views.DeliveryPage(deliveries=shown, page=page, size=size, total=found.total)
+
+    async def get_callback(self, event_id: EventId) -> operation_views.DeliveryView:
+        """One of them."""
+        return operation_views.show_delivery(await self._callbacks.get_delivery(event_id))
+
+    async def replay_callback(self, event_id: EventId) -> None:
+        """Deliver it again, before what waits behind it."""
+        await self._callbacks.replay(event_id)
+
+    async def replay_dead(self, body: bodies.OfTask) -> operation_views.Count:
+        """Deliver dead letters again, of one task or of all."""
+        return operation_views.Count(count=await self._callbacks.replay_dead(body.task_id))
+
+    async def drop_dead(self, body: bodies.OfTask) -> operation_views.Count:
+        """Forget dead letters, of one task or of all."""
+        return operation_views.Count(count=await self._callbacks.drop_dead(body.task_id))
+
+    async def list_audit(
+        self, before: Annotated[int | None, Query(ge=1, le=2**62)] = None, limit: Limit = 100
+    ) -> operation_views.AuditPage:
+        """Who got in and who changed keys and secrets, newest first. A key that may only read may not see it."""
+        return await self._reads.audit(before=before, limit=limit)
+
+    async def list_workers(self) -> operation_views.WorkerList:
+        """Workers that are there, or were in the last hour."""
+        return await self._reads.workers()
+
+    async def show_cache(self) -> operation_views.CacheView:
+        """The cache of prepared files on the machine that answers."""
+        return await self._reads.cache()
+
+    async def show_usage(
+        self,
+        start_at: AwareDatetime,
+        end_at: AwareDatetime,
+        step_s: Annotated[int, Query(ge=1, le=MAX_INT32, description="60, 300, 3600 or 86400.")] = 3600,
+        groups: Groups = [],  # noqa: B006
+        by_group: bool = False,
+    ) -> operation_views.UsageList:
+        """What workers measured, in steps from ``start_at``."""
+        return await self._reads.usage(
+            _whole(start_at), _whole(end_at), step_s=step_s, groups=groups, by_group=by_group
+        )
+
+    async def probe(self, body: bodies.ProbeRequest) -> operation_views.ProbeView:
+        """Look into a file: what is in it, and what relaying it will need."""
+        try:
+            url = read_source("url", body.url, TaskKind.VOD, self._settings.source_rules)
+        except ActionError as error:
+            raise translate(error) from None
+        if self._settings.prober is None:
+            raise RestError(503, "no_probe", "this service cannot probe")
+        return await self._settings.prober(url, body.seconds)
+
+    async def list_groups(self, page: PageNumber = 1, size: PageSize = 100) -> views.GroupPage:
+        """Groups, oldest first."""
+        return await self._reads.groups(page=page, size=size)
+
+    async def create_group(self, body: bodies.NewGroup) -> None:
+        """A new group."""
+        await self._writes.create_group(body)
+
+    async def update_group(self, name: bodies.Name, body: bodies.GroupTags) -> None:
+        """Put other tags in place of those the group has."""
+        await self._writes.update_group(name, body.tags)
+
+    async def delete_group(self, name: bodies.Name) -> None:
+        """Delete a group without tasks."""
+        await self._writes.delete_group(name)
+
+
+_RESPONSES: dict[str, dict[str, Any]] = {
+    "get_watermark": {
+        "response_class": Response,
+        "responses": {200: {"content": {"image/png": {}, "image/jpeg": {}}}},
+    },
+    "show_preview": {
+        "response_class": Response,
+        "responses": {200: {"content": {"video/mp4": {}, "audio/mp4": {}}}},
+    },
+    "show_thumbnail": {
+        "response_class": Response,
+        "responses": {200: {"content": {"image/jpeg": {}}}},
+    },
+    "stream_events": {
+        "response_class": Response,
+        "responses": {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    },
+}
+
+
+def _read_version(if_match: str | None) -> int | None:
+    text = (if_match or "*").strip().removeprefix("W/").strip('"')
+    if text == "*":
+        return None
+    if not text.isdecimal() or len(text) > 9 or not text.isascii():
+        raise RestError(422, "invalid_field", 'If-Match: must be a version, as 3 or "3"', "If-Match")
+    return int(text)
+
+
+def _whole(at: datetime) -> datetime:
+    return at.replace(microsecond=0)

@@ -1,0 +1,96 @@
+"""The same task as a request: for the SDK and for curl, ready to paste, with secrets as ``***`` to be filled in.
+
+Both take the access key from the variables that the SDKs read.
+"""
+
+import json
+import shlex
+from typing import Any
+
+from starlette.datastructures import URL
+
+from streamferry.tasks.model import ContinueStrategy, TaskKind
+from streamferry.web.views import Kind, RequestView, TaskView
+
+
+def write_request(task: TaskView, asked: URL) -> RequestView:
+    """From what is shown of the task, so no secret can get in. ``asked``: where the service was asked for it."""
+    service = f"{asked.scheme}://{asked.netloc}"
+    sdk, rest = _compatible_body(task), _rest_body(task)
+    python = (
+        "from streamferry.client import LiveService\n\n"
+        f"service = LiveService({json.dumps(service)})  # the key is read from VOLC_ACCESSKEY and VOLC_SECRETKEY\n"
+        f"print(service.create_pull_to_push_task({_as_python(sdk)}))\n"
+    )
+    text = json.dumps(rest, ensure_ascii=False, indent=2).replace("'", "'\\''")
+    rest_at, is_json = shlex.quote(f"{service}/api/v1"), '-H "Content-Type: application/json"'
+    curl = (
+        f'TOKEN=$(curl -sS {rest_at}/tokens {is_json} -d @- <<END | sed \'s/.*"token":"\\([^"]*\\).*/\\1/\'\n'
+        '{"access_key_id": "$VOLC_ACCESSKEY", "secret_access_key": "$VOLC_SECRETKEY"}\nEND\n)\n'
+        f'curl -sS {rest_at}/tasks -H "Authorization: Bearer $TOKEN" {is_json} \\\n'
+        f"  -d '{text}'\n"
+    )
+    return RequestView(
+        action="CreatePullToPushTask",
+        body=sdk,
+        rest_body=rest,
+        python=python,
+        curl=curl,
+        is_complete="***" not in json.dumps(rest) and task.watermark is None,
+    )
+
+
+def _compatible_body(task: TaskView) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "Title": task.title,
+        "StartTime": int(task.start_at.timestamp()),
+        "EndTime": int(task.end_at.timestamp()),
+        "Type": int(TaskKind[task.kind.name]),
+        "GroupName": task.group,
+        "DstAddr": task.destination,
+        "ContinueStrategy": int(ContinueStrategy[task.continue_strategy.name]),
+        "PreDownload": int(task.pre_download),
+        "CallbackURL": task.callback_url,
+    }
+    if task.kind is Kind.LIVE:
+        body["SrcAddr"] = task.sources[0].url
+    else:
+        body["CycleMode"] = task.loops
+        body["VodSrcAddrs"] = [
+            {"SrcAddr": one.url, "StartOffset": one.start_s, "EndOffset": one.end_s} for one in task.sources
+        ]
+    if mark := task.watermark:
+        body["Watermark"] = {
+            "Picture": f"data:{mark.media_type};base64,***",
+            "RelativePosX": mark.x,
+            "RelativePosY": mark.y,
+            "Ratio": mark.ratio,
+        }
+    return {name: value for name, value in body.items() if value != ""}
+
+
+def _rest_body(task: TaskView) -> dict[str, Any]:
+    names = ("title", "group", "kind", "destination", "start_at", "end_at", "continue_strategy", "pre_download")
+    body = task.model_dump(mode="json", include={*names, "sources", "callback_url"})
+    if task.kind is Kind.VOD:
+        body["loops"] = task.loops
+    if mark := task.watermark:
+        body["watermark"] = {
+            "picture": f"data:{mark.media_type};base64,***",
+            "x": mark.x,
+            "y": mark.y,
+            "ratio": mark.ratio,
+        }
+    return {name: value for name, value in body.items() if value != ""}
+
+
+def _as_python(value: object, indent: str = "") -> str:
+    """A literal with one entry a line; numbers, texts, lists and objects only."""
+    inner = indent + "    "
+    if isinstance(value, dict):
+        lines = "".join(f"{inner}{json.dumps(key)}: {_as_python(one, inner)},\n" for key, one in value.items())
+        return f"{{\n{lines}{indent}}}"
+    if isinstance(value, list):
+        lines = "".join(f"{inner}{_as_python(one, inner)},\n" for one in value)
+        return f"[\n{lines}{indent}]"
+    return json.dumps(value, ensure_ascii=False)

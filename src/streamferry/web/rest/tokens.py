@@ -1,0 +1,84 @@
+"""Bearer tokens: made from an access key, valid for a while, signed and not stored.
+
+``sf1.<key id>.<expiry>.<mac>``: the MAC is the store's keyed digest over the key's id, its secret and the expiry, so a
+token ends with its time, with its key, with another secret for the key, and with the seal key. Several services over
+one store accept each other's.
+
+Failures to make one are counted with those of the dashboard's sign-in (``control.sign_ins``).
+"""
+
+import base64
+import binascii
+import hmac
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from streamferry.control.actions import Actions
+from streamferry.control.clock import Clock
+from streamferry.control.sign_ins import MustWait, WrongKey
+from streamferry.store import Seal
+from streamferry.store.records import KeyPair
+from streamferry.tasks.actor import current_actor
+from streamferry.web.rest.rest_errors import RestError
+
+_TOKEN = re.compile(r"sf1\.([A-Za-z0-9_-]{1,700})\.([0-9]{1,12})\.([0-9a-f]{32})")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls."""
+
+    access_key_id: str
+    read_only: bool
+
+
+class Tokens:
+    """Makes and proves tokens."""
+
+    def __init__(self, actions: Actions, seal: Seal, clock: Clock) -> None:
+        self._actions = actions
+        self._seal = seal
+        self._clock = clock
+
+    async def log_in(self, access_key_id: str, secret: str, *, peer: str, now: float) -> KeyPair:
+        """The key that was proved. ``now`` is monotonic. Raises RestError for a wrong one and while locked out."""
+        try:
+            return await self._actions.sign_ins.by_secret(
+                access_key_id, secret, "rest", peer=peer, request_id=current_actor().request_id or "", now=now
+            )
+        except MustWait as error:
+            wait_s = math.ceil(error.wait_s)
+            raise RestError(429, "locked_out", f"too many failures: wait {wait_s} s", retry_after_s=wait_s) from None
+        except WrongKey:
+            raise RestError(
+                401, "wrong_key", "the access key id or its secret is wrong, or the key is disabled"
+            ) from None
+
+    def make(self, key: KeyPair, lifetime: timedelta) -> tuple[str, datetime]:
+        """A token of a key that was proved, and when it ends."""
+        ends_at = (self._clock.now() + lifetime).replace(microsecond=0)
+        expires = int(ends_at.timestamp())
+        name = base64.urlsafe_b64encode(key.access_key_id.encode()).decode().rstrip("=")
+        return f"sf1.{name}.{expires}.{self._mac(key, expires)}", ends_at
+
+    async def prove(self, token: str) -> Caller:
+        """Whose token it is. Raises RestError."""
+        found = _TOKEN.fullmatch(token)
+        key = await self._actions.find_key(_read_name(found[1])) if found else None
+        if found is None or key is None or not hmac.compare_digest(self._mac(key, int(found[2])), found[3]):
+            raise RestError(401, "wrong_token", "the token is not valid, or its key is disabled")
+        if int(found[2]) <= self._clock.now().timestamp():
+            raise RestError(401, "token_expired", "the token has expired: make another one")
+        return Caller(key.access_key_id, key.read_only)
+
+    def _mac(self, key: KeyPair, expires: int) -> str:
+        return self._seal.sign(f"token {len(key.access_key_id)} {key.access_key_id} {key.secret} {expires}")
+
+
+def _read_name(text: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return "\0"

@@ -1,0 +1,400 @@
+"""What REST shows, as models: snake_case, times in UTC, addresses redacted (decision 0005). No secret gets in here.
+
+Here are tasks and what belongs to them; the rest is in ``operation_views``.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from streamferry.media.errors import Fault
+from streamferry.relay.status import State
+from streamferry.store.records import (
+    EventRecord,
+    GroupRecord,
+    TaskRecord,
+)
+from streamferry.tasks.model import StoredMark, TaskSpec
+from streamferry.web.compat.tasks import show_callback, show_source
+
+
+class Kind(StrEnum):
+    """What the source is."""
+
+    LIVE = "live"
+    VOD = "vod"
+
+
+class Status(StrEnum):
+    """What the clock and the last action make of a task."""
+
+    DISABLED = "disabled"
+    NOT_STARTED = "not_started"
+    ACTIVE = "active"
+    ENDED = "ended"
+
+
+class Strategy(StrEnum):
+    """Where a list goes on after a break: there, or further by the time that passed."""
+
+    AT_BREAK = "at_break"
+    AT_BREAK_PLUS_ELAPSED = "at_break_plus_elapsed"
+
+
+class View(BaseModel):
+    """Base of all that is shown."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class SourceView(View):
+    """One address of a task."""
+
+    url: str
+    """Redacted: scheme, host and what is certainly no secret; a mark tells two hidden ones apart."""
+    start_s: float
+    """Where the file begins to be played, in seconds from its start."""
+    end_s: float
+    """Where it ends, in seconds from its start; 0 is the file's end."""
+
+
+class WatermarkView(View):
+    """The picture over a task's video; its bytes are at ``/tasks/{task_id}/watermark``."""
+
+    media_type: str
+    size_bytes: int
+    x: float
+    """Left edge, as a part of the video's width."""
+    y: float
+    """Upper edge, as a part of the video's height."""
+    ratio: float
+    """Width, as a part of the video's."""
+
+
+class PlayheadView(View):
+    """Where a list stands."""
+
+    loop: int
+    """Counts from 0."""
+    item: int
+    """Index of the source."""
+    position_s: float
+    """Seconds from the file's start."""
+    at: datetime
+    """When it stood there."""
+    item_end_s: float | None
+    """Where the item ends, once that is known."""
+
+
+class TroubleView(View):
+    """What keeps a task from streaming: from a failure on, until it has streamed for 10 s without a break. It stays
+    between two tries, whatever the state is just then, and over restarts of worker and service."""
+
+    since_at: datetime
+    tries: int
+    """Sessions that were lost or refused since then."""
+    fault: Fault
+    reason: str
+    """Of the last failure."""
+
+
+class RunView(View):
+    """What is happening, derived from media that left. Two seconds old at most while the task runs."""
+
+    state: State
+    worker_id: str | None
+    """The worker that has the task."""
+    epoch: int
+    """Counts how often a worker took the task."""
+    playhead: PlayheadView | None
+    """Of a list, once something was played."""
+    kbps_in: int
+    """Received from the source, in the last second."""
+    kbps_out: int
+    """Sent to the destination, in the last second."""
+    media_time_s: float
+    """Media sent since the run began."""
+    bytes_in: int
+    bytes_out: int
+    preparing_percent: float | None
+    """Of the file that is being prepared, while nothing can be played yet."""
+    repairs: int
+    """Stamps that had to be moved since the run began."""
+    sound_drift_s: float | None
+    """How far the clock of a live source's sound has run ahead of that of its picture (negative: behind). Sound is
+    restamped to make up for it."""
+    dropped_tags: int
+    """Frames dropped because the destination was too slow."""
+    retries: int
+    fault: Fault | None
+    """Whose fault keeps it from streaming."""
+    reason: str | None
+    """The same in words."""
+    trouble: TroubleView | None
+
+
+class TaskView(View):
+    """A task: what is wanted, and under ``run`` what is happening."""
+
+    task_id: str
+    title: str
+    group: str
+    kind: Kind
+    status: Status
+    enabled: bool
+    version: int
+    """Grows with each change of what is wanted: send it as ``If-Match`` to change only what you have seen."""
+    created_at: datetime
+    start_at: datetime
+    end_at: datetime
+    sources: list[SourceView]
+    destination: str
+    """Redacted as a source is."""
+    loops: int
+    """How often the list is played; -1 is without end."""
+    continue_strategy: Strategy
+    pre_download: bool
+    """Whether prepared files are kept in the cache."""
+    callback_url: str
+    """Redacted; empty for none."""
+    watermark: WatermarkView | None
+    run: RunView
+
+
+class TaskPage(View):
+    """One page of tasks, newest first."""
+
+    tasks: list[TaskView]
+    page: int
+    size: int
+    total: int
+    """On all pages."""
+
+
+class EventView(View):
+    """Something that happened to a task."""
+
+    id: int
+    """Rises over all tasks: the cursor of lists and streams."""
+    task_id: str
+    seq: int
+    """Counts from 1 for each task, without a gap."""
+    at: datetime
+    kind: str
+    """``created``, ``claimed``, a state of the run, and so on."""
+    detail: dict[str, Any]
+    actor: str | None
+    """Who caused it: ``key:ID`` by an API, ``session:ID`` in the dashboard, ``worker:ID``, ``schedule``,
+    ``command:USER``. None of what an older version wrote."""
+    request_id: str | None
+    """The request that caused it, as ``X-Request-Id`` or ``RequestId`` of its answer."""
+
+
+class EventPage(View):
+    """Events behind a cursor, oldest first."""
+
+    events: list[EventView]
+    next_after: int
+    """Ask with this as ``after`` for what follows."""
+
+
+class RecentEvents(View):
+    """The last events that were asked for, oldest first."""
+
+    events: list[EventView]
+    total: int
+    """How many there are among the last 10,000 of the task, or of all tasks."""
+    next_after: int
+    """What follows: ask ``/events`` with this as ``after``."""
+
+
+class TagView(View):
+    """A label on a group."""
+
+    key: str
+    value: str
+    category: str
+
+
+class GroupView(View):
+    """A group of tasks."""
+
+    name: str
+    project: str
+    tags: list[TagView]
+
+
+class GroupPage(View):
+    """One page of groups, oldest first."""
+
+    groups: list[GroupView]
+    page: int
+    size: int
+    total: int
+
+
+class Overview(View):
+    """All tasks in numbers."""
+
+    tasks: int
+    by_status: dict[Status, int]
+    by_state: dict[State, int]
+    """Of the active ones."""
+    in_trouble: int
+    """Active ones that failed and have not streamed for 10 s since."""
+    kbps_out: int
+    """Of all together."""
+    workers: int
+    """That are alive."""
+    capacity: int
+    """Tasks they can take in all."""
+    room: int
+    """Tasks they can take now, beside those they have."""
+
+
+class SampleView(View):
+    """A task's run at one moment, some seconds after the one before."""
+
+    at_s: int
+    """Unix time."""
+    kbps_in: int
+    kbps_out: int
+    dropped_tags: int
+    """Since the sample before."""
+    retries: int
+    """Since the sample before."""
+    late_ms: int
+    """The worst beat of the task's worker in the minute before."""
+
+
+class SampleList(View):
+    """The last hour, oldest first; the service keeps it in memory, from its start."""
+
+    samples: list[SampleView]
+
+
+class TokenView(View):
+    """A bearer token."""
+
+    token: str
+    expires_at: datetime
+    read_only: bool
+
+
+class RequestView(View):
+    """A task as a request. What is secret stands as ``***`` and has to be filled in."""
+
+    action: str
+    """Of the compatible API."""
+    body: dict[str, Any]
+    """For that action."""
+    rest_body: dict[str, Any]
+    """For ``POST /tasks``."""
+    python: str
+    curl: str
+    is_complete: bool
+    """Whether it holds all it needs, because nothing of the task is secret."""
+
+
+def show_task(record: TaskRecord, now: datetime) -> TaskView:
+    """A task as it may be shown."""
+    spec = record.spec
+    return TaskView(
+        task_id=record.task_id,
+        title=spec.title,
+        group=spec.group,
+        kind=Kind[spec.kind.name],
+        status=Status[record.status(now).name],
+        enabled=record.enabled,
+        version=record.version,
+        created_at=record.created_at,
+        start_at=spec.start_at,
+        end_at=spec.end_at,
+        sources=[SourceView(url=show_source(item.url), start_s=item.start_s, end_s=item.end_s) for item in spec.items],
+        destination=spec.destination.redacted,
+        loops=spec.loops,
+        continue_strategy=Strategy[spec.continue_strategy.name],
+        pre_download=spec.pre_download,
+        callback_url=show_callback(spec.callback_url),
+        watermark=_show_watermark(spec),
+        run=_show_run(record),
+    )
+
+
+def _show_watermark(spec: TaskSpec) -> WatermarkView | None:
+    mark = spec.watermark
+    if mark is None:
+        return None
+    return WatermarkView(
+        media_type=mark.media_type,
+        size_bytes=mark.size_bytes if isinstance(mark, StoredMark) else len(mark.picture),
+        x=mark.pos_x,
+        y=mark.pos_y,
+        ratio=mark.ratio,
+    )
+
+
+def _show_run(record: TaskRecord) -> RunView:
+    return RunView(
+        state=record.state,
+        worker_id=record.worker_id,
+        epoch=record.epoch,
+        playhead=_show_playhead(record),
+        kbps_in=record.kbps_in,
+        kbps_out=record.kbps_out,
+        media_time_s=record.media_time_ms / 1000,
+        bytes_in=record.bytes_in,
+        bytes_out=record.bytes_out,
+        preparing_percent=record.preparing_percent,
+        repairs=record.repairs,
+        sound_drift_s=None if record.sound_drift_ms is None else record.sound_drift_ms / 1000,
+        dropped_tags=record.dropped_tags,
+        retries=record.retries,
+        fault=Fault(record.fault) if record.fault else None,
+        reason=record.reason,
+        trouble=_show_trouble(record),
+    )
+
+
+def _show_trouble(record: TaskRecord) -> TroubleView | None:
+    one = record.trouble
+    if one is None:
+        return None
+    return TroubleView(since_at=one.since_at, tries=one.tries, fault=Fault(one.fault), reason=one.reason)
+
+
+def _show_playhead(record: TaskRecord) -> PlayheadView | None:
+    stands = record.playhead
+    if stands is None or record.playhead_at is None:
+        return None
+    ends = record.item_ends_ms
+    end_ms = ends[stands.item] if stands.item < len(ends) else None
+    return PlayheadView(
+        loop=stands.loop,
+        item=stands.item,
+        position_s=stands.position_ms / 1000,
+        at=record.playhead_at,
+        item_end_s=None if end_ms is None else end_ms / 1000,
+    )
+
+
+def show_event(record: EventRecord) -> EventView:
+    """An event as it may be shown."""
+    return EventView(
+        id=record.id,
+        task_id=record.task_id,
+        seq=record.seq,
+        at=record.at,
+        kind=record.kind,
+        detail=record.detail,
+        actor=record.actor,
+        request_id=record.request_id,
+    )
+
+
+def show_group(record: GroupRecord) -> GroupView:
+    """A group as it may be shown."""
+    tags = [TagView(key=tag.key, value=tag.value, category=tag.category) for tag in record.tags]
+    return GroupView(name=record.name, project=record.project, tags=tags)

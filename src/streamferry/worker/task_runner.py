@@ -1,0 +1,320 @@
+"""Performance: one task that this worker holds, from its assignment to its return.
+
+It starts the relay when the window opens, changes it when the task changes, stops it when the window closes, and keeps
+what is to be reported until the store has it. It neither waits nor asks the store: the worker does.
+
+    waiting --window opens--> running --window closes, not wanted, worker leaves--> stopping --> over
+                                 |--relay ended by itself-------------------------------------> over
+                                 `--new epoch--> stopping --> running, from the new beginning
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from streamferry.media.errors import Fault
+from streamferry.relay import (
+    ItemChange,
+    ItemStep,
+    Playhead,
+    RelaySpec,
+    RelayStatus,
+    State,
+    Trouble,
+    Viewer,
+    move,
+    move_ends,
+)
+from streamferry.worker.items import ItemFilter
+from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
+
+#: What a task did is told in sums of about this long.
+USAGE_S = 60.0
+#: As many changes are kept while the store does not answer; then the oldest are forgotten.
+_MAX_CHANGES = 200
+
+
+class RunningRelay(Protocol):
+    """What is needed of ``relay.Relay``."""
+
+    @property
+    def status(self) -> RelayStatus: ...
+
+    @property
+    def is_ending(self) -> bool: ...
+
+    def watch(self, callback: Callable[[RelayStatus], None]) -> None: ...
+
+    def watch_items(self, callback: Callable[[ItemChange], None]) -> None: ...
+
+    def on_end(self, callback: Callable[[], None]) -> None: ...
+
+    def open_preview(self) -> Viewer: ...
+
+    def update(self, spec: RelaySpec) -> None: ...
+
+    def request_stop(self, *, at_keyframe: bool = False) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class TaskRunner:
+    """See the module. ``stir`` is called when there is something to report at once."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        start: Callable[[RelaySpec, Mapping[str, object], Trouble | None], RunningRelay],
+        stir: Callable[[], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._start = start
+        self._stir = stir
+        self._assignment = assignment
+        self._spec = assignment.spec
+        self._relay: RunningRelay | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+        self._is_stopping = False
+        self._is_renewing = False
+        self._outcome: Outcome | None = None
+        self._final = self._reported = RelayStatus(State.WAITING, trouble=assignment.trouble)
+        # With the time at which they came in place of their age.
+        self._changes: list[Change] = []
+        # Those of the report that was made last.
+        self._told: list[Change] = []
+        self._items = ItemFilter()
+        self._has_begun = False
+        self._item_ends_ms: dict[int, int] = {}
+        self._reported_ends: dict[int, int] = {}
+        self._sampled_at = self._usage_at = self._loop.time()
+        self._sampled_bytes = 0
+        self._streamed_ms = self._bytes_out = 0
+        self._set_timers()
+
+    @property
+    def known(self) -> tuple[int, int]:
+        """Epoch and version that it follows."""
+        return self._assignment.epoch, self._assignment.version
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing runs any more, and the task is to be given back."""
+        return self._outcome is not None
+
+    def follow(self, assignment: Assignment) -> None:
+        """The task was changed: make what runs what is wanted now."""
+        if assignment.epoch == self._assignment.epoch and self._is_ending:
+            # What came of it is told under the version that it followed.
+            return
+        before, self._assignment = self._assignment, assignment
+        if assignment.epoch != before.epoch:
+            self._begin_anew()
+        elif self._spec is not None and assignment.spec is not None:
+            wanted = decide_spec(self._spec, assignment.spec, self._status.playhead)
+            if wanted.items != self._spec.items:
+                self._item_ends_ms = move_ends(self._item_ends_ms, self._spec.items, wanted.items)
+            if self._relay is not None and wanted != self._spec:
+                self._relay.update(wanted)
+            self._spec = wanted
+        cannot_go_on = assignment.spec is None or assignment.start_in_s > 0
+        if not assignment.is_wanted or (self._relay is not None and cannot_go_on):
+            self.end()
+        else:
+            self._set_timers()
+
+    def end(self, *, at_keyframe: bool = False) -> None:
+        """Stop what runs, now or at its next keyframe; it is over when that has ended."""
+        self._cancel_timers()
+        self._is_stopping = True
+        if self._relay is None:
+            self._conclude(Outcome.HANDED_BACK, self._final)
+        else:
+            self._relay.request_stop(at_keyframe=at_keyframe)
+
+    def abort(self) -> None:
+        """Send nothing from here on; it is over when what runs has let go of everything."""
+        self._cancel_timers()
+        self._is_stopping = True
+        if self._relay is not None:
+            self._relay.abort()
+        elif not self.is_over:
+            self._conclude(Outcome.HANDED_BACK, self._final)
+
+    def open_preview(self) -> Viewer | None:
+        """Look at what the relay hands to its destination; None while there is no relay. Raises PreviewRefused."""
+        return self._relay.open_preview() if self._relay is not None else None
+
+    def report(self) -> Report | None:
+        """What is new since the last report that was confirmed, or None."""
+        status = self._status
+        usage = self._measure(status)
+        if status.final and not self.is_over:
+            # The end is told together with what follows from it.
+            return None
+        if not (self._changes or self.is_over or usage or status != self._reported):
+            return None
+        now = self._loop.time()
+        self._told = list(self._changes)
+        return Report(
+            task_id=self._assignment.task_id,
+            epoch=self._assignment.epoch,
+            version=self._assignment.version,
+            status=status,
+            changes=tuple(replace(change, age_s=now - change.age_s) for change in self._changes),
+            item_ends_ms=dict(self._item_ends_ms) if self._item_ends_ms != self._reported_ends else {},
+            usage=usage,
+            outcome=self._outcome,
+        )
+
+    def confirm(self, report: Report) -> None:
+        """The store has that report."""
+        # Not so many from the front: the oldest may have been forgotten since.
+        told = set(map(id, self._told))
+        self._changes = [change for change in self._changes if id(change) not in told]
+        self._told = []
+        self._reported = report.status
+        if report.item_ends_ms:
+            self._reported_ends = dict(report.item_ends_ms)
+        if report.usage is not None:
+            self._streamed_ms -= report.usage.streamed_ms
+            self._bytes_out -= report.usage.bytes_out
+            self._usage_at = self._loop.time()
+
+    @property
+    def _is_ending(self) -> bool:
+        """Whether this epoch is over, or about to be whatever is changed."""
+        return self.is_over or (self._relay is not None and self._relay.is_ending and not self._is_renewing)
+
+    @property
+    def _status(self) -> RelayStatus:
+        return self._relay.status if self._relay is not None else self._final
+
+    def _set_timers(self) -> None:
+        self._cancel_timers()
+        if self.is_over or self._is_stopping:
+            return
+        assignment = self._assignment
+        if assignment.spec is None:
+            before, reason = assignment.trouble, assignment.problem or "it cannot be run"
+            trouble = Trouble(Fault.SERVICE, reason, (before.tries if before else 0) + 1)
+            self._conclude(
+                Outcome.FAILED, RelayStatus(State.FAILED, fault=Fault.SERVICE, reason=reason, trouble=trouble)
+            )
+            return
+        if self._relay is None:
+            self._timers.append(self._loop.call_later(max(0.0, assignment.start_in_s), self._open))
+        self._timers.append(self._loop.call_later(max(0.0, assignment.end_in_s), self.end))
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    def _open(self) -> None:
+        """The window opens."""
+        if self._relay is not None or self._spec is None:
+            return
+        self._sampled_bytes = 0
+        self._has_begun = False
+        assignment = self._assignment
+        whose = {"task_id": assignment.task_id, "epoch": assignment.epoch}
+        self._relay = self._start(self._spec, whose, assignment.trouble)
+        self._relay.watch(self._note)
+        self._relay.watch_items(self._note_item)
+        self._relay.on_end(self._close)
+        self._note(self._relay.status, starting=True)
+
+    def _begin_anew(self) -> None:
+        """Another epoch: a relay that runs makes room for one that begins where the assignment says."""
+        self._changes.clear()
+        self._item_ends_ms.clear()
+        self._is_stopping = False
+        self._outcome = None
+        self._final = self._reported = RelayStatus(State.WAITING, trouble=self._assignment.trouble)
+        self._spec = self._assignment.spec
+        if self._relay is not None:
+            self._is_renewing = True
+            self._relay.request_stop()
+
+    def _note(self, status: RelayStatus, *, starting: bool = False) -> None:
+        if self._is_renewing:
+            return
+        self._keep(Change(status, self._loop.time(), starting))
+        self._stir()
+
+    def _note_item(self, item: ItemChange) -> None:
+        """The first that plays is reported at once: its lead is sent in one go, which a crash must not send again.
+
+        All others with what else there is, within half a second: lists of short items are not to hurry the store.
+        """
+        now = self._loop.time()
+        untold = self._items.admit(item, now)
+        if untold is not None and not self._is_renewing:
+            self._keep(Change(self._status, now, item=item, untold=untold))
+        if item.step is ItemStep.STARTED and not self._has_begun:
+            self._has_begun = True
+            self._stir()
+
+    def _keep(self, change: Change) -> None:
+        self._changes.append(change)
+        del self._changes[:-_MAX_CHANGES]
+
+    def _close(self) -> None:
+        """The relay has ended."""
+        assert self._relay is not None
+        final = self._relay.status
+        self._measure(final)
+        self._relay = None
+        if self._is_renewing:
+            self._is_renewing = False
+            if self._is_stopping:
+                self._conclude(Outcome.HANDED_BACK, self._final)
+            else:
+                self._set_timers()
+            return
+        if self._is_stopping:
+            outcome = Outcome.HANDED_BACK
+        elif final.state is State.ENDED and self._spec is not None and not self._spec.is_live:
+            outcome = Outcome.PLAYED_OUT
+        else:
+            outcome = Outcome.FAILED if final.state is State.FAILED else Outcome.HANDED_BACK
+        self._conclude(outcome, final)
+
+    def _conclude(self, outcome: Outcome, final: RelayStatus) -> None:
+        self._cancel_timers()
+        self._outcome, self._final = outcome, final
+        self._stir()
+
+    def _measure(self, status: RelayStatus) -> Usage | None:
+        """Add up what moved since the last look; the sum when it is time to tell it."""
+        now = self._loop.time()
+        if status.state is State.STREAMING:
+            self._streamed_ms += round((now - self._sampled_at) * 1000)
+        # A relay that began anew counts from 0 again.
+        grown = status.bytes_out - self._sampled_bytes
+        self._bytes_out += grown if grown >= 0 else status.bytes_out
+        self._sampled_at, self._sampled_bytes = now, status.bytes_out
+        if status.playhead is not None and status.item_end_ms is not None:
+            self._item_ends_ms[status.playhead.item] = status.item_end_ms
+        if (self.is_over or now - self._usage_at >= USAGE_S) and (self._streamed_ms or self._bytes_out):
+            return Usage(self._streamed_ms, self._bytes_out)
+        return None
+
+
+def decide_spec(running: RelaySpec, wanted: RelaySpec, playhead: Playhead | None) -> RelaySpec:
+    """The spec that turns what runs into what is wanted, with the place where its list goes on.
+
+    Nothing that is played changed: the same place, which leaves the list alone. Otherwise behind the item that plays,
+    wherever that is now; with that one itself where nothing has played yet; and where it was taken out, with what is in
+    its place. What becomes of what plays is the relay's business.
+    """
+    if wanted.is_live != running.is_live:
+        return replace(wanted, playhead=Playhead())
+    if replace(wanted, playhead=running.playhead).list_key == running.list_key:
+        return replace(wanted, playhead=running.playhead)
+    has_played = playhead is not None and playhead != running.playhead
+    at, is_kept = move(playhead or running.playhead, running.items, wanted.items)
+    if is_kept and has_played:
+        at = Playhead(at.loop, at.item + 1) if at.item + 1 < len(wanted.items) else Playhead(at.loop + 1)
+    return replace(wanted, playhead=at)

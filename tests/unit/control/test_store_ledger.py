@@ -1,0 +1,56 @@
+"""What a task's spec becomes for the data plane: nothing that was asked for is left out in silence."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kit.pictures import png
+from streamferry.control.store_ledger import relay_spec_of
+from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
+from streamferry.relay import Playhead
+from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def vod(**changes: object) -> TaskSpec:
+    """Two files, played for ever."""
+    urls = [MediaUrl.parse(f"http://files.example/{name}.mp4") for name in ("a", "b")]
+    spec = TaskSpec(
+        kind=TaskKind.VOD,
+        items=(TaskItem(urls[0]), TaskItem(urls[1], 1.5, 9.0)),
+        destination=MediaUrl.parse("rtmp://live.example/app/key"),
+        start_at=NOW,
+        end_at=NOW + timedelta(hours=1),
+    )
+    return replace(spec, **changes)
+
+
+def test_files_keep_their_offsets_loops_and_playhead() -> None:
+    """The list goes on where it broke."""
+    spec = relay_spec_of(vod(loops=3), Playhead(1, 1, 2000))
+    assert [(item.start_s, item.end_s) for item in spec.items] == [(0.0, 0.0), (1.5, 9.0)]
+    assert (spec.is_live, spec.loops, spec.playhead) == (False, 3, Playhead(1, 1, 2000))
+
+
+def test_a_playhead_beyond_a_shorter_list_is_its_beginning() -> None:
+    """A list that was replaced by a shorter one starts anew."""
+    assert relay_spec_of(vod(), Playhead(4, 7, 100)).playhead == Playhead()
+
+
+@pytest.mark.parametrize("kind", TaskKind)
+def test_a_watermark_reaches_the_relay(kind: TaskKind) -> None:
+    """Over files and over a live source."""
+    mark = Watermark(png(), 0.1, 0.2, 0.3)
+    live = (TaskItem(MediaUrl.parse("rtmp://a.example/b/c")),)
+    task = vod(watermark=mark) if kind is TaskKind.VOD else vod(kind=kind, items=live, watermark=mark)
+    spec = relay_spec_of(task, Playhead())
+    assert spec.is_live is (kind is TaskKind.LIVE)
+    assert spec.watermark == mark
+
+
+def test_pre_download_reaches_the_relay() -> None:
+    """It is the relay's to carry out."""
+    assert relay_spec_of(vod(pre_download=False), Playhead()).pre_download is False

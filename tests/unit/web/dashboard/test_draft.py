@@ -1,0 +1,220 @@
+"""The form as a value: what is typed, what is wrong with it, and the body it becomes."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from streamferry.media.url import MediaUrl
+from streamferry.net.folders import Folders
+from streamferry.relay import State
+from streamferry.store.records import TaskRecord
+from streamferry.tasks import checks
+from streamferry.tasks.checks import SourceRules
+from streamferry.tasks.errors import InvalidField
+from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
+from streamferry.web.dashboard.draft import Draft, DraftMark, DraftSource, read_seconds, typed_address
+from streamferry.web.dashboard.texts.reasons import reasons_in
+from streamferry.web.views import Kind, TaskView, show_task
+
+NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
+ZONE = ZoneInfo("Asia/Shanghai")
+RULES = SourceRules(Folders.of([Path("/films")]))
+
+
+def task(**values: object) -> TaskView:
+    """A list of two files, as it is shown."""
+    given = {
+        "kind": TaskKind.VOD,
+        "items": (
+            TaskItem(MediaUrl.parse("https://a.example/1.mp4?token=x"), 5.0, 90.0),
+            TaskItem(MediaUrl.parse("/films/2.mp4")),
+        ),
+        "destination": MediaUrl.parse("rtmp://push.example/live/secret"),
+        "start_at": NOW - timedelta(hours=1),
+        "end_at": NOW + timedelta(hours=1),
+        "title": "seen",
+        **values,
+    }
+    record = TaskRecord(
+        task_id="0" * 32,
+        spec=TaskSpec(**given),  # type: ignore[arg-type]
+        enabled=True,
+        finished=False,
+        created_at=NOW,
+        version=7,
+        state=State.STREAMING,
+        epoch=1,
+        playhead=None,
+        playhead_at=None,
+        item_ends_ms=(),
+        kbps_in=0,
+        kbps_out=0,
+        media_time_ms=0,
+        bytes_in=0,
+        bytes_out=0,
+        repairs=0,
+        sound_drift_ms=None,
+        preparing_percent=None,
+        dropped_tags=0,
+        retries=0,
+        fault=None,
+        reason=None,
+        worker_id=None,
+    )
+    return show_task(record, NOW)
+
+
+def filled(**values: object) -> Draft:
+    """A new task with nothing wrong about it."""
+    draft = Draft.new(ZONE, NOW)
+    draft.sources = [DraftSource("https://a.example/1.mp4")]
+    draft.destination = "rtmp://push.example/live/key"
+    for name, value in values.items():
+        setattr(draft, name, value)
+    return draft
+
+
+def test_an_empty_form_says_what_it_needs() -> None:
+    """And nothing about what may stay empty."""
+    assert Draft.new(ZONE, NOW).find_problems(RULES, NOW) == {
+        "sources[0].url": "is required",
+        "destination": "is required",
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"title": "not / one"}, "title"),
+        (
+            {"sources": [DraftSource("https://a.example/1.mp4"), DraftSource("rtmp://a.example/live/x")]},
+            "sources[1].url",
+        ),
+        ({"sources": [DraftSource("file:///elsewhere/1.mp4")]}, "sources[0].url"),
+        ({"sources": [DraftSource("https://a.example/1.mp4", "2:00", "1:30")]}, "sources[0].end_s"),
+        ({"sources": [DraftSource("https://a.example/1.mp4", "a")]}, "sources[0].start_s"),
+        ({"destination": "rtmp://push.example/live/***"}, "destination"),
+        ({"start": "2026-03-09T12:00", "end": "2026-03-01T12:00"}, "end_at"),
+        ({"start": "yesterday"}, "start_at"),
+        ({"end": "2026-03-20T12:00"}, "end_at"),
+        ({"is_endless": False, "loops": 0.5}, "loops"),
+        ({"callback_url": "ftp://x.example/"}, "callback_url"),
+        ({"mark": DraftMark()}, "watermark.picture"),
+    ],
+)
+def test_each_wrong_value_is_found_at_its_field(values: dict[str, object], field: str) -> None:
+    """By the same rules as a request's."""
+    assert field in filled(**values).find_problems(RULES, NOW)
+
+
+def test_a_form_without_problems_is_a_task() -> None:
+    """In the zone of the browser, offsets in seconds however they were typed."""
+    draft = filled(start="2026-03-02T08:00", end="2026-03-02T20:30", is_endless=False, loops=3.0)
+    draft.sources.append(DraftSource("file:///films/2.mp4", "1:30", "0:02:00.5"))
+    assert draft.find_problems(RULES, NOW) == {}
+    body = draft.new_task(NOW)
+    assert body.start_at == datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
+    assert body.end_at == datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
+    assert [(one.start_s, one.end_s) for one in body.sources] == [(0.0, 0.0), (90.0, 120.5)]
+    assert body.loops == 3
+
+
+def test_a_live_task_has_only_what_applies() -> None:
+    """What was typed for a list is neither judged nor sent."""
+    draft = filled(kind=Kind.LIVE, is_endless=False, loops=None)
+    draft.sources = [DraftSource("rtmp://a.example/live/x", "wrong"), DraftSource("also wrong")]
+    assert draft.find_problems(RULES, NOW) == {}
+    body = draft.new_task(NOW)
+    assert body.loops is None
+    assert [one.url for one in body.sources] == ["rtmp://a.example/live/x"]
+
+
+def test_an_unchanged_form_changes_nothing() -> None:
+    """Addresses stay as they are shown, the window to the second, and what was seen is what may be replaced."""
+    seen = task()
+    draft = Draft.of(seen, ZONE)
+    assert draft.find_problems(RULES, NOW) == {}
+    patch = draft.patch(NOW)
+    assert patch.version == 7
+    assert (patch.start_at, patch.end_at) == (seen.start_at, seen.end_at)
+    assert patch.destination == "rtmp://push.example/live/***"
+    assert patch.sources is not None
+    assert [(one.url, one.start_s, one.end_s) for one in patch.sources] == [
+        ("https://a.example/1.mp4?***", 5.0, 90.0),
+        ("file:///films/2.mp4", 0.0, 0.0),
+    ]
+    assert "watermark" not in patch.model_fields_set
+
+
+def test_what_is_emptied_is_taken_away() -> None:
+    """A title and a callback that were there are said to be empty."""
+    draft = Draft.of(task(callback_url="https://x.example/a?token=1"), ZONE)
+    draft.title = draft.callback_url = ""
+    patch = draft.patch(NOW)
+    assert (patch.title, patch.callback_url) == ("", "")
+
+
+def test_a_copy_asks_for_the_secrets_again() -> None:
+    """They are not in the form, and two tasks with one destination would collide anyhow."""
+    draft = Draft.copy(task(), ZONE, NOW, "")
+    assert set(draft.find_problems(RULES, NOW)) == {"sources[0].url", "destination"}
+    assert draft.start == ""
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 0), ("90", 90), ("1:30", 90), ("1:00:01.5", 3601.5), (" 5 ", 5)])
+def test_times_are_read_as_people_write_them(text: str, seconds: float) -> None:
+    """Seconds, minutes, hours."""
+    assert read_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["-1", "1:2:3:4", "a", "nan", "inf", "9" * 40])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """With the rule's own kind of error."""
+    with pytest.raises(InvalidField):
+        read_seconds(text)
+
+
+def test_the_rules_speak_chinese() -> None:
+    """Every sentence that a value in the form can meet has its translation, values put in."""
+    translate = reasons_in("zh")
+    wrong = [
+        lambda: checks.check_title("-"),
+        lambda: checks.check_window(NOW, NOW, NOW),
+        lambda: checks.check_window(NOW, NOW + timedelta(days=8), NOW),
+        lambda: checks.check_window(NOW - timedelta(2), NOW - timedelta(1), NOW),
+        lambda: checks.read_source("f", "ftp://x", TaskKind.VOD, RULES),
+        lambda: checks.read_source("f", "file:///x", TaskKind.VOD, RULES),
+        lambda: checks.read_source("f", "http://" + "x" * 2000, TaskKind.VOD, RULES),
+        lambda: checks.read_source("f", "http://ü", TaskKind.VOD, RULES),
+        lambda: checks.read_source("f", "http://a b", TaskKind.VOD, RULES),
+        lambda: checks.read_source("f", "http://", TaskKind.VOD, RULES),
+        lambda: checks.read_source("f", "http://a:x/", TaskKind.VOD, RULES),
+        lambda: checks.read_destination("rtmp://a/live", RULES),
+        lambda: checks.read_destination("rtmp://a/live/***", RULES),
+        lambda: checks.check_callback_url("x", RULES),
+        lambda: checks.check_item_count("f", 31),
+        lambda: checks.read_watermark("x", 0, 0, 0.5),
+        lambda: checks.read_watermark("x", 2, 0, 0.5),
+        lambda: checks.read_watermark("x", 0, 0, 2),
+        lambda: checks.read_watermark("data:image/png;base64,x", 0, 0, 0.5),
+        lambda: checks.read_watermark("data:image/png;base64,AAAA", 0, 0, 0.5),
+        lambda: read_seconds("x"),
+    ]
+    for break_rule in wrong:
+        with pytest.raises(InvalidField) as caught:
+            break_rule()
+        words = translate(caught.value.reason)
+        assert any("\u4e00" <= character <= "\u9fff" for character in words), caught.value.reason
+        assert "{}" not in words
+
+
+def test_a_file_of_this_machine_is_typed_by_its_path_and_shown_by_its_name() -> None:
+    """As the file manager shows it; only on the wire is it encoded. What is no plain path stays as it is."""
+    encoded = "file:///films/%E5%91%A8%E6%9C%AB%20%25.mp4"
+    assert typed_address(encoded) == "/films/周末 %.mp4"
+    assert DraftSource("/films/周末 %.mp4").address == encoded
+    for address in ("file://host/a.mp4", "file:///a%0Ab.mp4", "file:///a.mp4?x=1", "https://h/%E5.mp4"):
+        assert typed_address(address) == address
+        assert DraftSource(f" {address} ").address == address

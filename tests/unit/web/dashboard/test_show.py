@@ -1,0 +1,80 @@
+"""What a task is said to do, and why it does not."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from streamferry.media.errors import Fault
+from streamferry.relay import State
+from streamferry.web.dashboard import show
+from streamferry.web.dashboard.texts import translator
+from streamferry.web.dashboard.texts.reasons import reasons_in
+from streamferry.web.views import Kind, RunView, SourceView, Status, Strategy, TaskView, TroubleView
+
+NOW = datetime(2026, 5, 2, tzinfo=UTC)
+NEVER_STARTED = "was never started: no worker took it in its time"
+
+
+def task(status: Status, state: State, reason: str = "", *, tries: int | None = None) -> TaskView:
+    """``tries``: of a trouble that is not over."""
+    fault = Fault.SERVICE if reason else None
+    trouble = None if tries is None else TroubleView(since_at=NOW, tries=tries, fault=Fault.SERVICE, reason=reason)
+    return TaskView(
+        task_id="0" * 32,
+        title="One",
+        group="default",
+        kind=Kind.LIVE,
+        status=status,
+        enabled=status is not Status.DISABLED,
+        version=1,
+        created_at=NOW,
+        start_at=NOW,
+        end_at=NOW + timedelta(hours=1),
+        sources=[SourceView(url="rtmp://live.example/app/***", start_s=0, end_s=0)],
+        destination="rtmp://live.example/app/***",
+        loops=1,
+        continue_strategy=Strategy.AT_BREAK,
+        pre_download=False,
+        callback_url="",
+        watermark=None,
+        run=RunView(
+            state=state,
+            worker_id=None,
+            epoch=0,
+            playhead=None,
+            kbps_in=0,
+            kbps_out=0,
+            media_time_s=0,
+            bytes_in=0,
+            bytes_out=0,
+            preparing_percent=None,
+            repairs=0,
+            sound_drift_s=None,
+            dropped_tags=0,
+            retries=0,
+            fault=fault,
+            reason=reason or None,
+            trouble=trouble,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "chip", "words", "problem"),
+    [
+        (task(Status.ACTIVE, State.STREAMING), "streaming", "Streaming", ""),
+        (task(Status.ACTIVE, State.CONNECTING), "connecting", "Connecting", ""),
+        (task(Status.ACTIVE, State.CONNECTING, "x", tries=3), "retrying", "Retrying (try 3)", "The service — x"),
+        (task(Status.ACTIVE, State.STREAMING, "x", tries=3), "recovering", "Recovering", "The service — x"),
+        (task(Status.ACTIVE, State.WAITING, "x", tries=0), "troubled", "Waiting", "The service — x"),
+        (task(Status.DISABLED, State.FAILED, "x"), "stopped", "Stopped", ""),
+        (task(Status.ENDED, State.STREAMING), "ended", "Ended", ""),
+        (task(Status.ENDED, State.ENDED, "x"), "ended", "Ended", ""),
+        (task(Status.ENDED, State.FAILED, NEVER_STARTED), "failed", "Failed", f"The service — {NEVER_STARTED}"),
+    ],
+)
+def test_a_state_says_what_happens_and_never_more(one: TaskView, chip: str, words: str, problem: str) -> None:
+    """Between two tries it retries; what streams again recovers; what failed by its end was said to have ended."""
+    t, reasons = translator("en"), reasons_in("en")
+    assert show.chip_of(one, t) == (chip, words)
+    assert show.problem_of(one, t, reasons) == problem

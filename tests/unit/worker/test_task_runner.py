@@ -1,0 +1,342 @@
+"""One task that a worker holds: when its relay starts, changes and stops, and what is reported of it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+
+from streamferry.media.errors import Fault
+from streamferry.media.url import MediaUrl
+from streamferry.relay import Item, ItemChange, ItemStep, Playhead, RelaySpec, RelayStatus, State
+from streamferry.worker import Assignment, Outcome
+from streamferry.worker.task_runner import TaskRunner, decide_spec
+
+A, B, C = (Item(MediaUrl.parse(f"http://files.example/{name}.mp4")) for name in "abc")
+TO = MediaUrl.parse("rtmp://push.example/live/key")
+SPEC = RelaySpec.vod([A, B], TO)
+STREAMING = RelayStatus(State.STREAMING, bytes_out=1000, playhead=Playhead(0, 1, 40), item_end_ms=3000)
+
+
+class ScriptedRelay:
+    """A relay that does what a test says."""
+
+    def __init__(self, spec: RelaySpec) -> None:
+        self.spec = spec
+        self.updates: list[RelaySpec] = []
+        self.is_asked_to_stop = False
+        self.is_aborted = False
+        self.is_ending = False
+        self.status = RelayStatus(State.PREPARING)
+        self._watchers: list[Callable[[RelayStatus], None]] = []
+        self._on_end: list[Callable[[], None]] = []
+
+    def watch(self, callback: Callable[[RelayStatus], None]) -> None:
+        self._watchers.append(callback)
+
+    def watch_items(self, callback: Callable[[ItemChange], None]) -> None:
+        self.tell_item = callback
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        self._on_end.append(callback)
+
+    def update(self, spec: RelaySpec) -> None:
+        self.updates.append(spec)
+
+    def request_stop(self, *, at_keyframe: bool = False) -> None:
+        self.is_asked_to_stop = self.is_ending = True
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def become(self, status: RelayStatus) -> None:
+        self.status = status
+        for watcher in self._watchers:
+            watcher(status)
+        if status.final:
+            for callback in self._on_end:
+                callback()
+
+
+class Stage:
+    """A performance and the relays it has started."""
+
+    def __init__(self, **values: object) -> None:
+        self.relays: list[ScriptedRelay] = []
+        self.assignment = Assignment(
+            **{
+                "task_id": "t",
+                "epoch": 1,
+                "version": 1,
+                "is_wanted": True,
+                "spec": SPEC,
+                "start_in_s": 0,
+                "end_in_s": 60,
+                **values,
+            }
+        )
+        self.stirs = 0
+        self.performance = TaskRunner(self.assignment, self._start, self._stir)
+
+    def _stir(self) -> None:
+        self.stirs += 1
+
+    def _start(self, spec: RelaySpec, of: Mapping[str, object], trouble: object = None) -> ScriptedRelay:
+        self.relays.append(ScriptedRelay(spec))
+        return self.relays[-1]
+
+    async def begin(self) -> ScriptedRelay:
+        """Let the window open."""
+        await asyncio.sleep(0.005)
+        (relay,) = self.relays
+        return relay
+
+    def follow(self, **values: object) -> None:
+        self.assignment = replace(self.assignment, version=self.assignment.version + 1, **values)
+        self.performance.follow(self.assignment)
+
+
+async def test_the_relay_starts_when_the_window_opens() -> None:
+    """Not before, and by itself."""
+    stage = Stage(start_in_s=0.02)
+    await asyncio.sleep(0.005)
+    assert stage.relays == []
+    assert stage.performance.report() is None
+    async with asyncio.timeout(1):
+        while not stage.relays:  # noqa: ASYNC110 -- what is awaited has no event
+            await asyncio.sleep(0.001)
+
+
+async def test_the_relay_is_stopped_when_the_window_closes() -> None:
+    """And the task is handed back once it has ended, with its last status."""
+    stage = Stage(end_in_s=0.02)
+    relay = await stage.begin()
+    async with asyncio.timeout(1):
+        while not relay.is_asked_to_stop:  # noqa: ASYNC110 -- what is awaited has no event
+            await asyncio.sleep(0.001)
+    assert not stage.performance.is_over
+    stopped = replace(STREAMING, state=State.STOPPED)
+    relay.become(stopped)
+    report = stage.performance.report()
+    assert report is not None
+    assert (report.outcome, report.status) == (Outcome.HANDED_BACK, stopped)
+
+
+@pytest.mark.parametrize(
+    ("final", "outcome"),
+    [
+        (RelayStatus(State.ENDED), Outcome.PLAYED_OUT),
+        (RelayStatus(State.FAILED, fault=Fault.USER_SOURCE), Outcome.FAILED),
+    ],
+)
+async def test_a_relay_that_ends_by_itself_decides_the_outcome(final: RelayStatus, outcome: Outcome) -> None:
+    """A list played to its end, or a failure that no retry mends."""
+    stage = Stage()
+    (await stage.begin()).become(final)
+    report = stage.performance.report()
+    assert report is not None
+    assert report.outcome is outcome
+
+
+async def test_changes_are_reported_once_and_in_order() -> None:
+    """What was confirmed is not told again; what came meanwhile is."""
+    stage = Stage()
+    relay = await stage.begin()
+    relay.become(RelayStatus(State.CONNECTING))
+    relay.become(STREAMING)
+    first = stage.performance.report()
+    assert first is not None
+    assert [change.status.state for change in first.changes] == ["preparing", "connecting", "streaming"]
+    assert first.item_ends_ms == {1: 3000}
+    retrying = RelayStatus(State.RETRYING, reason="reset")
+    relay.become(retrying)
+    stage.performance.confirm(first)
+    second = stage.performance.report()
+    assert second is not None
+    assert [change.status for change in second.changes] == [retrying]
+    stage.performance.confirm(second)
+    assert stage.performance.report() is None
+
+
+async def test_changes_that_came_while_a_report_was_on_its_way_were_lost_when_the_oldest_were_forgotten() -> None:
+    """A store that is slow and a relay that flaps: what is kept and was not in the report is told by the next."""
+    stage = Stage()
+    relay = await stage.begin()
+    for number in range(199):
+        relay.become(RelayStatus(State.RETRYING, reason=f"{number}"))
+    first = stage.performance.report()
+    assert first is not None
+    for number in range(199, 249):
+        relay.become(RelayStatus(State.RETRYING, reason=f"{number}"))
+    stage.performance.confirm(first)
+    second = stage.performance.report()
+    assert second is not None
+    assert [change.status.reason for change in second.changes] == [str(number) for number in range(199, 249)]
+
+
+async def test_a_change_that_is_not_about_the_media_leaves_the_relay_alone() -> None:
+    """A new title or EndTime: the relay hears nothing of it."""
+    stage = Stage()
+    relay = await stage.begin()
+    stage.follow(end_in_s=30)
+    assert relay.updates == []
+    assert not relay.is_asked_to_stop
+    assert stage.performance.known == (1, 2)
+
+
+async def test_a_new_destination_keeps_the_place_in_the_list() -> None:
+    """The relay gets the spec with the playhead it began with, so it leaves the list alone."""
+    stage = Stage(spec=replace(SPEC, playhead=Playhead(2, 1, 500)))
+    relay = await stage.begin()
+    other = MediaUrl.parse("rtmp://push.example/live/other")
+    stage.follow(spec=replace(SPEC, destination=other))
+    assert relay.updates == [replace(SPEC, destination=other, playhead=Playhead(2, 1, 500))]
+
+
+async def test_a_task_that_is_not_wanted_is_stopped_and_handed_back() -> None:
+    """Stopped by its user while it runs."""
+    stage = Stage()
+    relay = await stage.begin()
+    stage.follow(is_wanted=False)
+    assert relay.is_asked_to_stop
+    relay.become(RelayStatus(State.STOPPED))
+    assert stage.performance.is_over
+
+
+async def test_a_window_moved_into_the_future_hands_the_task_back() -> None:
+    """The store makes it due again at its time."""
+    stage = Stage()
+    relay = await stage.begin()
+    stage.follow(start_in_s=100, end_in_s=200)
+    assert relay.is_asked_to_stop
+
+
+async def test_a_new_epoch_begins_anew_after_the_old_relay_has_left() -> None:
+    """Relaunch: never two relays at once; what the old one still says is not reported; changes are the new one's."""
+    stage = Stage()
+    first = await stage.begin()
+    first.become(STREAMING)
+    stage.follow(epoch=2)
+    stage.follow(spec=RelaySpec.vod([C], TO))
+    assert first.is_asked_to_stop
+    assert len(stage.relays) == 1
+    first.become(RelayStatus(State.STOPPED, playhead=Playhead(0, 1, 50)))
+    await asyncio.sleep(0.005)
+    assert [relay.spec.items for relay in stage.relays] == [(A, B), (C,)]
+    report = stage.performance.report()
+    assert report is not None
+    assert (report.epoch, report.outcome) == (2, None)
+    assert [change.status.state for change in report.changes] == ["preparing"]
+
+
+async def test_items_are_reported_with_the_status() -> None:
+    """A step of the list is told in its order among the changes."""
+    stage = Stage()
+    relay = await stage.begin()
+    relay.become(STREAMING)
+    relay.tell_item(ItemChange(ItemStep.STARTED, Playhead(0, 1)))
+    report = stage.performance.report()
+    assert report is not None
+    assert [change.item and change.item.step for change in report.changes] == [None, None, "item_started"]
+    assert [change.starting for change in report.changes] == [True, False, False]
+    assert report.changes[2].status == STREAMING
+
+
+async def test_only_the_first_item_that_plays_is_reported_at_once() -> None:
+    """Its lead is sent in one go, and would come again after a crash; lists of short items hurry nobody."""
+    stage = Stage()
+    relay = await stage.begin()
+    stirs = stage.stirs
+    relay.tell_item(ItemChange(ItemStep.FAILED, Playhead(), Fault.USER_SOURCE))
+    assert stage.stirs == stirs
+    relay.tell_item(ItemChange(ItemStep.STARTED, Playhead(0, 1)))
+    assert stage.stirs == stirs + 1
+    relay.tell_item(ItemChange(ItemStep.FINISHED, Playhead(0, 1, 9)))
+    relay.tell_item(ItemChange(ItemStep.STARTED, Playhead(1, 0)))
+    assert stage.stirs == stirs + 1
+    stage.follow(epoch=2)
+    relay.become(RelayStatus(State.STOPPED))
+    await asyncio.sleep(0.005)
+    stirs = stage.stirs
+    stage.relays[-1].tell_item(ItemChange(ItemStep.STARTED, Playhead()))
+    assert stage.stirs == stirs + 1
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+@pytest.mark.parametrize("change", [{"spec": RelaySpec.vod([C], TO)}, {"is_wanted": False}])
+async def test_what_a_list_came_to_is_told_under_the_version_it_had(change: dict[str, object], is_over: bool) -> None:
+    """One that was played out when the task was changed was not the changed one; also if its relay still closes."""
+    stage = Stage()
+    relay = await stage.begin()
+    relay.is_ending = True
+    if is_over:
+        relay.become(RelayStatus(State.ENDED))
+    stage.follow(**change)
+    assert relay.updates == []
+    if not is_over:
+        relay.become(RelayStatus(State.ENDED))
+    report = stage.performance.report()
+    assert report is not None
+    assert (report.version, report.outcome) == (1, Outcome.PLAYED_OUT)
+
+
+async def test_a_task_that_cannot_be_run_fails_with_the_reason() -> None:
+    """Without a relay having been started."""
+    stage = Stage(spec=None, problem="outside of the folders")
+    report = stage.performance.report()
+    assert report is not None
+    assert (report.outcome, report.status.reason) == (Outcome.FAILED, "outside of the folders")
+    assert stage.relays == []
+
+
+async def test_what_was_streamed_is_told_at_the_end() -> None:
+    """Bytes and time in one sum, once."""
+    stage = Stage()
+    relay = await stage.begin()
+    relay.become(STREAMING)
+    stage.performance.report()
+    await asyncio.sleep(0.02)
+    relay.status = replace(STREAMING, bytes_out=5000)
+    stage.performance.report()
+    relay.become(RelayStatus(State.ENDED, bytes_out=6000))
+    report = stage.performance.report()
+    assert report is not None
+    assert report.usage is not None
+    assert report.usage.bytes_out == 6000
+    assert report.usage.streamed_ms >= 20
+    stage.performance.confirm(report)
+    assert stage.performance.report() is None or stage.performance.report().usage is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "playhead", "expected"),
+    [
+        (RelaySpec.vod([A, B], TO), Playhead(5, 1, 70), Playhead(1, 0, 9)),
+        (RelaySpec.vod([A, B], TO, loops=9), Playhead(5, 0, 70), Playhead(5, 1, 0)),
+        (RelaySpec.vod([A, B], TO, loops=9), Playhead(5, 1, 70), Playhead(6, 0, 0)),
+        (RelaySpec.vod([A, C], TO), Playhead(5, 1, 70), Playhead(5, 1, 0)),
+        (RelaySpec.vod([A, replace(B, start_s=3)], TO), Playhead(5, 1, 70), Playhead(5, 1, 0)),
+        (RelaySpec.vod([A], TO), Playhead(5, 1, 70), Playhead(6, 0, 0)),
+        (RelaySpec.vod([B], TO), Playhead(5, 1, 70), Playhead(6, 0, 0)),
+        (RelaySpec.vod([C, B, A], TO), Playhead(5, 1, 70), Playhead(5, 2, 0)),
+        (RelaySpec.vod([C], TO), Playhead(5, 1, 70), Playhead(6, 0, 0)),
+        (RelaySpec.vod([A, A, B], TO), Playhead(5, 1, 70), Playhead(6, 0, 0)),
+        (RelaySpec.vod([A, C], TO), Playhead(5, 0, 70), Playhead(5, 1, 0)),
+        (RelaySpec.vod([A, B, C], TO), Playhead(5, 1, 70), Playhead(5, 2, 0)),
+        (RelaySpec.vod([A], TO), Playhead(5, 0, 70), Playhead(6, 0, 0)),
+        (RelaySpec.vod([B, A], TO), Playhead(5, 0, 70), Playhead(6, 0, 0)),
+        (RelaySpec.vod([A, B], TO, pre_download=False), Playhead(5, 0, 70), Playhead(5, 1, 0)),
+        (RelaySpec.vod([A, B], TO, loops=9), Playhead(1, 0, 9), Playhead(1, 0, 9)),
+        (RelaySpec.vod([A, B], TO, loops=9), None, Playhead(1, 0, 9)),
+        (RelaySpec.vod([A, C], TO), Playhead(1, 0, 9), Playhead(1, 0, 9)),
+        (RelaySpec.vod([C, A], TO), None, Playhead(1, 1, 9)),
+        (RelaySpec.vod([B], TO), None, Playhead(1, 0, 0)),
+    ],
+)
+def test_where_a_changed_list_goes_on(wanted: RelaySpec, playhead: Playhead | None, expected: Playhead) -> None:
+    """The same list is left alone; another one goes on behind the item that plays, or with what is in its place.
+
+    Where nothing has played yet no item is left out. No edit begins the list anew.
+    """
+    running = RelaySpec.vod([A, B], TO, playhead=Playhead(1, 0, 9))
+    assert decide_spec(running, wanted, playhead) == replace(wanted, playhead=expected)
