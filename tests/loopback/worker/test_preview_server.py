@@ -16,7 +16,7 @@ from streamferry.net.unauthenticated import MAX_UNAUTHENTICATED
 from streamferry.push import Outlet
 from streamferry.relay.preview import Preview
 from streamferry.timeline import Timeline
-from streamferry.worker import preview as module
+from streamferry.worker import preview_server as module
 from streamferry.worker.preview_server import Passes, PreviewServer
 
 

@@ -3,14 +3,15 @@
 import contextlib
 import json
 import secrets
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from callback_office import Office
 from cryptography.fernet import Fernet
+from rest_api import make_rest, new_task
+from signed_api import NO_LIMITS, make_api
 from task_samples import make_spec
 
 from kit.pictures import png
@@ -38,15 +39,8 @@ from streamferry.store.schema import (
     worker,
 )
 from streamferry.tasks.model import DeliveryState
+from streamferry.web.compat.routes import ApiSettings
 from streamferry.web.metrics import Metrics
-
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("rest", "api", "callbacks")]
-
-from callback_office import Office  # noqa: E402
-from rest_api import make_rest, new_task  # noqa: E402
-from signed_api import NO_LIMITS, make_api  # noqa: E402
-
-from streamferry.web.compat.routes import ApiSettings  # noqa: E402
 
 Damage = Callable[[Store, str], Awaitable[None]]
 _LEAST = -(2**31)

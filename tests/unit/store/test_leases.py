@@ -16,7 +16,7 @@ from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.relay import LEAD_MS, ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
 from streamferry.store import Store, due, workers
-from streamferry.store import held as holds
+from streamferry.store import assignments as holds
 from streamferry.store.assignments import HeldTask
 from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.schema import pulse, run, task, worker

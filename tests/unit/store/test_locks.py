@@ -12,7 +12,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.url import MediaUrl
 from streamferry.relay import RelayStatus, State
-from streamferry.store import Store, groups, held, tasks, workers
+from streamferry.store import Store, groups, tasks, workers
 from streamferry.store import usage as usages
 from streamferry.store.database import lock_name
 from streamferry.store.schema import run, task, worker
@@ -97,7 +97,7 @@ async def test_a_report_of_many_locks_in_one_order(
     store: Store, monkeypatch: pytest.MonkeyPatch, outcome: Outcome | None
 ) -> None:
     """Whatever order a worker tells its tasks in, and in how many statements: who holds the first may have the last."""
-    monkeypatch.setattr(held, "_BATCH", 2)
+    monkeypatch.setattr(assignments, "_BATCH", 2)
     actions = Actions(store, refuses_conflicts=False)
     made = sorted([await actions.create_task(make_spec()) for _ in range(5)])
     ledger = StoreLedger(store, "one", capacity=10)

@@ -1,7 +1,6 @@
 """Pictures of watermarks: each kept once, read by who shows or lays it, and by nothing that lists."""
 
 import asyncio
-import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
+from rest_api import make_rest
+from signed_api import NO_LIMITS, make_api
 from task_samples import make_spec
 
 from kit.pictures import png
@@ -24,11 +25,6 @@ from streamferry.store.schema import picture
 from streamferry.tasks.model import StoredMark
 from streamferry.web.compat.routes import ApiSettings
 from streamferry.web.compat.tasks import MAX_PICTURES_BYTES
-
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("rest", "api")]
-
-from rest_api import make_rest  # noqa: E402
-from signed_api import NO_LIMITS, make_api  # noqa: E402
 
 
 def large(number: int = 0) -> bytes:

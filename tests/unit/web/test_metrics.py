@@ -14,7 +14,7 @@ from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.net.disk import Disk
 from streamferry.relay import RelayStatus, State, Totals
-from streamferry.store import Store, due, held, workers
+from streamferry.store import Store, assignments, due, workers
 from streamferry.web.metrics import FAMILIES, Kind, Metrics
 from streamferry.worker import Report, WorkerHealth
 
@@ -57,12 +57,12 @@ async def task_id(store: Store) -> str:
     other = MediaUrl.parse("rtmp://push.example/live/other")
     await actions.stop_task(await actions.create_task(make_spec(destination=other)))
     async with store.read() as connection:
-        (mine,), _ = await held.read(connection, store.seal, "one", {})
+        (mine,), _ = await assignments.read(connection, store.seal, "one", {})
     counts = {"media_time_ms": 4500, "bytes_out": 77, "kbps_out": 2000, "dropped_tags": 1, "retries": 2}
     status = RelayStatus(State.STREAMING, sound_drift_ms=-1250, **counts)
     report = Report(task_id, mine.epoch, mine.version, status, (), {}, None, None)
     async with store.write() as connection:
-        await held.report(connection, "one", [report], load=1, health=HEALTH)
+        await assignments.report(connection, "one", [report], load=1, health=HEALTH)
     return task_id
 
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import pytest
-from test_performance import SPEC, ScriptedRelay
+from test_task_runner import SPEC, ScriptedRelay
 
 from streamferry.media.url import MediaUrl
 from streamferry.relay import RelaySpec, RelayStatus, State, Totals, lease_clock

@@ -61,16 +61,16 @@ async def test_links_that_were_never_made_had_no_brake(store: Store) -> None:
 
 async def test_many_peers_had_as_many_guesses_of_one_key(store_url: str) -> None:
     """Beyond a number each one more makes all wait a second, but for who got in from the same peer before."""
-    brake = LoginThrottle()
-    brake.forgive(PEER, "AK")
+    throttle = LoginThrottle()
+    throttle.forgive(PEER, "AK")
     for number in range(FREE_FAILURES_OF_NAME):
-        brake.fail(f"10.0.{number // 250}.{number % 250}", "AK", 0.0)
-    assert brake.wait_s("198.51.100.1", "AK", 0.0) == 0.0
-    brake.fail("198.51.100.1", "AK", 0.0)
-    assert brake.wait_s("198.51.100.2", "AK", 0.0) == 1.0
-    assert brake.wait_s("198.51.100.2", "another", 0.0) == 0.0
-    assert brake.wait_s("198.51.100.2", "AK", 1.0) == 0.0
-    assert brake.wait_s(PEER, "AK", 0.0) == 0.0
+        throttle.fail(f"10.0.{number // 250}.{number % 250}", "AK", 0.0)
+    assert throttle.wait_s("198.51.100.1", "AK", 0.0) == 0.0
+    throttle.fail("198.51.100.1", "AK", 0.0)
+    assert throttle.wait_s("198.51.100.2", "AK", 0.0) == 1.0
+    assert throttle.wait_s("198.51.100.2", "another", 0.0) == 0.0
+    assert throttle.wait_s("198.51.100.2", "AK", 1.0) == 0.0
+    assert throttle.wait_s(PEER, "AK", 0.0) == 0.0
 
 
 async def test_each_call_of_a_script_left_a_line(store: Store) -> None:

@@ -1,16 +1,11 @@
 """REST over a real store."""
 
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+from rest_api import Rest, make_rest
 
 from streamferry.store import Store
-
-sys.path.append(str(Path(__file__).parents[1] / "api"))
-
-from rest_api import Rest, make_rest
 
 
 @pytest.fixture
