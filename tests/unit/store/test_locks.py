@@ -12,7 +12,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.url import MediaUrl
 from streamferry.relay import RelayStatus, State
-from streamferry.store import Store, groups, tasks, workers
+from streamferry.store import Store, assignments, groups, tasks, workers
 from streamferry.store import usage as usages
 from streamferry.store.database import lock_name
 from streamferry.store.schema import run, task, worker
