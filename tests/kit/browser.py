@@ -49,12 +49,19 @@ def chromium() -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def tab(
-    browser: Browser, base: str, *, locale: str = "en-GB", dark: bool = False, phone: bool = False
+    browser: Browser,
+    base: str,
+    *,
+    locale: str = "en-GB",
+    dark: bool = False,
+    phone: bool = False,
+    zone: str | None = None,
 ) -> Iterator[Tab]:
     """A tab in which relative addresses are below ``base``."""
     context = browser.new_context(
         base_url=base,
         locale=locale,
+        timezone_id=zone,
         color_scheme="dark" if dark else "light",
         viewport={"width": 390, "height": 844} if phone else {"width": 1360, "height": 900},
         has_touch=phone,

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from streamferry.cli.times import show_time
 from streamferry.prepare.cache import UNKEPT, Entry, Summary, all_entries, default_root, evict
 
 cache = typer.Typer(help="Show or empty the cache of prepared files.", no_args_is_help=True)
@@ -62,7 +63,7 @@ def list_entries(as_json: JsonOption = False) -> None:
     for row in rows:
         length = f"{row.summary.duration_ms / 1000:.1f} s" if row.summary else ""
         size = f"{row.entry.size_bytes() / 1e6:.1f}"
-        used_at = f"{_used_at(row.entry).astimezone():%Y-%m-%d %H:%M}"
+        used_at = show_time(_used_at(row.entry))
         table.add_row(used_at, row.state, length, size, row.form, "in use" if row.entry.is_in_use() else "")
     Console().print(table)
     print(f"{sum(row.entry.size_bytes() for row in rows) / 1e6:.1f} MB in {root}")

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from streamferry.cli.options import AsJson
 from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, run_or_exit
+from streamferry.cli.times import show_time
 
 if TYPE_CHECKING:
     from streamferry.config import Settings
@@ -113,7 +114,7 @@ def _print_table(found: "DeliveryPage") -> None:
     table.add_column("problem")
     for one in found.records:
         style = _STYLES[one.state]
-        when = f"{one.at.astimezone():%m-%d %H:%M:%S}"
+        when = show_time(one.at, seconds=True)
         table.add_row(one.event_id, when, one.event, f"[{style}]{one.state}[/]", str(one.attempts), one.problem or "")
     # An id is to be copied into another command: a narrow terminal may wrap lines, but nothing is cut from them.
     Console(width=max(Console().width, _TABLE_WIDTH)).print(table)

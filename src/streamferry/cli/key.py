@@ -14,6 +14,7 @@ from rich.table import Table
 
 from streamferry.cli.options import AsJson
 from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, run_or_exit
+from streamferry.cli.times import show_time
 
 if TYPE_CHECKING:
     from streamferry.config import Settings
@@ -110,7 +111,7 @@ async def _show(settings: "Settings", as_json: bool) -> None:
     for one in found:
         state = "enabled" if one.enabled else "disabled"
         may = "read" if one.read_only else "read and write"
-        table.add_row(escape(one.access_key_id), state, may, f"{one.created_at.astimezone():%Y-%m-%d %H:%M}")
+        table.add_row(escape(one.access_key_id), state, may, show_time(one.created_at))
     # An id is to be copied into another command: a narrow terminal may wrap lines, but nothing is cut from them.
     Console(width=_WIDER_THAN_ANY, highlight=False).print(table)
 

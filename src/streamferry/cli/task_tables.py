@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from streamferry.cli.times import show_time
 from streamferry.media.url import readable
 
 #: Wide enough that nothing is cut where nobody looks: in a pipe or a file.
@@ -259,5 +260,4 @@ def _named(url: str) -> str:
 
 
 def _time(text: str, *, seconds: bool = False) -> str:
-    at = datetime.fromisoformat(text).astimezone()
-    return f"{at:%Y-%m-%d %H:%M:%S}" if seconds else f"{at:%Y-%m-%d %H:%M}"
+    return show_time(datetime.fromisoformat(text), seconds=seconds)

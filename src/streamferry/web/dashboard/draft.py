@@ -7,7 +7,7 @@ can be said at once, each at its field. What remains, and what only the store kn
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +18,7 @@ from streamferry.tasks import checks
 from streamferry.tasks.checks import SourceRules
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import DEFAULT_GROUP, TaskKind
+from streamferry.tasks.times import comes_twice, instants_of
 from streamferry.web.rest.bodies import NewTask, SourceBody, TaskPatch, WatermarkBody
 from streamferry.web.views import Kind, Strategy, TaskView
 
@@ -136,6 +137,18 @@ class Draft:
             judge("watermark.picture", lambda: _required(""))
         return found
 
+    def find_doubtful(self, now: datetime) -> list[datetime]:
+        """Those times of the window that come twice, as they are understood: in the zone, with its offset then.
+
+        A field has no place for an offset. What the task has stays what it is; else the first of the two is meant.
+        """
+        found: list[datetime] = []
+        for text, is_start in ((self.start, True), (self.end, False)):
+            with contextlib.suppress(InvalidField):
+                if text and comes_twice(at := self._start_at(now) if is_start else self._end_at(), self.zone):
+                    found.append(at.astimezone(self.zone))
+        return found
+
     def new_task(self, now: datetime) -> NewTask:
         """The body that makes it. Raises InvalidField."""
         return _build(
@@ -214,9 +227,12 @@ class Draft:
         if before is not None and text == before.astimezone(self.zone).strftime(_TIME):
             return before
         try:
-            return datetime.strptime(text[:16], _TIME).replace(tzinfo=self.zone).astimezone(UTC)
-        except ValueError:
+            found = instants_of(datetime.strptime(text[:16], _TIME), self.zone)
+        except (ValueError, OverflowError):
             raise InvalidField("time", "must be a date and a time") from None
+        if not found:
+            raise InvalidField("time", f"is no time in {self.zone} on that day: clocks go forward over it")
+        return found[0]
 
     def _read_loops(self) -> int:
         if self.is_endless:

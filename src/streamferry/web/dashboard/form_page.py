@@ -157,6 +157,19 @@ class _Form:
             start.props(f'type=datetime-local stack-label hint="{t("form.start_hint")}"')
             end = self._text("end_at", "form.end", draft.end, "end")
             end.props(f'type=datetime-local stack-label hint="{t("form.end_hint", zone=self._zone())}"')
+        self._doubts = ui.label().classes("soft").props("role=status")
+        for one in (start, end):
+            one.on_value_change(self._tell_doubts)
+        self._tell_doubts()
+
+    def _tell_doubts(self) -> None:
+        """Which of two a time is taken for that comes twice."""
+        told = [
+            self._who.t("form.twice", time=f"{at:%Y-%m-%d %H:%M}", offset=at.isoformat()[-6:])
+            for at in self._draft.find_doubtful(self._now())
+        ]
+        self._doubts.set_text(" ".join(told))
+        self._doubts.set_visibility(bool(told))
 
     def _draw_about(self) -> None:
         t, draft = self._who.t, self._draft

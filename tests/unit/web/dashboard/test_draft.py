@@ -218,3 +218,37 @@ def test_a_file_of_this_machine_is_typed_by_its_path_and_shown_by_its_name() -> 
     for address in ("file://host/a.mp4", "file:///a%0Ab.mp4", "file:///a.mp4?x=1", "https://h/%E5.mp4"):
         assert typed_address(address) == address
         assert DraftSource(f" {address} ").address == address
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"), [("Europe/Berlin", "2027-03-28T02:30"), ("America/New_York", "2027-03-14T02:30")]
+)
+def test_a_time_that_clocks_skip_is_refused_at_its_field(zone: str, text: str) -> None:
+    """It was saved as another one, and shown an hour later."""
+    draft = Draft(ZoneInfo(zone), start=text, end=text[:8] + "30T00:00")
+    problem = draft.find_problems(RULES, NOW)["start_at"]
+    assert problem == f"is no time in {zone} on that day: clocks go forward over it"
+    assert "拨快" in reasons_in("zh")(problem)
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "first", "second"),
+    [
+        ("Europe/Berlin", "2027-10-31T02:30", "2027-10-31T00:30Z", "2027-10-31T01:30Z"),
+        ("America/New_York", "2027-11-07T01:30", "2027-11-07T05:30Z", "2027-11-07T06:30Z"),
+    ],
+)
+def test_a_time_that_comes_twice_is_the_first_and_said_to_be(zone: str, text: str, first: str, second: str) -> None:
+    """What the task has stays what it is, and a form that is opened and saved changes nothing."""
+    instants = [datetime.fromisoformat(one) for one in (first, second)]
+    draft = Draft(ZoneInfo(zone), start="", end=text)
+    now = instants[0] - timedelta(hours=5)
+    told = [one.isoformat(timespec="minutes") for one in draft.find_doubtful(now)]
+    assert told == [instants[0].astimezone(ZoneInfo(zone)).isoformat(timespec="minutes")]
+    assert draft._end_at() == instants[0]
+    for at in instants:
+        seen = Draft.of(task(start_at=at - timedelta(hours=4), end_at=at), ZoneInfo(zone))
+        assert seen.end == text
+        assert seen._end_at() == at
+        assert [one.astimezone(UTC) for one in seen.find_doubtful(now)] == [at]
+        assert seen.patch(now).end_at == at

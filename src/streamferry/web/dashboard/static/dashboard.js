@@ -11,7 +11,10 @@ customElements.define("time-at", class extends HTMLElement {
     const date = { year: thisYear ? undefined : "numeric", month: "short", day: "numeric" };
     const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
     if (this.hasAttribute("seconds")) time.second = "2-digit";
-    this.textContent = new Intl.DateTimeFormat(language, { ...date, ...time }).format(at);
+    const write = (at, more) => new Intl.DateTimeFormat(language, { ...date, ...time, ...more }).format(at);
+    // Where clocks go back, the same time comes twice.
+    const isOneOfTwo = [-60, -30, 30, 60].some((minutes) => write(at.getTime() + minutes * 60000) === write(at));
+    this.textContent = write(at, isOneOfTwo ? { timeZoneName: "shortOffset" } : {});
     this.title = at.toLocaleString(language, { timeZoneName: "short" });
   }
 });

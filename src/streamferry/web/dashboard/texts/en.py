@@ -111,6 +111,7 @@ TEXTS = {
     "form.title": "Title",
     "form.title_hint": "Up to 20 letters, digits and Chinese characters.",
     "form.to": "To",
+    "form.twice": "{time} comes twice, as clocks go back: the one at UTC{offset} is meant.",
     "form.up": "Move up",
     "form.window": "Window",
     "gone.hint": "It may have been deleted, or the address is mistyped.",

@@ -111,6 +111,7 @@ TEXTS = {
     "form.title": "标题",
     "form.title_hint": "最多 20 个汉字、字母或数字。",
     "form.to": "到",
+    "form.twice": "{time} 因时钟拨慢会出现两次：此处指 UTC{offset} 的那一次。",
     "form.up": "上移",
     "form.window": "时间段",
     "gone.hint": "可能已被删除，或者地址有误。",

@@ -8,6 +8,7 @@ _FIELDS = {
     "must be at most 7 days after StartTime": "距开始时间不能超过 7 天",
     "must be later than now": "须晚于当前时间",
     "must be a date and a time": "须为日期和时间",
+    "is no time in {} on that day: clocks go forward over it": "{} 当天没有这一时刻：时钟在此拨快",
     "is not in a folder from which files may be read: {} (setting files)": "不在允许读取的目录内：{}（设置项 files）",
     "no files may be read: no folder is set for them (setting files)": "未设置可读取文件的目录（设置项 files）",
     "must be at most {} characters": "最多 {} 个字符",
