@@ -89,9 +89,14 @@ class StoreAway(ValueError):
 
 @contextlib.asynccontextmanager
 async def open_store(
-    settings: Settings, purpose: Purpose = Purpose.USE, *, is_durable: bool = True, connections: int = CONNECTIONS
+    settings: Settings,
+    purpose: Purpose = Purpose.USE,
+    *,
+    is_durable: bool = True,
+    connections: int = CONNECTIONS,
+    answer_s: float | None = None,
 ) -> AsyncIterator[Store]:
-    """The store of the settings, closed at the end.
+    """The store of the settings, closed at the end. The rest of the arguments: see ``Store``.
 
     Raises StoreMissing, StoreAway, SealBroken for one that is sealed under another key, ValueError for settings that
     cannot be used and for another schema, OSError.
@@ -106,7 +111,7 @@ async def open_store(
         _make_file(file)
     if key is None:
         key = await _make_key(settings, _store_url(settings))
-    store = Store(_store_url(settings), Seal(key), is_durable=is_durable, connections=connections)
+    store = Store(_store_url(settings), Seal(key), is_durable=is_durable, connections=connections, answer_s=answer_s)
     try:
         try:
             if purpose is Purpose.SERVE:

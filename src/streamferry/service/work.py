@@ -24,6 +24,9 @@ _log = logging.getLogger("streamferry.worker")
 #: One task after another asks; the second is for who was cut off in the midst.
 _CONNECTIONS = 2
 _AGAIN_S = 1.0
+#: How long a worker waits for PostgreSQL: half a lease, so that a connection that has died unseen does not cost it the
+#: lease. Not less than this, which is less than the default lease.
+_LEAST_ANSWER_S = 5.0
 
 
 async def work(
@@ -94,7 +97,13 @@ async def _open_store(settings: Settings, stack: contextlib.AsyncExitStack, stop
     is_told = False
     while not stopping.is_set():
         try:
-            return await stack.enter_async_context(open_store(settings, is_durable=False, connections=_CONNECTIONS))
+            opening = open_store(
+                settings,
+                is_durable=False,
+                connections=_CONNECTIONS,
+                answer_s=max(_LEAST_ANSWER_S, settings.lease_s / 2),
+            )
+            return await stack.enter_async_context(opening)
         except StoreAway as error:
             if not is_told:
                 _log.error("%s; tried again until it can be", error)

@@ -4,6 +4,7 @@ What differs between the two for everybody is here: how a transaction begins, wh
 for a name. A write on SQLite begins with BEGIN IMMEDIATE, so it never fails half-way because another one was quicker.
 """
 
+import asyncio
 import contextlib
 import importlib.util
 import os
@@ -25,8 +26,9 @@ from streamferry.store.seal import Seal
 #: How long a write waits for another process's write before it fails.
 BUSY_S = 5.0
 # What PostgreSQL may take for one statement: far more than any of ours needs. It watches over locks and statements
-# itself; we watch over one that hangs, or that has vanished from the network, a little longer.
-STATEMENT_S = 20.0
+# itself; we watch over one that hangs, or that has vanished from the network, a little longer, and over the whole
+# transaction, so that who waits for an answer gets one.
+STATEMENT_S = 10.0
 _BEYOND_S = 2.0
 #: Connections to PostgreSQL that one process keeps at most.
 CONNECTIONS = 10
@@ -52,16 +54,29 @@ class Store:
     """Connections and transactions. The repositories beside this module hold the SQL.
 
     ``is_durable``: whether SQLite waits for the disk at each commit; a worker's reports need not survive a power cut.
+    What PostgreSQL does not answer in time raises TimeoutError.
     """
 
-    def __init__(self, url: str, seal: Seal, *, is_durable: bool = True, connections: int = CONNECTIONS) -> None:
-        """``connections``: to PostgreSQL, at most.
+    def __init__(
+        self,
+        url: str,
+        seal: Seal,
+        *,
+        is_durable: bool = True,
+        connections: int = CONNECTIONS,
+        answer_s: float | None = None,
+    ) -> None:
+        """``connections``: to PostgreSQL, at most. ``answer_s``: how long a transaction there may take at most.
 
         Raises ValueError for an address that is of neither database, or a file that cannot be opened.
         """
         self.seal = seal
+        # A write of SQLite waits for no network, and its thread cannot be stopped.
+        self._answer_s: float | None = None
         scheme = url.partition(":")[0]
         if scheme in SCHEMES:
+            longest_s = STATEMENT_S + _BEYOND_S
+            self._answer_s = longest_s if answer_s is None else min(answer_s, longest_s)
             self._engine = self._light = self._reader = _postgresql_engine(url, connections)
             # A change of the schema waits for others and rewrites tables.
             self._patient = _postgresql_engine(url, 1, is_patient=True)
@@ -104,12 +119,14 @@ class Store:
 
         ``is_durable`` False: it need not survive a power cut, and SQLite waits for no disk.
         """
-        async with (self._engine if is_durable else self._light).begin() as connection:
+        engine = self._engine if is_durable else self._light
+        async with asyncio.timeout(self._answer_s), engine.begin() as connection:
             yield connection
 
     @contextlib.asynccontextmanager
     async def write_at_length(self) -> AsyncIterator[AsyncConnection]:
-        """The same for what may take its time: a change of the schema waits for others and rewrites tables."""
+        """The same for what may take its time: a change of the schema waits for others and rewrites tables, a backup is
+        as long as it is."""
         try:
             async with self._patient.begin() as connection:
                 yield connection
@@ -121,7 +138,7 @@ class Store:
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """One transaction that only reads."""
-        async with self._reader.begin() as connection:
+        async with asyncio.timeout(self._answer_s), self._reader.begin() as connection:
             yield connection
 
     @contextlib.asynccontextmanager

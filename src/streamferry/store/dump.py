@@ -62,7 +62,7 @@ async def load(store: Store, lines: Iterator[str], revision: str) -> int:
     for a file that is cut or damaged.
     """
     await migrate(store, revision)
-    async with store.write() as connection:
+    async with store.write_at_length() as connection:
         await _require_empty(connection)
         tables = await connection.run_sync(_reflect)
         for table in reversed(tables.sorted_tables):
@@ -72,7 +72,7 @@ async def load(store: Store, lines: Iterator[str], revision: str) -> int:
         if connection.dialect.name == "postgresql":
             await _advance_sequences(connection, tables)
     await migrate(store)
-    async with store.write() as connection:
+    async with store.write_at_length() as connection:
         await workers.free_all(connection, "restored from a backup")
     return rows
 

@@ -4,6 +4,7 @@ A pooler in transaction mode (PgBouncer) gives each transaction another session,
 are set for a transaction, in the message that begins it, statements have no name, and locks are a transaction's.
 """
 
+import asyncio
 import logging
 from typing import Any
 from urllib.parse import urlencode
@@ -18,6 +19,8 @@ from streamferry.store.address import PostgresAddress
 # It tells with a traceback of each connection that could not be closed well: after an outage that is every one.
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
+#: What a server may take to close a connection. It need not, but is told to end what still runs for it.
+CLOSE_S = 1.0
 #: A connection is given up after this long, so that a name that leads elsewhere by now is looked up again.
 _RECYCLE_S = 300
 #: SQLSTATEs of a server that is the wrong one, or goes or comes: no connection to it is worth keeping.
@@ -62,7 +65,11 @@ class _Connector:
         self._address = address
         self._give_up_s = give_up_s
         self._first = 0
-        self._class: type[asyncpg.Connection] = type("Connection", (_Connection,), {"limits": limits})
+        #: Whether a server has not even closed a connection in time, and none has answered since.
+        self.is_silent = False
+        self._class: type[asyncpg.Connection] = type(
+            "Connection", (_Connection,), {"limits": limits, "connector": self}
+        )
 
     async def __call__(self, *_: object, **__: object) -> asyncpg.Connection:
         hosts: tuple[tuple[str, int] | None, ...] = self._address.hosts or (None,)
@@ -77,8 +84,13 @@ class _Connector:
                 # That a server was not the wanted one says less than that another did not answer.
                 if trouble is None or isinstance(trouble, TargetServerAttributeNotMatched):
                     trouble = error
+            except asyncio.CancelledError:
+                # Whoever had no more time for this one has it for the next.
+                self._first = number + 1
+                raise
             else:
                 self._first = number
+                self.is_silent = False
                 return connection
         assert trouble is not None
         raise trouble
@@ -103,9 +115,20 @@ class _Connector:
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
-    """Sets its limits with each transaction, in the one message that begins it."""
+    """Sets its limits with each transaction, in the one message that begins it. It is closed in a bounded time."""
 
     limits = ""
+    connector: _Connector
+
+    async def close(self, *, timeout: float | None = None) -> None:
+        """See asyncpg. After a server that was silent nobody waits for the others of a pool: they are dropped."""
+        if self.connector.is_silent:
+            self.terminate()
+            return
+        try:
+            await super().close(timeout=CLOSE_S)
+        except TimeoutError:
+            self.connector.is_silent = True
 
     async def execute(self, query: str, *args: Any, **options: Any) -> str:
         """See asyncpg. Its transactions begin by this call, with BEGIN as the first word."""
