@@ -23,15 +23,13 @@ from termios import FIONREAD
 
 from streamferry.media.errors import MediaError, own_lack
 from streamferry.net.connection import IOV_MAX, Buffers
-from streamferry.net.sandbox import Sandbox, environment_of
+from streamferry.net.sandbox import KEPT_LINE_CHARS, KEPT_LINES, Sandbox, environment_of
 from streamferry.net.sealed_file import sealed_file
 
 #: How long a child may take to leave after SIGTERM; then it is killed.
 TERM_S = 2.0
 
-_KEPT_LINES = 40
 _LINE_BYTES = 4096
-_KEPT_LINE_CHARS = 300
 _STDERR_READ_BYTES = 16384
 _FOUR_BYTES = bytes(4)
 #: Bytes from one pipe to another: no files, no network.
@@ -74,7 +72,7 @@ class Child:
         self._on_line = on_line
         self._unfinished_line = b""
         #: The last lines of standard error, fit to be shown.
-        self.last_words: deque[str] = deque(maxlen=_KEPT_LINES)
+        self.last_words: deque[str] = deque(maxlen=KEPT_LINES)
         #: Done with the exit status (negative: the signal) once the child has ended and all its words were read.
         self.ended: asyncio.Future[int] = self._loop.create_future()
         #: Whether the end of its output was met, after which ``on_readable`` would call without end.
@@ -237,7 +235,7 @@ class Child:
         if self._on_line is not None:
             self._on_line(words)
         if shown := "".join(c if c.isprintable() else " " for c in self._redact(words)):
-            self.last_words.append(shown[:_KEPT_LINE_CHARS])
+            self.last_words.append(shown[:KEPT_LINE_CHARS])
 
 
 def _not_started(error: OSError) -> ChildError:

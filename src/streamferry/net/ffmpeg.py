@@ -1,7 +1,7 @@
 """ffmpeg as a child of the relay process: where it is, what it trusts, and what its words mean.
 
-It is for the protocols and codecs that are not ours. Preparing files has its own (``prepare.ffmpeg``), in a process
-where there is no event loop. ffmpeg does not retry here: it ends, and a relay's run decides.
+It is for the protocols and codecs that are not ours. Preparing files has a ``BlockingFfmpeg``, in a process where there
+is no event loop. ffmpeg does not retry here: it ends, and a relay's run decides.
 """
 
 import os
@@ -16,27 +16,25 @@ import imageio_ffmpeg
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.net.child import PIPES_ONLY, Child, ChildError
-from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, proxy_environment, trust_environment
+from streamferry.net.ffmpeg_log import AFTER_DESCRIPTION, ERRORS, parse_line, parse_stream, without_addresses
+from streamferry.net.ffmpeg_options import (
+    FLV_MUXER,
+    FORBIDDEN_STATUS,
+    LOGGING,
+    proxy_environment,
+    trust_environment,
+)
 from streamferry.net.sandbox import Sandbox
 from streamferry.net.sealed_file import sealed_file
 
-# Words of every command: no progress line, each line with its level, never folded ("last message repeated").
-_QUIET = ("-hide_banner", "-nostats", "-loglevel")
-_USUAL, _TALKATIVE = "repeat+level+info", "repeat+level+verbose"
-
-#: Ends a command whose FLV a live relay reads. Each packet at once: 32 KiB, which ffmpeg would collect, are a second of
-#: a thin stream. Where one of two announced tracks is silent, the other is not kept waiting for 10 s, the default.
-FLV_OUTPUT = (
-    *("-map_metadata", "-1", "-max_interleave_delta", "1000000"),
-    *("-f", "flv", "-flvflags", "no_duration_filesize+no_sequence_end", "-flush_packets", "1", "pipe:1"),
-)
+#: Ends a command whose FLV a live relay reads. Where one of two announced tracks is silent, the other is not kept
+#: waiting for 10 s, the default.
+FLV_OUTPUT = ("-map_metadata", "-1", "-max_interleave_delta", "1000000", *FLV_MUXER)
+# Which segments of HLS it asks for is told at this level.
+_TALKATIVE = ("-loglevel", "repeat+level+verbose")
 
 #: Shorter values (``mode=1``) are no secrets, and taking them out would make other words unreadable.
 _MIN_SECRET = 4
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"]+")
-_CONTEXT = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
-_FAILURE = re.compile(r"^\[(?:warning|error|fatal|panic)\] (.*)")
-_INPUT_STREAM = re.compile(r"\[info\]\s+Stream #\d+:\d+.*?: (Video|Audio): (\w+)")
 # HTTP and RTSP: "HTTP error 403 Forbidden", "Server returned 403 Forbidden (access denied)",
 # "method DESCRIBE failed: 404 Not Found".
 _REFUSAL = re.compile(r"(?:HTTP error|Server returned|method \w+ failed:) (4\d\d[\w ]*)")
@@ -108,12 +106,12 @@ class Ffmpeg(Child):
         self.input_codecs: list[tuple[str, str]] = []
         #: Set when the input's time jumped back, which ffmpeg's muxer turns into frames without duration.
         self.stamps_went_back = False
-        self._reads_input = True
+        self._is_described = False
         self._may_redirect = may_redirect
         self._segments = segments
         trust = _trust_file(tls) if tls is not None else None
         super().__init__(
-            [ffmpeg_program(), *_QUIET, _USUAL if segments is None else _TALKATIVE, *arguments],
+            [ffmpeg_program(), *LOGGING, *(() if segments is None else _TALKATIVE), *arguments],
             sandbox=sandbox,
             brief=brief,
             takes_stdin=takes_stdin,
@@ -130,10 +128,11 @@ class Ffmpeg(Child):
                 self._segments.ask(int(asked[2]), asked[1])
             elif failed := _SEGMENT_FAILED.search(line):
                 self._segments.fail(int(failed[1]))
-        if "Stream mapping:" in line or "Output #" in line:
-            self._reads_input = False
-        elif self._reads_input and (stream := _INPUT_STREAM.search(line)):
-            self.input_codecs.append((stream[1], stream[2]))
+        level, message = parse_line(line)
+        if message.startswith(AFTER_DESCRIPTION):
+            self._is_described = True
+        elif not self._is_described and level == "info" and (stream := parse_stream(message)):
+            self.input_codecs.append((stream.kind, stream.codec))
         elif (back := _TIME_BACK.search(line)) and int(back[1]) - int(back[2]) > _BACK_MS:
             self.stamps_went_back = True
         elif _REDIRECT in line and not self._may_redirect:
@@ -166,8 +165,9 @@ class Ffmpeg(Child):
 
 
 def _failures(lines: Iterable[str]) -> list[str]:
-    failures = [found[1] for line in lines if (found := _FAILURE.match(_CONTEXT.sub("", line)))]
-    return [words for words in failures if not _ECHO.match(words)] or failures
+    told = [parse_line(line) for line in lines]
+    failures = [message for level, message in told if level == "warning" or level in ERRORS]
+    return [message for message in failures if not _ECHO.match(message)] or failures
 
 
 def redactor(url: MediaUrl) -> Callable[[str], str]:
@@ -175,7 +175,7 @@ def redactor(url: MediaUrl) -> Callable[[str], str]:
     secrets = [_pattern(secret) for secret in url.secrets if len(secret) >= _MIN_SECRET]
 
     def redact(words: str) -> str:
-        words = _ADDRESS.sub("(address)", words)
+        words = without_addresses(words)
         for secret in secrets:
             words = secret.sub(REDACTED, words)
         return words

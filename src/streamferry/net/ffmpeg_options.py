@@ -1,8 +1,16 @@
-"""How ffmpeg reaches the network, and reads HLS from it. Without asyncio: the preparation process uses it, too."""
+"""Options of every ffmpeg: what it says, how it writes FLV, reaches the network, and reads HLS from it.
+
+Without asyncio: the preparation process uses it, too.
+"""
 
 from functools import lru_cache
 
 from streamferry.net.sandbox import Sandbox
+
+#: No progress line; each line with its level (see ``ffmpeg_log``), and never folded ("last message repeated").
+LOGGING = ("-hide_banner", "-nostats", "-loglevel", "repeat+level+info")
+#: FLV as it is read here. Each packet at once: 32 KiB, which ffmpeg would collect, are a second of a thin stream.
+FLV_MUXER = ("-f", "flv", "-flvflags", "no_duration_filesize+no_sequence_end", "-flush_packets", "1", "pipe:1")
 
 #: What a live HLS playlist may open: the network.
 HLS_PROTOCOLS = "pipe,http,https,httpproxy,tcp,tls,crypto"

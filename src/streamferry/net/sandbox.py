@@ -53,6 +53,8 @@ class Limits:
     file_bytes: int = 0
 
 
+#: How much of what a program said last is kept, to tell why it ended.
+KEPT_LINES, KEPT_LINE_CHARS = 40, 300
 #: For encoders: frames of 8192 pixels a side have 100 MB, and some forty are held. Most of the machine, not all of it.
 ENCODING = Limits(memory_bytes=max(4 * _GIB, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4))
 

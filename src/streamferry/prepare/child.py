@@ -31,7 +31,7 @@ from streamferry.prepare import journal
 from streamferry.prepare.cache import UNKEPT, Entry, Summary
 from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError, ReadWhole
-from streamferry.prepare.ffmpeg import Ffmpeg
+from streamferry.prepare.ffmpeg import BlockingFfmpeg
 from streamferry.prepare.form import Form
 from streamferry.prepare.input_description import InputDescription
 from streamferry.prepare.intake import Intake
@@ -168,7 +168,7 @@ class Preparation:
             self._entry.watermark.write_bytes(self._processing.watermark.picture)
         return decide_plan(inside, self._processing, str(self._entry.watermark))
 
-    def _refusal(self, ffmpeg: Ffmpeg, inside: InputDescription) -> SourceUnsupported:
+    def _refusal(self, ffmpeg: BlockingFfmpeg, inside: InputDescription) -> SourceUnsupported:
         """Why ffmpeg wrote nothing."""
         name = self._intake.url.redacted
         if not inside.codecs:

@@ -14,16 +14,20 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from streamferry.net.ffmpeg_options import HLS_CONTAINERS, hls_options, reads_descriptors
-from streamferry.net.sandbox import ENCODING, Limits, Sandbox, environment_of
+from streamferry.net.ffmpeg_log import (
+    AFTER_DESCRIPTION,
+    ERRORS,
+    parse_line,
+    without_addresses,
+)
+from streamferry.net.ffmpeg_options import FLV_MUXER, HLS_CONTAINERS, LOGGING, hls_options, reads_descriptors
+from streamferry.net.sandbox import ENCODING, KEPT_LINE_CHARS, KEPT_LINES, Limits, Sandbox, environment_of
 from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError
 from streamferry.prepare.input_description import InputDescription, parse_input_description
 
 # Tags and chapters of the source are none of the player's business.
 _NO_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1")
-# Each packet at once: 32 KiB of a slow, thin source would be seconds. It costs nothing measurable.
-_FLV_OUTPUT = ("-flush_packets", "1", "-f", "flv", "-flvflags", "no_duration_filesize+no_sequence_end", "pipe:1")
 # Demuxers for a file whose kind we do not know: those that read only the bytes they are given, so that a downloaded
 # text cannot make ffmpeg open other files (concat, dash, hls, imf and their like are not here).
 _SELF_CONTAINED = (
@@ -33,11 +37,6 @@ _SELF_CONTAINED = (
 # What MP4 of Apple's old days may do, name other files to be read, is off; it is said in case a build thinks otherwise.
 _NO_OTHER_FILES = ("-enable_drefs", "0", "-use_absolute_path", "0")
 
-_KEPT_LINES = 40
-_KEPT_LINE_CHARS = 300
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"]+")
-_CONTEXT = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
-_LEVEL = re.compile(r"\[(info|warning|error|fatal|panic)\] ")
 # What the demuxers say when the bytes end before the media does (libavformat's mov and matroska).
 _CUT_SHORT = re.compile(r"partial file|ended prematurely")
 
@@ -77,8 +76,8 @@ def _reading(container: Container) -> list[str]:
     return arguments
 
 
-class Ffmpeg:
-    """A running ffmpeg that writes its input to ``stdout``, FLV unless ``muxer`` says otherwise.
+class BlockingFfmpeg:
+    """A running ffmpeg, for plain threads, that writes its input to ``stdout``, FLV unless ``muxer`` says otherwise.
 
     ``stdin`` is a descriptor to read from, ``subprocess.PIPE`` or ``DEVNULL``. ``sandbox`` is what that needs; an
     output that ``encodes`` takes more memory and time than a copy. ``output_arguments`` are what a plan says: further
@@ -95,10 +94,10 @@ class Ffmpeg:
         stdin: int,
         sandbox: Sandbox,
         encodes: bool = False,
-        muxer: Sequence[str] = _FLV_OUTPUT,
+        muxer: Sequence[str] = FLV_MUXER,
         on_line: Callable[[str], None] | None = None,
     ) -> None:
-        arguments = ["-hide_banner", "-nostats", "-loglevel", "repeat+level+info", *input_arguments]
+        arguments = [*LOGGING, *input_arguments]
         sandbox = replace(sandbox, limits=_ENCODING if encodes else _COPYING)
         try:
             with sandbox.launch(program, [*arguments, *output_arguments, *_NO_METADATA, *muxer]) as launch:
@@ -119,14 +118,14 @@ class Ffmpeg:
         self.stdout = self._process.stdout
         self.cut_short = False
         self._stderr = self._process.stderr
-        self._tail: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._on_line = on_line
         self._input_lines: list[str] = []
         self._described = threading.Event()
         self._listener = threading.Thread(target=self._listen, name="ffmpeg-stderr", daemon=True)
         self._listener.start()
 
-    def __enter__(self) -> "Ffmpeg":
+    def __enter__(self) -> "BlockingFfmpeg":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,16 +164,14 @@ class Ffmpeg:
         self._described.set()
 
     def _note(self, line: str) -> None:
-        line = _CONTEXT.sub("", line)
-        level = _LEVEL.search(line)
-        words = line[level.end() :] if level else line
-        if words.startswith(("Input #1", "Output #", "Stream mapping")):
+        level, message = parse_line(line)
+        if message.startswith(AFTER_DESCRIPTION):
             self._described.set()
         elif self._described.is_set():
             if self._on_line is not None:
-                self._on_line(words)
+                self._on_line(message)
         else:
-            self._input_lines.append(words)
-        self.cut_short = self.cut_short or _CUT_SHORT.search(words) is not None
-        if level and level[1] in ("error", "fatal", "panic"):
-            self._tail.append(_ADDRESS.sub("(address)", words)[:_KEPT_LINE_CHARS])
+            self._input_lines.append(message)
+        self.cut_short = self.cut_short or _CUT_SHORT.search(message) is not None
+        if level in ERRORS:
+            self._tail.append(without_addresses(message)[:KEPT_LINE_CHARS])

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from streamferry.net.ffmpeg_log import parse_stream
 from streamferry.prepare.form import AudioForm, VideoForm
 
-_STREAM = re.compile(r"Stream #\d+:(\d+).*?: (Video|Audio): (\w+)(.*)")
 _SIZE = re.compile(r", (\d+)x(\d+)")
 _PIXEL_ASPECT = re.compile(r"\bSAR (\d+):(\d+)")
 _PIXELS = re.compile(r", (yuv\w+|gray\w*|rgb\w*|bgr\w*|gbr\w*|nv\w+|pal8|p0\w+)(?:\(([^)]*)\))?")
@@ -69,15 +69,15 @@ def parse_input_description(lines: list[str]) -> InputDescription:
     last_is_video = False
     rotation = 0
     for line in lines:
-        if found := _STREAM.search(line):
-            number, kind, codec, rest = found.groups()
+        if stream := parse_stream(line):
+            number, kind, codec, rest = stream
             codecs.append(codec)
             last_is_video = False
             if kind == "Video" and video is None and "(attached pic)" not in rest:
-                video, video_number = _parse_video(codec, rest), int(number)
+                video, video_number = _parse_video(codec, rest), number
                 last_is_video = True
             elif kind == "Audio" and audio is None:
-                audio, audio_number = _parse_audio(codec, rest), int(number)
+                audio, audio_number = _parse_audio(codec, rest), number
         elif last_is_video and (found := _ROTATION.search(line)):
             rotation = int(found[1])
         elif found := _DURATION.search(line):

@@ -23,7 +23,7 @@ from streamferry.net.seccomp import Sockets
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container, look
 from streamferry.prepare.faststart import AS_IT_LIES, Order, turn
-from streamferry.prepare.ffmpeg import Ffmpeg, file_arguments, hls_arguments, pipe_arguments
+from streamferry.prepare.ffmpeg import BlockingFfmpeg, file_arguments, hls_arguments, pipe_arguments
 from streamferry.prepare.playlist import MAX_PLAYLIST_BYTES, read_film
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
@@ -102,7 +102,7 @@ class Intake:
         self._ahead_bytes = ahead_bytes
         self._reads_whole = reads_whole
         self._final_pipe: IO[bytes] | None = None
-        self._reader: Ffmpeg | None = None
+        self._reader: BlockingFfmpeg | None = None
 
     def open(self, on_wait: Callable[[], object] = lambda: None, *, from_front: bool = False) -> Input:
         """Look at the file and say how to read it; ``on_wait`` is called while it has to be fetched as a whole.
@@ -149,15 +149,15 @@ class Intake:
         *,
         reads: tuple[str, ...] = (),
         **options: Any,
-    ) -> Ffmpeg:
+    ) -> BlockingFfmpeg:
         """An ffmpeg that reads ``source``, which may be read again once it has ended. ``reading``: options before it.
 
-        ``reads``: files that it may open beside it. ``options`` are those of :class:`Ffmpeg`. Raises CacheError.
+        ``reads``: files that it may open beside it. ``options``: of ``BlockingFfmpeg``. Raises CacheError.
         """
         sandbox = source.sandbox
         sandbox = replace(sandbox, reads=(*sandbox.reads, *reads))
         arguments = [*reading, *source.arguments]
-        ffmpeg = Ffmpeg(self._program, arguments, output, stdin=source.stdin, sandbox=sandbox, **options)
+        ffmpeg = BlockingFfmpeg(self._program, arguments, output, stdin=source.stdin, sandbox=sandbox, **options)
         self._reader = ffmpeg
         if source.feed is not None:
             threading.Thread(target=source.feed, args=(ffmpeg.stdin,), name="feeder", daemon=True).start()
@@ -252,7 +252,7 @@ class Intake:
                     return
                 self.fetch.note_read(offset, is_done_with=pipe is self._final_pipe)
 
-    def note_final(self, ffmpeg: Ffmpeg) -> None:
+    def note_final(self, ffmpeg: BlockingFfmpeg) -> None:
         """No other ffmpeg will read it from the start: what this one has read need not stay."""
         self._final_pipe = ffmpeg.stdin
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from streamferry.media.tag import AUDIO, VIDEO, Tag
 from streamferry.prepare.cache import Entry
-from streamferry.prepare.ffmpeg import Ffmpeg
+from streamferry.prepare.ffmpeg import BlockingFfmpeg
 from streamferry.prepare.form import AudioForm, Form
 from streamferry.prepare.journal import Journal, Message
 from streamferry.prepare.layout import FlvLayout
@@ -66,7 +66,7 @@ class Remux:
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
 
-    def run(self, ffmpeg: Ffmpeg) -> None:
+    def run(self, ffmpeg: BlockingFfmpeg) -> None:
         """Copy until ffmpeg closes its output. Raises BadInterleave, RemoteProtocolError, OSError for the disk."""
         output = ffmpeg.stdout.fileno()
         poll = select.poll()
