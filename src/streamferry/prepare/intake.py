@@ -24,10 +24,11 @@ from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container, look
 from streamferry.prepare.faststart import AS_IT_LIES, Order, turn
 from streamferry.prepare.ffmpeg import BlockingFfmpeg, file_arguments, hls_arguments, pipe_arguments
-from streamferry.prepare.playlist import MAX_PLAYLIST_BYTES, read_film
+from streamferry.prepare.playlist import read_film
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
+from streamferry.wire.hls import MAX_PLAYLIST_BYTES
 
 if TYPE_CHECKING:
     from streamferry.prepare.feeder import Feeder
@@ -201,7 +202,7 @@ class Intake:
 
         folders = self._folders_of_playlist()
 
-        def read(wanted: MediaUrl) -> tuple[str, MediaUrl]:
+        def read(wanted: MediaUrl) -> tuple[bytes, MediaUrl]:
             data, final = first, base
             if wanted is not base and wanted.scheme == "file":
                 file = folders.open(wanted.path, "a playlist that it names")
@@ -212,7 +213,7 @@ class Intake:
                 final = MediaUrl.parse(address)
             if len(data) > MAX_PLAYLIST_BYTES:
                 raise SourceUnsupported(f"it leads to a playlist of more than {MAX_PLAYLIST_BYTES >> 20} MiB")
-            return data.decode(errors="replace"), final
+            return data, final
 
         with self.naming_the_source():
             film = read_film(base, read, folders)

@@ -16,18 +16,17 @@ from urllib.parse import quote, unquote, urljoin
 from streamferry.media.errors import SourceForbidden, SourceMissing, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
-from streamferry.wire.hls import best_variant, is_finished, is_playlist, playlist_lines, scheme_of
+from streamferry.wire.hls import Playlist, scheme_of
 from streamferry.wire.hls_segments import Key, Piece, parse_segments
 
-MAX_PLAYLIST_BYTES = 8 << 20
 #: What web servers take of an address at most.
 _MAX_REFERENCE_CHARS = 8192
 _REMOTE = ("http", "https")
 # What has a meaning in an address stays; spaces and the like become what a browser makes of them.
 _SAFE = "%/:?#[]@!$&'()*+,;=~"
 
-#: Gives text and final address of the playlist at an address.
-ReadPlaylist = Callable[[MediaUrl], tuple[str, MediaUrl]]
+#: Gives what is at the address of a playlist, and its final address.
+ReadPlaylist = Callable[[MediaUrl], tuple[bytes, MediaUrl]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,30 +75,30 @@ def read_film(url: MediaUrl, read: ReadPlaylist, folders: Folders) -> Film:
     Raises SourceUnsupported, SourceForbidden and SourceMissing, whose words go on behind the source's address, and what
     ``read`` raises.
     """
-    text, base = read(url)
-    lines = _lines(text)
-    variant = best_variant(lines, "")
+    data, base = read(url)
+    playlist = _parse(data)
+    variant = playlist.best_variant("")
     if variant is None:
-        return Film((_Track(base, folders).read(lines),))
+        return Film((_Track(base, folders).read(playlist),))
     tracks = []
     for reference in (variant.url, variant.audio_url):
         if reference is not None:
             named = resolve(base, reference)
             if named.scheme == "file":
                 folders.check(named.path, "what it names as a variant")
-            text, media_base = read(named)
-            lines = _lines(text)
-            if best_variant(lines, "") is not None:
+            data, media_base = read(named)
+            playlist = _parse(data)
+            if playlist.best_variant("") is not None:
                 raise SourceUnsupported("its variants are playlists of playlists")
-            tracks.append(_Track(media_base, folders).read(lines))
+            tracks.append(_Track(media_base, folders).read(playlist))
     return Film(tuple(tracks))
 
 
-def _lines(text: str) -> list[str]:
-    lines = playlist_lines(text)
-    if not is_playlist(lines):
-        raise SourceUnsupported("it leads to something that is no HLS playlist")
-    return lines
+def _parse(data: bytes) -> Playlist:
+    try:
+        return Playlist.parse(data)
+    except ValueError:
+        raise SourceUnsupported("it leads to something that is no HLS playlist") from None
 
 
 class _Track:
@@ -111,14 +110,14 @@ class _Track:
         # Headers and keys are named again and again.
         self._known: dict[str, MediaUrl] = {}
 
-    def read(self, lines: list[str]) -> tuple[FilmSegment, ...]:
+    def read(self, playlist: Playlist) -> tuple[FilmSegment, ...]:
         """Its segments, with every address judged."""
-        if not is_finished(lines):
+        if not playlist.is_finished:
             raise SourceUnsupported(
                 "it is a live HLS playlist; only finished ones, with EXT-X-ENDLIST, can be prepared"
             )
         try:
-            listed = parse_segments(lines)
+            listed = parse_segments(playlist)
         except ValueError as error:
             raise SourceUnsupported(str(error)) from None
         if not listed:

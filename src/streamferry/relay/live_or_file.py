@@ -2,12 +2,11 @@
 
 from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
-from streamferry.net.dial import step
-from streamferry.net.http import HttpBody, HttpStream, open_get
+from streamferry.net.http import open_get
 from streamferry.relay.network import Network
-from streamferry.wire.hls import best_variant, is_finished, playlist_lines
+from streamferry.source.hls import read_media_playlist
+from streamferry.wire.hls import names_playlist
 
-_MAX_PLAYLIST_BYTES = 8 << 20
 _LIVE_ONLY = frozenset(("rtmp", "rtmps", "rtsp", "rtsps", "srt", "udp"))
 
 
@@ -24,30 +23,12 @@ async def looks_live(url: MediaUrl, network: Network) -> bool:
     try:
         stream = await open_get(url, **network.options)
         try:
-            if "mpegurl" in stream.content_type or stream.final_url.path.endswith((".m3u8", ".m3u")):
-                return await _is_live_playlist(stream, network)
+            if names_playlist(stream.content_type, stream.final_url.path):
+                playlist, _ = await read_media_playlist(url, stream, **network.options)
+                return not playlist.is_finished
         finally:
             stream.connection.close()
     except (MediaError, ValueError):
         return url.path.endswith(".flv")
     names_live = any(kind in stream.content_type for kind in ("flv", "mp2t")) or url.path.endswith(".flv")
     return stream.content_length is None and names_live
-
-
-async def _is_live_playlist(stream: HttpStream, network: Network) -> bool:
-    """Whether an HLS playlist has no end, of a master the one that would be played. Raises MediaError, ValueError."""
-    lines = await _read_playlist(stream, network)
-    variant = best_variant(lines, stream.final_url.reveal())
-    if variant is not None:
-        media = await open_get(MediaUrl.parse(variant.url), **network.options)
-        try:
-            lines = await _read_playlist(media, network)
-        finally:
-            media.connection.close()
-    return not is_finished(lines)
-
-
-async def _read_playlist(stream: HttpStream, network: Network) -> list[str]:
-    async with step("reading a playlist", network.deadlines.response):
-        text = await HttpBody(stream).read_all(_MAX_PLAYLIST_BYTES)
-    return playlist_lines(text.decode("utf-8", "replace"))

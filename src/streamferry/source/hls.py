@@ -27,21 +27,7 @@ from streamferry.net.http import WEB_SCHEMES, HttpBody, HttpStream, open_get
 from streamferry.source.ffmpeg import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.live import SILENCE_S
-from streamferry.wire.hls import (
-    Variant,
-    best_variant,
-    is_finished,
-    is_playlist,
-    media_sequence,
-    playlist_lines,
-    references,
-    scheme_of,
-    segment_addresses,
-    target_duration,
-)
-
-# A playlist of a day's DVR window in 2 s segments has 5 MB.
-_MAX_PLAYLIST_BYTES = 8 << 20
+from streamferry.wire.hls import MAX_PLAYLIST_BYTES, Playlist, Variant, scheme_of
 
 
 async def open_hls(
@@ -55,29 +41,14 @@ async def open_hls(
 ) -> FfmpegInlet:
     """``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError.
 
-    With a ``played_segments`` it begins behind what was played before.
+    It begins after the last of ``played_segments``, if it names it.
     """
     played_segments = HlsPlayedSegments() if played_segments is None else played_segments
-    lines = await _read_playlist(stream, deadlines)
-    # Relative addresses are relative to where redirects led, and reloads go there, too, as players do it.
-    base = stream.final_url.reveal()
-    _judge(url, lines, base)
-    variant = best_variant(lines, base)
-    if variant is not None:
-        try:
-            media_url = MediaUrl.parse(variant.url)
-        except ValueError as error:
-            raise SourceCorrupt(f"{url.redacted} names a variant that is no address: {error}") from None
-        stream = await open_get(media_url, deadlines=deadlines, tls=tls, allow=allow)
-        lines = await _read_playlist(stream, deadlines)
-        _judge(url, lines, stream.final_url.reveal())
-        variant = Variant(stream.final_url.reveal(), variant.audio_url)
-    else:
-        variant = Variant(stream.final_url.reveal())
-    if is_finished(lines):
+    playlist, variant = await read_media_playlist(url, stream, deadlines=deadlines, tls=tls, allow=allow)
+    if playlist.is_finished:
         raise SourceUnsupported(f"{url.redacted} is a finished HLS playlist, a file and not a live source")
-    addresses = segment_addresses(lines, variant.url)
-    unseen = played_segments.unseen(addresses, media_sequence(lines) + len(addresses))
+    addresses = playlist.segment_addresses(variant.url)
+    unseen = played_segments.unseen(addresses, playlist.media_sequence + len(addresses))
     if not unseen:
         raise SourceStalled(f"{url.redacted} is a playlist to which no segment was added since the last was played")
     arguments = [
@@ -92,19 +63,49 @@ async def open_hls(
         arguments,
         brief=variant.as_master().encode(),
         # At the live edge nothing comes for as long as a segment takes to be made.
-        silence_s=SILENCE_S + target_duration(lines),
+        silence_s=SILENCE_S + playlist.target_duration,
         egress_proxy=await EgressProxy(allow, deadlines).open(),
         segments=played_segments,
     )
     return await open_ffmpeg(url, source, tls=tls)
 
 
-def _judge(url: MediaUrl, lines: list[str], base: str) -> None:
+async def read_media_playlist(
+    url: MediaUrl,
+    stream: HttpStream,
+    *,
+    deadlines: Deadlines,
+    tls: ssl.SSLContext | None = None,
+    allow: AllowAddress | None = None,
+) -> tuple[Playlist, Variant]:
+    """The media playlist that is played of the one at ``url``, and where it is; of a master its best variant's.
+
+    ``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError.
+    """
+    playlist = await _read_playlist(stream, deadlines)
+    # Relative addresses are relative to where redirects led, and reloads go there, too, as players do it.
+    base = stream.final_url.reveal()
+    _judge(url, playlist, base)
+    named = playlist.best_variant(base)
+    if named is None:
+        return playlist, Variant(base)
+    try:
+        media_url = MediaUrl.parse(named.url)
+    except ValueError as error:
+        raise SourceCorrupt(f"{url.redacted} names a variant that is no address: {error}") from None
+    stream = await open_get(media_url, deadlines=deadlines, tls=tls, allow=allow)
+    playlist = await _read_playlist(stream, deadlines)
+    base = stream.final_url.reveal()
+    _judge(url, playlist, base)
+    return playlist, Variant(base, named.audio_url)
+
+
+def _judge(url: MediaUrl, playlist: Playlist, base: str) -> None:
     """Raise SourceForbidden or SourceCorrupt for a playlist that leads out of the web.
 
     What it names later ffmpeg does not open either: its whitelist has no other protocol. Then nobody can say why.
     """
-    for reference in references(lines):
+    for reference in playlist.references():
         if scheme_of(reference) not in WEB_SCHEMES | {""}:
             raise SourceForbidden(f"{url.redacted} names an address that is neither http:// nor https://")
         try:
@@ -113,16 +114,16 @@ def _judge(url: MediaUrl, lines: list[str], base: str) -> None:
             raise SourceCorrupt(f"{url.redacted} names something that is no address") from None
 
 
-async def _read_playlist(stream: HttpStream, deadlines: Deadlines) -> list[str]:
-    """The lines of the answer, which is closed. Raises PeerUnreachable, RemoteProtocolError."""
+async def _read_playlist(stream: HttpStream, deadlines: Deadlines) -> Playlist:
+    """The answer, which is closed. Raises PeerUnreachable, RemoteProtocolError."""
     try:
         async with step(f"reading a playlist of {stream.connection.peer}", deadlines.response):
-            data = await HttpBody(stream).read_all(_MAX_PLAYLIST_BYTES)
+            data = await HttpBody(stream).read_all(MAX_PLAYLIST_BYTES)
     finally:
         stream.connection.close()
     if not data:
         raise PeerUnreachable(f"{stream.connection.peer} answered with an empty playlist")
-    lines = playlist_lines(data.decode("utf-8", "replace"))
-    if not is_playlist(lines):
-        raise RemoteProtocolError("it is no HLS playlist")
-    return lines
+    try:
+        return Playlist.parse(data)
+    except ValueError as error:
+        raise RemoteProtocolError(str(error)) from None

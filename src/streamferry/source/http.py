@@ -13,6 +13,7 @@ from streamferry.source.hls import open_hls
 from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.http_flv import HttpFlvInlet
 from streamferry.source.live import LiveInlet, as_source_errors
+from streamferry.wire.hls import names_playlist
 
 #: ISO 13818-1, 2.4.3.2: each packet begins with it.
 _TS_SYNC_BYTE = b"\x47"
@@ -31,7 +32,7 @@ async def open_http(
     with as_source_errors():
         stream = await open_get(url, deadlines=deadlines, tls=tls, allow=allow)
         try:
-            if _is_hls(stream):
+            if names_playlist(stream.content_type, stream.final_url.path):
                 return await open_hls(
                     url, stream, deadlines=deadlines, tls=tls, allow=allow, played_segments=played_segments
                 )
@@ -48,10 +49,6 @@ async def open_http(
         except BaseException:
             stream.connection.close()
             raise
-
-
-def _is_hls(stream: HttpStream) -> bool:
-    return "mpegurl" in stream.content_type or stream.final_url.path.endswith((".m3u8", ".m3u"))
 
 
 def _is_named_flv(stream: HttpStream) -> bool:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from math import ceil
 from urllib.parse import urljoin
 
+#: A playlist of a day's DVR window in segments of 2 s has 5 MB.
+MAX_PLAYLIST_BYTES = 8 << 20
+
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 _TARGET_DURATION = re.compile(r"#EXT-X-TARGETDURATION:(\d{1,9})")
 _MEDIA_SEQUENCE = re.compile(r"#EXT-X-MEDIA-SEQUENCE:(\d{1,19})")
@@ -35,63 +38,92 @@ class Variant:
         return f"#EXTM3U\n{rendition}#EXT-X-STREAM-INF:BANDWIDTH=1{group}\n{self.url}\n"
 
 
-def playlist_lines(text: str) -> list[str]:
-    """The lines of a playlist that are not empty."""
-    return [line.strip() for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
+@dataclass(frozen=True, slots=True)
+class Playlist:
+    """A master or a media playlist: its lines, without the empty ones."""
 
+    lines: list[str]
 
-def best_variant(lines: list[str], base: str) -> Variant | None:
-    """The variant with the highest bandwidth whose codecs FLV can carry; None if this is no master playlist.
+    @classmethod
+    def parse(cls, data: bytes) -> "Playlist":
+        """Raises ValueError for what is no playlist (section 4.3.1.1), with a sentence that repeats nothing of it."""
+        text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if lines[:1] != ["#EXTM3U"]:
+            raise ValueError("it is no HLS playlist")
+        return cls(lines)
 
-    ``base``: address of the playlist, to which the ones in it are relative.
-    """
-    found: list[tuple[bool, int, str, str]] = []
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        if line.startswith("#EXT-X-STREAM-INF:") and following and not following.startswith("#"):
+    def best_variant(self, base: str) -> Variant | None:
+        """The variant with the highest bandwidth whose codecs FLV can carry; None if this is no master playlist.
+
+        ``base``: address of the playlist, to which the ones in it are relative.
+        """
+        found: list[tuple[bool, int, str, str]] = []
+        for line, following in zip(self.lines, [*self.lines[1:], ""], strict=True):
+            if line.startswith("#EXT-X-STREAM-INF:") and following and not following.startswith("#"):
+                named = attributes(line)
+                bandwidth = named.get("BANDWIDTH", "")
+                codecs = [codec.strip() for codec in named.get("CODECS", "").split(",") if codec.strip()]
+                carried = all(codec.startswith(_CARRIED_CODECS) for codec in codecs)
+                rate = int(bandwidth[:18]) if bandwidth.isdecimal() else 0
+                found.append((carried, rate, urljoin(base, following), named.get("AUDIO", "")))
+        if not found:
+            return None
+        _, _, url, group = max(found, key=lambda variant: variant[:2])
+        return Variant(url, self._audio_rendition(base, group) if group else None)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no more segments will come (section 4.3.3.4)."""
+        return "#EXT-X-ENDLIST" in self.lines
+
+    @property
+    def target_duration(self) -> int:
+        """The length in seconds that no segment exceeds (section 4.3.3.1); 0 if it is not told."""
+        return self._number(_TARGET_DURATION)
+
+    @property
+    def media_sequence(self) -> int:
+        """The number of the first segment (section 4.3.3.2)."""
+        return self._number(_MEDIA_SEQUENCE)
+
+    def references(self) -> Iterator[str]:
+        """All that a player of the playlist would open, as it is written there."""
+        for line in self.lines:
+            if not line.startswith("#"):
+                yield line
+            elif line.startswith(_NAMING) and (reference := attributes(line).get("URI")):
+                yield reference
+
+    def segment_addresses(self, base: str) -> list[str]:
+        """Absolute addresses of the segments of a media playlist, to whose address ``base`` they are relative."""
+        return [urljoin(base, line) for line in self.lines if not line.startswith("#")]
+
+    def _number(self, tag: re.Pattern[str]) -> int:
+        return next((int(found[1]) for line in self.lines if (found := tag.match(line))), 0)
+
+    def _audio_rendition(self, base: str, group: str) -> str | None:
+        """Address of the default rendition of an audio group, None if the sound is in the variant itself."""
+        chosen: str | None = None
+        for line in self.lines:
+            if not line.startswith("#EXT-X-MEDIA:"):
+                continue
             named = attributes(line)
-            bandwidth = named.get("BANDWIDTH", "")
-            codecs = [codec.strip() for codec in named.get("CODECS", "").split(",") if codec.strip()]
-            carried = all(codec.startswith(_CARRIED_CODECS) for codec in codecs)
-            rate = int(bandwidth[:18]) if bandwidth.isdecimal() else 0
-            found.append((carried, rate, urljoin(base, following), named.get("AUDIO", "")))
-    if not found:
-        return None
-    _, _, url, group = max(found, key=lambda variant: variant[:2])
-    return Variant(url, _audio_rendition(lines, base, group) if group else None)
+            if named.get("TYPE") != "AUDIO" or named.get("GROUP-ID") != group:
+                continue
+            if "URI" in named and (chosen is None or named.get("DEFAULT") == "YES"):
+                chosen = urljoin(base, named["URI"])
+        return chosen
+
+
+def names_playlist(content_type: str, path: str) -> bool:
+    """Whether what a server calls an answer, or the end of its address, says that it is a playlist (section 4)."""
+    return "mpegurl" in content_type or path.endswith((".m3u8", ".m3u"))
 
 
 def attributes(line: str) -> dict[str, str]:
     """The attribute list of a tag (section 4.2), quoted strings without their quotes."""
     return {name: value.strip('"') for name, value in _ATTRIBUTE.findall(line.partition(":")[2])}
-
-
-def is_playlist(lines: list[str]) -> bool:
-    """Whether this is a playlist at all (section 4.3.1.1)."""
-    return lines[:1] == ["#EXTM3U"]
-
-
-def is_finished(lines: list[str]) -> bool:
-    """Whether no more segments will come (section 4.3.3.4)."""
-    return "#EXT-X-ENDLIST" in lines
-
-
-def target_duration(lines: list[str]) -> int:
-    """The length in seconds that no segment exceeds (section 4.3.3.1); 0 if it is not told."""
-    return next((int(found[1]) for line in lines if (found := _TARGET_DURATION.match(line))), 0)
-
-
-def media_sequence(lines: list[str]) -> int:
-    """The number of the first segment (section 4.3.3.2)."""
-    return next((int(found[1]) for line in lines if (found := _MEDIA_SEQUENCE.match(line))), 0)
-
-
-def references(lines: list[str]) -> Iterator[str]:
-    """All that a player of the playlist would open, as it is written there."""
-    for line in lines:
-        if not line.startswith("#"):
-            yield line
-        elif line.startswith(_NAMING) and (reference := attributes(line).get("URI")):
-            yield reference
 
 
 def scheme_of(reference: str) -> str:
@@ -100,25 +132,6 @@ def scheme_of(reference: str) -> str:
     Also where it is no scheme of the RFC's: ffmpeg has some with commas in them.
     """
     return reference.partition(":")[0].lower() if ":" in reference.partition("/")[0] else ""
-
-
-def segment_addresses(lines: list[str], base: str) -> list[str]:
-    """Absolute addresses of the segments of a media playlist, to whose address ``base`` they are relative."""
-    return [urljoin(base, line) for line in lines if not line.startswith("#")]
-
-
-def _audio_rendition(lines: list[str], base: str, group: str) -> str | None:
-    """Address of the default rendition of an audio group, None if the sound is in the variant itself."""
-    chosen: str | None = None
-    for line in lines:
-        if not line.startswith("#EXT-X-MEDIA:"):
-            continue
-        named = attributes(line)
-        if named.get("TYPE") != "AUDIO" or named.get("GROUP-ID") != group:
-            continue
-        if "URI" in named and (chosen is None or named.get("DEFAULT") == "YES"):
-            chosen = urljoin(base, named["URI"])
-    return chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Specification: RFC 8216, sections 4.3.2 (segments) and 5.2 (initialization vecto
 import re
 from dataclasses import dataclass
 
-from streamferry.wire.hls import attributes, media_sequence
+from streamferry.wire.hls import Playlist, attributes
 
 #: 27 hours of segments of 1 s, a week of 6 s.
 MAX_SEGMENTS = 100_000
@@ -45,10 +45,10 @@ class Segment:
     is_break: bool = False
 
 
-def parse_segments(lines: list[str]) -> list[Segment]:
+def parse_segments(playlist: Playlist) -> list[Segment]:
     """All segments of a media playlist. Raises ValueError with a sentence that repeats nothing of it."""
-    parser = _Parser(media_sequence(lines))
-    for line in lines:
+    parser = _Parser(playlist.media_sequence)
+    for line in playlist.lines:
         parser.feed(line)
     return parser.segments
 

@@ -21,15 +21,15 @@ def listing(*lines: str) -> str:
 def film_of(**texts: str) -> Film:
     """The film where ``texts`` are at the addresses of their names under BASE; ``start`` is the one asked for."""
 
-    def read(url: MediaUrl) -> tuple[str, MediaUrl]:
-        return texts[url.path.rpartition("/")[2].removesuffix(".m3u8")], url
+    def read(url: MediaUrl) -> tuple[bytes, MediaUrl]:
+        return texts[url.path.rpartition("/")[2].removesuffix(".m3u8")].encode(), url
 
     return read_film(MediaUrl.parse(f"{BASE}/start.m3u8?token=1"), read, NOWHERE)
 
 
 def local_film(path: Path, folders: Folders) -> Film:
-    def read(url: MediaUrl) -> tuple[str, MediaUrl]:
-        return Path(url.path).read_text(), url
+    def read(url: MediaUrl) -> tuple[bytes, MediaUrl]:
+        return Path(url.path).read_bytes(), url
 
     return read_film(MediaUrl.parse(str(path)), read, folders)
 
