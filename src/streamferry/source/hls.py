@@ -41,7 +41,7 @@ async def open_hls(
 ) -> FfmpegInlet:
     """``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError.
 
-    It begins after the last of ``played_segments``, if it names it.
+    It begins after the last of ``played_segments``.
     """
     played_segments = HlsPlayedSegments() if played_segments is None else played_segments
     playlist, variant = await read_media_playlist(url, stream, deadlines=deadlines, tls=tls, allow=allow)
