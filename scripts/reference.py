@@ -70,7 +70,7 @@ def states_page() -> str:
     """The picture of a task's states, and the table it is made from."""
     arrows = ["    [*] --> by_the_clock: create"]
     for status in ApiStatus:
-        by_clock = [action.value for action in (Action.CONTINUE, Action.RELAUNCH) if status in ALLOWED[action]]
+        by_clock = [action.value for action in (Action.CONTINUE, Action.START_OVER) if status in ALLOWED[action]]
         if by_clock:
             arrows.append(f"    {status.name} --> by_the_clock: {', '.join(by_clock)}")
         if status in ALLOWED[Action.STOP]:
@@ -102,9 +102,9 @@ stateDiagram-v2
 |---|{"---|" * len(_NAMES)}
 {rows}
 
-Restart is another name of continue. An update leaves a disabled task disabled and puts any other where the clock says;
-a list that was played out stays ended unless its sources, its loops or its window were changed. An action in a state in
-which it is not allowed changes nothing and is answered with an error.
+Restart is an older name of continue, and relaunch of start over. An update leaves a disabled task disabled and puts any
+other where the clock says; a list that was played out stays ended unless its sources, its loops or its window were
+changed. An action in a state in which it is not allowed changes nothing and is answered with an error.
 
 ## What a run does
 
@@ -117,8 +117,8 @@ workers have reached it. No event or callback tells of that: it is what is known
 
 Beside it stands its **trouble** (`run.trouble` of the REST API): whose fault, the reason, how many tries, and since
 when. It begins with the first failure and ends when the task has streamed for 10 s without a break, so it stays
-between two tries, whatever the state is just then, and over restarts of worker and service. A stop, a relaunch and
-the end of the window end it. Everything that speaks of trouble means this: the overview, the filter *In trouble*
+between two tries, whatever the state is just then, and over restarts of worker and service. A stop, starting over
+and the end of the window end it. Everything that speaks of trouble means this: the overview, the filter *In trouble*
 (`in_trouble` of the REST API), the lists, the command line, `streamferry_tasks_in_trouble`. A task that streams again
 and is not yet through the 10 s is *recovering*.
 """
@@ -201,7 +201,7 @@ fields below. Any status from 200 to 299 within {SEND_S:g} s means that it was t
   as this page says. Only a power cut may take what a worker wrote to SQLite just before, because its commits do not
   wait for the disk there.
 - **Before that it is in the memory of a worker.** What happened in the last {REPORT_S:g} s before a worker is killed,
-  or the task is relaunched or deleted, may not be told. A worker that cannot reach the store for {LEASE_S:g} s stops
+  or the task is started over or deleted, may not be told. A worker that cannot reach the store for {LEASE_S:g} s stops
   its tasks, and what it has not written by then is not told either. Of a lost worker's task `retrying` is told, and
   `starting` when a worker has taken it again.
 - **In order.** The callbacks of one task come one after the other; the next is sent when the one before was taken or

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from streamferry.cli.task_tables import named_source
 from streamferry.cli.times import show_time
 from streamferry.prepare.cache import UNKEPT, Entry, Summary, all_entries, default_root, evict
 
@@ -19,7 +21,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 @dataclass(frozen=True)
 class _Row:
-    """One entry. Addresses are not kept in the cache: they may hold tokens."""
+    """One entry."""
 
     entry: Entry
     summary: Summary | None
@@ -41,6 +43,7 @@ class _Row:
     def to_json(self) -> dict[str, object]:
         return {
             "name": self.entry.path.name,
+            "source": self.entry.read_address(),
             "state": self.state,
             "bytes": self.entry.size_bytes(),
             "seconds": self.summary.duration_ms / 1000 if self.summary else None,
@@ -59,12 +62,15 @@ def list_entries(as_json: JsonOption = False) -> None:
         for row in rows:
             print(json.dumps(row.to_json()))
         return
-    table = Table("used", "state", "length", "MB", "form", "now", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        *("used", "source", "state", "length", "MB", "form", "now"), box=None, pad_edge=False, header_style="bold"
+    )
     for row in rows:
         length = f"{row.summary.duration_ms / 1000:.1f} s" if row.summary else ""
         size = f"{row.entry.size_bytes() / 1e6:.1f}"
         used_at = show_time(_used_at(row.entry))
-        table.add_row(used_at, row.state, length, size, row.form, "in use" if row.entry.is_in_use() else "")
+        source = escape(named_source(row.entry.read_address()))
+        table.add_row(used_at, source, row.state, length, size, row.form, "in use" if row.entry.is_in_use() else "")
     Console().print(table)
     print(f"{sum(row.entry.size_bytes() for row in rows) / 1e6:.1f} MB in {root}")
 

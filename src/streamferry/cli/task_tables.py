@@ -245,16 +245,16 @@ def _place(playhead: Mapping[str, Any] | None) -> str:
 def _sources(task: Mapping[str, Any]) -> str:
     sources = task["sources"]
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
-    return f"{_named(sources[0]['url'])}{more}"
+    return f"{named_source(sources[0]['url'])}{more}"
 
 
 def _source(source: Mapping[str, Any]) -> str:
     start = f" from {source['start_s']:g} s" if source["start_s"] else ""
     end = f" to {source['end_s']:g} s" if source["end_s"] else ""
-    return f"{_named(source['url'])}{start}{end}"
+    return f"{named_source(source['url'])}{start}{end}"
 
 
-def _named(url: str) -> str:
+def named_source(url: str) -> str:
     """A file by its path as people write it, anything else by its address."""
     return readable(url.removeprefix("file://")) if url.startswith("file:///") else url
 

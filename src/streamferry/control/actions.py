@@ -79,16 +79,16 @@ class Action(StrEnum):
     UPDATE = "update"
     STOP = "stop"
     CONTINUE = "continue"
-    RELAUNCH = "relaunch"
+    START_OVER = "start over"
     DELETE = "delete"
 
 
-#: Action -> the states in which it may be asked for. Restart is another name of continue.
+#: Action -> the states in which it may be asked for. The API calls starting over Relaunch, and continue also Restart.
 ALLOWED: dict[Action, frozenset[ApiStatus]] = {
     Action.UPDATE: frozenset(ApiStatus),
     Action.STOP: frozenset((ApiStatus.NOT_STARTED, ApiStatus.ACTIVE)),
     Action.CONTINUE: frozenset((ApiStatus.DISABLED,)),
-    Action.RELAUNCH: frozenset(ApiStatus),
+    Action.START_OVER: frozenset(ApiStatus),
     Action.DELETE: frozenset(ApiStatus),
 }
 _WORDS = {
@@ -239,7 +239,7 @@ class Actions:
         """Enable it and begin at the beginning, whatever it does now. Raises TaskNotFound, DestinationConflict."""
         async with self._change() as connection:
             now_ms = await self._now_ms(connection)
-            before = await self._require_task(connection, task_id, Action.RELAUNCH, now_ms)
+            before = await self._require_task(connection, task_id, Action.START_OVER, now_ms)
             _require_readable(before)
             await self._guard_destination(connection, before.spec, task_id, now_ms)
             await tasks.change(connection, before, enabled=True, finished=False)

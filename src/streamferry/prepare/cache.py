@@ -7,6 +7,7 @@
         media.flv.part    the same while it grows, with the journal of what its writer has reported
         source.part       the download, and source.json what it is a download of
         watermark         its picture, while it is being laid
+        address           where it came from, as it may be shown
         prepare.lock      held by the one process that prepares
         use.lock          held shared by all who read, exclusively by who removes
 
@@ -88,6 +89,7 @@ class Entry:
         self.source = path / "source.part"
         self.source_state = path / "source.json"
         self.watermark = path / "watermark"
+        self.address = path / "address"
 
     def lock_for_use(self) -> int:
         """Make the directory if need be and hold it against removal; the file descriptor releases it when closed."""
@@ -125,6 +127,18 @@ class Entry:
         """DTS in ms and offset of each place to start, both rising."""
         numbers = array("Q", self.keyframes.read_bytes())
         return numbers[0::2], numbers[1::2]
+
+    def note_address(self, redacted: str) -> None:
+        """For who looks into the cache. It is no part of the file: where there is no room for it, it is left out."""
+        with contextlib.suppress(OSError):
+            self.address.write_text(redacted, encoding="utf-8")
+
+    def read_address(self) -> str:
+        """Where it came from, as it may be shown; empty if nobody has noted it."""
+        try:
+            return self.address.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return ""
 
     def begin(self) -> None:
         """Remove what an attempt that died has left, except the download, which is resumed."""

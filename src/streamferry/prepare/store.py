@@ -237,6 +237,7 @@ class PreparedStore:
             file.wake()
             if not file.complete:
                 await asyncio.to_thread(self._budget.keep_to_it)
+                await asyncio.to_thread(file.entry.note_address, MediaUrl.parse(job.url).redacted)
                 await self._prepare(file, job)
                 await asyncio.to_thread(self._budget.keep_to_it)
         except MediaError as error:

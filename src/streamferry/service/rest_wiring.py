@@ -56,6 +56,7 @@ def _show(entry: Entry) -> CacheItem:
     summary = entry.read_summary()
     return CacheItem(
         name=entry.path.name,
+        source=entry.read_address(),
         is_whole=summary is not None,
         in_use=entry.is_in_use(),
         size_bytes=entry.size_bytes(),

@@ -69,9 +69,11 @@ class UsageList(View):
 
 
 class CacheItem(View):
-    """One prepared file. Addresses are not kept in the cache: they may hold tokens."""
+    """One prepared file."""
 
     name: str
+    source: str
+    """The address that it came from, without secrets; empty for one of an older version."""
     is_whole: bool
     in_use: bool
     size_bytes: int

@@ -51,6 +51,24 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path / "cache")
 
 
+def test_the_cache_tells_where_its_files_came_from(shell: Shell, tmp_path: Path) -> None:
+    """Nobody could tell which entry is which film. Of an address only what may be shown is kept."""
+    (tmp_path / "web").mkdir()
+    local, remote = make(ORDINARY, tmp_path), make(ORDINARY, tmp_path / "web")
+    with HttpFiles(tmp_path / "web") as origin:
+        url = origin.url(remote.name)
+        shell("prepare", local)
+        shell("prepare", f"{url}?token=planted-token")
+    assert shell.status == 0, shell.errors
+    shown = [entry["source"] for entry in shell.entries()]
+    assert shown == [str(local), f"{url}?***"]
+    listed = shell("cache", "list")
+    assert str(local) in listed
+    assert url in listed
+    for path in (tmp_path / "cache").rglob("*"):
+        assert not path.is_file() or b"planted-token" not in path.read_bytes(), path
+
+
 def test_a_list_is_prepared_in_the_form_of_its_first(shell: Shell, tmp_path: Path) -> None:
     """Two unlike files, one form, and ``cache`` shows and removes them."""
     shell("prepare", make(ORDINARY, tmp_path), make("vp9.webm", tmp_path))

@@ -106,7 +106,7 @@ async def test_an_action_is_allowed_as_its_table_says(
         Action.UPDATE: lambda: actions.update_task(task_id, lambda _: before.spec),
         Action.STOP: lambda: actions.stop_task(task_id),
         Action.CONTINUE: lambda: actions.continue_task(task_id),
-        Action.RELAUNCH: lambda: actions.relaunch_task(task_id),
+        Action.START_OVER: lambda: actions.relaunch_task(task_id),
         Action.DELETE: lambda: actions.delete_task(task_id),
     }[action]
     if status in ALLOWED[action]:
