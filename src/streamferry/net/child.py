@@ -23,7 +23,7 @@ from termios import FIONREAD
 
 from streamferry.media.errors import MediaError, own_lack
 from streamferry.net.connection import IOV_MAX, Buffers
-from streamferry.net.sandbox import KEPT_LINE_CHARS, KEPT_LINES, Sandbox, environment_of
+from streamferry.net.sandbox import KEPT_LINE_CHARS, KEPT_LINES, Sandbox
 from streamferry.net.sealed_file import sealed_file
 
 #: How long a child may take to leave after SIGTERM; then it is killed.
@@ -82,17 +82,9 @@ class Child:
         try:
             if brief is not None:
                 stdin = sealed_file(brief)
-            with sandbox.launch(command[0], command[1:]) as launch:
-                self._process = subprocess.Popen(
-                    launch.command,
-                    stdin=stdin,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    bufsize=0,
-                    start_new_session=True,
-                    pass_fds=(*inherit, *launch.descriptors),
-                    env=environment_of(environment or {}),
-                )
+            self._process = sandbox.start(
+                command[0], command[1:], stdin=stdin, inherit=inherit, environment=environment, new_session=True
+            )
         except OSError as error:
             raise _not_started(error) from None
         finally:

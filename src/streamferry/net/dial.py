@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from typing import NotRequired, Required, TypedDict
 
 from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable, own_lack
 from streamferry.media.url import MediaUrl
@@ -39,6 +40,15 @@ class Deadlines:
     response: float = 10.0
     #: When anything may be sent at the latest.
     fence: Fence = field(default_factory=Fence, compare=False)
+
+
+class DialOptions(TypedDict):
+    """How peers are reached: keyword arguments that are passed on down to ``dial_url``."""
+
+    deadlines: Required[Deadlines]
+    #: For schemes with TLS, instead of :func:`client_context`.
+    tls: NotRequired[ssl.SSLContext | None]
+    allow: NotRequired[AllowAddress | None]
 
 
 @cache
@@ -75,9 +85,9 @@ async def dial(
 
 
 async def dial_url(
-    url: MediaUrl, *, tls: ssl.SSLContext | None, deadlines: Deadlines, allow: AllowAddress | None
+    url: MediaUrl, *, deadlines: Deadlines, tls: ssl.SSLContext | None = None, allow: AllowAddress | None = None
 ) -> Connection:
-    """Connect to where an address points, with TLS if its scheme has it; ``tls`` None is :func:`client_context`."""
+    """Connect to where an address points, with TLS if its scheme has it. Otherwise as :func:`dial`."""
     context = (tls or client_context()) if url.uses_tls else None
     return await dial(url.host, url.port, tls=context, deadlines=deadlines, allow=allow)
 

@@ -238,5 +238,5 @@ async def _pass_both_ways(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 
 
 async def open_egress_proxy(allow: AllowAddress | None, deadlines: Deadlines) -> EgressProxy | None:
-    """A egress_proxy under the policy, or None where everything is allowed. Raises OSError."""
+    """An egress proxy under the policy, or None where everything is allowed. Raises OSError."""
     return None if allow is None else await EgressProxy(allow, deadlines).open()

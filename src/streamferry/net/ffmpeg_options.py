@@ -17,7 +17,7 @@ HLS_PROTOCOLS = "pipe,http,https,httpproxy,tcp,tls,crypto"
 #: What HLS is made of (RFC 8216, section 3), as ffmpeg's demuxers.
 HLS_CONTAINERS = "hls,mpegts,mov,aac,ac3,eac3,mp3"
 
-#: What ``egress_proxy`` answers instead of a server: forbidden by the policy, not to be reached, or we lack something.
+#: What the egress proxy answers instead of a server: forbidden by the policy, not to be reached, or we lack something.
 FORBIDDEN_STATUS, UNREACHABLE_STATUS, LACKING_STATUS = 470, 570, 571
 
 # Where this ffmpeg knows them: segments are called anything (the options against strange names came one by one, the

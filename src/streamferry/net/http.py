@@ -8,11 +8,11 @@ Specification: RFC 9110 (semantics; 15.4 redirection, 11 authentication), RFC 91
 """
 
 import re
-import ssl
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from typing import Unpack
 from urllib.parse import quote, unquote, urljoin
 
 import h11
@@ -20,7 +20,7 @@ import h11
 from streamferry.media.errors import PeerRejected, PeerUnreachable, RemoteProtocolError
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
-from streamferry.net.dial import AllowAddress, Deadlines, dial_url, step
+from streamferry.net.dial import DialOptions, dial_url, step
 
 #: What a playlist, too, may lead to.
 WEB_SCHEMES = frozenset(("http", "https"))
@@ -105,15 +105,12 @@ class HttpBody:
 
 async def open_get(
     url: MediaUrl,
-    *,
-    deadlines: Deadlines,
     headers: Mapping[str, str] | None = None,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
+    **network: Unpack[DialOptions],
 ) -> HttpStream:
-    """GET ``url``, follow up to 5 redirects, and stop where the body begins. The deadlines hold for each egress_proxy.
+    """GET ``url``, follow up to 5 redirects, and stop where the body begins. The deadlines hold for each.
 
-    ``headers`` are added to the request or replace ours; ``tls`` is used for https instead of the default context.
+    ``headers`` are added to the request or replace ours.
     Raises PeerUnreachable, PeerRejected (a status other than 200 and 206, a redirect that leads nowhere, an address of
     another kind) or RemoteProtocolError (no HTTP).
     """
@@ -122,9 +119,9 @@ async def open_get(
     if url.scheme not in WEB_SCHEMES:
         raise PeerRejected(f"{url.redacted} is no web address")
     for _ in range(_MAX_REDIRECTS + 1):
-        connection = await dial_url(url, tls=tls, deadlines=deadlines, allow=allow)
+        connection = await dial_url(url, **network)
         try:
-            async with step(f"waiting for the answer of {connection.peer}", deadlines.response):
+            async with step(f"waiting for the answer of {connection.peer}", network["deadlines"].response):
                 response, leftover = await exchange_heads(connection, url, fields)
             if response.status_code not in _REDIRECTS:
                 return _stream(connection, response, leftover, url)

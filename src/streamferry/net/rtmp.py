@@ -5,13 +5,13 @@ only when the server asks for authentication, which RTMP servers do by refusing;
 """
 
 import os
-import ssl
 from dataclasses import dataclass
+from typing import Unpack
 
 from streamferry.media.errors import PeerRejected, PeerUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
-from streamferry.net.dial import AllowAddress, Deadlines, dial_url, step
+from streamferry.net.dial import Deadlines, DialOptions, dial_url, step
 from streamferry.wire.rtmp.handshake import HELLO_BYTES, PACKET_BYTES
 from streamferry.wire.rtmp.session import (
     AuthenticationRequired,
@@ -40,40 +40,26 @@ class RtmpLink:
     session: ClientSession
 
 
-async def open_publish(
-    url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
-) -> RtmpLink:
-    """Connect and publish; media may be sent on the link. ``tls`` is used for rtmps instead of the default context.
+async def open_publish(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpLink:
+    """Connect and publish; media may be sent on the link.
 
     Raises PeerUnreachable, PeerRejected or RemoteProtocolError; ValueError if ``url`` has no application or key.
     """
-    return await _open(url, Purpose.PUBLISH, deadlines, tls, allow)
+    return await _open(url, Purpose.PUBLISH, network)
 
 
-async def open_play(
-    url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
-) -> RtmpLink:
+async def open_play(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpLink:
     """Connect and play; media comes on the link. Otherwise as :func:`open_publish`."""
-    return await _open(url, Purpose.PLAY, deadlines, tls, allow)
+    return await _open(url, Purpose.PLAY, network)
 
 
-async def _open(
-    url: MediaUrl, purpose: Purpose, deadlines: Deadlines, tls: ssl.SSLContext | None, allow: AllowAddress | None
-) -> RtmpLink:
+async def _open(url: MediaUrl, purpose: Purpose, network: DialOptions) -> RtmpLink:
     auth: str | None = None
     for _ in range(_MAX_CONNECTIONS):
         session = ClientSession(url, purpose, random=os.urandom(_SEED_BYTES), auth=auth)
-        connection = await dial_url(url, tls=tls, deadlines=deadlines, allow=allow)
+        connection = await dial_url(url, **network)
         try:
-            auth = await _set_up(connection, session, purpose, deadlines)
+            auth = await _set_up(connection, session, purpose, network["deadlines"])
             if auth is None:
                 return RtmpLink(connection, session)
         except BaseException:

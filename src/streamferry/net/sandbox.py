@@ -105,6 +105,32 @@ class Sandbox:
             for descriptor in descriptors:
                 os.close(descriptor)
 
+    def start(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        stdin: int,
+        inherit: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
+        new_session: bool = False,
+    ) -> "subprocess.Popen[bytes]":
+        """Start ``program`` with pipes for its outputs; ``inherit``: descriptors it keeps. Raises OSError.
+
+        ``environment``: beside what its libraries need.
+        """
+        with self.launch(program, arguments) as launch:
+            return subprocess.Popen(
+                launch.command,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=new_session,
+                pass_fds=(*inherit, *launch.descriptors),
+                env=_environment_of(environment or {}),
+            )
+
     def run(self, program: str, arguments: Sequence[str]) -> "subprocess.CompletedProcess[bytes]":
         """Run ``program`` to its end and give what it said. Raises OSError."""
         with self.launch(program, arguments) as launch:
@@ -113,7 +139,7 @@ class Sandbox:
                 capture_output=True,
                 stdin=subprocess.DEVNULL,
                 pass_fds=launch.descriptors,
-                env=environment_of({}),
+                env=_environment_of({}),
                 check=False,
             )
 
@@ -126,7 +152,7 @@ class Launch:
     descriptors: tuple[int, ...]
 
 
-def environment_of(more: Mapping[str, str]) -> dict[str, str]:
+def _environment_of(more: Mapping[str, str]) -> dict[str, str]:
     """The environment of a program in a sandbox: ``more``, and by what its libraries and TLS authorities are found."""
     return {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ} | dict(more)
 

@@ -16,12 +16,12 @@ import struct
 from ctypes import byref, c_char_p, c_int, c_size_t, c_void_p
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import unquote
 
 from streamferry.media.errors import PeerLacking, PeerRejected, PeerUnreachable, own_lack
 from streamferry.media.url import MediaUrl
-from streamferry.net.dial import AllowAddress, Deadlines, resolve, step
+from streamferry.net.dial import Deadlines, DialOptions, resolve, step
 from streamferry.net.fence import Fence
 from streamferry.net.listening import srt_mode
 from streamferry.net.race import in_order, race, remember
@@ -112,12 +112,12 @@ class SrtSender:
             self._handle = -1
 
 
-async def open_sender(url: MediaUrl, *, deadlines: Deadlines, allow: AllowAddress | None = None) -> SrtSender:
+async def open_sender(url: MediaUrl, **network: Unpack[DialOptions]) -> SrtSender:
     """Call the address, or with ``mode=listener`` wait there until somebody calls, however long that takes.
 
     Raises PeerUnreachable, PeerRejected, LibraryMissing, and ValueError for options that SRT does not take.
     """
-    options = SrtOptions.of(url)
+    options, deadlines = SrtOptions.of(url), network["deadlines"]
     library = _library()
     # A listener may have no host: the address to bind is ours.
     if options.is_listener:
@@ -125,7 +125,7 @@ async def open_sender(url: MediaUrl, *, deadlines: Deadlines, allow: AllowAddres
         async with step(f"listening on port {url.port}", deadlines.resolve):
             found = await asyncio.get_running_loop().getaddrinfo(url.host or "0.0.0.0", url.port, family=family)
         return await _accept(library, _packed(found[0][0], found[0][4]), options, url, deadlines)
-    addresses = await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
+    addresses = await resolve(url.host, url.port, deadlines=deadlines, allow=network.get("allow"))
     in_turn = in_order(url.host, url.port, addresses)
     address, sender = await race(
         in_turn, lambda address: _call(library, _packed(*address), options, url, deadlines), SrtSender.close

@@ -3,10 +3,10 @@
 Specification: RFC 9110, 9.3.4 (PUT) and 9.3.5 (DELETE).
 """
 
-import ssl
+from typing import Unpack
 
 from streamferry.media.url import MediaUrl
-from streamferry.net.dial import AllowAddress, Deadlines, client_context, dial, step
+from streamferry.net.dial import DialOptions, dial_url, step
 from streamferry.net.http import exchange_heads, rejection
 
 
@@ -14,10 +14,7 @@ async def upload(
     url: MediaUrl,
     body: bytes,
     content_type: str,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
+    **network: Unpack[DialOptions],
 ) -> None:
     """PUT ``body``; done when the server has answered that it took it.
 
@@ -25,18 +22,12 @@ async def upload(
     RemoteProtocolError.
     """
     fields = {"content-type": content_type, "content-length": str(len(body))}
-    await _request("PUT", url, body, fields, deadlines, tls, allow)
+    await _request("PUT", url, body, fields, network)
 
 
-async def remove(
-    url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
-) -> None:
+async def remove(url: MediaUrl, **network: Unpack[DialOptions]) -> None:
     """DELETE. Raises as ``upload``."""
-    await _request("DELETE", url, b"", {}, deadlines, tls, allow)
+    await _request("DELETE", url, b"", {}, network)
 
 
 async def _request(
@@ -44,14 +35,11 @@ async def _request(
     url: MediaUrl,
     body: bytes,
     fields: dict[str, str],
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None,
-    allow: AllowAddress | None,
+    network: DialOptions,
 ) -> None:
-    secured = (tls or client_context()) if url.uses_tls else None
-    connection = await dial(url.host, url.port, tls=secured, deadlines=deadlines, allow=allow)
+    connection = await dial_url(url, **network)
     try:
-        async with step(f"{method} to {connection.peer}", deadlines.response):
+        async with step(f"{method} to {connection.peer}", network["deadlines"].response):
             fields = {"user-agent": "streamferry", "connection": "close"} | fields
             response, _ = await exchange_heads(connection, url, fields, method=method, body=body)
     except BaseException:

@@ -17,7 +17,6 @@ Locks are ``flock``: the kernel drops them with the process, so that a kill -9 l
 Each directory is 0700, because what is cached may be private, and its name holds only digests of the address.
 """
 
-import contextlib
 import fcntl
 import hashlib
 import json
@@ -25,6 +24,8 @@ import os
 import re
 import shutil
 from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ class Entry:
         """Make the directory if need be and hold it against removal; the file descriptor releases it when closed."""
         while True:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):
                 lock = os.open(self.path / "use.lock", os.O_RDWR | os.O_CREAT, 0o600)
                 fcntl.flock(lock, fcntl.LOCK_SH)
                 # Between open and lock the directory may have been removed: then the lock is on a file without a name.
@@ -173,26 +174,27 @@ class Entry:
 
     def is_in_use(self) -> bool:
         """Whether somebody reads it, or prepares it to be read."""
-        lock = os.open(self.path / "use.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        else:
-            return False
-        finally:
-            os.close(lock)
+        with self._alone() as is_alone:
+            return not is_alone
 
     def remove(self) -> bool:
         """Remove all of it, unless it is in use: then False."""
+        with self._alone() as is_alone:
+            if is_alone:
+                shutil.rmtree(self.path)
+            return is_alone
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Keep all others from using it; False if somebody does."""
         lock = os.open(self.path / "use.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        else:
-            shutil.rmtree(self.path)
-            return True
+            is_alone = True
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                is_alone = False
+            yield is_alone
         finally:
             os.close(lock)
 
@@ -238,14 +240,14 @@ def evict(root: Path, max_bytes: int | None, disk: Disk | None = None, needed_by
     """
     entries = []
     for entry in all_entries(root):
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             entries.append((entry.size_bytes(), entry))
     total_bytes = before = sum(size_bytes for size_bytes, _ in entries)
     for size_bytes, entry in entries:
         is_small = max_bytes is None or total_bytes <= max_bytes
         if is_small and (disk is None or disk.room_bytes >= needed_bytes):
             break
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             if entry.remove():
                 total_bytes -= size_bytes
     return before - total_bytes
@@ -255,7 +257,7 @@ def unused_bytes(root: Path) -> int:
     """What :func:`evict` could remove."""
     found = 0
     for entry in all_entries(root):
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             if not entry.is_in_use():
                 found += entry.size_bytes()
     return found

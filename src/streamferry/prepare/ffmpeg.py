@@ -8,7 +8,6 @@ the *thread* that started the process ends (prctl(2), PR_SET_PDEATHSIG).
 
 import os
 import re
-import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from streamferry.net.ffmpeg_log import (
     without_addresses,
 )
 from streamferry.net.ffmpeg_options import FLV_MUXER, HLS_CONTAINERS, LOGGING, hls_options, reads_descriptors
-from streamferry.net.sandbox import ENCODING, KEPT_LINE_CHARS, KEPT_LINES, Limits, Sandbox, environment_of
+from streamferry.net.sandbox import ENCODING, KEPT_LINE_CHARS, KEPT_LINES, Limits, Sandbox
 from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError
 from streamferry.prepare.input_description import InputDescription, parse_input_description
@@ -97,19 +96,10 @@ class BlockingFfmpeg:
         muxer: Sequence[str] = FLV_MUXER,
         on_line: Callable[[str], None] | None = None,
     ) -> None:
-        arguments = [*LOGGING, *input_arguments]
         sandbox = replace(sandbox, limits=_ENCODING if encodes else _COPYING)
         try:
-            with sandbox.launch(program, [*arguments, *output_arguments, *_NO_METADATA, *muxer]) as launch:
-                self._process = subprocess.Popen(
-                    launch.command,
-                    stdin=stdin,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    bufsize=0,
-                    pass_fds=launch.descriptors,
-                    env=environment_of({}),
-                )
+            arguments = [*LOGGING, *input_arguments, *output_arguments, *_NO_METADATA, *muxer]
+            self._process = sandbox.start(program, arguments, stdin=stdin)
         except OSError as error:
             raise CacheError(f"ffmpeg cannot be started: {os.strerror(error.errno or 0)}") from None
         assert self._process.stdout is not None

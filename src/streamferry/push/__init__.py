@@ -1,10 +1,10 @@
 """Publish: one session to a destination, the bounded queue in front of it, and its liveness."""
 
-import ssl
 from collections.abc import Awaitable, Callable
+from typing import Unpack
 
 from streamferry.media.url import MediaUrl
-from streamferry.net.dial import Deadlines
+from streamferry.net.dial import DialOptions
 from streamferry.push.hls import open_hls_session
 from streamferry.push.outlet import Outlet, Session
 from streamferry.push.rtmp import RtmpSession, open_rtmp_session
@@ -19,13 +19,7 @@ _OPENERS: dict[str, Callable[..., Awaitable[Session]]] = {
 }
 
 
-async def open_session(
-    url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: Callable[[str], bool] | None = None,
-) -> Session:
+async def open_session(url: MediaUrl, **network: Unpack[DialOptions]) -> Session:
     """Open a session by the scheme of the address: RTMP(S), SRT, or HLS over HTTP(S). Raises DestinationError."""
     opener = _OPENERS.get(url.scheme, open_rtmp_session)
-    return await opener(url, deadlines=deadlines, tls=tls, allow=allow)
+    return await opener(url, **network)

@@ -10,13 +10,11 @@ its segment waits for us and not for the server. Specification: RFC 8216, 4.3 an
 """
 
 import asyncio
-import ssl
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypedDict
+from typing import Unpack
 
 from streamferry.media.errors import (
     DestinationError,
@@ -25,7 +23,7 @@ from streamferry.media.errors import (
     RemoteProtocolError,
 )
 from streamferry.media.url import MediaUrl
-from streamferry.net.dial import AllowAddress, Deadlines
+from streamferry.net.dial import DialOptions
 from streamferry.net.upload import remove, upload
 from streamferry.push.faults import as_destination_errors
 from streamferry.push.ffmpeg import RemuxSession
@@ -46,18 +44,12 @@ _READ_BYTES = 256 << 10
 _POLL_S = 0.02
 
 
-class _Options(TypedDict):
-    deadlines: Deadlines
-    tls: ssl.SSLContext | None
-    allow: AllowAddress | None
-
-
 class HlsFolder:
     """The playlist of an address and the segments beside it. Its methods raise DestinationError."""
 
-    def __init__(self, url: MediaUrl, options: _Options) -> None:
+    def __init__(self, url: MediaUrl, network: DialOptions) -> None:
         self._url = url
-        self._options = options
+        self._network = network
         self._next_number = int(time.time())
         self._longest_s = TARGET_S
         self._listed: deque[ListedSegment] = deque()
@@ -82,12 +74,12 @@ class HlsFolder:
         if len(self._unlisted) > KEPT_BESIDES:
             # A server that keeps what it has is none the worse, and one that is gone is missed by the next segment.
             with suppress(MediaError):
-                await remove(_beside(self._url, self._unlisted.popleft().name), **self._options)
+                await remove(_beside(self._url, self._unlisted.popleft().name), **self._network)
 
     async def _put(self, url: MediaUrl, body: bytes, content_type: str) -> None:
         try:
             with as_destination_errors():
-                await upload(url, body, content_type, **self._options)
+                await upload(url, body, content_type, **self._network)
         except RemoteProtocolError as error:
             raise DestinationUnreachable(str(error)) from None
 
@@ -195,14 +187,8 @@ def _name_at(text: str) -> int:
     return max(text.rfind(mark) for mark in "/=&") + 1
 
 
-async def open_hls_session(
-    url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: Callable[[str], bool] | None = None,
-) -> HlsSession:
+async def open_hls_session(url: MediaUrl, **network: Unpack[DialOptions]) -> HlsSession:
     """Upload an empty playlist. Raises DestinationError."""
-    folder = HlsFolder(url, _Options(deadlines=deadlines, tls=tls, allow=allow))
+    folder = HlsFolder(url, network)
     await folder.tell()
     return HlsSession(folder, url)

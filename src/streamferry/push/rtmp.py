@@ -4,8 +4,7 @@ It never retries.
 """
 
 import asyncio
-import ssl
-from collections.abc import Callable
+from typing import Unpack
 
 from streamferry.media.errors import (
     DestinationStalled,
@@ -17,7 +16,7 @@ from streamferry.media.errors import (
 from streamferry.media.tag import LaidTag
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Buffers
-from streamferry.net.dial import Deadlines
+from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_publish
 from streamferry.push.faults import as_destination_errors
 from streamferry.wire.flv import MAX_TAG_BYTES
@@ -167,17 +166,11 @@ class RtmpSession:
         self._connection.reset()
 
 
-async def open_rtmp_session(
-    url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: Callable[[str], bool] | None = None,
-) -> RtmpSession:
+async def open_rtmp_session(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpSession:
     """Connect and publish. Raises DestinationUnreachable or PublishRejected."""
     try:
         with as_destination_errors():
-            link = await open_publish(url, deadlines=deadlines, tls=tls, allow=allow)
+            link = await open_publish(url, **network)
     except RemoteProtocolError as error:
         raise DestinationUnreachable(f"the destination does not speak RTMP: {error}") from None
     return RtmpSession(link)

@@ -6,16 +6,15 @@ stopped, is missed by SRT after 5 s.
 """
 
 import asyncio
-import ssl
-from collections.abc import Callable
 from contextlib import suppress
+from typing import Unpack
 
 from streamferry.media.errors import (
     DestinationUnreachable,
     DestinationUnsupported,
 )
 from streamferry.media.url import MediaUrl
-from streamferry.net.dial import Deadlines
+from streamferry.net.dial import DialOptions
 from streamferry.net.srt import MESSAGE_BYTES, LibraryMissing, SrtSender, open_sender
 from streamferry.push.faults import as_destination_errors
 from streamferry.push.ffmpeg import RemuxSession
@@ -106,17 +105,11 @@ class SrtSession(RemuxSession):
         self._sender.close()
 
 
-async def open_srt_session(
-    url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: Callable[[str], bool] | None = None,
-) -> SrtSession:
+async def open_srt_session(url: MediaUrl, **network: Unpack[DialOptions]) -> SrtSession:
     """Connect, as caller or listener. Raises DestinationError."""
     try:
         with as_destination_errors():
-            sender = await open_sender(url, deadlines=deadlines, allow=allow)
+            sender = await open_sender(url, **network)
     except (LibraryMissing, ValueError) as error:
         raise DestinationUnsupported(str(error)) from None
     try:

@@ -1,19 +1,9 @@
 """How runs reach their peers: deadlines, trust and egress policy, the same for all runs of a process."""
 
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypedDict
 
-from streamferry.net.dial import Deadlines, client_context
-
-
-class NetworkOptions(TypedDict):
-    """Keyword arguments that the openers of ``source`` and ``push`` share."""
-
-    deadlines: Deadlines
-    tls: ssl.SSLContext
-    allow: Callable[[str], bool] | None
+from streamferry.net.dial import AllowAddress, Deadlines, DialOptions, client_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +15,7 @@ class Network:
 
     deadlines: Deadlines = field(default_factory=Deadlines)
     tls: ssl.SSLContext = field(default_factory=client_context)
-    allow: Callable[[str], bool] | None = None
+    allow: AllowAddress | None = None
 
     @classmethod
     def trusting(cls, ca_file: str) -> "Network":
@@ -33,6 +23,6 @@ class Network:
         return cls(tls=client_context(ca_file))
 
     @property
-    def options(self) -> NetworkOptions:
-        """The options as keyword arguments."""
-        return NetworkOptions(deadlines=self.deadlines, tls=self.tls, allow=self.allow)
+    def options(self) -> DialOptions:
+        """As keyword arguments of the openers of ``source`` and ``push``."""
+        return DialOptions(deadlines=self.deadlines, tls=self.tls, allow=self.allow)

@@ -3,12 +3,12 @@
 It never retries: when a source ends or fails it says so with a SourceError, and a relay's run decides.
 """
 
-import ssl
 from collections.abc import Awaitable, Callable
+from typing import Unpack
 
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.url import MediaUrl
-from streamferry.net.dial import AllowAddress, Deadlines
+from streamferry.net.dial import DialOptions
 from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.http import open_http
 from streamferry.source.live import LiveInlet
@@ -29,11 +29,8 @@ _OPENERS: dict[str, Callable[..., Awaitable[LiveInlet]]] = {
 
 async def open_live(
     url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
     played_segments: HlsPlayedSegments | None = None,
+    **network: Unpack[DialOptions],
 ) -> LiveInlet:
     """Open a live source by the scheme of its address. Raises SourceError.
 
@@ -41,8 +38,8 @@ async def open_live(
     ended, where the protocol has a past to go back to: HLS.
     """
     if url.scheme in ("http", "https"):
-        return await open_http(url, deadlines=deadlines, tls=tls, allow=allow, played_segments=played_segments)
+        return await open_http(url, played_segments=played_segments, **network)
     opener = _OPENERS.get(url.scheme)
     if opener is None:
         raise SourceUnsupported(f"a live source cannot be read from {url.scheme}: addresses")
-    return await opener(url, deadlines=deadlines, tls=tls, allow=allow)
+    return await opener(url, **network)

@@ -117,7 +117,7 @@ class FfmpegInput:
     """How ffmpeg gets a source: its input arguments, and a ``brief`` or a ``feed`` as its standard input."""
 
     arguments: Sequence[str]
-    #: What it may reach by itself; through a ``egress_proxy`` where there is one, nothing else.
+    #: What it may reach by itself; where there is an ``egress_proxy``, that and nothing else.
     sandbox: Sandbox = PIPES_ONLY
     brief: bytes | None = None
     #: Gets the treatment's time to look, where that cannot be an argument because a script holds it.

@@ -7,7 +7,7 @@ its sandbox lets it reach nothing else.
 Specification: RFC 8216.
 """
 
-import ssl
+from typing import Unpack
 from urllib.parse import urljoin
 
 from streamferry.media.errors import (
@@ -19,7 +19,7 @@ from streamferry.media.errors import (
     SourceUnsupported,
 )
 from streamferry.media.url import MediaUrl
-from streamferry.net.dial import AllowAddress, Deadlines, step
+from streamferry.net.dial import Deadlines, DialOptions, step
 from streamferry.net.egress_proxy import EgressProxy
 from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.ffmpeg_options import HLS_CONTAINERS, HLS_PROTOCOLS, hls_options
@@ -33,18 +33,15 @@ from streamferry.wire.hls import MAX_PLAYLIST_BYTES, Playlist, Variant, scheme_o
 async def open_hls(
     url: MediaUrl,
     stream: HttpStream,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
     played_segments: HlsPlayedSegments | None = None,
+    **network: Unpack[DialOptions],
 ) -> FfmpegInlet:
     """``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError.
 
     It begins after the last of ``played_segments``.
     """
     played_segments = HlsPlayedSegments() if played_segments is None else played_segments
-    playlist, variant = await read_media_playlist(url, stream, deadlines=deadlines, tls=tls, allow=allow)
+    playlist, variant = await read_media_playlist(url, stream, **network)
     if playlist.is_finished:
         raise SourceUnsupported(f"{url.redacted} is a finished HLS playlist, a file and not a live source")
     addresses = playlist.segment_addresses(variant.url)
@@ -64,25 +61,20 @@ async def open_hls(
         brief=variant.as_master().encode(),
         # At the live edge nothing comes for as long as a segment takes to be made.
         silence_s=SILENCE_S + playlist.target_duration,
-        egress_proxy=await EgressProxy(allow, deadlines).open(),
+        egress_proxy=await EgressProxy(network.get("allow"), network["deadlines"]).open(),
         segments=played_segments,
     )
-    return await open_ffmpeg(url, source, tls=tls)
+    return await open_ffmpeg(url, source, tls=network.get("tls"))
 
 
 async def read_media_playlist(
-    url: MediaUrl,
-    stream: HttpStream,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
+    url: MediaUrl, stream: HttpStream, **network: Unpack[DialOptions]
 ) -> tuple[Playlist, Variant]:
     """The media playlist that is played of the one at ``url``, and where it is; of a master its best variant's.
 
     ``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError.
     """
-    playlist = await _read_playlist(stream, deadlines)
+    playlist = await _read_playlist(stream, network["deadlines"])
     # Relative addresses are relative to where redirects led, and reloads go there, too, as players do it.
     base = stream.final_url.reveal()
     _judge(url, playlist, base)
@@ -93,8 +85,8 @@ async def read_media_playlist(
         media_url = MediaUrl.parse(named.url)
     except ValueError as error:
         raise SourceCorrupt(f"{url.redacted} names a variant that is no address: {error}") from None
-    stream = await open_get(media_url, deadlines=deadlines, tls=tls, allow=allow)
-    playlist = await _read_playlist(stream, deadlines)
+    stream = await open_get(media_url, **network)
+    playlist = await _read_playlist(stream, network["deadlines"])
     base = stream.final_url.reveal()
     _judge(url, playlist, base)
     return playlist, Variant(base, named.audio_url)

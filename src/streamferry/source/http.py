@@ -3,10 +3,10 @@
 The type that the server names is believed, then the name of the address, then the first byte.
 """
 
-import ssl
+from typing import Unpack
 
 from streamferry.media.url import MediaUrl
-from streamferry.net.dial import AllowAddress, Deadlines, step
+from streamferry.net.dial import DialOptions, step
 from streamferry.net.http import HttpBody, HttpStream, open_get
 from streamferry.source.ffmpeg import FfmpegInput, open_ffmpeg
 from streamferry.source.hls import open_hls
@@ -22,25 +22,20 @@ _TS_NAMES = (".ts", ".m2ts", ".mts", ".mpegts")
 
 async def open_http(
     url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
     played_segments: HlsPlayedSegments | None = None,
+    **network: Unpack[DialOptions],
 ) -> LiveInlet:
     """Ask for the stream and give its inlet; ``played_segments`` is for HLS. Raises SourceError."""
     with as_source_errors():
-        stream = await open_get(url, deadlines=deadlines, tls=tls, allow=allow)
+        stream = await open_get(url, **network)
         try:
             if names_playlist(stream.content_type, stream.final_url.path):
-                return await open_hls(
-                    url, stream, deadlines=deadlines, tls=tls, allow=allow, played_segments=played_segments
-                )
+                return await open_hls(url, stream, played_segments=played_segments, **network)
             body = HttpBody(stream)
             if _is_named_flv(stream):
                 return HttpFlvInlet(stream, body)
             if not _is_named_ts(stream):
-                async with step(f"waiting for media of {stream.connection.peer}", deadlines.response):
+                async with step(f"waiting for media of {stream.connection.peer}", network["deadlines"].response):
                     await body.read_first()
                 if not body.leftover.startswith(_TS_SYNC_BYTE):
                     return HttpFlvInlet(stream, body)

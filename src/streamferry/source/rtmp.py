@@ -3,12 +3,12 @@
 Specification: Adobe RTMP 1.0, section 7.2.2.1 (play).
 """
 
-import ssl
+from typing import Unpack
 
 from streamferry.media.errors import SourceEnded, SourceUnreachable, SourceUnsupported
 from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
-from streamferry.net.dial import AllowAddress, Deadlines
+from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_play
 from streamferry.source.live import ConnectionInlet, as_source_errors
 
@@ -24,20 +24,14 @@ class RtmpInlet(ConnectionInlet):
         super().__init__(link.connection, media.receive_into, media.read)
 
 
-async def open_rtmp(
-    url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
-) -> RtmpInlet:
+async def open_rtmp(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpInlet:
     """Connect and play; gives the inlet once the server has accepted. Raises SourceError."""
     try:
         _ = url.app_and_key
     except ValueError as error:
         raise SourceUnsupported(str(error)) from error
     with as_source_errors():
-        return RtmpInlet(await open_play(url, deadlines=deadlines, tls=tls, allow=allow))
+        return RtmpInlet(await open_play(url, **network))
 
 
 class _RtmpMedia:

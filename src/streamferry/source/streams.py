@@ -2,13 +2,13 @@
 
 import errno
 import socket
-import ssl
 from dataclasses import replace
+from typing import Unpack
 from urllib.parse import parse_qs
 
 from streamferry.media.errors import SourceUnreachable, SourceUnsupported
 from streamferry.media.url import MediaUrl
-from streamferry.net.dial import AllowAddress, Deadlines, resolve
+from streamferry.net.dial import DialOptions, resolve
 from streamferry.net.egress_proxy import EgressProxy, Forwarder
 from streamferry.net.listening import srt_mode
 from streamferry.net.sandbox import Sandbox
@@ -20,43 +20,31 @@ from streamferry.source.live import as_source_errors
 _DATAGRAMS = Sandbox(sockets=Sockets.UDP)
 
 
-async def open_rtsp(
-    url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
-) -> FfmpegInlet:
+async def open_rtsp(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet:
     """RTSP over TCP, which passes any firewall that lets RTSP pass (RFC 2326, 10.12). Raises SourceError."""
     options = {"rtsp_transport": "tcp", "timeout": str(round(PEER_SILENCE_S * 1e6))}
     if url.scheme == "rtsps":
         # By its name, which the certificate has; the proxy resolves it, and judges what it finds.
-        with as_source_errors():
-            await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
-        egress_proxy = await EgressProxy(allow, deadlines).open()
+        await _reached(url, network)
+        egress_proxy = await EgressProxy(network.get("allow"), network["deadlines"]).open()
         source = FfmpegInput(
             _concat("rtsps,rtp,tls,tcp,httpproxy"), script=_script(url, options), egress_proxy=egress_proxy
         )
-        return await open_ffmpeg(url, source, tls=tls)
-    if allow is None:
+        return await open_ffmpeg(url, source, tls=network.get("tls"))
+    if (allow := network.get("allow")) is None:
         # A server may send it to any other, by name.
         anywhere = Sandbox(sockets=Sockets.TCP_AND_NAMES, ports=None)
-        return await open_ffmpeg(url, FfmpegInput(_RTSP, anywhere, script=_script(url, options)), tls=tls)
+        source = FfmpegInput(_RTSP, anywhere, script=_script(url, options))
+        return await open_ffmpeg(url, source, tls=network.get("tls"))
     # ffmpeg follows a redirect in the breath in which it tells of one: from in there it reaches no other port.
     with as_source_errors():
-        forwarder = await Forwarder(url.host, url.port, allow, deadlines).open()
+        forwarder = await Forwarder(url.host, url.port, allow, network["deadlines"]).open()
     reached = replace(url, host="127.0.0.1", port=forwarder.port)
     source = FfmpegInput(_RTSP, script=_script(reached, options), egress_proxy=forwarder, may_redirect=False)
-    return await open_ffmpeg(url, source, tls=tls)
+    return await open_ffmpeg(url, source, tls=network.get("tls"))
 
 
-async def open_srt(
-    url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
-) -> FfmpegInlet:
+async def open_srt(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet:
     """SRT: calls the address, or with ``mode=listener`` in its query waits there for a caller. Raises SourceError.
 
     The query is ffmpeg's: ``streamid``, ``passphrase``, ``latency`` in microseconds.
@@ -69,17 +57,11 @@ async def open_srt(
         raise SourceUnsupported("an SRT address needs a port: srt://host:9000")
     if is_listener:
         return await open_ffmpeg(url, FfmpegInput(_SRT, _DATAGRAMS, script=_script(url, {}), open_s=None))
-    reached = await _reached(url, deadlines, allow)
+    reached = await _reached(url, network)
     return await open_ffmpeg(url, FfmpegInput(_SRT, _DATAGRAMS, script=_script(reached, {})))
 
 
-async def open_udp(
-    url: MediaUrl,
-    *,
-    deadlines: Deadlines,
-    tls: ssl.SSLContext | None = None,
-    allow: AllowAddress | None = None,
-) -> FfmpegInlet:
+async def open_udp(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet:
     """MPEG-TS in datagrams to a port, or to a multicast group. Raises SourceError.
 
     ``udp://:5000`` takes what comes to the port of any address, ``udp://239.1.1.1:5000`` joins the group, on the
@@ -98,13 +80,13 @@ async def open_udp(
     return await open_ffmpeg(url, FfmpegInput(["-f", "mpegts"], feed=receiver))
 
 
-async def _reached(url: MediaUrl, deadlines: Deadlines, allow: AllowAddress | None) -> MediaUrl:
+async def _reached(url: MediaUrl, network: DialOptions) -> MediaUrl:
     """The address for ffmpeg, which names the host by an address that was found to be allowed.
 
     The name might resolve to another one if ffmpeg asked. Raises SourceUnreachable.
     """
     with as_source_errors():
-        (_, address), *_ = await resolve(url.host, url.port, deadlines=deadlines, allow=allow)
+        (_, address), *_ = await resolve(url.host, url.port, deadlines=network["deadlines"], allow=network.get("allow"))
     return replace(url, host=str(address[0]))
 
 
