@@ -131,7 +131,7 @@ class Entry:
 
     def note_address(self, redacted: str) -> None:
         """For who looks into the cache. It is no part of the file: where there is no room for it, it is left out."""
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             self.address.write_text(redacted, encoding="utf-8")
 
     def read_address(self) -> str:
