@@ -7,8 +7,9 @@ depend on how the input was split. ``tests/property/wire/test_wire_fuzz.py`` run
 import sys
 from collections.abc import Callable
 
+from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import RemoteProtocolError
-from streamferry.media.tag import Tag, tag_kind
+from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
 from streamferry.wire.amf0 import parse_amf0
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_flv_header, parse_metadata, scan_tags

@@ -1,7 +1,9 @@
 """A camera: tags as a live source sends them, 25 pictures and 50 sounds a second, each body with its own number."""
 
+from streamferry.media.enhanced import tag_kind
 from streamferry.media.stamps import to_wire_ms
-from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag, tag_kind
+from streamferry.media.starts import Starts
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag
 from streamferry.wire.flv import serialize_metadata
 
 AVC_HEADER = b"\x17\x00\x00\x00\x00avc one"
@@ -30,8 +32,16 @@ def number_of(tag: Tag | LaidTag) -> int:
 
 
 def laid(tags: list[Tag]) -> list[LaidTag]:
-    """The tags with their kind, as a timeline that had nothing to change would give them."""
-    return [(tag_type, stamp_ms, body, tag_kind(tag_type, body)) for tag_type, stamp_ms, body in tags]
+    """The tags with their kind, as a timeline that had nothing to change would give them; sound alone can begin."""
+    starts = Starts()
+    starts.begin(has_picture=any(tag_type == VIDEO for tag_type, _, _ in tags))
+    marked: list[LaidTag] = []
+    for tag_type, stamp_ms, body in tags:
+        kind = tag_kind(tag_type, body)
+        if kind <= KEYFRAME:
+            kind = starts.mark_picture(kind) if tag_type == VIDEO else starts.sound
+        marked.append((tag_type, stamp_ms, body, kind))
+    return marked
 
 
 def frames(tags: list[Tag], tag_type: int) -> list[Tag]:

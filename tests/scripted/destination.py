@@ -6,7 +6,8 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from scripted.listener import Listener, reset, until_closed
-from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag, tag_kind
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag
 from streamferry.media.url import MediaUrl
 from streamferry.wire.rtmp.session import (
     ConnectRequested,

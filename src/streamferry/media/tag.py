@@ -20,90 +20,108 @@ AUDIO, VIDEO, SCRIPT = 8, 9, 18
 
 
 class TagKind(IntEnum):
-    """What a tag is good for. A destination can start at a KEYFRAME once it has the SEQUENCE_HEADERs."""
+    """What a tag is good for. Frames are those up to KEYFRAME."""
 
-    FRAME = 0
-    KEYFRAME = 1
-    SEQUENCE_HEADER = 2
-    METADATA = 3
-    OTHER = 4
+    #: A frame at which a viewer can begin who has the headers. No tag says that of itself: see ``media.starts``.
+    START = 0
+    FRAME = 1
+    #: A picture that needs no other.
+    KEYFRAME = 2
+    #: What a decoder needs before the first frame of a track.
+    SEQUENCE_HEADER = 3
+    #: What a viewer should know of a track and can do without: colours of HDR, places of loudspeakers.
+    SIDE_DATA = 4
+    METADATA = 5
+    #: Nothing to be seen or heard: a command, an end of sequence, what is reserved or damaged.
+    OTHER = 6
+    #: An Enhanced RTMP packet around others, of which one byte does not tell the kind: see ``media.enhanced``.
+    NESTED = 7
 
 
-FRAME, KEYFRAME, SEQUENCE_HEADER, METADATA, OTHER = TagKind
+# Plain integers: comparing enum members costs three times as much.
+START, FRAME, KEYFRAME, SEQUENCE_HEADER, SIDE_DATA, METADATA, OTHER, NESTED = (int(kind) for kind in TagKind)
 
 # Bit 7 of a video tag's first byte: an Enhanced RTMP header follows (packet type in the low nibble, then a FourCC).
-_EX_VIDEO_HEADER = 0x80
-# Sound format 9 of an audio tag: an Enhanced RTMP v2 audio header follows.
-_EX_AUDIO_FORMAT = 9
+EX_VIDEO_HEADER = 0x80
+#: Sound format 9 of an audio tag: an Enhanced RTMP v2 audio header follows.
+EX_AUDIO_FORMAT = 9
+#: Packet types of Enhanced RTMP around other packets. ModEx has the same number for both.
+EX_VIDEO_MULTITRACK, EX_AUDIO_MULTITRACK, EX_MOD_EX = 6, 5, 7
+#: Enhanced packet type of HDR colours (video) and of the places of loudspeakers (audio).
+EX_SIDE_DATA = 4
+# Enhanced packet types: 0 SequenceStart, 5 (video) MPEG-2 TS SequenceStart; 1 CodedFrames, 3 (video) CodedFramesX.
+_EX_VIDEO_SEQUENCE = frozenset((0, 5))
+_EX_VIDEO_FRAMES = frozenset((1, 3))
 # Legacy codec ids whose second byte is a packet type, 0 being the sequence header:
 # 7 AVC; 12 HEVC and 13 AV1 as used by Chinese CDNs before Enhanced RTMP.
 _PACKETIZED_VIDEO = frozenset((7, 12, 13))
 _AAC = 10
-# Enhanced packet types: video 0 SequenceStart, 4 Metadata (HDR colour, wanted before the frames like a header),
-# 5 MPEG-2 TS SequenceStart.
-_EX_VIDEO_SEQUENCE = frozenset((0, 4, 5))
-_EX_VIDEO_FRAMES = frozenset((1, 3))
+# Frame types: 1 keyframe, 5 a command to the player (start or end of seek), which has no packet type (FLV E.4.3.1).
+_KEY_PICTURE, _COMMAND = 1, 5
+
+
+def _video_kind(first: int) -> int:
+    """Kind by the first byte of a video tag; negative: the second byte tells, and a frame is of this kind."""
+    is_enhanced = bool(first & EX_VIDEO_HEADER)
+    frame_type, low = first >> 4 & (7 if is_enhanced else 15), first & 0x0F
+    frame = KEYFRAME if frame_type == _KEY_PICTURE else FRAME if frame_type < _COMMAND else OTHER
+    if not is_enhanced:
+        return -frame if low in _PACKETIZED_VIDEO and frame_type != _COMMAND else frame
+    if low == EX_SIDE_DATA:
+        return SIDE_DATA  # Whatever the frame type says, which is to be ignored.
+    if low == EX_MOD_EX:
+        return NESTED
+    if frame_type == _COMMAND:
+        return OTHER
+    if low == EX_VIDEO_MULTITRACK:
+        return NESTED
+    if low in _EX_VIDEO_SEQUENCE:
+        return SEQUENCE_HEADER
+    return frame if low in _EX_VIDEO_FRAMES else OTHER
+
+
+def _audio_kind(first: int) -> int:
+    """The same for an audio tag."""
+    sound_format, packet = first >> 4, first & 0x0F
+    if sound_format == _AAC:
+        return -FRAME
+    if sound_format != EX_AUDIO_FORMAT:
+        return FRAME
+    kinds = {0: SEQUENCE_HEADER, 1: FRAME, EX_SIDE_DATA: SIDE_DATA, EX_AUDIO_MULTITRACK: NESTED, EX_MOD_EX: NESTED}
+    return kinds.get(packet, OTHER)
+
+
+_VIDEO_KINDS = tuple(_video_kind(first) for first in range(256))
+_AUDIO_KINDS = tuple(_audio_kind(first) for first in range(256))
 
 
 def kind_of_video(body: "bytes | memoryview") -> int:
-    """Kind of a video tag's body. An empty body is OTHER. Enhanced multitrack and ModEx packets count as frames."""
+    """Kind of a video tag's body, NESTED among them. An empty body is OTHER."""
     if not body:
         return OTHER
-    first = body[0]
-    if first & _EX_VIDEO_HEADER:
-        packet = first & 0x0F
-        if packet in _EX_VIDEO_SEQUENCE:
-            return SEQUENCE_HEADER
-        if packet in _EX_VIDEO_FRAMES or packet > 5:
-            return KEYFRAME if first >> 4 & 7 == 1 else FRAME
+    kind = _VIDEO_KINDS[body[0]]
+    if kind > 0:
+        return kind
+    if len(body) < 2:
         return OTHER
-    frame_type = first >> 4
-    if first & 0x0F in _PACKETIZED_VIDEO:
-        if len(body) < 2:
-            return OTHER
-        packet = body[1]
-        if packet == 0:
-            return SEQUENCE_HEADER
-        if packet != 1:
-            return OTHER
-    if frame_type == 1:
-        return KEYFRAME
-    return FRAME if frame_type < 5 else OTHER
+    packet = body[1]
+    if packet == 1:
+        return -kind
+    return OTHER if packet else SEQUENCE_HEADER
 
 
 def kind_of_audio(body: "bytes | memoryview") -> int:
-    """Kind of an audio tag's body: SEQUENCE_HEADER, FRAME, or OTHER when it carries no sound."""
+    """Kind of an audio tag's body: SEQUENCE_HEADER, SIDE_DATA, FRAME, NESTED, or OTHER when it carries no sound."""
     if not body:
         return OTHER
-    sound_format = body[0] >> 4
-    if sound_format == _AAC:
-        if len(body) < 2:
-            return OTHER
-        return FRAME if body[1] else SEQUENCE_HEADER
-    if sound_format == _EX_AUDIO_FORMAT:
-        packet = body[0] & 0x0F
-        if packet in (0, 4):
-            return SEQUENCE_HEADER
-        return FRAME if packet in (1, 5, 7) else OTHER
-    return FRAME
+    kind = _AUDIO_KINDS[body[0]]
+    if kind > 0:
+        return kind
+    if len(body) < 2:
+        return OTHER
+    return FRAME if body[1] else SEQUENCE_HEADER
 
 
 def kind_of_script(body: "bytes | memoryview") -> int:
     """METADATA for onMetaData, with or without ``@setDataFrame`` before it; OTHER for cue points and the like."""
     return METADATA if b"\x02\x00\x0aonMetaData" in bytes(body[:40]) else OTHER
-
-
-def header_slot(tag_type: int, body: "bytes | memoryview") -> tuple[int, int]:
-    """Which header a SEQUENCE_HEADER tag replaces: one slot per track, and one per extra enhanced packet type."""
-    first = body[0]
-    extended = first & _EX_VIDEO_HEADER if tag_type == VIDEO else first >> 4 == _EX_AUDIO_FORMAT
-    return (tag_type, first & 0x0F if extended else 0)
-
-
-def tag_kind(tag_type: int, body: "bytes | memoryview") -> int:
-    """Kind of any tag, see :class:`TagKind`."""
-    if tag_type == VIDEO:
-        return kind_of_video(body)
-    if tag_type == AUDIO:
-        return kind_of_audio(body)
-    return kind_of_script(body)

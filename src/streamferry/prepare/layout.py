@@ -11,8 +11,10 @@ bytes. Specification: Adobe Video File Format 10.1, annex E.
 from bisect import bisect_right
 from collections.abc import Iterable
 
+from streamferry.media.enhanced import HeaderKey, headers_in, tag_kind
 from streamferry.media.errors import SourceUnsupported
-from streamferry.media.tag import AUDIO, KEYFRAME, OTHER, SCRIPT, SEQUENCE_HEADER, VIDEO, Tag, header_slot, tag_kind
+from streamferry.media.starts import Starts
+from streamferry.media.tag import AUDIO, OTHER, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, START, VIDEO, Tag
 from streamferry.prepare.form import AudioForm
 from streamferry.wire.aac import FRAME_SAMPLES, silent_frame, silent_header
 from streamferry.wire.amf0 import Amf0Value
@@ -62,7 +64,8 @@ class FlvLayout:
         self._drop_late = drop_late
         self._metadata: dict[str, Amf0Value] = {}
         self._tracks = {kind: _Track(_LONE_FRAME_MS[kind]) for kind in (VIDEO, AUDIO)}
-        self._headers: dict[tuple[int, int], bytes] = {}
+        self._headers: dict[HeaderKey, bytes] = {}
+        self._starts = Starts()
         self._held: list[tuple[int, int, bytes, int]] = []
         self._held_bytes = 0
         self._seen: set[int] = set()
@@ -101,12 +104,15 @@ class FlvLayout:
                     self._metadata |= parse_metadata(body)
                 continue
             kind = tag_kind(tag_type, body)
-            if kind == SEQUENCE_HEADER:
-                self._take_header(tag_type, bytes(body))
-            elif kind == OTHER:
+            if kind in (SEQUENCE_HEADER, SIDE_DATA):
+                self._take_header(tag_type, body)
+                continue
+            if kind == OTHER:
                 # An end of sequence would end the picture at the first loop.
                 continue
-            elif tag_type in self._seen or tag_type == AUDIO or kind == KEYFRAME:
+            if tag_type == VIDEO:
+                kind = self._starts.mark_picture(kind)
+            if tag_type in self._seen or tag_type == AUDIO or kind == START:
                 self._seen.add(tag_type)
                 self._take(tag_type, stamp_ms, body, kind)
 
@@ -132,15 +138,15 @@ class FlvLayout:
         ):
             self._start()
 
-    def _take_header(self, tag_type: int, body: bytes) -> None:
-        slot = header_slot(tag_type, body)
-        # Two bytes are an AAC header before the muxer knows what is in it.
-        if body == self._headers.get(slot) or len(body) <= 2:
-            return
-        self._headers[slot] = body
-        if self.started:
-            self._headers_changed = True
-            self._write(tag_type, self._last_ms, body)
+    def _take_header(self, tag_type: int, body: "bytes | memoryview") -> None:
+        for key, header in headers_in(tag_type, body).items():
+            # Two bytes are an AAC header before the muxer knows what is in it.
+            if header == self._headers.get(key) or len(header) <= 2:
+                continue
+            self._headers[key] = header
+            if self.started:
+                self._headers_changed = True
+                self._write(tag_type, self._last_ms, header)
 
     def _start(self) -> None:
         self.started = True
@@ -148,7 +154,7 @@ class FlvLayout:
         self._append(serialize_flv_header(has_audio, VIDEO in self._promised))
         metadata = {name: value for name, value in self._metadata.items() if name not in _METADATA_LEFT_OUT}
         if self._silence is not None:
-            self._headers[(AUDIO, 0)] = silent_header(self._silence.rate_hz, self._silence.channels)
+            self._headers[(AUDIO, 0, 0)] = silent_header(self._silence.rate_hz, self._silence.channels)
             metadata |= {
                 "audiocodecid": 10.0,
                 "audiosamplerate": float(self._silence.rate_hz),
@@ -176,7 +182,8 @@ class FlvLayout:
             dts_ms = max(self._last_ms, track.last_ms + 1)
         self._lay_silence(dts_ms)
         self._last_ms = dts_ms
-        if kind == KEYFRAME or (VIDEO not in self._seen and dts_ms - self._last_index_ms >= _AUDIO_INDEX_STEP_MS):
+        mark = kind if tag_type == VIDEO else self._starts.sound
+        if mark == START and (tag_type == VIDEO or dts_ms - self._last_index_ms >= _AUDIO_INDEX_STEP_MS):
             self._last_index_ms = dts_ms
             self.keyframes.append((dts_ms, self.end_offset))
             if self._headers_changed:
@@ -199,7 +206,7 @@ class FlvLayout:
             self._write(AUDIO, stamp_ms, self._silent_frame)
 
     def _write_headers(self, dts_ms: int) -> None:
-        for (tag_type, _), body in self._headers.items():
+        for (tag_type, _, _), body in self._headers.items():
             self._write(tag_type, dts_ms, body)
 
     def _write(self, tag_type: int, stamp_ms: int, body: "bytes | memoryview") -> None:

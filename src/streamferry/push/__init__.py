@@ -7,10 +7,11 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions
 from streamferry.push.hls import open_hls_session
 from streamferry.push.outlet import Outlet, Session
+from streamferry.push.queue import WhenLate
 from streamferry.push.rtmp import RtmpSession, open_rtmp_session
 from streamferry.push.srt import open_srt_session
 
-__all__ = ["Outlet", "RtmpSession", "Session", "open_rtmp_session", "open_session"]
+__all__ = ["Outlet", "RtmpSession", "Session", "WhenLate", "open_rtmp_session", "open_session"]
 
 _OPENERS: dict[str, Callable[..., Awaitable[Session]]] = {
     "srt": open_srt_session,

@@ -5,6 +5,7 @@ What the child has seen when it begins to write is all that it writes: a track t
 the next one begins with its header.
 """
 
+from streamferry.media.enhanced import FirstTracks
 from streamferry.media.errors import DestinationSenderFailed
 from streamferry.media.stamps import SessionClock
 from streamferry.media.tag import AUDIO, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag
@@ -37,6 +38,7 @@ class RemuxSession:
         self._clock = SessionClock()
         self._has_header = False
         self._tracks: set[int] = set()
+        self._first_tracks = FirstTracks()
         #: Bytes of FLV given to the child since the session began.
         self.sent_bytes = 0
 
@@ -64,7 +66,10 @@ class RemuxSession:
             pieces.append(serialize_flv_header(AUDIO in types, VIDEO in types))
             self._has_header = True
         clock = self._clock
-        for tag_type, dts_ms, body, kind in tags:
+        for tag_type, dts_ms, laid_body, kind in tags:
+            body = self._first_tracks.take(tag_type, laid_body)
+            if body is None:
+                continue
             if kind <= SEQUENCE_HEADER and tag_type not in self._tracks:
                 if dts_ms - clock.zero_ms > _LOOK_MS:
                     raise DestinationSenderFailed("the stream has a track now that it did not begin with")

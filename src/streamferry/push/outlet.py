@@ -9,7 +9,7 @@ from typing import Protocol
 
 from streamferry.media.errors import DestinationStalled
 from streamferry.media.tag import LaidTag
-from streamferry.push.queue import TagQueue
+from streamferry.push.queue import TagQueue, WhenLate
 
 #: Piece taken from the queue at once, and how much in one visit: a backlog must not hold up the other streams, and yet
 #: leave at 100 Mbps when a file relay is visited every 320 ms.
@@ -69,6 +69,15 @@ class Outlet:
         self.tap: Callable[[list[LaidTag]], None] | None = None
 
     @property
+    def when_late(self) -> WhenLate:
+        """What becomes of media that the destination does not take in time: the policy of what feeds this outlet."""
+        return self._queue.when_late
+
+    @when_late.setter
+    def when_late(self, when_late: WhenLate) -> None:
+        self._queue.when_late = when_late
+
+    @property
     def has_acked(self) -> bool:
         """Whether the present session's peer has acknowledged media."""
         return self._acked_bytes > 0
@@ -106,12 +115,14 @@ class Outlet:
 
     @property
     def is_backed_up(self) -> bool:
-        """Whether tags wait here: a source that can be held back should be."""
+        """Whether tags wait here: a feed whose policy is HOLD gives nothing until they have left."""
         return bool(self._queue) or (self.session is not None and self.session.is_blocked)
 
     def attach(self, session: Session, headers: list[LaidTag], now: float) -> None:
         """Start a session: the headers in force, then the group of pictures kept while there was none."""
         self.session = session
+        if self.when_late is WhenLate.DROP:
+            session.drop_late()
         self._acked_bytes = 0
         self._progress_at = now
         self._settled_at = now
@@ -124,7 +135,7 @@ class Outlet:
         if session is not None:
             self._finished_bytes += session.sent_bytes
         self._queue.clear()
-        self._queue.needs_keyframe = True
+        self._queue.needs_start = True
         return session
 
     def offer(self, tags: list[LaidTag]) -> None:
@@ -135,7 +146,7 @@ class Outlet:
                 self._queue.keep_latest_group(tags)
             return
         queue = self._queue
-        if queue.needs_keyframe:
+        if queue.needs_start:
             tags = queue.skip_to_start(tags)
         if queue:
             queue.put(tags)

@@ -1,14 +1,20 @@
-"""The bounded queue in front of a destination: what it cannot take now, as whole tags.
+"""The queue in front of a destination: what it cannot take now, as whole tags.
 
-Drop policy, by name *drop to keyframe*: at or beyond the soft limit a new keyframe throws away everything queued before
-it; at the hard limit the destination is given up (DestinationStalled) and its session rebuilt. With no destination
-attached only the group of pictures that is being received is kept, so that the next session starts at once with it.
+What becomes of media that is late is said by whoever gives it::
+
+    DROP    it cannot be held back. At or beyond the soft limit a new START throws away everything queued before it; at
+            the hard limit the destination is given up (DestinationStalled) and its session rebuilt
+    HOLD    it is held back at its source, so little waits here, and nothing of it is ever thrown away. Its source
+            begins each session where a viewer can begin
+
+With no destination attached only what came since the last START is kept, so that the next session begins at once.
 """
 
 from collections import deque
+from enum import Enum
 
 from streamferry.media.errors import DestinationStalled
-from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, LaidTag
+from streamferry.media.tag import KEYFRAME, START, LaidTag
 
 #: Beyond this much waiting media a viewer gains more from a jump to the present than from the rest.
 SOFT_MS = 2_000
@@ -18,17 +24,25 @@ HARD_MS = 20_000
 HARD_BYTES = 32 << 20
 
 
+class WhenLate(Enum):
+    """What becomes of media that a destination does not take in time; see the module."""
+
+    DROP = "drop"
+    HOLD = "hold"
+
+
 class TagQueue:
     """Tags waiting for one destination. Bodies are copied on the way in: they outlive the beat's buffer."""
 
-    __slots__ = ("_has_video", "_tags", "dropped_tags", "needs_keyframe", "size_bytes")
+    __slots__ = ("_tags", "dropped_tags", "needs_start", "size_bytes", "when_late")
 
-    def __init__(self) -> None:
+    def __init__(self, when_late: WhenLate = WhenLate.DROP) -> None:
         self._tags: deque[LaidTag] = deque()
-        self._has_video = False
+        #: The policy of the feed that fills it.
+        self.when_late = when_late
         self.size_bytes = 0
         #: Set when what comes next has no beginning: frames are skipped until a viewer can start.
-        self.needs_keyframe = True
+        self.needs_start = True
         #: Frames thrown away because the destination did not take them in time.
         self.dropped_tags = 0
 
@@ -42,34 +56,40 @@ class TagQueue:
 
     def put(self, tags: list[LaidTag], start: int = 0) -> None:
         """Queue ``tags[start:]`` for an attached destination. Raises DestinationStalled at the hard limit."""
+        drops = self.when_late is WhenLate.DROP
         for tag in tags[start:]:
-            if self._is_start(tag) and (self.span_ms >= SOFT_MS or self.size_bytes >= SOFT_BYTES):
+            if drops and tag[3] == START and (self.span_ms >= SOFT_MS or self.size_bytes >= SOFT_BYTES):
                 self._drop_frames(tag[1])
             self._append(tag)
+        if not drops:
+            return
         if self.span_ms > HARD_MS or self.size_bytes > HARD_BYTES:
             raise DestinationStalled(
                 "the destination takes less than the stream needs, and no keyframe came to skip to"
             )
 
     def keep_latest_group(self, tags: list[LaidTag]) -> None:
-        """Queue tags while no destination is attached: each keyframe replaces what came before it, uncounted."""
+        """Queue tags while no destination is attached: each START replaces what came before it, uncounted."""
         for tag in tags:
-            if self._is_start(tag):
-                self.needs_keyframe = False
+            if tag[3] == START:
+                self.needs_start = False
                 self.clear()
-            if tag[3] <= KEYFRAME and not self.needs_keyframe:
+            if tag[3] <= KEYFRAME and not self.needs_start:
                 self._append(tag)
         if self.span_ms > HARD_MS or self.size_bytes > HARD_BYTES:
-            self.needs_keyframe = True
+            self.needs_start = True
             self.clear()
 
     def skip_to_start(self, tags: list[LaidTag]) -> list[LaidTag]:
         """The tags without the frames that come before the first a viewer can start at."""
+        if self.when_late is WhenLate.HOLD:
+            self.needs_start = False
+            return tags
         wanted: list[LaidTag] = []
         for tag in tags:
-            if self._is_start(tag):
-                self.needs_keyframe = False
-            if tag[3] > KEYFRAME or not self.needs_keyframe:
+            if tag[3] == START:
+                self.needs_start = False
+            if tag[3] > KEYFRAME or not self.needs_start:
                 wanted.append(tag)
         return wanted
 
@@ -94,13 +114,6 @@ class TagQueue:
         for tag in reversed(tags[start:]):
             self._tags.appendleft(tag)
             self.size_bytes += len(tag[2])
-
-    def _is_start(self, tag: LaidTag) -> bool:
-        """Whether a viewer can start at this tag: a keyframe, or in a stream without picture any sound."""
-        tag_type, _, _, kind = tag
-        if tag_type == VIDEO:
-            self._has_video = True
-        return kind == KEYFRAME or (tag_type == AUDIO and kind < KEYFRAME and not self._has_video)
 
     def _append(self, tag: LaidTag) -> None:
         body = bytes(tag[2])

@@ -1,7 +1,8 @@
 """What can be said of a stream by looking at its tags: counts, rates, and whether the clock behaves."""
 
+from streamferry.media.enhanced import FirstTracks, tag_kind
 from streamferry.media.stamps import signed_delta_ms
-from streamferry.media.tag import AUDIO, KEYFRAME, METADATA, SEQUENCE_HEADER, VIDEO, Tag, tag_kind
+from streamferry.media.tag import AUDIO, KEYFRAME, METADATA, SEQUENCE_HEADER, VIDEO, Tag
 from streamferry.wire.flv import parse_metadata
 
 _VIDEO_CODECS = {2: "H.263", 4: "VP6", 7: "H.264", 12: "HEVC", 13: "AV1"}
@@ -44,18 +45,22 @@ class TrackMeter:
 
 
 class StreamMeter:
-    """One published stream."""
+    """One published stream; of several tracks of a type, the first."""
 
     def __init__(self) -> None:
         self.video = TrackMeter()
         self.audio = TrackMeter()
         self.size_bytes = 0
         self.metadata: dict[str, object] = {}
+        self._first_tracks = FirstTracks()
 
     def count(self, tags: list[Tag]) -> None:
         """Count tags as they arrive."""
-        for tag_type, dts_ms, body in tags:
-            self.size_bytes += len(body)
+        for tag_type, dts_ms, whole_body in tags:
+            self.size_bytes += len(whole_body)
+            body = self._first_tracks.take(tag_type, whole_body)
+            if body is None:
+                continue
             kind = tag_kind(tag_type, body)
             if kind == METADATA:
                 self.metadata = dict(parse_metadata(bytes(body))) or self.metadata

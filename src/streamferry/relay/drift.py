@@ -30,8 +30,9 @@ apart as its last were.
 What else looks like a clock, and what is not seen: ``docs/decisions/0014-drift-of-sound.md``.
 """
 
+from streamferry.media.enhanced import tag_kind
 from streamferry.media.stamps import signed_delta_ms, to_wire_ms
-from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SCRIPT, VIDEO, Tag, kind_of_audio, tag_kind
+from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SCRIPT, VIDEO, Tag
 
 #: Of 15 pictures a second and 64 ms of sound some 40 neighbours are looked at in it, which tell the gap to 20 ms or so.
 WINDOW_MS = 10_000
@@ -257,7 +258,7 @@ class Drift:
             tag_type, stamp, body = tag
             if tag_type == AUDIO:
                 elapsed_ms = signed_delta_ms(stamp, self._moved_at_ms)
-                if elapsed_ms < -_BACK_MS and kind_of_audio(body) == FRAME:
+                if elapsed_ms < -_BACK_MS and tag_kind(AUDIO, body) == FRAME:
                     self._begin()
                 moved_ms = self._move_ms * min(max(elapsed_ms, 0), WINDOW_MS) // WINDOW_MS
                 self._correction_ms = self._move_from_ms + moved_ms

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from streamferry.media.errors import MediaError, SourceStalled
-from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag, kind_of_video
-from streamferry.push import Outlet
+from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag
+from streamferry.push import Outlet, WhenLate
+from streamferry.relay.beat import RING_S
 from streamferry.relay.drift import Drift
 from streamferry.relay.list_position import move
 from streamferry.relay.silence import Silence
@@ -16,6 +17,7 @@ from streamferry.relay.status import ItemStep, Playhead
 from streamferry.source.live import LiveInlet
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Pace, Timeline
+from streamferry.timeline.pace import LEAD_MS
 
 #: Media that comes for this long, and of which nothing can be laid, has no beginning: three times the longest distance
 #: of keyframes that encoders set by themselves (x264: 250 frames).
@@ -30,6 +32,9 @@ class LiveFeed:
 
     ``silence``: whether a source without sound gets a silent track; ``drift``: what puts its sound right.
     """
+
+    #: Nobody holds a live source back.
+    when_late = WhenLate.DROP
 
     def __init__(
         self,
@@ -71,10 +76,6 @@ class LiveFeed:
             if tags:
                 if tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags):
                     self._media_at = now
-                for tag in tags:
-                    if tag[0] == VIDEO:
-                        self._picture_at = now
-                        break
                 if self._drift is not None:
                     tags = self._drift.correct(tags)
                 if self._silence is not None:
@@ -83,6 +84,10 @@ class LiveFeed:
                         self._silence = None
                 self._timeline.lay(tags, laid)
                 self._has_laid = self._has_laid or any(tag[3] <= KEYFRAME for tag in laid)
+                for tag in laid:
+                    if tag[0] == VIDEO and tag[3] <= KEYFRAME:
+                        self._picture_at = now
+                        break
 
     def check_liveness(self, now: float) -> None:
         """Raise SourceStalled when no media came for too long, whatever the socket says."""
@@ -94,6 +99,12 @@ class LiveFeed:
         if self._media_at - self._picture_at >= PICTURE_LOST_S <= self._picture_at - self._began_at:
             raise SourceStalled(f"the source sends sound, but no picture any more for {PICTURE_LOST_S:.0f} s")
 
+    def begin_session(self, now: float) -> None:
+        """A live source goes on whoever listens."""
+
+    def end_session(self) -> None:
+        """The same."""
+
     def close(self) -> None:
         """Close the session."""
         self._inlet.close()
@@ -102,6 +113,9 @@ class LiveFeed:
 #: A file that nothing could be pulled of for this long goes on where it stopped, instead of catching up: after a pause
 #: of the machine, or of the destination, all of it would leave at once. Shorter ones are made up for.
 LATE_S = 3.0
+#: What a pull gives at most, in media time: what is sent ahead, and what a visit comes to. After a shorter hold the
+#: rest comes in the next visits, four times as fast as it plays.
+MAX_PULL_MS = LEAD_MS + round(RING_S * 1000)
 #: A new session goes back to what the old one's peer had acknowledged, but no further than this from what was given.
 #: Linux holds 4 MiB unsent by itself (tcp_wmem), and of a file that is not kept 8 MiB behind its player are there.
 _MAX_BACK_BYTES = 6 << 20
@@ -136,6 +150,11 @@ class FileFeed:
     plays again what did not.
     """
 
+    #: A file waits for its destination, and loses nothing.
+    when_late = WhenLate.HOLD
+    #: Of a prepared file, none.
+    sound_drift_ms = None
+
     def __init__(
         self,
         timeline: Timeline,
@@ -156,8 +175,9 @@ class FileFeed:
         self._played: deque[_Entry] = deque()
         self._spent: list[PreparedReader] = []
         self._pace: Pace | None = None
-        # When all that was due could be pulled, last.
+        # When all that was due could be pulled, last, and up to which stamp on the output clock.
         self._kept_up_at = 0.0
+        self._given_ms = 0
         self._is_last = False
         # How far the peer has acknowledged, once something has begun; behind that places that were given, each with the
         # bytes of the session that were on their way by then.
@@ -256,6 +276,7 @@ class FileFeed:
         """A publish session was attached: start a schedule, and go back to the keyframe before what did not arrive."""
         self._pace = Pace(self._timeline.position_ms, now)
         self._kept_up_at = now
+        self._given_ms = self._timeline.position_ms
         if self._arrived is None:
             return
         entry, arrived_ms = self._arrived
@@ -302,19 +323,20 @@ class FileFeed:
             self._pace = Pace(self._timeline.position_ms, now)
             if self._current is not None and not self._current.reader.starved:
                 self._on_late()
-        due_ms = self._pace.due_ms(now)
+        due_ms = min(self._pace.due_ms(now), self._given_ms + MAX_PULL_MS)
         while self._current is not None or self._start_next():
             entry = self._current
             assert entry is not None
             tags: list[Tag] = []
             entry.reader.pull(due_ms - self._timeline.shift, tags)
-            is_cut = entry.gives_way and bool(self._upcoming) and _cut_at_keyframe(tags)
+            is_cut = entry.gives_way and bool(self._upcoming) and self._cut_at_start(tags)
             if tags:
                 self._timeline.lay(tags, laid)
             failed = entry.reader.failed
             if failed is None and not entry.reader.at_end and not is_cut:
                 if tags or not entry.reader.starved:
                     self._kept_up_at = now
+                    self._given_ms = self._timeline.position_ms if entry.reader.starved else due_ms
                 return
             if not entry.is_told:
                 entry.is_told = True
@@ -323,6 +345,14 @@ class FileFeed:
                 break
         if self._is_last:
             self.finished.set()
+
+    def _cut_at_start(self, tags: list[Tag]) -> bool:
+        """Take away what comes from the next place on at which a viewer can begin; whether there was one."""
+        start = self._timeline.find_start(tags)
+        if start is None:
+            return False
+        del tags[start:]
+        return True
 
     def _start_next(self) -> bool:
         if not self._upcoming:
@@ -355,12 +385,3 @@ class FileFeed:
         self._upcoming.clear()
         self._spent.clear()
         self._current = None
-
-
-def _cut_at_keyframe(tags: list[Tag]) -> bool:
-    """Take away what comes from the next keyframe on; whether there was one."""
-    for at, (tag_type, _, body) in enumerate(tags):
-        if tag_type == VIDEO and kind_of_video(body) == KEYFRAME:
-            del tags[at:]
-            return True
-    return False

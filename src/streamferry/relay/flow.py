@@ -6,19 +6,48 @@ was attached is met, and goes on without it. It decides nothing about retries.
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from streamferry.media.errors import DestinationError, MediaError, SourceError
-from streamferry.media.tag import KEYFRAME, LaidTag
-from streamferry.push import Outlet, Session
-from streamferry.relay.feed import FileFeed, LiveFeed
-from streamferry.relay.marked import MarkedFeed
+from streamferry.media.tag import START, LaidTag
+from streamferry.push import Outlet, Session, WhenLate
 from streamferry.timeline import Timeline
 
 #: Time between two looks at liveness and rates.
 INSPECT_S = 0.5
 
 _E = TypeVar("_E", bound=MediaError)
+
+
+class Feed(Protocol):
+    """What a flow pulls its tags from: ``relay.feed`` and ``relay.marked`` have them."""
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes received from the source."""
+
+    @property
+    def when_late(self) -> WhenLate:
+        """What becomes of its media when the destination does not take it in time."""
+
+    @property
+    def sound_drift_ms(self) -> int | None:
+        """See ``RelayStatus``."""
+
+    def pull(self, now: float, laid: list[LaidTag]) -> None:
+        """Lay what is there, or due, at ``now``. Raises SourceError."""
+
+    def check_liveness(self, now: float) -> None:
+        """Raise SourceError when its source is stuck."""
+
+    def begin_session(self, now: float) -> None:
+        """A publish session was attached to the outlet."""
+
+    def end_session(self) -> None:
+        """The publish session is about to go."""
+
+    def close(self) -> None:
+        """Close what it reads."""
 
 
 class Flow:
@@ -29,12 +58,12 @@ class Flow:
         self.outlet = outlet
         self._on_inspect = on_inspect
         self._inspect_at = 0.0
-        self._feed: LiveFeed | MarkedFeed | FileFeed | None = None
+        self._feed: Feed | None = None
         self._feed_lost: asyncio.Future[SourceError] | None = None
         self._session_lost: asyncio.Future[DestinationError] | None = None
         self._finished_bytes_in = 0
-        # Called when the next keyframe comes, which and all behind which is not sent.
-        self._at_keyframe: Callable[[], None] | None = None
+        # Called when the next START comes, from which on nothing is sent.
+        self._at_start: Callable[[], None] | None = None
         self._is_cut = False
         #: Set while there is media to send, so that a destination is not connected for nothing.
         self.has_media = asyncio.Event()
@@ -49,12 +78,12 @@ class Flow:
     @property
     def sound_drift_ms(self) -> int | None:
         """See ``RelayStatus``."""
-        feed = self._feed
-        return None if feed is None or isinstance(feed, FileFeed) else feed.sound_drift_ms
+        return None if self._feed is None else self._feed.sound_drift_ms
 
-    def attach_feed(self, feed: LiveFeed | MarkedFeed | FileFeed, now: float) -> "asyncio.Future[SourceError]":
+    def attach_feed(self, feed: Feed, now: float) -> "asyncio.Future[SourceError]":
         """Start pulling, at once; the future gets the error with which the feed ended."""
         self._feed = feed
+        self.outlet.when_late = feed.when_late
         self._feed_lost = asyncio.get_running_loop().create_future()
         self.visit(now)
         return self._feed_lost
@@ -70,7 +99,7 @@ class Flow:
     def attach_session(self, session: Session, now: float) -> "asyncio.Future[DestinationError]":
         """Start sending, at once; the future gets the error with which the session ended."""
         self.outlet.attach(session, self.timeline.headers, now)
-        if isinstance(self._feed, FileFeed):
+        if self._feed is not None:
             self._feed.begin_session(now)
         self._session_lost = asyncio.get_running_loop().create_future()
         self.visit(now)
@@ -78,13 +107,13 @@ class Flow:
 
     def detach_session(self) -> Session | None:
         """Stop sending and give the session back, to be closed by the caller."""
-        if isinstance(self._feed, FileFeed):
+        if self._feed is not None:
             self._feed.end_session()
         return self.outlet.detach()
 
-    def cut_at_keyframe(self, then: Callable[[], None]) -> None:
-        """Send nothing from the next keyframe on, and call ``then`` when it comes: somebody else will begin with it."""
-        self._at_keyframe = then
+    def cut_at_start(self, then: Callable[[], None]) -> None:
+        """Send nothing from the next START on, and call ``then`` when it comes: somebody else will begin with it."""
+        self._at_start = then
 
     def visit(self, now: float) -> None:
         """Move one beat's worth of media."""
@@ -101,8 +130,8 @@ class Flow:
                 self._lose(self._feed_lost, error)
             if laid and not self.has_media.is_set():
                 self.has_media.set()
-            if self._at_keyframe is not None:
-                self._cut(laid, self._at_keyframe)
+            if self._at_start is not None:
+                self._cut(laid, self._at_start)
         if self.outlet.session is not None or laid:
             try:
                 self.outlet.offer(laid)
@@ -115,8 +144,9 @@ class Flow:
             self._on_inspect(now)
 
     def _cut(self, laid: list[LaidTag], then: Callable[[], None]) -> None:
-        for index, tag in enumerate(laid):
-            if tag[3] == KEYFRAME:
+        # The last of the visit: who goes on with a file begins at or before where the visit ended, and loses nothing.
+        for index in range(len(laid) - 1, -1, -1):
+            if laid[index][3] == START:
                 del laid[index:]
                 self._is_cut = True
                 then()

@@ -15,6 +15,7 @@ import os
 import time
 from contextlib import suppress
 
+from streamferry.media.enhanced import FirstTracks
 from streamferry.media.errors import (
     SourceCorrupt,
     SourceEnded,
@@ -32,6 +33,7 @@ from streamferry.net.sealed_file import sealed_file
 from streamferry.prepare.input_description import InputDescription, parse_input_description
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import LIVE_ENCODER, Processing
+from streamferry.push import WhenLate
 from streamferry.relay.drift import Drift
 from streamferry.relay.feed import LiveFeed
 from streamferry.source import LiveInlet
@@ -95,6 +97,11 @@ class MarkedFeed:
         return self._source.feed.bytes_in
 
     @property
+    def when_late(self) -> WhenLate:
+        """See ``relay.flow.Feed``."""
+        return self._source.feed.when_late
+
+    @property
     def sound_drift_ms(self) -> int | None:
         """See ``RelayStatus``."""
         return self._source.feed.sound_drift_ms
@@ -124,6 +131,12 @@ class MarkedFeed:
                 f"the watermark cannot be laid as fast as the stream comes: ffmpeg is {behind_ms / 1000:.1f} s behind"
             )
 
+    def begin_session(self, now: float) -> None:
+        """See ``relay.flow.Feed``."""
+
+    def end_session(self) -> None:
+        """See ``relay.flow.Feed``."""
+
     def close(self) -> None:
         """Close the session and end the child."""
         self._source.feed.close()
@@ -144,7 +157,8 @@ class _Source:
         self.feed = LiveFeed(inlet, self.timeline, scratch, time.monotonic(), drift=drift)
         #: What was received and not handed on.
         self.unsent = serialize_flv_header(True, True)
-        # Tracks that ffmpeg knows; None before it has looked.
+        self._first_tracks = FirstTracks()
+        # Types of the tracks that ffmpeg knows; None before it has looked.
         self._tracks: set[int] | None = None
 
     @property
@@ -157,8 +171,11 @@ class _Source:
         laid: list[LaidTag] = []
         self.feed.pull(now, laid)
         pieces = [self.unsent]
-        for tag_type, dts_ms, body, _ in laid:
+        for tag_type, dts_ms, laid_body, _ in laid:
             if tag_type == SCRIPT:  # ffmpeg looks for itself, and its muxer writes its own.
+                continue
+            body = self._first_tracks.take(tag_type, laid_body)
+            if body is None:
                 continue
             if self._tracks is not None and tag_type not in self._tracks:
                 raise SourceEnded("the source has a track that it did not begin with")

@@ -108,11 +108,11 @@ class RelayRun:
         self._finish(State.STOPPED)
 
     def stop_at_keyframe(self) -> None:
-        """The same, at the next keyframe, so that another run can go on with it; at once if nothing is being sent."""
+        """The same, where a viewer can begin, so that another run goes on there; at once if nothing is being sent."""
         if self._flow.outlet.session is None:
             self.stop()
         else:
-            self._flow.cut_at_keyframe(self.stop)
+            self._flow.cut_at_start(self.stop)
 
     def abort(self) -> None:
         """End the run and send nothing from here on, not even a good-bye: its key may be another worker's by now.
@@ -352,8 +352,6 @@ class RelayRun:
             self._note(destination, Phase.CONNECTING)
             try:
                 session = await open_session(url, **self._network.options)
-                if self._spec.is_live:
-                    session.drop_late()
                 try:
                     await self._catch_up()
                     lost = self._flow.attach_session(session, time.monotonic())

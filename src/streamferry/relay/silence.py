@@ -5,8 +5,9 @@ alike. Where it is known that there is no sound it begins with the first keyfram
 pictures; sound that comes after all takes its place. It costs nothing once there is sound. For files, see ``prepare``.
 """
 
+from streamferry.media.enhanced import HeaderKey, headers_in, tag_kind
 from streamferry.media.stamps import signed_delta_ms, to_wire_ms
-from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, VIDEO, Tag, header_slot, tag_kind
+from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, SIDE_DATA, VIDEO, Tag
 from streamferry.wire.aac import FRAME_SAMPLES, silent_frame, silent_header
 
 #: How long sound may come behind the first picture: encoders and servers interleave within a second or two.
@@ -17,6 +18,7 @@ _HEADER = silent_header(_RATE_HZ, _CHANNELS)
 _FRAME = silent_frame(_CHANNELS)
 # A picture further than this from where the silence has come is a jump of the source's clock: silence goes with it.
 _JUMP_MS = 1_000
+_HEADERS = (SEQUENCE_HEADER, SIDE_DATA)
 
 
 class Silence:
@@ -31,7 +33,7 @@ class Silence:
         # Sound has come: no more silence, and the sound begins where that ends.
         self._has_sound = False
         # Of a sound of which no frame has come.
-        self._headers: dict[tuple[int, int], bytes] = {}
+        self._headers: dict[HeaderKey, bytes] = {}
         #: Whether the source has sound, and nothing is to be done any more.
         self.is_over = False
 
@@ -83,11 +85,11 @@ class Silence:
         tag_type, stamp, body = tag
         if self._begun_ms is None:
             self.is_over = kind == FRAME
-            if kind == SEQUENCE_HEADER:
-                self._headers[header_slot(tag_type, body)] = bytes(body)
-        elif kind == SEQUENCE_HEADER:
+            if kind in _HEADERS:
+                self._headers |= headers_in(tag_type, body)
+        elif kind in _HEADERS:
             # Kept back: until its first frame comes, the silence's header is in force.
-            self._headers[header_slot(tag_type, body)] = bytes(body)
+            self._headers |= headers_in(tag_type, body)
             return
         elif kind == FRAME:
             self._has_sound = True

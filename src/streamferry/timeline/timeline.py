@@ -13,6 +13,10 @@ repairs below, each of which is counted.
     begin_file(...)   a prepared file whose first stamps are known: the join fits each track; nothing is held, gaps
                       are meant.
 
+A *track* is a tag type and a track id (Enhanced RTMP multitrack); stamps, order and headers are each track's own.
+Where a viewer can begin is marked on the tag (``media.starts``). A picture that stays away for PICTURE_PATIENCE_MS
+while sound goes on is taken for lost: sound goes alone until its next keyframe.
+
     stamp + shift is ...                                   then
     after the track's last DTS, at most MAX_STEP_MS        the normal case
     the same, with 2^32 ms added                           the 32-bit stamp wrapped: new shift, no repair
@@ -26,24 +30,29 @@ the encoder really started anew it sends new sequence headers, and after those a
 Specification: FLV E.4.1 (stamps are 32-bit ms), RTMP 5.3.1.3.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from streamferry.media.enhanced import MAX_TRACKS, headers_in, unwrap
 from streamferry.media.stamps import WRAP_MS, signed_delta_ms
+from streamferry.media.starts import Starts
 from streamferry.media.tag import (
     AUDIO,
+    FRAME,
     KEYFRAME,
     METADATA,
+    NESTED,
     OTHER,
     SCRIPT,
     SEQUENCE_HEADER,
+    START,
     VIDEO,
     LaidTag,
     Tag,
-    header_slot,
     kind_of_audio,
     kind_of_script,
     kind_of_video,
 )
+from streamferry.timeline.headers import HeadersInForce
 from streamferry.wire.flv import metadata_tells_picture
 
 #: A larger step forward is a jump. Twice the longest keyframe interval platforms accept (YouTube and Twitch: 4 s)
@@ -83,11 +92,13 @@ class Timeline:
         "_held",
         "_joining",
         "_joining_since",
+        "_lead",
         "_max_step_ms",
-        "_metadata",
         "_previous_shift",
         "_segment_ms",
         "_shift",
+        "_starts",
+        "_tracks",
         "_video",
         "repairs",
     )
@@ -95,9 +106,11 @@ class Timeline:
     def __init__(self, start_ms: int = 0) -> None:
         """An output clock whose first tag gets ``start_ms``."""
         self._audio = _Track(start_ms)
-        self._video = _Track(start_ms)
-        self._headers: dict[tuple[int, int], bytes] = {}
-        self._metadata: bytes | None = None
+        # The picture of track 0, and that of the leading track, which hardly ever is another.
+        self._video = self._lead = _Track(start_ms)
+        self._tracks = {(AUDIO, 0): self._audio, (VIDEO, 0): self._video}
+        self._headers = HeadersInForce()
+        self._starts = Starts()
         self._held: list[Tag] = []
         self._joining = False
         self._joining_since: int | None = None
@@ -112,7 +125,7 @@ class Timeline:
     @property
     def position_ms(self) -> int:
         """End of what was laid: where the next segment will join."""
-        return max(track.last_ms + track.frame_ms for track in (self._audio, self._video))
+        return max(track.last_ms + track.frame_ms for track in self._tracks.values())
 
     @property
     def shift(self) -> int:
@@ -121,17 +134,14 @@ class Timeline:
 
     @property
     def headers(self) -> list[LaidTag]:
-        """What a destination must have before the next frame: metadata, then the sequence headers in force."""
-        now_ms = self.position_ms
-        tags: list[LaidTag] = []
-        if self._metadata is not None:
-            tags.append((18, now_ms, self._metadata, METADATA))
-        tags.extend((slot[0], now_ms, body, SEQUENCE_HEADER) for slot, body in self._headers.items())
-        return tags
+        """What a destination must have before the next frame: metadata, then the headers of all tracks in force."""
+        return self._headers.tags(self.position_ms)
 
     def begin_live(self) -> None:
         """The next tags come from a new live session."""
         self._begin(self.position_ms, MAX_STEP_MS)
+        self._headers.begin()
+        self._starts.begin()
         self._joining = True
         self._joining_since = None
         self._expects_video = False
@@ -150,15 +160,17 @@ class Timeline:
         first_ms = min(first_stamps.values())
         self._shift = max(shifts, default=self.position_ms - first_ms)
         self._begin(self._shift + first_ms, _ANY_STEP_MS)
+        self._headers.begin(first_stamps)
+        self._starts.begin(has_picture=VIDEO in first_stamps)
         self._joining = False
-        # A header of a track that ended is not in force; if it comes all the same, the file brings its own.
-        self._headers = {slot: body for slot, body in self._headers.items() if slot[0] in first_stamps}
 
     def _begin(self, segment_ms: int, max_step_ms: int) -> None:
         self._segment_ms = segment_ms
         self._previous_shift = None
         self._max_step_ms = max_step_ms
         self._held.clear()
+        self._tracks = {(AUDIO, 0): self._audio, (VIDEO, 0): self._video}
+        self._lead = self._video
         self._video.is_open = False
 
     def lay(self, tags: Iterable[Tag], out: list[LaidTag]) -> None:
@@ -167,37 +179,37 @@ class Timeline:
         Dropped without a count: frames of a segment before its start, headers that repeat those in force, video before
         the keyframe it needs. Bodies are passed on as they are (views stay views), except held ones, which are copied.
         """
-        audio, video = self._audio, self._video
+        audio, video, starts = self._audio, self._video, self._starts
         max_step_ms = self._max_step_ms
         append = out.append
+        if audio.last_ms - self._lead.last_ms > PICTURE_PATIENCE_MS and starts.sound != START:
+            self._lose_picture()
         for tag in tags:
             tag_type, stamp, body = tag
             if tag_type == VIDEO:
                 track = video
                 kind = kind_of_video(body)
-                if kind > KEYFRAME:
-                    self._lay_other(tag, kind, out)
-                    continue
-                if not track.is_open:
+                if kind != FRAME:
                     if kind != KEYFRAME:
-                        self._expects_video = True
+                        self._lay_other(tag, kind, out)
                         continue
-                    track.is_open = True
-                    if self._joining:
-                        self._join_at(stamp)
-                        append((VIDEO, self._segment_ms, body, KEYFRAME))
-                        self._advance(video, self._segment_ms)
-                        self._release_held(out)
+                    kind = starts.mark_picture(KEYFRAME)
+                    self._lead = video
+                    if not video.is_open and self._open([video], tag, kind, out):
                         continue
+                elif not video.is_open:
+                    self._expects_video = True
+                    continue
             elif tag_type == AUDIO:
                 track = audio
                 kind = kind_of_audio(body)
-                if kind > KEYFRAME:
+                if kind != FRAME:
                     self._lay_other(tag, kind, out)
                     continue
                 if self._joining:
                     self._hold(tag, out)
                     continue
+                kind = starts.sound
             else:
                 self._lay_other(tag, kind_of_script(body), out)
                 continue
@@ -215,6 +227,10 @@ class Timeline:
             track.last_ms = dts_ms
             append((tag_type, dts_ms, body, kind))
 
+    def find_start(self, tags: Sequence[Tag]) -> int | None:
+        """Index of the first of the tags that ``lay`` would mark as a START; None if none of them is one."""
+        return self._starts.find(tags)
+
     @staticmethod
     def _advance(track: _Track, dts_ms: int) -> None:
         step_ms = dts_ms - track.last_ms
@@ -222,29 +238,112 @@ class Timeline:
             track.frame_ms = step_ms
         track.last_ms = dts_ms
 
+    def _track(self, tag_type: int, track_id: int) -> _Track | None:
+        """A track of the present segment, which begins with this call; None if there are too many."""
+        track = self._tracks.get((tag_type, track_id))
+        if track is None and sum(known == tag_type for known, _ in self._tracks) < MAX_TRACKS:
+            track = self._tracks[tag_type, track_id] = _Track(self._segment_ms)
+        return track
+
+    def _open(self, tracks: list[_Track], tag: Tag, kind: int, out: list[LaidTag]) -> bool:
+        """A keyframe opens these tracks. Gives whether the segment joins with it: then it is laid."""
+        for track in tracks:
+            track.is_open = True
+        if not self._joining:
+            self._headers.forget_unrepeated()
+            return False
+        self._join_at(tag[1])
+        out.append((VIDEO, self._segment_ms, tag[2], kind))
+        for track in tracks:
+            self._advance(track, self._segment_ms)
+        self._release_held(out)
+        return True
+
+    def _lose_picture(self) -> None:
+        """Sound goes on alone; the picture of a live source needs a keyframe, for who begins with the sound."""
+        self._starts.lose_picture()
+        if self._max_step_ms != _ANY_STEP_MS:
+            for (tag_type, _), track in self._tracks.items():
+                track.is_open = track.is_open and tag_type != VIDEO
+
+    def _lay_nested(self, tag: Tag, out: list[LaidTag]) -> None:
+        """A packet of other tracks than 0, or of several, or with a ModEx around it. It is laid as it came."""
+        tag_type, stamp, body = tag
+        packet = unwrap(tag_type, body)
+        if packet.kind > KEYFRAME:
+            self._lay_other(tag, packet.kind, out)
+            return
+        tracks = {part.track_id: self._track(tag_type, part.track_id) for part in packet.parts}
+        known = [track for track in tracks.values() if track is not None]
+        if not known:
+            return
+        kind = packet.kind
+        if tag_type == AUDIO:
+            if self._joining:
+                self._hold(tag, out)
+                return
+            kind = self._starts.sound
+        else:
+            track_id = min(track_id for track_id, track in tracks.items() if track is not None)
+            self._announce(track_id)
+            kind = self._starts.mark_picture(kind, track_id)
+            if packet.kind == FRAME or (self._joining and kind != START):
+                self._expects_video = True
+                if not any(track.is_open for track in known):
+                    return
+            elif not all(track.is_open for track in known) and self._open(known, tag, kind, out):
+                return
+        # One stamp for all its tracks: it has to come after the last of each.
+        latest = max(known, key=lambda track: track.last_ms)
+        dts_ms = stamp + self._shift
+        if not 0 < dts_ms - latest.last_ms <= self._max_step_ms:
+            repaired_ms = self._repair(latest, stamp)
+            if repaired_ms is None:
+                return
+            dts_ms = repaired_ms
+        for track in known:
+            self._advance(track, dts_ms)
+        out.append((tag_type, dts_ms, body, kind))
+
+    def _announce(self, track_id: int) -> None:
+        """A picture track is there, which may be the leading one."""
+        if self._starts.leads(track_id):
+            self._starts.announce(track_id)
+            self._lead = self._tracks[VIDEO, track_id]
+
     def _lay_other(self, tag: Tag, kind: int, out: list[LaidTag]) -> None:
         tag_type, _, body = tag
-        if kind == OTHER:
-            # Other script tags (cue points, captions) are passed on as they are; the rest carries nothing.
-            if tag_type == SCRIPT:
-                out.append((SCRIPT, self._position_of(None), body, OTHER))
-            return
-        if kind == METADATA:
-            if self._metadata == body:
-                return
-            self._metadata = bytes(body)
-            self._expects_video = self._expects_video or metadata_tells_picture(self._metadata)
-        else:
-            if tag_type == VIDEO:
+        if kind == NESTED:
+            self._lay_nested(tag, out)
+        elif kind == METADATA:
+            if self._headers.put_metadata(body):
+                self._expects_video = self._expects_video or metadata_tells_picture(body)
+                out.append((SCRIPT, self._position_of(None), body, METADATA))
+        elif kind != OTHER:
+            self._lay_header(tag, kind, out)
+        elif tag_type == SCRIPT:
+            # Cue points, captions and the like are passed on as they are; what else is OTHER carries nothing.
+            out.append((SCRIPT, self._position_of(None), body, OTHER))
+
+    def _lay_header(self, tag: Tag, kind: int, out: list[LaidTag]) -> None:
+        """A sequence header or side data, perhaps of several tracks: passed on if it says something new of one."""
+        tag_type, _, body = tag
+        new_on: _Track | None = None
+        for key, header in headers_in(tag_type, body).items():
+            track = self._track(tag_type, key[1])
+            if track is None:
+                continue
+            is_needed = tag_type == VIDEO and kind == SEQUENCE_HEADER
+            if is_needed:
                 self._expects_video = True
-            slot = header_slot(tag_type, body)
-            if self._headers.get(slot) == body:
-                return
-            if tag_type == VIDEO and slot in self._headers:
-                self._video.is_open = False
-            self._headers[slot] = bytes(body)
-        track = {VIDEO: self._video, AUDIO: self._audio}.get(tag_type)
-        out.append((tag_type, self._position_of(track), body, kind))
+                self._announce(key[1])
+            before = self._headers.put(key, header)
+            if before != header:
+                new_on = new_on or track
+                if is_needed and before is not None:
+                    track.is_open = False
+        if new_on is not None:
+            out.append((tag_type, self._position_of(new_on), body, kind))
 
     def _position_of(self, track: _Track | None) -> int:
         """Where the next frame of a track is expected, or of any (None): that is where a header before it belongs.
@@ -252,7 +351,7 @@ class Timeline:
         The end of the longest would be behind the frame, and stamps of the track would go back.
         """
         position_ms = self.position_ms
-        ends = [each.last_ms + each.frame_ms for each in ((self._video, self._audio) if track is None else (track,))]
+        ends = [each.last_ms + each.frame_ms for each in (self._tracks.values() if track is None else (track,))]
         # A track that lies further back has ended, or not begun.
         return min((end_ms for end_ms in ends if position_ms - end_ms <= _MAX_FRAME_MS), default=position_ms)
 
@@ -273,6 +372,7 @@ class Timeline:
     def _join_at(self, stamp: int) -> None:
         self._shift = self._segment_ms - stamp
         self._joining = False
+        self._headers.forget_unrepeated()
 
     def _release_held(self, out: list[LaidTag]) -> None:
         held, self._held = self._held, []

@@ -1,7 +1,8 @@
 """Fragmented MP4, as browsers play it, made of laid tags: an init segment, then fragments that can be played at once.
 
-Sound and picture keep their distance; time begins at 0 with the first picture that can be shown, or without pictures
-with the first sound. A frame is written once the next of its track tells how long it lasts, so how tags are batched
+Sound and picture keep their distance; time begins at 0 with the first tag that is marked as a START. Where that is a
+sound there is no picture, or none any more, and none is announced until a keyframe comes. Of several tracks of a type
+the first is shown. A frame is written once the next of its track tells how long it lasts, so how tags are batched
 changes nothing but where fragments end. A changed header gives another init segment, and pictures go on at a keyframe.
 
 An init segment begins with ``ftyp``, then a ``free`` box with the MIME type, which tells a player what decoders it
@@ -12,7 +13,8 @@ from collections.abc import Iterable
 from struct import pack
 from typing import NamedTuple
 
-from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, VIDEO, LaidTag, header_slot
+from streamferry.media.enhanced import FirstTracks
+from streamferry.media.tag import AUDIO, FRAME, SEQUENCE_HEADER, START, VIDEO, LaidTag
 from streamferry.wire.codecs import (
     TrackForm,
     box,
@@ -80,6 +82,8 @@ class Fragmenter:
     def __init__(self) -> None:
         self._video = _Track(1, True)
         self._audio = _Track(2, False)
+        self._first_tracks = FirstTracks()
+        self._has_picture = False
         self._has_new_header = False
         self._base_ms: int | None = None
         self._sequence = 0
@@ -88,17 +92,20 @@ class Fragmenter:
     def put(self, tags: Iterable[LaidTag]) -> list[Piece]:
         """What can be written now. Bodies may be views. Raises UnsupportedCodec, ValueError for a damaged header."""
         pieces: list[Piece] = []
-        for tag_type, dts_ms, body, kind in tags:
+        for tag_type, dts_ms, laid_body, kind in tags:
+            if kind > SEQUENCE_HEADER:
+                continue
+            body = self._first_tracks.take(tag_type, laid_body)
+            if body is None:
+                continue
             if kind == SEQUENCE_HEADER:
                 self._take_header(tag_type, bytes(body))
-            elif kind <= KEYFRAME:
+            else:
                 self._take_frame(self._video if tag_type == VIDEO else self._audio, dts_ms, bytes(body), kind, pieces)
         self._cut(pieces)
         return pieces
 
     def _take_header(self, tag_type: int, body: bytes) -> None:
-        if header_slot(tag_type, body)[1]:
-            return  # Not the codec's own: the colours of HDR and the like.
         track = self._audio if tag_type == AUDIO else self._video
         if body != track.header:
             track.form = parse_audio_header(body) if tag_type == AUDIO else parse_video_header(body)
@@ -110,14 +117,17 @@ class Fragmenter:
         offset_ms, sample = split_video(body) if track.is_video else (0, split_audio(body))
         if track.form is None:
             return
-        is_key = not track.is_video or kind == KEYFRAME
+        is_key = not track.is_video or kind != FRAME
         if self._base_ms is None:
-            if not is_key or (not track.is_video and self._video.form is not None):
+            if kind != START:
                 return
             # Nothing is shown before 0: a browser would leave it out, and all that needs it.
             self._base_ms = dts_ms + min(0, offset_ms)
         if dts_ms < self._base_ms:
             return
+        if kind == START and track.is_video != self._has_picture:
+            self._has_picture = track.is_video
+            self._has_new_header = True
         if self._has_new_header:
             self._begin(pieces)
         if track.needs_keyframe and not is_key:
@@ -137,7 +147,8 @@ class Fragmenter:
         self._has_new_header = False
         # Frames of before it are not to be built upon.
         self._video.needs_keyframe = True
-        pieces.append(_init_segment([t for t in (self._video, self._audio) if t.form is not None]))
+        shown = (self._video, self._audio) if self._has_picture else (self._audio,)
+        pieces.append(_init_segment([track for track in shown if track.form is not None]))
 
     def _release(self, track: _Track, pieces: list[Piece]) -> None:
         """The duration of the held frame is known: it can be written. A fragment ends before each keyframe."""
@@ -148,7 +159,7 @@ class Fragmenter:
         if track.is_video and flags == _KEY_FLAGS:
             self._cut(pieces)
         if not (self._video.samples or self._audio.samples):
-            self._begins_at_start = flags == _KEY_FLAGS if track.is_video else self._video.form is None
+            self._begins_at_start = flags == _KEY_FLAGS if track.is_video else not self._has_picture
         if not track.samples:
             track.first_ms = dts_ms
         track.fields += (

@@ -7,7 +7,7 @@ import pytest
 
 from kit.clips import ClipFactory
 from streamferry.control.thumbnails import FRESH_S, STALE_S, Thumbnails
-from streamferry.media.tag import tag_kind
+from streamferry.media.enhanced import tag_kind
 from streamferry.tasks.errors import PreviewUnavailable
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
 from streamferry.wire.fmp4 import Fragmenter

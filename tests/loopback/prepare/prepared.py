@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kit import programs
-from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag, tag_kind
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.job import Job

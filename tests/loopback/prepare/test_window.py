@@ -11,7 +11,8 @@ from prepared import prepare
 from kit import programs
 from kit.clips import ClipFactory
 from kit.http_files import HttpFiles
-from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, Tag, tag_kind
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, Tag
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.faults import ReadWhole
 from streamferry.prepare.file import PreparedFile

@@ -5,7 +5,8 @@ from itertools import pairwise
 from scripted.camera import number_of
 from scripted.destination import Destination, Publish
 from scripted.waiting import until
-from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, tag_kind
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO
 
 #: The picture is to be back at the destination within this of the source's return.
 BACK_WITHIN_S = 2.0

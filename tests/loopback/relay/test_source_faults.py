@@ -6,8 +6,9 @@ from spliced import assert_gaps_end_in_keyframes, assert_unbroken, until_next_pi
 from scripted.camera import OTHER_AVC_HEADER, frames, number_of
 from scripted.source import Source
 from scripted.waiting import until
+from streamferry.media.enhanced import tag_kind
 from streamferry.media.stamps import to_wire_ms
-from streamferry.media.tag import KEYFRAME, SEQUENCE_HEADER, VIDEO, tag_kind
+from streamferry.media.tag import KEYFRAME, SEQUENCE_HEADER, VIDEO
 from streamferry.relay import feed
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -10,7 +10,8 @@ from scripted.camera import Camera, number_of
 from scripted.destination import Destination
 from scripted.source import Source
 from scripted.waiting import until
-from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, tag_kind
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO
 
 
 async def watch_wedge(relays, manner):

@@ -8,7 +8,8 @@ import pytest
 from live_playlist import Playlist
 
 from kit import programs
-from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, tag_kind
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import end_all
 from streamferry.net.dial import Deadlines

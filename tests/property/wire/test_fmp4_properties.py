@@ -8,7 +8,8 @@ from struct import unpack_from
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, LaidTag, tag_kind
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, LaidTag
 from streamferry.wire.fmp4 import Fragmenter, Piece, end_of_fragment
 
 AVC = "1700000000{}64000dffe1001a6764000dacd941519e226c0440000003004000000c83c50a658001000768eae3cb3002c0fdf8f800"

@@ -6,8 +6,9 @@ from random import Random
 import pytest
 
 from scripted.previewable import AAC_HEADER, AVC_HEADER
+from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import RemoteProtocolError
-from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, tag_kind
+from streamferry.media.tag import AUDIO, SCRIPT, VIDEO
 from streamferry.timeline import Timeline
 from streamferry.wire.amf0 import EcmaArray, serialize_amf0
 from streamferry.wire.codecs import parse_audio_header, parse_video_header

@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import pytest
 
+from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import SourceUnsupported
-from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, Tag, tag_kind
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, Tag
 from streamferry.prepare.layout import BadInterleave, FlvLayout
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_metadata, scan_tags, serialize_metadata
 

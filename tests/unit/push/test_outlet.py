@@ -8,7 +8,7 @@ import pytest
 from scripted.camera import AAC_HEADER, AVC_HEADER, Camera, laid, number_of, picture
 from scripted.waiting import until
 from streamferry.media.errors import DestinationStalled, DestinationUnreachable
-from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, VIDEO
+from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, START, VIDEO
 from streamferry.push import Outlet
 from streamferry.push.outlet import STALL_S
 
@@ -19,11 +19,13 @@ def pictures(tags):
     return [number_of(tag) for tag in tags if tag[0] == VIDEO and tag[2][1] == 1]
 
 
-async def all_received(far, number):
-    """Wait for the picture of that number."""
+async def all_received(far, number, outlet=None):
+    """Wait for the picture of that number, while the outlet sends what waits in it."""
 
     def look():
         far.receive()
+        if outlet is not None:
+            outlet.offer([])
         return number in pictures(far.tags)
 
     await until(f"picture {number}", look)
@@ -72,7 +74,7 @@ async def test_nothing_stale_goes_to_the_next_session(publish):
     second, far = publish()
     outlet.attach(second, HEADERS, 1.0)
     outlet.offer(laid(camera.film(0.4)))
-    await all_received(far, camera.pictures - 1)
+    await all_received(far, camera.pictures - 1, outlet)
     assert pictures(far.tags) == list(range(30, 45))
     assert outlet.bytes_out == sent_before + second.sent_bytes
     assert not outlet.detach().is_blocked
@@ -218,16 +220,16 @@ def test_without_a_session_nothing_is_stalled():
     assert outlet.detach() is None
 
 
-@pytest.mark.parametrize("kind", [KEYFRAME, SEQUENCE_HEADER])
+@pytest.mark.parametrize("kind", [START, SEQUENCE_HEADER])
 async def test_views_are_not_kept(publish, kind):
     """Whatever waits is copied: the buffer behind a view belongs to the next stream of the beat."""
     outlet = Outlet()
     session, far = publish(4096)
     outlet.attach(session, [], 0.0)
     first = bytearray(picture(0, 200_000, is_key=True))
-    second = bytearray(picture(1, 900, is_key=True) if kind == KEYFRAME else AVC_HEADER)
+    second = bytearray(picture(1, 900, is_key=True) if kind == START else AVC_HEADER)
     wanted = [bytes(first), bytes(second)]
-    outlet.offer([(VIDEO, 0, memoryview(first), KEYFRAME), (VIDEO, 40, memoryview(second), kind)])
+    outlet.offer([(VIDEO, 0, memoryview(first), START), (VIDEO, 40, memoryview(second), kind)])
     first[:], second[:] = bytes(len(first)), bytes(len(second))
 
     def received():

@@ -16,7 +16,7 @@ from scripted.camera import (
     sound,
 )
 from streamferry.media.errors import DestinationStalled
-from streamferry.media.tag import AUDIO, KEYFRAME, METADATA, SCRIPT, SEQUENCE_HEADER, VIDEO
+from streamferry.media.tag import AUDIO, KEYFRAME, METADATA, SCRIPT, SEQUENCE_HEADER, START, VIDEO
 from streamferry.push.queue import HARD_BYTES, HARD_MS, SOFT_BYTES, SOFT_MS, TagQueue
 
 EVERYTHING = 1 << 62
@@ -78,7 +78,7 @@ def test_at_the_soft_limit_in_time_the_next_keyframe_replaces_what_waits():
     queue.put(laid(camera.film(0.08)))
     rest = queue.take(EVERYTHING)
     assert numbers(rest) == [60]
-    assert rest[0][3] == KEYFRAME
+    assert rest[0][3] == START
     assert queue.dropped_tags == 60 * 3
 
 
@@ -99,7 +99,7 @@ def test_what_stays_is_a_stream_from_a_keyframe():
         queue.put(laid(camera.film(0.5)))
         assert queue.span_ms < SOFT_MS + 1000
     rest = queue.take(EVERYTHING)
-    assert rest[0][3] == KEYFRAME
+    assert rest[0][3] == START
     assert all(b == a + 1 for a, b in pairwise(numbers(rest)))
     assert numbers(rest)[-1] == camera.pictures - 1
 
@@ -116,7 +116,7 @@ def test_headers_and_metadata_survive_a_drop():
         (AUDIO, AAC_HEADER),
         (VIDEO, OTHER_AVC_HEADER),
     ]
-    assert [tag[3] for tag in rest[:5]] == [METADATA, SEQUENCE_HEADER, SEQUENCE_HEADER, SEQUENCE_HEADER, KEYFRAME]
+    assert [tag[3] for tag in rest[:5]] == [METADATA, SEQUENCE_HEADER, SEQUENCE_HEADER, SEQUENCE_HEADER, START]
     assert queue.dropped_tags == 180
 
 
@@ -166,10 +166,10 @@ def test_sound_is_no_place_to_start_beside_pictures():
     assert queue.skip_to_start(laid([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, sound(1)), (VIDEO, 0, picture(1))])) == laid(
         [(VIDEO, 0, AVC_HEADER)]
     )
-    assert queue.needs_keyframe
+    assert queue.needs_start
     wanted = laid([(VIDEO, 40, picture(2, is_key=True)), (AUDIO, 40, sound(3))])
     assert queue.skip_to_start(wanted) == wanted
-    assert not queue.needs_keyframe
+    assert not queue.needs_start
 
 
 def test_without_a_destination_the_latest_group_is_kept():
@@ -181,7 +181,7 @@ def test_without_a_destination_the_latest_group_is_kept():
         queue.keep_latest_group(laid(camera.film(0.24)))
     rest = queue.take(EVERYTHING)
     assert numbers(rest) == list(range(50, 66))
-    assert rest[0][3] == KEYFRAME
+    assert rest[0][3] == START
     assert queue.dropped_tags == 0
 
 

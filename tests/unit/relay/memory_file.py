@@ -3,8 +3,9 @@
 from bisect import bisect_right
 
 from scripted.camera import FRAME_MS, Camera
+from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import MediaError
-from streamferry.media.tag import KEYFRAME, VIDEO, Tag, tag_kind
+from streamferry.media.tag import KEYFRAME, VIDEO, Tag
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
 
 

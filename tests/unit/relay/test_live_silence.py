@@ -5,8 +5,9 @@ from itertools import pairwise
 import pytest
 
 from scripted.camera import AAC_HEADER, FRAME_MS, Camera, frames, number_of
+from streamferry.media.enhanced import tag_kind
 from streamferry.media.stamps import signed_delta_ms
-from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO, tag_kind
+from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO
 from streamferry.relay.silence import SOUND_PATIENCE_MS, Silence
 
 HOUR_MS = 3_600_000

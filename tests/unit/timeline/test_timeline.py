@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from streamferry.media.tag import AUDIO, KEYFRAME, OTHER, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
+from streamferry.media.tag import AUDIO, KEYFRAME, OTHER, SCRIPT, SEQUENCE_HEADER, START, VIDEO, LaidTag, Tag
 from streamferry.timeline import Pace, Timeline
 from streamferry.timeline.pace import LEAD_MS
 from streamferry.wire.flv import serialize_metadata
@@ -86,7 +86,7 @@ def test_a_segment_starts_at_a_keyframe_with_its_headers_before_it() -> None:
     tags = live(0, 3)
     laid = lay(begun(), tags[:2] + tags[3 * 5 + 2 :])
     kinds = [kind for _, _, _, kind in laid]
-    assert kinds[:3] == [SEQUENCE_HEADER, SEQUENCE_HEADER, KEYFRAME]
+    assert kinds[:3] == [SEQUENCE_HEADER, SEQUENCE_HEADER, START]
     assert min(stamps(laid, AUDIO)) >= min(stamps(laid, VIDEO)) == 0
 
 
@@ -221,7 +221,7 @@ def test_loops_of_a_file_join_at_the_longest_track() -> None:
         timeline.begin_file({VIDEO: 0, AUDIO: 0})
         laid += lay(timeline, tags)
     assert_strictly_rising(laid)
-    assert [dts for _, dts, _, kind in laid if kind == KEYFRAME] == [0, 1040, 2080]
+    assert [dts for _, dts, _, kind in laid if kind == START] == [0, 1040, 2080]
 
 
 def test_a_file_with_b_frames_joins_itself_without_a_gap() -> None:

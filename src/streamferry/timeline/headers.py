@@ -1,0 +1,68 @@
+"""What a destination must have before the next frame: metadata, sequence headers and side data, by track."""
+
+from collections.abc import Collection
+
+from streamferry.media.enhanced import HeaderKey, codec_of
+from streamferry.media.tag import EX_SIDE_DATA, METADATA, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, LaidTag
+
+# Metadata comes before all else.
+_METADATA_KEY: HeaderKey = (SCRIPT, 0, 0)
+
+
+class HeadersInForce:
+    """Headers of the present segment, in the order in which they came.
+
+    A segment begins under those of the last one. What it does not repeat by its first keyframe is not in force any
+    more: it may be of another codec, or of a track that is gone.
+    """
+
+    __slots__ = ("_bodies", "_unrepeated")
+
+    def __init__(self) -> None:
+        self._bodies: dict[HeaderKey, bytes] = {}
+        self._unrepeated: set[HeaderKey] = set()
+
+    def begin(self, tag_types: Collection[int] | None = None) -> None:
+        """Another segment begins. If its tag types are known, headers of others go at once."""
+        if tag_types is not None:
+            kept = (SCRIPT, *tag_types)
+            self._bodies = {key: body for key, body in self._bodies.items() if key[0] in kept}
+        self._unrepeated = set(self._bodies)
+
+    def forget_unrepeated(self) -> None:
+        """The segment's media begins: what it has not repeated goes."""
+        for key in self._unrepeated:
+            self._bodies.pop(key, None)
+        self._unrepeated.clear()
+
+    def put(self, key: HeaderKey, body: bytes) -> bytes | None:
+        """Put a header in force. Gives the one that it takes the place of, which may be the same; None: there was none.
+
+        With another codec the track's side data goes.
+        """
+        before = self._bodies.get(key)
+        self._unrepeated.discard(key)
+        if before == body:
+            return before
+        tag_type, track_id, packet_type = key
+        if (
+            before is not None
+            and packet_type != EX_SIDE_DATA
+            and codec_of(tag_type, before) != codec_of(tag_type, body)
+        ):
+            self._bodies.pop((tag_type, track_id, EX_SIDE_DATA), None)
+        self._bodies[key] = body
+        return before
+
+    def put_metadata(self, body: "bytes | memoryview") -> bool:
+        """Put metadata in force; whether it says something new."""
+        return self.put(_METADATA_KEY, bytes(body)) != body
+
+    def tags(self, dts_ms: int) -> list[LaidTag]:
+        """All that is in force, metadata first, stamped with ``dts_ms``."""
+        metadata = self._bodies.get(_METADATA_KEY)
+        tags: list[LaidTag] = [] if metadata is None else [(SCRIPT, dts_ms, metadata, METADATA)]
+        for key, body in self._bodies.items():
+            if key != _METADATA_KEY:
+                tags.append((key[0], dts_ms, body, SIDE_DATA if key[2] == EX_SIDE_DATA else SEQUENCE_HEADER))
+        return tags
