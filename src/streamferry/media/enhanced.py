@@ -55,6 +55,7 @@ class Packet(NamedTuple):
     kind: int
     first: int
     parts: list[TrackPart]
+    is_multitrack: bool = False
 
     def alone(self, part: TrackPart) -> bytes:
         """One track as a body without any wrapping, which belongs to track 0 wherever it is read."""
@@ -108,7 +109,7 @@ def unwrap(tag_type: int, body: "bytes | memoryview") -> Packet:
     if kind in (NESTED, OTHER):
         return _DAMAGED
     parts = _read_parts(body, at, form)
-    return Packet(kind, flags | packet_type, parts) if parts else _DAMAGED
+    return Packet(kind, flags | packet_type, parts, form is not None) if parts else _DAMAGED
 
 
 def _read_parts(body: "bytes | memoryview", at: int, form: int | None) -> list[TrackPart]:
@@ -145,18 +146,19 @@ def _read_parts(body: "bytes | memoryview", at: int, form: int | None) -> list[T
 
 
 def headers_in(tag_type: int, body: "bytes | memoryview") -> dict[HeaderKey, bytes]:
-    """The headers, or side data, of a tag of such a kind, by what each replaces: tags that hold no other track's.
+    """The headers, or side data, of a tag of such a kind, by what each replaces: bodies of one track, without ModEx.
 
-    None of one that is too large, or does not even name its codec.
+    None of a tag that is too large, or does not even name its codec.
     """
     if len(body) > MAX_HEADER_BYTES:
         return {}
     first = body[0]
     if _outer_kind(tag_type, body) == NESTED:
         packet = unwrap(tag_type, body)
-        packet_type, is_one = packet.first & 0x0F, len(packet.parts) == 1
         return {
-            (tag_type, part.track_id, packet_type): bytes(body) if is_one else packet.one_track(tag_type, part)
+            (tag_type, part.track_id, packet.first & 0x0F): (
+                packet.one_track(tag_type, part) if packet.is_multitrack else packet.alone(part)
+            )
             for part in packet.parts
         }
     is_enhanced = first & EX_VIDEO_HEADER if tag_type == VIDEO else first >> 4 == EX_AUDIO_FORMAT

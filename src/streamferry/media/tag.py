@@ -56,6 +56,7 @@ _EX_VIDEO_FRAMES = frozenset((1, 3))
 # 7 AVC; 12 HEVC and 13 AV1 as used by Chinese CDNs before Enhanced RTMP.
 _PACKETIZED_VIDEO = frozenset((7, 12, 13))
 _AAC = 10
+_METADATA_LOOK_BYTES = 16 << 10
 # Frame types: 1 keyframe, 5 a command to the player (start or end of seek), which has no packet type (FLV E.4.3.1).
 _KEY_PICTURE, _COMMAND = 1, 5
 
@@ -125,3 +126,18 @@ def kind_of_audio(body: "bytes | memoryview") -> int:
 def kind_of_script(body: "bytes | memoryview") -> int:
     """METADATA for onMetaData, with or without ``@setDataFrame`` before it; OTHER for cue points and the like."""
     return METADATA if b"\x02\x00\x0aonMetaData" in bytes(body[:40]) else OTHER
+
+
+def metadata_tells_picture(body: "bytes | memoryview") -> bool:
+    """Whether an ``onMetaData`` body names a picture, by what it begins with: it is asked in the beat.
+
+    Keyframe indexes, which recorders append and which take 150 ms to parse, are not looked into.
+    """
+    head = bytes(body[:_METADATA_LOOK_BYTES])
+    for name in (b"\x00\x0cvideocodecid", b"\x00\x05width"):
+        value = head.partition(name)[2][:9]
+        if value[:1] == b"\x00" and any(value[1:]):  # A number that is not 0.
+            return True
+        if value[:1] == b"\x02" and any(value[1:3]):  # A text that is not empty.
+            return True
+    return False

@@ -55,8 +55,12 @@ class HeadersInForce:
         return before
 
     def put_metadata(self, body: "bytes | memoryview") -> bool:
-        """Put metadata in force; whether it says something new."""
-        return self.put(_METADATA_KEY, bytes(body)) != body
+        """Put metadata in force; whether it says something new. It may be long, and is copied only then."""
+        if self._bodies.get(_METADATA_KEY) == body:
+            self._unrepeated.discard(_METADATA_KEY)
+            return False
+        self.put(_METADATA_KEY, bytes(body))
+        return True
 
     def tags(self, dts_ms: int) -> list[LaidTag]:
         """All that is in force, metadata first, stamped with ``dts_ms``."""

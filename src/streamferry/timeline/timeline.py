@@ -32,7 +32,7 @@ Specification: FLV E.4.1 (stamps are 32-bit ms), RTMP 5.3.1.3.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from streamferry.media.enhanced import MAX_TRACKS, headers_in, unwrap
+from streamferry.media.enhanced import headers_in, unwrap
 from streamferry.media.stamps import WRAP_MS, signed_delta_ms
 from streamferry.media.starts import Starts
 from streamferry.media.tag import (
@@ -51,9 +51,10 @@ from streamferry.media.tag import (
     kind_of_audio,
     kind_of_script,
     kind_of_video,
+    metadata_tells_picture,
 )
 from streamferry.timeline.headers import HeadersInForce
-from streamferry.wire.flv import metadata_tells_picture
+from streamferry.timeline.tracks import MAX_FRAME_MS, Track, Tracks
 
 #: A larger step forward is a jump. Twice the longest keyframe interval platforms accept (YouTube and Twitch: 4 s)
 #: leaves room for a source that pauses; a source silent for 5 s is rebuilt before it can reach this honestly.
@@ -67,26 +68,13 @@ AUDIO_ONLY_AFTER_MS = 3_000
 PICTURE_PATIENCE_MS = 15_000
 #: Sound held while a live segment waits for its keyframe: servers interleave within a second or two.
 _MAX_HELD_TAGS = 300
-_MAX_FRAME_MS = 1_000
 _ANY_STEP_MS = 1 << 62
-
-
-class _Track:
-    """Where one track stands on the output clock."""
-
-    __slots__ = ("frame_ms", "is_open", "last_ms")
-
-    def __init__(self, start_ms: int) -> None:
-        self.last_ms = start_ms - 1
-        self.frame_ms = 1
-        self.is_open = False
 
 
 class Timeline:
     """See the module's docstring. Not safe to share between runs; ``lay`` is called at each beat."""
 
     __slots__ = (
-        "_audio",
         "_expects_video",
         "_headers",
         "_held",
@@ -99,16 +87,14 @@ class Timeline:
         "_shift",
         "_starts",
         "_tracks",
-        "_video",
         "repairs",
     )
 
     def __init__(self, start_ms: int = 0) -> None:
         """An output clock whose first tag gets ``start_ms``."""
-        self._audio = _Track(start_ms)
-        # The picture of track 0, and that of the leading track, which hardly ever is another.
-        self._video = self._lead = _Track(start_ms)
-        self._tracks = {(AUDIO, 0): self._audio, (VIDEO, 0): self._video}
+        self._tracks = Tracks(start_ms)
+        # The leading picture track, which hardly ever is another than the first.
+        self._lead = self._tracks.video
         self._headers = HeadersInForce()
         self._starts = Starts()
         self._held: list[Tag] = []
@@ -125,7 +111,7 @@ class Timeline:
     @property
     def position_ms(self) -> int:
         """End of what was laid: where the next segment will join."""
-        return max(track.last_ms + track.frame_ms for track in self._tracks.values())
+        return self._tracks.end_ms
 
     @property
     def shift(self) -> int:
@@ -154,9 +140,9 @@ class Timeline:
         """
         shifts = []
         for tag_type, stamp in first_stamps.items():
-            track = self._video if tag_type == VIDEO else self._audio
+            track = self._tracks.video if tag_type == VIDEO else self._tracks.audio
             if track.last_ms >= self._segment_ms:
-                shifts.append(track.last_ms + track.frame_ms - stamp)
+                shifts.append(track.end_ms - stamp)
         first_ms = min(first_stamps.values())
         self._shift = max(shifts, default=self.position_ms - first_ms)
         self._begin(self._shift + first_ms, _ANY_STEP_MS)
@@ -169,9 +155,8 @@ class Timeline:
         self._previous_shift = None
         self._max_step_ms = max_step_ms
         self._held.clear()
-        self._tracks = {(AUDIO, 0): self._audio, (VIDEO, 0): self._video}
-        self._lead = self._video
-        self._video.is_open = False
+        self._tracks.begin(segment_ms)
+        self._lead = self._tracks.video
 
     def lay(self, tags: Iterable[Tag], out: list[LaidTag]) -> None:
         """Append the tags with their DTS on the output clock and their kind; per track the DTS of frames rise strictly.
@@ -179,7 +164,7 @@ class Timeline:
         Dropped without a count: frames of a segment before its start, headers that repeat those in force, video before
         the keyframe it needs. Bodies are passed on as they are (views stay views), except held ones, which are copied.
         """
-        audio, video, starts = self._audio, self._video, self._starts
+        audio, video, starts = self._tracks.audio, self._tracks.video, self._starts
         max_step_ms = self._max_step_ms
         append = out.append
         if audio.last_ms - self._lead.last_ms > PICTURE_PATIENCE_MS and starts.sound != START:
@@ -221,8 +206,8 @@ class Timeline:
                     continue
                 dts_ms = repaired_ms
                 step_ms = dts_ms - track.last_ms
-            # _advance, written out: this runs for each frame of each stream.
-            if step_ms <= _MAX_FRAME_MS:
+            # Track.advance, written out: this runs for each frame of each stream.
+            if step_ms <= MAX_FRAME_MS:
                 track.frame_ms = step_ms
             track.last_ms = dts_ms
             append((tag_type, dts_ms, body, kind))
@@ -231,21 +216,7 @@ class Timeline:
         """Index of the first of the tags that ``lay`` would mark as a START; None if none of them is one."""
         return self._starts.find(tags)
 
-    @staticmethod
-    def _advance(track: _Track, dts_ms: int) -> None:
-        step_ms = dts_ms - track.last_ms
-        if step_ms <= _MAX_FRAME_MS:
-            track.frame_ms = step_ms
-        track.last_ms = dts_ms
-
-    def _track(self, tag_type: int, track_id: int) -> _Track | None:
-        """A track of the present segment, which begins with this call; None if there are too many."""
-        track = self._tracks.get((tag_type, track_id))
-        if track is None and sum(known == tag_type for known, _ in self._tracks) < MAX_TRACKS:
-            track = self._tracks[tag_type, track_id] = _Track(self._segment_ms)
-        return track
-
-    def _open(self, tracks: list[_Track], tag: Tag, kind: int, out: list[LaidTag]) -> bool:
+    def _open(self, tracks: list[Track], tag: Tag, kind: int, out: list[LaidTag]) -> bool:
         """A keyframe opens these tracks. Gives whether the segment joins with it: then it is laid."""
         for track in tracks:
             track.is_open = True
@@ -255,7 +226,7 @@ class Timeline:
         self._join_at(tag[1])
         out.append((VIDEO, self._segment_ms, tag[2], kind))
         for track in tracks:
-            self._advance(track, self._segment_ms)
+            track.advance(self._segment_ms)
         self._release_held(out)
         return True
 
@@ -263,8 +234,7 @@ class Timeline:
         """Sound goes on alone; the picture of a live source needs a keyframe, for who begins with the sound."""
         self._starts.lose_picture()
         if self._max_step_ms != _ANY_STEP_MS:
-            for (tag_type, _), track in self._tracks.items():
-                track.is_open = track.is_open and tag_type != VIDEO
+            self._tracks.close_pictures()
 
     def _lay_nested(self, tag: Tag, out: list[LaidTag]) -> None:
         """A packet of other tracks than 0, or of several, or with a ModEx around it. It is laid as it came."""
@@ -273,10 +243,13 @@ class Timeline:
         if packet.kind > KEYFRAME:
             self._lay_other(tag, packet.kind, out)
             return
-        tracks = {part.track_id: self._track(tag_type, part.track_id) for part in packet.parts}
-        known = [track for track in tracks.values() if track is not None]
-        if not known:
+        tracks: dict[int, Track] = {}
+        for part in packet.parts:
+            if (found := self._tracks.of(tag_type, part.track_id)) is not None:
+                tracks[part.track_id] = found
+        if not tracks:
             return
+        known = list(tracks.values())
         kind = packet.kind
         if tag_type == AUDIO:
             if self._joining:
@@ -284,8 +257,8 @@ class Timeline:
                 return
             kind = self._starts.sound
         else:
-            track_id = min(track_id for track_id, track in tracks.items() if track is not None)
-            self._announce(track_id)
+            track_id = min(tracks)
+            self._announce(tracks[track_id], track_id)
             kind = self._starts.mark_picture(kind, track_id)
             if packet.kind == FRAME or (self._joining and kind != START):
                 self._expects_video = True
@@ -302,14 +275,14 @@ class Timeline:
                 return
             dts_ms = repaired_ms
         for track in known:
-            self._advance(track, dts_ms)
+            track.advance(dts_ms)
         out.append((tag_type, dts_ms, body, kind))
 
-    def _announce(self, track_id: int) -> None:
+    def _announce(self, track: Track, track_id: int) -> None:
         """A picture track is there, which may be the leading one."""
         if self._starts.leads(track_id):
             self._starts.announce(track_id)
-            self._lead = self._tracks[VIDEO, track_id]
+            self._lead = track
 
     def _lay_other(self, tag: Tag, kind: int, out: list[LaidTag]) -> None:
         tag_type, _, body = tag
@@ -318,42 +291,32 @@ class Timeline:
         elif kind == METADATA:
             if self._headers.put_metadata(body):
                 self._expects_video = self._expects_video or metadata_tells_picture(body)
-                out.append((SCRIPT, self._position_of(None), body, METADATA))
+                out.append((SCRIPT, self._tracks.place_of_header(None), body, METADATA))
         elif kind != OTHER:
             self._lay_header(tag, kind, out)
         elif tag_type == SCRIPT:
             # Cue points, captions and the like are passed on as they are; what else is OTHER carries nothing.
-            out.append((SCRIPT, self._position_of(None), body, OTHER))
+            out.append((SCRIPT, self._tracks.place_of_header(None), body, OTHER))
 
     def _lay_header(self, tag: Tag, kind: int, out: list[LaidTag]) -> None:
         """A sequence header or side data, perhaps of several tracks: passed on if it says something new of one."""
         tag_type, _, body = tag
-        new_on: _Track | None = None
+        new_on: Track | None = None
         for key, header in headers_in(tag_type, body).items():
-            track = self._track(tag_type, key[1])
+            track = self._tracks.of(tag_type, key[1])
             if track is None:
                 continue
             is_needed = tag_type == VIDEO and kind == SEQUENCE_HEADER
             if is_needed:
                 self._expects_video = True
-                self._announce(key[1])
+                self._announce(track, key[1])
             before = self._headers.put(key, header)
             if before != header:
                 new_on = new_on or track
                 if is_needed and before is not None:
                     track.is_open = False
         if new_on is not None:
-            out.append((tag_type, self._position_of(new_on), body, kind))
-
-    def _position_of(self, track: _Track | None) -> int:
-        """Where the next frame of a track is expected, or of any (None): that is where a header before it belongs.
-
-        The end of the longest would be behind the frame, and stamps of the track would go back.
-        """
-        position_ms = self.position_ms
-        ends = [each.last_ms + each.frame_ms for each in (self._tracks.values() if track is None else (track,))]
-        # A track that lies further back has ended, or not begun.
-        return min((end_ms for end_ms in ends if position_ms - end_ms <= _MAX_FRAME_MS), default=position_ms)
+            out.append((tag_type, self._tracks.place_of_header(new_on), body, kind))
 
     def _hold(self, tag: Tag, out: list[LaidTag]) -> None:
         """Keep sound that came before the first keyframe; without any sign of a picture, start with the sound."""
@@ -378,7 +341,7 @@ class Timeline:
         held, self._held = self._held, []
         self.lay(held, out)
 
-    def _repair(self, track: _Track, stamp: int) -> int | None:
+    def _repair(self, track: Track, stamp: int) -> int | None:
         """DTS for a stamp that does not simply follow, or None when the tag lies before its segment's start."""
         shift = self._shift
         if track.last_ms < self._segment_ms and 0 < self._segment_ms - stamp - shift <= MAX_STEP_MS:
@@ -398,6 +361,6 @@ class Timeline:
                     return track.last_ms + 1
                 return dts_ms
         self.repairs += 1
-        dts_ms = track.last_ms + track.frame_ms
+        dts_ms = track.end_ms
         self._previous_shift, self._shift = shift, dts_ms - stamp
         return dts_ms

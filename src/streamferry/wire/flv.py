@@ -18,7 +18,6 @@ NEVER_MS = 1 << 32
 MAX_TAG_BYTES = 8 << 20
 
 _TAG_HEADER_BYTES = 11
-_METADATA_LOOK_BYTES = 16 << 10
 _AROUND_BODY_BYTES = _TAG_HEADER_BYTES + 4
 _HAS_AUDIO, _HAS_VIDEO = 4, 1
 _FILTER_BIT = 0x20
@@ -107,21 +106,6 @@ def parse_metadata(body: "bytes | memoryview") -> dict[str, Amf0Value]:
     except RemoteProtocolError:
         return {}
     return dict(values) if isinstance(values, dict) else {}
-
-
-def metadata_tells_picture(body: "bytes | memoryview") -> bool:
-    """Whether an ``onMetaData`` body names a picture, by what it begins with: it is asked in the beat.
-
-    Keyframe indexes, which recorders append and which take 150 ms to parse, are not looked into.
-    """
-    head = bytes(body[:_METADATA_LOOK_BYTES])
-    for name in (b"\x00\x0cvideocodecid", b"\x00\x05width"):
-        value = head.partition(name)[2][:9]
-        if value[:1] == b"\x00" and any(value[1:]):  # A number that is not 0.
-            return True
-        if value[:1] == b"\x02" and any(value[1:3]):  # A text that is not empty.
-            return True
-    return False
 
 
 def serialize_metadata(values: dict[str, Amf0Value]) -> bytes:

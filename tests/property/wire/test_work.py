@@ -8,11 +8,11 @@ import pytest
 from scripted.previewable import AAC_HEADER, AVC_HEADER
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import RemoteProtocolError
-from streamferry.media.tag import AUDIO, SCRIPT, VIDEO
+from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, metadata_tells_picture
 from streamferry.timeline import Timeline
 from streamferry.wire.amf0 import EcmaArray, serialize_amf0
 from streamferry.wire.codecs import parse_audio_header, parse_video_header
-from streamferry.wire.flv import metadata_tells_picture, parse_metadata, serialize_metadata
+from streamferry.wire.flv import parse_metadata, serialize_metadata
 from streamferry.wire.rtmp.message import MessageType, parse_command, parse_status, tags_of_message
 
 #: A header or a message may cost this many calls, whatever is in it: 2 ms.

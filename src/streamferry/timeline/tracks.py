@@ -1,0 +1,74 @@
+"""Where the tracks of a segment stand on the output clock."""
+
+from streamferry.media.enhanced import MAX_TRACKS
+from streamferry.media.tag import AUDIO, VIDEO
+
+#: A longer step is a pause, and tells nothing of how long a frame lasts.
+MAX_FRAME_MS = 1_000
+
+
+class Track:
+    """One track: its last frame, how long that lasts, and whether it may go on: a picture begins at a keyframe."""
+
+    __slots__ = ("frame_ms", "is_open", "last_ms")
+
+    def __init__(self, start_ms: int) -> None:
+        self.last_ms = start_ms - 1
+        self.frame_ms = 1
+        self.is_open = False
+
+    def advance(self, dts_ms: int) -> None:
+        """A frame was laid there."""
+        step_ms = dts_ms - self.last_ms
+        if step_ms <= MAX_FRAME_MS:
+            self.frame_ms = step_ms
+        self.last_ms = dts_ms
+
+    @property
+    def end_ms(self) -> int:
+        """Where its next frame is expected."""
+        return self.last_ms + self.frame_ms
+
+
+class Tracks:
+    """All tracks of the present segment: the first sound and the first picture always, others as they come."""
+
+    __slots__ = ("_all", "_start_ms", "audio", "video")
+
+    def __init__(self, start_ms: int) -> None:
+        self.audio = Track(start_ms)
+        self.video = Track(start_ms)
+        self.begin(start_ms)
+
+    def begin(self, start_ms: int) -> None:
+        """Another segment begins there, after the end of all tracks of the last one."""
+        self._start_ms = start_ms
+        self._all = {(AUDIO, 0): self.audio, (VIDEO, 0): self.video}
+        self.video.is_open = False
+
+    def of(self, tag_type: int, track_id: int) -> Track | None:
+        """A track, which begins with the first call; None if there are too many."""
+        track = self._all.get((tag_type, track_id))
+        if track is None and sum(known == tag_type for known, _ in self._all) < MAX_TRACKS:
+            track = self._all[tag_type, track_id] = Track(self._start_ms)
+        return track
+
+    def close_pictures(self) -> None:
+        """Pictures wait for their next keyframes."""
+        for (tag_type, _), track in self._all.items():
+            track.is_open = track.is_open and tag_type != VIDEO
+
+    @property
+    def end_ms(self) -> int:
+        """The latest end of a track."""
+        return max(track.end_ms for track in self._all.values())
+
+    def place_of_header(self, track: Track | None) -> int:
+        """Where the next frame of a track is expected, or of any (None): that is where a header before it belongs.
+
+        The end of the longest would be behind the frame, and stamps of the track would go back.
+        """
+        latest_ms = self.end_ms
+        ends = [each.end_ms for each in (self._all.values() if track is None else (track,))]
+        # A track that lies further back has ended, or not begun.
+        return min((end_ms for end_ms in ends if latest_ms - end_ms <= MAX_FRAME_MS), default=latest_ms)
