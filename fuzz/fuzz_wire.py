@@ -7,10 +7,10 @@ depend on how the input was split. ``tests/property/wire/test_wire_fuzz.py`` run
 import sys
 from collections.abc import Callable
 
-from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import RemoteProtocolError
-from streamferry.media.tag import Tag
+from streamferry.media.tag import AUDIO, LaidTag, Tag
 from streamferry.media.url import MediaUrl
+from streamferry.timeline import Timeline
 from streamferry.wire.amf0 import parse_amf0
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_flv_header, parse_metadata, scan_tags
 from streamferry.wire.fmp4 import Fragmenter, end_of_fragment
@@ -73,18 +73,21 @@ def read_as_client(data: bytes) -> None:
 
 
 def read_as_preview(data: bytes) -> None:
-    """Headers and frames of codecs, as they would be shown: what is damaged is a ValueError, never anything else."""
+    """Tracks, headers and frames, laid and shown: what is damaged is a ValueError of a codec, never anything else."""
     tags: list[Tag] = []
     scan_tags(memoryview(data), 0, len(data), tags)
-    dts_ms = 0
+    timeline = Timeline()
+    timeline.begin_file({AUDIO: 0})
     fragmenter = Fragmenter()
-    for tag_type, _, body in tags:
-        dts_ms += 20
+    for index, (tag_type, _, body) in enumerate(tags):
+        laid: list[LaidTag] = []
+        timeline.lay([(tag_type, index * 20, body)], laid)
         try:
-            pieces = fragmenter.put([(tag_type, dts_ms, body, tag_kind(tag_type, body))])
+            pieces = fragmenter.put(laid)
         except ValueError:
             continue
         assert all(piece.mime or end_of_fragment(piece.data) == len(piece.data) for piece in pieces)
+    assert all(len(body) <= len(data) for _, _, body, _ in timeline.headers)
 
 
 TARGETS: tuple[Callable[[bytes], None], ...] = (

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamferry.media.enhanced import tag_kind
-from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, LaidTag
+from streamferry.media.starts import Starts
+from streamferry.media.tag import AUDIO, KEYFRAME, START, VIDEO, LaidTag
 from streamferry.wire.fmp4 import Fragmenter, Piece, end_of_fragment
 
 AVC = "1700000000{}64000dffe1001a6764000dacd941519e226c0440000003004000000c83c50a658001000768eae3cb3002c0fdf8f800"
@@ -86,9 +87,14 @@ def streams(draw: st.DrawFn) -> list[LaidTag]:
     clocks = {VIDEO: draw(st.integers(0, 1 << 34)), AUDIO: 0}
     clocks[AUDIO] = max(0, clocks[VIDEO] + draw(st.integers(-200, 200)))
     tags: list[LaidTag] = []
+    starts = Starts()
+    starts.begin(has_picture=draw(st.booleans()))
 
     def put(tag_type: int, body: bytes) -> None:
-        tags.append((tag_type, clocks[tag_type], body, tag_kind(tag_type, body)))
+        kind = tag_kind(tag_type, body)
+        if kind <= KEYFRAME:
+            kind = starts.mark_picture(kind) if tag_type == VIDEO else starts.sound
+        tags.append((tag_type, clocks[tag_type], body, kind))
 
     if draw(st.booleans()):
         put(AUDIO, AAC_HEADERS[0])
@@ -147,7 +153,7 @@ def test_time_is_what_it_was(tags: list[LaidTag]) -> None:
         tag = sent[VIDEO if sample.track == 1 else AUDIO, sample.data]
         shifts.add(tag[1] - sample.dts_ms)
         if sample.track == 1:
-            assert sample.is_key == (tag[3] == KEYFRAME)
+            assert sample.is_key == (tag[3] == START)
             assert sample.offset_ms == int.from_bytes(tag[2][2:5], "big", signed=True)
     assert len(shifts) <= 1
     for track in (1, 2):

@@ -18,6 +18,13 @@ HEVC = bytes.fromhex(
     "90687663310104080000009c08000000003cf000fcfffafa00001b01"
     "210001002f4201040408000003009c0800000300003c000090014901739edb2caca5652b2c9265780b4040000003004000000642"
 )
+#: Enhanced RTMP around other packets: headers of two tracks in one, a track alone, several with a codec each, ModEx.
+MULTITRACK = (
+    b"\x96\x10hvc1\x00" + (len(HEVC) - 5).to_bytes(3, "big") + HEVC[5:] + b"\x01\x00\x00\x02xx",
+    b"\x96\x03hvc1\x00frame",
+    b"\xa6\x23hvc1\x00\x00\x00\x05frame" + b"avc1\x01\x00\x00\x05other",
+    b"\xa7\x02\x00\x00\x01\x03hvc1frame",
+)
 #: About a second on the machine this was written on.
 ROUNDS = 8000
 
@@ -46,7 +53,11 @@ def seeds(target: ModuleType) -> list[bytes]:
         "read_chunks": [publish[HANDSHAKE_BYTES:], play[HANDSHAKE_BYTES:]],
         "read_as_server": [publish],
         "read_as_client": [play],
-        "read_as_preview": [clip[FLV_HEADER_BYTES:], serialize_tag(9, 0, HEVC) + serialize_tag(9, 0, b"\xa3hvc1frame")],
+        "read_as_preview": [
+            clip[FLV_HEADER_BYTES:],
+            serialize_tag(9, 0, HEVC) + serialize_tag(9, 0, b"\x93hvc1frame") + serialize_tag(9, 0, b"\xa3hvc1frame"),
+            b"".join(serialize_tag(9, 0, body) for body in MULTITRACK),
+        ],
     }
     assert inputs.keys() == {parser.__name__ for parser in target.TARGETS}
     return [bytes((number,)) + data for number, parser in enumerate(target.TARGETS) for data in inputs[parser.__name__]]

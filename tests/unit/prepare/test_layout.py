@@ -160,3 +160,18 @@ def test_a_file_without_a_frame_is_refused() -> None:
     layout.feed(HEADERS)
     with pytest.raises(SourceUnsupported):
         layout.finish()
+
+
+def test_a_command_is_left_out_and_side_data_stands_before_each_start() -> None:
+    """A seek of who recorded the file is nothing to play; colours that changed are for who starts later, too."""
+    colours = b"\x94hvc1colours"
+    tags_in: list[Tag] = [(VIDEO, 0, b"\x90hvc1config"), (VIDEO, 0, b"\x57\x00"), (VIDEO, 0, b"\x91hvc1\0\0\0key")]
+    tags_in += [(VIDEO, 40, colours), (VIDEO, 80, b"\x91hvc1\0\0\0key")]
+    layout = laid(tags_in, frozenset((VIDEO,)))
+    bodies = [body for tag_type, _, body in tags_of(layout) if tag_type == VIDEO]
+    assert b"\x57\x00" not in bodies
+    assert [stamp for stamp, _ in layout.keyframes] == [0, 80]
+    offset = layout.keyframes[1][1]
+    tags: list[Tag] = []
+    scan_tags(memoryview(bytes(layout.pending)), offset, layout.end_offset, tags)
+    assert [bytes(tag[2])[0] for tag in tags] == [0x90, 0x94, 0x91]

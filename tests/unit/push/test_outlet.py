@@ -5,12 +5,13 @@ from itertools import pairwise
 
 import pytest
 
-from scripted.camera import AAC_HEADER, AVC_HEADER, Camera, laid, number_of, picture
+from scripted.camera import AAC_HEADER, AVC_HEADER, Camera, laid, number_of, picture, sound
 from scripted.waiting import until
 from streamferry.media.errors import DestinationStalled, DestinationUnreachable
 from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, START, VIDEO
-from streamferry.push import Outlet
+from streamferry.push import Outlet, WhenLate
 from streamferry.push.outlet import STALL_S
+from streamferry.timeline import Timeline
 
 HEADERS = laid([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER)])
 
@@ -239,3 +240,55 @@ async def test_views_are_not_kept(publish, kind):
 
     await until("both", received)
     assert [tag[2] for tag in far.tags] == wanted
+
+
+async def sounds_that_arrive(publish, timeline, outlet, tags):
+    """Numbers of the sounds that a new session gets of what a timeline makes of the tags, a beat at a time."""
+    session, far = publish()
+    outlet.attach(session, timeline.headers, 0.0)
+    for at in range(0, len(tags), 5):
+        laid_now = []
+        timeline.lay(tags[at : at + 5], laid_now)
+        outlet.offer(laid_now)
+        far.receive()
+    await until("all to arrive", lambda: far.receive() == 0 and session.acked_bytes == session.sent_bytes)
+    outlet.detach()
+    return [number_of(tag) for tag in far.tags if tag[0] == AUDIO and tag[2][1] == 1]
+
+
+async def test_sound_behind_a_picture_header_is_sent(publish):
+    """A server that kept a camera's header, and sound alone after it: a destination gets the sound."""
+    timeline, outlet = Timeline(), Outlet()
+    timeline.begin_live()
+    headers = [(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER)]
+    tags = [(AUDIO, 20 * number, sound(number)) for number in range(3000)]
+    arrived = await sounds_that_arrive(publish, timeline, outlet, headers + tags)
+    assert arrived == list(range(arrived[0], 3000))
+    assert len(arrived) > 2000
+    # Another destination session, without a word from the source.
+    tags = [(AUDIO, 20 * number, sound(number)) for number in range(3000, 3100)]
+    assert await sounds_that_arrive(publish, timeline, outlet, tags) == list(range(3000, 3100))
+
+
+async def test_a_new_session_gets_sound_whose_picture_has_stayed_away(publish):
+    """One keyframe, which a server had kept, then sound for ever: who connects later waits for no other."""
+    timeline, outlet = Timeline(), Outlet()
+    timeline.begin_live()
+    tags = [(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER), (VIDEO, 0, picture(0, is_key=True))]
+    tags += [(AUDIO, 20 * number, sound(number)) for number in range(1000)]
+    assert await sounds_that_arrive(publish, timeline, outlet, tags) == list(range(1000))
+    tags = [(AUDIO, 20 * number, sound(number)) for number in range(1000, 1100)]
+    assert await sounds_that_arrive(publish, timeline, outlet, tags) == list(range(1000, 1100))
+
+
+async def test_what_cannot_be_held_back_is_buffered_little(publish):
+    """Of a live stream the kernel takes less than of a file, so that what is late waits where it can be dropped."""
+    sent = {}
+    for when_late in WhenLate:
+        outlet = Outlet()
+        outlet.when_late = when_late
+        session, _ = publish(4 << 20)
+        outlet.attach(session, [], 0.0)
+        outlet.offer(laid([(VIDEO, 0, picture(0, 4 << 20, is_key=True))]))
+        sent[when_late] = session.sent_bytes
+    assert sent[WhenLate.DROP] < sent[WhenLate.HOLD]

@@ -84,3 +84,14 @@ def test_tags_without_a_body_break_nothing(tag):
     """A publisher may send them: some encoders put an empty audio tag first."""
     meter = metered([tag])
     assert meter.video.dts_errors == meter.audio.dts_errors == 0
+
+
+def test_of_several_tracks_the_first_is_measured():
+    """A second picture with the same stamps is no clock that stands still."""
+    tags = []
+    for number in range(50):
+        tags += [(VIDEO, 40 * number, picture(number, is_key=number == 0))]
+        tags += [(VIDEO, 40 * number, b"\xa6\x01avc1\x01frame"), (VIDEO, 40 * number, b"\x57\x00")]
+    meter = metered(tags)
+    assert (meter.video.frames, meter.video.keyframes, meter.video.dts_errors) == (50, 1, 0)
+    assert meter.video.codec == "H.264"

@@ -12,8 +12,8 @@ from streamferry.wire.flv import serialize_flv_header, serialize_tag
 class MemoryFile:
     """Satisfies ``source.prepared.PlayableFile``."""
 
-    def __init__(self, seconds: float, *, gop: int = 25) -> None:
-        camera = Camera(gop=gop)
+    def __init__(self, seconds: float, *, gop: int = 25, frame_bytes: int = 400) -> None:
+        camera = Camera(gop=gop, frame_bytes=frame_bytes)
         self.headers: list[Tag] = camera.headers()
         self.tags = camera.film(seconds)
         data = bytearray(serialize_flv_header(True, True))

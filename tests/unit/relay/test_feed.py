@@ -6,18 +6,24 @@ from itertools import pairwise
 import pytest
 from memory_file import MemoryFile
 
-from scripted.camera import METADATA_BODY, Camera, frames, number_of
+from scripted.camera import METADATA_BODY, Camera, frames, number_of, picture, sound
+from scripted.publishing import publishing
+from scripted.waiting import until
 from streamferry.media.errors import SourceCorrupt, SourceStalled
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, TagKind
+from streamferry.media.url import MediaUrl
 from streamferry.push import Outlet
 from streamferry.relay.feed import LATE_S, PICTURE_LOST_S, UNUSABLE_S, FileFeed, LiveFeed
+from streamferry.relay.flow import Flow
+from streamferry.relay.spec import Item
 from streamferry.relay.status import START
 from streamferry.source.live import SILENCE_S
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Timeline
 from streamferry.timeline.pace import LEAD_MS
-from streamferry.wire.flv import serialize_flv_header, serialize_tag
+from streamferry.wire.flv import FLV_HEADER_BYTES, serialize_flv_header, serialize_tag
 
+URL, OTHER_URL = (MediaUrl.parse(f"http://films.example/{name}.m4a") for name in ("one", "other"))
 SCRATCH = memoryview(bytearray(1 << 16))
 
 
@@ -514,3 +520,123 @@ async def test_the_playhead_says_where_the_list_stands():
     playing.play(0.5, 3.0)
     assert playing.feed.is_waiting
     assert (playing.feed.playhead.loop, playing.feed.playhead.position_ms) == (7, 1980)
+
+
+def sound_file(seconds, *, picture_from_s=None):
+    """A file of sound, with places to start each second; a picture may begin late, as in an edit with an intro."""
+    file = MemoryFile(1)
+    frames = [(AUDIO, 20 * number, sound(number)) for number in range(int(seconds * 50))]
+    if picture_from_s is not None:
+        begin_ms = int(picture_from_s * 1000)
+        times = range(begin_ms, int(seconds * 1000), 40)
+        frames += [(VIDEO, ms, picture(n, is_key=n % 25 == 0)) for n, ms in enumerate(times)]
+        frames.sort(key=lambda tag: tag[1])
+    data, file._keyframes = serialize_flv_header(True, picture_from_s is not None), [(0, FLV_HEADER_BYTES)]
+    for tag in frames:
+        if tag[1] % 1000 == 0 and tag[0] == AUDIO:
+            file._keyframes.append((tag[1], len(data)))
+        data += serialize_tag(*tag)
+    file.headers = [tag for tag in file.headers if picture_from_s is not None or tag[0] != VIDEO]
+    file.tags, file._data, file.end_offset, file.duration_ms = frames, data, len(data), int(seconds * 1000)
+    return file
+
+
+async def test_a_file_of_sound_gives_way_at_once():
+    """It has no keyframe to wait for: another list begins when its first file is there, not when the sound ends."""
+    playing = Playing()
+    await playing.put(sound_file(600))
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 9.6)
+    playing.feed.follow([Item(URL)], [Item(OTHER_URL)])
+    await playing.put(MemoryFile(10))
+    playing.play(9.6, 10.4)
+    assert [step for step, _, _ in playing.steps] == ["item_started", "item_finished", "item_started"]
+    first_ms = next(tag[1] for tag in playing.laid if tag[0] == VIDEO and tag[3] <= KEYFRAME)
+    assert first_ms == pytest.approx(9_600 + LEAD_MS, abs=100)
+    assert {b - a for a, b in pairwise(playing.stamps(AUDIO))} == {20}
+
+
+async def all_received(session, far):
+    await until("all to arrive", lambda: far.receive() == 0 and session.acked_bytes == session.sent_bytes)
+
+
+async def sounds_of_sessions(file, *lengths_s):
+    """Numbers of the sounds that each of several publish sessions of one relay of a file is given to send."""
+    timeline, outlet = Timeline(), Outlet()
+    flow = Flow(timeline, outlet, lambda now: None)
+    feed = FileFeed(timeline, outlet, START, lambda *step: None)
+    flow.attach_feed(feed, 0.0)
+    feed.put(0, 0, PreparedReader(file))
+    now, sent = 0.0, []
+    for length_s in lengths_s:
+        session, far = publishing()
+        flow.attach_session(session, now)
+        end = now + length_s
+        while now < end:
+            now += 0.32
+            flow.visit(now)
+            far.receive()
+        await all_received(session, far)
+        outlet.check_liveness(now)
+        flow.detach_session()
+        session.abort()
+        far.sock.close()
+        sent.append([number_of(tag) for tag in far.tags if tag[0] == AUDIO and tag[2][1] == 1])
+    flow.detach_feed()
+    return sent
+
+
+async def test_sound_before_the_first_picture_of_a_file_is_sent_in_every_session():
+    """Five seconds of an intro without a picture: the first session has all of it, the next what is left."""
+    first, second = await sounds_of_sessions(sound_file(20, picture_from_s=5), 3.0, 4.0)
+    assert first == list(range(len(first)))
+    assert len(first) >= 150
+    assert second == list(range(second[0], second[0] + len(second)))
+    assert second[0] <= len(first)
+    assert len(second) >= 200
+
+
+async def test_sound_a_little_before_the_first_picture_of_a_file_is_sent():
+    """Priming of the sound's decoder, and a cut between the tracks."""
+    (sent,) = await sounds_of_sessions(sound_file(10, picture_from_s=0.5), 3.0)
+    assert sent == list(range(len(sent)))
+
+
+async def test_a_relay_of_sound_stops_where_it_is_asked_to():
+    """To hand it over: the next visit is a place to stop at, and what was not sent is not counted as played."""
+    timeline, outlet, stopped = Timeline(), Outlet(), []
+    flow = Flow(timeline, outlet, lambda now: None)
+    feed = FileFeed(timeline, outlet, START, lambda *step: None)
+    flow.attach_feed(feed, 0.0)
+    feed.put(0, 0, PreparedReader(sound_file(60)))
+    session, far = publishing()
+    flow.attach_session(session, 0.0)
+    flow.visit(0.32)
+    flow.cut_at_start(lambda: stopped.append(feed.playhead.position_ms))
+    flow.visit(0.64)
+    assert stopped
+    flow.visit(0.96)
+    await all_received(session, far)
+    sent = [tag[1] for tag in far.tags if tag[0] == AUDIO and tag[2][1] == 1]
+    assert sent[-1] == stopped[0] - 20
+    session.abort()
+    far.sock.close()
+    flow.detach_feed()
+
+
+def test_headers_and_commands_are_no_picture(live):
+    """A hung camera behind a server that repeats its header and seeks: the picture is missed all the same."""
+    feed, inlet = live
+    camera = Camera()
+    roll(feed, inlet, camera, 100.0, 120.0)
+
+    def repeat_headers():
+        for tick in range(20 * 25):
+            stamp = camera.stamp_ms
+            inlet.tags = [tag for tag in camera.shoot() if tag[0] == AUDIO]
+            inlet.tags += [(VIDEO, stamp, camera.video_header), (VIDEO, stamp, b"\x57\x00")]
+            pull(feed, 120.0 + tick / 25)
+            feed.check_liveness(120.0 + tick / 25)
+
+    with pytest.raises(SourceStalled, match="no picture any more"):
+        repeat_headers()

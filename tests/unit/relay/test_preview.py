@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from scripted.camera import Camera, laid
+from scripted.camera import Camera, laid, sound
 from scripted.previewable import AAC_HEADER, AVC_HEADER, boxes, film, pictures
 from streamferry.media.tag import AUDIO, VIDEO
 from streamferry.push import Outlet
@@ -176,3 +176,44 @@ async def test_a_bug_in_a_preview_costs_the_relay_nothing(preview, outlet, monke
         await take_all(viewer)
     assert outlet.tap is None
     assert caplog.text.count("IndexError: bug") == 1
+
+
+async def test_sound_behind_a_picture_header_is_shown(outlet):
+    """The run sends sound alone though a picture was promised: who looks gets the sound, and then the picture too."""
+    timeline, camera = Timeline(), Camera(gop=25)
+    timeline.begin_live()
+    laid_now = []
+    timeline.lay([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER)], laid_now)
+    timeline.lay([(AUDIO, 20 * number, sound(number)) for number in range(800)], laid_now)
+    preview = Preview(outlet, timeline)
+    viewer = preview.watch()
+    hand_out(preview, laid_now)
+    await take_all(viewer)
+    assert viewer.mime == 'audio/mp4; codecs="mp4a.40.2"'
+    camera.stamp_ms, more = 800 * 20, []
+    timeline.lay(camera.film(1), more)
+    hand_out(preview, more)
+    assert b'video/mp4; codecs="avc1.64000D,mp4a.40.2"' in await take_all(viewer)
+
+
+async def test_the_first_of_several_tracks_is_shown(outlet):
+    """A ladder of pictures in multitrack packets is a stream like any other to who looks."""
+    timeline, camera = Timeline(), Camera(gop=25)
+    timeline.begin_live()
+
+    def ladder(body):
+        packet, first = body[1], body[0] & 0xF0 | 0x86
+        loads = body[5:] if packet == 0 else body[2:]
+        parts = b"".join(bytes((n,)) + len(loads).to_bytes(3, "big") + loads for n in (0, 1))
+        return bytes((first, 0x10 | packet)) + b"avc1" + parts
+
+    laid_now = []
+    tags = [(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER), *camera.film(1)]
+    timeline.lay([(t, ms, ladder(body) if t == VIDEO else body) for t, ms, body in tags], laid_now)
+    preview = Preview(outlet, timeline)
+    viewer = preview.watch()
+    hand_out(preview, laid_now)
+    data = await take_all(viewer)
+    assert viewer.mime == 'video/mp4; codecs="avc1.64000D,mp4a.40.2"'
+    assert pictures(data) == list(range(len(pictures(data))))
+    assert len(pictures(data)) > 15
