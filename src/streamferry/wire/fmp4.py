@@ -128,6 +128,8 @@ class Fragmenter:
         if kind == START and track.is_video != self._has_picture:
             self._has_picture = track.is_video
             self._has_new_header = True
+        if track.is_video and not self._has_picture:
+            return  # Not announced: it has a place from the next START on.
         if self._has_new_header:
             self._begin(pieces)
         if track.needs_keyframe and not is_key:

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from kit.clips import ClipFactory
+from scripted.camera import laid
 from streamferry.control.thumbnails import FRESH_S, STALE_S, Thumbnails
-from streamferry.media.enhanced import tag_kind
 from streamferry.tasks.errors import PreviewUnavailable
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
 from streamferry.wire.fmp4 import Fragmenter
@@ -61,8 +61,7 @@ def fragments(clips: ClipFactory) -> bytes:
     data = clips("two_seconds", ".flv").read_bytes()
     tags: list = []
     scan_tags(memoryview(data), FLV_HEADER_BYTES, len(data), tags)
-    laid = [(tag_type, stamp_ms, body, tag_kind(tag_type, body)) for tag_type, stamp_ms, body in tags]
-    header, *pieces = Fragmenter().put(laid)
+    header, *pieces = Fragmenter().put(laid(tags))
     return header.data + b"".join(piece.data for piece in pieces[[piece.is_start for piece in pieces].index(True) :])
 
 

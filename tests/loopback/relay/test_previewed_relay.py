@@ -33,10 +33,12 @@ async def test_players_read_what_the_destination_got(relays, destination, clips:
     (tmp_path / "preview.mp4").write_bytes(whole)
     media = await asyncio.to_thread(assert_flawless, tmp_path / "preview.mp4")
     (publish,) = destination.publishes
+    # A view begins with the first picture. The destination gets the sound before it as well.
+    begin_ms = next(iter(publish.stamps(VIDEO)), 0)
     for track in media:
         sent = publish.stamps(VIDEO if track.kind == "video" else 8)
-        shown = [round(stamp) for stamp in track.dts_ms]
-        # Sound that came before the first picture is left out, and what does not fill a fragment at the end.
+        shown = [round(stamp) + begin_ms for stamp in track.dts_ms]
+        # What does not fill a fragment at the end is left out, too.
         first = sent.index(shown[0])
         assert first <= 1
         assert 0 < len(sent) - len(shown) <= 16
