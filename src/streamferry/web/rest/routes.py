@@ -26,7 +26,7 @@ from streamferry.web.rate_limits import Rates
 from streamferry.web.reads import Reads
 from streamferry.web.rest import bodies, sample
 from streamferry.web.rest.events import Follower
-from streamferry.web.rest.rest_errors import RestError, translate
+from streamferry.web.rest.rest_errors import STATUSES, Refusal, RestError, translate
 from streamferry.web.rest.tokens import Tokens
 from streamferry.web.rest.writes import Verb, Writes
 
@@ -123,7 +123,14 @@ class Routes:
             )
         outer = APIRouter()
         outer.add_api_route(
-            "/tokens", self.make_token, methods=["POST"], status_code=201, tags=["tokens"], operation_id="make_token"
+            "/tokens",
+            self.make_token,
+            methods=["POST"],
+            status_code=201,
+            tags=["tokens"],
+            operation_id="make_token",
+            # Brings the model of all refusals into the document, to which each status of each route refers.
+            responses={401: {"model": Refusal, "description": STATUSES[401]}},
         )
         outer.include_router(router)
         return outer
