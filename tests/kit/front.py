@@ -5,13 +5,16 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from socketserver import BaseRequestHandler, ThreadingTCPServer
-from threading import Thread
+from threading import Event, Thread
 
 import trustme
 
 
 class Front(ThreadingTCPServer):
-    """``bytes_in``: what clients have sent through it so far, over all connections."""
+    """``bytes_in``: what clients have sent through it so far, over all connections.
+
+    ``passing``: while it is not set no byte passes, either way, and nobody is told.
+    """
 
     daemon_threads = True
 
@@ -19,6 +22,21 @@ class Front(ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = upstream
         self.bytes_in = 0
+        self.passing = Event()
+        self.passing.set()
+        self._stranded: list[Event] = []
+
+    def strand(self) -> None:
+        """The connections that there are pass nothing any more, and nobody is told; new ones do."""
+        self.passing.clear()
+        self._stranded.append(self.passing)
+        self.passing = Event()
+        self.passing.set()
+
+    def let_go(self) -> None:
+        """Nothing is held up any more."""
+        for one in (self.passing, *self._stranded):
+            one.set()
 
     @property
     def port(self) -> int:
@@ -30,13 +48,16 @@ class _Handler(BaseRequestHandler):
     server: Front
 
     def handle(self) -> None:
-        with socket.create_connection(self.server.upstream, timeout=30) as upstream, suppress(OSError):
+        self.passing = self.server.passing
+        self.passing.wait()
+        with suppress(OSError), socket.create_connection(self.server.upstream, timeout=30) as upstream:
             upstream.settimeout(None)  # a session of a pool may say nothing for long
             back = Thread(target=self._answer, args=(upstream,))
             back.start()
             with suppress(OSError):
                 while data := self.request.recv(65536):
                     self.server.bytes_in += len(data)
+                    self.passing.wait()
                     upstream.sendall(data)
             upstream.shutdown(socket.SHUT_WR)
             back.join()
@@ -44,6 +65,7 @@ class _Handler(BaseRequestHandler):
     def _answer(self, upstream: socket.socket) -> None:
         with suppress(OSError):
             while data := upstream.recv(65536):
+                self.passing.wait()
                 self.request.sendall(data)
         with suppress(OSError):
             self.request.shutdown(socket.SHUT_RDWR)  # what one side ends is over for the other, too
@@ -61,5 +83,6 @@ def front(upstream: str, authority: trustme.CA | None = None) -> Iterator[Front]
         thread = Thread(target=one.serve_forever, args=(0.01,))
         thread.start()
         yield one
+        one.let_go()
         one.shutdown()
         thread.join()

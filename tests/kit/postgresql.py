@@ -68,9 +68,25 @@ class PostgreSql:
             self._program.stop(signal.SIGQUIT if for_good else signal.SIGINT)
             self._program = None
 
+    def follow(self, primary: "PostgreSql") -> None:
+        """Begin as a copy of one that runs, which takes over from it what it writes, and no writes of others."""
+        source = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "tests"]
+        words = ["-D", self._home / "data", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+        programs.run([*self._as_user, self._bin / "pg_basebackup", *source, *words])
+        self.start()
+
+    def promote(self) -> None:
+        """Take writes from now on."""
+        assert self.execute("SELECT pg_promote()").strip() == "t"
+
     def wrap_transaction_ids(self) -> None:
         """As if 4 billion transactions had been; while it is stopped."""
         programs.run([*self._as_user, self._bin / "pg_resetwal", "--epoch=1", "-D", self._home / "data"])
+
+    @property
+    def port(self) -> int:
+        """Where it listens on the loopback; the same after a restart."""
+        return self._port
 
     @property
     def pids(self) -> list[int]:
@@ -101,13 +117,16 @@ class PostgreSql:
 
 
 @contextlib.contextmanager
-def running(*, is_durable: bool = False) -> Iterator[PostgreSql]:
-    """A server for as long as the block."""
+def running(*, is_durable: bool = False, follows: PostgreSql | None = None) -> Iterator[PostgreSql]:
+    """A server for as long as the block; ``follows``: as a standby of that one."""
     # Not among pytest's directories: each session of a user closes those of all sessions to other users.
     with tempfile.TemporaryDirectory(prefix="streamferry-postgresql-") as place:
         server = PostgreSql(Path(place) / "server", is_durable=is_durable)
         try:
-            server.start()
+            if follows is None:
+                server.start()
+            else:
+                server.follow(follows)
             yield server
         finally:
             server.stop(for_good=True)

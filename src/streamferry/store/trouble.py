@@ -113,4 +113,7 @@ def _of_postgresql(state: str, message: str) -> str:
 def _of_system(error: OSError) -> str:
     # The event loop puts the address into strerror; errors of getaddrinfo are negative.
     number = error.errno or 0
-    return os.strerror(number) if number > 0 else error.strerror or type(error).__name__
+    if number > 0:
+        return os.strerror(number)
+    # The driver's own, for a server or a forwarder that closes before it has said anything.
+    return error.strerror or ("the connection was lost" if isinstance(error, ConnectionError) else type(error).__name__)
