@@ -71,7 +71,7 @@ class PostgreSql:
     def follow(self, primary: "PostgreSql") -> None:
         """Begin as a copy of one that runs, which takes over from it what it writes, and no writes of others."""
         source = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "tests"]
-        words = ["-D", self._home / "data", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+        words: list[str | Path] = ["-D", self._home / "data", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
         programs.run([*self._as_user, self._bin / "pg_basebackup", *source, *words])
         self.start()
 
