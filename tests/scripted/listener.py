@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from abc import ABC, abstractmethod
+from typing import Self
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
@@ -24,7 +25,7 @@ class Listener(ABC):
     async def script(self, sock: socket.socket) -> None:
         """What happens on one connection; it is closed after that."""
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         self.come()
         return self
 
