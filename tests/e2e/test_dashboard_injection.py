@@ -16,7 +16,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.store import Seal, Store
 from streamferry.store.database import read_now_ms
 from streamferry.store.events import NewEvent, append
-from streamferry.store.schema import delivery, run, task
+from streamferry.store.schema import delivery, mailbox, run, task
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 
 KEY, SECRET = "AKINJECTED", "planted-secret-of-injections"
@@ -84,6 +84,7 @@ async def plant(service: ServiceProgram) -> str:
         # It has begun, and no worker takes it.
         await connection.execute(task.update().values(start_ms=now_ms - 60_000))
         await connection.execute(run.update().values(trouble_ms=now_ms, due_ms=None, **trouble))
+        await connection.execute(mailbox.update().values(failures=3))
         await connection.execute(delivery.update().values(problem=PAYLOAD, state="dead", settled_ms=now_ms, attempts=3))
     await store.aclose()
     return made
@@ -119,12 +120,14 @@ def test_what_strangers_wrote_is_text_on_every_page(chromium: Browser, service: 
             page.set_viewport_size({"width": width, "height": 900})
             page.goto("dashboard/tasks")
             expect(page.locator("a.line-title")).to_have_text(PAYLOAD)
-            expect(page.locator("div.problem")).to_contain_text(TEMPLATE)
+            expect(page.locator("div.problem").first).to_contain_text(TEMPLATE)
+            expect(page.locator("div.problem").last).to_have_text("Callbacks are not taken; failed tries in a row: 3.")
             nothing_ran(page)
         page.set_viewport_size({"width": 1360, "height": 900})
         page.locator("a.line-title").click()
         expect(page.locator("h1")).to_have_text(PAYLOAD)
         expect(page.locator(".problem-bar")).to_contain_text(TEMPLATE)
+        expect(page.get_by_text("Callbacks are not taken")).to_be_visible()
         for name in ("Problems", "All", "Callbacks"):
             page.get_by_role("tab", name=name, exact=True).click()
             expect(page.locator(".log-line:visible").first).to_be_visible()

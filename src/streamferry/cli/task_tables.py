@@ -155,7 +155,7 @@ def show_task(task: Mapping[str, Any]) -> None:
         ("loops", ("without end" if task["loops"] < 0 else str(task["loops"])) if task["kind"] == "vod" else ""),
         ("continues", task["continue_strategy"].replace("_", " ") if task["kind"] == "vod" else ""),
         ("watermark", f"{mark['media_type']} at {mark['x']:g},{mark['y']:g}, {mark['ratio']:g} wide" if mark else ""),
-        ("callbacks", task["callback_url"]),
+        ("callbacks", Text(task["callback_url"]) + Text(_callback_trouble(task), style="yellow")),
         ("version", str(task["version"])),
     ]
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -221,6 +221,14 @@ def _why(task: Mapping[str, Any]) -> str:
         return f"{task['run']['reason']} ({task['run']['fault']})" if _has_failed(task) else ""
     tries = f", {trouble['tries']} tries" if trouble["tries"] else ""
     return f"{trouble['reason']} ({trouble['fault']}), since {_time(trouble['since_at'], seconds=True)}{tries}"
+
+
+def _callback_trouble(task: Mapping[str, Any]) -> str:
+    """What its receiver does, if it does not take what it is owed. A service of an older version does not say."""
+    if task.get("callbacks_ended"):
+        return "  wants no more (410)"
+    failures = task.get("callback_failures", 0)
+    return f"  not taken, failed tries in a row: {failures} (streamferry callbacks list)" if failures else ""
 
 
 def _detail(detail: Mapping[str, Any]) -> str:

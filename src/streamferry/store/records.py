@@ -25,7 +25,7 @@ class TaskRecord:
 
     ``playhead`` is None as long as nothing was played. ``fault`` is a value of ``media.errors.Fault`` or None.
     ``version`` counts changes of what is wanted, ``epoch`` runners. ``problem``: the stored form cannot be read,
-    and why; ``spec`` merely stands in then.
+    and why; ``spec`` merely stands in then. ``callback_failures``: tries in a row at what is owed to its receiver.
     """
 
     task_id: str
@@ -54,6 +54,8 @@ class TaskRecord:
     worker_id: str | None
     trouble: TroubleRecord | None = None
     problem: str | None = None
+    callback_failures: int = 0
+    callbacks_ended: bool = False
 
     def status(self, now: datetime) -> ApiStatus:
         """Status as the API shows it at that time."""

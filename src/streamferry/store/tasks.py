@@ -16,7 +16,7 @@ from streamferry.relay.status import Playhead, State
 from streamferry.store import pictures, sealing, silence
 from streamferry.store.cells import read_json, read_member, read_number, read_time
 from streamferry.store.records import RunningTask, TaskCount, TaskRecord, TroubleRecord
-from streamferry.store.schema import picture, run, task, task_spec, worker
+from streamferry.store.schema import mailbox, picture, run, task, task_spec, worker
 from streamferry.store.seal import Seal, SealBroken
 from streamferry.store.spec import Unreadable, parse_spec, serialize_spec, stand_in
 from streamferry.tasks.model import ApiStatus, TaskSpec
@@ -36,6 +36,11 @@ class PageTooLarge(Exception):
 
 
 #: All there is about tasks and their runs, but for the callback and the bytes of the watermark's picture.
+_TASK_AND_RUN = (
+    task.join(task_spec, task_spec.c.task_id == task.c.id)
+    .join(run, run.c.task_id == task.c.id)
+    .outerjoin(picture, picture.c.digest == task_spec.c.picture_digest)
+)
 WITH_RUN = sa.select(
     task,
     task_spec.c.sealed_spec,
@@ -43,13 +48,14 @@ WITH_RUN = sa.select(
     picture.c.media_type.label("picture_type"),
     picture.c.size_bytes.label("picture_bytes"),
     run,
-).select_from(
-    task.join(task_spec, task_spec.c.task_id == task.c.id)
-    .join(run, run.c.task_id == task.c.id)
-    .outerjoin(picture, picture.c.digest == task_spec.c.picture_digest)
-)
-#: The same as it is told: whether anybody has heard of it.
-_TOLD = WITH_RUN.add_columns(silence.SINCE_MS.label("silent_since_ms"), silence.FOR_MS.label("silent_ms"))
+).select_from(_TASK_AND_RUN)
+#: The same as it is told: whether anybody has heard of it, and how its callbacks are taken.
+_TOLD = WITH_RUN.add_columns(
+    silence.SINCE_MS.label("silent_since_ms"),
+    silence.FOR_MS.label("silent_ms"),
+    mailbox.c.failures.label("callback_failures"),
+    mailbox.c.gone_ms.label("callbacks_gone_ms"),
+).select_from(_TASK_AND_RUN.outerjoin(mailbox, mailbox.c.task_id == task.c.id))
 
 
 def known_ends(ends_ms: Sequence[int | None]) -> dict[str, object]:
@@ -423,6 +429,8 @@ def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         worker_id=row["worker_id"],
         trouble=trouble,
         problem=problem,
+        callback_failures=read_number(row["callback_failures"]),
+        callbacks_ended=row["callbacks_gone_ms"] is not None,
     )
 
 

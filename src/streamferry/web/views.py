@@ -159,6 +159,10 @@ class TaskView(View):
     """Whether prepared files are kept in the cache."""
     callback_url: str
     """Redacted; empty for none."""
+    callback_failures: int
+    """Tries in a row that the receiver of callbacks did not take; 0 once it has taken one."""
+    callbacks_ended: bool
+    """Whether the receiver has said that nothing more is to be sent to it (410)."""
     watermark: WatermarkView | None
     run: RunView
 
@@ -318,6 +322,8 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         continue_strategy=Strategy[spec.continue_strategy.name],
         pre_download=spec.pre_download,
         callback_url=show_callback(spec.callback_url),
+        callback_failures=record.callback_failures,
+        callbacks_ended=record.callbacks_ended,
         watermark=_show_watermark(spec),
         run=_show_run(record),
     )

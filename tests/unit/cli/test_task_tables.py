@@ -93,6 +93,28 @@ def test_files_have_the_names_that_people_gave_them(capsys: pytest.CaptureFixtur
     assert [line[2].strip() for line in lines] == ["/srv/media/周末 film.mp4 to 5 s", "https://h.example/a%20b.mp4"]
 
 
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({}, "https://calls.example/***"),
+        ({"callback_failures": 0, "callbacks_ended": False}, "https://calls.example/***"),
+        ({"callback_failures": 3, "callbacks_ended": False}, "not taken, failed tries in a row: 3"),
+        ({"callback_failures": 0, "callbacks_ended": True}, "wants no more (410)"),
+    ],
+)
+def test_callbacks_that_are_not_taken_are_told(
+    facts: dict[str, Any], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside their address; a service of an older version says nothing of it."""
+    run = {"state": "stopped", "kbps_out": 0, "retries": 0, "dropped_tags": 0, "playhead": None, "worker_id": None}
+    said = {"group": "default", "kind": "live", "loops": -1, "continue_strategy": "at_break", "watermark": None}
+    said |= {"destination": "rtmp://h.example/a/***", "callback_url": "https://calls.example/***", "version": 1}
+    show_task({**TASKS[2], **said, "sources": [], "run": run, **facts})
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("callbacks")]
+    assert line.rstrip().partition(" ")[2].strip().startswith("https://calls.example/***")
+    assert words in line
+
+
 def test_a_file_is_shown_by_the_name_that_it_has(capsys: pytest.CaptureFixture[str]) -> None:
     """``%E5%91%A8%E6%9C%AB`` is for machines; and nothing in a name reaches the terminal as a command."""
     one = task("2a8e0000" + "0" * 24, "films") | {

@@ -106,6 +106,13 @@ def problem_of(task: TaskView, t: Translate, reasons: Reasons) -> str:
     return f"{t(f'fault.{fault.value}')} — {reasons(reason or '')}" if fault else ""
 
 
+def callback_trouble_of(task: TaskView, t: Translate) -> str:
+    """What its receiver of callbacks does, if it does not take what it is owed."""
+    if task.callbacks_ended:
+        return t("callbacks.ended")
+    return t("callbacks.not_taken", tries=task.callback_failures) if task.callback_failures else ""
+
+
 def urgency(task: TaskView) -> tuple[bool, str]:
     """To sort by: what has failed comes first, then what has been in trouble longest."""
     trouble = trouble_of(task)

@@ -222,6 +222,7 @@ def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
         "about": " · ".join((t(f"kind.{task.kind.value}"), task.group)),
         "problem": show.problem_of(task, t, who.reasons),
         "since": trouble.since_at.isoformat() if trouble else "",
+        "callbacks": show.callback_trouble_of(task, t),
         "source": readable(task.sources[0].url),
         "source_name": name,
         "source_where": where,

@@ -63,6 +63,7 @@ class _Content:
                 ui.label(t("trouble.since"))
                 self._since = time_at("").props("seconds")
                 self._tries = ui.label()
+        self._callbacks = ui.label().classes("problem").props("role=status")
         with ui.element("div").classes("task-columns"):
             with ui.element("div").classes("stack"):
                 with card(t("task.seen")):
@@ -105,6 +106,9 @@ class _Content:
         if trouble is not None:
             self._since.props["at"] = trouble.since_at.isoformat()
             self._tries.set_text(t("trouble.tries", tries=trouble.tries) if trouble.tries else "")
+        callbacks = show.callback_trouble_of(task, t)
+        self._callbacks.set_visibility(callbacks != "")
+        self._callbacks.set_text(callbacks)
         is_seen = state in (State.STREAMING, State.STALLED)
         if self._view.props.get("active") != str(is_seen).lower():
             self._view.props["active"] = str(is_seen).lower()

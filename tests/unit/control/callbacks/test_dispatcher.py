@@ -348,6 +348,30 @@ async def test_an_address_that_is_gone_gets_nothing_more(office: Office, receive
     assert set((await office.states(task_id)).values()) == {"delivered"}
 
 
+async def test_a_task_says_that_its_callbacks_are_not_taken(office: Office, receiver: CallbackReceiver) -> None:
+    """As a fact of the task, in lists and by itself: it was told nowhere but among its callbacks."""
+
+    async def facts() -> list[tuple[int, bool]]:
+        records = [await office.actions.get_task(task_id), *(await office.actions.list_tasks()).records]
+        return [(one.callback_failures, one.callbacks_ended) for one in records]
+
+    receiver.answers.append(Answer(500))
+    task_id = await office.task(receiver.url())
+    await office.happen(task_id, "starting")
+    assert await facts() == [(0, False)] * 2
+    async with office.dispatcher():
+        await office.until("attempt", lambda: len(receiver.received) == 1)
+        while await facts() != [(1, False)] * 2:  # noqa: ASYNC110 -- the store
+            await asyncio.sleep(0.01)
+        await office.shift(60)
+        await office.until_none_wait()
+        assert await facts() == [(0, False)] * 2
+        receiver.answers.append(Answer(410))
+        await office.happen(task_id, "streaming")
+        await office.until_none_wait()
+    assert await facts() == [(1, True)] * 2
+
+
 async def test_dead_letters_were_kept_for_ever(office: Office) -> None:
     """They are forgotten after the days of the settings, with the mailbox of a deleted task; what waits never is."""
     task_id, kept = await office.task("http://calls.example/"), await office.task("http://calls.example/kept")

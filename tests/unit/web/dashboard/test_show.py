@@ -36,6 +36,8 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
         continue_strategy=Strategy.AT_BREAK,
         pre_download=False,
         callback_url="",
+        callback_failures=0,
+        callbacks_ended=False,
         watermark=None,
         run=RunView(
             state=state,

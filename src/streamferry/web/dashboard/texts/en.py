@@ -1,6 +1,8 @@
 """English."""
 
 TEXTS = {
+    "callbacks.ended": "The receiver of callbacks wants no more (410).",
+    "callbacks.not_taken": "Callbacks are not taken; failed tries in a row: {tries}.",
     "cancel": "Cancel",
     "chart.count": "count",
     "chart.late": "Worst beat late",

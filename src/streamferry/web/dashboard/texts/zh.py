@@ -1,6 +1,8 @@
 """Chinese."""
 
 TEXTS = {
+    "callbacks.ended": "回调接收方已声明不再接收（410）。",
+    "callbacks.not_taken": "回调未被接收，已连续失败 {tries} 次。",
     "cancel": "取消",
     "chart.count": "次数",
     "chart.late": "最大节拍延迟",
