@@ -13,9 +13,10 @@ from streamferry.media.tag import Tag
 from streamferry.push import Outlet
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import Flow
+from streamferry.source.flv import FlvReader
 from streamferry.source.live import ConnectionInlet
 from streamferry.timeline import Timeline
-from streamferry.wire.flv import scan_tags, serialize_tag
+from streamferry.wire.flv import serialize_flv_header, serialize_tag
 
 
 def broadcast() -> bytes:
@@ -54,7 +55,7 @@ async def relayed(cuts: list[int]) -> list[Tag]:
     flow = Flow(Timeline(), Outlet(), lambda now: None)
     session, far = publishing()
     scratch = memoryview(bytearray(1 << 20))
-    inlet = ConnectionInlet(wire, wire.receive_into, scan_tags, b"")  # type: ignore[arg-type]
+    inlet = ConnectionInlet(wire, wire.receive_into, FlvReader(serialize_flv_header(True, True)).read)  # type: ignore[arg-type]
     flow.attach_session(session, 0.0)
     flow.attach_feed(LiveFeed(inlet, flow.timeline, scratch, 0.0), 0.0)
     beats = 0
