@@ -61,13 +61,16 @@ class TsSegmenter:
         return [self._cut(self._last_pts)]
 
     def _note_start(self, is_video: bool, is_key: bool, pts: int) -> list[TsSegment]:
-        self._has_video = self._has_video or is_video
-        if is_video != self._has_video:  # Sound beside a picture decides nothing.
-            return []
         if self._first_pts is None:
             self._first_pts = self._last_pts = pts
-            return []
         pts = self._last_pts + (pts - self._last_pts + _WRAP // 2) % _WRAP - _WRAP // 2
+        if is_video:
+            self._has_video = True
+        elif self._has_video:
+            # Sound beside a picture decides nothing, until the picture has stayed away for a segment's length.
+            if pts - self._last_pts < SOUND_SEGMENT_S * _CLOCK_HZ:
+                return []
+            self._has_video = False
         played_s = (pts - self._first_pts) / _CLOCK_HZ
         segments = []
         if is_key and played_s >= (SEGMENT_S if is_video else SOUND_SEGMENT_S):

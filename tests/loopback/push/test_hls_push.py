@@ -5,13 +5,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from kit.clips import ClipFactory
+from kit.probe import packets
 from scripted.waiting import until
+from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import DestinationUnreachable, MediaError, PublishRejected
+from streamferry.media.tag import AUDIO, FRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.net.fence import lease_clock
 from streamferry.net.upload import upload
 from streamferry.push.hls import KEPT_BESIDES, LISTED, HlsFolder, open_hls_session, segment_name
+from streamferry.timeline import Timeline
+from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
 from streamferry.wire.ts import TsSegment
 
 TOKEN = "pl4nted-upload-token"
@@ -198,3 +204,64 @@ async def test_an_upload_that_is_under_way_at_the_fence_is_reset(peers):
         await uploading
     await peers.all_closed()
     assert len(received) < len(body)
+
+
+def clip_tags(clips: ClipFactory) -> list[Tag]:
+    """Headers and frames of a clip with a picture and a sound, a GOP of 25 and 10 s of it."""
+    data = clips("h264_no_bframes", ".flv").read_bytes()
+    tags: list[Tag] = []
+    scan_tags(memoryview(data), FLV_HEADER_BYTES, len(data), tags)
+    return tags
+
+
+def ladder(body: bytes) -> bytes:
+    """An AVC body as a multitrack packet of two tracks, the first of which is it."""
+    packet = body[1]
+    payload = body[5:] if packet == 0 else body[2:]
+    part = len(payload).to_bytes(3, "big") + payload
+    return bytes((body[0] & 0xF0 | 0x86, 0x10 | packet)) + b"avc1" + b"\x00" + part + b"\x01" + part
+
+
+async def uploaded(url, folder, tags, tmp_path):
+    """The media that a server has after a session of these tags, laid as a live source's."""
+    timeline = Timeline()
+    timeline.begin_live()
+    session = await open_hls_session(url, **options(Deadlines(response=5)))
+    try:
+        for at in range(0, len(tags), 20):
+            laid: list[LaidTag] = []
+            timeline.lay(tags[at : at + 20], laid)
+            taken = 0
+
+            def took(laid=laid) -> bool:
+                nonlocal taken
+                taken += session.write(laid[taken:])
+                return taken == len(laid)
+
+            await until("the child to take it", took)
+        await session.aclose()
+    finally:
+        session.abort()
+        await session._child.aclose()
+    (tmp_path / "all.ts").write_bytes(b"".join(data for name, data in sorted(folder.files.items()) if ".ts" in name))
+    return await asyncio.to_thread(packets, tmp_path / "all.ts")
+
+
+async def test_of_several_tracks_the_first_is_sent(url, folder, clips: ClipFactory, tmp_path):
+    """MPEG-TS of a ladder of pictures has one, whatever the ffmpeg at hand makes of multitrack packets."""
+    tags = [(t, ms, ladder(bytes(body)) if t == VIDEO else body) for t, ms, body in clip_tags(clips) if len(body) > 5]
+    media = await uploaded(url, folder, tags, tmp_path)
+    assert media.video.codec == "h264"
+    assert len(media.video.packets) > 40
+    assert len(media.audio.packets) > 60
+
+
+async def test_sound_behind_a_picture_header_is_uploaded(url, folder, clips: ClipFactory, tmp_path):
+    """A picture that was promised and never came holds no sound back."""
+    tags = clip_tags(clips)
+    headers = [tag for tag in tags if tag[0] != SCRIPT and tag_kind(tag[0], tag[2]) == SEQUENCE_HEADER]
+    sounds = [tag for tag in tags if tag[0] == AUDIO and tag_kind(AUDIO, tag[2]) == FRAME]
+    length_ms = sounds[-1][1] + 23
+    frames = [(AUDIO, loop * length_ms + ms, body) for loop in range(25_000 // length_ms + 1) for _, ms, body in sounds]
+    media = await uploaded(url, folder, headers + frames, tmp_path)
+    assert len(media.audio.packets) > 400

@@ -73,6 +73,16 @@ def test_sound_alone_is_cut_by_time() -> None:
     assert [segment.duration_s for segment in segments] == pytest.approx([SOUND_SEGMENT_S] * 2)
 
 
+def test_sound_goes_on_where_the_picture_stops() -> None:
+    """A camera that hangs: the sound is cut by time after a while, and at keyframes again when the picture is back."""
+    sound = b"".join(frame(AUDIO_PID, 6 + number / 10) for number in range(300))
+    segments = TsSegmenter().feed(film(6) + sound + film(6, start=36)[len(TABLES) :])
+    lengths = [segment.duration_s for segment in segments]
+    assert max(lengths) <= 2 * SOUND_SEGMENT_S
+    assert sum(lengths) >= 40
+    assert lengths[-1] == pytest.approx(SEGMENT_S)
+
+
 def test_nothing_ends_as_nothing() -> None:
     """A stream that never began has no last segment."""
     segmenter = TsSegmenter()
