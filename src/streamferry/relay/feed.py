@@ -343,6 +343,7 @@ class FileFeed:
                 self._on_step(ItemStep.FINISHED if failed is None else ItemStep.FAILED, entry.playhead, failed)
             if not self._start_next():
                 break
+        self._given_ms = self._timeline.position_ms
         if self._is_last:
             self.finished.set()
 
