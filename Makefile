@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick durations lint format docs bench check-fresh clean
+.PHONY: help demo test quick durations lint format lock docs bench check-fresh clean
 
 BIN := .venv/bin
 # Tests wait for servers more than they compute: three processes a core, which share them as tests/kit/balance.py says.
@@ -42,6 +42,9 @@ lint: ## ruff, formatting, mypy --strict, import contracts
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff --quiet .; echo 'run: make format' >&2; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+lock: ## pin what deployments install, with hashes (ARGS=--upgrade: the newest that pyproject.toml allows)
+	@scripts/lock.sh $(ARGS)
 
 format: ## apply formatting and the fixes ruff is sure of
 	@scripts/venv.sh dev

@@ -3,10 +3,14 @@
 import json
 import re
 import subprocess
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import grafana
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from kit import programs
 from kit.relay_program import STREAMFERRY
@@ -90,3 +94,57 @@ def test_the_image_starts_what_there_is() -> None:
     assert copied
     assert [path for path in copied if not (ROOT / path).exists()] == []
     assert 'CMD ["serve"]' in text
+
+
+def pins(name: str) -> dict[str, str]:
+    """Package -> version of a lock file. Each has a hash, and there is nothing else in the file."""
+    text = re.sub(r"^ *#.*\n", "", (DEPLOY / name).read_text(), flags=re.M).replace("\\\n", "")
+    found = {}
+    for line in text.splitlines():
+        pin, *hashes = line.split(" --hash=")
+        assert hashes, line
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64} *", one) for one in hashes), line
+        requirement = Requirement(pin)
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "==", line
+        found[canonicalize_name(requirement.name)] = specifier.version
+    return found
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "build.lock"])
+def test_a_lock_file_satisfies_the_project(name: str) -> None:
+    """If this fails, run make lock: something that pyproject.toml asks for is not in it, or in another version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked: list[str] = project["build-system"]["requires"]
+    if name == "requirements.lock":
+        asked = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["postgresql"]
+    pinned = pins(name)
+    for requirement in map(Requirement, asked):
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
+
+
+def test_a_lock_file_is_whole() -> None:
+    """What its packages ask for themselves is in it, as far as they are installed here."""
+    pinned, ahead, seen = pins("requirements.lock"), ["streamferry"], set[str]()
+    while ahead:
+        name = ahead.pop()
+        extras = ("", "postgresql") if name == "streamferry" else ("", "asyncio")
+        for line in metadata.requires(name) or []:
+            one = Requirement(line)
+            if one.marker and not any(one.marker.evaluate({"extra": extra}) for extra in extras):
+                continue
+            assert canonicalize_name(one.name) in pinned, f"{name} asks for {one}"
+            if one.name not in seen:
+                seen.add(one.name)
+                ahead.append(one.name)
+
+
+def test_the_image_installs_what_is_pinned() -> None:
+    """Nothing comes from the index without its hash, and the base image can be given by digest, once for all stages."""
+    text = (DEPLOY / "Dockerfile").read_text().replace("\\\n", "")
+    installs = re.findall(r"pip install ([^&\n]*)", text)
+    assert installs
+    assert [words for words in installs if "--require-hashes" not in words and "--no-index" not in words] == []
+    assert set(re.findall(r"^FROM (\S+)", text, re.M)) == {"${PYTHON}"}
+    # No digest that nobody has looked up.
+    assert "@sha256:" not in re.sub(r"^#.*$", "", text, flags=re.M)
