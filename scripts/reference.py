@@ -58,7 +58,7 @@ Made by `scripts/reference.py` from `src/streamferry/config.py`.
 
 A flag of `streamferry serve` wins over the environment, the environment over the file, the file over the default.
 The file is TOML with the names of the first column; `--config` or `{PREFIX}CONFIG` names it. Workers that are started
-by hand (`streamferry worker`) read the same settings, and need the store and the seal key of the service.
+by hand (`streamferry worker`) read the same settings, and need the service's store and seal key.
 
 | in the file | in the environment | flag | default | what it is |
 |---|---|---|---|---|
@@ -104,23 +104,23 @@ stateDiagram-v2
 
 Restart is an older name of continue, and relaunch of start over. An update leaves a disabled task disabled and puts any
 other where the clock says; a list that was played out stays ended unless its sources, its loops or its window were
-changed. An action in a state in which it is not allowed changes nothing and is answered with an error.
+changed. An action that is not allowed in the task's state changes nothing and is answered with an error.
 
 ## What a run does
 
 Inside its window a task has a state: `waiting`, `preparing`, `connecting`, `streaming`, `stalled`, `retrying`, and at
 the end `stopped`, `ended` or `failed`. It is computed from media that left and from bytes that the destination
-acknowledged. A worker reports twice a second. Of one that has not reported for 3 s nobody knows whether its tasks
-stream: they are told as `stalled`, fault `service`, "its worker has not been heard of for N s", without a rate and in
-trouble, until it reports again or they are given to another. So it is after an outage of the store, too, until the
-workers have reached it. No event or callback tells of that: it is what is known, and not something that happened.
+acknowledged. A worker reports twice a second. If it has not reported for 3 s, nobody knows whether its tasks
+stream: they are shown as `stalled`, fault `service`, "its worker has not been heard of for N s", without a rate and in
+trouble, until it reports again or another worker takes them. The same is true after an outage of the store, until the
+workers have reached it. There is no event or callback for this: it is what is known, not something that happened.
 
-Beside it stands its **trouble** (`run.trouble` of the REST API): whose fault, the reason, how many tries, and since
+A task also has a **trouble** (`run.trouble` of the REST API): whose fault it is, the reason, how many tries, and since
 when. It begins with the first failure and ends when the task has streamed for 10 s without a break, so it stays
-between two tries, whatever the state is just then, and over restarts of worker and service. A stop, starting over
-and the end of the window end it. Everything that speaks of trouble means this: the overview, the filter *In trouble*
+between two tries, whatever the state is, and across restarts of worker and service. A stop, starting over
+and the end of the window end it. Trouble means this everywhere: the overview, the filter *In trouble*
 (`in_trouble` of the REST API), the lists, the command line, `streamferry_tasks_in_trouble`. A task that streams again
-and is not yet through the 10 s is *recovering*.
+but not yet for 10 s is *recovering*.
 """
 
 
@@ -132,9 +132,9 @@ def metrics_page() -> str:
 Made by `scripts/reference.py` from `src/streamferry/web/metrics.py`.
 
 `GET /metrics` is in the text form of Prometheus. The setting `metrics_token` asks for a bearer token; without it the
-page is open to whoever reaches the port. What begins with `streamferry_task_` is there if the setting
-`metrics_per_task` is on. Counters of a worker begin at 0 with its process, which has a new name then: take `rate()`
-first and add up after it. `deploy/grafana.json` is a dashboard of them.
+page is open to anyone who can reach the port. Metrics that begin with `streamferry_task_` are there only if the setting
+`metrics_per_task` is on. The counters of a worker start at 0 with its process, which then has a new name: take `rate()`
+first, then add up. `deploy/grafana.json` is a dashboard for them.
 
 {table(("name", "kind", "labels", "what it is"), rows)}
 """
@@ -154,17 +154,17 @@ def _default_of(name: str) -> str:
 
 _EVENTS: dict[CallbackEvent, str] = {
     CallbackEvent.STARTING: "A worker has taken the task and begins: at StartTime, after a restart, after a failure.",
-    CallbackEvent.STREAMING: "Media leaves, and the destination takes it.",
+    CallbackEvent.STREAMING: "Media is being sent, and the destination takes it.",
     CallbackEvent.STALLED: "Both ends are connected, but nothing moves. `Fault` says at which end.",
-    CallbackEvent.RETRYING: "An end was lost and is connected again, or the worker was; `Reason` says why, `Attempt` "
-    "how often. Told again when the reason is another one.",
-    CallbackEvent.ITEM_STARTED: "A file of the list begins to play: `Playhead` says which.",
+    CallbackEvent.RETRYING: "An end or the worker was lost, and is being replaced; `Reason` says why, `Attempt` "
+    "how often. Sent again when the reason changes.",
+    CallbackEvent.ITEM_STARTED: "A file of the list started to play: `Playhead` says which.",
     CallbackEvent.ITEM_FINISHED: "It was played to its end, or gave way to another list.",
-    CallbackEvent.ITEM_FAILED: "It could not be played, or not to its end; the list goes on.",
+    CallbackEvent.ITEM_FAILED: "It could not be played, or not to its end; the list continues.",
     CallbackEvent.STOPPED: "The task was stopped. Not `Final`: its window was moved into the future.",
-    CallbackEvent.FAILED: "The run ended with a fault that no retry at once mends. Not `Final`: it begins again in a "
-    "minute, as the file or the stream may be there then.",
-    CallbackEvent.ENDED: "EndTime has come, or a finite list was played out.",
+    CallbackEvent.FAILED: "The run ended with a fault that an immediate retry would not fix. Not `Final`: it begins "
+    "again in a minute, as the file or the stream may be there then.",
+    CallbackEvent.ENDED: "EndTime has come, or a finite list has played to its end.",
     CallbackEvent.DELETED: "The task was deleted.",
 }
 
@@ -180,7 +180,7 @@ def _minutes(attempts: int) -> str:
 
 
 def callbacks_page() -> str:
-    """What a receiver has to know."""
+    """What a receiver needs to know."""
     events = "\n".join(f"| `{event}` | {_EVENTS[event]} |" for event in CallbackEvent)
     fields = "\n".join(f"| `{name}` | {field.description} |" for name, field in CallbackBody.model_fields.items())
     schema = json.dumps(CallbackBody.model_json_schema(mode="serialization"), ensure_ascii=False, indent=2)
@@ -188,77 +188,76 @@ def callbacks_page() -> str:
 
 Made by `scripts/reference.py` from `src/streamferry/control/callbacks`.
 
-A task with a `CallbackURL` (http or https) tells what happens to it by POST to that address: one JSON object, the
-fields below. Any status from 200 to 299 within {SEND_S:g} s means that it was taken.
+What happens to a task with a `CallbackURL` (http or https) is reported by POST to that address: one JSON object with
+the fields below. Any status from 200 to 299 within {SEND_S:g} s means that the callback was accepted.
 
-- **At least once.** What was not taken is sent again for a day, under the same id and with the same body: after about
+- **At least once.** A callback that was not accepted is sent again for a day, with the same id and body: after about
   {FIRST_PAUSE_S:g} s, then after twice as long each time, at most {LONGEST_PAUSE_S / 60:g} minutes. It does not matter
-  what is restarted or killed meanwhile. Keep the ids you have seen, or compare `Sequence`, to leave out what comes
-  twice.
+  what is restarted or killed meanwhile. To ignore duplicates, remember the ids you have seen, or compare `Sequence`.
 - **Not lost once it is written.** A change and its callback are written to the store in one transaction: a change of
-  state at once, a step of a list within {REPORT_S:g} s, what the service is asked to do before it answers. From then
+  state at once, a step of a list within {REPORT_S:g} s, a change by an API call before the call is answered. From then
   on not even `kill -9` of everything loses the callback or changes its order: it is delivered, given up or dropped
-  as this page says. Only a power cut may take what a worker wrote to SQLite just before, because its commits do not
+  as this page says. Only a power cut may lose what a worker has just written to SQLite, because its commits do not
   wait for the disk there.
-- **Before that it is in the memory of a worker.** What happened in the last {REPORT_S:g} s before a worker is killed,
-  or the task is started over or deleted, may not be told. A worker that cannot reach the store for {LEASE_S:g} s stops
-  its tasks, and what it has not written by then is not told either. Of a lost worker's task `retrying` is told, and
-  `starting` when a worker has taken it again.
-- **In order.** The callbacks of one task come one after the other; the next is sent when the one before was taken or
-  given up. Those of other tasks do not wait for it.
-- **How long one is tried** depends on the answer:
+- **Until then it is only in a worker's memory.** What happened in the last {REPORT_S:g} s before a worker is killed, or
+  before the task is started over or deleted, may not be reported. A worker that cannot reach the store for
+  {LEASE_S:g} s stops its tasks, and what it has not written by then is not reported either. For the tasks of a lost
+  worker `retrying` is sent, and `starting` when a worker has taken them again.
+- **In order.** The callbacks of one task are sent one at a time; the next is sent when the previous one was accepted or
+  given up. Other tasks' callbacks do not wait for it.
+- **How long a callback is retried** depends on the answer:
 
-  | answer | what follows |
+  | answer | what happens |
   |---|---|
   | none in time, 408, 425, 429, 502, 503, 504 | tried for a day: then all that have waited for a day are given up |
   | any other 4xx, and redirects | given up at the {_ordinal(REFUSALS)} such answer, after {_minutes(REFUSALS)} |
   | any other 5xx | given up at the {_ordinal(FAILURES)} such answer, after {_minutes(FAILURES)} |
   | 410 | the address has ended: all that wait are given up, and nothing more is sent |
 
-  The next callback is sent when one was given up, so one that a receiver refuses does not hold up what follows. An
-  address that has ended is tried again when the task is updated, or one of its callbacks is replayed. `Retry-After`, in
+  When a callback is given up, the next one is sent, so one that a receiver refuses does not hold up the others. An
+  address that has ended is used again when the task is updated, or one of its callbacks is replayed. `Retry-After`, in
   seconds or as a date, is obeyed up to {LONGEST_WAIT_S / 3600:.0f} h.
-- **Given up** ones are kept for `keep_dead_callbacks_days`, to be looked at, replayed or dropped:
-  `streamferry callbacks list --state dead`, `replay`, `drop`. Each says why.
-- **At one host** {PLACES_OF_HOST} are sent at a time, and of these {PLACES_OF_FAILING} to addresses that failed last: a
-  path that is slow or refuses leaves the rest to the other paths.
-- **Another CallbackURL** gets what still waits, at once. Without one, what waits is dropped.
+- **Callbacks that were given up** are kept for `keep_dead_callbacks_days`, with the reason, and can be listed, replayed
+  or dropped: `streamferry callbacks list --state dead`, `replay`, `drop`.
+- **To one host** {PLACES_OF_HOST} are sent at a time, of which {PLACES_OF_FAILING} to addresses whose last attempt
+  failed: a path that is slow or refuses leaves the rest to the other paths.
+- **A new CallbackURL** gets what still waits, at once. If it is removed, what waits is dropped.
 - **Only addresses that tasks may reach** are called: the setting `egress` holds for callbacks too, by default without
   this machine itself. Redirects are not followed. Authorities of `ca_file` are trusted for https.
-- **Lists of short files do not flood.** Each task may tell {BURST} items at once and one more each {EVERY_S:g} s; an
-  item is told to its end or not at all, and `ItemsUntold` counts what was left out
-  ([why](../decisions/0008-callbacks.md)). So of files that last a minute or more each is told.
+- **Lists of short files do not flood the receiver.** Each task may report {BURST} items at once and one more every
+  {EVERY_S:g} s; an item is reported from start to end or not at all, and `ItemsUntold` counts the events left out
+  ([why](../decisions/0008-callbacks.md)). Files that last a minute or more are always reported.
 
 ## Headers
 
-They are those of [Standard Webhooks](https://www.standardwebhooks.com); most languages have a library for them.
+They follow [Standard Webhooks](https://www.standardwebhooks.com); most languages have a library for them.
 
 | header | what it is |
 |---|---|
 | `webhook-id` | `EventId` |
 | `webhook-timestamp` | Unix seconds of this attempt |
-| `webhook-signature` | `v1,` and the signature in base64. For a day after a new secret two, a space between |
+| `webhook-signature` | `v1,` and the signature in base64; two, separated by a space, for a day after a new secret |
 
-The secret is printed by `streamferry callbacks secret`; `--replace` makes another one. To verify a callback without a
-library: take the bytes of `webhook-id`, a dot, `webhook-timestamp`, a dot, and the body as it came; the signature is
-their HMAC-SHA256 with the key that stands in base64 behind `whsec_`. Compare in constant time, and refuse timestamps
+The secret is printed by `streamferry callbacks secret`; `--replace` makes a new one. To verify a callback without a
+library: take the bytes of `webhook-id`, a dot, `webhook-timestamp`, a dot, and the body as received; the signature is
+their HMAC-SHA256 with the key that follows `whsec_` in base64. Compare in constant time, and refuse timestamps
 that are more than five minutes off. With the Python library:
 
 ```python
 from standardwebhooks import Webhook
 
-told = Webhook("whsec_...").verify(body, headers)  # raises WebhookVerificationError
+event = Webhook("whsec_...").verify(body, headers)  # raises WebhookVerificationError
 ```
 
 ## Events
 
-| `Event` | what has happened |
+| `Event` | what happened |
 |---|---|
 {events}
 
 ## Body
 
-All fields are always there; further ones may be added. They say how the task stood when it happened, not when it is
+All fields are always present; more may be added. They describe the task when the event happened, not when it is
 delivered.
 
 | field | what it is |
@@ -300,23 +299,23 @@ All paths are below `{REST}`. Every call but the first needs `Authorization: Bea
     curl -sS $STREAMFERRY_URL{REST}/tokens -H 'Content-Type: application/json' \\
       -d '{{"access_key_id": "...", "secret_access_key": "..."}}'
 
-A token ends after its time, with its key, and when the key gets another secret. A read-only key
-(`streamferry key create --read-only`) passes with `GET` only. After five failures in a row from one address the key is
-refused there for 15 s, then for twice as long each time, up to 15 minutes.
+A token ends when its time is over, when its key is disabled, and when the key gets another secret. A read-only key
+(`streamferry key create --read-only`) is good for `GET` only. After five failures in a row from one address, the key is
+refused from there for 15 s, then for twice as long each time, up to 15 minutes.
 
-Times are ISO 8601 with an offset. Addresses are shown redacted, and one that is sent back as it was shown means the one
+Times are ISO 8601 with an offset. Addresses are shown redacted; one that is sent back as it was shown means the one
 that the task has ([decision 0005](../decisions/0005-what-a-list-shows-of-an-address.md)). A body with a field that is
-not listed is refused. What is not a success is a `Refusal`: a code, a sentence, and the field that is wrong.
+not listed is refused. Every error is a `Refusal`: a code, a sentence, and the field that is wrong.
 
 {table(("status", "when"), [(str(status), words) for status, words in STATUSES.items()])}
 
-`GET /events/stream` is a stream of server-sent events. It ends with the service only; who comes back with
-`Last-Event-ID`, as a browser's `EventSource` does, gets what happened meanwhile. `GET /events?after=` is the same by
-hand.
+`GET /events/stream` is a stream of server-sent events. It ends only with the service; a client that reconnects with
+`Last-Event-ID`, as a browser's `EventSource` does, gets what happened meanwhile. `GET /events?after=` gives the same
+for polling.
 
 ## Operations
 
-A star marks what must be given.
+A star marks what is required.
 
 {table(("", "gives", "what it does"), operations)}
 

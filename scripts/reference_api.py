@@ -1,6 +1,6 @@
 """The page of the compatible API: every action with every field, every field of the answers, and every error.
 
-What a field takes is read from the schemas; what an action does and what an answer holds is said here.
+What a field takes is read from the schemas; what an action does and what an answer contains is described here.
 """
 
 from typing import Any
@@ -15,22 +15,22 @@ from streamferry.web.rate_limits import Kind
 
 #: Action -> what it does; then, where it answers with a result, the fields of that.
 _ACTIONS: dict[str, str] = {
-    "CreatePullToPushTask": "Creates a task, enabled.",
-    "UpdatePullToPushTask": "Changes a task, also while it runs ([how](../howto/tasks.md)): what is not given stays. "
-    "Takes the fields of CreatePullToPushTask, none of which is needed, and these:",
-    "DeletePullToPushTask": "Deletes a task; one that runs is stopped first.",
-    "StopPullToPushTask": "Disables a task that has not ended. A list keeps its place.",
+    "CreatePullToPushTask": "Creates an enabled task.",
+    "UpdatePullToPushTask": "Changes a task, even while it runs ([how](../howto/tasks.md)); fields not given stay. "
+    "Takes the fields of CreatePullToPushTask, all of them optional, and these:",
+    "DeletePullToPushTask": "Deletes a task; a running one is stopped first.",
+    "StopPullToPushTask": "Disables a task that has not ended. A list keeps its position.",
     "RestartPullToPushTask": "The older name of ContinuePullToPushTask.",
-    "ContinuePullToPushTask": "Enables a disabled task. A list goes on as its ContinueStrategy says.",
-    "RelaunchPullToPushTask": "Enables a task, if it is not, and begins at the beginning.",
-    "ListPullToPushTask": "A page of tasks, newest first. By GET the fields stand in the query.",
+    "ContinuePullToPushTask": "Enables a disabled task. A list resumes as its ContinueStrategy says.",
+    "RelaunchPullToPushTask": "Enables a task if necessary, and plays it from the beginning.",
+    "ListPullToPushTask": "A page of tasks, newest first. With GET the fields are in the query.",
     "ListPullToPushTaskV2": "The same for several groups.",
     "CreatePullToPushGroup": "Creates a group.",
     "UpdatePullToPushGroup": "Replaces the labels of a group.",
-    "DeletePullToPushGroup": "Deletes a group in which no tasks are. Its name may be taken again.",
+    "DeletePullToPushGroup": "Deletes a group without tasks. Its name may be used again.",
     "ListPullToPushGroup": "A page of groups, oldest first.",
-    "DescribeLivePullToPushData": "For how long tasks streamed, as the workers measured it.",
-    "DescribeLivePullToPushBandwidthData": "What was pushed, as the workers measured it.",
+    "DescribeLivePullToPushData": "How long tasks streamed, as measured by the workers.",
+    "DescribeLivePullToPushBandwidthData": "The bandwidth pushed, as measured by the workers.",
     "DescribePullToPushBandwidthData": "The same, as the typed clients of 2023 ask for it.",
 }
 _PAGE_FIELDS = {
@@ -38,8 +38,8 @@ _PAGE_FIELDS = {
     "Pagination": "`PageCur`, `PageSize`, `PageTotal` (pages), `TotalCount` (tasks)",
 }
 _RANGE_FIELDS = {
-    "StartTime, EndTime, Aggregation": "the range and the step that were asked for",
-    "App, Stream, GroupList, DetailField": "as they were given, if they were",
+    "StartTime, EndTime, Aggregation": "the requested range and step",
+    "App, Stream, GroupList, DetailField": "as given, if they were given",
 }
 _RESULTS: dict[str, dict[str, str]] = {
     "CreatePullToPushTask": {"TaskId": "32 lower-case hex digits"},
@@ -52,7 +52,7 @@ _RESULTS: dict[str, dict[str, str]] = {
     "DescribeLivePullToPushData": {
         **_RANGE_FIELDS,
         "TotalDuration": "minutes",
-        "PullToPushDataList": "`TimeStamp` and `Value` (minutes) of every step, 0 where there was nothing",
+        "PullToPushDataList": "`TimeStamp` and `Value` (minutes) of every step, 0 where nothing streamed",
         "PullToPushDetailDataList": "with `DetailField` `Group` and several groups in `GroupList`: `Group`, "
         "`TotalDuration` and `PullToPushDataList` of each group that streamed",
     },
@@ -72,18 +72,18 @@ _ITEM_FIELDS = {
     "Status": "停用 disabled, 未开始 not started, 生效中 active, 已结束 ended: see `states.md`",
     "TaskStatus": "the same as a number: 0, 1, 2, 3",
     "SrcAddr": "of a live task",
-    "SrcAddrS, OffsetS": "of a list that was given so",
-    "VodSrcAddrs": "of a list that was given so: `SrcAddr`, `StartOffset`, `EndOffset`",
-    "CycleMode, PlayTimes": "as they were given; of no effect on a live source",
-    "DstAddr": "where it pushes to, also when it was given as Domain, App and Stream",
+    "SrcAddrS, OffsetS": "of a list that was given in this form",
+    "VodSrcAddrs": "of a list that was given in this form: `SrcAddr`, `StartOffset`, `EndOffset`",
+    "CycleMode, PlayTimes": "as given; no effect on a live source",
+    "DstAddr": "where it pushes to, even if it was given as Domain, App and Stream",
     "DstAddrType": "always 2: no domain belongs to the service",
     "CallbackURL": "empty if there is none",
     "ContinueStrategy, PreDownload": "0 or 1",
     "GroupName": "the group",
-    "Watermark": "if it has one: `Picture`, `RelativePosX`, `RelativePosY`, `Ratio`; beyond 4 MiB of pictures in "
-    "a list `data:image/png;sha256,...` stands for one, and may be sent back",
+    "Watermark": "if it has one: `Picture`, `RelativePosX`, `RelativePosY`, `Ratio`; after 4 MiB of pictures in a "
+    "list, `data:image/png;sha256,...` stands for a picture, and may be sent back",
     "Run": f"our own: `State` ({', '.join(State)}), `KbpsOut`, `DroppedTags`, `Retries`; in trouble `Fault` and "
-    "`Reason`; of a list that has played `Playhead` with `Loop`, `Item` and `PositionMs`",
+    "`Reason`; of a list that has begun to play `Playhead` with `Loop`, `Item` and `PositionMs`",
 }
 _RATES = {Kind.WRITE: "write_rate", Kind.LIST: "list_rate", Kind.USAGE: "usage_rate"}
 
@@ -97,17 +97,17 @@ def api_page() -> str:
 Made by `scripts/reference.py` from `src/streamferry/web/compat`. Where the documents of the cloud's API leave a gap,
 [Decision 0006](../decisions/0006-where-the-api-is-stricter-or-kinder.md) says how it is filled.
 
-Requests go to `/?Action=<action>&Version={VERSION}`, signed by signature V4 (`HMAC-SHA256`, service `live`, any region)
-in the `Authorization` header, or for GET in the query. Bodies are JSON objects of at most 4 MiB. Null, an empty text
-and an empty list mean "not given"; unknown fields are passed over; a wrong JSON type is `InvalidParam.BindError`, a
-value that breaks a rule `InvalidParam`, both with the field's name. A key may call as often as the settings say; what
-is counted by `write_rate` is refused (`AccessDenied`) to one that may only read.
+Requests go to `/?Action=<action>&Version={VERSION}`, signed with signature V4 (`HMAC-SHA256`, service `live`, any
+region) in the `Authorization` header, or for GET in the query. Bodies are JSON objects of at most 4 MiB. Null, an
+empty string and an empty list mean "not given"; unknown fields are ignored; a wrong JSON type is
+`InvalidParam.BindError`, a value that breaks a rule `InvalidParam`, both with the field's name. A key may call as
+often as the settings say; actions counted by `write_rate` are refused (`AccessDenied`) to a read-only key.
 
 An answer has `ResponseMetadata` with `RequestId`, `Action`, `Version`, `Service` and `Region`, and `Result` where the
-tables below show one. An error has no `Result`, but `Error` with `CodeN`, `Code` and `Message` in the metadata.
+tables below show one. An error has no `Result`; its metadata has an `Error` with `CodeN`, `Code` and `Message`.
 
 {sections}
-## Objects inside
+## Nested objects
 
 {_objects()}
 ## Items of a list
@@ -148,7 +148,7 @@ def _fields_table(body: type[Body], names: set[str]) -> str:
         for name, field in body.model_fields.items()
         if name in names
     ]
-    return table(("field", "type", "needed", "rule"), rows)
+    return table(("field", "type", "required", "rule"), rows)
 
 
 def _rule_of(body: type[Body], name: str) -> str:

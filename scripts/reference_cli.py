@@ -12,10 +12,10 @@ from streamferry.cli.options import ExitStatus
 
 _STATUSES = {
     ExitStatus.DONE: "done",
-    ExitStatus.USAGE: "what was asked is wrong or was refused: a sentence names the option, file or setting",
+    ExitStatus.USAGE: "the request is wrong or was refused: a sentence names the option, file or setting",
     ExitStatus.SOURCE: "the source's fault",
     ExitStatus.DESTINATION: "the destination's fault",
-    ExitStatus.SERVICE: "ours, or the service's",
+    ExitStatus.SERVICE: "the fault of streamferry or of the service",
 }
 
 
@@ -30,8 +30,8 @@ Made by `scripts/reference_cli.py` from the commands themselves, which say the s
 
 {table(("exit status", "what it means"), rows)}
 
-`key`, `callbacks`, `backup`, `restore` and `worker` open the store, so they run on a machine that can, with the
-settings of the service. `task` asks a running service over the network, with an access key.
+`key`, `callbacks`, `backup`, `restore` and `worker` open the store, so they run on a machine that can reach it, with
+the settings of the service. `task` calls a running service over the network, with an access key.
 
 {sections}""".rstrip()
         + "\n"
@@ -56,7 +56,7 @@ def _section(name: str, command: Any) -> str:
         for one in command.params
         if not getattr(one, "hidden", False)
     ]
-    options = f"\n{table(('', 'what it is', 'else'), rows)}\n" if rows else ""
+    options = f"\n{table(('', 'what it is', 'default'), rows)}\n" if rows else ""
     examples = "\n".join(f"    {line}" for line in EXAMPLES[name])
     return f"## streamferry {name}\n\n{about}\n\n{examples}\n{options}"
 
@@ -72,7 +72,7 @@ def _default_of(one: Any) -> str:
     given = one.default if not callable(one.default) else None
     words = []
     if one.required:
-        words.append("must be given")
+        words.append("required")
     elif given not in (None, False, True, "", [], ()):
         words.append(f"`{given}`")
     if one.envvar:

@@ -24,9 +24,9 @@ from streamferry.prepare.cache import default_root
 
 PREFIX = "STREAMFERRY_"
 _CONFIG = f"{PREFIX}CONFIG"
-#: All settings with their comments are 10 KB; a device that is named by mistake may have no end.
+#: All settings with their comments are 10 KB; a device named by mistake may never end.
 _MAX_FILE_BYTES = 1 << 20
-#: Variables of commands that call a service or relay by themselves.
+#: Variables of the commands that call a service, or relay without one.
 _OTHERS = (_CONFIG, f"{PREFIX}URL", f"{PREFIX}TO")
 #: Variables that are read once and then forgotten.
 SECRETS = tuple(PREFIX + name for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SEAL_KEY", "STORE", "METRICS_TOKEN"))
@@ -44,7 +44,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         default_factory=_default_data_dir,
-        description="Folder of the SQLite store and of the seal key. Made if it is not there.",
+        description="Folder of the SQLite store and of the seal key. Created if it does not exist.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -55,19 +55,19 @@ class Settings(BaseSettings):
     )
     seal_key: SecretStr = Field(
         SecretStr(""),
-        description="Key under which secrets are kept in the store, 32 bytes in URL-safe base64. "
-        "Empty: `seal.key` in the data folder, made on first start. Machines that share a store need the same.",
+        description="Key that encrypts the secrets in the store, 32 bytes in URL-safe base64. "
+        "Empty: `seal.key` in the data folder, made on the first start. Machines that share a store need the same key.",
     )
     access_key_id: str = Field(
         "",
-        description="First access key, taken over at start. Empty: one is made, and kept in the file first-access-key "
-        "of the data folder.",
+        description="First access key, added to the store at start. Empty: one is made, and written to the file "
+        "first-access-key in the data folder.",
     )
     secret_access_key: SecretStr = Field(SecretStr(""), description="Its secret.")
     egress: Literal["public", "lan", "any"] = Field(
         "lan",
         description="Which addresses tasks may reach: `public` ones, those and the local network (`lan`, which refuses "
-        "loopback, link-local and the metadata services of clouds), or `any`. None but `any` reaches this machine by "
+        "loopback, link-local and the metadata services of clouds), or `any`. Only `any` reaches this machine by "
         "its own addresses.",
     )
     files: Annotated[tuple[Path, ...], NoDecode] = Field(
@@ -76,49 +76,49 @@ class Settings(BaseSettings):
     upload_mb: int = Field(
         4000,
         ge=0,
-        description="Largest file in MB that may be uploaded to the library: the folder `library` in the data folder. "
-        "Tasks may play its files.",
+        description="Largest file in MB that may be uploaded to the library, which is the folder `library` in the data "
+        "folder. Tasks may play its files.",
     )
     cache_dir: Path = Field(
         default_factory=default_root,
         description="Folder of the cache of prepared files. Commands that read no settings (`relay`, `prepare`, "
-        "`cache`) have it from the environment.",
+        "`cache`) take it from the environment.",
     )
     cache_mb: int = Field(
         20_000,
         ge=0,
-        description="Size in MB above which the least recently used files leave the cache of prepared files; none that "
-        "plays does. They leave earlier where the disk has less room.",
+        description="Size in MB above which the least recently used files are removed from the cache of prepared "
+        "files, but never one that is playing. They are removed earlier where the disk has less room.",
     )
-    workers: int = Field(0, ge=0, le=1024, description="Worker processes; 0 is one for each core.")
+    workers: int = Field(0, ge=0, le=1024, description="Worker processes; 0 means one per core.")
     worker_host: str = Field(
         "127.0.0.1",
-        description="Address of this machine on which its workers listen for the service that shows previews, on free "
-        "ports. A worker of another machine than the service's needs one that the service can reach.",
+        description="Address of this machine on which its workers listen, on free ports, so that the service can fetch "
+        "previews. A worker on another machine needs one that the service can reach.",
     )
     lease_s: float = Field(
         6.0,
         ge=5,
         le=600,
-        description="Seconds for which a worker may go on without the store before it stops what it sends; after them "
-        "others take its tasks. A longer one outlives a longer failover of PostgreSQL, and a machine that dies is "
-        "missed for longer. Workers of a service on SQLite need none: they go on as long as their service lives.",
+        description="Seconds for which a worker may continue without the store before it stops sending; after that, "
+        "other workers take its tasks. A longer lease outlasts a longer failover of PostgreSQL, but the tasks of a "
+        "machine that dies are off air for longer. Workers of a service on SQLite need none: they run as long as it.",
     )
     capacity: int = Field(
         500,
         ge=1,
-        description="Tasks that one worker process takes at most; fewer where its limit of open files is low.",
+        description="Most tasks that one worker process takes; fewer where its limit of open files is low.",
     )
     listen_ports: str = Field(
         "",
         description="Ports of workers that tasks may open to wait for media, such as `5000-5999,9000`: `udp:` sources, "
-        "and `srt:` addresses with `mode=listener`. They stand open to whoever reaches the machine, whatever `egress` "
-        "says. Empty: none.",
+        "and `srt:` addresses with `mode=listener`. They are open to anyone who can reach the machine, whatever "
+        "`egress` says. Empty: none.",
     )
     conflicts: Literal["refuse", "warn"] = Field(
         "refuse",
-        description="What is done about two tasks with one destination at overlapping times; addresses that differ in "
-        "their query are two destinations.",
+        description="What to do about two tasks with the same destination at overlapping times; addresses that differ "
+        "in their query are different destinations.",
     )
     public_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Names under which clients reach the service through a proxy, separated by `,`."
@@ -126,47 +126,47 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Addresses or networks of the proxies in front, separated by `,`, such as `127.0.0.1,::1` for one "
-        "on this machine: these, and all who connect from there, are believed what "
-        "`X-Forwarded-For` and `X-Forwarded-Proto` say, and what is counted by peer is counted by those behind them.",
+        "on this machine. Whatever connects from there is believed when it sends `X-Forwarded-For` and "
+        "`X-Forwarded-Proto`, and limits per peer then apply to its clients.",
     )
-    max_connections: int = Field(2000, ge=1, description="Connections to the port at most.")
+    max_connections: int = Field(2000, ge=1, description="Most connections to the port.")
     max_connections_per_peer: int = Field(
         200,
         ge=1,
-        description="Of them, connections of one peer that is no trusted proxy, and requests of one peer at a time. "
-        "A peer is an IPv4 address or an IPv6 network of 64 bits.",
+        description="Most connections of one peer that is not a trusted proxy, and most requests of one peer at a "
+        "time. A peer is an IPv4 address or an IPv6 network of 64 bits.",
     )
-    write_rate: float = Field(10, ge=0, description="Calls a second that change something, for one key; 0: no limit.")
-    list_rate: float = Field(15, ge=0, description="Calls a second of lists, for one key; 0: no limit.")
-    usage_rate: float = Field(30, ge=0, description="Calls a second of usage, for one key; 0: no limit.")
+    write_rate: float = Field(10, ge=0, description="Calls per second and key that change something; 0: no limit.")
+    list_rate: float = Field(15, ge=0, description="Calls per second and key that list something; 0: no limit.")
+    usage_rate: float = Field(30, ge=0, description="Calls per second and key that ask for usage; 0: no limit.")
     keep_callbacks_days: int = Field(
         7,
         ge=1,
-        description="Days for which delivered callbacks can be looked at.",
+        description="Days for which delivered callbacks are kept.",
     )
     keep_dead_callbacks_days: int = Field(
-        30, ge=1, description="Days for which callbacks that were given up are kept, to be looked at and sent again."
+        30, ge=1, description="Days for which callbacks that were given up are kept; until then they can be sent again."
     )
     keep_events_days: int = Field(30, ge=1, description="Days for which the events of tasks are kept.")
     keep_audit_days: int = Field(
-        366, ge=1, description="Days for which it is kept who signed in and who changed keys and secrets."
+        366, ge=1, description="Days for which the audit stream (who signed in, who changed keys and secrets) is kept."
     )
     keep_usage_days: int = Field(
         366,
         ge=1,
-        description="Days for which usage is kept, a row a minute for each task; its API looks back 366 days.",
+        description="Days for which usage is kept, one row per minute and task; its API goes back 366 days.",
     )
     metrics_token: SecretStr = Field(
-        SecretStr(""), description="Bearer token that `/metrics` asks for. Empty: it is open to all who reach the port."
+        SecretStr(""), description="Bearer token that `/metrics` requires. Empty: open to all who can reach the port."
     )
     metrics_per_task: bool = Field(False, description="Whether `/metrics` has series for each running task.")
     ffmpeg: str = Field(
         "",
         description="The ffmpeg program. Empty: the one that came with the installation. Commands that read no "
-        "settings have it from the environment.",
+        "settings take it from the environment.",
     )
-    ca_file: Path | None = Field(None, description="PEM file of further authorities to trust for TLS.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged at least.")
+    ca_file: Path | None = Field(None, description="PEM file of additional authorities to trust for TLS.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
     log_format: Literal["human", "json"] = Field("human", description="Lines for people, or JSON objects for tools.")
 
     @field_validator("files", mode="before")
@@ -227,16 +227,16 @@ class Settings(BaseSettings):
 
     @property
     def library_dir(self) -> Path:
-        """Where files lie that were uploaded."""
+        """Where uploaded files are."""
         return self.data_dir / "library"
 
     @property
     def folders(self) -> Folders:
-        """Where files may be read. What the service keeps for itself is in none of them, wherever it lies."""
+        """Where files may be read; never in the folders that the service keeps for itself."""
         return Folders.of(self.files, private=(self.data_dir, self.cache_dir))
 
     def of_worker(self) -> dict[str, str]:
-        """The settings for a worker process, as :func:`load_settings` takes them, without what it has no use for."""
+        """The settings that a worker process needs, as :func:`load_settings` takes them."""
         values = {
             "data_dir": str(self.data_dir),
             "store": self.store.get_secret_value(),
@@ -258,7 +258,7 @@ class Settings(BaseSettings):
 
 
 class _FileSource(PydanticBaseSettingsSource):
-    """The TOML file that ``STREAMFERRY_CONFIG`` names, if it names one."""
+    """The TOML file that ``STREAMFERRY_CONFIG`` names, if any."""
 
     def get_field_value(self, field: object, field_name: str) -> tuple[Any, str, bool]:
         return None, field_name, False
@@ -281,7 +281,7 @@ def _read_file(path: str) -> dict[str, Any]:
         words = "is not text in UTF-8"
     except tomllib.TOMLDecodeError as error:
         words = f"is not TOML: {error}"
-    # Not a ValueError, which the model would take for one of a field.
+    # Not a ValueError: the model would attribute that to a field.
     raise _Unreadable(f"config: {path} {words}")
 
 
@@ -295,13 +295,13 @@ def forget_secrets() -> None:
 
 
 def share_ffmpeg(settings: Settings) -> None:
-    """Put the program into this process's environment, where ``net.ffmpeg`` looks, here and in every child."""
+    """Put the program into this process's environment, where ``net.ffmpeg`` finds it, here and in every child."""
     if settings.ffmpeg:
         os.environ[f"{PREFIX}FFMPEG"] = settings.ffmpeg
 
 
 def load_settings(config: Path | None = None, **flags: object) -> Settings:
-    """The settings; a flag that is None was not given. Raises ValueError with one sentence that holds no value."""
+    """The settings; a flag that is None was not given. Raises ValueError with one sentence that contains no value."""
     if config is not None:
         os.environ[_CONFIG] = str(config)
     given = {name: value for name, value in flags.items() if value is not None}
@@ -314,7 +314,7 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
 
 
 def doubts(settings: Settings) -> Iterator[str]:
-    """Sentences about what was given and has no effect, or none yet: it is no reason not to start."""
+    """Warnings, as sentences: settings that have no effect, or none yet. They do not prevent a start."""
     with contextlib.suppress(OSError):
         if (mode := stat.S_IMODE(settings.data_dir.stat().st_mode)) & 0o007:
             yield f"data-dir: other users may look into {settings.data_dir} (mode {mode:o}); chmod o-rwx it"
@@ -328,7 +328,7 @@ def doubts(settings: Settings) -> Iterator[str]:
 
 
 def _words_of(error: ValidationError, given: Mapping[str, object]) -> str:
-    """One sentence on the first field that is wrong, and where its value comes from. It does not repeat the value."""
+    """One sentence on the first wrong field and where its value comes from. It does not repeat the value."""
     first = error.errors(include_input=False, include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "settings"
     variable, file = PREFIX + name.upper(), os.environ.get(_CONFIG)

@@ -35,7 +35,7 @@ _GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
 
 
 class _InOrder(TyperGroup):
-    """Commands in the order above; the library would show those that have further commands at the end."""
+    """Commands in the order above; the library would move those with subcommands to the end."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         order = [name for commands in _GROUPS.values() for name in commands]
@@ -72,7 +72,7 @@ for _group, _commands in _GROUPS.items():
 
 
 def main() -> None:
-    """What the shell calls."""
+    """Entry point of the ``streamferry`` command."""
     if COMPLETE_VARIABLE in os.environ:
         from typer._completion_classes import completion_init
 

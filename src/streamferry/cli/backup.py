@@ -29,20 +29,20 @@ def backup(
     data_dir: DataDir = None,
     store: StoreAddress = None,
 ) -> None:
-    """Write tasks, keys, groups, events, callbacks and usage into a file, while the service runs or not.
+    """Write tasks, keys, groups, events, callbacks and usage to a file, whether or not the service is running.
 
-    The file can open every secret in it: keep it as you keep keys. Prepared and uploaded files are not in it.
+    The file contains the key to every secret in it: protect it. Prepared and uploaded files are not included.
     """
     run_or_exit(_backup(read_settings(config, data_dir=data_dir, store=store), file))
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="What backup has written.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="A file that backup has written.", show_default=False)],
     config: Config = None,
     data_dir: DataDir = None,
     store: StoreAddress = None,
 ) -> None:
-    """Fill an empty store from a backup. It may be another database than the one that was saved."""
+    """Fill an empty store from a backup. It may be a different database from the one that was backed up."""
     run_or_exit(_restore(read_settings(config, data_dir=data_dir, store=store), file))
 
 
@@ -70,9 +70,9 @@ async def _backup(settings: "Settings", file: Path) -> None:
 
 @contextlib.contextmanager
 def _new_file(file: Path) -> Iterator[TextIO]:
-    """Compressed text that gets its name when it is whole."""
+    """Compressed text, written to a temporary file that is renamed once it is complete."""
     _refuse_present(file)
-    # Of a name that nobody can have taken before, with a link or with a file that others may read.
+    # Under a name that nobody can have prepared, as a link or as a file that others may read.
     part = file.with_name(f".{secrets.token_hex(8)}.part")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""``streamferry cache``: what the cache of prepared files holds, and removing it."""
+"""``streamferry cache``: list and empty the cache of prepared files."""
 
 import json
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class _Row:
 
 @cache.command("list")
 def list_entries(as_json: JsonOption = False) -> None:
-    """List what is there, least recently used first: the order in which it goes when the cache is full."""
+    """List prepared files, least recently used first: the order in which they are removed when the cache is full."""
     root = default_root()
     rows = [_Row(entry, entry.read_summary()) for entry in all_entries(root) + all_entries(root / UNKEPT)]
     if as_json:
@@ -77,7 +77,7 @@ def list_entries(as_json: JsonOption = False) -> None:
 
 @cache.command()
 def clear() -> None:
-    """Remove everything that no relay uses now."""
+    """Remove every file that no relay is using."""
     root = default_root()
     removed_bytes = evict(root, 0) + evict(root / UNKEPT, 0)
     left = len(all_entries(root)) + len(all_entries(root / UNKEPT))

@@ -1,4 +1,4 @@
-"""``streamferry callbacks``: what receivers were sent, over the store as ``key`` is, and what they verify it with."""
+"""``streamferry callbacks``: callbacks and the secret that signs them. Like ``key``, it opens the store directly."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streamferry.control.callbacks import Callbacks
     from streamferry.store.records import DeliveryPage, DeliveryRecord
 
-callbacks = typer.Typer(help="List, look at and replay callbacks; show their secret.", no_args_is_help=True)
+callbacks = typer.Typer(help="List, show and replay callbacks; show their secret.", no_args_is_help=True)
 TaskId = Annotated[str | None, typer.Option("--task", help="Only of this task.", show_default=False)]
 EventId = Annotated[str, typer.Argument(help="The callback's id, evt_..., as its receiver gets it.")]
 _TABLE_WIDTH = 120
@@ -36,7 +36,7 @@ def show_all(
     store: StoreAddress = None,
     as_json: AsJson = False,
 ) -> None:
-    """List callbacks, newest first: those that wait, were delivered, or were given up (dead)."""
+    """List callbacks, newest first: waiting, delivered, or given up (dead)."""
     settings = read_settings(config, data_dir=data_dir, store=store)
     run_or_exit(_show_all(settings, task, state, page, size, as_json))
 
@@ -63,14 +63,14 @@ def replay(
     data_dir: DataDir = None,
     store: StoreAddress = None,
 ) -> None:
-    """Deliver again: one that was delivered or given up, or with --dead all that were given up."""
+    """Send again a callback that was delivered or given up, or with --dead all that were given up."""
     settings = read_settings(config, data_dir=data_dir, store=store)
     run_or_exit(_replay(settings, event_id, dead, task))
 
 
 @callbacks.command()
 def drop(task: TaskId = None, config: Config = None, data_dir: DataDir = None, store: StoreAddress = None) -> None:
-    """Forget callbacks that were given up, before their days are over."""
+    """Delete callbacks that were given up, before they expire."""
     settings = read_settings(config, data_dir=data_dir, store=store)
     run_or_exit(_drop(settings, task))
 
@@ -78,14 +78,14 @@ def drop(task: TaskId = None, config: Config = None, data_dir: DataDir = None, s
 @callbacks.command()
 def secret(
     replace: Annotated[
-        bool, typer.Option("--replace", help="Make another one; the old one is signed with for a day more.")
+        bool, typer.Option("--replace", help="Make a new one; the old one also signs for another day.")
     ] = False,
     config: Config = None,
     data_dir: DataDir = None,
     store: StoreAddress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the secret with which receivers verify callbacks (Standard Webhooks)."""
+    """Print the secret that receivers verify callbacks with (Standard Webhooks)."""
     settings = read_settings(config, data_dir=data_dir, store=store)
     run_or_exit(_secret(settings, replace, as_json))
 
@@ -116,7 +116,7 @@ def _print_table(found: "DeliveryPage") -> None:
         style = _STYLES[one.state]
         when = show_time(one.at, seconds=True)
         table.add_row(one.event_id, when, one.event, f"[{style}]{one.state}[/]", str(one.attempts), one.problem or "")
-    # An id is to be copied into another command: a narrow terminal may wrap lines, but nothing is cut from them.
+    # Ids are copied into other commands: a narrow terminal may wrap them, but nothing is cut off.
     Console(width=max(Console().width, _TABLE_WIDTH)).print(table)
     print(f"{len(found.records)} of {found.total}")
 
@@ -175,7 +175,7 @@ def _row(one: "DeliveryRecord") -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def _open(settings: "Settings") -> "AsyncIterator[Callbacks]":
-    """Raises ValueError for what cannot be done."""
+    """The opened callbacks. Raises ValueError for what cannot be done."""
     from streamferry.control.callbacks import Callbacks
     from streamferry.service.store_access import open_store
     from streamferry.tasks.actor import acting_as, user_of_machine

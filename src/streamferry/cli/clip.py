@@ -1,4 +1,4 @@
-"""A clip to try things with: a test picture that moves, with its time in it, and a tone."""
+"""A sample clip: a moving test picture that shows its time, and a tone."""
 
 import tempfile
 from pathlib import Path
@@ -11,8 +11,8 @@ _MAX_BYTES = 64 << 20
 
 
 def make_clip(path: Path, seconds: int) -> None:
-    """Write an MP4, 640x360, H.264 and AAC, a keyframe each second; whole, or not. Raises ValueError, OSError."""
-    # The program may write into this folder and nowhere else.
+    """Write an MP4, 640x360, H.264 and AAC, a keyframe each second; or nothing at all. Raises ValueError, OSError."""
+    # ffmpeg may write into this folder and nowhere else.
     with tempfile.TemporaryDirectory(prefix="clip-", dir=path.parent) as folder:
         part = Path(folder, "clip.mp4")
         command = ["-v", "error", "-f", "lavfi", "-i", f"testsrc2=size=640x360:rate={FPS}"]

@@ -23,7 +23,7 @@ _LONGEST_GAP_MS = 2 * 1000 // FPS
 def demo(
     seconds: Annotated[int, typer.Option(min=10, max=3600, help="How long to relay.")] = 15,
 ) -> None:
-    """Make a clip, relay it in a loop into a receiver here, and judge what arrived."""
+    """Make a clip, relay it in a loop to a receiver on this machine, and judge what arrived."""
     with tempfile.TemporaryDirectory(prefix="streamferry-demo-") as folder:
         clip = Path(folder, "clip.mp4")
         typer.echo(f"making a clip of {_CLIP_S} s ...")
@@ -47,7 +47,7 @@ async def _relay_in_a_loop(clip: Path, cache: Path, seconds: int) -> tuple[Recei
 
 
 def _judge(stream: ReceivedStream | None, seconds: int) -> bool:
-    """Print what was measured at the receiver, and whether it is what it must be."""
+    """Print what was measured at the receiver, and whether it is right."""
     console = Console(highlight=False)
     if stream is None:
         console.print("[red]WRONG[/]: the receiver did not see exactly one stream")
@@ -59,7 +59,7 @@ def _judge(stream: ReceivedStream | None, seconds: int) -> bool:
     checks = {
         "one publish, ended by an unpublish": stream.ended == "unpublished",
         "at least two loops": loops >= 2,
-        # The lead is sent ahead; starting takes less than it.
+        # The relay sends its lead ahead of time; starting takes less than that.
         "the media time of the wall clock": abs(stream.meter.media_time_ms / 1000 - seconds) <= 2,
         "DTS strictly rising": errors == 0,
         "no gap beyond a frame at the joins": gap_ms <= _LONGEST_GAP_MS,

@@ -1,7 +1,7 @@
 """How a running relay is shown: a line that is kept up to date, a line for each change, or JSON.
 
-All writing is done by a thread of its own. A terminal that is held or a pipe that nobody reads would otherwise stop the
-event loop, and with it the media; here it costs lines. A reader that has left ends the relay.
+All writing is done by a separate thread. A paused terminal or a pipe that nobody reads would otherwise stop the event
+loop, and with it the media; here it only costs lines. When the reader has gone, the relay ends.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _PRINT_S = 1.0
 _REFRESH_S = 0.25
 #: How long the last lines may take to be written.
 _LAST_LINES_S = 2.0
-#: Lines that wait for a reader: some minutes of them, then new ones are dropped.
+#: Lines that wait for a reader: some minutes' worth; after that new ones are dropped.
 _MAX_LINES = 500
 _STYLES = {
     State.STREAMING: "green",
@@ -45,18 +45,18 @@ class _LinePrinter:
         self._thread.start()
 
     def put(self, line: str) -> None:
-        """Have the line written; dropped when too many wait."""
+        """Queue a line for writing; it is dropped when too many wait."""
         if not self._lines.full():
             self._lines.put_nowait(line)
 
     async def aclose(self) -> None:
-        """Wait a moment for what is left."""
+        """Wait a moment for the remaining lines to be written."""
         if not self._lines.full():
             self._lines.put_nowait(None)
         await asyncio.to_thread(self._thread.join, _LAST_LINES_S)
 
     def _write(self) -> None:
-        # Not through sys.stdout, whose lock a stuck thread would still hold when the interpreter wants to leave.
+        # Not through sys.stdout, whose lock a stuck thread would still hold when the interpreter exits.
         for line in iter(self._lines.get, None):
             data = memoryview(f"{line}\n".encode())
             try:
@@ -68,12 +68,12 @@ class _LinePrinter:
 
 
 async def show_json(running: Relay) -> RelayStatus:
-    """One object a line: at the start, at each change, each second, and at the end."""
+    """One JSON object per line: at the start, at each change, each second, and at the end."""
     return await _show_lines(running, _json_line, each_second=True)
 
 
 async def show_progress(running: Relay) -> RelayStatus:
-    """A line that is kept up to date on a terminal, else a line for each change."""
+    """A line that is kept up to date on a terminal, otherwise a line for each change."""
     if sys.stdout.isatty():
         return await _show_on_terminal(running)
     return await _show_lines(running, lambda status: progress_line(status).plain, each_second=False)
@@ -86,7 +86,7 @@ async def _show_lines(running: Relay, line: Callable[[RelayStatus], str], *, eac
     try:
         percent = None
         async for status in _each_second(running):
-            # A long preparation changes no state, and yet it moves.
+            # A long preparation does not change the state, but its progress moves.
             moved = status.preparing_percent is not None and status.preparing_percent != percent
             if each_second or moved:
                 printer.put(line(status))
@@ -137,7 +137,7 @@ def _json_line(status: RelayStatus) -> str:
 
 
 def progress_line(status: RelayStatus) -> Text:
-    """State, media time, rates, and what is not as it should be; of what has ended, what was done."""
+    """State, media time, rates and problems; after the end, a summary."""
     seconds, ms = divmod(status.media_time_ms, 1000)
     clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms // 100}"
     line = Text()

@@ -72,7 +72,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 
 def epilog_of(name: str) -> str | None:
-    """What stands below the help of a command."""
+    """The text below the help of a command."""
     given = EXAMPLES.get(name)
-    # A blank line between them, or they would be joined.
+    # Without a blank line between them they would be joined.
     return "\n\n".join(("Examples:", *given)) if given else None

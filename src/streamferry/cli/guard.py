@@ -1,6 +1,6 @@
 """The outermost layer of the command line: whatever goes wrong ends in one sentence and a status, never in a traceback.
 
-It also sees to standard streams that are closed, full, or cannot write what we say.
+It also handles standard streams that are closed, full, or cannot encode our output.
 """
 
 import errno
@@ -14,10 +14,10 @@ import typer
 
 from streamferry.cli.options import ExitStatus
 
-#: A shell's own words for a program that was ended by Ctrl-C, or whose reader went away.
+#: The statuses that shells use for a program that was ended by Ctrl-C, or whose reader has gone.
 INTERRUPTED = 130
 _READER_GONE = 141
-#: How many of the innermost calls are told of a mistake of ours.
+#: How many of the innermost calls are shown for a bug of ours.
 _FRAMES = 4
 
 
@@ -33,12 +33,12 @@ def guarded(command: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         status = INTERRUPTED
     except OSError as error:
-        # One of these without a file is of the output, to which somebody has flushed.
+        # An error without a file name is from a flush of our own output.
         unwritten = error if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO) else None
         words, status = explain(error)
     except BaseException as error:
         words, status = explain(error)
-    # Here and not at the interpreter's end, where a failure is told in words of Python.
+    # Flush here and not when the interpreter exits, where Python would print its own error.
     unwritten = unwritten or _flush()
     if unwritten is not None and unwritten.errno == errno.EPIPE:
         words, status = "", status or _READER_GONE
@@ -59,7 +59,7 @@ def _flush() -> OSError | None:
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """A sentence for a person, and the exit status. It holds no value of an internal error, which could be a secret."""
+    """A sentence for the user, and the exit status. It contains no value of an internal error: it may be secret."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, KeyboardInterrupt):
@@ -77,7 +77,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         return "this machine has no memory left for it", ExitStatus.SERVICE
     if type(error).__module__.startswith("sqlalchemy."):
-        # What the driver says; the library would add the statement.
+        # The driver's message; the library's would include the statement.
         words = str(getattr(error, "orig", None) or type(error).__name__).partition("\n")[0]
         return f"store: cannot be used: {words}", ExitStatus.SERVICE
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
@@ -86,8 +86,8 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 
 def words_of(error: OSError) -> str:
-    """What the system says, and of which file."""
-    # The event loop puts addresses into strerror; errors of getaddrinfo, whose words are their own, are negative.
+    """The system's message, and which file it is about."""
+    # The event loop puts addresses into strerror; errors of getaddrinfo, which have their own texts, are negative.
     number = error.errno or 0
     words = os.strerror(number) if number > 0 and " address " in (error.strerror or "") else error.strerror
     words = words or type(error).__name__
@@ -104,7 +104,7 @@ def _say(line: str) -> None:
 
 
 def _mend_streams() -> None:
-    """A stream that was closed before us is a hole into which the next file would fall: put the null device there."""
+    """If a standard stream is closed, the next opened file would take its number: put the null device there."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             descriptor = os.open(os.devnull, os.O_RDWR)
@@ -114,5 +114,5 @@ def _mend_streams() -> None:
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
         stream = getattr(sys, name)
         if number and isinstance(stream, TextIOWrapper):
-            # A terminal that knows no Chinese shows escapes instead of ending the command.
+            # A terminal that cannot show Chinese gets escapes; the command does not fail.
             stream.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""``streamferry key``: access keys, over the store and not over the API, so that a lost key locks nobody out."""
+"""``streamferry key``: access keys. It opens the store and not the API, so that a lost key locks nobody out."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from streamferry.config import Settings
     from streamferry.control.actions import Actions
 
-#: A table is as wide as what is in it: this is no column's width.
+#: A table is as wide as its content: this is wider than any.
 _WIDER_THAN_ANY = 1000
 
 key = typer.Typer(help="Make, list and disable access keys of the service.", no_args_is_help=True)
@@ -31,7 +31,7 @@ def create(
     config: Config = None,
     data_dir: DataDir = None,
     store: StoreAddress = None,
-    read_only: Annotated[bool, typer.Option("--read-only", help="It may list and look, and change nothing.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="It may read, and change nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make an access key and print it with its secret, which is not shown again."""
@@ -65,10 +65,10 @@ def rotate_seal(
     store: StoreAddress = None,
     key_file: Annotated[
         Path | None,
-        typer.Option(help="Where to keep the new key, when the present one is a setting.", show_default=False),
+        typer.Option(help="Where to write the new key, if the current one is a setting.", show_default=False),
     ] = None,
 ) -> None:
-    """Seal all secrets in the store under another key. The service and its workers must be stopped."""
+    """Encrypt all secrets in the store under a new key. The service and its workers must be stopped."""
     settings = read_settings(config, data_dir=data_dir, store=store)
     run_or_exit(_rotate_seal(settings, key_file))
 
@@ -112,7 +112,7 @@ async def _show(settings: "Settings", as_json: bool) -> None:
         state = "enabled" if one.enabled else "disabled"
         may = "read" if one.read_only else "read and write"
         table.add_row(escape(one.access_key_id), state, may, show_time(one.created_at))
-    # An id is to be copied into another command: a narrow terminal may wrap lines, but nothing is cut from them.
+    # Ids are copied into other commands: a narrow terminal may wrap them, but nothing is cut off.
     Console(width=_WIDER_THAN_ANY, highlight=False).print(table)
 
 

@@ -1,4 +1,4 @@
-"""How a command runs its coroutine: on uvloop where there is one, with Ctrl-C and SIGTERM as a polite request."""
+"""How a command runs its coroutine: on uvloop where available, with Ctrl-C and SIGTERM as a request to stop."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Options and words that several commands share: addresses, what is wanted of files, the exit status."""
+"""What several commands share: options for addresses and files, and the exit status."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -14,7 +14,7 @@ from streamferry.prepare.processing import FIRST, Normalize
 
 
 class ExitStatus(IntEnum):
-    """What the shell gets."""
+    """The exit status of every command."""
 
     DONE = 0
     USAGE = 2
@@ -36,22 +36,22 @@ NormalizeOption = Annotated[
     typer.Option(
         "--normalize",
         metavar="first|copy|WxH",
-        help="Form of a list of unlike files: the first one's, none (each as it is), or that size.",
+        help="Form of the files of a list: like the first one, copy (each as it is), or that size.",
     ),
 ]
-SilenceOption = Annotated[bool, typer.Option(help="Give what has no sound a silent track.")]
+SilenceOption = Annotated[bool, typer.Option(help="Add a silent track where there is no sound.")]
 WatermarkOption = Annotated[Path | None, typer.Option(show_default=False, help="PNG or JPEG to lay over the picture.")]
 WatermarkPositionOption = Annotated[
-    str, typer.Option(metavar="X,Y", help="Its top left corner, as parts of the picture's width and height.")
+    str, typer.Option(metavar="X,Y", help="Its top left corner, as fractions of the picture's width and height.")
 ]
-WatermarkRatioOption = Annotated[float, typer.Option(help="Its width as a part of the picture's.")]
+WatermarkRatioOption = Annotated[float, typer.Option(help="Its width as a fraction of the picture's.")]
 DEFAULT_POSITION = "0.05,0.05"
 DEFAULT_RATIO = 0.1
 
 
 @dataclass(frozen=True)
 class FileChoices:
-    """What is wanted of all files of a list alike."""
+    """The choices that apply to all files of a list."""
 
     normalize: Normalize = FIRST
     silence: bool = True
@@ -68,12 +68,12 @@ class FileChoices:
         ratio: float,
         pre_download: bool = True,
     ) -> "FileChoices":
-        """From the options. Raises ValueError naming the option or its field."""
+        """The choices from the options. Raises ValueError naming the option or its field."""
         return cls(Normalize.parse(normalize), silence, _parse_watermark(watermark, position, ratio), pre_download)
 
 
 def parse_address(name: str, text: str) -> MediaUrl:
-    """Raises ValueError naming the option or argument."""
+    """The address. Raises ValueError naming the option or argument."""
     try:
         return MediaUrl.parse(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""``streamferry prepare``: fill the cache ahead of time, as ``streamferry relay`` with the same options would."""
+"""``streamferry prepare``: fill the cache ahead of time, just as ``streamferry relay`` with the same options would."""
 
 import sys
 from typing import Annotated
@@ -38,7 +38,7 @@ def prepare(
     watermark_pos: WatermarkPositionOption = DEFAULT_POSITION,
     watermark_ratio: WatermarkRatioOption = DEFAULT_RATIO,
 ) -> None:
-    """Fetch files and prepare them into the cache, so that a relay of the same list starts at once.
+    """Fetch and prepare files into the cache, so that a relay of the same list starts at once.
 
     Exit status: 0 done, 2 usage, 3 a source's fault, 5 ours.
     """
@@ -52,7 +52,7 @@ def prepare(
 
 
 async def _prepare(urls: list[MediaUrl], choices: FileChoices) -> ExitStatus:
-    """One after the other: the first gives the form of the rest."""
+    """Prepare one file after another: the first sets the form of the rest."""
     status = ExitStatus.DONE
     bars = Progress(
         TextColumn("{task.description}"),

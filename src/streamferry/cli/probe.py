@@ -1,4 +1,4 @@
-"""``streamferry probe``: what is in a file, and what relaying it will need."""
+"""``streamferry probe``: what a file contains, and what relaying it will need."""
 
 import json
 from typing import Annotated, Never
@@ -18,10 +18,10 @@ from streamferry.relay.spec import VOD_SCHEMES
 
 def probe(
     address: Annotated[str, typer.Argument(help="Address or local file.", show_default=False)],
-    seconds: Annotated[float, typer.Option(help="How much of it to look at.", min=1)] = DEFAULT_SECONDS,
+    seconds: Annotated[float, typer.Option(help="How many seconds of it to inspect.", min=1)] = DEFAULT_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look into a file: codecs, keyframes, sound, index, and what may go wrong when it is relayed.
+    """Inspect a file: codecs, keyframes, sound, index, and what may go wrong when it is relayed.
 
     Exit status: 0 it can be relayed, 2 usage, 3 it cannot, 5 our fault.
     """

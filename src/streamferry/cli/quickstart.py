@@ -1,6 +1,6 @@
-"""``streamferry quickstart``: a service with a task that plays, on this machine only, and a link to look at it.
+"""``streamferry quickstart``: a service with one task playing, on this machine only, and a link to watch it.
 
-It reads no settings but those it is given here, so that whatever the environment names stays untouched.
+It uses only the settings given here, so that whatever the environment names stays untouched.
 """
 
 import asyncio
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
 _HOST = "127.0.0.1"
 _CLIP_S = 10
-#: Ports that are tried behind the one that is wanted.
+#: How many ports after the wanted one are tried.
 _FURTHER_PORTS = 20
-#: A link is shown after this, also if nothing has arrived: the page then says why.
+#: The link is shown after this even if nothing has arrived: the page then says why.
 _PATIENCE_S = 30.0
-#: Where a program is, which may be needed; all other variables of ours are left alone.
+#: Says where ffmpeg is, which may be needed; all our other variables are ignored.
 _KEPT = ("STREAMFERRY_FFMPEG",)
 
 
 def quickstart(
-    folder: Annotated[Path, typer.Argument(help="Where everything is kept. Made if it is not there.")] = Path(
+    folder: Annotated[Path, typer.Argument(help="Where everything is kept. Created if it does not exist.")] = Path(
         "streamferry-quickstart"
     ),
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on; the next free one if taken.")] = 8080,
 ) -> None:
     """Try it out: a sample clip, a service, a receiver and a task that loops the clip, on this machine only.
 
-    Prints a link that signs you in once. Ctrl-C ends everything; run again, it goes on. Delete the folder to forget it.
+    It prints a link that signs in once. Ctrl-C ends everything; run it again to resume. Delete the folder to remove it.
     """
     run_or_exit(_quickstart(folder.absolute(), port))
 
@@ -85,7 +85,7 @@ async def _serve(
 
 
 async def _guide(opened: "asyncio.Future[Entrance]", receiver: "Receiver", prepared: "Prepared", folder: Path) -> None:
-    """Show a link once there is something to see, and another one for each Enter."""
+    """Show a link once there is something to see, and a new one for each Enter."""
     entrance = await opened
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE_S):
@@ -136,7 +136,7 @@ def _settings(folder: Path, port: int) -> "Settings":
         files=[folder],
         host=_HOST,
         port=port,
-        # Its own receiver is on this machine, which no other policy lets tasks reach. Nobody else can make tasks here.
+        # Its receiver is on this machine, which only this policy lets tasks reach. Nobody else can create tasks here.
         egress="any",
         workers=1,
         log_level="error",
@@ -149,7 +149,7 @@ def _forget_settings() -> None:
 
 
 async def _sample(folder: Path) -> Path:
-    """The clip; made whole or not at all."""
+    """The clip; it is complete or not there."""
     path = folder / "sample.mp4"
     if not path.exists():
         _say(f"making a sample clip of {_CLIP_S} s ...")
@@ -158,7 +158,7 @@ async def _sample(folder: Path) -> Path:
 
 
 def _make_folder(folder: Path) -> None:
-    """Others could take what is put into a folder of theirs, or have it written elsewhere. Raises ValueError."""
+    """Make the folder. It must not belong to others, who could read it or redirect it. Raises ValueError."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -174,7 +174,7 @@ def _make_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """One at a time in a folder."""
+    """Only one quickstart at a time may use a folder."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -187,7 +187,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _free_port(wanted: int) -> int:
-    """The port that is wanted, or the next free one."""
+    """The wanted port, or the next free one."""
     for port in range(wanted, min(wanted + _FURTHER_PORTS, 65536)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -200,14 +200,14 @@ def _free_port(wanted: int) -> int:
 
 
 def _write_key(folder: Path, prepared: "Prepared", port: int) -> None:
-    """For commands in another terminal: to be read by a shell, and by nobody else."""
+    """Write the key for commands in another terminal, as a file for a shell that only its owner can read."""
     lines = {
         "STREAMFERRY_URL": f"http://{_HOST}:{port}",
         "VOLC_ACCESSKEY": prepared.key.access_key_id,
         "VOLC_SECRETKEY": prepared.key.secret,
     }
     file = folder / "key.env"
-    # Made anew: one that was there may be open to others, or a link.
+    # Always a new file: an existing one may be readable by others, or a link.
     file.unlink(missing_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "w") as text:

@@ -15,7 +15,7 @@ def receive(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 1935,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Take RTMP publishers under any app and key, keep nothing, print what arrives."""
+    """Accept RTMP publishers under any app and key, keep nothing, print what arrives."""
     try:
         run(_receive(host, port))
     except OSError as error:

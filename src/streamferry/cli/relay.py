@@ -51,12 +51,12 @@ def relay(
         ),
     ],
     live: Annotated[
-        bool | None, typer.Option("--live/--vod", show_default=False, help="What the source is; else found by looking.")
+        bool | None, typer.Option("--live/--vod", show_default=False, help="What the source is; else it is detected.")
     ] = None,
-    loop: Annotated[int, typer.Option(help="How often a list is played; -1 is without end.")] = 1,
+    loop: Annotated[int, typer.Option(help="How often a list is played; -1: without end.")] = 1,
     offset: Annotated[
         list[float] | None,
-        typer.Option(show_default=False, help="Start each file here, in seconds. Give it once, or once a file."),
+        typer.Option(show_default=False, help="Start each file here, in seconds. Give it once, or once per file."),
     ] = None,
     end_offset: Annotated[
         list[float] | None,
@@ -72,7 +72,7 @@ def relay(
     watermark_pos: WatermarkPositionOption = DEFAULT_POSITION,
     watermark_ratio: WatermarkRatioOption = DEFAULT_RATIO,
     predownload: Annotated[
-        bool, typer.Option("--predownload/--no-predownload", help="Keep prepared files in the cache after their use.")
+        bool, typer.Option("--predownload/--no-predownload", help="Keep prepared files in the cache after use.")
     ] = True,
     continue_from: Annotated[
         str | None,
@@ -81,9 +81,9 @@ def relay(
         ),
     ] = None,
     ca_file: Annotated[
-        str | None, typer.Option(show_default=False, help="PEM file of further authorities to trust for TLS.")
+        str | None, typer.Option(show_default=False, help="PEM file of additional authorities to trust for TLS.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to standard error.")] = False,
 ) -> None:
     """Relay a live stream or files to a destination (RTMP, SRT or HLS), and retry whatever fails.
@@ -190,7 +190,7 @@ def _playhead(text: str | None) -> Playhead:
 
 
 def _spread(name: str, values: list[float] | None, count: int) -> list[float]:
-    """One value for each source: none given is 0, one given is for all."""
+    """One value for each source: 0 if none is given; a single one applies to all."""
     if not values:
         return [0.0] * count
     if len(values) == 1:

@@ -1,6 +1,6 @@
 """RestClient: the service's REST API as the commands call it, over httpx. Not the SDK, which speaks the other API.
 
-The key is found where the SDK finds it, and asked for at a terminal if it is nowhere; it is never an argument.
+The key is looked up where the SDK looks it up, or else asked for at a terminal; it is never an argument.
 """
 
 import json
@@ -21,7 +21,7 @@ _STREAM_SILENCE_S = 30.0
 
 
 class Refused(Exception):
-    """The service said no, in a sentence. ``status`` is HTTP's; 0 when it could not be asked at all."""
+    """The service refused, with a sentence. ``status`` is that of HTTP; 0 when the service could not be reached."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class Refused(Exception):
 
 
 def find_credentials() -> Credentials:
-    """As the SDK finds them, else from the person at the terminal. Raises CredentialsMissing."""
+    """As the SDK finds them, otherwise asked for at the terminal. Raises CredentialsMissing."""
     try:
         return Credentials.find()
     except CredentialsMissing:
@@ -40,10 +40,10 @@ def find_credentials() -> Credentials:
 
 
 class RestClient:
-    """Calls one service. A token is made for the first call, and another one when it has expired."""
+    """Calls one service. The first call gets a token, which is renewed when it has expired."""
 
     def __init__(self, url: str, credentials: Credentials) -> None:
-        """Raises ValueError for an address that is none, or a file of authorities that cannot be read."""
+        """Raises ValueError for an invalid address, or a file of authorities that cannot be read."""
         if not url.startswith(("http://", "https://")):
             raise ValueError("--url: must start with http:// or https://")
         self._credentials = credentials
@@ -72,7 +72,7 @@ class RestClient:
         query: Mapping[str, Any] | None = None,
         version: int | None = None,
     ) -> Any:
-        """The result, None for a call without. ``version``: only if the task still has it. Raises Refused."""
+        """The result; None if the call has none. ``version``: only if the task still has it. Raises Refused."""
         headers = {} if version is None else {"if-match": f'"{version}"'}
         for is_last in (False, True):
             if "authorization" not in self._http.headers:
@@ -85,7 +85,7 @@ class RestClient:
         return answer.json() if answer.content else None
 
     def follow(self, task_id: str | None, after: int | None) -> Iterator[dict[str, Any]]:
-        """Events as they happen, without an end; a stream that breaks is resumed behind the last event seen."""
+        """Events as they happen, without end; a stream that breaks is resumed after the last event seen."""
         from time import sleep
 
         failures = 0
@@ -99,7 +99,7 @@ class RestClient:
                 failures += 1
             except Refused as refused:
                 if refused.status == 401:
-                    # A token that has expired; without one it was the key that was refused.
+                    # The token has expired. If there was none, the key was refused.
                     if self._http.headers.pop("authorization", None) is None:
                         raise
                 elif refused.status not in (0, 429, 503):
@@ -154,7 +154,7 @@ class RestClient:
 
 
 def _words(error: httpx.HTTPError) -> str:
-    """What the system said, without its number."""
+    """The system's message, without its number."""
     return re.sub(r"^\[Errno -?\d+\] ", "", str(error))
 
 

@@ -1,6 +1,6 @@
 """``streamferry serve`` and ``streamferry worker``: the service, and one worker of it.
 
-What the service is made of is imported when it is run: other commands need none of it, and it takes a second.
+The parts of the service are imported when it runs: that takes a second, and other commands need none of them.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ Files = Annotated[
 ]
 CacheDir = Annotated[Path | None, typer.Option(help="Folder of the cache of prepared files.", show_default=False)]
 Ffmpeg = Annotated[str | None, typer.Option(help="The ffmpeg program.", show_default=False)]
-Capacity = Annotated[int | None, typer.Option(help="Tasks a worker process takes at most.", show_default=False)]
+Capacity = Annotated[int | None, typer.Option(help="Most tasks that one worker process takes.", show_default=False)]
 
 
 def serve(
@@ -50,14 +50,14 @@ def serve(
     store: StoreAddress = None,
     egress: Egress = None,
     files: Files = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes; 0: one a core.", show_default=False)] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; 0: one per core.", show_default=False)] = None,
     capacity: Capacity = None,
     cache_dir: CacheDir = None,
     ffmpeg: Ffmpeg = None,
 ) -> None:
     """Run the service: dashboard, APIs, scheduler and workers.
 
-    Every setting can also stand in a file (--config) or in the environment (STREAMFERRY_...).
+    Every setting can also be given in a file (--config) or in the environment (STREAMFERRY_...).
     """
     settings = read_settings(
         config,
@@ -89,12 +89,12 @@ def worker(
     attached: Annotated[
         bool,
         typer.Option(
-            hidden=True, help="Have the settings from standard input, one JSON line, and leave when it closes."
+            hidden=True, help="Take the settings from standard input, one JSON line, and exit when it closes."
         ),
     ] = False,
     lock: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Run one more worker for a store, on this machine or another. It needs the same seal key as the service."""
+    """Run an additional worker for a store, on this machine or another. It needs the same seal key as the service."""
     given = {
         "data_dir": data_dir,
         "store": store,
@@ -110,7 +110,7 @@ def worker(
 
 
 def read_settings(config: Path | None, **flags: object) -> "Settings":
-    """The settings, or the end of the command with a sentence."""
+    """The settings; bad ones end the command with a sentence."""
     from streamferry.config import load_settings
 
     try:
@@ -121,7 +121,7 @@ def read_settings(config: Path | None, **flags: object) -> "Settings":
 
 
 def run_or_exit(main: Coroutine[None, None, None]) -> None:
-    """Run a command; what goes wrong is a sentence and an exit status."""
+    """Run a command; a failure becomes a sentence and an exit status."""
     try:
         run(main)
     except (typer.Exit, typer.Abort):
@@ -151,7 +151,7 @@ async def _work(settings: "Settings", worker_id: str, attached: bool, lock: int 
 
 
 def _watch_parent(stopping: asyncio.Event) -> None:
-    """Standard input is a pipe from the parent: nothing comes, and its end means that the parent wants us to leave."""
+    """Standard input is a pipe from the parent: nothing is sent, and its end means that we are to exit."""
     loop = asyncio.get_running_loop()
     descriptor = sys.stdin.fileno()
     os.set_blocking(descriptor, False)
@@ -173,9 +173,9 @@ def _read_line() -> bytes:
 
 
 def begin(settings: "Settings", *, attached: bool = False) -> None:
-    """What comes before all work: secrets are hidden, processes that lose their parent are somebody's, and the log.
+    """Set up the process: hide secrets, adopt processes that lose their parent, start the log.
 
-    What is written from here on is for the owner only, in folders that others may look into, too.
+    Files written from here on are readable by the owner only, even in folders that others can read.
     """
     from streamferry.config import doubts, forget_secrets
     from streamferry.net import sandbox
@@ -188,7 +188,7 @@ def begin(settings: "Settings", *, attached: bool = False) -> None:
     be_init()
     start_log(settings.log_level, settings.log_format)
     if attached:
-        # Its service has told all that.
+        # The service has already logged all that.
         sandbox.log.setLevel(logging.ERROR)
         return
     sandbox.tell_missing()

@@ -1,6 +1,6 @@
 """``streamferry task``: tasks of a running service, over its REST API.
 
-Exit status: 0 done, 2 what was asked is wrong or refused, 5 the service cannot be asked.
+Exit status: 0 done, 2 the request is wrong or refused, 5 the service cannot be reached.
 """
 
 import sys
@@ -31,9 +31,9 @@ from streamferry.cli.task_session import (
     session,
 )
 
-task = typer.Typer(help="Create, look at and steer the tasks of a running service.", no_args_is_help=True)
+task = typer.Typer(help="Create, watch and control the tasks of a running service.", no_args_is_help=True)
 
-#: So many tasks are named when it is asked whether they should be deleted.
+#: How many tasks are named in the question whether to delete them.
 _NAMED = 5
 Sources = Annotated[
     list[str] | None,
@@ -51,7 +51,7 @@ To = Annotated[
         help="Address to push to. In the environment it stays out of the process list.",
     ),
 ]
-# Not from the environment: a change of something else would move the stream as well.
+# Not from the environment: any other change would then move the stream as well.
 NewTo = Annotated[str | None, typer.Option("--to", show_default=False, help="Address to push to from now on.")]
 Start = Annotated[str | None, typer.Option(help="now, +10m or 2026-01-31T20:00.", show_default=False)]
 End = Annotated[str | None, typer.Option(help="A time, or +2h: after the start.", show_default=False)]
@@ -61,23 +61,23 @@ Live = Annotated[
 ]
 Loops = Annotated[int | None, typer.Option(help="How often the list is played; -1: without end.", show_default=False)]
 Offsets = Annotated[
-    list[float] | None, typer.Option("--offset", help="Start of each file in seconds: once, or once a file.")
+    list[float] | None, typer.Option("--offset", help="Start of each file in seconds: once, or once per file.")
 ]
 EndOffsets = Annotated[list[float] | None, typer.Option("--end-offset", help="End of each file; 0 is its end.")]
 Strategy = Annotated[
     str | None,
-    typer.Option("--continue", metavar="break|elapsed", help="Where a list goes on after a break.", show_default=False),
+    typer.Option("--continue", metavar="break|elapsed", help="Where a list resumes after a break.", show_default=False),
 ]
 PreDownload = Annotated[
     bool | None, typer.Option("--predownload/--no-predownload", help="Keep prepared files.", show_default=False)
 ]
-Callback = Annotated[str | None, typer.Option("--callback", help="http(s) address to tell.", show_default=False)]
+Callback = Annotated[str | None, typer.Option("--callback", help="http(s) address for callbacks.", show_default=False)]
 MarkFile = Annotated[Path | None, typer.Option("--watermark", help="PNG or JPEG to lay over.", show_default=False)]
-MarkPosition = Annotated[str, typer.Option("--watermark-pos", metavar="X,Y", help="Its top left corner, in parts.")]
-MarkRatio = Annotated[float, typer.Option("--watermark-ratio", help="Its width, as a part of the picture's.")]
+MarkPosition = Annotated[str, typer.Option("--watermark-pos", metavar="X,Y", help="Its top left corner, as fractions.")]
+MarkRatio = Annotated[float, typer.Option("--watermark-ratio", help="Its width, as a fraction of the picture's.")]
 FromJson = Annotated[
     Path | None,
-    typer.Option("--from-json", help="File with a body of REST, - for standard input; options come over it."),
+    typer.Option("--from-json", help="File with a body of REST, - for standard input; options override it."),
 ]
 
 
@@ -100,11 +100,11 @@ def create(
     watermark_pos: MarkPosition = DEFAULT_POSITION,
     watermark_ratio: MarkRatio = DEFAULT_RATIO,
     from_json: FromJson = None,
-    check: Annotated[bool, typer.Option("--check", help="Only ask whether it could be created.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only check whether it could be created.")] = False,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """Create a task. It starts at its time; without --start at once."""
+    """Create a task. It starts at its start time; without --start at once."""
     with session(url) as service:
         body = read_body(from_json)
         body |= plain_fields(title, loops, continue_at, predownload, callback, to)
@@ -143,7 +143,7 @@ def update(
     watermark: MarkFile = None,
     watermark_pos: MarkPosition = DEFAULT_POSITION,
     watermark_ratio: MarkRatio = DEFAULT_RATIO,
-    no_watermark: Annotated[bool, typer.Option("--no-watermark", help="Take the watermark away.")] = False,
+    no_watermark: Annotated[bool, typer.Option("--no-watermark", help="Remove the watermark.")] = False,
     from_json: FromJson = None,
     version: Annotated[
         int | None, typer.Option(help="Change it only if it still has this version.", show_default=False)
@@ -151,7 +151,7 @@ def update(
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """Change what is given of a task; an empty --title or --callback takes it away."""
+    """Change what is given of a task; an empty --title or --callback clears it."""
     with session(url) as service:
         task_id = find_task(service, task_id)
         body = read_body(from_json) | plain_fields(title, loops, continue_at, predownload, callback, to)
@@ -176,23 +176,23 @@ task.command()(events)
 
 @task.command()
 def stop(task_ids: TaskNames, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """Stop tasks; a list keeps its place."""
+    """Stop tasks; a list keeps its position."""
     _ask("stop", task_ids, url, as_json)
 
 
 @task.command("continue")
 def go_on(task_ids: TaskNames, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """Continue stopped tasks where they broke."""
+    """Continue stopped tasks where they stopped."""
     _ask("continue", task_ids, url, as_json)
 
 
 @task.command("start-over")
 def start_over(task_ids: TaskNames, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """Play tasks from their beginning, whatever they do now."""
+    """Play tasks from their beginning, whatever they are doing now."""
     _ask("start_over", task_ids, url, as_json)
 
 
-# As these were called before, and as the cloud's API calls them.
+# The older names of these commands, and the cloud's.
 task.command("restart", hidden=True)(go_on)
 task.command("relaunch", hidden=True)(start_over)
 
@@ -204,7 +204,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete tasks; what runs is stopped."""
+    """Delete tasks; running ones are stopped."""
     with session(url) as service:
         found = find_tasks(service, task_ids)
         if not yes and sys.stdin.isatty():
@@ -220,7 +220,7 @@ def delete(
 
 
 def _name(shown: dict[str, Any]) -> str:
-    """For a question: enough to see that it is the right one."""
+    """The name of a task in a question: enough to recognise it."""
     from streamferry.cli.task_tables import state_of
 
     return f"{shown['title'] or 'the task'} ({shown['task_id'][:8]}, {state_of(shown)})"

@@ -1,4 +1,4 @@
-"""What the options of ``task create`` and ``update`` make of a body of REST. All raise ValueError naming the option."""
+"""Builds a body for REST from the options of ``task create`` and ``update``. All raise ValueError naming the option."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from streamferry.cli.options import parse_position
 from streamferry.cli.times import read_time
 from streamferry.media.picture import MAX_PICTURE_BYTES
 
-#: As the service takes it.
+#: As the service accepts it.
 _MAX_BODY_BYTES = 4 << 20
 _LIVE_SCHEMES = ("rtmp", "rtmps", "rtsp", "rtsps", "srt", "udp")
 _LIVE_NAMES = (".flv", ".m3u8")
@@ -26,7 +26,7 @@ def plain_fields(
     callback: str | None,
     to: str | None,
 ) -> dict[str, Any]:
-    """The fields that are given as they are; those that are not given are left out."""
+    """The fields that need no conversion; those not given are left out."""
     strategies = {None: None, "break": "at_break", "elapsed": "at_break_plus_elapsed"}
     if continue_at not in strategies:
         raise ValueError("--continue: must be break or elapsed")
@@ -44,7 +44,7 @@ def plain_fields(
 def source_fields(
     sources: list[str], live: bool | None, offsets: list[float] | None, ends: list[float] | None
 ) -> dict[str, Any]:
-    """Kind and sources. A path becomes a ``file:`` address; what is not said to be live or not, the name decides."""
+    """Kind and sources. A path becomes a ``file:`` address; without ``--live`` or ``--vod`` the name decides."""
     urls = [text if "://" in text else Path(text.removeprefix("file:")).absolute().as_uri() for text in sources]
     if live is None:
         parts = urlsplit(urls[0])
@@ -53,7 +53,7 @@ def source_fields(
 
 
 def spread_offsets(urls: list[str], offsets: list[float] | None, ends: list[float] | None) -> list[dict[str, Any]]:
-    """Each address with its offsets; one that is given once counts for all."""
+    """Each address with its offsets; an offset that is given once applies to all."""
     spread: dict[str, list[float]] = {}
     for option, values in (("--offset", offsets or [0.0]), ("--end-offset", ends or [0.0])):
         if len(values) not in (1, len(urls)):
@@ -66,7 +66,7 @@ def spread_offsets(urls: list[str], offsets: list[float] | None, ends: list[floa
 
 
 def window_fields(start: str | None, end: str | None, known: dict[str, Any]) -> dict[str, Any]:
-    """The times that are given; an end such as ``+2h`` counts from the start, also from the one in ``known``."""
+    """The times given; an end such as ``+2h`` counts from the start, or else from the start in ``known``."""
     now = datetime.now(UTC)
     given: dict[str, Any] = {}
     start_at = read_time("start_at", str(known["start_at"]), now) if known.get("start_at") else now
@@ -79,12 +79,12 @@ def window_fields(start: str | None, end: str | None, known: dict[str, Any]) -> 
 
 
 def watermark_field(path: Path | None, position: str, ratio: float) -> dict[str, Any]:
-    """The picture with its place, nothing without a picture."""
+    """The picture with its position; nothing without a picture."""
     if path is None:
         return {}
     x, y = parse_position(position)
     picture = base64.b64encode(_read("--watermark", path, MAX_PICTURE_BYTES)).decode()
-    # The service looks at the bytes: the type is only for the form.
+    # The service checks the bytes: the type is only a formality.
     return {"watermark": {"picture": f"data:image/png;base64,{picture}", "x": x, "y": y, "ratio": ratio}}
 
 
@@ -102,7 +102,7 @@ def read_body(path: Path | None) -> dict[str, Any]:
 
 
 def _read(option: str, path: Path, limit: int) -> bytes:
-    """What is in a file, or for ``-`` comes from standard input: so much at most. Raises ValueError."""
+    """The content of a file, or of standard input for ``-``, up to a limit. Raises ValueError."""
     try:
         if str(path) == "-":
             data = sys.stdin.buffer.read(limit + 1)

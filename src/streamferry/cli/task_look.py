@@ -1,4 +1,4 @@
-"""``streamferry task list``, ``watch``, ``show`` and ``events``: what tasks do, and what happened to them."""
+"""``streamferry task list``, ``watch``, ``show`` and ``events``: what tasks are doing, and what happened to them."""
 
 import contextlib
 import sys
@@ -12,9 +12,9 @@ from streamferry.cli.options import AsJson
 from streamferry.cli.task_session import DEFAULT_URL, TaskName, Url, find_task, print_json, print_task, session
 from streamferry.cli.times import read_past
 
-#: Words of the list and the dashboard -> those of REST, which has had others; both are taken.
+#: The list's and the dashboard's words -> those of REST, which are older; both are accepted.
 _STATUSES = {"stopped": "disabled", "waiting": "not_started"}
-#: Kinds of events that somebody should know of.
+#: Kinds of events that are problems.
 PROBLEMS = ("retrying", "stalled", "failed", "lost", "item_failed")
 _WATCH_S = 2.0
 
@@ -26,10 +26,10 @@ Status = Annotated[
 ]
 State = Annotated[
     list[str] | None,
-    typer.Option("--state", help="Of what runs: streaming, retrying and so on. Repeat for more.", show_default=False),
+    typer.Option("--state", help="Of the run: streaming, retrying and so on. Repeat for more.", show_default=False),
 ]
-Trouble = Annotated[bool, typer.Option("--trouble", help="Only those that should stream and do not.")]
-Wide = Annotated[bool, typer.Option("--wide", "-w", help="Everything, with whole ids, however wide.")]
+Trouble = Annotated[bool, typer.Option("--trouble", help="Only those that should be streaming and are not.")]
+Wide = Annotated[bool, typer.Option("--wide", "-w", help="Everything, with full ids, however wide.")]
 
 
 def show_list(
@@ -44,7 +44,7 @@ def show_list(
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """List tasks, newest first, in the width of the terminal."""
+    """List tasks, newest first, fitted to the terminal's width."""
     from streamferry.cli.task_tables import show_tasks
 
     query = _query(title, group, status, state, trouble) | {"page": page, "size": size}
@@ -65,7 +65,7 @@ def watch(
     size: Annotated[int, typer.Option(min=1, max=500, help="Tasks at most.")] = 100,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Keep the list on the screen, what is in trouble first, until Ctrl-C."""
+    """Keep the list on the screen, tasks in trouble first, until Ctrl-C."""
     from rich.live import Live
 
     from streamferry.cli.rest import Refused
@@ -97,21 +97,21 @@ def show(task_id: TaskName, url: Url = DEFAULT_URL, as_json: AsJson = False) -> 
 def events(
     task_id: Annotated[
         str | None,
-        typer.Argument(metavar="[TASK]", help="Of one task, by its id or title; else of all.", show_default=False),
+        typer.Argument(metavar="[TASK]", help="One task, by its id or title; otherwise all.", show_default=False),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens, until Ctrl-C.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="The last so many.")] = 100,
-    since: Annotated[str | None, typer.Option(help="1h, 2d or a time: not older.", show_default=False)] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new events until Ctrl-C.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many of the last events.")] = 100,
+    since: Annotated[str | None, typer.Option(help="1h, 2d or a time: none older.", show_default=False)] = None,
     kind: Annotated[list[str] | None, typer.Option(help="Of this kind. Repeat for more.", show_default=False)] = None,
     problems: Annotated[bool, typer.Option("--problems", help="Only what went wrong.")] = False,
     after: Annotated[
         int | None,
-        typer.Option(help="All behind this event's id; with --follow else from now on.", show_default=False),
+        typer.Option(help="All after this event's id; without it --follow starts now.", show_default=False),
     ] = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """Show what happened: the last events, the newest at the end."""
+    """Show what happened: the most recent events, newest last."""
     from streamferry.cli.task_tables import console, show_event
 
     out = console()

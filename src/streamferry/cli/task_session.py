@@ -1,4 +1,4 @@
-"""What the commands of ``streamferry task`` share: the service they ask, how a task is named, how an answer is shown.
+"""What the commands of ``streamferry task`` share: the service they call, how a task is named, how an answer is shown.
 
 A task is named by its id, by the unique beginning of one, or by its title.
 """
@@ -30,15 +30,15 @@ TaskNames = Annotated[
 ]
 _ID = re.compile(r"[0-9a-f]{32}")
 _BEGINNING = re.compile(r"[0-9a-f]{4,31}")
-#: So many always fit into one answer, however long their addresses are.
+#: This many always fit into one answer, however long their addresses are.
 _PAGE = 100
-#: Beginnings of ids are looked for among so many pages of tasks.
+#: How many pages of tasks are searched for the beginning of an id.
 _MAX_PAGES = 100
 
 
 @contextlib.contextmanager
 def session(url: str) -> Iterator["RestClient"]:
-    """A client; what goes wrong ends the command with a sentence and a status."""
+    """A client; any failure ends the command with a sentence and a status."""
     from streamferry.cli.rest import Refused, RestClient, find_credentials
     from streamferry.client.errors import ClientError
 
@@ -52,7 +52,7 @@ def session(url: str) -> Iterator["RestClient"]:
     except (ValueError, ClientError) as error:
         words, status = str(error), ExitStatus.USAGE
     except (KeyError, TypeError, AttributeError, IndexError):
-        # All that is read in here is what the service has answered.
+        # Everything read in here is the service's answer.
         words = "it answered with what cannot be read: is this the address of a streamferry service of this version?"
         status = ExitStatus.SERVICE
     typer.echo(f"streamferry task: {words}", err=True)
@@ -60,7 +60,7 @@ def session(url: str) -> Iterator["RestClient"]:
 
 
 def find_task(service: "RestClient", name: str) -> str:
-    """The id of the task that is meant. Raises ValueError if there is none, or more than one."""
+    """The id of the named task. Raises ValueError if there is none, or more than one."""
     if _ID.fullmatch(name):
         return name
     found = [one for one in _all_tasks(service, title=name) if one["title"] == name]
@@ -79,7 +79,7 @@ def find_tasks(service: "RestClient", names: list[str]) -> list[str]:
 
 
 def print_task(shown: dict[str, Any], as_json: bool, line: str | None = None) -> None:
-    """As JSON, as the line alone where nobody looks (for scripts), or as a table."""
+    """As JSON, as a single line in a pipe (for scripts), or as a table."""
     from streamferry.cli.task_tables import show_task
 
     if as_json:
@@ -91,7 +91,7 @@ def print_task(shown: dict[str, Any], as_json: bool, line: str | None = None) ->
 
 
 def print_json(shown: object) -> None:
-    """One line."""
+    """As JSON on one line."""
     typer.echo(json.dumps(shown, ensure_ascii=False))
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from streamferry.cli.times import show_time
 from streamferry.media.url import readable
 
-#: Wide enough that nothing is cut where nobody looks: in a pipe or a file.
+#: Wide enough that nothing is cut off in a pipe or a file.
 _PIPE_COLUMNS = 240
 _STYLES = {
     "streaming": "green",
@@ -25,7 +25,7 @@ _STYLES = {
 }
 
 
-#: States that REST names otherwise, in the words of the dashboard.
+#: States that REST names differently -> the words of the dashboard.
 _WORDS = {"disabled": "stopped", "not_started": "waiting", "ended": "ended"}
 _ORDER = {"preparing": 1, "connecting": 1, "streaming": 2, "waiting": 3, "stopped": 4, "ended": 5}
 _SHORT_ID = 8
@@ -35,12 +35,12 @@ _FAULTS = {"user_source": "the source", "user_destination": "the destination", "
 
 
 def console() -> Console:
-    """For standard output."""
+    """The console on standard output."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 
 
 def show_tasks(page: Mapping[str, Any], *, wide: bool) -> None:
-    """A page of tasks, in the width of the terminal; in a pipe everything."""
+    """A page of tasks, fitted to the terminal's width; in a pipe everything."""
     out = console()
     out.print(_wide_table(page["tasks"]) if wide or not sys.stdout.isatty() else narrow_table(page["tasks"], out.width))
     first = (page["page"] - 1) * page["size"]
@@ -49,7 +49,7 @@ def show_tasks(page: Mapping[str, Any], *, wide: bool) -> None:
 
 
 def watched(page: Mapping[str, Any], heard_at: datetime, problem: str, width: int) -> Group:
-    """The same for a screen: what is in trouble first, and how old it is."""
+    """The same for ``watch``: tasks in trouble first, and the age of the data."""
     tasks = sorted(page["tasks"], key=lambda task: (trouble_of(task) is None, _ORDER.get(str(state_of(task)), 0)))
     head = Text(f"{page['total']} tasks at {heard_at:%H:%M:%S}", style="dim")
     if problem:
@@ -58,7 +58,7 @@ def watched(page: Mapping[str, Any], heard_at: datetime, problem: str, width: in
 
 
 def narrow_table(tasks: Sequence[Mapping[str, Any]], width: int) -> Table:
-    """What one looks for first, a line a task: what does not fit is cut where least is lost."""
+    """The most important columns, one line per task; what does not fit is cut where least is lost."""
     table = Table(box=None, header_style="bold", pad_edge=False, expand=True, collapse_padding=True)
     table.add_column("id", no_wrap=True)
     table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=min(24, max(8, width - 62)))
@@ -114,7 +114,7 @@ def _id_length(ids: Sequence[str]) -> int:
 
 
 def _reason(task: Mapping[str, Any], now: datetime) -> str:
-    """What keeps it from streaming, and for how long by now."""
+    """What keeps it from streaming, and for how long so far."""
     trouble = trouble_of(task)
     if trouble is None:
         return str(task["run"]["reason"]) if _has_failed(task) else ""
@@ -138,7 +138,7 @@ def _span(length: timedelta) -> str:
 
 
 def show_task(task: Mapping[str, Any]) -> None:
-    """One task, a line for each thing worth knowing."""
+    """One task, one line per fact."""
     run, mark = task["run"], task["watermark"]
     rows: list[tuple[str, str | Text]] = [
         ("task id", task["task_id"]),
@@ -168,27 +168,27 @@ def show_task(task: Mapping[str, Any]) -> None:
 
 
 def show_done(task: Mapping[str, Any]) -> None:
-    """What became of a task that something was asked of."""
+    """The result of an action on a task."""
     console().print(Text(f"{task['task_id']}  ") + state_of(task))
 
 
 def show_event(event: Mapping[str, Any], out: Console, *, with_task: bool) -> None:
-    """One line."""
+    """One event on one line."""
     line = Text(f"{_time(event['at'], seconds=True)}  ", style="dim")
     if with_task:
         line.append(f"{event['task_id']}  ")
     line.append(f"{event['kind']:<13}", style=_STYLES.get(event["kind"], ""))
-    # The kind says it, or what follows will.
+    # The state is left out: the kind of the event, or what follows, says it.
     known = {name: value for name, value in event["detail"].items() if name != "state"}
     line.append(f"  {_detail(known)}")
-    # Of a worker and the schedule the kind says it.
+    # For a worker and the schedule the kind says it.
     if (who := event.get("actor")) and who.startswith(("key:", "session:", "command:")):
         line.append(f"  by {who}", style="dim")
     out.print(line, soft_wrap=True)
 
 
 def state_of(task: Mapping[str, Any]) -> Text:
-    """What it does if it may do anything, else why it may not; what failed has not simply ended."""
+    """The run's state while its window is open, otherwise the status; a failed task is shown as failed."""
     word = "failed" if _has_failed(task) else _WORDS.get(task["status"]) or task["run"]["state"]
     if task["status"] == "active" and word == "stopped":
         # It was continued a moment ago, and no worker has taken it yet.
@@ -197,7 +197,7 @@ def state_of(task: Mapping[str, Any]) -> Text:
     if trouble is None or word in ("failed", "stalled"):
         return Text(word, style=_STYLES.get(word, ""))
     if word == "streaming":
-        # It has not done so for long enough to be well again.
+        # It has not streamed long enough to have recovered.
         word = "recovering"
     elif trouble["tries"]:
         word = f"retrying (try {trouble['tries']})"
@@ -263,7 +263,7 @@ def _source(source: Mapping[str, Any]) -> str:
 
 
 def named_source(url: str) -> str:
-    """A file by its path as people write it, anything else by its address."""
+    """A file by its plain path, anything else by its address."""
     return readable(url.removeprefix("file://")) if url.startswith("file:///") else url
 
 

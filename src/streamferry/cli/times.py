@@ -33,7 +33,7 @@ def read_past(option: str, text: str, now: datetime) -> datetime:
 
 
 def show_time(at: datetime, *, seconds: bool = False) -> str:
-    """A time of this machine's zone, to be read and to be given again: where it comes twice, with its offset."""
+    """A time in this machine's zone that can be given back as input: an ambiguous one has its offset."""
     local = at.astimezone()
     text = f"{local:%Y-%m-%d %H:%M:%S}" if seconds else f"{local:%Y-%m-%d %H:%M}"
     return f"{text}{_offset(local)}" if comes_twice(at, None) else text
@@ -44,7 +44,7 @@ def _length(span: str) -> timedelta:
 
 
 def _read(option: str, text: str, others: str) -> datetime:
-    """A time with its offset, or one of this machine's zone that comes once. Raises ValueError."""
+    """A time with its offset, or one that is unambiguous in this machine's zone. Raises ValueError."""
     try:
         at = datetime.fromisoformat(text)
         if at.tzinfo is not None:
@@ -57,7 +57,7 @@ def _read(option: str, text: str, others: str) -> datetime:
     if found:
         both = " or ".join(f"{text}{_offset(one.astimezone())}" for one in found)
         raise ValueError(f"{option}: {text} comes twice in this machine's zone, as clocks go back: write {both}")
-    # By a clock that was not put forward.
+    # As if the clock had not been put forward.
     moved = f"{max(at.replace(fold=fold).astimezone(UTC) for fold in (0, 1)).astimezone():%Y-%m-%dT%H:%M}"
     raise ValueError(
         f"{option}: {text} does not come in this machine's zone, where clocks go forward over it: "
@@ -66,5 +66,5 @@ def _read(option: str, text: str, others: str) -> datetime:
 
 
 def _offset(at: datetime) -> str:
-    """As ``+01:00``."""
+    """The offset in the form ``+01:00``."""
     return at.isoformat()[-6:]

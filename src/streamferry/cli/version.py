@@ -12,7 +12,7 @@ from streamferry.cli.options import AsJson
 
 
 class Shell(StrEnum):
-    """Shells that can be told how our commands are completed."""
+    """Shells for which there is a completion script."""
 
     BASH = "bash"
     ZSH = "zsh"
@@ -20,7 +20,7 @@ class Shell(StrEnum):
 
 
 def version(as_json: AsJson = False) -> None:
-    """Show the version of streamferry, and of what it runs on."""
+    """Show the versions of streamferry and of what it runs on."""
     from streamferry.net.ffmpeg import ffmpeg_program
 
     words = {"streamferry": __version__, "python": platform.python_version(), "ffmpeg": ffmpeg_program()}
@@ -40,7 +40,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="Your shell.", show_d
     print(get_completion_script(prog_name="streamferry", complete_var=COMPLETE_VARIABLE, shell=shell.value))
 
 
-#: Set by that script when it asks what could come next.
+#: Set by that script when it asks for completions.
 COMPLETE_VARIABLE = "_STREAMFERRY_COMPLETE"
 
 

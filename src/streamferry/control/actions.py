@@ -157,7 +157,7 @@ class Actions:
         """Whether such a task could be created now: it only looks. Raises GroupNotFound, DestinationConflict."""
         async with self._store.read() as connection:
             now_ms = await self._now_ms(connection)
-            await self._judge_new(connection, spec, "", now_ms, only_looks=True)
+            await self._judge_new(connection, spec, "", now_ms, check_only=True)
 
     async def update_task(
         self, task_id: str, revise: Callable[[TaskSpec | None], TaskSpec], *, expected_version: int | None = None
@@ -495,11 +495,11 @@ class Actions:
     # Rules
 
     async def _judge_new(
-        self, connection: AsyncConnection, spec: TaskSpec, task_id: str, now_ms: int, *, only_looks: bool = False
+        self, connection: AsyncConnection, spec: TaskSpec, task_id: str, now_ms: int, *, check_only: bool = False
     ) -> None:
         # A task that is made in it keeps a group from being deleted meanwhile.
-        await self._require_group(connection, spec.group, keep=not only_looks)
-        await self._guard_destination(connection, spec, task_id, now_ms, only_looks=only_looks)
+        await self._require_group(connection, spec.group, keep=not check_only)
+        await self._guard_destination(connection, spec, task_id, now_ms, check_only=check_only)
 
     async def _require_task(self, connection: AsyncConnection, task_id: str, action: Action, now_ms: int) -> TaskRecord:
         record = await tasks.find(connection, self._seal, task_id, lock=True)
@@ -518,20 +518,20 @@ class Actions:
             raise GroupNotFound(name)
 
     async def _guard_destination(
-        self, connection: AsyncConnection, spec: TaskSpec, task_id: str, now_ms: int, *, only_looks: bool = False
+        self, connection: AsyncConnection, spec: TaskSpec, task_id: str, now_ms: int, *, check_only: bool = False
     ) -> None:
         """No two at once: who looks for a conflict holds the destination's name until its own task is written."""
         if to_ms(spec.end_at) <= now_ms:
             # It pushes nothing any more.
             return
-        if not only_looks:
+        if not check_only:
             await lock_name(connection, tasks.destination_digest(self._seal, spec.destination))
         other = await tasks.find_conflict(connection, self._seal, spec, except_task_id=task_id, now_ms=now_ms)
         if other is None:
             return
         if self._refuses_conflicts:
             raise DestinationConflict(other)
-        if not only_looks:
+        if not check_only:
             _log.warning("tasks %s and %s push to the same destination at overlapping times", task_id, other)
 
 

@@ -13,7 +13,7 @@ from streamferry.web.rest.writes import Writes
 
 def make_page_actions(settings: Settings, actions: Actions, callbacks: Callbacks, rest: RestSettings) -> PageActions:
     """From the settings of the service and of REST."""
-    reads = Reads(actions, rest.look_into_cache, samples=rest.samples)
+    reads = Reads(actions, rest.read_cache, samples=rest.samples)
     return PageActions(
         actions,
         reads,

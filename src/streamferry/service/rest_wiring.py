@@ -21,7 +21,7 @@ from streamferry.worker.egress import Egress, decide_refusal
 
 
 def rest_settings(
-    settings: Settings, looks: PreviewResponses, samples: Samples, stopping: asyncio.Event
+    settings: Settings, previews: PreviewResponses, samples: Samples, stopping: asyncio.Event
 ) -> RestSettings:
     """From the settings of the service."""
     return RestSettings(
@@ -29,9 +29,9 @@ def rest_settings(
         source_rules=SourceRules(
             settings.folders, decide_refusal(Egress(settings.egress)), ListenPorts.parse(settings.listen_ports)
         ),
-        look_into_cache=functools.partial(look_into_cache, settings.cache_dir, settings.cache_mb * 1_000_000),
+        read_cache=functools.partial(read_cache, settings.cache_dir, settings.cache_mb * 1_000_000),
         prober=Prober(settings),
-        looks=looks,
+        previews=previews,
         samples=samples,
         library=library_of(settings),
         stopping=stopping,
@@ -43,7 +43,7 @@ def library_of(settings: Settings) -> Library:
     return Library(settings.library_dir, settings.upload_mb * 1_000_000)
 
 
-def look_into_cache(root: Path, max_bytes: int) -> CacheView:
+def read_cache(root: Path, max_bytes: int) -> CacheView:
     """What is in the cache's folder. Workers of this machine change it meanwhile: what goes is left out."""
     items: list[CacheItem] = []
     for entry in all_entries(root) + all_entries(root / UNKEPT):

@@ -133,7 +133,7 @@ async def serve(
     async with (
         _sole_service(settings) as lock,
         open_store(settings, Purpose.SERVE) as store,
-        open_preview_responses(store) as looks,
+        open_preview_responses(store) as previews,
     ):
         actions = Actions(store, refuses_conflicts=settings.conflicts == "refuse")
         with acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
@@ -157,11 +157,11 @@ async def serve(
         pulse = Pulse(store)
         app = _build_app(settings, store, actions, processes, pulse)
         samples = Samples()
-        rest = rest_settings(settings, looks, samples, stopping)
+        rest = rest_settings(settings, previews, samples, stopping)
         app.mount(PREFIX, build_rest(actions, store, rest))
         page_actions = make_page_actions(settings, actions, Callbacks(store), rest)
         mount_dashboard(app, page_actions)
-        watching.register(looks)
+        watching.register(previews)
         server = _Server(app, settings)
         with listener:
             _tell(settings, listener, made, say)

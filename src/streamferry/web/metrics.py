@@ -1,7 +1,7 @@
 """``/metrics``: what the store knows of tasks, workers and callbacks, in the text form of Prometheus.
 
-Read when it is asked for, and but for the disks the same on every machine that serves the store. No title, address or
-key is in it.
+Read when it is requested. Except for the disks it is the same on every machine that serves the store. It contains no
+title, address or key.
 """
 
 import asyncio
@@ -51,17 +51,17 @@ class Family:
 
 BUILD = Family("build_info", Kind.GAUGE, "Always 1; the version is in the label.", ("version",))
 STORE_UP = Family("store_up", Kind.GAUGE, "1 while this service can write to the store.")
-STORE_AWAY = Family("store_away_seconds", Kind.GAUGE, "For how long it cannot; 0 while it can.")
+STORE_AWAY = Family("store_away_seconds", Kind.GAUGE, "For how long the store could not be written to; 0 while it can.")
 STORE_LOG = Family("store_log_bytes", Kind.GAUGE, "Size of a SQLite store's write-ahead log.")
 TASKS = Family("tasks", Kind.GAUGE, "Tasks by API status, and by state of their run.", ("status", "state"))
 TROUBLED = Family(
     "tasks_in_trouble",
     Kind.GAUGE,
-    "Active tasks that failed and have not streamed for 10 s since, whatever state they are in just now.",
+    "Active tasks that failed and have not streamed for 10 s since, whatever state they are in now.",
 )
-LATE_TASKS = Family("late_tasks", Kind.GAUGE, "Tasks that are due and that no worker has taken for 5 s.")
+LATE_TASKS = Family("late_tasks", Kind.GAUGE, "Tasks that have been due for 5 s and that no worker has taken.")
 SENT_RATE = Family("sent_kbps", Kind.GAUGE, "What all tasks send together, in kbit/s over the last second.")
-CAPACITY = Family("worker_capacity", Kind.GAUGE, "Tasks that the worker takes at most.", ("worker",))
+CAPACITY = Family("worker_capacity", Kind.GAUGE, "Most tasks that the worker takes.", ("worker",))
 LOAD = Family("worker_tasks", Kind.GAUGE, "Tasks that the worker holds.", ("worker",))
 CPU = Family("worker_cpu_percent", Kind.GAUGE, "CPU of the worker process, in percent of one core.", ("worker",))
 MEMORY = Family("worker_memory_bytes", Kind.GAUGE, "Resident memory of the worker process.", ("worker",))
@@ -70,12 +70,12 @@ PREPARING = Family("worker_preparing", Kind.GAUGE, "Files being prepared for the
 RECEIVED = Family("received_bytes", Kind.COUNTER, "Bytes from sources, since the worker's start.", ("worker",))
 SENT = Family("sent_bytes", Kind.COUNTER, "Bytes to destinations, since the worker's start.", ("worker",))
 DROPPED = Family("dropped_tags", Kind.COUNTER, "Frames dropped for slow destinations.", ("worker",))
-REPAIRS = Family("repairs", Kind.COUNTER, "Stamps of sources that had to be moved.", ("worker",))
+REPAIRS = Family("repairs", Kind.COUNTER, "Stamps of sources that had to be changed.", ("worker",))
 RETRIES = Family("retries", Kind.COUNTER, "Lost or refused sessions, by whose fault it was.", ("worker", "fault"))
 DISK_FREE = Family(
     "disk_free_bytes",
     Kind.GAUGE,
-    "Free on the disk of a folder of this machine: data (store, library) and cache (prepared files).",
+    "Free space on the disk of a folder of this machine: data (store, library) or cache (prepared files).",
     ("folder",),
 )
 CALLBACKS = Family("callbacks", Kind.GAUGE, "Callbacks that wait, and those that were given up.", ("state",))
@@ -97,11 +97,11 @@ TASK_RETRIES = Family("task_retries", Kind.COUNTER, "Retries since the task's ru
 TASK_DRIFT = Family(
     "task_sound_drift_seconds",
     Kind.GAUGE,
-    "How far the clock of a live source's sound has run ahead of its picture's; sound is restamped to make up for it.",
+    "How far the clock of a live source's sound has run ahead of its picture's; sound is restamped to correct it.",
     ("task",),
 )
 
-#: All that is exposed; those of single tasks only if the settings ask for them.
+#: All metrics; those of single tasks only if the settings ask for them.
 FAMILIES = (
     *(BUILD, STORE_UP, STORE_AWAY, STORE_LOG, DISK_FREE),
     *(TASKS, TROUBLED, LATE_TASKS, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
@@ -111,7 +111,7 @@ FAMILIES = (
 
 
 class Metrics:
-    """``of_each_task`` adds a few series for every task that a worker has. ``disks``: of this machine, by name."""
+    """``of_each_task`` adds a few series for every task that a worker has. ``disks``: this machine's, by name."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Metrics:
         self._of_each_task = of_each_task
 
     async def render(self) -> bytes:
-        """The page, in the text format 0.0.4. While the store cannot be read, only what this service knows itself."""
+        """The page, in text format 0.0.4. While the store cannot be read, only what this service itself knows."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Here(self._pulse, await asyncio.to_thread(self._free_bytes)))
         with suppress(*TROUBLE):

@@ -1,4 +1,4 @@
-"""What REST shows beside tasks: workers, usage, the cache, callbacks and what a look into a file has found."""
+"""What REST shows besides tasks: workers, usage, the cache, callbacks and the result of a probe."""
 
 from datetime import datetime
 from typing import Any
@@ -20,17 +20,17 @@ class WorkerView(View):
     capacity: int
     started_at: datetime
     health: "WorkerHealthView | None"
-    """What it told last, some seconds ago at most while it is alive."""
+    """Its last report; at most some seconds old while it is alive."""
 
 
 class WorkerHealthView(View):
-    """What a worker costs and how it fares. Counters are since its start."""
+    """What a worker uses and how it is doing. Counters count from its start."""
 
     cpu_percent: float
     """Of one core."""
     memory_bytes: int
     beat_late_ms: float
-    """The worst of the last minute."""
+    """The worst value of the last minute."""
     preparing: int
     """Files being prepared."""
     bytes_in: int
@@ -38,11 +38,11 @@ class WorkerHealthView(View):
     dropped_tags: int
     repairs: int
     retries: dict[Fault, int]
-    """By whose fault they were."""
+    """By whose fault it was."""
 
 
 class WorkerList(View):
-    """Workers that are there, or were in the last hour."""
+    """Workers that exist, or did in the last hour."""
 
     workers: list[WorkerView]
 
@@ -52,11 +52,11 @@ class UsageView(View):
 
     begin_at: datetime
     group: str | None
-    """None when groups are not told apart."""
+    """None when the figures are not split by group."""
     streamed_s: float
     bytes_out: int
     peak_bps: float
-    """Largest average of five minutes in it."""
+    """Largest five-minute average within the step."""
 
 
 class UsageList(View):
@@ -73,12 +73,12 @@ class CacheItem(View):
 
     name: str
     source: str
-    """The address that it came from, without secrets; empty for one of an older version."""
+    """The address that it came from, without secrets; empty if an older version wrote it."""
     is_whole: bool
     in_use: bool
     size_bytes: int
     duration_s: float | None
-    """Once it is whole."""
+    """Once it is complete."""
     used_at: datetime
 
 
@@ -87,22 +87,22 @@ class CacheView(View):
 
     size_bytes: int
     max_bytes: int
-    """Beyond this, what is not in use goes."""
+    """Above this, files that are not in use are removed."""
     items: list[CacheItem]
-    """Least recently used first: the order in which they go when the cache is full."""
+    """Least recently used first: the order in which they are removed when the cache is full."""
 
 
 class DeliveryView(View):
-    """A callback that was owed: what became of it."""
+    """A callback, and what became of it."""
 
     event_id: str
-    """As its receiver gets it, the same over all attempts."""
+    """As its receiver gets it; the same for all attempts."""
     task_id: str
     number: int
-    """Counts those of a task from 1."""
+    """Counts the callbacks of a task from 1."""
     event: CallbackEvent
     at: datetime
-    """When what it tells happened."""
+    """When the reported event happened."""
     state: DeliveryState
     attempts: int
     problem: str | None
@@ -110,7 +110,7 @@ class DeliveryView(View):
     settled_at: datetime | None
     """When it was delivered or given up."""
     detail: dict[str, Any]
-    """What is told, as it was when it happened."""
+    """The body: the task as it was when the event happened."""
 
 
 class DeliveryPage(View):
@@ -123,7 +123,7 @@ class DeliveryPage(View):
 
 
 class Count(View):
-    """How many were concerned."""
+    """How many were affected."""
 
     count: int
 
@@ -132,17 +132,17 @@ class AuditView(View):
     """A line of the audit stream."""
 
     id: int
-    """Rises: the cursor for older ones."""
+    """Increasing; the cursor for older ones."""
     at: datetime
     kind: str
     """``key_made``, ``key_replaced``, ``key_disabled``, ``callback_secret_replaced``, ``seal_key_rotated``,
     ``signed_in``, ``sign_in_failed``, ``backed_up`` or ``restored``."""
     subject: str
-    """What it was done to: an access key's id, a seal key's fingerprint."""
+    """What it was done to: the id of an access key, or the fingerprint of a seal key."""
     actor: str
-    """Who did it, as of an event."""
+    """Who did it, as in an event."""
     peer: str | None
-    """The address it was asked from."""
+    """The address that the request came from."""
     request_id: str | None
     detail: dict[str, Any]
 
@@ -152,21 +152,21 @@ class AuditPage(View):
 
     lines: list[AuditView]
     next_before: int | None
-    """Ask with this as ``before`` for older ones; None: these were the oldest."""
+    """Pass this as ``before`` to get older ones; None: these were the oldest."""
 
 
 class LibraryFileView(View):
-    """A file that was uploaded."""
+    """An uploaded file."""
 
     name: str
     url: str
-    """The address for a task's source."""
+    """The address to use as a task's source."""
     size_bytes: int
     changed_at: datetime
 
 
 class LibraryList(View):
-    """Files that were uploaded, newest first."""
+    """Uploaded files, newest first."""
 
     files: list[LibraryFileView]
 
@@ -195,14 +195,14 @@ class ProbeAudio(View):
 
 
 class ProbeView(View):
-    """What is in a file, and what relaying it will need."""
+    """What a file contains, and what relaying it will need."""
 
     address: str
     container: str
     index_first: bool | None
     """None for containers without an index."""
     seconds: float
-    """Length as the file claims it."""
+    """The length that the file claims."""
     open_seconds: float
     looked_seconds: float
     kbps: int
@@ -212,7 +212,7 @@ class ProbeView(View):
     encodes: list[str]
     """Tracks that cannot be copied."""
     warnings: list[str]
-    """Sentences: what may go wrong, and what helps."""
+    """Sentences that say what may go wrong, and what helps."""
 
 
 def show_delivery(record: DeliveryRecord) -> DeliveryView:

@@ -40,16 +40,16 @@ from streamferry.web.views import (
 
 
 class Reads:
-    """``look_into_cache`` reads the cache's folder; it blocks, so it is called in a thread."""
+    """``read_cache`` reads the cache's folder; it blocks, so it is called in a thread."""
 
     def __init__(
         self,
         actions: Actions,
-        look_into_cache: Callable[[], CacheView] | None = None,
+        read_cache: Callable[[], CacheView] | None = None,
         samples: Samples | None = None,
     ) -> None:
         self._actions = actions
-        self._look_into_cache = look_into_cache
+        self._read_cache = read_cache
         self._samples = samples
 
     async def now(self) -> datetime:
@@ -187,6 +187,6 @@ class Reads:
 
     async def cache(self) -> CacheView:
         """The cache of prepared files on this machine."""
-        if self._look_into_cache is None:
+        if self._read_cache is None:
             return CacheView(size_bytes=0, max_bytes=0, items=[])
-        return await asyncio.to_thread(self._look_into_cache)
+        return await asyncio.to_thread(self._read_cache)

@@ -1,6 +1,6 @@
 """What REST shows, as models: snake_case, times in UTC, addresses redacted (decision 0005). No secret gets in here.
 
-Here are tasks and what belongs to them; the rest is in ``operation_views``.
+This module has tasks and what belongs to them; the rest is in ``operation_views``.
 """
 
 from datetime import datetime
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 class Status(StrEnum):
-    """What the clock and the last action make of a task."""
+    """The status of a task, from the clock and the last action."""
 
     DISABLED = "disabled"
     NOT_STARTED = "not_started"
@@ -37,14 +37,14 @@ class Status(StrEnum):
 
 
 class Strategy(StrEnum):
-    """Where a list goes on after a break: there, or further by the time that passed."""
+    """Where a list resumes after a break: at the break, or later by the time that has passed."""
 
     AT_BREAK = "at_break"
     AT_BREAK_PLUS_ELAPSED = "at_break_plus_elapsed"
 
 
 class View(BaseModel):
-    """Base of all that is shown."""
+    """Base of everything that is shown."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -53,11 +53,11 @@ class SourceView(View):
     """One address of a task."""
 
     url: str
-    """Redacted: scheme, host and what is certainly no secret; a mark tells two hidden ones apart."""
+    """Redacted: only scheme, host and what cannot be secret; a mark tells two hidden ones apart."""
     start_s: float
-    """Where the file begins to be played, in seconds from its start."""
+    """Where playing begins, in seconds from the file's start."""
     end_s: float
-    """Where it ends, in seconds from its start; 0 is the file's end."""
+    """Where playing ends, in seconds from the file's start; 0 is the file's end."""
 
 
 class WatermarkView(View):
@@ -66,15 +66,15 @@ class WatermarkView(View):
     media_type: str
     size_bytes: int
     x: float
-    """Left edge, as a part of the video's width."""
+    """Left edge, as a fraction of the video's width."""
     y: float
-    """Upper edge, as a part of the video's height."""
+    """Top edge, as a fraction of the video's height."""
     ratio: float
-    """Width, as a part of the video's."""
+    """Width, as a fraction of the video's."""
 
 
 class PlayheadView(View):
-    """Where a list stands."""
+    """How far a list has played."""
 
     loop: int
     """Counts from 0."""
@@ -83,14 +83,14 @@ class PlayheadView(View):
     position_s: float
     """Seconds from the file's start."""
     at: datetime
-    """When it stood there."""
+    """When it was there."""
     item_end_s: float | None
     """Where the item ends, once that is known."""
 
 
 class TroubleView(View):
-    """What keeps a task from streaming: from a failure on, until it has streamed for 10 s without a break. It stays
-    between two tries, whatever the state is just then, and over restarts of worker and service."""
+    """What keeps a task from streaming: from a failure until it has streamed for 10 s without a break. It stays
+    between two tries, whatever the state is, and across restarts of worker and service."""
 
     since_at: datetime
     tries: int
@@ -107,9 +107,9 @@ class RunView(View):
     worker_id: str | None
     """The worker that has the task."""
     epoch: int
-    """Counts how often a worker took the task."""
+    """Counts how often a worker has taken the task."""
     playhead: PlayheadView | None
-    """Of a list, once something was played."""
+    """Of a list, once something has played."""
     kbps_in: int
     """Received from the source, in the last second."""
     kbps_out: int
@@ -119,19 +119,19 @@ class RunView(View):
     bytes_in: int
     bytes_out: int
     preparing_percent: float | None
-    """Of the file that is being prepared, while nothing can be played yet."""
+    """Progress of the file that is being prepared, while nothing can be played yet."""
     repairs: int
-    """Stamps that had to be moved since the run began."""
+    """Stamps that had to be changed since the run began."""
     sound_drift_s: float | None
     """How far the clock of a live source's sound has run ahead of that of its picture (negative: behind). Sound is
-    restamped to make up for it."""
+    restamped to correct it."""
     dropped_tags: int
     """Frames dropped because the destination was too slow."""
     retries: int
     fault: Fault | None
     """Whose fault keeps it from streaming."""
     reason: str | None
-    """The same in words."""
+    """The same as a sentence."""
     trouble: TroubleView | None
 
 
@@ -181,7 +181,7 @@ class EventView(View):
     """Something that happened to a task."""
 
     id: int
-    """Rises over all tasks: the cursor of lists and streams."""
+    """Increasing across all tasks; the cursor of lists and streams."""
     task_id: str
     seq: int
     """Counts from 1 for each task, without a gap."""
@@ -191,27 +191,27 @@ class EventView(View):
     detail: dict[str, Any]
     actor: str | None
     """Who caused it: ``key:ID`` by an API, ``session:ID`` in the dashboard, ``worker:ID``, ``schedule``,
-    ``command:USER``. None of what an older version wrote."""
+    ``command:USER``. None in events that an older version wrote."""
     request_id: str | None
-    """The request that caused it, as ``X-Request-Id`` or ``RequestId`` of its answer."""
+    """The request that caused it: ``X-Request-Id`` or ``RequestId`` of its answer."""
 
 
 class EventPage(View):
-    """Events behind a cursor, oldest first."""
+    """Events after a cursor, oldest first."""
 
     events: list[EventView]
     next_after: int
-    """Ask with this as ``after`` for what follows."""
+    """Pass this as ``after`` to get what follows."""
 
 
 class RecentEvents(View):
-    """The last events that were asked for, oldest first."""
+    """The most recent matching events, oldest first."""
 
     events: list[EventView]
     total: int
-    """How many there are among the last 10,000 of the task, or of all tasks."""
+    """How many match among the last 10,000 of the task, or of all tasks."""
     next_after: int
-    """What follows: ask ``/events`` with this as ``after``."""
+    """For what follows, pass this to ``/events`` as ``after``."""
 
 
 class TagView(View):
@@ -240,7 +240,7 @@ class GroupPage(View):
 
 
 class Overview(View):
-    """All tasks in numbers."""
+    """Numbers of all tasks."""
 
     tasks: int
     by_status: dict[Status, int]
@@ -249,32 +249,32 @@ class Overview(View):
     in_trouble: int
     """Active ones that failed and have not streamed for 10 s since."""
     kbps_out: int
-    """Of all together."""
+    """Of all tasks together."""
     workers: int
     """That are alive."""
     capacity: int
-    """Tasks they can take in all."""
+    """Tasks they can take in total."""
     room: int
-    """Tasks they can take now, beside those they have."""
+    """Tasks they can take in addition to those they have."""
 
 
 class SampleView(View):
-    """A task's run at one moment, some seconds after the one before."""
+    """A task's run at one moment; samples are some seconds apart."""
 
     at_s: int
     """Unix time."""
     kbps_in: int
     kbps_out: int
     dropped_tags: int
-    """Since the sample before."""
+    """Since the previous sample."""
     retries: int
-    """Since the sample before."""
+    """Since the previous sample."""
     late_ms: int
-    """The worst beat of the task's worker in the minute before."""
+    """How late the worst beat of the task's worker was in the minute before."""
 
 
 class SampleList(View):
-    """The last hour, oldest first; the service keeps it in memory, from its start."""
+    """The last hour, oldest first; the service keeps it in memory, starting when the service starts."""
 
     samples: list[SampleView]
 
@@ -288,7 +288,7 @@ class TokenView(View):
 
 
 class RequestView(View):
-    """A task as a request. What is secret stands as ``***`` and has to be filled in."""
+    """A task as a request. Secrets are shown as ``***`` and have to be filled in."""
 
     action: str
     """Of the compatible API."""
@@ -299,7 +299,7 @@ class RequestView(View):
     python: str
     curl: str
     is_complete: bool
-    """Whether it holds all it needs, because nothing of the task is secret."""
+    """Whether it is complete, because the task contains no secrets."""
 
 
 def show_task(record: TaskRecord, now: datetime) -> TaskView:

@@ -16,7 +16,7 @@ class PlayheadBody(BaseModel):
     """A place in a list of files."""
 
     Loop: int = Field(description="Counts from 0.")
-    Item: int = Field(description="Place of the file in the list, from 0.")
+    Item: int = Field(description="Index of the file in the list, from 0.")
     PositionMs: int = Field(description="Milliseconds from the file's start.")
 
 
@@ -25,27 +25,25 @@ class CallbackBody(BaseModel):
 
     model_config = ConfigDict(title="Callback", json_schema_serialization_defaults_required=True)
 
-    EventId: str = Field(description="The same at each attempt, as in the header webhook-id.")
+    EventId: str = Field(description="The same for every attempt, as in the header webhook-id.")
     Sequence: int = Field(description="Counts the callbacks of a task from 1. A gap is a callback that was given up.")
     Time: str = Field(description="When it happened, RFC 3339 to the millisecond.")
     Event: CallbackEvent = Field(description="What happened.")
     TaskId: str = Field(description="32 lower-case hex digits.")
-    Title: str = Field(description="Title of the task then.")
+    Title: str = Field(description="Title of the task at that time.")
     Status: str = Field(description="Status of the task then, as lists show it: 停用, 未开始, 生效中 or 已结束.")
     TaskStatus: ApiStatus = Field(description="The same as a number: 0 停用, 1 未开始, 2 生效中, 3 已结束.")
     State: status.State = Field(description="What its run was doing.")
     Playhead: PlayheadBody | None = Field(
-        None, description="Where a list of files stood; of an item event the item itself. Null: nothing was played."
+        None, description="How far a list had played; in an item event, the item. Null: nothing was played."
     )
     Fault: errors.Fault | None = Field(None, description="Who has to act, when something is wrong.")
     Reason: str | None = Field(None, description="What is wrong, in a sentence without secrets.")
-    Attempt: int = Field(0, description="How often the run has lost an end and connected again.")
+    Attempt: int = Field(0, description="How often the run has lost an end and tried to reconnect.")
     Final: bool = Field(
-        False, description="Whether nothing more will come of the task unless somebody starts or changes it."
+        False, description="Whether the task will do nothing more unless somebody starts or changes it."
     )
-    ItemsUntold: int = Field(
-        0, description="Item events since the last one that were left out, because the items are short."
-    )
+    ItemsUntold: int = Field(0, description="Item events left out since the last one, because the items are short.")
 
 
 def serialize(record: DeliveryRecord) -> str:

@@ -84,10 +84,10 @@ class WatermarkBody(Body):
         None, description="Data URL of a PNG or JPEG: 100 bytes to 2 MB, at most 1080 x 1080 pixels. Its bytes decide."
     )
     RelativePosX: Seconds | None = Field(
-        None, description="Left edge as a part of the video's width, from 0 to below 1."
+        None, description="Left edge as a fraction of the video's width, from 0 to below 1."
     )
-    RelativePosY: Seconds | None = Field(None, description="Top edge as a part of the video's height, likewise.")
-    Ratio: Seconds | None = Field(None, description="Width as a part of the video's width, above 0 and at most 1.")
+    RelativePosY: Seconds | None = Field(None, description="Top edge as a fraction of the video's height, likewise.")
+    Ratio: Seconds | None = Field(None, description="Width as a fraction of the video's width, above 0 and at most 1.")
 
 
 class VodSource(Body):
@@ -103,7 +103,7 @@ class VodSource(Body):
 class TaskBody(Body):
     """What a task can be given; which of it is needed depends on the rest."""
 
-    StartTime: Time | None = Field(None, description="Unix seconds. In the past: at once.")
+    StartTime: Time | None = Field(None, description="Unix seconds. A time in the past means now.")
     EndTime: Time | None = Field(
         None, description="Unix seconds, later than `StartTime` and than now, at most 7 days after `StartTime`."
     )
@@ -117,7 +117,7 @@ class TaskBody(Body):
         None,
         description="1 to 30 files, needed with `Type` 1 unless `VodSrcAddrs` is given: "
         f"{_spoken(VOD_SCHEMES)} (files only from the folders of the setting `files`); each at most 1,000 characters. "
-        "One more level of lists is flattened.",
+        "One extra level of lists is flattened.",
     )
     VodSrcAddrs: list[VodSource] | None = Field(
         None, description="1 to 30 files with their own offsets; not together with `SrcAddrS` or `OffsetS`."
@@ -125,13 +125,13 @@ class TaskBody(Body):
     OffsetS: Offsets | None = Field(
         None,
         description="Seconds from the start of each file of `SrcAddrS`, as many as there are addresses. Numbers may be "
-        "texts, and one more level of lists is flattened.",
+        "strings, and one extra level of lists is flattened.",
     )
     Offset: Seconds | None = Field(
-        None, description="The same for a single address without `OffsetS`; else of no effect."
+        None, description="The same for a single address without `OffsetS`; otherwise ignored."
     )
     CycleMode: Int | None = Field(
-        None, description="-1 plays the list without end, 0 as often as `PlayTimes` says, above 0 so often. Default -1."
+        None, description="-1 plays the list without end, 0 plays it `PlayTimes` times, N above 0 N times. Default -1."
     )
     PlayTimes: Int | None = Field(None, description="Loops of the list, 1 or more, needed with `CycleMode` 0.")
     DstAddr: str | None = Field(
@@ -139,15 +139,15 @@ class TaskBody(Body):
         description=f"Address to push to: {_spoken(PUSH_SCHEMES)}; at most 1,000 characters; or the next three.",
     )
     Domain: str | None = Field(
-        None, description="Host, or host and port, of the destination; needed without `DstAddr`, else unused."
+        None, description="Host, or host and port, of the destination; needed without `DstAddr`, otherwise unused."
     )
-    App: str | None = Field(None, description="Its application, likewise.")
-    Stream: str | None = Field(None, description="Its stream name, likewise; a query may follow it.")
+    App: str | None = Field(None, description="Application of the destination, likewise.")
+    Stream: str | None = Field(None, description="Stream name of the destination, likewise; a query may follow it.")
     CallbackURL: str | None = Field(
-        None, description="Where changes of the task are told: http or https, at most 2,000 characters."
+        None, description="Address that callbacks are sent to: http or https, at most 2,000 characters."
     )
     ContinueStrategy: Int | None = Field(
-        None, description="Where a list goes on after a break: 0 at the break (default), 1 as much later as it lasted."
+        None, description="Where a list resumes after a break: 0 at the break (default), 1 where it would be by then."
     )
     PreDownload: Int | None = Field(None, description="1 keeps the files of a list in the cache (default), 0 does not.")
     Watermark: WatermarkBody | None = Field(None, description="Picture over the video; all four fields are needed.")
@@ -174,8 +174,8 @@ class UpdateTask(TaskBody, TaskTarget):
     GroupName: str | None = Field(None, description="If given, it must be the task's group, which cannot be changed.")
     Clear: list[Clearable] = Field(
         [],
-        description="Names of fields to make empty: `Title`, `CallbackURL`, `Watermark`. Our own: an empty text or "
-        "null means not given, because old clients send every field.",
+        description="Names of fields to clear: `Title`, `CallbackURL`, `Watermark`. An extension of ours: an empty "
+        "string or null means not given, because old clients send every field.",
     )
 
 
@@ -186,7 +186,7 @@ class ListTasks(Body):
     Size: Annotated[SizeOfPage, Field(le=500)] = Field(
         _DEFAULT_SIZE, description="Tasks on a page, 1 to 500; 0 or not given is 20."
     )
-    Title: SearchText = Field("", description="Part of the title, in any case; every character stands for itself.")
+    Title: SearchText = Field("", description="Part of the title, ignoring case; no wildcards.")
     GroupName: SearchText | None = Field(None, description="Only tasks of this group.")
 
 
@@ -197,7 +197,7 @@ class ListTasksV2(Body):
     Size: Annotated[SizeOfPage, Field(le=500)] = Field(
         _DEFAULT_SIZE, description="Tasks on a page, 1 to 500; 0 or not given is 20."
     )
-    Title: SearchText = Field("", description="Part of the title, in any case; every character stands for itself.")
+    Title: SearchText = Field("", description="Part of the title, ignoring case; no wildcards.")
     GroupNames: SearchTexts = Field([], description="Only tasks of these groups, at most 100; none means all.")
 
 
@@ -212,7 +212,7 @@ class Tag(Body):
 class GroupTarget(Body):
     """DeletePullToPushGroup."""
 
-    Name: str = Field(description="Name of the group. `default` is always there; one that holds tasks stays.")
+    Name: str = Field(description="Name of the group. `default` always exists; a group with tasks cannot be deleted.")
 
 
 class CreateGroup(GroupTarget):
@@ -220,7 +220,7 @@ class CreateGroup(GroupTarget):
 
     Name: str = Field(description="1 to 20 Chinese characters, letters and digits.")
     ProjectName: Annotated[str, Field(max_length=64)] = Field(
-        description="At most 64 characters; kept and shown, of no other meaning here."
+        description="At most 64 characters; stored and shown, not used otherwise."
     )
     Tags: Annotated[list[Tag], Field(max_length=20)] = Field([], description="At most 20 labels.")
 
@@ -229,7 +229,7 @@ class UpdateGroup(GroupTarget):
     """UpdatePullToPushGroup: the tags are replaced."""
 
     Name: str = Field(description="Name of the group.")
-    Tags: Annotated[list[Tag], Field(max_length=20)] = Field([], description="All its labels from now on, at most 20.")
+    Tags: Annotated[list[Tag], Field(max_length=20)] = Field([], description="Replaces all its labels; at most 20.")
 
 
 class ListGroups(Body):
@@ -253,13 +253,13 @@ class Usage(Body):
     GroupList: SearchTexts = Field([], description="Only tasks of these groups, at most 100; none means all.")
     DetailField: list[str] = Field(
         [],
-        description="`Group` gives each group's figures, too, if `GroupList` names several. `Domain` and `DstAddrType` "
-        "are taken and split nothing.",
+        description="`Group` also gives each group's figures if `GroupList` names several. `Domain` and `DstAddrType` "
+        "are accepted and ignored.",
     )
     App: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS)] | None = Field(
         None,
-        description="Only destinations with this application; together with `Stream`. Not for keys that may only read, "
-        "which are shown no stream names.",
+        description="Only destinations with this application; together with `Stream`. Not for read-only "
+        "keys, which may not learn stream names.",
     )
     Stream: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS)] | None = Field(
         None, description="Only destinations with this stream name; together with `App`."
@@ -274,9 +274,9 @@ class OldBandwidth(Body):
     Aggregation: Int | None = Field(
         None, description="Seconds of a step: 300 (31 days; default), 3600, 86400 (93 days)."
     )
-    DomainList: SearchTexts = Field([], description="Taken and not used: destinations are of other domains.")
-    DstAddrTypeList: Annotated[list[Int], Field(max_length=100)] = Field([], description="Taken and not used.")
-    ShowDetail: bool | None = Field(None, description="Taken and splits nothing.")
+    DomainList: SearchTexts = Field([], description="Accepted and ignored: destinations are of other domains.")
+    DstAddrTypeList: Annotated[list[Int], Field(max_length=100)] = Field([], description="Accepted and ignored.")
+    ShowDetail: bool | None = Field(None, description="Accepted and ignored.")
 
 
 _Model = TypeVar("_Model", bound=Body)

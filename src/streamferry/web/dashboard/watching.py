@@ -14,10 +14,10 @@ from streamferry.web.dashboard.frame import visitor
 from streamferry.web.preview_responses import PreviewResponses
 
 
-def register(looks: PreviewResponses) -> None:
+def register(previews: PreviewResponses) -> None:
     """Add the two paths to the dashboard."""
-    nicegui.app.add_api_route("/tasks/{task_id}/preview", _told(looks.show_preview), methods=["GET"])
-    nicegui.app.add_api_route("/tasks/{task_id}/thumbnail", _told(looks.show_thumbnail), methods=["GET"])
+    nicegui.app.add_api_route("/tasks/{task_id}/preview", _told(previews.show_preview), methods=["GET"])
+    nicegui.app.add_api_route("/tasks/{task_id}/thumbnail", _told(previews.show_thumbnail), methods=["GET"])
 
 
 def _told(show: Callable[[str], Awaitable[Response]]) -> Callable[[str], Awaitable[Response]]:

@@ -34,7 +34,7 @@ def build_rest(
     settings, clock = settings or RestSettings(), clock or SystemClock()
     tokens = Tokens(actions, store.seal, clock)
     routes = Routes(
-        Reads(actions, settings.look_into_cache, settings.samples),
+        Reads(actions, settings.read_cache, settings.samples),
         Writes(actions, settings.source_rules),
         Callbacks(store),
         tokens,

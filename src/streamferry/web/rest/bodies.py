@@ -1,7 +1,7 @@
-"""What REST is asked for, as models, and a task's body in the words of the compatible API.
+"""The request bodies of REST, as models, and a task's body in the names of the compatible API.
 
-Only names and forms are translated here: which fields a task needs, what stays when a field is not given and what a
-value may be is decided by ``web.compat.tasks`` and ``tasks.checks`` for both APIs. Unknown fields are refused.
+Only names and forms are translated here. Which fields a task needs, what stays when a field is not given and which
+values are allowed is decided by ``web.compat.tasks`` and ``tasks.checks`` for both APIs. Unknown fields are refused.
 """
 
 from datetime import datetime
@@ -39,13 +39,13 @@ Loops = Annotated[
 
 
 class Body(BaseModel):
-    """Base of all that is asked for."""
+    """Base of all request bodies."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
 class TokenRequest(Body):
-    """An access key, for a token."""
+    """An access key that a token is requested for."""
 
     access_key_id: Annotated[str, Field(max_length=512)]
     secret_access_key: Annotated[str, Field(max_length=512, repr=False)]
@@ -57,14 +57,14 @@ class SourceBody(Body):
     """One address of a task."""
 
     url: Address
-    """As a read shows it, with ``***``: the address that the task has."""
+    """Sent back as it was shown, with ``***``, it means the address that the task has."""
     start_s: Seconds = 0.0
     end_s: Seconds = 0.0
     """From the file's start; 0 is the file's end."""
 
 
 class WatermarkBody(Body):
-    """A picture over the video. In a change of a task that has one, what is not given stays."""
+    """A picture over the video. When a task that has one is changed, fields that are not given stay."""
 
     picture: str | None = None
     """``data:image/png;base64,...`` or ``image/jpeg``, at most 2 MB."""
@@ -74,13 +74,13 @@ class WatermarkBody(Body):
 
 
 class TaskFields(Body):
-    """What a task may be given."""
+    """The fields of a task that can be set."""
 
     title: Name | None = None
     continue_strategy: Strategy | None = None
     pre_download: Switch | None = None
     loops: Loops | None = None
-    """How often a list is played; -1, which is also the default, is without end."""
+    """How often a list is played; -1 (the default) is without end."""
     callback_url: Annotated[str, Field(max_length=MAX_CALLBACK_CHARS, pattern=_NO_NUL)] | None = None
     watermark: WatermarkBody | None = None
 
@@ -100,17 +100,17 @@ class NewTask(TaskFields):
 
 
 class TaskPatch(TaskFields):
-    """What of a task to change: a field that is not given stays. Null or an empty text takes title, callback_url or
-    watermark away; for any other field null means that it is not given."""
+    """Changes to a task: a field that is not given stays. Null or an empty text clears title, callback_url or
+    watermark; for any other field null means that it is not given."""
 
     kind: Kind | None = None
     sources: Annotated[list[SourceBody], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
-    """In place of the whole list."""
+    """Replaces the whole list."""
     destination: Address | None = None
     start_at: AwareDatetime | None = None
     end_at: AwareDatetime | None = None
     version: Annotated[int, Strict(), Field(ge=1, le=MAX_INT32)] | None = None
-    """The version that was seen, as ``If-Match`` says it: another one is not changed."""
+    """The version that was seen, as in ``If-Match``: if the task has another one, it is not changed."""
 
 
 class TagBody(Body):
@@ -122,7 +122,7 @@ class TagBody(Body):
 
 
 class GroupTags(Body):
-    """The labels of a group, in place of those it has."""
+    """The labels that replace those of a group."""
 
     tags: Annotated[list[TagBody], Field(max_length=20)]
 
@@ -136,21 +136,21 @@ class NewGroup(Body):
 
 
 class OfTask(Body):
-    """Of which task; null is all."""
+    """Which task; null means all."""
 
     task_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
 
 
 class ProbeRequest(Body):
-    """An address to look at."""
+    """An address to inspect."""
 
     url: Address
     seconds: Annotated[float, Strict(), Field(ge=1, le=120)] = 20.0
-    """How much of it to look at."""
+    """How much of it to inspect."""
 
 
 def to_update(task_id: str, patch: TaskPatch, current: TaskSpec | None) -> schemas.UpdateTask:
-    """A change as the compatible API has it. Raises InvalidField."""
+    """A change as the compatible API takes it. Raises InvalidField."""
     cleared = [
         name
         for field, name in (("title", "Title"), ("callback_url", "CallbackURL"), ("watermark", "Watermark"))
@@ -160,7 +160,7 @@ def to_update(task_id: str, patch: TaskPatch, current: TaskSpec | None) -> schem
 
 
 def to_create(body: NewTask) -> schemas.CreateTask:
-    """A new task as the compatible API has it. Raises InvalidField."""
+    """A new task as the compatible API takes it. Raises InvalidField."""
     return schemas.CreateTask(GroupName=body.group, **_values(body, None))
 
 

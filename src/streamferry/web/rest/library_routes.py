@@ -25,13 +25,13 @@ def library_router(library: Library | None) -> APIRouter:
 
     @router.get("/library", operation_id="list_files")
     async def list_files() -> LibraryList:
-        """Files that were uploaded, newest first. A task plays one by its ``url``."""
+        """Uploaded files, newest first. A task plays one by its ``url``."""
         return LibraryList(files=[_show(one) for one in await require().list_files()])
 
     @router.put("/library/{name}", status_code=201, operation_id="put_file", openapi_extra=_BODY)
     async def put_file(name: FileName, request: Request) -> LibraryFileView:
-        """Upload a file: its bytes are the body, of any length up to the setting ``upload_mb``. One of that name is
-        replaced once the new one is whole."""
+        """Upload a file: its bytes are the body, of any length up to the setting ``upload_mb``. A file of that name is
+        replaced once the new one is complete."""
         length = request.headers.get("content-length", "")
         try:
             made = await require().receive(name, request.stream(), int(length) if length.isdecimal() else None)
@@ -41,7 +41,7 @@ def library_router(library: Library | None) -> APIRouter:
 
     @router.delete("/library/{name}", status_code=204, operation_id="delete_file")
     async def delete_file(name: FileName) -> Response:
-        """Delete a file. A task that plays it goes on with what is in the cache."""
+        """Delete a file. A task that is playing it continues from the cache."""
         await require().delete(name)
         return Response(status_code=204)
 

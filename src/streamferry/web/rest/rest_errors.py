@@ -29,7 +29,7 @@ class Problem(BaseModel):
     message: str
     """A sentence for the user."""
     field: str | None = None
-    """Which part of the request is wrong, as ``sources[2].start_s``."""
+    """Which part of the request is wrong, for example ``sources[2].start_s``."""
 
 
 class Refusal(BaseModel):
@@ -40,23 +40,23 @@ class Refusal(BaseModel):
 
 #: Status -> when it comes, with the codes that tell cases apart; the document and both pages say it.
 STATUSES = {
-    400: "`bad_request`: the request breaks off or is none.",
+    400: "`bad_request`: the request breaks off or is not HTTP.",
     401: "`no_token`; `wrong_token`; `token_expired`; `wrong_key`, when a token is made.",
     403: "`read_only`: the key may only read.",
     404: "`task_not_found`, `group_not_found`, `callback_not_found`, `no_watermark`, `no_such_path`.",
     405: "`method_not_allowed`.",
     408: "`timeout`: the body did not arrive within 30 s.",
     409: "`wrong_state`: not for a task in this state; `destination_conflict`; `group_exists`; `group_in_use`; "
-    "`no_preview`: there is nothing to be seen now.",
+    "`no_preview`: there is nothing to show now.",
     412: "`version_conflict`: the task has another version than `If-Match` says.",
-    413: "`too_large`: the body is larger than 4 MiB, or than 8 KiB where no token is asked for.",
+    413: "`too_large`: the body is larger than 4 MiB, or than 8 KiB where no token is needed.",
     414: "`too_large`: the query has more than 16 KiB, or the path more than 2 KiB.",
-    422: "`invalid_field`: `field` names it; `invalid_body`: no JSON object; `probe_failed`.",
+    422: "`invalid_field`: `field` names it; `invalid_body`: not a JSON object; `probe_failed`.",
     429: "`too_many` calls a second; `locked_out` after failures. `Retry-After` says for how long.",
     431: "`too_large`: more than 100 headers.",
-    500: "`internal`: a mistake of ours, which the log of the service tells more about.",
-    503: "`store_unavailable`: it cannot be asked (why); `no_probe`, `no_previews`, `no_library`: not of this one.",
-    507: "`library_full`: the disk of the library.",
+    500: "`internal`: a bug in streamferry; the log of the service has the details.",
+    503: "`store_unavailable`, with the reason; `no_probe`, `no_previews`, `no_library`: this service has none.",
+    507: "`library_full`: the disk of the library is full.",
 }
 
 

@@ -30,29 +30,29 @@ from streamferry.web.rest.rest_errors import STATUSES, Refusal, RestError, trans
 from streamferry.web.rest.tokens import Tokens
 from streamferry.web.rest.writes import Verb, Writes
 
-#: Looks at an address: gives what was found. Raises RestError.
+#: Inspects an address and returns what was found. Raises RestError.
 Prober = Callable[[MediaUrl, float], Awaitable[operation_views.ProbeView]]
 
 
 @dataclass(frozen=True, slots=True)
 class RestSettings:
-    """What REST needs beside the actions. Without ``prober``, ``look_into_cache`` or ``looks`` those routes say so."""
+    """What REST needs beside the actions. Routes say so when ``prober``, ``read_cache`` or ``previews`` is missing."""
 
     rates: Rates = field(default_factory=Rates)
     source_rules: SourceRules = field(default_factory=SourceRules)
     prober: Prober | None = None
-    look_into_cache: Callable[[], operation_views.CacheView] | None = None
-    looks: PreviewResponses | None = None
+    read_cache: Callable[[], operation_views.CacheView] | None = None
+    previews: PreviewResponses | None = None
     samples: Samples | None = None
     library: Library | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-#: What does not look like an id is the id of no task: the pattern is for who reads the document.
+#: Anything else is simply the id of no task: the pattern is for readers of the document.
 TaskId = Annotated[str, Path(description="32 hexadecimal digits.", json_schema_extra={"pattern": "^[0-9a-f]{32}$"})]
 EventId = Annotated[str, Path(description="As its receiver got it.", max_length=64)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000, description="Counts from 1.")]
-#: What is wanted of the tasks of one page, as text.
+#: Most bytes of addresses and other texts on one page of tasks.
 MAX_LIST_BYTES = 4 * 1024 * 1024
 PageSize = Annotated[int, Query(ge=1, le=500)]
 Groups = Annotated[list[bodies.Name], Query(alias="group", max_length=100, description="Repeat for more.")]
@@ -64,7 +64,7 @@ OfTask = Annotated[str | None, Query(alias="task_id", max_length=64, pattern="^[
 
 
 class Routes:
-    """An endpoint a method; ``router`` says where each one stands."""
+    """One method per endpoint; ``router`` gives each its path."""
 
     def __init__(
         self, reads: Reads, writes: Writes, callbacks: Callbacks, tokens: Tokens, settings: RestSettings
@@ -77,7 +77,7 @@ class Routes:
         self._follower = Follower(reads, settings.stopping)
 
     def router(self) -> APIRouter:
-        """Every route; all but the making of a token name the bearer scheme, which the gate asks for."""
+        """Every route. All but the one that makes a token declare the bearer scheme, which the gate checks."""
         router = APIRouter(dependencies=[Security(HTTPBearer(auto_error=False, description="Made by POST /tokens."))])
         for method, path, endpoint, status, tag in (
             ("GET", "/overview", self.overview, 200, "tasks"),
@@ -136,14 +136,14 @@ class Routes:
         return outer
 
     async def make_token(self, body: bodies.TokenRequest, request: Request) -> views.TokenView:
-        """A bearer token of an access key. Who fails five times in a row has to wait."""
+        """A bearer token for an access key. After five failures in a row the next tries have to wait."""
         peer = request.client.host if request.client else ""
         key = await self._tokens.log_in(body.access_key_id, body.secret_access_key, peer=peer, now=time.monotonic())
         token, expires_at = self._tokens.make(key, timedelta(seconds=body.lifetime_s))
         return views.TokenView(token=token, expires_at=expires_at, read_only=key.read_only)
 
     async def overview(self) -> views.Overview:
-        """All tasks in numbers."""
+        """Numbers of all tasks."""
         return await self._reads.overview()
 
     async def list_tasks(
@@ -182,15 +182,15 @@ class Routes:
         return await self._reads.task(task_id)
 
     async def update_task(self, task_id: TaskId, body: bodies.TaskPatch, if_match: IfMatch = None) -> views.TaskView:
-        """Change the fields given; a task that runs follows without a break where it can."""
+        """Change the fields given; a running task follows without a break where it can."""
         return await self._writes.update_task(task_id, body, expected_version=_read_version(if_match))
 
     async def delete_task(self, task_id: TaskId) -> None:
-        """Delete a task; one that runs is stopped. Its events and its usage are kept."""
+        """Delete a task; a running one is stopped. Its events and usage are kept."""
         await self._writes.delete_task(task_id)
 
     async def ask_task(self, task_id: TaskId, verb: Verb) -> views.TaskView:
-        """Stop a task, continue a stopped one where it broke, or start it over. ``restart`` is an older name of
+        """Stop a task, continue a stopped one where it stopped, or start it over. ``restart`` is an older name of
         ``continue``, ``relaunch`` one of ``start_over``."""
         return await self._writes.ask_task(task_id, verb)
 
@@ -207,14 +207,14 @@ class Routes:
         return await self._require_looks().show_preview(task_id)
 
     async def show_thumbnail(self, task_id: TaskId) -> Response:
-        """A small picture of what arrives at the destination, at most half a minute old. The first takes as long as
-        the stream's next keyframe; who asks every few seconds gets a young one at once."""
+        """A small picture of what arrives at the destination, at most half a minute old. The first one waits for
+        the stream's next keyframe; if it is requested every few seconds, a recent one comes at once."""
         return await self._require_looks().show_thumbnail(task_id)
 
     def _require_looks(self) -> PreviewResponses:
-        if self._settings.looks is None:
+        if self._settings.previews is None:
             raise RestError(503, "no_previews", "this service shows no previews")
-        return self._settings.looks
+        return self._settings.previews
 
     async def get_request(self, task_id: TaskId, request: Request) -> views.RequestView:
         """The same task as a request for the SDK and for curl; what is secret is left as ``***`` to be filled in."""
@@ -225,11 +225,11 @@ class Routes:
         return await self._reads.latest_events(task_id, limit=limit)
 
     async def list_samples(self, task_id: TaskId) -> views.SampleList:
-        """How the task's run went in the last hour: rates, drops, retries, lateness. Empty for one that is unknown."""
+        """How the task's run went in the last hour: rates, drops, retries, lateness. Empty for an unknown one."""
         return self._reads.samples(task_id)
 
     async def list_events(self, task_id: OfTask = None, after: After = 0, limit: Limit = 100) -> views.EventPage:
-        """What happened, oldest first, of one task or of all; that of a deleted task can still be read."""
+        """What happened, oldest first, for one task or for all; events of a deleted task can still be read."""
         return await self._reads.events(task_id, after=after, limit=limit)
 
     async def list_recent_events(
@@ -248,7 +248,7 @@ class Routes:
         after: Annotated[int | None, Query(ge=0, le=2**62)] = None,
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> Response:
-        """The same as server-sent events, as they happen: behind ``Last-Event-ID``, else behind ``after``, else from
+        """The same as server-sent events, as they happen: after ``Last-Event-ID``, else after ``after``, else from
         now on. Each has the event's id, ``event: task`` and the JSON of an event as data."""
         if last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < 19:
             after = int(last_event_id)
@@ -259,35 +259,35 @@ class Routes:
     async def list_callbacks(
         self, task_id: OfTask = None, state: DeliveryState | None = None, page: PageNumber = 1, size: PageSize = 20
     ) -> operation_views.DeliveryPage:
-        """Callbacks that were owed, newest first; those of deleted tasks, too."""
+        """Callbacks, newest first, including those of deleted tasks."""
         found = await self._callbacks.list_deliveries(task_id=task_id, state=state, page=page, size=size)
         shown = [operation_views.show_delivery(one) for one in found.records]
         return operation_views.DeliveryPage(deliveries=shown, page=page, size=size, total=found.total)
 
     async def get_callback(self, event_id: EventId) -> operation_views.DeliveryView:
-        """One of them."""
+        """One callback."""
         return operation_views.show_delivery(await self._callbacks.get_delivery(event_id))
 
     async def replay_callback(self, event_id: EventId) -> None:
-        """Deliver it again, before what waits behind it."""
+        """Deliver a callback again, before the later ones that wait."""
         await self._callbacks.replay(event_id)
 
     async def replay_dead(self, body: bodies.OfTask) -> operation_views.Count:
-        """Deliver dead letters again, of one task or of all."""
+        """Deliver dead callbacks again, of one task or of all."""
         return operation_views.Count(count=await self._callbacks.replay_dead(body.task_id))
 
     async def drop_dead(self, body: bodies.OfTask) -> operation_views.Count:
-        """Forget dead letters, of one task or of all."""
+        """Delete dead callbacks, of one task or of all."""
         return operation_views.Count(count=await self._callbacks.drop_dead(body.task_id))
 
     async def list_audit(
         self, before: Annotated[int | None, Query(ge=1, le=2**62)] = None, limit: Limit = 100
     ) -> operation_views.AuditPage:
-        """Who got in and who changed keys and secrets, newest first. A key that may only read may not see it."""
+        """Who signed in and who changed keys and secrets, newest first. Not for read-only keys."""
         return await self._reads.audit(before=before, limit=limit)
 
     async def list_workers(self) -> operation_views.WorkerList:
-        """Workers that are there, or were in the last hour."""
+        """Workers that exist, or did in the last hour."""
         return await self._reads.workers()
 
     async def show_cache(self) -> operation_views.CacheView:
@@ -308,7 +308,7 @@ class Routes:
         )
 
     async def probe(self, body: bodies.ProbeRequest) -> operation_views.ProbeView:
-        """Look into a file: what is in it, and what relaying it will need."""
+        """Inspect a file: what it contains, and what relaying it will need."""
         try:
             url = read_source("url", body.url, TaskKind.VOD, self._settings.source_rules)
         except ActionError as error:
@@ -326,7 +326,7 @@ class Routes:
         await self._writes.create_group(body)
 
     async def update_group(self, name: bodies.Name, body: bodies.GroupTags) -> None:
-        """Put other tags in place of those the group has."""
+        """Replace the tags of a group."""
         await self._writes.update_group(name, body.tags)
 
     async def delete_group(self, name: bodies.Name) -> None:
