@@ -1,0 +1,120 @@
+"""However files grow, however late visits come and however a destination reads: all of each film arrives, in order."""
+
+import asyncio
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripted.camera import Camera
+from scripted.publishing import publishing
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag
+from streamferry.push import Outlet
+from streamferry.relay.feed import MAX_PULL_MS, FileFeed
+from streamferry.relay.flow import Flow
+from streamferry.relay.status import START
+from streamferry.source.prepared import PreparedReader
+from streamferry.timeline import Timeline
+from streamferry.wire.flv import FLV_HEADER_BYTES, serialize_flv_header, serialize_tag
+
+
+class GrowingFile:
+    """A prepared file of camera pictures that is made known piece by piece; ``source.prepared.PlayableFile``."""
+
+    def __init__(self, pictures: int, pause_ms: int, gop: int) -> None:
+        camera = Camera(gop=gop, frame_bytes=12_000)
+        self.headers = camera.headers()
+        self.tags: list[Tag] = []
+        for number in range(pictures):
+            if number and number == pictures // 2:
+                camera.stamp_ms += pause_ms
+            self.tags += camera.shoot()
+        data, self._ends, self._places = bytearray(serialize_flv_header(True, True)), [FLV_HEADER_BYTES], []
+        for tag in self.tags:
+            if tag[0] == VIDEO and tag[2][0] == 0x17:
+                self._places.append((tag[1], len(data)))
+            data += serialize_tag(*tag)
+            self._ends.append(len(data))
+        self._data = bytes(data)
+        self.end_offset, self.complete = self._ends[3], False
+        self.duration_ms, self.origin_ms = camera.stamp_ms, 0
+        self.failed = self.cut_short = None
+
+    def grow(self, tags: int) -> None:
+        """So many tags more are known."""
+        at = self._ends.index(self.end_offset) + tags
+        self.end_offset = self._ends[min(at, len(self._ends) - 1)]
+        self.complete = self.end_offset == self._ends[-1]
+
+    def view(self) -> memoryview:
+        """All there will be: the reader keeps to ``end_offset``."""
+        return memoryview(self._data)
+
+    def keyframe_at_or_before(self, ms: int) -> tuple[int, int]:
+        """Where to start."""
+        stamp, offset = [place for place in self._places if place[0] <= ms][-1]
+        return offset, stamp
+
+    def advise(self, offset: int) -> None:
+        """Nothing to do."""
+
+    retain = close = lambda self: None
+
+
+# Pictures, the pause in the midst of them, distance of keyframes.
+shapes_of_films = st.tuples(st.integers(1, 200), st.sampled_from((0, 0, 1_500, 12_000)), st.sampled_from((5, 10, 30)))
+# Seconds to the next visit, bytes that the destination reads after it, tags that the present file grows by.
+visits = st.tuples(st.sampled_from((0.04, 0.32, 0.32, 0.32, 2.9, 9.0)), st.sampled_from((0, 0, 4_000, 1 << 20)))
+steps = st.lists(st.tuples(visits, st.sampled_from((0, 0, 10, 100, 1_000))), max_size=40)
+
+
+@settings(deadline=None, max_examples=25)
+@given(shapes=st.lists(shapes_of_films, min_size=1, max_size=4), steps=steps)
+def test_all_of_each_film_arrives(
+    shapes: list[tuple[int, int, int]], steps: list[tuple[tuple[float, int], int]]
+) -> None:
+    """Once, in order, in pulls that are bounded; nothing is dropped, and time never stands still on a track."""
+    films = [GrowingFile(*shape) for shape in shapes]
+    arrived = asyncio.run(played(films, steps))
+    for tag_type in (VIDEO, AUDIO):
+        frames = [tag for tag in arrived if tag[0] == tag_type and tag_kind(tag_type, tag[2]) <= KEYFRAME]
+        assert [tag[2] for tag in frames] == [
+            bytes(tag[2]) for film in films for tag in film.tags if tag[0] == tag_type
+        ]
+        assert all(a[1] < b[1] for a, b in pairwise(frames))
+
+
+async def played(films: list[GrowingFile], steps: list[tuple[tuple[float, int], int]]) -> list[Tag]:
+    """What arrives of a list at a destination with small buffers."""
+    timeline, outlet = Timeline(), Outlet()
+    flow = Flow(timeline, outlet, lambda now: None)
+    feed = FileFeed(timeline, outlet, START, lambda *step: None)
+    session, far = publishing(16 << 10)
+    flow.attach_feed(feed, 0.0)
+    flow.attach_session(session, 0.0)
+    for item, film in enumerate(films):
+        feed.put(0, item, PreparedReader(film))  # type: ignore[arg-type]
+    feed.finish()
+    now, longest_gap_ms = 0.0, 12_040
+    todo = iter(steps)
+    try:
+        async with asyncio.timeout(20):
+            while not feed.finished.is_set() or session.acked_bytes < session.sent_bytes or outlet.is_backed_up:
+                (after_s, read_bytes), grown = next(todo, ((0.32, 1 << 20), 100_000))
+                next((film for film in films if not film.complete), films[0]).grow(grown)
+                now += after_s
+                before_ms = timeline.position_ms
+                flow.visit(now)
+                assert timeline.position_ms - before_ms <= MAX_PULL_MS + longest_gap_ms
+                if read_bytes:
+                    far.receive(read_bytes)
+                await asyncio.sleep(0)
+            while far.receive():
+                pass
+    finally:
+        flow.detach_feed()
+        session.abort()
+        far.sock.close()
+    assert outlet.dropped_tags == 0
+    return far.tags
