@@ -177,7 +177,7 @@ class FileFeed:
         self._pace: Pace | None = None
         # When all that was due could be pulled, last, and up to which stamp on the output clock.
         self._kept_up_at = 0.0
-        self._given_ms = 0
+        self._given_until_ms = 0
         self._is_last = False
         # How far the peer has acknowledged, once something has begun; behind that places that were given, each with the
         # bytes of the session that were on their way by then.
@@ -276,7 +276,7 @@ class FileFeed:
         """A publish session was attached: start a schedule, and go back to the keyframe before what did not arrive."""
         self._pace = Pace(self._timeline.position_ms, now)
         self._kept_up_at = now
-        self._given_ms = self._timeline.position_ms
+        self._given_until_ms = self._timeline.position_ms
         if self._arrived is None:
             return
         entry, arrived_ms = self._arrived
@@ -323,7 +323,7 @@ class FileFeed:
             self._pace = Pace(self._timeline.position_ms, now)
             if self._current is not None and not self._current.reader.starved:
                 self._on_late()
-        due_ms = min(self._pace.due_ms(now), self._given_ms + MAX_PULL_MS)
+        due_ms = min(self._pace.due_ms(now), self._given_until_ms + MAX_PULL_MS)
         while self._current is not None or self._start_next():
             entry = self._current
             assert entry is not None
@@ -336,14 +336,14 @@ class FileFeed:
             if failed is None and not entry.reader.at_end and not is_cut:
                 if tags or not entry.reader.starved:
                     self._kept_up_at = now
-                    self._given_ms = self._timeline.position_ms if entry.reader.starved else due_ms
+                    self._given_until_ms = self._timeline.position_ms if entry.reader.starved else due_ms
                 return
             if not entry.is_told:
                 entry.is_told = True
                 self._on_step(ItemStep.FINISHED if failed is None else ItemStep.FAILED, entry.playhead, failed)
             if not self._start_next():
                 break
-        self._given_ms = self._timeline.position_ms
+        self._given_until_ms = self._timeline.position_ms
         if self._is_last:
             self.finished.set()
 
