@@ -25,11 +25,13 @@ from streamferry.control.callbacks.sender import FAILURES, LONGEST_WAIT_S, REFUS
 from streamferry.store import Seal, Store
 from streamferry.tasks.model import ApiStatus, CallbackEvent
 from streamferry.web.compat.callback_body import CallbackBody
+from streamferry.web.compat.sample import write_body
 from streamferry.web.metrics import FAMILIES
 from streamferry.web.rest import docs as rest_docs
 from streamferry.web.rest.app import PREFIX as REST
 from streamferry.web.rest.app import build_rest
 from streamferry.web.rest.rest_errors import STATUSES
+from streamferry.web.rest.routes import RestSettings
 from streamferry.worker.items import BURST, EVERY_S
 from streamferry.worker.worker import LEASE_S, REPORT_S
 
@@ -275,7 +277,7 @@ delivered.
 def rest_page() -> str:
     """Every operation and every model of REST, from the document that it gives itself."""
     store = Store("sqlite:///:memory:", Seal(Fernet.generate_key().decode()))
-    document = build_rest(Actions(store), store).openapi()
+    document = build_rest(Actions(store), store, RestSettings(sdk_body=write_body)).openapi()
     operations = []
     for one in rest_docs.operations(document):
         takes = f" Takes `{one.takes}`." if one.takes else ""

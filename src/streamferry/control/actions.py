@@ -179,7 +179,7 @@ class Actions:
             if before.problem is not None and spec.group == DEFAULT_GROUP:
                 spec = replace(spec, group=before.spec.group)
             if spec.group != before.spec.group:
-                raise InvalidField("GroupName", "the group of a task cannot be changed")
+                raise InvalidField("group", "the group of a task cannot be changed")
             was, kind_changed = before.spec, spec.kind is not before.spec.kind
             list_changed = kind_changed or spec.items != was.items
             revived = before.finished and (
@@ -308,7 +308,7 @@ class Actions:
                 )
             except tasks.PageTooLarge as error:
                 raise InvalidField(
-                    "Size", f"the addresses of these tasks are too long for one answer: ask for at most {error.fits}"
+                    "size", f"the addresses of these tasks are too long for one answer: ask for at most {error.fits}"
                 ) from None
         return TaskPage(tuple(records), total)
 
@@ -434,9 +434,7 @@ class Actions:
                     by_group=by_group,
                 )
             except usage.TooMuchUsage as error:
-                raise InvalidField(
-                    "EndTime", f"the range {error}: ask for a shorter one, or for fewer groups"
-                ) from None
+                raise InvalidField("end_at", f"the range {error}: ask for a shorter one, or for fewer groups") from None
 
     async def knows_stream(self, app: str, stream: str) -> bool:
         """Whether some task pushes to a destination with this application and stream name."""

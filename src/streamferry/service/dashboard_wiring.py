@@ -6,9 +6,10 @@ from streamferry.control.callbacks import Callbacks
 from streamferry.service.rest_wiring import library_of
 from streamferry.web.dashboard.numbers import Numbers
 from streamferry.web.dashboard.page_actions import PageActions
+from streamferry.web.probing import Probing
 from streamferry.web.reads import Reads
 from streamferry.web.rest.routes import RestSettings
-from streamferry.web.rest.writes import Writes
+from streamferry.web.writes import Writes
 
 
 def make_page_actions(settings: Settings, actions: Actions, callbacks: Callbacks, rest: RestSettings) -> PageActions:
@@ -18,10 +19,10 @@ def make_page_actions(settings: Settings, actions: Actions, callbacks: Callbacks
         actions,
         reads,
         Numbers(reads),
-        Writes(actions, rest.source_rules),
+        Writes(actions, rest.address_rules),
         library_of(settings),
         callbacks,
-        prober=rest.prober,
-        source_rules=rest.source_rules,
+        probing=Probing(rest.address_rules, rest.prober),
+        sdk_body=rest.sdk_body,
         public_hosts=settings.public_hosts,
     )

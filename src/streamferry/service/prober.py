@@ -1,4 +1,4 @@
-"""Prober: a look into an address for REST, by a child that is bounded in number and time, under the egress policy."""
+"""Prober: a look into an address, by a child that is bounded in number and time, under the egress policy."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,8 @@ from streamferry.net.egress_proxy import open_egress_proxy
 from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.process import child_environment
 from streamferry.prepare.route import Route
+from streamferry.tasks.errors import ProbeFailed, ProberBusy
 from streamferry.web.operation_views import ProbeView
-from streamferry.web.rest.rest_errors import RestError
 from streamferry.worker.egress import Egress, decide_allow
 
 #: At once, of a machine that relays as well; who comes then waits, and who finds others waiting is sent away.
@@ -37,9 +37,9 @@ class Prober:
         self._waiting = 0
 
     async def __call__(self, url: MediaUrl, seconds: float) -> ProbeView:
-        """What was found. Raises RestError with a sentence that holds no secret."""
+        """What was found. Raises ProberBusy, ProbeFailed; their sentences hold no secret."""
         if self._waiting >= _MAX_WAITING:
-            raise RestError(429, "too_many", "too many addresses are being looked at", retry_after_s=5)
+            raise ProberBusy
         self._waiting += 1
         try:
             await self._places.acquire()
@@ -50,7 +50,7 @@ class Prober:
         finally:
             self._places.release()
         if "problem" in told:
-            raise RestError(422, "probe_failed", str(told["problem"]), "url")
+            raise ProbeFailed(str(told["problem"]))
         return ProbeView.model_validate(told["found"])
 
     async def _ask(self, url: MediaUrl, seconds: float) -> dict[str, object]:

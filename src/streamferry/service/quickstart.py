@@ -1,18 +1,20 @@
 """What ``streamferry quickstart`` puts into its store before the service runs: an access key and one looping task."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from streamferry.config import Settings
 from streamferry.control.actions import Actions
+from streamferry.control.address_rules import address_rules
+from streamferry.relay.spec import ENDLESS
 from streamferry.service.store_access import Purpose, open_store, prepare_data_dir
 from streamferry.store.records import KeyPair
-from streamferry.tasks.checks import SourceRules
+from streamferry.tasks.draft import SourceDraft, TaskDraft
+from streamferry.tasks.model import TaskKind
 from streamferry.web.reads import Reads
-from streamferry.web.rest.bodies import NewTask, TaskPatch
-from streamferry.web.rest.writes import Verb, Writes
 from streamferry.web.views import Status
+from streamferry.web.writes import Verb, Writes
 
 TITLE = "sample"
 #: The longest window that there is, and what must be left of it, or the task gets another one.
@@ -34,15 +36,15 @@ async def prepare(settings: Settings, sample: Path, destination: str) -> Prepare
     async with open_store(settings, Purpose.SERVE) as store:
         actions = Actions(store)
         key = await _first_writer(actions) or await actions.create_key()
-        writes = Writes(actions, SourceRules(settings.folders))
+        writes = Writes(actions, address_rules(settings.folders))
         found = (await Reads(actions).tasks(title=TITLE, size=1)).tasks
         if not found:
             return Prepared(key, await _create(writes, sample, destination))
         task, now = found[0], datetime.now(UTC)
-        patch: dict[str, object] = {"destination": destination}
+        draft = TaskDraft(destination=destination)
         if task.end_at < now + _LEFT:
-            patch |= {"start_at": now, "end_at": now + _WINDOW}
-        await writes.update_task(task.task_id, TaskPatch.model_validate(patch))
+            draft = replace(draft, start_at=now, end_at=now + _WINDOW)
+        await writes.update_task(task.task_id, draft)
         if task.status is Status.DISABLED:
             await writes.ask_task(task.task_id, Verb.CONTINUE)
         return Prepared(key, task.task_id)
@@ -57,13 +59,13 @@ async def _first_writer(actions: Actions) -> KeyPair | None:
 
 async def _create(writes: Writes, sample: Path, destination: str) -> str:
     now = datetime.now(UTC)
-    body = {
-        "kind": "vod",
-        "title": TITLE,
-        "sources": [{"url": sample.as_uri()}],
-        "destination": destination,
-        "loops": -1,
-        "start_at": now,
-        "end_at": now + _WINDOW,
-    }
-    return (await writes.create_task(NewTask.model_validate(body))).task_id
+    draft = TaskDraft(
+        kind=TaskKind.VOD,
+        title=TITLE,
+        sources=[SourceDraft(sample.as_uri())],
+        destination=destination,
+        loops=ENDLESS,
+        start_at=now,
+        end_at=now + _WINDOW,
+    )
+    return (await writes.create_task(draft)).task_id

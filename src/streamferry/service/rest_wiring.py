@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from streamferry.config import Settings
+from streamferry.control.address_rules import address_rules
 from streamferry.control.library import Library
 from streamferry.control.samples import Samples
 from streamferry.net.listening import ListenPorts
 from streamferry.prepare.cache import UNKEPT, Entry, all_entries
 from streamferry.service.prober import Prober
-from streamferry.tasks.checks import SourceRules
+from streamferry.tasks.checks import AddressRules
+from streamferry.web.compat.sample import write_body
 from streamferry.web.operation_views import CacheItem, CacheView
 from streamferry.web.preview_responses import PreviewResponses
 from streamferry.web.rate_limits import Rates
@@ -25,10 +27,9 @@ def rest_settings(
 ) -> RestSettings:
     """From the settings of the service."""
     return RestSettings(
+        sdk_body=write_body,
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
-        source_rules=SourceRules(
-            settings.folders, decide_refusal(Egress(settings.egress)), ListenPorts.parse(settings.listen_ports)
-        ),
+        address_rules=address_rules_of(settings),
         read_cache=functools.partial(read_cache, settings.cache_dir, settings.cache_mb * 1_000_000),
         prober=Prober(settings),
         previews=previews,
@@ -36,6 +37,12 @@ def rest_settings(
         library=library_of(settings),
         stopping=stopping,
     )
+
+
+def address_rules_of(settings: Settings) -> AddressRules:
+    """What the settings allow."""
+    refuse_host = decide_refusal(Egress(settings.egress))
+    return address_rules(settings.folders, refuse_host, ListenPorts.parse(settings.listen_ports))
 
 
 def library_of(settings: Settings) -> Library:

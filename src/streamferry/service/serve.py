@@ -28,7 +28,6 @@ from streamferry.control.pulse import Pulse
 from streamferry.control.samples import Samples
 from streamferry.control.scheduler import Scheduler
 from streamferry.net.disk import Disk
-from streamferry.net.listening import ListenPorts
 from streamferry.net.peers import Places
 from streamferry.service.callback_dispatch import retention_of, send_callbacks
 from streamferry.service.dashboard_wiring import make_page_actions
@@ -38,12 +37,11 @@ from streamferry.service.lock import take_lock
 from streamferry.service.probes import Health, add_probes
 from streamferry.service.refusals import SecurityHeaders, add_refusals
 from streamferry.service.request_limits import RequestLimits
-from streamferry.service.rest_wiring import rest_settings
+from streamferry.service.rest_wiring import address_rules_of, rest_settings
 from streamferry.service.store_access import Purpose, open_store, prepare_data_dir, store_file
 from streamferry.store import TROUBLE, Store, describe_trouble, workers
 from streamferry.store.records import KeyPair
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
-from streamferry.tasks.checks import SourceRules
 from streamferry.web.compat.routes import ApiSettings, build_router
 from streamferry.web.dashboard import watching
 from streamferry.web.dashboard.keys import watch_keys
@@ -54,7 +52,6 @@ from streamferry.web.metrics import Metrics
 from streamferry.web.preview_responses import open_preview_responses
 from streamferry.web.rate_limits import Rates
 from streamferry.web.rest.app import PREFIX, build_rest
-from streamferry.worker.egress import Egress, decide_refusal
 from streamferry.worker.processes import WorkerProcesses
 
 _log = logging.getLogger("streamferry.service")
@@ -223,9 +220,7 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
     api = ApiSettings(
         public_hosts=settings.public_hosts,
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
-        source_rules=SourceRules(
-            settings.folders, decide_refusal(Egress(settings.egress)), ListenPorts.parse(settings.listen_ports)
-        ),
+        address_rules=address_rules_of(settings),
         home=f"{BASE}/",
     )
     app.include_router(build_router(actions, api))

@@ -47,6 +47,13 @@ class _Stored(BaseModel):
     watermark: tuple[float, float, float] | None
 
 
+#: As they are stored: by names of the cloud API, since the first version.
+_FORMS = {
+    SourceForm.SINGLE: "SrcAddr",
+    SourceForm.STARTS: "SrcAddrS",
+    SourceForm.RANGES: "VodSrcAddrs",
+}
+_FORM_OF = {name: form for form, name in _FORMS.items()}
 #: An address that every check refuses, as one whose secrets are hidden.
 _NOWHERE = MediaUrl("rtmp", REDACTED, 1935, "", "", None, None)
 
@@ -59,7 +66,7 @@ def serialize_spec(spec: TaskSpec) -> str:
         items=[(item.url.reveal(), item.start_s, item.end_s) for item in spec.items],
         destination=spec.destination.reveal(),
         title=spec.title,
-        source_form=spec.source_form.value,
+        source_form=_FORMS[spec.source_form],
         loops=spec.loops,
         cycle_mode=spec.cycle_mode,
         play_times=spec.play_times,
@@ -90,7 +97,7 @@ def parse_spec(
             end_at=end_at,
             title=stored.title,
             group=group,
-            source_form=SourceForm(stored.source_form),
+            source_form=_FORM_OF[stored.source_form],
             loops=loops,
             cycle_mode=stored.cycle_mode,
             play_times=stored.play_times,
@@ -98,7 +105,7 @@ def parse_spec(
             pre_download=stored.pre_download,
             callback_url=stored.callback_url,
         )
-    except ValueError:
+    except (ValueError, KeyError):
         # Of which pydantic's repeats the input.
         raise Unreadable("another version of streamferry wrote it, or it is damaged") from None
     return replace(spec, watermark=_parse_watermark(stored.watermark, picture))
@@ -139,5 +146,5 @@ def stand_in(*, title: str, group: str, start_at: datetime, end_at: datetime) ->
         end_at=end_at,
         title=title,
         group=group,
-        source_form=SourceForm.SRC_ADDR_S,
+        source_form=SourceForm.STARTS,
     )

@@ -1,10 +1,10 @@
 """Every rule on a task's values, in one place for every front end: what passes here may be stored.
 
-Pure, but for a look whether a file is there.
+Pure: what only a look at this machine can tell is asked by ``AddressRules``, which who makes them gives.
 
 Not here: rules that need the store (a group that exists, a destination in use), which are the actions', and JSON types,
 which are the front end's. The limits are those of the cloud API's own pages. A broken one raises InvalidField with the
-field as the API names it; the reason never repeats an address.
+field as ``tasks.draft`` names it; the reason never repeats an address.
 """
 
 import math
@@ -15,11 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Never
 
-from streamferry.media.errors import SourceForbidden, SourceMissing, SourceRejected
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
-from streamferry.net.folders import NOWHERE, Folders
-from streamferry.net.listening import NO_PORTS, ListenPorts, opens_port
 from streamferry.relay.spec import (
     ENDLESS,
     LIVE_SCHEMES,
@@ -30,15 +27,16 @@ from streamferry.relay.spec import (
     check_source,
 )
 from streamferry.tasks.errors import InvalidField, TaskNotFound
-from streamferry.tasks.model import ContinueStrategy, StoredMark, TaskItem, TaskKind
+from streamferry.tasks.model import StoredMark, TaskItem, TaskKind
 
 MAX_WINDOW = timedelta(days=7)
 MAX_ADDRESS_CHARS = 1000
 MAX_CALLBACK_CHARS = 2000
 #: The API's integers are 32 bits wide, and so may the store's be.
 MAX_INT32 = 2**31 - 1
-#: Whole seconds that a datetime can hold: to the end of the year 9998, so that any time zone can show them.
-_MAX_UNIX_SECONDS = 253_370_764_799
+#: Times of the years 1970 to 9998: any time zone can show them.
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9998, 12, 31, 23, 59, 59, tzinfo=UTC)
 # Han characters: the basic block, extension A, compatibility ideographs, U+3007, and the supplementary planes 2 and 3.
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _NAME = re.compile(f"[A-Za-z0-9{_HAN}]{{1,20}}")
@@ -46,27 +44,24 @@ _HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-
 _STREAM_PART = re.compile(r"[A-Za-z0-9_.\-]+(?:/[A-Za-z0-9_.\-]+)*(?:\?[!-~]*)?")
 _CALLBACK_SCHEMES = frozenset(("http", "https"))
 _TASK_ID = re.compile(r"[0-9a-f]{32}")
-# The API's names of what ``media.watermark`` names in its errors.
+# What ``media.watermark`` names in its errors.
 _WATERMARK_FIELDS = {
-    "watermark picture": "Watermark.Picture",
-    "watermark position X": "Watermark.RelativePosX",
-    "watermark position Y": "Watermark.RelativePosY",
-    "watermark ratio": "Watermark.Ratio",
+    "watermark picture": "watermark.picture",
+    "watermark position X": "watermark.x",
+    "watermark position Y": "watermark.y",
+    "watermark ratio": "watermark.ratio",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class SourceRules:
-    """What a deployment allows. ``folders``: from which ``file:`` addresses may be read. ``refuse``: why the host of an
-    address, of a source, a destination or a callback, can never be reached; empty for one that may be. ``ports``: which
-    of a worker may be opened to wait for media.
+class AddressRules:
+    """What a deployment allows: why an address can never be used, as what follows its name in a sentence, or nothing.
 
-    What passes here is judged again by whoever opens it: links may change meanwhile.
+    ``refuse_file``: of a ``file:`` address. ``refuse_peer``: of any other, of a source, a destination or a callback.
     """
 
-    folders: Folders = NOWHERE
-    refuse: Callable[[str], str] = lambda _: ""
-    ports: ListenPorts = NO_PORTS
+    refuse_file: Callable[[MediaUrl], str]
+    refuse_peer: Callable[[MediaUrl], str]
 
 
 def check_task_id(text: str) -> str:
@@ -79,102 +74,84 @@ def check_task_id(text: str) -> str:
 def check_title(text: str) -> str:
     """1 to 20 Chinese characters, letters and digits."""
     if not _NAME.fullmatch(text):
-        _refuse("Title", "must be 1 to 20 Chinese characters, letters and digits")
+        _refuse("title", "must be 1 to 20 Chinese characters, letters and digits")
     return text
 
 
-def check_group_name(text: str, field: str = "GroupName") -> str:
+def check_group_name(text: str, field: str = "group") -> str:
     """The same characters and length as a title's."""
     if not _NAME.fullmatch(text):
         _refuse(field, "must be 1 to 20 Chinese characters, letters and digits")
     return text
 
 
-def read_unix_time(field: str, seconds: int) -> datetime:
-    """An aware UTC time from whole Unix seconds."""
-    if not 0 < seconds <= _MAX_UNIX_SECONDS:
-        _refuse(field, "must be a Unix time in seconds")
-    return datetime.fromtimestamp(seconds, UTC)
+def check_time(field: str, at: datetime) -> datetime:
+    """The same time in UTC, to the second."""
+    if not _EARLIEST < at <= _LATEST:
+        _refuse(field, "must be a time of the years 1970 to 9998")
+    return at.astimezone(UTC).replace(microsecond=0)
 
 
 def check_window(start_at: datetime, end_at: datetime, now: datetime) -> None:
     """At most 7 days long, the end after the start and after ``now``. A start in the past means at once."""
     if end_at <= start_at:
-        _refuse("EndTime", "must be later than StartTime")
+        _refuse("end_at", "must be later than {}", "start_at")
     if end_at - start_at > MAX_WINDOW:
-        _refuse("EndTime", "must be at most 7 days after StartTime")
+        _refuse("end_at", "must be at most 7 days after {}", "start_at")
     if end_at <= now:
-        _refuse("EndTime", "must be later than now")
+        _refuse("end_at", "must be later than now")
 
 
-def read_source(field: str, text: str, kind: TaskKind, rules: SourceRules) -> MediaUrl:
+def read_source(field: str, text: str, kind: TaskKind, rules: AddressRules) -> MediaUrl:
     """An address to pull from."""
     schemes = LIVE_SCHEMES if kind is TaskKind.LIVE else VOD_SCHEMES
     url = _read_address(field, text, schemes)
     with _refusing(field):
         check_source(url, is_live=kind is TaskKind.LIVE)
-    if url.scheme == "file":
-        _check_file(field, url, rules.folders)
-    else:
-        _check_reach(field, url, rules)
+    reason = rules.refuse_file(url) if url.scheme == "file" else rules.refuse_peer(url)
+    if reason:
+        _refuse(field, reason)
     return url
 
 
-def _check_reach(field: str, url: MediaUrl, rules: SourceRules) -> None:
-    """No port of ours that may not be opened, and no host that the egress policy forbids, as far as that is known.
-
-    Names are judged when they are resolved.
-    """
-    reason = rules.ports.refuse(url) if opens_port(url) else rules.refuse(url.host)
-    if reason:
+def _check_peer(field: str, url: MediaUrl, rules: AddressRules) -> MediaUrl:
+    if reason := rules.refuse_peer(url):
         _refuse(field, reason)
+    return url
 
 
-def _check_file(field: str, url: MediaUrl, folders: Folders) -> None:
-    """In one of the folders, and there; of a folder that only workers have, nobody here can say what is in it."""
-    try:
-        folders.check(url.path, "it")
-    except SourceForbidden:
-        if not folders.roots:
-            _refuse(field, "no files may be read: no folder is set for them (setting files)")
-        known = ", ".join(map(str, folders.roots))
-        _refuse(field, f"is not in a folder from which files may be read: {known} (setting files)")
-    except SourceMissing as error:
-        if folders.are_here_for(url.path):
-            _refuse(field, "there is no such file" if "exist" in str(error) else "is not a file")
-    except SourceRejected as error:
-        _refuse(field, str(error))
-
-
-def read_destination(text: str, rules: SourceRules, field: str = "DstAddr") -> MediaUrl:
+def read_destination(text: str, rules: AddressRules) -> MediaUrl:
     """An address to push to."""
+    return _check_peer("destination", _read_destination("destination", text), rules)
+
+
+def build_destination(host: str, app: str, stream: str, rules: AddressRules) -> MediaUrl:
+    """The address that its three parts stand for: all of them are needed. ``host``: with a port if it is not 1935."""
+    parts = {"host": host, "app": app, "stream": stream}
+    for name, part in parts.items():
+        if not part:
+            _refuse(f"destination.{name}", "is required when {} is empty", "destination")
+    if not _HOST_AND_PORT.fullmatch(host):
+        _refuse("destination.host", "must be a host name, with a port if it is not 1935")
+    for name in ("app", "stream"):
+        if not _STREAM_PART.fullmatch(parts[name]):
+            _refuse(f"destination.{name}", "must be made of letters, digits and _ . - /")
+    url = _read_destination("destination.stream", f"rtmp://{host}/{app}/{stream}")
+    return _check_peer("destination.host", url, rules)
+
+
+def _read_destination(field: str, text: str) -> MediaUrl:
     url = _read_address(field, text, PUSH_SCHEMES)
     with _refusing(field):
         check_destination(url)
-    _check_reach(field, url, rules)
     return url
 
 
-def build_destination(domain: str, app: str, stream: str, rules: SourceRules) -> MediaUrl:
-    """The address that Domain, App and Stream stand for when DstAddr is empty: all three are needed then."""
-    for field, part in (("Domain", domain), ("App", app), ("Stream", stream)):
-        if not part:
-            _refuse(field, "is required when DstAddr is empty")
-    if not _HOST_AND_PORT.fullmatch(domain):
-        _refuse("Domain", "must be a host name, with a port if it is not 1935")
-    for field, part in (("App", app), ("Stream", stream)):
-        if not _STREAM_PART.fullmatch(part):
-            _refuse(field, "must be made of letters, digits and _ . - /")
-    url = read_destination(f"rtmp://{domain}/{app}/{stream}", SourceRules(), field="Stream")
-    _check_reach("Domain", url, rules)
-    return url
-
-
-def check_callback_url(text: str, rules: SourceRules) -> str:
+def check_callback_url(text: str, rules: AddressRules) -> str:
     """An http or https address."""
     if len(text) > MAX_CALLBACK_CHARS:
-        _refuse("CallbackURL", f"must be at most {MAX_CALLBACK_CHARS} characters")
-    _check_reach("CallbackURL", _parse("CallbackURL", text, _CALLBACK_SCHEMES), rules)
+        _refuse("callback_url", f"must be at most {MAX_CALLBACK_CHARS} characters")
+    _check_peer("callback_url", _parse("callback_url", text, _CALLBACK_SCHEMES), rules)
     return text
 
 
@@ -200,40 +177,17 @@ def check_item(url: MediaUrl, start_s: float, end_s: float, *, start_field: str,
     return TaskItem(url, start_s, end_s)
 
 
-def decide_loops(cycle_mode: int, play_times: int | None) -> int:
-    """Loops of the list, -1 endless: CycleMode -1 is endless, above 0 the count, and 0 leaves it to PlayTimes."""
-    if not ENDLESS <= cycle_mode <= MAX_INT32:
-        _refuse("CycleMode", "must be -1 (endless), 0 (as PlayTimes says) or the number of loops")
+def decide_loops(loops: int, play_times: int | None) -> int:
+    """Loops of the list, -1 endless: ``loops`` says how many, and 0 leaves it to ``play_times``."""
+    if not ENDLESS <= loops <= MAX_INT32:
+        _refuse("loops", "must be -1 (endless), 0 (as {} says) or the number of loops", "play_times")
     if play_times is not None and not 0 <= play_times <= MAX_INT32:
-        _refuse("PlayTimes", "must be a number of loops, 1 or more")
-    if cycle_mode != 0:
-        return cycle_mode
+        _refuse("play_times", "must be a number of loops, 1 or more")
+    if loops != 0:
+        return loops
     if not play_times:
-        _refuse("PlayTimes", "must be 1 or more when CycleMode is 0")
+        _refuse("play_times", "must be 1 or more when {} is 0", "loops")
     return play_times
-
-
-def read_continue_strategy(number: int) -> ContinueStrategy:
-    """0 or 1."""
-    try:
-        return ContinueStrategy(number)
-    except ValueError:
-        _refuse("ContinueStrategy", "must be 0 (from the break) or 1 (from the break plus the time that passed)")
-
-
-def read_kind(number: int) -> TaskKind:
-    """0 or 1."""
-    try:
-        return TaskKind(number)
-    except ValueError:
-        _refuse("Type", "must be 0 (live) or 1 (VOD)")
-
-
-def read_switch(field: str, number: int) -> bool:
-    """0 or 1."""
-    if number not in (0, 1):
-        _refuse(field, "must be 0 or 1")
-    return number == 1
 
 
 def read_watermark(picture: str, relative_pos_x: float, relative_pos_y: float, ratio: float) -> Watermark:
@@ -245,7 +199,9 @@ def read_watermark(picture: str, relative_pos_x: float, relative_pos_y: float, r
         _refuse(_WATERMARK_FIELDS[name], reason)
 
 
-def place_watermark(mark: StoredMark, relative_pos_x: float, relative_pos_y: float, ratio: float) -> StoredMark:
+def place_watermark(
+    mark: Watermark | StoredMark, relative_pos_x: float, relative_pos_y: float, ratio: float
+) -> Watermark | StoredMark:
     """The same picture in another place."""
     try:
         return replace(mark, pos_x=relative_pos_x, pos_y=relative_pos_y, ratio=ratio)
@@ -292,5 +248,5 @@ def _refusing(field: str) -> Iterator[None]:
         _refuse(field, str(error))
 
 
-def _refuse(field: str, reason: str) -> Never:
-    raise InvalidField(field, reason)
+def _refuse(field: str, reason: str, *others: str) -> Never:
+    raise InvalidField(field, reason, *others)

@@ -15,7 +15,7 @@ DEFAULT_GROUP = "default"
 
 
 class TaskKind(IntEnum):
-    """Field ``Type`` of the API."""
+    """What the source is."""
 
     LIVE = 0
     VOD = 1
@@ -77,11 +77,14 @@ class AuditKind(StrEnum):
 
 
 class SourceForm(StrEnum):
-    """In which of the API's fields the sources were given, so that a list shows them as they came."""
+    """In which form the sources were given, so that a list shows them as they came."""
 
-    SRC_ADDR = "SrcAddr"
-    SRC_ADDR_S = "SrcAddrS"
-    VOD_SRC_ADDRS = "VodSrcAddrs"
+    #: One live address.
+    SINGLE = "single"
+    #: Files, each with the place where it begins to be played.
+    STARTS = "starts"
+    #: Files, each with the places where it begins and ends.
+    RANGES = "ranges"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class TaskSpec:
     end_at: datetime
     title: str = ""
     group: str = DEFAULT_GROUP
-    source_form: SourceForm = SourceForm.SRC_ADDR
+    source_form: SourceForm = SourceForm.SINGLE
     loops: int = -1
     cycle_mode: int | None = None
     play_times: int | None = None

@@ -6,8 +6,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
 
-from streamferry.web.compat.api_errors import ApiError, ErrorCode
-
 _MAX_REMEMBERED = 10_000
 #: Requests of one peer that prove nothing: so many a second, and at once. A client with a wrong secret stays below.
 FAILURES_S, FAILURES_AT_ONCE = 20, 100
@@ -76,10 +74,9 @@ class RateLimiter:
             kind: Buckets(rate, max(rate, 1.0)) for kind, rate in ((kind, rates.of(kind)) for kind in Kind) if rate
         }
 
-    def take(self, access_key_id: str, kind: Kind, now: float) -> None:
-        """Count one call. Raises ApiError AccountFlowLimitExceeded."""
-        if kind in self._buckets and not self._buckets[kind].take(access_key_id, now):
-            raise ApiError(ErrorCode.FLOW_LIMIT)
+    def take(self, access_key_id: str, kind: Kind, now: float) -> bool:
+        """Count one call; False if it is one too many."""
+        return kind not in self._buckets or self._buckets[kind].take(access_key_id, now)
 
     def give_back(self, access_key_id: str, kind: Kind) -> None:
         """A call that was taken does not count."""

@@ -12,7 +12,6 @@ from streamferry.relay.status import State
 from streamferry.store.records import TaskCount
 from streamferry.tasks.checks import check_task_id
 from streamferry.tasks.model import ApiStatus, StoredMark
-from streamferry.web.compat import usage
 from streamferry.web.operation_views import (
     AuditPage,
     CacheView,
@@ -22,6 +21,7 @@ from streamferry.web.operation_views import (
     show_usage,
     show_worker,
 )
+from streamferry.web.usage_ranges import STEPS, check_points, check_range
 from streamferry.web.views import (
     EventPage,
     EventView,
@@ -177,9 +177,9 @@ class Reads:
         by_group: bool = False,
     ) -> UsageList:
         """What workers measured, in steps from ``start_at``. Raises InvalidField."""
-        asked = usage.check_range(start_at, end_at, step_s, usage.STEPS, await self._actions.now())
+        asked = check_range(start_at, end_at, step_s, STEPS, await self._actions.now())
         # Without a list of groups nobody knows how many there are: the store bounds what it gives.
-        usage.check_points(asked, max(1, len(set(groups))) if by_group else 1)
+        check_points(asked, max(1, len(set(groups))) if by_group else 1)
         found = await self._actions.usage(asked.start_at, asked.end_at, step_s=step_s, groups=groups, by_group=by_group)
         return UsageList(
             start_at=asked.start_at, end_at=asked.end_at, step_s=step_s, buckets=[show_usage(one) for one in found]

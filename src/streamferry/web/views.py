@@ -17,7 +17,7 @@ from streamferry.store.records import (
     TaskRecord,
 )
 from streamferry.tasks.model import StoredMark, TaskSpec
-from streamferry.web.compat.tasks import show_callback, show_source
+from streamferry.web.addresses import show_callback, show_source
 
 
 class Kind(StrEnum):

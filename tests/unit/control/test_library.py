@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from kit.disks import quiet_folder, reserve_for
+from streamferry.control.address_rules import address_rules
 from streamferry.control.library import Library
 from streamferry.net.folders import Folders
-from streamferry.tasks.checks import SourceRules, read_source
+from streamferry.tasks.checks import read_source
 from streamferry.tasks.errors import InvalidField, LibraryFull
 from streamferry.tasks.model import TaskKind
 
@@ -34,7 +35,7 @@ async def test_what_was_received_can_be_a_source(library: Library) -> None:
     """Whatever its name is: the address that is shown passes the rules of a task."""
     data = b"x" * 2_500_000
     made = await library.receive("午夜 film #1.mp4", pieces(data[:7], data[7:]), len(data))
-    url = read_source("url", made.url, TaskKind.VOD, SourceRules(Folders.of([library.folder])))
+    url = read_source("url", made.url, TaskKind.VOD, address_rules(Folders.of([library.folder])))
     assert Path(url.path) == library.folder / "午夜 film #1.mp4"
     assert (library.folder / "午夜 film #1.mp4").read_bytes() == data
     assert [one.name for one in await library.list_files()] == ["午夜 film #1.mp4"]

@@ -7,13 +7,13 @@ import sqlalchemy as sa
 from task_samples import make_spec
 
 from streamferry.control.actions import Actions
+from streamferry.control.address_rules import address_rules
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.pulse import Pulse
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.relay import RelayStatus, State
 from streamferry.store import Store
 from streamferry.store.schema import worker
-from streamferry.tasks.checks import SourceRules
 from streamferry.web.compat import operations, schemas
 from streamferry.web.dashboard.filters import FILTERS
 from streamferry.web.metrics import Metrics
@@ -50,7 +50,7 @@ class Watch:
     async def told(self) -> dict[str, object]:
         """The state of the task by each way of asking; and whether it is in trouble."""
         listed = await operations.OPERATIONS["ListPullToPushTask"].run(
-            operations.Context(self.actions, SourceRules()), schemas.ListTasks.model_validate({})
+            operations.Context(self.actions, address_rules()), schemas.ListTasks.model_validate({})
         )
         assert listed is not None
         by_state = [state for state in State if (await self.reads.tasks(states=[state])).total]

@@ -12,10 +12,11 @@ from fastapi import FastAPI
 from signed_api import NO_LIMITS
 
 from streamferry.control.actions import Actions
+from streamferry.control.address_rules import address_rules
 from streamferry.net.folders import Folders
 from streamferry.store import Store
 from streamferry.store.records import KeyPair
-from streamferry.tasks.checks import SourceRules
+from streamferry.web.compat.sample import write_body
 from streamferry.web.rest.app import PREFIX, build_rest
 from streamferry.web.rest.routes import RestSettings
 
@@ -77,7 +78,9 @@ async def make_rest(store: Store, settings: RestSettings | None = None) -> Async
     """Mounted as the service mounts it, without limits if no settings are given."""
     actions = Actions(store)
     key, reader = await actions.create_key(), await actions.create_key(read_only=True)
-    settings = settings or RestSettings(rates=NO_LIMITS, source_rules=SourceRules(Folders.of([FILES])))
+    settings = settings or RestSettings(
+        sdk_body=write_body, rates=NO_LIMITS, address_rules=address_rules(Folders.of([FILES]))
+    )
     rest = build_rest(actions, store, settings)
     app = FastAPI()
     app.mount(PREFIX, rest)

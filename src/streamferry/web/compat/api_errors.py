@@ -8,6 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from streamferry.tasks.errors import ActionError
+from streamferry.web.compat.names import sentence_of
 
 
 class _Row(NamedTuple):
@@ -74,8 +75,5 @@ class ApiError(Exception):
 
 
 def translate_action_error(error: ActionError) -> ApiError:
-    """The rules' refusal as the API says it, always with the field's name in front."""
-    text = str(error)
-    if error.field is not None and not text.startswith(error.field):
-        text = f"{error.field}: {text}"
-    return ApiError(ErrorCode.INVALID_PARAM, text)
+    """The rules' refusal as the API says it."""
+    return ApiError(ErrorCode.INVALID_PARAM, sentence_of(error))

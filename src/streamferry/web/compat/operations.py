@@ -7,7 +7,7 @@ from typing import Any
 from streamferry.control.actions import Actions
 from streamferry.store.records import GroupTag, TaskPage
 from streamferry.tasks import checks
-from streamferry.tasks.checks import SourceRules
+from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.errors import GroupNotFound, InvalidField
 from streamferry.web.compat import schemas, usage
 from streamferry.web.compat.tasks import choose_pictures, create_spec, show_task, update_spec
@@ -21,7 +21,7 @@ class Context:
     """What every operation works with."""
 
     actions: Actions
-    rules: SourceRules
+    rules: AddressRules
 
 
 @dataclass(frozen=True, slots=True)

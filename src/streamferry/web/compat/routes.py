@@ -20,12 +20,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from streamferry.control.actions import Actions
+from streamferry.control.address_rules import address_rules
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.net.peers import NoPlace, Places, peer_of
 from streamferry.store import TROUBLE, describe_trouble
 from streamferry.store.records import KeyPair
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
-from streamferry.tasks.checks import SourceRules
+from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.errors import ActionError
 from streamferry.tasks.signed_calls import SignedCall
 from streamferry.web.compat.api_errors import ApiError, ErrorCode, translate_action_error
@@ -58,7 +59,7 @@ class ApiSettings:
     max_body_bytes: int = 4 * 1024 * 1024
     body_timeout_s: float = 30.0
     rates: Rates = field(default_factory=Rates)
-    source_rules: SourceRules = field(default_factory=SourceRules)
+    address_rules: AddressRules = field(default_factory=address_rules)
     home: str = ""
 
 
@@ -95,7 +96,7 @@ class _Endpoint:
         self._actions = actions
         self._settings = settings
         self._clock = clock
-        self._context = Context(actions, settings.source_rules)
+        self._context = Context(actions, settings.address_rules)
         self._limiter = RateLimiter(settings.rates)
         self._failures = Buckets(FAILURES_S, FAILURES_AT_ONCE)
         self._unproved = Places(_UNPROVED_PLACES, _UNPROVED_OF_PEER)
@@ -135,7 +136,8 @@ class _Endpoint:
                 _deny(envelope.action)
             # Nobody needs longer to make a change, and as long a copy of it is worth something.
             proved.claim.check_time(now, DEFAULT_EXPIRES_S)
-        self._limiter.take(proved.key.access_key_id, operation.kind, time.monotonic())
+        if not self._limiter.take(proved.key.access_key_id, operation.kind, time.monotonic()):
+            raise ApiError(ErrorCode.FLOW_LIMIT)
         values = _read_json(proved.body)
         if operation.has_query:
             values = {**query, **values}

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,43 +10,15 @@ from streamferry.store.records import UsageBucket
 from streamferry.tasks.errors import InvalidField
 from streamferry.web.compat.schemas import Usage
 from streamferry.web.compat.tasks import show_time
+from streamferry.web.usage_ranges import BANDWIDTH_STEPS, DURATION_STEPS, Range, check_points, check_range
 
-_HISTORY = timedelta(days=366)
-_QUARTER = timedelta(days=93)
-#: Aggregation in seconds -> the longest range it may be asked for.
-_DURATION_STEPS = {60: timedelta(days=1), 3600: _QUARTER, 86400: _QUARTER}
-_BANDWIDTH_STEPS = {300: timedelta(days=31), 3600: _QUARTER, 86400: _QUARTER}
-#: All of them.
-STEPS = _DURATION_STEPS | _BANDWIDTH_STEPS
-#: Points of one answer: 31 days by 300 s of ten groups. More are megabytes that nobody draws, made while others wait.
-MAX_POINTS = 100_000
 #: By what may be split. All destinations are of one kind and no domain is ours: only groups can differ.
 _DETAIL_FIELDS = frozenset(("Group", "Domain", "DstAddrType"))
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A checked range of time with its step."""
-
-    start_at: datetime
-    end_at: datetime
-    step_s: int
-
-    @property
-    def steps(self) -> int:
-        """How many, the last one perhaps in part."""
-        return -(-(self.end_at - self.start_at) // timedelta(seconds=self.step_s))
-
-    def points(self, buckets: Iterable[UsageBucket], name: str, value: Callable[[UsageBucket], float]) -> list[Any]:
-        """One point for every step, 0 where nothing was measured."""
-        values: Mapping[datetime, float] = {one.begin_at: value(one) for one in buckets}
-        times = (self.start_at + timedelta(seconds=self.step_s * index) for index in range(self.steps))
-        return [{"TimeStamp": show_time(at), name: values.get(at, 0)} for at in times]
-
-
 async def describe_duration(actions: Actions, body: Usage, now: datetime) -> dict[str, Any]:
     """DescribeLivePullToPushData: minutes for which tasks streamed."""
-    asked = _read_range(body, _DURATION_STEPS, 86400, now)
+    asked = _read_range(body, DURATION_STEPS, 86400, now)
     total = await _measured(actions, body, asked)
 
     def minutes(one: UsageBucket) -> float:
@@ -56,7 +27,7 @@ async def describe_duration(actions: Actions, body: Usage, now: datetime) -> dic
     def series(buckets: list[UsageBucket]) -> dict[str, Any]:
         return {
             "TotalDuration": round(sum(one.streamed_s for one in buckets) / 60, 3),
-            "PullToPushDataList": asked.points(buckets, "Value", minutes),
+            "PullToPushDataList": _points(asked, buckets, "Value", minutes),
         }
 
     result = {**_show_range(asked, body), **series(total[None])}
@@ -68,7 +39,7 @@ async def describe_duration(actions: Actions, body: Usage, now: datetime) -> dic
 
 async def describe_bandwidth(actions: Actions, body: Usage, now: datetime) -> dict[str, Any]:
     """DescribeLivePullToPushBandwidthData: Mbps pushed, the peak of each step."""
-    asked = _read_range(body, _BANDWIDTH_STEPS, 300, now)
+    asked = _read_range(body, BANDWIDTH_STEPS, 300, now)
     total = await _measured(actions, body, asked)
 
     def mbps(one: UsageBucket) -> float:
@@ -77,7 +48,7 @@ async def describe_bandwidth(actions: Actions, body: Usage, now: datetime) -> di
     def series(buckets: list[UsageBucket]) -> dict[str, Any]:
         return {
             "PeakUpBandwidth": max(map(mbps, buckets), default=0),
-            "BandwidthDataList": asked.points(buckets, "UpBandwidth", mbps),
+            "BandwidthDataList": _points(asked, buckets, "UpBandwidth", mbps),
         }
 
     result = {**_show_range(asked, body), **series(total[None])}
@@ -85,6 +56,15 @@ async def describe_bandwidth(actions: Actions, body: Usage, now: datetime) -> di
         split = await _measured(actions, body, asked, by_group=True)
         result["BandwidthDetailDataList"] = [{"Group": group, **series(found)} for group, found in split.items()]
     return result
+
+
+def _points(
+    asked: Range, buckets: Iterable[UsageBucket], name: str, value: Callable[[UsageBucket], float]
+) -> list[Any]:
+    """One point for every step, 0 where nothing was measured."""
+    values: Mapping[datetime, float] = {one.begin_at: value(one) for one in buckets}
+    times = (asked.start_at + timedelta(seconds=asked.step_s * index) for index in range(asked.steps))
+    return [{"TimeStamp": show_time(at), name: values.get(at, 0)} for at in times]
 
 
 def _is_split(body: Usage) -> bool:
@@ -120,32 +100,6 @@ def _read_range(body: Usage, steps: Mapping[int, timedelta], default_s: int, now
     asked = check_range(start_at, end_at, step_s, steps, now)
     check_points(asked, 1 + len(set(body.GroupList)) if _is_split(body) else 1)
     return asked
-
-
-def check_range(
-    start_at: datetime, end_at: datetime, step_s: int, steps: Mapping[int, timedelta], now: datetime
-) -> Range:
-    """A range that may be asked for. ``steps``: step in seconds -> the longest range. Raises InvalidField."""
-    if step_s not in steps:
-        raise InvalidField("Aggregation", "must be one of " + ", ".join(map(str, sorted(steps))))
-    if end_at <= start_at:
-        raise InvalidField("EndTime", "must be later than StartTime")
-    if end_at - start_at > steps[step_s]:
-        raise InvalidField("EndTime", f"must be at most {steps[step_s].days} days after StartTime at this Aggregation")
-    if start_at < now - _HISTORY:
-        raise InvalidField("StartTime", f"must be at most {_HISTORY.days} days ago")
-    return Range(start_at, end_at, step_s)
-
-
-def check_points(asked: Range, series: int) -> None:
-    """So many series of a range in one answer. Raises InvalidField."""
-    points = asked.steps * series
-    if points > MAX_POINTS:
-        raise InvalidField(
-            "EndTime",
-            f"the range has {points} points at this Aggregation, and an answer at most {MAX_POINTS}: ask for fewer "
-            "groups, a shorter range or a longer Aggregation",
-        )
 
 
 def _read_time(field: str, text: str) -> datetime:

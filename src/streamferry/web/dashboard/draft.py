@@ -1,4 +1,4 @@
-"""A task as it stands in the form: texts that somebody is typing. Becomes a body of REST.
+"""A task as it stands in the form: texts that somebody is typing. Becomes a ``TaskDraft``, whose names it has.
 
 Each field is judged by the rule that judges it when the task is made (``tasks.checks``), so that all that is wrong
 can be said at once, each at its field. What remains, and what only the store knows, is said by the actions.
@@ -6,26 +6,22 @@ can be said at once, each at its field. What remains, and what only the store kn
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
-from typing import TypeVar
 from urllib.parse import unquote, urlsplit
-
-from pydantic import ValidationError
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.tasks import checks
-from streamferry.tasks.checks import SourceRules
+from streamferry.tasks.checks import AddressRules
+from streamferry.tasks.draft import CLEARED, SourceDraft, TaskDraft, WatermarkDraft
 from streamferry.tasks.errors import InvalidField
-from streamferry.tasks.model import DEFAULT_GROUP, TaskKind
+from streamferry.tasks.model import DEFAULT_GROUP, ContinueStrategy, TaskKind
 from streamferry.tasks.times import comes_twice, instants_of
-from streamferry.web.rest.bodies import NewTask, SourceBody, TaskPatch, WatermarkBody
 from streamferry.web.views import Kind, Strategy, TaskView
 
 #: As ``<input type="datetime-local">`` writes it.
 _TIME = "%Y-%m-%dT%H:%M"
 _WINDOW = timedelta(days=1)
-_Body = TypeVar("_Body")
 
 
 @dataclass(slots=True)
@@ -112,8 +108,8 @@ class Draft:
             draft.mark.picture = picture
         return draft
 
-    def find_problems(self, rules: SourceRules, now: datetime) -> dict[str, str]:
-        """Field, as REST names it -> what is wrong with it."""
+    def find_problems(self, rules: AddressRules, now: datetime) -> dict[str, str]:
+        """Field -> what is wrong with it."""
         found: dict[str, str] = {}
 
         def judge(name: str, check: Callable[[], object]) -> None:
@@ -149,35 +145,34 @@ class Draft:
                     found.append(at.astimezone(self.zone))
         return found
 
-    def new_task(self, now: datetime) -> NewTask:
-        """The body that makes it. Raises InvalidField."""
-        return _build(
-            lambda: NewTask(
-                kind=self.kind,
-                title=self.title or None,
-                group=self.group,
-                sources=self._source_bodies(),
-                destination=self.destination.strip(),
-                start_at=self._start_at(now),
-                end_at=self._end_at(),
-                loops=self._read_loops() if self.kind is Kind.VOD else None,
-                continue_strategy=self.strategy if self.kind is Kind.VOD else None,
-                pre_download=self.pre_download if self.kind is Kind.VOD else None,
-                callback_url=self.callback_url.strip() or None,
-                watermark=self._mark_body(),
-            )
+    def new_task(self, now: datetime) -> TaskDraft:
+        """The task that it makes. Raises InvalidField."""
+        is_list = self.kind is Kind.VOD
+        return TaskDraft(
+            kind=TaskKind[self.kind.name],
+            title=self.title,
+            group=self.group,
+            sources=self._source_drafts(),
+            destination=self.destination.strip(),
+            start_at=self._start_at(now),
+            end_at=self._end_at(),
+            loops=self._read_loops() if is_list else None,
+            continue_strategy=ContinueStrategy[self.strategy.name] if is_list else None,
+            pre_download=self.pre_download if is_list else None,
+            callback_url=self.callback_url.strip(),
+            watermark=self._mark_draft(),
         )
 
-    def patch(self, now: datetime) -> TaskPatch:
-        """The body that changes the task that was seen, unless it was changed meanwhile. Raises InvalidField."""
-        assert self.seen is not None
-        values = self.new_task(now).model_dump(exclude={"group"})
-        # What is empty now is taken away, so it has to be said.
-        said = {name: value for name, value in values.items() if value is not None}
-        said |= {"title": self.title, "callback_url": self.callback_url.strip(), "version": self.seen.version}
-        if self.mark is None and self.seen.watermark is not None:
-            said["watermark"] = None
-        return _build(lambda: TaskPatch(**said))
+    def changes(self, now: datetime) -> TaskDraft:
+        """The same for the task that was seen: what is empty now is taken away. Raises InvalidField."""
+        draft = self.new_task(now)
+        return replace(
+            draft,
+            group=None,
+            title=draft.title or CLEARED,
+            callback_url=draft.callback_url or CLEARED,
+            watermark=draft.watermark or CLEARED,
+        )
 
     @property
     def _listed(self) -> list[DraftSource]:
@@ -188,7 +183,7 @@ class Draft:
         judge("end_at", lambda: checks.check_window(self._start_at(now), self._end_at(), now))
 
     def _judge_source(
-        self, judge: Callable[[str, Callable[[], object]], None], index: int, one: DraftSource, rules: SourceRules
+        self, judge: Callable[[str, Callable[[], object]], None], index: int, one: DraftSource, rules: AddressRules
     ) -> None:
         kind = TaskKind[self.kind.name]
         known = [source.url for source in self.seen.sources] if self.seen else []
@@ -203,17 +198,14 @@ class Draft:
         """An address that stands as it was shown means the one that the task has."""
         return REDACTED in text and text.strip() in known
 
-    def _source_bodies(self) -> list[SourceBody]:
+    def _source_drafts(self) -> list[SourceDraft]:
         if self.kind is Kind.LIVE:
-            return [SourceBody(url=one.address) for one in self._listed]
-        return [
-            SourceBody(url=one.address, start_s=read_seconds(one.start), end_s=read_seconds(one.end))
-            for one in self._listed
-        ]
+            return [SourceDraft(one.address) for one in self._listed]
+        return [SourceDraft(one.address, read_seconds(one.start), read_seconds(one.end)) for one in self._listed]
 
-    def _mark_body(self) -> WatermarkBody | None:
+    def _mark_draft(self) -> WatermarkDraft | None:
         mark = self.mark
-        return WatermarkBody(picture=mark.picture or None, x=mark.x, y=mark.y, ratio=mark.ratio) if mark else None
+        return WatermarkDraft(mark.picture or None, mark.x, mark.y, mark.ratio) if mark else None
 
     def _start_at(self, now: datetime) -> datetime:
         before = self.seen.start_at if self.seen else None
@@ -279,13 +271,3 @@ def _required(text: str) -> str:
     if not text.strip():
         raise InvalidField("field", "is required")
     return text.strip()
-
-
-def _build(make: Callable[[], _Body]) -> _Body:
-    """Raises InvalidField naming the first field that REST's own form does not take."""
-    try:
-        return make()
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-        raise InvalidField(name, first["msg"].lower()) from None

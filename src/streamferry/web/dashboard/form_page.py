@@ -18,7 +18,6 @@ from streamferry.web.dashboard.show import title_of
 from streamferry.web.dashboard.texts.reasons import reason_of
 from streamferry.web.dashboard.watermark_editor import MarkEditor
 from streamferry.web.dashboard.widgets import card, empty
-from streamferry.web.rest.rest_errors import translate
 from streamferry.web.views import Kind, Strategy, TaskView
 
 _GROUPS = 500
@@ -194,7 +193,7 @@ class _Form:
         return datetime.now(UTC) + self._ahead
 
     def _find_problems(self) -> dict[str, str]:
-        return self._draft.find_problems(self._page_actions.source_rules, self._now())
+        return self._draft.find_problems(self._page_actions.probing.rules, self._now())
 
     async def _submit(self) -> None:
         self._trouble.set_text("")
@@ -207,10 +206,9 @@ class _Form:
                 task_id = await self._page_actions.create(self._who, self._draft.new_task(now))
             else:
                 task_id = seen.task_id
-                await self._page_actions.update(self._who, task_id, self._draft.patch(now))
+                await self._page_actions.update(self._who, task_id, self._draft.changes(now), seen.version)
         except ActionError as error:
-            answer = translate(error)
-            rest = self._fields.refuse(answer.field, reason_of(error))
+            rest = self._fields.refuse(error.field, reason_of(error))
             self._trouble.set_text(rest or "")
         except PermissionError as error:
             self._trouble.set_text(str(error))

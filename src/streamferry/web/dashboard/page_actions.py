@@ -9,19 +9,16 @@ from streamferry.control.callbacks import Callbacks
 from streamferry.control.library import Library
 from streamferry.store.records import DeliveryRecord
 from streamferry.tasks.actor import Actor, ActorKind, acting_as, new_request_id
-from streamferry.tasks.checks import SourceRules, read_source
-from streamferry.tasks.errors import ActionError
-from streamferry.tasks.model import TaskKind
+from streamferry.tasks.draft import TaskDraft
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.links import SignInLinks
 from streamferry.web.dashboard.numbers import Numbers
 from streamferry.web.dashboard.sessions import Sessions
 from streamferry.web.operation_views import ProbeView
+from streamferry.web.probing import Probing
 from streamferry.web.reads import Reads
-from streamferry.web.rest.bodies import NewTask, TaskPatch
-from streamferry.web.rest.rest_errors import RestError, translate
-from streamferry.web.rest.routes import Prober
-from streamferry.web.rest.writes import Verb, Writes
+from streamferry.web.request_sample import SdkBody
+from streamferry.web.writes import Verb, Writes
 
 _PROBE_S = 20.0
 
@@ -36,8 +33,8 @@ class PageActions:
     writes: Writes
     library: Library
     callbacks: Callbacks
-    prober: Prober | None = None
-    source_rules: SourceRules = field(default_factory=SourceRules)
+    probing: Probing
+    sdk_body: SdkBody
     public_hosts: Collection[str] = ()
     sessions: Sessions = field(default_factory=Sessions)
     links: SignInLinks = field(default_factory=SignInLinks)
@@ -62,26 +59,20 @@ class PageActions:
             else:
                 await self.writes.ask_task(task_id, Verb(deed))
 
-    async def create(self, who: Visitor, body: NewTask) -> str:
+    async def create(self, who: Visitor, draft: TaskDraft) -> str:
         """Make a task; its id. Raises PermissionError and ActionError."""
         with self._acting(who):
-            return (await self.writes.create_task(body)).task_id
+            return (await self.writes.create_task(draft)).task_id
 
-    async def update(self, who: Visitor, task_id: str, body: TaskPatch) -> None:
-        """Change a task. Raises PermissionError and ActionError."""
+    async def update(self, who: Visitor, task_id: str, draft: TaskDraft, version: int) -> None:
+        """Change a task, unless it was changed since that version. Raises PermissionError and ActionError."""
         with self._acting(who):
-            await self.writes.update_task(task_id, body)
+            await self.writes.update_task(task_id, draft, expected_version=version)
 
     async def probe(self, who: Visitor, address: str) -> ProbeView:
-        """Look into a file. Raises PermissionError and RestError."""
+        """Look into a file. Raises PermissionError and ActionError."""
         self.require_writer(who)
-        try:
-            url = read_source("url", address, TaskKind.VOD, self.source_rules)
-        except ActionError as error:
-            raise translate(error) from None
-        if self.prober is None:
-            raise RestError(503, "no_probe", who.t("form.no_probe"))
-        return await self.prober(url, _PROBE_S)
+        return await self.probing.look(address, _PROBE_S)
 
     async def deliveries(self, task_id: str, count: int) -> list[DeliveryRecord]:
         """The last callbacks of a task, newest first."""

@@ -6,6 +6,7 @@ from nicegui import events, ui
 
 from streamferry.media.url import REDACTED
 from streamferry.relay.spec import MAX_ITEMS
+from streamferry.tasks.errors import ActionError, NoProber
 from streamferry.web.dashboard import show
 from streamferry.web.dashboard.draft import Draft, DraftSource, typed_address
 from streamferry.web.dashboard.form_fields import Fields
@@ -14,7 +15,6 @@ from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.texts.reasons import reason_of
 from streamferry.web.dashboard.widgets import empty, icon_button, named_dialog
 from streamferry.web.operation_views import ProbeView
-from streamferry.web.rest.rest_errors import RestError
 from streamferry.web.views import Kind
 
 
@@ -139,7 +139,9 @@ class PlaylistEditor:
         told: ProbeView | str
         try:
             told = await self._page_actions.probe(self._who, one.address)
-        except (RestError, PermissionError) as error:
+        except NoProber:
+            told = self._who.t("form.no_probe")
+        except (ActionError, PermissionError) as error:
             told = self._who.reasons(reason_of(error))
         # The list was drawn anew meanwhile.
         if found.is_deleted:

@@ -4,13 +4,13 @@ from nicegui import events, ui
 
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.widgets import named_dialog
-from streamferry.web.rest.sample import write_request
+from streamferry.web.request_sample import SdkBody, write_request
 from streamferry.web.views import TaskView
 
 
-def show_request(who: Visitor, task: TaskView) -> None:
+def show_request(who: Visitor, task: TaskView, sdk_body: SdkBody) -> None:
     """Open it over the page."""
-    t, request = who.t, write_request(task, ui.context.client.request.url)
+    t, request = who.t, write_request(task, ui.context.client.request.url, sdk_body)
 
     def tell(event: events.GenericEventArguments) -> None:
         if event.args:

@@ -163,7 +163,7 @@ class _Content:
         if name == "copy":
             return lambda: ui.navigate.to(f"/tasks/{self._task.task_id}/copy")
         if name == "request":
-            return lambda: show_request(self._who, self._task)
+            return lambda: show_request(self._who, self._task, self._page_actions.sdk_body)
         return lambda: self._do(name)
 
     def _allow(self, status: Status) -> None:

@@ -20,22 +20,19 @@ from streamferry.web.rest.rest_errors import STATUSES, Refusal, RestError, trans
 from streamferry.web.rest.routes import RestSettings, Routes
 from streamferry.web.rest.token_gate import Gate
 from streamferry.web.rest.tokens import Tokens
-from streamferry.web.rest.writes import Writes
+from streamferry.web.writes import Writes
 
 PREFIX = "/api/v1"
 #: By its name: FastAPI would build the model anew for each status of each route, half of what a start of REST costs.
 _REFUSAL = {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{Refusal.__name__}"}}}}
 
 
-def build_rest(
-    actions: Actions, store: Store, settings: RestSettings | None = None, clock: Clock | None = None
-) -> FastAPI:
+def build_rest(actions: Actions, store: Store, settings: RestSettings, clock: Clock | None = None) -> FastAPI:
     """The application, to be mounted at ``PREFIX``."""
-    settings, clock = settings or RestSettings(), clock or SystemClock()
-    tokens = Tokens(actions, store.seal, clock)
+    tokens = Tokens(actions, store.seal, clock or SystemClock())
     routes = Routes(
         Reads(actions, settings.read_cache, settings.samples),
-        Writes(actions, settings.source_rules),
+        Writes(actions, settings.address_rules),
         Callbacks(store),
         tokens,
         settings,

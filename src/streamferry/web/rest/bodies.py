@@ -1,20 +1,18 @@
-"""The request bodies of REST, as models, and a task's body in the names of the compatible API.
+"""What REST is asked for, as models, and how a task's body becomes a ``TaskDraft``.
 
-Only names and forms are translated here. Which fields a task needs, what stays when a field is not given and which
-values are allowed is decided by ``web.compat.tasks`` and ``tasks.checks`` for both APIs. Unknown fields are refused.
+REST names fields as ``tasks.draft`` does, so no names are translated, neither here nor in errors. Which fields a task
+needs and what a value may be is decided there. Unknown fields are refused.
 """
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Strict
 
 from streamferry.relay.spec import MAX_ITEMS
+from streamferry.store.records import GroupTag
 from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32
-from streamferry.tasks.errors import InvalidField
-from streamferry.tasks.model import ContinueStrategy, TaskKind, TaskSpec
-from streamferry.web.compat import schemas
-from streamferry.web.compat.tasks import show_data_url
+from streamferry.tasks.draft import CLEARED, SourceDraft, TaskDraft, WatermarkDraft
+from streamferry.tasks.model import ContinueStrategy, TaskKind
 from streamferry.web.views import Kind, Strategy
 
 
@@ -149,74 +147,31 @@ class ProbeRequest(Body):
     """How much of it to inspect."""
 
 
-def to_update(task_id: str, patch: TaskPatch, current: TaskSpec | None) -> schemas.UpdateTask:
-    """A change as the compatible API takes it. Raises InvalidField."""
-    cleared = [
-        name
-        for field, name in (("title", "Title"), ("callback_url", "CallbackURL"), ("watermark", "Watermark"))
-        if field in patch.model_fields_set and not getattr(patch, field)
-    ]
-    return schemas.UpdateTask(TaskId=task_id, Clear=cleared, **_values(patch, current))  # type: ignore[arg-type]
+#: What null or an empty text takes away from a task.
+_CLEARABLE = ("title", "callback_url", "watermark")
 
 
-def to_create(body: NewTask) -> schemas.CreateTask:
-    """A new task as the compatible API takes it. Raises InvalidField."""
-    return schemas.CreateTask(GroupName=body.group, **_values(body, None))
+def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
+    """What is given. Of a patch, what is given as nothing is cleared."""
+    given = {name: getattr(body, name) for name in _AS_THEY_ARE}
+    if isinstance(body, TaskPatch):
+        given |= {name: CLEARED for name in _CLEARABLE if name in body.model_fields_set and not getattr(body, name)}
+    mark = body.watermark
+    return TaskDraft(
+        **{"watermark": WatermarkDraft(mark.picture, mark.x, mark.y, mark.ratio) if mark else None, **given},
+        group=body.group if isinstance(body, NewTask) else None,
+        kind=TaskKind[body.kind.name] if body.kind else None,
+        sources=None
+        if body.sources is None
+        else [SourceDraft(one.url, one.start_s, one.end_s) for one in body.sources],
+        continue_strategy=ContinueStrategy[body.continue_strategy.name] if body.continue_strategy else None,
+    )
 
 
-def _values(body: NewTask | TaskPatch, current: TaskSpec | None) -> dict[str, Any]:
-    kind = TaskKind[body.kind.name] if body.kind else current.kind if current else TaskKind.LIVE
-    values: dict[str, Any] = {
-        "Type": int(kind),
-        "StartTime": _unix(body.start_at),
-        "EndTime": _unix(body.end_at),
-        "Title": body.title,
-        "DstAddr": body.destination,
-        "CycleMode": body.loops,
-        "CallbackURL": body.callback_url,
-        "ContinueStrategy": int(ContinueStrategy[body.continue_strategy.name]) if body.continue_strategy else None,
-        "PreDownload": None if body.pre_download is None else int(body.pre_download),
-        "Watermark": _watermark(body.watermark, current) if body.watermark else None,
-    }
-    if body.sources is not None:
-        values |= _sources(body.sources, kind)
-    elif current is not None and kind is not current.kind:
-        raise InvalidField("sources", "are required with another kind")
-    return values
+#: Fields of a task that a draft takes as they stand in a body.
+_AS_THEY_ARE = ("title", "destination", "start_at", "end_at", "loops", "pre_download", "callback_url")
 
 
-def _unix(at: datetime | None) -> int | None:
-    return None if at is None else int(at.timestamp())
-
-
-def _sources(sources: list[SourceBody], kind: TaskKind) -> dict[str, Any]:
-    if kind is TaskKind.VOD:
-        return {
-            "VodSrcAddrs": [{"SrcAddr": one.url, "StartOffset": one.start_s, "EndOffset": one.end_s} for one in sources]
-        }
-    if len(sources) != 1:
-        raise InvalidField("sources", "must hold one address for a live task")
-    if sources[0].start_s or sources[0].end_s:
-        raise InvalidField("sources[0].start_s", "a live source has no start and no end")
-    return {"SrcAddr": sources[0].url}
-
-
-def _watermark(mark: WatermarkBody, current: TaskSpec | None) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "Picture": mark.picture,
-        "RelativePosX": mark.x,
-        "RelativePosY": mark.y,
-        "Ratio": mark.ratio,
-    }
-    before = current.watermark if current else None
-    if before is not None:
-        kept = {
-            "Picture": show_data_url(before),
-            "RelativePosX": before.pos_x,
-            "RelativePosY": before.pos_y,
-            "Ratio": before.ratio,
-        }
-        return {name: kept[name] if value is None else value for name, value in values.items()}
-    if not any(value is not None for value in values.values()):
-        raise InvalidField("watermark", "must have picture, x, y and ratio")
-    return values
+def to_tags(tags: list[TagBody]) -> list[GroupTag]:
+    """A group's labels."""
+    return [GroupTag(tag.category, tag.key, tag.value) for tag in tags]

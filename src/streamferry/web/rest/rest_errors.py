@@ -1,6 +1,5 @@
-"""What REST answers instead of a result: a status, a code, a sentence and the field, under REST's own names."""
+"""What REST answers instead of a result: a status, a code, a sentence and the field, by the name the rules have."""
 
-import re
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,7 +14,10 @@ from streamferry.tasks.errors import (
     GroupNotFound,
     InvalidField,
     LibraryFull,
+    NoProber,
     PreviewUnavailable,
+    ProbeFailed,
+    ProberBusy,
     TaskNotFound,
     VersionConflict,
     WrongState,
@@ -93,43 +95,15 @@ _STATUS: dict[type[ActionError], tuple[int, str]] = {
     LibraryFull: (507, "library_full"),
     DestinationConflict: (409, "destination_conflict"),
     VersionConflict: (412, "version_conflict"),
+    ProbeFailed: (422, "probe_failed"),
+    ProberBusy: (429, "too_many"),
+    NoProber: (503, "no_probe"),
 }
-#: The compatible API's names in the rules' sentences -> ours. A single source stands in a list here.
-_NAMES = {
-    "].SrcAddr": "].url",
-    "SrcAddr": "sources[0].url",
-    "VodSrcAddrs": "sources",
-    "StartOffset": "start_s",
-    "EndOffset": "end_s",
-    "DstAddr": "destination",
-    "StartTime": "start_at",
-    "EndTime": "end_at",
-    "Title": "title",
-    "GroupName": "group",
-    "CycleMode": "loops",
-    "CallbackURL": "callback_url",
-    "Watermark": "watermark",
-    "Picture": "picture",
-    "RelativePosX": "x",
-    "RelativePosY": "y",
-    "Ratio": "ratio",
-    "Aggregation": "step_s",
-    "TaskId": "task_id",
-    "EventId": "event_id",
-    "Name": "name",
-    "Size": "size",
-}
-_NAME = re.compile(r"\]\.SrcAddr\b|\b(?:" + "|".join(name for name in _NAMES if name[0] != "]") + r")\b")
+#: When to come again.
+_RETRY_AFTER_S: dict[type[ActionError], int] = {ProberBusy: 5}
 
 
 def translate(error: ActionError) -> RestError:
     """The rules' refusal as REST says it."""
     status, code = _STATUS[type(error)]
-    text = str(error)
-    if isinstance(error, InvalidField | DestinationConflict):
-        text = _rename(text)
-    return RestError(status, code, text, _rename(error.field) if error.field else None)
-
-
-def _rename(text: str) -> str:
-    return _NAME.sub(lambda found: _NAMES[found[0]], text)
+    return RestError(status, code, str(error), error.field, retry_after_s=_RETRY_AFTER_S.get(type(error)))

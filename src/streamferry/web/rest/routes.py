@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -12,34 +12,33 @@ from fastapi.security import HTTPBearer
 from pydantic import AwareDatetime, StringConstraints
 from starlette.responses import Response, StreamingResponse
 
+from streamferry.control.address_rules import address_rules
 from streamferry.control.callbacks.deliveries import Callbacks
 from streamferry.control.library import Library
 from streamferry.control.samples import Samples
-from streamferry.media.url import MediaUrl
 from streamferry.relay.status import State
-from streamferry.tasks.checks import MAX_INT32, SourceRules, read_source
-from streamferry.tasks.errors import ActionError
-from streamferry.tasks.model import DeliveryState, TaskKind
+from streamferry.tasks.checks import MAX_INT32, AddressRules
+from streamferry.tasks.model import DeliveryState
 from streamferry.web import operation_views, views
 from streamferry.web.preview_responses import PreviewResponses
+from streamferry.web.probing import Prober, Probing
 from streamferry.web.rate_limits import Rates
 from streamferry.web.reads import Reads
-from streamferry.web.rest import bodies, sample
+from streamferry.web.request_sample import SdkBody, write_request
+from streamferry.web.rest import bodies
 from streamferry.web.rest.events import Follower
-from streamferry.web.rest.rest_errors import STATUSES, Refusal, RestError, translate
+from streamferry.web.rest.rest_errors import STATUSES, Refusal, RestError
 from streamferry.web.rest.tokens import Tokens
-from streamferry.web.rest.writes import Verb, Writes
-
-#: Inspects an address and returns what was found. Raises RestError.
-Prober = Callable[[MediaUrl, float], Awaitable[operation_views.ProbeView]]
+from streamferry.web.writes import Verb, Writes
 
 
 @dataclass(frozen=True, slots=True)
 class RestSettings:
     """What REST needs beside the actions. Routes say so when ``prober``, ``read_cache`` or ``previews`` is missing."""
 
+    sdk_body: SdkBody
     rates: Rates = field(default_factory=Rates)
-    source_rules: SourceRules = field(default_factory=SourceRules)
+    address_rules: AddressRules = field(default_factory=address_rules)
     prober: Prober | None = None
     read_cache: Callable[[], operation_views.CacheView] | None = None
     previews: PreviewResponses | None = None
@@ -74,6 +73,7 @@ class Routes:
         self._writes = writes
         self._tokens = tokens
         self._settings = settings
+        self._probing = Probing(settings.address_rules, settings.prober)
         self._follower = Follower(reads, settings.stopping)
 
     def router(self) -> APIRouter:
@@ -171,11 +171,11 @@ class Routes:
 
     async def create_task(self, body: bodies.NewTask) -> views.TaskView:
         """A new task; it starts by itself at its time."""
-        return await self._writes.create_task(body)
+        return await self._writes.create_task(bodies.to_draft(body))
 
     async def validate_task(self, body: bodies.NewTask) -> None:
         """Whether such a task could be created now; nothing is written."""
-        await self._writes.validate_task(body)
+        await self._writes.validate_task(bodies.to_draft(body))
 
     async def get_task(self, task_id: TaskId) -> views.TaskView:
         """One task."""
@@ -183,7 +183,9 @@ class Routes:
 
     async def update_task(self, task_id: TaskId, body: bodies.TaskPatch, if_match: IfMatch = None) -> views.TaskView:
         """Change the fields given; a running task follows without a break where it can."""
-        return await self._writes.update_task(task_id, body, expected_version=_read_version(if_match))
+        seen = _read_version(if_match)
+        expected = body.version if seen is None else seen
+        return await self._writes.update_task(task_id, bodies.to_draft(body), expected_version=expected)
 
     async def delete_task(self, task_id: TaskId) -> None:
         """Delete a task; a running one is stopped. Its events and usage are kept."""
@@ -218,7 +220,7 @@ class Routes:
 
     async def get_request(self, task_id: TaskId, request: Request) -> views.RequestView:
         """The same task as a request for the SDK and for curl; what is secret is left as ``***`` to be filled in."""
-        return sample.write_request(await self._reads.task(task_id), request.url)
+        return write_request(await self._reads.task(task_id), request.url, self._settings.sdk_body)
 
     async def list_latest_events(self, task_id: TaskId, limit: Limit = 100) -> list[views.EventView]:
         """The last events of a task, newest first; those of a deleted task can still be read."""
@@ -309,13 +311,7 @@ class Routes:
 
     async def probe(self, body: bodies.ProbeRequest) -> operation_views.ProbeView:
         """Inspect a file: what it contains, and what relaying it will need."""
-        try:
-            url = read_source("url", body.url, TaskKind.VOD, self._settings.source_rules)
-        except ActionError as error:
-            raise translate(error) from None
-        if self._settings.prober is None:
-            raise RestError(503, "no_probe", "this service cannot probe")
-        return await self._settings.prober(url, body.seconds)
+        return await self._probing.look(body.url, body.seconds)
 
     async def list_groups(self, page: PageNumber = 1, size: PageSize = 100) -> views.GroupPage:
         """Groups, oldest first."""
@@ -323,11 +319,11 @@ class Routes:
 
     async def create_group(self, body: bodies.NewGroup) -> None:
         """A new group."""
-        await self._writes.create_group(body)
+        await self._writes.create_group(body.name, body.project, bodies.to_tags(body.tags))
 
     async def update_group(self, name: bodies.Name, body: bodies.GroupTags) -> None:
         """Replace the tags of a group."""
-        await self._writes.update_group(name, body.tags)
+        await self._writes.update_group(name, bodies.to_tags(body.tags))
 
     async def delete_group(self, name: bodies.Name) -> None:
         """Delete a group without tasks."""

@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamferry.net.peers import peer_of
 from streamferry.store import TROUBLE, describe_to_strangers, describe_trouble
 from streamferry.tasks.actor import Actor, ActorKind, acting_as, new_request_id
-from streamferry.web.compat.api_errors import ApiError
 from streamferry.web.rate_limits import FAILURES_AT_ONCE, FAILURES_S, Buckets, Kind, RateLimiter, Rates
 from streamferry.web.rest.rest_errors import RestError
 from streamferry.web.rest.tokens import Caller, Tokens
@@ -82,10 +81,9 @@ class Gate:
         caller = await self._require_caller(scope)
         if caller.read_only and (method not in _READS or _path(scope) in _OF_WRITERS):
             raise RestError(403, "read_only", "the key may only read, and not everything")
-        try:
-            self._limiter.take(caller.access_key_id, Kind.LIST if method in _READS else Kind.WRITE, time.monotonic())
-        except ApiError:
-            raise RestError(429, "too_many", "too many calls: wait a second", retry_after_s=1) from None
+        kind = Kind.LIST if method in _READS else Kind.WRITE
+        if not self._limiter.take(caller.access_key_id, kind, time.monotonic()):
+            raise RestError(429, "too_many", "too many calls: wait a second", retry_after_s=1)
         return caller
 
     async def _require_caller(self, scope: Scope) -> Caller:

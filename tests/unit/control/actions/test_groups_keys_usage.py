@@ -171,7 +171,7 @@ async def test_usage_of_too_much_at_once_is_refused_in_words(
     assert await ask(20) == 20
     monkeypatch.setattr(usage, "MAX_SUMS", 10)
     assert (await ask(10), await ask(20, 3600)) == (10, 1)
-    with pytest.raises(InvalidField, match="EndTime: the range has more than 10 sums: ask for a shorter one"):
+    with pytest.raises(InvalidField, match="end_at: the range has more than 10 sums: ask for a shorter one"):
         await ask(20)
     monkeypatch.setattr(usage, "MAX_MEASURED", 15)
     with pytest.raises(InvalidField, match="holds more than 15 measured minutes of tasks"):

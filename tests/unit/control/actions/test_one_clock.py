@@ -6,16 +6,16 @@ import pytest
 from task_samples import make_spec
 
 from streamferry.control.actions import Actions
+from streamferry.control.address_rules import address_rules
 from streamferry.control.clock import SystemClock
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.store import Store
-from streamferry.tasks.checks import SourceRules
-from streamferry.tasks.model import ApiStatus
+from streamferry.tasks.draft import SourceDraft, TaskDraft
+from streamferry.tasks.model import ApiStatus, TaskKind
 from streamferry.web.compat import operations, schemas
 from streamferry.web.reads import Reads
-from streamferry.web.rest.bodies import NewTask, TaskPatch
-from streamferry.web.rest.writes import Verb, Writes
 from streamferry.web.views import Status
+from streamferry.web.writes import Verb, Writes
 
 PUSH = "rtmp://push.example/live/"
 SOURCE = "rtmp://live.example/live/in"
@@ -32,11 +32,11 @@ def wrong_s(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 async def test_a_window_is_judged_by_the_stores_clock(store: Store) -> None:
     """By either API a task whose window is open can be made, is due at once, and each read says that it is active."""
     actions = Actions(store)
-    reads, writes = Reads(actions), Writes(actions, SourceRules())
+    reads, writes = Reads(actions), Writes(actions, address_rules())
     now = datetime.now(UTC).replace(microsecond=0)
     window = {"start_at": now - timedelta(minutes=1), "end_at": now + timedelta(hours=1)}
     made = await writes.create_task(
-        NewTask.model_validate({"kind": "live", "sources": [{"url": SOURCE}], "destination": PUSH + "a", **window})
+        TaskDraft(kind=TaskKind.LIVE, sources=[SourceDraft(SOURCE)], destination=PUSH + "a", **window)
     )
     asked = schemas.CreateTask.model_validate(
         {
@@ -47,7 +47,9 @@ async def test_a_window_is_judged_by_the_stores_clock(store: Store) -> None:
             "EndTime": int(window["end_at"].timestamp()),
         }
     )
-    answer = await operations.OPERATIONS["CreatePullToPushTask"].run(operations.Context(actions, SourceRules()), asked)
+    answer = await operations.OPERATIONS["CreatePullToPushTask"].run(
+        operations.Context(actions, address_rules()), asked
+    )
     assert answer is not None
     for task_id in (made.task_id, answer["TaskId"]):
         assert (await reads.task(task_id)).status is Status.ACTIVE
@@ -63,10 +65,10 @@ async def test_a_window_is_judged_by_the_stores_clock(store: Store) -> None:
 async def test_what_may_be_asked_for_is_what_is_shown(store: Store) -> None:
     """A running task can be stopped, continued and changed, and each event has the store's time."""
     actions = Actions(store)
-    writes = Writes(actions, SourceRules())
+    writes = Writes(actions, address_rules())
     task_id = await actions.create_task(make_spec())
     assert (await writes.ask_task(task_id, Verb.STOP)).status is Status.DISABLED
     assert (await writes.ask_task(task_id, Verb.CONTINUE)).status is Status.ACTIVE
-    assert (await writes.update_task(task_id, TaskPatch(title="changed"))).status is Status.ACTIVE
+    assert (await writes.update_task(task_id, TaskDraft(title="changed"))).status is Status.ACTIVE
     for one in await actions.list_feed(task_id):
         assert abs(one.at - datetime.now(UTC)) < timedelta(minutes=1), one.kind

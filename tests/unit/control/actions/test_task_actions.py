@@ -68,7 +68,7 @@ async def test_what_was_created_is_read_back(actions: Actions) -> None:
         start_at=at(-1),
         end_at=at(60),
         title="直播A1",
-        source_form=SourceForm.VOD_SRC_ADDRS,
+        source_form=SourceForm.RANGES,
         loops=3,
         cycle_mode=0,
         play_times=3,
@@ -152,7 +152,7 @@ async def test_update_replaces_the_spec_but_not_the_group(actions: Actions) -> N
     await actions.create_group("sport", "default")
     with pytest.raises(InvalidField) as refused:
         await actions.update_task(task_id, lambda _: replace(wanted, group="sport"))
-    assert refused.value.field == "GroupName"
+    assert refused.value.field == "group"
 
 
 async def test_a_task_needs_a_group_that_exists(actions: Actions) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from kit.pictures import png
+from streamferry.control.address_rules import address_rules
 from streamferry.media.redaction import use_marks
 from streamferry.relay import Playhead, State
 from streamferry.store.records import TaskRecord
-from streamferry.tasks.checks import SourceRules
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import ContinueStrategy, SourceForm, TaskKind, TaskSpec
 from streamferry.web.compat.api_errors import ApiError
@@ -21,7 +21,7 @@ from streamferry.web.compat.tasks import create_spec, show_task, update_spec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 START, END = int(NOW.timestamp()), int((NOW + timedelta(hours=1)).timestamp())
-RULES = SourceRules()
+RULES = address_rules()
 LIVE = {
     "StartTime": START,
     "EndTime": END,
@@ -136,6 +136,38 @@ def mark(**fields: object) -> dict[str, object]:
     return {"Picture": url, "RelativePosX": 0.1, "RelativePosY": 0, "Ratio": 0.2, **fields}
 
 
+def test_numbers_that_stand_for_words() -> None:
+    """Type, ContinueStrategy and switches take 0 and 1; the 9 of the published sample is a placeholder."""
+    spec = create_vod(ContinueStrategy=1, PreDownload=0)
+    assert (spec.kind, spec.continue_strategy) == (TaskKind.VOD, ContinueStrategy.AT_BREAK_PLUS_ELAPSED)
+    assert (spec.pre_download, create_vod(PreDownload=1).pre_download) == (False, True)
+    refused("Type: must be 0 (live) or 1 (VOD)", lambda: create(Type=2))
+    refused("ContinueStrategy: must be 0", lambda: create(ContinueStrategy=9))
+    refused("PreDownload: must be 0 or 1", lambda: create(PreDownload=-1))
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 10**12])
+def test_times_that_no_calendar_holds_are_refused(seconds: int) -> None:
+    """Milliseconds given for seconds among them."""
+    refused("StartTime: must be a Unix time in seconds", lambda: create(StartTime=seconds))
+
+
+def test_rules_speak_of_fields_by_the_names_of_the_api() -> None:
+    """Also within a sentence, and of a list by the form in which it was given."""
+    refused("EndTime: must be later than StartTime", lambda: create(EndTime=START))
+    refused("PlayTimes: must be 1 or more when CycleMode is 0", lambda: create_vod(CycleMode=0))
+    refused("CycleMode: must be -1 (endless), 0 (as PlayTimes says)", lambda: create_vod(CycleMode=-2))
+    refused("App: is required when DstAddr is empty", lambda: create(DstAddr="", Domain="h"))
+    refused("SrcAddr: must start with", lambda: create(SrcAddr="ftp://h/a"))
+    refused("SrcAddrS[1]: must start with", lambda: create_vod(SrcAddrS=["http://h/a", "ftp://h/a"]))
+    refused("OffsetS: must be a number", lambda: create_vod(OffsetS=[0, -1]))
+    refused("Offset: must be a number", lambda: create_vod(SrcAddrS=["http://h/a"], Offset=-1))
+    ranges = [{"SrcAddr": "http://h/a"}, {"SrcAddr": "http://h/a", "StartOffset": 5, "EndOffset": 5}]
+    refused("VodSrcAddrs[1].EndOffset: must be", lambda: create_vod(SrcAddrS=None, VodSrcAddrs=ranges))
+    refused("Watermark.RelativePosY: must be", lambda: create(Watermark=mark(RelativePosY=2)))
+    refused("Watermark.Ratio: is required", lambda: update(create(Watermark=mark()), Watermark=mark(Ratio=None)))
+
+
 def test_offsets_of_the_legacy_form() -> None:
     """As many as addresses; Offset for a single one without OffsetS; numbers may be texts."""
     assert [one.start_s for one in create_vod(OffsetS=[1, "2.5"]).items] == [1.0, 2.5]
@@ -152,7 +184,7 @@ def test_the_form_with_both_offsets() -> None:
     """VodSrcAddrs excludes the older form."""
     sources = [{"SrcAddr": "http://s/a", "StartOffset": 1, "EndOffset": 9.5}, {"SrcAddr": "http://s/b"}]
     spec = create_vod(SrcAddrS=None, VodSrcAddrs=sources)
-    assert spec.source_form is SourceForm.VOD_SRC_ADDRS
+    assert spec.source_form is SourceForm.RANGES
     assert [(one.start_s, one.end_s) for one in spec.items] == [(1.0, 9.5), (0.0, 0.0)]
     refused("VodSrcAddrs", lambda: create_vod(VodSrcAddrs=sources))
     refused("VodSrcAddrs", lambda: create_vod(SrcAddrS=None, VodSrcAddrs=sources, OffsetS=[1, 2]))

@@ -1,4 +1,4 @@
-"""The form as a value: what is typed, what is wrong with it, and the body it becomes."""
+"""The form as a value: what is typed, what is wrong with it, and the task it becomes."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -6,12 +6,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from streamferry.control.address_rules import address_rules
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
 from streamferry.relay import State
 from streamferry.store.records import TaskRecord
 from streamferry.tasks import checks
-from streamferry.tasks.checks import SourceRules
+from streamferry.tasks.draft import CLEARED
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 from streamferry.web.dashboard.draft import Draft, DraftMark, DraftSource, read_seconds, typed_address
@@ -20,7 +21,7 @@ from streamferry.web.views import Kind, TaskView, show_task
 
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Shanghai")
-RULES = SourceRules(Folders.of([Path("/films")]))
+RULES = address_rules(Folders.of([Path("/films")]))
 
 
 def task(**values: object) -> TaskView:
@@ -115,6 +116,7 @@ def test_a_form_without_problems_is_a_task() -> None:
     draft.sources.append(DraftSource("file:///films/2.mp4", "1:30", "0:02:00.5"))
     assert draft.find_problems(RULES, NOW) == {}
     body = draft.new_task(NOW)
+    assert body.sources is not None
     assert body.start_at == datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
     assert body.end_at == datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
     assert [(one.start_s, one.end_s) for one in body.sources] == [(0.0, 0.0), (90.0, 120.5)]
@@ -128,6 +130,7 @@ def test_a_live_task_has_only_what_applies() -> None:
     assert draft.find_problems(RULES, NOW) == {}
     body = draft.new_task(NOW)
     assert body.loops is None
+    assert body.sources is not None
     assert [one.url for one in body.sources] == ["rtmp://a.example/live/x"]
 
 
@@ -136,8 +139,7 @@ def test_an_unchanged_form_changes_nothing() -> None:
     seen = task()
     draft = Draft.of(seen, ZONE)
     assert draft.find_problems(RULES, NOW) == {}
-    patch = draft.patch(NOW)
-    assert patch.version == 7
+    patch = draft.changes(NOW)
     assert (patch.start_at, patch.end_at) == (seen.start_at, seen.end_at)
     assert patch.destination == "rtmp://push.example/live/***"
     assert patch.sources is not None
@@ -145,15 +147,15 @@ def test_an_unchanged_form_changes_nothing() -> None:
         ("https://a.example/1.mp4?***", 5.0, 90.0),
         ("file:///films/2.mp4", 0.0, 0.0),
     ]
-    assert "watermark" not in patch.model_fields_set
+    assert patch.watermark is CLEARED
 
 
 def test_what_is_emptied_is_taken_away() -> None:
     """A title and a callback that were there are said to be empty."""
     draft = Draft.of(task(callback_url="https://x.example/a?token=1"), ZONE)
     draft.title = draft.callback_url = ""
-    patch = draft.patch(NOW)
-    assert (patch.title, patch.callback_url) == ("", "")
+    patch = draft.changes(NOW)
+    assert (patch.title, patch.callback_url) == (CLEARED, CLEARED)
 
 
 def test_a_copy_asks_for_the_secrets_again() -> None:
@@ -251,4 +253,4 @@ def test_a_time_that_comes_twice_is_the_first_and_said_to_be(zone: str, text: st
         assert seen.end == text
         assert seen._end_at() == at
         assert [one.astimezone(UTC) for one in seen.find_doubtful(now)] == [at]
-        assert seen.patch(now).end_at == at
+        assert seen.changes(now).end_at == at

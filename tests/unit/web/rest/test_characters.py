@@ -11,10 +11,10 @@ from signed_api import FILES, NO_LIMITS, make_api
 from streamferry.cli.task_body import plain_fields
 from streamferry.client import NewTask
 from streamferry.control.actions import Actions
+from streamferry.control.address_rules import address_rules
 from streamferry.net.folders import Folders
 from streamferry.store import Seal, Store, migrate, sqlite_url
 from streamferry.store.dump import dump, load, read_head
-from streamferry.tasks.checks import SourceRules
 from streamferry.web.compat.routes import ApiSettings
 from streamferry.wire.rtmp.session import ClientSession, PublishRequested, Purpose, ServerSession
 
@@ -63,8 +63,8 @@ async def test_bytes_out_are_bytes_in(store: Store, tmp_path: Path) -> None:
     what a server is asked to publish is what was given, character for character.
     """
     given: dict[str, str] = {}
-    rules = SourceRules(Folders.of([FILES]))
-    api = await make_api(store, ApiSettings(rates=NO_LIMITS, source_rules=rules))
+    rules = address_rules(Folders.of([FILES]))
+    api = await make_api(store, ApiSettings(rates=NO_LIMITS, address_rules=rules))
     async with api.client, make_rest(store) as rest:
         for number, key in enumerate(keys()):
             common = {"type": 0, "start_time": 4_000_000_000, "end_time": 4_000_003_600, "cycle_mode": -1}

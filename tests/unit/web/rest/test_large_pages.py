@@ -18,7 +18,7 @@ async def _make(rest: Rest, count: int) -> list[str]:
         urls = [f"http://files.example/{task}-{item}/".ljust(MAX_ADDRESS_CHARS - 4, "x") + ".mp4" for item in range(30)]
         spec = make_spec(
             items=tuple(TaskItem(MediaUrl.parse(url)) for url in urls),
-            source_form=SourceForm.VOD_SRC_ADDRS,
+            source_form=SourceForm.RANGES,
             destination=MediaUrl.parse(f"rtmp://push.example/live/{task}"),
         )
         made.append(await rest.actions.create_task(spec))

@@ -75,7 +75,7 @@ async def test_a_task_shows_no_secret(reads: Reads, actions: Actions) -> None:
                 TaskItem(MediaUrl.parse("file:///media/a%20b.mp4")),
             ),
             callback_url="https://hook.example/x?planted=planted-query",
-            source_form=SourceForm.VOD_SRC_ADDRS,
+            source_form=SourceForm.RANGES,
         )
     )
     task = await reads.task(task_id)
@@ -142,7 +142,7 @@ async def test_room_is_what_workers_can_take_beside_what_they_hold(
 async def test_usage_is_asked_for_in_allowed_ranges(reads: Reads) -> None:
     """The ranges are those of the compatible API."""
     assert (await reads.usage(NOW - timedelta(hours=2), NOW, step_s=3600)).buckets == []
-    with pytest.raises(InvalidField, match="Aggregation"):
+    with pytest.raises(InvalidField, match="step_s"):
         await reads.usage(NOW - timedelta(hours=2), NOW, step_s=7)
 
 

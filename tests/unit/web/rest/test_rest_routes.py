@@ -15,6 +15,7 @@ from kit.virtual_clock import VirtualClock
 from streamferry.control.login_throttle import FREE_FAILURES
 from streamferry.store import Store
 from streamferry.store.records import KeyPair
+from streamferry.web.compat.sample import write_body
 from streamferry.web.rate_limits import FAILURES_AT_ONCE, Rates
 from streamferry.web.reads import Reads
 from streamferry.web.rest.events import Follower
@@ -238,7 +239,7 @@ async def test_a_large_body_is_refused_unread(rest: Rest) -> None:
 
 async def test_rates_hold_for_each_key(store: Store) -> None:
     """Beyond its rate a key is told to wait; another one is served."""
-    async with make_rest(store, RestSettings(rates=Rates(write=1, list=2))) as rest:
+    async with make_rest(store, RestSettings(sdk_body=write_body, rates=Rates(write=1, list=2))) as rest:
         reader = await rest.token(rest.reader)
         answers = [await rest.client.get("/tasks") for _ in range(5)]
         assert answers[0].status_code == 200
@@ -274,7 +275,7 @@ async def test_every_refusal_is_in_the_document(rest: Rest) -> None:
 
 async def test_a_stream_of_events_goes_on_behind_the_last_one_seen(store: Store) -> None:
     """The first look gives what happened since; what happens then follows, each once, until the service stops."""
-    async with make_rest(store, RestSettings(rates=NO_LIMITS)) as rest:
+    async with make_rest(store, RestSettings(sdk_body=write_body, rates=NO_LIMITS)) as rest:
         stopping = asyncio.Event()
         follower = Follower(Reads(rest.actions), stopping)
         task_id = (await rest.create())["task_id"]

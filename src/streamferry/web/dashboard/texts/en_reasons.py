@@ -2,8 +2,8 @@
 
 # As in ``zh_reasons``: ``{}`` stands for a value. What is not here stays as it is.
 REASONS = {
-    "must be later than StartTime": "must be after Start",
-    "must be at most 7 days after StartTime": "must be at most 7 days after Start",
+    "must be later than start_at": "must be after Start",
+    "must be at most 7 days after start_at": "must be at most 7 days after Start",
     "must be later than now": "must be in the future",
     "is an address as lists show it, with *** for its secrets: give the whole address": "Type the whole address, with "
     "the stream key or password that *** stands for",

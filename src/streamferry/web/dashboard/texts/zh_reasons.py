@@ -4,8 +4,8 @@
 _FIELDS = {
     "is required": "必填",
     "must be 1 to 20 Chinese characters, letters and digits": "须为 1 至 20 个汉字、字母或数字",
-    "must be later than StartTime": "须晚于开始时间",
-    "must be at most 7 days after StartTime": "距开始时间不能超过 7 天",
+    "must be later than start_at": "须晚于开始时间",
+    "must be at most 7 days after start_at": "距开始时间不能超过 7 天",
     "must be later than now": "须晚于当前时间",
     "must be a date and a time": "须为日期和时间",
     "is no time in {} on that day: clocks go forward over it": "{} 当天没有这一时刻：时钟在此拨快",

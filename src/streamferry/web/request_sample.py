@@ -5,18 +5,22 @@ Both take the access key from the variables that the SDKs read.
 
 import json
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 from starlette.datastructures import URL
 
-from streamferry.tasks.model import ContinueStrategy, TaskKind
 from streamferry.web.views import Kind, RequestView, TaskView
 
+#: A task as the body of the SDK's call, in the words of the compatible API.
+SdkBody = Callable[[TaskView], dict[str, Any]]
+_SDK_ACTION = "CreatePullToPushTask"
 
-def write_request(task: TaskView, asked: URL) -> RequestView:
+
+def write_request(task: TaskView, asked: URL, sdk_body: SdkBody) -> RequestView:
     """From what is shown of the task, so no secret can get in. ``asked``: where the service was asked for it."""
     service = f"{asked.scheme}://{asked.netloc}"
-    sdk, rest = _compatible_body(task), _rest_body(task)
+    sdk, rest = sdk_body(task), _rest_body(task)
     python = (
         "from streamferry.client import LiveService\n\n"
         f"service = LiveService({json.dumps(service)})  # the key is read from VOLC_ACCESSKEY and VOLC_SECRETKEY\n"
@@ -31,42 +35,13 @@ def write_request(task: TaskView, asked: URL) -> RequestView:
         f"  -d '{text}'\n"
     )
     return RequestView(
-        action="CreatePullToPushTask",
+        action=_SDK_ACTION,
         body=sdk,
         rest_body=rest,
         python=python,
         curl=curl,
         is_complete="***" not in json.dumps(rest) and task.watermark is None,
     )
-
-
-def _compatible_body(task: TaskView) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "Title": task.title,
-        "StartTime": int(task.start_at.timestamp()),
-        "EndTime": int(task.end_at.timestamp()),
-        "Type": int(TaskKind[task.kind.name]),
-        "GroupName": task.group,
-        "DstAddr": task.destination,
-        "ContinueStrategy": int(ContinueStrategy[task.continue_strategy.name]),
-        "PreDownload": int(task.pre_download),
-        "CallbackURL": task.callback_url,
-    }
-    if task.kind is Kind.LIVE:
-        body["SrcAddr"] = task.sources[0].url
-    else:
-        body["CycleMode"] = task.loops
-        body["VodSrcAddrs"] = [
-            {"SrcAddr": one.url, "StartOffset": one.start_s, "EndOffset": one.end_s} for one in task.sources
-        ]
-    if mark := task.watermark:
-        body["Watermark"] = {
-            "Picture": f"data:{mark.media_type};base64,***",
-            "RelativePosX": mark.x,
-            "RelativePosY": mark.y,
-            "Ratio": mark.ratio,
-        }
-    return {name: value for name, value in body.items() if value != ""}
 
 
 def _rest_body(task: TaskView) -> dict[str, Any]:

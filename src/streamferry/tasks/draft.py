@@ -1,0 +1,250 @@
+"""``TaskDraft``: a task as a front end hands it in, before it is judged; and how it becomes a ``TaskSpec``.
+
+A draft is made of plain values. A field is absent (None), given, or cleared where that is something else than absent.
+Whatever a front end calls its fields, here and in every InvalidField they have the names of this module's classes, and
+a path: ``title``, ``sources[2].start_s``, ``destination.host``, ``watermark.x``. A front end that has other names keeps
+one table of them.
+
+What is absent stays as the task has it; a new task, and one that cannot be read any more, have nothing that could stay.
+An address or a picture that is given as it was shown means the one that is stored (decision 0005).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Final, TypeVar
+
+from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.media.watermark import Watermark
+from streamferry.relay.spec import ENDLESS
+from streamferry.tasks import checks
+from streamferry.tasks.checks import AddressRules
+from streamferry.tasks.errors import InvalidField
+from streamferry.tasks.model import (
+    DEFAULT_GROUP,
+    ContinueStrategy,
+    SourceForm,
+    StoredMark,
+    TaskItem,
+    TaskKind,
+    TaskSpec,
+)
+
+
+class Cleared(Enum):
+    """See ``CLEARED``."""
+
+    CLEARED = "cleared"
+
+
+#: Given as nothing: what the task has is taken away.
+CLEARED: Final = Cleared.CLEARED
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDraft:
+    """One address. None: the one that the task has in this place, with other offsets."""
+
+    url: str | None
+    start_s: float = 0.0
+    end_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationParts:
+    """A destination in three texts, for who has no address."""
+
+    host: str
+    app: str
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkDraft:
+    """``picture``: a data URL, or what stood for the picture where it was shown. The others are parts of the width and
+    the height of the video."""
+
+    picture: str | None = None
+    x: float | None = None
+    y: float | None = None
+    ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDraft:
+    """See the module; an empty text is absent, too. ``source_form``: of the sources, if they are a list. ``loops``: -1
+    is endless, 0 means as often as ``play_times`` says."""
+
+    kind: TaskKind | None = None
+    sources: Sequence[SourceDraft] | None = None
+    source_form: SourceForm = SourceForm.RANGES
+    destination: str | DestinationParts | None = None
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    title: str | Cleared | None = None
+    group: str | None = None
+    loops: int | None = None
+    play_times: int | None = None
+    continue_strategy: ContinueStrategy | None = None
+    pre_download: bool | None = None
+    callback_url: str | Cleared | None = None
+    watermark: WatermarkDraft | Cleared | None = None
+
+
+def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules: AddressRules) -> TaskSpec:
+    """What is wanted from now on. ``current``: what the task has; None for a new one. Raises InvalidField."""
+    kind = draft.kind if draft.kind is not None else _present(current, "kind").kind
+    start_at, end_at = _decide_window(draft, current, now)
+    # Of a task of the other kind nothing about the source can stay.
+    same_kind = current if current is not None and current.kind is kind else None
+    form, items = _decide_sources(draft, kind, same_kind, is_new=current is None, rules=rules)
+    cycle_mode, play_times, loops = _decide_loops(draft, kind, same_kind)
+    return TaskSpec(
+        kind=kind,
+        items=items,
+        destination=_decide_destination(draft.destination, current, rules),
+        start_at=start_at,
+        end_at=end_at,
+        title=_decide_title(draft.title, current),
+        group=checks.check_group_name(draft.group) if draft.group else current.group if current else DEFAULT_GROUP,
+        source_form=form,
+        loops=loops,
+        cycle_mode=cycle_mode,
+        play_times=play_times,
+        continue_strategy=_choose(
+            draft.continue_strategy, current.continue_strategy if current else ContinueStrategy.AT_BREAK
+        ),
+        pre_download=_choose(draft.pre_download, current.pre_download if current else True),
+        callback_url=_decide_callback(draft.callback_url, current, rules),
+        watermark=_decide_watermark(draft.watermark, current.watermark if current else None),
+    )
+
+
+def _choose(given: _Value | None, present: _Value) -> _Value:
+    return present if given is None else given
+
+
+def _present(current: TaskSpec | None, field: str) -> TaskSpec:
+    """The task's present spec, where a field that was not given is taken from."""
+    if current is None:
+        raise InvalidField(field, "is required")
+    return current
+
+
+def _decide_window(draft: TaskDraft, current: TaskSpec | None, now: datetime) -> tuple[datetime, datetime]:
+    start_at = draft.start_at or _present(current, "start_at").start_at
+    end_at = draft.end_at or _present(current, "end_at").end_at
+    start_at, end_at = checks.check_time("start_at", start_at), checks.check_time("end_at", end_at)
+    # The title of a task that has ended may be changed, even by a client that sends the window again.
+    if current is None or (start_at, end_at) != (current.start_at, current.end_at):
+        checks.check_window(start_at, end_at, now)
+    return start_at, end_at
+
+
+def _decide_title(title: str | Cleared | None, current: TaskSpec | None) -> str:
+    if title is CLEARED:
+        return ""
+    return checks.check_title(title) if title else current.title if current else ""
+
+
+def _decide_sources(
+    draft: TaskDraft, kind: TaskKind, current: TaskSpec | None, *, is_new: bool, rules: AddressRules
+) -> tuple[SourceForm, tuple[TaskItem, ...]]:
+    if draft.sources is None:
+        if current is None:
+            raise InvalidField("sources", "is required" if is_new else "are required with another kind")
+        return current.source_form, current.items
+    if kind is TaskKind.LIVE:
+        if len(draft.sources) != 1:
+            raise InvalidField("sources", "must hold one address for a live task")
+        if draft.sources[0].start_s or draft.sources[0].end_s:
+            raise InvalidField("sources[0].start_s", "a live source has no start and no end")
+    checks.check_item_count("sources", len(draft.sources))
+    known = [item.url for item in current.items] if current else []
+    items = []
+    for index, one in enumerate(draft.sources):
+        field = f"sources[{index}]"
+        # First the one in the same place: two addresses may differ in their secrets only.
+        same_place = known[index : index + 1]
+        if one.url is None and not same_place:
+            raise InvalidField(f"{field}.url", "is required")
+        url = same_place[0] if one.url is None else _as_shown(one.url, same_place) or _as_shown(one.url, known)
+        url = url or checks.read_source(f"{field}.url", one.url or "", kind, rules)
+        names = {"start_field": f"{field}.start_s", "end_field": f"{field}.end_s"}
+        items.append(checks.check_item(url, one.start_s, one.end_s, **names))
+    return SourceForm.SINGLE if kind is TaskKind.LIVE else draft.source_form, tuple(items)
+
+
+def _as_shown(text: str, known: Sequence[MediaUrl]) -> MediaUrl | None:
+    """The one address that is shown like this, if there is exactly one."""
+    if REDACTED not in text:
+        return None
+    shown = {url.reveal(): url for url in known if url.is_shown_as(text)}
+    return next(iter(shown.values())) if len(shown) == 1 else None
+
+
+def _decide_destination(
+    given: str | DestinationParts | None, current: TaskSpec | None, rules: AddressRules
+) -> MediaUrl:
+    if given is None:
+        return _present(current, "destination").destination
+    if isinstance(given, DestinationParts):
+        return checks.build_destination(given.host, given.app, given.stream, rules)
+    return _as_shown(given, [current.destination] if current else []) or checks.read_destination(given, rules)
+
+
+def _decide_loops(draft: TaskDraft, kind: TaskKind, current: TaskSpec | None) -> tuple[int | None, int | None, int]:
+    """``loops`` and ``play_times`` as they are shown, and the loops they mean; of no effect on a live source."""
+    if kind is TaskKind.LIVE and (draft.loops is not None or draft.play_times is not None):
+        checks.decide_loops(draft.loops or 0, draft.play_times or 1)
+    cycle_mode = _choose(draft.loops, current.cycle_mode if current else None)
+    play_times = _choose(draft.play_times, current.play_times if current else None)
+    if kind is TaskKind.LIVE:
+        return cycle_mode, play_times, ENDLESS
+    cycle_mode = _choose(cycle_mode, ENDLESS)
+    return cycle_mode, play_times, checks.decide_loops(cycle_mode, play_times)
+
+
+def _decide_callback(given: str | Cleared | None, current: TaskSpec | None, rules: AddressRules) -> str:
+    present = current.callback_url if current else ""
+    if given is CLEARED:
+        return ""
+    if not given or (present and MediaUrl.parse(present).is_shown_as(given)):
+        return present
+    return checks.check_callback_url(given, rules)
+
+
+def _decide_watermark(
+    given: WatermarkDraft | Cleared | None, present: Watermark | StoredMark | None
+) -> Watermark | StoredMark | None:
+    if given is None:
+        return present
+    if given is CLEARED:
+        return None
+    if present is not None and given.picture in (None, _reference(present)):
+        x, y, ratio = (
+            _choose(given.x, present.pos_x),
+            _choose(given.y, present.pos_y),
+            _choose(given.ratio, present.ratio),
+        )
+        return checks.place_watermark(present, x, y, ratio)
+    if present is None and given == WatermarkDraft():
+        raise InvalidField("watermark", "must have picture, x, y and ratio")
+    return checks.read_watermark(
+        _require("watermark.picture", given.picture),
+        _require("watermark.x", _choose(given.x, present.pos_x if present else None)),
+        _require("watermark.y", _choose(given.y, present.pos_y if present else None)),
+        _require("watermark.ratio", _choose(given.ratio, present.ratio if present else None)),
+    )
+
+
+def _require(field: str, value: _Value | None) -> _Value:
+    if value is None:
+        raise InvalidField(field, "is required")
+    return value
+
+
+def _reference(mark: Watermark | StoredMark) -> str | None:
+    return mark.reference if isinstance(mark, StoredMark) else None

@@ -1,0 +1,60 @@
+"""Ranges of time for which usage may be asked, with their steps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from streamferry.tasks.errors import InvalidField
+
+_HISTORY = timedelta(days=366)
+_QUARTER = timedelta(days=93)
+#: Step in seconds -> the longest range it may be asked for; the numbers are the cloud API's.
+DURATION_STEPS = {60: timedelta(days=1), 3600: _QUARTER, 86400: _QUARTER}
+BANDWIDTH_STEPS = {300: timedelta(days=31), 3600: _QUARTER, 86400: _QUARTER}
+#: All of them.
+STEPS = DURATION_STEPS | BANDWIDTH_STEPS
+#: Points of one answer: 31 days by 300 s of ten groups. More are megabytes that nobody draws, made while others wait.
+MAX_POINTS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A checked range of time with its step."""
+
+    start_at: datetime
+    end_at: datetime
+    step_s: int
+
+    @property
+    def steps(self) -> int:
+        """How many, the last one perhaps in part."""
+        return -(-(self.end_at - self.start_at) // timedelta(seconds=self.step_s))
+
+
+def check_range(
+    start_at: datetime, end_at: datetime, step_s: int, steps: Mapping[int, timedelta], now: datetime
+) -> Range:
+    """A range that may be asked for. ``steps``: step in seconds -> the longest range. Raises InvalidField."""
+    if step_s not in steps:
+        raise InvalidField("step_s", "must be one of " + ", ".join(map(str, sorted(steps))))
+    if end_at <= start_at:
+        raise InvalidField("end_at", "must be later than {}", "start_at")
+    if end_at - start_at > steps[step_s]:
+        longest = f"must be at most {steps[step_s].days} days after {{}} at this {{}}"
+        raise InvalidField("end_at", longest, "start_at", "step_s")
+    if start_at < now - _HISTORY:
+        raise InvalidField("start_at", f"must be at most {_HISTORY.days} days ago")
+    return Range(start_at, end_at, step_s)
+
+
+def check_points(asked: Range, series: int) -> None:
+    """So many series of a range in one answer. Raises InvalidField."""
+    points = asked.steps * series
+    if points > MAX_POINTS:
+        raise InvalidField(
+            "end_at",
+            f"the range has {points} points at this {{}}, and an answer at most {MAX_POINTS}: ask for fewer "
+            "groups, a shorter range or a longer {}",
+            "step_s",
+            "step_s",
+        )

@@ -1,0 +1,83 @@
+"""Writes: everything that REST and the dashboard change, as plain calls that show what became of it."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from streamferry.control.actions import Actions
+from streamferry.store.records import GroupTag
+from streamferry.tasks import checks
+from streamferry.tasks.checks import AddressRules
+from streamferry.tasks.draft import TaskDraft, decide_spec
+from streamferry.tasks.model import TaskSpec
+from streamferry.web.views import TaskView, show_task
+
+
+class Verb(StrEnum):
+    """What may be asked of a task, beside changing and deleting it."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+    START_OVER = "start_over"
+    #: Older names of the two, which the compatible API has for them.
+    RESTART = "restart"
+    RELAUNCH = "relaunch"
+
+
+class Writes:
+    """All raise errors of ``tasks.errors``."""
+
+    def __init__(self, actions: Actions, rules: AddressRules) -> None:
+        self._actions = actions
+        self._rules = rules
+        self._verbs = {
+            Verb.STOP: actions.stop_task,
+            Verb.CONTINUE: actions.continue_task,
+            Verb.START_OVER: actions.relaunch_task,
+            Verb.RESTART: actions.continue_task,
+            Verb.RELAUNCH: actions.relaunch_task,
+        }
+
+    async def create_task(self, draft: TaskDraft) -> TaskView:
+        """A new enabled task."""
+        return await self._show(await self._actions.create_task(await self._decide(draft)))
+
+    async def validate_task(self, draft: TaskDraft) -> None:
+        """Whether such a task could be created now; nothing is written."""
+        await self._actions.check_task(await self._decide(draft))
+
+    async def update_task(self, task_id: str, draft: TaskDraft, *, expected_version: int | None = None) -> TaskView:
+        """Change what is given; what runs follows. ``expected_version``: another one is not changed."""
+        now = await self._actions.now()
+
+        def revise(current: TaskSpec | None) -> TaskSpec:
+            return decide_spec(draft, current, now, self._rules)
+
+        await self._actions.update_task(checks.check_task_id(task_id), revise, expected_version=expected_version)
+        return await self._show(task_id)
+
+    async def ask_task(self, task_id: str, verb: Verb) -> TaskView:
+        """Stop it, continue it or start it over."""
+        await self._verbs[verb](checks.check_task_id(task_id))
+        return await self._show(task_id)
+
+    async def delete_task(self, task_id: str) -> None:
+        """Delete it; a run ends. Its events and its usage are kept."""
+        await self._actions.delete_task(checks.check_task_id(task_id))
+
+    async def create_group(self, name: str, project: str, tags: Sequence[GroupTag]) -> None:
+        """A new group."""
+        await self._actions.create_group(checks.check_group_name(name, "name"), project, tags)
+
+    async def update_group(self, name: str, tags: Sequence[GroupTag]) -> None:
+        """Put other tags in place of those it has."""
+        await self._actions.update_group(checks.check_group_name(name, "name"), tags)
+
+    async def delete_group(self, name: str) -> None:
+        """Delete a group without tasks."""
+        await self._actions.delete_group(checks.check_group_name(name, "name"))
+
+    async def _decide(self, draft: TaskDraft) -> TaskSpec:
+        return decide_spec(draft, None, await self._actions.now(), self._rules)
+
+    async def _show(self, task_id: str) -> TaskView:
+        return show_task(await self._actions.get_task(task_id), await self._actions.now())
