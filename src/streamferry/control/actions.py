@@ -27,6 +27,7 @@ from streamferry.store import (
     asks_again,
     audit,
     calls,
+    deliveries,
     due,
     events,
     groups,
@@ -257,7 +258,7 @@ class Actions:
             await events.append(connection, [NewEvent(task_id, "deleted", now_ms, {"final": True})])
             await usage.keep_place(connection, task_id)
             await tasks.delete(connection, task_id)
-            await mailboxes.forget_empty(connection, {task_id})
+            await deliveries.forget_empty(connection, {task_id})
 
     @asks_again
     async def get_task(self, task_id: str) -> TaskRecord:

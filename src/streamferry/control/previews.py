@@ -10,8 +10,7 @@ from types import TracebackType
 import httpx
 
 from streamferry.net.peers import NoPlace, Places
-from streamferry.store import Store, workers
-from streamferry.store import tasks as task_rows
+from streamferry.store import Store, tasks, workers
 from streamferry.tasks.actor import current_actor
 from streamferry.tasks.checks import check_task_id
 from streamferry.tasks.errors import PreviewUnavailable, TaskNotFound
@@ -91,7 +90,7 @@ class Previews:
         """The worker's answer, which has begun."""
         async with self._store.read() as connection:
             address = await workers.find_address(connection, task_id)
-            if address is None and await task_rows.find(connection, self._store.seal, task_id) is None:
+            if address is None and await tasks.find(connection, self._store.seal, task_id) is None:
                 raise TaskNotFound(task_id)
         if address is None:
             raise PreviewUnavailable("the task is not running: there is nothing to be seen")

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.errors import Fault
 from streamferry.relay.status import Playhead, RelayStatus, State, Trouble
-from streamferry.store import events, pictures, sealing, tasks, workers
+from streamferry.store import events, pictures, sealing, task_rows, tasks, workers
 from streamferry.store.cells import read_member, read_number
 from streamferry.store.database import read_now_ms
 from streamferry.store.events import NewEvent, playhead_detail
@@ -69,7 +69,7 @@ async def read(
     new = [one.task_id for one in found if known.get(one.task_id) != (one.epoch, one.version)]
     fresh: dict[str, HeldTask] = {}
     for begin in range(0, len(new), _BATCH):
-        rows = await connection.execute(tasks.WITH_RUN.where(run.c.task_id.in_(new[begin : begin + _BATCH])))
+        rows = await connection.execute(task_rows.WITH_RUN.where(run.c.task_id.in_(new[begin : begin + _BATCH])))
         for row in rows.mappings().all():
             try:
                 spec = await _read_whole(connection, seal, row)
@@ -86,7 +86,7 @@ async def read(
                 spec,
                 row["enabled"] and not row["finished"],
                 # One that was played out between its claim and this look is over in a moment.
-                tasks.playhead_after_break(spec, row, now) or tasks.playhead_of(row),
+                task_rows.playhead_after_break(spec, row, now) or task_rows.playhead_of(row),
                 None
                 if row["trouble_ms"] is None
                 else Trouble(
@@ -100,7 +100,7 @@ async def read(
 
 async def _read_whole(connection: AsyncConnection, seal: Seal, row: sa.RowMapping) -> TaskSpec:
     """The spec with the watermark's picture. Raises Unreadable."""
-    spec = tasks.spec_of(seal, row)
+    spec = task_rows.spec_of(seal, row)
     if spec.watermark is None:
         return spec
     return with_picture(spec, await pictures.read(connection, [row["picture_digest"]]))

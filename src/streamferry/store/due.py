@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.errors import Fault
 from streamferry.relay.status import Playhead, State
-from streamferry.store import events, tasks, workers
+from streamferry.store import events, task_rows, tasks, workers
 from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.schema import pulse, run, task, worker
@@ -39,7 +39,7 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
     )
     others, load_of_others = busy.one()
     found = await connection.execute(
-        tasks.WITH_RUN.where(run.c.due_ms <= now, task.c.end_ms > now)
+        task_rows.WITH_RUN.where(run.c.due_ms <= now, task.c.end_ms > now)
         .order_by(run.c.due_ms)
         .limit(room)
         .with_for_update(of=run, skip_locked=True)
@@ -75,7 +75,7 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
     """End the tasks that are due and that no worker will take: the window is over, or the list would be."""
     now = await read_now_ms(connection)
     rows = await connection.execute(
-        tasks.WITH_RUN.where(_may_have_ended(now)).with_for_update(of=(task, run), skip_locked=True)
+        task_rows.WITH_RUN.where(_may_have_ended(now)).with_for_update(of=(task, run), skip_locked=True)
     )
     ended: list[str] = []
     played_out: list[str] = []
@@ -173,7 +173,7 @@ def _playhead(seal: Seal, row: sa.RowMapping, now: int) -> Playhead | None:
     if row["playhead_ms"] is None:
         return Playhead()
     try:
-        return tasks.playhead_after_break(tasks.spec_of(seal, row), row, now)
+        return task_rows.playhead_after_break(task_rows.spec_of(seal, row), row, now)
     except Unreadable:
         return Playhead()
 

@@ -1,4 +1,4 @@
-"""Mailboxes and deliveries: callbacks that are owed to the receiver of a task, in the order in which they came about.
+"""Mailboxes: callbacks that are owed to the receiver of a task, in the order in which they came about.
 
 Theory of operation. A mailbox is claimed, not a delivery: whoever holds it sends the oldest one that waits, so that the
 order of a task is kept whoever sends. A claim ends by itself: ``due_ms`` is moved to when it is given up, and a holder
@@ -9,7 +9,7 @@ Order of locks: run, then mailbox. A transaction that locks several mailboxes wi
 locked, so that it waits for nobody.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -17,11 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.url import MediaUrl
 from streamferry.store import sealing
-from streamferry.store.cells import read_member, read_object, read_time
 from streamferry.store.database import now_ms, read_now_ms
+from streamferry.store.deliveries import IS_WAITING, delivery_of
 from streamferry.store.host_places import HostPlaces
-from streamferry.store.records import Backlog, DeliveryRecord
-from streamferry.store.schema import delivery, mailbox, task
+from streamferry.store.records import DeliveryRecord
+from streamferry.store.schema import delivery, mailbox
 from streamferry.store.seal import Seal
 from streamferry.tasks.model import CallbackEvent, DeliveryState, TaskSpec
 
@@ -30,8 +30,6 @@ PATIENCE_MS = 24 * 3_600_000
 
 #: Hosts with more due than there is room for are met one by one; the rest of them are for the next turn.
 _LOOKS = 20
-
-_IS_WAITING = delivery.c.state == DeliveryState.WAITING.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ async def follow(
     values: dict[str, object] = {"title": spec.title, "gone_ms": None}
     await sealing.require(connection, seal)
     if before is None or before.callback_url != spec.callback_url:
-        is_waiting = sa.exists().where(delivery.c.task_id == task_id, _IS_WAITING)
+        is_waiting = sa.exists().where(delivery.c.task_id == task_id, IS_WAITING)
         values |= {
             "sealed_url": seal.seal(spec.callback_url) if spec.callback_url else None,
             "host_digest": _digest(
@@ -99,7 +97,7 @@ async def follow(
     if spec.callback_url and not found.rowcount:
         await connection.execute(mailbox.insert(), {"task_id": task_id, "last_number": 0, **values, "due_ms": None})
     if not spec.callback_url:
-        await connection.execute(delivery.delete().where(delivery.c.task_id == task_id, _IS_WAITING))
+        await connection.execute(delivery.delete().where(delivery.c.task_id == task_id, IS_WAITING))
 
 
 async def owe(connection: AsyncConnection, owed: Mapping[str, Sequence[NewDelivery]]) -> None:
@@ -167,7 +165,7 @@ async def claim(
         return []
     heads = (
         sa.select(delivery.c.task_id, sa.func.min(delivery.c.number))
-        .where(delivery.c.task_id.in_(boxes), _IS_WAITING)
+        .where(delivery.c.task_id.in_(boxes), IS_WAITING)
         .group_by(delivery.c.task_id)
     )
     rows = await connection.execute(
@@ -183,7 +181,7 @@ async def claim(
                 box["address_digest"],
                 box["failures"],
                 box["is_failing"],
-                _record(row),
+                delivery_of(row),
             )
         )
     if claims:
@@ -250,7 +248,7 @@ async def settle(connection: AsyncConnection, holder: str, attempts: Sequence[At
 
 
 async def _settle(connection: AsyncConnection, one: Attempt, is_held: bool, now: int) -> int:
-    mine = sa.and_(delivery.c.task_id == one.task_id, _IS_WAITING)
+    mine = sa.and_(delivery.c.task_id == one.task_id, IS_WAITING)
     counted = delivery.update().where(mine, delivery.c.number == one.number)
     counted = counted.values(
         attempts=delivery.c.attempts + 1,
@@ -287,127 +285,5 @@ async def _settle(connection: AsyncConnection, one: Attempt, is_held: bool, now:
     return dead
 
 
-# What is looked at and done again
-
-
-async def page(
-    connection: AsyncConnection,
-    *,
-    task_id: str | None,
-    state: DeliveryState | None,
-    offset: int,
-    limit: int,
-) -> tuple[list[DeliveryRecord], int]:
-    """Deliveries, newest first, and how many there are."""
-    wanted = _wanted(task_id, state)
-    total = (await connection.execute(sa.select(sa.func.count()).select_from(delivery).where(*wanted))).scalar_one()
-    rows = await connection.execute(
-        sa.select(delivery).where(*wanted).order_by(delivery.c.id.desc()).limit(limit).offset(offset)
-    )
-    return [_record(row) for row in rows.mappings()], total
-
-
-async def backlog(connection: AsyncConnection) -> Backlog:
-    """What is not delivered."""
-    counted = await connection.execute(
-        sa.select(delivery.c.state, sa.func.count(), sa.func.min(delivery.c.owed_ms))
-        .where(delivery.c.state.in_((DeliveryState.WAITING.value, DeliveryState.DEAD.value)))
-        .group_by(delivery.c.state)
-    )
-    counts = {DeliveryState(state): (count, oldest_ms) for state, count, oldest_ms in counted}
-    waiting, oldest_ms = counts.get(DeliveryState.WAITING, (0, None))
-    now = await read_now_ms(connection)
-    return Backlog(
-        waiting=waiting,
-        dead=counts.get(DeliveryState.DEAD, (0, None))[0],
-        oldest_age_s=0.0 if oldest_ms is None else max(0, now - oldest_ms) / 1000,
-    )
-
-
-async def find(connection: AsyncConnection, task_id: str, number: int) -> DeliveryRecord | None:
-    """A delivery, or None."""
-    query = sa.select(delivery).where(delivery.c.task_id == task_id, delivery.c.number == number)
-    row = (await connection.execute(query)).mappings().first()
-    return None if row is None else _record(row)
-
-
-async def tasks_with_dead(connection: AsyncConnection) -> list[str]:
-    """Tasks with dead letters and an address that they could go to."""
-    query = sa.select(delivery.c.task_id).join(mailbox, mailbox.c.task_id == delivery.c.task_id)
-    is_dead = delivery.c.state == DeliveryState.DEAD.value
-    rows = await connection.execute(query.where(is_dead, mailbox.c.sealed_url.is_not(None)).distinct())
-    return list(rows.scalars())
-
-
-async def wake(connection: AsyncConnection, task_id: str, number: int | None) -> int:
-    """Deliver again, at once and for a day: one of a task that does not wait, or all its dead ones. How many."""
-    locked = sa.select(mailbox.c.task_id).where(mailbox.c.task_id == task_id, mailbox.c.sealed_url.is_not(None))
-    if (await connection.execute(locked.with_for_update())).first() is None:
-        return 0
-    chosen = (
-        delivery.c.state == DeliveryState.DEAD.value
-        if number is None
-        else sa.and_(delivery.c.number == number, sa.not_(_IS_WAITING))
-    )
-    woken = await connection.execute(
-        delivery.update()
-        .where(delivery.c.task_id == task_id, chosen)
-        .values(
-            state=DeliveryState.WAITING.value, attempts=0, refusals=0, owed_ms=now_ms(), settled_ms=None, problem=None
-        )
-    )
-    if woken.rowcount:
-        # Who is sending another one just now finds that it has lost its claim, and that one is sent once more.
-        await connection.execute(
-            mailbox.update()
-            .where(mailbox.c.task_id == task_id)
-            .values(due_ms=now_ms(), failures=0, holder=None, gone_ms=None)
-        )
-    return woken.rowcount
-
-
-async def drop_dead(connection: AsyncConnection, task_id: str | None) -> int:
-    """Forget dead letters; how many."""
-    wanted = _wanted(task_id, DeliveryState.DEAD)
-    of_tasks = set((await connection.execute(sa.select(delivery.c.task_id).where(*wanted).distinct())).scalars())
-    dropped = (await connection.execute(delivery.delete().where(*wanted))).rowcount
-    await forget_empty(connection, of_tasks)
-    return dropped
-
-
-async def forget_empty(connection: AsyncConnection, task_ids: Collection[str]) -> None:
-    """Mailboxes of deleted tasks in which nothing is any more."""
-    await connection.execute(
-        mailbox.delete().where(
-            mailbox.c.task_id.in_(task_ids),
-            ~sa.exists().where(task.c.id == mailbox.c.task_id),
-            ~sa.exists().where(delivery.c.task_id == mailbox.c.task_id),
-        )
-    )
-
-
-def _wanted(task_id: str | None, state: DeliveryState | None) -> list[sa.ColumnElement[bool]]:
-    wanted: list[sa.ColumnElement[bool]] = []
-    if task_id is not None:
-        wanted.append(delivery.c.task_id == task_id)
-    if state is not None:
-        wanted.append(delivery.c.state == state.value)
-    return wanted
-
-
 def _digest(seal: Seal, kind: str, text: str) -> str:
     return seal.digest(f"callback {kind} {text}") if text else ""
-
-
-def _record(row: sa.RowMapping) -> DeliveryRecord:
-    return DeliveryRecord(
-        task_id=row["task_id"],
-        number=row["number"],
-        event=read_member(CallbackEvent, row["kind"], CallbackEvent.FAILED),
-        at=read_time(row["at_ms"]),
-        detail=read_object(row["detail"]),
-        state=read_member(DeliveryState, row["state"], DeliveryState.DEAD),
-        attempts=row["attempts"],
-        problem=row["problem"],
-        settled_at=None if row["settled_ms"] is None else read_time(row["settled_ms"]),
-    )

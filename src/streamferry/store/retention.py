@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.store import calls, mailboxes, pictures
+from streamferry.store import calls, deliveries, pictures
 from streamferry.store.database import read_now_ms
 from streamferry.store.schema import audit, delivery, event, signed_call, usage
 from streamferry.tasks.model import DeliveryState
@@ -113,5 +113,5 @@ async def _forget_callbacks(connection: AsyncConnection, state: DeliveryState, b
     if chosen:
         # Asked again: one of them may have been called back meanwhile.
         await connection.execute(delivery.delete().where(delivery.c.id.in_(chosen), is_it))
-        await mailboxes.forget_empty(connection, set(chosen.values()))
+        await deliveries.forget_empty(connection, set(chosen.values()))
     return len(chosen)

@@ -1,26 +1,22 @@
-"""Task rows with their specs and run rows, as the actions need them."""
+"""Tasks with their specs and runs, as the actions make, find, list, change and delete them."""
 
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
-from streamferry.relay.spec import LEAD_MS
 from streamferry.relay.status import Playhead, State
 from streamferry.store import pictures, sealing, silence
-from streamferry.store.cells import read_json, read_member, read_number, read_time
-from streamferry.store.records import RunningTask, TaskCount, TaskRecord, TroubleRecord
-from streamferry.store.schema import mailbox, picture, run, task, task_spec, worker
-from streamferry.store.seal import Seal, SealBroken
-from streamferry.store.spec import Unreadable, parse_spec, serialize_spec, stand_in
+from streamferry.store.records import RunningTask, TaskCount, TaskRecord
+from streamferry.store.schema import run, task, task_spec, worker
+from streamferry.store.seal import Seal
+from streamferry.store.spec import serialize_spec
+from streamferry.store.task_rows import TOLD, read_state, task_of
 from streamferry.tasks.model import ApiStatus, TaskSpec
-from streamferry.tasks.schedule import decide_playhead
 from streamferry.tasks.times import to_ms
 
 #: Tasks that a list unseals in one go.
@@ -33,29 +29,6 @@ class PageTooLarge(Exception):
     def __init__(self, fits: int) -> None:
         super().__init__(f"only {fits} tasks fit")
         self.fits = fits
-
-
-#: All there is about tasks and their runs, but for the callback and the bytes of the watermark's picture.
-_TASK_AND_RUN = (
-    task.join(task_spec, task_spec.c.task_id == task.c.id)
-    .join(run, run.c.task_id == task.c.id)
-    .outerjoin(picture, picture.c.digest == task_spec.c.picture_digest)
-)
-WITH_RUN = sa.select(
-    task,
-    task_spec.c.sealed_spec,
-    task_spec.c.picture_digest,
-    picture.c.media_type.label("picture_type"),
-    picture.c.size_bytes.label("picture_bytes"),
-    run,
-).select_from(_TASK_AND_RUN)
-#: The same as it is told: whether anybody has heard of it, and how its callbacks are taken.
-_TOLD = WITH_RUN.add_columns(
-    silence.SINCE_MS.label("silent_since_ms"),
-    silence.FOR_MS.label("silent_ms"),
-    mailbox.c.failures.label("callback_failures"),
-    mailbox.c.gone_ms.label("callbacks_gone_ms"),
-).select_from(_TASK_AND_RUN.outerjoin(mailbox, mailbox.c.task_id == task.c.id))
 
 
 def known_ends(ends_ms: Sequence[int | None]) -> dict[str, object]:
@@ -120,8 +93,8 @@ async def find(connection: AsyncConnection, seal: Seal, task_id: str, *, lock: b
     if lock:
         # In a statement of its own: one that waits for a lock sees the other rows as they were before it waited.
         await connection.execute(sa.select(task.c.number).where(task.c.id == task_id).with_for_update())
-    row = (await connection.execute(_TOLD.where(task.c.id == task_id))).mappings().first()
-    return None if row is None else _record(seal, row)
+    row = (await connection.execute(TOLD.where(task.c.id == task_id))).mappings().first()
+    return None if row is None else task_of(seal, row)
 
 
 async def page(
@@ -162,8 +135,8 @@ async def page(
     records: list[TaskRecord] = []
     for begin in range(0, len(numbers), _SLICE):
         some = numbers[begin : begin + _SLICE]
-        rows = await connection.execute(_TOLD.where(task.c.number.in_(some)).order_by(task.c.number.desc()))
-        records.extend(_record(seal, row) for row in rows.mappings())
+        rows = await connection.execute(TOLD.where(task.c.number.in_(some)).order_by(task.c.number.desc()))
+        records.extend(task_of(seal, row) for row in rows.mappings())
         # Others have their turn between: lists of long addresses take their time to be unsealed.
         await asyncio.sleep(0)
     return records, total
@@ -383,122 +356,3 @@ async def _sealed(connection: AsyncConnection, seal: Seal, spec: TaskSpec) -> di
     mark = spec.watermark
     digest = await pictures.put(connection, mark) if isinstance(mark, Watermark) else mark.digest if mark else None
     return {"sealed_spec": seal.seal(serialize_spec(spec)), "picture_digest": digest}
-
-
-def _record(seal: Seal, row: sa.RowMapping) -> TaskRecord:
-    """The row, whatever is in it: one of which no spec can be made is a failed task that says so."""
-    state, fault, reason, problem = read_state(row["state"]), row["fault"], row["reason"], None
-    trouble = _trouble_of(row)
-    is_silent = row["silent_ms"] is not None
-    if is_silent:
-        state, fault, reason = State.STALLED, Fault.SERVICE.value, silence.reason(row["silent_ms"])
-        trouble = trouble or TroubleRecord(read_time(row["silent_since_ms"]), fault, reason, 0)
-    try:
-        spec = spec_of(seal, row)
-    except Unreadable as error:
-        fault, reason, problem = Fault.SERVICE.value, str(error), str(error)
-        if row["worker_id"] is None:
-            state = State.FAILED
-        window = {"start_at": read_time(row["start_ms"]), "end_at": read_time(row["end_ms"])}
-        spec = stand_in(title=row["title_folded"], group=row["group_name"], **window)
-    has_played = row["playhead_ms"] is not None and problem is None
-    return TaskRecord(
-        task_id=row["id"],
-        spec=spec,
-        enabled=row["enabled"],
-        finished=row["finished"],
-        created_at=read_time(row["created_ms"]),
-        version=row["version"],
-        state=state,
-        epoch=row["epoch"],
-        playhead=playhead_of(row) if has_played else None,
-        playhead_at=read_time(row["playhead_ms"]) if has_played else None,
-        item_ends_ms=_item_ends_of(row),
-        kbps_in=0 if is_silent else read_number(row["kbps_in"]),
-        kbps_out=0 if is_silent else read_number(row["kbps_out"]),
-        media_time_ms=read_number(row["media_time_ms"]),
-        bytes_in=read_number(row["bytes_in"]),
-        bytes_out=read_number(row["bytes_out"]),
-        repairs=read_number(row["repairs"]),
-        sound_drift_ms=row["sound_drift_ms"],
-        preparing_percent=row["preparing_percent"],
-        dropped_tags=read_number(row["dropped_tags"]),
-        retries=read_number(row["retries"]),
-        fault=None if fault is None else read_member(Fault, fault, Fault.SERVICE).value,
-        reason=reason,
-        worker_id=row["worker_id"],
-        trouble=trouble,
-        problem=problem,
-        callback_failures=read_number(row["callback_failures"]),
-        callbacks_ended=row["callbacks_gone_ms"] is not None,
-    )
-
-
-def _trouble_of(row: sa.RowMapping) -> TroubleRecord | None:
-    if row["trouble_ms"] is None:
-        return None
-    return TroubleRecord(
-        read_time(row["trouble_ms"]),
-        read_member(Fault, row["trouble_fault"], Fault.SERVICE).value,
-        row["trouble_reason"] or "",
-        read_number(row["trouble_tries"]),
-    )
-
-
-def read_state(text: object) -> State:
-    """What a run row says; a state that only a newer version knows is shown as failed."""
-    return read_member(State, text, State.FAILED)
-
-
-def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
-    """The spec of a row that holds ``group_name``, ``start_ms``, ``end_ms``, ``sealed_spec`` and ``picture_...``.
-
-    Raises Unreadable, and nothing else whatever the row holds: it is one task's trouble.
-    """
-    try:
-        text = seal.open(row["sealed_spec"])
-    except SealBroken:
-        raise Unreadable("it is sealed under another key, or damaged") from None
-    return parse_spec(
-        text,
-        group=row["group_name"],
-        start_at=read_time(row["start_ms"]),
-        end_at=read_time(row["end_ms"]),
-        picture=None
-        if row["picture_type"] is None
-        else (row["picture_digest"], row["picture_type"], read_number(row["picture_bytes"])),
-    )
-
-
-def _item_ends_of(row: "sa.RowMapping | dict[str, Any]") -> tuple[int | None, ...]:
-    """Where items end, as far as that can be read: unknown ends cost a list nothing but knowledge."""
-    ends = read_json(row["item_ends"])
-    if not isinstance(ends, list) or any(not (end is None or (isinstance(end, int) and end >= 0)) for end in ends):
-        return ()
-    return tuple(ends)
-
-
-def playhead_of(row: sa.RowMapping) -> Playhead:
-    """Where the list of a run row stands; its beginning, if that is no place."""
-    return Playhead(read_number(row["loop"]), read_number(row["item"]), read_number(row["position_ms"]))
-
-
-def playhead_after_break(spec: TaskSpec, row: sa.RowMapping, at_ms: int) -> Playhead | None:
-    """Where the list of a row of ``WITH_RUN`` goes on at that time, or at its StartTime if that is later.
-
-    ``spec``: that of the row. None when it would have been played out.
-    """
-    if row["playhead_ms"] is None:
-        return Playhead()
-    playhead = playhead_of(row)
-    if playhead.item >= len(spec.items):
-        # One task that makes no sense must not keep the others from being taken.
-        return Playhead()
-    ends = _item_ends_of(row)
-    spans = [
-        (round(item.start_s * 1000), ends[index] if index < len(ends) else (round(item.end_s * 1000) or None))
-        for index, item in enumerate(spec.items)
-    ]
-    # What had been sent by then was due a lead later.
-    elapsed_ms = max(at_ms, row["start_ms"]) - read_number(row["playhead_ms"]) - LEAD_MS
-    return decide_playhead(playhead, elapsed_ms, spec.continue_strategy, spans, spec.loops)

@@ -7,7 +7,7 @@ from task_samples import make_spec
 
 from streamferry.control.actions import Actions
 from streamferry.control.scheduler import Scheduler
-from streamferry.store import Store, mailboxes, retention
+from streamferry.store import Store, deliveries, retention
 from streamferry.store.database import read_now_ms
 from streamferry.store.retention import BATCH, Retention
 from streamferry.store.schema import audit, delivery, event, mailbox, usage
@@ -125,5 +125,5 @@ async def test_no_mailbox_of_a_deleted_task_stays(store: Store, way: str) -> Non
     await actions.delete_task(task_id)
     async with store.write() as connection:
         await connection.execute(delivery.update().values(state=DeliveryState.DEAD.value))
-        await mailboxes.drop_dead(connection, task_id)
+        await deliveries.drop_dead(connection, task_id)
         assert await count(connection, mailbox) == 0

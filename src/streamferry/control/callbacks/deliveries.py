@@ -2,7 +2,7 @@
 
 import re
 
-from streamferry.store import Store, asks_again, audit, mailboxes, signing
+from streamferry.store import Store, asks_again, audit, deliveries, signing
 from streamferry.store.records import Backlog, DeliveryPage, DeliveryRecord
 from streamferry.tasks.errors import DeliveryNotFound, WrongState
 from streamferry.tasks.model import AuditKind, DeliveryState
@@ -23,7 +23,7 @@ class Callbacks:
     ) -> DeliveryPage:
         """Newest first; those of a deleted task too. ``page`` counts from 1."""
         async with self._store.read() as connection:
-            records, total = await mailboxes.page(
+            records, total = await deliveries.page(
                 connection, task_id=task_id, state=state, offset=(page - 1) * size, limit=size
             )
         return DeliveryPage(tuple(records), total)
@@ -32,14 +32,14 @@ class Callbacks:
     async def backlog(self) -> Backlog:
         """What is not delivered, in numbers."""
         async with self._store.read() as connection:
-            return await mailboxes.backlog(connection)
+            return await deliveries.backlog(connection)
 
     @asks_again
     async def get_delivery(self, event_id: str) -> DeliveryRecord:
         """One of them, by the id that its receiver gets. Raises DeliveryNotFound."""
         task_id, number = _parse(event_id)
         async with self._store.read() as connection:
-            record = await mailboxes.find(connection, task_id, number)
+            record = await deliveries.find(connection, task_id, number)
         if record is None:
             raise DeliveryNotFound(event_id)
         return record
@@ -48,31 +48,31 @@ class Callbacks:
         """Deliver it again, before what waits behind it. Raises DeliveryNotFound, WrongState."""
         task_id, number = _parse(event_id)
         async with self._store.write() as connection:
-            record = await mailboxes.find(connection, task_id, number)
+            record = await deliveries.find(connection, task_id, number)
             if record is None:
                 raise DeliveryNotFound(event_id)
             if record.state is DeliveryState.WAITING:
                 raise WrongState(f"callback {event_id} waits for its delivery already")
-            if not await mailboxes.wake(connection, task_id, number):
+            if not await deliveries.wake(connection, task_id, number):
                 raise WrongState(f"task {task_id} has no CallbackURL any more")
 
     async def replay_dead(self, task_id: str | None = None) -> int:
         """Deliver dead letters again, of one task or of all that still have an address; how many."""
         if task_id is None:
             async with self._store.read() as connection:
-                task_ids = await mailboxes.tasks_with_dead(connection)
+                task_ids = await deliveries.tasks_with_dead(connection)
         else:
             task_ids = [task_id]
         count = 0
         for one in task_ids:
             async with self._store.write() as connection:
-                count += await mailboxes.wake(connection, one, None)
+                count += await deliveries.wake(connection, one, None)
         return count
 
     async def drop_dead(self, task_id: str | None = None) -> int:
         """Forget dead letters, of one task or of all; how many."""
         async with self._store.write() as connection:
-            return await mailboxes.drop_dead(connection, task_id)
+            return await deliveries.drop_dead(connection, task_id)
 
     async def secret(self) -> str:
         """What callbacks are signed with, in the form ``whsec_...``; made if there is none yet."""
