@@ -36,6 +36,8 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 
+Everything = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+
 #: What an action needs, and what would be seen if it were done by half.
 GOOD: dict[str, dict[str, Any]] = {
     "CreatePullToPushTask": {
@@ -82,41 +84,56 @@ def test_no_body_breaks_an_action(served: Served, service: LiveService, action: 
     group = {"Name": "stands", "ProjectName": "p"}
     standing = {"SrcAddr": "http://h/a.flv", "DstAddr": "rtmp://h/standing/b"}
     numbers = itertools.count()
+    #: A task that stands, with all that there is beside it: as long as nothing was changed.
+    kept: list[tuple[str, Everything]] = []
+
+    def stand() -> tuple[str, Everything]:
+        if kept:
+            return kept.pop()
+        clear(service)
+        # Never twice the same: the same call of the same second is answered as it was, and makes nothing.
+        stands = {**GOOD["CreatePullToPushTask"], **standing, "Title": f"stands{next(numbers)}"}
+        made = service.create_pull_to_push_task(stands)["Result"]["TaskId"]
+        service.create_pull_to_push_group(group)
+        return made, everything(service)
 
     @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
     @given(bodies(action), st.booleans())
     def check(body: dict[str, Any], is_aimed: bool) -> None:
-        # Never twice the same: the same call of the same second is answered as it was, and makes nothing.
-        stands = {**GOOD["CreatePullToPushTask"], **standing, "Title": f"stands{next(numbers)}"}
-        made = [service.create_pull_to_push_task(stands)["Result"]["TaskId"]]
-        service.create_pull_to_push_group(group)
+        made, before = stand()
         if is_aimed and "TaskId" in OPERATIONS[action].body.model_fields:
-            body["TaskId"] = made[0]
+            body["TaskId"] = made
         if is_aimed and action in ("UpdatePullToPushGroup", "DeletePullToPushGroup"):
             body["Name"] = group["Name"]
-        before = everything(service)
         status, number, answer = outcome(lambda: service._post(action, body))
         assert status < 500
         assert number != 0
         after = everything(service)
-        if status != 200:
+        if status != 200 or action.startswith(("List", "Describe")):
             assert after == before
-        for task in after[0]:
-            service.delete_pull_to_push_task({"TaskId": task["TaskId"]})
-        for one in after[1]:
-            if one["Name"] != "default":
-                service.delete_pull_to_push_group({"Name": one["Name"]})
+            kept.append((made, before))
         if action == "CreatePullToPushTask" and answer:
             # Itself, or what it was answered with in the same second and is deleted since.
-            assert {task["TaskId"] for task in after[0]} <= {made[0], answer["Result"]["TaskId"]}
+            assert {task["TaskId"] for task in after[0]} <= {made, answer["Result"]["TaskId"]}
 
     check()
+    clear(service)
     with closing(sqlite3.connect(f"file:{served.data}/store.db?mode=ro", uri=True)) as store:
         for table in ("task", "task_spec", "run"):
             assert store.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
 
 
-def everything(service: LiveService) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def clear(service: LiveService) -> None:
+    """Delete every task and every group."""
+    tasks, groups = everything(service)
+    for task in tasks:
+        service.delete_pull_to_push_task({"TaskId": task["TaskId"]})
+    for one in groups:
+        if one["Name"] != "default":
+            service.delete_pull_to_push_group({"Name": one["Name"]})
+
+
+def everything(service: LiveService) -> Everything:
     """All tasks and all groups."""
     tasks = service.list_pull_to_push_task({"Size": 500})["Result"]["List"]
     groups = service.list_pull_to_push_group({"PageNum": 1, "PageSize": 100})["Result"]["List"]
