@@ -11,6 +11,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 # Tests wait for servers more than they compute: three processes a core, which share them as tests/kit/balance.py says.
 JOBS ?= $(shell echo $$((3 * $$(nproc))))
+# These compute.
+QUICK_JOBS ?= $(shell nproc)
 REPORT := build/tests.xml
 ARGS ?=
 BENCH ?= density
@@ -29,9 +31,9 @@ test: ## lint, then the whole test tree in random order
 	@$(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1 & $(MAKE) --no-print-directory lint && wait
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --junitxml $(REPORT) $(ARGS)
 
-quick: ## the tests that need no servers
+quick: ## unit, property and loopback tests, but for modules of which a test takes its time
 	@scripts/venv.sh dev
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) tests/unit tests/property tests/loopback $(ARGS)
+	@$(BIN)/python -m pytest --quick --numprocesses $(QUICK_JOBS) tests/unit tests/property tests/loopback $(ARGS)
 
 durations: ## keep how long the tests took in the last whole "make test", so that the next one is shared out by it
 	@PYTHONPATH=tests $(BIN)/python -m kit.balance $(REPORT)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kit import postgresql
-from kit.balance import LongestFirst
+from kit.balance import LongestFirst, slow_modules
 from kit.clips import ClipFactory
 from kit.http_files import HttpFiles
 from kit.live import Publisher
@@ -24,8 +24,18 @@ sys.dont_write_bytecode = False
 _IS_CI = os.environ.get("CI", "").lower() in ("true", "1", "yes")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything under tests/e2e is marked e2e by its place."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For ``make quick``."""
+    parser.addoption("--quick", action="store_true", help="leave out modules of which a test takes its time")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Everything under tests/e2e is marked e2e by its place. With --quick, what is slow is left out."""
+    if config.getoption("--quick"):
+        slow = slow_modules(item.nodeid for item in items)
+        left_out = [item for item in items if item.nodeid.split("::", 1)[0] in slow]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
     place = str(Path(__file__).parent / "e2e") + os.sep
     for item in items:
         if str(item.path).startswith(place):

@@ -12,7 +12,7 @@ import functools
 import json
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ ROOT = DURATIONS.parents[1]
 #: A module that takes longer than this is handed out in parts: about what one process may be late by at the end.
 LONG_SECONDS = 20.0
 _UNKNOWN_SECONDS = 10.0
+#: A module of which a test takes longer on the average is not for ``make quick``: four in five of the tests without
+#: servers take a tenth of their time together.
+SLOW_SECONDS = 0.3
 #: Of a long module, the tests that take less are not listed.
 _SHORT_SECONDS = 2.0
 
@@ -64,6 +67,13 @@ def read() -> dict[str, float]:
     """Part -> seconds, of the last run that was kept."""
     durations: dict[str, float] = json.loads(DURATIONS.read_text())
     return durations
+
+
+def slow_modules(tests: Iterable[str]) -> set[str]:
+    """Those of the tests whose average one is slow."""
+    counts = Counter(test.split("::", 1)[0] for test in tests)
+    durations = read()
+    return {module for module, count in counts.items() if durations.get(module, 0.0) > SLOW_SECONDS * count}
 
 
 def of_report(cases: Iterable[tuple[str, float]]) -> dict[str, float]:

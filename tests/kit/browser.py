@@ -40,7 +40,9 @@ def chromium() -> Iterator[Browser]:
     """The browser, without a window."""
     program = programs.need("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        # Its memory is not among the shared one, where tests of full disks count every byte (kit/disks.py).
+        words = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=program, args=words)
         try:
             yield browser
         finally:

@@ -13,7 +13,7 @@ _MEMORY = Path("/dev/shm")
 
 @contextmanager
 def quiet_folder() -> Iterator[Path]:
-    """A folder in memory, where the room does not change by what other programs do."""
+    """A folder in memory, where the room does not change by what other programs do: those of the tests keep out."""
     place = _MEMORY if os.access(_MEMORY, os.W_OK) else None
     with TemporaryDirectory(prefix="streamferry-", dir=place) as folder:
         yield Path(folder)

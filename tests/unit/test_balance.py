@@ -1,5 +1,6 @@
 """How the tests are shared among processes; see tests/kit/balance.py."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,8 +9,16 @@ import pytest
 from kit import balance
 from kit.balance import LongestFirst, of_report
 
-LONG = "tests/unit/test_balance.py"
-WHOLE = "tests/unit/control/store/test_event_feed.py"  # has a fixture that is made once a module
+LONG, WHOLE = "tests/long.py", "tests/whole.py"
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two modules; the tests of one share what is made once."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / LONG).write_text("")
+    (tmp_path / WHOLE).write_text('@pytest.fixture(scope="module")')
+    monkeypatch.setattr(balance, "ROOT", tmp_path)
 
 
 class Process:
@@ -66,6 +75,7 @@ def test_the_longest_begins_and_what_is_not_known_is_no_short_one(pytestconfig: 
     assert [test[6:-9] for test in ran(tests, durations, 1, pytestconfig)[0]] == ["longest", "long", "unknown", "short"]
 
 
+@pytest.mark.usefixtures("modules")
 def test_a_long_module_is_shared_unless_it_has_what_is_made_once(pytestconfig: pytest.Config) -> None:
     """Each of its tests is a part; one with a server of the module's stays whole."""
     tests = [f"{module}::test_{number}" for module in (LONG, WHOLE) for number in range(8)]
@@ -76,6 +86,7 @@ def test_a_long_module_is_shared_unless_it_has_what_is_made_once(pytestconfig: p
     assert all(any(test.startswith(LONG) for test in one) for one in given)
 
 
+@pytest.mark.usefixtures("modules")
 def test_what_is_kept_of_a_run() -> None:
     """Modules, and the tests that matter of those that are shared."""
     cases = [(f"{LONG}::test_a", 19.96), (f"{LONG}::test_b", 0.5), (f"{WHOLE}::test_c", 50.0), ("tests/x.py::test", 1)]
