@@ -16,7 +16,7 @@ from streamferry.timeline.pace import LEAD_MS
 _SET_ON_MS = 1000
 
 
-class Place:
+class ListPosition:
     """Follows the playhead of one run; ``now`` is monotonic, in seconds."""
 
     def __init__(self, start: Playhead, now: float) -> None:

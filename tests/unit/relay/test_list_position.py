@@ -2,7 +2,7 @@
 
 from streamferry.media.url import MediaUrl
 from streamferry.relay import ENDLESS, Item, Playhead
-from streamferry.relay.list_position import Place
+from streamferry.relay.list_position import ListPosition
 from streamferry.relay.status import START
 from streamferry.timeline.pace import LEAD_MS
 
@@ -13,7 +13,7 @@ ITEMS = [Item(MediaUrl.parse("http://files.example/a.mp4"), 0, 10), Item(MediaUr
 
 def test_a_list_that_has_not_begun_has_nothing_to_catch_up_with() -> None:
     """However long its destination lets it wait, it begins at its beginning."""
-    assert Place(START, 100.0).by(160.0, ITEMS, 1) == START
+    assert ListPosition(START, 100.0).by(160.0, ITEMS, 1) == START
 
 
 def test_time_counts_from_when_the_list_was_last_seen_moving() -> None:
@@ -21,7 +21,7 @@ def test_time_counts_from_when_the_list_was_last_seen_moving() -> None:
 
     What was sent is a lead ahead of its time: a list that gained that at each break would run away from the clock.
     """
-    place = Place(Playhead(0, 0, 2_000), 100.0)
+    place = ListPosition(Playhead(0, 0, 2_000), 100.0)
     assert place.by(103.0, ITEMS, ENDLESS) == Playhead(0, 0, 5_000)
     place.note(Playhead(0, 0, 4_000), 110.0)
     place.note(Playhead(0, 0, 4_000), 115.0)
@@ -31,7 +31,7 @@ def test_time_counts_from_when_the_list_was_last_seen_moving() -> None:
 
 def test_ends_that_were_seen_are_walked_over() -> None:
     """The end of the second item is known once it was played, so loops can be counted; and then a list can be over."""
-    place = Place(START, 100.0)
+    place = ListPosition(START, 100.0)
     place.note(Playhead(0, 1, 500), 100.0)
     place.note_end(1, 20_000)
     place.note(Playhead(1, 0, 1_000), 130.0)
@@ -43,7 +43,7 @@ def test_ends_that_were_seen_are_walked_over() -> None:
 
 def test_what_is_known_of_another_list_is_what_it_has_of_the_list_before() -> None:
     """Its place, wherever its item is now or with what is in place of it; and where those items end."""
-    place = Place(START, 100.0)
+    place = ListPosition(START, 100.0)
     place.note_end(0, 10_000)
     place.note(Playhead(0, 1, 500), 100.0)
     place.note_end(1, 20_000)

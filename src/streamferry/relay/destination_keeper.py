@@ -1,0 +1,52 @@
+"""The keeper of the destination: one publish session after the other."""
+
+import asyncio
+import time
+
+from streamferry.media.errors import DestinationError
+from streamferry.push import open_session
+from streamferry.relay.backoff import Backoff
+from streamferry.relay.keeper import KeeperTask, RunContext, SourceKeeper
+from streamferry.relay.status import State
+from streamferry.relay.vitals import Phase
+
+
+class DestinationKeeper:
+    """Connects only when the source has media, so that no platform begins a broadcast of nothing."""
+
+    def __init__(self, context: RunContext, source: SourceKeeper) -> None:
+        self._context = context
+        self._source = source
+        self._destination = context.vitals.destination
+        self.task = KeeperTask("destination", self._destination)
+
+    async def keep(self) -> None:
+        """Publish to the destination of the context's spec."""
+        context, flow, destination = self._context, self._context.flow, self._destination
+        backoff = Backoff()
+        url = context.spec.destination
+        while True:
+            await flow.has_media.wait()
+            if context.spec.keeps_time and self._source.where_now() is None:
+                context.finish(State.ENDED)
+                return
+            context.note(destination, Phase.CONNECTING)
+            try:
+                session = await open_session(url, **context.network.options)
+                try:
+                    await self._source.catch_up()
+                    lost = flow.attach_session(session, time.monotonic())
+                    context.note(destination, Phase.UP)
+                    error = await lost
+                except asyncio.CancelledError:
+                    flow.detach_session()
+                    if not context.is_aborted:
+                        await session.aclose()
+                    raise
+                finally:
+                    flow.detach_session()
+                    session.abort()
+                backoff.note_session(time.monotonic() - destination.since)
+            except DestinationError as refused:
+                error = refused
+            await context.pause(destination, error, backoff)

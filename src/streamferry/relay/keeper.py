@@ -1,0 +1,148 @@
+"""What the keepers of a run share.
+
+A keeper holds one end of a run: it opens the end, hands it to the flow, waits for the flow to say that it was lost, and
+starts over after a pause. The keepers of the two ends meet only in the flow. Protocol code never retries; keepers do.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Protocol
+
+from streamferry.media.errors import MediaError
+from streamferry.relay.backoff import Backoff
+from streamferry.relay.flow import Flow
+from streamferry.relay.network import Network
+from streamferry.relay.spec import RelaySpec
+from streamferry.relay.status import Playhead, State
+from streamferry.relay.vitals import End, Phase, Vitals
+
+#: What a keeper does, from its start until it is cancelled.
+Keep = Callable[[], Coroutine[None, None, None]]
+
+
+class RunContext:
+    """What a run and its keepers know in common. ``spec`` is what is wanted now."""
+
+    def __init__(
+        self,
+        spec: RelaySpec,
+        flow: Flow,
+        vitals: Vitals,
+        network: Network,
+        log: "logging.LoggerAdapter[logging.Logger]",
+        *,
+        on_attempt: Callable[[], None],
+        inspect: Callable[[float], None],
+    ) -> None:
+        """``on_attempt``: called for each attempt that failed. ``inspect``: looks at the run, at a monotonic time."""
+        self.spec = spec
+        self.flow = flow
+        self.vitals = vitals
+        self.network = network
+        self.log = log
+        self.on_attempt = on_attempt
+        self._inspect = inspect
+        #: Done with what the run comes to, once that is decided.
+        self.over: asyncio.Future[State] = asyncio.get_running_loop().create_future()
+        #: Whether nothing may be sent any more.
+        self.is_aborted = False
+        #: When a preparation was last seen advancing: patience is not for a download that comes.
+        self.advanced_at = time.monotonic()
+
+    def finish(self, state: State) -> None:
+        """Decide what the run comes to, unless that is decided."""
+        if not self.over.done():
+            self.over.set_result(state)
+
+    def note(self, end: End, phase: Phase) -> None:
+        """Note where an end stands, and have the run looked at."""
+        end.enter(phase)
+        self._inspect(time.monotonic())
+
+    async def pause(self, end: End, error: MediaError, backoff: Backoff) -> None:
+        """Note the loss and wait for the next attempt; end the run when there is no use in one."""
+        error.forget_trace()
+        self.vitals.note_failure(end, error)
+        self.note(end, Phase.RETRYING)
+        if not error.retryable and not self.vitals.has_streamed:
+            # What has worked before may do so again: a server may answer with a page of its own for a while.
+            self.finish(State.FAILED)
+        self.on_attempt()
+        self.log.warning("%s; attempt %d follows", error, backoff.attempts + 1)
+        await asyncio.sleep(backoff.next_delay())
+
+
+class KeeperTask:
+    """The task in which one keeper runs, within the run's group; and those before it, which may still say good-bye."""
+
+    def __init__(self, name: str, end: End) -> None:
+        self._name = name
+        self._end = end
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the run has begun and does not end yet."""
+        return self._group is not None
+
+    def start(self, group: asyncio.TaskGroup, keep: Keep) -> None:
+        """The run begins."""
+        self._group = group
+        self._tasks = [group.create_task(keep(), name=self._name)]
+
+    def restart(self, keep: Keep) -> None:
+        """Keep the end in another way from now on: begin when what was before has let go of it."""
+        assert self._group is not None
+        # All that are not done: the last may itself be waiting for one that is still unpublishing.
+        previous = [task for task in self._tasks if not task.done()]
+        if previous:
+            previous[-1].cancel()
+
+        async def follow() -> None:
+            if previous:
+                await asyncio.wait(previous)
+            self._end.phase, self._end.error = Phase.IDLE, None
+            await keep()
+
+        self._tasks = [*previous, self._group.create_task(follow(), name=self._name)]
+
+    def close(self) -> None:
+        """The run ends: a restart comes too late from here on."""
+        self._group = None
+
+    def cancel(self) -> None:
+        """Let go of the end in good order."""
+        self._tasks[-1].cancel()
+
+    def abort(self) -> None:
+        """The same, at once, whatever is being said."""
+        for task in self._tasks:
+            task.cancel()
+
+
+class SourceKeeper(Protocol):
+    """The keeper of the end that media comes from: a live source, or a list of files."""
+
+    task: KeeperTask
+
+    @property
+    def skipped(self) -> MediaError | None:
+        """Why the last item that could not be played was left out."""
+
+    def where_now(self) -> Playhead | None:
+        """Where it would be if it had never stopped; None when it would have been played out."""
+
+    def keep(self) -> Coroutine[None, None, None]:
+        """Keep the source of the context's spec."""
+
+    def update(self, before: RelaySpec) -> None:
+        """The context's spec has another source than the one before."""
+
+    def look(self, now: float) -> None:
+        """Called at each inspection of the run."""
+
+    async def catch_up(self) -> None:
+        """The destination is there: go where the source would be if it had not had to wait for that."""

@@ -1,0 +1,162 @@
+"""The keeper of a list of files: prepares them in order, one ahead of the one that plays, and gives them to the feed.
+
+A list that keeps time (ContinueStrategy 1) also goes on where the clock would be: after each wait for its destination,
+after a standstill of the machine, and when none of its items could be had.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from streamferry.media.errors import MediaError
+from streamferry.prepare.file import PrepareProgress
+from streamferry.prepare.store import PreparedStore
+from streamferry.relay.backoff import Backoff
+from streamferry.relay.feed import FileFeed
+from streamferry.relay.keeper import KeeperTask, RunContext
+from streamferry.relay.list_position import ListPosition
+from streamferry.relay.prepared_list import PreparedList
+from streamferry.relay.spec import ENDLESS, RelaySpec
+from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, State
+from streamferry.relay.vitals import Phase
+
+
+class ListKeeper:
+    """A ``SourceKeeper``. ``on_item`` is told each step of an item."""
+
+    def __init__(self, context: RunContext, store: PreparedStore, on_item: Callable[[ItemChange], None]) -> None:
+        self._context = context
+        self._source = context.vitals.source
+        self._prepared = PreparedList(store)
+        self._on_item = on_item
+        self._position = ListPosition(context.spec.playhead, time.monotonic())
+        self._feed: FileFeed | None = None
+        self.skipped: MediaError | None = None
+        self.task = KeeperTask("source", self._source)
+
+    def where_now(self) -> Playhead | None:
+        """See ``SourceKeeper``."""
+        spec = self._context.spec
+        return self._position.by(time.monotonic(), spec.items, spec.loops)
+
+    async def keep(self) -> None:
+        """Play the list from where its spec says."""
+        await self._keep_from(self._context.spec.playhead)
+
+    async def _keep_from(self, start: Playhead) -> None:
+        context, spec, source = self._context, self._context.spec, self._source
+        feed = self._open_feed(start)
+        feed.drop_upcoming()
+        backoff = Backoff()
+        first, loop = start, start.loop
+        await self._prepared.learn_form(spec, spec.items[: start.item])
+        while spec.loops == ENDLESS or loop < spec.loops:
+            errors = await self._give_loop(feed, spec, first, loop)
+            if len(errors) < len(spec.items) - first.item:
+                first, loop = START, loop + 1
+                backoff.attempts = 0
+                continue
+            # Worth another try unless every item is beyond hope.
+            await context.pause(source, next((e for e in errors if e.retryable), errors[0]), backoff)
+            if spec.keeps_time and feed.is_waiting:
+                place = self.where_now()
+                if place is None:
+                    break
+                first, loop = place, place.loop
+        feed.finish()
+        if not context.flow.has_media.is_set():
+            # The list was to go on after its end.
+            context.finish(State.ENDED)
+
+    def _open_feed(self, start: Playhead) -> FileFeed:
+        """The one feed of the run: what plays in it goes on when the list is replaced."""
+        if self._feed is None:
+            flow = self._context.flow
+            self._feed = FileFeed(flow.timeline, flow.outlet, start, self._note_item, self._note_late)
+            self._context.vitals.list_feed = self._feed
+            flow.attach_feed(self._feed, time.monotonic())
+        return self._feed
+
+    async def _give_loop(self, feed: FileFeed, spec: RelaySpec, first: Playhead, loop: int) -> list[MediaError]:
+        """Prepare what one loop has from ``first`` on; gives why items of it cannot be played."""
+        errors: list[MediaError] = []
+        for index in range(first.item, len(spec.items)):
+            await feed.wait_for_room()
+            if self._source.phase is Phase.IDLE:
+                self._context.note(self._source, Phase.CONNECTING)
+            position_ms = first.position_ms if index == first.item else 0
+            try:
+                reader = await self._prepared.open_item(spec, spec.items[index], position_ms, self._note_progress)
+            except MediaError as error:
+                self._note_item(ItemStep.FAILED, Playhead(loop, index), error)
+                errors.append(error)
+                continue
+            if reader is None:
+                continue
+            self._context.note(self._source, Phase.UP)
+            self._context.flow.has_media.set()
+            feed.put(loop, index, reader)
+        return errors
+
+    def update(self, before: RelaySpec) -> None:
+        """Go on with what plays if the new list has it, wherever; else what follows makes it end at a keyframe."""
+        spec, feed = self._context.spec, self._feed
+        if feed is not None:
+            feed.drop_upcoming()
+        if spec.items != before.items:
+            self._position.follow(before.items, spec.items)
+            if feed is not None:
+                feed.follow(before.items, spec.items)
+        self.task.restart(self.keep)
+
+    def look(self, now: float) -> None:
+        """Note where the list stands, and whether it has played and arrived to its end."""
+        feed = self._feed
+        if feed is None:
+            return
+        if feed.has_begun and feed.playhead is not None:
+            self._position.note(feed.playhead, now)
+        for item, end_ms in feed.item_ends():
+            self._position.note_end(item, end_ms)
+        if feed.finished.is_set() and self._context.flow.outlet.is_drained:
+            # Acknowledged to its end: closing loses nothing.
+            self._context.finish(State.ENDED)
+
+    async def catch_up(self) -> None:
+        """A list that keeps time; one of which nothing has played yet has nothing to catch up with."""
+        if self._context.spec.keeps_time:
+            self._go_on_at(self.where_now())
+            await self._context.flow.has_media.wait()
+
+    def _go_on_at(self, place: Playhead | None) -> None:
+        """Have the list go on elsewhere, unless it has begun nothing yet."""
+        feed = self._feed
+        if feed is None or place is None or not self.task.is_running or place == START or feed.begin_at(place):
+            return
+        self._context.flow.has_media.clear()
+        feed.skip_to(place)
+        self.task.restart(lambda: self._keep_from(place))
+
+    def _note_progress(self, progress: PrepareProgress) -> None:
+        self._context.vitals.preparing_percent = progress.percent
+        self._context.advanced_at = time.monotonic()
+
+    def _note_item(self, step: ItemStep, playhead: Playhead, error: MediaError | None) -> None:
+        """Tell a step of an item. One that could not be played, or not to its end, is left out; the list goes on."""
+        if error is None:
+            self._on_item(ItemChange(step, playhead))
+            return
+        error.forget_trace()
+        self.skipped = error
+        self._context.on_attempt()
+        self._context.log.warning("item skipped: %s", error)
+        self._on_item(ItemChange(step, playhead, error.fault, str(error)))
+
+    def _note_late(self) -> None:
+        """The machine or the destination stood still: a list that keeps time leaves out what that took."""
+        if self._context.spec.keeps_time:
+            # Looked up here, before the feed says where it is now; the feed is in the midst of its pull.
+            place = self.where_now()
+            if place is None:
+                self._context.finish(State.ENDED)
+            asyncio.get_running_loop().call_soon(self._go_on_at, place)

@@ -1,0 +1,75 @@
+"""The keeper of a live source."""
+
+import time
+
+from streamferry.media.errors import MediaError, SourceError
+from streamferry.relay.backoff import Backoff
+from streamferry.relay.drift import Drift
+from streamferry.relay.feed import LiveFeed
+from streamferry.relay.keeper import KeeperTask, RunContext
+from streamferry.relay.marked import MarkedFeed, open_marked
+from streamferry.relay.spec import RelaySpec
+from streamferry.relay.status import Playhead
+from streamferry.relay.vitals import Phase
+from streamferry.source import HlsPlayedSegments, open_live
+
+#: Attempts that come quickly, before the pauses grow: about a minute. An attempt costs its peer a connect, and the
+#: picture is to be back within 2 s of the source's return.
+_EAGER_ATTEMPTS = 40
+
+
+class LiveKeeper:
+    """A ``SourceKeeper``. ``scratch``: the buffer that all live sources of the process receive into."""
+
+    skipped: MediaError | None = None
+
+    def __init__(self, context: RunContext, scratch: memoryview) -> None:
+        self._context = context
+        self._scratch = scratch
+        self._source = context.vitals.source
+        # Of its sound, over all its sessions.
+        self._drift = Drift()
+        self.task = KeeperTask("source", self._source)
+
+    def where_now(self) -> Playhead | None:
+        """A live source is always where it is."""
+        return self._context.spec.playhead
+
+    async def keep(self) -> None:
+        """Play one session after the other."""
+        context, source = self._context, self._source
+        backoff, played_segments = Backoff(eager_attempts=_EAGER_ATTEMPTS), HlsPlayedSegments()
+        while True:
+            context.note(source, Phase.CONNECTING)
+            try:
+                feed = await self._open(played_segments)
+                lost = context.flow.attach_feed(feed, time.monotonic())
+                context.note(source, Phase.UP)
+                try:
+                    error = await lost
+                finally:
+                    context.flow.detach_feed()
+                backoff.note_session(time.monotonic() - source.since)
+            except SourceError as refused:
+                error = refused
+            await context.pause(source, error, backoff)
+
+    async def _open(self, played_segments: HlsPlayedSegments) -> LiveFeed | MarkedFeed:
+        spec, timeline = self._context.spec, self._context.flow.timeline
+        url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
+        inlet = await open_live(url, **self._context.network.options, played_segments=played_segments)
+        if mark is None:
+            return LiveFeed(inlet, timeline, self._scratch, time.monotonic(), drift=self._drift, silence=silence)
+        return await open_marked(inlet, mark, url, timeline, self._scratch, drift=self._drift, silence=silence)
+
+    def update(self, before: RelaySpec) -> None:
+        """Play the other source, in the publish session that is open."""
+        if self._context.spec.items != before.items:
+            self._drift = Drift()
+        self.task.restart(self.keep)
+
+    def look(self, now: float) -> None:
+        """The flow looks at it."""
+
+    async def catch_up(self) -> None:
+        """What was missed of a live source is gone."""
