@@ -44,7 +44,11 @@ class Commands:
 
     def run(self, *words: object, status: int = 0, **environment: str) -> str:
         """What it prints, to standard error if it is to fail. In this process, because starting one takes long."""
-        done = CliRunner().invoke(app, ["task", *map(str, words)], env={**self.environment, **environment})
+        return self.run_any("task", *words, status=status, **environment)
+
+    def run_any(self, *words: object, status: int = 0, **environment: str) -> str:
+        """The same of any command."""
+        done = CliRunner().invoke(app, [*map(str, words)], env={**self.environment, **environment})
         assert done.exit_code == status, done.output
         return done.stderr if status else done.stdout
 
@@ -330,3 +334,23 @@ def test_a_stream_of_events_ends_with_the_service(tmp_path: Path) -> None:
         assert service.process.wait(10) == 0
         assert "Traceback" not in service.errors
         assert "[error" not in service.errors
+
+
+def test_a_group_is_made_and_deleted_where_its_tasks_are(commands: Commands) -> None:
+    """ "There is no group sport" was a dead end for who has nothing but the commands."""
+    words = ("--source", "rtmp://h.example/a/b", "--start", "+1h", "--end", "+1h", "--to", "rtmp://h.example/app/group")
+    assert "there is no group 体育" in commands.run("create", *words, "--group", "体育", status=2)
+    assert commands.run_any("group", "create", "体育", "--tag", "owner=anna") == "体育 was made\n"
+    assert "already a group" in commands.run_any("group", "create", "体育", status=2)
+    assert "--tag: anna must be KEY=VALUE" in commands.run_any("group", "create", "x", "--tag", "anna", status=2)
+    assert "Chinese characters, letters and digits" in commands.run_any("group", "create", "a b", status=2)
+    made = commands.run("create", *words, "--group", "体育").strip()
+    assert commands.run_any("group", "list").splitlines() == ["default", "体育  owner=anna"]
+    listed = [json.loads(line) for line in commands.run_any("group", "list", "--json").splitlines()]
+    assert [one["name"] for one in listed] == ["default", "体育"]
+    refused = commands.run_any("group", "delete", "体育", status=2)
+    assert refused.startswith("streamferry group: ")
+    assert "holds tasks" in refused
+    commands.run("delete", "--yes", made)
+    assert commands.run_any("group", "delete", "体育") == "体育 was deleted\n"
+    assert "there is no group" in commands.run_any("group", "delete", "体育", status=2)

@@ -13,6 +13,7 @@ from streamferry.cli.cache import cache
 from streamferry.cli.callbacks import callbacks
 from streamferry.cli.demo import demo
 from streamferry.cli.examples import epilog_of
+from streamferry.cli.group import group
 from streamferry.cli.guard import guarded
 from streamferry.cli.key import key
 from streamferry.cli.prepare import prepare
@@ -27,7 +28,7 @@ from streamferry.cli.version import COMPLETE_VARIABLE, completion, show_version,
 _GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Begin here": {"quickstart": quickstart},
     "Service": {"serve": serve, "worker": worker, "key": key, "audit": audit, "backup": backup, "restore": restore},
-    "Tasks": {"task": task, "callbacks": callbacks},
+    "Tasks": {"task": task, "group": group, "callbacks": callbacks},
     "Files": {"probe": probe, "prepare": prepare, "cache": cache},
     "Without a service": {"relay": relay, "receive": receive, "demo": demo},
     "This program": {"version": version, "completion": completion},

@@ -17,7 +17,7 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Show who signed in and who changed keys and secrets: the last lines, oldest first. Needs a key that may write."""
-    with session(url) as service:
+    with session(url, "audit") as service:
         page = service.call("GET", "/audit", query={"before": before, "limit": limit})
     for line in reversed(page["lines"]):
         if as_json:

@@ -42,6 +42,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "streamferry task events morning --since 1h --problems",
         "streamferry task events --follow",
     ),
+    "group create": ("streamferry group create sport", "streamferry group create sport --tag owner=anna"),
+    "group list": ("streamferry group list", "streamferry group list --json"),
+    "group delete": ("streamferry group delete sport", "streamferry group delete sport news"),
     "callbacks list": (
         "streamferry callbacks list --state dead",
         "streamferry callbacks list --task 2a8e... --size 100",

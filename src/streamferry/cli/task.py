@@ -88,7 +88,7 @@ def create(
     start: Start = None,
     end: End = None,
     title: Title = None,
-    group: Annotated[str | None, typer.Option(help="Its group.", show_default=False)] = None,
+    group: Annotated[str | None, typer.Option(help="Its group (streamferry group).", show_default=False)] = None,
     live: Live = None,
     loops: Loops = None,
     offset: Offsets = None,

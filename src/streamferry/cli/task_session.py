@@ -37,8 +37,8 @@ _MAX_PAGES = 100
 
 
 @contextlib.contextmanager
-def session(url: str) -> Iterator["RestClient"]:
-    """A client; any failure ends the command with a sentence and a status."""
+def session(url: str, command: str = "task") -> Iterator["RestClient"]:
+    """A client; any failure ends the ``command`` with a sentence and a status."""
     from streamferry.cli.rest import Refused, RestClient, find_credentials
     from streamferry.client.errors import ClientError
 
@@ -55,7 +55,7 @@ def session(url: str) -> Iterator["RestClient"]:
         # Everything read in here is the service's answer.
         words = "it answered with what cannot be read: is this the address of a streamferry service of this version?"
         status = ExitStatus.SERVICE
-    typer.echo(f"streamferry task: {words}", err=True)
+    typer.echo(f"streamferry {command}: {words}", err=True)
     raise typer.Exit(status)
 
 
