@@ -1,4 +1,4 @@
-"""Where the access key comes from: what is given, else the same variables and files as the official SDK's."""
+"""Where the access key comes from: arguments, or the same variables and files that the official SDK reads."""
 
 import configparser
 import json
@@ -25,7 +25,7 @@ class Credentials:
 
     @classmethod
     def find(cls) -> "Credentials":
-        """From VOLC_ACCESSKEY and VOLC_SECRETKEY, else ``~/.volc/credentials``, else ``~/.volc/config``.
+        """Read VOLC_ACCESSKEY and VOLC_SECRETKEY, else ``~/.volc/credentials``, else ``~/.volc/config``.
 
         Raises CredentialsMissing.
         """
@@ -51,9 +51,9 @@ def _from_home(home: Path) -> tuple[str, str] | None:
         except OSError as error:
             raise CredentialsMissing(f"{path} cannot be read ({error.strerror})") from None
         except (ValueError, configparser.Error):
-            # Without their words, which repeat lines of the file.
+            # Without the parser's message, which repeats lines of the file.
             raise CredentialsMissing(f"{path} is not {form}") from None
-        # The first file that is there decides, as in the official SDK.
+        # The first file that exists decides, as in the official SDK.
         return found if all(found) else None
     return None
 

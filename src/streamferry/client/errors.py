@@ -1,4 +1,4 @@
-"""What a call can end with, as one tree."""
+"""The errors of a call, as one tree."""
 
 
 class ClientError(Exception):
@@ -6,11 +6,11 @@ class ClientError(Exception):
 
 
 class NoAnswer(ClientError):
-    """The service could not be reached, or what came was not an answer of the API. Whether it acted is not known."""
+    """The service could not be reached, or its answer was not one of the API. It may have acted nevertheless."""
 
 
 class ApiError(ClientError):
-    """The service answered with an error. ``code`` and ``code_n`` are of the API's table, ``status`` is HTTP's."""
+    """The service answered with an error. ``code`` and ``code_n`` are from the API's table, ``status`` is HTTP's."""
 
     def __init__(self, message: str, *, code: str, code_n: int, request_id: str, status: int) -> None:
         super().__init__(f"{code}: {message} (request {request_id})")

@@ -1,4 +1,4 @@
-"""Typed forms of tasks for those who prefer them to dicts: Python's names here, the API's on the wire."""
+"""Typed models of tasks, as an alternative to dicts: Python's names here, the API's on the wire."""
 
 import base64
 import mimetypes
@@ -23,17 +23,17 @@ When = Annotated[int | datetime, PlainSerializer(_unix_seconds)]
 
 
 class Model(BaseModel):
-    """Base of all models: unknown fields of a newer service are kept out of the way."""
+    """Base of all models: unknown fields from a newer service are ignored."""
 
     model_config = ConfigDict(alias_generator=_alias, populate_by_name=True, extra="ignore")
 
     def to_body(self) -> dict[str, Any]:
-        """The body as the API takes it; what was not set is left out."""
+        """The body as the API takes it; fields that were not set are left out."""
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
 class VodSource(Model):
-    """One address of a VOD list; offsets in seconds from the file's start, an end of 0 is the file's."""
+    """One address of a VOD list; offsets in seconds from the file's start; an end of 0 is the file's end."""
 
     src_addr: str
     start_offset: float = 0.0
@@ -41,7 +41,7 @@ class VodSource(Model):
 
 
 class Watermark(Model):
-    """A picture over the video. ``picture`` is a data URL; positions and ratio are parts of the video's size."""
+    """A picture over the video. ``picture`` is a data URL; positions and ratio are fractions of the video's size."""
 
     picture: str
     relative_pos_x: float
@@ -90,7 +90,7 @@ class NewTask(_TaskFields):
 
 
 class TaskChange(_TaskFields):
-    """Body of UpdatePullToPushTask: what is not set stays as it is; ``clear`` names fields of the API to make empty."""
+    """Body of UpdatePullToPushTask: fields that are not set stay; ``clear`` names fields of the API to clear."""
 
     task_id: str
     type: int | None = None
@@ -100,7 +100,7 @@ class TaskChange(_TaskFields):
 
 
 class Playhead(Model):
-    """Where a VOD list stands: loop and item from 0, milliseconds from the item's start."""
+    """How far a VOD list has played: loop and item from 0, milliseconds from the item's start."""
 
     loop: int = 0
     item: int = 0
@@ -162,5 +162,5 @@ class TaskList(Model):
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> "TaskList":
-        """From the answer of ``list_pull_to_push_task`` or ``list_pull_to_push_task_v2``."""
+        """The page in an answer of ``list_pull_to_push_task`` or ``list_pull_to_push_task_v2``."""
         return cls.model_validate(answer["Result"])

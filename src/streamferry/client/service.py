@@ -1,4 +1,4 @@
-"""LiveService and AsyncLiveService: one method an action, named as in the official Python SDK."""
+"""LiveService and AsyncLiveService: one method per action, named as in the official Python SDK."""
 
 import json
 from abc import ABC, abstractmethod
@@ -25,13 +25,13 @@ _USER_AGENT = "streamferry-client"
 
 #: What every method takes: the API's fields as a dict, or a model.
 Body = Mapping[str, Any] | Model
-#: What every method gives: the whole answer, ``ResponseMetadata`` and, where there is one, ``Result``.
+#: What every method returns: the whole answer, ``ResponseMetadata`` and ``Result`` if there is one.
 Answer = dict[str, Any]
 _Given = TypeVar("_Given")
 
 
 class _Methods(ABC, Generic[_Given]):
-    """The actions. Each raises ApiError for an error the service tells, NoAnswer if none came, CredentialsMissing."""
+    """The actions. Each raises ApiError for an error from the service, NoAnswer without one, or CredentialsMissing."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class _Methods(ABC, Generic[_Given]):
     ) -> None:
         """``host``: ``name[:port]``, for https, or with its scheme: ``http://127.0.0.1:8080``.
 
-        Without ``ak`` and ``sk`` the key is looked for where the official SDK looks, unless it is set before the first
+        Without ``ak`` and ``sk`` the key is found where the official SDK finds it, unless it is set before the first
         call. ``timeout_s`` bounds connecting, and each wait for bytes. ``ca_file``: PEM file of the authorities to
         trust; without it those of REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, else the usual public ones.
         """
@@ -55,7 +55,7 @@ class _Methods(ABC, Generic[_Given]):
         self.set_host(host)
 
     def set_host(self, host: str) -> None:
-        """Talk to another host. Raises ValueError for what is none."""
+        """Use another host. Raises ValueError if it is not one."""
         scheme, separator, name = host.rpartition("://")
         try:
             httpx.URL(f"http://{name}")
@@ -72,23 +72,23 @@ class _Methods(ABC, Generic[_Given]):
         self._scheme = scheme
 
     def set_ak(self, ak: str) -> None:
-        """Another access key id."""
+        """Use another access key id."""
         self._given = replace(self._given, access_key_id=ak)
 
     def set_sk(self, sk: str) -> None:
-        """Another secret."""
+        """Use another secret."""
         self._given = replace(self._given, secret_access_key=sk)
 
     def set_session_token(self, session_token: str) -> None:
-        """The token of a temporary key."""
+        """Use the token of a temporary key."""
         self._given = replace(self._given, session_token=session_token)
 
     def set_connection_timeout(self, seconds: float) -> None:
-        """How long connecting may take."""
+        """Set how long connecting may take."""
         self._timeouts = {**self._timeouts, "connect": seconds}
 
     def set_socket_timeout(self, seconds: float) -> None:
-        """How long a single wait for bytes may take."""
+        """Set how long a single wait for bytes may take."""
         self._timeouts = {**self._timeouts, "read": seconds, "write": seconds}
 
     def create_pull_to_push_task(self, body: Body) -> _Given:
@@ -96,11 +96,11 @@ class _Methods(ABC, Generic[_Given]):
         return self._post("CreatePullToPushTask", body)
 
     def update_pull_to_push_task(self, body: Body) -> _Given:
-        """Change a task, also while it runs."""
+        """Change a task, even while it runs."""
         return self._post("UpdatePullToPushTask", body)
 
     def delete_pull_to_push_task(self, body: Body) -> _Given:
-        """Delete a task; one that runs is stopped."""
+        """Delete a task; a running one is stopped."""
         return self._post("DeletePullToPushTask", body)
 
     def stop_pull_to_push_task(self, body: Body) -> _Given:
@@ -112,7 +112,7 @@ class _Methods(ABC, Generic[_Given]):
         return self._post("RestartPullToPushTask", body)
 
     def continue_pull_to_push_task(self, body: Body) -> _Given:
-        """Enable a stopped task; a VOD list goes on as its ContinueStrategy says."""
+        """Enable a stopped task; a VOD list resumes as its ContinueStrategy says."""
         return self._post("ContinuePullToPushTask", body)
 
     def relaunch_pull_to_push_task(self, body: Body) -> _Given:
@@ -189,7 +189,7 @@ class _Methods(ABC, Generic[_Given]):
 
 
 class LiveService(_Methods[Answer]):
-    """Calls the API and waits for the answer. May be used as a context, or closed, to give its connections back."""
+    """Calls the API and waits for the answer. Use it as a context manager, or close it, to close its connections."""
 
     @cached_property
     def _client(self) -> httpx.Client:
@@ -245,7 +245,7 @@ def _no_answer(request: httpx.Request, error: httpx.HTTPError) -> NoAnswer:
 
 
 def _read_answer(response: httpx.Response) -> Answer:
-    """The answer; an error in it is raised whatever the status, and a status of failure even without one."""
+    """The answer. An error in it is raised whatever the status, and an error status even without one."""
     try:
         answer: Answer = response.json()
         metadata = answer["ResponseMetadata"]

@@ -1,4 +1,4 @@
-"""Signs a request in the way of the official Python SDK (signature V4, ``HMAC-SHA256``). Pure."""
+"""Signs a request as the official Python SDK does (signature V4, ``HMAC-SHA256``). Pure."""
 
 import hashlib
 import hmac
@@ -26,7 +26,7 @@ def sign_request(
     region: str,
     now: datetime,
 ) -> dict[str, str]:
-    """All headers of the request but Host. ``host`` as it goes out, ``now`` an aware UTC time."""
+    """All headers of the request except Host. ``host`` is the Host header as sent, ``now`` an aware UTC time."""
     date = f"{now:%Y%m%dT%H%M%SZ}"
     body_sha256 = hashlib.sha256(body).hexdigest()
     headers = {"x-content-sha256": body_sha256, "x-date": date}

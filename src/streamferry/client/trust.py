@@ -1,4 +1,4 @@
-"""Which certificates are trusted over https: a file that is given, else the variables that the official SDK heeds."""
+"""Which certificates are trusted for https: a given file, or the variables that the official SDK reads."""
 
 import os
 import ssl
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import httpx
 
-#: Of the requests library, which the official SDK calls by, in its order.
+#: Variables of the requests library, which the official SDK uses, in its order.
 _VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 def trust(ca_file: str | Path | None) -> ssl.SSLContext:
-    """A context for clients. A folder is one of hashed names, as OpenSSL has it. Raises OSError for no such file."""
+    """A context for clients. A folder has hashed names, as for OpenSSL. Raises OSError if the file does not exist."""
     places = (ca_file, *(os.environ.get(name) for name in _VARIABLES))
     place = next((Path(one) for one in places if one), None)
     if place is None:

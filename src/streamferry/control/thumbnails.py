@@ -111,7 +111,7 @@ class Thumbnails:
 
 async def _decode(fragment: bytes) -> bytes:
     """The first picture as JPEG; empty if there is none. Raises ChildError."""
-    child = Child([ffmpeg_program(), *_COMMAND], sandbox=_SANDBOX, brief=fragment, redact=lambda _: "")
+    child = Child([ffmpeg_program(), *_COMMAND], sandbox=_SANDBOX, stdin_data=fragment, redact=lambda _: "")
     try:
         jpeg = bytearray()
         view = memoryview(bytearray(64 << 10))

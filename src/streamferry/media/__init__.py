@@ -1,1 +1,1 @@
-"""Words every layer shares: tags, codec headers, 32-bit stamps, addresses, errors. Pure: no I/O, no clock."""
+"""What every layer shares: tags, codec headers, 32-bit stamps, addresses, errors. Pure: no I/O, no clock."""

@@ -1,12 +1,12 @@
-"""Everything that can end a session, as one tree. Policy reads ``fault`` and ``retryable``, never the words."""
+"""Everything that can end a session, as one tree. Policy reads ``fault`` and ``retryable``, never the text."""
 
 import errno
 import os
 from enum import StrEnum
 from typing import Self
 
-# What this machine, and no peer, is short of or forbids (errno(3)). ENETUNREACH is our own kernel's word for having no
-# route; that a host behind a route is not there is EHOSTUNREACH, and is the peer's.
+# What this machine, and no peer, lacks or forbids (errno(3)). ENETUNREACH means that our own kernel has no route;
+# EHOSTUNREACH means that there is a route but no host, which is the peer's fault.
 _OWN_LACKS = {
     errno.EMFILE: "this process has too many files open (raise its limit of open files)",
     errno.ENFILE: "this machine has too many files open",
@@ -22,7 +22,7 @@ _OWN_LACKS = {
 
 
 def own_lack(error: BaseException) -> str | None:
-    """What this machine lacks, in words, if that is the cause of an error or of what caused it."""
+    """What this machine lacks, as text, if that caused the error directly or indirectly."""
     seen: BaseException | None = error
     for _ in range(10):
         if seen is None:
@@ -36,7 +36,7 @@ def own_lack(error: BaseException) -> str | None:
 
 
 def tells_own_lack(words: str) -> bool:
-    """The same of what a program says, which gives no numbers."""
+    """The same for a program's message, which has no error number."""
     return any(os.strerror(number) in words for number in _OWN_LACKS)
 
 
@@ -55,18 +55,18 @@ class MediaError(Exception):
     retryable: bool = True
 
     def because_of(self, error: BaseException) -> Self:
-        """The same error, as the service's fault where this machine's lack is the cause of ``error``."""
+        """The same error, but as the service's fault if ``error`` was caused by something this machine lacks."""
         if own_lack(error) is not None or (isinstance(error, PeerUnreachable) and error.is_own):
             self.fault = Fault.SERVICE
         return self
 
     def forget_trace(self) -> None:
-        """Drop the frames that it came through, and with them their buffers: for errors that are kept to be told."""
+        """Drop the traceback's frames, and with them their buffers: for errors that are kept to be reported."""
         self.__traceback__ = self.__cause__ = self.__context__ = None
 
 
 class ProtocolError(MediaError):
-    """Bytes that break a protocol. Whose session it was decides the fault: ``source`` and ``push`` say so."""
+    """Bytes that break a protocol. ``source`` and ``push`` decide the fault, since they know whose session it was."""
 
 
 class LocalProtocolError(ProtocolError):
@@ -80,18 +80,18 @@ class RemoteProtocolError(ProtocolError):
 
 
 class PeerError(MediaError):
-    """A connection failed, said by ``net``, which does not know the side; ``source`` and ``push`` say whose it was."""
+    """A connection failed. Raised by ``net``, which does not know the side; ``source`` and ``push`` set the fault."""
 
 
 class PeerUnreachable(PeerError):
     """No connection: name not resolved, refused, timed out, reset or closed before it was set up."""
 
-    #: Whether for the lack of something on this machine.
+    #: Whether the cause is something that this machine lacks.
     is_own = False
 
 
 class PeerLacking(PeerUnreachable):
-    """No connection, because this machine lacks what one takes."""
+    """No connection, because this machine lacks what it takes."""
 
     is_own = True
 
@@ -103,7 +103,7 @@ class PeerForbidden(PeerUnreachable):
 
 
 class PeerRejected(PeerError):
-    """The peer answered and said no."""
+    """The peer answered and refused."""
 
 
 class SourceError(MediaError):
@@ -117,23 +117,23 @@ class SourceUnreachable(SourceError):
 
 
 class SourceRejected(SourceError):
-    """The source answered and said no: HTTP status, NetStream.Play failure, missing file."""
+    """The source answered and refused: HTTP status, NetStream.Play failure, missing file."""
 
 
 class SourceMissing(SourceRejected):
-    """A file of this machine that is not there: another look a moment later finds nothing else."""
+    """A file that does not exist on this machine: an immediate retry would find the same."""
 
     retryable = False
 
 
 class SourceForbidden(SourceRejected):
-    """What the settings of this machine do not let anybody read: trying again finds the same."""
+    """The settings of this machine do not allow reading it: a retry would find the same."""
 
     retryable = False
 
 
 class SourceStalled(SourceError):
-    """The source is connected and gives nothing."""
+    """The source is connected but sends nothing."""
 
 
 class SourceEnded(SourceError):
@@ -141,7 +141,7 @@ class SourceEnded(SourceError):
 
 
 class SourceCutShort(SourceError):
-    """A file ended before its own end."""
+    """A file is shorter than it claims."""
 
 
 class SourceCorrupt(SourceError):
@@ -155,7 +155,7 @@ class SourceUnsupported(SourceError):
 
 
 class SourceReaderFailed(SourceError):
-    """The program of ours that reads the source is missing, or ended without the source's doing."""
+    """Our program that reads the source is missing, or ended through no fault of the source."""
 
     fault = Fault.SERVICE
 
@@ -171,7 +171,7 @@ class DestinationUnreachable(DestinationError):
 
 
 class DestinationForbidden(DestinationError):
-    """What the settings of this machine do not let anybody reach: trying again finds the same."""
+    """The settings of this machine do not allow reaching it: a retry would find the same."""
 
     retryable = False
 
@@ -181,7 +181,7 @@ class PublishRejected(DestinationError):
 
 
 class DestinationStalled(DestinationError):
-    """The destination is connected and takes nothing."""
+    """The destination is connected but takes nothing."""
 
 
 class DestinationUnsupported(DestinationError):
@@ -191,6 +191,6 @@ class DestinationUnsupported(DestinationError):
 
 
 class DestinationSenderFailed(DestinationError):
-    """The program of ours that feeds the destination is missing, or ended without the destination's doing."""
+    """Our program that feeds the destination is missing, or ended through no fault of the destination."""
 
     fault = Fault.SERVICE

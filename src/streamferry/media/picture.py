@@ -1,6 +1,6 @@
-"""What a watermark picture is: PNG or JPEG by its own bytes, how large, and whether it is whole. Nothing is decoded.
+"""Inspects a watermark picture by its bytes: PNG or JPEG, its size, and whether it is complete. Nothing is decoded.
 
-Not a decoder: pixels are ffmpeg's business when the watermark is laid. PNG: W3C PNG 3rd edition, sections 5.2-5.3 and
+Not a decoder: ffmpeg reads the pixels when the watermark is laid. PNG: W3C PNG 3rd edition, sections 5.2-5.3 and
 11.2.1; JPEG: ITU-T T.81, annex B.
 """
 
@@ -29,7 +29,7 @@ class Picture:
 
 
 def inspect_picture(data: bytes) -> Picture:
-    """Tell type and size. Raises ValueError, in words for the user, for what is not a whole PNG or JPEG file."""
+    """Type and size. Raises ValueError, with a message for the user, if it is not a complete PNG or JPEG file."""
     if data.startswith(_PNG_MAGIC):
         return Picture("image/png", *_png_size(data))
     if data.startswith(_JPEG_MAGIC):

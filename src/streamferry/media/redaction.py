@@ -1,12 +1,12 @@
-"""What of an address may be shown: its scheme and host, and of its path what is certainly no secret. Pure.
+"""Which parts of an address may be shown: scheme and host, and of the path only what cannot be secret. Pure.
 
-A path hides more secrets than a query: the token of a webhook, name and password of an IPTV line, the stream key of an
-HLS push. Nothing tells them from folders, so folders are never shown, and of the last part only a plain name of a media
-file. Names of playlists and streams that anybody can watch are often the very key that is pushed to: of those only the
-usual ones are shown.
+A path may contain secrets just as a query may: the token of a webhook, name and password of an IPTV line, the stream
+key of an HLS push. They cannot be told from folders, so folders are never shown, and the last part only if it is a
+plain name of a media file. Names of playlists and streams that anybody can watch are often the very key that is pushed
+to: only common ones are shown.
 
 A hidden part carries a *mark*, three hex digits of a keyed digest of the whole address: ``rtmp://host/live/***·a3f``.
-It tells two hidden keys apart, and nothing of either. Without a key, as in a child process, there are no marks.
+It tells two hidden keys apart and reveals nothing of either. Without a key, as in a child process, there are no marks.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ from urllib.parse import unquote
 
 REDACTED = "***"
 _NAME = re.compile(r"(?P<stem>.+)\.(?P<ending>[A-Za-z0-9]{2,5})")
-#: Of files: their names are titles.
+#: Extensions of files, whose names are titles.
 _FILES = frozenset(
     ("mp4", "m4v", "mov", "mkv", "webm", "avi", "wmv", "mpg", "mpeg", "mxf", "3gp", "m4a", "wav", "ogg", "flac")
 )
-#: Of what may as well be a live stream, whose name may be its key.
+#: Extensions that a live stream may also have; its name may be its key.
 _STREAMS = frozenset(["m3u8", "m3u", "mpd", "flv", "ts", "m2ts", "mts", "aac", "mp3"])
 _USUAL = re.compile(
     r"(?:index|master|main|playlist|live|stream|streams|video|audio|chunklist|manifest|prog_index|media|out|output|test)?"
@@ -30,28 +30,28 @@ _USUAL = re.compile(
 _WORDS = re.compile(r"[^0-9A-Za-z]+")
 _RUNS = re.compile(r"[0-9]+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _MAX_STEM = 60
-# A token has its letters, digits and cases mixed; names have few changes a word, as s01e02 or MyHolidayFilm.
+# A token mixes letters, digits and case; a name changes rarely within a word, like s01e02 or MyHolidayFilm.
 _MAX_RUNS = 4
 _MAX_WORD = 20
 _MIN_HEX = 12
 
-#: What marks are made with, once it is known.
+#: Makes the marks, once the key is known.
 _key: bytes | None = None
 
 
 def use_marks(key: str) -> None:
-    """Mark hidden parts from here on, in this process. Processes with the same key give the same marks."""
-    global _key  # One for the process: every address is shown alike in it.
+    """Mark hidden parts from here on, in this process. Processes with the same key make the same marks."""
+    global _key  # One for the process, so that it shows every address in the same way.
     _key = key.encode()
 
 
 def mark_of(address: str) -> str:
-    """What stands behind ``***`` in a whole address; empty as long as no key is known."""
+    """What follows ``***`` in a whole address; empty as long as no key is known."""
     return "" if _key is None else "·" + hmac.new(_key, address.encode(), hashlib.sha256).hexdigest()[:3]
 
 
 def redact_path(path: str) -> tuple[str, list[str]]:
-    """A path as it may be shown, and its parts that are hidden."""
+    """The path as it may be shown, and its hidden parts."""
     folders, slash, name = path.rpartition("/")
     hidden = [part for part in folders.split("/") if part]
     shown = name
@@ -60,7 +60,7 @@ def redact_path(path: str) -> tuple[str, list[str]]:
         is_media = found is not None and found["ending"].lower() in _FILES | _STREAMS
         hidden.append(found["stem"] if found and is_media else name)
         shown = f"{REDACTED}.{found['ending']}" if found and is_media else REDACTED
-    # A single *** for all that is hidden: neither number nor length of parts is told.
+    # A single *** for all hidden parts: neither their number nor their length is revealed.
     if shown == REDACTED or not folders.strip("/"):
         return (f"/{shown}" if slash or name else ""), hidden
     if shown.startswith(REDACTED) or not shown:
@@ -79,7 +79,7 @@ def _is_harmless(name: str) -> bool:
 
 
 def _is_plain(stem: str) -> bool:
-    """Whether a name is one that people give, and not one that a program has drawn."""
+    """Whether a name looks like one that a person chose, not one that a program generated."""
     if len(stem) > _MAX_STEM:
         return False
     if any(ord(character) > 127 for character in stem):

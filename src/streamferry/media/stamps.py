@@ -12,14 +12,14 @@ def signed_delta_ms(later: int, earlier: int) -> int:
 
 
 def to_wire_ms(stamp_ms: int) -> int:
-    """A stamp of the output clock as it goes on the wire: modulo 2^32."""
+    """A stamp of the output clock as it is sent: modulo 2^32."""
     return stamp_ms % WRAP_MS
 
 
 class SessionClock:
-    """Where the stamps of one publish session are 0: at its first frame, for both tracks.
+    """Defines where the stamps of one publish session are 0: at its first frame, for both tracks.
 
-    So a destination that lost its connection sees a stream that begins at 0, with sound and picture together.
+    So after a lost connection a destination sees a stream that begins at 0, with sound and picture in sync.
     ``dts_ms - zero_ms`` is a tag's stamp; where that is negative ``leaves_out`` tells what to do.
     """
 
@@ -28,14 +28,14 @@ class SessionClock:
     _NOT_BEGUN_MS = 1 << 62
 
     def __init__(self) -> None:
-        #: On the output clock; before the first frame so late that every stamp is negative.
+        #: On the output clock. Before the first frame it is so large that every stamp is negative.
         self.zero_ms = self._NOT_BEGUN_MS
 
     def leaves_out(self, dts_ms: int, kind: int) -> bool:
-        """Whether a tag that lies before ``zero_ms`` does not belong into the session; else its stamp is 0.
+        """Whether a tag before ``zero_ms`` is left out of the session; otherwise its stamp is 0.
 
-        The first frame becomes ``zero_ms``. Later ones that lie before it (sound, mostly) have no place; headers and
-        metadata have: what comes after them needs them.
+        The first frame sets ``zero_ms``. Frames that arrive later but lie before it (mostly sound) are left out;
+        headers and metadata are kept, because what follows needs them.
         """
         if kind > KEYFRAME:
             return False

@@ -1,7 +1,7 @@
 """MediaUrl: an address with its secrets, and the form of it that may be shown.
 
-What is a secret in a media address: user info, the query, for RTMP the stream key (the last path segment), for all
-others the path, but for what is certainly none (``redaction``). ``str``, ``repr`` and f-strings give the redacted form;
+The secrets in a media address: user info, the query, for RTMP the stream key (the last path segment), and for all
+others the path except what cannot be secret (``redaction``). ``str``, ``repr`` and f-strings give the redacted form;
 the real one has to be asked for by name.
 """
 
@@ -24,7 +24,7 @@ __all__ = ["REDACTED", "MediaUrl", "readable"]
 
 
 def readable(address: str) -> str:
-    """An address with the names in it as people write them; what would not be seen is marked. To be read only."""
+    """An address with its names unescaped; invisible characters are marked. For display only."""
     return "".join(one if one.isprintable() else "\ufffd" for one in unquote(address))
 
 
@@ -47,7 +47,7 @@ class MediaUrl:
         Raises ValueError with a sentence that does not repeat the address, because it may hold a key.
         """
         if any("\ud800" <= c <= "\udfff" for c in text):
-            # How Python keeps bytes of an argument that are not UTF-8; neither JSON nor a peer can be given them.
+            # So Python represents bytes of an argument that are not UTF-8; neither JSON nor a peer can take them.
             raise ValueError("the address holds bytes that are not UTF-8")
         if "://" not in text:
             local = text.removeprefix("file:")
@@ -72,10 +72,10 @@ class MediaUrl:
     def _from_parts(cls, scheme: str, parts: SplitResult, port: int | None) -> "MediaUrl":
         path, query = parts.path, parts.query
         if scheme == "srt" and parts.fragment:
-            # SRT's access control writes stream ids that begin with "#!::", and users paste them as they are.
+            # Stream ids of SRT's access control begin with "#!::", and users paste them unescaped.
             query += f"%23{parts.fragment}"
         elif scheme in _RTMP_SCHEMES and parts.fragment:
-            # RTMP has no fragments: it belongs to the key.
+            # RTMP has no fragments: a "#" belongs to the key.
             path, query = (path, f"{query}#{parts.fragment}") if query else (f"{path}#{parts.fragment}", query)
         return cls(
             scheme=scheme,
@@ -107,7 +107,7 @@ class MediaUrl:
     def app_and_key(self) -> tuple[str, str]:
         """RTMP application and stream key, the query belonging to the key as encoders send it.
 
-        The key is the last path segment and the application all that stands before it; the key may be a query alone
+        The key is the last path segment and the application everything before it; the key may be a query alone
         (Bilibili: ``/live-bvc/?streamname=...``), and the application may hold the query (``/app?vhost=x/key``), both
         read as ffmpeg and OBS read them. Raises ValueError if either is missing.
         """
@@ -134,7 +134,7 @@ class MediaUrl:
         return (self.path or "/") + (f"?{self.query}" if self.query else "")
 
     def reveal(self) -> str:
-        """The whole address with its secrets, for a peer only: never for a log, an error or a command line."""
+        """The whole address with its secrets: only for a peer, never for a log, an error or a command line."""
         if self.scheme == "file":
             return "file://" + quote(self.path)
         userinfo = ""
@@ -144,7 +144,7 @@ class MediaUrl:
 
     @property
     def canonical(self) -> str:
-        """One text for all spellings that reach the same place, with its secrets: to be compared, never to be shown.
+        """One text for all spellings of the same address, with its secrets: for comparison, never to be shown.
 
         Case, a final dot and a default port of the host, user info, empty path segments and needless percent signs do
         not count (RFC 3986, section 6.2); the query does, it may hold the key.
@@ -158,17 +158,17 @@ class MediaUrl:
 
     @property
     def redacted(self) -> str:
-        """The address as it may be shown, see ``redaction``; what is hidden carries a mark, once one can be made."""
+        """The address as it may be shown, see ``redaction``; hidden parts carry a mark if its key is known."""
         shown, _ = self._redact()
         return shown.replace(REDACTED, REDACTED + mark_of(self.reveal()), 1) if REDACTED in shown else shown
 
     def is_shown_as(self, text: str) -> bool:
-        """Whether it was shown like that: with its mark, or without one, as another version or a child shows it."""
+        """Whether this is how it is shown: with its mark, or without one, as an older version or a child shows it."""
         return text == self.redacted or text == self._redact()[0]
 
     @property
     def secrets(self) -> list[str]:
-        """What ``redacted`` hides, the longest first: to be taken out of a peer's or a program's words."""
+        """What ``redacted`` hides, longest first: to be removed from the messages of peers and programs."""
         _, hidden = self._redact()
         values = [part.partition("=")[2] for part in self.query.split("&")]
         found = {*hidden, self.query, self.username or "", self.password or "", *values}
@@ -176,7 +176,7 @@ class MediaUrl:
         return sorted(filter(None, found), key=len, reverse=True)
 
     def _redact(self) -> tuple[str, list[str]]:
-        """Without a mark, and the parts of the path that are hidden."""
+        """The redacted address without a mark, and the hidden parts of its path."""
         if self.scheme == "file":
             return self.path, []
         hidden: list[str] = []
@@ -184,8 +184,8 @@ class MediaUrl:
         if not self.is_rtmp:
             path, hidden = redact_path(path)
         elif parts := [part for part in path.split("/") if part]:
-            # Where an application ends and the key begins only its server knows. What comes first is the application
-            # if there is something behind it, be it in the query, see ``app_and_key``.
+            # Only the server knows where the application ends and the key begins. The first segment is the application
+            # if something follows it, be it in the query, see ``app_and_key``.
             has_app = len(parts) > 1 or "/" in self.query or (path.endswith("/") and self.query != "")
             hidden = parts[1:] if has_app else parts
             shown = [*parts[: len(parts) - len(hidden)], *([REDACTED] if hidden else ())]
@@ -202,7 +202,7 @@ class MediaUrl:
 
 
 def _decode_needless(text: str) -> str:
-    """Without percent signs for what needs none (RFC 3986, section 2.3), the rest of them in capitals."""
+    """Unescape what needs no percent-encoding (RFC 3986, section 2.3); the rest in upper case."""
 
     def decode(found: re.Match[str]) -> str:
         character = chr(int(found[1], 16))

@@ -1,6 +1,6 @@
-"""A picture over the video: which, where, how wide. Checked when it is made, so that a bad one stops nothing later.
+"""A picture over the video: which, where, how wide. Checked when it is created, so that it cannot fail later.
 
-Limits and meanings are those of the cloud API's watermark. Laying it is ffmpeg's work.
+Limits and meanings are those of the cloud API's watermark. ffmpeg does the overlay.
 """
 
 import base64
@@ -16,7 +16,7 @@ _DATA_URL = re.compile(r"data:image/(?:png|jpg|jpeg);base64,", re.IGNORECASE)
 
 
 def check_place(pos_x: float, pos_y: float, ratio: float) -> None:
-    """Where a watermark may be laid, and how wide. Raises ValueError naming the field."""
+    """Check position and width of a watermark. Raises ValueError naming the field."""
     for name, position in (("X", pos_x), ("Y", pos_y)):
         if not 0 <= position < 1:
             raise ValueError(f"watermark position {name}: must be at least 0 and less than 1")
@@ -28,9 +28,9 @@ def check_place(pos_x: float, pos_y: float, ratio: float) -> None:
 class Watermark:
     """``picture`` holds the bytes of a PNG or JPEG file of 100 bytes to 2 MiB and at most 1080 x 1080 pixels.
 
-    ``pos_x`` and ``pos_y`` place its top left corner, as parts of the video's width and height, in [0, 1); ``ratio`` is
-    its width as a part of the video's, in (0, 1]. What reaches over an edge is cut off. Raises ValueError naming the
-    field.
+    ``pos_x`` and ``pos_y`` place its top left corner, as fractions of the video's width and height, in [0, 1);
+    ``ratio`` is its width as a fraction of the video's, in (0, 1]. What extends over an edge is cut off. Raises
+    ValueError naming the field.
     """
 
     picture: bytes = field(repr=False)
@@ -82,5 +82,5 @@ class Watermark:
 
     @property
     def key(self) -> str:
-        """The same for two that look the same: what a cache may go by."""
+        """Equal for two watermarks that look the same: a key for caches."""
         return f"{hashlib.sha256(self.picture).hexdigest()} {self.pos_x!r} {self.pos_y!r} {self.ratio!r}"

@@ -1,13 +1,13 @@
-"""Child processes of a relay process: start, pipes, last words, end. The only module that owns them there.
+"""Child processes of a relay process: start, pipes, last messages, end. Only this module owns them there.
 
-A child is in a ``sandbox``, and dies with us. It has a session of its own, so that a Ctrl-C at the terminal is not for
+A child runs in a ``sandbox`` and dies with us. It has its own session, so that a Ctrl-C at the terminal does not reach
 it.
 
-Other users of the machine can read the arguments of a program: nothing secret goes there. What the child has to be told
-goes into ``brief``, an anonymous file that is its standard input. What it says on standard error may repeat that:
-``redact`` goes over each line before it is kept; what it makes empty is not.
+Other users of the machine can read the arguments of a program, so they contain nothing secret. Secret input goes into
+``stdin_data``, an anonymous file that is the child's standard input. Its standard error may repeat that: ``redact`` is
+applied to each line before it is kept; lines that it empties are dropped.
 
-Pipes are driven like ``Connection``: plain calls that never wait. Nothing here knows what the program does.
+Pipes are driven like ``Connection``: plain calls that never wait. This module does not know what the program does.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from streamferry.net.connection import IOV_MAX, Buffers
 from streamferry.net.sandbox import KEPT_LINE_CHARS, KEPT_LINES, Sandbox
 from streamferry.net.sealed_file import sealed_file
 
-#: How long a child may take to leave after SIGTERM; then it is killed.
+#: How long a child may take to exit after SIGTERM; then it is killed.
 TERM_S = 2.0
 
 _LINE_BYTES = 4096
@@ -39,14 +39,14 @@ _living: set["Child"] = set()
 
 
 class ChildError(MediaError):
-    """A program of this machine that is needed is missing or cannot be started."""
+    """A program that is needed is missing on this machine, or cannot be started."""
 
 
 class Child:
     """A running program. Belongs to one event loop, which must run in the thread that starts it.
 
-    PR_SET_PDEATHSIG is about that thread: the child would die with it. Close it, and before the event loop ends await
-    ``end_all``, so that none is left as a zombie.
+    PR_SET_PDEATHSIG refers to that thread: the child would die with it. Close it, and await ``end_all`` before the
+    event loop ends, so that none is left as a zombie.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Child:
         command: Sequence[str],
         *,
         sandbox: Sandbox = PIPES_ONLY,
-        brief: bytes | None = None,
+        stdin_data: bytes | None = None,
         takes_stdin: bool = False,
         pipe_bytes: int | None = None,
         redact: Callable[[str], str],
@@ -62,10 +62,10 @@ class Child:
         inherit: Sequence[int] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Start ``command``. Its standard input is ``brief``, or a pipe of ours, or empty.
+        """Start ``command``. Its standard input is ``stdin_data``, or a pipe of ours, or empty.
 
-        ``pipe_bytes``: room of the pipes to it and from it. ``on_line`` gets each line of standard error as it came.
-        ``inherit``: descriptors it keeps, under their numbers. ``environment``: all it has. Raises ChildError.
+        ``pipe_bytes``: capacity of the pipes to and from it. ``on_line`` gets each raw line of standard error.
+        ``inherit``: descriptors it keeps, same numbers. ``environment``: its whole environment. Raises ChildError.
         """
         self._loop = asyncio.get_running_loop()
         self._redact = redact
@@ -73,15 +73,15 @@ class Child:
         self._unfinished_line = b""
         #: The last lines of standard error, fit to be shown.
         self.last_words: deque[str] = deque(maxlen=KEPT_LINES)
-        #: Done with the exit status (negative: the signal) once the child has ended and all its words were read.
+        #: Done with the exit status (negative: the signal) once the child has ended and all its messages were read.
         self.ended: asyncio.Future[int] = self._loop.create_future()
-        #: Whether the end of its output was met, after which ``on_readable`` would call without end.
+        #: Whether its output has ended; after that ``on_readable`` would call endlessly.
         self.has_closed_output = False
         self._killer: asyncio.TimerHandle | None = None
         stdin = subprocess.PIPE if takes_stdin else subprocess.DEVNULL
         try:
-            if brief is not None:
-                stdin = sealed_file(brief)
+            if stdin_data is not None:
+                stdin = sealed_file(stdin_data)
             self._process = sandbox.start(
                 command[0], command[1:], stdin=stdin, inherit=inherit, environment=environment, new_session=True
             )
@@ -103,7 +103,7 @@ class Child:
             if descriptor >= 0:
                 os.set_blocking(descriptor, False)
         if pipe_bytes is not None:
-            # Refused past the user's share of pipe memory (pipe(7)): then it stays at 64 KiB.
+            # Refused beyond the user's share of pipe memory (pipe(7)): then it stays at 64 KiB.
             for pipe in (self._stdout, *((self._stdin,) if takes_stdin else ())):
                 with suppress(OSError):
                     fcntl(pipe, F_SETPIPE_SZ, pipe_bytes)
@@ -113,7 +113,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Process id; of use only while ``ended`` is not done."""
+        """Process id; valid only while ``ended`` is not done."""
         return self._process.pid
 
     async def wait_output(self) -> bool:
@@ -124,10 +124,10 @@ class Child:
             await asyncio.wait((readable, self.ended), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._loop.remove_reader(self._stdout)
-        self._read_words()  # What it said before it wrote is there before what it wrote.
+        self._read_words()  # So that messages sent before the output are read before it.
         if _waiting_bytes(self._stdout):
             return True
-        await asyncio.wait((self.ended,))  # The end of the output is readable, too; the status follows.
+        await asyncio.wait((self.ended,))  # The end of the output counts as readable, too; the status follows.
         return False
 
     def receive_into(self, view: memoryview) -> int | None:
@@ -139,7 +139,7 @@ class Child:
         if received or self.ended.done():
             return received
         self.has_closed_output = True
-        return None  # Its output has ended; what it died of is known when it is reaped.
+        return None  # Its output has ended; its status is known once it is reaped.
 
     def on_readable(self, callback: Callable[[], None] | None) -> None:
         """Call ``callback`` from the event loop whenever its output can be received; None: no longer."""
@@ -149,7 +149,7 @@ class Child:
                 self._loop.add_reader(self._stdout, callback)
 
     def send(self, buffers: Buffers) -> int:
-        """Write the pieces to its standard input; gives the bytes taken. Raises OSError when it no longer reads."""
+        """Write the pieces to its standard input; returns the bytes taken. Raises OSError when it no longer reads."""
         taken = 0
         for first in range(0, len(buffers), IOV_MAX):
             group = buffers[first : first + IOV_MAX]
@@ -189,7 +189,7 @@ class Child:
         await asyncio.wait((self.ended,))
 
     def _signal(self, which: signal.Signals) -> None:
-        """To all of its session, the children of the child included."""
+        """Send a signal to its whole session, including the child's own children."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, which)
 
@@ -206,7 +206,7 @@ class Child:
             self._process.stderr.close()
         self._stderr = -1
         _living.discard(self)
-        self._on_line = None  # Often a method of this very object.
+        self._on_line = None  # It is often a method of this very object: break the cycle.
         self.ended.set_result(status)
 
     def _read_words(self) -> None:
@@ -235,7 +235,7 @@ def _not_started(error: OSError) -> ChildError:
 
 
 async def end_all() -> None:
-    """Close every child of this event loop and wait for their ends: the last thing a process does with children."""
+    """Close every child of this event loop and wait for them to end, before the loop ends."""
     loop = asyncio.get_running_loop()
     mine = [child for child in _living if child.ended.get_loop() is loop]
     await asyncio.gather(*(child.aclose() for child in mine))

@@ -1,9 +1,9 @@
-"""Connection: one TCP or TLS connection, awaited while it is set up, then driven by plain calls.
+"""Connection: one TCP or TLS connection, awaited during setup, then driven by plain calls.
 
 Steady media is moved by a beat that visits many connections in one synchronous call chain, so a connection is a
 non-blocking socket and not an asyncio transport: ``recv_into`` and ``send`` return at once and await nothing.
 ``read`` and ``write`` are for what comes before: handshakes, requests, commands. They wait with the event loop's
-reader and writer callbacks, which asyncio and uvloop both have, and bound nothing: the caller names the deadline.
+reader and writer callbacks, which asyncio and uvloop both have. They have no timeout: the caller sets the deadline.
 
 This module does not resolve, connect or retry (``dial`` does the first two, a relay's run the third), and it does not
 say whose fault an ``OSError`` is.
@@ -54,8 +54,8 @@ class Connection:
         buffer = memoryview(bytearray(max_bytes))
         while (received := self.recv_into(buffer)) is None:
             await self._readable()
-        # Acknowledge at once: a server without TCP_NODELAY holds its next words back until we do, up to 40 ms. The
-        # kernel forgets it soon, so it is said for each read. nginx-rtmp 1.2.2 accepts a play in 1 ms instead of 45-90.
+        # Acknowledge at once: a server without TCP_NODELAY holds back its next message until we do, up to 40 ms. The
+        # kernel forgets it soon, so it is set for each read. nginx-rtmp 1.2.2 accepts a play in 1 ms instead of 45-90.
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return bytes(buffer[:received])
 

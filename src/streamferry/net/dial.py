@@ -1,6 +1,6 @@
-"""Dial: from host and port to a :class:`Connection`, each step with its own deadline and its own words.
+"""Dial: from host and port to a :class:`Connection`, each step with its own deadline and its own error message.
 
-It tries once: it never retries.
+It never retries.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from streamferry.net.fence import Fence
 from streamferry.net.names import is_silent, look_up
 from streamferry.net.race import Address, in_order, race, remember
 
-#: Egress policy: may we connect to this IP address? Asked after the name is resolved, of the very address used.
+#: Egress policy: may we connect to this IP address? Called after the name is resolved, with the very address used.
 AllowAddress = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long each step of setting a session up may take, in seconds."""
+    """How long each step of setting up a session may take, in seconds."""
 
     #: Resolving the host name.
     resolve: float = 5.0
@@ -38,15 +38,15 @@ class Deadlines:
     handshake: float = 10.0
     #: The answer to a request: an HTTP head, or an RTMP session up to the start of publish or play.
     response: float = 10.0
-    #: When anything may be sent at the latest.
+    #: After this moment nothing may be sent.
     fence: Fence = field(default_factory=Fence, compare=False)
 
 
 class DialOptions(TypedDict):
-    """How peers are reached: keyword arguments that are passed on down to ``dial_url``."""
+    """How peers are reached: keyword arguments that are passed through to ``dial_url``."""
 
     deadlines: Required[Deadlines]
-    #: For schemes with TLS, instead of :func:`client_context`.
+    #: Replaces :func:`client_context` for schemes with TLS.
     tls: NotRequired[ssl.SSLContext | None]
     allow: NotRequired[AllowAddress | None]
 
@@ -55,7 +55,7 @@ class DialOptions(TypedDict):
 def client_context(extra_ca_file: str | os.PathLike[str] | None = None) -> ssl.SSLContext:
     """A TLS context that verifies peers against the system's authorities and those in ``extra_ca_file`` (PEM).
 
-    Made once for each file, because reading the authorities takes 30 ms (measured), in which no stream moves.
+    Made once per file, because reading the authorities takes 30 ms (measured), during which no stream moves.
     Raises OSError when the file cannot be read or holds no certificate.
     """
     context = ssl.create_default_context()
@@ -72,7 +72,7 @@ async def dial(
     deadlines: Deadlines,
     allow: AllowAddress | None = None,
 ) -> Connection:
-    """Connect to ``host:port``, with TLS when ``tls`` is given. Raises PeerUnreachable, whose words name the step."""
+    """Connect to ``host:port``, with TLS when ``tls`` is given. Raises PeerUnreachable, which names the step."""
     peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     addresses = await resolve(host, port, deadlines=deadlines, allow=allow)
     async with step(f"connecting to {peer}", deadlines.connect):
@@ -95,7 +95,7 @@ async def dial_url(
 async def resolve(
     host: str, port: int, *, deadlines: Deadlines, allow: AllowAddress | None = None
 ) -> Sequence[Address]:
-    """Family and address of each place of ``host`` that the egress policy allows, one at least.
+    """Family and address of each endpoint of ``host`` that the egress policy allows, at least one.
 
     Raises PeerUnreachable, and PeerForbidden where the policy allows none.
     """
@@ -121,7 +121,7 @@ async def step(name: str, seconds: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds) as timeout:
             yield
-    except OSError as error:  # TimeoutError is one.
+    except OSError as error:  # TimeoutError is an OSError.
         if timeout.expired():
             raise PeerUnreachable(f"{name} timed out after {seconds:g} s") from error
         if (lack := own_lack(error)) is not None:
@@ -145,10 +145,10 @@ async def _connect(place: Address) -> socket.socket:
 async def _secure(sock: socket.socket, peer: str, host: str, tls: ssl.SSLContext, fence: Fence) -> Connection:
     try:
         secured = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-    except ValueError as error:  # A host that cannot be a server name.
+    except ValueError as error:  # The host is not a valid server name.
         raise OSError(str(error)) from None
     finally:
-        sock.close()  # wrap_socket has taken the descriptor; if it refused to, this closes it.
+        sock.close()  # If wrap_socket took the descriptor, this does nothing; otherwise it closes it.
     connection = TlsConnection(secured, peer, fence)
     try:
         await connection.handshake()

@@ -1,16 +1,16 @@
-"""Proxies on loopback, through which programs and libraries of ours reach the network under the egress policy.
+"""Proxies on loopback, through which our programs and libraries reach the network under the egress policy.
 
-What resolves and connects by itself, ffmpeg and httpx, cannot ask the policy for the addresses it uses: those of
-redirects, segments and keys, after the name is resolved. So it is given this as its proxy, and the only connections it
-makes are ours, made by ``dial``. TLS passes through it end to end.
+ffmpeg and httpx resolve and connect by themselves and cannot ask the policy about the addresses they use: those of
+redirects, segments and keys, after the name is resolved. So they get this as their proxy, and the actual connections
+are made by our ``dial``. TLS passes through end to end.
 
-One request a connection: a GET of an absolute address, or a CONNECT and whatever follows. Specification: RFC 9110,
-9.3.6 (CONNECT), 11.7 (authentication to proxies); RFC 9112, 3.2.2 (absolute-form); RFC 7617 (Basic). It serves who was
-told its address, of which a secret is part: other users of the machine can connect to it, are told nothing, and take no
-place from those it is for. Those are programs of ours, whose descriptors are limited.
+One request per connection: a GET of an absolute address, or a CONNECT and whatever follows. Specification: RFC 9110,
+9.3.6 (CONNECT), 11.7 (authentication to proxies); RFC 9112, 3.2.2 (absolute-form); RFC 7617 (Basic). It serves only
+clients that know its address, which includes a secret: other users of the machine can connect, but get no answer and
+take no place from its clients. Those are our own programs, whose descriptors are limited.
 
-A :class:`Forwarder` is for what has no proxies, plain RTSP: each connection to it is one to the single peer it was made
-for. It asks for no secret, because it leads nowhere else, but has few places.
+A :class:`Forwarder` is for protocols without proxies, which is plain RTSP: each connection to it leads to the one peer
+it was made for. It needs no secret, because it leads nowhere else, but it allows few connections.
 """
 
 import asyncio
@@ -29,50 +29,50 @@ from streamferry.net.unauthenticated import Unauthenticated
 
 _HEAD_BYTES = 64 << 10
 _HEAD_S = 10.0
-# Not secret; a name has to be there.
+# Not secret; some user name is required.
 _USER = "streamferry"
 _PIECE_BYTES = 128 << 10
-# A client has one connection, and one more while it leaves the first.
+# A client has one connection, and briefly a second while it leaves the first.
 _FORWARDED = 4
 _PORTS = {"http": 80}
-# Of one connection only (RFC 9110, 7.6.1).
+# Headers of a single connection (RFC 9110, 7.6.1).
 _HOP_HEADERS = ("connection:", "proxy-connection:", "keep-alive:", "proxy-authorization:")
 
 
 class _Door(ABC):
-    """A listener on loopback, each of whose connections leads to one that ``dial`` makes. Belongs to one event loop."""
+    """A listener on loopback; each of its connections leads to one made by ``dial``. Belongs to one event loop."""
 
     def __init__(self, allow: AllowAddress | None, deadlines: Deadlines) -> None:
         self._allow = allow
         self._deadlines = deadlines
         self._server: asyncio.Server | None = None
         self._passing: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-        #: Those that have not shown yet what they want.
+        #: Connections that have not sent their request yet.
         self._unauthenticated = Unauthenticated[asyncio.StreamWriter](lambda writer: writer.transport.abort())
 
     async def open(self) -> Self:
-        """Begin to listen. Raises OSError."""
+        """Start listening. Raises OSError."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_HEAD_BYTES)
         return self
 
     @property
     @abstractmethod
     def address(self) -> str:
-        """As a proxy is named; empty for what is none."""
+        """Its address as a proxy; empty if it is not one."""
 
     @property
     def port(self) -> int:
-        """Where it listens on loopback."""
+        """The port it listens on."""
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
     def close(self) -> None:
-        """Stop listening, and close what passes. Closing again does nothing."""
+        """Stop listening, and close all connections. Closing again does nothing."""
         if self._server is not None:
             self._server.close()
         for task, writer in self._passing.items():
             task.cancel()
-            # Here, because a task that has not begun does not come to its end.
+            # Close it here: a coroutine that has not started does not reach its ``finally``.
             writer.transport.abort()
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,7 +83,7 @@ class _Door(ABC):
 
     async def _pass_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            # Whatever is wrong is seen by both ends as a connection that closes.
+            # On any error both ends just see the connection close.
             with suppress(OSError, ValueError, KeyError, EOFError, asyncio.LimitOverrunError, PeerUnreachable):
                 await self._answer_one(reader, writer)
         finally:
@@ -105,7 +105,7 @@ class EgressProxy(_Door):
 
     @property
     def address(self) -> str:
-        """As a proxy is named, with its secret: for those whom it is for, and no log."""
+        """Its address as a proxy, with the secret: for its clients, never for a log."""
         return f"http://{_USER}:{self._secret}@127.0.0.1:{self.port}"
 
     def _is_let_in(self, field: str) -> bool:
@@ -121,7 +121,7 @@ class EgressProxy(_Door):
         async with asyncio.timeout(_HEAD_S):
             request, *fields = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         if not any(self._is_let_in(field) for field in fields):
-            # ffmpeg tells its name when it is asked for it, at each connection.
+            # ffmpeg sends its credentials only when challenged, on each connection.
             writer.write(_answer(407, "Proxy Authentication Required", 'Proxy-Authenticate: Basic realm="streamferry"'))
             await writer.drain()
             return
@@ -161,7 +161,7 @@ class EgressProxy(_Door):
 class Forwarder(_Door):
     """See the module's docstring. Made by :func:`open_forwarder`."""
 
-    #: It is reached by its port, and is nobody's proxy.
+    #: It is used by its port, not as a proxy.
     address = ""
 
     def __init__(self, host: str, port: int, allow: AllowAddress | None, deadlines: Deadlines) -> None:
@@ -171,7 +171,7 @@ class Forwarder(_Door):
         self._places = _FORWARDED
 
     async def open(self) -> Self:
-        """Connect for who comes first, so that a peer that cannot be reached is told of; and begin to listen.
+        """Connect for the first client, so that an unreachable peer is reported at once, and start listening.
 
         Raises PeerUnreachable, PeerForbidden, OSError.
         """
@@ -194,7 +194,7 @@ class Forwarder(_Door):
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(_HEAD_S):
-            first = await reader.read(_PIECE_BYTES)  # A client of RTSP speaks first.
+            first = await reader.read(_PIECE_BYTES)  # In RTSP the client speaks first.
         if not first or not self._places:
             return
         self._unauthenticated.remove(writer)
@@ -217,7 +217,7 @@ def _answer(status: int, words: str, *fields: str) -> bytes:
 
 
 async def _pass_both_ways(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: Connection) -> None:
-    """Until either end closes."""
+    """Copy in both directions until either end closes."""
 
     async def out() -> None:
         while data := await reader.read(_PIECE_BYTES):

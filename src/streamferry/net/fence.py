@@ -4,9 +4,9 @@ A worker holds its tasks under a lease. When it is frozen (SIGSTOP, ``docker pau
 wakes after the lease, any callback of the event loop may run first, so the fence is not a timer: each write compares it
 (``Connection.send``, ``SrtSender.send``), and the beat compares it before each slot and ends what runs.
 
-The lease is kept on CLOCK_BOOTTIME, which goes on while the machine is suspended. CLOCK_MONOTONIC, by which media is
-paced and asyncio's timers run, stands still then, and would call a lease valid that ended hours ago (time(7),
-clock_gettime(2)). docs/decisions/0021 says what no clock can tell.
+The lease is measured on CLOCK_BOOTTIME, which continues while the machine is suspended. CLOCK_MONOTONIC, which paces
+media and runs asyncio's timers, stops then, and would show a lease as valid that ended hours ago (time(7),
+clock_gettime(2)). docs/decisions/0021 says what no clock can detect.
 """
 
 import errno
@@ -16,12 +16,12 @@ import time
 
 
 def lease_clock() -> float:
-    """Seconds on the clock that leases and fences are kept on."""
+    """Seconds on the clock that leases and fences use."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Fence:
-    """One for a process's relays. ``at`` is on ``lease_clock``; without a lease there is none."""
+    """One for all relays of a process. ``at`` is on ``lease_clock``; without a lease it is never reached."""
 
     __slots__ = ("at",)
 
@@ -30,10 +30,10 @@ class Fence:
 
     @property
     def is_passed(self) -> bool:
-        """Whether nothing may be sent any more."""
+        """Whether sending is no longer allowed."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) >= self.at
 
     def check(self) -> None:
-        """Raises OSError when nothing may be sent any more."""
+        """Raises OSError when sending is no longer allowed."""
         if time.clock_gettime(time.CLOCK_BOOTTIME) >= self.at:
             raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))

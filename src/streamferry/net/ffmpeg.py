@@ -1,7 +1,7 @@
-"""ffmpeg as a child of the relay process: where it is, what it trusts, and what its words mean.
+"""ffmpeg as a child of the relay process: where it is, what it trusts, and what its messages mean.
 
-It is for the protocols and codecs that are not ours. Preparing files has a ``BlockingFfmpeg``, in a process where there
-is no event loop. ffmpeg does not retry here: it ends, and a relay's run decides.
+It handles the protocols and codecs that we do not. Preparing files uses ``BlockingFfmpeg``, in a process without an
+event loop. ffmpeg does not retry here: it ends, and a relay's run decides.
 """
 
 import os
@@ -33,27 +33,27 @@ FLV_OUTPUT = ("-map_metadata", "-1", "-max_interleave_delta", "1000000", *FLV_MU
 # Which segments of HLS it asks for is told at this level.
 _TALKATIVE = ("-loglevel", "repeat+level+verbose")
 
-#: Shorter values (``mode=1``) are no secrets, and taking them out would make other words unreadable.
+#: Shorter values (``mode=1``) are no secrets, and removing them would make other text unreadable.
 _MIN_SECRET = 4
 # HTTP and RTSP: "HTTP error 403 Forbidden", "Server returned 403 Forbidden (access denied)",
 # "method DESCRIBE failed: 404 Not Found".
 _REFUSAL = re.compile(r"(?:HTTP error|Server returned|method \w+ failed:) (4\d\d[\w ]*)")
-# libsrt logs by itself, without ffmpeg's levels: "processConnectResponse: rejecting per reception of a rejection HS
+# libsrt logs directly, without ffmpeg's levels: "processConnectResponse: rejecting per reception of a rejection HS
 # response: ERROR:BADSECRET".
 _SRT_REFUSAL = re.compile(r"rejection HS response: ERROR:(\w+)")
 _NOT_MEDIA = re.compile(r"Invalid data found|could not find codec|does not contain any stream|no streams|matches no")
 # "Non-monotonic DTS; previous: 5025, current: 40; changing to 5025." in the muxer's ms; before 6.1 "Non-monotonous".
 _TIME_BACK = re.compile(r"Non-monoton\w+ DTS.* previous: (-?\d+), current: (-?\d+)")
-# RTSP: "Status 302: Redirecting to rtsp://...". It connects there by itself, without asking for the egress policy.
+# RTSP: "Status 302: Redirecting to rtsp://...". It connects there by itself, without regard to the egress policy.
 _REDIRECT = ": Redirecting to "
 # From our own proxy.
 _FORBIDDEN = f"HTTP error {FORBIDDEN_STATUS}"
 # "HLS request for url 'http://...', offset 0, playlist 0"; "Failed to open segment 7 of playlist 0".
 _SEGMENT_ASKED = re.compile(r"HLS request for url '(.*)', offset -?\d+, playlist (\d+)")
 _SEGMENT_FAILED = re.compile(r"Failed to open segment \d+ of playlist (\d+)")
-# Less is jitter, which the muxer evens out.
+# Smaller jumps are jitter, which the muxer evens out.
 _BACK_MS = 1000
-# What follows from an earlier line, and says less than it.
+# Consequences of an earlier line, which say less than it.
 _ECHO = re.compile(r"^(?:Error opening (?:input|output)|Failed to update header|Error (?:muxing|writing|submitting))")
 
 
@@ -68,17 +68,17 @@ def ffmpeg_program() -> str:
 
 
 class SegmentWatch(Protocol):
-    """Told which segments of an HLS source are asked for, by number of the playlist; called from the event loop."""
+    """Is notified which segments of an HLS source are requested, by playlist number; called from the event loop."""
 
     def ask(self, playlist: int, address: str) -> None:
-        """This one is asked for now; the one before it was read to its end."""
+        """This one is requested now; the previous one was read to its end."""
 
     def fail(self, playlist: int) -> None:
-        """The one that was asked for last cannot be had."""
+        """The last one requested could not be fetched."""
 
 
 class Ffmpeg(Child):
-    """A running ffmpeg. ``url`` is the peer's address, whose secrets are taken out of what ffmpeg says."""
+    """A running ffmpeg. ``url`` is the peer's address, whose secrets are removed from ffmpeg's messages."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Ffmpeg(Child):
         url: MediaUrl,
         *,
         sandbox: Sandbox = PIPES_ONLY,
-        brief: bytes | None = None,
+        stdin_data: bytes | None = None,
         takes_stdin: bool = False,
         pipe_bytes: int | None = None,
         tls: ssl.SSLContext | None = None,
@@ -97,12 +97,12 @@ class Ffmpeg(Child):
     ) -> None:
         """Start it with the arguments after the ones of every command; see ``Child``. ``proxy``: through which it
         reaches http and https addresses. ``may_redirect`` False: it is ended when an RTSP server sends it elsewhere.
-        ``segments``: who wants to know what it asks an HLS server for. Raises ChildError.
+        ``segments``: is notified of what it requests from an HLS server. Raises ChildError.
 
-        The authorities that ``tls`` trusts are those of the child, as far as its TLS library takes SSL_CERT_FILE: the
-        bundled ffmpeg does. One that is older than 9 verifies no certificate at all.
+        The child trusts the authorities of ``tls`` if its TLS library reads SSL_CERT_FILE, as the bundled ffmpeg's
+        does. An ffmpeg older than 9 verifies no certificates at all.
         """
-        #: Codec of each input stream told so far, with ``Video`` or ``Audio`` before it.
+        #: Codec of each input stream reported so far, with ``Video`` or ``Audio`` before it.
         self.input_codecs: list[tuple[str, str]] = []
         #: Set when the input's time jumped back, which ffmpeg's muxer turns into frames without duration.
         self.stamps_went_back = False
@@ -113,7 +113,7 @@ class Ffmpeg(Child):
         super().__init__(
             [ffmpeg_program(), *LOGGING, *(() if segments is None else _TALKATIVE), *arguments],
             sandbox=sandbox,
-            brief=brief,
+            stdin_data=stdin_data,
             takes_stdin=takes_stdin,
             pipe_bytes=pipe_bytes,
             redact=_unless_talk(redactor(url)),
@@ -138,12 +138,12 @@ class Ffmpeg(Child):
         elif _REDIRECT in line and not self._may_redirect:
             self._signal(signal.SIGKILL)
         elif _FORBIDDEN in line:
-            # It would try the next segment, and the next.
+            # Otherwise it would try one segment after another.
             self._signal(signal.SIGTERM)
 
     @property
     def refusal(self) -> str:
-        """With which words the peer said no, the latest; empty if it did not."""
+        """The peer's latest refusal, in its own words; empty if there was none."""
         for line in reversed(self.last_words):
             if found := _REFUSAL.search(line):
                 return f"it answered {found[1].strip()}"
@@ -155,12 +155,12 @@ class Ffmpeg(Child):
 
     @property
     def is_not_media(self) -> bool:
-        """Whether it says that what came cannot be read."""
+        """Whether it reports that the input cannot be read."""
         return any(_NOT_MEDIA.search(line) for line in self.last_words)
 
     @property
     def complaint(self) -> str:
-        """Of its last words the first that tell of a failure, without addresses."""
+        """The first of its last messages that reports a failure, without addresses."""
         return next(iter(_failures(self.last_words)), "ffmpeg ended without a word")
 
 
@@ -171,7 +171,7 @@ def _failures(lines: Iterable[str]) -> list[str]:
 
 
 def redactor(url: MediaUrl) -> Callable[[str], str]:
-    """What takes the secrets of ``url``, and any address, out of a line."""
+    """A function that removes the secrets of ``url``, and any address, from a line."""
     secrets = [_pattern(secret) for secret in url.secrets if len(secret) >= _MIN_SECRET]
 
     def redact(words: str) -> str:
@@ -184,25 +184,25 @@ def redactor(url: MediaUrl) -> Callable[[str], str]:
 
 
 def _pattern(secret: str) -> re.Pattern[str]:
-    """A folder may be called like a syllable of what is said: of letters alone it must stand alone."""
+    """A folder's name may be part of an ordinary word: if it is all letters, only whole words match."""
     return re.compile(rf"\b{secret}\b" if secret.isascii() and secret.isalpha() else re.escape(secret))
 
 
 def _unless_talk(redact: Callable[[str], str]) -> Callable[[str], str]:
-    """Keep nothing of what is only told when ffmpeg is talkative: it would push out why it ended."""
+    """Drop messages of the verbose level: they would push out the reason for its end."""
     return lambda words: "" if "[verbose]" in words else redact(words)
 
 
 @lru_cache(maxsize=4)
 def _trust_file(tls: ssl.SSLContext) -> int | None:
-    """The authorities of a context as a file in memory that children inherit; None where it names none itself.
+    """The authorities of a context as a file in memory that children inherit; None if it names none itself.
 
-    Open for the life of the process: contexts are as few as settings.
+    It stays open for the life of the process: there are as few contexts as settings.
     """
     pem = authorities(tls)
     return sealed_file(pem.encode()) if pem else None
 
 
 def authorities(tls: ssl.SSLContext) -> str:
-    """The authorities that a context names itself, beside those of the system, as PEM."""
+    """The authorities that a context has in addition to the system's, as PEM."""
     return "".join(ssl.DER_cert_to_PEM_cert(der) for der in tls.get_ca_certs(binary_form=True))

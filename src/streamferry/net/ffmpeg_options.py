@@ -1,4 +1,4 @@
-"""Options of every ffmpeg: what it says, how it writes FLV, reaches the network, and reads HLS from it.
+"""Options of every ffmpeg: what it logs, how it writes FLV, reaches the network, and reads HLS.
 
 Without asyncio: the preparation process uses it, too.
 """
@@ -9,19 +9,19 @@ from streamferry.net.sandbox import Sandbox
 
 #: No progress line; each line with its level (see ``ffmpeg_log``), and never folded ("last message repeated").
 LOGGING = ("-hide_banner", "-nostats", "-loglevel", "repeat+level+info")
-#: FLV as it is read here. Each packet at once: 32 KiB, which ffmpeg would collect, are a second of a thin stream.
+#: FLV for our reader. Each packet is flushed: the 32 KiB that ffmpeg would collect are a second of a thin stream.
 FLV_MUXER = ("-f", "flv", "-flvflags", "no_duration_filesize+no_sequence_end", "-flush_packets", "1", "pipe:1")
 
 #: What a live HLS playlist may open: the network.
 HLS_PROTOCOLS = "pipe,http,https,httpproxy,tcp,tls,crypto"
-#: What HLS is made of (RFC 8216, section 3), as ffmpeg's demuxers.
+#: The demuxers for HLS segments (RFC 8216, section 3).
 HLS_CONTAINERS = "hls,mpegts,mov,aac,ac3,eac3,mp3"
 
-#: What the egress proxy answers instead of a server: forbidden by the policy, not to be reached, or we lack something.
+#: The egress proxy's own answers: forbidden by the policy, unreachable, or this machine lacks something.
 FORBIDDEN_STATUS, UNREACHABLE_STATUS, LACKING_STATUS = 470, 570, 571
 
-# Where this ffmpeg knows them: segments are called anything (the options against strange names came one by one, the
-# last two in 7.1), and one that reads byte ranges ahead (9.0) loses all but the first segment of a one-file playlist.
+# Used where this ffmpeg has them. Segments may have any name (the options against odd names came one by one, the last
+# two in 7.1), and reading byte ranges ahead (9.0) loses all but the first segment of a one-file playlist.
 _OPTIONS = {
     "allowed_extensions": "ALL",
     "allowed_segment_extensions": "ALL",
@@ -32,30 +32,30 @@ _OPTIONS = {
 
 @lru_cache(maxsize=2)
 def hls_options(program: str) -> tuple[str, ...]:
-    """The options of the hls demuxer for segments of any name. Asks the program once, which blocks for 50 ms."""
+    """The options of the hls demuxer for segments of any name. Runs the program once, which blocks for 50 ms."""
     known = _ask(program, "-h", "demuxer=hls")
     return tuple(word for option, value in _OPTIONS.items() if f"-{option} " in known for word in (f"-{option}", value))
 
 
 @lru_cache(maxsize=2)
 def reads_descriptors(program: str) -> bool:
-    """Whether it can go back and forth in a file that it gets open (since 6.0). Asks the program once: 20 ms."""
+    """Whether it can seek in a file that it gets open (since 6.0). Runs the program once: 20 ms."""
     return "fd" in _ask(program, "-protocols").split()
 
 
 def _ask(program: str, *question: str) -> str:
     try:
         told = Sandbox().run(program, ["-hide_banner", *question])
-    except OSError:  # Who starts it for its work says so.
+    except OSError:  # An error is reported when it is started for real work.
         return ""
     return told.stdout.decode(errors="replace")
 
 
 def proxy_environment(address: str) -> dict[str, str]:
-    """What makes ffmpeg open all http and https addresses through a proxy; nothing if there is none."""
+    """Variables that make ffmpeg open all http and https addresses through a proxy; empty if there is none."""
     return {"http_proxy": address, "no_proxy": ""} if address else {}
 
 
 def trust_environment(trust: int | None) -> dict[str, str]:
-    """What makes ffmpeg trust the authorities in an inherited file, as far as its TLS library takes SSL_CERT_FILE."""
+    """Variables that make ffmpeg trust the authorities in an inherited file, if its TLS library reads SSL_CERT_FILE."""
     return {} if trust is None else {"SSL_CERT_FILE": f"/proc/self/fd/{trust}"}

@@ -1,8 +1,8 @@
-"""Files of this machine that may be read: opened once, and judged by where they really lie.
+"""Files of this machine that may be read: opened once, and checked by where they really are.
 
-A path says nothing until it is opened: any part of it may be a symbolic link, and may become one between a look and the
-opening. So a path is turned into a descriptor first, one that can read nothing yet (open(2), O_PATH; a device, a FIFO
-or a socket is not touched by that), the kernel tells where that lies, and what passes is opened by its descriptor.
+A path proves nothing until it is opened: any part of it may be a symbolic link, or may become one between a check and
+the opening. So the path is first opened as a descriptor that cannot read yet (open(2), O_PATH, which does not touch a
+device, a FIFO or a socket), the kernel tells where that is, and if it is allowed it is reopened by its descriptor.
 """
 
 import os
@@ -16,15 +16,15 @@ from typing import Any
 from streamferry.media.errors import SourceForbidden, SourceMissing, SourceRejected
 
 _NOT_THERE = frozenset((ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG))
-# Their regular files are made of the kernel's and other processes' state.
+# Their files show the state of the kernel and of other processes.
 _PSEUDO = (Path("/proc"), Path("/sys"))
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where files may be read: in ``roots`` (None: everywhere), and in no ``private`` folder inside of one.
+    """Where files may be read: in ``roots`` (None: everywhere), but not in a ``private`` folder within them.
 
-    Of two that hold a file the inner one decides, and a folder that is both is private. Build it with :meth:`of`.
+    If a file is in several of them, the innermost decides; a folder that is both is private. Build it with :meth:`of`.
     """
 
     roots: tuple[Path, ...] | None = None
@@ -32,17 +32,17 @@ class Folders:
 
     @classmethod
     def of(cls, roots: Iterable[Path], private: Iterable[Path] = ()) -> "Folders":
-        """With the links in the folders' own names followed."""
+        """Folders, with symbolic links in their own names resolved."""
         return cls(tuple(root.resolve() for root in roots), tuple(folder.resolve() for folder in private))
 
     def to_json(self) -> dict[str, Any]:
-        """As part of a job."""
+        """The folders as JSON, for a job."""
         roots = None if self.roots is None else [str(root) for root in self.roots]
         return {"roots": roots, "private": [str(folder) for folder in self.private]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Folders":
-        """The folders again."""
+        """The folders from JSON."""
         roots = data["roots"]
         return cls(None if roots is None else tuple(map(Path, roots)), tuple(map(Path, data["private"])))
 
@@ -60,16 +60,16 @@ class Folders:
             os.close(found)
 
     def check(self, path: str, name: str) -> None:
-        """Raises what :meth:`open` would, but for what only reading can tell."""
+        """Raises what :meth:`open` would, except errors that only reading can find."""
         os.close(self._find(path, name))
 
     def are_here_for(self, path: str) -> bool:
-        """Whether this machine has the folder in which a path lies; a service may have less than its workers."""
+        """Whether this machine has the folder of a path; a service may have fewer folders than its workers."""
         real = Path(os.path.realpath(self._plain(path)))
         return any(root.is_dir() for root in self.roots or () if real.is_relative_to(root))
 
     def _plain(self, path: str) -> str:
-        """Without ``..``, as in addresses (RFC 3986, 5.2.4): a way through a folder outside tells nothing of it."""
+        """The path without ``..``, as in URLs (RFC 3986, 5.2.4): a detour through another folder reveals nothing."""
         return path if self.roots is None else os.path.normpath(path)
 
     def _find(self, path: str, name: str) -> int:
@@ -79,7 +79,7 @@ class Folders:
         except ValueError:  # A NUL in it.
             raise SourceMissing(f"{name} does not exist") from None
         except OSError as error:
-            # Whoever asks does not learn what is there and what is not outside of the folders.
+            # Do not reveal what exists outside the folders.
             if not self._allows(Path(os.path.realpath(path))):
                 raise _forbidden(name) from None
             if error.errno in _NOT_THERE:
@@ -96,7 +96,7 @@ class Folders:
         return found
 
     def _missing(self, path: str, name: str) -> SourceMissing:
-        """It may lie on another machine, under the same path or not: so whose folder was looked into is told."""
+        """The file may be on another machine: so the error names the machine and the folder that were searched."""
         if self.roots is None:
             return SourceMissing(f"{name} does not exist")
         folder = Path(os.path.realpath(path)).parent
@@ -116,7 +116,7 @@ class Folders:
 
 def _unread(name: str, error: OSError) -> SourceRejected:
     refusal = SourceRejected(f"{name} cannot be read: {os.strerror(error.errno or 0)}")
-    # A file that we may not read is for who named it; too many open files are not.
+    # An unreadable file is the fault of whoever named it; too many open files are not.
     return refusal if isinstance(error, PermissionError) else refusal.because_of(error)
 
 
@@ -131,5 +131,5 @@ def _here() -> str:
 
 #: No file may be read.
 NOWHERE = Folders(())
-#: Whoever starts a command may read what the command may.
+#: A command's user may read whatever the command may.
 EVERYWHERE = Folders()

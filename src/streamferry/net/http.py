@@ -1,6 +1,6 @@
 """A GET whose body may never end, and the decoder of a chunked body.
 
-The body is not read here: ``open_get`` gives the connection with the head parsed, and the beat moves what follows.
+The body is not read here: ``open_get`` returns the connection with the head parsed, and the beat moves the rest.
 h11 writes the request and parses the head; ``ChunkedDecoder`` is ours because h11 spends 20-30 us on a chunk and a live
 stream has one for every frame or two. Not for files: those are fetched with httpx.
 
@@ -22,14 +22,14 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
 from streamferry.net.dial import DialOptions, dial_url, step
 
-#: What a playlist, too, may lead to.
+#: The schemes that may be fetched; also those that a playlist may name.
 WEB_SCHEMES = frozenset(("http", "https"))
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 # RFC 9112 sets no limit for a chunk's extensions; no media server in use sends any.
 _MAX_CHUNK_HEAD_BYTES = 256
-# Characters of a target that stay as they are: those with a meaning in an address, and what is escaped already.
+# Characters of a target that are not escaped: those with a meaning in an address, and existing escapes.
 _TARGET_SAFE = "%/:?@!$&'()*+,;=~-._[]"
 # Headers that are secrets of one origin and must not follow a redirect to another (RFC 9110, 15.4).
 _SECRET_HEADERS = frozenset(("authorization", "cookie"))
@@ -40,7 +40,7 @@ class HttpStream:
     """An answer whose body is still to come."""
 
     connection: Connection
-    #: Bytes of the body that came with the head, as they came: in chunks if ``chunked``.
+    #: Bytes of the body that came with the head, as received: in chunks if ``chunked``.
     leftover: bytes
     #: None when the head does not say how long the body is, as for anything live.
     content_length: int | None
@@ -53,11 +53,11 @@ class HttpStream:
 class HttpBody:
     """The payload of an answer, chunked or not, received by plain calls.
 
-    Whoever reads it takes ``leftover`` first: payload that came with the head.
+    A reader takes ``leftover`` first: payload that came with the head.
     """
 
     def __init__(self, stream: HttpStream) -> None:
-        """Raises RemoteProtocolError when what came already is no chunk."""
+        """Raises RemoteProtocolError if the bytes received so far are not a chunk."""
         self._connection = stream.connection
         self._decoder = ChunkedDecoder() if stream.chunked else None
         self._content_length = stream.content_length
@@ -73,7 +73,7 @@ class HttpBody:
         return self._decoder.decode(view, 0, received) or None
 
     async def read_first(self) -> bytes:
-        """Wait for payload, unless some is there; gives ``leftover``, empty if there is none at all. Raises OSError."""
+        """Wait for payload unless some is there; returns ``leftover``, empty if there is no payload. Raises OSError."""
         while not self.leftover:
             data = await self._connection.read()
             if not data:
@@ -151,7 +151,7 @@ async def exchange_heads(
     while True:
         try:
             event = http.next_event()
-        except h11.RemoteProtocolError:  # Its words may repeat what came.
+        except h11.RemoteProtocolError:  # Its message may repeat what was received.
             raise RemoteProtocolError(f"{connection.peer} does not answer in HTTP") from None
         if event is h11.NEED_DATA:
             data = await connection.read()

@@ -1,7 +1,7 @@
 """Landlock: what a process may do to files and TCP ports, as a ruleset it puts on itself without any privilege.
 
 A ruleset is made here, by the parent; the child enters it before it becomes its program (``sandbox``). What the running
-kernel does not know is left out, so that an older one fences less instead of failing:
+kernel does not support is left out, so that an older one restricts less instead of failing:
 
     ABI 1 (Linux 5.13)   files: execute, read, write, make, remove
     ABI 2 (5.19), 3 (6.2), 5 (6.10)   link to another folder, truncate, ioctl of devices

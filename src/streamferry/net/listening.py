@@ -1,6 +1,6 @@
-"""Ports of ours that an address opens: datagrams, and SRT that waits for a caller. Which may be, an operator says.
+"""Ports that an address opens on this machine: datagrams, and SRT that waits for a caller. The operator allows them.
 
-They stand open to whoever reaches the machine, whatever the egress policy says about what is called.
+They are open to anyone who reaches the machine; the egress policy is only about outgoing connections.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from streamferry.media.url import MediaUrl
 
 @dataclass(frozen=True, slots=True)
 class ListenPorts:
-    """Ports that may be opened, as ranges. Made by :meth:`parse`; without any there is none."""
+    """Ports that may be opened, as ranges. Made by :meth:`parse`."""
 
     ranges: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """``5000-5999,9000``. Raises ValueError in words for the user."""
+        """``5000-5999,9000``. Raises ValueError with a message for the user."""
         ranges = []
         for part in filter(None, (one.strip() for one in text.split(","))):
             first, _, last = part.partition("-")
@@ -31,23 +31,23 @@ class ListenPorts:
         return cls(tuple(ranges))
 
     def refuse(self, url: MediaUrl) -> str:
-        """Why an address cannot be used, as what follows it in a sentence; empty if nothing is against it."""
+        """Why an address cannot be used, as a predicate that follows it in a sentence; empty if it can."""
         if not opens_port(url) or any(first <= url.port <= last for first, last in self.ranges):
             return ""
         return f"would open port {url.port} of a worker, which is not allowed (setting listen_ports)"
 
 
-#: None may be opened.
+#: No ports may be opened.
 NO_PORTS = ListenPorts()
 
 
 def opens_port(url: MediaUrl) -> bool:
-    """Whether its media is waited for at a port of this machine."""
+    """Whether its media arrives at a port of this machine."""
     return url.scheme == "udp" or (url.scheme == "srt" and srt_mode(url) == "listener")
 
 
 def srt_mode(url: MediaUrl) -> str:
-    """``caller`` or ``listener``. Raises ValueError for what ffmpeg and we could read in two ways, or do not know."""
+    """``caller`` or ``listener``. Raises ValueError if it is unknown, or ambiguous between ffmpeg and us."""
     given = [field for field in url.query.split("&") if unquote(field.partition("=")[0]).strip().lower() == "mode"]
     if not given or given == ["mode=caller"]:
         return "caller"

@@ -1,9 +1,9 @@
-"""Names: from a host name to its addresses, so that one that nobody answers for keeps no other waiting.
+"""Names: from a host name to its addresses, so that a name without an answer does not delay other names.
 
 The C library's resolver blocks, for 10 s and more where a name server does not answer. Event loops have few threads for
-it, uvloop two (libuv lends slow work half of its four), and a lookup that was given up stays in their queue. A handful
-of relays that try again and again would keep all others of the process from connecting. So each name has a thread of
-its own while it is looked up, and who asks for the same name meanwhile waits for the same answer.
+it, uvloop two (libuv gives slow work half of its four), and a lookup that was given up stays in their queue. A handful
+of relays that keep retrying would keep all others of the process from connecting. So each lookup has its own thread,
+and further requests for the same name wait for the same answer.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from typing import Any
 #: As of ``socket.getaddrinfo``.
 Found = list[tuple[Any, Any, int, str, tuple[Any, ...]]]
 
-#: A lookup that has taken longer is not waited for: the name server may be back.
+#: A lookup that has taken longer is abandoned for a new one: the name server may be back.
 SHARED_S = 5.0
 
-#: While a name server has answered within this long, for whatever name, it is a name's own fault if it is not resolved.
+#: If a name server has answered within this time, for any name, a name that is not resolved is at fault itself.
 ANSWERED_S = 60.0
 _ANSWERS = (socket.EAI_NONAME, socket.EAI_NODATA)
 
 _answered_at = float("-inf")
-# By event loop, host and port: the answer to come, and when it was asked for.
+# By event loop, host and port: the pending answer, and when the lookup began.
 _asked: dict[tuple[asyncio.AbstractEventLoop, str, int], tuple["asyncio.Future[Found]", float]] = {}
 
 
 async def look_up(host: str, port: int) -> Found:
-    """The places of a host for streams. Raises OSError; UnicodeError for what can be no name."""
+    """The stream endpoints of a host. Raises OSError; UnicodeError if it cannot be a name."""
     with suppress(socket.gaierror):
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     loop = asyncio.get_running_loop()
@@ -43,7 +43,7 @@ async def look_up(host: str, port: int) -> Found:
 
 
 def is_silent(error: BaseException) -> bool:
-    """Whether a lookup ended with this because the name servers of this machine do not answer: for any name."""
+    """Whether a lookup failed with this error because the machine's name servers answer for no name at all."""
     is_unanswered = isinstance(error, TimeoutError) or (
         isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
     )
@@ -51,7 +51,7 @@ def is_silent(error: BaseException) -> bool:
 
 
 def _ask(key: tuple[asyncio.AbstractEventLoop, str, int], answer: "asyncio.Future[Found]") -> None:
-    """The thread of one lookup. It may outlive who asked, and the event loop."""
+    """The thread of one lookup. It may outlive its caller and the event loop."""
     global _answered_at
     loop, host, port = key
     found: Found | OSError | UnicodeError
@@ -77,4 +77,4 @@ def _settle(
         answer.set_result(found)
     else:
         answer.set_exception(found)
-        answer.exception()  # Known, also if nobody waits for it any more.
+        answer.exception()  # Retrieve the exception, even if nobody waits any more.

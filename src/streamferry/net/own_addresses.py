@@ -1,7 +1,7 @@
 """Whether an address is this machine's own: the kernel is asked what it would do with a packet for it.
 
-Lists of interfaces do not say it: an address range may lead here without being on any (``ip route add local``), and a
-subnet on ``lo`` does as a whole. Binding to the address does not say it either where ``ip_nonlocal_bind`` is set.
+Lists of interfaces are not enough: an address range may lead here without being on any (``ip route add local``), and a
+subnet on ``lo`` does as a whole. Nor is binding to the address where ``ip_nonlocal_bind`` is set.
 Addresses of other network namespaces, such as those of the host seen from a container, are other machines' here.
 
 Specification: rtnetlink(7), RTM_GETROUTE; linux/rtnetlink.h.
@@ -23,8 +23,8 @@ _ANY_PORT = 9
 
 
 def is_own(address: IPv4Address | IPv6Address) -> bool:
-    """Whether what is sent to the address arrives here. False for one that no route leads to."""
-    # By the source as well: not every kernel and sandbox has rtnetlink (AF_NETLINK may be forbidden).
+    """Whether packets to the address arrive here. False if there is no route to it."""
+    # Also check by the source address: not every kernel and sandbox has rtnetlink (AF_NETLINK may be forbidden).
     return _is_routed_here(address) or _is_own_source(address)
 
 
@@ -42,7 +42,7 @@ def _is_routed_here(address: IPv4Address | IPv6Address) -> bool:
 
 
 def _is_own_source(address: IPv4Address | IPv6Address) -> bool:
-    """Whether the address of this end of a connection to it is the same. Nothing is sent: UDP has no handshake."""
+    """Whether our end of a connection to the address has the same address. Nothing is sent: UDP has no handshake."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.connect((str(address), _ANY_PORT))

@@ -1,4 +1,4 @@
-"""Peers: who is counted as one, and how many places one may take of what all share. Pure.
+"""Peers: what counts as one, and how many of the shared places it may take. Pure.
 
 A peer is an IPv4 address or an IPv6 /64, which is what a single customer has (RFC 6177, section 2): its addresses
 beyond that cost nothing to change.
@@ -16,7 +16,7 @@ LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.
 
 
 def peer_of(address: str) -> str:
-    """The peer that an address belongs to, as text; what is no IP address is a peer of its own."""
+    """The peer that an address belongs to, as text; anything but an IP address is its own peer."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -28,7 +28,7 @@ def peer_of(address: str) -> str:
 
 
 def is_within(address: str, networks: Collection[Network]) -> bool:
-    """Whether an address is one of those networks'."""
+    """Whether an address is in one of the networks."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -38,11 +38,11 @@ def is_within(address: str, networks: Collection[Network]) -> bool:
 
 
 class NoPlace(Exception):
-    """All places are taken: those of the peer, or all that there are."""
+    """All places are taken: those of the peer, or all in total."""
 
 
 class Places:
-    """``in_all`` places, of which one peer gets ``of_peer``."""
+    """``in_all`` places, of which one peer may have ``of_peer``."""
 
     def __init__(self, in_all: int, of_peer: int) -> None:
         self._in_all = in_all
@@ -70,7 +70,7 @@ class Places:
 
     @contextlib.contextmanager
     def place(self, peer: str) -> Iterator[None]:
-        """One for the length of the block. Raises NoPlace."""
+        """Hold one place for the duration of the block. Raises NoPlace."""
         self.take(peer)
         try:
             yield

@@ -1,6 +1,6 @@
-"""This process among others: that it ends with its parent, that others cannot look into it, that it is a good init.
+"""This process and others: it ends with its parent, others cannot inspect it, and it can act as an init.
 
-Not here: programs that are not ours, which are in a ``sandbox``.
+Not here: programs that are not ours, which run in a ``sandbox``.
 """
 
 import ctypes
@@ -14,11 +14,11 @@ from contextlib import suppress
 _libc = ctypes.CDLL(None, use_errno=True)
 # prctl(2).
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
-# What a Python program of ours may need: where things are, its language, its proxies and whom it trusts.
+# Variables that our Python programs may need: paths, language, proxies and trusted authorities.
 _KEPT_VARIABLES = re.compile(
     "PATH|HOME|TMPDIR|TZ|LANG|LC_.*|PYTHON.*|LD_LIBRARY_PATH|SSL_CERT_.*|(?:all|http|https|no)_proxy", re.IGNORECASE
 )
-# For an init, which passes them on: what a container or a terminal sends, and that a child has ended.
+# Signals that an init passes on (from a container or a terminal), and the end of a child.
 _PASSED_ON = frozenset(
     (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
 )
@@ -31,9 +31,9 @@ def die_with_parent() -> None:
 
 
 def hide() -> None:
-    """Keep what this process holds from other programs of the same user: no tracing, no core, no look by /proc.
+    """Hide this process's state from other programs of the same user: no tracing, no core dump, no reading by /proc.
 
-    Its memory, its environment and its open files are root's to see from now on.
+    From now on only root can see its memory, its environment and its open files.
     """
     _libc.prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(0))
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
@@ -41,9 +41,9 @@ def hide() -> None:
 
 
 def forget_variables(names: Collection[str]) -> None:
-    """Take variables out of the environment: of programs that are started from now on, and of /proc/PID/environ.
+    """Remove variables from the environment, for programs started from now on, and from /proc/PID/environ.
 
-    The latter shows the memory in which the kernel laid them at the start, which nobody else overwrites.
+    The latter shows the memory where the kernel put them at the start, which nothing else overwrites.
     """
     variables = ctypes.POINTER(ctypes.c_void_p).in_dll(_libc, "environ")
     number = 0
@@ -57,22 +57,22 @@ def forget_variables(names: Collection[str]) -> None:
 
 
 def child_environment() -> dict[str, str]:
-    """The environment of a Python program of ours that works for this one: no settings, no passwords of stores."""
+    """The environment for our own Python child programs: no settings, no passwords of stores."""
     return {name: value for name, value in os.environ.items() if _KEPT_VARIABLES.fullmatch(name)}
 
 
 def be_init() -> None:
-    """As the first process of a container, stay behind as its init, and go on in a child; else do nothing.
+    """In the first process of a container, stay as its init and continue in a child; otherwise do nothing.
 
-    What loses its parent, such as the ffmpegs of a worker that was killed, becomes a child of the first process, which
-    is the only one that can take its status; until then it is a zombie. Call it before there are threads.
+    A process that loses its parent, such as an ffmpeg of a killed worker, becomes a child of the first process. Only
+    that can collect its status; until then it is a zombie. Call this before there are threads.
     """
     if os.getpid() != 1:
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     service = os.fork()
     if not service:
-        # A Ctrl-C at the terminal is for the init, which passes it on.
+        # A Ctrl-C at the terminal goes to the init, which passes it on.
         os.setsid()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return

@@ -1,7 +1,7 @@
-"""A race of the addresses of a name: the next one is tried while the one before is still silent, and the first to
-answer wins, so that a dead address, or an IPv6 that leads nowhere, costs 250 ms and not a share of the deadline.
+"""A race of the addresses of a name: the next one is tried while the previous one is still silent, and the first to
+answer wins. So a dead address, or a broken IPv6 route, costs 250 ms and not a large part of the deadline.
 
-The one that answered last time begins. Specification: RFC 8305 (Happy Eyeballs), sections 4 and 5.
+The one that answered last time goes first. Specification: RFC 8305 (Happy Eyeballs), sections 4 and 5.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 from streamferry.media.errors import own_lack
 
-#: Family and address of a place.
+#: Family and address of an endpoint.
 Address = tuple[int, tuple[Any, ...]]
-#: RFC 8305, 8: Connection Attempt Delay. A try that fails is followed by the next at once.
+#: RFC 8305, 8: Connection Attempt Delay. After a failed try the next one starts at once.
 DELAY_S = 0.25
-#: So many names are remembered, those that were used last.
+#: How many names are remembered, the most recently used ones.
 _REMEMBERED = 1000
 
 _worked: "OrderedDict[tuple[str, int], Address]" = OrderedDict()
@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 
 def in_order(host: str, port: int, addresses: Sequence[Address]) -> list[Address]:
-    """The resolver's order with its families in turn, begun by the address that answered last time if it is one."""
+    """The resolver's order with alternating families; the address that answered last time goes first."""
     first_family = [one for one in addresses if one[0] == addresses[0][0]]
     other_families = [one for one in addresses if one[0] != addresses[0][0]]
     ordered = [one for pair in zip_longest(first_family, other_families) for one in pair if one is not None]
@@ -37,7 +37,7 @@ def in_order(host: str, port: int, addresses: Sequence[Address]) -> list[Address
 
 
 def remember(host: str, port: int, address: Address) -> None:
-    """That one has answered."""
+    """Note that this address has answered."""
     _worked[host, port] = address
     _worked.move_to_end((host, port))
     if len(_worked) > _REMEMBERED:
@@ -47,17 +47,17 @@ def remember(host: str, port: int, address: Address) -> None:
 async def race(
     addresses: Sequence[Address], start: Callable[[Address], Coroutine[None, None, _T]], discard: Callable[[_T], None]
 ) -> tuple[Address, _T]:
-    """Run ``start`` for one address after the other, and give the first that succeeds with what it gave.
+    """Run ``start`` for one address after the other, and return the first that succeeds with its result.
 
-    What others give meanwhile is handed to ``discard``. Raises what one raised if all fail: rather what a peer did than
-    what this machine lacks, such as a route for IPv6.
+    Results of the others are passed to ``discard``. If all fail, one of their errors is raised: preferably one about a
+    peer, not about something this machine lacks, such as a route for IPv6.
     """
     outcome = await _run(addresses, start, discard)
     if isinstance(outcome, Exception):
         try:
             raise outcome
         finally:
-            del outcome  # Its trace holds this frame: they would be a cycle (relay.collector).
+            del outcome  # The traceback refers to this frame: that would be a cycle (relay.collector).
     return outcome
 
 
@@ -84,7 +84,7 @@ async def _run(
                 errors.append(error)
         return next((error for error in reversed(errors) if own_lack(error) is None), errors[-1])
     finally:
-        # Not waited for: who is cancelled meanwhile, perhaps twice, would lose what the others or the winner gave.
+        # Not awaited: if the caller were cancelled meanwhile, the results of the others or the winner would be lost.
         for one in running:
             one.add_done_callback(partial(_discard_result, discard))
             one.cancel()

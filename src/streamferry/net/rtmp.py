@@ -33,7 +33,7 @@ _SEED_BYTES = 32
 class RtmpLink:
     """An RTMP session that the server has accepted, and its connection.
 
-    What came after the acceptance is in the session, whole or not; it may have something to send already.
+    Bytes received after the acceptance are in the session, complete or not; it may already have something to send.
     """
 
     connection: Connection
@@ -70,7 +70,7 @@ async def _open(url: MediaUrl, purpose: Purpose, network: DialOptions) -> RtmpLi
 
 
 async def _set_up(connection: Connection, session: ClientSession, purpose: Purpose, deadlines: Deadlines) -> str | None:
-    """Talk until the server has accepted; gives None then, or the ``auth`` it wants from another session."""
+    """Negotiate until the server has accepted; returns None then, or the ``auth`` it wants in a new session."""
     name = f"RTMP handshake with {connection.peer}"
     async with step(name, deadlines.handshake):
         handshake_bytes = HELLO_BYTES + PACKET_BYTES
@@ -104,5 +104,5 @@ async def _read(connection: Connection, name: str) -> bytes:
 
 
 def _words(rejected: Rejected) -> str:
-    """What the server said, which is already free of secrets and bounded."""
+    """The server's message, already free of secrets and limited in length."""
     return ": ".join(filter(None, (rejected.code, rejected.description))) or "no reason given"

@@ -1,7 +1,7 @@
 """The sandbox of a program that is not ours: what it may read, write, connect to and use up, and nothing else.
 
-It needs no privilege and no program of the system. A launcher of some lines in a fresh interpreter, between fork and
-exec, puts it on itself and becomes the program:
+It needs no privileges and no system program. A short launcher in a fresh interpreter applies it to itself between fork
+and exec, and then becomes the program:
 
     dies with the parent   prctl(2), PR_SET_PDEATHSIG
     limits                 setrlimit(2): memory, CPU, descriptors, file size, threads; no core
@@ -9,8 +9,8 @@ exec, puts it on itself and becomes the program:
     Landlock               files and TCP ports: ``landlock``
     seccomp                system calls: ``seccomp``
 
-The environment is empty but for what is given, and what the program's libraries are found by. Where one of these cannot
-be had from the kernel the others remain, and that is logged once; where one fails, the program does not start.
+The environment contains only what is given, and what is needed to find the program's libraries. If the kernel does not
+support one of these, the others apply and that is logged once; if one fails, the program does not start.
 
 A launcher costs 10 to 20 ms. ``preexec_fn`` would cost a fork of the whole process, and Python code between fork and
 exec beside other threads. ``docs/decisions/0015-the-sandbox.md`` has the reasons and what each kind of child may do.
@@ -33,27 +33,27 @@ from streamferry.net.landlock import READ, RUN, WRITE, Access
 from streamferry.net.sealed_file import sealed_file
 from streamferry.net.seccomp import OWN_PID, Sockets, make_filter
 
-#: By a name of its own, because commands that log nothing else show this.
+#: A logger of its own, because commands that log nothing else show this.
 log = logging.getLogger("streamferry.sandbox")
 
 _GIB = 1 << 30
-#: Threads and processes that there may be of its user, beyond all that the machine has when it starts: the kernel
-#: counts them per user, so a limit that is near would stop a service that grows. Root has none: that is for a cgroup.
+#: Threads and processes that its user may have, beyond all that the machine has when it starts: the kernel counts them
+#: per user, so a tight limit would stop a growing service. It does not apply to root: use a cgroup there.
 _MORE_THREADS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a program may use up. ``cpu_s`` 0: as much time as it wants."""
+    """What a program may use up. ``cpu_s`` 0: unlimited."""
 
     memory_bytes: int = 2 * _GIB
     cpu_s: int = 0
     files: int = 64
-    #: Of a file that it writes; what goes into a pipe is not counted.
+    #: Size of a file that it writes; output to a pipe is not counted.
     file_bytes: int = 0
 
 
-#: How much of what a program said last is kept, to tell why it ended.
+#: How much of a program's last output is kept, to report why it ended.
 KEPT_LINES, KEPT_LINE_CHARS = 40, 300
 #: For encoders: frames of 8192 pixels a side have 100 MB, and some forty are held. Most of the machine, not all of it.
 ENCODING = Limits(memory_bytes=max(4 * _GIB, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4))
@@ -77,7 +77,7 @@ class Sandbox:
 
     @contextmanager
     def launch(self, program: str, arguments: Sequence[str]) -> Iterator["Launch"]:
-        """What to start for ``program`` to run in this sandbox. Raises OSError: there is none, above all."""
+        """The command that starts ``program`` in this sandbox. Raises OSError, mostly if there is no such program."""
         path = shutil.which(program)
         if path is None:
             raise FileNotFoundError(2, "No such file or directory")
@@ -117,7 +117,7 @@ class Sandbox:
     ) -> "subprocess.Popen[bytes]":
         """Start ``program`` with pipes for its outputs; ``inherit``: descriptors it keeps. Raises OSError.
 
-        ``environment``: beside what its libraries need.
+        ``environment``: in addition to what its libraries need.
         """
         with self.launch(program, arguments) as launch:
             return subprocess.Popen(
@@ -132,7 +132,7 @@ class Sandbox:
             )
 
     def run(self, program: str, arguments: Sequence[str]) -> "subprocess.CompletedProcess[bytes]":
-        """Run ``program`` to its end and give what it said. Raises OSError."""
+        """Run ``program`` to its end and return its output. Raises OSError."""
         with self.launch(program, arguments) as launch:
             return subprocess.run(
                 launch.command,
@@ -146,19 +146,19 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A command, and the descriptors that its process has to inherit (``pass_fds``)."""
+    """A command, and the descriptors that its process must inherit (``pass_fds``)."""
 
     command: tuple[str, ...]
     descriptors: tuple[int, ...]
 
 
 def _environment_of(more: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a program in a sandbox: ``more``, and by what its libraries and TLS authorities are found."""
+    """The environment of a program in a sandbox: ``more``, and what locates its libraries and TLS authorities."""
     return {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ} | dict(more)
 
 
 def missing() -> str:
-    """What this kernel cannot do for a sandbox, as a sentence; empty if it can do all."""
+    """What this kernel lacks for a sandbox, as a sentence; empty if nothing."""
     version = landlock.abi()
     if not make_filter(Sockets.NONE, writes=False):
         return "this architecture has no filter of system calls here: ffmpeg is not kept from the network"
@@ -171,7 +171,7 @@ def missing() -> str:
 
 @cache
 def tell_missing() -> None:
-    """Log what is missing, once a process: when it launches its first program, or before."""
+    """Log what is missing, once per process: when it launches its first program, or earlier."""
     if words := missing():
         log.warning("%s", words)
 
@@ -194,7 +194,7 @@ _PATH_IN_SCRIPT = re.compile(rb""" "(/[^"$`]+)" | '(/[^']+)' | (/[^\s"'$`;|&<>()
 
 @cache
 def _program_rules(path: str) -> tuple[tuple[str, Access], ...]:
-    """What it takes to start a program: itself, its loader and libraries, and for a script the system's programs."""
+    """Files needed to start a program: itself, its loader and libraries, and for a script the system's programs."""
     own = (path, Access.EXECUTE | Access.READ_FILE)
     interpreter = _interpreter(path)
     if interpreter is None:
@@ -204,7 +204,7 @@ def _program_rules(path: str) -> tuple[tuple[str, Access], ...]:
         return (own, *((folder, RUN) for folder in _SCRIPT_FOLDERS), *inner)
     folders = (*_LIBRARY_FOLDERS, *filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")))
     rules = [own, (interpreter, Access.EXECUTE | Access.READ_FILE), *((folder, READ) for folder in folders)]
-    # Those that lie elsewhere: next to the program, in a store of packages.
+    # Libraries elsewhere: next to the program, or in a package store.
     listed = subprocess.run(
         [interpreter, "--list", path], capture_output=True, stdin=subprocess.DEVNULL, check=False
     ).stdout.decode(errors="surrogateescape")
@@ -249,7 +249,7 @@ def _interpreter(path: str) -> str | None:
 
 # Arguments: numbers, the program's path, and its arguments from the 0th. PR_SET_PDEATHSIG is 1, PR_SET_NO_NEW_PRIVS 38,
 # PR_SET_SECCOMP 22 with SECCOMP_MODE_FILTER 2, landlock_restrict_self 446. A parent that has died before the call will
-# not die again: hence the look at who it is. What it says looks like ffmpeg's own words.
+# not die again: hence the check of its id. Its messages have the format of ffmpeg's own.
 _LAUNCHER = f"""\
 import ctypes, os, signal, struct, sys
 from resource import *

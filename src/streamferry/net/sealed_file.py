@@ -1,4 +1,4 @@
-"""A brief: what a child process is told that nobody else may read, and nobody may change."""
+"""Sealed files: input for a child process that nobody else can read, and nobody can change."""
 
 import fcntl
 import os
@@ -6,16 +6,16 @@ import os
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
 
-def sealed_file(brief: bytes) -> int:
+def sealed_file(content: bytes) -> int:
     """An anonymous file in memory, open for reading: nobody else can open it, and it is gone with its last reader.
 
-    Several children may have the same one, so it is sealed: not even who owns it can write to it, map it to write, or
+    Several children may share it, so it is sealed: not even its owner can write to it, map it for writing, or
     change its length (memfd_create(2), fcntl(2) F_ADD_SEALS). Raises OSError.
     """
-    descriptor = os.memfd_create("brief", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    descriptor = os.memfd_create("sealed", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with open(descriptor, "wb", closefd=False) as file:
-            file.write(brief)
+            file.write(content)
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
         return os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
     finally:

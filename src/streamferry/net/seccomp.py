@@ -1,10 +1,10 @@
-"""Seccomp: a filter of system calls for programs that read, reckon and write to what they were given.
+"""Seccomp: a filter of system calls for programs that only read, compute and write to what they were given.
 
-It refuses what such a program never needs and what would lead out of its fence or touch other processes: tracing,
+It refuses what such a program never needs and what would get it out of the sandbox or touch other processes: tracing,
 signals to others, mounts and namespaces, kernel keys, BPF, io_uring, other users' identities, attributes of files,
-processes of its own (threads are allowed), sockets but those its kind needs. What is refused answers with an error and
-kills nobody, because libraries try things and go on without. Landlock says which files and ports; where the kernel has
-none this is all there is.
+processes of its own (threads are allowed), sockets except those its kind needs. A refused call returns an error
+and kills nothing, because libraries try calls and do without. Landlock restricts files and ports; on a kernel without
+it this is the only protection.
 
 The filter is a program for the kernel's classic BPF machine. Specification: seccomp(2), bpf(4); system call numbers:
 arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h (aarch64).
@@ -17,12 +17,12 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from functools import cache
 
-#: Stands for the process's own id in a filter, and is replaced by who puts it on.
+#: Placeholder for the process's own id in a filter; the launcher replaces it.
 OWN_PID = bytes.fromhex("5a1f0bed")
 
 
 class Sockets(Enum):
-    """Which sockets a program may make. Nobody may listen for connections, and there are none but of IPv4 and IPv6."""
+    """Which sockets a program may create: IPv4 and IPv6 only, and never listening for connections."""
 
     NONE = auto()
     #: TCP connections.
@@ -183,9 +183,9 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "accept": (43, 202),
     "accept4": (288, 242),
 }
-# Their arguments lie in memory, where a filter cannot look: the C library falls back on the older ones.
+# Their arguments are in memory, which a filter cannot read: the C library falls back on the older calls.
 _UNKNOWN = {"clone3": (435, 435), "openat2": (437, 437)}
-# Refused to who writes nowhere.
+# Refused to programs that write no files.
 _TO_CHANGE_FOLDERS = {
     "creat": (85, 0),
     "mkdir": (83, 0),
@@ -206,7 +206,7 @@ _OPEN, _OPENAT = (2, 0), (257, 56)
 _SENDS = ((44, 206), 3), ((46, 211), 2), ((307, 269), 3)
 
 _CLONE_THREAD = 0x10000
-# Connects without ``connect``, which some kernels do not ask Landlock about.
+# Connects without ``connect``; some kernels do not check that with Landlock.
 _MSG_FASTOPEN = 0x20000000
 # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC.
 _TO_WRITE = 0o1 | 0o2 | 0o100 | 0o1000
@@ -225,10 +225,10 @@ _IOCTLS = {
     "TIOCGWINSZ": 0x5413,
     "SIOCGIFINDEX": 0x8933,
 }
-# Signals to others, which the kernel sends for who asks: any of them, to any process of the user. And leases, with
-# which who may read a file holds up who opens it.
+# Signals that the kernel sends on request: any of them, to any process of the user. And leases, with which a reader
+# of a file can delay others that open it.
 _FCNTLS = {"F_SETOWN": 8, "F_SETSIG": 10, "F_SETOWN_EX": 15, "F_SETLEASE": 1024, "F_NOTIFY": 1026}
-# To outlive the parent, to be the parent of others' orphans, to be traced by anybody, to look like another.
+# To outlive the parent, to adopt others' orphans, to be traced by anybody, to look like another process.
 _PRCTLS = {"PR_SET_PDEATHSIG": 1, "PR_SET_CHILD_SUBREAPER": 36, "PR_SET_PTRACER": 0x59616D61, "PR_SET_MM": 35}
 _AF_INET, _AF_INET6 = 2, 10
 _STREAM, _DATAGRAM, _TYPE_MASK = 1, 2, 0xF
@@ -251,7 +251,7 @@ def make_filter(sockets: Sockets, *, writes: bool, machine: str = os.uname().mac
         code += [(_JGE, 0, 1, _X32), _answer(_KILL)]
 
     def rule(numbers: tuple[int, int], body: _Code) -> None:
-        """``body`` ends with an answer, and is passed over for other system calls."""
+        """``body`` ends with a verdict, and is skipped for other system calls."""
         if number := numbers[column]:
             code.extend([(_JEQ, 0, len(body), number), *body])
 
@@ -284,7 +284,7 @@ def make_filter(sockets: Sockets, *, writes: bool, machine: str = os.uname().mac
 
 
 def _decide_socket(sockets: Sockets) -> _Code:
-    """By family, type, and protocol: 0 or the usual one of the type; others, such as MPTCP, go round Landlock."""
+    """By family, type, and protocol: 0 or the usual one of the type; others, such as MPTCP, bypass Landlock."""
     cannot = _refuse(errno.EACCES)
     kinds = {
         Sockets.NONE: (),

@@ -1,7 +1,7 @@
 """An SRT socket that sends, by the library libsrt, driven by plain calls that never wait.
 
-Not through ffmpeg, because that takes a stream id and a passphrase on its command line only, where others can read
-them, and because only the library tells what the peer has acknowledged. For receiving ffmpeg is good enough.
+ffmpeg is not used for sending: it takes a stream id and a passphrase only on its command line, where others can read
+them, and only the library reports what the peer has acknowledged. For receiving, ffmpeg is good enough.
 
 The library has threads of its own, which do the sending and resending. It comes with the system (Debian:
 libsrt1.5-gnutls or libsrt1.5-openssl).
@@ -27,13 +27,13 @@ from streamferry.net.listening import srt_mode
 from streamferry.net.race import in_order, race, remember
 from streamferry.wire.ts import TS_PACKET_BYTES
 
-#: What one message may hold in live mode: seven packets of MPEG-TS.
+#: Largest message in live mode: seven packets of MPEG-TS.
 MESSAGE_BYTES = 7 * TS_PACKET_BYTES
 
 _NAMES = ("libsrt-gnutls.so.1.5", "libsrt-openssl.so.1.5", "libsrt.so.1.5", "libsrt-gnutls.so.1.4", "libsrt.so.1.4")
 # srt.h, SRT_SOCKOPT.
 _SNDSYN, _RCVSYN, _SENDER, _LATENCY, _PASSPHRASE, _PBKEYLEN, _CONNTIMEO, _STREAMID = 1, 2, 21, 23, 26, 27, 36, 46
-# srt.h, SRT_SOCKSTATUS: what is neither connecting nor connected is over.
+# srt.h, SRT_SOCKSTATUS: any other status means that the connection is over.
 _CONNECTING, _CONNECTED = 4, 5
 # srt.h, SRT_ERRNO: the send buffer is full; nobody to accept.
 _EASYNCSND, _EASYNCRCV = 6001, 6002
@@ -41,12 +41,12 @@ _POLL_S = 0.02
 
 
 class LibraryMissing(Exception):
-    """There is no libsrt on this machine."""
+    """libsrt is not installed on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class SrtOptions:
-    """What the query of an SRT address says, in ffmpeg's words: ``latency`` is in microseconds there."""
+    """The options in the query of an SRT address, with ffmpeg's names and units: ``latency`` is in microseconds."""
 
     is_listener: bool = False
     stream_id: str = ""
@@ -56,7 +56,7 @@ class SrtOptions:
 
     @classmethod
     def of(cls, url: MediaUrl) -> "SrtOptions":
-        """Read the query; what is not known here is passed over. Raises ValueError for a number that is none."""
+        """Parse the query; unknown options are ignored. Raises ValueError for an invalid number."""
         # Not parse_qs: in a stream id a plus is a plus.
         fields = dict(field.partition("=")[::2] for field in url.query.split("&"))
         values = {name: unquote(value) for name, value in fields.items()}
@@ -83,8 +83,8 @@ class SrtSender:
         self.peer = peer
 
     def send(self, message: bytes) -> bool:
-        """Hand one message of at most MESSAGE_BYTES to the library; False when its buffer is full. Raises OSError,
-        past the fence, too.
+        """Pass one message of at most MESSAGE_BYTES to the library; False when its buffer is full. Raises OSError,
+        also past the fence.
         """
         self._fence.check()
         if self._library.srt_sendmsg2(self._handle, message, len(message), None) >= 0:
@@ -94,7 +94,7 @@ class SrtSender:
         raise OSError(_last_error(self._library))
 
     def unacked_bytes(self) -> int:
-        """Bytes handed over which the peer has not acknowledged, and which were not dropped as too late either."""
+        """Bytes that were sent and neither acknowledged by the peer nor dropped as too late."""
         size = c_size_t()
         blocks = c_size_t()
         self._library.srt_getsndbuffer(self._handle, byref(blocks), byref(size))
@@ -102,7 +102,7 @@ class SrtSender:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the peer is there: it is missed when it has been silent for 5 s."""
+        """Whether the peer is there; it counts as lost when it has been silent for 5 s."""
         return bool(self._library.srt_getsockstate(self._handle) == _CONNECTED)
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ async def _call(library: Any, address: bytes, options: SrtOptions, url: MediaUrl
         _set(library, handle, _CONNTIMEO, struct.pack("i", round(deadlines.connect * 1000)), "connect timeout")
         if library.srt_connect(handle, address, len(address)) < 0:
             raise _failure(library, f"connecting to {peer} failed")
-        # The library's own deadline comes first, and says why.
+        # The library's own deadline comes first, and gives the reason.
         async with step(f"SRT handshake with {peer}", deadlines.connect + 1):
             while (state := library.srt_getsockstate(handle)) <= _CONNECTING:  # noqa: ASYNC110 - libsrt has no descriptor to wait for
                 await asyncio.sleep(_POLL_S)
@@ -196,7 +196,7 @@ def _set(library: Any, handle: int, option: int, value: bytes, name: str) -> Non
 
 def _not_connected(library: Any, handle: int, peer: str) -> PeerRejected | PeerUnreachable:
     reason = library.srt_getrejectreason(handle)
-    # 0 is unknown, 1 a system call; SRT_REJ_TIMEOUT (16 in 1.5) is an absence, not an answer.
+    # 0 is unknown, 1 a system call; SRT_REJ_TIMEOUT (16 in 1.5) means no answer, not a refusal.
     words = (library.srt_rejectreason_str(reason) or b"").decode(errors="replace").lower()
     if reason > 1 and "timeout" not in words:
         return PeerRejected(f"{peer} refused: {words or f'reason {reason}'}")
@@ -227,12 +227,12 @@ def _last_error(library: Any) -> str:
 
 @cache
 def _library() -> Any:
-    """libsrt, loaded and started once. Raises LibraryMissing; PeerLacking where it is there and cannot be loaded."""
+    """libsrt, loaded and started once. Raises LibraryMissing; PeerLacking if it is installed but cannot be loaded."""
     lack = ""
     for name in _NAMES:
         try:
             library = ctypes.CDLL(name)
-        except OSError as error:  # It has no number, only the loader's words.
+        except OSError as error:  # The error has no number, only the loader's message.
             lack = lack if "No such file" in str(error) else str(error)
             continue
         library.srt_getlasterror_str.restype = c_char_p
@@ -241,7 +241,7 @@ def _library() -> Any:
         library.srt_accept.argtypes = [c_int, c_void_p, c_void_p]
         library.srt_sendmsg2.argtypes = [c_int, c_char_p, c_int, c_void_p]
         library.srt_setsockflag.argtypes = [c_int, c_int, c_char_p, c_int]
-        library.srt_setloglevel(2)  # Critical only: it would log to our standard error.
+        library.srt_setloglevel(2)  # Critical messages only: it logs to our standard error.
         library.srt_startup()
         return library
     if lack:

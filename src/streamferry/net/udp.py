@@ -1,10 +1,10 @@
-"""Datagrams received from a port or a multicast group, by plain calls. It sends nothing and knows no protocol above."""
+"""Receives datagrams from a port or a multicast group, by plain calls. It sends nothing and parses nothing."""
 
 import socket
 import struct
 
-# Half a second of 60 Mbps; the kernel gives what its limit (net.core.rmem_max) allows. A beat that is late by more
-# than the buffer holds loses packets, as any UDP receiver does.
+# Half a second of 60 Mbps; the kernel grants what its limit (net.core.rmem_max) allows. A beat that is later than
+# the buffer can hold loses packets, as any UDP receiver does.
 _BUFFER_BYTES = 4 << 20
 _MAX_DATAGRAM_BYTES = 65536
 _IP_ADD_MEMBERSHIP_BYTES = struct.Struct("=4s4s")
@@ -25,7 +25,7 @@ class DatagramReceiver:
             packed = socket.inet_pton(family, host) if host else b""
             is_group = packed[:1] == b"\xff" or (len(packed) == 4 and packed[0] >> 4 == 14)
             if is_group:
-                # Several relays may listen to one group; of one port of ours only one may.
+                # Several relays may listen to one group, but only one to a port of this machine.
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._sock.bind((host, port))
             if is_group and family == socket.AF_INET:
@@ -40,7 +40,7 @@ class DatagramReceiver:
             raise
 
     def receive_into(self, view: memoryview) -> int | None:
-        """Put the datagrams that are there behind one another into ``view``: how many bytes, None if there is none."""
+        """Put the available datagrams one after another into ``view``: returns the bytes, None if there are none."""
         received = 0
         try:
             while len(view) - received >= _MAX_DATAGRAM_BYTES:

@@ -1,7 +1,7 @@
-"""The connections of a listener that have not proved yet that they may use it, as ``MaxStartups`` of sshd counts them.
+"""The connections of a listener that have not authenticated yet, limited like ``MaxStartups`` of sshd.
 
-Whoever reaches a listener can connect to it; the secret comes with the first request. Until then a connection takes no
-place from those that know it, and there are only so many: one more closes the oldest, which had the most time.
+Anyone who reaches a listener can connect to it; the secret comes with the first request. Until then a connection takes
+no place from authenticated ones, and their number is limited: one more closes the oldest, which had the most time.
 """
 
 import threading
@@ -14,7 +14,7 @@ Connection = TypeVar("Connection")
 
 
 class Unauthenticated(Generic[Connection]):
-    """See the module. ``abort`` ends a connection at once; who serves it then reads its end. For any thread."""
+    """See the module. ``abort`` ends a connection at once; its server then reads its end. Thread-safe."""
 
     def __init__(self, abort: Callable[[Connection], None], limit: int = MAX_UNAUTHENTICATED) -> None:
         self._abort = abort
@@ -24,16 +24,16 @@ class Unauthenticated(Generic[Connection]):
         self._connections: dict[Connection, None] = {}
 
     def add(self, connection: Connection) -> None:
-        """A connection has come."""
+        """Add a new connection."""
         with self._lock:
             if len(self._connections) >= self._limit:
                 oldest = next(iter(self._connections))
                 del self._connections[oldest]
-                # Before its server can close it: the number of a closed descriptor may be another connection's.
+                # Before its server can close it: the number of a closed descriptor may be reused by another connection.
                 self._abort(oldest)
             self._connections[connection] = None
 
     def remove(self, connection: Connection) -> None:
-        """It has proved itself, or has ended. Once more does nothing."""
+        """Remove a connection that has authenticated, or ended. Removing it again does nothing."""
         with self._lock:
             self._connections.pop(connection, None)

@@ -16,9 +16,9 @@ async def upload(
     content_type: str,
     **network: Unpack[DialOptions],
 ) -> None:
-    """PUT ``body``; done when the server has answered that it took it.
+    """PUT ``body``; returns when the server has confirmed it.
 
-    The deadline of a response is for sending, too. Raises PeerUnreachable, PeerRejected (any status but 2xx) and
+    The deadline for the response includes sending. Raises PeerUnreachable, PeerRejected (any status but 2xx) and
     RemoteProtocolError.
     """
     fields = {"content-type": content_type, "content-length": str(len(body))}
@@ -26,7 +26,7 @@ async def upload(
 
 
 async def remove(url: MediaUrl, **network: Unpack[DialOptions]) -> None:
-    """DELETE. Raises as ``upload``."""
+    """DELETE. Raises the same errors as ``upload``."""
     await _request("DELETE", url, b"", {}, network)
 
 
@@ -43,7 +43,7 @@ async def _request(
             fields = {"user-agent": "streamferry", "connection": "close"} | fields
             response, _ = await exchange_heads(connection, url, fields, method=method, body=body)
     except BaseException:
-        connection.reset()  # What waits in the kernel is no use to anybody any more.
+        connection.reset()  # Data still waiting in the kernel is of no use any more.
         raise
     connection.close()
     if not 200 <= response.status_code < 300:

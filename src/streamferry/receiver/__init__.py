@@ -1,4 +1,4 @@
-"""A small RTMP receiver: takes any publisher, keeps nothing, measures what arrives. For trying things and the demo."""
+"""A small RTMP receiver: accepts any publisher, keeps nothing, measures what arrives. For demos and manual tests."""
 
 from streamferry.receiver.meter import StreamMeter, TrackMeter
 from streamferry.receiver.server import ReceivedStream, Receiver

@@ -1,4 +1,4 @@
-"""What can be said of a stream by looking at its tags: counts, rates, and whether the clock behaves."""
+"""Measures a stream by its tags: counts, rates, and whether its timestamps are right."""
 
 from streamferry.media.enhanced import FirstTracks, tag_kind
 from streamferry.media.stamps import signed_delta_ms
@@ -20,9 +20,9 @@ class TrackMeter:
         self.headers = 0
         #: Frames whose DTS did not rise.
         self.dts_errors = 0
-        #: None until the first frame came.
+        #: None until the first frame arrives.
         self.last_dts_ms: int | None = None
-        #: From the first frame to the last, over any wrap of the stamps.
+        #: From the first frame to the last, across any wrap of the stamps.
         self.media_time_ms = 0
         #: Longest distance between two frames.
         self.longest_gap_ms = 0
@@ -78,7 +78,7 @@ class StreamMeter:
 
     @property
     def description(self) -> str:
-        """Codecs and picture size, as far as the stream has told."""
+        """Codecs and picture size, as far as they are known from the stream."""
         video = self.video.codec
         width, height = self.metadata.get("width"), self.metadata.get("height")
         if video and isinstance(width, float) and isinstance(height, float):

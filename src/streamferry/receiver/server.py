@@ -1,4 +1,4 @@
-"""The receiver's server: asyncio streams around ServerSession, one coroutine a connection."""
+"""The receiver's server: asyncio streams around ServerSession, one coroutine per connection."""
 
 import asyncio
 import os
@@ -16,9 +16,9 @@ from streamferry.wire.rtmp.session import (
     Unpublished,
 )
 
-#: So many streams are remembered, with those that last.
+#: How many streams are remembered, including those in progress.
 _REMEMBERED = 1000
-#: A connection that says nothing for this long is closed.
+#: A connection that sends nothing for this long is closed.
 _SILENCE_S = 60.0
 
 
@@ -102,7 +102,7 @@ class Receiver:
 
 
 class _Conversation:
-    """What one client says and gets for an answer."""
+    """The dialogue with one client."""
 
     def __init__(self, peer: str, note: Callable[[ReceivedStream], None]) -> None:
         self._session = ServerSession(random=os.urandom(64))
@@ -133,7 +133,7 @@ class _Conversation:
         return self._session.data_to_send()
 
     def end(self, how: str) -> None:
-        """The present stream, if any, is over."""
+        """Note that the current stream, if any, is over."""
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.ended = how

@@ -1,4 +1,4 @@
-"""The composition root: what the commands ``serve`` and ``worker`` are made of.
+"""The composition root: the parts of the commands ``serve`` and ``worker``.
 
-Any number of workers may run beside one service or several, here and elsewhere: what they share is the store.
+Any number of workers may run with one or several services, on any machine: they share the store.
 """

@@ -1,4 +1,4 @@
-"""What the settings say about callbacks and about what is kept: for the service's process."""
+"""Sends callbacks, and says how long things are kept, from the settings. For the service's process."""
 
 import asyncio
 
@@ -13,14 +13,14 @@ from streamferry.worker.egress import Egress, decide_allow
 
 
 async def send_callbacks(settings: Settings, store: Store, stopping: asyncio.Event) -> None:
-    """Send what is owed until ``stopping`` is set."""
+    """Send callbacks until ``stopping`` is set."""
     tls, allow = client_context(settings.ca_file), decide_allow(Egress(settings.egress))
     async with Sender(tls=tls, allow=allow) as sender:
         await Dispatcher(store, sender, serialize).run(stopping)
 
 
 def retention_of(settings: Settings) -> Retention:
-    """For how long things are kept."""
+    """How long each kind of row is kept."""
     return Retention(
         callbacks_days=settings.keep_callbacks_days,
         dead_callbacks_days=settings.keep_dead_callbacks_days,

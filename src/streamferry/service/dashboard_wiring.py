@@ -1,4 +1,4 @@
-"""What the dashboard needs: the same as REST."""
+"""Builds what the dashboard needs, which is the same as for REST."""
 
 from streamferry.config import Settings
 from streamferry.control.actions import Actions
@@ -13,7 +13,7 @@ from streamferry.web.writes import Writes
 
 
 def make_page_actions(settings: Settings, actions: Actions, callbacks: Callbacks, rest: RestSettings) -> PageActions:
-    """From the settings of the service and of REST."""
+    """The page actions, from the settings of the service and of REST."""
     reads = Reads(actions, rest.read_cache, samples=rest.samples)
     return PageActions(
         actions,

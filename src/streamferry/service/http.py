@@ -1,10 +1,10 @@
 """HTTP/1.1 of the service's port: uvicorn's protocol over h11, bounded before anybody has proved who they are.
 
-Not over httptools, which uvicorn would prefer and which takes headers without end. Specification: RFC 9112.
+It does not use httptools, which uvicorn would prefer but which accepts endless headers. Specification: RFC 9112.
 
-A connection takes a place of its peer, is closed when it brings no head in time, no body that is still awaited behind
-an answer, or takes none of an answer. Behind the first request of a web socket its place is that request's
-(``service.request_limits``).
+A connection counts towards its peer's limit. It is closed when a request head does not arrive in time, when the rest
+of a body does not arrive after the answer, or when it does not take its answer. A web socket's place is taken over by
+its request (``service.request_limits``).
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from streamferry.net.peers import Network, NoPlace, Places, is_within, peer_of
 
-#: The head of a request has to arrive within this, however slowly it drips; so has the rest of a body that nobody
-#: reads, behind the answer.
+#: The head of a request has to arrive within this, however slowly it drips; so does the rest of a body that nobody
+#: reads, after the answer.
 HEAD_S = 10.0
-#: An answer that is not taken for so long is given up.
+#: An answer that the peer has not taken for this long is given up.
 STUCK_S = 60.0
 _REFUSAL = b"Too many connections: try again in a moment.\n"
 
 
 class BoundedHttp(H11Protocol):
-    """Closes connections that are too many, and those on which nobody asks anything. h11 refuses a head of more than
+    """Closes excess connections, and those on which no request comes. h11 refuses a head of more than
     64 KiB. Use what :func:`bounded_http` makes of it.
     """
 
@@ -37,7 +37,7 @@ class BoundedHttp(H11Protocol):
     _peer: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The first head is awaited from here on, if there is a place for it."""
+        """Start waiting for the first head, if there is a place for the connection."""
         super().connection_made(transport)
         if self._has_place():
             self._watch()
@@ -67,38 +67,38 @@ class BoundedHttp(H11Protocol):
             self._peer = None
 
     def data_received(self, data: bytes) -> None:
-        """Part of a head, or of a body, which who reads it bounds."""
+        """Part of a head, or of a body; its reader bounds the body."""
         if self.transport.is_closing():
             return
         super().data_received(data)
         self._watch()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """The connection is another protocol's from here on."""
+        """From here on another protocol has the connection."""
         self._unwatch()
         self._leave_place()
         super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
-        """What is left of the request's body is awaited for a while only, and is thrown away."""
+        """The rest of the request's body is awaited for a limited time, and discarded."""
         super().on_response_complete()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is awaited any more."""
+        """Cancel all deadlines."""
         self._unwatch()
         self.resume_writing()
         self._leave_place()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The peer does not take its answer: it gets a while."""
+        """The peer does not take its answer: start its deadline."""
         super().pause_writing()
         if self._stuck_timer is None:
             self._stuck_timer = self.loop.call_later(STUCK_S, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It does."""
+        """The peer takes it again: cancel the deadline."""
         super().resume_writing()
         if self._stuck_timer is not None:
             self._stuck_timer.cancel()
@@ -119,8 +119,8 @@ class BoundedHttp(H11Protocol):
 
 
 def bounded_http(*, in_all: int, of_peer: int, trusted: tuple[Network, ...]) -> type[BoundedHttp]:
-    """The protocol of one server: how many connections there may be, and how many of one peer. ``trusted`` proxies
-    are not counted as peers: those behind them are, by the request.
+    """The protocol for one server, with its limits of connections in total and per peer. ``trusted`` proxies
+    are not counted as peers: their clients are, by request.
     """
     values = {"places": Places(in_all, of_peer), "trusted": trusted, "max_connections": in_all}
     return type("BoundedHttp", (BoundedHttp,), values)

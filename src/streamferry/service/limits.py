@@ -6,17 +6,17 @@ that use select(2), which we do not.
 
 import resource
 
-#: More than this helps nobody, and containers allow 10^9; the kernel's own bound is this, too (fs.nr_open).
+#: Containers allow 10^9, but more than this is no use; it is also the kernel's default limit (fs.nr_open).
 _MOST_FILES = 1 << 20
 #: A worker has some 40 files open before its first task: store, event loop, log, cache, previews.
 _OF_THE_WORKER = 100
-#: A live task has two sockets, a list a socket and two files, one that ffmpeg reads or sends some ten. As many as most
-#: need while they connect again: who needs more fails as the service's fault, and is tried again.
+#: A live task has two sockets, a list a socket and two files, one that ffmpeg reads or sends some ten. This is as
+#: many as most need while they reconnect: one that needs more fails as the service's fault, and is retried.
 _A_TASK = 4
 
 
 def raise_file_limit() -> int:
-    """Allow this process and its children as many open files as it may have; gives how many that are."""
+    """Raise the limit of open files of this process and its children as far as allowed; returns the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -26,5 +26,5 @@ def raise_file_limit() -> int:
 
 
 def fitting_capacity(capacity: int, files: int) -> int:
-    """Tasks that a process may take which may have so many files open: one at least."""
+    """How many tasks a process with this limit of open files may take: at least one."""
     return max(1, min(capacity, (files - _OF_THE_WORKER) // _A_TASK))

@@ -1,12 +1,12 @@
-"""The lock of a service on a SQLite store: one service for a file, and proof that the workers of another are gone.
+"""The lock of a service on a SQLite store: one service per file, and proof that the workers of another one are gone.
 
 One byte of the store itself is locked for as long as the service or any worker process of it lives: they inherit the
-descriptor. So who has the lock knows that nobody else's workers push what is in the store, but for those that were
-started by hand, which have leases. The lock goes by the file, and not by one of its names: links to it, or a lock file
-that somebody tidied away, would let a second service in.
+descriptor. So the owner of the lock knows that nobody else's workers push tasks of this store, except workers that were
+started by hand, which have leases. The lock belongs to the file itself: with a lock by name, a link to the file, or a
+lock file that somebody deleted, would let a second service in.
 
-It is a lock of the open file (fcntl(2), F_OFD_SETLK) on a byte far behind any database. SQLite's locks, of the
-process, neither see nor drop it. The other way round they are dropped: close the store before the descriptor.
+It is a lock of the open file (fcntl(2), F_OFD_SETLK) on a byte far beyond the end of any database. SQLite's own
+locks belong to the process; they neither see nor drop it. But closing its descriptor drops them: close the store first.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from struct import pack
 
-#: How long the workers of a service that was killed may take to leave.
+#: How long the workers of a killed service may take to exit.
 WAIT_S = 12.0
 _LOOK_S = 0.1
-# Behind the largest database, 2**48 bytes (sqlite.org/limits.html).
+# Beyond the largest database, 2**48 bytes (sqlite.org/limits.html).
 _BYTE = 1 << 60
 
 
 @contextlib.asynccontextmanager
 async def take_lock(store: Path, wait_s: float = WAIT_S) -> AsyncIterator[int]:
-    """The descriptor that holds the lock; the store's file is made if it is not there.
+    """The descriptor that holds the lock; the store's file is created if it does not exist.
 
-    Raises ValueError when somebody else keeps it and for a file that cannot be a store, OSError.
+    Raises ValueError when somebody else has the lock or the file cannot be a store, and OSError.
     """
     store = _real(store)
     descriptor = _open(store)
@@ -49,7 +49,7 @@ async def take_lock(store: Path, wait_s: float = WAIT_S) -> AsyncIterator[int]:
 
 
 def holds_lock(descriptor: int, store: Path) -> bool:
-    """Whether an inherited descriptor is of the lock of that store; it is kept from this process's own children."""
+    """Whether an inherited descriptor holds the lock of that store; this process's own children do not inherit it."""
     try:
         is_its = _is_of(descriptor, store)
     except OSError:
@@ -73,7 +73,7 @@ def _open(store: Path) -> int:
         return descriptor
     os.close(descriptor)
     if stat.S_ISREG(found.st_mode):
-        # SQLite finds its log (-wal) by the name: under two names what is newest is lost.
+        # SQLite finds its log (-wal) by the file's name: under two names the newest changes would be lost.
         raise ValueError(f"store: {store} has another name, too (a hard link); remove one of the two")
     raise ValueError(f"store: {store} is not a file")
 
@@ -93,7 +93,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def _holder_file(store: Path) -> Path:
-    """Tells the process that has the lock, for the refusal's words: nothing depends on it."""
+    """The file that names the process with the lock. It is only used in the error message."""
     return store.with_name(store.name + ".lock")
 
 

@@ -1,8 +1,7 @@
 """The log of the service and of its workers: standard error, a line an event, for people or as JSON.
 
-The modules log by the standard library. Here each line gets its time, the task and the performance it is about
-(``task_id``, ``epoch``), and a bound on how often it is repeated: a thousand tasks that retry for a night are to leave
-a log that can be read.
+The modules use the standard library's logging. Here each line gets its time and the task and run it is about
+(``task_id``, ``epoch``), and repetition is limited: even if a thousand tasks retry all night, the log stays readable.
 """
 
 import logging
@@ -12,16 +11,16 @@ from typing import Literal
 
 import structlog
 
-#: So many lines alike of one task within the period; the next one says how many were left out.
+#: This many similar lines about one task are logged per period; the next one says how many were left out.
 REPEATS = 5
 REPEAT_PERIOD_S = 60.0
 _MAX_REMEMBERED = 20_000
-#: They say at level info what they were asked, addresses and all.
+#: Loggers that write requests at level info, addresses included.
 _TALKATIVE = ("aiosqlite", "alembic", "httpcore", "httpx", "nicegui", "sqlalchemy", "uvicorn")
 
 
 class RepeatFilter(logging.Filter):
-    """Lets through the first lines alike of a period. Alike: the same words but for their values, of the same task."""
+    """Lets through the first similar lines of a period. Similar: the same format string, about the same task."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +42,7 @@ class RepeatFilter(logging.Filter):
 
 
 def start_log(level: str, form: Literal["human", "json"]) -> None:
-    """Log to standard error from here on, in place of what was set before."""
+    """Log to standard error from here on, replacing any earlier configuration."""
     shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

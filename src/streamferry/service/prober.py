@@ -1,4 +1,4 @@
-"""Prober: a look into an address, by a child that is bounded in number and time, under the egress policy."""
+"""Prober: inspects an address in a child process, limited in number and time, under the egress policy."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from streamferry.tasks.errors import ProbeFailed, ProberBusy
 from streamferry.web.operation_views import ProbeView
 from streamferry.worker.egress import Egress, decide_allow
 
-#: At once, of a machine that relays as well; who comes then waits, and who finds others waiting is sent away.
+#: Probes at a time, since the machine also relays. Further requests wait, and are refused if others already wait.
 AT_ONCE = 2
 _MAX_WAITING = 8
 #: From the start of the child to its answer.
@@ -26,7 +26,7 @@ TIMEOUT_S = 45.0
 
 
 class Prober:
-    """Called with an address that was checked, and how many seconds of it to look at."""
+    """Call it with a checked address and the number of seconds to inspect."""
 
     def __init__(self, settings: Settings, *, timeout_s: float = TIMEOUT_S) -> None:
         self._allow = decide_allow(Egress(settings.egress))
@@ -37,7 +37,7 @@ class Prober:
         self._waiting = 0
 
     async def __call__(self, url: MediaUrl, seconds: float) -> ProbeView:
-        """What was found. Raises ProberBusy, ProbeFailed; their sentences hold no secret."""
+        """What was found. Raises ProberBusy, ProbeFailed; their sentences contain no secret."""
         if self._waiting >= _MAX_WAITING:
             raise ProberBusy
         self._waiting += 1
@@ -74,7 +74,7 @@ class Prober:
 
 
 async def _run_child(order: bytes) -> dict[str, object]:
-    """Its answer; when this is cancelled, it and what it has started are killed."""
+    """The child's answer. On cancellation the child and whatever it has started are killed."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "streamferry.prepare.probe_child"),
         stdin=asyncio.subprocess.PIPE,

@@ -1,7 +1,7 @@
-"""What operators' tools ask a service: ``/healthz``, ``/readyz`` and ``/metrics``.
+"""The routes for monitoring: ``/healthz``, ``/readyz`` and ``/metrics``.
 
-All three are open to who reaches the port, and each is a look at the store that counts all tasks or workers. So there
-is one look at a time, and one a second, whoever asks how often.
+Anyone who reaches the port may call them, and each one counts all tasks or workers in the store. So the store is
+read by one request at a time and once a second, however many ask.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Shared(Generic[T]):
-    """A look that all who ask within ``FRESH_S`` of its beginning share, its failure too."""
+    """A read of the store that is shared by all requests within ``FRESH_S`` of its start, even if it fails."""
 
     def __init__(self, look: Callable[[], Awaitable[T]]) -> None:
         self._look = look
@@ -36,7 +36,7 @@ class Shared(Generic[T]):
         self._begun_at = 0.0
 
     async def get(self) -> T:
-        """What the present look has found. Raises what it raises."""
+        """The result of the current read. Raises what the read raised."""
         now = time.monotonic()
         if self._looking is None or (self._looking.done() and now - self._begun_at >= FRESH_S):
             self._looking, self._begun_at = asyncio.ensure_future(self._look()), now
@@ -44,7 +44,7 @@ class Shared(Generic[T]):
 
 
 class Health:
-    """What is known of this service: whether it has come up, and what keeps a task that is due from starting.
+    """The state of this service: whether it has started, and what keeps due tasks from starting.
 
     ``disks``: by what is on them.
     """
@@ -57,7 +57,7 @@ class Health:
         self._has_come_up = False
 
     async def live(self) -> JSONResponse:
-        """200 from when a worker of this service had its lease first: a restart mends nothing that comes later."""
+        """200 once a worker of this service has had its first lease; a restart would not fix later failures."""
         if not self._has_come_up:
             with contextlib.suppress(*TROUBLE):
                 alive = [one for one in await self._workers.get() if one.is_alive]
@@ -66,9 +66,9 @@ class Health:
         return JSONResponse({"status": status, "workers": self._processes.count}, 200 if self._has_come_up else 503)
 
     async def ready(self) -> JSONResponse:
-        """200 while a task that is due now would be taken at once, by whatever worker of the store.
+        """200 while some worker of the store would take a due task at once.
 
-        A disk without room is told beside that: what is on air stays there, and files that do not fit play too.
+        A full disk is reported but does not fail it: streams stay on air, and files that do not fit play too.
         """
         trouble = self._pulse.trouble
         if trouble is not None:
@@ -92,7 +92,7 @@ def _away(trouble: str) -> JSONResponse:
 
 
 def add_probes(app: FastAPI, health: Health, metrics: Metrics, metrics_token: str) -> None:
-    """Put them on the application; an empty token leaves ``/metrics`` open."""
+    """Add the routes to the application; an empty token leaves ``/metrics`` open."""
     page = Shared(metrics.render)
 
     @app.get("/healthz")
@@ -105,14 +105,14 @@ def add_probes(app: FastAPI, health: Health, metrics: Metrics, metrics_token: st
 
     @app.get("/metrics")
     async def expose(request: Request) -> Response:
-        """For Prometheus."""
+        """The metrics, for Prometheus."""
         if metrics_token and not _bears(request, metrics_token):
             return Response("a bearer token is needed\n", 401, {"WWW-Authenticate": "Bearer"}, "text/plain")
         return Response(await page.get(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _short(disks: Mapping[str, Disk]) -> list[str]:
-    """What is to be said of each disk that has no room."""
+    """A note for each full disk."""
     found = []
     for name, disk in disks.items():
         try:

@@ -17,21 +17,21 @@ from streamferry.web.views import Status
 from streamferry.web.writes import Verb, Writes
 
 TITLE = "sample"
-#: The longest window that there is, and what must be left of it, or the task gets another one.
+#: The longest window that is allowed, and how much of it must be left; otherwise the task gets a new one.
 _WINDOW = timedelta(days=7)
 _LEFT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is there now."""
+    """What is now in the store."""
 
     key: KeyPair
     task_id: str
 
 
 async def prepare(settings: Settings, sample: Path, destination: str) -> Prepared:
-    """The key and the task of before, if there are any, and else new ones. Raises ValueError, OSError, ActionError."""
+    """The existing key and task if there are any, otherwise new ones. Raises ValueError, OSError, ActionError."""
     prepare_data_dir(settings)
     async with open_store(settings, Purpose.SERVE) as store:
         actions = Actions(store)

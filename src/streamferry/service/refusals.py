@@ -1,5 +1,5 @@
-"""Refusals that belong to no front by themselves, said in the form of the one that was asked: paths that are not there,
-methods that are not for them, and requests that are too large. And the headers that every answer has.
+"""Refusals that belong to no single front end, in the form of the one that was called: unknown paths, wrong methods and
+requests that are too large. Also the headers that every answer has.
 """
 
 from datetime import UTC, datetime
@@ -15,12 +15,12 @@ from streamferry.web.dashboard.session_gate import BASE
 from streamferry.web.rest.app import PREFIX
 from streamferry.web.rest.rest_errors import RestError
 
-#: As REST calls them.
+#: The codes of REST.
 _REST_CODES = {400: "bad_request", 404: "no_such_path", 405: "method_not_allowed", 429: "too_many"}
 
 
 def answer_in_form(path: str, error: ApiError) -> Response:
-    """The refusal as the front of that path says it."""
+    """The refusal in the form of the front end that the path belongs to."""
     if path == PREFIX or path.startswith(f"{PREFIX}/"):
         wait_s = 1 if error.status == 429 else None
         code = _REST_CODES.get(error.status, "too_large")
@@ -31,7 +31,7 @@ def answer_in_form(path: str, error: ApiError) -> Response:
 
 
 def add_refusals(app: FastAPI) -> None:
-    """What the application's router says of a path or a method, in the compatible API's envelope."""
+    """Put the router's refusals of a path or a method into the compatible API's envelope."""
 
     async def answer(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -48,7 +48,7 @@ def add_refusals(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, answer)
 
 
-#: Of every answer that does not say otherwise itself: it is data, to be shown in no frame and run as nothing.
+#: For every answer that does not set them itself: it is data, not to be framed and not to be executed.
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -58,13 +58,13 @@ _HEADERS = (
 
 
 class SecurityHeaders:
-    """ASGI middleware: headers that tell a browser to make nothing of an answer but what it is."""
+    """ASGI middleware: headers that keep browsers from guessing content types, framing or running an answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add those that the answer has not."""
+        """Add those that the answer does not have."""
 
         async def adding(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,7 +1,7 @@
-"""What no request may be, whichever front it is for, and how many of one peer may be under way: ASGI middleware.
+"""ASGI middleware: limits of every request, for all front ends, and of concurrent requests per peer.
 
-It stands before routing, so that a path which does not exist costs no more than one that does. Who is refused is told
-in the form of the front that was asked: the compatible API's envelope, REST's, or a line of text on the dashboard.
+It runs before routing, so a path that does not exist costs no more than one that does. A refusal has the form of the
+front end that was called: the compatible API's envelope, REST's, or a line of text on the dashboard.
 Specification: RFC 9110 and RFC 9112.
 """
 
@@ -20,15 +20,15 @@ _log = logging.getLogger("streamferry.service")
 
 #: A browser sends some 20, a proxy or two add 10.
 MAX_HEADERS = 100
-#: Of any front; the compatible API takes fewer.
+#: For all front ends; the compatible API takes fewer.
 MAX_QUERY_NAMES = 200
 _MAX_PATH_BYTES = 2048
-#: RFC 3986, section 3.2.2, and a port. What is made of an odd one is an odd address.
+#: RFC 3986, section 3.2.2, and a port. Addresses are built from it, so an odd one would make odd addresses.
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,253})?(?::[0-9]{1,5})?")
 
 
 class RequestLimits:
-    """See the module. ``places``: of each peer for requests under way, web sockets among them."""
+    """See the module. ``places``: concurrent requests of each peer, web sockets included."""
 
     def __init__(self, app: ASGIApp, places: Places, trusted: tuple[Network, ...] = ()) -> None:
         self._app = app
@@ -66,7 +66,7 @@ class RequestLimits:
             self._places.give_back(peer)
 
     def _is_unnamed_proxy(self, scope: Scope) -> bool:
-        """Once somebody trusted has told who asks, that one is the client."""
+        """Whether it came through a proxy on this machine that ``trusted_proxies`` does not name."""
         address = scope["client"][0] if scope.get("client") else ""
         return (
             any(name == b"x-forwarded-for" for name, _ in scope["headers"])
@@ -97,6 +97,6 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, error: ApiError) -
         await send({"type": "websocket.close", "code": 1008})
         return
     answer = answer_in_form(scope["path"], error)
-    # Nothing more of this connection is to be trusted, or worth its place.
+    # Nothing else on this connection can be trusted, or is worth its place.
     answer.headers["connection"] = "close"
     await answer(scope, receive, send)

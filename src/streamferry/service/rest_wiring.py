@@ -1,4 +1,4 @@
-"""What REST needs of this machine: its cache of prepared files, its library, and a look into an address by a child."""
+"""Builds what REST needs from this machine: the cache of prepared files, the library, and the prober."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from streamferry.worker.egress import Egress, decide_refusal
 def rest_settings(
     settings: Settings, previews: PreviewResponses, samples: Samples, stopping: asyncio.Event
 ) -> RestSettings:
-    """From the settings of the service."""
+    """What REST needs, from the settings of the service."""
     return RestSettings(
         sdk_body=write_body,
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
@@ -51,7 +51,7 @@ def library_of(settings: Settings) -> Library:
 
 
 def read_cache(root: Path, max_bytes: int) -> CacheView:
-    """What is in the cache's folder. Workers of this machine change it meanwhile: what goes is left out."""
+    """What is in the cache's folder. Workers may remove files meanwhile: these are left out."""
     items: list[CacheItem] = []
     for entry in all_entries(root) + all_entries(root / UNKEPT):
         with contextlib.suppress(OSError):

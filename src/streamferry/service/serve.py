@@ -56,13 +56,13 @@ from streamferry.worker.processes import WorkerProcesses
 
 _log = logging.getLogger("streamferry.service")
 
-#: Calls that are being answered get this long when the service stops.
+#: Requests in progress get this long when the service stops.
 _CALLS_S = 2
 _FREE_AGAIN_S = 1.0
 
 
 async def ensure_first_key(settings: Settings, actions: Actions) -> KeyPair | None:
-    """Take over the key of the settings, or make one if there is none at all; a made one is returned to be shown."""
+    """Store the key of the settings, or make one if there is none at all; a new one is returned, to be shown."""
     secret = settings.secret_access_key.get_secret_value()
     if settings.access_key_id:
         if not secret:
@@ -79,19 +79,19 @@ async def ensure_first_key(settings: Settings, actions: Actions) -> KeyPair | No
     if await actions.list_keys():
         return None
     pair = actions.draw_key()
-    # First into the file: a key that nobody can read would lock everybody out.
+    # Write the file first: a stored key that nobody can read would lock everybody out.
     write_first_key(settings, pair)
     await actions.import_key(pair)
     return pair
 
 
 def first_key_file(settings: Settings) -> Path:
-    """Where the first access key is kept until somebody takes it from there."""
+    """The file that holds the first access key until somebody deletes it."""
     return settings.data_dir / "first-access-key"
 
 
 def write_first_key(settings: Settings, pair: KeyPair) -> None:
-    """For the folder's owner only, and never into a log, which is kept, sent on and read by others. Raises OSError."""
+    """Write it for the folder's owner only; never to a log, which others may read. Raises OSError."""
     file = first_key_file(settings)
     file.unlink(missing_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -101,13 +101,13 @@ def write_first_key(settings: Settings, pair: KeyPair) -> None:
 
 @dataclass(frozen=True)
 class Entrance:
-    """The way into a dashboard that runs, for who has started it."""
+    """Makes sign-in links to the running dashboard, for the user who started it."""
 
     address: str
     links: SignInLinks
 
     def link(self, access_key_id: str, path: str = "/") -> str:
-        """An address that signs in once, from this machine, and leads to that page of the dashboard."""
+        """A link that signs in once, from this machine, and opens that page of the dashboard."""
         token = self.links.make(access_key_id, time.monotonic())
         return f"{self.address}{SIGN_IN}?next={quote(BASE + path)}#once={token}"
 
@@ -120,7 +120,8 @@ async def serve(
 ) -> None:
     """Run the service until ``stopping`` is set. Raises ValueError and OSError for what cannot be used.
 
-    ``say`` gets what the user has to know: addresses, and the first access key. ``on_open`` is called once it listens.
+    ``say`` is called with what the user has to know: addresses, and the first access key. ``on_open`` is called once it
+    listens.
     """
     forget_secrets()
     share_ffmpeg(settings)
@@ -138,7 +139,7 @@ async def serve(
         listener = _listen(settings.host, settings.port)
         words: tuple[str, ...] = (sys.executable, "-P", "-m", "streamferry", "worker", "--attached")
         if lock is not None:
-            # Whose workers they were is gone with all of them, or it would have the lock.
+            # The service that owned these workers is gone, and so are they: otherwise it would still have the lock.
             with acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
                 async with store.write() as connection:
                     await workers.free_attached(connection)
@@ -179,7 +180,7 @@ async def serve(
 
 @contextlib.asynccontextmanager
 async def _sole_service(settings: Settings) -> AsyncIterator[int | None]:
-    """The lock of a store that is a file, for as long as it is served."""
+    """Holds the lock of a store that is a file while it is served."""
     file = store_file(settings)
     if file is None or not file.parent.is_dir():
         yield None
@@ -210,7 +211,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave them alone."""
+        """Do not install any signal handlers."""
         yield
 
 
@@ -274,7 +275,7 @@ def _address_of(listener: socket.socket) -> str:
 
 
 async def _free_tasks(store: Store, worker_id: str, stopping: asyncio.Event) -> None:
-    """A worker process has died: nobody needs to wait for its lease, and on SQLite nobody would."""
+    """Free the tasks of a worker process that has died, without waiting for its lease; on SQLite it has none."""
     is_told = False
     while not stopping.is_set():
         try:

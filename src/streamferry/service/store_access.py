@@ -1,4 +1,4 @@
-"""The store as the settings have it: for the service, its workers and the commands beside them."""
+"""Opens the store that the settings name: for the service, its workers and the commands."""
 
 import contextlib
 import os
@@ -37,7 +37,7 @@ def prepare_data_dir(settings: Settings) -> None:
 
 
 def read_seal_key(settings: Settings) -> str | None:
-    """The key of the settings, or of the data folder; None if there is none. Raises OSError."""
+    """The key in the settings, or in the data folder; None if there is none. Raises OSError."""
     if given := settings.seal_key.get_secret_value():
         return given
     with contextlib.suppress(FileNotFoundError):
@@ -66,11 +66,11 @@ def _store_url(settings: Settings) -> str:
 class Purpose(Enum):
     """What a store is opened for."""
 
-    #: To be read or added to: it must be there, with the schema of this program, and nothing of that is changed.
+    #: To read it or add to it: it must exist and have this program's schema; the schema is not changed.
     USE = auto()
-    #: To be served: it is made if it is not there, and brought to the schema of this program.
+    #: To serve it: it is created if it does not exist, and brought to this program's schema.
     SERVE = auto()
-    #: To have a backup put in: it is made if it is not there.
+    #: To restore a backup into it: it is created if it does not exist.
     RESTORE = auto()
 
 
@@ -84,7 +84,7 @@ class StoreMissing(ValueError):
 
 
 class StoreAway(ValueError):
-    """It may be there, but it cannot be asked now."""
+    """The store may exist, but it cannot be reached now."""
 
 
 @contextlib.asynccontextmanager
@@ -96,7 +96,7 @@ async def open_store(
     connections: int = CONNECTIONS,
     answer_s: float | None = None,
 ) -> AsyncIterator[Store]:
-    """The store of the settings, closed at the end. The rest of the arguments: see ``Store``.
+    """The store of the settings, closed at the end. For the other arguments see ``Store``.
 
     Raises StoreMissing, StoreAway, SealBroken for one that is sealed under another key, ValueError for settings that
     cannot be used and for another schema, OSError.
@@ -129,11 +129,11 @@ async def open_store(
 
 
 async def rotate_seal(settings: Settings, key_file: Path | None = None) -> tuple[int, int]:
-    """Seal the store under another key; how many values, and how many could not be opened.
+    """Seal the store under a new key; returns how many values, and how many could not be opened.
 
-    With the key in the data folder the new one takes its place, and ``key_file`` is not needed. With a key of the
-    settings the new one is kept in ``key_file``, from where it has to be put into the settings of every machine.
-    Raises ValueError, OSError. Killed at any moment it has happened or not, and the key that is needed is there.
+    A key in the data folder is replaced by the new one, and ``key_file`` is not needed. If the key is a setting,
+    the new one is written to ``key_file``, and has to be put into the settings of every machine.
+    Raises ValueError, OSError. If it is killed, the change is complete or not made, and the key in use is not lost.
     """
     given = settings.seal_key.get_secret_value()
     if given and key_file is None:
@@ -159,9 +159,8 @@ async def rotate_seal(settings: Settings, key_file: Path | None = None) -> tuple
 
 
 def _make_file(file: Path) -> None:
-    """For its owner only, whatever the folder's mode; SQLite gives its log the same. Why it cannot be SQLite says.
-
-    One that is there is not opened: closing it would drop SQLite's locks of this process.
+    """Create the file for its owner only, whatever the folder's mode; SQLite gives its log the same mode. A failure is
+    left for SQLite to report. An existing file is not opened: closing it would drop SQLite's locks of this process.
     """
     with contextlib.suppress(OSError):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -172,7 +171,7 @@ def _key_file(settings: Settings) -> Path:
 
 
 def _next_key_file(settings: Settings) -> Path:
-    """Where the next key lies while the store is sealed anew."""
+    """The file with the next key while the store is being sealed under it."""
     return settings.data_dir / f"{_SEAL_KEY}.next"
 
 
@@ -198,7 +197,7 @@ async def _make_key(settings: Settings, url: str) -> str:
 
 
 async def _compare_key(settings: Settings, store: Store) -> None:
-    """The key is the store's; that of a rotation which was cut off at its end is put in its place."""
+    """Check that the key is the store's; if a rotation was cut off at its end, put its key in place."""
     try:
         async with store.write() as connection:
             await sealing.open_seal(connection, store.seal)

@@ -1,4 +1,4 @@
-"""``streamferry worker``: store -> ledger -> worker -> relay host. Needs nothing of ``serve`` but the store."""
+"""``streamferry worker``: store -> ledger -> worker -> relay host. All it shares with ``serve`` is the store."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from streamferry.worker.processes import give_signs
 
 _log = logging.getLogger("streamferry.worker")
 
-#: One task after another asks; the second is for who was cut off in the midst.
+#: Connections: callers take turns on one; the second is for when a query was cancelled half-way.
 _CONNECTIONS = 2
 _AGAIN_S = 1.0
 #: How long a worker waits for PostgreSQL: half a lease, so that a connection that has died unseen does not cost it the
@@ -61,7 +61,7 @@ async def work(
         if store is None:
             return
         host = await stack.enter_async_context(RelayHost(store=files, network=network))
-        # It looks into the worker, whose ledger tells where it listens.
+        # The preview server needs the worker, whose ledger needs the server's address.
         previews = await stack.enter_async_context(
             PreviewServer(settings.worker_host, Passes(store.seal.sign), lambda task_id: worker.open_preview(task_id))
         )
@@ -93,7 +93,7 @@ async def work(
 
 
 async def _open_store(settings: Settings, stack: contextlib.AsyncExitStack, stopping: asyncio.Event) -> Store | None:
-    """As soon as it can be asked; None if the worker is to leave before."""
+    """Open the store as soon as it can be reached; None if the worker is stopped before that."""
     is_told = False
     while not stopping.is_set():
         try:

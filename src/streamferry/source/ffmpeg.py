@@ -114,12 +114,12 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FfmpegInput:
-    """How ffmpeg gets a source: its input arguments, and a ``brief`` or a ``feed`` as its standard input."""
+    """How ffmpeg gets a source: its input arguments, and a ``stdin_data`` or a ``feed`` as its standard input."""
 
     arguments: Sequence[str]
     #: What it may reach by itself; where there is an ``egress_proxy``, that and nothing else.
     sandbox: Sandbox = PIPES_ONLY
-    brief: bytes | None = None
+    stdin_data: bytes | None = None
     #: Gets the treatment's time to look, where that cannot be an argument because a script holds it.
     script: str | None = None
     feed: Feed | None = None
@@ -139,9 +139,9 @@ class FfmpegInput:
             "probesize": round(treatment.analyze_s * _PROBE_BYTES_A_SECOND),
             "analyzeduration": round(treatment.analyze_s * 1e6),
         }
-        brief, arguments = self.brief, list(self.arguments)
+        stdin_data, arguments = self.stdin_data, list(self.arguments)
         if self.script is not None:
-            brief = (self.script + "".join(f"option {name} {value}\n" for name, value in looking.items())).encode()
+            stdin_data = (self.script + "".join(f"option {name} {value}\n" for name, value in looking.items())).encode()
         sandbox = self.sandbox
         if self.egress_proxy is not None:
             sandbox = replace(sandbox, sockets=Sockets.TCP, ports=(self.egress_proxy.port,))
@@ -153,7 +153,7 @@ class FfmpegInput:
                 [*arguments, "-i", "pipe:0", *treatment.output_arguments],
                 url,
                 sandbox=sandbox,
-                brief=brief,
+                stdin_data=stdin_data,
                 takes_stdin=self.feed is not None,
                 pipe_bytes=_PIPE_BYTES,
                 tls=tls,

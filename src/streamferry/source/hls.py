@@ -58,7 +58,7 @@ async def open_hls(
     ]
     source = FfmpegInput(
         arguments,
-        brief=variant.as_master().encode(),
+        stdin_data=variant.as_master().encode(),
         # At the live edge nothing comes for as long as a segment takes to be made.
         silence_s=SILENCE_S + playlist.target_duration,
         egress_proxy=await EgressProxy(network.get("allow"), network["deadlines"]).open(),

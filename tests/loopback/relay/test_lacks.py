@@ -118,7 +118,7 @@ async def test_a_child_that_cannot_be_started_is_no_crash(spare):
     """Wherever on its way the last descriptor is used up: it is told in words, and no process is left."""
     with no_files_left(spare):
         try:
-            child = Child(["/bin/true"], brief=b"secret", redact=str)
+            child = Child(["/bin/true"], stdin_data=b"secret", redact=str)
         except ChildError as error:
             child, words = None, str(error)
     if child is None:

@@ -111,7 +111,7 @@ async def test_sending_to_one_that_has_left() -> None:
 
 async def test_the_brief_is_its_standard_input_and_not_in_its_arguments() -> None:
     """What the child must know and nobody else may arrives, and no argument holds it."""
-    child = start("read line; echo $line; exec sleep 60", brief=b"streamid=s3cret\n")
+    child = start("read line; echo $line; exec sleep 60", stdin_data=b"streamid=s3cret\n")
     assert await child.wait_output()
     buffer = memoryview(bytearray(100))
     assert bytes(buffer[: child.receive_into(buffer)]) == b"streamid=s3cret\n"
