@@ -1,12 +1,18 @@
 """Streams that are legal and seldom seen, from a source to a destination over a relay of the host."""
 
+import asyncio
+from itertools import pairwise
+
 import pytest
 
+from kit import programs
 from scripted.camera import AAC_HEADER, AVC_HEADER, Camera, picture
 from scripted.destination import Destination
 from scripted.source import Source
 from scripted.waiting import until
 from streamferry.media.tag import AUDIO, VIDEO
+from streamferry.media.url import MediaUrl
+from streamferry.relay.spec import Item, RelaySpec
 
 
 def of_track(number: int, packet: int, payload: bytes, *, is_key: bool = False) -> bytes:
@@ -84,3 +90,19 @@ async def test_a_seek_of_the_sender_changes_nothing(relays, source, destination)
     headers = [tag[2] for tag in destination.publishes[-1].tags[:3]]
     assert headers[1:] == [AVC_HEADER, AAC_HEADER]
     await running.relay.stop()
+
+
+async def test_a_film_whose_picture_begins_late_is_sent_from_its_first_sound(relays, destination, tmp_path):
+    """An intro of two seconds over black that was cut: prepared by ffmpeg, and all of its sound arrives."""
+    film = tmp_path / "intro.mp4"
+    picture_late = ["-itsoffset", "2", "-f", "lavfi", "-t", "1", "-i", "testsrc2=s=160x90:r=25"]
+    sounds = ["-f", "lavfi", "-t", "3", "-i", "sine=r=48000"]
+    await asyncio.to_thread(programs.run, [programs.ffmpeg(), "-v", "error", *picture_late, *sounds, film])
+    relay = relays.host.start(RelaySpec.vod([Item(MediaUrl.parse(str(film)))], destination.url(), loops=1))
+    await relay.wait()
+    (publish,) = destination.publishes
+    stamps = publish.stamps(AUDIO)
+    assert stamps[0] == 0
+    assert publish.stamps(VIDEO)[0] == pytest.approx(2000, abs=60)
+    assert len([ms for ms in stamps if ms < 2000]) == pytest.approx(2000 * 48 / 1024, abs=2)
+    assert max(b - a for a, b in pairwise(stamps)) <= 23
