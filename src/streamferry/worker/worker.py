@@ -41,6 +41,10 @@ LEAVE_S = 5.0
 #: Before that it gets this long to come to a keyframe, so that who takes over goes on where it ended.
 KEYFRAME_S = 2.0
 _RETRY_S = 1.0
+#: A worker that leaves waits so long for what it has asked, and so long for a store that says nothing to its leaving:
+#: with the rest it is less than the time after which its service kills it (``processes.STOP_S``).
+_LAST_ANSWER_S = 1.0
+_RETIRE_S = 3.0
 
 
 class Host(Protocol):
@@ -83,11 +87,16 @@ class Worker:
         self._away_at: float | None = None
         self._stirred = asyncio.Event()
         self._leaving = asyncio.Event()
+        # Of what the store is asked at present.
+        self._patience: asyncio.Timeout | None = None
 
     def leave(self) -> None:
         """Ask for the end: stop everything, hand it back, and end the lease."""
         self._leaving.set()
         self._stirred.set()
+        if self._patience is not None and not self._patience.expired():
+            soon = asyncio.get_running_loop().time() + _LAST_ANSWER_S
+            self._patience.reschedule(min(soon, self._patience.when() or soon))
 
     def open_preview(self, task_id: str) -> Viewer | None:
         """Look at what a task hands to its destination; None if nothing of it runs here. Raises PreviewRefused."""
@@ -121,8 +130,11 @@ class Worker:
             if left_s <= 0:
                 raise LeaseLost
             try:
-                async with asyncio.timeout(left_s):
-                    await self._tend()
+                async with asyncio.timeout(left_s) as self._patience:
+                    try:
+                        await self._tend()
+                    finally:
+                        self._patience = None
             except (StoreUnavailable, TimeoutError) as error:
                 self._note_away(error)
                 await _wait(self._leaving, min(POLL_S, max(0.0, self._fence_at - lease_clock())))
@@ -134,7 +146,7 @@ class Worker:
         """Told once for each outage."""
         if self._away_at is None:
             self._away_at = asyncio.get_running_loop().time()
-            _log.warning("the store cannot be asked: %s", error or "it does not answer")
+            _log.warning("the store cannot be asked: %s", str(error) or "it does not answer")
 
     def _note_answer(self) -> None:
         if self._away_at is not None:
@@ -204,7 +216,8 @@ class Worker:
         """Stop each relay at its next keyframe, hand each task back when its relay has stopped, and end the lease."""
         try:
             async with asyncio.timeout(KEYFRAME_S + LEAVE_S):
-                await self._ledger.retire()
+                async with asyncio.timeout(_RETIRE_S):
+                    await self._ledger.retire()
                 for runner in self._runners.values():
                     runner.end(at_keyframe=True)
                 with contextlib.suppress(TimeoutError):
@@ -215,7 +228,7 @@ class Worker:
                 await self._hand_back()
                 await self._ledger.leave()
         except (TimeoutError, StoreUnavailable, LeaseLost) as error:
-            _log.error("left without a word to the store: %s", error or "it does not answer")
+            _log.error("left without a word to the store: %s", str(error) or "it does not answer")
 
     async def _hand_back(self) -> None:
         """Report until everything that was asked to stop has done so."""

@@ -69,6 +69,7 @@ class Ledger:
         self.health: WorkerHealth | None = None
         self.trouble: Callable[[], None] = lambda: None
         self.hangs = False
+        self.hanging = 0
         # Tasks of which it does not know that this worker has them.
         self.forgotten: set[str] = set()
 
@@ -82,6 +83,7 @@ class Ledger:
     async def _answer(self) -> None:
         self.trouble()
         if self.hangs:
+            self.hanging += 1
             await asyncio.Event().wait()
 
     async def register(self) -> None:
@@ -116,7 +118,7 @@ class Ledger:
 
 
 class Bench:
-    def __init__(self, *, is_attached: bool) -> None:
+    def __init__(self, *, is_attached: bool, lease_s: float = LEASE_S) -> None:
         self.ledger = Ledger()
         self.relays = Relays()
         self.worker = Worker(
@@ -124,7 +126,7 @@ class Bench:
             self.relays,
             capacity=10,
             measure=lambda: HEALTHY,
-            lease_s=LEASE_S,
+            lease_s=lease_s,
             is_attached=is_attached,
             roll_s=ROLL_S,
         )
@@ -180,6 +182,24 @@ async def test_leaving_stops_and_hands_back_everything(bench: Bench) -> None:
     await bench.until(lambda: bench.ledger.has_left)
     handed_back = {one.task_id for one in bench.ledger.reports if one.outcome is Outcome.HANDED_BACK}
     assert handed_back == {"a", "b", "c"}
+
+
+async def test_leaving_while_the_store_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It waited for an answer until its service killed it, and every publish broke off: now the host can end them."""
+    for name in ("_LAST_ANSWER_S", "_RETIRE_S"):
+        monkeypatch.setattr(worker, name, getattr(worker, name) / 20)
+    one = Bench(is_attached=False, lease_s=60.0)
+    running = asyncio.create_task(one.worker.run())
+    one.ledger.put("a")
+    await one.until(lambda: one.relays.started)
+    one.ledger.hangs = True
+    await one.until(lambda: one.ledger.hanging)
+    one.worker.leave()
+    async with asyncio.timeout(3):
+        await running
+    assert "left without a word to the store: it does not answer" in caplog.messages
 
 
 @pytest.mark.parametrize("how", ["unavailable", "hangs"])
