@@ -224,27 +224,28 @@ def _status_at(now_ms: int) -> sa.ColumnElement[int]:
 
 async def replace(
     connection: AsyncConnection, seal: Seal, before: TaskRecord, spec: TaskSpec, *, finished: bool
-) -> bool:
-    """Put another spec in place of the one that was read; False if it was changed meanwhile."""
-    changed = await change(connection, before, finished=finished, **_searched(seal, spec))
-    if changed:
-        await sealing.require(connection, seal)
-        await connection.execute(
-            task_spec.update()
-            .where(task_spec.c.task_id == before.task_id)
-            .values(**await _sealed(connection, seal, spec))
-        )
-    return changed
+) -> None:
+    """Put another spec in place of the one that was read. See ``change``."""
+    await change(connection, before, finished=finished, **_searched(seal, spec))
+    await sealing.require(connection, seal)
+    await connection.execute(
+        task_spec.update().where(task_spec.c.task_id == before.task_id).values(**await _sealed(connection, seal, spec))
+    )
 
 
-async def change(connection: AsyncConnection, before: TaskRecord, **values: object) -> bool:
-    """Change columns of the task that was read, and count its version up; False if it was changed meanwhile."""
+async def change(connection: AsyncConnection, before: TaskRecord, **values: object) -> None:
+    """Change columns of the task that was read, and count its version up.
+
+    It was read with a lock in this transaction, so nobody has changed it since: that it has another version is a
+    mistake of ours, and nothing is committed.
+    """
     changed = await connection.execute(
         task.update()
         .where(task.c.id == before.task_id, task.c.version == before.version)
         .values(version=task.c.version + 1, **values)
     )
-    return changed.rowcount == 1
+    if changed.rowcount != 1:
+        raise RuntimeError(f"task {before.task_id} was changed without the lock under which it was read")
 
 
 async def redirect(

@@ -1,0 +1,53 @@
+"""What can be done to groups of tasks."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.control.transactions import Transactions
+from streamferry.store import asks_again, groups
+from streamferry.store.records import GroupPage, GroupRecord, GroupTag
+from streamferry.tasks.errors import GroupExists, GroupInUse, GroupNotFound
+from streamferry.tasks.model import DEFAULT_GROUP
+
+
+class GroupActions(Transactions):
+    """See the module."""
+
+    async def create_group(self, name: str, project: str, tags: Sequence[GroupTag] = ()) -> None:
+        """A new group. Raises GroupExists."""
+        async with self._change() as connection:
+            group = GroupRecord(name, project, tuple(tags), deleted=False)
+            if not await groups.put(connection, group, now_ms=await self._now_ms(connection)):
+                raise GroupExists(name)
+
+    async def update_group(self, name: str, tags: Sequence[GroupTag]) -> None:
+        """Other tags; nothing else of a group can be changed. Raises GroupNotFound."""
+        async with self._change() as connection:
+            await self._require_group(connection, name, lock=True)
+            await groups.set_tags(connection, name, tags)
+
+    async def delete_group(self, name: str) -> None:
+        """Delete a group in which no tasks are. Raises GroupNotFound, GroupInUse."""
+        async with self._change() as connection:
+            await self._require_group(connection, name, lock=True)
+            if name == DEFAULT_GROUP:
+                raise GroupInUse("the preset group cannot be deleted")
+            if await groups.has_tasks(connection, name):
+                raise GroupInUse(f"group {name} holds tasks; delete them first")
+            await groups.delete(connection, name)
+
+    @asks_again
+    async def list_groups(self, *, page: int = 1, size: int = 20, statuses: Sequence[int] = (0,)) -> GroupPage:
+        """Oldest first. ``statuses``: 0 usable, 1 deleted."""
+        async with self._store.read() as connection:
+            deleted = [status == 1 for status in statuses]
+            records, total = await groups.page(connection, deleted=deleted, offset=(page - 1) * size, limit=size)
+        return GroupPage(tuple(records), total)
+
+    async def _require_group(
+        self, connection: AsyncConnection, name: str, *, lock: bool = False, keep: bool = False
+    ) -> None:
+        group = await groups.find(connection, name, lock=lock, keep=keep)
+        if group is None or group.deleted:
+            raise GroupNotFound(name)

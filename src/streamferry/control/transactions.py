@@ -1,0 +1,47 @@
+"""What all actions are made of: the store, what it is as late as, and one transaction for each change."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.control.clock import Clock
+from streamferry.store import Store, asks_again, calls
+from streamferry.store.database import read_now_ms
+from streamferry.tasks.signed_calls import SignedCall, current_call
+from streamferry.tasks.times import from_ms, to_ms
+
+
+class Transactions:
+    """``clock``: in place of the store's."""
+
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+        self._store = store
+        self._seal = store.seal
+        self._clock = clock
+
+    @asks_again
+    async def now(self) -> datetime:
+        """The store's clock, by which tasks begin and end."""
+        async with self._store.read() as connection:
+            return from_ms(await self._now_ms(connection))
+
+    async def _now_ms(self, connection: AsyncConnection) -> int:
+        return to_ms(self._clock.now()) if self._clock else await read_now_ms(connection)
+
+    @contextlib.asynccontextmanager
+    async def _change(self, made: str | None = None) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes tasks or groups, for the signed call that asks for it. Raises DoneBefore.
+
+        ``made``: the id of the task that it makes.
+        """
+        async with self._store.write() as connection:
+            if (call := current_call()) is not None:
+                await calls.claim(connection, call, made=made)
+            yield connection
+
+    async def keep_refusal(self, call: SignedCall, refusal: str) -> None:
+        """What a signed call was refused with stays its answer. Raises DoneBefore if it has another one."""
+        async with self._store.write(is_durable=False) as connection:
+            await calls.claim(connection, call, refusal=refusal)
