@@ -152,20 +152,19 @@ class Connection:
         Connection.close(self)  # Not that of TLS, which has a last word.
 
     async def _readable(self) -> None:
-        ready = self._loop.create_future()
-        self._loop.add_reader(self._fd, _resolve, ready)
-        try:
-            await ready
-        finally:
-            self._loop.remove_reader(self._fd)
+        await self._call(self._loop.add_reader, self._loop.remove_reader)
 
     async def _writable(self) -> None:
+        await self._call(self._loop.add_writer, self._loop.remove_writer)
+
+    async def _call(self, add: Callable[..., None], remove: Callable[[int], bool]) -> None:
+        """Wait to be called by the event loop once."""
         ready = self._loop.create_future()
-        self._loop.add_writer(self._fd, _resolve, ready)
+        add(self._fd, _resolve, ready)
         try:
             await ready
         finally:
-            self._loop.remove_writer(self._fd)
+            remove(self._fd)
 
 
 class TlsConnection(Connection):

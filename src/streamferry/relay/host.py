@@ -24,13 +24,12 @@ from streamferry.relay.preview import Viewer
 from streamferry.relay.run import RelayRun
 from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Totals, Trouble
+from streamferry.source.live import SCRATCH_BYTES
 
 _log = logging.getLogger("streamferry.relay")
 
 #: A relay that was asked to stop gets this long to say good-bye to its peers; then it is aborted.
 STOP_S = 5.0
-#: The buffer that every live source of the process receives into, one after the other.
-_SCRATCH_BYTES = 1 << 20
 
 
 #: Makes a run of a spec whose limits count from a moment (monotonic), which tells its changes and its items, and begins
@@ -234,7 +233,8 @@ class RelayHost:
         #: What relays did that have ended.
         self._past = Totals()
         self._group = asyncio.TaskGroup()
-        self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
+        # Every live source of the process receives into it, one after the other.
+        self._scratch = memoryview(bytearray(SCRATCH_BYTES))
         self._fence = self._network.deadlines.fence
         self._beat: Beat | None = None
         self._collector = Collector()

@@ -23,8 +23,10 @@ from streamferry.media.errors import (
 from streamferry.media.tag import Tag
 
 #: Most bytes received in one pull, so that one stream's backlog cannot make the beat late for the others: 52 Mbps at a
-#: beat of 80 ms. The scratch buffer has twice that: before the bytes is room for what was left over of the last pull.
+#: beat of 80 ms.
 MAX_PULL_BYTES = 512 << 10
+#: What a scratch buffer must have: before the bytes is as much room again, for what was left over of the last pull.
+SCRATCH_BYTES = 2 * MAX_PULL_BYTES
 #: Not all bytes are the same work: 512 KiB in pieces of a byte each take 400 ms to read. A pull that took longer than
 #: this is followed by one of half the bytes, and TCP makes the source wait. At least so many are taken: 1.6 Mbps at a
 #: beat of 80 ms.

@@ -17,7 +17,7 @@ from streamferry.media.errors import (
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.source import open_live as open_live_within
-from streamferry.source.live import MAX_PULL_BYTES
+from streamferry.source.live import MAX_PULL_BYTES, SCRATCH_BYTES
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
 from streamferry.wire.rtmp.chunk import ChunkReader
 from streamferry.wire.rtmp.message import MessageType, UserControl, serialize_user_control
@@ -32,7 +32,7 @@ TAGS = [
     (9, 0xFFFFFFF0, b"\x17\x01\x00\x00\x00" + bytes(100_000)),
 ]
 FLV_HEADER = serialize_flv_header(True, True)
-SCRATCH = memoryview(bytearray(1 << 20))
+SCRATCH = memoryview(bytearray(SCRATCH_BYTES))
 
 
 class Far:

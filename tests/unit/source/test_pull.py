@@ -3,9 +3,9 @@
 import gc
 import weakref
 
-from streamferry.source.live import MAX_PULL_BYTES, MIN_PULL_BYTES, SLOW_PULL_S, ConnectionInlet
+from streamferry.source.live import MAX_PULL_BYTES, MIN_PULL_BYTES, SCRATCH_BYTES, SLOW_PULL_S, ConnectionInlet
 
-SCRATCH = memoryview(bytearray(2 * MAX_PULL_BYTES))
+SCRATCH = memoryview(bytearray(SCRATCH_BYTES))
 
 
 class Source:
