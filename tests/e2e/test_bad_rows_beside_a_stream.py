@@ -12,31 +12,16 @@ from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
 from kit.programs import command_line, descendants
 from kit.service_program import ServiceProgram
+from kit.tasks import vod
 from streamferry.client import LiveService
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
-from streamferry.media.url import MediaUrl
 from streamferry.relay import State
 from streamferry.store import Seal, Store
 from streamferry.store.records import DeliveryRecord
 from streamferry.store.schema import access_key, callback_secret, event, mailbox, run, task_spec
-from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 
 KEY_ID, SECRET = "AKDAMAGE", "secret-of-the-test"
-
-
-def vod(clip: Path, to: str, **values: object) -> TaskSpec:
-    """An endless list of one clip, from now on for an hour, but for what is given."""
-    now = datetime.now(UTC)
-    given: dict[str, object] = {
-        "kind": TaskKind.VOD,
-        "items": (TaskItem(MediaUrl.parse(f"file://{clip}")),),
-        "destination": MediaUrl.parse(to),
-        "start_at": now,
-        "end_at": now + timedelta(hours=1),
-        **values,
-    }
-    return TaskSpec(**given)  # type: ignore[arg-type]
 
 
 def workers_of(service: ServiceProgram) -> set[int]:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,9 @@ from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
 from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
+from kit.tasks import vod
 from streamferry.media.url import MediaUrl
-from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
+from streamferry.tasks.model import TaskItem
 
 TOKEN = "planted-callback-token"
 
@@ -50,20 +50,6 @@ def ask(service: ServiceProgram, *words: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
-def vod(items: list[Path | str], to: str, receiver: CallbackReceiver, loops: int = -1) -> TaskSpec:
-    now = datetime.now(UTC)
-    return TaskSpec(
-        kind=TaskKind.VOD,
-        items=tuple(TaskItem(MediaUrl.parse(f"file://{one}")) for one in items),
-        destination=MediaUrl.parse(to),
-        start_at=now,
-        end_at=now + timedelta(hours=1),
-        title="晚会",
-        loops=loops,
-        callback_url=receiver.url(f"/hook?token={TOKEN}"),
-    )
-
-
 async def test_a_list_is_told_from_its_start_to_its_end(
     serve: Callable[[], ServiceProgram], nginx: NginxRtmp, clips: ClipFactory, receiver: CallbackReceiver
 ) -> None:
@@ -71,7 +57,10 @@ async def test_a_list_is_told_from_its_start_to_its_end(
     service = serve()
     clip = clips("two_seconds")
     async with service.actions() as actions:
-        task_id = await actions.create_task(vod([clip, clips("not_media")], nginx.url("told"), receiver, loops=2))
+        items = tuple(TaskItem(MediaUrl.parse(f"file://{one}")) for one in (clip, clips("not_media")))
+        hook = receiver.url(f"/hook?token={TOKEN}")
+        spec = vod(clip, nginx.url("told"), items=items, title="晚会", loops=2, callback_url=hook)
+        task_id = await actions.create_task(spec)
     receiver.wait_for("the end", lambda got: got and got[-1].json["Final"], 25)
     told = [one.json for one in receiver.received]
     assert [one["Sequence"] for one in told] == list(range(1, len(told) + 1))

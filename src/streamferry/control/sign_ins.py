@@ -4,10 +4,11 @@ Guesses at once do not escape the brake: between asking it and counting a failur
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from streamferry.control.login_throttle import LoginThrottle, is_same_secret
+from streamferry.control.token_buckets import TokenBuckets
+from streamferry.net.peers import peer_of
 from streamferry.store import Store, audit, keys
 from streamferry.store.records import KeyPair
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
@@ -16,7 +17,6 @@ from streamferry.tasks.model import AuditKind
 #: One key at one door from one peer leaves one line in this time: a script that asks for a token with each call would
 #: bury all others.
 NOTED_AGAIN_S = 3600.0
-_REMEMBERED = 1000
 
 
 class WrongKey(Exception):
@@ -31,6 +31,29 @@ class MustWait(Exception):
         self.wait_s = wait_s
 
 
+class FailureLines:
+    """Which failed sign-ins leave a line: so many at once and again in a minute, and a few of each peer, so that one
+    cannot hide the failures of the others. What was left out is counted.
+    """
+
+    def __init__(self, at_once: int = 30, of_peer: int = 5) -> None:
+        self._in_all = TokenBuckets(at_once / 60, at_once)
+        self._of_peer = TokenBuckets(of_peer / 60, of_peer)
+        self._untold = 0
+
+    def admits(self, address: str, now: float) -> bool:
+        """Whether there is room for one of that peer now."""
+        if self._in_all.has_token("", now) and self._of_peer.take(peer_of(address), now):
+            return self._in_all.take("", now)
+        self._untold += 1
+        return False
+
+    def tell_untold(self) -> int:
+        """How many were left out; from here on they count as told."""
+        told, self._untold = self._untold, 0
+        return told
+
+
 class SignIns:
     """See the module. ``find_key``: an enabled key by its id. Counts are this process's."""
 
@@ -38,9 +61,9 @@ class SignIns:
         self._store = store
         self._find_key = find_key
         self._brake = LoginThrottle()
-        self._failed_lines = audit.Throttle()
-        # Key, peer and door of sign-ins, and when each was noted; the oldest first.
-        self._noted: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._failure_lines = FailureLines()
+        # Of each key, peer and door.
+        self._success_lines = TokenBuckets(1 / NOTED_AGAIN_S, 1)
         self._judging = asyncio.Lock()
 
     async def by_secret(
@@ -88,7 +111,7 @@ class SignIns:
             else:
                 self._brake.forgive(peer, name)
         if key is None:
-            await self._note_failure(name, door, peer, request_id)
+            await self._note_failure(name, door, peer, request_id, now)
             raise WrongKey
         await self._note_success(key.access_key_id, door, peer, request_id, now)
         return key
@@ -99,24 +122,20 @@ class SignIns:
             raise MustWait(wait_s)
 
     async def _note_success(self, name: str, door: str, peer: str, request_id: str, now: float) -> None:
-        entry = (name, peer, door)
-        noted_at = self._noted.get(entry)
-        if noted_at is not None and now - noted_at < NOTED_AGAIN_S:
+        entry = f"{name} {peer} {door}"
+        if not self._success_lines.has_token(entry, now):
             return
         with acting_as(Actor(ActorKind.KEY, name, request_id, peer)):
             async with self._store.write() as connection:
                 await audit.append(connection, AuditKind.SIGNED_IN, name, {"door": door})
-        self._noted[entry] = now
-        self._noted.move_to_end(entry)
-        if len(self._noted) > _REMEMBERED:
-            self._noted.popitem(last=False)
+        self._success_lines.take(entry, now)
 
-    async def _note_failure(self, name: str, door: str, peer: str, request_id: str) -> None:
+    async def _note_failure(self, name: str, door: str, peer: str, request_id: str, now: float) -> None:
         """No more than some a minute. What is no key's id is not kept: people type their secret in the wrong field."""
-        if not self._failed_lines.admits(peer):
+        if not self._failure_lines.admits(peer, now):
             return
         detail: dict[str, object] = {"door": door}
-        if untold := self._failed_lines.tell_untold():
+        if untold := self._failure_lines.tell_untold():
             detail["untold"] = untold
         with acting_as(Actor(ActorKind.NOBODY, "", request_id, peer)):
             async with self._store.write() as connection:

@@ -1,18 +1,14 @@
 """Audit rows: who got in, and who changed what lets people in. Only ever appended to; they outlive events.
 
-What happens to tasks is in ``events``. Failed sign-ins can be made by anybody, so their lines are bounded for each
-process, and the next one says how many were left out.
+What happens to tasks is in ``events``. Which failed sign-ins leave a line is decided in ``control.sign_ins``.
 """
 
 import json
-import time
-from collections import Counter
 from collections.abc import Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.net.peers import peer_of
 from streamferry.store.cells import read_object, read_time
 from streamferry.store.database import now_ms
 from streamferry.store.records import AuditRecord
@@ -21,38 +17,6 @@ from streamferry.tasks.actor import current_actor
 from streamferry.tasks.model import AuditKind
 
 _MAX_NAME = 128
-
-
-class Throttle:
-    """Lets so many lines a minute through, and a few of each peer, so that one cannot hide the others' failures.
-
-    ``untold`` counts those that it held back since the last.
-    """
-
-    def __init__(self, lines_a_minute: int = 60, of_peer: int = 5) -> None:
-        self._limit = lines_a_minute
-        self._of_peer = of_peer
-        self._minute = -1
-        self._lines: Counter[str] = Counter()
-        self.untold = 0
-
-    def admits(self, address: str, now: float | None = None) -> bool:
-        """Whether there is room for one of that peer now."""
-        minute = int((time.monotonic() if now is None else now) // 60)
-        if minute != self._minute:
-            self._minute = minute
-            self._lines.clear()
-        peer = peer_of(address)
-        if self._lines[peer] >= self._of_peer or self._lines.total() >= self._limit:
-            self.untold += 1
-            return False
-        self._lines[peer] += 1
-        return True
-
-    def tell_untold(self) -> int:
-        """How many were held back; from here on they count as told."""
-        told, self.untold = self.untold, 0
-        return told
 
 
 async def append(

@@ -2,11 +2,11 @@
 who fail to prove who they are. Times are monotonic seconds, passed in.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
 
-_MAX_REMEMBERED = 10_000
+from streamferry.control.token_buckets import TokenBuckets
+
 #: Requests of one peer that prove nothing: so many a second, and at once. A client with a wrong secret stays below.
 FAILURES_S, FAILURES_AT_ONCE = 20, 100
 
@@ -32,46 +32,12 @@ class Rates:
         return float(getattr(self, kind.value))
 
 
-class Buckets:
-    """A bucket of ``capacity`` tokens for each name, filled at ``rate`` a second; names of long ago are forgotten."""
-
-    def __init__(self, rate: float, capacity: float) -> None:
-        self._rate = rate
-        self._capacity = capacity
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def has_token(self, name: str, now: float) -> bool:
-        """Whether the next one could be taken."""
-        return self._tokens(name, now) >= 1
-
-    def take(self, name: str, now: float) -> bool:
-        """Take a token; False if there is none."""
-        tokens = self._tokens(name, now)
-        if tokens < 1:
-            return False
-        self._buckets[name] = (tokens - 1, now)
-        self._buckets.move_to_end(name)
-        if len(self._buckets) > _MAX_REMEMBERED:
-            self._buckets.popitem(last=False)
-        return True
-
-    def give_back(self, name: str) -> None:
-        """One that was taken for nothing."""
-        if name in self._buckets:
-            tokens, then = self._buckets[name]
-            self._buckets[name] = (tokens + 1, then)
-
-    def _tokens(self, name: str, now: float) -> float:
-        tokens, then = self._buckets.get(name, (self._capacity, now))
-        return min(self._capacity, tokens + (now - then) * self._rate)
-
-
 class RateLimiter:
     """Counts calls of keys that have proved themselves."""
 
     def __init__(self, rates: Rates) -> None:
         self._buckets = {
-            kind: Buckets(rate, max(rate, 1.0)) for kind, rate in ((kind, rates.of(kind)) for kind in Kind) if rate
+            kind: TokenBuckets(rate, max(rate, 1.0)) for kind, rate in ((kind, rates.of(kind)) for kind in Kind) if rate
         }
 
     def take(self, access_key_id: str, kind: Kind, now: float) -> bool:

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from streamferry.control.actions import Actions
+from streamferry.control.token_buckets import TokenBuckets
 from streamferry.store.records import KeyPair
 from streamferry.web.compat.api_errors import ApiError, ErrorCode
 from streamferry.web.compat.schemas import Usage
-from streamferry.web.rate_limits import Buckets
 
 #: Queries of one key that match no stream: so many at once, and as many a minute.
 MISSES_AT_ONCE = 10
@@ -25,7 +25,7 @@ class StreamGuesses:
 
     def __init__(self, actions: Actions) -> None:
         self._actions = actions
-        self._misses = Buckets(MISSES_AT_ONCE / 60, MISSES_AT_ONCE)
+        self._misses = TokenBuckets(MISSES_AT_ONCE / 60, MISSES_AT_ONCE)
         # One after the other: of guesses at once each would find a token that the next one takes.
         self._asking = asyncio.Lock()
 

@@ -22,6 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from streamferry.control.actions import Actions
 from streamferry.control.address_rules import address_rules
 from streamferry.control.clock import Clock, SystemClock
+from streamferry.control.token_buckets import TokenBuckets
 from streamferry.net.peers import NoPlace, Places, peer_of
 from streamferry.store import TROUBLE, describe_trouble
 from streamferry.store.records import KeyPair
@@ -37,7 +38,7 @@ from streamferry.web.compat.replays import names_of, perform_once
 from streamferry.web.compat.schemas import Usage, read_body
 from streamferry.web.compat.signature import DEFAULT_EXPIRES_S, Claim, SignedRequest, read_claim, read_query, verify
 from streamferry.web.compat.sts import StsToken
-from streamferry.web.rate_limits import FAILURES_AT_ONCE, FAILURES_S, Buckets, Kind, RateLimiter, Rates
+from streamferry.web.rate_limits import FAILURES_AT_ONCE, FAILURES_S, Kind, RateLimiter, Rates
 
 _log = logging.getLogger("streamferry.api")
 
@@ -98,7 +99,7 @@ class _Endpoint:
         self._clock = clock
         self._context = Context(actions, settings.address_rules)
         self._limiter = RateLimiter(settings.rates)
-        self._failures = Buckets(FAILURES_S, FAILURES_AT_ONCE)
+        self._failures = TokenBuckets(FAILURES_S, FAILURES_AT_ONCE)
         self._unproved = Places(_UNPROVED_PLACES, _UNPROVED_OF_PEER)
         self._guesses = StreamGuesses(actions)
 

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from streamferry.control.token_buckets import TokenBuckets
 from streamferry.net.peers import peer_of
 from streamferry.store import TROUBLE, describe_to_strangers, describe_trouble
 from streamferry.tasks.actor import Actor, ActorKind, acting_as, new_request_id
-from streamferry.web.rate_limits import FAILURES_AT_ONCE, FAILURES_S, Buckets, Kind, RateLimiter, Rates
+from streamferry.web.rate_limits import FAILURES_AT_ONCE, FAILURES_S, Kind, RateLimiter, Rates
 from streamferry.web.rest.rest_errors import RestError
 from streamferry.web.rest.tokens import Caller, Tokens
 
@@ -42,7 +43,7 @@ class Gate:
         self._app = app
         self._tokens = tokens
         self._limiter = RateLimiter(rates)
-        self._failures = Buckets(FAILURES_S, FAILURES_AT_ONCE)
+        self._failures = TokenBuckets(FAILURES_S, FAILURES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

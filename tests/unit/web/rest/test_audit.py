@@ -11,10 +11,9 @@ from signed_api import KEY, NO_LIMITS, make_api
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.scheduler import Scheduler
-from streamferry.control.sign_ins import WrongKey
+from streamferry.control.sign_ins import FailureLines, WrongKey
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.store import Store, retention
-from streamferry.store.audit import Throttle
 from streamferry.store.dump import dump
 from streamferry.store.retention import Retention
 from streamferry.store.schema import audit, event, task
@@ -113,32 +112,32 @@ async def test_the_audit_stream_outlives_events(store: Store, rest: Rest) -> Non
 
 def test_strangers_cannot_fill_the_audit_stream() -> None:
     """So many lines a minute; the next one says how many were left out."""
-    throttle = Throttle(3)
+    lines = FailureLines(3)
     peers = [f"192.0.2.{number}" for number in range(5)]
-    assert [throttle.admits(peer, 100.0) for peer in peers] == [True, True, True, False, False]
-    assert throttle.admits(peers[0], 161.0)
-    assert (throttle.tell_untold(), throttle.tell_untold()) == (2, 0)
+    assert [lines.admits(peer, 100.0) for peer in peers] == [True, True, True, False, False]
+    assert lines.admits(peers[0], 161.0)
+    assert (lines.tell_untold(), lines.tell_untold()) == (2, 0)
 
 
 def test_one_stranger_blinded_the_audit_stream() -> None:
     """With its own failures it used up the lines of all others; an IPv6 network is one stranger."""
-    throttle = Throttle()
-    assert sum(throttle.admits(f"2001:db8::{number:x}", 100.0) for number in range(1_000)) == 5
-    assert throttle.admits("192.0.2.1", 100.0)
+    lines = FailureLines()
+    assert sum(lines.admits(f"2001:db8::{number:x}", 100.0) for number in range(1_000)) == 5
+    assert lines.admits("192.0.2.1", 100.0)
 
 
-async def _fail(rest: Rest, name: str, peer: str = "192.0.2.1") -> None:
+async def _fail(rest: Rest, name: str, peer: str = "192.0.2.1", in_s: float = 0) -> None:
+    now = monotonic() + in_s
     with pytest.raises(WrongKey):
-        await rest.actions.sign_ins.by_secret(name, PLANTED, "dashboard", peer=peer, request_id="r", now=monotonic())
+        await rest.actions.sign_ins.by_secret(name, PLANTED, "dashboard", peer=peer, request_id="r", now=now)
 
 
 async def test_untold_failures_are_counted(rest: Rest) -> None:
     """In the line that follows them."""
-    rest.actions.sign_ins._failed_lines = Throttle(1)
+    rest.actions.sign_ins._failure_lines = FailureLines(1)
     for _ in range(3):
         await _fail(rest, "AKX")
-    rest.actions.sign_ins._failed_lines._minute = -1
-    await _fail(rest, "AKX")
+    await _fail(rest, "AKX", in_s=61)
     line = (await rest.call("GET", "/audit"))["lines"][0]
     assert line["detail"] == {"door": "dashboard", "untold": 2}
 
