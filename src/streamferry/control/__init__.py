@@ -1,1 +1,1 @@
-"""The engine over the store: what may be done with tasks, when they are due, what is told of them."""
+"""The engine over the store: actions on tasks, the scheduler, callbacks, the library and previews."""

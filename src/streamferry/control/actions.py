@@ -1,8 +1,8 @@
 """Actions: everything that can be done to tasks, with the rules, and with what is read and done beside. Knows no HTTP.
 
-Each action is one transaction: it reads what it judges under a lock, changes it, lets the run follow, and appends an
-event. Values were judged before, by ``tasks.draft``. It is as late as the store's clock says, here as for workers: that
-of the machine is nobody's business.
+Each action is one transaction: it reads under a lock what it checks, changes it, makes the run follow, and appends an
+event. Values were checked before, by ``tasks.draft``. The time is that of the store's clock, as for workers, and never
+that of the machine.
 
 The states of a task are the API's (``ApiStatus``). Two things move it: an action, by the table ``ALLOWED``, and time.
 """
@@ -51,7 +51,7 @@ _log = logging.getLogger("streamferry.control")
 
 
 class Action(StrEnum):
-    """What can be asked of a task that exists."""
+    """What can be done with an existing task."""
 
     UPDATE = "update"
     STOP = "stop"
@@ -60,7 +60,7 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
-#: Action -> the states in which it may be asked for. The API calls starting over Relaunch, and continue also Restart.
+#: Action -> the states in which it is allowed. The API calls starting over Relaunch, and continue also Restart.
 ALLOWED: dict[Action, frozenset[ApiStatus]] = {
     Action.UPDATE: frozenset(ApiStatus),
     Action.STOP: frozenset((ApiStatus.NOT_STARTED, ApiStatus.ACTIVE)),
@@ -79,7 +79,7 @@ _WORDS = {
 class Actions(Readings, GroupActions, KeyActions):
     """See the module. ``refuses_conflicts``: whether two tasks with one destination are refused, or only logged.
 
-    ``clock``: in place of the store's.
+    ``clock`` replaces the store's.
     """
 
     def __init__(self, store: Store, clock: Clock | None = None, *, refuses_conflicts: bool = True) -> None:
@@ -101,7 +101,7 @@ class Actions(Readings, GroupActions, KeyActions):
 
     @asks_again
     async def check_task(self, spec: TaskSpec) -> None:
-        """Whether such a task could be created now: it only looks. Raises GroupNotFound, DestinationConflict."""
+        """Check whether such a task could be created now. Raises GroupNotFound, DestinationConflict."""
         async with self._store.read() as connection:
             now_ms = await self._now_ms(connection)
             await self._judge_new(connection, spec, "", now_ms, check_only=True)
@@ -109,12 +109,12 @@ class Actions(Readings, GroupActions, KeyActions):
     async def update_task(
         self, task_id: str, revise: Callable[[TaskSpec | None], TaskSpec], *, expected_version: int | None = None
     ) -> None:
-        """Put what ``revise`` makes of the present spec in its place; what runs follows. The group cannot be changed.
+        """Replace the current spec by what ``revise`` makes of it; a run follows. The group cannot be changed.
 
-        The present spec is read under the lock under which it is replaced, so of two partial updates at once none is
-        lost. A list that was played out begins anew when anything about its playing is changed; any other one goes on
-        with the item where it stands, wherever that is now, or with what is in its place.
-        ``revise`` gets None in place of a spec that cannot be read: it has to make a whole new one.
+        The current spec is read under the lock under which it is replaced, so of two concurrent partial updates none is
+        lost. A list that was played out starts again when anything about its playing is changed; any other continues
+        with its current item, wherever that is now, or with what replaced it.
+        ``revise`` gets None instead of a spec that cannot be read: it has to make a complete new one.
         Raises TaskNotFound, VersionConflict, InvalidField, DestinationConflict, and what ``revise`` raises.
         """
         async with self._change() as connection:
@@ -155,7 +155,7 @@ class Actions(Readings, GroupActions, KeyActions):
             await events.append(connection, [NewEvent(task_id, "updated", now_ms, {"version": before.version + 1})])
 
     async def stop_task(self, task_id: str) -> None:
-        """Disable it; a run ends and keeps its playhead. Raises TaskNotFound, WrongState."""
+        """Disable it; its run ends and the playhead is kept. Raises TaskNotFound, WrongState."""
         async with self._change() as connection:
             now_ms = await self._now_ms(connection)
             before = await self._require_task(connection, task_id, Action.STOP, now_ms)
@@ -167,7 +167,7 @@ class Actions(Readings, GroupActions, KeyActions):
             await events.append(connection, told)
 
     async def continue_task(self, task_id: str) -> None:
-        """Enable a stopped one; its list goes on as its ContinueStrategy says.
+        """Enable a stopped one; its list resumes as its ContinueStrategy says.
 
         Raises TaskNotFound, WrongState, DestinationConflict.
         """
@@ -183,7 +183,7 @@ class Actions(Readings, GroupActions, KeyActions):
             await events.append(connection, [NewEvent(task_id, "enabled", now_ms)])
 
     async def relaunch_task(self, task_id: str) -> None:
-        """Enable it and begin at the beginning, whatever it does now. Raises TaskNotFound, DestinationConflict."""
+        """Enable it and play from the beginning, whatever it is doing now. Raises TaskNotFound, DestinationConflict."""
         async with self._change() as connection:
             now_ms = await self._now_ms(connection)
             before = await self._require_task(connection, task_id, Action.START_OVER, now_ms)
@@ -209,7 +209,7 @@ class Actions(Readings, GroupActions, KeyActions):
     async def _judge_new(
         self, connection: AsyncConnection, spec: TaskSpec, task_id: str, now_ms: int, *, check_only: bool = False
     ) -> None:
-        # A task that is made in it keeps a group from being deleted meanwhile.
+        # The lock keeps the group from being deleted while a task is created in it.
         await self._require_group(connection, spec.group, keep=not check_only)
         await self._guard_destination(connection, spec, task_id, now_ms, check_only=check_only)
 
@@ -225,9 +225,9 @@ class Actions(Readings, GroupActions, KeyActions):
     async def _guard_destination(
         self, connection: AsyncConnection, spec: TaskSpec, task_id: str, now_ms: int, *, check_only: bool = False
     ) -> None:
-        """No two at once: who looks for a conflict holds the destination's name until its own task is written."""
+        """One at a time: the lock on the destination's name is held from the check until the task is written."""
         if to_ms(spec.end_at) <= now_ms:
-            # It pushes nothing any more.
+            # It does not push any more.
             return
         if not check_only:
             await lock_name(connection, tasks.destination_digest(self._seal, spec.destination))

@@ -20,9 +20,9 @@ class SystemClock:
 
 
 class StepWatch:
-    """Tells when a wall clock was set: it has moved otherwise than the monotonic one."""
+    """Detects that a wall clock was set: it has moved by a different amount than the monotonic one."""
 
-    #: A clock that is slewed moves by less between two looks.
+    #: A clock that is being slewed moves by less between two checks.
     STEP_MS = 1_000
 
     def __init__(self) -> None:

@@ -22,13 +22,13 @@ class GroupActions(Transactions):
                 raise GroupExists(name)
 
     async def update_group(self, name: str, tags: Sequence[GroupTag]) -> None:
-        """Other tags; nothing else of a group can be changed. Raises GroupNotFound."""
+        """Replace its tags; nothing else of a group can be changed. Raises GroupNotFound."""
         async with self._change() as connection:
             await self._require_group(connection, name, lock=True)
             await groups.set_tags(connection, name, tags)
 
     async def delete_group(self, name: str) -> None:
-        """Delete a group in which no tasks are. Raises GroupNotFound, GroupInUse."""
+        """Delete a group without tasks. Raises GroupNotFound, GroupInUse."""
         async with self._change() as connection:
             await self._require_group(connection, name, lock=True)
             if name == DEFAULT_GROUP:

@@ -19,11 +19,11 @@ class KeyActions(Transactions):
         return pair
 
     def draw_key(self, *, read_only: bool = False) -> KeyPair:
-        """A pair that is no key yet."""
+        """A new pair that is not stored yet."""
         return KeyPair("AK" + secrets.token_hex(15).upper(), secrets.token_urlsafe(30), read_only)
 
     async def import_key(self, pair: KeyPair) -> None:
-        """Take over a key that was made elsewhere, enabled; its secret replaces the one it had."""
+        """Store a key that was made elsewhere, enabled; its secret replaces the one it had."""
         async with self._store.write() as connection:
             known = await keys.exists(connection, pair.access_key_id)
             await keys.put(connection, self._seal, pair, now_ms=await self._now_ms(connection))

@@ -1,6 +1,6 @@
-"""The library: files that were uploaded, in one folder of the service's machine. A task plays one by its file: address.
+"""The library: uploaded files, in one folder of the service's machine. A task plays one by its file: address.
 
-A file is received beside its place and moved there when it is whole, so a task never meets half of one.
+A file is received under a temporary name and renamed when it is complete, so a task never sees half of one.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from streamferry.tasks.errors import InvalidField, LibraryFull
 _MAX_NAME_BYTES = 200
 _WRITE_BYTES = 1 << 20
 _HALF = ".part"
-#: Nothing has come of a file for so long: who received it was killed.
+#: If nothing has arrived for a file for this long, its receiver was killed.
 _DEAD_AFTER_S = 3600.0
 
 
@@ -43,11 +43,11 @@ class Library:
         self._disk = Disk(folder, reserve_bytes)
 
     async def list_files(self) -> list[LibraryFile]:
-        """All that are whole, newest first."""
+        """All complete files, newest first."""
         return await asyncio.to_thread(self._list)
 
     async def receive(self, name: str, pieces: AsyncIterator[bytes], length: int | None = None) -> LibraryFile:
-        """Take a file; one of that name is replaced once the new one is whole. ``length``: what was announced.
+        """Receive a file; one of that name is replaced once the new one is complete. ``length``: the announced length.
 
         Raises InvalidField, LibraryFull, and what ``pieces`` raises.
         """
@@ -72,7 +72,7 @@ class Library:
         return self._describe(place)
 
     async def delete(self, name: str) -> None:
-        """Delete a file; a task that plays it goes on with what is in the cache. Raises InvalidField."""
+        """Delete a file; a task that is playing it continues from the cache. Raises InvalidField."""
         place = self._place(name)
         try:
             await asyncio.to_thread(place.unlink)

@@ -1,11 +1,11 @@
-"""The brake on guessing secrets, for every front end that takes one: waits after failures, comparison in constant time.
+"""Limits the guessing of secrets, for every front end that takes one: waits after failures, constant-time comparison.
 
 Failures are counted by peer and name together, so that a stranger who knows a key's id cannot lock its owner out, and
 by peer alone, so that made-up names buy no further guesses. The second takes many more failures, so that one person
-does not lock out a whole office at once. Getting in does not clear it: who has one key may not use it to guess another.
-By name alone they are counted for those who have many peers: far more failures, and a second's wait for each one more,
-which whoever got in from the same peer before is spared, so that nobody is locked out.
-What lies back an hour is forgotten. Counts are this process's. Times are monotonic seconds, passed in.
+does not lock out a whole office at once. A successful sign-in does not clear it: the owner of one key may not use it to
+guess another. Against attackers with many peers, failures are also counted by name alone: far more are free, and each
+further one adds a second's wait. Peers that have signed in before are exempt from it, so that nobody is locked out.
+Failures are forgotten after an hour. Counts are this process's. Times are monotonic seconds, passed in.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from typing import Any
 
 from streamferry.net.peers import peer_of
 
-#: So many failures of a peer with one name are free; each one after them doubles the wait.
+#: This many failures of a peer with one name are free; each further one doubles the wait.
 FREE_FAILURES = 4
-#: The same of a peer with whatever names.
+#: The same for a peer with any names.
 FREE_FAILURES_OF_PEER = 50
-#: Failures with one name from wherever, and the wait after each one more.
+#: Failures with one name from any peer, and the wait that each further one adds.
 FREE_FAILURES_OF_NAME = 200
 _WAIT_OF_NAME_S = 1.0
 _FIRST_WAIT_S = 15.0
@@ -27,25 +27,25 @@ _LONGEST_WAIT_S = 900.0
 _MEMORY_S = 3600.0
 _MAX_REMEMBERED = 20_000
 
-#: Peer and name; None: whichever.
+#: Peer and name; None: any.
 _Counted = tuple[str | None, str | None]
 
 
 class LoginThrottle:
-    """Makes who fails to sign in wait, longer each time. ``address`` of the peer, ``name`` that it wants to be."""
+    """Makes clients that fail to sign in wait, longer each time. ``address``: the peer's; ``name``: the one claimed."""
 
     def __init__(self) -> None:
         self._failures: OrderedDict[_Counted, tuple[int, float]] = OrderedDict()
         self._welcome: OrderedDict[_Counted, None] = OrderedDict()
 
     def wait_s(self, address: str, name: str, now: float) -> float:
-        """How long they may not try; 0 if they may."""
+        """How long the next try has to wait; 0 if it may come now."""
         pair, peer, named = _counted(address, name)
         asked = (pair, peer) if pair in self._welcome else (pair, peer, named)
         return max(0.0, *(self._failures.get(one, (0, now))[1] - now for one in asked))
 
     def fail(self, address: str, name: str, now: float) -> None:
-        """They failed."""
+        """Count a failure."""
         for one in _counted(address, name):
             count, until = self._failures.pop(one, (0, now))
             if now - until > _MEMORY_S:
@@ -54,7 +54,7 @@ class LoginThrottle:
         _forget_oldest(self._failures)
 
     def forgive(self, address: str, name: str) -> None:
-        """They got in."""
+        """Note a successful sign-in."""
         pair = _counted(address, name)[0]
         self._failures.pop(pair, None)
         self._welcome[pair] = None

@@ -1,7 +1,7 @@
-"""Previews of tasks: what a task's worker has handed to the destination, passed on to who looks.
+"""Previews of tasks: what a task's worker has sent to the destination, passed on to viewers.
 
-The service holds nothing back and looks into nothing: bytes go from the worker to the reader at the reader's pace, and
-a reader who leaves ends the work at the worker. Who may look is decided before.
+The service neither buffers nor parses it: bytes go from the worker to the viewer at the viewer's pace, and when the
+viewer leaves, the worker stops. Permission is checked by the caller.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -16,9 +16,9 @@ from streamferry.tasks.checks import check_task_id
 from streamferry.tasks.errors import PreviewUnavailable, TaskNotFound
 from streamferry.worker.preview_server import FIRST_PICTURE_S, Passes
 
-#: Readers of all tasks that one service serves, and those of one key among them.
+#: Viewers of all tasks that one service serves, and of these per key.
 MAX_READERS, MAX_OF_KEY = 200, 50
-# A stream that is silent for this long has stalled; who looks may begin anew.
+# A stream that is silent for this long has stalled; the viewer may start again.
 _TIMEOUT = httpx.Timeout(5.0, read=FIRST_PICTURE_S + 10.0, pool=0.5)
 _MAX_REFUSAL_BYTES = 1000
 
@@ -29,7 +29,7 @@ class PreviewStream:
     def __init__(self, response: httpx.Response, release: Callable[[], None] | None = None) -> None:
         self._response = response
         self._release = release
-        #: MIME type with the codecs; a stream whose codecs change tells it again (``wire.fmp4``).
+        #: MIME type with the codecs; a stream whose codecs change announces it again (``wire.fmp4``).
         self.mime: str = response.headers["content-type"]
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -41,7 +41,7 @@ class PreviewStream:
             return
 
     async def aclose(self) -> None:
-        """Look no longer."""
+        """Stop viewing."""
         if (release := self._release) is not None:
             self._release = None
             release()
@@ -55,7 +55,7 @@ class Previews:
         self._store = store
         self._passes = Passes(store.seal.sign)
         self._places = Places(MAX_READERS, MAX_OF_KEY)
-        # No proxy of the environment: a worker is a neighbour.
+        # Ignore proxies in the environment: workers are in the local network.
         self._client = httpx.AsyncClient(
             timeout=_TIMEOUT, trust_env=False, limits=httpx.Limits(max_connections=MAX_READERS)
         )
@@ -69,7 +69,7 @@ class Previews:
         await self._client.aclose()
 
     async def open(self, task_id: str) -> PreviewStream:
-        """The preview, once there is a picture to begin with: up to a keyframe interval of the stream.
+        """The preview, once there is a picture to begin with, which takes up to a keyframe interval of the stream.
 
         Raises TaskNotFound, PreviewUnavailable.
         """
@@ -87,7 +87,7 @@ class Previews:
         return PreviewStream(response, lambda: self._places.give_back(key))
 
     async def _ask(self, task_id: str) -> httpx.Response:
-        """The worker's answer, which has begun."""
+        """The worker's response, whose body is still to come."""
         async with self._store.read() as connection:
             address = await workers.find_address(connection, task_id)
             if address is None and await tasks.find(connection, self._store.seal, task_id) is None:

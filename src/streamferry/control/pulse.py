@@ -1,4 +1,4 @@
-"""Pulse: a write to the store each second, which proves that it can be written to, and tells since when it cannot.
+"""Pulse: a write to the store each second, which shows that it can be written to, or since when it cannot.
 
 Leases are judged by it (``store.workers``): a worker that did not renew is gone only if it could have.
 """
@@ -19,7 +19,7 @@ BEAT_S = 1.0
 
 
 class Pulse:
-    """Run it in the service's process. ``trouble``: what is wrong with the store, in words; None while it is well."""
+    """Run it in the service's process. ``trouble``: what is wrong with the store, as text; None while it is fine."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -29,7 +29,7 @@ class Pulse:
 
     @property
     def trouble_s(self) -> float:
-        """How long it has been in trouble; 0 while it is well."""
+        """How long it has been in trouble; 0 while it is fine."""
         return 0.0 if self.trouble is None else time.monotonic() - self._failed_at
 
     def log_bytes(self) -> int | None:
@@ -45,7 +45,7 @@ class Pulse:
                     await stopping.wait()
 
     async def beat(self) -> None:
-        """Once; what goes wrong is told in the log once for each kind, and when it is over."""
+        """Write once; each kind of failure is logged once, and when it is over."""
         try:
             async with asyncio.timeout(BUSY_S + BEAT_S):
                 await self._write()

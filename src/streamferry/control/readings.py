@@ -40,7 +40,7 @@ class Readings(Transactions):
 
     @asks_again
     async def read_pictures(self, digests: Collection[str]) -> dict[str, bytes]:
-        """Pictures of watermarks by digest; what is not there is left out."""
+        """Pictures of watermarks by digest; missing ones are left out."""
         async with self._store.read() as connection:
             return await pictures.read(connection, digests)
 
@@ -57,9 +57,9 @@ class Readings(Transactions):
         size: int = 20,
         max_bytes: int | None = None,
     ) -> TaskPage:
-        """Newest first. ``title``: part of it, in any case. Of the others none means all. ``page`` counts from 1.
+        """Newest first. ``title``: part of it, ignoring case. Empty filters match all. ``page`` counts from 1.
 
-        ``max_bytes``: of what is wanted of all of them, as text; raises InvalidField for more.
+        ``max_bytes``: limit of the specs as text; raises InvalidField for more.
         """
         async with self._store.read() as connection:
             try:
@@ -91,19 +91,19 @@ class Readings(Transactions):
 
     @asks_again
     async def count_late(self) -> int:
-        """How many tasks are due that no worker has taken for some seconds."""
+        """How many tasks have been due for some seconds without a worker taking them."""
         async with self._store.read() as connection:
             return await due.count_late(connection)
 
     @asks_again
     async def list_running(self) -> list[RunningTask]:
-        """What each task does that a worker has."""
+        """What each task that a worker has is doing."""
         async with self._store.read() as connection:
             return await tasks.running(connection)
 
     @asks_again
     async def list_feed(self, task_id: str | None = None, *, after: int = 0, limit: int = 100) -> list[EventRecord]:
-        """Events behind an id, oldest first, of one task or of all; to be followed by the last one's id.
+        """Events after an id, oldest first, of one task or of all; for more, call again with the last one's id.
 
         Those of a deleted task can still be read.
         """
@@ -114,7 +114,7 @@ class Readings(Transactions):
     async def list_latest_events(
         self, task_id: str, *, limit: int = 100, kinds: Sequence[str] = ()
     ) -> list[EventRecord]:
-        """The last events of a task, newest first; no kinds: of any."""
+        """The last events of a task, newest first; no kinds: of any kind."""
         async with self._store.read() as connection:
             return await events.latest(connection, task_id, limit=limit, kinds=kinds)
 
@@ -135,7 +135,7 @@ class Readings(Transactions):
 
     @asks_again
     async def list_workers(self) -> list[WorkerRecord]:
-        """Workers that are there or were in the last hour, oldest first."""
+        """Workers that exist, or did in the last hour, oldest first."""
         async with self._store.read() as connection:
             return await workers.all_workers(connection)
 
@@ -156,7 +156,7 @@ class Readings(Transactions):
         summed at once.
         """
         digest = tasks.stream_digest(self._seal, *stream) if stream else None
-        # Each takes the database seconds at worst: others shall find connections, too.
+        # Each may take the database seconds: leave connections for others.
         async with self._summing, self._store.read() as connection:
             try:
                 return await usage.buckets(

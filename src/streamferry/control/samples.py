@@ -1,7 +1,7 @@
 """Samples: how the runs of the last hour went, in memory of the service, for charts. Nothing is kept in the store.
 
-Every ten seconds the run rows of tasks that a worker has are read. A sample is six whole numbers in an array, so an
-hour of one task takes 9 KB; tasks beyond the limit are left out, and a restart of the service begins anew.
+Every ten seconds the run rows of tasks that a worker has are read. A sample is six integers in an array, so an hour of
+one task takes 9 KB; tasks beyond the limit are left out, and a restart of the service starts from nothing.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _log = logging.getLogger("streamferry.control")
 
 STEP_S = 10.0
 KEPT = 360
-#: Tasks that are watched at the same time: 18 MB.
+#: How many tasks are sampled at the same time: 18 MB.
 MAX_TASKS = 2000
 _FIELDS = 6
 _MOST = 2**32 - 1
@@ -29,9 +29,9 @@ _MOST = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A task over one step. ``at_s`` is Unix time; counters say by how much they grew since the sample before.
+    """A task over one step. ``at_s`` is Unix time; counters are the increase since the previous sample.
 
-    ``late_ms``: the worst beat of the task's worker in the minute before.
+    ``late_ms``: lateness of the worst beat of the task's worker in the minute before.
     """
 
     at_s: int
@@ -64,7 +64,7 @@ class Samples:
                 await asyncio.wait_for(stopping.wait(), self._step_s)
 
     def add(self, found: Sequence[RunningTask], late_ms: Mapping[str, int], now_s: int) -> None:
-        """Keep what was read, and how late each worker is. A task that nobody has is forgotten after an hour."""
+        """Keep what was read, and how late each worker is. A task that no worker has is forgotten after an hour."""
         for one in found:
             kept = self._kept.setdefault(one.task_id, array("I"))
             values = (one.kbps_in, one.kbps_out, one.dropped_tags, one.retries, late_ms.get(one.worker_id, 0))
@@ -77,7 +77,7 @@ class Samples:
             del self._kept[next(iter(self._kept))]
 
     def of(self, task_id: str) -> list[Sample]:
-        """Those of the last hour, oldest first."""
+        """The samples of the last hour, oldest first."""
         return [
             Sample(
                 at_s=after[0],
@@ -96,5 +96,5 @@ class Samples:
 
 
 def _grown(before: int, after: int) -> int:
-    """A run that began anew counts from 0 again."""
+    """The increase of a counter; a new run counts from 0 again."""
     return after - before if after >= before else after

@@ -1,7 +1,7 @@
-"""Scheduler: what has to happen to tasks that no worker has. One pass costs by what is due.
+"""Scheduler: handles tasks that no worker has. The cost of a pass depends only on what is due.
 
-Workers claim what is due by themselves; what is left is to free the tasks of workers that are gone, and to conclude
-those whose window is over; and, now and then, to forget what is old. Any number of schedulers may look after one store.
+Workers claim due tasks by themselves. The scheduler frees the tasks of workers that are gone, concludes tasks whose
+window is over and, now and then, deletes old rows. Any number of schedulers may work on one store.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _log = logging.getLogger("streamferry.control")
 
 #: The lease of a dead worker ends 6.5 s after its last renewal; with this it is noticed within 7.
 PASS_S = 0.5
-#: How often it looks for what is old enough to be forgotten; while there is more, each pass forgets a batch.
+#: How often it checks for rows that are old enough to delete; while there are more, each pass deletes a batch.
 PRUNE_S = 60.0
 
 
@@ -29,7 +29,7 @@ class Scheduler:
         self._prune_at = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """One pass after another until told to stop; trouble with the store is for the next pass."""
+        """Make one pass after another until told to stop; after trouble with the store the next pass tries again."""
         is_well = True
         while not stopping.is_set():
             try:
@@ -41,7 +41,7 @@ class Scheduler:
                     _log.error("the store cannot be asked: %s", describe_trouble(error))
                 is_well = False
             except Exception:
-                # Whatever it is, it is not to end the service that all tasks are run by.
+                # Whatever it is, it must not end the service that runs all tasks.
                 if is_well:
                     _log.exception("a pass over the tasks failed inside streamferry")
                 is_well = False
@@ -71,7 +71,7 @@ class Scheduler:
             self._prune_at = now if await self._prune() else now + PRUNE_S
 
     async def _prune(self) -> bool:
-        """Forget a batch of what is old; whether there may be more."""
+        """Delete a batch of old rows; returns whether there may be more."""
         async with self._store.read() as connection:
             if not await retention.has_old(connection, self._keep):
                 return False

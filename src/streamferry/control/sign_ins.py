@@ -1,6 +1,6 @@
-"""Proving an access key at a door: the dashboard's form, its links, REST's tokens. One brake and one record for all.
+"""Signing in with an access key: the dashboard's form, its links, REST's tokens. All share one throttle and one record.
 
-Guesses at once do not escape the brake: between asking it and counting a failure nobody else is let through.
+Concurrent guesses do not escape the throttle: no other try is let through between checking it and counting a failure.
 """
 
 import asyncio
@@ -14,17 +14,17 @@ from streamferry.store.records import KeyPair
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
 from streamferry.tasks.model import AuditKind
 
-#: One key at one door from one peer leaves one line in this time: a script that asks for a token with each call would
-#: bury all others.
+#: One line per key, peer and kind of sign-in within this time: a script that gets a token for each call would bury all
+#: others.
 NOTED_AGAIN_S = 3600.0
 
 
 class WrongKey(Exception):
-    """The key or its secret is wrong, or the key is disabled; nobody is told which."""
+    """The key or its secret is wrong, or the key is disabled; it is not revealed which."""
 
 
 class MustWait(Exception):
-    """After failures. ``wait_s``: seconds until the next try."""
+    """There were too many failures. ``wait_s``: seconds until the next try."""
 
     def __init__(self, wait_s: float) -> None:
         super().__init__(f"too many failures: wait {wait_s:.0f} s")
@@ -69,7 +69,7 @@ class SignIns:
     async def by_secret(
         self, access_key_id: str, secret: str, door: str, *, peer: str, request_id: str, now: float
     ) -> KeyPair:
-        """The key that was proved. ``now`` is monotonic. Raises WrongKey, MustWait."""
+        """The key, if the secret is right. ``now`` is monotonic. Raises WrongKey, MustWait."""
 
         async def find() -> KeyPair | None:
             key = await self._find_key(access_key_id)
@@ -80,9 +80,9 @@ class SignIns:
     async def by_link(
         self, take: Callable[[], str | None], door: str, *, peer: str, request_id: str, now: float
     ) -> KeyPair:
-        """The key whose holder a link was made for. ``take``: its id, once. Raises WrongKey, MustWait.
+        """The key that a link was made for. ``take`` gives its id, once. Raises WrongKey, MustWait.
 
-        Nobody guesses a link, but each try costs a look into the store and a line.
+        A link cannot be guessed, but each try costs a read of the store and a line.
         """
 
         async def find() -> KeyPair | None:
@@ -101,7 +101,7 @@ class SignIns:
         request_id: str,
         now: float,
     ) -> KeyPair:
-        # Who has to wait anyway does not queue.
+        # Clients that have to wait anyway do not queue.
         self._check(peer, name, now)
         async with self._judging:
             self._check(peer, name, now)

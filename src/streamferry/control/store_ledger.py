@@ -1,4 +1,4 @@
-"""StoreLedger: the store as one worker sees it. Turns what is wanted of a task into a spec of the data plane."""
+"""StoreLedger: a worker's interface to the store. Turns a task into a spec for the data plane."""
 
 import contextlib
 import logging
@@ -49,7 +49,7 @@ class StoreLedger:
         self._lease_s = lease_s
         self._is_attached = is_attached
         self._clock_steps = StepWatch()
-        # How often the store's clock was set, and how often when its tasks were read last.
+        # How often the store's clock was set: so far, and when its tasks were last read.
         self._steps = self._steps_known = 0
 
     async def register(self) -> None:
@@ -80,7 +80,7 @@ class StoreLedger:
         return orders + self._steps
 
     async def roll(self, known: Mapping[str, tuple[int, int]]) -> dict[str, Assignment | None]:
-        """See the protocol. After a step of the clock nothing is known: how far off each window is has changed."""
+        """See the protocol. After a step of the clock all is read again: the time until each window has changed."""
         steps = self._steps
         known = known if steps == self._steps_known else {}
         with _availability(), acting_as(self._actor):
@@ -141,7 +141,7 @@ class StoreLedger:
     def _check_files(self, spec: TaskSpec) -> None:
         """Raises ValueError for a local file outside of the folders, and for a port that may not be opened.
 
-        Whether they can be had, the run will see.
+        Whether the file can be read is found out by the run.
         """
         for url in (spec.destination, *(item.url for item in spec.items)):
             if reason := self._ports.refuse(url):
@@ -157,7 +157,7 @@ class StoreLedger:
 
 
 def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
-    """What a relay shall do for a task. It has no limits: the worker keeps the window. Raises ValueError."""
+    """The relay's spec for a task. It has no end time: the worker keeps to the window. Raises ValueError."""
     mark = spec.watermark
     if isinstance(mark, StoredMark):
         raise ValueError("the watermark's picture was not read")
@@ -177,13 +177,13 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
     )
 
 
-#: Kinds of errors of our own that this process has told in full.
+#: Kinds of our own bugs that this process has already logged in full.
 _known_faults: set[type[Exception]] = set()
 
 
 @contextlib.contextmanager
 def _availability() -> Iterator[None]:
-    """Trouble with the database in one sentence, which holds neither statement nor address."""
+    """Trouble with the database in one sentence, without statement or address."""
     try:
         yield
     except (LeaseLost, SealBroken):
@@ -191,7 +191,7 @@ def _availability() -> Iterator[None]:
     except TROUBLE as error:
         raise StoreUnavailable(describe_trouble(error)) from None
     except Exception as error:
-        # Whatever one row or one statement does, what runs goes on as long as its lease lasts.
+        # Whatever is wrong with one row or statement, relays continue as long as the lease lasts.
         kind = type(error)
         if kind not in _known_faults:
             _known_faults.add(kind)

@@ -1,7 +1,7 @@
-"""Thumbnails: small pictures of what a task sends, made while somebody asks for them.
+"""Thumbnails: small pictures of what a task sends, made only on request.
 
-One is the picture of a keyframe that reached the destination, decoded by an ffmpeg child of the lowest rank. Who asks
-gets the last one while it is young, and meanwhile, once it is not, the next is made; without anybody asking nothing is.
+A thumbnail is a keyframe that reached the destination, decoded by an ffmpeg child of the lowest priority. A request
+gets the last one while it is recent enough; once it is older than ``FRESH_S``, the next one is made in the background.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from streamferry.wire.fmp4 import end_of_fragment
 
 #: A picture younger than this is good enough.
 FRESH_S = 4.0
-#: One older than this says nothing of the stream any more.
+#: An older one no longer shows the stream as it is.
 STALE_S = 30.0
 #: Children at the same time; each takes about a tenth of a second of one core.
 _MAX_CHILDREN = 2
@@ -71,7 +71,7 @@ class Thumbnails:
         if making is None:
             making = self._making[task_id] = asyncio.create_task(self._make(task_id), name="thumbnail")
             making.add_done_callback(lambda task: self._settle(task_id, task))
-        # Who asks may leave while others wait for the same.
+        # One requester may leave while others wait for the same picture.
         return picture.jpeg if picture is not None else await asyncio.shield(making)
 
     def _settle(self, task_id: str, task: "asyncio.Task[bytes]") -> None:

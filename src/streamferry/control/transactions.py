@@ -14,7 +14,7 @@ from streamferry.tasks.times import from_ms, to_ms
 
 
 class Transactions:
-    """``clock``: in place of the store's."""
+    """``clock`` replaces the store's."""
 
     def __init__(self, store: Store, clock: Clock | None = None) -> None:
         self._store = store
@@ -42,6 +42,6 @@ class Transactions:
             yield connection
 
     async def keep_refusal(self, call: SignedCall, refusal: str) -> None:
-        """What a signed call was refused with stays its answer. Raises DoneBefore if it has another one."""
+        """Record the refusal of a signed call, for when it comes again. Raises DoneBefore if it has an answer."""
         async with self._store.write(is_durable=False) as connection:
             await calls.claim(connection, call, refusal=refusal)

@@ -1,6 +1,6 @@
-"""Where media comes from. Each source gives tags as they came; laying them on one clock is the timeline's work.
+"""Where media comes from. A source gives tags as received; the timeline puts them on one clock.
 
-It never retries: when a source ends or fails it says so with a SourceError, and a relay's run decides.
+A source never retries: when it ends or fails it raises a SourceError, and the relay's run decides.
 """
 
 from collections.abc import Awaitable, Callable
@@ -34,8 +34,8 @@ async def open_live(
 ) -> LiveInlet:
     """Open a live source by the scheme of its address. Raises SourceError.
 
-    ``played_segments``: the same for all sessions of one source, so that each goes on where the one before it
-    ended, where the protocol has a past to go back to: HLS.
+    ``played_segments``: shared by all sessions of one source, so that each continues where the previous one
+    ended. Only HLS uses it, because its playlist lists past segments.
     """
     if url.scheme in ("http", "https"):
         return await open_http(url, played_segments=played_segments, **network)

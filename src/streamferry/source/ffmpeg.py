@@ -3,11 +3,11 @@
     RTSP, SRT      ffmpeg connects; it reads the address from a concat script on its standard input
     HLS            we read the playlist, ffmpeg gets a small one on its standard input, and fetches the segments
                    through a proxy of ours
-    MPEG-TS        we receive it, over HTTP or UDP, and hand it on through a pipe
+    MPEG-TS        we receive it, over HTTP or UDP, and pass it on through a pipe
 
-So no address is among its arguments, which others can read. It copies what FLV can carry and a player can be expected
-to play; the rest is encoded to H.264 and AAC. Which, is known when it has looked at the stream: where encoding turns
-out to be needed it is started a second time. It never reconnects: a relay's run does, from the original address.
+So its arguments, which others can read, contain no address. ffmpeg copies the codecs that FLV can carry and players can
+be expected to play; others are encoded to H.264 and AAC. This is only known once ffmpeg has probed the stream: if it
+has to encode, it is started again. It never reconnects: a relay's run does, from the original address.
 
 ``docs/decisions/0007-ffmpeg-at-the-edges.md`` has the measurements.
 """
@@ -38,27 +38,27 @@ from streamferry.source.live import SILENCE_S, ConnectionInlet
 
 #: How long a source may take from the start of ffmpeg to the first media.
 OPEN_S = 15.0
-#: How long ffmpeg waits for a peer that says nothing. Shorter than our own patience, so that its words are the reason.
+#: How long ffmpeg waits for a silent peer. Shorter than our own timeout, so that its message becomes the reason.
 PEER_SILENCE_S = 10.0
 
-# A stream is looked at for this long, so that a keyframe with its parameters is among what was seen: most streams have
-# one every 2 s. TS takes all of the time given, whatever it holds. Nothing seen is lost, so this delays the start only.
+# A stream is probed for this long, so that a keyframe with its parameters is seen: most streams have one every 2 s. TS
+# always takes all of this time. Nothing that is probed gets lost, so this only delays the start.
 _ANALYZE_S = 2.0
 # For streams where that was not enough.
 _ANALYZE_LONG_S = 10.0
-# The bytes of a second of it: 20 Mbps. The TS demuxer keeps as many of the latest bytes in memory to the end, so that
-# with 75 MB a source of 2 Mbps took 52 MiB after three minutes.
+# Bytes per second of probing: 20 Mbps. The TS demuxer keeps that many of the latest bytes in memory until it ends: with
+# 75 MB a source of 2 Mbps took 52 MiB after three minutes.
 _PROBE_BYTES_A_SECOND = 2_500_000
 # What ffmpeg may write before we come to read it: a beat's worth of 20 Mbps.
 _PIPE_BYTES = 256 << 10
-# What is handed on in one go; half of a pull, so that one source does not hold up the others.
+# How much is passed on at a time: half of a pull, so that one source does not delay the others.
 _FEED_BYTES = 256 << 10
 _FEED_EVERY_S = 0.02
 
 _COPIED_VIDEO = frozenset(("h264", "hevc", "av1"))
 _COPIED_AUDIO = frozenset(("aac", "mp3"))
-# Constant quality that is hard to tell from the source, capped at what platforms take; a keyframe each 2 s, as they
-# ask for; fields woven to frames only where the stream says that it has fields.
+# Constant quality that is hard to tell from the source, capped at what platforms accept; a keyframe every 2 s, as they
+# require; deinterlacing only where the stream is marked as interlaced.
 _ENCODE_VIDEO = (
     *("-c:v", "libx264", "-preset", "veryfast", "-crf", "21", "-maxrate", "8M", "-bufsize", "16M"),
     *("-pix_fmt", "yuv420p", "-force_key_frames", "expr:gte(t,n_forced*2)", "-vf", "bwdif=deint=interlaced"),
@@ -78,13 +78,13 @@ class Treatment:
 
     @property
     def output_arguments(self) -> list[str]:
-        """Between the input and the end."""
+        """The arguments between the input and the output."""
         video = _ENCODE_VIDEO if self.encodes_video else ("-c:v", "copy")
         audio = _ENCODE_AUDIO if self.encodes_audio else ("-c:a", "copy")
         return [*video, *audio, *_OUTPUT]
 
     def fitted(self, child: Ffmpeg) -> "Treatment":
-        """What the stream needs, as far as ``child`` has seen it; the same if there is nothing to change."""
+        """The treatment that the stream needs, as far as ``child`` has seen it; this one if nothing has to change."""
         words = " ".join(child.last_words)
         fitted = self
         for kind, codec in child.input_codecs:
@@ -103,7 +103,7 @@ class Treatment:
 
 
 class Feed(Protocol):
-    """What is handed on to ffmpeg's standard input."""
+    """What is passed on to ffmpeg's standard input."""
 
     def receive_into(self, view: memoryview) -> int | None:
         """As ``Connection.recv_into``."""
@@ -117,20 +117,20 @@ class FfmpegInput:
     """How ffmpeg gets a source: its input arguments, and a ``stdin_data`` or a ``feed`` as its standard input."""
 
     arguments: Sequence[str]
-    #: What it may reach by itself; where there is an ``egress_proxy``, that and nothing else.
+    #: What it may reach by itself; if there is an ``egress_proxy``, only that.
     sandbox: Sandbox = PIPES_ONLY
     stdin_data: bytes | None = None
-    #: Gets the treatment's time to look, where that cannot be an argument because a script holds it.
+    #: A script to which the probing time is added, for inputs that take it in a script and not as an argument.
     script: str | None = None
     feed: Feed | None = None
     silence_s: float = SILENCE_S
     #: Through which ffmpeg reaches http and https addresses, or the one peer of a forwarder; closed with the source.
     egress_proxy: EgressProxy | Forwarder | None = None
-    #: Told what is asked of an HLS server.
+    #: Is notified of what is requested from an HLS server.
     segments: SegmentWatch | None = None
     #: Whether an RTSP server may send ffmpeg elsewhere.
     may_redirect: bool = True
-    #: How long to wait for the first media; None for one who listens until somebody calls.
+    #: How long to wait for the first media; None for a listener, which waits until somebody calls.
     open_s: float | None = OPEN_S
 
     def start(self, treatment: Treatment, url: MediaUrl, tls: ssl.SSLContext | None) -> Ffmpeg:
@@ -173,7 +173,7 @@ class FfmpegInlet(ConnectionInlet):
         self.silence_s = source.silence_s
         self.is_mute = all(kind != "Audio" for kind, _ in child.input_codecs)
         self._egress_proxy = source.egress_proxy
-        #: For tests, and for who wants to know.
+        #: For tests and diagnosis.
         self.child = child
         self._url = url
         self._feed = feed
@@ -199,7 +199,7 @@ class FfmpegInlet(ConnectionInlet):
 
 
 class _Feeder:
-    """Hands what a feed gives on to a child, and keeps what the child does not take now."""
+    """Passes what a feed gives on to a child, and keeps what the child cannot take yet."""
 
     def __init__(self, feed: Feed, leftover: bytes = b"") -> None:
         self._feed = feed
@@ -207,7 +207,7 @@ class _Feeder:
         self._has_ended = False
 
     def pump(self, child: Ffmpeg, view: memoryview) -> None:
-        """Receive once into ``view`` and hand on. Raises OSError when the feed broke."""
+        """Receive once into ``view`` and pass it on. Raises OSError when the feed broke."""
         if not self._has_ended and not self._unsent:
             received = self._feed.receive_into(view[:_FEED_BYTES])
             if received:
@@ -223,7 +223,7 @@ class _Feeder:
     def _send(child: Ffmpeg, data: memoryview) -> bytes:
         try:
             return bytes(data[child.send([data]) :])
-        except OSError:  # It has left, and its end will say why.
+        except OSError:  # It has exited, and its status will say why.
             return b""
 
     def close(self) -> None:
@@ -284,7 +284,7 @@ async def _wait_output(child: Ffmpeg, feeder: _Feeder | None) -> bool:
 
 
 def _end_of(child: Ffmpeg, url: MediaUrl, *, had_media: bool) -> SourceError:
-    """What the end of ``child`` says about the source."""
+    """The error that the end of ``child`` means for the source."""
     status = child.ended.result()
     if child.refusal:
         return SourceRejected(f"{url.redacted}: {child.refusal}")

@@ -1,4 +1,4 @@
-"""An FLV stream as a live source gives it: the file header once, then tags."""
+"""An FLV stream from a live source: the file header once, then tags."""
 
 from streamferry.media.errors import RemoteProtocolError, SourceUnsupported
 from streamferry.media.tag import Tag
@@ -10,12 +10,12 @@ class FlvReader:
     """Checks the file header, then reads tags; ``read`` is a ``source.live.Read``."""
 
     def __init__(self, leftover: bytes = b"") -> None:
-        """``leftover``: the beginning of the stream, as far as it was received already."""
+        """``leftover``: the beginning of the stream, if some was already received."""
         self._unread = leftover
         self._in_header = True
 
     def read(self, view: memoryview, start: int, out: list[Tag]) -> None:
-        """See ``source.live.Read``. Raises SourceUnsupported if it is no FLV."""
+        """See ``source.live.Read``. Raises SourceUnsupported if it is not FLV."""
         view, start = put_before(self._unread, view, start)
         start = (self._read_start if self._in_header else scan_tags)(view, start, len(view), out)
         self._unread = bytes(view[start:])

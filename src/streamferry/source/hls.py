@@ -1,8 +1,7 @@
 """Live HLS: we read the playlist, choose the variant, and leave the segments to ffmpeg.
 
-So a playlist that is refused says so in our words, with the deadlines of any other connection. What the playlist names,
-segments above all, ffmpeg fetches by itself, by http and https, through an ``EgressProxy``:
-its sandbox lets it reach nothing else.
+So a playlist that is refused is reported with our own messages and deadlines. ffmpeg fetches what the playlist names,
+mostly segments, over http and https through an ``EgressProxy``: its sandbox lets it reach nothing else.
 
 Specification: RFC 8216.
 """
@@ -49,9 +48,9 @@ async def open_hls(
     if not unseen:
         raise SourceStalled(f"{url.redacted} is a playlist to which no segment was added since the last was played")
     arguments = [
-        # Three segments are there at the start, and more come one at a time: they are read at their own pace.
+        # At the start there are three segments, and more come one at a time: ffmpeg reads them as they come.
         *("-readrate", "1", "-rw_timeout", str(round(PEER_SILENCE_S * 1e6))),
-        # One segment at a time, so that what was asked for last is what is being played.
+        # One segment at a time, so that the last one requested is the one being played.
         *("-live_start_index", str(-unseen), "-http_multiple", "0"),
         *("-f", "hls", *hls_options(ffmpeg_program()), "-format_whitelist", HLS_CONTAINERS),
         *("-protocol_whitelist", HLS_PROTOCOLS),
@@ -59,7 +58,7 @@ async def open_hls(
     source = FfmpegInput(
         arguments,
         stdin_data=variant.as_master().encode(),
-        # At the live edge nothing comes for as long as a segment takes to be made.
+        # At the live edge nothing comes until the next segment is complete.
         silence_s=SILENCE_S + playlist.target_duration,
         egress_proxy=await EgressProxy(network.get("allow"), network["deadlines"]).open(),
         segments=played_segments,
@@ -70,12 +69,12 @@ async def open_hls(
 async def read_media_playlist(
     url: MediaUrl, stream: HttpStream, **network: Unpack[DialOptions]
 ) -> tuple[Playlist, Variant]:
-    """The media playlist that is played of the one at ``url``, and where it is; of a master its best variant's.
+    """The media playlist to play, and its address: the one at ``url``, or the best variant of a master playlist.
 
     ``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError.
     """
     playlist = await _read_playlist(stream, network["deadlines"])
-    # Relative addresses are relative to where redirects led, and reloads go there, too, as players do it.
+    # Relative addresses are relative to the redirect's target, and reloads go there too, as in players.
     base = stream.final_url.reveal()
     _judge(url, playlist, base)
     named = playlist.best_variant(base)
@@ -93,9 +92,9 @@ async def read_media_playlist(
 
 
 def _judge(url: MediaUrl, playlist: Playlist, base: str) -> None:
-    """Raise SourceForbidden or SourceCorrupt for a playlist that leads out of the web.
+    """Raise SourceForbidden or SourceCorrupt for a playlist that names anything but http and https.
 
-    What it names later ffmpeg does not open either: its whitelist has no other protocol. Then nobody can say why.
+    If a later version of the playlist does, ffmpeg does not open it either, by its whitelist, but gives no reason.
     """
     for reference in playlist.references():
         if scheme_of(reference) not in WEB_SCHEMES | {""}:

@@ -1,37 +1,37 @@
-"""Trail: which segments of an HLS source a relay has had, over all its sessions, so that none is played twice.
+"""Which segments of an HLS source a relay has played, over all its sessions, so that none is played twice.
 
-A playlist names its last segments to whoever comes, and ffmpeg begins three before its end. A relay that comes back has
-had some of them, and if the playlist no longer grows, all of them.
+A playlist lists the latest segments, and ffmpeg begins three before its end. A relay that reconnects has already played
+some of them, or all of them if the playlist no longer grows.
 """
 
-#: How many segments before the end of a playlist a session begins at most (RFC 8216, 6.3.3).
+#: A session begins at most this many segments before the end of a playlist (RFC 8216, 6.3.3).
 AHEAD = 3
 
 
 class HlsPlayedSegments:
-    """Of one source. ffmpeg's words tell what it asked for; see ``net.ffmpeg.SegmentWatch``."""
+    """For one source. ffmpeg's log shows what it requested; see ``net.ffmpeg.SegmentWatch``."""
 
     def __init__(self) -> None:
-        # By playlist: of one with its sound apart there are two.
+        # By playlist: with separate sound there are two.
         self._had: dict[int, str] = {}
         self._asked: dict[int, str] = {}
-        # Where the playlist ended that had nothing new.
+        # Where the last playlist without anything new ended.
         self._refused_end: int | None = None
 
     def ask(self, playlist: int, address: str) -> None:
-        """A segment is asked for; the one before it has come."""
+        """A segment is requested; the previous one has arrived."""
         self._settle(playlist)
         self._asked[playlist] = address
 
     def fail(self, playlist: int) -> None:
-        """The segment that was asked for did not come."""
+        """The requested segment did not arrive."""
         self._asked.pop(playlist, None)
 
     def unseen(self, addresses: list[str], end: int) -> int:
-        """How many segments of a playlist to play, of the ``addresses`` it names; ``end``: number of the one to come.
+        """How many of the ``addresses`` in a playlist are to be played; ``end``: number of the next segment to come.
 
-        0 if there is nothing new. A playlist that knows none of what was played is another stream: AHEAD. So is one
-        whose numbers go on while its names do not.
+        0 if there is nothing new. A playlist without any segment that was played is another stream: AHEAD. So is one
+        whose numbers continue while its names do not.
         """
         for playlist in list(self._asked):
             self._settle(playlist)
@@ -51,12 +51,12 @@ class HlsPlayedSegments:
 
 
 def _name(address: str) -> str:
-    """Without its query: a token in it may be another one in each playlist."""
+    """The address without its query, which may hold a different token in each playlist."""
     return address.partition("?")[0]
 
 
 def _names(addresses: list[str]) -> list[str]:
-    """What tells the segments apart; nothing if they are parts of one file."""
+    """The names that tell segments apart; empty if they are parts of one file."""
     for names in ([_name(address) for address in addresses], addresses):
         if len(set(names)) == len(names):
             return names

@@ -1,6 +1,6 @@
-"""A live source over HTTP or HTTPS: one GET, and what it answers decides whether it is FLV, MPEG-TS or HLS.
+"""A live source over HTTP or HTTPS: one GET, whose answer decides whether it is FLV, MPEG-TS or HLS.
 
-The type that the server names is believed, then the name of the address, then the first byte.
+Decided by the content type, then the extension in the address, then the first byte.
 """
 
 from typing import Unpack
@@ -25,7 +25,7 @@ async def open_http(
     played_segments: HlsPlayedSegments | None = None,
     **network: Unpack[DialOptions],
 ) -> LiveInlet:
-    """Ask for the stream and give its inlet; ``played_segments`` is for HLS. Raises SourceError."""
+    """Request the stream and return its inlet; ``played_segments`` is for HLS. Raises SourceError."""
     with as_source_errors():
         stream = await open_get(url, **network)
         try:

@@ -1,4 +1,4 @@
-"""Live HTTP-FLV: the body of an answer is an endless FLV file. Not for FLV files, which are prepared first.
+"""Live HTTP-FLV: a response body that is an endless FLV file. Not for FLV files, which are prepared first.
 
 Specification: Adobe Video File Format 10.1, annex E, as a body of RFC 9112, mostly chunked.
 """
@@ -12,5 +12,5 @@ class HttpFlvInlet(ConnectionInlet):
     """The LiveInlet of an HTTP-FLV stream."""
 
     def __init__(self, stream: HttpStream, body: HttpBody) -> None:
-        """``body``: the stream's; what was read of it is in its ``leftover``."""
+        """``body``: the response body; bytes already read are in its ``leftover``."""
         super().__init__(stream.connection, body.receive_into, FlvReader(body.leftover).read)

@@ -1,7 +1,7 @@
 """Live inlets: what the beat pulls tags from, and the part that all inlets over a connection share.
 
-A pull is one receive into a scratch buffer that all relays of a process share, and one look over it. What is left
-over after the last whole unit is kept as bytes and put before the next ones; nothing else is copied.
+A pull is one receive into a scratch buffer that all relays of a process share, and one pass over it. The incomplete
+unit at the end is kept as bytes and put in front of the next ones; nothing else is copied.
 """
 
 import time
@@ -22,25 +22,24 @@ from streamferry.media.errors import (
 )
 from streamferry.media.tag import Tag
 
-#: Most bytes received in one pull, so that one stream's backlog cannot make the beat late for the others: 52 Mbps at a
+#: Most bytes received in one pull, so that one stream's backlog cannot delay the beat for the others: 52 Mbps at a
 #: beat of 80 ms.
 MAX_PULL_BYTES = 512 << 10
-#: What a scratch buffer must have: before the bytes is as much room again, for what was left over of the last pull.
+#: Size of a scratch buffer: in front of the bytes there is as much room again, for the rest of the last pull.
 SCRATCH_BYTES = 2 * MAX_PULL_BYTES
-#: Not all bytes are the same work: 512 KiB in pieces of a byte each take 400 ms to read. A pull that took longer than
-#: this is followed by one of half the bytes, and TCP makes the source wait. At least so many are taken: 1.6 Mbps at a
-#: beat of 80 ms.
+#: The work per byte varies: 512 KiB in pieces of one byte take 400 ms to read. A pull that took longer than this is
+#: followed by one of half the bytes, and TCP makes the source wait. This is the least: 1.6 Mbps at a beat of 80 ms.
 SLOW_PULL_S = 0.003
 MIN_PULL_BYTES = 16 << 10
 
-#: Take the next bytes of the stream, ``view[start:]``, and append the tags that are whole; bodies may be views. What is
-#: left over is kept by the reader, and put before the next bytes, into ``view[:start]`` if that is enough.
+#: Take the next bytes of the stream, ``view[start:]``, and append the complete tags; bodies may be views. The reader
+#: keeps the rest and puts it in front of the next bytes, into ``view[:start]`` if that is large enough.
 Read = Callable[[memoryview, int, list[Tag]], None]
 #: As ``Connection.recv_into``: bytes received, 0 at the end, None when there are none now. Raises OSError.
 ReceiveInto = Callable[[memoryview], int | None]
 
 
-#: A live source without media for this long is given up and opened again.
+#: A live source without media for this long is given up and reopened.
 SILENCE_S = 5.0
 
 
@@ -49,14 +48,14 @@ class LiveInlet(Protocol):
 
     #: For how long it may be silent before it counts as stalled, in seconds.
     silence_s: float
-    #: Whether it is certain that the source has no sound.
+    #: Whether the source is known to have no sound.
     is_mute: bool
 
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
-        """Receive once, without waiting, and append the tags that are whole now to ``out``.
+        """Receive once, without waiting, and append the tags that are now complete to ``out``.
 
-        Gives the number of bytes received, 0 when none are there now. Bodies are views of ``scratch``, valid until the
-        next pull of anyone. Raises SourceError when the source has ended or failed; tags appended before that count.
+        Returns the number of bytes received, 0 when none are available. Bodies are views of ``scratch``, valid until
+        the next pull of any inlet. Raises SourceError when the source has ended or failed; tags already appended count.
         """
 
     def close(self) -> None:
@@ -84,13 +83,13 @@ class ConnectionInlet:
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``clock``: what pulls are timed by."""
+        """``clock`` times the pulls."""
         self._clock = clock
         self._room_bytes = MAX_PULL_BYTES
         self._connection = connection
         self._receive_into = receive_into
         self._read = read
-        # The first pull reads also when nothing is received: what came with the acceptance may be whole.
+        # The first pull parses even if nothing is received: bytes that came with the acceptance may hold complete tags.
         self._is_first = True
 
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
@@ -122,7 +121,7 @@ class ConnectionInlet:
     def close(self) -> None:
         """See :meth:`LiveInlet.close`."""
         self._connection.close()
-        # Often methods of who has this inlet: the cycle would keep both until a full collection (relay.collector).
+        # Often methods of this inlet's owner: the cycle would keep both until a full collection (relay.collector).
         self._receive_into, self._read = _receive_nothing, _read_nothing
 
 
@@ -136,7 +135,7 @@ def _read_nothing(view: memoryview, start: int, out: list[Tag]) -> None:
 
 @contextmanager
 def as_source_errors() -> Iterator[None]:
-    """Say of a peer's errors that the peer is the source."""
+    """Turn a peer's errors into errors of the source."""
     try:
         yield
     except PeerForbidden as error:

@@ -1,7 +1,7 @@
 """Plays a prepared file: the tags that are due, as views of the mapped file, for the beat.
 
-It neither opens nor waits, and knows no clock: whoever paces says up to which stamp. Not here: how the file comes into
-being (``prepare``), and where its stamps end up (``timeline``).
+It neither opens nor waits, and knows no clock: the caller that paces gives the stamp to read up to. Not here: how the
+file is made (``prepare``), and how its stamps are mapped (``timeline``).
 """
 
 from struct import Struct
@@ -13,9 +13,9 @@ from streamferry.wire.flv import MAX_TAG_BYTES, NEVER_MS, scan_tags
 
 # Bounds one visit's work when a player has fallen behind; 100 Mbps at a visit every 320 ms.
 _MAX_PULL_BYTES = 4 << 20
-# How far the reader goes between two words to the kernel, which each make it read twice that ahead.
+# How far the reader goes between two hints to the kernel; each makes it read ahead twice that far.
 _ADVISE_STEP_BYTES = 2 << 20
-# Tracks that begin further apart than this are not known to a join; sound leads or trails by tens of ms.
+# A join does not see tracks that begin further apart than this; normally sound is tens of ms off.
 _LOOK_AHEAD_MS = 1000
 _LARGEST_TAG_BYTES = MAX_TAG_BYTES + 15
 
@@ -29,7 +29,7 @@ class PlayableFile(Protocol):
     end_offset: int
     complete: bool
     failed: MediaError | None
-    #: That it is whole, and ended before its own end.
+    #: Why it is shorter than it claims, once it is complete.
     cut_short: MediaError | None
     duration_ms: int
 
@@ -38,19 +38,19 @@ class PlayableFile(Protocol):
         """Stamp of the first picture, where offsets count from."""
 
     def view(self) -> memoryview:
-        """What can be read now, at least ``end_offset`` bytes."""
+        """The bytes that can be read now, at least ``end_offset`` of them."""
 
     def keyframe_at_or_before(self, ms: int) -> tuple[int, int]:
-        """Offset and stamp of where to start."""
+        """Offset and stamp of the keyframe to start from."""
 
     def advise(self, offset: int) -> None:
-        """The reader reads behind ``offset``, and is done with what lies before it."""
+        """The reader will read from ``offset`` on, and no longer needs what is before it."""
 
     def retain(self) -> None:
-        """One more holder."""
+        """Add a holder."""
 
     def close(self) -> None:
-        """One holder less."""
+        """Remove a holder."""
 
 
 class PreparedReader:
@@ -82,12 +82,12 @@ class PreparedReader:
         self._file = file
         self._end_ms = end_ms
         self._last_ms = NEVER_MS if end_ms is None else file.origin_ms + end_ms - 1
-        #: Stamp of the first tag that will be given.
+        #: Stamp of the first tag.
         self._offset, self.start_dts_ms = file.keyframe_at_or_before(start_ms + file.origin_ms if start_ms else 0)
         self._stamp_ms = self.start_dts_ms
-        #: Everything was given.
+        #: Whether everything was read.
         self.at_end = False
-        #: The file still grows and has nothing more now.
+        #: Whether the file still grows and has nothing more now.
         self.starved = False
         self._headers_due = True
         self._advise_at = self._offset + _ADVISE_STEP_BYTES
@@ -95,19 +95,19 @@ class PreparedReader:
 
     @property
     def position_ms(self) -> int:
-        """Where the last tag given lies, counted from the file's origin."""
+        """Position of the last tag read, from the file's origin."""
         return max(0, self._stamp_ms - self._file.origin_ms)
 
     @property
     def end_ms(self) -> int | None:
-        """Where the pass ends, counted as the position is; None as long as the file grows."""
+        """Where the pass ends, from the file's origin; None as long as the file grows."""
         if not self._file.complete:
             return None
         return self._file.duration_ms if self._end_ms is None else min(self._end_ms, self._file.duration_ms)
 
     @property
     def failed(self) -> MediaError | None:
-        """Why there will be no more tags, once all that there are were given, if it was too early for that."""
+        """Why there are no more tags, if the file ended too early; only once all its tags were read."""
         if self.starved:
             return self._file.failed
         return self._file.cut_short if self.at_end and self._offset == self._file.end_offset else None
@@ -135,7 +135,7 @@ class PreparedReader:
             self._stamp_ms = out[-1][1]
             if offset >= self._advise_at:
                 self._advise_at = offset + _ADVISE_STEP_BYTES
-                # Not further: what was appended is in use until the next pull.
+                # No further: the appended tags are in use until the next pull.
                 file.advise(start)
         if offset == readable:
             self.at_end = file.complete
@@ -146,7 +146,7 @@ class PreparedReader:
                 self.at_end = self._next_stamp_ms() > last_ms
 
     def first_stamps(self) -> dict[int, int]:
-        """Stamp of the first tag of each track, by tag type: what a join has to fit. Looks a second ahead."""
+        """Stamp of the first tag of each track, by tag type, for the join. Reads one second ahead."""
         tags: list[Tag] = []
         end = min(self._offset + _MAX_PULL_BYTES, self._file.end_offset)
         scan_tags(self._file.view(), self._offset, end, tags, self.start_dts_ms + _LOOK_AHEAD_MS)
@@ -156,12 +156,12 @@ class PreparedReader:
         return stamps or {VIDEO: self.start_dts_ms}
 
     def reopen_at_keyframe(self, position_ms: int) -> "PreparedReader":
-        """A reader of the same pass from the keyframe at or before a position in it; both are to be closed."""
+        """A reader of the same pass from the keyframe at or before a position in it; close both."""
         self._file.retain()
         return PreparedReader(self._file, position_ms, self._end_ms)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         self._file.close()
 
     def _next_stamp_ms(self) -> int:

@@ -12,7 +12,7 @@ from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_play
 from streamferry.source.live import ConnectionInlet, as_source_errors
 
-# Acknowledgements and pongs that a source has not taken. They are 20 bytes each: it has not read for a very long time.
+# Limit of acknowledgements and pongs that a source has not taken, 20 bytes each: beyond it, it has not read for ages.
 _MAX_UNSENT_BYTES = 64 << 10
 
 
@@ -25,7 +25,7 @@ class RtmpInlet(ConnectionInlet):
 
 
 async def open_rtmp(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpInlet:
-    """Connect and play; gives the inlet once the server has accepted. Raises SourceError."""
+    """Connect and play; returns the inlet once the server has accepted. Raises SourceError."""
     try:
         _ = url.app_and_key
     except ValueError as error:
@@ -35,7 +35,7 @@ async def open_rtmp(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpInlet:
 
 
 class _RtmpMedia:
-    """Receives and reads chunks, and sends what the session has to say meanwhile."""
+    """Receives and parses chunks, and sends the session's replies."""
 
     def __init__(self, link: RtmpLink) -> None:
         self._receive_into = link.connection.recv_into

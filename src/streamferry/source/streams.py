@@ -24,7 +24,7 @@ async def open_rtsp(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInle
     """RTSP over TCP, which passes any firewall that lets RTSP pass (RFC 2326, 10.12). Raises SourceError."""
     options = {"rtsp_transport": "tcp", "timeout": str(round(PEER_SILENCE_S * 1e6))}
     if url.scheme == "rtsps":
-        # By its name, which the certificate has; the proxy resolves it, and judges what it finds.
+        # Named as in the certificate; the proxy resolves the name and checks the addresses.
         await _reached(url, network)
         egress_proxy = await EgressProxy(network.get("allow"), network["deadlines"]).open()
         source = FfmpegInput(
@@ -32,11 +32,11 @@ async def open_rtsp(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInle
         )
         return await open_ffmpeg(url, source, tls=network.get("tls"))
     if (allow := network.get("allow")) is None:
-        # A server may send it to any other, by name.
+        # A server may redirect it to any other host, by name.
         anywhere = Sandbox(sockets=Sockets.TCP_AND_NAMES, ports=None)
         source = FfmpegInput(_RTSP, anywhere, script=_script(url, options))
         return await open_ffmpeg(url, source, tls=network.get("tls"))
-    # ffmpeg follows a redirect in the breath in which it tells of one: from in there it reaches no other port.
+    # ffmpeg reports a redirect and follows it at once: the sandbox lets it reach no other port.
     with as_source_errors():
         forwarder = await Forwarder(url.host, url.port, allow, network["deadlines"]).open()
     reached = replace(url, host="127.0.0.1", port=forwarder.port)
@@ -64,7 +64,7 @@ async def open_srt(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet
 async def open_udp(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet:
     """MPEG-TS in datagrams to a port, or to a multicast group. Raises SourceError.
 
-    ``udp://:5000`` takes what comes to the port of any address, ``udp://239.1.1.1:5000`` joins the group, on the
+    ``udp://:5000`` receives on the port of any address, ``udp://239.1.1.1:5000`` joins the group, on the
     interface with the address ``localaddr`` of the query if that is given.
     """
     if not url.port:
@@ -75,15 +75,15 @@ async def open_udp(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet
         receiver = DatagramReceiver(family, url.host, url.port, local_address)
     except OSError as error:
         refusal = SourceUnreachable(f"nothing can be received at {url.redacted}: {error.strerror or error}")
-        # That is an address of another machine.
+        # The address belongs to another machine.
         raise refusal if error.errno == errno.EADDRNOTAVAIL else refusal.because_of(error) from None
     return await open_ffmpeg(url, FfmpegInput(["-f", "mpegts"], feed=receiver))
 
 
 async def _reached(url: MediaUrl, network: DialOptions) -> MediaUrl:
-    """The address for ffmpeg, which names the host by an address that was found to be allowed.
+    """The address for ffmpeg, with the host's name replaced by an IP address that was checked.
 
-    The name might resolve to another one if ffmpeg asked. Raises SourceUnreachable.
+    ffmpeg might resolve the name to a different one. Raises SourceUnreachable.
     """
     with as_source_errors():
         (_, address), *_ = await resolve(url.host, url.port, deadlines=network["deadlines"], allow=network.get("allow"))
@@ -91,7 +91,7 @@ async def _reached(url: MediaUrl, network: DialOptions) -> MediaUrl:
 
 
 def _concat(protocols: str) -> tuple[str, ...]:
-    """The concat demuxer opens addresses that its script names, each with options of its own."""
+    """Input arguments for the concat demuxer, which opens the addresses in its script, each with its own options."""
     return ("-f", "concat", "-safe", "0", "-protocol_whitelist", f"pipe,fd,{protocols}")
 
 

@@ -1,6 +1,6 @@
 """The store: tables, migrations, and every statement that is ever sent to them.
 
-``database`` has connections and transactions, ``seal`` what is unreadable in them; the modules beside hold the SQL, one
+``database`` has connections and transactions, ``seal`` the encryption of secrets; the other modules hold the SQL, one
 for each kind of row. Rules are not here but in ``control.actions`` and ``tasks.schedule``.
 """
 

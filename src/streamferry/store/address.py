@@ -1,7 +1,7 @@
-"""Address of a PostgreSQL store, as providers hand it out: the words of libpq (PostgreSQL's manual, 34.1.1 and 34.1.2).
+"""Address of a PostgreSQL store, as providers give it: libpq's parameters (PostgreSQL's manual, 34.1.1 and 34.1.2).
 
-What is not known is refused by name: a parameter that was passed over in silence might be the one that was to protect.
-Nothing that is raised repeats a part of the address.
+Unknown parameters are refused by name: one that is silently ignored might be the one meant to protect. No error repeats
+a part of the address.
 """
 
 import ssl
@@ -31,8 +31,8 @@ KNOWN = (*_WHO, *_TLS, *_OTHER)
 class PostgresAddress:
     """Where a store is. ``tls``: the parameters of that name. ``target``: a value of target_session_attrs.
 
-    ``hosts``: name and port of each server, to be tried in this order; none is the driver's default. What is None is
-    left to the driver, too, which looks at the variables and files that libpq knows.
+    ``hosts``: name and port of each server, tried in this order; none means the driver's default. What is None is
+    also left to the driver, which reads the variables and files that libpq reads.
     """
 
     hosts: tuple[tuple[str, int], ...]
@@ -82,7 +82,7 @@ def parse_postgresql(text: str) -> PostgresAddress:
 
 def _check_names(values: dict[str, str]) -> None:
     if "ssl" in values:
-        # The driver's own name for it, of addresses made before libpq's were understood.
+        # The driver's own name for it, in addresses from before libpq's names were supported.
         mode = values.pop("ssl")
         values.setdefault("sslmode", "require" if mode in ("true", "1", "on") else mode)
     if "options" in values:
@@ -98,7 +98,7 @@ def _check_names(values: dict[str, str]) -> None:
 def _read_hosts(spec: str, ports: str) -> tuple[tuple[str, int], ...]:
     hosts: list[tuple[str, str]] = []
     for one in spec.split(",") if spec else []:
-        # An IPv6 address stands in brackets, a socket's folder begins with a slash.
+        # An IPv6 address is in brackets, a socket's folder begins with a slash.
         name, colon, port = one.rpartition(":") if ":" in one.rpartition("]")[2] else (one, "", "")
         hosts.append((unquote(name.strip("[]")), port if colon else ""))
     of_all = ports.split(",") if ports else []

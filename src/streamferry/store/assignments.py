@@ -1,4 +1,4 @@
-"""Run rows that a worker holds: what it shall do, and what it says became of them."""
+"""Run rows that a worker holds: what it is to do with them, and what it reports."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +19,9 @@ from streamferry.tasks.model import TaskSpec
 from streamferry.tasks.schedule import RETRY_FAILED_MS, decide_due, is_over
 from streamferry.worker import Change, Outcome, Report, WorkerHealth
 
-#: So many tasks one statement names at most.
+#: Most tasks that one statement names.
 _BATCH = 500
-#: What a run row has under the names of RelayStatus.
+#: Columns of a run row with the same names as in RelayStatus.
 _COUNTS = (
     "kbps_in",
     "kbps_out",
@@ -40,7 +40,7 @@ _TROUBLE = ("trouble_fault", "trouble_reason", "trouble_tries")
 
 @dataclass(frozen=True, slots=True)
 class HeldTask:
-    """A task that a worker holds, with its spec if that was asked for. ``problem``: why none can be made."""
+    """A task that a worker holds, with its spec if that was requested. ``problem``: why it has none."""
 
     task_id: str
     epoch: int
@@ -57,7 +57,7 @@ async def read(
 ) -> tuple[list[HeldTask], int]:
     """All tasks the worker holds, with the spec where epoch and version are not ``known``; and the time.
 
-    Raises SealBroken if the store's key was exchanged: then it is the worker that cannot read, not a task that is bad.
+    Raises SealBroken if the store's key was replaced: then the worker cannot read anything, no task is to blame.
     """
     now = await read_now_ms(connection)
     rows = await connection.execute(
@@ -85,7 +85,7 @@ async def read(
                 row["version"],
                 spec,
                 row["enabled"] and not row["finished"],
-                # One that was played out between its claim and this look is over in a moment.
+                # One that was played out between its claim and this read ends at once.
                 task_rows.playhead_after_break(spec, row, now) or task_rows.playhead_of(row),
                 None
                 if row["trouble_ms"] is None
@@ -115,9 +115,9 @@ async def report(
     health: WorkerHealth | None = None,
     age_s: float = 0.0,
 ) -> set[str]:
-    """Renew the lease, write down what runs do, append what changed, take back what is returned.
+    """Renew the lease, record the status of runs, append changes as events, take back returned tasks.
 
-    Gives the tasks reported that the worker does not hold. Raises LeaseLost.
+    Returns the reported tasks that the worker does not hold. Raises LeaseLost.
 
     ``age_s``: how long ago the reports were made; they may have waited for another write.
     """
@@ -143,7 +143,7 @@ async def report(
 
 
 async def _check_played_out(connection: AsyncConnection, reports: Sequence[Report]) -> Sequence[Report]:
-    """Lock the tasks whose lists were played out; one that may have another list since then is merely handed back."""
+    """Lock the tasks whose lists were played out; one that may have a new list since then is merely given back."""
     played_out = sorted(one.task_id for one in reports if one.outcome is Outcome.PLAYED_OUT)
     if not played_out:
         return reports
@@ -160,7 +160,7 @@ async def _check_played_out(connection: AsyncConnection, reports: Sequence[Repor
 
 
 async def _held_epochs(connection: AsyncConnection, worker_id: str, task_ids: Sequence[str]) -> dict[str, int]:
-    """Task -> epoch, of those that the worker still holds; the rows are locked, in the one order that all keep."""
+    """Task -> epoch, of those that the worker still holds; the rows are locked, always in the same order."""
     found: dict[str, int] = {}
     task_ids = sorted(task_ids)
     for begin in range(0, len(task_ids), _BATCH):
@@ -182,7 +182,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
         .where(run.c.task_id == sa.bindparam("of_task"))
         .values(
             {name: sa.bindparam(f"to_{name}") for name in ("state", "fault", *_COUNTS, *_TROUBLE)}
-            # Since when is the store's to say: a worker knows only of the trouble that it has seen.
+            # The store decides since when: a worker only knows the trouble that it has seen itself.
             | {
                 "trouble_ms": sa.case(
                     (sa.bindparam("is_troubled", type_=sa.Boolean()), sa.func.coalesce(run.c.trouble_ms, made_ms))
@@ -203,7 +203,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
             for one in reports
         ],
     )
-    # An update may have brought another list since the worker looked: then nothing of it has been played.
+    # An update may have set a new list since the worker read it: then nothing of that has been played.
     is_up_to_date = task.c.version == sa.bindparam("of_version")
     is_of_this_list = sa.or_(
         run.c.playhead_ms.is_not(None), sa.exists().where(task.c.id == sa.bindparam("of_task"), is_up_to_date)
@@ -213,7 +213,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
         await connection.execute(
             run.update()
             .where(run.c.task_id == sa.bindparam("of_task"), is_of_this_list)
-            # A list that stands still broke when it last moved.
+            # A list that does not move broke when it last moved.
             .where(
                 sa.or_(
                     run.c.playhead_ms.is_(None),
@@ -251,7 +251,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
 
 
 async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapping[str, Report], now: int) -> None:
-    """Free the tasks that a worker returns: due again when there is still something to do."""
+    """Free the tasks that a worker returns; they are due again if there is still something to do."""
     if not returned:
         return
     rows = await connection.execute(
@@ -277,7 +277,7 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
         freed.append({"of_task": task_id, "to_due": due_ms, "to_state": state.value})
         if due_ms is None or (state is State.WAITING and start_ms > now):
             calm.append(task_id)
-        # Of a window that was moved into the future: what ran has stopped, and does not go on at once.
+        # The window was moved into the future: the run has stopped, and does not continue at once.
         has_stopped = state is State.WAITING and one.status.state is State.STOPPED and start_ms > now
         kind = State.STOPPED if has_stopped else state
         detail = {**_detail(one.status), "state": state.value, "final": due_ms is None}
@@ -303,7 +303,7 @@ def _kind(change: Change) -> str:
 def _change_detail(change: Change) -> dict[str, object]:
     detail = _detail(change.status)
     if (item := change.item) is not None:
-        # What ails the run is not what ails the item.
+        # The run's problem is not the item's.
         detail = {"retries": detail["retries"], "playhead": playhead_detail(item.playhead)}
         if item.fault is not None:
             detail |= {"fault": item.fault.value, "reason": item.reason}
@@ -313,7 +313,7 @@ def _change_detail(change: Change) -> dict[str, object]:
 
 
 def _detail(status: RelayStatus) -> dict[str, object]:
-    """What an event tells of a status: never a secret, because reasons are made without."""
+    """The detail of an event from a status; it contains no secret, because reasons never do."""
     detail: dict[str, object] = {"retries": status.retries}
     if status.playhead is not None:
         detail["playhead"] = playhead_detail(status.playhead)

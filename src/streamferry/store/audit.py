@@ -1,4 +1,4 @@
-"""Audit rows: who got in, and who changed what lets people in. Only ever appended to; they outlive events.
+"""Audit rows: who signed in, and who changed keys and secrets. Append-only; they are kept longer than events.
 
 What happens to tasks is in ``events``. Which failed sign-ins leave a line is decided in ``control.sign_ins``.
 """
@@ -22,7 +22,7 @@ _MAX_NAME = 128
 async def append(
     connection: AsyncConnection, kind: AuditKind, subject: str = "", detail: Mapping[str, object] | None = None
 ) -> None:
-    """A line, in the transaction of what it tells. ``subject``: what it was done to. No secrets."""
+    """Append a line, in the transaction that it reports. ``subject``: what it was done to. No secrets."""
     actor = current_actor()
     await connection.execute(
         audit.insert().values(
@@ -57,5 +57,5 @@ async def page(connection: AsyncConnection, *, before: int | None, limit: int) -
 
 
 def _plain(text: str) -> str:
-    """A name that somebody may have made up: printable, and not without end."""
+    """A name that may be made up: made printable and limited in length."""
     return "".join(character if character.isprintable() else "?" for character in text[:_MAX_NAME])

@@ -1,7 +1,7 @@
-"""Rows of signed calls that were done, so that none is done twice: over a restart, and at any service on the store.
+"""Rows of signed calls that were done, so that none is done twice: across restarts, and at any service on the store.
 
-A call is written down in the transaction of what it does: it is there if that was done, and only then, also where the
-answer was lost with the connection. Who does the same call at the same time waits for the row of the first.
+A call is recorded in the transaction of its change: it is there exactly if the change was made, even if the answer was
+lost with the connection. A concurrent duplicate waits for the row of the first.
 """
 
 import sqlalchemy as sa
@@ -11,30 +11,30 @@ from streamferry.store.database import insert_into, now_ms
 from streamferry.store.schema import signed_call
 from streamferry.tasks.signed_calls import DoneBefore, SignedCall
 
-#: As long as two calls that were signed in the same second may lie apart when they arrive.
+#: How far apart two calls that were signed in the same second may arrive.
 SAME_SECOND_MS = 2_000
-#: Kept for longer than it is valid: the clocks of services on one store may differ by so much.
+#: Kept for longer than it is valid: the clocks of services on one store may differ by this much.
 CLOCKS_APART_MS = 300_000
-#: More are forgotten, those first that end first: some 40 MB. 10 calls a second of a key are 9,000 in 15 minutes.
+#: Beyond this, rows are deleted, first to expire first: some 40 MB. 10 calls a second of a key are 9,000 in 15 minutes.
 MAX_ROWS = 200_000
 
 
 async def claim(
     connection: AsyncConnection, call: SignedCall, *, made: str | None = None, refusal: str | None = None
 ) -> None:
-    """Write it down, with what it made or why it was refused. Raises DoneBefore: roll back, that is its answer.
+    """Record it, with what it made or why it was refused. Raises DoneBefore: roll back and answer with that.
 
-    One statement, for a call that is new.
+    A new call takes one statement.
     """
     now = now_ms()
     is_over = signed_call.c.ends_ms <= now
     may_repeat = is_over
     if not call.is_creation:
-        # A client that stops, continues and stops within a second signs both stops alike: X-Date counts seconds.
+        # A client that stops, continues and stops within a second signs both stops identically: X-Date counts seconds.
         may_repeat |= signed_call.c.first_ms.between(now - SAME_SECOND_MS, now + SAME_SECOND_MS)
     ends_ms = now + round(call.valid_s * 1000) + CLOCKS_APART_MS
     values = {"first_ms": now, "ends_ms": ends_ms, "made": made, "refusal": refusal}
-    # In one order, so that no two wait for each other.
+    # In a fixed order, so that no two wait for each other.
     insert = insert_into(connection, signed_call).values([{"name": name, **values} for name in sorted(call.names)])
     put = insert.on_conflict_do_update(
         index_elements=[signed_call.c.name],
@@ -52,6 +52,6 @@ async def claim(
 
 
 def over(now: int) -> sa.ColumnElement[bool]:
-    """Rows that may be forgotten: of signatures that are no longer good, and the first ones beyond ``MAX_ROWS``."""
+    """Rows that may be deleted: those with expired signatures, and the first ones beyond ``MAX_ROWS``."""
     beyond = sa.select(signed_call.c.ends_ms).order_by(signed_call.c.ends_ms.desc()).offset(MAX_ROWS).limit(1)
     return sa.or_(signed_call.c.ends_ms <= now, signed_call.c.ends_ms <= beyond.scalar_subquery())

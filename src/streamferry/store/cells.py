@@ -1,6 +1,6 @@
-"""Values of rows as they should be, or the nearest harmless thing: what a row tells of itself may be damaged.
+"""Values of rows, or a harmless substitute if a row is damaged.
 
-For what only describes (numbers, events, tags). What decides what is pushed where is never guessed: see ``spec``.
+Only for descriptive values (numbers, events, tags). What decides what is pushed where is never guessed: see ``spec``.
 """
 
 import json
@@ -11,18 +11,18 @@ from typing import Any, TypeVar
 from streamferry.tasks.times import from_ms
 
 _Member = TypeVar("_Member", bound=Enum)
-#: Stands for what cannot be read of a JSON object.
+#: Stands for a JSON object that cannot be read.
 DAMAGED: dict[str, Any] = {"unreadable": True}
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def read_number(value: object) -> int:
-    """A whole number of 0 or more; 0 for anything else."""
+    """An integer of 0 or more; 0 for anything else."""
     return value if isinstance(value, int) and value >= 0 else 0
 
 
 def read_time(ms: object) -> datetime:
-    """An aware UTC time; the epoch for what is none."""
+    """An aware UTC time; the epoch if it is not one."""
     try:
         return from_ms(ms) if isinstance(ms, int) else _EPOCH
     except (ValueError, OverflowError, OSError):
@@ -30,7 +30,7 @@ def read_time(ms: object) -> datetime:
 
 
 def read_member(kind: type[_Member], value: object, otherwise: _Member) -> _Member:
-    """The member of that value; ``otherwise`` for one of a newer version, or damaged."""
+    """The enum member of that value; ``otherwise`` if it is from a newer version, or damaged."""
     try:
         return kind(value)
     except ValueError:
@@ -38,7 +38,7 @@ def read_member(kind: type[_Member], value: object, otherwise: _Member) -> _Memb
 
 
 def read_json(text: object) -> Any:
-    """What a text of JSON holds; None for what is none."""
+    """The value of a JSON text; None if it is not JSON."""
     try:
         return json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """Store: the database behind everything, SQLite or PostgreSQL, on one code path.
 
-What differs between the two for everybody is here: how a transaction begins, what the clock's expression is, and a lock
-for a name. A write on SQLite begins with BEGIN IMMEDIATE, so it never fails half-way because another one was quicker.
+The differences between the two are here: how a transaction begins, the expression for the clock, and a lock for a name.
+A write on SQLite begins with BEGIN IMMEDIATE, so it never fails half-way because another one was quicker.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from streamferry.store.seal import Seal
 
 #: How long a write waits for another process's write before it fails.
 BUSY_S = 5.0
-# What PostgreSQL may take for one statement: far more than any of ours needs. It watches over locks and statements
-# itself; we watch over one that hangs, or that has vanished from the network, a little longer, and over the whole
-# transaction, so that who waits for an answer gets one.
+# How long PostgreSQL may take for one statement: far more than ours need. It limits locks and statements itself;
+# our own limit, a little longer, is for a server that hangs or has vanished, and for the whole transaction, so that
+# callers always get an answer.
 STATEMENT_S = 10.0
 _BEYOND_S = 2.0
-#: Connections to PostgreSQL that one process keeps at most.
+#: Most connections to PostgreSQL that one process keeps.
 CONNECTIONS = 10
 
 
@@ -46,12 +46,12 @@ def _now_on_sqlite(*_: Any, **__: Any) -> str:
 
 @compiles(_DatabaseNow, "postgresql")
 def _now_on_postgresql(*_: Any, **__: Any) -> str:
-    # Not clock_timestamp(), which may change from row to row, so that no index helps to compare with it.
+    # Not clock_timestamp(): it may change from row to row, so comparisons with it cannot use an index.
     return "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)"
 
 
 class Store:
-    """Connections and transactions. The repositories beside this module hold the SQL.
+    """Connections and transactions. The SQL is in the other modules of this package.
 
     ``is_durable``: whether SQLite waits for the disk at each commit; a worker's reports need not survive a power cut.
     What PostgreSQL does not answer in time raises TimeoutError.
@@ -66,12 +66,12 @@ class Store:
         connections: int = CONNECTIONS,
         answer_s: float | None = None,
     ) -> None:
-        """``connections``: to PostgreSQL, at most. ``answer_s``: how long a transaction there may take at most.
+        """``connections``: most connections to PostgreSQL. ``answer_s``: how long a transaction there may take.
 
         Raises ValueError for an address that is of neither database, or a file that cannot be opened.
         """
         self.seal = seal
-        # A write of SQLite waits for no network, and its thread cannot be stopped.
+        # A write to SQLite waits for no network, and its thread cannot be stopped.
         self._answer_s: float | None = None
         scheme = url.partition(":")[0]
         if scheme in SCHEMES:
@@ -84,7 +84,7 @@ class Store:
             file_url = _sqlite_url(url)
             self._light = create_async_engine(file_url, hide_parameters=True)
             _try_file(self._light.dialect, file_url)
-            # Reads wait for no write there; with connections of their own not behind writes that wait either.
+            # Reads there do not wait for writes; with separate connections, nor do they queue after waiting writes.
             self._reader = create_async_engine(file_url, hide_parameters=True)
             _prepare_sqlite(self._light.sync_engine, "BEGIN IMMEDIATE", is_durable=False)
             _prepare_sqlite(self._reader.sync_engine, "BEGIN", is_durable=False)
@@ -117,7 +117,7 @@ class Store:
     async def write(self, *, is_durable: bool = True) -> AsyncIterator[AsyncConnection]:
         """One transaction that may write: committed at the end of the block, rolled back if it raises.
 
-        ``is_durable`` False: it need not survive a power cut, and SQLite waits for no disk.
+        ``is_durable`` False: it need not survive a power cut, and SQLite does not wait for the disk.
         """
         engine = self._engine if is_durable else self._light
         async with asyncio.timeout(self._answer_s), engine.begin() as connection:
@@ -125,14 +125,14 @@ class Store:
 
     @contextlib.asynccontextmanager
     async def write_at_length(self) -> AsyncIterator[AsyncConnection]:
-        """The same for what may take its time: a change of the schema waits for others and rewrites tables, a backup is
-        as long as it is."""
+        """The same for long operations: a change of the schema waits for others and rewrites tables, and a backup takes
+        as long as it takes."""
         try:
             async with self._patient.begin() as connection:
                 yield connection
         finally:
             if self._patient is not self._engine:
-                # Beside those that are kept: it is needed at a start only.
+                # In addition to the pool: it is needed only at a start.
                 await self._patient.dispose()
 
     @contextlib.asynccontextmanager
@@ -143,7 +143,7 @@ class Store:
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction that only reads, and sees one moment however long it lasts."""
+        """One transaction that only reads, and sees one moment, however long it takes."""
         reader = self._reader
         if reader.dialect.name == "postgresql":
             reader = reader.execution_options(isolation_level="REPEATABLE READ")
@@ -164,14 +164,14 @@ async def read_now_ms(connection: AsyncConnection) -> int:
 async def lock_name(connection: AsyncConnection, name: str) -> None:
     """Until the end of the transaction, nobody else passes this point with the same name.
 
-    A write on SQLite is alone anyhow. ``name``: hex digits, of which 15 count.
+    SQLite has only one writer at a time anyway. ``name``: hex digits, of which 15 count.
     """
     if connection.dialect.name == "postgresql":
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(int(name[:15], 16))))
 
 
 def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
-    """An INSERT of the database's own kind, which can say what becomes of a row that is there already."""
+    """An INSERT of the database's dialect, which supports ON CONFLICT."""
     return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
@@ -197,7 +197,7 @@ def _sqlite_url(text: str) -> sa.URL:
 
 
 def _postgresql_engine(url: str, connections: int, *, is_patient: bool = False) -> AsyncEngine:
-    """With limits, so that a database that is stuck is an error and not a wait without end; or without."""
+    """The engine, with limits, so that a stuck database is an error and not an endless wait; or without."""
     address = parse_postgresql(url)
     if importlib.util.find_spec("asyncpg") is None:
         raise ValueError("store: PostgreSQL needs the extra: pip install 'streamferry[postgresql]'")
@@ -229,7 +229,7 @@ def _prepare_sqlite(engine: sa.Engine, begin_statement: str, *, is_durable: bool
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
-        # What was deleted is overwritten: a key of a deleted task is not left in a free page.
+        # Overwrite what is deleted: the key of a deleted task must not stay in a free page.
         cursor.execute("PRAGMA secure_delete = ON")
         cursor.close()
 

@@ -59,7 +59,7 @@ async def find(connection: AsyncConnection, task_id: str, number: int) -> Delive
 
 
 async def tasks_with_dead(connection: AsyncConnection) -> list[str]:
-    """Tasks with dead letters and an address that they could go to."""
+    """Tasks with dead callbacks and an address that they could go to."""
     query = sa.select(delivery.c.task_id).join(mailbox, mailbox.c.task_id == delivery.c.task_id)
     is_dead = delivery.c.state == DeliveryState.DEAD.value
     rows = await connection.execute(query.where(is_dead, mailbox.c.sealed_url.is_not(None)).distinct())
@@ -67,7 +67,7 @@ async def tasks_with_dead(connection: AsyncConnection) -> list[str]:
 
 
 async def wake(connection: AsyncConnection, task_id: str, number: int | None) -> int:
-    """Deliver again, at once and for a day: one of a task that does not wait, or all its dead ones. How many."""
+    """Deliver again, at once and for a day: one of a task that does not wait, or all its dead ones; how many."""
     locked = sa.select(mailbox.c.task_id).where(mailbox.c.task_id == task_id, mailbox.c.sealed_url.is_not(None))
     if (await connection.execute(locked.with_for_update())).first() is None:
         return 0
@@ -84,7 +84,7 @@ async def wake(connection: AsyncConnection, task_id: str, number: int | None) ->
         )
     )
     if woken.rowcount:
-        # Who is sending another one just now finds that it has lost its claim, and that one is sent once more.
+        # A service that is sending another one loses its claim, and that one is sent again.
         await connection.execute(
             mailbox.update()
             .where(mailbox.c.task_id == task_id)
@@ -94,7 +94,7 @@ async def wake(connection: AsyncConnection, task_id: str, number: int | None) ->
 
 
 async def drop_dead(connection: AsyncConnection, task_id: str | None) -> int:
-    """Forget dead letters; how many."""
+    """Delete dead callbacks; returns how many."""
     wanted = _wanted(task_id, DeliveryState.DEAD)
     of_tasks = set((await connection.execute(sa.select(delivery.c.task_id).where(*wanted).distinct())).scalars())
     dropped = (await connection.execute(delivery.delete().where(*wanted))).rowcount
@@ -103,7 +103,7 @@ async def drop_dead(connection: AsyncConnection, task_id: str | None) -> int:
 
 
 async def forget_empty(connection: AsyncConnection, task_ids: Collection[str]) -> None:
-    """Mailboxes of deleted tasks in which nothing is any more."""
+    """Delete empty mailboxes of deleted tasks."""
     await connection.execute(
         mailbox.delete().where(
             mailbox.c.task_id.in_(task_ids),

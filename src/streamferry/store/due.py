@@ -13,24 +13,24 @@ from streamferry.store.seal import Seal
 from streamferry.store.spec import Unreadable
 from streamferry.tasks.schedule import END_TOLERANCE_MS, is_over
 
-#: A due task that nobody took for this long is taken by anybody with room, whatever its fair share is.
+#: A due task that nobody took for this long is taken by any worker with room, beyond its fair share.
 _FAIR_FOR_MS = 1_000
-#: One that nobody took for this long is told to be late.
+#: One that nobody took for this long is reported as late.
 LATE_MS = 5_000
-#: Nobody is told to be late before the store was written to without a gap for this long: as long as workers take to
-#: start and to ask.
+#: No task is reported as late until the store has been writable without a gap for this long: workers need it to start
+#: and to ask.
 _SETTLED_MS = 10_000
 NO_ROOM = "no worker has room"
 _NEVER_STARTED = "was never started: no worker took it in its time"
 _BATCH = 500
 
 
-#: Of a run that is over for no fault: what its last worker left behind says nothing of that.
+#: Values of a run that ended without a fault: they clear what its last worker reported.
 _FORGOTTEN: dict[str, object] = {"fault": None, "reason": None}
 
 
 async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> int:
-    """Take due tasks, at most ``room``, in general no more than the worker's fair share; how many were taken."""
+    """Take due tasks, at most ``room``, usually no more than the worker's fair share; returns how many."""
     now = await read_now_ms(connection)
     busy = await connection.execute(
         sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(worker.c.load), 0)).where(
@@ -60,7 +60,7 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
         await connection.execute(
             run.update()
             .where(run.c.task_id == sa.bindparam("of_task"))
-            # Where it broke, and when, stays until it has moved on: a worker may be lost before that.
+            # Where and when it broke is kept until it has moved on: the new worker may be lost before that.
             .values(worker_id=worker_id, epoch=run.c.epoch + 1, due_ms=None, state=State.WAITING.value),
             claimed,
         )
@@ -72,7 +72,7 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
 
 
 async def conclude(connection: AsyncConnection, seal: Seal) -> int:
-    """End the tasks that are due and that no worker will take: the window is over, or the list would be."""
+    """End the tasks that are due but that no worker will take: the window is over, or the list would have ended."""
     now = await read_now_ms(connection)
     rows = await connection.execute(
         task_rows.WITH_RUN.where(_may_have_ended(now)).with_for_update(of=(task, run), skip_locked=True)
@@ -111,7 +111,7 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
 
 
 async def tell_late(connection: AsyncConnection) -> int:
-    """Say of tasks that nobody takes that they wait for room; how many were told."""
+    """Report that tasks which nobody takes are waiting for room; returns how many."""
     now = await read_now_ms(connection)
     rows = await connection.execute(
         sa.select(run.c.task_id)
@@ -148,14 +148,14 @@ async def count_late(connection: AsyncConnection) -> int:
 
 
 async def has_late(connection: AsyncConnection) -> bool:
-    """Whether there is one that was not told: a look before a write."""
+    """Whether there is one that was not reported: a read that may save a write."""
     query = sa.select(run.c.task_id).join(task, task.c.id == run.c.task_id)
     return (await connection.execute(query.where(_is_late(now_ms()), _is_untold()).limit(1))).first() is not None
 
 
 def _is_late(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
-    # Due is a task some seconds before its window opens. Workers of a service that has just started, or whose store was
-    # away, have not asked yet.
+    # A task is due some seconds before its window opens. Workers of a service that has just started, or whose store was
+    # unavailable, have not asked yet.
     return sa.and_(
         ~sa.exists().where(pulse.c.since_ms > now - _SETTLED_MS),
         run.c.due_ms <= now - LATE_MS,
@@ -169,7 +169,7 @@ def _is_untold() -> sa.ColumnElement[bool]:
 
 
 def _playhead(seal: Seal, row: sa.RowMapping, now: int) -> Playhead | None:
-    """Where its list goes on, None if it would have been played out. Who takes one that cannot be read says so."""
+    """Where its list resumes; None if it would have been played out. An unreadable one is reported by its worker."""
     if row["playhead_ms"] is None:
         return Playhead()
     try:
@@ -179,7 +179,7 @@ def _playhead(seal: Seal, row: sa.RowMapping, now: int) -> Playhead | None:
 
 
 async def has_ended(connection: AsyncConnection) -> bool:
-    """Whether there may be something to conclude: a look before a write."""
+    """Whether there may be something to conclude: a read that may save a write."""
     query = sa.select(run.c.task_id).join(task, task.c.id == run.c.task_id)
     return (await connection.execute(query.where(_may_have_ended(now_ms())).limit(1))).first() is not None
 

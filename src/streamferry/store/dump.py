@@ -1,8 +1,8 @@
-"""The whole store as lines of JSON, from one database and into another, be it of the same kind or not.
+"""The whole store as lines of JSON, from one database into another of the same or the other kind.
 
 The first line is the head: the schema's revision, and the key that opens the sealed columns. Then a line for each row,
-and a last line with their number, so that a cut file is seen. Leases are left out: after it no worker holds a task.
-So is what only that database understands.
+and a last line with their number, so that a truncated file is detected. Leases are left out: after a restore no worker
+holds a task. So are values that only that database understands.
 """
 
 import base64
@@ -27,10 +27,10 @@ _OF_THE_DATABASE = frozenset((event.c.xid,))
 
 
 async def dump(store: Store) -> AsyncIterator[str]:
-    """Lines, each with its end, of one moment of a migrated store that goes on being used. Raises SealBroken."""
+    """The lines, with line ends, of one moment of a migrated store, which may be in use. Raises SealBroken."""
     async with store.snapshot() as connection:
         revision = await connection.run_sync(read_revision)
-        # The very key that opens this moment's rows: it may have been exchanged since the store was opened.
+        # The key that opens the rows of this moment: it may have been replaced since the store was opened.
         await sealing.require(connection, store.seal)
         yield _line({"kind": _KIND, "format": FORMAT, "revision": revision, "seal_key": store.seal.reveal()})
         rows = 0
@@ -46,7 +46,7 @@ async def dump(store: Store) -> AsyncIterator[str]:
 
 
 def read_head(lines: Iterator[str]) -> tuple[str, str]:
-    """Revision and seal key of a dump. Raises ValueError if it is none that can be read."""
+    """Revision and seal key of a dump. Raises ValueError if it cannot be read."""
     head = _parse(next(lines, ""))
     if head.get("kind") != _KIND:
         raise ValueError("the file is not a backup of streamferry")
@@ -56,10 +56,10 @@ def read_head(lines: Iterator[str]) -> tuple[str, str]:
 
 
 async def load(store: Store, lines: Iterator[str], revision: str) -> int:
-    """Fill an empty store with the lines behind the head, and bring it to the present schema; how many rows.
+    """Fill an empty store with the lines after the head, and bring it to the current schema; returns how many rows.
 
-    Tasks that a worker had are due again. Raises ValueError, and leaves the store as it was, for one that is in use and
-    for a file that is cut or damaged.
+    Tasks that a worker had are due again. Raises ValueError, and leaves the store as it was, if it is not empty or
+    the file is truncated or damaged.
     """
     await migrate(store, revision)
     async with store.write_at_length() as connection:
@@ -79,7 +79,7 @@ async def load(store: Store, lines: Iterator[str], revision: str) -> int:
 
 async def _require_empty(connection: AsyncConnection) -> None:
     for table in (task, access_key):
-        # Only its name: the columns are those of another revision.
+        # Use only its name: the columns are those of another revision.
         if (await connection.execute(sa.select(sa.literal(1)).select_from(sa.table(table.name)).limit(1))).first():
             raise ValueError("the store is in use: restore into an empty one")
 
@@ -107,7 +107,7 @@ async def _insert(connection: AsyncConnection, tables: sa.MetaData, lines: Itera
 
 
 async def _advance_sequences(connection: AsyncConnection, tables: sa.MetaData) -> None:
-    """Rows came with their numbers: the next ones are to be greater."""
+    """Rows were inserted with their numbers: make the next ones greater."""
     for table in tables.sorted_tables:
         for column in _numbered(table.primary_key):
             highest = (await connection.execute(sa.select(sa.func.max(column)))).scalar()

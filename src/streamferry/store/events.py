@@ -1,4 +1,4 @@
-"""Event rows and the callbacks owed for them. Only ever appended to, in the transaction of what they tell."""
+"""Event rows and their callbacks. Append-only, in the transaction of the change that they report."""
 
 import json
 from collections import Counter, defaultdict
@@ -18,13 +18,13 @@ from streamferry.tasks.model import CallbackEvent, decide_api_status
 from streamferry.tasks.schedule import END_TOLERANCE_MS
 from streamferry.tasks.times import from_ms
 
-#: Kinds of events that are told to a task's receiver, and what they are called there. The rest is bookkeeping.
+#: Kinds of events that are sent as callbacks, and what they are called there. The rest is bookkeeping.
 TOLD: Mapping[str, CallbackEvent] = {one.value: one for one in CallbackEvent} | {"lost": CallbackEvent.RETRYING}
 
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """Something to append. ``detail`` holds no secrets."""
+    """An event to append. ``detail`` contains no secrets."""
 
     task_id: str
     kind: str
@@ -33,7 +33,7 @@ class NewEvent:
 
 
 async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
-    """Number the events of each task without a gap, keep them, and owe a callback for each that is to be told.
+    """Number the events of each task without a gap, store them, and queue a callback for each kind that has one.
 
     The tasks' run rows, and then the mailboxes of those with a receiver, are locked by this until the transaction ends.
     """
@@ -96,13 +96,13 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> Non
 
 
 def _snapshot(one: NewEvent, row: sa.RowMapping) -> dict[str, object]:
-    """All that a callback tells, as it is now: the task may be another one, or gone, when it is delivered."""
+    """Everything for the callback, as it is now: the task may have changed or be gone when it is delivered."""
     status = decide_api_status(
         enabled=row["enabled"],
         start_at=from_ms(row["start_ms"]),
         end_at=from_ms(row["end_ms"]),
         finished=row["finished"],
-        # The clock of the worker that opens and closes the window may be that much before the store's.
+        # The clock of the worker that opens and closes the window may be ahead of the store's by that much.
         now=from_ms(one.at_ms + END_TOLERANCE_MS),
     )
     snapshot: dict[str, object] = {"title": row["title"], "status": int(status), "state": row["state"]}
@@ -116,7 +116,7 @@ def _json(detail: Mapping[str, object]) -> str:
 
 
 async def feed(connection: AsyncConnection, task_id: str | None, *, after: int, limit: int) -> list[EventRecord]:
-    """Events behind an id, oldest first, of one task or of all. Who follows it by the last id misses none."""
+    """Events after an id, oldest first, of one task or of all. Continuing from the last id misses none."""
     query = sa.select(event).where(event.c.id > after)
     query = query.where(_is_settled(connection) if task_id is None else event.c.task_id == task_id)
     found = await connection.execute(query.order_by(event.c.id).limit(limit))
@@ -126,21 +126,21 @@ async def feed(connection: AsyncConnection, task_id: str | None, *, after: int, 
 async def latest(
     connection: AsyncConnection, task_id: str, *, limit: int, kinds: Sequence[str] = ()
 ) -> list[EventRecord]:
-    """The last events of a task, newest first; no kinds: of any."""
+    """The last events of a task, newest first; no kinds: of any kind."""
     query = sa.select(event).where(event.c.task_id == task_id).order_by(event.c.seq.desc()).limit(limit)
     if kinds:
         query = query.where(event.c.kind.in_(kinds))
     return [_record(row) for row in (await connection.execute(query)).mappings()]
 
 
-#: So many of the last events are looked at for those that are asked for: what a question costs has a bound.
+#: How many of the last events are searched for matching ones: this bounds the cost of a query.
 LOOK_BACK = 10_000
 
 
 async def recent(
     connection: AsyncConnection, task_id: str | None, *, since_ms: int, kinds: Sequence[str], limit: int
 ) -> tuple[list[EventRecord], int]:
-    """The last events that are asked for, oldest first, and how many of the last ``LOOK_BACK`` are. No kinds: all."""
+    """The last matching events, oldest first, and how many of the last ``LOOK_BACK`` match. No kinds: all."""
     last = sa.select(event)
     if task_id is None:
         last = last.where(_is_settled(connection)).order_by(event.c.id.desc())
@@ -155,15 +155,15 @@ async def recent(
 
 
 async def last_id(connection: AsyncConnection) -> int:
-    """The id from which on ``feed`` gives what happens from now on, 0 without any events."""
+    """The id after which ``feed`` gives what happens from now on; 0 without any events."""
     query = sa.select(event.c.id).where(_is_settled(connection)).order_by(event.c.id.desc()).limit(1)
     return (await connection.execute(query)).scalar() or 0
 
 
 def _is_settled(connection: AsyncConnection) -> sa.ColumnElement[bool]:
-    """Whether no event with a smaller id can come any more.
+    """Whether no event with a smaller id can still appear.
 
-    PostgreSQL gives ids before the commit: what was written since the oldest open transaction began waits for its end.
+    PostgreSQL assigns ids before the commit: events written since the oldest open transaction began wait for its end.
     """
     if connection.dialect.name != "postgresql":
         return sa.true()
@@ -186,5 +186,5 @@ def _record(row: sa.RowMapping) -> EventRecord:
 
 
 def playhead_detail(playhead: Playhead) -> dict[str, int]:
-    """A place in a list, as an event tells it."""
+    """A position in a list, as the detail of an event."""
     return {"loop": playhead.loop, "item": playhead.item, "position_ms": playhead.position_ms}

@@ -1,4 +1,4 @@
-"""Group rows. A deleted group stays as a row, and its name may be taken again."""
+"""Group rows. A deleted group stays as a row, and its name may be used again."""
 
 import json
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ async def find(connection: AsyncConnection, name: str, *, lock: bool = False, ke
 
 
 async def put(connection: AsyncConnection, group: GroupRecord, *, now_ms: int) -> bool:
-    """A new group, in place of a deleted one of that name if there is one; False if there is one that is not."""
+    """Create a group, replacing a deleted one of that name; False if there is one that is not deleted."""
     values = {
         "project": group.project,
         "tags": _tags_text(group.tags),
@@ -43,7 +43,7 @@ async def put(connection: AsyncConnection, group: GroupRecord, *, now_ms: int) -
 
 
 async def set_tags(connection: AsyncConnection, name: str, tags: Sequence[GroupTag]) -> None:
-    """Put other tags in place of those it has."""
+    """Replace its tags."""
     await connection.execute(task_group.update().where(task_group.c.name == name).values(tags=_tags_text(tags)))
 
 
@@ -61,7 +61,7 @@ async def has_tasks(connection: AsyncConnection, name: str) -> bool:
 async def page(
     connection: AsyncConnection, *, deleted: Sequence[bool], offset: int, limit: int
 ) -> tuple[list[GroupRecord], int]:
-    """Groups in the states asked for, oldest first, and their number."""
+    """Groups in the requested states, oldest first, and their number."""
     wanted = task_group.c.deleted.in_(deleted)
     total = (await connection.execute(sa.select(sa.func.count()).select_from(task_group).where(wanted))).scalar_one()
     rows = await connection.execute(
@@ -85,7 +85,7 @@ def _record(row: sa.RowMapping) -> GroupRecord:
 
 
 def _tag(found: object) -> GroupTag | None:
-    """A label; None for what is none."""
+    """A label; None if it is damaged."""
     names = ("category", "key", "value")
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in names):
         return None

@@ -1,8 +1,8 @@
-"""Places at hosts that callbacks are posted to, shared fairly. Pure.
+"""Places for callbacks in progress at each host, shared fairly. Pure.
 
-A host has few places at a time, so that a dead one holds up its own tasks only. Of these, addresses that failed last
-have a single one: a path that is slow or refuses leaves the rest to the other paths of its host, and a hundred dead
-hosts do not take all the places that there are.
+A host has few places at a time, so that a dead one delays only its own tasks. Addresses whose last attempt failed share
+one of them: a path that is slow or refuses leaves the rest to the other paths of its host, and a hundred dead hosts do
+not take all places.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 
 class HostPlaces:
-    """``of_host`` places at a host, ``of_failing`` of them for what failed last. Hosts are digests.
+    """``of_host`` places at a host, ``of_failing`` of them for addresses that failed last. Hosts are digests.
 
     ``failing``: digests of addresses whose last attempt failed.
     """
@@ -30,7 +30,7 @@ class HostPlaces:
         return True
 
     def put(self, host: str, *, is_failing: bool) -> None:
-        """Count one that is under way already."""
+        """Count one that is already in progress."""
         self._taken[host] += 1
         self._taken_failing[host] += is_failing
 
@@ -41,5 +41,5 @@ class HostPlaces:
 
     @property
     def full_for_failing(self) -> list[str]:
-        """Hosts without a place for what failed last."""
+        """Hosts without a place for addresses that failed last."""
         return [host for host, count in self._taken_failing.items() if count >= self._of_failing]

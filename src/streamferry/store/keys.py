@@ -16,7 +16,7 @@ _log = logging.getLogger("streamferry.control")
 
 
 async def put(connection: AsyncConnection, seal: Seal, pair: KeyPair, *, now_ms: int) -> None:
-    """A new key, enabled; one of that name is replaced."""
+    """Store a key, enabled; one with that id is replaced."""
     await sealing.require(connection, seal)
     values = {
         "sealed_secret": seal.seal(pair.secret),
@@ -29,13 +29,13 @@ async def put(connection: AsyncConnection, seal: Seal, pair: KeyPair, *, now_ms:
 
 
 async def exists(connection: AsyncConnection, access_key_id: str) -> bool:
-    """Whether there is one of that name, enabled or not."""
+    """Whether there is one with that id, enabled or not."""
     query = sa.select(access_key.c.enabled).where(access_key.c.id == access_key_id)
     return (await connection.execute(query)).first() is not None
 
 
 async def find(connection: AsyncConnection, seal: Seal, access_key_id: str) -> KeyPair | None:
-    """An enabled key with its secret, or None; one that cannot be opened is good for nothing, and the log says so."""
+    """An enabled key with its secret, or None; one that cannot be opened is useless, which is logged."""
     query = sa.select(access_key.c.sealed_secret, access_key.c.read_only)
     row = (await connection.execute(query.where(access_key.c.id == access_key_id, access_key.c.enabled))).first()
     if row is None:

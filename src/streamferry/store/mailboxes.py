@@ -1,9 +1,9 @@
-"""Mailboxes: callbacks that are owed to the receiver of a task, in the order in which they came about.
+"""Mailboxes: the callbacks of each task, in the order of its events.
 
-Theory of operation. A mailbox is claimed, not a delivery: whoever holds it sends the oldest one that waits, so that the
-order of a task is kept whoever sends. A claim ends by itself: ``due_ms`` is moved to when it is given up, and a holder
-that comes back later finds another name in ``holder``. What is kept of an attempt is written by ``settle``; a crash
-between sending and settling means that the same one is sent again under the same id.
+Theory of operation. A mailbox is claimed, not a delivery: its holder sends the oldest one that waits, so the order of a
+task is kept whichever service sends. A claim expires by itself: ``due_ms`` is set to when it is given up, and a holder
+that returns later finds another name in ``holder``. ``settle`` records the result of an attempt; after a crash between
+sending and settling, the same delivery is sent again under the same id.
 
 Order of locks: run, then mailbox. A transaction that locks several mailboxes without their runs skips those that are
 locked, so that it waits for nobody.
@@ -28,13 +28,13 @@ from streamferry.tasks.model import CallbackEvent, DeliveryState, TaskSpec
 #: How long callbacks are tried.
 PATIENCE_MS = 24 * 3_600_000
 
-#: Hosts with more due than there is room for are met one by one; the rest of them are for the next turn.
+#: Hosts with more due than they have places for are found one by one; this many per turn.
 _LOOKS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """A callback to owe. ``detail``: JSON of all that is told."""
+    """A callback to queue. ``detail``: JSON of its content."""
 
     event: CallbackEvent
     at_ms: int
@@ -43,7 +43,7 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A mailbox that is held, its address, None if that cannot be read, and the delivery to try."""
+    """A claimed mailbox, its address (None if it cannot be read), and the delivery to try."""
 
     url: MediaUrl | None
     host_digest: str
@@ -55,10 +55,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What became of a claim. ``problem`` None: it was delivered; else the next attempt is in ``pause_ms``.
+    """The result of a claim. ``problem`` None: it was delivered; otherwise the next attempt is in ``pause_ms``.
 
-    ``refusals``: it is given up when so many answers were refusals; None: this one was none. ``is_gone``: nothing more
-    is to be sent to the address.
+    ``refusals``: it is given up after this many refusals; None: this was not one. ``is_gone``: nothing more is to be
+    sent to the address.
     """
 
     task_id: str
@@ -75,7 +75,7 @@ class Attempt:
 async def follow(
     connection: AsyncConnection, seal: Seal, task_id: str, before: TaskSpec | None, spec: TaskSpec
 ) -> None:
-    """A task was made or changed. What waits goes to the new address, at once; without one it is dropped.
+    """A task was created or changed. Waiting callbacks go to the new address at once; without one they are dropped.
 
     An address that had ended gets another chance. ``before`` None: there was none, or it cannot be read.
     """
@@ -139,7 +139,7 @@ async def owe(connection: AsyncConnection, owed: Mapping[str, Sequence[NewDelive
 
 
 async def has_due(connection: AsyncConnection, places: HostPlaces) -> bool:
-    """Whether there is something to send where there is a place: a look before a write."""
+    """Whether there is something to send and a place for it: a read that may save a write."""
     query = sa.select(mailbox.c.task_id).where(mailbox.c.due_ms <= now_ms(), _has_place(places))
     return (await connection.execute(query.limit(1))).first() is not None
 
@@ -158,7 +158,7 @@ def _is_failing(places: HostPlaces) -> sa.ColumnElement[bool]:
 async def claim(
     connection: AsyncConnection, seal: Seal, holder: str, *, limit: int, lease_ms: int, places: HostPlaces
 ) -> list[Claim]:
-    """Hold mailboxes that are due, those due longest first, of each host no more than it has places for."""
+    """Claim mailboxes that are due, the longest due first, for each host no more than it has places."""
     now = await read_now_ms(connection)
     boxes = await _choose(connection, now, limit, places)
     if not boxes:
@@ -189,7 +189,7 @@ async def claim(
         values = {"holder": holder, "due_ms": now + lease_ms}
         await connection.execute(mailbox.update().where(mailbox.c.task_id.in_(held)).values(values))
     if boxes:
-        # Nothing waits in them any more.
+        # Nothing is waiting in them any more.
         await connection.execute(mailbox.update().where(mailbox.c.task_id.in_(boxes)).values(due_ms=None))
     return claims
 
@@ -202,7 +202,7 @@ def _open_url(seal: Seal, box: sa.RowMapping) -> MediaUrl | None:
 
 
 async def _choose(connection: AsyncConnection, now: int, limit: int, places: HostPlaces) -> dict[str, sa.RowMapping]:
-    """Mailboxes that are due, by task. A host with ten thousand of them takes one look more, not all the places."""
+    """Mailboxes that are due, by task. A host with ten thousand of them costs one more read, not all the places."""
     chosen: dict[str, sa.RowMapping] = {}
     for _ in range(_LOOKS):
         if len(chosen) >= limit:
@@ -226,10 +226,10 @@ async def _choose(connection: AsyncConnection, now: int, limit: int, places: Hos
 
 
 async def settle(connection: AsyncConnection, holder: str, attempts: Sequence[Attempt]) -> tuple[list[Attempt], int]:
-    """Write down what became of claims; gives back those whose mailbox is locked just now, and how many were given up.
+    """Record the results of claims; returns those whose mailbox is locked now, and how many were given up.
 
-    A failure gives up all that have waited for a day: the receiver has taken none of them. One that was refused often
-    enough is given up alone, and the next one is due.
+    After a failure all that have waited for a day are given up: the receiver has accepted none of them. One that was
+    refused often enough is given up alone, and the next one is due.
     """
     if not attempts:
         return [], 0
@@ -256,7 +256,7 @@ async def _settle(connection: AsyncConnection, one: Attempt, is_held: bool, now:
         problem=one.problem,
     )
     if one.problem is None:
-        # Also of a claim that was given up: it has arrived all the same.
+        # Even if the claim had expired: the callback has arrived all the same.
         counted = counted.values(state=DeliveryState.DELIVERED.value, settled_ms=now)
     await connection.execute(counted)
     if not is_held:

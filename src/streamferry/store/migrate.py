@@ -1,4 +1,4 @@
-"""Brings a store to the present schema: Alembic, driven from the program, with the migrations of this package."""
+"""Brings a store to the current schema: Alembic, run from the program, with the migrations of this package."""
 
 from pathlib import Path
 
@@ -6,15 +6,15 @@ import sqlalchemy as sa
 
 from streamferry.store.database import Store, lock_name
 
-# Any name will do, as long as all who migrate use the same.
+# Any name will do, as long as every migration uses the same.
 _LOCK = "0" * 14 + "f"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 async def migrate(store: Store, revision: str = "head") -> None:
-    """Upgrade to a revision; does nothing if the store is there already. One at a time.
+    """Upgrade to a revision; does nothing if the store already has it. One at a time.
 
-    Raises ValueError for a revision that is not known here.
+    Raises ValueError for an unknown revision.
     """
     async with store.write_at_length() as connection:
         await lock_name(connection, _LOCK)
@@ -24,7 +24,7 @@ async def migrate(store: Store, revision: str = "head") -> None:
 async def require_schema(store: Store) -> bool:
     """Whether there is a store in the database; nothing is changed.
 
-    Raises ValueError if its schema is not this program's: what reads an older one would have to change it first.
+    Raises ValueError if its schema is not this program's: an older one would have to be changed before it can be read.
     """
     async with store.read() as connection:
         found = await connection.run_sync(_find_revision)
@@ -41,7 +41,7 @@ def _find_revision(connection: sa.Connection) -> str | None:
 
 
 def _revisions() -> list[str]:
-    """All that this program knows, oldest first: each has a file of its name."""
+    """All revisions that this program knows, oldest first: each has a file of its name."""
     return sorted(file.name[1:5] for file in _MIGRATIONS.glob("versions/v[0-9]*.py"))
 
 
@@ -51,7 +51,7 @@ def read_revision(connection: sa.Connection) -> str:
 
 
 def _upgrade(connection: sa.Connection, revision: str) -> None:
-    # Only who migrates needs Alembic, which takes a while to import; workers do not.
+    # Alembic takes a while to import and is needed only to migrate; workers never do.
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError

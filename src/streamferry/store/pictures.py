@@ -1,7 +1,7 @@
-"""Watermark pictures, each once, under the digest of its bytes: read by whoever shows or lays one, by nobody else.
+"""Watermark pictures, stored once each under the digest of their bytes; read only to be shown or laid over a video.
 
-Nothing deletes a picture with the task that had it: another task may be taking it over just now. ``forget`` does, of
-those that no task has. It skips what somebody is writing; who comes behind it writes the picture anew.
+Deleting a task does not delete its picture: another task may be about to use it. ``forget`` deletes pictures that no
+task has. It skips those being written; a task that comes after it writes the picture again.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ def digest_of(data: bytes) -> str:
 
 
 async def put(connection: AsyncConnection, mark: Watermark) -> str:
-    """Keep a picture until no task has it any more; its digest. Locks it, so that it is not forgotten before."""
+    """Store a picture until no task has it any more; returns its digest. Locks it, so that it is not deleted before."""
     row = {
         "digest": digest_of(mark.picture),
         "media_type": mark.media_type,
@@ -39,7 +39,7 @@ async def put(connection: AsyncConnection, mark: Watermark) -> str:
 
 
 async def read(connection: AsyncConnection, digests: Collection[str]) -> dict[str, bytes]:
-    """Their bytes by digest, one after the other; what is not there or damaged is left out."""
+    """Their bytes by digest, one after the other; missing or damaged ones are left out."""
     found: dict[str, bytes] = {}
     for digest in set(digests):
         data = (await connection.execute(sa.select(picture.c.data).where(picture.c.digest == digest))).scalar()
@@ -49,15 +49,15 @@ async def read(connection: AsyncConnection, digests: Collection[str]) -> dict[st
 
 
 async def has_unused(connection: AsyncConnection) -> bool:
-    """Whether there is one that no task has: a look before a write."""
+    """Whether there is one that no task has: a read that may save a write."""
     return (await connection.execute(sa.select(picture.c.digest).where(_IS_UNUSED).limit(1))).first() is not None
 
 
 async def forget(connection: AsyncConnection) -> bool:
-    """Forget a batch of those that no task has; whether there may be more."""
+    """Delete a batch of those that no task has; returns whether there may be more."""
     query = sa.select(picture.c.digest).where(_IS_UNUSED).limit(_BATCH).with_for_update(skip_locked=True)
     digests = list((await connection.execute(query)).scalars())
     if digests:
-        # Asked again behind the lock: a task may have got one meanwhile.
+        # Check again under the lock: a task may have got one meanwhile.
         await connection.execute(picture.delete().where(picture.c.digest.in_(digests), _IS_UNUSED))
     return len(digests) == _BATCH

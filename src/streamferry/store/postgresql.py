@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL that outlive a restart, a failover and a pooler between. Needs the extra ``postgresql``.
+"""Connections to PostgreSQL that survive a restart, a failover and a pooler. Needs the extra ``postgresql``.
 
-A pooler in transaction mode (PgBouncer) gives each transaction another session, so nothing may be kept in one: limits
-are set for a transaction, in the message that begins it, statements have no name, and locks are a transaction's.
+A pooler in transaction mode (PgBouncer) gives each transaction a different session, so no state may be kept in it:
+limits are set per transaction, in the message that begins it, statements have no name, and locks end with it.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from streamferry.store.address import PostgresAddress
 
-# It tells with a traceback of each connection that could not be closed well: after an outage that is every one.
+# It logs a traceback for each connection that could not be closed cleanly: after an outage that is every one.
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
-#: What a server may take to close a connection. It need not, but is told to end what still runs for it.
+#: How long a server may take to close a connection. This lets it end what still runs for the connection.
 CLOSE_S = 1.0
-#: A connection is given up after this long, so that a name that leads elsewhere by now is looked up again.
+#: A connection is replaced after this long, so that a name that now resolves elsewhere is looked up again.
 _RECYCLE_S = 300
-#: SQLSTATEs of a server that is the wrong one, or goes or comes: no connection to it is worth keeping.
+#: SQLSTATEs of a wrong server, or one that is stopping or starting: no connection to it is worth keeping.
 #: 08: connection exception. 25006: read only, as a primary that became a standby. 57P01 to 57P03: shut down, crashed,
 #: starting.
 _GONE = ("08", "25006", "57P01", "57P02", "57P03")
@@ -37,7 +37,7 @@ def make_engine(
     statement_s: float | None,
     give_up_s: float | None,
 ) -> AsyncEngine:
-    """``give_up_s``: for what the server does not answer at all. None: without that limit."""
+    """The engine. ``give_up_s``: limit for a server that does not answer at all. None: no limit."""
     engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=_Connector(address, _limits(lock_s, statement_s), give_up_s),
@@ -59,7 +59,7 @@ def _limits(lock_s: float | None, statement_s: float | None) -> str:
 
 
 class _Connector:
-    """Connects to the first server that answers and is of the kind asked for, beginning with the last good one."""
+    """Connects to the first server that answers and is of the required kind, beginning with the last good one."""
 
     def __init__(self, address: PostgresAddress, limits: str, give_up_s: float | None) -> None:
         self._address = address
@@ -81,11 +81,11 @@ class _Connector:
             except ClientConfigurationError:
                 raise
             except (OSError, PostgresError, TargetServerAttributeNotMatched) as error:
-                # That a server was not the wanted one says less than that another did not answer.
+                # That a server was not of the required kind says less than that another did not answer.
                 if trouble is None or isinstance(trouble, TargetServerAttributeNotMatched):
                     trouble = error
             except asyncio.CancelledError:
-                # Whoever had no more time for this one has it for the next.
+                # A timeout at this one leaves time for the next.
                 self._first = number + 1
                 raise
             else:
@@ -115,13 +115,13 @@ class _Connector:
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
-    """Sets its limits with each transaction, in the one message that begins it. It is closed in a bounded time."""
+    """Sets its limits in the message that begins each transaction. Closing it takes a bounded time."""
 
     limits = ""
     connector: _Connector
 
     async def close(self, *, timeout: float | None = None) -> None:
-        """See asyncpg. After a server that was silent nobody waits for the others of a pool: they are dropped."""
+        """See asyncpg. Once a server was silent, the other connections of the pool are dropped without waiting."""
         if self.connector.is_silent:
             self.terminate()
             return
@@ -131,22 +131,22 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has n
             self.connector.is_silent = True
 
     async def execute(self, query: str, *args: Any, **options: Any) -> str:
-        """See asyncpg. Its transactions begin by this call, with BEGIN as the first word."""
+        """See asyncpg. Its transactions begin with this call, with BEGIN as the first word."""
         begins = query.startswith("BEGIN") and not args
         return str(await super().execute(query + self.limits if begins else query, *args, **options))
 
     async def set_type_codec(self, *_: object, **__: object) -> None:
-        """Not for us: there is no column of JSON, and behind a pooler each look at a type costs a session."""
+        """Not used: there is no JSON column, and through a pooler each lookup of a type costs a session."""
 
 
 def _require_open(connection: Any, *_: object) -> None:
-    """One whose server has closed it is replaced before it is used."""
+    """Raise if the server has closed it, so that it is replaced before use."""
     if connection.driver_connection.is_closed():
         raise sa.exc.DisconnectionError
 
 
 def _judge_error(context: sa.engine.ExceptionContext) -> None:
-    """After an error that tells of the server and not of a statement, no connection of the pool is used again."""
+    """After an error of the server, not of a statement, no connection of the pool is used again."""
     error = context.original_exception
     state = getattr(error, "sqlstate", None) or ""
     if context.is_disconnect or state.startswith(_GONE) or isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""What the store gives: frozen values, with secrets only where they are asked for by name."""
+"""What the store returns: frozen values, with secrets only where they are asked for by name."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,11 +21,11 @@ class TroubleRecord:
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """A task: what is wanted, and what is known of its run.
+    """A task: its spec, and what is known of its run.
 
-    ``playhead`` is None as long as nothing was played. ``fault`` is a value of ``media.errors.Fault`` or None.
-    ``version`` counts changes of what is wanted, ``epoch`` runners. ``problem``: the stored form cannot be read,
-    and why; ``spec`` merely stands in then. ``callback_failures``: tries in a row at what is owed to its receiver.
+    ``playhead`` is None until something has played. ``fault`` is a value of ``media.errors.Fault`` or None.
+    ``version`` counts changes of the spec, ``epoch`` assignments to workers. ``problem``: why the stored form cannot
+    be read; ``spec`` is a placeholder then. ``callback_failures``: failed tries in a row for its callbacks.
     """
 
     task_id: str
@@ -58,7 +58,7 @@ class TaskRecord:
     callbacks_ended: bool = False
 
     def status(self, now: datetime) -> ApiStatus:
-        """Status as the API shows it at that time."""
+        """The status that the API shows at that time."""
         return decide_api_status(
             enabled=self.enabled,
             start_at=self.spec.start_at,
@@ -78,7 +78,7 @@ class TaskPage:
 
 @dataclass(frozen=True, slots=True)
 class TaskCount:
-    """How many tasks are in a status, a state, and in trouble or not; and what they send in all.
+    """How many tasks are in a status, a state, and in trouble or not; and what they send in total.
 
     Only an active task is in trouble.
     """
@@ -118,7 +118,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker; ``is_alive`` while its lease is valid, ``load`` is the tasks it holds. ``health`` is what it told."""
+    """A worker; ``is_alive`` while its lease is valid, ``load`` is the tasks it holds, ``health`` its last report."""
 
     worker_id: str
     is_alive: bool
@@ -129,7 +129,7 @@ class WorkerRecord:
 
     @property
     def room(self) -> int:
-        """Tasks it can take now, beside those it has."""
+        """How many more tasks it can take now."""
         return max(0, self.capacity - self.load)
 
 
@@ -144,7 +144,7 @@ class GroupTag:
 
 @dataclass(frozen=True, slots=True)
 class GroupRecord:
-    """A group of tasks; a deleted one is still listed to who asks for it."""
+    """A group of tasks; deleted ones can still be listed on request."""
 
     name: str
     project: str
@@ -172,7 +172,7 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """An access key with its secret. ``read_only``: it may list and look, and change nothing."""
+    """An access key with its secret. ``read_only``: it may read everything and change nothing."""
 
     access_key_id: str
     secret: str = field(repr=False)
@@ -181,7 +181,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """Something that happened to a task; ``seq`` counts from 1 for each task without a gap, ``id`` rises over all.
+    """Something that happened to a task; ``seq`` counts from 1 for each task without a gap, ``id`` increases over all.
 
     ``actor``: who caused it, as ``key:AK...`` or ``worker:ID``; ``request_id``: by which request, if by any.
     """
@@ -212,7 +212,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRecord:
-    """A callback. ``number`` counts those of a task from 1; ``detail`` is what is told, as it was when it happened.
+    """A callback. ``number`` counts those of a task from 1; ``detail`` is its content, from when it happened.
 
     ``problem``: what went wrong at the last attempt. ``settled_at``: when it was delivered or given up.
     """
@@ -229,7 +229,7 @@ class DeliveryRecord:
 
     @property
     def is_damaged(self) -> bool:
-        """Whether what is to be told cannot be read."""
+        """Whether its content cannot be read."""
         return "status" not in self.detail
 
     @property
@@ -248,9 +248,9 @@ class DeliveryPage:
 
 @dataclass(frozen=True, slots=True)
 class UsageBucket:
-    """What was measured from ``begin_at`` on for the step that was asked for.
+    """What was measured in the requested step that begins at ``begin_at``.
 
-    ``group`` is None when groups were not to be told apart. ``peak_bps``: the largest average of five minutes in it.
+    ``group`` is None if groups were not to be split. ``peak_bps``: the largest average of five minutes in it.
     """
 
     begin_at: datetime

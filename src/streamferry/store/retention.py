@@ -1,5 +1,5 @@
-"""What is old enough to be forgotten: callbacks that were delivered or given up, events, usage, signed calls that can
-come no more. What is owed is not.
+"""Deletes old rows: callbacks that were delivered or given up, events, usage, and signed calls that have expired.
+Waiting callbacks are kept.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from streamferry.store.database import read_now_ms
 from streamferry.store.schema import audit, delivery, event, signed_call, usage
 from streamferry.tasks.model import DeliveryState
 
-#: Rows of one kind that one transaction deletes at most: nobody waits long for it.
+#: Most rows of one kind that one transaction deletes, so that others do not wait long for it.
 BATCH = 500
 _DAY_MS = 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """For how many days each is kept: of callbacks those that were delivered, and those that were given up."""
+    """How many days each kind is kept, separately for callbacks that were delivered and given up."""
 
     callbacks_days: int = 7
     dead_callbacks_days: int = 30
@@ -29,7 +29,7 @@ class Retention:
 
 
 async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
-    """Whether there is something to forget: a look before a write, at the oldest rows of each kind."""
+    """Whether there is something to delete: a read of the oldest rows of each kind that may save a write."""
     now = await read_now_ms(connection)
     happened, noted = (sa.select(sa.func.min(_front(table, now).c.at_ms)) for table in (event, audit))
     measured = sa.select(sa.func.min(usage.c.minute_ms))
@@ -46,16 +46,16 @@ async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
 
 
 def _front(table: sa.Table, now: int) -> sa.Subquery:
-    """The first rows of events or of the audit stream. Ids are in the order of time, but for a clock that was wrong.
+    """The first rows of events or of the audit stream. Ids are in the order of time, unless a clock was wrong.
 
-    Times that are still to come say nothing of how old a row is.
+    A time in the future says nothing about a row's age.
     """
     past = sa.select(table.c.id, table.c.at_ms).where(table.c.at_ms <= now)
     return past.order_by(table.c.id).limit(BATCH).subquery()
 
 
 async def _forget_front(connection: AsyncConnection, table: sa.Table, now: int, before_ms: int) -> int:
-    """A batch of events or of the audit stream; how many. What is of the future, before an old row, is old, too."""
+    """Delete a batch of events or of the audit stream; how many. A future date before an old row counts as old."""
     front = _front(table, now)
     found = await connection.execute(sa.select(front.c.id).where(front.c.at_ms < before_ms))
     old = list(found.scalars())
@@ -69,7 +69,7 @@ async def _forget_front(connection: AsyncConnection, table: sa.Table, now: int, 
 
 
 def _days_of(keep: Retention) -> dict[DeliveryState, int]:
-    """What waits is kept in any case."""
+    """Days to keep a callback in that state; waiting ones are always kept."""
     return {DeliveryState.DELIVERED: keep.callbacks_days, DeliveryState.DEAD: keep.dead_callbacks_days}
 
 
@@ -78,7 +78,7 @@ def _first_settled(state: DeliveryState) -> sa.Select[tuple[int]]:
 
 
 async def prune(connection: AsyncConnection, keep: Retention) -> bool:
-    """Forget one batch of each kind, the oldest first; whether there may be more."""
+    """Delete one batch of each kind, the oldest first; returns whether there may be more."""
     now = await read_now_ms(connection)
     settled = [
         await _forget_callbacks(connection, state, now - days * _DAY_MS) for state, days in _days_of(keep).items()
@@ -101,7 +101,7 @@ async def prune(connection: AsyncConnection, keep: Retention) -> bool:
 
 
 async def _forget_callbacks(connection: AsyncConnection, state: DeliveryState, before_ms: int) -> int:
-    """A batch of those that were settled before that; how many."""
+    """Delete a batch of those that were settled before that time; returns how many."""
     is_it = delivery.c.state == state.value
     found = await connection.execute(
         sa.select(delivery.c.id, delivery.c.task_id)
@@ -111,7 +111,7 @@ async def _forget_callbacks(connection: AsyncConnection, state: DeliveryState, b
     )
     chosen = {row_id: task_id for row_id, task_id in found}  # noqa: C416 -- rows, not pairs
     if chosen:
-        # Asked again: one of them may have been called back meanwhile.
+        # Check again: one of them may have been replayed meanwhile.
         await connection.execute(delivery.delete().where(delivery.c.id.in_(chosen), is_it))
         await deliveries.forget_empty(connection, set(chosen.values()))
     return len(chosen)

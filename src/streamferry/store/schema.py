@@ -11,7 +11,7 @@ from sqlalchemy.types import UserDefinedType
 
 
 class _Xid8(UserDefinedType[int]):
-    """PostgreSQL's transaction id of 64 bits, which never comes again."""
+    """PostgreSQL's transaction id of 64 bits, which is never reused."""
 
     cache_ok = True
 
@@ -19,7 +19,7 @@ class _Xid8(UserDefinedType[int]):
         return "xid8"
 
 
-# So that it is known again when a database is looked at.
+# So that it is recognised when the schema is read from a database.
 ischema_names["xid8"] = _Xid8
 
 metadata = sa.MetaData(
@@ -29,7 +29,7 @@ metadata = sa.MetaData(
 _Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _Id = sa.String(32)
 
-#: What is wanted. Narrow, because a list with a search looks at every row; what is long is in ``task_spec``.
+#: What is wanted. Narrow, because a search reads every row; long values are in ``task_spec``.
 task = sa.Table(
     "task",
     metadata,
@@ -69,7 +69,7 @@ picture = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
-#: What is happening, one row a task. ``epoch`` grows with each performance: reports of an older one are ignored.
+#: What is happening, one row per task. ``epoch`` grows with each assignment: reports of an older one are ignored.
 #: ``due_ms`` is set only while no worker has the task; see ``tasks.schedule``.
 run = sa.Table(
     "run",
@@ -82,9 +82,9 @@ run = sa.Table(
     sa.Column("loop", sa.Integer, nullable=False),
     sa.Column("item", sa.Integer, nullable=False),
     sa.Column("position_ms", sa.BigInteger, nullable=False),
-    # When the playhead stood there; null as long as nothing was played.
+    # When the playhead was there; null until something has played.
     sa.Column("playhead_ms", sa.BigInteger, nullable=True),
-    # JSON list: where each item ends, in ms from the file's start, null as long as nobody has seen it.
+    # JSON list: where each item ends, in ms from the file's start, null until that is known.
     sa.Column("item_ends", sa.Text, nullable=False),
     sa.Column("kbps_in", sa.Integer, nullable=False, server_default="0"),
     sa.Column("kbps_out", sa.Integer, nullable=False),
@@ -113,7 +113,7 @@ run = sa.Table(
 
 #: A worker lives as long as its lease; ``lease_ms`` of an ended one is minus the time of its end. ``length_ms`` is how
 #: long it is after a renewal. ``is_attached``: its service ends it, and the worker itself fears no lease.
-#: ``orders`` grows when something about its tasks was changed by somebody else.
+#: ``orders`` grows when somebody else changes something about its tasks.
 worker = sa.Table(
     "worker",
     metadata,
@@ -125,7 +125,7 @@ worker = sa.Table(
     sa.Column("length_ms", sa.BigInteger, nullable=False, server_default="6500"),
     sa.Column("is_attached", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("started_ms", sa.BigInteger, nullable=False),
-    # JSON of worker.WorkerHealth; null as long as nothing was told.
+    # JSON of worker.WorkerHealth; null until the first report.
     sa.Column("health", sa.Text, nullable=True),
     # host:port where it serves previews.
     sa.Column("address", sa.String(255), nullable=True),
@@ -142,7 +142,7 @@ pulse = sa.Table(
     sa.Column("server", sa.String(64), nullable=False),
 )
 
-#: What happened; only ever appended to.
+#: What happened; append-only.
 event = sa.Table(
     "event",
     metadata,
@@ -151,7 +151,7 @@ event = sa.Table(
     sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
     sa.Column("kind", sa.String(24), nullable=False),
-    # JSON object: what is known beside the kind. No secrets.
+    # JSON object: what is known in addition to the kind. No secrets.
     sa.Column("detail", sa.Text, nullable=False),
     # Who caused it, as ``key:AK...``, and the request that it came by; null of an older version.
     sa.Column("actor", sa.String(160), nullable=True),
@@ -161,7 +161,7 @@ event = sa.Table(
     sa.Index(None, "task_id", "seq", unique=True),
 )
 
-#: Who got in, and who changed what lets people in; only ever appended to.
+#: Who signed in, and who changed keys and secrets; append-only.
 audit = sa.Table(
     "audit",
     metadata,
@@ -193,16 +193,16 @@ signed_call = sa.Table(
 
 #: Where the callbacks of a task go: one row for each task that ever had an address, which outlives the task.
 #: ``due_ms`` is when the oldest waiting one may be tried, null when none waits; while ``holder`` sends it, when that
-#: is given up. Who looks for work finds it by ``due_ms`` and leaves out hosts that are busy.
+#: is given up. A dispatcher finds it by ``due_ms`` and leaves out busy hosts.
 mailbox = sa.Table(
     "mailbox",
     metadata,
     sa.Column("task_id", _Id, primary_key=True),
-    # Null: the address was taken away.
+    # Null: the address was removed.
     sa.Column("sealed_url", sa.LargeBinary, nullable=True),
     sa.Column("host_digest", sa.String(32), nullable=False),
     sa.Column("address_digest", sa.String(32), nullable=False),
-    # When the receiver said that nothing more is to be sent there (410).
+    # When the receiver said that nothing more may be sent there (410).
     sa.Column("gone_ms", sa.BigInteger, nullable=True),
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("last_number", sa.Integer, nullable=False),
@@ -213,7 +213,7 @@ mailbox = sa.Table(
     sa.Index(None, "due_ms"),
 )
 
-#: A callback that is owed, was delivered, or is dead: written with its event, in one transaction.
+#: A callback that waits, was delivered, or is dead: written with its event, in one transaction.
 delivery = sa.Table(
     "delivery",
     metadata,
@@ -223,13 +223,13 @@ delivery = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("kind", sa.String(24), nullable=False),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
-    # JSON object: all that is told, as it was then. No secrets.
+    # JSON object: its content, as it was at the event. No secrets.
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    # Of them, those that were answered with a refusal.
+    # Of these, how many were refused.
     sa.Column("refusals", sa.Integer, nullable=False),
-    # From when on its day of retries counts.
+    # When its day of retries begins.
     sa.Column("owed_ms", sa.BigInteger, nullable=False),
     sa.Column("settled_ms", sa.BigInteger, nullable=True),
     sa.Column("problem", sa.Text, nullable=True),

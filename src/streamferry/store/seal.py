@@ -1,7 +1,7 @@
-"""Seal: secrets as the store keeps them. Addresses hold stream keys, so they are sealed as access keys are.
+"""Seal: encrypts the secrets in the store. Addresses contain stream keys, so they are sealed like access keys.
 
-Fernet (AES-128-CBC and HMAC-SHA256) by the ``cryptography`` package. What has to be found without being opened is kept
-as a keyed digest beside it.
+Fernet (AES-128-CBC and HMAC-SHA256) of the ``cryptography`` package. Values that have to be found without being opened
+also have a keyed digest.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ class SealBroken(ValueError):
 class Seal:
     """Seals and opens under one key, 32 bytes in URL-safe base64. Raises ValueError for a malformed one.
 
-    Signatures are of this key, and end with it. Digests have a key of their own, which outlives the seal key: the store
-    keeps it (``sealing``), and until that was read it is the one that a new store gets.
+    Signatures use this key and become invalid with it. Digests have their own key, which outlives the seal key: the
+    store keeps it (``sealing``); until it has been read, it is the one that a new store would get.
     """
 
     def __init__(self, key: str) -> None:
@@ -38,7 +38,7 @@ class Seal:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that tell one seal key from another, and nothing of the key."""
+        """16 hex digits that tell one seal key from another and reveal nothing of the key."""
         return hmac.new(self._key, b"streamferry seal key", hashlib.sha256).hexdigest()[:16]
 
     def reveal(self) -> str:
@@ -51,11 +51,11 @@ class Seal:
         return self._digest_key.hex()
 
     def adopt(self, digest_key: str) -> None:
-        """Make digests as the store's are. Raises ValueError."""
+        """Use the store's key of digests. Raises ValueError."""
         self._digest_key = bytes.fromhex(digest_key)
 
     def seal(self, text: str) -> bytes:
-        """The text, unreadable and protected against change."""
+        """The text, encrypted and authenticated."""
         return self._fernet.encrypt(text.encode())
 
     def open(self, sealed: bytes) -> str:
@@ -63,26 +63,26 @@ class Seal:
         try:
             return self._fernet.decrypt(bytes(sealed)).decode()
         except (InvalidToken, TypeError, ValueError):
-            # What is no token at all: SQLite keeps a value of any type in any column.
+            # Not a token at all: SQLite keeps a value of any type in any column.
             raise SealBroken from None
 
     def digest(self, text: str) -> str:
-        """32 hex digits that are equal for equal texts and tell nothing without the key: to find, never to prove."""
+        """32 hex digits, equal for equal texts, that reveal nothing without the key: for finding, not for proof."""
         return hmac.new(self._digest_key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
     def sign(self, text: str) -> str:
-        """32 hex digits that only who has this very key can give: a rotation makes all of them worthless."""
+        """32 hex digits that only the owner of this key can make: a rotation invalidates all of them."""
         return hmac.new(self._sign_key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def load_or_make_key(path: Path, first: str | None = None) -> str:
-    """The key in a file that only its owner may read, made at the first call or what is given then. Raises OSError."""
+    """The key in a file that only its owner may read; the first call writes a new or the given one. Raises OSError."""
     while True:
         try:
             return path.read_text().strip()
         except FileNotFoundError:
             pass
-        # Linked into place whole, so that nobody reads half a key, and never over another one.
+        # Linked into place complete, so that nobody reads half a key, and never over an existing one.
         draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

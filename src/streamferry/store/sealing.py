@@ -1,8 +1,8 @@
-"""Which key the store is sealed under: compared when it is opened, and exchanged by a rotation.
+"""Which key the store is sealed under: compared when it is opened, and replaced by a rotation.
 
-Theory of operation. One row holds the fingerprint of the key, and the key of the digests, sealed. Whoever opens the
-store compares; whoever is about to seal something compares again, because the key may have been exchanged meanwhile. A
-rotation seals everything anew and changes the row, in one transaction: at each moment exactly one key opens the store,
+Theory of operation. One row holds the fingerprint of the key, and the key of the digests, sealed. It is compared
+when the store is opened, and again before something is sealed, because the key may have been replaced meanwhile. A
+rotation seals everything again and changes the row, in one transaction: at each moment exactly one key opens the store,
 and the row says which. Digests stay as they are, because their key stays.
 """
 
@@ -22,22 +22,22 @@ SEALED: tuple[sa.Column[bytes], ...] = (
     task_spec.c.sealed_spec,
     mailbox.c.sealed_url,
 )
-# Any name will do, as long as all who write the row use the same.
+# Any name will do, as long as all writers of the row use the same.
 _LOCK = "0" * 14 + "d"
 _BATCH = 500
 
 
 class KeyInUse(ValueError):
-    """Somebody works with the key that is to be exchanged."""
+    """A worker still uses the key that is to be replaced."""
 
 
 async def is_sealed(connection: AsyncConnection) -> bool:
-    """Whether anything in the store was sealed: a store that is not migrated, or older than the row, is looked at."""
+    """Whether anything in the store is sealed; works for a store that is not migrated, or older than the row."""
     names = set(await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names()))
     for column in (seal_key.c.sealed_digest_key, *SEALED):
         if column.table.name not in names:
             continue
-        # Only its name: the columns may be those of another revision.
+        # Use only its name: the columns may be those of another revision.
         table = sa.table(column.table.name)
         if (await connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1))).first():
             return True
@@ -45,7 +45,7 @@ async def is_sealed(connection: AsyncConnection) -> bool:
 
 
 async def open_seal(connection: AsyncConnection, seal: Seal) -> None:
-    """Compare the key with the store's, and take over its key of digests. Raises SealBroken.
+    """Compare the key with the store's, and adopt its key of digests. Raises SealBroken.
 
     A store without the row gets it: an empty one, and one of an older version in which the key opens something.
     """
@@ -65,16 +65,16 @@ async def open_seal(connection: AsyncConnection, seal: Seal) -> None:
 
 
 async def require(connection: AsyncConnection, seal: Seal) -> None:
-    """Whoever is about to seal something must have the store's key. Raises SealBroken."""
+    """Check before sealing that the key is the store's. Raises SealBroken."""
     row = await _read(connection, shares=True)
     if row is not None:
         _compare(row, seal)
 
 
 async def rotate(connection: AsyncConnection, old: Seal, new: Seal) -> tuple[int, int]:
-    """Seal everything under another key: how many values, and how many could not be opened and stay as they are.
+    """Seal everything under a new key; returns how many values, and how many could not be opened and stay as they are.
 
-    Raises SealBroken, and KeyInUse as long as a worker has a lease, of whatever machine.
+    Raises SealBroken, and KeyInUse while any worker on any machine has a lease.
     """
     row = await _read(connection, locks=True)
     if row is None:

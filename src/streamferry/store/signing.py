@@ -11,17 +11,17 @@ from streamferry.store.database import lock_name, read_now_ms
 from streamferry.store.schema import callback_secret
 from streamferry.store.seal import Seal, SealBroken
 
-#: How long the secret before the present one is signed with too.
+#: How long callbacks are also signed with the previous secret.
 OLD_SECRET_MS = 24 * 3_600_000
 DAMAGED_SECRET = (
     "the secret that callbacks are signed with cannot be opened; make another: streamferry callbacks secret --replace"
 )
-# Any name will do, as long as all who make a secret use the same.
+# Any name will do, as long as everything that makes a secret uses the same.
 _LOCK = "0" * 14 + "e"
 
 
 async def current(connection: AsyncConnection, seal: Seal) -> list[str]:
-    """The secrets to sign with, the present one first; none as long as none was made, or none can be opened."""
+    """The secrets to sign with, the current one first; empty if none was made, or none can be opened."""
     query = sa.select(callback_secret).order_by(callback_secret.c.id.desc()).limit(2)
     rows = (await connection.execute(query)).mappings().all()
     if len(rows) == 2 and rows[0]["created_ms"] <= await read_now_ms(connection) - OLD_SECRET_MS:
@@ -30,7 +30,7 @@ async def current(connection: AsyncConnection, seal: Seal) -> list[str]:
 
 
 async def ensure(connection: AsyncConnection, seal: Seal) -> str:
-    """The present secret, made if there is none; one that cannot be opened is not replaced. Raises SealBroken."""
+    """The current secret, made if there is none; one that cannot be opened is not replaced. Raises SealBroken."""
     await lock_name(connection, _LOCK)
     query = sa.select(callback_secret.c.sealed_secret).order_by(callback_secret.c.id.desc()).limit(1)
     row = (await connection.execute(query)).first()
@@ -43,7 +43,7 @@ async def ensure(connection: AsyncConnection, seal: Seal) -> str:
 
 
 async def replace(connection: AsyncConnection, seal: Seal) -> str:
-    """Another secret. The one before stays good for a day, so that receivers can be changed one by one."""
+    """Make a new secret. The previous one stays valid for a day, so that receivers can be changed one by one."""
     await lock_name(connection, _LOCK)
     newest = sa.select(sa.func.max(callback_secret.c.id)).scalar_subquery()
     await connection.execute(callback_secret.delete().where(callback_secret.c.id < newest))
@@ -51,7 +51,7 @@ async def replace(connection: AsyncConnection, seal: Seal) -> str:
 
 
 def _open(seal: Seal, sealed: bytes) -> str | None:
-    """The secret, in the form that signing takes; None for what is none."""
+    """The secret, in the form that signing takes; None if it is not one."""
     try:
         secret = seal.open(sealed)
         base64.b64decode(secret.removeprefix("whsec_"), validate=True)
@@ -61,7 +61,7 @@ def _open(seal: Seal, sealed: bytes) -> str | None:
 
 
 async def _make(connection: AsyncConnection, seal: Seal) -> str:
-    # As Standard Webhooks writes a symmetric secret: 24 to 64 random bytes in base64 behind a prefix.
+    # As Standard Webhooks writes a symmetric secret: 24 to 64 random bytes in base64 after a prefix.
     await sealing.require(connection, seal)
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     values = {"sealed_secret": seal.seal(secret), "created_ms": await read_now_ms(connection)}

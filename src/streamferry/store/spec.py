@@ -1,4 +1,4 @@
-"""TaskSpec to and from the text that is sealed. What lists search by has columns of its own and is kept there."""
+"""TaskSpec to and from the text that is sealed. Values that lists search by are in columns of their own."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,21 +15,21 @@ _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Unreadable(ValueError):
-    """A row from which no spec can be made; the sentence says what to do about it."""
+    """A row that cannot be read as a spec; the sentence says what to do about it."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the stored task cannot be read: {why}; update it with all its fields, or delete it")
 
 
 class DamagedMark(Unreadable):
-    """The watermark's part of it."""
+    """The row's watermark cannot be read."""
 
     def __init__(self) -> None:
         super().__init__("its watermark is damaged")
 
 
 class _Stored(BaseModel):
-    """The text's shape. A field that is missing or unknown is another version's: nothing is guessed."""
+    """The shape of the text. A missing or unknown field is from another version: nothing is guessed."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -54,7 +54,7 @@ _FORMS = {
     SourceForm.RANGES: "VodSrcAddrs",
 }
 _FORM_OF = {name: form for form, name in _FORMS.items()}
-#: An address that every check refuses, as one whose secrets are hidden.
+#: An address that every check refuses, like one with hidden secrets.
 _NOWHERE = MediaUrl("rtmp", REDACTED, 1935, "", "", None, None)
 
 
@@ -106,7 +106,7 @@ def parse_spec(
             callback_url=stored.callback_url,
         )
     except (ValueError, KeyError):
-        # Of which pydantic's repeats the input.
+        # pydantic's own message repeats the input.
         raise Unreadable("another version of streamferry wrote it, or it is damaged") from None
     return replace(spec, watermark=_parse_watermark(stored.watermark, picture))
 
@@ -137,7 +137,7 @@ def with_picture(spec: TaskSpec, pictures: Mapping[str, bytes]) -> TaskSpec:
 
 
 def stand_in(*, title: str, group: str, start_at: datetime, end_at: datetime) -> TaskSpec:
-    """What is shown of a task of which no spec can be made. It names no peer, so nothing can be pulled or pushed."""
+    """The placeholder for a task whose spec cannot be read. It names no peer, so nothing can be pulled or pushed."""
     return TaskSpec(
         kind=TaskKind.VOD,
         items=(TaskItem(_NOWHERE),),

@@ -19,7 +19,7 @@ from streamferry.store.spec import Unreadable, parse_spec, stand_in
 from streamferry.tasks.model import TaskSpec
 from streamferry.tasks.schedule import decide_playhead
 
-#: All there is about tasks and their runs, but for the callback and the bytes of the watermark's picture.
+#: All columns of tasks and their runs, except the callback and the bytes of the watermark's picture.
 _TASK_AND_RUN = (
     task.join(task_spec, task_spec.c.task_id == task.c.id)
     .join(run, run.c.task_id == task.c.id)
@@ -33,7 +33,7 @@ WITH_RUN = sa.select(
     picture.c.size_bytes.label("picture_bytes"),
     run,
 ).select_from(_TASK_AND_RUN)
-#: The same as it is told: whether anybody has heard of it, and how its callbacks are taken.
+#: The same for display: with the worker's silence, and failures of callbacks.
 TOLD = WITH_RUN.add_columns(
     silence.SINCE_MS.label("silent_since_ms"),
     silence.FOR_MS.label("silent_ms"),
@@ -43,7 +43,7 @@ TOLD = WITH_RUN.add_columns(
 
 
 def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
-    """The row, whatever is in it: one of which no spec can be made is a failed task that says so."""
+    """The record of a row, whatever is in it: if its spec cannot be read, it is a failed task that says so."""
     state, fault, reason, problem = read_state(row["state"]), row["fault"], row["reason"], None
     trouble = _trouble_of(row)
     is_silent = row["silent_ms"] is not None
@@ -103,14 +103,14 @@ def _trouble_of(row: sa.RowMapping) -> TroubleRecord | None:
 
 
 def read_state(text: object) -> State:
-    """What a run row says; a state that only a newer version knows is shown as failed."""
+    """The state in a run row; one that only a newer version knows is shown as failed."""
     return read_member(State, text, State.FAILED)
 
 
 def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
     """The spec of a row that holds ``group_name``, ``start_ms``, ``end_ms``, ``sealed_spec`` and ``picture_...``.
 
-    Raises Unreadable, and nothing else whatever the row holds: it is one task's trouble.
+    Raises Unreadable, and nothing else whatever the row holds: only this task is affected.
     """
     try:
         text = seal.open(row["sealed_spec"])
@@ -128,7 +128,7 @@ def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
 
 
 def _item_ends_of(row: "sa.RowMapping | dict[str, Any]") -> tuple[int | None, ...]:
-    """Where items end, as far as that can be read: unknown ends cost a list nothing but knowledge."""
+    """Where items end, as far as that can be read; a list can do without."""
     ends = read_json(row["item_ends"])
     if not isinstance(ends, list) or any(not (end is None or (isinstance(end, int) and end >= 0)) for end in ends):
         return ()
@@ -136,12 +136,12 @@ def _item_ends_of(row: "sa.RowMapping | dict[str, Any]") -> tuple[int | None, ..
 
 
 def playhead_of(row: sa.RowMapping) -> Playhead:
-    """Where the list of a run row stands; its beginning, if that is no place."""
+    """The playhead of a run row; the beginning, if it is not a valid position."""
     return Playhead(read_number(row["loop"]), read_number(row["item"]), read_number(row["position_ms"]))
 
 
 def playhead_after_break(spec: TaskSpec, row: sa.RowMapping, at_ms: int) -> Playhead | None:
-    """Where the list of a row of ``WITH_RUN`` goes on at that time, or at its StartTime if that is later.
+    """Where the list of a row of ``WITH_RUN`` resumes at that time, or at its StartTime if that is later.
 
     ``spec``: that of the row. None when it would have been played out.
     """
@@ -149,13 +149,13 @@ def playhead_after_break(spec: TaskSpec, row: sa.RowMapping, at_ms: int) -> Play
         return Playhead()
     playhead = playhead_of(row)
     if playhead.item >= len(spec.items):
-        # One task that makes no sense must not keep the others from being taken.
+        # One broken task must not keep the others from being taken.
         return Playhead()
     ends = _item_ends_of(row)
     spans = [
         (round(item.start_s * 1000), ends[index] if index < len(ends) else (round(item.end_s * 1000) or None))
         for index, item in enumerate(spec.items)
     ]
-    # What had been sent by then was due a lead later.
+    # What had been sent by then was due one lead later.
     elapsed_ms = max(at_ms, row["start_ms"]) - read_number(row["playhead_ms"]) - LEAD_MS
     return decide_playhead(playhead, elapsed_ms, spec.continue_strategy, spans, spec.loops)

@@ -19,12 +19,12 @@ from streamferry.store.task_rows import TOLD, read_state, task_of
 from streamferry.tasks.model import ApiStatus, TaskSpec
 from streamferry.tasks.times import to_ms
 
-#: Tasks that a list unseals in one go.
+#: Tasks that a list unseals at a time.
 _SLICE = 50
 
 
 class PageTooLarge(Exception):
-    """A page holds more bytes than were asked for at most; so many tasks of its beginning do not."""
+    """A page has more bytes than allowed; this many tasks of its beginning do not."""
 
     def __init__(self, fits: int) -> None:
         super().__init__(f"only {fits} tasks fit")
@@ -32,12 +32,12 @@ class PageTooLarge(Exception):
 
 
 def known_ends(ends_ms: Sequence[int | None]) -> dict[str, object]:
-    """Values of a run row of whose items is known where they end: ms from the file's start, None if that is not."""
+    """Values of a run row whose items end there: ms from the file's start, None where that is unknown."""
     return {"item_ends": json.dumps(list(ends_ms))}
 
 
 def place(at: Playhead) -> dict[str, object]:
-    """Values of a run row whose list stands there."""
+    """Values of a run row whose list is at that position."""
     return {"loop": at.loop, "item": at.item, "position_ms": at.position_ms}
 
 
@@ -77,21 +77,21 @@ async def insert(
 
 #: Values of a run row when no worker has it.
 IDLE: dict[str, object] = {"kbps_in": 0, "kbps_out": 0, "sound_drift_ms": None, "preparing_percent": None}
-#: Values of a run row that is in no trouble.
+#: Values of a run row that is not in trouble.
 NO_TROUBLE: dict[str, object] = {
     "trouble_ms": None,
     "trouble_fault": None,
     "trouble_reason": None,
     "trouble_tries": 0,
 }
-#: Values of a run row whose list begins at its beginning.
+#: Values of a run row whose list starts from its beginning.
 START_AGAIN: dict[str, object] = {"loop": 0, "item": 0, "position_ms": 0, "playhead_ms": None}
 
 
 async def find(connection: AsyncConnection, seal: Seal, task_id: str, *, lock: bool = False) -> TaskRecord | None:
     """The task, or None. ``lock``: nobody else changes it until the transaction ends."""
     if lock:
-        # In a statement of its own: one that waits for a lock sees the other rows as they were before it waited.
+        # In a separate statement: one that waits for a lock sees the other rows as they were before it waited.
         await connection.execute(sa.select(task.c.number).where(task.c.id == task_id).with_for_update())
     row = (await connection.execute(TOLD.where(task.c.id == task_id))).mappings().first()
     return None if row is None else task_of(seal, row)
@@ -113,7 +113,7 @@ async def page(
 ) -> tuple[list[TaskRecord], int]:
     """Tasks newest first, and their number. ``title``: part of it in any case; no groups, statuses or states: any.
 
-    Raises PageTooLarge for more than ``max_bytes`` of what is wanted of them, before any of it is unsealed.
+    Raises PageTooLarge for more than ``max_bytes`` of their specs, before any of it is unsealed.
     """
     wanted = _is_like(title, groups)
     if statuses:
@@ -122,7 +122,7 @@ async def page(
         in_state = silence.STATE.in_([state.value for state in states])
         wanted.append(task.c.id.in_(sa.select(run.c.task_id).where(in_state)))
     if in_trouble is not None:
-        # Each by its index.
+        # Each one uses its index.
         kept, silent = (
             task.c.id.in_(sa.select(run.c.task_id).where(one))
             for one in (run.c.trouble_ms.is_not(None), silence.IS_SILENT)
@@ -137,13 +137,13 @@ async def page(
         some = numbers[begin : begin + _SLICE]
         rows = await connection.execute(TOLD.where(task.c.number.in_(some)).order_by(task.c.number.desc()))
         records.extend(task_of(seal, row) for row in rows.mappings())
-        # Others have their turn between: lists of long addresses take their time to be unsealed.
+        # Let others run in between: lists of long addresses take a while to unseal.
         await asyncio.sleep(0)
     return records, total
 
 
 async def _require_fit(connection: AsyncConnection, numbers: Sequence[int], max_bytes: int) -> None:
-    """Raises PageTooLarge, if it is not one task that is so large."""
+    """Raises PageTooLarge, unless a single task is that large."""
     sizes = await connection.execute(
         sa.select(sa.func.length(task_spec.c.sealed_spec))
         .join(task, task.c.id == task_spec.c.task_id)
@@ -152,7 +152,7 @@ async def _require_fit(connection: AsyncConnection, numbers: Sequence[int], max_
     )
     total = 0
     for count, size in enumerate(sizes.scalars()):
-        # Sealed it is written in Base64.
+        # Sealed values are in Base64.
         total += size * 3 // 4
         if total > max_bytes and count:
             raise PageTooLarge(count)
@@ -170,10 +170,10 @@ def _is_like(title: str, groups: Sequence[str]) -> list[sa.ColumnElement[bool]]:
 async def _numbers(
     connection: AsyncConnection, wanted: Sequence[sa.ColumnElement[bool]], *, offset: int, limit: int
 ) -> tuple[list[int], int]:
-    """Numbers of the tasks on a page, and how many there are in all.
+    """Numbers of the tasks on a page, and how many there are in total.
 
-    The page is looked for from the newest on. A full one was mostly found soon, so that only counting looks at every
-    task; one that is not full tells the number by itself.
+    The page is searched from the newest task on. A full page is mostly found early, so only counting reads every task;
+    a page that is not full already gives the total.
     """
     newest = sa.select(task.c.number).where(*wanted).order_by(task.c.number.desc()).limit(limit).offset(offset)
     numbers = list((await connection.execute(newest)).scalars())
@@ -184,7 +184,7 @@ async def _numbers(
 
 
 async def running(connection: AsyncConnection) -> list[RunningTask]:
-    """What each task does that a worker has; without its spec, which would have to be unsealed."""
+    """What each task that a worker has is doing; without its spec, which would have to be unsealed."""
     columns = (
         *(silence.STATE, silence.measured(run.c.kbps_out), run.c.bytes_out, run.c.dropped_tags, run.c.retries),
         *(silence.measured(run.c.kbps_in), run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
@@ -197,7 +197,7 @@ async def running(connection: AsyncConnection) -> list[RunningTask]:
 async def count(
     connection: AsyncConnection, *, now_ms: int, title: str = "", groups: Sequence[str] = ()
 ) -> list[TaskCount]:
-    """How many tasks are in which status and state, of those whose title and group ``page`` would list."""
+    """How many tasks are in each status and state, of those that ``page`` would list for title and group."""
     status, troubled = _status_at(now_ms).label("status"), silence.IS_TROUBLED.label("troubled")
     sent = sa.func.sum(silence.measured(run.c.kbps_out))
     found = await connection.execute(
@@ -225,7 +225,7 @@ def _status_at(now_ms: int) -> sa.ColumnElement[int]:
 async def replace(
     connection: AsyncConnection, seal: Seal, before: TaskRecord, spec: TaskSpec, *, finished: bool
 ) -> None:
-    """Put another spec in place of the one that was read. See ``change``."""
+    """Replace the spec that was read. See ``change``."""
     await change(connection, before, finished=finished, **_searched(seal, spec))
     await sealing.require(connection, seal)
     await connection.execute(
@@ -234,10 +234,10 @@ async def replace(
 
 
 async def change(connection: AsyncConnection, before: TaskRecord, **values: object) -> None:
-    """Change columns of the task that was read, and count its version up.
+    """Change columns of the task that was read, and increase its version.
 
-    It was read with a lock in this transaction, so nobody has changed it since: that it has another version is a
-    mistake of ours, and nothing is committed.
+    It was read with a lock in this transaction, so nobody has changed it since: a different version is a bug of
+    ours, and nothing is committed.
     """
     changed = await connection.execute(
         task.update()
@@ -256,9 +256,9 @@ async def redirect(
     new_epoch: bool = False,
     values: Mapping[str, object] | None = None,
 ) -> bool:
-    """Make the run follow a changed task: due if nobody has it, else its worker gets an order to look (True).
+    """Make the run follow a changed task: due if nobody has it; otherwise its worker is ordered to read it (True).
 
-    ``new_epoch``: the worker must begin anew with what ``values`` say. Locks the run row, then the worker's.
+    ``new_epoch``: the worker must start again with what ``values`` say. Locks the run row, then the worker's.
     """
     epoch = {"epoch": run.c.epoch + 1} if new_epoch else {}
     owner = await connection.execute(
@@ -278,20 +278,20 @@ async def redirect(
 
 
 async def rest(connection: AsyncConnection, task_id: str) -> None:
-    """A task that nobody has was stopped."""
+    """Note that a task that no worker has was stopped."""
     await connection.execute(
         run.update().where(run.c.task_id == task_id).values(state=State.STOPPED.value, **NO_TROUBLE)
     )
 
 
 async def finish(connection: AsyncConnection, task_ids: Sequence[str]) -> None:
-    """Their lists were played out."""
+    """Note that their lists were played out."""
     if task_ids:
         await connection.execute(task.update().where(task.c.id.in_(task_ids)).values(finished=True))
 
 
 async def delete(connection: AsyncConnection, task_id: str) -> None:
-    """Delete the task, its spec and its run; a worker that has it is told to look. Events and usage stay."""
+    """Delete the task, its spec and its run; a worker that has it is ordered to read. Events and usage stay."""
     await redirect(connection, task_id, due_ms=None)
     for table, column in ((run, run.c.task_id), (task_spec, task_spec.c.task_id), (task, task.c.id)):
         await connection.execute(table.delete().where(column == task_id))
@@ -320,8 +320,8 @@ async def find_conflict(
 def destination_digest(seal: Seal, destination: MediaUrl) -> str:
     """Equal for all spellings of an address, see ``MediaUrl.canonical``.
 
-    Not for all that reach the same stream. The query counts: it may name a virtual host, as ``?vhost=`` of SRS does, or
-    hold the stream key itself, so two that differ in it alone may well be two streams.
+    Addresses of one stream may still differ: the query counts, since it may name a virtual host, like ``?vhost=`` of
+    SRS, or hold the stream key itself. So two addresses that differ only in the query may be two streams.
     """
     return seal.digest(f"destination {destination.canonical}")
 

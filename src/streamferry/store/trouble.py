@@ -1,4 +1,4 @@
-"""What is said of a store that cannot be asked: no statement, no value and no address, so that no secret is in it."""
+"""Describes a store that cannot be reached: without statement, value or address, so that there is no secret in it."""
 
 import functools
 import os
@@ -14,14 +14,14 @@ from streamferry.store.seal import SealBroken
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-#: All that a store raises when it is away, full, locked, refuses or hangs. What is wrong with a statement is in it,
-#: too: a schema that was changed under a running program must not end it, nor may a seal key that was exchanged.
+#: Everything a store raises when it is unavailable, full, locked, refuses or hangs. Errors in statements too: a
+#: schema or a seal key that is changed under a running program must not end it.
 TROUBLE = (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError, SealBroken)
 
-# Classes of SQLSTATE (PostgreSQL's documentation, appendix A) whose messages tell of the server, its limits and its
+# Classes of SQLSTATE (PostgreSQL's documentation, appendix A) whose messages are about the server, its limits and its
 # rights. Those of other classes may repeat a value of the statement.
 _TOLD = ("08", "0A", "25", "28", "3D", "42501", "53", "54", "55", "57", "58", "XX")
-# What is said to strangers of each class, or of one code: messages of the server name roles and databases.
+# What unauthenticated clients are told for each class, or one code: the server's messages name roles and databases.
 _TO_STRANGERS = {
     "25006": "it takes no writes now, as a standby does",
     "08": "the connection to it was lost",
@@ -36,9 +36,9 @@ _SQLITE_FULL = "database or disk is full"
 
 
 def asks_again(ask: Callable[_P, Awaitable[_T]]) -> Callable[_P, Coroutine[Any, Any, _T]]:
-    """For what only reads: once more, on a fresh connection, if the one it was asked on was lost under it.
+    """For functions that only read: repeat once on a new connection, if the first one was lost during the call.
 
-    So a restart or a failover of PostgreSQL costs who reads nothing. Of a write nobody knows whether it was done.
+    So readers do not notice a restart or a failover of PostgreSQL. Not for writes: they may already have been done.
     """
 
     @functools.wraps(ask)
@@ -55,7 +55,7 @@ def asks_again(ask: Callable[_P, Awaitable[_T]]) -> Callable[_P, Coroutine[Any, 
 
 
 def describe_trouble(error: BaseException) -> str:
-    """One of ``TROUBLE`` in words."""
+    """One of ``TROUBLE`` as a sentence."""
     cause = getattr(error, "orig", None) or error
     if isinstance(cause, SealBroken):
         return str(cause)
@@ -76,7 +76,7 @@ def describe_trouble(error: BaseException) -> str:
 
 
 def describe_to_strangers(error: BaseException) -> str:
-    """The same for who has not proved to have a key: it needs the store to prove that."""
+    """The same for clients without a proved key: proving one needs the store."""
     cause = getattr(error, "orig", None) or error
     if isinstance(cause, SealBroken):
         return "it is sealed under another key than the service has"
@@ -88,7 +88,7 @@ def describe_to_strangers(error: BaseException) -> str:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether the disk of a SQLite store is."""
+    """Whether the disk of a SQLite store is full."""
     cause = getattr(error, "orig", None) or error
     return isinstance(cause, sqlite3.Error) and _SQLITE_FULL in str(cause)
 
@@ -103,7 +103,7 @@ def _of_sqlite(cause: sqlite3.Error) -> str:
 
 
 def _of_postgresql(state: str, message: str) -> str:
-    # The adapter puts the class of the driver's error before its message.
+    # The adapter puts the class of the driver's error in front of its message.
     message = re.sub(r"^<class '[^']*'>: ", "", message).partition("\n")[0]
     if state == "25006":
         return "this PostgreSQL takes no writes now, as a standby does (SQLSTATE 25006)"
@@ -115,5 +115,5 @@ def _of_system(error: OSError) -> str:
     number = error.errno or 0
     if number > 0:
         return os.strerror(number)
-    # The driver's own, for a server or a forwarder that closes before it has said anything.
+    # The driver's own error, for a server or a forwarder that closes without an answer.
     return error.strerror or ("the connection was lost" if isinstance(error, ConnectionError) else type(error).__name__)

@@ -1,4 +1,4 @@
-"""Usage rows: what workers measured of each task, by the minute."""
+"""Usage rows: what workers measured for each task, per minute."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -14,22 +14,22 @@ from streamferry.tasks.times import from_ms, to_ms
 from streamferry.worker import Report
 
 _MINUTE_MS = 60_000
-#: For so long the last report of a deleted task may come: a worker that cannot reach the store gives up long before.
+#: The last report of a deleted task may come within this time: a worker without the store gives up long before.
 _FAREWELL_MS = 600_000
-#: Rows that one question may be about: some seconds of the database's time, and 34 days of 100 tasks.
+#: Most rows that one query may read: some seconds of the database's time, and 34 days of 100 tasks.
 MAX_MEASURED = 5_000_000
-#: Sums that one answer may hold.
+#: Most sums that one answer may have.
 MAX_SUMS = 100_000
 #: Bandwidth is the average of this long, as the cloud API has it.
 _BANDWIDTH_MS = 300_000
 
 
 class TooMuchUsage(Exception):
-    """What is asked for is more than may be summed at once; ``str(error)`` goes on with "the range"."""
+    """The query is for more than may be summed at once; ``str(error)`` continues a sentence after "the range"."""
 
 
 async def add(connection: AsyncConnection, reports: Sequence[Report]) -> None:
-    """Add what was measured to the present minute. Call it last: see the order of locks in ``workers``."""
+    """Add what was measured to the current minute. Call it last: see the order of locks in ``workers``."""
     measured = {one.task_id: one.usage for one in reports if one.usage is not None}
     if not measured:
         return
@@ -54,7 +54,7 @@ async def add(connection: AsyncConnection, reports: Sequence[Report]) -> None:
 
 
 async def keep_place(connection: AsyncConnection, task_id: str) -> None:
-    """Before a task is deleted: if a worker has it, what it measured last is still to come, and must find a row."""
+    """Call before a task is deleted: if a worker has it, its last measurements are still to come, and need a row."""
     zero = sa.literal(0)
     place = sa.literal(await _read_minute(connection)), task.c.id, task.c.group_name, task.c.stream_digest, zero, zero
     of_worker = run.c.worker_id.is_not(None)
@@ -66,7 +66,7 @@ async def keep_place(connection: AsyncConnection, task_id: str) -> None:
 async def _find_places(
     connection: AsyncConnection, task_ids: Iterable[str], minute_ms: int
 ) -> dict[str, tuple[str, str]]:
-    """Task -> its group and the digest of its stream; of one that was deleted just now from its last row."""
+    """Task -> its group and the digest of its stream; for one that was just deleted, from its last row."""
     found = await connection.execute(
         sa.select(task.c.id, task.c.group_name, task.c.stream_digest).where(task.c.id.in_(task_ids))
     )
@@ -102,13 +102,13 @@ async def buckets(
 ) -> list[UsageBucket]:
     """Sums of steps counted from ``start_at``, oldest first; a step without usage is left out.
 
-    The database adds up, so that as many rows come as there are sums. Raises TooMuchUsage for a range that holds more
+    The database adds up, so there is one row per sum. Raises TooMuchUsage for a range that holds more
     than ``MAX_MEASURED`` rows, or more than ``MAX_SUMS`` sums.
     """
     start_ms, step_ms = to_ms(start_at), step_s * 1000
     fine_ms = min(step_ms, _BANDWIDTH_MS)
     in_range = [usage.c.minute_ms >= start_ms, usage.c.minute_ms < to_ms(end_at)]
-    # Rows are read by their minute, whatever else is asked for: counting stops where it is too much.
+    # Rows are read by minute, whatever the filters are: counting stops when there are too many.
     measured = sa.select(sa.literal(1)).where(*in_range).limit(MAX_MEASURED + 1).subquery()
     if (await connection.execute(sa.select(sa.func.count()).select_from(measured))).scalar_one() > MAX_MEASURED:
         raise TooMuchUsage(f"holds more than {MAX_MEASURED} measured minutes of tasks")

@@ -1,7 +1,7 @@
-"""Worker rows: who is there, by a lease on the database's clock, and what becomes of the tasks of who is not.
+"""Worker rows: which workers are alive, by a lease on the database's clock; tasks of those that are not are freed.
 
-Order of locks, here, in ``due``, ``held`` and ``usage``, so that no two transactions wait for each other: task, run,
-worker, usage.
+Order of locks, here, in ``due``, ``assignments`` and ``usage``, so that no two transactions wait for each other: task,
+run, worker, usage.
 """
 
 import sqlalchemy as sa
@@ -20,13 +20,13 @@ from streamferry.tasks.schedule import LOST_STEP_MS, decide_due
 from streamferry.worker import LEASE_S, LeaseLost, WorkerHealth
 
 _HEALTH = TypeAdapter(WorkerHealth)
-#: By this much a lease is longer here than its worker believes: who stops in time has stopped before it is judged.
+#: A lease is longer here than its worker believes by this much: a worker that stops in time stops before it expires.
 _MARGIN_MS = 500
 #: The length of a lease, unless a worker asks for another one.
 LEASE_MS = round(LEASE_S * 1000) + _MARGIN_MS
-#: A store that was not written to for longer was away, and nobody could renew: less than any lease leaves time to.
+#: A store that was not written to for longer was unavailable, and nobody could renew: less than any lease.
 PULSE_GAP_MS = 3_000
-#: Rows of workers that are gone are kept this long, for who looks.
+#: Rows of workers that are gone are kept this long, to be shown.
 _KEEP_GONE_MS = 3_600_000
 
 
@@ -41,7 +41,7 @@ async def register(
 ) -> None:
     """A lease for a worker that holds nothing; what it held before is free. ``address``: where it serves previews.
 
-    ``is_attached``: nobody judges its lease. Its service, which started it, ends it before it gives its tasks away.
+    ``is_attached``: its lease never expires. Its service, which started it, ends it before giving its tasks away.
     """
     now = await read_now_ms(connection)
     await _free(connection, run.c.worker_id == worker_id, now, "its worker lost its lease")
@@ -65,7 +65,7 @@ async def register(
 
 
 async def poll(connection: AsyncConnection, worker_id: str) -> tuple[int, bool, int]:
-    """How often something about the worker's tasks was changed, whether any is due, and the time: next to no work."""
+    """How often something about the worker's tasks was changed, whether any is due, and the time. It is cheap."""
     changed = sa.select(worker.c.orders).where(worker.c.id == worker_id).scalar_subquery()
     is_due = sa.exists(sa.select(run.c.task_id).where(run.c.due_ms <= now_ms()))
     orders, has_due, now = (await connection.execute(sa.select(changed, is_due, now_ms()))).one()
@@ -73,20 +73,20 @@ async def poll(connection: AsyncConnection, worker_id: str) -> tuple[int, bool, 
 
 
 def is_alive(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
-    """Whether a lease lasts: one that ends much later than any can was given before the clock was set back."""
+    """Whether a lease is valid. One that ends later than any lease can was given before the clock was set back."""
     return sa.and_(worker.c.lease_ms > now, worker.c.lease_ms <= now + 2 * worker.c.length_ms)
 
 
 def _is_gone(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
-    """Whether a lease ran out while the store could be written to, for so long that its worker could have renewed it.
+    """Whether a lease ran out while the store was writable long enough for its worker to have renewed it.
 
-    An outage of the store counts for nobody: after it, each lease gets its full length before anybody is judged.
-    Attached workers are not judged here.
+    An outage of the store counts against no worker: after it, each lease gets its full length again. Not for attached
+    workers.
     """
     was_away = sa.exists().where(
         sa.or_(
             pulse.c.since_ms > now - worker.c.length_ms,
-            # Not written to at this moment, or by a clock that was set.
+            # It is not being written to, or its clock was set.
             sa.not_(pulse.c.at_ms.between(now - PULSE_GAP_MS, now + PULSE_GAP_MS)),
         )
     )
@@ -94,7 +94,7 @@ def _is_gone(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
 
 
 async def beat(connection: AsyncConnection, now: int, *, afresh: bool) -> None:
-    """Note that the store is written to. ``afresh``: what was noted before counts for nothing, as its clock was set."""
+    """Note that the store is writable. ``afresh``: forget earlier notes, because its clock was set."""
     server: sa.ColumnElement[str] = sa.literal("")
     if connection.dialect.name == "postgresql":
         server = sa.cast(sa.func.pg_postmaster_start_time(), sa.String(64))
@@ -119,8 +119,8 @@ async def beat(connection: AsyncConnection, now: int, *, afresh: bool) -> None:
 async def require_lease(connection: AsyncConnection, worker_id: str) -> None:
     """Raises LeaseLost if the worker has none, or its lease was ended.
 
-    One that ran out and was not ended is still the worker's: nobody else has its tasks. So it outlives a clock that is
-    set; that a worker which cannot ask stops in time is its own fence's business.
+    One that ran out but was not ended is still valid: nobody else has its tasks. So it survives a change of the clock;
+    a worker that cannot reach the store is stopped in time by its own fence.
     """
     lease_ms = (await connection.execute(sa.select(worker.c.lease_ms).where(worker.c.id == worker_id))).scalar()
     if lease_ms is None or lease_ms < 0:
@@ -142,7 +142,7 @@ async def renew(
 
 
 async def retire(connection: AsyncConnection, worker_id: str) -> None:
-    """A worker without room: the others leave no share of what is due to it."""
+    """Mark a worker as taking no more tasks: the others leave it no share of what is due."""
     await connection.execute(worker.update().where(worker.c.id == worker_id).values(capacity=0))
 
 
@@ -159,7 +159,7 @@ async def free_expired(connection: AsyncConnection) -> int:
     expired = sa.select(worker.c.id).where(_is_gone(now))
     of_expired = sa.select(run.c.task_id).where(run.c.worker_id.in_(expired)).order_by(run.c.task_id)
     await connection.execute(of_expired.with_for_update())
-    # Locked, so that a renewal that is on its way wins; one that comes later finds its lease gone.
+    # Locked, so that a renewal in progress wins; one that comes later finds its lease gone.
     gone = list((await connection.execute(expired.with_for_update(skip_locked=True))).scalars())
     if not gone:
         return 0
@@ -168,7 +168,7 @@ async def free_expired(connection: AsyncConnection) -> int:
 
 
 async def free_attached(connection: AsyncConnection) -> int:
-    """Free the tasks of attached workers of a service that is gone, and they with it; how many."""
+    """Free the tasks of attached workers, whose service and processes are gone; returns how many."""
     now = await read_now_ms(connection)
     theirs = sa.and_(worker.c.is_attached, worker.c.lease_ms > 0)
     ids = list((await connection.execute(sa.select(worker.c.id).where(theirs))).scalars())
@@ -178,19 +178,19 @@ async def free_attached(connection: AsyncConnection) -> int:
 
 
 async def free_all(connection: AsyncConnection, why: str) -> int:
-    """Free every task that a worker had; how many."""
+    """Free every task that any worker had; returns how many."""
     return await _free(connection, run.c.worker_id.is_not(None), await read_now_ms(connection), why)
 
 
 async def has_expired(connection: AsyncConnection) -> bool:
-    """Whether a worker that holds tasks is gone: a look before a write."""
+    """Whether a worker that holds tasks is gone: a read that may save a write."""
     holds_tasks = sa.exists(sa.select(run.c.task_id).where(run.c.worker_id == worker.c.id))
     query = sa.select(worker.c.id).where(_is_gone(now_ms()), holds_tasks)
     return (await connection.execute(query.limit(1))).first() is not None
 
 
 async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
-    """Who has a lease or had one in the last hour, oldest first."""
+    """Workers that have a lease or had one in the last hour, oldest first."""
     rows = await connection.execute(
         sa.select(worker, is_alive(now_ms()).label("is_alive")).order_by(worker.c.started_ms, worker.c.id)
     )
@@ -208,7 +208,7 @@ async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
 
 
 def _health_of(text: str | None) -> WorkerHealth | None:
-    """What a worker told; None for what it said in the words of another version."""
+    """A worker's last report; None if it is in the format of another version."""
     try:
         return None if text is None else _HEALTH.validate_json(text)
     except ValidationError:
@@ -223,7 +223,7 @@ async def find_address(connection: AsyncConnection, task_id: str) -> str | None:
 
 async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], now: int, why: str) -> int:
     """Free the tasks of workers that cannot return them; how many."""
-    # One that connects and has sent media waits for its first acknowledgement.
+    # A connecting run that has sent media is waiting for its first acknowledgement.
     played = sa.and_(run.c.state.in_([State.STREAMING.value, State.CONNECTING.value]), run.c.media_time_ms > 0)
     rows = await connection.execute(
         sa.select(
@@ -278,7 +278,7 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
             [
                 NewEvent(str(one["of_task"]), "lost", now, detail)
                 if one["to_due"] is not None
-                # Nobody wants it any more: its end is all the same.
+                # The task is not wanted any more: how it ended does not matter.
                 else NewEvent(str(one["of_task"]), State.STOPPED.value, now, {**detail, "final": True})
                 for one in freed
             ],

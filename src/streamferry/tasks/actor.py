@@ -1,7 +1,7 @@
-"""Who acts: known to whoever writes down what happened, without being handed through every call between.
+"""Who acts: known to the code that records what happened, without being passed through every call in between.
 
-Each entrance says once who it is acting for: the APIs for the key that a request is signed with, the dashboard for the
-session, a worker and the scheduler for themselves, a command for the user of the machine.
+Each entrance sets it once: the APIs the key that signed the request, the dashboard the session, a worker and the
+scheduler themselves, a command the user of the machine.
 """
 
 import contextlib
@@ -28,13 +28,13 @@ class ActorKind(StrEnum):
     COMMAND = "command"
     #: The service at its start.
     SERVICE = "service"
-    #: Nobody who is known.
+    #: Unknown.
     NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """``name``: id of the key or of the worker, or the user of the machine. ``peer``: the address asked from."""
+    """``name``: id of the key or of the worker, or the user of the machine. ``peer``: where the request came from."""
 
     kind: ActorKind
     name: str = ""
@@ -50,13 +50,13 @@ _acting: ContextVar[Actor] = ContextVar("actor")
 
 
 def current_actor() -> Actor:
-    """Who acts here and now."""
+    """The current actor."""
     return _acting.get(_NOBODY)
 
 
 @contextlib.contextmanager
 def acting_as(actor: Actor) -> Iterator[None]:
-    """What is written down within is of that actor."""
+    """What is recorded within the block is attributed to that actor."""
     token = _acting.set(actor)
     try:
         yield
@@ -65,12 +65,12 @@ def acting_as(actor: Actor) -> Iterator[None]:
 
 
 def new_request_id() -> str:
-    """A name for one request that nobody can guess or have used: 24 hex digits."""
+    """A unique and unguessable name for one request: 24 hex digits."""
     return secrets.token_hex(12)
 
 
 def user_of_machine() -> Actor:
-    """Who runs this command."""
+    """The user who runs this command."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):

@@ -1,6 +1,6 @@
 """Every rule on a task's values, in one place for every front end: what passes here may be stored.
 
-Pure: what only a look at this machine can tell is asked by ``AddressRules``, which who makes them gives.
+Pure: checks that need this machine are behind ``AddressRules``, which the caller provides.
 
 Not here: rules that need the store (a group that exists, a destination in use), which are the actions', and JSON types,
 which are the front end's. The limits are those of the cloud API's own pages. A broken one raises InvalidField with the
@@ -55,7 +55,7 @@ _WATERMARK_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class AddressRules:
-    """What a deployment allows: why an address can never be used, as what follows its name in a sentence, or nothing.
+    """What a deployment allows: why an address can never be used, as a predicate after its name, or an empty text.
 
     ``refuse_file``: of a ``file:`` address. ``refuse_peer``: of any other, of a source, a destination or a callback.
     """
@@ -65,7 +65,7 @@ class AddressRules:
 
 
 def check_task_id(text: str) -> str:
-    """What does not look like an id is the id of no task: TaskNotFound."""
+    """Anything that is not an id cannot be the id of a task: TaskNotFound."""
     if not _TASK_ID.fullmatch(text):
         raise TaskNotFound(text)
     return text
@@ -202,7 +202,7 @@ def read_watermark(picture: str, relative_pos_x: float, relative_pos_y: float, r
 def place_watermark(
     mark: Watermark | StoredMark, relative_pos_x: float, relative_pos_y: float, ratio: float
 ) -> Watermark | StoredMark:
-    """The same picture in another place."""
+    """The same picture at another position."""
     try:
         return replace(mark, pos_x=relative_pos_x, pos_y=relative_pos_y, ratio=ratio)
     except ValueError as error:
@@ -216,7 +216,7 @@ def _read_address(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:
 
 
 def _parse(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:
-    # Stars are no part of an address that anybody means; of a file's name they may be.
+    # Nobody means an address with asterisks; a file's name may have them.
     if REDACTED in text and not text.startswith("file:"):
         _refuse(field, f"is an address as lists show it, with {REDACTED} for its secrets: give the whole address")
     # Nobody sees what does not print, and half of a character (a lone surrogate) is no text.

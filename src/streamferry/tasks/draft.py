@@ -1,12 +1,12 @@
-"""``TaskDraft``: a task as a front end hands it in, before it is judged; and how it becomes a ``TaskSpec``.
+"""``TaskDraft``: a task as a front end submits it, before it is checked; and how it becomes a ``TaskSpec``.
 
-A draft is made of plain values. A field is absent (None), given, or cleared where that is something else than absent.
-Whatever a front end calls its fields, here and in every InvalidField they have the names of this module's classes, and
-a path: ``title``, ``sources[2].start_s``, ``destination.host``, ``watermark.x``. A front end that has other names keeps
-one table of them.
+A draft consists of plain values. A field is absent (None), given, or cleared, where that differs from absent. Whatever
+a front end calls its fields, here and in every InvalidField they have the names of this module's classes, with a path:
+``title``, ``sources[2].start_s``, ``destination.host``, ``watermark.x``. A front end with other names keeps one table
+of them.
 
-What is absent stays as the task has it; a new task, and one that cannot be read any more, have nothing that could stay.
-An address or a picture that is given as it was shown means the one that is stored (decision 0005).
+Absent fields keep the task's values; a new task, or one that cannot be read any more, has none to keep. An address or a
+picture that is given as it was shown means the stored one (decision 0005).
 """
 
 from collections.abc import Sequence
@@ -38,14 +38,14 @@ class Cleared(Enum):
     CLEARED = "cleared"
 
 
-#: Given as nothing: what the task has is taken away.
+#: Given as empty: the task's value is removed.
 CLEARED: Final = Cleared.CLEARED
 _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceDraft:
-    """One address. None: the one that the task has in this place, with other offsets."""
+    """One address. None: the task's address at this index, with other offsets."""
 
     url: str | None
     start_s: float = 0.0
@@ -54,7 +54,7 @@ class SourceDraft:
 
 @dataclass(frozen=True, slots=True)
 class DestinationParts:
-    """A destination in three texts, for who has no address."""
+    """A destination in three parts, instead of an address."""
 
     host: str
     app: str
@@ -63,8 +63,8 @@ class DestinationParts:
 
 @dataclass(frozen=True, slots=True)
 class WatermarkDraft:
-    """``picture``: a data URL, or what stood for the picture where it was shown. The others are parts of the width and
-    the height of the video."""
+    """``picture``: a data URL, or what stood for the picture where it was shown. The others are fractions of the
+    video's width and height."""
 
     picture: str | None = None
     x: float | None = None
@@ -94,10 +94,10 @@ class TaskDraft:
 
 
 def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules: AddressRules) -> TaskSpec:
-    """What is wanted from now on. ``current``: what the task has; None for a new one. Raises InvalidField."""
+    """The resulting spec. ``current``: the task's spec; None for a new task. Raises InvalidField."""
     kind = draft.kind if draft.kind is not None else _present(current, "kind").kind
     start_at, end_at = _decide_window(draft, current, now)
-    # Of a task of the other kind nothing about the source can stay.
+    # When the kind changes, nothing about the source can stay.
     same_kind = current if current is not None and current.kind is kind else None
     form, items = _decide_sources(draft, kind, same_kind, is_new=current is None, rules=rules)
     cycle_mode, play_times, loops = _decide_loops(draft, kind, same_kind)
@@ -127,7 +127,7 @@ def _choose(given: _Value | None, present: _Value) -> _Value:
 
 
 def _present(current: TaskSpec | None, field: str) -> TaskSpec:
-    """The task's present spec, where a field that was not given is taken from."""
+    """The task's current spec, from which fields that are not given are taken."""
     if current is None:
         raise InvalidField(field, "is required")
     return current
@@ -166,7 +166,7 @@ def _decide_sources(
     items = []
     for index, one in enumerate(draft.sources):
         field = f"sources[{index}]"
-        # First the one in the same place: two addresses may differ in their secrets only.
+        # First the one at the same index: two addresses may differ only in their secrets.
         same_place = known[index : index + 1]
         if one.url is None and not same_place:
             raise InvalidField(f"{field}.url", "is required")

@@ -22,7 +22,7 @@ class TaskKind(IntEnum):
 
 
 class ContinueStrategy(IntEnum):
-    """Where a VOD list goes on after a break."""
+    """Where a VOD list resumes after a break."""
 
     AT_BREAK = 0
     AT_BREAK_PLUS_ELAPSED = 1
@@ -38,7 +38,7 @@ class ApiStatus(IntEnum):
 
 
 class CallbackEvent(StrEnum):
-    """What a task's receiver is told of."""
+    """The events that are sent as callbacks."""
 
     STARTING = "starting"
     STREAMING = "streaming"
@@ -58,12 +58,12 @@ class DeliveryState(StrEnum):
 
     WAITING = "waiting"
     DELIVERED = "delivered"
-    #: Nobody took it for a day.
+    #: It was not accepted for a day, or refused too often.
     DEAD = "dead"
 
 
 class AuditKind(StrEnum):
-    """What the audit stream tells of."""
+    """What the audit stream records."""
 
     KEY_MADE = "key_made"
     KEY_REPLACED = "key_replaced"
@@ -98,7 +98,7 @@ class TaskItem:
 
 @dataclass(frozen=True, slots=True)
 class StoredMark:
-    """A watermark whose picture lies in the store, and is read by who needs it. Raises ValueError for a bad place."""
+    """A watermark whose picture is in the store, and is read only when needed. Raises ValueError for a bad position."""
 
     digest: str
     media_type: str
@@ -112,7 +112,7 @@ class StoredMark:
 
     @property
     def reference(self) -> str:
-        """What stands for the picture where it is not shown; an update that gives it means this picture."""
+        """What stands for the picture where it is not shown; in an update it means this picture."""
         return f"data:{self.media_type};sha256,{self.digest}"
 
 

@@ -1,8 +1,8 @@
-"""When a task needs attention, and where its list goes on after a break. Pure: the time is an argument.
+"""When a task needs attention, and where its list resumes after a break. Pure: the time is an argument.
 
 Theory of operation. Each run row has a due time, the moment from which a worker may claim it; none means that there is
-nothing to do until somebody changes the task, or that a worker has it. Whoever looks for work asks for what is due, so
-a look costs what is due and not what is stored. A task that is due after its window is not claimed but concluded.
+nothing to do until somebody changes the task, or that a worker has it. Workers query for what is due, so the cost
+depends on what is due and not on what is stored. A task that is due after its window is not claimed but concluded.
 
 All times are Unix milliseconds on the store's clock.
 """
@@ -15,19 +15,19 @@ from streamferry.tasks.model import ContinueStrategy
 
 #: A worker claims a task this long before its StartTime, so that it starts at the time and not after it.
 LOOK_AHEAD_MS = 5_000
-#: Why a run that ended with a fault that no retry mends is tried again all the same, but rarely: the file at the
-#: address may have been replaced.
+#: A run that ended with a fault that no retry fixes is still tried again, but rarely: the file at the address may have
+#: been replaced.
 RETRY_FAILED_MS = 60_000
 #: A worker's clock may say that EndTime has come this long before the store's does.
 END_TOLERANCE_MS = 500
-#: A list whose worker vanished goes on this far behind its saved place, or at the keyframe before that. The list had
-#: played on for a quarter of a second, on average, since the place was saved, and in files with a keyframe each second
-#: the last one is half a second back: so it goes on as close to where it broke as a keyframe is, before it or behind.
+#: A list whose worker vanished resumes this far after its saved position, or at the keyframe before that. On average
+#: the list had played for a quarter of a second since then, and in files with a keyframe each second the last one is
+#: half a second back: so it resumes at the keyframe closest to the break, before or after it.
 LOST_STEP_MS = 750
 
 
 def decide_due(*, enabled: bool, finished: bool, start_ms: int, end_ms: int, now_ms: int) -> int | None:
-    """From when on a task that nobody runs may be claimed, or must be concluded. None: never, as it stands."""
+    """When a task that nobody runs may be claimed, or must be concluded. None: never, unless it is changed."""
     if not enabled or finished:
         return None
     if is_over(end_ms, now_ms):
@@ -47,7 +47,7 @@ def decide_playhead(
     spans_ms: Sequence[tuple[int, int | None]],
     loops: int,
 ) -> Playhead | None:
-    """Where a list goes on that broke at ``broke``, ``elapsed_ms`` ago; None when it would have been played out.
+    """Where a list resumes that broke at ``broke``, ``elapsed_ms`` ago; None when it would have been played out.
 
     ``spans_ms`` as in :func:`streamferry.relay.list_position.advance`.
     """

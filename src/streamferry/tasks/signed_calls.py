@@ -1,7 +1,7 @@
-"""A signed call: what it is known by if it comes again.
+"""A signed call: how it is recognised if it comes again.
 
-The entrance says which one is being done; ``Actions`` writes it down in the transaction of what it does, so that it is
-done once at all services on one store.
+The API's entrance sets the current call; ``Actions`` records it in the transaction of its change, so that it is done
+only once by all services on one store.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SignedCall:
-    """``names``: hex digests, each of which is enough to know it by. ``valid_s``: for how long it could come again.
+    """``names``: hex digests, each of which identifies it. ``valid_s``: for how long it could come again.
 
     ``is_creation``: it is never done twice; any other one is, within its second (``store.calls``).
     """
@@ -35,13 +35,13 @@ _doing: ContextVar[SignedCall | None] = ContextVar("signed_call", default=None)
 
 
 def current_call() -> SignedCall | None:
-    """The signed call that is being done here and now; None for one that came in another way."""
+    """The signed call that is being done now; None for a change that came another way."""
     return _doing.get()
 
 
 @contextlib.contextmanager
 def doing(call: SignedCall) -> Iterator[None]:
-    """What is changed within is what that call asked for."""
+    """Changes within the block belong to that call."""
     token = _doing.set(call)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Callbacks: what front ends may look at and do about deliveries, as ``control.actions`` is for tasks."""
+"""Callbacks: what front ends may show and do about deliveries, as ``control.actions`` does for tasks."""
 
 import re
 
@@ -11,7 +11,7 @@ _EVENT_ID = re.compile(r"evt_([0-9a-f]{32})_([1-9][0-9]{0,8})")
 
 
 class Callbacks:
-    """See the module. Each method is one transaction, but for those over many tasks."""
+    """See the module. Each method is one transaction, except those over many tasks."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -21,7 +21,7 @@ class Callbacks:
     async def list_deliveries(
         self, *, task_id: str | None = None, state: DeliveryState | None = None, page: int = 1, size: int = 20
     ) -> DeliveryPage:
-        """Newest first; those of a deleted task too. ``page`` counts from 1."""
+        """Newest first, including those of deleted tasks. ``page`` counts from 1."""
         async with self._store.read() as connection:
             records, total = await deliveries.page(
                 connection, task_id=task_id, state=state, offset=(page - 1) * size, limit=size
@@ -30,13 +30,13 @@ class Callbacks:
 
     @asks_again
     async def backlog(self) -> Backlog:
-        """What is not delivered, in numbers."""
+        """Numbers of undelivered callbacks."""
         async with self._store.read() as connection:
             return await deliveries.backlog(connection)
 
     @asks_again
     async def get_delivery(self, event_id: str) -> DeliveryRecord:
-        """One of them, by the id that its receiver gets. Raises DeliveryNotFound."""
+        """One delivery, by the id that its receiver gets. Raises DeliveryNotFound."""
         task_id, number = _parse(event_id)
         async with self._store.read() as connection:
             record = await deliveries.find(connection, task_id, number)
@@ -45,7 +45,7 @@ class Callbacks:
         return record
 
     async def replay(self, event_id: str) -> None:
-        """Deliver it again, before what waits behind it. Raises DeliveryNotFound, WrongState."""
+        """Deliver it again, before the later ones that wait. Raises DeliveryNotFound, WrongState."""
         task_id, number = _parse(event_id)
         async with self._store.write() as connection:
             record = await deliveries.find(connection, task_id, number)
@@ -57,7 +57,7 @@ class Callbacks:
                 raise WrongState(f"task {task_id} has no CallbackURL any more")
 
     async def replay_dead(self, task_id: str | None = None) -> int:
-        """Deliver dead letters again, of one task or of all that still have an address; how many."""
+        """Deliver dead callbacks again, of one task or of all that still have an address; returns how many."""
         if task_id is None:
             async with self._store.read() as connection:
                 task_ids = await deliveries.tasks_with_dead(connection)
@@ -70,7 +70,7 @@ class Callbacks:
         return count
 
     async def drop_dead(self, task_id: str | None = None) -> int:
-        """Forget dead letters, of one task or of all; how many."""
+        """Delete dead callbacks, of one task or of all; returns how many."""
         async with self._store.write() as connection:
             return await deliveries.drop_dead(connection, task_id)
 
@@ -80,7 +80,7 @@ class Callbacks:
             return await signing.ensure(connection, self._seal)
 
     async def replace_secret(self) -> str:
-        """Another secret; for a day callbacks are signed with the one before as well."""
+        """Make a new secret; for a day callbacks are also signed with the previous one."""
         async with self._store.write() as connection:
             secret = await signing.replace(connection, self._seal)
             await audit.append(connection, AuditKind.SECRET_REPLACED)

@@ -1,12 +1,12 @@
-"""Courier: sends what is owed, again and again for a day, in the order of each task. Run it in the service's process.
+"""Dispatcher: sends callbacks, retrying for a day, in the order of each task. Run it in the service's process.
 
-Theory of operation. It works in turns. A turn is one transaction, in which it writes down what became of the attempts
-since the last one and claims the mailboxes that are due; then it sends to all of them at once. So a turn costs the
-same for one attempt as for a hundred, and any number of dispatchers may work on one store.
+Theory of operation. It works in turns. A turn is one transaction, which records the results of the attempts since the
+last turn and claims the mailboxes that are due; then it sends to all of them at once. So a turn costs the same for one
+attempt as for a hundred, and any number of dispatchers may work on one store.
 
-A receiver that is slow or dead holds up its own tasks only: a host has few places at a time, what failed last at it has
-a single one of them, and whoever is due longest comes first. One that refuses a callback holds up what follows for a
-while only: see ``sender.judge`` for which answers end a callback, and which the whole address.
+A slow or dead receiver delays only its own tasks: a host has few places at a time, addresses whose last attempt failed
+share one of them, and the longest due go first. A receiver that refuses a callback delays the next ones only for a
+while: see ``sender.judge`` for which answers end a callback, and which the whole address.
 """
 
 import asyncio
@@ -30,24 +30,24 @@ from streamferry.store.records import DeliveryRecord
 
 _log = logging.getLogger("streamferry.callbacks")
 
-#: How often it looks for what is due: one read by key.
+#: How often it checks for due mailboxes: one read by key.
 POLL_S = 0.5
-#: Attempts at a time: in all, at one host, and of these at addresses that failed last.
+#: Concurrent attempts: in total, to one host, and of these to addresses whose last attempt failed.
 PLACES = 200
 PLACES_OF_HOST = 8
 PLACES_OF_FAILING = 1
-#: A claim is given up after this long: longer than an attempt can take, with time to write down what became of it.
+#: A claim is given up after this long: longer than an attempt can take, plus time to record its result.
 LEASE_MS = round(SEND_S * 1000) + 10_000
 #: Pauses between attempts double from the first to the longest: about 60 attempts in a day.
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 1800.0
-#: Attempts under way when the service stops get this long.
+#: Attempts in progress when the service stops get this long.
 _LEAVE_S = 2.0
 _MAX_FAILING = 1_000
 
 
 def decide_pause_ms(failures: int, chance: float) -> int:
-    """How long to wait after so many attempts in a row that failed, 1 at least. ``chance`` in 0..1 spreads them."""
+    """How long to wait after this many failed attempts in a row, at least 1. ``chance`` in 0..1 is for jitter."""
     # 2**9 is beyond the longest pause already.
     pause_s = min(FIRST_PAUSE_S * 2.0 ** min(failures - 1, 9), LONGEST_PAUSE_S)
     return round(pause_s * (0.75 + chance / 2) * 1000)
@@ -67,7 +67,7 @@ def headers_of(record: DeliveryRecord, body: str, secrets: list[str], now: datet
 
 
 async def _secrets_to_sign_with(connection: AsyncConnection, seal: Seal) -> list[str]:
-    """The present one first; none if it cannot be opened."""
+    """The current one first; empty if it cannot be opened."""
     try:
         await signing.ensure(connection, seal)
     except SealBroken:
@@ -76,7 +76,7 @@ async def _secrets_to_sign_with(connection: AsyncConnection, seal: Seal) -> list
 
 
 class Dispatcher:
-    """See the module. ``chance`` gives numbers in 0..1."""
+    """See the module. ``chance`` returns random numbers in 0..1."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Dispatcher:
         *,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """``serialize``: what is posted of a delivery."""
+        """``serialize`` makes the body of a delivery."""
         self._store = store
         self._sender = sender
         self._serialize = serialize
@@ -101,7 +101,7 @@ class Dispatcher:
         self._stirred = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """One turn after another until told to stop; trouble with the store is for the next turn."""
+        """Take one turn after another until told to stop; after trouble with the store the next turn tries again."""
         async with asyncio.TaskGroup() as group:
             is_well = True
             while not stopping.is_set():
@@ -117,7 +117,7 @@ class Dispatcher:
                         _log.error("callbacks wait: the store cannot be asked: %s", describe_trouble(error))
                     is_well = False
                 except Exception:
-                    # Whatever it is, it is not to end the service that all tasks are run by.
+                    # Whatever it is, it must not end the service that runs all tasks.
                     if is_well:
                         _log.exception("callbacks wait: a turn failed inside streamferry")
                     is_well = False
@@ -125,7 +125,7 @@ class Dispatcher:
             await self._leave()
 
     async def _wait(self, stopping: asyncio.Event, is_well: bool) -> None:
-        """Until there is something to write down, or time to look; a store in trouble gets its pause."""
+        """Wait until there is a result to record, or it is time to check; after trouble with the store, pause."""
         waits = [asyncio.ensure_future(stopping.wait())]
         if is_well:
             waits.append(asyncio.ensure_future(self._stirred.wait()))
@@ -136,7 +136,7 @@ class Dispatcher:
                 one.cancel()
 
     async def _take_turn(self) -> list[tuple[Claim, list[str]]]:
-        """Write down what became of attempts, and claim what is to be sent now, with the secrets to sign it."""
+        """Record results of attempts, and claim what is to be sent now, with the secrets to sign it."""
         attempts = tuple(self._attempts)
         places = HostPlaces(PLACES_OF_HOST, PLACES_OF_FAILING, list(self._failing))
         for one in self._sending.values():
@@ -161,7 +161,7 @@ class Dispatcher:
         self._attempts = [*left, *self._attempts[len(attempts) :]]
         if dead:
             _log.error("%d callbacks were given up; streamferry callbacks list --state dead", dead)
-        # One whose attempt outlasted its claim is being sent still.
+        # One whose attempt outlasted its claim is still being sent.
         fresh = [claim for claim in claims if claim.record.task_id not in self._sending]
         self._sending |= {claim.record.task_id: claim for claim in fresh}
         return [(claim, secrets) for claim in fresh]
@@ -171,7 +171,7 @@ class Dispatcher:
         try:
             failure = await self._send(claim, secrets)
         except Exception:
-            # One receiver's oddity is not to cost the others their callbacks.
+            # A problem with one receiver must not cost the others their callbacks.
             _log.exception("an attempt failed inside streamferry")
             failure = Failure("an internal error; see the log")
         finally:
@@ -193,20 +193,20 @@ class Dispatcher:
         self._stirred.set()
 
     async def _send(self, claim: Claim, secrets: list[str]) -> Failure | None:
-        """What went wrong, None when it was taken."""
+        """What went wrong; None if it was accepted."""
         if claim.url is None:
             return Failure("the stored CallbackURL cannot be read: give the task its CallbackURL anew")
         if not secrets:
             return Failure(signing.DAMAGED_SECRET)
         if claim.record.is_damaged:
-            # Nobody can ever take it: the next ones go on.
+            # Nobody can ever accept it: continue with the next ones.
             return Failure("what was to be told cannot be read any more", refusals=1)
         body = self._serialize(claim.record)
         headers = headers_of(claim.record, body, secrets, datetime.now(UTC))
         return await self._sender.send(claim.url, headers, body.encode())
 
     async def _leave(self) -> None:
-        """Let what is under way end, within limits, and write down what became of it; the rest is sent once more."""
+        """Let attempts in progress end, within a limit, and record their results; the rest is sent again later."""
         if self._senders:
             await asyncio.wait(self._senders, timeout=_LEAVE_S)
         for one in self._senders:

@@ -1,8 +1,8 @@
-"""Sender: posts one callback and says in a sentence what went wrong. It tries once, and knows nothing of the store.
+"""Sender: posts one callback and reports in a sentence what went wrong. It tries once, and does not know the store.
 
-The address is a user's, so it is dialled under the egress policy: the name is resolved here, the policy is asked about
-the very address that is then connected to, and redirects are not followed. A receiver can waste neither time nor
-memory: there is one deadline over everything, and no more of its answer is read than a connection needs to end well.
+The address is a user's, so it is dialled under the egress policy: the name is resolved here, the policy checks the very
+address that is then connected to, and redirects are not followed. A receiver can waste neither time nor memory: one
+deadline covers everything, and no more of its answer is read than is needed to end the connection cleanly.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve
 
 #: A receiver gets this long, from resolving its name to the end of its answer. The convention asks for 15 to 30 s;
-#: less keeps a dead one from taking up a place for long, and what a slow one missed is sent again.
+#: less keeps a dead one from taking up a place for long, and a callback that a slow one missed is sent again.
 SEND_S = 10.0
-#: Of an answer's body no more is read.
+#: No more than this is read of an answer's body.
 _MAX_ANSWER_BYTES = 16 << 10
 #: Answers after which a callback is given up, by how likely another one is: a receiver that understood the request and
 #: refuses it, or is somewhere else; and one that fails over this very callback, perhaps. With the pauses between
 #: attempts that is after about half a minute, and ten: as long as the cloud tries.
 REFUSALS, FAILURES = 4, 8
-#: The receiver, or what stands before it, has no time now: that says nothing about the callback.
+#: The receiver, or a proxy in front of it, is too busy now: that says nothing about the callback.
 _BUSY = frozenset((408, 425, 429, 502, 503, 504))
 #: Retry-After is obeyed up to this long.
 LONGEST_WAIT_S = 3600.0
@@ -38,8 +38,8 @@ LONGEST_WAIT_S = 3600.0
 class Failure:
     """Why a callback was not taken, in a sentence.
 
-    ``refusals``: it is given up with that many such answers; None: it is tried on. ``is_gone``: nothing more is wanted
-    at the address. ``wait_s``: not sooner again.
+    ``refusals``: it is given up after that many such answers; None: keep trying. ``is_gone``: the address wants no
+    more callbacks. ``wait_s``: wait at least this long.
     """
 
     problem: str
@@ -70,7 +70,7 @@ class Sender:
         await self._client.aclose()
 
     async def send(self, url: MediaUrl, headers: Mapping[str, str], body: bytes) -> Failure | None:
-        """None when the receiver took it (any 2xx), else what went wrong, without path and query of the address."""
+        """None if the receiver accepted it (any 2xx), else what went wrong, without path and query of the address."""
         try:
             async with (
                 asyncio.timeout(self._send_s),
@@ -122,7 +122,7 @@ def read_retry_after(text: str, now: datetime) -> float:
 
 
 def _explain(url: MediaUrl, error: BaseException) -> str:
-    """httpx's own words may hold the address."""
+    """The reason, without httpx's own message, which may contain the address."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -140,10 +140,10 @@ def _explain(url: MediaUrl, error: BaseException) -> str:
 
 
 class _GuardedTransport(httpx.AsyncHTTPTransport):
-    """Connects to addresses that the policy allows, and says the name in the Host header and in TLS."""
+    """Connects to addresses that the policy allows, with the name in the Host header and in TLS."""
 
     def __init__(self, tls: ssl.SSLContext, allow: AllowAddress | None) -> None:
-        # No connection is kept: it would be found again by its IP address, where another name may live.
+        # No connection is kept: it would be reused by IP address, which may belong to another name as well.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         super().__init__(verify=tls, trust_env=False, limits=limits)
         self._allow = allow
