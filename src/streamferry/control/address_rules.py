@@ -7,10 +7,13 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.folders import NOWHERE, Folders
 from streamferry.net.listening import NO_PORTS, ListenPorts, opens_port
 from streamferry.tasks.checks import AddressRules
+from streamferry.words import Code, Reason
 
 
 def address_rules(
-    folders: Folders = NOWHERE, refuse_host: Callable[[str], str] = lambda _: "", ports: ListenPorts = NO_PORTS
+    folders: Folders = NOWHERE,
+    refuse_host: Callable[[str], Reason | None] = lambda _: None,
+    ports: ListenPorts = NO_PORTS,
 ) -> AddressRules:
     """``folders``: from which files may be read. ``refuse_host``: why a host can never be reached. ``ports``: which of
     a worker may be opened to wait for media.
@@ -24,18 +27,18 @@ def address_rules(
     )
 
 
-def _refuse_file(url: MediaUrl, folders: Folders) -> str:
+def _refuse_file(url: MediaUrl, folders: Folders) -> Reason | None:
     """In one of the folders, and there; of a folder that only workers have, nobody here can say what is in it."""
     try:
-        folders.check(url.path, "it")
+        folders.check(url.path, Reason.of(Code.NAME_IT))
     except SourceForbidden:
         if not folders.roots:
-            return "no files may be read: no folder is set for them (setting files)"
-        known = ", ".join(map(str, folders.roots))
-        return f"is not in a folder from which files may be read: {known} (setting files)"
+            return Reason.of(Code.FIELD_NO_FOLDERS)
+        return Reason.of(Code.FIELD_OUTSIDE_FOLDERS, folders=tuple(map(str, folders.roots)))
     except SourceMissing as error:
         if folders.are_here_for(url.path):
-            return "there is no such file" if "exist" in str(error) else "is not a file"
+            is_other = error.why.code == Code.FILE_NOT_A_FILE
+            return Reason.of(Code.FIELD_NOT_A_FILE) if is_other else Reason.of(Code.FIELD_NO_SUCH_FILE)
     except SourceRejected as error:
-        return str(error)
-    return ""
+        return error.why
+    return None

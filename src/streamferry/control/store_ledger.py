@@ -16,6 +16,7 @@ from streamferry.store.assignments import HeldTask
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
 from streamferry.tasks.model import ContinueStrategy, StoredMark, TaskKind, TaskSpec
 from streamferry.tasks.times import to_ms
+from streamferry.words import Code, InvalidPart, InvalidValue, Reason
 from streamferry.worker import LEASE_S, Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
 
 _log = logging.getLogger("streamferry.control")
@@ -124,8 +125,10 @@ class StoreLedger:
         try:
             self._check_files(hold.spec)
             spec = relay_spec_of(hold.spec, hold.playhead)
-        except ValueError as error:
-            problem = str(error)
+        except InvalidPart as error:
+            problem = Reason.of(Code.FIELD_NAMED, field=error.name, why=error.why)
+        except InvalidValue as error:
+            problem = error.why
         return Assignment(
             task_id=hold.task_id,
             epoch=hold.epoch,
@@ -145,13 +148,13 @@ class StoreLedger:
         """
         for url in (spec.destination, *(item.url for item in spec.items)):
             if reason := self._ports.refuse(url):
-                raise ValueError(f"{url.redacted} {reason}")
+                raise InvalidValue(Code.ADDRESS_REFUSED, url=url.redacted, why=reason)
         for item in spec.items:
             if item.url.scheme == "file":
                 try:
                     self._folders.check(item.url.path, item.url.redacted)
                 except SourceForbidden as error:
-                    raise ValueError(str(error)) from None
+                    raise InvalidValue(error.why) from None
                 except SourceRejected:
                     pass
 
@@ -160,7 +163,7 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
     """The relay's spec for a task. It has no end time: the worker keeps to the window. Raises ValueError."""
     mark = spec.watermark
     if isinstance(mark, StoredMark):
-        raise ValueError("the watermark's picture was not read")
+        raise InvalidValue(Code.TASK_MARK_UNREAD)
     items = tuple(Item(item.url, item.start_s, item.end_s) for item in spec.items)
     if spec.kind is TaskKind.LIVE:
         return RelaySpec.live(items[0].url, spec.destination, watermark=mark)

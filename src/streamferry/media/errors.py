@@ -5,32 +5,34 @@ import os
 from enum import StrEnum
 from typing import Self
 
+from streamferry.words import Code, Reason, Reasoned
+
 # What this machine, and no peer, lacks or forbids (errno(3)). ENETUNREACH means that our own kernel has no route;
 # EHOSTUNREACH means that there is a route but no host, which is the peer's fault.
 _OWN_LACKS = {
-    errno.EMFILE: "this process has too many files open (raise its limit of open files)",
-    errno.ENFILE: "this machine has too many files open",
-    errno.ENOBUFS: "this machine has no memory left for it",
-    errno.ENOMEM: "this machine has no memory left for it",
-    errno.EAGAIN: "this machine has no room for another process",
-    errno.EADDRNOTAVAIL: "this machine has no local port or address left for it",
-    errno.ENOSPC: "the disk of this machine is full",
-    errno.EDQUOT: "the quota of the disk is used up",
-    errno.ENETUNREACH: "this machine has no route there",
-    errno.ENETDOWN: "the network of this machine is down",
+    errno.EMFILE: Code.LACK_OPEN_FILES,
+    errno.ENFILE: Code.LACK_MACHINE_FILES,
+    errno.ENOBUFS: Code.LACK_MEMORY,
+    errno.ENOMEM: Code.LACK_MEMORY,
+    errno.EAGAIN: Code.LACK_PROCESSES,
+    errno.EADDRNOTAVAIL: Code.LACK_PORTS,
+    errno.ENOSPC: Code.LACK_DISK,
+    errno.EDQUOT: Code.LACK_QUOTA,
+    errno.ENETUNREACH: Code.LACK_ROUTE,
+    errno.ENETDOWN: Code.LACK_NETWORK,
 }
 
 
-def own_lack(error: BaseException) -> str | None:
-    """What this machine lacks, as text, if that caused the error directly or indirectly."""
+def own_lack(error: BaseException) -> Reason | None:
+    """What this machine lacks, if that caused the error directly or indirectly."""
     seen: BaseException | None = error
     for _ in range(10):
         if seen is None:
             break
-        if isinstance(seen, OSError) and (words := _OWN_LACKS.get(seen.errno or 0)):
-            return words
+        if isinstance(seen, OSError) and (code := _OWN_LACKS.get(seen.errno or 0)):
+            return Reason.of(code)
         if isinstance(seen, PermissionError):  # By its class: errors of TLS have numbers of their own, and EPERM is 1.
-            return "this machine does not allow it"
+            return Reason.of(Code.LACK_PERMISSION)
         seen = seen.__cause__ or seen.__context__
     return None
 
@@ -48,8 +50,8 @@ class Fault(StrEnum):
     SERVICE = "service"
 
 
-class MediaError(Exception):
-    """Base of the tree. ``str(error)`` is a sentence fit for the user: it never holds a secret."""
+class MediaError(Reasoned):
+    """Base of the tree: made from a code and its parameters, which never hold a secret, or from another's reason."""
 
     fault: Fault = Fault.SERVICE
     retryable: bool = True

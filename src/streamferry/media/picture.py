@@ -7,6 +7,8 @@ Not a decoder: ffmpeg reads the pixels when the watermark is laid. PNG: W3C PNG 
 import zlib
 from dataclasses import dataclass
 
+from streamferry.words import Code, InvalidValue
+
 MIN_PICTURE_BYTES = 100
 MAX_PICTURE_BYTES = 2 * 1024 * 1024
 MAX_PICTURE_SIDE = 1080
@@ -34,7 +36,7 @@ def inspect_picture(data: bytes) -> Picture:
         return Picture("image/png", *_png_size(data))
     if data.startswith(_JPEG_MAGIC):
         return Picture("image/jpeg", *_jpeg_size(data))
-    raise ValueError("the data is neither a PNG nor a JPEG picture")
+    raise InvalidValue(Code.PICTURE_UNKNOWN)
 
 
 def _png_size(data: bytes) -> tuple[int, int]:
@@ -47,15 +49,15 @@ def _png_size(data: bytes) -> tuple[int, int]:
         if end + 4 > len(data):
             break
         if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            raise ValueError("the PNG picture is damaged: a checksum in it is wrong")
+            raise InvalidValue(Code.PICTURE_PNG_DAMAGED)
         if at == len(_PNG_MAGIC):
             if kind != b"IHDR" or length != 13:
-                raise ValueError("the PNG picture does not begin with its header")
+                raise InvalidValue(Code.PICTURE_PNG_NO_HEADER)
             size = (int.from_bytes(data[at + 8 : at + 12], "big"), int.from_bytes(data[at + 12 : at + 16], "big"))
         if kind == b"IEND":
             return size
         at = end + 4
-    raise ValueError("the PNG picture is cut short")
+    raise InvalidValue(Code.PICTURE_PNG_CUT_SHORT)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
@@ -63,7 +65,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF:
-            raise ValueError("the JPEG picture is damaged: a segment does not begin where it should")
+            raise InvalidValue(Code.PICTURE_JPEG_DAMAGED)
         marker = data[at + 1]
         if marker == 0xFF:  # a fill byte, B.1.1.2
             at += 1
@@ -76,4 +78,4 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
                 break
             return size
         at += 2 + max(length, 2)
-    raise ValueError("the JPEG picture is cut short")
+    raise InvalidValue(Code.PICTURE_JPEG_CUT_SHORT)

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from streamferry.media.redaction import REDACTED, mark_of, redact_path
+from streamferry.words import Code, InvalidValue
 
 _DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
 # A listener has no host: srt://:9000?mode=listener, udp://:1234.
@@ -48,24 +49,24 @@ class MediaUrl:
         """
         if any("\ud800" <= c <= "\udfff" for c in text):
             # So Python represents bytes of an argument that are not UTF-8; neither JSON nor a peer can take them.
-            raise ValueError("the address holds bytes that are not UTF-8")
+            raise InvalidValue(Code.ADDRESS_NOT_UTF8)
         if "://" not in text:
             local = text.removeprefix("file:")
             if not local:
-                raise ValueError("the address is empty")
+                raise InvalidValue(Code.ADDRESS_EMPTY)
             return cls("file", "", 0, str(Path(local).absolute()), "", None, None)
         if any(c <= " " or c == "\x7f" for c in text):
-            raise ValueError("the address holds white space or control characters")
+            raise InvalidValue(Code.ADDRESS_UNPRINTABLE)
         try:
             parts = urlsplit(text)
             port = parts.port
         except ValueError:
-            raise ValueError("the address has a malformed host or port") from None
+            raise InvalidValue(Code.ADDRESS_MALFORMED) from None
         scheme = parts.scheme.lower()
         if scheme == "file":
             return cls("file", "", 0, unquote(parts.path), "", None, None)
         if not parts.hostname and scheme not in _HOSTLESS_SCHEMES:
-            raise ValueError("the address has no host")
+            raise InvalidValue(Code.ADDRESS_NO_HOST)
         return cls._from_parts(scheme, parts, port)
 
     @classmethod
@@ -120,7 +121,7 @@ class MediaUrl:
         if app and self.query and not key:
             return app, f"?{self.query}"
         if not app or not key:
-            raise ValueError("an RTMP address needs an application and a stream key: rtmp://host/app/key")
+            raise InvalidValue(Code.ADDRESS_RTMP_PARTS)
         return app, f"{key}?{self.query}" if self.query else key
 
     @property

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamferry.media.picture import MAX_PICTURE_BYTES, MAX_PICTURE_SIDE, MIN_PICTURE_BYTES, Picture, inspect_picture
+from streamferry.words import Code, InvalidPart, InvalidValue, said_by
 
+_PICTURE = "watermark picture"
 _DATA_URL = re.compile(r"data:image/(?:png|jpg|jpeg);base64,", re.IGNORECASE)
 
 
@@ -19,9 +21,9 @@ def check_place(pos_x: float, pos_y: float, ratio: float) -> None:
     """Check position and width of a watermark. Raises ValueError naming the field."""
     for name, position in (("X", pos_x), ("Y", pos_y)):
         if not 0 <= position < 1:
-            raise ValueError(f"watermark position {name}: must be at least 0 and less than 1")
+            raise InvalidPart(f"watermark position {name}", Code.FIELD_MARK_POSITION)
     if not 0 < ratio <= 1:
-        raise ValueError("watermark ratio: must be greater than 0 and at most 1")
+        raise InvalidPart("watermark ratio", Code.FIELD_MARK_RATIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,10 @@ class Watermark:
     def __post_init__(self) -> None:
         check_place(self.pos_x, self.pos_y, self.ratio)
         if not MIN_PICTURE_BYTES <= len(self.picture) <= MAX_PICTURE_BYTES:
-            raise ValueError("watermark picture: must have 100 bytes to 2 MB")
+            raise InvalidPart(_PICTURE, Code.PICTURE_SIZE)
         found = self.inspect()
         if not (1 <= found.width <= MAX_PICTURE_SIDE and 1 <= found.height <= MAX_PICTURE_SIDE):
-            raise ValueError(f"watermark picture: must be at most {MAX_PICTURE_SIDE} x {MAX_PICTURE_SIDE} pixels")
+            raise InvalidPart(_PICTURE, Code.PICTURE_PIXELS, side=MAX_PICTURE_SIDE)
 
     @classmethod
     def from_file(cls, path: Path, pos_x: float, pos_y: float, ratio: float) -> "Watermark":
@@ -53,7 +55,7 @@ class Watermark:
             with path.open("rb") as file:
                 picture = file.read(MAX_PICTURE_BYTES + 1)
         except OSError as error:
-            raise ValueError(f"watermark picture: {path} cannot be read ({error.strerror})") from None
+            raise InvalidPart(_PICTURE, Code.PICTURE_UNREADABLE, path=str(path), why=said_by(error)) from None
         return cls(picture, pos_x, pos_y, ratio)
 
     @classmethod
@@ -61,19 +63,19 @@ class Watermark:
         """From ``data:image/<png|jpg|jpeg>;base64,<data>``. The type is the one the bytes show."""
         match = _DATA_URL.match(text)
         if match is None:
-            raise ValueError("watermark picture: must be data:image/<png|jpg|jpeg>;base64,<data>")
+            raise InvalidPart(_PICTURE, Code.PICTURE_NOT_DATA_URL)
         try:
             picture = base64.b64decode(text[match.end() :], validate=True)
         except (binascii.Error, ValueError):
-            raise ValueError("watermark picture: holds no valid base64") from None
+            raise InvalidPart(_PICTURE, Code.PICTURE_BAD_BASE64) from None
         return cls(picture, pos_x, pos_y, ratio)
 
     def inspect(self) -> Picture:
         """Type and size of the picture."""
         try:
             return inspect_picture(self.picture)
-        except ValueError as error:
-            raise ValueError(f"watermark picture: {error}") from None
+        except InvalidValue as error:
+            raise InvalidPart(_PICTURE, error.why) from None
 
     @property
     def media_type(self) -> str:

@@ -25,6 +25,7 @@ from streamferry.media.errors import MediaError, own_lack
 from streamferry.net.connection import IOV_MAX, Buffers
 from streamferry.net.sandbox import KEPT_LINE_CHARS, KEPT_LINES, Sandbox
 from streamferry.net.sealed_file import sealed_file
+from streamferry.words import Code, system_reason
 
 #: How long a child may take to exit after SIGTERM; then it is killed.
 TERM_S = 2.0
@@ -231,7 +232,7 @@ class Child:
 
 
 def _not_started(error: OSError) -> ChildError:
-    return ChildError(f"a program cannot be started: {own_lack(error) or os.strerror(error.errno or 0)}")
+    return ChildError(Code.PROGRAM_NOT_STARTED, why=own_lack(error) or system_reason(error.errno))
 
 
 async def end_all() -> None:

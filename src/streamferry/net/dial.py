@@ -19,6 +19,7 @@ from streamferry.net.connection import Connection, TlsConnection
 from streamferry.net.fence import Fence
 from streamferry.net.names import is_silent, look_up
 from streamferry.net.race import Address, in_order, race, remember
+from streamferry.words import Code, Reason, Value, system_reason
 
 #: Egress policy: may we connect to this IP address? Called after the name is resolved, with the very address used.
 AllowAddress = Callable[[str], bool]
@@ -75,12 +76,12 @@ async def dial(
     """Connect to ``host:port``, with TLS when ``tls`` is given. Raises PeerUnreachable, which names the step."""
     peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     addresses = await resolve(host, port, deadlines=deadlines, allow=allow)
-    async with step(f"connecting to {peer}", deadlines.connect):
+    async with step(Reason.of(Code.STEP_CONNECTING, peer=peer), deadlines.connect):
         address, sock = await race(in_order(host, port, addresses), _connect, socket.socket.close)
     remember(host, port, address)
     if tls is None:
         return Connection(sock, peer, deadlines.fence)
-    async with step(f"TLS handshake with {peer}", deadlines.tls):
+    async with step(Reason.of(Code.STEP_TLS, peer=peer), deadlines.tls):
         return await _secure(sock, peer, host, tls, deadlines.fence)
 
 
@@ -99,34 +100,35 @@ async def resolve(
 
     Raises PeerUnreachable, and PeerForbidden where the policy allows none.
     """
+    resolving = Reason.of(Code.STEP_RESOLVING, host=host)
     try:
-        async with step(f"resolving {host}", deadlines.resolve):
-            try:
-                found = await look_up(host, port)
-            except UnicodeError:  # A label that is empty or over 63 bytes fails in the idna codec.
-                raise OSError("not a host name") from None
+        async with step(resolving, deadlines.resolve):
+            found = await look_up(host, port)
+    except UnicodeError:  # A label that is empty or over 63 bytes fails in the idna codec.
+        raise PeerUnreachable(Code.PEER_STEP_FAILED, step=resolving, why=Reason.of(Code.PEER_NOT_A_HOST_NAME)) from None
     except PeerUnreachable as error:
         if error.__cause__ is not None and is_silent(error.__cause__):
-            raise PeerLacking(f"resolving {host} failed: no name server of this machine answers") from error
+            silent = Reason.of(Code.PEER_NO_NAME_SERVER)
+            raise PeerLacking(Code.PEER_STEP_FAILED, step=resolving, why=silent) from error
         raise
     addresses = [(family, address) for family, _, _, _, address in found if allow is None or allow(str(address[0]))]
     if not addresses:
-        raise PeerForbidden(f"{host} resolves to no address that the egress policy allows (setting egress)")
+        raise PeerForbidden(Code.PEER_NOT_ALLOWED, host=host)
     return addresses
 
 
 @asynccontextmanager
-async def step(name: str, seconds: float) -> AsyncIterator[None]:
+async def step(name: Reason, seconds: float) -> AsyncIterator[None]:
     """Bound what is awaited inside, and turn its OSError into a PeerUnreachable that begins with ``name``."""
     try:
         async with asyncio.timeout(seconds) as timeout:
             yield
     except OSError as error:  # TimeoutError is an OSError.
         if timeout.expired():
-            raise PeerUnreachable(f"{name} timed out after {seconds:g} s") from error
+            raise PeerUnreachable(Code.PEER_TIMED_OUT, step=name, seconds=seconds) from error
         if (lack := own_lack(error)) is not None:
-            raise PeerLacking(f"{name} failed: {lack}") from error
-        raise PeerUnreachable(f"{name} failed: {_reason(error)}") from error
+            raise PeerLacking(Code.PEER_STEP_FAILED, step=name, why=lack) from error
+        raise PeerUnreachable(Code.PEER_STEP_FAILED, step=name, why=_reason(error)) from error
 
 
 async def _connect(place: Address) -> socket.socket:
@@ -158,13 +160,22 @@ async def _secure(sock: socket.socket, peer: str, host: str, tls: ssl.SSLContext
     return connection
 
 
-def _reason(error: OSError) -> str:
+_OF_RESOLVERS: dict[int, Code] = {
+    socket.EAI_NONAME: Code.SYSTEM_NO_SUCH_HOST,
+    socket.EAI_AGAIN: Code.SYSTEM_NAME_SERVER_SILENT,
+    socket.EAI_NODATA: Code.SYSTEM_NO_ADDRESS,
+}
+
+
+def _reason(error: OSError) -> Value:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate refused: {error.verify_message}"
+        return Reason.of(Code.PEER_CERTIFICATE_REFUSED, words=error.verify_message)
     if isinstance(error, ssl.SSLEOFError):
-        return "closed by the peer"
+        return Reason.of(Code.PEER_CLOSED_IN_HANDSHAKE)
     if isinstance(error, ssl.SSLError):
         return (error.reason or "TLS error").replace("_", " ").lower()
     if error.errno is not None and error.errno > 0:  # asyncio puts the address into strerror; getaddrinfo is negative.
-        return os.strerror(error.errno)
+        return system_reason(error.errno)
+    if isinstance(error, socket.gaierror) and (code := _OF_RESOLVERS.get(error.errno or 0)):
+        return Reason.of(code)
     return error.strerror or str(error)

@@ -26,6 +26,7 @@ from streamferry.net.ffmpeg_options import (
 )
 from streamferry.net.sandbox import Sandbox
 from streamferry.net.sealed_file import sealed_file
+from streamferry.words import Code, Reason, Value
 
 #: Ends a command whose FLV a live relay reads. Where one of two announced tracks is silent, the other is not kept
 #: waiting for 10 s, the default.
@@ -64,7 +65,7 @@ def ffmpeg_program() -> str:
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError:
-        raise ChildError("there is no ffmpeg program; name one in STREAMFERRY_FFMPEG") from None
+        raise ChildError(Code.SERVICE_NO_FFMPEG) from None
 
 
 class SegmentWatch(Protocol):
@@ -142,16 +143,16 @@ class Ffmpeg(Child):
             self._signal(signal.SIGTERM)
 
     @property
-    def refusal(self) -> str:
-        """The peer's latest refusal, in its own words; empty if there was none."""
+    def refusal(self) -> Reason | None:
+        """The peer's latest refusal; None if there was none."""
         for line in reversed(self.last_words):
             if found := _REFUSAL.search(line):
-                return f"it answered {found[1].strip()}"
+                return Reason.of(Code.PROGRAM_ANSWERED, words=found[1].strip())
             if _REDIRECT in line and not self._may_redirect:
-                return "it redirects, which is not followed under an egress policy"
+                return Reason.of(Code.PROGRAM_REDIRECTS)
             if found := _SRT_REFUSAL.search(line):
-                return f"it refused the connection ({found[1]})"
-        return ""
+                return Reason.of(Code.PROGRAM_REFUSED, words=found[1])
+        return None
 
     @property
     def is_not_media(self) -> bool:
@@ -159,9 +160,9 @@ class Ffmpeg(Child):
         return any(_NOT_MEDIA.search(line) for line in self.last_words)
 
     @property
-    def complaint(self) -> str:
+    def complaint(self) -> Value:
         """The first of its last messages that reports a failure, without addresses."""
-        return next(iter(_failures(self.last_words)), "ffmpeg ended without a word")
+        return next(iter(_failures(self.last_words)), Reason.of(Code.PROGRAM_SILENT))
 
 
 def _failures(lines: Iterable[str]) -> list[str]:

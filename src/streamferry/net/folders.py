@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from streamferry.media.errors import SourceForbidden, SourceMissing, SourceRejected
+from streamferry.words import Code, Reason, system_reason
 
 _NOT_THERE = frozenset((ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG))
 # Their files show the state of the kernel and of other processes.
@@ -46,7 +47,7 @@ class Folders:
         roots = data["roots"]
         return cls(None if roots is None else tuple(map(Path, roots)), tuple(map(Path, data["private"])))
 
-    def open(self, path: str, name: str) -> int:
+    def open(self, path: str, name: str | Reason) -> int:
         """A descriptor to read the file from; ``name`` is what an error calls it.
 
         Raises SourceForbidden, SourceMissing where there is no file, and SourceRejected where it cannot be read.
@@ -59,7 +60,7 @@ class Folders:
         finally:
             os.close(found)
 
-    def check(self, path: str, name: str) -> None:
+    def check(self, path: str, name: str | Reason) -> None:
         """Raises what :meth:`open` would, except errors that only reading can find."""
         os.close(self._find(path, name))
 
@@ -72,12 +73,12 @@ class Folders:
         """The path without ``..``, as in URLs (RFC 3986, 5.2.4): a detour through another folder reveals nothing."""
         return path if self.roots is None else os.path.normpath(path)
 
-    def _find(self, path: str, name: str) -> int:
+    def _find(self, path: str, name: str | Reason) -> int:
         path = self._plain(path)
         try:
             found = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except ValueError:  # A NUL in it.
-            raise SourceMissing(f"{name} does not exist") from None
+            raise SourceMissing(Code.FILE_MISSING, name=name) from None
         except OSError as error:
             # Do not reveal what exists outside the folders.
             if not self._allows(Path(os.path.realpath(path))):
@@ -89,20 +90,20 @@ class Folders:
             if not self._allows(Path(os.readlink(f"/proc/self/fd/{found}"))):
                 raise _forbidden(name)
             if not stat.S_ISREG(os.fstat(found).st_mode):
-                raise SourceMissing(f"{name} is not a file")
+                raise SourceMissing(Code.FILE_NOT_A_FILE, name=name)
         except BaseException:
             os.close(found)
             raise
         return found
 
-    def _missing(self, path: str, name: str) -> SourceMissing:
+    def _missing(self, path: str, name: str | Reason) -> SourceMissing:
         """The file may be on another machine: so the error names the machine and the folder that were searched."""
         if self.roots is None:
-            return SourceMissing(f"{name} does not exist")
+            return SourceMissing(Code.FILE_MISSING, name=name)
         folder = Path(os.path.realpath(path)).parent
         if folder.is_dir():
-            return SourceMissing(f"{name} does not exist in {folder} of the machine {_here()}")
-        return SourceMissing(f"{name} does not exist: there is no folder {folder} on the machine {_here()}")
+            return SourceMissing(Code.FILE_MISSING_IN_FOLDER, name=name, folder=str(folder), machine=_here())
+        return SourceMissing(Code.FILE_FOLDER_MISSING, name=name, folder=str(folder), machine=_here())
 
     def _allows(self, real: Path) -> bool:
         if any(real.is_relative_to(folder) for folder in _PSEUDO):
@@ -114,15 +115,14 @@ class Folders:
         return inner is not None and inner not in self.private
 
 
-def _unread(name: str, error: OSError) -> SourceRejected:
-    refusal = SourceRejected(f"{name} cannot be read: {os.strerror(error.errno or 0)}")
+def _unread(name: str | Reason, error: OSError) -> SourceRejected:
+    refusal = SourceRejected(Code.FILE_UNREADABLE, name=name, why=system_reason(error.errno))
     # An unreadable file is the fault of whoever named it; too many open files are not.
     return refusal if isinstance(error, PermissionError) else refusal.because_of(error)
 
 
-def _forbidden(name: str) -> SourceForbidden:
-    where = f"from which files may be read on the machine {_here()}"
-    return SourceForbidden(f"{name} lies outside of the folders {where} (setting files)")
+def _forbidden(name: str | Reason) -> SourceForbidden:
+    return SourceForbidden(Code.FILE_OUTSIDE_FOLDERS, name=name, machine=_here())
 
 
 def _here() -> str:

@@ -21,6 +21,7 @@ from streamferry.media.errors import PeerRejected, PeerUnreachable, RemoteProtoc
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
 from streamferry.net.dial import DialOptions, dial_url, step
+from streamferry.words import Code, Reason
 
 #: The schemes that may be fetched; also those that a playlist may name.
 WEB_SCHEMES = frozenset(("http", "https"))
@@ -87,7 +88,9 @@ class HttpBody:
         while not self._is_whole(len(data)) and (more := await self._connection.read()):
             data += self._payload(more)
             if len(data) > max_bytes:
-                raise RemoteProtocolError(f"{self._connection.peer} answers with more than {max_bytes} bytes")
+                raise RemoteProtocolError(
+                    Code.PROTOCOL_ANSWER_TOO_LONG, peer=self._connection.peer, max_bytes=max_bytes
+                )
         self._connection.close()
         return data
 
@@ -117,11 +120,11 @@ async def open_get(
     fields = {"user-agent": "streamferry", "accept": "*/*", "connection": "close"}
     fields |= {name.lower(): value for name, value in (headers or {}).items()}
     if url.scheme not in WEB_SCHEMES:
-        raise PeerRejected(f"{url.redacted} is no web address")
+        raise PeerRejected(Code.PEER_NOT_ON_WEB, url=url.redacted)
     for _ in range(_MAX_REDIRECTS + 1):
         connection = await dial_url(url, **network)
         try:
-            async with step(f"waiting for the answer of {connection.peer}", network["deadlines"].response):
+            async with step(Reason.of(Code.STEP_ANSWER, peer=connection.peer), network["deadlines"].response):
                 response, leftover = await exchange_heads(connection, url, fields)
             if response.status_code not in _REDIRECTS:
                 return _stream(connection, response, leftover, url)
@@ -133,7 +136,7 @@ async def open_get(
         if not _same_origin(target, url):
             fields = {name: value for name, value in fields.items() if name not in _SECRET_HEADERS}
         url = target
-    raise PeerRejected(f"{url.redacted} is one redirect too many: {_MAX_REDIRECTS} were followed")
+    raise PeerRejected(Code.PEER_REDIRECTS_TOO_OFTEN, url=url.redacted, count=_MAX_REDIRECTS)
 
 
 async def exchange_heads(
@@ -151,12 +154,12 @@ async def exchange_heads(
     while True:
         try:
             event = http.next_event()
-        except h11.RemoteProtocolError:  # Its message may repeat what was received.
-            raise RemoteProtocolError(f"{connection.peer} does not answer in HTTP") from None
+        except h11.RemoteProtocolError:  # Its words may repeat what came.
+            raise RemoteProtocolError(Code.PROTOCOL_NOT_HTTP, peer=connection.peer) from None
         if event is h11.NEED_DATA:
             data = await connection.read()
             if not data:
-                raise PeerUnreachable(f"{connection.peer} closed the connection before it answered")
+                raise PeerUnreachable(Code.PEER_CLOSED_UNANSWERED, peer=connection.peer)
             http.receive_data(data)
         elif isinstance(event, h11.Response):
             return event, http.trailing_data[0]
@@ -193,7 +196,7 @@ def _stream(connection: Connection, response: h11.Response, leftover: bytes, url
 def rejection(url: MediaUrl, status: int) -> PeerRejected:
     """The error that an answer with this status is."""
     phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
-    return PeerRejected(f"{url.redacted} answered {status}{phrase}")
+    return PeerRejected(Code.PEER_ANSWERED, url=url.redacted, answer=f"{status}{phrase}")
 
 
 def _redirect_target(url: MediaUrl, response: h11.Response) -> MediaUrl:
@@ -201,9 +204,9 @@ def _redirect_target(url: MediaUrl, response: h11.Response) -> MediaUrl:
     try:
         target = MediaUrl.parse(urljoin(url.reveal(), location))
     except ValueError:
-        raise PeerRejected(f"{url.redacted} redirects to something that is no address") from None
+        raise PeerRejected(Code.PEER_REDIRECTS_NOWHERE, url=url.redacted) from None
     if target.scheme not in WEB_SCHEMES or not location:
-        raise PeerRejected(f"{url.redacted} redirects to something that is no web address")
+        raise PeerRejected(Code.PEER_REDIRECTS_OFF_WEB, url=url.redacted)
     if target.username is None and _same_origin(target, url):
         return replace(target, username=url.username, password=url.password)
     return target
@@ -263,7 +266,7 @@ class ChunkedDecoder:
         self._left = max(at - size, 0)
         self._head = b"" if self.ended else data[at:]
         if self._head and (len(self._head) >= _MAX_CHUNK_HEAD_BYTES or not _CHUNK_HEAD_BEGUN(self._head)):
-            raise RemoteProtocolError("the chunked body holds something that is no chunk")
+            raise RemoteProtocolError(Code.PROTOCOL_BAD_CHUNK)
         payload = b"".join(pieces)
         view[start : start + len(payload)] = payload
         return start + len(payload)

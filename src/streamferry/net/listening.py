@@ -8,6 +8,7 @@ from typing import Self
 from urllib.parse import unquote
 
 from streamferry.media.url import MediaUrl
+from streamferry.words import Code, InvalidValue, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,11 @@ class ListenPorts:
             ranges.append((int(first), int(last)))
         return cls(tuple(ranges))
 
-    def refuse(self, url: MediaUrl) -> str:
-        """Why an address cannot be used, as a predicate that follows it in a sentence; empty if it can."""
+    def refuse(self, url: MediaUrl) -> Reason | None:
+        """Why an address cannot be used, as a predicate that follows it in a sentence; None if it can."""
         if not opens_port(url) or any(first <= url.port <= last for first, last in self.ranges):
-            return ""
-        return f"would open port {url.port} of a worker, which is not allowed (setting listen_ports)"
+            return None
+        return Reason.of(Code.ADDRESS_OPENS_PORT, port=url.port)
 
 
 #: No ports may be opened.
@@ -53,4 +54,4 @@ def srt_mode(url: MediaUrl) -> str:
         return "caller"
     if given == ["mode=listener"]:
         return "listener"
-    raise ValueError("mode of an SRT address must be caller or listener, and stand there once")
+    raise InvalidValue(Code.ADDRESS_SRT_MODE)

@@ -23,6 +23,7 @@ from streamferry.wire.rtmp.session import (
     Rejected,
     StreamEnded,
 )
+from streamferry.words import Code, Reason, Value
 
 # Authentication takes three connections: unnamed, naming the user, answering the challenge (wire.rtmp.auth).
 _MAX_CONNECTIONS = 3
@@ -66,12 +67,12 @@ async def _open(url: MediaUrl, purpose: Purpose, network: DialOptions) -> RtmpLi
             connection.close()
             raise
         connection.close()
-    raise PeerRejected(f"{connection.peer} asks for authentication over and over")
+    raise PeerRejected(Code.PEER_ASKS_AUTH_AGAIN, peer=connection.peer)
 
 
 async def _set_up(connection: Connection, session: ClientSession, purpose: Purpose, deadlines: Deadlines) -> str | None:
     """Negotiate until the server has accepted; returns None then, or the ``auth`` it wants in a new session."""
-    name = f"RTMP handshake with {connection.peer}"
+    name = Reason.of(Code.STEP_RTMP_HANDSHAKE, peer=connection.peer)
     async with step(name, deadlines.handshake):
         handshake_bytes = HELLO_BYTES + PACKET_BYTES
         events: list[ClientEvent] = []
@@ -80,7 +81,7 @@ async def _set_up(connection: Connection, session: ClientSession, purpose: Purpo
             data = await _read(connection, name)
             handshake_bytes -= len(data)
             events += session.receive(data)
-    name = f"RTMP {purpose.name.lower()} at {connection.peer}"
+    name = Reason.of(Code.STEP_RTMP_SESSION, purpose=purpose.name.lower(), peer=connection.peer)
     async with step(name, deadlines.response):
         while True:
             await connection.write(session.data_to_send())
@@ -88,21 +89,21 @@ async def _set_up(connection: Connection, session: ClientSession, purpose: Purpo
                 if isinstance(event, AuthenticationRequired):
                     return event.auth
                 if isinstance(event, Rejected):
-                    raise PeerRejected(f"{connection.peer} refused: {_words(event)}")
+                    raise PeerRejected(Code.PEER_REFUSED, peer=connection.peer, words=_words(event))
                 if isinstance(event, StreamEnded):
-                    raise PeerRejected(f"{connection.peer} ended the stream at once: {event.reason}")
+                    raise PeerRejected(Code.PEER_ENDED_AT_ONCE, peer=connection.peer, words=event.reason)
             if any(isinstance(event, PublishAccepted | PlayAccepted) for event in events):
                 return None
             events = session.receive(await _read(connection, name))
 
 
-async def _read(connection: Connection, name: str) -> bytes:
+async def _read(connection: Connection, name: Reason) -> bytes:
     data = await connection.read()
     if not data:
-        raise PeerUnreachable(f"{name} failed: the peer closed the connection")
+        raise PeerUnreachable(Code.PEER_STEP_FAILED, step=name, why=Reason.of(Code.PEER_CLOSED))
     return data
 
 
-def _words(rejected: Rejected) -> str:
+def _words(rejected: Rejected) -> Value:
     """The server's message, already free of secrets and limited in length."""
-    return ": ".join(filter(None, (rejected.code, rejected.description))) or "no reason given"
+    return ": ".join(filter(None, (rejected.code, rejected.description))) or Reason.of(Code.PEER_NO_REASON)

@@ -26,6 +26,7 @@ from streamferry.net.fence import Fence
 from streamferry.net.listening import srt_mode
 from streamferry.net.race import in_order, race, remember
 from streamferry.wire.ts import TS_PACKET_BYTES
+from streamferry.words import Code, InvalidValue, Reason, Reasoned, Value
 
 #: Largest message in live mode: seven packets of MPEG-TS.
 MESSAGE_BYTES = 7 * TS_PACKET_BYTES
@@ -40,7 +41,7 @@ _EASYNCSND, _EASYNCRCV = 6001, 6002
 _POLL_S = 0.02
 
 
-class LibraryMissing(Exception):
+class LibraryMissing(Reasoned):
     """libsrt is not installed on this machine."""
 
 
@@ -70,7 +71,7 @@ class SrtOptions:
                 latency_ms=latency,
             )
         except ValueError:
-            raise ValueError("latency and pbkeylen of an SRT address must be whole numbers") from None
+            raise InvalidValue(Code.SRT_BAD_NUMBER) from None
 
 
 class SrtSender:
@@ -122,7 +123,7 @@ async def open_sender(url: MediaUrl, **network: Unpack[DialOptions]) -> SrtSende
     # A listener may have no host: the address to bind is ours.
     if options.is_listener:
         family = socket.AF_INET6 if ":" in url.host else socket.AF_INET
-        async with step(f"listening on port {url.port}", deadlines.resolve):
+        async with step(Reason.of(Code.STEP_SRT_LISTENING, port=url.port), deadlines.resolve):
             found = await asyncio.get_running_loop().getaddrinfo(url.host or "0.0.0.0", url.port, family=family)
         return await _accept(library, _packed(found[0][0], found[0][4]), options, url, deadlines)
     addresses = await resolve(url.host, url.port, deadlines=deadlines, allow=network.get("allow"))
@@ -140,9 +141,9 @@ async def _call(library: Any, address: bytes, options: SrtOptions, url: MediaUrl
     try:
         _set(library, handle, _CONNTIMEO, struct.pack("i", round(deadlines.connect * 1000)), "connect timeout")
         if library.srt_connect(handle, address, len(address)) < 0:
-            raise _failure(library, f"connecting to {peer} failed")
+            raise _failure(library, Code.PEER_STEP_FAILED, step=Reason.of(Code.STEP_CONNECTING, peer=peer))
         # The library's own deadline comes first, and gives the reason.
-        async with step(f"SRT handshake with {peer}", deadlines.connect + 1):
+        async with step(Reason.of(Code.STEP_SRT_HANDSHAKE, peer=peer), deadlines.connect + 1):
             while (state := library.srt_getsockstate(handle)) <= _CONNECTING:  # noqa: ASYNC110 - libsrt has no descriptor to wait for
                 await asyncio.sleep(_POLL_S)
         if state != _CONNECTED:
@@ -157,10 +158,10 @@ async def _accept(library: Any, address: bytes, options: SrtOptions, url: MediaU
     listener = _new_socket(library, options)
     try:
         if library.srt_bind(listener, address, len(address)) < 0 or library.srt_listen(listener, 1) < 0:
-            raise _failure(library, f"nobody can call port {url.port}")
+            raise _failure(library, Code.SRT_PORT_UNUSABLE, port=url.port)
         while (handle := library.srt_accept(listener, None, None)) < 0:
             if library.srt_getlasterror(None) != _EASYNCRCV:
-                raise _failure(library, f"accepting on port {url.port} failed")
+                raise _failure(library, Code.PEER_STEP_FAILED, step=Reason.of(Code.STEP_SRT_ACCEPTING, port=url.port))
             await asyncio.sleep(_POLL_S)
     finally:
         library.srt_close(listener)
@@ -170,7 +171,7 @@ async def _accept(library: Any, address: bytes, options: SrtOptions, url: MediaU
 def _new_socket(library: Any, options: SrtOptions) -> int:
     handle = int(library.srt_create_socket())
     if handle < 0:
-        raise PeerLacking(f"there is no socket for SRT: {_last_error(library)}")
+        raise PeerLacking(Code.SRT_NO_SOCKET, words=_last_error(library))
     try:
         for option in (_SNDSYN, _RCVSYN):
             _set(library, handle, option, struct.pack("i", 0), "mode")
@@ -191,7 +192,7 @@ def _new_socket(library: Any, options: SrtOptions) -> int:
 
 def _set(library: Any, handle: int, option: int, value: bytes, name: str) -> None:
     if library.srt_setsockflag(handle, option, value, len(value)) < 0:
-        raise ValueError(f"SRT does not take this {name}")
+        raise InvalidValue(Code.SRT_BAD_OPTION, name=name)
 
 
 def _not_connected(library: Any, handle: int, peer: str) -> PeerRejected | PeerUnreachable:
@@ -199,8 +200,11 @@ def _not_connected(library: Any, handle: int, peer: str) -> PeerRejected | PeerU
     # 0 is unknown, 1 a system call; SRT_REJ_TIMEOUT (16 in 1.5) means no answer, not a refusal.
     words = (library.srt_rejectreason_str(reason) or b"").decode(errors="replace").lower()
     if reason > 1 and "timeout" not in words:
-        return PeerRejected(f"{peer} refused: {words or f'reason {reason}'}")
-    return PeerUnreachable(f"connecting to {peer} failed: nobody answered")
+        return PeerRejected(
+            Code.PEER_REFUSED, peer=peer, words=words or Reason.of(Code.PEER_REASON_NUMBER, number=reason)
+        )
+    connecting = Reason.of(Code.STEP_CONNECTING, peer=peer)
+    return PeerUnreachable(Code.PEER_STEP_FAILED, step=connecting, why=Reason.of(Code.PEER_SILENT))
 
 
 def _packed(family: int, address: tuple[Any, ...]) -> bytes:
@@ -212,13 +216,13 @@ def _packed(family: int, address: tuple[Any, ...]) -> bytes:
     return head + socket.inet_pton(family, host) + bytes(8)
 
 
-def _failure(library: Any, words: str) -> PeerUnreachable:
-    """The library's last error, which may be one of the system's."""
+def _failure(library: Any, code: Code, **params: Value) -> PeerUnreachable:
+    """The library's last error, which may be one of the system's, as the ``why`` of a code."""
     number = c_int()
     library.srt_getlasterror(byref(number))
     if (lack := own_lack(OSError(number.value, ""))) is not None:
-        return PeerLacking(f"{words}: {lack}")
-    return PeerUnreachable(f"{words}: {_last_error(library)}")
+        return PeerLacking(code, **params, why=lack)
+    return PeerUnreachable(code, **params, why=_last_error(library))
 
 
 def _last_error(library: Any) -> str:
@@ -245,5 +249,5 @@ def _library() -> Any:
         library.srt_startup()
         return library
     if lack:
-        raise PeerLacking(f"the library libsrt cannot be loaded: {lack}")
-    raise LibraryMissing("an SRT destination needs the library libsrt (Debian: apt-get install libsrt1.5-gnutls)")
+        raise PeerLacking(Code.SRT_NOT_LOADED, words=lack)
+    raise LibraryMissing(Code.SRT_NO_LIBRARY)

@@ -8,6 +8,7 @@ from typing import Unpack
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, dial_url, step
 from streamferry.net.http import exchange_heads, rejection
+from streamferry.words import Code, Reason
 
 
 async def upload(
@@ -39,7 +40,9 @@ async def _request(
 ) -> None:
     connection = await dial_url(url, **network)
     try:
-        async with step(f"{method} to {connection.peer}", network["deadlines"].response):
+        async with step(
+            Reason.of(Code.STEP_UPLOAD, method=method, peer=connection.peer), network["deadlines"].response
+        ):
             fields = {"user-agent": "streamferry", "connection": "close"} | fields
             response, _ = await exchange_heads(connection, url, fields, method=method, body=body)
     except BaseException:

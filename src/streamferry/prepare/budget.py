@@ -14,6 +14,7 @@ from streamferry.net.disk import Disk
 from streamferry.prepare.cache import UNKEPT, Entry, evict, unused_bytes
 from streamferry.prepare.faults import CacheError
 from streamferry.prepare.version import Version
+from streamferry.words import Code
 
 _log = logging.getLogger("streamferry.prepare")
 
@@ -83,8 +84,5 @@ class Budget:
             return self._ahead_bytes
         least_bytes = parts * min(LEAST_AHEAD_BYTES, version.size_bytes or sys.maxsize)
         if room_bytes < least_bytes:
-            raise CacheError(
-                f"the disk of the cache is full: {max(0, room_bytes) / 1e6:.0f} MB may be used, and to play this file "
-                f"takes {least_bytes / 1e6:.0f} MB (setting cache_dir)"
-            )
+            raise CacheError(Code.CACHE_FULL, room_mb=max(0, room_bytes) / 1e6, needed_mb=least_bytes / 1e6)
         return max(LEAST_AHEAD_BYTES, min(self._ahead_bytes, int(room_bytes / parts / 2)))

@@ -45,6 +45,7 @@ from streamferry.prepare.route import Route
 from streamferry.prepare.slots import EncodeSlot
 from streamferry.prepare.version import Version
 from streamferry.prepare.window import Window
+from streamferry.words import Code, Reason, system_reason
 
 _NICENESS = 10
 # Beyond that, for an encode: the last in the queue for a core.
@@ -134,9 +135,7 @@ class Preparation:
             except BadInterleave:
                 self._intake.whole_marker.touch()
                 name = self._intake.url.redacted
-                raise ReadWhole(
-                    f"{name} is interleaved badly: it is prepared again when it is there as a whole"
-                ) from None
+                raise ReadWhole(Code.FILE_READ_WHOLE, url=name) from None
             status = ffmpeg.wait()
             self._intake.raise_failure()
             if remux.layout is None:
@@ -172,9 +171,11 @@ class Preparation:
         """Why ffmpeg wrote nothing."""
         name = self._intake.url.redacted
         if not inside.codecs:
-            return SourceUnsupported(f"{name} is not media we can read ({ffmpeg.complaint or 'it is empty'})")
+            return SourceUnsupported(
+                Code.FILE_NOT_MEDIA, url=name, words=ffmpeg.complaint or Reason.of(Code.FILE_IS_EMPTY)
+            )
         refused = [codec for codec in inside.codecs if codec not in _ALWAYS_CARRIED] or inside.codecs
-        return SourceUnsupported(f"{name} holds {' and '.join(refused)}, which ffmpeg cannot put into FLV")
+        return SourceUnsupported(Code.FILE_NOT_CARRIED, url=name, codecs=tuple(refused))
 
 
 def main() -> None:
@@ -190,13 +191,13 @@ def main() -> None:
     except MediaError as error:
         journal.send_error(error)
     except OSError as error:
-        hint = " (setting cache_dir)" if is_full(error) else ""
-        journal.send_error(CacheError(f"the prepared file cannot be written: {os.strerror(error.errno or 0)}{hint}"))
+        code = Code.CACHE_DISK_FULL if is_full(error) else Code.CACHE_UNWRITABLE
+        journal.send_error(CacheError(code, why=system_reason(error.errno)))
     except Exception as error:
         # The parent would see only a dead process. Where, not what: the words of a stranger may hold the address.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
-        journal.send_error(CacheError(f"the preparation failed by a fault of streamferry: {place}"))
+        journal.send_error(CacheError(Code.SERVICE_PREPARATION_BUG, place=place))
 
 
 if __name__ == "__main__":

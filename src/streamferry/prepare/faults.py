@@ -1,4 +1,4 @@
-"""How an error of the preparation process reaches the process that asked: a class name and a sentence, both ways."""
+"""How an error of the preparation process reaches the process that asked: its class and its reason, both ways."""
 
 from streamferry.media.errors import (
     Fault,
@@ -11,6 +11,7 @@ from streamferry.media.errors import (
     SourceUnreachable,
     SourceUnsupported,
 )
+from streamferry.words import Reason
 
 
 class CacheError(MediaError):
@@ -56,13 +57,13 @@ _CLASSES: dict[str, type[MediaError]] = {
 }
 
 
-def to_wire(error: MediaError) -> dict[str, str]:
-    """An error as the two strings of a message."""
+def to_wire(error: MediaError) -> dict[str, object]:
+    """An error as part of a message."""
     # That of the class says whose fault it is: what this machine lacks is no source's.
     lacks = isinstance(error, SourceError) and error.fault is Fault.SERVICE
-    return {"error": CacheError.__name__ if lacks else type(error).__name__, "reason": str(error)}
+    return {"error": CacheError.__name__ if lacks else type(error).__name__, "reason": error.why.to_json()}
 
 
-def from_wire(name: str, reason: str) -> MediaError:
+def from_wire(name: str, reason: object) -> MediaError:
     """The error again. A name not known here is a fault of ours."""
-    return _CLASSES.get(name, CacheError)(reason)
+    return _CLASSES.get(name, CacheError)(Reason.from_json(reason))

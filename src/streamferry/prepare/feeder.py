@@ -23,6 +23,7 @@ from streamferry.net.unauthenticated import MAX_UNAUTHENTICATED, Unauthenticated
 from streamferry.prepare.parts import Parts, is_final
 from streamferry.prepare.playlist import Film, FilmSegment, Part
 from streamferry.wire.hls import Variant
+from streamferry.words import Code, said_by
 
 #: Holes one behind the other after which the rest is not asked for.
 _MAX_LOST_IN_A_ROW = 10
@@ -138,8 +139,8 @@ class Feeder:
         except SourceError as error:
             self._note(name, error)
         except OSError as error:
-            words = f"{self._url.redacted} cannot be read: {error.strerror}"
-            self._note(name, SourceUnreachable(words).because_of(error))
+            failure = SourceUnreachable(Code.FILE_UNREADABLE, name=self._url.redacted, why=said_by(error))
+            self._note(name, failure.because_of(error))
 
     def _note(self, name: str, error: SourceError) -> None:
         if self._is_over:
@@ -148,10 +149,8 @@ class Feeder:
         if is_final(error):
             self._failure = error
         elif self._failure is None:
-            reason = str(error).removeprefix(self._url.redacted).strip()
-            self._failure = SourceUnreachable(
-                f"{self._url.redacted} could not be fetched in all its segments: {name} {reason}"
-            )
+            why = error.why.about(name)
+            self._failure = SourceUnreachable(Code.FILE_SEGMENTS_LOST, url=self._url.redacted, why=why)
         if is_final(error) or self._lost_in_a_row == _MAX_LOST_IN_A_ROW:
             self._is_over = True
             self._on_end()

@@ -30,6 +30,7 @@ from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
 from streamferry.prepare.window import let_go
+from streamferry.words import Code, system_reason
 
 # Attempts in a row that bring no byte. With the pauses below that is 8 s for a server that restarts.
 MAX_FRUITLESS = 6
@@ -142,7 +143,7 @@ class Fetch:
         except MediaError as error:
             self._error = error
         except OSError as error:
-            self._error = CacheError(f"the download cannot be written to the cache: {os.strerror(error.errno or 0)}")
+            self._error = CacheError(Code.CACHE_DOWNLOAD_UNWRITABLE, why=system_reason(error.errno))
         finally:
             if self._file >= 0:
                 os.close(self._file)
@@ -209,7 +210,7 @@ class Fetch:
             self.final_url = str(response.url)
             position = range_start(response)
             if position > start:
-                raise SourceUnreachable(f"{self.url.redacted} sent another part of the file than it was asked for")
+                raise SourceUnreachable(Code.FILE_WRONG_PART, url=self.url.redacted)
             received = False
             try:
                 # As it comes: pieces of a size would hold back, and at a break lose, what is not a whole one.
@@ -234,7 +235,7 @@ class Fetch:
         if piece:
             self._wait_for_room(position)
         if self._stopped:
-            raise SourceUnreachable(f"the download of {self.url.redacted} was stopped")
+            raise SourceUnreachable(Code.FILE_DOWNLOAD_STOPPED, url=self.url.redacted)
         end = position + len(piece)
         self._room.write(piece, lambda view: os.pwrite(self._file, view, end - len(view)))
         position = end
@@ -255,7 +256,7 @@ class Fetch:
 
     def _changed_error(self) -> SourceChanged:
         self._state_path.unlink(missing_ok=True)
-        return SourceChanged(f"{self.url.redacted} changed at its origin while it was fetched")
+        return SourceChanged(Code.FILE_CHANGED, url=self.url.redacted)
 
 
 def fetch_bytes(url: MediaUrl, wanted: MediaUrl, max_bytes: int, route: Route) -> tuple[bytes, str]:

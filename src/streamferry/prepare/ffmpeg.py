@@ -24,6 +24,7 @@ from streamferry.net.sandbox import ENCODING, KEPT_LINE_CHARS, KEPT_LINES, Limit
 from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError
 from streamferry.prepare.input_description import InputDescription, parse_input_description
+from streamferry.words import Code, system_reason
 
 # Tags and chapters of the source are none of the player's business.
 _NO_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1")
@@ -101,7 +102,7 @@ class BlockingFfmpeg:
             arguments = [*LOGGING, *input_arguments, *output_arguments, *_NO_METADATA, *muxer]
             self._process = sandbox.start(program, arguments, stdin=stdin)
         except OSError as error:
-            raise CacheError(f"ffmpeg cannot be started: {os.strerror(error.errno or 0)}") from None
+            raise CacheError(Code.SERVICE_FFMPEG_NOT_STARTED, why=system_reason(error.errno)) from None
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self.stdin = self._process.stdin

@@ -21,6 +21,7 @@ from streamferry.prepare.faults import PreparationRestarted
 from streamferry.prepare.form import Form
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_metadata, scan_tags
+from streamferry.words import Code
 
 # At 2 Mbps 16 s; a disk gives it in 0.1 s at the slowest. As much is let go of behind, so that a process that plays
 # many long files does not map them all in the end.
@@ -214,7 +215,7 @@ class PreparedFile:
                     self.form = Form.from_json(ready["form"])
                     return
                 os.close(file)
-        raise PreparationRestarted("the preparation of the file was broken off and begins anew")
+        raise PreparationRestarted(Code.CACHE_PREPARATION_BROKEN_OFF)
 
     def _open_at(self, first_offset: int, end_offset: int) -> None:
         self.first_offset = first_offset
@@ -230,8 +231,9 @@ class PreparedFile:
         self.duration_ms = summary.duration_ms
         self.form = summary.form
         if summary.ended_early:
-            words = f"it ended at {summary.duration_ms / 1000:.1f} s, before its own end"
-            if summary.claimed_ms > summary.duration_ms:
-                words = f"{words}: it claims to last {summary.claimed_ms / 1000:.1f} s"
-            self.cut_short = SourceCutShort(words)
+            seconds, claimed_s = summary.duration_ms / 1000, summary.claimed_ms / 1000
+            if claimed_s > seconds:
+                self.cut_short = SourceCutShort(Code.FILE_ENDED_BEFORE_CLAIMED, seconds=seconds, claimed_s=claimed_s)
+            else:
+                self.cut_short = SourceCutShort(Code.FILE_ENDED_EARLY, seconds=seconds)
         self.complete = True

@@ -29,6 +29,7 @@ from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
 from streamferry.wire.hls import MAX_PLAYLIST_BYTES
+from streamferry.words import Code, Reason
 
 if TYPE_CHECKING:
     from streamferry.prepare.feeder import Feeder
@@ -205,14 +206,14 @@ class Intake:
         def read(wanted: MediaUrl) -> tuple[bytes, MediaUrl]:
             data, final = first, base
             if wanted is not base and wanted.scheme == "file":
-                file = folders.open(wanted.path, "a playlist that it names")
+                file = folders.open(wanted.path, Reason.of(Code.NAME_PLAYLIST))
                 with open(file, "rb") as playlist:
                     data, final = playlist.read(MAX_PLAYLIST_BYTES + 1), wanted
             elif wanted is not base:
                 data, address = fetch_bytes(self.url, wanted, MAX_PLAYLIST_BYTES + 1, self._route)
                 final = MediaUrl.parse(address)
             if len(data) > MAX_PLAYLIST_BYTES:
-                raise SourceUnsupported(f"it leads to a playlist of more than {MAX_PLAYLIST_BYTES >> 20} MiB")
+                raise SourceUnsupported(Code.PLAYLIST_TOO_LARGE, size_mib=MAX_PLAYLIST_BYTES >> 20)
             return data, final
 
         with self.naming_the_source():
@@ -276,7 +277,7 @@ class Intake:
         try:
             yield
         except (SourceUnsupported, SourceForbidden, SourceMissing) as error:
-            raise type(error)(f"{self.url.redacted} cannot be used: {error}") from None
+            raise type(error)(Code.FILE_UNUSABLE, url=self.url.redacted, why=error.why) from None
 
 
 def _feed_local(file: int, pipe: IO[bytes]) -> None:

@@ -15,6 +15,7 @@ from typing import IO, Any
 from streamferry.media.errors import MediaError
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.faults import PreparationRestarted, to_wire
+from streamferry.words import Code
 
 Message = dict[str, Any]
 
@@ -71,7 +72,7 @@ def follow(entry: Entry) -> int:
         if journal is not None:
             journal.close()
     if announced and entry.read_summary() is None:
-        raise PreparationRestarted("the preparation of the file was broken off and begins anew")
+        raise PreparationRestarted(Code.CACHE_PREPARATION_BROKEN_OFF)
     return lock
 
 

@@ -19,6 +19,7 @@ from streamferry.prepare.form import AudioForm
 from streamferry.wire.aac import FRAME_SAMPLES, silent_frame, silent_header
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.flv import parse_metadata, serialize_flv_header, serialize_metadata, serialize_tag
+from streamferry.words import Code
 
 # How long the first frames wait for a track the header promised: ffmpeg's own interleaving waits 10 s as well.
 _PROMISED_TRACK_WAIT_MS = 10_000
@@ -120,7 +121,7 @@ class FlvLayout:
         """The input has ended: lay what still waits. Raises SourceUnsupported if there was no frame at all."""
         if not self.started:
             if not self._seen:
-                raise SourceUnsupported("there is no frame in it")
+                raise SourceUnsupported(Code.FILE_NO_FRAME)
             self._start()
         self._lay_silence(self.duration_ms)
 
@@ -176,7 +177,7 @@ class FlvLayout:
         if dts_ms < self._last_ms:
             if self._last_ms - dts_ms > _LATE_LIMIT_MS:
                 if not self._drop_late:
-                    raise BadInterleave("its tracks are interleaved too badly to be read from front to back")
+                    raise BadInterleave(Code.FILE_BAD_INTERLEAVE)
                 self.dropped_tags += 1
                 return
             dts_ms = max(self._last_ms, track.last_ms + 1)

@@ -23,6 +23,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
 from streamferry.prepare.faults import SourceGone
 from streamferry.prepare.version import Version
+from streamferry.words import Code, Reason
 
 # At INFO httpx writes each address in full, with its tokens.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -87,40 +88,41 @@ def raise_for_status(url: MediaUrl, status: int) -> None:
     if status == LACKING_STATUS:
         raise _lacking(url)
     if status == UNREACHABLE_STATUS:
-        raise SourceUnreachable(f"{url.redacted} cannot be connected to")
-    words = f"{url.redacted} answered with HTTP status {status} {httpx.codes.get_reason_phrase(status)}".rstrip()
+        raise SourceUnreachable(Code.FILE_UNREACHABLE, url=url.redacted)
+    answer = f"{status} {httpx.codes.get_reason_phrase(status)}".rstrip()
+    why = Reason.of(Code.FILE_HTTP_STATUS, url=url.redacted, answer=answer)
     if status in _GONE_STATUSES:
-        raise SourceGone(words)
+        raise SourceGone(why)
     if status >= 500 or status in _PASSING_STATUSES:
-        raise SourceUnreachable(words)
-    raise SourceRejected(words)
+        raise SourceUnreachable(why)
+    raise SourceRejected(why)
 
 
 def source_error(url: MediaUrl, error: httpx.HTTPError | httpx.InvalidURL) -> SourceError:
     """A failure of httpx in our words: its own may hold the address a redirect led to."""
     if (lack := own_lack(error)) is not None:
-        return SourceUnreachable(f"{url.redacted} cannot be connected to: {lack}").because_of(error)
+        return SourceUnreachable(Code.FILE_UNREACHABLE_BECAUSE, url=url.redacted, why=lack).because_of(error)
     if isinstance(error, httpx.ConnectTimeout):
-        return SourceUnreachable(f"{url.redacted} did not accept a connection in time")
+        return SourceUnreachable(Code.FILE_CONNECT_TIMED_OUT, url=url.redacted)
     if isinstance(error, httpx.TimeoutException):
-        return SourceStalled(f"{url.redacted} sent nothing for {TIMEOUT.read:.0f} s")
+        return SourceStalled(Code.FILE_SILENT, url=url.redacted, seconds=TIMEOUT.read or 0)
     if isinstance(error, httpx.ProxyError) and str(error).startswith(str(FORBIDDEN_STATUS)):
         return _forbidden(url)
     if isinstance(error, httpx.ProxyError) and str(error).startswith(str(LACKING_STATUS)):
         return _lacking(url)
     if isinstance(error, httpx.ConnectError | httpx.ProxyError):
-        return SourceUnreachable(f"{url.redacted} cannot be connected to")
+        return SourceUnreachable(Code.FILE_UNREACHABLE, url=url.redacted)
     if isinstance(error, httpx.TooManyRedirects):
-        return SourceRejected(f"{url.redacted} redirects more than {MAX_REDIRECTS} times")
+        return SourceRejected(Code.FILE_REDIRECTS_TOO_OFTEN, url=url.redacted, count=MAX_REDIRECTS)
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-        return SourceRejected(f"{url.redacted} leads to an address that is not http or https")
-    return SourceUnreachable(f"{url.redacted} closed the connection in the middle")
+        return SourceRejected(Code.FILE_OFF_WEB, url=url.redacted)
+    return SourceUnreachable(Code.FILE_BROKEN_OFF, url=url.redacted)
 
 
 def _lacking(url: MediaUrl) -> SourceError:
-    words = f"{url.redacted} cannot be connected to: this machine lacks what a connection takes"
-    return SourceUnreachable(words).because_of(PeerLacking())
+    lack = PeerLacking(Code.LACK_CONNECTION)
+    return SourceUnreachable(Code.FILE_UNREACHABLE_BECAUSE, url=url.redacted, why=lack.why).because_of(lack)
 
 
 def _forbidden(url: MediaUrl) -> SourceError:
-    return SourceForbidden(f"{url.redacted} leads to an address that the egress policy does not allow (setting egress)")
+    return SourceForbidden(Code.FILE_NOT_ALLOWED, url=url.redacted)

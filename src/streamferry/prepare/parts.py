@@ -23,6 +23,7 @@ from streamferry.prepare.fetch import FIRST_PAUSE, LAST_PAUSE, MAX_FRUITLESS, ra
 from streamferry.prepare.origin import CLIENT_OPTIONS, raise_for_status, source_error
 from streamferry.prepare.playlist import Part, PartKey
 from streamferry.prepare.route import Route
+from streamferry.words import Code, Reason
 
 _READ_BYTES = 256 << 10
 _BLOCK_BYTES = 16
@@ -64,9 +65,7 @@ class Parts:
             if (offset := segment_offset(head)) is not None or len(head) >= MAX_DISGUISE_BYTES:
                 break
         if offset is None:
-            raise SourceUnsupported(
-                f"{self._url.redacted} names a segment that is neither MPEG-TS nor MP4 nor AAC, AC-3 or MP3"
-            )
+            raise SourceUnsupported(Code.PLAYLIST_STRANGE_SEGMENT, url=self._url.redacted)
         yield head[offset:]
         yield from pieces
 
@@ -76,7 +75,7 @@ class Parts:
         if known is None:
             known = b"".join(self._raw(key.url, 0, _BLOCK_BYTES + 1))
             if len(known) != _BLOCK_BYTES:
-                raise SourceUnsupported(f"{self._url.redacted} names a key that has not {_BLOCK_BYTES} bytes")
+                raise SourceUnsupported(Code.PLAYLIST_BAD_KEY, url=self._url.redacted, size_bytes=_BLOCK_BYTES)
             with self._lock:
                 if len(self._keys) == _KEPT_KEYS:
                     self._keys.clear()
@@ -85,7 +84,9 @@ class Parts:
 
     def _raw(self, url: MediaUrl, begin: int, size_bytes: int | None) -> Iterator[bytes]:
         if url.scheme == "file":
-            return _read_local(self._folders.open(url.path, f"a part of {self._url.redacted}"), begin, size_bytes)
+            return _read_local(
+                self._folders.open(url.path, Reason.of(Code.NAME_PART, url=self._url.redacted)), begin, size_bytes
+            )
         return self._fetch(url, begin, size_bytes)
 
     def _fetch(self, url: MediaUrl, begin: int, size_bytes: int | None) -> Iterator[bytes]:
@@ -119,7 +120,7 @@ class Parts:
             position = range_start(response)
             if response.status_code == 416 or position > begin:
                 # Nothing is there, or something else.
-                raise SourceRejected(f"{self._url.redacted} names a part of a file that the server does not have")
+                raise SourceRejected(Code.PLAYLIST_PART_MISSING, url=self._url.redacted)
             for piece in response.iter_raw():
                 # A server without ranges sends all of it.
                 wanted = piece[max(0, begin - position) : None if end is None else max(0, end - position)]

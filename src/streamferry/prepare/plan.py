@@ -23,6 +23,7 @@ from streamferry.prepare.form import AudioForm, Form, VideoForm
 from streamferry.prepare.input_description import InputDescription, VideoDescription
 from streamferry.prepare.processing import Encoder, Processing
 from streamferry.wire.aac import SILENT_CHANNELS, SILENT_RATES
+from streamferry.words import Code
 
 #: Keyframes of encoded video are at most this far apart: what platforms ask for, and where lists can be entered.
 KEYFRAME_SECONDS = 2
@@ -71,7 +72,7 @@ COPY_OUTPUT = ("-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy")
 def decide_plan(inside: InputDescription, processing: Processing, mark_path: str = "") -> Plan:
     """What to do. ``mark_path`` is the file of the watermark's picture. Raises SourceUnsupported."""
     if inside.video is None and inside.audio is None:
-        raise SourceUnsupported("there is neither picture nor sound in it")
+        raise SourceUnsupported(Code.FILE_NO_TRACKS)
     video = _video_form(inside, processing)
     audio = _audio_form(inside, processing)
     silence = audio if inside.audio is None else None
@@ -93,7 +94,7 @@ def decide_plan(inside: InputDescription, processing: Processing, mark_path: str
     if inside.audio is not None and audio is not None:
         output += ["-map", "0:a:0", *(("-c:a", "copy") if copies_audio else _encode_audio(audio))]
     elif video is None:
-        raise SourceUnsupported("there is no sound in it, and the list is sound only")
+        raise SourceUnsupported(Code.FILE_NO_SOUND)
     if inside.video is None and video is not None:
         output.append("-shortest")
     output += ["-max_interleave_delta", _INTERLEAVE_US]
@@ -114,7 +115,7 @@ def _video_form(inside: InputDescription, processing: Processing) -> VideoForm |
     if _is_carried(found, processing.strict) and processing.watermark is None:
         return found.form
     if not found.form.width:
-        raise SourceUnsupported("the size of its picture cannot be told")
+        raise SourceUnsupported(Code.FILE_NO_PICTURE_SIZE)
     return forced or VideoForm("h264", *found.shown_size)
 
 

@@ -18,6 +18,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
 from streamferry.wire.hls import Playlist, scheme_of
 from streamferry.wire.hls_segments import Key, Piece, parse_segments
+from streamferry.words import Code, InvalidValue, Reason
 
 #: What web servers take of an address at most.
 _MAX_REFERENCE_CHARS = 8192
@@ -85,11 +86,11 @@ def read_film(url: MediaUrl, read: ReadPlaylist, folders: Folders) -> Film:
         if reference is not None:
             named = resolve(base, reference)
             if named.scheme == "file":
-                folders.check(named.path, "what it names as a variant")
+                folders.check(named.path, Reason.of(Code.NAME_VARIANT))
             data, media_base = read(named)
             playlist = _parse(data)
             if playlist.best_variant("") is not None:
-                raise SourceUnsupported("its variants are playlists of playlists")
+                raise SourceUnsupported(Code.PLAYLIST_NESTED)
             tracks.append(_Track(media_base, folders).read(playlist))
     return Film(tuple(tracks))
 
@@ -98,7 +99,7 @@ def _parse(data: bytes) -> Playlist:
     try:
         return Playlist.parse(data)
     except ValueError:
-        raise SourceUnsupported("it leads to something that is no HLS playlist") from None
+        raise SourceUnsupported(Code.PLAYLIST_NOT_HLS) from None
 
 
 class _Track:
@@ -113,37 +114,35 @@ class _Track:
     def read(self, playlist: Playlist) -> tuple[FilmSegment, ...]:
         """Its segments, with every address judged."""
         if not playlist.is_finished:
-            raise SourceUnsupported(
-                "it is a live HLS playlist; only finished ones, with EXT-X-ENDLIST, can be prepared"
-            )
+            raise SourceUnsupported(Code.PLAYLIST_LIVE)
         try:
             listed = parse_segments(playlist)
-        except ValueError as error:
-            raise SourceUnsupported(str(error)) from None
+        except InvalidValue as error:
+            raise SourceUnsupported(error.why) from None
         if not listed:
-            raise SourceUnsupported("it is an HLS playlist without segments")
+            raise SourceUnsupported(Code.PLAYLIST_EMPTY)
         return tuple(
             FilmSegment(
-                self._part(one.media, "segment"),
+                self._part(one.media, Code.NAME_SEGMENT),
                 one.seconds,
-                None if one.header is None else self._part(one.header, "header (EXT-X-MAP)"),
+                None if one.header is None else self._part(one.header, Code.NAME_HEADER),
                 one.is_break,
             )
             for one in listed
         )
 
-    def _part(self, piece: Piece, what: str) -> Part:
+    def _part(self, piece: Piece, what: Code) -> Part:
         return Part(self._judge(piece.uri, what), piece.begin, piece.size_bytes, self._key(piece.key))
 
     def _key(self, key: Key | None) -> PartKey | None:
-        return None if key is None else PartKey(self._judge(key.uri, "key"), key.iv)
+        return None if key is None else PartKey(self._judge(key.uri, Code.NAME_KEY), key.iv)
 
-    def _judge(self, reference: str, what: str) -> MediaUrl:
+    def _judge(self, reference: str, what: Code) -> MediaUrl:
         if (url := self._known.get(reference)) is None:
             url = self._known[reference] = resolve(self._base, reference)
             if url.scheme == "file":
                 try:
-                    self._folders.check(url.path, f"what it names as a {what}")
+                    self._folders.check(url.path, Reason.of(what))
                 except SourceMissing:
                     # A hole, not a crime: it is met when it is played.
                     if not os.path.lexists(url.path):
@@ -158,15 +157,15 @@ def resolve(base: MediaUrl, reference: str) -> MediaUrl:
     Raises SourceForbidden for what it must not name, and SourceUnsupported for what is no address.
     """
     if not reference or len(reference) > _MAX_REFERENCE_CHARS:
-        raise SourceUnsupported("it names something that is no address")
+        raise SourceUnsupported(Code.PLAYLIST_NO_ADDRESS)
     scheme = scheme_of(reference)
     if scheme in _REMOTE or (not scheme and base.scheme in _REMOTE):
         return _remote(base, reference)
     if scheme not in ("", "file"):
         # Not the whole word: of something long it may be a secret.
-        raise SourceForbidden(f"it names an address that begins with {scheme[:20]!a}; only http:// and https:// may be")
+        raise SourceForbidden(Code.PLAYLIST_BAD_SCHEME, scheme=scheme[:20])
     if base.scheme in _REMOTE:
-        raise SourceForbidden("it comes from the network and names a file of this machine")
+        raise SourceForbidden(Code.PLAYLIST_NAMES_LOCAL_FILE)
     return _local(base, reference[len("file:") :] if scheme else reference, is_address=bool(scheme))
 
 
@@ -175,9 +174,9 @@ def _remote(base: MediaUrl, reference: str) -> MediaUrl:
         joined = urljoin(base.reveal(), reference) if base.scheme in _REMOTE else reference
         url = MediaUrl.parse(quote(joined, safe=_SAFE))
     except ValueError:
-        raise SourceUnsupported("it names something that is no address") from None
+        raise SourceUnsupported(Code.PLAYLIST_NO_ADDRESS) from None
     if url.scheme not in _REMOTE:
-        raise SourceForbidden("it names an address that is neither http:// nor https://")
+        raise SourceForbidden(Code.PLAYLIST_OFF_WEB)
     return url
 
 

@@ -25,6 +25,7 @@ from streamferry.prepare.processing import FIRST, Processing
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
+from streamferry.words import Code, Reason
 
 #: How much of a file is looked at: some keyframe intervals of the longest kind.
 DEFAULT_SECONDS = 60.0
@@ -152,7 +153,7 @@ def _look(intake: Intake, seconds: float, began: float) -> Probe:
         intake.raise_failure()
         if not inside.codecs:
             raise SourceUnsupported(
-                f"{intake.url.redacted} is not media we can read ({ffmpeg.complaint or 'it is empty'})"
+                Code.FILE_NOT_MEDIA, url=intake.url.redacted, words=ffmpeg.complaint or Reason.of(Code.FILE_IS_EMPTY)
             )
     packets = _Packets(inside)
     for line in lines:

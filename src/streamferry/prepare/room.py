@@ -11,6 +11,7 @@ from pathlib import Path
 from streamferry.net.disk import Disk, is_full
 from streamferry.prepare.cache import evict
 from streamferry.prepare.faults import NoRoom
+from streamferry.words import Code
 
 # Made at once, so that not every write has to look through the cache.
 _MORE_BYTES = 64 << 20
@@ -35,7 +36,7 @@ class Room:
             if self._disk.room_bytes < len(view):
                 self._make(len(view))
                 if self._keeps and self._disk.room_bytes < len(view):
-                    raise NoRoom(f"the disk of the cache has no room for {self._name} (setting cache_dir)")
+                    raise NoRoom(Code.CACHE_NO_ROOM, name=self._name)
             try:
                 view = view[put(view) :]
             except OSError as error:

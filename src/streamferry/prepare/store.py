@@ -47,6 +47,7 @@ from streamferry.prepare.origin import CLIENT_OPTIONS, version_of_http
 from streamferry.prepare.processing import COPY, Processing
 from streamferry.prepare.route import Route
 from streamferry.prepare.version import Version, version_of_file
+from streamferry.words import Code, system_reason
 
 DEFAULT_MAX_BYTES = 20_000_000_000
 #: 2 minutes of 2 Mbps, 5 s of 50 Mbps.
@@ -155,7 +156,7 @@ class PreparedStore:
     async def _file_of(self, url: MediaUrl, processing: Processing, keep: bool, start_ms: int) -> PreparedFile:
         """The file of the present version of ``url``, with one more user, being loaded or prepared if it is new."""
         if url.scheme not in ("file", "http", "https"):
-            raise SourceUnsupported(f"{url.redacted} cannot be prepared: only files, http and https can")
+            raise SourceUnsupported(Code.FILE_BAD_SCHEME, url=url.redacted)
         address = url.reveal()
         root = self._root
         version = Version()
@@ -247,7 +248,7 @@ class PreparedStore:
                 self._budget.note_full(MediaUrl.parse(job.url))
             file.fail(error)
         except OSError as error:
-            file.fail(CacheError(f"the cache cannot be used: {os.strerror(error.errno or 0)}"))
+            file.fail(CacheError(Code.CACHE_UNUSABLE, why=system_reason(error.errno)))
         finally:
             del self._keepers[file]
             if not file.users:
@@ -318,7 +319,7 @@ class PreparedStore:
             else:
                 file.apply(message)
         if not file.complete:
-            raise PreparationRestarted(f"the preparation process ended unexpectedly (status {await process.wait()})")
+            raise PreparationRestarted(Code.CACHE_PREPARATION_DIED, status=await process.wait())
 
 
 async def _brief(process: Process, job: Job) -> None:

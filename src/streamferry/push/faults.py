@@ -19,8 +19,8 @@ def as_destination_errors() -> Iterator[None]:
     try:
         yield
     except PeerForbidden as error:
-        raise DestinationForbidden(str(error)) from None
+        raise DestinationForbidden(error.why) from None
     except PeerUnreachable as error:
-        raise DestinationUnreachable(str(error)).because_of(error) from None
+        raise DestinationUnreachable(error.why).because_of(error) from None
     except PeerRejected as error:
-        raise PublishRejected(str(error)) from None
+        raise PublishRejected(error.why) from None

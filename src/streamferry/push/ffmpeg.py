@@ -13,6 +13,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import Ffmpeg
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
+from streamferry.words import Code
 
 # The headers that come first tell all there is to know: a longer look would only keep the first pictures back.
 _COMMAND = (
@@ -33,7 +34,7 @@ class RemuxSession:
         try:
             self._child = Ffmpeg(_COMMAND, url, takes_stdin=True)
         except ChildError as error:
-            raise DestinationSenderFailed(str(error)) from error
+            raise DestinationSenderFailed(error.why) from error
         self._pending = b""
         self._clock = SessionClock()
         self._has_header = False
@@ -53,7 +54,7 @@ class RemuxSession:
     def check(self) -> None:
         """Raise the DestinationError with which the session ended, if it did."""
         if self._child.ended.done():
-            raise DestinationSenderFailed(f"ffmpeg, which feeds the destination, ended: {self._child.complaint}")
+            raise DestinationSenderFailed(Code.DESTINATION_FFMPEG_ENDED, words=self._child.complaint)
 
     def write(self, tags: list[LaidTag]) -> int:
         """Send tags; return how many are on their way. Raises DestinationError."""
@@ -72,7 +73,7 @@ class RemuxSession:
                 continue
             if kind <= SEQUENCE_HEADER and tag_type not in self._tracks:
                 if dts_ms - clock.zero_ms > _LOOK_MS:
-                    raise DestinationSenderFailed("the stream has a track now that it did not begin with")
+                    raise DestinationSenderFailed(Code.DESTINATION_NEW_TRACK)
                 self._tracks.add(tag_type)
             stamp_ms = dts_ms - clock.zero_ms
             if stamp_ms < 0:

@@ -81,7 +81,7 @@ class HlsFolder:
             with as_destination_errors():
                 await upload(url, body, content_type, **self._network)
         except RemoteProtocolError as error:
-            raise DestinationUnreachable(str(error)) from None
+            raise DestinationUnreachable(error.why) from None
 
 
 class HlsSession(RemuxSession):

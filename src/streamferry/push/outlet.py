@@ -10,6 +10,7 @@ from typing import Protocol
 from streamferry.media.errors import DestinationStalled
 from streamferry.media.tag import LaidTag
 from streamferry.push.queue import TagQueue, WhenLate
+from streamferry.words import Code
 
 #: Piece taken from the queue at once, and how much in one visit: a backlog must not hold up the other streams, and yet
 #: leave at 100 Mbps when a file relay is visited every 320 ms.
@@ -188,4 +189,4 @@ class Outlet:
         elif acked_bytes == session.sent_bytes and not self.is_backed_up:
             self._settled_at = now
         elif now - self._settled_at >= STALL_S:
-            raise DestinationStalled(f"the destination is connected but has taken no bytes for {STALL_S:.0f} s")
+            raise DestinationStalled(Code.DESTINATION_STALLED, seconds=STALL_S)

@@ -15,6 +15,7 @@ from enum import Enum
 
 from streamferry.media.errors import DestinationStalled
 from streamferry.media.tag import KEYFRAME, START, LaidTag
+from streamferry.words import Code
 
 #: Beyond this much waiting media a viewer gains more from a jump to the present than from the rest.
 SOFT_MS = 2_000
@@ -64,9 +65,7 @@ class TagQueue:
         if not drops:
             return
         if self.span_ms > HARD_MS or self.size_bytes > HARD_BYTES:
-            raise DestinationStalled(
-                "the destination takes less than the stream needs, and no keyframe came to skip to"
-            )
+            raise DestinationStalled(Code.DESTINATION_TOO_SLOW)
 
     def keep_latest_group(self, tags: list[LaidTag]) -> None:
         """Queue tags while no destination is attached: each START replaces what came before it, uncounted."""

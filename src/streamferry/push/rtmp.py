@@ -20,6 +20,7 @@ from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_publish
 from streamferry.push.faults import as_destination_errors
 from streamferry.wire.flv import MAX_TAG_BYTES
+from streamferry.words import Code, Reason, said_by
 
 #: How long an unpublish may take: past it the destination sees the connection close instead.
 UNPUBLISH_S = 2.0
@@ -123,18 +124,18 @@ class RtmpSession:
             if received := self._connection.recv_into(memoryview(scratch)):
                 session.receive(bytes(scratch[:received]))
             if received == 0:
-                failure = DestinationUnreachable("the destination closed the connection")
+                failure = DestinationUnreachable(Code.DESTINATION_CLOSED)
         except OSError as error:
             failure = _lost(error)
         except RemoteProtocolError as error:
-            failure = DestinationUnreachable(f"the destination sent what RTMP does not allow: {error}")
+            failure = DestinationUnreachable(Code.DESTINATION_BAD_RTMP, why=error.why)
         if session.ended is not None:
             # What it said tells more than how it left after that.
-            failure = PublishRejected(f"the destination ended the stream: {session.ended}")
+            failure = PublishRejected(Code.DESTINATION_ENDED_STREAM, words=session.ended)
         if failure is None:
             self._pending += session.data_to_send()
             if len(self._pending) > _MAX_PENDING_BYTES:
-                self._fail(DestinationStalled("the destination asks for answers and does not take them"))
+                self._fail(DestinationStalled(Code.DESTINATION_DEAF))
         else:
             self._fail(failure)
 
@@ -172,10 +173,11 @@ async def open_rtmp_session(url: MediaUrl, **network: Unpack[DialOptions]) -> Rt
         with as_destination_errors():
             link = await open_publish(url, **network)
     except RemoteProtocolError as error:
-        raise DestinationUnreachable(f"the destination does not speak RTMP: {error}") from None
+        raise DestinationUnreachable(Code.DESTINATION_NOT_RTMP, why=error.why) from None
     return RtmpSession(link)
 
 
 def _lost(error: OSError) -> DestinationUnreachable:
-    lost = DestinationUnreachable(f"the connection to the destination broke: {error.strerror or 'closed'}")
+    why = said_by(error) or Reason.of(Code.DESTINATION_CONNECTION_CLOSED)
+    lost = DestinationUnreachable(Code.DESTINATION_CONNECTION_BROKE, why=why)
     return lost.because_of(error)

@@ -20,6 +20,7 @@ from streamferry.push.faults import as_destination_errors
 from streamferry.push.ffmpeg import RemuxSession
 from streamferry.push.rtmp import UNPUBLISH_S
 from streamferry.wire.ts import TS_PACKET_BYTES
+from streamferry.words import Code, InvalidValue
 
 _READ_BYTES = 200 * MESSAGE_BYTES
 _POLL_S = 0.02
@@ -48,7 +49,7 @@ class SrtSession(RemuxSession):
     def check(self) -> None:
         """See ``RemuxSession.check``."""
         if not self._sender.is_connected:
-            raise DestinationUnreachable(f"the SRT connection to {self._sender.peer} broke")
+            raise DestinationUnreachable(Code.DESTINATION_SRT_BROKE, peer=self._sender.peer)
         super().check()
         if self._unsent:
             self._child.on_readable(self._pump)
@@ -110,8 +111,8 @@ async def open_srt_session(url: MediaUrl, **network: Unpack[DialOptions]) -> Srt
     try:
         with as_destination_errors():
             sender = await open_sender(url, **network)
-    except (LibraryMissing, ValueError) as error:
-        raise DestinationUnsupported(str(error)) from None
+    except (LibraryMissing, InvalidValue) as error:
+        raise DestinationUnsupported(error.why) from None
     try:
         return SrtSession(sender, url)
     except BaseException:

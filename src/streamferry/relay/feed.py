@@ -18,6 +18,7 @@ from streamferry.source.live import LiveInlet
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Pace, Timeline
 from streamferry.timeline.pace import LEAD_MS
+from streamferry.words import Code
 
 #: Media that comes for this long, and of which nothing can be laid, has no beginning: three times the longest distance
 #: of keyframes that encoders set by themselves (x264: 250 frames).
@@ -93,11 +94,11 @@ class LiveFeed:
         """Raise SourceStalled when no media came for too long, whatever the socket says."""
         silence_s = self._inlet.silence_s
         if now - self._media_at >= silence_s:
-            raise SourceStalled(f"the source is connected but has sent no media for {silence_s:.0f} s")
+            raise SourceStalled(Code.SOURCE_SILENT, seconds=silence_s)
         if not self._has_laid and now - self._began_at >= UNUSABLE_S:
-            raise SourceStalled(f"the source sends media, but no keyframe to begin with came in {UNUSABLE_S:.0f} s")
+            raise SourceStalled(Code.SOURCE_NO_KEYFRAME, seconds=UNUSABLE_S)
         if self._media_at - self._picture_at >= PICTURE_LOST_S <= self._picture_at - self._began_at:
-            raise SourceStalled(f"the source sends sound, but no picture any more for {PICTURE_LOST_S:.0f} s")
+            raise SourceStalled(Code.SOURCE_PICTURE_LOST, seconds=PICTURE_LOST_S)
 
     def begin_session(self, now: float) -> None:
         """A live source goes on whoever listens."""

@@ -25,6 +25,7 @@ from streamferry.relay.run import RelayRun
 from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Totals, Trouble
 from streamferry.source.live import SCRATCH_BYTES
+from streamferry.words import Code, Reason
 
 _log = logging.getLogger("streamferry.relay")
 
@@ -192,12 +193,12 @@ class Relay:
             last, broke = self._run.status, self._spec
             playhead = last.playhead
             tries = (last.trouble.tries if last.trouble else 0) + 1
-            trouble = Trouble(Fault.SERVICE, "an internal error; see the log", tries)
+            trouble = Trouble(Fault.SERVICE, Reason.of(Code.SERVICE_INTERNAL), tries)
             self._crashed = RelayStatus(
                 State.FAILED if self._stopping.is_set() else State.RETRYING,
                 retries=backoff.attempts + 1,
                 fault=trouble.fault,
-                reason=trouble.reason,
+                why=trouble.why,
                 playhead=playhead,
                 trouble=trouble,
             )

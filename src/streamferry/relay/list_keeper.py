@@ -150,7 +150,7 @@ class ListKeeper:
         self.skipped = error
         self._context.on_attempt()
         self._context.log.warning("item skipped: %s", error)
-        self._on_item(ItemChange(step, playhead, error.fault, str(error)))
+        self._on_item(ItemChange(step, playhead, error.fault, error.why))
 
     def _note_late(self) -> None:
         """The machine or the destination stood still: a list that keeps time leaves out what that took."""

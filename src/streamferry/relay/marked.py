@@ -41,6 +41,7 @@ from streamferry.source.flv import FlvReader
 from streamferry.source.live import ConnectionInlet
 from streamferry.timeline import Timeline
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
+from streamferry.words import Code
 
 #: How long a source may take to its first keyframe and the look at it: keyframes are up to 10 s apart.
 LOOK_S = 20.0
@@ -127,9 +128,7 @@ class MarkedFeed:
             self._least_behind_ms = max(behind_ms, MAX_BEHIND_MS)
             self._kept_up_at = now
         elif now - self._kept_up_at >= BEHIND_S:
-            raise SourceReaderFailed(
-                f"the watermark cannot be laid as fast as the stream comes: ffmpeg is {behind_ms / 1000:.1f} s behind"
-            )
+            raise SourceReaderFailed(Code.WATERMARK_TOO_SLOW, behind_s=behind_ms / 1000)
 
     def begin_session(self, now: float) -> None:
         """See ``relay.flow.Feed``."""
@@ -145,7 +144,7 @@ class MarkedFeed:
     def _receive_into(self, view: memoryview) -> int | None:
         received = self.child.receive_into(view)
         if received == 0:
-            raise SourceReaderFailed(f"ffmpeg, which lays the watermark, ended: {self.child.complaint}")
+            raise SourceReaderFailed(Code.WATERMARK_FFMPEG_ENDED, words=self.child.complaint)
         return received
 
 
@@ -178,7 +177,7 @@ class _Source:
             if body is None:
                 continue
             if self._tracks is not None and tag_type not in self._tracks:
-                raise SourceEnded("the source has a track that it did not begin with")
+                raise SourceEnded(Code.SOURCE_NEW_TRACK)
             pieces.append(serialize_tag(tag_type, to_wire_ms(dts_ms), body))
         self.unsent = b"".join(pieces)
 
@@ -204,14 +203,14 @@ class _Source:
                         handed_bytes += child.send([memoryview(self.unsent)[handed_bytes:]])
                     await asyncio.wait((child.ended,), timeout=_LOOK_EVERY_S)
         except TimeoutError:
-            raise SourceUnreachable(f"{url.redacted} gave no beginning of a stream within {LOOK_S:g} s") from None
+            raise SourceUnreachable(Code.WATERMARK_NO_BEGINNING, url=url.redacted, seconds=LOOK_S) from None
         finally:
             child.close()
         inside = parse_input_description(list(child.last_words))
         if child.ended.result() < 0:
-            raise SourceReaderFailed(f"ffmpeg, which looks at the source, was ended by signal {-child.ended.result()}")
+            raise SourceReaderFailed(Code.WATERMARK_LOOK_KILLED, signal=-child.ended.result())
         if (inside.video is None and inside.audio is None) or (inside.video and not inside.video.form.width):
-            raise SourceCorrupt(f"{url.redacted} gives nothing that a watermark can be laid over")
+            raise SourceCorrupt(Code.WATERMARK_NOTHING_TO_MARK, url=url.redacted)
         self._tracks = {track for track, found in ((VIDEO, inside.video), (AUDIO, inside.audio)) if found}
         return inside
 
@@ -249,4 +248,4 @@ def _start(arguments: "list[str] | tuple[str, ...]", url: MediaUrl, inherit: tup
     try:
         return Ffmpeg(arguments, url, sandbox=_SANDBOX, takes_stdin=True, pipe_bytes=_PIPE_BYTES, inherit=inherit)
     except ChildError as error:
-        raise SourceReaderFailed(str(error)) from error
+        raise SourceReaderFailed(error.why) from error

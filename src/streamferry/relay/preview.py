@@ -15,6 +15,7 @@ from streamferry.push import Outlet
 from streamferry.timeline import Timeline
 from streamferry.wire.codecs import UnsupportedCodec
 from streamferry.wire.fmp4 import Fragmenter, Piece
+from streamferry.words import Code, Reason, Reasoned
 
 _log = logging.getLogger("streamferry.relay")
 
@@ -29,7 +30,7 @@ _MAX_WAITING_BYTES = 8 << 20
 _MAX_HOLE_MS = 4_000
 
 
-class PreviewRefused(Exception):
+class PreviewRefused(Reasoned):
     """There cannot be a preview now, or no longer; the sentence says why."""
 
 
@@ -43,7 +44,7 @@ class Viewer:
         # The header under which the last piece was made; None: the next begins anew.
         self._header: Piece | None = None
         self._stirred = asyncio.Event()
-        self._refused: str | None = None
+        self._refused: Reason | None = None
         self._has_ended = False
         #: MIME type with codecs, once the first bytes were read.
         self.mime = ""
@@ -88,7 +89,7 @@ class Viewer:
         self._waiting.append(piece)
         self._waiting_bytes += len(piece.data)
 
-    def end(self, refused: str | None) -> None:
+    def end(self, refused: Reason | None) -> None:
         """Nothing more comes after what waits, for the reason given, or because the run has ended."""
         self._refused = refused
         self._has_ended = True
@@ -113,7 +114,7 @@ class Preview:
     def watch(self) -> Viewer:
         """A viewer more. Raises PreviewRefused."""
         if len(self._viewers) >= MAX_VIEWERS:
-            raise PreviewRefused(f"{MAX_VIEWERS} viewers look at this task already, and more are not served")
+            raise PreviewRefused(Code.PREVIEW_TOO_MANY, count=MAX_VIEWERS)
         viewer = Viewer(self)
         if not self._viewers:
             self._begin()
@@ -132,7 +133,7 @@ class Preview:
             self._group = []
             self._taken = []
 
-    def end(self, refused: str | None = None) -> None:
+    def end(self, refused: Reason | None = None) -> None:
         """End all views."""
         for viewer in tuple(self._viewers):
             self.leave(viewer)
@@ -143,13 +144,13 @@ class Preview:
         try:
             self._take(tags)
         except UnsupportedCodec as codec:
-            self.end(f"the stream cannot be previewed: browsers are not given {codec}")
+            self.end(Reason.of(Code.PREVIEW_CODEC, codec=str(codec)))
         except ValueError as error:
-            self.end(f"the stream cannot be previewed: {error}")
+            self.end(Reason.of(Code.PREVIEW_UNREADABLE, words=str(error)))
         except Exception:
             # A bug of ours that only those who look are to notice: the media has left already.
             _log.exception("a preview failed inside streamferry")
-            self.end("the stream cannot be previewed: an internal error; see the log")
+            self.end(Reason.of(Code.PREVIEW_INTERNAL))
 
     def _take(self, tags: list[LaidTag]) -> None:
         taken = self._taken

@@ -27,6 +27,7 @@ from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Totals, Trouble
 from streamferry.relay.vitals import Phase, Verdict, Vitals
 from streamferry.timeline import Timeline
+from streamferry.words import Code, Reason
 
 
 class RelayRun:
@@ -179,18 +180,18 @@ class RelayRun:
 
     def _conclude(self, state: State) -> Verdict:
         """The final verdict. Its fault is what was wrong at the end, if anything was."""
-        _, fault, reason = self._vitals.judge(time.monotonic())
+        _, fault, why = self._vitals.judge(time.monotonic())
         if state is State.ENDED and self._context.over.done():
             # Played to its end: what remains to be told is an item that could not be played.
             skipped = self._source.skipped
-            fault, reason = (skipped.fault, str(skipped)) if skipped else (None, None)
+            fault, why = (skipped.fault, skipped.why) if skipped else (None, None)
         elif state is State.FAILED and fault is None:
             is_source = self._vitals.source.phase is not Phase.UP or self._vitals.destination.phase is Phase.IDLE
             fault = Fault.USER_SOURCE if is_source else Fault.USER_DESTINATION
-            reason = f"the {'source' if is_source else 'destination'} was not ready in time"
-        if state is State.FAILED and fault is not None and reason is not None:
-            self._vitals.note_end(fault, reason)
-        return state, fault, reason
+            why = Reason.of(Code.SOURCE_NOT_READY) if is_source else Reason.of(Code.DESTINATION_NOT_READY)
+        if state is State.FAILED and fault is not None and why is not None:
+            self._vitals.note_end(fault, why)
+        return state, fault, why
 
     def _inspect(self, now: float) -> None:
         """Called by the flow twice a second, and at each change of an end."""
@@ -205,6 +206,6 @@ class RelayRun:
         if verdict == self._verdict:
             return
         self._verdict = verdict
-        state, _, reason = verdict
-        self._context.log.info("%s%s", state, f": {reason}" if reason else "")
+        state, _, why = verdict
+        self._context.log.info("%s%s", state, f": {why}" if why else "")
         self._on_change(self.status)

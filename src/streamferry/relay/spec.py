@@ -11,6 +11,7 @@ from streamferry.net.listening import srt_mode
 from streamferry.prepare.processing import FIRST, Normalize
 from streamferry.relay.status import START, Playhead
 from streamferry.timeline.pace import LEAD_MS as LEAD_MS
+from streamferry.words import Code, InvalidPart, InvalidValue
 
 ENDLESS = -1
 #: More addresses than the cloud API takes are refused, so that a spec fits any front end.
@@ -27,16 +28,16 @@ def check_source(url: MediaUrl, *, is_live: bool) -> None:
     """Raises ValueError, in words for the user, for an address that cannot be pulled live, or played as a file."""
     if url.scheme not in (LIVE_SCHEMES if is_live else VOD_SCHEMES):
         kind = "live" if is_live else "VOD"
-        raise ValueError(f"{kind} sources cannot be read from {url.scheme}: addresses")
+        raise InvalidValue(Code.ADDRESS_KIND_SCHEME, kind=kind, scheme=url.scheme)
     _check_parts(url)
 
 
 def check_destination(url: MediaUrl) -> None:
     """Raises ValueError, in words for the user, for an address that cannot be pushed to."""
     if url.scheme not in PUSH_SCHEMES:
-        raise ValueError("the address must start with rtmp://, rtmps://, srt://, http:// or https://")
+        raise InvalidValue(Code.ADDRESS_PUSH_SCHEME)
     if url.scheme in ("http", "https") and not (url.path.endswith(".m3u8") or url.query.endswith(".m3u8")):
-        raise ValueError("HLS is pushed to the address of a playlist: its path, or its query, must end in .m3u8")
+        raise InvalidValue(Code.ADDRESS_PUSH_PLAYLIST)
     _check_parts(url)
 
 
@@ -44,7 +45,7 @@ def _check_parts(url: MediaUrl) -> None:
     if url.is_rtmp:
         _ = url.app_and_key
     if url.scheme in _PORT_NEEDED and not url.port:
-        raise ValueError(f"an address of this kind needs a port: {url.scheme}://host:9000")
+        raise InvalidValue(Code.ADDRESS_NO_PORT, scheme=url.scheme)
     if url.scheme == "srt":
         srt_mode(url)
 
@@ -53,8 +54,8 @@ def _check_parts(url: MediaUrl) -> None:
 def _named(field: str) -> Iterator[None]:
     try:
         yield
-    except ValueError as error:
-        raise ValueError(f"{field}: {error}") from None
+    except InvalidValue as error:
+        raise InvalidPart(field, error.why) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +100,23 @@ class RelaySpec:
         with _named("destination"):
             check_destination(self.destination)
         if not 1 <= len(self.items) <= MAX_ITEMS:
-            raise ValueError(f"sources: 1 to {MAX_ITEMS} addresses are needed")
+            raise InvalidPart("sources", Code.FIELD_SOURCE_COUNT, count=MAX_ITEMS)
         if self.is_live and len(self.items) > 1:
-            raise ValueError("sources: a live relay takes one address")
+            raise InvalidPart("sources", Code.FIELD_ONE_LIVE_SOURCE)
         for item in self.items:
             with _named("sources"):
                 check_source(item.url, is_live=self.is_live)
             if not (0 <= item.start_s < inf and 0 <= item.end_s < inf):
-                raise ValueError("offset: must be a number of seconds, not negative")
+                raise InvalidPart("offset", Code.FIELD_OFFSET)
             if 0 < item.end_s <= item.start_s:
-                raise ValueError("end offset: must be greater than the start offset")
+                raise InvalidPart("end offset", Code.FIELD_END_OFFSET)
         if self.loops != ENDLESS and self.loops < 1:
-            raise ValueError("loop: must be -1 (endless) or at least 1")
+            raise InvalidPart("loop", Code.FIELD_LOOPS)
         if not 0 <= self.playhead.item < len(self.items):
-            raise ValueError("playhead: the item is not in the list")
+            raise InvalidPart("playhead", Code.FIELD_PLAYHEAD)
         for name, seconds in (("duration", self.duration_s), ("patience", self.patience_s)):
             if seconds is not None and not 0 < seconds < inf:
-                raise ValueError(f"{name}: must be a number of seconds greater than 0")
+                raise InvalidPart(name, Code.FIELD_POSITIVE_SECONDS)
 
     @property
     def list_key(self) -> tuple[object, ...]:

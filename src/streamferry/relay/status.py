@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from streamferry.media.errors import Fault
+from streamferry.words import Reason
 
 
 class State(StrEnum):
@@ -58,20 +59,30 @@ class ItemChange:
     step: ItemStep
     playhead: Playhead
     fault: Fault | None = None
-    reason: str | None = None
+    why: Reason | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """``why`` in English."""
+        return None if self.why is None else str(self.why)
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What keeps a run from streaming: from a failure on, until it has streamed for ``vitals.CALM_S`` without a break.
 
-    ``fault`` and ``reason`` are those of the last failure; ``tries``: how many sessions were lost or refused meanwhile,
+    ``fault`` and ``why`` are those of the last failure; ``tries``: how many sessions were lost or refused meanwhile,
     by this run and by those before it.
     """
 
     fault: Fault
-    reason: str
+    why: Reason
     tries: int = 0
+
+    @property
+    def reason(self) -> str:
+        """``why`` in English."""
+        return str(self.why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +106,14 @@ class RelayStatus:
     item_end_ms: int | None = None
     preparing_percent: float | None = None
     fault: Fault | None = None
-    reason: str | None = None
+    why: Reason | None = None
     #: Stays between two tries; while it is there the task is in trouble, whatever the state is just now.
     trouble: Trouble | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """``why`` in English."""
+        return None if self.why is None else str(self.why)
 
     @property
     def final(self) -> bool:

@@ -24,6 +24,7 @@ from streamferry.media.errors import Fault, MediaError
 from streamferry.relay.feed import FileFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.status import RelayStatus, State, Totals, Trouble
+from streamferry.words import Code, Reason
 
 #: A run streams while media moved and the destination acknowledged bytes within this long.
 FRESH_S = 3.0
@@ -32,9 +33,11 @@ FRESH_S = 3.0
 CALM_S = 10.0
 #: Rates are taken over at least this long.
 _RATE_S = 1.0
+_SENDS_NOTHING = Reason.of(Code.SOURCE_SENDS_NOTHING)
+_TAKES_NOTHING = Reason.of(Code.DESTINATION_TAKES_NOTHING)
 
-#: State, whose fault it is, and the reason in words.
-Verdict = tuple[State, Fault | None, str | None]
+#: State, whose fault it is, and why.
+Verdict = tuple[State, Fault | None, Reason | None]
 
 
 class Phase(Enum):
@@ -94,9 +97,9 @@ class Vitals:
         self._failures += 1
         self._has_recovered = False
 
-    def note_end(self, fault: Fault, reason: str) -> None:
+    def note_end(self, fault: Fault, why: Reason) -> None:
         """The run has failed for good."""
-        self.trouble = Trouble(fault, reason, self._failures)
+        self.trouble = Trouble(fault, why, self._failures)
 
     def observe(self, now: float) -> Verdict:
         """Note what moved since the last look, and judge."""
@@ -119,7 +122,7 @@ class Vitals:
 
     def _follow(self, verdict: Verdict, now: float) -> None:
         """Trouble begins, goes on or is over."""
-        state, fault, reason = verdict
+        state, fault, why = verdict
         if state is not State.STREAMING:
             self._streams_since = None
         else:
@@ -127,8 +130,8 @@ class Vitals:
             self._streams_since = now if self._streams_since is None else self._streams_since
             if now - self._streams_since >= CALM_S:
                 self.trouble, self._failures = None, 0
-        if fault is not None and reason is not None:
-            self.trouble = Trouble(fault, reason, self._failures)
+        if fault is not None and why is not None:
+            self.trouble = Trouble(fault, why, self._failures)
 
     def judge(self, now: float) -> Verdict:
         """The table of the module's docstring."""
@@ -136,24 +139,24 @@ class Vitals:
         plays_on = feed is not None and not feed.is_waiting
         for end in (destination, source):
             if end.phase is Phase.RETRYING and end.error is not None and not (end is source and plays_on):
-                return State.RETRYING, end.error.fault, str(end.error)
+                return State.RETRYING, end.error.fault, end.error.why
         are_up = (source.phase is Phase.UP or plays_on) and destination.phase is Phase.UP
         if are_up and outlet.has_acked and now - min(self._media_at, outlet.last_progress_at) < FRESH_S:
             return State.STREAMING, None, None
         if feed is not None and feed.is_waiting:
             return State.PREPARING, None, None
         if self.trouble is not None and not self._has_recovered:
-            return State.RETRYING, self.trouble.fault, self.trouble.reason
+            return State.RETRYING, self.trouble.fault, self.trouble.why
         if are_up and now - max(source.since, destination.since) >= FRESH_S:
             gives_nothing = now - self._media_at >= FRESH_S and not outlet.is_backed_up
             if gives_nothing and not (feed is not None and feed.finished.is_set()):
-                return State.STALLED, Fault.USER_SOURCE, "the source is connected but sends no media"
-            return State.STALLED, Fault.USER_DESTINATION, "the destination is connected but takes no bytes"
+                return State.STALLED, Fault.USER_SOURCE, _SENDS_NOTHING
+            return State.STALLED, Fault.USER_DESTINATION, _TAKES_NOTHING
         return State.CONNECTING, None, None
 
     def status(self, verdict: Verdict) -> RelayStatus:
         """The status with this verdict and all counters as they are now."""
-        state, fault, reason = verdict
+        state, fault, why = verdict
         flow, outlet, feed = self._flow, self._flow.outlet, self.list_feed
         kbps_in, kbps_out = (0, 0) if state.is_final else self._kbps
         return RelayStatus(
@@ -171,7 +174,7 @@ class Vitals:
             item_end_ms=feed.item_end_ms if feed else None,
             preparing_percent=self.preparing_percent if state is State.PREPARING else None,
             fault=fault,
-            reason=reason,
+            why=why,
             trouble=self.trouble,
         )
 

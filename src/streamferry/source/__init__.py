@@ -14,6 +14,7 @@ from streamferry.source.http import open_http
 from streamferry.source.live import LiveInlet
 from streamferry.source.rtmp import open_rtmp
 from streamferry.source.streams import open_rtsp, open_srt, open_udp
+from streamferry.words import Code
 
 __all__ = ["HlsPlayedSegments", "LiveInlet", "open_live"]
 
@@ -41,5 +42,5 @@ async def open_live(
         return await open_http(url, played_segments=played_segments, **network)
     opener = _OPENERS.get(url.scheme)
     if opener is None:
-        raise SourceUnsupported(f"a live source cannot be read from {url.scheme}: addresses")
+        raise SourceUnsupported(Code.SOURCE_BAD_SCHEME, scheme=url.scheme)
     return await opener(url, **network)

@@ -34,7 +34,8 @@ from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg, SegmentWatch
 from streamferry.net.sandbox import ENCODING, Sandbox
 from streamferry.net.seccomp import Sockets
 from streamferry.source.flv import FlvReader
-from streamferry.source.live import SILENCE_S, ConnectionInlet
+from streamferry.source.live import SILENCE_S, ConnectionInlet, connection_broke
+from streamferry.words import Code
 
 #: How long a source may take from the start of ffmpeg to the first media.
 OPEN_S = 15.0
@@ -162,7 +163,7 @@ class FfmpegInput:
                 segments=self.segments,
             )
         except ChildError as error:
-            raise SourceReaderFailed(str(error)) from error
+            raise SourceReaderFailed(error.why) from error
 
 
 class FfmpegInlet(ConnectionInlet):
@@ -186,7 +187,7 @@ class FfmpegInlet(ConnectionInlet):
         if received == 0:
             raise _end_of(child, self._url, had_media=True)
         if child.stamps_went_back:
-            raise SourceEnded("the source's time went back, as if it had started anew")
+            raise SourceEnded(Code.SOURCE_TIME_WENT_BACK)
         return received
 
     def close(self) -> None:
@@ -247,11 +248,10 @@ async def open_ffmpeg(
                     has_output = await _wait_output(child, feeder)
             except TimeoutError:
                 child.close()
-                raise SourceUnreachable(f"{url.redacted} gave no media within {source.open_s:g} s") from None
+                raise SourceUnreachable(Code.SOURCE_NO_MEDIA, url=url.redacted, seconds=source.open_s or 0) from None
             except OSError as error:
                 child.close()
-                words = f"the connection to the source broke: {error.strerror or error}"
-                raise SourceUnreachable(words).because_of(error) from error
+                raise connection_broke(error) from error
             except BaseException:
                 child.close()
                 raise
@@ -287,13 +287,14 @@ def _end_of(child: Ffmpeg, url: MediaUrl, *, had_media: bool) -> SourceError:
     """The error that the end of ``child`` means for the source."""
     status = child.ended.result()
     if child.refusal:
-        return SourceRejected(f"{url.redacted}: {child.refusal}")
+        return SourceRejected(Code.SOURCE_REFUSED, url=url.redacted, why=child.refusal)
     if status < 0 or status == 127:
-        return SourceReaderFailed(f"ffmpeg, which reads the source, was ended by signal {-status}")
+        return SourceReaderFailed(Code.SOURCE_FFMPEG_KILLED, signal=-status)
     if not had_media and child.is_not_media:
-        return SourceCorrupt(f"{url.redacted} gives nothing that can be read as media: {child.complaint}")
+        return SourceCorrupt(Code.SOURCE_NOT_MEDIA, url=url.redacted, words=child.complaint)
     if not had_media or status:
-        words = "the source broke off" if had_media else f"{url.redacted} cannot be opened"
-        kind = SourceReaderFailed if tells_own_lack(child.complaint) else SourceUnreachable
-        return kind(f"{words}: {child.complaint}")
-    return SourceEnded("the source closed the stream")
+        kind = SourceReaderFailed if tells_own_lack(str(child.complaint)) else SourceUnreachable
+        if had_media:
+            return kind(Code.SOURCE_BROKE_OFF, words=child.complaint)
+        return kind(Code.SOURCE_NOT_OPENED, url=url.redacted, words=child.complaint)
+    return SourceEnded(Code.SOURCE_CLOSED)

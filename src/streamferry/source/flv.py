@@ -4,6 +4,7 @@ from streamferry.media.errors import RemoteProtocolError, SourceUnsupported
 from streamferry.media.tag import Tag
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_flv_header, scan_tags
 from streamferry.wire.leftover import put_before
+from streamferry.words import Code
 
 
 class FlvReader:
@@ -27,6 +28,6 @@ class FlvReader:
         try:
             parse_flv_header(head)
         except RemoteProtocolError as error:
-            raise SourceUnsupported("the source answered with something that is not FLV") from error
+            raise SourceUnsupported(Code.SOURCE_NOT_FLV) from error
         self._in_header = False
         return scan_tags(view, start + FLV_HEADER_BYTES, end, out)

@@ -27,6 +27,7 @@ from streamferry.source.ffmpeg import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, 
 from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.live import SILENCE_S
 from streamferry.wire.hls import MAX_PLAYLIST_BYTES, Playlist, Variant, scheme_of
+from streamferry.words import Code, InvalidValue, Reason
 
 
 async def open_hls(
@@ -42,11 +43,11 @@ async def open_hls(
     played_segments = HlsPlayedSegments() if played_segments is None else played_segments
     playlist, variant = await read_media_playlist(url, stream, **network)
     if playlist.is_finished:
-        raise SourceUnsupported(f"{url.redacted} is a finished HLS playlist, a file and not a live source")
+        raise SourceUnsupported(Code.SOURCE_HLS_FINISHED, url=url.redacted)
     addresses = playlist.segment_addresses(variant.url)
     unseen = played_segments.unseen(addresses, playlist.media_sequence + len(addresses))
     if not unseen:
-        raise SourceStalled(f"{url.redacted} is a playlist to which no segment was added since the last was played")
+        raise SourceStalled(Code.SOURCE_HLS_NO_SEGMENT, url=url.redacted)
     arguments = [
         # At the start there are three segments, and more come one at a time: ffmpeg reads them as they come.
         *("-readrate", "1", "-rw_timeout", str(round(PEER_SILENCE_S * 1e6))),
@@ -82,8 +83,8 @@ async def read_media_playlist(
         return playlist, Variant(base)
     try:
         media_url = MediaUrl.parse(named.url)
-    except ValueError as error:
-        raise SourceCorrupt(f"{url.redacted} names a variant that is no address: {error}") from None
+    except InvalidValue as error:
+        raise SourceCorrupt(Code.SOURCE_HLS_BAD_VARIANT, url=url.redacted, why=error.why) from None
     stream = await open_get(media_url, **network)
     playlist = await _read_playlist(stream, network["deadlines"])
     base = stream.final_url.reveal()
@@ -98,23 +99,23 @@ def _judge(url: MediaUrl, playlist: Playlist, base: str) -> None:
     """
     for reference in playlist.references():
         if scheme_of(reference) not in WEB_SCHEMES | {""}:
-            raise SourceForbidden(f"{url.redacted} names an address that is neither http:// nor https://")
+            raise SourceForbidden(Code.SOURCE_HLS_OFF_WEB, url=url.redacted)
         try:
             urljoin(base, reference)
         except ValueError:
-            raise SourceCorrupt(f"{url.redacted} names something that is no address") from None
+            raise SourceCorrupt(Code.SOURCE_HLS_BAD_ADDRESS, url=url.redacted) from None
 
 
 async def _read_playlist(stream: HttpStream, deadlines: Deadlines) -> Playlist:
     """The answer, which is closed. Raises PeerUnreachable, RemoteProtocolError."""
     try:
-        async with step(f"reading a playlist of {stream.connection.peer}", deadlines.response):
+        async with step(Reason.of(Code.STEP_PLAYLIST, peer=stream.connection.peer), deadlines.response):
             data = await HttpBody(stream).read_all(MAX_PLAYLIST_BYTES)
     finally:
         stream.connection.close()
     if not data:
-        raise PeerUnreachable(f"{stream.connection.peer} answered with an empty playlist")
+        raise PeerUnreachable(Code.SOURCE_HLS_EMPTY, peer=stream.connection.peer)
     try:
         return Playlist.parse(data)
-    except ValueError as error:
-        raise RemoteProtocolError(str(error)) from None
+    except InvalidValue as error:
+        raise RemoteProtocolError(error.why) from None

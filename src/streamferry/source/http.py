@@ -14,6 +14,7 @@ from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.http_flv import HttpFlvInlet
 from streamferry.source.live import LiveInlet, as_source_errors
 from streamferry.wire.hls import names_playlist
+from streamferry.words import Code, Reason
 
 #: ISO 13818-1, 2.4.3.2: each packet begins with it.
 _TS_SYNC_BYTE = b"\x47"
@@ -35,7 +36,7 @@ async def open_http(
             if _is_named_flv(stream):
                 return HttpFlvInlet(stream, body)
             if not _is_named_ts(stream):
-                async with step(f"waiting for media of {stream.connection.peer}", network["deadlines"].response):
+                async with step(Reason.of(Code.STEP_MEDIA, peer=stream.connection.peer), network["deadlines"].response):
                     await body.read_first()
                 if not body.leftover.startswith(_TS_SYNC_BYTE):
                     return HttpFlvInlet(stream, body)

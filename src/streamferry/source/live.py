@@ -21,6 +21,7 @@ from streamferry.media.errors import (
     SourceUnreachable,
 )
 from streamferry.media.tag import Tag
+from streamferry.words import Code, said_by
 
 #: Most bytes received in one pull, so that one stream's backlog cannot delay the beat for the others: 52 Mbps at a
 #: beat of 80 ms.
@@ -102,15 +103,14 @@ class ConnectionInlet:
                 if not self._is_first:
                     if received is None:
                         return 0
-                    raise SourceEnded("the source closed the stream")
+                    raise SourceEnded(Code.SOURCE_CLOSED)
                 received = 0
             self._is_first = False
             self._read(scratch[: start + received], start, out)
         except OSError as error:
-            words = f"the connection to the source broke: {error.strerror or error}"
-            raise SourceUnreachable(words).because_of(error) from error
+            raise connection_broke(error) from error
         except RemoteProtocolError as error:
-            raise SourceCorrupt(f"the source sent what cannot be read: {error}") from error
+            raise SourceCorrupt(Code.SOURCE_UNREADABLE, why=error.why) from error
         if received >= MIN_PULL_BYTES or self._room_bytes < MAX_PULL_BYTES:
             if self._clock() - began_at > SLOW_PULL_S:
                 self._room_bytes = max(self._room_bytes // 2, MIN_PULL_BYTES)
@@ -133,16 +133,21 @@ def _read_nothing(view: memoryview, start: int, out: list[Tag]) -> None:
     return None
 
 
+def connection_broke(error: OSError) -> SourceUnreachable:
+    """The error for a connection to a source that broke while media came."""
+    return SourceUnreachable(Code.SOURCE_CONNECTION_BROKE, why=said_by(error)).because_of(error)
+
+
 @contextmanager
 def as_source_errors() -> Iterator[None]:
     """Turn a peer's errors into errors of the source."""
     try:
         yield
     except PeerForbidden as error:
-        raise SourceForbidden(str(error)) from error
+        raise SourceForbidden(error.why) from error
     except PeerUnreachable as error:
-        raise SourceUnreachable(str(error)).because_of(error) from error
+        raise SourceUnreachable(error.why).because_of(error) from error
     except PeerRejected as error:
-        raise SourceRejected(str(error)) from error
+        raise SourceRejected(error.why) from error
     except RemoteProtocolError as error:
-        raise SourceCorrupt(f"the source sent what cannot be read: {error}") from error
+        raise SourceCorrupt(Code.SOURCE_UNREADABLE, why=error.why) from error

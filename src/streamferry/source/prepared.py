@@ -10,6 +10,7 @@ from typing import Protocol
 from streamferry.media.errors import MediaError, SourceUnsupported
 from streamferry.media.tag import VIDEO, Tag
 from streamferry.wire.flv import MAX_TAG_BYTES, NEVER_MS, scan_tags
+from streamferry.words import Code
 
 # Bounds one visit's work when a player has fallen behind; 100 Mbps at a visit every 320 ms.
 _MAX_PULL_BYTES = 4 << 20
@@ -76,9 +77,9 @@ class PreparedReader:
 
     def __init__(self, file: PlayableFile, start_ms: int = 0, end_ms: int | None = None) -> None:
         if end_ms is not None and end_ms <= start_ms:
-            raise SourceUnsupported(f"the end offset of {end_ms} ms is not after the start offset of {start_ms} ms")
+            raise SourceUnsupported(Code.FILE_END_BEFORE_START, end_ms=end_ms, start_ms=start_ms)
         if file.complete and start_ms >= file.duration_ms:
-            raise SourceUnsupported(f"the start offset of {start_ms} ms is not before the end at {file.duration_ms} ms")
+            raise SourceUnsupported(Code.FILE_START_AFTER_END, start_ms=start_ms, duration_ms=file.duration_ms)
         self._file = file
         self._end_ms = end_ms
         self._last_ms = NEVER_MS if end_ms is None else file.origin_ms + end_ms - 1

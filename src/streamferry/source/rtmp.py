@@ -11,6 +11,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_play
 from streamferry.source.live import ConnectionInlet, as_source_errors
+from streamferry.words import Code, InvalidValue
 
 # Limit of acknowledgements and pongs that a source has not taken, 20 bytes each: beyond it, it has not read for ages.
 _MAX_UNSENT_BYTES = 64 << 10
@@ -28,8 +29,8 @@ async def open_rtmp(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpInlet:
     """Connect and play; returns the inlet once the server has accepted. Raises SourceError."""
     try:
         _ = url.app_and_key
-    except ValueError as error:
-        raise SourceUnsupported(str(error)) from error
+    except InvalidValue as error:
+        raise SourceUnsupported(error.why) from error
     with as_source_errors():
         return RtmpInlet(await open_play(url, **network))
 
@@ -45,7 +46,7 @@ class _RtmpMedia:
 
     def receive_into(self, view: memoryview) -> int | None:
         if self._session.ended is not None:
-            raise SourceEnded(f"the source ended the stream: {self._session.ended}")
+            raise SourceEnded(Code.SOURCE_ENDED_STREAM, words=self._session.ended)
         return self._receive_into(view)
 
     def read(self, view: memoryview, start: int, out: list[Tag]) -> None:
@@ -55,4 +56,4 @@ class _RtmpMedia:
             unsent = self._unsent + data
             self._unsent = unsent[self._send([unsent]) :]
             if len(self._unsent) > _MAX_UNSENT_BYTES:
-                raise SourceUnreachable("the source sends but no longer reads")
+                raise SourceUnreachable(Code.SOURCE_DEAF)

@@ -16,6 +16,7 @@ from streamferry.net.seccomp import Sockets
 from streamferry.net.udp import DatagramReceiver
 from streamferry.source.ffmpeg import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.live import as_source_errors
+from streamferry.words import Code, InvalidValue, said_by
 
 _DATAGRAMS = Sandbox(sockets=Sockets.UDP)
 
@@ -51,10 +52,10 @@ async def open_srt(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet
     """
     try:
         is_listener = srt_mode(url) == "listener"
-    except ValueError as error:
-        raise SourceUnsupported(str(error)) from None
+    except InvalidValue as error:
+        raise SourceUnsupported(error.why) from None
     if not url.port:
-        raise SourceUnsupported("an SRT address needs a port: srt://host:9000")
+        raise SourceUnsupported(Code.ADDRESS_SRT_WITHOUT_PORT)
     if is_listener:
         return await open_ffmpeg(url, FfmpegInput(_SRT, _DATAGRAMS, script=_script(url, {}), open_s=None))
     reached = await _reached(url, network)
@@ -68,13 +69,13 @@ async def open_udp(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet
     interface with the address ``localaddr`` of the query if that is given.
     """
     if not url.port:
-        raise SourceUnsupported("a UDP address needs a port: udp://239.1.1.1:5000")
+        raise SourceUnsupported(Code.ADDRESS_UDP_WITHOUT_PORT)
     local_address = parse_qs(url.query).get("localaddr", [""])[0]
     family = socket.AF_INET6 if ":" in url.host else socket.AF_INET
     try:
         receiver = DatagramReceiver(family, url.host, url.port, local_address)
     except OSError as error:
-        refusal = SourceUnreachable(f"nothing can be received at {url.redacted}: {error.strerror or error}")
+        refusal = SourceUnreachable(Code.SOURCE_PORT_UNUSABLE, url=url.redacted, why=said_by(error))
         # The address belongs to another machine.
         raise refusal if error.errno == errno.EADDRNOTAVAIL else refusal.because_of(error) from None
     return await open_ffmpeg(url, FfmpegInput(["-f", "mpegts"], feed=receiver))

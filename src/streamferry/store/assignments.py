@@ -17,6 +17,7 @@ from streamferry.store.seal import Seal
 from streamferry.store.spec import Unreadable, with_picture
 from streamferry.tasks.model import TaskSpec
 from streamferry.tasks.schedule import RETRY_FAILED_MS, decide_due, is_over
+from streamferry.words import Reason
 from streamferry.worker import Change, Outcome, Report, WorkerHealth
 
 #: Most tasks that one statement names.
@@ -49,7 +50,7 @@ class HeldTask:
     is_wanted: bool
     playhead: Playhead
     trouble: Trouble | None = None
-    problem: str | None = None
+    problem: Reason | None = None
 
 
 async def read(
@@ -76,7 +77,7 @@ async def read(
             except Unreadable as error:
                 await sealing.require(connection, seal)
                 fresh[row["task_id"]] = HeldTask(
-                    row["task_id"], row["epoch"], row["version"], None, True, Playhead(), problem=str(error)
+                    row["task_id"], row["epoch"], row["version"], None, True, Playhead(), problem=error.why
                 )
                 continue
             fresh[row["task_id"]] = HeldTask(
@@ -91,7 +92,7 @@ async def read(
                 if row["trouble_ms"] is None
                 else Trouble(
                     read_member(Fault, row["trouble_fault"], Fault.SERVICE),
-                    row["trouble_reason"] or "",
+                    Reason.text(row["trouble_reason"] or ""),
                     read_number(row["trouble_tries"]),
                 ),
             )

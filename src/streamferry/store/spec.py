@@ -10,22 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.tasks.model import ContinueStrategy, SourceForm, StoredMark, TaskItem, TaskKind, TaskSpec
+from streamferry.words import Code, InvalidValue, Reason
 
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Unreadable(ValueError):
+class Unreadable(InvalidValue):
     """A row that cannot be read as a spec; the sentence says what to do about it."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(f"the stored task cannot be read: {why}; update it with all its fields, or delete it")
+    def __init__(self, why: Reason) -> None:
+        super().__init__(Code.TASK_UNREADABLE, why=why)
 
 
 class DamagedMark(Unreadable):
     """The row's watermark cannot be read."""
 
     def __init__(self) -> None:
-        super().__init__("its watermark is damaged")
+        super().__init__(Reason.of(Code.TASK_MARK_DAMAGED))
 
 
 class _Stored(BaseModel):
@@ -107,7 +108,7 @@ def parse_spec(
         )
     except (ValueError, KeyError):
         # pydantic's own message repeats the input.
-        raise Unreadable("another version of streamferry wrote it, or it is damaged") from None
+        raise Unreadable(Reason.of(Code.TASK_OTHER_VERSION)) from None
     return replace(spec, watermark=_parse_watermark(stored.watermark, picture))
 
 

@@ -18,6 +18,7 @@ from streamferry.store.seal import Seal, SealBroken
 from streamferry.store.spec import Unreadable, parse_spec, stand_in
 from streamferry.tasks.model import TaskSpec
 from streamferry.tasks.schedule import decide_playhead
+from streamferry.words import Code, Reason
 
 #: All columns of tasks and their runs, except the callback and the bytes of the watermark's picture.
 _TASK_AND_RUN = (
@@ -115,7 +116,7 @@ def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
     try:
         text = seal.open(row["sealed_spec"])
     except SealBroken:
-        raise Unreadable("it is sealed under another key, or damaged") from None
+        raise Unreadable(Reason.of(Code.TASK_SEALED_OTHERWISE)) from None
     return parse_spec(
         text,
         group=row["group_name"],

@@ -28,6 +28,7 @@ from streamferry.relay.spec import (
 )
 from streamferry.tasks.errors import InvalidField, TaskNotFound
 from streamferry.tasks.model import StoredMark, TaskItem, TaskKind
+from streamferry.words import InvalidPart, Reason
 
 MAX_WINDOW = timedelta(days=7)
 MAX_ADDRESS_CHARS = 1000
@@ -60,8 +61,8 @@ class AddressRules:
     ``refuse_file``: of a ``file:`` address. ``refuse_peer``: of any other, of a source, a destination or a callback.
     """
 
-    refuse_file: Callable[[MediaUrl], str]
-    refuse_peer: Callable[[MediaUrl], str]
+    refuse_file: Callable[[MediaUrl], Reason | None]
+    refuse_peer: Callable[[MediaUrl], Reason | None]
 
 
 def check_task_id(text: str) -> str:
@@ -110,13 +111,13 @@ def read_source(field: str, text: str, kind: TaskKind, rules: AddressRules) -> M
         check_source(url, is_live=kind is TaskKind.LIVE)
     reason = rules.refuse_file(url) if url.scheme == "file" else rules.refuse_peer(url)
     if reason:
-        _refuse(field, reason)
+        _refuse(field, str(reason))
     return url
 
 
 def _check_peer(field: str, url: MediaUrl, rules: AddressRules) -> MediaUrl:
     if reason := rules.refuse_peer(url):
-        _refuse(field, reason)
+        _refuse(field, str(reason))
     return url
 
 
@@ -194,9 +195,8 @@ def read_watermark(picture: str, relative_pos_x: float, relative_pos_y: float, r
     """A watermark from its data URL. The type is the one the bytes show, whatever the URL says."""
     try:
         return Watermark.from_data_url(picture, relative_pos_x, relative_pos_y, ratio)
-    except ValueError as error:
-        name, _, reason = str(error).partition(": ")
-        _refuse(_WATERMARK_FIELDS[name], reason)
+    except InvalidPart as error:
+        _refuse(_WATERMARK_FIELDS[error.name], str(error.why))
 
 
 def place_watermark(
@@ -205,9 +205,8 @@ def place_watermark(
     """The same picture at another position."""
     try:
         return replace(mark, pos_x=relative_pos_x, pos_y=relative_pos_y, ratio=ratio)
-    except ValueError as error:
-        name, _, reason = str(error).partition(": ")
-        _refuse(_WATERMARK_FIELDS[name], reason)
+    except InvalidPart as error:
+        _refuse(_WATERMARK_FIELDS[error.name], str(error.why))
 
 
 def _read_address(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:

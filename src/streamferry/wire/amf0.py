@@ -10,6 +10,7 @@ from struct import Struct
 from typing import Any
 
 from streamferry.media.errors import LocalProtocolError, RemoteProtocolError
+from streamferry.words import Code
 
 #: What AMF0 values become: None (null, undefined, unsupported), bool, float, str, aware UTC datetime (date),
 #: list (strict array), dict (object, typed object), :class:`EcmaArray`. Ints are accepted when serializing.
@@ -78,15 +79,15 @@ class Amf0Reader:
         """Position of the next ``size`` bytes, which become read."""
         position = self._position
         if size > self._end - position:
-            raise RemoteProtocolError("an AMF0 value ends before its data does")
+            raise RemoteProtocolError(Code.PROTOCOL_AMF_CUT_SHORT)
         self._position = position + size
         return position
 
     def _value(self, depth: int) -> Amf0Value:
         if depth > MAX_DEPTH:
-            raise RemoteProtocolError(f"AMF0 values are nested more than {MAX_DEPTH} deep")
+            raise RemoteProtocolError(Code.PROTOCOL_AMF_TOO_DEEP, depth=MAX_DEPTH)
         if self._values_left == 0:
-            raise RemoteProtocolError(f"an AMF0 message holds more than {self._max_values} values")
+            raise RemoteProtocolError(Code.PROTOCOL_AMF_TOO_MANY, count=self._max_values)
         self._values_left -= 1
         marker = self._data[self._take(1)]
         match marker:
@@ -115,11 +116,11 @@ class Amf0Reader:
                 self._string()  # the class name, which no media peer gives a meaning
                 return self._pairs({}, depth)
             case Marker.AVMPLUS_OBJECT:
-                raise RemoteProtocolError("an AMF0 message switches to AMF3, which is not supported")
+                raise RemoteProtocolError(Code.PROTOCOL_AMF3)
             case Marker.REFERENCE:
-                raise RemoteProtocolError("an AMF0 message holds a reference, which is not supported")
+                raise RemoteProtocolError(Code.PROTOCOL_AMF_REFERENCE)
             case _:
-                raise RemoteProtocolError(f"an AMF0 value has the unknown type {marker:#04x}")
+                raise RemoteProtocolError(Code.PROTOCOL_AMF_UNKNOWN_TYPE, marker=marker)
 
     def _string(self) -> str:
         return self._text(_U16.unpack_from(self._data, self._take(2))[0])
@@ -145,7 +146,7 @@ class Amf0Reader:
     def _strict_array(self, depth: int) -> list[Amf0Value]:
         count: int = _U32.unpack_from(self._data, self._take(4))[0]
         if count > self._end - self._position:
-            raise RemoteProtocolError("an AMF0 array announces more values than its message can hold")
+            raise RemoteProtocolError(Code.PROTOCOL_AMF_ARRAY_LIES)
         return [self._value(depth + 1) for _ in range(count)]
 
     def _date(self) -> datetime | None:
@@ -187,7 +188,7 @@ def _append(out: bytearray, value: Amf0Value) -> None:
             try:
                 out += bytes((Marker.NUMBER,)) + _NUMBER.pack(float(value))
             except OverflowError:
-                raise LocalProtocolError("a number is too large for AMF0") from None
+                raise LocalProtocolError(Code.PROTOCOL_AMF_LARGE_NUMBER) from None
         case str():
             text = value.encode("utf-8", "replace")
             if len(text) <= 0xFFFF:
@@ -208,14 +209,14 @@ def _append(out: bytearray, value: Amf0Value) -> None:
             since_epoch_ms = (value - _EPOCH) / timedelta(milliseconds=1)
             out += bytes((Marker.DATE,)) + _DATE.pack(since_epoch_ms, 0)
         case _:
-            raise LocalProtocolError(f"AMF0 has no type for {type(value).__name__}")
+            raise LocalProtocolError(Code.PROTOCOL_AMF_NO_TYPE, type=type(value).__name__)
 
 
 def _append_pairs(out: bytearray, values: Mapping[str, Amf0Value]) -> None:
     for name, value in values.items():
         text = name.encode("utf-8", "replace")
         if len(text) > 0xFFFF:
-            raise LocalProtocolError("a name is too long for AMF0")
+            raise LocalProtocolError(Code.PROTOCOL_AMF_LONG_NAME)
         out += _U16.pack(len(text)) + text
         _append(out, value)
     out += b"\x00\x00\x09"

@@ -9,6 +9,7 @@ from struct import Struct
 from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, Tag
 from streamferry.wire.amf0 import Amf0Reader, Amf0Value, EcmaArray, serialize_amf0
+from streamferry.words import Code
 
 #: File header and the PreviousTagSize0 behind it.
 FLV_HEADER_BYTES = 13
@@ -58,10 +59,10 @@ def scan_tags(view: memoryview, start: int, end: int, out: list[Tag], until_ms: 
 
 def _bad_tag(tag_type: int, body_bytes: int) -> RemoteProtocolError:
     if tag_type & _FILTER_BIT:
-        return RemoteProtocolError("the FLV stream is encrypted")
+        return RemoteProtocolError(Code.PROTOCOL_FLV_ENCRYPTED)
     if tag_type not in _TAG_TYPES:
-        return RemoteProtocolError(f"the FLV stream holds a tag of unknown type {tag_type}")
-    return RemoteProtocolError(f"the FLV stream holds a tag of {body_bytes} bytes, more than {MAX_TAG_BYTES}")
+        return RemoteProtocolError(Code.PROTOCOL_FLV_UNKNOWN_TAG, type=tag_type)
+    return RemoteProtocolError(Code.PROTOCOL_FLV_LARGE_TAG, size_bytes=body_bytes, max_bytes=MAX_TAG_BYTES)
 
 
 def parse_flv_header(data: "bytes | memoryview") -> None:
@@ -70,12 +71,12 @@ def parse_flv_header(data: "bytes | memoryview") -> None:
     Raises RemoteProtocolError if the stream is not FLV.
     """
     if len(data) < FLV_HEADER_BYTES:
-        raise RemoteProtocolError("the stream ended inside the FLV header")
+        raise RemoteProtocolError(Code.PROTOCOL_FLV_HEADER_CUT_SHORT)
     signature, _version, _flags, data_offset = _HEADER.unpack_from(data)
     if signature != b"FLV":
-        raise RemoteProtocolError("the stream is not FLV")
+        raise RemoteProtocolError(Code.PROTOCOL_NOT_FLV)
     if data_offset != _HEADER.size:
-        raise RemoteProtocolError(f"the FLV header has an unexpected length of {data_offset} bytes")
+        raise RemoteProtocolError(Code.PROTOCOL_FLV_BAD_HEADER, size_bytes=data_offset)
 
 
 def serialize_flv_header(has_audio: bool, has_video: bool) -> bytes:

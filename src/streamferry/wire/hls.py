@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from math import ceil
 from urllib.parse import urljoin
 
+from streamferry.words import Code, InvalidValue
+
 #: A playlist of a day's DVR window in segments of 2 s has 5 MB.
 MAX_PLAYLIST_BYTES = 8 << 20
 
@@ -50,7 +52,7 @@ class Playlist:
         text = data.decode("utf-8", "replace").removeprefix("\ufeff")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if lines[:1] != ["#EXTM3U"]:
-            raise ValueError("it is no HLS playlist")
+            raise InvalidValue(Code.PROTOCOL_NOT_HLS)
         return cls(lines)
 
     def best_variant(self, base: str) -> Variant | None:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from streamferry.wire.hls import Playlist, attributes
+from streamferry.words import Code, InvalidValue
 
 #: 27 hours of segments of 1 s, a week of 6 s.
 MAX_SEGMENTS = 100_000
@@ -83,7 +84,7 @@ class _Parser:
         elif not line.startswith("#") and self._seconds is not None:
             self._choose_key()
             if len(self.segments) == MAX_SEGMENTS:
-                raise ValueError(f"it has more than {MAX_SEGMENTS} segments")
+                raise InvalidValue(Code.PLAYLIST_TOO_MANY_SEGMENTS, count=MAX_SEGMENTS)
             piece = self._piece(line, self._range, follows=True)
             self.segments.append(Segment(piece, self._seconds, self._header, self._is_break))
             self._seconds, self._range, self._is_break = None, None, False
@@ -97,7 +98,7 @@ class _Parser:
         if not known:
             named = self._offered[0]
             kind = "a DRM system" if named.get("METHOD") == "AES-128" else named.get("METHOD", "")[:40]
-            raise ValueError(f"its media is encrypted ({kind}); only AES-128 with a key at an address can be read")
+            raise InvalidValue(Code.PLAYLIST_ENCRYPTED, kind=kind)
         self._key = known[0] if known[0]["METHOD"] == "AES-128" else None
         self._offered.clear()
 
@@ -110,7 +111,7 @@ class _Parser:
             return Piece(uri, key=key)
         found = _RANGE.fullmatch(text)
         if found is None:
-            raise ValueError("it has a byte range that is none")
+            raise InvalidValue(Code.PLAYLIST_BAD_RANGE)
         size_bytes, begin = int(found[1]), int(found[2] or 0)
         if follows:
             if found[2] is None and self._last[0] == uri:

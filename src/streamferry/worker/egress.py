@@ -7,6 +7,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from streamferry.net.own_addresses import is_own
+from streamferry.words import Code, Reason
 
 #: Metadata services of clouds, which hand out credentials, where they are not link-local: AWS and Google over IPv6,
 #: Alibaba, Azure, Oracle, Volcengine.
@@ -46,23 +47,22 @@ def _rule(policy: Egress) -> Callable[[str], bool] | None:
     return _is_public if policy is Egress.PUBLIC else _is_public_or_lan
 
 
-def decide_refusal(policy: Egress) -> Callable[[str], str]:
-    """Why a host of an address can never be reached, in words; empty for one that may be, as far as that is known
+def decide_refusal(policy: Egress) -> Callable[[str], Reason | None]:
+    """Why a host of an address can never be reached; None for one that may be, as far as that is known
     without asking a resolver: IP addresses, in all forms that the system reads, and names of this machine.
 
     An address that this machine has in its networks may be reached by a worker on another one.
     """
     allow = _rule(policy)
 
-    def refuse(host: str) -> str:
+    def refuse(host: str) -> Reason | None:
         address = _literal(host)
         if allow is None or address is None or allow(address):
-            return ""
+            return None
         plain = ip_address(address.partition("%")[0])
         is_here = (_unwrapped(plain) if isinstance(plain, IPv6Address) else plain).is_loopback
-        if is_here:
-            return f"is on this machine, which the egress policy {policy} does not allow (setting egress)"
-        return f"leads to an address that the egress policy {policy} does not allow (setting egress)"
+        code = Code.ADDRESS_ON_THIS_MACHINE if is_here else Code.ADDRESS_NOT_ALLOWED
+        return Reason.of(code, policy=policy.value)
 
     return refuse
 

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from streamferry.relay import ItemChange, RelaySpec, RelayStatus, Trouble
+from streamferry.words import Reason
 from streamferry.worker.health import WorkerHealth
 
 
@@ -37,7 +38,7 @@ class Assignment:
     spec: RelaySpec | None
     start_in_s: float
     end_in_s: float
-    problem: str | None = None
+    problem: Reason | None = None
     trouble: Trouble | None = None
 
 

@@ -26,6 +26,7 @@ from streamferry.relay import (
     move,
     move_ends,
 )
+from streamferry.words import Code, Reason
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 
@@ -196,11 +197,9 @@ class TaskRunner:
             return
         assignment = self._assignment
         if assignment.spec is None:
-            before, reason = assignment.trouble, assignment.problem or "it cannot be run"
-            trouble = Trouble(Fault.SERVICE, reason, (before.tries if before else 0) + 1)
-            self._conclude(
-                Outcome.FAILED, RelayStatus(State.FAILED, fault=Fault.SERVICE, reason=reason, trouble=trouble)
-            )
+            before, why = assignment.trouble, assignment.problem or Reason.of(Code.SERVICE_CANNOT_RUN)
+            trouble = Trouble(Fault.SERVICE, why, (before.tries if before else 0) + 1)
+            self._conclude(Outcome.FAILED, RelayStatus(State.FAILED, fault=Fault.SERVICE, why=why, trouble=trouble))
             return
         if self._relay is None:
             self._timers.append(self._loop.call_later(max(0.0, assignment.start_in_s), self._open))

@@ -57,7 +57,7 @@ def test_a_mode_that_can_be_read_in_two_ways_is_refused(query: str) -> None:
 )
 def test_ports_are_ranges(text: str, port: int, is_allowed: bool) -> None:
     """And the refusal names the port and the setting."""
-    reason = ListenPorts.parse(text).refuse(MediaUrl.parse(f"udp://:{port}"))
+    reason = str(ListenPorts.parse(text).refuse(MediaUrl.parse(f"udp://:{port}")) or "")
     assert reason == ("" if is_allowed else f"would open port {port} of a worker, which is not allowed "
                       "(setting listen_ports)")  # fmt: skip
 

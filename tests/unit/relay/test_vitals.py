@@ -9,6 +9,7 @@ from streamferry.media.errors import DestinationStalled, Fault, PublishRejected,
 from streamferry.relay.status import State, Trouble
 from streamferry.relay.vitals import CALM_S, FRESH_S, End, Phase, Vitals
 from streamferry.timeline import Timeline
+from streamferry.words import Reason
 
 
 @dataclass
@@ -72,7 +73,7 @@ def test_retrying(vitals, end):
     lost = getattr(vitals, end)
     lost.error = LOST[end]
     lost.enter(Phase.RETRYING)
-    expected = (State.RETRYING, LOST[end].fault, str(LOST[end]))
+    expected = (State.RETRYING, LOST[end].fault, LOST[end].why)
     assert vitals.judge(NOW) == expected
     lost.enter(Phase.CONNECTING)
     assert vitals.judge(NOW) == expected
@@ -161,7 +162,7 @@ def test_a_list_that_was_given_and_not_taken(vitals):
     vitals.list_feed.finished.set()
     state, fault, reason = vitals.judge(NOW + FRESH_S)
     assert (state, fault) == (State.STALLED, Fault.USER_DESTINATION)
-    assert reason == "the destination is connected but takes no bytes"
+    assert str(reason) == "the destination is connected but takes no bytes"
 
 
 def lose(vitals, end, now):
@@ -191,13 +192,13 @@ def test_a_run_that_tries_again_looks_the_same_at_every_moment(end):
     vitals.source = vitals.destination = End(Phase.UP, NOW)
     for number in range(1, 65):
         now = NOW + 6.0 * number
-        assert lose(vitals, end, now) == (State.RETRYING, LOST[end].fault, str(LOST[end]))
+        assert lose(vitals, end, now) == (State.RETRYING, LOST[end].fault, LOST[end].why)
         for phase, later in ((Phase.CONNECTING, 0.5), (Phase.UP, 1.0), (Phase.UP, 5.0)):
             getattr(vitals, end).enter(phase)
             getattr(vitals, end).since = now
             verdict = vitals.observe(now + later)
-            assert verdict == (State.RETRYING, LOST[end].fault, str(LOST[end])), (number, phase)
-            assert vitals.status(verdict).trouble == Trouble(LOST[end].fault, str(LOST[end]), number)
+            assert verdict == (State.RETRYING, LOST[end].fault, LOST[end].why), (number, phase)
+            assert vitals.status(verdict).trouble == Trouble(LOST[end].fault, LOST[end].why, number)
 
 
 def test_trouble_is_over_when_it_has_streamed_ten_seconds(vitals):
@@ -210,14 +211,14 @@ def test_trouble_is_over_when_it_has_streamed_ten_seconds(vitals):
     stream(vitals, NOW + 2 * CALM_S + 1)
     assert vitals.trouble is None
     lose(vitals, "source", NOW + 40)
-    assert vitals.trouble == Trouble(LOST["source"].fault, str(LOST["source"]), 1)
+    assert vitals.trouble == Trouble(LOST["source"].fault, LOST["source"].why, 1)
 
 
 def test_a_run_begins_in_the_trouble_of_the_one_before_it():
     """A restart of the worker is no recovery: the tries go on from where they stood, and the reason stays."""
-    vitals = Vitals(Flow(), Trouble(Fault.USER_DESTINATION, "refused", 45))
+    vitals = Vitals(Flow(), Trouble(Fault.USER_DESTINATION, Reason.text("refused"), 45))
     verdict = vitals.observe(NOW)
-    assert verdict == (State.RETRYING, Fault.USER_DESTINATION, "refused")
+    assert verdict == (State.RETRYING, Fault.USER_DESTINATION, Reason.text("refused"))
     lose(vitals, "destination", NOW)
     assert vitals.trouble.tries == 46
 

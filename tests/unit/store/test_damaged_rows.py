@@ -131,7 +131,7 @@ async def test_one_row_took_the_whole_fleet_down(store: Store, has_played: bool)
             refused = roll[task_id]
             assert refused is not None, kind
             assert refused.spec is None, kind
-            assert "update it with all its fields, or delete it" in (refused.problem or ""), kind
+            assert "update it with all its fields, or delete it" in str(refused.problem), kind
         # It is told once for what it is, and asked no more as long as nothing changes.
         known = {one.task_id: (one.epoch, one.version) for one in roll.values() if one is not None}
         assert set((await ledger.roll(known)).values()) == {None}

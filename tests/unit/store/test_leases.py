@@ -22,6 +22,7 @@ from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.schema import pulse, run, task, worker
 from streamferry.tasks.model import ContinueStrategy, TaskItem
 from streamferry.tasks.schedule import LOOK_AHEAD_MS, LOST_STEP_MS
+from streamferry.words import Reason
 from streamferry.worker import Change, LeaseLost, Outcome, Report, WorkerHealth
 
 STREAMING = RelayStatus(State.STREAMING, media_time_ms=1, bytes_out=1)
@@ -218,7 +219,7 @@ async def test_status_and_changes_are_kept(desk: Desk) -> None:
     await desk.register("one")
     await desk.claim("one")
     (held,) = await desk.held("one")
-    retrying = RelayStatus(State.RETRYING, retries=2, fault=Fault.USER_DESTINATION, reason="refused")
+    retrying = RelayStatus(State.RETRYING, retries=2, fault=Fault.USER_DESTINATION, why=Reason.text("refused"))
     counts = {"media_time_ms": 9, "bytes_in": 21, "bytes_out": 20, "kbps_in": 8, "kbps_out": 7}
     counts |= {"dropped_tags": 3, "retries": 2, "repairs": 1, "sound_drift_ms": -1250}
     streaming = RelayStatus(State.STREAMING, playhead=Playhead(1, 0, 40), **counts)
@@ -438,7 +439,7 @@ async def test_a_failed_task_is_tried_again_later(desk: Desk) -> None:
     await desk.register("one")
     await desk.claim("one")
     (held,) = await desk.held("one")
-    failed = RelayStatus(State.FAILED, fault=Fault.USER_SOURCE, reason="not media")
+    failed = RelayStatus(State.FAILED, fault=Fault.USER_SOURCE, why=Reason.text("not media"))
     await desk.report("one", [report_of(held, failed, outcome=Outcome.FAILED)])
     record = await desk.actions.get_task(task_id)
     assert (record.state, record.fault, record.reason) == (State.FAILED, "user_source", "not media")
@@ -519,8 +520,8 @@ async def test_items_and_the_start_are_events(desk: Desk) -> None:
     await desk.register("one")
     await desk.claim("one")
     (held,) = await desk.held("one")
-    retrying = RelayStatus(State.RETRYING, retries=3, fault=Fault.USER_DESTINATION, reason="refused")
-    failed = ItemChange(ItemStep.FAILED, Playhead(1, 4), Fault.USER_SOURCE, "answered 404")
+    retrying = RelayStatus(State.RETRYING, retries=3, fault=Fault.USER_DESTINATION, why=Reason.text("refused"))
+    failed = ItemChange(ItemStep.FAILED, Playhead(1, 4), Fault.USER_SOURCE, Reason.text("answered 404"))
     changes = (
         Change(RelayStatus(State.PREPARING), 0.3, starting=True),
         Change(retrying, 0.2, item=ItemChange(ItemStep.STARTED, Playhead(1, 3)), untold=7),

@@ -18,6 +18,7 @@ from streamferry.web.compat import operations, schemas
 from streamferry.web.dashboard.filters import FILTERS
 from streamferry.web.metrics import Metrics
 from streamferry.web.reads import Reads
+from streamferry.words import Reason
 from streamferry.worker import Report
 
 STREAMING = RelayStatus(State.STREAMING, kbps_in=900, kbps_out=1000, media_time_ms=5000, bytes_out=5000)
@@ -126,7 +127,7 @@ async def test_how_long_a_lease_is_says_nothing_of_silence(store: Store) -> None
 async def test_what_does_not_claim_to_stream_is_told_as_it_was(store: Store) -> None:
     """That it retries, and why, is the last that anybody knows."""
     watch = Watch(store, is_attached=False)
-    await watch.begin(RelayStatus(State.RETRYING, reason="refused"))
+    await watch.begin(RelayStatus(State.RETRYING, why=Reason.text("refused")))
     await watch.be_silent(4_000)
     assert (await watch.told())["state"] is State.RETRYING
 

@@ -15,9 +15,10 @@ from streamferry.store import Store
 from streamferry.web.dashboard.filters import FILTERS
 from streamferry.web.reads import Reads
 from streamferry.web.views import Status, TroubleView
+from streamferry.words import Reason
 from streamferry.worker import Assignment, Outcome, Report
 
-REFUSED = Trouble(Fault.USER_DESTINATION, "push.example refused: no such key", 3)
+REFUSED = Trouble(Fault.USER_DESTINATION, Reason.text("push.example refused: no such key"), 3)
 NOW = datetime.now(UTC)
 
 
@@ -86,12 +87,12 @@ async def test_trouble_outlives_runs_and_workers(hold: Hold) -> None:
     await hold.tell(State.STOPPED, REFUSED, Outcome.HANDED_BACK)
     assert (await hold.seen())[0] is not None
     assert (await hold.claim("two")).trouble == REFUSED
-    await hold.tell(State.RETRYING, Trouble(REFUSED.fault, REFUSED.reason, 4))
+    await hold.tell(State.RETRYING, Trouble(REFUSED.fault, REFUSED.why, 4))
     await hold.ledger.leave()
     trouble, listed, _ = await hold.seen()
     assert trouble is not None
     assert (trouble.since_at, trouble.tries, trouble.fault, listed) == (since, 4, Fault.SERVICE, ["trouble"])
-    assert (await hold.claim("three")).trouble == Trouble(Fault.SERVICE, "its worker ended", 4)
+    assert (await hold.claim("three")).trouble == Trouble(Fault.SERVICE, Reason.text("its worker ended"), 4)
 
 
 async def test_what_has_failed_is_in_trouble_until_it_streams(hold: Hold) -> None:

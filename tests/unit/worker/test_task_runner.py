@@ -9,6 +9,7 @@ import pytest
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, ItemChange, ItemStep, Playhead, RelaySpec, RelayStatus, State
+from streamferry.words import Reason
 from streamferry.worker import Assignment, Outcome
 from streamferry.worker.task_runner import TaskRunner, decide_spec
 
@@ -148,7 +149,7 @@ async def test_changes_are_reported_once_and_in_order() -> None:
     assert first is not None
     assert [change.status.state for change in first.changes] == ["preparing", "connecting", "streaming"]
     assert first.item_ends_ms == {1: 3000}
-    retrying = RelayStatus(State.RETRYING, reason="reset")
+    retrying = RelayStatus(State.RETRYING, why=Reason.text("reset"))
     relay.become(retrying)
     stage.performance.confirm(first)
     second = stage.performance.report()
@@ -163,11 +164,11 @@ async def test_changes_that_came_while_a_report_was_on_its_way_were_lost_when_th
     stage = Stage()
     relay = await stage.begin()
     for number in range(199):
-        relay.become(RelayStatus(State.RETRYING, reason=f"{number}"))
+        relay.become(RelayStatus(State.RETRYING, why=Reason.text(f"{number}")))
     first = stage.performance.report()
     assert first is not None
     for number in range(199, 249):
-        relay.become(RelayStatus(State.RETRYING, reason=f"{number}"))
+        relay.become(RelayStatus(State.RETRYING, why=Reason.text(f"{number}")))
     stage.performance.confirm(first)
     second = stage.performance.report()
     assert second is not None

@@ -9,6 +9,7 @@ from test_task_runner import SPEC, ScriptedRelay
 
 from streamferry.media.url import MediaUrl
 from streamferry.relay import RelaySpec, RelayStatus, State, Totals, lease_clock
+from streamferry.words import Reason
 from streamferry.worker import (
     Assignment,
     LeaseLost,
@@ -239,7 +240,7 @@ async def test_a_short_outage_of_the_store_is_not_seen_by_the_relays(bench: Benc
 
     bench.ledger.trouble = refuse
     (relay,) = bench.relays.started
-    relay.become(RelayStatus(State.RETRYING, reason="reset"))
+    relay.become(RelayStatus(State.RETRYING, why=Reason.text("reset")))
     await bench.until(lambda: refused >= 3)
     bench.ledger.trouble = lambda: None
     await bench.until(lambda: any(one.status.reason == "reset" for one in bench.ledger.reports))
@@ -333,7 +334,7 @@ async def test_a_worker_whose_service_ends_it_outlives_any_outage(bench: Bench, 
             raise StoreUnavailable("down")
 
     bench.ledger.trouble, bench.ledger.hangs = refuse, how == "hangs"
-    relay.become(RelayStatus(State.RETRYING, reason="reset"))
+    relay.become(RelayStatus(State.RETRYING, why=Reason.text("reset")))
     loop = asyncio.get_running_loop()
     began_at = loop.time()
     await bench.until(lambda: asked >= 3 and loop.time() - began_at > 2 * LEASE_S)

@@ -18,6 +18,7 @@ nothing refers to the scanned buffer when ``scan`` returns, except the views pas
 from struct import Struct
 
 from streamferry.media.errors import RemoteProtocolError
+from streamferry.words import Code
 
 #: (type id, 32-bit absolute stamp in ms, message stream id, payload).
 Message = tuple[int, int, int, "bytes | memoryview"]
@@ -157,7 +158,7 @@ class ChunkReader:
                     return start
         else:
             if gathered is not None:
-                raise RemoteProtocolError("a new RTMP message begins inside an unfinished one of its chunk stream")
+                raise RemoteProtocolError(Code.PROTOCOL_RTMP_NESTED_MESSAGE)
             field = int.from_bytes(view[header : header + 3], "big")
             extended = b""
             if field == _EXTENDED:
@@ -169,7 +170,9 @@ class ChunkReader:
             if header_type < 2:
                 size = int.from_bytes(view[header + 3 : header + 6], "big")
                 if size > MAX_MESSAGE_BYTES:
-                    raise RemoteProtocolError(f"an RTMP message of {size} bytes is larger than {MAX_MESSAGE_BYTES}")
+                    raise RemoteProtocolError(
+                        Code.PROTOCOL_RTMP_LARGE_MESSAGE, size_bytes=size, max_bytes=MAX_MESSAGE_BYTES
+                    )
 
         chunk_size = self.chunk_size
         if gathered is not None:
@@ -197,7 +200,7 @@ class ChunkReader:
                 return following
             self._pending_bytes += size
             if self._pending_bytes > MAX_PENDING_BYTES:
-                raise RemoteProtocolError("too many large RTMP messages are under way at once")
+                raise RemoteProtocolError(Code.PROTOCOL_RTMP_MANY_LARGE)
             stream.gathered = gathered = bytearray(view[body:following])
 
         # The chunks that follow on are mostly of the same message: with chunks of 128 bytes this matters.
@@ -222,9 +225,9 @@ class ChunkReader:
         # librtmp begins the control chunk stream with a type 1 header (its Set Buffer Length), which can be read
         # as one on top of stamp 0 and message stream 0, the only values control messages have.
         if header_type != 0 and not (header_type == 1 and chunk_stream_id == CONTROL_CHUNK_STREAM):
-            raise RemoteProtocolError(f"the RTMP chunk stream {chunk_stream_id} begins without a full header")
+            raise RemoteProtocolError(Code.PROTOCOL_RTMP_NO_HEADER, chunk_stream_id=chunk_stream_id)
         if len(self._streams) >= MAX_CHUNK_STREAMS:
-            raise RemoteProtocolError(f"the peer uses more than {MAX_CHUNK_STREAMS} RTMP chunk streams")
+            raise RemoteProtocolError(Code.PROTOCOL_RTMP_MANY_STREAMS, count=MAX_CHUNK_STREAMS)
         stream = self._streams[chunk_stream_id] = _ChunkStream()
         return stream
 
@@ -239,11 +242,11 @@ class ChunkReader:
         if type_id == 0:
             return
         if len(payload) < 4:
-            raise RemoteProtocolError("an RTMP control message is too short")
+            raise RemoteProtocolError(Code.PROTOCOL_RTMP_SHORT_CONTROL)
         value: int = _read_word(payload)[0]
         if type_id == _SET_CHUNK_SIZE:
             if not 1 <= value <= 0x7FFFFFFF:
-                raise RemoteProtocolError(f"the peer sets an RTMP chunk size of {value}")
+                raise RemoteProtocolError(Code.PROTOCOL_RTMP_CHUNK_SIZE, size_bytes=value)
             self.chunk_size = value
             return
         stream = self._streams.get(value)

@@ -49,6 +49,7 @@ from streamferry.wire.rtmp.message import (
     tags_of_message,
 )
 from streamferry.wire.rtmp.peer import WINDOW_ACK_BYTES, Peer
+from streamferry.words import Code
 
 #: Codecs carried, as Enhanced RTMP names them. Bodies pass through untouched, so the list is what FLV players know.
 FOURCCS = ("avc1", "hvc1", "av01", "vp09", "mp4a", "Opus", "fLaC", "ac-3", "ec-3", ".mp3")
@@ -240,7 +241,7 @@ class ClientSession(Peer):
     def _start(self, created: Command) -> None:
         stream_id = created.value(1)
         if not isinstance(stream_id, float) or not 0 <= stream_id <= 0xFFFFFFFF:
-            raise RemoteProtocolError("the server's answer to createStream holds no stream id")
+            raise RemoteProtocolError(Code.PROTOCOL_RTMP_NO_STREAM_ID)
         self.message_stream_id = int(stream_id)
         self._stage = _Stage.STARTING
         if self._purpose is Purpose.PUBLISH:

@@ -13,6 +13,7 @@ from hashlib import sha256, shake_256
 from hmac import compare_digest, new
 
 from streamferry.media.errors import RemoteProtocolError
+from streamferry.words import Code
 
 #: The version byte, C0 and S0.
 VERSION = 3
@@ -37,7 +38,7 @@ _OFFSET_RANGE = 728
 def check_version(first_byte: int) -> None:
     """Check C0 or S0 as soon as it is there. Raises RemoteProtocolError if the peer speaks something else."""
     if first_byte != VERSION:
-        raise RemoteProtocolError(f"the peer does not speak RTMP: its first byte is {first_byte}, not {VERSION}")
+        raise RemoteProtocolError(Code.PROTOCOL_NOT_RTMP, first_byte=first_byte, version=VERSION)
 
 
 def client_hello(random: bytes, time_ms: int = 0) -> bytes:

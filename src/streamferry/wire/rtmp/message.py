@@ -11,6 +11,7 @@ from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.tag import SCRIPT, Tag
 from streamferry.wire.amf0 import Amf0Reader, Amf0Value, parse_amf0, serialize_amf0
 from streamferry.wire.flv import scan_tags
+from streamferry.words import Code
 
 _U16_U32 = Struct(">HI")
 _U16_U32_U32 = Struct(">HII")
@@ -108,14 +109,14 @@ def parse_command(type_id: int, payload: "bytes | memoryview") -> Command:
     """A COMMAND or COMMAND_AMF3 message. The latter is AMF0 behind a zero byte. Raises RemoteProtocolError."""
     values = _parse_bounded(payload if type_id == MessageType.COMMAND else _amf0_of_amf3(payload))
     if not values or not isinstance(values[0], str):
-        raise RemoteProtocolError("an RTMP command has no name")
+        raise RemoteProtocolError(Code.PROTOCOL_RTMP_NO_NAME)
     transaction_id = values[1] if len(values) > 1 and isinstance(values[1], float) else 0.0
     return Command(values[0], transaction_id, values[2:])
 
 
 def _parse_bounded(body: "bytes | memoryview") -> list[Amf0Value]:
     if len(body) > MAX_COMMAND_BYTES:
-        raise RemoteProtocolError(f"an RTMP command has {len(body)} bytes, more than {MAX_COMMAND_BYTES}")
+        raise RemoteProtocolError(Code.PROTOCOL_RTMP_LARGE_COMMAND, size_bytes=len(body), max_bytes=MAX_COMMAND_BYTES)
     return parse_amf0(body, MAX_COMMAND_VALUES)
 
 
@@ -148,7 +149,7 @@ def as_set_data_frame(body: "bytes | memoryview") -> "bytes | memoryview":
 def parse_user_control(payload: "bytes | memoryview") -> tuple[int, int]:
     """Event type and its first 4-byte argument, 0 if it has none. Raises RemoteProtocolError if too short."""
     if len(payload) < 2:
-        raise RemoteProtocolError("an RTMP user control message is too short")
+        raise RemoteProtocolError(Code.PROTOCOL_RTMP_SHORT_USER_CONTROL)
     return int.from_bytes(payload[:2], "big"), int.from_bytes(payload[2:6], "big")
 
 
@@ -207,7 +208,7 @@ def split_aggregate(stamp_ms: int, payload: "bytes | memoryview") -> list[Tag]:
     """
     tags: list[Tag] = []
     if scan_tags(memoryview(payload), 0, len(payload), tags) != len(payload):
-        raise RemoteProtocolError("an RTMP aggregate message ends inside a tag")
+        raise RemoteProtocolError(Code.PROTOCOL_RTMP_AGGREGATE_CUT_SHORT)
     if not tags:
         return []
     moved_ms = stamp_ms - tags[0][1]

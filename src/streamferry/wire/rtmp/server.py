@@ -33,6 +33,7 @@ from streamferry.wire.rtmp.message import (
     tags_of_message,
 )
 from streamferry.wire.rtmp.peer import WINDOW_ACK_BYTES, Peer
+from streamferry.words import Code
 
 # Limit type "dynamic" of Set Peer Bandwidth (5.4.5), as all servers send it.
 _DYNAMIC = b"\x02"
@@ -113,13 +114,13 @@ class ServerSession(Peer):
         """Tell the publisher or player something about its stream; level ``error`` ends it."""
         message_stream_id = self._publishing_on if self._publishing_on is not None else self._playing_on
         if message_stream_id is None:
-            raise LocalProtocolError("there is no stream to send a status about")
+            raise LocalProtocolError(Code.PROTOCOL_RTMP_NO_STREAM)
         self._send_status(message_stream_id, level, code, description)
 
     def append_tag(self, tag_type: int, stamp_ms: int, body: "bytes | memoryview") -> None:
         """Queue a tag for the player. The body must stay as it is until ``data_to_send``."""
         if self._playing_on is None:
-            raise LocalProtocolError("there is no player to send a tag to")
+            raise LocalProtocolError(Code.PROTOCOL_RTMP_NO_PLAYER)
         chunk_stream_id = CHUNK_STREAM_OF_TAG[tag_type]
         size = self._chunk_size_in_force
         append_message(self._unsent, chunk_stream_id, tag_type, stamp_ms, self._playing_on, body, size)
@@ -137,7 +138,7 @@ class ServerSession(Peer):
 
     def _next_request(self) -> _Request:
         if not self._requests:
-            raise LocalProtocolError("the client has asked for nothing that is not answered")
+            raise LocalProtocolError(Code.PROTOCOL_RTMP_NOTHING_ASKED)
         return self._requests.popleft()
 
     def _send_status(self, message_stream_id: int, level: str, code: str, description: str) -> None:

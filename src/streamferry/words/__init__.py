@@ -1,0 +1,23 @@
+"""What can be wrong, as codes with parameters, and one sentence for each in each language. Pure, and the lowest room.
+
+Whoever finds something wrong names a :class:`Code` and its parameters. The sentence is made where somebody reads it, in
+the reader's language, from a table; nobody takes a sentence apart again.
+"""
+
+from streamferry.words.code import Code
+from streamferry.words.reason import InvalidPart, InvalidValue, Reason, Reasoned, Value
+from streamferry.words.sentence import LANGUAGES, sentence
+from streamferry.words.system import said_by, system_reason
+
+__all__ = [
+    "LANGUAGES",
+    "Code",
+    "InvalidPart",
+    "InvalidValue",
+    "Reason",
+    "Reasoned",
+    "Value",
+    "said_by",
+    "sentence",
+    "system_reason",
+]

@@ -1,0 +1,115 @@
+"""A reason: a code and its parameters, as a value that travels between processes and into the store."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self, Union
+
+from streamferry.words.code import Code
+from streamferry.words.sentence import sentence
+
+#: What can be shown to anybody. A reason in a reason is the cause beneath it; a tuple is a list of words.
+Value = Union[str, int, float, tuple[str, ...], "Reason"]
+
+#: Parameters may hold words of peers, programs and files: no longer than this is needed to know what they mean.
+MAX_VALUE_CHARS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """``code`` is a :class:`Code`, or one of a newer version, for which there is no sentence here."""
+
+    code: str
+    params: Mapping[str, Value] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, code: Code, /, **params: Value) -> Self:
+        """From a code and its parameters; text that is too long is cut."""
+        return cls(code, {name: _bounded(value) for name, value in params.items()})
+
+    @classmethod
+    def text(cls, words: str) -> Self:
+        """What has no code: a sentence of an older version, or of somebody else. It is the same in every language."""
+        return cls.of(Code.TEXT, words=words)
+
+    def __str__(self) -> str:
+        """In English, as logs, the command line and the APIs say it."""
+        return sentence(self)
+
+    def __hash__(self) -> int:
+        return hash((self.code, str(self)))
+
+    def about(self, name: "str | Reason") -> "Reason":
+        """The same, said of something else: in place of the address or file that it names."""
+        return Reason(self.code, {key: name if key in ("url", "name") else value for key, value in self.params.items()})
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"code": ..., "params": {...}}``, with reasons among the parameters written alike and tuples as lists."""
+        return {"code": str(self.code), "params": {name: _to_json(value) for name, value in self.params.items()}}
+
+    @classmethod
+    def from_json(cls, data: object) -> Self:
+        """Again from its JSON form. Raises ValueError for anything else."""
+        match data:
+            case {"code": str(code), "params": dict(params)}:
+                return cls(code, {str(name): _from_json(value) for name, value in params.items()})
+        raise ValueError("not the JSON form of a reason")
+
+    def dump(self) -> str:
+        """Its JSON form as text."""
+        return json.dumps(self.to_json(), ensure_ascii=False)
+
+    @classmethod
+    def load(cls, text: str) -> Self:
+        """Again from :meth:`dump`. Raises ValueError."""
+        try:
+            return cls.from_json(json.loads(text))
+        except RecursionError:
+            raise ValueError("not the JSON form of a reason") from None
+
+
+class Reasoned(Exception):
+    """An error that has a reason. ``str(error)`` is its English sentence."""
+
+    def __init__(self, what: Code | Reason, /, **params: Value) -> None:
+        """``what``: a code with its parameters, or the reason of another error."""
+        self.why = what if isinstance(what, Reason) else Reason.of(what, **params)
+        super().__init__(self.why)
+
+    def __str__(self) -> str:
+        return str(self.why)
+
+
+class InvalidValue(Reasoned, ValueError):
+    """A value that breaks a rule. The sentence does not repeat the value, which may be a secret."""
+
+
+class InvalidPart(InvalidValue):
+    """The same of one of several values: ``name`` says which, ``why`` what is wrong with it."""
+
+    def __init__(self, name: str, what: Code | Reason, /, **params: Value) -> None:
+        super().__init__(what, **params)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.why}"
+
+
+def _bounded(value: Value) -> Value:
+    if isinstance(value, str) and len(value) > MAX_VALUE_CHARS:
+        return value[:MAX_VALUE_CHARS] + "…"
+    return value
+
+
+def _to_json(value: Value) -> object:
+    if isinstance(value, Reason):
+        return value.to_json()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _from_json(value: object) -> Value:
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list):
+        return tuple(str(one) for one in value)
+    return Reason.from_json(value)
