@@ -107,7 +107,7 @@ def create(
     """Create a task. It starts at its start time; without --start at once."""
     with session(url) as service:
         body = read_body(from_json)
-        body |= plain_fields(title, loops, continue_at, predownload, callback, to)
+        body |= plain_fields(continue_at, predownload, callback, to, title=title, loops=loops)
         body |= watermark_field(watermark, watermark_pos, watermark_ratio)
         if group is not None:
             body["group"] = group
@@ -154,7 +154,7 @@ def update(
     """Change what is given of a task; an empty --title or --callback clears it."""
     with session(url) as service:
         task_id = find_task(service, task_id)
-        body = read_body(from_json) | plain_fields(title, loops, continue_at, predownload, callback, to)
+        body = read_body(from_json) | plain_fields(continue_at, predownload, callback, to, title=title, loops=loops)
         body |= {"watermark": None} if no_watermark else watermark_field(watermark, watermark_pos, watermark_ratio)
         present = service.call("GET", f"/tasks/{task_id}") if offset or end_offset or start or end else {}
         if source:

@@ -19,20 +19,18 @@ _LIVE_NAMES = (".flv", ".m3u8")
 
 
 def plain_fields(
-    title: str | None,
-    loops: int | None,
-    continue_at: str | None,
-    predownload: bool | None,
-    callback: str | None,
-    to: str | None,
+    continue_at: str | None = None,
+    predownload: bool | None = None,
+    callback: str | None = None,
+    to: str | None = None,
+    **others: object,
 ) -> dict[str, Any]:
-    """The fields that need no conversion; those not given are left out."""
+    """The fields that need no conversion; those not given are left out. ``others`` are named as REST names them."""
     strategies = {None: None, "break": "at_break", "elapsed": "at_break_plus_elapsed"}
     if continue_at not in strategies:
         raise ValueError("--continue: must be break or elapsed")
     given = {
-        "title": title,
-        "loops": loops,
+        **others,
         "continue_strategy": strategies[continue_at],
         "pre_download": predownload,
         "callback_url": callback,

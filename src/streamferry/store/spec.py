@@ -29,22 +29,28 @@ class DamagedMark(Unreadable):
         super().__init__(Reason.of(Code.TASK_MARK_DAMAGED))
 
 
-class _Stored(BaseModel):
-    """The shape of the text. A missing or unknown field is from another version: nothing is guessed."""
+class _AsTheyAre(BaseModel):
+    """Values of a spec that are stored as they are. A missing or unknown field is from another version: nothing is
+    guessed. A field that was added later has a default for older rows, and is left out while it has that value."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    title: str
+    loops: int
+    cycle_mode: int | None
+    play_times: int | None
+    pre_download: bool
+    callback_url: str
+
+
+class _Stored(_AsTheyAre):
+    """The text's shape."""
 
     kind: int
     items: Annotated[list[tuple[str, _Seconds, _Seconds]], Field(min_length=1)]
     destination: str
-    title: str
     source_form: str
-    loops: int
-    cycle_mode: int | None
-    play_times: int | None
     continue_strategy: int
-    pre_download: bool
-    callback_url: str
     watermark: tuple[float, float, float] | None
 
 
@@ -63,19 +69,14 @@ def serialize_spec(spec: TaskSpec) -> str:
     """Everything but the window, the group and the watermark's picture, secrets revealed: for ``Seal`` only."""
     watermark = spec.watermark
     return _Stored(
+        **{name: getattr(spec, name) for name in _AsTheyAre.model_fields},
         kind=int(spec.kind),
         items=[(item.url.reveal(), item.start_s, item.end_s) for item in spec.items],
         destination=spec.destination.reveal(),
-        title=spec.title,
         source_form=_FORMS[spec.source_form],
-        loops=spec.loops,
-        cycle_mode=spec.cycle_mode,
-        play_times=spec.play_times,
         continue_strategy=int(spec.continue_strategy),
-        pre_download=spec.pre_download,
-        callback_url=spec.callback_url,
         watermark=None if watermark is None else (watermark.pos_x, watermark.pos_y, watermark.ratio),
-    ).model_dump_json()
+    ).model_dump_json(exclude_defaults=True)
 
 
 def parse_spec(
@@ -85,26 +86,20 @@ def parse_spec(
     try:
         stored = _Stored.model_validate_json(text)
         kind = TaskKind(stored.kind)
-        loops = stored.loops
-        if loops < -1 or loops == 0:
+        if stored.loops < -1 or stored.loops == 0:
             raise ValueError
         if stored.callback_url:
             MediaUrl.parse(stored.callback_url)
         spec = TaskSpec(
+            **{name: getattr(stored, name) for name in _AsTheyAre.model_fields},
             kind=kind,
             items=tuple(TaskItem(MediaUrl.parse(url), start_s, end_s) for url, start_s, end_s in stored.items),
             destination=MediaUrl.parse(stored.destination),
             start_at=start_at,
             end_at=end_at,
-            title=stored.title,
             group=group,
             source_form=_FORM_OF[stored.source_form],
-            loops=loops,
-            cycle_mode=stored.cycle_mode,
-            play_times=stored.play_times,
             continue_strategy=ContinueStrategy(stored.continue_strategy),
-            pre_download=stored.pre_download,
-            callback_url=stored.callback_url,
         )
     except (ValueError, KeyError):
         # pydantic's own message repeats the input.

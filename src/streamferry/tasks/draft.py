@@ -10,10 +10,10 @@ picture that is given as it was shown means the stored one (decision 0005).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
-from typing import Final, TypeVar
+from typing import Final, TypeVar, get_args
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
@@ -91,6 +91,10 @@ class TaskDraft:
     pre_download: bool | None = None
     callback_url: str | Cleared | None = None
     watermark: WatermarkDraft | Cleared | None = None
+
+
+#: Fields that can be cleared.
+CLEARABLE = frozenset(one.name for one in fields(TaskDraft) if Cleared in get_args(one.type))
 
 
 def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules: AddressRules) -> TaskSpec:

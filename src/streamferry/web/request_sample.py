@@ -6,10 +6,12 @@ Both take the access key from the variables that the SDKs read.
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from starlette.datastructures import URL
 
+from streamferry.tasks.draft import TaskDraft
 from streamferry.web.views import Kind, RequestView, TaskView
 
 #: A task as the body of the SDK's call, in the words of the compatible API.
@@ -45,10 +47,9 @@ def write_request(task: TaskView, asked: URL, sdk_body: SdkBody) -> RequestView:
 
 
 def _rest_body(task: TaskView) -> dict[str, Any]:
-    names = ("title", "group", "kind", "destination", "start_at", "end_at", "continue_strategy", "pre_download")
-    body = task.model_dump(mode="json", include={*names, "sources", "callback_url"})
-    if task.kind is Kind.VOD:
-        body["loops"] = task.loops
+    body = task.model_dump(mode="json", include={one.name for one in fields(TaskDraft)})
+    if task.kind is Kind.LIVE:
+        del body["loops"]
     if mark := task.watermark:
         body["watermark"] = {
             "picture": f"data:{mark.media_type};base64,***",
@@ -56,7 +57,7 @@ def _rest_body(task: TaskView) -> dict[str, Any]:
             "y": mark.y,
             "ratio": mark.ratio,
         }
-    return {name: value for name, value in body.items() if value != ""}
+    return {name: value for name, value in body.items() if value not in ("", None)}
 
 
 def _as_python(value: object, indent: str = "") -> str:

@@ -8,12 +8,14 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
-from streamferry.tasks.draft import CLEARED, SourceDraft, TaskDraft, WatermarkDraft
+from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import DEFAULT_GROUP, ContinueStrategy, TaskKind
 from streamferry.tasks.times import comes_twice, instants_of
@@ -22,6 +24,8 @@ from streamferry.web.views import Kind, Strategy, TaskView
 #: As ``<input type="datetime-local">`` writes it.
 _TIME = "%Y-%m-%dT%H:%M"
 _WINDOW = timedelta(days=1)
+#: Texts that are handed in as they are typed, with their rules.
+_TEXTS: dict[str, Callable[[str], str]] = {"title": checks.check_title}
 
 
 @dataclass(slots=True)
@@ -81,8 +85,8 @@ class Draft:
         """The form of a task that is to be changed."""
         return cls(
             zone,
+            **{name: getattr(task, name) for name in _TEXTS},
             kind=task.kind,
-            title=task.title,
             group=task.group,
             sources=[
                 DraftSource(typed_address(one.url), _typed(one.start_s), _typed(one.end_s)) for one in task.sources
@@ -118,8 +122,9 @@ class Draft:
             except InvalidField as error:
                 found.setdefault(name, error.reason)
 
-        if self.title:
-            judge("title", lambda: checks.check_title(self.title))
+        for name, check in _TEXTS.items():
+            if text := getattr(self, name):
+                judge(name, partial(check, text))
         self._judge_window(judge, now)
         for index, one in enumerate(self._listed):
             self._judge_source(judge, index, one, rules)
@@ -149,8 +154,8 @@ class Draft:
         """The task that it makes. Raises InvalidField."""
         is_list = self.kind is Kind.VOD
         return TaskDraft(
+            **{name: getattr(self, name) for name in _TEXTS},
             kind=TaskKind[self.kind.name],
-            title=self.title,
             group=self.group,
             sources=self._source_drafts(),
             destination=self.destination.strip(),
@@ -166,13 +171,8 @@ class Draft:
     def changes(self, now: datetime) -> TaskDraft:
         """The same for the task that was seen: what is empty now is taken away. Raises InvalidField."""
         draft = self.new_task(now)
-        return replace(
-            draft,
-            group=None,
-            title=draft.title or CLEARED,
-            callback_url=draft.callback_url or CLEARED,
-            watermark=draft.watermark or CLEARED,
-        )
+        cleared: dict[str, Any] = {name: CLEARED for name in CLEARABLE if not getattr(draft, name)}
+        return replace(draft, group=None, **cleared)
 
     @property
     def _listed(self) -> list[DraftSource]:

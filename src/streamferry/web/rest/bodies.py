@@ -4,6 +4,7 @@ REST names fields as ``tasks.draft`` does, so no names are translated, neither h
 needs and what a value may be is decided there. Unknown fields are refused.
 """
 
+from dataclasses import fields
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Strict
@@ -11,7 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from streamferry.relay.spec import MAX_ITEMS
 from streamferry.store.records import GroupTag
 from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32
-from streamferry.tasks.draft import CLEARED, SourceDraft, TaskDraft, WatermarkDraft
+from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
 from streamferry.tasks.model import ContinueStrategy, TaskKind
 from streamferry.web.views import Kind, Strategy
 
@@ -147,15 +148,11 @@ class ProbeRequest(Body):
     """How much of it to inspect."""
 
 
-#: What null or an empty text takes away from a task.
-_CLEARABLE = ("title", "callback_url", "watermark")
-
-
 def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
     """What is given. Of a patch, what is given as nothing is cleared."""
     given = {name: getattr(body, name) for name in _AS_THEY_ARE}
     if isinstance(body, TaskPatch):
-        given |= {name: CLEARED for name in _CLEARABLE if name in body.model_fields_set and not getattr(body, name)}
+        given |= {name: CLEARED for name in CLEARABLE & body.model_fields_set if not getattr(body, name)}
     mark = body.watermark
     return TaskDraft(
         **{"watermark": WatermarkDraft(mark.picture, mark.x, mark.y, mark.ratio) if mark else None, **given},
@@ -169,7 +166,12 @@ def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
 
 
 #: Fields of a task that a draft takes as they stand in a body.
-_AS_THEY_ARE = ("title", "destination", "start_at", "end_at", "loops", "pre_download", "callback_url")
+_AS_THEY_ARE = {one.name for one in fields(TaskDraft)} & TaskPatch.model_fields.keys() - {
+    "kind",
+    "sources",
+    "continue_strategy",
+    "watermark",
+}
 
 
 def to_tags(tags: list[TagBody]) -> list[GroupTag]:

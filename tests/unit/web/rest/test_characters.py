@@ -76,7 +76,7 @@ async def test_bytes_out_are_bytes_in(store: Store, tmp_path: Path) -> None:
             given[made["TaskId"]] = destination("api", number, key)
             shown = await rest.create(destination=destination("rest", number, key))
             given[shown["task_id"]] = destination("rest", number, key)
-            typed = plain_fields(None, None, None, None, None, destination("cli", number, key))
+            typed = plain_fields(to=destination("cli", number, key))
             shown = await rest.call("POST", "/tasks", {**new_task(), **typed})
             given[shown["task_id"]] = destination("cli", number, key)
         for task_id in given:
