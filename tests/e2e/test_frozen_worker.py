@@ -19,7 +19,7 @@ from kit.clips import ClipFactory
 from kit.postgresql import PostgreSql
 from kit.programs import Program
 from kit.relay_program import STREAMFERRY
-from kit.service_program import ServiceProgram
+from kit.service_program import START_S, ServiceProgram
 from scripted.destination import Destination
 from scripted.source import Source
 from scripted.waiting import until
@@ -81,8 +81,9 @@ async def other_worker(name: str, service: ServiceProgram, actions: Actions, fil
     words = (STREAMFERRY, "worker", "--data-dir", service.data, "--id", name, "--egress", "any", "--files", files)
     environment = {"STREAMFERRY_CACHE_DIR": str(home / "cache"), "STREAMFERRY_STORE": service.store_url}
     with Program(words, home / f"{name}.log", environment=environment) as program:
-        while name not in [row.worker_id for row in await actions.list_workers()]:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(START_S):
+            while name not in [row.worker_id for row in await actions.list_workers()]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         yield program
         await asyncio.to_thread(program.stop, seconds=10)
 
@@ -93,13 +94,14 @@ async def service(tmp_path: Path, clips: ClipFactory, postgresql_server: Postgre
     clips("half_a_minute")
     words = ("--workers", 1, "--capacity", 1, "--egress", "any", "--files", clips.directory)
     program = ServiceProgram(tmp_path / "service", *words, store_url=postgresql_server.database())
-    await asyncio.to_thread(program.wait_ready, 60)
+    await asyncio.to_thread(program.wait_ready)
     yield program
     await asyncio.to_thread(program.stop, seconds=15)
     assert "Traceback" not in program.errors
 
 
-@pytest.mark.timeout(300)
+# Each wait has its own deadline: three programs start, five times something is taken, and what remains is seconds.
+@pytest.mark.timeout(3 * START_S + 6 * TAKEN_OVER_S)
 async def test_a_worker_that_wakes_after_its_lease_sends_nothing(service: ServiceProgram, clips: ClipFactory) -> None:
     """Lists, live streams and HLS: no media, no FCUnpublish, no deleteStream, no segment of the old one."""
     loop_of = f"file://{clips('half_a_minute')}"
@@ -115,8 +117,9 @@ async def test_a_worker_that_wakes_after_its_lease_sends_nothing(service: Servic
             await actions.create_task(spec)
 
         await make(TaskKind.LIVE, "rtmp://127.0.0.1:9/live/none", MediaUrl.parse("rtmp://127.0.0.1:9/live/none"))
-        while not await actions.list_running():  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(TAKEN_OVER_S):
+            while not await actions.list_running():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         other = await stack.enter_async_context(other_worker("other", service, actions, clips.directory))
         for number, destination in enumerate(destinations):
             live = number % 2

@@ -19,7 +19,7 @@ from kit.callback_receiver import CallbackReceiver
 from kit.clips import ClipFactory
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
-from kit.service_program import ServiceProgram
+from kit.service_program import START_S, ServiceProgram
 from kit.sightings import KnownFrames, Sightings
 from kit.waiting import wait_for
 from streamferry.control.actions import Actions
@@ -37,8 +37,6 @@ EARLY_MS = 1_000 if KILLS else 2_000
 #: The leases of killed workers end 6.5 s after they were renewed last, and then every task is taken within a second; a
 #: service of which the start is killed as well gets that time again.
 BACK_S = 8.0
-#: A busy machine takes this long to start the programs.
-START_S = 60.0
 
 
 class Fleet:
@@ -156,7 +154,7 @@ async def test_every_task_survives_kill_9_at_any_moment(
     async with Sightings(KnownFrames(clip)) as sightings:
         with CallbackReceiver() as receiver:
             fleet = Fleet(start, sightings, receiver)
-            await asyncio.to_thread(fleet.service.wait_ready, START_S)
+            await asyncio.to_thread(fleet.service.wait_ready)
             async with fleet.service.actions() as fleet.actions:
                 try:
                     for number in range(EACH):

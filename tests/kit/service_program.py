@@ -15,6 +15,10 @@ from kit.waiting import wait_for
 from streamferry.control.actions import Actions
 from streamferry.store import Seal, Store, sqlite_url
 
+#: What a start may take. It costs 5 s of CPU with two workers (measured), and a process among six on two cores gets a
+#: third of a second each second: 15 s; four times that, for machines that have other work as well.
+START_S = 60.0
+
 
 class ServiceProgram(Program):
     """A service that runs. ``data`` may hold what an earlier one left; ``store_url``: its store, if not there.
@@ -103,7 +107,7 @@ class ServiceProgram(Program):
             with error:
                 return error.code
 
-    def wait_ready(self, seconds: float = 60.0) -> "ServiceProgram":
+    def wait_ready(self, seconds: float = START_S) -> "ServiceProgram":
         """Wait until it is healthy."""
 
         def look() -> bool:

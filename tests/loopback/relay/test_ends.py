@@ -19,6 +19,8 @@ pytestmark = pytest.mark.usefixtures("quick", "no_secrets")
 
 #: Unpublishing may take this long (push.rtmp), and a little.
 STOPS_WITHIN_S = 2.5
+#: What does not come within this has come to a stand; a busy machine is slow, and how soon things end is judged apart.
+HANGS_S = 20.0
 
 
 @asynccontextmanager
@@ -131,7 +133,7 @@ class Moments:
 async def reach(moment):
     """Let the event loop turn until the moment has come."""
     look, count = moment
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         while not look():  # noqa: ASYNC110 (each turn is looked at, not only the one with news)
             await asyncio.sleep(0)
     await turns(count)
@@ -152,7 +154,7 @@ async def test_an_end_at_any_moment_leaves_nothing(tmp_path, protocol, end):
     async with Source(protocol) as source, Destination() as destination:
         spec = RelaySpec.live(source.url(), destination.url())
         for moment in Moments(source, destination):
-            async with nothing_left(source, destination), asyncio.timeout(5):
+            async with nothing_left(source, destination), asyncio.timeout(HANGS_S):
                 host = RelayHost(store=PreparedStore(tmp_path))
                 if end in ("stop", "leave at once"):
                     async with host:
@@ -181,7 +183,7 @@ async def test_an_end_in_the_midst_of_trouble_leaves_nothing(tmp_path, manner):
     async with Source(speed=4) as source, Destination(manner) as destination:
         spec = RelaySpec.live(source.url(), destination.url())
         for count in (1, 2):
-            async with nothing_left(source, destination), asyncio.timeout(5):
+            async with nothing_left(source, destination), asyncio.timeout(HANGS_S):
                 accepted = destination.accepted
                 async with RelayHost(store=PreparedStore(tmp_path)) as host:
                     relay = host.start(spec)
@@ -203,7 +205,7 @@ async def test_changes_at_any_moment_leave_nothing(tmp_path):
         for moment in Moments(one, here):
             async with (
                 nothing_left(one, two, here, there),
-                asyncio.timeout(5),
+                asyncio.timeout(HANGS_S),
                 RelayHost(store=PreparedStore(tmp_path)) as host,
             ):
                 relay = host.start(first)

@@ -26,35 +26,34 @@ PATHS = ("/healthz", "/readyz", "/metrics")
 
 
 async def test_probes_without_end_scanned_all_tasks_each_time(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundred at once of each are one look at the store; the next second has the next one."""
+    """A hundred at once of each ask the store no more than one of each; the next second has the next look."""
     monkeypatch.setattr(probes, "FRESH_S", 1000.0)
     store = Store(sqlite_url(tmp_path / "store.db"), Seal("A" * 43 + "="))
-    try:
-        await migrate(store)
-        actions = Actions(store)
-        app = FastAPI()
-        pulse, processes = Pulse(store), WorkerProcesses(0, lambda _: (), {}, nothing, silence_s=1.0)
+    statements: list[str] = []
+    sa.event.listen(store._reader.sync_engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+
+    def served() -> httpx.AsyncClient:
+        """A service that was asked nothing yet."""
+        actions, app, pulse = Actions(store), FastAPI(), Pulse(store)
+        processes = WorkerProcesses(0, lambda _: (), {}, nothing, silence_s=1.0)
         metrics = Metrics(actions, Callbacks(store), pulse, of_each_task=False)
         add_probes(app, Health(actions, processes, pulse, {}), metrics, "")
-        statements: list[str] = []
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
 
-        def count(*told: Any) -> None:
-            statements.append(told[2])
+    async def ask(client: httpx.AsyncClient, times: int) -> int:
+        statements.clear()
+        found = await asyncio.gather(*(client.get(path) for _ in range(times) for path in PATHS))
+        assert {one.status_code for one in found} <= {200, 503}
+        return len(statements)
 
-        sa.event.listen(store._reader.sync_engine, "before_cursor_execute", count)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
-
-            async def ask() -> int:
-                statements.clear()
-                found = await asyncio.gather(*(client.get(path) for _ in range(100) for path in PATHS))
-                assert {one.status_code for one in found} <= {200, 503}
-                return len(statements)
-
-            first = await ask()
-            assert 0 < first < 20
-            assert await ask() == 0
+    try:
+        await migrate(store)
+        async with served() as one, served() as another:
+            alone = await ask(one, 1)
+            assert 0 < alone == await ask(another, 100)
+            assert await ask(another, 100) == 0
             monkeypatch.setattr(probes, "FRESH_S", 0.0)
-            assert 0 < await ask() <= 3 * first
+            assert 0 < await ask(another, 1) <= alone
     finally:
         await store.aclose()
 
