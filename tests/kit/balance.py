@@ -27,7 +27,7 @@ LONG_SECONDS = 20.0
 _UNKNOWN_SECONDS = 10.0
 #: A module of which a test takes longer on the average is not for ``make quick``: four in five of the tests without
 #: servers take a tenth of their time together.
-SLOW_SECONDS = 0.3
+SLOW_SECONDS = 0.2
 #: Of a long module, the tests that take less are not listed.
 _SHORT_SECONDS = 2.0
 
