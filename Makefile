@@ -10,9 +10,10 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 # Tests wait for servers more than they compute: three processes a core, which share them as tests/kit/balance.py says.
-JOBS ?= $(shell echo $$((3 * $$(nproc))))
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+JOBS ?= $(shell echo $$((3 * $(CORES))))
 # These compute.
-QUICK_JOBS ?= $(shell nproc)
+QUICK_JOBS ?= $(CORES)
 REPORT := build/tests.xml
 ARGS ?=
 BENCH ?= density
@@ -35,7 +36,7 @@ quick: ## unit, property and loopback tests, but for modules of which a test tak
 	@scripts/venv.sh dev
 	@$(BIN)/python -m pytest --quick --numprocesses $(QUICK_JOBS) tests/unit tests/property tests/loopback $(ARGS)
 
-durations: ## keep how long the tests took in the last whole "make test", so that the next one is shared out by it
+durations: ## keep how long the tests of the last "make test" took, so that the next one is shared out by it
 	@PYTHONPATH=tests $(BIN)/python -m kit.balance $(REPORT)
 
 lint: ## ruff, formatting, mypy --strict, import contracts

@@ -1,7 +1,7 @@
 """Which process of a run tests what: the longest parts first, by how long they took before.
 
 The seconds are kept in ``durations.json``, by module, and for long modules by test. ``python -m kit.balance REPORT``
-writes it from the JUnit report of a whole run (``make durations``). A part that is not in it is taken for a long one,
+writes it from the JUnit report of a run (``make durations``). A part that is not in it is taken for a long one,
 so that it is never the last that all others wait for.
 
 Tests of a module stay in one process, for they share servers or what the module has imported. A long module is handed
@@ -41,7 +41,7 @@ class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]
         self.workqueue = _LongestFirst(self._seconds)
 
     def _split_scope(self, nodeid: str) -> str:
-        module = nodeid.split("::", 1)[0]
+        module = _module_of(nodeid)
         is_long = self._seconds.get(module, 0.0) > LONG_SECONDS
         return nodeid if is_long and not _has_module_fixtures(module) else module
 
@@ -58,9 +58,13 @@ class _LongestFirst(OrderedDict[str, dict[str, bool]]):
         return part, self.pop(part)
 
     def _seconds_of(self, part: str) -> float:
-        module = part.split("::", 1)[0]
+        module = _module_of(part)
         unlisted = _SHORT_SECONDS if module in self._seconds else _UNKNOWN_SECONDS
         return self._seconds.get(part, unlisted)
+
+
+def _module_of(part: str) -> str:
+    return part.split("::", 1)[0]
 
 
 def read() -> dict[str, float]:
@@ -71,7 +75,7 @@ def read() -> dict[str, float]:
 
 def slow_modules(tests: Iterable[str]) -> set[str]:
     """Those of the tests whose average one is slow."""
-    counts = Counter(test.split("::", 1)[0] for test in tests)
+    counts = Counter(map(_module_of, tests))
     durations = read()
     return {module for module, count in counts.items() if durations.get(module, 0.0) > SLOW_SECONDS * count}
 
@@ -80,7 +84,7 @@ def of_report(cases: Iterable[tuple[str, float]]) -> dict[str, float]:
     """(test, seconds) of a run -> what is kept of it."""
     modules: dict[str, dict[str, float]] = {}
     for test, seconds in cases:
-        modules.setdefault(test.split("::", 1)[0], {})[test] = seconds
+        modules.setdefault(_module_of(test), {})[test] = seconds
     kept = {}
     for module, tests in sorted(modules.items()):
         total = sum(tests.values())
@@ -105,5 +109,15 @@ def _cases(report: Path) -> Iterable[tuple[str, float]]:
             yield f"{module}::{case.attrib['name']}", float(case.attrib["time"])
 
 
+def refresh(report: Path) -> None:
+    """Keep what a run tells, and of the modules that were not in it, and are still there, what was kept before."""
+    told = of_report(_cases(report))
+    kept = {part: seconds for part, seconds in read().items() if _module_of(part) not in told}
+    durations = {part: seconds for part, seconds in {**kept, **told}.items() if (ROOT / _module_of(part)).exists()}
+    DURATIONS.write_text(json.dumps(dict(sorted(durations.items())), indent=1, ensure_ascii=False) + "\n")
+
+
 if __name__ == "__main__":
-    DURATIONS.write_text(json.dumps(of_report(_cases(Path(sys.argv[1]))), indent=1, ensure_ascii=False) + "\n")
+    if not Path(sys.argv[1]).exists():
+        sys.exit(f"there is no {sys.argv[1]}: make test writes it")
+    refresh(Path(sys.argv[1]))

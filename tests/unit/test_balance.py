@@ -1,5 +1,6 @@
 """How the tests are shared among processes; see tests/kit/balance.py."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -98,3 +99,12 @@ def test_the_seconds_that_are_kept_can_be_read() -> None:
     known = {part.split("::")[0] for part in balance.read()}
     modules = [path.relative_to(balance.ROOT).as_posix() for path in (balance.ROOT / "tests").rglob("test_*.py")]
     assert len(known.intersection(modules)) > len(modules) / 2
+
+
+def test_a_part_of_the_tests_refreshes_its_part(modules: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not run is kept, unless it is gone."""
+    monkeypatch.setattr(balance, "DURATIONS", tmp_path / "durations.json")
+    balance.DURATIONS.write_text(json.dumps({LONG: 100.0, f"{LONG}::test_a": 90.0, WHOLE: 5.0, "tests/gone.py": 7.0}))
+    (tmp_path / "report").write_text('<r><testcase classname="tests.long" name="test_b" time="3.04"/></r>')
+    balance.refresh(tmp_path / "report")
+    assert balance.read() == {LONG: 3.0, WHOLE: 5.0}
