@@ -1,1 +1,1 @@
-"""The front ends of the service, side by side, and beside them what they share."""
+"""The front ends of the service, side by side, and what they share."""

@@ -142,13 +142,13 @@ class Metrics:
     def _free_bytes(self) -> dict[str, int]:
         found = {}
         for name, disk in self._disks.items():
-            with suppress(OSError):  # Of one that cannot be asked there is no sample.
+            with suppress(OSError):  # A disk that cannot be read has no sample.
                 found[name] = disk.free_bytes
         return found
 
 
 class _Here(Collector):
-    """What this service finds without reading the store. ``free_bytes``: of each disk."""
+    """What this service knows without reading the store. ``free_bytes``: of each disk."""
 
     def __init__(self, pulse: Pulse, free_bytes: Mapping[str, int]) -> None:
         self._pulse = pulse
@@ -165,7 +165,7 @@ class _Here(Collector):
 
 
 class _Look(Collector):
-    """One look at the store, as metric families."""
+    """One reading of the store, as metric families."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class _Look(Collector):
         found: Counter[tuple[ApiStatus, State]] = Counter()
         for one in self._counts:
             found[one.status, one.state] += one.tasks
-        # Each state of an active task is there from the start, so that a rule can count on the series.
+        # Each state of an active task is present from the start, so that alert rules can rely on the series.
         pairs = {*found, *((ApiStatus.ACTIVE, state) for state in State)}
         yield _family(TASKS, [((status.name.lower(), state.value), found[status, state]) for status, state in pairs])
         yield _family(TROUBLED, [((), sum(one.tasks for one in self._counts if one.in_trouble))])

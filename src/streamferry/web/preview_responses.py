@@ -1,4 +1,4 @@
-"""Looks: previews and thumbnails as answers of HTTP, for REST and for the dashboard, each behind its own gate."""
+"""Previews and thumbnails as HTTP responses, for REST and for the dashboard, each behind its own gate."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -10,13 +10,13 @@ from streamferry.control.previews import Previews, PreviewStream
 from streamferry.control.thumbnails import FRESH_S, Thumbnails
 from streamferry.store import Store
 
-#: Not kept by who passes it on, and not gathered by a proxy in between.
+#: Neither cached nor buffered by proxies.
 _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _THUMBNAIL_HEADERS = {"cache-control": f"private, max-age={FRESH_S:.0f}", "x-content-type-options": "nosniff"}
 
 
 class PreviewResponses:
-    """What can be seen of tasks. Both methods raise TaskNotFound and PreviewUnavailable."""
+    """Makes the responses. Both methods raise TaskNotFound and PreviewUnavailable."""
 
     def __init__(self, previews: Previews, thumbnails: Thumbnails) -> None:
         self._previews = previews
@@ -34,13 +34,13 @@ class PreviewResponses:
 
 @contextlib.asynccontextmanager
 async def open_preview_responses(store: Store) -> AsyncIterator[PreviewResponses]:
-    """Looks at the tasks of a store; what they do ends with the block."""
+    """Preview responses for the tasks of a store; their work ends with the block."""
     async with Previews(store) as previews, Thumbnails(previews) as thumbnails:
         yield PreviewResponses(previews, thumbnails)
 
 
 class _PreviewResponse(StreamingResponse):
-    """Ends the look however the answer ends: a generator that nobody iterates any more would not notice."""
+    """Closes the preview however the response ends: an abandoned generator would not notice."""
 
     def __init__(self, stream: PreviewStream) -> None:
         super().__init__(aiter(stream), media_type=stream.mime, headers=_STREAM_HEADERS)

@@ -1,4 +1,4 @@
-"""A look into an address that somebody typed: judged first, as the source of a list is."""
+"""Inspects an address that a user typed: it is first checked like the source of a list."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from streamferry.tasks.errors import NoProber
 from streamferry.tasks.model import TaskKind
 from streamferry.web.operation_views import ProbeView
 
-#: Looks at so many seconds of an address: gives what was found. Raises ProberBusy, ProbeFailed.
+#: Inspects that many seconds of an address and returns what was found. Raises ProberBusy, ProbeFailed.
 Prober = Callable[[MediaUrl, float], Awaitable[ProbeView]]
 
 
@@ -21,7 +21,7 @@ class Probing:
     prober: Prober | None = None
 
     async def look(self, text: str, seconds: float) -> ProbeView:
-        """What is there. Raises InvalidField, and other errors of ``tasks.errors``; their sentences hold no secret."""
+        """What was found. Raises InvalidField and other errors of ``tasks.errors``; their texts contain no secret."""
         url = read_source("url", text, TaskKind.VOD, self.rules)
         if self.prober is None:
             raise NoProber

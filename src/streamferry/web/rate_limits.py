@@ -1,5 +1,5 @@
-"""How often somebody may call: token buckets in this process's memory, of each key and kind of action, and of strangers
-who fail to prove who they are. Times are monotonic seconds, passed in.
+"""How often somebody may call: token buckets in this process's memory, per key and kind of action, and per peer for
+calls that prove nothing. Times are monotonic seconds, passed in.
 """
 
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import Enum
 
 from streamferry.control.token_buckets import TokenBuckets
 
-#: Requests of one peer that prove nothing: so many a second, and at once. A client with a wrong secret stays below.
+#: Requests of one peer that prove nothing: this many a second, and at once. A client with a wrong secret stays below.
 FAILURES_S, FAILURES_AT_ONCE = 20, 100
 
 
@@ -21,7 +21,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Calls a second of one key, and as many at once after a pause; 0 is no limit. The numbers are the cloud API's."""
+    """Calls per second and key, and as many at once after a pause; 0 is no limit. The numbers are the cloud API's."""
 
     write: float = 10
     list: float = 15
@@ -41,10 +41,10 @@ class RateLimiter:
         }
 
     def take(self, access_key_id: str, kind: Kind, now: float) -> bool:
-        """Count one call; False if it is one too many."""
+        """Count one call; False if the limit is reached."""
         return kind not in self._buckets or self._buckets[kind].take(access_key_id, now)
 
     def give_back(self, access_key_id: str, kind: Kind) -> None:
-        """A call that was taken does not count."""
+        """Do not count a call after all."""
         if kind in self._buckets:
             self._buckets[kind].give_back(access_key_id)

@@ -1,4 +1,4 @@
-"""Reads: everything that REST shows, as plain calls. Routes and the dashboard use the same ones."""
+"""Reads: everything that REST shows, as plain calls. REST's routes and the dashboard share them."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -72,9 +72,9 @@ class Reads:
         size: int = 20,
         max_bytes: int | None = None,
     ) -> TaskPage:
-        """One page, newest first. ``title``: part of it, in any case. An empty list of choices means all.
+        """One page, newest first. ``title``: part of it, ignoring case. An empty list of choices means all.
 
-        ``max_bytes``: of addresses and the like; raises InvalidField for more.
+        ``max_bytes``: limit for addresses and other texts; raises InvalidField for more.
         """
         found = await self._actions.list_tasks(
             title=title,
@@ -100,11 +100,11 @@ class Reads:
         return None if data is None else Watermark(data, mark.pos_x, mark.pos_y, mark.ratio)
 
     async def counts(self, *, title: str = "", groups: Sequence[str] = ()) -> list[TaskCount]:
-        """How many tasks are in which status and state, of those that ``tasks`` lists for title and groups."""
+        """How many tasks are in each status and state, of those that ``tasks`` lists for title and groups."""
         return await self._actions.count_tasks(title=title, groups=groups)
 
     async def overview(self) -> Overview:
-        """All tasks in numbers."""
+        """Numbers of all tasks."""
         counts = await self._actions.count_tasks()
         alive = [one for one in await self._actions.list_workers() if one.is_alive]
         by_status = dict.fromkeys(Status, 0)
@@ -125,7 +125,7 @@ class Reads:
         )
 
     async def events(self, task_id: str | None = None, *, after: int = 0, limit: int = 100) -> EventPage:
-        """Events behind a cursor, oldest first, of one task or of all; those of a deleted task can still be read."""
+        """Events after a cursor, oldest first, of one task or of all; those of a deleted task can still be read."""
         found = await self._actions.list_feed(task_id, after=after, limit=limit)
         return EventPage(events=[show_event(one) for one in found], next_after=found[-1].id if found else after)
 
@@ -137,7 +137,7 @@ class Reads:
     async def recent_events(
         self, task_id: str | None = None, *, since: datetime | None = None, kinds: Sequence[str] = (), limit: int = 100
     ) -> RecentEvents:
-        """The last events of one task or of all that pass, oldest first."""
+        """The last matching events of one task or of all, oldest first."""
         cursor = await self._actions.last_event()
         found, total = await self._actions.list_recent_events(task_id, since=since, kinds=kinds, limit=limit)
         after = found[-1].id if found else cursor
@@ -150,16 +150,16 @@ class Reads:
         return AuditPage(lines=[show_audit(one) for one in found], next_before=None if is_last else found[-1].id)
 
     def samples(self, task_id: str) -> SampleList:
-        """How the task's run went in the last hour, as far as this service has watched it."""
+        """How the task's run went in the last hour, as far as this service has sampled it."""
         found = self._samples.of(check_task_id(task_id)) if self._samples else []
         return SampleList(samples=[SampleView(**asdict(one)) for one in found])
 
     async def last_event(self) -> int:
-        """The cursor behind all that has happened so far."""
+        """The cursor after everything that has happened so far."""
         return await self._actions.last_event()
 
     async def workers(self) -> WorkerList:
-        """Workers that are there, or were in the last hour."""
+        """Workers that exist, or did in the last hour."""
         return WorkerList(workers=[show_worker(one) for one in await self._actions.list_workers()])
 
     async def groups(self, *, page: int = 1, size: int = 20) -> GroupPage:
@@ -178,7 +178,7 @@ class Reads:
     ) -> UsageList:
         """What workers measured, in steps from ``start_at``. Raises InvalidField."""
         asked = check_range(start_at, end_at, step_s, STEPS, await self._actions.now())
-        # Without a list of groups nobody knows how many there are: the store bounds what it gives.
+        # Without a list of groups their number is not known: the store limits its result.
         check_points(asked, max(1, len(set(groups))) if by_group else 1)
         found = await self._actions.usage(asked.start_at, asked.end_at, step_s=step_s, groups=groups, by_group=by_group)
         return UsageList(

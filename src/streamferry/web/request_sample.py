@@ -14,13 +14,13 @@ from starlette.datastructures import URL
 from streamferry.tasks.draft import TaskDraft
 from streamferry.web.views import Kind, RequestView, TaskView
 
-#: A task as the body of the SDK's call, in the words of the compatible API.
+#: Makes the body of the SDK's call from a task, with the compatible API's names.
 SdkBody = Callable[[TaskView], dict[str, Any]]
 _SDK_ACTION = "CreatePullToPushTask"
 
 
 def write_request(task: TaskView, asked: URL, sdk_body: SdkBody) -> RequestView:
-    """From what is shown of the task, so no secret can get in. ``asked``: where the service was asked for it."""
+    """Made from the view of the task, so it cannot contain a secret. ``asked``: the address of the service."""
     service = f"{asked.scheme}://{asked.netloc}"
     sdk, rest = sdk_body(task), _rest_body(task)
     python = (
@@ -61,7 +61,7 @@ def _rest_body(task: TaskView) -> dict[str, Any]:
 
 
 def _as_python(value: object, indent: str = "") -> str:
-    """A literal with one entry a line; numbers, texts, lists and objects only."""
+    """A literal with one entry per line; numbers, texts, lists and objects only."""
     inner = indent + "    "
     if isinstance(value, dict):
         lines = "".join(f"{inner}{json.dumps(key)}: {_as_python(one, inner)},\n" for key, one in value.items())

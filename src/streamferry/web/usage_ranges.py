@@ -1,4 +1,4 @@
-"""Ranges of time for which usage may be asked, with their steps."""
+"""The time ranges that usage queries may have, with their steps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from streamferry.tasks.errors import InvalidField
 
 _HISTORY = timedelta(days=366)
 _QUARTER = timedelta(days=93)
-#: Step in seconds -> the longest range it may be asked for; the numbers are the cloud API's.
+#: Step in seconds -> the longest range for it; the numbers are the cloud API's.
 DURATION_STEPS = {60: timedelta(days=1), 3600: _QUARTER, 86400: _QUARTER}
 BANDWIDTH_STEPS = {300: timedelta(days=31), 3600: _QUARTER, 86400: _QUARTER}
 #: All of them.
@@ -27,14 +27,14 @@ class Range:
 
     @property
     def steps(self) -> int:
-        """How many, the last one perhaps in part."""
+        """How many steps; the last one may be partial."""
         return -(-(self.end_at - self.start_at) // timedelta(seconds=self.step_s))
 
 
 def check_range(
     start_at: datetime, end_at: datetime, step_s: int, steps: Mapping[int, timedelta], now: datetime
 ) -> Range:
-    """A range that may be asked for. ``steps``: step in seconds -> the longest range. Raises InvalidField."""
+    """A checked range. ``steps``: step in seconds -> the longest range. Raises InvalidField."""
     if step_s not in steps:
         raise InvalidField("step_s", "must be one of " + ", ".join(map(str, sorted(steps))))
     if end_at <= start_at:
@@ -48,7 +48,7 @@ def check_range(
 
 
 def check_points(asked: Range, series: int) -> None:
-    """So many series of a range in one answer. Raises InvalidField."""
+    """Check that so many series of a range fit one answer. Raises InvalidField."""
     points = asked.steps * series
     if points > MAX_POINTS:
         raise InvalidField(

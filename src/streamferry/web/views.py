@@ -160,9 +160,9 @@ class TaskView(View):
     callback_url: str
     """Redacted; empty for none."""
     callback_failures: int
-    """Tries in a row that the receiver of callbacks did not take; 0 once it has taken one."""
+    """Failed callback attempts in a row; 0 once one was accepted."""
     callbacks_ended: bool
-    """Whether the receiver has said that nothing more is to be sent to it (410)."""
+    """Whether the receiver has said that it wants no more callbacks (410)."""
     watermark: WatermarkView | None
     run: RunView
 

@@ -13,7 +13,7 @@ from streamferry.web.views import TaskView, show_task
 
 
 class Verb(StrEnum):
-    """What may be asked of a task, beside changing and deleting it."""
+    """The actions on a task besides changing and deleting it."""
 
     STOP = "stop"
     CONTINUE = "continue"
@@ -46,7 +46,7 @@ class Writes:
         await self._actions.check_task(await self._decide(draft))
 
     async def update_task(self, task_id: str, draft: TaskDraft, *, expected_version: int | None = None) -> TaskView:
-        """Change what is given; what runs follows. ``expected_version``: another one is not changed."""
+        """Change the given fields; a run follows. ``expected_version``: another one is not changed."""
         now = await self._actions.now()
 
         def revise(current: TaskSpec | None) -> TaskSpec:
@@ -61,7 +61,7 @@ class Writes:
         return await self._show(task_id)
 
     async def delete_task(self, task_id: str) -> None:
-        """Delete it; a run ends. Its events and its usage are kept."""
+        """Delete it; its run ends. Its events and usage are kept."""
         await self._actions.delete_task(checks.check_task_id(task_id))
 
     async def create_group(self, name: str, project: str, tags: Sequence[GroupTag]) -> None:
@@ -69,7 +69,7 @@ class Writes:
         await self._actions.create_group(checks.check_group_name(name, "name"), project, tags)
 
     async def update_group(self, name: str, tags: Sequence[GroupTag]) -> None:
-        """Put other tags in place of those it has."""
+        """Replace its tags."""
         await self._actions.update_group(checks.check_group_name(name, "name"), tags)
 
     async def delete_group(self, name: str) -> None:

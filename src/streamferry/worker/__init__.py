@@ -1,6 +1,6 @@
-"""A process full of relays: it claims tasks, keeps its lease, fences itself, and hands over what it leaves.
+"""A process full of relays: it claims tasks, keeps its lease, fences itself, and hands its tasks over when it leaves.
 
-``Ledger`` is all it needs of a store; ``processes`` starts workers as children of another process.
+``Ledger`` is all it needs from a store; ``processes`` starts workers as children of another process.
 """
 
 from streamferry.worker.health import HealthMeter, WorkerHealth

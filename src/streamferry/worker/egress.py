@@ -25,23 +25,23 @@ _SITE_LOCAL = IPv6Network("fec0::/10")
 
 
 class Egress(StrEnum):
-    """What tasks may reach."""
+    """Which addresses tasks may reach."""
 
     #: Only addresses of the public internet, but none of this machine's own.
     PUBLIC = "public"
-    #: Those and private networks, but neither loopback nor link-local addresses (cloud metadata services).
+    #: Those and private networks, but not loopback or link-local addresses (cloud metadata services).
     LAN = "lan"
     ANY = "any"
 
 
 def decide_allow(policy: Egress) -> Callable[[str], bool] | None:
-    """A test of one IP address in text form, by the machine that is to connect to it; None allows all."""
+    """A predicate on one IP address as text, for the machine that is to connect to it; None allows all."""
     allow = _rule(policy)
     return None if allow is None else lambda text: allow(text) and not _is_this_machine(text)
 
 
 def _rule(policy: Egress) -> Callable[[str], bool] | None:
-    """What holds on every machine."""
+    """The part of the policy that is the same on every machine."""
     if policy is Egress.ANY:
         return None
     return _is_public if policy is Egress.PUBLIC else _is_public_or_lan
@@ -95,7 +95,7 @@ def _is_public_or_lan(text: str) -> bool:
         or address.is_link_local
         or address.is_multicast
         or address.is_unspecified
-        # 0.0.0.0/8 reaches this machine on Linux.
+        # On Linux 0.0.0.0/8 reaches this machine.
         or (address.version == 4 and int(address) >> 24 == 0)
     )
 
@@ -106,7 +106,7 @@ def _is_this_machine(text: str) -> bool:
 
 
 def _plain(text: str) -> IPv4Address | IPv6Address | None:
-    """The address, an IPv4 one that is wrapped into IPv6 as itself; None if it is none, or nobody's to reach."""
+    """The address; an IPv4 address wrapped into IPv6 is unwrapped. None if it is not an address, or never reachable."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a worker process costs and how it fares, as one value for its row in the store."""
+"""What a worker process uses and how it is doing, as one value for its row in the store."""
 
 import os
 import time
@@ -17,9 +17,9 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class WorkerHealth:
-    """``cpu_percent``: of one core, since the measure before. ``beat_late_ms``: the worst beat of the last minute.
+    """``cpu_percent``: of one core, since the last measurement. ``beat_late_ms``: the worst beat of the last minute.
 
-    ``memory_bytes`` is what the process has resident, without those that prepare files. Totals count from its start.
+    ``memory_bytes`` is the process's resident memory, without preparation processes. Totals count from its start.
     """
 
     cpu_percent: float
@@ -51,7 +51,7 @@ class HealthMeter:
         self._late: deque[tuple[float, float]] = deque()
 
     def measure(self) -> WorkerHealth:
-        """Now, and since the last call."""
+        """Measure now, and since the last call."""
         now, cpu_s = time.monotonic(), time.process_time()
         elapsed_s = max(now - self._measured_at, 1e-3)
         cpu_percent = 100 * (cpu_s - self._cpu_s) / elapsed_s
@@ -69,7 +69,7 @@ class HealthMeter:
 
 
 def _resident_bytes() -> int:
-    """Linux tells it; elsewhere it is 0."""
+    """Resident memory; 0 on anything but Linux."""
     try:
         return int(_STATM.read_text().split()[1]) * _PAGE_BYTES
     except OSError:

@@ -1,9 +1,9 @@
-"""ItemFilter: which steps of a list's items are reported, so that a list of short files floods nobody. Pure.
+"""ItemFilter: which steps of a list's items are reported, so that a list of short files does not flood receivers. Pure.
 
-A film of an hour is worth a word when it begins and when it ends; the 300,000 loops that a clip of two seconds makes in
-a week are not. So each task has an allowance of items: BURST at once, and one more each EVERY_S. An item that is let
-through is told to its end, one that is not is left out whole, and the next that is told says how many steps were left
-out. A list whose items last EVERY_S or longer is told completely.
+The beginning and end of an hour-long film are worth an event; the 300,000 loops of a two-second clip in a week are not.
+So each task has an allowance of items: BURST at once, and one more every EVERY_S. An item that is admitted is reported
+to its end, any other is left out completely, and the next reported one says how many steps were left out. A list whose
+items last EVERY_S or longer is reported completely.
 """
 
 from streamferry.relay import ItemChange, ItemStep
@@ -19,12 +19,12 @@ class ItemFilter:
     def __init__(self) -> None:
         self._allowance = float(BURST)
         self._refilled_at: float | None = None
-        # Loop and item of the one that is told to its end.
+        # Loop and item of the one that is being reported to its end.
         self._told: tuple[int, int] | None = None
         self._untold = 0
 
     def admit(self, change: ItemChange, now: float) -> int | None:
-        """None if it is not to be told; else how many steps before it were not."""
+        """None if it is not to be reported; otherwise how many steps before it were left out."""
         which = (change.playhead.loop, change.playhead.item)
         if change.step is ItemStep.STARTED:
             is_told = self._take(now)
@@ -32,7 +32,7 @@ class ItemFilter:
         elif which == self._told:
             is_told = True
         else:
-            # One that failed without having begun counts too, while the one before it may be playing still.
+            # One that failed without having begun counts too, even while the previous one may still be playing.
             is_told = change.step is ItemStep.FAILED and self._take(now)
         if not is_told:
             self._untold += 1

@@ -1,7 +1,7 @@
-"""What a worker needs of a store, as protocol and values. Who keeps the store implements ``Ledger``.
+"""What a worker needs from a store, as a protocol and values. The store's side implements ``Ledger``.
 
-A worker holds tasks under a lease on the store's clock. Each hold has an epoch; what is reported under an older one is
-ignored. Times go over this border as distances in seconds, so that the clocks of two machines need not agree.
+A worker holds tasks under a lease on the store's clock. Each assignment has an epoch; reports of an older one are
+ignored. Times cross this interface as distances in seconds, so the clocks of two machines need not agree.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,15 +19,15 @@ class LeaseLost(Exception):
 
 
 class StoreUnavailable(Exception):
-    """The store cannot be asked now; the sentence says no more than that."""
+    """The store cannot be reached now; the sentence says no more than that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """A task that this worker holds. ``version`` grows with each change of what is wanted.
 
-    ``is_wanted`` False: stop it and hand it back. ``start_in_s`` and ``end_in_s`` count from when this was read.
-    ``spec.playhead`` is where this epoch begins, ``trouble`` that in which the one before it was left. Without a
+    ``is_wanted`` False: stop it and give it back. ``start_in_s`` and ``end_in_s`` count from when this was read.
+    ``spec.playhead`` is where this epoch begins, ``trouble`` what the previous epoch left behind. Without a
     ``spec`` the task cannot be run, and ``problem`` says why.
     """
 
@@ -47,18 +47,18 @@ class Outcome(Enum):
 
     #: A finite list was played to its end.
     PLAYED_OUT = "played_out"
-    #: Nothing that is tried again at once will mend it.
+    #: An immediate retry would not fix it.
     FAILED = "failed"
-    #: Nothing is wrong: it was not wanted any more, its window is over, or the worker leaves.
+    #: Nothing is wrong: it is no longer wanted, its window is over, or the worker leaves.
     HANDED_BACK = "handed_back"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A status that a run took on, ``age_s`` before it is reported; the first one says that it is ``starting``.
+    """A change of a run's status, ``age_s`` before it is reported; the first one says that it is ``starting``.
 
-    With an ``item`` it is not the status that changed, but a step of the list. ``untold``: how many such steps came
-    before it that are not reported.
+    With an ``item`` it is a step of the list instead of a change of status. ``untold``: how many such steps before it
+    are not reported.
     """
 
     status: RelayStatus
@@ -70,7 +70,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was measured since the last report that held one."""
+    """What was measured since the last report with a usage."""
 
     streamed_ms: int
     bytes_out: int
@@ -78,9 +78,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of one task since the last report. With an ``outcome`` the task is given back.
+    """What happened to one task since the last report. With an ``outcome`` the task is given back.
 
-    ``version`` is the one that the worker followed: places in a list mean nothing in another one.
+    ``version`` is the one that the worker followed: positions in a list mean nothing in another version.
     ``item_ends_ms``: item -> where it ends, for those whose end was seen.
     """
 
@@ -95,25 +95,25 @@ class Report:
 
 
 class Ledger(Protocol):
-    """The store, as one worker sees it. Every method may raise StoreUnavailable."""
+    """A worker's interface to the store. Every method may raise StoreUnavailable."""
 
     async def register(self) -> None:
         """Begin a lease, with no tasks."""
 
     async def poll(self, load: int, room: int) -> int:
-        """Take tasks that are due, at most ``room``; give a number that grows when this worker's tasks changed."""
+        """Take due tasks, at most ``room``; returns a number that grows when this worker's tasks change."""
 
     async def roll(self, known: Mapping[str, tuple[int, int]]) -> Mapping[str, Assignment | None]:
-        """All tasks that this worker holds. None for those of which epoch and version are ``known``."""
+        """All tasks that this worker holds; None for those whose epoch and version are ``known``."""
 
     async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> Collection[str]:
-        """Renew the lease and tell; give the tasks of these reports that this worker does not hold.
+        """Renew the lease and report; returns the reported tasks that this worker does not hold.
 
-        Without ``health`` what was told of it last stays. Raises LeaseLost.
+        Without ``health`` the last one stays. Raises LeaseLost.
         """
 
     async def retire(self) -> None:
-        """Say that this worker takes no more tasks: what it hands back is for the others."""
+        """Announce that this worker takes no more tasks: the tasks it gives back are for the others."""
 
     async def leave(self) -> None:
-        """End the lease. What is still held is free at once."""
+        """End the lease. Tasks that are still held become free at once."""

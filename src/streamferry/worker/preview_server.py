@@ -1,13 +1,13 @@
-"""PreviewServer: the small HTTP listener of a worker, from which the service fetches what its relays hand out.
+"""PreviewServer: the small HTTP listener of a worker, from which the service fetches previews of its relays.
 
     GET /preview/<task id>    Authorization: Bearer <pass>
 
-gives 200 and the stream (video/mp4 or audio/mp4, chunked) until the run ends.
+returns 200 and the stream (video/mp4 or audio/mp4, chunked) until the run ends.
 
-Anything else is refused with a sentence as plain text: 403 without a good pass, 404 when nothing of the task runs here,
-409 when there can be no preview. Passes are short-lived and of one task; service and workers make them with the key of
-the store. Connections that have shown none yet are limited, and take no place from those that have. It is not for
-browsers: they ask the service.
+Anything else is refused with a sentence as plain text: 403 without a good pass, 404 when the task does not run here,
+409 when there can be no preview. A pass is short-lived and for one task; it is made with the store's seal key.
+Connections without a pass so far are limited, and take no place from those with one. Browsers do not connect here: they
+use the service.
 """
 
 import asyncio
@@ -22,22 +22,22 @@ import h11
 from streamferry.net.unauthenticated import Unauthenticated
 from streamferry.relay import PreviewRefused, Viewer
 
-#: A pass is good for the time it takes to come here, between clocks that nearly agree.
+#: How long a pass is valid: time for the request to arrive, with clocks that nearly agree.
 PASS_S = 60.0
 #: Viewers of all tasks of one process.
 MAX_VIEWERS = 64
 #: How long the first picture may take: two of the longest keyframe intervals in use.
 FIRST_PICTURE_S = 20.0
 _REQUEST_S = 5.0
-#: One that takes nothing for this long has gone without a word.
+#: A viewer that takes nothing for this long is gone.
 _STUCK_S = 30.0
 _MAX_REQUEST_BYTES = 16 << 10
-#: What the kernel and asyncio may hold for one viewer: what is late is to be dropped here. 1 s of 4 Mbps.
+#: How much the kernel and asyncio may buffer for one viewer, so that late media is dropped here. 1 s of 4 Mbps.
 _BUFFER_BYTES = 256 << 10
 
 
 class Passes:
-    """Permissions to look at one task for a moment. ``sign`` gives text that only holders of the key can give."""
+    """Short-lived permissions to view one task. ``sign`` makes text that only holders of the key can make."""
 
     def __init__(self, sign: Callable[[str], str], now: Callable[[], float] = time.time) -> None:
         self._sign = sign
@@ -49,7 +49,7 @@ class Passes:
         return f"{until}.{self._sign(_statement(task_id, until))}"
 
     def admits(self, given: str, task_id: str) -> bool:
-        """Whether that is a pass for the task which is good now."""
+        """Whether it is a pass for the task that is valid now."""
         until, _, signature = given.partition(".")
         if not (until.isascii() and until.isdecimal() and len(until) < 16):
             return False
@@ -63,7 +63,7 @@ def _statement(task_id: str, until: int) -> str:
 
 
 class PreviewServer:
-    """Async context manager. ``open_viewer`` gives None for a task that does not run here."""
+    """Async context manager. ``open_viewer`` returns None for a task that does not run here."""
 
     def __init__(self, host: str, passes: Passes, open_viewer: Callable[[str], Viewer | None]) -> None:
         self._host = host
@@ -71,7 +71,7 @@ class PreviewServer:
         self._open_viewer = open_viewer
         self._viewers: set[Viewer] = set()
         self._answering: set[asyncio.Task[None]] = set()
-        #: Those that have shown no good pass yet.
+        #: Connections without a valid pass so far.
         self._unauthenticated = Unauthenticated[asyncio.StreamWriter](lambda writer: writer.transport.abort())
         self._server: asyncio.Server | None = None
         #: ``host:port`` under which the service finds it.
@@ -101,7 +101,7 @@ class PreviewServer:
         try:
             await self._answer(reader, writer)
         except (OSError, TimeoutError, h11.ProtocolError):
-            pass  # It went away, or it does not speak HTTP: nobody is there to be told.
+            pass  # It disconnected, or it does not speak HTTP: there is nobody to answer.
         finally:
             self._answering.discard(task)
             self._unauthenticated.remove(writer)
@@ -150,7 +150,7 @@ async def _read_request(reader: asyncio.StreamReader, http: h11.Connection) -> h
 
 
 async def _stream(writer: asyncio.StreamWriter, http: h11.Connection, viewer: Viewer) -> None:
-    """Send what comes, at the peer's pace: what it does not take in time is dropped by the viewer."""
+    """Send what arrives, at the peer's pace: media that it does not take in time is dropped by the viewer."""
     try:
         async with asyncio.timeout(FIRST_PICTURE_S):
             data = await viewer.read()
@@ -194,14 +194,14 @@ async def _send(writer: asyncio.StreamWriter, http: h11.Connection, event: h11.E
 
 
 async def _finish(writer: asyncio.StreamWriter) -> None:
-    """Close in order, so that the last bytes arrive."""
+    """Close gracefully, so that the last bytes arrive."""
     writer.close()
     async with asyncio.timeout(_STUCK_S):
         await writer.wait_closed()
 
 
 async def _close_at_end(reader: asyncio.StreamReader, viewer: Viewer) -> None:
-    """Nothing more is asked on this connection: what can be read is its end."""
+    """Close when the peer does: nothing more is requested on this connection, so the only thing to read is its end."""
     with contextlib.suppress(OSError):
         await reader.read(1)
     viewer.close()

@@ -1,10 +1,10 @@
-"""Workers as child processes: as many as asked for, begun again when they die, ended with their parent.
+"""Workers as child processes: a given number, restarted when they die, ended with their parent.
 
-A child's standard input is a pipe from its parent. By that it is told its settings, one JSON line: secrets are in
-nobody's arguments and in nobody's environment. When the pipe closes, because the parent says so or because it is gone
-however it died, the child hands its tasks back and leaves.
-Its standard output is a pipe to the parent, on which it gives a sign of life each second (``give_signs``): one that is
-frozen gives none and is killed, so that it neither sends when it wakes nor keeps a lock in the store for ever.
+A child's standard input is a pipe from its parent. It carries the settings as one JSON line, so that secrets are in no
+arguments and in no environment. When the pipe closes, because the parent closed it or died in any way, the child gives
+its tasks back and exits.
+Its standard output is a pipe to the parent, on which it sends a sign of life each second (``give_signs``): a frozen
+child sends none and is killed, so that it neither sends media when it wakes nor holds a lock in the store for ever.
 """
 
 import asyncio
@@ -20,24 +20,24 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 _log = logging.getLogger("streamferry.worker")
 
-# Of variables that are settings: a worker has its service's.
+# Prefix of variables that are settings: a worker gets its service's settings instead.
 _PREFIX = "STREAMFERRY_"
 
-#: How long a child gets to hand its tasks back and leave before it is killed.
+#: How long a child gets to give its tasks back and exit before it is killed.
 STOP_S = 8.0
-#: How often a child gives a sign of life.
+#: How often a child sends a sign of life.
 SIGN_S = 1.0
-#: How long to wait before a child that died is begun again; doubled each time up to the longest.
+#: How long to wait before a dead child is restarted; doubled each time up to the longest.
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
-#: A child that lived this long was a good one: the next pause is the first again.
+#: After a child has lived this long, the next pause is the first one again.
 _GOOD_AFTER_S = 30.0
 
 
 class WorkerProcesses:
-    """``command`` makes the words that start the worker of a given id, which is told ``settings``.
+    """``command`` makes the command line for the worker of a given id, which is sent ``settings``.
 
-    ``on_death`` is told the id of one that died. ``silence_s``: how long one may give no sign of life.
+    ``on_death`` is called with the id of a child that died. ``silence_s``: how long one may send no sign of life.
     ``pass_fds``: descriptors that they inherit.
     """
 
@@ -62,17 +62,17 @@ class WorkerProcesses:
         self._name = f"{socket.gethostname()[:24]}-{secrets.token_hex(4)}"
 
     def stop(self) -> None:
-        """Ask all children to leave; ``run`` returns when they have."""
+        """Ask all children to exit; ``run`` returns when they have."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Keep the children until they are stopped."""
+        """Keep the children running until they are stopped."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._count):
                 group.create_task(self._keep(number), name=f"worker process {number}")
 
     def owns(self, worker_id: str) -> bool:
-        """Whether that is the id of one of ours."""
+        """Whether it is the id of one of our children."""
         return worker_id.startswith(self._name + "-")
 
     @property
@@ -107,7 +107,7 @@ class WorkerProcesses:
             stdout=PIPE,
             stderr=sys.stderr,
             env={name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)},
-            # Ctrl-C is for the parent, which then tells its children.
+            # Ctrl-C goes to the parent, which then stops its children.
             start_new_session=True,
             pass_fds=self._pass_fds,
         )
@@ -129,7 +129,7 @@ class WorkerProcesses:
             self._running -= 1
 
     async def _watch(self, process: Process, worker_id: str) -> None:
-        """Kill it when its signs of life stop; before the first one it may take its time."""
+        """Kill it when its signs of life stop; before the first one there is no limit."""
         assert process.stdout is not None
         loop = asyncio.get_running_loop()
         if not await process.stdout.read(1024):
@@ -143,14 +143,14 @@ class WorkerProcesses:
                         return
                 silent_s = 0.0
             except TimeoutError:
-                # Not by the clock alone: this process may have been frozen, too, and woken beside it.
+                # Not by the clock alone: this process may have been frozen and woken together with it.
                 silent_s += min(loop.time() - asked_at, 2 * SIGN_S)
         _log.error("worker process %s gave no sign of life for %.0f s and is killed", worker_id, silent_s)
         process.kill()
 
 
 async def give_signs() -> None:
-    """Of life, to the parent, until cancelled. A parent that does not read them holds nobody up."""
+    """Send signs of life to the parent until cancelled. A parent that does not read them delays nothing."""
     descriptor = sys.stdout.fileno()
     os.set_blocking(descriptor, False)
     while True:
@@ -160,7 +160,7 @@ async def give_signs() -> None:
 
 
 async def _end(process: Process) -> int | None:
-    """Close its input, wait for it to leave, and kill it if it does not."""
+    """Close its input, wait for it to exit, and kill it if it does not."""
     assert process.stdin is not None
     process.stdin.close()
     try:

@@ -1,7 +1,7 @@
-"""Performance: one task that this worker holds, from its assignment to its return.
+"""TaskRunner: one task that this worker holds, from its assignment to its return.
 
 It starts the relay when the window opens, changes it when the task changes, stops it when the window closes, and keeps
-what is to be reported until the store has it. It neither waits nor asks the store: the worker does.
+reports until the store has them. It neither waits nor calls the store: the worker does.
 
     waiting --window opens--> running --window closes, not wanted, worker leaves--> stopping --> over
                                  |--relay ended by itself-------------------------------------> over
@@ -30,14 +30,14 @@ from streamferry.words import Code, Reason
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 
-#: What a task did is told in sums of about this long.
+#: Usage is reported in sums of about this length.
 USAGE_S = 60.0
-#: As many changes are kept while the store does not answer; then the oldest are forgotten.
+#: How many changes are kept while the store does not answer; beyond that the oldest are dropped.
 _MAX_CHANGES = 200
 
 
 class RunningRelay(Protocol):
-    """What is needed of ``relay.Relay``."""
+    """What is needed from ``relay.Relay``."""
 
     @property
     def status(self) -> RelayStatus: ...
@@ -61,7 +61,7 @@ class RunningRelay(Protocol):
 
 
 class TaskRunner:
-    """See the module. ``stir`` is called when there is something to report at once."""
+    """See the module. ``stir`` is called when something has to be reported at once."""
 
     def __init__(
         self,
@@ -80,9 +80,9 @@ class TaskRunner:
         self._is_renewing = False
         self._outcome: Outcome | None = None
         self._final = self._reported = RelayStatus(State.WAITING, trouble=assignment.trouble)
-        # With the time at which they came in place of their age.
+        # With the time at which they happened instead of their age.
         self._changes: list[Change] = []
-        # Those of the report that was made last.
+        # Those in the last report.
         self._told: list[Change] = []
         self._items = ItemFilter()
         self._has_begun = False
@@ -95,7 +95,7 @@ class TaskRunner:
 
     @property
     def known(self) -> tuple[int, int]:
-        """Epoch and version that it follows."""
+        """The epoch and version that it follows."""
         return self._assignment.epoch, self._assignment.version
 
     @property
@@ -104,9 +104,9 @@ class TaskRunner:
         return self._outcome is not None
 
     def follow(self, assignment: Assignment) -> None:
-        """The task was changed: make what runs what is wanted now."""
+        """The task was changed: make the run follow."""
         if assignment.epoch == self._assignment.epoch and self._is_ending:
-            # What came of it is told under the version that it followed.
+            # Its results are reported under the version that it followed.
             return
         before, self._assignment = self._assignment, assignment
         if assignment.epoch != before.epoch:
@@ -125,7 +125,7 @@ class TaskRunner:
             self._set_timers()
 
     def end(self, *, at_keyframe: bool = False) -> None:
-        """Stop what runs, now or at its next keyframe; it is over when that has ended."""
+        """Stop the run, now or at its next keyframe; this is over when the run has ended."""
         self._cancel_timers()
         self._is_stopping = True
         if self._relay is None:
@@ -134,7 +134,7 @@ class TaskRunner:
             self._relay.request_stop(at_keyframe=at_keyframe)
 
     def abort(self) -> None:
-        """Send nothing from here on; it is over when what runs has let go of everything."""
+        """Send nothing from here on; this is over when the run has released everything."""
         self._cancel_timers()
         self._is_stopping = True
         if self._relay is not None:
@@ -143,7 +143,7 @@ class TaskRunner:
             self._conclude(Outcome.HANDED_BACK, self._final)
 
     def open_preview(self) -> Viewer | None:
-        """Look at what the relay hands to its destination; None while there is no relay. Raises PreviewRefused."""
+        """A viewer of what the relay sends to its destination; None while there is no relay. Raises PreviewRefused."""
         return self._relay.open_preview() if self._relay is not None else None
 
     def report(self) -> Report | None:
@@ -151,7 +151,7 @@ class TaskRunner:
         status = self._status
         usage = self._measure(status)
         if status.final and not self.is_over:
-            # The end is told together with what follows from it.
+            # The end is reported together with its outcome.
             return None
         if not (self._changes or self.is_over or usage or status != self._reported):
             return None
@@ -169,8 +169,8 @@ class TaskRunner:
         )
 
     def confirm(self, report: Report) -> None:
-        """The store has that report."""
-        # Not so many from the front: the oldest may have been forgotten since.
+        """The store has stored that report."""
+        # Not by count from the front: the oldest may have been dropped since.
         told = set(map(id, self._told))
         self._changes = [change for change in self._changes if id(change) not in told]
         self._told = []
@@ -184,7 +184,7 @@ class TaskRunner:
 
     @property
     def _is_ending(self) -> bool:
-        """Whether this epoch is over, or about to be whatever is changed."""
+        """Whether this epoch is over, or about to end whatever is changed."""
         return self.is_over or (self._relay is not None and self._relay.is_ending and not self._is_renewing)
 
     @property
@@ -225,7 +225,7 @@ class TaskRunner:
         self._note(self._relay.status, starting=True)
 
     def _begin_anew(self) -> None:
-        """Another epoch: a relay that runs makes room for one that begins where the assignment says."""
+        """A new epoch: a running relay is replaced by one that begins where the assignment says."""
         self._changes.clear()
         self._item_ends_ms.clear()
         self._is_stopping = False
@@ -243,9 +243,9 @@ class TaskRunner:
         self._stir()
 
     def _note_item(self, item: ItemChange) -> None:
-        """The first that plays is reported at once: its lead is sent in one go, which a crash must not send again.
+        """The first item is reported at once: its lead is sent in one go, and must not be repeated after a crash.
 
-        All others with what else there is, within half a second: lists of short items are not to hurry the store.
+        All others are reported with the rest, within half a second: lists of short items must not load the store.
         """
         now = self._loop.time()
         untold = self._items.admit(item, now)
@@ -286,11 +286,11 @@ class TaskRunner:
         self._stir()
 
     def _measure(self, status: RelayStatus) -> Usage | None:
-        """Add up what moved since the last look; the sum when it is time to tell it."""
+        """Add up the media moved since the last call; returns the sum when it is time to report it."""
         now = self._loop.time()
         if status.state is State.STREAMING:
             self._streamed_ms += round((now - self._sampled_at) * 1000)
-        # A relay that began anew counts from 0 again.
+        # A new relay counts from 0 again.
         grown = status.bytes_out - self._sampled_bytes
         self._bytes_out += grown if grown >= 0 else status.bytes_out
         self._sampled_at, self._sampled_bytes = now, status.bytes_out
@@ -302,11 +302,11 @@ class TaskRunner:
 
 
 def decide_spec(running: RelaySpec, wanted: RelaySpec, playhead: Playhead | None) -> RelaySpec:
-    """The spec that turns what runs into what is wanted, with the place where its list goes on.
+    """The new spec for a running relay, with the position where its list continues.
 
-    Nothing that is played changed: the same place, which leaves the list alone. Otherwise behind the item that plays,
-    wherever that is now; with that one itself where nothing has played yet; and where it was taken out, with what is in
-    its place. What becomes of what plays is the relay's business.
+    If nothing about the playing changed: the same position, which leaves the list alone. Otherwise: after the current
+    item, wherever that is now; at that item if nothing has played yet; and if it was removed, at what replaced it.
+    What happens to the current item is up to the relay.
     """
     if wanted.is_live != running.is_live:
         return replace(wanted, playhead=Playhead())

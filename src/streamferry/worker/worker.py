@@ -1,13 +1,12 @@
-"""Worker: one loop that asks the store for work and orders, and tells it what became of them.
+"""Worker: one loop that gets work and orders from the store, and reports to it.
 
-A lease is good for its length (setting ``lease_s``) from the moment a renewal was sent. Whatever the store is asked
-must be answered before that; else the worker takes its tasks for lost, aborts them without a word to their peers, and
-begins a new lease when the last has let go. The store gives them to others half a second later at the earliest. The
-host is told the same moment: it sends nothing past it, whatever of this process runs first after it stood still
-(``net.fence``).
+A lease is valid for its length (setting ``lease_s``) from the moment a renewal was sent. The store must answer before
+that ends; otherwise the worker considers its tasks lost, aborts them without telling their peers, and begins a new
+lease when the last one has stopped. The store gives them to others half a second later at the earliest. The host gets
+the same deadline and sends nothing past it, whatever code runs first after the process was frozen (``net.fence``).
 
 An attached worker has no fence: nobody but its service can give its tasks away, which ends its process before it does.
-So it goes on for as long as the store is away (docs/decisions/0019).
+So it continues for as long as the store is unavailable (docs/decisions/0019).
 """
 
 import asyncio
@@ -27,28 +26,28 @@ _log = logging.getLogger("streamferry.worker")
 #: A lease that was not renewed for this long is lost, unless another length is asked for.
 LEASE_S = 6.0
 #: Renewal, and with it the playheads, which are at most this old after a kill (docs/decisions/0013). With 1 s, and
-#: looks each POLL_S, 2 % of lists went on more than a second before where they broke.
+#: a check each POLL_S, 2 % of lists resumed more than a second before the break.
 REPORT_S = 0.5
-#: How often it tells what it costs and how it fares.
+#: How often it reports its health.
 HEALTH_S = 5.0
-#: How often it looks for work and orders: one read by key.
+#: How often it checks for work and orders: one read by key.
 POLL_S = 0.25
-#: How often it asks for everything it holds, whether the store says that something was changed or not: a standby that
-#: was promoted may lack what the store answered before.
+#: How often it reads everything it holds, even if the store does not say that something was changed: a standby that
+#: was promoted may lack the latest changes.
 ROLL_S = 30.0
-#: Relays get this long to say good-bye to their peers when the worker leaves.
+#: Relays get this long to close their sessions properly when the worker leaves.
 LEAVE_S = 5.0
-#: Before that it gets this long to come to a keyframe, so that who takes over goes on where it ended.
+#: Before that they get this long to reach a keyframe, so that the next worker continues where they ended.
 KEYFRAME_S = 2.0
 _RETRY_S = 1.0
-#: A worker that leaves waits so long for what it has asked, and so long for a store that says nothing to its leaving:
-#: with the rest it is less than the time after which its service kills it (``processes.STOP_S``).
+#: A worker that leaves waits this long for pending calls, and as long for the store to confirm its leaving: with the
+#: rest it is less than the time after which its service kills it (``processes.STOP_S``).
 _LAST_ANSWER_S = 1.0
 _RETIRE_S = 3.0
 
 
 class Host(Protocol):
-    """What is needed of ``relay.RelayHost``."""
+    """What is needed from ``relay.RelayHost``."""
 
     def start(self, spec: RelaySpec, of: Mapping[str, object], trouble: Trouble | None) -> RunningRelay: ...
 
@@ -58,7 +57,7 @@ class Host(Protocol):
 class Worker:
     """Create it inside a running event loop. ``measure`` is called now and then.
 
-    ``is_attached``: see the module. ``roll_s``: how often it asks for everything.
+    ``is_attached``: see the module. ``roll_s``: how often it reads everything it holds.
     """
 
     def __init__(
@@ -83,15 +82,15 @@ class Worker:
         self._runners: dict[str, TaskRunner] = {}
         self._orders = -1
         self._fence_at = self._report_at = self._roll_at = 0.0
-        # Since when the store cannot be asked, on the loop's clock.
+        # Since when the store cannot be reached, on the loop's clock.
         self._away_at: float | None = None
         self._stirred = asyncio.Event()
         self._leaving = asyncio.Event()
-        # Of what the store is asked at present.
+        # The pending call to the store.
         self._patience: asyncio.Timeout | None = None
 
     def leave(self) -> None:
-        """Ask for the end: stop everything, hand it back, and end the lease."""
+        """Request the end: stop everything, give it back, and end the lease."""
         self._leaving.set()
         self._stirred.set()
         if self._patience is not None and not self._patience.expired():
@@ -99,7 +98,7 @@ class Worker:
             self._patience.reschedule(min(soon, self._patience.when() or soon))
 
     def open_preview(self, task_id: str) -> Viewer | None:
-        """Look at what a task hands to its destination; None if nothing of it runs here. Raises PreviewRefused."""
+        """A viewer of what a task sends to its destination; None if it does not run here. Raises PreviewRefused."""
         runner = self._runners.get(task_id)
         return runner.open_preview() if runner is not None else None
 
@@ -143,7 +142,7 @@ class Worker:
                 await _wait(self._stirred, min(POLL_S, max(0.0, self._report_at - loop.time())))
 
     def _note_away(self, error: Exception) -> None:
-        """Told once for each outage."""
+        """Log an outage once."""
         if self._away_at is None:
             self._away_at = asyncio.get_running_loop().time()
             _log.warning("the store cannot be asked: %s", str(error) or "it does not answer")
@@ -196,7 +195,7 @@ class Worker:
         self._renewed(began_at)
         for runner, report in told:
             if report.task_id in lost:
-                # Another worker's, or nobody's, by a store that has forgotten that it was ours.
+                # It belongs to another worker, or to none if the store has lost our claim.
                 runner.abort()
                 if not runner.is_over:
                     continue
@@ -213,7 +212,7 @@ class Worker:
         return self._measure()
 
     async def _hand_over(self) -> None:
-        """Stop each relay at its next keyframe, hand each task back when its relay has stopped, and end the lease."""
+        """Stop each relay at its next keyframe, give its task back when it has stopped, and end the lease."""
         try:
             async with asyncio.timeout(KEYFRAME_S + LEAVE_S):
                 async with asyncio.timeout(_RETIRE_S):
@@ -231,14 +230,14 @@ class Worker:
             _log.error("left without a word to the store: %s", str(error) or "it does not answer")
 
     async def _hand_back(self) -> None:
-        """Report until everything that was asked to stop has done so."""
+        """Report until everything that was asked to stop has stopped."""
         while self._runners:
             await self._report()
             if self._runners:
                 await _wait(self._stirred, REPORT_S)
 
     async def _drop_all(self) -> None:
-        """Abort everything, and wait until nothing runs any more: what still did could meet its own next claim."""
+        """Abort everything, and wait until nothing runs: a remaining run could collide with its own next claim."""
         for runner in self._runners.values():
             runner.abort()
         while left := sum(not runner.is_over for runner in self._runners.values()):
@@ -253,7 +252,7 @@ class Worker:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:
-    """Until the time is up, or that has happened (True)."""
+    """Wait until the time is up, or the event has happened (True)."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             return await event.wait()

@@ -1,4 +1,4 @@
-"""The API's error table: codes, their numbers, HTTP status and words, and the exception that carries one.
+"""The API's error table: codes, numbers, HTTP status and messages, and the exception that carries one.
 
 Names and numbers of the gateway are the cloud API's (its common error codes page). Its business errors have names but
 no published numbers: those from 200001 are ours, because the official Go client overlooks an error numbered 0.
@@ -19,7 +19,7 @@ class _Row(NamedTuple):
 
 
 class ErrorCode(Enum):
-    """One row of the table. ``%s`` in the words is filled by :class:`ApiError`."""
+    """One row of the table. ``%s`` in the message is filled in by :class:`ApiError`."""
 
     MISSING_PARAMETER = _Row("MissingParameter", 100002, 400, "The request is missing %s parameter.")
     MISSING_TOKEN = _Row("MissingAuthenticationToken", 100003, 401, "Request is missing Authentication Token.")
@@ -63,11 +63,11 @@ class ErrorCode(Enum):
 
 
 class ApiError(Exception):
-    """A row of the table with its words filled in: what the caller gets."""
+    """A row of the table with its message filled in: what the caller gets."""
 
     def __init__(self, code: ErrorCode, *words: object) -> None:
         row: _Row = code.value
-        # Words that may follow are left out where there are none.
+        # An optional addition is left out if there is none.
         super().__init__(row.message % words if words else row.message.removesuffix("%s"))
         self.code = row.code
         self.number = row.number
@@ -75,5 +75,5 @@ class ApiError(Exception):
 
 
 def translate_action_error(error: ActionError) -> ApiError:
-    """The rules' refusal as the API says it."""
+    """An action's error as an error of the API."""
     return ApiError(ErrorCode.INVALID_PARAM, sentence_of(error))

@@ -1,4 +1,4 @@
-"""What is posted: the JSON of one callback, in the words of the API whose field CallbackURL is.
+"""What is posted: the JSON of one callback, with the compatible API's names, as CallbackURL is its field.
 
 docs/reference/callbacks.md is made from this model, and a test compares the two.
 """
@@ -13,7 +13,7 @@ from streamferry.web.compat.tasks import CHINA, STATUS_WORDS
 
 
 class PlayheadBody(BaseModel):
-    """A place in a list of files."""
+    """A position in a list of files."""
 
     Loop: int = Field(description="Counts from 0.")
     Item: int = Field(description="Index of the file in the list, from 0.")
@@ -47,12 +47,12 @@ class CallbackBody(BaseModel):
 
 
 def serialize(record: DeliveryRecord) -> str:
-    """The body, the same at each call."""
+    """The body; the same bytes at each call."""
     return body_of(record).model_dump_json()
 
 
 def body_of(record: DeliveryRecord) -> CallbackBody:
-    """What is told of an event, from the snapshot that was kept with it."""
+    """The body of an event's callback, from the snapshot that was stored with it."""
     detail = record.detail
     place = detail.get("playhead")
     shown = ApiStatus(detail["status"])

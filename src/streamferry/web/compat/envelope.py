@@ -1,4 +1,4 @@
-"""What every answer is wrapped in: ``ResponseMetadata``, and ``Result`` only where an action has one."""
+"""The envelope of every answer: ``ResponseMetadata``, and ``Result`` only if the action has one."""
 
 import json
 import secrets
@@ -13,7 +13,7 @@ from streamferry.web.compat.signature import SERVICE
 from streamferry.web.compat.tasks import CHINA
 
 DEFAULT_REGION = "cn-north-1"
-#: What a caller sends as Action is shown again, but not without end.
+#: The caller's Action is repeated in the answer, up to this length.
 _MAX_ECHO_CHARS = 128
 
 
@@ -28,7 +28,7 @@ class Envelope:
 
     @classmethod
     def begin(cls, now: datetime) -> "Envelope":
-        """With a new request id: 14 digits of the time and 20 random ones, as the cloud's look."""
+        """An envelope with a new request id: 14 digits of the time and 20 random ones, like the cloud's."""
         return cls(f"{now.astimezone(CHINA):%Y%m%d%H%M%S}{secrets.token_hex(10).upper()}")
 
     def success(self, result: object = None) -> Response:

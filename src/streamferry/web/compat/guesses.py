@@ -1,7 +1,7 @@
-"""Usage of one stream: who asks for it by its name has to know it, since the name is the secret of who pushes there.
+"""Usage of one stream: a caller has to know its name, because the stream's name is the publisher's secret.
 
-No answer of the API shows a stream key, so a key that may only read may not ask by one. One that may write could have
-it wrong: so many times, and then it waits, also for streams that there are.
+No answer of the API shows a stream key, so a read-only key may not query by one. A key that may write may get it wrong
+a limited number of times; then it has to wait, even for streams that exist.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from streamferry.store.records import KeyPair
 from streamferry.web.compat.api_errors import ApiError, ErrorCode
 from streamferry.web.compat.schemas import Usage
 
-#: Queries of one key that match no stream: so many at once, and as many a minute.
+#: Queries of one key that match no stream: this many at once, and as many a minute.
 MISSES_AT_ONCE = 10
 _TOTALS = ("TotalDuration", "PeakUpBandwidth")
 
 
 class StreamGuesses:
-    """Counts queries that match nothing, by key. In this process's memory."""
+    """Counts queries without a match, per key, in this process's memory."""
 
     def __init__(self, actions: Actions) -> None:
         self._actions = actions
         self._misses = TokenBuckets(MISSES_AT_ONCE / 60, MISSES_AT_ONCE)
-        # One after the other: of guesses at once each would find a token that the next one takes.
+        # One after the other: otherwise concurrent guesses would all use the same allowance.
         self._asking = asyncio.Lock()
 
     async def perform(

@@ -1,4 +1,4 @@
-"""The API's names of what ``tasks.draft`` and the actions name: one table, for bodies and for refusals."""
+"""The API's names for the fields of ``tasks.draft`` and the actions: one table, for bodies and for errors."""
 
 import re
 from typing import NamedTuple
@@ -37,7 +37,7 @@ _SOURCE = re.compile(r"sources\[(\d+)\]\.(url|start_s|end_s)")
 
 
 class SourceNames(NamedTuple):
-    """How one form of the sources is named. ``{}`` is the address' place."""
+    """The names of one form of the sources. ``{}`` is the index of the address."""
 
     sources: str
     url: str
@@ -55,7 +55,7 @@ SOURCE_NAMES = {
 
 
 def name_of(field: str, sources: SourceNames = SOURCE_NAMES[SourceForm.RANGES]) -> str:
-    """The API's name of a field. What is no name of ours is one of the API's."""
+    """The API's name of a field. A name that is not ours is already the API's."""
     if field == "sources":
         return sources.sources
     if found := _SOURCE.fullmatch(field):
@@ -64,6 +64,6 @@ def name_of(field: str, sources: SourceNames = SOURCE_NAMES[SourceForm.RANGES]) 
 
 
 def sentence_of(error: ActionError) -> str:
-    """What the API says of it, always with the field's name in front."""
+    """The API's message, always with the field's name in front."""
     reason = error.say(name_of) if isinstance(error, InvalidField) else str(error)
     return f"{name_of(error.field)}: {reason}" if error.field is not None else reason

@@ -1,4 +1,4 @@
-"""The actions by name: which body, which methods, which rate, and what is done. Routes that translate, no more."""
+"""The actions by name: which body, methods and rate, and what is called. They only translate."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One action. ``has_query``: its parameters may stand in the query of a GET. ``is_creation``: see ``replays``."""
+    """One action. ``has_query``: its parameters may be in the query of a GET. ``is_creation``: see ``replays``."""
 
     body: type[schemas.Body]
     kind: Kind
@@ -52,7 +52,7 @@ async def _update(context: Context, body: schemas.UpdateTask) -> None:
 
 
 def _task_action(act: Callable[[Actions, str], Awaitable[None]]) -> Operation:
-    """An action that takes a task's id; a group that is given has to be the task's."""
+    """An action that takes a task's id; a group, if given, has to be the task's."""
 
     async def run(context: Context, body: schemas.TaskTarget) -> None:
         task_id = checks.check_task_id(body.TaskId)
@@ -103,7 +103,7 @@ async def _delete_group(context: Context, body: schemas.GroupTarget) -> None:
 
 
 async def _on_group(act: Awaitable[None]) -> None:
-    """Here the group's own name is the field."""
+    """For errors about a group: here the field is the group's own name."""
     try:
         await act
     except GroupNotFound as error:
@@ -144,7 +144,7 @@ async def _describe_old_bandwidth(context: Context, body: schemas.OldBandwidth) 
     return await usage.describe_bandwidth(context.actions, asked, await context.actions.now())
 
 
-#: Restart and Continue are two names of one action: clients know one or the other by their age.
+#: Restart and Continue are two names of one action: older clients know one, newer ones the other.
 OPERATIONS: dict[str, Operation] = {
     "CreatePullToPushTask": Operation(schemas.CreateTask, Kind.WRITE, _create, is_creation=True),
     "UpdatePullToPushTask": Operation(schemas.UpdateTask, Kind.WRITE, _update),

@@ -1,16 +1,16 @@
-"""Calls that come twice: a captured one that somebody sends again, and one that an SDK repeats.
+"""Calls that come twice: a captured one that somebody replays, and one that an SDK repeats.
 
-A signature is good for minutes, and whoever reads plain HTTP on the way can send the same bytes again. So what was
-answered to a call that changes something is kept in the store as long as its signature is good (``store.calls``), and
-who sends it again, to whichever service on that store, gets that answer, and nothing is done. That serves an SDK that
-never got its answer, too:
+A signature is valid for minutes, and anyone who reads plain HTTP on the way can send the same bytes again. So the
+answer to a call that changes something is kept in the store as long as its signature is valid (``store.calls``). If it
+comes again, at any service on that store, it gets that answer and nothing is done. This also helps an SDK that never
+got its answer:
 
-- Go's may send the same signature again. ``volcengine-python-sdk`` signs each attempt anew, under the same signed
-  ``X-Sdk-Invocation-Id``, so a call is known by that as well.
-- A client that stops, continues and stops a task within a second signs both stops alike, since ``X-Date`` counts
+- Go's may send the same signature again. ``volcengine-python-sdk`` signs each attempt again, under the same signed
+  ``X-Sdk-Invocation-Id``, so a call is recognised by that as well.
+- A client that stops, continues and stops a task within a second signs both stops identically, since ``X-Date`` counts
   seconds. So only a creation is never done twice; anything else is, for two seconds after its first time.
 
-What failed for a reason of ours, or was too much, was not done, and is not kept.
+A call that failed for a reason of ours, or was rate-limited, was not done and is not kept.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _INVOCATION = "x-sdk-invocation-id"
 
 
 def names_of(action: str, head: SignedRequest, claim: Claim, body: bytes) -> tuple[str, ...]:
-    """Digests of the signature, and of what an SDK calls all attempts of one call, if it has signed that."""
+    """Digests of the signature, and of the SDK's id for all attempts of one call, if it has signed that."""
     told = [f"{claim.access_key_id} {claim.signature}".encode()]
     if _INVOCATION in claim.signed_headers and (invocation := head.header(_INVOCATION)):
         told.append(f"{claim.access_key_id}\n{action}\n{invocation}\n".encode() + body)
@@ -40,9 +40,9 @@ async def perform_once(
     run: Callable[[], Awaitable[dict[str, Any] | None]],
     on_repeated: Callable[[], None],
 ) -> dict[str, Any] | None:
-    """What ``run`` gives; of a call that was done before, its answer of then, after ``on_repeated``.
+    """The result of ``run``; for a call that was already done, its earlier answer, after calling ``on_repeated``.
 
-    Raises what ``run`` raises, and ApiError for what was refused then.
+    Raises what ``run`` raises, and ApiError if it was refused then.
     """
     try:
         try:

@@ -1,8 +1,8 @@
 """The one path ``/`` of the API: reads a request, proves it, finds its action, and wraps the answer.
 
-In this order: Action and Version are there, the signature holds, the action exists, the rate allows it, the body reads.
-A body is read once its signature is proved, which the head is enough for where it tells the body's hash, as most SDKs
-do. One that comes unproved may be large in a few places only. Peers that fail to prove anything are slowed down.
+In this order: Action and Version are present, the signature is valid, the action exists, the rate allows it, the body
+is valid. A body is read after its signature is proved; the head is enough for that if it contains the body's hash, as
+most SDKs send it. Only a few unproved bodies may be large at a time. Peers that fail to prove anything are slowed down.
 """
 
 import asyncio
@@ -42,10 +42,10 @@ from streamferry.web.rate_limits import FAILURES_AT_ONCE, FAILURES_S, Kind, Rate
 
 _log = logging.getLogger("streamferry.api")
 
-#: A body beyond this needs a place as long as nothing proves it; PHP's SDK sends a watermark so.
+#: A larger body needs one of a few places while it is unproved; PHP's SDK sends a watermark this way.
 _UNPROVED_BYTES = 64 * 1024
 _UNPROVED_PLACES, _UNPROVED_OF_PEER = 8, 2
-#: Bytes a second, after some seconds, of one that has a place: it is not held by who sends next to nothing.
+#: Least bytes per second, after some seconds, of a body that has a place, so that slow senders do not keep it.
 _UNPROVED_BYTES_S, _UNPROVED_GRACE_S = 16 * 1024, 3.0
 
 
@@ -53,7 +53,7 @@ _UNPROVED_BYTES_S, _UNPROVED_GRACE_S = 16 * 1024, 3.0
 class ApiSettings:
     """``public_hosts``: names that clients sign as Host behind a proxy. A watermark of 2 MB is 2.8 MB of base64.
 
-    ``home``: where a browser is sent that asks for ``/`` and calls no action; empty: nowhere.
+    ``home``: where a browser is redirected that opens ``/`` without an action; empty: nowhere.
     """
 
     public_hosts: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ def build_router(actions: Actions, settings: ApiSettings | None = None, clock: C
 
 @dataclass(frozen=True, slots=True)
 class _Proved:
-    """A request whose signature holds: its long-term key, and what it is known by if it comes again."""
+    """A request with a valid signature: its long-term key, and how it is recognised if it comes again."""
 
     key: KeyPair
     actor: Actor
@@ -104,7 +104,7 @@ class _Endpoint:
         self._guesses = StreamGuesses(actions)
 
     async def serve(self, request: Request) -> Response:
-        """Answer one request; whatever goes wrong is told in the envelope."""
+        """Answer one request; every error is reported in the envelope."""
         now = self._clock.now()
         envelope = Envelope.begin(now)
         if self._settings.home and _is_browser(request):
@@ -135,7 +135,7 @@ class _Endpoint:
         if operation.kind is Kind.WRITE:
             if proved.key.read_only:
                 _deny(envelope.action)
-            # Nobody needs longer to make a change, and as long a copy of it is worth something.
+            # No change needs a longer validity, and for this long a captured copy could be replayed.
             proved.claim.check_time(now, DEFAULT_EXPIRES_S)
         if not self._limiter.take(proved.key.access_key_id, operation.kind, time.monotonic()):
             raise ApiError(ErrorCode.FLOW_LIMIT)
@@ -151,7 +151,7 @@ class _Endpoint:
             if operation.kind is Kind.WRITE:
                 valid_s = proved.claim.valid_s(now, DEFAULT_EXPIRES_S)
                 call = SignedCall(proved.names, operation.is_creation, valid_s)
-                # Somebody else's copies take nothing from what the key may do.
+                # Replayed copies must not use up the key's allowance.
                 give_back = partial(self._limiter.give_back, proved.key.access_key_id, operation.kind)
                 return await perform_once(self._actions, call, run, give_back)
             if isinstance(body, Usage) and (body.App or body.Stream):
@@ -193,7 +193,7 @@ class _Endpoint:
         return key
 
     async def _receive(self, request: Request, peer: str, head: SignedRequest, claim: Claim, secret: str) -> bytes:
-        """The body of a request, with head and body proved."""
+        """The body of a request, after head and body are proved."""
         told = head.told_sha256()
         if told is not None:
             verify(claim, replace(head, body_sha256=told), secret, self._settings.public_hosts)
@@ -208,7 +208,7 @@ class _Endpoint:
         return body
 
     async def _read_unproved(self, request: Request, peer: str, claim: Claim) -> bytes:
-        # In a query nobody can sign a body.
+        # A pre-signed query cannot sign a body.
         limit = self._settings.max_body_bytes if claim.signed_queries is None else 0
         if _announced(request) <= _UNPROVED_BYTES and "transfer-encoding" not in request.headers:
             return await self._read_body(request, min(limit, _UNPROVED_BYTES))
@@ -219,7 +219,7 @@ class _Endpoint:
             raise ApiError(ErrorCode.FLOW_LIMIT) from None
 
     async def _read_body(self, request: Request, limit: int, *, least_rate: int | None = None) -> bytes:
-        """``least_rate``: bytes a second that have to come, after a grace."""
+        """Read the body. ``least_rate``: bytes per second that have to arrive, after a grace period."""
         if _announced(request) > limit:
             raise ApiError(ErrorCode.BODY_TOO_LARGE, limit)
         pieces, size = [], 0
@@ -242,13 +242,13 @@ class _Endpoint:
 
 
 def _announced(request: Request) -> int:
-    """Bytes of the body as its length is announced; 0 for one that comes in chunks."""
+    """The announced length of the body in bytes; 0 for a chunked one."""
     length = request.headers.get("content-length", "")
     return int(length) if length.isdecimal() else 0
 
 
 def _is_browser(request: Request) -> bool:
-    """A person who typed the address: no action is named, nothing is signed, and a page is wanted."""
+    """Whether a person opened the address: no action, no signature, and a page is accepted."""
     return (
         request.method == "GET"
         and not request.scope["query_string"]
@@ -287,7 +287,7 @@ def _refuse_constant(name: str) -> float:
 
 
 def _check_texts(value: object) -> None:
-    """No text that a store or a peer could not be given: half a surrogate pair or a NUL. Raises ValueError."""
+    """Refuse texts that a store or a peer cannot take: a lone surrogate or a NUL. Raises ValueError."""
     if isinstance(value, str):
         value.encode()
         if "\0" in value:

@@ -1,4 +1,4 @@
-"""A task that is shown, as the body that would create it: what is secret stands as ``***``."""
+"""A task as the body that would create it, with secrets as ``***``."""
 
 from typing import Any
 

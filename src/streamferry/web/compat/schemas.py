@@ -1,7 +1,7 @@
 """Bodies of the actions as the API writes them: names and JSON types. Rules on values are in ``tasks.checks``.
 
-What clients send for "not given" is taken so: null, an empty text, an empty list, and 0 where pages are asked for (old
-typed clients send every field).
+What clients send for "not given" is accepted as that: null, an empty text, an empty list, and 0 for pages (old typed
+clients send every field).
 """
 
 import re
@@ -27,7 +27,7 @@ def _flatten(value: object) -> object:
 
 
 def _flatten_numbers(value: object) -> object:
-    """The same, and the numbers in the inner lists are texts."""
+    """The same; the numbers in the inner lists are strings."""
     flat = _flatten(value)
     return [_read_number(one) for one in flat] if isinstance(flat, list) else flat
 
@@ -42,7 +42,7 @@ def _read_number(value: object) -> object:
 
 
 def _read_whole(value: object) -> object:
-    """In a query every value is a text."""
+    """Parse a value from a query, where everything is text."""
     return int(value) if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else value
 
 
@@ -55,7 +55,7 @@ Time = Annotated[int, Field(ge=-(2**62), le=2**62)]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 Addresses = Annotated[list[str], BeforeValidator(_flatten)]
 Offsets = Annotated[list[Seconds], BeforeValidator(_flatten_numbers)]
-#: Longer than any title or name: a bound on what is handed to the database.
+#: Longer than any title or name: a limit on what is passed to the database.
 SearchText = Annotated[str, Field(max_length=100)]
 SearchTexts = Annotated[list[SearchText], Field(max_length=100)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT32), BeforeValidator(_read_whole)]
@@ -65,7 +65,7 @@ Clearable = Literal["Title", "CallbackURL", "Watermark"]
 
 
 class Body(BaseModel):
-    """Base of all bodies: no type is guessed, unknown fields are passed over."""
+    """Base of all bodies: types are not coerced, unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
@@ -78,7 +78,7 @@ class Body(BaseModel):
 
 
 class WatermarkBody(Body):
-    """All four are needed. An empty object takes a task's watermark away."""
+    """All four are needed. An empty object removes a task's watermark."""
 
     Picture: str | None = Field(
         None, description="Data URL of a PNG or JPEG: 100 bytes to 2 MB, at most 1080 x 1080 pixels. Its bytes decide."
@@ -101,7 +101,7 @@ class VodSource(Body):
 
 
 class TaskBody(Body):
-    """What a task can be given; which of it is needed depends on the rest."""
+    """The fields of a task; which ones are required depends on the others."""
 
     StartTime: Time | None = Field(None, description="Unix seconds. A time in the past means now.")
     EndTime: Time | None = Field(
@@ -267,7 +267,7 @@ class Usage(Body):
 
 
 class OldBandwidth(Body):
-    """DescribePullToPushBandwidthData of the typed clients of 2023: all that was pushed, which is all to others."""
+    """DescribePullToPushBandwidthData of the typed clients of 2023: everything that was pushed."""
 
     StartTime: str = Field(description="RFC 3339 with an offset, at most 366 days ago.")
     EndTime: str = Field(description="RFC 3339 with an offset, later than `StartTime`.")

@@ -4,9 +4,9 @@ A request is proved by building the text that the client says it signed and comp
 
     method, path, sorted query, the signed headers, the names of the signed headers, sha256 of the body
 
-one a line, hashed, put under algorithm, time and scope, and signed with a key derived from secret, day, region and
+one per line, hashed, joined to algorithm, time and scope, and signed with a key derived from secret, day, region and
 service. Two forms: the ``Authorization`` header, and for GET a pre-signed query. SDKs differ in details, so a claim has
-a few candidate texts, all of which say the same request:
+a few candidate texts, all of which describe the same request:
 
 - Python, Go, Java and the universal client sign ``Host`` without ``:80`` and ``:443``; PHP signs what it sends; Node
   signs no Host. Behind a proxy the client signed the public name.
@@ -14,10 +14,10 @@ a few candidate texts, all of which say the same request:
   the Go demo does not sort them.
 - Python signs ``X-Security-Token`` in a pre-signed query without listing it.
 
-The body's hash is always our own: an ``X-Content-Sha256`` that tells another one is refused. A request that tells it
-can be proved by its head alone, before a byte of the body is read.
+The body's hash is always our own: a different ``X-Content-Sha256`` is refused. A request with that header can be proved
+by its head alone, before a byte of the body is read.
 
-Whoever sends a request is a stranger until then, so what they can make us do is bounded: headers are read once into a
+Until then the sender is unknown, so the work it can cause is bounded: headers are read once into a
 table, ``MAX_SIGNED_HEADERS`` names may be signed, none of them twice, and a candidate is as long as the head at most.
 """
 
@@ -37,7 +37,7 @@ ALGORITHM = "HMAC-SHA256"
 SERVICE = "live"
 #: Valid this long if X-Expires says nothing; a signature from the future is refused beyond it too.
 DEFAULT_EXPIRES_S = 900
-#: A pre-signed address must end some day: the longest window of a task.
+#: The longest validity of a pre-signed address: that of the longest window of a task.
 MAX_EXPIRES_S = 7 * 86400
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 #: The SDKs sign six at most; callers may add some of their own.
@@ -61,7 +61,7 @@ Query = Sequence[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """A request as it came: ``query`` raw, header names in lower case, ``body_sha256`` hex of the body as received."""
+    """A request as received: ``query`` raw, header names in lower case, ``body_sha256`` hex of the body as received."""
 
     method: str
     query: bytes
@@ -86,21 +86,21 @@ class SignedRequest:
         return value
 
     def told_sha256(self) -> str | None:
-        """Hash of the body as the client tells it, None if it does not. Raises ApiError for one that is no hash."""
+        """The client's hash of the body, None if it sent none. Raises ApiError if it is not a hash."""
         told = self.header("x-content-sha256")
         if told is not None and not _SHA256_HEX.fullmatch(told):
             _mismatch("X-Content-Sha256 must be 64 lower-case hex digits")
         return told
 
     def check_told(self) -> None:
-        """Refuse a body that is another one than the client tells of."""
+        """Refuse a body that does not match the client's hash."""
         if self.told_sha256() not in (None, self.body_sha256):
             _mismatch("the body that arrived is not the one that X-Content-Sha256 tells of")
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who says they signed what, and when. ``signed_queries`` is None in the header form."""
+    """The claim of a signature: by whom, of what, and when. ``signed_queries`` is None in the header form."""
 
     access_key_id: str
     signed_at: datetime
@@ -123,7 +123,7 @@ class Claim:
             raise ApiError(ErrorCode.INVALID_TIMESTAMP, _tell_clocks(self.signed_at, now, valid_s))
 
     def valid_s(self, now: datetime, at_most_s: int = MAX_EXPIRES_S) -> float:
-        """For how long it is still good, in seconds. ``at_most_s`` as above."""
+        """For how long it is still valid, in seconds. ``at_most_s`` as above."""
         return (self.signed_at - now).total_seconds() + min(self.expires_s, at_most_s)
 
 
@@ -279,7 +279,7 @@ def _candidates(claim: Claim, request: SignedRequest, public_hosts: Sequence[str
     collapsed = {name: " ".join(value.split()) for name, value in signed}
     for query, host, values in product(_queries(claim, request), hosts, (plain, collapsed)):
         lines = "".join(f"{name}:{host if name == 'host' else value}\n" for name, value in values.items())
-        # The pre-signed form puts a line of its own where the headers would stand.
+        # The pre-signed form has a fixed line in place of the headers.
         block = lines if claim.signed_queries is None or lines else "\n"
         yield "\n".join((request.method, path, query, block, names, request.body_sha256))
 
@@ -333,7 +333,7 @@ def _escape(value: bytes) -> str:
 
 
 def _mismatch(detail: str = "") -> NoReturn:
-    """``detail``: what is known to be wrong, which nobody can learn a secret from."""
+    """``detail``: what is known to be wrong; it reveals no secret."""
     raise ApiError(ErrorCode.SIGNATURE_MISMATCH, f" In this case: {detail}." if detail else "")
 
 

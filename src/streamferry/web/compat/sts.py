@@ -1,7 +1,7 @@
-"""STS2 tokens: temporary keys which the SDKs make by themselves, signed with a long-term secret. Pure.
+"""STS2 tokens: temporary keys that the SDKs make by themselves, signed with a long-term secret. Pure.
 
-The token tells the long-term key, the temporary one, its secret (encrypted) and a policy, under an HMAC. Whoever has
-the long-term secret can recover the temporary one, so nothing is stored. The ciphers are the format's, not our choice.
+The token contains the long-term key's id, the temporary key, its secret (encrypted) and a policy, under an HMAC. The
+temporary secret can be recovered with the long-term one, so nothing is stored. The ciphers are given by the format.
 """
 
 import base64
@@ -26,7 +26,7 @@ _PLAIN = frozenset(("Sid", "Effect", "Action", "Resource", "Condition"))
 
 @dataclass(frozen=True, slots=True)
 class StsToken:
-    """What a token says; nothing of it is proved before :meth:`open_secret`."""
+    """The content of a token; none of it is proved before :meth:`open_secret`."""
 
     long_term_key_id: str
     access_key_id: str
@@ -58,7 +58,7 @@ class StsToken:
         return token
 
     def open_secret(self, long_term_secret: str, access_key_id: str, now: datetime) -> str:
-        """Prove the token with the long-term secret and give the temporary one. Raises ApiError InvalidSecretToken."""
+        """Prove the token with the long-term secret; returns the temporary one. Raises ApiError InvalidSecretToken."""
         key = hashlib.md5(long_term_secret.encode()).digest()
         parts = (self.long_term_key_id, self.access_key_id, self.expires_at, self.encrypted_secret, self.policy)
         expected = hmac.digest(key, "|".join(map(str, parts)).encode("utf-8", "replace"), "sha256").hex()
@@ -78,10 +78,10 @@ class StsToken:
             _refuse("it cannot be read")
 
     def allows(self, action: str) -> bool:
-        """True if the token's policy lets its holder call an action. A token without a policy narrows nothing.
+        """True if the token's policy lets its holder call an action. A token without a policy restricts nothing.
 
         A statement about certain resources or under a condition grants nothing, because neither can be decided here;
-        a denial holds whatever it is about.
+        a denial always applies.
         """
         if not self.policy:
             return True
@@ -100,7 +100,7 @@ def _matches(patterns: Any, action: str) -> bool:
 
 
 def _is_general(statement: Any) -> bool:
-    """Whether it holds for every resource, whatever the circumstances; a member that is not known may limit it."""
+    """Whether it applies to every resource unconditionally; an unknown member may limit it."""
     resources = statement.get("Resource", "*")
     names = [resources] if isinstance(resources, str) else resources
     is_plain = statement.keys() <= _PLAIN and not statement.get("Condition")

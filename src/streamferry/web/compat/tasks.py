@@ -35,7 +35,7 @@ from streamferry.web.addresses import show_callback, show_source
 from streamferry.web.compat.names import NAMES, SOURCE_NAMES, name_of
 from streamferry.web.compat.schemas import Clearable, TaskBody, UpdateTask, WatermarkBody
 
-#: The API shows times of China's zone, and so do we: clients are known to cut the offset off.
+#: The API shows times in China's zone, and so do we: some clients cut the offset off.
 CHINA = timezone(timedelta(hours=8))
 STATUS_WORDS = {
     ApiStatus.DISABLED: "停用",
@@ -43,9 +43,9 @@ STATUS_WORDS = {
     ApiStatus.ACTIVE: "生效中",
     ApiStatus.ENDED: "已结束",
 }
-#: What the pictures of one list may take, as text: more than the largest that a task can have.
+#: Most bytes of pictures in one list, as text: more than the largest picture of a task.
 MAX_PICTURES_BYTES = 4 * 1024 * 1024
-#: 1 would be a domain of the account, which a service of one's own has none of.
+#: 1 would be a domain of the account, which a self-hosted service does not have.
 _THIRD_PARTY = 2
 #: To the end of the year 9998, so that any time zone can show them.
 _MAX_UNIX_SECONDS = 253_370_764_799
@@ -62,9 +62,9 @@ def create_spec(body: TaskBody, now: datetime, rules: AddressRules) -> TaskSpec:
 
 
 def update_spec(body: UpdateTask, current: TaskSpec | None, now: datetime, rules: AddressRules) -> TaskSpec:
-    """The spec that a task shall have: what the body neither gives nor clears stays. Raises InvalidField.
+    """The new spec of a task: what the body neither gives nor clears stays. Raises InvalidField.
 
-    Without ``current``, that of a task which cannot be read, the body has to give all that a new task needs.
+    Without ``current``, for a task that cannot be read, the body has to give everything that a new task needs.
     """
     for name in body.Clear:
         if getattr(body, name) is not None:
@@ -89,7 +89,7 @@ def _decide(
 
 
 def _to_draft(body: TaskBody, cleared: Sequence[Clearable], current: TaskSpec | None) -> TaskDraft:
-    """What the body says, and what only the API asks for: which of its fields are needed, and may stand together."""
+    """The body as a draft, with the API's own rules: which fields are required, and which may be combined."""
     given: dict[str, Any] = {}
     for ours, read in _READ.items():
         name = NAMES[ours]
@@ -100,7 +100,7 @@ def _to_draft(body: TaskBody, cleared: Sequence[Clearable], current: TaskSpec | 
     kind = given.get("kind", current.kind if current else None)
     if kind is not None:
         _check_unused(body, kind)
-        # Of a task of the other kind nothing about the source can stay.
+        # When the kind changes, nothing about the source can stay.
         same_kind = current if current is not None and current.kind is kind else None
         given |= _read_live(body, same_kind) if kind is TaskKind.LIVE else _read_vod(body, same_kind)
     return TaskDraft(
@@ -111,7 +111,7 @@ def _to_draft(body: TaskBody, cleared: Sequence[Clearable], current: TaskSpec | 
 
 
 def _check_unused(body: TaskBody, kind: TaskKind) -> None:
-    """Sizes of the addresses that are of the other kind: nothing else of them is looked at."""
+    """Check the sizes of the addresses of the other kind; nothing else about them is checked."""
     if kind is TaskKind.VOD:
         checks.check_address_length("SrcAddr", body.SrcAddr or "")
         return
@@ -155,7 +155,7 @@ def _read_vod(body: TaskBody, current: TaskSpec | None) -> dict[str, Any]:
 
 
 def _with_offsets(urls: Sequence[str | None], body: TaskBody) -> list[SourceDraft]:
-    """Offset counts only for a single address without OffsetS, as the API says."""
+    """Offset applies only to a single address without OffsetS, as in the API."""
     offsets = body.OffsetS or [body.Offset or 0.0 if len(urls) == 1 else 0.0] * len(urls)
     if len(offsets) != len(urls):
         raise InvalidField("OffsetS", f"must hold as many offsets as there are addresses ({len(urls)})")
@@ -173,7 +173,7 @@ def _read_destination(body: TaskBody, *, is_needed: bool) -> str | DestinationPa
 
 
 def _read_watermark(body: WatermarkBody | None, *, can_clear: bool) -> WatermarkDraft | Cleared | None:
-    """All four parts of it are needed; an empty one takes the watermark of a task away."""
+    """All four parts are needed; an empty one removes the task's watermark."""
     if body is None:
         return None
     mark = WatermarkDraft(body.Picture, body.RelativePosX, body.RelativePosY, body.Ratio)
@@ -217,7 +217,7 @@ def _as_it_is(_: str, value: Any) -> Any:
     return value
 
 
-#: How each value of a body is read that stands for itself.
+#: How the independent values of a body are read.
 _READ: dict[str, Callable[[str, Any], Any]] = {
     "kind": _read_kind,
     "start_at": _read_time,
@@ -233,13 +233,13 @@ _READ: dict[str, Callable[[str, Any], Any]] = {
 
 
 def choose_pictures(records: Sequence[TaskRecord]) -> set[str]:
-    """Pictures that one list may carry, of the first tasks that have any, up to ``MAX_PICTURES_BYTES`` as shown."""
+    """The pictures in one list: those of the first tasks that have any, up to ``MAX_PICTURES_BYTES`` as shown."""
     chosen: set[str] = set()
     room = MAX_PICTURES_BYTES
     for record in records:
         mark = record.spec.watermark
         if isinstance(mark, StoredMark):
-            # Base64; the same picture in two items is there twice.
+            # In Base64; a picture that is in two items counts twice.
             room -= -(-mark.size_bytes // 3) * 4
             if room < 0:
                 break
@@ -248,7 +248,7 @@ def choose_pictures(records: Sequence[TaskRecord]) -> set[str]:
 
 
 def show_task(record: TaskRecord, now: datetime, pictures: Mapping[str, bytes] = {}) -> dict[str, Any]:
-    """A list item: the API's fields, then ``Run``, which is ours. ``pictures``: those that are shown, by digest."""
+    """A list item: the API's fields, then ``Run``, which is ours. ``pictures``: those to show, by digest."""
     spec = record.spec
     status = record.status(now)
     item: dict[str, Any] = {
@@ -292,7 +292,7 @@ def _show_sources(spec: TaskSpec) -> dict[str, Any]:
 
 
 def show_data_url(mark: Watermark | StoredMark, pictures: Mapping[str, bytes] = {}) -> str:
-    """The picture as an update takes it; of one in the store that is not among ``pictures`` what stands for it."""
+    """The picture as an update takes it; one that is not among ``pictures`` is replaced by its placeholder."""
     data = mark.picture if isinstance(mark, Watermark) else pictures.get(mark.digest)
     if data is None:
         assert isinstance(mark, StoredMark)

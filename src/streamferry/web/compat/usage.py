@@ -1,4 +1,4 @@
-"""Usage between the API's form and ours: ranges and steps that may be asked for, and series without gaps."""
+"""Usage in the API's form: allowed ranges and steps, and series without gaps."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ from streamferry.web.compat.schemas import Usage
 from streamferry.web.compat.tasks import show_time
 from streamferry.web.usage_ranges import BANDWIDTH_STEPS, DURATION_STEPS, Range, check_points, check_range
 
-#: By what may be split. All destinations are of one kind and no domain is ours: only groups can differ.
+#: What results can be split by. All destinations are of one kind and no domain is ours: only groups can differ.
 _DETAIL_FIELDS = frozenset(("Group", "Domain", "DstAddrType"))
 
 
@@ -68,14 +68,14 @@ def _points(
 
 
 def _is_split(body: Usage) -> bool:
-    """The API splits only what several values are given for: ``GroupList`` of one group, or of none, is not split."""
+    """The API splits only by fields with several values: a ``GroupList`` with one group, or none, is not split."""
     return "Group" in body.DetailField and len(set(body.GroupList)) > 1
 
 
 async def _measured(
     actions: Actions, body: Usage, asked: Range, *, by_group: bool = False
 ) -> dict[str | None, list[UsageBucket]]:
-    """Buckets of each group; of all together under None."""
+    """The buckets of each group; those of all together under None."""
     buckets = await actions.usage(
         asked.start_at,
         asked.end_at,

@@ -1,7 +1,7 @@
-"""The asset_cache: an ASGI layer that keeps the page framework's scripts and styles in memory, compressed once.
+"""AssetCache: an ASGI layer that keeps the page framework's scripts and styles in memory, compressed once.
 
-The framework reads and compresses each of them whenever it is asked for; for the twenty of a first visit that takes
-longer than the page itself. They do not change while the process lives, and their paths name the framework's version.
+The framework reads and compresses each of them on every request; for the twenty of a first visit that takes longer
+than the page itself. They do not change while the process lives, and their paths contain the framework's version.
 """
 
 from nicegui import __version__ as nicegui_version
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamferry.web.dashboard.session_gate import BASE
 
 _KEPT = f"{BASE}/_nicegui/{nicegui_version}/"
-#: Made for one page while it is open.
+#: Assets that are made for a single open page.
 _NOT_KEPT = f"{_KEPT}dynamic_resources/"
 #: All that the pages use takes 2 MB.
 _MAX_BYTES = 16_000_000
@@ -26,7 +26,7 @@ class AssetCache:
         self._bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer from what is kept, or pass on and keep what comes."""
+        """Answer from the cache, or pass on and cache the response."""
         key = _key(scope)
         if key is None:
             await self._app(scope, receive, send)
@@ -54,7 +54,7 @@ class AssetCache:
 
 
 def _key(scope: Scope) -> tuple[str, str] | None:
-    """What an answer depends on; None for one that is not kept."""
+    """What a response depends on; None for one that is not cached."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return None
     path: str = scope["path"]

@@ -1,4 +1,4 @@
-"""Charts of the last hour of a task: rates, and beside them what went wrong."""
+"""Charts of the last hour of a task: rates and problems."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ _TOOLTIP = {"backgroundColor": "#1b2230f2", "borderWidth": 0, "textStyle": {"col
 
 
 class Charts:
-    """Made once for a page; the data follow."""
+    """Made once per page; the data is updated."""
 
     def __init__(self, who: Visitor, *, is_live: bool) -> None:
         t = who.t
         self._newest = -1
         self._none = ui.label(t("chart.none")).classes("soft")
-        # A list comes from the cache: it has no rate of its own.
+        # A list is read from the cache: its source has no rate.
         self._drawn_rates = ("kbps_out", "kbps_in") if is_live else ("kbps_out",)
         rates = [_line(t("fact.out"), "#5c7cfa", "kbps", area=True), _line(t("fact.in"), "#12a0a0", "kbps")]
         self._rates = ui.echart(_options(rates[: len(self._drawn_rates)], "kbps"))
@@ -35,7 +35,7 @@ class Charts:
             chart.style(f"height:{height}px").classes("chart")
 
     def show(self, samples: list[SampleView]) -> None:
-        """Draw what is new."""
+        """Draw new samples."""
         is_empty = len(samples) < 2
         self._none.set_visibility(is_empty)
         for chart in (self._rates, self._troubles):
@@ -54,7 +54,7 @@ def _put(chart: ui.echart, samples: list[SampleView], names: tuple[str, ...]) ->
 
 
 def _options(series: list[dict[str, Any]], *units: str) -> dict[str, Any]:
-    """``units``: of the axis at the left, and of one at the right if there is one."""
+    """``units``: those of the left axis, and of a right one if there is one."""
     axis = {"axisLabel": {"color": _INK, "hideOverlap": True}, "axisLine": {"lineStyle": {"color": _LINE}}}
     return {
         "animation": False,

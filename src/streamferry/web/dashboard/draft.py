@@ -1,7 +1,7 @@
-"""A task as it stands in the form: texts that somebody is typing. Becomes a ``TaskDraft``, whose names it has.
+"""A task as it is in the form: texts that a user types. Becomes a ``TaskDraft``, and uses its names.
 
-Each field is judged by the rule that judges it when the task is made (``tasks.checks``), so that all that is wrong
-can be said at once, each at its field. What remains, and what only the store knows, is said by the actions.
+Each field is checked by the same rule as when the task is created (``tasks.checks``), so that all errors can be shown
+at once, each at its field. The remaining errors, and those that need the store, come from the actions.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ class DraftSource:
 
     @property
     def address(self) -> str:
-        """As it goes over the wire: a path on this machine as a ``file:`` address. See ``typed_address``."""
+        """The address as it is sent: a path on this machine as a ``file:`` address. See ``typed_address``."""
         text = self.url.strip()
         with contextlib.suppress(ValueError):
             return MediaUrl.parse(text).reveal() if text.startswith("/") else text
@@ -47,7 +47,7 @@ class DraftSource:
 
 @dataclass(slots=True)
 class DraftMark:
-    """A watermark. ``picture`` is a data URL, empty for the one that the task has."""
+    """A watermark. ``picture`` is a data URL, or empty for the task's own."""
 
     picture: str = ""
     x: float = 0.78
@@ -82,7 +82,7 @@ class Draft:
 
     @classmethod
     def of(cls, task: TaskView, zone: tzinfo) -> "Draft":
-        """The form of a task that is to be changed."""
+        """A form to change a task."""
         return cls(
             zone,
             **{name: getattr(task, name) for name in _TEXTS},
@@ -105,7 +105,7 @@ class Draft:
 
     @classmethod
     def copy(cls, task: TaskView, zone: tzinfo, now: datetime, picture: str) -> "Draft":
-        """A new task like one that is there; what is secret of its addresses has to be typed again."""
+        """A copy of a task; the secrets in its addresses have to be typed again."""
         draft = cls.of(task, zone)
         draft.seen, draft.start, draft.end = None, "", cls.new(zone, now).end
         if draft.mark is not None:
@@ -139,9 +139,9 @@ class Draft:
         return found
 
     def find_doubtful(self, now: datetime) -> list[datetime]:
-        """Those times of the window that come twice, as they are understood: in the zone, with its offset then.
+        """The ambiguous times of the window, as they are understood: in the zone, with its offset then.
 
-        A field has no place for an offset. What the task has stays what it is; else the first of the two is meant.
+        A field has no place for an offset. The task's own time stays; otherwise the first of the two is meant.
         """
         found: list[datetime] = []
         for text, is_start in ((self.start, True), (self.end, False)):
@@ -151,7 +151,7 @@ class Draft:
         return found
 
     def new_task(self, now: datetime) -> TaskDraft:
-        """The task that it makes. Raises InvalidField."""
+        """The draft of a new task. Raises InvalidField."""
         is_list = self.kind is Kind.VOD
         return TaskDraft(
             **{name: getattr(self, name) for name in _TEXTS},
@@ -169,7 +169,7 @@ class Draft:
         )
 
     def changes(self, now: datetime) -> TaskDraft:
-        """The same for the task that was seen: what is empty now is taken away. Raises InvalidField."""
+        """The draft of a change to the task that was seen: emptied fields are cleared. Raises InvalidField."""
         draft = self.new_task(now)
         cleared: dict[str, Any] = {name: CLEARED for name in CLEARABLE if not getattr(draft, name)}
         return replace(draft, group=None, **cleared)
@@ -195,7 +195,7 @@ class Draft:
             judge(f"{name}.end_s", lambda: _check_end(one))
 
     def _is_known(self, text: str, known: list[str]) -> bool:
-        """An address that stands as it was shown means the one that the task has."""
+        """Whether it is unchanged since it was shown: then it means the task's address."""
         return REDACTED in text and text.strip() in known
 
     def _source_drafts(self) -> list[SourceDraft]:
@@ -250,7 +250,7 @@ def read_seconds(text: str) -> float:
 
 
 def typed_address(address: str) -> str:
-    """As people write it: a file of this machine by its path, with the names that it has there."""
+    """An address as users write it: a file on this machine as a plain path."""
     url = urlsplit(address)
     is_plain = url.scheme == "file" and not (url.netloc or url.query or url.fragment)
     path = unquote(url.path)

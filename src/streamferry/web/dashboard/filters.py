@@ -1,4 +1,4 @@
-"""By what a list of tasks may be narrowed: a few words that cover all states, each task in exactly one of them."""
+"""Filters of a list of tasks by state: a few words that cover all states, each task in exactly one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from streamferry.web.views import Status, TaskPage
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Tasks of these statuses whose runs are in these states, and in trouble or not; what is not given means all."""
+    """Tasks with these statuses whose runs are in these states, and in trouble or not; None or empty means all."""
 
     statuses: tuple[Status, ...] = ()
     states: tuple[State, ...] = ()
@@ -20,7 +20,7 @@ class Filter:
     async def page(
         self, reads: Reads, *, title: str = "", groups: Sequence[str] = (), page: int = 1, size: int = 20
     ) -> TaskPage:
-        """One page of them, newest first."""
+        """One page of matching tasks, newest first."""
         return await reads.tasks(
             title=title,
             groups=groups,
@@ -32,7 +32,7 @@ class Filter:
         )
 
     def takes(self, status: Status, state: State, *, in_trouble: bool) -> bool:
-        """Whether a task is one of them: ``page`` asks the store for the same."""
+        """Whether a task matches; ``page`` asks the store for the same."""
         return (
             (not self.statuses or status in self.statuses)
             and (not self.states or state in self.states)
@@ -40,7 +40,7 @@ class Filter:
         )
 
     def count(self, counts: Sequence[TaskCount]) -> int:
-        """How many they are."""
+        """How many tasks match."""
         return sum(
             one.tasks for one in counts if self.takes(Status[one.status.name], one.state, in_trouble=one.in_trouble)
         )

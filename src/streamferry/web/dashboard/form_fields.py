@@ -1,4 +1,4 @@
-"""Fields of the form that know their name, so that what is wrong is said at the right one. Knows no rule."""
+"""Fields of the form that know their name, so that errors are shown at the right one. Contains no rules."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,14 +10,14 @@ from nicegui.elements.mixins.validation_element import ValidationElement
 from streamferry.web.dashboard.draft import Draft
 from streamferry.web.dashboard.texts.reasons import Reasons
 
-#: Labels go on with what may be typed: "File: https://... or /path".
+#: Labels continue with what may be typed: "File: https://... or /path".
 _END_OF_NAME = re.compile(r"[:,]| with ")
 _BEGINS_WITH_VERB = re.compile(r"(must|is|are|has|have|holds|needs|leads|lies)\b")
 _Field = TypeVar("_Field", bound=ValidationElement[Any])
 
 
 class Fields:
-    """The fields that are shown now. A field is judged once somebody has left it, all of them once it was tried."""
+    """The fields shown now. A field is checked once the user has left it, and all of them once saving was tried."""
 
     def __init__(self, draft: Draft, reasons: Reasons, find_problems: Callable[[], dict[str, str]]) -> None:
         self.draft = draft
@@ -26,7 +26,7 @@ class Fields:
         self._shown: dict[str, ValidationElement[Any]] = {}
         self._labels: dict[str, str] = {}
         self._left: set[str] = set()
-        # Said by the actions alone: stands until something is changed, whichever field is left meanwhile.
+        # Errors from the actions: they stay until something is changed, whichever field is left meanwhile.
         self._refused: dict[str, str] = {}
 
     def text(self, name: str, label: str, value: str, write: Callable[[str], None], **options: Any) -> ui.input:
@@ -38,25 +38,25 @@ class Fields:
         return self.add(name, made, label)
 
     def number(self, name: str, label: str, value: float | None, write: Callable[[float | None], None]) -> ui.number:
-        """A number, or none while somebody types."""
+        """A number, or None while the user is typing."""
         made = ui.number(label, value=value, min=1, on_change=lambda event: self._note(name, write, event.value))
         made.props("outlined dense hide-bottom-space").classes("field")
         return self.add(name, made, label)
 
     def add(self, name: str, made: _Field, label: str) -> _Field:
-        """Any other field that can show an error; the first words of its label are its name."""
+        """Add any other field that can show an error; its name is the beginning of its label."""
         self._shown[name] = made
         self._labels[name] = _END_OF_NAME.split(label)[0]
         made.on("blur", lambda: self._leave(name))
         return made
 
     def forget(self, prefix: str) -> None:
-        """Fields that are drawn anew."""
+        """Forget fields that will be drawn again."""
         self._shown = {name: one for name, one in self._shown.items() if not name.startswith(prefix)}
         self._left = {name for name in self._left if not name.startswith(prefix)}
 
     def judge_all(self) -> bool:
-        """Say at every field what is wrong with it; whether nothing is."""
+        """Show at every field what is wrong with it; returns whether nothing is."""
         self._refused = {}
         problems = self._find_problems()
         self._left |= {*self._shown, *problems}
@@ -64,7 +64,7 @@ class Fields:
         return not problems
 
     def show(self, problems: Mapping[str, str]) -> str | None:
-        """Say what is wrong; the first field that is shown and wrong is scrolled to. What has no field is returned."""
+        """Show what is wrong and scroll to the first wrong field. Errors without a field are returned."""
         first = None
         for name, one in self._shown.items():
             words = self._say(name, problems[name]) if name in problems and name in self._left else None
@@ -76,7 +76,7 @@ class Fields:
         return next(iter(problems.values()), None)
 
     def refuse(self, name: str | None, reason: str) -> str | None:
-        """What the actions refused; None when it could be said at its field."""
+        """Show an error from the actions; returns None if it could be shown at its field."""
         if name is None or name not in self._shown:
             return self._reasons(reason)
         self._left.add(name)
@@ -100,7 +100,7 @@ class Fields:
             self._shown[name].error = self._say(name, problems[name]) if name in problems else None
 
     def _say(self, name: str, problem: str) -> str:
-        """A sentence for the field: one that begins with its verb is about the field."""
+        """A sentence for the field: one that begins with a verb is about the field."""
         words = self._reasons(problem)
         if not words.isascii():
             return words

@@ -77,7 +77,7 @@ async def _show(
 
 
 class _Form:
-    """``ahead``: of this machine's clock, by which nothing begins, the store's is that much."""
+    """``ahead``: how far the store's clock, by which tasks begin, is ahead of this machine's."""
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class _Form:
         self._tell_doubts()
 
     def _tell_doubts(self) -> None:
-        """Which of two a time is taken for that comes twice."""
+        """Show how an ambiguous time is understood."""
         told = [
             self._who.t("form.twice", time=f"{at:%Y-%m-%d %H:%M}", offset=at.isoformat()[-6:])
             for at in self._draft.find_doubtful(self._now())

@@ -1,4 +1,4 @@
-"""What all pages share: who looks, header and navigation, switches for language and theme. No page of its own."""
+"""What all pages share: the visitor, header and navigation, switches for language and theme. Not a page itself."""
 
 import contextlib
 import time
@@ -28,18 +28,18 @@ _PLACES = (
     ("nav.library", "/library", "video_library"),
 )
 _HEAD = f'<link rel="stylesheet" href="{BASE}/static/dashboard.css"><script src="{BASE}/static/dashboard.js"></script>'
-#: A page looks again so long after the store could not be asked.
+#: How long after the store could not be reached a page tries again.
 _AWAY_S = 10.0
-#: A page looks again after so many times the length of a look.
+#: A page refreshes again after this many times the duration of a refresh.
 _REST = 10
-#: How often a page hears that the service is there, whether anything has changed or not (``dashboard.js``).
+#: How often a page is told that the service is alive, even if nothing has changed (``dashboard.js``).
 _WORD_S = 1.5
 _THEME_ICONS = {"auto": "brightness_auto", "light": "light_mode", "dark": "dark_mode"}
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who looks at a page, and how they want to see it."""
+    """The visitor of a page, and their preferences."""
 
     session: Session
     preferences: Preferences
@@ -48,12 +48,12 @@ class Visitor:
 
     @property
     def is_welcome(self) -> bool:
-        """Whether the session still counts; an open page outlives it."""
+        """Whether the session is still valid; an open page may outlive it."""
         return self.session.is_live(time.monotonic())
 
     @property
     def can_write(self) -> bool:
-        """Whether they may change something now."""
+        """Whether the visitor may change something now."""
         return self.session.can_write and self.is_welcome
 
 
@@ -77,19 +77,19 @@ class VisitorMiddleware:
 
 
 class Page(ui.page):
-    """A page in the language and theme of who asks for it."""
+    """A page in the visitor's language and theme."""
 
     def resolve_language(self) -> Any:
         """The tag for Quasar and for the document."""
         return LANGUAGES[_visitor.get().preferences.language][1]
 
     def resolve_dark(self) -> bool | None:
-        """None: as the browser has it."""
+        """Whether it is dark; None: as the browser is set."""
         return THEMES[_visitor.get().preferences.theme]
 
 
 def visitor() -> Visitor:
-    """Who the page that is being built is for. Not for event handlers: they keep the visitor of their page."""
+    """The visitor of the page that is being built. Not for event handlers: they keep the visitor of their page."""
     return _visitor.get()
 
 
@@ -99,7 +99,7 @@ def frame(who: Visitor, title: str, *, place: str, back: tuple[str, str] | None 
     t = who.t
     ui.page_title(f"{title} · streamferry")
     ui.add_head_html(_HEAD)
-    # Shown by dashboard.js when the page has heard nothing for a while: what it shows is of then.
+    # Shown by dashboard.js when the page has heard nothing for a while: what it shows is outdated.
     ui.element("no-contact").props(f'role=alert hidden words="{t("contact.lost")}"')
     with ui.header(bordered=False, elevated=False).classes("bar"):
         with ui.link(target="/").classes("brand").props(f'aria-label="{t("nav.overview")}"'):
@@ -118,14 +118,14 @@ def frame(who: Visitor, title: str, *, place: str, back: tuple[str, str] | None 
                 ui.link(f"‹ {back[1]}", f"{back[0]}").classes("back")
             ui.html(f"<h1>{escape(title)}</h1>", sanitize=False).classes("page-title")
         yield
-    # Last: a timer that waits for the browser has the page sent as it is just then.
+    # Last: a timer that waits for the browser causes the page to be sent as it is at that moment.
     _keep_contact()
 
 
 def live(who: Visitor, every_s: float, refresh: Callable[[], Awaitable[None]]) -> None:
     """Call ``refresh`` now and then while the page is open; when the session is over, the page is left.
 
-    A look that takes long is taken less often: what the pages of a large store cost stays a small part of a core.
+    A slow refresh runs less often: even with a large store the pages cost only a small part of a core.
     """
 
     async def look() -> None:
@@ -152,7 +152,7 @@ _outdated: "WeakSet[Client]" = WeakSet()
 
 
 def _keep_contact() -> None:
-    """Tell the page now and then that what it shows is what there is."""
+    """Tell the page regularly that what it shows is current."""
     client = ui.context.client
 
     def tell() -> None:

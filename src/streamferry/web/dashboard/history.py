@@ -1,4 +1,4 @@
-"""What happened to a task, and which callbacks told it: problems, what played, all, and callbacks behind four tabs."""
+"""What happened to a task, and its callbacks, in four tabs: problems, what played, all, and callbacks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.widgets import attempt, empty, icon_button, time_at
 from streamferry.web.views import EventView
 
-#: At first, and more each time that somebody asks for earlier ones.
+#: How many are shown at first, and added each time that earlier ones are requested.
 _STEP = 50
 _MOST = 500
 _STATES = frozenset(State)
@@ -31,15 +31,15 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "played": ("item_started", "item_failed", "item_finished"),
     "all": (),
 }
-#: Of these it is told by which key or command.
+#: For these kinds the key or command that caused them is shown.
 _BY_SOMEBODY = frozenset(("created", "updated", "disabled", "enabled", "relaunched", "deleted"))
-# The one after it says the same.
+# The next one says the same.
 _LEFT_OUT = "item_finished"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An event, or several alike in a row: the newest of them, how many they are, and the oldest."""
+    """An event, or several similar ones in a row: the newest, how many, and the oldest."""
 
     newest: EventView
     count: int
@@ -47,9 +47,9 @@ class Line:
 
 
 def lines_of(events: Sequence[EventView], view: str) -> list[Line]:
-    """The lines of a view, newest first: what is the same again and again stands there once.
+    """The lines of a view, newest first; repeated events are shown once.
 
-    A problem is the same by its kind; among all events the reason has to be the same, too.
+    Problems are the same if their kinds are; in the view of all events the reasons have to be the same, too.
     """
 
     def alike(event: EventView) -> tuple[object, ...]:
@@ -57,14 +57,14 @@ def lines_of(events: Sequence[EventView], view: str) -> list[Line]:
             return event.kind, event.id
         return event.kind, None if view == "problems" else str(event.detail)
 
-    # A task that waits is no problem by itself, only with a reason for it.
+    # A waiting task is a problem only if there is a reason.
     told = [one for one in events if view != "problems" or one.kind != "waiting" or one.detail.get("fault")]
     groups = [list(found) for _, found in groupby(told, alike)]
     return [Line(found[0], len(found), found[-1]) for found in groups]
 
 
 class History:
-    """Events newest first; callbacks newest first, each to be sent again by who may write."""
+    """Events newest first; callbacks newest first, with a button to send each again for visitors who may write."""
 
     def __init__(self, who: Visitor, page_actions: PageActions, task_id: str) -> None:
         self._who, self._page_actions, self._task_id = who, page_actions, task_id
@@ -84,7 +84,7 @@ class History:
 
     @staticmethod
     def _log(name: str) -> ui.column:
-        """A box that can be scrolled by keys, too."""
+        """A box that can also be scrolled with the keyboard."""
         made = ui.column().classes("lines log").props("tabindex=0 role=tabpanel")
         made.props["aria-label"] = name
         return made
@@ -174,7 +174,7 @@ class History:
         await self.refresh()
 
     def _detail(self, event: EventView) -> str:
-        """What an event tells beside its kind: the reason first."""
+        """The details of an event, the reason first."""
         t, detail = self._who.t, event.detail
         words = [self._who.reasons(str(detail["reason"]))] if detail.get("reason") else []
         if "worker" in detail:

@@ -1,4 +1,4 @@
-"""Sessions end with the key they were begun with: a look at the store's keys now and then. It begins no session."""
+"""Ends sessions when their key is disabled or replaced, by reading the store's keys regularly."""
 
 import asyncio
 import contextlib
@@ -11,12 +11,12 @@ from streamferry.web.dashboard.sessions import Sessions
 
 _log = logging.getLogger("streamferry.dashboard")
 
-#: A key that was disabled, by whatever command on whatever machine, opens nothing any more after this long.
+#: How long it takes at most until a key that was disabled anywhere is no longer accepted.
 LOOK_S = 2.0
 
 
 async def watch_keys(actions: Actions, sessions: Sessions, stopping: asyncio.Event) -> None:
-    """Until ``stopping`` is set. A key that was given another secret is another key."""
+    """Run until ``stopping`` is set. A key with a new secret counts as another key."""
     made_at: dict[str, object] = {}
     is_well = True
     while not stopping.is_set():

@@ -1,4 +1,4 @@
-"""The library: files that were uploaded, and the upload itself, which goes past the page as one plain request."""
+"""The library: uploaded files, and the upload itself, which bypasses the page as one plain request."""
 
 from urllib.parse import quote, unquote
 
@@ -20,7 +20,7 @@ _UPLOAD = "/library/files/{name:path}"
 # QUploader sends each file as the body of one PUT.
 _WHERE = f"files => '{BASE}/library/files/' + encodeURIComponent(files[0].name)"
 
-#: The framework's own header has a button inside of a button, and its list keeps what is finished.
+#: The framework's own header has a button inside a button, and its list keeps finished uploads.
 _HEADER = """
 <div class="uploader-head">
   <q-btn no-caps unelevated color="primary" icon="upload" label="WORDS" @click="props.pickFiles"></q-btn>
@@ -35,7 +35,7 @@ _LIST = """
 
 
 def register(page_actions: PageActions) -> None:
-    """Make the page, and what it sends files to."""
+    """Make the page, and the route that it uploads to."""
 
     @Page("/library")
     async def library() -> None:

@@ -27,7 +27,7 @@ _RECONNECT_S = 6.0
 
 
 def mount_dashboard(app: FastAPI, page_actions: PageActions) -> None:
-    """Once for each process: the page framework keeps its pages in the module."""
+    """Call it once per process: the page framework keeps its pages in its module."""
     pages = nicegui.app
     doors = sign_in.SignIn(page_actions.actions, page_actions.sessions, page_actions.links)
     pages.add_api_route("/sign-in", doors.show, methods=["GET"])

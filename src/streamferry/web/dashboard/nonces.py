@@ -1,7 +1,7 @@
-"""Nonces for the scripts that stand in a page itself: only those with the one of its answer run.
+"""Nonces for inline scripts: only those with the nonce of their response run.
 
-The page framework (NiceGUI 3.18) knows no nonces. Its pages are one template, into whose source they are put: so the
-framework's own scripts have them, and nothing that is filled in can.
+The page framework (NiceGUI 3.18) does not support nonces. Its pages are one template, and they are put into its source:
+so the framework's own scripts have them, and inserted content cannot.
 """
 
 import re
@@ -16,7 +16,7 @@ _SCRIPT = re.compile(r"<script(?=[\s>])")
 
 
 class _WithNonces(BaseLoader):
-    """Loads what another loader has, with a nonce in each script."""
+    """Wraps a template loader and adds a nonce to each script."""
 
     def __init__(self, loader: BaseLoader) -> None:
         self._loader = loader
@@ -28,7 +28,7 @@ class _WithNonces(BaseLoader):
 
 
 def add_nonces() -> None:
-    """Once for each process, before the first page."""
+    """Call it once per process, before the first page."""
     loader = templates.env.loader
     assert loader is not None
     templates.env.loader = _WithNonces(loader)

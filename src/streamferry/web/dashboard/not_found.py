@@ -1,4 +1,4 @@
-"""The page for an address or a task that is not there: in the frame, with status 404 and a way back."""
+"""The page for an address or a task that does not exist: in the frame, with status 404 and a link back."""
 
 from http import HTTPStatus
 
@@ -15,12 +15,12 @@ _PLACE = ("/tasks", "nav.tasks")
 
 
 def register() -> None:
-    """Answer for the page framework, which has a page of its own: in one language, without a way back."""
+    """Replace the page framework's own page, which has one language and no link back."""
     nicegui.app.exception_handlers[404] = _answer
 
 
 async def _answer(request: Request, _: Exception) -> Response:
-    """A person who is signed in gets a page; strangers, scripts, pictures and the like a word."""
+    """A signed-in person gets a page; anything else a line of text."""
     if (
         session_of(request.scope) is None
         or request.method != "GET"
@@ -32,7 +32,7 @@ async def _answer(request: Request, _: Exception) -> Response:
 
 
 def show(who: Visitor, words: str) -> Response:
-    """Build the page that is being made now as that; ``words``: key of what is not there."""
+    """Turn the page that is being built into this one; ``words``: text key of what does not exist."""
     path, label = _PLACE
     with frame(who, who.t("gone.title"), place=path, back=(path, who.t(label))):
         empty("search_off", who.t(words), who.t("gone.hint"))

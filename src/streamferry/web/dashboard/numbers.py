@@ -1,4 +1,4 @@
-"""All tasks in numbers, for every page that is open: counting them takes a look at each task of the store."""
+"""Numbers of all tasks, shared by all open pages: counting reads every task in the store."""
 
 import asyncio
 import time
@@ -9,12 +9,12 @@ from streamferry.web.reads import Reads
 from streamferry.web.views import Overview
 
 _NUMBERS_S = 2.0
-#: Different searches that are remembered; each is one of somebody who is looking.
+#: How many different searches are cached; each belongs to an open page.
 _SEARCHES = 50
 
 
 class Numbers:
-    """Counted once for all who ask the same at about the same time."""
+    """Counts once for all pages that need the same numbers at about the same time."""
 
     def __init__(self, reads: Reads) -> None:
         self._reads = reads

@@ -68,7 +68,7 @@ class _Content:
         with self._numbers:
             for name, one in FILTERS.items():
                 if name != "all":
-                    # Never another number than the list below it has: the counts may be older.
+                    # Always the number of the list below it: the counts may be older.
                     count = in_trouble if name == "trouble" else one.count(counts)
                     self._tile(t(f"filter.{name}"), str(count), f"tile-{name}", f"?state={name}")
             self._tile(t("overview.out"), show.kbps(overview.kbps_out), "tile-out", "?state=streaming")

@@ -1,4 +1,4 @@
-"""What the pages may do: reads for everybody who is signed in, changes for those who may write. No rules."""
+"""What pages can do: reads for every signed-in visitor, changes for those who may write. No rules."""
 
 import contextlib
 from collections.abc import AsyncIterator, Collection, Iterator
@@ -40,13 +40,13 @@ class PageActions:
     links: SignInLinks = field(default_factory=SignInLinks)
 
     def require_writer(self, who: Visitor) -> None:
-        """Raises PermissionError for who may only look, or is not signed in any more."""
+        """Raises PermissionError for visitors who may only read, or are no longer signed in."""
         if not who.can_write:
             raise PermissionError(who.t("role.refused" if who.is_welcome else "session.over"))
 
     @contextlib.contextmanager
     def _acting(self, who: Visitor) -> Iterator[None]:
-        """What is changed within is theirs. Raises PermissionError as ``require_writer`` does."""
+        """Attributes changes within the block to the visitor. Raises PermissionError as ``require_writer`` does."""
         self.require_writer(who)
         with acting_as(Actor(ActorKind.SESSION, who.session.access_key_id, new_request_id())):
             yield
@@ -70,7 +70,7 @@ class PageActions:
             await self.writes.update_task(task_id, draft, expected_version=version)
 
     async def probe(self, who: Visitor, address: str) -> ProbeView:
-        """Look into a file. Raises PermissionError and ActionError."""
+        """Inspect a file. Raises PermissionError and ActionError."""
         self.require_writer(who)
         return await self.probing.look(address, _PROBE_S)
 

@@ -1,4 +1,4 @@
-"""The list of addresses in the form: typed, dragged into order, looked into, or taken from the library."""
+"""The list of addresses in the form: typed, dragged into order, inspected, or taken from the library."""
 
 from functools import partial
 
@@ -29,7 +29,7 @@ class PlaylistEditor:
         self.draw()
 
     def draw(self) -> None:
-        """Draw the list anew: another kind, another order, one more or less."""
+        """Draw the list again, after a change of kind, order or length."""
         t, is_list = self._who.t, self._draft.kind is Kind.VOD
         self._fields.forget("sources")
         self._list.clear()
@@ -48,7 +48,7 @@ class PlaylistEditor:
         t, fields, name = self._who.t, self._fields, f"sources[{index}]"
         with ui.element("div").classes("item") as line:
             if is_list:
-                # Alt and an arrow: the element that has the focus is drawn anew, so the page is told where it went.
+                # Alt and an arrow: the focused element is drawn again, so the page is told where it moved.
                 line.on("keydown.alt.up.prevent", lambda: self._move(index, -1))
                 line.on("keydown.alt.down.prevent", lambda: self._move(index, 1))
                 with ui.element("div").classes("order"):
@@ -75,7 +75,7 @@ class PlaylistEditor:
                     found = ui.element("div").classes("probe")
                     found.set_visibility(False)
                     look.on_click(lambda: self._probe(one, look, found))
-                    # It is about the address that stood there.
+                    # It is about the previous address.
                     url.on_value_change(lambda: found.set_visibility(False))
             if is_list and len(self._draft.sources) > 1:
                 icon_button("close", f"{t('form.remove')}: {index + 1}", lambda: self._remove(one))
@@ -86,7 +86,7 @@ class PlaylistEditor:
             self.draw()
 
     async def _choose_file(self) -> None:
-        """Take a file of the library, into a line that is still empty if the last one is."""
+        """Take a file from the library, into the last line if that is still empty."""
         t = self._who.t
         files = await self._page_actions.library.list_files()
         with named_dialog(t("form.library")) as dialog, ui.card().classes("dialog"):
@@ -114,7 +114,7 @@ class PlaylistEditor:
         self.draw()
 
     def _move(self, index: int, step: int) -> None:
-        """One place up or down; the focus goes with it."""
+        """Move one line up or down, with the focus."""
         sources, other = self._draft.sources, index + step
         if 0 <= other < len(sources):
             sources[index], sources[other] = sources[other], sources[index]
@@ -143,7 +143,7 @@ class PlaylistEditor:
             told = self._who.t("form.no_probe")
         except (ActionError, PermissionError) as error:
             told = self._who.reasons(reason_of(error))
-        # The list was drawn anew meanwhile.
+        # The list was drawn again meanwhile.
         if found.is_deleted:
             return
         button.enable()

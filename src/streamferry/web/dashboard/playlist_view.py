@@ -1,4 +1,4 @@
-"""The list of a task as it plays: which file is on, how far it is, and how far the next one is prepared."""
+"""The list of a playing task: which file is playing, its position, and how far the next one is prepared."""
 
 from nicegui import ui
 
@@ -9,7 +9,7 @@ from streamferry.web.views import Kind, SourceView, TaskView
 
 
 class PlaylistView:
-    """Made once for a page; ``show`` draws the lines again only when the list itself has changed."""
+    """Made once per page; ``show`` draws the lines again only when the list itself has changed."""
 
     def __init__(self, who: Visitor) -> None:
         self._who = who
@@ -21,7 +21,7 @@ class PlaylistView:
         self._places: list[tuple[ui.element, ui.linear_progress, ui.label]] = []
 
     def show(self, task: TaskView) -> None:
-        """What plays now."""
+        """Show what is playing now."""
         if task.sources != self._drawn:
             self._draw(task)
         head, run = task.run.playhead, task.run

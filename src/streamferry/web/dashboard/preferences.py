@@ -12,9 +12,9 @@ from streamferry.web.dashboard.texts import LANGUAGES
 
 LANGUAGE_COOKIE = "streamferry_language"
 THEME_COOKIE = "streamferry_theme"
-#: Set by ``dashboard.js``, on the form for signing in already.
+#: Set by ``dashboard.js``, already on the sign-in form.
 ZONE_COOKIE = "streamferry_zone"
-#: Theme -> whether it is dark; None is as the browser has it.
+#: Theme -> whether it is dark; None: as the browser is set.
 THEMES: dict[str, bool | None] = {"auto": None, "light": False, "dark": True}
 
 
@@ -28,7 +28,7 @@ class Preferences:
 
     @classmethod
     def of(cls, headers: Headers) -> "Preferences":
-        """What the cookies say; for the language else what the browser asks for."""
+        """From the cookies; without one for the language, what the browser asks for."""
         cookies = cookie_parser(headers.get("cookie", ""))
         language = cookies.get(LANGUAGE_COOKIE, "")
         theme = cookies.get(THEME_COOKIE, "")
@@ -49,7 +49,7 @@ def _accepted(header: str) -> str:
 
 
 def _zone(name: str) -> tzinfo:
-    """The zone of a browser, as far as this machine knows it."""
+    """The browser's time zone, if this machine knows it."""
     try:
         return ZoneInfo(name) if name else UTC
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""The gate: an ASGI layer around all of the dashboard. No session, no answer, and none for another site.
+"""The gate: an ASGI layer around the whole dashboard. It answers nothing without a session, and no other site.
 
 Against forged requests: the cookie is SameSite, and whatever may change something, the web socket above all, must come
 from a page of ours (Origin).
@@ -26,15 +26,15 @@ BASE = "/dashboard"
 COOKIE = "streamferry_session"
 SIGN_IN = f"{BASE}/sign-in"
 _OPEN_FILES = f"{BASE}/static/"
-# What the page framework serves has its version in the path; ours is asked for again, and mostly not sent again.
+# The page framework's files have its version in the path; ours are revalidated, and mostly not sent again.
 _KEPT = {f"{BASE}/_nicegui/{nicegui_version}/": "public, max-age=31536000, immutable", _OPEN_FILES: "no-cache"}
 #: Where a page finds the nonce of its scripts.
 NONCE = "script_nonce"
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _POLICY_VIOLATION = 1008
-#: Of one message on a page's socket: a form with 30 addresses of 1,000 characters, many times over.
+#: Largest message on a page's socket: a form with 30 addresses of 1,000 characters, many times over.
 MAX_SOCKET_BYTES = 256 * 1024
-#: Messages of one page: so many a second, and at once. A hand on a slider makes 30; typing makes ten.
+#: Messages of one page: this many a second, and at once. Dragging a slider makes 30 a second; typing makes ten.
 _MESSAGES_S, _MESSAGES_AT_ONCE = 50.0, 500.0
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -57,7 +57,7 @@ _MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
 class _TooLarge(Exception):
-    """A body that no page asks for."""
+    """A body that is larger than any page sends."""
 
 
 class Gate:
@@ -94,7 +94,7 @@ class Gate:
             await self._app(scope, _attended(receive, send, session), send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: "_Sealed") -> None:
-        """Whatever a page raises ends here: the page framework would show it, statements of the store and all."""
+        """Handle every error of a page here: the page framework would show it, including statements of the store."""
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:
@@ -115,7 +115,7 @@ class Gate:
 
 
 class _Sealed:
-    """Adds the headers that each answer has, and ends one that streams with the session that asked for it."""
+    """Adds the common headers, and ends a streamed response when its session ends."""
 
     def __init__(self, send: Send, path: str, session: Session | None, policy: str) -> None:
         self._send = send
@@ -159,9 +159,9 @@ def _bounded(receive: Receive) -> Receive:
 
 
 def _attended(receive: Receive, send: Send, session: Session | None) -> Receive:
-    """What a page says through its socket, until the session is over: a page that stays open says something soon.
+    """Pass on what a page sends through its socket until the session is over; every open page sends something soon.
 
-    One that says more than a person can do is cut off.
+    A page that sends more than a person can do is cut off.
     """
     allowed, then = _MESSAGES_AT_ONCE, time.monotonic()
 
@@ -181,12 +181,12 @@ def _attended(receive: Receive, send: Send, session: Session | None) -> Receive:
 
 
 def _is_welcome(session: Session | None) -> bool:
-    """Without a session only what is open to all is passed on."""
+    """Whether to pass it on: without a session only what is open to all."""
     return session is None or session.is_live(time.monotonic())
 
 
 def session_token(headers: Headers) -> str:
-    """What the cookie holds, or nothing."""
+    """The token in the cookie, or an empty text."""
     return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 
@@ -197,7 +197,7 @@ def session_of(scope: Scope) -> Session | None:
 
 
 def is_same_origin(headers: Headers, public_hosts: Collection[str] = ()) -> bool:
-    """Whether a request comes from a page of this service. Every browser says so, of sockets and of changes.
+    """Whether a request comes from a page of this service. Every browser sends the origin, for sockets and for changes.
 
     ``public_hosts``: in lower case, with a port where it is not that of http or https.
     """

@@ -1,7 +1,7 @@
 """Who is signed in: sessions in memory. No HTTP here.
 
-A session is found by a random token that only the browser's cookie holds; here is its digest. A restart of the service
-ends all sessions. Times are monotonic seconds, passed in.
+A session is found by a random token that only the browser's cookie holds; only its digest is kept here. A restart of
+the service ends all sessions. Times are monotonic seconds, passed in.
 """
 
 import hashlib
@@ -10,14 +10,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-#: A session ends this long after sign-in, whatever was done in it.
+#: A session ends this long after sign-in, even if it is in use.
 SESSION_S = 12 * 3600.0
 _MAX_SESSIONS = 10_000
 
 
 @dataclass(slots=True)
 class Session:
-    """One sign-in. A page that is open keeps it, so it says itself whether it still counts."""
+    """One sign-in. An open page keeps it, so it knows itself whether it is still valid."""
 
     access_key_id: str
     can_write: bool
@@ -25,7 +25,7 @@ class Session:
     is_ended: bool = field(default=False)
 
     def is_live(self, now: float) -> bool:
-        """Whether it has neither ended nor run out."""
+        """Whether it has neither ended nor expired."""
         return not self.is_ended and now < self.ends_at
 
 
@@ -50,7 +50,7 @@ class Sessions:
         return session if session is not None and session.is_live(now) else None
 
     def end(self, token: str) -> None:
-        """Sign out: pages that are open with it can do nothing more."""
+        """Sign out: its open pages can do nothing more."""
         session = self._sessions.pop(_digest(token), None)
         if session is not None:
             session.is_ended = True
@@ -58,7 +58,7 @@ class Sessions:
     def keep_only(self, roles: Mapping[str, bool], asked_at: float) -> None:
         """End the sessions of keys that are gone. ``roles``: each enabled key, and whether it may write.
 
-        ``asked_at``: when the keys were asked for; they say nothing of a session that was begun behind that.
+        ``asked_at``: when the keys were read; sessions that began later are kept.
         """
         self._drop(
             lambda session: (

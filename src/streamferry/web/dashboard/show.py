@@ -26,7 +26,7 @@ def span(seconds: float | None) -> str:
 
 
 def offset(seconds: float) -> str:
-    """A place in a file, to the millisecond where it is not a whole second."""
+    """A position in a file, to the millisecond unless it is a whole second."""
     rest = f"{seconds % 1:.3f}"[1:].rstrip("0").rstrip(".")
     return span(seconds) + rest
 
@@ -37,7 +37,7 @@ def drift(seconds: float | None) -> str:
 
 
 def name_and_place(address: str) -> tuple[str, str]:
-    """The file of an address and where it lies; a live address has no file, and is its own name."""
+    """The file of an address and its folder; a live address has no file, and is its own name."""
     if not address.startswith(("file:", "http:", "https:")):
         return readable(address), ""
     plain, mark, query = address.partition("?")
@@ -48,7 +48,7 @@ def name_and_place(address: str) -> tuple[str, str]:
 
 
 def size(count: float) -> str:
-    """Bytes, in the unit in which they are few."""
+    """Bytes, in a suitable unit."""
     for unit in ("B", "KB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
@@ -57,25 +57,25 @@ def size(count: float) -> str:
 
 
 def state_of(task: TaskView) -> State:
-    """What a task does: a stopped or ended one is that, whatever its last run said; but what failed has not played."""
+    """What a task is doing. A stopped or ended task is shown as that, whatever its last run said, unless it failed."""
     if task.status is Status.DISABLED:
         return State.STOPPED
     if task.status is Status.ENDED:
         return State.FAILED if task.run.state is State.FAILED else State.ENDED
-    # Continued a moment ago, or with another window: no worker has taken it yet.
+    # Continued a moment ago, or given a new window: no worker has taken it yet.
     return State.WAITING if task.run.state in (State.STOPPED, State.ENDED) else task.run.state
 
 
 def trouble_of(task: TaskView) -> TroubleView | None:
-    """What somebody should look at: the one judgement for tiles, filters, lists and pages."""
+    """What keeps it from streaming: the one rule for tiles, filters, lists and pages."""
     return task.run.trouble if task.status is Status.ACTIVE else None
 
 
 def chip_of(task: TaskView, t: Translate) -> tuple[str, str]:
-    """What it does as a kind of chip (``s-`` in the style sheet) and in words.
+    """The chip for what it is doing: its style (``s-`` in the style sheet) and text.
 
-    One that is in trouble never looks like one that has just begun: between two tries it retries, and what streams
-    again is recovering until it has done so for a while.
+    A task in trouble never looks as if it had just begun: between two tries it is retrying, and once it streams again
+    it is recovering for a while.
     """
     state, trouble = state_of(task), trouble_of(task)
     if trouble is None or state in (State.FAILED, State.STALLED):
@@ -93,12 +93,12 @@ def is_on_air(task: TaskView) -> bool:
 
 
 def title_of(task: TaskView, t: Translate) -> str:
-    """The title, or what stands for it."""
+    """The title, or a substitute for it."""
     return task.title or t("task.untitled", id=task.task_id[:8])
 
 
 def problem_of(task: TaskView, t: Translate, reasons: Reasons) -> str:
-    """Why it does not stream, if something keeps it from it; of one whose time is over, why it did not."""
+    """Why it does not stream, if something keeps it from that; after its window, why it did not."""
     told = trouble_of(task)
     fault, reason = (told.fault, told.reason) if told else (None, None)
     if task.status is Status.ENDED and task.run.state is State.FAILED:
@@ -107,7 +107,7 @@ def problem_of(task: TaskView, t: Translate, reasons: Reasons) -> str:
 
 
 def callback_trouble_of(task: TaskView, t: Translate) -> str:
-    """What its receiver of callbacks does, if it does not take what it is owed."""
+    """What is wrong with its callbacks' receiver, if it does not accept them."""
     if task.callbacks_ended:
         return t("callbacks.ended")
     return t("callbacks.not_taken", tries=task.callback_failures) if task.callback_failures else ""
@@ -120,7 +120,7 @@ def urgency(task: TaskView) -> tuple[bool, str]:
 
 
 def place_of(task: TaskView, t: Translate) -> str:
-    """Where its list stands, in words that count from 1."""
+    """The position of its list, as text that counts from 1."""
     head = task.run.playhead
     if head is None:
         return ""

@@ -1,6 +1,6 @@
-"""Signing in and out: plain forms, so that nobody reaches the page framework before they are known.
+"""Signing in and out: plain forms, so that nobody reaches the page framework before signing in.
 
-What is sent is an access key pair. It is compared in constant time, failures are made to wait (``control.sign_ins``),
+The form sends an access key pair. It is compared in constant time, failures are made to wait (``control.sign_ins``),
 and the answer never says which half was wrong. From this machine it may be the token of a link that signs in once.
 """
 
@@ -41,7 +41,7 @@ class SignIn:
         self._links = links
 
     async def show(self, request: Request) -> Response:
-        """The form; who is signed in already goes on."""
+        """The form; a visitor who is already signed in is redirected."""
         following = _following(request.query_params.get("next", ""))
         if session_of(request.scope) is not None:
             return RedirectResponse(following, 303)
@@ -113,7 +113,7 @@ async def _read_form(request: Request) -> dict[str, str]:
 
 
 def _following(path: str) -> str:
-    """Where to go on after signing in: a path of the dashboard, and never another site."""
+    """Where to go after signing in: a path of the dashboard, never another site."""
     return path if path.startswith(f"{BASE}/") and not path.startswith((SIGN_IN, SIGN_OUT)) else f"{BASE}/"
 
 

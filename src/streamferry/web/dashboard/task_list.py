@@ -1,4 +1,4 @@
-"""All tasks: a live table, filtered and paged by the store, and what can be done to several at once."""
+"""All tasks: a live table, filtered and paged by the store, and actions on several at once."""
 
 import json
 from typing import Any
@@ -21,10 +21,10 @@ from streamferry.web.views import Kind, Status, TaskView
 _REFRESH_S = 2.0
 _SIZES = (10, 25, 50, 100)
 _GROUPS = 500
-#: Tasks that are read at once, to do something to all of them; and those that a question names.
+#: Tasks that are read at a time for an action on all of them; and how many a question names.
 _AT_ONCE = 500
 _NAMED = 5
-#: What can be done to several: name, icon, colour.
+#: Actions on several tasks: name, icon, colour.
 _DEEDS = (("stop", "stop", "primary"), ("continue", "play_arrow", "primary"), ("delete", "delete", "negative"))
 
 
@@ -47,7 +47,7 @@ class _Content:
         self._state, self._group, self._title = state, group, title
         self._page, self._size = 1, 25
         self._tabs: dict[str, ui.button] = {}
-        #: Whether all that the filters leave is meant, not only what is ticked on this page; and how many that are.
+        #: Whether all tasks that match the filters are selected, not only those ticked on this page; and how many.
         self._all = False
         self._total = 0
 
@@ -81,7 +81,7 @@ class _Content:
     async def refresh(self) -> None:
         """Read the page again, and show what has changed."""
         t, reads = self._who.t, self._page_actions.reads
-        # What the other filters leave: a number that says 310 above a list of 100 is no help.
+        # What the other filters match: the number 310 above a list of 100 is no help.
         counts = await self._page_actions.numbers.counts(title=self._title, groups=self._groups)
         found = await FILTERS[self._state].page(
             reads,
@@ -91,7 +91,7 @@ class _Content:
             size=self._size,
         )
         for name, button in self._tabs.items():
-            # The list was read after the counts, which may be older: above it stands how many are in it.
+            # The list was read after the counts, which may be older: show above it how many are in it.
             count = found.total if name == self._state else FILTERS[name].count(counts)
             button.set_text(f"{t(f'filter.{name}')}  {count}")
             kind = "here" if name == self._state else "" if count else "zero"
@@ -142,7 +142,7 @@ class _Content:
         self._draw_bulk()
 
     def _draw_bulk(self) -> None:
-        """What can be done to the tasks that are ticked; out of the way when none is."""
+        """Actions on the ticked tasks; hidden when none is ticked."""
         t, ticked = self._who.t, len(self._table.selected)
         count = self._total if self._all else ticked
         self._bulk.clear()
@@ -188,7 +188,7 @@ class _Content:
         await self.refresh()
 
     async def _meant(self) -> list[TaskView]:
-        """The tasks that are ticked, or all that the filters leave, as they are now."""
+        """The ticked tasks, or all that match the filters, as they are now."""
         ticked = {row["id"] for row in self._table.selected}
         found: list[TaskView] = []
         for page in range(1, -(-self._total // _AT_ONCE) + 1):
@@ -229,7 +229,7 @@ def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
         "more": more,
         "destination": task.destination,
         "out": show.kbps(run.kbps_out) if is_running else show.UNKNOWN,
-        # A list is read ahead of time, from the cache mostly.
+        # A list is read ahead, mostly from the cache: its rate says nothing.
         "into": show.kbps(run.kbps_in) if is_running and task.kind is Kind.LIVE else "",
         "media": show.span(run.media_time_s) if is_running else show.UNKNOWN,
         "place": show.place_of(task, t),

@@ -1,4 +1,4 @@
-"""The page of a task: what arrives at the destination, how it goes, what happened, and what can be done about it."""
+"""The page of a task: its picture, its numbers, its history, and the actions on it."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ from streamferry.web.dashboard.widgets import attempt, card, is_sure, set_chip, 
 from streamferry.web.views import Kind, Status, TaskView
 
 _REFRESH_S = 2.0
-#: What is asked before it is done, and what is dangerous of it.
+#: Actions that need a confirmation, and those that are dangerous.
 _ASKED = {"stop": False, "relaunch": False, "delete": True}
 _FACTS = ("out", "media_time", "sent", "retries", "dropped", "repairs")
 _ICONS = {"stop": "stop", "continue": "play_arrow", "relaunch": "restart_alt", "delete": "delete"}
@@ -49,7 +49,7 @@ class _Content:
         self._buttons: dict[str, ui.button] = {}
 
     async def build(self) -> None:
-        """Everything of the page."""
+        """Build the page."""
         t, task = self._who.t, self._task
         with ui.element("div").classes("task-head"):
             self._chip = state_chip(*show.chip_of(task, t))
@@ -134,7 +134,7 @@ class _Content:
     def _draw_facts(self) -> None:
         t = self._who.t
         names = _FACTS if self._task.kind is Kind.VOD else ("in", *_FACTS, "drift")
-        # Rows without a hole: six or eight.
+        # Full rows: six or eight.
         with ui.element("div").classes(f"facts of-{len(names)}"):
             for name in names:
                 with ui.element("div").classes("fact"):
@@ -142,7 +142,7 @@ class _Content:
                     ui.label(t(f"fact.{name}")).classes("soft")
 
     def _draw_deeds(self) -> None:
-        """Buttons for what is done often, a menu for the rest."""
+        """Buttons for frequent actions, a menu for the rest."""
         t, task_id = self._who.t, self._task.task_id
         if self._who.session.can_write:
             for name in ("stop", "continue"):
@@ -167,7 +167,7 @@ class _Content:
         return lambda: self._do(name)
 
     def _allow(self, status: Status) -> None:
-        """Only what can be done now is shown."""
+        """Show only the actions that are possible now."""
         if self._buttons:
             self._buttons["stop"].set_visibility(status in (Status.ACTIVE, Status.NOT_STARTED))
             self._buttons["continue"].set_visibility(status is Status.DISABLED)

@@ -1,4 +1,4 @@
-"""The table of tasks itself: columns on a wide screen, cards on a narrow one. What is in it is the page's."""
+"""The table of tasks: columns on a wide screen, cards on a narrow one. The page fills it."""
 
 from nicegui import ui
 

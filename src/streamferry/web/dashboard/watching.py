@@ -1,7 +1,7 @@
 """Watching: preview and thumbnail of a task for the pages, behind the dashboard's gate.
 
 ``/dashboard/tasks/{task_id}/preview`` is for ``static/player.js``, ``/dashboard/tasks/{task_id}/thumbnail`` for an
-image. Where there is nothing to be seen the answer is a sentence as plain text, which the player shows.
+image. When there is nothing to show, the answer is a sentence as plain text, which the player shows.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The watermark in the form: a picture laid where it will be, moved with the finger or the mouse."""
+"""The watermark in the form: the picture at its position, moved by touch or mouse."""
 
 import base64
 import itertools
@@ -12,12 +12,12 @@ from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.widgets import icon_button
 
 _ROWS, _COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
-#: Between the picture and the edge, as a part of the video.
+#: Margin between the picture and the edge, as a fraction of the video.
 _MARGIN = 0.03
 
 
 class MarkEditor:
-    """``picture``: data URL of the one that the task has, for one that is being changed."""
+    """``picture``: data URL of the task's current picture, when a task is being changed."""
 
     def __init__(self, who: Visitor, draft: Draft, picture: str) -> None:
         self._who, self._draft, self._picture = who, draft, picture
@@ -32,7 +32,7 @@ class MarkEditor:
         self.draw()
 
     def draw(self) -> None:
-        """Draw it anew."""
+        """Draw it again."""
         t, mark = self._who.t, self._draft.mark
         self._place.clear()
         with self._place:
@@ -99,12 +99,12 @@ class MarkEditor:
         self.draw()
 
     def _put(self, event: events.GenericEventArguments, mark: DraftMark) -> None:
-        """Dragged."""
+        """The picture was dragged."""
         mark.x, mark.y = round(float(event.args["x"]), 4), round(float(event.args["y"]), 4)
         self._follow()
 
     def _type(self, name: str, percent: float | None) -> None:
-        """A number that was typed, or the slider; while somebody types there may be none."""
+        """A number was typed, or the slider moved; while the user types it may be missing."""
         mark = self._draft.mark
         most = 1.0 if name == "ratio" else 0.99
         part = None if percent is None else round(percent / 100, 4)
@@ -114,8 +114,8 @@ class MarkEditor:
         self._follow()
 
     def _to_corner(self, row: int, column: int) -> None:
-        """To one of nine places, with the usual margin. A place is that of the left upper corner: how high the picture
-        is follows from its shape and that of the video, which is taken for 16 to 9."""
+        """Move it to one of nine positions, with the usual margin. The position is that of the top left corner; the
+        picture's height follows from its shape and that of the video, which is assumed to be 16 to 9."""
         mark = self._draft.mark
         if mark is None:
             return
@@ -125,7 +125,7 @@ class MarkEditor:
         self._follow()
 
     def _shape(self, mark: DraftMark) -> float:
-        """Height of the picture by its width."""
+        """Height of the picture divided by its width."""
         data = base64.b64decode((mark.picture or self._picture).partition(",")[2])
         try:
             found = inspect_picture(data)
@@ -134,7 +134,7 @@ class MarkEditor:
         return found.height / max(1, found.width)
 
     def _follow(self) -> None:
-        """Show everywhere what the draft has."""
+        """Show the draft's values everywhere."""
         mark = self._draft.mark
         if mark is None or self._img is None:
             return
@@ -146,6 +146,6 @@ class MarkEditor:
 
 
 def _placed(third: int, length: float) -> float:
-    """Where something of this length begins in the first, second or last third of 1."""
+    """Where something of this length begins at the start, middle or end of 1."""
     room = max(0.0, 1 - length)
     return round(min(0.99, (min(_MARGIN, room), room / 2, max(0.0, room - _MARGIN))[third]), 4)

@@ -1,4 +1,4 @@
-"""Pieces that several pages are made of: a card, a state, a question before it is done, a word after."""
+"""Pieces that several pages use: a card, a state, a confirmation, a result message."""
 
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ def set_chip(chip: ui.label, kind: str, words: str) -> None:
 
 
 def empty(icon: str, words: str, hint: str = "") -> None:
-    """What stands where nothing is."""
+    """The text for an empty list."""
     with ui.element("div").classes("empty"):
         ui.icon(icon)
         ui.label(words).classes("empty-words")
@@ -40,14 +40,14 @@ def empty(icon: str, words: str, hint: str = "") -> None:
 
 
 def bar(part: float, name: str, size: str = "6px") -> ui.linear_progress:
-    """How much of something, 0 to 1; ``name`` says of what to who cannot see it."""
+    """How much of something, 0 to 1; ``name`` is for screen readers."""
     made = ui.linear_progress(part, show_value=False, size=size).props("rounded")
     made.props["aria-label"] = name
     return made
 
 
 def icon_button(icon: str, words: str, act: Callable[[], object] | None = None) -> ui.button:
-    """A button without words on it: they are its name, and stand beside the mouse."""
+    """A button with an icon only; its text is its accessible name and its tooltip."""
     made = ui.button(icon=icon, on_click=act, color=None).props("flat round dense").tooltip(words)
     made.props["aria-label"] = words
     return made
@@ -59,7 +59,7 @@ def time_at(iso: str) -> ui.element:
 
 
 def named_dialog(title: str) -> ui.dialog:
-    """A dialog with a name for who cannot see its title."""
+    """A dialog with a name for screen readers."""
     made = ui.dialog()
     made.props["aria-label"] = title
     return made
@@ -75,7 +75,7 @@ async def is_sure(
     dangerous: bool = False,
     typed: str = "",
 ) -> bool:
-    """Ask before something is done. ``about``: lines on what it is done to. ``typed``: what has to be typed first."""
+    """Ask for confirmation. ``about``: lines on what is affected. ``typed``: what has to be typed first."""
     with named_dialog(question) as dialog, ui.card().classes("dialog"):
         ui.label(question).classes("dialog-title")
         for line in about:
@@ -97,7 +97,7 @@ async def is_sure(
 
 
 async def attempt(who: Visitor, act: Callable[[], Awaitable[object]], done: str) -> bool:
-    """Do something and say that it is done, or why it could not be."""
+    """Do something and show that it is done, or why it could not be."""
     try:
         await act()
     except (ActionError, PermissionError) as error:

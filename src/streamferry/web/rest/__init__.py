@@ -1,4 +1,4 @@
-"""REST, our own API: what the compatible one does and what that has no word for, under ``/api/v1``.
+"""REST, our own API: everything the compatible one does, and more, under ``/api/v1``.
 
 ``views`` and ``operation_views`` are what is shown and ``reads`` gives it; ``bodies`` is what is asked for and
 ``writes`` does it; ``routes`` and ``library`` put them on HTTP, and ``app`` puts those behind the ``gate``. The rules

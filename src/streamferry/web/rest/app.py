@@ -1,4 +1,4 @@
-"""The application of REST: routes behind the gate, its own document and page, and refusals that all look alike."""
+"""The application of REST: routes behind the gate, its own document and page, and uniform refusals."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from streamferry.web.rest.tokens import Tokens
 from streamferry.web.writes import Writes
 
 PREFIX = "/api/v1"
-#: By its name: FastAPI would build the model anew for each status of each route, half of what a start of REST costs.
+#: By its name: FastAPI would rebuild the model for each status of each route, half of the time REST takes to start.
 _REFUSAL = {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{Refusal.__name__}"}}}}
 
 
@@ -77,12 +77,12 @@ async def _answer_rest_error(_: Request, error: Exception) -> Response:
     return error.response()
 
 
-#: Where pydantic's own words are not for a user.
+#: Replacements for messages of pydantic that are not for users.
 _WORDS = {"missing": "is required", "extra_forbidden": "there is no such field"}
 
 
 async def _answer_invalid(_: Request, error: Exception) -> Response:
-    """The first field that does not read, without repeating what it held."""
+    """The first invalid field, without repeating its value."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place, *parts = first["loc"]

@@ -1,4 +1,4 @@
-"""What REST is asked for, as models, and how a task's body becomes a ``TaskDraft``.
+"""The request bodies of REST, as models, and how a task's body becomes a ``TaskDraft``.
 
 REST names fields as ``tasks.draft`` does, so no names are translated, neither here nor in errors. Which fields a task
 needs and what a value may be is decided there. Unknown fields are refused.
@@ -149,7 +149,7 @@ class ProbeRequest(Body):
 
 
 def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
-    """What is given. Of a patch, what is given as nothing is cleared."""
+    """A draft with the given fields. In a patch, fields given as empty are cleared."""
     given = {name: getattr(body, name) for name in _AS_THEY_ARE}
     if isinstance(body, TaskPatch):
         given |= {name: CLEARED for name in CLEARABLE & body.model_fields_set if not getattr(body, name)}

@@ -20,7 +20,7 @@ td,th{text-align:left;vertical-align:top;padding:.25rem .7rem .25rem 0;border-bo
 h2{margin-top:2.2rem}h3 code{font-size:15px}
 .method{display:inline-block;min-width:4.5rem;font-weight:700}
 """
-#: For the header Content-Security-Policy: its own style, links to itself, and nothing else.
+#: The page's Content-Security-Policy: its own style, links to itself, and nothing else.
 POLICY = (
     f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -33,7 +33,7 @@ curl -sS {server}/tasks -H "Authorization: Bearer $TOKEN"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A parameter or a field: name, type in words, whether it must be given, what it is."""
+    """A parameter or a field: name, type, whether it is required, what it is."""
 
     name: str
     kind: str
@@ -94,7 +94,7 @@ def models(document: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[Row, .
 
 
 def kind_of(schema: Mapping[str, Any]) -> str:
-    """A type in words."""
+    """The name of a type."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:

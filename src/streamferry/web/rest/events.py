@@ -1,6 +1,6 @@
-"""Events as they happen, as server-sent events: each follower looks into the store once a second.
+"""Events as they happen, as server-sent events: each follower reads the store once a second.
 
-The id of each is the event's own, which rises, so a browser that comes back with ``Last-Event-ID`` misses none.
+The ids are the events' own and increase, so a browser that reconnects with ``Last-Event-ID`` misses none.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from streamferry.tasks.actor import current_actor
 from streamferry.web.reads import Reads
 from streamferry.web.rest.rest_errors import RestError
 
-#: A look costs one indexed read. What happened is told at most this late.
+#: How often the store is read (one indexed read), and the most that an event is delayed.
 LOOK_EVERY_S = 0.5
-#: A line now and then, so that proxies and clients can tell a quiet stream from a dead one.
+#: How often a line is sent anyway, so that proxies and clients can tell a quiet stream from a dead one.
 _BEAT_EVERY_S = 10.0
 #: Each costs two reads a second. One key cannot take them all from the others.
 _MAX_FOLLOWERS, _MAX_OF_KEY = 256, 32
@@ -30,7 +30,7 @@ class Follower:
         self._places = Places(_MAX_FOLLOWERS, _MAX_OF_KEY)
 
     async def follow(self, task_id: str | None, after: int | None) -> AsyncIterator[str]:
-        """Lines of the stream behind ``after``, None: from now on. Raises RestError when too many follow."""
+        """Lines of the stream after ``after``; None: from now on. Raises RestError when too many follow."""
         key = current_actor().name
         with self._place(key):
             begin = await self._reads.last_event() if after is None else after
@@ -46,7 +46,7 @@ class Follower:
 
     async def _lines(self, key: str, task_id: str | None, after: int) -> AsyncIterator[str]:
         with contextlib.suppress(NoPlace), self._places.place(key):
-            # The first line goes out at once, with the cursor: who breaks off before any event can resume, too.
+            # Send a first line at once, with the cursor: a client that breaks off before any event can resume, too.
             yield f"retry: 2000\nid: {after}\n\n"
             quiet_s = 0.0
             while not self._stopping.is_set():

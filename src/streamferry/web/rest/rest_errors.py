@@ -99,11 +99,11 @@ _STATUS: dict[type[ActionError], tuple[int, str]] = {
     ProberBusy: (429, "too_many"),
     NoProber: (503, "no_probe"),
 }
-#: When to come again.
+#: When to try again.
 _RETRY_AFTER_S: dict[type[ActionError], int] = {ProberBusy: 5}
 
 
 def translate(error: ActionError) -> RestError:
-    """The rules' refusal as REST says it."""
+    """An action's error as an error of REST."""
     status, code = _STATUS[type(error)]
     return RestError(status, code, str(error), error.field, retry_after_s=_RETRY_AFTER_S.get(type(error)))

@@ -1,4 +1,4 @@
-"""The gate in front of every route of REST: who calls, what that one may do, how much and how often.
+"""The gate in front of every route of REST: who calls, what they may do, how much and how often.
 
 ASGI middleware, so that a new route cannot be forgotten: without a token nothing is open but ``OPEN``, and a read-only
 key passes with GET and HEAD only. A body is bounded in bytes and in time before anybody reads it.
@@ -24,15 +24,15 @@ _log = logging.getLogger("streamferry.rest")
 
 #: Method and path under the mount that need no token.
 OPEN = frozenset((("POST", "/tokens"), ("GET", "/openapi.json"), ("GET", "/docs")))
-#: What a read-only key may not look at: who let whom in.
+#: What a read-only key may not read: the audit stream.
 _OF_WRITERS = frozenset(("/audit",))
 _READS = ("GET", "HEAD")
 #: As the compatible API's: a watermark of 2 MB is 2.8 MB of base64.
 MAX_BODY_BYTES = 4 * 1024 * 1024
-#: Of who has not said yet who they are: an access key pair.
+#: Largest body without a token: an access key pair.
 MAX_OPEN_BODY_BYTES = 8 * 1024
 BODY_TIMEOUT_S = 30.0
-#: Events and previews are sent for as long as somebody reads: the token is looked at again this often.
+#: Events and previews are sent for as long as somebody reads: the token is checked again this often.
 PROVE_EVERY_S = 5.0
 
 
@@ -75,7 +75,7 @@ class Gate:
             await answer.response()(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> Caller | None:
-        """Who calls; None where nobody needs to be known. Raises RestError for who may not."""
+        """The caller; None where no token is needed. Raises RestError if the call is not allowed."""
         method = scope["method"]
         if (method, _path(scope)) in OPEN:
             return None
@@ -88,7 +88,7 @@ class Gate:
         return caller
 
     async def _require_caller(self, scope: Scope) -> Caller:
-        """Whose token it is. Raises RestError."""
+        """The owner of the token. Raises RestError."""
         headers = dict(scope["headers"])
         kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if kind.lower() != "bearer" or not token:
@@ -104,7 +104,7 @@ class Gate:
 
 
 def _naming(send: Send, request_id: str) -> Send:
-    """Every answer says by which name the log, the events and the audit stream know its request."""
+    """Adds the request's id to every answer, by which the log, the events and the audit stream name it."""
 
     async def naming(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -115,7 +115,7 @@ def _naming(send: Send, request_id: str) -> Send:
 
 
 class _Answer:
-    """Sends, and ends an answer that streams when its caller's token is not good any more."""
+    """Sends, and ends a streamed answer when its caller's token is no longer valid."""
 
     def __init__(self, send: Send, require_caller: Callable[[], Awaitable[Caller]]) -> None:
         self.has_begun = False
@@ -136,7 +136,7 @@ class _Answer:
                 self._is_cut = True
                 message = {**message, "body": b"", "more_body": False}
             except TROUBLE:
-                pass  # Asked again next time.
+                pass  # Checked again next time.
         await self._send(message)
 
 
@@ -147,7 +147,7 @@ def _path(scope: Scope) -> str:
 
 
 def _is_upload(scope: Scope) -> bool:
-    """A file for the library, which bounds it itself."""
+    """Whether it is an upload to the library, which has its own limit."""
     return scope["method"] == "PUT" and _path(scope).startswith("/library/")
 
 

@@ -43,7 +43,7 @@ class Tokens:
         self._clock = clock
 
     async def log_in(self, access_key_id: str, secret: str, *, peer: str, now: float) -> KeyPair:
-        """The key that was proved. ``now`` is monotonic. Raises RestError for a wrong one and while locked out."""
+        """The key, if the secret is right. ``now`` is monotonic. Raises RestError if it is wrong or locked out."""
         try:
             return await self._actions.sign_ins.by_secret(
                 access_key_id, secret, "rest", peer=peer, request_id=current_actor().request_id or "", now=now
@@ -57,14 +57,14 @@ class Tokens:
             ) from None
 
     def make(self, key: KeyPair, lifetime: timedelta) -> tuple[str, datetime]:
-        """A token of a key that was proved, and when it ends."""
+        """A token for a proved key, and when it expires."""
         ends_at = (self._clock.now() + lifetime).replace(microsecond=0)
         expires = int(ends_at.timestamp())
         name = base64.urlsafe_b64encode(key.access_key_id.encode()).decode().rstrip("=")
         return f"sf1.{name}.{expires}.{self._mac(key, expires)}", ends_at
 
     async def prove(self, token: str) -> Caller:
-        """Whose token it is. Raises RestError."""
+        """The owner of the token. Raises RestError."""
         found = _TOKEN.fullmatch(token)
         key = await self._actions.find_key(_read_name(found[1])) if found else None
         if found is None or key is None or not hmac.compare_digest(self._mac(key, int(found[2])), found[3]):

@@ -1,4 +1,4 @@
-"""The words of the dashboard in each of its languages. One table a language; a test holds their keys together."""
+"""The texts of the dashboard in each of its languages. One table per language; a test compares their keys."""
 
 from collections.abc import Callable
 
