@@ -160,7 +160,7 @@ async def connect(stack, port):
 async def ends(reader):
     """Whether a connection ends, in one way or another."""
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await reader.read() == b""
     except ConnectionError:
         return True
@@ -174,8 +174,9 @@ async def echo_until_the_end(reader, writer):
 
 
 @pytest.mark.parametrize("said", [b"", b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n", b"x" * 1000])
-async def test_strangers_take_no_place_from_programs_of_ours(egress_proxy, peers, said):
+async def test_strangers_take_no_place_from_programs_of_ours(egress_proxy, peers, said, monkeypatch):
     """However many connect, the oldest of them have to go, and what passes for those who know the secret passes on."""
+    monkeypatch.setattr(module, "_HEAD_S", 60.0)
     port = await peers.serve(echo_until_the_end)
     with contextlib.ExitStack() as stack:
         reader, writer = await connect(stack, egress_proxy.port)
