@@ -29,7 +29,7 @@ from streamferry.prepare.origin import (
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
-from streamferry.prepare.window import let_go
+from streamferry.prepare.window import free_blocks
 from streamferry.words import Code, system_reason
 
 # Attempts in a row that bring no byte. With the pauses below that is 8 s for a server that restarts.
@@ -117,7 +117,7 @@ class Fetch:
         with self._changed:
             self._want(offset)
             if is_done_with and not self._done:
-                self._gone_bytes = let_go(self._file, self._gone_bytes, offset)
+                self._gone_bytes = free_blocks(self._file, self._gone_bytes, offset)
 
     def _want(self, size_bytes: int) -> None:
         """Fetch that much, and as much further as may be."""

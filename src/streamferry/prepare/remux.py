@@ -12,7 +12,7 @@ from streamferry.prepare.form import AudioForm, Form
 from streamferry.prepare.journal import Journal, Message
 from streamferry.prepare.layout import FlvLayout
 from streamferry.prepare.room import Room
-from streamferry.prepare.window import Window, let_go
+from streamferry.prepare.window import Window, free_blocks
 from streamferry.wire.flv import FLV_HEADER_BYTES, MAX_TAG_BYTES, parse_flv_header, scan_tags
 
 # How long laid tags wait for a write, and how often players hear of growth: a player behind by this much starves.
@@ -93,7 +93,7 @@ class Remux:
         kept_from = layout.keyframe_behind(window.kept_from)
         if kept_from - self._gone_bytes >= _LET_GO_BYTES:
             self._flush(layout)
-            self._gone_bytes = let_go(self._file, self._gone_bytes or layout.first_offset, kept_from)
+            self._gone_bytes = free_blocks(self._file, self._gone_bytes or layout.first_offset, kept_from)
         if not window.has_room(layout.end_offset):
             self._flush(layout)
             self._report(layout)

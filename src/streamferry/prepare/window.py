@@ -72,8 +72,8 @@ class Window:
             self.slot.take()
 
 
-def let_go(file: int, start: int, end: int) -> int:
-    """Give the whole blocks of a range back to the disk; gives the end of what is gone. Raises OSError."""
+def free_blocks(file: int, start: int, end: int) -> int:
+    """Free the whole blocks within a range of a file on the disk; returns the end of what is free. Raises OSError."""
     start, end = start + -start % _BLOCK_BYTES, end - end % _BLOCK_BYTES
     if end > start and _fallocate(file, _PUNCH_HOLE | _KEEP_SIZE, start, end - start):
         error = ctypes.get_errno()

@@ -1,4 +1,4 @@
-"""A peer's errors, said of the destination."""
+"""Turns a peer's errors into errors of the destination."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from streamferry.media.errors import (
 
 @contextmanager
 def as_destination_errors() -> Iterator[None]:
-    """Say of a peer's errors that the peer is the destination; of this machine's lacks that they are the service's."""
+    """Turn a peer's errors into the destination's, and lacks of this machine into the service's."""
     try:
         yield
     except PeerForbidden as error:

@@ -1,8 +1,8 @@
 """Sessions that need MPEG-TS: laid tags go as FLV into the pipe of an ffmpeg child, which gives MPEG-TS.
 
-The child knows no address and opens none. Where its output goes is what subclasses say. Media is copied, not encoded.
-What the child has seen when it begins to write is all that it writes: a track that comes later ends the session, and
-the next one begins with its header.
+The child knows no address and opens none. Subclasses decide where its output goes. Media is copied, not encoded.
+The child only writes tracks that it has seen when it begins to write: a track that appears later ends the session, and
+the next session begins with its header.
 """
 
 from streamferry.media.enhanced import FirstTracks
@@ -15,19 +15,19 @@ from streamferry.net.ffmpeg import Ffmpeg
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
 from streamferry.words import Code
 
-# The headers that come first tell all there is to know: a longer look would only keep the first pictures back.
+# The headers come first and are enough: longer probing would only delay the first pictures.
 _COMMAND = (
     *("-probesize", "1000000", "-analyzeduration", "500000", "-fpsprobesize", "0", "-f", "flv", "-i", "pipe:0"),
     *("-map", "0", "-c", "copy", "-muxdelay", "0", "-muxpreload", "0", "-max_interleave_delta", "1000000"),
     *("-f", "mpegts", "-flush_packets", "1", "pipe:1"),
 )
 
-# A track that comes later than this is one that the child has not seen. It looks at half a second.
+# The child has not seen a track that appears later than this. It probes half a second.
 _LOOK_MS = 1000
 
 
 class RemuxSession:
-    """The FLV side of a session; ``push.rtmp`` has the words of each method."""
+    """The FLV side of a session; see ``push.rtmp`` for each method."""
 
     def __init__(self, url: MediaUrl) -> None:
         """Start ffmpeg. Raises DestinationSenderFailed."""
@@ -45,7 +45,7 @@ class RemuxSession:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the child would not take all that was written last."""
+        """Whether the child did not take everything that was last written."""
         return bool(self._pending)
 
     def drop_late(self) -> None:
@@ -91,7 +91,7 @@ class RemuxSession:
         if self._pending:
             try:
                 taken = self._child.send([self._pending])
-            except OSError:  # It has left; ``check`` says why once it is reaped.
+            except OSError:  # It has exited; ``check`` says why once it is reaped.
                 taken = 0
             self.sent_bytes += taken
             self._pending = self._pending[taken:]

@@ -1,12 +1,12 @@
 """HLS by HTTP PUT: MPEG-TS of an ffmpeg child, cut at keyframes and uploaded from this process, so that no child knows
 the address.
 
-A session begins with an empty playlist, which the server has to take: that is what "accepted" means here. Then comes
-each segment, and after it the playlist that names it. What has left the playlist is deleted, where the server allows
-it. Numbers begin with the time of day in seconds, so that a session's are above those of all sessions before it.
+A session begins with an empty playlist, which the server has to take: that is what "accepted" means here. Then each
+segment is uploaded, followed by the playlist that names it. Segments no longer in the playlist are deleted, where the
+server allows it. Numbers begin with the Unix time, so that they are higher than those of all earlier sessions.
 
-Acknowledged is what the child has read, less the segments that the server has not taken yet: what waits for the end of
-its segment waits for us and not for the server. Specification: RFC 8216, 4.3 and 6.2.
+Acknowledged is what the child has read, less the segments that the server has not taken yet: media that waits for its
+segment to end waits for us and not for the server. Specification: RFC 8216, 4.3 and 6.2.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ from streamferry.wire.ts import TsSegment, TsSegmenter
 
 #: How many segments the playlist names, and how many more stay on the server for players that are late.
 LISTED, KEPT_BESIDES = 6, 6
-#: Segments that may wait for a slow server; then media waits and is dropped as for any destination.
+#: Segments that may wait for a slow server; beyond that media waits and is dropped as for any destination.
 MAX_WAITING = 2
 #: What players are told a segment lasts at most, unless one is longer: twice the keyframe interval that platforms
 #: ask for.
 TARGET_S = 4.0
-#: How long the end may take: the last segment, and the playlist that says so. Less than ``relay`` gives it.
+#: How long the end may take: the last segment and the final playlist. Less than ``relay`` allows.
 CLOSE_S = 4.0
 
 _READ_BYTES = 256 << 10
@@ -72,7 +72,7 @@ class HlsFolder:
             self._unlisted.append(self._listed.popleft())
         await self.tell()
         if len(self._unlisted) > KEPT_BESIDES:
-            # A server that keeps what it has is none the worse, and one that is gone is missed by the next segment.
+            # It does no harm if a server keeps old segments; one that is gone is noticed with the next segment.
             with suppress(MediaError):
                 await remove(_beside(self._url, self._unlisted.popleft().name), **self._network)
 
@@ -88,7 +88,7 @@ class HlsSession(RemuxSession):
     """A session with the surface of ``RtmpSession``."""
 
     def __init__(self, folder: HlsFolder, url: MediaUrl) -> None:
-        """``folder`` has told its playlist already. Raises DestinationSenderFailed."""
+        """``folder`` has already uploaded its playlist. Raises DestinationSenderFailed."""
         super().__init__(url)
         self._folder = folder
         self._segmenter = TsSegmenter()
@@ -164,7 +164,7 @@ class HlsSession(RemuxSession):
         self.abort()
 
     def abort(self) -> None:
-        """Close without a word: the server is gone or stuck."""
+        """Close at once: the server is gone or stuck."""
         self._uploader.cancel()
         self._child.on_readable(None)
         self._child.close()
@@ -177,7 +177,7 @@ def segment_name(url: MediaUrl, number: int) -> str:
 
 
 def _beside(url: MediaUrl, name: str) -> MediaUrl:
-    """The address with another name in the place of the playlist's: the end of the query, or of the path."""
+    """The address with another name instead of the playlist's: at the end of the query, or of the path."""
     if url.query.endswith(".m3u8"):
         return replace(url, query=url.query[: _name_at(url.query)] + name)
     return replace(url, path=url.path[: _name_at(url.path)] + name)

@@ -1,7 +1,7 @@
 """The outlet of a run: it outlives publish sessions, and decides what is sent, kept and dropped between them.
 
-Liveness is what the peer's TCP acknowledged, not what we wrote: a peer that stays connected and takes nothing is seen
-by ``check_liveness``.
+Liveness is what the peer's TCP acknowledged, not what we wrote: ``check_liveness`` detects a peer that stays connected
+but takes nothing.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from streamferry.media.tag import LaidTag
 from streamferry.push.queue import TagQueue, WhenLate
 from streamferry.words import Code
 
-#: Piece taken from the queue at once, and how much in one visit: a backlog must not hold up the other streams, and yet
-#: leave at 100 Mbps when a file relay is visited every 320 ms.
+#: Bytes taken from the queue at a time, and per visit: a backlog must not delay the other streams, but still be sent
+#: at 100 Mbps when a file relay is visited every 320 ms.
 _BATCH_BYTES = 256 << 10
 _VISIT_BYTES = 4 << 20
 #: A destination that acknowledges nothing for this long, while bytes wait for it, is given up.
@@ -32,7 +32,7 @@ class Session(Protocol):
 
     @property
     def is_blocked(self) -> bool:
-        """Whether what was written last was not taken in full."""
+        """Whether the last write was not taken in full."""
 
     def write(self, tags: list[LaidTag]) -> int:
         """Send tags; return how many are on their way. Raises DestinationError."""
@@ -44,13 +44,13 @@ class Session(Protocol):
         """Raise the DestinationError with which the session ended, if it did."""
 
     def drop_late(self) -> None:
-        """Buffer little: what is late is to be dropped here."""
+        """Buffer little, so that late media can be dropped here."""
 
     async def aclose(self) -> None:
-        """End the broadcast in good order; bounded in time."""
+        """End the broadcast properly; bounded in time."""
 
     def abort(self) -> None:
-        """Close without a word."""
+        """Close at once."""
 
 
 class Outlet:
@@ -66,7 +66,7 @@ class Outlet:
         self._settled_at = 0.0
         #: Stamp on the output clock of the last tag that left: the media time of the run.
         self.media_time_ms = 0
-        #: Called with the tags that left, while somebody looks at them; bodies may be views.
+        #: Called with the tags that were sent, while there is a preview; bodies may be views.
         self.tap: Callable[[list[LaidTag]], None] | None = None
 
     @property
@@ -131,7 +131,7 @@ class Outlet:
         self._queue.put(headers + kept)
 
     def detach(self) -> Session | None:
-        """Take the session away; what was queued for it is stale and goes."""
+        """Remove the session; what was queued for it is stale and dropped."""
         session, self.session = self.session, None
         if session is not None:
             self._finished_bytes += session.sent_bytes

@@ -1,8 +1,8 @@
 """The queue in front of a destination: what it cannot take now, as whole tags.
 
-What becomes of media that is late is said by whoever gives it::
+What happens to late media is decided by the feed that gives it::
 
-    DROP    it cannot be held back. At or beyond the soft limit a new START throws away everything queued before it; at
+    DROP    it cannot be held back. At or beyond the soft limit a new START discards everything queued before it; at
             the hard limit the destination is given up (DestinationStalled) and its session rebuilt
     HOLD    it is held back at its source, so little waits here, and nothing of it is ever thrown away. Its source
             begins each session where a viewer can begin
@@ -20,7 +20,7 @@ from streamferry.words import Code
 #: Beyond this much waiting media a viewer gains more from a jump to the present than from the rest.
 SOFT_MS = 2_000
 SOFT_BYTES = 4 << 20
-#: Beyond this no keyframe came to jump to: two of the longest keyframe intervals in use, or 32 MiB of one stream.
+#: At this point no keyframe came to jump to: two of the longest keyframe intervals in use, or 32 MiB of one stream.
 HARD_MS = 20_000
 HARD_BYTES = 32 << 20
 
@@ -42,9 +42,9 @@ class TagQueue:
         #: The policy of the feed that fills it.
         self.when_late = when_late
         self.size_bytes = 0
-        #: Set when what comes next has no beginning: frames are skipped until a viewer can start.
+        #: Set when the next frames cannot be decoded: they are skipped until a viewer can start.
         self.needs_start = True
-        #: Frames thrown away because the destination did not take them in time.
+        #: Frames dropped because the destination did not take them in time.
         self.dropped_tags = 0
 
     def __bool__(self) -> bool:
@@ -120,7 +120,7 @@ class TagQueue:
         self.size_bytes += len(body)
 
     def _drop_frames(self, now_ms: int) -> None:
-        """Throw away the queued frames; headers and metadata stay, as of now, because what follows may need them."""
+        """Drop the queued frames; headers and metadata stay, as of now, because what follows may need them."""
         kept = [tag for tag in self._tags if tag[3] > KEYFRAME]
         self.dropped_tags += len(self._tags) - len(kept)
         self.clear()

@@ -24,7 +24,7 @@ from streamferry.words import Code, Reason, said_by
 
 #: How long an unpublish may take: past it the destination sees the connection close instead.
 UNPUBLISH_S = 2.0
-# What a peer may say at a time, and how much may wait for it: the rest of one tag, and answers.
+# How much a peer may send at a time, and how much may wait for it: the rest of one tag, and answers.
 _MAX_SAID_BYTES = 64 << 10
 _MAX_PENDING_BYTES = MAX_TAG_BYTES + (1 << 20)
 #: What the kernel may hold unsent of a live stream: 2 s of 2 Mbps, and 52 Mbps at a beat of 80 ms.
@@ -54,7 +54,7 @@ class RtmpSession:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the kernel would not take all that was written last."""
+        """Whether the kernel did not take everything that was last written."""
         return bool(self._pending) or self._connection.is_holding
 
     def write(self, tags: list[LaidTag]) -> int:
@@ -94,7 +94,7 @@ class RtmpSession:
         try:
             taken = self._connection.send(pieces)
         except OSError as error:
-            # It may have said why before it left.
+            # It may have sent a reason before it closed.
             self._read_peer()
             raise self._failure or _lost(error) from None
         self.sent_bytes += taken
@@ -115,12 +115,12 @@ class RtmpSession:
         return len(ends)
 
     def _read_peer(self) -> None:
-        """Called by the event loop when the peer says something, which while publishing is rare."""
+        """Called by the event loop when the peer sends something, which is rare while publishing."""
         session = self._session
         scratch = bytearray(_MAX_SAID_BYTES)
         failure: MediaError | None = None
         try:
-            # Once: a peer that never stops talking must not hold up the others. The loop calls again if more is there.
+            # Once: a peer that never stops sending must not delay the others. The loop calls again if there is more.
             if received := self._connection.recv_into(memoryview(scratch)):
                 session.receive(bytes(scratch[:received]))
             if received == 0:
@@ -130,7 +130,7 @@ class RtmpSession:
         except RemoteProtocolError as error:
             failure = DestinationUnreachable(Code.DESTINATION_BAD_RTMP, why=error.why)
         if session.ended is not None:
-            # What it said tells more than how it left after that.
+            # Its message tells more than the way it closed afterwards.
             failure = PublishRejected(Code.DESTINATION_ENDED_STREAM, words=session.ended)
         if failure is None:
             self._pending += session.data_to_send()
@@ -163,7 +163,7 @@ class RtmpSession:
             self.abort()
 
     def abort(self) -> None:
-        """Reset without a word, and without what the peer has not received yet. Closing again does nothing."""
+        """Reset at once, discarding what the peer has not received yet. Closing again does nothing."""
         self._connection.reset()
 
 

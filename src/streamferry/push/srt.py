@@ -1,8 +1,8 @@
 """SRT destinations: MPEG-TS of an ffmpeg child, sent by libsrt from this process.
 
-Acknowledged is what the child has read, less what the peer's SRT has not acknowledged. SRT itself drops what is later
-than its latency: a peer on a line that is too slow gets holes, and its acknowledgements go on. A peer that is gone, or
-stopped, is missed by SRT after 5 s.
+Acknowledged is what the child has read, less what the peer's SRT has not acknowledged. SRT itself drops media that is
+later than its latency: a peer on a slow line gets gaps, and its acknowledgements continue. SRT detects a peer that is
+gone or stopped after 5 s.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class SrtSession(RemuxSession):
         """Take over ``sender``. Raises DestinationSenderFailed."""
         super().__init__(url)
         self._sender = sender
-        # MPEG-TS of the child that was not handed to the library yet.
+        # MPEG-TS of the child that was not passed to the library yet.
         self._unsent = b""
         self._scratch = memoryview(bytearray(_READ_BYTES))
         self._acked_bytes = 0
@@ -82,7 +82,7 @@ class SrtSession(RemuxSession):
         return True
 
     async def aclose(self) -> None:
-        """Let out what the child still has, wait for its acknowledgement, and close; bounded by a short deadline."""
+        """Send what the child still has, wait for its acknowledgement, and close; bounded by a short deadline."""
         with suppress(TimeoutError):
             async with asyncio.timeout(UNPUBLISH_S):
                 while not self.flush():  # noqa: ASYNC110 - bounded by the deadline
@@ -100,7 +100,7 @@ class SrtSession(RemuxSession):
         self.abort()
 
     def abort(self) -> None:
-        """Close without a word: the peer is gone or stuck."""
+        """Close at once: the peer is gone or stuck."""
         self._child.on_readable(None)
         self._child.close()
         self._sender.close()

@@ -1,6 +1,6 @@
-"""One task's run: what it shall do (spec), what it does (status), and the beat that moves its media.
+"""One task's run: what it is to do (spec), what it is doing (status), and the beat that moves its media.
 
-``RelaySpec`` and ``RelayStatus`` are the only words a control plane needs.
+``RelaySpec`` and ``RelayStatus`` are all that a control plane needs.
 """
 
 from streamferry.net.fence import lease_clock

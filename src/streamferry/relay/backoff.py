@@ -6,7 +6,7 @@ FIRST_S = 0.5
 LONGEST_S = 30.0
 EAGER_LONGEST_S = 1.5
 #: A session must have worked this long before the next failure counts as the first again: a peer that accepts and
-#: then drops each session must not be hammered (platforms make a broadcast of every try).
+#: then drops each session must not be hammered (platforms start a broadcast for every try).
 GOOD_AFTER_S = 20.0
 
 

@@ -1,7 +1,7 @@
 """The beat: one clock that visits every relay of a process and moves its media by plain calls.
 
 Why: a relay that wakes for every packet spends its time waking. Visited 12 times a second, a 2 Mbps stream costs one
-receive, one look at the tag headers and one gathered send for each visit (docs/decisions/0001-one-beat.md).
+receive, one scan of the tag headers and one gathered send per visit (docs/decisions/0001-one-beat.md).
 
 Time is cut into turns of a ring of slots; a live relay sits in several slots, evenly spaced, a file relay in one, since
 a file sent ahead of its time needs no haste. Slots without relays cost nothing. The beat runs on the event loop's own

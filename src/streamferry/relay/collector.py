@@ -1,12 +1,12 @@
 """Garbage collection at times of our choosing, so that it does not make the beat late.
 
-A full collection looks at every object of every relay: 130 ms for 2,000 of them (CPython 3.11, two cores of an EPYC).
-Automatic collection is therefore off while relays run. A few times a minute what is new is collected, which takes about
-as long as what is new, and what survives is frozen: later collections do not look at it. What dies after it was frozen
-is freed by its reference count as ever, unless it is part of a cycle, as most of a relay is. So a full collection
-follows when as many relays have ended as are running, which keeps it rare however many come and go. Sessions and
-attempts of relays that go on are made without cycles; what is overlooked, there or in a library, is some KiB each, and
-as many of them as make up a relay count as one.
+A full collection visits every object of every relay: 130 ms for 2,000 of them (CPython 3.11, two cores of an EPYC).
+Automatic collection is therefore off while relays run. A few times a minute new objects are collected, which takes time
+only for those, and the survivors are frozen: later collections skip them. A frozen object that dies is freed by its
+reference count as usual, unless it is part of a cycle, as most of a relay is. So a full collection follows when as many
+relays have ended as are running, which keeps it rare however many come and go. Sessions and attempts of relays that go
+on are made without cycles; what is overlooked, there or in a library, is some KiB each, and as many of them as make up
+a relay count as one.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class Collector:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Switch automatic collection off, and freeze what is there: it lives as long as the process."""
+        """Switch automatic collection off, and freeze all existing objects: they live as long as the process."""
         self._was_enabled = gc.isenabled()
         gc.disable()
         self._collect_all()
@@ -49,7 +49,7 @@ class Collector:
         self._ended += _ATTEMPT
 
     def stop(self) -> None:
-        """Give collection back as it was found."""
+        """Restore garbage collection as it was."""
         if self._timer is not None:
             self._timer.cancel()
         gc.unfreeze()

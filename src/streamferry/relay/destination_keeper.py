@@ -1,4 +1,4 @@
-"""The keeper of the destination: one publish session after the other."""
+"""The keeper of the destination: one publish session after another."""
 
 import asyncio
 import time

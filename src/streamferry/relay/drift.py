@@ -1,19 +1,19 @@
 """Drift of a live source's sound: clocks of cheap cameras run tenths of a percent apart, until sound is seconds off.
 
-How far the clocks are apart is told by the order in which frames come, for a camera sends what it has::
+How far the clocks are apart follows from the order in which frames arrive, because a camera sends what it has::
 
-    gap = stamp of a sound - stamp of a picture, one directly behind the other
+    gap = stamp of a sound - stamp of a picture, one directly after the other
     a picture, then a sound     the sound was made later: the clocks are apart by the gap or less
     a sound, then a picture     by the gap or more
 
 Jitter of the network, bursts, pauses and frames that are dropped change nothing about that order. A *window* of
-pictures gives a least and a most; the *level*, what is taken for true, stays where it is as long as it is between them,
+pictures gives a least and a most; the *level*, the assumed gap, stays where it is as long as it is between them,
 also where a sender mixes its tracks so badly that they have changed places. 0 is always between them for a muxer that
 orders by stamp: of its drift nothing is seen, and nothing is done. Drift is how far the level has gone from its *base*,
 where the source began.
 
-A clock goes evenly, for minutes and at 1 % at most. So the way of the level is judged, whenever it has taken LASTING
-windows and is longer than AWAY_MS, and than what lies between least and most:
+A clock drifts evenly, for minutes and at 1 % at most. So the path of the level is judged whenever it has taken LASTING
+windows and is longer than AWAY_MS, and than the distance between least and most:
 
     a straight line, no steeper than that     a clock: from now on sound follows the level
     three times as long, and none             the base moves so that sound stays as it is, followed no more
@@ -34,14 +34,16 @@ from streamferry.media.enhanced import tag_kind
 from streamferry.media.stamps import signed_delta_ms, to_wire_ms
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SCRIPT, VIDEO, Tag
 
-#: Of 15 pictures a second and 64 ms of sound some 40 neighbours are looked at in it, which tell the gap to 20 ms or so.
+#: With 15 pictures a second and 64 ms of sound some 40 neighbours are compared in it, which give the gap to about 20
+#: ms.
 WINDOW_MS = 10_000
-#: A way of fewer windows is no clock yet: what encoders hold back grows and shrinks within a minute or so.
+#: A path of fewer windows is not a clock yet: what encoders hold back grows and shrinks within a minute or so.
 LASTING = 12
 #: Few notice sound that is off by less: ITU-R BT.1359 has 45 ms early as what can be noticed, 90 ms as too much.
 AWAY_MS = 60
-# Stairs of whole frames, as frames of equal length make them, are a line from afar only: so much further it may be one.
-_ASTRAY = 3
+# Frames of equal length make the level move in stairs, which are a straight line only over a longer way: by this
+# factor.
+_STAIR_TOLERANCE = 3
 # A camera that is off by 1 % is beyond what was ever reported (0.1 to 0.3 %), and measuring has its own error.
 _WINDOW_MOST_MS = WINDOW_MS * 11 // 1000
 # What a window leaves open the next may tell: a frame of sound, which are 64 ms at 16 kHz, with what a clock goes.
@@ -50,9 +52,9 @@ _STEP_MS = _WINDOW_MOST_MS + _SLIP_MS
 # 1.25 %: more than the fastest clock, or it could not be caught up with. It is a fifth of a semitone, where players
 # resample at all; films on television were a whole one too high.
 _MOVE_MOST_MS = WINDOW_MS // 80
-# Stamps go back by less in a stream that goes on. One that begins anew goes back by more, if it was ever followed.
+# Stamps go back by less in a stream that continues. One that restarts goes back by more, if it was ever followed.
 _BACK_MS = WINDOW_MS
-# Between pulls that are looked at are 4 to 16 that are not, so as not to keep step with frames: about one a second is.
+# Between sampled pulls are 4 to 16 others, so as not to stay in step with the frames: about one a second is sampled.
 _TURNS = 13
 # Further than any gap.
 _UNKNOWN_MS = 1 << 33
@@ -110,11 +112,11 @@ class Drift:
 
     @property
     def sound_ms(self) -> int | None:
-        """How far sound has run ahead of the picture (negative: behind) if nothing were done; None while unknown."""
+        """How far sound would have run ahead of the picture (negative: behind) without correction; None: unknown."""
         return None if self._base_ms is None else self._level_ms - self._base_ms
 
     def begin_session(self) -> None:
-        """The next tags come from a new session, with a camera or with a server that has the drift in its stream."""
+        """The next tags come from a new session, with a camera or with a server whose stream contains the drift."""
         kept_ms = self._correction_ms or self._kept_ms
         self._before = (SCRIPT, 0)
         if not kept_ms:
@@ -169,7 +171,7 @@ class Drift:
             self._end_window(picture_ms, is_whole=elapsed_ms < 2 * WINDOW_MS)
 
     def _resume(self, picture_ms: int) -> None:
-        """Go on where the last session ended, if the clocks are nearer to that than to their base."""
+        """Continue where the last session ended, if the clocks are nearer to that than to their base."""
         level_ms = self._bounded()
         if level_ms is None or self._base_ms is None:
             return
@@ -216,7 +218,7 @@ class Drift:
         if is_judged and self._is_clock(way_ms):
             self._follows, self._pace_ms = True, way_ms // self._windows
             self._start_path()
-        elif is_judged and abs(way_ms) > _ASTRAY * away_ms:
+        elif is_judged and abs(way_ms) > _STAIR_TOLERANCE * away_ms:
             self._settle(level_ms + self._correction_ms)
         elif self._windows % self._stride == 0:
             self._path.append(level_ms)

@@ -20,8 +20,8 @@ from streamferry.timeline import Pace, Timeline
 from streamferry.timeline.pace import LEAD_MS
 from streamferry.words import Code
 
-#: Media that comes for this long, and of which nothing can be laid, has no beginning: three times the longest distance
-#: of keyframes that encoders set by themselves (x264: 250 frames).
+#: If media arrives for this long and none of it can be laid, it has no keyframes: three times the longest default
+#: keyframe interval of encoders (x264: 250 frames).
 UNUSABLE_S = 30.0
 #: Sound that goes on for this long without its picture is that of a camera that hangs: the timeline lets sound wait as
 #: long for a picture. A picture that was never there for as long is none to miss, such as what a server had kept.
@@ -29,12 +29,12 @@ PICTURE_LOST_S = 15.0
 
 
 class LiveFeed:
-    """One live session. Raises SourceError from ``pull`` when the session is over.
+    """One live session. ``pull`` raises SourceError when the session is over.
 
-    ``silence``: whether a source without sound gets a silent track; ``drift``: what puts its sound right.
+    ``silence``: whether a source without sound gets a silent track; ``drift``: corrects the drift of its sound.
     """
 
-    #: Nobody holds a live source back.
+    #: A live source cannot be held back.
     when_late = WhenLate.DROP
 
     def __init__(
@@ -73,7 +73,7 @@ class LiveFeed:
         try:
             self.bytes_in += self._inlet.pull(self._scratch, tags)
         finally:
-            # What came whole before a source broke counts too.
+            # Complete tags that came before a source broke count too.
             if tags:
                 if tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags):
                     self._media_at = now
@@ -91,7 +91,7 @@ class LiveFeed:
                         break
 
     def check_liveness(self, now: float) -> None:
-        """Raise SourceStalled when no media came for too long, whatever the socket says."""
+        """Raise SourceStalled when no media has arrived for too long, whatever the socket's state is."""
         silence_s = self._inlet.silence_s
         if now - self._media_at >= silence_s:
             raise SourceStalled(Code.SOURCE_SILENT, seconds=silence_s)
@@ -101,7 +101,7 @@ class LiveFeed:
             raise SourceStalled(Code.SOURCE_PICTURE_LOST, seconds=PICTURE_LOST_S)
 
     def begin_session(self, now: float) -> None:
-        """A live source goes on whoever listens."""
+        """Does nothing: a live source continues regardless of sessions."""
 
     def end_session(self) -> None:
         """The same."""
@@ -111,8 +111,8 @@ class LiveFeed:
         self._inlet.close()
 
 
-#: A file that nothing could be pulled of for this long goes on where it stopped, instead of catching up: after a pause
-#: of the machine, or of the destination, all of it would leave at once. Shorter ones are made up for.
+#: If nothing could be pulled from a file for this long, it continues where it stopped instead of catching up: after a
+#: pause of the machine or the destination, all of it would be sent at once. Shorter pauses are caught up.
 LATE_S = 3.0
 #: What a pull gives at most, in media time: what is sent ahead, and what a visit comes to. After a shorter hold the
 #: rest comes in the next visits, four times as fast as it plays.
@@ -124,7 +124,7 @@ _MAX_BACK_BYTES = 6 << 20
 
 @dataclass(slots=True)
 class _Entry:
-    """A reader with its place in the list."""
+    """A reader with its position in the list."""
 
     loop: int
     item: int
@@ -146,12 +146,12 @@ class _Entry:
 class FileFeed:
     """Plays prepared files one after another on an absolute schedule, across publish sessions.
 
-    asyncio puts the next reader in while the present one plays, so that a join never waits for a file to open. A reader
-    that has come to its end stays until all of it has arrived: a session that is lost meanwhile is followed by one that
-    plays again what did not.
+    asyncio adds the next reader while the current one plays, so that a join never waits for a file to open. A reader
+    that has ended stays until all of it has arrived: if the session is lost before that, the next one repeats what did
+    not arrive.
     """
 
-    #: A file waits for its destination, and loses nothing.
+    #: A file waits for its destination, and nothing of it is dropped.
     when_late = WhenLate.HOLD
     #: Of a prepared file, none.
     sound_drift_ms = None
@@ -192,7 +192,7 @@ class FileFeed:
 
     @property
     def playhead(self) -> Playhead | None:
-        """Where the list stands; None as long as nothing but an item of the list before it has played."""
+        """The list's position; None until one of its items has played, after an edit."""
         entry = self._current
         return entry.playhead if entry and not entry.is_outdated else self._resting
 
@@ -208,7 +208,7 @@ class FileFeed:
         return entry.reader.end_ms if entry and not entry.is_outdated else None
 
     def item_ends(self) -> Iterator[tuple[int, int | None]]:
-        """Items of the list that play or are about to, and where each ends, once that is known."""
+        """Items of the list that are playing or about to, and where each ends, once that is known."""
         for entry in (self._current, *self._upcoming):
             if entry and not entry.is_outdated:
                 yield entry.item, entry.reader.end_ms
@@ -219,7 +219,7 @@ class FileFeed:
         return (self._current is None or self._current.is_told) and not self._upcoming and not self._is_last
 
     async def wait_for_room(self) -> None:
-        """Wait until the reader that was put in last is playing: then it is time to open the next."""
+        """Wait until the reader that was added last is playing: then it is time to open the next."""
         await self._room.wait()
 
     def put(self, loop: int, item: int, reader: PreparedReader) -> None:
@@ -228,7 +228,7 @@ class FileFeed:
         self._room.clear()
 
     def drop_upcoming(self) -> None:
-        """Forget the readers that do not play yet: another list follows."""
+        """Drop the readers that are not playing yet: a new list follows."""
         for entry in self._upcoming:
             entry.reader.close()
         self._upcoming.clear()
@@ -237,7 +237,7 @@ class FileFeed:
         self.finished.clear()
 
     def follow(self, before: Sequence[Item], after: Sequence[Item]) -> None:
-        """The list was edited: what plays has its place in the new one, or gives way to what follows there."""
+        """The list was edited: the current item gets its place in the new list, or gives way to what follows."""
         self._resting = None
         for entry in (*self._played, self._current):
             if entry is None or entry.is_outdated:
@@ -249,7 +249,7 @@ class FileFeed:
                 entry.is_outdated = entry.gives_way = True
 
     def begin_at(self, playhead: Playhead) -> bool:
-        """Let what would play first begin at a place in it; whether that place is in it."""
+        """Let the first item begin at that position; returns whether the item has it."""
         entry = self._upcoming[0] if self._upcoming and self._current is None else None
         if entry is None or (entry.loop, entry.item) != (playhead.loop, playhead.item):
             return False
@@ -260,7 +260,7 @@ class FileFeed:
         return True
 
     def skip_to(self, playhead: Playhead) -> None:
-        """Forget what plays as well: the list goes on somewhere else."""
+        """Drop the current item as well: the list continues elsewhere."""
         self.drop_upcoming()
         if self._current is not None:
             self._spent += [entry.reader for entry in (*self._played, self._current)]
@@ -294,7 +294,7 @@ class FileFeed:
         entry.reader = entry.reader.reopen_at_keyframe(position_ms)
 
     def end_session(self) -> None:
-        """The publish session is about to go: hold everything."""
+        """The publish session is about to end: hold everything."""
         self._note_arrived()
         self._given.clear()
         self._pace = None

@@ -1,7 +1,7 @@
 """Flow: the steady path of one run, feed -> timeline -> outlet, as one synchronous chain for the beat.
 
-asyncio attaches a feed or a session when it is ready and gets a future; the flow sets the future when the end of what
-was attached is met, and goes on without it. It decides nothing about retries.
+asyncio attaches a feed or a session when it is ready and gets a future; the flow sets the future when the feed or
+session ends, and continues without it. It decides nothing about retries.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from streamferry.media.tag import START, LaidTag
 from streamferry.push import Outlet, Session, WhenLate
 from streamferry.timeline import Timeline
 
-#: Time between two looks at liveness and rates.
+#: Time between two checks of liveness and rates.
 INSPECT_S = 0.5
 
 _E = TypeVar("_E", bound=MediaError)
@@ -28,14 +28,14 @@ class Feed(Protocol):
 
     @property
     def when_late(self) -> WhenLate:
-        """What becomes of its media when the destination does not take it in time."""
+        """What happens to its media when the destination does not take it in time."""
 
     @property
     def sound_drift_ms(self) -> int | None:
         """See ``RelayStatus``."""
 
     def pull(self, now: float, laid: list[LaidTag]) -> None:
-        """Lay what is there, or due, at ``now``. Raises SourceError."""
+        """Lay the media that is available, or due, at ``now``. Raises SourceError."""
 
     def check_liveness(self, now: float) -> None:
         """Raise SourceError when its source is stuck."""
@@ -44,7 +44,7 @@ class Feed(Protocol):
         """A publish session was attached to the outlet."""
 
     def end_session(self) -> None:
-        """The publish session is about to go."""
+        """The publish session is about to end."""
 
     def close(self) -> None:
         """Close what it reads."""
@@ -67,7 +67,7 @@ class Flow:
         self._is_cut = False
         #: Set while there is media to send, so that a destination is not connected for nothing.
         self.has_media = asyncio.Event()
-        #: Set with what should never happen: an error that is not of the tree.
+        #: Set with an error that is not in the tree, which should never happen.
         self.crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -112,7 +112,7 @@ class Flow:
         return self.outlet.detach()
 
     def cut_at_start(self, then: Callable[[], None]) -> None:
-        """Send nothing from the next START on, and call ``then`` when it comes: somebody else will begin with it."""
+        """Send nothing from the next START on, and call ``then`` when it comes: another worker will begin with it."""
         self._at_start = then
 
     def visit(self, now: float) -> None:
@@ -144,7 +144,7 @@ class Flow:
             self._on_inspect(now)
 
     def _cut(self, laid: list[LaidTag], then: Callable[[], None]) -> None:
-        # The last of the visit: who goes on with a file begins at or before where the visit ended, and loses nothing.
+        # Last in the visit: a successor continues a file at or before the end of this visit, and loses nothing.
         for index in range(len(laid) - 1, -1, -1):
             if laid[index][3] == START:
                 del laid[index:]

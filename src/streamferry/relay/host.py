@@ -1,7 +1,7 @@
 """RelayHost: a process full of relays on one beat. Relay: the supervisor of one of them.
 
-The supervisor stands above the run's own retries. A run that raises what it should not is a bug of ours; it is logged
-with its traceback, and a new run is built from nothing.
+The supervisor stands above the run's own retries. A run that raises an unexpected error is a bug of ours; it is logged
+with its traceback, and a new run is built.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from streamferry.words import Code, Reason
 
 _log = logging.getLogger("streamferry.relay")
 
-#: A relay that was asked to stop gets this long to say good-bye to its peers; then it is aborted.
+#: A relay that was asked to stop gets this long to close its sessions properly; then it is aborted.
 STOP_S = 5.0
 
 
@@ -73,12 +73,12 @@ class Relay:
         status = self._crashed or self._run.status
         if self._spec.is_live == self._run.is_live:
             return status
-        # What still ends is no place in what follows it.
+        # The position of the ending run is none in its successor.
         return replace(status, playhead=None, item_end_ms=None)
 
     @property
     def is_ending(self) -> bool:
-        """Whether what it comes to is decided, although it may take seconds to say goodbye: a change comes too late."""
+        """Whether its outcome is decided, although closing may take seconds: a change comes too late."""
         return self._run.is_ending and not self._is_renewed
 
     @property
@@ -95,12 +95,12 @@ class Relay:
         self._item_watchers.append(callback)
 
     def open_preview(self) -> Viewer:
-        """Look at what is handed to the destination; see :meth:`RelayRun.open_preview`."""
+        """A viewer of what is sent to the destination; see :meth:`RelayRun.open_preview`."""
         return self._run.open_preview()
 
     def update(self, spec: RelaySpec) -> None:
-        """Change what runs; see :meth:`RelayRun.update`. A live relay that shall play files, or the other way round,
-        is a run of its own: the publish session is closed and opened again.
+        """Change the run; see :meth:`RelayRun.update`. A change between live and files starts a new run: the publish
+        session is closed and opened again.
         """
         self._spec = spec
         if spec.is_live == self._run.is_live:
@@ -117,7 +117,7 @@ class Relay:
         return await asyncio.shield(self._supervisor)
 
     def request_stop(self, *, at_keyframe: bool = False) -> None:
-        """Ask for the end: unpublish, and be ``stopped``; now, or when the next keyframe is due, which is not sent."""
+        """Request the end: unpublish, and become ``stopped``; now, or just before the next keyframe."""
         self._stopping.set()
         if at_keyframe:
             self._run.stop_at_keyframe()
@@ -125,12 +125,12 @@ class Relay:
             self._stop_run()
 
     def abort(self) -> None:
-        """Send nothing from here on, not even a good-bye, and end; see :meth:`RelayRun.abort`."""
+        """Send nothing from here on, not even an unpublish, and end; see :meth:`RelayRun.abort`."""
         self._stopping.set()
         self._run.abort()
 
     async def stop(self) -> RelayStatus:
-        """Ask for the end, wait for it, and return the final status."""
+        """Request the end, wait for it, and return the final status."""
         self.request_stop()
         return await self.wait()
 
@@ -167,7 +167,7 @@ class Relay:
             try:
                 watcher(change)
             except Exception:
-                # Called inside a beat: a watcher's bug is not to cost the streams anything.
+                # Called inside a beat: a watcher's bug must not affect the streams.
                 self._log.exception("a watcher of a relay failed")
 
     def _make_run(self, spec: RelaySpec, trouble: Trouble | None) -> RelayRun:
@@ -262,7 +262,7 @@ class RelayHost:
     def start(self, spec: RelaySpec, of: Mapping[str, object] | None = None, trouble: Trouble | None = None) -> Relay:
         """Start a relay; it runs until its end or until it is stopped.
 
-        ``of``: attributes of all that it logs, which say whose relay it is. ``trouble``: in which the same was left
+        ``of``: attributes of all its log lines, which say whose relay it is. ``trouble``: in which the same was left
         that ran before it, here or elsewhere.
         """
         beat = self._require_beat()
@@ -296,7 +296,7 @@ class RelayHost:
         return relay
 
     def fence(self, at: float) -> None:
-        """Send nothing at ``at`` (on ``lease_clock``) or later: what runs then is aborted. Infinity lifts it."""
+        """Send nothing at ``at`` (on ``lease_clock``) or later: relays are aborted then. Infinity lifts it."""
         self._fence.at = at
 
     def _abort_all(self) -> None:

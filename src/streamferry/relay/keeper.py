@@ -1,7 +1,8 @@
 """What the keepers of a run share.
 
-A keeper holds one end of a run: it opens the end, hands it to the flow, waits for the flow to say that it was lost, and
-starts over after a pause. The keepers of the two ends meet only in the flow. Protocol code never retries; keepers do.
+A keeper is responsible for one end of a run: it opens the end, passes it to the flow, waits until the flow reports its
+loss, and starts over after a pause. The keepers of the two ends meet only in the flow. Protocol code never retries;
+keepers do.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ class RunContext:
         on_attempt: Callable[[], None],
         inspect: Callable[[float], None],
     ) -> None:
-        """``on_attempt``: called for each attempt that failed. ``inspect``: looks at the run, at a monotonic time."""
+        """``on_attempt``: called for each attempt that failed. ``inspect``: checks the run, at a monotonic time."""
         self.spec = spec
         self.flow = flow
         self.vitals = vitals
@@ -44,7 +45,7 @@ class RunContext:
         self.log = log
         self.on_attempt = on_attempt
         self._inspect = inspect
-        #: Done with what the run comes to, once that is decided.
+        #: Done with the run's outcome, once that is decided.
         self.over: asyncio.Future[State] = asyncio.get_running_loop().create_future()
         #: Whether nothing may be sent any more.
         self.is_aborted = False
@@ -52,17 +53,17 @@ class RunContext:
         self.advanced_at = time.monotonic()
 
     def finish(self, state: State) -> None:
-        """Decide what the run comes to, unless that is decided."""
+        """Decide the run's outcome, unless that is decided already."""
         if not self.over.done():
             self.over.set_result(state)
 
     def note(self, end: End, phase: Phase) -> None:
-        """Note where an end stands, and have the run looked at."""
+        """Note the state of an end, and have the run checked."""
         end.enter(phase)
         self._inspect(time.monotonic())
 
     async def pause(self, end: End, error: MediaError, backoff: Backoff) -> None:
-        """Note the loss and wait for the next attempt; end the run when there is no use in one."""
+        """Note the loss and wait for the next attempt; end the run if another attempt is useless."""
         error.forget_trace()
         self.vitals.note_failure(end, error)
         self.note(end, Phase.RETRYING)
@@ -75,7 +76,7 @@ class RunContext:
 
 
 class KeeperTask:
-    """The task in which one keeper runs, within the run's group; and those before it, which may still say good-bye."""
+    """The task in which one keeper runs, within the run's group; and earlier ones, which may still be closing."""
 
     def __init__(self, name: str, end: End) -> None:
         self._name = name
@@ -94,7 +95,7 @@ class KeeperTask:
         self._tasks = [group.create_task(keep(), name=self._name)]
 
     def restart(self, keep: Keep) -> None:
-        """Keep the end in another way from now on: begin when what was before has let go of it."""
+        """Keep the end in another way from now on: begin when the previous task has released it."""
         assert self._group is not None
         # All that are not done: the last may itself be waiting for one that is still unpublishing.
         previous = [task for task in self._tasks if not task.done()]
@@ -114,11 +115,11 @@ class KeeperTask:
         self._group = None
 
     def cancel(self) -> None:
-        """Let go of the end in good order."""
+        """Close the end properly."""
         self._tasks[-1].cancel()
 
     def abort(self) -> None:
-        """The same, at once, whatever is being said."""
+        """Close the end at once, without waiting for anything."""
         for task in self._tasks:
             task.cancel()
 
@@ -139,7 +140,7 @@ class SourceKeeper(Protocol):
         """Keep the source of the context's spec."""
 
     def update(self, before: RelaySpec) -> None:
-        """The context's spec has another source than the one before."""
+        """The context's spec has a new source."""
 
     def look(self, now: float) -> None:
         """Called at each inspection of the run."""

@@ -1,7 +1,7 @@
 """The keeper of a list of files: prepares them in order, one ahead of the one that plays, and gives them to the feed.
 
-A list that keeps time (ContinueStrategy 1) also goes on where the clock would be: after each wait for its destination,
-after a standstill of the machine, and when none of its items could be had.
+A list that keeps time (ContinueStrategy 1) also resumes where it would be by the clock: after each wait for its
+destination, after a pause of the machine, and when none of its items could be read.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from streamferry.relay.vitals import Phase
 
 
 class ListKeeper:
-    """A ``SourceKeeper``. ``on_item`` is told each step of an item."""
+    """A ``SourceKeeper``. ``on_item`` is called with each step of an item."""
 
     def __init__(self, context: RunContext, store: PreparedStore, on_item: Callable[[ItemChange], None]) -> None:
         self._context = context
@@ -69,7 +69,7 @@ class ListKeeper:
             context.finish(State.ENDED)
 
     def _open_feed(self, start: Playhead) -> FileFeed:
-        """The one feed of the run: what plays in it goes on when the list is replaced."""
+        """The one feed of the run: its current item continues when the list is replaced."""
         if self._feed is None:
             flow = self._context.flow
             self._feed = FileFeed(flow.timeline, flow.outlet, start, self._note_item, self._note_late)
@@ -78,7 +78,7 @@ class ListKeeper:
         return self._feed
 
     async def _give_loop(self, feed: FileFeed, spec: RelaySpec, first: Playhead, loop: int) -> list[MediaError]:
-        """Prepare what one loop has from ``first`` on; gives why items of it cannot be played."""
+        """Prepare one loop from ``first`` on; returns why items of it cannot be played."""
         errors: list[MediaError] = []
         for index in range(first.item, len(spec.items)):
             await feed.wait_for_room()
@@ -99,7 +99,7 @@ class ListKeeper:
         return errors
 
     def update(self, before: RelaySpec) -> None:
-        """Go on with what plays if the new list has it, wherever; else what follows makes it end at a keyframe."""
+        """Continue with the current item if the new list has it; otherwise its successor makes it end at a keyframe."""
         spec, feed = self._context.spec, self._feed
         if feed is not None:
             feed.drop_upcoming()
@@ -110,7 +110,7 @@ class ListKeeper:
         self.task.restart(self.keep)
 
     def look(self, now: float) -> None:
-        """Note where the list stands, and whether it has played and arrived to its end."""
+        """Note the list's position, and whether it has played and arrived to its end."""
         feed = self._feed
         if feed is None:
             return
@@ -129,7 +129,7 @@ class ListKeeper:
             await self._context.flow.has_media.wait()
 
     def _go_on_at(self, place: Playhead | None) -> None:
-        """Have the list go on elsewhere, unless it has begun nothing yet."""
+        """Let the list continue elsewhere, unless nothing of it has begun yet."""
         feed = self._feed
         if feed is None or place is None or not self.task.is_running or place == START or feed.begin_at(place):
             return
@@ -142,7 +142,7 @@ class ListKeeper:
         self._context.advanced_at = time.monotonic()
 
     def _note_item(self, step: ItemStep, playhead: Playhead, error: MediaError | None) -> None:
-        """Tell a step of an item. One that could not be played, or not to its end, is left out; the list goes on."""
+        """Report a step of an item. One that could not be played, or not to its end, is skipped; the list continues."""
         if error is None:
             self._on_item(ItemChange(step, playhead))
             return
@@ -153,7 +153,7 @@ class ListKeeper:
         self._on_item(ItemChange(step, playhead, error.fault, error.why))
 
     def _note_late(self) -> None:
-        """The machine or the destination stood still: a list that keeps time leaves out what that took."""
+        """The machine or the destination paused: a list that keeps time skips that long."""
         if self._context.spec.keeps_time:
             # Looked up here, before the feed says where it is now; the feed is in the midst of its pull.
             place = self.where_now()

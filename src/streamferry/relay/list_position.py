@@ -1,7 +1,7 @@
-"""Where a list stands, since when, and where it would be by now if it had not stopped. Pure: the time is an argument.
+"""The position of a list, since when, and where it would be by now if it had not stopped. Pure: time is an argument.
 
-A list under ContinueStrategy 1 goes on where the clock would be, whatever broke: its worker, its destination or the
-sources of all its items.
+A list with ContinueStrategy 1 resumes where it would be by the clock, whatever broke: its worker, its destination or
+the sources of all its items.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from streamferry.relay.spec import ENDLESS, Item
 from streamferry.relay.status import START, Playhead
 from streamferry.timeline.pace import LEAD_MS
 
-#: A place is set on by no more than this without a look at where its item ends (``tasks.schedule.LOST_STEP_MS``).
+#: A position is advanced by at most this without a check of where its item ends (``tasks.schedule.LOST_STEP_MS``).
 _SET_ON_MS = 1000
 
 
@@ -26,12 +26,12 @@ class ListPosition:
         self._ends_ms: dict[int, int] = {}
 
     def note(self, playhead: Playhead, now: float) -> None:
-        """Where the list stands at the moment, in what was sent: a lead before the time of that."""
+        """Note the list's current position, in terms of what was sent: that is one lead ahead of time."""
         if playhead != self._playhead:
             self._playhead, self._since = playhead, now + LEAD_MS / 1000
 
     def note_end(self, item: int, end_ms: int | None) -> None:
-        """Where an item ends, if that is known."""
+        """Note where an item ends, if that is known."""
         if end_ms is not None:
             self._ends_ms[item] = end_ms
 
@@ -54,10 +54,10 @@ class ListPosition:
 
 
 def move(at: Playhead, before: Sequence[object], after: Sequence[object]) -> tuple[Playhead, bool]:
-    """Where a list that stood at a place of ``before`` stands after an edit, and whether that item is still there.
+    """Where a position in ``before`` is after an edit, and whether that item still exists.
 
-    The item itself, wherever it was moved to; in place of one that was taken out what was put there, else what comes
-    next, which may be the next loop.
+    At the item itself, wherever it was moved to; instead of a removed one at what replaced it, otherwise at what comes
+    next, which may be in the next loop.
     """
     item, is_kept = _find(at.item, before, after)
     if is_kept:

@@ -1,8 +1,8 @@
-"""Shelf: the items of a list as prepared files that fit each other.
+"""PreparedList: the items of a list as prepared files that fit each other.
 
-The first item that can be opened, in the order of the list, decides the form of the run; all others are brought into
-it. A run keeps its form to its end, also when its list is replaced: the publish session stays open, and a destination
-is to see no change in it.
+The first item that can be opened, in the order of the list, decides the form of the run; all others are converted to
+it. A run keeps its form to its end, even when its list is replaced: the publish session stays open, and a destination
+must not see a change in it.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,23 +21,23 @@ from streamferry.source.prepared import PreparedReader
 
 
 class ListChoices(Protocol):
-    """What is wanted of all items of a list alike; a ``RelaySpec`` says it."""
+    """The choices that apply to all items of a list; part of a ``RelaySpec``."""
 
     @property
     def normalize(self) -> Normalize:
-        """How they become one stream."""
+        """How different items become one stream."""
 
     @property
     def silence(self) -> bool:
-        """Whether those without sound get a silent track."""
+        """Whether items without sound get a silent track."""
 
     @property
     def watermark(self) -> Watermark | None:
-        """What is laid over them."""
+        """The watermark over all items."""
 
     @property
     def pre_download(self) -> bool:
-        """Whether they are kept."""
+        """Whether prepared files are kept in the cache."""
 
 
 class PreparedList:

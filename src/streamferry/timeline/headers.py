@@ -12,8 +12,8 @@ _METADATA_KEY: HeaderKey = (SCRIPT, 0, 0)
 class HeadersInForce:
     """Headers of the present segment, in the order in which they came.
 
-    A segment begins under those of the last one. What it does not repeat by its first keyframe is not in force any
-    more: it may be of another codec, or of a track that is gone.
+    A segment begins with those of the last one. What it does not repeat by its first keyframe is no longer in force:
+    it may belong to another codec, or to a track that is gone.
     """
 
     __slots__ = ("_bodies", "_unrepeated")
@@ -23,22 +23,22 @@ class HeadersInForce:
         self._unrepeated: set[HeaderKey] = set()
 
     def begin(self, tag_types: Collection[int] | None = None) -> None:
-        """Another segment begins. If its tag types are known, headers of others go at once."""
+        """A new segment begins. If its tag types are known, headers of other types are dropped at once."""
         if tag_types is not None:
             kept = (SCRIPT, *tag_types)
             self._bodies = {key: body for key, body in self._bodies.items() if key[0] in kept}
         self._unrepeated = set(self._bodies)
 
     def forget_unrepeated(self) -> None:
-        """The segment's media begins: what it has not repeated goes."""
+        """The segment's media begins: drop what it has not repeated."""
         for key in self._unrepeated:
             self._bodies.pop(key, None)
         self._unrepeated.clear()
 
     def put(self, key: HeaderKey, body: bytes) -> bytes | None:
-        """Put a header in force. Gives the one that it takes the place of, which may be the same; None: there was none.
+        """Put a header in force. Returns the one it replaces, which may be equal; None if there was none.
 
-        With another codec the track's side data goes.
+        With another codec the track's side data is dropped.
         """
         before = self._bodies.get(key)
         self._unrepeated.discard(key)
@@ -55,7 +55,7 @@ class HeadersInForce:
         return before
 
     def put_metadata(self, body: "bytes | memoryview") -> bool:
-        """Put metadata in force; whether it says something new. It may be long, and is copied only then."""
+        """Put metadata in force; returns whether it is new. It may be long, and is copied only then."""
         if self._bodies.get(_METADATA_KEY) == body:
             self._unrepeated.discard(_METADATA_KEY)
             return False
@@ -63,7 +63,7 @@ class HeadersInForce:
         return True
 
     def tags(self, dts_ms: int) -> list[LaidTag]:
-        """All that is in force, metadata first, stamped with ``dts_ms``."""
+        """All headers in force, metadata first, stamped with ``dts_ms``."""
         metadata = self._bodies.get(_METADATA_KEY)
         tags: list[LaidTag] = [] if metadata is None else [(SCRIPT, dts_ms, metadata, METADATA)]
         for key, body in self._bodies.items():

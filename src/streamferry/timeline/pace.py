@@ -1,21 +1,21 @@
 """When a tag of a file may leave: an absolute schedule, so that nothing drifts however long a loop runs."""
 
 #: Media sent ahead of its time at the start of a publish session, so that players fill their buffer and start at once.
-#: A worker that is killed before it could tell that it has begun makes a list repeat that; hence less than a second.
+#: If a worker is killed before it has reported that it began, a list repeats this; hence less than a second.
 LEAD_MS = 900
 
 
 class Pace:
     """Maps the wall clock to the output clock: what is due at ``now`` is what should have been sent by ``now``.
 
-    It never looks at what was sent. A destination that blocked for a moment is caught up with; after a longer pause,
+    It does not depend on what was sent. After a short block the destination catches up; after a longer pause,
     and for a new publish session, a new schedule starts at the position reached.
     """
 
     __slots__ = ("_origin_ms", "_started")
 
     def __init__(self, position_ms: int, now: float) -> None:
-        """Start the schedule with ``position_ms`` of the output clock (and the lead more) due at ``now`` (s)."""
+        """Start the schedule: ``position_ms`` of the output clock plus the lead is due at ``now`` (s)."""
         self._origin_ms = position_ms + LEAD_MS
         self._started = now
 

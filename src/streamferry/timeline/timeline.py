@@ -6,7 +6,7 @@ keeps the offset between sound and picture. A new segment gets the shift that pu
 ended: at the latest end over the tracks (last DTS + last frame's duration). Nothing else moves stamps, except the
 repairs below, each of which is counted.
 
-    begin_live()      stamps are not to be trusted; the segment starts at its first keyframe, sound that came before
+    begin_live()      stamps cannot be trusted; the segment starts at its first keyframe, sound that came before
                       it in the stream but belongs after it in time is held and kept. Sound alone is taken for a
                       stream without picture after AUDIO_ONLY_AFTER_MS of it, or after PICTURE_PATIENCE_MS
                       if metadata, a header or a frame promised a picture.
@@ -14,8 +14,8 @@ repairs below, each of which is counted.
                       are meant.
 
 A *track* is a tag type and a track id (Enhanced RTMP multitrack); stamps, order and headers are each track's own.
-Where a viewer can begin is marked on the tag (``media.starts``). A picture that stays away for PICTURE_PATIENCE_MS
-while sound goes on is taken for lost: sound goes alone until its next keyframe.
+Where a viewer can begin is marked on the tag (``media.starts``). A picture that is missing for PICTURE_PATIENCE_MS
+while sound continues is considered lost: sound continues alone until the picture's next keyframe.
 
     stamp + shift is ...                                   then
     after the track's last DTS, at most MAX_STEP_MS        the normal case
@@ -25,7 +25,7 @@ while sound goes on is taken for lost: sound goes alone until its next keyframe.
     anything else                                          repair: a jump; new shift, the tag follows the last DTS
 
 A jump is closed up without waiting for a keyframe: the frames themselves are in order, only their stamps moved. When
-the encoder really started anew it sends new sequence headers, and after those a keyframe is waited for.
+the encoder really restarted it sends new sequence headers, and after those a keyframe is awaited.
 
 Specification: FLV E.4.1 (stamps are 32-bit ms), RTMP 5.3.1.3.
 """
@@ -61,10 +61,10 @@ from streamferry.timeline.tracks import MAX_FRAME_MS, Track, Tracks
 MAX_STEP_MS = 10_000
 #: A smaller step back is disorder at the source (encoders that stamp with jitter), not a new clock.
 MAX_REGRESS_MS = 500
-#: How much sound without any sign of a picture makes a live stream a stream without picture.
+#: A live stream with this much sound and no sign of a picture is treated as one without picture.
 AUDIO_ONLY_AFTER_MS = 3_000
-#: How long sound waits for a picture that was promised: nginx-rtmp without a GOP cache sends nothing of it before the
-#: next keyframe, and encoders left to themselves set those 10 s apart (x264: 250 frames).
+#: How long sound waits for an announced picture: nginx-rtmp without a GOP cache sends none of it before the next
+#: keyframe, and encoders by default set those 10 s apart (x264: 250 frames).
 PICTURE_PATIENCE_MS = 15_000
 #: Sound held while a live segment waits for its keyframe: servers interleave within a second or two.
 _MAX_HELD_TAGS = 300
@@ -93,7 +93,7 @@ class Timeline:
     def __init__(self, start_ms: int = 0) -> None:
         """An output clock whose first tag gets ``start_ms``."""
         self._tracks = Tracks(start_ms)
-        # The leading picture track, which hardly ever is another than the first.
+        # The leading picture track, almost always the first.
         self._lead = self._tracks.video
         self._headers = HeadersInForce()
         self._starts = Starts()
@@ -105,17 +105,17 @@ class Timeline:
         self._previous_shift: int | None = None
         self._segment_ms = start_ms
         self._max_step_ms = MAX_STEP_MS
-        #: Stamps that had to be moved since the run began.
+        #: Stamps that had to be changed since the run began.
         self.repairs = 0
 
     @property
     def position_ms(self) -> int:
-        """End of what was laid: where the next segment will join."""
+        """End of the laid media: where the next segment will join."""
         return self._tracks.end_ms
 
     @property
     def shift(self) -> int:
-        """What is added to the stamps of the present segment, in ms."""
+        """What is added to the stamps of the current segment, in ms."""
         return self._shift
 
     @property
@@ -231,7 +231,7 @@ class Timeline:
         return True
 
     def _lose_picture(self) -> None:
-        """Sound goes on alone; the picture of a live source needs a keyframe, for who begins with the sound."""
+        """Continue with sound alone; when the picture returns it has to begin with a keyframe."""
         self._starts.lose_picture()
         if self._max_step_ms != _ANY_STEP_MS:
             self._tracks.close_pictures()
@@ -279,7 +279,7 @@ class Timeline:
         out.append((tag_type, dts_ms, body, kind))
 
     def _announce(self, track: Track, track_id: int) -> None:
-        """A picture track is there, which may be the leading one."""
+        """Note a picture track, which may be the leading one."""
         if self._starts.leads(track_id):
             self._starts.announce(track_id)
             self._lead = track
@@ -295,11 +295,11 @@ class Timeline:
         elif kind != OTHER:
             self._lay_header(tag, kind, out)
         elif tag_type == SCRIPT:
-            # Cue points, captions and the like are passed on as they are; what else is OTHER carries nothing.
+            # Cue points, captions and the like are passed on unchanged; anything else of kind OTHER carries nothing.
             out.append((SCRIPT, self._tracks.place_of_header(None), body, OTHER))
 
     def _lay_header(self, tag: Tag, kind: int, out: list[LaidTag]) -> None:
-        """A sequence header or side data, perhaps of several tracks: passed on if it says something new of one."""
+        """A sequence header or side data, perhaps of several tracks: passed on if it is new for one."""
         tag_type, _, body = tag
         new_on: Track | None = None
         for key, header in headers_in(tag_type, body).items():
@@ -342,7 +342,7 @@ class Timeline:
         self.lay(held, out)
 
     def _repair(self, track: Track, stamp: int) -> int | None:
-        """DTS for a stamp that does not simply follow, or None when the tag lies before its segment's start."""
+        """DTS for a stamp that is out of sequence, or None when the tag is before its segment's start."""
         shift = self._shift
         if track.last_ms < self._segment_ms and 0 < self._segment_ms - stamp - shift <= MAX_STEP_MS:
             return None

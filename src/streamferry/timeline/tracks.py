@@ -3,12 +3,12 @@
 from streamferry.media.enhanced import MAX_TRACKS
 from streamferry.media.tag import AUDIO, VIDEO
 
-#: A longer step is a pause, and tells nothing of how long a frame lasts.
+#: A longer step is a pause, and says nothing about how long a frame lasts.
 MAX_FRAME_MS = 1_000
 
 
 class Track:
-    """One track: its last frame, how long that lasts, and whether it may go on: a picture begins at a keyframe."""
+    """One track: its last frame, that frame's duration, and whether it is open: a picture begins at a keyframe."""
 
     __slots__ = ("frame_ms", "is_open", "last_ms")
 
@@ -31,7 +31,7 @@ class Track:
 
 
 class Tracks:
-    """All tracks of the present segment: the first sound and the first picture always, others as they come."""
+    """All tracks of the current segment: the first sound and the first picture always, others as they appear."""
 
     __slots__ = ("_all", "_start_ms", "audio", "video")
 
@@ -41,13 +41,13 @@ class Tracks:
         self.begin(start_ms)
 
     def begin(self, start_ms: int) -> None:
-        """Another segment begins there, after the end of all tracks of the last one."""
+        """A new segment begins there, after the end of all tracks of the last one."""
         self._start_ms = start_ms
         self._all = {(AUDIO, 0): self.audio, (VIDEO, 0): self.video}
         self.video.is_open = False
 
     def of(self, tag_type: int, track_id: int) -> Track | None:
-        """A track, which begins with the first call; None if there are too many."""
+        """A track, created by the first call; None if there are too many."""
         track = self._all.get((tag_type, track_id))
         if track is None and sum(known == tag_type for known, _ in self._all) < MAX_TRACKS:
             track = self._all[tag_type, track_id] = Track(self._start_ms)
@@ -64,11 +64,11 @@ class Tracks:
         return max(track.end_ms for track in self._all.values())
 
     def place_of_header(self, track: Track | None) -> int:
-        """Where the next frame of a track is expected, or of any (None): that is where a header before it belongs.
+        """Where the next frame of a track, or of any (None), is expected: a header for it belongs there.
 
-        The end of the longest would be behind the frame, and stamps of the track would go back.
+        At the end of the longest track the header would be after the frame, and the track's stamps would go back.
         """
         latest_ms = self.end_ms
         ends = [each.end_ms for each in (self._all.values() if track is None else (track,))]
-        # A track that lies further back has ended, or not begun.
+        # A track that is further back has ended, or not begun.
         return min((end_ms for end_ms in ends if latest_ms - end_ms <= MAX_FRAME_MS), default=latest_ms)
