@@ -124,6 +124,10 @@ def test_a_task_through_its_life_by_hand(open_tab: Callable[..., Tab], nginx: Ng
     expect(chip).to_have_text("Stopped")
     nginx.wait_unpublished("seen")
     expect(page.locator("live-view video")).to_be_hidden()
+    # A word, and no black box as high as a stream.
+    box = page.locator("live-view .screen").bounding_box()
+    assert box is not None
+    assert box["height"] < 80
     page.get_by_role("button", name="Continue").click()
     expect(chip).to_have_text("Streaming", timeout=20_000)
     nginx.wait_published("seen")

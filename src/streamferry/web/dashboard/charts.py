@@ -20,7 +20,8 @@ class Charts:
     def __init__(self, who: Visitor, *, is_live: bool) -> None:
         t = who.t
         self._newest = -1
-        self._none = ui.label(t("chart.none")).classes("soft")
+        self._words = {True: t("chart.none"), False: t("chart.not_running")}
+        self._none = ui.label().classes("soft")
         # A list is read from the cache: its source has no rate.
         self._drawn_rates = ("kbps_out", "kbps_in") if is_live else ("kbps_out",)
         rates = [_line(t("fact.out"), "#5c7cfa", "kbps", area=True), _line(t("fact.in"), "#12a0a0", "kbps")]
@@ -34,9 +35,10 @@ class Charts:
         for chart, height in ((self._rates, 200), (self._troubles, 170)):
             chart.style(f"height:{height}px").classes("chart")
 
-    def show(self, samples: list[SampleView]) -> None:
+    def show(self, samples: list[SampleView], *, is_running: bool) -> None:
         """Draw new samples."""
         is_empty = len(samples) < 2
+        self._none.set_text(self._words[is_running])
         self._none.set_visibility(is_empty)
         for chart in (self._rates, self._troubles):
             chart.set_visibility(not is_empty)

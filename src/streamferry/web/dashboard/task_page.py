@@ -128,7 +128,8 @@ class _Content:
         self._destination.set_text(task.destination)
         self._start.props["at"], self._end.props["at"] = task.start_at.isoformat(), task.end_at.isoformat()
         self._allow(task.status)
-        self._charts.show(self._page_actions.reads.samples(task.task_id).samples)
+        samples = self._page_actions.reads.samples(task.task_id).samples
+        self._charts.show(samples, is_running=task.status is Status.ACTIVE)
         await self._history.refresh()
 
     def _draw_facts(self) -> None:

@@ -7,6 +7,7 @@ TEXTS = {
     "chart.count": "count",
     "chart.late": "Worst beat late",
     "chart.none": "The first points come within half a minute of running.",
+    "chart.not_running": "It has sent nothing in the last hour.",
     "close": "Close",
     "column.media": "Sent / playhead",
     "column.rate": "Out / in",

@@ -7,6 +7,7 @@ TEXTS = {
     "chart.count": "次数",
     "chart.late": "最大节拍延迟",
     "chart.none": "运行半分钟后出现数据。",
+    "chart.not_running": "最近一小时内没有发送。",
     "close": "关闭",
     "column.media": "已推 / 位置",
     "column.rate": "输出 / 输入",
