@@ -56,6 +56,7 @@ NewTo = Annotated[str | None, typer.Option("--to", show_default=False, help="Add
 Start = Annotated[str | None, typer.Option(help="now, +10m or 2026-01-31T20:00.", show_default=False)]
 End = Annotated[str | None, typer.Option(help="A time, or +2h: after the start.", show_default=False)]
 Title = Annotated[str | None, typer.Option(help="1 to 20 letters, digits and Chinese.", show_default=False)]
+Note = Annotated[str | None, typer.Option(help="For people, up to 500 characters.", show_default=False)]
 Live = Annotated[
     bool | None, typer.Option("--live/--vod", show_default=False, help="What the source is; else its name decides.")
 ]
@@ -88,6 +89,7 @@ def create(
     start: Start = None,
     end: End = None,
     title: Title = None,
+    note: Note = None,
     group: Annotated[str | None, typer.Option(help="Its group (streamferry group).", show_default=False)] = None,
     live: Live = None,
     loops: Loops = None,
@@ -107,7 +109,7 @@ def create(
     """Create a task. It starts at its start time; without --start at once."""
     with session(url) as service:
         body = read_body(from_json)
-        body |= plain_fields(continue_at, predownload, callback, to, title=title, loops=loops)
+        body |= plain_fields(continue_at, predownload, callback, to, title=title, loops=loops, note=note)
         body |= watermark_field(watermark, watermark_pos, watermark_ratio)
         if group is not None:
             body["group"] = group
@@ -133,6 +135,7 @@ def update(
     start: Start = None,
     end: End = None,
     title: Title = None,
+    note: Note = None,
     live: Live = None,
     loops: Loops = None,
     offset: Offsets = None,
@@ -151,10 +154,11 @@ def update(
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """Change what is given of a task; an empty --title or --callback clears it."""
+    """Change what is given of a task; an empty --title, --note or --callback clears it."""
     with session(url) as service:
         task_id = find_task(service, task_id)
-        body = read_body(from_json) | plain_fields(continue_at, predownload, callback, to, title=title, loops=loops)
+        body = read_body(from_json)
+        body |= plain_fields(continue_at, predownload, callback, to, title=title, loops=loops, note=note)
         body |= {"watermark": None} if no_watermark else watermark_field(watermark, watermark_pos, watermark_ratio)
         present = service.call("GET", f"/tasks/{task_id}") if offset or end_offset or start or end else {}
         if source:

@@ -41,6 +41,7 @@ class _AsTheyAre(BaseModel):
     play_times: int | None
     pre_download: bool
     callback_url: str
+    note: str = ""
 
 
 class _Stored(_AsTheyAre):

@@ -33,6 +33,7 @@ from streamferry.words import InvalidPart, Reason
 MAX_WINDOW = timedelta(days=7)
 MAX_ADDRESS_CHARS = 1000
 MAX_CALLBACK_CHARS = 2000
+MAX_NOTE_CHARS = 500
 #: The API's integers are 32 bits wide, and so may the store's be.
 MAX_INT32 = 2**31 - 1
 #: Times of the years 1970 to 9998: any time zone can show them.
@@ -76,6 +77,15 @@ def check_title(text: str) -> str:
     """1 to 20 Chinese characters, letters and digits."""
     if not _NAME.fullmatch(text):
         _refuse("title", "must be 1 to 20 Chinese characters, letters and digits")
+    return text
+
+
+def check_note(text: str) -> str:
+    """Up to 500 characters in any number of lines; nothing that cannot be seen but the joiners of some scripts."""
+    if len(text) > MAX_NOTE_CHARS:
+        _refuse("note", f"must be at most {MAX_NOTE_CHARS} characters")
+    if not all(one.isprintable() or one in "\n\r\t\u200c\u200d" for one in text):
+        _refuse("note", "holds control characters")
     return text
 
 

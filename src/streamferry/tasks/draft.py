@@ -9,7 +9,7 @@ Absent fields keep the task's values; a new task, or one that cannot be read any
 picture that is given as it was shown means the stored one (decision 0005).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
@@ -91,6 +91,7 @@ class TaskDraft:
     pre_download: bool | None = None
     callback_url: str | Cleared | None = None
     watermark: WatermarkDraft | Cleared | None = None
+    note: str | Cleared | None = None
 
 
 #: Fields that can be cleared.
@@ -111,7 +112,7 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         destination=_decide_destination(draft.destination, current, rules),
         start_at=start_at,
         end_at=end_at,
-        title=_decide_title(draft.title, current),
+        title=_decide_text(draft.title, current.title if current else "", checks.check_title),
         group=checks.check_group_name(draft.group) if draft.group else current.group if current else DEFAULT_GROUP,
         source_form=form,
         loops=loops,
@@ -123,6 +124,7 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         pre_download=_choose(draft.pre_download, current.pre_download if current else True),
         callback_url=_decide_callback(draft.callback_url, current, rules),
         watermark=_decide_watermark(draft.watermark, current.watermark if current else None),
+        note=_decide_text(draft.note, current.note if current else "", checks.check_note),
     )
 
 
@@ -147,10 +149,10 @@ def _decide_window(draft: TaskDraft, current: TaskSpec | None, now: datetime) ->
     return start_at, end_at
 
 
-def _decide_title(title: str | Cleared | None, current: TaskSpec | None) -> str:
-    if title is CLEARED:
+def _decide_text(given: str | Cleared | None, present: str, check: Callable[[str], str]) -> str:
+    if given is CLEARED:
         return ""
-    return checks.check_title(title) if title else current.title if current else ""
+    return check(given) if given else present
 
 
 def _decide_sources(

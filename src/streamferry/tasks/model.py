@@ -121,7 +121,7 @@ class TaskSpec:
     """What is wanted. Valid by construction of the front ends' checks; see ``tasks.checks`` for the rules.
 
     ``loops``: -1 endless, else at least 1; of no meaning for live. ``pre_download``: keep files in the cache.
-    ``watermark``: as it was given, or as the store has it.
+    ``note``: for people. ``watermark``: as it was given, or as the store has it.
     """
 
     kind: TaskKind
@@ -139,6 +139,7 @@ class TaskSpec:
     pre_download: bool = True
     callback_url: str = ""
     watermark: Watermark | StoredMark | None = None
+    note: str = ""
 
 
 def decide_api_status(

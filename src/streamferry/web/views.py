@@ -164,6 +164,8 @@ class TaskView(View):
     callbacks_ended: bool
     """Whether the receiver has said that it wants no more callbacks (410)."""
     watermark: WatermarkView | None
+    note: str
+    """What somebody wrote about it; empty for none."""
     run: RunView
 
 
@@ -325,6 +327,7 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         callback_failures=record.callback_failures,
         callbacks_ended=record.callbacks_ended,
         watermark=_show_watermark(spec),
+        note=spec.note,
         run=_show_run(record),
     )
 

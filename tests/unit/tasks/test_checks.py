@@ -49,6 +49,18 @@ def test_other_titles_are_refused(title: str) -> None:
     refused("name", lambda: checks.check_group_name(title, "name"))
 
 
+@pytest.mark.parametrize("note", ["a" * 500, "two\nlines\tand a tab", "خانه\u200cها", "👩\u200d👩", "{} %s <b>"])
+def test_notes_are_free_text(note: str) -> None:
+    """500 characters of any script, on several lines."""
+    assert checks.check_note(note) == note
+
+
+@pytest.mark.parametrize("note", ["a" * 501, "a\0", "a\x1b[2J", "\u202eabc", "\ud800"])
+def test_notes_that_cannot_be_seen_are_refused(note: str) -> None:
+    """What a terminal or a page would obey, and what is no text."""
+    refused("note", lambda: checks.check_note(note))
+
+
 def test_the_window_is_at_most_seven_days_and_ends_in_the_future() -> None:
     """7 days pass, a second more does not; the end is after the start and after now; a past start is fine."""
     week = timedelta(days=7)

@@ -13,6 +13,7 @@ from kit.pictures import png
 from streamferry.control.address_rules import address_rules
 from streamferry.media.watermark import Watermark
 from streamferry.tasks.draft import (
+    CLEARABLE,
     CLEARED,
     DestinationParts,
     SourceDraft,
@@ -63,6 +64,7 @@ def test_each_field_changes_alone() -> None:
         "pre_download": False,
         "end_at": NOW + timedelta(hours=2),
         "callback_url": "http://d/",
+        "note": "two\nlines",
     }
     for name, value in changes.items():
         after = decide(TaskDraft(**{name: value}), before)  # type: ignore[arg-type]
@@ -72,10 +74,10 @@ def test_each_field_changes_alone() -> None:
 
 def test_what_is_cleared_is_taken_away() -> None:
     """Of a new task it is what is there without it."""
-    before = replace(decide(NEW), watermark=MARK)
-    cleared = TaskDraft(title=CLEARED, callback_url=CLEARED, watermark=CLEARED)
+    before = replace(decide(NEW), watermark=MARK, note="n")
+    cleared = TaskDraft(**dict.fromkeys(CLEARABLE, CLEARED))  # type: ignore[arg-type]
     after = decide(cleared, before)
-    assert (after.title, after.callback_url, after.watermark) == ("", "", None)
+    assert (after.title, after.callback_url, after.note, after.watermark) == ("", "", "", None)
     assert decide(replace(NEW, title=CLEARED, callback_url=CLEARED, watermark=CLEARED)).title == ""
 
 
@@ -127,7 +129,7 @@ def test_nothing_of_the_other_kind_stays() -> None:
 
 
 NAMES = (
-    r"(kind|sources|destination|start_at|end_at|title|group|loops|play_times|callback_url|watermark"
+    r"(kind|sources|destination|start_at|end_at|title|group|loops|play_times|callback_url|watermark|note"
     r"|sources\[\d+\]\.(url|start_s|end_s)|destination\.(host|app|stream)|watermark\.(picture|x|y|ratio))"
 )
 NASTY_TEXTS = ("", "x", "***", "\0", "\ud800", "{}", "{0.__class__}", "%s", "a" * 3000, "http://h/{}", "rtmp://***/a/b")
@@ -155,6 +157,7 @@ def test_whatever_is_handed_in_is_a_spec_or_a_sentence_with_its_field(seed: int)
         "loops": whole,
         "play_times": whole,
         "callback_url": lambda: rng.choice((text(), CLEARED)),
+        "note": lambda: rng.choice((text(), CLEARED)),
         "watermark": lambda: rng.choice(
             (CLEARED, WatermarkDraft(rng.choice((None, text())), number(), None, number()))
         ),

@@ -25,7 +25,7 @@ from streamferry.web.views import Kind, Strategy, TaskView
 _TIME = "%Y-%m-%dT%H:%M"
 _WINDOW = timedelta(days=1)
 #: Texts that are handed in as they are typed, with their rules.
-_TEXTS: dict[str, Callable[[str], str]] = {"title": checks.check_title}
+_TEXTS: dict[str, Callable[[str], str]] = {"title": checks.check_title, "note": checks.check_note}
 
 
 @dataclass(slots=True)
@@ -72,6 +72,7 @@ class Draft:
     strategy: Strategy = Strategy.AT_BREAK
     pre_download: bool = True
     callback_url: str = ""
+    note: str = ""
     mark: DraftMark | None = None
     seen: TaskView | None = None
 

@@ -179,6 +179,7 @@ class _Form:
             group.on_value_change(lambda event: setattr(draft, "group", event.value)).set_enabled(draft.seen is None)
         callback = self._text("callback_url", "form.callback", draft.callback_url)
         callback.classes("code").props('spellcheck=false autocapitalize=off placeholder="https://"')
+        self._text("note", "form.note", draft.note).props("type=textarea autogrow maxlength=500")
 
     def _text(self, name: str, label: str, value: str, attribute: str = "") -> ui.input:
         return self._fields.text(name, self._who.t(label), value, self._set(attribute or name))

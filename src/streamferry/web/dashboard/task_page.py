@@ -57,6 +57,7 @@ class _Content:
             ui.label(task.task_id).classes("soft mono wide-only")
             with ui.element("div").classes("deeds"):
                 self._draw_deeds()
+        self._note = ui.label().classes("note")
         with ui.element("div").classes("problem-bar").props("role=status") as self._problem:
             self._problem_words = ui.label().classes("grow")
             with ui.element("div").classes("trouble-since num") as self._in_trouble:
@@ -106,6 +107,8 @@ class _Content:
         if trouble is not None:
             self._since.props["at"] = trouble.since_at.isoformat()
             self._tries.set_text(t("trouble.tries", tries=trouble.tries) if trouble.tries else "")
+        self._note.set_visibility(task.note != "")
+        self._note.set_text(task.note)
         callbacks = show.callback_trouble_of(task, t)
         self._callbacks.set_visibility(callbacks != "")
         self._callbacks.set_text(callbacks)

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from streamferry.relay.spec import MAX_ITEMS
 from streamferry.store.records import GroupTag
-from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32
+from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32, MAX_NOTE_CHARS
 from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
 from streamferry.tasks.model import ContinueStrategy, TaskKind
 from streamferry.web.views import Kind, Strategy
@@ -82,6 +82,8 @@ class TaskFields(Body):
     """How often a list is played; -1 (the default) is without end."""
     callback_url: Annotated[str, Field(max_length=MAX_CALLBACK_CHARS, pattern=_NO_NUL)] | None = None
     watermark: WatermarkBody | None = None
+    note: Annotated[str, Field(max_length=MAX_NOTE_CHARS)] | None = None
+    """For people: shown beside the task, of no other effect."""
 
 
 class NewTask(TaskFields):

@@ -89,6 +89,7 @@ def test_an_empty_form_says_what_it_needs() -> None:
     ("values", "field"),
     [
         ({"title": "not / one"}, "title"),
+        ({"note": "a\0"}, "note"),
         (
             {"sources": [DraftSource("https://a.example/1.mp4"), DraftSource("rtmp://a.example/live/x")]},
             "sources[1].url",
@@ -152,10 +153,10 @@ def test_an_unchanged_form_changes_nothing() -> None:
 
 def test_what_is_emptied_is_taken_away() -> None:
     """A title and a callback that were there are said to be empty."""
-    draft = Draft.of(task(callback_url="https://x.example/a?token=1"), ZONE)
-    draft.title = draft.callback_url = ""
+    draft = Draft.of(task(callback_url="https://x.example/a?token=1", note="n"), ZONE)
+    draft.title = draft.callback_url = draft.note = ""
     patch = draft.changes(NOW)
-    assert (patch.title, patch.callback_url) == (CLEARED, CLEARED)
+    assert (patch.title, patch.callback_url, patch.note) == (CLEARED, CLEARED, CLEARED)
 
 
 def test_a_copy_asks_for_the_secrets_again() -> None:
@@ -183,6 +184,8 @@ def test_the_rules_speak_chinese() -> None:
     translate = reasons_in("zh")
     wrong = [
         lambda: checks.check_title("-"),
+        lambda: checks.check_note("a" * 501),
+        lambda: checks.check_note("\0"),
         lambda: checks.check_window(NOW, NOW, NOW),
         lambda: checks.check_window(NOW, NOW + timedelta(days=8), NOW),
         lambda: checks.check_window(NOW - timedelta(2), NOW - timedelta(1), NOW),

@@ -39,6 +39,7 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
         callback_failures=0,
         callbacks_ended=False,
         watermark=None,
+        note="",
         run=RunView(
             state=state,
             worker_id=None,

@@ -102,6 +102,7 @@ TEXTS = {
     "form.mark_too_large": "The picture must be a PNG or JPEG of at most 2 MB.",
     "form.new": "New task",
     "form.no_probe": "This service cannot look into files.",
+    "form.note": "Note, shown with the task",
     "form.probe": "Look into it",
     "form.probe_secret": "Type the whole address to have it looked into: here it is shown without its secrets.",
     "form.push_address": "Push address with its stream key",

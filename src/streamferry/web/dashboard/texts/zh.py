@@ -102,6 +102,7 @@ TEXTS = {
     "form.mark_too_large": "图片须为不超过 2 MB 的 PNG 或 JPEG。",
     "form.new": "新建任务",
     "form.no_probe": "本服务无法探测文件。",
+    "form.note": "备注（与任务一起显示）",
     "form.probe": "探测",
     "form.probe_secret": "此处地址已隐去密钥，请填写完整地址后再探测。",
     "form.push_address": "推流地址（含推流密钥）",

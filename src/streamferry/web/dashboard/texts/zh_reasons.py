@@ -25,6 +25,7 @@ _FIELDS = {
     "holds no valid base64": "图片数据无效",
     "the host must be written in ASCII (xn--...)": "主机名须以 ASCII 书写（xn--...）",
     "must start with {}": "须以 {} 开头",
+    "holds control characters": "含有控制字符",
     "the address holds white space or control characters": "地址含有空白或控制字符",
     "the address has a malformed host or port": "地址的主机或端口有误",
     "the address has no host": "地址缺少主机",
