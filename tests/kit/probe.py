@@ -120,8 +120,8 @@ def max_gap_ms(track: Track) -> float:
 def decode_errors(target: Path) -> str:
     """What ffmpeg complains of when it decodes everything strictly. Empty: nothing."""
     strictly = ("-v", "error", "-nostdin", "-xerror", "-err_detect", "explode")
-    # Thrown away frame by frame, stamps as they are: only the decoders may complain.
-    away = ("-map", "0", "-fps_mode", "passthrough", "-f", "null", "-")
+    # Thrown away frame by frame, stamps as they are (not rounded to frames): only the decoders may complain.
+    away = ("-map", "0", "-fps_mode", "passthrough", "-enc_time_base:v", "1/1000", "-f", "null", "-")
     try:
         return programs.run([programs.ffmpeg(), *strictly, "-i", target, *away]).stderr.strip()
     except AssertionError as error:
