@@ -114,6 +114,7 @@ class ClientSession(Peer):
         self._auth = auth
         self._stage = _Stage.CONNECTING
         self._clock = SessionClock()
+        self._is_playing = False
         # Media that came before anybody asked for it.
         self._early_tags: list[Tag] = []
         self._events: list[ClientEvent] = []
@@ -135,12 +136,14 @@ class ClientSession(Peer):
         elif self._early_tags:
             tags += self._early_tags
             self._early_tags.clear()
-        has_media = self._stage is _Stage.RUNNING and self._purpose is Purpose.PLAY
+        is_playing = self._is_playing
         for type_id, stamp_ms, _, payload in self._receive_messages(data, start):
-            if has_media and (type_id == VIDEO or type_id == AUDIO):  # noqa: SIM109 (40 ns less than `in`)
+            if is_playing and (type_id == VIDEO or type_id == AUDIO):  # noqa: SIM109 (40 ns less than `in`)
                 tags.append((type_id, stamp_ms, payload))
             else:
                 self._handle_message(type_id, stamp_ms, payload, tags)
+        if not self._events:
+            return []
         events, self._events = self._events, []
         return events
 
@@ -267,6 +270,7 @@ class ClientSession(Peer):
 
     def _accepted(self, event: ClientEvent) -> None:
         self._stage = _Stage.RUNNING
+        self._is_playing = self._purpose is Purpose.PLAY
         self._events.append(event)
 
     def _end(self, reason: str) -> None:

@@ -49,12 +49,19 @@ class Peer:
         What is left over is kept, and put before the next bytes: see ``put_before`` for what ``start`` is good for.
         """
         messages: list[Message] = []
-        view, start = put_before(self._unread, memoryview(data), start)
+        view, start = put_before(self._unread, data if isinstance(data, memoryview) else memoryview(data), start)
         if self._handshake:
             start = self._shake_hands(view, start)
+        end = start
         if not self._handshake:
-            start = self._scan_messages(view, start, len(view), messages)
-        self._unread = bytes(view[start:])
+            end = self._reader.scan(view, start, len(view), messages)
+        self._unread = bytes(view[end:])
+        self._scanned_bytes += end - start
+        # An acknowledgement (5.4.3), at half the window, as ffmpeg does: a peer that counts its handshake bytes, too,
+        # never waits for us.
+        if self._window_ack_bytes and (self._scanned_bytes - self._acknowledged_bytes) * 2 >= self._window_ack_bytes:
+            self._acknowledged_bytes = self._scanned_bytes
+            self._send_control(MessageType.ACKNOWLEDGEMENT, self._scanned_bytes & 0xFFFFFFFF)
         return messages
 
     def _shake_hands(self, view: memoryview, start: int) -> int:
@@ -76,16 +83,6 @@ class Peer:
 
     def _end_handshake(self, packet: bytes) -> None:
         raise NotImplementedError
-
-    def _scan_messages(self, view: memoryview, start: int, end: int, out: list[Message]) -> int:
-        """``ChunkReader.scan``, and the acknowledgement if one is due (5.4.3)."""
-        new_start = self._reader.scan(view, start, end, out)
-        self._scanned_bytes += new_start - start
-        # At half the window, as ffmpeg does: a peer that counts its handshake bytes too never waits for us.
-        if self._window_ack_bytes and (self._scanned_bytes - self._acknowledged_bytes) * 2 >= self._window_ack_bytes:
-            self._acknowledged_bytes = self._scanned_bytes
-            self._send_control(MessageType.ACKNOWLEDGEMENT, self._scanned_bytes & 0xFFFFFFFF)
-        return new_start
 
     def _handle_window_ack_size(self, payload: "bytes | memoryview") -> None:
         self._window_ack_bytes = int.from_bytes(payload[:4], "big")
