@@ -186,7 +186,7 @@ class Entry:
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
-        """Keep all others from using it; False if somebody does."""
+        """Lock it against all other users; False if somebody uses it."""
         lock = os.open(self.path / "use.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             is_alone = True
@@ -224,7 +224,7 @@ def _address_digest(address: str, processing: str) -> str:
 
 
 def all_entries(root: Path) -> list[Entry]:
-    """All there is in the cache, least recently used first."""
+    """All entries of the cache, least recently used first."""
     try:
         entries = [Entry(path) for path in root.iterdir() if _ENTRY_NAME.fullmatch(path.name)]
     except FileNotFoundError:
@@ -235,8 +235,8 @@ def all_entries(root: Path) -> list[Entry]:
 def evict(root: Path, max_bytes: int | None, disk: Disk | None = None, needed_bytes: int = 0) -> int:
     """Remove the least recently used entries, none that is in use, until the cache is no larger than it may be.
 
-    It holds at most ``max_bytes`` then (None: no matter), and ``disk`` has room for ``needed_bytes`` more, unless all
-    that could go has gone. Gives the bytes that were removed.
+    Afterwards it has at most ``max_bytes`` (None: no limit), and ``disk`` has room for ``needed_bytes`` more, unless
+    everything removable is gone. Returns the number of bytes removed.
     """
     entries = []
     for entry in all_entries(root):

@@ -7,11 +7,11 @@
     http: fetch ─> source.part ─> (pipe, or whole) ├─> ffmpeg ─> FLV ─> layout ─> media.flv.part ─> commit
     HLS: read ─> parts ─> feeder ──────────────────┘
 
-It begins with ``-c copy``. ffmpeg says what is inside before it writes; if the plan made of that is another one, it is
-stopped and begun again with the plan, so that what can be copied, nearly all there is, loses no time.
+It begins with ``-c copy``. ffmpeg describes its input before it writes; if the plan for that input is a different one,
+ffmpeg is stopped and restarted with the plan. So files that can be copied, nearly all of them, lose no time.
 
-A process of its own and niced, because its work would hold the interpreter lock of the relays' beat. It ends with its
-parent. Threads: main runs ffmpeg and writes; one downloads; one feeds ffmpeg.
+It is a separate process with low priority, because its work would hold the interpreter lock of the relays' beat. It
+ends with its parent. Threads: main runs ffmpeg and writes; one downloads; one feeds ffmpeg.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ from streamferry.prepare.window import Window
 from streamferry.words import Code, Reason, system_reason
 
 _NICENESS = 10
-# Beyond that, for an encode: the last in the queue for a core.
+# In addition, for an encode: the lowest priority.
 _ENCODE_NICENESS = 9
 # Part of an announced length that is taken for all: lengths are rounded, a start may have to be cut.
 _ENOUGH = 0.9
@@ -194,7 +194,7 @@ def main() -> None:
         code = Code.CACHE_DISK_FULL if is_full(error) else Code.CACHE_UNWRITABLE
         journal.send_error(CacheError(code, why=system_reason(error.errno)))
     except Exception as error:
-        # The parent would see only a dead process. Where, not what: the words of a stranger may hold the address.
+        # The parent would see only a dead process. Log where, not what: a foreign message may contain the address.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
         journal.send_error(CacheError(Code.SERVICE_PREPARATION_BUG, place=place))

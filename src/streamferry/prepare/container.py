@@ -1,4 +1,4 @@
-"""What a file's first bytes say about how ffmpeg may read it: from a pipe, front to back, or only as a whole file.
+"""How ffmpeg may read a file, from its first bytes: through a pipe, front to back, or only as a whole file.
 
 Not a validator: ffmpeg decides what is media. MP4 is walked by its top-level boxes (ISO/IEC 14496-12, 4.2): with
 ``moov`` before ``mdat`` it reads front to back.
@@ -16,10 +16,10 @@ _BOX_HEADER_SIZE = 16
 _FIRST_BOXES = frozenset((b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"moof"))
 
 
-#: Some hosts put a picture before a segment of MPEG-TS, to have it carried by services for pictures.
+#: Some hosts put a picture in front of a segment of MPEG-TS, so that image hosting services accept it.
 MAX_DISGUISE_BYTES = 64 << 10
 _TS_PACKET_BYTES = 188
-# So many in a row are no accident in what is no TS.
+# This many in a row do not occur by accident in anything but TS.
 _TS_ROW = 5
 # Boxes a segment or a header of fragmented MP4 begins with, beside those of a file (CMAF, ISO/IEC 23000-19, 7.3.2).
 _SEGMENT_BOXES = frozenset((b"sidx", b"emsg", b"prft", b"ssix"))

@@ -1,9 +1,9 @@
-"""An MP4 with its index behind its media, turned round so that it reads from front to back while it is fetched.
+"""An MP4 whose index is after its media, reordered so that it can be read from front to back while it is fetched.
 
     ftyp ... | mdat | moov ...    becomes    ftyp ... | moov | mdat
 
-The index says where in the file each chunk of media lies; in front of the media it moves them by its own length. Bytes
-in, bytes out: whoever has the file fetches what is behind the media first. What is not understood is left as it is.
+The index gives the offset of each chunk of media; moved in front of the media, it shifts them by its own length. Bytes
+in, bytes out: the caller fetches what follows the media first. Files that are not understood are left unchanged.
 
 Specification: ISO/IEC 14496-12, 4.2 (boxes), 8.7.5 (stco, co64).
 """
@@ -17,12 +17,12 @@ from streamferry.prepare.container import ReadAt
 
 #: The largest index: that of ten hours has about 10 MB.
 MAX_TAIL_BYTES = 64 << 20
-# What lies before the media: a few boxes of some bytes.
+# The part before the media: a few boxes of some bytes.
 _MAX_FRONT_BYTES = 1 << 20
 _BOX_HEADER_BYTES = 16
 _ON_THE_WAY = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl"))
 _CHUNK_OFFSETS = {b"stco": "I", b"co64": "Q"}
-# Media in fragments, an index that is compressed, media in several boxes: not so simple.
+# Fragmented media, a compressed index or several media boxes are not supported.
 _STRANGE = frozenset((b"mvex", b"moof", b"cmov", b"mdat"))
 
 
@@ -42,7 +42,7 @@ AS_IT_LIES = Order()
 def turn(read_at: ReadAt, read_tail: Callable[[int], bytes | None]) -> Order | None:
     """The order in which the file behind ``read_at`` reads from front to back, or None.
 
-    ``read_tail`` gives all that lies behind an offset, or None if that cannot be had.
+    ``read_tail`` returns everything after an offset, or None if that cannot be fetched.
     """
     try:
         begin = 0
@@ -75,7 +75,7 @@ def _box(data: "bytes | bytearray", at: int) -> tuple[int, bytes, int]:
 
 
 def _find_moov(tail: bytes) -> bytes:
-    """The index among the boxes behind the media. Raises ValueError."""
+    """The index among the boxes after the media. Raises ValueError."""
     at, found = 0, b""
     while at < len(tail):
         size, name, _ = _box(tail, at)

@@ -23,7 +23,7 @@ class PreparationRestarted(CacheError):
 
 
 class ReadWhole(PreparationRestarted):
-    """It cannot be read from front to back, only when all of it is there."""
+    """It cannot be read from front to back, only once it is complete."""
 
 
 class NoRoom(PreparationRestarted):
@@ -35,7 +35,7 @@ class SourceGone(SourceRejected):
 
 
 class SourceChanged(SourceError):
-    """The origin now gives another file than the one whose preparation was begun; preparing anew will give that one."""
+    """The origin now serves a different file than the one being prepared; a new preparation will get that one."""
 
 
 _CLASSES: dict[str, type[MediaError]] = {

@@ -1,12 +1,12 @@
-"""A web server on loopback that has one HLS film and nothing else: what ffmpeg is given in place of the film's own.
+"""A web server on loopback that serves one HLS film and nothing else; ffmpeg reads it instead of the film's own server.
 
-ffmpeg has the film from addresses of ours, one for each segment and header; behind them ``parts`` opens what was judged
-before. It follows no address of others, needs no file, no name server and no TLS, and gets plain media. HTTP and not a
-pipe, because ffmpeg's HLS reader is what keeps sound and picture of two playlists together.
+ffmpeg reads the film from our addresses, one per segment and header; for each, ``parts`` opens the real address, which
+was checked before. So ffmpeg follows no foreign address, needs no file, no name server and no TLS, and gets plain
+media. It is HTTP and not a pipe, because ffmpeg's HLS reader keeps sound and picture of two playlists together.
 
-Its addresses begin with a word that only the film's ffmpeg is told, on its standard input. One answer a connection.
-Other users of the machine can connect, too: who has not said the word yet takes no place from ffmpeg, has one short
-while for the whole request, and where there are many the oldest of them has to go.
+Its addresses begin with a secret that only the film's ffmpeg gets, on its standard input. One answer per connection.
+Other users of the machine can connect, too: a client without the secret takes no place from ffmpeg, has a short time
+for the whole request, and if there are many, the oldest is closed.
 """
 
 import secrets
@@ -25,7 +25,7 @@ from streamferry.prepare.playlist import Film, FilmSegment, Part
 from streamferry.wire.hls import Variant
 from streamferry.words import Code, said_by
 
-#: Holes one behind the other after which the rest is not asked for.
+#: After this many gaps in a row the rest is not requested.
 _MAX_LOST_IN_A_ROW = 10
 _MAX_CONNECTIONS = 16
 _HEAD_BYTES = 16 << 10
@@ -47,7 +47,7 @@ class Feeder:
         self._is_over = False
         self._lost_in_a_row = 0
         self._places = threading.BoundedSemaphore(_MAX_CONNECTIONS)
-        #: Who has not said the word yet.
+        #: Connections that have not sent the secret yet.
         self._strangers = Unauthenticated(_shut)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=MAX_UNAUTHENTICATED)
         #: Where it listens.
@@ -64,14 +64,14 @@ class Feeder:
         threading.Thread(target=self._accept, name="film", daemon=True).start()
 
     def raise_failure(self) -> None:
-        """Raise what could not be had, if there was anything."""
+        """Raise the error of a part that could not be fetched, if any."""
         if self._failure is not None:
             raise self._failure
 
     def close(self) -> None:
         """Stop listening."""
         self._is_over = True
-        # Closing alone would not wake who waits in accept.
+        # Closing alone would not wake a thread that waits in accept.
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -132,7 +132,7 @@ class Feeder:
             connection.sendall(piece)
 
     def _read(self, name: str, part: Part) -> Iterator[bytes]:
-        """What there is of a part; what is missing of it is noted."""
+        """The available bytes of a part; an error is recorded."""
         try:
             yield from self._parts.read(part)
             self._lost_in_a_row = 0

@@ -68,7 +68,7 @@ class PreparedFile:
         self.progress = PrepareProgress()
         self.users = 0
         self.entry = entry
-        #: Told where players read, if somebody wants to know.
+        #: Called with the position where players read, if set.
         self.on_read: Callable[[int], None] | None = None
         self._on_unused = on_unused
         self._changed = asyncio.Event()
@@ -84,7 +84,7 @@ class PreparedFile:
     def view(self) -> memoryview:
         """All that can be read now, from the file's start; valid as long as it, or a slice of it, is held."""
         if len(self._view) < self.end_offset:
-            # A map cannot grow. The old one goes when the last slice of it does.
+            # A map cannot grow. The old one is freed with its last slice.
             self._map = mmap.mmap(self._file, self.end_offset, access=mmap.ACCESS_READ)
             self._view = memoryview(self._map)
         return self._view
@@ -102,7 +102,7 @@ class PreparedFile:
         return self._keyframe_stamps[0] if self._keyframe_stamps else 0
 
     def advise(self, offset: int) -> None:
-        """Have the kernel read what follows ``offset``, and let go of what lies well before it."""
+        """Have the kernel read what follows ``offset``, and drop what is well before it."""
         if self.on_read is not None:
             self.on_read(offset)
         self.view()
@@ -114,11 +114,11 @@ class PreparedFile:
             self._map.madvise(mmap.MADV_DONTNEED, start - 2 * _BEHIND_BYTES, _BEHIND_BYTES)
 
     def retain(self) -> None:
-        """One more holder, who will call ``close``."""
+        """Add a holder, who will call ``close``."""
         self.users += 1
 
     def close(self) -> None:
-        """One holder less. After the last one the file may be evicted; a preparation that nobody waits for ends."""
+        """Remove a holder. After the last one the file may be evicted; a preparation that nobody waits for ends."""
         self.users -= 1
         if self.users == 0:
             self._on_unused(self)
@@ -126,7 +126,7 @@ class PreparedFile:
     # What the store calls.
 
     async def wait_playable(self, start_ms: int, on_progress: Callable[[PrepareProgress], None] | None) -> None:
-        """Wait until a player can start at ``start_ms``. Raises what the preparation failed with."""
+        """Wait until a player can start at ``start_ms``. Raises the preparation's error."""
         told = PrepareProgress()
         while True:
             if on_progress is not None and self.progress != told:
@@ -139,7 +139,7 @@ class PreparedFile:
             await self._changed.wait()
 
     async def wait_complete(self, on_progress: Callable[[PrepareProgress], None]) -> None:
-        """Wait until it is whole. Raises what the preparation failed with."""
+        """Wait until it is complete. Raises the preparation's error."""
         while not self.complete:
             if self.failed is not None:
                 raise self.failed
@@ -191,12 +191,12 @@ class PreparedFile:
         self.wake()
 
     def wake(self) -> None:
-        """Let all who wait look again."""
+        """Let all waiters check again."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     def release(self) -> None:
-        """Let go of map, file and lock. Slices that are still held keep the map, not the file's place in the cache."""
+        """Release map, file and lock. Slices that are still held keep the map, not the file's place in the cache."""
         self._view = memoryview(b"")
         self._map = None
         for descriptor in (self._file, self._use_lock):

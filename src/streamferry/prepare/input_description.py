@@ -1,7 +1,7 @@
-"""What ffmpeg says is inside a file: the lines in which it describes its input, read.
+"""Parses ffmpeg's description of its input.
 
-There is no ffprobe beside the ffmpeg that pip installs, so these lines are what there is. They have kept their shape
-from ffmpeg 4 to 9; what a line does not say is left at a value that makes nobody trust the track (size 0, rate 0).
+pip installs ffmpeg without ffprobe, so these lines are the only source. Their format has not changed from ffmpeg 4
+to 9; values that a line does not give are set so that the track is not trusted (size 0, rate 0).
 """
 
 import re

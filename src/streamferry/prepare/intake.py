@@ -1,8 +1,8 @@
-"""From an address to what ffmpeg reads: a local file, a download while it comes or when it is whole, an HLS film.
+"""From an address to ffmpeg's input: a local file, a download in progress or completed, or an HLS film.
 
-What it reads is opened here, once, and judged by what was opened; ffmpeg gets descriptors, pipes, and for HLS the
+The input is opened here, once, and checked by what was opened; ffmpeg gets descriptors, pipes, and for HLS the
 addresses of a ``feeder``. Some threads may run beside the caller's: one downloads, one feeds ffmpeg, more serve a film.
-Not here: what ffmpeg makes of it.
+Not here: ffmpeg's output.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ class Input:
 
     @property
     def sandbox(self) -> Sandbox:
-        """What it takes to read it, and nothing else."""
+        """A sandbox that allows reading this input, and nothing else."""
         if self.port is not None:
             return Sandbox(sockets=Sockets.TCP, ports=(self.port,))
         # An ffmpeg that cannot go back and forth in a file that is open opens it once more.
@@ -95,7 +95,7 @@ class Intake:
         self._feeder: Feeder | None = None
         self._folders = folders
         self._room = room
-        #: Left where a source proved to be interleaved too badly for a pipe; from then on it is read as a whole file.
+        #: A marker for a source that is interleaved too badly for a pipe; from then on it is read as a whole file.
         self.whole_marker = entry.path / "read-whole"
         self._entry = entry
         self._version = version
@@ -173,7 +173,7 @@ class Intake:
             self._feeder.raise_failure()
 
     def _turned(self, kind: Container) -> Order | None:
-        """How a file that does not read from front to back can be made to while it is fetched, if it can."""
+        """The order in which such a file can be read from front to back while it is fetched, if there is one."""
         from streamferry.prepare.fetch import fetch_tail
 
         fetch = self.fetch
@@ -228,10 +228,10 @@ class Intake:
         return Input(Container.HLS, arguments, feed, announced_seconds=film.seconds, port=feeder.port)
 
     def _folders_of_playlist(self) -> Folders:
-        """Where a playlist may name files: where any source may be; for who may read everything, beside itself.
+        """Where a playlist may name files: where any source may be; if everything may be read, in its own folder.
 
-        Whoever relays a playlist by a command may have it from somebody else, who is not to choose what is sent of this
-        machine. One from the network names no files at all.
+               A user may have a playlist from somebody else, who must not choose which files of this machine are sent.
+        One from the network names no files at all.
         """
         if self._folders.roots is not None:
             return self._folders
@@ -273,7 +273,7 @@ class Intake:
 
     @contextlib.contextmanager
     def naming_the_source(self) -> Iterator[None]:
-        """Put the address before what is wrong with its media."""
+        """Put the address in front of errors about its media."""
         try:
             yield
         except (SourceUnsupported, SourceForbidden, SourceMissing) as error:

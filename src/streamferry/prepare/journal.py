@@ -1,4 +1,4 @@
-"""What a preparation tells: JSON lines on its standard output and in the cache, for the process that started it and for
+"""A preparation's reports: JSON lines on its standard output and in the cache, for the process that started it and for
 preparation processes of others, which follow the journal while the first one works.
 
 One line is an object with any of: ``fetched``, ``total`` (bytes of the download); ``claimed_ms`` (the file's own word
@@ -34,7 +34,7 @@ def send_error(error: MediaError) -> None:
 
 
 class Journal:
-    """The writing end: what is sent is also kept for followers."""
+    """The writing end: lines are also kept for followers."""
 
     def __init__(self, entry: Entry) -> None:
         self._file: IO[str] = entry.journal.open("x")
@@ -81,7 +81,7 @@ def _send_on(journal: IO[bytes]) -> bool:
     announced = False
     while line := journal.readline():
         if not line.endswith(b"\n"):
-            # Its writer is not done with it.
+            # Its writer has not finished the line.
             journal.seek(-len(line), os.SEEK_CUR)
             break
         sys.stdout.write(line.decode())

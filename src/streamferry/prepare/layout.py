@@ -1,10 +1,10 @@
-"""The prepared file: FLV laid out so that a player needs no thought, and the index of where it can start.
+"""The prepared file: FLV laid out so that it can be played as it is, and an index of where playing can start.
 
     FLV header | onMetaData | sequence headers | frames in strict DTS order, the first at 0 ms
 
 Stamps rise strictly per track and never fall across tracks; the offset between audio and video is the source's.
-A sequence header that changes later stands where it changes, and is repeated before each keyframe from then on,
-so that every place of the index is a place to start. Not here: where tags come from, and files: the writer gives
+A sequence header that changes later is written where it changes, and repeated before each keyframe from then on,
+so that playing can start at every entry of the index. Not here: where tags come from, and files: the writer gives
 bytes. Specification: Adobe Video File Format 10.1, annex E.
 """
 
@@ -93,7 +93,7 @@ class FlvLayout:
         return self.keyframes[max(0, bisect_right(self.keyframes, ms, key=lambda place: place[0]) - 1)][1]
 
     def keyframe_behind(self, offset: int) -> int:
-        """Offset of the last place to start that is not behind ``offset``; 0 if there is none."""
+        """Offset of the last place to start that is not after ``offset``; 0 if there is none."""
         count = bisect_right(self.keyframes, offset, key=lambda place: place[1])
         return self.keyframes[count - 1][1] if count else 0
 

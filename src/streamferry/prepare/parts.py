@@ -1,8 +1,8 @@
-"""The bytes of a part of an HLS film: opened and judged, fetched and resumed, decrypted, and looked at.
+"""The bytes of a part of an HLS film: opened and checked, fetched and resumed, decrypted, and inspected.
 
-What is handed on begins as media of the kinds that HLS knows (RFC 8216, section 3): MPEG-TS, MP4, packed audio. A file
-of another kind would not be played but smuggled into what is: as the body of a frame whose head the segment before it
-holds.
+What is passed on begins as media of the kinds that HLS allows (RFC 8216, section 3): MPEG-TS, MP4, packed audio.
+Otherwise the content of another file could be smuggled into the stream: as the body of a frame whose head is in the
+previous segment.
 """
 
 import os
@@ -138,7 +138,7 @@ class Parts:
 
 
 def is_final(error: SourceError) -> bool:
-    """Whether a part that cannot be had ends the film; any other is a hole in it."""
+    """Whether a part that cannot be fetched ends the film; any other is a gap in it."""
     return isinstance(error, SourceForbidden | SourceUnsupported)
 
 

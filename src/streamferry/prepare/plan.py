@@ -1,4 +1,4 @@
-"""What has to be done to a file, from what is inside it and what is wanted of it: pure decisions, in ffmpeg's words.
+"""What has to be done to a file, from its content and the wanted result: pure decisions, as ffmpeg arguments.
 
 A track is copied when it can be, and only what cannot is encoded:
 
@@ -43,7 +43,7 @@ _MAX_KBPS_PER_PIXEL = 0.0035
 _MIN_MAX_KBPS = 1000
 _HIGH_FRAME_RATE = 40
 # How long sound waits for pictures, in us of media. ffmpeg's own 10 s are less than libx264 looks ahead (40 frames) at
-# one frame a second; without a limit a file with all sound behind all picture would be held in memory.
+# one frame a second; without a limit a file with all sound after all pictures would be held in memory.
 _INTERLEAVE_US = "60000000"
 _AAC_KBPS_PER_CHANNEL = 64
 _AAC_KBPS_BESIDES = 32
@@ -65,7 +65,7 @@ class Plan:
     reading: tuple[str, ...] = ()
 
 
-#: Copies what there is: how every preparation begins, before it is known what is inside.
+#: Copies everything: every preparation begins with this, before the content is known.
 COPY_OUTPUT = ("-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy")
 
 

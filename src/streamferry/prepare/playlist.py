@@ -1,4 +1,4 @@
-"""A finished HLS playlist, read by us: which variant is played, and each address that it leads to, judged.
+"""A finished HLS playlist, read by us: which variant is played, with each address checked.
 
 ffmpeg never sees a playlist of others: whatever one names, segments, headers and keys, is resolved here and opened by
 ``parts``. What may be named is what may be a source by itself: http and https, where the egress policy has its word
@@ -60,7 +60,7 @@ class FilmSegment:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What is played: the segments of a variant, and of the playlist of its sound where that has one of its own."""
+    """What is played: the segments of a variant, and of its sound's playlist if that is separate."""
 
     tracks: tuple[tuple[FilmSegment, ...], ...]
 
@@ -73,7 +73,7 @@ class Film:
 def read_film(url: MediaUrl, read: ReadPlaylist, folders: Folders) -> Film:
     """The best variant of the finished HLS at ``url``: the highest bandwidth whose codecs FLV can carry.
 
-    Raises SourceUnsupported, SourceForbidden and SourceMissing, whose words go on behind the source's address, and what
+    Raises SourceUnsupported, SourceForbidden and SourceMissing, whose messages follow the source's address, and what
     ``read`` raises.
     """
     data, base = read(url)
@@ -144,7 +144,7 @@ class _Track:
                 try:
                     self._folders.check(url.path, Reason.of(what))
                 except SourceMissing:
-                    # A hole, not a crime: it is met when it is played.
+                    # A gap, not an error: it is found when it is played.
                     if not os.path.lexists(url.path):
                         return url
                     raise

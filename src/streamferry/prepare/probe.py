@@ -1,4 +1,4 @@
-"""A look into one file: what is inside, and what relaying it will need, in words for a streamer.
+"""Inspects one file: its content, and what relaying it will need, as text for users.
 
 It reads the file as a preparation does, and ffmpeg tells each packet as it lies in the file (``-dump``), for the first
 part of its length. Blocking, with threads: not for a process that relays.
@@ -27,7 +27,7 @@ from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
 from streamferry.words import Code, Reason
 
-#: How much of a file is looked at: some keyframe intervals of the longest kind.
+#: How much of a file is inspected: some keyframe intervals of the longest kind.
 DEFAULT_SECONDS = 60.0
 
 _LONG_GOP_S = 4.0
@@ -62,7 +62,7 @@ class Probe:
 
     @property
     def warnings(self) -> list[str]:
-        """What may go wrong, and what helps."""
+        """Sentences about what may go wrong, and what helps."""
         found = _about_reading(self) if self.is_remote else []
         if self.inside.video is not None:
             found += _about_picture(self, self.inside.video)
@@ -119,7 +119,7 @@ class _Packets:
 
     @property
     def looked_ms(self) -> float:
-        """How much of the media was seen."""
+        """How much of the media was read."""
         return max(self.last_ms.values(), default=0.0) - (self.first_ms or 0.0)
 
 
@@ -130,7 +130,7 @@ def probe(
     route: Route = STRAIGHT,
     folders: Folders = EVERYWHERE,
 ) -> Probe:
-    """Look at the first ``seconds`` of a file. Raises MediaError, and OSError for a local file."""
+    """Inspect the first ``seconds`` of a file. Raises MediaError, and OSError for a local file."""
     began = time.monotonic()
     with TemporaryDirectory(prefix="streamferry-probe-") as folder:
         room = Room(Path(folder), Disk(Path(folder)), url.redacted, keeps=False)

@@ -18,7 +18,7 @@ from streamferry.prepare.route import Route
 
 
 def main() -> None:
-    """Look, and tell."""
+    """Inspect, and print the result."""
     die_with_parent()
     hide()
     order = json.loads(sys.stdin.readline())

@@ -1,6 +1,6 @@
-"""What a preparation shall make of a file beyond the copy; part of the cache's key, for another result is another file.
+"""What a preparation does to a file beyond copying; part of the cache's key, because each result is a separate file.
 
-The words of users are here too: ``Normalize`` is what they choose for a list, ``Processing`` what follows from it for
+The users' choices are here too: ``Normalize`` is what they choose for a list, ``Processing`` what follows from it for
 one item. Which of it a file needs is decided when it is known what is inside: see ``plan``.
 """
 

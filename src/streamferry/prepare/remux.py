@@ -1,4 +1,4 @@
-"""The FLV that ffmpeg writes becomes the growing part file, and players are told how far it has grown."""
+"""Turns ffmpeg's FLV into the growing part file, and reports its growth to players."""
 
 import os
 import select
@@ -86,7 +86,7 @@ class Remux:
                 self._move(self._window, self.layout)
 
     def _move(self, window: Window, layout: FlvLayout) -> None:
-        """Let go of what was played, and wait while there is enough to play."""
+        """Free what was played, and wait while there is enough to play."""
         if not window.has_begun:
             # A player that starts later says where it reads only when it is there.
             window.move_to(layout.keyframe_at_or_before(window.start_ms))

@@ -1,4 +1,4 @@
-"""Room on the cache's disk for what a preparation writes: it is made as it is needed, of files that nobody uses.
+"""Room on the cache's disk for a preparation: it is made as needed, by removing files that nobody uses.
 
 A file that is to be kept leaves the reserve alone and is given up where that is all there is; then it is played without
 being kept, in a window. What is written for a window takes what there is.
@@ -13,9 +13,9 @@ from streamferry.prepare.cache import evict
 from streamferry.prepare.faults import NoRoom
 from streamferry.words import Code
 
-# Made at once, so that not every write has to look through the cache.
+# How much is freed at a time, so that not every write has to scan the cache.
 _MORE_BYTES = 64 << 20
-#: Where nothing could be let go of, the cache is not looked through again for so long.
+#: If nothing could be removed, the cache is not scanned again for this long.
 _PATIENCE_S = 5.0
 
 
@@ -45,7 +45,7 @@ class Room:
                     raise
 
     def _make(self, size_bytes: int) -> int:
-        """Let go of what nobody uses; how many bytes that was."""
+        """Remove files that nobody uses; returns how many bytes that freed."""
         if time.monotonic() < self._asks_again_at:
             return 0
         freed_bytes = evict(self._root, None, self._disk, size_bytes + _MORE_BYTES)

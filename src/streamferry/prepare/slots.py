@@ -1,7 +1,7 @@
 """At most one encode for each core, over all processes that share a cache.
 
-A slot is a lock file; the kernel frees it with the process that holds it. Who finds none waits: preparations ahead of
-time are in no hurry, and two encodes at once on one core would both come too late.
+A slot is a lock file; the kernel frees it with the process that holds it. If none is free, a preparation waits: those
+ahead of time are in no hurry, and two encodes on one core would both be late.
 """
 
 import fcntl

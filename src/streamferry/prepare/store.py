@@ -1,4 +1,4 @@
-"""The cache as the relay process sees it: an address in, a prepared file out, playable at once.
+"""The relay process's interface to the cache: an address in, a prepared file out, playable at once.
 
 In a process one preparation of a file serves all who ask; between processes the locks of ``cache`` see to that. The
 store starts the preparation processes, listens to them, and ends those whose file nobody wants any more: a download
@@ -53,7 +53,7 @@ DEFAULT_MAX_BYTES = 20_000_000_000
 #: 2 minutes of 2 Mbps, 5 s of 50 Mbps.
 DEFAULT_AHEAD_BYTES = 32 << 20
 
-# How often an opening begins anew because the file changed under it, or its preparation was killed.
+# How often an opening is repeated because the file changed meanwhile, or its preparation was killed.
 _MAX_ATTEMPTS = 3
 # A line with the index of a second of preparing an intra-only file is about 200 KiB.
 _MAX_LINE_BYTES = 4 << 20
@@ -230,7 +230,7 @@ class PreparedStore:
         job: Job,
         previous: "list[asyncio.Task[None]]",
     ) -> None:
-        """Bring one file into being, after those who did so before; let go of it if nobody wants it any more."""
+        """Prepare one file, after earlier preparations of it; release it if nobody wants it any more."""
         try:
             if previous:
                 await asyncio.wait(previous)
@@ -325,7 +325,7 @@ class PreparedStore:
 async def _brief(process: Process, job: Job) -> None:
     assert process.stdin is not None
     process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
-    # A process that ended at once is noticed by who listens to it.
+    # A process that ended at once is noticed by its reader.
     with contextlib.suppress(ConnectionError):
         await process.stdin.drain()
     if not job.ahead_bytes:
@@ -340,7 +340,7 @@ def _tell_offset(process: Process, offset: int) -> None:
 
 
 def _kill(process: Process) -> None:
-    # Not process.kill(): that looks first whether it has ended, and takes its status away from the loop's watcher.
+    # Not process.kill(): that first checks whether it has ended, and takes its status from the loop's watcher.
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)

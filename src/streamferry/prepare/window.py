@@ -1,4 +1,4 @@
-"""The window of a file that nobody keeps: what lies ahead of its player is bounded, what lies behind is given back.
+"""The window of a file that is not kept: the part ahead of its player is bounded, the part behind it is freed.
 
 The file keeps its offsets: what was played becomes a hole in it, which takes no room on the disk (fallocate(2),
 FALLOC_FL_PUNCH_HOLE: ext4, XFS, Btrfs, tmpfs). The player says where it reads, on the standard input of the preparation
@@ -14,7 +14,7 @@ from streamferry.prepare.slots import EncodeSlot
 
 _PUNCH_HOLE, _KEEP_SIZE = 2, 1
 _BLOCK_BYTES = 4096
-# Parts of the room ahead: kept behind the player, for a session that begins anew at a keyframe; and of the download.
+# Fractions of the room ahead: kept behind the player, for a session that restarts at a keyframe; and for the download.
 _PART = 4
 _libc = ctypes.CDLL(None, use_errno=True)
 _fallocate = _libc.fallocate

@@ -66,7 +66,7 @@ def move(at: Playhead, before: Sequence[object], after: Sequence[object]) -> tup
 
 
 def move_ends(ends_ms: Mapping[int, int], before: Sequence[object], after: Sequence[object]) -> dict[int, int]:
-    """What is known of where items end, by their numbers, after the list was edited."""
+    """The known ends of items, by index, after the list was edited."""
     moved = ((_find(item, before, after), end_ms) for item, end_ms in ends_ms.items())
     return {item: end_ms for (item, is_kept), end_ms in moved if is_kept}
 
@@ -90,10 +90,10 @@ def advance(
 ) -> Playhead | None:
     """Where a list is ``elapsed_ms`` after it was at ``broke``; None when it was played out by then.
 
-    A ``broke`` just behind the end of its item lies as far in what follows. ``spans_ms`` has for each item the position
-    where it begins and the one where it ends, both from the file's start; an end that nobody has seen yet is None.
-    Only the item itself can tell whether it is that long, so the list goes on in it, however far; a run that finds
-    nothing there goes on with the next item.
+    A ``broke`` just after the end of its item is as far into what follows. ``spans_ms`` has for each item the position
+    where it begins and the one where it ends, both from the file's start; an end that is not known yet is None.
+    Only the item itself can tell whether it is that long, so the list continues in it, however far; a run that finds
+    nothing there continues with the next item.
     """
     if not spans_ms:
         return broke

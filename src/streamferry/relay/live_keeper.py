@@ -13,8 +13,8 @@ from streamferry.relay.status import Playhead
 from streamferry.relay.vitals import Phase
 from streamferry.source import HlsPlayedSegments, open_live
 
-#: Attempts that come quickly, before the pauses grow: about a minute. An attempt costs its peer a connect, and the
-#: picture is to be back within 2 s of the source's return.
+#: Attempts that come quickly, before the pauses grow: about a minute. An attempt costs its peer a connection,
+#: and the picture should be back within 2 s of the source's return.
 _EAGER_ATTEMPTS = 40
 
 
@@ -27,7 +27,7 @@ class LiveKeeper:
         self._context = context
         self._scratch = scratch
         self._source = context.vitals.source
-        # Of its sound, over all its sessions.
+        # The drift of its sound, over all its sessions.
         self._drift = Drift()
         self.task = KeeperTask("source", self._source)
 
@@ -36,7 +36,7 @@ class LiveKeeper:
         return self._context.spec.playhead
 
     async def keep(self) -> None:
-        """Play one session after the other."""
+        """Play one session after another."""
         context, source = self._context, self._source
         backoff, played_segments = Backoff(eager_attempts=_EAGER_ATTEMPTS), HlsPlayedSegments()
         while True:
@@ -69,7 +69,7 @@ class LiveKeeper:
         self.task.restart(self.keep)
 
     def look(self, now: float) -> None:
-        """The flow looks at it."""
+        """Does nothing: the flow checks it."""
 
     async def catch_up(self) -> None:
-        """What was missed of a live source is gone."""
+        """Does nothing: what was missed of a live source is lost."""

@@ -1,4 +1,4 @@
-"""Deciding by a look whether an address is live or a file, for users who do not say."""
+"""Detects whether an address is live or a file, for users who do not say."""
 
 from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
@@ -13,8 +13,8 @@ _LIVE_ONLY = frozenset(("rtmp", "rtmps", "rtsp", "rtsps", "srt", "udp"))
 async def looks_live(url: MediaUrl, network: Network) -> bool:
     """True for RTMP, RTSP, SRT and UDP; for FLV and MPEG-TS of no stated length over HTTP; for HLS without an end.
 
-    Other addresses are taken for files. A server that cannot be asked decides nothing: the name of the address does,
-    and the relay will meet and report the same trouble.
+    Other addresses are taken as files. If the server cannot be reached, the name in the address decides, and the relay
+    will meet and report the same problem.
     """
     if url.scheme in _LIVE_ONLY:
         return True

@@ -1,12 +1,12 @@
 """A live source with a watermark: an ffmpeg child lays the picture and encodes, between two timelines.
 
-    source ──► a timeline of its own ──► FLV ──► ffmpeg ──► FLV ──► the run's timeline
+    source ──► a separate timeline ──► FLV ──► ffmpeg ──► FLV ──► the run's timeline
 
 The first timeline does for ffmpeg what the run's does for a destination: it starts at a keyframe, and time never goes
-back, which ffmpeg would take for frames to drop. What is encoded and how is ``prepare.plan``'s, as for files; sound is
-copied where FLV carries it. Which, is known when a first ffmpeg has looked at the beginning of the stream.
+back, because ffmpeg would drop such frames. ``prepare.plan`` decides what is encoded and how, as for files; sound is
+copied where FLV carries it. A first ffmpeg probes the beginning of the stream to find that out.
 
-The child lives as long as its session of the source, and its end is an end of that session: the run opens both again.
+The child lives as long as its session of the source, and when it ends that session ends: the run opens both again.
 ``docs/decisions/0010-watermarks-on-live-streams.md`` has the measurements.
 """
 
@@ -43,7 +43,7 @@ from streamferry.timeline import Timeline
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
 from streamferry.words import Code
 
-#: How long a source may take to its first keyframe and the look at it: keyframes are up to 10 s apart.
+#: How long a source may take until its first keyframe is probed: keyframes are up to 10 s apart.
 LOOK_S = 20.0
 #: The child may be this far behind the source, and more only while it catches up: a server's first group of pictures
 #: comes at once.
@@ -54,15 +54,15 @@ BEHIND_S = 5.0
 _LOOK_EVERY_S = 0.02
 # Room of the child's pipes: a beat of 80 ms at 100 Mbps.
 _PIPE_BYTES = 1 << 20
-# A track that was announced is waited for this long, in media time; what was looked at is encoded, so nothing is lost.
-# Each frame that the decoder works on beside others is a frame of delay.
+# An announced track is awaited this long, in media time; what was probed is encoded too, so nothing is lost.
+# Each frame that the decoder handles in parallel is a frame of delay.
 _INPUT = (
     *("-probesize", "75000000", "-analyzeduration", "1000000", "-fpsprobesize", "0"),
     *("-threads", "2", "-f", "flv", "-i", "pipe:0"),
 )
-# Slices of a picture are encoded beside each other, and each costs a little quality: not more than help.
+# Slices of a picture are encoded in parallel, and each costs a little quality: no more than are useful.
 _ENCODER_THREADS = ("-threads", "4")
-# Below the relay itself, so that encoders which need all cores do not make streams late that need none.
+# Lower priority than the relay, so that encoders which use all cores do not delay streams that need none.
 _SANDBOX = Sandbox(limits=ENCODING, niceness=5)
 
 
@@ -80,12 +80,12 @@ class MarkedFeed:
         silence: bool,
     ) -> None:
         self._source = source
-        #: For tests, and for who wants to know.
+        #: For tests and diagnosis.
         self.child = child
         self._timeline = timeline
         inlet = ConnectionInlet(child, self._receive_into, FlvReader().read)
         inlet.is_mute = not source.has_sound
-        # What drifts is put right before the child, which orders by stamp.
+        # Drift is corrected before the child, which orders by stamp.
         self._marked = LiveFeed(inlet, timeline, scratch, now, silence=silence)
         # How far the child has come on the source's timeline.
         self._marked_ms = 0
@@ -109,11 +109,11 @@ class MarkedFeed:
 
     @property
     def behind_ms(self) -> int:
-        """Media that the child has been given, or is to get, and has not given back."""
+        """Media that the child has received, or is about to, and has not returned yet."""
         return self._source.timeline.position_ms - self._marked_ms
 
     def pull(self, now: float, laid: list[LaidTag]) -> None:
-        """Hand on what the source sent and lay what the child made of it. Raises SourceError."""
+        """Pass on what the source sent and lay what the child made of it. Raises SourceError."""
         self._source.pull(now)
         self._source.hand_to(self.child)
         self._marked.pull(now, laid)
@@ -154,15 +154,15 @@ class _Source:
     def __init__(self, inlet: LiveInlet, scratch: memoryview, drift: Drift | None) -> None:
         self.timeline = Timeline()
         self.feed = LiveFeed(inlet, self.timeline, scratch, time.monotonic(), drift=drift)
-        #: What was received and not handed on.
+        #: What was received and not passed on yet.
         self.unsent = serialize_flv_header(True, True)
         self._first_tracks = FirstTracks()
-        # Types of the tracks that ffmpeg knows; None before it has looked.
+        # Types of the tracks that ffmpeg knows; None before it has probed.
         self._tracks: set[int] | None = None
 
     @property
     def has_sound(self) -> bool:
-        """Whether ffmpeg found sound when it looked."""
+        """Whether ffmpeg found sound when it probed."""
         return self._tracks is not None and AUDIO in self._tracks
 
     def pull(self, now: float) -> None:
@@ -171,7 +171,7 @@ class _Source:
         self.feed.pull(now, laid)
         pieces = [self.unsent]
         for tag_type, dts_ms, laid_body, _ in laid:
-            if tag_type == SCRIPT:  # ffmpeg looks for itself, and its muxer writes its own.
+            if tag_type == SCRIPT:  # ffmpeg probes by itself, and its muxer writes its own.
                 continue
             body = self._first_tracks.take(tag_type, laid_body)
             if body is None:
@@ -182,15 +182,15 @@ class _Source:
         self.unsent = b"".join(pieces)
 
     def hand_to(self, child: Ffmpeg) -> None:
-        """Hand on what the child takes now."""
+        """Pass on what the child can take now."""
         if self.unsent:
             try:
                 self.unsent = self.unsent[child.send([self.unsent]) :]
-            except OSError:  # It has left, and its end will say why.
+            except OSError:  # It has exited, and its status will say why.
                 self.unsent = b""
 
     async def look(self, url: MediaUrl) -> InputDescription:
-        """What ffmpeg finds inside; all that was received remains to be handed on. Raises SourceError."""
+        """What ffmpeg finds in it; everything received is still to be passed on. Raises SourceError."""
         child = _start(_INPUT, url)
         handed_bytes = 0
         try:

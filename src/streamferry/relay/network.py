@@ -8,9 +8,9 @@ from streamferry.net.dial import AllowAddress, Deadlines, DialOptions, client_co
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One for a process: a TLS context takes 20 ms to make and 1 MiB to keep.
+    """One per process: a TLS context takes 20 ms to make and 1 MiB to keep.
 
-    ``tls`` is used for rtmps and https addresses. ``allow`` is asked for each resolved IP address; None allows all.
+    ``tls`` is used for rtmps and https addresses. ``allow`` is called with each resolved IP address; None allows all.
     """
 
     deadlines: Deadlines = field(default_factory=Deadlines)
@@ -19,10 +19,11 @@ class Network:
 
     @classmethod
     def trusting(cls, ca_file: str) -> "Network":
-        """Trust the authorities in a PEM file beside the system's. Raises OSError when it cannot be read as such."""
+        """Trust the authorities in a PEM file in addition to the system's. Raises OSError when it cannot be read as
+        such."""
         return cls(tls=client_context(ca_file))
 
     @property
     def options(self) -> DialOptions:
-        """As keyword arguments of the openers of ``source`` and ``push``."""
+        """Keyword arguments for the openers in ``source`` and ``push``."""
         return DialOptions(deadlines=self.deadlines, tls=self.tls, allow=self.allow)

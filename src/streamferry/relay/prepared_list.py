@@ -41,12 +41,12 @@ class ListChoices(Protocol):
 
 
 class PreparedList:
-    """The items of one run. Its files and readers are the caller's to close."""
+    """The items of one run. The caller closes its files and readers."""
 
     def __init__(self, store: PreparedStore) -> None:
         self._store = store
         self._form: Form | None = None
-        # What gave the form: prepared again it needs no other processing than the first time.
+        # The item that set the form: if it is prepared again, it needs the same processing as the first time.
         self._model: tuple[str, Processing] | None = None
 
     async def open(
@@ -88,7 +88,7 @@ class PreparedList:
             raise
 
     async def learn_form(self, choices: ListChoices, before: Iterable[Item]) -> None:
-        """Look at the items before the one where a list begins: the form is to be the same as without a break."""
+        """Inspect the items before the one where a list begins: the form has to be the same as without a break."""
         for item in before:
             if self._form is not None or choices.normalize.copies:
                 return

@@ -1,9 +1,9 @@
-"""Preview: what a run hands to its destination, as MP4 for those who look. Costs nothing while nobody does.
+"""Preview: what a run sends to its destination, as MP4 for viewers. Costs nothing while there are none.
 
-The outlet calls ``take`` with each batch that left; a run without viewers has no preview at its outlet at all. What
-left is copied and becomes fragments once for all viewers. A viewer begins at a keyframe: the latest, if somebody looks
-already, else the next. One that does not read in time loses what waits for it, up to the next keyframe; neither the
-relay nor the other viewers notice.
+The outlet calls ``take`` with each batch it has sent; a run without viewers has no preview at its outlet at all. The
+media is copied and becomes fragments once for all viewers. A viewer begins at a keyframe: the latest, if there are
+other viewers, else the next. One that does not read in time loses what waits for it, up to the next keyframe; neither
+the relay nor the other viewers notice.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ _log = logging.getLogger("streamferry.relay")
 
 #: Viewers of one run at most.
 MAX_VIEWERS = 8
-#: Media in a fragment: a browser takes few large pieces at less cost than many small ones, and 0.2 s is not seen.
+#: Media in a fragment: few large pieces cost a browser less than many small ones, and 0.2 s is not noticed.
 _FRAGMENT_MS = 200
-#: What may wait for a viewer: 5 s in fragments of 0.2 s, and that of 10 Mbps or one large group of pictures.
+#: How much may wait for a viewer: 5 s in fragments of 0.2 s, at 10 Mbps, or one large group of pictures.
 _MAX_WAITING_PIECES = 25
 _MAX_WAITING_BYTES = 8 << 20
-#: A hole in time that no player bridges: Chromium gives up sound at one of 5 s.
+#: A gap in time that players do not bridge: Chromium gives up on sound at one of 5 s.
 _MAX_HOLE_MS = 4_000
 
 
@@ -35,13 +35,13 @@ class PreviewRefused(Reasoned):
 
 
 class Viewer:
-    """Who looks at one run. Read until the end, and close."""
+    """One viewer of a run. Read until the end, and close."""
 
     def __init__(self, preview: "Preview") -> None:
         self._preview = preview
         self._waiting: deque[Piece] = deque()
         self._waiting_bytes = 0
-        # The header under which the last piece was made; None: the next begins anew.
+        # The header of the last piece; None: the next piece starts over.
         self._header: Piece | None = None
         self._stirred = asyncio.Event()
         self._refused: Reason | None = None
@@ -50,7 +50,7 @@ class Viewer:
         self.mime = ""
 
     async def read(self) -> bytes:
-        """Wait for media and give all there is: whole segments. Empty at the end of the run. Raises PreviewRefused."""
+        """Wait for media and return all of it: whole segments. Empty at the end of the run. Raises PreviewRefused."""
         while not self._waiting:
             if self._refused is not None:
                 raise PreviewRefused(self._refused)
@@ -65,7 +65,7 @@ class Viewer:
         return b"".join(piece.data for piece in pieces)
 
     def close(self) -> None:
-        """Look no longer. Closing again does nothing."""
+        """Stop viewing. Closing again does nothing."""
         self._preview.leave(self)
         self._has_ended = True
         self._stirred.set()
@@ -107,12 +107,12 @@ class Preview:
         self._taken: list[LaidTag] = []
         self._last_ms: int | None = None
         self._header: Piece | None = None
-        # Fragments since the latest keyframe, for who comes next.
+        # Fragments since the latest keyframe, for the next viewer.
         self._group: list[Piece] = []
         self._group_bytes = 0
 
     def watch(self) -> Viewer:
-        """A viewer more. Raises PreviewRefused."""
+        """Add a viewer. Raises PreviewRefused."""
         if len(self._viewers) >= MAX_VIEWERS:
             raise PreviewRefused(Code.PREVIEW_TOO_MANY, count=MAX_VIEWERS)
         viewer = Viewer(self)
@@ -126,7 +126,7 @@ class Preview:
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
-        """A viewer less; with the last one the work ends."""
+        """Remove a viewer; after the last one the work ends."""
         self._viewers.discard(viewer)
         if not self._viewers:
             self._outlet.tap = None
@@ -140,7 +140,7 @@ class Preview:
             viewer.end(refused)
 
     def take(self, tags: list[LaidTag]) -> None:
-        """Called by the outlet with what has left, in the beat: bodies are copied, nothing waits, nothing raises."""
+        """Called by the outlet, in the beat, with what was sent: copies bodies, never waits, never raises."""
         try:
             self._take(tags)
         except UnsupportedCodec as codec:
@@ -148,7 +148,7 @@ class Preview:
         except ValueError as error:
             self.end(Reason.of(Code.PREVIEW_UNREADABLE, words=str(error)))
         except Exception:
-            # A bug of ours that only those who look are to notice: the media has left already.
+            # A bug of ours that only viewers may notice: the media has already been sent.
             _log.exception("a preview failed inside streamferry")
             self.end(Reason.of(Code.PREVIEW_INTERNAL))
 
@@ -160,7 +160,7 @@ class Preview:
             return
         if self._last_ms is not None:
             if frames[0][1] - self._last_ms > _MAX_HOLE_MS:
-                # Who looks again begins behind the hole.
+                # A new viewer begins after the gap.
                 self.end()
                 return
             if frames[-1][1] - self._last_ms < _FRAGMENT_MS:

@@ -1,7 +1,7 @@
 """RelayRun: one run of one spec, from the first connect to its end.
 
-What is here is what is rare: beginning, changing, ending. Steady media passes by in ``flow``, driven by the beat. Two
-keepers live in the run's TaskGroup, one for each end: ``live_keeper`` or ``list_keeper``, and ``destination_keeper``.
+Here is what happens rarely: beginning, changing, ending. Steady media moves in ``flow``, driven by the beat. Two
+keepers run in the run's TaskGroup, one for each end: ``live_keeper`` or ``list_keeper``, and ``destination_keeper``.
 They meet only in the flow, so a source that comes back finds the publish session open, and a destination that comes
 back finds the source running. A changed spec restarts the keeper of the end that it concerns, and no other.
 """
@@ -76,12 +76,12 @@ class RelayRun:
 
     @property
     def is_live(self) -> bool:
-        """Of which kind this run is."""
+        """Whether this run is live."""
         return self._context.spec.is_live
 
     @property
     def is_ending(self) -> bool:
-        """Whether what it comes to is decided: a change comes too late."""
+        """Whether its outcome is decided: a change comes too late."""
         return self._context.over.done()
 
     def where_now(self) -> Playhead | None:
@@ -89,20 +89,20 @@ class RelayRun:
         return self._source.where_now()
 
     def stop(self) -> None:
-        """End the run as asked by the user: unpublish, and be ``stopped``."""
+        """End the run at the user's request: unpublish, and become ``stopped``."""
         self._context.finish(State.STOPPED)
 
     def stop_at_keyframe(self) -> None:
-        """The same, where a viewer can begin, so that another run goes on there; at once if nothing is being sent."""
+        """The same, where a viewer can begin, so that another run continues there; at once if nothing is being sent."""
         if self._flow.outlet.session is None:
             self.stop()
         else:
             self._flow.cut_at_start(self.stop)
 
     def abort(self) -> None:
-        """End the run and send nothing from here on, not even a good-bye: its key may be another worker's by now.
+        """End the run and send nothing from here on, not even an unpublish: another worker may be using its key by now.
 
-        Also while it says good-bye already. ``run`` returns as soon as its keepers have let go.
+        Also while it is already closing. ``run`` returns as soon as its keepers have ended.
         """
         self._context.is_aborted = True
         self._drop()
@@ -111,7 +111,7 @@ class RelayRun:
             keeper.task.abort()
 
     def _drop(self) -> None:
-        """Let go of both ends, without a word."""
+        """Drop both ends at once."""
         self._beat.remove(self._flow)
         self._preview.end()
         self._flow.detach_feed()
@@ -119,14 +119,14 @@ class RelayRun:
             session.abort()
 
     def open_preview(self) -> Viewer:
-        """Look at what is handed to the destination, until the run ends. Raises PreviewRefused."""
+        """A viewer of what is sent to the destination, until the run ends. Raises PreviewRefused."""
         return self._preview.watch()
 
     def update(self, spec: RelaySpec) -> None:
-        """Take over a changed spec of the same kind (live stays live).
+        """Apply a changed spec of the same kind (live stays live).
 
-        A new source or list joins in the open publish session. What plays of a list goes on if the new list has it too,
-        wherever; else it ends at a keyframe when the file that follows is there. A new destination gets a session of
+        A new source or list joins the open publish session. The current item continues if the new list also has it,
+        anywhere; otherwise it ends at a keyframe when the next file is ready. A new destination gets a session of
         its own after the old one was unpublished. Limits count from the run's beginning.
         """
         before, self._context.spec = self._context.spec, spec
@@ -137,7 +137,7 @@ class RelayRun:
             self._destination.task.restart(self._destination.keep)
 
     async def run(self) -> RelayStatus:
-        """Relay until the end; return the final status. Raises only what is a bug of ours."""
+        """Relay until the end; return the final status. An exception is a bug of ours."""
         if not self._context.is_aborted:
             self._beat.add(self._flow, LIVE_VISITS if self.is_live else FILE_VISITS)
         keepers = (self._source, self._destination)
@@ -179,10 +179,10 @@ class RelayRun:
         return State.ENDED if self._vitals.has_streamed else State.FAILED
 
     def _conclude(self, state: State) -> Verdict:
-        """The final verdict. Its fault is what was wrong at the end, if anything was."""
+        """The final verdict. Its fault is what was wrong at the end, if anything."""
         _, fault, why = self._vitals.judge(time.monotonic())
         if state is State.ENDED and self._context.over.done():
-            # Played to its end: what remains to be told is an item that could not be played.
+            # Played to its end: report an item that could not be played, if any.
             skipped = self._source.skipped
             fault, why = (skipped.fault, skipped.why) if skipped else (None, None)
         elif state is State.FAILED and fault is None:
@@ -202,7 +202,7 @@ class RelayRun:
             self._context.finish(State.FAILED)
 
     def _publish(self, verdict: Verdict) -> None:
-        """Remember the verdict; tell it if it is another one."""
+        """Remember the verdict; report it if it has changed."""
         if verdict == self._verdict:
             return
         self._verdict = verdict

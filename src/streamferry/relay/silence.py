@@ -1,8 +1,8 @@
 """Silence for a live source without sound: many cameras have none, and platforms refuse a stream of pictures alone.
 
-It is laid between the inlet and the timeline, on the source's own clock, so that joins and repairs move both tracks
-alike. Where it is known that there is no sound it begins with the first keyframe, else after SOUND_PATIENCE_MS of
-pictures; sound that comes after all takes its place. It costs nothing once there is sound. For files, see ``prepare``.
+It is added between the inlet and the timeline, on the source's own clock, so that joins and repairs move both tracks
+alike. If it is known that there is no sound it begins with the first keyframe, else after SOUND_PATIENCE_MS of
+pictures; real sound that comes later replaces it. It costs nothing once there is sound. For files, see ``prepare``.
 """
 
 from streamferry.media.enhanced import HeaderKey, headers_in, tag_kind
@@ -10,19 +10,19 @@ from streamferry.media.stamps import signed_delta_ms, to_wire_ms
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, SIDE_DATA, VIDEO, Tag
 from streamferry.wire.aac import FRAME_SAMPLES, silent_frame, silent_header
 
-#: How long sound may come behind the first picture: encoders and servers interleave within a second or two.
+#: How long after the first picture sound may come: encoders and servers interleave within a second or two.
 SOUND_PATIENCE_MS = 3_000
 _RATE_HZ, _CHANNELS = 48_000, 2
 _FRAME_MS = FRAME_SAMPLES * 1000 / _RATE_HZ
 _HEADER = silent_header(_RATE_HZ, _CHANNELS)
 _FRAME = silent_frame(_CHANNELS)
-# A picture further than this from where the silence has come is a jump of the source's clock: silence goes with it.
+# A picture further than this from the silence's position is a jump of the source's clock: the silence follows it.
 _JUMP_MS = 1_000
 _HEADERS = (SEQUENCE_HEADER, SIDE_DATA)
 
 
 class Silence:
-    """Silence for one session of a source; ``is_known``: that it has no sound is certain."""
+    """Silence for one session of a source; ``is_known``: it is certain that it has no sound."""
 
     def __init__(self, *, is_known: bool) -> None:
         self._patience_ms = 0 if is_known else SOUND_PATIENCE_MS
@@ -30,15 +30,15 @@ class Silence:
         self._seen_ms: int | None = None
         self._begun_ms: int | None = None
         self._frames = 0
-        # Sound has come: no more silence, and the sound begins where that ends.
+        # Sound has come: no more silence, and the sound begins where the silence ends.
         self._has_sound = False
         # Of a sound of which no frame has come.
         self._headers: dict[HeaderKey, bytes] = {}
-        #: Whether the source has sound, and nothing is to be done any more.
+        #: Whether the source has sound, so that there is nothing left to do.
         self.is_over = False
 
     def fill(self, tags: list[Tag]) -> list[Tag]:
-        """The tags with silence among them, if it is time for it."""
+        """The tags, with silence added if it is time for it."""
         filled: list[Tag] = []
         for tag in tags:
             tag_type, stamp, body = tag
@@ -94,7 +94,7 @@ class Silence:
         elif kind == FRAME:
             self._has_sound = True
             if -_JUMP_MS <= signed_delta_ms(stamp, self._next_ms) < 0:
-                return  # There is silence in its place already.
+                return  # There is already silence in its place.
             filled += [(tag_type, stamp, header) for header in self._headers.values()]
             self.is_over = True
         filled.append(tag)

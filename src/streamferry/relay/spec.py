@@ -1,4 +1,4 @@
-"""What one run shall do. Frozen: a change is a new spec."""
+"""What one run is to do. Frozen: a change is a new spec."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from streamferry.timeline.pace import LEAD_MS as LEAD_MS
 from streamferry.words import Code, InvalidPart, InvalidValue
 
 ENDLESS = -1
-#: More addresses than the cloud API takes are refused, so that a spec fits any front end.
+#: Longer lists than the cloud API takes are refused, so that a spec fits any front end.
 MAX_ITEMS = 30
 #: What can be pulled live, played as a file, and pushed to: front ends refuse the rest before a run exists.
 LIVE_SCHEMES = frozenset(("rtmp", "rtmps", "http", "https", "rtsp", "rtsps", "srt", "udp"))
@@ -25,7 +25,8 @@ _PORT_NEEDED = frozenset(("srt", "udp"))
 
 
 def check_source(url: MediaUrl, *, is_live: bool) -> None:
-    """Raises ValueError, in words for the user, for an address that cannot be pulled live, or played as a file."""
+    """Raises ValueError, with a message for the user, for an address that cannot be pulled live, or played as a
+    file."""
     if url.scheme not in (LIVE_SCHEMES if is_live else VOD_SCHEMES):
         kind = "live" if is_live else "VOD"
         raise InvalidValue(Code.ADDRESS_KIND_SCHEME, kind=kind, scheme=url.scheme)
@@ -33,7 +34,7 @@ def check_source(url: MediaUrl, *, is_live: bool) -> None:
 
 
 def check_destination(url: MediaUrl) -> None:
-    """Raises ValueError, in words for the user, for an address that cannot be pushed to."""
+    """Raises ValueError, with a message for the user, for an address that cannot be pushed to."""
     if url.scheme not in PUSH_SCHEMES:
         raise InvalidValue(Code.ADDRESS_PUSH_SCHEME)
     if url.scheme in ("http", "https") and not (url.path.endswith(".m3u8") or url.query.endswith(".m3u8")):
@@ -76,11 +77,10 @@ class RelaySpec:
     until its duration is over. None: no limit.
 
     ``watermark`` is laid over the picture: of files once, when they are prepared, of a live stream all the time.
-    ``silence``: what has no sound gets silent AAC.
+    ``silence``: sources without sound get silent AAC.
 
-    For files: ``normalize`` says how unlike ones become one stream; ``pre_download`` False keeps none of them after it
-    was played; ``keeps_time``: after an outage of an end a list goes on where it would be without it, else where it
-    broke.
+    For files: ``normalize`` says how different ones become one stream; ``pre_download`` False keeps none after it has
+    played; ``keeps_time``: after an outage of an end a list resumes where it would be without it, else where it broke.
     """
 
     destination: MediaUrl
@@ -120,7 +120,7 @@ class RelaySpec:
 
     @property
     def list_key(self) -> tuple[object, ...]:
-        """All that says what is played: equal for two specs whose sources need no change."""
+        """Everything that determines what is played: equal for two specs whose sources need no change."""
         return (
             *(self.items, self.loops, self.playhead),
             *(self.normalize, self.silence, self.watermark, self.pre_download),
@@ -164,7 +164,7 @@ class RelaySpec:
         pre_download: bool = True,
         keeps_time: bool = False,
     ) -> "RelaySpec":
-        """A relay of files played in order, ``loops`` times over. Raises ValueError naming the field."""
+        """A relay of files played in order, ``loops`` times. Raises ValueError naming the field."""
         return cls(
             destination,
             tuple(items),

@@ -30,7 +30,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Playhead:
-    """Where a VOD list stands: loop and item count from 0, position in ms from the item's own start."""
+    """How far a VOD list has played: loop and item count from 0, position in ms from the item's own start."""
 
     loop: int = 0
     item: int = 0
@@ -42,19 +42,19 @@ START = Playhead()
 
 
 class ItemStep(StrEnum):
-    """What can be told of an item of a list."""
+    """The steps of an item of a list that are reported."""
 
-    #: Its first media is on its way.
+    #: Its first media is being sent.
     STARTED = "item_started"
-    #: Its last media is on its way.
+    #: Its last media is being sent.
     FINISHED = "item_finished"
-    #: It could not be played, or not to its end; the list goes on.
+    #: It could not be played, or not to its end; the list continues.
     FAILED = "item_failed"
 
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """A step of an item. ``playhead`` is where it was met: with an item that was never opened its beginning."""
+    """A step of an item. ``playhead`` is where it happened: the beginning, for an item that was never opened."""
 
     step: ItemStep
     playhead: Playhead
@@ -69,7 +69,7 @@ class ItemChange:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What keeps a run from streaming: from a failure on, until it has streamed for ``vitals.CALM_S`` without a break.
+    """What keeps a run from streaming: from a failure until it has streamed for ``vitals.CALM_S`` without a break.
 
     ``fault`` and ``why`` are those of the last failure; ``tries``: how many sessions were lost or refused meanwhile,
     by this run and by those before it.
@@ -87,7 +87,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class RelayStatus:
-    """One look at a run. Counters are totals since it began; rates are over the last inspection (about 1 s)."""
+    """A snapshot of a run. Counters are totals since it began; rates are over the last inspection (about 1 s)."""
 
     state: State
     media_time_ms: int = 0
@@ -107,7 +107,7 @@ class RelayStatus:
     preparing_percent: float | None = None
     fault: Fault | None = None
     why: Reason | None = None
-    #: Stays between two tries; while it is there the task is in trouble, whatever the state is just now.
+    #: Stays between two tries; while it is set the task is in trouble, whatever the state is.
     trouble: Trouble | None = None
 
     @property
@@ -117,13 +117,13 @@ class RelayStatus:
 
     @property
     def final(self) -> bool:
-        """Whether nothing more will come of this run."""
+        """Whether this run is over."""
         return self.state.is_final
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What relays have done since they began, whatever became of them. ``retries`` counts by whose fault they were."""
+    """What relays have done since they began, including ended ones. ``retries`` counts by whose fault they were."""
 
     bytes_in: int = 0
     bytes_out: int = 0
@@ -133,7 +133,7 @@ class Totals:
 
     @classmethod
     def sum(cls, parts: Iterable["Totals"]) -> "Totals":
-        """All of them together."""
+        """The sum of all."""
         bytes_in = bytes_out = dropped_tags = repairs = 0
         retries: Counter[Fault] = Counter()
         for part in parts:

@@ -1,4 +1,4 @@
-"""Vitals: what is known of a run's two ends and of what moved between them, and the state that follows from it.
+"""Vitals: what is known about a run's two ends and the media between them, and the state that follows from it.
 
 The state is computed, never set:
 
@@ -11,8 +11,8 @@ The state is computed, never set:
     both ends up for FRESH_S                                  stalled, with the fault of the end that does not move
     anything else                                             connecting
 
-Beside it stands the trouble: it begins with a verdict that has a fault, and ends when the run has streamed for CALM_S.
-So a run that tries again and again looks the same at every moment, and is not taken for one that has just begun.
+In addition there is the trouble: it begins with a verdict that has a fault, and ends when the run has streamed for
+CALM_S. So a run that keeps retrying looks the same at every moment, and not as if it had just begun.
 """
 
 import time
@@ -28,8 +28,8 @@ from streamferry.words import Code, Reason
 
 #: A run streams while media moved and the destination acknowledged bytes within this long.
 FRESH_S = 3.0
-#: Trouble is over when the run has streamed this long: peers that take a session and drop it some seconds later are the
-#: most common trouble of all.
+#: Trouble is over when the run has streamed this long: peers that accept a session and drop it some seconds later are
+#: the most common trouble.
 CALM_S = 10.0
 #: Rates are taken over at least this long.
 _RATE_S = 1.0
@@ -41,7 +41,7 @@ Verdict = tuple[State, Fault | None, Reason | None]
 
 
 class Phase(Enum):
-    """Where one end of the run stands."""
+    """The phase of one end of the run."""
 
     IDLE = "idle"
     CONNECTING = "connecting"
@@ -58,7 +58,7 @@ class End:
     error: MediaError | None = None
 
     def enter(self, phase: Phase) -> None:
-        """Note a change. An end that connects again goes on retrying until it is up."""
+        """Note a change. An end that reconnects remains retrying until it is up."""
         if phase is Phase.CONNECTING and self.phase is Phase.RETRYING:
             return
         self.phase = phase
@@ -66,9 +66,9 @@ class End:
 
 
 class Vitals:
-    """Asked at each inspection, about twice a second, and whenever somebody wants the status.
+    """Used at each inspection, about twice a second, and whenever the status is read.
 
-    ``trouble``: in which the run before this one ended.
+    ``trouble``: that of the previous run when it ended.
     """
 
     def __init__(self, flow: Flow, trouble: Trouble | None = None) -> None:
@@ -91,7 +91,7 @@ class Vitals:
         self._kbps = (0, 0)
 
     def note_failure(self, end: End, error: MediaError) -> None:
-        """A session of one end was lost, or did not come about."""
+        """A session of one end was lost, or could not be opened."""
         end.error = error
         self.retries[error.fault] += 1
         self._failures += 1
@@ -102,7 +102,7 @@ class Vitals:
         self.trouble = Trouble(fault, why, self._failures)
 
     def observe(self, now: float) -> Verdict:
-        """Note what moved since the last look, and judge."""
+        """Note what moved since the last inspection, and judge."""
         flow = self._flow
         media_ms = flow.outlet.media_time_ms
         if media_ms != self._media_ms:
@@ -121,7 +121,7 @@ class Vitals:
         return verdict
 
     def _follow(self, verdict: Verdict, now: float) -> None:
-        """Trouble begins, goes on or is over."""
+        """Begin, continue or end the trouble."""
         state, fault, why = verdict
         if state is not State.STREAMING:
             self._streams_since = None
