@@ -34,15 +34,14 @@ from streamferry.media.enhanced import tag_kind
 from streamferry.media.stamps import signed_delta_ms, to_wire_ms
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SCRIPT, VIDEO, Tag
 
-#: With 15 pictures a second and 64 ms of sound some 40 neighbours are compared in it, which give the gap to about 20
-#: ms.
+#: With 15 pictures a second and 64 ms of sound some 40 neighbours are compared in it, which give the gap to 20 ms or
+#: so.
 WINDOW_MS = 10_000
 #: A path of fewer windows is not a clock yet: what encoders hold back grows and shrinks within a minute or so.
 LASTING = 12
 #: Few notice sound that is off by less: ITU-R BT.1359 has 45 ms early as what can be noticed, 90 ms as too much.
 AWAY_MS = 60
-# Frames of equal length make the level move in stairs, which are a straight line only over a longer way: by this
-# factor.
+# Frames of equal length make the level move in stairs, which are a straight line only over a way this much longer.
 _STAIR_TOLERANCE = 3
 # A camera that is off by 1 % is beyond what was ever reported (0.1 to 0.3 %), and measuring has its own error.
 _WINDOW_MOST_MS = WINDOW_MS * 11 // 1000

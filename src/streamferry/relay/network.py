@@ -19,8 +19,7 @@ class Network:
 
     @classmethod
     def trusting(cls, ca_file: str) -> "Network":
-        """Trust the authorities in a PEM file in addition to the system's. Raises OSError when it cannot be read as
-        such."""
+        """Trust the authorities in a PEM file in addition to the system's. Raises OSError when it is not one."""
         return cls(tls=client_context(ca_file))
 
     @property

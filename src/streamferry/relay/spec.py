@@ -25,8 +25,7 @@ _PORT_NEEDED = frozenset(("srt", "udp"))
 
 
 def check_source(url: MediaUrl, *, is_live: bool) -> None:
-    """Raises ValueError, with a message for the user, for an address that cannot be pulled live, or played as a
-    file."""
+    """Raises ValueError, with a message for the user, for an address that cannot be pulled live or played."""
     if url.scheme not in (LIVE_SCHEMES if is_live else VOD_SCHEMES):
         kind = "live" if is_live else "VOD"
         raise InvalidValue(Code.ADDRESS_KIND_SCHEME, kind=kind, scheme=url.scheme)

@@ -1,4 +1,4 @@
-"""Trail: what of a playlist was played, from what ffmpeg asked for."""
+"""HlsPlayedSegments: which segments of a playlist were played, from what ffmpeg requested."""
 
 import pytest
 

@@ -167,7 +167,7 @@ def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
     )
 
 
-#: Fields of a task that a draft takes as they stand in a body.
+#: Fields of a task that a draft takes unchanged from a body.
 _AS_THEY_ARE = {one.name for one in fields(TaskDraft)} & TaskPatch.model_fields.keys() - {
     "kind",
     "sources",

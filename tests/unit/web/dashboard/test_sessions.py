@@ -1,4 +1,4 @@
-"""Sessions and the brake on guessing."""
+"""Sessions and the throttle on guessing."""
 
 from streamferry.control.login_throttle import FREE_FAILURES, FREE_FAILURES_OF_PEER, LoginThrottle, is_same_secret
 from streamferry.web.dashboard.sessions import SESSION_S, Sessions
@@ -38,50 +38,50 @@ def test_sessions_end_with_their_key() -> None:
 
 def test_failures_wait_longer_each_time() -> None:
     """A few are free; then the wait doubles, up to a bound, and success forgives. Others are not concerned."""
-    brake = LoginThrottle()
+    throttle = LoginThrottle()
     waits = []
     for _ in range(FREE_FAILURES + 12):
-        brake.fail("192.0.2.1", "AK", 0.0)
-        waits.append(brake.wait_s("192.0.2.1", "AK", 0.0))
+        throttle.fail("192.0.2.1", "AK", 0.0)
+        waits.append(throttle.wait_s("192.0.2.1", "AK", 0.0))
     assert waits[:FREE_FAILURES] == [0.0] * FREE_FAILURES
     assert waits[FREE_FAILURES : FREE_FAILURES + 3] == [15.0, 30.0, 60.0]
     assert waits[-1] == 900.0
-    assert brake.wait_s("192.0.2.2", "AK", 0.0) == 0.0
-    assert brake.wait_s("192.0.2.1", "other", 0.0) == 0.0
-    brake.forgive("192.0.2.1", "AK")
-    assert brake.wait_s("192.0.2.1", "AK", 0.0) == 0.0
+    assert throttle.wait_s("192.0.2.2", "AK", 0.0) == 0.0
+    assert throttle.wait_s("192.0.2.1", "other", 0.0) == 0.0
+    throttle.forgive("192.0.2.1", "AK")
+    assert throttle.wait_s("192.0.2.1", "AK", 0.0) == 0.0
 
 
 def test_a_network_of_ipv6_is_one_guesser() -> None:
     """Its 2^64 addresses were as many peers, each with guesses of its own."""
-    brake = LoginThrottle()
+    throttle = LoginThrottle()
     for number in range(FREE_FAILURES + 1):
-        brake.fail(f"2001:db8::{number:x}", "AK", 0.0)
-    assert brake.wait_s("2001:db8::ffff", "AK", 0.0) > 0
-    assert brake.wait_s("2001:db8:0:1::1", "AK", 0.0) == 0.0
+        throttle.fail(f"2001:db8::{number:x}", "AK", 0.0)
+    assert throttle.wait_s("2001:db8::ffff", "AK", 0.0) > 0
+    assert throttle.wait_s("2001:db8:0:1::1", "AK", 0.0) == 0.0
 
 
 def test_made_up_names_washed_away_what_was_remembered() -> None:
     """They make the whole peer wait long before that; and a key of one's own does not make up for it."""
-    brake = LoginThrottle()
+    throttle = LoginThrottle()
     for _ in range(FREE_FAILURES + 8):
-        brake.fail("192.0.2.1", "AK", 0.0)
+        throttle.fail("192.0.2.1", "AK", 0.0)
     tried = 0
-    while brake.wait_s("192.0.2.1", f"made-up-{tried}", 0.0) == 0.0:
-        brake.fail("192.0.2.1", f"made-up-{tried}", 0.0)
-        brake.forgive("192.0.2.1", "my own")
+    while throttle.wait_s("192.0.2.1", f"made-up-{tried}", 0.0) == 0.0:
+        throttle.fail("192.0.2.1", f"made-up-{tried}", 0.0)
+        throttle.forgive("192.0.2.1", "my own")
         tried += 1
         assert tried <= FREE_FAILURES_OF_PEER
-    assert brake.wait_s("192.0.2.1", "AK", 0.0) == 900.0
-    assert brake.wait_s("192.0.2.2", "AK", 0.0) == 0.0
+    assert throttle.wait_s("192.0.2.1", "AK", 0.0) == 900.0
+    assert throttle.wait_s("192.0.2.2", "AK", 0.0) == 0.0
 
 
 def test_an_hour_later_failures_are_forgotten() -> None:
     """Somebody who mistypes now and then is not made to wait for it."""
-    brake = LoginThrottle()
+    throttle = LoginThrottle()
     for hour in range(2 * FREE_FAILURES):
-        brake.fail("192.0.2.1", "AK", hour * 3601.0)
-        assert brake.wait_s("192.0.2.1", "AK", hour * 3601.0) == 0.0
+        throttle.fail("192.0.2.1", "AK", hour * 3601.0)
+        assert throttle.wait_s("192.0.2.1", "AK", hour * 3601.0) == 0.0
 
 
 def test_a_secret_is_right_or_wrong() -> None:
