@@ -56,7 +56,7 @@ class Marker(IntEnum):
 
 
 class Amf0Reader:
-    """Reads values one by one, for bodies that may hold something else behind the values that matter."""
+    """Reads values one by one, for bodies that may have something else after the values that matter."""
 
     __slots__ = ("_data", "_end", "_max_values", "_position", "_values_left")
 

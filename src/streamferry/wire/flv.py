@@ -11,7 +11,7 @@ from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, Tag
 from streamferry.wire.amf0 import Amf0Reader, Amf0Value, EcmaArray, serialize_amf0
 from streamferry.words import Code
 
-#: File header and the PreviousTagSize0 behind it.
+#: File header and the PreviousTagSize0 after it.
 FLV_HEADER_BYTES = 13
 #: A stamp no tag reaches: ``scan_tags`` without a limit.
 NEVER_MS = 1 << 32
@@ -34,7 +34,7 @@ _pack_word = Struct(">I").pack
 def scan_tags(view: memoryview, start: int, end: int, out: list[Tag], until_ms: int = NEVER_MS) -> int:
     """Append each tag that lies whole in ``view[start:end]`` to ``out``, its body as a view, and return the new start.
 
-    Stops before the first tag stamped later than ``until_ms``. What is behind the new start is to be presented again.
+    Stops before the first tag stamped later than ``until_ms``. What follows the new start has to be presented again.
     Raises RemoteProtocolError for an unknown tag type, an encrypted tag, or a body over MAX_TAG_BYTES.
     The hot path: 0.26 us a tag on CPython 3.11.
     """

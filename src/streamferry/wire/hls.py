@@ -48,7 +48,7 @@ class Playlist:
 
     @classmethod
     def parse(cls, data: bytes) -> "Playlist":
-        """Raises ValueError for what is no playlist (section 4.3.1.1), with a sentence that repeats nothing of it."""
+        """Raises ValueError if it is not a playlist (section 4.3.1.1), with a sentence that repeats nothing of it."""
         text = data.decode("utf-8", "replace").removeprefix("\ufeff")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if lines[:1] != ["#EXTM3U"]:
@@ -81,7 +81,7 @@ class Playlist:
 
     @property
     def target_duration(self) -> int:
-        """The length in seconds that no segment exceeds (section 4.3.3.1); 0 if it is not told."""
+        """The length in seconds that no segment exceeds (section 4.3.3.1); 0 if it is not given."""
         return self._number(_TARGET_DURATION)
 
     @property
@@ -129,7 +129,7 @@ def attributes(line: str) -> dict[str, str]:
 
 
 def scheme_of(reference: str) -> str:
-    """What stands before a colon, in lower case; empty for what is relative (RFC 3986, 4.2: no colon before a slash).
+    """What comes before a colon, in lower case; empty for what is relative (RFC 3986, 4.2: no colon before a slash).
 
     Also where it is no scheme of the RFC's: ffmpeg has some with commas in them.
     """

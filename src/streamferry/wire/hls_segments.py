@@ -28,7 +28,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes from ``begin`` on, ``size_bytes`` of them or all; what is encrypted is just that."""
+    """Bytes from ``begin`` on, ``size_bytes`` of them or all; exactly these are encrypted."""
 
     uri: str
     begin: int = 0
@@ -38,7 +38,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """``header``: what a player needs before the first segment that has it. ``is_break``: stamps begin anew here."""
+    """``header``: what a player needs before the first segment that has it. ``is_break``: stamps restart here."""
 
     media: Piece
     seconds: float

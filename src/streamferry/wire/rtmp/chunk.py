@@ -75,7 +75,7 @@ class ChunkReader:
     def scan(self, view: memoryview, start: int, end: int, out: list[Message]) -> int:
         """Append each message completed in ``view[start:end]`` to ``out`` and return the new start.
 
-        Only whole chunks are taken: what is behind the new start is to be presented again with more behind it.
+        Only whole chunks are taken: what follows the new start has to be presented again with more after it.
         The payload is a view of ``view`` if it lay in one chunk.
         Raises RemoteProtocolError for headers the specification does not allow and beyond the limits above.
         """

@@ -10,7 +10,7 @@ Theory of operation. The session is fed bytes and asked for bytes; it never wait
     RUNNING      end of the stream, a refusal                 media
     OVER         never
 
-releaseStream and FCPublish are courtesies that servers answer, refuse or ignore: their answers are not looked at.
+releaseStream and FCPublish are optional and servers answer, refuse or ignore them: their answers are not checked.
 A server that sends media without Play.Start counts as having accepted.
 
 Specification: Adobe RTMP 1.0, section 7.2; Enhanced RTMP v2, "Enhancing NetConnection connect Command".

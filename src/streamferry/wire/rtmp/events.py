@@ -18,7 +18,7 @@ class PlayAccepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Client: the server refused the connection, the stream or the play. Keys and passwords are cut out of both."""
+    """Client: the server refused the connection, the stream or the play. Keys and passwords are removed from both."""
 
     code: str
     description: str

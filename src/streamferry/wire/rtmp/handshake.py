@@ -30,7 +30,7 @@ _SERVER_KEY = b"Genuine Adobe Flash Media Server 001"
 # Versions in bytes 4 to 7. Not zero says "digest form". Flash Player 9.0.124.2 and Flash Media Server 4.5.0.1.
 _CLIENT_VERSION = bytes((9, 0, 124, 2))
 _SERVER_VERSION = bytes((4, 5, 0, 1))
-# Where the four bytes of the digest's offset stand in each schema; the digest is within the 728 bytes behind them.
+# Where the four bytes of the digest's offset stand in each schema; the digest is within the 728 bytes after them.
 _OFFSET_PLACES = (8, 772)
 _OFFSET_RANGE = 728
 
@@ -42,7 +42,7 @@ def check_version(first_byte: int) -> None:
 
 
 def client_hello(random: bytes, time_ms: int = 0) -> bytes:
-    """C0 and C1 with a digest. ``random`` is a seed of any length, stretched to what is needed."""
+    """C0 and C1 with a digest. ``random`` is a seed of any length, stretched as needed."""
     return bytes((VERSION,)) + _hello(_CLIENT_KEY, _CLIENT_VERSION, random, time_ms, _OFFSET_PLACES[0])
 
 

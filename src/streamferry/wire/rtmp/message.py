@@ -69,14 +69,14 @@ CHUNK_STREAM_OF_TAG: dict[int, int] = {
 # What publishers put before metadata, for the server.
 _SET_DATA_FRAME = serialize_amf0("@setDataFrame")
 _LONGEST_DATA_NAME_BYTES = 256
-#: Commands and statuses are read in the beat: what is larger is none. Honest ones have some thirty values in 2 KiB.
+#: Commands and statuses are read in the beat: anything larger is not one. Honest ones have some thirty values in 2 KiB.
 MAX_COMMAND_BYTES = 16 << 10
 MAX_COMMAND_VALUES = 500
 _DATA_FOR_PLAYERS = frozenset(("|RtmpSampleAccess", "onStatus", "onPlayStatus", "@clearDataFrame"))
 
 
 class Command(NamedTuple):
-    """A command message: ``values`` are those behind name and transaction id, the first being the command object."""
+    """A command message: ``values`` are those after name and transaction id, the first being the command object."""
 
     name: str
     transaction_id: float
@@ -106,7 +106,7 @@ class Command(NamedTuple):
 
 
 def parse_command(type_id: int, payload: "bytes | memoryview") -> Command:
-    """A COMMAND or COMMAND_AMF3 message. The latter is AMF0 behind a zero byte. Raises RemoteProtocolError."""
+    """A COMMAND or COMMAND_AMF3 message. The latter is AMF0 after a zero byte. Raises RemoteProtocolError."""
     values = _parse_bounded(payload if type_id == MessageType.COMMAND else _amf0_of_amf3(payload))
     if not values or not isinstance(values[0], str):
         raise RemoteProtocolError(Code.PROTOCOL_RTMP_NO_NAME)

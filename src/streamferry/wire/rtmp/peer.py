@@ -24,7 +24,7 @@ class Peer:
     """Bytes in and out of one RTMP connection. Subclasses give it meaning."""
 
     def __init__(self, out_chunk_size: int, window_ack_bytes: int) -> None:
-        #: Chunk size of what is sent once the session is set up.
+        #: Chunk size for sending once the session is set up.
         self.out_chunk_size = out_chunk_size
         self._chunk_size_in_force = DEFAULT_CHUNK_SIZE
         self._reader = ChunkReader()
