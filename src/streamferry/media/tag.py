@@ -22,7 +22,7 @@ AUDIO, VIDEO, SCRIPT = 8, 9, 18
 class TagKind(IntEnum):
     """What a tag is good for. Frames are those up to KEYFRAME."""
 
-    #: A frame at which a viewer can begin who has the headers. No tag says that of itself: see ``media.starts``.
+    #: A frame at which a viewer with the headers can begin. A tag alone does not tell: see ``media.starts``.
     START = 0
     FRAME = 1
     #: A picture that needs no other.

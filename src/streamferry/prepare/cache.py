@@ -130,7 +130,7 @@ class Entry:
         return numbers[0::2], numbers[1::2]
 
     def note_address(self, redacted: str) -> None:
-        """For who looks into the cache. It is no part of the file: where there is no room for it, it is left out."""
+        """Note the address for display. It is not part of the file: if there is no room for it, it is left out."""
         with suppress(OSError):
             self.address.write_text(redacted, encoding="utf-8")
 

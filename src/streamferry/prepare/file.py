@@ -23,8 +23,8 @@ from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_metadata, scan_tags
 from streamferry.words import Code
 
-# At 2 Mbps 16 s; a disk gives it in 0.1 s at the slowest. As much is let go of behind, so that a process that plays
-# many long files does not map them all in the end.
+# At 2 Mbps 16 s; a disk gives it in 0.1 s at the slowest. As much at a time is released behind the player, so that a
+# process that plays many long files does not map them all in the end.
 _AHEAD_BYTES = 4 << 20
 _BEHIND_BYTES = 4 << 20
 

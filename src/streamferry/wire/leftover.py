@@ -1,6 +1,6 @@
 """What is left over of the bytes received: the beginning of a unit whose end has not come yet.
 
-Readers keep it themselves, as bytes, so that who receives for them hands on each byte once, in the order it came.
+Readers keep it themselves, as bytes, so that the receiver passes on each byte once, in order.
 """
 
 

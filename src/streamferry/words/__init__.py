@@ -1,7 +1,7 @@
 """What can be wrong, as codes with parameters, and one sentence for each in each language. Pure, and the lowest room.
 
-Whoever finds something wrong names a :class:`Code` and its parameters. The sentence is made where somebody reads it, in
-the reader's language, from a table; nobody takes a sentence apart again.
+Code that finds something wrong names a :class:`Code` and its parameters. The sentence is made where it is shown, in the
+reader's language, from a table; no sentence is ever parsed.
 """
 
 from streamferry.words.code import Code
