@@ -1,13 +1,38 @@
-"""What REST shows besides tasks: workers, usage, the cache, callbacks and the result of a probe."""
+"""What REST shows besides tasks: groups, workers, usage, the cache, callbacks and the result of a probe."""
 
 from datetime import datetime
 from typing import Any
 
 from streamferry.media.errors import Fault
-from streamferry.store.records import AuditRecord, DeliveryRecord, UsageBucket, WorkerRecord
+from streamferry.store.records import AuditRecord, DeliveryRecord, GroupRecord, UsageBucket, WorkerRecord
 from streamferry.tasks.model import CallbackEvent, DeliveryState
 from streamferry.web.views import View
 from streamferry.worker import WorkerHealth
+
+
+class TagView(View):
+    """A label on a group."""
+
+    key: str
+    value: str
+    category: str
+
+
+class GroupView(View):
+    """A group of tasks."""
+
+    name: str
+    project: str
+    tags: list[TagView]
+
+
+class GroupPage(View):
+    """One page of groups, oldest first."""
+
+    groups: list[GroupView]
+    page: int
+    size: int
+    total: int
 
 
 class WorkerView(View):
@@ -281,3 +306,9 @@ def show_usage(bucket: UsageBucket) -> UsageView:
         bytes_out=bucket.bytes_out,
         peak_bps=bucket.peak_bps,
     )
+
+
+def show_group(record: GroupRecord) -> GroupView:
+    """A group as it may be shown."""
+    tags = [TagView(key=tag.key, value=tag.value, category=tag.category) for tag in record.tags]
+    return GroupView(name=record.name, project=record.project, tags=tags)

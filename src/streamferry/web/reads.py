@@ -15,9 +15,11 @@ from streamferry.tasks.model import ApiStatus, StoredMark
 from streamferry.web.operation_views import (
     AuditPage,
     CacheView,
+    GroupPage,
     UsageList,
     WorkerList,
     show_audit,
+    show_group,
     show_usage,
     show_worker,
 )
@@ -25,7 +27,6 @@ from streamferry.web.usage_ranges import STEPS, check_points, check_range
 from streamferry.web.views import (
     EventPage,
     EventView,
-    GroupPage,
     Overview,
     RecentEvents,
     SampleList,
@@ -34,7 +35,6 @@ from streamferry.web.views import (
     TaskPage,
     TaskView,
     show_event,
-    show_group,
     show_task,
 )
 

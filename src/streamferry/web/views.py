@@ -13,7 +13,6 @@ from streamferry.media.errors import Fault
 from streamferry.relay.status import State
 from streamferry.store.records import (
     EventRecord,
-    GroupRecord,
     TaskRecord,
 )
 from streamferry.tasks.model import StoredMark, TaskSpec
@@ -216,31 +215,6 @@ class RecentEvents(View):
     """For what follows, pass this to ``/events`` as ``after``."""
 
 
-class TagView(View):
-    """A label on a group."""
-
-    key: str
-    value: str
-    category: str
-
-
-class GroupView(View):
-    """A group of tasks."""
-
-    name: str
-    project: str
-    tags: list[TagView]
-
-
-class GroupPage(View):
-    """One page of groups, oldest first."""
-
-    groups: list[GroupView]
-    page: int
-    size: int
-    total: int
-
-
 class Overview(View):
     """Numbers of all tasks."""
 
@@ -401,9 +375,3 @@ def show_event(record: EventRecord) -> EventView:
         actor=record.actor,
         request_id=record.request_id,
     )
-
-
-def show_group(record: GroupRecord) -> GroupView:
-    """A group as it may be shown."""
-    tags = [TagView(key=tag.key, value=tag.value, category=tag.category) for tag in record.tags]
-    return GroupView(name=record.name, project=record.project, tags=tags)

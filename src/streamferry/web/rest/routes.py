@@ -313,7 +313,7 @@ class Routes:
         """Inspect a file: what it contains, and what relaying it will need."""
         return await self._probing.look(body.url, body.seconds)
 
-    async def list_groups(self, page: PageNumber = 1, size: PageSize = 100) -> views.GroupPage:
+    async def list_groups(self, page: PageNumber = 1, size: PageSize = 100) -> operation_views.GroupPage:
         """Groups, oldest first."""
         return await self._reads.groups(page=page, size=size)
 
