@@ -83,7 +83,7 @@ async def test_a_healthy_stream_was_lost_eleven_times_in_25_seconds(
             answer = await asyncio.to_thread(live.list_pull_to_push_task, {"Size": 500})
         assert {one["TaskId"] for one in answer["Result"]["List"]} >= {good, *(set(bad) - {bad[1]})}
         async with asyncio.timeout(20):
-            while not any("cannot be read" in (one.problem or "") for one in await deliveries(store)):  # noqa: ASYNC110
+            while not any("cannot be read" in str(one.problem) for one in await deliveries(store)):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         record = await actions.get_task(good)
         assert (record.state, record.epoch) == (State.STREAMING, 1)

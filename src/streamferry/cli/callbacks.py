@@ -115,7 +115,9 @@ def _print_table(found: "DeliveryPage") -> None:
     for one in found.records:
         style = _STYLES[one.state]
         when = show_time(one.at, seconds=True)
-        table.add_row(one.event_id, when, one.event, f"[{style}]{one.state}[/]", str(one.attempts), one.problem or "")
+        table.add_row(
+            one.event_id, when, one.event, f"[{style}]{one.state}[/]", str(one.attempts), str(one.problem or "")
+        )
     # Ids are copied into other commands: a narrow terminal may wrap them, but nothing is cut off.
     Console(width=max(Console().width, _TABLE_WIDTH)).print(table)
     print(f"{len(found.records)} of {found.total}")
@@ -169,7 +171,7 @@ def _row(one: "DeliveryRecord") -> dict[str, Any]:
         "state": one.state.value,
         "attempts": one.attempts,
         "settled_at": one.settled_at.isoformat(timespec="milliseconds") if one.settled_at else None,
-        "problem": one.problem,
+        "problem": str(one.problem) if one.problem else None,
     }
 
 

@@ -31,6 +31,7 @@ from streamferry.store import (
     tasks,
     usage,
 )
+from streamferry.store.cells import reason_cells
 from streamferry.store.database import lock_name
 from streamferry.store.events import NewEvent
 from streamferry.store.records import (
@@ -46,6 +47,7 @@ from streamferry.tasks.errors import (
 from streamferry.tasks.model import DEFAULT_GROUP, ApiStatus, TaskSpec
 from streamferry.tasks.schedule import decide_due
 from streamferry.tasks.times import from_ms, to_ms
+from streamferry.words import Code, Reason
 
 _log = logging.getLogger("streamferry.control")
 
@@ -69,10 +71,10 @@ ALLOWED: dict[Action, frozenset[ApiStatus]] = {
     Action.DELETE: frozenset(ApiStatus),
 }
 _WORDS = {
-    ApiStatus.DISABLED: "stopped",
-    ApiStatus.NOT_STARTED: "not started yet",
-    ApiStatus.ACTIVE: "running",
-    ApiStatus.ENDED: "ended",
+    ApiStatus.DISABLED: Reason.of(Code.TASK_DISABLED),
+    ApiStatus.NOT_STARTED: Reason.of(Code.TASK_NOT_STARTED),
+    ApiStatus.ACTIVE: Reason.of(Code.TASK_RUNNING),
+    ApiStatus.ENDED: Reason.of(Code.TASK_ENDED),
 }
 
 
@@ -126,7 +128,7 @@ class Actions(Readings, GroupActions, KeyActions):
             if before.problem is not None and spec.group == DEFAULT_GROUP:
                 spec = replace(spec, group=before.spec.group)
             if spec.group != before.spec.group:
-                raise InvalidField("group", "the group of a task cannot be changed")
+                raise InvalidField("group", Code.FIELD_GROUP_FIXED)
             was, kind_changed = before.spec, spec.kind is not before.spec.kind
             list_changed = kind_changed or spec.items != was.items
             revived = before.finished and (
@@ -142,7 +144,7 @@ class Actions(Readings, GroupActions, KeyActions):
                     _moved_ends(before.item_ends_ms, () if kind_changed else was.items, spec.items)
                 )
             if before.problem is not None:
-                values |= {"state": State.WAITING.value, "fault": None, "reason": None, **tasks.NO_TROUBLE}
+                values |= {"state": State.WAITING.value, "fault": None, **reason_cells(None), **tasks.NO_TROUBLE}
             if revived or (list_changed and (before.playhead is None or kind_changed)):
                 values |= tasks.START_AGAIN
             elif list_changed and before.playhead is not None:
@@ -219,7 +221,7 @@ class Actions(Readings, GroupActions, KeyActions):
             raise TaskNotFound(task_id)
         status = record.status(from_ms(now_ms))
         if status not in ALLOWED[action]:
-            raise WrongState(f"task {task_id} is {_WORDS[status]}, which {action} is not for")
+            raise WrongState(Code.ACTION_WRONG_STATE, task_id=task_id, state=_WORDS[status], action=action.value)
         return record
 
     async def _guard_destination(
@@ -242,7 +244,7 @@ class Actions(Readings, GroupActions, KeyActions):
 
 def _require_readable(record: TaskRecord) -> None:
     if record.problem is not None:
-        raise WrongState(f"task {record.task_id}: {record.problem}")
+        raise WrongState(Code.ACTION_TASK_PROBLEM, task_id=record.task_id, why=record.problem)
 
 
 def _due(spec: TaskSpec, *, enabled: bool, finished: bool, now_ms: int) -> int | None:

@@ -9,6 +9,7 @@ from streamferry.store import asks_again, groups
 from streamferry.store.records import GroupPage, GroupRecord, GroupTag
 from streamferry.tasks.errors import GroupExists, GroupInUse, GroupNotFound
 from streamferry.tasks.model import DEFAULT_GROUP
+from streamferry.words import Code
 
 
 class GroupActions(Transactions):
@@ -32,9 +33,9 @@ class GroupActions(Transactions):
         async with self._change() as connection:
             await self._require_group(connection, name, lock=True)
             if name == DEFAULT_GROUP:
-                raise GroupInUse("the preset group cannot be deleted")
+                raise GroupInUse(Code.ACTION_PRESET_GROUP)
             if await groups.has_tasks(connection, name):
-                raise GroupInUse(f"group {name} holds tasks; delete them first")
+                raise GroupInUse(Code.ACTION_GROUP_IN_USE, name=name)
             await groups.delete(connection, name)
 
     @asks_again

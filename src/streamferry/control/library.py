@@ -16,6 +16,7 @@ from pathlib import Path
 from streamferry.media.url import MediaUrl
 from streamferry.net.disk import Disk, is_full
 from streamferry.tasks.errors import InvalidField, LibraryFull
+from streamferry.words import Code
 
 _MAX_NAME_BYTES = 200
 _WRITE_BYTES = 1 << 20
@@ -58,13 +59,13 @@ class Library:
             await asyncio.to_thread(self._prepare, length or 0)
             size = await self._write(half, pieces)
             if length is not None and size != length:
-                raise InvalidField("file", "did not arrive whole")
+                raise InvalidField("file", Code.FIELD_NOT_WHOLE)
             if not size:
-                raise InvalidField("file", "is empty")
+                raise InvalidField("file", Code.FIELD_EMPTY)
             await asyncio.to_thread(os.replace, half, place)
         except OSError as error:
             if is_full(error):
-                raise LibraryFull(self._full) from None
+                raise self._full() from None
             raise
         finally:
             with contextlib.suppress(OSError):
@@ -77,7 +78,7 @@ class Library:
         try:
             await asyncio.to_thread(place.unlink)
         except FileNotFoundError:
-            raise InvalidField("name", "there is no such file") from None
+            raise InvalidField("name", Code.FIELD_NO_SUCH_FILE) from None
 
     def _prepare(self, length: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -86,11 +87,10 @@ class Library:
                 if time.time() - half.stat().st_mtime > _DEAD_AFTER_S:
                     half.unlink()
         if self._disk.room_bytes < length:
-            raise LibraryFull(self._full)
+            raise self._full()
 
-    @property
-    def _full(self) -> str:
-        return f"the disk of the library is full: it takes {max(0, self._disk.room_bytes) / 1e6:.0f} MB more at most"
+    def _full(self) -> LibraryFull:
+        return LibraryFull(Code.ACTION_LIBRARY_FULL, room_mb=max(0, self._disk.room_bytes) / 1e6)
 
     async def _write(self, half: Path, pieces: AsyncIterator[bytes]) -> int:
         size, waiting, waiting_bytes = 0, list[bytes](), 0
@@ -98,7 +98,7 @@ class Library:
 
             def flush(data: list[bytes]) -> None:
                 if self._disk.room_bytes < sum(map(len, data)):
-                    raise LibraryFull(self._full)
+                    raise self._full()
                 view = memoryview(b"".join(data))
                 while view:
                     view = view[file.write(view) :]
@@ -116,13 +116,13 @@ class Library:
 
     def _check_size(self, size: int) -> None:
         if size > self.max_bytes:
-            raise InvalidField("file", f"must have at most {self.max_bytes / 1e6:.0f} MB")
+            raise InvalidField("file", Code.FIELD_TOO_MANY_MB, size_mb=self.max_bytes / 1000000.0)
 
     def _place(self, name: str) -> Path:
         if not name or name.startswith(".") or len(name.encode(errors="replace")) > _MAX_NAME_BYTES:
-            raise InvalidField("name", f"must have 1 to {_MAX_NAME_BYTES} bytes and not begin with a dot")
+            raise InvalidField("name", Code.FIELD_FILE_NAME_LENGTH, count=_MAX_NAME_BYTES)
         if not name.isprintable() or set(name) & set('/\\:*?"<>|'):
-            raise InvalidField("name", "must be the name of a file, without a folder")
+            raise InvalidField("name", Code.FIELD_FILE_NAME)
         return self.folder / name
 
     def _list(self) -> list[LibraryFile]:

@@ -14,6 +14,7 @@ from streamferry.store import Store, tasks, workers
 from streamferry.tasks.actor import current_actor
 from streamferry.tasks.checks import check_task_id
 from streamferry.tasks.errors import PreviewUnavailable, TaskNotFound
+from streamferry.words import Code, Reason
 from streamferry.worker.preview_server import FIRST_PICTURE_S, Passes
 
 #: Viewers of all tasks that one service serves, and of these per key.
@@ -78,7 +79,7 @@ class Previews:
         try:
             self._places.take(key)
         except NoPlace:
-            raise PreviewUnavailable("as many previews are open already as are served, in all or to one key") from None
+            raise PreviewUnavailable(Code.PREVIEW_TOO_MANY_OF_KEY) from None
         try:
             response = await self._ask(task_id)
         except BaseException:
@@ -93,7 +94,7 @@ class Previews:
             if address is None and await tasks.find(connection, self._store.seal, task_id) is None:
                 raise TaskNotFound(task_id)
         if address is None:
-            raise PreviewUnavailable("the task is not running: there is nothing to be seen")
+            raise PreviewUnavailable(Code.PREVIEW_NOT_RUNNING)
         request = self._client.build_request(
             "GET",
             f"http://{address}/preview/{task_id}",
@@ -102,15 +103,22 @@ class Previews:
         try:
             response = await self._client.send(request, stream=True)
         except httpx.PoolTimeout:
-            raise PreviewUnavailable(f"{MAX_READERS} previews are open already, and more are not served") from None
+            raise PreviewUnavailable(Code.PREVIEW_TOO_MANY_READERS, count=MAX_READERS) from None
         except (httpx.HTTPError, httpx.InvalidURL):
-            raise PreviewUnavailable("the worker that has the task cannot be asked for a preview") from None
+            raise PreviewUnavailable(Code.PREVIEW_WORKER_SILENT) from None
         if response.status_code == httpx.codes.OK:
             return response
         try:
-            words = (await response.aread())[:_MAX_REFUSAL_BYTES].decode("utf-8", "replace")
+            why = _read_reason((await response.aread())[:_MAX_REFUSAL_BYTES].decode("utf-8", "replace"))
         except httpx.HTTPError:
-            words = "the worker that has the task refuses a preview"
+            why = Reason.of(Code.PREVIEW_WORKER_REFUSES)
         finally:
             await response.aclose()
-        raise PreviewUnavailable(words)
+        raise PreviewUnavailable(why)
+
+
+def _read_reason(told: str) -> Reason:
+    try:
+        return Reason.load(told)
+    except ValueError:  # A worker of an older version has told its sentence.
+        return Reason.text(told)

@@ -20,6 +20,7 @@ from streamferry.store.records import (
 from streamferry.tasks.errors import InvalidField, TaskNotFound
 from streamferry.tasks.model import ApiStatus
 from streamferry.tasks.times import to_ms
+from streamferry.words import Code
 
 
 class Readings(Transactions):
@@ -77,9 +78,7 @@ class Readings(Transactions):
                     max_bytes=max_bytes,
                 )
             except tasks.PageTooLarge as error:
-                raise InvalidField(
-                    "size", f"the addresses of these tasks are too long for one answer: ask for at most {error.fits}"
-                ) from None
+                raise InvalidField("size", Code.FIELD_PAGE_TOO_LARGE, count=error.fits) from None
         return TaskPage(tuple(records), total)
 
     @asks_again
@@ -169,7 +168,7 @@ class Readings(Transactions):
                     by_group=by_group,
                 )
             except usage.TooMuchUsage as error:
-                raise InvalidField("end_at", f"the range {error}: ask for a shorter one, or for fewer groups") from None
+                raise InvalidField("end_at", Code.FIELD_RANGE_TOO_LARGE, why=error.why) from None
 
     async def knows_stream(self, app: str, stream: str) -> bool:
         """Whether some task pushes to a destination with this application and stream name."""

@@ -16,6 +16,7 @@ from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.sandbox import Limits, Sandbox
 from streamferry.tasks.errors import PreviewUnavailable
 from streamferry.wire.fmp4 import end_of_fragment
+from streamferry.words import Code
 
 #: A picture younger than this is good enough.
 FRESH_S = 4.0
@@ -88,7 +89,7 @@ class Thumbnails:
             except (ChildError, TimeoutError):
                 jpeg = b""
         if not jpeg:
-            raise PreviewUnavailable("no thumbnail can be made: ffmpeg cannot decode the stream's picture")
+            raise PreviewUnavailable(Code.PREVIEW_NOT_DECODED)
         return jpeg
 
     async def _fetch(self, task_id: str) -> bytes:
@@ -96,7 +97,7 @@ class Thumbnails:
         stream = await self._previews.open(task_id)
         try:
             if not stream.mime.startswith("video/"):
-                raise PreviewUnavailable("no thumbnail can be made: the stream has no picture")
+                raise PreviewUnavailable(Code.PREVIEW_NO_PICTURE)
             data = b""
             async for piece in stream:
                 data += piece
@@ -106,7 +107,7 @@ class Thumbnails:
                     break
         finally:
             await stream.aclose()
-        raise PreviewUnavailable("the stream ended before its first picture")
+        raise PreviewUnavailable(Code.PREVIEW_ENDED_EARLY)
 
 
 async def _decode(fragment: bytes) -> bytes:

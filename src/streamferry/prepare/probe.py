@@ -61,19 +61,17 @@ class Probe:
     is_remote: bool
 
     @property
-    def warnings(self) -> list[str]:
-        """Sentences about what may go wrong, and what helps."""
+    def warnings(self) -> list[Reason]:
+        """What may go wrong, and what helps."""
         found = _about_reading(self) if self.is_remote else []
         if self.inside.video is not None:
             found += _about_picture(self, self.inside.video)
         if self.inside.audio is None:
-            found.append(
-                "There is no sound: many platforms refuse that. A silent track is added unless it is turned off."
-            )
+            found.append(Reason.of(Code.WARNING_NO_SOUND))
         if "audio" in self.encodes and self.inside.audio is not None:
-            found.append(f"The sound ({self.inside.audio.codec}) is encoded to AAC before it is played.")
+            found.append(Reason.of(Code.WARNING_SOUND_ENCODED, codec=self.inside.audio.codec))
         if self.kbps > _MUCH_KBPS:
-            found.append(f"It needs {self.kbps / 1000:.0f} Mbps on average: more than most platforms take.")
+            found.append(Reason.of(Code.WARNING_HIGH_RATE, mbps=self.kbps / 1000))
         return found
 
 
@@ -209,43 +207,33 @@ def describe(url: MediaUrl, found: Probe) -> dict[str, object]:
         "audio": asdict(audio) if audio else None,
         "interleave_ms": found.interleave_ms,
         "encodes": list(found.encodes),
-        "warnings": found.warnings,
+        "warnings": list(map(str, found.warnings)),
+        "warning_reasons": [one.to_json() for one in found.warnings],
     }
 
 
-def _about_reading(found: Probe) -> list[str]:
+def _about_reading(found: Probe) -> list[Reason]:
     if found.index_first is False:
-        return [
-            "The index (moov) is at the end: from servers without ranges nothing is played before all is there. "
-            "ffmpeg -i IN -c copy -movflags +faststart OUT.mp4 moves it to the front."
-        ]
+        return [Reason.of(Code.WARNING_INDEX_AT_END)]
     if found.interleave_ms > _INTERLEAVE_LIMIT_MS:
-        return [
-            f"Sound and picture lie up to {found.interleave_ms / 1000:.1f} s apart in the file: over a network it is "
-            "played only when all of it is there."
-        ]
+        return [Reason.of(Code.WARNING_INTERLEAVE, seconds=found.interleave_ms / 1000)]
     return []
 
 
-def _about_picture(found: Probe, video: VideoDescription) -> list[str]:
+def _about_picture(found: Probe, video: VideoDescription) -> list[Reason]:
     warnings = []
     if "video" in found.encodes:
         notes = [video.form.codec, video.pixels]
         notes += ["interlaced"] * video.interlaced + [f"to be turned by {video.rotation} degrees"] * bool(
             video.rotation
         )
-        warnings.append(
-            f"The picture ({', '.join(notes)}) is encoded to H.264 once, before or while it is first played."
-        )
+        warnings.append(Reason.of(Code.WARNING_PICTURE_ENCODED, notes=", ".join(notes)))
     if found.gop_s > _LONG_GOP_S:
-        warnings.append(
-            f"Keyframes are up to {found.gop_s:.1f} s apart: viewers wait as long to join, offsets and returns after a "
-            "break are as coarse, and platforms ask for 2 to 4 s."
-        )
+        warnings.append(Reason.of(Code.WARNING_KEYFRAMES, seconds=found.gop_s))
     if found.has_b_frames and "video" not in found.encodes:
-        warnings.append("It has B-frames: RTMP carries them, but services that play by WebRTC may stutter.")
+        warnings.append(Reason.of(Code.WARNING_B_FRAMES))
     if video.form.pixel_aspect != 1 and "video" not in found.encodes:
-        warnings.append("Its pixels are not square: a platform that ignores that shows it too narrow or too wide.")
+        warnings.append(Reason.of(Code.WARNING_PIXEL_ASPECT))
     if video.frame_rate > _FAST_FPS:
-        warnings.append(f"{video.frame_rate:g} frames a second are more than most platforms take.")
+        warnings.append(Reason.of(Code.WARNING_FRAME_RATE, rate=video.frame_rate))
     return warnings

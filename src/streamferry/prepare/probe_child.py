@@ -1,7 +1,7 @@
 """The probing process: ``python -m streamferry.prepare.probe_child``, one address per process.
 
     standard input   one JSON line: url, ffmpeg, seconds, route, folders (never in the arguments: others read those)
-    standard output  one JSON line: what ``probe.describe`` gives under ``found``, or a sentence under ``problem``
+    standard output  one JSON line: what ``probe.describe`` gives under ``found``, or a reason under ``problem``
 
 It ends with its parent.
 """
@@ -15,6 +15,7 @@ from streamferry.net.folders import Folders
 from streamferry.net.process import die_with_parent, hide
 from streamferry.prepare.probe import describe, probe
 from streamferry.prepare.route import Route
+from streamferry.words import Code, Reason, said_by
 
 
 def main() -> None:
@@ -28,9 +29,9 @@ def main() -> None:
         route, folders = Route(**order["route"]), Folders.from_json(order["folders"])
         told = {"found": describe(url, probe(url, order["ffmpeg"], order["seconds"], route, folders))}
     except MediaError as error:
-        told = {"problem": str(error)}
+        told = {"problem": error.why.to_json()}
     except OSError as error:
-        told = {"problem": f"{url.redacted} cannot be read: {error.strerror}"}
+        told = {"problem": Reason.of(Code.FILE_UNREADABLE, name=url.redacted, why=said_by(error)).to_json()}
     print(json.dumps(told))
 
 

@@ -16,6 +16,7 @@ from streamferry.net.process import child_environment
 from streamferry.prepare.route import Route
 from streamferry.tasks.errors import ProbeFailed, ProberBusy
 from streamferry.web.operation_views import ProbeView
+from streamferry.words import Code, Reason
 from streamferry.worker.egress import Egress, decide_allow
 
 #: Probes at a time, since the machine also relays. Further requests wait, and are refused if others already wait.
@@ -50,7 +51,7 @@ class Prober:
         finally:
             self._places.release()
         if "problem" in told:
-            raise ProbeFailed(str(told["problem"]))
+            raise ProbeFailed(Reason.from_json(told["problem"]))
         return ProbeView.model_validate(told["found"])
 
     async def _ask(self, url: MediaUrl, seconds: float) -> dict[str, object]:
@@ -67,7 +68,8 @@ class Prober:
             async with asyncio.timeout(self._timeout_s):
                 return await _run_child(json.dumps(order).encode() + b"\n")
         except TimeoutError:
-            return {"problem": f"{url.redacted} could not be looked at within {self._timeout_s:g} s"}
+            late = Reason.of(Code.ACTION_PROBE_TIMED_OUT, url=url.redacted, seconds=self._timeout_s)
+            return {"problem": late.to_json()}
         finally:
             if egress_proxy is not None:
                 egress_proxy.close()
@@ -91,5 +93,5 @@ async def _run_child(order: bytes) -> dict[str, object]:
     try:
         told: dict[str, object] = json.loads(answer)
     except ValueError:
-        return {"problem": "the look into the address ended without an answer"}
+        return {"problem": Reason.of(Code.ACTION_PROBE_SILENT).to_json()}
     return told

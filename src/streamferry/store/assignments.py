@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.media.errors import Fault
 from streamferry.relay.status import Playhead, RelayStatus, State, Trouble
 from streamferry.store import events, pictures, sealing, task_rows, tasks, workers
-from streamferry.store.cells import read_member, read_number
+from streamferry.store.cells import read_member, read_number, read_reason, reason_cells
 from streamferry.store.database import read_now_ms
 from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.schema import run, task
@@ -34,9 +34,9 @@ _COUNTS = (
     "preparing_percent",
     "dropped_tags",
     "retries",
-    "reason",
 )
-_TROUBLE = ("trouble_fault", "trouble_reason", "trouble_tries")
+_REASON = ("reason", "reason_json")
+_TROUBLE = ("trouble_fault", "trouble_reason", "trouble_reason_json", "trouble_tries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ async def read(
                 if row["trouble_ms"] is None
                 else Trouble(
                     read_member(Fault, row["trouble_fault"], Fault.SERVICE),
-                    Reason.text(row["trouble_reason"] or ""),
+                    read_reason(row["trouble_reason"], row["trouble_reason_json"]) or Reason.text(""),
                     read_number(row["trouble_tries"]),
                 ),
             )
@@ -182,7 +182,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
         run.update()
         .where(run.c.task_id == sa.bindparam("of_task"))
         .values(
-            {name: sa.bindparam(f"to_{name}") for name in ("state", "fault", *_COUNTS, *_TROUBLE)}
+            {name: sa.bindparam(f"to_{name}") for name in ("state", "fault", *_COUNTS, *_REASON, *_TROUBLE)}
             # The store decides since when: a worker only knows the trouble that it has seen itself.
             | {
                 "trouble_ms": sa.case(
@@ -196,9 +196,10 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
                 "to_state": one.status.state.value,
                 "to_fault": one.status.fault.value if one.status.fault else None,
                 **{f"to_{name}": getattr(one.status, name) for name in _COUNTS},
+                **reason_cells(one.status.why, "to_"),
                 "is_troubled": (trouble := one.status.trouble) is not None,
                 "to_trouble_fault": trouble.fault.value if trouble else None,
-                "to_trouble_reason": trouble.reason if trouble else None,
+                **reason_cells(trouble.why if trouble else None, "to_trouble_"),
                 "to_trouble_tries": trouble.tries if trouble else 0,
             }
             for one in reports
@@ -306,8 +307,8 @@ def _change_detail(change: Change) -> dict[str, object]:
     if (item := change.item) is not None:
         # The run's problem is not the item's.
         detail = {"retries": detail["retries"], "playhead": playhead_detail(item.playhead)}
-        if item.fault is not None:
-            detail |= {"fault": item.fault.value, "reason": item.reason}
+        if item.fault is not None and item.why is not None:
+            detail |= {"fault": item.fault.value, **item.why.told()}
         if change.untold:
             detail["untold"] = change.untold
     return {**detail, "state": change.status.state.value}
@@ -320,6 +321,6 @@ def _detail(status: RelayStatus) -> dict[str, object]:
         detail["playhead"] = playhead_detail(status.playhead)
     if status.fault is not None:
         detail["fault"] = status.fault.value
-    if status.reason is not None:
-        detail["reason"] = status.reason
+    if status.why is not None:
+        detail |= status.why.told()
     return detail

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from streamferry.tasks.times import from_ms
+from streamferry.words import Reason
 
 _Member = TypeVar("_Member", bound=Enum)
 #: Stands for a JSON object that cannot be read.
@@ -49,3 +50,21 @@ def read_object(text: object) -> dict[str, Any]:
     """A JSON object, or ``DAMAGED``."""
     value = read_json(text)
     return value if isinstance(value, dict) else dict(DAMAGED)
+
+
+def read_reason(text: object, made_from: object) -> Reason | None:
+    """A reason from its two columns: its English sentence and its JSON form, which older versions did not write."""
+    if not text:
+        return None
+    try:
+        return Reason.load(str(made_from))
+    except ValueError:
+        return Reason.text(str(text))
+
+
+def reason_cells(why: Reason | None, prefix: str = "", name: str = "reason") -> dict[str, object]:
+    """The two columns of a reason; ``prefix``: before their names."""
+    return {
+        f"{prefix}{name}": None if why is None else str(why),
+        f"{prefix}{name}_json": None if why is None else why.dump(),
+    }

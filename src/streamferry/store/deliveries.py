@@ -8,7 +8,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.store.cells import read_member, read_object, read_time
+from streamferry.store.cells import read_member, read_object, read_reason, read_time, reason_cells
 from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.records import Backlog, DeliveryRecord
 from streamferry.store.schema import delivery, mailbox, task
@@ -80,7 +80,12 @@ async def wake(connection: AsyncConnection, task_id: str, number: int | None) ->
         delivery.update()
         .where(delivery.c.task_id == task_id, chosen)
         .values(
-            state=DeliveryState.WAITING.value, attempts=0, refusals=0, owed_ms=now_ms(), settled_ms=None, problem=None
+            state=DeliveryState.WAITING.value,
+            attempts=0,
+            refusals=0,
+            owed_ms=now_ms(),
+            settled_ms=None,
+            **reason_cells(None, name="problem"),
         )
     )
     if woken.rowcount:
@@ -132,6 +137,6 @@ def delivery_of(row: sa.RowMapping) -> DeliveryRecord:
         detail=read_object(row["detail"]),
         state=read_member(DeliveryState, row["state"], DeliveryState.DEAD),
         attempts=row["attempts"],
-        problem=row["problem"],
+        problem=read_reason(row["problem"], row["problem_json"]),
         settled_at=None if row["settled_ms"] is None else read_time(row["settled_ms"]),
     )

@@ -6,12 +6,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.media.errors import Fault
 from streamferry.relay.status import Playhead, State
 from streamferry.store import events, task_rows, tasks, workers
+from streamferry.store.cells import reason_cells
 from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.schema import pulse, run, task, worker
 from streamferry.store.seal import Seal
 from streamferry.store.spec import Unreadable
 from streamferry.tasks.schedule import END_TOLERANCE_MS, is_over
+from streamferry.words import Code, Reason
 
 #: A due task that nobody took for this long is taken by any worker with room, beyond its fair share.
 _FAIR_FOR_MS = 1_000
@@ -20,13 +22,14 @@ LATE_MS = 5_000
 #: No task is reported as late until the store has been writable without a gap for this long: workers need it to start
 #: and to ask.
 _SETTLED_MS = 10_000
-NO_ROOM = "no worker has room"
-_NEVER_STARTED = "was never started: no worker took it in its time"
+_NO_ROOM = Reason.of(Code.TASK_NO_ROOM)
+NO_ROOM = str(_NO_ROOM)
+_NEVER_STARTED = Reason.of(Code.TASK_NEVER_STARTED)
 _BATCH = 500
 
 
 #: Values of a run that ended without a fault: they clear what its last worker reported.
-_FORGOTTEN: dict[str, object] = {"fault": None, "reason": None}
+_FORGOTTEN: dict[str, object] = {"fault": None, **reason_cells(None)}
 
 
 async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> int:
@@ -99,13 +102,22 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
         detail: dict[str, object] = {"final": True}
         await events.append(connection, [NewEvent(task_id, State.ENDED.value, now, detail) for task_id in done])
     if unserved:
-        why = {"fault": Fault.SERVICE.value, "reason": _NEVER_STARTED}
+        fault = {"fault": Fault.SERVICE.value}
         await connection.execute(
             run.update()
             .where(run.c.task_id.in_(unserved))
-            .values({"due_ms": None, "state": State.FAILED.value, **why, **tasks.IDLE, **tasks.NO_TROUBLE})
+            .values(
+                {
+                    "due_ms": None,
+                    "state": State.FAILED.value,
+                    **fault,
+                    **reason_cells(_NEVER_STARTED),
+                    **tasks.IDLE,
+                    **tasks.NO_TROUBLE,
+                }
+            )
         )
-        detail = {**why, "final": True}
+        detail = {**fault, **_NEVER_STARTED.told(), "final": True}
         await events.append(connection, [NewEvent(task_id, State.FAILED.value, now, detail) for task_id in unserved])
     return len(done) + len(unserved)
 
@@ -123,21 +135,23 @@ async def tell_late(connection: AsyncConnection) -> int:
     )
     late = list(rows.scalars())
     if late:
-        why = {"fault": Fault.SERVICE.value, "reason": NO_ROOM}
-        trouble = {"trouble_fault": why["fault"], "trouble_reason": NO_ROOM}
+        fault = {"fault": Fault.SERVICE.value}
+        trouble = {"trouble_fault": Fault.SERVICE.value, **reason_cells(_NO_ROOM, "trouble_")}
         await connection.execute(
             run.update()
             .where(run.c.task_id.in_(late))
             .values(
                 {
                     "state": State.WAITING.value,
-                    **why,
+                    **fault,
+                    **reason_cells(_NO_ROOM),
                     **trouble,
                     "trouble_ms": sa.func.coalesce(run.c.trouble_ms, now),
                 }
             )
         )
-        await events.append(connection, [NewEvent(task_id, State.WAITING.value, now, why) for task_id in late])
+        detail = {**fault, **_NO_ROOM.told()}
+        await events.append(connection, [NewEvent(task_id, State.WAITING.value, now, detail) for task_id in late])
     return len(late)
 
 

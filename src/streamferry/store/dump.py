@@ -18,6 +18,7 @@ from streamferry.store import sealing, workers
 from streamferry.store.database import Store
 from streamferry.store.migrate import migrate, read_revision
 from streamferry.store.schema import access_key, event, metadata, pulse, task, worker
+from streamferry.words import Code, Reason
 
 FORMAT = 1
 _KIND = "streamferry backup"
@@ -73,7 +74,7 @@ async def load(store: Store, lines: Iterator[str], revision: str) -> int:
             await _advance_sequences(connection, tables)
     await migrate(store)
     async with store.write_at_length() as connection:
-        await workers.free_all(connection, "restored from a backup")
+        await workers.free_all(connection, Reason.of(Code.TASK_RESTORED))
     return rows
 
 

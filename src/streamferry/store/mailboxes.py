@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.url import MediaUrl
 from streamferry.store import sealing
+from streamferry.store.cells import reason_cells
 from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.deliveries import IS_WAITING, delivery_of
 from streamferry.store.host_places import HostPlaces
@@ -24,6 +25,7 @@ from streamferry.store.records import DeliveryRecord
 from streamferry.store.schema import delivery, mailbox
 from streamferry.store.seal import Seal
 from streamferry.tasks.model import CallbackEvent, DeliveryState, TaskSpec
+from streamferry.words import Reason
 
 #: How long callbacks are tried.
 PATIENCE_MS = 24 * 3_600_000
@@ -63,7 +65,7 @@ class Attempt:
 
     task_id: str
     number: int
-    problem: str | None = None
+    problem: Reason | None = None
     pause_ms: int = 0
     refusals: int | None = None
     is_gone: bool = False
@@ -253,7 +255,7 @@ async def _settle(connection: AsyncConnection, one: Attempt, is_held: bool, now:
     counted = counted.values(
         attempts=delivery.c.attempts + 1,
         refusals=delivery.c.refusals + int(one.refusals is not None),
-        problem=one.problem,
+        **reason_cells(one.problem, name="problem"),
     )
     if one.problem is None:
         # Even if the claim had expired: the callback has arrived all the same.
@@ -263,7 +265,8 @@ async def _settle(connection: AsyncConnection, one: Attempt, is_held: bool, now:
         return 0
     dead = refused = 0
     if one.problem is not None:
-        given_up = delivery.update().values(state=DeliveryState.DEAD.value, settled_ms=now, problem=one.problem)
+        told = reason_cells(one.problem, name="problem")
+        given_up = delivery.update().values(state=DeliveryState.DEAD.value, settled_ms=now, **told)
         if one.refusals is not None:
             its = sa.and_(mine, delivery.c.number == one.number, delivery.c.refusals >= one.refusals)
             refused = (await connection.execute(given_up.where(its))).rowcount

@@ -6,6 +6,7 @@ from typing import Any
 
 from streamferry.relay.status import Playhead, State
 from streamferry.tasks.model import ApiStatus, CallbackEvent, DeliveryState, TaskSpec, decide_api_status
+from streamferry.words import Reason
 from streamferry.worker import WorkerHealth
 
 
@@ -15,8 +16,13 @@ class TroubleRecord:
 
     since_at: datetime
     fault: str
-    reason: str
+    why: Reason
     tries: int
+
+    @property
+    def reason(self) -> str:
+        """``why`` in English."""
+        return str(self.why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +56,17 @@ class TaskRecord:
     dropped_tags: int
     retries: int
     fault: str | None
-    reason: str | None
+    why: Reason | None
     worker_id: str | None
     trouble: TroubleRecord | None = None
-    problem: str | None = None
+    problem: Reason | None = None
     callback_failures: int = 0
     callbacks_ended: bool = False
+
+    @property
+    def reason(self) -> str | None:
+        """``why`` in English."""
+        return None if self.why is None else str(self.why)
 
     def status(self, now: datetime) -> ApiStatus:
         """The status that the API shows at that time."""
@@ -224,7 +235,7 @@ class DeliveryRecord:
     detail: dict[str, Any]
     state: DeliveryState
     attempts: int
-    problem: str | None
+    problem: Reason | None
     settled_at: datetime | None
 
     @property

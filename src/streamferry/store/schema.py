@@ -99,11 +99,14 @@ run = sa.Table(
     sa.Column("dropped_tags", sa.BigInteger, nullable=False),
     sa.Column("retries", sa.Integer, nullable=False),
     sa.Column("fault", sa.String(24), nullable=True),
+    # In English, and as JSON what it is made from (``words.Reason``).
     sa.Column("reason", sa.Text, nullable=True),
+    sa.Column("reason_json", sa.Text, nullable=True),
     # What keeps it from streaming, until it has streamed for a while (``relay.Trouble``); since when, null for nothing.
     sa.Column("trouble_ms", sa.BigInteger, nullable=True),
     sa.Column("trouble_fault", sa.String(24), nullable=True),
     sa.Column("trouble_reason", sa.Text, nullable=True),
+    sa.Column("trouble_reason_json", sa.Text, nullable=True),
     sa.Column("trouble_tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("event_seq", sa.Integer, nullable=False),
     sa.Index(None, "trouble_ms"),
@@ -233,6 +236,7 @@ delivery = sa.Table(
     sa.Column("owed_ms", sa.BigInteger, nullable=False),
     sa.Column("settled_ms", sa.BigInteger, nullable=True),
     sa.Column("problem", sa.Text, nullable=True),
+    sa.Column("problem_json", sa.Text, nullable=True),
     sa.Index(None, "task_id", "number", unique=True),
     sa.Index(None, "state", "task_id", "number"),
     sa.Index(None, "state", "settled_ms"),

@@ -10,12 +10,11 @@ from streamferry.store import sealing
 from streamferry.store.database import lock_name, read_now_ms
 from streamferry.store.schema import callback_secret
 from streamferry.store.seal import Seal, SealBroken
+from streamferry.words import Code, Reason
 
 #: How long callbacks are also signed with the previous secret.
 OLD_SECRET_MS = 24 * 3_600_000
-DAMAGED_SECRET = (
-    "the secret that callbacks are signed with cannot be opened; make another: streamferry callbacks secret --replace"
-)
+DAMAGED_SECRET = Reason.of(Code.CALLBACK_SECRET_DAMAGED)
 # Any name will do, as long as everything that makes a secret uses the same.
 _LOCK = "0" * 14 + "e"
 
@@ -38,7 +37,7 @@ async def ensure(connection: AsyncConnection, seal: Seal) -> str:
         return await _make(connection, seal)
     secret = _open(seal, row.sealed_secret)
     if secret is None:
-        raise SealBroken(DAMAGED_SECRET)
+        raise SealBroken(str(DAMAGED_SECRET))
     return secret
 
 

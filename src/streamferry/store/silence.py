@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from streamferry.relay.status import State
 from streamferry.store.database import now_ms
 from streamferry.store.schema import run, worker
+from streamferry.words import Code, Reason
 
 #: What a run row says is good for as long as ``streaming`` is (see ``relay.State``).
 SILENT_MS = 3_000
@@ -44,6 +45,6 @@ def measured(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
     return sa.case((IS_SILENT, 0), else_=column)
 
 
-def reason(silent_ms: int) -> str:
+def reason(silent_ms: int) -> Reason:
     """The reason to show for a run that is stalled in this way."""
-    return f"its worker has not been heard of for {max(silent_ms, SILENT_MS) // 1000} s"
+    return Reason.of(Code.TASK_WORKER_SILENT, seconds=max(silent_ms, SILENT_MS) // 1000)

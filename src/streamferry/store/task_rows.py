@@ -11,7 +11,7 @@ from streamferry.media.errors import Fault
 from streamferry.relay.spec import LEAD_MS
 from streamferry.relay.status import Playhead, State
 from streamferry.store import silence
-from streamferry.store.cells import read_json, read_member, read_number, read_time
+from streamferry.store.cells import read_json, read_member, read_number, read_reason, read_time
 from streamferry.store.records import TaskRecord, TroubleRecord
 from streamferry.store.schema import mailbox, picture, run, task, task_spec
 from streamferry.store.seal import Seal, SealBroken
@@ -45,16 +45,17 @@ TOLD = WITH_RUN.add_columns(
 
 def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
     """The record of a row, whatever is in it: if its spec cannot be read, it is a failed task that says so."""
-    state, fault, reason, problem = read_state(row["state"]), row["fault"], row["reason"], None
+    state, fault, problem = read_state(row["state"]), row["fault"], None
+    why = read_reason(row["reason"], row["reason_json"])
     trouble = _trouble_of(row)
     is_silent = row["silent_ms"] is not None
     if is_silent:
-        state, fault, reason = State.STALLED, Fault.SERVICE.value, silence.reason(row["silent_ms"])
-        trouble = trouble or TroubleRecord(read_time(row["silent_since_ms"]), fault, reason, 0)
+        state, fault, why = State.STALLED, Fault.SERVICE.value, silence.reason(row["silent_ms"])
+        trouble = trouble or TroubleRecord(read_time(row["silent_since_ms"]), fault, why, 0)
     try:
         spec = spec_of(seal, row)
     except Unreadable as error:
-        fault, reason, problem = Fault.SERVICE.value, str(error), str(error)
+        fault, why, problem = Fault.SERVICE.value, error.why, error.why
         if row["worker_id"] is None:
             state = State.FAILED
         window = {"start_at": read_time(row["start_ms"]), "end_at": read_time(row["end_ms"])}
@@ -83,7 +84,7 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         dropped_tags=read_number(row["dropped_tags"]),
         retries=read_number(row["retries"]),
         fault=None if fault is None else read_member(Fault, fault, Fault.SERVICE).value,
-        reason=reason,
+        why=why,
         worker_id=row["worker_id"],
         trouble=trouble,
         problem=problem,
@@ -98,7 +99,7 @@ def _trouble_of(row: sa.RowMapping) -> TroubleRecord | None:
     return TroubleRecord(
         read_time(row["trouble_ms"]),
         read_member(Fault, row["trouble_fault"], Fault.SERVICE).value,
-        row["trouble_reason"] or "",
+        read_reason(row["trouble_reason"], row["trouble_reason_json"]) or Reason.text(""),
         read_number(row["trouble_tries"]),
     )
 

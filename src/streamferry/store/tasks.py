@@ -11,6 +11,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay.status import Playhead, State
 from streamferry.store import pictures, sealing, silence
+from streamferry.store.cells import reason_cells
 from streamferry.store.records import RunningTask, TaskCount, TaskRecord
 from streamferry.store.schema import run, task, task_spec, worker
 from streamferry.store.seal import Seal
@@ -81,7 +82,7 @@ IDLE: dict[str, object] = {"kbps_in": 0, "kbps_out": 0, "sound_drift_ms": None, 
 NO_TROUBLE: dict[str, object] = {
     "trouble_ms": None,
     "trouble_fault": None,
-    "trouble_reason": None,
+    **reason_cells(None, "trouble_"),
     "trouble_tries": 0,
 }
 #: Values of a run row whose list starts from its beginning.

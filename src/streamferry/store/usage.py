@@ -11,6 +11,7 @@ from streamferry.store.database import read_now_ms
 from streamferry.store.records import UsageBucket
 from streamferry.store.schema import run, task, usage
 from streamferry.tasks.times import from_ms, to_ms
+from streamferry.words import Code, Reasoned
 from streamferry.worker import Report
 
 _MINUTE_MS = 60_000
@@ -24,7 +25,7 @@ MAX_SUMS = 100_000
 _BANDWIDTH_MS = 300_000
 
 
-class TooMuchUsage(Exception):
+class TooMuchUsage(Reasoned):
     """The query is for more than may be summed at once; ``str(error)`` continues a sentence after "the range"."""
 
 
@@ -111,7 +112,7 @@ async def buckets(
     # Rows are read by minute, whatever the filters are: counting stops when there are too many.
     measured = sa.select(sa.literal(1)).where(*in_range).limit(MAX_MEASURED + 1).subquery()
     if (await connection.execute(sa.select(sa.func.count()).select_from(measured))).scalar_one() > MAX_MEASURED:
-        raise TooMuchUsage(f"holds more than {MAX_MEASURED} measured minutes of tasks")
+        raise TooMuchUsage(Code.FIELD_RANGE_MANY_MINUTES, count=MAX_MEASURED)
     wanted: list[sa.ColumnElement[bool]] = list(in_range)
     if groups:
         wanted.append(usage.c.group_name.in_(groups))
@@ -137,7 +138,7 @@ async def buckets(
     )
     rows = found.all()
     if len(rows) > MAX_SUMS:
-        raise TooMuchUsage(f"has more than {MAX_SUMS} sums")
+        raise TooMuchUsage(Code.FIELD_RANGE_MANY_SUMS, count=MAX_SUMS)
     return [
         UsageBucket(
             from_ms(int(begin_ms)),

@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.media.errors import Fault
 from streamferry.relay.status import State
 from streamferry.store import events, tasks
-from streamferry.store.cells import read_time
+from streamferry.store.cells import read_time, reason_cells
 from streamferry.store.database import insert_into, now_ms, read_now_ms
 from streamferry.store.events import NewEvent
 from streamferry.store.records import WorkerRecord
 from streamferry.store.schema import pulse, run, task, worker
 from streamferry.tasks.schedule import LOST_STEP_MS, decide_due
+from streamferry.words import Code, Reason
 from streamferry.worker import LEASE_S, LeaseLost, WorkerHealth
 
 _HEALTH = TypeAdapter(WorkerHealth)
@@ -44,7 +45,7 @@ async def register(
     ``is_attached``: its lease never expires. Its service, which started it, ends it before giving its tasks away.
     """
     now = await read_now_ms(connection)
-    await _free(connection, run.c.worker_id == worker_id, now, "its worker lost its lease")
+    await _free(connection, run.c.worker_id == worker_id, now, Reason.of(Code.TASK_WORKER_LOST_LEASE))
     is_forgotten = sa.func.abs(worker.c.lease_ms) <= now - _KEEP_GONE_MS
     await connection.execute(worker.delete().where(sa.or_(worker.c.id == worker_id, is_forgotten)))
     length_ms = round(lease_s * 1000) + _MARGIN_MS
@@ -149,7 +150,7 @@ async def retire(connection: AsyncConnection, worker_id: str) -> None:
 async def leave(connection: AsyncConnection, worker_id: str) -> None:
     """End a lease at once: the worker is gone, or its process is."""
     now = await read_now_ms(connection)
-    await _free(connection, run.c.worker_id == worker_id, now, "its worker ended")
+    await _free(connection, run.c.worker_id == worker_id, now, Reason.of(Code.TASK_WORKER_ENDED))
     await connection.execute(worker.update().where(worker.c.id == worker_id).values(lease_ms=-now, load=0))
 
 
@@ -164,7 +165,7 @@ async def free_expired(connection: AsyncConnection) -> int:
     if not gone:
         return 0
     await connection.execute(worker.update().where(worker.c.id.in_(gone)).values(lease_ms=-now, load=0))
-    return await _free(connection, run.c.worker_id.in_(gone), now, "its worker is gone")
+    return await _free(connection, run.c.worker_id.in_(gone), now, Reason.of(Code.TASK_WORKER_GONE))
 
 
 async def free_attached(connection: AsyncConnection) -> int:
@@ -172,12 +173,12 @@ async def free_attached(connection: AsyncConnection) -> int:
     now = await read_now_ms(connection)
     theirs = sa.and_(worker.c.is_attached, worker.c.lease_ms > 0)
     ids = list((await connection.execute(sa.select(worker.c.id).where(theirs))).scalars())
-    freed = await _free(connection, run.c.worker_id.in_(ids), now, "its service ended")
+    freed = await _free(connection, run.c.worker_id.in_(ids), now, Reason.of(Code.TASK_SERVICE_ENDED))
     await connection.execute(worker.update().where(worker.c.id.in_(ids)).values(lease_ms=-now, load=0))
     return freed
 
 
-async def free_all(connection: AsyncConnection, why: str) -> int:
+async def free_all(connection: AsyncConnection, why: Reason) -> int:
     """Free every task that any worker had; returns how many."""
     return await _free(connection, run.c.worker_id.is_not(None), await read_now_ms(connection), why)
 
@@ -221,7 +222,7 @@ async def find_address(connection: AsyncConnection, task_id: str) -> str | None:
     return (await connection.execute(query.where(run.c.task_id == task_id, is_alive(now_ms())))).scalar()
 
 
-async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], now: int, why: str) -> int:
+async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], now: int, why: Reason) -> int:
     """Free the tasks of workers that cannot return them; how many."""
     # A connecting run that has sent media is waiting for its first acknowledgement.
     played = sa.and_(run.c.state.in_([State.STREAMING.value, State.CONNECTING.value]), run.c.media_time_ms > 0)
@@ -237,16 +238,16 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
     freed: list[dict[str, object]] = []
     for task_id, has_moved, enabled, finished, start_ms, end_ms in rows:
         due_ms = decide_due(enabled=enabled, finished=finished, start_ms=start_ms, end_ms=end_ms, now_ms=now)
-        state, fault, reason = State.STOPPED, None, None
+        state, fault, cells = State.STOPPED, None, reason_cells(None, "to_")
         if due_ms is not None:
-            state, fault, reason = State.WAITING, Fault.SERVICE.value, why
+            state, fault, cells = State.WAITING, Fault.SERVICE.value, reason_cells(why, "to_")
         freed.append(
             {
                 "of_task": task_id,
                 "to_due": due_ms,
                 "to_state": state.value,
                 "to_fault": fault,
-                "to_reason": reason,
+                **cells,
                 # What did not play did not move since it was saved.
                 "by_ms": LOST_STEP_MS if has_moved else 0,
                 "is_troubled": due_ms is not None,
@@ -261,18 +262,19 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
                     "worker_id": None,
                     "due_ms": sa.bindparam("to_due"),
                     "position_ms": run.c.position_ms + sa.bindparam("by_ms"),
-                    **{name: sa.bindparam(f"to_{name}") for name in ("state", "fault", "reason")},
+                    **{name: sa.bindparam(f"to_{name}") for name in ("state", "fault", "reason", "reason_json")},
                     "trouble_ms": sa.case(
                         (sa.bindparam("is_troubled", type_=sa.Boolean()), sa.func.coalesce(run.c.trouble_ms, now))
                     ),
                     "trouble_fault": sa.bindparam("to_fault"),
                     "trouble_reason": sa.bindparam("to_reason"),
+                    "trouble_reason_json": sa.bindparam("to_reason_json"),
                     **tasks.IDLE,
                 }
             ),
             freed,
         )
-        detail = {"fault": Fault.SERVICE.value, "reason": why}
+        detail = {"fault": Fault.SERVICE.value, **why.told()}
         await events.append(
             connection,
             [

@@ -28,7 +28,7 @@ from streamferry.relay.spec import (
 )
 from streamferry.tasks.errors import InvalidField, TaskNotFound
 from streamferry.tasks.model import StoredMark, TaskItem, TaskKind
-from streamferry.words import InvalidPart, Reason
+from streamferry.words import Code, InvalidPart, InvalidValue, Reason, Value
 
 MAX_WINDOW = timedelta(days=7)
 MAX_ADDRESS_CHARS = 1000
@@ -76,41 +76,41 @@ def check_task_id(text: str) -> str:
 def check_title(text: str) -> str:
     """1 to 20 Chinese characters, letters and digits."""
     if not _NAME.fullmatch(text):
-        _refuse("title", "must be 1 to 20 Chinese characters, letters and digits")
+        _refuse("title", Code.FIELD_NAME)
     return text
 
 
 def check_note(text: str) -> str:
     """Up to 500 characters in any number of lines; nothing that cannot be seen but the joiners of some scripts."""
     if len(text) > MAX_NOTE_CHARS:
-        _refuse("note", f"must be at most {MAX_NOTE_CHARS} characters")
+        _refuse("note", Code.FIELD_TOO_LONG, count=MAX_NOTE_CHARS)
     if not all(one.isprintable() or one in "\n\r\t\u200c\u200d" for one in text):
-        _refuse("note", "holds control characters")
+        _refuse("note", Code.FIELD_CONTROL_CHARACTERS)
     return text
 
 
 def check_group_name(text: str, field: str = "group") -> str:
     """The same characters and length as a title's."""
     if not _NAME.fullmatch(text):
-        _refuse(field, "must be 1 to 20 Chinese characters, letters and digits")
+        _refuse(field, Code.FIELD_NAME)
     return text
 
 
 def check_time(field: str, at: datetime) -> datetime:
     """The same time in UTC, to the second."""
     if not _EARLIEST < at <= _LATEST:
-        _refuse(field, "must be a time of the years 1970 to 9998")
+        _refuse(field, Code.FIELD_YEAR)
     return at.astimezone(UTC).replace(microsecond=0)
 
 
 def check_window(start_at: datetime, end_at: datetime, now: datetime) -> None:
     """At most 7 days long, the end after the start and after ``now``. A start in the past means at once."""
     if end_at <= start_at:
-        _refuse("end_at", "must be later than {}", "start_at")
+        _refuse("end_at", Code.FIELD_NOT_AFTER, field="start_at")
     if end_at - start_at > MAX_WINDOW:
-        _refuse("end_at", "must be at most 7 days after {}", "start_at")
+        _refuse("end_at", Code.FIELD_WINDOW_TOO_LONG, field="start_at")
     if end_at <= now:
-        _refuse("end_at", "must be later than now")
+        _refuse("end_at", Code.FIELD_IN_THE_PAST)
 
 
 def read_source(field: str, text: str, kind: TaskKind, rules: AddressRules) -> MediaUrl:
@@ -121,13 +121,13 @@ def read_source(field: str, text: str, kind: TaskKind, rules: AddressRules) -> M
         check_source(url, is_live=kind is TaskKind.LIVE)
     reason = rules.refuse_file(url) if url.scheme == "file" else rules.refuse_peer(url)
     if reason:
-        _refuse(field, str(reason))
+        _refuse(field, reason)
     return url
 
 
 def _check_peer(field: str, url: MediaUrl, rules: AddressRules) -> MediaUrl:
     if reason := rules.refuse_peer(url):
-        _refuse(field, str(reason))
+        _refuse(field, reason)
     return url
 
 
@@ -141,12 +141,12 @@ def build_destination(host: str, app: str, stream: str, rules: AddressRules) -> 
     parts = {"host": host, "app": app, "stream": stream}
     for name, part in parts.items():
         if not part:
-            _refuse(f"destination.{name}", "is required when {} is empty", "destination")
+            _refuse(f"destination.{name}", Code.FIELD_REQUIRED_WITHOUT, field="destination")
     if not _HOST_AND_PORT.fullmatch(host):
-        _refuse("destination.host", "must be a host name, with a port if it is not 1935")
+        _refuse("destination.host", Code.FIELD_HOST_NAME)
     for name in ("app", "stream"):
         if not _STREAM_PART.fullmatch(parts[name]):
-            _refuse(f"destination.{name}", "must be made of letters, digits and _ . - /")
+            _refuse(f"destination.{name}", Code.FIELD_STREAM_PART)
     url = _read_destination("destination.stream", f"rtmp://{host}/{app}/{stream}")
     return _check_peer("destination.host", url, rules)
 
@@ -161,7 +161,7 @@ def _read_destination(field: str, text: str) -> MediaUrl:
 def check_callback_url(text: str, rules: AddressRules) -> str:
     """An http or https address."""
     if len(text) > MAX_CALLBACK_CHARS:
-        _refuse("callback_url", f"must be at most {MAX_CALLBACK_CHARS} characters")
+        _refuse("callback_url", Code.FIELD_TOO_LONG, count=MAX_CALLBACK_CHARS)
     _check_peer("callback_url", _parse("callback_url", text, _CALLBACK_SCHEMES), rules)
     return text
 
@@ -169,35 +169,35 @@ def check_callback_url(text: str, rules: AddressRules) -> str:
 def check_address_length(field: str, text: str) -> None:
     """At most 1,000 characters."""
     if len(text) > MAX_ADDRESS_CHARS:
-        _refuse(field, f"must be at most {MAX_ADDRESS_CHARS} characters")
+        _refuse(field, Code.FIELD_TOO_LONG, count=MAX_ADDRESS_CHARS)
 
 
 def check_item_count(field: str, count: int) -> None:
     """1 to 30 addresses."""
     if not 1 <= count <= MAX_ITEMS:
-        _refuse(field, f"must hold 1 to {MAX_ITEMS} addresses")
+        _refuse(field, Code.FIELD_ITEM_COUNT, count=MAX_ITEMS)
 
 
 def check_item(url: MediaUrl, start_s: float, end_s: float, *, start_field: str, end_field: str) -> TaskItem:
     """One address with its offsets in seconds from the file's start; an end of 0 is the file's."""
     for field, seconds in ((start_field, start_s), (end_field, end_s)):
         if not math.isfinite(seconds) or not 0 <= seconds <= MAX_INT32:
-            _refuse(field, "must be a number of seconds, 0 or more")
+            _refuse(field, Code.FIELD_SECONDS)
     if 0 < end_s <= start_s:
-        _refuse(end_field, "must be greater than the start offset, or 0 for the file's end")
+        _refuse(end_field, Code.FIELD_END_BEFORE_START)
     return TaskItem(url, start_s, end_s)
 
 
 def decide_loops(loops: int, play_times: int | None) -> int:
     """Loops of the list, -1 endless: ``loops`` says how many, and 0 leaves it to ``play_times``."""
     if not ENDLESS <= loops <= MAX_INT32:
-        _refuse("loops", "must be -1 (endless), 0 (as {} says) or the number of loops", "play_times")
+        _refuse("loops", Code.FIELD_LOOPS_OR_PLAY_TIMES, field="play_times")
     if play_times is not None and not 0 <= play_times <= MAX_INT32:
-        _refuse("play_times", "must be a number of loops, 1 or more")
+        _refuse("play_times", Code.FIELD_LOOP_COUNT)
     if loops != 0:
         return loops
     if not play_times:
-        _refuse("play_times", "must be 1 or more when {} is 0", "loops")
+        _refuse("play_times", Code.FIELD_PLAY_TIMES_NEEDED, field="loops")
     return play_times
 
 
@@ -206,7 +206,7 @@ def read_watermark(picture: str, relative_pos_x: float, relative_pos_y: float, r
     try:
         return Watermark.from_data_url(picture, relative_pos_x, relative_pos_y, ratio)
     except InvalidPart as error:
-        _refuse(_WATERMARK_FIELDS[error.name], str(error.why))
+        _refuse(_WATERMARK_FIELDS[error.name], error.why)
 
 
 def place_watermark(
@@ -216,7 +216,7 @@ def place_watermark(
     try:
         return replace(mark, pos_x=relative_pos_x, pos_y=relative_pos_y, ratio=ratio)
     except InvalidPart as error:
-        _refuse(_WATERMARK_FIELDS[error.name], str(error.why))
+        _refuse(_WATERMARK_FIELDS[error.name], error.why)
 
 
 def _read_address(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:
@@ -227,35 +227,34 @@ def _read_address(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:
 def _parse(field: str, text: str, schemes: frozenset[str]) -> MediaUrl:
     # Nobody means an address with asterisks; a file's name may have them.
     if REDACTED in text and not text.startswith("file:"):
-        _refuse(field, f"is an address as lists show it, with {REDACTED} for its secrets: give the whole address")
+        _refuse(field, Code.FIELD_REDACTED_ADDRESS, stars=REDACTED)
     # Nobody sees what does not print, and half of a character (a lone surrogate) is no text.
     if not text.isprintable():
-        _refuse(field, "the address holds white space or control characters")
+        _refuse(field, Code.ADDRESS_UNPRINTABLE)
     scheme = text.partition(":")[0].lower()
     if scheme not in schemes:
-        _refuse(field, "must start with " + _spoken(schemes))
+        _refuse(field, Code.FIELD_SCHEME, schemes=_spoken(schemes))
     with _refusing(field):
         url = MediaUrl.parse(text)
     if not url.host.isascii():
-        _refuse(field, "the host must be written in ASCII (xn--...)")
+        _refuse(field, Code.FIELD_HOST_NOT_ASCII)
     if "\0" in url.path:
-        _refuse(field, "the address holds white space or control characters")
+        _refuse(field, Code.ADDRESS_UNPRINTABLE)
     return url
 
 
-def _spoken(schemes: frozenset[str]) -> str:
-    words = [f"{scheme}:" if scheme == "file" else f"{scheme}://" for scheme in sorted(schemes)]
-    return " or ".join((", ".join(words[:-1]), words[-1]))
+def _spoken(schemes: frozenset[str]) -> tuple[str, ...]:
+    return tuple(f"{scheme}:" if scheme == "file" else f"{scheme}://" for scheme in sorted(schemes))
 
 
 @contextmanager
 def _refusing(field: str) -> Iterator[None]:
-    """Name the field of a ValueError."""
+    """Name the field of an InvalidValue."""
     try:
         yield
-    except ValueError as error:
-        _refuse(field, str(error))
+    except InvalidValue as error:
+        _refuse(field, error.why)
 
 
-def _refuse(field: str, reason: str, *others: str) -> Never:
-    raise InvalidField(field, reason, *others)
+def _refuse(field: str, what: Code | Reason, /, **params: Value) -> Never:
+    raise InvalidField(field, what, **params)

@@ -30,6 +30,7 @@ from streamferry.tasks.model import (
     TaskKind,
     TaskSpec,
 )
+from streamferry.words import Code, Reason
 
 
 class Cleared(Enum):
@@ -135,7 +136,7 @@ def _choose(given: _Value | None, present: _Value) -> _Value:
 def _present(current: TaskSpec | None, field: str) -> TaskSpec:
     """The task's current spec, from which fields that are not given are taken."""
     if current is None:
-        raise InvalidField(field, "is required")
+        raise InvalidField(field, Code.FIELD_REQUIRED)
     return current
 
 
@@ -160,13 +161,14 @@ def _decide_sources(
 ) -> tuple[SourceForm, tuple[TaskItem, ...]]:
     if draft.sources is None:
         if current is None:
-            raise InvalidField("sources", "is required" if is_new else "are required with another kind")
+            what = Reason.of(Code.FIELD_REQUIRED) if is_new else Reason.of(Code.FIELD_REQUIRED_WITH_OTHER_KIND)
+            raise InvalidField("sources", what)
         return current.source_form, current.items
     if kind is TaskKind.LIVE:
         if len(draft.sources) != 1:
-            raise InvalidField("sources", "must hold one address for a live task")
+            raise InvalidField("sources", Code.FIELD_ONE_LIVE_ADDRESS)
         if draft.sources[0].start_s or draft.sources[0].end_s:
-            raise InvalidField("sources[0].start_s", "a live source has no start and no end")
+            raise InvalidField("sources[0].start_s", Code.FIELD_LIVE_WITHOUT_OFFSETS)
     checks.check_item_count("sources", len(draft.sources))
     known = [item.url for item in current.items] if current else []
     items = []
@@ -175,7 +177,7 @@ def _decide_sources(
         # First the one at the same index: two addresses may differ only in their secrets.
         same_place = known[index : index + 1]
         if one.url is None and not same_place:
-            raise InvalidField(f"{field}.url", "is required")
+            raise InvalidField(f"{field}.url", Code.FIELD_REQUIRED)
         url = same_place[0] if one.url is None else _as_shown(one.url, same_place) or _as_shown(one.url, known)
         url = url or checks.read_source(f"{field}.url", one.url or "", kind, rules)
         names = {"start_field": f"{field}.start_s", "end_field": f"{field}.end_s"}
@@ -237,7 +239,7 @@ def _decide_watermark(
         )
         return checks.place_watermark(present, x, y, ratio)
     if present is None and given == WatermarkDraft():
-        raise InvalidField("watermark", "must have picture, x, y and ratio")
+        raise InvalidField("watermark", Code.FIELD_MARK_PARTS)
     return checks.read_watermark(
         _require("watermark.picture", given.picture),
         _require("watermark.x", _choose(given.x, present.pos_x if present else None)),
@@ -248,7 +250,7 @@ def _decide_watermark(
 
 def _require(field: str, value: _Value | None) -> _Value:
     if value is None:
-        raise InvalidField(field, "is required")
+        raise InvalidField(field, Code.FIELD_REQUIRED)
     return value
 
 

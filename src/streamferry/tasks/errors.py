@@ -1,35 +1,32 @@
 """What can be wrong with a request, as one tree: raised by the rules, translated by each front end.
 
 Sentences are for the user and hold no secret. Fields go by the names of ``tasks.draft``, and by their path:
-``sources[2].start_s``. A front end that has other names puts its own in their place (``InvalidField.say``).
+``sources[2].start_s``. A front end that has other names puts its own in their place (``Reason.named``).
 """
 
-from collections.abc import Callable
+from streamferry.words import Code, Reason, Reasoned, Value
 
 
-class ActionError(Exception):
+class ActionError(Reasoned):
     """Base of the tree. ``str(error)`` is a sentence fit for the user."""
 
     field: str | None = None
 
 
 class InvalidField(ActionError):
-    """A value that breaks a rule. ``others``: fields that the reason speaks of, one for each ``{}`` in it."""
+    """A value that breaks a rule. Other fields that its sentence speaks of are parameters, see ``Reason.named``."""
 
-    def __init__(self, field: str, reason: str, *others: str) -> None:
+    def __init__(self, field: str, what: Code | Reason, /, **params: Value) -> None:
+        super().__init__(what, **params)
         self.field: str = field
-        self._reason = reason
-        self._others = others
-        super().__init__(f"{field}: {self.reason}")
 
     @property
     def reason(self) -> str:
-        """What is wrong, without the field's name in front."""
-        return self.say(lambda name: name)
+        """``why`` in English, without the field's name in front."""
+        return str(self.why)
 
-    def say(self, name_of: Callable[[str], str]) -> str:
-        """The reason with the names that a front end has for fields."""
-        return self._reason.format(*map(name_of, self._others)) if self._others else self._reason
+    def __str__(self) -> str:
+        return f"{self.field}: {self.why}"
 
 
 class TaskNotFound(ActionError):
@@ -38,7 +35,7 @@ class TaskNotFound(ActionError):
     field = "task_id"
 
     def __init__(self, task_id: str) -> None:
-        super().__init__(f"there is no task {task_id[:64]}")
+        super().__init__(Code.ACTION_NO_TASK, task_id=task_id[:64])
 
 
 class GroupNotFound(ActionError):
@@ -47,7 +44,7 @@ class GroupNotFound(ActionError):
     field = "group"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is no group {name[:64]}")
+        super().__init__(Code.ACTION_NO_GROUP, name=name[:64])
 
 
 class GroupExists(ActionError):
@@ -56,7 +53,7 @@ class GroupExists(ActionError):
     field = "name"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is already a group {name[:64]}")
+        super().__init__(Code.ACTION_GROUP_EXISTS, name=name[:64])
 
 
 class GroupInUse(ActionError):
@@ -75,7 +72,7 @@ class VersionConflict(ActionError):
     """The task was changed since it was seen."""
 
     def __init__(self, version: int) -> None:
-        super().__init__(f"the task was changed meanwhile: it has version {version} now")
+        super().__init__(Code.ACTION_VERSION_CONFLICT, version=version)
         self.version = version
 
 
@@ -89,7 +86,7 @@ class KeyNotFound(ActionError):
     """There is no such access key."""
 
     def __init__(self, access_key_id: str) -> None:
-        super().__init__(f"there is no access key {access_key_id[:64]}")
+        super().__init__(Code.ACTION_NO_KEY, access_key_id=access_key_id[:64])
 
 
 class DeliveryNotFound(ActionError):
@@ -98,7 +95,7 @@ class DeliveryNotFound(ActionError):
     field = "event_id"
 
     def __init__(self, event_id: str) -> None:
-        super().__init__(f"there is no callback {event_id[:64]}")
+        super().__init__(Code.ACTION_NO_CALLBACK, event_id=event_id[:64])
 
 
 class DestinationConflict(ActionError):
@@ -107,10 +104,7 @@ class DestinationConflict(ActionError):
     field = "destination"
 
     def __init__(self, other_task_id: str) -> None:
-        super().__init__(
-            f"task {other_task_id} pushes to the same destination at an overlapping time; "
-            "stop it or change a window first"
-        )
+        super().__init__(Code.ACTION_DESTINATION_CONFLICT, task_id=other_task_id)
         self.other_task_id = other_task_id
 
 
@@ -124,14 +118,14 @@ class NoProber(ActionError):
     """This service cannot look into an address."""
 
     def __init__(self) -> None:
-        super().__init__("this service cannot probe")
+        super().__init__(Code.ACTION_CANNOT_PROBE)
 
 
 class ProberBusy(ActionError):
     """Others wait already for a look into an address: try again in some seconds."""
 
     def __init__(self) -> None:
-        super().__init__("too many addresses are being looked at")
+        super().__init__(Code.ACTION_TOO_MANY_PROBES)
 
 
 class ProbeFailed(ActionError):

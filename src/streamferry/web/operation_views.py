@@ -7,6 +7,7 @@ from streamferry.media.errors import Fault
 from streamferry.store.records import AuditRecord, DeliveryRecord, GroupRecord, UsageBucket, WorkerRecord
 from streamferry.tasks.model import CallbackEvent, DeliveryState
 from streamferry.web.views import View
+from streamferry.words import NOT_TOLD
 from streamferry.worker import WorkerHealth
 
 
@@ -132,6 +133,9 @@ class DeliveryView(View):
     attempts: int
     problem: str | None
     """What went wrong at the last attempt."""
+    problem_code: str | None
+    """What ``problem`` is made from, as a task's reason."""
+    problem_params: dict[str, Any] | None
     settled_at: datetime | None
     """When it was delivered or given up."""
     detail: dict[str, Any]
@@ -238,10 +242,13 @@ class ProbeView(View):
     """Tracks that cannot be copied."""
     warnings: list[str]
     """Sentences that say what may go wrong, and what helps."""
+    warning_reasons: list[dict[str, Any]]
+    """What they are made from: ``code`` and ``params`` of each."""
 
 
 def show_delivery(record: DeliveryRecord) -> DeliveryView:
     """A callback as it may be shown."""
+    told = record.problem.told() if record.problem else NOT_TOLD
     return DeliveryView(
         event_id=record.event_id,
         task_id=record.task_id,
@@ -250,7 +257,9 @@ def show_delivery(record: DeliveryRecord) -> DeliveryView:
         at=record.at,
         state=record.state,
         attempts=record.attempts,
-        problem=record.problem,
+        problem=told["reason"],
+        problem_code=told["reason_code"],
+        problem_params=told["reason_params"],
         settled_at=record.settled_at,
         detail=record.detail,
     )

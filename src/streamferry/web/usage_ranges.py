@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from streamferry.tasks.errors import InvalidField
+from streamferry.words import Code
 
 _HISTORY = timedelta(days=366)
 _QUARTER = timedelta(days=93)
@@ -36,14 +37,14 @@ def check_range(
 ) -> Range:
     """A checked range. ``steps``: step in seconds -> the longest range. Raises InvalidField."""
     if step_s not in steps:
-        raise InvalidField("step_s", "must be one of " + ", ".join(map(str, sorted(steps))))
+        raise InvalidField("step_s", Code.FIELD_STEP, steps=tuple(map(str, sorted(steps))))
     if end_at <= start_at:
-        raise InvalidField("end_at", "must be later than {}", "start_at")
+        raise InvalidField("end_at", Code.FIELD_NOT_AFTER, field="start_at")
     if end_at - start_at > steps[step_s]:
-        longest = f"must be at most {steps[step_s].days} days after {{}} at this {{}}"
-        raise InvalidField("end_at", longest, "start_at", "step_s")
+        days = steps[step_s].days
+        raise InvalidField("end_at", Code.FIELD_RANGE_TOO_LONG, days=days, field="start_at", other_field="step_s")
     if start_at < now - _HISTORY:
-        raise InvalidField("start_at", f"must be at most {_HISTORY.days} days ago")
+        raise InvalidField("start_at", Code.FIELD_TOO_LONG_AGO, days=_HISTORY.days)
     return Range(start_at, end_at, step_s)
 
 
@@ -53,8 +54,8 @@ def check_points(asked: Range, series: int) -> None:
     if points > MAX_POINTS:
         raise InvalidField(
             "end_at",
-            f"the range has {points} points at this {{}}, and an answer at most {MAX_POINTS}: ask for fewer "
-            "groups, a shorter range or a longer {}",
-            "step_s",
-            "step_s",
+            Code.FIELD_RANGE_MANY_POINTS,
+            points=points,
+            count=MAX_POINTS,
+            field="step_s",
         )

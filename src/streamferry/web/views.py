@@ -17,6 +17,7 @@ from streamferry.store.records import (
 )
 from streamferry.tasks.model import StoredMark, TaskSpec
 from streamferry.web.addresses import show_callback, show_source
+from streamferry.words import NOT_TOLD
 
 
 class Kind(StrEnum):
@@ -97,6 +98,9 @@ class TroubleView(View):
     fault: Fault
     reason: str
     """Of the last failure."""
+    reason_code: str
+    """What ``reason`` is made from; each code has the same ``reason_params`` in every language."""
+    reason_params: dict[str, Any]
 
 
 class RunView(View):
@@ -131,6 +135,9 @@ class RunView(View):
     """Whose fault keeps it from streaming."""
     reason: str | None
     """The same as a sentence."""
+    reason_code: str | None
+    """What ``reason`` is made from, as with ``trouble``."""
+    reason_params: dict[str, Any] | None
     trouble: TroubleView | None
 
 
@@ -336,7 +343,7 @@ def _show_run(record: TaskRecord) -> RunView:
         dropped_tags=record.dropped_tags,
         retries=record.retries,
         fault=Fault(record.fault) if record.fault else None,
-        reason=record.reason,
+        **(record.why.told() if record.why else NOT_TOLD),
         trouble=_show_trouble(record),
     )
 
@@ -345,7 +352,7 @@ def _show_trouble(record: TaskRecord) -> TroubleView | None:
     one = record.trouble
     if one is None:
         return None
-    return TroubleView(since_at=one.since_at, tries=one.tries, fault=Fault(one.fault), reason=one.reason)
+    return TroubleView(since_at=one.since_at, tries=one.tries, fault=Fault(one.fault), **one.why.told())
 
 
 def _show_playhead(record: TaskRecord) -> PlayheadView | None:

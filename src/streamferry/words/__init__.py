@@ -5,12 +5,13 @@ reader's language, from a table; no sentence is ever parsed.
 """
 
 from streamferry.words.code import Code
-from streamferry.words.reason import InvalidPart, InvalidValue, Reason, Reasoned, Value
+from streamferry.words.reason import NOT_TOLD, InvalidPart, InvalidValue, Reason, Reasoned, Value
 from streamferry.words.sentence import LANGUAGES, sentence
 from streamferry.words.system import said_by, system_reason
 
 __all__ = [
     "LANGUAGES",
+    "NOT_TOLD",
     "Code",
     "InvalidPart",
     "InvalidValue",

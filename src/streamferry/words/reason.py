@@ -1,7 +1,7 @@
 """A reason: a code and its parameters, as a value that travels between processes and into the store."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, Union
 
@@ -39,6 +39,13 @@ class Reason:
     def __hash__(self) -> int:
         return hash((self.code, str(self)))
 
+    def named(self, name_of: Callable[[str], str]) -> "Reason":
+        """The same with the names that a front end has for fields: those in the parameters ``*field``."""
+        return Reason(
+            self.code,
+            {key: name_of(str(value)) if key.endswith("field") else value for key, value in self.params.items()},
+        )
+
     def about(self, name: "str | Reason") -> "Reason":
         """The same, said of something else: in place of the address or file that it names."""
         return Reason(self.code, {key: name if key in ("url", "name") else value for key, value in self.params.items()})
@@ -55,6 +62,19 @@ class Reason:
                 return cls(code, {str(name): _from_json(value) for name, value in params.items()})
         raise ValueError("not the JSON form of a reason")
 
+    def told(self) -> dict[str, Any]:
+        """As part of what is told of something: the English sentence, and what it is made from."""
+        made_from = self.to_json()
+        return {"reason": str(self), "reason_code": made_from["code"], "reason_params": made_from["params"]}
+
+    @classmethod
+    def of_told(cls, told: Mapping[str, Any]) -> "Reason | None":
+        """Again from :meth:`told`; of an older version, or damaged, its sentence as it is; None without one."""
+        try:
+            return cls.from_json({"code": told["reason_code"], "params": told["reason_params"]})
+        except (KeyError, ValueError):
+            return cls.text(str(told["reason"])) if told.get("reason") else None
+
     def dump(self) -> str:
         """Its JSON form as text."""
         return json.dumps(self.to_json(), ensure_ascii=False)
@@ -66,6 +86,10 @@ class Reason:
             return cls.from_json(json.loads(text))
         except RecursionError:
             raise ValueError("not the JSON form of a reason") from None
+
+
+#: What :meth:`Reason.told` would be for nothing.
+NOT_TOLD: dict[str, Any] = {"reason": None, "reason_code": None, "reason_params": None}
 
 
 class Reasoned(Exception):

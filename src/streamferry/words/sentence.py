@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from streamferry.words import en, zh
@@ -18,12 +19,13 @@ _WORDS = {
 LANGUAGES = tuple(_SENTENCES)
 
 
-def sentence(reason: "Reason", language: str = "en") -> str:
-    """The sentence. What cannot be said in ``language``, as a code of a newer version, is told by code and values.
+def sentence(reason: "Reason", language: str = "en", instead: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The sentence; ``instead``: by code, those that a front end has of its own.
 
-    Never raises: it is called where something is wrong already.
+    What cannot be said in ``language``, as a code of a newer version, is told by code and values. Never raises: it is
+    called where something is wrong already.
     """
-    template = _SENTENCES[language].get(reason.code)
+    template = instead.get(reason.code) or _SENTENCES[language].get(reason.code)
     if template is not None:
         values = {name: _shown(value, language) for name, value in reason.params.items()}
         try:

@@ -21,6 +21,7 @@ import h11
 
 from streamferry.net.unauthenticated import Unauthenticated
 from streamferry.relay import PreviewRefused, Viewer
+from streamferry.words import Code, Reason
 
 #: How long a pass is valid: time for the request to arrive, with clocks that nearly agree.
 PASS_S = 60.0
@@ -114,19 +115,19 @@ class PreviewServer:
         task_id = request.target.decode("ascii", "replace").removeprefix("/preview/")
         given = dict(request.headers).get(b"authorization", b"").decode("ascii", "replace").removeprefix("Bearer ")
         if request.method != b"GET" or not self._passes.admits(given, task_id):
-            await _refuse(writer, http, 403, "this needs a pass that is good for the task now")
+            await _refuse(writer, http, 403, Reason.of(Code.PREVIEW_NO_PASS))
             return
         self._unauthenticated.remove(writer)
         if len(self._viewers) >= MAX_VIEWERS:
-            await _refuse(writer, http, 409, f"a worker serves {MAX_VIEWERS} viewers and has as many")
+            await _refuse(writer, http, 409, Reason.of(Code.PREVIEW_WORKER_FULL, count=MAX_VIEWERS))
             return
         try:
             viewer = self._open_viewer(task_id)
         except PreviewRefused as refused:
-            await _refuse(writer, http, 409, str(refused))
+            await _refuse(writer, http, 409, refused.why)
             return
         if viewer is None:
-            await _refuse(writer, http, 404, "the task does not run on this worker")
+            await _refuse(writer, http, 404, Reason.of(Code.PREVIEW_NOT_HERE))
             return
         self._viewers.add(viewer)
         watching = asyncio.ensure_future(_close_at_end(reader, viewer))
@@ -155,14 +156,13 @@ async def _stream(writer: asyncio.StreamWriter, http: h11.Connection, viewer: Vi
         async with asyncio.timeout(FIRST_PICTURE_S):
             data = await viewer.read()
     except TimeoutError:
-        words = f"no picture to begin with has reached the destination for {FIRST_PICTURE_S:.0f} s"
-        await _refuse(writer, http, 409, words)
+        await _refuse(writer, http, 409, Reason.of(Code.PREVIEW_NO_FIRST_PICTURE, seconds=FIRST_PICTURE_S))
         return
     except PreviewRefused as refused:
-        await _refuse(writer, http, 409, str(refused))
+        await _refuse(writer, http, 409, refused.why)
         return
     if not data:
-        await _refuse(writer, http, 404, "the task has ended")
+        await _refuse(writer, http, 404, Reason.of(Code.PREVIEW_TASK_ENDED))
         return
     sock: socket.socket = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
@@ -176,9 +176,9 @@ async def _stream(writer: asyncio.StreamWriter, http: h11.Connection, viewer: Vi
     await _finish(writer)
 
 
-async def _refuse(writer: asyncio.StreamWriter, http: h11.Connection, status: int, words: str) -> None:
-    await _send(writer, http, h11.Response(status_code=status, headers=_headers("text/plain; charset=utf-8")))
-    await _send(writer, http, h11.Data(data=words.encode()))
+async def _refuse(writer: asyncio.StreamWriter, http: h11.Connection, status: int, why: Reason) -> None:
+    await _send(writer, http, h11.Response(status_code=status, headers=_headers("application/json")))
+    await _send(writer, http, h11.Data(data=why.dump().encode()))
     await _send(writer, http, h11.EndOfMessage())
     await _finish(writer)
 

@@ -11,6 +11,7 @@ from streamferry.control.thumbnails import FRESH_S, STALE_S, Thumbnails
 from streamferry.tasks.errors import PreviewUnavailable
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
 from streamferry.wire.fmp4 import Fragmenter
+from streamferry.words import Reason
 
 
 class ScriptedStream:
@@ -42,7 +43,7 @@ class ScriptedPreviews:
     async def open(self, task_id: str) -> ScriptedStream:
         await self.may_open.wait()
         if self.refusal:
-            raise PreviewUnavailable(self.refusal)
+            raise PreviewUnavailable(Reason.text(self.refusal))
         self.opened.append(ScriptedStream(*self._stream))
         return self.opened[-1]
 

@@ -16,6 +16,7 @@ from streamferry.net.unauthenticated import MAX_UNAUTHENTICATED
 from streamferry.push import Outlet
 from streamferry.relay.preview import Preview
 from streamferry.timeline import Timeline
+from streamferry.words import Reason
 from streamferry.worker import preview_server as module
 from streamferry.worker.preview_server import Passes, PreviewServer
 
@@ -52,7 +53,8 @@ class Worker:
     async def answer(self, client: httpx.AsyncClient, task_id: str = "t", given: str | None = None) -> tuple[int, str]:
         """Status and words of an answer that ends."""
         async with self.ask(client, task_id, given) as response:
-            return response.status_code, (await response.aread()).decode("latin-1")
+            body = (await response.aread()).decode("latin-1")
+            return response.status_code, body if response.status_code == 200 else str(Reason.load(body))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from streamferry.media.errors import SourceForbidden, SourceMissing
 from streamferry.net.folders import EVERYWHERE, Folders
-from streamferry.web.dashboard.texts.reasons import reasons_in
+from streamferry.words import sentence
 
 HERE = os.uname().nodename
 
@@ -25,7 +25,7 @@ def test_a_file_of_another_machine_is_missed_by_name_of_this_one(tmp_path: Path,
         "folder": f"file:a.mp4 does not exist: there is no folder {library / 'clips'} on the machine {HERE}",
     }[where]
     assert str(raised.value) == words
-    told = reasons_in("zh")(words)
+    told = sentence(raised.value.why, "zh")
     assert "不存在" in told
     assert HERE in told
     assert str(path.parent) in told
@@ -39,7 +39,7 @@ def test_a_folder_that_only_the_service_allows_is_refused_by_name_of_the_machine
             Folders.of([tmp_path / "other"]).check(str(path), "file:x.mp4")
         where = f"lies outside of the folders from which files may be read on the machine {HERE} (setting files)"
         assert str(raised.value) == f"file:x.mp4 {where}"
-        assert HERE in reasons_in("zh")(str(raised.value))
+        assert HERE in sentence(raised.value.why, "zh")
 
 
 def test_who_reads_from_everywhere_needs_no_machine(tmp_path: Path) -> None:

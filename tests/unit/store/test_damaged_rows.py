@@ -140,7 +140,7 @@ async def test_one_row_took_the_whole_fleet_down(store: Store, has_played: bool)
     for kind, task_id in bad.items():
         one = shown[task_id]
         assert (one.state, one.fault, one.spec.title) == (State.FAILED, "service", "bad"), kind
-        assert (await Actions(store).get_task(task_id)).problem == one.reason, kind
+        assert (await Actions(store).get_task(task_id)).problem == one.why, kind
 
 
 async def test_every_front_end_answers_beside_a_row_that_cannot_be_read(store: Store) -> None:
@@ -265,7 +265,7 @@ async def test_a_mailbox_that_cannot_be_read_ended_the_service(store: Store, col
 
         async def problems() -> dict[str, str | None]:
             page = await office.callbacks.list_deliveries(size=100)
-            return {one.task_id: one.problem for one in page.records}
+            return {one.task_id: one.problem and str(one.problem) for one in page.records}
 
         while None in (told := await problems()).values():
             await office.until("an attempt", lambda: True)
@@ -284,7 +284,7 @@ async def test_a_signing_secret_that_cannot_be_opened_is_not_replaced_in_silence
     async with office.dispatcher():
         while not (page := await office.callbacks.list_deliveries()).records[0].problem:
             await office.until("an attempt", lambda: True)
-    assert "streamferry callbacks secret --replace" in (page.records[0].problem or "")
+    assert "streamferry callbacks secret --replace" in str(page.records[0].problem)
     with pytest.raises(SealBroken, match="--replace"):
         await office.callbacks.secret()
     made = await office.callbacks.replace_secret()

@@ -234,7 +234,7 @@ async def test_status_and_changes_are_kept(desk: Desk) -> None:
         "state": "retrying",
         "retries": 2,
         "fault": "user_destination",
-        "reason": "refused",
+        **Reason.text("refused").told(),
     }
     assert told[0].at < told[1].at
 
@@ -539,7 +539,7 @@ async def test_items_and_the_start_are_events(desk: Desk) -> None:
                 "retries": 0,
                 "playhead": {**place, "item": 4},
                 "fault": "user_source",
-                "reason": "answered 404",
+                **Reason.text("answered 404").told(),
             },
         ),
     ]

@@ -189,7 +189,7 @@ async def test_a_damaged_picture_is_its_task_s_failure(store: Store) -> None:
     await ledger.poll(0, 10)
     assigned = (await ledger.roll({}))[task_id]
     assert assigned is not None
-    assert "watermark is damaged" in (assigned.problem or "")
+    assert "watermark is damaged" in str(assigned.problem)
     await ledger.leave()
     async with make_rest(store) as rest:
         await rest.refusal(404, "GET", f"/tasks/{task_id}/watermark")

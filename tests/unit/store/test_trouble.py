@@ -15,7 +15,7 @@ from streamferry.store import Store
 from streamferry.web.dashboard.filters import FILTERS
 from streamferry.web.reads import Reads
 from streamferry.web.views import Status, TroubleView
-from streamferry.words import Reason
+from streamferry.words import Code, Reason
 from streamferry.worker import Assignment, Outcome, Report
 
 REFUSED = Trouble(Fault.USER_DESTINATION, Reason.text("push.example refused: no such key"), 3)
@@ -92,7 +92,7 @@ async def test_trouble_outlives_runs_and_workers(hold: Hold) -> None:
     trouble, listed, _ = await hold.seen()
     assert trouble is not None
     assert (trouble.since_at, trouble.tries, trouble.fault, listed) == (since, 4, Fault.SERVICE, ["trouble"])
-    assert (await hold.claim("three")).trouble == Trouble(Fault.SERVICE, Reason.text("its worker ended"), 4)
+    assert (await hold.claim("three")).trouble == Trouble(Fault.SERVICE, Reason.of(Code.TASK_WORKER_ENDED), 4)
 
 
 async def test_what_has_failed_is_in_trouble_until_it_streams(hold: Hold) -> None:

@@ -28,7 +28,7 @@ def refused(field: str, check: Callable[[], object]) -> str:
     with pytest.raises(InvalidField) as caught:
         check()
     assert caught.value.field == field
-    return caught.value.reason
+    return str(caught.value.why)
 
 
 def data_url(data: bytes, kind: str = "png") -> str:

@@ -6,6 +6,7 @@ from streamferry.store import Store, asks_again, audit, deliveries, signing
 from streamferry.store.records import Backlog, DeliveryPage, DeliveryRecord
 from streamferry.tasks.errors import DeliveryNotFound, WrongState
 from streamferry.tasks.model import AuditKind, DeliveryState
+from streamferry.words import Code
 
 _EVENT_ID = re.compile(r"evt_([0-9a-f]{32})_([1-9][0-9]{0,8})")
 
@@ -52,9 +53,9 @@ class Callbacks:
             if record is None:
                 raise DeliveryNotFound(event_id)
             if record.state is DeliveryState.WAITING:
-                raise WrongState(f"callback {event_id} waits for its delivery already")
+                raise WrongState(Code.ACTION_CALLBACK_WAITS, event_id=event_id)
             if not await deliveries.wake(connection, task_id, number):
-                raise WrongState(f"task {task_id} has no CallbackURL any more")
+                raise WrongState(Code.ACTION_NO_CALLBACK_URL, task_id=task_id)
 
     async def replay_dead(self, task_id: str | None = None) -> int:
         """Deliver dead callbacks again, of one task or of all that still have an address; returns how many."""

@@ -27,6 +27,7 @@ from streamferry.store import TROUBLE, Seal, SealBroken, Store, describe_trouble
 from streamferry.store.host_places import HostPlaces
 from streamferry.store.mailboxes import Attempt, Claim
 from streamferry.store.records import DeliveryRecord
+from streamferry.words import Code, Reason
 
 _log = logging.getLogger("streamferry.callbacks")
 
@@ -173,7 +174,7 @@ class Dispatcher:
         except Exception:
             # A problem with one receiver must not cost the others their callbacks.
             _log.exception("an attempt failed inside streamferry")
-            failure = Failure("an internal error; see the log")
+            failure = Failure(Reason.of(Code.SERVICE_INTERNAL))
         finally:
             del self._sending[record.task_id]
         self._failing.pop(claim.address_digest, None)
@@ -195,12 +196,12 @@ class Dispatcher:
     async def _send(self, claim: Claim, secrets: list[str]) -> Failure | None:
         """What went wrong; None if it was accepted."""
         if claim.url is None:
-            return Failure("the stored CallbackURL cannot be read: give the task its CallbackURL anew")
+            return Failure(Reason.of(Code.CALLBACK_URL_UNREADABLE))
         if not secrets:
             return Failure(signing.DAMAGED_SECRET)
         if claim.record.is_damaged:
             # Nobody can ever accept it: continue with the next ones.
-            return Failure("what was to be told cannot be read any more", refusals=1)
+            return Failure(Reason.of(Code.CALLBACK_DAMAGED), refusals=1)
         body = self._serialize(claim.record)
         headers = headers_of(claim.record, body, secrets, datetime.now(UTC))
         return await self._sender.send(claim.url, headers, body.encode())

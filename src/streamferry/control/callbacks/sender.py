@@ -18,6 +18,7 @@ import httpx
 from streamferry.media.errors import PeerUnreachable, own_lack
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve
+from streamferry.words import Code, Reason
 
 #: A receiver gets this long, from resolving its name to the end of its answer. The convention asks for 15 to 30 s;
 #: less keeps a dead one from taking up a place for long, and a callback that a slow one missed is sent again.
@@ -36,13 +37,13 @@ LONGEST_WAIT_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a callback was not taken, in a sentence.
+    """Why a callback was not taken.
 
     ``refusals``: it is given up after that many such answers; None: keep trying. ``is_gone``: the address wants no
     more callbacks. ``wait_s``: wait at least this long.
     """
 
-    problem: str
+    problem: Reason
     refusals: int | None = None
     is_gone: bool = False
     wait_s: float = 0.0
@@ -83,11 +84,11 @@ class Sender:
                         break
                 return judge(url, response.status_code, response.headers.get("retry-after", ""), datetime.now(UTC))
         except TimeoutError:
-            return Failure(f"{url.authority} did not answer within {self._send_s:g} s")
+            return Failure(Reason.of(Code.CALLBACK_TIMED_OUT, peer=url.authority, seconds=self._send_s))
         except PeerUnreachable as error:
-            return Failure(str(error))
+            return Failure(error.why)
         except httpx.InvalidURL:
-            return Failure("the address cannot be used")
+            return Failure(Reason.of(Code.CALLBACK_BAD_ADDRESS))
         except (httpx.HTTPError, OSError) as error:
             return Failure(_explain(url, error))
 
@@ -96,16 +97,16 @@ def judge(url: MediaUrl, status: int, retry_after: str, now: datetime) -> Failur
     """What an answer means, by its status and its header Retry-After. RFC 9110, sections 10.2.3 and 15."""
     if 200 <= status < 300:
         return None
-    told = f"{url.authority} answered {status}"
+    answered = Reason.of(Code.CALLBACK_ANSWERED, peer=url.authority, status=status)
     wait_s = read_retry_after(retry_after, now)
     if status == 410:
-        words = ": nothing more is sent there until the task is updated or the callback is sent again by hand"
-        return Failure(told + words, is_gone=True)
+        return Failure(Reason.of(Code.CALLBACK_GONE, peer=url.authority, status=status), is_gone=True)
     if status in _BUSY:
-        return Failure(told, wait_s=wait_s)
+        return Failure(answered, wait_s=wait_s)
     if 300 <= status < 400:
-        return Failure(f"{told}, and redirects are not followed", REFUSALS, wait_s=wait_s)
-    return Failure(told, REFUSALS if 400 <= status < 500 else FAILURES, wait_s=wait_s)
+        redirected = Reason.of(Code.CALLBACK_REDIRECTED, peer=url.authority, status=status)
+        return Failure(redirected, REFUSALS, wait_s=wait_s)
+    return Failure(answered, REFUSALS if 400 <= status < 500 else FAILURES, wait_s=wait_s)
 
 
 def read_retry_after(text: str, now: datetime) -> float:
@@ -121,22 +122,22 @@ def read_retry_after(text: str, now: datetime) -> float:
     return min(max(seconds, 0.0), LONGEST_WAIT_S)
 
 
-def _explain(url: MediaUrl, error: BaseException) -> str:
+def _explain(url: MediaUrl, error: BaseException) -> Reason:
     """The reason, without httpx's own message, which may contain the address."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"certificate of {url.authority} refused: {cause.verify_message}"
+            return Reason.of(Code.CALLBACK_CERTIFICATE_REFUSED, peer=url.authority, words=cause.verify_message)
         if isinstance(cause, ssl.SSLError):
-            return f"TLS with {url.authority} failed"
+            return Reason.of(Code.CALLBACK_TLS_FAILED, peer=url.authority)
         cause = cause.__cause__ or cause.__context__
     if (lack := own_lack(error)) is not None:
-        return f"{url.authority} cannot be connected to: {lack}"
+        return Reason.of(Code.CALLBACK_UNREACHABLE_BECAUSE, peer=url.authority, why=lack)
     if isinstance(error, httpx.ConnectError):
-        return f"{url.authority} cannot be connected to"
+        return Reason.of(Code.CALLBACK_UNREACHABLE, peer=url.authority)
     if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
-        return f"{url.authority} closed the connection without an answer"
-    return f"{url.authority} cannot be posted to ({type(error).__name__})"
+        return Reason.of(Code.CALLBACK_CLOSED, peer=url.authority)
+    return Reason.of(Code.CALLBACK_NOT_POSTED, peer=url.authority, words=type(error).__name__)
 
 
 class _GuardedTransport(httpx.AsyncHTTPTransport):

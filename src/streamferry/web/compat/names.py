@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from streamferry.tasks.errors import ActionError, InvalidField
+from streamferry.tasks.errors import ActionError
 from streamferry.tasks.model import SourceForm
 
 #: Ours -> the API's.
@@ -65,5 +65,5 @@ def name_of(field: str, sources: SourceNames = SOURCE_NAMES[SourceForm.RANGES]) 
 
 def sentence_of(error: ActionError) -> str:
     """The API's message, always with the field's name in front."""
-    reason = error.say(name_of) if isinstance(error, InvalidField) else str(error)
-    return f"{name_of(error.field)}: {reason}" if error.field is not None else reason
+    why = str(error.why.named(name_of))
+    return f"{name_of(error.field)}: {why}" if error.field is not None else why

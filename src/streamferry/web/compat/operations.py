@@ -12,6 +12,7 @@ from streamferry.tasks.errors import GroupNotFound, InvalidField
 from streamferry.web.compat import schemas, usage
 from streamferry.web.compat.tasks import choose_pictures, create_spec, show_task, update_spec
 from streamferry.web.rate_limits import Kind
+from streamferry.words import Code
 
 VERSION = "2023-01-01"
 
@@ -57,7 +58,7 @@ def _task_action(act: Callable[[Actions, str], Awaitable[None]]) -> Operation:
     async def run(context: Context, body: schemas.TaskTarget) -> None:
         task_id = checks.check_task_id(body.TaskId)
         if body.GroupName and (await context.actions.get_task(task_id)).spec.group != body.GroupName:
-            raise InvalidField("GroupName", "the task is in another group")
+            raise InvalidField("GroupName", Code.FIELD_OTHER_GROUP)
         await act(context.actions, task_id)
 
     return Operation(schemas.TaskTarget, Kind.WRITE, run)
@@ -107,7 +108,7 @@ async def _on_group(act: Awaitable[None]) -> None:
     try:
         await act
     except GroupNotFound as error:
-        raise InvalidField("Name", str(error)) from None
+        raise InvalidField("Name", error.why) from None
 
 
 async def _list_groups(context: Context, body: schemas.ListGroups) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from streamferry.tasks.model import (
 from streamferry.web.addresses import show_callback, show_source
 from streamferry.web.compat.names import NAMES, SOURCE_NAMES, name_of
 from streamferry.web.compat.schemas import Clearable, TaskBody, UpdateTask, WatermarkBody
+from streamferry.words import Code
 
 #: The API shows times in China's zone, and so do we: some clients cut the offset off.
 CHINA = timezone(timedelta(hours=8))
@@ -68,7 +69,7 @@ def update_spec(body: UpdateTask, current: TaskSpec | None, now: datetime, rules
     """
     for name in body.Clear:
         if getattr(body, name) is not None:
-            raise InvalidField("Clear", f"{name} is to be cleared and is given at once")
+            raise InvalidField("Clear", Code.FIELD_CLEARED_AND_GIVEN, name=name)
     return _decide(body, body.Clear, current, now, rules)
 
 
@@ -85,7 +86,7 @@ def _decide(
     try:
         return decide_spec(_to_draft(body, cleared, current), current, now, rules)
     except InvalidField as error:
-        raise InvalidField(name_of(error.field, names), error.say(name_of)) from None
+        raise InvalidField(name_of(error.field, names), error.why.named(name_of)) from None
 
 
 def _to_draft(body: TaskBody, cleared: Sequence[Clearable], current: TaskSpec | None) -> TaskDraft:
@@ -130,26 +131,26 @@ def _read_live(body: TaskBody, current: TaskSpec | None) -> dict[str, Any]:
     if body.SrcAddr:
         return {"sources": [SourceDraft(body.SrcAddr)]}
     if current is None:
-        raise InvalidField("SrcAddr", "is required when Type is 0")
+        raise InvalidField("SrcAddr", Code.FIELD_REQUIRED_FOR_LIVE)
     return {}
 
 
 def _read_vod(body: TaskBody, current: TaskSpec | None) -> dict[str, Any]:
     if body.VodSrcAddrs:
         if body.SrcAddrS or body.OffsetS:
-            raise InvalidField("VodSrcAddrs", "must not be given together with SrcAddrS or OffsetS")
+            raise InvalidField("VodSrcAddrs", Code.FIELD_TWO_LISTS)
         sources = [SourceDraft(one.SrcAddr, one.StartOffset, one.EndOffset) for one in body.VodSrcAddrs]
         return {"sources": sources, "source_form": SourceForm.RANGES}
     if body.SrcAddrS:
         checks.check_item_count("SrcAddrS", len(body.SrcAddrS))
         return {"sources": _with_offsets(body.SrcAddrS, body), "source_form": SourceForm.STARTS}
     if current is None:
-        raise InvalidField("SrcAddrS", "is required when Type is 1, or VodSrcAddrs")
+        raise InvalidField("SrcAddrS", Code.FIELD_REQUIRED_FOR_VOD)
     # An Offset of 0 is what old clients send for none; for several addresses it counts as little as in a new task.
     if body.OffsetS or (body.Offset and len(current.items) == 1):
         if current.source_form is SourceForm.RANGES:
             field = "OffsetS" if body.OffsetS else "Offset"
-            raise InvalidField(field, "the task's list was given in VodSrcAddrs: give the offsets there")
+            raise InvalidField(field, Code.FIELD_OFFSETS_ELSEWHERE)
         return {"sources": _with_offsets([None] * len(current.items), body), "source_form": current.source_form}
     return {}
 
@@ -158,7 +159,7 @@ def _with_offsets(urls: Sequence[str | None], body: TaskBody) -> list[SourceDraf
     """Offset applies only to a single address without OffsetS, as in the API."""
     offsets = body.OffsetS or [body.Offset or 0.0 if len(urls) == 1 else 0.0] * len(urls)
     if len(offsets) != len(urls):
-        raise InvalidField("OffsetS", f"must hold as many offsets as there are addresses ({len(urls)})")
+        raise InvalidField("OffsetS", Code.FIELD_OFFSET_COUNT, count=len(urls))
     return [SourceDraft(url, offset) for url, offset in zip(urls, offsets, strict=True)]
 
 
@@ -168,7 +169,7 @@ def _read_destination(body: TaskBody, *, is_needed: bool) -> str | DestinationPa
     if body.Domain or body.App or body.Stream:
         return DestinationParts(body.Domain or "", body.App or "", body.Stream or "")
     if is_needed:
-        raise InvalidField("DstAddr", "is required, or Domain, App and Stream")
+        raise InvalidField("DstAddr", Code.FIELD_DESTINATION_NEEDED)
     return None
 
 
@@ -181,14 +182,14 @@ def _read_watermark(body: WatermarkBody | None, *, can_clear: bool) -> Watermark
         return CLEARED
     for name, value in body:
         if value is None:
-            raise InvalidField(f"Watermark.{name}", "is required")
+            raise InvalidField(f"Watermark.{name}", Code.FIELD_REQUIRED)
     return mark
 
 
 def _read_time(name: str, seconds: int) -> datetime:
     """An aware UTC time from whole Unix seconds."""
     if not 0 < seconds <= _MAX_UNIX_SECONDS:
-        raise InvalidField(name, "must be a Unix time in seconds")
+        raise InvalidField(name, Code.FIELD_UNIX_TIME)
     return datetime.fromtimestamp(seconds, UTC)
 
 
@@ -196,20 +197,19 @@ def _read_kind(name: str, number: int) -> TaskKind:
     try:
         return TaskKind(number)
     except ValueError:
-        raise InvalidField(name, "must be 0 (live) or 1 (VOD)") from None
+        raise InvalidField(name, Code.FIELD_API_KIND) from None
 
 
 def _read_strategy(name: str, number: int) -> ContinueStrategy:
     try:
         return ContinueStrategy(number)
     except ValueError:
-        reason = "must be 0 (from the break) or 1 (from the break plus the time that passed)"
-        raise InvalidField(name, reason) from None
+        raise InvalidField(name, Code.FIELD_API_STRATEGY) from None
 
 
 def _read_switch(name: str, number: int) -> bool:
     if number not in (0, 1):
-        raise InvalidField(name, "must be 0 or 1")
+        raise InvalidField(name, Code.FIELD_API_SWITCH)
     return number == 1
 
 

@@ -11,6 +11,7 @@ from streamferry.tasks.errors import InvalidField
 from streamferry.web.compat.schemas import Usage
 from streamferry.web.compat.tasks import show_time
 from streamferry.web.usage_ranges import BANDWIDTH_STEPS, DURATION_STEPS, Range, check_points, check_range
+from streamferry.words import Code
 
 #: What results can be split by. All destinations are of one kind and no domain is ours: only groups can differ.
 _DETAIL_FIELDS = frozenset(("Group", "Domain", "DstAddrType"))
@@ -93,9 +94,11 @@ async def _measured(
 def _read_range(body: Usage, steps: Mapping[int, timedelta], default_s: int, now: datetime) -> Range:
     step_s = default_s if body.Aggregation is None else body.Aggregation
     if unknown := set(body.DetailField) - _DETAIL_FIELDS:
-        raise InvalidField("DetailField", f"must be of {', '.join(sorted(_DETAIL_FIELDS))}; {len(unknown)} are not")
+        raise InvalidField(
+            "DetailField", Code.FIELD_DETAIL_FIELDS, names=tuple(sorted(_DETAIL_FIELDS)), count=len(unknown)
+        )
     if bool(body.App) != bool(body.Stream):
-        raise InvalidField("Stream" if body.App else "App", "App and Stream must be given together")
+        raise InvalidField("Stream" if body.App else "App", Code.FIELD_APP_AND_STREAM)
     start_at, end_at = _read_time("StartTime", body.StartTime), _read_time("EndTime", body.EndTime)
     asked = check_range(start_at, end_at, step_s, steps, now)
     check_points(asked, 1 + len(set(body.GroupList)) if _is_split(body) else 1)
@@ -109,7 +112,7 @@ def _read_time(field: str, text: str) -> datetime:
             return at.astimezone(UTC).replace(microsecond=0)
     except (ValueError, OverflowError):
         pass
-    raise InvalidField(field, "must be a time as 2026-01-31T00:00:00+08:00")
+    raise InvalidField(field, Code.FIELD_API_TIME)
 
 
 def _show_range(asked: Range, body: Usage) -> dict[str, Any]:

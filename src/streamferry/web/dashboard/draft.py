@@ -20,6 +20,7 @@ from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import DEFAULT_GROUP, ContinueStrategy, TaskKind
 from streamferry.tasks.times import comes_twice, instants_of
 from streamferry.web.views import Kind, Strategy, TaskView
+from streamferry.words import Code, Reason
 
 #: As ``<input type="datetime-local">`` writes it.
 _TIME = "%Y-%m-%dT%H:%M"
@@ -113,15 +114,15 @@ class Draft:
             draft.mark.picture = picture
         return draft
 
-    def find_problems(self, rules: AddressRules, now: datetime) -> dict[str, str]:
+    def find_problems(self, rules: AddressRules, now: datetime) -> dict[str, Reason]:
         """Field -> what is wrong with it."""
-        found: dict[str, str] = {}
+        found: dict[str, Reason] = {}
 
         def judge(name: str, check: Callable[[], object]) -> None:
             try:
                 check()
             except InvalidField as error:
-                found.setdefault(name, error.reason)
+                found.setdefault(name, error.why)
 
         for name, check in _TEXTS.items():
             if text := getattr(self, name):
@@ -222,16 +223,16 @@ class Draft:
         try:
             found = instants_of(datetime.strptime(text[:16], _TIME), self.zone)
         except (ValueError, OverflowError):
-            raise InvalidField("time", "must be a date and a time") from None
+            raise InvalidField("time", Code.FIELD_DATE_AND_TIME) from None
         if not found:
-            raise InvalidField("time", f"is no time in {self.zone} on that day: clocks go forward over it")
+            raise InvalidField("time", Code.FIELD_SKIPPED_TIME, zone=str(self.zone))
         return found[0]
 
     def _read_loops(self) -> int:
         if self.is_endless:
             return -1
         if self.loops is None or self.loops != int(self.loops) or not 1 <= self.loops <= checks.MAX_INT32:
-            raise InvalidField("loops", "must be a number of loops, 1 or more")
+            raise InvalidField("loops", Code.FIELD_LOOP_COUNT)
         return int(self.loops)
 
 
@@ -243,7 +244,7 @@ def read_seconds(text: str) -> float:
     except ValueError:
         numbers = [-1.0]
     if len(numbers) > 3 or any(not 0 <= number <= checks.MAX_INT32 for number in numbers):
-        raise InvalidField("offset", "must be seconds, or a time as 1:30 or 0:01:30")
+        raise InvalidField("offset", Code.FIELD_TYPED_SECONDS)
     total = 0.0
     for number in numbers:
         total = total * 60 + number
@@ -265,10 +266,10 @@ def _typed(seconds: float) -> str:
 def _check_end(one: DraftSource) -> None:
     start_s, end_s = read_seconds(one.start), read_seconds(one.end)
     if 0 < end_s <= start_s:
-        raise InvalidField("end_s", "must be greater than the start offset, or 0 for the file's end")
+        raise InvalidField("end_s", Code.FIELD_END_BEFORE_START)
 
 
 def _required(text: str) -> str:
     if not text.strip():
-        raise InvalidField("field", "is required")
+        raise InvalidField("field", Code.FIELD_REQUIRED)
     return text.strip()

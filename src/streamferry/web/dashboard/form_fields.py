@@ -8,7 +8,8 @@ from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
 
 from streamferry.web.dashboard.draft import Draft
-from streamferry.web.dashboard.texts.reasons import Reasons
+from streamferry.web.dashboard.texts import Say
+from streamferry.words import Reason
 
 #: Labels continue with what may be typed: "File: https://... or /path".
 _END_OF_NAME = re.compile(r"[:,]| with ")
@@ -19,15 +20,15 @@ _Field = TypeVar("_Field", bound=ValidationElement[Any])
 class Fields:
     """The fields shown now. A field is checked once the user has left it, and all of them once saving was tried."""
 
-    def __init__(self, draft: Draft, reasons: Reasons, find_problems: Callable[[], dict[str, str]]) -> None:
+    def __init__(self, draft: Draft, say: Say, find_problems: Callable[[], dict[str, Reason]]) -> None:
         self.draft = draft
-        self._reasons = reasons
+        self._sentence = say
         self._find_problems = find_problems
         self._shown: dict[str, ValidationElement[Any]] = {}
         self._labels: dict[str, str] = {}
         self._left: set[str] = set()
         # Errors from the actions: they stay until something is changed, whichever field is left meanwhile.
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, Reason] = {}
 
     def text(self, name: str, label: str, value: str, write: Callable[[str], None], **options: Any) -> ui.input:
         """A line of text. ``write`` puts it into the draft."""
@@ -63,7 +64,7 @@ class Fields:
         self.show(problems)
         return not problems
 
-    def show(self, problems: Mapping[str, str]) -> str | None:
+    def show(self, problems: Mapping[str, Reason]) -> str | None:
         """Show what is wrong and scroll to the first wrong field. Errors without a field are returned."""
         first = None
         for name, one in self._shown.items():
@@ -73,14 +74,14 @@ class Fields:
         if first is not None:
             ui.run_javascript(f"getHtmlElement({first.id}).scrollIntoView({{block: 'center', behavior: 'smooth'}})")
             return None
-        return next(iter(problems.values()), None)
+        return next(map(self._sentence, problems.values()), None)
 
-    def refuse(self, name: str | None, reason: str) -> str | None:
+    def refuse(self, name: str | None, why: Reason) -> str | None:
         """Show an error from the actions; returns None if it could be shown at its field."""
         if name is None or name not in self._shown:
-            return self._reasons(reason)
+            return self._sentence(why)
         self._left.add(name)
-        self._refused = {name: reason}
+        self._refused = {name: why}
         self.show(self._refused)
         return None
 
@@ -99,9 +100,9 @@ class Fields:
         for name in self._left & self._shown.keys():
             self._shown[name].error = self._say(name, problems[name]) if name in problems else None
 
-    def _say(self, name: str, problem: str) -> str:
+    def _say(self, name: str, problem: Reason) -> str:
         """A sentence for the field: one that begins with a verb is about the field."""
-        words = self._reasons(problem)
+        words = self._sentence(problem)
         if not words.isascii():
             return words
         words = f"{self._labels[name]} {words}" if _BEGINS_WITH_VERB.match(words) else words[:1].upper() + words[1:]

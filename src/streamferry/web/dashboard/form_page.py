@@ -15,10 +15,10 @@ from streamferry.web.dashboard.frame import Page, Visitor, frame, visitor
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.playlist_editor import PlaylistEditor
 from streamferry.web.dashboard.show import title_of
-from streamferry.web.dashboard.texts.reasons import reason_of
 from streamferry.web.dashboard.watermark_editor import MarkEditor
 from streamferry.web.dashboard.widgets import card, empty
 from streamferry.web.views import Kind, Strategy, TaskView
+from streamferry.words import Reason
 
 _GROUPS = 500
 
@@ -92,7 +92,7 @@ class _Form:
         self._ahead = ahead
         self._who, self._page_actions, self._draft, self._groups = who, page_actions, draft, groups
         self._picture, self._leave_to = picture, leave_to
-        self._fields = Fields(draft, who.reasons, self._find_problems)
+        self._fields = Fields(draft, who.say, self._find_problems)
         self._vod_only: list[ui.element] = []
         t = who.t
         with ui.column().classes("form"):
@@ -193,7 +193,7 @@ class _Form:
     def _now(self) -> datetime:
         return datetime.now(UTC) + self._ahead
 
-    def _find_problems(self) -> dict[str, str]:
+    def _find_problems(self) -> dict[str, Reason]:
         return self._draft.find_problems(self._page_actions.probing.rules, self._now())
 
     async def _submit(self) -> None:
@@ -209,7 +209,7 @@ class _Form:
                 task_id = seen.task_id
                 await self._page_actions.update(self._who, task_id, self._draft.changes(now), seen.version)
         except ActionError as error:
-            rest = self._fields.refuse(error.field, reason_of(error))
+            rest = self._fields.refuse(error.field, error.why)
             self._trouble.set_text(rest or "")
         except PermissionError as error:
             self._trouble.set_text(str(error))

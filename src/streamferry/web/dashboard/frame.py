@@ -18,8 +18,8 @@ from streamferry.web.dashboard.preferences import LANGUAGE_COOKIE, THEME_COOKIE,
 from streamferry.web.dashboard.session_gate import BASE, session_of
 from streamferry.web.dashboard.sessions import Session
 from streamferry.web.dashboard.sign_in import SIGN_OUT
-from streamferry.web.dashboard.texts import LANGUAGES, Translate, translator
-from streamferry.web.dashboard.texts.reasons import Reasons, reasons_in
+from streamferry.web.dashboard.texts import LANGUAGES, Say, Translate, sayer, translator
+from streamferry.words import Reasoned
 
 #: Navigation: key of the label, path below BASE, icon.
 _PLACES = (
@@ -44,7 +44,11 @@ class Visitor:
     session: Session
     preferences: Preferences
     t: Translate
-    reasons: Reasons
+    say: Say
+
+    def tell(self, error: Exception) -> str:
+        """Why something was not done, in their language if it has a reason."""
+        return self.say(error.why) if isinstance(error, Reasoned) else str(error)
 
     @property
     def is_welcome(self) -> bool:
@@ -72,7 +76,7 @@ class VisitorMiddleware:
         if session is not None:
             preferences = Preferences.of(Headers(scope=scope))
             language = preferences.language
-            _visitor.set(Visitor(session, preferences, translator(language), reasons_in(language)))
+            _visitor.set(Visitor(session, preferences, translator(language), sayer(language)))
         await self._app(scope, receive, send)
 
 

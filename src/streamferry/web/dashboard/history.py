@@ -14,6 +14,7 @@ from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.widgets import attempt, empty, icon_button, time_at
 from streamferry.web.views import EventView
+from streamferry.words import Reason
 
 #: How many are shown at first, and added each time that earlier ones are requested.
 _STEP = 50
@@ -149,7 +150,7 @@ class History:
                     ui.label(self._words_of(one.event.value)).classes(f"log-kind k-{one.event.value}")
                     words = t(f"delivery.{one.state.value}", attempts=one.attempts)
                     ui.label(
-                        " — ".join(part for part in (words, self._who.reasons(one.problem or "")) if part)
+                        " — ".join(part for part in (words, self._who.say(one.problem) if one.problem else "") if part)
                     ).classes("soft wrap grow")
                     if one.state is not DeliveryState.WAITING and self._who.session.can_write:
                         icon_button("replay", t("history.replay"), partial(self._replay, one)).props("size=sm")
@@ -176,7 +177,8 @@ class History:
     def _detail(self, event: EventView) -> str:
         """The details of an event, the reason first."""
         t, detail = self._who.t, event.detail
-        words = [self._who.reasons(str(detail["reason"]))] if detail.get("reason") else []
+        why = Reason.of_told(detail)
+        words = [self._who.say(why)] if why is not None else []
         if "worker" in detail:
             words.append(str(detail["worker"]))
         if event.kind in _BY_SOMEBODY and event.actor is not None:

@@ -13,7 +13,6 @@ from streamferry.web.dashboard import show
 from streamferry.web.dashboard.frame import Page, Visitor, frame, visitor
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.session_gate import BASE
-from streamferry.web.dashboard.texts.reasons import reason_of
 from streamferry.web.dashboard.widgets import attempt, card, empty, icon_button, is_sure, time_at
 
 _UPLOAD = "/library/files/{name:path}"
@@ -50,9 +49,9 @@ def register(page_actions: PageActions) -> None:
         try:
             await page_actions.upload(who, name, request.stream(), int(length) if length.isdecimal() else None)
         except InvalidField as error:
-            return JSONResponse({"problem": who.reasons(reason_of(error))}, 422)
+            return JSONResponse({"problem": who.say(error.why)}, 422)
         except LibraryFull as error:
-            return JSONResponse({"problem": who.reasons(reason_of(error))}, 507)
+            return JSONResponse({"problem": who.say(error.why)}, 507)
         except PermissionError as error:
             return JSONResponse({"problem": str(error)}, 403)
         except ClientDisconnect:

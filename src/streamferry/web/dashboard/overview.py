@@ -90,7 +90,7 @@ class _Content:
                     state_chip(*show.chip_of(task, t))
                     with ui.element("div").classes("grow"):
                         ui.label(show.title_of(task, t)).classes("line-title")
-                        ui.label(show.problem_of(task, t, self._who.reasons)).classes("soft wrap")
+                        ui.label(show.problem_of(task, t, self._who.say)).classes("soft wrap")
                     if task.run.trouble is not None:
                         with ui.element("div").classes("soft nowrap num"):
                             ui.label(t("trouble.since"))

@@ -12,10 +12,10 @@ from streamferry.web.dashboard.draft import Draft, DraftSource, typed_address
 from streamferry.web.dashboard.form_fields import Fields
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.page_actions import PageActions
-from streamferry.web.dashboard.texts.reasons import reason_of
 from streamferry.web.dashboard.widgets import empty, icon_button, named_dialog
 from streamferry.web.operation_views import ProbeView
 from streamferry.web.views import Kind
+from streamferry.words import Reason
 
 
 class PlaylistEditor:
@@ -142,7 +142,7 @@ class PlaylistEditor:
         except NoProber:
             told = self._who.t("form.no_probe")
         except (ActionError, PermissionError) as error:
-            told = self._who.reasons(reason_of(error))
+            told = self._who.tell(error)
         # The list was drawn again meanwhile.
         if found.is_deleted:
             return
@@ -163,7 +163,7 @@ class PlaylistEditor:
         words += [show.span(seen.seconds), show.kbps(seen.kbps)]
         ui.label(" · ".join(words)).classes("num")
         ui.label(t("form.encoded" if seen.encodes else "form.copied")).classes("soft")
-        for warning in seen.warnings:
+        for told in seen.warning_reasons:
             with ui.element("div").classes("warning"):
                 ui.icon("warning_amber")
-                ui.label(self._who.reasons(warning))
+                ui.label(self._who.say(Reason.from_json(told)))

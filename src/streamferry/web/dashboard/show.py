@@ -2,9 +2,9 @@
 
 from streamferry.media.url import readable
 from streamferry.relay.status import State
-from streamferry.web.dashboard.texts import Translate
-from streamferry.web.dashboard.texts.reasons import Reasons
-from streamferry.web.views import Status, TaskView, TroubleView
+from streamferry.web.dashboard.texts import Say, Translate
+from streamferry.web.views import RunView, Status, TaskView, TroubleView
+from streamferry.words import Reason
 
 UNKNOWN = "–"
 
@@ -97,13 +97,15 @@ def title_of(task: TaskView, t: Translate) -> str:
     return task.title or t("task.untitled", id=task.task_id[:8])
 
 
-def problem_of(task: TaskView, t: Translate, reasons: Reasons) -> str:
+def problem_of(task: TaskView, t: Translate, say: Say) -> str:
     """Why it does not stream, if something keeps it from that; after its window, why it did not."""
-    told = trouble_of(task)
-    fault, reason = (told.fault, told.reason) if told else (None, None)
+    told: TroubleView | RunView | None = trouble_of(task)
     if task.status is Status.ENDED and task.run.state is State.FAILED:
-        fault, reason = task.run.fault, task.run.reason
-    return f"{t(f'fault.{fault.value}')} — {reasons(reason or '')}" if fault else ""
+        told = task.run
+    if told is None or told.fault is None:
+        return ""
+    why = Reason.of_told(dict(told))
+    return f"{t(f'fault.{told.fault.value}')} — {say(why) if why else ''}"
 
 
 def callback_trouble_of(task: TaskView, t: Translate) -> str:

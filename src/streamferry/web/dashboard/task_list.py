@@ -14,7 +14,6 @@ from streamferry.web.dashboard.frame import Page, Visitor, frame, live, visitor
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.session_gate import BASE
 from streamferry.web.dashboard.task_table import task_table
-from streamferry.web.dashboard.texts.reasons import reason_of
 from streamferry.web.dashboard.widgets import is_sure
 from streamferry.web.views import Kind, Status, TaskView
 
@@ -178,7 +177,7 @@ class _Content:
             try:
                 await self._page_actions.do(self._who, name, one.task_id)
             except (ActionError, PermissionError) as error:
-                refused.append(self._who.reasons(reason_of(error)))
+                refused.append(self._who.tell(error))
         if refused:
             words = t("tasks.some_refused", done=len(meant) - len(refused), refused=len(refused), reason=refused[0])
             ui.notify(words, type="warning", multi_line=True, close_button=t("close"), timeout=0)
@@ -220,7 +219,7 @@ def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
         "runs": is_running,
         "title": show.title_of(task, t),
         "about": " · ".join((t(f"kind.{task.kind.value}"), task.group)),
-        "problem": show.problem_of(task, t, who.reasons),
+        "problem": show.problem_of(task, t, who.say),
         "since": trouble.since_at.isoformat() if trouble else "",
         "callbacks": show.callback_trouble_of(task, t),
         "source": readable(task.sources[0].url),

@@ -100,7 +100,7 @@ class _Content:
         t, task, run = self._who.t, self._task, self._task.run
         state = show.state_of(task)
         set_chip(self._chip, *show.chip_of(task, t))
-        trouble, problem = show.trouble_of(task), show.problem_of(task, t, self._who.reasons)
+        trouble, problem = show.trouble_of(task), show.problem_of(task, t, self._who.say)
         self._problem.set_visibility(problem != "")
         self._problem_words.set_text(problem)
         self._in_trouble.set_visibility(trouble is not None)

@@ -25,6 +25,6 @@ def _told(show: Callable[[str], Awaitable[Response]]) -> Callable[[str], Awaitab
         try:
             return await show(task_id)
         except ActionError as error:
-            return PlainTextResponse(visitor().reasons(str(error)), 404 if isinstance(error, TaskNotFound) else 409)
+            return PlainTextResponse(visitor().say(error.why), 404 if isinstance(error, TaskNotFound) else 409)
 
     return answer

@@ -10,6 +10,7 @@ from streamferry.media.picture import MAX_PICTURE_BYTES, inspect_picture
 from streamferry.web.dashboard.draft import Draft, DraftMark
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.widgets import icon_button
+from streamferry.words import InvalidValue
 
 _ROWS, _COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
 #: Margin between the picture and the edge, as a fraction of the video.
@@ -82,8 +83,8 @@ class MarkEditor:
         data = await event.file.read()
         try:
             found = inspect_picture(data)
-        except ValueError as error:
-            self._refuse(self._who.reasons(str(error)))
+        except InvalidValue as error:
+            self._refuse(self._who.say(error.why))
             return
         mark = self._draft.mark or DraftMark()
         mark.picture = f"data:{found.media_type};base64,{base64.b64encode(data).decode()}"

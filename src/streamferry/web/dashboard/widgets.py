@@ -7,7 +7,6 @@ from nicegui import ui
 
 from streamferry.tasks.errors import ActionError
 from streamferry.web.dashboard.frame import Visitor
-from streamferry.web.dashboard.texts.reasons import reason_of
 
 
 @contextlib.contextmanager
@@ -101,9 +100,7 @@ async def attempt(who: Visitor, act: Callable[[], Awaitable[object]], done: str)
     try:
         await act()
     except (ActionError, PermissionError) as error:
-        ui.notify(
-            who.reasons(reason_of(error)), type="negative", multi_line=True, close_button=who.t("close"), timeout=0
-        )
+        ui.notify(who.tell(error), type="negative", multi_line=True, close_button=who.t("close"), timeout=0)
         return False
     ui.notify(done, type="positive")
     return True

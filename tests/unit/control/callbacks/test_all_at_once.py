@@ -18,6 +18,7 @@ from streamferry.store import events
 from streamferry.store.events import NewEvent
 from streamferry.store.schema import run
 from streamferry.web.compat.callback_body import serialize
+from streamferry.words import Reason
 
 SECONDS = 1.0
 
@@ -31,7 +32,7 @@ class UnreliableSender:
     async def send(self, url: MediaUrl, headers: Mapping[str, str], body: bytes) -> Failure | None:
         await asyncio.sleep(random.random() / 50)
         self.tried.append(headers["webhook-id"])
-        return None if random.random() < 0.8 else Failure("answered 503")
+        return None if random.random() < 0.8 else Failure(Reason.text("answered 503"))
 
 
 async def report(office: Office, made: list[str]) -> int:

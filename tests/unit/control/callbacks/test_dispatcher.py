@@ -25,6 +25,7 @@ from streamferry.store.schema import delivery, mailbox
 from streamferry.tasks.errors import DeliveryNotFound, WrongState
 from streamferry.tasks.model import DeliveryState
 from streamferry.web.compat.callback_body import CallbackBody
+from streamferry.words import Reason
 
 DAY_S = 24 * 3600
 STORY = ("starting", "streaming", "stalled", "retrying", "streaming", "ended")
@@ -105,7 +106,7 @@ async def attempt(office: Office, problem: str | None = "answered 500") -> mailb
     """Claim the one mailbox that is due, and settle it."""
     (claim,) = await claim_as(office, "one")
     pause_ms = decide_pause_ms(claim.failures + 1, 0.5)
-    made = mailboxes.Attempt(claim.record.task_id, claim.record.number, problem, pause_ms)
+    made = mailboxes.Attempt(claim.record.task_id, claim.record.number, problem and Reason.text(problem), pause_ms)
     async with office.store.write() as connection:
         assert (await mailboxes.settle(connection, "one", [made]))[0] == []
     return made
@@ -127,7 +128,7 @@ async def test_after_a_day_all_that_waited_for_it_is_given_up(office: Office) ->
     assert await office.states(task_id) == {1: "dead", 2: "dead", 3: "waiting"}
     assert DAY_S <= passed_s <= DAY_S + 2 * LONGEST_PAUSE_S
     records = (await office.callbacks.list_deliveries(state=DeliveryState.DEAD)).records
-    assert [(one.number, one.attempts, one.problem) for one in records] == [
+    assert [(one.number, one.attempts, one.problem and str(one.problem)) for one in records] == [
         (2, 0, "answered 500"),
         (1, attempts, "answered 500"),
     ]
@@ -182,7 +183,7 @@ async def test_a_crash_between_sending_and_writing_down_sends_again(office: Offi
     # What the dead one would still say of a claim that it has lost changes nothing.
     await office.happen(task_id, "ended")
     async with office.store.write() as connection:
-        late = mailboxes.Attempt(task_id, 1, "answered 500", 5000)
+        late = mailboxes.Attempt(task_id, 1, Reason.text("answered 500"), 5000)
         assert await mailboxes.settle(connection, "dead", [late]) == ([], 0)
     assert await office.states(task_id) == {1: "delivered", 2: "delivered", 3: "waiting"}
     assert (await office.due_in_s(task_id) or 0) <= 0
@@ -282,7 +283,7 @@ async def test_a_refused_callback_held_up_what_followed_for_a_day(
         await office.until_none_wait()
     assert await office.states(task_id) == {1: "dead", 2: "delivered"}
     record = await office.callbacks.get_delivery(f"evt_{task_id}_1")
-    assert f"answered {answer.status}" in (record.problem or "")
+    assert f"answered {answer.status}" in str(record.problem)
     assert await office.callbacks.replay_dead(task_id) == 1
     async with office.dispatcher():
         await office.until_none_wait()
@@ -332,7 +333,7 @@ async def test_an_address_that_is_gone_gets_nothing_more(office: Office, receive
         await office.happen(task_id, "stalled")
         assert await office.states(task_id) == {1: "dead", 2: "dead"}
         record = await office.callbacks.get_delivery(f"evt_{task_id}_2")
-        assert "answered 410" in (record.problem or "")
+        assert "answered 410" in str(record.problem)
         assert len(receiver.received) == 1
         await office.change(task_id, title="again")
         await office.happen(task_id, "streaming")

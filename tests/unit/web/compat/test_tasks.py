@@ -18,6 +18,7 @@ from streamferry.tasks.model import ContinueStrategy, SourceForm, TaskKind, Task
 from streamferry.web.compat.api_errors import ApiError
 from streamferry.web.compat.schemas import CreateTask, ListTasks, UpdateTask, read_body
 from streamferry.web.compat.tasks import create_spec, show_task, update_spec
+from streamferry.words import Reason
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 START, END = int(NOW.timestamp()), int((NOW + timedelta(hours=1)).timestamp())
@@ -82,7 +83,7 @@ def item(spec: TaskSpec, **fields: Any) -> dict[str, Any]:
         "dropped_tags": 0,
         "retries": 0,
         "fault": None,
-        "reason": None,
+        "why": None,
         "worker_id": None,
     }
     return show_task(TaskRecord(spec=spec, **{**values, **fields}), NOW)
@@ -375,7 +376,7 @@ def test_items_show_no_secret() -> None:
         DstAddr="rtmp://d/app/hush?sign=hush",
         CallbackURL="http://c/path?token=hush",
     )
-    assert "hush" not in str(item(spec, fault="user_source", reason="the source is silent"))
+    assert "hush" not in str(item(spec, fault="user_source", why=Reason.text("the source is silent")))
 
 
 def test_what_a_list_showed_can_be_sent_back() -> None:
@@ -399,7 +400,7 @@ def test_a_redacted_address_of_no_task_is_refused() -> None:
 
 def test_items_tell_how_the_run_is() -> None:
     """State, rate, fault and playhead, in an object of our own."""
-    run = item(create(), fault="user_source", reason="silent", playhead=Playhead(1, 2, 3))["Run"]
+    run = item(create(), fault="user_source", why=Reason.text("silent"), playhead=Playhead(1, 2, 3))["Run"]
     assert run == {
         "State": "streaming",
         "KbpsOut": 2000,

@@ -16,7 +16,7 @@ from streamferry.tasks.draft import CLEARED
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 from streamferry.web.dashboard.draft import Draft, DraftMark, DraftSource, read_seconds, typed_address
-from streamferry.web.dashboard.texts.reasons import reasons_in
+from streamferry.web.dashboard.texts import sayer
 from streamferry.web.views import Kind, TaskView, show_task
 
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
@@ -61,7 +61,7 @@ def task(**values: object) -> TaskView:
         dropped_tags=0,
         retries=0,
         fault=None,
-        reason=None,
+        why=None,
         worker_id=None,
     )
     return show_task(record, NOW)
@@ -79,7 +79,8 @@ def filled(**values: object) -> Draft:
 
 def test_an_empty_form_says_what_it_needs() -> None:
     """And nothing about what may stay empty."""
-    assert Draft.new(ZONE, NOW).find_problems(RULES, NOW) == {
+    found = Draft.new(ZONE, NOW).find_problems(RULES, NOW)
+    assert {name: str(why) for name, why in found.items()} == {
         "sources[0].url": "is required",
         "destination": "is required",
     }
@@ -181,7 +182,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 def test_the_rules_speak_chinese() -> None:
     """Every sentence that a value in the form can meet has its translation, values put in."""
-    translate = reasons_in("zh")
+    say = sayer("zh")
     wrong = [
         lambda: checks.check_title("-"),
         lambda: checks.check_note("a" * 501),
@@ -210,8 +211,8 @@ def test_the_rules_speak_chinese() -> None:
     for break_rule in wrong:
         with pytest.raises(InvalidField) as caught:
             break_rule()
-        words = translate(caught.value.reason)
-        assert any("\u4e00" <= character <= "\u9fff" for character in words), caught.value.reason
+        words = say(caught.value.why)
+        assert any("\u4e00" <= character <= "\u9fff" for character in words), words
         assert "{}" not in words
 
 
@@ -232,8 +233,8 @@ def test_a_time_that_clocks_skip_is_refused_at_its_field(zone: str, text: str) -
     """It was saved as another one, and shown an hour later."""
     draft = Draft(ZoneInfo(zone), start=text, end=text[:8] + "30T00:00")
     problem = draft.find_problems(RULES, NOW)["start_at"]
-    assert problem == f"is no time in {zone} on that day: clocks go forward over it"
-    assert "拨快" in reasons_in("zh")(problem)
+    assert str(problem) == f"is no time in {zone} on that day: clocks go forward over it"
+    assert "拨快" in sayer("zh")(problem)
 
 
 @pytest.mark.parametrize(

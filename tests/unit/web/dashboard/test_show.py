@@ -7,9 +7,9 @@ import pytest
 from streamferry.media.errors import Fault
 from streamferry.relay import State
 from streamferry.web.dashboard import show
-from streamferry.web.dashboard.texts import translator
-from streamferry.web.dashboard.texts.reasons import reasons_in
+from streamferry.web.dashboard.texts import sayer, translator
 from streamferry.web.views import Kind, RunView, SourceView, Status, Strategy, TaskView, TroubleView
+from streamferry.words import NOT_TOLD, Reason
 
 NOW = datetime(2026, 5, 2, tzinfo=UTC)
 NEVER_STARTED = "was never started: no worker took it in its time"
@@ -18,7 +18,8 @@ NEVER_STARTED = "was never started: no worker took it in its time"
 def task(status: Status, state: State, reason: str = "", *, tries: int | None = None) -> TaskView:
     """``tries``: of a trouble that is not over."""
     fault = Fault.SERVICE if reason else None
-    trouble = None if tries is None else TroubleView(since_at=NOW, tries=tries, fault=Fault.SERVICE, reason=reason)
+    told = Reason.text(reason).told() if reason else NOT_TOLD
+    trouble = None if tries is None else TroubleView(since_at=NOW, tries=tries, fault=Fault.SERVICE, **told)
     return TaskView(
         task_id="0" * 32,
         title="One",
@@ -56,7 +57,7 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
             dropped_tags=0,
             retries=0,
             fault=fault,
-            reason=reason or None,
+            **told,
             trouble=trouble,
         ),
     )
@@ -78,6 +79,6 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
 )
 def test_a_state_says_what_happens_and_never_more(one: TaskView, chip: str, words: str, problem: str) -> None:
     """Between two tries it retries; what streams again recovers; what failed by its end was said to have ended."""
-    t, reasons = translator("en"), reasons_in("en")
+    t = translator("en")
     assert show.chip_of(one, t) == (chip, words)
-    assert show.problem_of(one, t, reasons) == problem
+    assert show.problem_of(one, t, sayer("en")) == problem

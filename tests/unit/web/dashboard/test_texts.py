@@ -1,17 +1,15 @@
 """The words of the dashboard."""
 
-import ast
 import re
 from pathlib import Path
 from string import Formatter
 
 import pytest
 
-import streamferry
 from streamferry.web import dashboard
-from streamferry.web.dashboard.texts import LANGUAGES, en, translator, zh
-from streamferry.web.dashboard.texts.reasons import reasons_in
-from streamferry.web.dashboard.texts.zh_reasons import REASONS, SYSTEM
+from streamferry.web.dashboard.texts import LANGUAGES, en, sayer, translator, zh
+from streamferry.words import Code, Reason
+from streamferry.words.en import SENTENCES
 
 SOURCES = [path.read_text() for path in Path(dashboard.__file__).parent.glob("*.py")]
 
@@ -43,38 +41,29 @@ def test_every_language_has_a_translator() -> None:
     assert {translator(language)("tasks.selected", count=3) for language in LANGUAGES} == {"3 selected", "已选 3 个"}
 
 
-def said() -> set[str]:
-    """Every text in our code, with ``{}`` for each value that is put in."""
-    found = set()
-    for path in Path(streamferry.__file__).parent.rglob("*.py"):
-        if path.parent.name == "texts":
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.JoinedStr):
-                found.add("".join(str(one.value) if isinstance(one, ast.Constant) else "{}" for one in node.values))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.add(node.value)
-    return found
+def test_reasons_are_said_in_the_language_of_the_page() -> None:
+    """With the causes in them; what an older version left as text stays as it is."""
+    step = Reason.of(Code.STEP_CONNECTING, peer="push.example:1935")
+    refused = Reason.of(Code.PEER_STEP_FAILED, step=step, why=Reason.of(Code.SYSTEM_REFUSED))
+    assert sayer("zh")(refused) == "连接 push.example:1935 失败：连接被拒绝"
+    assert sayer("zh")(Reason.text("something else: 1 or 2")) == "something else: 1 or 2"
+    assert sayer("en")(refused) == str(refused) == "connecting to push.example:1935 failed: Connection refused"
 
 
-def test_what_is_translated_is_what_is_said() -> None:
-    """A sentence that is changed in the code has its translation changed with it."""
-    texts = said()
-    # Some have numbers put in where they are said, and not here.
-    patterns = [re.escape(text).replace(r"\{\}", ".+") for text in texts if len(text.replace("{}", "").strip()) > 11]
-    left_over = {
-        key
-        for key in REASONS.keys() - SYSTEM.keys()
-        if not any(key in text for text in texts) and not any(re.search(pattern, key) for pattern in patterns)
+def test_a_sentence_names_fields_by_their_labels() -> None:
+    """The APIs have other names for them."""
+    late = Reason.of(Code.FIELD_NOT_AFTER, field="start_at")
+    assert {language: sayer(language)(late) for language in LANGUAGES} == {
+        "en": "must be after Start",
+        "zh": "须晚于开始时间",
     }
-    assert left_over == set()
+    assert {name for name in en.INSTEAD if not isinstance(name, Code)} == set()
 
 
-def test_reasons_are_translated_with_the_values_in_them() -> None:
-    """Also those that are made of two; what is not known stays as it is."""
-    reasons = reasons_in("zh")
-    refused = "connecting to push.example:1935 failed: Connection refused"
-    assert reasons(refused) == "连接 push.example:1935 失败：连接被拒绝"
-    assert reasons("the source was not ready in time") == "来源未能按时就绪"
-    assert reasons("something else: 1 or 2") == "something else: 1 or 2"
-    assert reasons_in("en")(refused) == refused
+@pytest.mark.parametrize("code", en.INSTEAD)
+def test_sentences_for_people_have_the_same_values(code: str) -> None:
+    """Or fewer, but none that is not given."""
+    given, used = (
+        {name for _, name, _, _ in Formatter().parse(text) if name} for text in (SENTENCES[code], en.INSTEAD[code])
+    )
+    assert used <= given

@@ -1,5 +1,7 @@
 """English."""
 
+from streamferry.words import Code
+
 TEXTS = {
     "callbacks.ended": "The receiver of callbacks wants no more (410).",
     "callbacks.not_taken": "Callbacks are not taken; failed tries in a row: {tries}.",
@@ -239,4 +241,13 @@ TEXTS = {
     "view.pause": "Stop watching",
     "view.unable": "This browser cannot play it.",
     "view.watch": "Watch live",
+}
+
+#: For people: sentences in place of those that the APIs and the command line have.
+INSTEAD: dict[str, str] = {
+    Code.FIELD_NOT_AFTER: "must be after {field}",
+    Code.FIELD_IN_THE_PAST: "must be in the future",
+    Code.FIELD_REDACTED_ADDRESS: ("Type the whole address, with the stream key or password that {stars} stands for"),
+    Code.FIELD_OUTSIDE_FOLDERS: "Only files in {folders} can be played (setting files)",
+    Code.FIELD_NO_FOLDERS: ("No files of this machine can be played: no folder is set for them (setting files)"),
 }
