@@ -25,6 +25,8 @@ ROOT = DURATIONS.parents[1]
 #: A module that takes longer than this is handed out in parts: about what one process may be late by at the end.
 LONG_SECONDS = 20.0
 _UNKNOWN_SECONDS = 10.0
+#: Where tests start services, servers and browsers.
+SERVERS = ("tests/e2e/", "tests/contract/")
 #: A module of which a test takes longer on the average is not for ``make quick``: four in five of the tests without
 #: servers take a tenth of their time together.
 SLOW_SECONDS = 0.2
@@ -47,14 +49,21 @@ class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]
 
 
 class _LongestFirst(OrderedDict[str, dict[str, bool]]):
-    """Part -> its tests."""
+    """Part -> its tests.
+
+    Every second part has real servers, as long as there are some: they wait for each other's processes, and those of all
+    test processes at once would be too slow for what they assert.
+    """
 
     def __init__(self, seconds: dict[str, float]) -> None:
         super().__init__()
         self._seconds = seconds
+        self._takes_servers = False
 
     def popitem(self, last: bool = False) -> tuple[str, dict[str, bool]]:
-        part = max(self, key=self._seconds_of)
+        self._takes_servers = not self._takes_servers
+        parts = [part for part in self if part.startswith(SERVERS) == self._takes_servers] or list(self)
+        part = max(parts, key=self._seconds_of)
         return part, self.pop(part)
 
     def _seconds_of(self, part: str) -> float:
