@@ -51,8 +51,8 @@ class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]
 class _LongestFirst(OrderedDict[str, dict[str, bool]]):
     """Part -> its tests.
 
-    Every second part has real servers, as long as there are some: if all processes started servers at once, those would be
-    too slow for what tests assert of them.
+    Every second part has real servers, as long as there are some: if all processes started servers at once, those would
+    be too slow for what tests assert of them.
     """
 
     def __init__(self, seconds: dict[str, float]) -> None:
