@@ -20,6 +20,7 @@ from streamferry.control.group_actions import GroupActions
 from streamferry.control.key_actions import KeyActions
 from streamferry.control.readings import Readings
 from streamferry.control.sign_ins import SignIns
+from streamferry.reasons import Code, Reason
 from streamferry.relay.list_position import move, move_ends
 from streamferry.relay.status import State
 from streamferry.store import (
@@ -47,7 +48,6 @@ from streamferry.tasks.errors import (
 from streamferry.tasks.model import DEFAULT_GROUP, ApiStatus, TaskSpec
 from streamferry.tasks.schedule import decide_due
 from streamferry.tasks.times import from_ms, to_ms
-from streamferry.words import Code, Reason
 
 _log = logging.getLogger("streamferry.control")
 

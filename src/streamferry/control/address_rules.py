@@ -6,8 +6,8 @@ from streamferry.media.errors import SourceForbidden, SourceMissing, SourceRejec
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import NOWHERE, Folders
 from streamferry.net.listening import NO_PORTS, ListenPorts, opens_port
+from streamferry.reasons import Code, Reason
 from streamferry.tasks.checks import AddressRules
-from streamferry.words import Code, Reason
 
 
 def address_rules(

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.control.transactions import Transactions
+from streamferry.reasons import Code
 from streamferry.store import asks_again, groups
 from streamferry.store.records import GroupPage, GroupRecord, GroupTag
 from streamferry.tasks.errors import GroupExists, GroupInUse, GroupNotFound
 from streamferry.tasks.model import DEFAULT_GROUP
-from streamferry.words import Code
 
 
 class GroupActions(Transactions):

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from streamferry.media.url import MediaUrl
 from streamferry.net.disk import Disk, is_full
+from streamferry.reasons import Code
 from streamferry.tasks.errors import InvalidField, LibraryFull
-from streamferry.words import Code
 
 _MAX_NAME_BYTES = 200
 _WRITE_BYTES = 1 << 20

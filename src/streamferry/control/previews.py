@@ -10,11 +10,11 @@ from types import TracebackType
 import httpx
 
 from streamferry.net.peers import NoPlace, Places
+from streamferry.reasons import Code, Reason
 from streamferry.store import Store, tasks, workers
 from streamferry.tasks.actor import current_actor
 from streamferry.tasks.checks import check_task_id
 from streamferry.tasks.errors import PreviewUnavailable, TaskNotFound
-from streamferry.words import Code, Reason
 from streamferry.worker.preview_server import FIRST_PICTURE_S, Passes
 
 #: Viewers of all tasks that one service serves, and of these per key.

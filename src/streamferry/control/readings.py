@@ -6,6 +6,7 @@ from datetime import datetime
 
 from streamferry.control.clock import Clock
 from streamferry.control.transactions import Transactions
+from streamferry.reasons import Code
 from streamferry.relay.status import State
 from streamferry.store import Store, asks_again, due, events, pictures, tasks, usage, workers
 from streamferry.store.records import (
@@ -20,7 +21,6 @@ from streamferry.store.records import (
 from streamferry.tasks.errors import InvalidField, TaskNotFound
 from streamferry.tasks.model import ApiStatus
 from streamferry.tasks.times import to_ms
-from streamferry.words import Code
 
 
 class Readings(Transactions):

@@ -9,6 +9,7 @@ from streamferry.control.clock import StepWatch
 from streamferry.media.errors import SourceForbidden, SourceRejected
 from streamferry.net.folders import NOWHERE, Folders
 from streamferry.net.listening import NO_PORTS, ListenPorts
+from streamferry.reasons import Code, InvalidPart, InvalidValue, Reason
 from streamferry.relay.spec import Item, RelaySpec
 from streamferry.relay.status import Playhead
 from streamferry.store import TROUBLE, SealBroken, Store, assignments, describe_trouble, due, sealing, usage, workers
@@ -16,7 +17,6 @@ from streamferry.store.assignments import HeldTask
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
 from streamferry.tasks.model import ContinueStrategy, StoredMark, TaskKind, TaskSpec
 from streamferry.tasks.times import to_ms
-from streamferry.words import Code, InvalidPart, InvalidValue, Reason
 from streamferry.worker import LEASE_S, Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
 
 _log = logging.getLogger("streamferry.control")

@@ -14,9 +14,9 @@ from streamferry.control.previews import Previews
 from streamferry.net.child import Child, ChildError
 from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.sandbox import Limits, Sandbox
+from streamferry.reasons import Code
 from streamferry.tasks.errors import PreviewUnavailable
 from streamferry.wire.fmp4 import end_of_fragment
-from streamferry.words import Code
 
 #: A picture younger than this is good enough.
 FRESH_S = 4.0

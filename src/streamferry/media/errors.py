@@ -5,7 +5,7 @@ import os
 from enum import StrEnum
 from typing import Self
 
-from streamferry.words import Code, Reason, Reasoned
+from streamferry.reasons import Code, Reason, Reasoned
 
 # What this machine, and no peer, lacks or forbids (errno(3)). ENETUNREACH means that our own kernel has no route;
 # EHOSTUNREACH means that there is a route but no host, which is the peer's fault.

@@ -7,7 +7,7 @@ Not a decoder: ffmpeg reads the pixels when the watermark is laid. PNG: W3C PNG 
 import zlib
 from dataclasses import dataclass
 
-from streamferry.words import Code, InvalidValue
+from streamferry.reasons import Code, InvalidValue
 
 MIN_PICTURE_BYTES = 100
 MAX_PICTURE_BYTES = 2 * 1024 * 1024

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from streamferry.media.redaction import REDACTED, mark_of, redact_path
-from streamferry.words import Code, InvalidValue
+from streamferry.reasons import Code, InvalidValue
 
 _DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
 # A listener has no host: srt://:9000?mode=listener, udp://:1234.

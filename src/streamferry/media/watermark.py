@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamferry.media.picture import MAX_PICTURE_BYTES, MAX_PICTURE_SIDE, MIN_PICTURE_BYTES, Picture, inspect_picture
-from streamferry.words import Code, InvalidPart, InvalidValue, said_by
+from streamferry.reasons import Code, InvalidPart, InvalidValue, said_by
 
 _PICTURE = "watermark picture"
 _DATA_URL = re.compile(r"data:image/(?:png|jpg|jpeg);base64,", re.IGNORECASE)

@@ -25,7 +25,7 @@ from streamferry.media.errors import MediaError, own_lack
 from streamferry.net.connection import IOV_MAX, Buffers
 from streamferry.net.sandbox import KEPT_LINE_CHARS, KEPT_LINES, Sandbox
 from streamferry.net.sealed_file import sealed_file
-from streamferry.words import Code, system_reason
+from streamferry.reasons import Code, system_reason
 
 #: How long a child may take to exit after SIGTERM; then it is killed.
 TERM_S = 2.0

@@ -19,7 +19,7 @@ from streamferry.net.connection import Connection, TlsConnection
 from streamferry.net.fence import Fence
 from streamferry.net.names import is_silent, look_up
 from streamferry.net.race import Address, in_order, race, remember
-from streamferry.words import Code, Reason, Value, system_reason
+from streamferry.reasons import Code, Reason, Value, system_reason
 
 #: Egress policy: may we connect to this IP address? Called after the name is resolved, with the very address used.
 AllowAddress = Callable[[str], bool]

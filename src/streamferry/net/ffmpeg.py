@@ -26,7 +26,7 @@ from streamferry.net.ffmpeg_options import (
 )
 from streamferry.net.sandbox import Sandbox
 from streamferry.net.sealed_file import sealed_file
-from streamferry.words import Code, Reason, Value
+from streamferry.reasons import Code, Reason, Value
 
 #: Ends a command whose FLV a live relay reads. Where one of two announced tracks is silent, the other is not kept
 #: waiting for 10 s, the default.

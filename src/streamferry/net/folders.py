@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from streamferry.media.errors import SourceForbidden, SourceMissing, SourceRejected
-from streamferry.words import Code, Reason, system_reason
+from streamferry.reasons import Code, Reason, system_reason
 
 _NOT_THERE = frozenset((ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG))
 # Their files show the state of the kernel and of other processes.

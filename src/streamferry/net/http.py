@@ -21,7 +21,7 @@ from streamferry.media.errors import PeerRejected, PeerUnreachable, RemoteProtoc
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
 from streamferry.net.dial import DialOptions, dial_url, step
-from streamferry.words import Code, Reason
+from streamferry.reasons import Code, Reason
 
 #: The schemes that may be fetched; also those that a playlist may name.
 WEB_SCHEMES = frozenset(("http", "https"))

@@ -8,7 +8,7 @@ from typing import Self
 from urllib.parse import unquote
 
 from streamferry.media.url import MediaUrl
-from streamferry.words import Code, InvalidValue, Reason
+from streamferry.reasons import Code, InvalidValue, Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from streamferry.media.errors import PeerRejected, PeerUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
 from streamferry.net.dial import Deadlines, DialOptions, dial_url, step
+from streamferry.reasons import Code, Reason, Value
 from streamferry.wire.rtmp.handshake import HELLO_BYTES, PACKET_BYTES
 from streamferry.wire.rtmp.session import (
     AuthenticationRequired,
@@ -23,7 +24,6 @@ from streamferry.wire.rtmp.session import (
     Rejected,
     StreamEnded,
 )
-from streamferry.words import Code, Reason, Value
 
 # Authentication takes three connections: unnamed, naming the user, answering the challenge (wire.rtmp.auth).
 _MAX_CONNECTIONS = 3

@@ -25,8 +25,8 @@ from streamferry.net.dial import Deadlines, DialOptions, resolve, step
 from streamferry.net.fence import Fence
 from streamferry.net.listening import srt_mode
 from streamferry.net.race import in_order, race, remember
+from streamferry.reasons import Code, InvalidValue, Reason, Reasoned, Value
 from streamferry.wire.ts import TS_PACKET_BYTES
-from streamferry.words import Code, InvalidValue, Reason, Reasoned, Value
 
 #: Largest message in live mode: seven packets of MPEG-TS.
 MESSAGE_BYTES = 7 * TS_PACKET_BYTES

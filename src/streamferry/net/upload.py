@@ -8,7 +8,7 @@ from typing import Unpack
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, dial_url, step
 from streamferry.net.http import exchange_heads, rejection
-from streamferry.words import Code, Reason
+from streamferry.reasons import Code, Reason
 
 
 async def upload(

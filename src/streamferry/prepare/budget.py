@@ -14,7 +14,7 @@ from streamferry.net.disk import Disk
 from streamferry.prepare.cache import UNKEPT, Entry, evict, unused_bytes
 from streamferry.prepare.faults import CacheError
 from streamferry.prepare.version import Version
-from streamferry.words import Code
+from streamferry.reasons import Code
 
 _log = logging.getLogger("streamferry.prepare")
 

@@ -45,7 +45,7 @@ from streamferry.prepare.route import Route
 from streamferry.prepare.slots import EncodeSlot
 from streamferry.prepare.version import Version
 from streamferry.prepare.window import Window
-from streamferry.words import Code, Reason, system_reason
+from streamferry.reasons import Code, Reason, system_reason
 
 _NICENESS = 10
 # In addition, for an encode: the lowest priority.

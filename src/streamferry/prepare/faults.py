@@ -11,7 +11,7 @@ from streamferry.media.errors import (
     SourceUnreachable,
     SourceUnsupported,
 )
-from streamferry.words import Reason
+from streamferry.reasons import Reason
 
 
 class CacheError(MediaError):

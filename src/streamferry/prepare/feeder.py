@@ -22,8 +22,8 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.unauthenticated import MAX_UNAUTHENTICATED, Unauthenticated
 from streamferry.prepare.parts import Parts, is_final
 from streamferry.prepare.playlist import Film, FilmSegment, Part
+from streamferry.reasons import Code, said_by
 from streamferry.wire.hls import Variant
-from streamferry.words import Code, said_by
 
 #: After this many gaps in a row the rest is not requested.
 _MAX_LOST_IN_A_ROW = 10

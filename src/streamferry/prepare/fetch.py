@@ -30,7 +30,7 @@ from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
 from streamferry.prepare.window import free_blocks
-from streamferry.words import Code, system_reason
+from streamferry.reasons import Code, system_reason
 
 # Attempts in a row that bring no byte. With the pauses below that is 8 s for a server that restarts.
 MAX_FRUITLESS = 6

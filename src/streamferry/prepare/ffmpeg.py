@@ -24,7 +24,7 @@ from streamferry.net.sandbox import ENCODING, KEPT_LINE_CHARS, KEPT_LINES, Limit
 from streamferry.prepare.container import Container
 from streamferry.prepare.faults import CacheError
 from streamferry.prepare.input_description import InputDescription, parse_input_description
-from streamferry.words import Code, system_reason
+from streamferry.reasons import Code, system_reason
 
 # Tags and chapters of the source are none of the player's business.
 _NO_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1")

@@ -19,9 +19,9 @@ from streamferry.media.tag import SCRIPT, Tag
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.faults import PreparationRestarted
 from streamferry.prepare.form import Form
+from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_metadata, scan_tags
-from streamferry.words import Code
 
 # At 2 Mbps 16 s; a disk gives it in 0.1 s at the slowest. As much at a time is released behind the player, so that a
 # process that plays many long files does not map them all in the end.

@@ -28,8 +28,8 @@ from streamferry.prepare.playlist import read_film
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
+from streamferry.reasons import Code, Reason
 from streamferry.wire.hls import MAX_PLAYLIST_BYTES
-from streamferry.words import Code, Reason
 
 if TYPE_CHECKING:
     from streamferry.prepare.feeder import Feeder

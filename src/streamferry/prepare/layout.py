@@ -16,10 +16,10 @@ from streamferry.media.errors import SourceUnsupported
 from streamferry.media.starts import Starts
 from streamferry.media.tag import AUDIO, OTHER, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, START, VIDEO, Tag
 from streamferry.prepare.form import AudioForm
+from streamferry.reasons import Code
 from streamferry.wire.aac import FRAME_SAMPLES, silent_frame, silent_header
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.flv import parse_metadata, serialize_flv_header, serialize_metadata, serialize_tag
-from streamferry.words import Code
 
 # How long the first frames wait for a track the header promised: ffmpeg's own interleaving waits 10 s as well.
 _PROMISED_TRACK_WAIT_MS = 10_000

@@ -23,7 +23,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
 from streamferry.prepare.faults import SourceGone
 from streamferry.prepare.version import Version
-from streamferry.words import Code, Reason
+from streamferry.reasons import Code, Reason
 
 # At INFO httpx writes each address in full, with its tokens.
 logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -23,7 +23,7 @@ from streamferry.prepare.fetch import FIRST_PAUSE, LAST_PAUSE, MAX_FRUITLESS, ra
 from streamferry.prepare.origin import CLIENT_OPTIONS, raise_for_status, source_error
 from streamferry.prepare.playlist import Part, PartKey
 from streamferry.prepare.route import Route
-from streamferry.words import Code, Reason
+from streamferry.reasons import Code, Reason
 
 _READ_BYTES = 256 << 10
 _BLOCK_BYTES = 16

@@ -22,8 +22,8 @@ from streamferry.media.watermark import Watermark
 from streamferry.prepare.form import AudioForm, Form, VideoForm
 from streamferry.prepare.input_description import InputDescription, VideoDescription
 from streamferry.prepare.processing import Encoder, Processing
+from streamferry.reasons import Code
 from streamferry.wire.aac import SILENT_CHANNELS, SILENT_RATES
-from streamferry.words import Code
 
 #: Keyframes of encoded video are at most this far apart: what platforms ask for, and where lists can be entered.
 KEYFRAME_SECONDS = 2

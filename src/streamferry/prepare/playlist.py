@@ -16,9 +16,9 @@ from urllib.parse import quote, unquote, urljoin
 from streamferry.media.errors import SourceForbidden, SourceMissing, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
+from streamferry.reasons import Code, InvalidValue, Reason
 from streamferry.wire.hls import Playlist, scheme_of
 from streamferry.wire.hls_segments import Key, Piece, parse_segments
-from streamferry.words import Code, InvalidValue, Reason
 
 #: What web servers take of an address at most.
 _MAX_REFERENCE_CHARS = 8192

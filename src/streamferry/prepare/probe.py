@@ -25,7 +25,7 @@ from streamferry.prepare.processing import FIRST, Processing
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
 from streamferry.prepare.version import Version
-from streamferry.words import Code, Reason
+from streamferry.reasons import Code, Reason
 
 #: How much of a file is inspected: some keyframe intervals of the longest kind.
 DEFAULT_SECONDS = 60.0

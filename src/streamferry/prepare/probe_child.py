@@ -15,7 +15,7 @@ from streamferry.net.folders import Folders
 from streamferry.net.process import die_with_parent, hide
 from streamferry.prepare.probe import describe, probe
 from streamferry.prepare.route import Route
-from streamferry.words import Code, Reason, said_by
+from streamferry.reasons import Code, Reason, said_by
 
 
 def main() -> None:

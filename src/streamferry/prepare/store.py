@@ -47,7 +47,7 @@ from streamferry.prepare.origin import CLIENT_OPTIONS, version_of_http
 from streamferry.prepare.processing import COPY, Processing
 from streamferry.prepare.route import Route
 from streamferry.prepare.version import Version, version_of_file
-from streamferry.words import Code, system_reason
+from streamferry.reasons import Code, system_reason
 
 DEFAULT_MAX_BYTES = 20_000_000_000
 #: 2 minutes of 2 Mbps, 5 s of 50 Mbps.

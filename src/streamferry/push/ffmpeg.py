@@ -12,8 +12,8 @@ from streamferry.media.tag import AUDIO, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import Ffmpeg
+from streamferry.reasons import Code
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
-from streamferry.words import Code
 
 # The headers come first and are enough: longer probing would only delay the first pictures.
 _COMMAND = (

@@ -10,7 +10,7 @@ from typing import Protocol
 from streamferry.media.errors import DestinationStalled
 from streamferry.media.tag import LaidTag
 from streamferry.push.queue import TagQueue, WhenLate
-from streamferry.words import Code
+from streamferry.reasons import Code
 
 #: Bytes taken from the queue at a time, and per visit: a backlog must not delay the other streams, but still be sent
 #: at 100 Mbps when a file relay is visited every 320 ms.

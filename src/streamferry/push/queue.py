@@ -15,7 +15,7 @@ from enum import Enum
 
 from streamferry.media.errors import DestinationStalled
 from streamferry.media.tag import KEYFRAME, START, LaidTag
-from streamferry.words import Code
+from streamferry.reasons import Code
 
 #: Beyond this much waiting media a viewer gains more from a jump to the present than from the rest.
 SOFT_MS = 2_000

@@ -19,8 +19,8 @@ from streamferry.net.connection import Buffers
 from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_publish
 from streamferry.push.faults import as_destination_errors
+from streamferry.reasons import Code, Reason, said_by
 from streamferry.wire.flv import MAX_TAG_BYTES
-from streamferry.words import Code, Reason, said_by
 
 #: How long an unpublish may take: past it the destination sees the connection close instead.
 UNPUBLISH_S = 2.0

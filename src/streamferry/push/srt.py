@@ -19,8 +19,8 @@ from streamferry.net.srt import MESSAGE_BYTES, LibraryMissing, SrtSender, open_s
 from streamferry.push.faults import as_destination_errors
 from streamferry.push.ffmpeg import RemuxSession
 from streamferry.push.rtmp import UNPUBLISH_S
+from streamferry.reasons import Code, InvalidValue
 from streamferry.wire.ts import TS_PACKET_BYTES
-from streamferry.words import Code, InvalidValue
 
 _READ_BYTES = 200 * MESSAGE_BYTES
 _POLL_S = 0.02

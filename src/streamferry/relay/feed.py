@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from streamferry.media.errors import MediaError, SourceStalled
 from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet, WhenLate
+from streamferry.reasons import Code
 from streamferry.relay.beat import RING_S
 from streamferry.relay.drift import Drift
 from streamferry.relay.list_position import move
@@ -18,7 +19,6 @@ from streamferry.source.live import LiveInlet
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Pace, Timeline
 from streamferry.timeline.pace import LEAD_MS
-from streamferry.words import Code
 
 #: If media arrives for this long and none of it can be laid, it has no keyframes: three times the longest default
 #: keyframe interval of encoders (x264: 250 frames).

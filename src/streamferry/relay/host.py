@@ -16,6 +16,7 @@ from typing import TypeVar
 from streamferry.media.errors import Fault
 from streamferry.net.child import end_all
 from streamferry.prepare.store import PreparedStore
+from streamferry.reasons import Code, Reason
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.beat import Beat
 from streamferry.relay.collector import Collector
@@ -25,7 +26,6 @@ from streamferry.relay.run import RelayRun
 from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Totals, Trouble
 from streamferry.source.live import SCRATCH_BYTES
-from streamferry.words import Code, Reason
 
 _log = logging.getLogger("streamferry.relay")
 

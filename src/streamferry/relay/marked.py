@@ -34,6 +34,7 @@ from streamferry.prepare.input_description import InputDescription, parse_input_
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import LIVE_ENCODER, Processing
 from streamferry.push import WhenLate
+from streamferry.reasons import Code
 from streamferry.relay.drift import Drift
 from streamferry.relay.feed import LiveFeed
 from streamferry.source import LiveInlet
@@ -41,7 +42,6 @@ from streamferry.source.flv import FlvReader
 from streamferry.source.live import ConnectionInlet
 from streamferry.timeline import Timeline
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
-from streamferry.words import Code
 
 #: How long a source may take until its first keyframe is probed: keyframes are up to 10 s apart.
 LOOK_S = 20.0

@@ -12,10 +12,10 @@ from collections import deque
 
 from streamferry.media.tag import KEYFRAME, SEQUENCE_HEADER, LaidTag
 from streamferry.push import Outlet
+from streamferry.reasons import Code, Reason, Reasoned
 from streamferry.timeline import Timeline
 from streamferry.wire.codecs import UnsupportedCodec
 from streamferry.wire.fmp4 import Fragmenter, Piece
-from streamferry.words import Code, Reason, Reasoned
 
 _log = logging.getLogger("streamferry.relay")
 

@@ -15,6 +15,7 @@ from typing import Any
 from streamferry.media.errors import Fault
 from streamferry.prepare.store import PreparedStore
 from streamferry.push import Outlet
+from streamferry.reasons import Code, Reason
 from streamferry.relay.beat import FILE_VISITS, LIVE_VISITS, Beat
 from streamferry.relay.destination_keeper import DestinationKeeper
 from streamferry.relay.flow import Flow
@@ -27,7 +28,6 @@ from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Totals, Trouble
 from streamferry.relay.vitals import Phase, Verdict, Vitals
 from streamferry.timeline import Timeline
-from streamferry.words import Code, Reason
 
 
 class RelayRun:

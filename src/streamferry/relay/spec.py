@@ -9,9 +9,9 @@ from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.net.listening import srt_mode
 from streamferry.prepare.processing import FIRST, Normalize
+from streamferry.reasons import Code, InvalidPart, InvalidValue
 from streamferry.relay.status import START, Playhead
 from streamferry.timeline.pace import LEAD_MS as LEAD_MS
-from streamferry.words import Code, InvalidPart, InvalidValue
 
 ENDLESS = -1
 #: Longer lists than the cloud API takes are refused, so that a spec fits any front end.

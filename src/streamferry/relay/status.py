@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from streamferry.media.errors import Fault
-from streamferry.words import Reason
+from streamferry.reasons import Reason
 
 
 class State(StrEnum):

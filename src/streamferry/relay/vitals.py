@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from streamferry.media.errors import Fault, MediaError
+from streamferry.reasons import Code, Reason
 from streamferry.relay.feed import FileFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.status import RelayStatus, State, Totals, Trouble
-from streamferry.words import Code, Reason
 
 #: A run streams while media moved and the destination acknowledged bytes within this long.
 FRESH_S = 3.0

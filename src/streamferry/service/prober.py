@@ -14,9 +14,9 @@ from streamferry.net.egress_proxy import open_egress_proxy
 from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.process import child_environment
 from streamferry.prepare.route import Route
+from streamferry.reasons import Code, Reason
 from streamferry.tasks.errors import ProbeFailed, ProberBusy
 from streamferry.web.operation_views import ProbeView
-from streamferry.words import Code, Reason
 from streamferry.worker.egress import Egress, decide_allow
 
 #: Probes at a time, since the machine also relays. Further requests wait, and are refused if others already wait.

@@ -9,12 +9,12 @@ from typing import Unpack
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions
+from streamferry.reasons import Code
 from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.http import open_http
 from streamferry.source.live import LiveInlet
 from streamferry.source.rtmp import open_rtmp
 from streamferry.source.streams import open_rtsp, open_srt, open_udp
-from streamferry.words import Code
 
 __all__ = ["HlsPlayedSegments", "LiveInlet", "open_live"]
 

@@ -33,9 +33,9 @@ from streamferry.net.egress_proxy import EgressProxy, Forwarder
 from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg, SegmentWatch
 from streamferry.net.sandbox import ENCODING, Sandbox
 from streamferry.net.seccomp import Sockets
+from streamferry.reasons import Code
 from streamferry.source.flv import FlvReader
 from streamferry.source.live import SILENCE_S, ConnectionInlet, connection_broke
-from streamferry.words import Code
 
 #: How long a source may take from the start of ffmpeg to the first media.
 OPEN_S = 15.0

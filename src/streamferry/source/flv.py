@@ -2,9 +2,9 @@
 
 from streamferry.media.errors import RemoteProtocolError, SourceUnsupported
 from streamferry.media.tag import Tag
+from streamferry.reasons import Code
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_flv_header, scan_tags
 from streamferry.wire.leftover import put_before
-from streamferry.words import Code
 
 
 class FlvReader:

@@ -8,13 +8,13 @@ from typing import Unpack
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, step
 from streamferry.net.http import HttpBody, HttpStream, open_get
+from streamferry.reasons import Code, Reason
 from streamferry.source.ffmpeg import FfmpegInput, open_ffmpeg
 from streamferry.source.hls import open_hls
 from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.http_flv import HttpFlvInlet
 from streamferry.source.live import LiveInlet, as_source_errors
 from streamferry.wire.hls import names_playlist
-from streamferry.words import Code, Reason
 
 #: ISO 13818-1, 2.4.3.2: each packet begins with it.
 _TS_SYNC_BYTE = b"\x47"

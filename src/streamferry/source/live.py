@@ -21,7 +21,7 @@ from streamferry.media.errors import (
     SourceUnreachable,
 )
 from streamferry.media.tag import Tag
-from streamferry.words import Code, said_by
+from streamferry.reasons import Code, said_by
 
 #: Most bytes received in one pull, so that one stream's backlog cannot delay the beat for the others: 52 Mbps at a
 #: beat of 80 ms.

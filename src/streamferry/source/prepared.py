@@ -9,8 +9,8 @@ from typing import Protocol
 
 from streamferry.media.errors import MediaError, SourceUnsupported
 from streamferry.media.tag import VIDEO, Tag
+from streamferry.reasons import Code
 from streamferry.wire.flv import MAX_TAG_BYTES, NEVER_MS, scan_tags
-from streamferry.words import Code
 
 # Bounds one visit's work when a player has fallen behind; 100 Mbps at a visit every 320 ms.
 _MAX_PULL_BYTES = 4 << 20

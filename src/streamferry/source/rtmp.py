@@ -10,8 +10,8 @@ from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_play
+from streamferry.reasons import Code, InvalidValue
 from streamferry.source.live import ConnectionInlet, as_source_errors
-from streamferry.words import Code, InvalidValue
 
 # Limit of acknowledgements and pongs that a source has not taken, 20 bytes each: beyond it, it has not read for ages.
 _MAX_UNSENT_BYTES = 64 << 10

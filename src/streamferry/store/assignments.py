@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.errors import Fault
+from streamferry.reasons import Reason
 from streamferry.relay.status import Playhead, RelayStatus, State, Trouble
 from streamferry.store import events, pictures, sealing, task_rows, tasks, workers
 from streamferry.store.cells import read_member, read_number, read_reason, reason_cells
@@ -17,7 +18,6 @@ from streamferry.store.seal import Seal
 from streamferry.store.spec import Unreadable, with_picture
 from streamferry.tasks.model import TaskSpec
 from streamferry.tasks.schedule import RETRY_FAILED_MS, decide_due, is_over
-from streamferry.words import Reason
 from streamferry.worker import Change, Outcome, Report, WorkerHealth
 
 #: Most tasks that one statement names.

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, TypeVar
 
+from streamferry.reasons import Reason
 from streamferry.tasks.times import from_ms
-from streamferry.words import Reason
 
 _Member = TypeVar("_Member", bound=Enum)
 #: Stands for a JSON object that cannot be read.

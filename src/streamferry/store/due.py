@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.errors import Fault
+from streamferry.reasons import Code, Reason
 from streamferry.relay.status import Playhead, State
 from streamferry.store import events, task_rows, tasks, workers
 from streamferry.store.cells import reason_cells
@@ -13,7 +14,6 @@ from streamferry.store.schema import pulse, run, task, worker
 from streamferry.store.seal import Seal
 from streamferry.store.spec import Unreadable
 from streamferry.tasks.schedule import END_TOLERANCE_MS, is_over
-from streamferry.words import Code, Reason
 
 #: A due task that nobody took for this long is taken by any worker with room, beyond its fair share.
 _FAIR_FOR_MS = 1_000

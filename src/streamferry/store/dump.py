@@ -14,11 +14,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from streamferry.reasons import Code, Reason
 from streamferry.store import sealing, workers
 from streamferry.store.database import Store
 from streamferry.store.migrate import migrate, read_revision
 from streamferry.store.schema import access_key, event, metadata, pulse, task, worker
-from streamferry.words import Code, Reason
 
 FORMAT = 1
 _KIND = "streamferry backup"

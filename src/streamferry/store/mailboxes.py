@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.url import MediaUrl
+from streamferry.reasons import Reason
 from streamferry.store import sealing
 from streamferry.store.cells import reason_cells
 from streamferry.store.database import now_ms, read_now_ms
@@ -25,7 +26,6 @@ from streamferry.store.records import DeliveryRecord
 from streamferry.store.schema import delivery, mailbox
 from streamferry.store.seal import Seal
 from streamferry.tasks.model import CallbackEvent, DeliveryState, TaskSpec
-from streamferry.words import Reason
 
 #: How long callbacks are tried.
 PATIENCE_MS = 24 * 3_600_000

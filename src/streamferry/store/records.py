@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from streamferry.reasons import Reason
 from streamferry.relay.status import Playhead, State
 from streamferry.tasks.model import ApiStatus, CallbackEvent, DeliveryState, TaskSpec, decide_api_status
-from streamferry.words import Reason
 from streamferry.worker import WorkerHealth
 
 

@@ -99,7 +99,7 @@ run = sa.Table(
     sa.Column("dropped_tags", sa.BigInteger, nullable=False),
     sa.Column("retries", sa.Integer, nullable=False),
     sa.Column("fault", sa.String(24), nullable=True),
-    # In English, and as JSON what it is made from (``words.Reason``).
+    # In English, and as JSON what it is made from (``reasons.Reason``).
     sa.Column("reason", sa.Text, nullable=True),
     sa.Column("reason_json", sa.Text, nullable=True),
     # What keeps it from streaming, until it has streamed for a while (``relay.Trouble``); since when, null for nothing.

@@ -6,11 +6,11 @@ import secrets
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from streamferry.reasons import Code, Reason
 from streamferry.store import sealing
 from streamferry.store.database import lock_name, read_now_ms
 from streamferry.store.schema import callback_secret
 from streamferry.store.seal import Seal, SealBroken
-from streamferry.words import Code, Reason
 
 #: How long callbacks are also signed with the previous secret.
 OLD_SECRET_MS = 24 * 3_600_000

@@ -9,10 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from streamferry.reasons import Code, Reason
 from streamferry.relay.status import State
 from streamferry.store.database import now_ms
 from streamferry.store.schema import run, worker
-from streamferry.words import Code, Reason
 
 #: What a run row says is good for as long as ``streaming`` is (see ``relay.State``).
 SILENT_MS = 3_000

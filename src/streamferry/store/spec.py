@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
+from streamferry.reasons import Code, InvalidValue, Reason
 from streamferry.tasks.model import ContinueStrategy, SourceForm, StoredMark, TaskItem, TaskKind, TaskSpec
-from streamferry.words import Code, InvalidValue, Reason
 
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from streamferry.media.errors import Fault
+from streamferry.reasons import Code, Reason
 from streamferry.relay.spec import LEAD_MS
 from streamferry.relay.status import Playhead, State
 from streamferry.store import silence
@@ -18,7 +19,6 @@ from streamferry.store.seal import Seal, SealBroken
 from streamferry.store.spec import Unreadable, parse_spec, stand_in
 from streamferry.tasks.model import TaskSpec
 from streamferry.tasks.schedule import decide_playhead
-from streamferry.words import Code, Reason
 
 #: All columns of tasks and their runs, except the callback and the bytes of the watermark's picture.
 _TASK_AND_RUN = (

@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from streamferry.reasons import Code, Reasoned
 from streamferry.store.database import read_now_ms
 from streamferry.store.records import UsageBucket
 from streamferry.store.schema import run, task, usage
 from streamferry.tasks.times import from_ms, to_ms
-from streamferry.words import Code, Reasoned
 from streamferry.worker import Report
 
 _MINUTE_MS = 60_000

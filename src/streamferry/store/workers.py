@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.errors import Fault
+from streamferry.reasons import Code, Reason
 from streamferry.relay.status import State
 from streamferry.store import events, tasks
 from streamferry.store.cells import read_time, reason_cells
@@ -17,7 +18,6 @@ from streamferry.store.events import NewEvent
 from streamferry.store.records import WorkerRecord
 from streamferry.store.schema import pulse, run, task, worker
 from streamferry.tasks.schedule import LOST_STEP_MS, decide_due
-from streamferry.words import Code, Reason
 from streamferry.worker import LEASE_S, LeaseLost, WorkerHealth
 
 _HEALTH = TypeAdapter(WorkerHealth)

@@ -17,6 +17,7 @@ from typing import Never
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
+from streamferry.reasons import Code, InvalidPart, InvalidValue, Reason, Value
 from streamferry.relay.spec import (
     ENDLESS,
     LIVE_SCHEMES,
@@ -28,7 +29,6 @@ from streamferry.relay.spec import (
 )
 from streamferry.tasks.errors import InvalidField, TaskNotFound
 from streamferry.tasks.model import StoredMark, TaskItem, TaskKind
-from streamferry.words import Code, InvalidPart, InvalidValue, Reason, Value
 
 MAX_WINDOW = timedelta(days=7)
 MAX_ADDRESS_CHARS = 1000

@@ -17,6 +17,7 @@ from typing import Final, TypeVar, get_args
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
+from streamferry.reasons import Code, Reason
 from streamferry.relay.spec import ENDLESS
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
@@ -30,7 +31,6 @@ from streamferry.tasks.model import (
     TaskKind,
     TaskSpec,
 )
-from streamferry.words import Code, Reason
 
 
 class Cleared(Enum):

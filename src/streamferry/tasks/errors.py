@@ -4,7 +4,7 @@ Sentences are for the user and hold no secret. Fields go by the names of ``tasks
 ``sources[2].start_s``. A front end that has other names puts its own in their place (``Reason.named``).
 """
 
-from streamferry.words import Code, Reason, Reasoned, Value
+from streamferry.reasons import Code, Reason, Reasoned, Value
 
 
 class ActionError(Reasoned):

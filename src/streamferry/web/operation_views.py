@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from streamferry.media.errors import Fault
+from streamferry.reasons import NOT_TOLD
 from streamferry.store.records import AuditRecord, DeliveryRecord, GroupRecord, UsageBucket, WorkerRecord
 from streamferry.tasks.model import CallbackEvent, DeliveryState
 from streamferry.web.views import View
-from streamferry.words import NOT_TOLD
 from streamferry.worker import WorkerHealth
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from streamferry.reasons import Code
 from streamferry.tasks.errors import InvalidField
-from streamferry.words import Code
 
 _HISTORY = timedelta(days=366)
 _QUARTER = timedelta(days=93)

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from streamferry.media.errors import Fault
+from streamferry.reasons import NOT_TOLD
 from streamferry.relay.status import State
 from streamferry.store.records import (
     EventRecord,
@@ -17,7 +18,6 @@ from streamferry.store.records import (
 )
 from streamferry.tasks.model import StoredMark, TaskSpec
 from streamferry.web.addresses import show_callback, show_source
-from streamferry.words import NOT_TOLD
 
 
 class Kind(StrEnum):

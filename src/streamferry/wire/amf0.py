@@ -10,7 +10,7 @@ from struct import Struct
 from typing import Any
 
 from streamferry.media.errors import LocalProtocolError, RemoteProtocolError
-from streamferry.words import Code
+from streamferry.reasons import Code
 
 #: What AMF0 values become: None (null, undefined, unsupported), bool, float, str, aware UTC datetime (date),
 #: list (strict array), dict (object, typed object), :class:`EcmaArray`. Ints are accepted when serializing.

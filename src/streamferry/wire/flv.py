@@ -8,8 +8,8 @@ from struct import Struct
 
 from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, Tag
+from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Reader, Amf0Value, EcmaArray, serialize_amf0
-from streamferry.words import Code
 
 #: File header and the PreviousTagSize0 after it.
 FLV_HEADER_BYTES = 13

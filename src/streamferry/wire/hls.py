@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 from urllib.parse import urljoin
 
-from streamferry.words import Code, InvalidValue
+from streamferry.reasons import Code, InvalidValue
 
 #: A playlist of a day's DVR window in segments of 2 s has 5 MB.
 MAX_PLAYLIST_BYTES = 8 << 20

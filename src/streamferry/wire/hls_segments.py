@@ -6,8 +6,8 @@ Specification: RFC 8216, sections 4.3.2 (segments) and 5.2 (initialization vecto
 import re
 from dataclasses import dataclass
 
+from streamferry.reasons import Code, InvalidValue
 from streamferry.wire.hls import Playlist, attributes
-from streamferry.words import Code, InvalidValue
 
 #: 27 hours of segments of 1 s, a week of 6 s.
 MAX_SEGMENTS = 100_000

@@ -7,7 +7,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from streamferry.net.own_addresses import is_own
-from streamferry.words import Code, Reason
+from streamferry.reasons import Code, Reason
 
 #: Metadata services of clouds, which hand out credentials, where they are not link-local: AWS and Google over IPv6,
 #: Alibaba, Azure, Oracle, Volcengine.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from streamferry.reasons import Reason
 from streamferry.relay import ItemChange, RelaySpec, RelayStatus, Trouble
-from streamferry.words import Reason
 from streamferry.worker.health import WorkerHealth
 
 

@@ -20,8 +20,8 @@ from collections.abc import Callable
 import h11
 
 from streamferry.net.unauthenticated import Unauthenticated
+from streamferry.reasons import Code, Reason
 from streamferry.relay import PreviewRefused, Viewer
-from streamferry.words import Code, Reason
 
 #: How long a pass is valid: time for the request to arrive, with clocks that nearly agree.
 PASS_S = 60.0

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from streamferry.media.errors import Fault
+from streamferry.reasons import Code, Reason
 from streamferry.relay import (
     ItemChange,
     ItemStep,
@@ -26,7 +27,6 @@ from streamferry.relay import (
     move,
     move_ends,
 )
-from streamferry.words import Code, Reason
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 

@@ -8,10 +8,10 @@ import pytest
 from kit.clips import ClipFactory
 from scripted.camera import laid
 from streamferry.control.thumbnails import FRESH_S, STALE_S, Thumbnails
+from streamferry.reasons import Reason
 from streamferry.tasks.errors import PreviewUnavailable
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
 from streamferry.wire.fmp4 import Fragmenter
-from streamferry.words import Reason
 
 
 class ScriptedStream:

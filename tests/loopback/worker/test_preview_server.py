@@ -14,9 +14,9 @@ from scripted.previewable import HEADERS, film, pictures
 from scripted.waiting import until
 from streamferry.net.unauthenticated import MAX_UNAUTHENTICATED
 from streamferry.push import Outlet
+from streamferry.reasons import Reason
 from streamferry.relay.preview import Preview
 from streamferry.timeline import Timeline
-from streamferry.words import Reason
 from streamferry.worker import preview_server as module
 from streamferry.worker.preview_server import Passes, PreviewServer
 

@@ -7,7 +7,7 @@ import pytest
 
 from streamferry.media.errors import SourceForbidden, SourceMissing
 from streamferry.net.folders import EVERYWHERE, Folders
-from streamferry.words import sentence
+from streamferry.reasons import sentence
 
 HERE = os.uname().nodename
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from streamferry.media.errors import DestinationStalled, Fault, PublishRejected, SourceEnded
+from streamferry.reasons import Reason
 from streamferry.relay.status import State, Trouble
 from streamferry.relay.vitals import CALM_S, FRESH_S, End, Phase, Vitals
 from streamferry.timeline import Timeline
-from streamferry.words import Reason
 
 
 @dataclass

@@ -14,6 +14,7 @@ from task_samples import make_spec
 from streamferry.control.actions import Actions
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
+from streamferry.reasons import Reason
 from streamferry.relay import LEAD_MS, ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
 from streamferry.store import Store, due, workers
 from streamferry.store import assignments as holds
@@ -22,7 +23,6 @@ from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.schema import pulse, run, task, worker
 from streamferry.tasks.model import ContinueStrategy, TaskItem
 from streamferry.tasks.schedule import LOOK_AHEAD_MS, LOST_STEP_MS
-from streamferry.words import Reason
 from streamferry.worker import Change, LeaseLost, Outcome, Report, WorkerHealth
 
 STREAMING = RelayStatus(State.STREAMING, media_time_ms=1, bytes_out=1)

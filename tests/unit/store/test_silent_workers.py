@@ -11,6 +11,7 @@ from streamferry.control.address_rules import address_rules
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.pulse import Pulse
 from streamferry.control.store_ledger import StoreLedger
+from streamferry.reasons import Reason
 from streamferry.relay import RelayStatus, State
 from streamferry.store import Store
 from streamferry.store.schema import worker
@@ -18,7 +19,6 @@ from streamferry.web.compat import operations, schemas
 from streamferry.web.dashboard.filters import FILTERS
 from streamferry.web.metrics import Metrics
 from streamferry.web.reads import Reads
-from streamferry.words import Reason
 from streamferry.worker import Report
 
 STREAMING = RelayStatus(State.STREAMING, kbps_in=900, kbps_out=1000, media_time_ms=5000, bytes_out=5000)

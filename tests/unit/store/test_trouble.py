@@ -10,12 +10,12 @@ from streamferry.control.actions import Actions
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
+from streamferry.reasons import Code, Reason
 from streamferry.relay import RelayStatus, State, Trouble
 from streamferry.store import Store
 from streamferry.web.dashboard.filters import FILTERS
 from streamferry.web.reads import Reads
 from streamferry.web.views import Status, TroubleView
-from streamferry.words import Code, Reason
 from streamferry.worker import Assignment, Outcome, Report
 
 REFUSED = Trouble(Fault.USER_DESTINATION, Reason.text("push.example refused: no such key"), 3)

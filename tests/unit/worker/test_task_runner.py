@@ -8,8 +8,8 @@ import pytest
 
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
+from streamferry.reasons import Reason
 from streamferry.relay import Item, ItemChange, ItemStep, Playhead, RelaySpec, RelayStatus, State
-from streamferry.words import Reason
 from streamferry.worker import Assignment, Outcome
 from streamferry.worker.task_runner import TaskRunner, decide_spec
 

@@ -8,8 +8,8 @@ import pytest
 from test_task_runner import SPEC, ScriptedRelay
 
 from streamferry.media.url import MediaUrl
+from streamferry.reasons import Reason
 from streamferry.relay import RelaySpec, RelayStatus, State, Totals, lease_clock
-from streamferry.words import Reason
 from streamferry.worker import (
     Assignment,
     LeaseLost,

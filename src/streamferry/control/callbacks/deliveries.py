@@ -2,11 +2,11 @@
 
 import re
 
+from streamferry.reasons import Code
 from streamferry.store import Store, asks_again, audit, deliveries, signing
 from streamferry.store.records import Backlog, DeliveryPage, DeliveryRecord
 from streamferry.tasks.errors import DeliveryNotFound, WrongState
 from streamferry.tasks.model import AuditKind, DeliveryState
-from streamferry.words import Code
 
 _EVENT_ID = re.compile(r"evt_([0-9a-f]{32})_([1-9][0-9]{0,8})")
 

@@ -23,11 +23,11 @@ from standardwebhooks import Webhook
 
 from streamferry import __version__
 from streamferry.control.callbacks.sender import SEND_S, Failure, Sender
+from streamferry.reasons import Code, Reason
 from streamferry.store import TROUBLE, Seal, SealBroken, Store, describe_trouble, mailboxes, signing
 from streamferry.store.host_places import HostPlaces
 from streamferry.store.mailboxes import Attempt, Claim
 from streamferry.store.records import DeliveryRecord
-from streamferry.words import Code, Reason
 
 _log = logging.getLogger("streamferry.callbacks")
 

@@ -18,7 +18,7 @@ import httpx
 from streamferry.media.errors import PeerUnreachable, own_lack
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve
-from streamferry.words import Code, Reason
+from streamferry.reasons import Code, Reason
 
 #: A receiver gets this long, from resolving its name to the end of its answer. The convention asks for 15 to 30 s;
 #: less keeps a dead one from taking up a place for long, and a callback that a slow one missed is sent again.

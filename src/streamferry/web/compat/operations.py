@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamferry.control.actions import Actions
+from streamferry.reasons import Code
 from streamferry.store.records import GroupTag, TaskPage
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
@@ -12,7 +13,6 @@ from streamferry.tasks.errors import GroupNotFound, InvalidField
 from streamferry.web.compat import schemas, usage
 from streamferry.web.compat.tasks import choose_pictures, create_spec, show_task, update_spec
 from streamferry.web.rate_limits import Kind
-from streamferry.words import Code
 
 VERSION = "2023-01-01"
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from streamferry.media.watermark import Watermark
+from streamferry.reasons import Code
 from streamferry.store.records import TaskRecord
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
@@ -34,7 +35,6 @@ from streamferry.tasks.model import (
 from streamferry.web.addresses import show_callback, show_source
 from streamferry.web.compat.names import NAMES, SOURCE_NAMES, name_of
 from streamferry.web.compat.schemas import Clearable, TaskBody, UpdateTask, WatermarkBody
-from streamferry.words import Code
 
 #: The API shows times in China's zone, and so do we: some clients cut the offset off.
 CHINA = timezone(timedelta(hours=8))

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.reasons import Code, Reason
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
@@ -20,7 +21,6 @@ from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import DEFAULT_GROUP, ContinueStrategy, TaskKind
 from streamferry.tasks.times import comes_twice, instants_of
 from streamferry.web.views import Kind, Strategy, TaskView
-from streamferry.words import Code, Reason
 
 #: As ``<input type="datetime-local">`` writes it.
 _TIME = "%Y-%m-%dT%H:%M"

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
 
+from streamferry.reasons import Reason
 from streamferry.web.dashboard.draft import Draft
 from streamferry.web.dashboard.texts import Say
-from streamferry.words import Reason
 
 #: Labels continue with what may be typed: "File: https://... or /path".
 _END_OF_NAME = re.compile(r"[:,]| with ")

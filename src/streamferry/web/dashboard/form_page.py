@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from nicegui import ui
 from starlette.responses import Response
 
+from streamferry.reasons import Reason
 from streamferry.tasks.errors import ActionError, TaskNotFound
 from streamferry.web.dashboard import not_found
 from streamferry.web.dashboard.draft import Draft, typed_address
@@ -18,7 +19,6 @@ from streamferry.web.dashboard.show import title_of
 from streamferry.web.dashboard.watermark_editor import MarkEditor
 from streamferry.web.dashboard.widgets import card, empty
 from streamferry.web.views import Kind, Strategy, TaskView
-from streamferry.words import Reason
 
 _GROUPS = 500
 

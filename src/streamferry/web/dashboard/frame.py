@@ -13,13 +13,13 @@ from nicegui import Client, ui
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from streamferry.reasons import Reasoned
 from streamferry.store import TROUBLE
 from streamferry.web.dashboard.preferences import LANGUAGE_COOKIE, THEME_COOKIE, THEMES, Preferences
 from streamferry.web.dashboard.session_gate import BASE, session_of
 from streamferry.web.dashboard.sessions import Session
 from streamferry.web.dashboard.sign_in import SIGN_OUT
 from streamferry.web.dashboard.texts import LANGUAGES, Say, Translate, sayer, translator
-from streamferry.words import Reasoned
 
 #: Navigation: key of the label, path below BASE, icon.
 _PLACES = (

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from nicegui import ui
 
+from streamferry.reasons import Reason
 from streamferry.relay.status import State
 from streamferry.store.records import DeliveryRecord
 from streamferry.tasks.model import DeliveryState
@@ -14,7 +15,6 @@ from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.widgets import attempt, empty, icon_button, time_at
 from streamferry.web.views import EventView
-from streamferry.words import Reason
 
 #: How many are shown at first, and added each time that earlier ones are requested.
 _STEP = 50

@@ -5,6 +5,7 @@ from functools import partial
 from nicegui import events, ui
 
 from streamferry.media.url import REDACTED
+from streamferry.reasons import Reason
 from streamferry.relay.spec import MAX_ITEMS
 from streamferry.tasks.errors import ActionError, NoProber
 from streamferry.web.dashboard import show
@@ -15,7 +16,6 @@ from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.widgets import empty, icon_button, named_dialog
 from streamferry.web.operation_views import ProbeView
 from streamferry.web.views import Kind
-from streamferry.words import Reason
 
 
 class PlaylistEditor:

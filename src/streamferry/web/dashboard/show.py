@@ -1,10 +1,10 @@
 """Values as a person reads them: rates, spans, sizes, and what a task is doing in one word. Pure."""
 
 from streamferry.media.url import readable
+from streamferry.reasons import Reason
 from streamferry.relay.status import State
 from streamferry.web.dashboard.texts import Say, Translate
 from streamferry.web.views import RunView, Status, TaskView, TroubleView
-from streamferry.words import Reason
 
 UNKNOWN = "–"
 

@@ -7,10 +7,10 @@ from functools import partial
 from nicegui import events, ui
 
 from streamferry.media.picture import MAX_PICTURE_BYTES, inspect_picture
+from streamferry.reasons import InvalidValue
 from streamferry.web.dashboard.draft import Draft, DraftMark
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.widgets import icon_button
-from streamferry.words import InvalidValue
 
 _ROWS, _COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
 #: Margin between the picture and the edge, as a fraction of the video.

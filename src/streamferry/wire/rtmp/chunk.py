@@ -18,7 +18,7 @@ nothing refers to the scanned buffer when ``scan`` returns, except the views pas
 from struct import Struct
 
 from streamferry.media.errors import RemoteProtocolError
-from streamferry.words import Code
+from streamferry.reasons import Code
 
 #: (type id, 32-bit absolute stamp in ms, message stream id, payload).
 Message = tuple[int, int, int, "bytes | memoryview"]

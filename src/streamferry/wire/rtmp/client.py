@@ -24,6 +24,7 @@ from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.stamps import SessionClock
 from streamferry.media.tag import AUDIO, METADATA, VIDEO, LaidTag, Tag
 from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.rtmp.auth import answer_challenge, is_challenge
 from streamferry.wire.rtmp.chunk import append_message
@@ -49,7 +50,6 @@ from streamferry.wire.rtmp.message import (
     tags_of_message,
 )
 from streamferry.wire.rtmp.peer import WINDOW_ACK_BYTES, Peer
-from streamferry.words import Code
 
 #: Codecs carried, as Enhanced RTMP names them. Bodies pass through untouched, so the list is what FLV players know.
 FOURCCS = ("avc1", "hvc1", "av01", "vp09", "mp4a", "Opus", "fLaC", "ac-3", "ec-3", ".mp3")

@@ -13,7 +13,7 @@ from hashlib import sha256, shake_256
 from hmac import compare_digest, new
 
 from streamferry.media.errors import RemoteProtocolError
-from streamferry.words import Code
+from streamferry.reasons import Code
 
 #: The version byte, C0 and S0.
 VERSION = 3

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.tag import SCRIPT, Tag
+from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Reader, Amf0Value, parse_amf0, serialize_amf0
 from streamferry.wire.flv import scan_tags
-from streamferry.words import Code
 
 _U16_U32 = Struct(">HI")
 _U16_U32_U32 = Struct(">HII")

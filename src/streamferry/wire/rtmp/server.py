@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from streamferry.media.errors import LocalProtocolError
 from streamferry.media.tag import Tag
+from streamferry.reasons import Code
 from streamferry.wire.rtmp.chunk import append_message
 from streamferry.wire.rtmp.client import FOURCCS
 from streamferry.wire.rtmp.events import (
@@ -33,7 +34,6 @@ from streamferry.wire.rtmp.message import (
     tags_of_message,
 )
 from streamferry.wire.rtmp.peer import WINDOW_ACK_BYTES, Peer
-from streamferry.words import Code
 
 # Limit type "dynamic" of Set Peer Bandwidth (5.4.5), as all servers send it.
 _DYNAMIC = b"\x02"

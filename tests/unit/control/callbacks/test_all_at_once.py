@@ -14,11 +14,11 @@ from streamferry.control.callbacks import dispatcher
 from streamferry.control.callbacks.dispatcher import Dispatcher
 from streamferry.control.callbacks.sender import Failure
 from streamferry.media.url import MediaUrl
+from streamferry.reasons import Reason
 from streamferry.store import events
 from streamferry.store.events import NewEvent
 from streamferry.store.schema import run
 from streamferry.web.compat.callback_body import serialize
-from streamferry.words import Reason
 
 SECONDS = 1.0
 

@@ -18,6 +18,7 @@ from streamferry.control.callbacks.dispatcher import (
     decide_pause_ms,
 )
 from streamferry.control.callbacks.sender import FAILURES, REFUSALS
+from streamferry.reasons import Reason
 from streamferry.store import mailboxes
 from streamferry.store.host_places import HostPlaces
 from streamferry.store.retention import Retention, has_old, prune
@@ -25,7 +26,6 @@ from streamferry.store.schema import delivery, mailbox
 from streamferry.tasks.errors import DeliveryNotFound, WrongState
 from streamferry.tasks.model import DeliveryState
 from streamferry.web.compat.callback_body import CallbackBody
-from streamferry.words import Reason
 
 DAY_S = 24 * 3600
 STORY = ("starting", "streaming", "stalled", "retrying", "streaming", "ended")

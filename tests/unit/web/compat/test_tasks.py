@@ -11,6 +11,7 @@ import pytest
 from kit.pictures import png
 from streamferry.control.address_rules import address_rules
 from streamferry.media.redaction import use_marks
+from streamferry.reasons import Reason
 from streamferry.relay import Playhead, State
 from streamferry.store.records import TaskRecord
 from streamferry.tasks.errors import InvalidField
@@ -18,7 +19,6 @@ from streamferry.tasks.model import ContinueStrategy, SourceForm, TaskKind, Task
 from streamferry.web.compat.api_errors import ApiError
 from streamferry.web.compat.schemas import CreateTask, ListTasks, UpdateTask, read_body
 from streamferry.web.compat.tasks import create_spec, show_task, update_spec
-from streamferry.words import Reason
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 START, END = int(NOW.timestamp()), int((NOW + timedelta(hours=1)).timestamp())

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from streamferry.media.errors import Fault
+from streamferry.reasons import NOT_TOLD, Reason
 from streamferry.relay import State
 from streamferry.web.dashboard import show
 from streamferry.web.dashboard.texts import sayer, translator
 from streamferry.web.views import Kind, RunView, SourceView, Status, Strategy, TaskView, TroubleView
-from streamferry.words import NOT_TOLD, Reason
 
 NOW = datetime(2026, 5, 2, tzinfo=UTC)
 NEVER_STARTED = "was never started: no worker took it in its time"

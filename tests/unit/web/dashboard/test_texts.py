@@ -6,10 +6,10 @@ from string import Formatter
 
 import pytest
 
+from streamferry.reasons import Code, Reason
+from streamferry.reasons.en import SENTENCES
 from streamferry.web import dashboard
 from streamferry.web.dashboard.texts import LANGUAGES, en, sayer, translator, zh
-from streamferry.words import Code, Reason
-from streamferry.words.en import SENTENCES
 
 SOURCES = [path.read_text() for path in Path(dashboard.__file__).parent.glob("*.py")]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from streamferry.reasons import Reason, sentence
 from streamferry.web.dashboard.texts import en, zh
-from streamferry.words import Reason, sentence
 
 #: Language -> its own name, and the tag that browsers and Quasar know it by.
 LANGUAGES = {"en": ("English", "en-US"), "zh": ("中文", "zh-CN")}

@@ -1,6 +1,6 @@
 """English."""
 
-from streamferry.words import Code
+from streamferry.reasons import Code
 
 TEXTS = {
     "callbacks.ended": "The receiver of callbacks wants no more (410).",

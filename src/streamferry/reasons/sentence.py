@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from streamferry.words import en, zh
+from streamferry.reasons import en, zh
 
 if TYPE_CHECKING:
-    from streamferry.words.reason import Reason
+    from streamferry.reasons.reason import Reason
 
 #: Language -> its sentences by code. ``{name}`` stands for a parameter, written as ``str.format`` writes it.
 _SENTENCES: dict[str, Mapping[str, str]] = {"en": en.SENTENCES, "zh": zh.SENTENCES}

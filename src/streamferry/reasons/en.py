@@ -1,6 +1,6 @@
 """The sentences in English. ``{name}`` stands for a parameter, see ``sentence``."""
 
-from streamferry.words.code import Code
+from streamferry.reasons.code import Code
 
 #: See ``sentence``.
 SENTENCES: dict[str, str] = {

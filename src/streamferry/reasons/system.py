@@ -3,8 +3,8 @@
 import errno
 import os
 
-from streamferry.words.code import Code
-from streamferry.words.reason import Reason, Value
+from streamferry.reasons.code import Code
+from streamferry.reasons.reason import Reason, Value
 
 _CODES = {
     errno.ECONNREFUSED: Code.SYSTEM_REFUSED,

@@ -1,6 +1,6 @@
 """The sentences in Chinese, with the same parameters as the English ones."""
 
-from streamferry.words.code import Code
+from streamferry.reasons.code import Code
 
 #: See ``sentence``.
 SENTENCES: dict[str, str] = {

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, Union
 
-from streamferry.words.code import Code
-from streamferry.words.sentence import sentence
+from streamferry.reasons.code import Code
+from streamferry.reasons.sentence import sentence
 
 #: What can be shown to anybody. A reason in a reason is the cause beneath it; a tuple is a list of words.
 Value = Union[str, int, float, tuple[str, ...], "Reason"]

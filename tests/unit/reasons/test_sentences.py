@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 import streamferry
 from streamferry.media.errors import SourceForbidden, SourceUnreachable
-from streamferry.words import LANGUAGES, Code, Reason, en, sentence, system_reason, zh
-from streamferry.words.reason import MAX_VALUE_CHARS
+from streamferry.reasons import LANGUAGES, Code, Reason, en, sentence, system_reason, zh
+from streamferry.reasons.reason import MAX_VALUE_CHARS
 
 ROOT = Path(streamferry.__file__).parent
 TABLES = {"en": en.SENTENCES, "zh": zh.SENTENCES}
 SOURCES = {
     path: ast.parse(path.read_text())
     for path in ROOT.rglob("*.py")
-    if path.parent != ROOT / "words" or path.stem == "system"
+    if path.parent != ROOT / "reasons" or path.stem == "system"
 }
 
 

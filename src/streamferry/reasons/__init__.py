@@ -4,10 +4,10 @@ Code that finds something wrong names a :class:`Code` and its parameters. The se
 reader's language, from a table; no sentence is ever parsed.
 """
 
-from streamferry.words.code import Code
-from streamferry.words.reason import NOT_TOLD, InvalidPart, InvalidValue, Reason, Reasoned, Value
-from streamferry.words.sentence import LANGUAGES, sentence
-from streamferry.words.system import said_by, system_reason
+from streamferry.reasons.code import Code
+from streamferry.reasons.reason import NOT_TOLD, InvalidPart, InvalidValue, Reason, Reasoned, Value
+from streamferry.reasons.sentence import LANGUAGES, sentence
+from streamferry.reasons.system import said_by, system_reason
 
 __all__ = [
     "LANGUAGES",
