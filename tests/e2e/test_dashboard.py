@@ -384,6 +384,7 @@ def test_all_that_the_filters_leave_are_meant_over_pages(
     expect(rows.locator(".chip")).to_have_text(["Streaming", "Streaming"], timeout=30_000)
     page.goto("dashboard/tasks?q=many")
     expect(rows).to_have_count(25)
+    page.wait_for_function("window.did_handshake")  # until then a page that was loaded anew hears no click
     page.locator("thead .q-checkbox").click()
     expect(bulk).to_contain_text("25 selected")
     bulk.get_by_role("button", name="Select all 26").click()

@@ -41,7 +41,7 @@ def test_a_quickstart_ends_with_a_picture_that_moves(tmp_path: Path) -> None:
                 assert tab.problems == []
             with browsers.tab(chromium, link) as tab:
                 tab.page.goto(link)
-                expect(tab.page.get_by_role("alert")).to_contain_text("used already")
+                expect(tab.page.get_by_role("alert")).to_contain_text("already used")
                 assert "/sign-in" in tab.page.url
             _only_this_machine(program.pid)
             _another_terminal(tmp_path, task)

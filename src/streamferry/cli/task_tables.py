@@ -143,7 +143,7 @@ def show_task(task: Mapping[str, Any]) -> None:
     rows: list[tuple[str, str | Text]] = [
         ("task id", task["task_id"]),
         ("title", task["title"]),
-        ("note", task["note"]),
+        ("note", task.get("note", "")),
         ("group", task["group"]),
         ("state", state_of(task)),
         ("why", _why(task)),

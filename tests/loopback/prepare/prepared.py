@@ -17,6 +17,7 @@ from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.job import Job
 from streamferry.prepare.processing import COPY, Processing
 from streamferry.prepare.version import Version
+from streamferry.reasons import Reason
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
 
 
@@ -31,7 +32,7 @@ class Outcome:
     def error(self) -> str:
         """Class and sentence of the failure, empty if there was none."""
         last = self.messages[-1]
-        return f"{last['error']}: {last['reason']}" if "error" in last else ""
+        return f"{last['error']}: {Reason.from_json(last['reason'])}" if "error" in last else ""
 
     @property
     def summary(self) -> Summary:

@@ -155,7 +155,7 @@ def test_a_list_of_sound_refuses_a_silent_film(folder: Path, tmp_path: Path) -> 
     processing = of_list(Form(None, FORM.audio))
     error = prepare(make("no_audio.mp4", folder), tmp_path / "entry", processing=processing).error
     assert error.startswith("SourceUnsupported")
-    assert "file.no_sound" in error
+    assert "the list is sound only" in error
 
 
 @pytest.mark.parametrize(
