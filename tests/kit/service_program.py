@@ -15,8 +15,8 @@ from kit.waiting import wait_for
 from streamferry.control.actions import Actions
 from streamferry.store import Seal, Store, sqlite_url
 
-#: What a start may take. It costs 5 s of CPU with two workers (measured), and a process among six on two cores gets a
-#: third of a second each second: 15 s; four times that, for machines that have other work as well.
+#: What a start may take. It costs 5 s of CPU with two workers, and a process among four on two cores gets half a second
+#: each second: 10 s; six times that, for machines that have other work as well.
 START_S = 60.0
 
 
