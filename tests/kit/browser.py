@@ -68,7 +68,7 @@ def tab(
         viewport={"width": 390, "height": 844} if phone else {"width": 1360, "height": 900},
         has_touch=phone,
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     one = Tab(context.new_page())
     one.page.on("pageerror", lambda error: one.problems.append(str(error)))
     one.page.on("console", lambda told: one.problems.append(told.text) if _POLICY in told.text else None)
