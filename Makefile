@@ -1,7 +1,7 @@
 # The commands of the project. Each one prepares what it needs, once, and says what it cannot have.
 #   make demo     a relay you can watch, in a few seconds
 #   make test     everything that must hold before a change is handed over
-# ARGS goes to the program behind the command:  make test ARGS="tests/unit -k url"   make demo ARGS="--seconds 5"
+# ARGS goes to the program behind the command:  make test ARGS="tests/unit -k url"   make demo ARGS="--seconds 15"
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
