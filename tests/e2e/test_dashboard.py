@@ -71,14 +71,6 @@ def open_tab(chromium: Browser, service: ServiceProgram) -> Iterator[Callable[..
             assert [url for url in one.asked if not hosts.match(url)] == []
 
 
-def sign_in(page: Page, key: str = KEY, secret: str = SECRET) -> None:
-    page.goto("dashboard/")
-    page.locator("[name=access_key_id]").fill(key)
-    page.locator("[name=secret]").fill(secret)
-    page.locator("[type=submit]").click()
-    page.wait_for_url("**/dashboard/")
-
-
 def field(page: Page, label: str) -> Locator:
     return page.get_by_label(re.compile(f"^{label}"))
 
@@ -105,7 +97,7 @@ def test_a_task_through_its_life_by_hand(open_tab: Callable[..., Tab], nginx: Ng
     """Made by the form it streams and is seen; stopped, continued, its list edited, deleted, all from its page."""
     tab = open_tab()
     page = tab.page
-    sign_in(page)
+    browsers.sign_in(page, KEY, SECRET)
     create_list(page, clips("h264_no_bframes"), nginx.url("seen"), "Seen")
     chip = page.locator(".task-head .chip")
     expect(chip).to_have_text("Streaming", timeout=20_000)
@@ -178,7 +170,7 @@ def test_what_is_wrong_is_said_at_its_field(open_tab: Callable[..., Tab], clips:
     """All of it at once, in the words of the rules; only the fields that apply are there; nothing is created."""
     tab = open_tab()
     page = tab.page
-    sign_in(page)
+    browsers.sign_in(page, KEY, SECRET)
     page.goto("dashboard/new")
     fill(page, "File: https", "ftp://example.com/a.mp4")
     fill(page, "Push address", "rtmp://example.com/onlyapp")
@@ -209,7 +201,7 @@ def test_what_is_wrong_is_said_at_its_field(open_tab: Callable[..., Tab], clips:
 def test_what_only_the_store_knows_is_said_at_its_field(open_tab: Callable[..., Tab], clips: ClipFactory) -> None:
     """The refusal was wiped away by leaving the field, where the click that sent the form came before that."""
     page = open_tab().page
-    sign_in(page)
+    browsers.sign_in(page, KEY, SECRET)
     create_list(page, clips("two_seconds"), "rtmp://127.0.0.1:9/live/taken", "Taken")
     page.goto("dashboard/new")
     fill(page, "File: https", f"file://{clips('two_seconds')}")
@@ -232,7 +224,7 @@ def test_what_only_the_store_knows_is_said_at_its_field(open_tab: Callable[..., 
 def test_an_address_is_looked_into(open_tab: Callable[..., Tab], clips: ClipFactory) -> None:
     """What is in it stands below it, until another address does; what cannot be read is said in its place."""
     page = open_tab(locale="zh-CN").page
-    sign_in(page)
+    browsers.sign_in(page, KEY, SECRET)
     page.goto("dashboard/new")
     address, look, found = field(page, "文件：https"), page.get_by_role("button", name="探测"), page.locator(".probe")
     address.fill(f"file://{clips('h264_bframes')}")
@@ -250,7 +242,7 @@ def test_a_file_is_uploaded_and_played(
 ) -> None:
     """The uploaded file lies in the library, and a task that is made from there streams it."""
     page = open_tab().page
-    sign_in(page)
+    browsers.sign_in(page, KEY, SECRET)
     page.goto("dashboard/library")
     page.locator("input[type=file]").set_input_files(clips("two_seconds"))
     expect(page.locator(".lines .line-title")).to_have_text("two_seconds.mp4")
@@ -270,7 +262,7 @@ def test_a_watermark_is_placed_by_hand(open_tab: Callable[..., Tab], tmp_path: P
     page = tab.page
     logo = tmp_path / "logo.png"
     programs.run([programs.ffmpeg(), "-v", "error", "-f", "lavfi", "-i", "testsrc=size=160x80", "-frames:v", "1", logo])
-    sign_in(page)
+    browsers.sign_in(page, KEY, SECRET)
     page.goto("dashboard/new")
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Add a picture").click()
@@ -293,7 +285,7 @@ def test_a_watermark_is_placed_by_hand(open_tab: Callable[..., Tab], tmp_path: P
 def test_callbacks_are_seen_and_sent_again(open_tab: Callable[..., Tab], nginx: NginxRtmp, clips: ClipFactory) -> None:
     """Each stands on the page of its task with what became of it; one that was delivered comes once more."""
     page = open_tab().page
-    sign_in(page)
+    browsers.sign_in(page, KEY, SECRET)
     with CallbackReceiver() as receiver:
         page.goto("dashboard/new")
         fill(page, "File: https", f"file://{clips('two_seconds')}")
@@ -327,7 +319,7 @@ def test_earlier_events_are_shown_to_who_asks(open_tab: Callable[..., Tab], serv
         for number in range(59):
             client.update_pull_to_push_task({"TaskId": task_id, "Title": f"Change{number}"})
     page = open_tab().page
-    sign_in(page)
+    browsers.sign_in(page, KEY, SECRET)
     page.goto(f"dashboard/tasks/{task_id}")
     lines = page.locator(".log-line")
     expect(lines).to_have_count(50)
@@ -340,7 +332,7 @@ def test_earlier_events_are_shown_to_who_asks(open_tab: Callable[..., Tab], serv
 def test_several_at_once(open_tab: Callable[..., Tab], nginx: NginxRtmp, clips: ClipFactory) -> None:
     """Found by title, ticked, stopped and deleted after one question each."""
     page = open_tab().page
-    sign_in(page)
+    browsers.sign_in(page, KEY, SECRET)
     for number in range(2):
         create_list(page, clips("two_seconds"), nginx.url(f"bulk{number}"), f"Bulk{number}")
     page.goto("dashboard/tasks")
@@ -378,7 +370,7 @@ def test_all_that_the_filters_leave_are_meant_over_pages(
             )
         client.create_pull_to_push_task({**waits, "Title": "Spared", "DstAddr": "rtmp://127.0.0.1:9/live/spared"})
     page = open_tab().page
-    sign_in(page)
+    browsers.sign_in(page, KEY, SECRET)
     page.goto("dashboard/tasks?q=manyair")
     rows, bulk = page.locator(".task-row"), page.locator(".bulk")
     expect(rows.locator(".chip")).to_have_text(["Streaming", "Streaming"], timeout=30_000)
@@ -418,7 +410,7 @@ def test_who_may_only_read_changes_nothing(
 ) -> None:
     """There is no button for it, the form is closed, and an upload that is sent all the same is refused."""
     owner = open_tab().page
-    sign_in(owner)
+    browsers.sign_in(owner, KEY, SECRET)
     create_list(owner, clips("two_seconds"), nginx.url("readonly"), "Readonly")
     made = subprocess.run(
         [STREAMFERRY, "key", "create", "--read-only", "--json", "--data-dir", service.data],
@@ -428,7 +420,7 @@ def test_who_may_only_read_changes_nothing(
     )
     key, secret = re.findall(r'": ?"([^"]+)"', made.stdout)[:2]
     page = open_tab().page
-    sign_in(page, key, secret)
+    browsers.sign_in(page, key, secret)
     page.goto(owner.url)
     expect(page.locator(".task-head .chip")).to_be_visible()
     for name in ("Stop", "Continue", "Edit"):

@@ -46,14 +46,6 @@ def end_of(client: LiveService, task_id: str) -> datetime:
     return datetime.fromisoformat(next(one["EndTime"] for one in found if one["TaskId"] == task_id))
 
 
-def sign_in(page: Page) -> None:
-    page.goto("dashboard/")
-    page.locator("[name=access_key_id]").fill(KEY)
-    page.locator("[name=secret]").fill(SECRET)
-    page.locator("[type=submit]").click()
-    page.wait_for_url("**/dashboard/")
-
-
 def save(page: Page) -> None:
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
@@ -75,7 +67,7 @@ def test_a_window_at_the_hour_that_clocks_change(
     instants = [datetime.fromisoformat(twice + offset) for offset in offsets]
     with LiveService(service.url, KEY, SECRET) as client, browsers.tab(chromium, service.url, zone=zone) as tab:
         page = tab.page
-        sign_in(page)
+        browsers.sign_in(page, KEY, SECRET)
         for at, offset in zip(instants, offsets, strict=True):
             task_id = make_task(client, at)
             page.goto(f"dashboard/tasks/{task_id}")

@@ -27,14 +27,6 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
-def sign_in(page: Page) -> None:
-    page.goto("dashboard/")
-    page.locator("[name=access_key_id]").fill(KEY)
-    page.locator("[name=secret]").fill(SECRET)
-    page.locator("[type=submit]").click()
-    page.wait_for_url("**/dashboard/")
-
-
 def make_task(service: ServiceProgram) -> str:
     now = datetime.now(UTC)
     task: dict[str, Any] = {
@@ -77,14 +69,14 @@ def test_a_page_that_hears_nothing_says_so_and_comes_back(chromium: Browser, tmp
         stack = contextlib.ExitStack()
         tab = stack.enter_context(browsers.tab(chromium, url))
         page = tab.page
-        sign_in(page)
+        browsers.sign_in(page, KEY, SECRET)
         pages = {page: "No contact since"}
         for path in ("tasks", "new", "library"):
             other = page.context.new_page()
             other.goto(f"dashboard/{path}")
             pages[other] = "No contact since"
         chinese = stack.enter_context(browsers.tab(chromium, url, locale="zh-CN")).page
-        sign_in(chinese)
+        browsers.sign_in(chinese, KEY, SECRET)
         page.goto(f"dashboard/tasks/{task_id}")
         freeze(first, {**pages, chinese: "失去联系"})
         # A live page, not a picture of one.

@@ -99,14 +99,6 @@ def _wait_taken(client: LiveService, task_id: str) -> None:
     wait_for("a worker to take it", look, 30)
 
 
-def sign_in(page: Page) -> None:
-    page.goto("dashboard/")
-    page.locator("[name=access_key_id]").fill(KEY)
-    page.locator("[name=secret]").fill(SECRET)
-    page.locator("[type=submit]").click()
-    page.wait_for_url("**/dashboard/")
-
-
 def violations(page: Page) -> list[tuple[Any, ...]]:
     """What axe-core finds on the page or in the dialog over it, with where and why."""
     # Half a transition is a colour of its own.
@@ -149,7 +141,7 @@ def test_axe_finds_nothing_on_any_page(
         page = tab.page
         page.goto("dashboard/sign-in")
         list(in_each_guise(tab, f"sign-in-{locale}", guises))
-        sign_in(page)
+        browsers.sign_in(page, KEY, SECRET)
         for path, there, title in (
             ("", ".problem-line", ("Overview", "概览")),
             ("tasks", ".task-row, .task-card", ("Tasks", "任务")),
@@ -197,7 +189,7 @@ def test_a_page_was_sent_before_it_was_read(chromium: Browser, service: ServiceP
     """A page comes with what it shows. Sent half built, a list said "No tasks here", and "1-0 of 0" under its rows."""
     with browsers.tab(chromium, service.url) as tab:
         page = tab.page
-        sign_in(page)
+        browsers.sign_in(page, KEY, SECRET)
         for path, words in (
             ("", "problem-line"),
             ("tasks", tasks["Waits"]),
@@ -214,7 +206,7 @@ def test_a_task_that_finds_no_room_is_in_trouble_wherever_it_is_shown(
     """Tile, list, filter, row, page, its events, and the metric; it was told nowhere, and ended as if it had run."""
     with browsers.tab(chromium, service.url) as tab:
         page = tab.page
-        sign_in(page)
+        browsers.sign_in(page, KEY, SECRET)
         line = page.locator(".problem-line", has_text="Roomless")
         expect(line).to_contain_text("The service — no worker has room", timeout=40_000)
         expect(line.locator(".chip")).to_have_text("Waiting")
@@ -241,7 +233,7 @@ def test_what_is_not_there_is_said_in_the_frame(chromium: Browser, service: Serv
     framework's own page, and 200 for a task."""
     with browsers.tab(chromium, service.url, locale="zh-CN") as tab:
         page = tab.page
-        sign_in(page)
+        browsers.sign_in(page, KEY, SECRET)
         for path, words in (
             ("nope", "没有此页面。"),
             (f"tasks/{'0' * 32}", "没有此任务。"),
@@ -267,7 +259,7 @@ def test_everything_in_the_form_is_done_by_keys(
     programs.run([programs.ffmpeg(), "-v", "error", "-f", "lavfi", "-i", "testsrc=size=160x80", "-frames:v", "1", logo])
     with browsers.tab(chromium, service.url) as tab:
         page = tab.page
-        sign_in(page)
+        browsers.sign_in(page, KEY, SECRET)
         page.goto(f"dashboard/tasks/{tasks['Listed']}")
         expect(page.locator(".item-line").nth(1).locator(".item-name")).to_have_text("周末 电影.mp4")
         page.goto(f"dashboard/tasks/{tasks['Listed']}/edit")

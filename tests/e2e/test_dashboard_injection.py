@@ -90,14 +90,6 @@ async def plant(service: ServiceProgram) -> str:
     return made
 
 
-def sign_in(page: Page) -> None:
-    page.goto("dashboard/")
-    page.locator("[name=access_key_id]").fill(KEY)
-    page.locator("[name=secret]").fill(SECRET)
-    page.locator("[type=submit]").click()
-    page.wait_for_url("**/dashboard/")
-
-
 def test_what_strangers_wrote_is_text_on_every_page(chromium: Browser, service: ServiceProgram, task_id: str) -> None:
     """Titles, groups, addresses, reasons, events, callbacks, file names, searches and what stands in the address."""
     with browsers.tab(chromium, service.url) as tab:
@@ -110,7 +102,7 @@ def test_what_strangers_wrote_is_text_on_every_page(chromium: Browser, service: 
         expect(page.get_by_role("alert")).to_be_visible()
         expect(page.locator("[name=access_key_id]")).to_have_value(PAYLOAD[:128])
         nothing_ran(page)
-        sign_in(page)
+        browsers.sign_in(page, KEY, SECRET)
         expect(page.locator(".problem-line")).to_contain_text(TEMPLATE)
         nothing_ran(page)
         page.goto(f"dashboard/tasks?search={quote(PAYLOAD)}&group={quote(PAYLOAD)}&state={quote(PAYLOAD)}")
@@ -197,7 +189,7 @@ def signed_in(chromium: Browser, service: ServiceProgram) -> Iterator[browsers.T
     """A page that is open, with what counts scripts that run."""
     with browsers.tab(chromium, service.url) as tab:
         tab.page.add_init_script(COUNT)
-        sign_in(tab.page)
+        browsers.sign_in(tab.page, KEY, SECRET)
         yield tab
 
 

@@ -78,3 +78,12 @@ def tab(
         yield one
     finally:
         context.close()
+
+
+def sign_in(page: Page, key: str, secret: str) -> None:
+    """As a person does, by the form that a page of the dashboard leads to; ends on the overview."""
+    page.goto("dashboard/")
+    page.locator("[name=access_key_id]").fill(key)
+    page.locator("[name=secret]").fill(secret)
+    page.locator("[type=submit]").click()
+    page.wait_for_url("**/dashboard/")
