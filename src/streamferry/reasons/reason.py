@@ -13,6 +13,9 @@ Value = Union[str, int, float, tuple[str, ...], "Reason"]
 
 #: Parameters may hold words of peers, programs and files: no longer than this is needed to know what they mean.
 MAX_VALUE_CHARS = 1000
+#: Reasons within a reason that are read: ours hold a step, an error of the system and a cause or two. A damaged row may
+#: nest more deeply than a sentence can be made of.
+MAX_DEPTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,11 @@ class Reason:
         return {"code": str(self.code), "params": {name: _to_json(value) for name, value in self.params.items()}}
 
     @classmethod
-    def from_json(cls, data: object) -> Self:
+    def from_json(cls, data: object, max_depth: int = MAX_DEPTH) -> Self:
         """Again from its JSON form. Raises ValueError for anything else."""
         match data:
-            case {"code": str(code), "params": dict(params)}:
-                return cls(code, {str(name): _from_json(value) for name, value in params.items()})
+            case {"code": str(code), "params": dict(params)} if max_depth > 0:
+                return cls(code, {str(name): _from_json(value, max_depth - 1) for name, value in params.items()})
         raise ValueError("not the JSON form of a reason")
 
     def told(self) -> dict[str, Any]:
@@ -131,9 +134,9 @@ def _to_json(value: Value) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _from_json(value: object) -> Value:
+def _from_json(value: object, max_depth: int) -> Value:
     if isinstance(value, str | int | float):
         return value
     if isinstance(value, list):
         return tuple(str(one) for one in value)
-    return Reason.from_json(value)
+    return Reason.from_json(value, max_depth)

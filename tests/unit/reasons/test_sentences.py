@@ -3,6 +3,7 @@
 import ast
 import string
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 import streamferry
 from streamferry.media.errors import SourceForbidden, SourceUnreachable
 from streamferry.reasons import LANGUAGES, Code, Reason, en, sentence, system_reason, zh
-from streamferry.reasons.reason import MAX_VALUE_CHARS
+from streamferry.reasons.reason import MAX_DEPTH, MAX_VALUE_CHARS
 
 ROOT = Path(streamferry.__file__).parent
 TABLES = {"en": en.SENTENCES, "zh": zh.SENTENCES}
@@ -161,3 +162,13 @@ def test_damaged_reasons_are_refused(text: str) -> None:
     """What is no reason is a ValueError, not half of one."""
     with pytest.raises(ValueError, match=r"reason|Expecting"):
         Reason.load(text)
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH, 500])
+def test_a_damaged_event_that_nests_without_end_is_told_as_its_sentence(depth: int) -> None:
+    """It was read until the stack ended, and so was the list that it is in."""
+    nested: dict[str, Any] = {"code": "text", "params": {"words": "beneath"}}
+    for _ in range(depth):
+        nested = {"code": "peer.step_failed", "params": {"step": "a step", "why": nested}}
+    told = {"reason": "as it was said", "reason_code": nested["code"], "reason_params": nested["params"]}
+    assert str(Reason.of_told(told)) == "as it was said"
