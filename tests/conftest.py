@@ -16,6 +16,7 @@ from kit.http_files import HttpFiles
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
 from kit.node_media_server import NodeMediaServer
+from streamferry.relay import collector
 
 # Programs under test start hundreds of times, and every process of the tests reads them all: compiled once is enough.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -78,6 +79,29 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
         report.outcome = "failed"
         report.longrepr = f"{collector.nodeid} was skipped, which CI=true forbids. {report.longrepr}"
     return report
+
+
+class _NoCollections:
+    """``gc`` for relay hosts under test, which collect all garbage of their process as they begin and end.
+
+    A process of the tests has some 800,000 objects: that takes 0.8 s of CPU each time, and makes all later collections
+    visit them too. tests/loopback/relay/test_garbage.py has the real one.
+    """
+
+    isenabled, enable, disable = gc.isenabled, gc.enable, gc.disable
+
+    @staticmethod
+    def _leave(generation: int = 2) -> None:
+        """Do nothing."""
+
+    collect = freeze = unfreeze = _leave
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_collections_by_hosts() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collector, "gc", _NoCollections)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,7 +12,9 @@ from scripted.waiting import until
 from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
+from streamferry.prepare.store import PreparedStore
 from streamferry.push import open_session
+from streamferry.relay import RelayHost, collector
 from streamferry.relay.collector import Collector
 from streamferry.source import HlsPlayedSegments, open_live
 
@@ -19,6 +22,16 @@ from streamferry.source import HlsPlayedSegments, open_live
 LEFT = 1.0
 
 pytestmark = pytest.mark.usefixtures("quick")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def real_collections() -> Iterator[None]:
+    """Here hosts collect as in production. Afterwards what there is is frozen again, as tests/conftest.py left it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collector, "gc", gc)
+        yield
+    gc.collect()
+    gc.freeze()
 
 
 class Hesitating(Listener):
@@ -106,6 +119,16 @@ def test_attempts_count_as_parts_of_relays(monkeypatch):
         collector.note_attempt()
     collector._run()
     assert collections == [1, 2]
+
+
+async def test_a_host_collects_garbage_itself_and_hands_that_back(tmp_path):
+    """Automatic collection is off while it runs, and what was there at its start is left out of later collections."""
+    assert gc.isenabled()
+    async with RelayHost(store=PreparedStore(tmp_path)):
+        assert not gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
 
 
 async def test_an_error_that_is_kept_keeps_no_frames(relays, source, destination):
