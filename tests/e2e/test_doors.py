@@ -27,7 +27,7 @@ SETTINGS = {
 LIST_ROUTES = """
 import asyncio, os, pathlib, sys
 from streamferry.config import load_settings
-from streamferry.service import serve as service
+from streamferry.service import assembly
 
 def walk(routes, prefix):
     for route in routes:
@@ -42,9 +42,9 @@ def show(app, *_):
     sys.stdout.flush()
     os._exit(0)
 
-service._Server = show
+assembly._Server = show
 settings = load_settings(data_dir=pathlib.Path(sys.argv[1]), port=0)
-asyncio.run(service.serve(settings, asyncio.Event(), lambda _: None))
+asyncio.run(assembly.serve(settings, asyncio.Event(), lambda _: None))
 """
 #: What answers a stranger, and with what. Everything else must refuse, with 401 or 403.
 OPEN = {

@@ -61,7 +61,7 @@ def test_the_wheel_works_in_an_environment_of_its_own(tmp_path: Path) -> None:
     assert not list(site.glob("pytest*"))
     assert run([command, "--version"]).stdout.startswith("streamferry ")
     assert "ALL RIGHT" in run([command, "demo", "--seconds", "10"], 90).stdout
-    program = "import streamferry.service.serve, streamferry.web.dashboard as one; print(one.__path__[0])"
+    program = "import streamferry.service.assembly, streamferry.web.dashboard as one; print(one.__path__[0])"
     folder = Path(run([python, "-I", "-c", program]).stdout.strip())
     assert folder.is_relative_to(tmp_path)
     ours = ROOT / "src/streamferry/web/dashboard/static"

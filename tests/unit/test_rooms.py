@@ -7,14 +7,14 @@ import pytest
 
 import streamferry
 from streamferry.web.compat.callback_body import CallbackBody
-from streamferry.web.compat.names import NAMES
+from streamferry.web.compat.field_names import NAMES
 from streamferry.web.compat.operations import OPERATIONS
-from streamferry.web.compat.tasks import STATUS_WORDS
+from streamferry.web.compat.task_bodies import STATUS_WORDS
 
 ROOMS = ("tasks", "store", "control", "web", "service", "relay", "worker", "cli")
 SPEAKS_IT = "web/compat/"
 # Stored rows have had these words since the first version, and old ones have to open.
-STORED = {("store/spec.py", word) for word in ("SrcAddr", "SrcAddrS", "VodSrcAddrs")}
+STORED = {("store/spec_json.py", word) for word in ("SrcAddr", "SrcAddrS", "VodSrcAddrs")}
 # The example that users paste is a call of the client; the README of quickstart names it, too.
 NAMED = {("web/request_sample.py", "CreatePullToPushTask")}
 

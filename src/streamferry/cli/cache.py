@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from streamferry.cli.task_tables import named_source
-from streamferry.cli.times import show_time
+from streamferry.cli.time_arguments import show_time
 from streamferry.prepare.cache import UNKEPT, Entry, Summary, all_entries, default_root, evict
 
 cache = typer.Typer(help="Show or empty the cache of prepared files.", no_args_is_help=True)

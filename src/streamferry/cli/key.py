@@ -14,7 +14,7 @@ from rich.table import Table
 
 from streamferry.cli.options import AsJson
 from streamferry.cli.serve import Config, DataDir, StoreAddress, read_settings, run_or_exit
-from streamferry.cli.times import show_time
+from streamferry.cli.time_arguments import show_time
 
 if TYPE_CHECKING:
     from streamferry.config import Settings

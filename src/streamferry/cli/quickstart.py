@@ -22,8 +22,8 @@ from streamferry.cli.serve import begin, run_or_exit
 if TYPE_CHECKING:
     from streamferry.config import Settings
     from streamferry.receiver import Receiver
-    from streamferry.service.quickstart import Prepared
-    from streamferry.service.serve import Entrance
+    from streamferry.service.assembly import Entrance
+    from streamferry.service.seed import Prepared
 
 _HOST = "127.0.0.1"
 _CLIP_S = 10
@@ -50,7 +50,7 @@ def quickstart(
 
 async def _quickstart(folder: Path, port: int) -> None:
     from streamferry.receiver import Receiver
-    from streamferry.service.quickstart import prepare
+    from streamferry.service.seed import prepare
 
     stopping = asyncio.Event()
     on_interrupt(stopping.set)
@@ -74,7 +74,7 @@ async def _quickstart(folder: Path, port: int) -> None:
 async def _serve(
     settings: "Settings", stopping: asyncio.Event, receiver: "Receiver", prepared: "Prepared", folder: Path
 ) -> None:
-    from streamferry.service.serve import serve
+    from streamferry.service.assembly import serve
 
     opened: asyncio.Future[Entrance] = asyncio.get_running_loop().create_future()
     _say("starting the service ...")

@@ -133,7 +133,7 @@ def run_or_exit(main: Coroutine[None, None, None]) -> None:
 
 
 async def _serve(settings: "Settings") -> None:
-    from streamferry.service.serve import serve
+    from streamferry.service.assembly import serve
 
     stopping = asyncio.Event()
     on_interrupt(stopping.set)

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from streamferry.cli.options import parse_position
-from streamferry.cli.times import read_time
+from streamferry.cli.time_arguments import read_time
 from streamferry.media.picture import MAX_PICTURE_BYTES
 
 #: As the service accepts it.

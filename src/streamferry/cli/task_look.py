@@ -10,7 +10,7 @@ import typer
 
 from streamferry.cli.options import AsJson
 from streamferry.cli.task_session import DEFAULT_URL, TaskName, Url, find_task, print_json, print_task, session
-from streamferry.cli.times import read_past
+from streamferry.cli.time_arguments import read_past
 
 #: The list's and the dashboard's words -> those of REST, which are older; both are accepted.
 _STATUSES = {"stopped": "disabled", "waiting": "not_started"}

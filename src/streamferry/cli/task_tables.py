@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from streamferry.cli.times import show_time
+from streamferry.cli.time_arguments import show_time
 from streamferry.media.url import readable
 
 #: Wide enough that nothing is cut off in a pipe or a file.

@@ -80,7 +80,7 @@ class StoreLedger:
                     orders, *_ = await workers.poll(connection, self._worker_id)
         return orders + self._steps
 
-    async def roll(self, known: Mapping[str, tuple[int, int]]) -> dict[str, Assignment | None]:
+    async def assignments(self, known: Mapping[str, tuple[int, int]]) -> dict[str, Assignment | None]:
         """See the protocol. After a step of the clock all is read again: the time until each window has changed."""
         steps = self._steps
         known = known if steps == self._steps_known else {}

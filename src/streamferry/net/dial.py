@@ -17,8 +17,8 @@ from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection, TlsConnection
 from streamferry.net.fence import Fence
-from streamferry.net.names import is_silent, look_up
 from streamferry.net.race import Address, in_order, race, remember
+from streamferry.net.resolver import is_silent, look_up
 from streamferry.reasons import Code, Reason, Value, system_reason
 
 #: Egress policy: may we connect to this IP address? Called after the name is resolved, with the very address used.

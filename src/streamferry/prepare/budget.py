@@ -12,8 +12,8 @@ from pathlib import Path
 from streamferry.media.url import MediaUrl
 from streamferry.net.disk import Disk
 from streamferry.prepare.cache import UNKEPT, Entry, evict, unused_bytes
-from streamferry.prepare.faults import CacheError
-from streamferry.prepare.version import Version
+from streamferry.prepare.errors import CacheError
+from streamferry.prepare.file_version import Version
 from streamferry.reasons import Code
 
 _log = logging.getLogger("streamferry.prepare")

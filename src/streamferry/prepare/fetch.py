@@ -18,8 +18,9 @@ import httpx
 from streamferry.media.errors import MediaError, SourceRejected, SourceUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.cache import Entry
+from streamferry.prepare.errors import CacheError, SourceChanged
 from streamferry.prepare.faststart import MAX_TAIL_BYTES
-from streamferry.prepare.faults import CacheError, SourceChanged
+from streamferry.prepare.file_version import Version
 from streamferry.prepare.origin import (
     CLIENT_OPTIONS,
     raise_for_status,
@@ -28,7 +29,6 @@ from streamferry.prepare.origin import (
 )
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
-from streamferry.prepare.version import Version
 from streamferry.prepare.window import free_blocks
 from streamferry.reasons import Code, system_reason
 

@@ -17,7 +17,7 @@ from typing import Any
 from streamferry.media.errors import MediaError, SourceCutShort
 from streamferry.media.tag import SCRIPT, Tag
 from streamferry.prepare.cache import Entry, Summary
-from streamferry.prepare.faults import PreparationRestarted
+from streamferry.prepare.errors import PreparationRestarted
 from streamferry.prepare.form import Form
 from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Value

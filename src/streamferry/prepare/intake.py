@@ -20,14 +20,14 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.net.sandbox import Sandbox
 from streamferry.net.seccomp import Sockets
+from streamferry.prepare.blocking_ffmpeg import BlockingFfmpeg, file_arguments, hls_arguments, pipe_arguments
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container, look
 from streamferry.prepare.faststart import AS_IT_LIES, Order, turn
-from streamferry.prepare.ffmpeg import BlockingFfmpeg, file_arguments, hls_arguments, pipe_arguments
+from streamferry.prepare.file_version import Version
 from streamferry.prepare.playlist import read_film
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
-from streamferry.prepare.version import Version
 from streamferry.reasons import Code, Reason
 from streamferry.wire.hls import MAX_PLAYLIST_BYTES
 

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from streamferry.media.errors import MediaError
 from streamferry.prepare.cache import Entry
-from streamferry.prepare.faults import PreparationRestarted, to_wire
+from streamferry.prepare.errors import PreparationRestarted, to_wire
 from streamferry.reasons import Code
 
 Message = dict[str, Any]

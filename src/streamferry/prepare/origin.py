@@ -21,8 +21,8 @@ from streamferry.media.errors import (
 )
 from streamferry.media.url import MediaUrl
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
-from streamferry.prepare.faults import SourceGone
-from streamferry.prepare.version import Version
+from streamferry.prepare.errors import SourceGone
+from streamferry.prepare.file_version import Version
 from streamferry.reasons import Code, Reason
 
 # At INFO httpx writes each address in full, with its tokens.

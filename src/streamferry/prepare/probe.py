@@ -18,13 +18,13 @@ from streamferry.net.disk import Disk
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container
+from streamferry.prepare.file_version import Version
 from streamferry.prepare.input_description import InputDescription, VideoDescription
 from streamferry.prepare.intake import Intake
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import FIRST, Processing
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
-from streamferry.prepare.version import Version
 from streamferry.reasons import Code, Reason
 
 #: How much of a file is inspected: some keyframe intervals of the longest kind.

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from streamferry.media.tag import AUDIO, VIDEO, Tag
+from streamferry.prepare.blocking_ffmpeg import BlockingFfmpeg
 from streamferry.prepare.cache import Entry
-from streamferry.prepare.ffmpeg import BlockingFfmpeg
 from streamferry.prepare.form import AudioForm, Form
 from streamferry.prepare.journal import Journal, Message
 from streamferry.prepare.layout import FlvLayout

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streamferry.net.disk import Disk, is_full
 from streamferry.prepare.cache import evict
-from streamferry.prepare.faults import NoRoom
+from streamferry.prepare.errors import NoRoom
 from streamferry.reasons import Code
 
 # How much is freed at a time, so that not every write has to scan the cache.

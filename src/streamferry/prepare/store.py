@@ -32,7 +32,7 @@ from streamferry.net.process import child_environment
 from streamferry.net.sandbox import tell_missing
 from streamferry.prepare.budget import Budget
 from streamferry.prepare.cache import UNKEPT, Entry, default_root, entry_of, newest_whole_entry
-from streamferry.prepare.faults import (
+from streamferry.prepare.errors import (
     CacheError,
     NoRoom,
     PreparationRestarted,
@@ -42,11 +42,11 @@ from streamferry.prepare.faults import (
     from_wire,
 )
 from streamferry.prepare.file import PreparedFile, PrepareProgress
+from streamferry.prepare.file_version import Version, version_of_file
 from streamferry.prepare.job import Job
 from streamferry.prepare.origin import CLIENT_OPTIONS, version_of_http
 from streamferry.prepare.processing import COPY, Processing
 from streamferry.prepare.route import Route
-from streamferry.prepare.version import Version, version_of_file
 from streamferry.reasons import Code, system_reason
 
 DEFAULT_MAX_BYTES = 20_000_000_000
@@ -285,7 +285,7 @@ class PreparedStore:
         # What the process would say of it, nobody hears.
         tell_missing()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "streamferry.prepare.child"),
+            *(sys.executable, "-P", "-m", "streamferry.prepare.preparation"),
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,

@@ -25,8 +25,8 @@ from streamferry.media.errors import (
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions
 from streamferry.net.upload import remove, upload
-from streamferry.push.faults import as_destination_errors
-from streamferry.push.ffmpeg import RemuxSession
+from streamferry.push.mpegts import RemuxSession
+from streamferry.push.peer_errors import as_destination_errors
 from streamferry.wire.hls import ListedSegment, serialize_playlist
 from streamferry.wire.ts import TsSegment, TsSegmenter
 

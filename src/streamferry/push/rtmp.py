@@ -18,7 +18,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Buffers
 from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_publish
-from streamferry.push.faults import as_destination_errors
+from streamferry.push.peer_errors import as_destination_errors
 from streamferry.reasons import Code, Reason, said_by
 from streamferry.wire.flv import MAX_TAG_BYTES
 

@@ -16,8 +16,8 @@ from streamferry.media.errors import (
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions
 from streamferry.net.srt import MESSAGE_BYTES, LibraryMissing, SrtSender, open_sender
-from streamferry.push.faults import as_destination_errors
-from streamferry.push.ffmpeg import RemuxSession
+from streamferry.push.mpegts import RemuxSession
+from streamferry.push.peer_errors import as_destination_errors
 from streamferry.push.rtmp import UNPUBLISH_S
 from streamferry.reasons import Code, InvalidValue
 from streamferry.wire.ts import TS_PACKET_BYTES

@@ -116,11 +116,11 @@ class Relay:
         """Wait for the end and return the final status."""
         return await asyncio.shield(self._supervisor)
 
-    def request_stop(self, *, at_keyframe: bool = False) -> None:
-        """Request the end: unpublish, and become ``stopped``; now, or just before the next keyframe."""
+    def request_stop(self, *, at_next_start: bool = False) -> None:
+        """Request the end: unpublish, and become ``stopped``; now, or where a viewer can begin next."""
         self._stopping.set()
-        if at_keyframe:
-            self._run.stop_at_keyframe()
+        if at_next_start:
+            self._run.stop_at_next_start()
         else:
             self._stop_run()
 

@@ -92,7 +92,7 @@ class RelayRun:
         """End the run at the user's request: unpublish, and become ``stopped``."""
         self._context.finish(State.STOPPED)
 
-    def stop_at_keyframe(self) -> None:
+    def stop_at_next_start(self) -> None:
         """The same, where a viewer can begin, so that another run continues there; at once if nothing is being sent."""
         if self._flow.outlet.session is None:
             self.stop()

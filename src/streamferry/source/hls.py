@@ -24,7 +24,7 @@ from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.ffmpeg_options import HLS_CONTAINERS, HLS_PROTOCOLS, hls_options
 from streamferry.net.http import WEB_SCHEMES, HttpBody, HttpStream, open_get
 from streamferry.reasons import Code, InvalidValue, Reason
-from streamferry.source.ffmpeg import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
+from streamferry.source.ffmpeg_inlet import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.live import SILENCE_S
 from streamferry.wire.hls import MAX_PLAYLIST_BYTES, Playlist, Variant, scheme_of

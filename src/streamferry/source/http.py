@@ -9,7 +9,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, step
 from streamferry.net.http import HttpBody, HttpStream, open_get
 from streamferry.reasons import Code, Reason
-from streamferry.source.ffmpeg import FfmpegInput, open_ffmpeg
+from streamferry.source.ffmpeg_inlet import FfmpegInput, open_ffmpeg
 from streamferry.source.hls import open_hls
 from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.http_flv import HttpFlvInlet

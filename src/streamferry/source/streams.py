@@ -15,7 +15,7 @@ from streamferry.net.sandbox import Sandbox
 from streamferry.net.seccomp import Sockets
 from streamferry.net.udp import DatagramReceiver
 from streamferry.reasons import Code, InvalidValue, said_by
-from streamferry.source.ffmpeg import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
+from streamferry.source.ffmpeg_inlet import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.live import as_source_errors
 
 _DATAGRAMS = Sandbox(sockets=Sockets.UDP)

@@ -15,7 +15,7 @@ from streamferry.store.database import read_now_ms
 from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.schema import run, task
 from streamferry.store.seal import Seal
-from streamferry.store.spec import Unreadable, with_picture
+from streamferry.store.spec_json import Unreadable, with_picture
 from streamferry.tasks.model import TaskSpec
 from streamferry.tasks.schedule import RETRY_FAILED_MS, decide_due, is_over
 from streamferry.worker import Change, Outcome, Report, WorkerHealth

@@ -1,6 +1,7 @@
 """Values of rows, or a harmless substitute if a row is damaged.
 
-Only for descriptive values (numbers, events, tags). What decides what is pushed where is never guessed: see ``spec``.
+Only for descriptive values (numbers, events, tags). What decides what is pushed where is never guessed: see
+``spec_json``.
 """
 
 import json

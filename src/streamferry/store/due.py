@@ -12,7 +12,7 @@ from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.schema import pulse, run, task, worker
 from streamferry.store.seal import Seal
-from streamferry.store.spec import Unreadable
+from streamferry.store.spec_json import Unreadable
 from streamferry.tasks.schedule import END_TOLERANCE_MS, is_over
 
 #: A due task that nobody took for this long is taken by any worker with room, beyond its fair share.

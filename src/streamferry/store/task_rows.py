@@ -11,12 +11,12 @@ from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
 from streamferry.relay.spec import LEAD_MS
 from streamferry.relay.status import Playhead, State
-from streamferry.store import silence
+from streamferry.store import freshness
 from streamferry.store.cells import read_json, read_member, read_number, read_reason, read_time
 from streamferry.store.records import TaskRecord, TroubleRecord
 from streamferry.store.schema import mailbox, picture, run, task, task_spec
 from streamferry.store.seal import Seal, SealBroken
-from streamferry.store.spec import Unreadable, parse_spec, stand_in
+from streamferry.store.spec_json import Unreadable, parse_spec, stand_in
 from streamferry.tasks.model import TaskSpec
 from streamferry.tasks.schedule import decide_playhead
 
@@ -36,8 +36,8 @@ WITH_RUN = sa.select(
 ).select_from(_TASK_AND_RUN)
 #: The same for display: with the worker's silence, and failures of callbacks.
 TOLD = WITH_RUN.add_columns(
-    silence.SINCE_MS.label("silent_since_ms"),
-    silence.FOR_MS.label("silent_ms"),
+    freshness.SINCE_MS.label("silent_since_ms"),
+    freshness.FOR_MS.label("silent_ms"),
     mailbox.c.failures.label("callback_failures"),
     mailbox.c.gone_ms.label("callbacks_gone_ms"),
 ).select_from(_TASK_AND_RUN.outerjoin(mailbox, mailbox.c.task_id == task.c.id))
@@ -50,7 +50,7 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
     trouble = _trouble_of(row)
     is_silent = row["silent_ms"] is not None
     if is_silent:
-        state, fault, why = State.STALLED, Fault.SERVICE.value, silence.reason(row["silent_ms"])
+        state, fault, why = State.STALLED, Fault.SERVICE.value, freshness.reason(row["silent_ms"])
         trouble = trouble or TroubleRecord(read_time(row["silent_since_ms"]), fault, why, 0)
     try:
         spec = spec_of(seal, row)

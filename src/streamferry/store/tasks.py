@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay.status import Playhead, State
-from streamferry.store import pictures, sealing, silence
+from streamferry.store import freshness, pictures, sealing
 from streamferry.store.cells import reason_cells
 from streamferry.store.records import RunningTask, TaskCount, TaskRecord
 from streamferry.store.schema import run, task, task_spec, worker
 from streamferry.store.seal import Seal
-from streamferry.store.spec import serialize_spec
+from streamferry.store.spec_json import serialize_spec
 from streamferry.store.task_rows import TOLD, read_state, task_of
 from streamferry.tasks.model import ApiStatus, TaskSpec
 from streamferry.tasks.times import to_ms
@@ -120,13 +120,13 @@ async def page(
     if statuses:
         wanted.append(_status_at(now_ms).in_([int(status) for status in statuses]))
     if states:
-        in_state = silence.STATE.in_([state.value for state in states])
+        in_state = freshness.STATE.in_([state.value for state in states])
         wanted.append(task.c.id.in_(sa.select(run.c.task_id).where(in_state)))
     if in_trouble is not None:
         # Each one uses its index.
         kept, silent = (
             task.c.id.in_(sa.select(run.c.task_id).where(one))
-            for one in (run.c.trouble_ms.is_not(None), silence.IS_SILENT)
+            for one in (run.c.trouble_ms.is_not(None), freshness.IS_SILENT)
         )
         is_it = sa.and_(_status_at(now_ms) == int(ApiStatus.ACTIVE), sa.or_(kept, silent))
         wanted.append(is_it if in_trouble else ~is_it)
@@ -187,9 +187,9 @@ async def _numbers(
 async def running(connection: AsyncConnection) -> list[RunningTask]:
     """What each task that a worker has is doing; without its spec, which would have to be unsealed."""
     columns = (
-        *(silence.STATE, silence.measured(run.c.kbps_out), run.c.bytes_out, run.c.dropped_tags, run.c.retries),
-        *(silence.measured(run.c.kbps_in), run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
-        silence.IS_TROUBLED,
+        *(freshness.STATE, freshness.measured(run.c.kbps_out), run.c.bytes_out, run.c.dropped_tags, run.c.retries),
+        *(freshness.measured(run.c.kbps_in), run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
+        freshness.IS_TROUBLED,
     )
     found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
     return [RunningTask(task_id, read_state(state), *numbers) for task_id, state, *numbers in found]
@@ -199,10 +199,10 @@ async def count(
     connection: AsyncConnection, *, now_ms: int, title: str = "", groups: Sequence[str] = ()
 ) -> list[TaskCount]:
     """How many tasks are in each status and state, of those that ``page`` would list for title and group."""
-    status, troubled = _status_at(now_ms).label("status"), silence.IS_TROUBLED.label("troubled")
-    sent = sa.func.sum(silence.measured(run.c.kbps_out))
+    status, troubled = _status_at(now_ms).label("status"), freshness.IS_TROUBLED.label("troubled")
+    sent = sa.func.sum(freshness.measured(run.c.kbps_out))
     found = await connection.execute(
-        sa.select(status, silence.STATE.label("told"), troubled, sa.func.count(), sent)
+        sa.select(status, freshness.STATE.label("told"), troubled, sa.func.count(), sent)
         .select_from(task.join(run, run.c.task_id == task.c.id))
         .where(*_is_like(title, groups))
         .group_by(*(sa.literal_column(name) for name in ("status", "told", "troubled")))

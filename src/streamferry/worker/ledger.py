@@ -103,7 +103,7 @@ class Ledger(Protocol):
     async def poll(self, load: int, room: int) -> int:
         """Take due tasks, at most ``room``; returns a number that grows when this worker's tasks change."""
 
-    async def roll(self, known: Mapping[str, tuple[int, int]]) -> Mapping[str, Assignment | None]:
+    async def assignments(self, known: Mapping[str, tuple[int, int]]) -> Mapping[str, Assignment | None]:
         """All tasks that this worker holds; None for those whose epoch and version are ``known``."""
 
     async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> Collection[str]:

@@ -55,7 +55,7 @@ class RunningRelay(Protocol):
 
     def update(self, spec: RelaySpec) -> None: ...
 
-    def request_stop(self, *, at_keyframe: bool = False) -> None: ...
+    def request_stop(self, *, at_next_start: bool = False) -> None: ...
 
     def abort(self) -> None: ...
 
@@ -124,14 +124,14 @@ class TaskRunner:
         else:
             self._set_timers()
 
-    def end(self, *, at_keyframe: bool = False) -> None:
+    def end(self, *, at_next_start: bool = False) -> None:
         """Stop the run, now or at its next keyframe; this is over when the run has ended."""
         self._cancel_timers()
         self._is_stopping = True
         if self._relay is None:
             self._conclude(Outcome.HANDED_BACK, self._final)
         else:
-            self._relay.request_stop(at_keyframe=at_keyframe)
+            self._relay.request_stop(at_next_start=at_next_start)
 
     def abort(self) -> None:
         """Send nothing from here on; this is over when the run has released everything."""

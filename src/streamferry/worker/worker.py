@@ -34,7 +34,7 @@ HEALTH_S = 5.0
 POLL_S = 0.25
 #: How often it reads everything it holds, even if the store does not say that something was changed: a standby that
 #: was promoted may lack the latest changes.
-ROLL_S = 30.0
+REREAD_S = 30.0
 #: Relays get this long to close their sessions properly when the worker leaves.
 LEAVE_S = 5.0
 #: Before that they get this long to reach a keyframe, so that the next worker continues where they ended.
@@ -57,7 +57,7 @@ class Host(Protocol):
 class Worker:
     """Create it inside a running event loop. ``measure`` is called now and then.
 
-    ``is_attached``: see the module. ``roll_s``: how often it reads everything it holds.
+    ``is_attached``: see the module. ``reread_s``: how often it reads everything it holds.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Worker:
         measure: Callable[[], WorkerHealth] | None = None,
         lease_s: float = LEASE_S,
         is_attached: bool = False,
-        roll_s: float = ROLL_S,
+        reread_s: float = REREAD_S,
     ) -> None:
         self._ledger = ledger
         self._host = host
@@ -78,10 +78,10 @@ class Worker:
         self._measure_at = 0.0
         self._lease_s = lease_s
         self._is_attached = is_attached
-        self._roll_s = roll_s
+        self._reread_s = reread_s
         self._runners: dict[str, TaskRunner] = {}
         self._orders = -1
-        self._fence_at = self._report_at = self._roll_at = 0.0
+        self._fence_at = self._report_at = self._reread_at = 0.0
         # Since when the store cannot be reached, on the loop's clock.
         self._away_at: float | None = None
         self._stirred = asyncio.Event()
@@ -159,14 +159,14 @@ class Worker:
         load = len(self._runners)
         orders = await self._ledger.poll(load, max(0, self._capacity - load))
         now = asyncio.get_running_loop().time()
-        if orders != self._orders or now >= self._roll_at:
+        if orders != self._orders or now >= self._reread_at:
             await self._follow_orders()
-            self._orders, self._roll_at = orders, now + self._roll_s
+            self._orders, self._reread_at = orders, now + self._reread_s
 
     async def _follow_orders(self) -> None:
         known = {task_id: one.known for task_id, one in self._runners.items() if not one.is_over}
-        roll = await self._ledger.roll(known)
-        for task_id, assignment in roll.items():
+        held = await self._ledger.assignments(known)
+        for task_id, assignment in held.items():
             if assignment is None:
                 continue
             runner = self._runners.get(task_id)
@@ -177,7 +177,7 @@ class Worker:
             else:
                 runner.follow(assignment)
         for task_id, runner in self._runners.items():
-            if task_id not in roll:
+            if task_id not in held:
                 # Deleted: there is nobody to give it back to.
                 runner.end()
 
@@ -218,7 +218,7 @@ class Worker:
                 async with asyncio.timeout(_RETIRE_S):
                     await self._ledger.retire()
                 for runner in self._runners.values():
-                    runner.end(at_keyframe=True)
+                    runner.end(at_next_start=True)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(KEYFRAME_S):
                         await self._hand_back()

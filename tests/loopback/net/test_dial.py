@@ -11,8 +11,8 @@ import pytest
 
 from streamferry.media.errors import PeerUnreachable
 from streamferry.net import dial as dialling
-from streamferry.net import names
 from streamferry.net import race as races
+from streamferry.net import resolver
 from streamferry.net.dial import Deadlines, client_context, dial
 
 SHORT = 0.05
@@ -65,7 +65,7 @@ async def test_connect_deadline(deaf_port):
 
 async def test_resolve_deadline(monkeypatch):
     """A resolver that does not answer in time is named as the step that failed."""
-    monkeypatch.setattr(names, "_answered_at", time.monotonic())
+    monkeypatch.setattr(resolver, "_answered_at", time.monotonic())
     with pytest.raises(PeerUnreachable, match=r"^resolving localhost timed out after 0 s$"):
         await dial("localhost", 80, deadlines=Deadlines(resolve=0))
 

@@ -14,9 +14,9 @@ from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.prepare.cache import Entry, Summary
+from streamferry.prepare.file_version import Version
 from streamferry.prepare.job import Job
 from streamferry.prepare.processing import COPY, Processing
-from streamferry.prepare.version import Version
 from streamferry.reasons import Reason
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
 
@@ -70,7 +70,7 @@ def prepare(
         ffmpeg=ffmpeg or programs.ffmpeg(),
     )
     done = subprocess.run(
-        [sys.executable, "-m", "streamferry.prepare.child"],
+        [sys.executable, "-m", "streamferry.prepare.preparation"],
         input=json.dumps(asdict(job)) + "\n",
         capture_output=True,
         text=True,

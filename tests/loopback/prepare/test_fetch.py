@@ -14,10 +14,10 @@ from streamferry.media.errors import SourceRejected, SourceUnreachable
 from streamferry.media.url import MediaUrl
 from streamferry.net.disk import Disk
 from streamferry.prepare.cache import Entry
-from streamferry.prepare.faults import CacheError, SourceChanged, SourceGone
+from streamferry.prepare.errors import CacheError, SourceChanged, SourceGone
 from streamferry.prepare.fetch import Fetch
+from streamferry.prepare.file_version import Version
 from streamferry.prepare.room import Room
-from streamferry.prepare.version import Version
 
 FILM = os.urandom(700_000)
 #: One answer: gets the request's head and gives the bytes of the answer, and whether it ends with a reset.

@@ -15,7 +15,7 @@ from streamferry.media.errors import Fault
 from streamferry.media.tag import VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.cache import UNKEPT, all_entries
-from streamferry.prepare.faults import CacheError, NoRoom
+from streamferry.prepare.errors import CacheError, NoRoom
 from streamferry.prepare.file import PreparedFile
 from streamferry.prepare.store import PreparedStore
 from streamferry.source.prepared import PreparedReader

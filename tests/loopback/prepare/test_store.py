@@ -19,7 +19,7 @@ from kit.waiting import wait_for
 from streamferry.media.errors import MediaError, SourceError, SourceRejected, SourceUnreachable, SourceUnsupported
 from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
-from streamferry.prepare.faults import CacheError, SourceGone
+from streamferry.prepare.errors import CacheError, SourceGone
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.store import PreparedStore
 from streamferry.source.prepared import PreparedReader
@@ -167,7 +167,7 @@ async def test_a_follower_takes_over_when_the_first_process_is_killed(
     origin.bytes_per_second = SLOW_BYTES_PER_SECOND
     async with PreparedStore(tmp_path / "cache") as second:
         one = await store.open(film_of(origin))
-        (worker,) = [pid for pid in descendants_here() if "prepare.child" in command_line(pid)]
+        (worker,) = [pid for pid in descendants_here() if "prepare.preparation" in command_line(pid)]
         other = await second.open(film_of(origin))
         os.kill(worker, signal.SIGKILL)
         assert isinstance(await failed(one), CacheError)
@@ -189,7 +189,7 @@ async def test_a_preparation_killed_in_the_middle_is_never_taken_for_whole(
     """The next one resumes the download and gives every tag."""
     origin.bytes_per_second = SLOW_BYTES_PER_SECOND
     file = await store.open(film_of(origin))
-    killed = [pid for pid in descendants_here() if "prepare.child" in command_line(pid)]
+    killed = [pid for pid in descendants_here() if "prepare.preparation" in command_line(pid)]
     assert len(killed) == 1
     os.kill(killed[0], signal.SIGKILL)
     error = await failed(file)

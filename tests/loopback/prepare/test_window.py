@@ -14,7 +14,7 @@ from kit.http_files import HttpFiles
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, Tag
 from streamferry.media.url import MediaUrl
-from streamferry.prepare.faults import ReadWhole
+from streamferry.prepare.errors import ReadWhole
 from streamferry.prepare.file import PreparedFile
 from streamferry.prepare.store import PreparedStore
 from streamferry.source.prepared import PreparedReader

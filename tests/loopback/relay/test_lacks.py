@@ -16,7 +16,7 @@ from streamferry.net.child import Child, ChildError
 from streamferry.net.dial import Deadlines
 from streamferry.net.folders import Folders
 from streamferry.net.srt import _library
-from streamferry.prepare.faults import from_wire, to_wire
+from streamferry.prepare.errors import from_wire, to_wire
 from streamferry.push import open_session
 from streamferry.source import HlsPlayedSegments, open_live
 

@@ -9,8 +9,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from streamferry.service import http
-from streamferry.service.http import BoundedHttp
+from streamferry.service import bounded_http
+from streamferry.service.bounded_http import BoundedHttp
 
 HEAD_S = 0.3
 
@@ -42,8 +42,8 @@ class Client:
 @pytest.fixture
 async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
     """Connected to a server with an application that takes its time."""
-    monkeypatch.setattr(http, "HEAD_S", HEAD_S)
-    monkeypatch.setattr(http, "STUCK_S", HEAD_S)
+    monkeypatch.setattr(bounded_http, "HEAD_S", HEAD_S)
+    monkeypatch.setattr(bounded_http, "STUCK_S", HEAD_S)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(_answer, http=BoundedHttp, log_config=None, lifespan="off", timeout_keep_alive=1)
         server = uvicorn.Server(config)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from kit.commands import all_commands, run
 from streamferry.cli import app
 from streamferry.cli.guard import explain
-from streamferry.service.serve import _listen
+from streamferry.service.assembly import _listen
 
 COMMANDS = dict(all_commands())
 #: They run until they are told to end; what they refuse is listed below.

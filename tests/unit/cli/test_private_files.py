@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from streamferry.cli import app
 from streamferry.cli.backup import _new_file
 from streamferry.cli.quickstart import _write_key
-from streamferry.service.quickstart import Prepared
+from streamferry.service.seed import Prepared
 from streamferry.store.records import KeyPair
 
 TRAPS = ("link", "open file", "dangling link")

@@ -85,16 +85,16 @@ async def test_a_worker_reads_its_windows_anew_after_a_step(store: Store, monkey
     ledger = StoreLedger(store, "one", capacity=9)
     await ledger.register()
     number = await ledger.poll(0, 9)
-    first = (await ledger.roll({}))[task_id]
+    first = (await ledger.assignments({}))[task_id]
     assert first is not None
     known = {task_id: (first.epoch, first.version)}
     assert await ledger.poll(1, 8) == number
-    assert (await ledger.roll(known))[task_id] is None
+    assert (await ledger.assignments(known))[task_id] is None
     now_ms = workers.now_ms
     monkeypatch.setattr(workers, "now_ms", lambda: now_ms() + HOUR_MS)
     assert await ledger.poll(1, 0) != number
-    again = (await ledger.roll(known))[task_id]
+    again = (await ledger.assignments(known))[task_id]
     assert again is not None
-    assert (await ledger.roll(known))[task_id] is None
+    assert (await ledger.assignments(known))[task_id] is None
     async with store.read() as connection:
         assert (await connection.execute(sa.select(run.c.epoch))).scalar() == first.epoch

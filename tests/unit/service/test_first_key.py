@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 
 from streamferry.config import load_settings
 from streamferry.control.actions import Actions
-from streamferry.service.serve import ensure_first_key
+from streamferry.service.assembly import ensure_first_key
 from streamferry.store import Seal, Store, migrate, sqlite_url
 
 

@@ -123,18 +123,18 @@ async def test_one_row_took_the_whole_fleet_down(store: Store, has_played: bool)
     await Scheduler(store).run_once()
     async with a_worker(store) as ledger:
         await ledger.poll(0, 100)
-        roll = await ledger.roll({})
-        assigned = roll[good]
+        held = await ledger.assignments({})
+        assigned = held[good]
         assert assigned is not None
         assert assigned.spec is not None
         for kind, task_id in bad.items():
-            refused = roll[task_id]
+            refused = held[task_id]
             assert refused is not None, kind
             assert refused.spec is None, kind
             assert "update it with all its fields, or delete it" in str(refused.problem), kind
         # It is told once for what it is, and asked no more as long as nothing changes.
-        known = {one.task_id: (one.epoch, one.version) for one in roll.values() if one is not None}
-        assert set((await ledger.roll(known)).values()) == {None}
+        known = {one.task_id: (one.epoch, one.version) for one in held.values() if one is not None}
+        assert set((await ledger.assignments(known)).values()) == {None}
     shown = {one.task_id: one for one in (await Actions(store).list_tasks(size=500)).records}
     assert shown[good].problem is None
     for kind, task_id in bad.items():
@@ -193,9 +193,9 @@ async def test_a_place_in_a_list_that_is_none_is_its_beginning(store: Store) -> 
     await Scheduler(store).run_once()
     async with a_worker(store) as ledger:
         await ledger.poll(0, 100)
-        roll = await ledger.roll({})
+        held = await ledger.assignments({})
         for task_id in made:
-            assigned = roll[task_id]
+            assigned = held[task_id]
             assert assigned is not None
             assert assigned.spec is not None
             playhead = assigned.spec.playhead

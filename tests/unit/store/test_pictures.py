@@ -24,7 +24,7 @@ from streamferry.store.retention import Retention
 from streamferry.store.schema import picture
 from streamferry.tasks.model import StoredMark
 from streamferry.web.compat.routes import ApiSettings
-from streamferry.web.compat.tasks import MAX_PICTURES_BYTES
+from streamferry.web.compat.task_bodies import MAX_PICTURES_BYTES
 
 
 def large(number: int = 0) -> bytes:
@@ -77,9 +77,10 @@ async def test_lists_carried_every_watermark(store: Store) -> None:
             await ledger.poll(0, 2)
             assert seen == []
             # Who starts two tasks reads two pictures, and none again as long as nothing changes.
-            roll = await ledger.roll({})
+            held = await ledger.assignments({})
             assert len(seen) == 2
-            await ledger.roll({one.task_id: (one.epoch, one.version) for one in roll.values() if one is not None})
+            known = {one.task_id: (one.epoch, one.version) for one in held.values() if one is not None}
+            await ledger.assignments(known)
             assert len(seen) == 2
             seen.clear()
             answer = await api.raw("ListPullToPushTask", b'{"Size": 500}')
@@ -187,7 +188,7 @@ async def test_a_damaged_picture_is_its_task_s_failure(store: Store) -> None:
     ledger = StoreLedger(store, "worker-1", capacity=10)
     await ledger.register()
     await ledger.poll(0, 10)
-    assigned = (await ledger.roll({}))[task_id]
+    assigned = (await ledger.assignments({}))[task_id]
     assert assigned is not None
     assert "watermark is damaged" in str(assigned.problem)
     await ledger.leave()

@@ -40,7 +40,7 @@ class Hold:
         self.ledger = StoreLedger(self.store, name, capacity=1)
         await self.ledger.register()
         await self.ledger.poll(0, 1)
-        found = (await self.ledger.roll({}))[self.task_id]
+        found = (await self.ledger.assignments({}))[self.task_id]
         assert found is not None
         self.held = found
         return found

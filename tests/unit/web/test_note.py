@@ -8,7 +8,7 @@ from signed_api import NO_LIMITS, make_api
 from task_samples import make_spec
 
 from streamferry.store import Store
-from streamferry.store.spec import parse_spec, serialize_spec
+from streamferry.store.spec_json import parse_spec, serialize_spec
 from streamferry.web.compat.routes import ApiSettings
 
 NOTE = "Which match, and whom to call:\n\tAnna, 周一 – 12 €"

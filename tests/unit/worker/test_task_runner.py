@@ -44,7 +44,7 @@ class ScriptedRelay:
     def update(self, spec: RelaySpec) -> None:
         self.updates.append(spec)
 
-    def request_stop(self, *, at_keyframe: bool = False) -> None:
+    def request_stop(self, *, at_next_start: bool = False) -> None:
         self.is_asked_to_stop = self.is_ending = True
 
     def abort(self) -> None:

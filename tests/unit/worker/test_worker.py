@@ -36,7 +36,7 @@ class Relays:
 
     def start(self, spec: RelaySpec, of: Mapping[str, object], trouble: object = None) -> ScriptedRelay:
         relay = ScriptedRelay(spec)
-        relay.request_stop = lambda at_keyframe=False: self._stop(relay)
+        relay.request_stop = lambda at_next_start=False: self._stop(relay)
         relay.abort = lambda: self._abort(relay)
         self.started.append(relay)
         return relay
@@ -54,7 +54,7 @@ class Relays:
 
 LEASE_S = worker.LEASE_S / 20
 #: Rolls that nothing but time asks for come later than most tests end.
-ROLL_S = 2.0
+REREAD_S = 2.0
 HEALTHY = WorkerHealth(cpu_percent=1.5, memory_bytes=1 << 20, beat_late_ms=3.25, preparing=1, totals=Totals(bytes_in=7))
 
 
@@ -95,7 +95,7 @@ class Ledger:
         await self._answer()
         return self.number
 
-    async def roll(self, known: Mapping[str, tuple[int, int]]) -> Mapping[str, Assignment | None]:
+    async def assignments(self, known: Mapping[str, tuple[int, int]]) -> Mapping[str, Assignment | None]:
         await self._answer()
         return {
             task_id: None if known.get(task_id) == (one.epoch, one.version) else one
@@ -129,7 +129,7 @@ class Bench:
             measure=lambda: HEALTHY,
             lease_s=lease_s,
             is_attached=is_attached,
-            roll_s=ROLL_S,
+            reread_s=REREAD_S,
         )
 
     async def until(self, condition: Callable[[], object]) -> None:

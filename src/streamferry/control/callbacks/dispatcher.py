@@ -24,7 +24,7 @@ from standardwebhooks import Webhook
 from streamferry import __version__
 from streamferry.control.callbacks.sender import SEND_S, Failure, Sender
 from streamferry.reasons import Code, Reason
-from streamferry.store import TROUBLE, Seal, SealBroken, Store, describe_trouble, mailboxes, signing
+from streamferry.store import TROUBLE, Seal, SealBroken, Store, callback_secret, describe_trouble, mailboxes
 from streamferry.store.host_places import HostPlaces
 from streamferry.store.mailboxes import Attempt, Claim
 from streamferry.store.records import DeliveryRecord
@@ -70,10 +70,10 @@ def headers_of(record: DeliveryRecord, body: str, secrets: list[str], now: datet
 async def _secrets_to_sign_with(connection: AsyncConnection, seal: Seal) -> list[str]:
     """The current one first; empty if it cannot be opened."""
     try:
-        await signing.ensure(connection, seal)
+        await callback_secret.ensure(connection, seal)
     except SealBroken:
         return []
-    return await signing.current(connection, seal)
+    return await callback_secret.current(connection, seal)
 
 
 class Dispatcher:
@@ -198,7 +198,7 @@ class Dispatcher:
         if claim.url is None:
             return Failure(Reason.of(Code.CALLBACK_URL_UNREADABLE))
         if not secrets:
-            return Failure(signing.DAMAGED_SECRET)
+            return Failure(callback_secret.DAMAGED_SECRET)
         if claim.record.is_damaged:
             # Nobody can ever accept it: continue with the next ones.
             return Failure(Reason.of(Code.CALLBACK_DAMAGED), refusals=1)

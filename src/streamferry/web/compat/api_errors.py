@@ -8,7 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from streamferry.tasks.errors import ActionError
-from streamferry.web.compat.names import sentence_of
+from streamferry.web.compat.field_names import sentence_of
 
 
 class _Row(NamedTuple):

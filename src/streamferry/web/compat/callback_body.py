@@ -9,7 +9,7 @@ from streamferry.media import errors
 from streamferry.relay import status
 from streamferry.store.records import DeliveryRecord
 from streamferry.tasks.model import ApiStatus, CallbackEvent
-from streamferry.web.compat.tasks import CHINA, STATUS_WORDS
+from streamferry.web.compat.task_bodies import CHINA, STATUS_WORDS
 
 
 class PlayheadBody(BaseModel):

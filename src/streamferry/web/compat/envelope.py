@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from streamferry.web.compat.api_errors import ApiError
 from streamferry.web.compat.signature import SERVICE
-from streamferry.web.compat.tasks import CHINA
+from streamferry.web.compat.task_bodies import CHINA
 
 DEFAULT_REGION = "cn-north-1"
 #: The caller's Action is repeated in the answer, up to this length.

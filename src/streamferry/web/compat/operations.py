@@ -10,8 +10,8 @@ from streamferry.store.records import GroupTag, TaskPage
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.errors import GroupNotFound, InvalidField
-from streamferry.web.compat import schemas, usage
-from streamferry.web.compat.tasks import choose_pictures, create_spec, show_task, update_spec
+from streamferry.web.compat import schemas, usage_series
+from streamferry.web.compat.task_bodies import choose_pictures, create_spec, show_task, update_spec
 from streamferry.web.rate_limits import Kind
 
 VERSION = "2023-01-01"
@@ -132,17 +132,17 @@ def _tags(tags: list[schemas.Tag]) -> list[GroupTag]:
 
 
 async def _describe_duration(context: Context, body: schemas.Usage) -> dict[str, Any]:
-    return await usage.describe_duration(context.actions, body, await context.actions.now())
+    return await usage_series.describe_duration(context.actions, body, await context.actions.now())
 
 
 async def _describe_bandwidth(context: Context, body: schemas.Usage) -> dict[str, Any]:
-    return await usage.describe_bandwidth(context.actions, body, await context.actions.now())
+    return await usage_series.describe_bandwidth(context.actions, body, await context.actions.now())
 
 
 async def _describe_old_bandwidth(context: Context, body: schemas.OldBandwidth) -> dict[str, Any]:
     given = body.model_dump(include={"StartTime", "EndTime", "Aggregation"})
     asked = schemas.Usage.model_validate(given)
-    return await usage.describe_bandwidth(context.actions, asked, await context.actions.now())
+    return await usage_series.describe_bandwidth(context.actions, asked, await context.actions.now())
 
 
 #: Restart and Continue are two names of one action: older clients know one, newer ones the other.

@@ -8,7 +8,7 @@ from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
 
 from streamferry.reasons import Reason
-from streamferry.web.dashboard.draft import Draft
+from streamferry.web.dashboard.form_values import FormValues
 from streamferry.web.dashboard.texts import Say
 
 #: Labels continue with what may be typed: "File: https://... or /path".
@@ -20,8 +20,8 @@ _Field = TypeVar("_Field", bound=ValidationElement[Any])
 class Fields:
     """The fields shown now. A field is checked once the user has left it, and all of them once saving was tried."""
 
-    def __init__(self, draft: Draft, say: Say, find_problems: Callable[[], dict[str, Reason]]) -> None:
-        self.draft = draft
+    def __init__(self, values: FormValues, say: Say, find_problems: Callable[[], dict[str, Reason]]) -> None:
+        self.values = values
         self._sentence = say
         self._find_problems = find_problems
         self._shown: dict[str, ValidationElement[Any]] = {}
@@ -31,7 +31,7 @@ class Fields:
         self._refused: dict[str, Reason] = {}
 
     def text(self, name: str, label: str, value: str, write: Callable[[str], None], **options: Any) -> ui.input:
-        """A line of text. ``write`` puts it into the draft."""
+        """A line of text. ``write`` puts it into the form's values."""
         made = ui.input(
             label, value=value, on_change=lambda event: self._note(name, write, event.value or ""), **options
         )

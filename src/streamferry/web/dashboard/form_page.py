@@ -10,8 +10,8 @@ from starlette.responses import Response
 from streamferry.reasons import Reason
 from streamferry.tasks.errors import ActionError, TaskNotFound
 from streamferry.web.dashboard import not_found
-from streamferry.web.dashboard.draft import Draft, typed_address
 from streamferry.web.dashboard.form_fields import Fields
+from streamferry.web.dashboard.form_values import FormValues, typed_address
 from streamferry.web.dashboard.frame import Page, Visitor, frame, visitor
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.playlist_editor import PlaylistEditor
@@ -29,9 +29,9 @@ def register(page_actions: PageActions) -> None:
     @Page("/new")
     async def new(file: str = "") -> None:
         who = visitor()
-        draft = Draft.new(who.preferences.zone, await page_actions.reads.now())
-        draft.sources[0].url = typed_address(file[:1000])
-        await _show(who, page_actions, draft, who.t("form.new"), ("/tasks", who.t("nav.tasks")))
+        values = FormValues.new(who.preferences.zone, await page_actions.reads.now())
+        values.sources[0].url = typed_address(file[:1000])
+        await _show(who, page_actions, values, who.t("form.new"), ("/tasks", who.t("nav.tasks")))
 
     @Page("/tasks/{task_id}/copy")
     async def copy(task_id: str) -> Response | None:
@@ -41,8 +41,8 @@ def register(page_actions: PageActions) -> None:
         except TaskNotFound:
             return not_found.show(who, "task.gone")
         picture = await _picture(page_actions, task)
-        draft = Draft.copy(task, who.preferences.zone, await page_actions.reads.now(), picture)
-        await _show(who, page_actions, draft, who.t("form.copy"), (f"/tasks/{task_id}", title_of(task, who.t)))
+        values = FormValues.copy(task, who.preferences.zone, await page_actions.reads.now(), picture)
+        await _show(who, page_actions, values, who.t("form.copy"), (f"/tasks/{task_id}", title_of(task, who.t)))
         return None
 
     @Page("/tasks/{task_id}/edit")
@@ -52,10 +52,10 @@ def register(page_actions: PageActions) -> None:
             task = await page_actions.reads.task(task_id)
         except TaskNotFound:
             return not_found.show(who, "task.gone")
-        draft = Draft.of(task, who.preferences.zone)
+        values = FormValues.of(task, who.preferences.zone)
         picture = await _picture(page_actions, task)
         back = (f"/tasks/{task_id}", title_of(task, who.t))
-        await _show(who, page_actions, draft, who.t("form.edit"), back, picture)
+        await _show(who, page_actions, values, who.t("form.edit"), back, picture)
         return None
 
 
@@ -65,7 +65,7 @@ async def _picture(page_actions: PageActions, task: TaskView) -> str:
 
 
 async def _show(
-    who: Visitor, page_actions: PageActions, draft: Draft, title: str, back: tuple[str, str], picture: str = ""
+    who: Visitor, page_actions: PageActions, values: FormValues, title: str, back: tuple[str, str], picture: str = ""
 ) -> None:
     with frame(who, title, place="/tasks", back=back):
         if not who.session.can_write:
@@ -73,7 +73,7 @@ async def _show(
             return
         groups = [one.name for one in (await page_actions.reads.groups(size=_GROUPS)).groups]
         ahead = await page_actions.reads.now() - datetime.now(UTC)
-        _Form(who, page_actions, draft, groups, picture, back[0], ahead)
+        _Form(who, page_actions, values, groups, picture, back[0], ahead)
 
 
 class _Form:
@@ -83,78 +83,78 @@ class _Form:
         self,
         who: Visitor,
         page_actions: PageActions,
-        draft: Draft,
+        values: FormValues,
         groups: list[str],
         picture: str,
         leave_to: str,
         ahead: timedelta,
     ) -> None:
         self._ahead = ahead
-        self._who, self._page_actions, self._draft, self._groups = who, page_actions, draft, groups
+        self._who, self._page_actions, self._values, self._groups = who, page_actions, values, groups
         self._picture, self._leave_to = picture, leave_to
-        self._fields = Fields(draft, who.say, self._find_problems)
+        self._fields = Fields(values, who.say, self._find_problems)
         self._vod_only: list[ui.element] = []
         t = who.t
         with ui.column().classes("form"):
             with card(t("form.source")):
                 self._draw_kind()
-                self._playlist = PlaylistEditor(who, page_actions, draft, self._fields)
+                self._playlist = PlaylistEditor(who, page_actions, values, self._fields)
                 with ui.element("div").classes("vod-only") as part:
                     self._draw_playing()
                 self._vod_only.append(part)
             with card(t("form.destination")):
-                made = self._text("destination", "form.push_address", draft.destination)
+                made = self._text("destination", "form.push_address", values.destination)
                 made.classes("code").props('spellcheck=false autocapitalize=off placeholder="rtmp://host/app/key"')
             with card(t("form.window")):
                 self._draw_window()
             with card(t("form.about")):
                 self._draw_about()
             with card(t("form.mark")):
-                MarkEditor(who, draft, picture)
+                MarkEditor(who, values, picture)
             self._trouble = ui.label().classes("problem")
             with ui.element("div").classes("form-foot"):
                 ui.button(t("cancel"), on_click=self._leave, color=None).props("flat no-caps")
-                words = t("form.save") if draft.seen else t("form.create")
+                words = t("form.save") if values.seen else t("form.create")
                 ui.button(words, on_click=self._submit).props("unelevated no-caps")
         self._apply_kind()
 
     def _draw_kind(self) -> None:
         t = self._who.t
         choices = {Kind.VOD: t("form.kind_vod"), Kind.LIVE: t("form.kind_live")}
-        kind = ui.toggle(choices, value=self._draft.kind, on_change=lambda event: self._choose_kind(event.value))
+        kind = ui.toggle(choices, value=self._values.kind, on_change=lambda event: self._choose_kind(event.value))
         kind.props("no-caps unelevated dense spread toggle-color=primary").classes("kind")
 
     def _choose_kind(self, kind: Kind) -> None:
-        self._draft.kind = kind
+        self._values.kind = kind
         self._playlist.draw()
         self._apply_kind()
 
     def _apply_kind(self) -> None:
         for one in self._vod_only:
-            one.set_visibility(self._draft.kind is Kind.VOD)
+            one.set_visibility(self._values.kind is Kind.VOD)
 
     def _draw_playing(self) -> None:
-        t, draft = self._who.t, self._draft
+        t, values = self._who.t, self._values
         with ui.element("div").classes("pair"):
             with ui.element("div").classes("stack"):
-                endless = ui.switch(t("form.endless"), value=draft.is_endless)
-                loops = self._fields.number("loops", t("form.loops"), draft.loops, self._set("loops"))
+                endless = ui.switch(t("form.endless"), value=values.is_endless)
+                loops = self._fields.number("loops", t("form.loops"), values.loops, self._set("loops"))
                 loops.bind_visibility_from(endless, "value", value=False)
-                endless.on_value_change(lambda event: setattr(draft, "is_endless", event.value))
+                endless.on_value_change(lambda event: setattr(values, "is_endless", event.value))
             with ui.element("div").classes("stack"):
-                keep = ui.switch(t("form.keep"), value=draft.pre_download)
-                keep.on_value_change(lambda event: setattr(draft, "pre_download", event.value))
+                keep = ui.switch(t("form.keep"), value=values.pre_download)
+                keep.on_value_change(lambda event: setattr(values, "pre_download", event.value))
         choices = {one: t(f"strategy.{one.value}") for one in Strategy}
-        strategy = ui.select(choices, value=draft.strategy, label=t("form.strategy"))
+        strategy = ui.select(choices, value=values.strategy, label=t("form.strategy"))
         strategy.props("outlined dense options-dense").classes("field")
-        strategy.on_value_change(lambda event: setattr(draft, "strategy", event.value))
+        strategy.on_value_change(lambda event: setattr(values, "strategy", event.value))
 
     def _draw_window(self) -> None:
-        t, draft = self._who.t, self._draft
+        t, values = self._who.t, self._values
         with ui.element("div").classes("pair"):
-            start = self._text("start_at", "form.start", draft.start, "start")
+            start = self._text("start_at", "form.start", values.start, "start")
             start.props(f'type=datetime-local stack-label hint="{t("form.start_hint")}"')
-            end = self._text("end_at", "form.end", draft.end, "end")
+            end = self._text("end_at", "form.end", values.end, "end")
             end.props(f'type=datetime-local stack-label hint="{t("form.end_hint", zone=self._zone())}"')
         self._doubts = ui.label().classes("soft").props("role=status")
         for one in (start, end):
@@ -165,27 +165,27 @@ class _Form:
         """Show how an ambiguous time is understood."""
         told = [
             self._who.t("form.twice", time=f"{at:%Y-%m-%d %H:%M}", offset=at.isoformat()[-6:])
-            for at in self._draft.find_doubtful(self._now())
+            for at in self._values.find_doubtful(self._now())
         ]
         self._doubts.set_text(" ".join(told))
         self._doubts.set_visibility(bool(told))
 
     def _draw_about(self) -> None:
-        t, draft = self._who.t, self._draft
+        t, values = self._who.t, self._values
         with ui.element("div").classes("pair"):
-            self._text("title", "form.title", draft.title).props(f'maxlength=20 hint="{t("form.title_hint")}"')
-            group = ui.select(self._groups, value=draft.group if draft.group in self._groups else None)
+            self._text("title", "form.title", values.title).props(f'maxlength=20 hint="{t("form.title_hint")}"')
+            group = ui.select(self._groups, value=values.group if values.group in self._groups else None)
             group.props(f'outlined dense options-dense label="{t("form.group")}"').classes("field")
-            group.on_value_change(lambda event: setattr(draft, "group", event.value)).set_enabled(draft.seen is None)
-        callback = self._text("callback_url", "form.callback", draft.callback_url)
+            group.on_value_change(lambda event: setattr(values, "group", event.value)).set_enabled(values.seen is None)
+        callback = self._text("callback_url", "form.callback", values.callback_url)
         callback.classes("code").props('spellcheck=false autocapitalize=off placeholder="https://"')
-        self._text("note", "form.note", draft.note).props("type=textarea autogrow maxlength=500")
+        self._text("note", "form.note", values.note).props("type=textarea autogrow maxlength=500")
 
     def _text(self, name: str, label: str, value: str, attribute: str = "") -> ui.input:
         return self._fields.text(name, self._who.t(label), value, self._set(attribute or name))
 
     def _set(self, attribute: str) -> Callable[[object], None]:
-        return lambda value: setattr(self._draft, attribute, value)
+        return lambda value: setattr(self._values, attribute, value)
 
     def _zone(self) -> str:
         return str(self._who.preferences.zone)
@@ -194,20 +194,20 @@ class _Form:
         return datetime.now(UTC) + self._ahead
 
     def _find_problems(self) -> dict[str, Reason]:
-        return self._draft.find_problems(self._page_actions.probing.rules, self._now())
+        return self._values.find_problems(self._page_actions.probing.rules, self._now())
 
     async def _submit(self) -> None:
         self._trouble.set_text("")
         if not self._fields.judge_all():
             return
         now = self._now()
-        seen = self._draft.seen
+        seen = self._values.seen
         try:
             if seen is None:
-                task_id = await self._page_actions.create(self._who, self._draft.new_task(now))
+                task_id = await self._page_actions.create(self._who, self._values.new_task(now))
             else:
                 task_id = seen.task_id
-                await self._page_actions.update(self._who, task_id, self._draft.changes(now), seen.version)
+                await self._page_actions.update(self._who, task_id, self._values.changes(now), seen.version)
         except ActionError as error:
             rest = self._fields.refuse(error.field, error.why)
             self._trouble.set_text(rest or "")

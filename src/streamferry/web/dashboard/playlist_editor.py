@@ -9,8 +9,8 @@ from streamferry.reasons import Reason
 from streamferry.relay.spec import MAX_ITEMS
 from streamferry.tasks.errors import ActionError, NoProber
 from streamferry.web.dashboard import show
-from streamferry.web.dashboard.draft import Draft, DraftSource, typed_address
 from streamferry.web.dashboard.form_fields import Fields
+from streamferry.web.dashboard.form_values import FormValues, SourceValues, typed_address
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.widgets import empty, icon_button, named_dialog
@@ -21,8 +21,8 @@ from streamferry.web.views import Kind
 class PlaylistEditor:
     """One address for a live task, up to 30 for a list."""
 
-    def __init__(self, who: Visitor, page_actions: PageActions, draft: Draft, fields: Fields) -> None:
-        self._who, self._page_actions, self._draft, self._fields = who, page_actions, draft, fields
+    def __init__(self, who: Visitor, page_actions: PageActions, values: FormValues, fields: Fields) -> None:
+        self._who, self._page_actions, self._values, self._fields = who, page_actions, values, fields
         self._list = ui.column().classes("playlist")
         self._list.make_sortable(handle=".grip", on_end=self._reorder)
         self._buttons = ui.element("div").classes("toolbar")
@@ -30,21 +30,21 @@ class PlaylistEditor:
 
     def draw(self) -> None:
         """Draw the list again, after a change of kind, order or length."""
-        t, is_list = self._who.t, self._draft.kind is Kind.VOD
+        t, is_list = self._who.t, self._values.kind is Kind.VOD
         self._fields.forget("sources")
         self._list.clear()
         with self._list:
-            for index, one in enumerate(self._draft.sources if is_list else self._draft.sources[:1]):
+            for index, one in enumerate(self._values.sources if is_list else self._values.sources[:1]):
                 self._draw_item(index, one, is_list)
         self._buttons.clear()
         with self._buttons:
-            if is_list and len(self._draft.sources) < MAX_ITEMS:
+            if is_list and len(self._values.sources) < MAX_ITEMS:
                 more = (("form.add_address", "add", self._add), ("form.library", "video_library", self._choose_file))
                 for words, icon, act in more:
                     button = ui.button(t(words), icon=icon, on_click=act, color=None)
                     button.props("flat dense no-caps")
 
-    def _draw_item(self, index: int, one: DraftSource, is_list: bool) -> None:
+    def _draw_item(self, index: int, one: SourceValues, is_list: bool) -> None:
         t, fields, name = self._who.t, self._fields, f"sources[{index}]"
         with ui.element("div").classes("item") as line:
             if is_list:
@@ -53,7 +53,7 @@ class PlaylistEditor:
                 line.on("keydown.alt.down.prevent", lambda: self._move(index, 1))
                 with ui.element("div").classes("order"):
                     ui.icon("drag_indicator").classes("grip").tooltip(t("form.drag"))
-                    last = len(self._draft.sources) - 1
+                    last = len(self._values.sources) - 1
                     for icon, words, step, can in (
                         ("keyboard_arrow_up", "form.up", -1, index > 0),
                         ("keyboard_arrow_down", "form.down", 1, index < last),
@@ -77,12 +77,12 @@ class PlaylistEditor:
                     look.on_click(lambda: self._probe(one, look, found))
                     # It is about the previous address.
                     url.on_value_change(lambda: found.set_visibility(False))
-            if is_list and len(self._draft.sources) > 1:
+            if is_list and len(self._values.sources) > 1:
                 icon_button("close", f"{t('form.remove')}: {index + 1}", lambda: self._remove(one))
 
     def _add(self) -> None:
-        if self._draft.sources[-1].url or len(self._draft.sources) == 1:
-            self._draft.sources.append(DraftSource())
+        if self._values.sources[-1].url or len(self._values.sources) == 1:
+            self._values.sources.append(SourceValues())
             self.draw()
 
     async def _choose_file(self) -> None:
@@ -104,29 +104,29 @@ class PlaylistEditor:
         url = await dialog
         dialog.delete()
         if url:
-            if self._draft.sources[-1].url:
-                self._draft.sources.append(DraftSource())
-            self._draft.sources[-1].url = url
+            if self._values.sources[-1].url:
+                self._values.sources.append(SourceValues())
+            self._values.sources[-1].url = url
             self.draw()
 
-    def _remove(self, one: DraftSource) -> None:
-        self._draft.sources = [other for other in self._draft.sources if other is not one]
+    def _remove(self, one: SourceValues) -> None:
+        self._values.sources = [other for other in self._values.sources if other is not one]
         self.draw()
 
     def _move(self, index: int, step: int) -> None:
         """Move one line up or down, with the focus."""
-        sources, other = self._draft.sources, index + step
+        sources, other = self._values.sources, index + step
         if 0 <= other < len(sources):
             sources[index], sources[other] = sources[other], sources[index]
             self.draw()
             ui.run_javascript(f"dashboard.focusItem(getHtmlElement({self._list.id}), {other})")
 
     def _reorder(self, event: events.SortableEventArguments) -> None:
-        sources = self._draft.sources
+        sources = self._values.sources
         sources.insert(event.new_index, sources.pop(event.old_index))
         self.draw()
 
-    async def _probe(self, one: DraftSource, button: ui.button, found: ui.element) -> None:
+    async def _probe(self, one: SourceValues, button: ui.button, found: ui.element) -> None:
         t = self._who.t
         found.clear()
         found.set_visibility(True)

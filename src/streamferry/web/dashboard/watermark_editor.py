@@ -8,7 +8,7 @@ from nicegui import events, ui
 
 from streamferry.media.picture import MAX_PICTURE_BYTES, inspect_picture
 from streamferry.reasons import InvalidValue
-from streamferry.web.dashboard.draft import Draft, DraftMark
+from streamferry.web.dashboard.form_values import FormValues, WatermarkValues
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.widgets import icon_button
 
@@ -20,8 +20,8 @@ _MARGIN = 0.03
 class MarkEditor:
     """``picture``: data URL of the task's current picture, when a task is being changed."""
 
-    def __init__(self, who: Visitor, draft: Draft, picture: str) -> None:
-        self._who, self._draft, self._picture = who, draft, picture
+    def __init__(self, who: Visitor, values: FormValues, picture: str) -> None:
+        self._who, self._values, self._picture = who, values, picture
         self._problem = ""
         self._numbers: dict[str, ui.number] = {}
         self._slider: ui.slider | None = None
@@ -34,7 +34,7 @@ class MarkEditor:
 
     def draw(self) -> None:
         """Draw it again."""
-        t, mark = self._who.t, self._draft.mark
+        t, mark = self._who.t, self._values.mark
         self._place.clear()
         with self._place:
             if mark is None:
@@ -45,7 +45,7 @@ class MarkEditor:
             if self._problem:
                 ui.label(self._problem).classes("problem")
 
-    def _draw_stage(self, mark: DraftMark) -> None:
+    def _draw_stage(self, mark: WatermarkValues) -> None:
         t = self._who.t
         with ui.element("div").classes("stage") as stage:
             style = f"left:{mark.x * 100}%;top:{mark.y * 100}%;width:{mark.ratio * 100}%"
@@ -86,9 +86,9 @@ class MarkEditor:
         except InvalidValue as error:
             self._refuse(self._who.say(error.why))
             return
-        mark = self._draft.mark or DraftMark()
+        mark = self._values.mark or WatermarkValues()
         mark.picture = f"data:{found.media_type};base64,{base64.b64encode(data).decode()}"
-        self._draft.mark, self._problem = mark, ""
+        self._values.mark, self._problem = mark, ""
         self.draw()
 
     def _refuse(self, words: str) -> None:
@@ -96,17 +96,17 @@ class MarkEditor:
         self.draw()
 
     def _remove(self) -> None:
-        self._draft.mark, self._problem = None, ""
+        self._values.mark, self._problem = None, ""
         self.draw()
 
-    def _put(self, event: events.GenericEventArguments, mark: DraftMark) -> None:
+    def _put(self, event: events.GenericEventArguments, mark: WatermarkValues) -> None:
         """The picture was dragged."""
         mark.x, mark.y = round(float(event.args["x"]), 4), round(float(event.args["y"]), 4)
         self._follow()
 
     def _type(self, name: str, percent: float | None) -> None:
         """A number was typed, or the slider moved; while the user types it may be missing."""
-        mark = self._draft.mark
+        mark = self._values.mark
         most = 1.0 if name == "ratio" else 0.99
         part = None if percent is None else round(percent / 100, 4)
         if mark is None or part is None or not 0 <= part <= most or (name == "ratio" and part == 0):
@@ -117,7 +117,7 @@ class MarkEditor:
     def _to_corner(self, row: int, column: int) -> None:
         """Move it to one of nine positions, with the usual margin. The position is that of the top left corner; the
         picture's height follows from its shape and that of the video, which is assumed to be 16 to 9."""
-        mark = self._draft.mark
+        mark = self._values.mark
         if mark is None:
             return
         high = min(1.0, mark.ratio * self._shape(mark) * 16 / 9)
@@ -125,7 +125,7 @@ class MarkEditor:
         mark.y = _placed(row, high)
         self._follow()
 
-    def _shape(self, mark: DraftMark) -> float:
+    def _shape(self, mark: WatermarkValues) -> float:
         """Height of the picture divided by its width."""
         data = base64.b64decode((mark.picture or self._picture).partition(",")[2])
         try:
@@ -135,8 +135,8 @@ class MarkEditor:
         return found.height / max(1, found.width)
 
     def _follow(self) -> None:
-        """Show the draft's values everywhere."""
-        mark = self._draft.mark
+        """Show the form's values everywhere."""
+        mark = self._values.mark
         if mark is None or self._img is None:
             return
         self._img.style(f"left:{mark.x * 100}%;top:{mark.y * 100}%;width:{mark.ratio * 100}%")

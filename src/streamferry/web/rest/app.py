@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from streamferry import __version__
 from streamferry.control.actions import Actions
-from streamferry.control.callbacks.deliveries import Callbacks
+from streamferry.control.callbacks.delivery_actions import Callbacks
 from streamferry.control.clock import Clock, SystemClock
 from streamferry.store import Store
 from streamferry.tasks.errors import ActionError

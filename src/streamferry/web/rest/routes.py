@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, StringConstraints
 from starlette.responses import Response, StreamingResponse
 
 from streamferry.control.address_rules import address_rules
-from streamferry.control.callbacks.deliveries import Callbacks
+from streamferry.control.callbacks.delivery_actions import Callbacks
 from streamferry.control.library import Library
 from streamferry.control.samples import Samples
 from streamferry.relay.status import State
@@ -26,7 +26,7 @@ from streamferry.web.rate_limits import Rates
 from streamferry.web.reads import Reads
 from streamferry.web.request_sample import SdkBody, write_request
 from streamferry.web.rest import bodies
-from streamferry.web.rest.events import Follower
+from streamferry.web.rest.event_stream import Follower
 from streamferry.web.rest.rest_errors import STATUSES, Refusal, RestError
 from streamferry.web.rest.tokens import Tokens
 from streamferry.web.writes import Verb, Writes

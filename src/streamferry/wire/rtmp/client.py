@@ -28,14 +28,6 @@ from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.rtmp.auth import answer_challenge, is_challenge
 from streamferry.wire.rtmp.chunk import append_message
-from streamferry.wire.rtmp.events import (
-    AuthenticationRequired,
-    ClientEvent,
-    PlayAccepted,
-    PublishAccepted,
-    Rejected,
-    StreamEnded,
-)
 from streamferry.wire.rtmp.handshake import client_answer, client_hello
 from streamferry.wire.rtmp.message import (
     CHUNK_STREAM_OF_TAG,
@@ -50,6 +42,14 @@ from streamferry.wire.rtmp.message import (
     tags_of_message,
 )
 from streamferry.wire.rtmp.peer import WINDOW_ACK_BYTES, Peer
+from streamferry.wire.rtmp.session_events import (
+    AuthenticationRequired,
+    ClientEvent,
+    PlayAccepted,
+    PublishAccepted,
+    Rejected,
+    StreamEnded,
+)
 
 #: Codecs carried, as Enhanced RTMP names them. Bodies pass through untouched, so the list is what FLV players know.
 FOURCCS = ("avc1", "hvc1", "av01", "vp09", "mp4a", "Opus", "fLaC", "ac-3", "ec-3", ".mp3")

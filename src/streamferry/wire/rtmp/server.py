@@ -15,15 +15,6 @@ from streamferry.media.tag import Tag
 from streamferry.reasons import Code
 from streamferry.wire.rtmp.chunk import append_message
 from streamferry.wire.rtmp.client import FOURCCS
-from streamferry.wire.rtmp.events import (
-    ConnectRequested,
-    PlayEnded,
-    PlayRequested,
-    PublishRequested,
-    ServerEvent,
-    TagsReceived,
-    Unpublished,
-)
 from streamferry.wire.rtmp.handshake import server_hello_and_answer
 from streamferry.wire.rtmp.message import (
     CHUNK_STREAM_OF_TAG,
@@ -34,6 +25,15 @@ from streamferry.wire.rtmp.message import (
     tags_of_message,
 )
 from streamferry.wire.rtmp.peer import WINDOW_ACK_BYTES, Peer
+from streamferry.wire.rtmp.session_events import (
+    ConnectRequested,
+    PlayEnded,
+    PlayRequested,
+    PublishRequested,
+    ServerEvent,
+    TagsReceived,
+    Unpublished,
+)
 
 # Limit type "dynamic" of Set Peer Bandwidth (5.4.5), as all servers send it.
 _DYNAMIC = b"\x02"

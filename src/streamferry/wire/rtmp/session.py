@@ -1,7 +1,8 @@
 """The RTMP sessions and what they tell: all that a driver imports. See ``client`` and ``server`` for how they work."""
 
 from streamferry.wire.rtmp.client import FOURCCS, ClientSession, Purpose
-from streamferry.wire.rtmp.events import (
+from streamferry.wire.rtmp.server import ServerSession
+from streamferry.wire.rtmp.session_events import (
     AuthenticationRequired,
     ClientEvent,
     ConnectRequested,
@@ -16,7 +17,6 @@ from streamferry.wire.rtmp.events import (
     TagsReceived,
     Unpublished,
 )
-from streamferry.wire.rtmp.server import ServerSession
 
 __all__ = [
     "FOURCCS",

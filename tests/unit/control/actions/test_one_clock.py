@@ -57,7 +57,7 @@ async def test_a_window_is_judged_by_the_stores_clock(store: Store) -> None:
     ledger = StoreLedger(store, "one", capacity=10)
     await ledger.register()
     await ledger.poll(0, 10)
-    assert len(await ledger.roll({})) == 2
+    assert len(await ledger.assignments({})) == 2
     assert {one.status for one in await actions.count_tasks()} == {ApiStatus.ACTIVE}
     assert (await reads.tasks(statuses=[Status.ACTIVE])).total == 2
 

@@ -16,7 +16,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay import State
 from streamferry.store import Store, tasks
-from streamferry.store.spec import with_picture
+from streamferry.store.spec_json import with_picture
 from streamferry.tasks.errors import DestinationConflict, GroupNotFound, InvalidField, TaskNotFound, WrongState
 from streamferry.tasks.model import (
     ApiStatus,

@@ -12,7 +12,7 @@ from streamferry.store import Store
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
 from streamferry.tasks.errors import PreviewUnavailable
 from streamferry.web.reads import Reads
-from streamferry.web.rest.events import _MAX_OF_KEY, Follower
+from streamferry.web.rest.event_stream import _MAX_OF_KEY, Follower
 from streamferry.web.rest.rest_errors import RestError
 
 

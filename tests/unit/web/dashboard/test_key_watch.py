@@ -9,15 +9,15 @@ import pytest
 from streamferry.control.actions import Actions
 from streamferry.store import Store
 from streamferry.store.records import KeyPair
-from streamferry.web.dashboard import keys
-from streamferry.web.dashboard.keys import watch_keys
+from streamferry.web.dashboard import key_watch
+from streamferry.web.dashboard.key_watch import watch_keys
 from streamferry.web.dashboard.sessions import Session, Sessions
 
 
 @pytest.fixture
 async def sessions(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sessions]:
     """Sessions that are watched."""
-    monkeypatch.setattr(keys, "LOOK_S", 0.02)
+    monkeypatch.setattr(key_watch, "LOOK_S", 0.02)
     sessions, stopping = Sessions(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(watch_keys(Actions(store), sessions, stopping))

@@ -15,7 +15,7 @@ from streamferry.tasks import checks
 from streamferry.tasks.draft import CLEARED
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
-from streamferry.web.dashboard.draft import Draft, DraftMark, DraftSource, read_seconds, typed_address
+from streamferry.web.dashboard.form_values import FormValues, SourceValues, WatermarkValues, read_seconds, typed_address
 from streamferry.web.dashboard.texts import sayer
 from streamferry.web.views import Kind, TaskView, show_task
 
@@ -24,7 +24,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 RULES = address_rules(Folders.of([Path("/films")]))
 
 
-def task(**values: object) -> TaskView:
+def task(**changed: object) -> TaskView:
     """A list of two files, as it is shown."""
     given = {
         "kind": TaskKind.VOD,
@@ -36,7 +36,7 @@ def task(**values: object) -> TaskView:
         "start_at": NOW - timedelta(hours=1),
         "end_at": NOW + timedelta(hours=1),
         "title": "seen",
-        **values,
+        **changed,
     }
     record = TaskRecord(
         task_id="0" * 32,
@@ -67,19 +67,19 @@ def task(**values: object) -> TaskView:
     return show_task(record, NOW)
 
 
-def filled(**values: object) -> Draft:
+def filled(**changed: object) -> FormValues:
     """A new task with nothing wrong about it."""
-    draft = Draft.new(ZONE, NOW)
-    draft.sources = [DraftSource("https://a.example/1.mp4")]
-    draft.destination = "rtmp://push.example/live/key"
-    for name, value in values.items():
-        setattr(draft, name, value)
-    return draft
+    values = FormValues.new(ZONE, NOW)
+    values.sources = [SourceValues("https://a.example/1.mp4")]
+    values.destination = "rtmp://push.example/live/key"
+    for name, value in changed.items():
+        setattr(values, name, value)
+    return values
 
 
 def test_an_empty_form_says_what_it_needs() -> None:
     """And nothing about what may stay empty."""
-    found = Draft.new(ZONE, NOW).find_problems(RULES, NOW)
+    found = FormValues.new(ZONE, NOW).find_problems(RULES, NOW)
     assert {name: str(why) for name, why in found.items()} == {
         "sources[0].url": "is required",
         "destination": "is required",
@@ -92,19 +92,19 @@ def test_an_empty_form_says_what_it_needs() -> None:
         ({"title": "not / one"}, "title"),
         ({"note": "a\0"}, "note"),
         (
-            {"sources": [DraftSource("https://a.example/1.mp4"), DraftSource("rtmp://a.example/live/x")]},
+            {"sources": [SourceValues("https://a.example/1.mp4"), SourceValues("rtmp://a.example/live/x")]},
             "sources[1].url",
         ),
-        ({"sources": [DraftSource("file:///elsewhere/1.mp4")]}, "sources[0].url"),
-        ({"sources": [DraftSource("https://a.example/1.mp4", "2:00", "1:30")]}, "sources[0].end_s"),
-        ({"sources": [DraftSource("https://a.example/1.mp4", "a")]}, "sources[0].start_s"),
+        ({"sources": [SourceValues("file:///elsewhere/1.mp4")]}, "sources[0].url"),
+        ({"sources": [SourceValues("https://a.example/1.mp4", "2:00", "1:30")]}, "sources[0].end_s"),
+        ({"sources": [SourceValues("https://a.example/1.mp4", "a")]}, "sources[0].start_s"),
         ({"destination": "rtmp://push.example/live/***"}, "destination"),
         ({"start": "2026-03-09T12:00", "end": "2026-03-01T12:00"}, "end_at"),
         ({"start": "yesterday"}, "start_at"),
         ({"end": "2026-03-20T12:00"}, "end_at"),
         ({"is_endless": False, "loops": 0.5}, "loops"),
         ({"callback_url": "ftp://x.example/"}, "callback_url"),
-        ({"mark": DraftMark()}, "watermark.picture"),
+        ({"mark": WatermarkValues()}, "watermark.picture"),
     ],
 )
 def test_each_wrong_value_is_found_at_its_field(values: dict[str, object], field: str) -> None:
@@ -114,10 +114,10 @@ def test_each_wrong_value_is_found_at_its_field(values: dict[str, object], field
 
 def test_a_form_without_problems_is_a_task() -> None:
     """In the zone of the browser, offsets in seconds however they were typed."""
-    draft = filled(start="2026-03-02T08:00", end="2026-03-02T20:30", is_endless=False, loops=3.0)
-    draft.sources.append(DraftSource("file:///films/2.mp4", "1:30", "0:02:00.5"))
-    assert draft.find_problems(RULES, NOW) == {}
-    body = draft.new_task(NOW)
+    values = filled(start="2026-03-02T08:00", end="2026-03-02T20:30", is_endless=False, loops=3.0)
+    values.sources.append(SourceValues("file:///films/2.mp4", "1:30", "0:02:00.5"))
+    assert values.find_problems(RULES, NOW) == {}
+    body = values.new_task(NOW)
     assert body.sources is not None
     assert body.start_at == datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
     assert body.end_at == datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
@@ -127,10 +127,10 @@ def test_a_form_without_problems_is_a_task() -> None:
 
 def test_a_live_task_has_only_what_applies() -> None:
     """What was typed for a list is neither judged nor sent."""
-    draft = filled(kind=Kind.LIVE, is_endless=False, loops=None)
-    draft.sources = [DraftSource("rtmp://a.example/live/x", "wrong"), DraftSource("also wrong")]
-    assert draft.find_problems(RULES, NOW) == {}
-    body = draft.new_task(NOW)
+    values = filled(kind=Kind.LIVE, is_endless=False, loops=None)
+    values.sources = [SourceValues("rtmp://a.example/live/x", "wrong"), SourceValues("also wrong")]
+    assert values.find_problems(RULES, NOW) == {}
+    body = values.new_task(NOW)
     assert body.loops is None
     assert body.sources is not None
     assert [one.url for one in body.sources] == ["rtmp://a.example/live/x"]
@@ -139,9 +139,9 @@ def test_a_live_task_has_only_what_applies() -> None:
 def test_an_unchanged_form_changes_nothing() -> None:
     """Addresses stay as they are shown, the window to the second, and what was seen is what may be replaced."""
     seen = task()
-    draft = Draft.of(seen, ZONE)
-    assert draft.find_problems(RULES, NOW) == {}
-    patch = draft.changes(NOW)
+    values = FormValues.of(seen, ZONE)
+    assert values.find_problems(RULES, NOW) == {}
+    patch = values.changes(NOW)
     assert (patch.start_at, patch.end_at) == (seen.start_at, seen.end_at)
     assert patch.destination == "rtmp://push.example/live/***"
     assert patch.sources is not None
@@ -154,17 +154,17 @@ def test_an_unchanged_form_changes_nothing() -> None:
 
 def test_what_is_emptied_is_taken_away() -> None:
     """A title and a callback that were there are said to be empty."""
-    draft = Draft.of(task(callback_url="https://x.example/a?token=1", note="n"), ZONE)
-    draft.title = draft.callback_url = draft.note = ""
-    patch = draft.changes(NOW)
+    values = FormValues.of(task(callback_url="https://x.example/a?token=1", note="n"), ZONE)
+    values.title = values.callback_url = values.note = ""
+    patch = values.changes(NOW)
     assert (patch.title, patch.callback_url, patch.note) == (CLEARED, CLEARED, CLEARED)
 
 
 def test_a_copy_asks_for_the_secrets_again() -> None:
     """They are not in the form, and two tasks with one destination would collide anyhow."""
-    draft = Draft.copy(task(), ZONE, NOW, "")
-    assert set(draft.find_problems(RULES, NOW)) == {"sources[0].url", "destination"}
-    assert draft.start == ""
+    values = FormValues.copy(task(), ZONE, NOW, "")
+    assert set(values.find_problems(RULES, NOW)) == {"sources[0].url", "destination"}
+    assert values.start == ""
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 0), ("90", 90), ("1:30", 90), ("1:00:01.5", 3601.5), (" 5 ", 5)])
@@ -220,10 +220,10 @@ def test_a_file_of_this_machine_is_typed_by_its_path_and_shown_by_its_name() -> 
     """As the file manager shows it; only on the wire is it encoded. What is no plain path stays as it is."""
     encoded = "file:///films/%E5%91%A8%E6%9C%AB%20%25.mp4"
     assert typed_address(encoded) == "/films/周末 %.mp4"
-    assert DraftSource("/films/周末 %.mp4").address == encoded
+    assert SourceValues("/films/周末 %.mp4").address == encoded
     for address in ("file://host/a.mp4", "file:///a%0Ab.mp4", "file:///a.mp4?x=1", "https://h/%E5.mp4"):
         assert typed_address(address) == address
-        assert DraftSource(f" {address} ").address == address
+        assert SourceValues(f" {address} ").address == address
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ def test_a_file_of_this_machine_is_typed_by_its_path_and_shown_by_its_name() -> 
 )
 def test_a_time_that_clocks_skip_is_refused_at_its_field(zone: str, text: str) -> None:
     """It was saved as another one, and shown an hour later."""
-    draft = Draft(ZoneInfo(zone), start=text, end=text[:8] + "30T00:00")
-    problem = draft.find_problems(RULES, NOW)["start_at"]
+    values = FormValues(ZoneInfo(zone), start=text, end=text[:8] + "30T00:00")
+    problem = values.find_problems(RULES, NOW)["start_at"]
     assert str(problem) == f"is no time in {zone} on that day: clocks go forward over it"
     assert "拨快" in sayer("zh")(problem)
 
@@ -247,13 +247,13 @@ def test_a_time_that_clocks_skip_is_refused_at_its_field(zone: str, text: str) -
 def test_a_time_that_comes_twice_is_the_first_and_said_to_be(zone: str, text: str, first: str, second: str) -> None:
     """What the task has stays what it is, and a form that is opened and saved changes nothing."""
     instants = [datetime.fromisoformat(one) for one in (first, second)]
-    draft = Draft(ZoneInfo(zone), start="", end=text)
+    values = FormValues(ZoneInfo(zone), start="", end=text)
     now = instants[0] - timedelta(hours=5)
-    told = [one.isoformat(timespec="minutes") for one in draft.find_doubtful(now)]
+    told = [one.isoformat(timespec="minutes") for one in values.find_doubtful(now)]
     assert told == [instants[0].astimezone(ZoneInfo(zone)).isoformat(timespec="minutes")]
-    assert draft._end_at() == instants[0]
+    assert values._end_at() == instants[0]
     for at in instants:
-        seen = Draft.of(task(start_at=at - timedelta(hours=4), end_at=at), ZoneInfo(zone))
+        seen = FormValues.of(task(start_at=at - timedelta(hours=4), end_at=at), ZoneInfo(zone))
         assert seen.end == text
         assert seen._end_at() == at
         assert [one.astimezone(UTC) for one in seen.find_doubtful(now)] == [at]

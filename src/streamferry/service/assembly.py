@@ -29,9 +29,9 @@ from streamferry.control.samples import Samples
 from streamferry.control.scheduler import Scheduler
 from streamferry.net.disk import Disk
 from streamferry.net.peers import Places
+from streamferry.service.bounded_http import bounded_http
 from streamferry.service.callback_dispatch import retention_of, send_callbacks
 from streamferry.service.dashboard_wiring import make_page_actions
-from streamferry.service.http import bounded_http
 from streamferry.service.limits import raise_file_limit
 from streamferry.service.lock import take_lock
 from streamferry.service.probes import Health, add_probes
@@ -44,7 +44,7 @@ from streamferry.store.records import KeyPair
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
 from streamferry.web.compat.routes import ApiSettings, build_router
 from streamferry.web.dashboard import watching
-from streamferry.web.dashboard.keys import watch_keys
+from streamferry.web.dashboard.key_watch import watch_keys
 from streamferry.web.dashboard.links import SignInLinks
 from streamferry.web.dashboard.mount import mount_dashboard
 from streamferry.web.dashboard.session_gate import BASE, MAX_SOCKET_BYTES, SIGN_IN

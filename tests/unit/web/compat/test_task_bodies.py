@@ -18,7 +18,7 @@ from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import ContinueStrategy, SourceForm, TaskKind, TaskSpec
 from streamferry.web.compat.api_errors import ApiError
 from streamferry.web.compat.schemas import CreateTask, ListTasks, UpdateTask, read_body
-from streamferry.web.compat.tasks import create_spec, show_task, update_spec
+from streamferry.web.compat.task_bodies import create_spec, show_task, update_spec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 START, END = int(NOW.timestamp()), int((NOW + timedelta(hours=1)).timestamp())

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from streamferry.media.errors import PeerLacking, PeerUnreachable
-from streamferry.net import names
+from streamferry.net import resolver as module
 from streamferry.net.dial import Deadlines, resolve
-from streamferry.net.names import look_up
+from streamferry.net.resolver import look_up
 
 QUICK = Deadlines(resolve=0.2)
 #: Far more than event loops have threads for lookups.
@@ -38,7 +38,7 @@ class Resolver:
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     one = Resolver()
     monkeypatch.setattr(socket, "getaddrinfo", one)
-    monkeypatch.setattr(names, "_answered_at", time.monotonic())
+    monkeypatch.setattr(module, "_answered_at", time.monotonic())
     yield one
     one.answers.set()
     for thread in threading.enumerate():
@@ -73,7 +73,7 @@ async def test_a_dead_name_takes_one_thread(resolver: Resolver) -> None:
 
 async def test_a_lookup_that_takes_long_is_not_waited_for(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The name server may be back, and the next lookup be quick."""
-    monkeypatch.setattr(names, "SHARED_S", 0.0)
+    monkeypatch.setattr(module, "SHARED_S", 0.0)
     for _ in range(2):
         await give_up("dead.example")
     assert resolver.asked == ["dead.example"] * 2
@@ -100,7 +100,7 @@ async def test_a_machine_without_name_servers_blames_nobody(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """No name at all was answered for lately: it is the service's fault, in words; not any more when one was."""
-    monkeypatch.setattr(names, "_answered_at", float("-inf"))
+    monkeypatch.setattr(module, "_answered_at", float("-inf"))
     if how == "says so":
         resolver.answers.set()
     with pytest.raises(PeerLacking, match="no name server of this machine answers"):

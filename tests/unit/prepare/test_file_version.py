@@ -7,8 +7,8 @@ import pytest
 
 from streamferry.media.errors import SourceRejected
 from streamferry.media.url import MediaUrl
+from streamferry.prepare.file_version import Version, version_of_file
 from streamferry.prepare.origin import version_of_response
-from streamferry.prepare.version import Version, version_of_file
 
 
 def test_a_local_file_that_was_written_again_is_another_version(tmp_path: Path) -> None:

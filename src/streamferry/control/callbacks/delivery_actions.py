@@ -3,7 +3,7 @@
 import re
 
 from streamferry.reasons import Code
-from streamferry.store import Store, asks_again, audit, deliveries, signing
+from streamferry.store import Store, asks_again, audit, callback_secret, deliveries
 from streamferry.store.records import Backlog, DeliveryPage, DeliveryRecord
 from streamferry.tasks.errors import DeliveryNotFound, WrongState
 from streamferry.tasks.model import AuditKind, DeliveryState
@@ -78,12 +78,12 @@ class Callbacks:
     async def secret(self) -> str:
         """What callbacks are signed with, in the form ``whsec_...``; made if there is none yet."""
         async with self._store.write() as connection:
-            return await signing.ensure(connection, self._seal)
+            return await callback_secret.ensure(connection, self._seal)
 
     async def replace_secret(self) -> str:
         """Make a new secret; for a day callbacks are also signed with the previous one."""
         async with self._store.write() as connection:
-            secret = await signing.replace(connection, self._seal)
+            secret = await callback_secret.replace(connection, self._seal)
             await audit.append(connection, AuditKind.SECRET_REPLACED)
             return secret
 

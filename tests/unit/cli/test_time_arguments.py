@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streamferry.cli.times import read_past, read_time, show_time
+from streamferry.cli.time_arguments import read_past, read_time, show_time
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 #: Zone, a time that does not come, what comes in its place; zone, a time that comes twice, its offsets.

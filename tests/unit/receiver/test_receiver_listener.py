@@ -52,7 +52,7 @@ async def test_a_stream_whose_connection_closes_was_closed(receiver):
 
 async def test_streams_that_ended_long_ago_are_forgotten(monkeypatch):
     """A receiver that runs for months does not keep all it ever saw; a stream that lasts is kept."""
-    monkeypatch.setattr("streamferry.receiver.server._REMEMBERED", 2)
+    monkeypatch.setattr("streamferry.receiver.listener._REMEMBERED", 2)
     async with Receiver() as receiver:
         lasting, first = await published(receiver)
         for _ in range(3):

@@ -10,7 +10,7 @@ from streamferry.reasons import Code
 from streamferry.store.records import UsageBucket
 from streamferry.tasks.errors import InvalidField
 from streamferry.web.compat.schemas import Usage
-from streamferry.web.compat.tasks import show_time
+from streamferry.web.compat.task_bodies import show_time
 from streamferry.web.usage_ranges import BANDWIDTH_STEPS, DURATION_STEPS, Range, check_points, check_range
 
 #: What results can be split by. All destinations are of one kind and no domain is ours: only groups can differ.

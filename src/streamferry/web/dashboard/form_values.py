@@ -30,7 +30,7 @@ _TEXTS: dict[str, Callable[[str], str]] = {"title": checks.check_title, "note": 
 
 
 @dataclass(slots=True)
-class DraftSource:
+class SourceValues:
     """One address with its offsets, as typed: seconds, ``m:ss`` or ``h:mm:ss``."""
 
     url: str = ""
@@ -47,7 +47,7 @@ class DraftSource:
 
 
 @dataclass(slots=True)
-class DraftMark:
+class WatermarkValues:
     """A watermark. ``picture`` is a data URL, or empty for the task's own."""
 
     picture: str = ""
@@ -57,14 +57,14 @@ class DraftMark:
 
 
 @dataclass(slots=True)
-class Draft:
+class FormValues:
     """See the module. ``start`` empty means now. ``seen`` is the task that is being changed, None for a new one."""
 
     zone: tzinfo
     kind: Kind = Kind.VOD
     title: str = ""
     group: str = DEFAULT_GROUP
-    sources: list[DraftSource] = field(default_factory=lambda: [DraftSource()])
+    sources: list[SourceValues] = field(default_factory=lambda: [SourceValues()])
     destination: str = ""
     start: str = ""
     end: str = ""
@@ -74,24 +74,25 @@ class Draft:
     pre_download: bool = True
     callback_url: str = ""
     note: str = ""
-    mark: DraftMark | None = None
+    mark: WatermarkValues | None = None
     seen: TaskView | None = None
 
     @classmethod
-    def new(cls, zone: tzinfo, now: datetime) -> "Draft":
+    def new(cls, zone: tzinfo, now: datetime) -> "FormValues":
         """An empty form: from now on for a day."""
         return cls(zone, end=(now + _WINDOW).astimezone(zone).strftime(_TIME))
 
     @classmethod
-    def of(cls, task: TaskView, zone: tzinfo) -> "Draft":
+    def of(cls, task: TaskView, zone: tzinfo) -> "FormValues":
         """A form to change a task."""
+        mark = task.watermark
         return cls(
             zone,
             **{name: getattr(task, name) for name in _TEXTS},
             kind=task.kind,
             group=task.group,
             sources=[
-                DraftSource(typed_address(one.url), _typed(one.start_s), _typed(one.end_s)) for one in task.sources
+                SourceValues(typed_address(one.url), _typed(one.start_s), _typed(one.end_s)) for one in task.sources
             ],
             destination=task.destination,
             start=task.start_at.astimezone(zone).strftime(_TIME),
@@ -101,18 +102,18 @@ class Draft:
             strategy=task.continue_strategy,
             pre_download=task.pre_download,
             callback_url=task.callback_url,
-            mark=DraftMark("", task.watermark.x, task.watermark.y, task.watermark.ratio) if task.watermark else None,
+            mark=WatermarkValues("", mark.x, mark.y, mark.ratio) if mark else None,
             seen=task,
         )
 
     @classmethod
-    def copy(cls, task: TaskView, zone: tzinfo, now: datetime, picture: str) -> "Draft":
+    def copy(cls, task: TaskView, zone: tzinfo, now: datetime, picture: str) -> "FormValues":
         """A copy of a task; the secrets in its addresses have to be typed again."""
-        draft = cls.of(task, zone)
-        draft.seen, draft.start, draft.end = None, "", cls.new(zone, now).end
-        if draft.mark is not None:
-            draft.mark.picture = picture
-        return draft
+        values = cls.of(task, zone)
+        values.seen, values.start, values.end = None, "", cls.new(zone, now).end
+        if values.mark is not None:
+            values.mark.picture = picture
+        return values
 
     def find_problems(self, rules: AddressRules, now: datetime) -> dict[str, Reason]:
         """Field -> what is wrong with it."""
@@ -177,7 +178,7 @@ class Draft:
         return replace(draft, group=None, **cleared)
 
     @property
-    def _listed(self) -> list[DraftSource]:
+    def _listed(self) -> list[SourceValues]:
         return self.sources if self.kind is Kind.VOD else self.sources[:1]
 
     def _judge_window(self, judge: Callable[[str, Callable[[], object]], None], now: datetime) -> None:
@@ -185,7 +186,7 @@ class Draft:
         judge("end_at", lambda: checks.check_window(self._start_at(now), self._end_at(), now))
 
     def _judge_source(
-        self, judge: Callable[[str, Callable[[], object]], None], index: int, one: DraftSource, rules: AddressRules
+        self, judge: Callable[[str, Callable[[], object]], None], index: int, one: SourceValues, rules: AddressRules
     ) -> None:
         kind = TaskKind[self.kind.name]
         known = [source.url for source in self.seen.sources] if self.seen else []
@@ -263,7 +264,7 @@ def _typed(seconds: float) -> str:
     return f"{seconds:g}" if seconds else ""
 
 
-def _check_end(one: DraftSource) -> None:
+def _check_end(one: SourceValues) -> None:
     start_s, end_s = read_seconds(one.start), read_seconds(one.end)
     if 0 < end_s <= start_s:
         raise InvalidField("end_s", Code.FIELD_END_BEFORE_START)

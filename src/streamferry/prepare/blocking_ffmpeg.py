@@ -22,7 +22,7 @@ from streamferry.net.ffmpeg_log import (
 from streamferry.net.ffmpeg_options import FLV_MUXER, HLS_CONTAINERS, LOGGING, hls_options, reads_descriptors
 from streamferry.net.sandbox import ENCODING, KEPT_LINE_CHARS, KEPT_LINES, Limits, Sandbox
 from streamferry.prepare.container import Container
-from streamferry.prepare.faults import CacheError
+from streamferry.prepare.errors import CacheError
 from streamferry.prepare.input_description import InputDescription, parse_input_description
 from streamferry.reasons import Code, system_reason
 

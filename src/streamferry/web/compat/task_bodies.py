@@ -33,7 +33,7 @@ from streamferry.tasks.model import (
     TaskSpec,
 )
 from streamferry.web.addresses import show_callback, show_source
-from streamferry.web.compat.names import NAMES, SOURCE_NAMES, name_of
+from streamferry.web.compat.field_names import NAMES, SOURCE_NAMES, name_of
 from streamferry.web.compat.schemas import Clearable, TaskBody, UpdateTask, WatermarkBody
 
 #: The API shows times in China's zone, and so do we: some clients cut the offset off.

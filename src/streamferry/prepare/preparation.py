@@ -1,4 +1,4 @@
-"""The preparation process: ``python -m streamferry.prepare.child``, one address per process.
+"""The preparation process: ``python -m streamferry.prepare.preparation``, one address per process.
 
     standard input   one JSON object, see ``job``       (never in the arguments: other users can read those)
     standard output  JSON lines, see ``journal``
@@ -28,10 +28,11 @@ from streamferry.net.disk import Disk, is_full
 from streamferry.net.folders import Folders
 from streamferry.net.process import die_with_parent, hide
 from streamferry.prepare import journal
+from streamferry.prepare.blocking_ffmpeg import BlockingFfmpeg
 from streamferry.prepare.cache import UNKEPT, Entry, Summary
 from streamferry.prepare.container import Container
-from streamferry.prepare.faults import CacheError, ReadWhole
-from streamferry.prepare.ffmpeg import BlockingFfmpeg
+from streamferry.prepare.errors import CacheError, ReadWhole
+from streamferry.prepare.file_version import Version
 from streamferry.prepare.form import Form
 from streamferry.prepare.input_description import InputDescription
 from streamferry.prepare.intake import Intake
@@ -43,7 +44,6 @@ from streamferry.prepare.remux import Remux
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import Route
 from streamferry.prepare.slots import EncodeSlot
-from streamferry.prepare.version import Version
 from streamferry.prepare.window import Window
 from streamferry.reasons import Code, Reason, system_reason
 
