@@ -3,6 +3,7 @@
 The key is looked up where the SDK looks it up, or else asked for at a terminal; it is never an argument.
 """
 
+import contextlib
 import json
 import re
 import sys
@@ -18,6 +19,8 @@ from streamferry.client.trust import trust
 _TIMEOUT_S = 15.0
 #: The service sends a line at least every ten seconds.
 _STREAM_SILENCE_S = 30.0
+#: Statuses of a service, or of a proxy before it, that is back in a while; 0: it could not be reached.
+_PASSING = (0, 429, 502, 503, 504)
 
 
 class Refused(Exception):
@@ -85,40 +88,45 @@ class RestClient:
         return answer.json() if answer.content else None
 
     def follow(self, task_id: str | None, after: int | None) -> Iterator[dict[str, Any]]:
-        """Events as they happen, without end; a stream that breaks is resumed after the last event seen."""
+        """Events as they happen, without end; a stream that breaks is resumed after the last event seen.
+
+        Raises Refused if it cannot be had at first: an address that is wrong stays so.
+        """
         from time import sleep
 
-        failures = 0
+        has_begun, failures = False, 0
         while True:
+            had_token = "authorization" in self._http.headers
             try:
                 for event_id, data in self._stream(task_id, after):
-                    after, failures = event_id, 0
+                    after, has_begun, failures = event_id, True, 0
                     if data is not None:
                         yield data
-            except httpx.HTTPError:
-                failures += 1
             except Refused as refused:
-                if refused.status == 401:
-                    # The token has expired. If there was none, the key was refused.
-                    if self._http.headers.pop("authorization", None) is None:
-                        raise
-                elif refused.status not in (0, 429, 503):
+                if refused.status == 401 and had_token:
+                    del self._http.headers["authorization"]  # it has expired
+                    continue
+                if not has_begun or refused.status not in _PASSING:
                     raise
-                failures += 1
-            if failures:
-                sleep(min(0.5 * 2**failures, 10.0))
+            failures += 1
+            sleep(min(0.5 * 2**failures, 10.0))
 
     def _stream(self, task_id: str | None, after: int | None) -> Iterator[tuple[int, dict[str, Any] | None]]:
-        """Cursor and event of each message; the first has a cursor only."""
+        """Cursor and event of each message; the first has a cursor only. Raises Refused, also when it breaks."""
         if "authorization" not in self._http.headers:
             self._log_in()
         headers = {} if after is None else {"last-event-id": str(after)}
         timeout = httpx.Timeout(_TIMEOUT_S, read=_STREAM_SILENCE_S)
         query = _given({"task_id": task_id})
-        with self._http.stream("GET", "/events/stream", params=query, headers=headers, timeout=timeout) as answer:
+        with (
+            self._reaching(),
+            self._http.stream("GET", "/events/stream", params=query, headers=headers, timeout=timeout) as answer,
+        ):
             if answer.status_code != 200:
                 answer.read()
             _raise_refusal(answer)
+            if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                raise Refused(answer.status_code, _no_service(answer))
             event_id, data = 0, None
             for line in answer.iter_lines():
                 name, _, value = line.partition(": ")
@@ -129,6 +137,7 @@ class RestClient:
                 elif not line and event_id:
                     yield event_id, data
                     event_id, data = 0, None
+        raise Refused(0, "the service has ended the stream of events")
 
     def _log_in(self) -> None:
         pair = {
@@ -144,8 +153,14 @@ class RestClient:
         self._http.headers["authorization"] = f"Bearer {token}"
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
+        with self._reaching():
             return self._http.request(method, path, **options)
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Raises Refused for what httpx says of a service that cannot be reached."""
+        try:
+            yield
         except httpx.TimeoutException:
             raise Refused(0, f"the service at {self._http.base_url.host} does not answer") from None
         except httpx.HTTPError as error:

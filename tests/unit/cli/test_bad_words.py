@@ -122,6 +122,14 @@ def test_no_value_brings_a_command_down(
         judge(words, nowhere)
 
 
+@pytest.mark.parametrize("words", [["--follow"], ["-f", "--after", "5"], ["-f", "--since", "1h"]], ids=" ".join)
+def test_events_of_a_service_that_is_not_there_are_not_waited_for(words: list[str], nowhere: dict[str, str]) -> None:
+    """With a wrong address it waited for ever and said nothing."""
+    done = CliRunner().invoke(app, ["task", "events", *words], env=nowhere)
+    assert done.exit_code == 5
+    assert "the service at 127.0.0.1:1 cannot be reached" in done.output
+
+
 def refusals(places: tuple[str, ...]) -> Iterator[list[str]]:
     """What commands that run until they are told to end cannot use."""
     for option, value in (
@@ -189,7 +197,8 @@ def test_a_service_that_is_none_is_told(answer: bytes, nowhere: dict[str, str]) 
         thread.start()
         try:
             url = {**nowhere, "STREAMFERRY_URL": f"http://127.0.0.1:{server.server_address[1]}"}
-            for words in (["list"], ["show", "a" * 32], ["show", "title"], ["events"], ["stop", "a" * 32]):
+            follow = ["events", "--follow"]
+            for words in (["list"], ["show", "a" * 32], ["show", "title"], ["events"], follow, ["stop", "a" * 32]):
                 judge(["task", *words], url)
         finally:
             server.shutdown()
