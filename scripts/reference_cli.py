@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from reference_table import table
 
-from streamferry.cli import app
+from streamferry.cli import load_all
 from streamferry.cli.examples import EXAMPLES
 from streamferry.cli.options import ExitStatus
 
@@ -39,10 +39,7 @@ the settings of the service. `task` calls a running service over the network, wi
 
 
 def _commands() -> Iterator[tuple[str, Any]]:
-    top = typer.main.get_command(app)
-    assert isinstance(top, typer.core.TyperGroup)
-    for name in top.list_commands(None):  # type: ignore[arg-type]
-        command = top.commands[name]
+    for name, command in load_all().items():
         if isinstance(command, typer.core.TyperGroup):
             yield from ((f"{name} {inner}", one) for inner, one in command.commands.items() if not one.hidden)
         elif not command.hidden:

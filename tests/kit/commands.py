@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from streamferry.cli import app
+from streamferry.cli import load_all
 
 STREAMFERRY = Path(sys.executable).with_name("streamferry")
 
@@ -32,9 +32,7 @@ def run(
 
 def all_commands() -> Iterator[tuple[str, Any]]:
     """Name, as ``task create``, and command; those that are hidden are left out."""
-    top = typer.main.get_command(app)
-    assert isinstance(top, typer.core.TyperGroup)
-    for name, command in top.commands.items():
+    for name, command in load_all().items():
         if isinstance(command, typer.core.TyperGroup):
             yield from ((f"{name} {inner}", one) for inner, one in command.commands.items() if not one.hidden)
         elif not command.hidden:

@@ -4,9 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
 
-from streamferry.cli import app
+from streamferry.cli import load_all
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")
@@ -74,11 +73,9 @@ def test_the_decision_notes_that_code_and_pages_name_exist() -> None:
 
 def _commands() -> dict[str, set[str]]:
     """Command name -> its long options."""
-    group = typer.main.get_command(app)
-    assert isinstance(group, typer.core.TyperGroup)
     return {
         name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        for name, command in group.commands.items()
+        for name, command in load_all().items()
     }
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 import reference
-import typer
 
-from streamferry.cli import app
+from streamferry.cli import load
 from streamferry.config import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +22,7 @@ def test_the_page_is_what_the_code_gives(name: str) -> None:
 
 def test_the_flags_in_the_table_are_those_of_serve() -> None:
     """Each flag that sets a setting is in the table, and no other."""
-    command = typer.main.get_command(app).commands["serve"]
+    command = load("serve")
     assert {parameter.name for parameter in command.params} - {"config"} == set(reference.FLAGS)
 
 

@@ -1,50 +1,88 @@
-"""The command line. Each command is a module; this one puts them together, in the groups that ``--help`` shows."""
+"""The command line. Each command is a module, imported when it is called; here is a line of each for ``--help``."""
 
 import os
-from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from streamferry.cli.audit import audit
-from streamferry.cli.backup import backup, restore
-from streamferry.cli.cache import cache
-from streamferry.cli.callbacks import callbacks
-from streamferry.cli.demo import demo
-from streamferry.cli.examples import epilog_of
-from streamferry.cli.group import group
 from streamferry.cli.guard import guarded
-from streamferry.cli.key import key
-from streamferry.cli.prepare import prepare
-from streamferry.cli.probe import probe
-from streamferry.cli.quickstart import quickstart
-from streamferry.cli.receive import receive
-from streamferry.cli.relay import relay
-from streamferry.cli.serve import serve, worker
-from streamferry.cli.task import task
-from streamferry.cli.version import COMPLETE_VARIABLE, completion, show_version, version
 
-_GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
-    "Begin here": {"quickstart": quickstart},
-    "Service": {"serve": serve, "worker": worker, "key": key, "audit": audit, "backup": backup, "restore": restore},
-    "Tasks": {"task": task, "group": group, "callbacks": callbacks},
-    "Files": {"probe": probe, "prepare": prepare, "cache": cache},
-    "Without a service": {"relay": relay, "receive": receive, "demo": demo},
-    "This program": {"version": version, "completion": completion},
+#: Command -> where it stands in this package, and the first line of its help; in the groups that ``--help`` shows.
+_GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "Begin here": {
+        "quickstart": (
+            "quickstart",
+            "Try it out: a sample clip, a service, a receiver and a task that loops the clip, on this machine only.",
+        ),
+    },
+    "Service": {
+        "serve": ("serve", "Run the service: dashboard, APIs, scheduler and workers."),
+        "worker": (
+            "serve",
+            "Run an additional worker for a store, on this machine or another. It needs the same seal key as the "
+            "service.",
+        ),
+        "key": ("key", "Make, list and disable access keys of the service."),
+        "audit": (
+            "audit",
+            "Show who signed in and who changed keys and secrets: the last lines, oldest first. Needs a key that may "
+            "write.",
+        ),
+        "backup": (
+            "backup",
+            "Write tasks, keys, groups, events, callbacks and usage to a file, whether or not the service is running.",
+        ),
+        "restore": (
+            "backup",
+            "Fill an empty store from a backup. It may be a different database from the one that was backed up.",
+        ),
+    },
+    "Tasks": {
+        "task": ("task", "Create, watch and control the tasks of a running service."),
+        "group": ("group", "Make, list and delete groups of tasks."),
+        "callbacks": ("callbacks", "List, show and replay callbacks; show their secret."),
+    },
+    "Files": {
+        "probe": (
+            "probe",
+            "Inspect a file: codecs, keyframes, sound, index, and what may go wrong when it is relayed.",
+        ),
+        "prepare": (
+            "prepare",
+            "Fetch and prepare files into the cache, so that a relay of the same list starts at once.",
+        ),
+        "cache": ("cache", "Show or empty the cache of prepared files."),
+    },
+    "Without a service": {
+        "relay": (
+            "relay",
+            "Relay a live stream or files to a destination (RTMP, SRT or HLS), and retry whatever fails.",
+        ),
+        "receive": ("receive", "Accept RTMP publishers under any app and key, keep nothing, print what arrives."),
+        "demo": ("demo", "Make a clip, relay it in a loop to a receiver on this machine, and judge what arrived."),
+    },
+    "This program": {
+        "version": ("version", "Show the versions of streamferry and of what it runs on."),
+        "completion": ("version", "Print the script that completes commands and options in your shell."),
+    },
 }
+_MODULES = {name: module for commands in _GROUPS.values() for name, (module, _) in commands.items()}
+#: Set by the script of ``streamferry completion`` when it asks for completions.
+COMPLETE_VARIABLE = "_STREAMFERRY_COMPLETE"
 
 
-class _InOrder(TyperGroup):
-    """Commands in the order above; the library would move those with subcommands to the end."""
+class _Commands(TyperGroup):
+    """Lists commands by their lines above; the one that is called is imported."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        order = [name for commands in _GROUPS.values() for name in commands]
-        return sorted(super().list_commands(ctx), key=order.index)
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, line, rest = super().resolve_command(ctx, args)
+        return name, None if name is None or line is None else load(name), rest
 
 
 app = typer.Typer(
-    cls=_InOrder,
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -52,24 +90,50 @@ app = typer.Typer(
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from streamferry import __version__
+
+        print(f"streamferry {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _program(
     shows_version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Pull a live stream or a list of files and push it, unbroken, to RTMP(S), SRT or HLS."""
 
 
+def _line() -> None:
+    """Stands for a command in the list."""
+
+
 for _group, _commands in _GROUPS.items():
-    for _name, _command in _commands.items():
-        if isinstance(_command, typer.Typer):
-            app.add_typer(_command, name=_name, rich_help_panel=_group)
-            for _info in _command.registered_commands:
-                assert _info.callback is not None
-                _info.epilog = epilog_of(f"{_name} {_info.name or _info.callback.__name__}")
-        else:
-            app.command(_name, rich_help_panel=_group, epilog=epilog_of(_name))(_command)
+    for _name, (_, _help) in _commands.items():
+        app.command(_name, help=_help, rich_help_panel=_group)(_line)
+
+
+def load(name: str) -> Any:
+    """The command with its options, as the library has it; a group with its commands."""
+    from streamferry.cli.examples import epilog_of
+
+    made = getattr(import_module(f"streamferry.cli.{_MODULES[name]}"), name)
+    if isinstance(made, typer.Typer):
+        for info in made.registered_commands:
+            assert info.callback is not None
+            info.epilog = epilog_of(f"{name} {info.name or info.callback.__name__}")
+        return typer.main.get_group(made)
+    alone = typer.Typer(add_completion=False)
+    alone.command(name, epilog=epilog_of(name))(made)
+    return typer.main.get_command(alone)
+
+
+def load_all() -> dict[str, Any]:
+    """Every command by its name, as :func:`load` gives it, in the order of ``--help``."""
+    return {name: load(name) for name in _MODULES}
 
 
 def main() -> None:

@@ -8,18 +8,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from streamferry.cli.loop import run
+from streamferry.cli.media_options import STATUS_OF_FAULT, FileChoices, parse_address
 from streamferry.cli.options import (
     DEFAULT_POSITION,
     DEFAULT_RATIO,
-    STATUS_OF_FAULT,
     ExitStatus,
-    FileChoices,
     NormalizeOption,
     SilenceOption,
     WatermarkOption,
     WatermarkPositionOption,
     WatermarkRatioOption,
-    parse_address,
 )
 from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl

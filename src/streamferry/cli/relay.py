@@ -11,18 +11,16 @@ import typer
 
 from streamferry.cli.display import show_json, show_progress
 from streamferry.cli.loop import on_interrupt, run
+from streamferry.cli.media_options import STATUS_OF_FAULT, FileChoices, parse_address
 from streamferry.cli.options import (
     DEFAULT_POSITION,
     DEFAULT_RATIO,
-    STATUS_OF_FAULT,
     ExitStatus,
-    FileChoices,
     NormalizeOption,
     SilenceOption,
     WatermarkOption,
     WatermarkPositionOption,
     WatermarkRatioOption,
-    parse_address,
 )
 from streamferry.net import sandbox
 from streamferry.relay import Item, Network, Playhead, RelayHost, RelaySpec, RelayStatus

@@ -1,4 +1,4 @@
-"""``streamferry version`` and ``--version``; ``streamferry completion``."""
+"""``streamferry version`` and ``streamferry completion``."""
 
 import json
 import platform
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from streamferry import __version__
+from streamferry.cli import COMPLETE_VARIABLE
 from streamferry.cli.options import AsJson
 
 
@@ -38,14 +39,3 @@ def completion(shell: Annotated[Shell, typer.Argument(help="Your shell.", show_d
     from typer._completion_shared import get_completion_script
 
     print(get_completion_script(prog_name="streamferry", complete_var=COMPLETE_VARIABLE, shell=shell.value))
-
-
-#: Set by that script when it asks for completions.
-COMPLETE_VARIABLE = "_STREAMFERRY_COMPLETE"
-
-
-def show_version(asked: bool) -> None:
-    """The callback of ``--version``."""
-    if asked:
-        print(f"streamferry {__version__}")
-        raise typer.Exit

@@ -25,7 +25,7 @@ When = Annotated[int | datetime, PlainSerializer(_unix_seconds)]
 class Model(BaseModel):
     """Base of all models: unknown fields from a newer service are ignored."""
 
-    model_config = ConfigDict(alias_generator=_alias, populate_by_name=True, extra="ignore")
+    model_config = ConfigDict(alias_generator=_alias, populate_by_name=True, extra="ignore", defer_build=True)
 
     def to_body(self) -> dict[str, Any]:
         """The body as the API takes it; fields that were not set are left out."""

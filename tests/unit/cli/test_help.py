@@ -3,11 +3,12 @@
 import shlex
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from kit.commands import all_commands
 from streamferry import __version__
-from streamferry.cli import app
+from streamferry.cli import app, load
 from streamferry.cli.examples import EXAMPLES
 
 COMMANDS = dict(all_commands())
@@ -71,3 +72,17 @@ def test_the_version_is_told() -> None:
 def test_completion_is_printed_for_a_shell(shell: str) -> None:
     """A script that asks the program itself what could come next."""
     assert "_STREAMFERRY_COMPLETE" in ask("completion", shell)
+
+
+@pytest.mark.parametrize("name", sorted({name.partition(" ")[0] for name in COMMANDS}))
+def test_the_list_says_what_the_command_says(name: str) -> None:
+    """The line of ``streamferry --help``, which is made without the command, begins its own help."""
+    line = typer.main.get_command(app).commands[name].help
+    assert " ".join(load(name).help.split("\n\n")[0].split()) == line
+
+
+def test_a_command_that_is_mistyped_is_guessed() -> None:
+    """As the library does for commands that are there."""
+    done = CliRunner().invoke(app, ["srve"])
+    assert done.exit_code == 2
+    assert "serve" in done.output.partition("Did you mean")[2]

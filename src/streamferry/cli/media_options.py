@@ -1,0 +1,55 @@
+"""What the options of media mean: addresses, watermarks, the form of files; and whose fault ends in which status."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamferry.cli.options import ExitStatus, parse_position
+from streamferry.media.errors import Fault
+from streamferry.media.url import MediaUrl
+from streamferry.media.watermark import Watermark
+from streamferry.prepare.processing import FIRST, Normalize
+
+STATUS_OF_FAULT = {
+    None: ExitStatus.DONE,
+    Fault.USER_SOURCE: ExitStatus.SOURCE,
+    Fault.USER_DESTINATION: ExitStatus.DESTINATION,
+    Fault.SERVICE: ExitStatus.SERVICE,
+}
+
+
+@dataclass(frozen=True)
+class FileChoices:
+    """The choices that apply to all files of a list."""
+
+    normalize: Normalize = FIRST
+    silence: bool = True
+    watermark: Watermark | None = None
+    pre_download: bool = True
+
+    @classmethod
+    def parse(
+        cls,
+        normalize: str,
+        silence: bool,
+        watermark: Path | None,
+        position: str,
+        ratio: float,
+        pre_download: bool = True,
+    ) -> "FileChoices":
+        """The choices from the options. Raises ValueError naming the option or its field."""
+        return cls(Normalize.parse(normalize), silence, _parse_watermark(watermark, position, ratio), pre_download)
+
+
+def parse_address(name: str, text: str) -> MediaUrl:
+    """The address. Raises ValueError naming the option or argument."""
+    try:
+        return MediaUrl.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _parse_watermark(path: Path | None, position: str, ratio: float) -> Watermark | None:
+    if path is None:
+        return None
+    pos_x, pos_y = parse_position(position)
+    return Watermark.from_file(path, pos_x, pos_y, ratio)

@@ -1,0 +1,35 @@
+"""What a process does not need, it does not import: starts are cheap, on small machines too."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+#: Not pydantic: the library of the command line uses it itself.
+_HEAVY = {"alembic", "asyncpg", "fastapi", "h11", "httpx", "nicegui", "sqlalchemy", "uvicorn", "uvloop"}
+_TOLD = "import json, sys; print(json.dumps(sorted(sys.modules)))"
+
+
+def imported_by(program: str) -> set[str]:
+    """The modules that a process has when ``program`` ends, also by SystemExit."""
+    words = f"try:\n    {program}\nexcept SystemExit:\n    pass\n{_TOLD}"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=100, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["tsak"]])
+def test_the_command_line_imports_no_command_but_the_one_that_is_called(words: list[str]) -> None:
+    """To list commands, or to refuse one, neither the service nor the data plane is imported."""
+    modules = imported_by(f"import streamferry.cli; streamferry.cli.app({words!r})")
+    assert "typer" in modules
+    assert not modules & _HEAVY
+    assert {name.split(".")[1] for name in modules if name.startswith("streamferry.")} == {"cli"}
+
+
+def test_a_command_that_calls_a_service_imports_no_service() -> None:
+    """Nor the data plane."""
+    modules = imported_by("import streamferry.cli; streamferry.cli.app(['task', 'list', '--url', ''])")
+    assert {"httpx"} <= modules & _HEAVY <= {"h11", "httpx"}
+    ours = {name.split(".")[1] for name in modules if name.startswith("streamferry.")}
+    assert ours <= {"cli", "client", "media", "reasons", "tasks"}
