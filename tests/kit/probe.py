@@ -1,8 +1,10 @@
 """What arrived, packet by packet, told by ffprobe; and what must be true of it."""
 
+import functools
 import itertools
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -140,31 +142,52 @@ def assert_flawless(path: Path) -> Media:
 
 
 def form(path: Path) -> Form:
-    """What the decoders find in a file."""
-    wanted = "stream=codec_type,codec_name,width,height,sample_aspect_ratio,sample_rate,channels"
+    """What a demuxer finds in a file. Its sound has one channel or two."""
+    told = dict[tuple[str, int], str]()
+    for line in _listed(path):
+        if line.startswith("#") and (words := line[1:].split(maxsplit=2))[0] != "software:":
+            told[words[0], int(words[1].rstrip(":"))] = words[2]
     video: VideoForm | None = None
     audio: AudioForm | None = None
-    with tempfile.TemporaryDirectory() as folder:
-        command = [programs.need("ffprobe"), "-v", "error", "-of", "json", "-show_entries", wanted]
-        told = json.loads(programs.run([*command, _as_matroska(path, Path(folder))]).stdout)
-    for stream in told["streams"]:
-        if stream["codec_type"] == "video":
-            aspect = stream.get("sample_aspect_ratio", "1:1").replace(":", "/")
-            video = VideoForm(stream["codec_name"], stream["width"], stream["height"], Fraction(aspect))
-        elif stream["codec_type"] == "audio":
-            audio = AudioForm(stream["codec_name"], int(stream["sample_rate"]), stream["channels"])
+    for (word, track), kind in told.items():
+        if word != "media_type":
+            continue
+        codec = told["codec_id", track]
+        if kind == "video":
+            width, height = map(int, told["dimensions", track].split("x"))
+            aspect = Fraction(told["sar", track])
+            video = VideoForm(codec, width, height, aspect or Fraction(1))
+        elif kind == "audio":
+            channels = {"mono": 1, "stereo": 2}[told["channel_layout_name", track]]
+            audio = AudioForm(codec, int(told["sample_rate", track]), channels)
     return Form(video, audio)
 
 
 def coded_bytes(path: Path) -> dict[str, int]:
     """Bytes of all packets by kind of track, whatever the container: the same after a copy, and hardly by chance."""
+    kinds, sums = dict[str, str](), Counter[str]()
+    for line in _listed(path):
+        if line.startswith("#media_type"):
+            _, track, kind = line.split()
+            kinds[track.rstrip(":")] = kind
+        elif not line.startswith("#"):
+            track, _, _, _, size_bytes, *_ = line.split(",")
+            sums[kinds[track]] += int(size_bytes)
+    return dict(sums)
+
+
+def _listed(path: Path) -> tuple[str, ...]:
+    """Tracks and packets of a file, as ffmpeg's framecrc writes them."""
+    state = path.stat()
+    return _listed_as_it_is(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=32)
+def _listed_as_it_is(path: Path, mtime_ns: int, size_bytes: int) -> tuple[str, ...]:
+    """By way of Matroska, without what TS and FLV put around each packet. Clips are looked at again and again."""
+    reading = (programs.ffmpeg(), "-v", "error", "-nostdin", "-i")
     with tempfile.TemporaryDirectory() as folder:
-        media = packets(_as_matroska(path, Path(folder)))
-    return {track.kind: sum(packet.size_bytes for packet in track.packets) for track in media}
-
-
-def _as_matroska(path: Path, folder: Path) -> Path:
-    """The same packets where also an older ffprobe can read them, without what TS and FLV put around each."""
-    copy = folder / "copy.mkv"
-    programs.run([programs.ffmpeg(), "-v", "error", "-nostdin", "-i", path, "-map", "0", "-c", "copy", copy])
-    return copy
+        copy = Path(folder) / "copy.mkv"
+        programs.run([*reading, path, "-map", "0", "-c", "copy", copy])
+        told = programs.run([*reading, copy, "-map", "0", "-c", "copy", "-f", "framecrc", "-"]).stdout
+    return tuple(told.splitlines())
