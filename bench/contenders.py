@@ -1,29 +1,37 @@
-"""The programs compared: streamferry and its peers, each told to relay N streams of one source to one sink.
+"""The programs compared: streamferry, its peers, and the floor, each told to relay N streams of one source to one sink.
 
 Each function starts its relays on the relays' core and returns them; it does not wait for media.
 """
 
 import json
-import socket
+import os
+import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from clip import vod_clip
+from clip import live_clip, vod_clip
 from measure import pss_mib
-from programs import BENCH, Program, Sink, Source, close_all, cores, unused_port
+from programs import BENCH, Program, Sink, Source, build_native, close_all, cores, start_server, unused_port
+from tls import CERTIFICATE
+
+#: How long each of the relay's beats is, by latency class and for lists, and how long one of its turns.
+BEAT_MS = {"low": 80, "normal": 160, "list": 320}
+TURN_MS = 20
 
 
 @dataclass(frozen=True)
 class Feed:
-    """How media comes: ``http`` or ``rtmp`` pulled from the source, ``publish`` pushed by it, or a ``vod`` file."""
+    """How media comes: ``http`` or ``rtmp`` pulled from the source, ``publish`` pushed by it, or a ``list`` of a file.
+
+    ``latency``: the class of a live relay of ours, and of the floor's beat.
+    """
 
     kind: str
     rhythm: str = "bursts"
+    latency: str = "normal"
 
 
 @dataclass
@@ -42,23 +50,36 @@ class Relays:
 Start = Callable[[Feed, int, Source, Sink, ExitStack], Relays]
 
 
-def start_host(stack: ExitStack) -> Program:
-    """Our relay host, empty."""
-    host = stack.enter_context(Program([sys.executable, BENCH / "host.py"], cores()[0], talks=True))
+def check_checkout(checkout: Path) -> None:
+    """Raise RuntimeError unless a host of that checkout would run its code."""
+    words = [sys.executable, "-c", "import streamferry; print(streamferry.__file__)"]
+    environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
+    found = subprocess.run(words, env=environment, capture_output=True, text=True).stdout.strip()
+    if not found.startswith(f"{checkout}/src/"):
+        raise RuntimeError(f"{checkout} is not a checkout whose code can be run: {found or 'no streamferry in it'}")
+
+
+def start_host(stack: ExitStack, checkout: Path = BENCH.parent) -> Program:
+    """Our relay host, empty: of this checkout, or of another one, which then brings its own ``host.py``."""
+    environment = {"PYTHONPATH": str(checkout / "src"), "SSL_CERT_FILE": str(CERTIFICATE)}
+    words = [sys.executable, checkout / "bench/host.py"]
+    host = stack.enter_context(Program(words, cores()[0], talks=True, environment=environment))
     host.hear(timeout=30)
     return host
 
 
-def streamferry(feed: Feed, count: int, source: Source, sink: Sink, stack: ExitStack) -> Relays:
+def streamferry(
+    feed: Feed, count: int, source: Source, sink: Sink, stack: ExitStack, checkout: Path = BENCH.parent
+) -> Relays:
     """Ours: one process."""
-    host = start_host(stack)
+    host = start_host(stack, checkout)
     empty_mib = pss_mib([host.pid])
     destinations = [sink.url(i) for i in range(count)]
-    if feed.kind == "vod":
+    if feed.kind == "list":
         job = {"kind": "vod", "sources": [str(vod_clip())], "destinations": destinations}
     else:
         sources = [source.url(feed.kind, feed.rhythm, i) for i in range(count)]
-        job = {"kind": "live", "sources": sources, "destinations": destinations}
+        job = {"kind": "live", "sources": sources, "destinations": destinations, "latency": feed.latency}
     host.ask(json.dumps(job))
     return Relays([host], empty_mib)
 
@@ -68,7 +89,7 @@ def ffmpeg(feed: Feed, count: int, source: Source, sink: Sink, stack: ExitStack)
     programs: list[Program] = []
     stack.callback(close_all, programs)
     for i in range(count):
-        if feed.kind == "vod":
+        if feed.kind == "list":
             reading = ["-re", "-stream_loop", "-1", "-i", str(vod_clip())]
         else:
             reading = ["-i", source.url(feed.kind, feed.rhythm, i)]
@@ -96,7 +117,7 @@ defaults
   timeout server 1m
 listen bench
   bind 127.0.0.1:{port}
-  server sink 127.0.0.1:{sink}
+  server sink 127.0.0.1:{sink}{tls}
 """
 
 
@@ -113,19 +134,24 @@ def haproxy(feed: Feed, count: int, source: Source, sink: Sink, stack: ExitStack
 def _server(
     argv: list[str], config: str, feed: Feed, count: int, source: Source, sink: Sink, stack: ExitStack
 ) -> Relays:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamferry-bench-")))
-    port, path = unused_port(), folder / "config"
-    path.write_text(config.format(folder=folder, port=port, sink=sink.port))
-    server = stack.enter_context(Program([*argv, path], cores()[0], log=folder / "log"))
-    deadline = time.monotonic() + 5
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            break
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline or not server.is_running:
-                raise RuntimeError(f"{argv[0]} did not start: {(folder / 'log').read_text().strip()}") from None
-            time.sleep(0.05)
+    port = unused_port()
+    tls = " ssl verify none" if sink.tls_port else ""
+    text = config.format(folder="{folder}", port=port, sink=sink.tls_port or sink.port, tls=tls)
+    server = start_server(stack, argv, text, port, cores()[0])
     empty_mib = pss_mib([server.pid])
     source.publish(feed.rhythm, port, count)
     return Relays([server], empty_mib)
+
+
+def floor(feed: Feed, count: int, source: Source, sink: Sink, stack: ExitStack) -> Relays:
+    """``native/floor.c``, which makes the system calls of a relay at its beat and nothing else."""
+    beat_ms = BEAT_MS["list" if feed.kind == "list" else feed.latency]
+    words = [build_native("floor"), str(beat_ms), str(beat_ms // TURN_MS), str(sink.port)]
+    if feed.kind == "list":
+        words += [live_clip(), str(count)]
+    program = stack.enter_context(Program(words, cores()[0], talks=True))
+    port = program.hear(timeout=30)["rtmp"]
+    empty_mib = pss_mib([program.pid])
+    if port:
+        source.publish(feed.rhythm, port, count)
+    return Relays([program], empty_mib)

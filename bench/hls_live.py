@@ -21,10 +21,10 @@ from rich.table import Table
 
 from clip import live_clip
 from contenders import Relays, start_host
-from density import UP_SECONDS, Measured, take_windows
 from measure import about, allow_many_files, pss_mib
 from programs import Program, Sink, Source, build_native, close_all, cores, unused_port
 from results import Bar, keep, print_bars
+from windows import UP_SECONDS, Measured, take_windows
 
 OURS, THEIRS = "streamferry, ffmpeg children", "ffmpeg, the whole job"
 #: Most that ours may cost of theirs: the child does the same work, and what it gives is moved once more.

@@ -1,6 +1,7 @@
 """One process of relays under measurement. Reads a job a line on standard input, answers each with a line of JSON.
 
-    {"kind": "live" | "vod", "sources": [...], "destinations": [...]}    {"started_ns": [...]}, the monotonic clock
+    {"kind": "live" | "vod", "sources": [...], "destinations": [...], "latency": class of the live ones, if not normal}
+                                                               {"started_ns": [...]}, the monotonic clock
     {"report": true}                  {"states": {state: relays}, "beat_worst_late_ms": ms since the last report,
                                        "dropped_tags": of all relays}
     {"preview": true}                 {"address": "host:port", "passes": {task id: pass}}, the id is the relay's number

@@ -20,11 +20,11 @@ from rich.console import Console
 
 from clip import live_clip, vod_clip
 from contenders import Relays, start_host
-from density import doubts, measure_window
 from measure import about, allow_many_files, cpu_ns, pss_mib
 from programs import Program, Sink, Source, build_native, cores
 from results import Bar, keep, print_bars
 from scale import BEAT_BAR_MS, LATENCY_BAR_MS, SETTLE_SECONDS, UP_SECONDS, print_windows, start_in_batches
+from windows import doubts, measure_window
 
 ALONE, BESIDE = "alone", "beside an encode"
 #: The encode has looked at its file and works.

@@ -56,6 +56,15 @@ def pss_mib(pids: Iterable[int]) -> float:
     return kib / 1024
 
 
+def sockets_mib() -> float:
+    """What the kernel holds for TCP on the whole machine."""
+    for line in (PROC / "net/sockstat").read_text().splitlines():
+        if line.startswith("TCP:"):
+            words = line.split()
+            return int(words[words.index("mem") + 1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return 0.0
+
+
 def machine_ticks() -> tuple[int, int, int]:
     """(all, idle, stolen) clock ticks of the machine since boot, to tell how quiet it was."""
     fields = [int(word) for word in (PROC / "stat").read_text().splitlines()[0].split()[1:9]]
@@ -80,11 +89,11 @@ def about(benchmark: str, settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def commit() -> str:
-    """Short hash of the checkout, with ``-dirty`` when the product differs from it."""
+def commit(folder: Path = Path(__file__).parent) -> str:
+    """Short hash of the checkout whose ``bench`` this is, with ``-dirty`` when its product differs from it."""
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
+        return subprocess.run(["git", *words], capture_output=True, text=True, cwd=folder).stdout.strip()
 
     dirty = "-dirty" if git("status", "--porcelain", "../src") else ""
     return (git("rev-parse", "--short=10", "HEAD") or "unknown") + dirty

@@ -21,10 +21,10 @@ from rich.table import Table
 
 from clip import live_clip
 from contenders import Relays, start_host
-from density import doubts, measure_window
 from measure import about, allow_many_files
 from programs import BENCH, Program, Sink, Source, cores
 from results import Bar, keep, print_bars
+from windows import doubts, measure_window
 
 CPU_BAR_PERCENT = 1.0
 UP_SECONDS = 60.0

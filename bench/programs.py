@@ -11,14 +11,17 @@ import select
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
 BENCH = Path(__file__).resolve().parent
 BUILD = BENCH / ".build"
 _NATIVE = BENCH / "native"
+SERVER_UP_SECONDS = 15.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -27,6 +30,26 @@ def cores() -> tuple[int, int]:
     """(core of the relays, core of the load generators): the first and the last this process may use."""
     usable = sorted(os.sched_getaffinity(0))
     return usable[0], usable[-1]
+
+
+def start_server(stack: ExitStack, argv: Sequence[str | Path], config: str, port: int, core: int) -> "Program":
+    """A server whose last argument is its configuration; returns once it takes connections at ``port``.
+
+    In ``config`` ``{folder}`` is a folder of its own. Raises RuntimeError with what it said if it does not start.
+    """
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamferry-bench-")))
+    path, log = folder / "config", folder / "log"
+    path.write_text(config.replace("{folder}", str(folder)))
+    server = stack.enter_context(Program([*argv, path], core, log=log))
+    deadline = time.monotonic() + SERVER_UP_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return server
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline or not server.is_running:
+                raise RuntimeError(f"{argv[0]} did not start: {log.read_text().strip()}") from None
+            time.sleep(0.05)
 
 
 def unused_port() -> int:
@@ -50,8 +73,19 @@ def build_native(name: str) -> Path:
 class Program:
     """A child process on one core. It dies with this process, and :meth:`close` ends it."""
 
-    def __init__(self, argv: Sequence[str | Path], core: int, *, talks: bool = False, log: Path | None = None) -> None:
-        """Start it. ``talks``: lines go both ways; else its input is closed and its output goes to ``log`` or away."""
+    def __init__(
+        self,
+        argv: Sequence[str | Path],
+        core: int,
+        *,
+        talks: bool = False,
+        log: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it. ``talks``: lines go both ways; else its input is closed and its output goes to ``log`` or away.
+
+        ``environment``: what differs from ours.
+        """
         self._name = Path(argv[0]).name
         self._unread = b""
 
@@ -66,6 +100,7 @@ class Program:
                 stdout=subprocess.PIPE if talks else out,
                 stderr=None if talks else out,
                 bufsize=0,
+                env={**os.environ, **(environment or {})},
                 preexec_fn=settle,
             )
 
@@ -166,10 +201,13 @@ class Sink(Program):
     def __init__(self, drain_ms: int = 20, *, events: bool = False) -> None:
         super().__init__([build_native("sink"), str(drain_ms), *["--events"] * events], cores()[1], talks=True)
         self.port: int = self.hear()["rtmp"]
+        #: Of the server that takes TLS in front of it, if there is one: see ``tls.py``.
+        self.tls_port: int | None = None
 
     def url(self, key: object) -> str:
-        """Address to publish to."""
-        return f"rtmp://127.0.0.1:{self.port}/bench/{key}"
+        """Address to publish to: rtmps with TLS in front, else rtmp."""
+        scheme, port = ("rtmps", self.tls_port) if self.tls_port else ("rtmp", self.port)
+        return f"{scheme}://127.0.0.1:{port}/bench/{key}"
 
     def report(self) -> dict[str, Any]:
         """Counts since the last report, see sink.c."""

@@ -23,10 +23,10 @@ from rich.table import Table
 
 from clip import live_clip
 from contenders import Relays, start_host
-from density import UP_SECONDS, Measured, take_windows
 from measure import about, allow_many_files
 from programs import BUILD, Program, Sink, Source, build_native, cores
 from results import Bar, keep, print_bars
+from windows import UP_SECONDS, Measured, take_windows
 
 SECONDS = 20
 PLACE = (0.8, 0.05, 0.15)

@@ -1,4 +1,4 @@
-/* The part of RTMP that both load generators need: reading chunks, answering commands, writing messages.
+/* The part of RTMP that the programs here need: reading chunks, answering commands, writing messages.
  *
  * Not a general implementation: it trusts that it talks to the programs of this benchmark on one machine.
  * It does not trust them to be publishing, so the reader follows every chunk header (RTMP 1.0, section 5.3).
@@ -79,6 +79,15 @@ static inline void no_delay(int fd)
 {
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+static inline int connect_to(int port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (void *)&at, sizeof at)) die("connect");
+    no_delay(fd);
+    return fd;
 }
 
 static inline void watch(int epoll, int fd, uint32_t events, void *who)
@@ -170,6 +179,33 @@ static inline void amf_object(Bytes *out, const char *const *pairs)
 }
 
 static inline void amf_null(Bytes *out) { bytes_add(out, "\5", 1); }
+
+/* All that a publisher says after S1, in one write: the receivers used here answer createStream with stream 1. */
+static inline void put_publish(Bytes *out, const uint8_t *s1, const char *app, const char *key)
+{
+    Bytes body = {0};
+    char tc_url[128];
+    snprintf(tc_url, sizeof tc_url, "rtmp://127.0.0.1/%s", app);
+    bytes_add(out, s1, HANDSHAKE); /* C2 repeats S1 */
+    put_message(out, 2, MSG_CHUNK_SIZE, 0, 0, (const uint8_t *)"\0\0\20\0", 4, 128);
+    amf_text(&body, "connect");
+    amf_number(&body, 1);
+    amf_object(&body, (const char *[]){"app", app, "type", "nonprivate", "flashVer", "FMLE/3.0", "tcUrl", tc_url, NULL});
+    put_message(out, 3, MSG_COMMAND, 0, 0, body.data, body.size, OUT_CHUNK);
+    body.size = 0;
+    amf_text(&body, "createStream");
+    amf_number(&body, 2);
+    amf_null(&body);
+    put_message(out, 3, MSG_COMMAND, 0, 0, body.data, body.size, OUT_CHUNK);
+    body.size = 0;
+    amf_text(&body, "publish");
+    amf_number(&body, 3);
+    amf_null(&body);
+    amf_text(&body, key);
+    amf_text(&body, "live");
+    put_message(out, 4, MSG_COMMAND, 1, 0, body.data, body.size, OUT_CHUNK);
+    free(body.data);
+}
 
 /* ---- reading ---- */
 

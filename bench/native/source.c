@@ -14,11 +14,9 @@
  * Commands, one a line: "publish RHYTHM PORT APP FIRST COUNT" connects COUNT publishers to rtmp://127.0.0.1:PORT/APP/N;
  * "report" prints {"takers", "joined", "dropped", "worst_late_ms"} since the last report. The end of input is the end.
  */
-#include "rtmp.h"
+#include "clip.h"
 
-enum { GROUPS_MAX = 1000, PIECE = 1448, BACKLOG_MAX = 8 << 20, HEAD_TAGS = 3 };
-
-typedef struct { uint32_t at, size, stamp_ms; uint8_t type; bool keyframe; } Tag; /* at, size: of the body */
+enum { GROUPS_MAX = 1000, PIECE = 1448, BACKLOG_MAX = 8 << 20 };
 
 typedef enum { HTTP, PLAYER, PUBLISHER } Kind;
 
@@ -58,44 +56,9 @@ static Rhythm rhythms[2] = {
     {.name = "bursts", .period_ns = 33333333, .marks = true},
     {.name = "pieces", .period_ns = 5000000, .most = PIECE},
 };
-static Tag *tags;
-static int tag_count, head_count;
 static int group_count;
-static uint32_t loop_ms;
-static Bytes clip;
 static int epoll, taker_count, joined, dropped;
 static int64_t worst_late_ns;
-
-/* ---- the clip ---- */
-
-static void load_clip(const char *path)
-{
-    FILE *f = fopen(path, "rb");
-    static uint8_t part[1 << 16];
-    size_t n;
-    if (!f) die(path);
-    while ((n = fread(part, 1, sizeof part, f))) bytes_add(&clip, part, n);
-    fclose(f);
-    tags = calloc(clip.size / 16, sizeof *tags);
-    uint32_t last[2] = {0}, step[2] = {0};
-    for (size_t p = 13; p + 15 <= clip.size;) {
-        const uint8_t *d = clip.data + p;
-        Tag t = {p + 11, be24(d + 1), be24(d + 4) | (uint32_t)d[7] << 24, d[0], d[0] == MSG_VIDEO && d[11] >> 4 == 1};
-        p += 15 + t.size;
-        if (t.type == MSG_VIDEO && d[12] == 2) continue; /* end of sequence: this one has no end */
-        bool head = t.type == MSG_DATA || d[12] == 0;
-        if (head && head_count != tag_count) continue;
-        head_count += head;
-        tags[tag_count++] = t;
-        if (head) continue;
-        int track = t.type == MSG_VIDEO;
-        step[track] = t.stamp_ms - last[track];
-        last[track] = t.stamp_ms;
-    }
-    if (head_count != HEAD_TAGS) fprintf(stderr, "source: the clip has %d headers, not %d\n", head_count, HEAD_TAGS), exit(1);
-    for (int track = 0; track < 2; track++)
-        if (last[track] + step[track] > loop_ms) loop_ms = last[track] + step[track];
-}
 
 /* ---- media in both forms ---- */
 
@@ -271,35 +234,6 @@ static void on_message(void *who, const ChunkStream *m)
     if (m->type == MSG_COMMAND) session_command(&((Taker *)who)->session, m);
 }
 
-/* A publisher's commands go out in one write: both receivers used here answer createStream with stream 1. */
-static void send_commands(Taker *t, int port)
-{
-    char tc_url[128];
-    Bytes out = {0}, body = {0};
-    snprintf(tc_url, sizeof tc_url, "rtmp://127.0.0.1:%d/%s", port, t->app);
-    bytes_add(&out, t->inbox.data + 1, HANDSHAKE); /* C2 repeats S1 */
-    put_message(&out, 2, MSG_CHUNK_SIZE, 0, 0, (const uint8_t *)"\0\0\20\0", 4, 128);
-    amf_text(&body, "connect");
-    amf_number(&body, 1);
-    amf_object(&body, (const char *[]){"app", t->app, "type", "nonprivate", "flashVer", "FMLE/3.0", "tcUrl", tc_url, NULL});
-    put_message(&out, 3, MSG_COMMAND, 0, 0, body.data, body.size, OUT_CHUNK);
-    body.size = 0;
-    amf_text(&body, "createStream");
-    amf_number(&body, 2);
-    amf_null(&body);
-    put_message(&out, 3, MSG_COMMAND, 0, 0, body.data, body.size, OUT_CHUNK);
-    body.size = 0;
-    amf_text(&body, "publish");
-    amf_number(&body, 3);
-    amf_null(&body);
-    amf_text(&body, t->key);
-    amf_text(&body, "live");
-    put_message(&out, 4, MSG_COMMAND, 1, 0, body.data, body.size, OUT_CHUNK);
-    send_all(t->session.fd, &out);
-    free(out.data);
-    free(body.data);
-}
-
 /* Takes what a peer said while it is set up: 1 ready for media, 0 more to come, -1 lost. */
 static int set_up(Taker *t)
 {
@@ -319,11 +253,10 @@ static int set_up(Taker *t)
         return t->rhythm ? 1 : -1;
     }
     if (!t->asked && t->inbox.size >= 1 + 2 * HANDSHAKE) {
-        struct sockaddr_in at;
-        socklen_t size = sizeof at;
-        getpeername(t->session.fd, (void *)&at, &size);
-        send_commands(t, ntohs(at.sin_port));
-        t->asked = true;
+        Bytes out = {0};
+        put_publish(&out, t->inbox.data + 1, t->app, t->key);
+        t->asked = send_all(t->session.fd, &out);
+        free(out.data);
     }
     return memmem(t->inbox.data, t->inbox.size, "NetStream.Publish.Start", 23) != NULL;
 }
@@ -342,10 +275,9 @@ static Taker *new_taker(int fd, Kind kind)
 
 static void publish(const char *rhythm, int port, const char *app, int number)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     uint8_t hello[1 + HANDSHAKE] = {3};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (void *)&at, sizeof at) || send(fd, hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello) die("publish");
+    int fd = connect_to(port);
+    if (send(fd, hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello) die("publish");
     fcntl(fd, F_SETFL, O_NONBLOCK);
     Taker *t = new_taker(fd, PUBLISHER);
     t->rhythm = rhythm_named(rhythm);

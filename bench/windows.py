@@ -1,0 +1,79 @@
+"""Windows: CPU of relays over some seconds, what source, sink and machine saw of it, and whether it counts."""
+
+import statistics
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from contenders import Relays
+from measure import cpu_ns, cpu_ns_between, machine_ticks
+from programs import Sink, Source
+
+#: Time for N relays to come up; a hundred ffmpeg on one core need about ten seconds.
+UP_SECONDS = 90.0
+#: GOP caches are sent, sockets have grown their buffers.
+SETTLE_SECONDS = 4.0
+#: Stamps may advance this much less than a window lasts: a keyframe in pieces takes 0.3 s, a beat up to 0.64 s.
+BEHIND_MS = 1000
+
+
+@dataclass
+class Measured:
+    """One row. CPU in percent of one core for a stream, memory in MiB for a stream beyond the empty process."""
+
+    row: str
+    cpu_percent: float | None = None
+    memory_mib: float | None = None
+    up_seconds: float | None = None
+    windows: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def take_windows(
+    measured: Measured, relays: Relays, source: Source, sink: Sink, streams: int, windows: int, seconds: float
+) -> None:
+    """Let the streams settle, then take the windows, the median of their CPU, and why one of them does not count."""
+    time.sleep(SETTLE_SECONDS)
+    source.report(), sink.report()
+    for _ in range(windows):
+        window = measure_window(relays, source, sink, streams, seconds)
+        measured.windows.append(window)
+        measured.failures += doubts(window, streams)
+    measured.cpu_percent = statistics.median(window["cpu_percent"] for window in measured.windows)
+
+
+def measure_window(relays: Relays, source: Source, sink: Sink, streams: int, seconds: float) -> dict[str, Any]:
+    """CPU in percent of a core for a stream, and what the source, the sink and the machine saw meanwhile."""
+    machine, load = machine_ticks(), {program: cpu_ns([program.pid]) for program in (source, sink)}
+    begun, before = time.monotonic_ns(), cpu_ns(relays.pids)
+    time.sleep(seconds)
+    spent, lasted = cpu_ns_between(before, cpu_ns(relays.pids)), time.monotonic_ns() - begun
+    source_ns, sink_ns = (cpu_ns_between(earlier, cpu_ns([program.pid])) for program, earlier in load.items())
+    total, idle, stolen = (b - a for a, b in zip(machine, machine_ticks(), strict=True))
+    return {
+        "seconds": round(lasted / 1e9, 3),
+        "cpu_percent": 100 * spent / lasted / streams,
+        "machine_busy_percent": round(100 * (1 - idle / total), 1),
+        "machine_stolen_percent": round(100 * stolen / total, 1),
+        "source_core_percent": round(100 * source_ns / lasted, 1),
+        "sink_core_percent": round(100 * sink_ns / lasted, 1),
+        "source": source.report(),
+        "sink": sink.report(),
+    }
+
+
+def doubts(window: dict[str, Any], streams: int) -> list[str]:
+    """Why the window does not count: a stream that was not seen publishing all through it, in real time."""
+    sink, source = window["sink"], window["source"]
+    found = []
+    if sink["fresh"] != streams or sink["streams"] != streams:
+        found.append(f"{sink['fresh']} of {sink['streams']} streams publishing, not {streams}")
+    if sink["lost"] or sink["new_streams"]:
+        found.append(f"{sink['lost']} streams left and {sink['new_streams']} came")
+    if sink["min_advance_ms"] < window["seconds"] * 1000 - BEHIND_MS:
+        found.append(f"a stream advanced {sink['min_advance_ms']} ms in {window['seconds']} s")
+    if sink["backwards"]:
+        found.append(f"{sink['backwards']} stamps went back")
+    if source["dropped"]:
+        found.append(f"{source['dropped']} streams were read too slowly")
+    return found
