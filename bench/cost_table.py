@@ -44,7 +44,7 @@ def cost_lines(density: dict[str, Any]) -> list[str]:
     """README's table of costs."""
     rows = {row["row"]: row for row in density["rows"]}
     lines = [
-        f"| per stream, {density['settings']['streams']} at once | CPU | when the network delivers small pieces | memory |",
+        f"| per stream, {density['settings']['streams']} at once | CPU | when small pieces come | memory |",
         "|---|---|---|---|",
     ]
     for what, bursts, pieces in _COSTS:

@@ -66,7 +66,10 @@ def build_native(name: str) -> Path:
     BUILD.mkdir(exist_ok=True)
     newest = max(path.stat().st_mtime for path in _NATIVE.iterdir())
     if not program.exists() or program.stat().st_mtime < newest:
-        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(text)], check=True)
+        # Others may build it at the same moment, or have it running.
+        unfinished = program.with_name(f"{name}.{os.getpid()}")
+        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-o", str(unfinished), str(text)], check=True)
+        unfinished.rename(program)
     return program
 
 

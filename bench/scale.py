@@ -38,8 +38,8 @@ BEAT_BAR_MS = 100.0
 LATENCY_BAR_MS = 150.0
 PROBES = 100
 #: Relays are started in batches over several GOPs, so that the keyframes of the loops do not fall on one beat.
-BATCH, BATCH_SECONDS = 25, 0.15
-UP_SECONDS = 60.0
+BATCH, BATCH_SECONDS = 25, 0.25
+UP_SECONDS = 120.0
 SETTLE_SECONDS = 6.0
 LOOPS, LIVE = "loops", "live"
 
@@ -113,7 +113,7 @@ def run(scene: Scene, checkout: Path, latency: str, windows: int, seconds: float
                 scene.failures += doubts(window, scene.count)
                 scene.windows.append(window)
             scene.memory_mib = (pss_mib([host.pid]) - empty_mib) / scene.count
-            scene.sockets_mib = (sockets_mib() - before_mib) / scene.count
+            scene.sockets_mib = max(sockets_mib() - before_mib, 0.0) / scene.count
     except (RuntimeError, OSError) as error:
         scene.failures.append(str(error))
 

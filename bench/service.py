@@ -1,18 +1,23 @@
 """Service: what its calls and its scheduler cost with 100,000 tasks in the store, on SQLite and on PostgreSQL.
 
-    python bench/service.py [--tasks N] [--calls N] [--stores sqlite,postgresql]
+    python bench/service.py [--tasks N] [--calls N] [--stores sqlite,postgresql] [--before PATH]
 
 Calls are signed, one after the other over one connection, timed by the client: creating a task, and listing by a part
 of the title (of which 1 in 10, in 1,000 or no task has it). Bars: 20 ms for the first and 50 ms for the second at p95.
 Then as many calls a second as 16 connections make, without a bar. A pass of the scheduler has 10 tasks to conclude:
 with all tasks stored it may cost half as much again as with those ten alone.
+
+``--before PATH``: another checkout, whose own ``service.py`` is run for each store just before this one's.
 """
 
 import argparse
 import asyncio
 import functools
+import json
+import os
 import secrets
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +32,8 @@ from cryptography.fernet import Fernet
 from rich.console import Console
 from rich.table import Table
 
-from measure import about
+from contenders import check_checkout
+from measure import about, commit
 from programs import BENCH
 from results import Bar, keep, print_bars
 from serving import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Service
@@ -200,14 +206,28 @@ def p95(values: list[float]) -> float:
     return statistics.quantiles(values, n=20, method="inclusive")[-1]
 
 
-def run_all(stores: list[str], tasks: int, calls: int) -> dict[str, dict[str, Any]]:
-    """Database -> its figures."""
+def measure_before(checkout: Path, store: str, tasks: int, calls: int) -> dict[str, Any]:
+    """The figures of that database as the other checkout's ``service.py`` takes them."""
+    words = [sys.executable, checkout / "bench/service.py", "--stores", store, "--tasks", tasks, "--calls", calls]
+    environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
+    done = subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True)
+    kept = checkout / f"bench/results/service-{commit(checkout / 'bench')}.json"
+    if "kept in" not in done.stdout:
+        raise RuntimeError(f"{checkout}/bench/service.py: {done.stderr[-2000:]}")
+    figures: dict[str, Any] = json.loads(kept.read_text())["stores"][store]
+    return figures
+
+
+def run_all(stores: list[str], tasks: int, calls: int, before: Path | None) -> dict[str, dict[str, Any]]:
+    """Database -> its figures, those of the other checkout under ``before: `` and its name."""
     figures = {}
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamferry-bench-")))
         for name in stores:
             place = home / name
             place.mkdir()
+            if before:
+                figures[f"before: {name}"] = measure_before(before, name, tasks, calls)
             if name == "sqlite":
                 urls = (sqlite_url(place / "all.db"), sqlite_url(place / "few.db"))
                 figures[name] = asyncio.run(measure(place, *urls, lambda: None, tasks, calls))
@@ -226,9 +246,13 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=100_000)
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--stores", default="sqlite,postgresql")
+    parser.add_argument("--before", type=Path, help="another checkout, measured beside this one")
     asked = parser.parse_args()
+    before = asked.before and asked.before.resolve()
+    if before:
+        check_checkout(before)
     console = Console(width=None if sys.stdout.isatty() else 140)
-    figures = run_all(asked.stores.split(","), asked.tasks, asked.calls)
+    figures = run_all(asked.stores.split(","), asked.tasks, asked.calls, before)
     timed = ("create", "list", "pass", "pass with few")
     table = Table("store", *(f"{what} p50 / p95, ms" for what in timed), "creates/s", "lists/s")
     bars = []
@@ -238,6 +262,8 @@ def main() -> int:
             for key in ("create_ms", "list_ms", "pass_ms", "pass_few_ms")
         ]
         table.add_row(name, *spread, *(f"{rate:.0f}" for rate in one["rates"].values()))
+        if name.startswith("before: "):
+            continue
         ratio = statistics.median(one["pass_ms"]) / statistics.median(one["pass_few_ms"])
         bars += [
             Bar(f"{name}: create p95, ms", p95(one["create_ms"]), CREATE_BAR_MS),
@@ -246,7 +272,8 @@ def main() -> int:
         ]
     console.print(table)
     print_bars(console, bars)
-    path = keep("service", {**about("service", vars(asked)), "stores": figures}, bars)
+    settings = {**vars(asked), "before": before and commit(before / "bench")}
+    path = keep("service", {**about("service", settings), "stores": figures}, bars)
     console.print(f"kept in {path}", highlight=False)
     return 0 if all(bar.passed for bar in bars) else 1
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fetches the programs the tests put around streamferry: ffmpeg, nginx with its RTMP module, HAProxy, PostgreSQL, PgBouncer,
-# Chromium, systemd (for systemd-analyze), iproute2, node-media-server.
+# Chromium, systemd (for systemd-analyze), iproute2, gcc (for bench/native), node-media-server.
 # As root they are installed. Otherwise, and offline, this says what is missing, and the tests that need it are skipped
 # with the reason; with CI=true such a skip is a failure (tests/conftest.py).
 set -euo pipefail
@@ -18,6 +18,7 @@ missing() {
     if ! has_srt; then echo libsrt1.5-gnutls; fi
     if ! has haproxy; then echo haproxy; fi
     if ! has ip; then echo iproute2; fi
+    if ! has gcc; then printf 'gcc\nlibc6-dev\n'; fi
     if ! has systemd-analyze; then echo systemd; fi
     if ! has_postgresql; then echo postgresql; fi
     if ! has pgbouncer; then echo pgbouncer; fi
