@@ -19,7 +19,7 @@ from streamferry.net.connection import Connection, TlsConnection
 from streamferry.net.fence import Fence
 from streamferry.net.race import Address, in_order, race, remember
 from streamferry.net.resolver import is_silent, look_up
-from streamferry.reasons import Code, Reason, Value, system_reason
+from streamferry.reasons import Code, Reason, ReasonCode, Value, system_reason
 
 #: Egress policy: may we connect to this IP address? Called after the name is resolved, with the very address used.
 AllowAddress = Callable[[str], bool]
@@ -160,7 +160,7 @@ async def _secure(sock: socket.socket, peer: str, host: str, tls: ssl.SSLContext
     return connection
 
 
-_OF_RESOLVERS: dict[int, Code] = {
+_OF_RESOLVERS: dict[int, ReasonCode] = {
     socket.EAI_NONAME: Code.SYSTEM_NO_SUCH_HOST,
     socket.EAI_AGAIN: Code.SYSTEM_NAME_SERVER_SILENT,
     socket.EAI_NODATA: Code.SYSTEM_NO_ADDRESS,

@@ -25,7 +25,7 @@ from streamferry.net.dial import Deadlines, DialOptions, resolve, step
 from streamferry.net.fence import Fence
 from streamferry.net.listening import srt_mode
 from streamferry.net.race import in_order, race, remember
-from streamferry.reasons import Code, InvalidValue, Reason, Reasoned, Value
+from streamferry.reasons import Code, InvalidValue, Reason, ReasonCode, Reasoned, Value
 from streamferry.wire.ts import TS_PACKET_BYTES
 
 #: Largest message in live mode: seven packets of MPEG-TS.
@@ -216,7 +216,7 @@ def _packed(family: int, address: tuple[Any, ...]) -> bytes:
     return head + socket.inet_pton(family, host) + bytes(8)
 
 
-def _failure(library: Any, code: Code, **params: Value) -> PeerUnreachable:
+def _failure(library: Any, code: ReasonCode, **params: Value) -> PeerUnreachable:
     """The library's last error, which may be one of the system's, as the ``why`` of a code."""
     number = c_int()
     library.srt_getlasterror(byref(number))

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote, urljoin
 from streamferry.media.errors import SourceForbidden, SourceMissing, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
-from streamferry.reasons import Code, InvalidValue, Reason
+from streamferry.reasons import Code, InvalidValue, Reason, ReasonCode
 from streamferry.wire.hls import Playlist, scheme_of
 from streamferry.wire.hls_segments import Key, Piece, parse_segments
 
@@ -131,13 +131,13 @@ class _Track:
             for one in listed
         )
 
-    def _part(self, piece: Piece, what: Code) -> Part:
+    def _part(self, piece: Piece, what: ReasonCode) -> Part:
         return Part(self._judge(piece.uri, what), piece.begin, piece.size_bytes, self._key(piece.key))
 
     def _key(self, key: Key | None) -> PartKey | None:
         return None if key is None else PartKey(self._judge(key.uri, Code.NAME_KEY), key.iv)
 
-    def _judge(self, reference: str, what: Code) -> MediaUrl:
+    def _judge(self, reference: str, what: ReasonCode) -> MediaUrl:
         if (url := self._known.get(reference)) is None:
             url = self._known[reference] = resolve(self._base, reference)
             if url.scheme == "file":

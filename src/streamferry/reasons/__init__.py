@@ -4,9 +4,10 @@ Code that finds something wrong names a :class:`Code` and its parameters. The se
 reader's language, from a table; no sentence is ever parsed.
 """
 
-from streamferry.reasons.code import Code
+from streamferry.reasons.code import LANGUAGES, ReasonCode
+from streamferry.reasons.codes import Code
 from streamferry.reasons.reason import NOT_TOLD, InvalidPart, InvalidValue, Reason, Reasoned, Value
-from streamferry.reasons.sentence import LANGUAGES, sentence
+from streamferry.reasons.sentence import sentence
 from streamferry.reasons.system import said_by, system_reason
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "InvalidPart",
     "InvalidValue",
     "Reason",
+    "ReasonCode",
     "Reasoned",
     "Value",
     "said_by",

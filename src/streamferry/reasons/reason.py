@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, Union
 
-from streamferry.reasons.code import Code
+from streamferry.reasons.code import ReasonCode
+from streamferry.reasons.codes import Code
 from streamferry.reasons.sentence import sentence
 
 #: What can be shown to anybody. A reason in a reason is the cause beneath it; a tuple is a list of words.
@@ -20,13 +21,13 @@ MAX_DEPTH = 16
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """``code`` is a :class:`Code`, or one of a newer version, for which there is no sentence here."""
+    """``code`` is one of :class:`Code`, or one of a newer version, for which there is no sentence here."""
 
     code: str
     params: Mapping[str, Value] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, code: Code, /, **params: Value) -> Self:
+    def of(cls, code: ReasonCode, /, **params: Value) -> Self:
         """From a code and its parameters; text that is too long is cut."""
         return cls(code, {name: _bounded(value) for name, value in params.items()})
 
@@ -98,7 +99,7 @@ NOT_TOLD: dict[str, Any] = {"reason": None, "reason_code": None, "reason_params"
 class Reasoned(Exception):
     """An error that has a reason. ``str(error)`` is its English sentence."""
 
-    def __init__(self, what: Code | Reason, /, **params: Value) -> None:
+    def __init__(self, what: ReasonCode | Reason, /, **params: Value) -> None:
         """``what``: a code with its parameters, or the reason of another error."""
         self.why = what if isinstance(what, Reason) else Reason.of(what, **params)
         super().__init__(self.why)
@@ -114,7 +115,7 @@ class InvalidValue(Reasoned, ValueError):
 class InvalidPart(InvalidValue):
     """The same of one of several values: ``name`` says which, ``why`` what is wrong with it."""
 
-    def __init__(self, name: str, what: Code | Reason, /, **params: Value) -> None:
+    def __init__(self, name: str, what: ReasonCode | Reason, /, **params: Value) -> None:
         super().__init__(what, **params)
         self.name = name
 

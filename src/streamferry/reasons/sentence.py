@@ -5,18 +5,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from streamferry.reasons import en, zh
+from streamferry.reasons.codes import CODES
 
 if TYPE_CHECKING:
     from streamferry.reasons.reason import Reason
 
-#: Language -> its sentences by code. ``{name}`` stands for a parameter, written as ``str.format`` writes it.
-_SENTENCES: dict[str, Mapping[str, str]] = {"en": en.SENTENCES, "zh": zh.SENTENCES}
+#: By code. ``{name}`` in a sentence stands for a parameter, written as ``str.format`` writes it.
+_SENTENCES = {str(code): code.sentences for code in CODES.values()}
 _WORDS = {
     "en": {"and": " and ", "or": " or ", ",": ", "},
     "zh": {"and": "和", "or": "或", ",": "、"},
 }
-LANGUAGES = tuple(_SENTENCES)
 
 
 def sentence(reason: "Reason", language: str = "en", instead: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -25,7 +24,7 @@ def sentence(reason: "Reason", language: str = "en", instead: Mapping[str, str] 
     What cannot be said in ``language``, as a code of a newer version, is told by code and values. Never raises: it is
     called where something is wrong already.
     """
-    template = instead.get(reason.code) or _SENTENCES[language].get(reason.code)
+    template = instead.get(reason.code) or _SENTENCES.get(reason.code, {}).get(language)
     if template is not None:
         values = {name: _shown(value, language) for name, value in reason.params.items()}
         try:

@@ -3,7 +3,7 @@
 import errno
 import os
 
-from streamferry.reasons.code import Code
+from streamferry.reasons.codes import Code
 from streamferry.reasons.reason import Reason, Value
 
 _CODES = {

@@ -17,7 +17,7 @@ from typing import Never
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
-from streamferry.reasons import Code, InvalidPart, InvalidValue, Reason, Value
+from streamferry.reasons import Code, InvalidPart, InvalidValue, Reason, ReasonCode, Value
 from streamferry.relay.spec import (
     ENDLESS,
     LIVE_SCHEMES,
@@ -256,5 +256,5 @@ def _refusing(field: str) -> Iterator[None]:
         _refuse(field, error.why)
 
 
-def _refuse(field: str, what: Code | Reason, /, **params: Value) -> Never:
+def _refuse(field: str, what: ReasonCode | Reason, /, **params: Value) -> Never:
     raise InvalidField(field, what, **params)

@@ -4,7 +4,7 @@ Sentences are for the user and hold no secret. Fields go by the names of ``tasks
 ``sources[2].start_s``. A front end that has other names puts its own in their place (``Reason.named``).
 """
 
-from streamferry.reasons import Code, Reason, Reasoned, Value
+from streamferry.reasons import Code, Reason, ReasonCode, Reasoned, Value
 
 
 class ActionError(Reasoned):
@@ -16,7 +16,7 @@ class ActionError(Reasoned):
 class InvalidField(ActionError):
     """A value that breaks a rule. Other fields that its sentence speaks of are parameters, see ``Reason.named``."""
 
-    def __init__(self, field: str, what: Code | Reason, /, **params: Value) -> None:
+    def __init__(self, field: str, what: ReasonCode | Reason, /, **params: Value) -> None:
         super().__init__(what, **params)
         self.field: str = field
 

@@ -6,8 +6,7 @@ from string import Formatter
 
 import pytest
 
-from streamferry.reasons import Code, Reason
-from streamferry.reasons.en import SENTENCES
+from streamferry.reasons import Code, Reason, ReasonCode
 from streamferry.web import dashboard
 from streamferry.web.dashboard.texts import LANGUAGES, en, sayer, translator, zh
 
@@ -57,13 +56,13 @@ def test_a_sentence_names_fields_by_their_labels() -> None:
         "en": "must be after Start",
         "zh": "须晚于开始时间",
     }
-    assert {name for name in en.INSTEAD if not isinstance(name, Code)} == set()
+    assert {name for name in en.INSTEAD if not isinstance(name, ReasonCode)} == set()
 
 
 @pytest.mark.parametrize("code", en.INSTEAD)
-def test_sentences_for_people_have_the_same_values(code: str) -> None:
+def test_sentences_for_people_have_the_same_values(code: ReasonCode) -> None:
     """Or fewer, but none that is not given."""
     given, used = (
-        {name for _, name, _, _ in Formatter().parse(text) if name} for text in (SENTENCES[code], en.INSTEAD[code])
+        {name for _, name, _, _ in Formatter().parse(text) if name} for text in (code.sentences["en"], en.INSTEAD[code])
     )
     assert used <= given

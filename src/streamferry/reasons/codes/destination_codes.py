@@ -1,0 +1,84 @@
+"""Destinations, and the watermark on the way there."""
+
+from streamferry.reasons.code import ReasonCode
+
+
+class Destinations:
+    """Destinations."""
+
+    DESTINATION_FFMPEG_ENDED = ReasonCode(
+        "destination.ffmpeg_ended",
+        "ffmpeg, which feeds the destination, ended: {words}",
+        "为推流目标供流的 ffmpeg 已结束：{words}",
+    )
+    DESTINATION_NEW_TRACK = ReasonCode(
+        "destination.new_track", "the stream has a track now that it did not begin with", "流中出现了开始时没有的轨道"
+    )
+    DESTINATION_STALLED = ReasonCode(
+        "destination.stalled",
+        "the destination is connected but has taken no bytes for {seconds:.0f} s",
+        "推流目标已连接，但 {seconds:.0f} 秒内没有接收数据",
+    )
+    DESTINATION_TOO_SLOW = ReasonCode(
+        "destination.too_slow",
+        "the destination takes less than the stream needs, and no keyframe came to skip to",
+        "推流目标的接收速度跟不上，且没有可跳到的关键帧",
+    )
+    DESTINATION_CONNECTION_BROKE = ReasonCode(
+        "destination.connection_broke", "the connection to the destination broke: {why}", "与推流目标的连接中断：{why}"
+    )
+    DESTINATION_ENDED_STREAM = ReasonCode(
+        "destination.ended_stream", "the destination ended the stream: {words}", "推流目标结束了流：{words}"
+    )
+    DESTINATION_NOT_RTMP = ReasonCode(
+        "destination.not_rtmp", "the destination does not speak RTMP: {why}", "推流目标不支持 RTMP：{why}"
+    )
+    DESTINATION_CLOSED = ReasonCode("destination.closed", "the destination closed the connection", "推流目标关闭了连接")
+    DESTINATION_BAD_RTMP = ReasonCode(
+        "destination.bad_rtmp",
+        "the destination sent what RTMP does not allow: {why}",
+        "推流目标发送了 RTMP 不允许的内容：{why}",
+    )
+    DESTINATION_DEAF = ReasonCode(
+        "destination.deaf", "the destination asks for answers and does not take them", "推流目标要求应答却不接收应答"
+    )
+    DESTINATION_SRT_BROKE = ReasonCode(
+        "destination.srt_broke", "the SRT connection to {peer} broke", "与 {peer} 的 SRT 连接中断"
+    )
+    DESTINATION_NOT_READY = ReasonCode(
+        "destination.not_ready", "the destination was not ready in time", "推流目标未能按时就绪"
+    )
+    DESTINATION_TAKES_NOTHING = ReasonCode(
+        "destination.takes_nothing", "the destination is connected but takes no bytes", "推流目标已连接，但不接收数据"
+    )
+    DESTINATION_CONNECTION_CLOSED = ReasonCode("destination.connection_closed", "closed", "已关闭")
+
+
+class Watermarks:
+    """Watermarks on live streams."""
+
+    WATERMARK_FFMPEG_ENDED = ReasonCode(
+        "watermark.ffmpeg_ended",
+        "ffmpeg, which lays the watermark, ended: {words}",
+        "叠加水印的 ffmpeg 已结束：{words}",
+    )
+    WATERMARK_LOOK_KILLED = ReasonCode(
+        "watermark.look_killed",
+        "ffmpeg, which looks at the source, was ended by signal {signal}",
+        "探测来源的 ffmpeg 被信号 {signal} 终止",
+    )
+    WATERMARK_NOTHING_TO_MARK = ReasonCode(
+        "watermark.nothing_to_mark",
+        "{url} gives nothing that a watermark can be laid over",
+        "{url} 没有可叠加水印的内容",
+    )
+    WATERMARK_TOO_SLOW = ReasonCode(
+        "watermark.too_slow",
+        "the watermark cannot be laid as fast as the stream comes: ffmpeg is {behind_s:.1f} s behind",
+        "水印叠加跟不上流的速度：ffmpeg 已落后 {behind_s:.1f} 秒",
+    )
+    WATERMARK_NO_BEGINNING = ReasonCode(
+        "watermark.no_beginning",
+        "{url} gave no beginning of a stream within {seconds:g} s",
+        "{url} 在 {seconds:g} 秒内没有给出流的开头",
+    )

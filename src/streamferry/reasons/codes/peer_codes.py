@@ -1,0 +1,92 @@
+"""Peers, whether source or destination: what was being done with them, and how it failed."""
+
+from streamferry.reasons.code import ReasonCode
+
+
+class Steps:
+    """What was being done; part of other sentences."""
+
+    STEP_CONNECTING = ReasonCode("step.connecting", "connecting to {peer}", "连接 {peer} ")
+    STEP_TLS = ReasonCode("step.tls", "TLS handshake with {peer}", "与 {peer} 的 TLS 握手")
+    STEP_RESOLVING = ReasonCode("step.resolving", "resolving {host}", "解析 {host} ")
+    STEP_ANSWER = ReasonCode("step.answer", "waiting for the answer of {peer}", "等待 {peer} 应答")
+    STEP_MEDIA = ReasonCode("step.media", "waiting for media of {peer}", "等待 {peer} 的媒体数据")
+    STEP_PLAYLIST = ReasonCode("step.playlist", "reading a playlist of {peer}", "读取 {peer} 的播放列表")
+    STEP_UPLOAD = ReasonCode("step.upload", "{method} to {peer}", "向 {peer} 发送 {method} ")
+    STEP_RTMP_HANDSHAKE = ReasonCode("step.rtmp_handshake", "RTMP handshake with {peer}", "与 {peer} 的 RTMP 握手")
+    STEP_RTMP_SESSION = ReasonCode("step.rtmp_session", "RTMP {purpose} at {peer}", "在 {peer} 的 RTMP {purpose} ")
+    STEP_SRT_LISTENING = ReasonCode("step.srt_listening", "listening on port {port}", "监听端口 {port} ")
+    STEP_SRT_ACCEPTING = ReasonCode("step.srt_accepting", "accepting on port {port}", "在端口 {port} 接受连接")
+    STEP_SRT_HANDSHAKE = ReasonCode("step.srt_handshake", "SRT handshake with {peer}", "与 {peer} 的 SRT 握手")
+
+
+class Peers:
+    """A peer, before it is known whether it is the source or the destination."""
+
+    PEER_NOT_ALLOWED = ReasonCode(
+        "peer.not_allowed",
+        "{host} resolves to no address that the egress policy allows (setting egress)",
+        "{host} 解析到的地址均不被出口策略允许（设置项 egress）",
+    )
+    PEER_TIMED_OUT = ReasonCode(
+        "peer.timed_out", "{step} timed out after {seconds:g} s", "{step}超时（{seconds:g} 秒）"
+    )
+    PEER_REDIRECTS_TOO_OFTEN = ReasonCode(
+        "peer.redirects_too_often",
+        "{url} is one redirect too many: {count} were followed",
+        "{url} 重定向次数过多：已跟随 {count} 次",
+    )
+    PEER_NOT_ON_WEB = ReasonCode("peer.not_on_web", "{url} is no web address", "{url} 不是网址")
+    PEER_REDIRECTS_OFF_WEB = ReasonCode(
+        "peer.redirects_off_web", "{url} redirects to something that is no web address", "{url} 重定向到的不是网址"
+    )
+    PEER_REDIRECTS_NOWHERE = ReasonCode(
+        "peer.redirects_nowhere", "{url} redirects to something that is no address", "{url} 重定向到的不是有效地址"
+    )
+    PEER_CLOSED_UNANSWERED = ReasonCode(
+        "peer.closed_unanswered", "{peer} closed the connection before it answered", "{peer} 未应答便关闭了连接"
+    )
+    PEER_ASKS_AUTH_AGAIN = ReasonCode(
+        "peer.asks_auth_again", "{peer} asks for authentication over and over", "{peer} 一再要求身份验证"
+    )
+    PEER_REFUSED = ReasonCode("peer.refused", "{peer} refused: {words}", "{peer} 拒绝：{words}")
+    PEER_ENDED_AT_ONCE = ReasonCode(
+        "peer.ended_at_once", "{peer} ended the stream at once: {words}", "{peer} 立即结束了流：{words}"
+    )
+    PEER_STEP_FAILED = ReasonCode("peer.step_failed", "{step} failed: {why}", "{step}失败：{why}")
+    PEER_NO_NAME_SERVER = ReasonCode(
+        "peer.no_name_server", "no name server of this machine answers", "本机的域名服务器均无应答"
+    )
+    PEER_CERTIFICATE_REFUSED = ReasonCode(
+        "peer.certificate_refused", "certificate refused: {words}", "证书被拒绝：{words}"
+    )
+    PEER_CLOSED_IN_HANDSHAKE = ReasonCode("peer.closed_in_handshake", "closed by the peer", "对方关闭了连接")
+    PEER_CLOSED = ReasonCode("peer.closed", "the peer closed the connection", "对方关闭了连接")
+    PEER_NOT_A_HOST_NAME = ReasonCode("peer.not_a_host_name", "not a host name", "不是主机名")
+    PEER_ANSWERED = ReasonCode("peer.answered", "{url} answered {answer}", "{url} 返回 {answer}")
+    PEER_NO_REASON = ReasonCode("peer.no_reason", "no reason given", "未说明原因")
+    PEER_REASON_NUMBER = ReasonCode("peer.reason_number", "reason {number}", "原因 {number}")
+    PEER_SILENT = ReasonCode("peer.silent", "nobody answered", "无人应答")
+
+
+class Srt:
+    """SRT and its library."""
+
+    SRT_NO_SOCKET = ReasonCode("srt.no_socket", "there is no socket for SRT: {words}", "无法建立 SRT 套接字：{words}")
+    SRT_BAD_OPTION = ReasonCode("srt.bad_option", "SRT does not take this {name}", "SRT 不接受此 {name}")
+    SRT_NOT_LOADED = ReasonCode(
+        "srt.not_loaded", "the library libsrt cannot be loaded: {words}", "无法加载 libsrt 库：{words}"
+    )
+    SRT_BAD_NUMBER = ReasonCode(
+        "srt.bad_number",
+        "latency and pbkeylen of an SRT address must be whole numbers",
+        "SRT 地址的 latency 和 pbkeylen 须为整数",
+    )
+    SRT_PORT_UNUSABLE = ReasonCode(
+        "srt.port_unusable", "nobody can call port {port}: {why}", "无人能呼叫端口 {port}：{why}"
+    )
+    SRT_NO_LIBRARY = ReasonCode(
+        "srt.no_library",
+        "an SRT destination needs the library libsrt (Debian: apt-get install libsrt1.5-gnutls)",
+        "SRT 推流目标需要 libsrt 库（Debian：apt-get install libsrt1.5-gnutls）",
+    )
