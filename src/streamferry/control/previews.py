@@ -109,16 +109,9 @@ class Previews:
         if response.status_code == httpx.codes.OK:
             return response
         try:
-            why = _read_reason((await response.aread())[:_MAX_REFUSAL_BYTES].decode("utf-8", "replace"))
-        except httpx.HTTPError:
+            why = Reason.load((await response.aread())[:_MAX_REFUSAL_BYTES].decode("utf-8", "replace"))
+        except (httpx.HTTPError, ValueError):
             why = Reason.of(Code.PREVIEW_WORKER_REFUSES)
         finally:
             await response.aclose()
         raise PreviewUnavailable(why)
-
-
-def _read_reason(told: str) -> Reason:
-    try:
-        return Reason.load(told)
-    except ValueError:  # A worker of an older version has told its sentence.
-        return Reason.text(told)

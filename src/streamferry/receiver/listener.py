@@ -18,6 +18,8 @@ from streamferry.wire.rtmp.session import (
 
 #: How many streams are remembered, including those in progress.
 _REMEMBERED = 1000
+#: Connections at a time: a stranger who opens many shall not take the memory of the machine.
+MAX_CONNECTIONS = 500
 #: A connection that sends nothing for this long is closed.
 _SILENCE_S = 60.0
 
@@ -36,15 +38,22 @@ class ReceivedStream:
 class Receiver:
     """Async context manager: an RTMP server on ``host:port`` (0: any free port) that takes any app and key.
 
+    Beyond ``max_connections``, who comes is closed at once.
     ``on_stream`` is called when a stream begins and again when it has ended.
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, *, on_stream: Callable[[ReceivedStream], None] | None = None
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        on_stream: Callable[[ReceivedStream], None] | None = None,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._host = host
         self._port = port
         self._on_stream = on_stream
+        self._max_connections = max_connections
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         #: The streams seen since the start, oldest first; the first that ended are forgotten beyond a thousand.
@@ -71,6 +80,9 @@ class Receiver:
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= self._max_connections:
+            writer.transport.abort()
+            return
         connection = asyncio.current_task()
         assert connection is not None
         self._connections.add(connection)

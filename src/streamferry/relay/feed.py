@@ -50,7 +50,8 @@ class LiveFeed:
         self._inlet = inlet
         self._timeline = timeline
         self._scratch = scratch
-        self._media_at = now
+        #: See ``relay.flow.Feed``.
+        self.media_at = now
         self._began_at = now
         self._has_laid = False
         self._picture_at = now
@@ -76,7 +77,7 @@ class LiveFeed:
             # Complete tags that came before a source broke count too.
             if tags:
                 if tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags):
-                    self._media_at = now
+                    self.media_at = now
                 if self._drift is not None:
                     tags = self._drift.correct(tags)
                 if self._silence is not None:
@@ -93,11 +94,11 @@ class LiveFeed:
     def check_liveness(self, now: float) -> None:
         """Raise SourceStalled when no media has arrived for too long, whatever the socket's state is."""
         silence_s = self._inlet.silence_s
-        if now - self._media_at >= silence_s:
+        if now - self.media_at >= silence_s:
             raise SourceStalled(Code.SOURCE_SILENT, seconds=silence_s)
         if not self._has_laid and now - self._began_at >= UNUSABLE_S:
             raise SourceStalled(Code.SOURCE_NO_KEYFRAME, seconds=UNUSABLE_S)
-        if self._media_at - self._picture_at >= PICTURE_LOST_S <= self._picture_at - self._began_at:
+        if self.media_at - self._picture_at >= PICTURE_LOST_S <= self._picture_at - self._began_at:
             raise SourceStalled(Code.SOURCE_PICTURE_LOST, seconds=PICTURE_LOST_S)
 
     def begin_session(self, now: float) -> None:
@@ -153,6 +154,8 @@ class FileFeed:
 
     #: A file waits for its destination, and nothing of it is dropped.
     when_late = WhenLate.HOLD
+    #: A prepared file gives only what can be laid: see what was sent.
+    media_at = float("-inf")
     #: Of a prepared file, none.
     sound_drift_ms = None
 

@@ -27,6 +27,10 @@ class Feed(Protocol):
         """Bytes received from the source."""
 
     @property
+    def media_at(self) -> float:
+        """When media last came from the source, whether it could be laid or not."""
+
+    @property
     def when_late(self) -> WhenLate:
         """What happens to its media when the destination does not take it in time."""
 
@@ -74,6 +78,11 @@ class Flow:
     def bytes_in(self) -> int:
         """Bytes received from the source, over all its sessions."""
         return self._finished_bytes_in + (self._feed.bytes_in if self._feed else 0)
+
+    @property
+    def media_at(self) -> float:
+        """See ``Feed``; long ago without one."""
+        return float("-inf") if self._feed is None else self._feed.media_at
 
     @property
     def sound_drift_ms(self) -> int | None:

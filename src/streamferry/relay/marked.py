@@ -98,6 +98,11 @@ class MarkedFeed:
         return self._source.feed.bytes_in
 
     @property
+    def media_at(self) -> float:
+        """See ``relay.flow.Feed``."""
+        return self._source.feed.media_at
+
+    @property
     def when_late(self) -> WhenLate:
         """See ``relay.flow.Feed``."""
         return self._source.feed.when_late

@@ -34,6 +34,7 @@ CALM_S = 10.0
 #: Rates are taken over at least this long.
 _RATE_S = 1.0
 _SENDS_NOTHING = Reason.of(Code.SOURCE_SENDS_NOTHING)
+_NOT_BEGUN = Reason.of(Code.SOURCE_NOT_BEGUN)
 _TAKES_NOTHING = Reason.of(Code.DESTINATION_TAKES_NOTHING)
 
 #: State, whose fault it is, and why.
@@ -150,7 +151,8 @@ class Vitals:
         if are_up and now - max(source.since, destination.since) >= FRESH_S:
             gives_nothing = now - self._media_at >= FRESH_S and not outlet.is_backed_up
             if gives_nothing and not (feed is not None and feed.finished.is_set()):
-                return State.STALLED, Fault.USER_SOURCE, _SENDS_NOTHING
+                sends = now - self._flow.media_at < FRESH_S
+                return State.STALLED, Fault.USER_SOURCE, _NOT_BEGUN if sends else _SENDS_NOTHING
             return State.STALLED, Fault.USER_DESTINATION, _TAKES_NOTHING
         return State.CONNECTING, None, None
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.media.errors import Fault
 from streamferry.reasons import Reason
 from streamferry.relay.status import Playhead, RelayStatus, State, Trouble
 from streamferry.store import events, pictures, sealing, task_rows, tasks, workers
-from streamferry.store.cells import read_member, read_number, read_reason, reason_cells
+from streamferry.store.cells import reason_cells
 from streamferry.store.database import read_now_ms
 from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.schema import run, task
@@ -88,13 +87,7 @@ async def read(
                 row["enabled"] and not row["finished"],
                 # One that was played out between its claim and this read ends at once.
                 task_rows.playhead_after_break(spec, row, now) or task_rows.playhead_of(row),
-                None
-                if row["trouble_ms"] is None
-                else Trouble(
-                    read_member(Fault, row["trouble_fault"], Fault.SERVICE),
-                    read_reason(row["trouble_reason"], row["trouble_reason_json"]) or Reason.text(""),
-                    read_number(row["trouble_tries"]),
-                ),
+                task_rows.trouble_of(row),
             )
     return [fresh.get(one.task_id, one) for one in found], now
 

@@ -16,6 +16,9 @@ _Member = TypeVar("_Member", bound=Enum)
 #: Stands for a JSON object that cannot be read.
 DAMAGED: dict[str, Any] = {"unreadable": True}
 _EPOCH = datetime.fromtimestamp(0, UTC)
+#: Objects and lists within each other that are read. Ours are less than 40, for a reason of ``reasons.MAX_DEPTH`` is
+#: twice that many; a damaged row may nest more deeply than an answer can be written.
+_MAX_DEPTH = 64
 
 
 def read_number(value: object) -> int:
@@ -40,11 +43,17 @@ def read_member(kind: type[_Member], value: object, otherwise: _Member) -> _Memb
 
 
 def read_json(text: object) -> Any:
-    """The value of a JSON text; None if it is not JSON."""
+    """The value of a JSON text; None if it is not JSON, or nests more than ``_MAX_DEPTH`` deep."""
     try:
-        return json.loads(text) if isinstance(text, str) else None
+        value = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         return None
+    return value if _is_within(value, _MAX_DEPTH) else None
+
+
+def _is_within(value: object, depth: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth > 0 and all(_is_within(one, depth - 1) for one in inner)
 
 
 def read_object(text: object) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
 from streamferry.relay.spec import LEAD_MS
-from streamferry.relay.status import Playhead, State
+from streamferry.relay.status import Playhead, State, Trouble
 from streamferry.store import freshness
 from streamferry.store.cells import read_json, read_member, read_number, read_reason, read_time
 from streamferry.store.records import TaskRecord, TroubleRecord
@@ -47,7 +47,9 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
     """The record of a row, whatever is in it: if its spec cannot be read, it is a failed task that says so."""
     state, fault, problem = read_state(row["state"]), row["fault"], None
     why = read_reason(row["reason"], row["reason_json"])
-    trouble = _trouble_of(row)
+    known, trouble = trouble_of(row), None
+    if known is not None:
+        trouble = TroubleRecord(read_time(row["trouble_ms"]), known.fault.value, known.why, known.tries)
     is_silent = row["silent_ms"] is not None
     if is_silent:
         state, fault, why = State.STALLED, Fault.SERVICE.value, freshness.reason(row["silent_ms"])
@@ -93,13 +95,14 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
     )
 
 
-def _trouble_of(row: sa.RowMapping) -> TroubleRecord | None:
+def trouble_of(row: sa.RowMapping) -> Trouble | None:
+    """What kept the run from streaming when it was last reported."""
     if row["trouble_ms"] is None:
         return None
-    return TroubleRecord(
-        read_time(row["trouble_ms"]),
-        read_member(Fault, row["trouble_fault"], Fault.SERVICE).value,
-        read_reason(row["trouble_reason"], row["trouble_reason_json"]) or Reason.text(""),
+    why = read_reason(row["trouble_reason"], row["trouble_reason_json"])
+    return Trouble(
+        read_member(Fault, row["trouble_fault"], Fault.SERVICE),
+        why or Reason.of(Code.TASK_REASON_UNREADABLE),
         read_number(row["trouble_tries"]),
     )
 

@@ -60,8 +60,23 @@ async def watch_silence(relays, protocol):
         await running.relay.stop()
 
 
+async def watch_sound_alone(relays):
+    """Its picture was promised and does not come: nothing can be sent yet, and it is not said that nothing came."""
+    camera = Camera()
+    camera.is_blind = True
+    async with Source(camera=camera) as source, Destination() as destination:
+        running = relays.start(source, destination)
+        words = "the source sends media, but none of it can be sent on yet"
+        await until("stalled", lambda: running.has_told("stalled", "user_source", words))
+        assert not running.has_told("stalled", "user_source", "no media")
+        camera.is_blind = False
+        camera.start_over()
+        await until("streaming", lambda: running.status.state == "streaming")
+        await running.relay.stop()
+
+
 async def test_ends_that_stall_are_seen_and_rebuilt(relays):
-    """Wedged destinations and silent sources; beside them a relay that notices nothing.
+    """Wedged destinations, silent sources and one without its picture; beside them a relay that notices nothing.
 
     All of them side by side, because real time has to pass.
     """
@@ -71,6 +86,7 @@ async def test_ends_that_stall_are_seen_and_rebuilt(relays):
             group.create_task(watch_wedge(relays, manners.stop_reading))
             group.create_task(watch_wedge(relays, manners.never_read))
             group.create_task(watch_silence(relays, "http"))
+            group.create_task(watch_sound_alone(relays))
             group.create_task(watch_silence(relays, "rtmp"))
         assert_untouched(healthy, destination)
         await healthy.relay.stop()

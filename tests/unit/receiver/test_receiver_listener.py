@@ -20,6 +20,14 @@ async def receiver():
         yield receiver
 
 
+async def is_closed(reader):
+    """Whether the peer has closed, with or without a reset."""
+    try:
+        return await reader.read(1) == b""
+    except ConnectionError:
+        return True
+
+
 def url_of(receiver):
     return MediaUrl.parse(f"rtmp://127.0.0.1:{receiver.port}/any/s3cret-key")
 
@@ -72,6 +80,24 @@ async def test_streams_are_told_at_both_ends_of_their_life():
         await session.aclose()
         await until("the end", lambda: len(told) == 2)
     assert told == [None, "unpublished"]
+
+
+async def test_who_opens_connections_without_end_takes_no_more_than_a_bounded_number():
+    """The next is closed at once, the streams that are there go on, and a place that is left is free again."""
+    async with Receiver(max_connections=2) as receiver:
+        session, stream = await published(receiver)
+        _, idle = await asyncio.open_connection("127.0.0.1", receiver.port)
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+            assert await is_closed(reader)
+            writer.close()
+        assert stream.ended is None
+        idle.close()
+        await until("a place", lambda: len(receiver._connections) == 1)
+        other, _ = await published(receiver)
+        assert stream.ended is None
+        other.abort()
+        session.abort()
 
 
 async def test_players_are_refused(receiver):

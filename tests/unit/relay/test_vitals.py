@@ -32,6 +32,7 @@ class Flow:
     timeline: Timeline = field(default_factory=Timeline)
     bytes_in: int = 0
     sound_drift_ms: int | None = None
+    media_at: float = float("-inf")
 
 
 @dataclass
@@ -92,6 +93,14 @@ def test_of_two_lost_ends_the_destination_is_told(vitals):
 def test_a_source_without_media_is_stalled(vitals):
     """Nothing moves and nothing waits: the source has nothing to give."""
     assert vitals.judge(NOW + FRESH_S)[:2] == (State.STALLED, "user_source")
+
+
+def test_a_source_whose_media_cannot_begin_is_not_said_to_send_none(vitals):
+    """Sound waits for its picture, or frames for a keyframe: something comes, and nothing can be sent on."""
+    vitals._flow.media_at = NOW + FRESH_S
+    assert vitals.judge(NOW + FRESH_S)[:2] == (State.STALLED, "user_source")
+    assert str(vitals.judge(NOW + FRESH_S)[2]).startswith("the source sends media, but")
+    assert "sends no media" in str(vitals.judge(NOW + 2 * FRESH_S)[2])
 
 
 @pytest.mark.parametrize("is_backed_up", [True, False])

@@ -46,6 +46,11 @@ Damage = Callable[[Store, str], Awaitable[None]]
 _LEAST = -(2**31)
 
 
+def _nested(depth: int) -> str:
+    """JSON that a parser reads and nobody can write again."""
+    return '{"a":' * depth + "1" + "}" * depth
+
+
 def _rewritten(change: Callable[[dict[str, object]], object]) -> Damage:
     """The spec's JSON, changed and sealed again."""
 
@@ -217,8 +222,12 @@ async def test_what_only_describes_may_be_damaged(store: Store) -> None:
         (delivery, {"detail": "{", "kind": "of-a-newer-one"}),
         (task_group, {"tags": "{"}),
         (task_group, {"tags": '[{"category": 1}, 3, {"category": "a", "key": "b", "value": "c"}]'}),
+        (event, {"detail": _nested(400)}),
+        (delivery, {"detail": _nested(400)}),
+        (task_group, {"tags": f"[{_nested(400)}]"}),
         (worker, {"health": "{", "started_ms": 2**62}),
         (worker, {"health": '{"of": "a newer version"}'}),
+        (worker, {"health": _nested(400)}),
         (run, {"state": "dancing", "fault": "the moon", "kbps_out": -5}),
         (run, {"trouble_ms": 2**62, "trouble_fault": "the moon", "trouble_reason": None, "trouble_tries": -1}),
     ]

@@ -90,6 +90,11 @@ class Sources:
     SOURCE_BROKE_OFF = ReasonCode("source.broke_off", "the source broke off: {words}", "来源中断：{words}")
     SOURCE_NOT_OPENED = ReasonCode("source.not_opened", "{url} cannot be opened: {words}", "{url} 无法打开：{words}")
     SOURCE_NOT_READY = ReasonCode("source.not_ready", "the source was not ready in time", "来源未能按时就绪")
+    SOURCE_NOT_BEGUN = ReasonCode(
+        "source.not_begun",
+        "the source sends media, but none of it can be sent on yet: it begins with a keyframe of its picture",
+        "来源正在发送媒体数据，但尚无可转推的内容：须从其画面的关键帧开始",
+    )
     SOURCE_SENDS_NOTHING = ReasonCode(
         "source.sends_nothing", "the source is connected but sends no media", "来源已连接，但没有发送媒体数据"
     )

@@ -11,6 +11,9 @@ class Tasks:
         "the stored task cannot be read: {why}; update it with all its fields, or delete it",
         "无法读取已存储的任务：{why}；请用全部字段更新它，或将其删除",
     )
+    TASK_REASON_UNREADABLE = ReasonCode(
+        "task.reason_unreadable", "the stored reason cannot be read", "无法读取已存储的原因"
+    )
     TASK_OTHER_VERSION = ReasonCode(
         "task.other_version",
         "another version of streamferry wrote it, or it is damaged",
@@ -44,6 +47,10 @@ class Tasks:
 class Actions:
     """What somebody wanted done."""
 
+    ACTION_READ_ONLY = ReasonCode("action.read_only", "This key may only look.", "此密钥只能查看。")
+    ACTION_SESSION_OVER = ReasonCode(
+        "action.session_over", "The session is over. Sign in again.", "登录已失效，请重新登录。"
+    )
     ACTION_NO_TASK = ReasonCode("action.no_task", "there is no task {task_id}", "没有任务 {task_id}")
     ACTION_NO_GROUP = ReasonCode("action.no_group", "there is no group {name}", "没有分组 {name}")
     ACTION_GROUP_EXISTS = ReasonCode("action.group_exists", "there is already a group {name}", "已有分组 {name}")

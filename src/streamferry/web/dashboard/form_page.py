@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from nicegui import ui
 from starlette.responses import Response
 
-from streamferry.reasons import Reason
+from streamferry.reasons import Code, Reason
 from streamferry.tasks.errors import ActionError, TaskNotFound
 from streamferry.web.dashboard import not_found
 from streamferry.web.dashboard.form_fields import Fields
@@ -69,7 +69,7 @@ async def _show(
 ) -> None:
     with frame(who, title, place="/tasks", back=back):
         if not who.session.can_write:
-            empty("lock", who.t("role.refused"))
+            empty("lock", who.say(Reason.of(Code.ACTION_READ_ONLY)))
             return
         groups = [one.name for one in (await page_actions.reads.groups(size=_GROUPS)).groups]
         ahead = await page_actions.reads.now() - datetime.now(UTC)
@@ -211,8 +211,6 @@ class _Form:
         except ActionError as error:
             rest = self._fields.refuse(error.field, error.why)
             self._trouble.set_text(rest or "")
-        except PermissionError as error:
-            self._trouble.set_text(str(error))
         else:
             ui.navigate.to(f"/tasks/{task_id}")
 

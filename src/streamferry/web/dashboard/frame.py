@@ -13,7 +13,6 @@ from nicegui import Client, ui
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from streamferry.reasons import Reasoned
 from streamferry.store import TROUBLE
 from streamferry.web.dashboard.preferences import LANGUAGE_COOKIE, THEME_COOKIE, THEMES, Preferences
 from streamferry.web.dashboard.session_gate import BASE, session_of
@@ -45,10 +44,6 @@ class Visitor:
     preferences: Preferences
     t: Translate
     say: Say
-
-    def tell(self, error: Exception) -> str:
-        """Why something was not done, in their language if it has a reason."""
-        return self.say(error.why) if isinstance(error, Reasoned) else str(error)
 
     @property
     def is_welcome(self) -> bool:

@@ -11,7 +11,7 @@ from streamferry.control.library import LibraryFile
 from streamferry.tasks.errors import InvalidField, LibraryFull
 from streamferry.web.dashboard import show
 from streamferry.web.dashboard.frame import Page, Visitor, frame, visitor
-from streamferry.web.dashboard.page_actions import PageActions
+from streamferry.web.dashboard.page_actions import NotPermitted, PageActions
 from streamferry.web.dashboard.session_gate import BASE
 from streamferry.web.dashboard.widgets import attempt, card, empty, icon_button, is_sure, time_at
 
@@ -52,8 +52,8 @@ def register(page_actions: PageActions) -> None:
             return JSONResponse({"problem": who.say(error.why)}, 422)
         except LibraryFull as error:
             return JSONResponse({"problem": who.say(error.why)}, 507)
-        except PermissionError as error:
-            return JSONResponse({"problem": str(error)}, 403)
+        except NotPermitted as error:
+            return JSONResponse({"problem": who.say(error.why)}, 403)
         except ClientDisconnect:
             return Response(status_code=400)
         return Response(status_code=201)

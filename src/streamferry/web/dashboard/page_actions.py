@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.library import Library
+from streamferry.reasons import Code
 from streamferry.store.records import DeliveryRecord
 from streamferry.tasks.actor import Actor, ActorKind, acting_as, new_request_id
 from streamferry.tasks.draft import TaskDraft
+from streamferry.tasks.errors import ActionError
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.links import SignInLinks
 from streamferry.web.dashboard.numbers import Numbers
@@ -21,6 +23,10 @@ from streamferry.web.request_sample import SdkBody
 from streamferry.web.writes import Verb, Writes
 
 _PROBE_S = 20.0
+
+
+class NotPermitted(ActionError):
+    """The visitor may only read, or is no longer signed in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +46,19 @@ class PageActions:
     links: SignInLinks = field(default_factory=SignInLinks)
 
     def require_writer(self, who: Visitor) -> None:
-        """Raises PermissionError for visitors who may only read, or are no longer signed in."""
+        """Raises NotPermitted for visitors who may only read, or are no longer signed in."""
         if not who.can_write:
-            raise PermissionError(who.t("role.refused" if who.is_welcome else "session.over"))
+            raise NotPermitted(Code.ACTION_READ_ONLY if who.is_welcome else Code.ACTION_SESSION_OVER)
 
     @contextlib.contextmanager
     def _acting(self, who: Visitor) -> Iterator[None]:
-        """Attributes changes within the block to the visitor. Raises PermissionError as ``require_writer`` does."""
+        """Attributes changes within the block to the visitor. Raises NotPermitted as ``require_writer`` does."""
         self.require_writer(who)
         with acting_as(Actor(ActorKind.SESSION, who.session.access_key_id, new_request_id())):
             yield
 
     async def do(self, who: Visitor, deed: str, task_id: str) -> None:
-        """Stop, continue, relaunch or delete a task. Raises PermissionError and ActionError."""
+        """Stop, continue, relaunch or delete a task. Raises ActionError."""
         with self._acting(who):
             if deed == "delete":
                 await self.writes.delete_task(task_id)
@@ -60,17 +66,17 @@ class PageActions:
                 await self.writes.ask_task(task_id, Verb(deed))
 
     async def create(self, who: Visitor, draft: TaskDraft) -> str:
-        """Make a task; its id. Raises PermissionError and ActionError."""
+        """Make a task; its id. Raises ActionError."""
         with self._acting(who):
             return (await self.writes.create_task(draft)).task_id
 
     async def update(self, who: Visitor, task_id: str, draft: TaskDraft, version: int) -> None:
-        """Change a task, unless it was changed since that version. Raises PermissionError and ActionError."""
+        """Change a task, unless it was changed since that version. Raises ActionError."""
         with self._acting(who):
             await self.writes.update_task(task_id, draft, expected_version=version)
 
     async def probe(self, who: Visitor, address: str) -> ProbeView:
-        """Inspect a file. Raises PermissionError and ActionError."""
+        """Inspect a file. Raises ActionError."""
         self.require_writer(who)
         return await self.probing.look(address, _PROBE_S)
 
@@ -79,16 +85,16 @@ class PageActions:
         return list((await self.callbacks.list_deliveries(task_id=task_id, size=count)).records)
 
     async def replay(self, who: Visitor, event_id: str) -> None:
-        """Send a callback again. Raises PermissionError and ActionError."""
+        """Send a callback again. Raises ActionError."""
         with self._acting(who):
             await self.callbacks.replay(event_id)
 
     async def upload(self, who: Visitor, name: str, pieces: AsyncIterator[bytes], length: int | None) -> None:
-        """Take a file into the library. Raises PermissionError and ActionError."""
+        """Take a file into the library. Raises ActionError."""
         self.require_writer(who)
         await self.library.receive(name, pieces, length)
 
     async def delete_file(self, who: Visitor, name: str) -> None:
-        """Delete a file of the library. Raises PermissionError and ActionError."""
+        """Delete a file of the library. Raises ActionError."""
         self.require_writer(who)
         await self.library.delete(name)

@@ -141,8 +141,8 @@ class PlaylistEditor:
             told = await self._page_actions.probe(self._who, one.address)
         except NoProber:
             told = self._who.t("form.no_probe")
-        except (ActionError, PermissionError) as error:
-            told = self._who.tell(error)
+        except ActionError as error:
+            told = self._who.say(error.why)
         # The list was drawn again meanwhile.
         if found.is_deleted:
             return

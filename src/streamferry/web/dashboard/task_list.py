@@ -176,8 +176,8 @@ class _Content:
         for one in meant:
             try:
                 await self._page_actions.do(self._who, name, one.task_id)
-            except (ActionError, PermissionError) as error:
-                refused.append(self._who.tell(error))
+            except ActionError as error:
+                refused.append(self._who.say(error.why))
         if refused:
             words = t("tasks.some_refused", done=len(meant) - len(refused), refused=len(refused), reason=refused[0])
             ui.notify(words, type="warning", multi_line=True, close_button=t("close"), timeout=0)

@@ -99,8 +99,8 @@ async def attempt(who: Visitor, act: Callable[[], Awaitable[object]], done: str)
     """Do something and show that it is done, or why it could not be."""
     try:
         await act()
-    except (ActionError, PermissionError) as error:
-        ui.notify(who.tell(error), type="negative", multi_line=True, close_button=who.t("close"), timeout=0)
+    except ActionError as error:
+        ui.notify(who.say(error.why), type="negative", multi_line=True, close_button=who.t("close"), timeout=0)
         return False
     ui.notify(done, type="positive")
     return True

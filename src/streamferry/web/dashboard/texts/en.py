@@ -171,8 +171,6 @@ TEXTS = {
     "request.not_copied": "The browser does not allow it: select the text and copy it.",
     "request.secrets": "Secrets, and the picture of a watermark, are shown as *** and have to be filled in.",
     "role.read_only": "Read only",
-    "role.refused": "This key may only look.",
-    "session.over": "The session is over. Sign in again.",
     "sign_in.button": "Sign in",
     "sign_in.hint": "Sign in with an access key of this service.",
     "sign_in.key_id": "Access key id",

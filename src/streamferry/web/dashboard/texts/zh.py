@@ -169,8 +169,6 @@ TEXTS = {
     "request.not_copied": "浏览器不允许，请选中文本后复制。",
     "request.secrets": "密钥和水印图片以 *** 表示，请自行填写。",
     "role.read_only": "只读",
-    "role.refused": "此密钥只能查看。",
-    "session.over": "登录已失效，请重新登录。",
     "sign_in.button": "登录",
     "sign_in.hint": "请使用本服务的访问密钥登录。",
     "sign_in.key_id": "Access Key ID",
