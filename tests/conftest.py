@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kit import postgresql
 from kit.balance import LongestFirst, slow_modules
@@ -21,6 +22,10 @@ from streamferry.relay import collector
 # Programs under test start hundreds of times, and every process of the tests reads them all: compiled once is enough.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A machine that has much to do is slow, and no test of values is wrong for that.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _IS_CI = os.environ.get("CI", "").lower() in ("true", "1", "yes")
 
