@@ -30,6 +30,7 @@ from streamferry.cli.task_session import (
     print_task,
     session,
 )
+from streamferry.cli.task_texts import takes_texts
 
 task = typer.Typer(help="Create, watch and control the tasks of a running service.", no_args_is_help=True)
 
@@ -56,7 +57,6 @@ NewTo = Annotated[str | None, typer.Option("--to", show_default=False, help="Add
 Start = Annotated[str | None, typer.Option(help="now, +10m or 2026-01-31T20:00.", show_default=False)]
 End = Annotated[str | None, typer.Option(help="A time, or +2h: after the start.", show_default=False)]
 Title = Annotated[str | None, typer.Option(help="1 to 20 letters, digits and Chinese.", show_default=False)]
-Note = Annotated[str | None, typer.Option(help="For people, up to 500 characters.", show_default=False)]
 Live = Annotated[
     bool | None, typer.Option("--live/--vod", show_default=False, help="What the source is; else its name decides.")
 ]
@@ -83,13 +83,13 @@ FromJson = Annotated[
 
 
 @task.command()
+@takes_texts
 def create(
     source: Sources = None,
     to: To = None,
     start: Start = None,
     end: End = None,
     title: Title = None,
-    note: Note = None,
     group: Annotated[str | None, typer.Option(help="Its group (streamferry group).", show_default=False)] = None,
     live: Live = None,
     loops: Loops = None,
@@ -105,11 +105,12 @@ def create(
     check: Annotated[bool, typer.Option("--check", help="Only check whether it could be created.")] = False,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
+    **texts: str | None,
 ) -> None:
     """Create a task. It starts at its start time; without --start at once."""
     with session(url) as service:
         body = read_body(from_json)
-        body |= plain_fields(continue_at, predownload, callback, to, title=title, loops=loops, note=note)
+        body |= plain_fields(continue_at, predownload, callback, to, title=title, loops=loops, **texts)
         body |= watermark_field(watermark, watermark_pos, watermark_ratio)
         if group is not None:
             body["group"] = group
@@ -128,6 +129,7 @@ def create(
 
 
 @task.command()
+@takes_texts
 def update(
     task_id: TaskName,
     source: Sources = None,
@@ -135,7 +137,6 @@ def update(
     start: Start = None,
     end: End = None,
     title: Title = None,
-    note: Note = None,
     live: Live = None,
     loops: Loops = None,
     offset: Offsets = None,
@@ -153,12 +154,13 @@ def update(
     ] = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
+    **texts: str | None,
 ) -> None:
-    """Change what is given of a task; an empty --title, --note or --callback clears it."""
+    """Change what is given of a task; an empty --title or --callback, or text for people, clears it."""
     with session(url) as service:
         task_id = find_task(service, task_id)
         body = read_body(from_json)
-        body |= plain_fields(continue_at, predownload, callback, to, title=title, loops=loops, note=note)
+        body |= plain_fields(continue_at, predownload, callback, to, title=title, loops=loops, **texts)
         body |= {"watermark": None} if no_watermark else watermark_field(watermark, watermark_pos, watermark_ratio)
         present = service.call("GET", f"/tasks/{task_id}") if offset or end_offset or start or end else {}
         if source:

@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from streamferry.cli.task_texts import text_rows
 from streamferry.cli.time_arguments import show_time
 from streamferry.media.url import readable
 
@@ -143,7 +144,7 @@ def show_task(task: Mapping[str, Any]) -> None:
     rows: list[tuple[str, str | Text]] = [
         ("task id", task["task_id"]),
         ("title", task["title"]),
-        ("note", task.get("note", "")),
+        *text_rows(task),
         ("group", task["group"]),
         ("state", state_of(task)),
         ("why", _why(task)),

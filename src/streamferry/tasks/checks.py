@@ -28,12 +28,11 @@ from streamferry.relay.spec import (
     check_source,
 )
 from streamferry.tasks.errors import InvalidField, TaskNotFound
-from streamferry.tasks.model import StoredMark, TaskItem, TaskKind
+from streamferry.tasks.model import FreeText, StoredMark, TaskItem, TaskKind
 
 MAX_WINDOW = timedelta(days=7)
 MAX_ADDRESS_CHARS = 1000
 MAX_CALLBACK_CHARS = 2000
-MAX_NOTE_CHARS = 500
 #: The API's integers are 32 bits wide, and so may the store's be.
 MAX_INT32 = 2**31 - 1
 #: Times of the years 1970 to 9998: any time zone can show them.
@@ -80,12 +79,12 @@ def check_title(text: str) -> str:
     return text
 
 
-def check_note(text: str) -> str:
-    """Up to 500 characters in any number of lines; nothing that cannot be seen but the joiners of some scripts."""
-    if len(text) > MAX_NOTE_CHARS:
-        _refuse("note", Code.FIELD_TOO_LONG, count=MAX_NOTE_CHARS)
+def check_text(field: str, text: str, rule: FreeText) -> str:
+    """Within its rule, and with nothing that cannot be seen but the joiners of some scripts."""
+    if len(text) > rule.max_chars:
+        _refuse(field, Code.FIELD_TOO_LONG, count=rule.max_chars)
     if not all(one.isprintable() or one in "\n\r\t\u200c\u200d" for one in text):
-        _refuse("note", Code.FIELD_CONTROL_CHARACTERS)
+        _refuse(field, Code.FIELD_CONTROL_CHARACTERS)
     return text
 
 

@@ -9,11 +9,12 @@ Absent fields keep the task's values; a new task, or one that cannot be read any
 picture that is given as it was shown means the stored one (decision 0005).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum
-from typing import Final, TypeVar, get_args
+from functools import partial
+from typing import Any, Final, TypeVar, get_args
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
@@ -24,6 +25,7 @@ from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import (
     DEFAULT_GROUP,
+    TEXTS,
     ContinueStrategy,
     SourceForm,
     StoredMark,
@@ -76,7 +78,7 @@ class WatermarkDraft:
 @dataclass(frozen=True, slots=True)
 class TaskDraft:
     """See the module; an empty text is absent, too. ``source_form``: of the sources, if they are a list. ``loops``: -1
-    is endless, 0 means as often as ``play_times`` says."""
+    is endless, 0 means as often as ``play_times`` says. ``texts``: by their names in ``TaskTexts``."""
 
     kind: TaskKind | None = None
     sources: Sequence[SourceDraft] | None = None
@@ -92,10 +94,10 @@ class TaskDraft:
     pre_download: bool | None = None
     callback_url: str | Cleared | None = None
     watermark: WatermarkDraft | Cleared | None = None
-    note: str | Cleared | None = None
+    texts: Mapping[str, str | Cleared] = field(default_factory=dict)
 
 
-#: Fields that can be cleared.
+#: Fields that can be cleared, beside the texts.
 CLEARABLE = frozenset(one.name for one in fields(TaskDraft) if Cleared in get_args(one.type))
 
 
@@ -125,7 +127,7 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         pre_download=_choose(draft.pre_download, current.pre_download if current else True),
         callback_url=_decide_callback(draft.callback_url, current, rules),
         watermark=_decide_watermark(draft.watermark, current.watermark if current else None),
-        note=_decide_text(draft.note, current.note if current else "", checks.check_note),
+        **_decide_texts(draft.texts, current),
     )
 
 
@@ -154,6 +156,14 @@ def _decide_text(given: str | Cleared | None, present: str, check: Callable[[str
     if given is CLEARED:
         return ""
     return check(given) if given else present
+
+
+def _decide_texts(given: Mapping[str, str | Cleared], current: TaskSpec | None) -> dict[str, Any]:
+    present = {name: getattr(current, name) if current else "" for name in TEXTS}
+    return {
+        name: _decide_text(given.get(name), present[name], partial(checks.check_text, name, rule=rule))
+        for name, rule in TEXTS.items()
+    }
 
 
 def _decide_sources(

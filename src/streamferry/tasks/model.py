@@ -4,9 +4,11 @@ The cloud API's names and types live in ``web.compat`` only; the data plane's sp
 service. Times are aware UTC datetimes, offsets seconds.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import Annotated, get_args
 
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark, check_place
@@ -117,11 +119,29 @@ class StoredMark:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskSpec:
+class FreeText:
+    """The rule of a text for people: no longer than that, in any number of lines."""
+
+    max_chars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskTexts:
+    """Texts for people, of no effect on what runs. One more is a line here, and one for each surface that has it."""
+
+    note: Annotated[str, FreeText(500)] = ""
+
+
+#: Name of each text -> its rule.
+TEXTS: Mapping[str, FreeText] = {one.name: get_args(one.type)[1] for one in fields(TaskTexts)}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec(TaskTexts):
     """What is wanted. Valid by construction of the front ends' checks; see ``tasks.checks`` for the rules.
 
     ``loops``: -1 endless, else at least 1; of no meaning for live. ``pre_download``: keep files in the cache.
-    ``note``: for people. ``watermark``: as it was given, or as the store has it.
+    ``watermark``: as it was given, or as the store has it.
     """
 
     kind: TaskKind
@@ -139,7 +159,6 @@ class TaskSpec:
     pre_download: bool = True
     callback_url: str = ""
     watermark: Watermark | StoredMark | None = None
-    note: str = ""
 
 
 def decide_api_status(

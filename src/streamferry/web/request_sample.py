@@ -12,6 +12,7 @@ from typing import Any
 from starlette.datastructures import URL
 
 from streamferry.tasks.draft import TaskDraft
+from streamferry.tasks.model import TEXTS
 from streamferry.web.views import Kind, RequestView, TaskView
 
 #: Makes the body of the SDK's call from a task, with the compatible API's names.
@@ -47,7 +48,7 @@ def write_request(task: TaskView, asked: URL, sdk_body: SdkBody) -> RequestView:
 
 
 def _rest_body(task: TaskView) -> dict[str, Any]:
-    body = task.model_dump(mode="json", include={one.name for one in fields(TaskDraft)})
+    body = task.model_dump(mode="json", include={one.name for one in fields(TaskDraft)} | TEXTS.keys())
     if task.kind is Kind.LIVE:
         del body["loops"]
     if mark := task.watermark:

@@ -16,7 +16,7 @@ from streamferry.store.records import (
     EventRecord,
     TaskRecord,
 )
-from streamferry.tasks.model import StoredMark, TaskSpec
+from streamferry.tasks.model import TEXTS, StoredMark, TaskSpec
 from streamferry.web.addresses import show_callback, show_source
 
 
@@ -308,7 +308,7 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         callback_failures=record.callback_failures,
         callbacks_ended=record.callbacks_ended,
         watermark=_show_watermark(spec),
-        note=spec.note,
+        **{name: getattr(spec, name) for name in TEXTS},
         run=_show_run(record),
     )
 

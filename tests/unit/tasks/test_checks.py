@@ -16,7 +16,7 @@ from streamferry.net.folders import Folders
 from streamferry.net.listening import ListenPorts
 from streamferry.tasks import checks
 from streamferry.tasks.errors import InvalidField
-from streamferry.tasks.model import TaskItem, TaskKind
+from streamferry.tasks.model import TEXTS, TaskItem, TaskKind
 from streamferry.worker.egress import Egress, decide_refusal
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,13 +52,13 @@ def test_other_titles_are_refused(title: str) -> None:
 @pytest.mark.parametrize("note", ["a" * 500, "two\nlines\tand a tab", "خانه\u200cها", "👩\u200d👩", "{} %s <b>"])
 def test_notes_are_free_text(note: str) -> None:
     """500 characters of any script, on several lines."""
-    assert checks.check_note(note) == note
+    assert checks.check_text("note", note, TEXTS["note"]) == note
 
 
 @pytest.mark.parametrize("note", ["a" * 501, "a\0", "a\x1b[2J", "\u202eabc", "\ud800"])
 def test_notes_that_cannot_be_seen_are_refused(note: str) -> None:
     """What a terminal or a page would obey, and what is no text."""
-    refused("note", lambda: checks.check_note(note))
+    refused("note", lambda: checks.check_text("note", note, TEXTS["note"]))
 
 
 def test_the_window_is_at_most_seven_days_and_ends_in_the_future() -> None:

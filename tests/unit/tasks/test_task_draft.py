@@ -22,7 +22,7 @@ from streamferry.tasks.draft import (
     decide_spec,
 )
 from streamferry.tasks.errors import InvalidField
-from streamferry.tasks.model import ContinueStrategy, SourceForm, StoredMark, TaskKind, TaskSpec
+from streamferry.tasks.model import TEXTS, ContinueStrategy, SourceForm, StoredMark, TaskKind, TaskSpec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RULES = address_rules()
@@ -67,7 +67,8 @@ def test_each_field_changes_alone() -> None:
         "note": "two\nlines",
     }
     for name, value in changes.items():
-        after = decide(TaskDraft(**{name: value}), before)  # type: ignore[arg-type]
+        given = {"texts": {name: value}} if name in TEXTS else {name: value}
+        after = decide(TaskDraft(**given), before)  # type: ignore[arg-type]
         assert {one.name for one in fields(TaskSpec) if getattr(after, one.name) != getattr(before, one.name)} == {name}
         assert getattr(after, name) == value
 
@@ -75,7 +76,7 @@ def test_each_field_changes_alone() -> None:
 def test_what_is_cleared_is_taken_away() -> None:
     """Of a new task it is what is there without it."""
     before = replace(decide(NEW), watermark=MARK, note="n")
-    cleared = TaskDraft(**dict.fromkeys(CLEARABLE, CLEARED))  # type: ignore[arg-type]
+    cleared = TaskDraft(**dict.fromkeys(CLEARABLE, CLEARED), texts={"note": CLEARED})  # type: ignore[arg-type]
     after = decide(cleared, before)
     assert (after.title, after.callback_url, after.note, after.watermark) == ("", "", "", None)
     assert decide(replace(NEW, title=CLEARED, callback_url=CLEARED, watermark=CLEARED)).title == ""
@@ -157,7 +158,7 @@ def test_whatever_is_handed_in_is_a_spec_or_a_sentence_with_its_field(seed: int)
         "loops": whole,
         "play_times": whole,
         "callback_url": lambda: rng.choice((text(), CLEARED)),
-        "note": lambda: rng.choice((text(), CLEARED)),
+        "texts": lambda: {"note": rng.choice((text(), CLEARED))},
         "watermark": lambda: rng.choice(
             (CLEARED, WatermarkDraft(rng.choice((None, text())), number(), None, number()))
         ),

@@ -3,12 +3,14 @@
 import base64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from nicegui import ui
 from starlette.responses import Response
 
 from streamferry.reasons import Code, Reason
 from streamferry.tasks.errors import ActionError, TaskNotFound
+from streamferry.tasks.model import TEXTS
 from streamferry.web.dashboard import not_found
 from streamferry.web.dashboard.form_fields import Fields
 from streamferry.web.dashboard.form_values import FormValues, typed_address
@@ -179,7 +181,10 @@ class _Form:
             group.on_value_change(lambda event: setattr(values, "group", event.value)).set_enabled(values.seen is None)
         callback = self._text("callback_url", "form.callback", values.callback_url)
         callback.classes("code").props('spellcheck=false autocapitalize=off placeholder="https://"')
-        self._text("note", "form.note", values.note).props("type=textarea autogrow maxlength=500")
+        for name, rule in TEXTS.items():
+            write = partial(values.texts.__setitem__, name)
+            made = self._fields.text(name, t(f"form.{name}"), values.texts[name], write)
+            made.props(f"type=textarea autogrow maxlength={rule.max_chars}")
 
     def _text(self, name: str, label: str, value: str, attribute: str = "") -> ui.input:
         return self._fields.text(name, self._who.t(label), value, self._set(attribute or name))

@@ -18,15 +18,13 @@ from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
 from streamferry.tasks.errors import InvalidField
-from streamferry.tasks.model import DEFAULT_GROUP, ContinueStrategy, TaskKind
+from streamferry.tasks.model import DEFAULT_GROUP, TEXTS, ContinueStrategy, TaskKind
 from streamferry.tasks.times import comes_twice, instants_of
 from streamferry.web.views import Kind, Strategy, TaskView
 
 #: As ``<input type="datetime-local">`` writes it.
 _TIME = "%Y-%m-%dT%H:%M"
 _WINDOW = timedelta(days=1)
-#: Texts that are handed in as they are typed, with their rules.
-_TEXTS: dict[str, Callable[[str], str]] = {"title": checks.check_title, "note": checks.check_note}
 
 
 @dataclass(slots=True)
@@ -73,7 +71,7 @@ class FormValues:
     strategy: Strategy = Strategy.AT_BREAK
     pre_download: bool = True
     callback_url: str = ""
-    note: str = ""
+    texts: dict[str, str] = field(default_factory=lambda: dict.fromkeys(TEXTS, ""))
     mark: WatermarkValues | None = None
     seen: TaskView | None = None
 
@@ -88,8 +86,8 @@ class FormValues:
         mark = task.watermark
         return cls(
             zone,
-            **{name: getattr(task, name) for name in _TEXTS},
             kind=task.kind,
+            title=task.title,
             group=task.group,
             sources=[
                 SourceValues(typed_address(one.url), _typed(one.start_s), _typed(one.end_s)) for one in task.sources
@@ -102,6 +100,7 @@ class FormValues:
             strategy=task.continue_strategy,
             pre_download=task.pre_download,
             callback_url=task.callback_url,
+            texts={name: getattr(task, name) for name in TEXTS},
             mark=WatermarkValues("", mark.x, mark.y, mark.ratio) if mark else None,
             seen=task,
         )
@@ -125,9 +124,10 @@ class FormValues:
             except InvalidField as error:
                 found.setdefault(name, error.why)
 
-        for name, check in _TEXTS.items():
-            if text := getattr(self, name):
-                judge(name, partial(check, text))
+        if self.title:
+            judge("title", lambda: checks.check_title(self.title))
+        for name, text in self.texts.items():
+            judge(name, partial(checks.check_text, name, text, TEXTS[name]))
         self._judge_window(judge, now)
         for index, one in enumerate(self._listed):
             self._judge_source(judge, index, one, rules)
@@ -157,8 +157,8 @@ class FormValues:
         """The draft of a new task. Raises InvalidField."""
         is_list = self.kind is Kind.VOD
         return TaskDraft(
-            **{name: getattr(self, name) for name in _TEXTS},
             kind=TaskKind[self.kind.name],
+            title=self.title,
             group=self.group,
             sources=self._source_drafts(),
             destination=self.destination.strip(),
@@ -169,6 +169,7 @@ class FormValues:
             pre_download=self.pre_download if is_list else None,
             callback_url=self.callback_url.strip(),
             watermark=self._mark_draft(),
+            texts={name: text or CLEARED for name, text in self.texts.items()},
         )
 
     def changes(self, now: datetime) -> TaskDraft:

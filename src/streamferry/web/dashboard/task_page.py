@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from streamferry.relay.status import State
 from streamferry.tasks.errors import TaskNotFound
+from streamferry.tasks.model import TEXTS
 from streamferry.web.dashboard import not_found, show
 from streamferry.web.dashboard.charts import Charts
 from streamferry.web.dashboard.frame import Page, Visitor, frame, live, visitor
@@ -57,7 +58,7 @@ class _Content:
             ui.label(task.task_id).classes("soft mono wide-only")
             with ui.element("div").classes("deeds"):
                 self._draw_deeds()
-        self._note = ui.label().classes("note")
+        self._texts = {name: ui.label().classes("note") for name in TEXTS}
         with ui.element("div").classes("problem-bar").props("role=status") as self._problem:
             self._problem_words = ui.label().classes("grow")
             with ui.element("div").classes("trouble-since num") as self._in_trouble:
@@ -107,8 +108,9 @@ class _Content:
         if trouble is not None:
             self._since.props["at"] = trouble.since_at.isoformat()
             self._tries.set_text(t("trouble.tries", tries=trouble.tries) if trouble.tries else "")
-        self._note.set_visibility(task.note != "")
-        self._note.set_text(task.note)
+        for name, label in self._texts.items():
+            label.set_visibility(getattr(task, name) != "")
+            label.set_text(getattr(task, name))
         callbacks = show.callback_trouble_of(task, t)
         self._callbacks.set_visibility(callbacks != "")
         self._callbacks.set_text(callbacks)

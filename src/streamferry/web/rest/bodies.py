@@ -11,9 +11,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from streamferry.relay.spec import MAX_ITEMS
 from streamferry.store.records import GroupTag
-from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32, MAX_NOTE_CHARS
+from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32
 from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
-from streamferry.tasks.model import ContinueStrategy, TaskKind
+from streamferry.tasks.model import TEXTS, ContinueStrategy, TaskKind
 from streamferry.web.views import Kind, Strategy
 
 
@@ -82,7 +82,7 @@ class TaskFields(Body):
     """How often a list is played; -1 (the default) is without end."""
     callback_url: Annotated[str, Field(max_length=MAX_CALLBACK_CHARS, pattern=_NO_NUL)] | None = None
     watermark: WatermarkBody | None = None
-    note: Annotated[str, Field(max_length=MAX_NOTE_CHARS)] | None = None
+    note: Annotated[str, Field(max_length=TEXTS["note"].max_chars)] | None = None
     """For people: shown beside the task, of no other effect."""
 
 
@@ -158,6 +158,7 @@ def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
     mark = body.watermark
     return TaskDraft(
         **{"watermark": WatermarkDraft(mark.picture, mark.x, mark.y, mark.ratio) if mark else None, **given},
+        texts={name: getattr(body, name) or CLEARED for name in TEXTS.keys() & body.model_fields_set},
         group=body.group if isinstance(body, NewTask) else None,
         kind=TaskKind[body.kind.name] if body.kind else None,
         sources=None

@@ -14,7 +14,7 @@ from streamferry.store.records import TaskRecord
 from streamferry.tasks import checks
 from streamferry.tasks.draft import CLEARED
 from streamferry.tasks.errors import InvalidField
-from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
+from streamferry.tasks.model import TEXTS, TaskItem, TaskKind, TaskSpec
 from streamferry.web.dashboard.form_values import FormValues, SourceValues, WatermarkValues, read_seconds, typed_address
 from streamferry.web.dashboard.texts import sayer
 from streamferry.web.views import Kind, TaskView, show_task
@@ -90,7 +90,7 @@ def test_an_empty_form_says_what_it_needs() -> None:
     ("values", "field"),
     [
         ({"title": "not / one"}, "title"),
-        ({"note": "a\0"}, "note"),
+        ({"texts": {"note": "a\0"}}, "note"),
         (
             {"sources": [SourceValues("https://a.example/1.mp4"), SourceValues("rtmp://a.example/live/x")]},
             "sources[1].url",
@@ -155,9 +155,9 @@ def test_an_unchanged_form_changes_nothing() -> None:
 def test_what_is_emptied_is_taken_away() -> None:
     """A title and a callback that were there are said to be empty."""
     values = FormValues.of(task(callback_url="https://x.example/a?token=1", note="n"), ZONE)
-    values.title = values.callback_url = values.note = ""
+    values.title = values.callback_url = values.texts["note"] = ""
     patch = values.changes(NOW)
-    assert (patch.title, patch.callback_url, patch.note) == (CLEARED, CLEARED, CLEARED)
+    assert (patch.title, patch.callback_url, patch.texts["note"]) == (CLEARED, CLEARED, CLEARED)
 
 
 def test_a_copy_asks_for_the_secrets_again() -> None:
@@ -185,8 +185,8 @@ def test_the_rules_speak_chinese() -> None:
     say = sayer("zh")
     wrong = [
         lambda: checks.check_title("-"),
-        lambda: checks.check_note("a" * 501),
-        lambda: checks.check_note("\0"),
+        lambda: checks.check_text("note", "a" * 501, TEXTS["note"]),
+        lambda: checks.check_text("note", "\0", TEXTS["note"]),
         lambda: checks.check_window(NOW, NOW, NOW),
         lambda: checks.check_window(NOW, NOW + timedelta(days=8), NOW),
         lambda: checks.check_window(NOW - timedelta(2), NOW - timedelta(1), NOW),
