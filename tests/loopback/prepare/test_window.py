@@ -23,17 +23,21 @@ AHEAD_BYTES = 12 << 20
 #: Ahead and behind, what is fetched and not read, the pieces on their way between the three programs, and blocks.
 MOST_BYTES = 2 * AHEAD_BYTES
 SECONDS = 30
+PIECE_SECONDS = 3
 
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Noise, because that is large."""
+    """Noise, because that is large; encoded once and repeated."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
-    picture = f"testsrc2=size=640x360:rate=25:duration={SECONDS},noise=alls=40:allf=t"
-    sound = f"sine=sample_rate=48000:duration={SECONDS}"
-    inputs = ("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound)
-    coding = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "26", "-pix_fmt", "yuv420p", "-g", "25", "-c:a", "aac")
-    programs.run([programs.ffmpeg(), "-v", "error", *inputs, *coding, "-movflags", "+faststart", path])
+    piece = path.with_name("piece.mp4")
+    noise = f"testsrc2=size=640x360:rate=25:duration={PIECE_SECONDS},noise=alls=40:allf=t"
+    coding = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "26", "-pix_fmt", "yuv420p", "-g", "25")
+    programs.run([programs.ffmpeg(), "-v", "error", "-f", "lavfi", "-i", noise, *coding, piece])
+    sound = ("-f", "lavfi", "-i", f"sine=sample_rate=48000:duration={SECONDS}")
+    picture = ("-stream_loop", str(SECONDS // PIECE_SECONDS - 1), "-i", piece)
+    output = ("-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", "-movflags", "+faststart", path)
+    programs.run([programs.ffmpeg(), "-v", "error", *picture, *sound, *output])
     assert path.stat().st_size > 2 * MOST_BYTES
     return path
 

@@ -167,10 +167,10 @@ def _state(pid: int) -> str:
         return "Z"
 
 
-async def test_no_zombie_after_a_hundred_failures() -> None:
+async def test_no_zombie_after_many_failures() -> None:
     """Children that fail at once are all reaped, though nobody asks them for anything."""
     before = zombies()
-    children = [start("exit 1") for _ in range(100)]
+    children = [start("exit 1") for _ in range(20)]
     async with asyncio.timeout(30):
         for child in children:
             await asyncio.wait((child.ended,))

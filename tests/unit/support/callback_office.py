@@ -95,7 +95,7 @@ class Office:
     async def dispatcher(self, send_s: float = 2.0) -> AsyncIterator[Dispatcher]:
         """One that works for as long as the block."""
         stopping = asyncio.Event()
-        async with Sender(tls=ssl.create_default_context(), allow=None, send_s=send_s) as sender:
+        async with Sender(tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), allow=None, send_s=send_s) as sender:
             dispatcher = Dispatcher(self.store, sender, serialize, chance=lambda: 0.5)
             async with asyncio.TaskGroup() as group:
                 group.create_task(dispatcher.run(stopping), name="dispatcher")
