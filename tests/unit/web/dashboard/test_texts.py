@@ -8,21 +8,24 @@ import pytest
 
 from streamferry.reasons import Code, Reason, ReasonCode
 from streamferry.web import dashboard
-from streamferry.web.dashboard.texts import LANGUAGES, en, sayer, translator, zh
+from streamferry.web.dashboard.texts import LANGUAGES, TEXTS, form_texts, page_texts, sayer, task_texts, translator
+from streamferry.web.dashboard.texts.form_texts import INSTEAD_IN_ENGLISH
 
 SOURCES = [path.read_text() for path in Path(dashboard.__file__).parent.glob("*.py")]
 
 
-def test_every_language_has_the_same_keys() -> None:
-    """In order, so that two tables can be read side by side."""
-    assert list(en.TEXTS) == sorted(en.TEXTS)
-    assert list(zh.TEXTS) == list(en.TEXTS)
+def test_texts_are_found_by_their_key() -> None:
+    """In order, and each in one module."""
+    tables = [module.TEXTS for module in (form_texts, page_texts, task_texts)]
+    assert all(list(table) == sorted(table) for table in tables)
+    assert sum(map(len, tables)) == len(TEXTS)
+    assert all(len(texts) == len(LANGUAGES) and all(texts) for texts in TEXTS.values())
 
 
-@pytest.mark.parametrize("key", list(en.TEXTS))
+@pytest.mark.parametrize("key", TEXTS)
 def test_values_have_their_places_in_each_language(key: str) -> None:
     """A text that takes a number takes it in every language."""
-    names = [{name for _, name, _, _ in Formatter().parse(table[key]) if name} for table in (en.TEXTS, zh.TEXTS)]
+    names = [{name for _, name, _, _ in Formatter().parse(text) if name} for text in TEXTS[key]]
     assert names[0] == names[1]
 
 
@@ -31,8 +34,8 @@ def test_no_text_is_missing_and_none_is_left_over() -> None:
     written = set(re.findall(r'["\']([a-z_]+(?:\.[a-z_]+)?)["\']', "\n".join(SOURCES)))
     stems = set(re.findall(r'f["\']([a-z_]+\.)\{', "\n".join(SOURCES)))
     asked = set(re.findall(r'\bt\(\s*"([^"]+)"', "\n".join(SOURCES)))
-    assert asked - set(en.TEXTS) == set()
-    assert {key for key in en.TEXTS if key not in written and not key.startswith(tuple(stems))} == set()
+    assert asked - set(TEXTS) == set()
+    assert {key for key in TEXTS if key not in written and not key.startswith(tuple(stems))} == set()
 
 
 def test_every_language_has_a_translator() -> None:
@@ -56,13 +59,14 @@ def test_a_sentence_names_fields_by_their_labels() -> None:
         "en": "must be after Start",
         "zh": "须晚于开始时间",
     }
-    assert {name for name in en.INSTEAD if not isinstance(name, ReasonCode)} == set()
+    assert {name for name in INSTEAD_IN_ENGLISH if not isinstance(name, ReasonCode)} == set()
 
 
-@pytest.mark.parametrize("code", en.INSTEAD)
+@pytest.mark.parametrize("code", INSTEAD_IN_ENGLISH)
 def test_sentences_for_people_have_the_same_values(code: ReasonCode) -> None:
     """Or fewer, but none that is not given."""
     given, used = (
-        {name for _, name, _, _ in Formatter().parse(text) if name} for text in (code.sentences["en"], en.INSTEAD[code])
+        {name for _, name, _, _ in Formatter().parse(text) if name}
+        for text in (code.sentences["en"], INSTEAD_IN_ENGLISH[code])
     )
     assert used <= given
