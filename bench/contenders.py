@@ -79,7 +79,8 @@ def streamferry(
         job = {"kind": "vod", "sources": [str(vod_clip())], "destinations": destinations}
     else:
         sources = [source.url(feed.kind, feed.rhythm, i) for i in range(count)]
-        job = {"kind": "live", "sources": sources, "destinations": destinations, "latency": feed.latency}
+        job = {"kind": "live", "sources": sources, "destinations": destinations}
+        job["beat_ms"] = BEAT_MS[feed.latency]
     host.ask(json.dumps(job))
     return Relays([host], empty_mib)
 
