@@ -127,7 +127,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="streamferry-bench-") as cache:
         os.environ["STREAMFERRY_CACHE_DIR"] = cache
         prepared_s = {PLAIN: prepare(False), MARKED: prepare(True)}
-        sizes = sorted(path.stat().st_size for path in Path(cache).glob("*/media.flv"))
+        sizes = sorted(path.stat().st_size for path in Path(cache).glob("*/media.rtmp"))
         rows = {name: measure(name, asked.streams, asked.windows, asked.seconds) for name in (PLAIN, MARKED, LIVE)}
     table = Table("row", "CPU % a stream", "min-max", "prepared in s", "seen")
     for name, row in rows.items():

@@ -162,8 +162,8 @@ def test_without_predownload_nothing_is_left(
     while running.is_running:
         # Not glob, which fails where a folder goes under its eyes.
         names = [name for _, _, files in os.walk(cache / "unkept") for name in files]
-        most = max(most, len([name for name in names if name.startswith("media.flv")]))
+        most = max(most, len([name for name in names if name.startswith("media.rtmp")]))
     assert running.finish() == 0, running.output
     assert 1 <= most <= 4
-    assert [*cache.glob("**/media.flv*")] == []
+    assert [*cache.glob("**/media.rtmp*")] == []
     assert probe.packets(received(nginx)).audio.end_ms == pytest.approx(6000 * SECONDS, rel=0.05)

@@ -1,10 +1,11 @@
 """The cache on disk: a directory per key, what is in it, who may write, use and remove it.
 
     <root>/<address digest>-<key digest>/
-        media.flv         the prepared file       }  whole only when
-        keyframes.bin     its index               }  summary.json is there:
+        media.rtmp        the prepared file       }  whole only when
+        index.bin         its index               }  summary.json is there:
         summary.json      what is true of it      }  it is written last
-        media.flv.part    the same while it grows, with the journal of what its writer has reported
+        media.rtmp.part   the same while it grows, with the steps of its index in steps.part, and the journal of what
+                          its writer has reported
         source.part       the download, and source.json what it is a download of
         watermark         its picture, while it is being laid
         address           where it came from, as it may be shown
@@ -20,10 +21,10 @@ Each directory is 0700, because what is cached may be private, and its name hold
 import fcntl
 import hashlib
 import json
+import mmap
 import os
 import re
 import shutil
-from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,9 +33,10 @@ from typing import Any
 
 from streamferry.net.disk import Disk
 from streamferry.prepare.form import Form
+from streamferry.wire.rtmp.chunk_file import Index
 
 #: Part of each key: another number where files prepared by an older release are not good enough any more.
-_FORMAT = "2"
+_FORMAT = "3"
 
 #: Folder in the root of files prepared without being kept.
 UNKEPT = "unkept"
@@ -56,15 +58,16 @@ def default_root() -> Path:
 class Summary:
     """What is true of a whole prepared file. ``ended_early``: the source broke off before its own end.
 
-    ``duration_ms`` is that of the frames, ``claimed_ms`` the file's own word for it, 0 if it has none.
+    ``duration_ms`` is that of the frames, ``claimed_ms`` the file's own word for it, 0 if it has none. ``ends``: stamp
+    and length of the last frame of each track, by tag type.
     """
 
-    first_offset: int
     end_offset: int
     duration_ms: int
     claimed_ms: int
     ended_early: bool
     dropped_tags: int
+    ends: dict[int, tuple[int, int]]
     form: Form
 
     def to_json(self) -> dict[str, Any]:
@@ -74,7 +77,8 @@ class Summary:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Summary":
         """The summary again. Raises TypeError, KeyError or ValueError for what is none."""
-        return cls(**(data | {"form": Form.from_json(data["form"])}))
+        ends = {int(tag_type): (int(last_ms), int(frame_ms)) for tag_type, (last_ms, frame_ms) in data["ends"].items()}
+        return cls(**(data | {"form": Form.from_json(data["form"]), "ends": ends}))
 
 
 class Entry:
@@ -82,9 +86,10 @@ class Entry:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.media = path / "media.flv"
-        self.media_part = path / "media.flv.part"
-        self.keyframes = path / "keyframes.bin"
+        self.media = path / "media.rtmp"
+        self.media_part = path / "media.rtmp.part"
+        self.index = path / "index.bin"
+        self.steps_part = path / "steps.part"
         self.summary = path / "summary.json"
         self.journal = path / "journal"
         self.source = path / "source.part"
@@ -119,15 +124,15 @@ class Entry:
         """The summary of a whole file, None if the file is not there or not whole."""
         try:
             summary = Summary.from_json(json.loads(self.summary.read_bytes()))
-            is_whole = self.media.stat().st_size == summary.end_offset and self.keyframes.exists()
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            is_whole = self.media.stat().st_size == summary.end_offset and self.index.exists()
+        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return summary if is_whole else None
 
-    def read_keyframes(self) -> "tuple[array[int], array[int]]":
-        """DTS in ms and offset of each place to start, both rising."""
-        numbers = array("Q", self.keyframes.read_bytes())
-        return numbers[0::2], numbers[1::2]
+    def read_index(self) -> Index:
+        """The index of a whole file, which stays on the disk: it is mapped. Raises OSError, ValueError."""
+        with self.index.open("rb") as file:
+            return Index.parse(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
 
     def note_address(self, redacted: str) -> None:
         """Note the address for display. It is not part of the file: if there is no room for it, it is left out."""
@@ -143,13 +148,13 @@ class Entry:
 
     def begin(self) -> None:
         """Remove what an attempt that died has left, except the download, which is resumed."""
-        for path in (self.summary, self.media, self.media_part, self.keyframes, self.journal):
+        for path in (self.summary, self.media, self.media_part, self.index, self.steps_part, self.journal):
             path.unlink(missing_ok=True)
 
-    def commit(self, summary: Summary, keyframes: list[tuple[int, int]]) -> None:
+    def commit(self, summary: Summary, index: Index) -> None:
         """Turn the part files, written and synced, into the prepared file; the summary makes it whole."""
         os.replace(self.media_part, self.media)
-        _write_synced(self.keyframes, array("Q", (n for pair in keyframes for n in pair)).tobytes())
+        _write_synced(self.index, index.serialize())
         part = self.path / "summary.part"
         _write_synced(part, json.dumps(summary.to_json()).encode())
         os.replace(part, self.summary)
@@ -158,7 +163,7 @@ class Entry:
             os.fsync(directory)
         finally:
             os.close(directory)
-        for path in (self.source, self.source_state, self.journal, self.watermark):
+        for path in (self.source, self.source_state, self.steps_part, self.journal, self.watermark):
             path.unlink(missing_ok=True)
 
     def size_bytes(self) -> int:

@@ -9,7 +9,6 @@ import contextlib
 import mmap
 import os
 from array import array
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,8 @@ from streamferry.prepare.errors import PreparationRestarted
 from streamferry.prepare.form import Form
 from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Value
-from streamferry.wire.flv import FLV_HEADER_BYTES, parse_metadata, scan_tags
+from streamferry.wire.flv import parse_metadata
+from streamferry.wire.rtmp.chunk_file import Index, read_headers
 
 # At 2 Mbps 16 s; a disk gives it in 0.1 s at the slowest. As much at a time is released behind the player, so that a
 # process that plays many long files does not map them all in the end.
@@ -50,15 +50,17 @@ class PrepareProgress:
 class PreparedFile:
     """One prepared file, shared: each holder calls ``close`` once. Got from ``PreparedStore.open``.
 
-    ``headers`` are the metadata tag and the sequence headers, ``first_offset`` the place of the first frame, stamped 0;
-    ``form`` says what the frames are; ``end_offset`` grows until ``complete``, when ``duration_ms`` is known;
+    ``headers`` are the metadata tag and the sequence headers, ``tracks`` the tag types that it has or may get; ``form``
+    says what the frames are; ``end_offset`` grows until ``complete``, when ``duration_ms`` and ``ends`` are known;
     ``failed`` says that it will not grow more, and ``cut_short`` that it is complete as far as it goes.
     """
 
     def __init__(self, entry: Entry, on_unused: Callable[["PreparedFile"], None]) -> None:
         self.headers: list[Tag] = []
         self.metadata: dict[str, Amf0Value] = {}
-        self.first_offset = 0
+        self.tracks: frozenset[int] = frozenset()
+        self.index = Index()
+        self.ends: dict[int, tuple[int, int]] = {}
         self.end_offset = 0
         self.duration_ms = 0
         self.form = Form()
@@ -72,10 +74,9 @@ class PreparedFile:
         self.on_read: Callable[[int], None] | None = None
         self._on_unused = on_unused
         self._changed = asyncio.Event()
-        self._keyframe_stamps: array[int] = array("Q")
-        self._keyframe_offsets: array[int] = array("Q")
         self._use_lock = -1
-        self._file = -1
+        self._file = self._steps = -1
+        self._steps_bytes = 0
         self._map: mmap.mmap | None = None
         self._view = memoryview(b"")
 
@@ -89,17 +90,10 @@ class PreparedFile:
             self._view = memoryview(self._map)
         return self._view
 
-    def keyframe_at_or_before(self, ms: int) -> tuple[int, int]:
-        """Offset and DTS of the last place to start that is not after ``ms``; the first tag if there is none."""
-        index = bisect_right(self._keyframe_stamps, ms) - 1
-        if index < 0:
-            return self.first_offset, 0
-        return self._keyframe_offsets[index], self._keyframe_stamps[index]
-
     @property
-    def origin_ms(self) -> int:
-        """Stamp of the first picture, where users count from; sound that primes its decoder may come earlier."""
-        return self._keyframe_stamps[0] if self._keyframe_stamps else 0
+    def known_ms(self) -> int:
+        """Stamp up to which all media there is of a file that grows is known."""
+        return self.progress.media_ms
 
     def advise(self, offset: int) -> None:
         """Have the kernel read what follows ``offset``, and drop what is well before it."""
@@ -153,21 +147,19 @@ class PreparedFile:
         summary = self.entry.read_summary()
         if summary is not None:
             self._file = os.open(self.entry.media, os.O_RDONLY)
-            self._keyframe_stamps, self._keyframe_offsets = self.entry.read_keyframes()
-            self._open_at(summary.first_offset, summary.end_offset)
+            self.index = self.entry.read_index()
+            self._open_at(summary.end_offset)
             self._become_complete(summary)
 
     def apply(self, message: dict[str, Any]) -> None:
         """Take in what the preparation process reports, see ``journal``; ``complete`` only of a file seen growing."""
         if "ready" in message:
             self._open_part(message["ready"])
-        if "keyframes" in message:
-            for stamp, offset in message["keyframes"]:
-                self._keyframe_stamps.append(stamp)
-                self._keyframe_offsets.append(offset)
+        if "index" in message:
+            self._grow_index(message["index"])
             self.end_offset = message["end"]
             if not self.headers:
-                self._open_at(self.first_offset, self.end_offset)
+                self._open_at(self.end_offset)
         if "complete" in message:
             summary = Summary.from_json(message["complete"])
             self.end_offset = summary.end_offset
@@ -199,10 +191,10 @@ class PreparedFile:
         """Release map, file and lock. Slices that are still held keep the map, not the file's place in the cache."""
         self._view = memoryview(b"")
         self._map = None
-        for descriptor in (self._file, self._use_lock):
+        for descriptor in (self._file, self._steps, self._use_lock):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._file = self._use_lock = -1
+        self._file = self._steps = self._use_lock = -1
 
     def _open_part(self, ready: dict[str, Any]) -> None:
         # It may have become whole since the message was written.
@@ -211,24 +203,41 @@ class PreparedFile:
                 file = os.open(path, os.O_RDONLY)
                 if os.fstat(file).st_ino == ready["inode"]:
                     self._file = file
-                    self.first_offset = ready["first_offset"]
+                    try:
+                        self._steps = os.open(self.entry.steps_part, os.O_RDONLY)
+                        self.index = Index(ready["first_offset"])
+                    except FileNotFoundError:
+                        self.index = self.entry.read_index()
+                    self.tracks = frozenset(ready["tracks"])
                     self.form = Form.from_json(ready["form"])
                     return
                 os.close(file)
         raise PreparationRestarted(Code.CACHE_PREPARATION_BROKEN_OFF)
 
-    def _open_at(self, first_offset: int, end_offset: int) -> None:
-        self.first_offset = first_offset
+    def _grow_index(self, more: dict[str, Any]) -> None:
+        if self._steps < 0:
+            return  # It was whole when it was opened.
+        index = self.index
+        for stamp_ms, offset in more["places"]:
+            index.add_place(stamp_ms, offset)
+        for tag_type, firsts in more["firsts"].items():
+            for stamp_ms, offset in firsts:
+                index.add_first(int(tag_type), stamp_ms, offset)
+        steps_bytes = more["steps"] - self._steps_bytes
+        index.add_steps(array("Q", os.pread(self._steps, steps_bytes, self._steps_bytes)))
+        self._steps_bytes += steps_bytes
+
+    def _open_at(self, end_offset: int) -> None:
         self.end_offset = end_offset
-        tags: list[Tag] = []
-        scan_tags(self.view(), FLV_HEADER_BYTES, first_offset, tags)
-        self.headers = [(tag_type, stamp, bytes(body)) for tag_type, stamp, body in tags]
+        self.headers = read_headers(self.view(), self.index.place_offsets[0])
         for tag_type, _, body in self.headers:
             if tag_type == SCRIPT:
                 self.metadata = parse_metadata(body)
 
     def _become_complete(self, summary: Summary) -> None:
         self.duration_ms = summary.duration_ms
+        self.ends = summary.ends
+        self.tracks = frozenset(summary.ends)
         self.form = summary.form
         if summary.ended_early:
             seconds, claimed_s = summary.duration_ms / 1000, summary.claimed_ms / 1000

@@ -1,14 +1,13 @@
-"""The prepared file: FLV laid out so that it can be played as it is, and an index of where playing can start.
+"""The prepared file: RTMP chunks laid out so that they can be sent as they are, and the index of where they lie.
 
-    FLV header | onMetaData | sequence headers | frames in strict DTS order, the first at 0 ms
+    onMetaData | sequence headers | frames in strict DTS order, the first at 0 ms
 
 Stamps rise strictly per track and never fall across tracks; the offset between audio and video is the source's.
 A sequence header that changes later is written where it changes, and repeated before each keyframe from then on,
-so that playing can start at every entry of the index. Not here: where tags come from, and files: the writer gives
-bytes. Specification: Adobe Video File Format 10.1, annex E.
+so that playing can start at every place of the index. Not here: where tags come from, and files: the writer gives
+bytes. The bytes are those of ``wire.rtmp.chunk_file``.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterable
 
 from streamferry.media.enhanced import HeaderKey, headers_in, tag_kind
@@ -19,7 +18,8 @@ from streamferry.prepare.form import AudioForm
 from streamferry.reasons import Code
 from streamferry.wire.aac import FRAME_SAMPLES, silent_frame, silent_header
 from streamferry.wire.amf0 import Amf0Value
-from streamferry.wire.flv import parse_metadata, serialize_flv_header, serialize_metadata, serialize_tag
+from streamferry.wire.flv import parse_metadata, serialize_metadata
+from streamferry.wire.rtmp.chunk_file import Index, IndexWriter, serialize_header, serialize_message
 
 # How long the first frames wait for a track the header promised: ffmpeg's own interleaving waits 10 s as well.
 _PROMISED_TRACK_WAIT_MS = 10_000
@@ -28,6 +28,8 @@ _PROMISED_TRACK_WAIT_BYTES = 16 << 20
 _LATE_LIMIT_MS = 500
 # Without video a player may start at any frame; one place a second keeps the index small.
 _AUDIO_INDEX_STEP_MS = 1000
+# A longer step between frames may be a pause.
+_MAX_FRAME_MS = 1_000
 # Duration of a track's only frame: there is no other to measure against.
 _LONE_FRAME_MS = {VIDEO: 40, AUDIO: 23}
 # What ffmpeg puts into onMetaData that is not true of a file still growing, or of no use to a player.
@@ -39,14 +41,24 @@ class BadInterleave(SourceUnsupported):
 
 
 class _Track:
-    __slots__ = ("frame_ms", "last_ms")
+    __slots__ = ("frame_ms", "last_ms", "stamp_ms", "step_ms")
 
     def __init__(self, lone_frame_ms: int) -> None:
         self.last_ms = -1
-        self.frame_ms = lone_frame_ms
+        self.step_ms = self.frame_ms = lone_frame_ms
+        #: Of its last message, frame or header.
+        self.stamp_ms = 0
+
+    def advance(self, dts_ms: int) -> None:
+        """A frame is laid there. Its length is the step to it; of a long one, which may be a pause, only if two are."""
+        if self.last_ms >= 0:
+            step_ms = dts_ms - self.last_ms
+            self.frame_ms = step_ms if step_ms <= _MAX_FRAME_MS else min(step_ms, self.step_ms)
+            self.step_ms = step_ms
+        self.last_ms = dts_ms
 
 
-class FlvLayout:
+class ChunkLayout:
     """Lays tags in the prepared order. Feed tags, take ``pending`` bytes to the file, then ``finish``.
 
     ``promised`` holds the tag types the input says it has. Offsets count from the file's start.
@@ -58,7 +70,6 @@ class FlvLayout:
         self.pending = bytearray()
         self.first_offset = 0
         self.end_offset = 0
-        self.keyframes: list[tuple[int, int]] = []
         self.dropped_tags = 0
         self.started = False
         self._promised = promised
@@ -74,6 +85,7 @@ class FlvLayout:
         self._last_ms = 0
         self._last_index_ms = -_AUDIO_INDEX_STEP_MS
         self._headers_changed = False
+        self._index: IndexWriter | None = None
         self._silence = silence
         self._silent_frame = silent_frame(silence.channels) if silence else b""
         self._silent_frames_laid = 0
@@ -88,14 +100,28 @@ class FlvLayout:
         """Where the next item joins: the latest end of a track, an end being last DTS + last frame's duration."""
         return max((t.last_ms + t.frame_ms for t in self._tracks.values() if t.last_ms >= 0), default=0)
 
-    def keyframe_at_or_before(self, ms: int) -> int:
-        """Offset of the last place to start that is not after ``ms``; of the first if there is none."""
-        return self.keyframes[max(0, bisect_right(self.keyframes, ms, key=lambda place: place[0]) - 1)][1]
+    @property
+    def ends(self) -> dict[int, tuple[int, int]]:
+        """Of each track that has frames: stamp and length of its last one."""
+        return {tag_type: (t.last_ms, t.frame_ms) for tag_type, t in self._tracks.items() if t.last_ms >= 0}
 
-    def keyframe_behind(self, offset: int) -> int:
-        """Offset of the last place to start that is not after ``offset``; 0 if there is none."""
-        count = bisect_right(self.keyframes, offset, key=lambda place: place[1])
-        return self.keyframes[count - 1][1] if count else 0
+    @property
+    def index(self) -> Index:
+        """Where what was laid lies; without any place as long as nothing was."""
+        return self._index.index if self._index is not None else Index()
+
+    def take_steps(self) -> bytes:
+        """The index's steps since the last call, as pairs of 64-bit words: stamp and offset."""
+        if self._index is None:
+            return b""
+        steps = self._index.new_steps.tobytes()
+        del self._index.new_steps[:]
+        return steps
+
+    @property
+    def tracks(self) -> list[int]:
+        """Tag types that it has, or may have later."""
+        return sorted(self._promised | self._seen | ({AUDIO} if self._silence is not None else set()))
 
     def feed(self, tags: Iterable[Tag]) -> None:
         """Lay tags in the order a muxer gave them; raises BadInterleave."""
@@ -151,8 +177,6 @@ class FlvLayout:
 
     def _start(self) -> None:
         self.started = True
-        has_audio = AUDIO in self._promised or self._silence is not None
-        self._append(serialize_flv_header(has_audio, VIDEO in self._promised))
         metadata = {name: value for name, value in self._metadata.items() if name not in _METADATA_LEFT_OUT}
         if self._silence is not None:
             self._headers[(AUDIO, 0, 0)] = silent_header(self._silence.rate_hz, self._silence.channels)
@@ -162,9 +186,11 @@ class FlvLayout:
                 "audiosamplesize": 16.0,
                 "stereo": self._silence.channels == 2,
             }
-        self._write(SCRIPT, 0, serialize_metadata(metadata))
-        self._write_headers(0)
+        self._append(serialize_header(SCRIPT, serialize_metadata(metadata)))
+        for (tag_type, _, _), body in self._headers.items():
+            self._append(serialize_header(tag_type, body))
         self.first_offset = self.end_offset
+        self._index = IndexWriter(self.first_offset)
         self._held.sort(key=lambda held: held[1])
         self._base_ms = self._held[0][1]
         for held in self._held:
@@ -186,12 +212,12 @@ class FlvLayout:
         mark = kind if tag_type == VIDEO else self._starts.sound
         if mark == START and (tag_type == VIDEO or dts_ms - self._last_index_ms >= _AUDIO_INDEX_STEP_MS):
             self._last_index_ms = dts_ms
-            self.keyframes.append((dts_ms, self.end_offset))
+            assert self._index is not None
+            self._index.note_place(dts_ms, self.end_offset)
             if self._headers_changed:
-                self._write_headers(dts_ms)
-        if track.last_ms >= 0:
-            track.frame_ms = dts_ms - track.last_ms
-        track.last_ms = dts_ms
+                for (header_type, _, _), header in self._headers.items():
+                    self._write(header_type, dts_ms, header)
+        track.advance(dts_ms)
         self._write(tag_type, dts_ms, body)
 
     def _lay_silence(self, until_ms: int) -> None:
@@ -206,12 +232,12 @@ class FlvLayout:
             track.frame_ms = round(samples_ms)
             self._write(AUDIO, stamp_ms, self._silent_frame)
 
-    def _write_headers(self, dts_ms: int) -> None:
-        for (tag_type, _, _), body in self._headers.items():
-            self._write(tag_type, dts_ms, body)
-
     def _write(self, tag_type: int, stamp_ms: int, body: "bytes | memoryview") -> None:
-        self._append(serialize_tag(tag_type, stamp_ms, body))
+        track = self._tracks[tag_type]
+        assert self._index is not None
+        self._index.note_message(tag_type, stamp_ms, self.end_offset)
+        self._append(serialize_message(tag_type, stamp_ms - track.stamp_ms, body))
+        track.stamp_ms = stamp_ms
 
     def _append(self, data: bytes) -> None:
         self.pending += data

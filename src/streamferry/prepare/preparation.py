@@ -4,7 +4,7 @@
     standard output  JSON lines, see ``journal``
 
     file on the disk ─> descriptor ────────────────┐
-    http: fetch ─> source.part ─> (pipe, or whole) ├─> ffmpeg ─> FLV ─> layout ─> media.flv.part ─> commit
+    http: fetch ─> source.part ─> (pipe, or whole) ├─> ffmpeg ─> FLV ─> layout ─> media.rtmp.part ─> commit
     HLS: read ─> parts ─> feeder ──────────────────┘
 
 It begins with ``-c copy``. ffmpeg describes its input before it writes; if the plan for that input is a different one,
@@ -149,15 +149,15 @@ class Preparation:
             is_word = source.container in _TELLS_LENGTH
             too_short = is_word and layout.duration_ms < claimed_ms * _ENOUGH
             summary = Summary(
-                first_offset=layout.first_offset,
                 end_offset=layout.end_offset,
                 duration_ms=layout.duration_ms,
                 claimed_ms=claimed_ms if is_word else 0,
                 ended_early=cut_short or too_short or status != 0,
                 dropped_tags=layout.dropped_tags,
+                ends=layout.ends,
                 form=plan.form,
             )
-            self._entry.commit(summary, layout.keyframes)
+            self._entry.commit(summary, layout.index)
             return summary
 
     def _decide(self, inside: InputDescription) -> Plan:

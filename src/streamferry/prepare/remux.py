@@ -1,4 +1,4 @@
-"""Turns ffmpeg's FLV into the growing part file, and reports its growth to players."""
+"""Turns ffmpeg's FLV into the growing part files, media and index, and reports their growth to players."""
 
 import os
 import select
@@ -10,10 +10,11 @@ from streamferry.prepare.blocking_ffmpeg import BlockingFfmpeg
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.form import AudioForm, Form
 from streamferry.prepare.journal import Journal, Message
-from streamferry.prepare.layout import FlvLayout
+from streamferry.prepare.layout import ChunkLayout
 from streamferry.prepare.room import Room
 from streamferry.prepare.window import Window, free_blocks
 from streamferry.wire.flv import FLV_HEADER_BYTES, MAX_TAG_BYTES, parse_flv_header, scan_tags
+from streamferry.wire.rtmp.chunk_file import TRACKS, Index
 
 # How long laid tags wait for a write, and how often players hear of growth: a player behind by this much starves.
 _FLUSH_SECONDS = 0.25
@@ -44,7 +45,7 @@ class Remux:
         room: Room,
         window: Window | None = None,
     ) -> None:
-        self.layout: FlvLayout | None = None
+        self.layout: ChunkLayout | None = None
         self._form = form
         self._silence = silence
         self._room = room
@@ -54,9 +55,13 @@ class Remux:
         self._extra = extra
         self._drop_late = drop_late
         self._file = os.open(entry.media_part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._steps = os.open(entry.steps_part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._flushed_at = self._reported_at = time.monotonic()
         self._announced = False
-        self._keyframes_reported = 0
+        self._steps_bytes = 0
+        # How much of the index was reported: places, and the first messages from them on by track.
+        self._places_reported = 1
+        self._firsts_reported = dict.fromkeys(TRACKS, 0)
         self._buffer = bytearray(_READ_BYTES)
         self._filled = 0
 
@@ -65,6 +70,7 @@ class Remux:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
+        os.close(self._steps)
 
     def run(self, ffmpeg: BlockingFfmpeg) -> None:
         """Copy until ffmpeg closes its output. Raises BadInterleave, RemoteProtocolError, OSError for the disk."""
@@ -82,15 +88,16 @@ class Remux:
                 self._filled += received
                 self._lay()
             self._tell()
-            if self._window is not None and self.layout is not None and self.layout.keyframes:
+            if self._window is not None and self.layout is not None and self.layout.index.has_places:
                 self._move(self._window, self.layout)
 
-    def _move(self, window: Window, layout: FlvLayout) -> None:
+    def _move(self, window: Window, layout: ChunkLayout) -> None:
         """Free what was played, and wait while there is enough to play."""
+        index = layout.index
         if not window.has_begun:
             # A player that starts later says where it reads only when it is there.
-            window.move_to(layout.keyframe_at_or_before(window.start_ms))
-        kept_from = layout.keyframe_behind(window.kept_from)
+            window.move_to(index.place_offsets[index.place_at_or_before(window.start_ms)])
+        kept_from = index.place_offsets[index.place_behind(window.kept_from)]
         if kept_from - self._gone_bytes >= _LET_GO_BYTES:
             self._flush(layout)
             self._gone_bytes = free_blocks(self._file, self._gone_bytes or layout.first_offset, kept_from)
@@ -99,9 +106,9 @@ class Remux:
             self._report(layout)
             window.wait_for_room(layout.end_offset)
 
-    def finish(self) -> FlvLayout:
+    def finish(self) -> ChunkLayout:
         """Write what is left and sync. Raises SourceUnsupported if there is no frame."""
-        layout = self.layout if self.layout is not None else FlvLayout(frozenset())
+        layout = self.layout if self.layout is not None else ChunkLayout(frozenset())
         layout.finish()
         self._flush(layout)
         self._report(layout)
@@ -121,7 +128,7 @@ class Remux:
             parse_flv_header(bytes(self._buffer[:FLV_HEADER_BYTES]))
             flags = self._buffer[_FLAGS_AT]
             promised = {kind for kind, flag in ((AUDIO, _HAS_AUDIO), (VIDEO, _HAS_VIDEO)) if flags & flag}
-            self.layout = FlvLayout(frozenset(promised), self._drop_late, self._silence)
+            self.layout = ChunkLayout(frozenset(promised), self._drop_late, self._silence)
             start = FLV_HEADER_BYTES
         tags: list[Tag] = []
         with memoryview(self._buffer) as view:
@@ -136,7 +143,7 @@ class Remux:
         now = time.monotonic()
         layout = self.layout
         if layout is not None and layout.started:
-            first = not self._announced and layout.keyframes
+            first = not self._announced and layout.index.has_places
             if first or len(layout.pending) >= _FLUSH_BYTES or now - self._flushed_at >= _FLUSH_SECONDS:
                 self._flush(layout)
                 self._flushed_at = now
@@ -147,24 +154,37 @@ class Remux:
             self._reported_at = now
             self._report(layout)
 
-    def _flush(self, layout: FlvLayout) -> None:
+    def _flush(self, layout: ChunkLayout) -> None:
         with memoryview(layout.pending) as view:
             self._room.write(view, lambda data: os.write(self._file, data))
         layout.pending.clear()
+        steps = layout.take_steps()
+        self._room.write(memoryview(steps), lambda data: os.write(self._steps, data))
+        self._steps_bytes += len(steps)
 
-    def _announce(self, layout: FlvLayout) -> None:
+    def _announce(self, layout: ChunkLayout) -> None:
         self._announced = True
-        ready = {"inode": self.inode, "first_offset": layout.first_offset, "form": self._form.to_json()}
-        self._journal.send({"ready": ready})
+        ready = {"inode": self.inode, "first_offset": layout.first_offset, "tracks": layout.tracks}
+        self._journal.send({"ready": ready | {"form": self._form.to_json()}})
 
-    def _report(self, layout: FlvLayout | None) -> None:
+    def _report(self, layout: ChunkLayout | None) -> None:
         message = self._extra()
-        if layout is not None and layout.keyframes:
+        if layout is not None and layout.index.has_places:
             if not self._announced:
                 self._announce(layout)
             message["end"] = layout.end_offset - len(layout.pending)
             message["media_ms"] = layout.media_ms
-            message["keyframes"] = layout.keyframes[self._keyframes_reported :]
-            self._keyframes_reported = len(layout.keyframes)
+            message["index"] = self._index_since_then(layout.index)
         if message:
             self._journal.send(message)
+
+    def _index_since_then(self, index: Index) -> Message:
+        """What was added to the index since the last report: how long its file of steps is, and the rest as it is."""
+        since, self._places_reported = self._places_reported, len(index.place_stamps)
+        firsts = {}
+        for tag_type, (stamps, offsets) in index.firsts.items():
+            known = self._firsts_reported[tag_type]
+            firsts[tag_type] = list(zip(stamps[known:], offsets[known:], strict=True))
+            self._firsts_reported[tag_type] = len(stamps)
+        places = list(zip(index.place_stamps[since:], index.place_offsets[since:], strict=True))
+        return {"steps": self._steps_bytes, "places": places, "firsts": firsts}

@@ -1,48 +1,46 @@
-"""Plays a prepared file: the tags that are due, as views of the mapped file, for the beat.
+"""Plays a prepared file: which stretch of its bytes is due, for the beat, and what the next file needs to join it.
 
 It neither opens nor waits, and knows no clock: the caller that paces gives the stamp to read up to. Not here: how the
-file is made (``prepare``), and how its stamps are mapped (``timeline``).
+file is made (``prepare``), how its stamps are mapped (``timeline``), and how its bytes leave (``push``).
 """
 
-from struct import Struct
 from typing import Protocol
 
+from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import MediaError, SourceUnsupported
-from streamferry.media.tag import VIDEO, Tag
+from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag
 from streamferry.reasons import Code
-from streamferry.wire.flv import MAX_TAG_BYTES, NEVER_MS, scan_tags
+from streamferry.wire.flv import NEVER_MS
+from streamferry.wire.rtmp.chunk_file import STEP_MS, Index, TagScan, end_of_message
 
-# Bounds one visit's work when a player has fallen behind; 100 Mbps at a visit every 320 ms.
-_MAX_PULL_BYTES = 4 << 20
 # How far the reader goes between two hints to the kernel; each makes it read ahead twice that far.
 _ADVISE_STEP_BYTES = 2 << 20
-# A join does not see tracks that begin further apart than this; normally sound is tens of ms off.
-_LOOK_AHEAD_MS = 1000
-_LARGEST_TAG_BYTES = MAX_TAG_BYTES + 15
-
-_stamp_and_extension_at = Struct(">I").unpack_from
+# Length of a frame where no other tells it.
+_LONE_FRAME_MS = {VIDEO: 40, AUDIO: 23}
 
 
 class PlayableFile(Protocol):
     """What the reader needs of a prepared file; ``prepare.PreparedFile`` is one."""
 
     headers: list[Tag]
+    #: Tag types that it has, or may have later.
+    tracks: frozenset[int]
+    index: Index
     end_offset: int
     complete: bool
     failed: MediaError | None
     #: Why it is shorter than it claims, once it is complete.
     cut_short: MediaError | None
     duration_ms: int
+    #: Stamp and length of the last frame of each track, once it is complete.
+    ends: dict[int, tuple[int, int]]
 
     @property
-    def origin_ms(self) -> int:
-        """Stamp of the first picture, where offsets count from."""
+    def known_ms(self) -> int:
+        """Stamp up to which all its media is known, as long as it grows."""
 
     def view(self) -> memoryview:
         """The bytes that can be read now, at least ``end_offset`` of them."""
-
-    def keyframe_at_or_before(self, ms: int) -> tuple[int, int]:
-        """Offset and stamp of the keyframe to start from."""
 
     def advise(self, offset: int) -> None:
         """The reader will read from ``offset`` on, and no longer needs what is before it."""
@@ -55,22 +53,24 @@ class PlayableFile(Protocol):
 
 
 class PreparedReader:
-    """One pass over a file, from the keyframe at or before ``start_ms`` to the last tag before ``end_ms``.
+    """One pass over a file, from the keyframe at or before ``start_ms`` to the last message before ``end_ms``.
 
-    Both count from the file's origin, its first picture, as a user counts; the tags' stamps begin at 0, which with the
-    priming of AAC is some milliseconds earlier. Takes over the caller's hold of the file. Raises SourceUnsupported if
-    nothing lies between the two; then the file stays the caller's.
+    Both count from the file's origin, its first picture, as a user counts; the messages' stamps begin at 0, which with
+    the priming of AAC is some milliseconds earlier. Takes over the caller's hold of the file. Raises SourceUnsupported
+    if nothing lies between the two; then the file stays the caller's.
     """
 
     __slots__ = (
         "_advise_at",
         "_end_ms",
-        "_file",
         "_headers_due",
         "_last_ms",
-        "_offset",
-        "_stamp_ms",
+        "_reached_ms",
+        "_scan",
         "at_end",
+        "file",
+        "offset",
+        "place",
         "start_dts_ms",
         "starved",
     )
@@ -80,91 +80,171 @@ class PreparedReader:
             raise SourceUnsupported(Code.FILE_END_BEFORE_START, end_ms=end_ms, start_ms=start_ms)
         if file.complete and start_ms >= file.duration_ms:
             raise SourceUnsupported(Code.FILE_START_AFTER_END, start_ms=start_ms, duration_ms=file.duration_ms)
-        self._file = file
+        self.file = file
+        index = file.index
         self._end_ms = end_ms
-        self._last_ms = NEVER_MS if end_ms is None else file.origin_ms + end_ms - 1
-        #: Stamp of the first tag.
-        self._offset, self.start_dts_ms = file.keyframe_at_or_before(start_ms + file.origin_ms if start_ms else 0)
-        self._stamp_ms = self.start_dts_ms
-        #: Whether everything was read.
+        # Stamp of the last message that may be in the pass.
+        self._last_ms = NEVER_MS if end_ms is None else index.origin_ms + end_ms - 1
+        #: Number of the place in the index where it begins.
+        self.place = index.place_at_or_before(start_ms + index.origin_ms) if start_ms else 0
+        #: Where it stands: everything before that has been given.
+        self.offset = index.place_offsets[self.place]
+        #: Stamp of the place where it begins.
+        self.start_dts_ms = self._reached_ms = index.place_stamps[self.place]
+        #: Whether everything was given.
         self.at_end = False
         #: Whether the file still grows and has nothing more now.
         self.starved = False
+        self._scan: TagScan | None = None
         self._headers_due = True
-        self._advise_at = self._offset + _ADVISE_STEP_BYTES
-        file.advise(self._offset)
+        self._advise_at = self.offset + _ADVISE_STEP_BYTES
+        file.advise(self.offset)
 
     @property
     def position_ms(self) -> int:
-        """Position of the last tag read, from the file's origin."""
-        return max(0, self._stamp_ms - self._file.origin_ms)
+        """All media up to there has been given, from the file's origin; at most some ``STEP_MS`` more."""
+        return max(0, self._reached_ms - self.file.index.origin_ms)
 
     @property
     def end_ms(self) -> int | None:
         """Where the pass ends, from the file's origin; None as long as the file grows."""
-        if not self._file.complete:
+        if not self.file.complete:
             return None
-        return self._file.duration_ms if self._end_ms is None else min(self._end_ms, self._file.duration_ms)
+        return self.file.duration_ms if self._end_ms is None else min(self._end_ms, self.file.duration_ms)
 
     @property
     def failed(self) -> MediaError | None:
-        """Why there are no more tags, if the file ended too early; only once all its tags were read."""
+        """Why there is nothing more, if the file ended too early; only once all of it was given."""
         if self.starved:
-            return self._file.failed
-        return self._file.cut_short if self.at_end and self._offset == self._file.end_offset else None
+            return self.file.failed
+        return self.file.cut_short if self.at_end and self.offset == self.file.end_offset else None
 
-    def pull(self, until_ms: int, out: list[Tag]) -> None:
-        """Append the tags stamped up to ``until_ms``, headers first at the start; at most 4 MiB in one call.
+    def advance(self, until_ms: int) -> int:
+        """Go on to the media stamped up to ``until_ms``, or some ms less; gives the offset to which that was.
 
-        Bodies are views into the map of the file: they stay valid until the next pull.
+        What lies between that and the offset before it is due. It stays valid until the next call.
         """
-        file = self._file
-        if self._headers_due:
-            self._headers_due = False
-            out.extend((tag_type, self.start_dts_ms, body) for tag_type, _, body in file.headers)
-        start = self._offset
+        file, start = self.file, self.offset
         readable = file.end_offset
-        end = readable if readable - start <= _MAX_PULL_BYTES else start + _MAX_PULL_BYTES
-        last_ms = self._last_ms
-        limit_ms = until_ms if until_ms < last_ms else last_ms
-        offset = scan_tags(file.view(), start, end, out, limit_ms)
-        if offset == start and end < readable:
-            # One tag may be larger than what a pull looks at.
-            offset = scan_tags(file.view(), start, min(start + _LARGEST_TAG_BYTES, readable), out, limit_ms)
-        if offset != start:
-            self._offset = offset
-            self._stamp_ms = out[-1][1]
-            if offset >= self._advise_at:
-                self._advise_at = offset + _ADVISE_STEP_BYTES
-                # No further: the appended tags are in use until the next pull.
-                file.advise(start)
-        if offset == readable:
-            self.at_end = file.complete
-            self.starved = not file.complete
+        end: int | None
+        if until_ms < self._last_ms:
+            end = file.index.offset_until(until_ms)
+        elif self._last_ms == NEVER_MS:
+            end = None
+        else:
+            end = self._find_end()
+            self.at_end = end is not None and end <= readable
+        if end is None or end >= readable:
+            end = readable
+            self.starved = not (file.complete or self.at_end)
+            self.at_end = self.at_end or file.complete
         else:
             self.starved = False
-            if until_ms >= last_ms:
-                self.at_end = self._next_stamp_ms() > last_ms
+        if end <= start:
+            return start
+        self.offset = end
+        if self.at_end or self.starved:
+            self._reached_ms = max(self._reached_ms, min(self._last_known_ms(), self._last_ms))
+        elif until_ms - STEP_MS >= self._reached_ms:
+            self._reached_ms = until_ms - STEP_MS + 1
+        if end >= self._advise_at:
+            self._advise_at = end + _ADVISE_STEP_BYTES
+            # No further: what was given last is in use until the next call.
+            file.advise(start)
+        return end
+
+    def _last_known_ms(self) -> int:
+        file = self.file
+        if not file.complete:
+            return file.known_ms
+        return max((last_ms for last_ms, _ in file.ends.values()), default=0)
+
+    def _find_end(self) -> int | None:
+        """Where the pass ends before the file does; None if it does not, as far as can be read."""
+        index, file = self.file.index, self.file
+        near = index.offset_until(self._last_ms)
+        if near is None or near >= file.end_offset:
+            return None
+        # The last STEP_MS are looked at message by message.
+        scan = TagScan(index, index.place_behind(near))
+        view, tags = file.view(), list[Tag]()
+        scan.read(view, near, tags)
+        while (start := scan.offset) < file.end_offset:
+            tags.clear()
+            scan.read(view, end_of_message(view, start), tags)
+            if tags[0][1] > self._last_ms:
+                return start
+        return None
+
+    def pull(self, until_ms: int, out: list[Tag]) -> None:
+        """``advance``, and append what is due as tags, headers first at the start."""
+        if self._headers_due:
+            self._headers_due = False
+            out.extend((tag_type, self.start_dts_ms, body) for tag_type, _, body in self.file.headers)
+        start = self.offset
+        if self.advance(until_ms) > start:
+            self.tags(start, out)
+            self._reached_ms = out[-1][1]
+
+    def tags(self, start: int, out: list[Tag]) -> None:
+        """Append what was given from the offset ``start`` on, with its stamps in the file; bodies may be views."""
+        scan, index, view = self._scan, self.file.index, self.file.view()
+        if scan is None or scan.offset != start:
+            place = self.place if start == index.place_offsets[self.place] else index.place_behind(start)
+            scan = self._scan = TagScan(index, place)
+            scan.read(view, start, [])
+        scan.read(view, self.offset, out)
 
     def first_stamps(self) -> dict[int, int]:
-        """Stamp of the first tag of each track, by tag type, for the join. Reads one second ahead."""
-        tags: list[Tag] = []
-        end = min(self._offset + _MAX_PULL_BYTES, self._file.end_offset)
-        scan_tags(self._file.view(), self._offset, end, tags, self.start_dts_ms + _LOOK_AHEAD_MS)
-        stamps: dict[int, int] = {}
-        for tag_type, stamp, _ in tags:
-            stamps.setdefault(tag_type, stamp)
+        """Stamp of the first message of each track, by tag type, for the join.
+
+        Of a track that has not come yet in a file that grows: the stamp before which it does not come.
+        """
+        file, stamps = self.file, {}
+        for tag_type in file.tracks:
+            first = file.index.first_of(tag_type, self.place)
+            if first is not None:
+                stamps[tag_type] = first[0]
+            elif not file.complete:
+                stamps[tag_type] = max(file.known_ms, self.start_dts_ms)
         return stamps or {VIDEO: self.start_dts_ms}
+
+    def ends(self) -> dict[int, int]:
+        """Where each track that was given ends, by tag type: stamp and length of its last frame, for the next join."""
+        file, index = self.file, self.file.index
+        if file.complete and self.offset == file.end_offset:
+            return {
+                tag_type: last_ms + frame_ms
+                for tag_type, (last_ms, frame_ms) in file.ends.items()
+                if index.first_of(tag_type, self.place) is not None
+            }
+        ends: dict[int, int] = {}
+        for tag_type in file.tracks:
+            place = self._last_place_before_end(tag_type)
+            if place is None:
+                continue
+            tags: list[Tag] = []
+            TagScan(index, place).read(file.view(), self.offset, tags)
+            stamps = [stamp for kind, stamp, body in tags if kind == tag_type and tag_kind(kind, body) <= KEYFRAME]
+            if stamps:
+                frame_ms = stamps[-1] - stamps[-2] if len(stamps) > 1 else _LONE_FRAME_MS[tag_type]
+                ends[tag_type] = stamps[-1] + frame_ms
+        return ends
+
+    def _last_place_before_end(self, tag_type: int) -> int | None:
+        """The last place of the pass from which on a track has a message that was given."""
+        index = self.file.index
+        for place in range(index.place_behind(self.offset - 1), self.place - 1, -1):
+            first = index.first_of(tag_type, place)
+            if first is not None and first[1] < self.offset:
+                return place
+        return None
 
     def reopen_at_keyframe(self, position_ms: int) -> "PreparedReader":
         """A reader of the same pass from the keyframe at or before a position in it; close both."""
-        self._file.retain()
-        return PreparedReader(self._file, position_ms, self._end_ms)
+        self.file.retain()
+        return PreparedReader(self.file, position_ms, self._end_ms)
 
     def close(self) -> None:
         """Release the file."""
-        self._file.close()
-
-    def _next_stamp_ms(self) -> int:
-        word: int = _stamp_and_extension_at(self._file.view(), self._offset + 4)[0]
-        return word >> 8 | (word & 0xFF) << 24
+        self.file.close()

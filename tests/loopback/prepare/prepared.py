@@ -16,7 +16,8 @@ from streamferry.prepare.file_version import Version
 from streamferry.prepare.job import Job
 from streamferry.prepare.processing import COPY, Processing
 from streamferry.reasons import Reason
-from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
+from streamferry.wire.flv import serialize_flv_header, serialize_tag
+from streamferry.wire.rtmp.chunk_file import TagScan, read_headers
 
 PREPARATIONS = Forks("streamferry.prepare.preparation")
 
@@ -42,11 +43,23 @@ class Outcome:
     @property
     def frames(self) -> list[Tag]:
         """All frames of the prepared file."""
-        summary = self.summary
-        data = memoryview(self.entry.media.read_bytes())
-        tags: list[Tag] = []
-        assert scan_tags(data, FLV_HEADER_BYTES, len(data), tags) == len(data) == summary.end_offset
-        return [tag for tag in tags if tag[0] in (AUDIO, VIDEO) and tag_kind(tag[0], tag[2]) <= KEYFRAME]
+        return [tag for tag in self._tags if tag[0] in (AUDIO, VIDEO) and tag_kind(tag[0], tag[2]) <= KEYFRAME]
+
+    @property
+    def _tags(self) -> list[Tag]:
+        data, index = memoryview(self.entry.media.read_bytes()), self.entry.read_index()
+        tags = read_headers(data, index.place_offsets[0])
+        scan = TagScan(index, 0)
+        scan.read(data, len(data), tags)
+        assert scan.offset == len(data) == self.summary.end_offset
+        return tags
+
+    @property
+    def flv(self) -> Path:
+        """The prepared file as FLV, for programs that read that."""
+        path = self.entry.path / "media.flv"
+        path.write_bytes(serialize_flv_header(True, True) + b"".join(serialize_tag(*tag) for tag in self._tags))
+        return path
 
 
 def prepare(

@@ -49,8 +49,8 @@ def assert_is_of_form(outcome: Outcome, form: Form) -> None:
     """What was promised, what the decoder finds, and nothing it complains of."""
     assert outcome.summary.form == form
     assert_well_laid(outcome.frames)
-    assert probe.form(outcome.entry.media) == form
-    assert probe.decode_errors(outcome.entry.media) == ""
+    assert probe.form(outcome.flv) == form
+    assert probe.decode_errors(outcome.flv) == ""
 
 
 @pytest.mark.parametrize("name", [*UNLIKE, "rotated.mp4"])
@@ -59,7 +59,7 @@ def test_every_item_comes_out_in_the_form_of_the_list(folder: Path, tmp_path: Pa
     clip = make(name, folder)
     outcome = prepare(clip, tmp_path / "entry", processing=of_list(FORM))
     assert_is_of_form(outcome, FORM)
-    before, after = probe.coded_bytes(clip), probe.coded_bytes(outcome.entry.media)
+    before, after = probe.coded_bytes(clip), probe.coded_bytes(outcome.flv)
     for kind in ("video", "audio"):
         if name != "no_audio.mp4" or kind == "video":
             assert (after.get(kind) == before.get(kind)) == (kind not in ENCODED.get(name, "")), kind
@@ -110,9 +110,9 @@ def test_a_size_can_be_asked_for(folder: Path, tmp_path: Path) -> None:
     clip = make(ORDINARY, folder)
     wide = prepare(clip, tmp_path / "wide", processing=of_list(None, Normalize.parse("256x96")))
     assert_is_of_form(wide, Form(VideoForm("h264", 256, 96), FORM.audio))
-    assert probe.coded_bytes(wide.entry.media)["audio"] == probe.coded_bytes(clip)["audio"]
+    assert probe.coded_bytes(wide.flv)["audio"] == probe.coded_bytes(clip)["audio"]
     same = prepare(clip, tmp_path / "same", processing=of_list(None, Normalize.parse("160x96")))
-    assert probe.coded_bytes(same.entry.media) == probe.coded_bytes(clip)
+    assert probe.coded_bytes(same.flv) == probe.coded_bytes(clip)
 
 
 @pytest.mark.parametrize("name", ["hevc.mp4", "vp9.webm", "mp3.mp4", "anamorphic.mp4", "ten_bits.mp4", "portrait.mp4"])
@@ -120,7 +120,7 @@ def test_copy_passes_on_what_flv_carries(folder: Path, tmp_path: Path, name: str
     """Not a packet is changed, whatever the form of the list."""
     clip = make(name, folder)
     outcome = prepare(clip, tmp_path / "entry", processing=of_list(FORM, Normalize.parse("copy")))
-    assert probe.coded_bytes(outcome.entry.media) == probe.coded_bytes(clip)
+    assert probe.coded_bytes(outcome.flv) == probe.coded_bytes(clip)
 
 
 def test_copy_encodes_what_flv_does_not_carry(folder: Path, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_keyframes_of_an_encode_are_at_most_two_seconds_apart(tmp_path: Path) ->
     grey = ("-f", "lavfi", "-t", "5", "-i", "color=gray:size=64x64:rate=60")
     programs.run([programs.ffmpeg(), "-v", "error", *grey, "-c:v", "mpeg2video", clip])
     outcome = prepare(clip, tmp_path / "entry", processing=of_list(None))
-    keys = [packet.dts_ms for packet in probe.packets(outcome.entry.media).video.packets if packet.is_key]
+    keys = [packet.dts_ms for packet in probe.packets(outcome.flv).video.packets if packet.is_key]
     assert len(keys) >= 3
     assert all(later - earlier <= 2000 for earlier, later in pairwise(keys))
 
@@ -170,7 +170,7 @@ def test_an_encode_keeps_sound_beside_the_picture(clips: ClipFactory, tmp_path: 
     """Measured on flashes and beeps, where only the picture is encoded, only the sound, and both."""
     processing = of_list(form)
     clip = clips("flash_beep")
-    prepared = av_offsets_ms(prepare(clip, tmp_path / "entry", processing=processing).entry.media)
+    prepared = av_offsets_ms(prepare(clip, tmp_path / "entry", processing=processing).flv)
     assert prepared == pytest.approx(av_offsets_ms(clip), abs=5)
 
 
@@ -191,7 +191,7 @@ async def test_what_is_not_kept_goes_with_its_holder(clips: ClipFactory, tmp_pat
     cache = tmp_path / "cache"
     left = cache / "unkept" / f"{'0' * 24}-{'1' * 40}"
     left.mkdir(parents=True)
-    (left / "media.flv.part").write_bytes(bytes(100_000))
+    (left / "media.rtmp.part").write_bytes(bytes(100_000))
     async with PreparedStore(cache) as store:
         url = MediaUrl.parse(str(clips("two_seconds")))
         file = await store.open(url, keep=False)

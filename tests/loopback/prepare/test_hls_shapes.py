@@ -148,8 +148,8 @@ def test_every_shape_is_played_whole_and_in_step(
     assert pictures == SECONDS * FPS
     assert sounds == pytest.approx(SECONDS * 48000 / 1024, abs=2)
     assert not outcome.summary.ended_early
-    assert decode_errors(outcome.entry.media) == ""
-    assert len(offsets := av_offsets_ms(outcome.entry.media)) >= 2
+    assert decode_errors(outcome.flv) == ""
+    assert len(offsets := av_offsets_ms(outcome.flv)) >= 2
     assert max(map(abs, offsets)) < 45
 
 

@@ -61,15 +61,15 @@ def test_it_is_where_and_as_large_as_asked_for(tmp_path: Path, size: str, matrix
     clip = film(tmp_path / "film.mp4", size, "-colorspace", matrix)
     mark = Watermark(make_picture(tmp_path / "mark.png", "60x30", "red").read_bytes(), 0.5, 0.25, 0.25)
     outcome = prepare(clip, tmp_path / "entry", processing=marked(mark))
-    (before,), (after,) = frames(clip), frames(outcome.entry.media)
+    (before,), (after,) = frames(clip), frames(outcome.flv)
     box = (width // 2, height // 4, width // 2 + width // 4, height // 4 + width // 8)
     assert box_of(after) == pytest.approx(box, abs=2)
     assert inside(after, box) == pytest.approx(RED, abs=12)
     assert psnr_outside(before, after, box) > 36
     assert outcome.summary.form.video is not None
     assert (outcome.summary.form.video.width, outcome.summary.form.video.height) == (width, height)
-    assert probe.coded_bytes(outcome.entry.media)["audio"] == probe.coded_bytes(clip)["audio"]
-    assert probe.decode_errors(outcome.entry.media) == ""
+    assert probe.coded_bytes(outcome.flv)["audio"] == probe.coded_bytes(clip)["audio"]
+    assert probe.decode_errors(outcome.flv) == ""
     assert not (outcome.entry.path / "watermark").exists()
 
 
@@ -79,7 +79,7 @@ def laid(tmp_path: Path, picture: Path, pos_x: float, pos_y: float, ratio: float
     processing = marked(Watermark(picture.read_bytes(), pos_x, pos_y, ratio), form)
     outcome = prepare(clip, tmp_path / "entry", processing=processing)
     assert outcome.error == ""
-    return frames(outcome.entry.media)[0]
+    return frames(outcome.flv)[0]
 
 
 def test_half_transparent_stays_half_transparent(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_it_stays_when_the_picture_changes_its_size(tmp_path: Path) -> None:
     clip.write_bytes(b"".join(half.read_bytes() for half in halves))
     mark = Watermark(make_picture(tmp_path / "mark.png", "60x30", "red").read_bytes(), 0.05, 0.05, 0.25)
     outcome = prepare(clip, tmp_path / "entry", processing=marked(mark))
-    pictures = frames(outcome.entry.media, 100, crop="4:4:20:22")
+    pictures = frames(outcome.flv, 100, crop="4:4:20:22")
     assert len(pictures) > 7
     for picture in pictures:
         assert picture[1][1] == pytest.approx(RED, abs=12)

@@ -65,7 +65,7 @@ def test_every_frame_is_in_the_prepared_file_and_decodes(
     seconds = 2 if name == "two_seconds" else SECONDS
     assert abs(outcome.summary.duration_ms - 1000 * seconds) < 150
     assert not outcome.summary.ended_early
-    assert decode_errors(outcome.entry.media) == ""
+    assert decode_errors(outcome.flv) == ""
 
 
 @pytest.mark.parametrize("name", ["flash_beep", "flash_beep_unlike", "flash_beep_late"])
@@ -75,7 +75,7 @@ def test_the_sound_is_as_far_from_the_picture_as_it_was(
 ) -> None:
     """Measured on decoded flashes and beeps, with and without B-frames and with sound that is late on purpose."""
     clip = clips(name, container)
-    prepared = av_offsets_ms(prepare(clip, tmp_path / "entry").entry.media)
+    prepared = av_offsets_ms(prepare(clip, tmp_path / "entry").flv)
     assert prepared == pytest.approx(av_offsets_ms(clip), abs=2)
 
 
@@ -120,7 +120,7 @@ def test_hls_over_http_with_encrypted_segments(clips: ClipFactory, http_files: H
     outcome = prepare(http_files.url("encrypted/master.m3u8?token=m"), tmp_path / "entry")
     assert frame_counts(outcome)[0] == SECONDS * FPS
     assert not outcome.summary.ended_early
-    assert decode_errors(outcome.entry.media) == ""
+    assert decode_errors(outcome.flv) == ""
     asked = {request.target for request in http_files.requests}
     assert "/encrypted/film.key?token=k" in asked
 
@@ -180,7 +180,7 @@ def test_a_file_cut_in_the_middle_is_played_as_far_as_it_goes(
     assert_well_laid(outcome.frames)
     assert 0.3 * SECONDS * FPS < frame_counts(outcome)[0] < 0.9 * SECONDS * FPS
     assert outcome.summary.ended_early
-    assert decode_errors(outcome.entry.media) == ""
+    assert decode_errors(outcome.flv) == ""
 
 
 def test_a_file_without_its_index_is_refused(clips: ClipFactory, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripted.camera import Camera
+from scripted.memory_file import MemoryFile
 from scripted.publishing import publishing
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag
@@ -16,50 +17,19 @@ from streamferry.relay.flow import Flow
 from streamferry.relay.status import START
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Timeline
-from streamferry.wire.flv import FLV_HEADER_BYTES, serialize_flv_header, serialize_tag
 
 
-class GrowingFile:
-    """A prepared file of camera pictures that is made known piece by piece; ``source.prepared.PlayableFile``."""
-
-    def __init__(self, pictures: int, pause_ms: int, gop: int) -> None:
-        camera = Camera(gop=gop, frame_bytes=12_000)
-        self.headers = camera.headers()
-        self.tags: list[Tag] = []
-        for number in range(pictures):
-            if number and number == pictures // 2:
-                camera.stamp_ms += pause_ms
-            self.tags += camera.shoot()
-        data, self._ends, self._places = bytearray(serialize_flv_header(True, True)), [FLV_HEADER_BYTES], []
-        for tag in self.tags:
-            if tag[0] == VIDEO and tag[2][0] == 0x17:
-                self._places.append((tag[1], len(data)))
-            data += serialize_tag(*tag)
-            self._ends.append(len(data))
-        self._data = bytes(data)
-        self.end_offset, self.complete = self._ends[3], False
-        self.duration_ms, self.origin_ms = camera.stamp_ms, 0
-        self.failed = self.cut_short = None
-
-    def grow(self, tags: int) -> None:
-        """So many tags more are known."""
-        at = self._ends.index(self.end_offset) + tags
-        self.end_offset = self._ends[min(at, len(self._ends) - 1)]
-        self.complete = self.end_offset == self._ends[-1]
-
-    def view(self) -> memoryview:
-        """All there will be: the reader keeps to ``end_offset``."""
-        return memoryview(self._data)
-
-    def keyframe_at_or_before(self, ms: int) -> tuple[int, int]:
-        """Where to start."""
-        stamp, offset = [place for place in self._places if place[0] <= ms][-1]
-        return offset, stamp
-
-    def advise(self, offset: int) -> None:
-        """Nothing to do."""
-
-    retain = close = lambda self: None
+def growing_file(pictures: int, pause_ms: int, gop: int) -> MemoryFile:
+    """A prepared file of camera pictures that is made known piece by piece."""
+    camera = Camera(gop=gop, frame_bytes=12_000)
+    tags: list[Tag] = []
+    for number in range(pictures):
+        if number and number == pictures // 2:
+            camera.stamp_ms += pause_ms
+        tags += camera.shoot()
+    file = MemoryFile(headers=camera.headers(), tags=tags, duration_ms=camera.stamp_ms)
+    file.end_offset, file.complete = file.message_ends[3], False
+    return file
 
 
 # Pictures, the pause in the midst of them, distance of keyframes.
@@ -75,7 +45,7 @@ def test_all_of_each_film_arrives(
     shapes: list[tuple[int, int, int]], steps: list[tuple[tuple[float, int], int]]
 ) -> None:
     """Once, in order, in pulls that are bounded; nothing is dropped, and time never stands still on a track."""
-    films = [GrowingFile(*shape) for shape in shapes]
+    films = [growing_file(*shape) for shape in shapes]
     arrived = asyncio.run(played(films, steps))
     for tag_type in (VIDEO, AUDIO):
         frames = [tag for tag in arrived if tag[0] == tag_type and tag_kind(tag_type, tag[2]) <= KEYFRAME]
@@ -85,7 +55,7 @@ def test_all_of_each_film_arrives(
         assert all(a[1] < b[1] for a, b in pairwise(frames))
 
 
-async def played(films: list[GrowingFile], steps: list[tuple[tuple[float, int], int]]) -> list[Tag]:
+async def played(films: list[MemoryFile], steps: list[tuple[tuple[float, int], int]]) -> list[Tag]:
     """What arrives of a list at a destination with small buffers."""
     timeline, outlet = Timeline(), Outlet()
     flow = Flow(timeline, outlet, lambda now: None)
@@ -94,7 +64,7 @@ async def played(films: list[GrowingFile], steps: list[tuple[tuple[float, int], 
     flow.attach_feed(feed, 0.0)
     flow.attach_session(session, 0.0)
     for item, film in enumerate(films):
-        feed.put(0, item, PreparedReader(film))  # type: ignore[arg-type]
+        feed.put(0, item, PreparedReader(film))
     feed.finish()
     now, longest_gap_ms = 0.0, 12_040
     todo = iter(steps)
@@ -102,7 +72,7 @@ async def played(films: list[GrowingFile], steps: list[tuple[tuple[float, int], 
         async with asyncio.timeout(20):
             while not feed.finished.is_set() or session.acked_bytes < session.sent_bytes or outlet.is_backed_up:
                 (after_s, read_bytes), grown = next(todo, ((0.32, 1 << 20), 100_000))
-                next((film for film in films if not film.complete), films[0]).grow(grown)
+                next((film for film in films if not film.complete), films[0]).grow_by(grown)
                 now += after_s
                 before_ms = timeline.position_ms
                 flow.visit(now)

@@ -7,6 +7,7 @@ import pytest
 
 from streamferry.prepare.cache import Entry, Summary, default_root, entry_of, evict, newest_whole_entry
 from streamferry.prepare.form import Form
+from streamferry.wire.rtmp.chunk_file import Index
 
 ADDRESS = "http://host/film.mp4?token=secret"
 
@@ -15,7 +16,9 @@ def fill(entry: Entry, size_bytes: int = 100_000, *, used_at: float | None = Non
     """A whole file of a size, last used at a time."""
     os.close(entry.lock_for_use())
     entry.media_part.write_bytes(bytes(size_bytes))
-    entry.commit(Summary(13, size_bytes, 1000, 1000, False, 0, Form()), [(0, 13), (1000, 500)])
+    index = Index(13)
+    index.add_place(1000, 500)
+    entry.commit(Summary(size_bytes, 1000, 1000, False, 0, {}, Form()), index)
     if used_at is not None:
         os.utime(entry.path / "use.lock", (used_at, used_at))
     return entry
@@ -48,10 +51,10 @@ def test_only_what_was_committed_counts_as_whole(tmp_path: Path) -> None:
     summary = entry.read_summary()
     assert summary is not None
     assert summary.end_offset == 100_000
-    assert [list(numbers) for numbers in entry.read_keyframes()] == [[0, 1000], [13, 500]]
+    assert list(entry.read_index().place_stamps) == [0, 1000]
     os.truncate(entry.media, 5000)
     assert entry.read_summary() is None
-    fill(entry).keyframes.unlink()
+    fill(entry).index.unlink()
     assert entry.read_summary() is None
 
 

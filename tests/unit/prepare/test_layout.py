@@ -7,8 +7,9 @@ import pytest
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, Tag
-from streamferry.prepare.layout import BadInterleave, FlvLayout
-from streamferry.wire.flv import FLV_HEADER_BYTES, parse_metadata, scan_tags, serialize_metadata
+from streamferry.prepare.layout import BadInterleave, ChunkLayout
+from streamferry.wire.flv import parse_metadata, serialize_metadata
+from streamferry.wire.rtmp.chunk_file import TagScan, read_headers
 
 KEY = b"\x17\x01\x00\x00\x00key"
 INTER = b"\x27\x01\x00\x00\x00inter"
@@ -19,22 +20,30 @@ BOTH = frozenset((AUDIO, VIDEO))
 HEADERS: list[Tag] = [(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER)]
 
 
-def tags_of(layout: FlvLayout) -> list[Tag]:
-    """What was laid, from the first tag on."""
+def tags_from(layout: ChunkLayout, place: int) -> list[Tag]:
+    """What was laid, from a place of the index on."""
     tags: list[Tag] = []
-    data = bytes(layout.pending)
-    assert scan_tags(memoryview(data), FLV_HEADER_BYTES, len(data), tags) == len(data) == layout.end_offset
+    data = memoryview(bytes(layout.pending))
+    scan = TagScan(layout.index, place)
+    scan.read(data, layout.end_offset, tags)
+    assert scan.offset == len(data) == layout.end_offset
     return [(tag_type, stamp, bytes(body)) for tag_type, stamp, body in tags]
 
 
-def laid(tags: list[Tag], promised: frozenset[int] = BOTH, *, drop_late: bool = False) -> FlvLayout:
-    layout = FlvLayout(promised, drop_late)
+def tags_of(layout: ChunkLayout) -> list[Tag]:
+    """All that was laid, headers first."""
+    headers = read_headers(memoryview(bytes(layout.pending)), layout.first_offset)
+    return headers + tags_from(layout, 0)
+
+
+def laid(tags: list[Tag], promised: frozenset[int] = BOTH, *, drop_late: bool = False) -> ChunkLayout:
+    layout = ChunkLayout(promised, drop_late)
     layout.feed(tags)
     layout.finish()
     return layout
 
 
-def frames_of(layout: FlvLayout) -> list[Tag]:
+def frames_of(layout: ChunkLayout) -> list[Tag]:
     return [tag for tag in tags_of(layout) if tag_kind(tag[0], tag[2]) <= KEYFRAME]
 
 
@@ -45,7 +54,7 @@ def test_it_begins_with_metadata_and_headers_then_the_first_frame_at_0() -> None
     tags = tags_of(layout)
     assert [tag[:2] for tag in tags] == [(SCRIPT, 0), (VIDEO, 0), (AUDIO, 0), (VIDEO, 0), (AUDIO, 10)]
     assert parse_metadata(tags[0][2]) == {"width": 320.0}
-    assert bytes(layout.pending[layout.first_offset + 11 :]).startswith(KEY)
+    assert bytes(layout.pending[layout.first_offset + 8 :]).startswith(KEY)
 
 
 def test_the_offset_between_the_tracks_is_kept() -> None:
@@ -64,7 +73,7 @@ def test_frames_wait_for_a_promised_track_and_are_then_put_in_order() -> None:
 
 def test_a_promised_track_that_never_comes_is_not_waited_for_longer_than_10_s() -> None:
     """The file starts with what there is."""
-    layout = FlvLayout(BOTH)
+    layout = ChunkLayout(BOTH)
     layout.feed([*HEADERS, (VIDEO, 0, KEY)])
     assert not layout.started
     layout.feed([(VIDEO, 10_001, KEY)])
@@ -112,17 +121,15 @@ def test_the_index_names_each_keyframe() -> None:
     """Each entry of the index is the stamp and the offset of a keyframe's tag."""
     frames: list[Tag] = [(VIDEO, 40 * n, INTER if n % 3 else KEY) for n in range(7)]
     layout = laid([*HEADERS, *frames], frozenset((VIDEO,)))
-    assert [stamp for stamp, _ in layout.keyframes] == [0, 120, 240]
-    for stamp, offset in layout.keyframes:
-        tags: list[Tag] = []
-        scan_tags(memoryview(layout.pending), offset, layout.end_offset, tags)
-        assert tags[0] == (VIDEO, stamp, KEY)
+    assert list(layout.index.place_stamps) == [0, 0, 120, 240]
+    for place, stamp in enumerate(layout.index.place_stamps):
+        assert tags_from(layout, place)[0] == (VIDEO, stamp, KEY)
 
 
 def test_without_video_the_index_has_a_place_each_second() -> None:
     """A player of sound alone may start anywhere, and need not start at the beginning."""
     layout = laid([(AUDIO, 0, AAC_HEADER), *((AUDIO, 23 * n, SOUND) for n in range(100))], frozenset((AUDIO,)))
-    assert [stamp for stamp, _ in layout.keyframes] == [0, 1012, 2024]
+    assert list(layout.index.place_stamps) == [0, 0, 1012, 2024]
 
 
 def test_a_header_that_changes_stands_where_it_changes_and_before_each_keyframe_from_then_on() -> None:
@@ -132,9 +139,8 @@ def test_a_header_that_changes_stands_where_it_changes_and_before_each_keyframe_
     layout = laid(
         [*start, (VIDEO, 40, other), (VIDEO, 40, KEY), (VIDEO, 80, INTER), (VIDEO, 120, KEY)], frozenset((VIDEO,))
     )
-    for _, offset in layout.keyframes[1:]:
-        tags: list[Tag] = []
-        scan_tags(memoryview(layout.pending), offset, layout.end_offset, tags)
+    for place in (2, 3):
+        tags = tags_from(layout, place)
         assert tag_kind(VIDEO, tags[0][2]) == SEQUENCE_HEADER
         assert tags[0][2] == other
         assert tags[1][2] == KEY
@@ -156,7 +162,7 @@ def test_the_duration_is_the_latest_end_of_a_track() -> None:
 
 def test_a_file_without_a_frame_is_refused() -> None:
     """Headers alone cannot be played."""
-    layout = FlvLayout(BOTH)
+    layout = ChunkLayout(BOTH)
     layout.feed(HEADERS)
     with pytest.raises(SourceUnsupported):
         layout.finish()
@@ -170,8 +176,5 @@ def test_a_command_is_left_out_and_side_data_stands_before_each_start() -> None:
     layout = laid(tags_in, frozenset((VIDEO,)))
     bodies = [body for tag_type, _, body in tags_of(layout) if tag_type == VIDEO]
     assert b"\x57\x00" not in bodies
-    assert [stamp for stamp, _ in layout.keyframes] == [0, 80]
-    offset = layout.keyframes[1][1]
-    tags: list[Tag] = []
-    scan_tags(memoryview(bytes(layout.pending)), offset, layout.end_offset, tags)
-    assert [bytes(tag[2])[0] for tag in tags] == [0x90, 0x94, 0x91]
+    assert list(layout.index.place_stamps) == [0, 0, 80]
+    assert [tag[2][0] for tag in tags_from(layout, 2)] == [0x90, 0x94, 0x91]

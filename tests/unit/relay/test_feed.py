@@ -4,9 +4,9 @@ import asyncio
 from itertools import pairwise
 
 import pytest
-from memory_file import MemoryFile
 
 from scripted.camera import METADATA_BODY, Camera, frames, number_of, picture, sound
+from scripted.memory_file import MemoryFile
 from scripted.publishing import publishing
 from scripted.waiting import until
 from streamferry.media.errors import SourceCorrupt, SourceStalled
@@ -21,7 +21,6 @@ from streamferry.source.live import SILENCE_S
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Timeline
 from streamferry.timeline.pace import LEAD_MS
-from streamferry.wire.flv import FLV_HEADER_BYTES, serialize_flv_header, serialize_tag
 
 URL, OTHER_URL = (MediaUrl.parse(f"http://films.example/{name}.m4a") for name in ("one", "other"))
 SCRATCH = memoryview(bytearray(1 << 16))
@@ -282,14 +281,13 @@ async def test_a_preparation_that_was_slow_does_not_end_in_a_flood():
     playing, held_up = Playing(), []
     playing.feed._on_late = lambda: held_up.append(True)
     file = MemoryFile(60)
-    whole = file.end_offset
-    file.end_offset, file.complete = file._keyframes[6][1], False
+    file.end_offset, file.complete = file.index.place_offsets[7], False
     await playing.put(file)
     playing.feed.begin_session(0.0)
     playing.play(0.0, 30.0)
     before_ms = playing.stamps(VIDEO)[-1]
     assert before_ms < 6000
-    file.end_offset, file.complete = whole, True
+    file.become_whole()
     playing.play(30.0, 30.01)
     assert before_ms < playing.stamps(VIDEO)[-1] <= before_ms + LEAD_MS + 80
     assert not held_up
@@ -297,12 +295,8 @@ async def test_a_preparation_that_was_slow_does_not_end_in_a_flood():
 
 async def test_a_file_with_few_frames_keeps_its_schedule():
     """A slide each 10 s without sound: that nothing is due for longer than ``LATE_S`` is no lateness."""
-    playing, file = Playing(), MemoryFile(1)
-    data, file._keyframes = serialize_flv_header(False, True), []
-    for number in range(4):
-        file._keyframes.append((10_000 * number, len(data)))
-        data += serialize_tag(VIDEO, 10_000 * number, b"\x17\x01\x00\x00\x00slide")
-    file._data, file.end_offset, file.duration_ms = data, len(data), 40_000
+    slides = [(VIDEO, 10_000 * number, b"\x17\x01\x00\x00\x00slide") for number in range(4)]
+    playing, file = Playing(), MemoryFile(headers=[], tags=slides, duration_ms=40_000)
     await playing.put(file)
     playing.feed.begin_session(0.0)
     left_at = {}
@@ -524,21 +518,14 @@ async def test_the_playhead_says_where_the_list_stands():
 
 def sound_file(seconds, *, picture_from_s=None):
     """A file of sound, with places to start each second; a picture may begin late, as in an edit with an intro."""
-    file = MemoryFile(1)
     frames = [(AUDIO, 20 * number, sound(number)) for number in range(int(seconds * 50))]
     if picture_from_s is not None:
         begin_ms = int(picture_from_s * 1000)
         times = range(begin_ms, int(seconds * 1000), 40)
         frames += [(VIDEO, ms, picture(n, is_key=n % 25 == 0)) for n, ms in enumerate(times)]
         frames.sort(key=lambda tag: tag[1])
-    data, file._keyframes = serialize_flv_header(True, picture_from_s is not None), [(0, FLV_HEADER_BYTES)]
-    for tag in frames:
-        if tag[1] % 1000 == 0 and tag[0] == AUDIO:
-            file._keyframes.append((tag[1], len(data)))
-        data += serialize_tag(*tag)
-    file.headers = [tag for tag in file.headers if picture_from_s is not None or tag[0] != VIDEO]
-    file.tags, file._data, file.end_offset, file.duration_ms = frames, data, len(data), int(seconds * 1000)
-    return file
+    headers = [tag for tag in Camera().headers() if picture_from_s is not None or tag[0] != VIDEO]
+    return MemoryFile(headers=headers, tags=frames, duration_ms=int(seconds * 1000))
 
 
 async def test_a_file_of_sound_gives_way_at_once():

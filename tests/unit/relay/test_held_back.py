@@ -4,9 +4,9 @@ import asyncio
 from itertools import pairwise
 
 import pytest
-from memory_file import MemoryFile
 
 from scripted.camera import number_of
+from scripted.memory_file import MemoryFile
 from scripted.publishing import publishing
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO
@@ -99,13 +99,13 @@ async def test_nothing_is_lost_while_a_destination_reads_nothing(relay, pause_s)
 async def test_nothing_is_lost_after_the_preparation_was_slow(relay):
     """Playing while downloading: the file stops growing for longer than 2 s, again and again; a reader of few bytes."""
     file = MemoryFile(20, gop=10, frame_bytes=8_000)
-    ends = [offset for _, offset in file._keyframes]
+    ends = file.index.place_offsets[1:]
     running = relay(file)
-    end_offset, file.complete = file.end_offset, False
+    file.complete = False
     for end in ends[10::10]:
         file.end_offset = end
         await running.run(4.5, 400_000)
-    file.end_offset, file.complete = end_offset, True
+    file.become_whole()
     await running.finish()
     assert running.flow.outlet.dropped_tags == 0
     assert_whole(running.far, file)

@@ -127,6 +127,11 @@ class ChunkReader:
             start = following
         return start
 
+    def resume(self, chunk_stream_id: int, stamp_ms: int) -> None:
+        """Continue a chunk stream whose last message, which is not presented, had that stamp."""
+        stream = self._streams[chunk_stream_id] = _ChunkStream()
+        stream.stamp_ms = stamp_ms
+
     def _take_chunk(self, view: memoryview, start: int, end: int, out: list[Message]) -> int:
         """Take the chunk at ``start`` and those that continue it; gives ``start`` if it is not whole yet."""
         header_type = view[start] >> 6
