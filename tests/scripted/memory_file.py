@@ -55,6 +55,7 @@ class MemoryFile:
         self.tracks = frozenset(self.ends)
         self.end_offset = len(data)
         self.complete = True
+        self.changes_headers = False
         self.failed: MediaError | None = None
         self.cut_short: MediaError | None = None
         self.holders = 1

@@ -91,6 +91,14 @@ class Connection:
         except BlockingIOError:
             return 0
 
+    def send_view(self, view: memoryview) -> int:
+        """The same of one piece, which may be large."""
+        self._check_fence()
+        try:
+            return self._sock.send(view)
+        except BlockingIOError:
+            return 0
+
     def _send_many(self, buffers: Buffers) -> int:
         taken = 0
         for first in range(0, len(buffers), IOV_MAX):
@@ -230,7 +238,7 @@ class TlsConnection(Connection):
             if not self._send_record(self._held):
                 return 0
             self._held = b""
-        data = memoryview(b"".join(buffers))
+        data = memoryview(buffers[0] if len(buffers) == 1 else b"".join(buffers))
         taken = 0
         while taken < len(data):
             record = data[taken : taken + _TLS_RECORD_BYTES]
@@ -239,6 +247,10 @@ class TlsConnection(Connection):
                 self._held = bytes(record)
                 break
         return taken
+
+    def send_view(self, view: memoryview) -> int:
+        """See :meth:`Connection.send_view`."""
+        return self.send((view,))
 
     def _send_record(self, record: bytes | memoryview) -> bool:
         """Write one record; False when OpenSSL wants it again, unchanged."""

@@ -59,7 +59,7 @@ class Summary:
     """What is true of a whole prepared file. ``ended_early``: the source broke off before its own end.
 
     ``duration_ms`` is that of the frames, ``claimed_ms`` the file's own word for it, 0 if it has none. ``ends``: stamp
-    and length of the last frame of each track, by tag type.
+    and length of the last frame of each track, by tag type. ``changes_headers``: in its midst.
     """
 
     end_offset: int
@@ -68,6 +68,7 @@ class Summary:
     ended_early: bool
     dropped_tags: int
     ends: dict[int, tuple[int, int]]
+    changes_headers: bool
     form: Form
 
     def to_json(self) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class PreparedFile:
         self.tracks: frozenset[int] = frozenset()
         self.index = Index()
         self.ends: dict[int, tuple[int, int]] = {}
+        self.changes_headers = False
         self.end_offset = 0
         self.duration_ms = 0
         self.form = Form()
@@ -215,6 +216,7 @@ class PreparedFile:
         raise PreparationRestarted(Code.CACHE_PREPARATION_BROKEN_OFF)
 
     def _grow_index(self, more: dict[str, Any]) -> None:
+        self.changes_headers = more["changes"]
         if self._steps < 0:
             return  # It was whole when it was opened.
         index = self.index
@@ -237,6 +239,7 @@ class PreparedFile:
     def _become_complete(self, summary: Summary) -> None:
         self.duration_ms = summary.duration_ms
         self.ends = summary.ends
+        self.changes_headers = summary.changes_headers
         self.tracks = frozenset(summary.ends)
         self.form = summary.form
         if summary.ended_early:

@@ -72,6 +72,8 @@ class ChunkLayout:
         self.end_offset = 0
         self.dropped_tags = 0
         self.started = False
+        #: Whether its headers change in its midst.
+        self.changes_headers = False
         self._promised = promised
         self._drop_late = drop_late
         self._metadata: dict[str, Amf0Value] = {}
@@ -84,7 +86,6 @@ class ChunkLayout:
         self._base_ms = 0
         self._last_ms = 0
         self._last_index_ms = -_AUDIO_INDEX_STEP_MS
-        self._headers_changed = False
         self._index: IndexWriter | None = None
         self._silence = silence
         self._silent_frame = silent_frame(silence.channels) if silence else b""
@@ -172,7 +173,7 @@ class ChunkLayout:
                 continue
             self._headers[key] = header
             if self.started:
-                self._headers_changed = True
+                self.changes_headers = True
                 self._write(tag_type, self._last_ms, header)
 
     def _start(self) -> None:
@@ -214,7 +215,7 @@ class ChunkLayout:
             self._last_index_ms = dts_ms
             assert self._index is not None
             self._index.note_place(dts_ms, self.end_offset)
-            if self._headers_changed:
+            if self.changes_headers:
                 for (header_type, _, _), header in self._headers.items():
                     self._write(header_type, dts_ms, header)
         track.advance(dts_ms)

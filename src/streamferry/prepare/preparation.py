@@ -155,6 +155,7 @@ class Preparation:
                 ended_early=cut_short or too_short or status != 0,
                 dropped_tags=layout.dropped_tags,
                 ends=layout.ends,
+                changes_headers=layout.changes_headers,
                 form=plan.form,
             )
             self._entry.commit(summary, layout.index)

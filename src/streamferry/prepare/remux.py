@@ -14,7 +14,7 @@ from streamferry.prepare.layout import ChunkLayout
 from streamferry.prepare.room import Room
 from streamferry.prepare.window import Window, free_blocks
 from streamferry.wire.flv import FLV_HEADER_BYTES, MAX_TAG_BYTES, parse_flv_header, scan_tags
-from streamferry.wire.rtmp.chunk_file import TRACKS, Index
+from streamferry.wire.rtmp.chunk_file import TRACKS
 
 # How long laid tags wait for a write, and how often players hear of growth: a player behind by this much starves.
 _FLUSH_SECONDS = 0.25
@@ -174,12 +174,13 @@ class Remux:
                 self._announce(layout)
             message["end"] = layout.end_offset - len(layout.pending)
             message["media_ms"] = layout.media_ms
-            message["index"] = self._index_since_then(layout.index)
+            message["index"] = self._index_since_then(layout)
         if message:
             self._journal.send(message)
 
-    def _index_since_then(self, index: Index) -> Message:
+    def _index_since_then(self, layout: ChunkLayout) -> Message:
         """What was added to the index since the last report: how long its file of steps is, and the rest as it is."""
+        index = layout.index
         since, self._places_reported = self._places_reported, len(index.place_stamps)
         firsts = {}
         for tag_type, (stamps, offsets) in index.firsts.items():
@@ -187,4 +188,4 @@ class Remux:
             firsts[tag_type] = list(zip(stamps[known:], offsets[known:], strict=True))
             self._firsts_reported[tag_type] = len(stamps)
         places = list(zip(index.place_stamps[since:], index.place_offsets[since:], strict=True))
-        return {"steps": self._steps_bytes, "places": places, "firsts": firsts}
+        return {"steps": self._steps_bytes, "places": places, "firsts": firsts, "changes": layout.changes_headers}

@@ -6,12 +6,11 @@ from typing import Unpack
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions
 from streamferry.push.hls import open_hls_session
-from streamferry.push.outlet import Outlet, Session
-from streamferry.push.queue import WhenLate
+from streamferry.push.outlet import ChunkSession, Outlet, Session
 from streamferry.push.rtmp import RtmpSession, open_rtmp_session
 from streamferry.push.srt import open_srt_session
 
-__all__ = ["Outlet", "RtmpSession", "Session", "WhenLate", "open_rtmp_session", "open_session"]
+__all__ = ["ChunkSession", "Outlet", "RtmpSession", "Session", "open_rtmp_session", "open_session"]
 
 _OPENERS: dict[str, Callable[..., Awaitable[Session]]] = {
     "srt": open_srt_session,

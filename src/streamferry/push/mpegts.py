@@ -48,6 +48,11 @@ class RemuxSession:
         """Whether the child did not take everything that was last written."""
         return bool(self._pending)
 
+    @property
+    def chunks(self) -> None:
+        """It takes tags: ffmpeg reads FLV."""
+        return None
+
     def drop_late(self) -> None:
         """The pipe to the child is small as it is: 64 KiB."""
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from streamferry.media.errors import DestinationStalled
 from streamferry.media.tag import LaidTag
-from streamferry.push.queue import TagQueue, WhenLate
+from streamferry.push.queue import TagQueue
 from streamferry.reasons import Code
 
 #: Bytes taken from the queue at a time, and per visit: a backlog must not delay the other streams, but still be sent
@@ -18,6 +18,33 @@ _BATCH_BYTES = 256 << 10
 _VISIT_BYTES = 4 << 20
 #: A destination that acknowledges nothing for this long, while bytes wait for it, is given up.
 STALL_S = 10.0
+
+
+class ChunkSession(Protocol):
+    """What a session takes that speaks RTMP: chunks as they lie in a file (``wire.rtmp.chunk_file``).
+
+    It takes all that it is given. What the kernel does not take is kept as views, and the session is blocked till then.
+    """
+
+    @property
+    def message_stream_id(self) -> int:
+        """The message stream of its media."""
+
+    @property
+    def zero_ms(self) -> int:
+        """Where on the output clock its stamps are 0."""
+
+    def begin_at(self, dts_ms: int) -> None:
+        """The session's first media has that stamp on the output clock, unless it has begun."""
+
+    def write_headers(self, tags: list[LaidTag]) -> None:
+        """Send metadata and sequence headers. Raises DestinationError."""
+
+    def write_pieces(self, pieces: "list[bytes | memoryview]") -> None:
+        """Send whole messages. Raises DestinationError."""
+
+    def write_view(self, view: memoryview) -> None:
+        """The same of one piece: the hot path."""
 
 
 class Session(Protocol):
@@ -33,6 +60,10 @@ class Session(Protocol):
     @property
     def is_blocked(self) -> bool:
         """Whether the last write was not taken in full."""
+
+    @property
+    def chunks(self) -> ChunkSession | None:
+        """The same session for media in chunks; None if it takes only tags."""
 
     def write(self, tags: list[LaidTag]) -> int:
         """Send tags; return how many are on their way. Raises DestinationError."""
@@ -68,15 +99,6 @@ class Outlet:
         self.media_time_ms = 0
         #: Called with the tags that were sent, while there is a preview; bodies may be views.
         self.tap: Callable[[list[LaidTag]], None] | None = None
-
-    @property
-    def when_late(self) -> WhenLate:
-        """What becomes of media that the destination does not take in time: the policy of what feeds this outlet."""
-        return self._queue.when_late
-
-    @when_late.setter
-    def when_late(self, when_late: WhenLate) -> None:
-        self._queue.when_late = when_late
 
     @property
     def has_acked(self) -> bool:
@@ -116,14 +138,12 @@ class Outlet:
 
     @property
     def is_backed_up(self) -> bool:
-        """Whether tags wait here: a feed whose policy is HOLD gives nothing until they have left."""
+        """Whether something waits here or in the session."""
         return bool(self._queue) or (self.session is not None and self.session.is_blocked)
 
     def attach(self, session: Session, headers: list[LaidTag], now: float) -> None:
         """Start a session: the headers in force, then the group of pictures kept while there was none."""
         self.session = session
-        if self.when_late is WhenLate.DROP:
-            session.drop_late()
         self._acked_bytes = 0
         self._progress_at = now
         self._settled_at = now

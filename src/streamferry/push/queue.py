@@ -1,17 +1,12 @@
 """The queue in front of a destination: what it cannot take now, as whole tags.
 
-What happens to late media is decided by the feed that gives it::
-
-    DROP    it cannot be held back. At or beyond the soft limit a new START discards everything queued before it; at
-            the hard limit the destination is given up (DestinationStalled) and its session rebuilt
-    HOLD    it is held back at its source, so little waits here, and nothing of it is ever thrown away. Its source
-            begins each session where a viewer can begin
+A live source cannot be held back: at or beyond the soft limit a new START discards everything queued before it; at the
+hard limit the destination is given up (DestinationStalled) and its session rebuilt. Files wait, and need no queue.
 
 With no destination attached only what came since the last START is kept, so that the next session begins at once.
 """
 
 from collections import deque
-from enum import Enum
 
 from streamferry.media.errors import DestinationStalled
 from streamferry.media.tag import KEYFRAME, START, LaidTag
@@ -25,22 +20,13 @@ HARD_MS = 20_000
 HARD_BYTES = 32 << 20
 
 
-class WhenLate(Enum):
-    """What becomes of media that a destination does not take in time; see the module."""
-
-    DROP = "drop"
-    HOLD = "hold"
-
-
 class TagQueue:
     """Tags waiting for one destination. Bodies are copied on the way in: they outlive the beat's buffer."""
 
-    __slots__ = ("_tags", "dropped_tags", "needs_start", "size_bytes", "when_late")
+    __slots__ = ("_tags", "dropped_tags", "needs_start", "size_bytes")
 
-    def __init__(self, when_late: WhenLate = WhenLate.DROP) -> None:
+    def __init__(self) -> None:
         self._tags: deque[LaidTag] = deque()
-        #: The policy of the feed that fills it.
-        self.when_late = when_late
         self.size_bytes = 0
         #: Set when the next frames cannot be decoded: they are skipped until a viewer can start.
         self.needs_start = True
@@ -57,13 +43,10 @@ class TagQueue:
 
     def put(self, tags: list[LaidTag], start: int = 0) -> None:
         """Queue ``tags[start:]`` for an attached destination. Raises DestinationStalled at the hard limit."""
-        drops = self.when_late is WhenLate.DROP
         for tag in tags[start:]:
-            if drops and tag[3] == START and (self.span_ms >= SOFT_MS or self.size_bytes >= SOFT_BYTES):
+            if tag[3] == START and (self.span_ms >= SOFT_MS or self.size_bytes >= SOFT_BYTES):
                 self._drop_frames(tag[1])
             self._append(tag)
-        if not drops:
-            return
         if self.span_ms > HARD_MS or self.size_bytes > HARD_BYTES:
             raise DestinationStalled(Code.DESTINATION_TOO_SLOW)
 
@@ -81,9 +64,6 @@ class TagQueue:
 
     def skip_to_start(self, tags: list[LaidTag]) -> list[LaidTag]:
         """The tags without the frames that come before the first a viewer can start at."""
-        if self.when_late is WhenLate.HOLD:
-            self.needs_start = False
-            return tags
         wanted: list[LaidTag] = []
         for tag in tags:
             if tag[3] == START:

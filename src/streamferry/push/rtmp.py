@@ -21,6 +21,7 @@ from streamferry.net.rtmp import RtmpLink, open_publish
 from streamferry.push.peer_errors import as_destination_errors
 from streamferry.reasons import Code, Reason, said_by
 from streamferry.wire.flv import MAX_TAG_BYTES
+from streamferry.wire.rtmp.chunk_file import CHUNK_SIZE
 
 #: How long an unpublish may take: past it the destination sees the connection close instead.
 UNPUBLISH_S = 2.0
@@ -41,6 +42,8 @@ class RtmpSession:
         self._pending = self._session.data_to_send()
         #: Bytes given to the kernel since the session began.
         self.sent_bytes = 0
+        # Of a file: what the kernel has not taken, up to the end of a message. It goes before ``_pending``.
+        self._rest: list[bytes | memoryview] = []
         self._failure: MediaError | None = None
         self._connection.on_readable(self._read_peer)
 
@@ -55,7 +58,7 @@ class RtmpSession:
     @property
     def is_blocked(self) -> bool:
         """Whether the kernel did not take everything that was last written."""
-        return bool(self._pending) or self._connection.is_holding
+        return bool(self._rest) or bool(self._pending) or self._connection.is_holding
 
     def write(self, tags: list[LaidTag]) -> int:
         """Send tags; return how many are on their way (the last perhaps half sent, its rest is kept here).
@@ -78,8 +81,66 @@ class RtmpSession:
         if self._failure is not None:
             raise self._failure
 
+    @property
+    def chunks(self) -> "RtmpSession | None":
+        """See ``Session``: chunks of a file have the size that the session has announced."""
+        return self if self._session.out_chunk_size == CHUNK_SIZE else None
+
+    @property
+    def message_stream_id(self) -> int:
+        """See ``ChunkSession``."""
+        return self._session.message_stream_id
+
+    @property
+    def zero_ms(self) -> int:
+        """See ``ChunkSession``."""
+        return self._session.zero_ms
+
+    def begin_at(self, dts_ms: int) -> None:
+        """See ``ChunkSession``."""
+        self._session.begin_at(dts_ms)
+
+    def write_headers(self, tags: list[LaidTag]) -> None:
+        """See ``ChunkSession``."""
+        self.write_pieces(self._session.send_tags(tags)[0])
+
+    def write_pieces(self, pieces: list[bytes | memoryview]) -> None:
+        """See ``ChunkSession``."""
+        if self._failure is not None:
+            raise self._failure
+        self._rest += pieces
+        if len(self._rest) == len(pieces):
+            self._send_rest()
+
+    def write_view(self, view: memoryview) -> None:
+        """See ``ChunkSession``."""
+        if self._failure is not None or self._rest:
+            self.write_pieces([view])
+            return
+        try:
+            taken = self._connection.send_view(view)
+        except OSError as error:
+            raise self._broken(error) from None
+        self.sent_bytes += taken
+        if taken < len(view):
+            self._rest = [view[taken:]]
+
+    def _send_rest(self) -> None:
+        rest = self._rest
+        taken = self._send(rest)
+        for index, piece in enumerate(rest):
+            if taken < len(piece):
+                self._rest = [memoryview(piece)[taken:], *rest[index + 1 :]]
+                return
+            taken -= len(piece)
+        self._rest = []
+
     def flush(self) -> bool:
         """Send what the kernel did not take before; True when nothing is left over."""
+        if self._rest:
+            self._send_rest()
+            if self._rest:
+                return False
         if self._pending:
             self._pending = self._pending[self._send([self._pending]) :]
         elif self._connection.is_holding:
@@ -94,11 +155,14 @@ class RtmpSession:
         try:
             taken = self._connection.send(pieces)
         except OSError as error:
-            # It may have sent a reason before it closed.
-            self._read_peer()
-            raise self._failure or _lost(error) from None
+            raise self._broken(error) from None
         self.sent_bytes += taken
         return taken
+
+    def _broken(self, error: OSError) -> MediaError:
+        # It may have sent a reason before it closed.
+        self._read_peer()
+        return self._failure or _lost(error)
 
     def _keep_rest(self, pieces: list[bytes | memoryview], ends: list[int], taken: int) -> int:
         """Find the tag at which the kernel stopped; keep the rest of that tag, so that whole tags remain outside."""
@@ -151,7 +215,7 @@ class RtmpSession:
             if self._failure is None:
                 session.unpublish()
                 async with asyncio.timeout(UNPUBLISH_S):
-                    await connection.write(self._pending + session.data_to_send())
+                    await connection.write(b"".join((*self._rest, self._pending, session.data_to_send())))
                     connection.finish_sending()
                     # Closing with answers unread would reset the connection, and the peer could lose the end.
                     while await connection.read():

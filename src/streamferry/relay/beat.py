@@ -24,6 +24,7 @@ _SLOTS = 16
 #: Visits to a live relay per turn: every 80 ms, which bounds the latency a relay adds.
 LIVE_VISITS = 4
 FILE_VISITS = 1
+FILE_VISIT_S = RING_S / FILE_VISITS
 _SLOT_S = RING_S / _SLOTS
 
 

@@ -1,7 +1,7 @@
-"""Flow: the steady path of one run, feed -> timeline -> outlet, as one synchronous chain for the beat.
+"""Flow: the steady path of one run as one synchronous chain for the beat; of a live source feed -> timeline -> outlet.
 
 asyncio attaches a feed or a session when it is ready and gets a future; the flow sets the future when the feed or
-session ends, and continues without it. It decides nothing about retries.
+session ends, and continues without it. It decides nothing about retries. That of a list is ``list_flow``.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from streamferry.media.errors import DestinationError, MediaError, SourceError
 from streamferry.media.tag import START, LaidTag
-from streamferry.push import Outlet, Session, WhenLate
+from streamferry.push import Outlet, Session
 from streamferry.timeline import Timeline
 
 #: Time between two checks of liveness and rates.
@@ -31,10 +31,6 @@ class Feed(Protocol):
         """When media last came from the source, whether it could be laid or not."""
 
     @property
-    def when_late(self) -> WhenLate:
-        """What happens to its media when the destination does not take it in time."""
-
-    @property
     def sound_drift_ms(self) -> int | None:
         """See ``RelayStatus``."""
 
@@ -44,35 +40,96 @@ class Feed(Protocol):
     def check_liveness(self, now: float) -> None:
         """Raise SourceError when its source is stuck."""
 
-    def begin_session(self, now: float) -> None:
-        """A publish session was attached to the outlet."""
-
-    def end_session(self) -> None:
-        """The publish session is about to end."""
-
     def close(self) -> None:
         """Close what it reads."""
 
 
 class Flow:
-    """See the module's docstring. Visited by the beat."""
+    """What the flows of live sources and of lists have in common: the end where the destination is."""
 
-    def __init__(self, timeline: Timeline, outlet: Outlet, on_inspect: Callable[[float], None]) -> None:
-        self.timeline = timeline
+    def __init__(self, outlet: Outlet) -> None:
         self.outlet = outlet
-        self._on_inspect = on_inspect
         self._inspect_at = 0.0
-        self._feed: Feed | None = None
-        self._feed_lost: asyncio.Future[SourceError] | None = None
         self._session_lost: asyncio.Future[DestinationError] | None = None
-        self._finished_bytes_in = 0
-        # Called when the next START comes, from which on nothing is sent.
-        self._at_start: Callable[[], None] | None = None
-        self._is_cut = False
         #: Set while there is media to send, so that a destination is not connected for nothing.
         self.has_media = asyncio.Event()
         #: Set with an error that is not in the tree, which should never happen.
         self.crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes received from the source, over all its sessions; 0 for files."""
+        return 0
+
+    @property
+    def media_at(self) -> float:
+        """When media last came from the source, whether it could be laid or not; of files see what was sent."""
+        return float("-inf")
+
+    @property
+    def sound_drift_ms(self) -> int | None:
+        """See ``RelayStatus``."""
+        return None
+
+    @property
+    def repairs(self) -> int:
+        """Stamps that had to be changed since the run began."""
+        return 0
+
+    @property
+    def headers(self) -> list[LaidTag]:
+        """What a destination or a viewer must have before the next frame."""
+        raise NotImplementedError
+
+    def detach_feed(self) -> None:
+        """Stop pulling and close the feed."""
+        raise NotImplementedError
+
+    def attach_session(self, session: Session, now: float) -> "asyncio.Future[DestinationError]":
+        """Start sending, at once; the future gets the error with which the session ended."""
+        raise NotImplementedError
+
+    def detach_session(self) -> Session | None:
+        """Stop sending and give the session back, to be closed by the caller."""
+        return self.outlet.detach()
+
+    def cut_at_start(self, then: Callable[[], None]) -> None:
+        """Send nothing from the next START on, and call ``then`` when it comes: another worker will begin with it."""
+        raise NotImplementedError
+
+    def visit(self, now: float) -> None:
+        """Move one beat's worth of media."""
+        raise NotImplementedError
+
+    def crash(self, error: Exception) -> None:
+        """Called by the beat when a visit raised what it must not: the run ends with it."""
+        if not self.crashed.done():
+            self.crashed.set_exception(error)
+
+    def _begin_sending(self, now: float) -> "asyncio.Future[DestinationError]":
+        self._session_lost = asyncio.get_running_loop().create_future()
+        self.visit(now)
+        return self._session_lost
+
+    @staticmethod
+    def _lose(lost: "asyncio.Future[_E] | None", error: _E) -> None:
+        if lost is not None and not lost.done():
+            lost.set_result(error)
+
+
+class LiveFlow(Flow):
+    """See the module's docstring. Visited by the beat."""
+
+    def __init__(self, timeline: Timeline, outlet: Outlet, on_inspect: Callable[[float], object]) -> None:
+        super().__init__(outlet)
+        self.timeline = timeline
+        self._on_inspect = on_inspect
+        self._feed: Feed | None = None
+        self._feed_lost: asyncio.Future[SourceError] | None = None
+        self._finished_bytes_in = 0
+        # Called when the next START comes, from which on nothing is sent.
+        self._at_start: Callable[[], None] | None = None
+        self._is_cut = False
 
     @property
     def bytes_in(self) -> int:
@@ -89,16 +146,25 @@ class Flow:
         """See ``RelayStatus``."""
         return None if self._feed is None else self._feed.sound_drift_ms
 
+    @property
+    def repairs(self) -> int:
+        """See ``Flow``."""
+        return self.timeline.repairs
+
+    @property
+    def headers(self) -> list[LaidTag]:
+        """See ``Flow``."""
+        return self.timeline.headers
+
     def attach_feed(self, feed: Feed, now: float) -> "asyncio.Future[SourceError]":
         """Start pulling, at once; the future gets the error with which the feed ended."""
         self._feed = feed
-        self.outlet.when_late = feed.when_late
         self._feed_lost = asyncio.get_running_loop().create_future()
         self.visit(now)
         return self._feed_lost
 
     def detach_feed(self) -> None:
-        """Stop pulling and close the feed."""
+        """See ``Flow``."""
         if self._feed is not None:
             self._finished_bytes_in += self._feed.bytes_in
             self._feed.close()
@@ -106,26 +172,17 @@ class Flow:
         self.has_media.clear()
 
     def attach_session(self, session: Session, now: float) -> "asyncio.Future[DestinationError]":
-        """Start sending, at once; the future gets the error with which the session ended."""
-        self.outlet.attach(session, self.timeline.headers, now)
-        if self._feed is not None:
-            self._feed.begin_session(now)
-        self._session_lost = asyncio.get_running_loop().create_future()
-        self.visit(now)
-        return self._session_lost
-
-    def detach_session(self) -> Session | None:
-        """Stop sending and give the session back, to be closed by the caller."""
-        if self._feed is not None:
-            self._feed.end_session()
-        return self.outlet.detach()
+        """See ``Flow``."""
+        session.drop_late()
+        self.outlet.attach(session, self.headers, now)
+        return self._begin_sending(now)
 
     def cut_at_start(self, then: Callable[[], None]) -> None:
-        """Send nothing from the next START on, and call ``then`` when it comes: another worker will begin with it."""
+        """See ``Flow``."""
         self._at_start = then
 
     def visit(self, now: float) -> None:
-        """Move one beat's worth of media."""
+        """See ``Flow``."""
         # Freed at the end of the visit, so that the next one finds the same memory in the processor's cache.
         laid: list[LaidTag] = []
         inspects = now >= self._inspect_at
@@ -153,20 +210,9 @@ class Flow:
             self._on_inspect(now)
 
     def _cut(self, laid: list[LaidTag], then: Callable[[], None]) -> None:
-        # Last in the visit: a successor continues a file at or before the end of this visit, and loses nothing.
         for index in range(len(laid) - 1, -1, -1):
             if laid[index][3] == START:
                 del laid[index:]
                 self._is_cut = True
                 then()
                 return
-
-    def crash(self, error: Exception) -> None:
-        """Called by the beat when a visit raised what it must not: the run ends with it."""
-        if not self.crashed.done():
-            self.crashed.set_exception(error)
-
-    @staticmethod
-    def _lose(lost: "asyncio.Future[_E] | None", error: _E) -> None:
-        if lost is not None and not lost.done():
-            lost.set_result(error)

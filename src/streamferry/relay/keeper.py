@@ -35,7 +35,7 @@ class RunContext:
         log: "logging.LoggerAdapter[logging.Logger]",
         *,
         on_attempt: Callable[[], None],
-        inspect: Callable[[float], None],
+        inspect: Callable[[float], object],
     ) -> None:
         """``on_attempt``: called for each attempt that failed. ``inspect``: checks the run, at a monotonic time."""
         self.spec = spec

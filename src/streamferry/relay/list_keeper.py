@@ -12,8 +12,9 @@ from streamferry.media.errors import MediaError
 from streamferry.prepare.file import PrepareProgress
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay.backoff import Backoff
-from streamferry.relay.feed import FileFeed
+from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.keeper import KeeperTask, RunContext
+from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.list_position import ListPosition
 from streamferry.relay.prepared_list import PreparedList
 from streamferry.relay.spec import ENDLESS, RelaySpec
@@ -24,8 +25,11 @@ from streamferry.relay.vitals import Phase
 class ListKeeper:
     """A ``SourceKeeper``. ``on_item`` is called with each step of an item."""
 
-    def __init__(self, context: RunContext, store: PreparedStore, on_item: Callable[[ItemChange], None]) -> None:
+    def __init__(
+        self, context: RunContext, flow: ListFlow, store: PreparedStore, on_item: Callable[[ItemChange], None]
+    ) -> None:
         self._context = context
+        self._flow = flow
         self._source = context.vitals.source
         self._prepared = PreparedList(store)
         self._on_item = on_item
@@ -71,10 +75,10 @@ class ListKeeper:
     def _open_feed(self, start: Playhead) -> FileFeed:
         """The one feed of the run: its current item continues when the list is replaced."""
         if self._feed is None:
-            flow = self._context.flow
-            self._feed = FileFeed(flow.timeline, flow.outlet, start, self._note_item, self._note_late)
-            self._context.vitals.list_feed = self._feed
-            flow.attach_feed(self._feed, time.monotonic())
+            context, flow = self._context, self._flow
+            self._feed = FileFeed(flow.outlet, start, self._note_item, self._note_late, lambda: context.spec.keeps_time)
+            context.vitals.list_feed = self._feed
+            flow.attach_feed(self._feed)
         return self._feed
 
     async def _give_loop(self, feed: FileFeed, spec: RelaySpec, first: Playhead, loop: int) -> list[MediaError]:

@@ -6,6 +6,7 @@ from streamferry.media.errors import MediaError, SourceError
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.drift import Drift
 from streamferry.relay.feed import LiveFeed
+from streamferry.relay.flow import LiveFlow
 from streamferry.relay.keeper import KeeperTask, RunContext
 from streamferry.relay.marked import MarkedFeed, open_marked
 from streamferry.relay.spec import RelaySpec
@@ -23,8 +24,9 @@ class LiveKeeper:
 
     skipped: MediaError | None = None
 
-    def __init__(self, context: RunContext, scratch: memoryview) -> None:
+    def __init__(self, context: RunContext, flow: LiveFlow, scratch: memoryview) -> None:
         self._context = context
+        self._flow = flow
         self._scratch = scratch
         self._source = context.vitals.source
         # The drift of its sound, over all its sessions.
@@ -37,25 +39,25 @@ class LiveKeeper:
 
     async def keep(self) -> None:
         """Play one session after another."""
-        context, source = self._context, self._source
+        context, flow, source = self._context, self._flow, self._source
         backoff, played_segments = Backoff(eager_attempts=_EAGER_ATTEMPTS), HlsPlayedSegments()
         while True:
             context.note(source, Phase.CONNECTING)
             try:
                 feed = await self._open(played_segments)
-                lost = context.flow.attach_feed(feed, time.monotonic())
+                lost = flow.attach_feed(feed, time.monotonic())
                 context.note(source, Phase.UP)
                 try:
                     error = await lost
                 finally:
-                    context.flow.detach_feed()
+                    flow.detach_feed()
                 backoff.note_session(time.monotonic() - source.since)
             except SourceError as refused:
                 error = refused
             await context.pause(source, error, backoff)
 
     async def _open(self, played_segments: HlsPlayedSegments) -> LiveFeed | MarkedFeed:
-        spec, timeline = self._context.spec, self._context.flow.timeline
+        spec, timeline = self._context.spec, self._flow.timeline
         url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
         inlet = await open_live(url, **self._context.network.options, played_segments=played_segments)
         if mark is None:

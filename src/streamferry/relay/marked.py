@@ -33,7 +33,6 @@ from streamferry.net.sealed_file import sealed_file
 from streamferry.prepare.input_description import InputDescription, parse_input_description
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import LIVE_ENCODER, Processing
-from streamferry.push import WhenLate
 from streamferry.reasons import Code
 from streamferry.relay.drift import Drift
 from streamferry.relay.feed import LiveFeed
@@ -103,11 +102,6 @@ class MarkedFeed:
         return self._source.feed.media_at
 
     @property
-    def when_late(self) -> WhenLate:
-        """See ``relay.flow.Feed``."""
-        return self._source.feed.when_late
-
-    @property
     def sound_drift_ms(self) -> int | None:
         """See ``RelayStatus``."""
         return self._source.feed.sound_drift_ms
@@ -134,12 +128,6 @@ class MarkedFeed:
             self._kept_up_at = now
         elif now - self._kept_up_at >= BEHIND_S:
             raise SourceReaderFailed(Code.WATERMARK_TOO_SLOW, behind_s=behind_ms / 1000)
-
-    def begin_session(self, now: float) -> None:
-        """See ``relay.flow.Feed``."""
-
-    def end_session(self) -> None:
-        """See ``relay.flow.Feed``."""
 
     def close(self) -> None:
         """Close the session and end the child."""

@@ -9,11 +9,11 @@ the relay nor the other viewers notice.
 import asyncio
 import logging
 from collections import deque
+from typing import Protocol
 
 from streamferry.media.tag import KEYFRAME, SEQUENCE_HEADER, LaidTag
 from streamferry.push import Outlet
 from streamferry.reasons import Code, Reason, Reasoned
-from streamferry.timeline import Timeline
 from streamferry.wire.codecs import UnsupportedCodec
 from streamferry.wire.fmp4 import Fragmenter, Piece
 
@@ -96,12 +96,20 @@ class Viewer:
         self._stirred.set()
 
 
-class Preview:
-    """The preview of one run. Belongs to its outlet and its timeline."""
+class HasHeaders(Protocol):
+    """What knows what a viewer must have before the next frame: a flow, or a timeline."""
 
-    def __init__(self, outlet: Outlet, timeline: Timeline) -> None:
+    @property
+    def headers(self) -> list[LaidTag]:
+        """Metadata and sequence headers in force."""
+
+
+class Preview:
+    """The preview of one run. Belongs to its outlet and its flow."""
+
+    def __init__(self, outlet: Outlet, flow: HasHeaders) -> None:
         self._outlet = outlet
-        self._timeline = timeline
+        self._flow = flow
         self._viewers: set[Viewer] = set()
         self._fragmenter = Fragmenter()
         self._taken: list[LaidTag] = []
@@ -174,7 +182,7 @@ class Preview:
         self._fragmenter = Fragmenter()
         self._last_ms = self._header = None
         self._group_bytes = 0
-        self._taken = [tag for tag in self._timeline.headers if tag[3] == SEQUENCE_HEADER]
+        self._taken = [tag for tag in self._flow.headers if tag[3] == SEQUENCE_HEADER]
 
     def _hand_out(self, piece: Piece) -> None:
         if piece.mime:

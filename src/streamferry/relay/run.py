@@ -18,8 +18,9 @@ from streamferry.push import Outlet
 from streamferry.reasons import Code, Reason
 from streamferry.relay.beat import FILE_VISITS, LIVE_VISITS, Beat
 from streamferry.relay.destination_keeper import DestinationKeeper
-from streamferry.relay.flow import Flow
+from streamferry.relay.flow import Flow, LiveFlow
 from streamferry.relay.keeper import RunContext, SourceKeeper
+from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.list_keeper import ListKeeper
 from streamferry.relay.live_keeper import LiveKeeper
 from streamferry.relay.network import Network
@@ -50,15 +51,16 @@ class RelayRun:
     ) -> None:
         self._beat = beat
         self._on_change = on_change
-        self._flow = Flow(Timeline(), Outlet(), self._inspect)
-        self._preview = Preview(self._flow.outlet, self._flow.timeline)
-        self._vitals = Vitals(self._flow, trouble)
+        flow = LiveFlow(Timeline(), Outlet(), self._inspect) if spec.is_live else ListFlow(Outlet(), self._inspect)
+        self._flow: Flow = flow
+        self._preview = Preview(flow.outlet, flow)
+        self._vitals = Vitals(flow, trouble)
         self._began_at = began_at
-        self._context = RunContext(
-            spec, self._flow, self._vitals, network, log, on_attempt=on_attempt, inspect=self._inspect
-        )
+        self._context = RunContext(spec, flow, self._vitals, network, log, on_attempt=on_attempt, inspect=self._inspect)
         self._source: SourceKeeper = (
-            LiveKeeper(self._context, scratch) if spec.is_live else ListKeeper(self._context, store, on_item)
+            LiveKeeper(self._context, flow, scratch)
+            if isinstance(flow, LiveFlow)
+            else ListKeeper(self._context, flow, store, on_item)
         )
         self._destination = DestinationKeeper(self._context, self._source)
         self._limits_changed = asyncio.Event()
@@ -193,13 +195,14 @@ class RelayRun:
             self._vitals.note_end(fault, why)
         return state, fault, why
 
-    def _inspect(self, now: float) -> None:
-        """Called by the flow twice a second, and at each change of an end."""
+    def _inspect(self, now: float) -> bool:
+        """Called by the flow twice a second, or less often, and at each change of an end; gives whether it streams."""
         self._source.look(now)
         self._publish(self._vitals.observe(now))
         patience_s = self._context.spec.patience_s
         if patience_s is not None and not self._vitals.has_streamed and now - self._context.advanced_at >= patience_s:
             self._context.finish(State.FAILED)
+        return self._verdict[0] is State.STREAMING and self._vitals.trouble is None
 
     def _publish(self, verdict: Verdict) -> None:
         """Remember the verdict; report it if it has changed."""

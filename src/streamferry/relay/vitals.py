@@ -22,7 +22,7 @@ from enum import Enum
 
 from streamferry.media.errors import Fault, MediaError
 from streamferry.reasons import Code, Reason
-from streamferry.relay.feed import FileFeed
+from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.status import RelayStatus, State, Totals, Trouble
 
@@ -170,7 +170,7 @@ class Vitals:
             kbps_out=kbps_out,
             dropped_tags=outlet.dropped_tags,
             retries=self.retries.total(),
-            repairs=flow.timeline.repairs,
+            repairs=flow.repairs,
             sound_drift_ms=flow.sound_drift_ms,
             playhead=feed.playhead if feed else None,
             item_end_ms=feed.item_end_ms if feed else None,
@@ -183,4 +183,4 @@ class Vitals:
     def totals(self) -> Totals:
         """What the run has done."""
         flow, outlet = self._flow, self._flow.outlet
-        return Totals(flow.bytes_in, outlet.bytes_out, outlet.dropped_tags, flow.timeline.repairs, self.retries)
+        return Totals(flow.bytes_in, outlet.bytes_out, outlet.dropped_tags, flow.repairs, self.retries)

@@ -11,7 +11,7 @@ from streamferry.media.errors import MediaError, SourceUnsupported
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag
 from streamferry.reasons import Code
 from streamferry.wire.flv import NEVER_MS
-from streamferry.wire.rtmp.chunk_file import STEP_MS, Index, TagScan, end_of_message
+from streamferry.wire.rtmp.chunk_file import STEP_MS, Index, TagScan, end_of_message, restamped
 
 # How far the reader goes between two hints to the kernel; each makes it read ahead twice that far.
 _ADVISE_STEP_BYTES = 2 << 20
@@ -34,6 +34,8 @@ class PlayableFile(Protocol):
     duration_ms: int
     #: Stamp and length of the last frame of each track, once it is complete.
     ends: dict[int, tuple[int, int]]
+    #: Whether its headers change in its midst.
+    changes_headers: bool
 
     @property
     def known_ms(self) -> int:
@@ -63,16 +65,16 @@ class PreparedReader:
     __slots__ = (
         "_advise_at",
         "_end_ms",
-        "_headers_due",
         "_last_ms",
-        "_reached_ms",
         "_scan",
         "at_end",
         "file",
         "offset",
         "place",
+        "reached_ms",
         "start_dts_ms",
         "starved",
+        "unsent_tracks",
     )
 
     def __init__(self, file: PlayableFile, start_ms: int = 0, end_ms: int | None = None) -> None:
@@ -90,20 +92,23 @@ class PreparedReader:
         #: Where it stands: everything before that has been given.
         self.offset = index.place_offsets[self.place]
         #: Stamp of the place where it begins.
-        self.start_dts_ms = self._reached_ms = index.place_stamps[self.place]
+        self.start_dts_ms = index.place_stamps[self.place]
+        #: All that is stamped up to there has been given, and at most some ``STEP_MS`` more.
+        self.reached_ms = self.start_dts_ms
+        #: Tracks of which the pass has not sent a message yet.
+        self.unsent_tracks = set(file.tracks)
         #: Whether everything was given.
         self.at_end = False
         #: Whether the file still grows and has nothing more now.
         self.starved = False
         self._scan: TagScan | None = None
-        self._headers_due = True
         self._advise_at = self.offset + _ADVISE_STEP_BYTES
         file.advise(self.offset)
 
     @property
     def position_ms(self) -> int:
         """All media up to there has been given, from the file's origin; at most some ``STEP_MS`` more."""
-        return max(0, self._reached_ms - self.file.index.origin_ms)
+        return max(0, self.reached_ms - self.file.index.origin_ms)
 
     @property
     def end_ms(self) -> int | None:
@@ -119,12 +124,15 @@ class PreparedReader:
             return self.file.failed
         return self.file.cut_short if self.at_end and self.offset == self.file.end_offset else None
 
-    def advance(self, until_ms: int) -> int:
+    def advance(self, until_ms: int, ends_at_place: bool = False) -> int:
         """Go on to the media stamped up to ``until_ms``, or some ms less; gives the offset to which that was.
 
-        What lies between that and the offset before it is due. It stays valid until the next call.
+        What lies between that and the offset before it is due. ``ends_at_place``: the pass ends at the next place at
+        which a viewer can begin, in a file without a picture at once.
         """
         file, start = self.file, self.offset
+        if self.at_end:
+            return start
         readable = file.end_offset
         end: int | None
         if until_ms < self._last_ms:
@@ -140,24 +148,26 @@ class PreparedReader:
             self.at_end = self.at_end or file.complete
         else:
             self.starved = False
+        if ends_at_place and self._end_at_place(start, end):
+            return self.offset
         if end <= start:
             return start
         self.offset = end
         if self.at_end or self.starved:
-            self._reached_ms = max(self._reached_ms, min(self._last_known_ms(), self._last_ms))
-        elif until_ms - STEP_MS >= self._reached_ms:
-            self._reached_ms = until_ms - STEP_MS + 1
+            self.reached_ms = max(self.reached_ms, min(self._last_stamp_before(end), self._last_ms))
+        elif until_ms - STEP_MS >= self.reached_ms:
+            self.reached_ms = until_ms - STEP_MS + 1
         if end >= self._advise_at:
             self._advise_at = end + _ADVISE_STEP_BYTES
             # No further: what was given last is in use until the next call.
             file.advise(start)
         return end
 
-    def _last_known_ms(self) -> int:
+    def _last_stamp_before(self, offset: int) -> int:
         file = self.file
-        if not file.complete:
-            return file.known_ms
-        return max((last_ms for last_ms, _ in file.ends.values()), default=0)
+        if file.complete and offset == file.end_offset:
+            return max((last_ms for last_ms, _ in file.ends.values()), default=0)
+        return file.index.step_before(offset)
 
     def _find_end(self) -> int | None:
         """Where the pass ends before the file does; None if it does not, as far as can be read."""
@@ -176,15 +186,42 @@ class PreparedReader:
                 return start
         return None
 
-    def pull(self, until_ms: int, out: list[Tag]) -> None:
-        """``advance``, and append what is due as tags, headers first at the start."""
-        if self._headers_due:
-            self._headers_due = False
-            out.extend((tag_type, self.start_dts_ms, body) for tag_type, _, body in self.file.headers)
-        start = self.offset
-        if self.advance(until_ms) > start:
-            self.tags(start, out)
-            self._reached_ms = out[-1][1]
+    def _end_at_place(self, start: int, end: int) -> bool:
+        index = self.file.index
+        if VIDEO in self.file.tracks:
+            place = index.place_from(start)
+            if place is None or index.place_offsets[place] > end:
+                return False
+            self.offset, self.reached_ms = index.place_offsets[place], index.place_stamps[place]
+        else:
+            self.reached_ms = max(self.ends().values(), default=self.reached_ms)
+        self.at_end, self.starved = True, False
+        return True
+
+    def pieces(self, start: int, add_ms: int, message_stream_id: int) -> "list[bytes | memoryview]":
+        """What was given from the offset ``start`` on, for a gathered write.
+
+        Of each track that was not sent before, the first message has a type 0 header, its stamp ``add_ms`` more than in
+        the file; the others follow from that.
+        """
+        file, at = self.file, start
+        firsts: list[tuple[int, int]] = []
+        for tag_type in tuple(self.unsent_tracks):
+            first = file.index.first_of(tag_type, self.place)
+            if first is not None and first[1] < self.offset:
+                firsts.append(first)
+            if first in firsts or (first is None and file.complete):
+                self.unsent_tracks.discard(tag_type)
+        view = file.view()
+        pieces: list[bytes | memoryview] = []
+        for stamp_ms, offset in sorted(firsts, key=lambda first: first[1]):
+            if offset > at:
+                pieces.append(view[at:offset])
+            message, at = restamped(view, offset, stamp_ms + add_ms, message_stream_id)
+            pieces += message
+        if at < self.offset:
+            pieces.append(view[at : self.offset])
+        return pieces
 
     def tags(self, start: int, out: list[Tag]) -> None:
         """Append what was given from the offset ``start`` on, with its stamps in the file; bodies may be views."""

@@ -12,7 +12,7 @@ from scripted.publishing import publishing
 from streamferry.media.tag import Tag
 from streamferry.push import Outlet
 from streamferry.relay.feed import LiveFeed
-from streamferry.relay.flow import Flow
+from streamferry.relay.flow import LiveFlow
 from streamferry.source.flv import FlvReader
 from streamferry.source.live import ConnectionInlet
 from streamferry.timeline import Timeline
@@ -52,7 +52,7 @@ class Wire:
 async def relayed(cuts: list[int]) -> list[Tag]:
     """What arrives at the destination."""
     wire = Wire(cuts)
-    flow = Flow(Timeline(), Outlet(), lambda now: None)
+    flow = LiveFlow(Timeline(), Outlet(), lambda now: None)
     session, far = publishing()
     scratch = memoryview(bytearray(1 << 20))
     inlet = ConnectionInlet(wire, wire.receive_into, FlvReader(serialize_flv_header(True, True)).read)  # type: ignore[arg-type]

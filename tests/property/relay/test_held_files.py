@@ -12,11 +12,11 @@ from scripted.publishing import publishing
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag
 from streamferry.push import Outlet
-from streamferry.relay.feed import MAX_PULL_MS, FileFeed
-from streamferry.relay.flow import Flow
+from streamferry.relay.file_feed import FileFeed
+from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.status import START
 from streamferry.source.prepared import PreparedReader
-from streamferry.timeline import Timeline
+from streamferry.timeline.pace import LEAD_MS
 
 
 def growing_file(pictures: int, pause_ms: int, gop: int) -> MemoryFile:
@@ -57,11 +57,11 @@ def test_all_of_each_film_arrives(
 
 async def played(films: list[MemoryFile], steps: list[tuple[tuple[float, int], int]]) -> list[Tag]:
     """What arrives of a list at a destination with small buffers."""
-    timeline, outlet = Timeline(), Outlet()
-    flow = Flow(timeline, outlet, lambda now: None)
-    feed = FileFeed(timeline, outlet, START, lambda *step: None)
+    outlet = Outlet()
+    flow = ListFlow(outlet, lambda now: True)
+    feed = FileFeed(outlet, START, lambda *step: None)
     session, far = publishing(16 << 10)
-    flow.attach_feed(feed, 0.0)
+    flow.attach_feed(feed)
     flow.attach_session(session, 0.0)
     for item, film in enumerate(films):
         feed.put(0, item, PreparedReader(film))
@@ -74,9 +74,9 @@ async def played(films: list[MemoryFile], steps: list[tuple[tuple[float, int], i
                 (after_s, read_bytes), grown = next(todo, ((0.32, 1 << 20), 100_000))
                 next((film for film in films if not film.complete), films[0]).grow_by(grown)
                 now += after_s
-                before_ms = timeline.position_ms
+                before_ms = feed.position_ms
                 flow.visit(now)
-                assert timeline.position_ms - before_ms <= MAX_PULL_MS + longest_gap_ms
+                assert feed.position_ms - before_ms <= LEAD_MS + longest_gap_ms
                 if read_bytes:
                     far.receive(read_bytes)
                 await asyncio.sleep(0)

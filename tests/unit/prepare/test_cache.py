@@ -18,7 +18,7 @@ def fill(entry: Entry, size_bytes: int = 100_000, *, used_at: float | None = Non
     entry.media_part.write_bytes(bytes(size_bytes))
     index = Index(13)
     index.add_place(1000, 500)
-    entry.commit(Summary(size_bytes, 1000, 1000, False, 0, {}, Form()), index)
+    entry.commit(Summary(size_bytes, 1000, 1000, False, 0, {}, False, Form()), index)
     if used_at is not None:
         os.utime(entry.path / "use.lock", (used_at, used_at))
     return entry

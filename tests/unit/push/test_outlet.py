@@ -9,7 +9,7 @@ from scripted.camera import AAC_HEADER, AVC_HEADER, Camera, laid, number_of, pic
 from scripted.waiting import until
 from streamferry.media.errors import DestinationStalled, DestinationUnreachable
 from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, START, VIDEO
-from streamferry.push import Outlet, WhenLate
+from streamferry.push import Outlet
 from streamferry.push.outlet import STALL_S
 from streamferry.timeline import Timeline
 
@@ -283,12 +283,13 @@ async def test_a_new_session_gets_sound_whose_picture_has_stayed_away(publish):
 
 async def test_what_cannot_be_held_back_is_buffered_little(publish):
     """Of a live stream the kernel takes less than of a file, so that what is late waits where it can be dropped."""
-    sent = {}
-    for when_late in WhenLate:
+    sent = []
+    for drops in (True, False):
         outlet = Outlet()
-        outlet.when_late = when_late
         session, _ = publish(4 << 20)
+        if drops:
+            session.drop_late()
         outlet.attach(session, [], 0.0)
         outlet.offer(laid([(VIDEO, 0, picture(0, 4 << 20, is_key=True))]))
-        sent[when_late] = session.sent_bytes
-    assert sent[WhenLate.DROP] < sent[WhenLate.HOLD]
+        sent.append(session.sent_bytes)
+    assert sent[0] < sent[1]

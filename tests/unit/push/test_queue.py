@@ -17,7 +17,7 @@ from scripted.camera import (
 )
 from streamferry.media.errors import DestinationStalled
 from streamferry.media.tag import AUDIO, KEYFRAME, METADATA, SCRIPT, SEQUENCE_HEADER, START, VIDEO
-from streamferry.push.queue import HARD_BYTES, HARD_MS, SOFT_BYTES, SOFT_MS, TagQueue, WhenLate
+from streamferry.push.queue import HARD_BYTES, HARD_MS, SOFT_BYTES, SOFT_MS, TagQueue
 
 EVERYTHING = 1 << 62
 
@@ -196,22 +196,3 @@ def test_without_a_destination_a_group_without_end_is_not_kept():
     camera.start_over()
     queue.keep_latest_group(laid(camera.shoot()))
     assert numbers(queue.take(EVERYTHING)) == [camera.pictures - 1]
-
-
-def test_held_back_media_is_never_dropped():
-    """A file's feed waits for its destination: beyond both limits, over keyframes, all that was put in comes out."""
-    camera = Camera(gop=25, frame_bytes=50_000)
-    queue = TagQueue(WhenLate.HOLD)
-    tags = laid(camera.headers() + camera.film(HARD_MS / 1000 + 10))
-    for at in range(0, len(tags), 50):
-        queue.put(tags[at : at + 50])
-    assert queue.size_bytes > HARD_BYTES
-    assert queue.take(EVERYTHING) == tags
-    assert queue.dropped_tags == 0
-
-
-def test_held_back_media_begins_where_its_feed_does():
-    """Sound before the first picture of a file goes as well; of a live source it waits for a keyframe."""
-    tags = laid([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, sound(1)), (VIDEO, 40, picture(2, is_key=True))])
-    assert TagQueue(WhenLate.HOLD).skip_to_start(tags) == tags
-    assert TagQueue(WhenLate.DROP).skip_to_start(tags) == [tags[0], tags[2]]

@@ -13,8 +13,9 @@ from streamferry.media.errors import SourceCorrupt, SourceStalled
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, TagKind
 from streamferry.media.url import MediaUrl
 from streamferry.push import Outlet
-from streamferry.relay.feed import LATE_S, PICTURE_LOST_S, UNUSABLE_S, FileFeed, LiveFeed
-from streamferry.relay.flow import Flow
+from streamferry.relay.feed import PICTURE_LOST_S, UNUSABLE_S, LiveFeed
+from streamferry.relay.file_feed import LATE_S, FileFeed
+from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.spec import Item
 from streamferry.relay.status import START
 from streamferry.source.live import SILENCE_S
@@ -169,15 +170,39 @@ def test_closing_a_live_feed_closes_its_inlet(live):
     assert feed.bytes_in > 400
 
 
+class TagSession:
+    """A session that takes tags, all of them unless it is blocked."""
+
+    chunks = None
+    is_blocked = False
+    sent_bytes = acked_bytes = 0
+
+    def __init__(self):
+        self.taken = []
+
+    def write(self, tags):
+        self.taken += tags
+        return len(tags)
+
+    def flush(self):
+        return not self.is_blocked
+
+
 class Playing:
-    """A file feed with its timeline, and all that it has laid."""
+    """A file feed with a session, and all that it was given."""
 
     def __init__(self, outlet=None):
-        self.timeline = Timeline()
         self.outlet = outlet or Outlet()
+        self.session = self.outlet.session = TagSession()
         self.steps = []
-        self.feed = FileFeed(self.timeline, self.outlet, START, lambda *step: self.steps.append(step))
+        self.feed = FileFeed(self.outlet, START, lambda *step: self.steps.append(step))
         self.laid = []
+
+    def play_once(self, now):
+        """What a visit gives."""
+        self.session.taken = []
+        self.feed.play(now)
+        return self.session.taken
 
     async def put(self, *files, loop=0):
         for item, file in enumerate(files):
@@ -188,8 +213,8 @@ class Playing:
         """Pull as a beat does; gives how far the media was ahead of the clock at its most."""
         ahead_ms, now = -1e9, begin
         while now < end:
-            fresh = pull(self.feed, now)
-            self.feed.check_liveness(now)
+            fresh = self.play_once(now)
+            self.feed.note_arrived()
             self.laid += fresh
             if fresh:
                 ahead_ms = max(ahead_ms, max(tag[1] for tag in fresh) - (now - begin) * 1000)
@@ -204,7 +229,7 @@ async def test_a_file_leaves_on_its_schedule():
     """Never further ahead than the lead, never behind by more than a beat, over the whole file."""
     playing, file = Playing(), MemoryFile(10)
     await playing.put(file)
-    assert pull(playing.feed, 49.0) == []
+    assert playing.play_once(49.0) == []
     playing.feed.begin_session(50.0)
     assert playing.play(50.0, 53.0) <= LEAD_MS
     assert playing.stamps(VIDEO)[-1] >= 3000 + LEAD_MS - 2 * 40
@@ -224,7 +249,7 @@ async def test_each_item_is_told_when_it_begins_and_when_it_ends():
     playing = Playing()
     await playing.put(MemoryFile(1))
     playing.feed.put(0, 1, PreparedReader(MemoryFile(1)))
-    pull(playing.feed, 49.0)
+    playing.play_once(49.0)
     assert playing.steps == []
     playing.feed.begin_session(50.0)
     playing.play(50.0, 50.2)
@@ -236,14 +261,47 @@ async def test_each_item_is_told_when_it_begins_and_when_it_ends():
     assert told == [(step, item, None) for item in (0, 1) for step in ("item_started", "item_finished")]
 
 
-async def test_a_late_beat_catches_up_with_the_schedule():
-    """The schedule is absolute: a beat that was late makes up for it over its next visits, and nothing drifts."""
+async def test_a_beat_that_is_late_by_less_than_the_lead_changes_nothing():
+    """The schedule is absolute: what viewers have buffered covers it, and nothing drifts."""
     playing = Playing()
     await playing.put(MemoryFile(10))
     playing.feed.begin_session(0.0)
     playing.play(0.0, 1.0)
-    playing.play(3.5, 3.7)
-    assert 3660 + LEAD_MS - 40 <= playing.stamps(VIDEO)[-1] <= 3660 + LEAD_MS
+    playing.play(1.8, 1.81)
+    assert 1800 + LEAD_MS - 80 <= playing.stamps(VIDEO)[-1] <= 1800 + LEAD_MS
+
+
+async def test_after_a_hold_a_list_goes_on_at_the_pace_of_a_player():
+    """Viewers have had nothing for longer than their buffer: they get a lead again, no flood, and are late by that."""
+    playing = Playing()
+    await playing.put(MemoryFile(20))
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 1.0)
+    before_ms = playing.stamps(VIDEO)[-1]
+    playing.play(3.5, 3.51)
+    assert before_ms < playing.stamps(VIDEO)[-1] <= before_ms + LEAD_MS + 80
+    playing.play(3.54, 10.0)
+    assert playing.stamps(VIDEO)[-1] == pytest.approx(before_ms + LEAD_MS + 6500, abs=80)
+
+
+@pytest.mark.parametrize("hold_s", [1.0, 2.5])
+async def test_a_list_that_keeps_time_catches_up_at_one_and_a_half_times_its_pace(hold_s):
+    """After a hold that is no reason to skip: never faster than that, at no moment, and it is on time in the end."""
+    playing, step = Playing(), 0.32
+    playing.feed._keeps_time = lambda: True
+    await playing.put(MemoryFile(30))
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 3.0, step)
+    now, gone_ms = 3.0 + hold_s, playing.feed.position_ms
+    on_time_at = None
+    while now < 15.0:
+        playing.play_once(now)
+        assert playing.feed.position_ms - gone_ms <= 1500 * step + 1
+        gone_ms = playing.feed.position_ms
+        if on_time_at is None and gone_ms >= now * 1000 + LEAD_MS - 1:
+            on_time_at = now
+        now += step
+    assert on_time_at is not None
 
 
 @pytest.mark.parametrize("pause_s", [LATE_S, 20.0, 86_400.0])
@@ -269,9 +327,9 @@ async def test_a_destination_that_stood_still_is_not_flooded():
     playing.feed.begin_session(0.0)
     playing.play(0.0, 1.0)
     before_ms = playing.stamps(VIDEO)[-1]
-    playing.outlet._queue._append((VIDEO, 0, b"\x27\x01\x00\x00\x00", 0))
+    playing.session.is_blocked = True
     playing.play(1.0, 9.0)
-    playing.outlet._queue.clear()
+    playing.session.is_blocked = False
     playing.play(9.0, 9.01)
     assert playing.stamps(VIDEO)[-1] <= before_ms + LEAD_MS + 40
 
@@ -301,7 +359,7 @@ async def test_a_file_with_few_frames_keeps_its_schedule():
     playing.feed.begin_session(0.0)
     left_at = {}
     for tick in range(32 * 25):
-        for tag in pull(playing.feed, tick / 25):
+        for tag in playing.play_once(tick / 25):
             if tag[3] == TagKind.START:
                 left_at[tag[1]] = tick / 25
     assert list(left_at) == [0, 10_000, 20_000, 30_000]
@@ -315,12 +373,13 @@ async def test_a_backed_up_destination_holds_the_file():
     playing.feed.begin_session(0.0)
     playing.play(0.0, 1.0)
     count = len(playing.laid)
-    playing.outlet._queue._append((VIDEO, 0, b"\x27\x01\x00\x00\x00", 0))
+    playing.session.is_blocked = True
+    last_ms = playing.stamps(VIDEO)[-1]
     playing.play(1.0, 3.0)
     assert len(playing.laid) == count
-    playing.outlet._queue.clear()
+    playing.session.is_blocked = False
     playing.play(3.0, 3.1)
-    assert playing.stamps(VIDEO)[-1] >= 3000 + LEAD_MS - 2 * 40
+    assert playing.stamps(VIDEO)[-1] >= last_ms + LEAD_MS - 40
 
 
 async def test_files_join_without_a_gap_or_a_step_back():
@@ -335,7 +394,6 @@ async def test_files_join_without_a_gap_or_a_step_back():
     steps = {tag_type: {b - a for a, b in pairwise(playing.stamps(tag_type))} for tag_type in (VIDEO, AUDIO)}
     assert steps == {VIDEO: {40}, AUDIO: {20}}
     assert len(playing.stamps(VIDEO)) == 200
-    assert playing.timeline.repairs == 0
     assert [file.holders for file in files] == [0, 0, 0, 1]
 
 
@@ -359,7 +417,7 @@ async def test_a_new_session_goes_back_to_a_keyframe():
     broke_at = number_of([tag for tag in playing.laid if tag[0] == VIDEO][-1])
     last_ms = max(tag[1] for tag in playing.laid)
     playing.feed.end_session()
-    assert pull(playing.feed, 5.0) == []
+    assert playing.play_once(5.0) == []
     playing.laid.clear()
     playing.feed.begin_session(60.0)
     playing.play(60.0, 60.5)
@@ -392,7 +450,7 @@ async def test_all_that_a_kernel_holds_is_played_again():
     """A destination takes 1.3 s of 8 Mbps and no more; the rest, as much as fits into buffers, has not arrived."""
 
     class Stuck:
-        is_backed_up = False
+        tap = None
         acked_bytes = 1_300_000
 
         @property
@@ -413,7 +471,7 @@ async def test_items_that_did_not_arrive_are_played_again_from_where_that_began(
     """Several short ones were given, of which a destination took one and a half: then come all the rest, told once."""
 
     class Stuck:
-        is_backed_up = False
+        tap = None
         acked_bytes = 3_500_000
         sent_bytes = 0
 
@@ -549,10 +607,10 @@ async def all_received(session, far):
 
 async def sounds_of_sessions(file, *lengths_s):
     """Numbers of the sounds that each of several publish sessions of one relay of a file is given to send."""
-    timeline, outlet = Timeline(), Outlet()
-    flow = Flow(timeline, outlet, lambda now: None)
-    feed = FileFeed(timeline, outlet, START, lambda *step: None)
-    flow.attach_feed(feed, 0.0)
+    outlet = Outlet()
+    flow = ListFlow(outlet, lambda now: True)
+    feed = FileFeed(outlet, START, lambda *step: None)
+    flow.attach_feed(feed)
     feed.put(0, 0, PreparedReader(file))
     now, sent = 0.0, []
     for length_s in lengths_s:
@@ -591,10 +649,10 @@ async def test_sound_a_little_before_the_first_picture_of_a_file_is_sent():
 
 async def test_a_relay_of_sound_stops_where_it_is_asked_to():
     """To hand it over: the next visit is a place to stop at, and what was not sent is not counted as played."""
-    timeline, outlet, stopped = Timeline(), Outlet(), []
-    flow = Flow(timeline, outlet, lambda now: None)
-    feed = FileFeed(timeline, outlet, START, lambda *step: None)
-    flow.attach_feed(feed, 0.0)
+    outlet, stopped = Outlet(), []
+    flow = ListFlow(outlet, lambda now: True)
+    feed = FileFeed(outlet, START, lambda *step: None)
+    flow.attach_feed(feed)
     feed.put(0, 0, PreparedReader(sound_file(60)))
     session, far = publishing()
     flow.attach_session(session, 0.0)

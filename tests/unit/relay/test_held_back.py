@@ -12,23 +12,23 @@ from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO
 from streamferry.push import Outlet
 from streamferry.relay.beat import RING_S
-from streamferry.relay.feed import MAX_PULL_MS, FileFeed
-from streamferry.relay.flow import Flow
+from streamferry.relay.file_feed import FileFeed
+from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.status import START
 from streamferry.source.prepared import PreparedReader
-from streamferry.timeline import Timeline
+from streamferry.timeline.pace import LEAD_MS
 
 
 class Relay:
     """A flow of one file to one destination; ``visit`` is a beat, for which no time passes."""
 
     def __init__(self, file, buffer_bytes):
-        timeline, outlet = Timeline(), Outlet()
-        self.flow = Flow(timeline, outlet, lambda now: None)
-        self.feed = FileFeed(timeline, outlet, START, lambda *step: None)
+        outlet = Outlet()
+        self.flow = ListFlow(outlet, lambda now: True)
+        self.feed = FileFeed(outlet, START, lambda *step: None)
         self.session, self.far = publishing(buffer_bytes)
         self.now = 0.0
-        self.flow.attach_feed(self.feed, self.now)
+        self.flow.attach_feed(self.feed)
         self.feed.put(0, 0, PreparedReader(file))
         self.feed.finish()
         self.flow.attach_session(self.session, self.now)
@@ -38,9 +38,9 @@ class Relay:
         end = self.now + seconds
         while self.now < end:
             self.now += RING_S
-            before_ms = self.flow.timeline.position_ms
+            before_ms = self.feed.position_ms
             self.flow.visit(self.now)
-            assert self.flow.timeline.position_ms - before_ms <= MAX_PULL_MS + 40
+            assert self.feed.position_ms - before_ms <= LEAD_MS
             if read_bytes:
                 self.far.receive(read_bytes)
             await asyncio.sleep(0)

@@ -9,7 +9,6 @@ from streamferry.media.errors import DestinationStalled, Fault, PublishRejected,
 from streamferry.reasons import Reason
 from streamferry.relay.status import State, Trouble
 from streamferry.relay.vitals import CALM_S, FRESH_S, End, Phase, Vitals
-from streamferry.timeline import Timeline
 
 
 @dataclass
@@ -29,7 +28,7 @@ class Flow:
     """What vitals read of a flow."""
 
     outlet: Outlet = field(default_factory=Outlet)
-    timeline: Timeline = field(default_factory=Timeline)
+    repairs: int = 0
     bytes_in: int = 0
     sound_drift_ms: int | None = None
     media_at: float = float("-inf")

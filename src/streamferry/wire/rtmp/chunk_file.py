@@ -151,6 +151,11 @@ class Index:
         step = bisect_right(self.step_stamps, ms - STEP_MS + 1, after)
         return self.step_offsets[step] if step < len(self.step_offsets) else None
 
+    def step_before(self, offset: int) -> int:
+        """Stamp of the last step before an offset: all that is stamped up to there lies before the offset, too."""
+        step = bisect_left(self.step_offsets, offset)
+        return self.step_stamps[step - 1] if step else 0
+
     # What grows it.
 
     def add_place(self, stamp_ms: int, offset: int) -> None:

@@ -22,7 +22,7 @@ from urllib.parse import unquote
 
 from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.stamps import SessionClock
-from streamferry.media.tag import AUDIO, METADATA, VIDEO, LaidTag, Tag
+from streamferry.media.tag import AUDIO, METADATA, START, VIDEO, LaidTag, Tag
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Value
@@ -172,6 +172,15 @@ class ClientSession(Peer):
             )
             ends.append(len(pieces))
         return pieces, ends
+
+    @property
+    def zero_ms(self) -> int:
+        """Where on the output clock the stamps of the published stream are 0; beyond all before anything was sent."""
+        return self._clock.zero_ms
+
+    def begin_at(self, dts_ms: int) -> None:
+        """Let the published stream begin there, unless it has begun."""
+        self._clock.leaves_out(dts_ms, START)
 
     def unpublish(self) -> None:
         """Queue the end of the stream, so that the server knows it was meant. Does nothing if none is published."""

@@ -1,0 +1,407 @@
+"""The feed of a list: plays prepared files one after another on a schedule, across publish sessions.
+
+A visit looks up how far the file that plays is due, and sends that stretch of it as it lies (``wire.rtmp.chunk_file``);
+a session that takes no chunks, and previews, get the same stretch as tags. There is no queue: while a session is
+blocked nothing more is given to it, and nothing of a file is ever left out. How far a file is ahead is bounded in media
+time; after a hold it goes on as for a player that ran dry, or, where the list keeps time, catches up at 1.5 times its
+pace.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.errors import MediaError
+from streamferry.media.starts import Starts
+from streamferry.media.tag import KEYFRAME, VIDEO, LaidTag, Tag
+from streamferry.push import ChunkSession, Outlet, Session
+from streamferry.relay.beat import FILE_VISIT_S
+from streamferry.relay.list_position import move
+from streamferry.relay.spec import Item
+from streamferry.relay.status import ItemStep, Playhead
+from streamferry.source.prepared import PreparedReader
+from streamferry.timeline import Joins, Pace
+from streamferry.timeline.pace import LEAD_MS
+
+#: After a hold of this long the list is somewhere else by the clock: one that keeps time goes there at once.
+LATE_S = 3.0
+#: How much faster than its pace a list that keeps time makes up for a shorter hold.
+CATCH_UP = 1.5
+#: A new session goes back to what the old one's peer had acknowledged, but no further than this from what was given.
+#: Linux holds 4 MiB unsent by itself (tcp_wmem), and of a file that is not kept 8 MiB behind its player are there.
+_MAX_BACK_BYTES = 6 << 20
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A reader with its position in the list."""
+
+    loop: int
+    item: int
+    reader: PreparedReader
+    #: Where it began, once it has. It may begin again, for another session.
+    begun_ms: int | None = None
+    #: Whether its end was told. It may be played again from a place before that.
+    is_told: bool = False
+    #: Of the list before the present one, in which its place means nothing.
+    is_outdated: bool = False
+    #: It ends at its next keyframe, once another reader is there.
+    gives_way: bool = False
+
+    @property
+    def playhead(self) -> Playhead:
+        return Playhead(self.loop, self.item, self.reader.position_ms)
+
+
+class FileFeed:
+    """asyncio adds the next reader while the current one plays, so that a join never waits for a file to open.
+
+    A reader that has ended stays until all of it has arrived: if the session is lost before that, the next one repeats
+    what did not arrive.
+    """
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        start: Playhead,
+        on_step: Callable[[ItemStep, Playhead, MediaError | None], None],
+        on_late: Callable[[], None] = lambda: None,
+        keeps_time: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``on_late`` is called in the midst of a visit when what plays was held up for ``LATE_S`` or more."""
+        self._on_late = on_late
+        self._keeps_time = keeps_time
+        self._resting: Playhead | None = start
+        self._outlet = outlet
+        self._on_step = on_step
+        self._joins = Joins()
+        self._current: _Entry | None = None
+        self._upcoming: deque[_Entry] = deque()
+        # Before the present one, the latest last: what has been played and has not arrived.
+        self._played: deque[_Entry] = deque()
+        self._spent: list[PreparedReader] = []
+        self._pace: Pace | None = None
+        # What takes the session's chunks; None: it takes tags.
+        self._chunks: ChunkSession | None = None
+        # Up to where on the output clock all has been given, and how much may be missing before that is a hold.
+        self._given_ms = 0
+        self._patience_ms = LEAD_MS
+        self._visited_at = 0.0
+        # The headers in force; and those due before the present pass begins, if any.
+        self._headers: list[Tag] = []
+        self._headers_due: list[Tag] = []
+        self._at_place: Callable[[], None] | None = None
+        self._is_last = False
+        # How far the peer has acknowledged, once something has begun; behind that places that were given, each with the
+        # bytes of the session that were on their way by then.
+        self._arrived: tuple[_Entry, int] | None = None
+        self._given: deque[tuple[int, _Entry, int]] = deque()
+        self._room = asyncio.Event()
+        self._room.set()
+        #: Set while everything put in was played, after ``finish`` was called.
+        self.finished = asyncio.Event()
+
+    @property
+    def playhead(self) -> Playhead | None:
+        """The list's position; None until one of its items has played, after an edit."""
+        entry = self._current
+        return entry.playhead if entry and not entry.is_outdated else self._resting
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether something plays, or has: before that, and after ``skip_to``, the playhead is where it shall begin."""
+        return self._current is not None
+
+    @property
+    def position_ms(self) -> int:
+        """Up to where on the output clock all has been given."""
+        return self._given_ms
+
+    @property
+    def headers(self) -> list[LaidTag]:
+        """Metadata and sequence headers of what plays."""
+        return [(tag_type, self._given_ms, body, tag_kind(tag_type, body)) for tag_type, _, body in self._headers]
+
+    @property
+    def item_end_ms(self) -> int | None:
+        """Where the item at the playhead ends, once that is known."""
+        entry = self._current
+        return entry.reader.end_ms if entry and not entry.is_outdated else None
+
+    def item_ends(self) -> Iterator[tuple[int, int | None]]:
+        """Items of the list that are playing or about to, and where each ends, once that is known."""
+        for entry in (self._current, *self._upcoming):
+            if entry and not entry.is_outdated:
+                yield entry.item, entry.reader.end_ms
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is nothing to play yet: the next file is still being prepared."""
+        return (self._current is None or self._current.is_told) and not self._upcoming and not self._is_last
+
+    async def wait_for_room(self) -> None:
+        """Wait until the reader that was added last is playing: then it is time to open the next."""
+        await self._room.wait()
+
+    def put(self, loop: int, item: int, reader: PreparedReader) -> None:
+        """Queue the next reader, which is taken over."""
+        self._upcoming.append(_Entry(loop, item, reader))
+        self._room.clear()
+
+    def drop_upcoming(self) -> None:
+        """Drop the readers that are not playing yet: a new list follows."""
+        for entry in self._upcoming:
+            entry.reader.close()
+        self._upcoming.clear()
+        self._room.set()
+        self._is_last = False
+        self.finished.clear()
+
+    def follow(self, before: Sequence[Item], after: Sequence[Item]) -> None:
+        """The list was edited: the current item gets its place in the new list, or gives way to what follows."""
+        self._resting = None
+        for entry in (*self._played, self._current):
+            if entry is None or entry.is_outdated:
+                continue
+            place, is_kept = move(Playhead(entry.loop, entry.item), before, after)
+            if is_kept:
+                entry.item = place.item
+            else:
+                entry.is_outdated = entry.gives_way = True
+
+    def begin_at(self, playhead: Playhead) -> bool:
+        """Let the first item begin at that position; returns whether the item has it."""
+        entry = self._upcoming[0] if self._upcoming and self._current is None else None
+        if entry is None or (entry.loop, entry.item) != (playhead.loop, playhead.item):
+            return False
+        if (end_ms := entry.reader.end_ms) is not None and playhead.position_ms >= end_ms:
+            return False
+        self._reopen(entry, playhead.position_ms)
+        return True
+
+    def skip_to(self, playhead: Playhead) -> None:
+        """Drop the current item as well: the list continues elsewhere."""
+        self.drop_upcoming()
+        if self._current is not None:
+            self._end_pass(self._current)
+            self._spent += [entry.reader for entry in (*self._played, self._current)]
+            self._played.clear()
+            self._current = self._arrived = None
+        self._given.clear()
+        self._resting = playhead
+
+    def finish(self) -> None:
+        """No more readers will come."""
+        self._is_last = True
+
+    def begin_session(self, now: float) -> None:
+        """A publish session was attached: start a schedule, and go back to the keyframe before what did not arrive."""
+        session = self._outlet.session
+        self._chunks = session.chunks if session is not None else None
+        self._headers = []
+        self._restart_pace(self._joins.position_ms, now)
+        self._visited_at = now
+        if self._arrived is None:
+            return
+        entry, arrived_ms = self._arrived
+        self.finished.clear()
+        while (later := self._current) is not None and later is not entry:
+            self._reopen(later, later.begun_ms or 0)
+            self._upcoming.appendleft(later)
+            self._current = self._played.pop()
+        self._reopen(entry, arrived_ms)
+        self._begin_pass(entry)
+
+    def end_session(self) -> None:
+        """The publish session is about to end: hold everything."""
+        self._note_arrived()
+        self._given.clear()
+        if self._pace is not None and self._current is not None:
+            self._end_pass(self._current)
+        self._pace = self._chunks = None
+
+    def _reopen(self, entry: _Entry, position_ms: int) -> None:
+        self._spent.append(entry.reader)
+        entry.reader = entry.reader.reopen_at_keyframe(position_ms)
+
+    def _restart_pace(self, position_ms: int, now: float) -> None:
+        self._pace = Pace(position_ms, now)
+        self._given_ms = position_ms
+        self._patience_ms = LEAD_MS
+
+    def note_arrived(self) -> None:
+        """See how far the peer has come in what was given; at each inspection."""
+        self._note_arrived()
+
+    def _note_arrived(self) -> None:
+        given = self._given
+        if not given:
+            return
+        arrived_bytes = max(self._outlet.acked_bytes, given[-1][0] - _MAX_BACK_BYTES)
+        while given and given[0][0] <= arrived_bytes:
+            _, entry, position_ms = given.popleft()
+            self._arrived = entry, position_ms
+            while self._played and self._played[0] is not entry:
+                self._spent.append(self._played.popleft().reader)
+
+    def stop_at_place(self, then: Callable[[], None]) -> None:
+        """Send nothing from the next place on where a viewer can begin, and call ``then`` when it comes."""
+        self._at_place = then
+
+    def play(self, now: float) -> bool:
+        """Send what is due; gives whether all is plain: on time, and not about to change. Raises DestinationError.
+
+        The hot path: one look-up and one send.
+        """
+        session, pace = self._outlet.session, self._pace
+        since_s, self._visited_at = now - self._visited_at, now
+        if session is None or pace is None or (session.is_blocked and not session.flush()):
+            return False
+        if self._spent:
+            self._close_spent()
+        due_ms = pace.due_ms(now)
+        if due_ms - self._given_ms > self._patience_ms:
+            due_ms = self._due_after_hold(now, due_ms, since_s)
+        while self._current is not None or self._start_next():
+            entry = self._current
+            assert entry is not None
+            reader = entry.reader
+            self._given.append((self._outlet.sent_bytes, entry, reader.position_ms))
+            cuts = self._at_place is not None or (entry.gives_way and bool(self._upcoming))
+            start = reader.offset
+            end = reader.advance(due_ms - self._joins.shift, cuts)
+            if end > start:
+                self._send(session, reader, start, end)
+            if not reader.at_end:
+                if reader.starved and reader.file.failed is None:
+                    self._given_ms = min(due_ms, self._reached_ms(reader))
+                    self._outlet.media_time_ms = self._given_ms
+                    return False
+                if not reader.starved:
+                    self._given_ms = self._outlet.media_time_ms = due_ms
+                    return not session.is_blocked
+            self._end_pass(entry)
+            self._given_ms = self._outlet.media_time_ms = self._joins.position_ms
+            if self._at_place is not None and cuts and reader.at_end:
+                self._pace = None
+                self._at_place()
+                return False
+            self._tell_end(entry)
+            if session.is_blocked or not self._start_next():
+                break
+        if self._is_last and not self._upcoming:
+            self.finished.set()
+        return False
+
+    def _reached_ms(self, reader: PreparedReader) -> int:
+        return reader.reached_ms + self._joins.shift
+
+    def _tell_end(self, entry: _Entry) -> None:
+        if not entry.is_told:
+            entry.is_told = True
+            failed = entry.reader.failed
+            self._on_step(ItemStep.FINISHED if failed is None else ItemStep.FAILED, entry.playhead, failed)
+
+    def _close_spent(self) -> None:
+        for reader in self._spent:
+            reader.close()
+        self._spent.clear()
+
+    def _due_after_hold(self, now: float, due_ms: int, since_s: float) -> int:
+        """What may be given now that more is due than a player's buffer held: the hold was noticed there.
+
+        ``since_s``: since the last visit.
+        """
+        given_ms, entry = self._given_ms, self._current
+        is_starved = entry is not None and entry.reader.starved
+        if due_ms - given_ms >= LATE_S * 1000 and not is_starved:
+            self._restart_pace(given_ms, now)
+            if entry is not None:
+                self._on_late()
+        elif self._keeps_time():
+            limit_ms = given_ms + round(CATCH_UP * 1000 * min(since_s, FILE_VISIT_S))
+            # Until it has caught up, so that the last second is not made up for at once.
+            self._patience_ms = 0 if limit_ms < due_ms else LEAD_MS
+            return min(due_ms, limit_ms)
+        else:
+            self._restart_pace(given_ms, now)
+        return given_ms + LEAD_MS
+
+    def _send(self, session: Session, reader: PreparedReader, start: int, end: int) -> None:
+        chunks = self._chunks
+        headers, self._headers_due = self._headers_due, []
+        if chunks is None or self._outlet.tap is not None:
+            laid = self._lay(headers, reader, start)
+            if chunks is None:
+                session.write(laid)
+            if self._outlet.tap is not None:
+                self._outlet.tap(laid)
+        if chunks is None:
+            return
+        if not reader.unsent_tracks:
+            chunks.write_view(reader.file.view()[start:end])
+            return
+        chunks.begin_at(reader.start_dts_ms + self._joins.shift)
+        if headers:
+            chunks.write_headers(self._lay_headers(headers, reader))
+        add_ms = self._joins.shift - chunks.zero_ms
+        chunks.write_pieces(reader.pieces(start, add_ms, chunks.message_stream_id))
+
+    def _lay_headers(self, headers: list[Tag], reader: PreparedReader) -> list[LaidTag]:
+        dts_ms = reader.start_dts_ms + self._joins.shift
+        return [(tag_type, dts_ms, body, tag_kind(tag_type, body)) for tag_type, _, body in headers]
+
+    def _lay(self, headers: list[Tag], reader: PreparedReader, start: int) -> list[LaidTag]:
+        """Headers, and what was given from ``start`` on, as tags on the output clock."""
+        laid, tags = self._lay_headers(headers, reader), list[Tag]()
+        reader.tags(start, tags)
+        starts, shift = Starts(), self._joins.shift
+        starts.begin(has_picture=VIDEO in reader.file.tracks)
+        for tag_type, stamp_ms, body in tags:
+            kind = tag_kind(tag_type, body)
+            if kind <= KEYFRAME:
+                kind = starts.mark_picture(kind) if tag_type == VIDEO else starts.sound
+            laid.append((tag_type, stamp_ms + shift, body, kind))
+        return laid
+
+    def _start_next(self) -> bool:
+        if not self._upcoming:
+            return False
+        if self._current is not None:
+            self._played.append(self._current)
+        entry = self._current = self._upcoming.popleft()
+        self._room.set()
+        self._begin_pass(entry)
+        if entry.begun_ms is None:
+            entry.begun_ms = entry.reader.position_ms
+            self._on_step(ItemStep.STARTED, entry.playhead, None)
+        if self._arrived is None:
+            self._arrived = entry, entry.begun_ms
+        return True
+
+    def _begin_pass(self, entry: _Entry) -> None:
+        reader = entry.reader
+        self._joins.begin(reader.first_stamps())
+        headers = reader.file.headers
+        if headers != self._headers:
+            self._headers = self._headers_due = headers
+
+    def _end_pass(self, entry: _Entry) -> None:
+        self._joins.end(entry.reader.ends())
+        if entry.reader.file.changes_headers:
+            self._headers = []
+
+    def close(self) -> None:
+        """Close all readers; the playhead stays where it is."""
+        self._resting = self.playhead
+        readers = [entry.reader for entry in (*self._played, *self._upcoming)] + self._spent
+        if self._current is not None:
+            readers.append(self._current.reader)
+        for reader in readers:
+            reader.close()
+        self._played.clear()
+        self._upcoming.clear()
+        self._spent.clear()
+        self._current = None

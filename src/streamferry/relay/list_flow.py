@@ -1,0 +1,77 @@
+"""ListFlow: the flow of a list of files. A visit lets the feed send what is due; nothing lies between the two.
+
+It is inspected less often than a live one as long as all is plain, because nothing comes in that could surprise it.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from streamferry.media.errors import DestinationError
+from streamferry.media.tag import LaidTag
+from streamferry.push import Outlet, Session
+from streamferry.relay.file_feed import FileFeed
+from streamferry.relay.flow import INSPECT_S, Flow
+
+#: Time between two checks while a list streams and nothing is held. A stall is noticed at once: its session is blocked.
+CALM_INSPECT_S = 2.0
+
+
+class ListFlow(Flow):
+    """Visited by the beat. The feed stays attached from its first item to the end of the run."""
+
+    def __init__(self, outlet: Outlet, on_inspect: Callable[[float], bool]) -> None:
+        """``on_inspect`` gives whether the run is as it should be."""
+        super().__init__(outlet)
+        self._on_inspect = on_inspect
+        self._feed: FileFeed | None = None
+
+    @property
+    def headers(self) -> list[LaidTag]:
+        """See ``Flow``."""
+        return [] if self._feed is None else self._feed.headers
+
+    def attach_feed(self, feed: FileFeed) -> None:
+        """Play what the feed is given."""
+        self._feed = feed
+
+    def detach_feed(self) -> None:
+        """See ``Flow``."""
+        if self._feed is not None:
+            self._feed.close()
+        self._feed = None
+        self.has_media.clear()
+
+    def attach_session(self, session: Session, now: float) -> "asyncio.Future[DestinationError]":
+        """See ``Flow``."""
+        self.outlet.attach(session, [], now)
+        if self._feed is not None:
+            self._feed.begin_session(now)
+        return self._begin_sending(now)
+
+    def detach_session(self) -> Session | None:
+        """See ``Flow``."""
+        if self._feed is not None:
+            self._feed.end_session()
+        return super().detach_session()
+
+    def cut_at_start(self, then: Callable[[], None]) -> None:
+        """See ``Flow``."""
+        if self._feed is not None:
+            self._feed.stop_at_place(then)
+
+    def visit(self, now: float) -> None:
+        """See ``Flow``."""
+        is_plain, inspects = False, now >= self._inspect_at
+        if self._feed is not None and self.outlet.session is not None:
+            try:
+                is_plain = self._feed.play(now)
+                if inspects:
+                    self.outlet.check_liveness(now)
+                    self._feed.note_arrived()
+            except DestinationError as error:
+                self._lose(self._session_lost, error)
+        if inspects:
+            is_plain = self._on_inspect(now) and is_plain
+            self._inspect_at = now + (CALM_INSPECT_S if is_plain else INSPECT_S)
+        elif not is_plain and self._inspect_at > now + INSPECT_S:
+            self._inspect_at = now + INSPECT_S
