@@ -216,7 +216,7 @@ class FileFeed:
 
     def end_session(self) -> None:
         """The publish session is about to end: hold everything."""
-        self._note_arrived()
+        self.note_arrived()
         self._given.clear()
         if self._pace is not None and self._current is not None:
             self._end_pass(self._current)
@@ -233,9 +233,6 @@ class FileFeed:
 
     def note_arrived(self) -> None:
         """See how far the peer has come in what was given; at each inspection."""
-        self._note_arrived()
-
-    def _note_arrived(self) -> None:
         given = self._given
         if not given:
             return

@@ -18,7 +18,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.push import outlet
 from streamferry.relay import LEAD_MS, Item, Playhead, RelaySpec
 from streamferry.relay.backoff import Backoff
-from streamferry.relay.feed import FileFeed
+from streamferry.relay.file_feed import FileFeed
 from streamferry.worker import Assignment
 from streamferry.worker.task_runner import TaskRunner
 
@@ -151,11 +151,11 @@ class OneMistake:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, item: int, position_ms: int) -> None:
         self._place = (item, position_ms)
         self.made_at: float | None = None
-        self._check = FileFeed.check_liveness
-        monkeypatch.setattr(FileFeed, "check_liveness", lambda feed, now: self._look(feed, now))
+        self._note = FileFeed.note_arrived
+        monkeypatch.setattr(FileFeed, "note_arrived", lambda feed: self._look(feed))
 
-    def _look(self, feed: FileFeed, now: float) -> None:
-        self._check(feed, now)
+    def _look(self, feed: FileFeed) -> None:
+        self._note(feed)
         at = feed.playhead
         if self.made_at is None and at is not None and (at.item, at.position_ms) >= self._place:
             self.made_at = time.monotonic()
