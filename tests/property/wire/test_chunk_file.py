@@ -1,4 +1,4 @@
-"""Files of RTMP chunks: whatever was written is read back, from any place, in any stretches, at any time of a stream."""
+"""Files of RTMP chunks: whatever was written is read back, from any place, in any stretches, at any time."""
 
 from array import array
 from itertools import pairwise
