@@ -38,13 +38,14 @@ def test_usage_is_what_the_destination_received(served: Served, nginx: NginxRtmp
             "DstAddr": f"rtmp://127.0.0.1:{wire.port}/live/{group}",
             "GroupName": group,
         }
+        made_at = time.monotonic()
         task_id = service.create_pull_to_push_task(task)["Result"]["TaskId"]
         nginx.wait_published(group)
         began = time.monotonic()
-        wait_for("some seconds of stream", lambda: time.monotonic() - began > STREAM_S, 20)
+        wait_for("some seconds of stream", lambda: time.monotonic() - began > STREAM_S)
         getattr(service, end)({"TaskId": task_id})
         nginx.wait_unpublished(group)
-        streamed_s = time.monotonic() - began
+        ended_at = time.monotonic()
         span = {"StartTime": begin.isoformat(), "EndTime": (begin + timedelta(minutes=10)).isoformat()}
 
         def minutes(**fields: object) -> dict[str, Any]:
@@ -52,8 +53,9 @@ def test_usage_is_what_the_destination_received(served: Served, nginx: NginxRtmp
             result: dict[str, Any] = service.describe_live_pull_to_push_data(body)["Result"]
             return result
 
-        told = wait_for("the usage to be told", lambda: minutes(GroupList=[group])["TotalDuration"], 10)
-        assert abs(told * 60 - streamed_s) < 1
+        told = wait_for("the usage to be told", lambda: minutes(GroupList=[group])["TotalDuration"])
+        # It streamed for at least as long as was waited, and for no longer than from its creation to its end.
+        assert STREAM_S - 1 < told * 60 <= ended_at - made_at
         by_stream = minutes(App="live", Stream=group, GroupList=[group, "default"], DetailField=["Group"])
         assert by_stream["TotalDuration"] == sum(point["Value"] for point in by_stream["PullToPushDataList"]) == told
         assert [(one["Group"], one["TotalDuration"]) for one in by_stream["PullToPushDetailDataList"]] == [

@@ -39,7 +39,7 @@ def serve(tmp_path: Path, clips: ClipFactory) -> Iterator[Callable[[], ServicePr
 
     yield start
     for one in started:
-        one.stop(seconds=12)
+        one.stop()
         assert "Traceback" not in one.errors
         assert TOKEN not in one.errors + one.output
 
@@ -61,7 +61,7 @@ async def test_a_list_is_told_from_its_start_to_its_end(
         hook = receiver.url(f"/hook?token={TOKEN}")
         spec = vod(clip, nginx.url("told"), items=items, title="晚会", loops=2, callback_url=hook)
         task_id = await actions.create_task(spec)
-    receiver.wait_for("the end", lambda got: got and got[-1].json["Final"], 25)
+    receiver.wait_for("the end", lambda got: got and got[-1].json["Final"])
     told = [one.json for one in receiver.received]
     assert [one["Sequence"] for one in told] == list(range(1, len(told) + 1))
     assert {(one["TaskId"], one["Title"]) for one in told} == {(task_id, "晚会")}

@@ -27,7 +27,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProgram
     settings = {"STREAMFERRY_ACCESS_KEY_ID": KEY, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET, "TZ": "Asia/Tokyo"}
     words = ("--egress", "any", "--workers", "1")
     with ServiceProgram(tmp_path_factory.mktemp("clocks"), *words, environment=settings) as one:
-        yield one.wait_ready(60)
+        yield one.wait_ready()
 
 
 def make_task(client: LiveService, end_at: datetime) -> str:

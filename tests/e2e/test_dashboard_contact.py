@@ -18,6 +18,12 @@ from streamferry.client import LiveService
 
 KEY, SECRET = "AKCONTACT", "planted-secret-of-the-contact"
 SETTINGS = {"STREAMFERRY_ACCESS_KEY_ID": KEY, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
+#: What the service says to the page is held back until it is let go.
+HELD = """(() => { const set = Object.getOwnPropertyDescriptor(WebSocket.prototype, "onmessage").set;
+  const held = []; let goes = false;
+  window.letGo = () => { goes = true; for (const give of held.splice(0)) give(); };
+  Object.defineProperty(WebSocket.prototype, "onmessage", { set(hear) { set.call(this, event => {
+    if (goes) hear.call(this, event); else held.push(() => hear.call(this, event)); }); } }); })()"""
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +50,20 @@ def freeze(service: ServiceProgram, pages: dict[Page, str]) -> None:
     """Stop it (SIGSTOP) under open pages, each with its words for that; then let it go on."""
     for page in pages:
         expect(page.locator("no-contact")).to_be_hidden()
-        page.wait_for_function("window.did_handshake")
+        page.wait_for_function("window.socket.connected")
     os.kill(service.pid, signal.SIGSTOP)
     try:
         for page, words in pages.items():
-            expect(page.get_by_role("alert")).to_contain_text(words, timeout=10_000)
+            expect(page.get_by_role("alert")).to_contain_text(words)
             expect(page.get_by_role("alert")).to_contain_text(re.compile(r"\d\d:\d\d:\d\d"))
-            assert page.locator(".page").evaluate("one => getComputedStyle(one).filter") == "grayscale(1)"
-            assert page.locator(".q-page-container").evaluate("one => one.inert")
+            expect(page.locator(".page")).to_have_css("filter", "grayscale(1)")
+            expect(page.locator(".q-page-container")).to_have_js_property("inert", True)
     finally:
         os.kill(service.pid, signal.SIGCONT)
     for page in pages:
-        expect(page.locator("no-contact")).to_be_hidden(timeout=20_000)
+        expect(page.locator("no-contact")).to_be_hidden()
         expect(page.locator("body")).not_to_have_class(re.compile("no-contact"))
-        assert not page.locator(".q-page-container").evaluate("one => one.inert")
+        expect(page.locator(".q-page-container")).to_have_js_property("inert", False)
 
 
 def test_a_page_that_hears_nothing_says_so_and_comes_back(chromium: Browser, tmp_path: Path) -> None:
@@ -67,7 +73,7 @@ def test_a_page_that_hears_nothing_says_so_and_comes_back(chromium: Browser, tmp
         url = first.wait_ready().url
         task_id = make_task(first)
         stack = contextlib.ExitStack()
-        tab = stack.enter_context(browsers.tab(chromium, url))
+        tab = stack.enter_context(browsers.tab(chromium, url, is_patient=False))
         page = tab.page
         browsers.sign_in(page, KEY, SECRET)
         pages = {page: "No contact since"}
@@ -75,7 +81,7 @@ def test_a_page_that_hears_nothing_says_so_and_comes_back(chromium: Browser, tmp
             other = page.context.new_page()
             other.goto(f"dashboard/{path}")
             pages[other] = "No contact since"
-        chinese = stack.enter_context(browsers.tab(chromium, url, locale="zh-CN")).page
+        chinese = stack.enter_context(browsers.tab(chromium, url, locale="zh-CN", is_patient=False)).page
         browsers.sign_in(chinese, KEY, SECRET)
         page.goto(f"dashboard/tasks/{task_id}")
         freeze(first, {**pages, chinese: "失去联系"})
@@ -85,10 +91,9 @@ def test_a_page_that_hears_nothing_says_so_and_comes_back(chromium: Browser, tmp
         expect(page.get_by_role("dialog")).to_be_visible()
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("dialog")).to_have_count(0)
-        box = stop.bounding_box()
-        assert box is not None
+        box = browsers.box_of(stop)
         first.kill_tree()
-        expect(page.get_by_role("alert")).to_contain_text("No contact since", timeout=10_000)
+        expect(page.get_by_role("alert")).to_contain_text("No contact since")
         tab.keep("no-contact")
         page.mouse.click(box["x"] + 5, box["y"] + 5)
     port = url.rstrip("/").rpartition(":")[2]
@@ -100,4 +105,26 @@ def test_a_page_that_hears_nothing_says_so_and_comes_back(chromium: Browser, tmp
         page.locator("[type=submit]").click()
         expect(page.locator(".task-head .chip")).to_have_text("Waiting")
         expect(page.locator("no-contact")).to_be_hidden()
-        assert page.get_by_role("dialog").count() == 0
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_what_is_done_before_the_page_is_connected_arrives_in_order(chromium: Browser, tmp_path: Path) -> None:
+    """On a slow line a form is filled before that. Letters changed places, and the click came before them."""
+    with (
+        ServiceProgram(tmp_path, "--workers", "1", "--egress", "any", environment=SETTINGS) as service,
+        browsers.tab(chromium, service.wait_ready().url, is_patient=False) as tab,
+    ):
+        page = tab.page
+        browsers.sign_in(page, KEY, SECRET)
+        page.add_init_script(HELD)
+        page.goto("dashboard/new")
+        page.get_by_label(re.compile("^File: https")).fill("http://127.0.0.1:9/film.mp4")
+        page.get_by_label(re.compile("^Push address")).fill("rtmp://127.0.0.1:9/live/early")
+        title = page.get_by_label(re.compile("^Title"))
+        title.press_sequentially("abcdefghijklmnopqrst")
+        page.get_by_role("button", name="Create task").dispatch_event("click")
+        assert not page.evaluate("window.socket.connected")
+        page.evaluate("letGo()")
+        page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
+        expect(page.locator("h1")).to_have_text("abcdefghijklmnopqrst")
+        assert tab.problems == []

@@ -48,7 +48,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Ite
     }
     words = ("--egress", "any", "--files", clips.directory, "--workers", "1", "--capacity", "2")
     with ServiceProgram(tmp_path_factory.mktemp("for-all"), *words, environment=settings) as one:
-        one.wait_ready(60)
+        one.wait_ready()
         (one.data / "library").mkdir(exist_ok=True)
         shutil.copy(clips("two_seconds"), one.data / "library" / "周末 电影.mp4")
         yield one
@@ -96,7 +96,7 @@ def _wait_taken(client: LiveService, task_id: str) -> None:
         found = client.list_pull_to_push_task({"TaskId": task_id})["Result"]["List"]
         return bool(found[0]["Run"]["State"] != "waiting")
 
-    wait_for("a worker to take it", look, 30)
+    wait_for("a worker to take it", look)
 
 
 def violations(page: Page) -> list[tuple[Any, ...]]:
@@ -163,9 +163,7 @@ def test_axe_finds_nothing_on_any_page(
             for width in in_each_guise(tab, f"{path.replace('/', '-') or 'overview'}-{locale}", guises):
                 if path == "":
                     # The words had a column of three letters beside the state.
-                    box = page.locator(".problem-line .line-title").first.bounding_box()
-                    assert box is not None
-                    assert box["width"] > width / 2
+                    assert browsers.box_of(page.locator(".problem-line .line-title").first)["width"] > width / 2
                 if path.startswith("tasks/") and not path.endswith("edit"):
                     expect(page.locator(".tabs.q-tabs--not-scrollable, .tabs .q-tabs--not-scrollable")).to_have_count(1)
         page.goto("dashboard/tasks")
@@ -208,7 +206,7 @@ def test_a_task_that_finds_no_room_is_in_trouble_wherever_it_is_shown(
         page = tab.page
         browsers.sign_in(page, KEY, SECRET)
         line = page.locator(".problem-line", has_text="Roomless")
-        expect(line).to_contain_text("The service — no worker has room", timeout=40_000)
+        expect(line).to_contain_text("The service — no worker has room", timeout=60_000)
         expect(line.locator(".chip")).to_have_text("Waiting")
         expect(page.locator(".tile-trouble .tile-value")).to_have_text("3")
         expect(page.locator(".problem-line")).to_have_count(3)
@@ -225,7 +223,7 @@ def test_a_task_that_finds_no_room_is_in_trouble_wherever_it_is_shown(
         )
         page.get_by_role("tab", name="Problems").click()
         expect(page.locator(".log-line")).to_contain_text(["Waiting no worker has room"], use_inner_text=True)
-        assert "streamferry_tasks_in_trouble 3.0" in page.request.get("metrics").text()
+        wait_for("the metric", lambda: "streamferry_tasks_in_trouble 3.0" in page.request.get("metrics").text())
 
 
 def test_what_is_not_there_is_said_in_the_frame(chromium: Browser, service: ServiceProgram) -> None:

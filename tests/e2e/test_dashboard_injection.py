@@ -43,7 +43,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProgram
     settings = {"STREAMFERRY_ACCESS_KEY_ID": KEY, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
     words = ("--egress", "any", "--workers", "1")
     with ServiceProgram(tmp_path_factory.mktemp("injected"), *words, environment=settings) as one:
-        one.wait_ready(60)
+        one.wait_ready()
         (one.data / "library").mkdir(exist_ok=True)
         (one.data / "library" / FILE_NAME).touch()
         yield one
@@ -181,7 +181,7 @@ def test_markup_that_came_through_would_do_nothing(signed_in: browsers.Tab, atte
     page.evaluate(f"() => {{ const add = (tag, values) => {{ {ADD} }}; {attempt} }}")
     page.evaluate("() => new Promise(done => setTimeout(done, 50))")
     assert page.evaluate("window.ran") == []
-    assert "Content Security Policy" in "".join(signed_in.problems)
+    signed_in.wait_problem("Content Security Policy")
 
 
 @pytest.fixture(scope="module")

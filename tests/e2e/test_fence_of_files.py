@@ -36,7 +36,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Iterator[S
         yield service.wait_ready()
         assert "Traceback" not in service.errors
     finally:
-        service.stop(seconds=12)
+        service.stop()
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def run(client: httpx.Client, source: str, destination: str) -> dict[str, object
         ran: dict[str, object] | None = client.get(f"/tasks/{made.json()['task_id']}").json()["run"]
         return ran if ran and ran["state"] in ("failed", "ended") else None
 
-    return wait_for("the end of the task", ended, 30)
+    return wait_for("the end of the task", ended)
 
 
 @pytest.mark.parametrize("place", ["library", "files"])

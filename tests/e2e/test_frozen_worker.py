@@ -85,7 +85,7 @@ async def other_worker(name: str, service: ServiceProgram, actions: Actions, fil
             while name not in [row.worker_id for row in await actions.list_workers()]:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         yield program
-        await asyncio.to_thread(program.stop, seconds=10)
+        await asyncio.to_thread(program.stop)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ async def service(tmp_path: Path, clips: ClipFactory, postgresql_server: Postgre
     program = ServiceProgram(tmp_path / "service", *words, store_url=postgresql_server.database())
     await asyncio.to_thread(program.wait_ready)
     yield program
-    await asyncio.to_thread(program.stop, seconds=15)
+    await asyncio.to_thread(program.stop)
     assert "Traceback" not in program.errors
 
 
@@ -127,8 +127,8 @@ async def test_a_worker_that_wakes_after_its_lease_sends_nothing(service: Servic
                 TaskKind.LIVE if live else TaskKind.VOD, source.url().reveal() if live else loop_of, destination.url()
             )
         await make(TaskKind.VOD, loop_of, uploads.url())
-        await until("streams", lambda: all(one.publishes and one.publishes[0].tags for one in destinations), 20)
-        await until("a segment", uploads.numbers, 20)
+        await until("streams", lambda: all(one.publishes and one.publishes[0].tags for one in destinations))
+        await until("a segment", uploads.numbers)
         async with other_worker("third", service, actions, clips.directory):
             os.kill(other.pid, signal.SIGSTOP)
             try:

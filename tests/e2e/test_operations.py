@@ -39,7 +39,7 @@ def serve(tmp_path: Path, clips: ClipFactory) -> Iterator[Callable[..., ServiceP
 
     yield start
     for one in started:
-        one.stop(seconds=12)
+        one.stop()
 
 
 def get(url: str, token: str = "") -> tuple[int, str]:
@@ -103,13 +103,13 @@ def test_metrics_probes_and_log_of_a_running_task(
         sent = [value for (name, *_), value in found.items() if name == "streamferry_sent_bytes_total"]
         return found.get(streaming) == 1 and sum(sent) > 0 and found["streamferry_tasks", "streaming", "active"] == 1
 
-    wait_for("the task in the metrics", is_counted, 20)
+    wait_for("the task in the metrics", is_counted)
     # Files do not drift.
     of_files = {one.full_name for one in FAMILIES} - {TASK_DRIFT.full_name}
     assert {name for name, *_ in samples(service)} == of_files
     broken = create(service, clips("not_media"), nginx.url("never"))
-    wait_for("its trouble in the log", lambda: broken in service.errors, 20)
-    assert service.stop(seconds=12) == 0
+    wait_for("its trouble in the log", lambda: broken in service.errors)
+    assert service.stop() == 0
     lines = [json.loads(line) for line in service.errors.splitlines()]
     assert all({"event", "level", "logger", "timestamp"} <= line.keys() for line in lines)
     assert any(line.get("task_id") == broken for line in lines)
@@ -127,7 +127,7 @@ def test_a_backup_is_restored_elsewhere_and_runs_on(
     saved = tmp_path / "backup.gz"
     assert command("backup", saved, "--data-dir", first.data) == (0, "")
     assert saved.stat().st_mode & 0o777 == 0o600
-    assert first.stop(seconds=12) == 0
+    assert first.stop() == 0
     nginx.wait_unpublished("moved")
 
     status, words = command("backup", saved, "--data-dir", first.data)

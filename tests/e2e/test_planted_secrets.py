@@ -57,7 +57,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Ite
     try:
         yield service.wait_ready()
     finally:
-        service.stop(seconds=12)
+        service.stop()
 
 
 @pytest.fixture

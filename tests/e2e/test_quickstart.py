@@ -30,11 +30,11 @@ def test_a_quickstart_ends_with_a_picture_that_moves(tmp_path: Path) -> None:
             with browsers.tab(chromium, link) as tab:
                 tab.page.goto(link)
                 expect(tab.page).to_have_url(page_of_task)
-                expect(tab.page.locator(".task-head .chip")).to_have_text("Streaming", timeout=20_000)
+                expect(tab.page.locator(".task-head .chip")).to_have_text("Streaming")
                 clock = "document.querySelector('live-view video').currentTime"
-                tab.page.wait_for_function(f"{clock} > 0", timeout=30_000)
+                tab.page.wait_for_function(f"{clock} > 0")
                 seen = tab.page.evaluate(clock)
-                tab.page.wait_for_function(f"{clock} > {seen} + 1", timeout=30_000)
+                tab.page.wait_for_function(f"{clock} > {seen} + 1")
                 task = tab.page.url.rpartition("/")[2]
                 token = link.partition("#once=")[2]
                 assert not any(token in address for address in tab.asked)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,7 +37,7 @@ def serve(store_url: str, tmp_path: Path, clips: ClipFactory) -> Iterator[Callab
 
     yield start
     for one in started:
-        one.stop(seconds=12)
+        one.stop()
         assert "Traceback" not in one.errors
         assert "ResourceWarning" not in one.errors
 
@@ -54,9 +53,7 @@ def test_first_start_last_word(serve: Callable[..., ServiceProgram]) -> None:
     assert secret not in first.said + first.errors
     children = descendants(first.pid)
     assert len(children) >= 2
-    began = time.monotonic()
-    assert first.stop(seconds=10) == 0
-    assert time.monotonic() - began < 10
+    assert first.stop() == 0
     assert not any(Path(f"/proc/{child}").exists() for child in children)
     second = serve()
     assert "first-access-key" not in second.said
@@ -74,7 +71,7 @@ async def test_a_task_of_frozen_workers_is_not_said_to_stream(
         workers = [pid for pid in descendants(service.pid) if "worker" in command_line(pid)]
         for pid in workers:
             os.kill(pid, signal.SIGSTOP)
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(30):
             while (await actions.get_task(task_id)).state is State.STREAMING:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         await wait_claims(actions, task_id, 2)
@@ -93,7 +90,7 @@ async def test_the_cache_keeps_to_its_size(
 
     async def play(name: str) -> list[Path]:
         task_id = await actions.create_task(vod(clips(name), nginx.url("once"), loops=1))
-        await wait_state(actions, task_id, State.ENDED, seconds=15)
+        await wait_state(actions, task_id, State.ENDED)
         return [entry.path for entry in all_entries(root)]
 
     async with service.actions() as actions:
@@ -139,7 +136,7 @@ async def test_a_worker_that_is_killed_is_replaced(
             seen = nginx.published("killed")
             return seen is not None and seen.client != client and seen.bytes_in > 0
 
-        wait_for("the task to be back", back, 8)
+        wait_for("the task to be back", back)
         wait_for("the workers to be back", lambda: service.health == 200)
 
 
@@ -172,7 +169,7 @@ async def test_no_secret_leaves_the_service(
         arguments = "".join(command_line(pid) for pid in [service.pid, *descendants(service.pid)])
     in_store = b"".join(path.read_bytes() for path in tmp_path.glob("store.db*"))  # noqa: ASYNC240
     assert b"task" in in_store
-    service.stop(seconds=10)
+    service.stop()
     for key in keys:
         assert key not in service.output
         assert key not in service.errors

@@ -52,7 +52,7 @@ def service(
     words = ("--egress", "any", "--files", clips.directory, "--workers", "1")
     with ServiceProgram(home / "service", *words, store_url=store_url) as one:
         yield one.wait_ready()
-        one.stop(seconds=12)
+        one.stop()
         assert "Traceback" not in one.errors
         assert "ResourceWarning" not in one.errors
 
@@ -87,7 +87,7 @@ async def test_a_task_through_its_life(actions: Actions, nginx: NginxRtmp, clips
     nginx.wait_published("life")
     await wait_state(actions, task_id, State.STREAMING)
     await actions.stop_task(task_id)
-    nginx.wait_unpublished("life", seconds=3)
+    nginx.wait_unpublished("life")
     await wait_state(actions, task_id, State.STOPPED)
     stopped, _ = await played(actions, task_id)
     assert stopped > 0
@@ -96,7 +96,7 @@ async def test_a_task_through_its_life(actions: Actions, nginx: NginxRtmp, clips
     await wait_state(actions, task_id, State.STREAMING)
     assert begun_ms(await wait_claims(actions, task_id, 2)) == stopped
     await actions.delete_task(task_id)
-    nginx.wait_unpublished("life", seconds=3)
+    nginx.wait_unpublished("life")
 
 
 async def test_a_window_is_kept_to_the_second(actions: Actions, nginx: NginxRtmp, clips: ClipFactory) -> None:
@@ -111,7 +111,7 @@ async def test_a_window_is_kept_to_the_second(actions: Actions, nginx: NginxRtmp
     assert 0 <= late <= 1.0
     await asyncio.sleep((end_at - datetime.now(UTC)).total_seconds() - 0.3)
     assert nginx.published("window") is not None
-    nginx.wait_unpublished("window", seconds=5)
+    nginx.wait_unpublished("window")
     late = (datetime.now(UTC) - end_at).total_seconds()
     assert -0.1 <= late <= 1.0
     await wait_state(actions, task_id, State.ENDED)
@@ -133,7 +133,7 @@ async def test_updates_of_a_running_task(actions: Actions, clips: ClipFactory) -
 
         async def wait_media(stream: int, ms: int) -> StreamMeter:
             """Until a stream has given so much more media."""
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(30):
                 while len(receiver.streams) <= stream:  # noqa: ASYNC110 -- a meter has no event
                     await asyncio.sleep(0.02)
                 meter = receiver.streams[stream].meter
@@ -150,7 +150,7 @@ async def test_updates_of_a_running_task(actions: Actions, clips: ClipFactory) -
         assert (meter.video.longest_gap_ms, meter.video.dts_errors, meter.video.headers) == (40, 0, 1)
         spec = replace(spec, items=(TaskItem(MediaUrl.parse(f"file://{clips('two_seconds')}")),))
         await actions.update_task(task_id, lambda _: spec)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             # The end of the new item is known once it plays.
             while not 1900 <= ((*(await actions.get_task(task_id)).item_ends_ms, 0)[0] or 0) <= 2200:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
@@ -204,7 +204,7 @@ async def test_updates_of_a_running_task_as_nginx_records_them(
         wait_for(f"a second more of {key}", lambda: recorded_ms(key) >= until_ms)
 
     task_id = await actions.create_task(spec)
-    client = nginx.wait_published("here", "rec", seconds=20).client
+    client = nginx.wait_published("here", "rec").client
     wait_second("here")
     end_at = spec.end_at + timedelta(minutes=5)
     for values in ({"title": "other"}, {"callback_url": "http://127.0.0.1:9/"}, {"end_at": end_at}):
@@ -215,7 +215,7 @@ async def test_updates_of_a_running_task_as_nginx_records_them(
     until_ms = recorded_ms("here")
     spec = replace(spec, items=(second,))
     await actions.update_task(task_id, lambda _: spec)
-    wait_for("the other source", lambda: shown("here") == SOURCES[1], 20)
+    wait_for("the other source", lambda: shown("here") == SOURCES[1])
     wait_second("here")
     assert nginx.wait_published("here", "rec").client == client
     await actions.update_task(task_id, lambda _: replace(spec, destination=MediaUrl.parse(nginx.url("there", "rec"))))
@@ -249,7 +249,7 @@ async def test_a_list_made_shorter_while_its_last_item_plays_brings_nothing_down
     )
 
     async def wait_item(task_id: str, item: int) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while True:
                 playhead = (await actions.get_task(task_id)).playhead
                 if playhead is not None and playhead.item == item:
@@ -309,7 +309,7 @@ async def test_the_watermark_of_a_running_live_task_changes(
 async def test_a_list_that_was_played_out_has_ended(actions: Actions, nginx: NginxRtmp, clips: ClipFactory) -> None:
     """Before EndTime; relaunched it plays again."""
     task_id = await actions.create_task(vod(clips("two_seconds"), nginx.url("once"), loops=1))
-    await wait_state(actions, task_id, State.ENDED, seconds=15)
+    await wait_state(actions, task_id, State.ENDED)
     assert (await actions.get_task(task_id)).status(datetime.now(UTC)) is ApiStatus.ENDED
     await actions.relaunch_task(task_id)
     nginx.wait_published("once")

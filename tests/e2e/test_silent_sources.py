@@ -97,5 +97,5 @@ def test_a_track_that_comes_late_reaches_a_destination_of_segments(
         names = sorted((nginx.home / "hls").glob("live-*.ts"))
         return bool(names) and {track.kind for track in probe.packets(names[-1])} == {"video", "audio"}
 
-    wait_for("a segment with both tracks", newest_has_sound, 20)
+    wait_for("a segment with both tracks", newest_has_sound)
     assert running.interrupt() == 0

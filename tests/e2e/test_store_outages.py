@@ -54,7 +54,7 @@ async def test_a_locked_store_ended_every_stream(tmp_path: Path, clips: ClipFact
                 await air.stays()
         await air.is_well()
         await air.stays()
-        async with air.service.actions() as actions, asyncio.timeout(10):
+        async with air.service.actions() as actions, asyncio.timeout(30):
             states: set[tuple[State, int]] = set()
             # Until both workers have reached the store again they are not heard of.
             while states != {(State.STREAMING, 1)}:
@@ -76,7 +76,7 @@ async def test_a_full_disk_of_the_store_ended_every_stream(tmp_path: Path, clips
         assert not late.publishes
         await asyncio.to_thread(filler.unlink)
         await air.is_well()
-        await until("the late one", lambda: late.publishes and late.publishes[0].tags, 20)
+        await until("the late one", lambda: late.publishes and late.publishes[0].tags)
         await air.stays()
 
 
@@ -89,8 +89,8 @@ async def test_workers_that_hang_are_ended_before_their_tasks_are_given_away(
         assert len(pids) == 2
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        await until("the takeover", lambda: all(len(one.publishes) == 2 for one in air.destinations), 30)
-        await until("media of all", lambda: all(one.publishes[1].tags for one in air.destinations), 20)
+        await until("the takeover", lambda: all(len(one.publishes) == 2 for one in air.destinations))
+        await until("media of all", lambda: all(one.publishes[1].tags for one in air.destinations))
         assert not any(programs.command_line(pid) for pid in pids)
         for one in air.destinations:
             assert one.publishes[0].is_over
@@ -106,8 +106,8 @@ async def test_a_service_that_was_killed_is_not_followed_before_its_workers_are_
         words = ("--workers", 2, "--egress", "any", "--files", clips.directory)
         with ServiceProgram(tmp_path / "service", *words) as again:
             await asyncio.to_thread(again.wait_ready, 60)
-            await until("all again", lambda: all(len(one.publishes) == 2 for one in air.destinations), 20)
-            await until("media", lambda: all(one.publishes[1].tags for one in air.destinations), 20)
+            await until("all again", lambda: all(len(one.publishes) == 2 for one in air.destinations))
+            await until("media", lambda: all(one.publishes[1].tags for one in air.destinations))
             for one in air.destinations:
                 assert one.publishes[0].is_over
                 assert not one.publishes[1].is_over

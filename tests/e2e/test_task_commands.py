@@ -101,8 +101,8 @@ def test_a_task_from_the_command_line(commands: Commands, nginx: NginxRtmp, clip
         # The address to push to is in no argument.
         task_id = commands.run("create", *words, STREAMFERRY_TO=to).strip()
         nginx.wait_published(STREAM_KEY)
-        wait_for("a playhead", lambda: commands.show(task_id)["run"]["playhead"], 15)
-        wait_for("streaming", lambda: commands.show(task_id)["run"]["state"] == "streaming", 15)
+        wait_for("a playhead", lambda: commands.show(task_id)["run"]["playhead"])
+        wait_for("streaming", lambda: commands.show(task_id)["run"]["state"] == "streaming")
         table = commands.run("list", "--state", "streaming", "--title", "CHANNEL")
         assert task_id in table
         assert "streaming" in table
@@ -113,7 +113,7 @@ def test_a_task_from_the_command_line(commands: Commands, nginx: NginxRtmp, clip
         stood = commands.show(task_id)["run"]["playhead"]
         assert "which stop is not for" in commands.run("stop", task_id, status=2)
         commands.run("continue", task_id)
-        wait_for("streaming", lambda: commands.show(task_id)["run"]["state"] == "streaming", 15)
+        wait_for("streaming", lambda: commands.show(task_id)["run"]["state"] == "streaming")
         stands = commands.show(task_id)["run"]["playhead"]
         assert (stands["loop"], stands["position_s"]) >= (stood["loop"], stood["position_s"])
         commands.run(

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect, sync_playwright
 
 from kit import programs
+from kit.waiting import PATIENCE_S, wait_for
 
 #: Screenshots are written to the folder that this variable names, if it names one.
 SCREENSHOTS = "STREAMFERRY_SCREENSHOTS"
 #: In what the browser says of anything that a page may not do.
 _POLICY = "Content Security Policy"
+expect.set_options(timeout=1000 * PATIENCE_S)
 
 
 @dataclass
@@ -26,6 +28,15 @@ class Tab:
     page: Page
     problems: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+
+    def wait_problem(self, words: str) -> None:
+        """Until one is told that holds the words."""
+
+        def look() -> bool:
+            self.page.wait_for_timeout(20)  # the browser's words are heard while something is asked of it
+            return any(words in one for one in self.problems)
+
+        wait_for(f"a problem: {words}", look)
 
     def keep(self, name: str) -> None:
         """Write a screenshot, for a person to look at."""
@@ -58,8 +69,13 @@ def tab(
     dark: bool = False,
     phone: bool = False,
     zone: str | None = None,
+    is_patient: bool = True,
 ) -> Iterator[Tab]:
-    """A tab in which relative addresses are below ``base``."""
+    """A tab in which relative addresses are below ``base``.
+
+    A patient one does as a person does: while the page says that it has lost contact with the service, nothing of it is
+    used, for it is inert, and what is done to it by force is lost.
+    """
     context = browser.new_context(
         base_url=base,
         locale=locale,
@@ -68,8 +84,11 @@ def tab(
         viewport={"width": 390, "height": 844} if phone else {"width": 1360, "height": 900},
         has_touch=phone,
     )
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(1000 * PATIENCE_S)
     one = Tab(context.new_page())
+    if is_patient:
+        # Called before each action and each look; it goes on when the words are gone.
+        one.page.add_locator_handler(one.page.locator("no-contact"), lambda _: None)
     one.page.on("pageerror", lambda error: one.problems.append(str(error)))
     one.page.on("console", lambda told: one.problems.append(told.text) if _POLICY in told.text else None)
     one.page.on("request", lambda request: one.asked.append(request.url))
@@ -87,3 +106,8 @@ def sign_in(page: Page, key: str, secret: str) -> None:
     page.locator("[name=secret]").fill(secret)
     page.locator("[type=submit]").click()
     page.wait_for_url("**/dashboard/")
+
+
+def box_of(one: Locator) -> FloatRect:
+    """Where it is. What is drawn anew just then is nowhere, and is looked for again."""
+    return wait_for(f"a place of {one}", one.bounding_box)

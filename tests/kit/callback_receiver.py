@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from kit.waiting import wait_for
+from kit.waiting import PATIENCE_S, wait_for
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class CallbackReceiver:
         """What came, by ``Event``."""
         return [one.json["Event"] for one in self.received]
 
-    def wait_for(self, what: str, found: Callable[[list[Received]], object], seconds: float = 10.0) -> None:
+    def wait_for(self, what: str, found: Callable[[list[Received]], object], seconds: float = PATIENCE_S) -> None:
         """Wait until that is true of what came."""
         wait_for(f"{what} at the receiver", lambda: found(list(self.received)), seconds)
 

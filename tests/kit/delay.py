@@ -61,7 +61,7 @@ class ClockReader:
 def delays(source: str, destination: str, seconds: float) -> list[float]:
     """For each picture at the destination within that time: by how many seconds the source's was earlier."""
     with ClockReader(source) as first, ClockReader(destination) as second:
-        wait_for("both to play", lambda: first.seen and second.seen, 15)
+        wait_for("both to play", lambda: first.seen and second.seen)
         began = time.monotonic() + 1  # What came in one go at the start is shown by then.
         wait_for("pictures", lambda: time.monotonic() > began + seconds, seconds + 5)
     found = []

@@ -15,7 +15,7 @@ import pytest
 
 from kit import programs
 from kit.server import Server
-from kit.waiting import wait_for
+from kit.waiting import PATIENCE_S, wait_for
 
 _MODULE_PLACES = ("/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/share/nginx/modules")
 
@@ -110,7 +110,7 @@ class NginxRtmp(Server):
                         )
         return None
 
-    def wait_published(self, key: str, app: str = "live", seconds: float = 10.0) -> Published:
+    def wait_published(self, key: str, app: str = "live", seconds: float = PATIENCE_S) -> Published:
         """Wait until the stream has a publisher that has sent something."""
 
         def look() -> Published | None:
@@ -119,7 +119,7 @@ class NginxRtmp(Server):
 
         return wait_for(f"a publisher of {app}/{key}", look, seconds)
 
-    def wait_unpublished(self, key: str, app: str = "live", seconds: float = 10.0) -> None:
+    def wait_unpublished(self, key: str, app: str = "live", seconds: float = PATIENCE_S) -> None:
         """Wait until the stream has no publisher."""
         wait_for(f"{app}/{key} to be unpublished", lambda: self.published(key, app) is None, seconds)
 

@@ -10,7 +10,7 @@ import pytest
 
 from kit import programs
 from kit.server import Server
-from kit.waiting import wait_for
+from kit.waiting import PATIENCE_S, wait_for
 
 _HERE = Path(__file__).parent / "node"
 
@@ -43,6 +43,6 @@ class NodeMediaServer(Server):
                     found.append(str(entry["session"]))
         return found
 
-    def wait_published(self, key: str, app: str = "live", seconds: float = 10.0) -> None:
+    def wait_published(self, key: str, app: str = "live", seconds: float = PATIENCE_S) -> None:
         """Wait until someone has begun to publish the stream."""
         wait_for(f"a publisher of {app}/{key}", lambda: self.events(key, "postPublish", app), seconds)

@@ -64,7 +64,7 @@ class Air:
         """Media goes on arriving in the one session that each destination ever had."""
         before = self.tags
         more = lambda: all(now > then + 25 for now, then in zip(self.tags, before, strict=True))  # noqa: E731
-        await until("more media", more, 10)
+        await until("more media", more)
         assert [len(one.publishes) for one in self.destinations] == [1] * len(self.destinations)
         assert not any(one.publishes[0].is_over for one in self.destinations)
 
@@ -78,7 +78,7 @@ class Air:
             status, metrics = await asyncio.to_thread(get, f"{self.service.url}metrics")
             return status == 200 and "streamferry_store_up 0.0" in metrics and words in self.service.errors
 
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while not await look():  # noqa: ASYNC110 -- what is awaited has no event
                 await asyncio.sleep(0.1)
         assert (await asyncio.to_thread(get, f"{self.service.url}healthz"))[0] == 200
@@ -89,7 +89,7 @@ class Air:
         async def look() -> bool:
             return (await asyncio.to_thread(get, f"{self.service.url}readyz"))[0] == 200
 
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while not await look():  # noqa: ASYNC110 -- what is awaited has no event
                 await asyncio.sleep(0.1)
 
@@ -110,9 +110,9 @@ async def on_air(
             air = Air(service, destinations, clip)
             for one in destinations:
                 await air.make(one)
-            await until("streams", lambda: all(one.publishes and one.publishes[0].tags for one in destinations), 30)
+            await until("streams", lambda: all(one.publishes and one.publishes[0].tags for one in destinations))
             yield air
     finally:
-        await asyncio.to_thread(service.stop, seconds=20)
+        await asyncio.to_thread(service.stop)
         assert "Traceback" not in service.errors
         assert "lease is lost" not in service.errors

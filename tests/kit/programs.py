@@ -16,7 +16,7 @@ import imageio_ffmpeg
 import pytest
 
 #: How long a program may take to leave after SIGTERM before it is killed.
-STOP_SECONDS = 5.0
+STOP_SECONDS = 30.0
 _SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 
 

@@ -6,6 +6,8 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Self
 
+from kit.waiting import PATIENCE_S
+
 
 @dataclass(frozen=True)
 class RawAnswer:
@@ -33,7 +35,7 @@ class RawAnswer:
 class RawConnection:
     """A connection to the service; ``peer``: the loopback address it comes from."""
 
-    def __init__(self, address: tuple[str, int], peer: str = "127.0.0.1", seconds: float = 15.0) -> None:
+    def __init__(self, address: tuple[str, int], peer: str = "127.0.0.1", seconds: float = PATIENCE_S) -> None:
         self._socket = socket.create_connection(address, seconds, source_address=(peer, 0))
 
     def __enter__(self) -> Self:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.programs import Program
-from kit.waiting import wait_for
+from kit.waiting import PATIENCE_S, wait_for
 
 STREAMFERRY = Path(sys.executable).with_name("streamferry")
 
@@ -63,7 +63,7 @@ class RelayProgram(Program):
         """The same, each with exactly the documented keys (TypeError otherwise)."""
         return [Line(**line) for line in self.raw_lines]
 
-    def wait_state(self, state: str, *, after: int = 0, seconds: float = 15.0) -> Line:
+    def wait_state(self, state: str, *, after: int = 0, seconds: float = PATIENCE_S) -> Line:
         """Wait for a line of that state, not looking at the first ``after`` lines."""
 
         def look() -> Line | None:

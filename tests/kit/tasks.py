@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from kit.waiting import PATIENCE_S
 from streamferry.control.actions import Actions
 from streamferry.media.url import MediaUrl
 from streamferry.relay import State
@@ -25,13 +26,13 @@ def vod(clip: Path, to: str, **values: object) -> TaskSpec:
     return TaskSpec(**given)  # type: ignore[arg-type]
 
 
-async def wait_state(actions: Actions, task_id: str, state: State, seconds: float = 10.0) -> None:
+async def wait_state(actions: Actions, task_id: str, state: State, seconds: float = PATIENCE_S) -> None:
     async with asyncio.timeout(seconds):
         while (await actions.get_task(task_id)).state is not state:  # noqa: ASYNC110 -- another process
             await asyncio.sleep(0.05)
 
 
-async def wait_claims(actions: Actions, task_id: str, count: int, seconds: float = 10.0) -> EventRecord:
+async def wait_claims(actions: Actions, task_id: str, count: int, seconds: float = PATIENCE_S) -> EventRecord:
     """Wait until a worker has taken the task for the ``count``th time; what was told then."""
     async with asyncio.timeout(seconds):
         while True:

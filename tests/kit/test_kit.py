@@ -121,7 +121,7 @@ def test_nginx_takes_a_publisher_gives_its_stream_and_shows_it(
     assert later.client == first.client
     assert later.bytes_in > first.bytes_in
     publisher.leave()
-    nginx.wait_unpublished("cam", seconds=1)
+    nginx.wait_unpublished("cam")
 
 
 def _record_on(nginx: NginxRtmp, clip: Path) -> None:

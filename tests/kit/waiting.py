@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+#: For how long is waited before something is said never to come. It says nothing of how soon it has to come: a process
+#: among four on two cores that have other work stands still for seconds.
+PATIENCE_S = 30.0
 _LOOK_EVERY = 0.02
 
 
-def wait_for(what: str, look: Callable[[], T | None], seconds: float = 10.0) -> T:
+def wait_for(what: str, look: Callable[[], T | None], seconds: float = PATIENCE_S) -> T:
     """Call ``look`` until it gives something true and return that. AssertionError names ``what`` after the deadline."""
     deadline = time.monotonic() + seconds
     while True:

@@ -45,7 +45,7 @@ class Peers:
 
     async def all_closed(self) -> None:
         """Wait until every script has ended, which for one that reads to the end says that the client closed."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self._handlers:
                 await asyncio.wait(self._handlers)
 

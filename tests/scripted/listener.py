@@ -55,7 +55,7 @@ class Listener(ABC):
 
     async def all_closed(self) -> None:
         """Wait until every script has ended."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(30):
             while self._scripts:
                 await asyncio.wait(self._scripts)
 

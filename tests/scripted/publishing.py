@@ -58,7 +58,7 @@ class FarEnd:
 
     async def receive_until(self, count: int) -> list[Tag]:
         """Wait for that many tags."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.tags) < count:
                 if not self.receive():
                     await asyncio.sleep(0)

@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from kit.waiting import PATIENCE_S
+
 T = TypeVar("T")
 _LOOK_EVERY_S = 0.005
 
 
-async def until(what: str, look: Callable[[], T], seconds: float = 8.0) -> T:
+async def until(what: str, look: Callable[[], T], seconds: float = PATIENCE_S) -> T:
     """Call ``look`` until it gives something true and return that. AssertionError names ``what`` after the deadline."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):

@@ -47,7 +47,7 @@ async def readable(connection):
     """Wait until the connection says that there is something to receive."""
     ready = asyncio.Event()
     connection.on_readable(ready.set)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await ready.wait()
     connection.on_readable(None)
 
@@ -210,7 +210,7 @@ async def test_unacked_bytes_go_to_zero(ends):
     connection, far = ends
     await connection.write(b"x" * 1000)
     await far.reader.readexactly(1000)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while connection.unacked_bytes():  # noqa: ASYNC110 - the kernel tells nobody
             await asyncio.sleep(0)
 
@@ -262,7 +262,7 @@ async def test_a_write_that_waits_is_over_at_the_fence(ends):
     far.writer.transport.resume_reading()
     received = 0
     while not writing.done():
-        received += len(await asyncio.wait_for(far.reader.read(1 << 20), 5))
+        received += len(await asyncio.wait_for(far.reader.read(1 << 20), 30))
     with pytest.raises(OSError, match="canceled"):
         writing.result()
     assert received < size_bytes

@@ -31,7 +31,7 @@ async def ask(egress_proxy, request):
     """All that is answered to the bytes of a request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", egress_proxy.port)
     writer.write(request.replace(b"\r\n", b"\r\nProxy-Authorization: Basic %s\r\n" % credentials(egress_proxy), 1))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -83,7 +83,7 @@ async def test_who_does_not_know_its_secret_reaches_nothing(egress_proxy, peers,
     field = field.format(right=credentials(egress_proxy).decode())
     reader, writer = await asyncio.open_connection("127.0.0.1", egress_proxy.port)
     writer.write(f"{request_line.format(port=port)}\r\n{field}\r\n".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -160,7 +160,7 @@ async def connect(stack, port):
 async def ends(reader):
     """Whether a connection ends, in one way or another."""
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             return await reader.read() == b""
     except ConnectionError:
         return True
@@ -193,7 +193,7 @@ async def test_strangers_take_no_place_from_programs_of_ours(egress_proxy, peers
         assert b" 570 " in await ask(egress_proxy, b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n\r\n")
         assert not strangers[-1][0].at_eof()
         writer.write(b"still there")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.readexactly(11) == b"still there"
 
 
@@ -224,7 +224,7 @@ async def test_a_forwarder_has_few_places(peers, monkeypatch):
             assert await ends(reader)
         reader, writer = await connect(stack, forwarder.port)
         writer.write(b"OPTIONS")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.readexactly(7) == b"OPTIONS"
         assert peers.accepted == 1
         others = [await connect(stack, forwarder.port) for _ in range(10)]
@@ -236,7 +236,7 @@ async def test_a_forwarder_has_few_places(peers, monkeypatch):
         )
         assert peers.accepted == module._FORWARDED
         writer.write(b"PLAY")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.readexactly(4) == b"PLAY"
         # Who leaves leaves a place.
         writer.close()
@@ -249,7 +249,7 @@ async def test_a_forwarder_has_few_places(peers, monkeypatch):
 
 async def first_of(reader):
     """What comes first to a connection; nothing if it ends."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with contextlib.suppress(ConnectionError):
             return await reader.read(7)
         return b""

@@ -11,6 +11,7 @@ import pytest
 
 from kit import hls, programs
 from kit.disks import quiet_folder, reserve_for
+from scripted.waiting import until
 from streamferry.media.errors import Fault
 from streamferry.media.tag import VIDEO
 from streamferry.media.url import MediaUrl
@@ -94,6 +95,8 @@ async def test_files_that_nobody_uses_leave_for_one_that_is_needed(cache: Path, 
             assert await play(await store.open(MediaUrl.parse(str(path)))) == (SECONDS * FPS, None)
             (entry,) = all_entries(cache)
             assert entry.read_summary() is not None
+            # It was played before its preparation had ended, and is in use until then.
+            await until("nobody to use it", lambda entry=entry: not entry.is_in_use())
 
 
 async def test_a_file_in_use_stays_and_plays_while_another_finds_no_room(

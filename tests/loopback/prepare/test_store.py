@@ -96,7 +96,7 @@ async def played(file: PreparedFile) -> list[Tag]:
     """All tags as a player gets them, copied; takes the hold of the file over."""
     reader = PreparedReader(file)
     tags: list[Tag] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not reader.at_end:
             out: list[Tag] = []
             reader.pull(1 << 31, out)

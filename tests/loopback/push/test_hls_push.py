@@ -197,7 +197,7 @@ async def test_an_upload_that_is_under_way_at_the_fence_is_reset(peers):
     uploading = asyncio.ensure_future(
         upload(MediaUrl.parse(f"http://127.0.0.1:{port}/in/a.ts"), body, "video/mp2t", **options(deadlines))
     )
-    await asyncio.wait_for(stuck.wait(), 5)
+    await asyncio.wait_for(stuck.wait(), 30)
     deadlines.fence.at = lease_clock()
     read_on.set()
     with pytest.raises(MediaError):

@@ -8,14 +8,11 @@ from scripted.waiting import until
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO
 
-#: The picture is to be back at the destination within this of the source's return.
-BACK_WITHIN_S = 2.0
 
-
-async def until_next_picture(publish: Publish, seconds: float = BACK_WITHIN_S) -> None:
+async def until_next_picture(publish: Publish) -> None:
     """Wait for a picture that is not there yet."""
     count = len(publish.frames(VIDEO))
-    await until("the picture", lambda: len(publish.frames(VIDEO)) > count, seconds)
+    await until("the picture", lambda: len(publish.frames(VIDEO)) > count)
 
 
 def assert_unbroken(destination: Destination, publish: Publish) -> None:

@@ -17,10 +17,8 @@ from streamferry.relay import Network, RelayHost, RelaySpec
 
 pytestmark = pytest.mark.usefixtures("quick", "no_secrets")
 
-#: Unpublishing may take this long (push.rtmp), and a little.
-STOPS_WITHIN_S = 2.5
 #: What does not come within this has come to a stand; a busy machine is slow, and how soon things end is judged apart.
-HANGS_S = 20.0
+HANGS_S = 30.0
 
 
 @asynccontextmanager
@@ -49,7 +47,7 @@ async def test_stop_unpublishes(relays, source, destination):
     """The destination hears FCUnpublish and deleteStream behind the last frame; the state is stopped, without fault."""
     running = relays.start(source, destination)
     await until("a stream", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         status = await running.relay.stop()
     assert (status.state, status.fault, status.reason, status.final) == ("stopped", None, None, True)
     await destination.all_closed()
@@ -59,8 +57,12 @@ async def test_stop_unpublishes(relays, source, destination):
     await until("the source to be left", lambda: not source.viewers)
 
 
-async def test_stop_ends_in_time_whatever_the_destination_does(relays):
-    """A wedged peer cannot hold up the end. Two kinds of it side by side, because the deadline is real time."""
+async def test_stop_ends_in_time_whatever_the_destination_does(relays, caplog, monkeypatch):
+    """A wedged peer cannot hold up the end: its good-bye has a deadline, and nothing is aborted.
+
+    Two kinds of it side by side, because the deadline is real time.
+    """
+    monkeypatch.setattr("streamferry.relay.host.STOP_S", HANGS_S)
 
     async def stop_wedged(manner):
         async with (
@@ -69,13 +71,14 @@ async def test_stop_ends_in_time_whatever_the_destination_does(relays):
         ):
             running = relays.start(source, destination)
             await until("the wedge", lambda: destination.publishes and running.status.bytes_out > 300_000)
-            async with asyncio.timeout(STOPS_WITHIN_S):
+            async with asyncio.timeout(HANGS_S):
                 status = await running.relay.stop()
             assert status.state == "stopped"
 
     async with asyncio.TaskGroup() as group:
         group.create_task(stop_wedged(manners.stop_reading))
         group.create_task(stop_wedged(manners.never_read))
+    assert "did not stop within" not in caplog.text
 
 
 async def test_duration_ends_the_run(relays, source, destination):
@@ -86,12 +89,16 @@ async def test_duration_ends_the_run(relays, source, destination):
     assert destination.publishes[0].ended == "unpublished"
 
 
-async def test_stop_while_both_ends_are_away(relays, source, destination):
+async def test_stop_while_both_ends_are_away(relays, source, destination, monkeypatch):
     """In a pause between attempts the end comes at once; the reason of the last trouble stays to be read."""
     await source.leave()
     running = relays.start(source, destination)
-    await until("a pause", lambda: running.status.retries >= 3)
-    async with asyncio.timeout(0.5):
+    await until("attempts", lambda: running.status.retries >= 3)
+    for name in ("FIRST_S", "LONGEST_S", "EAGER_LONGEST_S"):
+        monkeypatch.setattr(f"streamferry.relay.backoff.{name}", 1000.0)
+    count = running.status.retries
+    await until("a long pause", lambda: running.status.retries > count)
+    async with asyncio.timeout(HANGS_S):
         status = await running.relay.stop()
     assert (status.state, status.fault) == ("stopped", "user_source")
     source.come()
@@ -238,13 +245,14 @@ async def test_a_bug_in_a_run_is_told_and_survived(relays, source, destination, 
 
     running = relays.start(source, destination)
     await until("a stream", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
-    monkeypatch.setattr("streamferry.relay.backoff.FIRST_S", 20.0)
+    for name in ("FIRST_S", "LONGEST_S", "EAGER_LONGEST_S"):
+        monkeypatch.setattr(f"streamferry.relay.backoff.{name}", 1000.0)
     with monkeypatch.context() as broken:
         broken.setattr(LiveFeed, "pull", lambda self, now, laid: 1 // 0)
         await until("the fault", lambda: running.status.fault == "service")
     assert (running.status.state, running.status.final) == ("retrying", False)
     assert any(record.exc_info for record in caplog.records)
-    async with asyncio.timeout(1):  # The pause is 10 s or more: a stop does not wait for it.
+    async with asyncio.timeout(HANGS_S):  # The pause is minutes: a stop does not wait for it.
         assert (await running.relay.stop()).state == "stopped"
     monkeypatch.setattr("streamferry.relay.backoff.FIRST_S", 0.1)
     again = relays.start(source, destination)
@@ -262,7 +270,7 @@ async def test_what_the_egress_policy_forbids_fails_at_once(tmp_path, source, de
     addresses = iter([False] if end == "source" else [True, False])
     network = Network(allow=lambda _: next(addresses))
     async with RelayHost(store=PreparedStore(tmp_path), network=network) as host:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             status = await host.start(RelaySpec.live(source.url(), destination.url())).wait()
     assert (status.state, status.fault, status.retries) == ("failed", f"user_{end}", 1)
     assert "egress policy" in status.reason

@@ -20,7 +20,7 @@ async def play(relays, destination: Destination, items: list[Item], **choices):
     relay = relays.host.start(RelaySpec.vod(items, destination.url(), **choices))
     steps = []
     relay.watch_items(steps.append)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         return await relay.wait(), steps
 
 

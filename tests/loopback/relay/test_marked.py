@@ -72,7 +72,7 @@ async def pull_to_the_end(feed: MarkedFeed) -> list[LaidTag]:
     """Until the source is silent for too long, which it has to be told."""
     laid: list[LaidTag] = []
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while True:
                 now, new = time.monotonic(), []
                 feed.pull(now, new)

@@ -71,7 +71,7 @@ async def goes_on_ms(
     the list has come to after that.
     """
     publishes = destination.publishes
-    await until("more pictures", lambda: len(publishes) == 2 and len(publishes[1].frames(VIDEO)) > 40, 25)
+    await until("more pictures", lambda: len(publishes) == 2 and len(publishes[1].frames(VIDEO)) > 40)
     began_at = broke_at()
     assert began_at is not None
     before, after = ([frames.position_ms(tag[2][5:]) for tag in publish.frames(VIDEO)] for publish in publishes)
@@ -117,7 +117,7 @@ async def test_a_list_that_would_have_been_played_out_has_ended(relays, clips: C
     item = Item(MediaUrl.parse(str(clips("half_a_minute"))), 0, 4)
     async with Destination(AwayForAWhile()) as destination:
         relay = relays.host.start(RelaySpec.vod([item], destination.url(), loops=1, keeps_time=True))
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             assert (await relay.wait()).state == "ended"
         assert len(destination.publishes) == 1
 
@@ -135,7 +135,7 @@ async def test_a_list_taken_over_is_where_the_clock_is_however_long_its_start_to
         items = [Item(MediaUrl.parse(str(clip)))] * 2
         playhead = Playhead(0, 0, position_ms)
         relay = relays.host.start(RelaySpec.vod(items, destination.url(), playhead=playhead, keeps_time=True))
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while not destination.publishes or not destination.publishes[0].frames(VIDEO):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         away_ms = (time.monotonic() - began_at) * 1000
@@ -196,7 +196,7 @@ async def test_a_list_made_shorter_while_its_run_is_built_anew_begins(
         relay.watch(
             lambda status: relay.update(replace(first, items=(short,))) if status.fault is Fault.SERVICE else None
         )
-        await until("another publish", lambda: len(destination.publishes) == 2, 25)
+        await until("another publish", lambda: len(destination.publishes) == 2)
         await until("its pictures", lambda: destination.publishes[1].frames(VIDEO))
         assert relay.status.playhead is not None
         assert relay.status.playhead.item == 0
@@ -212,9 +212,9 @@ async def test_a_list_that_came_while_nothing_had_played_begins_at_its_offset(re
     async with Destination(manner) as destination:
         first = RelaySpec.vod([Item(MediaUrl.parse(str(clips("two_seconds"))))], destination.url(), keeps_time=True)
         relay = relays.host.start(first)
-        await until("an attempt", lambda: relay.status.retries > 0, 8)
+        await until("an attempt", lambda: relay.status.retries > 0)
         relay.update(replace(first, items=(Item(MediaUrl.parse(str(clip)), 10.0),)))
-        await until("a picture", lambda: destination.publishes and destination.publishes[0].frames(VIDEO), 15)
+        await until("a picture", lambda: destination.publishes and destination.publishes[0].frames(VIDEO))
         assert frames.position_ms(destination.publishes[0].frames(VIDEO)[0][2][5:]) == 10_000
         await relay.stop()
 
@@ -232,7 +232,7 @@ async def test_a_file_put_behind_one_that_had_not_begun_took_its_place(relays, c
         await until("an attempt", lambda: (seen := runner.report()) is not None and seen.status.retries > 0)
         more = (*spec.items, Item(MediaUrl.parse(str(clips("two_seconds")))))
         runner.follow(replace(assignment, version=2, spec=replace(spec, items=more)))
-        await until("a picture", lambda: destination.publishes and destination.publishes[0].frames(VIDEO), 15)
+        await until("a picture", lambda: destination.publishes and destination.publishes[0].frames(VIDEO))
         assert frames.position_ms(destination.publishes[0].frames(VIDEO)[0][2][5:]) == 10_000
         runner.end()
         await until("the end", lambda: runner.is_over)

@@ -61,10 +61,10 @@ async def test_a_lost_destination_and_its_return(relays, source, destination, cl
     async with Destination() as other:
         relay.update(RelaySpec.vod([item], other.url(), loops=-1))
         await until("the other publish", lambda: other.publishes and other.publishes[0].has_both_tracks)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await viewer.read()
         await relay.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await viewer.read():
             pass
 

@@ -107,7 +107,7 @@ async def test_a_source_whose_picture_stops(streaming, source, destination, monk
     running, publish = streaming
     await until("a second of pictures", lambda: len(publish.frames(VIDEO)) > 25)
     source.camera.is_blind = True
-    await until("another session", lambda: source.accepted == 2, 3)
+    await until("another session", lambda: source.accepted == 2)
     assert running.has_told("retrying", "user_source", "sends sound, but no picture any more")
     source.camera.is_blind = False
     await until_next_picture(publish)

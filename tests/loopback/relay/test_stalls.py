@@ -22,14 +22,11 @@ async def watch_wedge(relays, manner):
     ):
         running = relays.start(source, destination)
         await until("the wedge to begin", lambda: destination.publishes)
-        began = asyncio.get_running_loop().time()
-        await until("stalled", lambda: running.status.state == "stalled", 4.5)
-        assert running.status.fault == "user_destination"
-        assert running.status.reason == "the destination is connected but takes no bytes"
+        words = "the destination is connected but takes no bytes"
+        await until("stalled", lambda: running.has_told("stalled", "user_destination", words))
         destination.manner = manners.take
         words = "the destination is connected but has taken no bytes for 10 s"
-        await until("the rebuild", lambda: running.has_told("retrying", "user_destination", words), 8)
-        assert asyncio.get_running_loop().time() - began < 11.5
+        await until("the rebuild", lambda: running.has_told("retrying", "user_destination", words))
         await until("streaming", lambda: running.status.state == "streaming")
         after = destination.publishes[-1]
         assert len(destination.publishes) == 2
@@ -47,12 +44,11 @@ async def watch_silence(relays, protocol):
         publish = destination.publishes[0]
         source.rolls = False
         began = asyncio.get_running_loop().time()
-        await until("stalled", lambda: running.status.state == "stalled", 4)
-        assert running.status.fault == "user_source"
-        assert running.status.reason == "the source is connected but sends no media"
-        await until("rebuilt", lambda: source.accepted >= 2, 4)
+        words = "the source is connected but sends no media"
+        await until("stalled", lambda: running.has_told("stalled", "user_source", words))
+        await until("rebuilt", lambda: source.accepted >= 2)
         assert running.has_told("retrying", "user_source", "has sent no media for 5 s")
-        assert 4.9 <= asyncio.get_running_loop().time() - began < 7.5
+        assert asyncio.get_running_loop().time() - began >= 4.9
         source.rolls = True
         await until_next_picture(publish)
         await until("streaming", lambda: running.status.state == "streaming")
@@ -115,9 +111,9 @@ async def test_a_slow_destination_gets_less_but_all_of_it_decodes(relays):
     ):
         running = relays.start(source, destination)
         other = relays.start(other_source, other_destination)
-        await until("a drop", lambda: running.status.dropped_tags, 10)
+        await until("a drop", lambda: running.status.dropped_tags)
         at_first = running.status.dropped_tags
-        await until("another", lambda: running.status.dropped_tags > at_first, 10)
+        await until("another", lambda: running.status.dropped_tags > at_first)
         well.set()
         newest = heavy.pictures
         await until("the present", lambda: number_of(destination.publishes[0].frames(VIDEO)[-1]) > newest)

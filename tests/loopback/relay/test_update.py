@@ -77,7 +77,7 @@ async def test_a_new_duration_counts_from_the_beginning(relays, source, destinat
     await until("a stream", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
     await until("streaming", lambda: running.status.state == "streaming")
     running.relay.update(RelaySpec.live(source.url(), destination.url(), duration_s=0.5))
-    final = await asyncio.wait_for(running.relay.wait(), 5)
+    final = await asyncio.wait_for(running.relay.wait(), 30)
     assert (final.state, final.fault) == ("ended", None)
     assert destination.publishes[0].ended == "unpublished"
 
@@ -118,7 +118,7 @@ async def test_a_new_list_follows_what_plays_in_the_same_session(relays, destina
         RelaySpec.vod([Item(short), Item(long)], destination.url(), loops=loop + 2, playhead=Playhead(loop + 1))
     )
     assert relay.status.playhead.item == 1
-    final = await asyncio.wait_for(relay.wait(), 20)
+    final = await asyncio.wait_for(relay.wait(), 30)
     assert (final.state, final.fault) == ("ended", None)
     assert destination.publishes == [publish]
     assert len(publish.frames(VIDEO)) == (loop + 1) * 75 + 50 + 75
@@ -135,7 +135,7 @@ async def test_a_list_that_is_the_same_so_far_goes_on(relays, destination, clips
         RelaySpec.vod([Item(long), Item(short)], destination.url(), loops=loop + 1, playhead=Playhead(loop, 1))
     )
     assert relay.status.playhead is not None
-    final = await asyncio.wait_for(relay.wait(), 20)
+    final = await asyncio.wait_for(relay.wait(), 30)
     assert (final.state, final.fault, final.playhead.item) == ("ended", None, 1)
     assert destination.publishes == [publish]
     assert len(publish.frames(VIDEO)) == (loop + 1) * 75 + 50
@@ -148,7 +148,7 @@ async def test_a_file_that_is_not_in_the_new_list_gives_way_at_a_keyframe(relays
     publish = await until("a publish", lambda: destination.publishes and destination.publishes[0])
     await until("pictures", lambda: len(publish.frames(VIDEO)) > 10)
     relay.update(RelaySpec.vod([Item(short, start_s=1)], destination.url(), loops=1))
-    final = await asyncio.wait_for(relay.wait(), 20)
+    final = await asyncio.wait_for(relay.wait(), 30)
     assert (final.state, final.fault, final.playhead.item) == ("ended", None, 0)
     assert destination.publishes == [publish]
     assert all(0 < after - before <= 80 for before, after in pairwise(publish.stamps(VIDEO)))
@@ -159,7 +159,7 @@ async def test_a_list_starts_at_its_playhead(relays, destination, clips):
     """From loop 1, item 1, second 1 of two loops: two seconds of the second item are all that is left."""
     long, _ = clips
     spec = RelaySpec.vod([Item(long), Item(long)], destination.url(), loops=2, playhead=Playhead(1, 1, 1000))
-    final = await asyncio.wait_for(relays.host.start(spec).wait(), 15)
+    final = await asyncio.wait_for(relays.host.start(spec).wait(), 30)
     assert (final.state, final.fault) == ("ended", None)
     assert len(destination.publishes[0].frames(VIDEO)) == 50
     assert (final.playhead.loop, final.playhead.item) == (1, 1)
@@ -182,7 +182,7 @@ async def test_a_live_relay_becomes_one_of_files(relays, source, destination, cl
     running = relays.start(source, destination)
     await until("a stream", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
     running.relay.update(RelaySpec.vod([Item(clips[1])], destination.url(), loops=1))
-    final = await asyncio.wait_for(running.relay.wait(), 15)
+    final = await asyncio.wait_for(running.relay.wait(), 30)
     assert final.state == "ended"
     assert [publish.ended for publish in destination.publishes] == ["unpublished", "unpublished"]
     await source.all_closed()

@@ -35,7 +35,7 @@ class Client:
 
     async def read(self) -> bytes:
         """Until it is closed."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.reader.read()
 
 
@@ -72,7 +72,7 @@ async def test_one_that_is_answered_slowly_is_left_alone(client: Client) -> None
     """However long the answer takes; and the next request on the connection is answered, too."""
     for _ in range(2):
         client.writer.write(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert b"204 No Content" in await client.reader.readuntil(b"\r\n\r\n")
     client.writer.write(b"GET / HT")
     assert await client.read() == b""
@@ -81,7 +81,7 @@ async def test_one_that_is_answered_slowly_is_left_alone(client: Client) -> None
 async def test_a_body_dripped_on_behind_its_answer(client: Client) -> None:
     """Nobody reads it: it gets a while, and then the connection is closed, although something comes all the time."""
     client.writer.write(b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 1000000\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert b"204 No Content" in await client.reader.readuntil(b"\r\n\r\n")
         while not client.reader.at_eof():
             client.writer.write(b"x")
@@ -94,7 +94,7 @@ async def test_a_body_dripped_on_behind_its_answer(client: Client) -> None:
 async def test_an_answer_that_nobody_takes_is_given_up(client: Client) -> None:
     """Its sender waited for the peer without end."""
     client.writer.write(b"GET /large HTTP/1.1\r\nhost: here\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await client.reader.readuntil(b"\r\n\r\n")
         # Nothing is read any more, so that the buffers of both ends fill, until writing tells of the end.
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]

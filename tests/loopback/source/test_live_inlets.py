@@ -219,7 +219,7 @@ async def test_bodies_are_views_of_the_scratch(stream):
     inlet, far = stream
     await far.send(far.wire(TAGS[:2]))
     bodies = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(bodies) < 2:
             new = []
             inlet.pull(SCRATCH, new)
@@ -401,7 +401,7 @@ async def test_rtmp_pings_are_answered_and_media_acknowledged(serve):
     await pull_until(inlet, lambda tags: len(tags) >= 48)
     await sending
     messages = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not {MessageType.USER_CONTROL, MessageType.ACKNOWLEDGEMENT} <= {message[0] for message in messages}:
             messages.clear()
             ChunkReader().scan(memoryview(bytes(far.received)), 0, len(far.received), messages)

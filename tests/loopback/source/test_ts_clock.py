@@ -42,7 +42,7 @@ def make(clip, *output):
 async def frames_of(inlet, seconds):
     """The stamps of the frames of each track, of so much media."""
     stamps = {VIDEO: [], AUDIO: []}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not stamps[VIDEO] or stamps[VIDEO][-1] - stamps[VIDEO][0] < seconds * 1000:
             tags = []
             inlet.pull(SCRATCH, tags)

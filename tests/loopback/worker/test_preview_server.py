@@ -187,7 +187,7 @@ async def test_what_is_no_request_is_closed(worker, monkeypatch):
     for said in (b"\x16\x03\x01 hello\r\n\r\n", b"GET /preview/t HTTP/1.1\r\n", b"", b"x" * 40_000):
         reader, writer = await asyncio.open_connection(*worker.server.address.split(":"))
         writer.write(said)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
         writer.close()
@@ -205,7 +205,7 @@ async def test_who_has_no_pass_takes_no_place(worker, client, monkeypatch):
             stack.callback(writer.close)
             writer.write(said)
             strangers.append(reader)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             for reader in strangers[:20]:
                 with contextlib.suppress(ConnectionError):
                     assert await reader.read() == b""

@@ -63,7 +63,7 @@ async def relayed(cuts: list[int]) -> list[Tag]:
         beats += 1
         flow.visit(beats * 0.05)
         scratch[:] = bytes(len(scratch))  # The buffer is another stream's in between.
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while session.acked_bytes < session.sent_bytes or far.receive():
             far.receive()
             await asyncio.sleep(0)

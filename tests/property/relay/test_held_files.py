@@ -69,7 +69,7 @@ async def played(films: list[MemoryFile], steps: list[tuple[tuple[float, int], i
     now, longest_gap_ms = 0.0, 12_040
     todo = iter(steps)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not feed.finished.is_set() or session.acked_bytes < session.sent_bytes or outlet.is_backed_up:
                 (after_s, read_bytes), grown = next(todo, ((0.32, 1 << 20), 100_000))
                 next((film for film in films if not film.complete), films[0]).grow_by(grown)

@@ -25,7 +25,7 @@ async def saying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         program.chmod(stat.S_IRWXU)
         monkeypatch.setenv("STREAMFERRY_FFMPEG", str(program))
         child = Ffmpeg([], URL)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.wait((child.ended,))
         child.close()
         return child

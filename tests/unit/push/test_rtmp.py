@@ -72,7 +72,7 @@ async def test_partial_writes_lose_and_repeat_nothing(publish, size_bytes):
     session, far = publish(4096)
     sent = laid([(VIDEO, 40 * n, picture(n, size_bytes, is_key=n == 0)) for n in range(60)])
     rest, was_blocked, async_turns = list(sent), False, 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(far.tags) < len(sent):
             taken = session.write([(t, ms, memoryview(body), kind) for t, ms, body, kind in rest[:7]])
             del rest[:taken]
@@ -95,7 +95,7 @@ async def test_a_tag_that_left_by_half_keeps_its_bytes_though_the_buffer_is_reus
     assert session.write([(VIDEO, 0, memoryview(scratch), 1)]) == 1
     assert session.is_blocked
     scratch[:] = bytes(len(scratch))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not far.tags:
             session.flush()
             far.receive()
@@ -108,7 +108,7 @@ async def test_acknowledged_is_what_the_peers_tcp_took(publish):
     session, far = publish(4096)
     session.write(laid([(VIDEO, 0, picture(1, 1_000_000, is_key=True))]))
     assert 0 <= session.acked_bytes < session.sent_bytes < 1_000_000
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not far.tags:
             session.flush()
             far.receive()
@@ -188,7 +188,7 @@ async def test_a_ping_is_answered_between_tags(publish):
     far.say()
     answers = []
     far.session._handle_user_control = lambda payload: answers.append(bytes(payload))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not answers:
             session.flush()
             far.receive()
@@ -202,7 +202,7 @@ async def test_closing_unpublishes(publish):
     session, far = publish()
     session.write(laid([(VIDEO, 0, picture(0, is_key=True))]))
     closing = asyncio.ensure_future(session.aclose())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not far.is_closed:
             far.receive()
             await asyncio.sleep(0)
@@ -217,7 +217,7 @@ async def test_closing_does_not_wait_for_ever(publish, monkeypatch):
     monkeypatch.setattr("streamferry.push.rtmp.UNPUBLISH_S", 0.05)
     session, far = publish(4096)
     session.write(laid([(VIDEO, 0, picture(0, 1_000_000, is_key=True))]))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         await session.aclose()
     while far.receive():
         pass
@@ -228,5 +228,5 @@ async def test_closing_after_the_peer_is_gone(publish):
     """There is nobody to tell, which is no error."""
     session, far = publish()
     reset(far)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         await session.aclose()

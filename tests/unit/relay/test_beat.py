@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from kit.waiting import PATIENCE_S
 from scripted.waiting import until
 from streamferry.net.fence import Fence, lease_clock
 from streamferry.relay.beat import FILE_VISITS, LIVE_VISITS, RING_S, Beat
@@ -42,7 +43,7 @@ async def test_a_member_is_visited_that_often_a_turn(beat, visits):
     await until("visits", lambda: len(member.visited_at) >= 2 * visits + 1)
     spent = member.visited_at[2 * visits] - member.visited_at[0]
     assert spent >= 2 * RING_S * 0.9
-    assert abs(member.visited_at[-1] - time.monotonic()) < 1
+    assert abs(member.visited_at[-1] - time.monotonic()) < PATIENCE_S
 
 
 async def test_members_are_spread_over_the_turn(beat):
@@ -51,7 +52,8 @@ async def test_members_are_spread_over_the_turn(beat):
     for member in members:
         beat.add(member, FILE_VISITS)
     await until("all", lambda: all(len(member.visited_at) >= 2 for member in members))
-    assert len({member.visited_at[-1] for member in members}) == 16
+    # After a pause of the machine they do: all are late then.
+    await until("them spread", lambda: len({member.visited_at[-1] for member in members}) == 16)
 
 
 async def test_a_member_that_was_removed_is_not_visited_again(beat):
@@ -104,8 +106,8 @@ async def test_lateness_is_told_once(beat):
     beat.take_worst_lateness()
     slow.act = lambda: time.sleep(0.15) if len(slow.visited_at) % 20 == 10 else None
     await until("the slow visit", lambda: len(slow.visited_at) > 10 + LIVE_VISITS)
-    assert 0.02 < beat.take_worst_lateness() < 1
-    assert beat.take_worst_lateness() < 0.02
+    assert beat.take_worst_lateness() > 0.02
+    assert beat.take_worst_lateness() == 0
 
 
 async def test_an_empty_beat_sleeps_and_wakes_again(beat):

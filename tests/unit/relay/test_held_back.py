@@ -47,7 +47,7 @@ class Relay:
 
     async def finish(self):
         """Play on until all has arrived."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not (self.feed.finished.is_set() and self._has_arrived()):
                 await self.run(RING_S, 1 << 20)
             while self.far.receive():

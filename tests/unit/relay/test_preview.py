@@ -29,7 +29,7 @@ def preview(outlet) -> Preview:
 
 async def take_all(viewer) -> bytes:
     """What waits for a viewer now."""
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         return await viewer.read()
 
 

@@ -36,7 +36,7 @@ async def task_id(store: Store) -> str:
 async def _wait_blocked(store: Store) -> None:
     """Until a transaction waits for a lock of another one."""
     blocked = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             async with store.read() as connection:
                 if (await connection.execute(blocked)).scalar():
@@ -58,7 +58,7 @@ async def test_a_change_met_the_end_of_its_workers_lease(store: Store, task_id: 
         async with store.write() as connection:
             return await workers.free_expired(connection)
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         async with store.write() as connection:
             await _lock_run(connection, task_id)
             freeing = group.create_task(free())
@@ -79,7 +79,7 @@ async def test_a_deletion_met_the_report_of_what_was_measured(store: Store, task
         usage=Usage(1000, 1000),
         outcome=None,
     )
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group, store.write() as connection:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group, store.write() as connection:
         await _lock_run(connection, task_id)
         group.create_task(StoreLedger(store, "one", capacity=10).report([measured], 1, None))
         await _wait_blocked(store)
@@ -105,7 +105,7 @@ async def test_a_report_of_many_locks_in_one_order(
     await ledger.poll(0, 10)
     column = run.c.task_id if outcome is None else task.c.id
     told = [_report(task_id, outcome=outcome) for task_id in reversed(made)]
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group, store.write() as connection:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group, store.write() as connection:
         await connection.execute(sa.select(column).where(column == made[0]).with_for_update())
         group.create_task(ledger.report(told, 5, None))
         await _wait_blocked(store)
@@ -124,7 +124,7 @@ async def test_a_service_that_is_gone_frees_its_workers_behind_their_tasks(store
         async with store.write() as connection:
             return await workers.free_attached(connection)
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         async with store.write() as connection:
             await _lock_run(connection, made)
             freeing = group.create_task(free())
@@ -139,5 +139,5 @@ async def test_a_dry_run_waits_for_nobody(store: Store) -> None:
     async with store.write() as connection:
         await groups.find(connection, "default", lock=True)
         await lock_name(connection, tasks.destination_digest(store.seal, make_spec().destination))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await actions.check_task(make_spec())

@@ -18,7 +18,7 @@ TABLES = "access_key, task, task_group, event, audit, worker, delivery"
 async def _end_blocked(store: Store) -> None:
     """As a server that is shut down does to the session that waits for a lock."""
     end = sa.text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             async with store.read() as connection:
                 if (await connection.execute(end)).first() is not None:
@@ -75,7 +75,7 @@ async def test_a_store_keeps_ten_connections(store: Store) -> None:
     async with store.read() as connection:
         mine = sa.text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
         # A session that was told to go needs a moment.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (kept := (await connection.execute(mine)).scalar_one()) > CONNECTIONS:
                 await connection.execute(sa.text("SELECT pg_stat_clear_snapshot(), pg_sleep(0.05)"))
     assert kept <= CONNECTIONS == 10

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from task_samples import make_spec
 
+from kit.waiting import PATIENCE_S
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.callbacks.dispatcher import Dispatcher
@@ -69,7 +70,7 @@ class Office:
         page = await self.callbacks.list_deliveries(task_id=task_id, size=1000)
         return {one.number: one.state.value for one in page.records}
 
-    async def until(self, what: str, is_true: Callable[[], object], seconds: float = 10.0) -> None:
+    async def until(self, what: str, is_true: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         """Wait in the event loop, while dispatchers work."""
         try:
             async with asyncio.timeout(seconds):
@@ -78,7 +79,7 @@ class Office:
         except TimeoutError:
             raise AssertionError(f"no {what} within {seconds} s") from None
 
-    async def until_none_wait(self, seconds: float = 10.0) -> None:
+    async def until_none_wait(self, seconds: float = PATIENCE_S) -> None:
         """Until everything was delivered or given up."""
         async with asyncio.timeout(seconds):
             while (await self.callbacks.list_deliveries(state=DeliveryState.WAITING)).total:  # noqa: ASYNC110 -- the store

@@ -103,18 +103,16 @@ async def test_the_relay_starts_when_the_window_opens() -> None:
     await asyncio.sleep(0.005)
     assert stage.relays == []
     assert stage.performance.report() is None
-    async with asyncio.timeout(1):
-        while not stage.relays:  # noqa: ASYNC110 -- what is awaited has no event
-            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)
+    assert len(stage.relays) == 1
 
 
 async def test_the_relay_is_stopped_when_the_window_closes() -> None:
     """And the task is handed back once it has ended, with its last status."""
     stage = Stage(end_in_s=0.02)
     relay = await stage.begin()
-    async with asyncio.timeout(1):
-        while not relay.is_asked_to_stop:  # noqa: ASYNC110 -- what is awaited has no event
-            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)
+    assert relay.is_asked_to_stop
     assert not stage.performance.is_over
     stopped = replace(STREAMING, state=State.STOPPED)
     relay.become(stopped)

@@ -31,6 +31,9 @@ _HEAD = f'<link rel="stylesheet" href="{BASE}/static/dashboard.css"><script src=
 _AWAY_S = 10.0
 #: A page refreshes again after this many times the duration of a refresh.
 _REST = 10
+#: How long a page may take to build. The page framework would give up after 3 s, which a busy machine needs; the store
+#: has deadlines of its own.
+_BUILD_S = 60.0
 #: How often a page is told that the service is alive, even if nothing has changed (``dashboard.js``).
 _WORD_S = 1.5
 _THEME_ICONS = {"auto": "brightness_auto", "light": "light_mode", "dark": "dark_mode"}
@@ -77,6 +80,9 @@ class VisitorMiddleware:
 
 class Page(ui.page):
     """A page in the visitor's language and theme."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, response_timeout=_BUILD_S)
 
     def resolve_language(self) -> Any:
         """The tag for Quasar and for the document."""

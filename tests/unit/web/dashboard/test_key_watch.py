@@ -33,7 +33,7 @@ async def _begin(sessions: Sessions, key: KeyPair) -> Session:
 
 
 async def _wait_ended(session: Session) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while session.is_live(time.monotonic()):  # noqa: ASYNC110 -- a flag
             await asyncio.sleep(0.01)
 

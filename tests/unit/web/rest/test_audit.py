@@ -168,7 +168,7 @@ async def _run_scheduler(store: Store) -> None:
     """A pass as the service makes it."""
     stopping = asyncio.Event()
     running = asyncio.create_task(Scheduler(store).run(stopping))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await _has_ended(store):  # noqa: ASYNC110 -- the store
             await asyncio.sleep(0.02)
     stopping.set()

@@ -95,9 +95,12 @@ document.cookie = "streamferry_zone=" + encodeURIComponent(Intl.DateTimeFormat()
 // <no-contact words="... {time} ... {age} ...">: the bar over a page that has heard nothing for a while. The page greys, and
 // nothing of it can be used: the page framework would keep a click and send it when the service is back.
 const SILENCE_MS = 5000;
-let heardAt = Date.now();
+let heardAt = 0;
 customElements.define("no-contact", class extends HTMLElement {
-  connectedCallback() { this.clock = setInterval(() => this.look(), 500); }
+  connectedCallback() {
+    heardAt = Date.now();  // a page that loads slowly is not a service that is silent
+    this.clock = setInterval(() => this.look(), 500);
+  }
   disconnectedCallback() { clearInterval(this.clock); }
   look() {
     const isLost = Date.now() - heardAt > SILENCE_MS;
@@ -109,6 +112,16 @@ customElements.define("no-contact", class extends HTMLElement {
     this.hidden = !isLost;
     if (isLost) this.textContent = this.getAttribute("words").replace("{time}", this.since).replace("{age}", Math.round((Date.now() - heardAt) / 1000));
   }
+});
+
+// What is typed and clicked before a page's socket is up arrives later, in the order in which it was done. The page
+// framework holds each event back by a timer of its own, until the server has greeted the page, and then the last may
+// come first: a form was saved without what was typed last. The socket keeps order; if connecting is the greeting, it
+// may have the events at once.
+let isGreeted = false;
+Object.defineProperty(window, "did_handshake", {
+  get: () => isGreeted || window.socket?.io.opts.query.implicit_handshake === true,
+  set: (is) => { isGreeted = is; },
 });
 
 // The switch for the language on the page that signs in.
