@@ -15,11 +15,12 @@ from pathlib import Path
 from clip import live_clip, vod_clip
 from measure import pss_mib
 from programs import BENCH, Program, Sink, Source, build_native, close_all, cores, start_server, unused_port
+from streamferry.relay import beat
 from tls import CERTIFICATE
 
-#: How long each of the relay's beats is, by latency class and for lists, and how long one of its turns.
-BEAT_MS = {"low": 80, "normal": 160, "list": 320}
-TURN_MS = 20
+#: How long each of our beats is, by latency class and for lists, and how long one turn of it.
+BEAT_MS = {"low": 80, "normal": 160, "list": round(1000 * beat.RING_S / beat.FILE_VISITS)}
+TURN_MS = round(1000 * beat._SLOT_S)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def streamferry(
         job = {"kind": "vod", "sources": [str(vod_clip())], "destinations": destinations}
     else:
         sources = [source.url(feed.kind, feed.rhythm, i) for i in range(count)]
-        job = {"kind": "live", "sources": sources, "destinations": destinations, "latency": feed.latency}
+        job = {"kind": "live", "sources": sources, "destinations": destinations}
+        job["beat_ms"] = BEAT_MS[feed.latency]
     host.ask(json.dumps(job))
     return Relays([host], empty_mib)
 

@@ -59,7 +59,7 @@ def cost_lines(density: dict[str, Any]) -> list[str]:
 def scale_lines(scale: dict[str, Any]) -> list[str]:
     """README's table of what one process carries."""
     lines = [
-        "| one process on one core | worst beat | latest frame (p99) | of the core | memory |",
+        "| one process on one core | worst beat | frames, p99 | of the core | memory |",
         "|---|---|---|---|---|",
     ]
     for kept in scale["scenes"]:
@@ -68,7 +68,7 @@ def scale_lines(scale: dict[str, Any]) -> list[str]:
             continue
         live = scene.kind == LIVE
         what = f"{scene.count:,} {'live streams' if live else 'loops'}"
-        late = f"{scene.late_p99_ms:.0f} ms" if live else f"{-scene.late_p99_ms:.0f} ms early"
+        late = f"held for {scene.late_p99_ms:.0f} ms" if live else f"{-scene.late_p99_ms:.0f} ms before they are due"
         beat, core = f"{scene.worst_beat_ms:.0f} ms late", f"{scene.core_percent:.0f} %"
         memory = f"{scene.memory_mib * scene.count:.0f} MiB"
         lines.append(f"| {what} of 2 Mbps | {beat} | {late} | {core} | {memory} |")

@@ -5,8 +5,8 @@
 A round runs every row once: it relays N streams from the source to the sink, waits until all of them publish, lets
 them settle, and takes the CPU of the relay processes over a window and their memory at its end. A row's figure is the
 median of the rounds; a ratio is taken within each round, and the median of those is tested against its bar, so that a
-machine that changes in the course of the run changes all rows. A row fails unless the sink saw every stream publishing
-in every window, in real time.
+machine that changes in the course of the run changes all rows. A window counts only if the sink saw every stream
+publishing all through it, in real time; one that does not count is taken anew, once a round, and then the row fails.
 
 ``--before PATH``: another checkout, made by ``git worktree add --detach PATH COMMIT``. Each row of ours is followed in
 each round by the same of that checkout. ``--no-peers``: only rows of ours, of the floor, and of that checkout.
@@ -34,7 +34,7 @@ from measure import about, allow_many_files, commit, pss_mib
 from programs import Sink, Source, build_native, cores
 from results import Bar, keep, print_bars
 from tls import certificate, put_in_front
-from windows import SETTLE_SECONDS, UP_SECONDS, doubts, measure_window
+from windows import UP_SECONDS, Measured, take_windows
 
 BEFORE = "before: "
 
@@ -103,12 +103,17 @@ class Figures:
     memory_of_rounds: list[float | None] = field(default_factory=list)
     up_seconds: list[float] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
+    #: Why windows did not count that were taken anew.
+    discarded: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
-    def close_round(self, cpu_percent: float | None, memory_mib: float | None) -> None:
+    def close_round(self, measured: Measured) -> None:
         """Take the figures of a round."""
-        self.cpu_of_rounds.append(cpu_percent)
-        self.memory_of_rounds.append(memory_mib)
+        self.cpu_of_rounds.append(measured.cpu_percent)
+        self.memory_of_rounds.append(measured.memory_mib)
+        self.up_seconds += [measured.up_seconds] if measured.up_seconds else []
+        self.windows += measured.windows
+        self.failures += measured.failures
         self.cpu_percent = _median(self.cpu_of_rounds)
         self.memory_mib = _median(self.memory_of_rounds)
 
@@ -124,9 +129,9 @@ def ratios(mine: Figures, theirs: Figures) -> list[float]:
     return [a / b for a, b in pairs if a is not None and b]
 
 
-def run_row(row: Row, figures: Figures, streams: int, seconds: float, moments: int) -> None:
-    """One round of one row. What goes wrong is in its failures; only the order to stop is raised."""
-    cpu = memory = None
+def run_once(name: str, row: Row, streams: int, seconds: float, moments: int) -> Measured:
+    """Start a row, take a window, end it. What goes wrong is in its failures; only the order to stop is raised."""
+    measured = Measured(name)
     try:
         with ExitStack() as stack:
             sink = stack.enter_context(Sink())
@@ -136,17 +141,25 @@ def run_row(row: Row, figures: Figures, streams: int, seconds: float, moments: i
             begun = time.monotonic()
             relays = row.start(row.feed, streams, source, sink, stack)
             sink.wait_for_streams(streams, UP_SECONDS)
-            figures.up_seconds.append(round(time.monotonic() - begun, 2))
-            time.sleep(SETTLE_SECONDS)
-            source.report(), sink.report()
-            window = measure_window(relays, source, sink, streams, seconds)
-            figures.windows.append(window)
-            figures.failures += doubts(window, streams)
-            cpu = window["cpu_percent"]
-            memory = (pss_mib(relays.pids) - relays.empty_mib) / streams
+            measured.up_seconds = round(time.monotonic() - begun, 2)
+            take_windows(measured, relays, source, sink, streams, 1, seconds)
+            measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
     except (RuntimeError, OSError) as error:
-        figures.failures.append(str(error))
-    figures.close_round(cpu, memory)
+        measured.failures.append(str(error))
+    return measured
+
+
+def run_round(row: Row, figures: Figures, streams: int, seconds: float, moments: int) -> str:
+    """One round of one row. Returns how it went, for who watches."""
+    measured = run_once(figures.row, row, streams, seconds, moments)
+    discarded = measured.failures
+    if discarded:
+        measured = run_once(figures.row, row, streams, seconds, moments)
+    figures.discarded += discarded
+    figures.close_round(measured)
+    cpu = "no figure" if measured.cpu_percent is None else f"{measured.cpu_percent:.4f} %"
+    anew = f"taken anew: {'; '.join(discarded)}" if discarded else ""
+    return " ".join((cpu, anew, *measured.failures))
 
 
 def rows_asked(texts: str, before: Path | None, no_peers: bool) -> dict[str, Row]:
@@ -236,11 +249,9 @@ def main() -> int:
     begun = time.monotonic()
     for number in range(1, asked.rounds + 1):
         for name, row in wanted.items():
-            run_row(row, rows[name], asked.streams, asked.seconds, asked.moments)
-            cpu = rows[name].cpu_of_rounds[-1]
-            said = "no figure" if cpu is None else f"{cpu:.4f} %"
+            went = run_round(row, rows[name], asked.streams, asked.seconds, asked.moments)
             at = f"{time.monotonic() - begun:4.0f} s, round {number} of {asked.rounds}"
-            console.print(f"{at}, {name}: {said} {'; '.join(rows[name].failures)}", highlight=False)
+            console.print(f"{at}, {name}: {went}", highlight=False)
     bars = judge(rows)
     print_rows(console, rows)
     print_pairs(console, rows)

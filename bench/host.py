@@ -1,6 +1,6 @@
 """One process of relays under measurement. Reads a job a line on standard input, answers each with a line of JSON.
 
-    {"kind": "live" | "vod", "sources": [...], "destinations": [...], "latency": class of the live ones, if not normal}
+    {"kind": "live" | "vod", "sources": [...], "destinations": [...], "beat_ms": of the live ones}
                                                                {"started_ns": [...]}, the monotonic clock
     {"report": true}                  {"states": {state: relays}, "beat_worst_late_ms": ms since the last report,
                                        "dropped_tags": of all relays}
@@ -27,12 +27,17 @@ import uvloop
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay import Item, Relay, RelayHost, RelaySpec
+from streamferry.relay import run as relay_run
+from streamferry.relay.beat import RING_S
 
 _LINE_MAX = 1 << 20
 
 
 def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[str, Any]:
     live = job["kind"] == "live"
+    if live and "beat_ms" in job:
+        # A spec cannot say it yet: it is that of all live relays of the process.
+        relay_run.LIVE_VISITS = round(RING_S * 1000 / job["beat_ms"])  # type: ignore[attr-defined]
     sources = [MediaUrl.parse(source) for source in job["sources"]]
     started_ns = []
     file, *place = job.get("watermark") or [None]

@@ -122,7 +122,7 @@ class Program:
         assert self._child.stdin
         self._child.stdin.write(line.encode() + b"\n")
 
-    def hear(self, timeout: float = 10.0) -> dict[str, Any]:
+    def hear(self, timeout: float = 60.0) -> dict[str, Any]:
         """The next line it says, parsed. Raises RuntimeError if none comes in time or it has ended."""
         assert self._child.stdout
         deadline = time.monotonic() + timeout
@@ -137,7 +137,7 @@ class Program:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def ask(self, line: str, timeout: float = 10.0) -> dict[str, Any]:
+    def ask(self, line: str, timeout: float = 60.0) -> dict[str, Any]:
         """Send one line and take the answer."""
         self.tell(line)
         return self.hear(timeout)

@@ -14,15 +14,20 @@ from streamferry.cli import load_all
 STREAMFERRY = Path(sys.executable).with_name("streamferry")
 
 
+def environment_with(environment: Mapping[str, str]) -> dict[str, str]:
+    """That of the tests, without settings of their own, and over it what is given."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("STREAMFERRY_", "VOLC_"))}
+    return {**inherited, **environment}
+
+
 def run(
     *words: object, environment: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run it to its end. ``environment`` comes over that of the tests, whose own settings are left out."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("STREAMFERRY_", "VOLC_"))}
     return subprocess.run(
         [STREAMFERRY, *map(str, words)],
         **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
-        env={**inherited, **(environment or {})},
+        env=environment_with(environment or {}),
         text=True,
         errors="replace",
         timeout=100,

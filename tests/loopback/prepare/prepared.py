@@ -1,16 +1,13 @@
 """Running the preparation process by itself, and reading what it made."""
 
 import json
-import socket
-import subprocess
-import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from kit import programs
+from kit.forked import Forks
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag
 from streamferry.net.folders import EVERYWHERE, Folders
@@ -22,50 +19,7 @@ from streamferry.reasons import Reason
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
 from streamferry.wire.rtmp.chunk_file import TagScan, read_headers
 
-#: Within this it has ended, or has come to a stand: its priority is low, and a machine may be busy.
-_HANGS_S = 100.0
-
-
-class Preparations:
-    """Starts preparation processes by forking.py, which takes a tenth of the CPU of an interpreter for each."""
-
-    def __init__(self) -> None:
-        self._program: subprocess.Popen[bytes] | None = None
-
-    def run(self, job: Job) -> str:
-        """Run one to its end; gives what it printed."""
-        program = self._started()
-        with (
-            tempfile.TemporaryFile("w+") as asked,
-            tempfile.TemporaryFile("w+") as output,
-            tempfile.TemporaryFile("w+") as errors,
-        ):
-            asked.write(json.dumps({**asdict(job), "parent": program.pid}) + "\n")
-            asked.seek(0)
-            socket.send_fds(self._end, [b"."], [asked.fileno(), output.fileno(), errors.fileno()])
-            status = self._end.recv(1)
-            for told in (output, errors):
-                told.seek(0)
-            assert (status, errors.read()) == (b"\0", "")
-            return output.read()
-
-    def close(self) -> None:
-        """End the process that they were forked from."""
-        if self._program is not None:
-            self._end.close()
-            self._program.wait()
-            self._program = None
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._program is None:
-            self._end, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            self._end.settimeout(_HANGS_S)
-            with theirs:
-                self._program = subprocess.Popen([sys.executable, Path(__file__).with_name("forking.py")], stdin=theirs)
-        return self._program
-
-
-PREPARATIONS = Preparations()
+PREPARATIONS = Forks("streamferry.prepare.preparation")
 
 
 @dataclass
@@ -122,13 +76,15 @@ def prepare(
         url=str(url),
         directory=str(directory),
         version=asdict(Version()),
-        parent=0,  # the process that it is forked from
+        parent=PREPARATIONS.pid,
         processing=processing.to_json(),
         slots=str(directory.parent),
         folders=folders.to_json(),
         ffmpeg=ffmpeg or programs.ffmpeg(),
     )
-    return Outcome(Entry(directory), [json.loads(line) for line in PREPARATIONS.run(job).splitlines()])
+    done = PREPARATIONS.run(text=json.dumps(asdict(job)) + "\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    return Outcome(Entry(directory), [json.loads(line) for line in done.stdout.splitlines()])
 
 
 def assert_well_laid(frames: list[Tag]) -> None:

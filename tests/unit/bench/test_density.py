@@ -6,13 +6,14 @@ import pytest
 
 from density import BEFORE, CPU_BARS, ROWS, Figures, judge, ratios, rows_asked
 from results import Bar
+from windows import Measured
 
 
 def measured(row: str, *cpu: float | None, failures: tuple[str, ...] = ()) -> Figures:
     """A row with the figures of some rounds."""
-    figures = Figures(row, failures=list(failures))
+    figures = Figures(row)
     for percent in cpu:
-        figures.close_round(percent, None if percent is None else 0.1)
+        figures.close_round(Measured(row, percent, None if percent is None else 0.1, failures=list(failures)))
     return figures
 
 

@@ -3,9 +3,9 @@
 By a generator, so that what nobody thought of is tried as well.
 """
 
+import contextlib
 import random
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from kit.commands import all_commands, run
+from kit.commands import all_commands, environment_with
+from kit.forked import Forks
 from streamferry.cli import app
 from streamferry.cli.guard import explain
 from streamferry.service.assembly import _listen
@@ -156,19 +157,15 @@ def test_an_address_to_listen_on_that_is_none() -> None:
         _listen("\udcff", 0)
 
 
-@pytest.mark.timeout(240)
 def test_what_runs_refuses_what_it_cannot_use(places: tuple[str, ...], nowhere: dict[str, str]) -> None:
     """In words, with a status that is not 0, and by itself."""
-
-    def refuse(words: list[str]) -> None:
-        done = run(*words, environment=nowhere)
-        assert done.returncode in (1, 2, 3, 5), (words, done.stderr)
-        said = done.stderr + done.stdout
-        assert said, words
-        assert not any(one in said for one in ("Traceback", "mistake of ours", "planted-secret")), (words, said)
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(refuse, refusals(places)))
+    with contextlib.closing(Forks("streamferry.cli", "streamferry.service.assembly")) as forks:
+        for words in refusals(places):
+            done = forks.run(words, environment=environment_with(nowhere))
+            assert done.returncode in (1, 2, 3, 5), (words, done.stderr)
+            said = done.stderr + done.stdout
+            assert said, words
+            assert not any(one in said for one in ("Traceback", "mistake of ours", "planted-secret")), (words, said)
 
 
 @pytest.mark.parametrize(
