@@ -6,8 +6,7 @@ reader's language, from a table; no sentence is ever parsed.
 
 from streamferry.reasons.code import LANGUAGES, ReasonCode
 from streamferry.reasons.codes import Code
-from streamferry.reasons.reason import NOT_TOLD, InvalidPart, InvalidValue, Reason, Reasoned, Value
-from streamferry.reasons.sentence import sentence
+from streamferry.reasons.reason import NOT_TOLD, InvalidPart, InvalidValue, Reason, Reasoned, Value, sentence
 from streamferry.reasons.system import said_by, system_reason
 
 __all__ = [

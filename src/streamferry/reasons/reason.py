@@ -1,13 +1,16 @@
-"""A reason: a code and its parameters, as a value that travels between processes and into the store."""
+"""A reason: a code and its parameters, as a value that travels between processes and into the store; and its sentence.
+
+``sentence`` is the only place where sentences are put together.
+"""
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Self, Union
 
 from streamferry.reasons.code import ReasonCode
-from streamferry.reasons.codes import Code
-from streamferry.reasons.sentence import sentence
+from streamferry.reasons.codes import CODES, Code
 
 #: What can be shown to anybody. A reason in a reason is the cause beneath it; a tuple is a list of words.
 Value = Union[str, int, float, tuple[str, ...], "Reason"]
@@ -17,6 +20,13 @@ MAX_VALUE_CHARS = 1000
 #: Reasons within a reason that are read: ours hold a step, an error of the system and a cause or two. A damaged row may
 #: nest more deeply than a sentence can be made of.
 MAX_DEPTH = 16
+
+#: By code. ``{name}`` in a sentence stands for a parameter, written as ``str.format`` writes it.
+_SENTENCES = {str(code): code.sentences for code in CODES.values()}
+_WORDS = {
+    "en": {"and": " and ", "or": " or ", ",": ", "},
+    "zh": {"and": "和", "or": "或", ",": "、"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,46 @@ class Reason:
             return cls.from_json(json.loads(text))
         except RecursionError:
             raise ValueError("not the JSON form of a reason") from None
+
+
+def sentence(reason: Reason, language: str = "en", instead: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The sentence; ``instead``: by code, those that a front end has of its own.
+
+    What cannot be said in ``language``, as a code of a newer version, is told by code and values. Never raises: it is
+    called where something is wrong already.
+    """
+    template = instead.get(reason.code) or _SENTENCES.get(reason.code, {}).get(language)
+    if template is not None:
+        values = {name: _shown(value, language) for name, value in reason.params.items()}
+        try:
+            return template.format_map(values)
+        except (KeyError, ValueError, IndexError, AttributeError, TypeError):
+            pass  # Parameters of another version.
+    told = ", ".join(f"{name}={_shown(value, language)}" for name, value in reason.params.items())
+    return f"{reason.code} ({told})" if told else str(reason.code)
+
+
+def _shown(value: Any, language: str) -> Any:
+    if isinstance(value, tuple):
+        return _Listed(value, language)
+    return value if isinstance(value, str | int | float) else sentence(value, language)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """``{names}``: all with commas; ``{names:or}`` and ``{names:and}``: with that word before the last."""
+
+    words: tuple[str, ...]
+    language: str
+
+    def __format__(self, spec: str) -> str:
+        between = _WORDS[self.language]
+        if not spec or len(self.words) < 2:
+            return between[","].join(self.words)
+        return between[","].join(self.words[:-1]) + between[spec] + self.words[-1]
+
+    def __str__(self) -> str:
+        return format(self, "")
 
 
 #: What :meth:`Reason.told` would be for nothing.

@@ -2,6 +2,8 @@
 
 import re
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from streamferry.reasons import Code
 from streamferry.store import Store, asks_again, audit, callback_secret, deliveries
 from streamferry.store.records import Backlog, DeliveryPage, DeliveryRecord
@@ -38,24 +40,17 @@ class Callbacks:
     @asks_again
     async def get_delivery(self, event_id: str) -> DeliveryRecord:
         """One delivery, by the id that its receiver gets. Raises DeliveryNotFound."""
-        task_id, number = _parse(event_id)
         async with self._store.read() as connection:
-            record = await deliveries.find(connection, task_id, number)
-        if record is None:
-            raise DeliveryNotFound(event_id)
-        return record
+            return await _find(connection, event_id)
 
     async def replay(self, event_id: str) -> None:
         """Deliver it again, before the later ones that wait. Raises DeliveryNotFound, WrongState."""
-        task_id, number = _parse(event_id)
         async with self._store.write() as connection:
-            record = await deliveries.find(connection, task_id, number)
-            if record is None:
-                raise DeliveryNotFound(event_id)
+            record = await _find(connection, event_id)
             if record.state is DeliveryState.WAITING:
                 raise WrongState(Code.ACTION_CALLBACK_WAITS, event_id=event_id)
-            if not await deliveries.wake(connection, task_id, number):
-                raise WrongState(Code.ACTION_NO_CALLBACK_URL, task_id=task_id)
+            if not await deliveries.wake(connection, record.task_id, record.number):
+                raise WrongState(Code.ACTION_NO_CALLBACK_URL, task_id=record.task_id)
 
     async def replay_dead(self, task_id: str | None = None) -> int:
         """Deliver dead callbacks again, of one task or of all that still have an address; returns how many."""
@@ -88,8 +83,9 @@ class Callbacks:
             return secret
 
 
-def _parse(event_id: str) -> tuple[str, int]:
+async def _find(connection: AsyncConnection, event_id: str) -> DeliveryRecord:
     match = _EVENT_ID.fullmatch(event_id)
-    if match is None:
+    record = await deliveries.find(connection, match[1], int(match[2])) if match else None
+    if record is None:
         raise DeliveryNotFound(event_id)
-    return match[1], int(match[2])
+    return record

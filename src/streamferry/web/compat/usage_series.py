@@ -20,7 +20,6 @@ _DETAIL_FIELDS = frozenset(("Group", "Domain", "DstAddrType"))
 async def describe_duration(actions: Actions, body: Usage, now: datetime) -> dict[str, Any]:
     """DescribeLivePullToPushData: minutes for which tasks streamed."""
     asked = _read_range(body, DURATION_STEPS, 86400, now)
-    total = await _measured(actions, body, asked)
 
     def minutes(one: UsageBucket) -> float:
         return round(one.streamed_s / 60, 3)
@@ -31,17 +30,12 @@ async def describe_duration(actions: Actions, body: Usage, now: datetime) -> dic
             "PullToPushDataList": _points(asked, buckets, "Value", minutes),
         }
 
-    result = {**_show_range(asked, body), **series(total[None])}
-    if _is_split(body):
-        split = await _measured(actions, body, asked, by_group=True)
-        result["PullToPushDetailDataList"] = [{"Group": group, **series(found)} for group, found in split.items()]
-    return result
+    return await _describe(actions, body, asked, series, "PullToPushDetailDataList")
 
 
 async def describe_bandwidth(actions: Actions, body: Usage, now: datetime) -> dict[str, Any]:
     """DescribeLivePullToPushBandwidthData: Mbps pushed, the peak of each step."""
     asked = _read_range(body, BANDWIDTH_STEPS, 300, now)
-    total = await _measured(actions, body, asked)
 
     def mbps(one: UsageBucket) -> float:
         return round(one.peak_bps / 1e6, 6)
@@ -52,10 +46,18 @@ async def describe_bandwidth(actions: Actions, body: Usage, now: datetime) -> di
             "BandwidthDataList": _points(asked, buckets, "UpBandwidth", mbps),
         }
 
+    return await _describe(actions, body, asked, series, "BandwidthDetailDataList")
+
+
+async def _describe(
+    actions: Actions, body: Usage, asked: Range, series: Callable[[list[UsageBucket]], dict[str, Any]], details: str
+) -> dict[str, Any]:
+    """The range, the series of the total and, under the name ``details``, that of each group if it is asked for."""
+    total = await _measured(actions, body, asked)
     result = {**_show_range(asked, body), **series(total[None])}
     if _is_split(body):
         split = await _measured(actions, body, asked, by_group=True)
-        result["BandwidthDetailDataList"] = [{"Group": group, **series(found)} for group, found in split.items()]
+        result[details] = [{"Group": group, **series(found)} for group, found in split.items()]
     return result
 
 
