@@ -1,7 +1,7 @@
 """What can be wrong, as codes with parameters, and one sentence for each in each language. Pure, and the lowest room.
 
-Code that finds something wrong names a :class:`Code` and its parameters. The sentence is made where it is shown, in the
-reader's language, from a table; no sentence is ever parsed.
+Who finds something wrong names a code of :class:`Code` and its parameters. The sentence is made where it is shown, in
+the reader's language; no sentence is ever parsed. To add a reason, add it to the module of its subject in ``codes``.
 """
 
 from streamferry.reasons.code import LANGUAGES, ReasonCode

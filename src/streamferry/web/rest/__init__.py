@@ -1,7 +1,7 @@
 """REST, our own API: everything the compatible one does, and more, under ``/api/v1``.
 
-``views`` and ``operation_views`` are what is shown and ``reads`` gives it; ``bodies`` is what is asked for and
-``writes`` does it; ``routes`` and ``library`` put them on HTTP, and ``app`` puts those behind the ``gate``. The rules
-are those of ``control.actions`` and ``tasks.checks``; what a body means is decided for both APIs in
-``web.compat.task_bodies``. The dashboard uses ``reads`` and ``writes`` in its process.
+``bodies`` is what is asked for; ``routes``, ``library_routes`` and ``event_stream`` put it on HTTP, and ``app`` puts
+those behind ``token_gate``. What is shown (``web.views``, ``web.operation_views``), how it is read (``web.reads``) and
+what changes it (``web.writes``) is shared with the dashboard, which calls it in its process. The rules are those of
+``control.actions`` and ``tasks.draft``.
 """
