@@ -31,6 +31,11 @@ class SessionClock:
         #: On the output clock. Before the first frame it is so large that every stamp is negative.
         self.zero_ms = self._NOT_BEGUN_MS
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was a frame."""
+        return self.zero_ms != self._NOT_BEGUN_MS
+
     def leaves_out(self, dts_ms: int, kind: int) -> bool:
         """Whether a tag before ``zero_ms`` is left out of the session; otherwise its stamp is 0.
 
@@ -39,7 +44,7 @@ class SessionClock:
         """
         if kind > KEYFRAME:
             return False
-        if self.zero_ms != self._NOT_BEGUN_MS:
+        if self.has_begun:
             return True
         self.zero_ms = dts_ms
         return False

@@ -18,6 +18,7 @@ from contextlib import suppress
 from fcntl import ioctl
 from sys import byteorder
 from termios import TIOCOUTQ
+from time import CLOCK_BOOTTIME, clock_gettime
 
 from streamferry.net.fence import Fence
 
@@ -38,12 +39,14 @@ class Connection:
 
     #: ``host:port`` of the peer, for the user.
     peer: str
+    #: Whether bytes that count as taken are still here; ``send(())`` puts them out.
+    is_holding = False
 
     def __init__(self, sock: socket.socket, peer: str, fence: Fence | None = None) -> None:
         """Take over ``sock``, which is connected and non-blocking. Needs a running event loop."""
         self.peer = peer
         self._sock = sock
-        self._check_fence = (fence or Fence()).check
+        self._fence = fence or Fence()
         self._fd = sock.fileno()
         self._loop = asyncio.get_running_loop()
         self._recv_into = sock.recv_into
@@ -85,7 +88,9 @@ class Connection:
         """
         if len(buffers) > IOV_MAX:
             return self._send_many(buffers)
-        self._check_fence()
+        # ``Fence.check``, written out: this runs at each visit of each stream.
+        if clock_gettime(CLOCK_BOOTTIME) >= self._fence.at:
+            self._fence.check()
         try:
             return self._sendmsg(buffers)
         except BlockingIOError:
@@ -122,11 +127,6 @@ class Connection:
         Without it the kernel buffers megabytes for a slow peer, which nobody can drop any more.
         """
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, limit_bytes)
-
-    @property
-    def is_holding(self) -> bool:
-        """Whether bytes that count as taken are still here; ``send(())`` puts them out."""
-        return False
 
     def on_readable(self, callback: Callable[[], None] | None) -> None:
         """Call ``callback`` from the event loop whenever bytes are there to receive; None: no longer.
@@ -233,11 +233,12 @@ class TlsConnection(Connection):
 
     def send(self, buffers: Buffers) -> int:
         """See :meth:`Connection.send`."""
-        self._check_fence()
+        self._fence.check()
         if self._held:
             if not self._send_record(self._held):
                 return 0
             self._held = b""
+            self.is_holding = False
         data = memoryview(buffers[0] if len(buffers) == 1 else b"".join(buffers))
         taken = 0
         while taken < len(data):
@@ -245,6 +246,7 @@ class TlsConnection(Connection):
             taken += len(record)
             if not self._send_record(record):
                 self._held = bytes(record)
+                self.is_holding = True
                 break
         return taken
 
@@ -259,11 +261,6 @@ class TlsConnection(Connection):
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return False
         return True
-
-    @property
-    def is_holding(self) -> bool:
-        """See :attr:`Connection.is_holding`."""
-        return bool(self._held)
 
     def unacked_bytes(self) -> int:
         """See :meth:`Connection.unacked_bytes`; in bytes of records, the held one included."""

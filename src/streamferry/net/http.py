@@ -9,7 +9,7 @@ Specification: RFC 9110 (semantics; 15.4 redirection, 11 authentication), RFC 91
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Unpack
@@ -72,6 +72,11 @@ class HttpBody:
         if not received or self._decoder is None:
             return received
         return self._decoder.decode(view, 0, received) or None
+
+    @property
+    def receiver(self) -> Callable[[memoryview], int | None]:
+        """``receive_into``, or what it would only pass on to."""
+        return self._connection.recv_into if self._decoder is None else self.receive_into
 
     async def read_first(self) -> bytes:
         """Wait for payload unless some is there; returns ``leftover``, empty if there is no payload. Raises OSError."""

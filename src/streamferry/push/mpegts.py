@@ -14,6 +14,7 @@ from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import Ffmpeg
 from streamferry.reasons import Code
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
+from streamferry.wire.rtmp.framed import Framed
 
 # The headers come first and are enough: longer probing would only delay the first pictures.
 _COMMAND = (
@@ -40,6 +41,8 @@ class RemuxSession:
         self._has_header = False
         self._tracks: set[int] = set()
         self._first_tracks = FirstTracks()
+        #: ffmpeg takes FLV.
+        self.framed: Framed | None = None
         #: Bytes of FLV given to the child since the session began.
         self.sent_bytes = 0
 

@@ -11,6 +11,7 @@ from streamferry.media.errors import DestinationStalled
 from streamferry.media.tag import LaidTag
 from streamferry.push.queue import TagQueue
 from streamferry.reasons import Code
+from streamferry.wire.rtmp.framed import Framed
 
 #: Bytes taken from the queue at a time, and per visit: a backlog must not delay the other streams, but still be sent
 #: at 100 Mbps when a file relay is visited every 320 ms.
@@ -65,8 +66,12 @@ class Session(Protocol):
     def chunks(self) -> ChunkSession | None:
         """The same session for media in chunks; None if it takes only tags."""
 
+    @property
+    def framed(self) -> Framed | None:
+        """Where to put frames that are framed already, for the next ``write``; None while there is no such place."""
+
     def write(self, tags: list[LaidTag]) -> int:
-        """Send tags; return how many are on their way. Raises DestinationError."""
+        """Send what is in ``framed``, then the tags; return how many are on their way. Raises DestinationError."""
 
     def flush(self) -> bool:
         """Send what was not taken before; True when nothing is left over. Raises DestinationError."""
@@ -89,7 +94,8 @@ class Outlet:
 
     def __init__(self) -> None:
         self.session: Session | None = None
-        self._queue = TagQueue()
+        #: What the destination has not taken yet, to be looked at only.
+        self.queue = TagQueue()
         self._finished_bytes = 0
         self._acked_bytes = 0
         self._progress_at = 0.0
@@ -99,6 +105,10 @@ class Outlet:
         self.media_time_ms = 0
         #: Called with the tags that were sent, while there is a preview; bodies may be views.
         self.tap: Callable[[list[LaidTag]], None] | None = None
+        #: Set when all that is offered has to come as tags.
+        self.needs_tags = False
+        #: Frames that leave before what is offered next; only if all that is offered would leave at once.
+        self.framed: Framed | None = None
 
     @property
     def has_acked(self) -> bool:
@@ -129,7 +139,7 @@ class Outlet:
     @property
     def dropped_tags(self) -> int:
         """Frames dropped because a destination was too slow."""
-        return self._queue.dropped_tags
+        return self.queue.dropped_tags
 
     @property
     def last_progress_at(self) -> float:
@@ -139,7 +149,7 @@ class Outlet:
     @property
     def is_backed_up(self) -> bool:
         """Whether something waits here or in the session."""
-        return bool(self._queue) or (self.session is not None and self.session.is_blocked)
+        return bool(self.queue) or (self.session is not None and self.session.is_blocked)
 
     def attach(self, session: Session, headers: list[LaidTag], now: float) -> None:
         """Start a session: the headers in force, then the group of pictures kept while there was none."""
@@ -147,26 +157,41 @@ class Outlet:
         self._acked_bytes = 0
         self._progress_at = now
         self._settled_at = now
-        kept = self._queue.take(1 << 62)
-        self._queue.put(headers + kept)
+        kept = self.queue.take(1 << 62)
+        self.queue.put(headers + kept)
 
     def detach(self) -> Session | None:
         """Remove the session; what was queued for it is stale and dropped."""
         session, self.session = self.session, None
         if session is not None:
             self._finished_bytes += session.sent_bytes
-        self._queue.clear()
-        self._queue.needs_start = True
+        self.queue.clear()
+        self.queue.needs_start = True
         return session
 
     def offer(self, tags: list[LaidTag]) -> None:
         """Send what can be sent now, queue the rest. Raises DestinationError when the session is over."""
         session = self.session
+        framed = self.framed
+        if framed is not None and session is not None:
+            self.framed = None
+            try:
+                taken = session.write(tags)
+                if taken == len(framed.pieces) + len(tags):
+                    self.media_time_ms = tags[-1][1] if tags else framed.last_ms
+                    return
+                tags = framed.tags() + tags
+            finally:
+                framed.pieces.clear()
+            if taken:
+                self.media_time_ms = tags[taken - 1][1]
+            self.queue.put(tags, taken)
+            return
         if session is None:
             if tags:
-                self._queue.keep_latest_group(tags)
+                self.queue.keep_latest_group(tags)
             return
-        queue = self._queue
+        queue = self.queue
         if queue.needs_start:
             tags = queue.skip_to_start(tags)
         if queue:
@@ -189,11 +214,11 @@ class Outlet:
 
     def _drain(self, session: Session) -> None:
         sent_bytes = session.sent_bytes
-        while self._queue and session.sent_bytes - sent_bytes < _VISIT_BYTES:
-            batch = self._queue.take(_BATCH_BYTES)
+        while self.queue and session.sent_bytes - sent_bytes < _VISIT_BYTES:
+            batch = self.queue.take(_BATCH_BYTES)
             taken = self._write(session, batch)
             if taken < len(batch):
-                self._queue.put_back(batch, taken)
+                self.queue.put_back(batch, taken)
                 return
 
     def check_liveness(self, now: float) -> None:

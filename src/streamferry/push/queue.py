@@ -23,10 +23,11 @@ HARD_BYTES = 32 << 20
 class TagQueue:
     """Tags waiting for one destination. Bodies are copied on the way in: they outlive the beat's buffer."""
 
-    __slots__ = ("_tags", "dropped_tags", "needs_start", "size_bytes")
+    __slots__ = ("dropped_tags", "needs_start", "size_bytes", "tags")
 
     def __init__(self) -> None:
-        self._tags: deque[LaidTag] = deque()
+        #: What waits, to be looked at only.
+        self.tags: deque[LaidTag] = deque()
         self.size_bytes = 0
         #: Set when the next frames cannot be decoded: they are skipped until a viewer can start.
         self.needs_start = True
@@ -34,12 +35,12 @@ class TagQueue:
         self.dropped_tags = 0
 
     def __bool__(self) -> bool:
-        return bool(self._tags)
+        return bool(self.tags)
 
     @property
     def span_ms(self) -> int:
         """Media time from the first queued tag to the last."""
-        return self._tags[-1][1] - self._tags[0][1] if self._tags else 0
+        return self.tags[-1][1] - self.tags[0][1] if self.tags else 0
 
     def put(self, tags: list[LaidTag], start: int = 0) -> None:
         """Queue ``tags[start:]`` for an attached destination. Raises DestinationStalled at the hard limit."""
@@ -74,15 +75,15 @@ class TagQueue:
 
     def clear(self) -> None:
         """Forget everything without counting it as dropped."""
-        self._tags.clear()
+        self.tags.clear()
         self.size_bytes = 0
 
     def take(self, max_bytes: int) -> list[LaidTag]:
         """Remove and return tags from the front: at least one, then as many as fit ``max_bytes``."""
         taken: list[LaidTag] = []
-        tags, room = self._tags, max_bytes
-        while tags and (not taken or len(tags[0][2]) <= room):
-            tag = tags.popleft()
+        waiting, room = self.tags, max_bytes
+        while waiting and (not taken or len(waiting[0][2]) <= room):
+            tag = waiting.popleft()
             room -= len(tag[2])
             taken.append(tag)
         self.size_bytes -= max_bytes - room
@@ -91,18 +92,18 @@ class TagQueue:
     def put_back(self, tags: list[LaidTag], start: int) -> None:
         """Return ``tags[start:]``, taken before and not sent, to the front."""
         for tag in reversed(tags[start:]):
-            self._tags.appendleft(tag)
+            self.tags.appendleft(tag)
             self.size_bytes += len(tag[2])
 
     def _append(self, tag: LaidTag) -> None:
         body = bytes(tag[2])
-        self._tags.append((tag[0], tag[1], body, tag[3]))
+        self.tags.append((tag[0], tag[1], body, tag[3]))
         self.size_bytes += len(body)
 
     def _drop_frames(self, now_ms: int) -> None:
         """Drop the queued frames; headers and metadata stay, as of now, because what follows may need them."""
-        kept = [tag for tag in self._tags if tag[3] > KEYFRAME]
-        self.dropped_tags += len(self._tags) - len(kept)
+        kept = [tag for tag in self.tags if tag[3] > KEYFRAME]
+        self.dropped_tags += len(self.tags) - len(kept)
         self.clear()
         for tag_type, _, body, kind in kept:
             self._append((tag_type, now_ms, body, kind))

@@ -4,6 +4,7 @@ It never retries.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Unpack
 
 from streamferry.media.errors import (
@@ -22,6 +23,7 @@ from streamferry.push.peer_errors import as_destination_errors
 from streamferry.reasons import Code, Reason, said_by
 from streamferry.wire.flv import MAX_TAG_BYTES
 from streamferry.wire.rtmp.chunk_file import CHUNK_SIZE
+from streamferry.wire.rtmp.framed import Framed
 
 #: How long an unpublish may take: past it the destination sees the connection close instead.
 UNPUBLISH_S = 2.0
@@ -45,6 +47,8 @@ class RtmpSession:
         # Of a file: what the kernel has not taken, up to the end of a message. It goes before ``_pending``.
         self._rest: list[bytes | memoryview] = []
         self._failure: MediaError | None = None
+        #: See ``Session``; there is none before the first frame, and while something waits.
+        self.framed: Framed | None = None
         self._connection.on_readable(self._read_peer)
 
     @property
@@ -61,20 +65,45 @@ class RtmpSession:
         return bool(self._rest) or bool(self._pending) or self._connection.is_holding
 
     def write(self, tags: list[LaidTag]) -> int:
-        """Send tags; return how many are on their way (the last perhaps half sent, its rest is kept here).
+        """Send what is in ``framed``, then the tags; return how many of them all are on their way.
 
+        The last may be half sent: its rest is kept here.
         Raises DestinationError when the peer closed, reset or refused the stream since the last call.
         """
-        self.check()
-        if not self.flush():
-            return 0
-        pieces, ends = self._session.send_tags(tags)
-        if not pieces:
-            return len(tags)
-        taken = self._send(pieces)
+        if self._failure is not None:
+            raise self._failure
+        framed = self.framed
+        if framed is not None and framed.pieces:
+            pieces, ends = framed.pieces, None
+            if tags:
+                pieces, ends = self._put_after(pieces, tags)
+        else:
+            if not self.flush():
+                return 0
+            pieces, ends = self._session.send_tags(tags)
+            if not pieces:
+                return len(tags)
+        try:
+            taken = self._connection.send(pieces)
+        except OSError as error:
+            raise self._broken(error) from None
+        self.sent_bytes += taken
         if taken == sum(map(len, pieces)):
-            return len(tags)
-        return self._keep_rest(pieces, ends, taken)
+            if self._connection.is_holding:
+                self.framed = None
+            elif framed is None:
+                self.framed = self._session.framed()
+            return len(pieces if ends is None else ends)
+        self.framed = None
+        return self._keep_rest(pieces, range(1, len(pieces) + 1) if ends is None else ends, taken)
+
+    def _put_after(
+        self, framed: list[bytes | memoryview], tags: list[LaidTag]
+    ) -> tuple[list[bytes | memoryview], list[int]]:
+        """Pieces of frames that are framed, and of the tags after them; and for each, how many pieces end it."""
+        pieces, ends = self._session.send_tags(tags)
+        count = len(framed)
+        return framed + pieces, [*range(1, count + 1), *(count + end for end in ends)]
 
     def check(self) -> None:
         """Raise the DestinationError with which the peer ended the session, if it did."""
@@ -164,7 +193,7 @@ class RtmpSession:
         self._read_peer()
         return self._failure or _lost(error)
 
-    def _keep_rest(self, pieces: list[bytes | memoryview], ends: list[int], taken: int) -> int:
+    def _keep_rest(self, pieces: list[bytes | memoryview], ends: Sequence[int], taken: int) -> int:
         """Find the tag at which the kernel stopped; keep the rest of that tag, so that whole tags remain outside."""
         start = 0
         for index, end in enumerate(ends):
@@ -198,6 +227,8 @@ class RtmpSession:
             failure = PublishRejected(Code.DESTINATION_ENDED_STREAM, words=session.ended)
         if failure is None:
             self._pending += session.data_to_send()
+            if self._pending:
+                self.framed = None
             if len(self._pending) > _MAX_PENDING_BYTES:
                 self._fail(DestinationStalled(Code.DESTINATION_DEAF))
         else:

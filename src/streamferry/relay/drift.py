@@ -64,7 +64,6 @@ class Drift:
 
     __slots__ = (
         "_base_ms",
-        "_before",
         "_correction_ms",
         "_follows",
         "_kept_ms",
@@ -76,19 +75,23 @@ class Drift:
         "_moved_at_ms",
         "_pace_ms",
         "_path",
-        "_rest",
         "_stride",
         "_turn",
         "_window_ms",
         "_windows",
+        "before",
+        "is_resting",
+        "rest",
     )
 
     def __init__(self) -> None:
-        # Pulls until the next that is looked at.
         self._turn = 0
-        self._rest = 1
-        # Type and stamp of the last tag.
-        self._before = (SCRIPT, 0)
+        #: Pulls until the next that is looked at, and whether those before it are left alone: instead of a call of
+        #: ``correct`` one may count down then, and note the last tag in ``before``.
+        self.rest = 1
+        self.is_resting = False
+        #: Type and stamp of the last tag.
+        self.before = (SCRIPT, 0)
         self._begin()
 
     def _begin(self) -> None:
@@ -117,7 +120,8 @@ class Drift:
     def begin_session(self) -> None:
         """The next tags come from a new session, with a camera or with a server whose stream contains the drift."""
         kept_ms = self._correction_ms or self._kept_ms
-        self._before = (SCRIPT, 0)
+        self.before = (SCRIPT, 0)
+        self.is_resting = False
         if not kept_ms:
             self._begin()
             return
@@ -131,16 +135,17 @@ class Drift:
         if self._kept_ms:
             self._look([tag for tag in tags if tag_kind(tag[0], tag[2]) <= KEYFRAME])
         corrected = self._restamp(tags) if self._correction_ms or self._move_ms else tags
-        self._rest -= 1
-        if self._rest <= 0 and not self._kept_ms:
-            if self._rest == 0:
-                self._before = tags[-1][:2]
+        self.rest -= 1
+        if self.rest <= 0 and not self._kept_ms:
+            if self.rest == 0:
+                self.before = tags[-1][:2]
             else:
                 self._look(tags)
+        self.is_resting = self.rest > 0 and not (self._kept_ms or self._correction_ms or self._move_ms)
         return corrected
 
     def _look(self, tags: list[Tag]) -> None:
-        before_type, before_ms = self._before
+        before_type, before_ms = self.before
         least_ms, most_ms = self._least_ms, self._most_ms
         picture_ms = None
         for tag_type, stamp, _ in tags:
@@ -151,11 +156,11 @@ class Drift:
             elif tag_type == AUDIO and before_type == VIDEO:
                 # Slow streams are looked at until there is a picture with its neighbours.
                 self._turn = (self._turn + 5) % _TURNS
-                self._rest = self._turn + _TURNS // 3
+                self.rest = self._turn + _TURNS // 3
                 if stamp - before_ms < most_ms:
                     most_ms = stamp - before_ms
             before_type, before_ms = tag_type, stamp
-        self._before = before_type, before_ms
+        self.before = before_type, before_ms
         self._least_ms, self._most_ms = least_ms, most_ms
         if picture_ms is None:
             return

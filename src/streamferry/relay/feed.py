@@ -2,8 +2,10 @@
 
 from streamferry.media.errors import SourceStalled
 from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag
+from streamferry.push import Outlet
 from streamferry.reasons import Code
 from streamferry.relay.drift import Drift
+from streamferry.relay.fast_path import fast_path
 from streamferry.relay.silence import Silence
 from streamferry.source.live import LiveInlet
 from streamferry.timeline import Timeline
@@ -19,7 +21,8 @@ PICTURE_LOST_S = 15.0
 class LiveFeed:
     """One live session. ``pull`` raises SourceError when the session is over.
 
-    ``silence``: whether a source without sound gets a silent track; ``drift``: corrects the drift of its sound.
+    ``silence``: whether a source without sound gets a silent track; ``drift``: corrects the drift of its sound;
+    ``outlet``: where the fast path leads, if it may be taken.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class LiveFeed:
         *,
         silence: bool = False,
         drift: Drift | None = None,
+        outlet: Outlet | None = None,
     ) -> None:
         self._inlet = inlet
         self._timeline = timeline
@@ -44,6 +48,7 @@ class LiveFeed:
         if drift is not None:
             drift.begin_session()
         self._silence = Silence(is_known=inlet.is_mute) if silence else None
+        self._fast_path = fast_path(inlet, timeline, outlet) if outlet is not None else None
         #: Bytes received in this session.
         self.bytes_in = 0
         timeline.begin_live()
@@ -56,9 +61,22 @@ class LiveFeed:
     def pull(self, now: float, laid: list[LaidTag]) -> None:
         """Receive once and lay what came; bodies are views of the scratch buffer."""
         tags: list[Tag] = []
+        fast_path, drift = self._fast_path, self._drift
+        read = None
+        if fast_path is not None and self._silence is None and (drift is None or drift.is_resting):
+            read = fast_path.read
         try:
-            self.bytes_in += self._inlet.pull(self._scratch, tags)
+            self.bytes_in += self._inlet.pull(self._scratch, tags, read)
         finally:
+            if fast_path is not None and fast_path.last is not None:
+                self.media_at = now
+                if fast_path.has_picture:
+                    self._picture_at = now
+                if drift is not None and not tags:
+                    drift.before = fast_path.last
+                    drift.rest -= 1
+                    drift.is_resting = drift.rest > 0
+                fast_path.last = None
             # Complete tags that came before a source broke count too.
             if tags:
                 if tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags):

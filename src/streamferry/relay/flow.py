@@ -180,6 +180,7 @@ class LiveFlow(Flow):
     def cut_at_start(self, then: Callable[[], None]) -> None:
         """See ``Flow``."""
         self._at_start = then
+        self.outlet.needs_tags = True
 
     def visit(self, now: float) -> None:
         """See ``Flow``."""

@@ -61,7 +61,10 @@ class LiveKeeper:
         url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
         inlet = await open_live(url, **self._context.network.options, played_segments=played_segments)
         if mark is None:
-            return LiveFeed(inlet, timeline, self._scratch, time.monotonic(), drift=self._drift, silence=silence)
+            outlet, drift = self._context.flow.outlet, self._drift
+            return LiveFeed(
+                inlet, timeline, self._scratch, time.monotonic(), drift=drift, silence=silence, outlet=outlet
+            )
         return await open_marked(inlet, mark, url, timeline, self._scratch, drift=self._drift, silence=silence)
 
     def update(self, before: RelaySpec) -> None:

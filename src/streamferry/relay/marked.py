@@ -82,7 +82,7 @@ class MarkedFeed:
         #: For tests and diagnosis.
         self.child = child
         self._timeline = timeline
-        inlet = ConnectionInlet(child, self._receive_into, FlvReader().read)
+        inlet = ConnectionInlet(child, self._receive_into, FlvReader())
         inlet.is_mute = not source.has_sound
         # Drift is corrected before the child, which orders by stamp.
         self._marked = LiveFeed(inlet, timeline, scratch, now, silence=silence)

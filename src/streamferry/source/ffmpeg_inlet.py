@@ -170,7 +170,7 @@ class FfmpegInlet(ConnectionInlet):
     """The LiveInlet of an ffmpeg child."""
 
     def __init__(self, child: Ffmpeg, url: MediaUrl, feed: "_Feeder | None", source: FfmpegInput) -> None:
-        super().__init__(child, self._receive_into, FlvReader().read)
+        super().__init__(child, self._receive_into, FlvReader())
         self.silence_s = source.silence_s
         self.is_mute = all(kind != "Audio" for kind, _ in child.input_codecs)
         self._egress_proxy = source.egress_proxy

@@ -8,18 +8,19 @@ from streamferry.wire.leftover import put_before
 
 
 class FlvReader:
-    """Checks the file header, then reads tags; ``read`` is a ``source.live.Read``."""
+    """Checks the file header, then reads tags; a ``source.live.Reader``."""
 
     def __init__(self, leftover: bytes = b"") -> None:
         """``leftover``: the beginning of the stream, if some was already received."""
-        self._unread = leftover
-        self._in_header = True
+        #: Bytes of a tag, or of the header, whose end has not come yet.
+        self.unread = leftover
+        self.is_in_header = True
 
     def read(self, view: memoryview, start: int, out: list[Tag]) -> None:
-        """See ``source.live.Read``. Raises SourceUnsupported if it is not FLV."""
-        view, start = put_before(self._unread, view, start)
-        start = (self._read_start if self._in_header else scan_tags)(view, start, len(view), out)
-        self._unread = bytes(view[start:])
+        """See ``source.live.Reader``. Raises SourceUnsupported if it is not FLV."""
+        view, start = put_before(self.unread, view, start)
+        start = (self._read_start if self.is_in_header else scan_tags)(view, start, len(view), out)
+        self.unread = bytes(view[start:])
 
     def _read_start(self, view: memoryview, start: int, end: int, out: list[Tag]) -> int:
         head = view[start : start + FLV_HEADER_BYTES]
@@ -29,5 +30,5 @@ class FlvReader:
             parse_flv_header(head)
         except RemoteProtocolError as error:
             raise SourceUnsupported(Code.SOURCE_NOT_FLV) from error
-        self._in_header = False
+        self.is_in_header = False
         return scan_tags(view, start + FLV_HEADER_BYTES, end, out)

@@ -13,4 +13,4 @@ class HttpFlvInlet(ConnectionInlet):
 
     def __init__(self, stream: HttpStream, body: HttpBody) -> None:
         """``body``: the response body; bytes already read are in its ``leftover``."""
-        super().__init__(stream.connection, body.receive_into, FlvReader(body.leftover).read)
+        super().__init__(stream.connection, body.receiver, FlvReader(body.leftover))

@@ -33,8 +33,7 @@ SCRATCH_BYTES = 2 * MAX_PULL_BYTES
 SLOW_PULL_S = 0.003
 MIN_PULL_BYTES = 16 << 10
 
-#: Take the next bytes of the stream, ``view[start:]``, and append the complete tags; bodies may be views. The reader
-#: keeps the rest and puts it in front of the next bytes, into ``view[:start]`` if that is large enough.
+#: As ``Reader.read``.
 Read = Callable[[memoryview, int, list[Tag]], None]
 #: As ``Connection.recv_into``: bytes received, 0 at the end, None when there are none now. Raises OSError.
 ReceiveInto = Callable[[memoryview], int | None]
@@ -44,6 +43,16 @@ ReceiveInto = Callable[[memoryview], int | None]
 SILENCE_S = 5.0
 
 
+class Reader(Protocol):
+    """What makes tags of an inlet's bytes."""
+
+    def read(self, view: memoryview, start: int, out: list[Tag]) -> None:
+        """Take the next bytes of the stream, ``view[start:]``, and append the complete tags; bodies may be views.
+
+        It keeps the rest and puts it in front of the next bytes, into ``view[:start]`` if that is large enough.
+        """
+
+
 class LiveInlet(Protocol):
     """A live source, connected."""
 
@@ -51,9 +60,13 @@ class LiveInlet(Protocol):
     silence_s: float
     #: Whether the source is known to have no sound.
     is_mute: bool
+    #: What makes tags of its bytes, if that may be done by somebody else.
+    reader: Reader | None
 
-    def pull(self, scratch: memoryview, out: list[Tag]) -> int:
+    def pull(self, scratch: memoryview, out: list[Tag], read: Read | None = None) -> int:
         """Receive once, without waiting, and append the tags that are now complete to ``out``.
+
+        ``read`` reads this time, if it is given, instead of the inlet's reader.
 
         Returns the number of bytes received, 0 when none are available. Bodies are views of ``scratch``, valid until
         the next pull of any inlet. Raises SourceError when the source has ended or failed; tags already appended count.
@@ -80,7 +93,7 @@ class ConnectionInlet:
         self,
         connection: Closable,
         receive_into: ReceiveInto,
-        read: Read,
+        reader: Reader,
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -89,11 +102,12 @@ class ConnectionInlet:
         self._room_bytes = MAX_PULL_BYTES
         self._connection = connection
         self._receive_into = receive_into
-        self._read = read
+        self.reader: Reader | None = reader
+        self._read = reader.read
         # The first pull parses even if nothing is received: bytes that came with the acceptance may hold complete tags.
         self._is_first = True
 
-    def pull(self, scratch: memoryview, out: list[Tag]) -> int:
+    def pull(self, scratch: memoryview, out: list[Tag], read: Read | None = None) -> int:
         """See :meth:`LiveInlet.pull`."""
         began_at = self._clock()
         start = MAX_PULL_BYTES
@@ -106,7 +120,7 @@ class ConnectionInlet:
                     raise SourceEnded(Code.SOURCE_CLOSED)
                 received = 0
             self._is_first = False
-            self._read(scratch[: start + received], start, out)
+            (read or self._read)(scratch[: start + received], start, out)
         except OSError as error:
             raise connection_broke(error) from error
         except RemoteProtocolError as error:
@@ -122,7 +136,7 @@ class ConnectionInlet:
         """See :meth:`LiveInlet.close`."""
         self._connection.close()
         # Often methods of this inlet's owner: the cycle would keep both until a full collection (relay.collector).
-        self._receive_into, self._read = _receive_nothing, _read_nothing
+        self._receive_into, self._read, self.reader = _receive_nothing, _read_nothing, None
 
 
 def _receive_nothing(view: memoryview) -> int | None:

@@ -3,6 +3,7 @@
 Specification: Adobe RTMP 1.0, section 7.2.2.1 (play).
 """
 
+from collections.abc import Callable, Sequence
 from typing import Unpack
 
 from streamferry.media.errors import SourceEnded, SourceUnreachable, SourceUnsupported
@@ -12,6 +13,7 @@ from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_play
 from streamferry.reasons import Code, InvalidValue
 from streamferry.source.live import ConnectionInlet, as_source_errors
+from streamferry.wire.rtmp.chunk import Message
 
 # Limit of acknowledgements and pongs that a source has not taken, 20 bytes each: beyond it, it has not read for ages.
 _MAX_UNSENT_BYTES = 64 << 10
@@ -21,8 +23,8 @@ class RtmpInlet(ConnectionInlet):
     """The LiveInlet of an RTMP stream."""
 
     def __init__(self, link: RtmpLink) -> None:
-        media = _RtmpMedia(link)
-        super().__init__(link.connection, media.receive_into, media.read)
+        reader = RtmpReader(link)
+        super().__init__(link.connection, reader.receive_into, reader)
 
 
 async def open_rtmp(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpInlet:
@@ -35,7 +37,7 @@ async def open_rtmp(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpInlet:
         return RtmpInlet(await open_play(url, **network))
 
 
-class _RtmpMedia:
+class RtmpReader:
     """Receives and parses chunks, and sends the session's replies."""
 
     def __init__(self, link: RtmpLink) -> None:
@@ -45,12 +47,20 @@ class _RtmpMedia:
         self._unsent = b""
 
     def receive_into(self, view: memoryview) -> int | None:
+        """As ``Connection.recv_into``. Raises SourceEnded when the server has said so."""
         if self._session.ended is not None:
             raise SourceEnded(Code.SOURCE_ENDED_STREAM, words=self._session.ended)
         return self._receive_into(view)
 
-    def read(self, view: memoryview, start: int, out: list[Tag]) -> None:
-        self._session.receive(view, start, out)
+    def read(
+        self,
+        view: memoryview,
+        start: int,
+        out: list[Tag],
+        take: Callable[[Sequence[Message]], int] | None = None,
+    ) -> None:
+        """See ``source.live.Reader``; ``take`` is offered the messages first: see ``ClientSession.receive``."""
+        self._session.receive(view, start, out, take)
         data = self._session.data_to_send()
         if data or self._unsent:
             unsent = self._unsent + data

@@ -78,30 +78,33 @@ class Timeline:
         "_expects_video",
         "_headers",
         "_held",
-        "_joining",
         "_joining_since",
-        "_lead",
         "_max_step_ms",
         "_previous_shift",
         "_segment_ms",
-        "_shift",
-        "_starts",
-        "_tracks",
+        "is_joining",
+        "lead",
         "repairs",
+        "shift",
+        "starts",
+        "tracks",
     )
 
     def __init__(self, start_ms: int = 0) -> None:
         """An output clock whose first tag gets ``start_ms``."""
-        self._tracks = Tracks(start_ms)
-        # The leading picture track, almost always the first.
-        self._lead = self._tracks.video
+        #: Where the tracks are, and the judge of where a viewer can begin: ``relay.fast_path`` reads them, too.
+        self.tracks = Tracks(start_ms)
+        self.starts = Starts()
+        #: The leading picture track, almost always the first.
+        self.lead = self.tracks.video
         self._headers = HeadersInForce()
-        self._starts = Starts()
         self._held: list[Tag] = []
-        self._joining = False
+        #: Whether a live segment waits for the frame it begins with.
+        self.is_joining = False
         self._joining_since: int | None = None
         self._expects_video = False
-        self._shift = 0
+        #: What is added to the stamps of the current segment, in ms.
+        self.shift = 0
         self._previous_shift: int | None = None
         self._segment_ms = start_ms
         self._max_step_ms = MAX_STEP_MS
@@ -111,12 +114,7 @@ class Timeline:
     @property
     def position_ms(self) -> int:
         """End of the laid media: where the next segment will join."""
-        return self._tracks.end_ms
-
-    @property
-    def shift(self) -> int:
-        """What is added to the stamps of the current segment, in ms."""
-        return self._shift
+        return self.tracks.end_ms
 
     @property
     def headers(self) -> list[LaidTag]:
@@ -127,8 +125,8 @@ class Timeline:
         """The next tags come from a new live session."""
         self._begin(self.position_ms, MAX_STEP_MS)
         self._headers.begin()
-        self._starts.begin()
-        self._joining = True
+        self.starts.begin()
+        self.is_joining = True
         self._joining_since = None
         self._expects_video = False
 
@@ -140,23 +138,23 @@ class Timeline:
         """
         shifts = []
         for tag_type, stamp in first_stamps.items():
-            track = self._tracks.video if tag_type == VIDEO else self._tracks.audio
+            track = self.tracks.video if tag_type == VIDEO else self.tracks.audio
             if track.last_ms >= self._segment_ms:
                 shifts.append(track.end_ms - stamp)
         first_ms = min(first_stamps.values())
-        self._shift = max(shifts, default=self.position_ms - first_ms)
-        self._begin(self._shift + first_ms, _ANY_STEP_MS)
+        self.shift = max(shifts, default=self.position_ms - first_ms)
+        self._begin(self.shift + first_ms, _ANY_STEP_MS)
         self._headers.begin(first_stamps)
-        self._starts.begin(has_picture=VIDEO in first_stamps)
-        self._joining = False
+        self.starts.begin(has_picture=VIDEO in first_stamps)
+        self.is_joining = False
 
     def _begin(self, segment_ms: int, max_step_ms: int) -> None:
         self._segment_ms = segment_ms
         self._previous_shift = None
         self._max_step_ms = max_step_ms
         self._held.clear()
-        self._tracks.begin(segment_ms)
-        self._lead = self._tracks.video
+        self.tracks.begin(segment_ms)
+        self.lead = self.tracks.video
 
     def lay(self, tags: Iterable[Tag], out: list[LaidTag]) -> None:
         """Append the tags with their DTS on the output clock and their kind; per track the DTS of frames rise strictly.
@@ -164,10 +162,10 @@ class Timeline:
         Dropped without a count: frames of a segment before its start, headers that repeat those in force, video before
         the keyframe it needs. Bodies are passed on as they are (views stay views), except held ones, which are copied.
         """
-        audio, video, starts = self._tracks.audio, self._tracks.video, self._starts
+        audio, video, starts = self.tracks.audio, self.tracks.video, self.starts
         max_step_ms = self._max_step_ms
         append = out.append
-        if audio.last_ms - self._lead.last_ms > PICTURE_PATIENCE_MS and starts.sound != START:
+        if audio.last_ms - self.lead.last_ms > PICTURE_PATIENCE_MS and starts.sound != START:
             self._lose_picture()
         for tag in tags:
             tag_type, stamp, body = tag
@@ -179,7 +177,7 @@ class Timeline:
                         self._lay_other(tag, kind, out)
                         continue
                     kind = starts.mark_picture(KEYFRAME)
-                    self._lead = video
+                    self.lead = video
                     if not video.is_open and self._open([video], tag, kind, out):
                         continue
                 elif not video.is_open:
@@ -191,14 +189,14 @@ class Timeline:
                 if kind != FRAME:
                     self._lay_other(tag, kind, out)
                     continue
-                if self._joining:
+                if self.is_joining:
                     self._hold(tag, out)
                     continue
                 kind = starts.sound
             else:
                 self._lay_other(tag, kind_of_script(body), out)
                 continue
-            dts_ms = stamp + self._shift
+            dts_ms = stamp + self.shift
             step_ms = dts_ms - track.last_ms
             if not 0 < step_ms <= max_step_ms:
                 repaired_ms = self._repair(track, stamp)
@@ -214,13 +212,13 @@ class Timeline:
 
     def find_start(self, tags: Sequence[Tag]) -> int | None:
         """Index of the first of the tags that ``lay`` would mark as a START; None if none of them is one."""
-        return self._starts.find(tags)
+        return self.starts.find(tags)
 
     def _open(self, tracks: list[Track], tag: Tag, kind: int, out: list[LaidTag]) -> bool:
         """A keyframe opens these tracks. Gives whether the segment joins with it: then it is laid."""
         for track in tracks:
             track.is_open = True
-        if not self._joining:
+        if not self.is_joining:
             self._headers.forget_unrepeated()
             return False
         self._join_at(tag[1])
@@ -232,9 +230,9 @@ class Timeline:
 
     def _lose_picture(self) -> None:
         """Continue with sound alone; when the picture returns it has to begin with a keyframe."""
-        self._starts.lose_picture()
+        self.starts.lose_picture()
         if self._max_step_ms != _ANY_STEP_MS:
-            self._tracks.close_pictures()
+            self.tracks.close_pictures()
 
     def _lay_nested(self, tag: Tag, out: list[LaidTag]) -> None:
         """A packet of other tracks than 0, or of several, or with a ModEx around it. It is laid as it came."""
@@ -245,22 +243,22 @@ class Timeline:
             return
         tracks: dict[int, Track] = {}
         for part in packet.parts:
-            if (found := self._tracks.of(tag_type, part.track_id)) is not None:
+            if (found := self.tracks.of(tag_type, part.track_id)) is not None:
                 tracks[part.track_id] = found
         if not tracks:
             return
         known = list(tracks.values())
         kind = packet.kind
         if tag_type == AUDIO:
-            if self._joining:
+            if self.is_joining:
                 self._hold(tag, out)
                 return
-            kind = self._starts.sound
+            kind = self.starts.sound
         else:
             track_id = min(tracks)
             self._announce(tracks[track_id], track_id)
-            kind = self._starts.mark_picture(kind, track_id)
-            if packet.kind == FRAME or (self._joining and kind != START):
+            kind = self.starts.mark_picture(kind, track_id)
+            if packet.kind == FRAME or (self.is_joining and kind != START):
                 self._expects_video = True
                 if not any(track.is_open for track in known):
                     return
@@ -268,7 +266,7 @@ class Timeline:
                 return
         # One stamp for all its tracks: it has to come after the last of each.
         latest = max(known, key=lambda track: track.last_ms)
-        dts_ms = stamp + self._shift
+        dts_ms = stamp + self.shift
         if not 0 < dts_ms - latest.last_ms <= self._max_step_ms:
             repaired_ms = self._repair(latest, stamp)
             if repaired_ms is None:
@@ -280,9 +278,9 @@ class Timeline:
 
     def _announce(self, track: Track, track_id: int) -> None:
         """Note a picture track, which may be the leading one."""
-        if self._starts.leads(track_id):
-            self._starts.announce(track_id)
-            self._lead = track
+        if self.starts.leads(track_id):
+            self.starts.announce(track_id)
+            self.lead = track
 
     def _lay_other(self, tag: Tag, kind: int, out: list[LaidTag]) -> None:
         tag_type, _, body = tag
@@ -291,19 +289,19 @@ class Timeline:
         elif kind == METADATA:
             if self._headers.put_metadata(body):
                 self._expects_video = self._expects_video or metadata_tells_picture(body)
-                out.append((SCRIPT, self._tracks.place_of_header(None), body, METADATA))
+                out.append((SCRIPT, self.tracks.place_of_header(None), body, METADATA))
         elif kind != OTHER:
             self._lay_header(tag, kind, out)
         elif tag_type == SCRIPT:
             # Cue points, captions and the like are passed on unchanged; anything else of kind OTHER carries nothing.
-            out.append((SCRIPT, self._tracks.place_of_header(None), body, OTHER))
+            out.append((SCRIPT, self.tracks.place_of_header(None), body, OTHER))
 
     def _lay_header(self, tag: Tag, kind: int, out: list[LaidTag]) -> None:
         """A sequence header or side data, perhaps of several tracks: passed on if it is new for one."""
         tag_type, _, body = tag
         new_on: Track | None = None
         for key, header in headers_in(tag_type, body).items():
-            track = self._tracks.of(tag_type, key[1])
+            track = self.tracks.of(tag_type, key[1])
             if track is None:
                 continue
             is_needed = tag_type == VIDEO and kind == SEQUENCE_HEADER
@@ -316,7 +314,7 @@ class Timeline:
                 if is_needed and before is not None:
                     track.is_open = False
         if new_on is not None:
-            out.append((tag_type, self._tracks.place_of_header(new_on), body, kind))
+            out.append((tag_type, self.tracks.place_of_header(new_on), body, kind))
 
     def _hold(self, tag: Tag, out: list[LaidTag]) -> None:
         """Keep sound that came before the first keyframe; without any sign of a picture, start with the sound."""
@@ -333,8 +331,8 @@ class Timeline:
             self._release_held(out)
 
     def _join_at(self, stamp: int) -> None:
-        self._shift = self._segment_ms - stamp
-        self._joining = False
+        self.shift = self._segment_ms - stamp
+        self.is_joining = False
         self._headers.forget_unrepeated()
 
     def _release_held(self, out: list[LaidTag]) -> None:
@@ -343,7 +341,7 @@ class Timeline:
 
     def _repair(self, track: Track, stamp: int) -> int | None:
         """DTS for a stamp that is out of sequence, or None when the tag is before its segment's start."""
-        shift = self._shift
+        shift = self.shift
         if track.last_ms < self._segment_ms and 0 < self._segment_ms - stamp - shift <= MAX_STEP_MS:
             return None
         position_ms = self.position_ms
@@ -355,12 +353,12 @@ class Timeline:
             in_step = 0 < dts_ms - track.last_ms <= self._max_step_ms
             if in_step or -MAX_REGRESS_MS <= dts_ms - position_ms <= self._max_step_ms:
                 if candidate == shift + WRAP_MS:
-                    self._previous_shift, self._shift = shift, candidate
+                    self._previous_shift, self.shift = shift, candidate
                 if dts_ms <= track.last_ms:
                     self.repairs += 1
                     return track.last_ms + 1
                 return dts_ms
         self.repairs += 1
         dts_ms = track.end_ms
-        self._previous_shift, self._shift = shift, dts_ms - stamp
+        self._previous_shift, self.shift = shift, dts_ms - stamp
         return dts_ms

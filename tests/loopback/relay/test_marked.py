@@ -55,7 +55,7 @@ class Camera:
         self.tags = tags
         self.is_closed = False
 
-    def pull(self, scratch: memoryview, out: list[Tag]) -> int:
+    def pull(self, scratch: memoryview, out: list[Tag], fast_path: FastPath | None = None) -> int:
         given, self.tags = self.tags[:10], self.tags[10:]
         out += given
         return sum(len(tag[2]) for tag in given)

@@ -20,7 +20,7 @@ class Source:
     def receive_into(self, view):
         return min(len(view), self.offered)
 
-    def read(self, view, start, out):
+    def read(self, view, start, out, fast_path):
         self.now += (len(view) - start) * self.seconds_a_byte
 
     def close(self):
@@ -72,7 +72,7 @@ def test_a_closed_inlet_is_no_cycle():
         def receive(self, view):
             return None
 
-        def read(self, view, start, out):
+        def read(self, view, start, out, fast_path):
             pass
 
     inlet = Own(Source(0.0))

@@ -16,7 +16,7 @@ A server that sends media without Play.Start counts as having accepted.
 Specification: Adobe RTMP 1.0, section 7.2; Enhanced RTMP v2, "Enhancing NetConnection connect Command".
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from urllib.parse import unquote
 
@@ -27,7 +27,8 @@ from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.rtmp.auth import answer_challenge, is_challenge
-from streamferry.wire.rtmp.chunk import append_message
+from streamferry.wire.rtmp.chunk import Message, append_message
+from streamferry.wire.rtmp.framed import Framed
 from streamferry.wire.rtmp.handshake import client_answer, client_hello
 from streamferry.wire.rtmp.message import (
     CHUNK_STREAM_OF_TAG,
@@ -124,12 +125,19 @@ class ClientSession(Peer):
         self.ended: str | None = None
         self._unsent.append(client_hello(random))
 
-    def receive(self, data: "bytes | memoryview", start: int = 0, tags: list[Tag] | None = None) -> list[ClientEvent]:
+    def receive(
+        self,
+        data: "bytes | memoryview",
+        start: int = 0,
+        tags: list[Tag] | None = None,
+        take: Callable[[Sequence[Message]], int] | None = None,
+    ) -> list[ClientEvent]:
         """Take the next bytes from the server, ``data[start:]``, split anywhere, from the first of the connection on.
 
         Media of a player is appended to ``tags``, with what came to calls without them. Bodies may be views of
         ``data``; one whose end has not come is kept inside, and ``data[:start]`` is written over to put it before its
-        end (``wire.leftover``). After each call send what ``data_to_send`` gives. Raises RemoteProtocolError.
+        end (``wire.leftover``). ``take`` is offered the messages first, and gives how many of them it took, from the
+        first one on. After each call send what ``data_to_send`` gives. Raises RemoteProtocolError.
         """
         if tags is None:
             tags = self._early_tags
@@ -137,7 +145,10 @@ class ClientSession(Peer):
             tags += self._early_tags
             self._early_tags.clear()
         is_playing = self._is_playing
-        for type_id, stamp_ms, _, payload in self._receive_messages(data, start):
+        messages = self._receive_messages(data, start)
+        if take is not None and is_playing and not tags:
+            del messages[: take(messages)]
+        for type_id, stamp_ms, _, payload in messages:
             if is_playing and (type_id == VIDEO or type_id == AUDIO):  # noqa: SIM109 (40 ns less than `in`)
                 tags.append((type_id, stamp_ms, payload))
             else:
@@ -181,6 +192,13 @@ class ClientSession(Peer):
     def begin_at(self, dts_ms: int) -> None:
         """Let the published stream begin there, unless it has begun."""
         self._clock.leaves_out(dts_ms, START)
+
+    def framed(self) -> Framed | None:
+        """For frames that somebody else frames as ``send_tags`` would; None before the session's first frame."""
+        clock = self._clock
+        if not clock.has_begun:
+            return None
+        return Framed(clock.zero_ms, self._chunk_size_in_force, self.message_stream_id)
 
     def unpublish(self) -> None:
         """Queue the end of the stream, so that the server knows it was meant. Does nothing if none is published."""

@@ -1,0 +1,44 @@
+"""Frames that are messages of a publish session already: framed while they were laid, to be sent as they are.
+
+Made by ``ClientSession``, filled by ``relay.fast_path``, sent by ``push``. Each piece is one message with its body, in
+one chunk of type 0: what ``ClientSession.send_tags`` makes of the same frame.
+"""
+
+from streamferry.media.stamps import signed_delta_ms
+from streamferry.media.tag import FRAME, KEYFRAME, START, VIDEO, LaidTag, kind_of_video
+
+_EXTENDED = 0xFFFFFF
+
+
+class Framed:
+    """Frames that follow one another, for one session."""
+
+    __slots__ = ("chunk_size", "last_ms", "pieces", "sound", "stream_word", "zero_ms")
+
+    def __init__(self, zero_ms: int, chunk_size: int, message_stream_id: int) -> None:
+        #: Where the stamps of the session are 0, on the output clock, and the longest body that is one chunk.
+        self.zero_ms = zero_ms
+        self.chunk_size = chunk_size
+        #: The message stream id as the last word of a header, where it is little-endian.
+        self.stream_word = int.from_bytes(message_stream_id.to_bytes(4, "little"), "big")
+        #: One for each frame; views of the beat's buffer, or bytes. Cleared once they are on their way, or queued.
+        self.pieces: list[bytes | memoryview] = []
+        #: DTS of the last of them on the output clock, and the mark of all sound in it.
+        self.last_ms = 0
+        self.sound = FRAME
+
+    def tags(self) -> list[LaidTag]:
+        """The tags that they are made of, when they have to wait."""
+        tags: list[LaidTag] = []
+        for piece in self.pieces:
+            stamp_ms, body = int.from_bytes(piece[1:4], "big"), piece[12:]
+            if stamp_ms == _EXTENDED:
+                stamp_ms, body = int.from_bytes(piece[12:16], "big"), piece[16:]
+            # Stamps are modulo 2^32, and no frame is half of that away from the last, before or after it.
+            dts_ms = self.last_ms + signed_delta_ms(stamp_ms, self.last_ms - self.zero_ms)
+            if piece[7] != VIDEO:
+                kind = self.sound
+            else:
+                kind = START if kind_of_video(body) == KEYFRAME else FRAME
+            tags.append((piece[7], dts_ms, body, kind))
+        return tags
