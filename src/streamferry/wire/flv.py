@@ -36,7 +36,6 @@ def scan_tags(view: memoryview, start: int, end: int, out: list[Tag], until_ms: 
 
     Stops before the first tag stamped later than ``until_ms``. What follows the new start has to be presented again.
     Raises RemoteProtocolError for an unknown tag type, an encrypted tag, or a body over MAX_TAG_BYTES.
-    The hot path: 0.26 us a tag on CPython 3.11.
     """
     append = out.append
     last_header = end - _AROUND_BODY_BYTES

@@ -38,7 +38,7 @@ class Inlet:
         self.error = None
         self.is_closed = False
 
-    def pull(self, scratch, out, fast_path=None):
+    def pull(self, scratch, out, read=None):
         out += self.tags
         size = sum(len(tag[2]) for tag in self.tags)
         self.tags = []

@@ -277,7 +277,7 @@ def append_message(
 
     ``chunk_stream_id`` is 2 to 63, ``chunk_size`` what was last announced to the peer; the stamp is taken modulo 2^32.
     The header is always of type 0, with the absolute stamp: 4 to 8 bytes more than a delta, no state, and a reader
-    that lost count is right again. The hot path: 0.19 us for a message of one chunk on CPython 3.11.
+    that lost count is right again.
     """
     size = len(body)
     stream_word = message_stream_id << 24 if message_stream_id < 256 else _swap_bytes(message_stream_id)
