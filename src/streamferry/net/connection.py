@@ -98,7 +98,7 @@ class Connection:
 
     def send_view(self, view: memoryview) -> int:
         """The same of one piece, which may be large."""
-        self._check_fence()
+        self._fence.check()
         try:
             return self._sock.send(view)
         except BlockingIOError:

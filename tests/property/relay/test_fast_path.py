@@ -23,7 +23,7 @@ from streamferry.push import Outlet, RtmpSession
 from streamferry.relay import fast_path
 from streamferry.relay.drift import Drift
 from streamferry.relay.feed import LiveFeed
-from streamferry.relay.flow import Flow
+from streamferry.relay.flow import LiveFlow
 from streamferry.source.flv import FlvReader
 from streamferry.source.live import MAX_PULL_BYTES, SCRATCH_BYTES, ConnectionInlet
 from streamferry.source.rtmp import RtmpReader
@@ -232,7 +232,7 @@ def state_of(thing: Any) -> Any:
 async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int]:
     """(state after each visit, tags that took the general path)."""
     timeline, outlet, kernel = CountingTimeline(story.begin_ms), Outlet(), Kernel(story.holds)
-    flow, losses = Flow(timeline, outlet, lambda now: None), []
+    flow, losses = LiveFlow(timeline, outlet, lambda now: None), []
     session = publish_session(kernel)
     if story.session_ms:
         session._session._clock.zero_ms = story.begin_ms - story.session_ms
@@ -264,7 +264,7 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int]:
                 "queue": state_of(outlet.queue),
                 "outlet": (outlet.media_time_ms, outlet.dropped_tags, outlet.bytes_out, outlet.is_backed_up),
                 "session": (session._pending, session.is_blocked, session.sent_bytes),
-                "feed": (feed.bytes_in, feed._media_at, feed._picture_at, feed._has_laid, feed.sound_drift_ms),
+                "feed": (feed.bytes_in, feed.media_at, feed._picture_at, feed._has_laid, feed.sound_drift_ms),
                 "drift": state_of(drift),
                 "unread": unread,
                 "seen": list(seen),
