@@ -28,7 +28,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 
 #: The lease, and what a busy machine needs to start the relays elsewhere.
-TAKEN_OVER_S = 20.0
+TAKEN_OVER_S = 40.0
 
 
 class Uploads:

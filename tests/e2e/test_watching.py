@@ -168,10 +168,9 @@ async def test_a_browser_shows_it(api: Api, nginx: NginxRtmp, clips: ClipFactory
         await page.wait_for_function(f"() => document.querySelector('video').currentTime > {began_s + 2}")
         _, after, _ = await page.evaluate(PIXELS)
         assert sum(abs(a - b) for a, b in zip(before, after, strict=True)) > 10_000
-        lag_s = await page.evaluate(
-            "() => { const v = document.querySelector('video'); return v.buffered.end(0) - v.currentTime; }"
+        await page.wait_for_function(
+            "() => { const v = document.querySelector('video'); return v.buffered.end(0) - v.currentTime < 3.5; }"
         )
-        assert 0 <= lag_s < 3.5
         await api.client.post(f"/tasks/{task_id}/relaunch")
         await page.wait_for_function("() => window.said.some((words) => words !== '')")
         await page.wait_for_function("() => window.said.at(-1) === ''", timeout=40_000)

@@ -104,7 +104,7 @@ async def on_air(
     settings = SETTINGS | {"STREAMFERRY_LEASE_S": str(lease_s)}
     service = ServiceProgram(home / "service", *words, store_url=store_url, disk_bytes=disk_bytes, environment=settings)
     try:
-        await asyncio.to_thread(service.wait_ready, 60)
+        await asyncio.to_thread(service.wait_ready)
         async with AsyncExitStack() as stack:
             destinations = [await stack.enter_async_context(Destination()) for _ in range(4)]
             air = Air(service, destinations, clip)

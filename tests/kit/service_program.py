@@ -16,8 +16,8 @@ from streamferry.control.actions import Actions
 from streamferry.store import Seal, Store, sqlite_url
 
 #: What a start may take. It costs 5 s of CPU with two workers, and a process among four on two cores gets half a second
-#: each second: 10 s; six times that, for machines that have other work as well.
-START_S = 60.0
+#: each second: 10 s; twelve times that, for machines that have other work as well.
+START_S = 120.0
 
 
 class ServiceProgram(Program):
