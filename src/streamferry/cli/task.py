@@ -30,7 +30,7 @@ from streamferry.cli.task_session import (
     print_task,
     session,
 )
-from streamferry.cli.task_texts import takes_texts
+from streamferry.cli.text_options import takes_texts
 
 task = typer.Typer(help="Create, watch and control the tasks of a running service.", no_args_is_help=True)
 

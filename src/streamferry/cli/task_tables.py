@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from streamferry.cli.task_texts import text_rows
+from streamferry.cli.text_options import text_rows
 from streamferry.cli.time_arguments import show_time
 from streamferry.media.url import readable
 
