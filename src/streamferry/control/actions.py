@@ -1,4 +1,4 @@
-"""Actions: everything that can be done to tasks, with the rules, and with what is read and done beside. Knows no HTTP.
+"""Actions: everything that can be done to tasks, with the rules; and, inherited, reads, groups and keys. Knows no HTTP.
 
 Each action is one transaction: it reads under a lock what it checks, changes it, makes the run follow, and appends an
 event. Values were checked before, by ``tasks.draft``. The time is that of the store's clock, as for workers, and never

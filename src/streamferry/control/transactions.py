@@ -1,4 +1,4 @@
-"""What all actions are made of: the store, what it is as late as, and one transaction for each change."""
+"""What all actions share: the store, its clock, and one transaction for each change."""
 
 import contextlib
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Names: from a host name to its addresses, so that a name without an answer does not delay other names.
+"""Resolver: from a host name to its addresses, so that a name without an answer does not delay other names.
 
 The C library's resolver blocks, for 10 s and more where a name server does not answer. Event loops have few threads for
 it, uvloop two (libuv gives slow work half of its four), and a lookup that was given up stays in their queue. A handful

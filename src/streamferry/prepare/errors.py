@@ -1,4 +1,4 @@
-"""How an error of the preparation process reaches the process that asked: its class and its reason, both ways."""
+"""The errors of preparations, and how one reaches the process that asked for it: by class and reason."""
 
 from streamferry.media.errors import (
     Fault,

@@ -1,4 +1,4 @@
-"""HTTP/1.1 of the service's port: uvicorn's protocol over h11, bounded before anybody has proved who they are.
+"""HTTP/1.1 of the service's port: uvicorn's protocol over h11, with limits for clients that have not authenticated.
 
 It does not use httptools, which uvicorn would prefer but which accepts endless headers. Specification: RFC 9112.
 

@@ -1,4 +1,4 @@
-"""Live sources of protocols and codecs that are not ours: an ffmpeg child writes them as FLV into a pipe.
+"""Live sources whose protocol or codec we do not read ourselves: an ffmpeg child writes them as FLV into a pipe.
 
     RTSP, SRT      ffmpeg connects; it reads the address from a concat script on its standard input
     HLS            we read the playlist, ffmpeg gets a small one on its standard input, and fetches the segments

@@ -1,4 +1,4 @@
-"""Deliveries: what became of the callbacks of tasks, as it is looked at, tried again and forgotten.
+"""Deliveries: what became of the callbacks of tasks, to be shown, tried again and deleted.
 
 Who sends them and in which order: ``mailboxes``.
 """

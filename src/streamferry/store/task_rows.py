@@ -1,4 +1,4 @@
-"""Rows of tasks with their specs and runs, and what they tell: whatever a row holds, it is one task's trouble.
+"""Rows of tasks with their specs and runs, as records. A row that cannot be read fails its own task, and no other.
 
 How they are found and changed: ``tasks`` and ``assignments``.
 """

@@ -1,4 +1,4 @@
-"""Bits: what headers of H.264, HEVC and AAC are read with, and those of AAC written, most significant bit first."""
+"""Reads the bits of H.264, HEVC and AAC headers, and writes those of AAC; the most significant bit first."""
 
 # ue(v) of H.264 9.1 goes up to 2^32 - 2.
 _MAX_GOLOMB_ZEROS = 32

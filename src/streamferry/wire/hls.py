@@ -1,4 +1,4 @@
-"""HLS playlists: which variant of a master playlist to take, what a media playlist says, and one of ours. Not segments.
+"""HLS playlists: which variant of a master playlist to take, what a media playlist says, how one is written.
 
 Specification: RFC 8216.
 """
