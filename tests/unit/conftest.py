@@ -8,6 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from kit import postgresql
+from kit.emptied import EmptiedDatabases
 from streamferry.store import Seal, Store, migrate, sqlite_url
 
 SEAL_KEY = Fernet.generate_key().decode()
@@ -23,19 +24,31 @@ async def _migrate(url: str) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def emptied_databases() -> list[EmptiedDatabases]:
+    """Those of the session's server, once there are any."""
+    return []
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def store_url(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a migrated, empty store of this test's own; migrating is done once a session."""
+async def store_url(
+    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[str]:
+    """The address of a migrated, empty store that only this test uses; migrating is done once a session."""
     if request.param == "sqlite":
         if "sqlite" not in _migrated:
             _migrated["sqlite"] = str(tmp_path_factory.mktemp("sqlite") / "template.db")
             await _migrate(sqlite_url(Path(_migrated["sqlite"])))
         shutil.copy(_migrated["sqlite"], tmp_path / "store.db")
-        return sqlite_url(tmp_path / "store.db")
-    server: postgresql.PostgreSql = request.getfixturevalue("postgresql_server")
-    if "postgresql" not in _migrated:
-        _migrated["postgresql"] = await _migrate(server.database())
-    return server.database(_migrated["postgresql"])
+        yield sqlite_url(tmp_path / "store.db")
+        return
+    databases: list[EmptiedDatabases] = request.getfixturevalue("emptied_databases")
+    if not databases:
+        server: postgresql.PostgreSql = request.getfixturevalue("postgresql_server")
+        databases.append(EmptiedDatabases(server, await _migrate(server.database())))
+    url = await databases[0].take()
+    yield url
+    await databases[0].give_back(url)
 
 
 @pytest.fixture
