@@ -11,12 +11,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from kit import postgresql
-from kit.balance import LongestFirst, slow_modules
+from kit.balance import LongestFirst, shares_the_service, slow_modules
 from kit.clips import ClipFactory
 from kit.http_files import HttpFiles
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
 from kit.node_media_server import NodeMediaServer
+from kit.service_program import ServiceProgram
+from kit.shared_service import SharedService
 from streamferry.relay import collector
 
 # Programs under test start hundreds of times, and every process of the tests reads them all: compiled once is enough.
@@ -27,6 +29,7 @@ sys.dont_write_bytecode = False
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+_SHARED = pytest.StashKey[SharedService]()
 _IS_CI = os.environ.get("CI", "").lower() in ("true", "1", "yes")
 
 
@@ -140,6 +143,37 @@ def postgresql_server() -> Iterator[postgresql.PostgreSql]:
     """One server for all tests of the session; each takes a database of its own."""
     with postgresql.running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def _sharing(
+    tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory, pytestconfig: pytest.Config
+) -> Iterator[SharedService]:
+    shared = pytestconfig.stash[_SHARED] = SharedService(tmp_path_factory.mktemp("shared"), clips.directory)
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def shared_service(_sharing: SharedService) -> Iterator[ServiceProgram]:
+    """A service that this test has for itself until it ends, and others had before: see kit/shared_service.py."""
+    yield _sharing.running()
+    _sharing.tidy()
+
+
+@pytest.fixture
+def films(_sharing: SharedService) -> Path:
+    """A folder of which tasks of the shared service may play the files."""
+    return _sharing.films
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Where the next test is of a module that does not use it, the shared service ends: it is not idle for nothing."""
+    yield
+    shared = item.config.stash.get(_SHARED, None)
+    if shared is not None and (nextitem is None or not shares_the_service(nextitem.nodeid.split("::", 1)[0])):
+        shared.close()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-KEY_ID, SECRET = "AKLTcontract", "secret-of-the-contract-tests"
+from kit.shared_service import KEY_ID, SECRET
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def bodies(action: str) -> st.SearchStrategy[dict[str, Any]]:
     return changes.map(lambda changed: {**GOOD.get(action, {}), **changed})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def service(served: Served) -> Iterator[LiveService]:
     with LiveService(f"http://{served.host}", served.ak, served.sk) as one:
         yield one

@@ -12,6 +12,7 @@ from served import Served
 
 from kit.clips import ClipFactory
 from kit.pictures import make_picture
+from kit.waiting import START_S
 from streamferry.client import LiveService, TaskList
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -26,7 +27,7 @@ def run(served: Served, name: str, *arguments: object, typed: str = "") -> str:
         input=typed,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=START_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

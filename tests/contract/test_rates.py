@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from served import KEY_ID, SECRET
 
 from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
@@ -13,12 +12,13 @@ from streamferry.client import LiveService, RateLimited
 
 #: So slow that no call comes back while the test runs.
 RATES = {"STREAMFERRY_LIST_RATE": "0.001", "STREAMFERRY_WRITE_RATE": "0.001", "STREAMFERRY_USAGE_RATE": "0"}
+KEY_ID, SECRET = "AKLTrates", "secret-of-the-rates"
 KEYS = {"STREAMFERRY_ACCESS_KEY_ID": KEY_ID, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
 
 
 def test_the_rates_of_the_settings_hold_for_each_key(tmp_path: Path) -> None:
     """The first list passes, the second does not; writes, usage and another key are counted apart."""
-    with ServiceProgram(tmp_path / "served", "--workers", "1", environment={**RATES, **KEYS}) as service:
+    with ServiceProgram(tmp_path / "served", environment={**RATES, **KEYS}) as service:
         service.wait_ready()
         words = [STREAMFERRY, "key", "create", "--json", "--data-dir", service.data]
         made = json.loads(subprocess.run(words, capture_output=True, timeout=30, check=True).stdout)

@@ -1,12 +1,13 @@
 """The relay under test, as a process."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from kit import postgresql
-from kit.relay_program import RelayProgram
+from kit.relay_program import Finished, RelayProgram, run_to_end
 from streamferry.store import sqlite_url
 
 
@@ -34,3 +35,12 @@ def relay(tmp_path: Path) -> Iterator[Callable[..., RelayProgram]]:
     for one in started:
         assert "Traceback" not in one.errors
         assert "ResourceWarning" not in one.errors
+
+
+@pytest.fixture
+def relay_to_end(tmp_path: Path) -> Callable[..., Finished]:
+    """``relay_to_end(*arguments)`` runs ``streamferry relay`` until it has ended, and gives what it printed.
+
+    For tests of what arrives; those of a running relay and of its process start one by ``relay``.
+    """
+    return partial(run_to_end, tmp_path / "relay")

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from kit.service_program import ServiceProgram
 from kit.waiting import wait_for
+from streamferry.cli import app
 
 PLANTED = "planted-5f3c"
 SETTINGS = {
@@ -70,7 +72,7 @@ OPEN = {
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProgram]:
     """One for all tests of this module. At the end it may not have shown a traceback, nor a planted secret."""
     home = tmp_path_factory.mktemp("doors")
-    service = ServiceProgram(home, "--workers", "1", environment=SETTINGS)
+    service = ServiceProgram(home, environment=SETTINGS)
     try:
         yield service.wait_ready()
     finally:
@@ -242,6 +244,7 @@ def test_a_disabled_key_opens_nothing_any_more(service: ServiceProgram, stranger
 
 def key_command(service: ServiceProgram, *words: str) -> str:
     """What ``streamferry key`` prints."""
-    command = [sys.executable, "-m", "streamferry", "key", *words]
-    command += ["--data-dir", str(service.data), "--store", service.store_url]
-    return subprocess.run(command, check=True, timeout=30, stdout=subprocess.PIPE, text=True).stdout
+    command = ["key", *words, "--data-dir", str(service.data), "--store", service.store_url]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    return done.stdout

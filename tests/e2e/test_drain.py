@@ -32,7 +32,7 @@ class Stage:
         self.sightings = sightings
         self.home = home
         self.words = ("--egress", "any", "--files", str(folder))
-        self.service = ServiceProgram(home / "service", *self.words, "--workers", "1")
+        self.service = ServiceProgram(home / "service", *self.words)
         #: Task id -> name of its stream.
         self.made: dict[str, str] = {}
         self.actions: Actions

@@ -16,11 +16,12 @@ import pytest
 from kit import probe, programs
 from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
-from kit.relay_program import RelayProgram
+from kit.relay_program import Finished, RelayProgram
 from kit.rtsp_server import RtspServer
 from kit.waiting import wait_for
 
 StartRelay = Callable[..., RelayProgram]
+ToEnd = Callable[..., Finished]
 Ffmpeg = Callable[..., programs.Program]
 SECRET = "s3cret-s3cret"
 
@@ -126,6 +127,11 @@ def _can_bind(port: int) -> bool:
 def assert_relayed(running: RelayProgram, nginx: NginxRtmp) -> None:
     """It streams to ``out`` until its duration is over; what arrived is H.264 and AAC, whole and in order."""
     assert running.finish() == 0, running.output + running.errors
+    assert_arrived(nginx)
+
+
+def assert_arrived(nginx: NginxRtmp) -> None:
+    """The same of what arrived."""
     nginx.wait_unpublished("out", "rec")
     (path,) = nginx.recordings("out")
     media = probe.assert_flawless(path)
@@ -170,9 +176,11 @@ def test_hls_that_stops_and_comes_back(relay: StartRelay, nginx: NginxRtmp, live
     probe.assert_flawless(nginx.recordings("out")[0])
 
 
-def test_rtsp_source(relay: StartRelay, nginx: NginxRtmp, rtsp: RtspServer) -> None:
+def test_rtsp_source(relay_to_end: ToEnd, nginx: NginxRtmp, rtsp: RtspServer) -> None:
     """RTSP, the media over its TCP connection."""
-    assert_relayed(relay(rtsp.url(), "--duration", 9, "--to", nginx.url("out", "rec")), nginx)
+    done = relay_to_end(rtsp.url(), "--duration", 9, "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output + done.errors
+    assert_arrived(nginx)
 
 
 def test_rtsp_source_that_does_not_exist(relay: StartRelay, nginx: NginxRtmp, rtsp: RtspServer) -> None:
@@ -204,26 +212,28 @@ def test_srt_source(relay: StartRelay, nginx: NginxRtmp, ffmpeg: Ffmpeg, clips: 
     assert_relayed(running, nginx)
 
 
-def test_ts_over_udp(relay: StartRelay, nginx: NginxRtmp, ffmpeg: Ffmpeg, clips: ClipFactory) -> None:
+def test_ts_over_udp(relay_to_end: ToEnd, nginx: NginxRtmp, ffmpeg: Ffmpeg, clips: ClipFactory) -> None:
     """MPEG-TS in datagrams, with codecs of television: encoded to what RTMP carries."""
     port = free_udp_port()
     codecs = ("-c:v", "mpeg2video", "-b:v", "1M", "-c:a", "mp2")
     far = f"udp://127.0.0.1:{port}?pkt_size=1316"
     ffmpeg("-re", "-stream_loop", "-1", "-i", clips("flash_beep"), *codecs, "-f", "mpegts", far)
-    assert_relayed(relay(f"udp://127.0.0.1:{port}", "--duration", 14, "--to", nginx.url("out", "rec")), nginx)
+    done = relay_to_end(f"udp://127.0.0.1:{port}", "--duration", 14, "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output + done.errors
+    assert_arrived(nginx)
 
 
-def test_ts_over_http(relay: StartRelay, nginx: NginxRtmp, ffmpeg: Ffmpeg, clips: ClipFactory) -> None:
+def test_ts_over_http(relay_to_end: ToEnd, nginx: NginxRtmp, ffmpeg: Ffmpeg, clips: ClipFactory) -> None:
     """MPEG-TS as the endless body of an answer, from ffmpeg's own HTTP server."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     sent = ("-re", "-stream_loop", "-1", "-i", clips("flash_beep"), "-c", "copy", "-f", "mpegts")
-    server = ffmpeg(*sent, "-listen", "1", f"http://127.0.0.1:{port}/cam.ts")
-    running = relay(f"http://127.0.0.1:{port}/cam.ts", "--live", "--duration", 10, "--to", nginx.url("out", "rec"))
-    running.wait_state("streaming")
-    assert server.is_running
-    assert_relayed(running, nginx)
+    ffmpeg(*sent, "-listen", "1", f"http://127.0.0.1:{port}/cam.ts")
+    address = f"http://127.0.0.1:{port}/cam.ts"
+    done = relay_to_end(address, "--live", "--duration", 10, "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output + done.errors
+    assert_arrived(nginx)
 
 
 def test_an_hls_that_no_longer_grows(relay: StartRelay, nginx: NginxRtmp, live_hls: LiveHls) -> None:

@@ -12,31 +12,14 @@ import pytest
 from kit import hls, smuggling
 from kit.clips import ClipFactory
 from kit.service_program import ServiceProgram
+from kit.shared_service import KEY_ID, SECRET
 from kit.waiting import wait_for
 
-KEY_ID, SECRET = "AKFENCE", "secret-of-the-fence"
 
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("films")
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Iterator[ServiceProgram]:
-    settings = {
-        "STREAMFERRY_ACCESS_KEY_ID": KEY_ID,
-        "STREAMFERRY_SECRET_ACCESS_KEY": SECRET,
-        "STREAMFERRY_WRITE_RATE": "0",
-        "STREAMFERRY_LIST_RATE": "0",
-    }
-    words = ("--egress", "any", "--files", films, "--workers", "1")
-    service = ServiceProgram(tmp_path_factory.mktemp("fence"), *words, environment=settings)
-    try:
-        yield service.wait_ready()
-        assert "Traceback" not in service.errors
-    finally:
-        service.stop()
+@pytest.fixture
+def service(shared_service: ServiceProgram) -> ServiceProgram:
+    """Its folder ``films`` is beside its own."""
+    return shared_service
 
 
 @pytest.fixture

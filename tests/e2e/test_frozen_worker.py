@@ -19,7 +19,8 @@ from kit.clips import ClipFactory
 from kit.postgresql import PostgreSql
 from kit.programs import Program
 from kit.relay_program import STREAMFERRY
-from kit.service_program import START_S, ServiceProgram
+from kit.service_program import ServiceProgram
+from kit.waiting import START_S
 from scripted.destination import Destination
 from scripted.source import Source
 from scripted.waiting import until
@@ -92,7 +93,7 @@ async def other_worker(name: str, service: ServiceProgram, actions: Actions, fil
 async def service(tmp_path: Path, clips: ClipFactory, postgresql_server: PostgreSql) -> AsyncIterator[ServiceProgram]:
     """With one worker that has room for one task, and has one. On SQLite a frozen worker may have the store locked."""
     clips("half_a_minute")
-    words = ("--workers", 1, "--capacity", 1, "--egress", "any", "--files", clips.directory)
+    words = ("--capacity", 1, "--egress", "any", "--files", clips.directory)
     program = ServiceProgram(tmp_path / "service", *words, store_url=postgresql_server.database())
     await asyncio.to_thread(program.wait_ready)
     yield program

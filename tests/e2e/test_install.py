@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 from kit.programs import run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 
 

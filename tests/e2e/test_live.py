@@ -12,17 +12,18 @@ from kit.clips import FPS, ClipFactory
 from kit.live import Publisher, record
 from kit.nginx_rtmp import NginxRtmp
 from kit.node_media_server import NodeMediaServer
-from kit.relay_program import RelayProgram
+from kit.relay_program import Finished, RelayProgram
 from kit.waiting import wait_for
 
 FRAME_MS = 1000 / FPS
 Publish = Callable[[Path, str], Publisher]
 StartRelay = Callable[..., RelayProgram]
+ToEnd = Callable[..., Finished]
 
 
 @pytest.mark.parametrize("clip", ["flash_beep", "flash_beep_unlike"])
 def test_http_flv_to_nginx(
-    relay: StartRelay,
+    relay_to_end: ToEnd,
     nginx: NginxRtmp,
     node_media_server: NodeMediaServer,
     clips: ClipFactory,
@@ -32,8 +33,8 @@ def test_http_flv_to_nginx(
     """It finds by itself that the source is live; what arrives is flawless and in step, for as long as asked."""
     publish(clips(clip), node_media_server.url("cam"))
     node_media_server.wait_published("cam")
-    running = relay(node_media_server.flv_url("cam"), "--duration", 6, "--to", nginx.url("out", "rec"))
-    assert running.finish() == 0, running.output
+    done = relay_to_end(node_media_server.flv_url("cam"), "--duration", 6, "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output
     nginx.wait_unpublished("out", "rec")
     (path,) = nginx.recordings("out")
     media = probe.assert_flawless(path)
@@ -42,7 +43,7 @@ def test_http_flv_to_nginx(
     expected = av_offsets_ms(clips(clip))
     for offset in av_offsets_ms(path):
         assert min(expected) - 5 <= offset <= max(expected) + 5
-    final = running.lines[-1]
+    final = done.lines[-1]
     assert (final.state, final.fault, final.dropped_tags) == ("ended", None, 0)
 
 

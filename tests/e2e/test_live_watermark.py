@@ -16,11 +16,12 @@ from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
 from kit.node_media_server import NodeMediaServer
 from kit.pictures import Frame, frames, inside, make_picture, make_still, psnr_outside
-from kit.relay_program import RelayProgram
+from kit.relay_program import Finished, RelayProgram
 from kit.waiting import wait_for
 
 Publish = Callable[[Path, str], Publisher]
 StartRelay = Callable[..., RelayProgram]
+ToEnd = Callable[..., Finished]
 RED = (255, 0, 0)
 FRAME_MS = 40
 
@@ -43,7 +44,7 @@ def reds(path: Path, crop: str) -> list[Frame]:
 
 @pytest.mark.parametrize("size", ["320x180", "180x320"], ids=["landscape", "portrait"])
 def test_it_is_on_every_frame_and_the_rest_is_as_before(
-    relay: StartRelay, nginx: NginxRtmp, publish: Publish, tmp_path: Path, size: str
+    relay_to_end: ToEnd, nginx: NginxRtmp, publish: Publish, tmp_path: Path, size: str
 ) -> None:
     """Where and as wide as asked for; around it the source's picture; its own sound; a keyframe each 2 s."""
     width, height = map(int, size.split("x"))
@@ -52,8 +53,8 @@ def test_it_is_on_every_frame_and_the_rest_is_as_before(
     nginx.wait_published("cam")
     mark = make_picture(tmp_path / "mark.png", "60x30", "red")
     options = ("--watermark", mark, "--watermark-pos", "0.5,0.25", "--watermark-ratio", "0.25")
-    running = relay(nginx.url("cam"), "--live", *options, "--duration", 9, "--to", nginx.url("out", "rec"))
-    assert running.finish() == 0, running.output + running.errors
+    done = relay_to_end(nginx.url("cam"), "--live", *options, "--duration", 9, "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output + done.errors
     nginx.wait_unpublished("out", "rec")
     (path,) = nginx.recordings("out")
     media = probe.assert_flawless(path)
@@ -70,7 +71,7 @@ def test_it_is_on_every_frame_and_the_rest_is_as_before(
         assert inside(picture, box) == pytest.approx(RED, abs=12)
         assert psnr_outside(before, picture, box) > 34
     assert len(reds(path, f"4:4:{box[0] + 8}:{box[1] + 8}")) > 100
-    assert (running.lines[-1].state, running.lines[-1].fault, running.lines[-1].retries) == ("ended", None, 0)
+    assert (done.lines[-1].state, done.lines[-1].fault, done.lines[-1].retries) == ("ended", None, 0)
 
 
 def test_it_delays_by_less_than_two_seconds(

@@ -130,7 +130,7 @@ async def outages(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) 
         forwarder = stack.enter_context(front(f"127.0.0.1:{server.port}"))
         url = server.database().replace(str(server.port), str(forwarder.port))
         home = tmp_path_factory.mktemp("on-air")
-        async with on_air(home, clips, store_url=url, lease_s=LEASE_S) as air:
+        async with on_air(home, clips, workers=2, store_url=url, lease_s=LEASE_S) as air:
             yield Outages(air, server, forwarder, stack)
 
 

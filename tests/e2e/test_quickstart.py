@@ -16,7 +16,7 @@ from kit.programs import descendants
 from kit.quickstart_program import QuickstartProgram
 from kit.waiting import accepts, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.e2e
 
 
 def test_a_quickstart_ends_with_a_picture_that_moves(tmp_path: Path) -> None:

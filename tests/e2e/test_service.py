@@ -30,7 +30,7 @@ def serve(store_url: str, tmp_path: Path, clips: ClipFactory) -> Iterator[Callab
     started: list[ServiceProgram] = []
 
     def start(*arguments: object, **environment: str) -> ServiceProgram:
-        words = ("--egress", "any", "--files", clips.directory, "--workers", "1", *arguments)
+        words = ("--egress", "any", "--files", clips.directory, *arguments)
         service = ServiceProgram(tmp_path / "service", *words, store_url=store_url, environment=environment)
         started.append(service)
         return service.wait_ready()
@@ -119,11 +119,12 @@ async def test_workers_prepare_with_the_program_and_in_the_folder_of_the_setting
     assert not service.data.with_name("cache").exists()
 
 
+@ON_SQLITE
 async def test_a_worker_that_is_killed_is_replaced(
     serve: Callable[..., ServiceProgram], nginx: NginxRtmp, clips: ClipFactory
 ) -> None:
-    """Its tasks are streaming again within 8 s, and the service has as many workers as before."""
-    service = serve("--workers", "2")
+    """Its tasks are streaming again, and the service has as many workers as before. Of PostgreSQL: test_kill9.py."""
+    service = serve()
     async with service.actions() as actions:
         task_id = await actions.create_task(vod(clips("h264_no_bframes"), nginx.url("killed")))
         client = nginx.wait_published("killed").client

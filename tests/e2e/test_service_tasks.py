@@ -23,7 +23,6 @@ from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.receiver import Receiver, StreamMeter
 from streamferry.relay import State
-from streamferry.store import sqlite_url
 from streamferry.store.records import EventRecord
 from streamferry.tasks.model import ApiStatus, ContinueStrategy, TaskItem, TaskKind
 
@@ -36,25 +35,28 @@ ROUNDING_MS = 1
 #: What an FLV tag of H.264 has before the packet.
 AVC_HEAD_BYTES = 5
 #: For what has nothing to do with the database.
-ON_SQLITE = pytest.mark.parametrize("service", ["sqlite"], indirect=True)
+ON_SQLITE = pytest.mark.parametrize("service", ["shared_service"], ids=["sqlite"], indirect=True)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def service(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory
+@pytest.fixture(scope="module")
+def service_on_postgresql(
+    tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory, postgresql_server: postgresql.PostgreSql
 ) -> Iterator[ServiceProgram]:
-    """A service for all tests of one database. At the end it may not have shown a traceback or leaked."""
+    """A service for all tests on that database. At the end it may not have shown a traceback or leaked."""
     home = tmp_path_factory.mktemp("service")
-    store_url = sqlite_url(home / "store.db")
-    if request.param == "postgresql":
-        server: postgresql.PostgreSql = request.getfixturevalue("postgresql_server")
-        store_url = server.database()
-    words = ("--egress", "any", "--files", clips.directory, "--workers", "1")
-    with ServiceProgram(home / "service", *words, store_url=store_url) as one:
+    words = ("--egress", "any", "--files", clips.directory)
+    with ServiceProgram(home / "service", *words, store_url=postgresql_server.database()) as one:
         yield one.wait_ready()
         one.stop()
         assert "Traceback" not in one.errors
         assert "ResourceWarning" not in one.errors
+
+
+@pytest.fixture(params=["shared_service", "service_on_postgresql"], ids=["sqlite", "postgresql"])
+def service(request: pytest.FixtureRequest) -> ServiceProgram:
+    """A service on each database."""
+    service: ServiceProgram = request.getfixturevalue(request.param)
+    return service
 
 
 @pytest.fixture

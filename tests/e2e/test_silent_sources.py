@@ -11,11 +11,12 @@ from kit.clips import ClipFactory
 from kit.http_files import HttpFiles
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
-from kit.relay_program import RelayProgram
+from kit.relay_program import Finished, RelayProgram
 from kit.waiting import wait_for
 
 Publish = Callable[[Path, str], Publisher]
 StartRelay = Callable[..., RelayProgram]
+ToEnd = Callable[..., Finished]
 #: What AAC of 48 kHz has between two frames, and the rounding to ms.
 FRAME_MS = 22
 
@@ -49,37 +50,37 @@ def arrived(nginx: NginxRtmp) -> probe.Media:
 
 
 def test_an_rtmp_camera_without_sound(
-    relay: StartRelay, nginx: NginxRtmp, clips: ClipFactory, publish: Publish
+    relay_to_end: ToEnd, nginx: NginxRtmp, clips: ClipFactory, publish: Publish
 ) -> None:
     """Nobody can know at once that no sound will come: silence begins within seconds and stays."""
     publish(clips("video_only"), nginx.url("cam"))
     nginx.wait_published("cam")
-    running = relay(nginx.url("cam"), "--duration", 9, "--to", nginx.url("out", "rec"))
-    assert running.finish() == 0, running.output + running.errors
+    done = relay_to_end(nginx.url("cam"), "--duration", 9, "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output + done.errors
     media = arrived(nginx)
     assert media.audio.dts_ms[0] < 5000
-    assert running.lines[-1].repairs == 0
+    assert done.lines[-1].repairs == 0
 
 
 def test_a_source_that_ffmpeg_reads_has_it_from_the_start(
-    relay: StartRelay, nginx: NginxRtmp, hls_camera: Path
+    relay_to_end: ToEnd, nginx: NginxRtmp, hls_camera: Path
 ) -> None:
     """Known to have no sound: the first picture has silence beside it."""
     with HttpFiles(hls_camera) as files:
-        running = relay(files.url("live.m3u8"), "--live", "--duration", 9, "--to", nginx.url("out", "rec"))
-        assert running.finish() == 0, running.output + running.errors
+        done = relay_to_end(files.url("live.m3u8"), "--live", "--duration", 9, "--to", nginx.url("out", "rec"))
+        assert done.status == 0, done.output + done.errors
     media = arrived(nginx)
     assert abs(media.audio.dts_ms[0] - media.video.dts_ms[0]) < 50
 
 
 def test_without_silence_it_stays_as_it_is(
-    relay: StartRelay, nginx: NginxRtmp, clips: ClipFactory, publish: Publish
+    relay_to_end: ToEnd, nginx: NginxRtmp, clips: ClipFactory, publish: Publish
 ) -> None:
     """Who asks for it gets pictures alone."""
     publish(clips("video_only"), nginx.url("cam"))
     nginx.wait_published("cam")
-    running = relay(nginx.url("cam"), "--live", "--no-silence", "--duration", 7, "--to", nginx.url("out", "rec"))
-    assert running.finish() == 0, running.output + running.errors
+    done = relay_to_end(nginx.url("cam"), "--live", "--no-silence", "--duration", 7, "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output + done.errors
     nginx.wait_unpublished("out", "rec")
     (path,) = nginx.recordings("out")
     assert [track.kind for track in probe.packets(path)] == ["video"]

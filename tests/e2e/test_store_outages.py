@@ -56,7 +56,7 @@ async def test_a_locked_store_ended_every_stream(tmp_path: Path, clips: ClipFact
         await air.stays()
         async with air.service.actions() as actions, asyncio.timeout(30):
             states: set[tuple[State, int]] = set()
-            # Until both workers have reached the store again they are not heard of.
+            # Until the worker has reached the store again it is not heard of.
             while states != {(State.STREAMING, 1)}:
                 await asyncio.sleep(0.1)
                 states = {(one.state, one.epoch) for one in (await actions.list_tasks()).records}
@@ -84,7 +84,7 @@ async def test_workers_that_hang_are_ended_before_their_tasks_are_given_away(
     tmp_path: Path, clips: ClipFactory
 ) -> None:
     """They could not be told that they lost them, nor give back a lock in the store, where one froze in a write."""
-    async with on_air(tmp_path, clips) as air, asyncio.timeout(90):
+    async with on_air(tmp_path, clips, workers=2) as air, asyncio.timeout(90):
         pids = [pid for pid in programs.descendants(air.service.pid) if " worker" in programs.command_line(pid)]
         assert len(pids) == 2
         for pid in pids:
@@ -103,9 +103,9 @@ async def test_a_service_that_was_killed_is_not_followed_before_its_workers_are_
     """The next one waits for them, and takes their tasks at once: no publish begins while the one before it is open."""
     async with on_air(tmp_path, clips) as air, asyncio.timeout(90):
         air.service.process.kill()
-        words = ("--workers", 2, "--egress", "any", "--files", clips.directory)
+        words = ("--egress", "any", "--files", clips.directory)
         with ServiceProgram(tmp_path / "service", *words) as again:
-            await asyncio.to_thread(again.wait_ready, 60)
+            await asyncio.to_thread(again.wait_ready)
             await until("all again", lambda: all(len(one.publishes) == 2 for one in air.destinations))
             await until("media", lambda: all(one.publishes[1].tags for one in air.destinations))
             for one in air.destinations:

@@ -35,7 +35,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProgram
         "STREAMFERRY_MAX_CONNECTIONS_PER_PEER": str(OF_PEER),
         "STREAMFERRY_TRUSTED_PROXIES": PROXY,
     }
-    with ServiceProgram(tmp_path_factory.mktemp("strangers"), "--workers", "1", environment=settings) as service:
+    with ServiceProgram(tmp_path_factory.mktemp("strangers"), environment=settings) as service:
         yield service.wait_ready()
         assert service.health == 200
         assert "Traceback" not in service.errors

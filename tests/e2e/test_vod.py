@@ -10,18 +10,21 @@ import pytest
 
 from kit import live, probe
 from kit.av_offset import av_offsets_ms
-from kit.clips import ENCODED, FPS, SECONDS, ClipFactory
+from kit.clips import FPS, SECONDS, ClipFactory
 from kit.http_files import HttpFiles
 from kit.nginx_rtmp import NginxRtmp
 from kit.node_media_server import NodeMediaServer
-from kit.relay_program import RelayProgram
+from kit.relay_program import Finished, RelayProgram
 from kit.waiting import wait_for
 
+ToEnd = Callable[..., Finished]
 FRAME_MS = 1000 / FPS
 #: FLV stamps are whole milliseconds, so a distance of two may be off by one.
 ROUNDING_MS = 1
-#: The kinds that nginx-rtmp carries; it does not know HEVC.
-KINDS = [name for name in ENCODED if name != "hevc" and not name.startswith("flash")]
+#: A slow download, which is let go as soon as pictures have left: a busy machine needs some seconds for those.
+DOWNLOAD_S = 20
+#: What differs on the wire; tests/loopback/prepare/test_media.py has what differs in the file.
+KINDS = ["h264_bframes", "audio_only", "video_only", "aac_44100_mono", "vfr"]
 
 
 def recording_of(nginx: NginxRtmp, key: str) -> Path:
@@ -60,15 +63,13 @@ def assert_no_gap_at_joins(arrived: probe.Media, played: list[Path]) -> None:
             assert stamps[at] - stamps[at - 1] <= inherent_ms + 2 * ROUNDING_MS, f"{track.kind} before packet {at}"
 
 
-def test_three_loops_of_two_unlike_files_are_one_stream(
-    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory
-) -> None:
+def test_loops_of_two_unlike_files_are_one_stream(relay_to_end: ToEnd, nginx: NginxRtmp, clips: ClipFactory) -> None:
     """One publish; every packet once a loop; DTS rising; no gap at a join beyond a frame; sound beside the picture."""
-    loops = 3
+    loops = 2
     sources = [clips("flash_beep"), clips("flash_beep_unlike")]
     began = time.monotonic()
-    running = relay(*sources, "--normalize", "copy", "--loop", loops, "--to", nginx.url("out", "rec"))
-    assert running.finish(60) == 0, running.output
+    done = relay_to_end(*sources, "--normalize", "copy", "--loop", loops, "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output
     lasted = time.monotonic() - began
 
     path = recording_of(nginx, "out")
@@ -81,19 +82,17 @@ def test_three_loops_of_two_unlike_files_are_one_stream(
 
     media_seconds = loops * len(sources) * SECONDS
     assert lasted >= media_seconds - 2, "it was sent faster than it plays"
-    final = running.lines[-1]
+    final = done.lines[-1]
     assert (final.state, final.fault, final.retries, final.repairs) == ("ended", None, 0, 0)
     assert final.media_time_ms == pytest.approx(max(track.end_ms for track in arrived), abs=100)
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_kind_of_file_arrives_whole(
-    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory, name: str
-) -> None:
+def test_every_kind_of_file_arrives_whole(relay_to_end: ToEnd, nginx: NginxRtmp, clips: ClipFactory, name: str) -> None:
     """Every packet arrives once, in order, decodes, and picture and sound keep their distances."""
     source = clips(name)
-    running = relay(source, "--no-silence", "--to", nginx.url("out", "rec"))
-    assert running.finish() == 0, running.output
+    done = relay_to_end(source, "--no-silence", "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output
     arrived = probe.assert_flawless(recording_of(nginx, "out"))
     assert_all_packets_came(arrived, [source])
     for track, original in zip(arrived, probe.packets(source), strict=True):
@@ -112,28 +111,20 @@ def test_hevc_arrives_as_enhanced_rtmp(
     assert probe.decode_errors(path) == ""
 
 
-@pytest.mark.parametrize("container", [".mp4", ".flv", ".ts", ".mkv", ".m3u8"])
+@pytest.mark.parametrize("containers", [[".flv"], [".m3u8"], [".mp4", ".ts", ".mkv"]], ids=" ".join)
 def test_every_container_over_http(
-    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory, http_files: HttpFiles, container: str
+    relay_to_end: ToEnd,
+    nginx: NginxRtmp,
+    clips: ClipFactory,
+    http_files: HttpFiles,
+    containers: list[str],
 ) -> None:
-    """The same packets arrive from MP4, FLV, TS, MKV and HLS, read from a web server; no flag says that it is VOD."""
-    source = clips("two_seconds", container)
-    running = relay(http_files.url(source), "--to", nginx.url("out", "rec"))
-    assert running.finish() == 0, running.output
+    """The same packets arrive from each, read from a web server. No flag says that what might be live is VOD."""
+    addresses = [http_files.url(clips("two_seconds", container)) for container in containers]
+    done = relay_to_end(*addresses, "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output
     arrived = probe.assert_flawless(recording_of(nginx, "out"))
-    assert_all_packets_came(arrived, [clips("two_seconds")])
-
-
-@pytest.mark.parametrize("ranges", [True, False])
-def test_moov_at_the_end_over_http(
-    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory, http_files: HttpFiles, ranges: bool
-) -> None:
-    """A file whose index comes last plays whether or not the server knows ranges."""
-    http_files.ranges = ranges
-    source = clips("moov_at_end")
-    running = relay(http_files.url(source), "--to", nginx.url("out", "rec"))
-    assert running.finish() == 0, running.output
-    assert_all_packets_came(probe.assert_flawless(recording_of(nginx, "out")), [source])
+    assert_all_packets_came(arrived, [clips("two_seconds")], len(containers))
 
 
 def test_it_plays_while_it_downloads_and_later_loops_come_from_the_cache(
@@ -142,10 +133,11 @@ def test_it_plays_while_it_downloads_and_later_loops_come_from_the_cache(
     """Pictures leave before a slow download is through, and two loops fetch each byte once."""
     source = clips("heavy")
     size = source.stat().st_size
-    http_files.bytes_per_second = int(size / (SECONDS + 2))
+    http_files.bytes_per_second = size // DOWNLOAD_S
     running = relay(http_files.url(source), "--loop", 2, "--to", nginx.url("out", "rec"))
     running.wait_state("streaming")
     assert http_files.body_bytes < 0.9 * size, "it waited for the whole file"
+    http_files.bytes_per_second = None
     assert running.finish() == 0, running.output
     assert_all_packets_came(probe.packets(recording_of(nginx, "out")), [source], 2)
     assert http_files.body_bytes <= 1.1 * size + 64 * 1024, "the second loop was fetched again"
@@ -157,45 +149,44 @@ def test_moov_at_the_end_plays_while_it_downloads(
     """Pictures leave before a slow download is through, although the index is the last of it; all of them arrive."""
     source = clips("heavy_moov_at_end")
     size = source.stat().st_size
-    http_files.bytes_per_second = int(size / (SECONDS + 2))
+    http_files.bytes_per_second = size // DOWNLOAD_S
     running = relay(http_files.url(source), "--to", nginx.url("out", "rec"))
     running.wait_state("streaming")
     assert http_files.body_bytes < 0.9 * size, "it waited for the whole file"
+    http_files.bytes_per_second = None
     assert running.finish() == 0, running.output
     assert_all_packets_came(probe.packets(recording_of(nginx, "out")), [source])
 
 
-def test_offsets_cut_every_loop(relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory) -> None:
+def test_offsets_cut_every_loop(relay_to_end: ToEnd, nginx: NginxRtmp, clips: ClipFactory) -> None:
     """From second 1 to second 2, twice, is two seconds of media that start at a keyframe."""
-    running = relay(
+    done = relay_to_end(
         *(clips("h264_no_bframes"), "--offset", 1, "--end-offset", 2, "--loop", 2), "--to", nginx.url("out", "rec")
     )
-    assert running.finish() == 0, running.output
+    assert done.status == 0, done.output
     arrived = probe.assert_flawless(recording_of(nginx, "out"))
     assert len(arrived.video.packets) == 2 * FPS
     # Frames of sound last 21.3 ms and do not end where pictures do: a join waits for the longer track.
     assert probe.max_gap_ms(arrived.video) <= FRAME_MS + 22
 
 
-def test_duration_ends_an_endless_loop(
-    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory
-) -> None:
-    """``--loop -1 --duration 5`` ends after five seconds with status 0 and nothing wrong."""
-    began = time.monotonic()
-    running = relay(clips("two_seconds"), "--loop", -1, "--duration", 5, "--to", nginx.url("out", "rec"))
-    assert running.finish() == 0, running.output
-    assert time.monotonic() - began >= 4.5
-    probe.assert_flawless(recording_of(nginx, "out"))
+def test_duration_ends_an_endless_loop(relay_to_end: ToEnd, nginx: NginxRtmp, clips: ClipFactory) -> None:
+    """``--loop -1 --duration 3`` ends in the second loop with status 0 and nothing wrong."""
+    done = relay_to_end(clips("two_seconds"), "--loop", -1, "--duration", 3, "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output
+    arrived = probe.assert_flawless(recording_of(nginx, "out"))
+    # What a session begins with comes at once, and on a busy machine it connects late.
+    assert 2 * FPS < len(arrived.video.packets) <= 5 * FPS
 
 
 def test_a_file_cut_in_the_middle_plays_as_far_as_it_goes(
-    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory
+    relay_to_end: ToEnd, nginx: NginxRtmp, clips: ClipFactory
 ) -> None:
     """What is there arrives in order, and the relay ends by itself."""
-    running = relay(clips("truncated"), "--to", nginx.url("out", "rec"))
-    status = running.finish()
-    final = running.lines[-1]
-    assert (status, final.fault) in ((0, None), (3, "user_source")), running.output
+    done = relay_to_end(clips("truncated"), "--to", nginx.url("out", "rec"))
+    status = done.status
+    final = done.lines[-1]
+    assert (status, final.fault) in ((0, None), (3, "user_source")), done.output
     media = probe.packets(recording_of(nginx, "out"))
     probe.assert_dts_strictly_rising(media.video)
     whole = len(probe.packets(clips("h264_bframes")).video.packets)
@@ -203,16 +194,16 @@ def test_a_file_cut_in_the_middle_plays_as_far_as_it_goes(
 
 
 def test_an_item_that_is_no_media_does_not_stop_the_list(
-    relay: Callable[..., RelayProgram], nginx: NginxRtmp, clips: ClipFactory
+    relay_to_end: ToEnd, nginx: NginxRtmp, clips: ClipFactory
 ) -> None:
     """The others play on the same publish, and the end names what was skipped."""
     good = clips("two_seconds")
-    running = relay(good, clips("not_media"), good, "--to", nginx.url("out", "rec"))
-    assert running.finish() == 3, running.output
+    done = relay_to_end(good, clips("not_media"), good, "--to", nginx.url("out", "rec"))
+    assert done.status == 3, done.output
     arrived = probe.assert_flawless(recording_of(nginx, "out"))
     assert_all_packets_came(arrived, [good, good])
-    assert running.lines[-1].fault == "user_source"
-    assert running.lines[-1].reason
+    assert done.lines[-1].fault == "user_source"
+    assert done.lines[-1].reason
 
 
 def test_nothing_is_published_before_there_is_media(

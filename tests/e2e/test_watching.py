@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +16,8 @@ from kit.nginx_rtmp import NginxRtmp
 from kit.probe import assert_flawless
 from kit.programs import command_line, descendants, need
 from kit.service_program import ServiceProgram
+from kit.shared_service import KEY_ID, SECRET
 
-CREDENTIALS = {"STREAMFERRY_ACCESS_KEY_ID": "AK", "STREAMFERRY_SECRET_ACCESS_KEY": "secret"}
 PLAYER = Path(__file__).parents[2] / "src/streamferry/web/dashboard/static/player.js"
 PAGE = """<!doctype html><title>preview</title><video width=320 muted></video><script type="module">
 import { play } from "/player.js";
@@ -41,7 +41,7 @@ class Api:
         self.client = httpx.AsyncClient(base_url=f"{service.url}api/v1", trust_env=False, timeout=30)
 
     async def sign_in(self) -> None:
-        answer = await self.client.post("/tokens", json={"access_key_id": "AK", "secret_access_key": "secret"})
+        answer = await self.client.post("/tokens", json={"access_key_id": KEY_ID, "secret_access_key": SECRET})
         self.client.headers["authorization"] = f"Bearer {answer.json()['token']}"
 
     async def create(self, clip: Path, destination: str) -> str:
@@ -65,28 +65,13 @@ class Api:
         return task_id
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Iterator[ServiceProgram]:
-    """One with one worker, for all tests of this module. At the end it may not have shown a traceback or leaked."""
-    words = ("--egress", "any", "--files", clips.directory, "--workers", "1")
-    service = ServiceProgram(tmp_path_factory.mktemp("previews"), *words, environment=CREDENTIALS)
-    try:
-        yield service.wait_ready()
-    finally:
-        service.stop()
-    assert "Traceback" not in service.errors
-    assert "ResourceWarning" not in service.errors
-
-
 @pytest.fixture
-async def api(service: ServiceProgram) -> AsyncIterator[Api]:
-    """Its API. What a test has created is deleted behind it."""
-    api = Api(service)
+async def api(shared_service: ServiceProgram) -> AsyncIterator[Api]:
+    """Its API."""
+    api = Api(shared_service)
     async with api.client:
         await api.sign_in()
         yield api
-        for task in (await api.client.get("/tasks")).json()["tasks"]:
-            await api.client.delete(f"/tasks/{task['task_id']}")
 
 
 async def test_the_stream_is_what_a_player_wants(

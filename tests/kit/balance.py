@@ -5,7 +5,8 @@ writes it from the JUnit report of a run (``make durations``). A part that is no
 so that it is never the last that all others wait for.
 
 Tests of a module stay in one process, for they share servers or what the module has imported. A long module is handed
-out test by test, unless fixtures of its own are made once a module.
+out test by test, unless fixtures of its own are made once a module. All modules of a folder that use the shared service
+(kit/shared_service.py) are one part: it costs 6 s of CPU to start, and 3 s a minute while nothing is asked of it.
 """
 
 import functools
@@ -44,6 +45,8 @@ class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         module = _module_of(nodeid)
+        if shares_the_service(module):
+            return f"{module.rpartition('/')[0]}/ with the shared service"
         is_long = self._seconds.get(module, 0.0) > LONG_SECONDS
         return nodeid if is_long and not _has_module_fixtures(module) else module
 
@@ -67,9 +70,11 @@ class _LongestFirst(OrderedDict[str, dict[str, bool]]):
         return part, self.pop(part)
 
     def _seconds_of(self, part: str) -> float:
-        module = _module_of(part)
-        unlisted = _SHORT_SECONDS if module in self._seconds else _UNKNOWN_SECONDS
-        return self._seconds.get(part, unlisted)
+        if part in self._seconds:
+            return self._seconds[part]
+        if _module_of(part) in self._seconds:
+            return _SHORT_SECONDS
+        return sum(self._seconds.get(module, _UNKNOWN_SECONDS) for module in set(map(_module_of, self[part])))
 
 
 def _module_of(part: str) -> str:
@@ -98,17 +103,26 @@ def of_report(cases: Iterable[tuple[str, float]]) -> dict[str, float]:
     for module, tests in sorted(modules.items()):
         total = sum(tests.values())
         kept[module] = total
-        if total > LONG_SECONDS and not _has_module_fixtures(module):
+        if total > LONG_SECONDS and not _has_module_fixtures(module) and not shares_the_service(module):
             kept.update((test, seconds) for test, seconds in sorted(tests.items()) if seconds >= _SHORT_SECONDS)
     return {part: round(seconds, 1) for part, seconds in kept.items()}
 
 
 @functools.cache
+def shares_the_service(module: str) -> bool:
+    """Whether the fixture is named in it."""
+    return module.startswith(SERVERS) and _says(module, "shared_service")
+
+
+@functools.cache
 def _has_module_fixtures(module: str) -> bool:
-    """Whether its text or that of the fixtures beside it says so."""
+    return _says(module, 'scope="module"')
+
+
+def _says(module: str, words: str) -> bool:
+    """Whether they are in its text or in that of the fixtures beside it."""
     path = ROOT / module
-    texts = (place.read_text() for place in (path, path.with_name("conftest.py")) if place.exists())
-    return any('scope="module"' in text for text in texts)
+    return any(words in place.read_text() for place in (path, path.with_name("conftest.py")) if place.exists())
 
 
 def _cases(report: Path) -> Iterable[tuple[str, float]]:

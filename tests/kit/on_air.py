@@ -96,11 +96,17 @@ class Air:
 
 @asynccontextmanager
 async def on_air(
-    home: Path, clips: ClipFactory, *, store_url: str = "", lease_s: float = LEASE_S, disk_bytes: int = 0
+    home: Path,
+    clips: ClipFactory,
+    *,
+    workers: int = 1,
+    store_url: str = "",
+    lease_s: float = LEASE_S,
+    disk_bytes: int = 0,
 ) -> AsyncIterator[Air]:
-    """Two workers and four loops."""
+    """Four loops."""
     clip = clips("half_a_minute")
-    words = ("--workers", 2, "--egress", "any", "--files", clips.directory)
+    words = ("--workers", workers, "--egress", "any", "--files", clips.directory)
     settings = SETTINGS | {"STREAMFERRY_LEASE_S": str(lease_s)}
     service = ServiceProgram(home / "service", *words, store_url=store_url, disk_bytes=disk_bytes, environment=settings)
     try:

@@ -1,8 +1,10 @@
 """Pictures for watermarks, and frames of videos as pixels."""
 
 import math
+import re
 import subprocess
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from kit import programs
@@ -50,6 +52,21 @@ def frames(path: Path | str, count: int = 1, *, start_s: float = 0, crop: str = 
 
     ``start_s``: from the keyframe at or before it; ``crop``: ``width:height:left:top``, only that part of each.
     """
+    found = []
+    for width, height, raw in _decoded(path, count, start_s, crop):
+        at = iter(raw)
+        flat = list(zip(at, at, at, strict=True))
+        found.append([flat[y * width : (y + 1) * width] for y in range(height)])
+    return found
+
+
+def sizes(path: Path) -> set[tuple[int, int]]:
+    """Width and height of all frames of a video file."""
+    return {(width, height) for width, height, _ in _decoded(path, 1 << 20)}
+
+
+def _decoded(path: Path | str, count: int, start_s: float = 0, crop: str = "") -> Iterator[tuple[int, int, bytes]]:
+    """Width, height and RGB of each."""
     cropped = ("-vf", f"crop={crop}") if crop else ()
     start = ("-ss", str(start_s)) if start_s else ()
     # Each frame once: on a grid of a guessed rate some would come twice.
@@ -72,15 +89,13 @@ def frames(path: Path | str, count: int = 1, *, start_s: float = 0, crop: str = 
         timeout=60,
         check=True,
     ).stdout
-    found = []
-    while pixels:
-        _, size, _, rest = pixels.split(b"\n", 3)
-        width, height = map(int, size.split())
-        raw, pixels = rest[: 3 * width * height], rest[3 * width * height :]
-        at = iter(raw)
-        flat = list(zip(at, at, at, strict=True))
-        found.append([flat[y * width : (y + 1) * width] for y in range(height)])
-    return found
+    at = 0
+    while at < len(pixels):
+        head = re.compile(rb"P6\n(\d+) (\d+)\n255\n").match(pixels, at)
+        assert head is not None
+        width, height = int(head[1]), int(head[2])
+        at = head.end() + 3 * width * height
+        yield width, height, pixels[head.end() : at]
 
 
 def box_of(frame: Frame) -> tuple[int, int, int, int]:

@@ -1,5 +1,6 @@
 """``streamferry relay`` as a user runs it: a process, its JSON lines, its exit status."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -8,8 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+import typer
+
 from kit.programs import Program
-from kit.waiting import PATIENCE_S, wait_for
+from kit.waiting import START_S, wait_for
+from streamferry.cli import app
+from streamferry.net import sandbox
 
 STREAMFERRY = Path(sys.executable).with_name("streamferry")
 
@@ -28,6 +34,47 @@ class Line:
     fault: str | None
     reason: str | None
     final: bool
+
+
+def parse_lines(output: str) -> list[Line]:
+    """All whole JSON lines of an output, each with exactly the documented keys (TypeError otherwise)."""
+    return [Line(**json.loads(line)) for line in output.splitlines(keepends=True) if line.endswith("\n")]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A relay that has ended, and what it printed."""
+
+    status: int
+    output: str
+    errors: str
+
+    @property
+    def lines(self) -> list[Line]:
+        """Its JSON lines."""
+        return parse_lines(self.output)
+
+
+def run_to_end(home: Path, *arguments: object) -> Finished:
+    """``streamferry relay --json`` in this process, until it has ended: a process of its own costs a second of CPU."""
+    home.mkdir(exist_ok=True)
+    command = typer.main.get_command(app)
+    # The command sets it for its process.
+    level = sandbox.log.level
+    try:
+        with (
+            (home / "stdout").open("w") as output,
+            (home / "stderr").open("w") as errors,
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(errors),
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setenv("STREAMFERRY_CACHE_DIR", str(home / "cache"))
+            with pytest.raises(SystemExit) as ended:
+                command.main(["relay", *map(str, arguments), "--json"], "streamferry")
+    finally:
+        sandbox.log.setLevel(level)
+    return Finished(int(ended.value.code or 0), (home / "stdout").read_text(), (home / "stderr").read_text())
 
 
 class RelayProgram(Program):
@@ -61,9 +108,9 @@ class RelayProgram(Program):
     @property
     def lines(self) -> list[Line]:
         """The same, each with exactly the documented keys (TypeError otherwise)."""
-        return [Line(**line) for line in self.raw_lines]
+        return parse_lines(self.output)
 
-    def wait_state(self, state: str, *, after: int = 0, seconds: float = PATIENCE_S) -> Line:
+    def wait_state(self, state: str, *, after: int = 0, seconds: float = START_S) -> Line:
         """Wait for a line of that state, not looking at the first ``after`` lines."""
 
         def look() -> Line | None:
@@ -73,7 +120,7 @@ class RelayProgram(Program):
 
         return wait_for(f"the relay to be {state}", look, seconds)
 
-    def finish(self, seconds: float = 60.0) -> int:
+    def finish(self, seconds: float = 90.0) -> int:
         """Wait for it to end by itself and give the exit status."""
         try:
             return self.process.wait(seconds)

@@ -11,17 +11,15 @@ from pathlib import Path
 from kit import programs
 from kit.programs import Program, descendants
 from kit.relay_program import STREAMFERRY
-from kit.waiting import wait_for
+from kit.waiting import START_S, wait_for
 from streamferry.control.actions import Actions
 from streamferry.store import Seal, Store, sqlite_url
 
-#: What a start may take. It costs 5 s of CPU with two workers, and a process among four on two cores gets half a second
-#: each second: 10 s; twelve times that, for machines that have other work as well.
-START_S = 120.0
-
 
 class ServiceProgram(Program):
-    """A service that runs. ``data`` may hold what an earlier one left; ``store_url``: its store, if not there.
+    """A service that runs, with one worker if not told otherwise.
+
+    ``data`` may hold what an earlier one left; ``store_url``: its store, if not there.
 
     ``disk_bytes``: its data folder is a disk of its own of that size, which only its processes see.
     """
@@ -56,6 +54,8 @@ class ServiceProgram(Program):
                 self.store_url,
                 "--port",
                 "0",
+                "--workers",
+                "1",
                 *words,
             ],
             home / "stdout",

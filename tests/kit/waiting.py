@@ -10,6 +10,10 @@ T = TypeVar("T")
 #: among four on two cores that have other work stands still for seconds.
 PATIENCE_S = 30.0
 _LOOK_EVERY = 0.02
+#: What a start of our program may take. It costs 1.5 s of CPU for a relay, 5 s for a service, and a process among four
+#: on two cores gets half a second each second: 10 s. On a machine where others compute as well it was more than 60. Who
+#: waits sees at once when the program ends, so that only what hangs takes this long.
+START_S = 240.0
 
 
 def wait_for(what: str, look: Callable[[], T | None], seconds: float = PATIENCE_S) -> T:
