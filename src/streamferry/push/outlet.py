@@ -38,8 +38,8 @@ class ChunkSession(Protocol):
     def begin_at(self, dts_ms: int) -> None:
         """The session's first media has that stamp on the output clock, unless it has begun."""
 
-    def write_headers(self, tags: list[LaidTag]) -> None:
-        """Send metadata and sequence headers. Raises DestinationError."""
+    def write_tags(self, tags: list[LaidTag]) -> None:
+        """Send tags, each with its stamp; all of them are taken. Raises DestinationError."""
 
     def write_pieces(self, pieces: "list[bytes | memoryview]") -> None:
         """Send whole messages. Raises DestinationError."""

@@ -129,7 +129,7 @@ class RtmpSession:
         """See ``ChunkSession``."""
         self._session.begin_at(dts_ms)
 
-    def write_headers(self, tags: list[LaidTag]) -> None:
+    def write_tags(self, tags: list[LaidTag]) -> None:
         """See ``ChunkSession``."""
         self.write_pieces(self._session.send_tags(tags)[0])
 

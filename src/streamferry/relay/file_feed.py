@@ -12,12 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import MediaError
-from streamferry.media.starts import Starts
-from streamferry.media.tag import KEYFRAME, VIDEO, LaidTag, Tag
-from streamferry.push import ChunkSession, Outlet, Session
+from streamferry.media.tag import LaidTag
+from streamferry.push import Outlet
 from streamferry.relay.beat import FILE_VISIT_S
+from streamferry.relay.file_sender import FileSender
 from streamferry.relay.list_position import move
 from streamferry.relay.spec import Item
 from streamferry.relay.status import ItemStep, Playhead
@@ -83,15 +82,11 @@ class FileFeed:
         self._played: deque[_Entry] = deque()
         self._spent: list[PreparedReader] = []
         self._pace: Pace | None = None
-        # What takes the session's chunks; None: it takes tags.
-        self._chunks: ChunkSession | None = None
+        self._sender = FileSender(outlet)
         # Up to where on the output clock all has been given, and how much may be missing before that is a hold.
         self._given_ms = 0
         self._patience_ms = LEAD_MS
         self._visited_at = 0.0
-        # The headers in force; and those due before the present pass begins, if any.
-        self._headers: list[Tag] = []
-        self._headers_due: list[Tag] = []
         self._at_place: Callable[[], None] | None = None
         self._is_last = False
         # How far the peer has acknowledged, once something has begun; behind that places that were given, each with the
@@ -122,7 +117,7 @@ class FileFeed:
     @property
     def headers(self) -> list[LaidTag]:
         """Metadata and sequence headers of what plays."""
-        return [(tag_type, self._given_ms, body, tag_kind(tag_type, body)) for tag_type, _, body in self._headers]
+        return self._sender.headers
 
     @property
     def item_end_ms(self) -> int | None:
@@ -198,9 +193,7 @@ class FileFeed:
 
     def begin_session(self, now: float) -> None:
         """A publish session was attached: start a schedule, and go back to the keyframe before what did not arrive."""
-        session = self._outlet.session
-        self._chunks = session.chunks if session is not None else None
-        self._headers = []
+        self._sender.begin_session()
         self._restart_pace(self._joins.position_ms, now)
         self._visited_at = now
         if self._arrived is None:
@@ -220,7 +213,7 @@ class FileFeed:
         self._given.clear()
         if self._pace is not None and self._current is not None:
             self._end_pass(self._current)
-        self._pace = self._chunks = None
+        self._pace = None
 
     def _reopen(self, entry: _Entry, position_ms: int) -> None:
         self._spent.append(entry.reader)
@@ -270,7 +263,7 @@ class FileFeed:
             start = reader.offset
             end = reader.advance(due_ms - self._joins.shift, cuts)
             if end > start:
-                self._send(session, reader, start, end)
+                self._sender.send(session, reader, start, end)
             if not reader.at_end:
                 if reader.starved and reader.file.failed is None:
                     self._given_ms = min(due_ms, self._reached_ms(reader))
@@ -326,43 +319,6 @@ class FileFeed:
             self._restart_pace(given_ms, now)
         return given_ms + LEAD_MS
 
-    def _send(self, session: Session, reader: PreparedReader, start: int, end: int) -> None:
-        chunks = self._chunks
-        headers, self._headers_due = self._headers_due, []
-        if chunks is None or self._outlet.tap is not None:
-            laid = self._lay(headers, reader, start)
-            if chunks is None:
-                session.write(laid)
-            if self._outlet.tap is not None:
-                self._outlet.tap(laid)
-        if chunks is None:
-            return
-        if not reader.unsent_tracks:
-            chunks.write_view(reader.file.view()[start:end])
-            return
-        chunks.begin_at(reader.start_dts_ms + self._joins.shift)
-        if headers:
-            chunks.write_headers(self._lay_headers(headers, reader))
-        add_ms = self._joins.shift - chunks.zero_ms
-        chunks.write_pieces(reader.pieces(start, add_ms, chunks.message_stream_id))
-
-    def _lay_headers(self, headers: list[Tag], reader: PreparedReader) -> list[LaidTag]:
-        dts_ms = reader.start_dts_ms + self._joins.shift
-        return [(tag_type, dts_ms, body, tag_kind(tag_type, body)) for tag_type, _, body in headers]
-
-    def _lay(self, headers: list[Tag], reader: PreparedReader, start: int) -> list[LaidTag]:
-        """Headers, and what was given from ``start`` on, as tags on the output clock."""
-        laid, tags = self._lay_headers(headers, reader), list[Tag]()
-        reader.tags(start, tags)
-        starts, shift = Starts(), self._joins.shift
-        starts.begin(has_picture=VIDEO in reader.file.tracks)
-        for tag_type, stamp_ms, body in tags:
-            kind = tag_kind(tag_type, body)
-            if kind <= KEYFRAME:
-                kind = starts.mark_picture(kind) if tag_type == VIDEO else starts.sound
-            laid.append((tag_type, stamp_ms + shift, body, kind))
-        return laid
-
     def _start_next(self) -> bool:
         if not self._upcoming:
             return False
@@ -379,16 +335,12 @@ class FileFeed:
         return True
 
     def _begin_pass(self, entry: _Entry) -> None:
-        reader = entry.reader
-        self._joins.begin(reader.first_stamps())
-        headers = reader.file.headers
-        if headers != self._headers:
-            self._headers = self._headers_due = headers
+        self._joins.begin(entry.reader.first_stamps())
+        self._sender.begin_pass(entry.reader, self._joins.shift)
 
     def _end_pass(self, entry: _Entry) -> None:
         self._joins.end(entry.reader.ends())
-        if entry.reader.file.changes_headers:
-            self._headers = []
+        self._sender.end_pass(entry.reader)
 
     def close(self) -> None:
         """Close all readers; the playhead stays where it is."""
