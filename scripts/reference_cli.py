@@ -6,9 +6,9 @@ from typing import Any
 import typer
 from reference_table import table
 
-from streamferry.cli import load_all
+from streamferry.cli.commands import load_all
 from streamferry.cli.examples import EXAMPLES
-from streamferry.cli.options import ExitStatus
+from streamferry.cli.exit_status import ExitStatus
 
 _STATUSES = {
     ExitStatus.DONE: "done",

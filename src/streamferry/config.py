@@ -236,7 +236,7 @@ class Settings(BaseSettings):
         return Folders.of(self.files, private=(self.data_dir, self.cache_dir))
 
     def of_worker(self) -> dict[str, str]:
-        """The settings that a worker process needs, as :func:`load_settings` takes them."""
+        """The settings that a worker process needs, for ``service.worker_settings``; what is empty is left out."""
         values = {
             "data_dir": str(self.data_dir),
             "store": self.store.get_secret_value(),
@@ -292,12 +292,6 @@ class _Unreadable(Exception):
 def forget_secrets() -> None:
     """Take secrets out of this process's environment, and out of /proc/PID/environ."""
     forget_variables(SECRETS)
-
-
-def share_ffmpeg(settings: Settings) -> None:
-    """Put the program into this process's environment, where ``net.ffmpeg`` finds it, here and in every child."""
-    if settings.ffmpeg:
-        os.environ[f"{PREFIX}FFMPEG"] = settings.ffmpeg
 
 
 def load_settings(config: Path | None = None, **flags: object) -> Settings:

@@ -25,7 +25,7 @@ from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
 from kit.shared_service import KEY_ID, SECRET
 from kit.waiting import wait_for
-from streamferry.cli import app
+from streamferry.cli.commands import app
 
 STREAM_KEY = "planted-stream-key"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from streamferry.cli import load_all
+from streamferry.cli.commands import load_all
 
 STREAMFERRY = Path(sys.executable).with_name("streamferry")
 

@@ -21,7 +21,7 @@ def imported_by(program: str) -> set[str]:
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["tsak"]])
 def test_the_command_line_imports_no_command_but_the_one_that_is_called(words: list[str]) -> None:
     """To list commands, or to refuse one, neither the service nor the data plane is imported."""
-    modules = imported_by(f"import streamferry.cli; streamferry.cli.app({words!r})")
+    modules = imported_by(f"from streamferry.cli.commands import app; app({words!r})")
     assert "typer" in modules
     assert not modules & _HEAVY
     assert {name.split(".")[1] for name in modules if name.startswith("streamferry.")} == {"cli"}
@@ -29,7 +29,17 @@ def test_the_command_line_imports_no_command_but_the_one_that_is_called(words: l
 
 def test_a_command_that_calls_a_service_imports_no_service() -> None:
     """Nor the data plane."""
-    modules = imported_by("import streamferry.cli; streamferry.cli.app(['task', 'list', '--url', ''])")
+    modules = imported_by("from streamferry.cli.commands import app; app(['task', 'list', '--url', ''])")
     assert {"httpx"} <= modules & _HEAVY <= {"h11", "httpx"}
     ours = {name.split(".")[1] for name in modules if name.startswith("streamferry.")}
     assert ours <= {"cli", "client", "media", "reasons", "tasks"}
+
+
+def test_a_worker_of_a_service_imports_no_front_end() -> None:
+    """Nor the command line, settings as people give them, migrations, the driver of the database that it has not."""
+    modules = imported_by("import streamferry.cli.attached_worker")
+    assert "sqlalchemy" in modules
+    unwanted = {"aiohttp", "alembic", "asyncpg", "click", "fastapi", "httpx", "nicegui", "rich", "starlette", "typer"}
+    assert not modules & (unwanted | {"pydantic_settings", "sqlalchemy.dialects.postgresql", "uvicorn"})
+    ours = {name.split(".")[1] for name in modules if name.startswith("streamferry.")}
+    assert not ours & {"client", "config", "receiver", "web"}

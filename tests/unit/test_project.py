@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streamferry.cli import load_all
+from streamferry.cli.commands import load_all
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")

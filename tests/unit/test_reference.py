@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import reference
 
-from streamferry.cli import load
+from streamferry.cli.commands import load
 from streamferry.config import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]

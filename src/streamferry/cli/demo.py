@@ -9,7 +9,7 @@ from rich.console import Console
 
 from streamferry.cli.clip import FPS, make_clip
 from streamferry.cli.display import show_progress
-from streamferry.cli.loop import on_interrupt, run
+from streamferry.cli.process import on_interrupt, run
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.store import PreparedStore
 from streamferry.receiver import ReceivedStream, Receiver

@@ -3,6 +3,7 @@
 It also handles standard streams that are closed, full, or cannot encode our output.
 """
 
+import contextlib
 import errno
 import os
 import sys
@@ -10,9 +11,7 @@ import traceback
 from collections.abc import Callable
 from io import TextIOWrapper
 
-import typer
-
-from streamferry.cli.options import ExitStatus
+from streamferry.cli.exit_status import ExitStatus
 
 #: The statuses that shells use for a program that was ended by Ctrl-C, or whose reader has gone.
 INTERRUPTED = 130
@@ -96,11 +95,8 @@ def words_of(error: OSError) -> str:
 
 
 def _say(line: str) -> None:
-    try:
-        typer.echo(line, err=True)
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        pass  # Nobody can hear it.
+    with contextlib.suppress(OSError, ValueError):  # Where nobody can hear it.
+        print(line, file=sys.stderr, flush=True)
 
 
 def _mend_streams() -> None:

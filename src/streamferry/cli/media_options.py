@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamferry.cli.options import ExitStatus, parse_position
+from streamferry.cli.exit_status import ExitStatus
+from streamferry.cli.options import parse_position
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark

@@ -1,21 +1,9 @@
-"""What several commands share: their options, and the exit status. What those of media mean is in ``media_options``."""
+"""Options that several commands share. What those of media mean is in ``media_options``."""
 
-from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-
-class ExitStatus(IntEnum):
-    """The exit status of every command."""
-
-    DONE = 0
-    USAGE = 2
-    SOURCE = 3
-    DESTINATION = 4
-    SERVICE = 5
-
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NormalizeOption = Annotated[

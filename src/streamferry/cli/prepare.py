@@ -7,18 +7,18 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from streamferry.cli.loop import run
+from streamferry.cli.exit_status import ExitStatus
 from streamferry.cli.media_options import STATUS_OF_FAULT, FileChoices, parse_address
 from streamferry.cli.options import (
     DEFAULT_POSITION,
     DEFAULT_RATIO,
-    ExitStatus,
     NormalizeOption,
     SilenceOption,
     WatermarkOption,
     WatermarkPositionOption,
     WatermarkRatioOption,
 )
+from streamferry.cli.process import run
 from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.file import PreparedFile, PrepareProgress

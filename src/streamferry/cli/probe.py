@@ -6,8 +6,8 @@ from typing import Annotated, Never
 import typer
 from rich.console import Console
 
+from streamferry.cli.exit_status import ExitStatus
 from streamferry.cli.media_options import STATUS_OF_FAULT, parse_address
-from streamferry.cli.options import ExitStatus
 from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import ChildError

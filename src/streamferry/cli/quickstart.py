@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamferry.cli.clip import make_clip
-from streamferry.cli.loop import on_interrupt
-from streamferry.cli.serve import begin, run_or_exit
+from streamferry.cli.process import on_interrupt
+from streamferry.cli.serve import begin_service, run_or_exit
 
 if TYPE_CHECKING:
     from streamferry.config import Settings
@@ -62,7 +62,7 @@ async def _quickstart(folder: Path, port: int) -> None:
         if free != port:
             _say(f"port {port} is taken: {free} is used instead")
         settings = _settings(folder, free)
-        begin(settings)
+        begin_service(settings)
         async with Receiver(_HOST) as receiver:
             prepared = await prepare(settings, sample, f"rtmp://{_HOST}:{receiver.port}/live/{sample.stem}")
             _write_key(folder, prepared, free)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from streamferry.cli.guard import words_of
-from streamferry.cli.loop import on_interrupt, run
+from streamferry.cli.process import on_interrupt, run
 from streamferry.receiver import ReceivedStream, Receiver
 
 

@@ -10,18 +10,18 @@ from typing import Annotated
 import typer
 
 from streamferry.cli.display import show_json, show_progress
-from streamferry.cli.loop import on_interrupt, run
+from streamferry.cli.exit_status import ExitStatus
 from streamferry.cli.media_options import STATUS_OF_FAULT, FileChoices, parse_address
 from streamferry.cli.options import (
     DEFAULT_POSITION,
     DEFAULT_RATIO,
-    ExitStatus,
     NormalizeOption,
     SilenceOption,
     WatermarkOption,
     WatermarkPositionOption,
     WatermarkRatioOption,
 )
+from streamferry.cli.process import on_interrupt, run
 from streamferry.net import sandbox
 from streamferry.relay import Item, Network, Playhead, RelayHost, RelaySpec, RelayStatus
 from streamferry.relay.live_or_file import looks_live

@@ -4,12 +4,9 @@ The parts of the service are imported when it runs: that takes a second, and oth
 """
 
 import asyncio
-import json
 import logging
-import os
 import secrets
 import socket
-import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamferry.cli.guard import explain
-from streamferry.cli.loop import on_interrupt, run
+from streamferry.cli.process import begin, on_interrupt, run
 
 if TYPE_CHECKING:
     from streamferry.config import Settings
@@ -72,7 +69,7 @@ def serve(
         cache_dir=cache_dir,
         ffmpeg=ffmpeg,
     )
-    begin(settings)
+    begin_service(settings)
     run_or_exit(_serve(settings))
 
 
@@ -86,27 +83,20 @@ def worker(
     cache_dir: CacheDir = None,
     ffmpeg: Ffmpeg = None,
     worker_id: Annotated[str | None, typer.Option("--id", help="Its name in the store.", show_default=False)] = None,
-    attached: Annotated[
-        bool,
-        typer.Option(
-            hidden=True, help="Take the settings from standard input, one JSON line, and exit when it closes."
-        ),
-    ] = False,
-    lock: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run an additional worker for a store, on this machine or another. It needs the same seal key as the service."""
-    given = {
-        "data_dir": data_dir,
-        "store": store,
-        "egress": egress,
-        "files": files or None,
-        "capacity": capacity,
-        "cache_dir": cache_dir,
-        "ffmpeg": ffmpeg,
-    }
-    settings = read_settings(config, **(json.loads(_read_line()) if attached else given))
-    begin(settings, attached=attached)
-    run_or_exit(_work(settings, worker_id or f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}", attached, lock))
+    settings = read_settings(
+        config,
+        data_dir=data_dir,
+        store=store,
+        egress=egress,
+        files=files or None,
+        capacity=capacity,
+        cache_dir=cache_dir,
+        ffmpeg=ffmpeg,
+    )
+    begin_service(settings)
+    run_or_exit(_work(settings, worker_id or f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}"))
 
 
 def read_settings(config: Path | None, **flags: object) -> "Settings":
@@ -140,57 +130,22 @@ async def _serve(settings: "Settings") -> None:
     await serve(settings, stopping, lambda line: print(line, flush=True))
 
 
-async def _work(settings: "Settings", worker_id: str, attached: bool, lock: int | None) -> None:
+async def _work(settings: "Settings", worker_id: str) -> None:
     from streamferry.service.work import work
+    from streamferry.service.worker_settings import WorkerSettings
 
     stopping = asyncio.Event()
     on_interrupt(stopping.set)
-    if attached:
-        _watch_parent(stopping)
-    await work(settings, worker_id, stopping, is_child=attached, lock=lock)
+    await work(WorkerSettings.load(settings.of_worker()), worker_id, stopping)
 
 
-def _watch_parent(stopping: asyncio.Event) -> None:
-    """Standard input is a pipe from the parent: nothing is sent, and its end means that we are to exit."""
-    loop = asyncio.get_running_loop()
-    descriptor = sys.stdin.fileno()
-    os.set_blocking(descriptor, False)
-
-    def look() -> None:
-        if not os.read(descriptor, 1024):
-            loop.remove_reader(descriptor)
-            stopping.set()
-
-    loop.add_reader(descriptor, look)
-
-
-def _read_line() -> bytes:
-    """A line of standard input, and nothing of what follows."""
-    line = b""
-    while not line.endswith(b"\n") and (byte := os.read(sys.stdin.fileno(), 1)):
-        line += byte
-    return line or b"{}"
-
-
-def begin(settings: "Settings", *, attached: bool = False) -> None:
-    """Set up the process: hide secrets, adopt processes that lose their parent, start the log.
-
-    Files written from here on are readable by the owner only, even in folders that others can read.
-    """
+def begin_service(settings: "Settings") -> None:
+    """Set up the process, forget what is secret in its environment, and log what may be wrong."""
     from streamferry.config import doubts, forget_secrets
     from streamferry.net import sandbox
-    from streamferry.net.process import be_init, hide
-    from streamferry.service.log import start_log
 
-    os.umask(0o077)
     forget_secrets()
-    hide()
-    be_init()
-    start_log(settings.log_level, settings.log_format)
-    if attached:
-        # The service has already logged all that.
-        sandbox.log.setLevel(logging.ERROR)
-        return
+    begin(settings.log_level, settings.log_format)
     sandbox.tell_missing()
     for words in doubts(settings):
         logging.getLogger("streamferry").warning("%s", words)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streamferry.cli.options import ExitStatus
+from streamferry.cli.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from streamferry.cli.rest import RestClient

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streamferry import __version__
-from streamferry.cli import COMPLETE_VARIABLE
+from streamferry.cli.commands import COMPLETE_VARIABLE
 from streamferry.cli.options import AsJson
 
 

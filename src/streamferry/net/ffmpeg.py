@@ -68,6 +68,12 @@ def ffmpeg_program() -> str:
         raise ChildError(Code.SERVICE_NO_FFMPEG) from None
 
 
+def share_ffmpeg(program: str) -> None:
+    """Put the program, if one is given, where ``ffmpeg_program`` finds it: in this process and in every child."""
+    if program:
+        os.environ["STREAMFERRY_FFMPEG"] = program
+
+
 class SegmentWatch(Protocol):
     """Is notified which segments of an HLS source are requested, by playlist number; called from the event loop."""
 

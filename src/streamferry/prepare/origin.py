@@ -23,6 +23,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
 from streamferry.prepare.errors import SourceGone
 from streamferry.prepare.file_version import Version
+from streamferry.prepare.route import Route
 from streamferry.reasons import Code, Reason
 
 # At INFO httpx writes each address in full, with its tokens.
@@ -44,6 +45,11 @@ _DIGESTED_BYTES = 64 << 10
 _PASSING_STATUSES = frozenset((408, 425, 429))
 #: Statuses that say the file is gone: what is cached of it is not played any more.
 _GONE_STATUSES = frozenset((404, 410, 451))
+
+
+def open_client(route: Route) -> httpx.AsyncClient:
+    """A client on that route. Reads the certificates of all authorities."""
+    return httpx.AsyncClient(**CLIENT_OPTIONS, **route.client_options())
 
 
 async def version_of_http(client: httpx.AsyncClient, url: MediaUrl) -> Version:

@@ -18,8 +18,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
-
-import httpx
+from typing import TYPE_CHECKING
 
 from streamferry.media.errors import MediaError, SourceError, SourceUnsupported
 from streamferry.media.url import MediaUrl
@@ -44,10 +43,12 @@ from streamferry.prepare.errors import (
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.file_version import Version, version_of_file
 from streamferry.prepare.job import Job
-from streamferry.prepare.origin import CLIENT_OPTIONS, version_of_http
 from streamferry.prepare.processing import COPY, Processing
 from streamferry.prepare.route import Route
 from streamferry.reasons import Code, system_reason
+
+if TYPE_CHECKING:
+    from httpx import AsyncClient
 
 DEFAULT_MAX_BYTES = 20_000_000_000
 #: 2 minutes of 2 Mbps, 5 s of 50 Mbps.
@@ -94,7 +95,7 @@ class PreparedStore:
         # Addresses of files that are not kept and cannot be read from front to back.
         self._read_whole: set[str] = set()
         self._removals: set[asyncio.Future[bool]] = set()
-        self._client: httpx.AsyncClient | None = None
+        self._client: AsyncClient | None = None
         self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> "PreparedStore":
@@ -209,10 +210,9 @@ class PreparedStore:
         await self._open_route()
         async with self._lock:
             if self._client is None:
-                # In a thread, because it reads the certificates of all authorities: 20 ms.
-                self._client = await asyncio.to_thread(
-                    lambda: httpx.AsyncClient(**CLIENT_OPTIONS, **self._route.client_options())
-                )
+                self._client = await asyncio.to_thread(_open_client, self._route)
+        from streamferry.prepare.origin import version_of_http
+
         return await version_of_http(self._client, url)
 
     async def _open_route(self) -> None:
@@ -344,3 +344,10 @@ def _kill(process: Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
+
+
+def _open_client(route: Route) -> "AsyncClient":
+    # In a thread, and imported where it is needed: httpx takes 120 ms, and the certificates of all authorities 20 ms.
+    from streamferry.prepare.origin import open_client
+
+    return open_client(route)

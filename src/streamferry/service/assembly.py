@@ -21,13 +21,14 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.responses import RedirectResponse, Response
 
-from streamferry.config import Settings, forget_secrets, share_ffmpeg
+from streamferry.config import Settings, forget_secrets
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.pulse import Pulse
 from streamferry.control.samples import Samples
 from streamferry.control.scheduler import Scheduler
 from streamferry.net.disk import Disk
+from streamferry.net.ffmpeg import share_ffmpeg
 from streamferry.net.peers import Places
 from streamferry.service.bounded_http import bounded_http
 from streamferry.service.callback_dispatch import retention_of, send_callbacks
@@ -59,6 +60,8 @@ _log = logging.getLogger("streamferry.service")
 #: Requests in progress get this long when the service stops.
 _CALLS_S = 2
 _FREE_AGAIN_S = 1.0
+#: Its arguments are an id and the descriptor of the lock, if there is one.
+_WORKER = (sys.executable, "-P", "-m", "streamferry.cli.attached_worker")
 
 
 async def ensure_first_key(settings: Settings, actions: Actions) -> KeyPair | None:
@@ -124,7 +127,7 @@ async def serve(
     listens.
     """
     forget_secrets()
-    share_ffmpeg(settings)
+    share_ffmpeg(settings.ffmpeg)
     raise_file_limit()
     prepare_data_dir(settings)
     settings = settings.model_copy(update={"files": (*settings.files, settings.library_dir)})
@@ -137,20 +140,19 @@ async def serve(
         with acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
             made = await ensure_first_key(settings, actions)
         listener = _listen(settings.host, settings.port)
-        words: tuple[str, ...] = (sys.executable, "-P", "-m", "streamferry", "worker", "--attached")
         if lock is not None:
             # The service that owned these workers is gone, and so are they: otherwise it would still have the lock.
             with acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
                 async with store.write() as connection:
                     await workers.free_attached(connection)
-            words = (*words, "--lock", str(lock))
+        inherited = () if lock is None else (lock,)
         processes = WorkerProcesses(
             settings.workers or len(os.sched_getaffinity(0)),
-            lambda worker_id: (*words, "--id", worker_id),
+            lambda worker_id: (*_WORKER, worker_id, *map(str, inherited)),
             settings.of_worker(),
             lambda worker_id: _free_tasks(store, worker_id, stopping),
             silence_s=settings.lease_s,
-            pass_fds=() if lock is None else (lock,),
+            pass_fds=inherited,
         )
         pulse = Pulse(store)
         app = _build_app(settings, store, actions, processes, pulse)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
-from streamferry.config import Settings
 from streamferry.media.redaction import use_marks
+from streamferry.service.worker_settings import StoreSettings
 from streamferry.store import (
     TROUBLE,
     Seal,
@@ -28,7 +28,7 @@ from streamferry.store.database import CONNECTIONS
 _SEAL_KEY = "seal.key"
 
 
-def prepare_data_dir(settings: Settings) -> None:
+def prepare_data_dir(settings: StoreSettings) -> None:
     """Make the data folder, for its owner only. Raises ValueError."""
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -36,7 +36,7 @@ def prepare_data_dir(settings: Settings) -> None:
         raise ValueError(f"data-dir: {settings.data_dir} cannot be made: {error.strerror}") from None
 
 
-def read_seal_key(settings: Settings) -> str | None:
+def read_seal_key(settings: StoreSettings) -> str | None:
     """The key in the settings, or in the data folder; None if there is none. Raises OSError."""
     if given := settings.seal_key.get_secret_value():
         return given
@@ -45,7 +45,7 @@ def read_seal_key(settings: Settings) -> str | None:
     return None
 
 
-def adopt_seal_key(settings: Settings, key: str) -> None:
+def adopt_seal_key(settings: StoreSettings, key: str) -> None:
     """Use the key of a backup from here on. Raises ValueError if another one is in use, OSError."""
     given = settings.seal_key.get_secret_value()
     if not given:
@@ -54,12 +54,12 @@ def adopt_seal_key(settings: Settings, key: str) -> None:
         raise ValueError("seal-key: is not the one of the backup; restore into a new data folder or give that key")
 
 
-def store_file(settings: Settings) -> Path | None:
+def store_file(settings: StoreSettings) -> Path | None:
     """The file of a SQLite store; None for another database. Raises ValueError for an address that cannot be read."""
     return sqlite_file(_store_url(settings))
 
 
-def _store_url(settings: Settings) -> str:
+def _store_url(settings: StoreSettings) -> str:
     return settings.store.get_secret_value() or sqlite_url(settings.data_dir / "store.db")
 
 
@@ -89,7 +89,7 @@ class StoreAway(ValueError):
 
 @contextlib.asynccontextmanager
 async def open_store(
-    settings: Settings,
+    settings: StoreSettings,
     purpose: Purpose = Purpose.USE,
     *,
     is_durable: bool = True,
@@ -128,7 +128,7 @@ async def open_store(
         await store.aclose()
 
 
-async def rotate_seal(settings: Settings, key_file: Path | None = None) -> tuple[int, int]:
+async def rotate_seal(settings: StoreSettings, key_file: Path | None = None) -> tuple[int, int]:
     """Seal the store under a new key; returns how many values, and how many could not be opened.
 
     A key in the data folder is replaced by the new one, and ``key_file`` is not needed. If the key is a setting,
@@ -166,16 +166,16 @@ def _make_file(file: Path) -> None:
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-def _key_file(settings: Settings) -> Path:
+def _key_file(settings: StoreSettings) -> Path:
     return settings.data_dir / _SEAL_KEY
 
 
-def _next_key_file(settings: Settings) -> Path:
+def _next_key_file(settings: StoreSettings) -> Path:
     """The file with the next key while the store is being sealed under it."""
     return settings.data_dir / f"{_SEAL_KEY}.next"
 
 
-async def _make_key(settings: Settings, url: str) -> str:
+async def _make_key(settings: StoreSettings, url: str) -> str:
     """The first key, of a store in which nothing is sealed yet. Raises ValueError for any other."""
     look = Store(url, Seal(Fernet.generate_key().decode()))
     try:
@@ -196,7 +196,7 @@ async def _make_key(settings: Settings, url: str) -> str:
     return load_or_make_key(_key_file(settings))
 
 
-async def _compare_key(settings: Settings, store: Store) -> None:
+async def _compare_key(settings: StoreSettings, store: Store) -> None:
     """Check that the key is the store's; if a rotation was cut off at its end, put its key in place."""
     try:
         async with store.write() as connection:

@@ -4,15 +4,16 @@ import asyncio
 import contextlib
 import logging
 
-from streamferry.config import Settings, forget_secrets, share_ffmpeg
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.net.dial import client_context
+from streamferry.net.ffmpeg import share_ffmpeg
 from streamferry.net.listening import ListenPorts
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay import Network, RelayHost
 from streamferry.service.limits import fitting_capacity, raise_file_limit
 from streamferry.service.lock import holds_lock
 from streamferry.service.store_access import StoreAway, open_store, store_file
+from streamferry.service.worker_settings import WorkerSettings
 from streamferry.store import Store
 from streamferry.worker import HealthMeter, Worker
 from streamferry.worker.egress import Egress, decide_allow
@@ -30,14 +31,18 @@ _LEAST_ANSWER_S = 5.0
 
 
 async def work(
-    settings: Settings, worker_id: str, stopping: asyncio.Event, *, is_child: bool = False, lock: int | None = None
+    settings: WorkerSettings,
+    worker_id: str,
+    stopping: asyncio.Event,
+    *,
+    is_child: bool = False,
+    lock: int | None = None,
 ) -> None:
     """Run one worker in this process until ``stopping`` is set. Raises ValueError and OSError.
 
     ``is_child``: a service started it. ``lock``: descriptor of its lock on the store, if that is a file.
     """
-    forget_secrets()
-    share_ffmpeg(settings)
+    share_ffmpeg(settings.ffmpeg)
     files_limit = raise_file_limit()
     capacity = fitting_capacity(settings.capacity, files_limit)
     if capacity < settings.capacity:
@@ -92,7 +97,9 @@ async def work(
             await working
 
 
-async def _open_store(settings: Settings, stack: contextlib.AsyncExitStack, stopping: asyncio.Event) -> Store | None:
+async def _open_store(
+    settings: WorkerSettings, stack: contextlib.AsyncExitStack, stopping: asyncio.Event
+) -> Store | None:
     """Open the store as soon as it can be reached; None if the worker is stopped before that."""
     is_told = False
     while not stopping.is_set():

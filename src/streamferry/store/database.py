@@ -10,11 +10,11 @@ import importlib.util
 import os
 import sqlite3
 from collections.abc import AsyncIterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
@@ -171,8 +171,8 @@ async def lock_name(connection: AsyncConnection, name: str) -> None:
 
 
 def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
-    """An INSERT of the database's dialect, which supports ON CONFLICT."""
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+    """An INSERT of the database's dialect, which supports ON CONFLICT; the other database's is not imported."""
+    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
 
 
 def sqlite_url(path: Path) -> str:

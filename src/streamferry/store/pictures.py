@@ -8,10 +8,10 @@ import hashlib
 from collections.abc import Collection
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.watermark import Watermark
+from streamferry.store.database import insert_into
 from streamferry.store.schema import picture, task_spec
 
 _BATCH = 100
@@ -31,8 +31,7 @@ async def put(connection: AsyncConnection, mark: Watermark) -> str:
         "size_bytes": len(mark.picture),
         "data": mark.picture,
     }
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(picture)
+    insert = insert_into(connection, picture)
     again = insert.on_conflict_do_update(index_elements=[picture.c.digest], set_={"size_bytes": row["size_bytes"]})
     await connection.execute(again, row)
     return str(row["digest"])

@@ -12,12 +12,17 @@ from urllib.parse import urlencode
 import asyncpg
 import sqlalchemy as sa
 from asyncpg.exceptions import ClientConfigurationError, PostgresError, TargetServerAttributeNotMatched
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from streamferry.store.address import PostgresAddress
+from streamferry.store.schema import Xid8
 
 # It logs a traceback for each connection that could not be closed cleanly: after an outage that is every one.
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+
+# So that it is recognised when the schema is read from a database.
+ischema_names["xid8"] = Xid8
 
 #: How long a server may take to close a connection. This lets it end what still runs for the connection.
 CLOSE_S = 1.0

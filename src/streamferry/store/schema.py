@@ -6,11 +6,10 @@ A change here needs a migration; a test compares the two. ``sealed`` columns are
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.types import UserDefinedType
 
 
-class _Xid8(UserDefinedType[int]):
+class Xid8(UserDefinedType[int]):
     """PostgreSQL's transaction id of 64 bits, which is never reused."""
 
     cache_ok = True
@@ -18,9 +17,6 @@ class _Xid8(UserDefinedType[int]):
     def get_col_spec(self, **_: Any) -> str:
         return "xid8"
 
-
-# So that it is recognised when the schema is read from a database.
-ischema_names["xid8"] = _Xid8
 
 metadata = sa.MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
@@ -160,7 +156,7 @@ event = sa.Table(
     sa.Column("actor", sa.String(160), nullable=True),
     sa.Column("request_id", sa.String(64), nullable=True),
     # PostgreSQL fills it in: the transaction that wrote the row. Null elsewhere, and in rows from before there was one.
-    sa.Column("xid", sa.BigInteger().with_variant(_Xid8(), "postgresql"), nullable=True),
+    sa.Column("xid", sa.BigInteger().with_variant(Xid8(), "postgresql"), nullable=True),
     sa.Index(None, "task_id", "seq", unique=True),
 )
 

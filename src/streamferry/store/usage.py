@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.reasons import Code, Reasoned
-from streamferry.store.database import read_now_ms
+from streamferry.store.database import insert_into, read_now_ms
 from streamferry.store.records import UsageBucket
 from streamferry.store.schema import run, task, usage
 from streamferry.tasks.times import from_ms, to_ms
@@ -48,7 +47,7 @@ async def add(connection: AsyncConnection, reports: Sequence[Report]) -> None:
         for task_id, (group_name, stream_digest) in sorted(places.items())
     ]
     if rows:
-        insert = _insert(connection)
+        insert = insert_into(connection, usage)
         totals = {name: usage.c[name] + insert.excluded[name] for name in ("streamed_ms", "bytes_out")}
         keys = [usage.c.minute_ms, usage.c.task_id]
         await connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=totals), rows)
@@ -60,7 +59,7 @@ async def keep_place(connection: AsyncConnection, task_id: str) -> None:
     place = sa.literal(await _read_minute(connection)), task.c.id, task.c.group_name, task.c.stream_digest, zero, zero
     of_worker = run.c.worker_id.is_not(None)
     held = sa.select(*place).join(run, run.c.task_id == task.c.id).where(task.c.id == task_id, of_worker)
-    insert = _insert(connection).from_select(list(usage.c), held)
+    insert = insert_into(connection, usage).from_select(list(usage.c), held)
     await connection.execute(insert.on_conflict_do_nothing())
 
 
@@ -84,11 +83,6 @@ async def _find_places(
 
 async def _read_minute(connection: AsyncConnection) -> int:
     return await read_now_ms(connection) // _MINUTE_MS * _MINUTE_MS
-
-
-def _insert(connection: AsyncConnection) -> "postgresql.Insert | sqlite.Insert":
-    """Both databases know ON CONFLICT, and SQLAlchemy has a class for each."""
-    return postgresql.insert(usage) if connection.dialect.name == "postgresql" else sqlite.insert(usage)
 
 
 async def buckets(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from streamferry.cli import app
+from streamferry.cli.commands import app
 from streamferry.config import Settings
 from streamferry.service.store_access import Purpose, open_store, prepare_data_dir
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from kit.commands import all_commands, environment_with
 from kit.forked import Forks
-from streamferry.cli import app
+from streamferry.cli.commands import app
 from streamferry.cli.guard import explain
 from streamferry.service.assembly import _listen
 

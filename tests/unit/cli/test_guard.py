@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from kit.commands import run
+from streamferry.cli.exit_status import ExitStatus
 from streamferry.cli.guard import INTERRUPTED, explain
-from streamferry.cli.options import ExitStatus
 
 
 def failing(error: BaseException) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from kit.commands import all_commands
 from streamferry import __version__
-from streamferry.cli import app, load
+from streamferry.cli.commands import app, load
 from streamferry.cli.examples import EXAMPLES
 
 COMMANDS = dict(all_commands())

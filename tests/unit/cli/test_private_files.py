@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from streamferry.cli import app
 from streamferry.cli.backup import _new_file
+from streamferry.cli.commands import app
 from streamferry.cli.quickstart import _write_key
 from streamferry.service.seed import Prepared
 from streamferry.store.records import KeyPair

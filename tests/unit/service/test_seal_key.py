@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from kit import postgresql
-from streamferry.cli import app
+from streamferry.cli.commands import app
 from streamferry.config import Settings
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks

@@ -1,9 +1,10 @@
-"""How a command runs its coroutine: on uvloop where available, with Ctrl-C and SIGTERM as a request to stop."""
+"""How a process of ours is set up, and runs its coroutine: on uvloop, with Ctrl-C and SIGTERM as a request to stop."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Coroutine
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import uvloop
 
@@ -28,3 +29,17 @@ def on_interrupt(callback: Callable[[], object]) -> None:
 
     for number in signals:
         loop.add_signal_handler(number, once)
+
+
+def begin(log_level: str, log_format: Literal["human", "json"]) -> None:
+    """Set up the process: hide its state, adopt processes that lose their parent, start the log.
+
+    Files written from here on are readable by the owner only, even in folders that others can read.
+    """
+    from streamferry.net.process import be_init, hide
+    from streamferry.service.log import start_log
+
+    os.umask(0o077)
+    hide()
+    be_init()
+    start_log(log_level, log_format)
