@@ -73,3 +73,29 @@ def test_repeats_are_bounded_and_counted(capsys: pytest.CaptureFixture[str], mon
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["task_id"] for line in lines] == ["one"] * 5 + ["two", "one"]
     assert [line.get("left_out") for line in lines] == [None] * 6 + [7]
+
+
+def test_what_a_message_holds_ends_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor is it obeyed by a terminal: words of peers and of libraries are logged, too."""
+    logger = logging.getLogger("streamferry.some")
+    planted = "a 台\n2026-01-01 [error    ] b\r\x1b[31m\x85\u2028\x00"
+    for form in ("human", "json"):
+        log.start_log("info", form)
+        logger.warning("it said %s", planted, extra={"why": planted, "task_id": "0af"})
+        text = capsys.readouterr().err
+        assert text.count("\n") == 1
+        assert "a 台" in text
+        assert not {"\x1b", "\r", "\x00"} & set(text)
+
+
+def test_a_line_for_people_has_the_traceback_after_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """And values that could be misread are quoted."""
+    log.start_log("info", "human")
+    try:
+        raise RuntimeError("broken")
+    except RuntimeError:
+        logging.getLogger("streamferry.some").exception("a run failed", extra={"why": "a b=c", "tries": 3})
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first.endswith("[error    ] a run failed [streamferry.some] tries=3 why='a b=c'")
+    assert rest[0].startswith("Traceback ")
+    assert rest[-1] == "RuntimeError: broken"
