@@ -26,7 +26,8 @@ import uvloop
 
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
-from streamferry.relay import Item, Relay, RelayHost, RelaySpec
+from streamferry.relay import Item, RelaySpec
+from streamferry.relay.host import Relay, RelayHost
 from streamferry.relay import run as relay_run
 from streamferry.relay.beat import RING_S
 
@@ -56,7 +57,8 @@ def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[st
 async def _offer_previews(stack: AsyncExitStack, relays: list[Relay]) -> dict[str, Any]:
     """Listen as a worker does."""
     # Here, so that it does not weigh on the empty process.
-    from streamferry.worker.preview_server import Passes, PreviewServer
+    from streamferry.worker.preview_passes import Passes
+    from streamferry.worker.preview_server import PreviewServer
 
     passes = Passes(lambda text: hashlib.sha256(text.encode()).hexdigest())
     open_viewer = lambda number: relays[int(number)].open_preview()  # noqa: E731

@@ -37,9 +37,17 @@ def test_a_command_that_calls_a_service_imports_no_service() -> None:
 
 def test_a_worker_of_a_service_imports_no_front_end() -> None:
     """Nor the command line, settings as people give them, migrations, the driver of the database that it has not."""
-    modules = imported_by("import streamferry.cli.attached_worker")
+    modules = imported_by("import streamferry.cli.attached_worker, streamferry.service.work")
     assert "sqlalchemy" in modules
     unwanted = {"aiohttp", "alembic", "asyncpg", "click", "fastapi", "httpx", "nicegui", "rich", "starlette", "typer"}
     assert not modules & (unwanted | {"pydantic_settings", "sqlalchemy.dialects.postgresql", "uvicorn"})
     ours = {name.split(".")[1] for name in modules if name.startswith("streamferry.")}
     assert not ours & {"client", "config", "receiver", "web"}
+
+
+def test_a_service_imports_no_data_plane_and_no_clients() -> None:
+    """Its workers move the media; what NiceGUI has for clients of its protocol is not for servers."""
+    modules = imported_by("import streamferry.service.assembly")
+    assert "nicegui" in modules
+    assert not modules & {"aiohttp", "alembic", "asyncpg", "requests", "sqlalchemy.dialects.postgresql"}
+    assert not modules & {f"streamferry.{name}" for name in ("push", "relay.host", "source", "worker.worker")}

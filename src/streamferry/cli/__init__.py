@@ -1,5 +1,11 @@
 """The command line: ``commands`` has all of it, and ``attached_worker`` is what a service starts."""
 
+import sys
+
+# httpx imports its own command line, with rich and pygments, wherever these are installed: a tenth of most starts. It
+# does without if this cannot be imported.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
 
 def main() -> None:
     """Entry point of the ``streamferry`` command."""

@@ -12,9 +12,8 @@ import os
 import sys
 
 from streamferry.cli.guard import guarded
-from streamferry.cli.process import begin, on_interrupt, run
+from streamferry.cli.process import begin, importing, on_interrupt, run
 from streamferry.net import sandbox
-from streamferry.service.work import work
 from streamferry.service.worker_settings import WorkerSettings
 
 
@@ -32,6 +31,8 @@ async def _work(settings: WorkerSettings, worker_id: str, lock: int | None) -> N
     stopping = asyncio.Event()
     on_interrupt(stopping.set)
     _watch_parent(stopping)
+    with importing():
+        from streamferry.service.work import work
     await work(settings, worker_id, stopping, is_child=True, lock=lock)
 
 

@@ -13,7 +13,8 @@ from streamferry.cli.process import on_interrupt, run
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.store import PreparedStore
 from streamferry.receiver import ReceivedStream, Receiver
-from streamferry.relay import ENDLESS, Item, RelayHost, RelaySpec, RelayStatus, State
+from streamferry.relay import ENDLESS, Item, RelaySpec, RelayStatus, State
+from streamferry.relay.host import RelayHost
 
 _CLIP_S = 4
 #: Sound and picture of the clip end within a frame of each other, and stamps are whole milliseconds.

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from streamferry.relay import Relay, RelayStatus, State
+from streamferry.relay import RelayStatus, State
+from streamferry.relay.host import Relay
 
 _PRINT_S = 1.0
 _REFRESH_S = 0.25

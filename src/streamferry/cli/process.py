@@ -1,14 +1,27 @@
 """How a process of ours is set up, and runs its coroutine: on uvloop, with Ctrl-C and SIGTERM as a request to stop."""
 
 import asyncio
+import contextlib
+import gc
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Literal, TypeVar
 
 import uvloop
 
 _T = TypeVar("_T")
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Around the imports of a program that stays: they make no garbage, and what they make is never garbage."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def run(main: Coroutine[None, None, _T]) -> _T:

@@ -23,8 +23,10 @@ from streamferry.cli.options import (
 )
 from streamferry.cli.process import on_interrupt, run
 from streamferry.net import sandbox
-from streamferry.relay import Item, Network, Playhead, RelayHost, RelaySpec, RelayStatus
+from streamferry.relay import Item, Playhead, RelaySpec, RelayStatus
+from streamferry.relay.host import RelayHost
 from streamferry.relay.live_or_file import looks_live
+from streamferry.relay.network import Network
 from streamferry.relay.status import START
 
 #: A typo should not be retried for ever: how long a relay may go without ever streaming.

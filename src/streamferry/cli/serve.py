@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamferry.cli.guard import explain
-from streamferry.cli.process import begin, on_interrupt, run
+from streamferry.cli.process import begin, importing, on_interrupt, run
 
 if TYPE_CHECKING:
     from streamferry.config import Settings
@@ -123,7 +123,8 @@ def run_or_exit(main: Coroutine[None, None, None]) -> None:
 
 
 async def _serve(settings: "Settings") -> None:
-    from streamferry.service.assembly import serve
+    with importing():
+        from streamferry.service.assembly import serve
 
     stopping = asyncio.Event()
     on_interrupt(stopping.set)
@@ -131,8 +132,9 @@ async def _serve(settings: "Settings") -> None:
 
 
 async def _work(settings: "Settings", worker_id: str) -> None:
-    from streamferry.service.work import work
-    from streamferry.service.worker_settings import WorkerSettings
+    with importing():
+        from streamferry.service.work import work
+        from streamferry.service.worker_settings import WorkerSettings
 
     stopping = asyncio.Event()
     on_interrupt(stopping.set)

@@ -15,7 +15,7 @@ from streamferry.store import Store, tasks, workers
 from streamferry.tasks.actor import current_actor
 from streamferry.tasks.checks import check_task_id
 from streamferry.tasks.errors import PreviewUnavailable, TaskNotFound
-from streamferry.worker.preview_server import FIRST_PICTURE_S, Passes
+from streamferry.worker.preview_passes import FIRST_PICTURE_S, Passes
 
 #: Viewers of all tasks that one service serves, and of these per key.
 MAX_READERS, MAX_OF_KEY = 200, 50

@@ -1,13 +1,11 @@
 """One task's run: what it is to do (spec), what it is doing (status), and the beat that moves its media.
 
-``RelaySpec`` and ``RelayStatus`` are all that a control plane needs.
+``RelaySpec`` and ``RelayStatus`` are all that a control plane needs, so the modules that move media are not imported
+here: ``host``, ``network`` and ``preview``.
 """
 
 from streamferry.net.fence import lease_clock
-from streamferry.relay.host import Relay, RelayHost
 from streamferry.relay.list_position import advance, move, move_ends
-from streamferry.relay.network import Network
-from streamferry.relay.preview import PreviewRefused, Viewer
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
 from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals, Trouble
 from streamferry.timeline.pace import LEAD_MS
@@ -18,17 +16,12 @@ __all__ = [
     "Item",
     "ItemChange",
     "ItemStep",
-    "Network",
     "Playhead",
-    "PreviewRefused",
-    "Relay",
-    "RelayHost",
     "RelaySpec",
     "RelayStatus",
     "State",
     "Totals",
     "Trouble",
-    "Viewer",
     "advance",
     "lease_clock",
     "move",

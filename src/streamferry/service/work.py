@@ -9,16 +9,19 @@ from streamferry.net.dial import client_context
 from streamferry.net.ffmpeg import share_ffmpeg
 from streamferry.net.listening import ListenPorts
 from streamferry.prepare.store import PreparedStore
-from streamferry.relay import Network, RelayHost
+from streamferry.relay.host import RelayHost
+from streamferry.relay.network import Network
 from streamferry.service.limits import fitting_capacity, raise_file_limit
 from streamferry.service.lock import holds_lock
 from streamferry.service.store_access import StoreAway, open_store, store_file
 from streamferry.service.worker_settings import WorkerSettings
 from streamferry.store import Store
-from streamferry.worker import HealthMeter, Worker
+from streamferry.worker import HealthMeter
 from streamferry.worker.egress import Egress, decide_allow
-from streamferry.worker.preview_server import Passes, PreviewServer
+from streamferry.worker.preview_passes import Passes
+from streamferry.worker.preview_server import PreviewServer
 from streamferry.worker.processes import give_signs
+from streamferry.worker.worker import Worker
 
 _log = logging.getLogger("streamferry.worker")
 

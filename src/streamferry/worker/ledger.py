@@ -13,6 +13,9 @@ from streamferry.reasons import Reason
 from streamferry.relay import ItemChange, RelaySpec, RelayStatus, Trouble
 from streamferry.worker.health import WorkerHealth
 
+#: A lease that was not renewed for this long is lost, unless another length is asked for.
+LEASE_S = 6.0
+
 
 class LeaseLost(Exception):
     """The lease ran out: the store may have given the tasks to another worker. Everything must be stopped."""

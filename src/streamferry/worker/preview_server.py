@@ -12,55 +12,24 @@ use the service.
 
 import asyncio
 import contextlib
-import hmac
 import socket
-import time
 from collections.abc import Callable
 
 import h11
 
 from streamferry.net.unauthenticated import Unauthenticated
 from streamferry.reasons import Code, Reason
-from streamferry.relay import PreviewRefused, Viewer
+from streamferry.relay.preview import PreviewRefused, Viewer
+from streamferry.worker.preview_passes import FIRST_PICTURE_S, Passes
 
-#: How long a pass is valid: time for the request to arrive, with clocks that nearly agree.
-PASS_S = 60.0
 #: Viewers of all tasks of one process.
 MAX_VIEWERS = 64
-#: How long the first picture may take: two of the longest keyframe intervals in use.
-FIRST_PICTURE_S = 20.0
 _REQUEST_S = 5.0
 #: A viewer that takes nothing for this long is gone.
 _STUCK_S = 30.0
 _MAX_REQUEST_BYTES = 16 << 10
 #: How much the kernel and asyncio may buffer for one viewer, so that late media is dropped here. 1 s of 4 Mbps.
 _BUFFER_BYTES = 256 << 10
-
-
-class Passes:
-    """Short-lived permissions to view one task. ``sign`` makes text that only holders of the key can make."""
-
-    def __init__(self, sign: Callable[[str], str], now: Callable[[], float] = time.time) -> None:
-        self._sign = sign
-        self._now = now
-
-    def issue(self, task_id: str) -> str:
-        """A pass for a task, from now on for ``PASS_S``."""
-        until = round(self._now() + PASS_S)
-        return f"{until}.{self._sign(_statement(task_id, until))}"
-
-    def admits(self, given: str, task_id: str) -> bool:
-        """Whether it is a pass for the task that is valid now."""
-        until, _, signature = given.partition(".")
-        if not (until.isascii() and until.isdecimal() and len(until) < 16):
-            return False
-        expected = self._sign(_statement(task_id, int(until)))
-        is_genuine = hmac.compare_digest(signature.encode(), expected.encode())
-        return is_genuine and 0 <= int(until) - self._now() <= 2 * PASS_S
-
-
-def _statement(task_id: str, until: int) -> str:
-    return f"preview of {task_id} until {until}"
 
 
 class PreviewServer:

@@ -15,18 +15,8 @@ from typing import Protocol
 
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
-from streamferry.relay import (
-    ItemChange,
-    ItemStep,
-    Playhead,
-    RelaySpec,
-    RelayStatus,
-    State,
-    Trouble,
-    Viewer,
-    move,
-    move_ends,
-)
+from streamferry.relay import ItemChange, ItemStep, Playhead, RelaySpec, RelayStatus, State, Trouble, move, move_ends
+from streamferry.relay.preview import Viewer
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 

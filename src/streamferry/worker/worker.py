@@ -16,15 +16,14 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from streamferry.relay import RelaySpec, Trouble, Viewer, lease_clock
+from streamferry.relay import RelaySpec, Trouble, lease_clock
+from streamferry.relay.preview import Viewer
 from streamferry.worker.health import WorkerHealth
-from streamferry.worker.ledger import LeaseLost, Ledger, StoreUnavailable
+from streamferry.worker.ledger import LEASE_S, LeaseLost, Ledger, StoreUnavailable
 from streamferry.worker.task_runner import RunningRelay, TaskRunner
 
 _log = logging.getLogger("streamferry.worker")
 
-#: A lease that was not renewed for this long is lost, unless another length is asked for.
-LEASE_S = 6.0
 #: Renewal, and with it the playheads, which are at most this old after a kill (docs/decisions/0013). With 1 s, and
 #: a check each POLL_S, 2 % of lists resumed more than a second before the break.
 REPORT_S = 0.5

@@ -10,7 +10,8 @@ import uvloop
 from scripted.destination import KEY, Destination
 from scripted.source import TOKEN, Source
 from streamferry.prepare.store import PreparedStore
-from streamferry.relay import Relay, RelayHost, RelaySpec, RelayStatus, backoff, flow
+from streamferry.relay import RelaySpec, RelayStatus, backoff, flow
+from streamferry.relay.host import Relay, RelayHost
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -13,7 +13,9 @@ from scripted.source import Source
 from scripted.waiting import until
 from streamferry.media.tag import VIDEO
 from streamferry.prepare.store import PreparedStore
-from streamferry.relay import Network, RelayHost, RelaySpec
+from streamferry.relay import RelaySpec
+from streamferry.relay.host import RelayHost
+from streamferry.relay.network import Network
 
 pytestmark = pytest.mark.usefixtures("quick", "no_secrets")
 

@@ -14,8 +14,9 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.prepare.store import PreparedStore
 from streamferry.push import open_session
-from streamferry.relay import RelayHost, collector
+from streamferry.relay import collector
 from streamferry.relay.collector import Collector
+from streamferry.relay.host import RelayHost
 from streamferry.source import HlsPlayedSegments, open_live
 
 #: Objects that an attempt may leave: less than one of a cycle.

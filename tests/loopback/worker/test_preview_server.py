@@ -18,7 +18,8 @@ from streamferry.reasons import Reason
 from streamferry.relay.preview import Preview
 from streamferry.timeline import Timeline
 from streamferry.worker import preview_server as module
-from streamferry.worker.preview_server import Passes, PreviewServer
+from streamferry.worker.preview_passes import Passes
+from streamferry.worker.preview_server import PreviewServer
 
 
 def sign(text: str) -> str:

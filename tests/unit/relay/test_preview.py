@@ -8,8 +8,7 @@ from scripted.camera import Camera, laid, sound
 from scripted.previewable import AAC_HEADER, AVC_HEADER, boxes, film, pictures
 from streamferry.media.tag import AUDIO, VIDEO
 from streamferry.push import Outlet
-from streamferry.relay import PreviewRefused
-from streamferry.relay.preview import MAX_VIEWERS, Preview
+from streamferry.relay.preview import MAX_VIEWERS, Preview, PreviewRefused
 from streamferry.timeline import Timeline
 from streamferry.wire.fmp4 import Fragmenter
 

@@ -26,7 +26,7 @@ from streamferry.store.tasks import destination_digest
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 from streamferry.web.rest.rest_errors import RestError
 from streamferry.web.rest.tokens import Tokens
-from streamferry.worker.preview_server import Passes
+from streamferry.worker.preview_passes import Passes
 
 
 class Killed(BaseException):

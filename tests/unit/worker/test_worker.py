@@ -16,10 +16,10 @@ from streamferry.worker import (
     Outcome,
     Report,
     StoreUnavailable,
-    Worker,
     WorkerHealth,
     worker,
 )
+from streamferry.worker.worker import Worker
 
 
 class Relays:
