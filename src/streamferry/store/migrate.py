@@ -1,10 +1,16 @@
-"""Brings a store to the current schema: Alembic, run from the program, with the migrations of this package."""
+"""Brings a store to the current schema: Alembic, run from the program, with the migrations of this package.
+
+Alembic takes a third of a second to import, which most starts need not: there is nothing to do in a store that is
+current, and a new one in a file is made as ``schema`` has it. A test compares that with what the migrations make.
+"""
 
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from streamferry.store.database import Store, lock_name
+from streamferry.store.schema import metadata, task_group
+from streamferry.tasks.model import DEFAULT_GROUP
 
 # Any name will do, as long as every migration uses the same.
 _LOCK = "0" * 14 + "f"
@@ -18,7 +24,7 @@ async def migrate(store: Store, revision: str = "head") -> None:
     """
     async with store.write_at_length() as connection:
         await lock_name(connection, _LOCK)
-        await connection.run_sync(_upgrade, revision)
+        await connection.run_sync(_bring, revision)
 
 
 async def require_schema(store: Store) -> bool:
@@ -50,8 +56,28 @@ def read_revision(connection: sa.Connection) -> str:
     return str(connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one())
 
 
+def _bring(connection: sa.Connection, revision: str) -> None:
+    found, newest = _find_revision(connection), _revisions()[-1]
+    if revision == "head" and found is None and connection.dialect.name == "sqlite":
+        _make(connection, newest)
+    elif revision != "head" or found != newest:
+        _upgrade(connection, revision)
+
+
+def _make(connection: sa.Connection, newest: str) -> None:
+    """A new store. PostgreSQL has more than ``schema`` says (a default that fills in a transaction's id)."""
+    metadata.create_all(connection, checkfirst=False)
+    connection.execute(
+        task_group.insert().values(name=DEFAULT_GROUP, project="default", tags="[]", deleted=False, created_ms=0)
+    )
+    connection.exec_driver_sql(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    connection.execute(sa.text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": newest})
+
+
 def _upgrade(connection: sa.Connection, revision: str) -> None:
-    # Alembic takes a while to import and is needed only to migrate; workers never do.
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError

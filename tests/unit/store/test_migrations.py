@@ -1,6 +1,8 @@
 """The migrations give exactly the schema that the code uses."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -23,6 +25,46 @@ async def test_migrations_and_schema_agree(store: Store) -> None:
         assert await connection.run_sync(difference) == []
 
 
+async def test_a_new_store_is_what_the_migrations_make(tmp_path: Path) -> None:
+    """Made at once, or by each migration in turn: the same tables, columns, keys, indexes and rows."""
+    newest = sorted(Path(schema_module.__file__).parent.glob("migrations/versions/v[0-9]*.py"))[-1].name[1:5]
+    made, migrated = [await _described(tmp_path, revision) for revision in ("head", newest)]
+    assert len(made) == len(metadata.tables) + 1
+    assert made == migrated
+
+
+async def _described(folder: Path, revision: str) -> dict[str, object]:
+    store = Store(sqlite_url(folder / f"{revision}.db"), Seal(Fernet.generate_key().decode()))
+    await migrate(store, revision)
+
+    def describe(connection: sa.Connection) -> dict[str, object]:
+        found = sa.inspect(connection)
+        return {
+            name: {
+                "columns": sorted(
+                    (one["name"], str(one["type"]), one["nullable"], _default_of(one), one["primary_key"])
+                    for one in found.get_columns(name)
+                ),
+                "key": found.get_pk_constraint(name),
+                "indexes": found.get_indexes(name),
+                "unique": found.get_unique_constraints(name),
+                "foreign": found.get_foreign_keys(name),
+                "checks": found.get_check_constraints(name),
+                "rows": connection.execute(sa.text(f"SELECT * FROM {name}")).mappings().all(),
+            }
+            for name in found.get_table_names()
+        }
+
+    async with store.read() as connection:
+        described = await connection.run_sync(describe)
+    await store.aclose()
+    return described
+
+
+def _default_of(column: Mapping[str, Any]) -> str:
+    return str(column["default"]).strip("'")
+
+
 async def test_migrating_again_changes_nothing(store: Store) -> None:
     """An upgrade at each start is safe."""
     await migrate(store)
@@ -40,7 +82,7 @@ async def test_a_broken_migration_leaves_nothing_behind(tmp_path: Path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr("alembic.operations.Operations.execute", crash)
         with pytest.raises(RuntimeError):
-            await migrate(store)
+            await migrate(store, "0001")
     async with store.read() as connection:
         tables = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
     assert tables == []
