@@ -27,9 +27,9 @@ import uvloop
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay import Item, RelaySpec
-from streamferry.relay.host import Relay, RelayHost
 from streamferry.relay import run as relay_run
 from streamferry.relay.beat import RING_S
+from streamferry.relay.host import Relay, RelayHost
 
 _LINE_MAX = 1 << 20
 

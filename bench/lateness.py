@@ -35,7 +35,7 @@ class Encode(Program):
     """``streamferry prepare`` of the clip into another size, and into a cache of its own."""
 
     def __init__(self) -> None:
-        words = "from streamferry.cli.commands import app; app()"
+        words = "from streamferry.cli import main; main()"
         argv = [sys.executable, "-c", words, "prepare", str(vod_clip()), "--normalize", "1920x1080"]
         super().__init__(argv, cores()[0])
 

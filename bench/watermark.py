@@ -71,7 +71,7 @@ def prepare(marked: bool) -> float:
     ]
     began = time.monotonic()
     subprocess.run(
-        [sys.executable, "-c", "from streamferry.cli.commands import app; app()", "prepare", str(film()), *words * marked],
+        [sys.executable, "-c", "from streamferry.cli import main; main()", "prepare", str(film()), *words * marked],
         check=True,
         stdout=subprocess.DEVNULL,
     )
