@@ -26,7 +26,7 @@ KEY_ID, SECRET = "AKDAMAGE", "secret-of-the-test"
 
 def workers_of(service: ServiceProgram) -> set[int]:
     """Its worker processes."""
-    return {pid for pid in descendants(service.pid) if "--attached" in command_line(pid)}
+    return {pid for pid in descendants(service.pid) if "attached_worker" in command_line(pid)}
 
 
 async def until_failed(actions: Actions, task_ids: list[str]) -> None:

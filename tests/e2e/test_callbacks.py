@@ -16,7 +16,7 @@ from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
 from kit.tasks import vod
 from kit.waiting import START_S
-from streamferry.cli import app
+from streamferry.cli.commands import app
 from streamferry.media.url import MediaUrl
 from streamferry.tasks.model import TaskItem
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from kit.service_program import ServiceProgram
 from kit.waiting import wait_for
-from streamferry.cli import app
+from streamferry.cli.commands import app
 
 PLANTED = "planted-5f3c"
 SETTINGS = {

@@ -17,7 +17,7 @@ from kit.nginx_rtmp import NginxRtmp
 from kit.relay_program import STREAMFERRY
 from kit.service_program import ServiceProgram
 from kit.waiting import START_S, wait_for
-from streamferry.cli import app
+from streamferry.cli.commands import app
 from streamferry.client import LiveService
 from streamferry.web.metrics import FAMILIES, TASK_DRIFT
 

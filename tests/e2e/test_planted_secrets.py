@@ -16,7 +16,7 @@ from kit.nginx_rtmp import NginxRtmp
 from kit.programs import command_line, descendants, variables
 from kit.service_program import ServiceProgram
 from kit.waiting import START_S, wait_for
-from streamferry.cli import app
+from streamferry.cli.commands import app
 
 PLANTED = "pl4nted"
 KEY_ID, SECRET = "AKPLANTED", f"{PLANTED}-secret-key"

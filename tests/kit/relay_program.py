@@ -14,7 +14,7 @@ import typer
 
 from kit.programs import Program
 from kit.waiting import START_S, wait_for
-from streamferry.cli import app
+from streamferry.cli.commands import app
 from streamferry.net import sandbox
 
 STREAMFERRY = Path(sys.executable).with_name("streamferry")
