@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from contenders import BEAT_MS
 from programs import BENCH
 from scale import LIVE, Scene
 
@@ -18,25 +19,21 @@ ROOT = BENCH.parent
 DOCUMENTS = ("README.md", "docs/howto/sizing.md")
 _KEPT = r"bench/results/%s-\w+\.json"
 
-#: (what the reader sees, row of bursts, row of pieces)
+#: (what the reader sees, row of bursts, row of pieces). Live relays have a beat of 80 ms; a class with 160 is to come.
 _COSTS = (
-    ("**HTTP-FLV to RTMP**", "live normal bursts", "live normal pieces"),
-    ("the same with `low` latency", "live low bursts", None),
+    ("**HTTP-FLV to RTMP**", "live low bursts", None),
+    ("the same on a beat of 160 ms", "live normal bursts", "live normal pieces"),
     ("the same by `ffmpeg -c copy`", "ffmpeg live bursts", "ffmpeg live pieces"),
     ("the same bytes through HAProxy", "haproxy bursts", "haproxy pieces"),
-    (
-        "the floor: only the receive and the send, in C, at our beat",
-        "floor live normal bursts",
-        "floor live normal pieces",
-    ),
-    ("**RTMP to RTMP**", "RTMP source normal bursts", None),
+    ("the floor: receive and send in C, 160 ms", "floor live normal bursts", "floor live normal pieces"),
+    ("**RTMP to RTMP**, 160 ms", "RTMP source normal bursts", None),
     ("the same by `ffmpeg -c copy`", "ffmpeg RTMP source bursts", None),
-    ("**HTTP-FLV to RTMPS**", "live normal to RTMPS", None),
+    ("**HTTP-FLV to RTMPS**, 160 ms", "live normal to RTMPS", None),
     ("the same by `ffmpeg -c copy`", "ffmpeg live to RTMPS", None),
     ("the same bytes through HAProxy, to TLS", "haproxy to TLS", None),
     ("**a list of files, in loops**", "list", None),
     ("the same by `ffmpeg -re -stream_loop -1`", "ffmpeg list", None),
-    ("the floor: only a `sendfile`, in C, at our beat", "floor list", None),
+    ("the floor: one `sendfile` in C, on our beat", "floor list", None),
 )
 
 
@@ -68,20 +65,20 @@ def scale_lines(scale: dict[str, Any]) -> list[str]:
             continue
         live = scene.kind == LIVE
         what = f"{scene.count:,} {'live streams' if live else 'loops'}"
+        what += f" ({BEAT_MS[scale['settings']['latency']]} ms)" if live else ""
         late = f"held for {scene.late_p99_ms:.0f} ms" if live else f"{-scene.late_p99_ms:.0f} ms before they are due"
         beat, core = f"{scene.worst_beat_ms:.0f} ms late", f"{scene.core_percent:.0f} %"
         memory = f"{scene.memory_mib * scene.count:.0f} MiB"
-        lines.append(f"| {what} of 2 Mbps | {beat} | {late} | {core} | {memory} |")
+        lines.append(f"| {what} | {beat} | {late} | {core} | {memory} |")
     return lines
 
 
 def sizing_lines(density: dict[str, Any]) -> dict[str, str]:
     """Beginning of a line of the document about sizing -> that line."""
     rows = {row["row"]: row for row in density["rows"]}
-    live, pieces, files = rows["live normal bursts"], rows["live normal pieces"], rows["list"]
+    live, files = rows["live low bursts"], rows["list"]
     lines = (
-        f"| live RTMP or HTTP-FLV, passed on (2 Mbps) | {_percent(live)} "
-        f"({_percent(pieces)} when the network delivers small pieces) | `make bench` |",
+        f"| live RTMP or HTTP-FLV, passed on (2 Mbps) | {_percent(live)} | `make bench` |",
         f"| a list of files, in loops (2 Mbps) | {_percent(files)} | `make bench` |",
         f"| a live stream, passed on | {live['memory_mib']:.2f} MiB |",
         f"| a list of files | {files['memory_mib']:.2f} MiB |",
@@ -90,6 +87,8 @@ def sizing_lines(density: dict[str, Any]) -> dict[str, str]:
 
 
 def _percent(row: dict[str, Any]) -> str:
+    if row["failures"]:
+        return "too slow"  # It did not carry all streams in real time: that it cost less says nothing.
     return f"{row['cpu_percent']:.3f} %"
 
 
