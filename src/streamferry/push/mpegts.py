@@ -56,7 +56,7 @@ class RemuxSession:
         """It takes tags: ffmpeg reads FLV."""
         return None
 
-    def drop_late(self) -> None:
+    def drop_late(self, unsent_bytes: int) -> None:
         """The pipe to the child is small as it is: 64 KiB."""
 
     def check(self) -> None:

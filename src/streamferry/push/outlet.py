@@ -79,8 +79,8 @@ class Session(Protocol):
     def check(self) -> None:
         """Raise the DestinationError with which the session ended, if it did."""
 
-    def drop_late(self) -> None:
-        """Buffer little, so that late media can be dropped here."""
+    def drop_late(self, unsent_bytes: int) -> None:
+        """Buffer little, not much more than that, so that late media can be dropped here."""
 
     async def aclose(self) -> None:
         """End the broadcast properly; bounded in time."""

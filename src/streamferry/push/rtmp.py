@@ -30,8 +30,6 @@ UNPUBLISH_S = 2.0
 # How much a peer may send at a time, and how much may wait for it: the rest of one tag, and answers.
 _MAX_SAID_BYTES = 64 << 10
 _MAX_PENDING_BYTES = MAX_TAG_BYTES + (1 << 20)
-#: What the kernel may hold unsent of a live stream: 2 s of 2 Mbps, and 52 Mbps at a beat of 80 ms.
-_UNSENT_BYTES = 512 << 10
 
 
 class RtmpSession:
@@ -176,9 +174,9 @@ class RtmpSession:
             self._send(())
         return not self.is_blocked
 
-    def drop_late(self) -> None:
+    def drop_late(self, unsent_bytes: int) -> None:
         """Keep what the kernel buffers small, so that media can be dropped here when the peer is slow."""
-        self._connection.limit_unsent(_UNSENT_BYTES)
+        self._connection.limit_unsent(unsent_bytes)
 
     def _send(self, pieces: Buffers) -> int:
         try:

@@ -6,7 +6,7 @@ here: ``host``, ``network`` and ``preview``.
 
 from streamferry.net.fence import lease_clock
 from streamferry.relay.list_position import advance, move, move_ends
-from streamferry.relay.spec import ENDLESS, Item, RelaySpec
+from streamferry.relay.spec import ENDLESS, Item, Latency, RelaySpec
 from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals, Trouble
 from streamferry.timeline.pace import LEAD_MS
 
@@ -16,6 +16,7 @@ __all__ = [
     "Item",
     "ItemChange",
     "ItemStep",
+    "Latency",
     "Playhead",
     "RelaySpec",
     "RelayStatus",

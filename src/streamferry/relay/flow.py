@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from streamferry.media.errors import DestinationError, MediaError, SourceError
 from streamferry.media.tag import START, LaidTag
 from streamferry.push import Outlet, Session
+from streamferry.relay.spec import Latency
 from streamferry.timeline import Timeline
 
 #: Time between two checks of liveness and rates.
@@ -130,6 +131,7 @@ class LiveFlow(Flow):
         # Called when the next START comes, from which on nothing is sent.
         self._at_start: Callable[[], None] | None = None
         self._is_cut = False
+        self._unsent_bytes = Latency.NORMAL.unsent_bytes
 
     @property
     def bytes_in(self) -> int:
@@ -173,9 +175,15 @@ class LiveFlow(Flow):
 
     def attach_session(self, session: Session, now: float) -> "asyncio.Future[DestinationError]":
         """See ``Flow``."""
-        session.drop_late()
+        session.drop_late(self._unsent_bytes)
         self.outlet.attach(session, self.headers, now)
         return self._begin_sending(now)
+
+    def set_unsent(self, unsent_bytes: int) -> None:
+        """What a destination may hold unsent from now on."""
+        self._unsent_bytes = unsent_bytes
+        if self.outlet.session is not None:
+            self.outlet.session.drop_late(unsent_bytes)
 
     def cut_at_start(self, then: Callable[[], None]) -> None:
         """See ``Flow``."""

@@ -16,7 +16,7 @@ from streamferry.media.errors import Fault
 from streamferry.prepare.store import PreparedStore
 from streamferry.push import Outlet
 from streamferry.reasons import Code, Reason
-from streamferry.relay.beat import FILE_VISITS, LIVE_VISITS, Beat
+from streamferry.relay.beat import FILE_VISITS, Beat
 from streamferry.relay.destination_keeper import DestinationKeeper
 from streamferry.relay.flow import Flow, LiveFlow
 from streamferry.relay.keeper import RunContext, SourceKeeper
@@ -129,19 +129,29 @@ class RelayRun:
 
         A new source or list joins the open publish session. The current item continues if the new list also has it,
         anywhere; otherwise it ends at a keyframe when the next file is ready. A new destination gets a session of
-        its own after the old one was unpublished. Limits count from the run's beginning.
+        its own after the old one was unpublished. Another latency holds from now on,
+        in the open sessions. Limits count from the run's beginning.
         """
         before, self._context.spec = self._context.spec, spec
         self._limits_changed.set()
         if self._source.task.is_running and spec.list_key != before.list_key:
             self._source.update(before)
+        if spec.latency is not before.latency and self._beat.remove(self._flow):
+            self._join_beat()
         if self._destination.task.is_running and spec.destination != before.destination:
             self._destination.task.restart(self._destination.keep)
+
+    def _join_beat(self) -> None:
+        """Be visited as often as the spec asks for."""
+        spec = self._context.spec
+        if isinstance(self._flow, LiveFlow):
+            self._flow.set_unsent(spec.latency.unsent_bytes)
+        self._beat.add(self._flow, spec.latency.visits if spec.is_live else FILE_VISITS)
 
     async def run(self) -> RelayStatus:
         """Relay until the end; return the final status. An exception is a bug of ours."""
         if not self._context.is_aborted:
-            self._beat.add(self._flow, LIVE_VISITS if self.is_live else FILE_VISITS)
+            self._join_beat()
         keepers = (self._source, self._destination)
         state = State.FAILED
         try:

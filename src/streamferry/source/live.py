@@ -24,11 +24,11 @@ from streamferry.media.tag import Tag
 from streamferry.reasons import Code, said_by
 
 #: Most bytes received in one pull, so that one stream's backlog cannot delay the beat for the others: 52 Mbps at a
-#: beat of 80 ms.
-MAX_PULL_BYTES = 512 << 10
+#: visit every 160 ms.
+MAX_PULL_BYTES = 1 << 20
 #: Size of a scratch buffer: in front of the bytes there is as much room again, for the rest of the last pull.
 SCRATCH_BYTES = 2 * MAX_PULL_BYTES
-#: The work per byte varies: 512 KiB in pieces of one byte take 400 ms to read. A pull that took longer than this is
+#: The work per byte varies: 1 MiB in pieces of one byte takes 800 ms to read. A pull that took longer than this is
 #: followed by one of half the bytes, and TCP makes the source wait. This is the least: 1.6 Mbps at a beat of 80 ms.
 SLOW_PULL_S = 0.003
 MIN_PULL_BYTES = 16 << 10

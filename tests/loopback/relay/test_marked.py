@@ -19,7 +19,7 @@ from streamferry.timeline import Timeline
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags, serialize_flv_header, serialize_tag
 
 pytestmark = pytest.mark.e2e
-SCRATCH = memoryview(bytearray(1 << 20))
+SCRATCH = memoryview(bytearray(2 << 20))
 URL = MediaUrl.parse("rtmp://127.0.0.1/live/cam")
 
 

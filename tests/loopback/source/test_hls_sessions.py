@@ -17,7 +17,7 @@ from streamferry.source import open_live as open_live_within
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_factories=["uvloop"])]
 
 open_live = partial(open_live_within, deadlines=Deadlines())
-SCRATCH = memoryview(bytearray(1 << 20))
+SCRATCH = memoryview(bytearray(2 << 20))
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from streamferry.source import open_live as open_live_within
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_factories=["uvloop"])]
 
 open_live = partial(open_live_within, deadlines=Deadlines())
-SCRATCH = memoryview(bytearray(1 << 20))
+SCRATCH = memoryview(bytearray(2 << 20))
 #: The clock begins anew at 2^33 / 90 kHz; so many seconds before that the stream begins.
 BEFORE_S = 12
 OFFSET_S = (1 << 33) / 90_000 - BEFORE_S

@@ -54,7 +54,7 @@ async def relayed(cuts: list[int]) -> list[Tag]:
     wire = Wire(cuts)
     flow = LiveFlow(Timeline(), Outlet(), lambda now: None)
     session, far = publishing()
-    scratch = memoryview(bytearray(1 << 20))
+    scratch = memoryview(bytearray(2 << 20))
     inlet = ConnectionInlet(wire, wire.receive_into, FlvReader(serialize_flv_header(True, True)))  # type: ignore[arg-type]
     flow.attach_session(session, 0.0)
     flow.attach_feed(LiveFeed(inlet, flow.timeline, scratch, 0.0), 0.0)

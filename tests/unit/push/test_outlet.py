@@ -288,7 +288,7 @@ async def test_what_cannot_be_held_back_is_buffered_little(publish):
         outlet = Outlet()
         session, _ = publish(4 << 20)
         if drops:
-            session.drop_late()
+            session.drop_late(512 << 10)
         outlet.attach(session, [], 0.0)
         outlet.offer(laid([(VIDEO, 0, picture(0, 4 << 20, is_key=True))]))
         sent.append(session.sent_bytes)

@@ -47,8 +47,8 @@ async def test_a_member_is_visited_that_often_a_turn(beat, visits):
 
 
 async def test_members_are_spread_over_the_turn(beat):
-    """Sixteen files do not all come due at the same moment."""
-    members = [Member() for _ in range(16)]
+    """A thousand files do not all come due at the same moment: a slot that is full is followed by the next."""
+    members = [Member() for _ in range(16 * 64)]
     for member in members:
         beat.add(member, FILE_VISITS)
     await until("all", lambda: all(len(member.visited_at) >= 2 for member in members))
