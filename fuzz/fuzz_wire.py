@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from streamferry.media.errors import RemoteProtocolError
-from streamferry.media.tag import AUDIO, LaidTag, Tag
+from streamferry.media.tag import LaidTag, Tag
 from streamferry.media.url import MediaUrl
 from streamferry.timeline import Timeline
 from streamferry.wire.amf0 import parse_amf0
@@ -77,7 +77,7 @@ def read_as_preview(data: bytes) -> None:
     tags: list[Tag] = []
     scan_tags(memoryview(data), 0, len(data), tags)
     timeline = Timeline()
-    timeline.begin_file({AUDIO: 0})
+    timeline.begin_live()
     fragmenter = Fragmenter()
     for index, (tag_type, _, body) in enumerate(tags):
         laid: list[LaidTag] = []

@@ -8,10 +8,7 @@ The timeline asks for all that is laid and marks the tags, a file's layout asks 
 them (queue, session, cut, preview) reads the mark and looks at nothing else. Pure, and without a clock.
 """
 
-from collections.abc import Sequence
-
-from streamferry.media.enhanced import tag_kind, unwrap
-from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, NESTED, START, VIDEO, Tag, kind_of_video
+from streamferry.media.tag import FRAME, KEYFRAME, START
 
 _NO_TRACK = 256
 
@@ -51,17 +48,3 @@ class Starts:
     def lose_picture(self) -> None:
         """The picture stays away: until its next keyframe sound goes alone."""
         self.sound = START
-
-    def find(self, tags: Sequence[Tag]) -> int | None:
-        """Index of the first of the tags that would be marked as a START; None if none of them would."""
-        for index, (tag_type, _, body) in enumerate(tags):
-            if tag_type == VIDEO:
-                kind, track_id = kind_of_video(body), 0
-                if kind == NESTED:
-                    packet = unwrap(VIDEO, body)
-                    kind, track_id = packet.kind, min(packet.parts).track_id if packet.parts else 0
-                if kind == KEYFRAME and self.leads(track_id):
-                    return index
-            elif tag_type == AUDIO and self.sound == START and tag_kind(AUDIO, body) == FRAME:
-                return index
-        return None

@@ -1,7 +1,5 @@
 """What a destination must have before the next frame: metadata, sequence headers and side data, by track."""
 
-from collections.abc import Collection
-
 from streamferry.media.enhanced import HeaderKey, codec_of
 from streamferry.media.tag import EX_SIDE_DATA, METADATA, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, LaidTag
 
@@ -22,11 +20,8 @@ class HeadersInForce:
         self._bodies: dict[HeaderKey, bytes] = {}
         self._unrepeated: set[HeaderKey] = set()
 
-    def begin(self, tag_types: Collection[int] | None = None) -> None:
-        """A new segment begins. If its tag types are known, headers of other types are dropped at once."""
-        if tag_types is not None:
-            kept = (SCRIPT, *tag_types)
-            self._bodies = {key: body for key, body in self._bodies.items() if key[0] in kept}
+    def begin(self) -> None:
+        """A new segment begins."""
         self._unrepeated = set(self._bodies)
 
     def forget_unrepeated(self) -> None:

@@ -8,8 +8,8 @@ LEAD_MS = 900
 class Pace:
     """Maps the wall clock to the output clock: what is due at ``now`` is what should have been sent by ``now``.
 
-    It does not depend on what was sent. After a short block the destination catches up; after a longer pause,
-    and for a new publish session, a new schedule starts at the position reached.
+    It does not depend on what was sent. After a hold, and for a new publish session, a new schedule starts at the
+    position reached.
     """
 
     __slots__ = ("_origin_ms", "_started")

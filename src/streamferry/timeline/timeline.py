@@ -1,17 +1,15 @@
-"""The timeline: lays the tags of one segment after another on one output clock.
+"""The timeline of a live source: lays the tags of one segment after another on one output clock.
 
-Theory of operation. A *segment* is a stretch of tags whose stamps belong together: one live session, one pass over
-one file. Within a segment ``DTS on the output clock = stamp + shift`` with one shift for both tracks, which is what
+Theory of operation. A *segment* is a stretch of tags whose stamps belong together: one live session.
+Within a segment ``DTS on the output clock = stamp + shift`` with one shift for both tracks, which is what
 keeps the offset between sound and picture. A new segment gets the shift that puts its first tag where the last one
 ended: at the latest end over the tracks (last DTS + last frame's duration). Nothing else moves stamps, except the
 repairs below, each of which is counted.
 
-    begin_live()      stamps cannot be trusted; the segment starts at its first keyframe, sound that came before
-                      it in the stream but belongs after it in time is held and kept. Sound alone is taken for a
-                      stream without picture after AUDIO_ONLY_AFTER_MS of it, or after PICTURE_PATIENCE_MS
-                      if metadata, a header or a frame promised a picture.
-    begin_file(...)   a prepared file whose first stamps are known: the join fits each track; nothing is held, gaps
-                      are meant.
+Stamps cannot be trusted. A segment starts at its first keyframe; sound that came before it in the stream but belongs
+after it in time is held and kept. Sound alone is taken for a stream without picture after AUDIO_ONLY_AFTER_MS of it, or
+after PICTURE_PATIENCE_MS if metadata, a header or a frame promised a picture. Prepared files need none of this: see
+``timeline.joins``.
 
 A *track* is a tag type and a track id (Enhanced RTMP multitrack); stamps, order and headers are each track's own.
 Where a viewer can begin is marked on the tag (``media.starts``). A picture that is missing for PICTURE_PATIENCE_MS
@@ -30,7 +28,7 @@ the encoder really restarted it sends new sequence headers, and after those a ke
 Specification: FLV E.4.1 (stamps are 32-bit ms), RTMP 5.3.1.3.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 from streamferry.media.enhanced import headers_in, unwrap
 from streamferry.media.stamps import WRAP_MS, signed_delta_ms
@@ -68,7 +66,6 @@ AUDIO_ONLY_AFTER_MS = 3_000
 PICTURE_PATIENCE_MS = 15_000
 #: Sound held while a live segment waits for its keyframe: servers interleave within a second or two.
 _MAX_HELD_TAGS = 300
-_ANY_STEP_MS = 1 << 62
 
 
 class Timeline:
@@ -79,7 +76,6 @@ class Timeline:
         "_headers",
         "_held",
         "_joining_since",
-        "_max_step_ms",
         "_previous_shift",
         "_segment_ms",
         "is_joining",
@@ -107,7 +103,6 @@ class Timeline:
         self.shift = 0
         self._previous_shift: int | None = None
         self._segment_ms = start_ms
-        self._max_step_ms = MAX_STEP_MS
         #: Stamps that had to be changed since the run began.
         self.repairs = 0
 
@@ -123,35 +118,16 @@ class Timeline:
 
     def begin_live(self) -> None:
         """The next tags come from a new live session."""
-        self._begin(self.position_ms, MAX_STEP_MS)
+        self._begin(self.position_ms)
         self._headers.begin()
         self.starts.begin()
         self.is_joining = True
         self._joining_since = None
         self._expects_video = False
 
-    def begin_file(self, first_stamps: Mapping[int, int]) -> None:
-        """The next tags come from a prepared file; ``first_stamps`` has the first stamp of each track by tag type.
-
-        Each track of the file starts where the same track ended, or later: the track that needs most time decides. So
-        a file that begins its sound some frames after its picture, as B-frames ask for, joins itself without a gap.
-        """
-        shifts = []
-        for tag_type, stamp in first_stamps.items():
-            track = self.tracks.video if tag_type == VIDEO else self.tracks.audio
-            if track.last_ms >= self._segment_ms:
-                shifts.append(track.end_ms - stamp)
-        first_ms = min(first_stamps.values())
-        self.shift = max(shifts, default=self.position_ms - first_ms)
-        self._begin(self.shift + first_ms, _ANY_STEP_MS)
-        self._headers.begin(first_stamps)
-        self.starts.begin(has_picture=VIDEO in first_stamps)
-        self.is_joining = False
-
-    def _begin(self, segment_ms: int, max_step_ms: int) -> None:
+    def _begin(self, segment_ms: int) -> None:
         self._segment_ms = segment_ms
         self._previous_shift = None
-        self._max_step_ms = max_step_ms
         self._held.clear()
         self.tracks.begin(segment_ms)
         self.lead = self.tracks.video
@@ -163,8 +139,7 @@ class Timeline:
         the keyframe it needs. Bodies are passed on as they are (views stay views), except held ones, which are copied.
         """
         audio, video, starts = self.tracks.audio, self.tracks.video, self.starts
-        max_step_ms = self._max_step_ms
-        append = out.append
+        append, max_step_ms = out.append, MAX_STEP_MS
         if audio.last_ms - self.lead.last_ms > PICTURE_PATIENCE_MS and starts.sound != START:
             self._lose_picture()
         for tag in tags:
@@ -210,10 +185,6 @@ class Timeline:
             track.last_ms = dts_ms
             append((tag_type, dts_ms, body, kind))
 
-    def find_start(self, tags: Sequence[Tag]) -> int | None:
-        """Index of the first of the tags that ``lay`` would mark as a START; None if none of them is one."""
-        return self.starts.find(tags)
-
     def _open(self, tracks: list[Track], tag: Tag, kind: int, out: list[LaidTag]) -> bool:
         """A keyframe opens these tracks. Gives whether the segment joins with it: then it is laid."""
         for track in tracks:
@@ -231,8 +202,7 @@ class Timeline:
     def _lose_picture(self) -> None:
         """Continue with sound alone; when the picture returns it has to begin with a keyframe."""
         self.starts.lose_picture()
-        if self._max_step_ms != _ANY_STEP_MS:
-            self.tracks.close_pictures()
+        self.tracks.close_pictures()
 
     def _lay_nested(self, tag: Tag, out: list[LaidTag]) -> None:
         """A packet of other tracks than 0, or of several, or with a ModEx around it. It is laid as it came."""
@@ -267,7 +237,7 @@ class Timeline:
         # One stamp for all its tracks: it has to come after the last of each.
         latest = max(known, key=lambda track: track.last_ms)
         dts_ms = stamp + self.shift
-        if not 0 < dts_ms - latest.last_ms <= self._max_step_ms:
+        if not 0 < dts_ms - latest.last_ms <= MAX_STEP_MS:
             repaired_ms = self._repair(latest, stamp)
             if repaired_ms is None:
                 return
@@ -350,8 +320,8 @@ class Timeline:
             candidates.append(self._previous_shift)
         for candidate in candidates:
             dts_ms = stamp + candidate
-            in_step = 0 < dts_ms - track.last_ms <= self._max_step_ms
-            if in_step or -MAX_REGRESS_MS <= dts_ms - position_ms <= self._max_step_ms:
+            in_step = 0 < dts_ms - track.last_ms <= MAX_STEP_MS
+            if in_step or -MAX_REGRESS_MS <= dts_ms - position_ms <= MAX_STEP_MS:
                 if candidate == shift + WRAP_MS:
                     self._previous_shift, self.shift = shift, candidate
                 if dts_ms <= track.last_ms:

@@ -60,7 +60,6 @@ def test_stamps_rise_on_each_track_whatever_comes(sessions):
     for session in sessions:
         timeline.begin_live()
         for stamp, (tag_type, body) in session:
-            timeline.find_start([(tag_type, stamp, body)])
             timeline.lay([(tag_type, stamp, body)], laid)
         assert len(timeline.headers) <= 2 * 17 * 3
     stamps = {}

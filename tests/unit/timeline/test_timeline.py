@@ -202,54 +202,6 @@ def test_a_pause_in_one_track_is_not_a_jump() -> None:
     assert timeline.repairs == 0
 
 
-def test_a_file_keeps_its_gaps() -> None:
-    """In a prepared file a picture every 15 s is what its maker meant."""
-    timeline = Timeline()
-    timeline.begin_file({VIDEO: 0})
-    laid = lay(timeline, [(VIDEO, 0, AVC_HEADER), *((VIDEO, ms, KEY) for ms in (0, 15_000, 30_000))])
-    assert stamps(laid, VIDEO) == [0, 15_000, 30_000]
-
-
-def test_loops_of_a_file_join_at_the_longest_track() -> None:
-    """The next pass starts where both tracks have ended, so that neither falls back."""
-    timeline = Timeline()
-    video: list[Tag] = [(VIDEO, ms, INTER if ms else KEY) for ms in range(0, 1000, 40)]
-    audio: list[Tag] = [(AUDIO, ms, SOUND) for ms in range(0, 1040, 20)]
-    tags = sorted(video + audio, key=lambda tag: tag[1])
-    laid: list[LaidTag] = []
-    for _ in range(3):
-        timeline.begin_file({VIDEO: 0, AUDIO: 0})
-        laid += lay(timeline, tags)
-    assert_strictly_rising(laid)
-    assert [dts for _, dts, _, kind in laid if kind == START] == [0, 1040, 2080]
-
-
-def test_a_file_with_b_frames_joins_itself_without_a_gap() -> None:
-    """Its sound begins two pictures after its first DTS and ends as much later: neither track has a hole."""
-    timeline = Timeline()
-    video: list[Tag] = [(VIDEO, ms, INTER if ms else KEY) for ms in range(0, 1000, 40)]
-    audio: list[Tag] = [(AUDIO, ms, SOUND) for ms in range(80, 1080, 20)]
-    laid: list[LaidTag] = []
-    for _ in range(3):
-        timeline.begin_file({VIDEO: 0, AUDIO: 80})
-        laid += lay(timeline, sorted(video + audio, key=lambda tag: tag[1]))
-    assert steps(stamps(laid, VIDEO)) == {40}
-    assert steps(stamps(laid, AUDIO)) == {20}
-
-
-def test_a_file_without_sound_follows_one_with_sound() -> None:
-    """Only tracks that both have are fitted; a track that comes back later continues from where the clock is."""
-    timeline = Timeline()
-    laid: list[LaidTag] = []
-    for first_stamps in ({VIDEO: 0, AUDIO: 0}, {VIDEO: 0}, {VIDEO: 0, AUDIO: 0}):
-        timeline.begin_file(first_stamps)
-        laid += lay(
-            timeline, [(track, ms, KEY if track == VIDEO else SOUND) for ms in (0, 40) for track in first_stamps]
-        )
-    assert stamps(laid, VIDEO) == [0, 40, 80, 120, 160, 200]
-    assert stamps(laid, AUDIO) == [0, 40, 160, 200]
-
-
 def test_a_gop_cache_older_than_the_metadata_starts_at_zero() -> None:
     """Servers send a metadata tag stamped now before cached frames stamped earlier: nothing gets negative."""
     tags: list[Tag] = [(SCRIPT, 9000, b"\x02\x00\x0aonMetaData"), *live(5000, 1)]
@@ -275,43 +227,3 @@ def test_pace_is_absolute() -> None:
     assert pace.due_ms(100.0) == 500 + LEAD_MS
     assert pace.due_ms(101.25) == 1750 + LEAD_MS
     assert pace.due_ms(100.0 + 7 * 86400) == 500 + LEAD_MS + 7 * 86_400_000
-
-
-def test_the_header_of_a_track_that_a_file_lacks_is_not_in_force():
-    """A destination that comes while a silent file plays is not promised sound; it is when sound comes back."""
-    timeline = Timeline()
-    out = []
-    timeline.begin_file({VIDEO: 0, AUDIO: 0})
-    timeline.lay([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER), (VIDEO, 0, KEY), (AUDIO, 0, SOUND)], out)
-    timeline.begin_file({VIDEO: 0})
-    timeline.lay([(VIDEO, 0, AVC_HEADER), (VIDEO, 0, KEY)], out)
-    assert [tag[0] for tag in timeline.headers] == [VIDEO]
-    timeline.begin_file({VIDEO: 0, AUDIO: 0})
-    out.clear()
-    timeline.lay([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER), (VIDEO, 0, KEY), (AUDIO, 0, SOUND)], out)
-    assert (AUDIO, AAC_HEADER) in [(tag[0], tag[2]) for tag in out]
-    assert {tag[0] for tag in timeline.headers} == {VIDEO, AUDIO}
-
-
-@pytest.mark.parametrize("behind_ms", [-600, -57, 0, 57, 600])
-def test_headers_between_files_do_not_take_a_tracks_stamps_back(behind_ms):
-    """One file's sound ends before or after its picture, the next has other headers: per track stamps never fall."""
-    timeline, out = Timeline(), []
-    for number in range(3):
-        # Sound that outlasts the picture by so much begins that much after it, as the same encoder makes each file.
-        first_ms = max(0, behind_ms)
-        timeline.begin_file({VIDEO: 0, AUDIO: first_ms})
-        other = bytes((number,))
-        length_ms = 2000
-        tags = [(SCRIPT, 0, serialize_metadata({"n": float(number)})), (VIDEO, 0, AVC_HEADER + other)]
-        tags += [(AUDIO, 0, AAC_HEADER + other)]
-        frames = [(VIDEO, ms, KEY) for ms in range(0, length_ms, 40)]
-        frames += [(AUDIO, ms, SOUND) for ms in range(first_ms, length_ms + behind_ms, 20)]
-        timeline.lay(tags + sorted(frames, key=lambda tag: tag[1]), out)
-    for track in (VIDEO, AUDIO, SCRIPT):
-        of_track = [dts_ms for tag_type, dts_ms, _, _ in out if tag_type == track]
-        assert of_track == sorted(of_track)
-    for at, (tag_type, dts_ms, _, kind) in enumerate(out):
-        if kind == SEQUENCE_HEADER:
-            following = next(tag[1] for tag in out[at + 1 :] if tag[0] == tag_type and tag[3] <= KEYFRAME)
-            assert dts_ms <= following <= dts_ms + abs(behind_ms) + 40

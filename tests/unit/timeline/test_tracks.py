@@ -79,27 +79,6 @@ def test_a_picture_that_stays_away_leaves_the_sound(timeline):
     assert [tag[1] for tag in frames(laid)] == [ms + 40]
 
 
-def test_sound_before_the_picture_of_a_file_is_a_start():
-    """Until its first keyframe comes, if that is not known to come at once; in a file nothing waits for it."""
-    timeline = Timeline()
-    timeline.begin_file({AUDIO: 0})
-    tags = [(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER), (AUDIO, 0, SOUND), (AUDIO, 20, SOUND)]
-    laid = lay(timeline, [*tags, (VIDEO, 40, KEY), (AUDIO, 40, SOUND)])
-    assert starts(laid) == [(AUDIO, 0), (AUDIO, 20), (VIDEO, 40)]
-    assert timeline.find_start([(AUDIO, 60, SOUND), (VIDEO, 80, INTER), (VIDEO, 120, KEY)]) == 2
-
-
-def test_frames_of_a_file_with_a_long_gap_are_all_laid():
-    """A still picture under a talk: sound is a start after a while, and no frame of the picture is lost."""
-    timeline = Timeline()
-    timeline.begin_file({VIDEO: 0, AUDIO: 0})
-    tags = [(VIDEO, 0, KEY), *((AUDIO, ms, SOUND) for ms in range(0, 30_000, 20)), (VIDEO, 30_000, INTER)]
-    laid = lay(timeline, tags)
-    assert [tag[1] for tag in frames(laid)] == [0, 30_000]
-    assert timeline.find_start([(VIDEO, 30_040, INTER)]) is None
-    assert (AUDIO, 20_000) in starts(laid)
-
-
 @pytest.mark.parametrize("command", [b"\x57\x00", b"\x57\x01", b"\xd0\x00", b"\xd1\x00"])
 def test_a_command_to_the_player_is_no_header(timeline, command):
     """Start and end of a seek: nothing is dropped for it, and a new session does not get it for a header."""
