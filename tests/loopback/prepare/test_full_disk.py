@@ -63,7 +63,9 @@ async def play(file: PreparedFile) -> tuple[int, Exception | None]:
         while not reader.at_end and reader.failed is None:
             tags: list[tuple[int, int, bytes | memoryview]] = []
             until_ms += 100
-            reader.pull(until_ms, tags)
+            start = reader.offset
+            reader.advance(until_ms)
+            reader.tags(start, tags)
             pictures += sum(kind == VIDEO and body[1] == 1 for kind, _, body in tags)
             tags.clear()
             await asyncio.sleep(0.002)

@@ -99,7 +99,9 @@ async def played(file: PreparedFile) -> list[Tag]:
     async with asyncio.timeout(30):
         while not reader.at_end:
             out: list[Tag] = []
-            reader.pull(1 << 31, out)
+            start = reader.offset
+            reader.advance(1 << 31)
+            reader.tags(start, out)
             tags += [(tag_type, stamp, bytes(body)) for tag_type, stamp, body in out]
             assert reader.failed is None, reader.failed
             if reader.starved:

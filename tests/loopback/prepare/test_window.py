@@ -73,7 +73,9 @@ async def played(reader: PreparedReader, file: PreparedFile, until_ms: int = 1 <
     async with asyncio.timeout(40):
         while not reader.at_end and reader.position_ms < until_ms - 40:
             out: list[Tag] = []
-            reader.pull(min(until_ms, reader.position_ms + 1000), out)
+            start = reader.offset
+            reader.advance(min(until_ms, reader.position_ms + 1000))
+            reader.tags(start, out)
             frames = [tag for tag in out if tag[0] != SCRIPT and tag_kind(tag[0], tag[2]) <= KEYFRAME]
             tags += [(tag_type, stamp, bytes(body)) for tag_type, stamp, body in frames]
             frames.clear()
