@@ -80,8 +80,7 @@ def streamferry(
         job = {"kind": "vod", "sources": [str(vod_clip())], "destinations": destinations}
     else:
         sources = [source.url(feed.kind, feed.rhythm, i) for i in range(count)]
-        job = {"kind": "live", "sources": sources, "destinations": destinations}
-        job["beat_ms"] = BEAT_MS[feed.latency]
+        job = {"kind": "live", "sources": sources, "destinations": destinations, "latency": feed.latency}
     host.ask(json.dumps(job))
     return Relays([host], empty_mib)
 
@@ -148,7 +147,8 @@ def _server(
 def floor(feed: Feed, count: int, source: Source, sink: Sink, stack: ExitStack) -> Relays:
     """``native/floor.c``, which makes the system calls of a relay at its beat and nothing else."""
     beat_ms = BEAT_MS["list" if feed.kind == "list" else feed.latency]
-    words = [build_native("floor"), str(beat_ms), str(beat_ms // TURN_MS), str(sink.port)]
+    turns = min(beat_ms // TURN_MS, -(-count // beat._SLOT_FULL))
+    words = [build_native("floor"), str(beat_ms), str(turns), str(sink.port)]
     if feed.kind == "list":
         words += [live_clip(), str(count)]
     program = stack.enter_context(Program(words, cores()[0], talks=True))

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from contenders import BEAT_MS
 from programs import BENCH
 from scale import LIVE, Scene
 
@@ -19,16 +18,16 @@ ROOT = BENCH.parent
 DOCUMENTS = ("README.md", "docs/howto/sizing.md")
 _KEPT = r"bench/results/%s-\w+\.json"
 
-#: (what the reader sees, row of bursts, row of pieces). Live relays have a beat of 80 ms; a class with 160 is to come.
+#: (what the reader sees, row of bursts, row of pieces)
 _COSTS = (
-    ("**HTTP-FLV to RTMP**", "live low bursts", None),
-    ("the same on a beat of 160 ms", "live normal bursts", "live normal pieces"),
+    ("**HTTP-FLV to RTMP**", "live normal bursts", "live normal pieces"),
+    ("the same with low latency", "live low bursts", None),
     ("the same by `ffmpeg -c copy`", "ffmpeg live bursts", "ffmpeg live pieces"),
     ("the same bytes through HAProxy", "haproxy bursts", "haproxy pieces"),
-    ("the floor: receive and send in C, 160 ms", "floor live normal bursts", "floor live normal pieces"),
-    ("**RTMP to RTMP**, 160 ms", "RTMP source normal bursts", None),
+    ("the floor: receive and send in C, on our beat", "floor live normal bursts", "floor live normal pieces"),
+    ("**RTMP to RTMP**", "RTMP source normal bursts", None),
     ("the same by `ffmpeg -c copy`", "ffmpeg RTMP source bursts", None),
-    ("**HTTP-FLV to RTMPS**, 160 ms", "live normal to RTMPS", None),
+    ("**HTTP-FLV to RTMPS**", "live normal to RTMPS", None),
     ("the same by `ffmpeg -c copy`", "ffmpeg live to RTMPS", None),
     ("the same bytes through HAProxy, to TLS", "haproxy to TLS", None),
     ("**a list of files, in loops**", "list", None),
@@ -65,7 +64,6 @@ def scale_lines(scale: dict[str, Any]) -> list[str]:
             continue
         live = scene.kind == LIVE
         what = f"{scene.count:,} {'live streams' if live else 'loops'}"
-        what += f" ({BEAT_MS[scale['settings']['latency']]} ms)" if live else ""
         late = f"held for {scene.late_p99_ms:.0f} ms" if live else f"{-scene.late_p99_ms:.0f} ms before they are due"
         beat, core = f"{scene.worst_beat_ms:.0f} ms late", f"{scene.core_percent:.0f} %"
         memory = f"{scene.memory_mib * scene.count:.0f} MiB"
@@ -76,7 +74,7 @@ def scale_lines(scale: dict[str, Any]) -> list[str]:
 def sizing_lines(density: dict[str, Any]) -> dict[str, str]:
     """Beginning of a line of the document about sizing -> that line."""
     rows = {row["row"]: row for row in density["rows"]}
-    live, files = rows["live low bursts"], rows["list"]
+    live, files = rows["live normal bursts"], rows["list"]
     lines = (
         f"| live RTMP or HTTP-FLV, passed on (2 Mbps) | {_percent(live)} | `make bench` |",
         f"| a list of files, in loops (2 Mbps) | {_percent(files)} | `make bench` |",

@@ -1,6 +1,6 @@
 """One process of relays under measurement. Reads a job a line on standard input, answers each with a line of JSON.
 
-    {"kind": "live" | "vod", "sources": [...], "destinations": [...], "beat_ms": of the live ones}
+    {"kind": "live" | "vod", "sources": [...], "destinations": [...], "latency": class of the live ones}
                                                                {"started_ns": [...]}, the monotonic clock
     {"report": true}                  {"states": {state: relays}, "beat_worst_late_ms": ms since the last report,
                                        "dropped_tags": of all relays}
@@ -26,9 +26,7 @@ import uvloop
 
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
-from streamferry.relay import Item, RelaySpec
-from streamferry.relay import run as relay_run
-from streamferry.relay.beat import RING_S
+from streamferry.relay import Item, Latency, RelaySpec
 from streamferry.relay.host import Relay, RelayHost
 
 _LINE_MAX = 1 << 20
@@ -36,9 +34,7 @@ _LINE_MAX = 1 << 20
 
 def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[str, Any]:
     live = job["kind"] == "live"
-    if live and "beat_ms" in job:
-        # A spec cannot say it yet: it is that of all live relays of the process.
-        relay_run.LIVE_VISITS = round(RING_S * 1000 / job["beat_ms"])  # type: ignore[attr-defined]
+    latency = Latency(job.get("latency", Latency.NORMAL))
     sources = [MediaUrl.parse(source) for source in job["sources"]]
     started_ns = []
     file, *place = job.get("watermark") or [None]
@@ -47,7 +43,7 @@ def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[st
         started_ns.append(time.monotonic_ns())
         destination = MediaUrl.parse(address)
         if live:
-            spec = RelaySpec.live(sources[i], destination)
+            spec = RelaySpec.live(sources[i], destination, latency=latency)
         else:
             spec = RelaySpec.vod(map(Item, sources), destination, watermark=mark)
         relays.append(host.start(spec))

@@ -84,7 +84,7 @@ def start_in_batches(
         keys = [f"{'probe' if i in probes else ''}{kind}{i}" for i in numbers]
         sources = [source.url("http", "bursts", i) for i in numbers] if kind == "live" else [str(vod_clip())]
         job = {"kind": kind, "sources": sources, "destinations": [sink.url(key) for key in keys]}
-        job |= {"beat_ms": BEAT_MS[latency]} if latency else {}
+        job |= {"latency": latency} if latency else {}
         host.ask(json.dumps(job), timeout=30)
         time.sleep(BATCH_SECONDS)
 
