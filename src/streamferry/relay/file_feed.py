@@ -89,8 +89,8 @@ class FileFeed:
         self._visited_at = 0.0
         self._at_place: Callable[[], None] | None = None
         self._is_last = False
-        # How far the peer has acknowledged, once something has begun; behind that places that were given, each with the
-        # bytes of the session that were on their way by then.
+        # How far the peer has acknowledged, once something has begun; after that the stamps that were reached, each with
+        # the bytes of the session that were on their way by then.
         self._arrived: tuple[_Entry, int] | None = None
         self._given: deque[tuple[int, _Entry, int]] = deque()
         self._room = asyncio.Event()
@@ -231,8 +231,8 @@ class FileFeed:
             return
         arrived_bytes = max(self._outlet.acked_bytes, given[-1][0] - _MAX_BACK_BYTES)
         while given and given[0][0] <= arrived_bytes:
-            _, entry, position_ms = given.popleft()
-            self._arrived = entry, position_ms
+            _, entry, reached_ms = given.popleft()
+            self._arrived = entry, entry.reader.position_of(reached_ms)
             while self._played and self._played[0] is not entry:
                 self._spent.append(self._played.popleft().reader)
 
@@ -258,7 +258,7 @@ class FileFeed:
             entry = self._current
             assert entry is not None
             reader = entry.reader
-            self._given.append((self._outlet.sent_bytes, entry, reader.position_ms))
+            self._given.append((self._outlet.sent_bytes, entry, reader.reached_ms))
             cuts = self._at_place is not None or (entry.gives_way and bool(self._upcoming))
             start = reader.offset
             end = reader.advance(due_ms - self._joins.shift, cuts)
@@ -271,7 +271,7 @@ class FileFeed:
                     return False
                 if not reader.starved:
                     self._given_ms = self._outlet.media_time_ms = due_ms
-                    return not session.is_blocked
+                    return True
             self._end_pass(entry)
             self._given_ms = self._outlet.media_time_ms = self._joins.position_ms
             if self._at_place is not None and cuts and reader.at_end:

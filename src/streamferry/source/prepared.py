@@ -108,7 +108,11 @@ class PreparedReader:
     @property
     def position_ms(self) -> int:
         """All media up to there has been given, from the file's origin; at most some ``STEP_MS`` more."""
-        return max(0, self.reached_ms - self.file.index.origin_ms)
+        return self.position_of(self.reached_ms)
+
+    def position_of(self, stamp_ms: int) -> int:
+        """Position of a stamp in the file, from its origin."""
+        return max(0, stamp_ms - self.file.index.origin_ms)
 
     @property
     def end_ms(self) -> int | None:
