@@ -89,8 +89,8 @@ class FileFeed:
         self._visited_at = 0.0
         self._at_place: Callable[[], None] | None = None
         self._is_last = False
-        # How far the peer has acknowledged, once something has begun; after that stamps that were reached, each with the
-        # bytes of the session that were on their way by then.
+        # How far the peer has acknowledged, once something has begun; after that stamps that were reached, each with
+        # the bytes of the session that were on their way by then.
         self._arrived: tuple[_Entry, int] | None = None
         self._given: deque[tuple[int, _Entry, int]] = deque()
         self._room = asyncio.Event()
