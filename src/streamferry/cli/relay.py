@@ -22,8 +22,9 @@ from streamferry.cli.options import (
     WatermarkRatioOption,
 )
 from streamferry.cli.process import on_interrupt, run
+from streamferry.cli.task_body import check_latency
 from streamferry.net import sandbox
-from streamferry.relay import Item, Playhead, RelaySpec, RelayStatus
+from streamferry.relay import Item, Latency, Playhead, RelaySpec, RelayStatus
 from streamferry.relay.host import RelayHost
 from streamferry.relay.live_or_file import looks_live
 from streamferry.relay.network import Network
@@ -74,6 +75,9 @@ def relay(
     predownload: Annotated[
         bool, typer.Option("--predownload/--no-predownload", help="Keep prepared files in the cache after use.")
     ] = True,
+    latency: Annotated[
+        str, typer.Option(metavar="low|normal|dense", help="Of a live source: 80, 160 or 320 ms; dense costs least.")
+    ] = "normal",
     continue_from: Annotated[
         str | None,
         typer.Option(
@@ -98,7 +102,10 @@ def relay(
         choices = FileChoices.parse(normalize, silence, watermark, watermark_pos, watermark_ratio, predownload)
         playhead = _playhead(continue_from)
         status = run(
-            _relay(source, to, live, loop, offset, end_offset, choices, playhead, duration, patience, ca_file, as_json)
+            _relay(
+                *(source, to, live, loop, offset, end_offset, choices, playhead, duration, patience),
+                *(Latency(check_latency(latency)), ca_file, as_json),
+            )
         )
     except ValueError as error:
         typer.echo(f"streamferry relay: {error}", err=True)
@@ -120,6 +127,7 @@ async def _relay(
     playhead: Playhead,
     duration: float | None,
     patience: float,
+    latency: Latency,
     ca_file: str | None,
     as_json: bool,
 ) -> RelayStatus:
@@ -150,6 +158,7 @@ async def _relay(
             patience_s=patience or None,
             silence=choices.silence,
             watermark=choices.watermark,
+            latency=latency,
         )
     else:
         spec = RelaySpec.vod(

@@ -11,6 +11,7 @@ import typer
 
 from streamferry.cli.options import DEFAULT_POSITION, DEFAULT_RATIO, AsJson
 from streamferry.cli.task_body import (
+    check_latency,
     plain_fields,
     read_body,
     source_fields,
@@ -72,6 +73,12 @@ Strategy = Annotated[
 PreDownload = Annotated[
     bool | None, typer.Option("--predownload/--no-predownload", help="Keep prepared files.", show_default=False)
 ]
+LatencyClass = Annotated[
+    str | None,
+    typer.Option(
+        "--latency", metavar="low|normal|dense", help="Of a live source; dense costs least.", show_default=False
+    ),
+]
 Callback = Annotated[str | None, typer.Option("--callback", help="http(s) address for callbacks.", show_default=False)]
 MarkFile = Annotated[Path | None, typer.Option("--watermark", help="PNG or JPEG to lay over.", show_default=False)]
 MarkPosition = Annotated[str, typer.Option("--watermark-pos", metavar="X,Y", help="Its top left corner, as fractions.")]
@@ -97,6 +104,7 @@ def create(
     end_offset: EndOffsets = None,
     continue_at: Strategy = None,
     predownload: PreDownload = None,
+    latency: LatencyClass = None,
     callback: Callback = None,
     watermark: MarkFile = None,
     watermark_pos: MarkPosition = DEFAULT_POSITION,
@@ -110,6 +118,7 @@ def create(
     """Create a task. It starts at its start time; without --start at once."""
     with session(url) as service:
         body = read_body(from_json)
+        texts["latency"] = check_latency(latency)
         body |= plain_fields(continue_at, predownload, callback, to, title=title, loops=loops, **texts)
         body |= watermark_field(watermark, watermark_pos, watermark_ratio)
         if group is not None:
@@ -143,6 +152,7 @@ def update(
     end_offset: EndOffsets = None,
     continue_at: Strategy = None,
     predownload: PreDownload = None,
+    latency: LatencyClass = None,
     callback: Callback = None,
     watermark: MarkFile = None,
     watermark_pos: MarkPosition = DEFAULT_POSITION,
@@ -160,6 +170,7 @@ def update(
     with session(url) as service:
         task_id = find_task(service, task_id)
         body = read_body(from_json)
+        texts["latency"] = check_latency(latency)
         body |= plain_fields(continue_at, predownload, callback, to, title=title, loops=loops, **texts)
         body |= {"watermark": None} if no_watermark else watermark_field(watermark, watermark_pos, watermark_ratio)
         present = service.call("GET", f"/tasks/{task_id}") if offset or end_offset or start or end else {}

@@ -39,6 +39,13 @@ def plain_fields(
     return {name: value for name, value in given.items() if value is not None}
 
 
+def check_latency(text: str | None) -> str | None:
+    """A latency class by its name."""
+    if text not in (None, "low", "normal", "dense"):
+        raise ValueError("--latency: must be low, normal or dense")
+    return text
+
+
 def source_fields(
     sources: list[str], live: bool | None, offsets: list[float] | None, ends: list[float] | None
 ) -> dict[str, Any]:

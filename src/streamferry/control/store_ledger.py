@@ -166,7 +166,7 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
         raise InvalidValue(Code.TASK_MARK_UNREAD)
     items = tuple(Item(item.url, item.start_s, item.end_s) for item in spec.items)
     if spec.kind is TaskKind.LIVE:
-        return RelaySpec.live(items[0].url, spec.destination, watermark=mark)
+        return RelaySpec.live(items[0].url, spec.destination, watermark=mark, latency=spec.latency)
     if playhead.item >= len(items):
         playhead = Playhead()
     return RelaySpec.vod(

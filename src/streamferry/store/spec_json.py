@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, InvalidValue, Reason
+from streamferry.relay.spec import Latency
 from streamferry.tasks.model import ContinueStrategy, SourceForm, StoredMark, TaskItem, TaskKind, TaskSpec
 
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -42,6 +43,7 @@ class _AsTheyAre(BaseModel):
     pre_download: bool
     callback_url: str
     note: str = ""
+    latency: Latency = Latency.NORMAL
 
 
 class _Stored(_AsTheyAre):

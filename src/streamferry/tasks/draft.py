@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar, get_args
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, Reason
-from streamferry.relay.spec import ENDLESS
+from streamferry.relay.spec import ENDLESS, Latency
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.errors import InvalidField
@@ -92,6 +92,7 @@ class TaskDraft:
     play_times: int | None = None
     continue_strategy: ContinueStrategy | None = None
     pre_download: bool | None = None
+    latency: Latency | None = None
     callback_url: str | Cleared | None = None
     watermark: WatermarkDraft | Cleared | None = None
     texts: Mapping[str, str | Cleared] = field(default_factory=dict)
@@ -125,6 +126,7 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
             draft.continue_strategy, current.continue_strategy if current else ContinueStrategy.AT_BREAK
         ),
         pre_download=_choose(draft.pre_download, current.pre_download if current else True),
+        latency=_choose(draft.latency, current.latency if current else Latency.NORMAL),
         callback_url=_decide_callback(draft.callback_url, current, rules),
         watermark=_decide_watermark(draft.watermark, current.watermark if current else None),
         **_decide_texts(draft.texts, current),

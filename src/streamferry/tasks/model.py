@@ -12,6 +12,7 @@ from typing import Annotated, get_args
 
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark, check_place
+from streamferry.relay.spec import Latency
 
 DEFAULT_GROUP = "default"
 
@@ -141,7 +142,7 @@ class TaskSpec(TaskTexts):
     """What is wanted. Valid by construction of the front ends' checks; see ``tasks.checks`` for the rules.
 
     ``loops``: -1 endless, else at least 1; of no meaning for live. ``pre_download``: keep files in the cache.
-    ``watermark``: as it was given, or as the store has it.
+    ``latency``: of a live source, of no meaning for a list. ``watermark``: as it was given, or as the store has it.
     """
 
     kind: TaskKind
@@ -157,6 +158,7 @@ class TaskSpec(TaskTexts):
     play_times: int | None = None
     continue_strategy: ContinueStrategy = ContinueStrategy.AT_BREAK
     pre_download: bool = True
+    latency: Latency = Latency.NORMAL
     callback_url: str = ""
     watermark: Watermark | StoredMark | None = None
 

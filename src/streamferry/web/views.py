@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from streamferry.media.errors import Fault
 from streamferry.reasons import NOT_TOLD
+from streamferry.relay.spec import Latency
 from streamferry.relay.status import State
 from streamferry.store.records import (
     EventRecord,
@@ -163,6 +164,8 @@ class TaskView(View):
     continue_strategy: Strategy
     pre_download: bool
     """Whether prepared files are kept in the cache."""
+    latency: Latency
+    """Of a live source; a list has none."""
     callback_url: str
     """Redacted; empty for none."""
     callback_failures: int
@@ -304,6 +307,7 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         loops=spec.loops,
         continue_strategy=Strategy[spec.continue_strategy.name],
         pre_download=spec.pre_download,
+        latency=spec.latency,
         callback_url=show_callback(spec.callback_url),
         callback_failures=record.callback_failures,
         callbacks_ended=record.callbacks_ended,

@@ -10,6 +10,7 @@ from streamferry.control.store_ledger import relay_spec_of
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay import Playhead
+from streamferry.relay.spec import Latency
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -54,3 +55,10 @@ def test_a_watermark_reaches_the_relay(kind: TaskKind) -> None:
 def test_pre_download_reaches_the_relay() -> None:
     """It is the relay's to carry out."""
     assert relay_spec_of(vod(pre_download=False), Playhead()).pre_download is False
+
+
+def test_the_latency_of_a_live_source_reaches_the_relay() -> None:
+    """A list ignores it."""
+    live = (TaskItem(MediaUrl.parse("rtmp://a.example/b/c")),)
+    assert relay_spec_of(vod(kind=TaskKind.LIVE, items=live, latency=Latency.LOW), Playhead()).latency is Latency.LOW
+    assert relay_spec_of(vod(latency=Latency.LOW), Playhead()).latency is Latency.NORMAL

@@ -9,6 +9,7 @@ from nicegui import ui
 from starlette.responses import Response
 
 from streamferry.reasons import Code, Reason
+from streamferry.relay.spec import Latency
 from streamferry.tasks.errors import ActionError, TaskNotFound
 from streamferry.tasks.model import TEXTS
 from streamferry.web.dashboard import not_found
@@ -104,6 +105,7 @@ class _Form:
                 with ui.element("div").classes("vod-only") as part:
                     self._draw_playing()
                 self._vod_only.append(part)
+                self._latency = self._draw_latency()
             with card(t("form.destination")):
                 made = self._text("destination", "form.push_address", values.destination)
                 made.classes("code").props('spellcheck=false autocapitalize=off placeholder="rtmp://host/app/key"')
@@ -134,6 +136,15 @@ class _Form:
     def _apply_kind(self) -> None:
         for one in self._vod_only:
             one.set_visibility(self._values.kind is Kind.VOD)
+        self._latency.set_visibility(self._values.kind is Kind.LIVE)
+
+    def _draw_latency(self) -> ui.select:
+        t, values = self._who.t, self._values
+        choices = {one: t(f"latency.{one.value}") for one in Latency}
+        latency = ui.select(choices, value=values.latency, label=t("form.latency"))
+        latency.props("outlined dense options-dense").classes("field")
+        latency.on_value_change(lambda event: setattr(values, "latency", event.value))
+        return latency
 
     def _draw_playing(self) -> None:
         t, values = self._who.t, self._values

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.reasons import Code, Reason
+from streamferry.relay.spec import Latency
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
@@ -70,6 +71,7 @@ class FormValues:
     loops: float | None = 1
     strategy: Strategy = Strategy.AT_BREAK
     pre_download: bool = True
+    latency: Latency = Latency.NORMAL
     callback_url: str = ""
     texts: dict[str, str] = field(default_factory=lambda: dict.fromkeys(TEXTS, ""))
     mark: WatermarkValues | None = None
@@ -99,6 +101,7 @@ class FormValues:
             loops=max(1, task.loops),
             strategy=task.continue_strategy,
             pre_download=task.pre_download,
+            latency=task.latency,
             callback_url=task.callback_url,
             texts={name: getattr(task, name) for name in TEXTS},
             mark=WatermarkValues("", mark.x, mark.y, mark.ratio) if mark else None,
@@ -167,6 +170,7 @@ class FormValues:
             loops=self._read_loops() if is_list else None,
             continue_strategy=ContinueStrategy[self.strategy.name] if is_list else None,
             pre_download=self.pre_download if is_list else None,
+            latency=None if is_list else self.latency,
             callback_url=self.callback_url.strip(),
             watermark=self._mark_draft(),
             texts={name: text or CLEARED for name, text in self.texts.items()},

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Strict
 
-from streamferry.relay.spec import MAX_ITEMS
+from streamferry.relay.spec import MAX_ITEMS, Latency
 from streamferry.store.records import GroupTag
 from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32
 from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
@@ -78,6 +78,9 @@ class TaskFields(Body):
     title: Name | None = None
     continue_strategy: Strategy | None = None
     pre_download: Switch | None = None
+    latency: Latency | None = None
+    """How often media of a live source is moved on: every 80 ms (low), 160 ms (normal, the default) or 320 ms (dense).
+    The longer, the less a stream costs. Of no meaning for a list."""
     loops: Loops | None = None
     """How often a list is played; -1 (the default) is without end."""
     callback_url: Annotated[str, Field(max_length=MAX_CALLBACK_CHARS, pattern=_NO_NUL)] | None = None

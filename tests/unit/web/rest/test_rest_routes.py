@@ -13,6 +13,7 @@ from signed_api import NO_LIMITS
 import streamferry
 from kit.virtual_clock import VirtualClock
 from streamferry.control.login_throttle import FREE_FAILURES
+from streamferry.relay.spec import Latency
 from streamferry.store import Store
 from streamferry.store.records import KeyPair
 from streamferry.web.compat.sample import write_body
@@ -149,6 +150,19 @@ async def test_a_patch_changes_what_it_gives(rest: Rest) -> None:
     }
     emptied = await rest.call("PATCH", path, {"title": "", "callback_url": None, "loops": None})
     assert (emptied["title"], emptied["callback_url"], emptied["loops"]) == ("", "", 4)
+
+
+async def test_the_latency_of_a_task_is_set_kept_and_changed(rest: Rest) -> None:
+    """By its name; another word is refused with the field's name. One that says nothing has the default."""
+    task = await rest.create(latency="dense")
+    path = f"/tasks/{task['task_id']}"
+    assert (task["latency"], (await rest.create())["latency"]) == ("dense", "normal")
+    assert (await rest.call("PATCH", path, {"title": "kept"}))["latency"] == "dense"
+    assert (await rest.call("PATCH", path, {"latency": "low"}))["latency"] == "low"
+    assert (await rest.call("GET", path))["latency"] == "low"
+    assert (await rest.actions.get_task(task["task_id"])).spec.latency is Latency.LOW
+    refused = await rest.refusal(422, "PATCH", path, {"latency": "lowest"})
+    assert "latency" in str(refused)
 
 
 async def test_who_says_which_version_was_seen_overwrites_no_other(rest: Rest) -> None:
