@@ -30,10 +30,10 @@ TEXTS = {
     "form.file_address": ("File: https://… or /path/on/this/machine", "文件：https://… 或本机路径 /…"),
     "form.from": ("From", "从"),
     "form.group": ("Group", "分组"),
-    "form.latency": ("Latency; the longer, the less a stream costs", "延迟（越长，每路流的开销越小）"),
     "form.keep": ("Keep prepared files for the next loop", "保留预处理文件供下一轮使用"),
     "form.kind_live": ("A live stream", "直播流"),
     "form.kind_vod": ("A list of files", "点播列表"),
+    "form.latency": ("Latency; the longer, the less a stream costs", "延迟（越长，每路流的开销越小）"),
     "form.library": ("From the library", "从素材库选择"),
     "form.live_address": (
         "Stream: rtmp://, https://….flv, .m3u8, rtsp://, srt://",
@@ -80,9 +80,9 @@ TEXTS = {
     "form.window": ("Window", "时间段"),
     "kind.live": ("Live", "直播"),
     "kind.vod": ("Files", "点播"),
+    "latency.dense": ("dense: 320 ms", "密集：320 毫秒"),
     "latency.low": ("low: 80 ms", "低：80 毫秒"),
     "latency.normal": ("normal: 160 ms", "普通：160 毫秒"),
-    "latency.dense": ("dense: 320 ms", "密集：320 毫秒"),
     "strategy.at_break": ("where it broke", "从中断处"),
     "strategy.at_break_plus_elapsed": ("where it would be without the break", "从中断处加上经过的时间"),
 }
