@@ -24,6 +24,8 @@ class ListFlow(Flow):
         super().__init__(outlet)
         self._on_inspect = on_inspect
         self._feed: FileFeed | None = None
+        # When to see next what has arrived: a lost session is continued from there, so it is known to half a second.
+        self._look_at = 0.0
 
     @property
     def headers(self) -> list[LaidTag]:
@@ -61,11 +63,12 @@ class ListFlow(Flow):
 
     def visit(self, now: float) -> None:
         """See ``Flow``."""
-        is_plain, inspects = False, now >= self._inspect_at
+        is_plain, inspects, looks = False, now >= self._inspect_at, now >= self._look_at
         if self._feed is not None and self.outlet.session is not None:
             try:
                 is_plain = self._feed.play(now)
-                if inspects:
+                if looks:
+                    self._look_at = now + INSPECT_S
                     self.outlet.check_liveness(now)
                     self._feed.note_arrived()
             except DestinationError as error:

@@ -71,7 +71,7 @@ async def played(reader: PreparedReader, file: PreparedFile, until_ms: int = 1 <
     tags: list[Tag] = []
     most_bytes = 0
     async with asyncio.timeout(40):
-        while not reader.at_end and reader.position_ms < until_ms - 40:
+        while not reader.at_end and reader.position_ms < until_ms - 200:
             out: list[Tag] = []
             start = reader.offset
             reader.advance(min(until_ms, reader.position_ms + 1000))
