@@ -155,6 +155,9 @@ class PreparedReader:
         if ends_at_place and self._end_at_place(start, end):
             return self.offset
         if end <= start:
+            if self.starved:
+                # A preparation that keeps so much of the file and no more goes on when what was given before has left.
+                file.advise(start)
             return start
         self.offset = end
         if self.at_end or self.starved:

@@ -64,8 +64,8 @@ async def play(file: PreparedFile) -> tuple[int, Exception | None]:
             tags: list[tuple[int, int, bytes | memoryview]] = []
             until_ms += 100
             start = reader.offset
-            # As a player, which takes some MiB at once: how far it has read is told where that began.
-            reader.advance(min(until_ms, reader.position_ms + 500))
+            # At times that is all there is, as much as the preparation may keep.
+            reader.advance(until_ms)
             reader.tags(start, tags)
             pictures += sum(kind == VIDEO and body[1] == 1 for kind, _, body in tags)
             tags.clear()
