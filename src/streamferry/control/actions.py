@@ -139,6 +139,8 @@ class Actions(Readings, GroupActions, KeyActions):
                 await self._guard_destination(connection, spec, task_id, now_ms)
             await tasks.replace(connection, self._seal, before, spec, finished=finished)
             values: dict[str, object] = {}
+            if list_changed or revived:
+                values |= {"list_version": before.version + 1}
             if list_changed:
                 values |= tasks.known_ends(
                     _moved_ends(before.item_ends_ms, () if kind_changed else was.items, spec.items)

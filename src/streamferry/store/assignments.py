@@ -199,10 +199,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
         ],
     )
     # An update may have set a new list since the worker read it: then nothing of that has been played.
-    is_up_to_date = task.c.version == sa.bindparam("of_version")
-    is_of_this_list = sa.or_(
-        run.c.playhead_ms.is_not(None), sa.exists().where(task.c.id == sa.bindparam("of_task"), is_up_to_date)
-    )
+    is_of_this_list = run.c.list_version <= sa.bindparam("of_version")
     played = [one for one in reports if one.status.playhead is not None and one.status.media_time_ms]
     if played:
         await connection.execute(

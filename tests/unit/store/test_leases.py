@@ -399,8 +399,23 @@ async def test_an_edited_list_keeps_its_place(
     moved = RelayStatus(State.STREAMING, media_time_ms=9, playhead=Playhead(0, 1, 4_000))
     await desk.report("one", [report_of(held, moved, ends={0: 10_000, 1: 20_000})])
     await desk.actions.update_task(task_id, lambda spec: replace(spec, items=items(after)))
+    # Its worker has not seen that yet, and reports where the old list is by now.
+    await desk.report("one", [report_of(held, replace(moved, playhead=Playhead(0, 2, 600)), ends={2: 30_000})])
     record = await desk.actions.get_task(task_id)
     assert (record.playhead, record.item_ends_ms) == (Playhead(*place), ends)
+
+
+async def test_a_place_is_kept_that_was_reported_before_another_change_was_seen(desk: Desk) -> None:
+    """A change of the title leaves the list as it is."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    await desk.actions.update_task(task_id, lambda spec: replace(spec, title="Other"))
+    await desk.report(
+        "one", [report_of(held, RelayStatus(State.STREAMING, media_time_ms=9, playhead=Playhead(3, 0, 4)))]
+    )
+    assert (await desk.actions.get_task(task_id)).playhead == Playhead(3, 0, 4)
 
 
 @pytest.mark.parametrize("strategy", list(ContinueStrategy))
