@@ -10,6 +10,7 @@ from callback_office import TOKEN, Office
 from standardwebhooks import Webhook
 
 from kit.callback_receiver import Answer, CallbackReceiver
+from kit.waiting import PATIENCE_S
 from streamferry.control.callbacks import dispatcher
 from streamferry.control.callbacks.dispatcher import (
     FIRST_PAUSE_S,
@@ -260,10 +261,16 @@ async def test_a_path_that_fails_held_up_the_other_paths_of_its_host(
 
 async def attempts_until_given_up(office: Office, receiver: CallbackReceiver, number: int, task_id: str) -> int:
     """Let a dispatcher try one callback until it is given up, without waiting for the pauses."""
-    while (await office.states(task_id))[number] == "waiting":
-        seen = len(receiver.received)
-        await office.shift(LONGEST_PAUSE_S)
-        await office.until("attempt", lambda seen=seen: len(receiver.received) > seen)  # type: ignore[misc]
+    tried, state = 0, DeliveryState.WAITING
+    async with asyncio.timeout(PATIENCE_S):
+        while state is DeliveryState.WAITING:
+            # Until an attempt is settled: before, the time at which it is due is that of its lease.
+            delivery = await office.callbacks.get_delivery(f"evt_{task_id}_{number}")
+            state = delivery.state
+            if delivery.attempts > tried:
+                tried = delivery.attempts
+                await office.shift(LONGEST_PAUSE_S)
+            await asyncio.sleep(0.01)
     return sum(one.json["Sequence"] == number for one in list(receiver.received))
 
 
