@@ -258,7 +258,7 @@ def test_child_that_is_killed(relay: StartRelay, nginx: NginxRtmp, hls_url: str)
     count = len(running.lines)
     os.kill(child, signal.SIGKILL)
     assert running.wait_state("retrying", after=count).fault == "service"
-    running.wait_state("streaming", after=count)
+    running.wait_state("streaming", after=len(running.lines))
     after = nginx.published("out", "rec")
     assert after is not None
     assert after.client == before.client

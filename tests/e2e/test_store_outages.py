@@ -85,7 +85,7 @@ async def test_workers_that_hang_are_ended_before_their_tasks_are_given_away(
 ) -> None:
     """They could not be told that they lost them, nor give back a lock in the store, where one froze in a write."""
     async with on_air(tmp_path, clips, workers=2) as air, asyncio.timeout(90):
-        pids = [pid for pid in programs.descendants(air.service.pid) if " worker" in programs.command_line(pid)]
+        pids = [pid for pid in programs.descendants(air.service.pid) if "attached_worker" in programs.command_line(pid)]
         assert len(pids) == 2
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)

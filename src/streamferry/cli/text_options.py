@@ -1,5 +1,5 @@
 """The texts of a task for people on the command line: an option each of ``task create`` and ``update``, a row each of
-``task show``. All follow from ``tasks.model.TEXTS``."""
+``task show``. All follow from ``tasks.texts.TEXTS``."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamferry.tasks.model import TEXTS
+from streamferry.tasks.texts import TEXTS
 
 
 def takes_texts(command: Callable[..., None]) -> Callable[..., None]:

@@ -212,7 +212,7 @@ class RelayRun:
         patience_s = self._context.spec.patience_s
         if patience_s is not None and not self._vitals.has_streamed and now - self._context.advanced_at >= patience_s:
             self._context.finish(State.FAILED)
-        return self._verdict[0] is State.STREAMING and self._vitals.trouble is None
+        return self._verdict[0] is State.STREAMING and self._vitals.trouble is None and self._vitals.has_rate
 
     def _publish(self, verdict: Verdict) -> None:
         """Remember the verdict; report it if it has changed."""

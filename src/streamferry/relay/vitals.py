@@ -121,6 +121,11 @@ class Vitals:
         self._follow(verdict, now)
         return verdict
 
+    @property
+    def has_rate(self) -> bool:
+        """Whether it is known how fast media leaves."""
+        return self._kbps[1] > 0
+
     def _follow(self, verdict: Verdict, now: float) -> None:
         """Begin, continue or end the trouble."""
         state, fault, why = verdict

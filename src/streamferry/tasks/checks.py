@@ -28,7 +28,8 @@ from streamferry.relay.spec import (
     check_source,
 )
 from streamferry.tasks.errors import InvalidField, TaskNotFound
-from streamferry.tasks.model import FreeText, StoredMark, TaskItem, TaskKind
+from streamferry.tasks.model import StoredMark, TaskItem, TaskKind
+from streamferry.tasks.texts import FreeText
 
 MAX_WINDOW = timedelta(days=7)
 MAX_ADDRESS_CHARS = 1000

@@ -25,7 +25,6 @@ from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import (
     DEFAULT_GROUP,
-    TEXTS,
     ContinueStrategy,
     SourceForm,
     StoredMark,
@@ -33,6 +32,7 @@ from streamferry.tasks.model import (
     TaskKind,
     TaskSpec,
 )
+from streamferry.tasks.texts import TEXTS
 
 
 class Cleared(Enum):

@@ -4,15 +4,14 @@ The cloud API's names and types live in ``web.compat`` only; the data plane's sp
 service. Times are aware UTC datetimes, offsets seconds.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Annotated, get_args
 
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark, check_place
 from streamferry.relay.spec import Latency
+from streamferry.tasks.texts import TaskTexts
 
 DEFAULT_GROUP = "default"
 
@@ -117,24 +116,6 @@ class StoredMark:
     def reference(self) -> str:
         """What stands for the picture where it is not shown; in an update it means this picture."""
         return f"data:{self.media_type};sha256,{self.digest}"
-
-
-@dataclass(frozen=True, slots=True)
-class FreeText:
-    """The rule of a text for people: no longer than that, in any number of lines."""
-
-    max_chars: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskTexts:
-    """Texts for people, of no effect on what runs. One more is a line here, and one for each surface that has it."""
-
-    note: Annotated[str, FreeText(500)] = ""
-
-
-#: Name of each text -> its rule.
-TEXTS: Mapping[str, FreeText] = {one.name: get_args(one.type)[1] for one in fields(TaskTexts)}
 
 
 @dataclass(frozen=True, slots=True)

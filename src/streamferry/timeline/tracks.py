@@ -60,8 +60,8 @@ class Tracks:
 
     @property
     def end_ms(self) -> int:
-        """The latest end of a track."""
-        return max(track.end_ms for track in self._all.values())
+        """The latest end of a track, of this segment or of one before it."""
+        return max(self._start_ms, *(track.end_ms for track in self._all.values()))
 
     def place_of_header(self, track: Track | None) -> int:
         """Where the next frame of a track, or of any (None), is expected: a header for it belongs there.

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.datastructures import URL
 
 from streamferry.tasks.draft import TaskDraft
-from streamferry.tasks.model import TEXTS
+from streamferry.tasks.texts import TEXTS
 from streamferry.web.views import Kind, RequestView, TaskView
 
 #: Makes the body of the SDK's call from a task, with the compatible API's names.

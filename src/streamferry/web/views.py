@@ -17,7 +17,8 @@ from streamferry.store.records import (
     EventRecord,
     TaskRecord,
 )
-from streamferry.tasks.model import TEXTS, StoredMark, TaskSpec
+from streamferry.tasks.model import StoredMark, TaskSpec
+from streamferry.tasks.texts import TEXTS
 from streamferry.web.addresses import show_callback, show_source
 
 

@@ -16,7 +16,8 @@ from streamferry.net.folders import Folders
 from streamferry.net.listening import ListenPorts
 from streamferry.tasks import checks
 from streamferry.tasks.errors import InvalidField
-from streamferry.tasks.model import TEXTS, TaskItem, TaskKind
+from streamferry.tasks.model import TaskItem, TaskKind
+from streamferry.tasks.texts import TEXTS
 from streamferry.worker.egress import Egress, decide_refusal
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

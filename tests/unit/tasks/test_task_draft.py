@@ -22,7 +22,8 @@ from streamferry.tasks.draft import (
     decide_spec,
 )
 from streamferry.tasks.errors import InvalidField
-from streamferry.tasks.model import TEXTS, ContinueStrategy, SourceForm, StoredMark, TaskKind, TaskSpec
+from streamferry.tasks.model import ContinueStrategy, SourceForm, StoredMark, TaskKind, TaskSpec
+from streamferry.tasks.texts import TEXTS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RULES = address_rules()

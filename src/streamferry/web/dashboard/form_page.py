@@ -11,7 +11,7 @@ from starlette.responses import Response
 from streamferry.reasons import Code, Reason
 from streamferry.relay.spec import Latency
 from streamferry.tasks.errors import ActionError, TaskNotFound
-from streamferry.tasks.model import TEXTS
+from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard import not_found
 from streamferry.web.dashboard.form_fields import Fields
 from streamferry.web.dashboard.form_values import FormValues, typed_address

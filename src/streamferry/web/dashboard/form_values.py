@@ -19,7 +19,8 @@ from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
 from streamferry.tasks.errors import InvalidField
-from streamferry.tasks.model import DEFAULT_GROUP, TEXTS, ContinueStrategy, TaskKind
+from streamferry.tasks.model import DEFAULT_GROUP, ContinueStrategy, TaskKind
+from streamferry.tasks.texts import TEXTS
 from streamferry.tasks.times import comes_twice, instants_of
 from streamferry.web.views import Kind, Strategy, TaskView
 

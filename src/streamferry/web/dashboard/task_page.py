@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from streamferry.relay.status import State
 from streamferry.tasks.errors import TaskNotFound
-from streamferry.tasks.model import TEXTS
+from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard import not_found, show
 from streamferry.web.dashboard.charts import Charts
 from streamferry.web.dashboard.frame import Page, Visitor, frame, live, visitor

@@ -13,7 +13,8 @@ from streamferry.relay.spec import MAX_ITEMS, Latency
 from streamferry.store.records import GroupTag
 from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32
 from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
-from streamferry.tasks.model import TEXTS, ContinueStrategy, TaskKind
+from streamferry.tasks.model import ContinueStrategy, TaskKind
+from streamferry.tasks.texts import TEXTS
 from streamferry.web.views import Kind, Strategy
 
 

@@ -14,7 +14,8 @@ from streamferry.store.records import TaskRecord
 from streamferry.tasks import checks
 from streamferry.tasks.draft import CLEARED
 from streamferry.tasks.errors import InvalidField
-from streamferry.tasks.model import TEXTS, TaskItem, TaskKind, TaskSpec
+from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
+from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard.form_values import FormValues, SourceValues, WatermarkValues, read_seconds, typed_address
 from streamferry.web.dashboard.texts import sayer
 from streamferry.web.views import Kind, TaskView, show_task
