@@ -224,3 +224,12 @@ def test_more_tracks_than_are_told_apart_cost_nothing(timeline):
     lay(timeline, tags)
     assert len(timeline.headers) <= 17
     assert sum(len(tag[2]) for tag in timeline.headers) < 20_000
+
+
+def test_an_empty_session_does_not_forget_where_other_tracks_ended(timeline):
+    """The session before it had a track that the first two do not know."""
+    laid = lay(timeline, [(VIDEO, at, of_track(1, is_key=True)) for at in (0, 40, 80)])
+    timeline.begin_live()
+    timeline.begin_live()
+    laid += lay(timeline, [(VIDEO, 5, of_track(1, is_key=True))])
+    assert [tag[1] for tag in laid] == [0, 40, 80, 120]
