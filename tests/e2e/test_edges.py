@@ -18,7 +18,7 @@ from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
 from kit.relay_program import Finished, RelayProgram
 from kit.rtsp_server import RtspServer
-from kit.waiting import wait_for
+from kit.waiting import free_udp_port, is_udp_taken, wait_for
 
 StartRelay = Callable[..., RelayProgram]
 ToEnd = Callable[..., Finished]
@@ -100,28 +100,6 @@ def libsrt() -> None:
     """The library that SRT destinations need."""
     if not any(map(find_library, ("srt-gnutls", "srt-openssl", "srt"))):
         pytest.skip("libsrt is not installed; run scripts/tools.sh as root")
-
-
-def free_udp_port() -> int:
-    """A UDP port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def is_udp_taken(port: int) -> bool:
-    """Whether some program listens to the port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0 and not _can_bind(port)
-
-
-def _can_bind(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def assert_relayed(running: RelayProgram, nginx: NginxRtmp) -> None:

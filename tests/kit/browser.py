@@ -85,6 +85,8 @@ def tab(
         has_touch=phone,
     )
     context.set_default_timeout(1000 * PATIENCE_S)
+    # The service itself gives up on a page after a minute.
+    context.set_default_navigation_timeout(3 * 1000 * PATIENCE_S)
     one = Tab(context.new_page())
     if is_patient:
         # Called before each action and each look; it goes on when the words are gone.

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kit import programs
-from kit.waiting import wait_for
+from kit.waiting import free_udp_port, is_udp_taken, wait_for
 from streamferry.media.errors import (
     SourceCorrupt,
     SourceEnded,
@@ -41,12 +41,6 @@ SECRET = "s3cret-s3cret"
 async def _no_survivors():
     yield
     await end_all()
-
-
-def free_udp_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture
@@ -106,7 +100,7 @@ async def test_srt_caller_and_its_secrets(ffmpeg, clips):
     port = free_udp_port()
     far = f"srt://127.0.0.1:{port}?mode=listener&passphrase={SECRET}"
     ffmpeg("-re", "-stream_loop", "-1", "-i", clips("h264_no_bframes"), "-c", "copy", "-f", "mpegts", far)
-    wait_for("the listener", lambda: _udp_is_taken(port))
+    wait_for("the listener", lambda: is_udp_taken(port))
     url = MediaUrl.parse(f"srt://127.0.0.1:{port}?passphrase={SECRET}&streamid=#!::r=cam,m=request")
     inlet = await open_live(url, allow=lambda address: address == "127.0.0.1")
     assert both_tracks(await pull_until(inlet, both_tracks))
@@ -120,7 +114,7 @@ async def test_srt_listener(ffmpeg, clips):
     """We listen, the far end calls."""
     port = free_udp_port()
     opening = asyncio.ensure_future(open_live(MediaUrl.parse(f"srt://:{port}?mode=listener")))
-    await asyncio.to_thread(wait_for, "our listener", lambda: _udp_is_taken(port))
+    await asyncio.to_thread(wait_for, "our listener", lambda: is_udp_taken(port))
     far = f"srt://127.0.0.1:{port}"
     caller = ffmpeg("-re", "-stream_loop", "-1", "-i", clips("h264_no_bframes"), "-c", "copy", "-f", "mpegts", far)
     inlet = await asyncio.wait_for(opening, 30)
@@ -130,15 +124,6 @@ async def test_srt_listener(ffmpeg, clips):
     inlet.close()
 
 
-def _udp_is_taken(port):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
-
-
 async def test_srt_with_the_wrong_passphrase(ffmpeg, clips):
     """A refusal is told as one, without the passphrase."""
     port = free_udp_port()
@@ -146,7 +131,7 @@ async def test_srt_with_the_wrong_passphrase(ffmpeg, clips):
         *("-re", "-i", clips("h264_no_bframes"), "-c", "copy", "-f", "mpegts"),
         f"srt://127.0.0.1:{port}?mode=listener&passphrase={SECRET}",
     )
-    wait_for("the listener", lambda: _udp_is_taken(port))
+    wait_for("the listener", lambda: is_udp_taken(port))
     with pytest.raises(SourceRejected) as caught:
         await open_live(MediaUrl.parse(f"srt://127.0.0.1:{port}?passphrase=wrong-{SECRET}"))
     assert "refused" in str(caught.value)
