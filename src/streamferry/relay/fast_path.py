@@ -32,12 +32,11 @@ from streamferry.source.rtmp import RtmpReader
 from streamferry.timeline import Timeline
 from streamferry.timeline.timeline import PICTURE_PATIENCE_MS
 from streamferry.timeline.tracks import MAX_FRAME_MS, Track
-from streamferry.wire.rtmp.chunk import Message
+from streamferry.wire.rtmp.chunk import EXTENDED, Message
 from streamferry.wire.rtmp.framed import Framed
 from streamferry.wire.rtmp.message import CHUNK_STREAM_OF_TAG
 
 _AROUND_BODY_BYTES = 15
-_EXTENDED = 0xFFFFFF
 #: Later than any stamp: a track that stands there has no simple frames.
 _CLOSED_MS = 1 << 62
 
@@ -183,11 +182,11 @@ class FlvFastPath(FastPath):
                 audio_ms, audio_step_ms, chunk = ms, step_ms, _AUDIO_CHUNK
             else:
                 break
-            if ms < _EXTENDED:
+            if ms < EXTENDED:
                 _write_header(view, start - 1, chunk | ms, size << 8 | tag_type, stream_word)
                 append(view[start - 1 : following - 4])
             else:
-                header = _pack_extended_header(chunk | _EXTENDED, size << 8 | tag_type, stream_word, ms)
+                header = _pack_extended_header(chunk | EXTENDED, size << 8 | tag_type, stream_word, ms)
                 append(header + view[start + 11 : following - 4])
             start = following
         if chunk:
@@ -236,10 +235,10 @@ class RtmpFastPath(FastPath):
                 audio_ms, audio_step_ms, chunk = ms, step_ms, _AUDIO_CHUNK
             else:
                 break
-            if ms < _EXTENDED:
+            if ms < EXTENDED:
                 append(_pack_header(chunk | ms, size << 8 | type_id, stream_word) + body)
             else:
-                append(_pack_extended_header(chunk | _EXTENDED, size << 8 | type_id, stream_word, ms) + body)
+                append(_pack_extended_header(chunk | EXTENDED, size << 8 | type_id, stream_word, ms) + body)
             taken += 1
         if chunk:
             self._end(run, chunk, video_ms, video_step_ms, audio_ms, audio_step_ms)

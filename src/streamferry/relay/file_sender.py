@@ -59,6 +59,7 @@ class FileSender:
             self._headers = []
 
     def send(self, session: Session, reader: PreparedReader, start: int, end: int) -> None:
+        """Send what the reader gave from ``start`` to ``end``, in its file's bytes. Raises DestinationError."""
         chunks = self._chunks
         headers, self._headers_due = self._headers_due, []
         if chunks is None or self._outlet.tap is not None:

@@ -1,11 +1,11 @@
 """Two sockets of libsrt, one calling the other."""
 
 import asyncio
-import socket
 from ctypes.util import find_library
 
 import pytest
 
+from kit.waiting import free_udp_port
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.net.fence import lease_clock
@@ -17,9 +17,7 @@ async def ends():
     """Who calls, with its deadlines, and who was called."""
     if not any(map(find_library, ("srt-gnutls", "srt-openssl", "srt"))):
         pytest.skip("libsrt is not installed; run scripts/tools.sh as root")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_udp_port()
     deadlines = Deadlines()
     listening = asyncio.ensure_future(
         open_sender(MediaUrl.parse(f"srt://127.0.0.1:{port}?mode=listener"), deadlines=Deadlines())

@@ -34,7 +34,8 @@ MAX_CHUNK_STREAMS = 64
 #: Chunk stream of protocol control messages (5.4).
 CONTROL_CHUNK_STREAM = 2
 
-_EXTENDED = 0xFFFFFF
+#: In the field of a stamp or a delta: the real one follows the header, in 32 bits (5.3.1.3).
+EXTENDED = 0xFFFFFF
 _WRAP_MASK = 0xFFFFFFFF
 _SET_CHUNK_SIZE = 1
 _ABORT = 2
@@ -93,7 +94,7 @@ class ChunkReader:
                     first < 0x80000000
                     and stream is not None
                     and stream.gathered is None
-                    and field != _EXTENDED
+                    and field != EXTENDED
                     and size <= self.chunk_size
                     and size <= MAX_MESSAGE_BYTES
                 ):
@@ -166,7 +167,7 @@ class ChunkReader:
                 raise RemoteProtocolError(Code.PROTOCOL_RTMP_NESTED_MESSAGE)
             field = int.from_bytes(view[header : header + 3], "big")
             extended = b""
-            if field == _EXTENDED:
+            if field == EXTENDED:
                 extended = bytes(view[body : body + 4])
                 body += 4
                 if body > end:
@@ -281,7 +282,7 @@ def append_message(
     """
     size = len(body)
     stream_word = message_stream_id << 24 if message_stream_id < 256 else _swap_bytes(message_stream_id)
-    if 0 <= stamp_ms < _EXTENDED:
+    if 0 <= stamp_ms < EXTENDED:
         out.append(_pack_header(chunk_stream_id << 24 | stamp_ms, size << 8 | type_id, stream_word))
         if size <= chunk_size:
             out.append(body)
@@ -290,10 +291,10 @@ def append_message(
     else:
         stamp_ms &= _WRAP_MASK
         continuation = bytes((0xC0 | chunk_stream_id,))
-        if stamp_ms < _EXTENDED:
+        if stamp_ms < EXTENDED:
             out.append(_pack_header(chunk_stream_id << 24 | stamp_ms, size << 8 | type_id, stream_word))
         else:
-            first = chunk_stream_id << 24 | _EXTENDED
+            first = chunk_stream_id << 24 | EXTENDED
             out.append(_pack_extended_header(first, size << 8 | type_id, stream_word, stamp_ms))
             continuation += _pack_word(stamp_ms)
         if size <= chunk_size:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from struct import Struct
 
 from streamferry.media.tag import AUDIO, VIDEO, Tag
-from streamferry.wire.rtmp.chunk import ChunkReader, Message, append_message
+from streamferry.wire.rtmp.chunk import EXTENDED, ChunkReader, Message, append_message
 from streamferry.wire.rtmp.message import CHUNK_STREAM_OF_TAG
 
 #: Announced by each publish session that sends such a file. One message in 10,000 is larger.
@@ -24,7 +24,6 @@ CHUNK_SIZE = 65536
 #: Distance of the index's steps, unless frames are further apart: how exactly a moment is found.
 STEP_MS = 40
 TRACKS = (AUDIO, VIDEO)
-_EXTENDED = 0xFFFFFF
 _NONE = (1 << 64) - 1
 
 _read_two_words = Struct(">II").unpack_from
@@ -44,8 +43,8 @@ def serialize_message(tag_type: int, delta_ms: int, body: "bytes | memoryview") 
     """A message ``delta_ms`` after the one before it on its track; before the first are the headers, at 0."""
     chunk_stream_id = CHUNK_STREAM_OF_TAG[tag_type]
     size, field, extended = len(body), delta_ms, b""
-    if delta_ms >= _EXTENDED:  # A track that pauses for 4.66 hours.
-        field, extended = _EXTENDED, _pack_word(delta_ms)
+    if delta_ms >= EXTENDED:  # A track that pauses for 4.66 hours.
+        field, extended = EXTENDED, _pack_word(delta_ms)
     head = _pack_two_words((0x40 | chunk_stream_id) << 24 | field, size << 8 | tag_type) + extended
     if size <= CHUNK_SIZE:
         return head + body
@@ -61,7 +60,7 @@ def restamped(
     """The message at ``offset`` with a type 0 header of that stamp, as pieces; and where the next one lies."""
     first, second = _read_two_words(view, offset)
     chunk_stream_id, size, tag_type = first >> 24 & 0x3F, second >> 8, second & 0xFF
-    extended_bytes = 4 if first & _EXTENDED == _EXTENDED else 0
+    extended_bytes = 4 if first & EXTENDED == EXTENDED else 0
     body = offset + 8 + extended_bytes
     end = end_of_message(view, offset)
     chunk_bytes = CHUNK_SIZE + 1 + extended_bytes
@@ -82,15 +81,15 @@ def restamped(
 def end_of_message(view: memoryview, offset: int) -> int:
     """Where the message at ``offset`` ends."""
     first, second = _read_two_words(view, offset)
-    extended_bytes = 4 if first & _EXTENDED == _EXTENDED else 0
+    extended_bytes = 4 if first & EXTENDED == EXTENDED else 0
     size: int = second >> 8
     continuations = max(0, size - 1) // CHUNK_SIZE
     return offset + 8 + extended_bytes + size + continuations * (1 + extended_bytes)
 
 
 def _delta_at(view: memoryview, offset: int) -> int:
-    field: int = _read_two_words(view, offset)[0] & _EXTENDED
-    return field if field < _EXTENDED else int(_read_word(view, offset + 8)[0])
+    field: int = _read_two_words(view, offset)[0] & EXTENDED
+    return field if field < EXTENDED else int(_read_word(view, offset + 8)[0])
 
 
 class Index:

@@ -6,8 +6,7 @@ one chunk of type 0: what ``ClientSession.send_tags`` makes of the same frame.
 
 from streamferry.media.stamps import signed_delta_ms
 from streamferry.media.tag import FRAME, KEYFRAME, START, VIDEO, LaidTag, kind_of_video
-
-_EXTENDED = 0xFFFFFF
+from streamferry.wire.rtmp.chunk import EXTENDED
 
 
 class Framed:
@@ -32,7 +31,7 @@ class Framed:
         tags: list[LaidTag] = []
         for piece in self.pieces:
             stamp_ms, body = int.from_bytes(piece[1:4], "big"), piece[12:]
-            if stamp_ms == _EXTENDED:
+            if stamp_ms == EXTENDED:
                 stamp_ms, body = int.from_bytes(piece[12:16], "big"), piece[16:]
             # Stamps are modulo 2^32, and no frame is half of that away from the last, before or after it.
             dts_ms = self.last_ms + signed_delta_ms(stamp_ms, self.last_ms - self.zero_ms)
