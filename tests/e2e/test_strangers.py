@@ -51,10 +51,17 @@ def address(service: ServiceProgram) -> Address:
     return parts.hostname, parts.port
 
 
-def signed(action: str, body: bytes, *, secret: str = SECRET, told: bool = True, length: int | None = None) -> bytes:
+def signed(
+    action: str,
+    body: bytes,
+    *headers: str,
+    secret: str = SECRET,
+    told: bool = True,
+    length: int | None = None,
+) -> bytes:
     """The head of a call of the compatible API. ``told``: whether it has the body's hash, as all SDKs but PHP's."""
     query = {"Action": action, "Version": "2023-01-01"}
-    headers = sign_request(
+    signature = sign_request(
         Credentials(KEY_ID, secret),
         method="POST",
         host="here",
@@ -64,10 +71,10 @@ def signed(action: str, body: bytes, *, secret: str = SECRET, told: bool = True,
         now=datetime.now(UTC),
     )
     if not told:
-        headers.pop("x-content-sha256")
+        signature.pop("x-content-sha256")
     size = len(body) if length is None else length
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    return head(f"POST /?{canonical_query(query)}", *lines, f"content-length: {size}")
+    lines = [f"{name}: {value}" for name, value in signature.items()]
+    return head(f"POST /?{canonical_query(query)}", *lines, *headers, f"content-length: {size}")
 
 
 def authorization(signed_headers: str) -> str:
@@ -172,24 +179,19 @@ def test_a_body_is_not_awaited_from_who_has_not_signed_it(address: Address) -> N
 
 def test_unproved_bodies_are_large_in_a_few_places_only(address: Address) -> None:
     """PHP's SDK signs the body without telling its hash, so it has to be read first; of one peer twice at a time."""
-    start = signed("CreatePullToPushTask", b"{}", told=False, length=3_000_000)
+    body = b" " * 3_000_000
+    start = signed("CreatePullToPushTask", b"{}", told=False, length=len(body))
+    asking = signed("CreatePullToPushTask", b"{}", "expect: 100-continue", told=False, length=len(body))
     with RawConnection(address, SLOW) as first, RawConnection(address, SLOW) as second:
         for connection in (first, second):
+            connection.send(asking)
+            assert connection.read_answer().status == 100  # its body is awaited: it has a place
             # So much is ahead of the least rate by a minute.
-            connection.send(start + b" " * 1_000_000)
-
-        def third() -> RawAnswer | None:
-            with RawConnection(address, SLOW) as connection:
-                connection.send(start + b" " * 3_000_000)
-                answer = connection.read_answer()
-            return answer if answer.status == 429 else None
-
-        answer = wait_for("both places to be taken", third)
-        assert answer.headers["retry-after"] == "1"
+            connection.send(body[:1_000_000])
+        answer = ask(address, asking, SLOW)
+        assert (answer.status, answer.headers["retry-after"]) == (429, "1")
         # Another peer has places of its own: its body is read, and then the signature is judged.
-        body = b" " * 3_000_000
-        other = ask(address, signed("CreatePullToPushTask", b"{}", told=False, length=len(body)) + body, OTHER)
-        assert other.status == 401
+        assert ask(address, start + body, OTHER).status == 401
 
 
 def test_a_place_for_an_unproved_body_is_not_held_by_a_drip(address: Address) -> None:
@@ -229,17 +231,16 @@ def code_of(answer: RawAnswer) -> str:
 )
 def test_behind_a_proxy_requests_of_a_peer_are_counted(address: Address, path: str, peer: str, code: str) -> None:
     """The proxy has as many connections as it likes; who stands behind it has its number of requests."""
-    form = ("origin: http://here", "content-length: 9")
+    form = ("origin: http://here", "content-length: 9", "expect: 100-continue")
     waiting = head("POST /dashboard/sign-in", f"x-forwarded-for: {peer}", *form)
     asked = head(f"POST {path}", f"x-forwarded-for: 203.0.113.1, {peer}", "content-length: 0")
     with contextlib.ExitStack() as stack:
-        hold(stack, address, OF_PEER, waiting, PROXY)
-
-        def refused() -> RawAnswer | None:
-            answer = ask(address, asked, PROXY)
-            return answer if answer.status == 429 else None
-
-        assert code_of(wait_for("places to be taken", refused)) == code
+        for _ in range(OF_PEER):
+            connection = stack.enter_context(RawConnection(address, PROXY))
+            connection.send(waiting)
+            assert connection.read_answer().status == 100  # its form is awaited: it is counted
+        refused = ask(address, asked, PROXY)
+        assert (refused.status, code_of(refused)) == (429, code)
         other = asked.replace(peer.encode(), b"198.51.100.8")
         assert ask(address, other, PROXY).status in (400, 422)
 
