@@ -15,6 +15,8 @@ JOBS ?= $(shell echo $$((2 * $(CORES))))
 # These compute.
 QUICK_JOBS ?= $(CORES)
 REPORT := build/tests.xml
+# What an earlier run noted as failed is not what this one did.
+IN_CI := $(if $(filter true,$(CI)),--cache-clear)
 ARGS ?=
 BENCH ?= density
 
@@ -30,7 +32,7 @@ test: ## lint, then the whole test tree in random order
 	@scripts/tools.sh
 	@# mypy has one thread: the other core compiles the tests meanwhile, which each of the processes would do.
 	@$(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1 & $(MAKE) --no-print-directory lint && wait
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --junitxml $(REPORT) $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --junitxml $(REPORT) $(IN_CI) $(ARGS) || scripts/failed-again.sh $$?
 
 quick: ## unit, property and loopback tests, but for modules of which a test takes its time
 	@scripts/venv.sh dev
