@@ -48,7 +48,8 @@ def _show(url: MediaUrl, found: Probe) -> None:
     video, audio = found.inside.video, found.inside.audio
     picture, sound = "none", "none"
     if video is not None:
-        picture = f"{video.form.codec} {video.form.width}x{video.form.height}, {video.frame_rate:g} frames a second, "
+        rate = f"{video.frame_rate:g} frame{'s' * (video.frame_rate != 1)} a second"
+        picture = f"{video.form.codec} {video.form.width}x{video.form.height}, {rate}, "
         picture += f"keyframes up to {found.gop_s:.1f} s apart, {'with' if found.has_b_frames else 'no'} B-frames"
     if audio is not None:
         sound = f"{audio.codec} {audio.rate_hz} Hz, {audio.channels} channel{'s' * (audio.channels != 1)}"

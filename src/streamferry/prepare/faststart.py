@@ -34,6 +34,10 @@ class Order:
     begin: int = 0
     end: int = sys.maxsize
 
+    def reader(self, read_at: ReadAt) -> ReadAt:
+        """Gives bytes of the head; of a file that has none, of the file behind ``read_at``."""
+        return (lambda offset, size: self.head[offset : offset + size]) if self.head else read_at
+
 
 #: From its first byte to its last.
 AS_IT_LIES = Order()

@@ -10,7 +10,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -22,9 +22,10 @@ from streamferry.net.sandbox import Sandbox
 from streamferry.net.seccomp import Sockets
 from streamferry.prepare.blocking_ffmpeg import BlockingFfmpeg, file_arguments, hls_arguments, pipe_arguments
 from streamferry.prepare.cache import Entry
-from streamferry.prepare.container import Container, look
+from streamferry.prepare.container import Container, ReadAt, look
 from streamferry.prepare.faststart import AS_IT_LIES, Order, turn
 from streamferry.prepare.file_version import Version
+from streamferry.prepare.inspection import Inspection, inspect
 from streamferry.prepare.playlist import read_film
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
@@ -53,6 +54,7 @@ class Input:
     could_be_whole: bool = False
     announced_seconds: float = 0.0
     port: int | None = None
+    inspection: Inspection = field(default_factory=Inspection)
 
     @property
     def sandbox(self) -> Sandbox:
@@ -115,12 +117,13 @@ class Intake:
         """
         if self.url.scheme == "file":
             file = self._folders.open(self.url.path, self.url.redacted)
-            kind = look(lambda offset, size: os.pread(file, size, offset))
+            kind = look(partial(_read_at, file))
             if kind is Container.HLS:
                 return self._hls_input(os.pread(file, MAX_PLAYLIST_BYTES + 1, 0), self.url)
+            inspection = self._inspect(kind, partial(_read_at, file))
             if from_front and kind.reads_front_to_back:
-                return Input(kind, pipe_arguments(kind), partial(_feed_local, file))
-            return Input(kind, file_arguments(kind, self._program), file=file)
+                return Input(kind, pipe_arguments(kind), partial(_feed_local, file), inspection=inspection)
+            return Input(kind, file_arguments(kind, self._program), file=file, inspection=inspection)
         # Imported where it is needed: httpx takes 120 ms, which a local file need not wait for.
         from streamferry.prepare.fetch import Fetch
 
@@ -136,12 +139,22 @@ class Intake:
         if not self._reads_whole and not self.whole_marker.exists():
             order = AS_IT_LIES if kind.reads_front_to_back else self._turned(kind)
             if order is not None:
-                return Input(kind, pipe_arguments(kind), partial(self._feed_file, order), could_be_whole=True)
+                inspection = self._inspect(kind, order.reader(self.fetch.read_at))
+                feed = partial(self._feed_file, order)
+                return Input(kind, pipe_arguments(kind), feed, could_be_whole=True, inspection=inspection)
         while not self.fetch.wait_done(_PROGRESS_SECONDS):
             on_wait()
         self.fetch.raise_failure()
         file = os.open(self.fetch.path, os.O_RDONLY | os.O_CLOEXEC)
-        return Input(kind, file_arguments(kind, self._program), file=file)
+        inspection = self._inspect(kind, partial(_read_at, file))
+        return Input(kind, file_arguments(kind, self._program), file=file, inspection=inspection)
+
+    def _inspect(self, kind: Container, read_at: ReadAt) -> Inspection:
+        """What ffmpeg will not tell of it. Raises SourceUnsupported for what is encrypted."""
+        inspection = inspect(kind, read_at)
+        with self.naming_the_source():
+            inspection.check()
+        return inspection
 
     def start(
         self,
@@ -278,6 +291,10 @@ class Intake:
             yield
         except (SourceUnsupported, SourceForbidden, SourceMissing) as error:
             raise type(error)(Code.FILE_UNUSABLE, url=self.url.redacted, why=error.why) from None
+
+
+def _read_at(file: int, offset: int, size: int) -> bytes:
+    return os.pread(file, size, offset)
 
 
 def _feed_local(file: int, pipe: IO[bytes]) -> None:

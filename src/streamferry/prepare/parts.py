@@ -20,6 +20,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
 from streamferry.prepare.container import MAX_DISGUISE_BYTES, segment_offset
 from streamferry.prepare.fetch import FIRST_PAUSE, LAST_PAUSE, MAX_FRUITLESS, range_start
+from streamferry.prepare.inspection import encryption_of
 from streamferry.prepare.origin import CLIENT_OPTIONS, raise_for_status, source_error
 from streamferry.prepare.playlist import Part, PartKey
 from streamferry.prepare.route import Route
@@ -28,6 +29,8 @@ from streamferry.reasons import Code, Reason
 _READ_BYTES = 256 << 10
 _BLOCK_BYTES = 16
 _KEPT_KEYS = 64
+# What the header of fragmented MP4 begins with.
+_HEADER_BOXES = (b"ftyp", b"moov")
 
 
 class Parts:
@@ -66,6 +69,14 @@ class Parts:
                 break
         if offset is None:
             raise SourceUnsupported(Code.PLAYLIST_STRANGE_SEGMENT, url=self._url.redacted)
+        if head[offset + 4 : offset + 8] in _HEADER_BOXES:
+            for piece in pieces:
+                head += piece
+                if len(head) >= MAX_DISGUISE_BYTES:
+                    break
+            if scheme := encryption_of(head[offset:]):
+                why = Reason.of(Code.FILE_ENCRYPTED, scheme=scheme)
+                raise SourceUnsupported(Code.FILE_UNUSABLE, url=self._url.redacted, why=why)
         yield head[offset:]
         yield from pieces
 

@@ -35,7 +35,10 @@ _MUCH_KBPS = 10_000
 _FAST_FPS = 60.0
 # What a preparation puts in order while it reads; beyond that it waits for the whole file.
 _INTERLEAVE_LIMIT_MS = 500
-_FIELD = re.compile(r"(\w+)=(-?[\d.]+|NOPTS)")
+_FIELD = re.compile(r"(\w+)=(\S+)")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+# A step back of this much is no disorder of the file: stamps begin anew.
+_RESTART_MS = 1000
 _TO_NOWHERE = ("-f", "null", "-")
 
 
@@ -44,8 +47,9 @@ class Probe:
     """What was found. ``looked_s`` of the media was read; ``gop_s`` is the longest distance of keyframes in it.
 
     ``interleave_ms``: how far, at worst, sound lies behind the picture of its time in the file, or picture behind
-    sound. ``index_first`` is None for files that have none. ``encodes``: the tracks that cannot be copied.
-    ``is_remote``: it came from a server and not from a disk, so the order of its parts matters.
+    sound. ``restarts``: how often its stamps begin anew. ``index_first`` is None for files that have none.
+    ``encodes``: the tracks that cannot be copied. ``is_remote``: it came from a server and not from a disk, so the
+    order of its parts matters.
     """
 
     container: str
@@ -56,6 +60,7 @@ class Probe:
     gop_s: float
     has_b_frames: bool
     interleave_ms: int
+    restarts: int
     index_first: bool | None
     encodes: tuple[str, ...]
     is_remote: bool
@@ -64,6 +69,8 @@ class Probe:
     def warnings(self) -> list[Reason]:
         """What may go wrong, and what helps."""
         found = _about_reading(self) if self.is_remote else []
+        if self.restarts:
+            found.append(Reason.of(Code.WARNING_RESTARTS, count=self.restarts))
         if self.inside.video is not None:
             found += _about_picture(self, self.inside.video)
         if self.inside.audio is None:
@@ -83,17 +90,22 @@ class _Packets:
     size_bytes: int = 0
     first_ms: float | None = None
     last_ms: dict[int, float] = field(default_factory=dict)
-    keyframes_ms: list[float] = field(default_factory=list)
+    gop_ms: float = 0.0
     has_b_frames: bool = False
     interleave_ms: float = 0.0
+    restarts: int = 0
+    # Of the stretches before the present one.
+    _done_ms: float = 0.0
     _last_pts_ms: float = -inf
+    _keyframes_ms: list[float] = field(default_factory=list)
     _number: int = -1
     _fields: dict[str, str] = field(default_factory=dict)
 
     def note(self, line: str) -> None:
         """One line. A packet ends with its size."""
         if line.startswith("stream #"):
-            self._number, self._fields = int(line.removeprefix("stream #").rstrip(":")), {}
+            number = line.removeprefix("stream #").rstrip(":")
+            self._number, self._fields = int(number) if number.isdecimal() else -1, {}
         elif self._number >= 0:
             self._fields.update(_FIELD.findall(line))
             if "size" in self._fields:
@@ -101,24 +113,51 @@ class _Packets:
                 self._number = -1
 
     def _take(self, number: int, fields: dict[str, str]) -> None:
-        if number not in (self.inside.video_number, self.inside.audio_number) or "NOPTS" in fields.values():
+        """A packet. Matroska has no DTS where pictures are out of order, AVI no PTS, bare H.264 neither."""
+        if number not in (self.inside.video_number, self.inside.audio_number):
             return
-        dts_ms, pts_ms = (1000 * float(fields[name]) for name in ("dts", "pts"))
-        self.size_bytes += int(fields["size"])
-        self.first_ms = dts_ms if self.first_ms is None else min(self.first_ms, dts_ms)
+        self.size_bytes += round(_number(fields, "size") or 0)
+        dts_s, pts_s = _number(fields, "dts"), _number(fields, "pts")
+        known_s = pts_s if dts_s is None else dts_s
+        if known_s is None:
+            return
+        at_ms = 1000 * known_s
+        if at_ms < self.last_ms.get(number, -inf) - _RESTART_MS:
+            self._begin_anew()
+        self.first_ms = at_ms if self.first_ms is None else min(self.first_ms, at_ms)
         if number == self.inside.video_number:
-            # Only pictures that refer to later ones are shown in another order than they are decoded in.
-            self.has_b_frames = self.has_b_frames or pts_ms < self._last_pts_ms
-            self._last_pts_ms = pts_ms
-            if fields["keyframe"] == "1":
-                self.keyframes_ms.append(dts_ms)
-        self.last_ms[number] = dts_ms
-        self.interleave_ms = max(self.interleave_ms, max(self.last_ms.values()) - dts_ms)
+            if pts_s is not None:
+                # Only pictures that refer to later ones are shown in another order than they are decoded in.
+                self.has_b_frames = self.has_b_frames or 1000 * pts_s < self._last_pts_ms
+                self._last_pts_ms = 1000 * pts_s
+            if fields.get("keyframe") == "1":
+                self._keyframes_ms.append(at_ms)
+        self.last_ms[number] = max(at_ms, self.last_ms.get(number, -inf))
+        self.interleave_ms = max(self.interleave_ms, max(self.last_ms.values()) - at_ms)
+
+    def _begin_anew(self) -> None:
+        """Stamps have gone back: what follows is another stretch, in which nothing is compared with this one."""
+        self.restarts += 1
+        self.note_end()
+        self._done_ms, self.first_ms, self._last_pts_ms = self.looked_ms, None, -inf
+        self.last_ms.clear()
+
+    def note_end(self) -> None:
+        """There are no more packets, or stamps begin anew: how far apart keyframes were until here."""
+        ends_ms = [*self._keyframes_ms, self.last_ms.get(self.inside.video_number, 0.0)]
+        self.gop_ms = max([self.gop_ms, *(later - earlier for earlier, later in pairwise(ends_ms))])
+        self._keyframes_ms.clear()
 
     @property
     def looked_ms(self) -> float:
         """How much of the media was read."""
-        return max(self.last_ms.values(), default=0.0) - (self.first_ms or 0.0)
+        return self._done_ms + max(self.last_ms.values(), default=0.0) - (self.first_ms or 0.0)
+
+
+def _number(fields: dict[str, str], name: str) -> float | None:
+    """What ffmpeg says of a packet; None for ``N/A``, ``NOPTS`` and whatever else is no number."""
+    text = fields.get(name, "")
+    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def probe(
@@ -156,23 +195,21 @@ def _look(intake: Intake, seconds: float, began: float) -> Probe:
     packets = _Packets(inside)
     for line in lines:
         packets.note(line.strip())
+    packets.note_end()
     with intake.naming_the_source():
         plan = decide_plan(inside, Processing.of_list(FIRST, form=None, silence=True, watermark=None))
     encodes_audio = inside.audio is not None and plan.form.audio != inside.audio
     looked_ms = packets.looked_ms
-    gaps = [
-        later - earlier
-        for earlier, later in pairwise([*packets.keyframes_ms, packets.last_ms.get(inside.video_number, 0.0)])
-    ]
     return Probe(
         container=source.container.name.lower().removesuffix("_moov_last"),
         inside=inside,
         open_s=open_s,
         looked_s=looked_ms / 1000,
         kbps=round(packets.size_bytes * 8 / looked_ms) if looked_ms else 0,
-        gop_s=max(gaps, default=0.0) / 1000,
+        gop_s=packets.gop_ms / 1000,
         has_b_frames=packets.has_b_frames,
         interleave_ms=round(packets.interleave_ms),
+        restarts=packets.restarts,
         index_first={Container.MP4: True, Container.MP4_MOOV_LAST: False}.get(source.container),
         encodes=("video",) * plan.encodes_video + ("audio",) * encodes_audio,
         is_remote=intake.url.scheme != "file",

@@ -110,6 +110,11 @@ class Files:
         "{url} holds {codecs:and}, which ffmpeg cannot put into FLV",
         "{url} 含有 {codecs:and}，无法封装为 FLV",
     )
+    FILE_ENCRYPTED = ReasonCode(
+        "file.encrypted",
+        "its media is encrypted ({scheme}); only AES-128 of HLS, with a key at an address, can be read",
+        "其媒体已加密（{scheme}）；只能读取带密钥地址的 HLS AES-128",
+    )
     FILE_IS_EMPTY = ReasonCode("file.is_empty", "it is empty", "为空")
     FILE_UNUSABLE = ReasonCode("file.unusable", "{url} cannot be used: {why}", "{url} 无法使用：{why}")
     FILE_SEGMENTS_LOST = ReasonCode(
@@ -158,6 +163,12 @@ class Warnings:
         "Sound and picture lie up to {seconds:.1f} s apart in the file: over a network it is played "
         "only when all of it is there.",
         "文件中音频与画面的位置最多相差 {seconds:.1f} 秒，经网络播放时须先下载完整个文件。",
+    )
+    WARNING_RESTARTS = ReasonCode(
+        "warning.restarts",
+        "Its stamps begin anew in the midst of it ({count} times in what was looked at), as where recordings were put "
+        "into one file: they are played one after the other.",
+        "文件中时间戳重新开始（已检查部分中 {count} 次），如同多段录制合并为一个文件：将依次播放。",
     )
     WARNING_PICTURE_ENCODED = ReasonCode(
         "warning.picture_encoded",
