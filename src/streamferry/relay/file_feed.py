@@ -274,11 +274,12 @@ class FileFeed:
                     return True
             self._end_pass(entry)
             self._given_ms = self._outlet.media_time_ms = self._joins.position_ms
-            if self._at_place is not None and cuts and reader.at_end:
+            if self._at_place is None or not reader.is_cut:
+                self._tell_end(entry)
+            if self._at_place is not None and reader.at_end:
                 self._pace = None
                 self._at_place()
                 return False
-            self._tell_end(entry)
             if session.is_blocked or not self._start_next():
                 break
         if self._is_last and not self._upcoming:

@@ -73,13 +73,17 @@ class FileSender:
         if not reader.unsent_tracks and reader.reached_ms < self._near_wrap_ms:
             chunks.write_view(reader.file.view()[start:end])
             return
+        if headers:
+            chunks.write_tags(self._lay_headers(headers))
         if not reader.unsent_tracks:
             self._send_over_wrap(chunks, reader, start)
             return
-        if headers:
-            chunks.write_tags(self._lay_headers(headers))
         add_ms = self._shift - chunks.zero_ms
-        chunks.write_pieces(reader.pieces(start, add_ms, chunks.message_stream_id))
+        pieces = reader.pieces(start, add_ms, chunks.message_stream_id)
+        if reader.reached_ms < self._near_wrap_ms:
+            chunks.write_pieces(pieces)
+        else:
+            self._send_over_wrap(chunks, reader, start)
 
     def _send_over_wrap(self, chunks: ChunkSession, reader: PreparedReader, start: int) -> None:
         """Stamps of the session reach 2^32 ms: each message tells its stamp until each track has begun anew.

@@ -69,6 +69,7 @@ class PreparedReader:
         "_scan",
         "at_end",
         "file",
+        "is_cut",
         "offset",
         "place",
         "reached_ms",
@@ -99,6 +100,8 @@ class PreparedReader:
         self.unsent_tracks = set(file.tracks)
         #: Whether everything was given.
         self.at_end = False
+        #: Whether that was less than was asked for, because it ended at a place.
+        self.is_cut = False
         #: Whether the file still grows and has nothing more now.
         self.starved = False
         self._scan: TagScan | None = None
@@ -108,6 +111,8 @@ class PreparedReader:
     @property
     def position_ms(self) -> int:
         """All media up to there has been given, from the file's origin; at most some ``STEP_MS`` more."""
+        if self.at_end and not self.is_cut:
+            return self.end_ms or self._end_ms or 0
         return self.position_of(self.reached_ms)
 
     def position_of(self, stamp_ms: int) -> int:
@@ -202,7 +207,7 @@ class PreparedReader:
             self.offset, self.reached_ms = index.place_offsets[place], index.place_stamps[place]
         else:
             self.reached_ms = max(self.ends().values(), default=self.reached_ms)
-        self.at_end, self.starved = True, False
+        self.at_end, self.starved, self.is_cut = True, False, True
         return True
 
     def pieces(self, start: int, add_ms: int, message_stream_id: int) -> "list[bytes | memoryview]":

@@ -17,7 +17,7 @@ from streamferry.relay.feed import PICTURE_LOST_S, UNUSABLE_S, LiveFeed
 from streamferry.relay.file_feed import LATE_S, FileFeed
 from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.spec import Item
-from streamferry.relay.status import START
+from streamferry.relay.status import START, Playhead
 from streamferry.source.live import SILENCE_S
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline import Timeline
@@ -571,7 +571,7 @@ async def test_the_playhead_says_where_the_list_stands():
     assert not playing.feed.is_waiting
     playing.play(0.5, 3.0)
     assert playing.feed.is_waiting
-    assert (playing.feed.playhead.loop, playing.feed.playhead.position_ms) == (7, 1980)
+    assert (playing.feed.playhead.loop, playing.feed.playhead.position_ms) == (7, 2000)
 
 
 def sound_file(seconds, *, picture_from_s=None):
@@ -667,6 +667,20 @@ async def test_a_relay_of_sound_stops_where_it_is_asked_to():
     session.abort()
     far.sock.close()
     flow.detach_feed()
+
+
+async def test_an_item_that_ended_as_its_list_was_handed_over_was_played_again():
+    """From its last keyframe on, and its end was told by nobody: its place is its end, and that is told."""
+    playing, stopped = Playing(), []
+    await playing.put(MemoryFile(2, gop=25))
+    playing.feed.put(0, 1, PreparedReader(MemoryFile(2)))
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 0.3)
+    playing.feed.stop_at_place(lambda: stopped.append(playing.feed.playhead))
+    playing.play(0.3, 3.0)
+    assert stopped == [Playhead(0, 0, 2_000)]
+    assert [(step, at.item) for step, at, _ in playing.steps] == [("item_started", 0), ("item_finished", 0)]
+    assert len(playing.stamps(VIDEO)) == 50
 
 
 def test_headers_and_commands_are_no_picture(live):
