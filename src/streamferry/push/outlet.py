@@ -177,7 +177,7 @@ class Outlet:
             self.framed = None
             try:
                 taken = session.write(tags)
-                if taken == len(framed.pieces) + len(tags):
+                if taken == framed.count + len(tags):
                     self.media_time_ms = tags[-1][1] if tags else framed.last_ms
                     return
                 tags = framed.tags() + tags

@@ -71,16 +71,15 @@ class RtmpSession:
         if self._failure is not None:
             raise self._failure
         framed = self.framed
+        before: list[bytes | memoryview] = []
         if framed is not None and framed.pieces:
-            pieces, ends = framed.pieces, None
-            if tags:
-                pieces, ends = self._put_after(pieces, tags)
-        else:
-            if not self.flush():
-                return 0
-            pieces, ends = self._session.send_tags(tags)
-            if not pieces:
-                return len(tags)
+            before = framed.pieces
+        elif not self.flush():
+            return 0
+        pieces, ends = self._session.send_tags(tags) if tags else ([], [])
+        pieces = before + pieces
+        if not pieces:
+            return len(tags)
         try:
             taken = self._connection.send(pieces)
         except OSError as error:
@@ -91,17 +90,13 @@ class RtmpSession:
                 self.framed = None
             elif framed is None:
                 self.framed = self._session.framed()
-            return len(pieces if ends is None else ends)
+            return len(ends) + (framed.count if framed is not None and before else 0)
         self.framed = None
-        return self._keep_rest(pieces, range(1, len(pieces) + 1) if ends is None else ends, taken)
-
-    def _put_after(
-        self, framed: list[bytes | memoryview], tags: list[LaidTag]
-    ) -> tuple[list[bytes | memoryview], list[int]]:
-        """Pieces of frames that are framed, and of the tags after them; and for each, how many pieces end it."""
-        pieces, ends = self._session.send_tags(tags)
-        count = len(framed)
-        return framed + pieces, [*range(1, count + 1), *(count + end for end in ends)]
+        if framed is not None and before:
+            messages = framed.messages()
+            pieces = messages + pieces[len(before) :]
+            ends = [*range(1, len(messages) + 1), *(len(messages) + end for end in ends)]
+        return self._keep_rest(pieces, ends, taken)
 
     def check(self) -> None:
         """Raise the DestinationError with which the peer ended the session, if it did."""

@@ -1,4 +1,4 @@
-"""The fast path: what is simple of a live stream, read, laid and framed in one loop.
+"""The fast path: what is simple of a live stream, received, read, laid, framed and sent by one call.
 
 A frame is simple if the general path (source, timeline, outlet, session) would change nothing of it but its stamp, and
 would send it in this visit:
@@ -7,41 +7,58 @@ would send it in this visit:
     feed          nothing adds frames, restamps them or looks at them in this pull: see ``LiveFeed``
     timeline      joined; the first track of sound, or of an open picture, begun in this session
     frame         whole, of a kind that its first bytes tell, in one RTMP chunk, and at most MAX_FRAME_MS after the last
-                  frame of its track
+                  frame of its track; of an RTMP source: nothing lies between its chunks
 
 The loop ends before the first tag that is not simple and leaves it as it came: the general path goes on from there in
 the same visit. What is right is defined there, not here; ``tests/property/relay/test_fast_path.py`` holds both to the
 same bytes and the same state after each visit.
 
-FLV has 15 bytes between two bodies, and the header of a whole RTMP message (type 0) has 12: it is written over them, so
-that a frame is one piece, and all pieces leave by one gathered write. Past 2^24 ms it has 16 bytes, and between the
-messages of an RTMP source is too little room: there header and body are joined.
+Bytes leave where they came to, by one gathered write. FLV has 15 bytes between two bodies, and the header of a whole
+RTMP message (type 0) has 12: it is written over them, so that a frame is one piece. The messages of an RTMP source have
+room for it if their own header is as long; then all up to the next cut is one piece, and cuts are where a body has
+another chunk: the headers of those are left out. Where there is too little room the header is a piece of its own: past
+2^24 ms it has 16 bytes.
 
 Why a second path: in the beat code runs cold, so a visit costs what it touches (docs/decisions/0043-the-fast-path.md).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from struct import Struct
 
+from streamferry.media.errors import RemoteProtocolError, SourceEnded
 from streamferry.media.stamps import WRAP_MS
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, START, VIDEO, Tag, kind_of_audio, kind_of_video
 from streamferry.push import Outlet
+from streamferry.reasons import Code
+from streamferry.relay.drift import Drift
 from streamferry.source.flv import FlvReader
-from streamferry.source.live import LiveInlet
+from streamferry.source.live import (
+    MAX_PULL_BYTES,
+    MIN_PULL_BYTES,
+    SLOW_PULL_S,
+    ConnectionInlet,
+    LiveInlet,
+    as_source_error,
+)
 from streamferry.source.rtmp import RtmpReader
 from streamferry.timeline import Timeline
 from streamferry.timeline.timeline import PICTURE_PATIENCE_MS
-from streamferry.timeline.tracks import MAX_FRAME_MS, Track
-from streamferry.wire.rtmp.chunk import EXTENDED, Message
+from streamferry.timeline.tracks import MAX_FRAME_MS
+from streamferry.wire.rtmp.chunk import EXTENDED, swap_bytes
 from streamferry.wire.rtmp.framed import Framed
 from streamferry.wire.rtmp.message import CHUNK_STREAM_OF_TAG
 
 _AROUND_BODY_BYTES = 15
 #: Later than any stamp: a track that stands there has no simple frames.
 _CLOSED_MS = 1 << 62
+#: Where in the scratch buffer the bytes of a visit begin.
+_BEGIN = MAX_PULL_BYTES
+_STAMP_MASK = 0xFFFFFFFF
 
 # An FLV tag's type and size, its stamp with the extension byte, and the first two bytes of its body.
 _read_tag = Struct(">II3xH").unpack_from
+# The header of an RTMP message, and what follows it: an extended stamp, or the beginning of the body.
+_read_chunk = Struct(">IIII").unpack_from
 _read_look = Struct(">H").unpack_from
 # The header of a type 0 chunk, and the same with an extended stamp.
 _HEADER = Struct(">III")
@@ -64,38 +81,67 @@ def _frames(kind_of: Callable[[bytes], int]) -> bytes:
 PICTURES = _frames(kind_of_video)
 SOUNDS = _frames(kind_of_audio)
 
-
-#: The session's place for frames; what makes stamps of the source those of the loop, the last of those that is simple,
-#: where picture and sound are; where 0 is on the output clock; and the tracks.
-_Run = tuple[Framed, int, int, int, int, int, Track, Track]
+#: What a loop has taken: where what it left begins, or -1; how many frames, and the type of the last; where picture and
+#: sound are, and the length of the last frame of each, 0 if there was none.
+_Taken = tuple[int, int, int, int, int, int, int]
 
 
 class FastPath:
-    """That of one feed: ``read`` instead of its reader's, in a pull in which all else lets frames pass."""
+    """That of one feed. What it counts is the feed's; none of what it uses knows of it."""
 
-    __slots__ = ("_outlet", "_timeline", "has_picture", "last")
+    __slots__ = (
+        "_drift",
+        "_inlet",
+        "_last",
+        "_outlet",
+        "_room",
+        "_scratch",
+        "_timeline",
+        "bytes_in",
+        "media_at",
+        "picture_at",
+        "rest",
+        "rest_end",
+    )
 
-    def __init__(self, timeline: Timeline, outlet: Outlet) -> None:
+    def __init__(
+        self, inlet: ConnectionInlet, timeline: Timeline, outlet: Outlet, drift: Drift | None, scratch: memoryview
+    ) -> None:
+        self._inlet = inlet
         self._timeline = timeline
         self._outlet = outlet
-        #: Type and stamp, as it came, of the last frame that was taken; to be set to None before the next pull.
-        self.last: tuple[int, int] | None = None
-        #: Whether there was a picture among them.
-        self.has_picture = False
+        self._drift = drift
+        self._scratch = scratch
+        self._room = scratch[_BEGIN:]
+        #: Bytes received, and when media and a picture last came.
+        self.bytes_in = 0
+        self.media_at = self.picture_at = float("-inf")
+        #: Where in the scratch buffer the bytes begin that were received and have to be read by the inlet, in this
+        #: visit, or -1; and where they end.
+        self.rest = -1
+        self.rest_end = 0
+        # Type and stamp of the last frame of this visit, as it came.
+        self._last: tuple[int, int] | None = None
 
-    def read(self, view: memoryview, start: int, out: list[Tag]) -> None:
-        """See ``source.live.Read``; what is simple does not come out, but is sent by the next ``Outlet.offer``."""
-        raise NotImplementedError
+    def visit(self, now: float) -> bool:
+        """Move what is simple. Gives whether that was all; else the general path does the visit, from ``rest`` on.
 
-    def _begin(self) -> _Run | None:
-        """Where the loop begins; None if nothing is simple now."""
-        outlet, timeline = self._outlet, self._timeline
+        Raises SourceError and DestinationError.
+        """
+        inlet, timeline, outlet, drift = self._inlet, self._timeline, self._outlet, self._drift
         session, queue = outlet.session, outlet.queue
-        if session is None or queue.tags or queue.needs_start or outlet.needs_tags or outlet.tap is not None:
-            return None
-        framed = session.framed
-        if framed is None or timeline.is_joining:
-            return None
+        if (
+            session is None
+            or (framed := session.framed) is None
+            or timeline.is_joining
+            or (drift is not None and not drift.is_resting)
+            or inlet.room_bytes != MAX_PULL_BYTES
+            or outlet.tap is not None
+            or outlet.needs_tags
+            or queue.needs_start
+            or queue.tags
+        ):
+            return False
         zero_ms = framed.zero_ms
         video, audio = timeline.tracks.video, timeline.tracks.audio
         video_ms, audio_ms = video.last_ms - zero_ms, audio.last_ms - zero_ms
@@ -109,26 +155,74 @@ class FastPath:
             video_ms, audio_ms = video_ms - stretch_ms, audio_ms - stretch_ms
             until_ms = min(until_ms - stretch_ms, WRAP_MS - 1)
         if audio_ms > until_ms:
-            return None
+            return False
         # Of frames from before the session's first one the general path decides which are left out.
         if not video.is_open or video_ms < -1:
             video_ms = _CLOSED_MS
         if audio_ms < -1:
             audio_ms = _CLOSED_MS
-        return framed, timeline.shift - zero_ms, until_ms, video_ms, audio_ms, zero_ms, video, audio
 
-    def _end(self, run: _Run, chunk: int, video_ms: int, video_step_ms: int, audio_ms: int, audio_step_ms: int) -> None:
-        """Leave what the general path would have left; ``chunk`` tells the track of the last frame."""
-        framed, base_ms, _, _, _, zero_ms, video, audio = run
-        if video_step_ms:
-            video.last_ms, video.frame_ms = video_ms + zero_ms, video_step_ms
-        if audio_step_ms:
-            audio.last_ms, audio.frame_ms = audio_ms + zero_ms, audio_step_ms
-        tag_type, last_ms = (VIDEO, video_ms) if chunk == _VIDEO_CHUNK else (AUDIO, audio_ms)
-        framed.last_ms = last_ms + zero_ms
-        self._outlet.framed = framed
-        self.last = tag_type, last_ms - base_ms
-        self.has_picture = video_step_ms > 0
+        began_at = inlet.clock()
+        try:
+            received = inlet.receive_into(self._room)
+        except (OSError, RemoteProtocolError) as error:
+            raise as_source_error(error) from error
+        if not received:
+            if received is None:
+                return False
+            raise SourceEnded(Code.SOURCE_CLOSED)
+        self.bytes_in += received
+        self.rest_end = end = _BEGIN + received
+        base_ms = timeline.shift - zero_ms
+        rest, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms = self._take(
+            framed, end, base_ms, until_ms, video_ms, audio_ms
+        )
+        self.rest = rest
+        if count:
+            last_ms = video_ms if last_type == VIDEO else audio_ms
+            framed.count = count
+            framed.last_ms = last_ms + zero_ms
+            self.media_at = now
+            if video_step_ms:
+                self.picture_at = now
+                video.last_ms, video.frame_ms = video_ms + zero_ms, video_step_ms
+            if audio_step_ms:
+                audio.last_ms, audio.frame_ms = audio_ms + zero_ms, audio_step_ms
+            self._last = last_type, last_ms - base_ms
+            outlet.framed = framed
+            if rest < 0:
+                self._note_drift()
+                outlet.offer([])
+        else:
+            self._last = None
+        if received >= MIN_PULL_BYTES and inlet.clock() - began_at > SLOW_PULL_S:
+            inlet.room_bytes //= 2
+        return rest < 0
+
+    def read_rest(self, out: list[Tag]) -> None:
+        """Read what ``visit`` has left. Raises SourceError."""
+        rest, self.rest = self.rest, -1
+        try:
+            self._inlet.read(self._scratch[: self.rest_end], rest, out)
+        finally:
+            if not out:
+                self._note_drift()
+
+    def _note_drift(self) -> None:
+        """Nothing of this pull was looked at."""
+        drift, last = self._drift, self._last
+        if drift is not None and last is not None:
+            drift.rest -= 1
+            if drift.rest <= 0:
+                drift.before, drift.is_resting = last, False
+
+    def _take(self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int) -> _Taken:
+        """Put simple frames into ``framed``.
+
+        ``end``: of what was received; ``base_ms``: what makes stamps of the source those of the session; ``until_ms``:
+        the last of those that is simple; then where picture and sound are.
+        """
+        raise NotImplementedError
 
 
 class FlvFastPath(FastPath):
@@ -136,24 +230,29 @@ class FlvFastPath(FastPath):
 
     __slots__ = ("_reader",)
 
-    def __init__(self, reader: FlvReader, timeline: Timeline, outlet: Outlet) -> None:
-        super().__init__(timeline, outlet)
+    def __init__(
+        self,
+        inlet: ConnectionInlet,
+        reader: FlvReader,
+        timeline: Timeline,
+        outlet: Outlet,
+        drift: Drift | None,
+        scratch: memoryview,
+    ) -> None:
+        super().__init__(inlet, timeline, outlet, drift, scratch)
         self._reader = reader
 
-    def read(self, view: memoryview, start: int, out: list[Tag]) -> None:
+    def _take(self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int) -> _Taken:
         """See ``FastPath``."""
-        reader = self._reader
-        begin = start - len(reader.unread)
-        if begin < 1 or reader.is_in_header or (run := self._begin()) is None:
-            reader.read(view, start, out)
-            return
-        if begin < start:
-            view[begin:start] = reader.unread
-            start = begin
-        framed, base_ms, until_ms, video_ms, audio_ms = run[:5]
+        reader, view = self._reader, self._scratch
+        unread = reader.unread
+        start = _BEGIN - len(unread)
+        if start < 1:
+            return _BEGIN, 0, 0, video_ms, 0, audio_ms, 0
+        if unread:
+            view[start:_BEGIN] = unread
         chunk_size, stream_word, append = framed.chunk_size, framed.stream_word, framed.pieces.append
-        chunk = video_step_ms = audio_step_ms = 0
-        end = len(view)
+        count = tag_type = last_type = video_step_ms = audio_step_ms = 0
         is_simple = True
         while start + _AROUND_BODY_BYTES <= end:
             type_and_size, stamp_word, look = _read_tag(view, start)
@@ -186,70 +285,152 @@ class FlvFastPath(FastPath):
                 _write_header(view, start - 1, chunk | ms, size << 8 | tag_type, stream_word)
                 append(view[start - 1 : following - 4])
             else:
-                header = _pack_extended_header(chunk | EXTENDED, size << 8 | tag_type, stream_word, ms)
-                append(header + view[start + 11 : following - 4])
+                append(_pack_extended_header(chunk | EXTENDED, size << 8 | tag_type, stream_word, ms))
+                append(view[start + 11 : following - 4])
+            last_type = tag_type
+            count += 1
             start = following
-        if chunk:
-            self._end(run, chunk, video_ms, video_step_ms, audio_ms, audio_step_ms)
-        reader.unread = b""
         if is_simple:  # But not whole yet, if there is anything.
-            reader.unread = bytes(view[start:])
+            reader.unread = bytes(view[start:end]) if start < end else b""
+            start = -1
         else:
-            reader.read(view, start, out)
+            reader.unread = b""
+        return start, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms
 
 
 class RtmpFastPath(FastPath):
-    """For a source that sends RTMP, with chunks that hold whole messages."""
+    """For a source that sends RTMP."""
 
     __slots__ = ("_reader",)
 
-    def __init__(self, reader: RtmpReader, timeline: Timeline, outlet: Outlet) -> None:
-        super().__init__(timeline, outlet)
+    def __init__(
+        self,
+        inlet: ConnectionInlet,
+        reader: RtmpReader,
+        timeline: Timeline,
+        outlet: Outlet,
+        drift: Drift | None,
+        scratch: memoryview,
+    ) -> None:
+        super().__init__(inlet, timeline, outlet, drift, scratch)
         self._reader = reader
 
-    def read(self, view: memoryview, start: int, out: list[Tag]) -> None:
-        """See ``FastPath``."""
-        self._reader.read(view, start, out, self._take)
-
-    def _take(self, messages: Sequence[Message]) -> int:
-        """Take simple messages; gives how many of the first ones."""
-        if (run := self._begin()) is None:
-            return 0
-        framed, base_ms, until_ms, video_ms, audio_ms = run[:5]
+    def _take(self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int) -> _Taken:
+        """See ``FastPath``. Messages begin with a type 0 or type 1 header, and their chunks are together."""
+        view, session = self._scratch, self._reader.session
+        reader, unread = session.reader, session.unread
+        start = _BEGIN - len(unread)
+        if start < 0 or reader.pending_bytes or self._reader.unsent:
+            return _BEGIN, 0, 0, video_ms, 0, audio_ms, 0
+        if unread:
+            view[start:_BEGIN] = unread
+            session.unread = b""
+        find, source_chunk_size = reader.streams.get, reader.chunk_size
         chunk_size, stream_word, append = framed.chunk_size, framed.stream_word, framed.pieces.append
-        chunk = video_step_ms = audio_step_ms = taken = 0
-        for type_id, stamp_ms, _, body in messages:
-            size = len(body)
+        count = last_type = video_step_ms = audio_step_ms = 0
+        # What of the buffer goes out as it lies, up to where the loop is.
+        piece = begin = start
+        is_simple = True
+        while start < end:
+            is_simple = False
+            if start + 16 > end:
+                break
+            first, second, third, fourth = _read_chunk(view, start)
+            stream = find(first >> 24 & 0x3F)
+            if stream is None or first >= 0x80000000:
+                break
+            field, size, type_id = first & 0xFFFFFF, second >> 8, second & 0xFF
+            extended = b""
+            if first >= 0x40000000:
+                if field == EXTENDED:
+                    break
+                body, look = start + 8, third >> 16
+                stamp_ms = (stream.stamp_ms + field) & _STAMP_MASK
+            elif field == EXTENDED:
+                if start + 18 > end:
+                    break
+                body, look, stamp_ms = start + 16, _read_look(view, start + 16)[0], fourth
+                field, extended = fourth, bytes(view[start + 12 : start + 16])
+            else:
+                body, look, stamp_ms = start + 12, fourth >> 16, field
             ms = stamp_ms + base_ms
             if ms > until_ms or not 2 <= size <= chunk_size:
                 break
             if type_id == VIDEO:
                 step_ms = ms - video_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not PICTURES[body[0] << 8 | body[1]]:
+                if not 0 < step_ms <= MAX_FRAME_MS or not PICTURES[look]:
                     break
-                video_ms, video_step_ms, chunk = ms, step_ms, _VIDEO_CHUNK
+                chunk = _VIDEO_CHUNK
             elif type_id == AUDIO:
                 step_ms = ms - audio_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not SOUNDS[body[0] << 8 | body[1]]:
+                if not 0 < step_ms <= MAX_FRAME_MS or not SOUNDS[look]:
                     break
-                audio_ms, audio_step_ms, chunk = ms, step_ms, _AUDIO_CHUNK
+                chunk = _AUDIO_CHUNK
             else:
                 break
-            if ms < EXTENDED:
-                append(_pack_header(chunk | ms, size << 8 | type_id, stream_word) + body)
+            following = body + size
+            if size > source_chunk_size:
+                step = source_chunk_size + (5 if extended else 1)
+                following += (size - 1) // source_chunk_size * (step - source_chunk_size)
+                basic_header = 0xC0 | first >> 24 & 0x3F
+                if following > end:
+                    is_simple = reader.is_left(view, body, end, size, bytes((basic_header,)) + extended)
+                    break
+                at = body + source_chunk_size
+                while at < following:
+                    if view[at] != basic_header or (extended and view[at + 1 : at + 5] != extended):
+                        break
+                    at += step
+                if at < following:
+                    break
+            elif following > end:
+                is_simple = True
+                break
+            if ms < EXTENDED and body - start >= 12:
+                if body - start > 12:
+                    append(view[piece:start])
+                    piece = body - 12
+                _write_header(view, body - 12, chunk | ms, size << 8 | type_id, stream_word)
             else:
-                append(_pack_extended_header(chunk | EXTENDED, size << 8 | type_id, stream_word, ms) + body)
-            taken += 1
-        if chunk:
-            self._end(run, chunk, video_ms, video_step_ms, audio_ms, audio_step_ms)
-        return taken
+                append(view[piece:start])
+                piece = body
+                if ms < EXTENDED:
+                    append(_pack_header(chunk | ms, size << 8 | type_id, stream_word))
+                else:
+                    append(_pack_extended_header(chunk | EXTENDED, size << 8 | type_id, stream_word, ms))
+            if size > source_chunk_size:
+                for at in range(body + source_chunk_size, following, step):
+                    append(view[piece:at])
+                    piece = at + step - source_chunk_size
+            if type_id == VIDEO:
+                video_ms, video_step_ms = ms, step_ms
+            else:
+                audio_ms, audio_step_ms = ms, step_ms
+            stream.stamp_ms, stream.delta_ms, stream.extended = stamp_ms, field, extended
+            stream.size, stream.type_id = size, type_id
+            if first < 0x40000000:
+                stream.message_stream_id = third >> 24 if not third & 0xFFFFFF else swap_bytes(third)
+            is_simple = True
+            last_type = type_id
+            count += 1
+            start = following
+        if count:
+            append(view[piece:start])
+            session.scanned_bytes += start - begin
+        if is_simple and session.scanned_bytes < session.ack_due_bytes:
+            if start < end:  # But not whole yet.
+                session.unread = bytes(view[start:end])
+            start = -1
+        return start, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms
 
 
-def fast_path(inlet: LiveInlet, timeline: Timeline, outlet: Outlet) -> FastPath | None:
+def fast_path(
+    inlet: LiveInlet, timeline: Timeline, outlet: Outlet, drift: Drift | None, scratch: memoryview
+) -> FastPath | None:
     """The one for what ``inlet`` gives; None if there is none."""
-    reader = inlet.reader
-    if isinstance(reader, FlvReader):
-        return FlvFastPath(reader, timeline, outlet)
-    if isinstance(reader, RtmpReader):
-        return RtmpFastPath(reader, timeline, outlet)
+    if isinstance(inlet, ConnectionInlet):
+        if isinstance(inlet.reader, FlvReader):
+            return FlvFastPath(inlet, inlet.reader, timeline, outlet, drift, scratch)
+        if isinstance(inlet.reader, RtmpReader):
+            return RtmpFastPath(inlet, inlet.reader, timeline, outlet, drift, scratch)
     return None

@@ -5,7 +5,7 @@ from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
 from streamferry.reasons import Code
 from streamferry.relay.drift import Drift
-from streamferry.relay.fast_path import fast_path
+from streamferry.relay.fast_path import FastPath, fast_path
 from streamferry.relay.silence import Silence
 from streamferry.source.live import LiveInlet
 from streamferry.timeline import Timeline
@@ -39,8 +39,7 @@ class LiveFeed:
         self._inlet = inlet
         self._timeline = timeline
         self._scratch = scratch
-        #: See ``relay.flow.Feed``.
-        self.media_at = now
+        self._media_at = now
         self._began_at = now
         self._has_laid = False
         self._picture_at = now
@@ -48,10 +47,32 @@ class LiveFeed:
         if drift is not None:
             drift.begin_session()
         self._silence = Silence(is_known=inlet.is_mute) if silence else None
-        self._fast_path = fast_path(inlet, timeline, outlet) if outlet is not None else None
-        #: Bytes received in this session.
-        self.bytes_in = 0
+        self._outlet = outlet
+        self._bytes_in = 0
+        #: To be asked first at each visit; None while nothing is simple.
+        self.fast_path: FastPath | None = None
+        if self._silence is None:
+            self._open_fast_path()
         timeline.begin_live()
+
+    def _open_fast_path(self) -> None:
+        if self._outlet is not None:
+            self.fast_path = fast_path(self._inlet, self._timeline, self._outlet, self._drift, self._scratch)
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes received in this session."""
+        return self._bytes_in + (self.fast_path.bytes_in if self.fast_path else 0)
+
+    @property
+    def media_at(self) -> float:
+        """See ``relay.flow.Feed``."""
+        return max(self._media_at, self.fast_path.media_at) if self.fast_path else self._media_at
+
+    @property
+    def picture_at(self) -> float:
+        """When a picture last came."""
+        return max(self._picture_at, self.fast_path.picture_at) if self.fast_path else self._picture_at
 
     @property
     def sound_drift_ms(self) -> int | None:
@@ -59,34 +80,25 @@ class LiveFeed:
         return self._drift.sound_ms if self._drift is not None else None
 
     def pull(self, now: float, laid: list[LaidTag]) -> None:
-        """Receive once and lay what came; bodies are views of the scratch buffer."""
+        """Receive once, unless the fast path has, and lay what came; bodies are views of the scratch buffer."""
         tags: list[Tag] = []
-        fast_path, drift = self._fast_path, self._drift
-        read = None
-        if fast_path is not None and self._silence is None and (drift is None or drift.is_resting):
-            read = fast_path.read
         try:
-            self.bytes_in += self._inlet.pull(self._scratch, tags, read)
+            if self.fast_path is not None and self.fast_path.rest >= 0:
+                self.fast_path.read_rest(tags)
+            else:
+                self._bytes_in += self._inlet.pull(self._scratch, tags)
         finally:
-            if fast_path is not None and fast_path.last is not None:
-                self.media_at = now
-                if fast_path.has_picture:
-                    self._picture_at = now
-                if drift is not None and not tags:
-                    drift.before = fast_path.last
-                    drift.rest -= 1
-                    drift.is_resting = drift.rest > 0
-                fast_path.last = None
             # Complete tags that came before a source broke count too.
             if tags:
                 if tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags):
-                    self.media_at = now
+                    self._media_at = now
                 if self._drift is not None:
                     tags = self._drift.correct(tags)
                 if self._silence is not None:
                     tags = self._silence.fill(tags)
                     if self._silence.is_over:
                         self._silence = None
+                        self._open_fast_path()
                 self._timeline.lay(tags, laid)
                 self._has_laid = self._has_laid or any(tag[3] <= KEYFRAME for tag in laid)
                 for tag in laid:
@@ -97,11 +109,12 @@ class LiveFeed:
     def check_liveness(self, now: float) -> None:
         """Raise SourceStalled when no media has arrived for too long, whatever the socket's state is."""
         silence_s = self._inlet.silence_s
-        if now - self.media_at >= silence_s:
+        media_at, picture_at = self.media_at, self.picture_at
+        if now - media_at >= silence_s:
             raise SourceStalled(Code.SOURCE_SILENT, seconds=silence_s)
         if not self._has_laid and now - self._began_at >= UNUSABLE_S:
             raise SourceStalled(Code.SOURCE_NO_KEYFRAME, seconds=UNUSABLE_S)
-        if self.media_at - self._picture_at >= PICTURE_LOST_S <= self._picture_at - self._began_at:
+        if media_at - picture_at >= PICTURE_LOST_S <= picture_at - self._began_at:
             raise SourceStalled(Code.SOURCE_PICTURE_LOST, seconds=PICTURE_LOST_S)
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from streamferry.media.errors import DestinationError, MediaError, SourceError
 from streamferry.media.tag import START, LaidTag
 from streamferry.push import Outlet, Session
+from streamferry.relay.fast_path import FastPath
 from streamferry.relay.spec import Latency
 from streamferry.timeline import Timeline
 
@@ -22,6 +23,10 @@ _E = TypeVar("_E", bound=MediaError)
 
 class Feed(Protocol):
     """What a flow pulls its tags from: ``relay.feed`` and ``relay.marked`` have them."""
+
+    @property
+    def fast_path(self) -> FastPath | None:
+        """What is asked first at each visit."""
 
     @property
     def bytes_in(self) -> int:
@@ -192,15 +197,28 @@ class LiveFlow(Flow):
 
     def visit(self, now: float) -> None:
         """See ``Flow``."""
+        feed = self._feed
+        inspects = now >= self._inspect_at
+        is_done = False
+        if feed is not None and (fast_path := feed.fast_path) is not None:
+            try:
+                is_done = fast_path.visit(now)
+            except SourceError as error:
+                self._lose(self._feed_lost, error)
+            except DestinationError as error:
+                self._lose(self._session_lost, error)
+        if not is_done:
+            self._move(now)
+        if inspects:
+            self._inspect(now)
+
+    def _move(self, now: float) -> None:
+        """The general path."""
         # Freed at the end of the visit, so that the next one finds the same memory in the processor's cache.
         laid: list[LaidTag] = []
-        inspects = now >= self._inspect_at
-        feed = self._feed
-        if feed is not None and not self._is_cut:
+        if self._feed is not None and not self._is_cut:
             try:
-                feed.pull(now, laid)
-                if inspects:
-                    feed.check_liveness(now)
+                self._feed.pull(now, laid)
             except SourceError as error:
                 self._lose(self._feed_lost, error)
             if laid and not self.has_media.is_set():
@@ -210,13 +228,21 @@ class LiveFlow(Flow):
         if self.outlet.session is not None or laid:
             try:
                 self.outlet.offer(laid)
-                if inspects:
-                    self.outlet.check_liveness(now)
             except DestinationError as error:
                 self._lose(self._session_lost, error)
-        if inspects:
-            self._inspect_at = now + INSPECT_S
-            self._on_inspect(now)
+
+    def _inspect(self, now: float) -> None:
+        self._inspect_at = now + INSPECT_S
+        try:
+            if self._feed is not None and not self._is_cut:
+                self._feed.check_liveness(now)
+        except SourceError as error:
+            self._lose(self._feed_lost, error)
+        try:
+            self.outlet.check_liveness(now)
+        except DestinationError as error:
+            self._lose(self._session_lost, error)
+        self._on_inspect(now)
 
     def _cut(self, laid: list[LaidTag], then: Callable[[], None]) -> None:
         for index in range(len(laid) - 1, -1, -1):

@@ -68,6 +68,9 @@ _SANDBOX = Sandbox(limits=ENCODING, niceness=5)
 class MarkedFeed:
     """One live session with a watermark; see ``relay.feed``. ``inlet`` and ``child`` are taken over."""
 
+    #: What the child returns is of another clock than what the source sent: nothing of it is simple.
+    fast_path = None
+
     def __init__(
         self,
         source: "_Source",

@@ -16,6 +16,7 @@ from streamferry.media.errors import (
     RemoteProtocolError,
     SourceCorrupt,
     SourceEnded,
+    SourceError,
     SourceForbidden,
     SourceRejected,
     SourceUnreachable,
@@ -33,8 +34,6 @@ SCRATCH_BYTES = 2 * MAX_PULL_BYTES
 SLOW_PULL_S = 0.003
 MIN_PULL_BYTES = 16 << 10
 
-#: As ``Reader.read``.
-Read = Callable[[memoryview, int, list[Tag]], None]
 #: As ``Connection.recv_into``: bytes received, 0 at the end, None when there are none now. Raises OSError.
 ReceiveInto = Callable[[memoryview], int | None]
 
@@ -60,13 +59,9 @@ class LiveInlet(Protocol):
     silence_s: float
     #: Whether the source is known to have no sound.
     is_mute: bool
-    #: What makes tags of its bytes, if that may be done by somebody else.
-    reader: Reader | None
 
-    def pull(self, scratch: memoryview, out: list[Tag], read: Read | None = None) -> int:
+    def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """Receive once, without waiting, and append the tags that are now complete to ``out``.
-
-        ``read`` reads this time, if it is given, instead of the inlet's reader.
 
         Returns the number of bytes received, 0 when none are available. Bodies are views of ``scratch``, valid until
         the next pull of any inlet. Raises SourceError when the source has ended or failed; tags already appended count.
@@ -98,45 +93,51 @@ class ConnectionInlet:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """``clock`` times the pulls."""
-        self._clock = clock
-        self._room_bytes = MAX_PULL_BYTES
-        self._connection = connection
-        self._receive_into = receive_into
+        self.clock = clock
+        #: Most bytes received at a time; how they are received, and what reads them.
+        self.room_bytes = MAX_PULL_BYTES
+        self.receive_into = receive_into
         self.reader: Reader | None = reader
+        self._connection = connection
         self._read = reader.read
         # The first pull parses even if nothing is received: bytes that came with the acceptance may hold complete tags.
         self._is_first = True
 
-    def pull(self, scratch: memoryview, out: list[Tag], read: Read | None = None) -> int:
+    def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """See :meth:`LiveInlet.pull`."""
-        began_at = self._clock()
+        began_at = self.clock()
         start = MAX_PULL_BYTES
         try:
-            received = self._receive_into(scratch[start : start + self._room_bytes])
-            if not received:
-                if not self._is_first:
-                    if received is None:
-                        return 0
-                    raise SourceEnded(Code.SOURCE_CLOSED)
-                received = 0
-            self._is_first = False
-            (read or self._read)(scratch[: start + received], start, out)
-        except OSError as error:
-            raise connection_broke(error) from error
-        except RemoteProtocolError as error:
-            raise SourceCorrupt(Code.SOURCE_UNREADABLE, why=error.why) from error
-        if received >= MIN_PULL_BYTES or self._room_bytes < MAX_PULL_BYTES:
-            if self._clock() - began_at > SLOW_PULL_S:
-                self._room_bytes = max(self._room_bytes // 2, MIN_PULL_BYTES)
+            received = self.receive_into(scratch[start : start + self.room_bytes])
+        except (OSError, RemoteProtocolError) as error:
+            raise as_source_error(error) from error
+        if not received:
+            if not self._is_first:
+                if received is None:
+                    return 0
+                raise SourceEnded(Code.SOURCE_CLOSED)
+            received = 0
+        self._is_first = False
+        self.read(scratch[: start + received], start, out)
+        if received >= MIN_PULL_BYTES or self.room_bytes < MAX_PULL_BYTES:
+            if self.clock() - began_at > SLOW_PULL_S:
+                self.room_bytes = max(self.room_bytes // 2, MIN_PULL_BYTES)
             else:
-                self._room_bytes = min(self._room_bytes * 2, MAX_PULL_BYTES)
+                self.room_bytes = min(self.room_bytes * 2, MAX_PULL_BYTES)
         return received
+
+    def read(self, view: memoryview, start: int, out: list[Tag]) -> None:
+        """Read what was received, ``view[start:]``, by a pull or instead of one."""
+        try:
+            self._read(view, start, out)
+        except (OSError, RemoteProtocolError) as error:
+            raise as_source_error(error) from error
 
     def close(self) -> None:
         """See :meth:`LiveInlet.close`."""
         self._connection.close()
         # Often methods of this inlet's owner: the cycle would keep both until a full collection (relay.collector).
-        self._receive_into, self._read, self.reader = _receive_nothing, _read_nothing, None
+        self.receive_into, self._read, self.reader = _receive_nothing, _read_nothing, None
 
 
 def _receive_nothing(view: memoryview) -> int | None:
@@ -145,6 +146,13 @@ def _receive_nothing(view: memoryview) -> int | None:
 
 def _read_nothing(view: memoryview, start: int, out: list[Tag]) -> None:
     return None
+
+
+def as_source_error(error: OSError | RemoteProtocolError) -> SourceError:
+    """The error of the source for one of receiving or reading."""
+    if isinstance(error, OSError):
+        return connection_broke(error)
+    return SourceCorrupt(Code.SOURCE_UNREADABLE, why=error.why)
 
 
 def connection_broke(error: OSError) -> SourceUnreachable:

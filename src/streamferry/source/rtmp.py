@@ -3,7 +3,6 @@
 Specification: Adobe RTMP 1.0, section 7.2.2.1 (play).
 """
 
-from collections.abc import Callable, Sequence
 from typing import Unpack
 
 from streamferry.media.errors import SourceEnded, SourceUnreachable, SourceUnsupported
@@ -13,7 +12,6 @@ from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_play
 from streamferry.reasons import Code, InvalidValue
 from streamferry.source.live import ConnectionInlet, as_source_errors
-from streamferry.wire.rtmp.chunk import Message
 
 # Limit of acknowledgements and pongs that a source has not taken, 20 bytes each: beyond it, it has not read for ages.
 _MAX_UNSENT_BYTES = 64 << 10
@@ -43,27 +41,22 @@ class RtmpReader:
     def __init__(self, link: RtmpLink) -> None:
         self._receive_into = link.connection.recv_into
         self._send = link.connection.send
-        self._session = link.session
-        self._unsent = b""
+        #: The session, and what the source has not taken of its replies.
+        self.session = link.session
+        self.unsent = b""
 
     def receive_into(self, view: memoryview) -> int | None:
         """As ``Connection.recv_into``. Raises SourceEnded when the server has said so."""
-        if self._session.ended is not None:
-            raise SourceEnded(Code.SOURCE_ENDED_STREAM, words=self._session.ended)
+        if self.session.ended is not None:
+            raise SourceEnded(Code.SOURCE_ENDED_STREAM, words=self.session.ended)
         return self._receive_into(view)
 
-    def read(
-        self,
-        view: memoryview,
-        start: int,
-        out: list[Tag],
-        take: Callable[[Sequence[Message]], int] | None = None,
-    ) -> None:
-        """See ``source.live.Reader``; ``take`` is offered the messages first: see ``ClientSession.receive``."""
-        self._session.receive(view, start, out, take)
-        data = self._session.data_to_send()
-        if data or self._unsent:
-            unsent = self._unsent + data
-            self._unsent = unsent[self._send([unsent]) :]
-            if len(self._unsent) > _MAX_UNSENT_BYTES:
+    def read(self, view: memoryview, start: int, out: list[Tag]) -> None:
+        """See ``source.live.Reader``."""
+        self.session.receive(view, start, out)
+        data = self.session.data_to_send()
+        if data or self.unsent:
+            unsent = self.unsent + data
+            self.unsent = unsent[self._send([unsent]) :]
+            if len(self.unsent) > _MAX_UNSENT_BYTES:
                 raise SourceUnreachable(Code.SOURCE_DEAF)

@@ -14,7 +14,6 @@ from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.net.child import end_all
 from streamferry.relay.marked import MarkedFeed, open_marked
-from streamferry.source.live import Read
 from streamferry.timeline import Timeline
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags, serialize_flv_header, serialize_tag
 
@@ -51,13 +50,12 @@ class Camera:
     """A LiveInlet that gives ten tags at each pull, and falls silent at the end."""
 
     silence_s = 1.0
-    reader = None
 
     def __init__(self, tags: list[Tag]) -> None:
         self.tags = tags
         self.is_closed = False
 
-    def pull(self, scratch: memoryview, out: list[Tag], read: Read | None = None) -> int:
+    def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         given, self.tags = self.tags[:10], self.tags[10:]
         out += given
         return sum(len(tag[2]) for tag in given)

@@ -97,13 +97,67 @@ def as_flv(tags: Sequence[Tag]) -> bytes:
     return b"".join(serialize_tag(*tag) for tag in tags)
 
 
-def as_rtmp(tags: Sequence[Tag]) -> bytes:
-    """The tags as messages of a server, in chunks that it has announced."""
+@dataclass(frozen=True)
+class Chunking:
+    """How a server cuts its messages into chunks: of what size, and which header types it uses where they fit."""
+
+    size: int = 4096
+    types: tuple[int, ...] = (0,)
+    #: Sound and picture share a chunk stream, as with librtmp.
+    is_shared: bool = False
+    #: Sound goes between the chunks of a picture.
+    interleaves: bool = False
+
+
+CHUNKINGS = st.builds(
+    Chunking,
+    st.sampled_from([4096, 4096, 128, 60_000, 65_536, 100]),
+    st.sampled_from([(0,), (0,), (1,), (0, 1), (3, 2, 1, 0)]),
+    st.sampled_from([False, False, True]),
+    st.sampled_from([False, False, True]),
+)
+
+
+def as_rtmp(tags: Sequence[Tag], chunking: Chunking) -> bytes:
+    """The tags as messages of a server, in chunks of a size that it has announced."""
     pieces: list[bytes | memoryview] = []
-    append_message(pieces, 2, 1, 0, 0, (4096).to_bytes(4, "big"), 128)
+    append_message(pieces, 2, 1, 0, 0, chunking.size.to_bytes(4, "big"), 128)
+    types = cycle(chunking.types)
+    # What the last message on a chunk stream was: type, size, stamp, delta.
+    last: dict[int, tuple[int, int, int, int]] = {}
+    held: list[bytes] = []
     for tag_type, stamp_ms, body in tags:
-        append_message(pieces, {VIDEO: 6, AUDIO: 4, SCRIPT: 5}[tag_type], tag_type, stamp_ms, 1, body, 4096)
-    return b"".join(pieces)
+        chunk_stream_id = 6 if chunking.is_shared else {VIDEO: 6, AUDIO: 4, SCRIPT: 5}[tag_type]
+        size, header_type, delta_ms = len(body), 0, stamp_ms
+        if chunk_stream_id in last:
+            before_type, before_size, before_ms, before_delta_ms = last[chunk_stream_id]
+            header_type = next(types)
+            if not 0 <= stamp_ms - before_ms < 1 << 31:
+                header_type = 0
+            elif header_type:
+                delta_ms = stamp_ms - before_ms
+                if (before_type, before_size) != (tag_type, size):
+                    header_type = 1
+                elif header_type == 3 and delta_ms != before_delta_ms:
+                    header_type = 2
+        last[chunk_stream_id] = tag_type, size, stamp_ms, delta_ms
+        extended = delta_ms.to_bytes(4, "big") if delta_ms >= 0xFFFFFF else b""
+        head = min(delta_ms, 0xFFFFFF).to_bytes(3, "big") + size.to_bytes(3, "big")
+        head += bytes((tag_type,)) + (1).to_bytes(4, "little")
+        head = bytes((header_type << 6 | chunk_stream_id,)) + head[: (11, 7, 3, 0)[header_type]] + extended
+        chunks = [head + body[: chunking.size]]
+        for at in range(chunking.size, size, chunking.size):
+            chunks.append(bytes((0xC0 | chunk_stream_id,)) + extended + body[at : at + chunking.size])
+        if tag_type == VIDEO:
+            pieces += held
+            held = []
+            if chunking.interleaves and not chunking.is_shared:
+                held = chunks[1:]
+                chunks = chunks[:1]
+        pieces += chunks
+        if held and tag_type != VIDEO:
+            pieces.append(held.pop(0))
+    return b"".join([*pieces, *held])
 
 
 class Wire:
@@ -204,7 +258,8 @@ class Story:
     """What happens to a relay."""
 
     tags: Sequence[Tag]
-    is_rtmp: bool = False
+    #: The source's chunks; None: it sends FLV.
+    chunking: Chunking | None = None
     #: Bytes that come, and bytes that the destination takes, at each visit, over and over.
     cuts: Sequence[int] = (5_000,)
     rooms: Sequence[int] = (1 << 20,)
@@ -236,8 +291,8 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int]:
     session = publish_session(kernel)
     if story.session_ms:
         session._session._clock.zero_ms = story.begin_ms - story.session_ms
-    if story.is_rtmp:
-        wire = Wire(as_rtmp(story.tags))
+    if story.chunking is not None:
+        wire = Wire(as_rtmp(story.tags, story.chunking))
         reader: Any = RtmpReader(RtmpLink(wire, play_session()))  # type: ignore[arg-type]
     else:
         wire = Wire(as_flv(story.tags))
@@ -256,7 +311,7 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int]:
         flow.visit(visit * 0.08)
         seen[:] = [(tag[0], tag[1], bytes(tag[2]), tag[3]) for tag in seen]
         scratch[USED] = bytes(len(scratch[USED]))  # The buffer is another stream's in between.
-        unread = reader.unread if isinstance(reader, FlvReader) else reader._session._unread
+        unread = reader.unread if isinstance(reader, FlvReader) else reader.session.unread
         states.append(
             {
                 "bytes": (len(kernel.taken), hash(kernel.taken)),
@@ -264,7 +319,7 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int]:
                 "queue": state_of(outlet.queue),
                 "outlet": (outlet.media_time_ms, outlet.dropped_tags, outlet.bytes_out, outlet.is_backed_up),
                 "session": (session._pending, session.is_blocked, session.sent_bytes),
-                "feed": (feed.bytes_in, feed.media_at, feed._picture_at, feed._has_laid, feed.sound_drift_ms),
+                "feed": (feed.bytes_in, feed.media_at, feed.picture_at, feed._has_laid, feed.sound_drift_ms),
                 "drift": state_of(drift),
                 "unread": unread,
                 "seen": list(seen),
@@ -298,7 +353,7 @@ def test_both_paths_do_the_same(data: st.DataObject) -> None:
     tags = broadcast(begin_ms % WRAP_MS, data.draw(ODDS), data.draw(st.booleans()) and data.draw(st.booleans()))
     story = Story(
         tags,
-        is_rtmp=data.draw(st.booleans()),
+        chunking=data.draw(st.none() | CHUNKINGS),
         cuts=[*data.draw(st.lists(st.integers(0, 2_000), max_size=15)), 2_000],
         rooms=[*data.draw(st.lists(st.integers(0, 2_000), max_size=5)), *[1 << 30] * data.draw(st.integers(1, 9))],
         holds=data.draw(st.booleans()),
@@ -311,12 +366,25 @@ def test_both_paths_do_the_same(data: st.DataObject) -> None:
     event(f"{round(10 * (1 - fast_laid / max(general_laid, 1))) * 10} % by the fast path")
 
 
-@pytest.mark.parametrize("is_rtmp", [False, True], ids=["FLV", "RTMP"])
+@pytest.mark.parametrize(
+    "chunking",
+    [
+        None,
+        Chunking(),
+        Chunking(types=(1,)),
+        Chunking(size=128),
+        Chunking(size=65_536),
+        Chunking(size=100, types=(1,), is_shared=True),
+    ],
+    ids=["FLV", "RTMP", "deltas", "chunks of 128 bytes", "chunks of 64 KiB", "one chunk stream"],
+)
 @pytest.mark.parametrize("session_ms", [0, 1 << 24, WRAP_MS + 5], ids=["new", "4.7 h", "50 days"])
-def test_a_steady_stream_takes_it(is_rtmp: bool, session_ms: int) -> None:
+@pytest.mark.parametrize("source_ms", [0, 1 << 24], ids=["new source", "source of 4.7 h"])
+def test_a_steady_stream_takes_it(chunking: Chunking | None, session_ms: int, source_ms: int) -> None:
     """Where nothing happens the general path has its beginning, and one pull in ten, at which drift is looked at."""
+    camera = Camera(source_ms, gop=10)
     fast_laid, general_laid = compare(
-        Story(Camera(gop=10).headers() + Camera(gop=10).film(8), is_rtmp, cuts=[1_500], session_ms=session_ms)
+        Story(camera.headers() + camera.film(8), chunking, cuts=[1_500], session_ms=session_ms)
     )
     assert general_laid == 3 + 3 * 200
     assert fast_laid < general_laid / 5

@@ -12,7 +12,9 @@ The reader remembers, for each chunk stream, the header its next chunk builds on
     message under way         protocol error                 continues it
 
 A message that lies in one chunk is passed on as a view; the payload of a longer one is gathered in a bytearray, so
-nothing refers to the scanned buffer when ``scan`` returns, except the views passed on.
+nothing refers to the scanned buffer when ``scan`` returns, except the views passed on. A player's reader leaves a
+message alone instead until all its chunks are there, if nothing lies between them and they are few: what is left then
+begins with a whole message, and a loop that takes whole messages may go on there (``relay.fast_path``).
 """
 
 from struct import Struct
@@ -48,7 +50,9 @@ _pack_extended_header = Struct(">IIII").pack
 _pack_word = Struct(">I").pack
 
 
-class _ChunkStream:
+class ChunkStream:
+    """What the next chunk of a chunk stream builds on."""
+
     __slots__ = ("delta_ms", "extended", "gathered", "message_stream_id", "size", "stamp_ms", "type_id")
 
     def __init__(self) -> None:
@@ -66,12 +70,15 @@ class _ChunkStream:
 class ChunkReader:
     """Takes chunks, gives messages."""
 
-    __slots__ = ("_pending_bytes", "_streams", "chunk_size")
+    __slots__ = ("chunk_size", "left_chunks", "pending_bytes", "streams")
 
-    def __init__(self) -> None:
+    def __init__(self, left_chunks: int = 0) -> None:
+        """``left_chunks``: most chunks of a message under way that are left."""
         self.chunk_size = DEFAULT_CHUNK_SIZE
-        self._streams: dict[int, _ChunkStream] = {}
-        self._pending_bytes = 0
+        self.left_chunks = left_chunks
+        #: By id; and the announced bytes of the messages under way: ``relay.fast_path`` uses them, too.
+        self.streams: dict[int, ChunkStream] = {}
+        self.pending_bytes = 0
 
     def scan(self, view: memoryview, start: int, end: int, out: list[Message]) -> int:
         """Append each message completed in ``view[start:end]`` to ``out`` and return the new start.
@@ -80,7 +87,7 @@ class ChunkReader:
         The payload is a view of ``view`` if it lay in one chunk.
         Raises RemoteProtocolError for headers the specification does not allow and beyond the limits above.
         """
-        streams = self._streams
+        streams = self.streams
         append = out.append
         while start < end:
             # Nearly all messages begin with a type 0 or 1 header of a known one-byte chunk stream id, without an
@@ -105,7 +112,7 @@ class ChunkReader:
                         if following > end:
                             break
                         stream.stamp_ms = field
-                        stream.message_stream_id = _swap_bytes(third) if third & 0xFFFFFF else third >> 24
+                        stream.message_stream_id = swap_bytes(third) if third & 0xFFFFFF else third >> 24
                     else:
                         body = start + 8
                         following = body + size
@@ -130,7 +137,7 @@ class ChunkReader:
 
     def resume(self, chunk_stream_id: int, stamp_ms: int) -> None:
         """Continue a chunk stream whose last message, which is not presented, had that stamp."""
-        stream = self._streams[chunk_stream_id] = _ChunkStream()
+        stream = self.streams[chunk_stream_id] = ChunkStream()
         stream.stamp_ms = stamp_ms
 
     def _take_chunk(self, view: memoryview, start: int, end: int, out: list[Message]) -> int:
@@ -143,7 +150,7 @@ class ChunkReader:
             if body > end:
                 return start
             chunk_stream_id = 64 + int.from_bytes(view[start + 1 : body], "little")
-        stream = self._streams.get(chunk_stream_id) or self._open(chunk_stream_id, header_type)
+        stream = self.streams.get(chunk_stream_id) or self._open(chunk_stream_id, header_type)
         gathered = stream.gathered
         header = body
         body += _MESSAGE_HEADER_BYTES[header_type]
@@ -190,6 +197,10 @@ class ChunkReader:
             following = body + min(size, chunk_size)
             if following > end:
                 return start
+            if self.left_chunks and size > chunk_size and chunk_stream_id < 64:
+                continuation = bytes((0xC0 | chunk_stream_id,)) + extended
+                if self.is_left(view, body, end, size, continuation):
+                    return start
             if header_type == 0:
                 stream.stamp_ms = field
                 stream.message_stream_id = int.from_bytes(view[header + 7 : header + 11], "little")
@@ -204,16 +215,16 @@ class ChunkReader:
             if size <= chunk_size:
                 self._finish(stream, view[body:following], out)
                 return following
-            self._pending_bytes += size
-            if self._pending_bytes > MAX_PENDING_BYTES:
+            self.pending_bytes += size
+            if self.pending_bytes > MAX_PENDING_BYTES:
                 raise RemoteProtocolError(Code.PROTOCOL_RTMP_MANY_LARGE)
             stream.gathered = gathered = bytearray(view[body:following])
 
         # The chunks that follow on are mostly of the same message: with chunks of 128 bytes this matters.
         if chunk_stream_id < 64 and not extended:
-            continuation = 0xC0 | chunk_stream_id
+            basic_header = 0xC0 | chunk_stream_id
             missing = size - len(gathered)
-            while missing > 0 and following < end and view[following] == continuation:
+            while missing > 0 and following < end and view[following] == basic_header:
                 body = following + 1
                 take = missing if missing < chunk_size else chunk_size
                 if body + take > end:
@@ -223,21 +234,38 @@ class ChunkReader:
                 missing -= take
         if len(gathered) == size:
             stream.gathered = None
-            self._pending_bytes -= size
+            self.pending_bytes -= size
             self._finish(stream, memoryview(gathered), out)
         return following
 
-    def _open(self, chunk_stream_id: int, header_type: int) -> _ChunkStream:
+    def is_left(self, view: memoryview, body: int, end: int, size: int, continuation: bytes) -> bool:
+        """Whether a message of several chunks is left: it ends after ``end``, and up to there its chunks are together.
+
+        ``body``: where the payload of the first begins; ``continuation``: what lies before that of the others.
+        """
+        step = self.chunk_size + len(continuation)
+        if body + size + (size - 1) // self.chunk_size * len(continuation) <= end:
+            return False
+        at = body + self.chunk_size
+        if (end - at) // step >= self.left_chunks:
+            return False
+        while at < end:
+            if view[at : at + len(continuation)] != continuation[: end - at]:
+                return False
+            at += step
+        return True
+
+    def _open(self, chunk_stream_id: int, header_type: int) -> ChunkStream:
         # librtmp begins the control chunk stream with a type 1 header (its Set Buffer Length), which can be read
         # as one on top of stamp 0 and message stream 0, the only values control messages have.
         if header_type != 0 and not (header_type == 1 and chunk_stream_id == CONTROL_CHUNK_STREAM):
             raise RemoteProtocolError(Code.PROTOCOL_RTMP_NO_HEADER, chunk_stream_id=chunk_stream_id)
-        if len(self._streams) >= MAX_CHUNK_STREAMS:
+        if len(self.streams) >= MAX_CHUNK_STREAMS:
             raise RemoteProtocolError(Code.PROTOCOL_RTMP_MANY_STREAMS, count=MAX_CHUNK_STREAMS)
-        stream = self._streams[chunk_stream_id] = _ChunkStream()
+        stream = self.streams[chunk_stream_id] = ChunkStream()
         return stream
 
-    def _finish(self, stream: _ChunkStream, payload: memoryview, out: list[Message]) -> None:
+    def _finish(self, stream: ChunkStream, payload: memoryview, out: list[Message]) -> None:
         if stream.type_id > _ABORT:
             out.append((stream.type_id, stream.stamp_ms, stream.message_stream_id, payload))
         else:
@@ -255,13 +283,14 @@ class ChunkReader:
                 raise RemoteProtocolError(Code.PROTOCOL_RTMP_CHUNK_SIZE, size_bytes=value)
             self.chunk_size = value
             return
-        stream = self._streams.get(value)
+        stream = self.streams.get(value)
         if stream is not None and stream.gathered is not None:
-            self._pending_bytes -= stream.size
+            self.pending_bytes -= stream.size
             stream.gathered = None
 
 
-def _swap_bytes(word: int) -> int:
+def swap_bytes(word: int) -> int:
+    """The other byte order of a word."""
     return int.from_bytes(_pack_word(word), "little")
 
 
@@ -281,7 +310,7 @@ def append_message(
     that lost count is right again.
     """
     size = len(body)
-    stream_word = message_stream_id << 24 if message_stream_id < 256 else _swap_bytes(message_stream_id)
+    stream_word = message_stream_id << 24 if message_stream_id < 256 else swap_bytes(message_stream_id)
     if 0 <= stamp_ms < EXTENDED:
         out.append(_pack_header(chunk_stream_id << 24 | stamp_ms, size << 8 | type_id, stream_word))
         if size <= chunk_size:

@@ -16,7 +16,7 @@ A server that sends media without Play.Start counts as having accepted.
 Specification: Adobe RTMP 1.0, section 7.2; Enhanced RTMP v2, "Enhancing NetConnection connect Command".
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from enum import Enum, auto
 from urllib.parse import unquote
 
@@ -27,7 +27,7 @@ from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.rtmp.auth import answer_challenge, is_challenge
-from streamferry.wire.rtmp.chunk import Message, append_message
+from streamferry.wire.rtmp.chunk import append_message
 from streamferry.wire.rtmp.framed import Framed
 from streamferry.wire.rtmp.handshake import client_answer, client_hello
 from streamferry.wire.rtmp.message import (
@@ -55,6 +55,8 @@ from streamferry.wire.rtmp.session_events import (
 #: Codecs carried, as Enhanced RTMP names them. Bodies pass through untouched, so the list is what FLV players know.
 FOURCCS = ("avc1", "hvc1", "av01", "vp09", "mp4a", "Opus", "fLaC", "ac-3", "ec-3", ".mp3")
 
+# Of a message that comes: 1 MiB with the chunks of nginx-rtmp, 32 KiB with the smallest in use.
+_LEFT_CHUNKS = 256
 # Transaction ids of the calls whose answers matter.
 _CONNECT, _CREATE_STREAM, _START = 1, 4, 5
 # "Live, or recorded if there is none", which ActionScript players write as -2 seconds in ms.
@@ -108,6 +110,8 @@ class ClientSession(Peer):
         out_chunk_size: int = 65536,
     ) -> None:
         super().__init__(out_chunk_size, 0)
+        if purpose is Purpose.PLAY:
+            self.reader.left_chunks = _LEFT_CHUNKS
         self._url = url
         self._app, self._key = url.app_and_key
         self._purpose = purpose
@@ -130,14 +134,12 @@ class ClientSession(Peer):
         data: "bytes | memoryview",
         start: int = 0,
         tags: list[Tag] | None = None,
-        take: Callable[[Sequence[Message]], int] | None = None,
     ) -> list[ClientEvent]:
         """Take the next bytes from the server, ``data[start:]``, split anywhere, from the first of the connection on.
 
         Media of a player is appended to ``tags``, with what came to calls without them. Bodies may be views of
         ``data``; one whose end has not come is kept inside, and ``data[:start]`` is written over to put it before its
-        end (``wire.leftover``). ``take`` is offered the messages first, and gives how many of them it took, from the
-        first one on. After each call send what ``data_to_send`` gives. Raises RemoteProtocolError.
+        end (``wire.leftover``). After each call send what ``data_to_send`` gives. Raises RemoteProtocolError.
         """
         if tags is None:
             tags = self._early_tags
@@ -145,10 +147,7 @@ class ClientSession(Peer):
             tags += self._early_tags
             self._early_tags.clear()
         is_playing = self._is_playing
-        messages = self._receive_messages(data, start)
-        if take is not None and is_playing and not tags:
-            del messages[: take(messages)]
-        for type_id, stamp_ms, _, payload in messages:
+        for type_id, stamp_ms, _, payload in self._receive_messages(data, start):
             if is_playing and (type_id == VIDEO or type_id == AUDIO):  # noqa: SIM109 (40 ns less than `in`)
                 tags.append((type_id, stamp_ms, payload))
             else:

@@ -1,7 +1,7 @@
 """Frames that are messages of a publish session already: framed while they were laid, to be sent as they are.
 
-Made by ``ClientSession``, filled by ``relay.fast_path``, sent by ``push``. Each piece is one message with its body, in
-one chunk of type 0: what ``ClientSession.send_tags`` makes of the same frame.
+Made by ``ClientSession``, filled by ``relay.fast_path``, sent by ``push``. Each is one message in one chunk of type 0:
+what ``ClientSession.send_tags`` makes of the same frame.
 """
 
 from streamferry.media.stamps import signed_delta_ms
@@ -12,7 +12,7 @@ from streamferry.wire.rtmp.chunk import EXTENDED
 class Framed:
     """Frames that follow one another, for one session."""
 
-    __slots__ = ("chunk_size", "last_ms", "pieces", "sound", "stream_word", "zero_ms")
+    __slots__ = ("chunk_size", "count", "last_ms", "pieces", "sound", "stream_word", "zero_ms")
 
     def __init__(self, zero_ms: int, chunk_size: int, message_stream_id: int) -> None:
         #: Where the stamps of the session are 0, on the output clock, and the longest body that is one chunk.
@@ -20,24 +20,37 @@ class Framed:
         self.chunk_size = chunk_size
         #: The message stream id as the last word of a header, where it is little-endian.
         self.stream_word = int.from_bytes(message_stream_id.to_bytes(4, "little"), "big")
-        #: One for each frame; views of the beat's buffer, or bytes. Cleared once they are on their way, or queued.
+        #: Their bytes, cut anywhere, as views of the beat's buffer, or bytes. Cleared once they are sent or queued.
         self.pieces: list[bytes | memoryview] = []
+        #: How many there are.
+        self.count = 0
         #: DTS of the last of them on the output clock, and the mark of all sound in it.
         self.last_ms = 0
         self.sound = FRAME
 
+    def messages(self) -> "list[bytes | memoryview]":
+        """One for each, when not all were taken."""
+        data, at = memoryview(b"".join(self.pieces)), 0
+        messages: list[bytes | memoryview] = []
+        while at < len(data):
+            header_bytes = 16 if int.from_bytes(data[at + 1 : at + 4], "big") == EXTENDED else 12
+            end = at + header_bytes + int.from_bytes(data[at + 4 : at + 7], "big")
+            messages.append(data[at:end])
+            at = end
+        return messages
+
     def tags(self) -> list[LaidTag]:
         """The tags that they are made of, when they have to wait."""
         tags: list[LaidTag] = []
-        for piece in self.pieces:
-            stamp_ms, body = int.from_bytes(piece[1:4], "big"), piece[12:]
+        for message in self.messages():
+            stamp_ms, body = int.from_bytes(message[1:4], "big"), message[12:]
             if stamp_ms == EXTENDED:
-                stamp_ms, body = int.from_bytes(piece[12:16], "big"), piece[16:]
+                stamp_ms, body = int.from_bytes(message[12:16], "big"), message[16:]
             # Stamps are modulo 2^32, and no frame is half of that away from the last, before or after it.
             dts_ms = self.last_ms + signed_delta_ms(stamp_ms, self.last_ms - self.zero_ms)
-            if piece[7] != VIDEO:
+            if message[7] != VIDEO:
                 kind = self.sound
             else:
                 kind = START if kind_of_video(body) == KEYFRAME else FRAME
-            tags.append((piece[7], dts_ms, body, kind))
+            tags.append((message[7], dts_ms, body, kind))
         return tags

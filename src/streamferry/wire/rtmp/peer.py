@@ -18,6 +18,7 @@ from streamferry.wire.rtmp.message import (
 
 #: Bytes after which the peer is to acknowledge, as librtmp and most servers announce.
 WINDOW_ACK_BYTES = 2_500_000
+_NEVER_BYTES = 1 << 62
 
 
 class Peer:
@@ -27,15 +28,17 @@ class Peer:
         #: Chunk size for sending once the session is set up.
         self.out_chunk_size = out_chunk_size
         self._chunk_size_in_force = DEFAULT_CHUNK_SIZE
-        self._reader = ChunkReader()
+        #: What reads the peer's chunks, how many bytes it has taken, and those that it has left. ``relay.fast_path``
+        #: takes part.
+        self.reader = ChunkReader()
+        self.scanned_bytes = 0
+        self.unread = b""
         # Sizes of the packets of the handshake that are awaited. Not what to do with them: bound methods would make the
         # session a cycle, and sessions that fail are many.
         self._handshake = [HELLO_BYTES, PACKET_BYTES]
-        self._unread = b""
         self._unsent: list[bytes | memoryview] = []
-        self._window_ack_bytes = window_ack_bytes
-        self._scanned_bytes = 0
         self._acknowledged_bytes = 0
+        self._set_window(window_ack_bytes)
 
     def data_to_send(self) -> bytes:
         """All that is to be sent and has not been given before."""
@@ -49,20 +52,28 @@ class Peer:
         What is left over is kept, and put before the next bytes: see ``put_before`` for what ``start`` is good for.
         """
         messages: list[Message] = []
-        view, start = put_before(self._unread, data if isinstance(data, memoryview) else memoryview(data), start)
+        view, start = put_before(self.unread, data if isinstance(data, memoryview) else memoryview(data), start)
         if self._handshake:
             start = self._shake_hands(view, start)
         end = start
         if not self._handshake:
-            end = self._reader.scan(view, start, len(view), messages)
-        self._unread = bytes(view[end:])
-        self._scanned_bytes += end - start
-        # An acknowledgement (5.4.3), at half the window, as ffmpeg does: a peer that counts its handshake bytes, too,
-        # never waits for us.
-        if self._window_ack_bytes and (self._scanned_bytes - self._acknowledged_bytes) * 2 >= self._window_ack_bytes:
-            self._acknowledged_bytes = self._scanned_bytes
-            self._send_control(MessageType.ACKNOWLEDGEMENT, self._scanned_bytes & 0xFFFFFFFF)
+            end = self.reader.scan(view, start, len(view), messages)
+        self.unread = bytes(view[end:])
+        self.scanned_bytes += end - start
+        if self.scanned_bytes >= self.ack_due_bytes:
+            self._acknowledged_bytes = self.scanned_bytes
+            self._set_window(self._window_ack_bytes)
+            self._send_control(MessageType.ACKNOWLEDGEMENT, self.scanned_bytes & 0xFFFFFFFF)
         return messages
+
+    def _set_window(self, window_ack_bytes: int) -> None:
+        """An acknowledgement (5.4.3) is due at each half of it, as ffmpeg does: a peer that counts its handshake bytes,
+        too, never waits for us. 0: never.
+        """
+        self._window_ack_bytes = window_ack_bytes
+        half = (window_ack_bytes + 1) // 2
+        #: At how many bytes scanned the next is due.
+        self.ack_due_bytes = self._acknowledged_bytes + half if half else _NEVER_BYTES
 
     def _shake_hands(self, view: memoryview, start: int) -> int:
         """Take the packets of the handshake that are whole; gives where they end."""
@@ -85,7 +96,7 @@ class Peer:
         raise NotImplementedError
 
     def _handle_window_ack_size(self, payload: "bytes | memoryview") -> None:
-        self._window_ack_bytes = int.from_bytes(payload[:4], "big")
+        self._set_window(int.from_bytes(payload[:4], "big"))
 
     def _handle_user_control(self, payload: "bytes | memoryview") -> int:
         """Answer a ping; gives the event type."""
