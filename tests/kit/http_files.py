@@ -23,6 +23,7 @@ class Request:
     target: str
     range: str | None
     status: int
+    at: float = 0.0  #: when it came, monotonic
 
 
 @dataclass
@@ -32,7 +33,8 @@ class HttpFiles:
     ``ranges`` off: Range is ignored and 200 sent. ``bytes_per_second``: about that fast. ``cut_after_bytes``: the
     connection is closed after that many body bytes of an answer, whatever Content-Length said. ``length`` off: no
     Content-Length, the body ends with the connection. ``status``: answered instead of a file. ``redirects``: path to
-    location. ``host``: an address of this machine. ``tls``: served over HTTPS.
+    location. ``refusals``: path to the answers that come before the file does, each a
+    status and a Retry-After. ``host``: an address of this machine. ``tls``: served over HTTPS.
     """
 
     directory: Path
@@ -44,6 +46,7 @@ class HttpFiles:
     cut_after_bytes: int | None = None
     status: int | None = None
     redirects: dict[str, str] = field(default_factory=dict)
+    refusals: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     body_bytes: int = 0  #: of all answers together
 
@@ -105,6 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = options.directory / name.lstrip("/")
         if options.status is not None:
             self._refuse(options.status)
+        elif options.refusals.get(name):
+            self._refuse(*options.refusals[name].pop(0))
         elif name in options.redirects:
             self._note(HTTPStatus.FOUND)
             self.send_response(HTTPStatus.FOUND)
@@ -164,9 +169,11 @@ class _Handler(BaseHTTPRequestHandler):
                 if options.bytes_per_second:
                     time.sleep(max(0.0, began + sent / options.bytes_per_second - time.monotonic()))
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, status: int, retry_after: str = "") -> None:
         self._note(status)
         self.send_response(status)
+        if retry_after:
+            self.send_header("Retry-After", retry_after)
         self._no_body()
 
     def _no_body(self) -> None:
@@ -175,7 +182,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _note(self, status: int) -> None:
-        self.options.requests.append(Request(self.command, self.path, self.headers.get("Range"), int(status)))
+        asked = self.headers.get("Range")
+        self.options.requests.append(Request(self.command, self.path, asked, int(status), time.monotonic()))
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: what came is in ``requests``."""

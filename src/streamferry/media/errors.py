@@ -55,6 +55,8 @@ class MediaError(Reasoned):
 
     fault: Fault = Fault.SERVICE
     retryable: bool = True
+    #: For how long the peer asked not to be asked again (Retry-After, RFC 9110 10.2.3), in s; bounded.
+    retry_after_s: float = 0.0
 
     def because_of(self, error: BaseException) -> Self:
         """The same error, but as the service's fault if ``error`` was caused by something this machine lacks."""

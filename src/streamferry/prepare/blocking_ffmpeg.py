@@ -40,6 +40,9 @@ _NO_OTHER_FILES = ("-enable_drefs", "0", "-use_absolute_path", "0")
 # What the demuxers say when the bytes end before the media does (libavformat's mov and matroska).
 _CUT_SHORT = re.compile(r"partial file|ended prematurely")
 
+# What it says where a muxer does not take what a demuxer gave: packets without stamps, a codec it does not know.
+_REFUSED = re.compile("submitting a packet to the muxer|muxing a packet|interleaved_write_frame|Could not write header")
+
 # A film of some hours is copied in minutes, and encoded in less than a day of all of 16 cores.
 _COPYING = Limits(cpu_s=3600)
 _ENCODING = replace(ENCODING, cpu_s=16 * 24 * 3600)
@@ -107,7 +110,10 @@ class BlockingFfmpeg:
         assert self._process.stderr is not None
         self.stdin = self._process.stdin
         self.stdout = self._process.stdout
+        #: Whether the bytes ended before the media did.
         self.cut_short = False
+        #: Whether the muxer did not take what was to be copied.
+        self.refused_packets = False
         self._stderr = self._process.stderr
         self._tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._on_line = on_line
@@ -164,5 +170,6 @@ class BlockingFfmpeg:
         else:
             self._input_lines.append(message)
         self.cut_short = self.cut_short or _CUT_SHORT.search(message) is not None
+        self.refused_packets = self.refused_packets or _REFUSED.search(message) is not None
         if level in ERRORS:
             self._tail.append(without_addresses(message)[:KEPT_LINE_CHARS])

@@ -36,7 +36,7 @@ from streamferry.prepare.form import Form
 from streamferry.wire.rtmp.chunk_file import Index
 
 #: Part of each key: another number where files prepared by an older release are not good enough any more.
-_FORMAT = "3"
+_FORMAT = "4"
 
 #: Folder in the root of files prepared without being kept.
 UNKEPT = "unkept"

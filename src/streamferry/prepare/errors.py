@@ -1,5 +1,7 @@
 """The errors of preparations, and how one reaches the process that asked for it: by class and reason."""
 
+from typing import Any
+
 from streamferry.media.errors import (
     Fault,
     MediaError,
@@ -61,9 +63,12 @@ def to_wire(error: MediaError) -> dict[str, object]:
     """An error as part of a message."""
     # That of the class says whose fault it is: what this machine lacks is no source's.
     lacks = isinstance(error, SourceError) and error.fault is Fault.SERVICE
-    return {"error": CacheError.__name__ if lacks else type(error).__name__, "reason": error.why.to_json()}
+    name = CacheError.__name__ if lacks else type(error).__name__
+    return {"error": name, "reason": error.why.to_json(), "retry_after_s": error.retry_after_s}
 
 
-def from_wire(name: str, reason: object) -> MediaError:
+def from_wire(message: dict[str, Any]) -> MediaError:
     """The error again. A name not known here is a fault of ours."""
-    return _CLASSES.get(name, CacheError)(Reason.from_json(reason))
+    error = _CLASSES.get(message["error"], CacheError)(Reason.from_json(message["reason"]))
+    error.retry_after_s = message.get("retry_after_s", 0.0)
+    return error

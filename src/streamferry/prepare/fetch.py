@@ -189,7 +189,7 @@ class Fetch:
             if self._fruitless >= MAX_FRUITLESS or isinstance(failure, SourceRejected) or self._stopped:
                 raise failure
             pause = min(FIRST_PAUSE * 2 ** max(0, self._fruitless - 1), LAST_PAUSE)
-            self._sleep(pause)
+            self._sleep(max(pause, failure.retry_after_s))
 
     def _fetch_once(self, client: httpx.Client) -> None:
         start = self.fetched_bytes
@@ -199,7 +199,7 @@ class Fetch:
             if self._expected.if_range:
                 headers["If-Range"] = self._expected.if_range
         with client.stream("GET", self.url.reveal(), headers=headers) as response:
-            raise_for_status(self.url, response.status_code)
+            raise_for_status(self.url, response)
             version = version_of_response(response.status_code, response.headers)
             if response.status_code == 416 and start == (version.size_bytes or self._expected.size_bytes):
                 self.cut_short = start < (self.total_bytes or 0)
@@ -266,7 +266,7 @@ def fetch_bytes(url: MediaUrl, wanted: MediaUrl, max_bytes: int, route: Route) -
             httpx.Client(**CLIENT_OPTIONS, **route.client_options()) as client,
             client.stream("GET", wanted.reveal()) as response,
         ):
-            raise_for_status(url, response.status_code)
+            raise_for_status(url, response)
             data = bytearray()
             for piece in response.iter_raw():
                 data += piece

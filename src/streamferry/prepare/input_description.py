@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from streamferry.net.ffmpeg_log import parse_stream
+from streamferry.net.ffmpeg_log import StreamLine, parse_stream
 from streamferry.prepare.form import AudioForm, VideoForm
 
 _SIZE = re.compile(r", (\d+)x(\d+)")
@@ -49,7 +49,11 @@ class VideoDescription:
 
 @dataclass(frozen=True, slots=True)
 class InputDescription:
-    """The tracks that are played with their numbers in the file, and the length that it claims (0: it does not say)."""
+    """The tracks that are played with their numbers in the file, and the length that it claims (0: it does not say).
+
+    ``left_out``: further tracks, as people may read them. ``encodes``: of ``video`` and ``audio`` those that no copy
+    will do for, whatever their codec.
+    """
 
     video: VideoDescription | None = None
     audio: AudioForm | None = None
@@ -57,37 +61,56 @@ class InputDescription:
     codecs: tuple[str, ...] = ()
     video_number: int = -1
     audio_number: int = -1
+    left_out: tuple[str, ...] = ()
+    encodes: frozenset[str] = frozenset()
+
+    @property
+    def video_specifier(self) -> str:
+        """The picture as ffmpeg's options name it, with that of its input."""
+        return f"0:{self.video_number}" if self.left_out else "0:V:0"
+
+    @property
+    def audio_specifier(self) -> str:
+        """The same of the sound."""
+        return f"0:{self.audio_number}" if self.left_out else "0:a:0"
 
 
 def parse_input_description(lines: list[str]) -> InputDescription:
-    """Read ffmpeg's description of its only input."""
-    video: VideoDescription | None = None
-    audio: AudioForm | None = None
-    codecs = []
+    """Read ffmpeg's description of its only input. Of several tracks of a kind the default one is played, or the first.
+
+    A cover picture is none of them.
+    """
+    tracks: list[StreamLine] = []
+    rotations: dict[int, int] = {}
     seconds = 0.0
-    video_number = audio_number = -1
-    last_is_video = False
-    rotation = 0
     for line in lines:
         if stream := parse_stream(line):
-            number, kind, codec, rest = stream
-            codecs.append(codec)
-            last_is_video = False
-            if kind == "Video" and video is None and "(attached pic)" not in rest:
-                video, video_number = _parse_video(codec, rest), number
-                last_is_video = True
-            elif kind == "Audio" and audio is None:
-                audio, audio_number = _parse_audio(codec, rest), number
-        elif last_is_video and (found := _ROTATION.search(line)):
-            rotation = int(found[1])
+            tracks.append(stream)
+        elif tracks and (found := _ROTATION.search(line)):
+            rotations.setdefault(tracks[-1].number, int(found[1]))
         elif found := _DURATION.search(line):
             seconds = int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
-    if video is not None and rotation:
-        video = VideoDescription(video.form, video.pixels, video.matrix, video.interlaced, rotation, video.frame_rate)
-    return InputDescription(video, audio, seconds, tuple(codecs), video_number, audio_number)
+    pictures = [one for one in tracks if one.kind == "Video" and "(attached pic)" not in one.rest]
+    sounds = [one for one in tracks if one.kind == "Audio"]
+    picture, sound = _choose(pictures), _choose(sounds)
+    others = [one for one in (*pictures, *sounds) if one not in (picture, sound)]
+    return InputDescription(
+        _parse_video(picture, rotations.get(picture.number, 0)) if picture else None,
+        _parse_audio(sound.codec, sound.rest) if sound else None,
+        seconds,
+        tuple(one.codec for one in tracks),
+        picture.number if picture else -1,
+        sound.number if sound else -1,
+        tuple(f"{one.kind.lower()} {one.number} ({one.codec})" for one in others),
+    )
 
 
-def _parse_video(codec: str, rest: str) -> VideoDescription:
+def _choose(tracks: list[StreamLine]) -> StreamLine | None:
+    return next((one for one in tracks if "(default)" in one.rest), tracks[0] if tracks else None)
+
+
+def _parse_video(track: StreamLine, rotation: int) -> VideoDescription:
+    rest = track.rest
     size = _SIZE.search(rest)
     aspect = _PIXEL_ASPECT.search(rest)
     pixels = _PIXELS.search(rest)
@@ -96,7 +119,7 @@ def _parse_video(codec: str, rest: str) -> VideoDescription:
     width, height = (int(size[1]), int(size[2])) if size else (0, 0)
     return VideoDescription(
         VideoForm(
-            codec,
+            track.codec,
             width,
             height,
             Fraction(int(aspect[1]), int(aspect[2])) if aspect and "0" not in aspect.groups() else Fraction(1),
@@ -105,6 +128,7 @@ def _parse_video(codec: str, rest: str) -> VideoDescription:
         matrix=next((name for name in ("bt709", "bt2020nc", "bt470bg", "smpte170m") if name in notes), ""),
         # "top first", "bottom coded first (swapped)" and their like.
         interlaced=" first" in notes,
+        rotation=rotation,
         frame_rate=float(frames[1]) * (1000 if frames[2] else 1) if frames else 0.0,
     )
 

@@ -5,7 +5,7 @@ One line is an object with any of: ``fetched``, ``total`` (bytes of the download
 for its length); ``ready`` (inode, first_offset, tracks and form of the part file: players may start); ``end`` (bytes
 that can be read), ``media_ms``, ``index`` (what is new of it: ``steps``, the bytes of its part file, and ``places`` and
 each track's ``firsts`` as [ms, offset], and whether the file ``changes`` its headers); ``complete`` (the summary);
-``error`` with ``reason``.
+``error`` with ``reason`` and ``retry_after_s``.
 """
 
 import json

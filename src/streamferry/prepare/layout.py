@@ -4,8 +4,12 @@
 
 Stamps rise strictly per track and never fall across tracks; the offset between audio and video is the source's.
 A sequence header that changes later is written where it changes, and repeated before each keyframe from then on,
-so that playing can start at every place of the index. Not here: where tags come from, and files: the writer gives
-bytes. The bytes are those of ``wire.rtmp.chunk_file``.
+so that playing can start at every place of the index. Parameter sets that only a picture brings become a header.
+
+A *stretch* is what one ffmpeg wrote: almost always all of the file. Each further one, which may be of another form,
+begins where the tracks of the one before ended, as the next file of a list does.
+
+Not here: where tags come from, and files: the writer gives bytes. The bytes are those of ``wire.rtmp.chunk_file``.
 """
 
 from collections.abc import Iterable
@@ -13,12 +17,13 @@ from collections.abc import Iterable
 from streamferry.media.enhanced import HeaderKey, headers_in, tag_kind
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.starts import Starts
-from streamferry.media.tag import AUDIO, OTHER, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, START, VIDEO, Tag
+from streamferry.media.tag import AUDIO, EX_AUDIO_FORMAT, OTHER, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, START, VIDEO, Tag
 from streamferry.prepare.form import AudioForm
-from streamferry.reasons import Code
+from streamferry.reasons import Code, Reason, ReasonCode
 from streamferry.wire.aac import FRAME_SAMPLES, silent_frame, silent_header
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.flv import parse_metadata, serialize_metadata
+from streamferry.wire.parameter_sets import SequenceHeader
 from streamferry.wire.rtmp.chunk_file import Index, IndexWriter, serialize_header, serialize_message
 
 # How long the first frames wait for a track the header promised: ffmpeg's own interleaving waits 10 s as well.
@@ -32,12 +37,23 @@ _AUDIO_INDEX_STEP_MS = 1000
 _MAX_FRAME_MS = 1_000
 # Duration of a track's only frame: there is no other to measure against.
 _LONE_FRAME_MS = {VIDEO: 40, AUDIO: 23}
+_PICTURE: HeaderKey = (VIDEO, 0, 0)
+_SOUND: HeaderKey = (AUDIO, 0, 0)
+_AAC = 10
 # What ffmpeg puts into onMetaData that is not true of a file still growing, or of no use to a player.
 _METADATA_LEFT_OUT = frozenset(("duration", "filesize", "encoder"))
 
 
 class BadInterleave(SourceUnsupported):
     """A tag came so late that order cannot be kept: the source must be read with seeking, or the tag dropped."""
+
+
+class CannotCopy(SourceUnsupported):
+    """What lies in the file cannot be passed on, but what a decoder makes of it may: encode these tracks."""
+
+    def __init__(self, why: ReasonCode | Reason, tracks: frozenset[str]) -> None:
+        super().__init__(why)
+        self.tracks = tracks
 
 
 class _Track:
@@ -49,6 +65,11 @@ class _Track:
         #: Of its last message, frame or header.
         self.stamp_ms = 0
 
+    @property
+    def end_ms(self) -> int:
+        """Where its next frame would be."""
+        return self.last_ms + self.frame_ms if self.last_ms >= 0 else 0
+
     def advance(self, dts_ms: int) -> None:
         """A frame is laid there. Its length is the step to it; of a long one, which may be a pause, only if two are."""
         if self.last_ms >= 0:
@@ -58,8 +79,21 @@ class _Track:
         self.last_ms = dts_ms
 
 
+def _has_own_layout(header: bytes) -> bool:
+    """Whether AAC's loudspeakers are told by a table of its own (ISO/IEC 14496-3, 1.6.3.5: configuration 0).
+
+    Decoders find their number in it, but players and platforms look at the configuration only.
+    """
+    if header[0] >> 4 != _AAC or len(header) < 4:
+        return False
+    bits = int.from_bytes(header[2:4])
+    # Five bits of object type and four of the rate come before it. Their longer forms are left alone.
+    is_plain = bits >> 11 != 31 and bits >> 7 & 15 != 15
+    return is_plain and bits >> 3 & 15 == 0
+
+
 class ChunkLayout:
-    """Lays tags in the prepared order. Feed tags, take ``pending`` bytes to the file, then ``finish``.
+    """Lays tags in the prepared order. Feed tags, take ``pending`` bytes to the file, then ``finish_stretch``.
 
     ``promised`` holds the tag types the input says it has. Offsets count from the file's start.
     ``drop_late`` says what becomes of tags too late to be put in order: False raises BadInterleave, True drops them.
@@ -83,13 +117,40 @@ class ChunkLayout:
         self._held: list[tuple[int, int, bytes, int]] = []
         self._held_bytes = 0
         self._seen: set[int] = set()
-        self._base_ms = 0
+        self._is_open = False
+        # Headers of a stretch that is not open yet.
+        self._new_headers: dict[HeaderKey, bytes] = {}
+        self._picture_header: SequenceHeader | None = None
+        self._shift_ms = 0
         self._last_ms = 0
         self._last_index_ms = -_AUDIO_INDEX_STEP_MS
         self._index: IndexWriter | None = None
+        self._set_silence(silence)
+
+    def _set_silence(self, silence: AudioForm | None) -> None:
         self._silence = silence
         self._silent_frame = silent_frame(silence.channels) if silence else b""
         self._silent_frames_laid = 0
+        self._silence_begins_ms = 0
+
+    def begin_stretch(self, promised: frozenset[int], silence: AudioForm | None) -> None:
+        """Another stretch follows; what was fed of one that was never opened is forgotten."""
+        self._promised = promised
+        self._is_open = False
+        self._held.clear()
+        self._held_bytes = 0
+        self._seen.clear()
+        self._starts = Starts()
+        self._new_headers.clear()
+        self._picture_header = None
+        if not self.started:
+            self._metadata.clear()
+        self._set_silence(silence)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything of the present stretch was laid."""
+        return self._is_open
 
     @property
     def media_ms(self) -> int:
@@ -99,7 +160,7 @@ class ChunkLayout:
     @property
     def duration_ms(self) -> int:
         """Where the next item joins: the latest end of a track, an end being last DTS + last frame's duration."""
-        return max((t.last_ms + t.frame_ms for t in self._tracks.values() if t.last_ms >= 0), default=0)
+        return max(track.end_ms for track in self._tracks.values())
 
     @property
     def ends(self) -> dict[int, tuple[int, int]]:
@@ -140,20 +201,22 @@ class ChunkLayout:
                 continue
             if tag_type == VIDEO:
                 kind = self._starts.mark_picture(kind)
+                if kind == START:
+                    self._follow_sets(body)
             if tag_type in self._seen or tag_type == AUDIO or kind == START:
                 self._seen.add(tag_type)
                 self._take(tag_type, stamp_ms, body, kind)
 
-    def finish(self) -> None:
-        """The input has ended: lay what still waits. Raises SourceUnsupported if there was no frame at all."""
-        if not self.started:
+    def finish_stretch(self) -> None:
+        """The input has ended: lay what still waits. Raises CannotCopy if there was no frame at all."""
+        if not self._is_open:
             if not self._seen:
-                raise SourceUnsupported(Code.FILE_NO_FRAME)
-            self._start()
+                raise CannotCopy(Code.FILE_NO_FRAME, frozenset(("video", "audio")))
+            self._open()
         self._lay_silence(self.duration_ms)
 
     def _take(self, tag_type: int, stamp_ms: int, body: "bytes | memoryview", kind: int) -> None:
-        if self.started:
+        if self._is_open:
             self._lay(tag_type, stamp_ms, body, kind)
             return
         self._held.append((tag_type, stamp_ms, bytes(body), kind))
@@ -164,23 +227,83 @@ class ChunkLayout:
             or waited_ms > _PROMISED_TRACK_WAIT_MS
             or self._held_bytes > _PROMISED_TRACK_WAIT_BYTES
         ):
-            self._start()
+            self._open()
 
     def _take_header(self, tag_type: int, body: "bytes | memoryview") -> None:
         for key, header in headers_in(tag_type, body).items():
             # Two bytes are an AAC header before the muxer knows what is in it.
-            if header == self._headers.get(key) or len(header) <= 2:
+            if len(header) <= 2:
                 continue
-            self._headers[key] = header
-            if self.started:
-                self.changes_headers = True
-                self._write(tag_type, self._last_ms, header)
+            if tag_type == AUDIO and _has_own_layout(header):
+                raise CannotCopy(Code.FILE_SOUND_LAYOUT, frozenset(("audio",)))
+            if key == _PICTURE:
+                self._picture_header = SequenceHeader.parse(header)
+            self._put_header(key, header)
 
-    def _start(self) -> None:
+    def _put_header(self, key: HeaderKey, header: bytes) -> None:
+        if not self._is_open:
+            self._new_headers[key] = header
+        elif header != self._headers.get(key) and not self._is_strange(key):
+            self._headers[key] = header
+            self.changes_headers = True
+            self._write(key[0], self._last_ms, header)
+
+    def _is_strange(self, key: HeaderKey) -> bool:
+        """Whether it is an Enhanced RTMP header beside sound of plain RTMP, which nobody there understands."""
+        sound = self._new_headers.get(_SOUND) or self._headers.get(_SOUND)
+        return key[0] == AUDIO and key != _SOUND and sound is not None and sound[0] >> 4 != EX_AUDIO_FORMAT
+
+    def _follow_sets(self, body: "bytes | memoryview") -> None:
+        """A picture to begin with: what it brings belongs into the header."""
+        before = self._picture_header
+        if before is None:
+            return
+        header = before.with_sets_of(body)
+        if not header.has_all:
+            raise CannotCopy(Code.FILE_NO_PARAMETER_SETS, frozenset(("video",)))
+        if header is not before:
+            self._picture_header = header
+            self._put_header(_PICTURE, header.body)
+
+    def _open(self) -> None:
+        """Lay the first frames of the stretch, and before them what has to be known of it."""
+        self._is_open = True
+        if self._silence is not None:
+            self._new_headers[_SOUND] = silent_header(self._silence.rate_hz, self._silence.channels)
+            self._silence_begins_ms = max(self._tracks[AUDIO].end_ms, self._last_ms)
+        headers = {key: header for key, header in self._new_headers.items() if not self._is_strange(key)}
+        self._new_headers.clear()
+        self._held.sort(key=lambda held: held[1])
+        if self.started:
+            for key, header in headers.items():
+                if self._headers.get(key) == header:
+                    continue
+                self._headers[key] = header
+                self.changes_headers = True
+                # That of the picture is repeated before its first frame anyway.
+                if key[0] == AUDIO:
+                    self._write(AUDIO, self._last_ms, header)
+            self._shift_ms = self._join()
+        else:
+            self._headers |= headers
+            self._begin_file()
+            self._shift_ms = -self._held[0][1]
+        for held in self._held:
+            self._lay(*held)
+        self._held.clear()
+
+    def _join(self) -> int:
+        """The shift of a further stretch: no track begins before its end, nor anything before what was laid last."""
+        firsts: dict[int, int] = {}
+        for tag_type, stamp_ms, _, _ in self._held:
+            firsts.setdefault(tag_type, stamp_ms)
+        fits = [self._tracks[tag_type].end_ms - stamp_ms for tag_type, stamp_ms in firsts.items()]
+        return max(*fits, self._last_ms - self._held[0][1])
+
+    def _begin_file(self) -> None:
         self.started = True
         metadata = {name: value for name, value in self._metadata.items() if name not in _METADATA_LEFT_OUT}
         if self._silence is not None:
-            self._headers[(AUDIO, 0, 0)] = silent_header(self._silence.rate_hz, self._silence.channels)
             metadata |= {
                 "audiocodecid": 10.0,
                 "audiosamplerate": float(self._silence.rate_hz),
@@ -192,15 +315,10 @@ class ChunkLayout:
             self._append(serialize_header(tag_type, body))
         self.first_offset = self.end_offset
         self._index = IndexWriter(self.first_offset)
-        self._held.sort(key=lambda held: held[1])
-        self._base_ms = self._held[0][1]
-        for held in self._held:
-            self._lay(*held)
-        self._held.clear()
 
     def _lay(self, tag_type: int, stamp_ms: int, body: "bytes | memoryview", kind: int) -> None:
         track = self._tracks[tag_type]
-        dts_ms = max(stamp_ms - self._base_ms, track.last_ms + 1)
+        dts_ms = max(stamp_ms + self._shift_ms, track.last_ms + 1)
         if dts_ms < self._last_ms:
             if self._last_ms - dts_ms > _LATE_LIMIT_MS:
                 if not self._drop_late:
@@ -227,7 +345,8 @@ class ChunkLayout:
             return
         track = self._tracks[AUDIO]
         samples_ms = FRAME_SAMPLES * 1000 / self._silence.rate_hz
-        while (stamp_ms := round(self._silent_frames_laid * samples_ms)) < until_ms:
+        begin_ms = self._silence_begins_ms
+        while (stamp_ms := begin_ms + round(self._silent_frames_laid * samples_ms)) < until_ms:
             self._silent_frames_laid += 1
             self._last_ms = track.last_ms = stamp_ms
             track.frame_ms = round(samples_ms)

@@ -6,6 +6,8 @@ Not here: the download (``fetch``, in the preparation process).
 import hashlib
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -32,6 +34,8 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 #: Seconds for connecting, and between two pieces of a body: a server silent for longer is asked again.
 TIMEOUT = httpx.Timeout(10.0, read=20.0)
 MAX_REDIRECTS = 10
+#: A server that asks for more is asked again after this long: it may have meant its own load, which has passed.
+MAX_RETRY_AFTER_S = 120.0
 #: Of every client. Asked of every server: the bytes of the file itself, or offsets would mean nothing.
 CLIENT_OPTIONS: dict[str, Any] = {
     "follow_redirects": True,
@@ -59,7 +63,7 @@ async def version_of_http(client: httpx.AsyncClient, url: MediaUrl) -> Version:
     """
     try:
         async with client.stream("GET", url.reveal(), headers={"Range": "bytes=0-0"}) as response:
-            raise_for_status(url, response.status_code)
+            raise_for_status(url, response)
             version = version_of_response(response.status_code, response.headers)
             if version.etag or version.last_modified:
                 return version
@@ -85,8 +89,9 @@ def version_of_response(status: int, headers: Mapping[str, str]) -> Version:
     return Version(headers.get("etag", ""), headers.get("last-modified", ""), size_bytes)
 
 
-def raise_for_status(url: MediaUrl, status: int) -> None:
+def raise_for_status(url: MediaUrl, response: httpx.Response) -> None:
     """Raise what a status means for the source; nothing for 2xx and for 416, an answer about ranges only."""
+    status = response.status_code
     if 200 <= status < 300 or status == 416:
         return
     if status == FORBIDDEN_STATUS:
@@ -100,8 +105,23 @@ def raise_for_status(url: MediaUrl, status: int) -> None:
     if status in _GONE_STATUSES:
         raise SourceGone(why)
     if status >= 500 or status in _PASSING_STATUSES:
-        raise SourceUnreachable(why)
+        error = SourceUnreachable(why)
+        error.retry_after_s = _retry_after_s(response.headers)
+        raise error
     raise SourceRejected(why)
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float:
+    """For how long the server asked to be left alone: in seconds, or until a date (RFC 9110, 10.2.3)."""
+    text = headers.get("retry-after", "").strip()
+    if text.isdecimal():
+        seconds = float(text[:9])
+    else:
+        try:
+            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):  # TypeError: a date without a zone.
+            return 0.0
+    return min(max(0.0, seconds), MAX_RETRY_AFTER_S)
 
 
 def source_error(url: MediaUrl, error: httpx.HTTPError | httpx.InvalidURL) -> SourceError:

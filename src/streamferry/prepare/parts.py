@@ -122,12 +122,12 @@ class Parts:
             fruitless = 0 if position > before else fruitless + 1
             if fruitless >= MAX_FRUITLESS or isinstance(failure, SourceRejected):
                 raise failure
-            self._sleep(min(FIRST_PAUSE * 2 ** max(0, fruitless - 1), LAST_PAUSE))
+            self._sleep(max(failure.retry_after_s, min(FIRST_PAUSE * 2 ** max(0, fruitless - 1), LAST_PAUSE)))
 
     def _fetch_once(self, url: MediaUrl, begin: int, end: int | None) -> Iterator[bytes]:
         headers = {"Range": f"bytes={begin}-{'' if end is None else end - 1}"} if begin or end is not None else {}
         with self._open_client().stream("GET", url.reveal(), headers=headers) as response:
-            raise_for_status(self._url, response.status_code)
+            raise_for_status(self._url, response)
             position = range_start(response)
             if response.status_code == 416 or position > begin:
                 # Nothing is there, or something else.

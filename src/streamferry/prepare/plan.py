@@ -11,7 +11,8 @@ A track is copied when it can be, and only what cannot is encoded:
     audio, strict AAC                                                    the same
            + form it has that form as well                               that form
 
-A track that is missing: silence (see ``silence``) where it is asked for, black pictures where the form has a picture.
+Nothing of a track is copied that ``InputDescription.encodes`` names. A track that is missing: silence (see
+``silence``) where it is asked for, black pictures where the form has a picture.
 """
 
 from dataclasses import dataclass
@@ -49,12 +50,16 @@ _AAC_KBPS_PER_CHANNEL = 64
 _AAC_KBPS_BESIDES = 32
 
 
+_TRACKS = frozenset(("video", "audio"))
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """``reading``: options of the first input. ``inputs``: arguments of further inputs. ``output``: what follows all
     inputs, but for the FLV muxer.
 
     ``form`` is what comes out. ``silence`` has to be laid beside it. ``encodes_video``: it takes long and many cores.
+    ``copies``: of ``video`` and ``audio`` those that are copied if they are there.
     """
 
     inputs: tuple[str, ...]
@@ -63,9 +68,10 @@ class Plan:
     silence: AudioForm | None = None
     encodes_video: bool = False
     reading: tuple[str, ...] = ()
+    copies: frozenset[str] = _TRACKS
 
 
-#: Copies everything: every preparation begins with this, before the content is known.
+#: Copies the first picture and the first sound: every preparation begins with this, before the content is known.
 COPY_OUTPUT = ("-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy")
 
 
@@ -77,22 +83,23 @@ def decide_plan(inside: InputDescription, processing: Processing, mark_path: str
     audio = _audio_form(inside, processing)
     silence = audio if inside.audio is None else None
     form = Form(video, audio)
-    copies_video = video is None or _is_copied_video(inside.video, video, processing)
-    copies_audio = audio == inside.audio
+    copies_video = video is None or _is_copied_video(inside, video, processing)
+    copies_audio = audio == inside.audio and "audio" not in inside.encodes
     if copies_video and copies_audio and (video is None) == (inside.video is None):
-        return Plan((), COPY_OUTPUT, form)
+        return Plan((), _copy(inside), form)
     if copies_video and silence and video is not None:
-        return Plan((), COPY_OUTPUT, form, silence)
+        return Plan((), _copy(inside), form, silence)
     inputs: list[str] = []
     output: list[str] = []
     if video is not None and copies_video:
-        output += ["-map", "0:V:0", "-c:v", "copy"]
+        output += ["-map", inside.video_specifier, "-c:v", "copy"]
     elif video is not None:
-        graph = _graph(inside.video, video, processing.watermark, inputs, mark_path)
+        graph = _graph(inside, video, processing.watermark, inputs, mark_path)
         rate = inside.video.frame_rate if inside.video else _BLACK_FPS
         output += ["-filter_complex", graph, "-map", "[picture]", *_encode_video(video, rate, processing.encoder)]
     if inside.audio is not None and audio is not None:
-        output += ["-map", "0:a:0", *(("-c:a", "copy") if copies_audio else _encode_audio(audio))]
+        sound = ("-c:a", "copy") if copies_audio else _encode_audio(audio)
+        output += ["-map", inside.audio_specifier, *sound]
     elif video is None:
         raise SourceUnsupported(Code.FILE_NO_SOUND)
     if inside.video is None and video is not None:
@@ -101,7 +108,24 @@ def decide_plan(inside: InputDescription, processing: Processing, mark_path: str
     # A picture that changes its size is fitted by the filters as they are: new ones would be without the mark, whose
     # only frame has passed.
     reading = ("-reinit_filter", "0") if processing.watermark is not None else ()
-    return Plan(tuple(inputs), tuple(output), form, silence, encodes_video=not copies_video, reading=reading)
+    copied = ("video",) * (copies_video and video is not None) + ("audio",) * (copies_audio and audio is not None)
+    return Plan(
+        tuple(inputs),
+        tuple(output),
+        form,
+        silence,
+        encodes_video=not copies_video,
+        reading=reading,
+        copies=frozenset(copied),
+    )
+
+
+def _copy(inside: InputDescription) -> tuple[str, ...]:
+    """Copies the tracks that are played."""
+    if not inside.left_out:
+        return COPY_OUTPUT
+    numbers = (number for number in (inside.video_number, inside.audio_number) if number >= 0)
+    return (*(word for number in numbers for word in ("-map", f"0:{number}")), "-c", "copy")
 
 
 def _video_form(inside: InputDescription, processing: Processing) -> VideoForm | None:
@@ -112,23 +136,26 @@ def _video_form(inside: InputDescription, processing: Processing) -> VideoForm |
         return forced
     if forced is not None and (found.form.width, found.form.height) != processing.size:
         return forced
-    if _is_carried(found, processing.strict) and processing.watermark is None:
+    if _is_carried(inside, found, processing.strict) and processing.watermark is None:
         return found.form
     if not found.form.width:
         raise SourceUnsupported(Code.FILE_NO_PICTURE_SIZE)
     return forced or VideoForm("h264", *found.shown_size)
 
 
-def _is_copied_video(found: VideoDescription | None, wanted: VideoForm, processing: Processing) -> bool:
+def _is_copied_video(inside: InputDescription, wanted: VideoForm, processing: Processing) -> bool:
+    found = inside.video
     return (
         found is not None
         and processing.watermark is None
         and found.form == wanted
-        and _is_carried(found, processing.strict)
+        and _is_carried(inside, found, processing.strict)
     )
 
 
-def _is_carried(found: VideoDescription, strict: bool) -> bool:
+def _is_carried(inside: InputDescription, found: VideoDescription, strict: bool) -> bool:
+    if "video" in inside.encodes:
+        return False
     if not strict:
         return found.form.codec in _CARRIED_VIDEO
     return (
@@ -149,23 +176,24 @@ def _audio_form(inside: InputDescription, processing: Processing) -> AudioForm |
     if wanted is not None:
         return wanted
     carried = found.codec == "aac" and found.rate_hz in SILENT_RATES and found.channels in SILENT_CHANNELS
-    if carried or (not processing.strict and found.codec in _CARRIED_AUDIO):
+    if "audio" not in inside.encodes and (carried or (not processing.strict and found.codec in _CARRIED_AUDIO)):
         return found
     rate = found.rate_hz if found.rate_hz in _COMMON_RATES else _COMMON_RATES[-1]
     return AudioForm("aac", rate, min(found.channels, _MAX_CHANNELS) or _MAX_CHANNELS)
 
 
 def _graph(
-    found: VideoDescription | None, video: VideoForm, mark: Watermark | None, inputs: list[str], mark_path: str
+    inside: InputDescription, video: VideoForm, mark: Watermark | None, inputs: list[str], mark_path: str
 ) -> str:
     """The filter graph from the input's picture to ``[picture]``."""
+    found = inside.video
     size = f"{video.width}:{video.height}"
     aspect = f"{video.pixel_aspect.numerator}/{video.pixel_aspect.denominator}"
     if found is None:
         inputs += ["-f", "lavfi", "-i", f"color=c=black:s={video.width}x{video.height}:r={_BLACK_FPS}"]
         steps = ["[1:v]null"]
     else:
-        steps = ["[0:V:0]null"]
+        steps = [f"[{inside.video_specifier}]null"]
         if found.interlaced:
             steps.append("bwdif=mode=send_frame")
         # As large as fits, in this picture's own proportions; the rest is black. The expressions see every frame's

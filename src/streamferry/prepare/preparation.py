@@ -20,6 +20,7 @@ import os
 import sys
 import threading
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from streamferry.media.errors import MediaError, SourceUnsupported
@@ -31,13 +32,13 @@ from streamferry.prepare import journal
 from streamferry.prepare.blocking_ffmpeg import BlockingFfmpeg
 from streamferry.prepare.cache import UNKEPT, Entry, Summary
 from streamferry.prepare.container import Container
-from streamferry.prepare.errors import CacheError, ReadWhole
+from streamferry.prepare.errors import CacheError, PreparationRestarted, ReadWhole
 from streamferry.prepare.file_version import Version
 from streamferry.prepare.form import Form
 from streamferry.prepare.input_description import InputDescription
-from streamferry.prepare.intake import Intake
+from streamferry.prepare.intake import Input, Intake
 from streamferry.prepare.job import Job
-from streamferry.prepare.layout import BadInterleave
+from streamferry.prepare.layout import BadInterleave, CannotCopy
 from streamferry.prepare.plan import COPY_OUTPUT, Plan, decide_plan
 from streamferry.prepare.processing import Processing
 from streamferry.prepare.remux import Remux
@@ -81,6 +82,9 @@ class Preparation:
         )
         self._processing = Processing.from_json(job.processing)
         self._slots = root
+        self._is_nice = False
+        #: Names the tracks that could not be copied to their end.
+        self._encode_marker = self._entry.path / "encode"
 
     def run(self) -> None:
         """Prepare, unless another process does or did. Raises MediaError, and OSError for the disk."""
@@ -97,54 +101,20 @@ class Preparation:
     def _prepare(self, out: journal.Journal) -> Summary:
         source = self._intake.open(lambda: out.send(self._intake.progress()))
         with contextlib.ExitStack() as stack:
-            ffmpeg = stack.enter_context(self._intake.start(source, COPY_OUTPUT))
-            inside = ffmpeg.describe()
-            with self._intake.naming_the_source():
-                plan = self._decide(inside)
-            out.send({"claimed_ms": round(inside.claimed_seconds * 1000)})
-            if plan.output != COPY_OUTPUT:
-                ffmpeg.stop()
-                if plan.encodes_video:
-                    slot = stack.enter_context(EncodeSlot(self._slots, lambda: out.send(self._intake.progress())))
-                    if self._window is not None:
-                        self._window.slot = slot
-                    os.nice(_ENCODE_NICENESS)
-                ffmpeg = self._intake.start(
-                    source,
-                    (*plan.inputs, *plan.output),
-                    plan.reading,
-                    reads=(str(self._entry.watermark),) if plan.inputs else (),
-                    encodes=plan.encodes_video,
-                )
-                stack.enter_context(ffmpeg)
-            self._intake.note_final(ffmpeg)
             remux = stack.enter_context(
                 Remux(
                     self._entry,
                     out,
                     self._intake.progress,
                     drop_late=not source.could_be_whole,
-                    form=plan.form,
-                    silence=plan.silence,
                     room=self._room,
                     window=self._window,
                 )
             )
-            try:
-                remux.run(ffmpeg)
-            except BadInterleave:
-                self._intake.whole_marker.touch()
-                name = self._intake.url.redacted
-                raise ReadWhole(Code.FILE_READ_WHOLE, url=name) from None
-            status = ffmpeg.wait()
-            self._intake.raise_failure()
-            if remux.layout is None:
-                raise self._refusal(ffmpeg, inside)
-            with self._intake.naming_the_source():
-                layout = remux.finish()
+            claimed_s, ended_early = self._lay(source, remux, out)
+            layout = remux.finish()
             fetch = self._intake.fetch
-            cut_short = ffmpeg.cut_short or (fetch is not None and fetch.cut_short)
-            claimed_ms = round(1000 * (source.announced_seconds or inside.claimed_seconds))
+            claimed_ms = round(1000 * (source.announced_seconds or claimed_s))
             # Of what has no head the length is an estimate by ffmpeg: it is nobody's word.
             is_word = source.container in _TELLS_LENGTH
             too_short = is_word and layout.duration_ms < claimed_ms * _ENOUGH
@@ -152,14 +122,98 @@ class Preparation:
                 end_offset=layout.end_offset,
                 duration_ms=layout.duration_ms,
                 claimed_ms=claimed_ms if is_word else 0,
-                ended_early=cut_short or too_short or status != 0,
+                ended_early=ended_early or too_short or (fetch is not None and fetch.cut_short),
                 dropped_tags=layout.dropped_tags,
                 ends=layout.ends,
                 changes_headers=layout.changes_headers,
-                form=plan.form,
+                form=remux.form,
             )
             self._entry.commit(summary, layout.index)
             return summary
+
+    def _lay(self, source: Input, remux: Remux, out: journal.Journal) -> tuple[float, bool]:
+        """One stretch: how long it says that it is, and whether it broke off. What cannot be copied is encoded."""
+        with self._intake.start(source, COPY_OUTPUT) as ffmpeg:
+            inside = ffmpeg.describe()
+            inside = replace(inside, encodes=self._encodes(source))
+            with self._intake.naming_the_source():
+                plan = self._decide(inside)
+            if not remux.has_begun:
+                out.send({"claimed_ms": round(inside.claimed_seconds * 1000)})
+            if plan.output == COPY_OUTPUT:
+                try:
+                    return inside.claimed_seconds, self._copy(source, ffmpeg, inside, plan, remux)
+                except CannotCopy as refusal:
+                    inside = self._without_copy(inside, plan, remux, refusal)
+        while True:
+            with self._intake.naming_the_source():
+                plan = self._decide(inside)
+            try:
+                with contextlib.ExitStack() as stack:
+                    if plan.encodes_video:
+                        slot = stack.enter_context(EncodeSlot(self._slots, lambda: out.send(self._intake.progress())))
+                        if self._window is not None:
+                            self._window.slot = slot
+                        self._be_nice()
+                    ffmpeg = self._intake.start(
+                        source,
+                        (*plan.inputs, *plan.output),
+                        plan.reading,
+                        reads=(str(self._entry.watermark),) if plan.inputs else (),
+                        encodes=plan.encodes_video,
+                    )
+                    stack.enter_context(ffmpeg)
+                    return inside.claimed_seconds, self._copy(source, ffmpeg, inside, plan, remux)
+            except CannotCopy as refusal:
+                inside = self._without_copy(inside, plan, remux, refusal)
+
+    def _copy(self, source: Input, ffmpeg: BlockingFfmpeg, inside: InputDescription, plan: Plan, remux: Remux) -> bool:
+        """Lay what one ffmpeg writes; gives whether it broke off. Raises CannotCopy."""
+        if not inside.codecs:
+            ffmpeg.wait()
+            self._intake.raise_failure()
+            words = ffmpeg.complaint or Reason.of(Code.FILE_IS_EMPTY)
+            raise SourceUnsupported(Code.FILE_NOT_MEDIA, url=self._intake.url.redacted, words=words)
+        try:
+            remux.run(ffmpeg, plan.form, plan.silence, lambda: self._intake.note_final(ffmpeg))
+        except BadInterleave:
+            self._intake.whole_marker.touch()
+            name = self._intake.url.redacted
+            raise ReadWhole(Code.FILE_READ_WHOLE, url=name) from None
+        status = ffmpeg.wait()
+        self._intake.raise_failure()
+        if status and (ffmpeg.refused_packets or not remux.is_open):
+            raise CannotCopy(self._refusal(ffmpeg, inside, plan), plan.copies)
+        remux.finish_stretch()
+        return ffmpeg.cut_short or status != 0
+
+    def _without_copy(
+        self, inside: InputDescription, plan: Plan, remux: Remux, refusal: CannotCopy
+    ) -> InputDescription:
+        """What is inside, to be prepared without the copy that failed. Raises SourceUnsupported if there was none."""
+        tracks = refusal.tracks & plan.copies
+        if not tracks:
+            with self._intake.naming_the_source():
+                raise SourceUnsupported(refusal.why)
+        if remux.is_open:
+            # Players have it: the next preparation does it from the start.
+            self._encode_marker.write_text(" ".join(inside.encodes | tracks))
+            raise PreparationRestarted(Code.FILE_NOT_COPIED, url=self._intake.url.redacted)
+        return replace(inside, encodes=inside.encodes | tracks)
+
+    def _encodes(self, source: Input) -> frozenset[str]:
+        """The tracks that no copy will do for."""
+        found = frozenset(source.inspection.hidden_s)
+        if self._processing.strict:
+            found |= source.inspection.varies
+        with contextlib.suppress(FileNotFoundError):
+            found |= frozenset(self._encode_marker.read_text().split())
+        return found
+
+    def _be_nice(self) -> None:
+        if not self._is_nice:
+            os.nice(_ENCODE_NICENESS)
+        self._is_nice = True
 
     def _decide(self, inside: InputDescription) -> Plan:
         if inside.video is None and inside.audio is None:
@@ -168,15 +222,12 @@ class Preparation:
             self._entry.watermark.write_bytes(self._processing.watermark.picture)
         return decide_plan(inside, self._processing, str(self._entry.watermark))
 
-    def _refusal(self, ffmpeg: BlockingFfmpeg, inside: InputDescription) -> SourceUnsupported:
-        """Why ffmpeg wrote nothing."""
-        name = self._intake.url.redacted
-        if not inside.codecs:
-            return SourceUnsupported(
-                Code.FILE_NOT_MEDIA, url=name, words=ffmpeg.complaint or Reason.of(Code.FILE_IS_EMPTY)
-            )
+    def _refusal(self, ffmpeg: BlockingFfmpeg, inside: InputDescription, plan: Plan) -> Reason:
+        """Why ffmpeg wrote nothing, or stopped."""
+        if not plan.copies:
+            return Reason.of(Code.FILE_NOT_DECODED, words=ffmpeg.complaint)
         refused = [codec for codec in inside.codecs if codec not in _ALWAYS_CARRIED] or inside.codecs
-        return SourceUnsupported(Code.FILE_NOT_CARRIED, url=name, codecs=tuple(refused))
+        return Reason.of(Code.FILE_NOT_CARRIED, codecs=tuple(refused))
 
 
 def main() -> None:

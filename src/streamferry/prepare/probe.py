@@ -6,7 +6,7 @@ part of its length. Blocking, with threads: not for a process that relays.
 
 import re
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from math import inf
 from pathlib import Path
@@ -33,6 +33,7 @@ DEFAULT_SECONDS = 60.0
 _LONG_GOP_S = 4.0
 _MUCH_KBPS = 10_000
 _FAST_FPS = 60.0
+_PLAIN_CHANNELS = 2
 # What a preparation puts in order while it reads; beyond that it waits for the whole file.
 _INTERLEAVE_LIMIT_MS = 500
 _FIELD = re.compile(r"(\w+)=(\S+)")
@@ -49,7 +50,7 @@ class Probe:
     ``interleave_ms``: how far, at worst, sound lies behind the picture of its time in the file, or picture behind
     sound. ``restarts``: how often its stamps begin anew. ``index_first`` is None for files that have none.
     ``encodes``: the tracks that cannot be copied. ``is_remote``: it came from a server and not from a disk, so the
-    order of its parts matters.
+    order of its parts matters. ``hidden_s``: how much an edit list hides, of which a copy would send something.
     """
 
     container: str
@@ -64,6 +65,7 @@ class Probe:
     index_first: bool | None
     encodes: tuple[str, ...]
     is_remote: bool
+    hidden_s: float
 
     @property
     def warnings(self) -> list[Reason]:
@@ -77,6 +79,12 @@ class Probe:
             found.append(Reason.of(Code.WARNING_NO_SOUND))
         if "audio" in self.encodes and self.inside.audio is not None:
             found.append(Reason.of(Code.WARNING_SOUND_ENCODED, codec=self.inside.audio.codec))
+        if self.inside.audio is not None and self.inside.audio.channels > _PLAIN_CHANNELS:
+            found.append(Reason.of(Code.WARNING_CHANNELS, count=self.inside.audio.channels))
+        if self.hidden_s:
+            found.append(Reason.of(Code.WARNING_HIDDEN, seconds=self.hidden_s))
+        if self.inside.left_out:
+            found.append(Reason.of(Code.WARNING_LEFT_OUT, tracks=self.inside.left_out))
         if self.kbps > _MUCH_KBPS:
             found.append(Reason.of(Code.WARNING_HIGH_RATE, mbps=self.kbps / 1000))
         return found
@@ -192,13 +200,15 @@ def _look(intake: Intake, seconds: float, began: float) -> Probe:
             raise SourceUnsupported(
                 Code.FILE_NOT_MEDIA, url=intake.url.redacted, words=ffmpeg.complaint or Reason.of(Code.FILE_IS_EMPTY)
             )
+    inspection = source.inspection
+    inside = replace(inside, encodes=frozenset(inspection.hidden_s) | inspection.varies)
     packets = _Packets(inside)
     for line in lines:
         packets.note(line.strip())
     packets.note_end()
     with intake.naming_the_source():
         plan = decide_plan(inside, Processing.of_list(FIRST, form=None, silence=True, watermark=None))
-    encodes_audio = inside.audio is not None and plan.form.audio != inside.audio
+    encodes_audio = inside.audio is not None and (plan.form.audio != inside.audio or "audio" in inside.encodes)
     looked_ms = packets.looked_ms
     return Probe(
         container=source.container.name.lower().removesuffix("_moov_last"),
@@ -213,6 +223,7 @@ def _look(intake: Intake, seconds: float, began: float) -> Probe:
         index_first={Container.MP4: True, Container.MP4_MOOV_LAST: False}.get(source.container),
         encodes=("video",) * plan.encodes_video + ("audio",) * encodes_audio,
         is_remote=intake.url.scheme != "file",
+        hidden_s=max(inspection.hidden_s.values(), default=0.0),
     )
 
 

@@ -10,9 +10,10 @@ from streamferry.prepare.blocking_ffmpeg import BlockingFfmpeg
 from streamferry.prepare.cache import Entry
 from streamferry.prepare.form import AudioForm, Form
 from streamferry.prepare.journal import Journal, Message
-from streamferry.prepare.layout import ChunkLayout
+from streamferry.prepare.layout import CannotCopy, ChunkLayout
 from streamferry.prepare.room import Room
 from streamferry.prepare.window import Window, free_blocks
+from streamferry.reasons import Code
 from streamferry.wire.flv import FLV_HEADER_BYTES, MAX_TAG_BYTES, parse_flv_header, scan_tags
 from streamferry.wire.rtmp.chunk_file import TRACKS
 
@@ -28,9 +29,10 @@ _FLAGS_AT, _HAS_AUDIO, _HAS_VIDEO = 4, 4, 1
 
 
 class Remux:
-    """Copies ``ffmpeg.stdout`` into ``entry.media_part``; ``layout`` knows what was written once there was a header.
+    """Copies what one ffmpeg after another writes into ``entry.media_part``, a stretch each.
 
-    ``extra`` gives fields for each report, such as the progress of the download; ``form`` is that of the result.
+    ``layout`` knows what was written once there was a header. ``extra`` gives fields for each report, such as the
+    progress of the download; ``form`` is that of the result, by the first stretch.
     """
 
     def __init__(
@@ -40,14 +42,13 @@ class Remux:
         extra: Callable[[], Message],
         *,
         drop_late: bool,
-        form: Form,
-        silence: AudioForm | None,
         room: Room,
         window: Window | None = None,
     ) -> None:
         self.layout: ChunkLayout | None = None
-        self._form = form
-        self._silence = silence
+        self._form: Form | None = None
+        self._silence: AudioForm | None = None
+        self._awaits_header = True
         self._room = room
         self._window = window
         self._gone_bytes = 0
@@ -72,8 +73,31 @@ class Remux:
         os.close(self._file)
         os.close(self._steps)
 
-    def run(self, ffmpeg: BlockingFfmpeg) -> None:
-        """Copy until ffmpeg closes its output. Raises BadInterleave, RemoteProtocolError, OSError for the disk."""
+    @property
+    def form(self) -> Form:
+        """That of the result."""
+        return self._form if self._form is not None else Form()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything of the present stretch was laid."""
+        return self.layout is not None and self.layout.is_open
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was laid at all."""
+        return self.layout is not None and self.layout.started
+
+    def run(self, ffmpeg: BlockingFfmpeg, form: Form, silence: AudioForm | None, on_open: Callable[[], object]) -> None:
+        """Copy a stretch, until ffmpeg closes its output. ``silence`` is laid beside it.
+
+        ``on_open`` is called when the first of it was laid.
+
+        Raises BadInterleave, CannotCopy, RemoteProtocolError, OSError for the disk.
+        """
+        if not self.has_begun:
+            self._form = form
+        self._silence, self._awaits_header, self._filled = silence, True, 0
         output = ffmpeg.stdout.fileno()
         poll = select.poll()
         poll.register(output, select.POLLIN)
@@ -86,7 +110,10 @@ class Remux:
                 if not received:
                     return
                 self._filled += received
+                was_open = self.is_open
                 self._lay()
+                if self.is_open and not was_open:
+                    on_open()
             self._tell()
             if self._window is not None and self.layout is not None and self.layout.index.has_places:
                 self._move(self._window, self.layout)
@@ -106,10 +133,16 @@ class Remux:
             self._report(layout)
             window.wait_for_room(layout.end_offset)
 
+    def finish_stretch(self) -> None:
+        """The stretch has ended. Raises CannotCopy if there is no frame in it."""
+        if self.layout is None or self._awaits_header:
+            raise CannotCopy(Code.FILE_NO_FRAME, frozenset(("video", "audio")))
+        self.layout.finish_stretch()
+
     def finish(self) -> ChunkLayout:
-        """Write what is left and sync. Raises SourceUnsupported if there is no frame."""
-        layout = self.layout if self.layout is not None else ChunkLayout(frozenset())
-        layout.finish()
+        """Write what is left and sync."""
+        assert self.layout is not None
+        layout = self.layout
         self._flush(layout)
         self._report(layout)
         os.fsync(self._file)
@@ -122,14 +155,19 @@ class Remux:
 
     def _lay(self) -> None:
         start = 0
-        if self.layout is None:
+        if self._awaits_header:
             if self._filled < FLV_HEADER_BYTES:
                 return
             parse_flv_header(bytes(self._buffer[:FLV_HEADER_BYTES]))
             flags = self._buffer[_FLAGS_AT]
             promised = {kind for kind, flag in ((AUDIO, _HAS_AUDIO), (VIDEO, _HAS_VIDEO)) if flags & flag}
-            self.layout = ChunkLayout(frozenset(promised), self._drop_late, self._silence)
+            if self.layout is None:
+                self.layout = ChunkLayout(frozenset(promised), self._drop_late, self._silence)
+            else:
+                self.layout.begin_stretch(frozenset(promised), self._silence)
+            self._awaits_header = False
             start = FLV_HEADER_BYTES
+        assert self.layout is not None
         tags: list[Tag] = []
         with memoryview(self._buffer) as view:
             start = scan_tags(view, start, self._filled, tags)
@@ -165,7 +203,7 @@ class Remux:
     def _announce(self, layout: ChunkLayout) -> None:
         self._announced = True
         ready = {"inode": self.inode, "first_offset": layout.first_offset, "tracks": layout.tracks}
-        self._journal.send({"ready": ready | {"form": self._form.to_json()}})
+        self._journal.send({"ready": ready | {"form": self.form.to_json()}})
 
     def _report(self, layout: ChunkLayout | None) -> None:
         message = self._extra()

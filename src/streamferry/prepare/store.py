@@ -311,7 +311,7 @@ class PreparedStore:
         async for line in process.stdout:
             message = json.loads(line)
             if "error" in message:
-                raise from_wire(message["error"], message["reason"])
+                raise from_wire(message)
             if "complete" in message and not file.is_growing:
                 # Another process has prepared it, and did so before this one could see it grow.
                 await asyncio.to_thread(file.load)

@@ -72,7 +72,7 @@ class RunContext:
             self.finish(State.FAILED)
         self.on_attempt()
         self.log.warning("%s; attempt %d follows", error, backoff.attempts + 1)
-        await asyncio.sleep(backoff.next_delay())
+        await asyncio.sleep(max(backoff.next_delay(), error.retry_after_s))
 
 
 class KeeperTask:

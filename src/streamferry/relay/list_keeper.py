@@ -17,9 +17,13 @@ from streamferry.relay.keeper import KeeperTask, RunContext
 from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.list_position import ListPosition
 from streamferry.relay.prepared_list import PreparedList
-from streamferry.relay.spec import ENDLESS, RelaySpec
+from streamferry.relay.spec import ENDLESS, Item, RelaySpec
 from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, State
 from streamferry.relay.vitals import Phase
+from streamferry.source.prepared import PreparedReader
+
+# How often it is looked whether an item that could not be opened has come to be due.
+_LOOK_S = 0.2
 
 
 class ListKeeper:
@@ -35,8 +39,14 @@ class ListKeeper:
         self._on_item = on_item
         self._position = ListPosition(context.spec.playhead, time.monotonic())
         self._feed: FileFeed | None = None
-        self.skipped: MediaError | None = None
+        # By item, the latest last: why it was not played the last time it was due.
+        self._skipped: dict[int, MediaError] = {}
         self.task = KeeperTask("source", self._source)
+
+    @property
+    def skipped(self) -> MediaError | None:
+        """Why an item was not played the last time it was due; None if all were."""
+        return next(reversed(self._skipped.values()), None)
 
     def where_now(self) -> Playhead | None:
         """See ``SourceKeeper``."""
@@ -90,7 +100,7 @@ class ListKeeper:
                 self._context.note(self._source, Phase.CONNECTING)
             position_ms = first.position_ms if index == first.item else 0
             try:
-                reader = await self._prepared.open_item(spec, spec.items[index], position_ms, self._note_progress)
+                reader = await self._open_in_time(feed, spec, spec.items[index], position_ms)
             except MediaError as error:
                 self._note_item(ItemStep.FAILED, Playhead(loop, index), error)
                 errors.append(error)
@@ -102,12 +112,27 @@ class ListKeeper:
             feed.put(loop, index, reader)
         return errors
 
+    async def _open_in_time(
+        self, feed: FileFeed, spec: RelaySpec, item: Item, position_ms: int
+    ) -> PreparedReader | None:
+        """Open an item; what may be for a moment only is tried again until it is due. Raises MediaError."""
+        backoff = Backoff()
+        while True:
+            try:
+                return await self._prepared.open_item(spec, item, position_ms, self._note_progress)
+            except MediaError as error:
+                if not error.retryable or not await _waits(feed, max(backoff.next_delay(), error.retry_after_s)):
+                    raise
+                error.forget_trace()
+                self._context.log.info("%s; it is not due yet and tried again", error)
+
     def update(self, before: RelaySpec) -> None:
         """Continue with the current item if the new list has it; otherwise its successor makes it end at a keyframe."""
         spec, feed = self._context.spec, self._feed
         if feed is not None:
             feed.drop_upcoming()
         if spec.items != before.items:
+            self._skipped.clear()
             self._position.follow(before.items, spec.items)
             if feed is not None:
                 feed.follow(before.items, spec.items)
@@ -148,10 +173,13 @@ class ListKeeper:
     def _note_item(self, step: ItemStep, playhead: Playhead, error: MediaError | None) -> None:
         """Report a step of an item. One that could not be played, or not to its end, is skipped; the list continues."""
         if error is None:
+            if step is ItemStep.FINISHED:
+                self._skipped.pop(playhead.item, None)
             self._on_item(ItemChange(step, playhead))
             return
         error.forget_trace()
-        self.skipped = error
+        self._skipped.pop(playhead.item, None)
+        self._skipped[playhead.item] = error
         self._context.on_attempt()
         self._context.log.warning("item skipped: %s", error)
         self._on_item(ItemChange(step, playhead, error.fault, error.why))
@@ -164,3 +192,11 @@ class ListKeeper:
             if place is None:
                 self._context.finish(State.ENDED)
             asyncio.get_running_loop().call_soon(self._go_on_at, place)
+
+
+async def _waits(feed: FileFeed, seconds: float) -> bool:
+    """Wait that long; gives whether the feed still has something to play. It does not wait longer than it has."""
+    until = time.monotonic() + seconds
+    while not feed.is_waiting and (left := until - time.monotonic()) > 0:  # noqa: ASYNC110 - bounded by ``seconds``
+        await asyncio.sleep(min(left, _LOOK_S))
+    return not feed.is_waiting

@@ -9,7 +9,7 @@ from typing import Any
 from kit import programs
 from kit.forked import Forks
 from streamferry.media.enhanced import tag_kind
-from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag
+from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, SIDE_DATA, VIDEO, Tag
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.file_version import Version
@@ -44,6 +44,12 @@ class Outcome:
     def frames(self) -> list[Tag]:
         """All frames of the prepared file."""
         return [tag for tag in self._tags if tag[0] in (AUDIO, VIDEO) and tag_kind(tag[0], tag[2]) <= KEYFRAME]
+
+    @property
+    def headers(self) -> list[Tag]:
+        """All sequence headers and side data of the prepared file, wherever they stand, in their order."""
+        kinds = (SEQUENCE_HEADER, SIDE_DATA)
+        return [tag for tag in self._tags if tag[0] in (AUDIO, VIDEO) and tag_kind(tag[0], tag[2]) in kinds]
 
     @property
     def _tags(self) -> list[Tag]:

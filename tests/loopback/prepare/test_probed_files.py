@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kit import programs
-from kit.odd_files import SECONDS, film, remuxed
+from kit.odd_files import SECONDS, film, remuxed, run
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.probe import Probe, probe
 
@@ -55,3 +55,15 @@ def test_two_recordings_in_one_file_were_told_as_bad_interleaving(ordinary: Path
     assert found.looked_s == pytest.approx(2 * SECONDS, abs=0.2)
     assert any("begin anew" in str(warning) for warning in found.warnings)
     assert not any("begin anew" in str(warning) for warning in probed(tmp_path / "once.flv").warnings)
+
+
+def test_a_probe_warns_of_what_is_hidden_left_out_or_too_much(ordinary: Path, tmp_path: Path) -> None:
+    """A trimmed film, one with two sounds, and one in six channels."""
+    cut = run("-ss", "0.5", "-i", ordinary, "-c", "copy", path=tmp_path / "cut.mp4")
+    found = probed(cut)
+    assert any("hides 0.5 s" in str(warning) for warning in found.warnings)
+    assert "video" in found.encodes
+    both = run("-i", ordinary, "-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy", path=tmp_path / "both.mkv")
+    assert any("audio 2 (aac)" in str(warning) for warning in probed(both).warnings)
+    six = run("-i", ordinary, "-c:v", "copy", "-af", "aformat=channel_layouts=5.1", path=tmp_path / "six.mkv")
+    assert any("6 channels" in str(warning) for warning in probed(six).warnings)

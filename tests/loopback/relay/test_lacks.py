@@ -139,8 +139,8 @@ def test_a_local_file_for_which_no_descriptor_is_left(tmp_path):
 def test_a_lack_of_a_preparation_crosses_to_the_relay():
     """As what it is: the name of a class does not tell."""
     lack = SourceUnreachable("no descriptors").because_of(OSError(errno.EMFILE, ""))
-    assert from_wire(*to_wire(lack).values()).fault is Fault.SERVICE
-    assert from_wire(*to_wire(SourceUnreachable("refused")).values()).fault is Fault.USER_SOURCE
+    assert from_wire(to_wire(lack)).fault is Fault.SERVICE
+    assert from_wire(to_wire(SourceUnreachable("refused"))).fault is Fault.USER_SOURCE
 
 
 async def test_a_relay_says_so_and_comes_back(relays, source, destination):

@@ -39,7 +39,7 @@ def tags_of(layout: ChunkLayout) -> list[Tag]:
 def laid(tags: list[Tag], promised: frozenset[int] = BOTH, *, drop_late: bool = False) -> ChunkLayout:
     layout = ChunkLayout(promised, drop_late)
     layout.feed(tags)
-    layout.finish()
+    layout.finish_stretch()
     return layout
 
 
@@ -165,7 +165,7 @@ def test_a_file_without_a_frame_is_refused() -> None:
     layout = ChunkLayout(BOTH)
     layout.feed(HEADERS)
     with pytest.raises(SourceUnsupported):
-        layout.finish()
+        layout.finish_stretch()
 
 
 def test_a_command_is_left_out_and_side_data_stands_before_each_start() -> None:

@@ -85,8 +85,8 @@ def test_a_cause_is_said_in_the_same_language() -> None:
 
 def test_lists_are_joined_as_the_language_does_it() -> None:
     """The comma and the word before the last one belong to the language."""
-    reason = Reason.of(Code.FILE_NOT_CARRIED, url="a.mkv", codecs=("dts", "truehd", "theora"))
-    assert str(reason).startswith("a.mkv holds dts, truehd and theora, which")
+    reason = Reason.of(Code.FILE_NOT_CARRIED, codecs=("dts", "truehd", "theora"))
+    assert str(reason).startswith("it holds dts, truehd and theora, which")
     assert "dts、truehd和theora" in sentence(reason, "zh")
 
 

@@ -107,8 +107,22 @@ class Files:
     )
     FILE_NOT_CARRIED = ReasonCode(
         "file.not_carried",
-        "{url} holds {codecs:and}, which ffmpeg cannot put into FLV",
-        "{url} 含有 {codecs:and}，无法封装为 FLV",
+        "it holds {codecs:and}, which ffmpeg cannot put into FLV",
+        "其含有 {codecs:and}，无法封装为 FLV",
+    )
+    FILE_NOT_DECODED = ReasonCode("file.not_decoded", "ffmpeg cannot decode it ({words})", "ffmpeg 无法解码（{words}）")
+    FILE_NO_PARAMETER_SETS = ReasonCode(
+        "file.no_parameter_sets",
+        "neither its header nor its first picture has what a decoder needs (parameter sets)",
+        "文件头与首个画面均缺少解码所需的参数集",
+    )
+    FILE_SOUND_LAYOUT = ReasonCode(
+        "file.sound_layout",
+        "its sound has a layout of loudspeakers of its own",
+        "其音频使用自定义的声道布局",
+    )
+    FILE_NOT_COPIED = ReasonCode(
+        "file.not_copied", "{url} cannot be copied to its end: it is encoded instead", "{url} 无法完整复制，改为转码"
     )
     FILE_ENCRYPTED = ReasonCode(
         "file.encrypted",
@@ -163,6 +177,22 @@ class Warnings:
         "Sound and picture lie up to {seconds:.1f} s apart in the file: over a network it is played "
         "only when all of it is there.",
         "文件中音频与画面的位置最多相差 {seconds:.1f} 秒，经网络播放时须先下载完整个文件。",
+    )
+    WARNING_HIDDEN = ReasonCode(
+        "warning.hidden",
+        "Its edit list hides {seconds:.1f} s that a copy would send: it is encoded once, so that nothing of it "
+        "goes out.",
+        "其编辑列表隐藏了 {seconds:.1f} 秒，直接复制会将其发出：将转码一次，隐藏内容不会播出。",
+    )
+    WARNING_LEFT_OUT = ReasonCode(
+        "warning.left_out",
+        "It has more tracks than are played: {tracks:and} are left out.",
+        "其轨道多于播放所需：不播放 {tracks:and}。",
+    )
+    WARNING_CHANNELS = ReasonCode(
+        "warning.channels",
+        "Its sound has {count} channels: many platforms take two at most.",
+        "其音频有 {count} 个声道，许多平台最多接受两个。",
     )
     WARNING_RESTARTS = ReasonCode(
         "warning.restarts",
