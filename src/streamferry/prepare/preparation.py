@@ -224,7 +224,7 @@ class Preparation:
 
     def _refusal(self, ffmpeg: BlockingFfmpeg, inside: InputDescription, plan: Plan) -> Reason:
         """Why ffmpeg wrote nothing, or stopped."""
-        if not plan.copies:
+        if not plan.copies and not ffmpeg.refused_packets:
             return Reason.of(Code.FILE_NOT_DECODED, words=ffmpeg.complaint)
         refused = [codec for codec in inside.codecs if codec not in _ALWAYS_CARRIED] or inside.codecs
         return Reason.of(Code.FILE_NOT_CARRIED, codecs=tuple(refused))
