@@ -10,7 +10,8 @@ import time
 
 from streamferry.control.clock import StepWatch
 from streamferry.store import TROUBLE, Store, describe_trouble, workers
-from streamferry.store.database import BUSY_S, read_now_ms
+from streamferry.store.database import read_now_ms
+from streamferry.store.sqlite import BUSY_S
 
 _log = logging.getLogger("streamferry.control")
 

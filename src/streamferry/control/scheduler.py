@@ -52,17 +52,15 @@ class Scheduler:
     async def run_once(self) -> None:
         """One pass."""
         async with self._store.read() as connection:
-            has_expired = await workers.has_expired(connection)
-            has_ended = await due.has_ended(connection)
-            has_late = await due.has_late(connection)
-        if has_expired:
+            pending = await due.read_pending(connection)
+        if pending.expired:
             async with self._store.write() as connection:
                 freed = await workers.free_expired(connection)
             _log.warning("%d tasks of workers that are gone are free", freed)
-        if has_ended:
+        if pending.ended:
             async with self._store.write() as connection:
                 await due.conclude(connection, self._store.seal)
-        if has_late:
+        if pending.late:
             async with self._store.write() as connection:
                 late = await due.tell_late(connection)
             _log.warning("%d tasks are due, and no worker has room for them", late)

@@ -4,9 +4,10 @@
 for each kind of row. Rules are not here but in ``control.actions`` and ``tasks.schedule``.
 """
 
-from streamferry.store.database import Store, sqlite_file, sqlite_url
+from streamferry.store.database import Store
 from streamferry.store.migrate import migrate, require_schema
 from streamferry.store.seal import Seal, SealBroken, load_or_make_key
+from streamferry.store.sqlite import sqlite_file, sqlite_url
 from streamferry.store.trouble import TROUBLE, asks_again, describe_to_strangers, describe_trouble
 
 __all__ = [

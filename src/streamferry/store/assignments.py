@@ -117,7 +117,9 @@ async def report(
     """
     now = await read_now_ms(connection)
     made_ms = now - round(age_s * 1000)
-    await workers.require_lease(connection, worker_id)
+    if reports:
+        # Before anything is written; renewing requires it, too.
+        await workers.require_lease(connection, worker_id)
     reports = await _check_played_out(connection, reports)
     mine = await _held_epochs(connection, worker_id, [one.task_id for one in reports])
     current = [one for one in reports if mine.get(one.task_id) == one.epoch]
@@ -153,39 +155,72 @@ async def _check_played_out(connection: AsyncConnection, reports: Sequence[Repor
     ]
 
 
+_HELD = (
+    sa.select(run.c.task_id, run.c.epoch)
+    .where(run.c.task_id.in_(sa.bindparam("task_ids", expanding=True)), run.c.worker_id == sa.bindparam("worker_id"))
+    .order_by(run.c.task_id)
+    .with_for_update()
+)
+
+
 async def _held_epochs(connection: AsyncConnection, worker_id: str, task_ids: Sequence[str]) -> dict[str, int]:
     """Task -> epoch, of those that the worker still holds; the rows are locked, always in the same order."""
     found: dict[str, int] = {}
     task_ids = sorted(task_ids)
     for begin in range(0, len(task_ids), _BATCH):
-        rows = await connection.execute(
-            sa.select(run.c.task_id, run.c.epoch)
-            .where(run.c.task_id.in_(task_ids[begin : begin + _BATCH]), run.c.worker_id == worker_id)
-            .order_by(run.c.task_id)
-            .with_for_update()
-        )
+        batch = task_ids[begin : begin + _BATCH]
+        rows = await connection.execute(_HELD, {"task_ids": batch, "worker_id": worker_id})
         found.update((task_id, epoch) for task_id, epoch in rows)
     return found
+
+
+_OF_TASK = run.c.task_id == sa.bindparam("of_task")
+_MADE = sa.bindparam("made", type_=sa.BigInteger())
+_STATUS = (
+    run.update()
+    .where(_OF_TASK)
+    .values(
+        {name: sa.bindparam(f"to_{name}") for name in ("state", "fault", *_COUNTS, *_REASON, *_TROUBLE)}
+        # The store decides since when: a worker only knows the trouble that it has seen itself.
+        | {
+            "trouble_ms": sa.case(
+                (sa.bindparam("is_troubled", type_=sa.Boolean()), sa.func.coalesce(run.c.trouble_ms, _MADE))
+            )
+        }
+    )
+)
+# An update may have set a new list since the worker read it: then nothing of that has been played.
+_IS_OF_THIS_LIST = run.c.list_version <= sa.bindparam("of_version")
+_PLACE = (
+    run.update()
+    .where(_OF_TASK, _IS_OF_THIS_LIST)
+    # A list that does not move broke when it last moved.
+    .where(
+        sa.or_(
+            run.c.playhead_ms.is_(None),
+            run.c.loop != sa.bindparam("to_loop"),
+            run.c.item != sa.bindparam("to_item"),
+            run.c.position_ms != sa.bindparam("to_position"),
+        )
+    )
+    .values(
+        loop=sa.bindparam("to_loop"),
+        item=sa.bindparam("to_item"),
+        position_ms=sa.bindparam("to_position"),
+        playhead_ms=_MADE,
+    )
+)
 
 
 async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report], made_ms: int) -> None:
     if not reports:
         return
     await connection.execute(
-        run.update()
-        .where(run.c.task_id == sa.bindparam("of_task"))
-        .values(
-            {name: sa.bindparam(f"to_{name}") for name in ("state", "fault", *_COUNTS, *_REASON, *_TROUBLE)}
-            # The store decides since when: a worker only knows the trouble that it has seen itself.
-            | {
-                "trouble_ms": sa.case(
-                    (sa.bindparam("is_troubled", type_=sa.Boolean()), sa.func.coalesce(run.c.trouble_ms, made_ms))
-                )
-            }
-        ),
+        _STATUS,
         [
             {
                 "of_task": one.task_id,
+                "made": made_ms,
                 "to_state": one.status.state.value,
                 "to_fault": one.status.fault.value if one.status.fault else None,
                 **{f"to_{name}": getattr(one.status, name) for name in _COUNTS},
@@ -198,32 +233,15 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
             for one in reports
         ],
     )
-    # An update may have set a new list since the worker read it: then nothing of that has been played.
-    is_of_this_list = run.c.list_version <= sa.bindparam("of_version")
     played = [one for one in reports if one.status.playhead is not None and one.status.media_time_ms]
     if played:
         await connection.execute(
-            run.update()
-            .where(run.c.task_id == sa.bindparam("of_task"), is_of_this_list)
-            # A list that does not move broke when it last moved.
-            .where(
-                sa.or_(
-                    run.c.playhead_ms.is_(None),
-                    run.c.loop != sa.bindparam("to_loop"),
-                    run.c.item != sa.bindparam("to_item"),
-                    run.c.position_ms != sa.bindparam("to_position"),
-                )
-            )
-            .values(
-                loop=sa.bindparam("to_loop"),
-                item=sa.bindparam("to_item"),
-                position_ms=sa.bindparam("to_position"),
-                playhead_ms=made_ms,
-            ),
+            _PLACE,
             [
                 {
                     "of_task": one.task_id,
                     "of_version": one.version,
+                    "made": made_ms,
                     "to_loop": one.status.playhead.loop,
                     "to_item": one.status.playhead.item,
                     "to_position": one.status.playhead.position_ms,
@@ -237,7 +255,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
             last = max(one.item_ends_ms)
             ends = tasks.known_ends([one.item_ends_ms.get(item) for item in range(last + 1)])
             await connection.execute(
-                run.update().where(run.c.task_id == sa.bindparam("of_task"), is_of_this_list).values(ends),
+                run.update().where(_OF_TASK, _IS_OF_THIS_LIST).values(ends),
                 {"of_task": one.task_id, "of_version": one.version},
             )
 

@@ -35,7 +35,9 @@ async def claim(
     ends_ms = now + round(call.valid_s * 1000) + CLOCKS_APART_MS
     values = {"first_ms": now, "ends_ms": ends_ms, "made": made, "refusal": refusal}
     # In a fixed order, so that no two wait for each other.
-    insert = insert_into(connection, signed_call).values([{"name": name, **values} for name in sorted(call.names)])
+    insert = insert_into(connection.dialect.name, signed_call).values(
+        [{"name": name, **values} for name in sorted(call.names)]
+    )
     put = insert.on_conflict_do_update(
         index_elements=[signed_call.c.name],
         set_={

@@ -8,23 +8,20 @@ import asyncio
 import contextlib
 import importlib.util
 import os
-import sqlite3
 from collections.abc import AsyncIterator
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
+from streamferry.store import sqlite
 from streamferry.store.address import SCHEMES, parse_postgresql
 from streamferry.store.seal import Seal
+from streamferry.store.sqlite import BUSY_S
 
-#: How long a write waits for another process's write before it fails.
-BUSY_S = 5.0
 # How long PostgreSQL may take for one statement: far more than ours need. It limits locks and statements itself;
 # our own limit, a little longer, is for a server that hangs or has vanished, and for the whole transaction, so that
 # callers always get an answer.
@@ -81,17 +78,13 @@ class Store:
             # A change of the schema waits for others and rewrites tables.
             self._patient = _postgresql_engine(url, 1, is_patient=True)
         elif scheme.partition("+")[0] == "sqlite":
-            file_url = _sqlite_url(url)
-            self._light = create_async_engine(file_url, hide_parameters=True)
-            _try_file(self._light.dialect, file_url)
+            file_url = sqlite.parse_url(url)
+            self._light = self._engine = sqlite.make_engine(file_url, "BEGIN IMMEDIATE", is_durable=False)
+            sqlite.try_file(self._light)
             # Reads there do not wait for writes; with separate connections, nor do they queue after waiting writes.
-            self._reader = create_async_engine(file_url, hide_parameters=True)
-            _prepare_sqlite(self._light.sync_engine, "BEGIN IMMEDIATE", is_durable=False)
-            _prepare_sqlite(self._reader.sync_engine, "BEGIN", is_durable=False)
-            self._engine = self._light
+            self._reader = sqlite.make_engine(file_url, "BEGIN", is_durable=False)
             if is_durable:
-                self._engine = create_async_engine(file_url, hide_parameters=True)
-                _prepare_sqlite(self._engine.sync_engine, "BEGIN IMMEDIATE", is_durable=True)
+                self._engine = sqlite.make_engine(file_url, "BEGIN IMMEDIATE", is_durable=True)
             self._patient = self._engine
         else:
             raise ValueError("the store's address must begin with sqlite:/// or postgresql://")
@@ -156,9 +149,13 @@ def now_ms() -> sa.ColumnElement[int]:
     return sa.type_coerce(_DatabaseNow(), sa.BigInteger)
 
 
+# A statement that runs each second is made once: making it costs as much as running it.
+_NOW = sa.select(now_ms())
+
+
 async def read_now_ms(connection: AsyncConnection) -> int:
     """The database's clock."""
-    return int((await connection.execute(sa.select(now_ms()))).scalar_one())
+    return int((await connection.execute(_NOW)).scalar_one())
 
 
 async def lock_name(connection: AsyncConnection, name: str) -> None:
@@ -170,30 +167,9 @@ async def lock_name(connection: AsyncConnection, name: str) -> None:
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(int(name[:15], 16))))
 
 
-def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
-    """An INSERT of the database's dialect, which supports ON CONFLICT; the other database's is not imported."""
-    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
-
-
-def sqlite_url(path: Path) -> str:
-    """The address of a store in a file."""
-    return f"sqlite:///{path}"
-
-
-def sqlite_file(url: str) -> Path | None:
-    """The file of such an address; None for another database. Raises ValueError."""
-    return Path(str(_sqlite_url(url).database)) if url.partition(":")[0].partition("+")[0] == "sqlite" else None
-
-
-def _sqlite_url(text: str) -> sa.URL:
-    """The address with our driver in it, however it was named."""
-    try:
-        url = make_url(text)
-    except sa.exc.ArgumentError:
-        raise ValueError("the store's address cannot be read: sqlite:///PATH or postgresql://...") from None
-    if not url.database:
-        raise ValueError("the store's address names no file")
-    return url.set(drivername="sqlite+aiosqlite")
+def insert_into(dialect: str, table: sa.Table) -> Any:
+    """An INSERT of a dialect, which supports ON CONFLICT; the other database's is not imported."""
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
 
 
 def _postgresql_engine(url: str, connections: int, *, is_patient: bool = False) -> AsyncEngine:
@@ -208,31 +184,3 @@ def _postgresql_engine(url: str, connections: int, *, is_patient: bool = False) 
     return make_engine(
         address, connections=connections, lock_s=BUSY_S, statement_s=STATEMENT_S, give_up_s=STATEMENT_S + _BEYOND_S
     )
-
-
-def _try_file(dialect: sa.Dialect, url: sa.URL) -> None:
-    # The thread of a connection that the driver could not make outlives the error, and may outlive the event loop, too.
-    arguments: Any
-    arguments, options = dialect.create_connect_args(url)
-    try:
-        sqlite3.connect(*arguments, **options).close()
-    except sqlite3.OperationalError as error:
-        raise ValueError(f"store: cannot be opened: {error}") from None
-
-
-def _prepare_sqlite(engine: sa.Engine, begin_statement: str, *, is_durable: bool) -> None:
-    @sa.event.listens_for(engine, "connect")
-    def configure(connection: Any, _: object) -> None:
-        # The driver begins no transaction of its own: the event below does.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
-        # Overwrite what is deleted: the key of a deleted task must not stay in a free page.
-        cursor.execute("PRAGMA secure_delete = ON")
-        cursor.close()
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin_statement)

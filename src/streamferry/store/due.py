@@ -1,5 +1,7 @@
 """Run rows that are due: a worker takes them, or they are concluded because there is nothing left to do."""
 
+from typing import NamedTuple
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -161,12 +163,6 @@ async def count_late(connection: AsyncConnection) -> int:
     return int((await connection.execute(query.where(_is_late(now_ms())))).scalar_one())
 
 
-async def has_late(connection: AsyncConnection) -> bool:
-    """Whether there is one that was not reported: a read that may save a write."""
-    query = sa.select(run.c.task_id).join(task, task.c.id == run.c.task_id)
-    return (await connection.execute(query.where(_is_late(now_ms()), _is_untold()).limit(1))).first() is not None
-
-
 def _is_late(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     # A task is due some seconds before its window opens. Workers of a service that has just started, or whose store was
     # unavailable, have not asked yet.
@@ -192,13 +188,28 @@ def _playhead(seal: Seal, row: sa.RowMapping, now: int) -> Playhead | None:
         return Playhead()
 
 
-async def has_ended(connection: AsyncConnection) -> bool:
-    """Whether there may be something to conclude: a read that may save a write."""
-    query = sa.select(run.c.task_id).join(task, task.c.id == run.c.task_id)
-    return (await connection.execute(query.where(_may_have_ended(now_ms())).limit(1))).first() is not None
-
-
 def _may_have_ended(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     # A list that was played may have been played out since by the clock.
     is_over = sa.or_(task.c.end_ms <= now + END_TOLERANCE_MS, run.c.playhead_ms.is_not(None))
     return sa.and_(run.c.due_ms <= now, is_over)
+
+
+class Pending(NamedTuple):
+    """What there may be to do, each for a function here or in ``workers``: a read that may save writes."""
+
+    expired: bool
+    ended: bool
+    late: bool
+
+
+_OF_TASK = sa.select(run.c.task_id).join(task, task.c.id == run.c.task_id)
+_PENDING = sa.select(
+    workers.some_expired(),
+    sa.exists(_OF_TASK.where(_may_have_ended(now_ms()))),
+    sa.exists(_OF_TASK.where(_is_late(now_ms()), _is_untold())),
+)
+
+
+async def read_pending(connection: AsyncConnection) -> Pending:
+    """Whether tasks are to be freed, concluded, or reported as late."""
+    return Pending(*(await connection.execute(_PENDING)).one())

@@ -35,7 +35,7 @@ async def put(connection: AsyncConnection, group: GroupRecord, *, now_ms: int) -
         "deleted": group.deleted,
         "created_ms": now_ms,
     }
-    statement = insert_into(connection, task_group).values(name=group.name, **values)
+    statement = insert_into(connection.dialect.name, task_group).values(name=group.name, **values)
     done = await connection.execute(
         statement.on_conflict_do_update(index_elements=[task_group.c.name], set_=values, where=task_group.c.deleted)
     )

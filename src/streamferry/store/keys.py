@@ -24,7 +24,7 @@ async def put(connection: AsyncConnection, seal: Seal, pair: KeyPair, *, now_ms:
         "read_only": pair.read_only,
         "created_ms": now_ms,
     }
-    statement = insert_into(connection, access_key).values(id=pair.access_key_id, **values)
+    statement = insert_into(connection.dialect.name, access_key).values(id=pair.access_key_id, **values)
     await connection.execute(statement.on_conflict_do_update(index_elements=[access_key.c.id], set_=values))
 
 

@@ -140,21 +140,40 @@ async def owe(connection: AsyncConnection, owed: Mapping[str, Sequence[NewDelive
 # What the dispatcher does
 
 
+# Made once: a service asks twice a second.
+_IS_FAILING = sa.or_(mailbox.c.failures > 0, mailbox.c.address_digest.in_(sa.bindparam("failing", expanding=True)))
+_HAS_PLACE = sa.and_(
+    mailbox.c.host_digest.not_in(sa.bindparam("full", expanding=True)),
+    sa.or_(
+        mailbox.c.host_digest.not_in(sa.bindparam("full_for_failing", expanding=True)),
+        sa.not_(_IS_FAILING),
+    ),
+)
+_HAS_DUE = sa.select(sa.exists(sa.select(mailbox.c.task_id).where(mailbox.c.due_ms <= now_ms(), _HAS_PLACE)))
+_DUE = (
+    sa.select(mailbox, _IS_FAILING.label("is_failing"))
+    .where(
+        mailbox.c.due_ms <= sa.bindparam("now"),
+        _HAS_PLACE,
+        mailbox.c.task_id.not_in(sa.bindparam("chosen", expanding=True)),
+    )
+    .order_by(mailbox.c.due_ms)
+    .limit(sa.bindparam("at_most"))
+    .with_for_update(skip_locked=True)
+)
+
+
+def _values_of(places: HostPlaces) -> dict[str, object]:
+    return {
+        "failing": list(places.failing),
+        "full": places.full,
+        "full_for_failing": places.full_for_failing,
+    }
+
+
 async def has_due(connection: AsyncConnection, places: HostPlaces) -> bool:
     """Whether there is something to send and a place for it: a read that may save a write."""
-    query = sa.select(mailbox.c.task_id).where(mailbox.c.due_ms <= now_ms(), _has_place(places))
-    return (await connection.execute(query.limit(1))).first() is not None
-
-
-def _has_place(places: HostPlaces) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        mailbox.c.host_digest.not_in(places.full),
-        sa.or_(mailbox.c.host_digest.not_in(places.full_for_failing), sa.not_(_is_failing(places))),
-    )
-
-
-def _is_failing(places: HostPlaces) -> sa.ColumnElement[bool]:
-    return sa.or_(mailbox.c.failures > 0, mailbox.c.address_digest.in_(places.failing))
+    return bool((await connection.execute(_HAS_DUE, _values_of(places))).scalar_one())
 
 
 async def claim(
@@ -210,11 +229,7 @@ async def _choose(connection: AsyncConnection, now: int, limit: int, places: Hos
         if len(chosen) >= limit:
             break
         found = await connection.execute(
-            sa.select(mailbox, _is_failing(places).label("is_failing"))
-            .where(mailbox.c.due_ms <= now, _has_place(places), mailbox.c.task_id.not_in(chosen))
-            .order_by(mailbox.c.due_ms)
-            .limit(limit - len(chosen))
-            .with_for_update(skip_locked=True)
+            _DUE, {**_values_of(places), "now": now, "chosen": list(chosen), "at_most": limit - len(chosen)}
         )
         was_refused = False
         for row in found.mappings():

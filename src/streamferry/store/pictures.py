@@ -31,7 +31,7 @@ async def put(connection: AsyncConnection, mark: Watermark) -> str:
         "size_bytes": len(mark.picture),
         "data": mark.picture,
     }
-    insert = insert_into(connection, picture)
+    insert = insert_into(connection.dialect.name, picture)
     again = insert.on_conflict_do_update(index_elements=[picture.c.digest], set_={"size_bytes": row["size_bytes"]})
     await connection.execute(again, row)
     return str(row["digest"])

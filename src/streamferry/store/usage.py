@@ -47,7 +47,7 @@ async def add(connection: AsyncConnection, reports: Sequence[Report]) -> None:
         for task_id, (group_name, stream_digest) in sorted(places.items())
     ]
     if rows:
-        insert = insert_into(connection, usage)
+        insert = insert_into(connection.dialect.name, usage)
         totals = {name: usage.c[name] + insert.excluded[name] for name in ("streamed_ms", "bytes_out")}
         keys = [usage.c.minute_ms, usage.c.task_id]
         await connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=totals), rows)
@@ -59,7 +59,7 @@ async def keep_place(connection: AsyncConnection, task_id: str) -> None:
     place = sa.literal(await _read_minute(connection)), task.c.id, task.c.group_name, task.c.stream_digest, zero, zero
     of_worker = run.c.worker_id.is_not(None)
     held = sa.select(*place).join(run, run.c.task_id == task.c.id).where(task.c.id == task_id, of_worker)
-    insert = insert_into(connection, usage).from_select(list(usage.c), held)
+    insert = insert_into(connection.dialect.name, usage).from_select(list(usage.c), held)
     await connection.execute(insert.on_conflict_do_nothing())
 
 

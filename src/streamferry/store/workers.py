@@ -4,6 +4,8 @@ Order of locks, here, in ``due``, ``assignments`` and ``usage``, so that no two 
 run, worker, usage.
 """
 
+import functools
+
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -65,11 +67,16 @@ async def register(
     )
 
 
+_POLL = sa.select(
+    sa.select(worker.c.orders).where(worker.c.id == sa.bindparam("worker_id")).scalar_subquery(),
+    sa.exists(sa.select(run.c.task_id).where(run.c.due_ms <= now_ms())),
+    now_ms(),
+)
+
+
 async def poll(connection: AsyncConnection, worker_id: str) -> tuple[int, bool, int]:
     """How often something about the worker's tasks was changed, whether any is due, and the time. It is cheap."""
-    changed = sa.select(worker.c.orders).where(worker.c.id == worker_id).scalar_subquery()
-    is_due = sa.exists(sa.select(run.c.task_id).where(run.c.due_ms <= now_ms()))
-    orders, has_due, now = (await connection.execute(sa.select(changed, is_due, now_ms()))).one()
+    orders, has_due, now = (await connection.execute(_POLL, {"worker_id": worker_id})).one()
     return orders or 0, has_due, now
 
 
@@ -96,25 +103,33 @@ def _is_gone(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
 
 async def beat(connection: AsyncConnection, now: int, *, afresh: bool) -> None:
     """Note that the store is writable. ``afresh``: forget earlier notes, because its clock was set."""
+    await connection.execute(_beat(connection.dialect.name), {"now": now, "goes_on": not afresh})
+
+
+@functools.cache
+def _beat(dialect: str) -> sa.Insert:
     server: sa.ColumnElement[str] = sa.literal("")
-    if connection.dialect.name == "postgresql":
+    if dialect == "postgresql":
         server = sa.cast(sa.func.pg_postmaster_start_time(), sa.String(64))
-    first = insert_into(connection, pulse).values(id=1, at_ms=now, since_ms=now, server=server)
+    now = sa.bindparam("now", type_=sa.BigInteger())
+    first = insert_into(dialect, pulse).values(id=1, at_ms=now, since_ms=now, server=server)
     goes_on = sa.and_(
         pulse.c.at_ms.between(now - PULSE_GAP_MS, now + PULSE_GAP_MS),
         pulse.c.server == first.excluded.server,
-        sa.literal(not afresh),
+        sa.bindparam("goes_on", type_=sa.Boolean()),
     )
-    await connection.execute(
-        first.on_conflict_do_update(
-            index_elements=[pulse.c.id],
-            set_={
-                "at_ms": now,
-                "since_ms": sa.case((goes_on, pulse.c.since_ms), else_=now),
-                "server": first.excluded.server,
-            },
-        )
+    statement: sa.Insert = first.on_conflict_do_update(
+        index_elements=[pulse.c.id],
+        set_={
+            "at_ms": now,
+            "since_ms": sa.case((goes_on, pulse.c.since_ms), else_=now),
+            "server": first.excluded.server,
+        },
     )
+    return statement
+
+
+_LEASE = sa.select(worker.c.lease_ms).where(worker.c.id == sa.bindparam("worker_id"))
 
 
 async def require_lease(connection: AsyncConnection, worker_id: str) -> None:
@@ -123,21 +138,29 @@ async def require_lease(connection: AsyncConnection, worker_id: str) -> None:
     One that ran out but was not ended is still valid: nobody else has its tasks. So it survives a change of the clock;
     a worker that cannot reach the store is stopped in time by its own fence.
     """
-    lease_ms = (await connection.execute(sa.select(worker.c.lease_ms).where(worker.c.id == worker_id))).scalar()
+    lease_ms = (await connection.execute(_LEASE, {"worker_id": worker_id})).scalar()
     if lease_ms is None or lease_ms < 0:
         raise LeaseLost
+
+
+_RENEW = (
+    worker.update()
+    .where(worker.c.id == sa.bindparam("worker_id"), worker.c.lease_ms > 0)
+    .values(
+        lease_ms=sa.bindparam("now", type_=sa.BigInteger()) + worker.c.length_ms,
+        load=sa.bindparam("of_load"),
+        # What it was before, if nothing is told.
+        health=sa.func.coalesce(sa.bindparam("told", type_=sa.Text()), worker.c.health),
+    )
+)
 
 
 async def renew(
     connection: AsyncConnection, worker_id: str, now: int, *, load: int, health: WorkerHealth | None
 ) -> None:
     """Give a lease its full length again. Raises LeaseLost if it ended meanwhile."""
-    told = {} if health is None else {"health": _HEALTH.dump_json(health).decode()}
-    renewed = await connection.execute(
-        worker.update()
-        .where(worker.c.id == worker_id, worker.c.lease_ms > 0)
-        .values(lease_ms=now + worker.c.length_ms, load=load, **told)
-    )
+    told = None if health is None else _HEALTH.dump_json(health).decode()
+    renewed = await connection.execute(_RENEW, {"worker_id": worker_id, "now": now, "of_load": load, "told": told})
     if not renewed.rowcount:
         raise LeaseLost
 
@@ -183,11 +206,10 @@ async def free_all(connection: AsyncConnection, why: Reason) -> int:
     return await _free(connection, run.c.worker_id.is_not(None), await read_now_ms(connection), why)
 
 
-async def has_expired(connection: AsyncConnection) -> bool:
-    """Whether a worker that holds tasks is gone: a read that may save a write."""
+def some_expired() -> sa.ColumnElement[bool]:
+    """Whether a worker that holds tasks is gone."""
     holds_tasks = sa.exists(sa.select(run.c.task_id).where(run.c.worker_id == worker.c.id))
-    query = sa.select(worker.c.id).where(_is_gone(now_ms()), holds_tasks)
-    return (await connection.execute(query.limit(1))).first() is not None
+    return sa.exists(sa.select(worker.c.id).where(_is_gone(now_ms()), holds_tasks))
 
 
 async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 from task_samples import make_spec
 
 from streamferry.control.actions import Actions
@@ -90,8 +91,13 @@ async def test_a_worker_reads_its_windows_anew_after_a_step(store: Store, monkey
     known = {task_id: (first.epoch, first.version)}
     assert await ledger.poll(1, 8) == number
     assert (await ledger.assignments(known))[task_id] is None
-    now_ms = workers.now_ms
-    monkeypatch.setattr(workers, "now_ms", lambda: now_ms() + HOUR_MS)
+    poll = workers.poll
+
+    async def poll_later(connection: AsyncConnection, worker_id: str) -> tuple[int, bool, int]:
+        orders, has_due, now_ms = await poll(connection, worker_id)
+        return orders, has_due, now_ms + HOUR_MS
+
+    monkeypatch.setattr(workers, "poll", poll_later)
     assert await ledger.poll(1, 0) != number
     again = (await ledger.assignments(known))[task_id]
     assert again is not None

@@ -41,10 +41,10 @@ class Clerk:
 
     async def free(self) -> int:
         async with self.store.read() as connection:
-            has_expired = await workers.has_expired(connection)
+            pending = await due.read_pending(connection)
         async with self.store.write() as connection:
             freed = await workers.free_expired(connection)
-        assert has_expired is (freed > 0)
+        assert pending.expired is (freed > 0)
         return freed
 
 
