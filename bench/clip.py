@@ -36,6 +36,19 @@ def vod_clip() -> Path:
     return path
 
 
+def even_clips() -> tuple[Path, Path]:
+    """Both of them with sound that ends before the picture, so that pictures come evenly where they begin again."""
+    made = []
+    for whole in (live_clip(), vod_clip()):
+        path = whole.with_name("even-" + whole.name)
+        made.append(path)
+        if not path.exists():
+            sound = ("-t", str(SECONDS - 0.2), "-i", str(whole))
+            flags = ("-flvflags", "no_duration_filesize") if path.suffix == ".flv" else ("-movflags", "+faststart")
+            _ffmpeg(path, "-i", str(whole), *sound, "-map", "0:v", "-map", "1:a", "-c", "copy", *flags)
+    return made[0], made[1]
+
+
 def _ffmpeg(path: Path, *words: str) -> None:
     BUILD.mkdir(exist_ok=True)
     unfinished = path.with_name("unfinished-" + path.name)

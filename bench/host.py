@@ -5,7 +5,8 @@
     {"report": true}                  {"states": {state: relays}, "beat_worst_late_ms": ms since the last report,
                                        "dropped_tags": of all relays}
     {"preview": true}                 {"address": "host:port", "passes": {task id: pass}}, the id is the relay's number
-    {"stop": true}                                                       {"stopped": relays}
+    {"collect": true}                  {"objects": that the collector knows after a full collection}
+    {"stop": true}                                                       {"stopped": relays}; or a number: the latest
 
 Live: one source for each destination. VOD: every destination loops the whole list of sources, with "watermark": [file,
 x, y, ratio] if that is given. It says {"ready": true}
@@ -13,6 +14,7 @@ once everything is loaded, so that the empty process can be weighed, and leaves 
 """
 
 import asyncio
+import gc
 import hashlib
 import json
 import sys
@@ -71,10 +73,16 @@ async def _obey(stack: AsyncExitStack, host: RelayHost, job: dict[str, Any], rel
         return {"states": states, "beat_worst_late_ms": host.take_worst_lateness() * 1000, "dropped_tags": dropped_tags}
     if "preview" in job:
         return await _offer_previews(stack, relays)
-    stopped = len(relays)
-    await asyncio.gather(*(relay.stop() for relay in relays))
-    relays.clear()
-    return {"stopped": stopped}
+    if "collect" in job:
+        gc.unfreeze()
+        gc.collect()
+        objects = len(gc.get_objects())
+        gc.freeze()
+        return {"objects": objects}
+    latest = relays[:] if job["stop"] is True else relays[-job["stop"] :]
+    await asyncio.gather(*(relay.stop() for relay in latest))
+    del relays[len(relays) - len(latest) :]
+    return {"stopped": len(latest)}
 
 
 async def main() -> None:

@@ -11,7 +11,8 @@
  *   fresh           of these, how many gave a frame within the last second
  *   worst_gap_ms    the longest silence of any of them; new_streams, lost: joined and left since the last report
  *   min_frames, min_advance_ms    of the stream that gave fewest video frames / whose stamps advanced least
- *   backwards       video stamps that went back
+ *   backwards       video stamps that went back; uneven: that did not rise by 1 to EVEN_MS, one frame at 30
+ *                   a second
  *   added_us        from a marked frame leaving the source to its last byte here: count, p50, p99, max
  *   late_us         unmarked probes: arrival against the stream's own stamps, the stream's first frame = 0: above 0 a
  *                   player that shows the first frame as it comes runs dry, below 0 the frame is ahead of its time
@@ -20,11 +21,11 @@
 #include "rtmp.h"
 
 /* Streams are drained in SLICES turns a period, so that thousands of them do not keep a probe waiting. */
-enum { READ_ROOM = 1 << 20, ACK_EVERY = 2500000, SLICES = 8 };
+enum { READ_ROOM = 1 << 20, ACK_EVERY = 2500000, SLICES = 8, EVEN_MS = 50 };
 
 typedef struct {
     Session session;
-    bool probe, started;
+    bool probe, started, has_picture;
     int64_t bytes, acknowledged, last_ns, gap_ns;
     uint32_t frames, stamp_ms, first_stamp_ms;
     int64_t *offsets_us, first_offset_us; /* arrival minus stamp, of an unmarked probe */
@@ -32,7 +33,7 @@ typedef struct {
 } Stream;
 
 static Stream **streams;
-static int count, room, new_streams, lost, backwards, epoll;
+static int count, room, new_streams, lost, backwards, uneven, epoll;
 static int64_t bytes, messages, arrived_ns;
 static int64_t *added;
 static size_t added_size, added_room;
@@ -73,7 +74,12 @@ static void on_message(void *who, const ChunkStream *m)
     s->last_ns = arrived_ns;
     if (m->type != MSG_VIDEO) return;
     if (!s->frames++) s->first_stamp_ms = m->stamp_ms;
-    else if (m->stamp_ms < s->stamp_ms) backwards++;
+    if (s->has_picture) {
+        int32_t step_ms = m->stamp_ms - s->stamp_ms;
+        if (step_ms < 0) backwards++;
+        if (step_ms <= 0 || step_ms > EVEN_MS) uneven++;
+    }
+    s->has_picture = true;
     s->stamp_ms = m->stamp_ms;
     if (!s->probe) return;
     if (memcmp(m->tail, MARK_MAGIC, sizeof MARK_MAGIC)) {
@@ -169,8 +175,8 @@ static void report(void)
         s->offsets = 0, s->frames = 0, s->gap_ns = 0;
     }
     printf("{\"streams\": %d, \"fresh\": %d, \"worst_gap_ms\": %lld, \"new_streams\": %d, \"lost\": %d, \"backwards\": %d, "
-           "\"min_frames\": %u, \"min_advance_ms\": %u, \"bytes\": %lld, \"messages\": %lld",
-           publishing, fresh, (long long)gap / 1000000, new_streams, lost, backwards, publishing ? min_frames : 0,
+           "\"uneven\": %d, \"min_frames\": %u, \"min_advance_ms\": %u, \"bytes\": %lld, \"messages\": %lld",
+           publishing, fresh, (long long)gap / 1000000, new_streams, lost, backwards, uneven, publishing ? min_frames : 0,
            publishing ? min_advance : 0, (long long)bytes, (long long)messages);
     print_spread("added_us", added, added_size);
     print_spread("late_us", late, late_size);
@@ -178,7 +184,7 @@ static void report(void)
     printf("}\n");
     free(late);
     free(jitter);
-    added_size = new_streams = lost = backwards = bytes = messages = 0;
+    added_size = new_streams = lost = backwards = uneven = bytes = messages = 0;
 }
 
 static void accept_all(int listener)
