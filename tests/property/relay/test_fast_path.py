@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from scripted.camera import OTHER_AVC_HEADER, Camera, picture
+from scripted.camera import OTHER_AVC_HEADER, Camera, frames, picture
+from scripted.careless_reader import CarelessReader
 from scripted.publishing import URL
-from streamferry.media.stamps import WRAP_MS, to_wire_ms
+from streamferry.media.stamps import WRAP_MS, signed_delta_ms, to_wire_ms
 from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, Tag, kind_of_audio, kind_of_video
 from streamferry.net.rtmp import RtmpLink
 from streamferry.push import Outlet, RtmpSession
@@ -29,7 +30,8 @@ from streamferry.source.live import MAX_PULL_BYTES, SCRATCH_BYTES, ConnectionInl
 from streamferry.source.rtmp import RtmpReader
 from streamferry.timeline import Timeline
 from streamferry.wire.flv import serialize_flv_header, serialize_metadata, serialize_tag
-from streamferry.wire.rtmp.chunk import append_message
+from streamferry.wire.rtmp.chunk import ChunkReader, Message, append_message
+from streamferry.wire.rtmp.chunk_file import CHUNK_SIZE
 from streamferry.wire.rtmp.session import ClientSession, ConnectRequested, PlayRequested, Purpose, ServerSession
 
 MAX_VISITS = 120
@@ -284,8 +286,8 @@ def state_of(thing: Any) -> Any:
     return {name: state_of(getattr(thing, name, None)) for name in names} or thing
 
 
-async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int]:
-    """(state after each visit, tags that took the general path)."""
+async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int, bytes]:
+    """(state after each visit, tags that took the general path, all that the destination took)."""
     timeline, outlet, kernel = CountingTimeline(story.begin_ms), Outlet(), Kernel(story.holds)
     flow, losses = LiveFlow(timeline, outlet, lambda now: None), []
     session = publish_session(kernel)
@@ -329,13 +331,13 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int]:
         if any(lost.done() for lost in losses) or not (wire.data or outlet.is_backed_up):
             break
     flow.detach_feed()
-    return states, getattr(timeline, "laid", 0)
+    return states, getattr(timeline, "laid", 0), bytes(kernel.taken)
 
 
 def compare(story: Story) -> tuple[int, int]:
     """Both ways, after each visit; gives how many tags took the general path in each."""
-    fast, fast_laid = asyncio.run(relay(story, is_fast=True))
-    general, general_laid = asyncio.run(relay(story, is_fast=False))
+    fast, fast_laid, _ = asyncio.run(relay(story, is_fast=True))
+    general, general_laid, _ = asyncio.run(relay(story, is_fast=False))
     for number, (one, other) in enumerate(zip(fast, general, strict=True)):
         for name in other:
             assert one[name] == other[name], f"{name} after visit {number}"
@@ -388,6 +390,28 @@ def test_a_steady_stream_takes_it(chunking: Chunking | None, session_ms: int, so
     )
     assert general_laid == 3 + 3 * 200
     assert fast_laid < general_laid / 5
+
+
+@pytest.mark.parametrize("chunking", [None, Chunking(), Chunking(128, (3, 2, 1, 0), interleaves=True)], ids=str)
+@pytest.mark.parametrize("mark", [1 << 24, 1 << 31, WRAP_MS])
+@pytest.mark.parametrize(("of_source", "of_session"), [(True, False), (False, True), (True, True)])
+def test_what_arrives_is_the_camera(chunking: Chunking | None, mark: int, of_source: bool, of_session: bool) -> None:
+    """Each frame once, over the limits of the stamps of either side or of both: in order, its tracks in step."""
+    camera = Camera(mark - 1_500 if of_source else 0, gop=10)
+    headers, film = camera.headers(), camera.film(4)
+    story = Story(headers + film, chunking, cuts=[1_500], session_ms=mark - 1_400 if of_session else 0)
+    taken = asyncio.run(relay(story, is_fast=True))[2]
+    reader, messages = ChunkReader(), list[Message]()
+    reader.chunk_size = CHUNK_SIZE
+    assert reader.scan(memoryview(taken), 0, len(taken), messages) == len(taken)
+    CarelessReader(CHUNK_SIZE).feed(taken)
+    arrived = [(type_id, stamp_ms, bytes(body)) for type_id, stamp_ms, _, body in messages]
+    shifts: set[int] = set()
+    for tag_type in (VIDEO, AUDIO):
+        wanted, got = frames(film, tag_type), frames(arrived, tag_type)
+        assert [tag[2] for tag in got] == [tag[2] for tag in wanted]
+        shifts |= {signed_delta_ms(one[1], other[1]) for one, other in zip(got, wanted, strict=True)}
+    assert len(shifts) == 1
 
 
 def test_tables_say_what_the_judges_say() -> None:

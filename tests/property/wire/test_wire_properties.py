@@ -83,14 +83,25 @@ def test_messages_survive_any_split(sent: list[tuple], chunk_size: int, cuts: li
     assert (given, left) == (expected, b"")
 
 
+odd_chunk_sizes = st.sampled_from([1, 16, 128, 1000])
+
+
+def control(type_id: int, value: int, chunk_size: int = 128) -> bytes:
+    """Set Chunk Size or Abort, in chunks of the size that is in force."""
+    body = value.to_bytes(4, "big")
+    chunks = (body[at : at + chunk_size] for at in range(0, 4, chunk_size))
+    return bytes.fromhex("02 000000 000004") + bytes((type_id,)) + bytes(4) + b"\xc2".join(chunks)
+
+
 @st.composite
 def chunked_streams(draw: st.DrawFn) -> tuple[bytes, list[Message]]:
     """Bytes of a peer that uses every header type it may, interleaves at will, and the messages that are in them.
 
-    A model of the writing side of section 5.3, made without the code under test.
+    It changes its chunk size and aborts messages in the midst of others. A model of the writing side of section 5.3,
+    made without the code under test.
     """
-    chunk_size = draw(st.sampled_from([16, 128, 1000]))
-    data = bytearray(bytes.fromhex("02 000000 000004 01 00000000") + chunk_size.to_bytes(4, "big"))
+    chunk_size = draw(odd_chunk_sizes)
+    data = bytearray(control(1, chunk_size))
     repeats_extended = draw(st.booleans())
     ids = draw(st.lists(st.sampled_from([3, 4, 63, 64, 319, 320, 65599]), min_size=1, max_size=3, unique=True))
     last: dict[int, dict[str, int]] = {}
@@ -98,6 +109,15 @@ def chunked_streams(draw: st.DrawFn) -> tuple[bytes, list[Message]]:
     finished: list[Message] = []
     to_start = draw(st.integers(1, 8))
     while to_start or under_way:
+        happens = draw(st.sampled_from(["", "", "", "another size", "abort"]))
+        if happens == "another size":
+            before, chunk_size = chunk_size, draw(odd_chunk_sizes)
+            data += control(1, chunk_size, before)
+        elif happens == "abort" and under_way:
+            number = draw(st.sampled_from(list(under_way)))
+            del under_way[number]
+            data += control(2, number, chunk_size)
+            continue
         startable = [number for number in ids if number not in under_way] if to_start else []
         number = draw(st.sampled_from(startable + list(under_way)))
         if number in under_way:
