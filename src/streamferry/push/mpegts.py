@@ -2,12 +2,12 @@
 
 The child knows no address and opens none. Subclasses decide where its output goes. Media is copied, not encoded.
 The child only writes tracks that it has seen when it begins to write: a track that appears later ends the session, and
-the next session begins with its header.
+the next session begins with its header. So does the end of 32-bit stamps: after it ffmpeg guesses those of all frames.
 """
 
 from streamferry.media.enhanced import FirstTracks
 from streamferry.media.errors import DestinationSenderFailed
-from streamferry.media.stamps import SessionClock
+from streamferry.media.stamps import WRAP_MS, SessionClock
 from streamferry.media.tag import AUDIO, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import ChildError
@@ -75,6 +75,8 @@ class RemuxSession:
             pieces.append(serialize_flv_header(AUDIO in types, VIDEO in types))
             self._has_header = True
         clock = self._clock
+        if tags and tags[-1][1] - clock.zero_ms >= WRAP_MS:
+            raise DestinationSenderFailed(Code.DESTINATION_SESSION_TOO_LONG)
         for tag_type, dts_ms, laid_body, kind in tags:
             body = self._first_tracks.take(tag_type, laid_body)
             if body is None:

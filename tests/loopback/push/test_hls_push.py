@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from kit.clips import ClipFactory
-from kit.probe import packets
+from kit.probe import assert_dts_strictly_rising, packets
 from scripted.waiting import until
 from streamferry.media.enhanced import tag_kind
-from streamferry.media.errors import DestinationUnreachable, MediaError, PublishRejected
-from streamferry.media.tag import AUDIO, FRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
+from streamferry.media.errors import DestinationSenderFailed, DestinationUnreachable, MediaError, PublishRejected
+from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.net.fence import lease_clock
@@ -222,11 +222,13 @@ def ladder(body: bytes) -> bytes:
     return bytes((body[0] & 0xF0 | 0x86, 0x10 | packet)) + b"avc1" + b"\x00" + part + b"\x01" + part
 
 
-async def uploaded(url, folder, tags, tmp_path):
-    """The media that a server has after a session of these tags, laid as a live source's."""
+async def uploaded(url, folder, tags, tmp_path, lasted_ms=0):
+    """The media that a server has after a session of these tags, laid as a live source's; and which lasted so long."""
     timeline = Timeline()
     timeline.begin_live()
     session = await open_hls_session(url, **options(Deadlines(response=5)))
+    if lasted_ms:
+        session._clock.zero_ms, session._tracks = -lasted_ms, {AUDIO, VIDEO}
     try:
         for at in range(0, len(tags), 20):
             laid: list[LaidTag] = []
@@ -265,3 +267,25 @@ async def test_sound_behind_a_picture_header_is_uploaded(url, folder, clips: Cli
     frames = [(AUDIO, loop * length_ms + ms, body) for loop in range(25_000 // length_ms + 1) for _, ms, body in sounds]
     media = await uploaded(url, folder, headers + frames, tmp_path)
     assert len(media.audio.packets) > 400
+
+
+# MPEG-TS counts to 2^33 in 90 kHz, which is 26.5 h.
+@pytest.mark.parametrize("mark", [2**33 // 90, 2**31], ids=["26.5 h", "24.9 days"])
+async def test_a_long_session_is_uploaded_as_a_short_one(url, folder, clips: ClipFactory, tmp_path, mark):
+    """All frames from the first picture on, in order, in segments that are as long as they say."""
+    media = await uploaded(url, folder, clip_tags(clips), tmp_path, mark - 1_500)
+    frames = [tag for tag in clip_tags(clips) if tag[0] != SCRIPT and tag_kind(tag[0], tag[2]) <= KEYFRAME]
+    begin_ms = next(tag[1] for tag in frames if tag[0] == VIDEO)
+    frames = [tag for tag in frames if tag[1] >= begin_ms]
+    assert len(media.video.packets) + len(media.audio.packets) == len(frames)
+    for track in media:
+        assert_dts_strictly_rising(track)
+    (playlist,) = [body.decode() for name, body in folder.files.items() if ".m3u8" in name]
+    lengths_s = [float(line.removeprefix("#EXTINF:").rstrip(",")) for line in playlist.splitlines() if "EXTINF" in line]
+    assert sum(lengths_s) == pytest.approx(3, abs=0.1)
+
+
+async def test_after_50_days_another_session_begins(url, folder, clips: ClipFactory, tmp_path):
+    """ffmpeg would have to guess all times from then on; the sentence says why it ended."""
+    with pytest.raises(DestinationSenderFailed, match="as long as its stamps can tell"):
+        await uploaded(url, folder, clip_tags(clips), tmp_path, 2**32 - 1_500)

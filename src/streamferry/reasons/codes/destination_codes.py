@@ -14,6 +14,11 @@ class Destinations:
     DESTINATION_NEW_TRACK = ReasonCode(
         "destination.new_track", "the stream has a track now that it did not begin with", "流中出现了开始时没有的轨道"
     )
+    DESTINATION_SESSION_TOO_LONG = ReasonCode(
+        "destination.session_too_long",
+        "the session lasts for 49.7 days now, as long as its stamps can tell, so another one begins",
+        "会话已持续 49.7 天，达到时间戳可表示的上限，将开始新的会话",
+    )
     DESTINATION_STALLED = ReasonCode(
         "destination.stalled",
         "the destination is connected but has taken no bytes for {seconds:.0f} s",
