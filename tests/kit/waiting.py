@@ -58,3 +58,9 @@ def is_udp_taken(port: int) -> bool:
     """Whether some program has the UDP port. The kernel is asked: who tries to bind it may keep the program from it."""
     rows = Path("/proc/net/udp").read_text().splitlines()[1:]
     return any(row.split()[1].endswith(f":{port:04X}") for row in rows)
+
+
+def is_listening(port: int) -> bool:
+    """Whether some program listens at the TCP port. The kernel is asked: who takes one connection must not get ours."""
+    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "0A" for row in rows)

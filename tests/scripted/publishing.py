@@ -68,6 +68,16 @@ class FarEnd:
 def publishing(buffer_bytes: int | None = None) -> tuple[RtmpSession, FarEnd]:
     """A session that has just been accepted, and its far end. ``buffer_bytes``: size of the kernel's buffers."""
     near, far = _connect(buffer_bytes)
+    client, server = _agreed()
+    return RtmpSession(RtmpLink(Connection(near, "far"), client)), FarEnd(far, server)
+
+
+def accepted(connection: object) -> RtmpSession:
+    """The same over what is no connection, but has the methods of one."""
+    return RtmpSession(RtmpLink(connection, _agreed()[0]))  # type: ignore[arg-type]
+
+
+def _agreed() -> tuple[ClientSession, ServerSession]:
     client = ClientSession(URL, Purpose.PUBLISH, random=os.urandom(32))
     server = ServerSession(random=os.urandom(32))
     while to_server := client.data_to_send():
@@ -75,7 +85,7 @@ def publishing(buffer_bytes: int | None = None) -> tuple[RtmpSession, FarEnd]:
             if isinstance(event, ConnectRequested | PublishRequested):
                 server.accept()
         client.receive(server.data_to_send())
-    return RtmpSession(RtmpLink(Connection(near, "far"), client)), FarEnd(far, server)
+    return client, server
 
 
 def _connect(buffer_bytes: int | None) -> tuple[socket.socket, socket.socket]:
