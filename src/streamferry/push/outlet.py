@@ -7,7 +7,7 @@ but takes nothing.
 from collections.abc import Callable
 from typing import Protocol
 
-from streamferry.media.errors import DestinationStalled
+from streamferry.media.errors import DestinationError, DestinationStalled
 from streamferry.media.tag import LaidTag
 from streamferry.push.queue import TagQueue
 from streamferry.reasons import Code
@@ -177,15 +177,10 @@ class Outlet:
             self.framed = None
             try:
                 taken = session.write(tags)
-                if taken == framed.count + len(tags):
-                    self.media_time_ms = tags[-1][1] if tags else framed.last_ms
-                    return
-                tags = framed.tags() + tags
-            finally:
+            except DestinationError:
                 framed.pieces.clear()
-            if taken:
-                self.media_time_ms = tags[taken - 1][1]
-            self.queue.put(tags, taken)
+                raise
+            self.note_framed(framed, taken, tags)
             return
         if session is None:
             if tags:
@@ -203,6 +198,18 @@ class Outlet:
                 queue.put(tags, taken)
         elif session.is_blocked:
             session.flush()
+
+    def note_framed(self, framed: Framed, taken: int, tags: list[LaidTag]) -> None:
+        """So many of the frames, and of the tags after them, are on their way. Raises DestinationError."""
+        if taken == framed.count + len(tags):
+            self.media_time_ms = tags[-1][1] if tags else framed.last_ms
+            framed.pieces.clear()
+            return
+        tags = framed.tags() + tags
+        framed.pieces.clear()
+        if taken:
+            self.media_time_ms = tags[taken - 1][1]
+        self.queue.put(tags, taken)
 
     def _write(self, session: Session, tags: list[LaidTag]) -> int:
         taken = session.write(tags)

@@ -70,32 +70,35 @@ class RtmpSession:
         """
         if self._failure is not None:
             raise self._failure
-        framed = self.framed
-        before: list[bytes | memoryview] = []
+        framed, connection = self.framed, self._connection
+        count, ends = 0, list[int]()
         if framed is not None and framed.pieces:
-            before = framed.pieces
+            pieces, count = framed.pieces, framed.count
+            if tags:
+                more, ends = self._session.send_tags(tags)
+                pieces = pieces + more
         elif not self.flush():
             return 0
-        pieces, ends = self._session.send_tags(tags) if tags else ([], [])
-        pieces = before + pieces
-        if not pieces:
-            return len(tags)
+        else:
+            pieces, ends = self._session.send_tags(tags)
+            if not pieces:
+                return len(tags)
         try:
-            taken = self._connection.send(pieces)
+            taken = connection.send(pieces)
         except OSError as error:
             raise self._broken(error) from None
         self.sent_bytes += taken
         if taken == sum(map(len, pieces)):
-            if self._connection.is_holding:
+            if connection.is_holding:
                 self.framed = None
             elif framed is None:
                 self.framed = self._session.framed()
-            return len(ends) + (framed.count if framed is not None and before else 0)
+            return count + len(ends)
         self.framed = None
-        if framed is not None and before:
+        if framed is not None and count:
             messages = framed.messages()
-            pieces = messages + pieces[len(before) :]
-            ends = [*range(1, len(messages) + 1), *(len(messages) + end for end in ends)]
+            pieces = messages + pieces[len(framed.pieces) :]
+            ends = [*range(1, count + 1), *(count + end for end in ends)]
         return self._keep_rest(pieces, ends, taken)
 
     def check(self) -> None:

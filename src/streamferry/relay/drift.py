@@ -30,6 +30,8 @@ apart as its last were.
 What else looks like a clock, and what is not seen: ``docs/decisions/0014-drift-of-sound.md``.
 """
 
+from collections.abc import Sequence
+
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.stamps import signed_delta_ms, to_wire_ms
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SCRIPT, VIDEO, Tag
@@ -80,16 +82,17 @@ class Drift:
         "_window_ms",
         "_windows",
         "before",
-        "is_resting",
+        "is_correcting",
         "rest",
     )
 
     def __init__(self) -> None:
         self._turn = 0
-        #: Pulls until the next that is looked at, and whether those before it are left alone: instead of a call of
-        #: ``correct`` one may count down then, and note the last tag in ``before``.
+        #: Pulls until the next that is looked at; at -1 it has come. Who finds nothing to correct may count down
+        #: instead of a call of ``correct``, down to 0, and call ``look_at`` from there on.
         self.rest = 1
-        self.is_resting = False
+        #: Whether sound is restamped, or will be as soon as it is known by how much.
+        self.is_correcting = False
         #: Type and stamp of the last tag.
         self.before = (SCRIPT, 0)
         self._begin()
@@ -121,7 +124,7 @@ class Drift:
         """The next tags come from a new session, with a camera or with a server whose stream contains the drift."""
         kept_ms = self._correction_ms or self._kept_ms
         self.before = (SCRIPT, 0)
-        self.is_resting = False
+        self.is_correcting = kept_ms != 0
         if not kept_ms:
             self._begin()
             return
@@ -130,21 +133,33 @@ class Drift:
         self._kept_ms, self._correction_ms, self._move_ms = kept_ms, 0, 0
         self._start_path()
 
-    def correct(self, tags: list[Tag]) -> list[Tag]:
-        """The tags of a pull, at least one, with sound where the picture's clock has it."""
+    def correct(self, tags: list[Tag], passed: Sequence[Tag] = ()) -> list[Tag]:
+        """The tags of a pull, at least one, with sound where the picture's clock has it.
+
+        ``passed``: frames of the same pull that came before them and needed no correction.
+        """
         if self._kept_ms:
             self._look([tag for tag in tags if tag_kind(tag[0], tag[2]) <= KEYFRAME])
         corrected = self._restamp(tags) if self._correction_ms or self._move_ms else tags
-        self.rest -= 1
-        if self.rest <= 0 and not self._kept_ms:
-            if self.rest == 0:
-                self.before = tags[-1][:2]
-            else:
-                self._look(tags)
-        self.is_resting = self.rest > 0 and not (self._kept_ms or self._correction_ms or self._move_ms)
+        self.pass_by([*passed, *tags])
         return corrected
 
-    def _look(self, tags: list[Tag]) -> None:
+    def pass_by(self, tags: Sequence[Tag]) -> None:
+        """The same of a pull in which nothing is to be corrected."""
+        self.rest -= 1
+        if self.rest <= 0 and not self._kept_ms:
+            self.look_at(tags)
+        self.is_correcting = bool(self._kept_ms or self._correction_ms or self._move_ms)
+
+    def look_at(self, tags: Sequence[Tag]) -> None:
+        """See type and stamp of all tags of a pull, or of the last one when ``rest`` is 0."""
+        if self.rest == 0:
+            self.before = tags[-1][:2]
+        else:
+            self._look(tags)
+            self.is_correcting = bool(self._kept_ms or self._correction_ms or self._move_ms)
+
+    def _look(self, tags: Sequence[Tag]) -> None:
         before_type, before_ms = self.before
         least_ms, most_ms = self._least_ms, self._most_ms
         picture_ms = None

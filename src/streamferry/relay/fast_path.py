@@ -92,13 +92,13 @@ class FastPath:
     __slots__ = (
         "_drift",
         "_inlet",
-        "_last",
         "_outlet",
         "_room",
         "_scratch",
         "_timeline",
         "bytes_in",
         "media_at",
+        "passed",
         "picture_at",
         "rest",
         "rest_end",
@@ -120,8 +120,8 @@ class FastPath:
         #: visit, or -1; and where they end.
         self.rest = -1
         self.rest_end = 0
-        # Type and stamp of the last frame of this visit, as it came.
-        self._last: tuple[int, int] | None = None
+        #: Frames of this visit without bodies: all, if drift looks at it, else the last if there is a rest.
+        self.passed: list[Tag] = []
 
     def visit(self, now: float) -> bool:
         """Move what is simple. Gives whether that was all; else the general path does the visit, from ``rest`` on.
@@ -134,7 +134,7 @@ class FastPath:
             session is None
             or (framed := session.framed) is None
             or timeline.is_joining
-            or (drift is not None and not drift.is_resting)
+            or (drift is not None and drift.is_correcting)
             or inlet.room_bytes != MAX_PULL_BYTES
             or outlet.tap is not None
             or outlet.needs_tags
@@ -174,8 +174,11 @@ class FastPath:
         self.bytes_in += received
         self.rest_end = end = _BEGIN + received
         base_ms = timeline.shift - zero_ms
+        looks = drift is not None and drift.rest <= 0
+        if self.passed:
+            self.passed = []
         rest, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms = self._take(
-            framed, end, base_ms, until_ms, video_ms, audio_ms
+            framed, end, base_ms, until_ms, video_ms, audio_ms, looks
         )
         self.rest = rest
         if count:
@@ -188,13 +191,20 @@ class FastPath:
                 video.last_ms, video.frame_ms = video_ms + zero_ms, video_step_ms
             if audio_step_ms:
                 audio.last_ms, audio.frame_ms = audio_ms + zero_ms, audio_step_ms
-            self._last = last_type, last_ms - base_ms
-            outlet.framed = framed
-            if rest < 0:
-                self._note_drift()
-                outlet.offer([])
-        else:
-            self._last = None
+            if rest >= 0:
+                outlet.framed = framed
+                self.passed = self.passed or [(last_type, last_ms - base_ms, b"")]
+            else:
+                if drift is not None:
+                    drift.rest -= 1
+                    if drift.rest <= 0:
+                        drift.look_at(self.passed or ((last_type, last_ms - base_ms, b""),))
+                taken = session.write([])
+                if taken == count:
+                    outlet.media_time_ms = framed.last_ms
+                    framed.pieces.clear()
+                else:
+                    outlet.note_framed(framed, taken, [])
         if received >= MIN_PULL_BYTES and inlet.clock() - began_at > SLOW_PULL_S:
             inlet.room_bytes //= 2
         return rest < 0
@@ -202,25 +212,15 @@ class FastPath:
     def read_rest(self, out: list[Tag]) -> None:
         """Read what ``visit`` has left. Raises SourceError."""
         rest, self.rest = self.rest, -1
-        try:
-            self._inlet.read(self._scratch[: self.rest_end], rest, out)
-        finally:
-            if not out:
-                self._note_drift()
+        self._inlet.read(self._scratch[: self.rest_end], rest, out)
 
-    def _note_drift(self) -> None:
-        """Nothing of this pull was looked at."""
-        drift, last = self._drift, self._last
-        if drift is not None and last is not None:
-            drift.rest -= 1
-            if drift.rest <= 0:
-                drift.before, drift.is_resting = last, False
-
-    def _take(self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int) -> _Taken:
+    def _take(
+        self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int, looks: bool
+    ) -> _Taken:
         """Put simple frames into ``framed``.
 
         ``end``: of what was received; ``base_ms``: what makes stamps of the source those of the session; ``until_ms``:
-        the last of those that is simple; then where picture and sound are.
+        the last of those that is simple; then where picture and sound are; ``looks``: note what has ``passed``.
         """
         raise NotImplementedError
 
@@ -242,7 +242,9 @@ class FlvFastPath(FastPath):
         super().__init__(inlet, timeline, outlet, drift, scratch)
         self._reader = reader
 
-    def _take(self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int) -> _Taken:
+    def _take(
+        self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int, looks: bool
+    ) -> _Taken:
         """See ``FastPath``."""
         reader, view = self._reader, self._scratch
         unread = reader.unread
@@ -287,6 +289,8 @@ class FlvFastPath(FastPath):
             else:
                 append(_pack_extended_header(chunk | EXTENDED, size << 8 | tag_type, stream_word, ms))
                 append(view[start + 11 : following - 4])
+            if looks:
+                self.passed.append((tag_type, ms - base_ms, b""))
             last_type = tag_type
             count += 1
             start = following
@@ -315,7 +319,9 @@ class RtmpFastPath(FastPath):
         super().__init__(inlet, timeline, outlet, drift, scratch)
         self._reader = reader
 
-    def _take(self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int) -> _Taken:
+    def _take(
+        self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int, looks: bool
+    ) -> _Taken:
         """See ``FastPath``. Messages begin with a type 0 or type 1 header, and their chunks are together."""
         view, session = self._scratch, self._reader.session
         reader, unread = session.reader, session.unread
@@ -410,6 +416,8 @@ class RtmpFastPath(FastPath):
             stream.size, stream.type_id = size, type_id
             if first < 0x40000000:
                 stream.message_stream_id = third >> 24 if not third & 0xFFFFFF else swap_bytes(third)
+            if looks:
+                self.passed.append((type_id, stamp_ms, b""))
             is_simple = True
             last_type = type_id
             count += 1

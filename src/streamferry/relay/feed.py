@@ -1,5 +1,7 @@
 """The feed of a live source, which its flow pulls tags from. It follows its source's pace. A list has ``file_feed``."""
 
+from collections.abc import Sequence
+
 from streamferry.media.errors import SourceStalled
 from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
@@ -82,18 +84,23 @@ class LiveFeed:
     def pull(self, now: float, laid: list[LaidTag]) -> None:
         """Receive once, unless the fast path has, and lay what came; bodies are views of the scratch buffer."""
         tags: list[Tag] = []
+        passed: Sequence[Tag] = ()
+        fast_path, drift = self.fast_path, self._drift
         try:
-            if self.fast_path is not None and self.fast_path.rest >= 0:
-                self.fast_path.read_rest(tags)
+            if fast_path is not None and fast_path.rest >= 0:
+                passed = fast_path.passed
+                fast_path.read_rest(tags)
             else:
                 self._bytes_in += self._inlet.pull(self._scratch, tags)
         finally:
+            if passed and not tags and drift is not None:
+                drift.pass_by(passed)
             # Complete tags that came before a source broke count too.
             if tags:
                 if tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags):
                     self._media_at = now
-                if self._drift is not None:
-                    tags = self._drift.correct(tags)
+                if drift is not None:
+                    tags = drift.correct(tags, passed)
                 if self._silence is not None:
                     tags = self._silence.fill(tags)
                     if self._silence.is_over:

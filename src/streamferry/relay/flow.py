@@ -15,8 +15,9 @@ from streamferry.relay.fast_path import FastPath
 from streamferry.relay.spec import Latency
 from streamferry.timeline import Timeline
 
-#: Time between two checks of liveness and rates.
+#: Time between two checks of liveness and rates; and while a run streams and nothing is held, or missing.
 INSPECT_S = 0.5
+CALM_INSPECT_S = 2.0
 
 _E = TypeVar("_E", bound=MediaError)
 
@@ -126,7 +127,8 @@ class Flow:
 class LiveFlow(Flow):
     """See the module's docstring. Visited by the beat."""
 
-    def __init__(self, timeline: Timeline, outlet: Outlet, on_inspect: Callable[[float], object]) -> None:
+    def __init__(self, timeline: Timeline, outlet: Outlet, on_inspect: Callable[[float], bool]) -> None:
+        """``on_inspect`` gives whether the run is as it should be."""
         super().__init__(outlet)
         self.timeline = timeline
         self._on_inspect = on_inspect
@@ -210,7 +212,9 @@ class LiveFlow(Flow):
         if not is_done:
             self._move(now)
         if inspects:
-            self._inspect(now)
+            self._inspect(now, is_done)
+        elif not is_done and self._inspect_at > now + INSPECT_S:
+            self._inspect_at = now + INSPECT_S
 
     def _move(self, now: float) -> None:
         """The general path."""
@@ -231,8 +235,7 @@ class LiveFlow(Flow):
             except DestinationError as error:
                 self._lose(self._session_lost, error)
 
-    def _inspect(self, now: float) -> None:
-        self._inspect_at = now + INSPECT_S
+    def _inspect(self, now: float, is_plain: bool) -> None:
         try:
             if self._feed is not None and not self._is_cut:
                 self._feed.check_liveness(now)
@@ -242,7 +245,8 @@ class LiveFlow(Flow):
             self.outlet.check_liveness(now)
         except DestinationError as error:
             self._lose(self._session_lost, error)
-        self._on_inspect(now)
+        is_plain = self._on_inspect(now) and is_plain
+        self._inspect_at = now + (CALM_INSPECT_S if is_plain else INSPECT_S)
 
     def _cut(self, laid: list[LaidTag], then: Callable[[], None]) -> None:
         for index in range(len(laid) - 1, -1, -1):

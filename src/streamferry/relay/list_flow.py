@@ -10,10 +10,7 @@ from streamferry.media.errors import DestinationError
 from streamferry.media.tag import LaidTag
 from streamferry.push import Outlet, Session
 from streamferry.relay.file_feed import FileFeed
-from streamferry.relay.flow import INSPECT_S, Flow
-
-#: Time between two checks while a list streams and nothing is held. A stall is noticed at once: its session is blocked.
-CALM_INSPECT_S = 2.0
+from streamferry.relay.flow import CALM_INSPECT_S, INSPECT_S, Flow
 
 
 class ListFlow(Flow):

@@ -289,7 +289,7 @@ def state_of(thing: Any) -> Any:
 async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int, bytes]:
     """(state after each visit, tags that took the general path, all that the destination took)."""
     timeline, outlet, kernel = CountingTimeline(story.begin_ms), Outlet(), Kernel(story.holds)
-    flow, losses = LiveFlow(timeline, outlet, lambda now: None), []
+    flow, losses = LiveFlow(timeline, outlet, lambda now: False), []
     session = publish_session(kernel)
     if story.session_ms:
         session._session._clock.zero_ms = story.begin_ms - story.session_ms
@@ -383,13 +383,13 @@ def test_both_paths_do_the_same(data: st.DataObject) -> None:
 @pytest.mark.parametrize("session_ms", [0, 1 << 24, WRAP_MS + 5], ids=["new", "4.7 h", "50 days"])
 @pytest.mark.parametrize("source_ms", [0, 1 << 24], ids=["new source", "source of 4.7 h"])
 def test_a_steady_stream_takes_it(chunking: Chunking | None, session_ms: int, source_ms: int) -> None:
-    """Where nothing happens the general path has its beginning, and one pull in ten, at which drift is looked at."""
+    """Where nothing happens the general path has its beginning."""
     camera = Camera(source_ms, gop=10)
     fast_laid, general_laid = compare(
         Story(camera.headers() + camera.film(8), chunking, cuts=[1_500], session_ms=session_ms)
     )
     assert general_laid == 3 + 3 * 200
-    assert fast_laid < general_laid / 5
+    assert fast_laid < general_laid / 10
 
 
 @pytest.mark.parametrize("chunking", [None, Chunking(), Chunking(128, (3, 2, 1, 0), interleaves=True)], ids=str)
