@@ -36,6 +36,8 @@ MAX_HEADER_BYTES = 64 << 10
 _MAX_NESTED = 8
 _ONE_TRACK, _MANY_CODECS = 0, 2
 _FOURCC_BYTES = 4
+# The end of an AudioSpecificConfig: syncExtensionType, SBR, and that it is not present (ISO/IEC 14496-3, 1.6.2.1).
+_NO_SBR = b"\x56\xe5\x00"
 
 #: What a header replaces: tag type, track id, packet type (0 where there is none). Metadata has (SCRIPT, 0, 0).
 HeaderKey = tuple[int, int, int]
@@ -178,6 +180,13 @@ def codec_of(tag_type: int, body: "bytes | memoryview") -> bytes:
     if tag_type == VIDEO:
         return bytes(body[1:5]) if first & EX_VIDEO_HEADER else bytes((first & 0x0F,))
     return bytes(body[1:5]) if first >> 4 == EX_AUDIO_FORMAT else bytes((first >> 4,))
+
+
+def same_meaning(tag_type: int, header: bytes, other: bytes) -> bool:
+    """Whether two sequence headers say the same: encoders spell that there is no SBR in AAC, or leave it out."""
+    if header == other:
+        return True
+    return tag_type == AUDIO and header.removesuffix(_NO_SBR) == other.removesuffix(_NO_SBR)
 
 
 class FirstTracks:

@@ -7,6 +7,8 @@ Not a validator: ffmpeg decides what is media. MP4 is walked by its top-level bo
 from collections.abc import Callable
 from enum import Enum
 
+from streamferry.wire.hls import GZIP_MAGIC, uncompressed
+
 #: Gives up to ``size`` bytes at ``offset``, waiting for them; fewer only where the file ends.
 ReadAt = Callable[[int, int], bytes]
 
@@ -55,7 +57,8 @@ def look(read_at: ReadAt) -> Container:
         return Container.FLV
     if head.startswith(b"\x1aE\xdf\xa3"):
         return Container.MATROSKA
-    if head.removeprefix(b"\xef\xbb\xbf").startswith(b"#EXTM3U"):
+    text = uncompressed(head, _SNIFF_SIZE) if head.startswith(GZIP_MAGIC) else head
+    if text.removeprefix(b"\xef\xbb\xbf").startswith(b"#EXTM3U"):
         return Container.HLS
     for packet in _TS_PACKETS:
         at = packet - 188

@@ -26,9 +26,10 @@ from streamferry.prepare.container import Container, ReadAt, look
 from streamferry.prepare.faststart import AS_IT_LIES, Order, turn
 from streamferry.prepare.file_version import Version
 from streamferry.prepare.inspection import Inspection, inspect
-from streamferry.prepare.playlist import read_film
+from streamferry.prepare.playlist import Film, read_film
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import STRAIGHT, Route
+from streamferry.prepare.stretch import STRETCHED, Stretch
 from streamferry.reasons import Code, Reason
 from streamferry.wire.hls import MAX_PLAYLIST_BYTES
 
@@ -55,6 +56,7 @@ class Input:
     announced_seconds: float = 0.0
     port: int | None = None
     inspection: Inspection = field(default_factory=Inspection)
+    stretch: Stretch | None = None
 
     @property
     def sandbox(self) -> Sandbox:
@@ -106,6 +108,9 @@ class Intake:
         self._ahead_bytes = ahead_bytes
         self._reads_whole = reads_whole
         self._final_pipe: IO[bytes] | None = None
+        self._local = -1
+        # Of HLS: what follows the stretch that is read.
+        self._films: list[Film] = []
         self._reader: BlockingFfmpeg | None = None
 
     def open(self, on_wait: Callable[[], object] = lambda: None, *, from_front: bool = False) -> Input:
@@ -116,11 +121,13 @@ class Intake:
         Raises MediaError, and OSError for a local file.
         """
         if self.url.scheme == "file":
-            file = self._folders.open(self.url.path, self.url.redacted)
+            file = self._local = self._folders.open(self.url.path, self.url.redacted)
             kind = look(partial(_read_at, file))
             if kind is Container.HLS:
                 return self._hls_input(os.pread(file, MAX_PLAYLIST_BYTES + 1, 0), self.url)
             inspection = self._inspect(kind, partial(_read_at, file))
+            if kind in STRETCHED:
+                return self._stretch(kind, Stretch(kind), inspection)
             if from_front and kind.reads_front_to_back:
                 return Input(kind, pipe_arguments(kind), partial(_feed_local, file), inspection=inspection)
             return Input(kind, file_arguments(kind, self._program), file=file, inspection=inspection)
@@ -140,6 +147,8 @@ class Intake:
             order = AS_IT_LIES if kind.reads_front_to_back else self._turned(kind)
             if order is not None:
                 inspection = self._inspect(kind, order.reader(self.fetch.read_at))
+                if kind in STRETCHED:
+                    return self._stretch(kind, Stretch(kind), inspection)
                 feed = partial(self._feed_file, order)
                 return Input(kind, pipe_arguments(kind), feed, could_be_whole=True, inspection=inspection)
         while not self.fetch.wait_done(_PROGRESS_SECONDS):
@@ -148,6 +157,23 @@ class Intake:
         file = os.open(self.fetch.path, os.O_RDONLY | os.O_CLOEXEC)
         inspection = self._inspect(kind, partial(_read_at, file))
         return Input(kind, file_arguments(kind, self._program), file=file, inspection=inspection)
+
+    def _stretch(self, kind: Container, stretch: Stretch, inspection: Inspection) -> Input:
+        return Input(
+            kind,
+            pipe_arguments(kind),
+            partial(self._feed_stretch, stretch),
+            could_be_whole=self.fetch is not None,
+            inspection=inspection,
+            stretch=stretch,
+        )
+
+    def next(self, source: Input) -> Input | None:
+        """What follows a source that was read to its end: another stretch of the same file; None if it was the last."""
+        if self._films:
+            return self._film_input(self._films.pop(0), 0.0)
+        following = source.stretch.following() if source.stretch is not None else None
+        return None if following is None else self._stretch(source.container, following, source.inspection)
 
     def _inspect(self, kind: Container, read_at: ReadAt) -> Inspection:
         """What ffmpeg will not tell of it. Raises SourceUnsupported for what is encrypted."""
@@ -210,9 +236,7 @@ class Intake:
 
     def _hls_input(self, first: bytes, base: MediaUrl) -> Input:
         """``first`` is the playlist, read at ``base``."""
-        from streamferry.prepare.feeder import Feeder
         from streamferry.prepare.fetch import fetch_bytes
-        from streamferry.prepare.parts import Parts
 
         folders = self._folders_of_playlist()
 
@@ -231,14 +255,24 @@ class Intake:
 
         with self.naming_the_source():
             film = read_film(base, read, folders)
-        feeder = self._feeder = Feeder(self.url, film, Parts(self.url, folders, self._route), self._end_reader)
+        self._films = film.stretches()
+        return self._film_input(self._films.pop(0), film.seconds)
+
+    def _film_input(self, film: Film, announced_seconds: float) -> Input:
+        from streamferry.prepare.feeder import Feeder
+        from streamferry.prepare.parts import Parts
+
+        if self._feeder is not None:
+            self._feeder.close()
+        parts = Parts(self.url, self._folders_of_playlist(), self._route)
+        feeder = self._feeder = Feeder(self.url, film, parts, self._end_reader)
 
         def feed(pipe: IO[bytes]) -> None:
             with pipe:
                 _write_all(pipe, feeder.master.encode())
 
         arguments = hls_arguments(self._program)
-        return Input(Container.HLS, arguments, feed, announced_seconds=film.seconds, port=feeder.port)
+        return Input(Container.HLS, arguments, feed, announced_seconds=announced_seconds, port=feeder.port)
 
     def _folders_of_playlist(self) -> Folders:
         """Where a playlist may name files: where any source may be; if everything may be read, in its own folder.
@@ -266,6 +300,23 @@ class Intake:
                 if not _write_all(pipe, piece):
                     return
                 self.fetch.note_read(offset, is_done_with=pipe is self._final_pipe)
+
+    def _feed_stretch(self, stretch: Stretch, pipe: IO[bytes]) -> None:
+        def note(offset: int) -> None:
+            if self.fetch is not None:
+                self.fetch.note_read(offset, is_done_with=pipe is self._final_pipe)
+
+        with pipe:
+            stretch.copy(self._read_piece, partial(_write_all, pipe), note)
+
+    def _read_piece(self, offset: int) -> bytes:
+        if self.fetch is None:
+            return os.pread(self._local, _PIPE_BYTES, offset)
+        if not self.fetch.wait_for(offset + 1):
+            return b""
+        with self.fetch.path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            return file.read(_PIPE_BYTES)
 
     def note_final(self, ffmpeg: BlockingFfmpeg) -> None:
         """No other ffmpeg will read it from the start: what this one has read need not stay."""

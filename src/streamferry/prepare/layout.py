@@ -14,7 +14,7 @@ Not here: where tags come from, and files: the writer gives bytes. The bytes are
 
 from collections.abc import Iterable
 
-from streamferry.media.enhanced import HeaderKey, headers_in, tag_kind
+from streamferry.media.enhanced import HeaderKey, headers_in, same_meaning, tag_kind
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.starts import Starts
 from streamferry.media.tag import AUDIO, EX_AUDIO_FORMAT, OTHER, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, START, VIDEO, Tag
@@ -243,10 +243,14 @@ class ChunkLayout:
     def _put_header(self, key: HeaderKey, header: bytes) -> None:
         if not self._is_open:
             self._new_headers[key] = header
-        elif header != self._headers.get(key) and not self._is_strange(key):
+        elif self._is_news(key, header) and not self._is_strange(key):
             self._headers[key] = header
             self.changes_headers = True
             self._write(key[0], self._last_ms, header)
+
+    def _is_news(self, key: HeaderKey, header: bytes) -> bool:
+        before = self._headers.get(key)
+        return before is None or not same_meaning(key[0], before, header)
 
     def _is_strange(self, key: HeaderKey) -> bool:
         """Whether it is an Enhanced RTMP header beside sound of plain RTMP, which nobody there understands."""
@@ -276,7 +280,7 @@ class ChunkLayout:
         self._held.sort(key=lambda held: held[1])
         if self.started:
             for key, header in headers.items():
-                if self._headers.get(key) == header:
+                if not self._is_news(key, header):
                     continue
                 self._headers[key] = header
                 self.changes_headers = True

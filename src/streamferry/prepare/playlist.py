@@ -69,6 +69,18 @@ class Film:
         """How long its segments are together, by the playlist's word."""
         return sum(segment.seconds for segment in self.tracks[0])
 
+    def stretches(self) -> "list[Film]":
+        """It, divided where stamps restart and the form may change; as a whole if its tracks do not agree on where."""
+        divided = [_divide(track) for track in self.tracks]
+        if len({len(stretches) for stretches in divided}) > 1:
+            return [self]
+        return [Film(tracks) for tracks in zip(*divided, strict=True)]
+
+
+def _divide(track: tuple[FilmSegment, ...]) -> list[tuple[FilmSegment, ...]]:
+    begins = [0, *(number for number, segment in enumerate(track) if segment.is_break and number)]
+    return [track[begin:end] for begin, end in zip(begins, [*begins[1:], len(track)], strict=True)]
+
 
 def read_film(url: MediaUrl, read: ReadPlaylist, folders: Folders) -> Film:
     """The best variant of the finished HLS at ``url``: the highest bandwidth whose codecs FLV can carry.

@@ -111,7 +111,12 @@ class Preparation:
                     window=self._window,
                 )
             )
-            claimed_s, ended_early = self._lay(source, remux, out)
+            claimed_s, ended_early = 0.0, False
+            stretch: Input | None = source
+            while stretch is not None:
+                seconds, is_broken = self._lay(stretch, remux, out)
+                claimed_s, ended_early = claimed_s + seconds, ended_early or is_broken
+                stretch = self._intake.next(stretch)
             layout = remux.finish()
             fetch = self._intake.fetch
             claimed_ms = round(1000 * (source.announced_seconds or claimed_s))
@@ -132,7 +137,18 @@ class Preparation:
             return summary
 
     def _lay(self, source: Input, remux: Remux, out: journal.Journal) -> tuple[float, bool]:
-        """One stretch: how long it says that it is, and whether it broke off. What cannot be copied is encoded."""
+        """One stretch: how long it says that it is, and whether it broke off. One that is no media is left out."""
+        if not remux.has_begun:
+            return self._lay_stretch(source, remux, out)
+        if self._processing.strict and self._processing.form is None:
+            self._processing = replace(self._processing, form=remux.form)
+        try:
+            return self._lay_stretch(source, remux, out)
+        except SourceUnsupported:
+            return 0.0, True
+
+    def _lay_stretch(self, source: Input, remux: Remux, out: journal.Journal) -> tuple[float, bool]:
+        """The same. What cannot be copied is encoded."""
         with self._intake.start(source, COPY_OUTPUT) as ffmpeg:
             inside = ffmpeg.describe()
             inside = replace(inside, encodes=self._encodes(source))

@@ -4,7 +4,7 @@ RTMP takes them as they lie, by one write; a join costs a type 0 header on the f
 destinations, and previews, get the same stretch as tags, read through the chunk reader.
 """
 
-from streamferry.media.enhanced import tag_kind
+from streamferry.media.enhanced import same_meaning, tag_kind
 from streamferry.media.stamps import WRAP_MS
 from streamferry.media.starts import Starts
 from streamferry.media.tag import KEYFRAME, VIDEO, LaidTag, Tag
@@ -45,8 +45,12 @@ class FileSender:
         """What is sent next is of this reader; ``shift`` is added to its stamps for the output clock."""
         self._shift = shift
         self._start_ms = reader.start_dts_ms + shift
-        if reader.file.headers != self._headers:
-            self._headers = self._headers_due = reader.file.headers
+        headers = reader.file.headers
+        if [tag[0] for tag in headers] != [tag[0] for tag in self._headers] or not all(
+            same_meaning(tag[0], bytes(tag[2]), bytes(known[2]))
+            for tag, known in zip(headers, self._headers, strict=True)
+        ):
+            self._headers = self._headers_due = headers
         if self._chunks is not None:
             self._chunks.begin_at(self._start_ms)
             done_ms = (self._start_ms - self._chunks.zero_ms) % WRAP_MS

@@ -30,7 +30,7 @@ Specification: FLV E.4.1 (stamps are 32-bit ms), RTMP 5.3.1.3.
 
 from collections.abc import Iterable
 
-from streamferry.media.enhanced import headers_in, unwrap
+from streamferry.media.enhanced import headers_in, same_meaning, unwrap
 from streamferry.media.stamps import WRAP_MS, signed_delta_ms
 from streamferry.media.starts import Starts
 from streamferry.media.tag import (
@@ -279,7 +279,7 @@ class Timeline:
                 self._expects_video = True
                 self._announce(track, key[1])
             before = self._headers.put(key, header)
-            if before != header:
+            if before is None or not same_meaning(tag_type, before, header):
                 new_on = new_on or track
                 if is_needed and before is not None:
                     track.is_open = False

@@ -145,8 +145,12 @@ def _avc_size(config: bytes) -> tuple[int, int]:
     """(width, height) of an AVCDecoderConfigurationRecord, by its first SPS (H.264 7.3.2.1.1)."""
     if not config[5] & 0x1F:
         raise ValueError("the H.264 header has no parameter set")
-    size = min(int.from_bytes(config[6:8], "big"), _SPS_BYTES)
-    bits = BitReader(unescape(config[8 : 8 + size])[1:])
+    return avc_set_size(config[8 : 8 + int.from_bytes(config[6:8], "big")])
+
+
+def avc_set_size(unit: bytes) -> tuple[int, int]:
+    """(width, height) by a sequence parameter set. Raises ValueError, IndexError for one that is damaged."""
+    bits = BitReader(unescape(unit[:_SPS_BYTES])[1:])
     profile = bits.read(8)
     bits.skip(16)
     bits.read_golomb()
@@ -201,7 +205,12 @@ def _skip_scaling_list(bits: BitReader, size: int) -> None:
 
 def _hevc_size(config: bytes) -> tuple[int, int]:
     """(width, height) of an HEVCDecoderConfigurationRecord, by its first SPS (H.265 7.3.2.2.1)."""
-    bits = BitReader(_hevc_sps(config))
+    return hevc_set_size(_hevc_sps(config))
+
+
+def hevc_set_size(unit: bytes) -> tuple[int, int]:
+    """The same for HEVC."""
+    bits = BitReader(unescape(unit[:_SPS_BYTES]))
     bits.skip(16 + 4)
     layers = bits.read(3)
     bits.skip(1 + 96)
@@ -230,7 +239,7 @@ def _hevc_sps(config: bytes) -> bytes:
         for _ in range(int.from_bytes(config[at - 2 : at], "big")):
             size = int.from_bytes(config[at : at + 2], "big")
             if nal_type == _HEVC_SPS:
-                return unescape(config[at + 2 : at + 2 + min(size, _SPS_BYTES)])
+                return config[at + 2 : at + 2 + size]
             at += 2 + size
             if at > len(config):
                 raise ValueError("the HEVC header ends too soon")

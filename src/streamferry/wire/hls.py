@@ -4,6 +4,7 @@ Specification: RFC 8216.
 """
 
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
@@ -13,6 +14,10 @@ from streamferry.reasons import Code, InvalidValue
 
 #: A playlist of a day's DVR window in segments of 2 s has 5 MB.
 MAX_PLAYLIST_BYTES = 8 << 20
+#: What gzip begins with (RFC 1952, 2.3.1).
+GZIP_MAGIC = b"\x1f\x8b"
+# The largest window, and gzip's head around it (zlib.h, inflateInit2).
+_GZIP_WINDOW = 31
 
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 _TARGET_DURATION = re.compile(r"#EXT-X-TARGETDURATION:(\d{1,9})")
@@ -48,7 +53,12 @@ class Playlist:
 
     @classmethod
     def parse(cls, data: bytes) -> "Playlist":
-        """Raises ValueError if it is not a playlist (section 4.3.1.1), with a sentence that repeats nothing of it."""
+        """Raises ValueError if it is not a playlist (section 4.3.1.1), with a sentence that repeats nothing of it.
+
+        It may be compressed: some servers send that to clients that did not ask for it, and not all of them say so.
+        """
+        if data[:2] == GZIP_MAGIC:
+            data = uncompressed(data, MAX_PLAYLIST_BYTES)
         text = data.decode("utf-8", "replace").removeprefix("\ufeff")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if lines[:1] != ["#EXTM3U"]:
@@ -116,6 +126,14 @@ class Playlist:
             if "URI" in named and (chosen is None or named.get("DEFAULT") == "YES"):
                 chosen = urljoin(base, named["URI"])
         return chosen
+
+
+def uncompressed(data: bytes, max_bytes: int) -> bytes:
+    """The first bytes of what is inside gzip (RFC 1952), at most so many; what is damaged ends there."""
+    try:
+        return zlib.decompressobj(_GZIP_WINDOW).decompress(data, max_bytes)
+    except zlib.error:
+        return b""
 
 
 def names_playlist(content_type: str, path: str) -> bool:

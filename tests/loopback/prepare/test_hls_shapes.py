@@ -1,5 +1,6 @@
 """Finished HLS of every shape, from the disk and from a server: each frame of the clip is in the prepared file."""
 
+import gzip
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -68,6 +69,13 @@ def oddly_written(clip: Path, folder: Path) -> Path:
     return playlist
 
 
+def compressed(clip: Path, folder: Path) -> Path:
+    """As some edges serve playlists, whatever was asked for."""
+    playlist = hls.cut(clip, folder)
+    playlist.write_bytes(gzip.compress(playlist.read_bytes()))
+    return playlist
+
+
 def sound_apart_in_ts(clip: Path, folder: Path) -> Path:
     return hls.with_separate_sound(clip, folder)
 
@@ -95,6 +103,7 @@ SHAPES = [
     encrypted_fragments,
     disguised,
     oddly_written,
+    compressed,
     sound_apart_in_ts,
     sound_apart_in_fragments,
     sound_apart_packed,

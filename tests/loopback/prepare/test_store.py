@@ -56,7 +56,7 @@ def downloads(origin: HttpFiles) -> list[str | None]:
 
 async def until(what: str, look: Callable[[], object]) -> None:
     """Wait until ``look`` gives something true."""
-    await asyncio.to_thread(wait_for, what, look, 20.0)
+    await asyncio.to_thread(wait_for, what, look)
 
 
 async def whole(file: PreparedFile) -> PreparedFile:

@@ -178,3 +178,30 @@ def test_a_command_is_left_out_and_side_data_stands_before_each_start() -> None:
     assert b"\x57\x00" not in bodies
     assert list(layout.index.place_stamps) == [0, 0, 80]
     assert [tag[2][0] for tag in tags_from(layout, 2)] == [0x90, 0x94, 0x91]
+
+
+def test_two_spellings_of_one_header_are_one() -> None:
+    """AAC-LC whose header says that there is no SBR, in a second stretch: nothing changes."""
+    layout = ChunkLayout(BOTH)
+    layout.feed([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, b"\xaf\x00\x11\x90"), (VIDEO, 0, KEY), (AUDIO, 0, SOUND)])
+    layout.finish_stretch()
+    layout.begin_stretch(BOTH, None)
+    spelled = b"\xaf\x00\x11\x90\x56\xe5\x00"
+    layout.feed([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, spelled), (VIDEO, 0, KEY), (AUDIO, 0, SOUND)])
+    layout.finish_stretch()
+    assert not layout.changes_headers
+    assert [body for kind, _, body in tags_of(layout) if kind == AUDIO and body != SOUND] == [b"\xaf\x00\x11\x90"]
+
+
+def test_a_second_stretch_begins_where_the_tracks_of_the_first_ended() -> None:
+    """Its stamps mean nothing; the distance of its tracks is its own."""
+    layout = ChunkLayout(BOTH)
+    for begin_ms in (1000, 5, 90_000):
+        layout.begin_stretch(BOTH, None)
+        layout.feed(HEADERS)
+        for number in range(10):
+            layout.feed([(VIDEO, begin_ms + 40 * number, KEY), (AUDIO, begin_ms + 3 + 40 * number, SOUND)])
+        layout.finish_stretch()
+    frames = frames_of(layout)
+    assert [stamp for kind, stamp, _ in frames if kind == VIDEO] == [40 * number for number in range(30)]
+    assert [stamp for kind, stamp, _ in frames if kind == AUDIO] == [3 + 40 * number for number in range(30)]
