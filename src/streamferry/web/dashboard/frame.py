@@ -134,8 +134,10 @@ def live(who: Visitor, every_s: float, refresh: Callable[[], Awaitable[None]]) -
     """
 
     async def look() -> None:
+        if client in _left:
+            return
         if not who.is_welcome:
-            ui.navigate.to("/sign-in")
+            leave("/sign-in")
             return
         began = time.monotonic()
         try:
@@ -154,6 +156,17 @@ def live(who: Visitor, every_s: float, refresh: Callable[[], Awaitable[None]]) -
 
 #: Pages that could not be brought up to date the last time.
 _outdated: "WeakSet[Client]" = WeakSet()
+#: Pages that have been told to go elsewhere.
+_left: "WeakSet[Client]" = WeakSet()
+
+
+def leave(path: str) -> None:
+    """Go from a live page to another one, once: each further time would break off what the browser is loading, and a
+    page that takes longer than a refresh would never be there."""
+    client = ui.context.client
+    if client not in _left:
+        _left.add(client)
+        ui.navigate.to(path)
 
 
 def _keep_contact() -> None:

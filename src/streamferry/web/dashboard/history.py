@@ -1,6 +1,6 @@
 """What happened to a task, and its callbacks, in four tabs: problems, what played, all, and callbacks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -12,6 +12,7 @@ from streamferry.relay.status import State
 from streamferry.store.records import DeliveryRecord
 from streamferry.tasks.model import DeliveryState
 from streamferry.web.dashboard.frame import Visitor
+from streamferry.web.dashboard.keyed import KeyedLines, Show
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.widgets import attempt, empty, icon_button, time_at
 from streamferry.web.views import EventView
@@ -36,6 +37,8 @@ VIEWS: dict[str, tuple[str, ...]] = {
 _BY_SOMEBODY = frozenset(("created", "updated", "disabled", "enabled", "relaunched", "deleted"))
 # The next one says the same.
 _LEFT_OUT = "item_finished"
+#: View -> icon where there is nothing in it.
+_NO_EVENTS = {view: "check_circle" if view == "problems" else "history" for view in VIEWS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,6 @@ class History:
     def __init__(self, who: Visitor, page_actions: PageActions, task_id: str) -> None:
         self._who, self._page_actions, self._task_id = who, page_actions, task_id
         self._view = "all"
-        self._shown_events: tuple[str, list[EventView]] | None = None
-        self._shown_deliveries: list[DeliveryRecord] | None = None
         self._events_wanted = self._deliveries_wanted = _STEP
         t = who.t
         with ui.tabs().props("dense no-caps align=left inline-label").classes("tabs") as tabs:
@@ -79,16 +80,15 @@ class History:
                 ui.tab(name, t(f"history.{name}"))
         tabs.set_value("all")
         tabs.on_value_change(lambda event: self._choose(event.value))
-        self._events = self._log(t("history.events"))
-        self._deliveries = self._log(t("history.callbacks"))
+        with _log(t("history.events")) as self._events:
+            self._no_events = {view: empty(icon, t(f"history.no_{view}")) for view, icon in _NO_EVENTS.items()}
+            self._earlier_events = _earlier(t("history.earlier"), self._ask_earlier_events)
+        self._lines = KeyedLines(self._events, self._make_line)
+        with _log(t("history.callbacks")) as self._deliveries:
+            self._no_deliveries = empty("notifications_none", t("history.no_callbacks"))
+            self._earlier_deliveries = _earlier(t("history.earlier"), self._ask_earlier_deliveries)
+        self._delivery_lines = KeyedLines(self._deliveries, self._make_delivery)
         self._deliveries.set_visibility(False)
-
-    @staticmethod
-    def _log(name: str) -> ui.column:
-        """A box that can also be scrolled with the keyboard."""
-        made = ui.column().classes("lines log").props("tabindex=0 role=tabpanel")
-        made.props["aria-label"] = name
-        return made
 
     async def _choose(self, name: str) -> None:
         self._events.set_visibility(name in VIEWS)
@@ -103,59 +103,78 @@ class History:
         events = await self._page_actions.reads.latest_events(
             self._task_id, limit=self._events_wanted, kinds=VIEWS[view]
         )
-        if view == self._view and (view, events) != self._shown_events:
-            self._shown_events = (view, events)
-            self._draw_events(events)
+        if view == self._view:
+            self._show_events(events)
         deliveries = await self._page_actions.deliveries(self._task_id, self._deliveries_wanted)
-        if deliveries != self._shown_deliveries:
-            self._shown_deliveries = deliveries
-            self._draw_deliveries()
+        self._delivery_lines.show((one.event_id, one) for one in deliveries)
+        self._no_deliveries.set_visibility(not deliveries)
+        self._earlier_deliveries.set_visibility(len(deliveries) == self._deliveries_wanted < _MOST)
 
-    def _draw_events(self, events: list[EventView]) -> None:
-        t = self._who.t
-        self._events.clear()
-        with self._events:
-            if not events:
-                empty("check_circle" if self._view == "problems" else "history", t(f"history.no_{self._view}"))
-            for line in lines_of(events, self._view):
-                self._draw_line(line)
-            if len(events) == self._events_wanted < _MOST:
-                ui.button(t("history.earlier"), on_click=self._ask_earlier_events).props("flat dense no-caps")
+    def _show_events(self, events: list[EventView]) -> None:
+        self._lines.show(self._told(events))
+        for view, none in self._no_events.items():
+            none.set_visibility(view == self._view and not events)
+        self._earlier_events.set_visibility(len(events) == self._events_wanted < _MOST)
 
-    def _draw_line(self, line: Line) -> None:
-        t, one = self._who.t, line.newest
-        if one.kind != _LEFT_OUT:
-            with ui.element("div").classes("log-line"):
-                time_at(one.at.isoformat()).classes("soft nowrap num").props("seconds")
-                words = self._words_of(one.kind)
-                ui.label(f"{words} ×{line.count}" if line.count > 1 else words).classes(f"log-kind k-{one.kind}")
+    def _told(self, events: list[EventView]) -> Iterator[tuple[tuple[object, ...], Line | int]]:
+        """Keys and lines; a number is of events that were not told."""
+        for line in lines_of(events, self._view):
+            # Where a problem repeats, the oldest one stays.
+            key = (self._view, line.oldest.id)
+            if line.newest.kind != _LEFT_OUT:
+                yield key, line
+            if untold := line.newest.detail.get("untold"):
+                yield (*key, "untold"), int(untold)
+
+    def _make_line(self, first: Line | int) -> tuple[ui.element, Show[Line | int]]:
+        with ui.element("div").classes("log-line") as made:
+            if isinstance(first, int):
+                untold = ui.label().classes("soft")
+            else:
+                newest = time_at("").classes("soft nowrap num").props("seconds")
+                kind = ui.label()
                 with ui.element("div").classes("soft wrap grow"):
-                    ui.label(self._detail(one))
-                    if line.count > 1:
-                        ui.label(t("trouble.since")).classes("log-since")
-                        time_at(line.oldest.at.isoformat()).props("seconds").classes("num")
-        if untold := one.detail.get("untold"):
-            with ui.element("div").classes("log-line"):
-                ui.label(t("history.untold", count=untold)).classes("soft")
+                    detail = ui.label()
+                    since = ui.label(self._who.t("trouble.since")).classes("log-since")
+                    oldest = time_at("").props("seconds").classes("num")
 
-    def _draw_deliveries(self) -> None:
+        def follow(line: Line | int) -> None:
+            if isinstance(line, int):
+                untold.set_text(self._who.t("history.untold", count=line))
+                return
+            one, words = line.newest, self._words_of(line.newest.kind)
+            newest.props["at"], oldest.props["at"] = one.at.isoformat(), line.oldest.at.isoformat()
+            kind.set_text(f"{words} ×{line.count}" if line.count > 1 else words)
+            kind.classes(replace=f"log-kind k-{one.kind}")
+            detail.set_text(self._detail(one))
+            since.set_visibility(line.count > 1)
+            oldest.set_visibility(line.count > 1)
+
+        follow(first)
+        return made, follow
+
+    def _make_delivery(self, first: DeliveryRecord) -> tuple[ui.element, Show[DeliveryRecord]]:
         t = self._who.t
-        self._deliveries.clear()
-        with self._deliveries:
-            if not self._shown_deliveries:
-                empty("notifications_none", t("history.no_callbacks"))
-            for one in self._shown_deliveries or ():
-                with ui.element("div").classes("log-line"):
-                    time_at(one.at.isoformat()).classes("soft nowrap num").props("seconds")
-                    ui.label(self._words_of(one.event.value)).classes(f"log-kind k-{one.event.value}")
-                    words = t(f"delivery.{one.state.value}", attempts=one.attempts)
-                    ui.label(
-                        " — ".join(part for part in (words, self._who.say(one.problem) if one.problem else "") if part)
-                    ).classes("soft wrap grow")
-                    if one.state is not DeliveryState.WAITING and self._who.session.can_write:
-                        icon_button("replay", t("history.replay"), partial(self._replay, one)).props("size=sm")
-            if len(self._shown_deliveries or ()) == self._deliveries_wanted < _MOST:
-                ui.button(t("history.earlier"), on_click=self._ask_earlier_deliveries).props("flat dense no-caps")
+        with ui.element("div").classes("log-line") as made:
+            at = time_at("").classes("soft nowrap num").props("seconds")
+            ui.label(self._words_of(first.event.value)).classes(f"log-kind k-{first.event.value}")
+            about = ui.label().classes("soft wrap grow")
+            again = None
+            if self._who.session.can_write:
+                again = icon_button("replay", t("history.replay"), partial(self._replay, first.event_id))
+                again.props("size=sm")
+
+        def follow(one: DeliveryRecord) -> None:
+            at.props["at"] = one.at.isoformat()
+            words = t(f"delivery.{one.state.value}", attempts=one.attempts)
+            about.set_text(
+                " — ".join(part for part in (words, self._who.say(one.problem) if one.problem else "") if part)
+            )
+            if again is not None:
+                again.set_visibility(one.state is not DeliveryState.WAITING)
+
+        follow(first)
+        return made, follow
 
     async def _ask_earlier_events(self) -> None:
         self._events_wanted += _STEP
@@ -169,9 +188,9 @@ class History:
         known = kind if kind in _EVENTS else "other"
         return self._who.t(f"state.{kind}" if kind in _STATES else f"event.{known}")
 
-    async def _replay(self, one: DeliveryRecord) -> None:
+    async def _replay(self, event_id: str) -> None:
         done = self._who.t("history.replayed")
-        await attempt(self._who, lambda: self._page_actions.replay(self._who, one.event_id), done)
+        await attempt(self._who, lambda: self._page_actions.replay(self._who, event_id), done)
         await self.refresh()
 
     def _detail(self, event: EventView) -> str:
@@ -189,3 +208,14 @@ class History:
             head = detail["playhead"]
             words.append(t("history.place", item=head["item"] + 1, loop=head["loop"] + 1))
         return " · ".join(words)
+
+
+def _log(name: str) -> ui.column:
+    """A box that can also be scrolled with the keyboard."""
+    made = ui.column().classes("lines log").props("tabindex=0 role=tabpanel")
+    made.props["aria-label"] = name
+    return made
+
+
+def _earlier(words: str, ask: Callable[[], object]) -> ui.button:
+    return ui.button(words, on_click=ask).props("flat dense no-caps")

@@ -13,7 +13,7 @@ from streamferry.web.dashboard.form_fields import Fields
 from streamferry.web.dashboard.form_values import FormValues, SourceValues, typed_address
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.page_actions import PageActions
-from streamferry.web.dashboard.widgets import empty, icon_button, named_dialog
+from streamferry.web.dashboard.widgets import answer_to, empty, icon_button, named_dialog
 from streamferry.web.operation_views import ProbeView
 from streamferry.web.views import Kind
 
@@ -101,8 +101,7 @@ class PlaylistEditor:
                     line.on("click", lambda one=one: dialog.submit(typed_address(one.url)))
             with ui.row().classes("dialog-buttons"):
                 ui.button(t("cancel"), on_click=dialog.close, color=None).props("flat no-caps")
-        url = await dialog
-        dialog.delete()
+        url = await answer_to(dialog)
         if url:
             if self._values.sources[-1].url:
                 self._values.sources.append(SourceValues())

@@ -10,7 +10,7 @@ from streamferry.tasks.errors import TaskNotFound
 from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard import not_found, show
 from streamferry.web.dashboard.charts import Charts
-from streamferry.web.dashboard.frame import Page, Visitor, frame, live, visitor
+from streamferry.web.dashboard.frame import Page, Visitor, frame, leave, live, visitor
 from streamferry.web.dashboard.history import History
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.playlist_view import PlaylistView
@@ -93,7 +93,7 @@ class _Content:
         try:
             self._task = await self._page_actions.reads.task(self._task.task_id)
         except TaskNotFound:
-            ui.navigate.to("/tasks")
+            leave("/tasks")
             return
         await self._show()
 
@@ -197,7 +197,7 @@ class _Content:
         ):
             return
         if name == "delete":
-            ui.navigate.to("/tasks")
+            leave("/tasks")
         else:
             await self.refresh()
 

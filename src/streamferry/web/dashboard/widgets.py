@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
 
 from nicegui import ui
 
@@ -29,13 +30,14 @@ def set_chip(chip: ui.label, kind: str, words: str) -> None:
     chip.classes(replace=f"chip s-{kind}")
 
 
-def empty(icon: str, words: str, hint: str = "") -> None:
+def empty(icon: str, words: str, hint: str = "") -> ui.element:
     """The text for an empty list."""
-    with ui.element("div").classes("empty"):
+    with ui.element("div").classes("empty") as made:
         ui.icon(icon)
         ui.label(words).classes("empty-words")
         if hint:
             ui.label(hint).classes("soft")
+    return made
 
 
 def bar(part: float, name: str, size: str = "6px") -> ui.linear_progress:
@@ -90,8 +92,14 @@ async def is_sure(
             box.classes("field")
             yes.disable()
             box.on_value_change(lambda event: yes.set_enabled((event.value or "").strip() == typed))
-    answer = bool(await dialog)
-    dialog.delete()
+    return bool(await answer_to(dialog))
+
+
+async def answer_to(dialog: ui.dialog) -> Any:
+    """Open it until it is answered. None, if it was closed instead, or its page was left meanwhile."""
+    answer = await dialog
+    if not dialog.is_deleted:
+        dialog.delete()
     return answer
 
 
