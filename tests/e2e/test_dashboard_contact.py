@@ -1,19 +1,20 @@
 """A page of the dashboard that hears nothing: it says so, greys, takes no clicks, and comes back by itself."""
 
-import contextlib
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from kit import browser as browsers
+from kit.browser import Tab
 from kit.service_program import ServiceProgram
+from kit.shared_service import KEY_ID
+from kit.shared_service import SECRET as SHARED_SECRET
 from streamferry.client import LiveService
 
 KEY, SECRET = "AKCONTACT", "planted-secret-of-the-contact"
@@ -26,14 +27,7 @@ HELD = """(() => { const set = Object.getOwnPropertyDescriptor(WebSocket.prototy
     if (goes) hear.call(this, event); else held.push(() => hear.call(this, event)); }); } }); })()"""
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests here."""
-    with browsers.chromium() as browser:
-        yield browser
-
-
-def make_task(service: ServiceProgram) -> str:
+def make_task(service: ServiceProgram, key: str, secret: str) -> str:
     now = datetime.now(UTC)
     task: dict[str, Any] = {
         "Type": 0,
@@ -42,7 +36,7 @@ def make_task(service: ServiceProgram) -> str:
         "EndTime": int((now + timedelta(hours=2)).timestamp()),
         "DstAddr": "rtmp://127.0.0.1:9/live/b",
     }
-    with LiveService(service.url, KEY, SECRET) as client:
+    with LiveService(service.url, key, secret) as client:
         return str(client.create_pull_to_push_task(task)["Result"]["TaskId"])
 
 
@@ -53,6 +47,7 @@ def freeze(service: ServiceProgram, pages: dict[Page, str]) -> None:
         page.wait_for_function("window.socket.connected")
     os.kill(service.pid, signal.SIGSTOP)
     try:
+        pass_silence(pages)
         for page, words in pages.items():
             expect(page.get_by_role("alert")).to_contain_text(words)
             expect(page.get_by_role("alert")).to_contain_text(re.compile(r"\d\d:\d\d:\d\d"))
@@ -66,25 +61,36 @@ def freeze(service: ServiceProgram, pages: dict[Page, str]) -> None:
         expect(page.locator(".q-page-container")).to_have_js_property("inert", False)
 
 
-def test_a_page_that_hears_nothing_says_so_and_comes_back(chromium: Browser, tmp_path: Path) -> None:
+def pass_silence(pages: Iterable[Page]) -> None:
+    """The time after which a page says that it has heard nothing: their clocks are the test's."""
+    for context in {page.context for page in pages}:
+        context.clock.fast_forward(5_100)
+
+
+def test_a_page_that_hears_nothing_says_so_and_comes_back(open_tab: Callable[..., Tab], tmp_path: Path) -> None:
     """Frozen or killed (kill -9), the service is missed within seconds on every page, in both languages: a bar with the
     time, all grey, and what is clicked is lost. It is found again by itself. Pages stayed green."""
-    with ServiceProgram(tmp_path, "--workers", "1", "--egress", "any", environment=SETTINGS) as first:
+    with ServiceProgram(tmp_path, "--egress", "any", environment=SETTINGS) as first:
         url = first.wait_ready().url
-        task_id = make_task(first)
-        stack = contextlib.ExitStack()
-        tab = stack.enter_context(browsers.tab(chromium, url, is_patient=False))
+        task_id = make_task(first, KEY, SECRET)
+        tab = open_tab(url, is_patient=False)
+        chinese = open_tab(url, locale="zh-CN", is_patient=False)
+        pages = {}
+        for one, words, paths in (
+            (tab, "No contact since", (f"tasks/{task_id}", "tasks", "new", "library")),
+            (chinese, "失去联系", ("",)),
+        ):
+            one.enter(KEY, SECRET)
+            one.page.context.clock.install()
+            for path in paths:
+                page = one.page if path == paths[0] else one.page.context.new_page()
+                page.goto(f"dashboard/{path}")
+                pages[page] = words
+        freeze(first, pages)
+        for other in pages:
+            if other is not tab.page:
+                other.close()
         page = tab.page
-        browsers.sign_in(page, KEY, SECRET)
-        pages = {page: "No contact since"}
-        for path in ("tasks", "new", "library"):
-            other = page.context.new_page()
-            other.goto(f"dashboard/{path}")
-            pages[other] = "No contact since"
-        chinese = stack.enter_context(browsers.tab(chromium, url, locale="zh-CN", is_patient=False)).page
-        browsers.sign_in(chinese, KEY, SECRET)
-        page.goto(f"dashboard/tasks/{task_id}")
-        freeze(first, {**pages, chinese: "失去联系"})
         # A live page, not a picture of one.
         stop = page.get_by_role("button", name="Stop", exact=True)
         stop.click()
@@ -93,11 +99,12 @@ def test_a_page_that_hears_nothing_says_so_and_comes_back(chromium: Browser, tmp
         expect(page.get_by_role("dialog")).to_have_count(0)
         box = browsers.box_of(stop)
         first.kill_tree()
+        pass_silence([page])
         expect(page.get_by_role("alert")).to_contain_text("No contact since")
         tab.keep("no-contact")
         page.mouse.click(box["x"] + 5, box["y"] + 5)
     port = url.rstrip("/").rpartition(":")[2]
-    with stack, ServiceProgram(tmp_path, "--workers", "1", "--port", port, environment=SETTINGS) as second:
+    with ServiceProgram(tmp_path, "--port", port, environment=SETTINGS) as second:
         second.wait_ready()
         page.wait_for_url(f"**/sign-in?next=/dashboard/tasks/{task_id}")
         page.locator("[name=access_key_id]").fill(KEY)
@@ -108,23 +115,21 @@ def test_a_page_that_hears_nothing_says_so_and_comes_back(chromium: Browser, tmp
         expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_what_is_done_before_the_page_is_connected_arrives_in_order(chromium: Browser, tmp_path: Path) -> None:
+def test_what_is_done_before_the_page_is_connected_arrives_in_order(
+    shared_service: ServiceProgram, open_tab: Callable[..., Tab]
+) -> None:
     """On a slow line a form is filled before that. Letters changed places, and the click came before them."""
-    with (
-        ServiceProgram(tmp_path, "--workers", "1", "--egress", "any", environment=SETTINGS) as service,
-        browsers.tab(chromium, service.wait_ready().url, is_patient=False) as tab,
-    ):
-        page = tab.page
-        browsers.sign_in(page, KEY, SECRET)
-        page.add_init_script(HELD)
-        page.goto("dashboard/new")
-        page.get_by_label(re.compile("^File: https")).fill("http://127.0.0.1:9/film.mp4")
-        page.get_by_label(re.compile("^Push address")).fill("rtmp://127.0.0.1:9/live/early")
-        title = page.get_by_label(re.compile("^Title"))
-        title.press_sequentially("abcdefghijklmnopqrst")
-        page.get_by_role("button", name="Create task").dispatch_event("click")
-        assert not page.evaluate("window.socket.connected")
-        page.evaluate("letGo()")
-        page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
-        expect(page.locator("h1")).to_have_text("abcdefghijklmnopqrst")
-        assert tab.problems == []
+    tab = open_tab(shared_service.url, is_patient=False)
+    tab.enter(KEY_ID, SHARED_SECRET)
+    page = tab.page
+    page.add_init_script(HELD)
+    page.goto("dashboard/new")
+    page.get_by_label(re.compile("^File: https")).fill("http://127.0.0.1:9/film.mp4")
+    page.get_by_label(re.compile("^Push address")).fill("rtmp://127.0.0.1:9/live/early")
+    title = page.get_by_label(re.compile("^Title"))
+    title.press_sequentially("abcdefghijklmnopqrst")
+    page.get_by_role("button", name="Create task").dispatch_event("click")
+    assert not page.evaluate("window.socket.connected")
+    page.evaluate("letGo()")
+    page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
+    expect(page.locator("h1")).to_have_text("abcdefghijklmnopqrst")

@@ -186,14 +186,16 @@ def test_assets_lead_nowhere_else(stranger: httpx.Client, path: str) -> None:
 
 
 def test_a_failed_sign_in_never_repeats_the_secret(stranger: httpx.Client) -> None:
-    """Neither in the page nor in the log, which is looked at in the end."""
+    """Neither in the page nor in the log, which is looked at in the end. Who guesses on is made to wait, and told."""
     for attempt in range(6):
         form = {"access_key_id": "AKNOBODY", "secret": f"{PLANTED}-{attempt}", "next": "//evil.example/"}
         answer = stranger.post("/dashboard/sign-in", data=form)
         assert answer.status_code in (401, 429)
         assert PLANTED not in answer.text
         assert "evil.example" not in answer.text
+        assert 'role="alert"' in answer.text
     assert answer.status_code == 429
+    assert "Try again in" in answer.text
 
 
 def test_a_disabled_key_opens_nothing_any_more(service: ServiceProgram, stranger: httpx.Client) -> None:

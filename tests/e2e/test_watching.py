@@ -11,10 +11,11 @@ import httpx
 import pytest
 from playwright.async_api import Page, Route, async_playwright
 
+from kit.browser import program
 from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
 from kit.probe import assert_flawless
-from kit.programs import command_line, descendants, need
+from kit.programs import command_line, descendants
 from kit.service_program import ServiceProgram
 from kit.shared_service import KEY_ID, SECRET
 
@@ -129,7 +130,7 @@ async def page_of(api: Api, path: str) -> AsyncIterator[Page]:
             await route.continue_()
 
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(executable_path=program(), args=["--no-sandbox"])
         page = await browser.new_page()
         await page.route("**/*", give)
         await page.goto(f"{api.service.url}watch#{path}")

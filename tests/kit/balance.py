@@ -6,7 +6,8 @@ so that it is never the last that all others wait for.
 
 Tests of a module stay in one process, for they share servers or what the module has imported. A long module is handed
 out test by test, unless fixtures of its own are made once a module. All modules of a folder that use the shared service
-(kit/shared_service.py) are one part: it costs 6 s of CPU to start, and 3 s a minute while nothing is asked of it.
+(kit/shared_service.py) are one part: it costs 6 s of CPU to start, and 3 s a minute while nothing is asked of it. Those
+that open tabs of a browser are a part of their own, for the same reason.
 """
 
 import functools
@@ -46,7 +47,8 @@ class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         module = _module_of(nodeid)
         if shares_the_service(module):
-            return f"{module.rpartition('/')[0]}/ with the shared service"
+            browser = " and a browser" if opens_tabs(module) else ""
+            return f"{module.rpartition('/')[0]}/ with the shared service{browser}"
         is_long = self._seconds.get(module, 0.0) > LONG_SECONDS
         return nodeid if is_long and not _has_module_fixtures(module) else module
 
@@ -112,6 +114,12 @@ def of_report(cases: Iterable[tuple[str, float]]) -> dict[str, float]:
 def shares_the_service(module: str) -> bool:
     """Whether the fixture is named in it."""
     return module.startswith(SERVERS) and _says(module, "shared_service")
+
+
+@functools.cache
+def opens_tabs(module: str) -> bool:
+    """Whether the fixture is named in it."""
+    return "open_tab" in (ROOT / module).read_text()
 
 
 @functools.cache

@@ -26,9 +26,14 @@ def ffmpeg() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
+def find(program: str) -> str | None:
+    """Path of a program of the system, if it is there."""
+    return shutil.which(program, path=_SEARCH)
+
+
 def need(program: str) -> str:
-    """Path of a program of the system. Skips the test, saying why, if there is none (CI=true: a failure)."""
-    found = shutil.which(program, path=_SEARCH)
+    """The same. Skips the test, saying why, if there is none (CI=true: a failure)."""
+    found = find(program)
     if found is None:
         pytest.skip(f"{program} is not installed; run scripts/tools.sh as root")
     return found

@@ -19,6 +19,8 @@ KEY_ID, SECRET = "AKLTshared", "secret-of-the-shared-service"
 _SETTINGS = {
     "STREAMFERRY_ACCESS_KEY_ID": KEY_ID,
     "STREAMFERRY_SECRET_ACCESS_KEY": SECRET,
+    # Its zone is no business of who asks it.
+    "TZ": "Asia/Tokyo",
     **{f"STREAMFERRY_{kind}_RATE": "0" for kind in ("WRITE", "LIST", "USAGE")},
 }
 #: What no service may log, whatever is asked of it.

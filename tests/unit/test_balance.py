@@ -90,19 +90,24 @@ def test_a_long_module_is_shared_unless_it_has_what_is_made_once(pytestconfig: p
 def test_what_uses_the_shared_service_is_tested_in_one_process(
     modules: None, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    """Long modules, too, one after the other: the service is started once, and idle for nobody."""
+    """Long modules, too, one after the other: the service is started once, and idle for nobody. A browser likewise."""
     folder = tmp_path / "tests/e2e"
     folder.mkdir()
     sharing = [f"tests/e2e/sharing_{letter}.py" for letter in "ab"]
+    browsing = [f"tests/e2e/browsing_{letter}.py" for letter in "ab"]
     for module in sharing:
         (tmp_path / module).write_text("def test_1(shared_service): ...")
+    for module in browsing:
+        (tmp_path / module).write_text("def test_1(shared_service, open_tab): ...")
     (folder / "other.py").write_text("")
-    tests = [f"{module}::test_{number}" for module in (*sharing, "tests/e2e/other.py") for number in range(4)]
-    given = ran(tests, dict.fromkeys(sharing, 100.0), 3, pytestconfig)
+    modules_of_all = (*sharing, *browsing, "tests/e2e/other.py")
+    tests = [f"{module}::test_{number}" for module in modules_of_all for number in range(4)]
+    given = ran(tests, dict.fromkeys((*sharing, *browsing), 100.0), 4, pytestconfig)
     assert sorted(test for one in given for test in one) == sorted(tests)
-    of_service = [[test.partition("::")[0] in sharing for test in one] for one in given]
-    assert sum(any(kinds) for kinds in of_service) == 1
-    assert all(kinds == sorted(kinds, reverse=True) for kinds in of_service)
+    for part in (sharing, browsing):
+        of_part = [[test.partition("::")[0] in part for test in one] for one in given]
+        assert sum(any(kinds) for kinds in of_part) == 1
+        assert all(kinds == sorted(kinds, reverse=True) for kinds in of_part)
 
 
 @pytest.mark.usefixtures("modules")
