@@ -53,7 +53,12 @@ class _Content:
                 with ui.column().classes("lines") as lines:
                     self._no_workers = empty("warning", t("overview.no_workers"))
                 self._workers = KeyedLines(lines, self._make_worker)
-            with card(t("overview.cache")), ui.column().classes("lines"), _line():
+            with (
+                card(t("overview.cache")),
+                ui.column().classes("lines"),
+                ui.element("div").classes("line"),
+                ui.element("div").classes("grow"),
+            ):
                 self._cache_size = ui.label().classes("line-title")
                 self._cache_use = bar(0, t("overview.cache"))
                 self._cache_files = ui.label().classes("soft num")
@@ -114,7 +119,7 @@ class _Content:
 
     def _make_worker(self, first: WorkerView) -> tuple[ui.element, Show[WorkerView]]:
         t = self._who.t
-        with ui.element("div") as place, _line():
+        with ui.element("div").classes("line") as line, ui.element("div").classes("grow"):
             ui.label(first.worker_id).classes("line-title mono")
             load = bar(0, first.worker_id)
             about = ui.label().classes("soft num")
@@ -128,7 +133,7 @@ class _Content:
             about.set_text(" · ".join(words))
 
         follow(first)
-        return place, follow
+        return line, follow
 
     def _show_cache(self, cache: CacheView) -> None:
         t, size, limit = self._who.t, show.size(cache.size_bytes), show.size(cache.max_bytes)
@@ -149,9 +154,3 @@ class _Tile:
     def show(self, value: str) -> None:
         self._value.set_text(value)
         self._link.classes(add="zero") if value == "0" else self._link.classes(remove="zero")
-
-
-def _line() -> ui.element:
-    """A line whose parts lie one below the other."""
-    with ui.element("div").classes("line"):
-        return ui.element("div").classes("grow")
