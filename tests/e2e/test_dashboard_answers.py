@@ -97,7 +97,8 @@ def test_what_is_not_there_is_said_in_the_frame(shared_service: ServiceProgram) 
             ("nope", "没有此页面。"),
             (quote(stranger), "没有此页面。"),
             (f"tasks/{'0' * 32}", "没有此任务。"),
-            (f"tasks/{quote(stranger, safe='')}", "没有此任务。"),
+            (f"tasks/{quote(stranger)}", "没有此页面。"),
+            (f"tasks/{quote(stranger.replace('/', ' '))}", "没有此任务。"),
             ("tasks/x/edit", "没有此任务。"),
         ):
             answer = client.get(path)
