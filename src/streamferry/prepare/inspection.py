@@ -12,6 +12,17 @@ from streamferry.wire.mp4_index import parse_index
 #: The largest index that is looked into: that of ten hours has about 10 MB.
 _MAX_INDEX_BYTES = 64 << 20
 _MAX_BOXES = 1000
+_HEAD_BYTES = 256
+_OTHERS = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n", "PNG"),
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (b"%PDF", "PDF"),
+    (b"PK\x03\x04", "ZIP"),
+    (b"Rar!", "RAR"),
+)
+_WEB_PAGES = (b"<!doctype html", b"<html")
 # The tracks of Matroska come before its media: most often in the first bytes, sometimes after fonts.
 _MATROSKA_HEAD_BYTES = (4 << 10, 64 << 10, 1 << 20)
 # Some tables of MPEG-TS are never scrambled; of 90 packets most are media.
@@ -25,6 +36,7 @@ _FLV_FILTER = 0x20
 class Inspection:
     """``encryption``: its name, empty if there is none.
 
+    ``other``: what it is if it is no media: a picture, a web page. ``is_empty``: it has not a byte.
     ``hidden_s``: how much of each track (``video``, ``audio``) an edit list hides from viewers and a copy would send.
     ``varies``: tracks with more than one form.
     """
@@ -32,9 +44,15 @@ class Inspection:
     encryption: str = ""
     hidden_s: dict[str, float] = field(default_factory=dict)
     varies: frozenset[str] = frozenset()
+    other: str = ""
+    is_empty: bool = False
 
     def check(self) -> None:
-        """Raise SourceUnsupported for media that nobody can decode without a key."""
+        """Raise SourceUnsupported for what is no media, and for media that nobody can decode without a key."""
+        if self.is_empty:
+            raise SourceUnsupported(Code.FILE_IS_EMPTY)
+        if self.other:
+            raise SourceUnsupported(Code.FILE_IS_OTHER, kind=self.other)
         if self.encryption:
             raise SourceUnsupported(Code.FILE_ENCRYPTED, scheme=self.encryption)
 
@@ -53,7 +71,19 @@ def inspect(kind: Container, read_at: ReadAt) -> Inspection:
         case Container.FLV:
             first = read_at(FLV_HEADER_BYTES, 1)
             return Inspection("FLV filter" if first and first[0] & _FLV_FILTER else "")
+        case Container.UNKNOWN:
+            head = read_at(0, _HEAD_BYTES)
+            return Inspection(other=_other_kind(head), is_empty=not head)
     return Inspection()
+
+
+def _other_kind(head: bytes) -> str:
+    """What it is by its first bytes, if people put such files into lists; empty if that cannot be told."""
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "WebP"
+    if head.lstrip().lower().startswith(_WEB_PAGES):
+        return "HTML"
+    return next((name for start, name in _OTHERS if head.startswith(start)), "")
 
 
 def encryption_of(head: bytes) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from streamferry.media.errors import MediaError
 from streamferry.prepare.file import PrepareProgress
 from streamferry.prepare.store import PreparedStore
+from streamferry.reasons import Code, Reason
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.keeper import KeeperTask, RunContext
@@ -71,7 +72,7 @@ class ListKeeper:
                 backoff.attempts = 0
                 continue
             # Worth another try unless every item is beyond hope.
-            await context.pause(source, next((e for e in errors if e.retryable), errors[0]), backoff)
+            await context.pause(source, _of_all(errors), backoff)
             if spec.keeps_time and feed.is_waiting:
                 place = self.where_now()
                 if place is None:
@@ -192,6 +193,16 @@ class ListKeeper:
             if place is None:
                 self._context.finish(State.ENDED)
             asyncio.get_running_loop().call_soon(self._go_on_at, place)
+
+
+def _of_all(errors: list[MediaError]) -> MediaError:
+    """Why nothing of a list can be played: that of an item which may be another time, and how many there are."""
+    chosen = next((error for error in errors if error.retryable), errors[0])
+    if len(errors) == 1:
+        return chosen
+    told = type(chosen)(Reason.of(Code.FILE_AND_OTHERS, count=len(errors), why=chosen.why))
+    told.fault, told.retry_after_s = chosen.fault, chosen.retry_after_s
+    return told
 
 
 async def _waits(feed: FileFeed, seconds: float) -> bool:

@@ -97,3 +97,25 @@ def test_fragments_whose_header_says_that_they_are_encrypted(folder: Path, tmp_p
 def test_plain_files_are_not_taken_for_encrypted(folder: Path, tmp_path: Path, container: str) -> None:
     """Whatever the container."""
     assert prepare(remuxed(folder / "plain.mp4", tmp_path / f"plain{container}"), tmp_path / "entry").error == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "it is empty"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(500), "but JPEG"),
+        (b"GIF89a" + bytes(500), "but GIF"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(500), "but PNG"),
+        (b"RIFF\x00\x01\x00\x00WEBPVP8 " + bytes(500), "but WebP"),
+        (b"\n <!DOCTYPE html><html><body>404</body></html>", "but HTML"),
+        (b"%PDF-1.7" + bytes(500), "but PDF"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_what_is_no_film_is_named(tmp_path: Path, data: bytes, words: str) -> None:
+    """It was refused in words about whitelists and atoms."""
+    path = tmp_path / "film.mp4"
+    path.write_bytes(data)
+    error = prepare(path, tmp_path / "entry").error
+    assert error.startswith("SourceUnsupported")
+    assert words in error

@@ -124,6 +124,14 @@ class Files:
     FILE_NOT_COPIED = ReasonCode(
         "file.not_copied", "{url} cannot be copied to its end: it is encoded instead", "{url} 无法完整复制，改为转码"
     )
+    FILE_IS_OTHER = ReasonCode(
+        "file.is_other", "it is no film and no sound, but {kind}", "它不是影片或音频，而是 {kind}"
+    )
+    FILE_AND_OTHERS = ReasonCode(
+        "file.and_others",
+        "none of the {count} items can be played; one of them: {why}",
+        "{count} 个条目均无法播放；其中一个：{why}",
+    )
     FILE_ENCRYPTED = ReasonCode(
         "file.encrypted",
         "its media is encrypted ({scheme}); only AES-128 of HLS, with a key at an address, can be read",
