@@ -3,11 +3,16 @@
 import asyncio
 import os
 import socket
+import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
+
+import trustme
 
 from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
-from streamferry.net.connection import Connection
+from streamferry.net.connection import Connection, TlsConnection
 from streamferry.net.rtmp import RtmpLink
 from streamferry.push import RtmpSession
 from streamferry.wire.rtmp.session import (
@@ -38,7 +43,7 @@ class FarEnd:
         """Take what is there now, at most that much; gives how much it was."""
         try:
             data = self.sock.recv(max_bytes)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             return 0
         except ConnectionError:
             data = b""
@@ -65,11 +70,14 @@ class FarEnd:
         return self.tags
 
 
-def publishing(buffer_bytes: int | None = None) -> tuple[RtmpSession, FarEnd]:
+def publishing(buffer_bytes: int | None = None, *, is_tls: bool = False) -> tuple[RtmpSession, FarEnd]:
     """A session that has just been accepted, and its far end. ``buffer_bytes``: size of the kernel's buffers."""
     near, far = _connect(buffer_bytes)
     client, server = _agreed()
-    return RtmpSession(RtmpLink(Connection(near, "far"), client)), FarEnd(far, server)
+    if not is_tls:
+        return RtmpSession(RtmpLink(Connection(near, "far"), client)), FarEnd(far, server)
+    near_tls, far_tls = _shake_hands(near, far)
+    return RtmpSession(RtmpLink(TlsConnection(near_tls, "far"), client)), FarEnd(far_tls, server)
 
 
 def accepted(connection: object) -> RtmpSession:
@@ -86,6 +94,30 @@ def _agreed() -> tuple[ClientSession, ServerSession]:
                 server.accept()
         client.receive(server.data_to_send())
     return client, server
+
+
+@cache
+def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    authority, of_client = trustme.CA(), ssl.create_default_context()
+    authority.configure_trust(of_client)
+    of_server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("far").configure_cert(of_server)
+    return of_client, of_server
+
+
+def _shake_hands(near: socket.socket, far: socket.socket) -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
+    of_client, of_server = _contexts()
+    ends = (
+        of_client.wrap_socket(near, server_hostname="far", do_handshake_on_connect=False),
+        of_server.wrap_socket(far, server_side=True, do_handshake_on_connect=False),
+    )
+    waiting = list(ends)
+    while waiting:
+        for end in tuple(waiting):
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+                waiting.remove(end)
+    return ends
 
 
 def _connect(buffer_bytes: int | None) -> tuple[socket.socket, socket.socket]:

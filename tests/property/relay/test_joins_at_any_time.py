@@ -19,7 +19,7 @@ from scripted.memory_file import MemoryFile
 from scripted.publishing import FarEnd, publishing
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.stamps import signed_delta_ms, to_wire_ms
-from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag
+from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, LaidTag, Tag
 from streamferry.media.url import MediaUrl
 from streamferry.push import Outlet
 from streamferry.relay import Item, Playhead
@@ -117,9 +117,13 @@ class Broadcast:
 
     shapes: list[Shape]
     buffer_bytes: int
+    #: Whether somebody looks at what is sent.
+    is_watched: bool
     now: float = 0.0
     worker: int = 0
     passes: list[Pass] = field(default_factory=list)
+    #: Frames of the present session, as a preview gets them.
+    shown: list[LaidTag] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     #: Numbers of passes of which the second goes on where the first one ended.
     handed: list[tuple[int, int]] = field(default_factory=list)
@@ -128,6 +132,8 @@ class Broadcast:
         """A worker begins with the list."""
         self.items = items
         self.outlet = Outlet()
+        if self.is_watched:
+            self.outlet.tap = self.show
         self.flow = ListFlow(self.outlet, lambda now: True)
         self.feed = FileFeed(self.outlet, at, lambda *step: None)
         self.flow.attach_feed(self.feed)
@@ -135,6 +141,10 @@ class Broadcast:
         self.gives = True
         self.fill()
         self.connect(first_stamp_ms)
+
+    def show(self, tags: list[LaidTag]) -> None:
+        """Keep what a preview gets."""
+        self.shown += [(tag[0], tag[1], bytes(tag[2]), tag[3]) for tag in tags if tag[3] <= KEYFRAME]
 
     def playheads(self, at: Playhead) -> Iterator[Playhead]:
         """What is played from there on."""
@@ -197,6 +207,13 @@ class Broadcast:
         self.far.sock.close()
         assert_careless_servers_can_follow(self.far)
         frames = [tag for tag in self.far.tags if tag_kind(tag[0], tag[2]) <= KEYFRAME]
+        if self.is_watched:
+            # What is shown was sent, and is on the output clock; of a session that was lost not all has arrived.
+            pairs = list(zip(frames, self.shown, strict=False))
+            assert len(pairs) == len(frames)
+            assert all((got[0], got[2]) == (seen[0], seen[2]) for got, seen in pairs)
+            assert len({to_wire_ms(seen[1] - got[1]) for got, seen in pairs}) <= 1
+        self.shown = []
         self.sent.append(Sent(frames, self.worker))
 
     async def reset(self, first_stamp_ms: int) -> None:
@@ -304,10 +321,15 @@ STEPS = st.one_of(
 
 
 async def broadcast(
-    shapes: list[Shape], items: list[Item], first_stamp_ms: int, steps: list[tuple], buffer_bytes: int
+    shapes: list[Shape],
+    items: list[Item],
+    first_stamp_ms: int,
+    steps: list[tuple],
+    buffer_bytes: int,
+    is_watched: bool,
 ) -> Broadcast:
     """A list on air, with all that happens to it."""
-    running = Broadcast(shapes, buffer_bytes)
+    running = Broadcast(shapes, buffer_bytes, is_watched)
     running.begin(START, items, first_stamp_ms)
     try:
         for name, *arguments in steps:
@@ -327,12 +349,18 @@ async def broadcast(
     first_stamp_ms=FIRST_STAMPS,
     steps=st.lists(STEPS, max_size=6),
     buffer_bytes=st.sampled_from((64 << 10, 256 << 10)),
+    is_watched=st.booleans(),
 )
 def test_a_list_arrives_whatever_happens_to_it(
-    shapes: list[Shape], items: list[Item], first_stamp_ms: int, steps: list[tuple], buffer_bytes: int
+    shapes: list[Shape],
+    items: list[Item],
+    first_stamp_ms: int,
+    steps: list[tuple],
+    buffer_bytes: int,
+    is_watched: bool,
 ) -> None:
     """Each frame of what was played, in order; stamps rise; within a file sound and picture keep their distance."""
-    running = asyncio.run(broadcast(shapes, items, first_stamp_ms, steps, buffer_bytes))
+    running = asyncio.run(broadcast(shapes, items, first_stamp_ms, steps, buffer_bytes, is_watched))
     for one in running.sent:
         assert_in_step(one.tags, running.passes)
     assert_all_arrived(running)

@@ -6,6 +6,7 @@ they read as little as they like; over real TCP with small buffers, on a clock o
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -70,6 +71,7 @@ class Speaker:
         self._far = far
         self._chunk_size = far.session._chunk_size_in_force
         self._unsaid = b""
+        self._saying_bytes = 0
         #: Arguments of the pings so far.
         self.pings: list[bytes] = []
 
@@ -86,10 +88,14 @@ class Speaker:
 
     def say(self, max_bytes: int) -> bool:
         """Send so much of it, or what the kernel takes; gives whether there is more."""
+        self._saying_bytes = self._saying_bytes or max_bytes
         try:
-            taken = self._far.sock.send(self._unsaid[:max_bytes]) if self._unsaid else 0
+            taken = self._far.sock.send(self._unsaid[: self._saying_bytes]) if self._unsaid else 0
         except BlockingIOError:
             taken = 0
+        except ssl.SSLWantWriteError:
+            return True  # OpenSSL wants the same again.
+        self._saying_bytes = 0
         self._unsaid = self._unsaid[taken:]
         return bool(self._unsaid)
 
@@ -182,9 +188,9 @@ class Live:
 Sender = Callable[[RtmpSession], "Film | Live"]
 
 
-async def send(sender: Sender, visits: list[tuple[list[tuple[int, bytes, int]], int, int]]) -> None:
+async def send(sender: Sender, visits: list[tuple[list[tuple[int, bytes, int]], int, int]], *, is_tls: bool) -> None:
     """Send all of it to a destination that speaks at these visits, and compare."""
-    session, far = publishing(32 << 10)
+    session, far = publishing(32 << 10, is_tls=is_tls)
     sending, speaker = sender(session), Speaker(far)
     todo, now, is_speaking, acked_bytes = iter(visits), 0.0, False, -1
     try:
@@ -237,9 +243,9 @@ def test_whatever_a_destination_says_it_gets_all_that_it_reads(sender: Sender) -
     """Each frame once, in order, in whole chunks; each ping is answered, in the gaps between messages."""
 
     @settings(deadline=None, max_examples=25)
-    @given(visits=VISITS)
-    def check(visits: list[tuple[list[tuple[int, bytes, int]], int, int]]) -> None:
-        asyncio.run(send(sender, visits))
+    @given(visits=VISITS, is_tls=st.booleans())
+    def check(visits: list[tuple[list[tuple[int, bytes, int]], int, int]], is_tls: bool) -> None:
+        asyncio.run(send(sender, visits, is_tls=is_tls))
 
     check()
 
