@@ -27,8 +27,10 @@ from streamferry.wire.rtmp.framed import Framed
 
 #: How long an unpublish may take: past it the destination sees the connection close instead.
 UNPUBLISH_S = 2.0
-# How much a peer may send at a time, and how much may wait for it: the rest of one tag, and answers.
-_MAX_SAID_BYTES = 64 << 10
+# How much of a peer is heard at a time, which is 900 pings and takes 5 ms; in all, and for each second after that; and
+# how much may wait for it: the rest of one tag, and answers. Servers say some bytes a second.
+_HEARD_BYTES = 16 << 10
+_MAX_SAID_BYTES, _SAID_BYTES_A_SECOND = 256 << 10, 16 << 10
 _MAX_PENDING_BYTES = MAX_TAG_BYTES + (1 << 20)
 
 
@@ -45,6 +47,9 @@ class RtmpSession:
         # Of a file: what the kernel has not taken, up to the end of a message. It goes before ``_pending``.
         self._rest: list[bytes | memoryview] = []
         self._failure: MediaError | None = None
+        # What the peer has said, less what it may say in the time up to when it was last heard.
+        self._said_bytes = 0.0
+        self._heard_at = 0.0
         #: See ``Session``; there is none before the first frame, and while something waits.
         self.framed: Framed | None = None
         self._connection.on_readable(self._read_peer)
@@ -206,7 +211,7 @@ class RtmpSession:
     def _read_peer(self) -> None:
         """Called by the event loop when the peer sends something, which is rare while publishing."""
         session = self._session
-        scratch = bytearray(_MAX_SAID_BYTES)
+        scratch = bytearray(_HEARD_BYTES)
         failure: MediaError | None = None
         try:
             # Once: a peer that never stops sending must not delay the others. The loop calls again if there is more.
@@ -227,8 +232,17 @@ class RtmpSession:
                 self.framed = None
             if len(self._pending) > _MAX_PENDING_BYTES:
                 self._fail(DestinationStalled(Code.DESTINATION_DEAF))
+            elif self._talks_too_much(received or 0):
+                # Each ping costs an answer: a flood of them would cost all other streams of the process their time.
+                self._fail(DestinationUnreachable(Code.DESTINATION_TALKS_TOO_MUCH))
         else:
             self._fail(failure)
+
+    def _talks_too_much(self, received: int) -> bool:
+        now = asyncio.get_running_loop().time()
+        self._said_bytes = max(0.0, self._said_bytes - (now - self._heard_at) * _SAID_BYTES_A_SECOND) + received
+        self._heard_at = now
+        return self._said_bytes > _MAX_SAID_BYTES
 
     def _fail(self, failure: MediaError) -> None:
         self._failure = failure

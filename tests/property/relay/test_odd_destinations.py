@@ -21,7 +21,7 @@ from scripted.publishing import FarEnd, publishing
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import DestinationError
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag
-from streamferry.push import Outlet, RtmpSession
+from streamferry.push import Outlet, RtmpSession, rtmp
 from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.list_flow import ListFlow
@@ -52,7 +52,7 @@ SAYINGS = st.one_of(
     st.tuples(
         st.just(USER_CONTROL),
         st.integers(0, 0xFFFFFFFF).map(lambda n: PING.to_bytes(2, "big") + words(n)),
-        st.sampled_from((1, 1, 7, 500)),
+        st.sampled_from((1, 1, 7, 100)),
     ),
     st.tuples(
         st.just(USER_CONTROL), st.binary(min_size=2, max_size=12).filter(lambda said: said[:2] != b"\0\x06"), st.just(1)
@@ -77,10 +77,9 @@ class Speaker:
 
     def prepare(self, type_id: int, body: bytes, count: int) -> None:
         """Another message follows, so many times."""
-        for _ in range(count):
-            pieces: list[bytes | memoryview] = []
-            append_message(pieces, 2 if type_id < 7 else 5, type_id, 0, 0, body, self._chunk_size)
-            self._unsaid += b"".join(pieces)
+        pieces: list[bytes | memoryview] = []
+        append_message(pieces, 2 if type_id < 7 else 5, type_id, 0, 0, body, self._chunk_size)
+        self._unsaid += b"".join(pieces) * count
         if type_id == SET_CHUNK_SIZE:
             self._chunk_size = int.from_bytes(body, "big")
         if type_id == USER_CONTROL and body[:2] == PING.to_bytes(2, "big"):
@@ -248,6 +247,28 @@ def test_whatever_a_destination_says_it_gets_all_that_it_reads(sender: Sender) -
         asyncio.run(send(sender, visits, is_tls=is_tls))
 
     check()
+
+
+@pytest.mark.parametrize("sender", [Film, Live])
+async def test_a_flood_of_pings_is_not_answered_for_ever(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs all other streams of the process their time: it ends its session, in words, before it is a megabyte."""
+    monkeypatch.setattr(rtmp, "_SAID_BYTES_A_SECOND", 0)  # However long the test takes.
+    session, far = publishing()
+    sending, speaker, now = sender(session), Speaker(far), 0.0
+    speaker.prepare(USER_CONTROL, PING.to_bytes(2, "big") + words(1), 1 << 16)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not sending.lost.done():
+                speaker.say(64 << 10)
+                now += 0.32
+                sending.visit(now)
+                far.receive()
+                await asyncio.sleep(0)
+        assert "far more than a server has to say" in str(sending.lost.result())
+    finally:
+        sending.close()
+        session.abort()
+        far.sock.close()
 
 
 @pytest.mark.parametrize("sender", [Film, Live])

@@ -19,6 +19,11 @@ class Destinations:
         "the session lasts for 49.7 days now, as long as its stamps can tell, so another one begins",
         "会话已持续 49.7 天，达到时间戳可表示的上限，将开始新的会话",
     )
+    DESTINATION_TALKS_TOO_MUCH = ReasonCode(
+        "destination.talks_too_much",
+        "the destination sends far more than a server has to say to a publisher",
+        "推流目标发送的数据远多于服务器需要告知推流端的内容",
+    )
     DESTINATION_STALLED = ReasonCode(
         "destination.stalled",
         "the destination is connected but has taken no bytes for {seconds:.0f} s",
