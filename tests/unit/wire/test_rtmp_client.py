@@ -269,6 +269,16 @@ def acknowledged(session: ClientSession) -> int:
     return int.from_bytes(payload, "big")
 
 
+def test_a_flood_of_pings_is_not_answered() -> None:
+    """All streams of a process wait for it: what no server sends at once ends the session, in words."""
+    ping = message(4, bytes.fromhex("0006 01020304"))
+    pair = Pair(Purpose.PLAY).run()
+    pair.client.receive(ping * 2_000)
+    assert len(pair.client.data_to_send()) == 2_000 * len(ping)
+    with pytest.raises(RemoteProtocolError, match="more than 2000 RTMP messages without media"):
+        pair.client.receive(ping * 60_000)
+
+
 def test_received_bytes_are_acknowledged_once_the_server_asks() -> None:
     """At half the window at the latest, with the bytes received so far."""
     session = playing()

@@ -78,6 +78,11 @@ class Protocols:
         "the peer uses more than {count} RTMP chunk streams",
         "对方使用了超过 {count} 个 RTMP 块流",
     )
+    PROTOCOL_RTMP_MUCH_TALK = ReasonCode(
+        "protocol.rtmp_much_talk",
+        "more than {count} RTMP messages without media came at once",
+        "一次收到超过 {count} 条不含媒体的 RTMP 消息",
+    )
     PROTOCOL_RTMP_SHORT_CONTROL = ReasonCode(
         "protocol.rtmp_short_control", "an RTMP control message is too short", "RTMP 控制消息过短"
     )

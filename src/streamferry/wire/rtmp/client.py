@@ -62,6 +62,9 @@ _CONNECT, _CREATE_STREAM, _START = 1, 4, 5
 # "Live, or recorded if there is none", which ActionScript players write as -2 seconds in ms.
 _PLAY_LIVE_OR_RECORDED = -2000
 _BUFFER_LENGTH_MS = 3000
+# Messages without media of one call: each may cost an answer, 20 us, and all streams of a process wait for that.
+# Servers send some a second, captions included, and a call has what came since the last one.
+_MAX_TALK = 2_000
 # Characters of a server's text that are worth showing.
 _MAX_SHOWN = 300
 # Shorter ones keep nothing safe, and cutting them out would spoil every word.
@@ -146,11 +149,14 @@ class ClientSession(Peer):
         elif self._early_tags:
             tags += self._early_tags
             self._early_tags.clear()
-        is_playing = self._is_playing
+        is_playing, talk = self._is_playing, 0
         for type_id, stamp_ms, _, payload in self._receive_messages(data, start):
             if is_playing and (type_id == VIDEO or type_id == AUDIO):  # noqa: SIM109 (40 ns less than `in`)
                 tags.append((type_id, stamp_ms, payload))
             else:
+                talk += 1
+                if talk > _MAX_TALK:
+                    raise RemoteProtocolError(Code.PROTOCOL_RTMP_MUCH_TALK, count=_MAX_TALK)
                 self._handle_message(type_id, stamp_ms, payload, tags)
         if not self._events:
             return []
