@@ -1,5 +1,7 @@
-"""A prepared file in memory, as the reader sees one: laid out as on the disk, whole or still growing."""
+"""A prepared file in memory, as its reader and the kernel see one: laid out as on the disk, whole or still growing."""
 
+import os
+import weakref
 from bisect import bisect_right
 
 from scripted.camera import FRAME_MS, Camera
@@ -52,6 +54,9 @@ class MemoryFile:
             self.message_ends.append(len(data))
             self._stamps.append(stamp_ms)
         self._data = bytes(data)
+        self.descriptor = os.memfd_create("film")
+        weakref.finalize(self, os.close, self.descriptor)
+        os.pwrite(self.descriptor, self._data, 0)
         self.tracks = frozenset(self.ends)
         self.end_offset = len(data)
         self.complete = True

@@ -76,7 +76,9 @@ class PreparedFile:
         self._on_unused = on_unused
         self._changed = asyncio.Event()
         self._use_lock = -1
-        self._file = self._steps = -1
+        #: Of the file, once it can be read.
+        self.descriptor = -1
+        self._steps = -1
         self._steps_bytes = 0
         self._map: mmap.mmap | None = None
         self._view = memoryview(b"")
@@ -87,7 +89,7 @@ class PreparedFile:
         """All that can be read now, from the file's start; valid as long as it, or a slice of it, is held."""
         if len(self._view) < self.end_offset:
             # A map cannot grow. The old one is freed with its last slice.
-            self._map = mmap.mmap(self._file, self.end_offset, access=mmap.ACCESS_READ)
+            self._map = mmap.mmap(self.descriptor, self.end_offset, access=mmap.ACCESS_READ)
             self._view = memoryview(self._map)
         return self._view
 
@@ -147,7 +149,7 @@ class PreparedFile:
             self._use_lock = self.entry.lock_for_use()
         summary = self.entry.read_summary()
         if summary is not None:
-            self._file = os.open(self.entry.media, os.O_RDONLY)
+            self.descriptor = os.open(self.entry.media, os.O_RDONLY)
             self.index = self.entry.read_index()
             self._open_at(summary.end_offset)
             self._become_complete(summary)
@@ -176,7 +178,7 @@ class PreparedFile:
     @property
     def is_growing(self) -> bool:
         """True once the part file has been opened."""
-        return self._file >= 0
+        return self.descriptor >= 0
 
     def fail(self, error: MediaError) -> None:
         """It will not grow any more."""
@@ -192,10 +194,10 @@ class PreparedFile:
         """Release map, file and lock. Slices that are still held keep the map, not the file's place in the cache."""
         self._view = memoryview(b"")
         self._map = None
-        for descriptor in (self._file, self._steps, self._use_lock):
+        for descriptor in (self.descriptor, self._steps, self._use_lock):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._file = self._steps = self._use_lock = -1
+        self.descriptor = self._steps = self._use_lock = -1
 
     def _open_part(self, ready: dict[str, Any]) -> None:
         # It may have become whole since the message was written.
@@ -203,7 +205,7 @@ class PreparedFile:
             with contextlib.suppress(FileNotFoundError):
                 file = os.open(path, os.O_RDONLY)
                 if os.fstat(file).st_ino == ready["inode"]:
-                    self._file = file
+                    self.descriptor = file
                     try:
                         self._steps = os.open(self.entry.steps_part, os.O_RDONLY)
                         self.index = Index(ready["first_offset"])

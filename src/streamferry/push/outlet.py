@@ -9,6 +9,7 @@ from typing import Protocol
 
 from streamferry.media.errors import DestinationError, DestinationStalled
 from streamferry.media.tag import LaidTag
+from streamferry.net.connection import SendableFile
 from streamferry.push.queue import TagQueue
 from streamferry.reasons import Code
 from streamferry.wire.rtmp.framed import Framed
@@ -44,8 +45,8 @@ class ChunkSession(Protocol):
     def write_pieces(self, pieces: "list[bytes | memoryview]") -> None:
         """Send whole messages. Raises DestinationError."""
 
-    def write_view(self, view: memoryview) -> None:
-        """The same of one piece: the hot path."""
+    def write_file(self, file: SendableFile, start: int, end: int) -> None:
+        """The same of a stretch of a file: the hot path."""
 
 
 class Session(Protocol):

@@ -16,7 +16,7 @@ from streamferry.media.errors import (
 )
 from streamferry.media.tag import LaidTag
 from streamferry.media.url import MediaUrl
-from streamferry.net.connection import Buffers
+from streamferry.net.connection import Buffers, SendableFile
 from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_publish
 from streamferry.push.peer_errors import as_destination_errors
@@ -142,18 +142,18 @@ class RtmpSession:
         if len(self._rest) == len(pieces):
             self._send_rest()
 
-    def write_view(self, view: memoryview) -> None:
+    def write_file(self, file: SendableFile, start: int, end: int) -> None:
         """See ``ChunkSession``."""
         if self._failure is not None or self._rest:
-            self.write_pieces([view])
+            self.write_pieces([file.view()[start:end]])
             return
         try:
-            taken = self._connection.send_view(view)
+            taken = self._connection.send_file(file, start, end)
         except OSError as error:
             raise self._broken(error) from None
         self.sent_bytes += taken
-        if taken < len(view):
-            self._rest = [view[taken:]]
+        if taken < end - start:
+            self._rest = [file.view()[start + taken : end]]
 
     def _send_rest(self) -> None:
         rest = self._rest

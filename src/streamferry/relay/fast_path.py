@@ -44,7 +44,8 @@ from streamferry.source.rtmp import RtmpReader
 from streamferry.timeline import Timeline
 from streamferry.timeline.timeline import PICTURE_PATIENCE_MS
 from streamferry.timeline.tracks import MAX_FRAME_MS
-from streamferry.wire.rtmp.chunk import EXTENDED, swap_bytes
+from streamferry.wire.flv import MAX_TAG_BYTES
+from streamferry.wire.rtmp.chunk import EXTENDED, MAX_MESSAGE_BYTES, swap_bytes
 from streamferry.wire.rtmp.framed import Framed
 from streamferry.wire.rtmp.message import CHUNK_STREAM_OF_TAG
 
@@ -255,30 +256,30 @@ class FlvFastPath(FastPath):
             view[start:_BEGIN] = unread
         chunk_size, stream_word, append = framed.chunk_size, framed.stream_word, framed.pieces.append
         count = tag_type = last_type = video_step_ms = audio_step_ms = 0
-        is_simple = True
+        # Whether the loop ends at a tag of which there is enough for the general path.
+        is_whole = True
         while start + _AROUND_BODY_BYTES <= end:
             type_and_size, stamp_word, look = _read_tag(view, start)
             size = type_and_size & 0xFFFFFF
             tag_type = type_and_size >> 24
             following = start + _AROUND_BODY_BYTES + size
-            ms = (stamp_word >> 8 | (stamp_word & 0xFF) << 24) + base_ms
-            is_simple = False
+            if following > end:
+                # Of whatever kind: it is not whole yet.
+                is_whole = tag_type not in (VIDEO, AUDIO) or size > MAX_TAG_BYTES
+                break
+            ms = (stamp_word >> 8) + base_ms
+            if stamp_word & 0xFF:
+                ms += (stamp_word & 0xFF) << 24
             if ms > until_ms or not 2 <= size <= chunk_size:
                 break
             if tag_type == VIDEO:
                 step_ms = ms - video_ms
                 if not 0 < step_ms <= MAX_FRAME_MS or not PICTURES[look]:
                     break
-                is_simple = True
-                if following > end:
-                    break
                 video_ms, video_step_ms, chunk = ms, step_ms, _VIDEO_CHUNK
             elif tag_type == AUDIO:
                 step_ms = ms - audio_ms
                 if not 0 < step_ms <= MAX_FRAME_MS or not SOUNDS[look]:
-                    break
-                is_simple = True
-                if following > end:
                     break
                 audio_ms, audio_step_ms, chunk = ms, step_ms, _AUDIO_CHUNK
             else:
@@ -294,11 +295,13 @@ class FlvFastPath(FastPath):
             last_type = tag_type
             count += 1
             start = following
-        if is_simple:  # But not whole yet, if there is anything.
-            reader.unread = bytes(view[start:end]) if start < end else b""
-            start = -1
         else:
-            reader.unread = b""
+            is_whole = False
+        reader.unread = b""
+        if not is_whole:
+            if start < end:
+                reader.unread = bytes(view[start:end])
+            start = -1
         return start, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms
 
 
@@ -336,9 +339,9 @@ class RtmpFastPath(FastPath):
         count = last_type = video_step_ms = audio_step_ms = 0
         # What of the buffer goes out as it lies, up to where the loop is.
         piece = begin = start
-        is_simple = True
+        # Whether the loop ends at a message of which there is enough for the general path.
+        is_whole = True
         while start < end:
-            is_simple = False
             if start + 16 > end:
                 break
             first, second, third, fourth = _read_chunk(view, start)
@@ -359,28 +362,14 @@ class RtmpFastPath(FastPath):
                 field, extended = fourth, bytes(view[start + 12 : start + 16])
             else:
                 body, look, stamp_ms = start + 12, fourth >> 16, field
-            ms = stamp_ms + base_ms
-            if ms > until_ms or not 2 <= size <= chunk_size:
-                break
-            if type_id == VIDEO:
-                step_ms = ms - video_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not PICTURES[look]:
-                    break
-                chunk = _VIDEO_CHUNK
-            elif type_id == AUDIO:
-                step_ms = ms - audio_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not SOUNDS[look]:
-                    break
-                chunk = _AUDIO_CHUNK
-            else:
-                break
             following = body + size
             if size > source_chunk_size:
                 step = source_chunk_size + (5 if extended else 1)
                 following += (size - 1) // source_chunk_size * (step - source_chunk_size)
                 basic_header = 0xC0 | first >> 24 & 0x3F
                 if following > end:
-                    is_simple = reader.is_left(view, body, end, size, bytes((basic_header,)) + extended)
+                    continuation = bytes((basic_header,)) + extended
+                    is_whole = size > MAX_MESSAGE_BYTES or not reader.is_left(view, body, end, size, continuation)
                     break
                 at = body + source_chunk_size
                 while at < following:
@@ -390,7 +379,22 @@ class RtmpFastPath(FastPath):
                 if at < following:
                     break
             elif following > end:
-                is_simple = True
+                is_whole = size > MAX_MESSAGE_BYTES
+                break
+            ms = stamp_ms + base_ms
+            if ms > until_ms or not 2 <= size <= chunk_size:
+                break
+            if type_id == VIDEO:
+                step_ms = ms - video_ms
+                if not 0 < step_ms <= MAX_FRAME_MS or not PICTURES[look]:
+                    break
+                chunk, video_ms, video_step_ms = _VIDEO_CHUNK, ms, step_ms
+            elif type_id == AUDIO:
+                step_ms = ms - audio_ms
+                if not 0 < step_ms <= MAX_FRAME_MS or not SOUNDS[look]:
+                    break
+                chunk, audio_ms, audio_step_ms = _AUDIO_CHUNK, ms, step_ms
+            else:
                 break
             if ms < EXTENDED and body - start >= 12:
                 if body - start > 12:
@@ -408,25 +412,22 @@ class RtmpFastPath(FastPath):
                 for at in range(body + source_chunk_size, following, step):
                     append(view[piece:at])
                     piece = at + step - source_chunk_size
-            if type_id == VIDEO:
-                video_ms, video_step_ms = ms, step_ms
-            else:
-                audio_ms, audio_step_ms = ms, step_ms
             stream.stamp_ms, stream.delta_ms, stream.extended = stamp_ms, field, extended
             stream.size, stream.type_id = size, type_id
             if first < 0x40000000:
                 stream.message_stream_id = third >> 24 if not third & 0xFFFFFF else swap_bytes(third)
             if looks:
                 self.passed.append((type_id, stamp_ms, b""))
-            is_simple = True
             last_type = type_id
             count += 1
             start = following
+        else:
+            is_whole = False
         if count:
             append(view[piece:start])
             session.scanned_bytes += start - begin
-        if is_simple and session.scanned_bytes < session.ack_due_bytes:
-            if start < end:  # But not whole yet.
+        if not is_whole and session.scanned_bytes < session.ack_due_bytes:
+            if start < end:
                 session.unread = bytes(view[start:end])
             start = -1
         return start, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms

@@ -75,7 +75,7 @@ class FileSender:
         if chunks is None:
             return
         if not reader.unsent_tracks and reader.reached_ms < self._near_wrap_ms:
-            chunks.write_view(reader.file.view()[start:end])
+            chunks.write_file(reader.file, start, end)
             return
         if headers:
             chunks.write_tags(self._lay_headers(headers))

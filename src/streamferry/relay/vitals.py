@@ -67,7 +67,7 @@ class End:
 
 
 class Vitals:
-    """Used at each inspection, about twice a second, and whenever the status is read.
+    """Used at each inspection (``flow.INSPECT_S``), and whenever the status is read.
 
     ``trouble``: that of the previous run when it ended.
     """

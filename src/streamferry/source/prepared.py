@@ -22,6 +22,8 @@ _LONE_FRAME_MS = {VIDEO: 40, AUDIO: 23}
 class PlayableFile(Protocol):
     """What the reader needs of a prepared file; ``prepare.PreparedFile`` is one."""
 
+    #: Of the open file.
+    descriptor: int
     headers: list[Tag]
     #: Tag types that it has, or may have later.
     tracks: frozenset[int]
@@ -67,6 +69,7 @@ class PreparedReader:
         "_end_ms",
         "_last_ms",
         "_scan",
+        "_step",
         "at_end",
         "file",
         "is_cut",
@@ -105,6 +108,8 @@ class PreparedReader:
         #: Whether the file still grows and has nothing more now.
         self.starved = False
         self._scan: TagScan | None = None
+        # Number of the step up to which was given last; those before it are never looked at again.
+        self._step = 0
         self._advise_at = self.offset + _ADVISE_STEP_BYTES
         file.advise(self.offset)
 
@@ -145,7 +150,9 @@ class PreparedReader:
         readable = file.end_offset
         end: int | None
         if until_ms < self._last_ms:
-            end = file.index.offset_until(until_ms)
+            index = file.index
+            step = self._step = index.step_until(until_ms, self._step)
+            end = index.step_offsets[step] if step < len(index.step_offsets) else None
         elif self._last_ms == NEVER_MS:
             end = None
         else:

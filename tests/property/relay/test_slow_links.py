@@ -80,9 +80,9 @@ class Line:
         self.sent += data
         return len(data)
 
-    def send_view(self, view: memoryview) -> int:
-        """The same of one piece."""
-        return self.send((view,))
+    def send_file(self, file: MemoryFile, start: int, end: int) -> int:
+        """The same of a stretch of a file."""
+        return self.send((file.view()[start:end],))
 
     def unacked_bytes(self) -> int:
         """What has not arrived yet."""

@@ -79,6 +79,18 @@ def test_a_moment_is_found_to_a_step(shape: list[tuple[int, bytes, int]], at: in
 
 
 @settings(deadline=None, max_examples=60)
+@given(shape=films, moments=st.lists(st.integers(0, 1 << 26), min_size=2, max_size=2), before=st.integers(0, 100))
+def test_a_moment_is_found_from_any_step_before_it(
+    shape: list[tuple[int, bytes, int]], moments: list[int], before: int
+) -> None:
+    """As from the beginning: from the step of an earlier moment, and from those before that."""
+    index = film(shape).index
+    earlier_ms, later_ms = sorted(moments)
+    after = max(0, index.step_until(earlier_ms) - before)
+    assert index.step_until(later_ms, after) == index.step_until(later_ms)
+
+
+@settings(deadline=None, max_examples=60)
 @given(
     shape=films,
     place=st.integers(0, 30),

@@ -24,6 +24,8 @@ CHUNK_SIZE = 65536
 #: Distance of the index's steps, unless frames are further apart: how exactly a moment is found.
 STEP_MS = 40
 TRACKS = (AUDIO, VIDEO)
+# What a visit goes on is about 8 steps; twice that after a late one.
+_NEAR_STEPS = 16
 _NONE = (1 << 64) - 1
 
 _read_two_words = Struct(">II").unpack_from
@@ -142,12 +144,21 @@ class Index:
             return None
         return stamps[place], offsets[place]
 
-    def offset_until(self, ms: int, after: int = 0) -> int | None:
-        """Where media ends that is not after ``ms``: all before it is not, and at most ``STEP_MS`` of it is missing.
+    def step_until(self, ms: int, after: int = 0) -> int:
+        """Number of the step where media ends that is not after ``ms``: all before it is not, and at most ``STEP_MS``
+        of it is missing. As many as there are: not before the end of what is known.
 
-        None: not before the end of what is known. ``after``: number of a step at or before it, from which to look.
+        ``after``: number of a step at or before it. If that is near, no more of the index is touched than is between.
         """
-        step = bisect_right(self.step_stamps, ms - STEP_MS + 1, after)
+        stamps, last_ms = self.step_stamps, ms - STEP_MS + 1
+        near = after + _NEAR_STEPS
+        if near < len(stamps) and stamps[near] > last_ms:
+            return bisect_right(stamps, last_ms, after, near)
+        return bisect_right(stamps, last_ms, after)
+
+    def offset_until(self, ms: int) -> int | None:
+        """Where that step lies; None: not before the end of what is known."""
+        step = self.step_until(ms)
         return self.step_offsets[step] if step < len(self.step_offsets) else None
 
     def step_before(self, offset: int) -> int:
