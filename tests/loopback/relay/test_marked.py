@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kit import probe, programs
 from kit.pictures import frames, make_picture
+from kit.waiting import PATIENCE_S
 from streamferry.media.errors import SourceCorrupt, SourceEnded, SourceStalled
 from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, LaidTag, Tag
 from streamferry.media.url import MediaUrl
@@ -68,16 +70,24 @@ def later(tags: list[Tag], by_ms: int) -> list[Tag]:
     return [(tag_type, stamp_ms + by_ms, body) for tag_type, stamp_ms, body in tags if tag_type != SCRIPT]
 
 
-async def pull_to_the_end(feed: MarkedFeed) -> list[LaidTag]:
-    """Until the source is silent for too long, which it has to be told."""
+def of(tag_type: int, laid: list[LaidTag]) -> list[LaidTag]:
+    return [tag for tag in laid if tag[0] == tag_type]
+
+
+async def pull_to_the_end(feed: MarkedFeed, is_all: Callable[[list[LaidTag]], bool]) -> list[LaidTag]:
+    """Until all has come, and then until the source is silent for too long, which it has to be told.
+
+    The encoder takes its time: the source may have been silent for long before the encoder gives its last picture.
+    """
     laid: list[LaidTag] = []
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 now, new = time.monotonic(), []
                 feed.pull(now, new)
                 laid += [(tag_type, dts_ms, bytes(body), kind) for tag_type, dts_ms, body, kind in new]
-                feed.check_liveness(now)
+                if is_all(laid):
+                    feed.check_liveness(now)
                 await asyncio.sleep(0.02)
     except SourceStalled:
         return laid
@@ -94,13 +104,11 @@ async def test_a_picture_that_changes_its_size_is_fitted(tmp_path, mark):
     """What the destination gets keeps the size it began with, mark in place; nothing of either half is missing."""
     tags = film(tmp_path / "one.flv", "320x180", *SOUND) + later(film(tmp_path / "two.flv", "180x320", *SOUND), 2000)
     camera = Camera(tags)
-    path = written(
-        tmp_path / "out.flv", await pull_to_the_end(await open_marked(camera, mark, URL, Timeline(), SCRATCH))
-    )
+    feed = await open_marked(camera, mark, URL, Timeline(), SCRATCH)
+    ends_ms = lambda laid: [max((tag[1] for tag in of(kind, laid)), default=0) for kind in (VIDEO, AUDIO)]  # noqa: E731
+    path = written(tmp_path / "out.flv", await pull_to_the_end(feed, lambda laid: min(ends_ms(laid)) > 3800))
     assert camera.is_closed
-    media = probe.assert_flawless(path)
-    assert media.video.dts_ms[-1] > 3800
-    assert media.audio.dts_ms[-1] > 3800
+    probe.assert_flawless(path)
     pictures = frames(path, 200)
     assert {(len(picture[0]), len(picture)) for picture in pictures} == {(320, 180)}
     for picture in pictures:
@@ -112,7 +120,8 @@ async def test_time_that_goes_back_stops_nothing(tmp_path, mark):
     """An encoder that starts over at 0 in the same session: the pictures go on, and the mark with them."""
     tags = film(tmp_path / "one.flv", "320x180", *SOUND)
     feed = await open_marked(Camera(later(tags, 3_600_000) + later(tags, 0)), mark, URL, Timeline(), SCRATCH)
-    media = probe.assert_flawless(written(tmp_path / "out.flv", await pull_to_the_end(feed)))
+    laid = await pull_to_the_end(feed, lambda laid: len(of(VIDEO, laid)) > 97)
+    media = probe.assert_flawless(written(tmp_path / "out.flv", laid))
     assert len(media.video.packets) == pytest.approx(100, abs=3)
 
 
@@ -120,7 +129,7 @@ async def test_sound_without_picture_passes(tmp_path, mark):
     """There is nothing to lay the mark over, and the sound is copied."""
     tags = [tag for tag in film(tmp_path / "one.flv", "320x180", *SOUND) if tag[0] == AUDIO]
     feed = await open_marked(Camera(tags + later(tags, 2000)), mark, URL, Timeline(), SCRATCH)
-    laid = await pull_to_the_end(feed)
+    laid = await pull_to_the_end(feed, lambda laid: len(of(AUDIO, laid)) > len(tags))
     assert {tag[0] for tag in laid} <= {AUDIO, SCRIPT}
     assert {tag[2] for tag in laid if tag[0] == AUDIO} <= {bytes(tag[2]) for tag in tags}
 
@@ -131,7 +140,7 @@ async def test_sound_that_comes_later_begins_another_session(tmp_path, mark):
     tags = silent + later(silent, 2000) + later(film(tmp_path / "two.flv", "320x180", *SOUND), 4000)
     feed = await open_marked(Camera(tags), mark, URL, Timeline(), SCRATCH)
     with pytest.raises(SourceEnded, match="track"):
-        await pull_to_the_end(feed)
+        await pull_to_the_end(feed, lambda laid: False)
 
 
 async def test_what_is_no_media_is_said_to_be_none(mark):
