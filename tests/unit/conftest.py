@@ -1,4 +1,8 @@
-"""Stores of both databases, migrated and empty, one for each test that asks."""
+"""Stores, migrated and empty, one for each test that asks.
+
+Tests of ``store`` and ``service`` run on both databases. Elsewhere those marked ``both_databases`` do: they send
+PostgreSQL a statement that no other test does, or several transactions at once. The rest runs on SQLite.
+"""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -30,7 +34,18 @@ def emptied_databases() -> list[EmptiedDatabases]:
     return []
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test its databases, unless it or its module names them."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    is_named = hasattr(metafunc.module, "store_url") or any(mark.args[0] == "store_url" for mark in marks)
+    if "store_url" in metafunc.fixturenames and not is_named:
+        room = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
+        is_both = room in ("store", "service") or metafunc.definition.get_closest_marker("both_databases")
+        databases = ["sqlite", "postgresql"] if is_both else ["sqlite"]
+        metafunc.parametrize("store_url", databases, indirect=True)
+
+
+@pytest.fixture
 async def store_url(
     request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[str]:
@@ -53,7 +68,7 @@ async def store_url(
 
 @pytest.fixture
 async def store(store_url: str) -> AsyncIterator[Store]:
-    """A store of this test's own, on SQLite and on PostgreSQL."""
+    """A store of this test's own."""
     one = Store(store_url, Seal(SEAL_KEY))
     yield one
     await one.aclose()

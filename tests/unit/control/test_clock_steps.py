@@ -17,6 +17,8 @@ from streamferry.control.store_ledger import StoreLedger
 from streamferry.store import Store, workers
 from streamferry.store.schema import pulse, run, worker
 
+pytestmark = pytest.mark.both_databases
+
 HOUR_MS = 3_600_000
 
 

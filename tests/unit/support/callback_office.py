@@ -83,7 +83,8 @@ class Office:
         """Until everything was delivered or given up."""
         async with asyncio.timeout(seconds):
             while (await self.callbacks.list_deliveries(state=DeliveryState.WAITING)).total:  # noqa: ASYNC110 -- the store
-                await asyncio.sleep(0.01)
+                # Each look costs as much as a delivery.
+                await asyncio.sleep(0.05)
 
     async def due_in_s(self, task_id: str) -> float | None:
         """When its mailbox is tried next."""

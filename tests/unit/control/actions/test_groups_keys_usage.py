@@ -16,6 +16,8 @@ from streamferry.store.schema import usage as usage_table
 from streamferry.tasks.errors import GroupExists, GroupInUse, GroupNotFound, InvalidField, KeyNotFound
 from streamferry.worker import Report, Usage
 
+pytestmark = pytest.mark.both_databases
+
 TAG = GroupTag("Custom", "team", "体育")
 
 

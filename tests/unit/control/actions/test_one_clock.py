@@ -17,6 +17,8 @@ from streamferry.web.reads import Reads
 from streamferry.web.views import Status
 from streamferry.web.writes import Verb, Writes
 
+pytestmark = pytest.mark.both_databases
+
 PUSH = "rtmp://push.example/live/"
 SOURCE = "rtmp://live.example/live/in"
 

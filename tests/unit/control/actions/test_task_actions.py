@@ -56,6 +56,7 @@ async def kinds(actions: Actions, task_id: str) -> list[str]:
     return [event.kind for event in await actions.list_feed(task_id)]
 
 
+@pytest.mark.both_databases
 async def test_what_was_created_is_read_back(actions: Actions) -> None:
     """Every field of a spec comes back as it was given, and the record says that nothing has happened yet."""
     spec = TaskSpec(
@@ -193,6 +194,7 @@ async def test_addresses_that_differ_in_their_query_are_two_destinations(actions
     assert refused.value.other_task_id == first
 
 
+@pytest.mark.both_databases
 async def test_of_partial_updates_at_once_none_is_lost(actions: Actions) -> None:
     """What an update keeps is read under the lock under which it is written."""
     task_id = await actions.create_task(spec_at(-1, 20))
@@ -202,6 +204,7 @@ async def test_of_partial_updates_at_once_none_is_lost(actions: Actions) -> None
     assert [getattr(spec, name) for change in changes for name in change] == ["x", 7, False, 7]
 
 
+@pytest.mark.both_databases
 async def test_a_stopped_task_claims_no_destination_until_it_is_continued(actions: Actions) -> None:
     """Stopping frees the destination; continuing, relaunching and updating ask for it again."""
     first = await actions.create_task(spec_at(10, 20))
@@ -253,12 +256,14 @@ async def test_a_setting_turns_the_conflict_into_a_warning(
     assert "push.example" not in caplog.text
 
 
+@pytest.mark.both_databases
 async def test_of_ten_creations_at_once_with_one_destination_one_succeeds(actions: Actions) -> None:
     """The guard holds between transactions that run side by side."""
     outcomes = await asyncio.gather(*(actions.create_task(spec_at(10, 20)) for _ in range(10)), return_exceptions=True)
     assert sorted(type(one).__name__ for one in outcomes) == ["DestinationConflict"] * 9 + ["str"]
 
 
+@pytest.mark.both_databases
 async def test_of_ten_stops_at_once_one_succeeds(actions: Actions) -> None:
     """A state is judged and changed in one step: nine find it stopped."""
     task_id = await actions.create_task(spec_at(-1, 20))
@@ -267,6 +272,7 @@ async def test_of_ten_stops_at_once_one_succeeds(actions: Actions) -> None:
     assert await kinds(actions, task_id) == ["created", "disabled", "stopped"]
 
 
+@pytest.mark.both_databases
 async def test_lists_are_newest_first_and_paged(actions: Actions) -> None:
     """Each task is on exactly one page, and the total counts all."""
     made = [await actions.create_task(spec_at(-1, 20, str(number))) for number in range(5)]
@@ -275,6 +281,7 @@ async def test_lists_are_newest_first_and_paged(actions: Actions) -> None:
     assert {page.total for page in pages} == {5}
 
 
+@pytest.mark.both_databases
 async def test_titles_are_searched_in_any_case_and_literally(actions: Actions) -> None:
     """Part of a title is enough; a wildcard of SQL is only a character."""
     for number, title in enumerate(("Abc", "xABCx", "直播频道", "ab")):
@@ -289,6 +296,7 @@ async def test_titles_are_searched_in_any_case_and_literally(actions: Actions) -
     assert await titles("_") == []
 
 
+@pytest.mark.both_databases
 async def test_lists_can_be_of_some_groups(actions: Actions) -> None:
     """Only tasks of the groups named are in the list."""
     await actions.create_group("sport", "default")

@@ -20,6 +20,8 @@ from streamferry.store.events import NewEvent
 from streamferry.store.schema import run
 from streamferry.web.compat.callback_body import serialize
 
+pytestmark = pytest.mark.both_databases
+
 SECONDS = 1.0
 
 

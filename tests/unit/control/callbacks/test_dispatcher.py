@@ -62,6 +62,7 @@ async def test_bookkeeping_is_not_told(office: Office, receiver: CallbackReceive
     assert (told["Event"], told["Fault"], told["Reason"]) == ("retrying", "service", "its worker is gone")
 
 
+@pytest.mark.both_databases
 async def test_an_error_is_tried_again_under_the_same_id_and_holds_back_what_follows(
     office: Office, receiver: CallbackReceiver
 ) -> None:
@@ -138,6 +139,7 @@ async def test_after_a_day_all_that_waited_for_it_is_given_up(office: Office) ->
     assert (await office.states(task_id))[3] == "delivered"
 
 
+@pytest.mark.both_databases
 async def test_dead_letters_are_replayed_in_order(office: Office, receiver: CallbackReceiver) -> None:
     """All at once or one by its id, each for another day; one that waits is not."""
     task_id = await office.task(receiver.url())
@@ -160,6 +162,7 @@ async def test_dead_letters_are_replayed_in_order(office: Office, receiver: Call
     assert receiver.received[1].body == receiver.received[3].body
 
 
+@pytest.mark.both_databases
 async def test_dead_letters_can_be_dropped(office: Office) -> None:
     """At once; else they are forgotten after a month."""
     task_id = await office.task("http://calls.example/")
@@ -170,6 +173,7 @@ async def test_dead_letters_can_be_dropped(office: Office) -> None:
     assert await office.states(task_id) == {}
 
 
+@pytest.mark.both_databases
 async def test_a_crash_between_sending_and_writing_down_sends_again(office: Office, receiver: CallbackReceiver) -> None:
     """Under the same id, once the claim is given up, and before what follows."""
     task_id = await office.task(receiver.url())
@@ -191,6 +195,7 @@ async def test_a_crash_between_sending_and_writing_down_sends_again(office: Offi
     assert (await office.due_in_s(task_id) or 0) <= 0
 
 
+@pytest.mark.both_databases
 async def test_couriers_of_several_services_send_nothing_twice(office: Office, receiver: CallbackReceiver) -> None:
     """Three of them on one store: each callback comes once, each task's in order."""
     made = [await office.task(receiver.url()) for _ in range(8)]
@@ -209,6 +214,7 @@ async def crowd(office: Office, address: str) -> None:
         await office.happen(await office.task(address), "starting")
 
 
+@pytest.mark.both_databases
 async def test_a_dead_receiver_holds_up_nobody_else(
     office: Office, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +230,7 @@ async def test_a_dead_receiver_holds_up_nobody_else(
             assert len(dead.received) == PLACES_OF_HOST
 
 
+@pytest.mark.both_databases
 async def test_an_address_that_has_failed_gets_a_single_place(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until it has taken something: so a hundred dead ones do not take all places."""
     monkeypatch.setattr(dispatcher, "_LEAVE_S", 0.1)
@@ -234,6 +241,7 @@ async def test_an_address_that_has_failed_gets_a_single_place(office: Office, mo
             assert len(dead.received) == PLACES_OF_HOST + 1
 
 
+@pytest.mark.both_databases
 async def test_a_path_that_fails_held_up_the_other_paths_of_its_host(
     office: Office, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,6 +337,7 @@ async def test_retry_after_is_obeyed(office: Office, receiver: CallbackReceiver,
     assert len(receiver.received) == 2
 
 
+@pytest.mark.both_databases
 async def test_an_address_that_is_gone_gets_nothing_more(office: Office, receiver: CallbackReceiver) -> None:
     """After one 410: what waited is given up with the reason, what follows is not owed, until somebody acts."""
     receiver.answers.append(Answer(410))
@@ -379,6 +388,7 @@ async def test_a_task_says_that_its_callbacks_are_not_taken(office: Office, rece
     assert await facts() == [(1, True)] * 2
 
 
+@pytest.mark.both_databases
 async def test_dead_letters_were_kept_for_ever(office: Office) -> None:
     """They are forgotten after the days of the settings, with the mailbox of a deleted task; what waits never is."""
     task_id, kept = await office.task("http://calls.example/"), await office.task("http://calls.example/kept")
@@ -400,6 +410,7 @@ async def test_dead_letters_were_kept_for_ever(office: Office) -> None:
     assert list(left) == [kept]
 
 
+@pytest.mark.both_databases
 async def test_another_address_gets_what_waits_and_none_gets_nothing(
     office: Office, receiver: CallbackReceiver
 ) -> None:

@@ -37,6 +37,7 @@ async def test_a_key_that_may_only_read_guessed_stream_keys(api: Api, action: st
         assert (await api.refusal(action, {**everything, half: "live"}))["Code"] == "AccessDenied"
 
 
+@pytest.mark.both_databases
 async def test_guesses_of_streams_are_few(api: Api) -> None:
     """A key that may write names streams that there are as often as it likes, and made-up ones a few times."""
     destination = MediaUrl.parse("rtmp://push.example/live/there-is")

@@ -84,6 +84,7 @@ async def test_a_captured_creation_makes_nothing_more(api: Api) -> None:
     assert (await api.call("ListPullToPushTask", {}))["List"] == []
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("action", ["StopPullToPushTask", "RelaunchPullToPushTask", "DeletePullToPushTask"])
 async def test_a_captured_change_changes_nothing_more(api: Api, store: Store, action: str) -> None:
     """Sent again after a while it is answered as then, and what was done since stays."""
@@ -133,6 +134,7 @@ async def test_a_change_is_good_for_fifteen_minutes_at_most(api: Api) -> None:
     assert (await Captured(api, "ListPullToPushTaskV2", {}, query=query, age_s=1000).send()).status_code == 200
 
 
+@pytest.mark.both_databases
 async def test_attempts_of_one_invocation_are_one(api: Api) -> None:
     """volcengine-python-sdk signs each attempt anew, with a header of its own that says that they are one."""
     body, made = live(), []
@@ -177,6 +179,7 @@ async def signed_with(api: Api, action: str, body: dict[str, Any], headers: dict
     return await api.client.post(f"http://api/?{query}", headers=mine, content=content)
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("action", ["CreatePullToPushTask", "StopPullToPushTask"])
 async def test_a_call_is_known_to_every_service_and_after_a_restart(
     api: Api, store: Store, store_url: str, action: str
@@ -199,6 +202,7 @@ async def test_a_call_is_known_to_every_service_and_after_a_restart(
     assert (await api.call("ListPullToPushTask", {}))["List"] == before
 
 
+@pytest.mark.both_databases
 async def test_copies_at_once_at_two_services_are_one_call(api: Api, store: Store, store_url: str) -> None:
     """Who comes second waits for the first, and gets its answer."""
     other = Store(store_url, Seal(store.seal.reveal()))
@@ -212,6 +216,7 @@ async def test_copies_at_once_at_two_services_are_one_call(api: Api, store: Stor
     assert len((await api.call("ListPullToPushTask", {}))["List"]) == 1
 
 
+@pytest.mark.both_databases
 async def test_what_failed_for_a_reason_of_ours_is_done_when_it_comes_again(
     api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +234,7 @@ async def _break(*_: object) -> None:
     raise sa.exc.OperationalError("", {}, OSError("gone"))
 
 
+@pytest.mark.both_databases
 async def test_an_answer_that_was_lost_comes_again_whatever_is_now(api: Api, store: Store) -> None:
     """A deletion that names a group is sent again: by then there is no such task, and yet it was done."""
     made = await api.call("CreatePullToPushTask", live())
@@ -238,6 +244,7 @@ async def test_an_answer_that_was_lost_comes_again_whatever_is_now(api: Api, sto
     assert (await call.send()).status_code == 200
 
 
+@pytest.mark.both_databases
 async def test_what_is_kept_is_bounded_in_time_and_rows(
     api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,6 +319,7 @@ async def test_too_many_calls_are_not_remembered_as_such(store: Store) -> None:
         assert len((await api.call("ListPullToPushTask", {}))["List"]) == 2
 
 
+@pytest.mark.both_databases
 async def test_copies_take_nothing_from_what_a_key_may_do(store: Store) -> None:
     """Somebody who sends a captured call again and again does not keep the key from its changes."""
     api = await make_api(store, ApiSettings(rates=type(NO_LIMITS)(0.001, 0, 0)))

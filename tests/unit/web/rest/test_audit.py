@@ -21,6 +21,7 @@ from streamferry.tasks.actor import Actor, ActorKind, acting_as
 from streamferry.web.compat.routes import ApiSettings
 
 
+@pytest.mark.both_databases
 async def test_events_say_who_caused_them(store: Store, rest: Rest) -> None:
     """A key by either API with the request's name, a worker, the schedule; a stranger's header names nothing."""
     answer = await rest.client.post("/tasks", json=_soon(), headers={"X-Request-Id": "a-strangers"})
@@ -46,6 +47,7 @@ async def test_events_say_who_caused_them(store: Store, rest: Rest) -> None:
     assert found["deleted"] == (f"key:{KEY.access_key_id}", told)
 
 
+@pytest.mark.both_databases
 async def test_the_audit_stream_tells_of_keys_secrets_and_sign_ins(store: Store, rest: Rest) -> None:
     """With who, from where and by which request; newest first, by pages, and never with a secret."""
     actions = rest.actions
@@ -80,6 +82,7 @@ async def test_the_audit_stream_tells_of_keys_secrets_and_sign_ins(store: Store,
     assert any(['"table":"audit"' in line async for line in dump(store)])
 
 
+@pytest.mark.both_databases
 async def test_a_key_that_may_only_read_does_not_see_who_let_whom_in(rest: Rest) -> None:
     """Ids of keys and addresses of people are for who may write."""
     reader = {"authorization": f"Bearer {await rest.token(rest.reader)}"}
@@ -96,6 +99,7 @@ async def test_every_answer_names_its_request(rest: Rest) -> None:
     assert len({one[0] for one in names}) == len(names)
 
 
+@pytest.mark.both_databases
 async def test_the_audit_stream_outlives_events(store: Store, rest: Rest) -> None:
     """It has days of its own."""
     await rest.create()

@@ -39,6 +39,7 @@ async def test_one_key_took_all_followers(store: Store) -> None:
             await again.aclose()
 
 
+@pytest.mark.both_databases
 async def test_a_preview_that_cannot_be_opened_keeps_no_place(store: Store) -> None:
     """However often somebody asks for one of a task that does not run."""
     task_id = await Actions(store).create_task(make_spec())

@@ -35,6 +35,7 @@ def reads(actions: Actions) -> Reads:
     return Reads(actions)
 
 
+@pytest.mark.both_databases
 async def test_filters_by_status_are_the_status_that_is_shown(
     reads: Reads, actions: Actions, clock: VirtualClock
 ) -> None:
@@ -55,6 +56,7 @@ async def test_filters_by_status_are_the_status_that_is_shown(
         assert (numbers.tasks, numbers.by_status[status], numbers.by_status[Status.DISABLED]) == (2, 1, 1)
 
 
+@pytest.mark.both_databases
 async def test_pages_are_filtered_by_state_title_and_group_together(reads: Reads, actions: Actions) -> None:
     """A page holds what passes all filters, newest first, and tells how many there are."""
     await actions.create_group("sport", "default")
@@ -86,6 +88,7 @@ async def test_a_task_shows_no_secret(reads: Reads, actions: Actions) -> None:
     assert (task.sources[0].start_s, task.sources[0].end_s) == (1.5, 9)
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("task_id", ["", "no-id", "0" * 32, "x\0", "\ud800"])
 async def test_what_is_no_id_is_no_task(reads: Reads, task_id: str) -> None:
     """Any text may be asked for."""
@@ -93,6 +96,7 @@ async def test_what_is_no_id_is_no_task(reads: Reads, task_id: str) -> None:
         await reads.task(task_id)
 
 
+@pytest.mark.both_databases
 async def test_events_are_read_by_cursor(reads: Reads, actions: Actions) -> None:
     """Page behind page gives every event once, in order; a task's own are those of all that are its."""
     first = await actions.create_task(make_spec())
@@ -112,6 +116,7 @@ async def test_events_are_read_by_cursor(reads: Reads, actions: Actions) -> None
     assert (await reads.events(first)).events == [seen[0], *seen[2:]]
 
 
+@pytest.mark.both_databases
 async def test_workers_are_listed_alive_or_gone(reads: Reads, store: Store) -> None:
     """A worker with a lease is alive and counts in the overview; one that left does not."""
     async with store.write() as connection:
@@ -155,6 +160,7 @@ async def test_an_update_of_another_version_is_refused(actions: Actions) -> None
     assert (await actions.get_task(task_id)).spec.title == "b"
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 async def test_who_follows_events_misses_none_that_is_committed_late(
     reads: Reads, actions: Actions, store: Store

@@ -14,6 +14,7 @@ def _prove_always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_gate, "PROVE_EVERY_S", 0.0)
 
 
+@pytest.mark.both_databases
 async def test_events_went_on_for_a_key_that_was_disabled(rest: Rest) -> None:
     """The stream of a token ends with the token, and what happens behind that is not told."""
     sent: asyncio.Queue[Message] = asyncio.Queue()
