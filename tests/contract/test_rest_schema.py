@@ -1,27 +1,39 @@
 """REST as its own document says it: made-up requests to every operation of a running service."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import httpx
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, assume, given, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.generation import GenerationMode
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 from served import Served
 
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+if TYPE_CHECKING:
+    import schemathesis
+
+#: For each operation and each way. They are the same in each run; STREAMFERRY_EXAMPLES=100 found nothing more.
+EXAMPLES = int(os.environ.get("STREAMFERRY_EXAMPLES", "6"))
 FRAMING = {"connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"}
 
 
-@pytest.mark.parametrize("mode", list(GenerationMode))
-def test_answers_are_as_the_document_says(served: Served, mode: GenerationMode) -> None:
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_answers_are_as_the_document_says(served: Served, mode: str) -> None:
     """Whatever is asked for, by the document or against it, no answer is a 5xx or of a form that is not documented."""
+    # Each process of a run reads all tests, and this costs more than most of them.
+    import schemathesis
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.generation import GenerationMode
+    from schemathesis.specs.openapi import checks
+
+    checks_of_answers = [
+        not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+    ]
     base = f"http://{served.host}/api/v1"
     pair = {"access_key_id": served.ak, "secret_access_key": served.sk}
     token = httpx.post(f"{base}/tokens", json=pair).json()["token"]
@@ -34,9 +46,9 @@ def test_answers_are_as_the_document_says(served: Served, mode: GenerationMode) 
             operation = found.ok()
             seen.add(operation.label)
 
-            @given(case=operation.as_strategy(generation_mode=mode))
+            @given(case=operation.as_strategy(generation_mode=GenerationMode(mode)))
             @settings(
-                max_examples=15,
+                max_examples=EXAMPLES,
                 deadline=None,
                 derandomize=True,
                 database=None,
@@ -48,7 +60,7 @@ def test_answers_are_as_the_document_says(served: Served, mode: GenerationMode) 
                 assume("\n" not in unquote(case.formatted_path))
                 # What frames the request is judged by the HTTP library, before any of our code.
                 assume(not FRAMING & {name.lower() for name in case.headers or {}})
-                case.call_and_validate(base_url=base, headers=dict(client.headers), checks=CHECKS)
+                case.call_and_validate(base_url=base, headers=dict(client.headers), checks=checks_of_answers)
 
             ask()
     assert len(seen) > 15

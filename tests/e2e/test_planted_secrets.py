@@ -57,6 +57,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Ite
         yield service.wait_ready()
     finally:
         service.stop()
+    # Nor does it show one as it ends.
+    assert PLANTED not in service.errors + service.output
 
 
 @pytest.fixture
@@ -164,6 +166,7 @@ def test_no_surface_shows_a_planted_secret(
         shown[path.name] = path.read_bytes().decode("latin-1")
     shown["log"] = service.errors
     shown["output"] = service.output
+    assert "access key" not in shown["output"]
     assert "created" in shown["stream"]
     assert json.loads(shown["callbacks"])["total"] > 0
     assert ids[1] in shown["log"]

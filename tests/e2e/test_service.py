@@ -15,10 +15,8 @@ from kit.programs import command_line, descendants
 from kit.service_program import ServiceProgram
 from kit.tasks import vod, wait_claims, wait_state
 from kit.waiting import wait_for
-from streamferry.media.url import MediaUrl
 from streamferry.prepare.cache import all_entries
 from streamferry.relay import State
-from streamferry.tasks.model import TaskItem
 
 #: For what has nothing to do with the database.
 ON_SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
@@ -81,41 +79,31 @@ async def test_a_task_of_frozen_workers_is_not_said_to_stream(
 
 
 @ON_SQLITE
-async def test_the_cache_keeps_to_its_size(
-    serve: Callable[..., ServiceProgram], nginx: NginxRtmp, clips: ClipFactory
-) -> None:
-    """With none allowed, only what plays is there: what a task has played is gone when another file was prepared."""
-    service = serve(STREAMFERRY_CACHE_MB="0")
-    root = service.data.with_name("cache")
-
-    async def play(name: str) -> list[Path]:
-        task_id = await actions.create_task(vod(clips(name), nginx.url("once"), loops=1))
-        await wait_state(actions, task_id, State.ENDED)
-        return [entry.path for entry in all_entries(root)]
-
-    async with service.actions() as actions:
-        (first,) = await play("two_seconds")
-        (second,) = await play("h264_no_bframes")
-        assert first != second
-
-
-@ON_SQLITE
-async def test_workers_prepare_with_the_program_and_in_the_folder_of_the_settings(
+async def test_workers_prepare_with_program_folder_and_size_of_the_settings(
     serve: Callable[..., ServiceProgram], nginx: NginxRtmp, clips: ClipFactory, tmp_path: Path
 ) -> None:
-    """ffmpeg from the file of settings, the folder from a flag, which wins over the environment."""
+    """ffmpeg from the file of settings, the folder from a flag, the size from the environment.
+
+    With none allowed, only what plays is kept: what a task has played is gone when another file was prepared.
+    """
     program, config = tmp_path / "our ffmpeg", tmp_path / "settings.toml"
     # What it makes ends after two seconds: by that it is known.
     words = 'for word; do shift; [ "$word" = pipe:1 ] && set -- "$@" -t 2; set -- "$@" "$word"; done'
     program.write_text(f'#!/bin/sh\n{words}\nexec "{programs.ffmpeg()}" "$@"\n')
     program.chmod(0o755)
     config.write_text(f'ffmpeg = "{program}"\n')
-    service = serve("--config", config, "--cache-dir", tmp_path / "films")
+    films = tmp_path / "films"
+    service = serve("--config", config, "--cache-dir", films, STREAMFERRY_CACHE_MB="0")
+
+    async def play(name: str) -> Path:
+        task_id = await actions.create_task(vod(clips(name), nginx.url("once"), loops=1))
+        await wait_state(actions, task_id, State.ENDED)
+        (entry,) = all_entries(films)
+        assert wait_for("the prepared file", entry.read_summary).duration_ms < 2_100
+        return entry.path
+
     async with service.actions() as actions:
-        task_id = await actions.create_task(vod(clips("h264_no_bframes"), nginx.url("out")))
-        await wait_state(actions, task_id, State.STREAMING)
-    [entry] = all_entries(tmp_path / "films")
-    assert wait_for("the prepared file", entry.read_summary).duration_ms < 2_100
+        assert await play("aac_48000_mono") != await play("h264_no_bframes")
     assert not service.data.with_name("cache").exists()
 
 
@@ -139,40 +127,3 @@ async def test_a_worker_that_is_killed_is_replaced(
 
         wait_for("the task to be back", back)
         wait_for("the workers to be back", lambda: service.health == 200)
-
-
-@ON_SQLITE
-async def test_no_secret_leaves_the_service(
-    serve: Callable[..., ServiceProgram], nginx: NginxRtmp, clips: ClipFactory, tmp_path: Path
-) -> None:
-    """A stream key, a source's query and an access key are in no output, no argument and no byte of the store."""
-    keys = ("planted-stream-key", "planted-source-token", "planted-secret-access-key", "planted-callback-token")
-    service = serve(
-        STREAMFERRY_ACCESS_KEY_ID="AKPLANTED", STREAMFERRY_SECRET_ACCESS_KEY=keys[2], STREAMFERRY_LOG_LEVEL="debug"
-    )
-    assert "access key" not in service.said
-    async with service.actions() as actions:
-        found = await actions.find_key("AKPLANTED")
-        assert found is not None
-        assert found.secret == keys[2]
-        clip = clips("h264_no_bframes")
-        good = vod(clip, nginx.url(keys[0]), callback_url=f"http://calls.example/?t={keys[3]}")
-        task_id = await actions.create_task(good)
-        bad = vod(
-            clip,
-            nginx.url(keys[0], app="closed"),
-            items=(TaskItem(MediaUrl.parse(f"http://127.0.0.1:9/a.mp4?token={keys[1]}")),),
-        )
-        failing = await actions.create_task(bad)
-        nginx.wait_published(keys[0])
-        await wait_state(actions, task_id, State.STREAMING)
-        await wait_state(actions, failing, State.RETRYING)
-        arguments = "".join(command_line(pid) for pid in [service.pid, *descendants(service.pid)])
-    in_store = b"".join(path.read_bytes() for path in tmp_path.glob("store.db*"))  # noqa: ASYNC240
-    assert b"task" in in_store
-    service.stop()
-    for key in keys:
-        assert key not in service.output
-        assert key not in service.errors
-        assert key not in arguments
-        assert key.encode() not in in_store

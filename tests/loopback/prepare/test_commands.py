@@ -1,8 +1,8 @@
 """``streamferry prepare``, ``cache`` and ``probe`` as a user runs them."""
 
+import contextlib
 import json
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +10,22 @@ import pytest
 
 from kit import programs
 from kit.clips import ClipFactory
+from kit.forked import Forks
 from kit.http_files import HttpFiles
 from kit.unlike import ORDINARY, make
-
-STREAMFERRY = Path(sys.executable).with_name("streamferry")
 
 
 class Shell:
     """Runs commands with a cache of their own."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, forks: Forks, cache: Path) -> None:
+        self._forks = forks
         self._environment = {"STREAMFERRY_CACHE_DIR": str(cache), "PATH": "", "COLUMNS": "200"}
         self.status = 0
         self.errors = ""
 
     def __call__(self, *words: object) -> str:
-        done = subprocess.run(
-            [STREAMFERRY, *map(str, words)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        done = self._forks.run([*map(str, words)], environment=self._environment)
         self.status, self.errors = done.returncode, done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout
@@ -46,9 +38,17 @@ class Shell:
         return found
 
 
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """Commands are forked from a process that has imported them, which would be most of what they cost."""
+    commands = (f"streamferry.cli.{name}" for name in ("cache", "prepare", "probe", "relay"))
+    with contextlib.closing(Forks("streamferry.cli", *commands)) as one:
+        yield one
+
+
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path / "cache")
+def shell(forks: Forks, tmp_path: Path) -> Shell:
+    return Shell(forks, tmp_path / "cache")
 
 
 def test_the_cache_tells_where_its_files_came_from(shell: Shell, tmp_path: Path) -> None:
