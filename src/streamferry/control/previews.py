@@ -4,6 +4,7 @@ The service neither buffers nor parses it: bytes go from the worker to the viewe
 viewer leaves, the worker stops. Permission is checked by the caller.
 """
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 
@@ -56,9 +57,13 @@ class Previews:
         self._store = store
         self._passes = Passes(store.seal.sign)
         self._places = Places(MAX_READERS, MAX_OF_KEY)
-        # Ignore proxies in the environment: workers are in the local network.
         self._client = httpx.AsyncClient(
-            timeout=_TIMEOUT, trust_env=False, limits=httpx.Limits(max_connections=MAX_READERS)
+            timeout=_TIMEOUT,
+            # Ignore proxies in the environment: workers are in the local network.
+            trust_env=False,
+            # They speak plain HTTP. By itself httpx would read all certificates of the machine, at each start.
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            limits=httpx.Limits(max_connections=MAX_READERS),
         )
 
     async def __aenter__(self) -> "Previews":
