@@ -14,7 +14,7 @@ from served import Served
 if TYPE_CHECKING:
     import schemathesis
 
-#: For each operation and each way. They are the same in each run; STREAMFERRY_EXAMPLES=100 found nothing more.
+#: For each operation and each way. They are the same in each run; STREAMFERRY_EXAMPLES=50 found nothing more.
 EXAMPLES = int(os.environ.get("STREAMFERRY_EXAMPLES", "6"))
 FRAMING = {"connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"}
 
