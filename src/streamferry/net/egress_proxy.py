@@ -25,6 +25,7 @@ from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable
 from streamferry.net.connection import Connection
 from streamferry.net.dial import AllowAddress, Deadlines, dial
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
+from streamferry.net.replies import send
 from streamferry.net.unauthenticated import Unauthenticated
 
 _HEAD_BYTES = 64 << 10
@@ -122,8 +123,9 @@ class EgressProxy(_Door):
             request, *fields = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         if not any(self._is_let_in(field) for field in fields):
             # ffmpeg sends its credentials only when challenged, on each connection.
-            writer.write(_answer(407, "Proxy Authentication Required", 'Proxy-Authenticate: Basic realm="streamferry"'))
-            await writer.drain()
+            await send(
+                writer, _answer(407, "Proxy Authentication Required", 'Proxy-Authenticate: Basic realm="streamferry"')
+            )
             return
         self._unauthenticated.remove(writer)
         method, target, version = request.split(" ")
@@ -134,20 +136,17 @@ class EgressProxy(_Door):
         try:
             upstream = await dial(parts.hostname, port, deadlines=self._deadlines, allow=self._allow)
         except PeerForbidden:
-            writer.write(_answer(FORBIDDEN_STATUS, "The egress policy does not allow its address"))
-            await writer.drain()
+            await send(writer, _answer(FORBIDDEN_STATUS, "The egress policy does not allow its address"))
             return
         except PeerLacking:
-            writer.write(_answer(LACKING_STATUS, "This machine lacks what a connection takes"))
-            await writer.drain()
+            await send(writer, _answer(LACKING_STATUS, "This machine lacks what a connection takes"))
             return
         except PeerUnreachable:
-            writer.write(_answer(UNREACHABLE_STATUS, "It cannot be connected to"))
-            await writer.drain()
+            await send(writer, _answer(UNREACHABLE_STATUS, "It cannot be connected to"))
             return
         try:
             if method == "CONNECT":
-                writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                await send(writer, b"HTTP/1.1 200 OK\r\n\r\n")
             else:
                 origin_form = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
                 kept = [field for field in fields if field and not field.lower().startswith(_HOP_HEADERS)]
@@ -225,8 +224,7 @@ async def _pass_both_ways(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 
     async def back() -> None:
         while data := await upstream.read(_PIECE_BYTES):
-            writer.write(data)
-            await writer.drain()
+            await send(writer, data)
 
     passing = [asyncio.ensure_future(out()), asyncio.ensure_future(back())]
     try:

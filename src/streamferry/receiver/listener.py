@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from streamferry.media.errors import RemoteProtocolError
+from streamferry.net.replies import send
 from streamferry.receiver.meter import StreamMeter
 from streamferry.wire.rtmp.session import (
     ConnectRequested,
@@ -91,8 +92,7 @@ class Receiver:
         try:
             while data := await asyncio.wait_for(reader.read(1 << 18), _SILENCE_S):
                 if answer := conversation.answer(data):
-                    writer.write(answer)
-                    await writer.drain()
+                    await send(writer, answer)
             conversation.end("closed")
         except (OSError, RemoteProtocolError):
             conversation.end("broken")

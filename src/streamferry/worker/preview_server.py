@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import h11
 
+from streamferry.net.replies import send
 from streamferry.net.unauthenticated import Unauthenticated
 from streamferry.reasons import Code, Reason
 from streamferry.relay.preview import PreviewRefused, Viewer
@@ -157,9 +158,8 @@ def _headers(content_type: str) -> list[tuple[str, str]]:
 
 
 async def _send(writer: asyncio.StreamWriter, http: h11.Connection, event: h11.Event) -> None:
-    writer.write(http.send(event) or b"")
     async with asyncio.timeout(_STUCK_S):
-        await writer.drain()
+        await send(writer, http.send(event) or b"")
 
 
 async def _finish(writer: asyncio.StreamWriter) -> None:
