@@ -17,8 +17,19 @@ from collections.abc import Iterable
 from streamferry.media.enhanced import HeaderKey, headers_in, same_meaning, tag_kind
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.starts import Starts
-from streamferry.media.tag import AUDIO, EX_AUDIO_FORMAT, OTHER, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, START, VIDEO, Tag
+from streamferry.media.tag import (
+    AUDIO,
+    EX_AUDIO_FORMAT,
+    OTHER,
+    SCRIPT,
+    SEQUENCE_HEADER,
+    SIDE_DATA,
+    START,
+    VIDEO,
+    Tag,
+)
 from streamferry.prepare.form import AudioForm
+from streamferry.prepare.laid_track import LaidTrack, lag_ms
 from streamferry.reasons import Code, Reason, ReasonCode
 from streamferry.wire.aac import FRAME_SAMPLES, silent_frame, silent_header
 from streamferry.wire.amf0 import Amf0Value
@@ -33,8 +44,6 @@ _PROMISED_TRACK_WAIT_BYTES = 16 << 20
 _LATE_LIMIT_MS = 500
 # Without video a player may start at any frame; one place a second keeps the index small.
 _AUDIO_INDEX_STEP_MS = 1000
-# A longer step between frames may be a pause.
-_MAX_FRAME_MS = 1_000
 # Duration of a track's only frame: there is no other to measure against.
 _LONE_FRAME_MS = {VIDEO: 40, AUDIO: 23}
 _PICTURE: HeaderKey = (VIDEO, 0, 0)
@@ -54,29 +63,6 @@ class CannotCopy(SourceUnsupported):
     def __init__(self, why: ReasonCode | Reason, tracks: frozenset[str]) -> None:
         super().__init__(why)
         self.tracks = tracks
-
-
-class _Track:
-    __slots__ = ("frame_ms", "last_ms", "stamp_ms", "step_ms")
-
-    def __init__(self, lone_frame_ms: int) -> None:
-        self.last_ms = -1
-        self.step_ms = self.frame_ms = lone_frame_ms
-        #: Of its last message, frame or header.
-        self.stamp_ms = 0
-
-    @property
-    def end_ms(self) -> int:
-        """Where its next frame would be."""
-        return self.last_ms + self.frame_ms if self.last_ms >= 0 else 0
-
-    def advance(self, dts_ms: int) -> None:
-        """A frame is laid there. Its length is the step to it; of a long one, which may be a pause, only if two are."""
-        if self.last_ms >= 0:
-            step_ms = dts_ms - self.last_ms
-            self.frame_ms = step_ms if step_ms <= _MAX_FRAME_MS else min(step_ms, self.step_ms)
-            self.step_ms = step_ms
-        self.last_ms = dts_ms
 
 
 def _has_own_layout(header: bytes) -> bool:
@@ -111,7 +97,7 @@ class ChunkLayout:
         self._promised = promised
         self._drop_late = drop_late
         self._metadata: dict[str, Amf0Value] = {}
-        self._tracks = {kind: _Track(_LONE_FRAME_MS[kind]) for kind in (VIDEO, AUDIO)}
+        self._tracks = {kind: LaidTrack(_LONE_FRAME_MS[kind]) for kind in (VIDEO, AUDIO)}
         self._headers: dict[HeaderKey, bytes] = {}
         self._starts = Starts()
         self._held: list[tuple[int, int, bytes, int]] = []
@@ -165,7 +151,7 @@ class ChunkLayout:
     @property
     def ends(self) -> dict[int, tuple[int, int]]:
         """Of each track that has frames: stamp and length of its last one."""
-        return {tag_type: (t.last_ms, t.frame_ms) for tag_type, t in self._tracks.items() if t.last_ms >= 0}
+        return {tag_type: (t.last_ms, t.end_ms - t.last_ms) for tag_type, t in self._tracks.items() if t.last_ms >= 0}
 
     @property
     def index(self) -> Index:
@@ -340,7 +326,7 @@ class ChunkLayout:
             if self.changes_headers:
                 for (header_type, _, _), header in self._headers.items():
                     self._write(header_type, dts_ms, header)
-        track.advance(dts_ms)
+        track.advance(dts_ms, lag_ms(body) if tag_type == VIDEO else 0)
         self._write(tag_type, dts_ms, body)
 
     def _lay_silence(self, until_ms: int) -> None:
@@ -352,8 +338,8 @@ class ChunkLayout:
         begin_ms = self._silence_begins_ms
         while (stamp_ms := begin_ms + round(self._silent_frames_laid * samples_ms)) < until_ms:
             self._silent_frames_laid += 1
-            self._last_ms = track.last_ms = stamp_ms
-            track.frame_ms = round(samples_ms)
+            self._last_ms = stamp_ms
+            track.advance(stamp_ms)
             self._write(AUDIO, stamp_ms, self._silent_frame)
 
     def _write(self, tag_type: int, stamp_ms: int, body: "bytes | memoryview") -> None:

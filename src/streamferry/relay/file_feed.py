@@ -28,6 +28,11 @@ from streamferry.timeline.pace import LEAD_MS
 LATE_S = 3.0
 #: How much faster than its pace a list that keeps time makes up for a shorter hold.
 CATCH_UP = 1.5
+#: A reader that is shorter does not count as the one ahead, up to so much of them in all: opening and preparing a file
+#: takes half a second and more.
+SHORT_MS, AHEAD_MS = 1500, 6000
+# What one counts for at least: each is an open file.
+_LEAST_MS = 200
 #: A new session goes back to what the old one's peer had acknowledged, but no further than this from what was given.
 #: Linux holds 4 MiB unsent by itself (tcp_wmem), and of a file that is not kept 8 MiB behind its player are there.
 _MAX_BACK_BYTES = 6 << 20
@@ -136,14 +141,31 @@ class FileFeed:
         """Whether there is nothing to play yet: the next file is still being prepared."""
         return (self._current is None or self._current.is_told) and not self._upcoming and not self._is_last
 
+    @property
+    def has_room(self) -> bool:
+        """Whether it is time to open the next file."""
+        return self._room.is_set()
+
     async def wait_for_room(self) -> None:
-        """Wait until the reader that was added last is playing: then it is time to open the next."""
+        """Wait until it is time to open the next: the reader that was added last plays, or what waits is short."""
         await self._room.wait()
+
+    def look_for_room(self) -> None:
+        """Something may be known of a reader that waits, or it plays."""
+        ahead_ms = 0
+        for entry in self._upcoming:
+            span_ms = entry.reader.span_ms
+            is_short = span_ms is not None and span_ms < SHORT_MS
+            ahead_ms += max(span_ms, _LEAST_MS) if span_ms is not None and is_short else AHEAD_MS
+        if ahead_ms < AHEAD_MS:
+            self._room.set()
+        else:
+            self._room.clear()
 
     def put(self, loop: int, item: int, reader: PreparedReader) -> None:
         """Queue the next reader, which is taken over."""
         self._upcoming.append(_Entry(loop, item, reader))
-        self._room.clear()
+        self.look_for_room()
 
     def drop_upcoming(self) -> None:
         """Drop the readers that are not playing yet: a new list follows."""
@@ -326,7 +348,7 @@ class FileFeed:
         if self._current is not None:
             self._played.append(self._current)
         entry = self._current = self._upcoming.popleft()
-        self._room.set()
+        self.look_for_room()
         self._begin_pass(entry)
         if entry.begun_ms is None:
             entry.begun_ms = entry.reader.position_ms

@@ -1,4 +1,4 @@
-"""The keeper of a list of files: prepares them in order, one ahead of the one that plays, and gives them to the feed.
+"""The keeper of a list of files: prepares them in order, ahead of the one that plays, and gives them to the feed.
 
 A list that keeps time (ContinueStrategy 1) also resumes where it would be by the clock: after each wait for its
 destination, after a pause of the machine, and when none of its items could be read.
@@ -111,6 +111,9 @@ class ListKeeper:
             self._context.note(self._source, Phase.UP)
             self._context.flow.has_media.set()
             feed.put(loop, index, reader)
+            # What was just prepared may turn out to be short.
+            await self._prepared.wait_known(reader, feed.wait_for_room())
+            feed.look_for_room()
         return errors
 
     async def _open_in_time(

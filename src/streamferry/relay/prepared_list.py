@@ -5,7 +5,8 @@ it. A run keeps its form to its end, even when its list is replaced: the publish
 must not see a change in it.
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Protocol
 
@@ -86,6 +87,18 @@ class PreparedList:
         except BaseException:
             file.close()
             raise
+
+    async def wait_known(self, reader: PreparedReader, or_else: Coroutine[None, None, None]) -> None:
+        """Wait until it is known how long a reader's file is, or for something else."""
+        file = reader.file
+        assert isinstance(file, PreparedFile)
+        waits = [asyncio.ensure_future(or_else), asyncio.ensure_future(file.wait_complete(lambda _: None))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def learn_form(self, choices: ListChoices, before: Iterable[Item]) -> None:
         """Inspect the items before the one where a list begins: the form has to be the same as without a break."""

@@ -132,6 +132,12 @@ class PreparedReader:
         return self.file.duration_ms if self._end_ms is None else min(self._end_ms, self.file.duration_ms)
 
     @property
+    def span_ms(self) -> int | None:
+        """How much of the pass is left; None as long as the file grows."""
+        end_ms = self.end_ms
+        return None if end_ms is None else max(0, end_ms - self.position_ms)
+
+    @property
     def failed(self) -> MediaError | None:
         """Why there is nothing more, if the file ended too early; only once all of it was given."""
         if self.starved:

@@ -205,3 +205,24 @@ def test_a_second_stretch_begins_where_the_tracks_of_the_first_ended() -> None:
     frames = frames_of(layout)
     assert [stamp for kind, stamp, _ in frames if kind == VIDEO] == [40 * number for number in range(30)]
     assert [stamp for kind, stamp, _ in frames if kind == AUDIO] == [3 + 40 * number for number in range(30)]
+
+
+def shown(lag_ms: int, kind: int = 2) -> bytes:
+    """A picture that is shown so much after it is decoded."""
+    return bytes((kind << 4 | 7, 1)) + lag_ms.to_bytes(3) + b"picture"
+
+
+def test_a_varying_rate_left_a_hole_at_each_loop() -> None:
+    """Pictures out of order at 10 and then 60 a second: where they end is told by when they are shown."""
+    pictures = [(0, shown(100, kind=1)), (16, shown(134)), (32, shown(85)), (132, shown(1))]
+    layout = laid([HEADERS[0], *[(VIDEO, stamp, body) for stamp, body in pictures]], frozenset((VIDEO,)))
+    # Shown at 100, 150, 117 and 133: 17 ms each, and as long after the first decoding as the first is shown.
+    assert layout.ends == {VIDEO: (132, 1)}
+    assert layout.duration_ms == 133
+
+
+def test_an_even_rate_ends_a_frame_after_its_last() -> None:
+    """With B-frames and without."""
+    for lags in ((0, 0, 0, 0), (80, 160, 40, 40)):
+        tags = [(VIDEO, 40 * number, shown(lag, 1 + bool(number))) for number, lag in enumerate(lags)]
+        assert laid([HEADERS[0], *tags], frozenset((VIDEO,))).duration_ms == 160

@@ -14,7 +14,7 @@ from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, TagKind
 from streamferry.media.url import MediaUrl
 from streamferry.push import Outlet
 from streamferry.relay.feed import PICTURE_LOST_S, UNUSABLE_S, LiveFeed
-from streamferry.relay.file_feed import LATE_S, FileFeed
+from streamferry.relay.file_feed import AHEAD_MS, LATE_S, FileFeed
 from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.spec import Item
 from streamferry.relay.status import START, Playhead
@@ -699,3 +699,20 @@ def test_headers_and_commands_are_no_picture(live):
 
     with pytest.raises(SourceStalled, match="no picture any more"):
         repeat_headers()
+
+
+async def test_items_of_a_moment_were_prepared_one_at_a_time():
+    """Each left a hole as long as a preparation takes: some seconds of them are put in ahead; a long one is enough."""
+    playing = Playing()
+    short = [MemoryFile(0.2) for _ in range(200)]
+    count = 0
+    while playing.feed.has_room:
+        playing.feed.put(0, count, PreparedReader(short[count]))
+        count += 1
+    assert AHEAD_MS * 0.8 <= sum(file.duration_ms for file in short[:count]) <= AHEAD_MS * 1.2
+    playing.feed.begin_session(50.0)
+    playing.play(50.0, 51.0)
+    assert playing.feed.has_room
+    playing.feed.put(0, count, PreparedReader(MemoryFile(10)))
+    assert not playing.feed.has_room
+    playing.feed.close()
