@@ -13,9 +13,11 @@ from streamferry.store.database import read_now_ms
 from streamferry.store.schema import pulse, worker
 from streamferry.worker import LeaseLost
 
+pytestmark = pytest.mark.usefixtures("standing_clock")
+
 
 class Clerk:
-    """A store, and time that passes by columns being moved."""
+    """A store whose clock stands, and time that passes by columns being moved."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
