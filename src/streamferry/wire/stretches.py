@@ -91,11 +91,12 @@ class TsStretches(Stretches):
             self._step = _LONG_PACKET_BYTES if is_long else TS_PACKET_BYTES
         end = len(data) - len(data) % self._step
         first = self._step - TS_PACKET_BYTES
+        view = memoryview(data)
         for found in _STARTS.finditer(data[first + 1 : end : self._step]):
             place = found.start() * self._step
             if data[place + first] != _SYNC:
                 continue
-            is_new = self._looks_new(data[place:end], self._at + place)
+            is_new = self._looks_new(view[place:end], self._at + place)
             if is_new is None:
                 # It goes on in the next piece.
                 end = place
@@ -114,9 +115,9 @@ class TsStretches(Stretches):
         chosen = [one for one in tables if one.is_splice] or [one for one in tables if one.is_entry] or tables
         return chosen[0].at if chosen else self.begin + self._step
 
-    def _looks_new(self, packets: bytes, at: int) -> bool | None:
+    def _looks_new(self, packets: memoryview, at: int) -> bool | None:
         """The packet at the front, in which something begins; None if more of what follows has to be known."""
-        packet = packets[self._step - TS_PACKET_BYTES : self._step]
+        packet = bytes(packets[self._step - TS_PACKET_BYTES : self._step])
         pid = _pid(packet)
         content = _content(packet)
         if pid == 0:
@@ -155,11 +156,11 @@ class TsStretches(Stretches):
             del self._tables[:-1]
         return False
 
-    def _gather(self, packets: bytes, pid: int) -> bytes:
+    def _gather(self, packets: memoryview, pid: int) -> bytes:
         """The first part of a PES packet; empty if more of it may come than is there."""
         content = b""
         for place in range(self._step - TS_PACKET_BYTES, len(packets) - TS_PACKET_BYTES + 1, self._step):
-            packet = packets[place : place + TS_PACKET_BYTES]
+            packet = bytes(packets[place : place + TS_PACKET_BYTES])
             if _pid(packet) != pid:
                 continue
             if content and packet[1] & 0x40:
