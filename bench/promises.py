@@ -80,9 +80,9 @@ class Stage:
         running.wait_state("streaming")
         return running
 
-    def camera_to_out(self) -> tuple[Publisher, RelayProgram]:
+    def camera_to_out(self, clip: str = "flash_beep") -> tuple[Publisher, RelayProgram]:
         """A publisher at nginx, and the relay that takes its stream from there to ``out`` there."""
-        publisher = self.publish()
+        publisher = self.publish(clip)
         running = self.relay(self.nginx.url("cam"), self.nginx.url("out"))
         self.nginx.wait_published("out")
         return publisher, running
@@ -94,15 +94,18 @@ def since(began: float) -> float:
 
 
 def picture_is_back(stage: Stage) -> float:
-    """From a publisher's return to its pictures at the destination, in the publish session that was open meanwhile."""
-    publisher, _ = stage.camera_to_out()
+    """From a publisher's return to its pictures at the destination, in the publish session that was open meanwhile.
+
+    nginx-rtmp keeps no keyframe for who comes, so the clip has one each 0.2 s: that wait is the source's own.
+    """
+    publisher, _ = stage.camera_to_out("close_keyframes")
     publisher.vanish()
     stage.nginx.wait_unpublished("cam")
     time.sleep(AWAY_S[stage.number % len(AWAY_S)])
     silent = stage.nginx.published("out")
     if silent is None:
         raise RuntimeError("the publish session was closed although only the source was away")
-    stage.publish()
+    stage.publish("close_keyframes")
     began = time.monotonic()
 
     def is_back() -> bool:
