@@ -34,6 +34,8 @@ class SharedService:
         self._home = home
         self._count = 0
         self._service: ServiceProgram | None = None
+        #: How much of its log has been judged.
+        self._judged = 0
         self.films = home / "films"
         self.films.mkdir()
         self._files = os.pathsep.join(map(str, (clips, self.films)))
@@ -42,6 +44,7 @@ class SharedService:
         """It, in health. One that has ended was told by the test that it ended under: others get a new one."""
         if self._service is None or not self._service.is_running:
             self._count += 1
+            self._judged = 0
             environment = {**_SETTINGS, "STREAMFERRY_FILES": self._files}
             self._service = ServiceProgram(
                 self._home / f"service-{self._count}", "--egress", "any", environment=environment
@@ -49,11 +52,10 @@ class SharedService:
         return self._service.wait_ready()
 
     def tidy(self) -> None:
-        """Judge what the log says by now, and delete tasks, groups and files that a test has left."""
+        """Delete tasks, groups and files that a test has left, and judge what the log has said since the last time."""
         service = self._service
         assert service is not None
         assert service.is_running, f"the shared service ended with {service.process.returncode}: {service.errors}"
-        self._judge(service)
         with LiveService(service.url, KEY_ID, SECRET) as live:
             while tasks := live.list_pull_to_push_task({"Size": 500})["Result"]["List"]:
                 for task in tasks:
@@ -63,6 +65,7 @@ class SharedService:
                     live.delete_pull_to_push_group({"Name": group["Name"]})
         for path in (*self.films.iterdir(), *(service.data / "library").glob("*")):
             path.unlink()
+        self._judge(service)
 
     def close(self) -> None:
         """Stop it as an operator does; nothing of it remains."""
@@ -75,7 +78,10 @@ class SharedService:
         assert not [child for child in children if Path(f"/proc/{child}").exists()]
 
     def _judge(self, service: ServiceProgram) -> None:
-        errors = service.errors
+        """Whole lines that were not judged before: one fault fails one test."""
+        before, logged = self._judged, service.errors
+        self._judged = logged.rfind("\n") + 1
+        errors = logged[before : self._judged]
         for fault in _FAULTS:
             at = errors.find(fault)
             assert at < 0, errors[max(0, at - 500) : at + 4000]
