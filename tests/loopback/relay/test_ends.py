@@ -250,14 +250,14 @@ async def test_a_changed_destination_gets_a_session_of_its_own(relays, source):
 
 async def test_a_bug_in_a_run_is_told_and_survived(relays, source, destination, monkeypatch, caplog):
     """An error that is none of ours to expect: service's fault, logged with its traceback, and a new run is built."""
-    from streamferry.relay.feed import LiveFeed
+    from streamferry.relay.flow import LiveFlow
 
     running = relays.start(source, destination)
     await until("a stream", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
     for name in ("FIRST_S", "LONGEST_S", "EAGER_LONGEST_S"):
         monkeypatch.setattr(f"streamferry.relay.backoff.{name}", 1000.0)
     with monkeypatch.context() as broken:
-        broken.setattr(LiveFeed, "pull", lambda self, now, laid: 1 // 0)
+        broken.setattr(LiveFlow, "visit", lambda self, now: 1 // 0)
         await until("the fault", lambda: running.status.fault == "service")
     assert (running.status.state, running.status.final) == ("retrying", False)
     assert any(record.exc_info for record in caplog.records)
@@ -267,7 +267,7 @@ async def test_a_bug_in_a_run_is_told_and_survived(relays, source, destination, 
     again = relays.start(source, destination)
     await until("a stream", lambda: len(destination.publishes) == 2 and destination.publishes[1].has_both_tracks)
     with monkeypatch.context() as broken:
-        broken.setattr(LiveFeed, "pull", lambda self, now, laid: 1 // 0)
+        broken.setattr(LiveFlow, "visit", lambda self, now: 1 // 0)
         await until("the fault", lambda: again.status.fault == "service")
     await until("a new run", lambda: len(destination.publishes) >= 3 and destination.publishes[-1].has_both_tracks)
     await until("streaming", lambda: again.status.state == "streaming")
