@@ -140,7 +140,7 @@ class Preparation:
         """One stretch: how long it says that it is, and whether it broke off. One that is no media is left out."""
         if not remux.has_begun:
             return self._lay_stretch(source, remux, out)
-        if self._processing.strict and self._processing.form is None:
+        if self._processing.strict and self._processing.form is None and remux.form.video is not None:
             self._processing = replace(self._processing, form=remux.form)
         try:
             return self._lay_stretch(source, remux, out)

@@ -4,7 +4,7 @@ Readers take the first headers for those of the whole file, and what begins anew
 a file is read as several. Fed with its bytes from the beginning, in pieces split anywhere.
 
     MPEG-TS   the size of the picture (SPS), or rate, channels or profile of AAC (ADTS) change; or all tracks have
-              other numbers. It begins at the program table before that
+              other numbers, or one another kind. It begins at the program table before that
     FLV       a track's stamps fall back by more than a second, or another file header follows
 
 Specification: ISO/IEC 13818-1, 2.4.3 and 2.4.4 (packets, PES, tables); ISO/IEC 14496-3, 1.A.2.2 (ADTS); FLV annex E.
@@ -178,9 +178,16 @@ class TsStretches(Stretches):
         while place + 5 <= end:
             tracks[_pid(section[place:])] = section[place]
             place += 5 + (int.from_bytes(section[place + 3 : place + 5]) & 0xFFF)
-        is_new = bool(self._tracks) and bool(tracks) and not self._tracks.keys() & tracks.keys()
+        known = self._tracks.items() & tracks.items()
+        # All are others, or a number that was one's is another's: added and missing ones are left to ffmpeg.
+        is_new = bool(self._tracks and tracks) and (
+            not known or any(self._tracks.get(pid, kind) != kind for pid, kind in tracks.items())
+        )
         self._tracks |= tracks
-        return is_new
+        if is_new:
+            # Its program table stands right before it.
+            del self._tables[:-1]
+        return is_new and self._tables[-1].at > self.begin
 
 
 def _pid(data: bytes) -> int:
