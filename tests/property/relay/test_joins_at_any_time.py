@@ -13,6 +13,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.waiting import PATIENCE_S
 from scripted.camera import AAC_HEADER, AVC_HEADER, number_of, picture, sound
 from scripted.careless_reader import CarelessReader
 from scripted.memory_file import MemoryFile
@@ -241,7 +242,7 @@ class Broadcast:
         """The worker leaves at the next place; another one begins where it stopped."""
         cut: list[bool] = []
         self.feed.stop_at_place(lambda: cut.append(True))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while not cut:
                 await self.visit()
             at = self.feed.playhead
@@ -279,7 +280,7 @@ class Broadcast:
         """Play what has been given to its end."""
         self.gives = False
         self.feed.finish()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while not self.feed.finished.is_set() or self.outlet.is_backed_up or not self.far_has_all():
                 await self.visit()
         self.flow.detach_session()
