@@ -9,9 +9,10 @@ Each minute guests (live relays, too) come, stay and go, and the host makes a fu
     faults    none in any minute: each stream publishes in real time, the host drops no frame, and each video stamp is
               one frame after the last, also where a file begins again
     growth    of proportional set size, objects known to the collector and open files, after the warm-up: from the least
-              of its first five minutes to the least of its last five
+              of its first five minutes to the least of its last five; the proportional set size also moves by some MiB
+              with what other processes share of the same libraries
 
-Kept in ``results/soak-COMMIT.json``. Exits with 1 if a bar failed. It needs 5 % of a core.
+Kept in ``results/soak-COMMIT.json``. Exits with 1 if a bar failed. It needs 15 % of a core.
 """
 
 import argparse
