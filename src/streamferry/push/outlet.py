@@ -14,9 +14,9 @@ from streamferry.push.queue import TagQueue
 from streamferry.reasons import Code
 from streamferry.wire.rtmp.framed import Framed
 
-#: Bytes taken from the queue at a time, and per visit: a backlog must not delay the other streams, but still be sent
-#: at 100 Mbps when a file relay is visited every 320 ms.
-_BATCH_BYTES = 256 << 10
+#: Bytes and tags taken from the queue at a time, and bytes per visit: a backlog must not delay the other streams, but
+#: still be sent at 100 Mbps when a file relay is visited every 320 ms.
+_BATCH_BYTES, _BATCH_TAGS = 256 << 10, 1_000
 _VISIT_BYTES = 4 << 20
 #: A destination that acknowledges nothing for this long, while bytes wait for it, is given up.
 STALL_S = 10.0
@@ -223,7 +223,7 @@ class Outlet:
     def _drain(self, session: Session) -> None:
         sent_bytes = session.sent_bytes
         while self.queue and session.sent_bytes - sent_bytes < _VISIT_BYTES:
-            batch = self.queue.take(_BATCH_BYTES)
+            batch = self.queue.take(_BATCH_BYTES, _BATCH_TAGS)
             taken = self._write(session, batch)
             if taken < len(batch):
                 self.queue.put_back(batch, taken)

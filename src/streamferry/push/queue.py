@@ -78,11 +78,11 @@ class TagQueue:
         self.tags.clear()
         self.size_bytes = 0
 
-    def take(self, max_bytes: int) -> list[LaidTag]:
-        """Remove and return tags from the front: at least one, then as many as fit ``max_bytes``."""
+    def take(self, max_bytes: int, max_tags: int = 1 << 62) -> list[LaidTag]:
+        """Remove and return tags from the front: at least one, then as many as fit ``max_bytes``, of ``max_tags``."""
         taken: list[LaidTag] = []
         waiting, room = self.tags, max_bytes
-        while waiting and (not taken or len(waiting[0][2]) <= room):
+        while waiting and (not taken or (len(waiting[0][2]) <= room and len(taken) < max_tags)):
             tag = waiting.popleft()
             room -= len(tag[2])
             taken.append(tag)

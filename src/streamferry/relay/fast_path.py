@@ -52,6 +52,9 @@ from streamferry.wire.rtmp.message import CHUNK_STREAM_OF_TAG
 _AROUND_BODY_BYTES = 15
 #: Later than any stamp: a track that stands there has no simple frames.
 _CLOSED_MS = 1 << 62
+#: What a visit brings after so much media is not simple: of a flood of tiny frames, each 1 ms after the last, only so
+#: many are taken.
+_VISIT_MS = 2_000
 #: Where in the scratch buffer the bytes of a visit begin.
 _BEGIN = MAX_PULL_BYTES
 _STAMP_MASK = 0xFFFFFFFF
@@ -157,6 +160,7 @@ class FastPath:
             until_ms = min(until_ms - stretch_ms, WRAP_MS - 1)
         if audio_ms > until_ms:
             return False
+        until_ms = min(until_ms, max(video_ms, audio_ms) + _VISIT_MS)
         # Of frames from before the session's first one the general path decides which are left out.
         if not video.is_open or video_ms < -1:
             video_ms = _CLOSED_MS

@@ -49,6 +49,7 @@ class RtmpReader:
         """As ``Connection.recv_into``. Raises SourceEnded when the server has said so."""
         if self.session.ended is not None:
             raise SourceEnded(Code.SOURCE_ENDED_STREAM, words=self.session.ended)
+        self.session.talk = 0
         return self._receive_into(view)
 
     def read(self, view: memoryview, start: int, out: list[Tag]) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import Any
 
 import pytest
@@ -171,7 +171,8 @@ class Wire:
         self.next_bytes = 0
 
     def receive_into(self, view: memoryview) -> int | None:
-        piece, self.data = self.data[: self.next_bytes], self.data[self.next_bytes :]
+        size = min(self.next_bytes, len(view))
+        piece, self.data = self.data[:size], self.data[size:]
         view[: len(piece)] = piece
         return len(piece) or None
 
@@ -328,7 +329,7 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int, bytes]:
                 "lost": [lost.done() and repr(lost.result()) for lost in losses],
             }
         )
-        if any(lost.done() for lost in losses) or not (wire.data or outlet.is_backed_up):
+        if any(lost.done() for lost in losses) or not (wire.data or outlet.is_backed_up or inlet._unread):
             break
     flow.detach_feed()
     return states, getattr(timeline, "laid", 0), bytes(kernel.taken)
@@ -420,3 +421,26 @@ def test_tables_say_what_the_judges_say() -> None:
         body = look.to_bytes(2, "big")
         assert fast_path.PICTURES[look] == (kind_of_video(body) <= 2)
         assert fast_path.SOUNDS[look] == (kind_of_audio(body) <= 2)
+
+
+@pytest.mark.parametrize("chunking", [None, Chunking()], ids=["FLV", "RTMP"])
+@pytest.mark.parametrize("is_fast", [True, False], ids=["fast path", "general path"])
+def test_a_flood_of_tiny_frames_takes_many_visits(chunking: Chunking | None, is_fast: bool) -> None:
+    """70,000 valid frames of two bytes, all there at once: each visit moves some thousands, and none is lost."""
+    camera = Camera(gop=10)
+    tags = camera.headers() + camera.film(1)
+    flood = [
+        (VIDEO, camera.stamp_ms + number // 2, b"\x27\x01")
+        if number % 2
+        else (AUDIO, camera.stamp_ms + number // 2, b"\xaf\x01")
+        for number in range(70_000)
+    ]
+    ordinary = as_rtmp(tags, chunking) if chunking else as_flv(tags)
+    story = Story([*tags, *flood], chunking, cuts=[len(ordinary), *[MAX_PULL_BYTES] * 200])
+    states, _, taken = asyncio.run(relay(story, is_fast=is_fast))
+    sizes = [state["bytes"][0] for state in states]
+    assert max(after - before for before, after in pairwise(sizes)) < 12_000 * 14
+    reader, messages = ChunkReader(), list[Message]()
+    reader.chunk_size = CHUNK_SIZE
+    reader.scan(memoryview(taken), 0, len(taken), messages)
+    assert sum(len(message[3]) == 2 for message in messages) >= len(flood) - 1

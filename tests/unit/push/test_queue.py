@@ -44,6 +44,15 @@ def test_first_in_first_out_and_whole():
     assert queue.size_bytes == 0
 
 
+def test_no_more_tags_are_taken_than_asked_for():
+    """Of what the kernel does not take each is framed for nothing, however small it is."""
+    tags = Camera(frame_bytes=300).film(1)
+    queue = filled(tags)
+    assert [len(queue.take(EVERYTHING, number)) for number in (1, 3)] == [1, 3]
+    assert queue.take(EVERYTHING) == laid(tags)[4:]
+    assert queue.size_bytes == 0
+
+
 def test_what_was_not_sent_goes_back_to_the_front():
     """Put back, the unsent rest of a batch comes next."""
     tags = Camera().film(1)

@@ -3,7 +3,19 @@
 import gc
 import weakref
 
-from streamferry.source.live import MAX_PULL_BYTES, MIN_PULL_BYTES, SCRATCH_BYTES, SLOW_PULL_S, ConnectionInlet
+import pytest
+
+from streamferry.media.errors import SourceEnded
+from streamferry.media.tag import AUDIO, VIDEO
+from streamferry.source.flv import FlvReader
+from streamferry.source.live import (
+    MAX_PULL_BYTES,
+    MIN_PULL_BYTES,
+    SCRATCH_BYTES,
+    SLOW_PULL_S,
+    ConnectionInlet,
+)
+from streamferry.wire.flv import serialize_flv_header, serialize_tag
 
 SCRATCH = memoryview(bytearray(SCRATCH_BYTES))
 
@@ -60,6 +72,37 @@ def test_small_pulls_are_never_cut():
         source.pull()
     source.offered = MAX_PULL_BYTES
     assert source.pull()[0] == MAX_PULL_BYTES
+
+
+@pytest.mark.parametrize("large_bytes", [100_000, 3_000_000])
+def test_a_flood_of_tiny_tags_is_read_in_pieces_and_whole(large_bytes):
+    """60,000 valid tags that came at once: a visit has some thousands, and in the end all are there, in order."""
+    tags = [(VIDEO, number, bytes((0x27, 1, number % 256))) for number in range(60_000)]
+    tags.insert(20_000, (AUDIO, 20_000, b"\xaf\x01" + bytes(large_bytes)))
+    data = memoryview(b"".join(serialize_tag(*tag) for tag in tags))
+
+    def receive_into(view):
+        nonlocal data
+        taken, data = data[: len(view)], data[len(view) :]
+        view[: len(taken)] = taken
+        return len(taken)
+
+    inlet = ConnectionInlet(Source(0.0), receive_into, FlvReader(serialize_flv_header(True, True)), clock=lambda: 0.0)
+    arrived, received = [], 0
+
+    def pull():
+        nonlocal arrived, received
+        out = []
+        received += inlet.pull(SCRATCH, out)
+        assert len(out) <= 10_000
+        arrived += [(tag_type, stamp_ms, bytes(body)) for tag_type, stamp_ms, body in out]
+
+    while len(arrived) < len(tags):
+        pull()
+    with pytest.raises(SourceEnded):
+        pull()
+    assert arrived == tags
+    assert received == sum(len(body) + 15 for _, _, body in tags)
 
 
 def test_a_closed_inlet_is_no_cycle():

@@ -279,6 +279,19 @@ def test_a_flood_of_pings_is_not_answered() -> None:
         pair.client.receive(ping * 60_000)
 
 
+def test_a_flood_of_pings_is_one_in_however_many_pieces_it_is_read() -> None:
+    """A player reads what came at once in stretches, and sets the count to 0 only before what comes next."""
+    ping = message(4, bytes.fromhex("0006 01020304"))
+    client, tags = Pair(Purpose.PLAY).run().client, list[Tag]()
+    for _ in range(3):
+        client.talk = 0
+        client.receive(ping * 2_000, 0, tags)
+    client.talk = 0
+    client.receive(ping * 1_500, 0, tags)
+    with pytest.raises(RemoteProtocolError, match="more than 2000 RTMP messages without media"):
+        client.receive(ping * 1_500, 0, tags)
+
+
 def test_received_bytes_are_acknowledged_once_the_server_asks() -> None:
     """At half the window at the latest, with the bytes received so far."""
     session = playing()

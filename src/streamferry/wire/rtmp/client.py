@@ -62,8 +62,8 @@ _CONNECT, _CREATE_STREAM, _START = 1, 4, 5
 # "Live, or recorded if there is none", which ActionScript players write as -2 seconds in ms.
 _PLAY_LIVE_OR_RECORDED = -2000
 _BUFFER_LENGTH_MS = 3000
-# Messages without media of one call: each may cost an answer, 20 us, and all streams of a process wait for that.
-# Servers send some a second, captions included, and a call has what came since the last one.
+# Messages without media at a time: each may cost an answer, 20 us, and all streams of a process wait for that.
+# Servers send some a second, captions included.
 _MAX_TALK = 2_000
 # Characters of a server's text that are worth showing.
 _MAX_SHOWN = 300
@@ -128,6 +128,8 @@ class ClientSession(Peer):
         self._events: list[ClientEvent] = []
         #: Message stream to send media on, once accepted.
         self.message_stream_id = 0
+        #: Messages without media of what came at once; who gives ``tags`` sets it to 0 before what comes next.
+        self.talk = 0
         #: Why the accepted stream ended, or None.
         self.ended: str | None = None
         self._unsent.append(client_hello(random))
@@ -146,16 +148,17 @@ class ClientSession(Peer):
         """
         if tags is None:
             tags = self._early_tags
+            self.talk = 0
         elif self._early_tags:
             tags += self._early_tags
             self._early_tags.clear()
-        is_playing, talk = self._is_playing, 0
+        is_playing = self._is_playing
         for type_id, stamp_ms, _, payload in self._receive_messages(data, start):
             if is_playing and (type_id == VIDEO or type_id == AUDIO):  # noqa: SIM109 (40 ns less than `in`)
                 tags.append((type_id, stamp_ms, payload))
             else:
-                talk += 1
-                if talk > _MAX_TALK:
+                self.talk += 1
+                if self.talk > _MAX_TALK:
                     raise RemoteProtocolError(Code.PROTOCOL_RTMP_MUCH_TALK, count=_MAX_TALK)
                 self._handle_message(type_id, stamp_ms, payload, tags)
         if not self._events:
