@@ -19,7 +19,8 @@ NEVER_MS = 1 << 32
 MAX_TAG_BYTES = 8 << 20
 
 _TAG_HEADER_BYTES = 11
-_AROUND_BODY_BYTES = _TAG_HEADER_BYTES + 4
+#: A tag without its body: header and trailing size.
+AROUND_BODY_BYTES = _TAG_HEADER_BYTES + 4
 _HAS_AUDIO, _HAS_VIDEO = 4, 1
 _FILTER_BIT = 0x20
 _TAG_TYPES = frozenset((AUDIO, VIDEO, SCRIPT))
@@ -38,14 +39,14 @@ def scan_tags(view: memoryview, start: int, end: int, out: list[Tag], until_ms: 
     Raises RemoteProtocolError for an unknown tag type, an encrypted tag, or a body over MAX_TAG_BYTES.
     """
     append = out.append
-    last_header = end - _AROUND_BODY_BYTES
+    last_header = end - AROUND_BODY_BYTES
     while start <= last_header:
         type_and_size, stamp_and_extension = _read_two_words(view, start)
         body_bytes = type_and_size & 0xFFFFFF
         tag_type = type_and_size >> 24
         if tag_type not in _TAG_TYPES or body_bytes > MAX_TAG_BYTES:
             raise _bad_tag(tag_type, body_bytes)
-        following = start + _AROUND_BODY_BYTES + body_bytes
+        following = start + AROUND_BODY_BYTES + body_bytes
         if following > end:
             break
         stamp_ms = stamp_and_extension >> 8 | (stamp_and_extension & 0xFF) << 24

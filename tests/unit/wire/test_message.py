@@ -77,6 +77,14 @@ def test_a_cut_aggregate_is_refused() -> None:
         split_aggregate(0, serialize_tag(AUDIO, 0, b"abc")[:-1])
 
 
+def test_an_aggregate_of_no_server_is_refused() -> None:
+    """What fits into the 64 KiB that servers put together is taken; a flood of tiny tags is not even read."""
+    tag = serialize_tag(AUDIO, 0, b"")
+    assert len(split_aggregate(0, tag * ((64 << 10) // len(tag)))) == 4369
+    with pytest.raises(RemoteProtocolError, match="an RTMP aggregate message has more than 5000 tags"):
+        split_aggregate(0, tag * 500_000)
+
+
 def test_media_messages_are_tags() -> None:
     """Audio and video as they are, enhanced headers and the Chinese HEVC codec id untouched."""
     assert tags_of_message(8, 5, b"\x90Opus") == [(AUDIO, 5, b"\x90Opus")]

@@ -126,6 +126,11 @@ class Protocols:
     PROTOCOL_RTMP_AGGREGATE_CUT_SHORT = ReasonCode(
         "protocol.rtmp_aggregate_cut_short", "an RTMP aggregate message ends inside a tag", "RTMP 聚合消息在标签内结束"
     )
+    PROTOCOL_RTMP_LARGE_AGGREGATE = ReasonCode(
+        "protocol.rtmp_large_aggregate",
+        "an RTMP aggregate message has more than {count} tags",
+        "RTMP 聚合消息包含超过 {count} 个标签",
+    )
     PROTOCOL_RTMP_NO_STREAM = ReasonCode(
         "protocol.rtmp_no_stream", "there is no stream to send a status about", "没有可发送状态的流"
     )

@@ -11,7 +11,7 @@ from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.tag import SCRIPT, Tag
 from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Reader, Amf0Value, parse_amf0, serialize_amf0
-from streamferry.wire.flv import scan_tags
+from streamferry.wire.flv import AROUND_BODY_BYTES, scan_tags
 
 _U16_U32 = Struct(">HI")
 _U16_U32_U32 = Struct(">HII")
@@ -69,6 +69,9 @@ CHUNK_STREAM_OF_TAG: dict[int, int] = {
 # What publishers put before metadata, for the server.
 _SET_DATA_FRAME = serialize_amf0("@setDataFrame")
 _LONGEST_DATA_NAME_BYTES = 256
+# Tags of an aggregate: servers make them of 64 KiB at most. One of 8 MiB has room for 500,000, for which all streams of
+# a process would wait for seconds.
+_MAX_AGGREGATE_TAGS = 5_000
 #: Commands and statuses are read in the beat: anything larger is not one. Honest ones have some thirty values in 2 KiB.
 MAX_COMMAND_BYTES = 16 << 10
 MAX_COMMAND_VALUES = 500
@@ -204,9 +207,16 @@ def _data_name(body: "bytes | memoryview") -> str:
 def split_aggregate(stamp_ms: int, payload: "bytes | memoryview") -> list[Tag]:
     """Tags of an AGGREGATE message (7.1.6), whose layout is that of FLV tags.
 
-    Their stamps are moved so that the first has the message's. Raises RemoteProtocolError if a tag is cut.
+    Their stamps are moved so that the first has the message's. Raises RemoteProtocolError if a tag is cut, and if there
+    are more than any server puts together.
     """
     tags: list[Tag] = []
+    at = count = 0
+    while at < len(payload):
+        count += 1
+        if count > _MAX_AGGREGATE_TAGS:
+            raise RemoteProtocolError(Code.PROTOCOL_RTMP_LARGE_AGGREGATE, count=_MAX_AGGREGATE_TAGS)
+        at += AROUND_BODY_BYTES + int.from_bytes(payload[at + 1 : at + 4], "big")
     if scan_tags(memoryview(payload), 0, len(payload), tags) != len(payload):
         raise RemoteProtocolError(Code.PROTOCOL_RTMP_AGGREGATE_CUT_SHORT)
     if not tags:
