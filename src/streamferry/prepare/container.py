@@ -15,6 +15,8 @@ ReadAt = Callable[[int, int], bytes]
 _SNIFF_SIZE = 400
 _TS_PACKETS = (188, 192)
 _BOX_HEADER_SIZE = 16
+#: No file is longer; the system takes no offset of 2^63.
+MAX_FILE_BYTES = 1 << 60
 _FIRST_BOXES = frozenset((b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"moof"))
 
 
@@ -85,6 +87,8 @@ def _walk_boxes(read_at: ReadAt) -> Container:
         if size < 8:
             return Container.MP4_MOOV_LAST
         offset += size
+        if offset > MAX_FILE_BYTES:
+            return Container.MP4_MOOV_LAST
 
 
 def segment_offset(head: bytes) -> int | None:

@@ -63,7 +63,7 @@ def turn(read_at: ReadAt, read_tail: Callable[[int], bytes | None]) -> Order | N
             return None
         moov = bytearray(_find_moov(tail))
         _move(moov, 0, len(moov), range(begin, end))
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, RecursionError):
         return None
     return Order(read_at(0, begin) + moov, begin, end)
 

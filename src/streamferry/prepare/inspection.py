@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from streamferry.media.errors import SourceUnsupported
-from streamferry.prepare.container import Container, ReadAt
+from streamferry.prepare.container import MAX_FILE_BYTES, Container, ReadAt
 from streamferry.reasons import Code
 from streamferry.wire.flv import FLV_HEADER_BYTES
 from streamferry.wire.matroska import is_encrypted
@@ -117,12 +117,15 @@ def _read_index(read_at: ReadAt) -> bytes:
         if name == b"moov":
             return read_at(at, size) if size <= _MAX_INDEX_BYTES else b""
         at += size
+        if at > MAX_FILE_BYTES:
+            break
     return b""
 
 
 def _is_scrambled(head: bytes) -> bool:
     """Whether most packets of MPEG-TS with media say so (ISO/IEC 13818-1, 2.4.3.2: transport_scrambling_control)."""
-    begin = next((at for at in (0, 4) if head[at : at + 1] == b"G"), 0)
+    # The time in front of a packet of 192 bytes may begin with a sync byte, too.
+    begin = next((at for at in (0, 4) if head[at :: _TS_PACKET_BYTES + at][:2] == b"GG"), 0)
     step = _TS_PACKET_BYTES + begin
     heads = head[begin + 3 :: step]
     return 2 * sum(byte >= 0x40 for byte in heads) > len(heads)

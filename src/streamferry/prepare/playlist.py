@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urljoin
 from streamferry.media.errors import SourceForbidden, SourceMissing, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
+from streamferry.prepare.stretch import MAX_STRETCHES
 from streamferry.reasons import Code, InvalidValue, Reason, ReasonCode
 from streamferry.wire.hls import Playlist, scheme_of
 from streamferry.wire.hls_segments import Key, Piece, parse_segments
@@ -70,9 +71,12 @@ class Film:
         return sum(segment.seconds for segment in self.tracks[0])
 
     def stretches(self) -> "list[Film]":
-        """It, divided where stamps restart and the form may change; as a whole if its tracks do not agree on where."""
+        """It, divided where stamps restart and the form may change.
+
+        As a whole if its tracks do not agree on where, or if that is too often.
+        """
         divided = [_divide(track) for track in self.tracks]
-        if len({len(stretches) for stretches in divided}) > 1:
+        if len({len(stretches) for stretches in divided}) > 1 or len(divided[0]) > MAX_STRETCHES:
             return [self]
         return [Film(tracks) for tracks in zip(*divided, strict=True)]
 

@@ -12,7 +12,7 @@ Specification: ISO/IEC 14496-12, 8.5.2 (stsd), 8.6.1 (stts, ctts, stss), 8.6.6 (
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, chain, islice, repeat
 from struct import Struct
 
 # The last picture may be longer than its track, by rounding.
@@ -22,6 +22,8 @@ _SOUND_TOLERANCE_S = 0.15
 # Of a film of ten hours at 60 a second.
 _MAX_SAMPLES = 2_200_000
 _MAX_TRACKS = 64
+_MAX_DESCRIPTIONS = 256
+_MAX_EDITS = 10_000
 _ENCRYPTED = (b"encv", b"enca")
 _FAIR_PLAY = (b"drms", b"drmi")
 _VISUAL_SIZE_AT = 24
@@ -53,8 +55,8 @@ def parse_index(moov: "bytes | memoryview") -> tuple[Mp4Track, ...]:
         if name != b"moov":
             continue
         clock_hz = _clock(_find(box, b"mvhd"))
-        traks = [inner for inner_name, inner in _boxes(box) if inner_name == b"trak"]
-        tracks += [track for trak in traks[:_MAX_TRACKS] if (track := _track(trak, clock_hz)) is not None]
+        traks = islice((inner for inner_name, inner in _boxes(box) if inner_name == b"trak"), _MAX_TRACKS)
+        tracks += [track for trak in traks if (track := _track(trak, clock_hz)) is not None]
     return tuple(tracks)
 
 
@@ -91,7 +93,7 @@ def _track(trak: memoryview, movie_hz: int) -> Mp4Track | None:
     if kind is None:
         return None
     table = _find(trak, b"mdia", b"minf", b"stbl")
-    entries = list(_boxes(_find(table, b"stsd")[8:]))
+    entries = list(islice(_boxes(_find(table, b"stsd")[8:]), _MAX_DESCRIPTIONS))
     forms = []
     for name, entry in entries:
         size = bytes(entry[_VISUAL_SIZE_AT : _VISUAL_SIZE_AT + 4]) if kind == "video" else b""
@@ -122,7 +124,7 @@ def _edits(elst: memoryview, track_hz: int, movie_hz: int) -> Iterator[tuple[int
     """Where each stretch that is shown begins, in the track's units, and where it ends, in seconds."""
     is_long, count = bytes(elst[:1]) == b"\1", int.from_bytes(elst[4:8])
     step, half = (20, 8) if is_long else (12, 4)
-    for at in range(8, min(8 + count * step, len(elst) - step + 1), step):
+    for at in range(8, min(8 + min(count, _MAX_EDITS) * step, len(elst) - step + 1), step):
         lasts = int.from_bytes(elst[at : at + half])
         begin = int.from_bytes(elst[at + half : at + 2 * half], signed=True)
         if begin >= 0:  # -1 is a pause before the track begins.
@@ -171,7 +173,8 @@ def _keyframes(stss: memoryview, shown: Sequence[int]) -> list[int]:
 def _runs(box: memoryview, entry: Struct) -> list[int]:
     """A table of runs, written out: how often, and what. Empty if it is longer than any film."""
     end = min(8 + entry.size * int.from_bytes(box[4:8]), len(box) - (len(box) - 8) % entry.size)
-    runs = list(entry.iter_unpack(box[8:end])) if end > 8 else []
-    if sum(count for count, _ in runs) > _MAX_SAMPLES:
+    table = box[8 : max(8, end)]
+    # Unpacked twice: a table of runs of no samples may be long.
+    if sum(count for count, _ in entry.iter_unpack(table)) > _MAX_SAMPLES:
         return []
-    return list(chain.from_iterable(repeat(value, count) for count, value in runs))
+    return list(chain.from_iterable(repeat(value, count) for count, value in entry.iter_unpack(table)))

@@ -14,7 +14,9 @@ _AVC_SETS = (7, 8)
 _HEVC_SETS = (32, 33, 34)
 _ENHANCED = 0x80
 _HVCC_HEAD_BYTES = 22
-_MAX_SETS = 32
+# A header counts those of a sequence with 5 bits, and the bytes of each with 16.
+_MAX_SETS = 31
+_MAX_SET_BYTES = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ class SequenceHeader:
                 return
             kind = body[begin] & 0x1F if self.codec == _AVC else body[begin] >> 1 & 0x3F
             if kind in wanted:
-                yield bytes(body[begin:end])
+                if end - begin <= _MAX_SET_BYTES:
+                    yield bytes(body[begin:end])
             elif kind in first_slices:
                 return
             at = end

@@ -36,12 +36,14 @@ _MAX_AHEAD_BYTES = 128 << 10
 _RESTART_MS = 1000
 _TAG_HEAD_BYTES = 11
 _MAX_HEADER_BYTES = 64 << 10
+_MAX_NEW_HEADERS_BYTES = 256 << 10
 
 
 class Stretches:
     """Base. ``begin`` is where the present stretch begins, ``cut`` where the next does, once that is known.
 
-    All before ``safe`` belongs to the present one. ``prefix`` has to be read before the bytes from ``cut`` on.
+    All before ``safe`` belongs to the present one. ``prefix`` has to be read before the bytes from ``cut`` on. This
+    class itself finds none.
     """
 
     def __init__(self, begin: int) -> None:
@@ -51,7 +53,7 @@ class Stretches:
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the file."""
-        raise NotImplementedError
+        self.safe += len(data)
 
 
 @dataclass(slots=True)
@@ -78,6 +80,8 @@ class TsStretches(Stretches):
         self._map_pid = -1
         self._tracks: dict[int, int] = {}
         self._forms: dict[int, object] = {}
+        # Of sound, another form seen once: what does not begin with a frame may look like the head of one.
+        self._doubtful: dict[int, object] = {}
         # Whether there is a track with a picture, and whether one was there before the present tracks.
         self._has_picture = self._had_picture = False
 
@@ -103,17 +107,19 @@ class TsStretches(Stretches):
                 break
             if is_new:
                 self.cut = self._choose()
+            if self.cut is not None:
                 return
         self._rest, self._at = data[end:], self._at + end
         while len(self._tables) > 1 and self._at - self._tables[0].at > _MAX_HELD_BYTES:
             del self._tables[0]
-        self.safe = self._tables[0].at
+        # Where tables are rare, or there is only the first, what comes so long after one is not held back for it.
+        self.safe = max(self.safe, self._tables[0].at, self._at - _MAX_HELD_BYTES)
 
-    def _choose(self) -> int:
-        """Where the next stretch begins, now that something of it was seen."""
-        tables = [one for one in self._tables if one.at > self.begin]
+    def _choose(self) -> int | None:
+        """Where the next stretch begins, now that something of it was seen; None without a table to begin it with."""
+        tables = [one for one in self._tables if one.at > self.begin and one.at >= self.safe]
         chosen = [one for one in tables if one.is_splice] or [one for one in tables if one.is_entry] or tables
-        return chosen[0].at if chosen else self.begin + self._step
+        return chosen[0].at if chosen else None
 
     def _looks_new(self, packets: memoryview, at: int) -> bool | None:
         """The packet at the front, in which something begins; None if more of what follows has to be known."""
@@ -123,10 +129,11 @@ class TsStretches(Stretches):
         if pid == 0:
             is_splice = self._counter >= 0 and packet[3] & 15 != (self._counter + 1) & 15
             self._counter = packet[3] & 15
-            if not any(kind in self._tracks.values() for kind in (_ADTS, _AVC, _HEVC)):
-                # Nothing of it is looked at, but for the numbers of its tracks.
-                self._tables.clear()
-            if at > self.begin or not self._tables:
+            # The first one, before any map of tracks, begins the present stretch.
+            if self._tracks:
+                if not any(kind in self._tracks.values() for kind in (_ADTS, _AVC, _HEVC)):
+                    # Nothing of it is looked at, but for the numbers of its tracks.
+                    self._tables.clear()
                 self._tables.append(_Table(at, is_splice))
             section = content[1 + content[0] :] if content else b""
             # Behind the head of 8 bytes: number of a program, and the PID of its map; 0 is the network's.
@@ -148,9 +155,13 @@ class TsStretches(Stretches):
         if form is None:
             return False
         if self._forms.setdefault(pid, form) != form:
+            if kind == _ADTS and self._doubtful.get(pid) != form:
+                self._doubtful[pid] = form
+                return False
             self._forms[pid] = form
             # Sound that came before the picture: the form of the file is that of its picture.
             return self._had_picture or not self._has_picture
+        self._doubtful.pop(pid, None)
         if kind == _ADTS or _ADTS not in self._tracks.values():
             self._had_picture = self._has_picture
             del self._tables[:-1]
@@ -234,6 +245,9 @@ class FlvStretches(Stretches):
         self._is_first = True
         self._last_ms: dict[int, int] = {}
         self._headers: dict[int, bytes] = {}
+        # Headers since the last frame, and where they begin: they belong to what follows them.
+        self._new_headers: dict[int, bytes] = {}
+        self._new_at = begin
 
     def feed(self, data: bytes) -> None:
         self._data += data
@@ -244,7 +258,7 @@ class FlvStretches(Stretches):
         self._at += skipped
         if self._is_lost:
             self._data.clear()
-        self.safe = self._next
+        self.safe = self._new_at if self._new_headers else self._next
 
     def _take_tag(self) -> bool:
         """One tag, if its head is there, and its body where that may be a header."""
@@ -264,6 +278,7 @@ class FlvStretches(Stretches):
         if tag_type not in (AUDIO, VIDEO, SCRIPT):
             # Damaged, or encrypted: what follows is not looked into.
             self._is_lost = True
+            self._settle()
             self._next = 1 << 62
             return False
         whole = _TAG_HEAD_BYTES + size + 4
@@ -274,14 +289,24 @@ class FlvStretches(Stretches):
         kind = kind_of_video(body) if tag_type == VIDEO else kind_of_audio(body)
         is_header = may_be_header and kind == SEQUENCE_HEADER
         stamp_ms = int.from_bytes(head[4:7]) | head[7] << 24
-        if tag_type != SCRIPT:
+        if is_header:
+            # Its stamp says nothing: some servers give it 0, some the time at which the recording began.
+            if not self._new_headers or self._next - self._new_at > _MAX_NEW_HEADERS_BYTES:
+                self._settle()
+                self._new_at = self._next
+            self._new_headers[tag_type] = bytes(self._data[place : place + whole])
+        elif tag_type != SCRIPT:
             if stamp_ms < self._last_ms.get(tag_type, 0) - _RESTART_MS:
-                self.cut = self._next
-                headers = b"" if is_header else b"".join(self._headers.values())
-                self.prefix = serialize_flv_header(True, True) + headers
+                self.cut = self._new_at if self._new_headers else self._next
+                kept = (header for kind, header in self._headers.items() if kind not in self._new_headers)
+                self.prefix = serialize_flv_header(True, True) + b"".join(kept)
                 return False
+            self._settle()
             self._last_ms[tag_type] = max(stamp_ms, self._last_ms.get(tag_type, 0))
-            if is_header:
-                self._headers[tag_type] = bytes(self._data[place : place + whole])
         self._next += whole
         return True
+
+    def _settle(self) -> None:
+        """The headers are of the present stretch."""
+        self._headers |= self._new_headers
+        self._new_headers.clear()

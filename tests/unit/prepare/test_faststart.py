@@ -104,3 +104,11 @@ def test_an_end_that_cannot_be_had() -> None:
     """A server without ranges."""
     data = FTYP + box(b"mdat", b"abc")
     assert turn(lambda offset, size: data[offset : offset + size], lambda _: None) is None
+
+
+def test_boxes_in_one_another_thousands_deep() -> None:
+    """More than a program may call itself."""
+    deep = b""
+    for _ in range(5000):
+        deep = box(b"trak", deep)
+    assert turn_bytes(FTYP + box(b"mdat", b"abc") + box(b"moov", deep)) is None

@@ -60,6 +60,68 @@ def test_what_was_in_force_is_read_before_a_stretch_without_headers() -> None:
     assert stretches.prefix == serialize_flv_header(True, True) + serialize_tag(*HEADER) + serialize_tag(*SOUND_HEADER)
 
 
+def test_the_stamp_of_a_header_says_nothing() -> None:
+    """Of the time at which a recording began, before frames from 0; of 0, where it is repeated among them."""
+    frames = flv(9_000, headers=False)
+    late = serialize_tag(VIDEO, 7_000_000, HEADER[2]) + serialize_tag(AUDIO, 7_000_000, SOUND_HEADER[2])
+    repeated = serialize_tag(*HEADER) + serialize_tag(*SOUND_HEADER)
+    start = serialize_flv_header(True, True)
+    assert cuts(start + late + frames, FlvStretches) == []
+    assert cuts(start + repeated + frames + repeated + frames, FlvStretches) == []
+
+
+def test_headers_without_frames_are_not_held_for_ever() -> None:
+    """Held back they would fill the memory."""
+    stretches = FlvStretches(0)
+    data = serialize_flv_header(True, True) + serialize_tag(VIDEO, 0, HEADER[2] + bytes(1000)) * 2000
+    stretches.feed(data)
+    assert len(data) - stretches.safe < 1 << 19
+
+
+def packet(pid: int, payload: bytes, *, counter: int = 0) -> bytes:
+    return bytes((0x47, 0x40 | pid >> 8, pid & 0xFF, 0x10 | counter)) + payload.ljust(184, b"\xff")
+
+
+def program_table(counter: int, *programs: int) -> bytes:
+    """All programs have their map at 0x100."""
+    entries = b"".join(program.to_bytes(2) + b"\xe1\x00" for program in programs)
+    return packet(0, b"\0\0\xb0" + bytes((9 + len(entries),)) + b"\0\1\xc1\0\0" + entries + bytes(4), counter=counter)
+
+
+def program_map(program: int, tracks: dict[int, int]) -> bytes:
+    entries = b"".join(bytes((kind, 0xE0 | pid >> 8, pid & 0xFF, 0xF0, 0)) for pid, kind in tracks.items())
+    head = program.to_bytes(2) + b"\xc1\0\0\xe1\x01\xf0\0"
+    return packet(0x100, b"\0\2\xb0" + bytes((13 + len(entries),)) + head + entries + bytes(4))
+
+
+def sound(rate: int, *, pid: int = 0x101) -> bytes:
+    """A PES packet of AAC; ``rate`` as ADTS numbers it."""
+    return packet(pid, b"\0\0\1\xc0\0\x20\x80\0\0" + bytes((0xFF, 0xF1, 0x40 | rate << 2, 0x80)) + bytes(20))
+
+
+TABLES = [program_table(counter, 1) + program_map(1, {0x101: 0x0F}) for counter in range(16)]
+
+
+def test_sound_of_another_rate_begins_at_the_table_before_it() -> None:
+    data = TABLES[0] + sound(3) * 5 + TABLES[1] + sound(4) * 5
+    assert cuts(data, TsStretches) == [len(TABLES[0] + sound(3) * 5)]
+
+
+def test_what_looks_like_a_head_once_is_none() -> None:
+    """Some multiplexers begin a packet amid a frame, and some of that looks like the head of one."""
+    assert cuts(TABLES[0] + sound(3) * 5 + TABLES[1] + (sound(4) + sound(3) * 5) * 9, TsStretches) == []
+
+
+def test_without_a_second_table_nothing_is_divided_or_held_for_ever() -> None:
+    """A stretch could not be read without one; the file was refused, and had been in memory as a whole."""
+    other_first = packet(0x11, b"\0\x42")
+    data = other_first + TABLES[0] + sound(3) * 5 + sound(4) * 20_000
+    assert cuts(data, TsStretches) == []
+    stretches = TsStretches(0)
+    stretches.feed(data)
+    assert len(data) - stretches.safe < 3 << 20
+
+
 @given(data=st.binary(max_size=4096), sync=st.booleans())
 def test_nothing_raises(data: bytes, sync: bool) -> None:
     """Of whatever comes."""
