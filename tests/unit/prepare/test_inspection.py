@@ -1,4 +1,4 @@
-"""Hostile and odd files that are looked into before ffmpeg is: they cost little, and nothing but our errors is raised."""
+"""Hostile and odd files that are looked into before ffmpeg is: at little cost, and only our errors are raised."""
 
 import os
 import tracemalloc
