@@ -23,6 +23,7 @@ from streamferry.prepare.faststart import MAX_TAIL_BYTES
 from streamferry.prepare.file_version import Version
 from streamferry.prepare.origin import (
     CLIENT_OPTIONS,
+    MAX_SIZE_DIGITS,
     raise_for_status,
     source_error,
     version_of_response,
@@ -304,7 +305,7 @@ def range_start(response: httpx.Response) -> int:
     if response.status_code != 206:
         return 0
     start = response.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
-    return int(start) if start.isdecimal() else 0
+    return int(start) if start.isdecimal() and len(start) <= MAX_SIZE_DIGITS else 0
 
 
 def _boot_id() -> str:

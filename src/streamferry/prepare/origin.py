@@ -44,6 +44,8 @@ CLIENT_OPTIONS: dict[str, Any] = {
     "headers": {"Accept-Encoding": "identity", "User-Agent": "streamferry"},
 }
 
+#: More are no size of a file, and Python reads no number of thousands of digits.
+MAX_SIZE_DIGITS = 18
 _DIGESTED_BYTES = 64 << 10
 #: Statuses that say nothing about the file: try again (RFC 9110 15.5.9, RFC 6585 section 4; 5xx as well).
 _PASSING_STATUSES = frozenset((408, 425, 429))
@@ -83,7 +85,7 @@ def version_of_response(status: int, headers: Mapping[str, str]) -> Version:
     size_bytes: int | None = None
     if status in (206, 416):
         total = headers.get("content-range", "").rpartition("/")[2]
-        size_bytes = int(total) if total.isdecimal() else None
+        size_bytes = int(total) if total.isdecimal() and len(total) <= MAX_SIZE_DIGITS else None
     elif headers.get("content-length", "").isdecimal():
         size_bytes = int(headers["content-length"])
     return Version(headers.get("etag", ""), headers.get("last-modified", ""), size_bytes)
@@ -119,7 +121,7 @@ def _retry_after_s(headers: Mapping[str, str]) -> float:
     else:
         try:
             seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):  # TypeError: a date without a zone.
+        except (ValueError, TypeError, OverflowError):  # TypeError: a date without a zone.
             return 0.0
     return min(max(0.0, seconds), MAX_RETRY_AFTER_S)
 

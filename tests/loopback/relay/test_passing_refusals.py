@@ -80,6 +80,8 @@ async def test_an_item_that_failed_once_and_then_played_leaves_no_fault(
         ("86400", MAX_RETRY_AFTER_S),
         ("Fri, 31 Dec 2100 23:59:59 GMT", MAX_RETRY_AFTER_S),
         ("Mon, 01 Jan 2001 00:00:00 GMT", 0),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 0),
+        ("Mon, 01 Jan 2100 00:00:00 +9999999999999999", 0),
         ("soon", 0),
         ("-3", 0),
         ("", 0),
