@@ -9,9 +9,9 @@ SHELL := /bin/bash
 .PHONY: help demo test quick durations lint format lock docs bench check-fresh clean
 
 BIN := .venv/bin
-# Tests wait for servers while others compute: two processes a core, which share them as tests/kit/balance.py says.
+# Tests wait for servers while others compute: three processes a core, which share them as tests/kit/balance.py says.
 CORES := $(shell getconf _NPROCESSORS_ONLN)
-JOBS ?= $(shell echo $$((2 * $(CORES))))
+JOBS ?= $(shell echo $$((3 * $(CORES))))
 # These compute.
 QUICK_JOBS ?= $(CORES)
 REPORT := build/tests.xml

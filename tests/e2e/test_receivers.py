@@ -11,9 +11,10 @@ from kit.clips import FPS, SECONDS, ClipFactory
 from kit.front import front
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
-from kit.relay_program import Finished
+from kit.relay_program import Finished, RelayProgram
 from kit.waiting import free_ports, is_listening, wait_for
 
+StartRelay = Callable[..., RelayProgram]
 ToEnd = Callable[..., Finished]
 Publish = Callable[[Path, str], Publisher]
 LOOPS = 2
@@ -27,17 +28,15 @@ def assert_whole_loops(path: Path) -> None:
     assert probe.max_gap_ms(media.video) <= 2 * 1000 / FPS
 
 
-def test_a_list_over_rtmps(
-    relay_to_end: ToEnd, nginx: NginxRtmp, clips: ClipFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_list_over_rtmps(relay: StartRelay, nginx: NginxRtmp, clips: ClipFactory, tmp_path: Path) -> None:
     """nginx-rtmp with TLS before it, of an authority that the machine trusts: every frame of every loop."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    trusting = {"SSL_CERT_FILE": str(tmp_path / "authority.pem")}  # A process reads the authorities once.
     with front(f"127.0.0.1:{nginx.rtmp_port}", authority) as tls:
         address = f"rtmps://127.0.0.1:{tls.port}/rec/out"
-        done = relay_to_end(clips("flash_beep"), "--loop", LOOPS, "--to", address)
-        assert done.status == 0, done.output + done.errors
+        running = relay(clips("flash_beep"), "--loop", LOOPS, "--to", address, environment=trusting)
+        assert running.finish() == 0, running.errors
         nginx.wait_unpublished("out", "rec")
     (path,) = nginx.recordings("out")
     assert_whole_loops(path)

@@ -20,7 +20,7 @@ from streamferry.prepare.cache import Entry
 from streamferry.prepare.container import Container
 from streamferry.prepare.file_version import Version
 from streamferry.prepare.input_description import InputDescription, VideoDescription
-from streamferry.prepare.intake import Intake
+from streamferry.prepare.intake import Input, Intake
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import FIRST, Processing
 from streamferry.prepare.room import Room
@@ -109,7 +109,12 @@ class _Packets:
     _number: int = -1
     _fields: dict[str, str] = field(default_factory=dict)
 
-    def note(self, line: str) -> None:
+    def note_all(self, lines: list[str]) -> None:
+        """All lines of ffmpeg about a stretch."""
+        for line in lines:
+            self._note(line.strip())
+
+    def _note(self, line: str) -> None:
         """One line. A packet ends with its size."""
         if line.startswith("stream #"):
             number = line.removeprefix("stream #").rstrip(":")
@@ -150,6 +155,11 @@ class _Packets:
         self._done_ms, self.first_ms, self._last_pts_ms = self.looked_ms, None, -inf
         self.last_ms.clear()
 
+    def begin_stretch(self, inside: InputDescription) -> None:
+        """What follows is another recording in the same file, with tracks of its own."""
+        self._begin_anew()
+        self.inside = inside
+
     def note_end(self) -> None:
         """There are no more packets, or stamps begin anew: how far apart keyframes were until here."""
         ends_ms = [*self._keyframes_ms, self.last_ms.get(self.inside.video_number, 0.0)]
@@ -186,25 +196,46 @@ def probe(
             intake.close()
 
 
-def _look(intake: Intake, seconds: float, began: float) -> Probe:
-    source = intake.open(from_front=True)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What ffmpeg told of the file, or of a stretch of it: the lines of its packets, and its last word."""
+
+    inside: InputDescription
+    described_at: float
+    lines: list[str]
+    complaint: str
+
+
+def _read(intake: Intake, source: Input, seconds: float) -> _Part:
     lines: list[str] = []
     tracks = ("-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy")
     reading = ("-dump", "-t", str(seconds))
     with intake.start(source, tracks, reading, muxer=_TO_NOWHERE, on_line=lines.append) as ffmpeg:
         inside = ffmpeg.describe()
-        open_s = time.monotonic() - began
+        described_at = time.monotonic()
         ffmpeg.wait()
         intake.raise_failure()
-        if not inside.codecs:
-            raise SourceUnsupported(
-                Code.FILE_NOT_MEDIA, url=intake.url.redacted, words=ffmpeg.complaint or Reason.of(Code.FILE_IS_EMPTY)
-            )
+        return _Part(inside, described_at, lines, ffmpeg.complaint)
+
+
+def _look(intake: Intake, seconds: float, began: float) -> Probe:
+    source = intake.open(from_front=True)
+    first = _read(intake, source, seconds)
+    if not first.inside.codecs:
+        words = first.complaint or Reason.of(Code.FILE_IS_EMPTY)
+        raise SourceUnsupported(Code.FILE_NOT_MEDIA, url=intake.url.redacted, words=words)
     inspection = source.inspection
-    inside = replace(inside, encodes=frozenset(inspection.hidden_s) | inspection.varies)
+    inside = replace(first.inside, encodes=frozenset(inspection.hidden_s) | inspection.varies)
     packets = _Packets(inside)
-    for line in lines:
-        packets.note(line.strip())
+    packets.note_all(first.lines)
+    following: Input | None = source
+    while (
+        (left_s := seconds - packets.looked_ms / 1000) > 0 and following is not None and following.stretch is not None
+    ):
+        if (following := intake.next(following)) is not None:
+            part = _read(intake, following, left_s)
+            packets.begin_stretch(part.inside)
+            packets.note_all(part.lines)
     packets.note_end()
     with intake.naming_the_source():
         plan = decide_plan(inside, Processing.of_list(FIRST, form=None, silence=True, watermark=None))
@@ -213,7 +244,7 @@ def _look(intake: Intake, seconds: float, began: float) -> Probe:
     return Probe(
         container=source.container.name.lower().removesuffix("_moov_last"),
         inside=inside,
-        open_s=open_s,
+        open_s=first.described_at - began,
         looked_s=looked_ms / 1000,
         kbps=round(packets.size_bytes * 8 / looked_ms) if looked_ms else 0,
         gop_s=packets.gop_ms / 1000,
