@@ -81,7 +81,8 @@ class Remux:
     @property
     def is_open(self) -> bool:
         """Whether anything of the present stretch was laid."""
-        return self.layout is not None and self.layout.is_open
+        # Until its header has come, the layout is that of the stretch before.
+        return not self._awaits_header and self.layout is not None and self.layout.is_open
 
     @property
     def has_begun(self) -> bool:

@@ -150,3 +150,16 @@ def test_stretches_of_a_file_that_is_fetched(folder: Path, tmp_path: Path, make:
     local = prepare(path, tmp_path / "local", processing=STRICT)
     assert remote.summary == local.summary
     assert remote.entry.media.read_bytes() == local.entry.media.read_bytes()
+
+
+def test_a_recording_that_ends_before_its_first_keyframe_is_left_out(folder: Path, tmp_path: Path) -> None:
+    """What comes before it stays a copy: all of it was encoded, and its players had to begin anew."""
+    last = remuxed(folder / "other.mp4", folder / "last.ts").read_bytes()
+    tables = [at for at in range(0, len(last), 188) if last[at + 1] & 0x1F == last[at + 2] == 0]
+    path = tmp_path / "broken-off.ts"
+    path.write_bytes(in_ts(folder, "one").read_bytes() + last[tables[len(tables) * 3 // 4] :])
+    outcome = prepare(path, tmp_path / "entry", processing=COPY)
+    assert outcome.error == ""
+    assert not (outcome.entry.path / "encode").exists()
+    assert len([tag for tag in outcome.frames if tag[0] == VIDEO]) == SECONDS * FPS
+    assert len(headers_of(outcome, VIDEO)) == 1
