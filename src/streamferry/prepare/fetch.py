@@ -74,7 +74,7 @@ class Fetch:
         self._changed = threading.Condition()
         self._done = False
         self._stopped = False
-        self._error: MediaError | None = None
+        self._error: Exception | None = None
         self._file = -1
         self._state: dict[str, object] = {}
         self._fruitless = 0
@@ -145,6 +145,9 @@ class Fetch:
             self._error = error
         except OSError as error:
             self._error = CacheError(Code.CACHE_DOWNLOAD_UNWRITABLE, why=system_reason(error.errno))
+        except Exception as error:
+            # A bug, for whoever reads: with this thread it would end, and what has come would count as the whole file.
+            self._error = error
         finally:
             if self._file >= 0:
                 os.close(self._file)

@@ -271,6 +271,16 @@ def test_a_disk_that_is_full_is_our_fault(films: HttpFiles, entry: Entry) -> Non
         fetch(address_of(films), entry).raise_failure()
 
 
+def test_a_bug_in_a_download_is_no_end_of_the_file(
+    films: HttpFiles, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had come counted as the whole file."""
+    monkeypatch.setattr(Fetch, "_fetch_all", lambda *_: 1 // 0)
+    download = fetch(address_of(films), entry)
+    with pytest.raises(ZeroDivisionError):
+        download.raise_failure()
+
+
 def test_readers_wait_for_bytes_and_no_longer_than_the_file(films: HttpFiles, entry: Entry) -> None:
     """``read_at`` gives what was asked for as soon as it is there, and less only at the end."""
     films.bytes_per_second = 2_000_000
