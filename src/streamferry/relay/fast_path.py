@@ -24,6 +24,7 @@ Why a second path: in the beat code runs cold, so a visit costs what it touches 
 
 from collections.abc import Callable
 from struct import Struct
+from typing import Generic, TypeVar
 
 from streamferry.media.errors import RemoteProtocolError, SourceEnded
 from streamferry.media.stamps import WRAP_MS
@@ -37,40 +38,31 @@ from streamferry.source.live import (
     MIN_PULL_BYTES,
     SLOW_PULL_S,
     ConnectionInlet,
-    LiveInlet,
     as_source_error,
 )
 from streamferry.source.rtmp import RtmpReader
 from streamferry.timeline import Timeline
 from streamferry.timeline.timeline import PICTURE_PATIENCE_MS
-from streamferry.timeline.tracks import MAX_FRAME_MS
-from streamferry.wire.flv import MAX_TAG_BYTES
-from streamferry.wire.rtmp.chunk import EXTENDED, MAX_MESSAGE_BYTES, swap_bytes
 from streamferry.wire.rtmp.framed import Framed
 from streamferry.wire.rtmp.message import CHUNK_STREAM_OF_TAG
 
-_AROUND_BODY_BYTES = 15
-#: Later than any stamp: a track that stands there has no simple frames.
-_CLOSED_MS = 1 << 62
+R = TypeVar("R", FlvReader, RtmpReader)
+
 #: What a visit brings after so much media is not simple: of a flood of tiny frames, each 1 ms after the last, only so
 #: many are taken.
 _VISIT_MS = 2_000
+#: Later than any stamp: a track that stands there has no simple frames.
+_CLOSED_MS = 1 << 62
 #: Where in the scratch buffer the bytes of a visit begin.
-_BEGIN = MAX_PULL_BYTES
-_STAMP_MASK = 0xFFFFFFFF
+BEGIN = MAX_PULL_BYTES
 
-# An FLV tag's type and size, its stamp with the extension byte, and the first two bytes of its body.
-_read_tag = Struct(">II3xH").unpack_from
-# The header of an RTMP message, and what follows it: an extended stamp, or the beginning of the body.
-_read_chunk = Struct(">IIII").unpack_from
-_read_look = Struct(">H").unpack_from
 # The header of a type 0 chunk, and the same with an extended stamp.
 _HEADER = Struct(">III")
-_write_header = _HEADER.pack_into
-_pack_header = _HEADER.pack
-_pack_extended_header = Struct(">IIII").pack
-_VIDEO_CHUNK = CHUNK_STREAM_OF_TAG[VIDEO] << 24
-_AUDIO_CHUNK = CHUNK_STREAM_OF_TAG[AUDIO] << 24
+write_header = _HEADER.pack_into
+pack_header = _HEADER.pack
+pack_extended_header = Struct(">IIII").pack
+VIDEO_CHUNK = CHUNK_STREAM_OF_TAG[VIDEO] << 24
+AUDIO_CHUNK = CHUNK_STREAM_OF_TAG[AUDIO] << 24
 
 
 def _frames(kind_of: Callable[[bytes], int]) -> bytes:
@@ -87,16 +79,17 @@ SOUNDS = _frames(kind_of_audio)
 
 #: What a loop has taken: where what it left begins, or -1; how many frames, and the type of the last; where picture and
 #: sound are, and the length of the last frame of each, 0 if there was none.
-_Taken = tuple[int, int, int, int, int, int, int]
+Taken = tuple[int, int, int, int, int, int, int]
 
 
-class FastPath:
+class FastPath(Generic[R]):
     """That of one feed. What it counts is the feed's; none of what it uses knows of it."""
 
     __slots__ = (
         "_drift",
         "_inlet",
         "_outlet",
+        "_reader",
         "_room",
         "_scratch",
         "_timeline",
@@ -109,14 +102,22 @@ class FastPath:
     )
 
     def __init__(
-        self, inlet: ConnectionInlet, timeline: Timeline, outlet: Outlet, drift: Drift | None, scratch: memoryview
+        self,
+        inlet: ConnectionInlet,
+        reader: R,
+        timeline: Timeline,
+        outlet: Outlet,
+        drift: Drift | None,
+        scratch: memoryview,
     ) -> None:
+        """``reader``: of the inlet; what it knows is read and kept."""
         self._inlet = inlet
+        self._reader: R = reader
         self._timeline = timeline
         self._outlet = outlet
         self._drift = drift
         self._scratch = scratch
-        self._room = scratch[_BEGIN:]
+        self._room = scratch[BEGIN:]
         #: Bytes received, and when media and a picture last came.
         self.bytes_in = 0
         self.media_at = self.picture_at = float("-inf")
@@ -177,7 +178,7 @@ class FastPath:
                 return False
             raise SourceEnded(Code.SOURCE_CLOSED)
         self.bytes_in += received
-        self.rest_end = end = _BEGIN + received
+        self.rest_end = end = BEGIN + received
         base_ms = timeline.shift - zero_ms
         looks = drift is not None and drift.rest <= 0
         if self.passed:
@@ -221,229 +222,10 @@ class FastPath:
 
     def _take(
         self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int, looks: bool
-    ) -> _Taken:
+    ) -> Taken:
         """Put simple frames into ``framed``.
 
         ``end``: of what was received; ``base_ms``: what makes stamps of the source those of the session; ``until_ms``:
         the last of those that is simple; then where picture and sound are; ``looks``: note what has ``passed``.
         """
         raise NotImplementedError
-
-
-class FlvFastPath(FastPath):
-    """For a source that sends FLV."""
-
-    __slots__ = ("_reader",)
-
-    def __init__(
-        self,
-        inlet: ConnectionInlet,
-        reader: FlvReader,
-        timeline: Timeline,
-        outlet: Outlet,
-        drift: Drift | None,
-        scratch: memoryview,
-    ) -> None:
-        super().__init__(inlet, timeline, outlet, drift, scratch)
-        self._reader = reader
-
-    def _take(
-        self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int, looks: bool
-    ) -> _Taken:
-        """See ``FastPath``."""
-        reader, view = self._reader, self._scratch
-        unread = reader.unread
-        start = _BEGIN - len(unread)
-        if start < 1:
-            return _BEGIN, 0, 0, video_ms, 0, audio_ms, 0
-        if unread:
-            view[start:_BEGIN] = unread
-        chunk_size, stream_word, append = framed.chunk_size, framed.stream_word, framed.pieces.append
-        count = tag_type = last_type = video_step_ms = audio_step_ms = 0
-        # Whether the loop ends at a tag of which there is enough for the general path.
-        is_whole = True
-        while start + _AROUND_BODY_BYTES <= end:
-            type_and_size, stamp_word, look = _read_tag(view, start)
-            size = type_and_size & 0xFFFFFF
-            tag_type = type_and_size >> 24
-            following = start + _AROUND_BODY_BYTES + size
-            if following > end:
-                # Of whatever kind: it is not whole yet.
-                is_whole = tag_type not in (VIDEO, AUDIO) or size > MAX_TAG_BYTES
-                break
-            ms = (stamp_word >> 8) + base_ms
-            if stamp_word & 0xFF:
-                ms += (stamp_word & 0xFF) << 24
-            if ms > until_ms or not 2 <= size <= chunk_size:
-                break
-            if tag_type == VIDEO:
-                step_ms = ms - video_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not PICTURES[look]:
-                    break
-                video_ms, video_step_ms, chunk = ms, step_ms, _VIDEO_CHUNK
-            elif tag_type == AUDIO:
-                step_ms = ms - audio_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not SOUNDS[look]:
-                    break
-                audio_ms, audio_step_ms, chunk = ms, step_ms, _AUDIO_CHUNK
-            else:
-                break
-            if ms < EXTENDED:
-                _write_header(view, start - 1, chunk | ms, size << 8 | tag_type, stream_word)
-                append(view[start - 1 : following - 4])
-            else:
-                append(_pack_extended_header(chunk | EXTENDED, size << 8 | tag_type, stream_word, ms))
-                append(view[start + 11 : following - 4])
-            if looks:
-                self.passed.append((tag_type, ms - base_ms, b""))
-            last_type = tag_type
-            count += 1
-            start = following
-        else:
-            is_whole = False
-        reader.unread = b""
-        if not is_whole:
-            if start < end:
-                reader.unread = bytes(view[start:end])
-            start = -1
-        return start, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms
-
-
-class RtmpFastPath(FastPath):
-    """For a source that sends RTMP."""
-
-    __slots__ = ("_reader",)
-
-    def __init__(
-        self,
-        inlet: ConnectionInlet,
-        reader: RtmpReader,
-        timeline: Timeline,
-        outlet: Outlet,
-        drift: Drift | None,
-        scratch: memoryview,
-    ) -> None:
-        super().__init__(inlet, timeline, outlet, drift, scratch)
-        self._reader = reader
-
-    def _take(
-        self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int, looks: bool
-    ) -> _Taken:
-        """See ``FastPath``. Messages begin with a type 0 or type 1 header, and their chunks are together."""
-        view, session = self._scratch, self._reader.session
-        reader, unread = session.reader, session.unread
-        start = _BEGIN - len(unread)
-        if start < 0 or reader.pending_bytes or self._reader.unsent:
-            return _BEGIN, 0, 0, video_ms, 0, audio_ms, 0
-        if unread:
-            view[start:_BEGIN] = unread
-            session.unread = b""
-        find, source_chunk_size = reader.streams.get, reader.chunk_size
-        chunk_size, stream_word, append = framed.chunk_size, framed.stream_word, framed.pieces.append
-        count = last_type = video_step_ms = audio_step_ms = 0
-        # What of the buffer goes out as it lies, up to where the loop is.
-        piece = begin = start
-        # Whether the loop ends at a message of which there is enough for the general path.
-        is_whole = True
-        while start < end:
-            if start + 16 > end:
-                break
-            first, second, third, fourth = _read_chunk(view, start)
-            stream = find(first >> 24 & 0x3F)
-            if stream is None or first >= 0x80000000:
-                break
-            field, size, type_id = first & 0xFFFFFF, second >> 8, second & 0xFF
-            extended = b""
-            if first >= 0x40000000:
-                if field == EXTENDED:
-                    break
-                body, look = start + 8, third >> 16
-                stamp_ms = (stream.stamp_ms + field) & _STAMP_MASK
-            elif field == EXTENDED:
-                if start + 18 > end:
-                    break
-                body, look, stamp_ms = start + 16, _read_look(view, start + 16)[0], fourth
-                field, extended = fourth, bytes(view[start + 12 : start + 16])
-            else:
-                body, look, stamp_ms = start + 12, fourth >> 16, field
-            following = body + size
-            if size > source_chunk_size:
-                step = source_chunk_size + (5 if extended else 1)
-                following += (size - 1) // source_chunk_size * (step - source_chunk_size)
-                basic_header = 0xC0 | first >> 24 & 0x3F
-                if following > end:
-                    continuation = bytes((basic_header,)) + extended
-                    is_whole = size > MAX_MESSAGE_BYTES or not reader.is_left(view, body, end, size, continuation)
-                    break
-                at = body + source_chunk_size
-                while at < following:
-                    if view[at] != basic_header or (extended and view[at + 1 : at + 5] != extended):
-                        break
-                    at += step
-                if at < following:
-                    break
-            elif following > end:
-                is_whole = size > MAX_MESSAGE_BYTES
-                break
-            ms = stamp_ms + base_ms
-            if ms > until_ms or not 2 <= size <= chunk_size:
-                break
-            if type_id == VIDEO:
-                step_ms = ms - video_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not PICTURES[look]:
-                    break
-                chunk, video_ms, video_step_ms = _VIDEO_CHUNK, ms, step_ms
-            elif type_id == AUDIO:
-                step_ms = ms - audio_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not SOUNDS[look]:
-                    break
-                chunk, audio_ms, audio_step_ms = _AUDIO_CHUNK, ms, step_ms
-            else:
-                break
-            if ms < EXTENDED and body - start >= 12:
-                if body - start > 12:
-                    append(view[piece:start])
-                    piece = body - 12
-                _write_header(view, body - 12, chunk | ms, size << 8 | type_id, stream_word)
-            else:
-                append(view[piece:start])
-                piece = body
-                if ms < EXTENDED:
-                    append(_pack_header(chunk | ms, size << 8 | type_id, stream_word))
-                else:
-                    append(_pack_extended_header(chunk | EXTENDED, size << 8 | type_id, stream_word, ms))
-            if size > source_chunk_size:
-                for at in range(body + source_chunk_size, following, step):
-                    append(view[piece:at])
-                    piece = at + step - source_chunk_size
-            stream.stamp_ms, stream.delta_ms, stream.extended = stamp_ms, field, extended
-            stream.size, stream.type_id = size, type_id
-            if first < 0x40000000:
-                stream.message_stream_id = third >> 24 if not third & 0xFFFFFF else swap_bytes(third)
-            if looks:
-                self.passed.append((type_id, stamp_ms, b""))
-            last_type = type_id
-            count += 1
-            start = following
-        else:
-            is_whole = False
-        if count:
-            append(view[piece:start])
-            session.scanned_bytes += start - begin
-        if not is_whole and session.scanned_bytes < session.ack_due_bytes:
-            if start < end:
-                session.unread = bytes(view[start:end])
-            start = -1
-        return start, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms
-
-
-def fast_path(
-    inlet: LiveInlet, timeline: Timeline, outlet: Outlet, drift: Drift | None, scratch: memoryview
-) -> FastPath | None:
-    """The one for what ``inlet`` gives; None if there is none."""
-    if isinstance(inlet, ConnectionInlet):
-        if isinstance(inlet.reader, FlvReader):
-            return FlvFastPath(inlet, inlet.reader, timeline, outlet, drift, scratch)
-        if isinstance(inlet.reader, RtmpReader):
-            return RtmpFastPath(inlet, inlet.reader, timeline, outlet, drift, scratch)
-    return None

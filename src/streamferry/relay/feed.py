@@ -7,7 +7,7 @@ from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
 from streamferry.reasons import Code
 from streamferry.relay.drift import Drift
-from streamferry.relay.fast_path import FastPath, fast_path
+from streamferry.relay.fast_loops import AnyFastPath, fast_path
 from streamferry.relay.silence import Silence
 from streamferry.source.live import LiveInlet
 from streamferry.timeline import Timeline
@@ -52,7 +52,7 @@ class LiveFeed:
         self._outlet = outlet
         self._bytes_in = 0
         #: To be asked first at each visit; None while nothing is simple.
-        self.fast_path: FastPath | None = None
+        self.fast_path: AnyFastPath | None = None
         if self._silence is None:
             self._open_fast_path()
         timeline.begin_live()

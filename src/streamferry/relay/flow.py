@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from streamferry.media.errors import DestinationError, MediaError, SourceError
 from streamferry.media.tag import START, LaidTag
 from streamferry.push import Outlet, Session
-from streamferry.relay.fast_path import FastPath
+from streamferry.relay.fast_loops import AnyFastPath
 from streamferry.relay.spec import Latency
 from streamferry.timeline import Timeline
 
@@ -26,7 +26,7 @@ class Feed(Protocol):
     """What a flow pulls its tags from: ``relay.feed`` and ``relay.marked`` have them."""
 
     @property
-    def fast_path(self) -> FastPath | None:
+    def fast_path(self) -> AnyFastPath | None:
         """What is asked first at each visit."""
 
     @property
