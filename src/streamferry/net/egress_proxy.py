@@ -25,6 +25,7 @@ from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable
 from streamferry.net.connection import Connection
 from streamferry.net.dial import AllowAddress, Deadlines, dial
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
+from streamferry.net.first_ended import until_first_ended
 from streamferry.net.replies import send
 from streamferry.net.unauthenticated import Unauthenticated
 
@@ -226,13 +227,7 @@ async def _pass_both_ways(reader: asyncio.StreamReader, writer: asyncio.StreamWr
         while data := await upstream.read(_PIECE_BYTES):
             await send(writer, data)
 
-    passing = [asyncio.ensure_future(out()), asyncio.ensure_future(back())]
-    try:
-        await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in passing:
-            one.cancel()
-        await asyncio.gather(*passing, return_exceptions=True)
+    await until_first_ended(out(), back())
 
 
 async def open_egress_proxy(allow: AllowAddress | None, deadlines: Deadlines) -> EgressProxy | None:

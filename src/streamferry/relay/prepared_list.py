@@ -5,7 +5,6 @@ it. A run keeps its form to its end, even when its list is replaced: the publish
 must not see a change in it.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Protocol
@@ -13,6 +12,7 @@ from typing import Protocol
 from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
+from streamferry.net.first_ended import until_first_ended
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.form import Form
 from streamferry.prepare.processing import Normalize, Processing
@@ -92,13 +92,7 @@ class PreparedList:
         """Wait until it is known how long a reader's file is, or for something else."""
         file = reader.file
         assert isinstance(file, PreparedFile)
-        waits = [asyncio.ensure_future(or_else), asyncio.ensure_future(file.wait_complete(lambda _: None))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        await until_first_ended(or_else, file.wait_complete(lambda _: None))
 
     async def learn_form(self, choices: ListChoices, before: Iterable[Item]) -> None:
         """Inspect the items before the one where a list begins: the form has to be the same as without a break."""
