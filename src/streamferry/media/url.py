@@ -16,6 +16,8 @@ from streamferry.media.redaction import REDACTED, mark_of, redact_path
 from streamferry.reasons import Code, InvalidValue
 
 _DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
+# Of proxies.
+_DEFAULT_PORTS |= {"socks5": 1080, "socks5h": 1080}
 # A listener has no host: srt://:9000?mode=listener, udp://:1234.
 _HOSTLESS_SCHEMES = frozenset(("srt", "udp"))
 _RTMP_SCHEMES = frozenset(("rtmp", "rtmps"))
@@ -97,6 +99,11 @@ class MediaUrl:
     def uses_tls(self) -> bool:
         """True for rtmps and https."""
         return self.scheme in ("rtmps", "https")
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What decides whether two addresses belong to the same server (RFC 6454, 4)."""
+        return self.scheme, self.host.lower(), self.port
 
     @property
     def authority(self) -> str:

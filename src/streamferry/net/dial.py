@@ -10,13 +10,16 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
+from ipaddress import ip_address
 from typing import NotRequired, Required, TypedDict
 
 from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable, own_lack
+from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection, TlsConnection
 from streamferry.net.fence import Fence
+from streamferry.net.proxy import ask_proxy
 from streamferry.net.race import Address, in_order, race, remember
 from streamferry.net.resolver import is_silent, look_up
 from streamferry.reasons import Code, Reason, ReasonCode, Value, system_reason
@@ -50,6 +53,12 @@ class DialOptions(TypedDict):
     #: Replaces :func:`client_context` for schemes with TLS.
     tls: NotRequired[ssl.SSLContext | None]
     allow: NotRequired[AllowAddress | None]
+    #: By which way, and what peers are told.
+    options: NotRequired[PeerOptions]
+
+
+# Linux, ip(7): the port is chosen when connecting, so that one local address is good for more than 64 k connections.
+_IP_BIND_ADDRESS_NO_PORT = 24
 
 
 @cache
@@ -72,13 +81,17 @@ async def dial(
     tls: ssl.SSLContext | None = None,
     deadlines: Deadlines,
     allow: AllowAddress | None = None,
+    options: PeerOptions = NO_OPTIONS,
 ) -> Connection:
-    """Connect to ``host:port``, with TLS when ``tls`` is given. Raises PeerUnreachable, which names the step."""
+    """Connect to ``host:port``, with TLS when ``tls`` is given; from the address and through the proxy of ``options``.
+
+    Raises PeerUnreachable, which names the step, and PeerRejected where a proxy refuses.
+    """
     peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    addresses = await resolve(host, port, deadlines=deadlines, allow=allow)
-    async with step(Reason.of(Code.STEP_CONNECTING, peer=peer), deadlines.connect):
-        address, sock = await race(in_order(host, port, addresses), _connect, socket.socket.close)
-    remember(host, port, address)
+    if options.proxy is None:
+        sock = await _reach(host, port, deadlines, allow, options.bind)
+    else:
+        sock = await _reach_through(options.proxy, host, port, deadlines, allow, options.bind)
     if tls is None:
         return Connection(sock, peer, deadlines.fence)
     async with step(Reason.of(Code.STEP_TLS, peer=peer), deadlines.tls):
@@ -86,11 +99,52 @@ async def dial(
 
 
 async def dial_url(
-    url: MediaUrl, *, deadlines: Deadlines, tls: ssl.SSLContext | None = None, allow: AllowAddress | None = None
+    url: MediaUrl,
+    *,
+    deadlines: Deadlines,
+    tls: ssl.SSLContext | None = None,
+    allow: AllowAddress | None = None,
+    options: PeerOptions = NO_OPTIONS,
 ) -> Connection:
     """Connect to where an address points, with TLS if its scheme has it. Otherwise as :func:`dial`."""
     context = (tls or client_context()) if url.uses_tls else None
-    return await dial(url.host, url.port, tls=context, deadlines=deadlines, allow=allow)
+    return await dial(url.host, url.port, tls=context, deadlines=deadlines, allow=allow, options=options)
+
+
+async def _reach(host: str, port: int, deadlines: Deadlines, allow: AllowAddress | None, bind: str) -> socket.socket:
+    peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    addresses = await resolve(host, port, deadlines=deadlines, allow=allow)
+    connecting = Reason.of(Code.STEP_CONNECTING, peer=peer)
+    if bind:
+        family = socket.AF_INET if ip_address(bind).version == 4 else socket.AF_INET6
+        addresses = [one for one in addresses if one[0] == family]
+        if not addresses:
+            why = Reason.of(Code.PEER_BIND_FAMILY, bind=bind)
+            raise PeerUnreachable(Code.PEER_STEP_FAILED, step=connecting, why=why)
+    async with step(connecting, deadlines.connect):
+        start = partial(_connect, bind=bind) if bind else _connect
+        address, sock = await race(in_order(host, port, addresses), start, socket.socket.close)
+    remember(host, port, address)
+    return sock
+
+
+async def _reach_through(
+    proxy: MediaUrl, host: str, port: int, deadlines: Deadlines, allow: AllowAddress | None, bind: str
+) -> socket.socket:
+    """The egress policy judges the proxy and the target. So under a policy names are resolved here, and the proxy is
+    given the address that was judged: it might resolve the name to another one."""
+    target = host
+    if allow is not None or proxy.scheme == "socks5":
+        addresses = await resolve(host, port, deadlines=deadlines, allow=allow)
+        target = str(in_order(host, port, addresses)[0][1][0])
+    sock = await _reach(proxy.host, proxy.port, deadlines, allow, bind)
+    try:
+        async with step(Reason.of(Code.STEP_PROXY, proxy=proxy.authority, host=host), deadlines.response):
+            await ask_proxy(sock, proxy, target, port)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 async def resolve(
@@ -131,17 +185,30 @@ async def step(name: Reason, seconds: float) -> AsyncIterator[None]:
         raise PeerUnreachable(Code.PEER_STEP_FAILED, step=name, why=_reason(error)) from error
 
 
-async def _connect(place: Address) -> socket.socket:
+async def _connect(place: Address, bind: str = "") -> socket.socket:
     family, address = place
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if bind:
+            _bind(sock, bind)
         await asyncio.get_running_loop().sock_connect(sock, address)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _bind(sock: socket.socket, address: str) -> None:
+    sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+    try:
+        sock.bind((address, 0))
+        return
+    except OSError as error:
+        reason = system_reason(error.errno)
+    # Not as its consequence: what is missing is not what a machine runs out of, but what the task asked for.
+    raise PeerUnreachable(Code.PEER_BIND, bind=address, why=reason)
 
 
 async def _secure(sock: socket.socket, peer: str, host: str, tls: ssl.SSLContext, fence: Fence) -> Connection:

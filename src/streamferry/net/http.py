@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote, urljoin
 import h11
 
 from streamferry.media.errors import PeerRejected, PeerUnreachable, RemoteProtocolError
+from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
 from streamferry.net.dial import DialOptions, dial_url, step
@@ -32,8 +33,6 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _MAX_CHUNK_HEAD_BYTES = 256
 # Characters of a target that are not escaped: those with a meaning in an address, and existing escapes.
 _TARGET_SAFE = "%/:?@!$&'()*+,;=~-._[]"
-# Headers that are secrets of one origin and must not follow a redirect to another (RFC 9110, 15.4).
-_SECRET_HEADERS = frozenset(("authorization", "cookie"))
 
 
 @dataclass(slots=True)
@@ -113,20 +112,22 @@ class HttpBody:
 
 async def open_get(
     url: MediaUrl,
-    headers: Mapping[str, str] | None = None,
+    given_for: MediaUrl | None = None,
     **network: Unpack[DialOptions],
 ) -> HttpStream:
     """GET ``url``, follow up to 5 redirects, and stop where the body begins. The deadlines hold for each.
 
-    ``headers`` are added to the request or replace ours.
+    The headers of the options are added or replace ours. ``given_for``: the address that they were given for, if that
+    is another one; what may be a secret of its server is sent to no other, here or after a redirect (RFC 9110, 15.4).
     Raises PeerUnreachable, PeerRejected (a status other than 200 and 206, a redirect that leads nowhere, an address of
     another kind) or RemoteProtocolError (no HTTP).
     """
-    fields = {"user-agent": "streamferry", "accept": "*/*", "connection": "close"}
-    fields |= {name.lower(): value for name, value in (headers or {}).items()}
+    options, given_for = network.get("options", NO_OPTIONS), given_for or url
     if url.scheme not in WEB_SCHEMES:
         raise PeerRejected(Code.PEER_NOT_ON_WEB, url=url.redacted)
     for _ in range(_MAX_REDIRECTS + 1):
+        fields = {"user-agent": "streamferry", "accept": "*/*", "connection": "close"}
+        fields |= options.headers_for(url, given_for)
         connection = await dial_url(url, **network)
         try:
             async with step(Reason.of(Code.STEP_ANSWER, peer=connection.peer), network["deadlines"].response):
@@ -137,10 +138,7 @@ async def open_get(
             connection.close()
             raise
         connection.close()
-        target = _redirect_target(url, response)
-        if not _same_origin(target, url):
-            fields = {name: value for name, value in fields.items() if name not in _SECRET_HEADERS}
-        url = target
+        url = _redirect_target(url, response)
     raise PeerRejected(Code.PEER_REDIRECTS_TOO_OFTEN, url=url.redacted, count=_MAX_REDIRECTS)
 
 
@@ -212,13 +210,9 @@ def _redirect_target(url: MediaUrl, response: h11.Response) -> MediaUrl:
         raise PeerRejected(Code.PEER_REDIRECTS_NOWHERE, url=url.redacted) from None
     if target.scheme not in WEB_SCHEMES or not location:
         raise PeerRejected(Code.PEER_REDIRECTS_OFF_WEB, url=url.redacted)
-    if target.username is None and _same_origin(target, url):
+    if target.username is None and target.origin == url.origin:
         return replace(target, username=url.username, password=url.password)
     return target
-
-
-def _same_origin(one: MediaUrl, other: MediaUrl) -> bool:
-    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
 def _header(response: h11.Response, name: bytes) -> str:

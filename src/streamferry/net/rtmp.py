@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Unpack
 
 from streamferry.media.errors import PeerRejected, PeerUnreachable
+from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
 from streamferry.net.dial import Deadlines, DialOptions, dial_url, step
@@ -57,7 +58,8 @@ async def open_play(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpLink:
 async def _open(url: MediaUrl, purpose: Purpose, network: DialOptions) -> RtmpLink:
     auth: str | None = None
     for _ in range(_MAX_CONNECTIONS):
-        session = ClientSession(url, purpose, random=os.urandom(_SEED_BYTES), auth=auth)
+        options = network.get("options", NO_OPTIONS)
+        session = ClientSession(url, purpose, random=os.urandom(_SEED_BYTES), auth=auth, options=options)
         connection = await dial_url(url, **network)
         try:
             auth = await _set_up(connection, session, purpose, network["deadlines"])

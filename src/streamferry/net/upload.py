@@ -5,6 +5,7 @@ Specification: RFC 9110, 9.3.4 (PUT) and 9.3.5 (DELETE).
 
 from typing import Unpack
 
+from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, dial_url, step
 from streamferry.net.http import exchange_heads, rejection
@@ -43,7 +44,8 @@ async def _request(
         async with step(
             Reason.of(Code.STEP_UPLOAD, method=method, peer=connection.peer), network["deadlines"].response
         ):
-            fields = {"user-agent": "streamferry", "connection": "close"} | fields
+            told = network.get("options", NO_OPTIONS).headers_for(url, url)
+            fields = {"user-agent": "streamferry", "connection": "close"} | told | fields
             response, _ = await exchange_heads(connection, url, fields, method=method, body=body)
     except BaseException:
         connection.reset()  # Data still waiting in the kernel is of no use any more.

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from streamferry.media.errors import PeerRejected, PeerUnreachable, RemoteProtocolError
+from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.net.http import open_get as open_get_within
@@ -116,7 +117,8 @@ async def test_credentials_and_headers(peers):
     web = Web({"/live/cam.flv": ok()})
     port = await peers.serve(web)
     url = url_of(port, userinfo=f"us%40er:{SECRET}@")
-    stream = await open_get(url, headers={"Referer": "https://site.example/", "User-Agent": "player"})
+    options = PeerOptions(headers=(("Referer", "https://site.example/"), ("User-Agent", "player")))
+    stream = await open_get(url, options=options)
     assert header(web.requests[0], "authorization") == "Basic " + b64encode(f"us@er:{SECRET}".encode()).decode()
     assert header(web.requests[0], "referer") == "https://site.example/"
     assert header(web.requests[0], "user-agent") == "player"
@@ -148,10 +150,12 @@ async def test_redirect_to_another_origin_keeps_secrets_home(peers, server_tls, 
     edge_port = await peers.serve(edge, server_tls)
     home = Web({"/live/cam.flv": redirect(f"https://localhost:{edge_port}/cam.flv")})
     home_port = await peers.serve(home)
-    headers = {"Cookie": SECRET, "Referer": "https://site.example/"}
-    stream = await open_get(url_of(home_port, userinfo=f"user:{SECRET}@"), headers=headers, tls=client_tls)
-    assert header(home.requests[0], "cookie") == SECRET
+    headers = (("Cookie", SECRET), ("Referer", "https://site.example/"), ("X-Pass", SECRET))
+    url = url_of(home_port, userinfo=f"user:{SECRET}@")
+    stream = await open_get(url, tls=client_tls, options=PeerOptions(headers=headers))
+    assert header(home.requests[0], "cookie") == header(home.requests[0], "x-pass") == SECRET
     assert header(edge.requests[0], "cookie") is None
+    assert header(edge.requests[0], "x-pass") is None
     assert header(edge.requests[0], "authorization") is None
     assert header(edge.requests[0], "referer") == "https://site.example/"
     assert stream.final_url.uses_tls

@@ -185,3 +185,43 @@ class Fields:
         "须为 0（从中断处）或 1（从中断处加上经过的时间）",
     )
     FIELD_CONTROL_CHARACTERS = ReasonCode("field.control_characters", "holds control characters", "含有控制字符")
+    FIELD_PROXY = ReasonCode(
+        "field.proxy",
+        "must be http://host:port, socks5://host:port or socks5h://host:port, with user:password@ if it wants them",
+        "须为 http://主机:端口、socks5://主机:端口或 socks5h://主机:端口，必要时带 用户:密码@",
+    )
+    FIELD_PROXY_CREDENTIALS = ReasonCode(
+        "field.proxy_credentials",
+        "user and password must be at most {count} bytes each",
+        "用户名和密码各最多 {count} 字节",
+    )
+    FIELD_BIND = ReasonCode(
+        "field.bind",
+        "must be an IP address of the machine that runs the task, such as 192.0.2.7",
+        "须为运行该任务的机器的 IP 地址，例如 192.0.2.7",
+    )
+    FIELD_NOT_FOR_DATAGRAMS = ReasonCode(
+        "field.not_for_datagrams",
+        "does not work for srt:// and udp:// addresses, which are not TCP: leave it empty",
+        "不适用于 srt:// 和 udp:// 地址（并非 TCP）：请留空",
+    )
+    FIELD_NO_EFFECT = ReasonCode(
+        "field.no_effect",
+        "has no effect on an address of this kind ({schemes}): leave it empty",
+        "对此类地址（{schemes}）无效：请留空",
+    )
+    FIELD_HEADER_COUNT = ReasonCode("field.header_count", "must hold at most {count} headers", "最多 {count} 个请求头")
+    FIELD_HEADER_NAME = ReasonCode(
+        "field.header_name",
+        "holds a name that no HTTP header can have: letters, digits and hyphens only",
+        "含有无效的请求头名称：只能用字母、数字和连字符",
+    )
+    FIELD_HEADER_OURS = ReasonCode(
+        "field.header_ours", "{name} cannot be given: it is set for each request", "不能填写 {name}：每次请求自动设置"
+    )
+    FIELD_HEADER_TWICE = ReasonCode("field.header_twice", "{name} is given twice", "{name} 重复")
+    FIELD_HEADER_VALUE = ReasonCode(
+        "field.header_value",
+        "the value of {name} must be 1 to {count} printable ASCII characters",
+        "{name} 的值须为 1 至 {count} 个可打印的 ASCII 字符",
+    )

@@ -13,6 +13,7 @@ class Steps:
     STEP_MEDIA = ReasonCode("step.media", "waiting for media of {peer}", "等待 {peer} 的媒体数据")
     STEP_PLAYLIST = ReasonCode("step.playlist", "reading a playlist of {peer}", "读取 {peer} 的播放列表")
     STEP_UPLOAD = ReasonCode("step.upload", "{method} to {peer}", "向 {peer} 发送 {method} ")
+    STEP_PROXY = ReasonCode("step.proxy", "asking the proxy {proxy} for {host}", "请求代理 {proxy} 连接 {host} ")
     STEP_RTMP_HANDSHAKE = ReasonCode("step.rtmp_handshake", "RTMP handshake with {peer}", "与 {peer} 的 RTMP 握手")
     STEP_RTMP_SESSION = ReasonCode("step.rtmp_session", "RTMP {purpose} at {peer}", "在 {peer} 的 RTMP {purpose} ")
     STEP_SRT_LISTENING = ReasonCode("step.srt_listening", "listening on port {port}", "监听端口 {port} ")
@@ -52,6 +53,35 @@ class Peers:
     PEER_REFUSED = ReasonCode("peer.refused", "{peer} refused: {words}", "{peer} 拒绝：{words}")
     PEER_ENDED_AT_ONCE = ReasonCode(
         "peer.ended_at_once", "{peer} ended the stream at once: {words}", "{peer} 立即结束了流：{words}"
+    )
+    PEER_NOT_A_PROXY = ReasonCode("peer.not_a_proxy", "what answers is no proxy of this kind", "应答方不是这种代理")
+    PEER_PROXY_CREDENTIALS = ReasonCode(
+        "peer.proxy_credentials",
+        "the proxy {proxy} wants another user and password ({words}): give them in its address",
+        "代理 {proxy} 需要其他用户名和密码（{words}）：请在其地址中填写",
+    )
+    PEER_PROXY_REFUSED = ReasonCode(
+        "peer.proxy_refused", "the proxy {proxy} does not connect: {words}", "代理 {proxy} 未能连接：{words}"
+    )
+    PEER_PROXY_SPEAKS_OTHERWISE = ReasonCode(
+        "peer.proxy_speaks_otherwise",
+        "the proxy {proxy} does not answer as a proxy for {kind} does: check its kind and port",
+        "代理 {proxy} 的应答不符合 {kind} 代理：请检查其类型和端口",
+    )
+    PEER_PROXY_CLOSED = ReasonCode(
+        "peer.proxy_closed",
+        "the proxy {proxy} closed the connection before it had connected",
+        "代理 {proxy} 在连接成功前关闭了连接",
+    )
+    PEER_BIND = ReasonCode(
+        "peer.bind",
+        "cannot connect from {bind}: {why} (it must be an address of the machine that runs the task)",
+        "无法从 {bind} 连接：{why}（须为运行该任务的机器的地址）",
+    )
+    PEER_BIND_FAMILY = ReasonCode(
+        "peer.bind_family",
+        "its name has no address that {bind} can connect to: one of IPv4, the other of IPv6",
+        "域名没有 {bind} 可连接的地址：一方为 IPv4，另一方为 IPv6",
     )
     PEER_STEP_FAILED = ReasonCode("peer.step_failed", "{step} failed: {why}", "{step}失败：{why}")
     PEER_NO_NAME_SERVER = ReasonCode(

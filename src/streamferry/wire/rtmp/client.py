@@ -21,6 +21,7 @@ from enum import Enum, auto
 from urllib.parse import unquote
 
 from streamferry.media.errors import RemoteProtocolError
+from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.stamps import SessionClock
 from streamferry.media.tag import AUDIO, METADATA, START, VIDEO, LaidTag, Tag
 from streamferry.media.url import REDACTED, MediaUrl
@@ -100,7 +101,8 @@ class ClientSession(Peer):
     """One connection to a server, for one stream.
 
     ``random`` is a seed of any length for the handshake and for authentication; ``auth`` comes from
-    AuthenticationRequired of a session before. Raises ValueError if ``url`` has no application or key.
+    AuthenticationRequired of a session before; ``options`` has parameters of connect. Raises ValueError if ``url`` has
+    no application or key.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class ClientSession(Peer):
         *,
         random: bytes,
         auth: str | None = None,
+        options: PeerOptions = NO_OPTIONS,
         out_chunk_size: int = 65536,
     ) -> None:
         super().__init__(out_chunk_size, 0)
@@ -120,6 +123,7 @@ class ClientSession(Peer):
         self._purpose = purpose
         self._random = random
         self._auth = auth
+        self._options = options
         self._stage = _Stage.CONNECTING
         self._clock = SessionClock()
         self._is_playing = False
@@ -219,16 +223,22 @@ class ClientSession(Peer):
         self._unsent.append(client_answer(hello, self._random))
 
     def _end_handshake(self, packet: bytes) -> None:
-        auth = self._auth or ""
+        auth, options = self._auth or "", self._options
         fields: dict[str, Amf0Value] = {"app": self._app + auth}
         if self._purpose is Purpose.PUBLISH:
             fields |= {"type": "nonprivate", "flashVer": "FMLE/3.0 (compatible; streamferry)"}
         else:
             fields |= {"flashVer": "LNX 9,0,124,2"}
-        fields["tcUrl"] = self._url.tc_url + auth
+        if options.flash_ver:
+            fields["flashVer"] = options.flash_ver
+        if options.swf_url:
+            fields["swfUrl"] = options.swf_url
+        fields["tcUrl"] = (options.tc_url or self._url.tc_url) + auth
         if self._purpose is Purpose.PLAY:
             # Bit masks of what the player decodes, as Flash Player and ffmpeg send them: everything.
             fields |= {"fpad": False, "capabilities": 15, "audioCodecs": 4071, "videoCodecs": 252, "videoFunction": 1}
+        if options.page_url:
+            fields["pageUrl"] = options.page_url
         fields["fourCcList"] = list(FOURCCS)
         self._send_command(0, "connect", _CONNECT, fields)
 
@@ -348,5 +358,6 @@ class ClientSession(Peer):
         name, _, query = self._key.partition("?")
         values = [field.partition("=")[2] for field in f"{url.query}&{query}&{self._auth or ''}".split("&")]
         found = {self._key, name, url.query, query, self._auth, url.username, url.password, *values}
+        found |= set(self._options.secrets)
         found |= {unquote(secret) for secret in found if secret}
         return sorted((secret for secret in found if secret and len(secret) >= _MIN_SECRET), key=len, reverse=True)

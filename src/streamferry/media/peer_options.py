@@ -1,0 +1,178 @@
+"""PeerOptions: how the peers of one end of a task are reached, and what they are told: proxy, local address, headers
+of HTTP requests, and parameters of RTMP's connect command. Pure.
+
+Most of it is secret or may be. ``shown`` is the form for people; ``to_json`` reveals, for the store and for what is
+sealed or inherited, never for a log or a command line.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
+from typing import Any
+
+from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.reasons import Code, InvalidPart, InvalidValue
+
+#: Those that are texts for RTMP's connect.
+CONNECT_PARAMETERS = ("flash_ver", "tc_url", "swf_url", "page_url")
+PROXY_SCHEMES = ("http", "socks5", "socks5h")
+MAX_HEADERS = 32
+MAX_VALUE_CHARS = 4096
+#: Headers that say who asks and from where: they are passed on to other hosts. All others are for the host alone that
+#: they were given for, whatever they are named.
+PASSED_ON = frozenset(("user-agent", "referer", "accept", "accept-language", "origin"))
+# Headers that a request is made of, and those of a single connection (RFC 9110, 7.6.1): ours to set.
+_OURS = frozenset(
+    (
+        *("host", "connection", "content-length", "content-type", "transfer-encoding", "te", "trailer", "upgrade"),
+        *("keep-alive", "expect", "range", "accept-encoding", "if-range", "if-match", "if-none-match"),
+        *("if-modified-since", "if-unmodified-since"),
+    )
+)
+# RFC 9110, 5.1 and 5.6.2.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_VALUE = re.compile(r"[!-~](?:[ -~\t]*[!-~])?")
+# SOCKS5 counts user and password in a byte each (RFC 1929, 2).
+_MAX_CREDENTIAL_BYTES = 255
+_USER_INFO = re.compile(r"(?<=://)[^/@]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class PeerOptions:
+    """``proxy``: http://, socks5:// (this machine resolves names) or socks5h:// (the proxy does). ``bind``: the address
+    of this machine to connect from. ``headers``: names as given, with their values. ``flash_ver`` and what follows:
+    parameters of RTMP's connect, instead of ours; empty for ours. Raises InvalidPart.
+    """
+
+    proxy: MediaUrl | None = None
+    bind: str = ""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    flash_ver: str = ""
+    tc_url: str = field(default="", repr=False)
+    swf_url: str = field(default="", repr=False)
+    page_url: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.proxy is not None:
+            _check_proxy(self.proxy)
+        if self.bind:
+            try:
+                ip_address(self.bind)
+            except ValueError:
+                raise InvalidPart("bind", Code.FIELD_BIND) from None
+        _check_headers(self.headers)
+        for name in CONNECT_PARAMETERS:
+            text = getattr(self, name)
+            if len(text) > MAX_VALUE_CHARS:
+                raise InvalidPart(name, Code.FIELD_TOO_LONG, count=MAX_VALUE_CHARS)
+            if not text.isprintable():
+                raise InvalidPart(name, Code.FIELD_CONTROL_CHARACTERS)
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "PeerOptions":
+        """The options again. Raises ValueError, KeyError and TypeError for anything else."""
+        proxy = told.get("proxy")
+        headers = tuple((name, value) for name, value in told.get("headers", {}).items())
+        return cls(**{**told, "proxy": proxy and read_proxy(proxy), "headers": headers})
+
+    def to_json(self) -> dict[str, Any]:
+        """What differs from the defaults, secrets revealed."""
+        return self._told(lambda url: url.reveal(), lambda _, value: value, lambda text: text)
+
+    def shown(self) -> dict[str, Any]:
+        """The same as it may be shown: without values of headers but User-Agent, and what is secret of an address."""
+        return self._told(lambda url: url.redacted, _shown_header, shown_text)
+
+    def _told(
+        self, proxy: Callable[[MediaUrl], str], header: Callable[[str, str], str], text: Callable[[str], str]
+    ) -> dict[str, Any]:
+        told: dict[str, Any] = {}
+        if self.proxy is not None:
+            told["proxy"] = proxy(self.proxy)
+        if self.bind:
+            told["bind"] = self.bind
+        if self.headers:
+            told["headers"] = {name: header(name, value) for name, value in self.headers}
+        return told | {name: text(getattr(self, name)) for name in CONNECT_PARAMETERS if getattr(self, name)}
+
+    def headers_for(self, url: MediaUrl, given_for: MediaUrl) -> dict[str, str]:
+        """Headers by their lower-case names for a request to ``url``: what is for ``given_for`` alone only there."""
+        everything = url.origin == given_for.origin
+        return {name.lower(): value for name, value in self.headers if everything or name.lower() in PASSED_ON}
+
+    @property
+    def secrets(self) -> list[str]:
+        """What ``shown`` hides, to be removed from the messages of peers."""
+        values = [value for name, value in self.headers if name.lower() != "user-agent"]
+        texts = [getattr(self, name).partition("?")[2] for name in CONNECT_PARAMETERS]
+        return [*filter(None, (*values, *texts)), *(self.proxy.secrets if self.proxy is not None else ())]
+
+
+def check_use(options: PeerOptions, urls: Iterable[MediaUrl]) -> None:
+    """Raises InvalidPart for an option that would have no effect on any of these addresses."""
+    schemes = {url.scheme for url in urls}
+    datagrams = schemes & {"srt", "udp"}
+    for name in ("proxy", "bind"):
+        if getattr(options, name) and datagrams:
+            raise InvalidPart(name, Code.FIELD_NOT_FOR_DATAGRAMS)
+    remote = schemes - {"file"}
+    for names, useful in (
+        (("proxy", "bind"), remote),
+        (("headers",), schemes & {"http", "https"}),
+        (CONNECT_PARAMETERS, schemes & {"rtmp", "rtmps"}),
+    ):
+        for name in names:
+            if getattr(options, name) and not useful:
+                raise InvalidPart(name, Code.FIELD_NO_EFFECT, schemes=tuple(sorted(schemes)))
+
+
+def read_proxy(text: str) -> MediaUrl:
+    """The address of a proxy. Raises InvalidPart, without repeating it."""
+    try:
+        url = MediaUrl.parse(text.strip()) if "://" in text else None
+    except InvalidValue as error:
+        raise InvalidPart("proxy", error.why) from None
+    if url is None:
+        raise InvalidPart("proxy", Code.FIELD_PROXY)
+    _check_proxy(url)
+    return url
+
+
+def shown_text(text: str) -> str:
+    """A connect parameter without user and query, which may be secret."""
+    before, mark, _ = _USER_INFO.sub(f"{REDACTED}@", text).partition("?")
+    return before + (f"?{REDACTED}" if mark else "")
+
+
+def _shown_header(name: str, value: str) -> str:
+    return value if name.lower() == "user-agent" else REDACTED
+
+
+def _check_proxy(url: MediaUrl) -> None:
+    if url.scheme not in PROXY_SCHEMES or not url.host or not url.port or url.path.strip("/") or url.query:
+        raise InvalidPart("proxy", Code.FIELD_PROXY)
+    if not url.host.isascii():
+        raise InvalidPart("proxy", Code.FIELD_HOST_NOT_ASCII)
+    if any(len(part.encode()) > _MAX_CREDENTIAL_BYTES for part in (url.username or "", url.password or "")):
+        raise InvalidPart("proxy", Code.FIELD_PROXY_CREDENTIALS, count=_MAX_CREDENTIAL_BYTES)
+
+
+def _check_headers(headers: tuple[tuple[str, str], ...]) -> None:
+    if len(headers) > MAX_HEADERS:
+        raise InvalidPart("headers", Code.FIELD_HEADER_COUNT, count=MAX_HEADERS)
+    seen = set[str]()
+    for name, value in headers:
+        if not _NAME.fullmatch(name):
+            raise InvalidPart("headers", Code.FIELD_HEADER_NAME)
+        if name.lower() in _OURS or name.lower().startswith("proxy-"):
+            raise InvalidPart("headers", Code.FIELD_HEADER_OURS, name=name)
+        if name.lower() in seen:
+            raise InvalidPart("headers", Code.FIELD_HEADER_TWICE, name=name)
+        seen.add(name.lower())
+        if len(value) > MAX_VALUE_CHARS or not _VALUE.fullmatch(value):
+            raise InvalidPart("headers", Code.FIELD_HEADER_VALUE, name=name, count=MAX_VALUE_CHARS)
+
+
+NO_OPTIONS = PeerOptions()
+OPTION_NAMES = tuple(one.name for one in fields(PeerOptions))
