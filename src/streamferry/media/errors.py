@@ -110,6 +110,12 @@ class PeerRejected(PeerError):
     """The peer answered and refused."""
 
 
+class PeerRefusedLogin(PeerRejected):
+    """Because of user and password, wrong or missing. Each further try with them brings a lock-out closer."""
+
+    retry_after_s = 60.0
+
+
 class SourceError(MediaError):
     """The source ended or could not be used."""
 

@@ -42,6 +42,8 @@ class Deadlines:
     handshake: float = 10.0
     #: The answer to a request: an HTTP head, or an RTMP session up to the start of publish or play.
     response: float = 10.0
+    #: An RTMP session with all its connections: redirects, authentication.
+    session: float = 60.0
     #: After this moment nothing may be sent.
     fence: Fence = field(default_factory=Fence, compare=False)
 

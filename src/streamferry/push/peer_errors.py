@@ -23,4 +23,6 @@ def as_destination_errors() -> Iterator[None]:
     except PeerUnreachable as error:
         raise DestinationUnreachable(error.why).because_of(error) from None
     except PeerRejected as error:
-        raise PublishRejected(error.why) from None
+        rejected = PublishRejected(error.why)
+        rejected.retry_after_s = error.retry_after_s
+        raise rejected from None

@@ -194,6 +194,8 @@ def as_source_errors() -> Iterator[None]:
     except PeerUnreachable as error:
         raise SourceUnreachable(error.why).because_of(error) from error
     except PeerRejected as error:
-        raise SourceRejected(error.why) from error
+        rejected = SourceRejected(error.why)
+        rejected.retry_after_s = error.retry_after_s
+        raise rejected from error
     except RemoteProtocolError as error:
         raise SourceCorrupt(Code.SOURCE_UNREADABLE, why=error.why) from error

@@ -321,7 +321,7 @@ def test_a_server_that_speaks_something_else_is_known_by_its_first_byte() -> Non
         session.receive(b"HTTP/1.1 400 Bad Request\r\n")
 
 
-@pytest.mark.parametrize("stream_id", [None, "1", -1, float("nan"), 1e20])
+@pytest.mark.parametrize("stream_id", [None, "one", "-1", "1e3", "٣", "9" * 400, -1, float("nan"), 1e20])
 def test_an_answer_to_create_stream_without_an_id_is_refused(stream_id: object) -> None:
     """There is nothing to publish on."""
     session = shaken(Purpose.PUBLISH)

@@ -50,6 +50,35 @@ class Peers:
     PEER_ASKS_AUTH_AGAIN = ReasonCode(
         "peer.asks_auth_again", "{peer} asks for authentication over and over", "{peer} 一再要求身份验证"
     )
+    PEER_REFUSED_LOGIN = ReasonCode(
+        "peer.refused_login",
+        "{peer} refuses the user and password of the address: {words} (asked again only after a minute, because more"
+        " tries may lock the account)",
+        "{peer} 拒绝了地址中的用户名和密码：{words}（一分钟后才会重试，以免账号被锁定）",
+    )
+    PEER_WANTS_LOGIN = ReasonCode(
+        "peer.wants_login",
+        "{peer} wants a user and a password: write them into the address, rtmp://user:password@host/app/key",
+        "{peer} 需要用户名和密码：请写入地址，rtmp://用户:密码@主机/应用/密钥",
+    )
+    PEER_REDIRECT_FORBIDDEN = ReasonCode(
+        "peer.redirect_forbidden",
+        "{peer} redirects to {host}, which the egress policy does not allow (setting egress)",
+        "{peer} 重定向到 {host}，出口策略不允许（设置项 egress）",
+    )
+    PEER_REDIRECTS_OFF_RTMP = ReasonCode(
+        "peer.redirects_off_rtmp",
+        "{peer} redirects to something that is no RTMP address",
+        "{peer} 重定向到的不是 RTMP 地址",
+    )
+    PEER_REDIRECTS_TO_PLAIN = ReasonCode(
+        "peer.redirects_to_plain",
+        "{peer} redirects from rtmps to rtmp, where the stream key could be read on the way",
+        "{peer} 从 rtmps 重定向到 rtmp，推流密钥可能在途中被读取",
+    )
+    PEER_REDIRECTS_IN_A_CIRCLE = ReasonCode(
+        "peer.redirects_in_a_circle", "{peer} redirects in a circle", "{peer} 循环重定向"
+    )
     PEER_REFUSED = ReasonCode("peer.refused", "{peer} refused: {words}", "{peer} 拒绝：{words}")
     PEER_ENDED_AT_ONCE = ReasonCode(
         "peer.ended_at_once", "{peer} ended the stream at once: {words}", "{peer} 立即结束了流：{words}"

@@ -12,7 +12,9 @@ MD5 is what the scheme prescribes. The password is not sent; the answer is worth
 
 from base64 import b64encode
 from hashlib import md5
+from urllib.parse import quote, unquote
 
+_ENDS_A_FIELD = "&#%"
 _REALM, _METHOD, _QUALITY, _COUNT = "live", "publish", "auth", "00000001"
 
 
@@ -25,7 +27,7 @@ def answer_challenge(description: str, app: str, username: str, password: str, r
     """What to append to ``app`` and ``tcUrl`` at the next attempt, or None if the server has refused for good."""
     scheme = "adobe" if "authmod=adobe" in description else "llnw"
     if "code=403 need auth" in description:
-        return f"?authmod={scheme}&user={username}"
+        return f"?authmod={scheme}&user={_in_query(username)}"
     _, found, challenge = description.partition("?reason=needauth")
     if not found:
         return None
@@ -38,11 +40,13 @@ def answer_challenge(description: str, app: str, username: str, password: str, r
 
 def _answer_adobe(fields: dict[str, str], username: str, password: str, own_challenge: str) -> str:
     user = fields.get("user", username)
+    if unquote(user) == username:
+        user = username
     opaque = fields.get("opaque")
     peer_challenge = opaque if opaque is not None else fields.get("challenge", "")
     salted = _md5_base64(user + fields.get("salt", "") + password)
     response = _md5_base64(salted + peer_challenge + own_challenge)
-    answer = f"?authmod=adobe&user={user}&challenge={own_challenge}&response={response}"
+    answer = f"?authmod=adobe&user={_in_query(user)}&challenge={own_challenge}&response={response}"
     return answer if opaque is None else f"{answer}&opaque={opaque}"
 
 
@@ -52,7 +56,14 @@ def _answer_limelight(fields: dict[str, str], app: str, username: str, password:
     identity = _md5_hex(f"{username}:{_REALM}:{password}")
     request = _md5_hex(f"{_METHOD}:/{place}")
     response = _md5_hex(f"{identity}:{nonce}:{_COUNT}:{own_challenge}:{_QUALITY}:{request}")
-    return f"?authmod=llnw&user={username}&nonce={nonce}&cnonce={own_challenge}&nc={_COUNT}&response={response}"
+    return (
+        f"?authmod=llnw&user={_in_query(username)}&nonce={nonce}&cnonce={own_challenge}&nc={_COUNT}&response={response}"
+    )
+
+
+def _in_query(user: str) -> str:
+    """As librtmp and ffmpeg send it, which is as it is, but for what would end the field or read as an escape."""
+    return "".join(quote(c) if c in _ENDS_A_FIELD else c for c in user)
 
 
 def _md5_base64(text: str) -> str:

@@ -24,7 +24,7 @@ from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.stamps import SessionClock
 from streamferry.media.tag import AUDIO, METADATA, START, VIDEO, LaidTag, Tag
-from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.media.url import MediaUrl
 from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Value
 from streamferry.wire.rtmp.auth import answer_challenge, is_challenge
@@ -37,6 +37,7 @@ from streamferry.wire.rtmp.message import (
     Command,
     MessageType,
     UserControl,
+    as_number,
     as_set_data_frame,
     parse_command,
     parse_status,
@@ -44,32 +45,34 @@ from streamferry.wire.rtmp.message import (
     tags_of_message,
 )
 from streamferry.wire.rtmp.peer import WINDOW_ACK_BYTES, Peer
+from streamferry.wire.rtmp.place import Place, redirect_of
 from streamferry.wire.rtmp.session_events import (
     AuthenticationRequired,
     ClientEvent,
     PlayAccepted,
     PublishAccepted,
+    Redirected,
     Rejected,
     StreamEnded,
 )
+from streamferry.wire.rtmp.shown import secrets_of, shown
 
 #: Codecs carried, as Enhanced RTMP names them. Bodies pass through untouched, so the list is what FLV players know.
 FOURCCS = ("avc1", "hvc1", "av01", "vp09", "mp4a", "Opus", "fLaC", "ac-3", "ec-3", ".mp3")
 
 # Of a message that comes: 1 MiB with the chunks of nginx-rtmp, 32 KiB with the smallest in use.
 _LEFT_CHUNKS = 256
+# Names in ``flashVer``. FMSc/1.0 is what Akamai asks of encoders, as OBS says; FMLE makes some servers ask for
+# a user and a password, which they do not ask of players.
+_ENCODER, _PLAYER = "FMLE/3.0 (compatible; FMSc/1.0)", "LNX 9,0,124,2"
 # Transaction ids of the calls whose answers matter.
 _CONNECT, _CREATE_STREAM, _START = 1, 4, 5
 # "Live, or recorded if there is none", which ActionScript players write as -2 seconds in ms.
 _PLAY_LIVE_OR_RECORDED = -2000
 _BUFFER_LENGTH_MS = 3000
-# Messages without media at a time: each may cost an answer, 20 us, and all streams of a process wait for that.
+#: Messages without media at a time: each may cost an answer, 20 us, and all streams of a process wait for that.
 # Servers send some a second, captions included.
-_MAX_TALK = 2_000
-# Characters of a server's text that are worth showing.
-_MAX_SHOWN = 300
-# Shorter ones keep nothing safe, and cutting them out would spoil every word.
-_MIN_SECRET = 4
+MAX_TALK = 2_000
 
 _ENDINGS = frozenset(
     (
@@ -101,8 +104,10 @@ class ClientSession(Peer):
     """One connection to a server, for one stream.
 
     ``random`` is a seed of any length for the handshake and for authentication; ``auth`` comes from
-    AuthenticationRequired of a session before; ``options`` has parameters of connect. Raises ValueError if ``url`` has
-    no application or key.
+    AuthenticationRequired of a session before, ``place`` from a redirect; ``options`` has parameters of
+    connect. Some servers want ``connect`` otherwise:
+    without the list of codecs, or not from an encoder of Flash's kind. Raises ValueError if ``url`` has no application
+    or key.
     """
 
     def __init__(
@@ -113,17 +118,23 @@ class ClientSession(Peer):
         random: bytes,
         auth: str | None = None,
         options: PeerOptions = NO_OPTIONS,
+        place: Place | None = None,
+        lists_codecs: bool = True,
+        is_encoder: bool = True,
         out_chunk_size: int = 65536,
     ) -> None:
         super().__init__(out_chunk_size, 0)
         if purpose is Purpose.PLAY:
             self.reader.left_chunks = _LEFT_CHUNKS
         self._url = url
-        self._app, self._key = url.app_and_key
+        self._key = url.app_and_key[1]
+        self._place = place or Place.of(url)
         self._purpose = purpose
         self._random = random
         self._auth = auth
         self._options = options
+        self._lists_codecs = lists_codecs
+        self._is_encoder = is_encoder
         self._stage = _Stage.CONNECTING
         self._clock = SessionClock()
         self._is_playing = False
@@ -134,6 +145,10 @@ class ClientSession(Peer):
         self.message_stream_id = 0
         #: Messages without media of what came at once; who gives ``tags`` sets it to 0 before what comes next.
         self.talk = 0
+        #: FourCCs that the server says it takes, in its answer to connect; empty if it lists none. "*": all.
+        self.peer_codecs: frozenset[str] = frozenset()
+        #: Acknowledgements that have come. What they say is not looked at: servers repeat, wrap and invent numbers.
+        self.acknowledgements = 0
         #: Why the accepted stream ended, or None.
         self.ended: str | None = None
         self._unsent.append(client_hello(random))
@@ -162,8 +177,8 @@ class ClientSession(Peer):
                 tags.append((type_id, stamp_ms, payload))
             else:
                 self.talk += 1
-                if self.talk > _MAX_TALK:
-                    raise RemoteProtocolError(Code.PROTOCOL_RTMP_MUCH_TALK, count=_MAX_TALK)
+                if self.talk > MAX_TALK:
+                    raise RemoteProtocolError(Code.PROTOCOL_RTMP_MUCH_TALK, count=MAX_TALK)
                 self._handle_message(type_id, stamp_ms, payload, tags)
         if not self._events:
             return []
@@ -197,6 +212,11 @@ class ClientSession(Peer):
         return pieces, ends
 
     @property
+    def is_connecting(self) -> bool:
+        """Whether ``connect`` was asked and not answered yet."""
+        return self._stage is _Stage.CONNECTING and not self._handshake
+
+    @property
     def zero_ms(self) -> int:
         """Where on the output clock the stamps of the published stream are 0; beyond all before anything was sent."""
         return self._clock.zero_ms
@@ -224,22 +244,23 @@ class ClientSession(Peer):
 
     def _end_handshake(self, packet: bytes) -> None:
         auth, options = self._auth or "", self._options
-        fields: dict[str, Amf0Value] = {"app": self._app + auth}
+        fields: dict[str, Amf0Value] = {"app": self._place.app + auth}
         if self._purpose is Purpose.PUBLISH:
-            fields |= {"type": "nonprivate", "flashVer": "FMLE/3.0 (compatible; streamferry)"}
-        else:
-            fields |= {"flashVer": "LNX 9,0,124,2"}
-        if options.flash_ver:
-            fields["flashVer"] = options.flash_ver
+            fields["type"] = "nonprivate"
+        our_name = _ENCODER if self._purpose is Purpose.PUBLISH and self._is_encoder else _PLAYER
+        fields["flashVer"] = options.flash_ver or our_name
         if options.swf_url:
             fields["swfUrl"] = options.swf_url
-        fields["tcUrl"] = (options.tc_url or self._url.tc_url) + auth
+        # One that was given is for the server of the address, not for where that redirects to.
+        tc_url = options.tc_url if self._place == Place.of(self._url) else ""
+        fields["tcUrl"] = (tc_url or self._place.tc_url) + auth
         if self._purpose is Purpose.PLAY:
             # Bit masks of what the player decodes, as Flash Player and ffmpeg send them: everything.
             fields |= {"fpad": False, "capabilities": 15, "audioCodecs": 4071, "videoCodecs": 252, "videoFunction": 1}
         if options.page_url:
             fields["pageUrl"] = options.page_url
-        fields["fourCcList"] = list(FOURCCS)
+        if self._lists_codecs:
+            fields["fourCcList"] = list(FOURCCS)
         self._send_command(0, "connect", _CONNECT, fields)
 
     def _handle_message(self, type_id: int, stamp_ms: int, payload: "bytes | memoryview", out: list[Tag]) -> None:
@@ -256,6 +277,8 @@ class ClientSession(Peer):
                 self._end("StreamEOF")
         elif type_id == MessageType.WINDOW_ACK_SIZE:
             self._handle_window_ack_size(payload)
+        elif type_id == MessageType.ACKNOWLEDGEMENT:
+            self.acknowledgements += 1
         elif playing:
             status = parse_status(type_id, payload)
             if status:
@@ -266,7 +289,7 @@ class ClientSession(Peer):
     def _handle_command(self, command: Command) -> None:
         name, transaction_id = command.name, command.transaction_id
         if name == "_result" and self._stage is _Stage.CONNECTING and transaction_id == _CONNECT:
-            self._create_stream()
+            self._create_stream(command)
         elif name == "_result" and self._stage is _Stage.CREATING and transaction_id == _CREATE_STREAM:
             self._start(command)
         elif name == "_error" and transaction_id in (_CONNECT, _CREATE_STREAM, _START):
@@ -276,19 +299,19 @@ class ClientSession(Peer):
         elif name == "close":
             self._end("close")
 
-    def _create_stream(self) -> None:
+    def _create_stream(self, connected: Command) -> None:
         self._stage = _Stage.CREATING
+        self.peer_codecs = _codecs_of(connected)
         if self._purpose is Purpose.PUBLISH:
             self._send_chunk_size()
             self._send_command(0, "releaseStream", 2, None, self._key)
             self._send_command(0, "FCPublish", 3, None, self._key)
-        else:
-            self._send_control(MessageType.WINDOW_ACK_SIZE, WINDOW_ACK_BYTES)
+        self._send_control(MessageType.WINDOW_ACK_SIZE, WINDOW_ACK_BYTES)
         self._send_command(0, "createStream", _CREATE_STREAM, None)
 
     def _start(self, created: Command) -> None:
-        stream_id = created.value(1)
-        if not isinstance(stream_id, float) or not 0 <= stream_id <= 0xFFFFFFFF:
+        stream_id = as_number(created.value(1))
+        if stream_id is None or not 0 <= stream_id <= 0xFFFFFFFF:
             raise RemoteProtocolError(Code.PROTOCOL_RTMP_NO_STREAM_ID)
         self.message_stream_id = int(stream_id)
         self._stage = _Stage.STARTING
@@ -325,39 +348,44 @@ class ClientSession(Peer):
             self._events.append(StreamEnded(reason))
 
     def _refused(self, status: dict[str, Amf0Value]) -> None:
-        if self._stage in (_Stage.RUNNING, _Stage.OVER):
+        stage = self._stage
+        if stage in (_Stage.RUNNING, _Stage.OVER):
             return
         self._stage = _Stage.OVER
         description = status.get("description")
-        if isinstance(description, str) and is_challenge(description):
-            answer = self._answer_challenge(description)
-            if answer is not None:
-                self._events.append(AuthenticationRequired(answer))
-                return
-        self._events.append(Rejected(self._shown(status.get("code")), self._shown(description)))
+        wants_login = isinstance(description, str) and is_challenge(description)
+        if stage is _Stage.CONNECTING and (redirect := redirect_of(status)) is not None:
+            self._events.append(Redirected(redirect))
+        elif wants_login and (answer := self._answer_challenge(str(description))) is not None:
+            self._events.append(AuthenticationRequired(answer))
+        else:
+            code = self._shown(status.get("code"))
+            self._events.append(Rejected(code, self._shown(description), wants_login))
 
     def _answer_challenge(self, challenge: str) -> str | None:
         """None if there are no credentials, or the server asks again for what it has been given."""
         username, password = self._url.username, self._url.password
         if not username or not password:
             return None
-        answer = answer_challenge(challenge, self._app, unquote(username), unquote(password), self._random)
+        app = self._place.app
+        answer = answer_challenge(challenge, app, unquote(username), unquote(password), self._random)
         already = self._auth or ""
         return None if answer is None or "&response=" in already or (already and "&response=" not in answer) else answer
 
     def _shown(self, text: Amf0Value) -> str:
         """Text of the server as it may be shown: on one line, not endless, without the secrets it may repeat."""
-        if not isinstance(text, str):
-            return ""
-        for secret in self._secrets():
-            text = text.replace(secret, REDACTED)
-        return "".join(c if c.isprintable() else " " for c in text)[:_MAX_SHOWN]
+        more = self._options.secrets
+        return shown(text, secrets_of(self._url, self._key, self._auth or "", self._place.app, more))
 
-    def _secrets(self) -> list[str]:
-        url = self._url
-        name, _, query = self._key.partition("?")
-        values = [field.partition("=")[2] for field in f"{url.query}&{query}&{self._auth or ''}".split("&")]
-        found = {self._key, name, url.query, query, self._auth, url.username, url.password, *values}
-        found |= set(self._options.secrets)
-        found |= {unquote(secret) for secret in found if secret}
-        return sorted((secret for secret in found if secret and len(secret) >= _MIN_SECRET), key=len, reverse=True)
+
+def _codecs_of(connected: Command) -> frozenset[str]:
+    """What the answer to connect lists (Enhanced RTMP v2, "Enhancing NetConnection connect Command"): as a list, or as
+    an object with what can be done with each.
+    """
+    found = set[str]()
+    for value in connected.values:
+        if isinstance(value, dict):
+            for name in ("fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap"):
+                if isinstance(listed := value.get(name), list | dict):
+                    found |= {one for one in listed if isinstance(one, str)}
+    return frozenset(found)

@@ -75,6 +75,8 @@ _MAX_AGGREGATE_TAGS = 5_000
 #: Commands and statuses are read in the beat: anything larger is not one. Honest ones have some thirty values in 2 KiB.
 MAX_COMMAND_BYTES = 16 << 10
 MAX_COMMAND_VALUES = 500
+# Of ids, which have 32 bits.
+_MAX_DIGITS = 10
 _DATA_FOR_PLAYERS = frozenset(("|RtmpSampleAccess", "onStatus", "onPlayStatus", "@clearDataFrame"))
 
 
@@ -113,8 +115,15 @@ def parse_command(type_id: int, payload: "bytes | memoryview") -> Command:
     values = _parse_bounded(payload if type_id == MessageType.COMMAND else _amf0_of_amf3(payload))
     if not values or not isinstance(values[0], str):
         raise RemoteProtocolError(Code.PROTOCOL_RTMP_NO_NAME)
-    transaction_id = values[1] if len(values) > 1 and isinstance(values[1], float) else 0.0
-    return Command(values[0], transaction_id, values[2:])
+    transaction_id = as_number(values[1]) if len(values) > 1 else None
+    return Command(values[0], transaction_id or 0.0, values[2:])
+
+
+def as_number(value: Amf0Value) -> float | None:
+    """A number, also where a server writes it as text; None for anything else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
+        return float(value)
+    return value if isinstance(value, float) else None
 
 
 def _parse_bounded(body: "bytes | memoryview") -> list[Amf0Value]:

@@ -1,6 +1,7 @@
 """The RTMP sessions and what they tell: all that a driver imports. See ``client`` and ``server`` for how they work."""
 
 from streamferry.wire.rtmp.client import FOURCCS, ClientSession, Purpose
+from streamferry.wire.rtmp.place import Place
 from streamferry.wire.rtmp.server import ServerSession
 from streamferry.wire.rtmp.session_events import (
     AuthenticationRequired,
@@ -11,6 +12,7 @@ from streamferry.wire.rtmp.session_events import (
     PlayRequested,
     PublishAccepted,
     PublishRequested,
+    Redirected,
     Rejected,
     ServerEvent,
     StreamEnded,
@@ -24,12 +26,14 @@ __all__ = [
     "ClientEvent",
     "ClientSession",
     "ConnectRequested",
+    "Place",
     "PlayAccepted",
     "PlayEnded",
     "PlayRequested",
     "PublishAccepted",
     "PublishRequested",
     "Purpose",
+    "Redirected",
     "Rejected",
     "ServerEvent",
     "ServerSession",

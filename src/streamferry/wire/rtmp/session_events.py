@@ -18,10 +18,14 @@ class PlayAccepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Client: the server refused the connection, the stream or the play. Keys and passwords are removed from both."""
+    """Client: the server refused the connection, the stream or the play. Keys and passwords are removed from both.
+
+    ``wants_login``: because of the user and password, which are wrong or missing.
+    """
 
     code: str
     description: str
+    wants_login: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,13 @@ class AuthenticationRequired:
     """Client: the server wants another connection, whose session is given this ``auth``."""
 
     auth: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """Client: the server wants the session at another place, see ``Place.follow``."""
+
+    redirect: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +91,5 @@ class PlayEnded:
     """Server: the player closed its stream."""
 
 
-ClientEvent = PublishAccepted | PlayAccepted | Rejected | AuthenticationRequired | StreamEnded
+ClientEvent = PublishAccepted | PlayAccepted | Rejected | AuthenticationRequired | Redirected | StreamEnded
 ServerEvent = ConnectRequested | PublishRequested | PlayRequested | TagsReceived | Unpublished | PlayEnded
