@@ -4,6 +4,7 @@ import re
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,7 @@ class Request:
     range: str | None
     status: int
     at: float = 0.0  #: when it came, monotonic
+    headers: dict[str, str] = field(default_factory=dict)  #: by lower-case names
 
 
 @dataclass
@@ -183,7 +185,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _note(self, status: int) -> None:
         asked = self.headers.get("Range")
-        self.options.requests.append(Request(self.command, self.path, asked, int(status), time.monotonic()))
+        came = Request(self.command, self.path, asked, int(status), time.monotonic(), _of(self.headers))
+        self.options.requests.append(came)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: what came is in ``requests``."""
+
+
+def _of(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

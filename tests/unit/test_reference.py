@@ -11,7 +11,7 @@ from streamferry.config import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 #: Of the commands that call a service or relay by themselves, in docs/howto/tasks.md; and the file of settings.
-NO_SETTINGS = {"STREAMFERRY_URL", "STREAMFERRY_TO", "STREAMFERRY_CONFIG"}
+NO_SETTINGS = {"STREAMFERRY_URL", "STREAMFERRY_TO", "STREAMFERRY_KEY", "STREAMFERRY_CONFIG"}
 
 
 @pytest.mark.parametrize("name", sorted(reference.PAGES))

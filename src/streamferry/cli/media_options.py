@@ -6,6 +6,7 @@ from pathlib import Path
 from streamferry.cli.exit_status import ExitStatus
 from streamferry.cli.options import parse_position
 from streamferry.media.errors import Fault
+from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.prepare.processing import FIRST, Normalize
@@ -26,6 +27,7 @@ class FileChoices:
     silence: bool = True
     watermark: Watermark | None = None
     pre_download: bool = True
+    source_options: PeerOptions = NO_OPTIONS
 
     @classmethod
     def parse(

@@ -5,7 +5,7 @@ import logging
 import re
 import sys
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,13 +21,17 @@ from streamferry.cli.options import (
     WatermarkPositionOption,
     WatermarkRatioOption,
 )
+from streamferry.cli.peer_arguments import option_of, peer_fields, peer_options, takes_peers
 from streamferry.cli.process import on_interrupt, run
 from streamferry.cli.task_body import check_latency
+from streamferry.media.url import MediaUrl
 from streamferry.net import sandbox
+from streamferry.reasons import InvalidPart
 from streamferry.relay import Item, Latency, Playhead, RelaySpec, RelayStatus
 from streamferry.relay.host import RelayHost
 from streamferry.relay.live_or_file import looks_live
 from streamferry.relay.network import Network
+from streamferry.relay.spec import check_options
 from streamferry.relay.status import START
 
 #: A typo should not be retried for ever: how long a relay may go without ever streaming.
@@ -35,6 +39,7 @@ DEFAULT_PATIENCE_S = 30.0
 _PLAYHEAD = re.compile(r"([1-9]\d*):([1-9]\d*):(\d+)")
 
 
+@takes_peers
 def relay(
     source: Annotated[
         list[str],
@@ -51,6 +56,15 @@ def relay(
             "In the environment it stays out of the process list.",
         ),
     ],
+    key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="STREAMFERRY_KEY",
+            show_envvar=True,
+            show_default=False,
+            help="Stream key, where a platform shows it apart: --to is the server then.",
+        ),
+    ] = None,
     live: Annotated[
         bool | None, typer.Option("--live/--vod", show_default=False, help="What the source is; else it is detected.")
     ] = None,
@@ -89,6 +103,7 @@ def relay(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to standard error.")] = False,
+    **peers: Any,
 ) -> None:
     """Relay a live stream or files to a destination (RTMP, SRT or HLS), and retry whatever fails.
 
@@ -103,7 +118,20 @@ def relay(
         playhead = _playhead(continue_from)
         status = run(
             _relay(
-                *(source, to, live, loop, offset, end_offset, choices, playhead, duration, patience),
+                *(
+                    source,
+                    to,
+                    key,
+                    peer_fields(peers),
+                    live,
+                    loop,
+                    offset,
+                    end_offset,
+                    choices,
+                    playhead,
+                    duration,
+                    patience,
+                ),
                 *(Latency(check_latency(latency)), ca_file, as_json),
             )
         )
@@ -119,6 +147,8 @@ def relay(
 async def _relay(
     sources: list[str],
     to: str,
+    key: str | None,
+    peers: dict[str, Any],
     live: bool | None,
     loop: int,
     offsets: list[float] | None,
@@ -136,12 +166,22 @@ async def _relay(
     on_interrupt(looking.cancel)
     network = _network(ca_file)
     urls = [parse_address("source", text) for text in sources]
-    destination = parse_address("--to", to)
+    destination = parse_address("--to", to) if key is None else _server_and_key(to, key)
+    source_options = peer_options(peers, "source_options")
+    destination_options = peer_options(peers, "destination_options")
+    for field, options, peers_of in (
+        ("source_options", source_options, urls),
+        ("destination_options", destination_options, [destination]),
+    ):
+        try:
+            check_options(field, options, peers_of)
+        except InvalidPart as error:
+            raise ValueError(f"{option_of(error.name)}: {error.why}") from None
     starts = _spread("--offset", offsets, len(urls))
     ends = _spread("--end-offset", end_offsets, len(urls))
     items = [Item(url, start, end) for url, start, end in zip(urls, starts, ends, strict=True)]
     if live is None and len(urls) == 1:
-        live = await looks_live(urls[0], network)
+        live = await looks_live(urls[0], network, source_options)
     elif live is None and any(url.is_rtmp for url in urls):
         raise ValueError("source: a live stream cannot be in a list with others")
     if live:
@@ -159,6 +199,8 @@ async def _relay(
             silence=choices.silence,
             watermark=choices.watermark,
             latency=latency,
+            source_options=source_options,
+            destination_options=destination_options,
         )
     else:
         spec = RelaySpec.vod(
@@ -172,11 +214,20 @@ async def _relay(
             silence=choices.silence,
             watermark=choices.watermark,
             pre_download=choices.pre_download,
+            source_options=source_options,
+            destination_options=destination_options,
         )
     async with RelayHost(network=network) as host:
         running = host.start(spec)
         on_interrupt(running.request_stop)
         return await (show_json(running) if as_json else show_progress(running))
+
+
+def _server_and_key(server: str, key: str) -> MediaUrl:
+    try:
+        return MediaUrl.of_server(server, key)
+    except ValueError as error:
+        raise ValueError(f"--to: {error}") from None
 
 
 def _network(ca_file: str | None) -> Network:

@@ -4,14 +4,17 @@ Exit status: 0 done, 2 the request is wrong or refused, 5 the service cannot be 
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from streamferry.cli.options import DEFAULT_POSITION, DEFAULT_RATIO, AsJson
+from streamferry.cli.peer_arguments import peer_fields, takes_peers
 from streamferry.cli.task_body import (
     check_latency,
+    destination_field,
     plain_fields,
     read_body,
     source_fields,
@@ -55,6 +58,17 @@ To = Annotated[
 ]
 # Not from the environment: any other change would then move the stream as well.
 NewTo = Annotated[str | None, typer.Option("--to", show_default=False, help="Address to push to from now on.")]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        envvar="STREAMFERRY_KEY",
+        show_envvar=True,
+        show_default=False,
+        help="Stream key, where a platform shows it apart: --to is the server then.",
+    ),
+]
+NewKey = Annotated[str | None, typer.Option("--key", show_default=False, help="Stream key, if --to is only a server.")]
 Start = Annotated[str | None, typer.Option(help="now, +10m or 2026-01-31T20:00.", show_default=False)]
 End = Annotated[str | None, typer.Option(help="A time, or +2h: after the start.", show_default=False)]
 Title = Annotated[str | None, typer.Option(help="1 to 20 letters, digits and Chinese.", show_default=False)]
@@ -91,9 +105,11 @@ FromJson = Annotated[
 
 @task.command()
 @takes_texts
+@takes_peers
 def create(
     source: Sources = None,
     to: To = None,
+    key: Key = None,
     start: Start = None,
     end: End = None,
     title: Title = None,
@@ -113,13 +129,16 @@ def create(
     check: Annotated[bool, typer.Option("--check", help="Only check whether it could be created.")] = False,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
-    **texts: str | None,
+    **texts: Any,
 ) -> None:
     """Create a task. It starts at its start time; without --start at once."""
     with session(url) as service:
         body = read_body(from_json)
         texts["latency"] = check_latency(latency)
-        body |= plain_fields(continue_at, predownload, callback, to, title=title, loops=loops, **texts)
+        body |= peer_fields(texts)
+        body |= plain_fields(
+            continue_at, predownload, callback, destination_field(to, key), title=title, loops=loops, **texts
+        )
         body |= watermark_field(watermark, watermark_pos, watermark_ratio)
         if group is not None:
             body["group"] = group
@@ -139,10 +158,12 @@ def create(
 
 @task.command()
 @takes_texts
+@partial(takes_peers, environment=False)
 def update(
     task_id: TaskName,
     source: Sources = None,
     to: NewTo = None,
+    key: NewKey = None,
     start: Start = None,
     end: End = None,
     title: Title = None,
@@ -164,14 +185,17 @@ def update(
     ] = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
-    **texts: str | None,
+    **texts: Any,
 ) -> None:
     """Change what is given of a task; an empty --title or --callback, or text for people, clears it."""
     with session(url) as service:
         task_id = find_task(service, task_id)
         body = read_body(from_json)
         texts["latency"] = check_latency(latency)
-        body |= plain_fields(continue_at, predownload, callback, to, title=title, loops=loops, **texts)
+        body |= peer_fields(texts)
+        body |= plain_fields(
+            continue_at, predownload, callback, destination_field(to, key), title=title, loops=loops, **texts
+        )
         body |= {"watermark": None} if no_watermark else watermark_field(watermark, watermark_pos, watermark_ratio)
         present = service.call("GET", f"/tasks/{task_id}") if offset or end_offset or start or end else {}
         if source:

@@ -22,7 +22,7 @@ def plain_fields(
     continue_at: str | None = None,
     predownload: bool | None = None,
     callback: str | None = None,
-    to: str | None = None,
+    to: str | dict[str, str] | None = None,
     **others: object,
 ) -> dict[str, Any]:
     """The fields that need no conversion; those not given are left out. ``others`` are named as REST names them."""
@@ -37,6 +37,15 @@ def plain_fields(
         "destination": to,
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def destination_field(to: str | None, key: str | None) -> str | dict[str, str] | None:
+    """An address, or a server and a key."""
+    if key is None:
+        return to
+    if to is None:
+        raise ValueError("--key: needs --to with the server")
+    return {"server": to, "key": key}
 
 
 def check_latency(text: str | None) -> str | None:

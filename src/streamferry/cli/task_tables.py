@@ -154,6 +154,12 @@ def show_task(task: Mapping[str, Any]) -> None:
         ("window", f"{_time(task['start_at'])} to {_time(task['end_at'])}"),
         *((f"source {number}", _source(one)) for number, one in enumerate(task["sources"], 1)),
         ("destination", task["destination"]),
+        ("server", task.get("destination_server") or ""),
+        *(
+            (f"{end}: {name.replace('_', ' ')}", _told(value))
+            for end in ("source", "destination")
+            for name, value in task.get(f"{end}_options", {}).items()
+        ),
         ("loops", ("without end" if task["loops"] < 0 else str(task["loops"])) if task["kind"] == "vod" else ""),
         ("continues", task["continue_strategy"].replace("_", " ") if task["kind"] == "vod" else ""),
         ("latency", task.get("latency", "") if task["kind"] == "live" else ""),
@@ -168,6 +174,10 @@ def show_task(task: Mapping[str, Any]) -> None:
         if value:
             table.add_row(name, value if isinstance(value, Text) else Text(value))
     console().print(table)
+
+
+def _told(value: str | Mapping[str, str]) -> str:
+    return value if isinstance(value, str) else ", ".join(f"{name}: {one}" for name, one in value.items())
 
 
 def show_done(task: Mapping[str, Any]) -> None:

@@ -166,7 +166,14 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
         raise InvalidValue(Code.TASK_MARK_UNREAD)
     items = tuple(Item(item.url, item.start_s, item.end_s) for item in spec.items)
     if spec.kind is TaskKind.LIVE:
-        return RelaySpec.live(items[0].url, spec.destination, watermark=mark, latency=spec.latency)
+        return RelaySpec.live(
+            items[0].url,
+            spec.destination,
+            watermark=mark,
+            latency=spec.latency,
+            source_options=spec.source_options,
+            destination_options=spec.destination_options,
+        )
     if playhead.item >= len(items):
         playhead = Playhead()
     return RelaySpec.vod(
@@ -177,6 +184,8 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
         watermark=mark,
         pre_download=spec.pre_download,
         keeps_time=spec.continue_strategy is ContinueStrategy.AT_BREAK_PLUS_ELAPSED,
+        source_options=spec.source_options,
+        destination_options=spec.destination_options,
     )
 
 

@@ -102,6 +102,11 @@ class PeerOptions:
         return {name.lower(): value for name, value in self.headers if everything or name.lower() in PASSED_ON}
 
     @property
+    def way(self) -> "PeerOptions":
+        """Only by which way peers are reached."""
+        return PeerOptions(self.proxy, self.bind)
+
+    @property
     def secrets(self) -> list[str]:
         """What ``shown`` hides, to be removed from the messages of peers."""
         values = [value for name, value in self.headers if name.lower() != "user-agent"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from streamferry.media.platforms import platform_of
 from streamferry.media.redaction import REDACTED, mark_of, redact_path
 from streamferry.reasons import Code, InvalidValue
 
@@ -42,6 +43,21 @@ class MediaUrl:
     query: str = field(repr=False)
     username: str | None = field(repr=False)
     password: str | None = field(repr=False)
+    #: Server and stream key as they were given apart, if they were; all else is of the two joined.
+    apart: tuple[str, str] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_server(cls, server: str, key: str) -> "MediaUrl":
+        """An RTMP address of the two fields that platforms show. A slash at the end of the server and all of the key
+        are sent as they stand, but for white space around them: as OBS does. The key may be empty.
+
+        Raises ValueError as ``parse`` does.
+        """
+        server, key = server.strip(), key.strip()
+        if server.partition("://")[0].lower() not in _RTMP_SCHEMES:
+            raise InvalidValue(Code.ADDRESS_SERVER_SCHEME)
+        cls.parse(server)
+        return replace(cls.parse(server + ("" if server.endswith("/") or not key else "/") + key), apart=(server, key))
 
     @classmethod
     def parse(cls, text: str) -> "MediaUrl":
@@ -57,7 +73,10 @@ class MediaUrl:
             if not local:
                 raise InvalidValue(Code.ADDRESS_EMPTY)
             return cls("file", "", 0, str(Path(local).absolute()), "", None, None)
-        if any(c <= " " or c == "\x7f" for c in text):
+        text = text.strip(" ")
+        # A stream key may have them, and encoders send them as they are.
+        spaces = " " if text.partition("://")[0].lower() in _RTMP_SCHEMES else ""
+        if any((c <= " " or c == "\x7f") and c != spaces for c in text):
             raise InvalidValue(Code.ADDRESS_UNPRINTABLE)
         try:
             parts = urlsplit(text)
@@ -117,8 +136,11 @@ class MediaUrl:
 
         The key is the last path segment and the application everything before it; the key may be a query alone
         (Bilibili: ``/live-bvc/?streamname=...``), and the application may hold the query (``/app?vhost=x/key``), both
-        read as ffmpeg and OBS read them. Raises ValueError if either is missing.
+        read as ffmpeg and OBS read them. Two slashes after the host say that there is no application. Raises ValueError
+        if either is missing, with the form that the platform wants if it is a known one.
         """
+        if self.apart is not None:
+            return _app_of(self.apart[0]), self.apart[1]
         path = self.path.lstrip("/")
         if "/" not in path and "/" in self.query:
             query, _, key = self.query.rpartition("/")
@@ -127,13 +149,21 @@ class MediaUrl:
         app, _, key = path.rpartition("/")
         if app and self.query and not key:
             return app, f"?{self.query}"
-        if not app or not key:
+        if not key or (not app and not self.path.startswith("//")):
+            if platform := platform_of(self.host):
+                raise InvalidValue(Code.ADDRESS_OF_PLATFORM, platform=platform.name, form=platform.form)
             raise InvalidValue(Code.ADDRESS_RTMP_PARTS)
         return app, f"{key}?{self.query}" if self.query else key
 
     @property
     def tc_url(self) -> str:
-        """The ``tcUrl`` of the RTMP connect command: the address up to the application."""
+        """The ``tcUrl`` of the RTMP connect command: the address up to the application; a server that was given apart
+        as it was given, as OBS sends it."""
+        if self.apart is not None:
+            server = self.apart[0]
+            if self.username is not None:
+                server = f"{self.scheme}://{server.partition('@')[2]}"
+            return server.removesuffix("/") if _app_of(server) else server
         return f"{self.scheme}://{self.authority}/{self.app_and_key[0]}"
 
     @property
@@ -179,7 +209,7 @@ class MediaUrl:
         """What ``redacted`` hides, longest first: to be removed from the messages of peers and programs."""
         _, hidden = self._redact()
         values = [part.partition("=")[2] for part in self.query.split("&")]
-        found = {*hidden, self.query, self.username or "", self.password or "", *values}
+        found = {*hidden, *(self.apart or ())[1:], self.query, self.username or "", self.password or "", *values}
         found |= {unquote(secret) for secret in found}
         return sorted(filter(None, found), key=len, reverse=True)
 
@@ -207,6 +237,11 @@ class MediaUrl:
 
     def __repr__(self) -> str:
         return f"MediaUrl({self.redacted!r})"
+
+
+def _app_of(server: str) -> str:
+    """All that follows the host, query included, without one slash at its end."""
+    return server.partition("://")[2].partition("/")[2].removesuffix("/")
 
 
 def _decode_needless(text: str) -> str:

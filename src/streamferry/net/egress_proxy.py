@@ -21,10 +21,11 @@ from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
 
-from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable
+from streamferry.media.errors import PeerError, PeerForbidden, PeerLacking, PeerRejected, PeerUnreachable
+from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.net.connection import Connection
 from streamferry.net.dial import AllowAddress, Deadlines, dial
-from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
+from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, PROXY_STATUS, UNREACHABLE_STATUS
 from streamferry.net.first_ended import until_first_ended
 from streamferry.net.replies import send
 from streamferry.net.unauthenticated import Unauthenticated
@@ -86,7 +87,7 @@ class _Door(ABC):
     async def _pass_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             # On any error both ends just see the connection close.
-            with suppress(OSError, ValueError, KeyError, EOFError, asyncio.LimitOverrunError, PeerUnreachable):
+            with suppress(OSError, ValueError, KeyError, EOFError, asyncio.LimitOverrunError, PeerError):
                 await self._answer_one(reader, writer)
         finally:
             self._unauthenticated.remove(writer)
@@ -100,29 +101,40 @@ class _Door(ABC):
 class EgressProxy(_Door):
     """See the module's docstring. Made by :func:`open_egress_proxy`."""
 
-    def __init__(self, allow: AllowAddress | None, deadlines: Deadlines) -> None:
+    def __init__(self, allow: AllowAddress | None, deadlines: Deadlines, options: PeerOptions = NO_OPTIONS) -> None:
+        """``options``: by which way it connects for the clients of ``address``."""
         super().__init__(allow, deadlines)
-        self._secret = secrets.token_urlsafe()
-        self._credentials = b64encode(f"{_USER}:{self._secret}".encode()).decode()
+        # By which way for whom: each has a secret of its own. As there are options of tasks, never too many.
+        self._secrets: dict[PeerOptions, str] = {}
+        self._ways: dict[bytes, PeerOptions] = {}
+        self._options = options
 
     @property
     def address(self) -> str:
         """Its address as a proxy, with the secret: for its clients, never for a log."""
-        return f"http://{_USER}:{self._secret}@127.0.0.1:{self.port}"
+        return self.address_for(self._options)
 
-    def _is_let_in(self, field: str) -> bool:
+    def address_for(self, options: PeerOptions) -> str:
+        """The same, for clients whose connections take the way of these options."""
+        if (secret := self._secrets.get(options)) is None:
+            secret = self._secrets[options] = secrets.token_urlsafe()
+            self._ways[b64encode(f"{_USER}:{secret}".encode())] = options
+        return f"http://{_USER}:{secret}@127.0.0.1:{self.port}"
+
+    def _let_in(self, field: str) -> PeerOptions | None:
+        """The way of the client that says this, if it may come in."""
         name, _, value = field.partition(":")
         scheme, _, given = value.strip().partition(" ")
-        return (
-            name.lower() == "proxy-authorization"
-            and scheme.lower() == "basic"
-            and secrets.compare_digest(given.strip().encode(), self._credentials.encode())
-        )
+        if name.lower() != "proxy-authorization" or scheme.lower() != "basic":
+            return None
+        said = given.strip().encode()
+        return next((way for known, way in self._ways.items() if secrets.compare_digest(said, known)), None)
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(_HEAD_S):
             request, *fields = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        if not any(self._is_let_in(field) for field in fields):
+        options = next(filter(None, map(self._let_in, fields)), None)
+        if options is None:
             # ffmpeg sends its credentials only when challenged, on each connection.
             await send(
                 writer, _answer(407, "Proxy Authentication Required", 'Proxy-Authenticate: Basic realm="streamferry"')
@@ -135,12 +147,15 @@ class EgressProxy(_Door):
         if not parts.hostname:
             return
         try:
-            upstream = await dial(parts.hostname, port, deadlines=self._deadlines, allow=self._allow)
+            upstream = await dial(parts.hostname, port, deadlines=self._deadlines, allow=self._allow, options=options)
         except PeerForbidden:
             await send(writer, _answer(FORBIDDEN_STATUS, "The egress policy does not allow its address"))
             return
         except PeerLacking:
             await send(writer, _answer(LACKING_STATUS, "This machine lacks what a connection takes"))
+            return
+        except PeerRejected as error:
+            await send(writer, _answer(PROXY_STATUS, str(error).encode("ascii", "replace").decode()))
             return
         except PeerUnreachable:
             await send(writer, _answer(UNREACHABLE_STATUS, "It cannot be connected to"))
@@ -164,16 +179,24 @@ class Forwarder(_Door):
     #: It is used by its port, not as a proxy.
     address = ""
 
-    def __init__(self, host: str, port: int, allow: AllowAddress | None, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        allow: AllowAddress | None,
+        deadlines: Deadlines,
+        options: PeerOptions = NO_OPTIONS,
+    ) -> None:
         super().__init__(allow, deadlines)
         self._host, self._port = host, port
+        self._options = options
         self._ready: Connection | None = None
         self._places = _FORWARDED
 
     async def open(self) -> Self:
         """Connect for the first client, so that an unreachable peer is reported at once, and start listening.
 
-        Raises PeerUnreachable, PeerForbidden, OSError.
+        Raises PeerError, OSError.
         """
         self._ready = await self._dial()
         try:
@@ -190,7 +213,7 @@ class Forwarder(_Door):
             self._ready = None
 
     async def _dial(self) -> Connection:
-        return await dial(self._host, self._port, deadlines=self._deadlines, allow=self._allow)
+        return await dial(self._host, self._port, deadlines=self._deadlines, allow=self._allow, options=self._options)
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(_HEAD_S):

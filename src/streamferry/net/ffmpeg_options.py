@@ -17,8 +17,9 @@ HLS_PROTOCOLS = "pipe,http,https,httpproxy,tcp,tls,crypto"
 #: The demuxers for HLS segments (RFC 8216, section 3).
 HLS_CONTAINERS = "hls,mpegts,mov,aac,ac3,eac3,mp3"
 
-#: The egress proxy's own answers: forbidden by the policy, unreachable, or this machine lacks something.
-FORBIDDEN_STATUS, UNREACHABLE_STATUS, LACKING_STATUS = 470, 570, 571
+#: The egress proxy's own answers: forbidden by the policy, unreachable, this machine lacks something, or the proxy
+#: of the task does not connect, with its words.
+FORBIDDEN_STATUS, UNREACHABLE_STATUS, LACKING_STATUS, PROXY_STATUS = 470, 570, 571, 572
 
 # Used where this ffmpeg has them. Segments may have any name (the options against odd names came one by one, the last
 # two in 7.1), and reading byte ranges ahead (9.0) loses all but the first segment of a one-file playlist.

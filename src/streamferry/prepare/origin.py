@@ -22,7 +22,7 @@ from streamferry.media.errors import (
     own_lack,
 )
 from streamferry.media.url import MediaUrl
-from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, UNREACHABLE_STATUS
+from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, PROXY_STATUS, UNREACHABLE_STATUS
 from streamferry.prepare.errors import SourceGone
 from streamferry.prepare.file_version import Version
 from streamferry.prepare.route import Route
@@ -55,7 +55,7 @@ _GONE_STATUSES = frozenset((404, 410, 451))
 
 def open_client(route: Route) -> httpx.AsyncClient:
     """A client on that route. Reads the certificates of all authorities."""
-    return httpx.AsyncClient(**CLIENT_OPTIONS, **route.client_options())
+    return httpx.AsyncClient(**CLIENT_OPTIONS, **route.client_options(is_async=True))
 
 
 async def version_of_http(client: httpx.AsyncClient, url: MediaUrl) -> Version:
@@ -100,6 +100,8 @@ def raise_for_status(url: MediaUrl, response: httpx.Response) -> None:
         raise _forbidden(url)
     if status == LACKING_STATUS:
         raise _lacking(url)
+    if status == PROXY_STATUS:
+        raise SourceUnreachable(Code.FILE_UNREACHABLE_BECAUSE, url=url.redacted, why=response.reason_phrase)
     if status == UNREACHABLE_STATUS:
         raise SourceUnreachable(Code.FILE_UNREACHABLE, url=url.redacted)
     answer = f"{status} {httpx.codes.get_reason_phrase(status)}".rstrip()
@@ -138,6 +140,9 @@ def source_error(url: MediaUrl, error: httpx.HTTPError | httpx.InvalidURL) -> So
         return _forbidden(url)
     if isinstance(error, httpx.ProxyError) and str(error).startswith(str(LACKING_STATUS)):
         return _lacking(url)
+    if isinstance(error, httpx.ProxyError) and str(error).startswith(str(PROXY_STATUS)):
+        words = str(error).partition(" ")[2]
+        return SourceUnreachable(Code.FILE_UNREACHABLE_BECAUSE, url=url.redacted, why=words)
     if isinstance(error, httpx.ConnectError | httpx.ProxyError):
         return SourceUnreachable(Code.FILE_UNREACHABLE, url=url.redacted)
     if isinstance(error, httpx.TooManyRedirects):

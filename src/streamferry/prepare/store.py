@@ -21,10 +21,11 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from streamferry.media.errors import MediaError, SourceError, SourceUnsupported
+from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines
 from streamferry.net.disk import Disk
-from streamferry.net.egress_proxy import EgressProxy, open_egress_proxy
+from streamferry.net.egress_proxy import EgressProxy
 from streamferry.net.ffmpeg import authorities, ffmpeg_program
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.net.process import child_environment
@@ -88,7 +89,7 @@ class PreparedStore:
         self._budget = Budget(self._root, max_bytes, Disk(self._root, reserve_bytes), ahead_bytes)
         self._allow = allow
         self._egress_proxy: EgressProxy | None = None
-        self._route = Route(authorities=authorities(tls) if tls is not None else "")
+        self._authorities = authorities(tls) if tls is not None else ""
         self._files: dict[Path, PreparedFile] = {}
         self._keepers: dict[PreparedFile, asyncio.Task[None]] = {}
         self._processes: dict[PreparedFile, Process] = {}
@@ -129,6 +130,7 @@ class PreparedStore:
         *,
         processing: Processing = COPY,
         keep: bool = True,
+        options: PeerOptions = NO_OPTIONS,
     ) -> PreparedFile:
         """The prepared file of ``url``, as soon as it can be played from ``start_ms``; the caller closes it.
 
@@ -136,11 +138,14 @@ class PreparedStore:
         where it is read, and which is removed when it is closed. What cannot be read from front to back is there whole.
 
         The origin is asked each time whether the file has changed; if it cannot answer, the copy in the cache is used.
-        ``on_progress`` is called while this waits. Raises SourceError, and CacheError for trouble with this machine.
+        ``on_progress`` is called while this waits. ``options``: of its origin; what was had with some is not given to
+        who has others, since they may be what lets one in.
+
+        Raises SourceError, and CacheError for trouble with this machine.
         """
         attempts = 0
         while True:
-            file = await self._file_of(url, processing, keep, start_ms)
+            file = await self._file_of(url, processing, keep, start_ms, options)
             try:
                 await file.wait_playable(start_ms, on_progress)
             except (SourceChanged, PreparationRestarted):
@@ -154,23 +159,26 @@ class PreparedStore:
             else:
                 return file
 
-    async def _file_of(self, url: MediaUrl, processing: Processing, keep: bool, start_ms: int) -> PreparedFile:
+    async def _file_of(
+        self, url: MediaUrl, processing: Processing, keep: bool, start_ms: int, options: PeerOptions
+    ) -> PreparedFile:
         """The file of the present version of ``url``, with one more user, being loaded or prepared if it is new."""
         if url.scheme not in ("file", "http", "https"):
             raise SourceUnsupported(Code.FILE_BAD_SCHEME, url=url.redacted)
         address = url.reveal()
+        had_as = address if options == NO_OPTIONS else f"{address}\n{json.dumps(options.to_json(), sort_keys=True)}"
         root = self._root
         version = Version()
         try:
-            version = await self._version_of(url)
-            entry = entry_of(root, address, version.key, processing.key)
+            version = await self._version_of(url, options)
+            entry = entry_of(root, had_as, version.key, processing.key)
             keep = keep and await self._may_keep(entry, url, version)
             if not keep:
-                entry = entry_of(root / UNKEPT, address, version.key + token_hex(), processing.key)
+                entry = entry_of(root / UNKEPT, had_as, version.key + token_hex(), processing.key)
         except SourceError as error:
             cached = None
             if keep and url.scheme != "file" and not isinstance(error, SourceGone):
-                cached = await asyncio.to_thread(newest_whole_entry, root, address, processing.key)
+                cached = await asyncio.to_thread(newest_whole_entry, root, had_as, processing.key)
             if cached is None:
                 raise
             entry = cached
@@ -193,7 +201,7 @@ class PreparedStore:
                 reads_whole=reads_whole,
                 reserve_bytes=self._budget.disk.reserve_bytes,
             )
-            keeper = self._keep(file, job, previous)
+            keeper = self._keep(file, job, options, previous)
             self._keepers[file] = asyncio.create_task(keeper, name=f"prepare {url.redacted}")
         file.retain()
         return file
@@ -204,30 +212,35 @@ class PreparedStore:
             return True
         return await asyncio.to_thread(self._budget.may_keep, entry, url, version)
 
-    async def _version_of(self, url: MediaUrl) -> Version:
+    async def _version_of(self, url: MediaUrl, options: PeerOptions) -> Version:
         if url.scheme == "file":
             return await asyncio.to_thread(version_of_file, url, self._folders)
-        await self._open_route()
-        async with self._lock:
-            if self._client is None:
-                self._client = await asyncio.to_thread(_open_client, self._route)
+        route = await self._route_to(url, options)
         from streamferry.prepare.origin import version_of_http
 
+        if options != NO_OPTIONS:
+            async with await asyncio.to_thread(_open_client, route) as client:
+                return await version_of_http(client, url)
+        async with self._lock:
+            if self._client is None:
+                self._client = await asyncio.to_thread(_open_client, route)
         return await version_of_http(self._client, url)
 
-    async def _open_route(self) -> None:
-        async with self._lock:
-            if (
-                self._egress_proxy is None
-                and (egress_proxy := await open_egress_proxy(self._allow, Deadlines())) is not None
-            ):
-                self._egress_proxy = egress_proxy
-                self._route = Route(egress_proxy.address, self._route.authorities)
+    async def _route_to(self, url: MediaUrl, options: PeerOptions) -> Route:
+        """With a policy, a proxy or a local address through an egress proxy of ours, else straight."""
+        proxy = ""
+        if self._allow is not None or options.proxy is not None or options.bind:
+            async with self._lock:
+                if self._egress_proxy is None:
+                    self._egress_proxy = await EgressProxy(self._allow, Deadlines()).open()
+            proxy = self._egress_proxy.address_for(options.way)
+        return Route.to(url, options, proxy=proxy, authorities=self._authorities)
 
     async def _keep(
         self,
         file: PreparedFile,
         job: Job,
+        options: PeerOptions,
         previous: "list[asyncio.Task[None]]",
     ) -> None:
         """Prepare one file, after earlier preparations of it; release it if nobody wants it any more."""
@@ -239,7 +252,7 @@ class PreparedStore:
             if not file.complete:
                 await asyncio.to_thread(self._budget.keep_to_it)
                 await asyncio.to_thread(file.entry.note_address, MediaUrl.parse(job.url).redacted)
-                await self._prepare(file, job)
+                await self._prepare(file, job, options)
                 await asyncio.to_thread(self._budget.keep_to_it)
         except MediaError as error:
             if isinstance(error, ReadWhole):
@@ -275,11 +288,11 @@ class PreparedStore:
         elif file not in self._keepers:
             self._release(file)
 
-    async def _prepare(self, file: PreparedFile, job: Job) -> None:
+    async def _prepare(self, file: PreparedFile, job: Job, options: PeerOptions) -> None:
         """Run a preparation process and pass on what it reports. Raises MediaError, OSError."""
         program = ffmpeg_program()
         # A playlist on the disk may name segments in the network.
-        await self._open_route()
+        route = await self._route_to(MediaUrl.parse(job.url), options)
         if not file.users:
             return
         # What the process would say of it, nobody hears.
@@ -296,7 +309,7 @@ class PreparedStore:
         self._processes[file] = process
         try:
             if file.users:
-                await _brief(process, replace(job, ffmpeg=program, route=self._route.to_json()))
+                await _brief(process, replace(job, ffmpeg=program, route=route.to_json()))
                 if job.ahead_bytes:
                     file.on_read = partial(_tell_offset, process)
                 await self._listen(process, file)

@@ -24,7 +24,7 @@ class DestinationKeeper:
         """Publish to the destination of the context's spec."""
         context, flow, destination = self._context, self._context.flow, self._destination
         backoff = Backoff()
-        url = context.spec.destination
+        url, options = context.spec.destination, context.spec.destination_options
         while True:
             await flow.has_media.wait()
             if context.spec.keeps_time and self._source.where_now() is None:
@@ -32,7 +32,7 @@ class DestinationKeeper:
                 return
             context.note(destination, Phase.CONNECTING)
             try:
-                session = await open_session(url, **context.network.options)
+                session = await open_session(url, **context.network.options(options))
                 try:
                     await self._source.catch_up()
                     lost = flow.attach_session(session, time.monotonic())

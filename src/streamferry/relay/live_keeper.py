@@ -59,7 +59,8 @@ class LiveKeeper:
     async def _open(self, played_segments: HlsPlayedSegments) -> LiveFeed | MarkedFeed:
         spec, timeline = self._context.spec, self._flow.timeline
         url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
-        inlet = await open_live(url, **self._context.network.options, played_segments=played_segments)
+        network = self._context.network.options(spec.source_options)
+        inlet = await open_live(url, **network, played_segments=played_segments)
         if mark is None:
             outlet, drift = self._context.flow.outlet, self._drift
             return LiveFeed(

@@ -1,6 +1,7 @@
 """Detects whether an address is live or a file, for users who do not say."""
 
 from streamferry.media.errors import MediaError
+from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.http import open_get
 from streamferry.relay.network import Network
@@ -10,7 +11,7 @@ from streamferry.wire.hls import names_playlist
 _LIVE_ONLY = frozenset(("rtmp", "rtmps", "rtsp", "rtsps", "srt", "udp"))
 
 
-async def looks_live(url: MediaUrl, network: Network) -> bool:
+async def looks_live(url: MediaUrl, network: Network, options: PeerOptions = NO_OPTIONS) -> bool:
     """True for RTMP, RTSP, SRT and UDP; for FLV and MPEG-TS of no stated length over HTTP; for HLS without an end.
 
     Other addresses are taken as files. If the server cannot be reached, the name in the address decides, and the relay
@@ -20,11 +21,12 @@ async def looks_live(url: MediaUrl, network: Network) -> bool:
         return True
     if url.scheme not in ("http", "https"):
         return False
+    dialling = network.options(options)
     try:
-        stream = await open_get(url, **network.options)
+        stream = await open_get(url, **dialling)
         try:
             if names_playlist(stream.content_type, stream.final_url.path):
-                playlist, _ = await read_media_playlist(url, stream, **network.options)
+                playlist, _ = await read_media_playlist(url, stream, **dialling)
                 return not playlist.is_finished
         finally:
             stream.connection.close()

@@ -3,6 +3,7 @@
 import ssl
 from dataclasses import dataclass, field
 
+from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.net.dial import AllowAddress, Deadlines, DialOptions, client_context
 
 
@@ -22,7 +23,6 @@ class Network:
         """Trust the authorities in a PEM file in addition to the system's. Raises OSError when it is not one."""
         return cls(tls=client_context(ca_file))
 
-    @property
-    def options(self) -> DialOptions:
+    def options(self, of_peer: PeerOptions = NO_OPTIONS) -> DialOptions:
         """Keyword arguments for the openers in ``source`` and ``push``."""
-        return DialOptions(deadlines=self.deadlines, tls=self.tls, allow=self.allow)
+        return DialOptions(deadlines=self.deadlines, tls=self.tls, allow=self.allow, options=of_peer)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from streamferry.media.errors import MediaError
+from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.net.first_ended import until_first_ended
@@ -40,6 +41,10 @@ class ListChoices(Protocol):
     def pre_download(self) -> bool:
         """Whether prepared files are kept in the cache."""
 
+    @property
+    def source_options(self) -> PeerOptions:
+        """How their servers are reached, and what they are told."""
+
 
 class PreparedList:
     """The items of one run. The caller closes its files and readers."""
@@ -61,7 +66,8 @@ class PreparedList:
         free = _processing(choices, None)
         is_model = self._form is None or self._model == (url.reveal(), free)
         processing = free if is_model else _processing(choices, self._form)
-        file = await self._store.open(url, on_progress, start_ms, processing=processing, keep=choices.pre_download)
+        keep, options = choices.pre_download, choices.source_options
+        file = await self._store.open(url, on_progress, start_ms, processing=processing, keep=keep, options=options)
         if self._form is None:
             self._form, self._model = file.form, (url.reveal(), free)
         return file

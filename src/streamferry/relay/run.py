@@ -138,7 +138,8 @@ class RelayRun:
             self._source.update(before)
         if spec.latency is not before.latency and self._beat.remove(self._flow):
             self._join_beat()
-        if self._destination.task.is_running and spec.destination != before.destination:
+        where = (spec.destination, spec.destination_options)
+        if self._destination.task.is_running and where != (before.destination, before.destination_options):
             self._destination.task.restart(self._destination.keep)
 
     def _join_beat(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
+from streamferry.media.peer_options import NO_OPTIONS, PeerOptions, check_use
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.net.listening import srt_mode
@@ -40,6 +41,14 @@ def check_destination(url: MediaUrl) -> None:
     if url.scheme in ("http", "https") and not (url.path.endswith(".m3u8") or url.query.endswith(".m3u8")):
         raise InvalidValue(Code.ADDRESS_PUSH_PLAYLIST)
     _check_parts(url)
+
+
+def check_options(field: str, options: PeerOptions, urls: Iterable[MediaUrl]) -> None:
+    """Raises InvalidPart naming the option, in the field ``field``, that these addresses have no use for."""
+    try:
+        check_use(options, urls)
+    except InvalidPart as error:
+        raise InvalidPart(f"{field}.{error.name}", error.why) from None
 
 
 def _check_parts(url: MediaUrl) -> None:
@@ -98,7 +107,8 @@ class RelaySpec:
     until its duration is over. None: no limit.
 
     ``watermark`` is laid over the picture: of files once, when they are prepared, of a live stream all the time.
-    ``silence``: sources without sound get silent AAC. ``latency``: of a live source.
+    ``silence``: sources without sound get silent AAC. ``latency``: of a live source. ``source_options`` and
+    ``destination_options``: how these peers are reached and what they are told, all sources alike.
 
     For files: ``normalize`` says how different ones become one stream; ``pre_download`` False keeps none after it has
     played; ``keeps_time``: after an outage of an end a list resumes where it would be without it, else where it broke.
@@ -117,6 +127,8 @@ class RelaySpec:
     pre_download: bool = True
     keeps_time: bool = False
     latency: Latency = Latency.NORMAL
+    source_options: PeerOptions = NO_OPTIONS
+    destination_options: PeerOptions = NO_OPTIONS
 
     def __post_init__(self) -> None:
         with _named("destination"):
@@ -132,6 +144,8 @@ class RelaySpec:
                 raise InvalidPart("offset", Code.FIELD_OFFSET)
             if 0 < item.end_s <= item.start_s:
                 raise InvalidPart("end offset", Code.FIELD_END_OFFSET)
+        check_options("source_options", self.source_options, [item.url for item in self.items])
+        check_options("destination_options", self.destination_options, [self.destination])
         if self.loops != ENDLESS and self.loops < 1:
             raise InvalidPart("loop", Code.FIELD_LOOPS)
         if not 0 <= self.playhead.item < len(self.items):
@@ -144,7 +158,7 @@ class RelaySpec:
     def list_key(self) -> tuple[object, ...]:
         """Everything that determines what is played: equal for two specs whose sources need no change."""
         return (
-            *(self.items, self.loops, self.playhead),
+            *(self.items, self.source_options, self.loops, self.playhead),
             *(self.normalize, self.silence, self.watermark, self.pre_download),
         )
 
@@ -159,6 +173,8 @@ class RelaySpec:
         silence: bool = True,
         watermark: Watermark | None = None,
         latency: Latency = Latency.NORMAL,
+        source_options: PeerOptions = NO_OPTIONS,
+        destination_options: PeerOptions = NO_OPTIONS,
     ) -> "RelaySpec":
         """A relay of a live stream. Raises ValueError naming the field."""
         return cls(
@@ -170,6 +186,8 @@ class RelaySpec:
             silence=silence,
             watermark=watermark,
             latency=latency,
+            source_options=source_options,
+            destination_options=destination_options,
         )
 
     @classmethod
@@ -187,6 +205,8 @@ class RelaySpec:
         watermark: Watermark | None = None,
         pre_download: bool = True,
         keeps_time: bool = False,
+        source_options: PeerOptions = NO_OPTIONS,
+        destination_options: PeerOptions = NO_OPTIONS,
     ) -> "RelaySpec":
         """A relay of files played in order, ``loops`` times. Raises ValueError naming the field."""
         return cls(
@@ -202,4 +222,6 @@ class RelaySpec:
             watermark=watermark,
             pre_download=pre_download,
             keeps_time=keeps_time,
+            source_options=source_options,
+            destination_options=destination_options,
         )

@@ -17,6 +17,7 @@ from streamferry.media.errors import (
     SourceStalled,
     SourceUnsupported,
 )
+from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines, DialOptions, step
 from streamferry.net.egress_proxy import EgressProxy
@@ -61,7 +62,9 @@ async def open_hls(
         stdin_data=variant.as_master().encode(),
         # At the live edge nothing comes until the next segment is complete.
         silence_s=SILENCE_S + playlist.target_duration,
-        egress_proxy=await EgressProxy(network.get("allow"), network["deadlines"]).open(),
+        egress_proxy=await EgressProxy(
+            network.get("allow"), network["deadlines"], network.get("options", NO_OPTIONS)
+        ).open(),
         segments=played_segments,
     )
     return await open_ffmpeg(url, source, tls=network.get("tls"))
@@ -85,7 +88,7 @@ async def read_media_playlist(
         media_url = MediaUrl.parse(named.url)
     except InvalidValue as error:
         raise SourceCorrupt(Code.SOURCE_HLS_BAD_VARIANT, url=url.redacted, why=error.why) from None
-    stream = await open_get(media_url, **network)
+    stream = await open_get(media_url, given_for=url, **network)
     playlist = await _read_playlist(stream, network["deadlines"])
     base = stream.final_url.reveal()
     _judge(url, playlist, base)

@@ -7,6 +7,7 @@ from typing import Unpack
 from urllib.parse import parse_qs
 
 from streamferry.media.errors import SourceUnreachable, SourceUnsupported
+from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, resolve
 from streamferry.net.egress_proxy import EgressProxy, Forwarder
@@ -23,23 +24,26 @@ _DATAGRAMS = Sandbox(sockets=Sockets.UDP)
 
 async def open_rtsp(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet:
     """RTSP over TCP, which passes any firewall that lets RTSP pass (RFC 2326, 10.12). Raises SourceError."""
+    way = network.get("options", NO_OPTIONS)
     options = {"rtsp_transport": "tcp", "timeout": str(round(PEER_SILENCE_S * 1e6))}
     if url.scheme == "rtsps":
         # Named as in the certificate; the proxy resolves the name and checks the addresses.
-        await _reached(url, network)
-        egress_proxy = await EgressProxy(network.get("allow"), network["deadlines"]).open()
+        if way.proxy is None:
+            await _reached(url, network)
+        egress_proxy = await EgressProxy(network.get("allow"), network["deadlines"], way).open()
         source = FfmpegInput(
             _concat("rtsps,rtp,tls,tcp,httpproxy"), script=_script(url, options), egress_proxy=egress_proxy
         )
         return await open_ffmpeg(url, source, tls=network.get("tls"))
-    if (allow := network.get("allow")) is None:
+    allow = network.get("allow")
+    if allow is None and way.proxy is None and not way.bind:
         # A server may redirect it to any other host, by name.
         anywhere = Sandbox(sockets=Sockets.TCP_AND_NAMES, ports=None)
         source = FfmpegInput(_RTSP, anywhere, script=_script(url, options))
         return await open_ffmpeg(url, source, tls=network.get("tls"))
     # ffmpeg reports a redirect and follows it at once: the sandbox lets it reach no other port.
     with as_source_errors():
-        forwarder = await Forwarder(url.host, url.port, allow, network["deadlines"]).open()
+        forwarder = await Forwarder(url.host, url.port, allow, network["deadlines"], way).open()
     reached = replace(url, host="127.0.0.1", port=forwarder.port)
     source = FfmpegInput(_RTSP, script=_script(reached, options), egress_proxy=forwarder, may_redirect=False)
     return await open_ffmpeg(url, source, tls=network.get("tls"))

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, InvalidValue, Reason
@@ -55,6 +56,10 @@ class _Stored(_AsTheyAre):
     source_form: str
     continue_strategy: int
     watermark: tuple[float, float, float] | None
+    # Added later, see above: server and key if they were given apart, and options.
+    destination_parts: tuple[str, str] | None = None
+    source_options: dict[str, Any] = {}
+    destination_options: dict[str, Any] = {}
 
 
 #: As they are stored: by names of the cloud API, since the first version.
@@ -76,6 +81,9 @@ def serialize_spec(spec: TaskSpec) -> str:
         kind=int(spec.kind),
         items=[(item.url.reveal(), item.start_s, item.end_s) for item in spec.items],
         destination=spec.destination.reveal(),
+        destination_parts=spec.destination.apart,
+        source_options=spec.source_options.to_json(),
+        destination_options=spec.destination_options.to_json(),
         source_form=_FORMS[spec.source_form],
         continue_strategy=int(spec.continue_strategy),
         watermark=None if watermark is None else (watermark.pos_x, watermark.pos_y, watermark.ratio),
@@ -97,14 +105,18 @@ def parse_spec(
             **{name: getattr(stored, name) for name in _AsTheyAre.model_fields},
             kind=kind,
             items=tuple(TaskItem(MediaUrl.parse(url), start_s, end_s) for url, start_s, end_s in stored.items),
-            destination=MediaUrl.parse(stored.destination),
+            destination=MediaUrl.of_server(*stored.destination_parts)
+            if stored.destination_parts
+            else MediaUrl.parse(stored.destination),
+            source_options=PeerOptions.from_json(stored.source_options),
+            destination_options=PeerOptions.from_json(stored.destination_options),
             start_at=start_at,
             end_at=end_at,
             group=group,
             source_form=_FORM_OF[stored.source_form],
             continue_strategy=ContinueStrategy(stored.continue_strategy),
         )
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         # pydantic's own message repeats the input.
         raise Unreadable(Reason.of(Code.TASK_OTHER_VERSION)) from None
     return replace(spec, watermark=_parse_watermark(stored.watermark, picture))

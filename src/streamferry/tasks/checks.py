@@ -136,6 +136,23 @@ def read_destination(text: str, rules: AddressRules) -> MediaUrl:
     return _check_peer("destination", _read_destination("destination", text), rules)
 
 
+def read_server_and_key(server: str, key: str, rules: AddressRules) -> MediaUrl:
+    """A server and a stream key as platforms show them; the key may be empty."""
+    for field, text in (("destination.server", server), ("destination.key", key)):
+        check_address_length(field, text)
+        if REDACTED in text:
+            _refuse(field, Code.FIELD_REDACTED_ADDRESS, stars=REDACTED)
+        if not text.isprintable():
+            _refuse(field, Code.ADDRESS_UNPRINTABLE)
+    with _refusing("destination.server"):
+        url = MediaUrl.of_server(server, key)
+    if not url.host.isascii():
+        _refuse("destination.server", Code.FIELD_HOST_NOT_ASCII)
+    if url.app_and_key == ("", ""):
+        _refuse("destination.key", Code.FIELD_REQUIRED)
+    return _check_peer("destination.server", url, rules)
+
+
 def build_destination(host: str, app: str, stream: str, rules: AddressRules) -> MediaUrl:
     """The address that its three parts stand for: all of them are needed. ``host``: with a port if it is not 1935."""
     parts = {"host": host, "app": app, "stream": stream}

@@ -16,6 +16,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final, TypeVar, get_args
 
+from streamferry.media.peer_options import NO_OPTIONS, shown_text
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, Reason
@@ -32,6 +33,7 @@ from streamferry.tasks.model import (
     TaskKind,
     TaskSpec,
 )
+from streamferry.tasks.options import OptionsDraft, decide_options
 from streamferry.tasks.texts import TEXTS
 
 
@@ -65,6 +67,14 @@ class DestinationParts:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerAndKey:
+    """A destination as platforms show it. A key of ``***`` is the present one, if the server is."""
+
+    server: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class WatermarkDraft:
     """``picture``: a data URL, or what stood for the picture where it was shown. The others are fractions of the
     video's width and height."""
@@ -83,7 +93,7 @@ class TaskDraft:
     kind: TaskKind | None = None
     sources: Sequence[SourceDraft] | None = None
     source_form: SourceForm = SourceForm.RANGES
-    destination: str | DestinationParts | None = None
+    destination: str | DestinationParts | ServerAndKey | None = None
     start_at: datetime | None = None
     end_at: datetime | None = None
     title: str | Cleared | None = None
@@ -95,6 +105,8 @@ class TaskDraft:
     latency: Latency | None = None
     callback_url: str | Cleared | None = None
     watermark: WatermarkDraft | Cleared | None = None
+    source_options: OptionsDraft | Cleared | None = None
+    destination_options: OptionsDraft | Cleared | None = None
     texts: Mapping[str, str | Cleared] = field(default_factory=dict)
 
 
@@ -110,10 +122,27 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
     same_kind = current if current is not None and current.kind is kind else None
     form, items = _decide_sources(draft, kind, same_kind, is_new=current is None, rules=rules)
     cycle_mode, play_times, loops = _decide_loops(draft, kind, same_kind)
+    destination = _decide_destination(draft.destination, current, rules)
+    source_options = decide_options(
+        "source_options",
+        draft.source_options,
+        current.source_options if current else NO_OPTIONS,
+        [item.url for item in items],
+        [item.url for item in current.items] if current else [],
+        rules,
+    )
+    destination_options = decide_options(
+        "destination_options",
+        draft.destination_options,
+        current.destination_options if current else NO_OPTIONS,
+        [destination],
+        [current.destination] if current else [],
+        rules,
+    )
     return TaskSpec(
         kind=kind,
         items=items,
-        destination=_decide_destination(draft.destination, current, rules),
+        destination=destination,
         start_at=start_at,
         end_at=end_at,
         title=_decide_text(draft.title, current.title if current else "", checks.check_title),
@@ -129,6 +158,8 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         latency=_choose(draft.latency, current.latency if current else Latency.NORMAL),
         callback_url=_decide_callback(draft.callback_url, current, rules),
         watermark=_decide_watermark(draft.watermark, current.watermark if current else None),
+        source_options=source_options,
+        destination_options=destination_options,
         **_decide_texts(draft.texts, current),
     )
 
@@ -206,10 +237,17 @@ def _as_shown(text: str, known: Sequence[MediaUrl]) -> MediaUrl | None:
 
 
 def _decide_destination(
-    given: str | DestinationParts | None, current: TaskSpec | None, rules: AddressRules
+    given: str | DestinationParts | ServerAndKey | None, current: TaskSpec | None, rules: AddressRules
 ) -> MediaUrl:
     if given is None:
         return _present(current, "destination").destination
+    if isinstance(given, ServerAndKey):
+        server, key = given.server, given.key
+        if current is not None and (apart := current.destination.apart) is not None:
+            is_present = server.strip() in (apart[0], shown_text(apart[0]))
+            server = apart[0] if is_present else server
+            key = apart[1] if is_present and key == REDACTED else key
+        return checks.read_server_and_key(server, key, rules)
     if isinstance(given, DestinationParts):
         return checks.build_destination(given.host, given.app, given.stream, rules)
     return _as_shown(given, [current.destination] if current else []) or checks.read_destination(given, rules)

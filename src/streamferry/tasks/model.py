@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
+from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark, check_place
 from streamferry.relay.spec import Latency
@@ -123,7 +124,8 @@ class TaskSpec(TaskTexts):
     """What is wanted. Valid by construction of the front ends' checks; see ``tasks.checks`` for the rules.
 
     ``loops``: -1 endless, else at least 1; of no meaning for live. ``pre_download``: keep files in the cache.
-    ``latency``: of a live source, of no meaning for a list. ``watermark``: as it was given, or as the store has it.
+    ``latency``: of a live source, of no meaning for a list. ``source_options``: of all sources. ``watermark``: as it
+    was given, or as the store has it.
     """
 
     kind: TaskKind
@@ -142,6 +144,8 @@ class TaskSpec(TaskTexts):
     latency: Latency = Latency.NORMAL
     callback_url: str = ""
     watermark: Watermark | StoredMark | None = None
+    source_options: PeerOptions = NO_OPTIONS
+    destination_options: PeerOptions = NO_OPTIONS
 
 
 def decide_api_status(

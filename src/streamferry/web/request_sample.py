@@ -58,7 +58,7 @@ def _rest_body(task: TaskView) -> dict[str, Any]:
             "y": mark.y,
             "ratio": mark.ratio,
         }
-    return {name: value for name, value in body.items() if value not in ("", None)}
+    return {name: value for name, value in body.items() if value not in ("", None, {})}
 
 
 def _as_python(value: object, indent: str = "") -> str:

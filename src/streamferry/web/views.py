@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from streamferry.media.errors import Fault
+from streamferry.media.peer_options import shown_text
 from streamferry.reasons import NOT_TOLD
 from streamferry.relay.spec import Latency
 from streamferry.relay.status import State
@@ -160,6 +161,8 @@ class TaskView(View):
     sources: list[SourceView]
     destination: str
     """Redacted as a source is."""
+    destination_server: str | None
+    """If server and key were given apart: the server, as it may be shown."""
     loops: int
     """How often the list is played; -1 is without end."""
     continue_strategy: Strategy
@@ -174,6 +177,10 @@ class TaskView(View):
     callbacks_ended: bool
     """Whether the receiver has said that it wants no more callbacks (410)."""
     watermark: WatermarkView | None
+    source_options: dict[str, Any]
+    """How its sources are reached and what they are told, as they were given; what is secret is ``***``."""
+    destination_options: dict[str, Any]
+    """The same of its destination."""
     note: str
     """What somebody wrote about it; empty for none."""
     run: RunView
@@ -305,6 +312,7 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         end_at=spec.end_at,
         sources=[SourceView(url=show_source(item.url), start_s=item.start_s, end_s=item.end_s) for item in spec.items],
         destination=spec.destination.redacted,
+        destination_server=shown_text(spec.destination.apart[0]) if spec.destination.apart else None,
         loops=spec.loops,
         continue_strategy=Strategy[spec.continue_strategy.name],
         pre_download=spec.pre_download,
@@ -313,6 +321,8 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         callback_failures=record.callback_failures,
         callbacks_ended=record.callbacks_ended,
         watermark=_show_watermark(spec),
+        source_options=spec.source_options.shown(),
+        destination_options=spec.destination_options.shown(),
         **{name: getattr(spec, name) for name in TEXTS},
         run=_show_run(record),
     )

@@ -23,8 +23,20 @@ class Addresses:
     ADDRESS_NO_HOST = ReasonCode("address.no_host", "the address has no host", "地址缺少主机")
     ADDRESS_RTMP_PARTS = ReasonCode(
         "address.rtmp_parts",
-        "an RTMP address needs an application and a stream key: rtmp://host/app/key",
-        "须含应用名和推流密钥：rtmp://host/app/key",
+        "an RTMP address needs an application and a stream key: rtmp://host/app/key. If a platform shows a server "
+        "and a key, give them as two fields",
+        "须含应用名和推流密钥：rtmp://host/app/key。如平台分别给出服务器和密钥，请分两项填写",
+    )
+    ADDRESS_OF_PLATFORM = ReasonCode(
+        "address.of_platform",
+        "{platform} takes {form}, and here the application or the stream key is missing. If it shows a server and "
+        "a key, give them as two fields",
+        "{platform} 的地址形如 {form}，此处缺少应用名或推流密钥。如平台分别给出服务器和密钥，请分两项填写",
+    )
+    ADDRESS_SERVER_SCHEME = ReasonCode(
+        "address.server_scheme",
+        "a server with a key apart must start with rtmp:// or rtmps://",
+        "分项填写时，服务器须以 rtmp:// 或 rtmps:// 开头",
     )
     ADDRESS_EMPTY = ReasonCode("address.empty", "the address is empty", "地址为空")
     ADDRESS_MALFORMED = ReasonCode(

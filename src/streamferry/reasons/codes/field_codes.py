@@ -205,6 +205,16 @@ class Fields:
         "does not work for srt:// and udp:// addresses, which are not TCP: leave it empty",
         "不适用于 srt:// 和 udp:// 地址（并非 TCP）：请留空",
     )
+    FIELD_HEADERS_AGAIN = ReasonCode(
+        "field.headers_again",
+        "must be given again, because the address is on another server than the one that they were given for",
+        "地址已换到其他服务器，须重新填写",
+    )
+    FIELD_HEADER_HIDDEN = ReasonCode(
+        "field.header_hidden",
+        "the value of {name} is {stars}, and there is none that this could stand for: give the whole value",
+        "{name} 的值为 {stars}，但没有可对应的现有值：请填完整",
+    )
     FIELD_NO_EFFECT = ReasonCode(
         "field.no_effect",
         "has no effect on an address of this kind ({schemes}): leave it empty",

@@ -9,11 +9,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Strict
 
+from streamferry.media.peer_options import MAX_HEADERS, MAX_VALUE_CHARS
 from streamferry.relay.spec import MAX_ITEMS, Latency
 from streamferry.store.records import GroupTag
 from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32
-from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
+from streamferry.tasks.draft import CLEARABLE, CLEARED, ServerAndKey, SourceDraft, TaskDraft, WatermarkDraft
 from streamferry.tasks.model import ContinueStrategy, TaskKind
+from streamferry.tasks.options import OptionsDraft
 from streamferry.tasks.texts import TEXTS
 from streamferry.web.views import Kind, Strategy
 
@@ -36,6 +38,11 @@ Loops = Annotated[
     Field(ge=-1, le=MAX_INT32, json_schema_extra={"not": {"const": 0}}),
     AfterValidator(_refuse_zero),
 ]
+
+
+Header = Annotated[str, Field(max_length=100)]
+HeaderValue = Annotated[str, Field(max_length=MAX_VALUE_CHARS)]
+ConnectText = Annotated[str, Field(max_length=MAX_VALUE_CHARS, pattern=_NO_NUL)]
 
 
 class Body(BaseModel):
@@ -63,6 +70,38 @@ class SourceBody(Body):
     """From the file's start; 0 is the file's end."""
 
 
+class ServerBody(Body):
+    """A destination in the two fields that platforms show; they are sent as encoders send them."""
+
+    server: Address
+    """``rtmp://`` or ``rtmps://``. A slash at its end is kept."""
+    key: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS, pattern=_NO_NUL, repr=False)]
+    """The stream key; may be empty. ``***`` with the server that the task has means the key that it has."""
+
+
+class OptionsBody(Body):
+    """How the servers of a source or a destination are reached, and what they are told. In a change, what is not given
+    stays, and an empty value clears."""
+
+    proxy: Annotated[str, Field(max_length=MAX_ADDRESS_CHARS, pattern=_NO_NUL)] | None = Field(None, repr=False)
+    """Its address: ``http:`` (by CONNECT), ``socks5:`` or ``socks5h:``, where the proxy resolves names unless an egress
+    policy holds; with ``user:password@`` if it wants them. Not for SRT and UDP."""
+    bind: Annotated[str, Field(max_length=64)] | None = None
+    """IP address of the worker's machine to connect from. Not for SRT and UDP."""
+    headers: Annotated[dict[Header, HeaderValue], Field(max_length=MAX_HEADERS)] | None = Field(None, repr=False)
+    """Of HTTP requests: User-Agent, Referer, Cookie, Authorization and others. They replace all that there are. Only
+    User-Agent, Referer, Origin, Accept and Accept-Language are sent to other servers than that of the address. Shown
+    with ``***`` instead of values, which in a change means the values that the task has."""
+    flash_ver: ConnectText | None = None
+    """Of RTMP's connect: ``flashVer``, instead of ours."""
+    tc_url: ConnectText | None = Field(None, repr=False)
+    """The same: ``tcUrl``, instead of the address up to the application."""
+    swf_url: ConnectText | None = Field(None, repr=False)
+    """The same: ``swfUrl``; without it none is sent."""
+    page_url: ConnectText | None = Field(None, repr=False)
+    """The same: ``pageUrl``; without it none is sent."""
+
+
 class WatermarkBody(Body):
     """A picture over the video. When a task that has one is changed, fields that are not given stay."""
 
@@ -88,6 +127,10 @@ class TaskFields(Body):
     watermark: WatermarkBody | None = None
     note: Annotated[str, Field(max_length=TEXTS["note"].max_chars)] | None = None
     """For people: shown beside the task, of no other effect."""
+    source_options: OptionsBody | None = None
+    """Of all its sources."""
+    destination_options: OptionsBody | None = None
+    """Of its destination."""
 
 
 class NewTask(TaskFields):
@@ -96,7 +139,7 @@ class NewTask(TaskFields):
     kind: Kind
     sources: Annotated[list[SourceBody], Field(min_length=1, max_length=MAX_ITEMS)]
     """One for a live task."""
-    destination: Address
+    destination: Address | ServerBody
     start_at: AwareDatetime
     """To the second."""
     end_at: AwareDatetime
@@ -105,13 +148,13 @@ class NewTask(TaskFields):
 
 
 class TaskPatch(TaskFields):
-    """Changes to a task: a field that is not given stays. Null or an empty text clears title, callback_url or
-    watermark; for any other field null means that it is not given."""
+    """Changes to a task: a field that is not given stays. Null or an empty text clears title, callback_url, watermark
+    or options; for any other field null means that it is not given."""
 
     kind: Kind | None = None
     sources: Annotated[list[SourceBody], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
     """Replaces the whole list."""
-    destination: Address | None = None
+    destination: Address | ServerBody | None = None
     start_at: AwareDatetime | None = None
     end_at: AwareDatetime | None = None
     version: Annotated[int, Strict(), Field(ge=1, le=MAX_INT32)] | None = None
@@ -159,7 +202,9 @@ def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
     given = {name: getattr(body, name) for name in _AS_THEY_ARE}
     if isinstance(body, TaskPatch):
         given |= {name: CLEARED for name in CLEARABLE & body.model_fields_set if not getattr(body, name)}
-    mark = body.watermark
+    mark, to = body.watermark, body.destination
+    given |= {name: OptionsDraft(**dict(one)) for name in _OPTIONS if (one := getattr(body, name)) is not None}
+    given["destination"] = ServerAndKey(to.server, to.key) if isinstance(to, ServerBody) else to
     return TaskDraft(
         **{"watermark": WatermarkDraft(mark.picture, mark.x, mark.y, mark.ratio) if mark else None, **given},
         texts={name: getattr(body, name) or CLEARED for name in TEXTS.keys() & body.model_fields_set},
@@ -172,12 +217,15 @@ def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
     )
 
 
+_OPTIONS = ("source_options", "destination_options")
 #: Fields of a task that a draft takes unchanged from a body.
 _AS_THEY_ARE = {one.name for one in fields(TaskDraft)} & TaskPatch.model_fields.keys() - {
     "kind",
     "sources",
     "continue_strategy",
     "watermark",
+    "destination",
+    *_OPTIONS,
 }
 
 

@@ -43,6 +43,9 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
         callbacks_ended=False,
         watermark=None,
         note="",
+        destination_server=None,
+        source_options={},
+        destination_options={},
         run=RunView(
             state=state,
             worker_id=None,

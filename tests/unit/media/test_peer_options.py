@@ -1,0 +1,109 @@
+"""What may be said to peers, and what of it is shown."""
+
+import pytest
+
+from streamferry.media.peer_options import PeerOptions, check_use, read_proxy
+from streamferry.media.url import MediaUrl
+from streamferry.reasons import InvalidPart
+
+SECRETS = ("hidden-pw", "hidden-user", "hidden-cookie", "hidden-token", "hidden-x", "hidden-tc", "hidden-page")
+FULL = PeerOptions(
+    proxy=read_proxy("socks5h://hidden-user:hidden-pw@proxy.example:1081"),
+    bind="192.0.2.7",
+    headers=(
+        ("User-Agent", "Player/1.0"),
+        ("Cookie", "a=hidden-cookie"),
+        ("authorization", "Bearer hidden-token"),
+        ("X-Any", "hidden-x"),
+    ),
+    flash_ver="FMLE/3.0",
+    tc_url="rtmp://hidden-user@cdn.example/app?t=hidden-tc",
+    page_url="https://site.example/live?p=hidden-page",
+)
+
+
+def test_what_is_shown_holds_no_secret() -> None:
+    """Neither the form for people nor ``repr`` does; what is no secret is there."""
+    shown = f"{FULL.shown()} {FULL!r} {FULL}"
+    assert not [one for one in SECRETS if one in shown]
+    assert FULL.shown()["headers"] == {
+        "User-Agent": "Player/1.0",
+        "Cookie": "***",
+        "authorization": "***",
+        "X-Any": "***",
+    }
+    assert FULL.shown()["page_url"] == "https://site.example/live?***"
+    assert FULL.shown()["proxy"].endswith("@proxy.example:1081")
+
+
+def test_they_survive_the_store() -> None:
+    """All of it comes back, and what is left at its default takes no room."""
+    assert PeerOptions.from_json(FULL.to_json()) == FULL
+    assert PeerOptions().to_json() == {}
+
+
+def test_headers_go_to_the_server_that_they_were_given_for() -> None:
+    """Another host, port or scheme gets only what says who asks."""
+    home = MediaUrl.parse("https://a.example/live.m3u8?t=1")
+    assert set(FULL.headers_for(MediaUrl.parse("https://A.example/x"), home)) == {
+        "user-agent", "cookie", "authorization", "x-any",
+    }  # fmt: skip
+    for other in ("https://b.example/x", "http://a.example/x", "https://a.example:8443/x"):
+        assert set(FULL.headers_for(MediaUrl.parse(other), home)) == {"user-agent"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "proxy:1080", "ftp://h:1", "https://h:1", "socks4://h:1", "http://h:1/path", "http://h:1?q", "http://", "http://:80",
+        "socks5://h:99999", "socks5://" + "u" * 256 + "@h", "socks5://höst:1", "",
+    ],
+)  # fmt: skip
+def test_what_is_no_proxy(text: str) -> None:
+    """The sentence belongs to the field, and does not repeat the address."""
+    with pytest.raises(InvalidPart) as caught:
+        read_proxy(text)
+    assert caught.value.name == "proxy"
+    assert not text or text not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Host", "x"), ("Content-Length", "1"), ("Range", "bytes=0-"), ("Proxy-Authorization", "x"), ("a b", "x"),
+        ("", "x"),
+        ("a:b", "x"), ("X", ""), ("X", "a\r\nInjected: b"), ("X", "ä"), ("X", "x" * 4097), ("X", " x"), ("Xé", "x"),
+        ("X", "a\0b"),
+    ],
+)  # fmt: skip
+def test_headers_that_cannot_be_sent(name: str, value: str) -> None:
+    """Nothing that ends a line, is ours to set, or is no header; and the value is not repeated."""
+    with pytest.raises(InvalidPart) as caught:
+        PeerOptions(headers=((name, value),))
+    assert caught.value.name == "headers"
+    assert len(value) < 5 or value not in str(caught.value)
+
+
+@pytest.mark.parametrize("bind", ["localhost", "1.2.3", "::1/64", "10.0.0.1:80", "eth0"])
+def test_a_local_address_is_an_ip_address(bind: str) -> None:
+    """Not a name, an interface or a network."""
+    with pytest.raises(InvalidPart, match="bind"):
+        PeerOptions(bind=bind)
+
+
+@pytest.mark.parametrize(
+    ("options", "url", "name"),
+    [
+        (PeerOptions(proxy=read_proxy("http://p:1")), "srt://h:9000", "proxy"),
+        (PeerOptions(bind="192.0.2.1"), "udp://239.1.1.1:5000", "bind"),
+        (PeerOptions(proxy=read_proxy("http://p:1")), "file:///a.mp4", "proxy"),
+        (PeerOptions(headers=(("X", "y"),)), "rtmp://h/a/b", "headers"),
+        (PeerOptions(tc_url="rtmp://h/a"), "https://h/a.flv", "tc_url"),
+        (PeerOptions(flash_ver="x"), "rtsp://h/a", "flash_ver"),
+    ],
+)
+def test_an_option_without_an_effect_is_refused_by_its_name(options: PeerOptions, url: str, name: str) -> None:
+    """Nobody believes in a proxy that is not used."""
+    with pytest.raises(InvalidPart) as caught:
+        check_use(options, [MediaUrl.parse(url)])
+    assert caught.value.name == name
