@@ -4,8 +4,8 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -192,5 +192,5 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: what came is in ``requests``."""
 
 
-def _of(headers: Mapping[str, str]) -> dict[str, str]:
+def _of(headers: Message) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
