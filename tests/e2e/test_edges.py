@@ -119,12 +119,10 @@ def assert_arrived(nginx: NginxRtmp) -> None:
 
 
 def test_hls_source(relay: StartRelay, nginx: NginxRtmp, hls_url: str) -> None:
-    """Live HLS, found to be live by a look; no process shows the token in its arguments."""
+    """Live HLS, found to be live by a look, and read without a child."""
     running = relay(hls_url, "--duration", 9, "--to", nginx.url("out", "rec"))
     running.wait_state("streaming")
-    arguments = [programs.command_line(pid) for pid in programs.descendants(running.pid)]
-    assert any("-f hls" in words for words in arguments)
-    assert not any(SECRET in words for words in arguments)
+    assert not any("ffmpeg" in programs.command_line(pid) for pid in programs.descendants(running.pid))
     assert_relayed(running, nginx)
     assert SECRET not in running.output + running.errors
 
@@ -222,17 +220,17 @@ def test_an_hls_that_no_longer_grows(relay: StartRelay, nginx: NginxRtmp, live_h
     wait_for("words", lambda: "no segment was added" in (running.lines[-1].reason or ""))
     before = running.lines[-1]
     assert (before.state, before.fault) == ("retrying", "user_source")
-    wait_for("more looks", lambda: running.lines[-1].retries >= before.retries + 5)
+    wait_for("another look", lambda: running.lines[-1].retries > before.retries)
     assert running.lines[-1].media_time_ms == before.media_time_ms
     assert running.interrupt() == 3
 
 
-def test_child_that_is_killed(relay: StartRelay, nginx: NginxRtmp, hls_url: str) -> None:
+def test_child_that_is_killed(relay: StartRelay, nginx: NginxRtmp, rtsp: RtspServer) -> None:
     """kill -9 of the ffmpeg child: it is our fault, it goes on into the same publish, and leaves no zombie."""
-    running = relay(hls_url, "--to", nginx.url("out", "rec"))
+    running = relay(rtsp.url(), "--to", nginx.url("out", "rec"))
     running.wait_state("streaming")
     before = nginx.wait_published("out", "rec")
-    (child,) = (pid for pid in programs.descendants(running.pid) if "-f hls" in programs.command_line(pid))
+    (child,) = (pid for pid in programs.descendants(running.pid) if "-f concat" in programs.command_line(pid))
     count = len(running.lines)
     os.kill(child, signal.SIGKILL)
     assert running.wait_state("retrying", after=count).fault == "service"

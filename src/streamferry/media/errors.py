@@ -109,6 +109,9 @@ class PeerForbidden(PeerUnreachable):
 class PeerRejected(PeerError):
     """The peer answered and refused."""
 
+    #: The HTTP status that said so, 0 if none did.
+    status = 0
+
 
 class PeerRefusedLogin(PeerRejected):
     """Because of user and password, wrong or missing. Each further try with them brings a lock-out closer."""

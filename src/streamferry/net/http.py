@@ -48,6 +48,8 @@ class HttpStream:
     chunked: bool
     #: Where the redirects led.
     final_url: MediaUrl
+    #: Whether it is the range that was asked for, and not all there is.
+    is_partial: bool = False
 
 
 class HttpBody:
@@ -113,12 +115,14 @@ class HttpBody:
 async def open_get(
     url: MediaUrl,
     given_for: MediaUrl | None = None,
+    byte_range: tuple[int, int] | None = None,
     **network: Unpack[DialOptions],
 ) -> HttpStream:
     """GET ``url``, follow up to 5 redirects, and stop where the body begins. The deadlines hold for each.
 
     The headers of the options are added or replace ours. ``given_for``: the address that they were given for, if that
     is another one; what may be a secret of its server is sent to no other, here or after a redirect (RFC 9110, 15.4).
+    ``byte_range``: the first byte and the one after the last that are asked for; the server may send all.
     Raises PeerUnreachable, PeerRejected (a status other than 200 and 206, a redirect that leads nowhere, an address of
     another kind) or RemoteProtocolError (no HTTP).
     """
@@ -128,6 +132,8 @@ async def open_get(
     for _ in range(_MAX_REDIRECTS + 1):
         fields = {"user-agent": "streamferry", "accept": "*/*", "connection": "close"}
         fields |= options.headers_for(url, given_for)
+        if byte_range is not None:
+            fields["range"] = f"bytes={byte_range[0]}-{byte_range[1] - 1}"
         connection = await dial_url(url, **network)
         try:
             async with step(Reason.of(Code.STEP_ANSWER, peer=connection.peer), network["deadlines"].response):
@@ -193,13 +199,16 @@ def _stream(connection: Connection, response: h11.Response, leftover: bytes, url
         content_type=_header(response, b"content-type").lower(),
         chunked=chunked,
         final_url=url,
+        is_partial=status == 206,
     )
 
 
 def rejection(url: MediaUrl, status: int) -> PeerRejected:
     """The error that an answer with this status is."""
     phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
-    return PeerRejected(Code.PEER_ANSWERED, url=url.redacted, answer=f"{status}{phrase}")
+    refusal = PeerRejected(Code.PEER_ANSWERED, url=url.redacted, answer=f"{status}{phrase}")
+    refusal.status = status
+    return refusal
 
 
 def _redirect_target(url: MediaUrl, response: h11.Response) -> MediaUrl:

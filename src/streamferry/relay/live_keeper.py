@@ -12,7 +12,7 @@ from streamferry.relay.marked import MarkedFeed, open_marked
 from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import Playhead
 from streamferry.relay.vitals import Phase
-from streamferry.source import HlsPlayedSegments, open_live
+from streamferry.source import HlsMemory, open_live
 
 #: Attempts that come quickly, before the pauses grow: about a minute. An attempt costs its peer a connection,
 #: and the picture should be back within 2 s of the source's return.
@@ -40,11 +40,11 @@ class LiveKeeper:
     async def keep(self) -> None:
         """Play one session after another."""
         context, flow, source = self._context, self._flow, self._source
-        backoff, played_segments = Backoff(eager_attempts=_EAGER_ATTEMPTS), HlsPlayedSegments()
+        backoff, memory = Backoff(eager_attempts=_EAGER_ATTEMPTS), HlsMemory()
         while True:
             context.note(source, Phase.CONNECTING)
             try:
-                feed = await self._open(played_segments)
+                feed = await self._open(memory)
                 lost = flow.attach_feed(feed, time.monotonic())
                 context.note(source, Phase.UP)
                 try:
@@ -56,11 +56,11 @@ class LiveKeeper:
                 error = refused
             await context.pause(source, error, backoff)
 
-    async def _open(self, played_segments: HlsPlayedSegments) -> LiveFeed | MarkedFeed:
+    async def _open(self, memory: HlsMemory) -> LiveFeed | MarkedFeed:
         spec, timeline = self._context.spec, self._flow.timeline
         url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
         network = self._context.network.options(spec.source_options)
-        inlet = await open_live(url, **network, played_segments=played_segments)
+        inlet = await open_live(url, **network, memory=memory)
         if mark is None:
             outlet, drift = self._context.flow.outlet, self._drift
             return LiveFeed(

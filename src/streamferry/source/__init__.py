@@ -10,13 +10,13 @@ from streamferry.media.errors import SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions
 from streamferry.reasons import Code
-from streamferry.source.hls_played_segments import HlsPlayedSegments
+from streamferry.source.hls import HlsMemory
 from streamferry.source.http import open_http
 from streamferry.source.live import LiveInlet
 from streamferry.source.rtmp import open_rtmp
 from streamferry.source.streams import open_rtsp, open_srt, open_udp
 
-__all__ = ["HlsPlayedSegments", "LiveInlet", "open_live"]
+__all__ = ["HlsMemory", "LiveInlet", "open_live"]
 
 _OPENERS: dict[str, Callable[..., Awaitable[LiveInlet]]] = {
     "rtmp": open_rtmp,
@@ -30,16 +30,16 @@ _OPENERS: dict[str, Callable[..., Awaitable[LiveInlet]]] = {
 
 async def open_live(
     url: MediaUrl,
-    played_segments: HlsPlayedSegments | None = None,
+    memory: HlsMemory | None = None,
     **network: Unpack[DialOptions],
 ) -> LiveInlet:
     """Open a live source by the scheme of its address. Raises SourceError.
 
-    ``played_segments``: shared by all sessions of one source, so that each continues where the previous one
+    ``memory``: shared by all sessions of one source, so that each continues where the previous one
     ended. Only HLS uses it, because its playlist lists past segments.
     """
     if url.scheme in ("http", "https"):
-        return await open_http(url, played_segments=played_segments, **network)
+        return await open_http(url, memory=memory, **network)
     opener = _OPENERS.get(url.scheme)
     if opener is None:
         raise SourceUnsupported(Code.SOURCE_BAD_SCHEME, scheme=url.scheme)

@@ -1,17 +1,18 @@
-"""Live HLS: we read the playlist, choose the variant, and leave the segments to ffmpeg.
+"""Live HLS: which playlists are followed, and by whom.
 
-So a playlist that is refused is reported with our own messages and deadlines. ffmpeg fetches what the playlist names,
-mostly segments, over http and https through an ``EgressProxy``: its sandbox lets it reach nothing else.
+Mostly we fetch the segments and read them: see ``hls_inlet``. What has to be encoded, or is in a container that we do
+not read, goes through ffmpeg, which fetches what the playlist names over http and https through an ``EgressProxy``: its
+sandbox lets it reach nothing else.
 
 Specification: RFC 8216.
 """
 
+import asyncio
+from dataclasses import dataclass, field
 from typing import Unpack
 from urllib.parse import urljoin
 
 from streamferry.media.errors import (
-    PeerUnreachable,
-    RemoteProtocolError,
     SourceCorrupt,
     SourceForbidden,
     SourceStalled,
@@ -19,32 +20,106 @@ from streamferry.media.errors import (
 )
 from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
-from streamferry.net.dial import Deadlines, DialOptions, step
+from streamferry.net.dial import DialOptions
 from streamferry.net.egress_proxy import EgressProxy
 from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.ffmpeg_options import HLS_CONTAINERS, HLS_PROTOCOLS, hls_options
-from streamferry.net.http import WEB_SCHEMES, HttpBody, HttpStream, open_get
-from streamferry.reasons import Code, InvalidValue, Reason
+from streamferry.net.http import WEB_SCHEMES, HttpStream
+from streamferry.reasons import Code, InvalidValue
 from streamferry.source.ffmpeg_inlet import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
+from streamferry.source.hls_follower import HlsFollower
+from streamferry.source.hls_inlet import HlsInlet, NeedsFfmpeg
 from streamferry.source.hls_played_segments import HlsPlayedSegments
+from streamferry.source.hls_rendition import Rendition, read_playlist
 from streamferry.source.live import SILENCE_S
-from streamferry.wire.hls import MAX_PLAYLIST_BYTES, Playlist, Variant, scheme_of
+from streamferry.wire.hls import Playlist, Variant, scheme_of
+
+
+@dataclass(slots=True)
+class HlsMemory:
+    """What is known of an HLS source over all its sessions, so that none plays again what another has played."""
+
+    #: Of the playlist with the picture, and of that with its sound.
+    followers: tuple[HlsFollower, HlsFollower] = field(default_factory=lambda: (HlsFollower(), HlsFollower()))
+    played_segments: HlsPlayedSegments = field(default_factory=HlsPlayedSegments)
+    #: Whether it has something that only ffmpeg reads.
+    needs_ffmpeg: bool = False
 
 
 async def open_hls(
-    url: MediaUrl,
-    stream: HttpStream,
-    played_segments: HlsPlayedSegments | None = None,
-    **network: Unpack[DialOptions],
-) -> FfmpegInlet:
+    url: MediaUrl, stream: HttpStream, memory: HlsMemory | None = None, **network: Unpack[DialOptions]
+) -> FfmpegInlet | HlsInlet:
     """``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError.
 
-    It begins after the last of ``played_segments``.
+    It goes on after what ``memory`` knows to be played.
     """
-    played_segments = HlsPlayedSegments() if played_segments is None else played_segments
+    memory = HlsMemory() if memory is None else memory
+    asked_at = asyncio.get_running_loop().time()
     playlist, variant = await read_media_playlist(url, stream, **network)
     if playlist.is_finished:
         raise SourceUnsupported(Code.SOURCE_HLS_FINISHED, url=url.redacted)
+    if not memory.needs_ffmpeg:
+        try:
+            return await _open_segments(url, playlist, variant, memory, asked_at, **network)
+        except NeedsFfmpeg:
+            memory.needs_ffmpeg = True
+    return await _open_ffmpeg(url, playlist, variant, memory.played_segments, **network)
+
+
+async def _open_segments(
+    url: MediaUrl,
+    playlist: Playlist,
+    variant: Variant,
+    memory: HlsMemory,
+    asked_at: float,
+    **network: Unpack[DialOptions],
+) -> HlsInlet:
+    """Raises NeedsFfmpeg before anything counts as played."""
+    renditions: list[Rendition] = []
+    inlet: HlsInlet | None = None
+    try:
+        for address, follower in zip((variant.url, variant.audio_url), memory.followers, strict=True):
+            if address is None:
+                continue
+            media_url = MediaUrl.parse(address)
+            if renditions:
+                asked_at = asyncio.get_running_loop().time()
+                playlist, media_url = await read_playlist(media_url, given_for=url, **network)
+                _judge(url, playlist, media_url.reveal())
+            follower.begin_session()
+            follower.take(playlist, asked_at)
+            renditions.append(Rendition(media_url, follower, url, **network))
+        longest_s = max(rendition.follower.usual_s for rendition in renditions)
+        inlet = HlsInlet(renditions, silence_s=SILENCE_S + longest_s)
+        try:
+            async with asyncio.timeout(inlet.silence_s):
+                await inlet.look()
+        except TimeoutError:
+            raise SourceStalled(Code.SOURCE_HLS_NO_SEGMENT, url=url.redacted) from None
+    except InvalidValue as error:
+        _close(inlet, renditions)
+        raise SourceUnsupported(error.why) from None
+    except BaseException:
+        _close(inlet, renditions)
+        raise
+    return inlet
+
+
+def _close(inlet: HlsInlet | None, renditions: list[Rendition]) -> None:
+    if inlet is not None:
+        inlet.close()
+        return
+    for rendition in renditions:
+        rendition.close()
+
+
+async def _open_ffmpeg(
+    url: MediaUrl,
+    playlist: Playlist,
+    variant: Variant,
+    played_segments: HlsPlayedSegments,
+    **network: Unpack[DialOptions],
+) -> FfmpegInlet:
     addresses = playlist.segment_addresses(variant.url)
     unseen = played_segments.unseen(addresses, playlist.media_sequence + len(addresses))
     if not unseen:
@@ -77,9 +152,9 @@ async def read_media_playlist(
 
     ``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError.
     """
-    playlist = await _read_playlist(stream, network["deadlines"])
+    playlist, final_url = await read_playlist(url, stream, **network)
     # Relative addresses are relative to the redirect's target, and reloads go there too, as in players.
-    base = stream.final_url.reveal()
+    base = final_url.reveal()
     _judge(url, playlist, base)
     named = playlist.best_variant(base)
     if named is None:
@@ -88,9 +163,8 @@ async def read_media_playlist(
         media_url = MediaUrl.parse(named.url)
     except InvalidValue as error:
         raise SourceCorrupt(Code.SOURCE_HLS_BAD_VARIANT, url=url.redacted, why=error.why) from None
-    stream = await open_get(media_url, given_for=url, **network)
-    playlist = await _read_playlist(stream, network["deadlines"])
-    base = stream.final_url.reveal()
+    playlist, final_url = await read_playlist(media_url, given_for=url, **network)
+    base = final_url.reveal()
     _judge(url, playlist, base)
     return playlist, Variant(base, named.audio_url)
 
@@ -107,18 +181,3 @@ def _judge(url: MediaUrl, playlist: Playlist, base: str) -> None:
             urljoin(base, reference)
         except ValueError:
             raise SourceCorrupt(Code.SOURCE_HLS_BAD_ADDRESS, url=url.redacted) from None
-
-
-async def _read_playlist(stream: HttpStream, deadlines: Deadlines) -> Playlist:
-    """The answer, which is closed. Raises PeerUnreachable, RemoteProtocolError."""
-    try:
-        async with step(Reason.of(Code.STEP_PLAYLIST, peer=stream.connection.peer), deadlines.response):
-            data = await HttpBody(stream).read_all(MAX_PLAYLIST_BYTES)
-    finally:
-        stream.connection.close()
-    if not data:
-        raise PeerUnreachable(Code.SOURCE_HLS_EMPTY, peer=stream.connection.peer)
-    try:
-        return Playlist.parse(data)
-    except InvalidValue as error:
-        raise RemoteProtocolError(error.why) from None

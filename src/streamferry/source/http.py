@@ -10,8 +10,7 @@ from streamferry.net.dial import DialOptions, step
 from streamferry.net.http import HttpBody, HttpStream, open_get
 from streamferry.reasons import Code, Reason
 from streamferry.source.ffmpeg_inlet import FfmpegInput, open_ffmpeg
-from streamferry.source.hls import open_hls
-from streamferry.source.hls_played_segments import HlsPlayedSegments
+from streamferry.source.hls import HlsMemory, open_hls
 from streamferry.source.http_flv import HttpFlvInlet
 from streamferry.source.live import LiveInlet, as_source_errors
 from streamferry.wire.hls import names_playlist
@@ -23,15 +22,15 @@ _TS_NAMES = (".ts", ".m2ts", ".mts", ".mpegts")
 
 async def open_http(
     url: MediaUrl,
-    played_segments: HlsPlayedSegments | None = None,
+    memory: HlsMemory | None = None,
     **network: Unpack[DialOptions],
 ) -> LiveInlet:
-    """Request the stream and return its inlet; ``played_segments`` is for HLS. Raises SourceError."""
+    """Request the stream and return its inlet; ``memory`` is for HLS. Raises SourceError."""
     with as_source_errors():
         stream = await open_get(url, **network)
         try:
             if names_playlist(stream.content_type, stream.final_url.path):
-                return await open_hls(url, stream, played_segments=played_segments, **network)
+                return await open_hls(url, stream, memory=memory, **network)
             body = HttpBody(stream)
             if _is_named_flv(stream):
                 return HttpFlvInlet(stream, body)

@@ -150,6 +150,17 @@ def _avc_size(config: bytes) -> tuple[int, int]:
 
 def avc_set_size(unit: bytes) -> tuple[int, int]:
     """(width, height) by a sequence parameter set. Raises ValueError, IndexError for one that is damaged."""
+    width, height, _ = _avc_set(unit)
+    return width, height
+
+
+def may_have_fields(unit: bytes) -> bool:
+    """Whether pictures of such a sequence may be fields, by its parameter set. Raises as ``avc_set_size``."""
+    _, _, is_progressive = _avc_set(unit)
+    return not is_progressive
+
+
+def _avc_set(unit: bytes) -> tuple[int, int, bool]:
     bits = BitReader(unescape(unit[:_SPS_BYTES])[1:])
     profile = bits.read(8)
     bits.skip(16)
@@ -192,7 +203,7 @@ def avc_set_size(unit: bytes) -> tuple[int, int]:
         left, right, top, bottom = (bits.read_golomb() for _ in range(4))
         width -= (left + right) * (2 if chroma in (1, 2) else 1)
         height -= (top + bottom) * (2 if chroma == 1 else 1) * (2 - is_progressive)
-    return _checked(width, height)
+    return *_checked(width, height), bool(is_progressive)
 
 
 def _skip_scaling_list(bits: BitReader, size: int) -> None:

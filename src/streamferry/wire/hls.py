@@ -22,6 +22,7 @@ _GZIP_WINDOW = 31
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 _TARGET_DURATION = re.compile(r"#EXT-X-TARGETDURATION:(\d{1,9})")
 _MEDIA_SEQUENCE = re.compile(r"#EXT-X-MEDIA-SEQUENCE:(\d{1,19})")
+_DISCONTINUITY_SEQUENCE = re.compile(r"#EXT-X-DISCONTINUITY-SEQUENCE:(\d{1,19})")
 # What makes a player open something; other tags with addresses are for other programs.
 _NAMING = ("#EXT-X-KEY:", "#EXT-X-MAP:", "#EXT-X-MEDIA:")
 # A codec of an EXT-X-STREAM-INF that FLV has no place for makes a variant the last choice, not an impossible one.
@@ -98,6 +99,11 @@ class Playlist:
     def media_sequence(self) -> int:
         """The number of the first segment (section 4.3.3.2)."""
         return self._number(_MEDIA_SEQUENCE)
+
+    @property
+    def discontinuity_sequence(self) -> int:
+        """How many breaks there were before the first segment (section 4.3.3.3)."""
+        return self._number(_DISCONTINUITY_SEQUENCE)
 
     def references(self) -> Iterator[str]:
         """All that a player of the playlist would open, as it is written there."""

@@ -1,6 +1,7 @@
 """What an HLS media playlist lists: segments, with the byte ranges, keys and headers they need. References as written.
 
-Specification: RFC 8216, sections 4.3.2 (segments) and 5.2 (initialization vectors).
+Specification: RFC 8216, sections 4.3.2 (segments) and 5.2 (initialization vectors); RFC 8216bis, 4.4.4.7 (gaps) and
+4.4.5.2 (delta updates).
 """
 
 import re
@@ -13,6 +14,7 @@ from streamferry.wire.hls import Playlist, attributes
 MAX_SEGMENTS = 100_000
 
 _DURATION = re.compile(r"#EXTINF:(\d{1,9}(?:\.\d{0,9})?)")
+_SKIPPED = re.compile(r"#EXT-X-SKIP:(?:.*,)?SKIPPED-SEGMENTS=(\d{1,9})")
 _RANGE = re.compile(r"(\d{1,18})(?:@(\d{1,18}))?")
 _IV = re.compile(r"0[xX]([0-9A-Fa-f]{1,32})")
 _IDENTITY = ("", "identity")
@@ -38,29 +40,38 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """``header``: what a player needs before the first segment that has it. ``is_break``: stamps restart here."""
+    """``header``: what a player needs before the first segment that has it. ``is_break``: stamps restart here.
+
+    ``number``: its media sequence number. ``breaks``: its discontinuity sequence number, which counts the breaks
+    before it since the stream began. ``is_gap``: it is listed, but not there.
+    """
 
     media: Piece
     seconds: float
     header: Piece | None = None
     is_break: bool = False
+    number: int = 0
+    breaks: int = 0
+    is_gap: bool = False
 
 
 def parse_segments(playlist: Playlist) -> list[Segment]:
     """All segments of a media playlist. Raises ValueError with a sentence that repeats nothing of it."""
-    parser = _Parser(playlist.media_sequence)
+    parser = _Parser(playlist.media_sequence, playlist.discontinuity_sequence)
     for line in playlist.lines:
         parser.feed(line)
     return parser.segments
 
 
 class _Parser:
-    def __init__(self, first_number: int) -> None:
+    def __init__(self, first_number: int, breaks: int) -> None:
         self.segments: list[Segment] = []
         self._number = first_number
+        self._breaks = breaks
         self._seconds: float | None = None
         self._range: str | None = None
         self._is_break = False
+        self._is_gap = False
         self._header: Piece | None = None
         self._key: dict[str, str] | None = None
         # Of the keys offered for the segments that follow, one has to be of the kind that everybody knows.
@@ -75,6 +86,12 @@ class _Parser:
             self._range = line.partition(":")[2]
         elif line.startswith("#EXT-X-DISCONTINUITY") and not line.startswith("#EXT-X-DISCONTINUITY-"):
             self._is_break = True
+            self._breaks += 1
+        elif line.startswith("#EXT-X-GAP"):
+            self._is_gap = True
+        elif found := _SKIPPED.match(line):
+            # A delta update: those are in the playlist before it.
+            self._number += int(found[1])
         elif line.startswith("#EXT-X-KEY:"):
             self._offered.append(attributes(line))
         elif line.startswith("#EXT-X-MAP:"):
@@ -86,8 +103,15 @@ class _Parser:
             if len(self.segments) == MAX_SEGMENTS:
                 raise InvalidValue(Code.PLAYLIST_TOO_MANY_SEGMENTS, count=MAX_SEGMENTS)
             piece = self._piece(line, self._range, follows=True)
-            self.segments.append(Segment(piece, self._seconds, self._header, self._is_break))
-            self._seconds, self._range, self._is_break = None, None, False
+            self.segments.append(
+                Segment(
+                    *(piece, self._seconds, self._header, self._is_break),
+                    number=self._number,
+                    breaks=self._breaks,
+                    is_gap=self._is_gap,
+                )
+            )
+            self._seconds, self._range, self._is_break, self._is_gap = None, None, False, False
             self._number += 1
 
     def _choose_key(self) -> None:

@@ -74,6 +74,11 @@ class Sources:
     SOURCE_HLS_BAD_ADDRESS = ReasonCode(
         "source.hls_bad_address", "{url} names something that is no address", "{url} 引用了无效的地址"
     )
+    SOURCE_NEEDS_ENCODING = ReasonCode(
+        "source.needs_encoding",
+        "the source has {codec}, which has to be encoded",
+        "来源含有需要转码的 {codec}",
+    )
     SOURCE_UNREADABLE = ReasonCode(
         "source.unreadable", "the source sent what cannot be read: {why}", "来源发送的数据无法读取：{why}"
     )

@@ -1,0 +1,367 @@
+"""The live inlet of an HLS source: segments as they come to tags on one clock, at their own pace.
+
+A source may have its sound in a playlist of its own. Both have stamps of one clock (RFC 8216, 3); between two breaks of
+it (EXT-X-DISCONTINUITY, a server that was started anew) they are shifted alike.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from streamferry.media.errors import RemoteProtocolError, SourceEnded
+from streamferry.media.tag import Tag
+from streamferry.reasons import Code
+from streamferry.source.hls_rendition import Rendition
+from streamferry.source.hls_segment import SegmentTransfer
+from streamferry.source.live import as_source_errors
+from streamferry.source.pace import Pace
+from streamferry.wire.mpegts import TsDemuxer
+from streamferry.wire.packed_audio import PackedAudio
+
+# What is received ahead of what is due; after so much the server has to wait.
+_AHEAD_MS = 500
+_RECEIVE_BYTES = 256 << 10
+_MOST_RECEIVES = 8
+# The next segment is asked for when so much of this one is left.
+_ASK_AHEAD_S = 2.0
+# A segment of which nothing comes for so long is given up.
+_SEGMENT_SILENCE_S = 6.0
+# A rendition that has nothing for so long does not hold the other back.
+_RENDITION_SILENCE_S = 3.0
+# Stamps that are this far from where the playlist says they are begin on another clock.
+_OTHER_CLOCK_MS = 5_000
+# What is due later than this comes after a gap.
+_GAP_MS = 400
+# A track that is further than this from the other has nothing at present.
+_TRACK_LAG_MS = 3_000
+# Stamps of 33 bits at 90 kHz.
+_TURN_MS = round((1 << 33) / 90)
+_LOOK_BYTES = 16
+_LOOK_EVERY_S = 0.02
+# What fragmented MP4 begins with (ISO/IEC 14496-12; CMAF).
+_BOXES = frozenset((b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"free"))
+
+
+class NeedsFfmpeg(SourceEnded):
+    """The source has something that only ffmpeg reads, or that has to be encoded: it is to be opened again with it."""
+
+
+class Demuxer(Protocol):
+    """What makes tags of the bytes of segments."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what it carries."""
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether it is known to carry sound."""
+
+    @property
+    def unsupported(self) -> str:
+        """Name of what FLV cannot carry, empty if there is nothing."""
+
+    def feed(self, data: bytes | memoryview, out: list[Tag]) -> None:
+        """Append the tags of which all has come now."""
+
+    def finish(self, out: list[Tag]) -> None:
+        """Append what is held."""
+
+
+class Clock:
+    """How the stamps of the source are laid on one clock without its breaks; shared by all renditions."""
+
+    def __init__(self) -> None:
+        # By number of the break: what is added to stamps.
+        self._shifts: dict[int, int] = {}
+        self._breaks = 0
+
+    def shift(self, breaks: int, stamp_ms: int, expected_ms: int) -> int:
+        """What is added to stamps after so many breaks, of which ``stamp_ms`` is the first."""
+        if breaks not in self._shifts:
+            if len(self._shifts) > 8:
+                self._shifts.pop(next(iter(self._shifts)))
+            self._shifts[breaks] = expected_ms - stamp_ms
+        return self._shifts[breaks]
+
+
+class RenditionReader:
+    """What has come of one rendition and is not due yet."""
+
+    def __init__(self, rendition: Rendition, clock: Clock) -> None:
+        self.rendition = rendition
+        #: Of each track, in order of their stamps: those are in ms on the clock of the inlet, which begins at 0.
+        self.tracks: dict[int, deque[Tag]] = {}
+        #: The stamp of the last tag that was handed out.
+        self.given_ms = -1
+        #: Up to which there is media of all its tracks, and when something came.
+        self.last_ms = -1
+        self.received_at = 0.0
+        self._clock = clock
+        self._demuxer: Demuxer | None = None
+        self._transfer: SegmentTransfer | None = None
+        self._shift: int | None = None
+        self._breaks = 0
+        # The last stamp of each track, and the highest of them.
+        self._last_of: dict[int, int] = {}
+        self._top_ms = -1
+        # The first stamp of the present segment, None until it is known, and where the next is expected to begin.
+        self._begin_ms: int | None = None
+        self._next_begin_ms = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that will come has come."""
+        return self._transfer is None and self.rendition.is_over
+
+    @property
+    def first_ms(self) -> int | None:
+        """The stamp of what is to be handed out next, None if nothing is there."""
+        return min((tags[0][1] for tags in self.tracks.values() if tags), default=None)
+
+    @property
+    def come_until_ms(self) -> int:
+        """Up to which there is all that will come."""
+        return self._top_ms if self.is_over else self.last_ms
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what it carries."""
+        return self._demuxer is not None and self._demuxer.is_known
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether it is known to carry sound."""
+        return self._demuxer is not None and self._demuxer.has_sound
+
+    @property
+    def unsupported(self) -> str:
+        """Name of what FLV cannot carry in it, empty if there is nothing."""
+        return self._demuxer.unsupported if self._demuxer is not None else ""
+
+    @property
+    def excess_segments(self) -> float:
+        """By how many segments more is listed, and has not come, than when a session begins."""
+        follower = self.rendition.follower
+        return (self._left_s + self.rendition.ahead_s - follower.start_s) / follower.usual_s
+
+    def fill(self, scratch: memoryview, until_ms: float, now: float) -> int:
+        """Receive until there is media up to ``until_ms``, or nothing more is there now; returns bytes received.
+
+        Raises NeedsFfmpeg for a form of media that is not read.
+        """
+        count = 0
+        for _ in range(_MOST_RECEIVES):
+            if self.last_ms >= until_ms:
+                break
+            transfer = self._transfer or self._begin(now)
+            if transfer is None:
+                break
+            try:
+                data = transfer.receive(scratch[:_RECEIVE_BYTES])
+            except (OSError, RemoteProtocolError):
+                self._end(is_whole=False)
+                continue
+            if data is None:
+                if now - self.received_at > _SEGMENT_SILENCE_S:
+                    self._end(is_whole=False)
+                    continue
+                break
+            self.received_at = now
+            if not len(data):
+                self._end(is_whole=True)
+                continue
+            count += len(data)
+            self._read(transfer, data)
+        if self._transfer is not None and self._left_s < _ASK_AHEAD_S:
+            self.rendition.want()
+        return count
+
+    def close(self) -> None:
+        """End it."""
+        self.rendition.close()
+        if self._transfer is not None:
+            self._transfer.close()
+            self._transfer = None
+            if self._begin_ms is None or self.given_ms < self._begin_ms:
+                self.rendition.follower.put_back()
+
+    @property
+    def _left_s(self) -> float:
+        """How much of the present segment has not come."""
+        if self._transfer is None:
+            return 0.0
+        come_ms = 0 if self._begin_ms is None else self._top_ms - self._begin_ms
+        return max(0.0, self._transfer.seconds - come_ms / 1000)
+
+    def _begin(self, now: float) -> SegmentTransfer | None:
+        transfer = self._transfer = self.rendition.take()
+        if transfer is None:
+            return None
+        self.received_at = now
+        if transfer.found.is_break:
+            self._finish()
+            self._demuxer, self._shift = None, None
+            self._breaks += 1
+        elif isinstance(self._demuxer, PackedAudio):
+            self._demuxer.begin_segment()
+        self._next_begin_ms = max(self._next_begin_ms, self._top_ms + 1) + round(transfer.found.lost_s * 1000)
+        self._begin_ms = None
+        return transfer
+
+    def _end(self, *, is_whole: bool) -> None:
+        transfer, left_s = self._transfer, self._left_s
+        if transfer is None:
+            return
+        transfer.close()
+        self._transfer = None
+        if not is_whole:
+            self.rendition.follower.lose(left_s)
+        if self._begin_ms is not None:
+            self._next_begin_ms = self._begin_ms + round(transfer.seconds * 1000)
+        if self.rendition.follower.is_finished and self.rendition.is_over:
+            self._finish()
+
+    def _finish(self) -> None:
+        tags: list[Tag] = []
+        if self._demuxer is not None:
+            self._demuxer.finish(tags)
+        self._place(tags)
+
+    def _read(self, transfer: SegmentTransfer, data: bytes | memoryview) -> None:
+        if self._demuxer is None:
+            self._demuxer = _demuxer_for(bytes(data[:_LOOK_BYTES]), transfer.header)
+        tags: list[Tag] = []
+        self._demuxer.feed(data, tags)
+        self._place(tags)
+
+    def _place(self, tags: list[Tag]) -> None:
+        """Lay stamps on the clock without breaks."""
+        if not tags:
+            return
+        if self._begin_ms is None:
+            first_ms = min(stamp for _, stamp, _ in tags)
+            shift = self._shift
+            if shift is not None and abs(first_ms + shift - self._next_begin_ms) > _OTHER_CLOCK_MS:
+                # A break that the playlist does not tell.
+                shift = None
+                self._breaks += 1
+            if shift is None:
+                shift = self._clock.shift(self._breaks, first_ms, self._next_begin_ms)
+                # The other rendition may have begun on the other side of where stamps wrap.
+                shift = min(
+                    (shift, shift - _TURN_MS, shift + _TURN_MS),
+                    key=lambda one: abs(one + first_ms - self._next_begin_ms),
+                )
+            self._shift = shift
+            self._begin_ms = first_ms + shift
+        shift = self._shift or 0
+        for kind, stamp, body in tags:
+            laid = stamp + shift
+            self.tracks.setdefault(kind, deque()).append((kind, laid, body))
+            self._last_of[kind] = laid
+        self._top_ms = top_ms = max(self._top_ms, *self._last_of.values())
+        self.last_ms = min(last for last in self._last_of.values() if last > top_ms - _TRACK_LAG_MS)
+
+
+class HlsInlet:
+    """The LiveInlet of live HLS."""
+
+    def __init__(
+        self,
+        renditions: Sequence[Rendition],
+        *,
+        silence_s: float,
+    ) -> None:
+        """``renditions``: the one with the picture, and that of its sound if it has one of its own."""
+        self.silence_s = silence_s
+        self.is_mute = False
+        laid = Clock()
+        self._readers = [RenditionReader(rendition, laid) for rendition in renditions]
+        self._clock = asyncio.get_running_loop().time
+        self._pace = Pace()
+        self._has_begun = False
+
+    async def look(self) -> None:
+        """Wait until it is known what comes. Raises SourceError, NeedsFfmpeg among them."""
+        scratch = memoryview(bytearray(_RECEIVE_BYTES))
+        while not all(reader.is_known for reader in self._readers):
+            now = self._clock()
+            for reader in self._readers:
+                reader.fill(scratch, _AHEAD_MS, now)
+                if reader.is_over and not reader.is_known:
+                    raise_end(reader.rendition)
+            await asyncio.sleep(_LOOK_EVERY_S)
+        self.is_mute = not any(reader.has_sound for reader in self._readers)
+        self._check()
+
+    def pull(self, scratch: memoryview, out: list[Tag]) -> int:
+        """See :meth:`LiveInlet.pull`. Bodies do not lie in ``scratch``."""
+        now, readers, pace = self._clock(), self._readers, self._pace
+        count = sum(reader.fill(scratch, pace.due_ms + _AHEAD_MS, now) for reader in readers)
+        firsts = [first for reader in readers if (first := reader.first_ms) is not None]
+        if not firsts:
+            for reader in readers:
+                if reader.is_over:
+                    raise_end(reader.rendition)
+            return count
+        first_ms = min(firsts)
+        if not self._has_begun:
+            self._has_begun = True
+            pace.begin(first_ms, now)
+        # A rendition that is slow holds the other back, for a while.
+        slow = [
+            reader
+            for reader in readers
+            if reader.first_ms is None and not reader.is_over and now - reader.received_at < _RENDITION_SILENCE_S
+        ]
+        last_ms = min(reader.come_until_ms for reader in (slow or readers))
+        due_ms = pace.advance(now, last_ms, readers[0].excess_segments)
+        if not slow and first_ms > due_ms + _GAP_MS:
+            pace.begin(first_ms, now)
+            due_ms = first_ms
+        self._give(due_ms, out)
+        self._check()
+        return count
+
+    def close(self) -> None:
+        """See :meth:`LiveInlet.close`."""
+        for reader in self._readers:
+            reader.close()
+
+    def _give(self, due_ms: float, out: list[Tag]) -> None:
+        """Hand out what is due, in the order of its stamps: multiplexers send sound later than its picture."""
+        found: list[Tag] = []
+        for reader in self._readers:
+            for tags in reader.tracks.values():
+                while tags and tags[0][1] <= due_ms:
+                    found.append(tags.popleft())
+                    reader.given_ms = max(reader.given_ms, found[-1][1])
+        found.sort(key=_stamp_of)
+        out.extend((kind, stamp & 0xFFFFFFFF, body) for kind, stamp, body in found)
+
+    def _check(self) -> None:
+        for reader in self._readers:
+            if codec := reader.unsupported:
+                raise NeedsFfmpeg(Code.SOURCE_NEEDS_ENCODING, codec=codec)
+
+
+def raise_end(rendition: Rendition) -> None:
+    """Raise why a rendition is over."""
+    if rendition.error is None:
+        raise SourceEnded(Code.SOURCE_CLOSED)
+    with as_source_errors():
+        raise rendition.error
+
+
+def _stamp_of(tag: Tag) -> int:
+    return tag[1]
+
+
+def _demuxer_for(head: bytes, header: bytes) -> Demuxer:
+    if header or head[4:8] in _BOXES:
+        raise NeedsFfmpeg(Code.SOURCE_NEEDS_ENCODING, codec="fragmented MP4")
+    if head.startswith(b"ID3") or (head[:1] == b"\xff" and head[1:2] > b"\xdf"):
+        return PackedAudio()
+    return TsDemuxer()

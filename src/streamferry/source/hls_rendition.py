@@ -1,0 +1,181 @@
+"""One media playlist of a live HLS source, followed: it is read again when due, and its segments are asked for in time.
+
+The next segment is asked for while the one before it still comes, so that a server may be slow to begin. What comes is
+received by the beat, no faster than it is needed: TCP holds back the rest.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Unpack
+
+from streamferry.media.errors import MediaError, PeerError, PeerRejected, PeerUnreachable, RemoteProtocolError
+from streamferry.media.url import MediaUrl
+from streamferry.net.dial import DialOptions, step
+from streamferry.net.http import HttpBody, HttpStream, open_get
+from streamferry.reasons import Code, InvalidValue, Reason
+from streamferry.source.hls_follower import HlsFollower, Next
+from streamferry.source.hls_segment import SegmentOpener, SegmentTransfer
+from streamferry.wire.hls import MAX_PLAYLIST_BYTES, Playlist
+
+# A request that fails is made once more after this many seconds, if it may be a whim of the server.
+_AGAIN_S = 0.5
+# A playlist that cannot be had for so long, and so many segments in a row, are no whim: another session may do better.
+_PLAYLIST_PATIENCE_S = 4.0
+_MOST_FAILURES = 3
+_EXPIRED = frozenset((401, 403, 410))
+
+
+class Rendition:
+    """Follows a playlist until ``close``."""
+
+    def __init__(
+        self, address: MediaUrl, follower: HlsFollower, source: MediaUrl, **network: Unpack[DialOptions]
+    ) -> None:
+        """``follower`` has taken the playlist at ``address``; ``source``: the one given by the user.
+
+        Needs a running event loop.
+        """
+        self.follower = follower
+        #: Why no more can be had; what has come until then is to be played first.
+        self.error: MediaError | None = None
+        self._address = address
+        self._source = source
+        self._clock = asyncio.get_running_loop().time
+        self._network = network
+        self._opener = SegmentOpener(source, **network)
+        self._ready: SegmentTransfer | None = None
+        self._is_wanted = asyncio.Event()
+        self._is_wanted.set()
+        self._is_listed = asyncio.Event()
+        self._tasks = [asyncio.create_task(self._guard(work())) for work in (self._read_again, self._ask_ahead)]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come."""
+        return self._ready is None and (self.error is not None or self._tasks[1].done())
+
+    @property
+    def ahead_s(self) -> float:
+        """How much media is listed or asked for, and not yet taken, in seconds."""
+        ready = self._ready
+        return self.follower.ahead_s + (ready.seconds if ready is not None else 0.0)
+
+    def want(self) -> None:
+        """Ask for the next segment, if it has not been asked for."""
+        if self._ready is None:
+            self._is_wanted.set()
+
+    def take(self) -> SegmentTransfer | None:
+        """The next segment, if its server has answered."""
+        found, self._ready = self._ready, None
+        if found is None:
+            self._is_wanted.set()
+        return found
+
+    def close(self) -> None:
+        """End it. Closing again does nothing."""
+        for task in self._tasks:
+            task.cancel()
+        if self._ready is not None:
+            self._ready.close()
+            self._ready = None
+            self.follower.put_back()
+
+    async def _guard(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except MediaError as error:
+            if self.error is None:
+                self.error = error
+        finally:
+            self._is_listed.set()
+
+    async def _read_again(self) -> None:
+        failed_since: float | None = None
+        while not self.follower.is_finished:
+            await asyncio.sleep(max(0.0, self.follower.reload_at - self._clock()))
+            asked_at = self._clock()
+            try:
+                playlist, _ = await read_playlist(self._address, given_for=self._source, **self._network)
+                self.follower.take(playlist, asked_at)
+                failed_since = None
+            except (PeerError, RemoteProtocolError, InvalidValue) as error:
+                now = self._clock()
+                failed_since = asked_at if failed_since is None else failed_since
+                if now - failed_since > _PLAYLIST_PATIENCE_S:
+                    if isinstance(error, InvalidValue):
+                        raise RemoteProtocolError(error.why) from None
+                    raise
+                self.follower.reload_at = now + max(_AGAIN_S, self.follower.usual_s / 2)
+            self._is_listed.set()
+
+    async def _ask_ahead(self) -> None:
+        failures = 0
+        while True:
+            await self._is_wanted.wait()
+            self._is_wanted.clear()
+            if self._ready is not None:
+                continue
+            while (found := self.follower.next()) is None:
+                if self.error is not None or (self.follower.is_finished and self._tasks[0].done()):
+                    return
+                self._is_listed.clear()
+                await self._is_listed.wait()
+            try:
+                self._ready = await self._ask(found)
+                failures = 0
+            except (PeerError, RemoteProtocolError) as error:
+                failures += 1
+                if failures == _MOST_FAILURES or self._is_expired(error, found.segment.number):
+                    self.follower.put_back()
+                    raise
+                self.follower.lose(found.segment.seconds)
+                self._is_wanted.set()
+
+    def _is_expired(self, error: MediaError, number: int) -> bool:
+        """Whether it is the right to segments that has ended: a new session has a new one, and begins with this.
+
+        If it is refused there too, only this segment is.
+        """
+        if not isinstance(error, PeerRejected) or error.status not in _EXPIRED or self.follower.refused == number:
+            return False
+        self.follower.refused = number
+        return True
+
+    async def _ask(self, found: Next) -> SegmentTransfer:
+        try:
+            return await self._opener.open(self._address, found)
+        except PeerRejected as error:
+            if error.status < 500:
+                raise
+        except PeerUnreachable:
+            pass
+        await asyncio.sleep(_AGAIN_S)
+        return await self._opener.open(self._address, found)
+
+
+async def read_playlist(
+    url: MediaUrl,
+    stream: HttpStream | None = None,
+    given_for: MediaUrl | None = None,
+    **network: Unpack[DialOptions],
+) -> tuple[Playlist, MediaUrl]:
+    """The playlist at ``url``, and where redirects led; ``stream``: the answer to a GET of it, taken over.
+
+    ``given_for``: see ``net.http.open_get``.
+
+    Raises PeerError and RemoteProtocolError.
+    """
+    if stream is None:
+        stream = await open_get(url, given_for, **network)
+    try:
+        async with step(Reason.of(Code.STEP_PLAYLIST, peer=stream.connection.peer), network["deadlines"].response):
+            data = await HttpBody(stream).read_all(MAX_PLAYLIST_BYTES)
+    finally:
+        stream.connection.close()
+    if not data:
+        raise PeerUnreachable(Code.SOURCE_HLS_EMPTY, peer=stream.connection.peer)
+    try:
+        return Playlist.parse(data), stream.final_url
+    except InvalidValue as error:
+        raise RemoteProtocolError(error.why) from None

@@ -1,0 +1,327 @@
+"""MPEG-TS to tags: the picture and the sound of one program, whatever is lost, moves or changes on the way.
+
+A packet costs a look at its head and a slice; all else is done for each PES packet. Lost packets cost the access unit
+that they were of, and never the session.
+
+Specification: ISO/IEC 13818-1, 2.4.3.2 (packets), 2.4.3.4 (adaptation field), 2.4.3.6 (PES packets).
+"""
+
+from operator import length_hint
+from struct import Struct
+
+from streamferry.media.tag import Tag
+from streamferry.wire.mpegts.pictures import MAX_PICTURE_BYTES, Pictures
+from streamferry.wire.mpegts.sounds import Sounds
+from streamferry.wire.mpegts.tables import Program, SectionReader, Stream, program_of, programs_of
+
+PACKET_BYTES = 188
+_SYNC = 0x47
+# Bytes from one packet to the next: as they are, with a time stamp before each (M2TS), with Reed-Solomon bytes after.
+_STRIDES = (188, 192, 204)
+# So many packets in a row tell where packets begin.
+_SURE = 4
+_PAT_PID, _NULL_PID = 0, 0x1FFF
+_READ_VIDEO, _READ_AUDIO = ("h264", "hevc"), ("aac", "latm", "mpeg")
+_STAMP_BITS = 33
+_HALF_TURN = 1 << _STAMP_BITS - 1
+_TURN_MASK = (1 << _STAMP_BITS) - 1
+# A program is chosen when all are known, or after so many bytes.
+_PATIENCE_BYTES = 1 << 20
+_MAX_PROGRAMS = 64
+_WITHOUT_HEADER = frozenset((0xBC, 0xBE, 0xBF, 0xF0, 0xF1, 0xF2, 0xF8, 0xFF))
+
+# Head and payload of a packet, by the stride.
+_PACKETS = {188: Struct(">I184s"), 192: Struct(">I184s4x"), 204: Struct(">I184s16x")}
+_PAYLOAD_BYTES = 184
+
+
+class _Pid:
+    """What comes with one PID: a table, or an elementary stream."""
+
+    __slots__ = ("counter", "is_damaged", "left", "pieces", "program", "reader", "sections", "stream")
+
+    def __init__(self, stream: Stream | None = None, *, program: int | None = None) -> None:
+        self.stream = stream
+        self.program = program
+        self.sections = SectionReader() if stream is None else None
+        self.reader: Pictures | Sounds | None = None
+        self.counter = -1
+        self.pieces: list[bytes] = []
+        #: Bytes of the PES packet that are still to come, if its head tells.
+        self.left = 0
+        self.is_damaged = True
+
+
+class TsDemuxer:
+    """Takes bytes in any pieces; memory is bounded by one PES packet for each of two streams."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._stride = 0
+        self._pids: dict[int, _Pid] = {_PAT_PID: _Pid()}
+        self._program_pids: dict[int, int] = {}
+        self._programs: dict[int, Program] = {}
+        self._program: Program | None = None
+        self._last_ticks: int | None = None
+        self._looked_bytes = 0
+        #: Packets that the counters show to be missing.
+        self.lost_packets = 0
+        #: Bytes passed over in search of a packet.
+        self.skipped_bytes = 0
+        #: Whether what came last of a track was encrypted.
+        self.is_scrambled = False
+
+    @property
+    def program(self) -> Program | None:
+        """The program that is read, None until it is known."""
+        return self._program
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the program is known."""
+        return self._program is not None
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether the program says that it has sound."""
+        return self._program is not None and "audio" in self._program.kinds
+
+    @property
+    def unsupported(self) -> str:
+        """Name of a track that has to be encoded for FLV: its codec is none that is read. Empty if there is none."""
+        program = self._program
+        if program is None:
+            return ""
+        for kind, known in (("video", _READ_VIDEO), ("audio", _READ_AUDIO)):
+            tracks = [stream for stream in program.streams if stream.kind == kind]
+            if tracks and not any(stream.codec in known for stream in tracks):
+                return tracks[0].codec
+        for pid in self._pids.values():
+            if isinstance(pid.reader, Sounds) and pid.reader.unsupported:
+                return pid.reader.unsupported
+        return ""
+
+    def feed(self, data: bytes | memoryview, out: list[Tag]) -> None:
+        """Append the tags of which all has come now; their bodies are bytes of their own."""
+        if self._rest:
+            data = self._rest + data
+        elif not isinstance(data, bytes):
+            data = bytes(data)
+        size = len(data)
+        if self._program is None:
+            self._looked_bytes += size
+            if self._looked_bytes > _PATIENCE_BYTES:
+                self._choose(is_late=True, out=out)
+        at = 0
+        while at + (self._stride or PACKET_BYTES) <= size:
+            if not self._stride or data[at] != _SYNC:
+                found = self._find(data, at)
+                self.skipped_bytes += found - at
+                at = found
+                if not self._stride:
+                    break
+                continue
+            at = self._read_packets(data, at, size, out)
+        self._rest = data[at:]
+
+    def finish(self, out: list[Tag]) -> None:
+        """Append what is held: no more will come that continues it."""
+        for pid in self._pids.values():
+            if pid.stream is not None:
+                self._end_pes(pid, out)
+
+    def _find(self, data: bytes, at: int) -> int:
+        """Where packets begin from ``at`` on; sets the stride, to 0 if that cannot be told yet."""
+        self._stride = 0
+        size = len(data)
+        while (at := data.find(b"\x47", at)) >= 0:
+            for stride in _STRIDES:
+                places = range(at + stride, min(size, at + _SURE * stride), stride)
+                if len(places) == _SURE - 1 and all(data[place] == _SYNC for place in places):
+                    self._stride = stride
+                    return at
+            if at + (_SURE - 1) * _STRIDES[-1] >= size:
+                return at
+            at += 1
+        return size
+
+    def _read_packets(self, data: bytes, at: int, size: int, out: list[Tag]) -> int:
+        """Read packets from ``at`` on, up to the first that is none; returns where that is."""
+        pids = self._pids
+        stride = self._stride
+        end = at + (size - at) // stride * stride
+        packets = _PACKETS[stride].iter_unpack(memoryview(data)[at:end])
+        # Most packets continue the picture of the one before, and are nothing but payload: head and pieces of those.
+        expected, pieces = 0, []
+        for head, payload in packets:
+            if head == expected:
+                pieces.append(payload)
+                expected = head & 0xFFFFFFF0 | head + 1 & 15
+                continue
+            if head >> 24 != _SYNC:
+                return end - (length_hint(packets) + 1) * stride
+            pid = pids.get(head >> 8 & 0x1FFF)
+            if pid is None or head & 0x800000:
+                continue
+            if expected:
+                self._note_run(expected, pieces)
+            expected = 0
+            self._read_packet(pid, head, payload, out)
+            if not pid.is_damaged and pid.stream is not None:
+                pieces = pid.pieces
+                expected = head & 0xFF1FFF00 | 0x10 | pid.counter
+        if expected:
+            self._note_run(expected, pieces)
+        return end
+
+    def _note_run(self, expected: int, pieces: list[bytes]) -> None:
+        """What was passed by of a PID that was read without looking."""
+        pid = self._pids[expected >> 8 & 0x1FFF]
+        pid.counter = expected & 15
+        if len(pieces) * _PAYLOAD_BYTES > MAX_PICTURE_BYTES:
+            self._damage(pid)
+
+    def _read_packet(self, pid: _Pid, head: int, payload: bytes, out: list[Tag]) -> None:
+        is_start = bool(head & 0x400000)
+        if head & 0x20:
+            length = payload[0]
+            if length and payload[1] & 0x80:
+                pid.counter = -1
+            payload = payload[1 + length :]
+        if not head & 0x10 or not payload:
+            return
+        counter = head & 15
+        if counter != pid.counter and pid.counter >= 0:
+            if counter == pid.counter - 1 & 15:
+                return  # Sent twice (2.4.3.3).
+            self.lost_packets += counter - pid.counter & 15
+            self._damage(pid)
+        pid.counter = counter + 1 & 15
+        if pid.stream is None:
+            self._read_section(pid, payload, is_start, out)
+        elif head & 0xC0:
+            self.is_scrambled = True
+            self._damage(pid)
+        elif is_start:
+            self._end_pes(pid, out)
+            self._begin_pes(pid, payload)
+        elif not pid.is_damaged:
+            pid.pieces.append(payload)
+        if pid.left and pid.left <= len(pid.pieces) * _PAYLOAD_BYTES and pid.left <= sum(map(len, pid.pieces)):
+            self._end_pes(pid, out)
+
+    def _damage(self, pid: _Pid) -> None:
+        """Bytes of a PES packet are missing: the rest of it is of no use."""
+        pid.is_damaged = True
+        pid.pieces = []
+        pid.left = 0
+        if pid.sections is not None:
+            pid.sections.lose()
+        if isinstance(pid.reader, Sounds):
+            pid.reader.lose()
+
+    def _begin_pes(self, pid: _Pid, payload: bytes) -> None:
+        pid.pieces = [payload]
+        pid.is_damaged = False
+        length = int.from_bytes(payload[4:6])
+        pid.left = 6 + length if length else 0
+
+    def _end_pes(self, pid: _Pid, out: list[Tag]) -> None:
+        pieces, is_damaged = pid.pieces, pid.is_damaged
+        if not pieces:
+            return
+        left = pid.left
+        pid.pieces, pid.left, pid.is_damaged = [], 0, True
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if is_damaged or len(data) < 9 or data[:3] != b"\0\0\1" or data[3] in _WITHOUT_HEADER:
+            return
+        if data[6] & 0x30 == 0x10 or data[6] & 0x30 == 0x30:
+            self.is_scrambled = True
+            return
+        flags, begin = data[7] >> 6, 9 + data[8]
+        if begin > len(data):
+            return
+        pts = dts = None
+        if flags & 2 and data[8] >= 5:
+            pts = dts = self._unwrapped(_stamp(data, 9))
+            if flags == 3 and data[8] >= 10:
+                dts = self._unwrapped(_stamp(data, 14))
+        payload = data[begin:left] if left else data[begin:]
+        self.is_scrambled = False
+        if isinstance(pid.reader, Pictures):
+            if pts is not None and dts is not None:
+                pid.reader.put(payload, pts, dts, out)
+        elif pid.reader is not None:
+            pid.reader.put(payload, pts, out)
+
+    def _unwrapped(self, stamp: int) -> int:
+        """A stamp of 33 bits on a clock that goes on: the reading of it that is nearest to the last."""
+        last = self._last_ticks
+        if last is None:
+            # So that what comes before it does not become negative.
+            ticks = stamp + (1 << _STAMP_BITS)
+        else:
+            ticks = last + ((stamp - last + _HALF_TURN) & _TURN_MASK) - _HALF_TURN
+        self._last_ticks = ticks
+        return ticks
+
+    def _read_section(self, pid: _Pid, payload: bytes, is_start: bool, out: list[Tag]) -> None:
+        for section in pid.sections.feed(payload, is_start) if pid.sections is not None else ():
+            if pid.program is None:
+                self._note_programs(programs_of(section), out)
+            elif (program := program_of(section)) is not None and program.number == pid.program:
+                self._programs[program.number] = program
+                self._choose(is_late=False, out=out)
+
+    def _note_programs(self, found: dict[int, int], out: list[Tag]) -> None:
+        self._program_pids = dict(list(found.items())[:_MAX_PROGRAMS])
+        self._programs = {number: one for number, one in self._programs.items() if number in found}
+        for pid in [pid for pid, one in self._pids.items() if one.program is not None]:
+            if pid not in self._program_pids.values():
+                del self._pids[pid]
+        for number, pid in self._program_pids.items():
+            known = self._pids.get(pid)
+            if (
+                pid != _PAT_PID
+                and (known is None or known.program != number)
+                and (known is None or known.stream is None)
+            ):
+                self._pids[pid] = _Pid(program=number)
+        if self._program is not None and self._program.number not in found:
+            self._program = None
+            self._looked_bytes = 0
+            self._choose(is_late=False, out=out)
+
+    def _choose(self, *, is_late: bool, out: list[Tag]) -> None:
+        """Take the first program with picture and sound, else with picture, else the first; keep to it."""
+        if self._program is not None:
+            chosen = self._programs.get(self._program.number)
+        elif self._programs and (is_late or len(self._programs) == len(self._program_pids)):
+            ranked = [self._programs[number] for number in self._program_pids if number in self._programs]
+            chosen = max(ranked, key=lambda one: (one.kinds >= {"video", "audio"}, "video" in one.kinds), default=None)
+        else:
+            return
+        if chosen is None or chosen == self._program:
+            return
+        self._program = chosen
+        wanted = {
+            stream.pid: stream for stream in (_best(chosen, "video"), _best(chosen, "audio")) if stream is not None
+        }
+        for number in [number for number, pid in self._pids.items() if pid.stream is not None]:
+            if wanted.get(number) != self._pids[number].stream:
+                self._end_pes(self._pids.pop(number), out)
+        for number, stream in wanted.items():
+            if number not in self._pids or self._pids[number].stream is None:
+                pid = self._pids[number] = _Pid(stream)
+                pid.reader = Pictures(stream.codec) if stream.kind == "video" else Sounds(stream.codec)
+
+
+def _best(program: Program, kind: str) -> Stream | None:
+    known = _READ_VIDEO if kind == "video" else _READ_AUDIO
+    return next((stream for stream in program.streams if stream.kind == kind and stream.codec in known), None)
+
+
+def _stamp(data: bytes, at: int) -> int:
+    """A stamp of 33 bits among marker bits (2.4.3.7)."""
+    value = int.from_bytes(data[at : at + 5])
+    return value >> 3 & 0x1C0000000 | value >> 2 & 0x3FFF8000 | value >> 1 & 0x7FFF

@@ -1,0 +1,271 @@
+"""H.264 and HEVC as MPEG-TS has them, with start codes, to tags: with lengths, and the parameter sets as a header.
+
+An access unit is what begins with its delimiter or the first slice of a picture; nearly always a PES packet has one.
+
+Specification: H.264 and H.265 annex B (byte stream), 7.4.1.2.3 and 7.4.2.4.4 (the first unit of a picture); ISO/IEC
+14496-15, 5.3.3.1 and 8.3.3.1 (the records of the headers); Enhanced RTMP v2 (HEVC as ``hvc1``).
+"""
+
+from streamferry.media.tag import VIDEO, Tag
+from streamferry.wire.bits import BitReader, unescape
+from streamferry.wire.codecs import may_have_fields
+
+_START = b"\0\0\1"
+#: Of one picture: what an FLV tag can hold.
+MAX_PICTURE_BYTES = (1 << 24) - (1 << 16)
+_MAX_UNITS = 512
+# H.264: IDR, SEI, SPS, PPS, delimiter, end of sequence and of stream, filler, SPS extension.
+_AVC_IDR, _AVC_SEI, _AVC_SPS, _AVC_PPS = 5, 6, 7, 8
+_AVC_LEFT_OUT = frozenset((9, 10, 11, 12))
+_AVC_BEFORE_SLICES = frozenset((6, 7, 8, 9, 14, 15, 16, 17, 18))
+_RECOVERY_POINT = 6
+# HEVC: the same.
+_HEVC_KEY = range(16, 24)
+_HEVC_SETS = (32, 33, 34)
+_HEVC_LEFT_OUT = frozenset((35, 36, 37, 38))
+_HEVC_BEFORE_SLICES = frozenset((32, 33, 34, 35, 39, *range(41, 45), *range(48, 56)))
+_I_SLICES = frozenset((2, 4, 7, 9))
+
+
+def units_of(data: bytes) -> list[bytes]:
+    """The NAL units of a byte stream, without start codes and the zeros around them; at most ``_MAX_UNITS``."""
+    at = data.find(_START)
+    units: list[bytes] = []
+    while at >= 0 and len(units) < _MAX_UNITS:
+        begin = at + 3
+        at = data.find(_START, begin)
+        unit = data[begin:at] if at >= 0 else data[begin:]
+        if unit.endswith(b"\0"):
+            unit = unit.rstrip(b"\0")
+        if unit:
+            units.append(unit)
+    return units
+
+
+class Pictures:
+    """The picture of one elementary stream. ``put`` takes the payload of PES packets, which are whole."""
+
+    def __init__(self, codec: str) -> None:
+        self._is_avc = codec == "h264"
+        #: By kind and number: parameter sets in force, and those that a header told.
+        self._sets: dict[tuple[int, int], bytes] = {}
+        self._told: tuple[bytes, ...] = ()
+        self._has_begun = False
+        # Two pictures in a packet may be two fields: one frame of two access units.
+        self._may_have_fields = False
+        self._step_ticks = 3600
+        self._dts: int | None = None
+
+    def put(self, data: bytes, pts: int, dts: int, out: list[Tag]) -> None:
+        """Stamps in ticks of 90 kHz, which do not wrap."""
+        if self._dts is not None and 0 < dts - self._dts < 90_000:
+            self._step_ticks = dts - self._dts
+        for number, units in enumerate(self._divide(units_of(data))):
+            shift = number * self._step_ticks
+            self._dts = dts + shift
+            self._put_picture(units, pts + shift, dts + shift, out)
+
+    def _divide(self, units: list[bytes]) -> list[list[bytes]]:
+        """Units of each picture. What comes before the first picture's beginning belongs to none."""
+        is_avc = self._is_avc
+        before, left_out = (_AVC_BEFORE_SLICES, _AVC_LEFT_OUT) if is_avc else (_HEVC_BEFORE_SLICES, _HEVC_LEFT_OUT)
+        pictures: list[list[bytes]] = []
+        current: list[bytes] = []
+        has_slice = False
+        for unit in units:
+            if len(unit) < (2 if is_avc else 3):
+                continue
+            kind = unit[0] & 0x1F if is_avc else unit[0] >> 1 & 0x3F
+            is_slice = 1 <= kind <= 5 if is_avc else kind < 32
+            # first_mb_in_slice is 0, and first_slice_segment_in_pic_flag is 1, if this bit is set.
+            if (
+                has_slice
+                and (kind in before or (is_slice and unit[1 if is_avc else 2] & 0x80))
+                and not (is_avc and is_slice and self._may_have_fields and not self._is_other_frame(current, unit))
+            ):
+                pictures.append(current)
+                current, has_slice = [], False
+            has_slice |= is_slice
+            if kind not in left_out:
+                current.append(unit)
+        if current:
+            pictures.append(current)
+        return pictures
+
+    @staticmethod
+    def _is_other_frame(current: list[bytes], unit: bytes) -> bool:
+        """Whether a slice begins another frame than the one before it: a third field does."""
+        return sum(1 for one in current if 1 <= one[0] & 0x1F <= 5 and one[1] & 0x80) >= 2
+
+    def _put_picture(self, units: list[bytes], pts: int, dts: int, out: list[Tag]) -> None:
+        body: list[bytes] = []
+        fresh: dict[tuple[int, int], bytes] = {}
+        is_key = has_slice = has_recovery = False
+        for unit in units:
+            if self._is_avc:
+                kind = unit[0] & 0x1F
+                if kind in (_AVC_SPS, _AVC_PPS):
+                    fresh[kind, _set_number(unit, kind)] = unit
+                    continue
+                if 1 <= kind <= 5:
+                    if not has_slice:
+                        is_key = kind == _AVC_IDR or (
+                            (has_recovery or any(name[0] == _AVC_SPS for name in fresh)) and _is_i_slice(unit)
+                        )
+                    has_slice = True
+                elif kind == _AVC_SEI:
+                    has_recovery = has_recovery or _tells_recovery(unit)
+            else:
+                kind = unit[0] >> 1 & 0x3F
+                if kind in _HEVC_SETS:
+                    fresh[kind, _set_number(unit, kind)] = unit
+                    continue
+                if kind < 32:
+                    if not has_slice:
+                        is_key = kind in _HEVC_KEY
+                    has_slice = True
+            body += (len(unit).to_bytes(4), unit)
+        if fresh:
+            if not is_key and any(self._sets.get(name, unit) != unit for name, unit in fresh.items()):
+                # They hold from this picture on, and no header may come here.
+                body[:0] = [part for unit in fresh.values() for part in (len(unit).to_bytes(4), unit)]
+            if len(self._sets) > 64:
+                self._sets.clear()
+            self._sets.update(fresh)
+            if self._is_avc:
+                self._may_have_fields = any(
+                    kind == _AVC_SPS and _has_fields(one) for (kind, _), one in self._sets.items()
+                )
+        if not has_slice:
+            return
+        dts_ms, ahead_ms = dts // 90, pts // 90 - dts // 90
+        if is_key:
+            self._put_header(dts_ms, out)
+        if not self._has_begun or not -(1 << 23) <= ahead_ms < 1 << 23:
+            return
+        data = b"".join(body)
+        if len(data) > MAX_PICTURE_BYTES:
+            return
+        ahead = (ahead_ms & 0xFFFFFF).to_bytes(3)
+        if self._is_avc:
+            head = (b"\x17\x01" if is_key else b"\x27\x01") + ahead
+        else:
+            head = (b"\x91hvc1" if is_key else b"\xa1hvc1") + ahead
+        out.append((VIDEO, dts_ms & 0xFFFFFFFF, head + data))
+
+    def _put_header(self, dts_ms: int, out: list[Tag]) -> None:
+        """The header, if it is the first or another than before, and if there are the sets for it."""
+        sets = tuple(unit for _, unit in sorted(self._sets.items()))
+        if sets == self._told:
+            return
+        kinds = {kind for kind, _ in self._sets}
+        if not kinds.issuperset((_AVC_SPS, _AVC_PPS) if self._is_avc else _HEVC_SETS):
+            return
+        try:
+            body = b"\x17\0\0\0\0" + _avc_record(sets) if self._is_avc else b"\x90hvc1" + _hevc_record(sets)
+        except (ValueError, IndexError):
+            return
+        self._told, self._has_begun = sets, True
+        out.append((VIDEO, dts_ms & 0xFFFFFFFF, body))
+
+
+def _set_number(unit: bytes, kind: int) -> int:
+    """The number of a parameter set, by which slices name it; 0 if it is damaged."""
+    try:
+        if kind == _AVC_SPS:
+            return BitReader(unit[4:24]).read_golomb()
+        if kind == _AVC_PPS:
+            return BitReader(unit[1:24]).read_golomb()
+        if kind == _HEVC_SETS[0]:
+            return unit[2] >> 4
+        if kind == _HEVC_SETS[2]:
+            return BitReader(unit[2:24]).read_golomb()
+    except (ValueError, IndexError):
+        pass
+    return 0
+
+
+def _has_fields(unit: bytes) -> bool:
+    try:
+        return may_have_fields(unit)
+    except (ValueError, IndexError):
+        return False
+
+
+def _is_i_slice(unit: bytes) -> bool:
+    try:
+        bits = BitReader(unescape(unit[:16])[1:])
+        bits.read_golomb()
+        return bits.read_golomb() in _I_SLICES
+    except ValueError:
+        return False
+
+
+def _tells_recovery(unit: bytes) -> bool:
+    """Whether an H.264 SEI has a recovery point (D.1.8)."""
+    at = 1
+    while at + 2 < len(unit):
+        kind = size = 0
+        while at < len(unit) and unit[at] == 0xFF:
+            kind, at = kind + 255, at + 1
+        if at + 1 >= len(unit):
+            return False
+        kind, at = kind + unit[at], at + 1
+        while at < len(unit) and unit[at] == 0xFF:
+            size, at = size + 255, at + 1
+        if at >= len(unit):
+            return False
+        size, at = size + unit[at], at + 1
+        if kind == _RECOVERY_POINT:
+            return True
+        at += size
+    return False
+
+
+def _listed(units: list[bytes]) -> bytes:
+    return b"".join(len(one).to_bytes(2) + one for one in units)
+
+
+def _avc_record(sets: tuple[bytes, ...]) -> bytes:
+    sequence = [one for one in sets if one[0] & 0x1F == _AVC_SPS]
+    picture = [one for one in sets if one[0] & 0x1F == _AVC_PPS]
+    if len(sequence[0]) < 4 or len(sequence) > 31 or len(picture) > 255 or max(map(len, sets)) > 0xFFFF:
+        raise ValueError("parameter sets that no header holds")
+    head = b"\x01" + sequence[0][1:4] + bytes((0xFF, 0xE0 | len(sequence)))
+    return head + _listed(sequence) + bytes((len(picture),)) + _listed(picture)
+
+
+def _hevc_record(sets: tuple[bytes, ...]) -> bytes:
+    """With what decoders do not use of it (parallelism, spatial segmentation, frame rate) left unsaid."""
+    if max(map(len, sets)) > 0xFFFF:
+        raise ValueError("parameter sets that no header holds")
+    sequence = unescape(next(one for one in sets if one[0] >> 1 & 0x3F == _HEVC_SETS[1])[:128])
+    layers, nested = sequence[2] >> 1 & 7, sequence[2] & 1
+    profile_tier_level = sequence[3:15]
+    if len(profile_tier_level) < 12:
+        raise ValueError("a sequence parameter set that is cut short")
+    bits = BitReader(sequence[3:])
+    bits.skip(96)
+    told = [(bits.read(1), bits.read(1)) for _ in range(layers)]
+    if layers:
+        bits.skip(2 * (8 - layers))
+    for has_profile, has_level in told:
+        bits.skip(88 * has_profile + 8 * has_level)
+    bits.read_golomb()
+    chroma = bits.read_golomb()
+    if chroma == 3:
+        bits.skip(1)
+    bits.read_golomb()
+    bits.read_golomb()
+    if bits.read(1):
+        for _ in range(4):
+            bits.read_golomb()
+    luma_depth, chroma_depth = bits.read_golomb(), bits.read_golomb()
+    head = b"\x01" + profile_tier_level + b"\xf0\x00\xfc"
+    head += bytes((0xFC | chroma & 3, 0xF8 | luma_depth & 7, 0xF8 | chroma_depth & 7)) + b"\0\0"
+    head += bytes((layers + 1 << 3 & 0x38 | nested << 2 | 3, len(_HEVC_SETS)))
+    arrays = b""
+    for kind in _HEVC_SETS:
+        units = [one for one in sets if one[0] >> 1 & 0x3F == kind]
+        arrays += bytes((0x80 | kind,)) + len(units).to_bytes(2) + _listed(units)
+    return head + arrays

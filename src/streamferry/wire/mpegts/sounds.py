@@ -1,0 +1,192 @@
+"""Sound as MPEG-TS and HLS have it, to tags: AAC in ADTS and LATM, and MPEG audio layer III.
+
+Frames may lie across PES packets; the stamp of a packet is that of the first frame which begins in it (ISO/IEC 13818-1,
+2.4.3.7). Of the others it follows from how long frames are.
+
+Specification: ISO/IEC 14496-3, 1.A.2 (ADTS), 1.7.3 (LATM and LOAS), 1.6.2 (AudioSpecificConfig); ISO/IEC 11172-3.
+"""
+
+from streamferry.media.tag import AUDIO, Tag
+from streamferry.wire.bits import BitReader
+
+_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+_TICKS = 90_000
+#: Of what waits for the rest of a frame: ADTS counts with 13 bits, LOAS too.
+_MAX_HELD_BYTES = 1 << 14
+_MPEG1_RATES, _MPEG_RATES = (44100, 48000, 32000), {3: 1, 2: 2, 0: 4}
+_LAYER3_KBPS = {
+    True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+# FLV E.4.2.1: SoundRate of MP3.
+_FLV_RATES = {44100: 3, 22050: 2, 11025: 1}
+
+
+class Sounds:
+    """The sound of one elementary stream: ``put`` takes the payload of PES packets. ``codec``: aac, latm or mpeg."""
+
+    def __init__(self, codec: str) -> None:
+        self._codec = codec
+        self._held = b""
+        #: Stamp of the next frame in ticks, with fractions.
+        self._next: float | None = None
+        self._config = b""
+        self._latm: _LatmConfig | None = None
+        #: Name of what FLV cannot carry, once it is known to be in there.
+        self.unsupported = ""
+
+    def lose(self) -> None:
+        """Bytes are missing: what is held has no end."""
+        self._held = b""
+
+    def put(self, data: bytes, pts: int | None, out: list[Tag]) -> None:
+        """Stamps in ticks of 90 kHz, which do not wrap; without one it goes on after the frame before."""
+        held = len(self._held)
+        data = self._held + data
+        # A frame that began in the packet before has its stamp from there.
+        at, begun = 0, pts
+        while at + 7 <= len(data):
+            size, samples, rate_hz, frame, config = self._frame(data, at)
+            if size <= 0:
+                following = self._sync(data, at + 1)
+                if following < 0:
+                    at = len(data) - 1 if not size else at
+                    break
+                at = following
+                continue
+            if at + size > len(data):
+                break
+            if at >= held and begun is not None:
+                self._next, begun = float(begun), None
+            if self._next is None:
+                at += size
+                continue
+            stamp = round(self._next) // 90 & 0xFFFFFFFF
+            if config and config != self._config:
+                self._config = config
+                if self._codec != "mpeg":
+                    out.append((AUDIO, stamp, b"\xaf\0" + config))
+            if frame:
+                out.append((AUDIO, stamp, frame))
+            self._next += samples * _TICKS / rate_hz
+            at += size
+        self._held = data[at:][-_MAX_HELD_BYTES:]
+        if begun is not None and pts is not None and at >= held:
+            self._next = float(pts)
+
+    def _sync(self, data: bytes, at: int) -> int:
+        sync = b"\x56" if self._codec == "latm" else b"\xff"
+        return data.find(sync, at)
+
+    def _frame(self, data: bytes, at: int) -> tuple[int, int, int, bytes, bytes]:
+        """Size, samples, rate, tag body and configuration of the frame at ``at``; size 0: there is none."""
+        if self._codec == "aac":
+            return self._adts(data, at)
+        return self._mpeg(data, at) if self._codec == "mpeg" else self._loas(data, at)
+
+    def _adts(self, data: bytes, at: int) -> tuple[int, int, int, bytes, bytes]:
+        head = int.from_bytes(data[at : at + 7])
+        size, rate = head >> 13 & 0x1FFF, head >> 34 & 15
+        has_no_crc, blocks = head >> 40 & 1, head & 3
+        begin = 7 if has_no_crc else 9
+        if head >> 44 != 0xFFF or head >> 41 & 3 or rate >= len(_RATES) or size <= begin:
+            return 0, 0, 0, b"", b""
+        channels = head >> 30 & 7
+        if not channels:
+            self.unsupported = "AAC whose channels are told in its frames"
+        # AudioSpecificConfig: object type, rate, channels.
+        config = ((head >> 38 & 3) + 1 << 11 | rate << 7 | channels << 3).to_bytes(2)
+        return size, 1024 * (blocks + 1), _RATES[rate], b"\xaf\1" + data[at + begin : at + size], config
+
+    def _mpeg(self, data: bytes, at: int) -> tuple[int, int, int, bytes, bytes]:
+        head = int.from_bytes(data[at : at + 4])
+        version, layer, bits, rate = head >> 19 & 3, head >> 17 & 3, head >> 12 & 15, head >> 10 & 3
+        if head >> 21 != 0x7FF or version == 1 or not layer or bits in (0, 15) or rate == 3:
+            return 0, 0, 0, b"", b""
+        rate_hz = _MPEG1_RATES[rate] // _MPEG_RATES[version]
+        if layer != 1:
+            self.unsupported = "MP2" if layer == 2 else "MPEG audio layer I"
+            return 0, 0, 0, b"", b""
+        if rate_hz not in _FLV_RATES:
+            self.unsupported = f"MP3 with {rate_hz} Hz"
+        samples = 1152 if version == 3 else 576
+        size = samples // 8 * _LAYER3_KBPS[version == 3][bits] * 1000 // rate_hz + (head >> 9 & 1)
+        is_mono = head >> 6 & 3 == 3
+        first = 0x22 | _FLV_RATES.get(rate_hz, 3) << 2 | (0 if is_mono else 1)
+        return size, samples, rate_hz, bytes((first,)) + data[at : at + size], b""
+
+    def _loas(self, data: bytes, at: int) -> tuple[int, int, int, bytes, bytes]:
+        head = int.from_bytes(data[at : at + 3])
+        if head >> 13 != 0x2B7:
+            return 0, 0, 0, b"", b""
+        size = 3 + (head & 0x1FFF)
+        if at + size > len(data):
+            return size, 0, 1, b"", b""
+        try:
+            bits = BitReader(data[at + 3 : at + size])
+            if not bits.read(1):
+                self._latm = _LatmConfig.read(bits)
+            if self._latm is None:
+                return size, 0, 1, b"", b""
+            frame = self._latm.frame(bits)
+        except ValueError:
+            return 0, 0, 0, b"", b""
+        except NotImplementedError as error:
+            self.unsupported = str(error)
+            return size, 0, 1, b"", b""
+        return size, 1024, self._latm.rate_hz, b"\xaf\1" + frame, self._latm.config
+
+
+class _LatmConfig:
+    """A StreamMuxConfig (1.7.3.2.3) of one program with one layer."""
+
+    def __init__(self, config: bytes, rate_hz: int) -> None:
+        self.config = config
+        self.rate_hz = rate_hz
+
+    @classmethod
+    def read(cls, bits: BitReader) -> "_LatmConfig":
+        """Raises ValueError for what is damaged, NotImplementedError with the name of what is not read."""
+        version = bits.read(1)
+        if version and bits.read(1):
+            raise NotImplementedError("LATM version A")
+        if version:
+            _latm_value(bits)
+        same_time, frames, programs = bits.read(1), bits.read(6), bits.read(4)
+        layers = bits.read(3)
+        if not same_time or frames or programs or layers:
+            raise NotImplementedError("LATM with several layers")
+        size = _latm_value(bits) if version else None
+        kind, rate = bits.read(5), bits.read(4)
+        rate_hz = bits.read(24) if rate == 15 else _RATES[rate] if rate < len(_RATES) else 0
+        channels = bits.read(4)
+        if kind not in (1, 2, 3, 4) or not channels or not rate_hz or rate == 15:
+            raise NotImplementedError("LATM with another kind of AAC than LC")
+        bits.skip(3)  # Length of frames, core coder, extension.
+        if size is not None:
+            bits.skip(max(0, size - 16))
+        if bits.read(3):
+            raise NotImplementedError("LATM with frames of a fixed length")
+        bits.skip(8)
+        if bits.read(1):
+            if version:
+                _latm_value(bits)
+            else:
+                while bits.read(1):
+                    bits.skip(8)
+                bits.skip(8)
+        if bits.read(1):
+            bits.skip(8)
+        return cls((kind << 11 | rate << 7 | channels << 3).to_bytes(2), rate_hz)
+
+    def frame(self, bits: BitReader) -> bytes:
+        """The AAC frame of one element (1.7.3.2.1)."""
+        size = 0
+        while (more := bits.read(8)) == 255:
+            size += 255
+        size += more
+        return bits.read(8 * size).to_bytes(size)
+
+
+def _latm_value(bits: BitReader) -> int:
+    return bits.read(8 * (bits.read(2) + 1))

@@ -1,0 +1,201 @@
+"""Live HLS, read in process, from servers that misbehave; minutes of it in virtual time."""
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from kit.live_hls import LiveServer, watch
+from streamferry.media.url import MediaUrl
+from streamferry.net.dial import Deadlines
+from streamferry.source import HlsMemory
+from streamferry.source import open_live as open_live_within
+
+open_live = partial(open_live_within, deadlines=Deadlines())
+
+
+@pytest.fixture
+async def server(clips):
+    return LiveServer(clips.hls("half_a_minute"))
+
+
+@pytest.fixture
+async def play(peers, server):
+    """``await play(seconds)``: what comes of a session."""
+    port = await peers.serve(server.serve)
+    memory = HlsMemory()
+
+    async def session(seconds, path="live.m3u8"):
+        inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/{path}"), memory=memory)
+        try:
+            return await watch(inlet, seconds)
+        finally:
+            inlet.close()
+
+    return session
+
+
+def assert_in_order(seen):
+    """Stamps of each track rise, and no frame comes twice in a row of them."""
+    for frames in (seen.pictures, seen.sounds):
+        stamps = [stamp for _, _, stamp, _ in frames]
+        assert stamps == sorted(stamps)
+        assert len(set(stamps)) == len(stamps)
+
+
+async def test_a_sliding_playlist_plays_at_its_pace(play):
+    seen = await play(60)
+    assert seen.error is None
+    assert_in_order(seen)
+    assert seen.media_s() == pytest.approx(60, abs=1.5)
+    assert seen.longest_pause_s() < 0.4
+    assert seen.most_in_a_visit_ms() <= 400
+
+
+@pytest.mark.parametrize("delay_s", [0.2, 0.5, 0.8, 0.95])
+async def test_a_server_that_is_slow_to_begin_each_segment(play, server, delay_s):
+    """Half of the pictures were lost: each wait was never made up for."""
+    server.delay_s = delay_s
+    seen = await play(60)
+    assert_in_order(seen)
+    assert seen.media_s() == pytest.approx(60, abs=2.5)
+    assert seen.longest_pause_s() < 1.0
+
+
+@pytest.mark.parametrize("rate", [1.02, 1.1, 0.98])
+async def test_a_server_whose_clock_is_fast_or_slow(play, server, rate):
+    """With a clock 2 % fast every second segment was lost after a minute, for ever."""
+    server.window, server.rate = 3, rate
+    seen = await play(150)
+    assert_in_order(seen)
+    assert seen.error is None
+    assert seen.media_s() == pytest.approx(150 * rate, abs=3)
+    assert seen.longest_pause_s() < 1.2
+    assert seen.most_in_a_visit_ms(after_s=2) <= 440
+
+
+async def test_a_server_that_is_away_for_a_while(play, server):
+    """The session ends with the server's word for it; the next goes on where it can, and repeats nothing."""
+    away = range(20, 27)
+    server.answer = lambda name, _: 503 if server.made in away else None
+    first = await play(40)
+    assert "503" in str(first.error)
+    server.answer = None
+    second = await play(10)
+    bodies = [tag[3] for tag in first.pictures + second.pictures]
+    assert len(set(bodies)) == len(bodies)
+    assert second.media_s() == pytest.approx(10, abs=1.5)
+
+
+async def test_one_reload_of_four_that_fails(play, server):
+    """It ended the session each time."""
+    server.answer = lambda name, count: 503 if name.endswith("m3u8") and count % 4 == 3 else None
+    seen = await play(40)
+    assert seen.error is None
+    assert seen.media_s() == pytest.approx(40, abs=1.5)
+    assert seen.longest_pause_s() < 0.6
+
+
+async def test_single_segments_that_are_missing_are_gaps(play, server):
+    server.answer = lambda name, _: 404 if name.endswith(".ts") and int(name[:-3]) % 5 == 0 else None
+    seen = await play(40)
+    assert seen.error is None
+    assert_in_order(seen)
+    assert seen.media_s() == pytest.approx(32, abs=2)
+    # Its place in time is kept.
+    first, *_, last = seen.pictures
+    assert last[2] - first[2] == pytest.approx(40_000, abs=2_500)
+
+
+async def test_segments_cut_short_cost_what_is_missing(play, server):
+    def answer(name, _):
+        if name.endswith(".ts") and int(name[:-3]) % 6 == 0:
+            whole = server.segments[int(name[:-3]) % len(server.segments)]
+            return 200, whole[: len(whole) * 6 // 10]
+        return None
+
+    server.answer = answer
+    seen = await play(40)
+    assert seen.error is None
+    assert_in_order(seen)
+    assert seen.media_s() == pytest.approx(40 - 40 / 6 * 0.4, abs=2)
+
+
+async def test_segments_that_are_late_are_asked_for_again(play, server):
+    """5xx now and then, as of a cache whose origin is slow."""
+    failed = set()
+
+    def answer(name, _):
+        if name.endswith(".ts") and int(name[:-3]) % 4 == 0 and name not in failed:
+            failed.add(name)
+            return 503
+        return None
+
+    server.answer = answer
+    seen = await play(40)
+    assert seen.error is None
+    assert seen.media_s() == pytest.approx(40, abs=1.5)
+
+
+async def test_a_dead_token_ends_the_session_and_the_next_goes_on(play, server):
+    """Nothing is lost, and nothing comes twice."""
+    server.answer = lambda name, _: 403 if name.endswith(".ts") and int(name[:-3]) == 12 else None
+    first = await play(40)
+    assert "403" in str(first.error)
+    server.answer = None
+    second = await play(5)
+    bodies = [tag[3] for tag in first.pictures + second.pictures]
+    assert len(set(bodies)) == len(bodies)
+    assert server.asked.count("12.ts") == 2
+
+
+@pytest.mark.parametrize("name", ["{}.ts?token=", "get?segment={}", "t/{}.jpg", "{}"])
+async def test_segments_of_any_name(play, server, name):
+    server.name = name
+    seen = await play(20)
+    assert seen.error is None
+    assert seen.media_s() == pytest.approx(20, abs=1.5)
+
+
+async def test_separate_tracks_of_another_size_and_rate(play, server, clips):
+    """A break after which all is another: each has its header before it, and the clock goes on."""
+    other = LiveServer(clips.hls("flash_beep_unlike"))
+    server.segments = [*server.segments[:10], *other.segments[:3], *server.segments[13:]]
+    server.marks = {10: ["#EXT-X-DISCONTINUITY"], 13: ["#EXT-X-DISCONTINUITY"]}
+    seen = await play(20)
+    assert seen.error is None
+    assert_in_order(seen)
+    assert len({header for header in seen.headers if header[0] == 0xAF}) == 2
+    assert len({header for header in seen.headers if header[0] == 0x17}) == 2
+    assert seen.longest_pause_s() < 0.6
+    assert seen.media_s() == pytest.approx(20, abs=1.5)
+
+
+async def test_it_ends_where_the_playlist_ends(play, server):
+    asyncio.get_running_loop().call_later(10, setattr, server, "is_over", True)
+    seen = await play(40)
+    assert "closed" in str(seen.error)
+    assert seen.media_s() >= 10
+
+
+async def test_a_server_that_is_started_anew(play, server):
+    """Numbers, names and stamps begin anew; the clock of what is handed out goes on."""
+
+    def restart():
+        server.began_at = asyncio.get_running_loop().time()
+        server.name = "new-{}.ts"
+
+    asyncio.get_running_loop().call_later(15, restart)
+    seen = await play(30)
+    assert seen.error is None
+    assert_in_order(seen)
+    assert seen.media_s() > 26
+    assert seen.longest_pause_s() < 3
+
+
+async def test_a_playlist_that_no_longer_grows_is_told_by_silence(play, server):
+    server.rate = 0.0
+    seen = await play(20)
+    assert seen.error is None
+    assert seen.media_s() == pytest.approx(3, abs=0.2)
+    assert server.loads < 60

@@ -1,0 +1,200 @@
+"""HlsFollower: which segments of a live playlist are played, over reloads, faults of servers and sessions."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamferry.source.hls_follower import HlsFollower
+from streamferry.wire.hls import Playlist
+
+
+def playlist(first, count, *, seconds=2.0, name="s{}.ts", marks=None, head=(), end=False):
+    """``marks``: lines before the segment with that number."""
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", f"#EXT-X-MEDIA-SEQUENCE:{first}", *head]
+    for number in range(first, first + count):
+        lines += [*(marks or {}).get(number, ()), f"#EXTINF:{seconds},", name.format(number)]
+    return Playlist.parse("\n".join([*lines, *(["#EXT-X-ENDLIST"] if end else [])]).encode())
+
+
+def drain(follower):
+    found = []
+    while (one := follower.next()) is not None:
+        found.append(one)
+    return found
+
+
+def names(follower):
+    return [one.segment.media.uri for one in drain(follower)]
+
+
+def test_it_begins_three_segments_before_the_end():
+    follower = HlsFollower()
+    follower.take(playlist(10, 6), 0.0)
+    assert names(follower) == ["s13.ts", "s14.ts", "s15.ts"]
+    assert follower.start_s == 6.0
+
+
+def test_each_segment_is_played_once_however_often_the_playlist_is_read():
+    follower = HlsFollower()
+    played = []
+    for first in (0, 0, 1, 1, 2, 4, 4):
+        follower.take(playlist(first, 5), float(first))
+        played += names(follower)
+    assert played == [f"s{number}.ts" for number in range(2, 9)]
+
+
+def test_when_the_playlist_is_read_again():
+    """After a segment's time, or half of it if nothing was new; segments decide where the target says too much."""
+    follower = HlsFollower()
+    follower.take(playlist(0, 3), 100.0)
+    assert follower.reload_at == 102.0
+    follower.take(playlist(0, 3), 102.0)
+    assert follower.reload_at == 103.0
+    follower.take(playlist(1, 3, seconds=0.01), 103.0)
+    assert follower.reload_at == 103.5
+
+
+def test_what_left_the_playlist_unplayed_is_counted():
+    """It goes on near the live edge, and the stamps are those of the same clock."""
+    follower = HlsFollower()
+    follower.take(playlist(0, 3), 0.0)
+    drain(follower)
+    follower.take(playlist(7, 5), 20.0)
+    first, *_ = found = drain(follower)
+    assert [one.segment.number for one in found] == [9, 10, 11]
+    assert (first.lost_s, first.is_break) == ((9 - 3) * 2.0, False)
+
+
+def test_gaps_are_not_asked_for():
+    follower = HlsFollower()
+    follower.take(playlist(0, 3, marks={1: ["#EXT-X-GAP"]}), 0.0)
+    assert [(one.segment.number, one.lost_s) for one in drain(follower)] == [(0, 0.0), (2, 2.0)]
+
+
+def test_breaks_are_told_and_also_those_that_were_not_seen():
+    follower = HlsFollower()
+    follower.take(playlist(0, 3, marks={1: ["#EXT-X-DISCONTINUITY"]}), 0.0)
+    assert [one.is_break for one in drain(follower)] == [False, True, False]
+    follower.take(playlist(9, 3, head=["#EXT-X-DISCONTINUITY-SEQUENCE:4"]), 20.0)
+    assert [one.is_break for one in drain(follower)] == [True, False, False]
+
+
+def test_a_server_that_was_started_anew():
+    """Its numbers and names begin anew: it is another stream, and plays at once."""
+    follower = HlsFollower()
+    follower.take(playlist(1419, 4), 0.0)
+    drain(follower)
+    follower.take(playlist(0, 2), 2.0)
+    found = drain(follower)
+    assert [(one.segment.number, one.is_break) for one in found] == [(0, True), (1, False)]
+    follower.take(playlist(0, 4), 6.0)
+    assert names(follower) == ["s2.ts", "s3.ts"]
+
+
+def test_a_server_that_was_started_anew_with_the_same_names():
+    """It cannot be told from one that lags, until it goes on lagging."""
+    follower = HlsFollower()
+    follower.take(playlist(0, 5), 0.0)
+    drain(follower)
+    follower.take(playlist(0, 1), 2.0)
+    assert names(follower) == []
+    follower.take(playlist(0, 3), 6.5)
+    assert [one.segment.number for one in drain(follower)] == [0, 1, 2]
+
+
+def test_a_server_that_lags_repeats_nothing():
+    """Of several behind one name."""
+    follower = HlsFollower()
+    played = []
+    for first, now in ((10, 0.0), (8, 1.0), (11, 2.0), (10, 3.0), (9, 4.0), (12, 5.0)):
+        follower.take(playlist(first, 5), now)
+        played += names(follower)
+    assert played == [f"s{number}.ts" for number in range(12, 17)]
+
+
+def test_other_names_for_the_same_numbers_are_another_stream_once():
+    """A server that gives each playlist its own names would be played over and over."""
+    follower = HlsFollower()
+    played = []
+    for turn in range(6):
+        follower.take(playlist(turn, 5, name=f"{turn}-{{}}.ts"), 2.0 * turn)
+        played.append(len(names(follower)))
+    assert played == [3, 3, 1, 1, 1, 1]
+
+
+def test_tokens_in_folders_and_queries_are_no_other_names():
+    follower = HlsFollower()
+    for turn in range(4):
+        follower.take(playlist(turn, 5, name=f"/t{turn}/s{{}}.ts?token={turn}"), 2.0 * turn)
+        assert len(names(follower)) == (1 if turn else 3)
+
+
+def test_numbers_that_leap_are_another_stream():
+    follower = HlsFollower()
+    follower.take(playlist(0, 3), 0.0)
+    drain(follower)
+    follower.take(playlist(1_790_000_000, 3), 2.0)
+    found = drain(follower)
+    assert (len(found), found[0].is_break, found[0].lost_s) == (3, True, 0.0)
+
+
+def test_the_next_session_goes_on_after_what_was_played():
+    follower = HlsFollower()
+    follower.take(playlist(0, 5), 0.0)
+    drain(follower)
+    follower.begin_session()
+    follower.take(playlist(1, 5), 3.0)
+    assert [(one.segment.number, one.is_break) for one in drain(follower)] == [(5, True)]
+
+
+def test_the_next_session_begins_with_what_could_not_be_had():
+    follower = HlsFollower()
+    follower.take(playlist(0, 5), 0.0)
+    follower.next()
+    follower.next()
+    follower.put_back()
+    follower.begin_session()
+    follower.take(playlist(0, 5), 3.0)
+    assert names(follower) == ["s3.ts", "s4.ts"]
+
+
+def test_a_delta_update_has_the_numbers_of_the_whole():
+    follower = HlsFollower()
+    follower.take(playlist(0, 6), 0.0)
+    drain(follower)
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXT-X-MEDIA-SEQUENCE:1", "#EXT-X-SKIP:SKIPPED-SEGMENTS=4"]
+    lines += ["#EXTINF:2,", "s5.ts", "#EXTINF:2,", "s6.ts"]
+    follower.take(Playlist.parse("\n".join(lines).encode()), 2.0)
+    assert names(follower) == ["s6.ts"]
+
+
+@pytest.mark.parametrize("lines", [[], ["#EXT-X-MEDIA-SEQUENCE:9999999999999999999"], ["#EXTINF:1,"], ["a.ts"]])
+def test_nothing_listed_is_nothing_to_play(lines):
+    follower = HlsFollower()
+    follower.take(Playlist.parse("\n".join(["#EXTM3U", *lines]).encode()), 0.0)
+    assert follower.next() is None
+    assert follower.reload_at >= 0.5
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 6),  # Segments made since the last reading.
+            st.integers(1, 6),  # Segments in the window.
+            st.integers(0, 3),  # How many segments the answering server lags.
+            st.booleans(),  # Whether a session ended.
+        ),
+        max_size=30,
+    )
+)
+def test_of_one_stream_no_segment_is_repeated_and_none_goes_back(turns):
+    """Whatever slides, lags or breaks off, as long as the server makes one stream and lags for less than its memory."""
+    follower, made, played, now = HlsFollower(), 10, [], 0.0
+    for fresh, window, lag, is_new_session in turns:
+        made, now = made + fresh, now + 0.5
+        if is_new_session:
+            follower.begin_session()
+        end = max(made - lag, window)
+        follower.take(playlist(end - window, window, seconds=30), now)
+        played += [one.segment.number for one in drain(follower)]
+    assert played == sorted(set(played))
