@@ -5,7 +5,7 @@ would send it in this visit:
 
     destination   an RTMP session that has sent a frame; nothing waits for it, and nobody else looks at what is sent
     feed          nothing adds frames, restamps them or looks at them in this pull: see ``LiveFeed``
-    timeline      joined; the first track of sound, or of an open picture, begun in this session
+    timeline      joined, with one clock; the first track of sound, or of an open picture, begun in this session
     frame         whole, of a kind that its first bytes tell, in one RTMP chunk, and at most MAX_FRAME_MS after the last
                   frame of its track; of an RTMP source: nothing lies between its chunks
 
@@ -149,6 +149,8 @@ class FastPath(Generic[R]):
             return False
         zero_ms = framed.zero_ms
         video, audio = timeline.tracks.video, timeline.tracks.audio
+        if video.shift != audio.shift:
+            return False
         video_ms, audio_ms = video.last_ms - zero_ms, audio.last_ms - zero_ms
         framed.sound = timeline.starts.sound
         # Sound goes on alone only so long before the timeline takes the picture for lost.
@@ -179,7 +181,7 @@ class FastPath(Generic[R]):
             raise SourceEnded(Code.SOURCE_CLOSED)
         self.bytes_in += received
         self.rest_end = end = BEGIN + received
-        base_ms = timeline.shift - zero_ms
+        base_ms = video.shift - zero_ms
         looks = drift is not None and drift.rest <= 0
         if self.passed:
             self.passed = []

@@ -1,10 +1,10 @@
 """The timeline of a live source: lays the tags of one segment after another on one output clock.
 
 Theory of operation. A *segment* is a stretch of tags whose stamps belong together: one live session.
-Within a segment ``DTS on the output clock = stamp + shift`` with one shift for both tracks, which is what
-keeps the offset between sound and picture. A new segment gets the shift that puts its first tag where the last one
-ended: at the latest end over the tracks (last DTS + last frame's duration). Nothing else moves stamps, except the
-repairs below, each of which is counted.
+Within a segment ``DTS on the output clock = stamp + shift`` with one shift for all tracks, which is what keeps the
+offset between sound and picture; only a track whose own clock restarts gets another. A new segment gets the shift that
+puts its first tag where the last one ended: at the latest end over the tracks (last DTS + last frame's duration).
+Nothing else moves stamps, except the repairs below, each of which is counted.
 
 Stamps cannot be trusted. A segment starts at its first keyframe; sound that came before it in the stream but belongs
 after it in time is held and kept. Sound alone is taken for a stream without picture after AUDIO_ONLY_AFTER_MS of it, or
@@ -19,11 +19,13 @@ while sound continues is considered lost: sound continues alone until the pictur
     after the track's last DTS, at most MAX_STEP_MS        the normal case
     the same, with 2^32 ms added                           the 32-bit stamp wrapped: new shift, no repair
     the same, with the shift before the last change        a straggler of the old stretch: laid where it belongs
+    the same, with another track's shift                   the clock of both restarted, and the other came first
     at most MAX_REGRESS_MS back                            repair: 1 ms after the last DTS
-    anything else                                          repair: a jump; new shift, the tag follows the last DTS
+    anything else                                          repair: a jump; a new shift of this track, see below
 
-A jump is closed up without waiting for a keyframe: the frames themselves are in order, only their stamps moved. When
-the encoder really restarted it sends new sequence headers, and after those a keyframe is awaited.
+A jump goes to where the other tracks are, because its clock alone may have restarted, after a loss. It is closed up
+without waiting for a keyframe: the frames themselves are in order, only their stamps moved. When the encoder really
+restarted it sends new sequence headers, and after those a keyframe is awaited.
 
 Specification: FLV E.4.1 (stamps are 32-bit ms), RTMP 5.3.1.3.
 """
@@ -59,6 +61,8 @@ from streamferry.timeline.tracks import MAX_FRAME_MS, Track, Tracks
 MAX_STEP_MS = 10_000
 #: A smaller step back is disorder at the source (encoders that stamp with jitter), not a new clock.
 MAX_REGRESS_MS = 500
+#: A track that jumps and ends no further before the others than this has lost nothing: servers interleave like that.
+MAX_INTERLEAVE_MS = 200
 #: A live stream with this much sound and no sign of a picture is treated as one without picture.
 AUDIO_ONLY_AFTER_MS = 3_000
 #: How long sound waits for an announced picture: nginx-rtmp without a GOP cache sends none of it before the next
@@ -76,12 +80,10 @@ class Timeline:
         "_headers",
         "_held",
         "_joining_since",
-        "_previous_shift",
         "_segment_ms",
         "is_joining",
         "lead",
         "repairs",
-        "shift",
         "starts",
         "tracks",
     )
@@ -99,9 +101,6 @@ class Timeline:
         self.is_joining = False
         self._joining_since: int | None = None
         self._expects_video = False
-        #: What is added to the stamps of the current segment, in ms.
-        self.shift = 0
-        self._previous_shift: int | None = None
         self._segment_ms = start_ms
         #: Stamps that had to be changed since the run began.
         self.repairs = 0
@@ -116,6 +115,11 @@ class Timeline:
         """What a destination must have before the next frame: metadata, then the headers of all tracks in force."""
         return self._headers.tags(self.position_ms)
 
+    @property
+    def shift(self) -> int:
+        """What is added to the stamps of the leading picture, and but for restarts to all, in ms."""
+        return self.lead.shift
+
     def begin_live(self) -> None:
         """The next tags come from a new live session."""
         self._begin(self.position_ms)
@@ -127,7 +131,6 @@ class Timeline:
 
     def _begin(self, segment_ms: int) -> None:
         self._segment_ms = segment_ms
-        self._previous_shift = None
         self._held.clear()
         self.tracks.begin(segment_ms)
         self.lead = self.tracks.video
@@ -171,7 +174,7 @@ class Timeline:
             else:
                 self._lay_other(tag, kind_of_script(body), out)
                 continue
-            dts_ms = stamp + self.shift
+            dts_ms = stamp + track.shift
             step_ms = dts_ms - track.last_ms
             if not 0 < step_ms <= max_step_ms:
                 repaired_ms = self._repair(track, stamp)
@@ -236,13 +239,14 @@ class Timeline:
                 return
         # One stamp for all its tracks: it has to come after the last of each.
         latest = max(known, key=lambda track: track.last_ms)
-        dts_ms = stamp + self.shift
+        dts_ms = stamp + latest.shift
         if not 0 < dts_ms - latest.last_ms <= MAX_STEP_MS:
             repaired_ms = self._repair(latest, stamp)
             if repaired_ms is None:
                 return
             dts_ms = repaired_ms
         for track in known:
+            track.shift = latest.shift
             track.advance(dts_ms)
         out.append((tag_type, dts_ms, body, kind))
 
@@ -301,7 +305,7 @@ class Timeline:
             self._release_held(out)
 
     def _join_at(self, stamp: int) -> None:
-        self.shift = self._segment_ms - stamp
+        self.tracks.move(self._segment_ms - stamp)
         self.is_joining = False
         self._headers.forget_unrepeated()
 
@@ -311,24 +315,24 @@ class Timeline:
 
     def _repair(self, track: Track, stamp: int) -> int | None:
         """DTS for a stamp that is out of sequence, or None when the tag is before its segment's start."""
-        shift = self.shift
+        shift = track.shift
         if track.last_ms < self._segment_ms and 0 < self._segment_ms - stamp - shift <= MAX_STEP_MS:
             return None
         position_ms = self.position_ms
-        candidates = [shift, shift + WRAP_MS]
-        if self._previous_shift is not None:
-            candidates.append(self._previous_shift)
-        for candidate in candidates:
+        for candidate in (shift, shift + WRAP_MS, track.previous_shift, *self.tracks.other_shifts(track)):
+            if candidate is None:
+                continue
             dts_ms = stamp + candidate
             in_step = 0 < dts_ms - track.last_ms <= MAX_STEP_MS
             if in_step or -MAX_REGRESS_MS <= dts_ms - position_ms <= MAX_STEP_MS:
-                if candidate == shift + WRAP_MS:
-                    self._previous_shift, self.shift = shift, candidate
+                if candidate not in (shift, track.previous_shift):
+                    track.restart(candidate)
                 if dts_ms <= track.last_ms:
                     self.repairs += 1
                     return track.last_ms + 1
                 return dts_ms
         self.repairs += 1
-        dts_ms = track.end_ms
-        self._previous_shift, self.shift = shift, dts_ms - stamp
+        others_ms = self.tracks.last_of_others_ms(track)
+        dts_ms = track.end_ms if others_ms - track.end_ms <= MAX_INTERLEAVE_MS else others_ms
+        track.restart(dts_ms - stamp)
         return dts_ms

@@ -10,12 +10,19 @@ MAX_FRAME_MS = 1_000
 class Track:
     """One track: its last frame, that frame's duration, and whether it is open: a picture begins at a keyframe."""
 
-    __slots__ = ("frame_ms", "is_open", "last_ms")
+    __slots__ = ("frame_ms", "is_open", "last_ms", "previous_shift", "shift")
 
-    def __init__(self, start_ms: int) -> None:
+    def __init__(self, start_ms: int, shift: int = 0) -> None:
         self.last_ms = start_ms - 1
         self.frame_ms = 1
         self.is_open = False
+        #: What is added to its stamps, in ms; and what was before its clock restarted in this segment.
+        self.shift = shift
+        self.previous_shift: int | None = None
+
+    def restart(self, shift: int) -> None:
+        """Its clock restarted."""
+        self.previous_shift, self.shift = self.shift, shift
 
     def advance(self, dts_ms: int) -> None:
         """A frame was laid there."""
@@ -45,13 +52,29 @@ class Tracks:
         self._start_ms = start_ms
         self._all = {(AUDIO, 0): self.audio, (VIDEO, 0): self.video}
         self.video.is_open = False
+        self.audio.previous_shift = self.video.previous_shift = None
+
+    def move(self, shift: int) -> None:
+        """The segment joins: this is added to all its stamps."""
+        for track in self._all.values():
+            track.shift = shift
 
     def of(self, tag_type: int, track_id: int) -> Track | None:
         """A track, created by the first call; None if there are too many."""
         track = self._all.get((tag_type, track_id))
         if track is None and sum(known == tag_type for known, _ in self._all) < MAX_TRACKS:
-            track = self._all[tag_type, track_id] = Track(self._start_ms)
+            track = self._all[tag_type, track_id] = Track(
+                self._start_ms, (self.video if tag_type == VIDEO else self.audio).shift
+            )
         return track
+
+    def other_shifts(self, track: Track) -> list[int]:
+        """What is added to the stamps of other tracks than this, where it is something else."""
+        return [other.shift for other in self._all.values() if other.shift != track.shift]
+
+    def last_of_others_ms(self, track: Track) -> int:
+        """The last frame of any other track than this."""
+        return max(other.last_ms for other in self._all.values() if other is not track)
 
     def close_pictures(self) -> None:
         """Pictures wait for their next keyframes."""

@@ -70,14 +70,18 @@ MOVES_MS = st.sampled_from([0, 0, 0, 1, -1, 40, 999, 1_000, 1_001, 9_999, 20_000
 
 @dataclass(frozen=True)
 class Odd:
-    """After so many frames of the camera: its clock moves, and such a tag comes."""
+    """After so many frames of the camera: its clock moves, perhaps that of one track alone, and such a tag comes."""
 
     frames: int
     move_ms: int
     tag: tuple[int, bytes] | None
+    alone: int | None = None
 
 
-ODDS = st.lists(st.builds(Odd, st.integers(0, 30), MOVES_MS, st.none() | ODD_BODIES), max_size=6)
+ODDS = st.lists(
+    st.builds(Odd, st.integers(0, 30), MOVES_MS, st.none() | ODD_BODIES, st.sampled_from([None, None, AUDIO, VIDEO])),
+    max_size=6,
+)
 
 
 def broadcast(begin_ms: int, odds: Sequence[Odd], is_blind: bool) -> list[Tag]:
@@ -85,13 +89,21 @@ def broadcast(begin_ms: int, odds: Sequence[Odd], is_blind: bool) -> list[Tag]:
     camera = Camera(begin_ms, gop=10, frame_bytes=300)
     camera.is_blind = is_blind
     tags = camera.headers()
+    moved_ms = {AUDIO: 0, VIDEO: 0}
+
+    def stamped(shot: list[Tag]) -> list[Tag]:
+        return [(kind, to_wire_ms(ms + moved_ms[kind]), body) for kind, ms, body in shot]
+
     for odd in odds:
         for _ in range(odd.frames):
-            tags += camera.shoot()
-        camera.stamp_ms = (camera.stamp_ms + odd.move_ms) % WRAP_MS
+            tags += stamped(camera.shoot())
+        if odd.alone is not None:
+            moved_ms[odd.alone] += odd.move_ms
+        else:
+            camera.stamp_ms = (camera.stamp_ms + odd.move_ms) % WRAP_MS
         if odd.tag is not None:
             tags.append((odd.tag[0], to_wire_ms(camera.stamp_ms), odd.tag[1]))
-    return tags + camera.film(1)
+    return tags + stamped(camera.film(1))
 
 
 def as_flv(tags: Sequence[Tag]) -> bytes:
@@ -413,6 +425,28 @@ def test_what_arrives_is_the_camera(chunking: Chunking | None, mark: int, of_sou
         assert [tag[2] for tag in got] == [tag[2] for tag in wanted]
         shifts |= {signed_delta_ms(one[1], other[1]) for one, other in zip(got, wanted, strict=True)}
     assert len(shifts) == 1
+
+
+@pytest.mark.parametrize("chunking", [None, Chunking()], ids=["FLV", "RTMP"])
+@pytest.mark.parametrize(("alone", "move_ms"), [(AUDIO, -40_000), (AUDIO, 20_000), (VIDEO, -700), (VIDEO, -40_000)])
+def test_a_track_whose_clock_restarted_is_moved_like_any_other(
+    chunking: Chunking | None, alone: int, move_ms: int
+) -> None:
+    """The general path has it from then on: there a track may have a clock of its own."""
+    tags = broadcast(60_000, [Odd(25, move_ms, None, alone), Odd(25, 0, None)], is_blind=False)
+    story = Story(
+        tags,
+        chunking=chunking,
+        cuts=[2_000],
+        rooms=[1 << 30],
+        holds=False,
+        begin_ms=0,
+        session_ms=0,
+        silence=False,
+        watched=frozenset(),
+    )
+    fast_laid, general_laid = compare(story)
+    assert 0 < fast_laid < general_laid
 
 
 def test_tables_say_what_the_judges_say() -> None:
