@@ -56,6 +56,9 @@ _EX_VIDEO_FRAMES = frozenset((1, 3))
 # 7 AVC; 12 HEVC and 13 AV1 as used by Chinese CDNs before Enhanced RTMP.
 _PACKETIZED_VIDEO = frozenset((7, 12, 13))
 _AAC = 10
+# What comes before the payload of those, and of AAC (FLV E.4.2.2, E.4.3.2). Without payload it is nothing: ffmpeg's
+# muxer begins a stream of ADTS with an empty header, and players would go on with it.
+_PICTURE_HEAD_BYTES, _SOUND_HEAD_BYTES = 5, 2
 _METADATA_LOOK_BYTES = 16 << 10
 # Frame types: 1 keyframe, 5 a command to the player (start or end of seek), which has no packet type (FLV E.4.3.1).
 _KEY_PICTURE, _COMMAND = 1, 5
@@ -106,9 +109,9 @@ def kind_of_video(body: "bytes | memoryview") -> int:
     if len(body) < 2:
         return OTHER
     packet = body[1]
-    if packet == 1:
-        return -kind
-    return OTHER if packet else SEQUENCE_HEADER
+    if packet > 1 or len(body) <= _PICTURE_HEAD_BYTES:
+        return OTHER
+    return -kind if packet else SEQUENCE_HEADER
 
 
 def kind_of_audio(body: "bytes | memoryview") -> int:
@@ -118,7 +121,7 @@ def kind_of_audio(body: "bytes | memoryview") -> int:
     kind = _AUDIO_KINDS[body[0]]
     if kind > 0:
         return kind
-    if len(body) < 2:
+    if len(body) <= _SOUND_HEAD_BYTES:
         return OTHER
     return FRAME if body[1] else SEQUENCE_HEADER
 

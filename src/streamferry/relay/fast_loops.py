@@ -8,6 +8,7 @@ from streamferry.relay.drift import Drift
 from streamferry.relay.fast_path import (
     AUDIO_CHUNK,
     BEGIN,
+    MIN_BODY_BYTES,
     PICTURES,
     SOUNDS,
     VIDEO_CHUNK,
@@ -68,7 +69,7 @@ class FlvFastPath(FastPath[FlvReader]):
             ms = (stamp_word >> 8) + base_ms
             if stamp_word & 0xFF:
                 ms += (stamp_word & 0xFF) << 24
-            if ms > until_ms or not 2 <= size <= chunk_size:
+            if ms > until_ms or not MIN_BODY_BYTES <= size <= chunk_size:
                 break
             if tag_type == VIDEO:
                 step_ms = ms - video_ms
@@ -168,7 +169,7 @@ class RtmpFastPath(FastPath[RtmpReader]):
                 is_whole = size > MAX_MESSAGE_BYTES
                 break
             ms = stamp_ms + base_ms
-            if ms > until_ms or not 2 <= size <= chunk_size:
+            if ms > until_ms or not MIN_BODY_BYTES <= size <= chunk_size:
                 break
             if type_id == VIDEO:
                 step_ms = ms - video_ms

@@ -53,6 +53,8 @@ R = TypeVar("R", FlvReader, RtmpReader)
 _VISIT_MS = 2_000
 #: Later than any stamp: a track that stands there has no simple frames.
 _CLOSED_MS = 1 << 62
+#: A shorter body may be one without payload, which is no frame.
+MIN_BODY_BYTES = 6
 #: Where in the scratch buffer the bytes of a visit begin.
 BEGIN = MAX_PULL_BYTES
 
@@ -66,10 +68,13 @@ AUDIO_CHUNK = CHUNK_STREAM_OF_TAG[AUDIO] << 24
 
 
 def _frames(kind_of: Callable[[bytes], int]) -> bytes:
-    """Whether a body is a frame, by its first two bytes as one number. The second tells by being 0, 1, or neither."""
+    """Whether a body of ``MIN_BODY_BYTES`` or more is a frame, by its first two bytes as one number.
+
+    The second tells by being 0, 1, or neither.
+    """
     table = bytearray()
     for first in range(256):
-        zero, one, other = (kind_of(bytes((first, second))) in (FRAME, KEYFRAME) for second in (0, 1, 2))
+        zero, one, other = (kind_of(bytes((first, second, 0, 0, 0, 0))) in (FRAME, KEYFRAME) for second in (0, 1, 2))
         table += bytes((zero, one)) + bytes((other,)) * 254
     return bytes(table)
 

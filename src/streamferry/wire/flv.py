@@ -25,6 +25,9 @@ _HAS_AUDIO, _HAS_VIDEO = 4, 1
 _FILTER_BIT = 0x20
 _TAG_TYPES = frozenset((AUDIO, VIDEO, SCRIPT))
 
+# A tag of a type that is not known is waited for if it is no larger.
+_MAX_FOREIGN_BYTES = 64 << 10
+
 _read_two_words = Struct(">II").unpack_from
 _HEADER = Struct(">3sBBI")
 # Type and size in one word, stamp and extension byte in the next, then the 24-bit stream id, always 0.
@@ -36,7 +39,8 @@ def scan_tags(view: memoryview, start: int, end: int, out: list[Tag], until_ms: 
     """Append each tag that lies whole in ``view[start:end]`` to ``out``, its body as a view, and return the new start.
 
     Stops before the first tag stamped later than ``until_ms``. What follows the new start has to be presented again.
-    Raises RemoteProtocolError for an unknown tag type, an encrypted tag, or a body over MAX_TAG_BYTES.
+    Tags of other types are passed by, and so is a second file header, as of files put one behind the other.
+    Raises RemoteProtocolError for what is no tag, an encrypted tag, or a body over MAX_TAG_BYTES.
     """
     append = out.append
     last_header = end - AROUND_BODY_BYTES
@@ -45,7 +49,11 @@ def scan_tags(view: memoryview, start: int, end: int, out: list[Tag], until_ms: 
         body_bytes = type_and_size & 0xFFFFFF
         tag_type = type_and_size >> 24
         if tag_type not in _TAG_TYPES or body_bytes > MAX_TAG_BYTES:
-            raise _bad_tag(tag_type, body_bytes)
+            following = _after_foreign(view, start, end, tag_type, body_bytes)
+            if following == start:
+                break
+            start = following
+            continue
         following = start + AROUND_BODY_BYTES + body_bytes
         if following > end:
             break
@@ -55,6 +63,22 @@ def scan_tags(view: memoryview, start: int, end: int, out: list[Tag], until_ms: 
         append((tag_type, stamp_ms, view[start + _TAG_HEADER_BYTES : following - 4]))
         start = following
     return start
+
+
+def _after_foreign(view: memoryview, start: int, end: int, tag_type: int, body_bytes: int) -> int:
+    """Where a tag of another type ends, or a file header; ``start`` if that has not come yet."""
+    if bytes(view[start : start + 4]) == b"FLV\1" and end - start >= FLV_HEADER_BYTES:
+        parse_flv_header(view[start : start + FLV_HEADER_BYTES])
+        return start + FLV_HEADER_BYTES
+    if tag_type in _TAG_TYPES or tag_type & _FILTER_BIT or body_bytes > _MAX_FOREIGN_BYTES:
+        raise _bad_tag(tag_type, body_bytes)
+    following = start + AROUND_BODY_BYTES + body_bytes
+    if following > end:
+        return start
+    # What follows a tag is its size: of anything else these bytes do not agree.
+    if int.from_bytes(view[following - 4 : following]) != _TAG_HEADER_BYTES + body_bytes:
+        raise _bad_tag(tag_type, body_bytes)
+    return following
 
 
 def _bad_tag(tag_type: int, body_bytes: int) -> RemoteProtocolError:

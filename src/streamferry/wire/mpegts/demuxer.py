@@ -307,13 +307,19 @@ class TsDemuxer:
         wanted = {
             stream.pid: stream for stream in (_best(chosen, "video"), _best(chosen, "audio")) if stream is not None
         }
+        readers: dict[str, Pictures | Sounds | None] = {}
         for number in [number for number, pid in self._pids.items() if pid.stream is not None]:
-            if wanted.get(number) != self._pids[number].stream:
-                self._end_pes(self._pids.pop(number), out)
+            if wanted.get(number) != (stream := self._pids[number].stream) and stream is not None:
+                pid = self._pids.pop(number)
+                self._end_pes(pid, out)
+                readers[stream.codec] = pid.reader
         for number, stream in wanted.items():
             if number not in self._pids or self._pids[number].stream is None:
                 pid = self._pids[number] = _Pid(stream)
-                pid.reader = Pictures(stream.codec) if stream.kind == "video" else Sounds(stream.codec)
+                # A track that has moved goes on.
+                pid.reader = readers.get(stream.codec) or (
+                    Pictures(stream.codec) if stream.kind == "video" else Sounds(stream.codec)
+                )
 
 
 def _best(program: Program, kind: str) -> Stream | None:

@@ -216,8 +216,8 @@ def _data_name(body: "bytes | memoryview") -> str:
 def split_aggregate(stamp_ms: int, payload: "bytes | memoryview") -> list[Tag]:
     """Tags of an AGGREGATE message (7.1.6), whose layout is that of FLV tags.
 
-    Their stamps are moved so that the first has the message's. Raises RemoteProtocolError if a tag is cut, and if there
-    are more than any server puts together.
+    Their stamps are moved so that the first has the message's. Raises RemoteProtocolError for what is no tag, and if
+    there are more than any server puts together.
     """
     tags: list[Tag] = []
     at = count = 0
@@ -226,8 +226,8 @@ def split_aggregate(stamp_ms: int, payload: "bytes | memoryview") -> list[Tag]:
         if count > _MAX_AGGREGATE_TAGS:
             raise RemoteProtocolError(Code.PROTOCOL_RTMP_LARGE_AGGREGATE, count=_MAX_AGGREGATE_TAGS)
         at += AROUND_BODY_BYTES + int.from_bytes(payload[at + 1 : at + 4], "big")
-    if scan_tags(memoryview(payload), 0, len(payload), tags) != len(payload):
-        raise RemoteProtocolError(Code.PROTOCOL_RTMP_AGGREGATE_CUT_SHORT)
+    # The last one may be cut short: it is left out.
+    scan_tags(memoryview(payload), 0, len(payload), tags)
     if not tags:
         return []
     moved_ms = stamp_ms - tags[0][1]
