@@ -167,7 +167,7 @@ class TsDemuxer:
                 self._note_run(expected, pieces)
             expected = 0
             self._read_packet(pid, head, payload, out)
-            if not pid.is_damaged and pid.stream is not None:
+            if not pid.is_damaged and pid.stream is not None and pid.counter >= 0:
                 pieces = pid.pieces
                 expected = head & 0xFF1FFF00 | 0x10 | pid.counter
         if expected:
