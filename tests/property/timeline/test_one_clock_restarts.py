@@ -89,7 +89,8 @@ def test_one_track_restarts_wherever_its_clock_begins(track, at_ms, lost_ms, bas
     at_ms=st.integers(11, 25).map(lambda s: s * 1000),
     lost_ms=st.integers(0, 4000),
     lag_ms=st.integers(0, 3000),
-    base=_bases,
+    # Where one track restarts just before 2^32 and the other after it they are 20 ms apart.
+    base=_bases.filter(lambda base: base < _WRAP - 60_000),
     batch=st.integers(1, 60),
 )
 def test_after_both_clocks_restart_their_offset_is_the_source_s_own(at_ms, lost_ms, lag_ms, base, batch):

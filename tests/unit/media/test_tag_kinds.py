@@ -90,3 +90,10 @@ def test_no_tag_says_of_itself_that_a_viewer_can_begin():
     kinds = {tag_kind(tag_type, body) for tag_type in (AUDIO, VIDEO, SCRIPT) for body in bodies}
     assert TagKind.START not in kinds
     assert TagKind.NESTED not in kinds
+
+
+@pytest.mark.parametrize("body", ["1700000000", "af00", "af01", "1701000000", "2701000000", "1c00000000", "af"])
+def test_what_has_no_payload_is_nothing(body: str) -> None:
+    """It was forwarded, and empty headers were kept as those of the stream: later sessions were black and mute."""
+    data = bytes.fromhex(body)
+    assert (kind_of_audio if body.startswith("af") else kind_of_video)(data) == OTHER

@@ -150,3 +150,28 @@ def test_metadata_is_written_as_an_ecma_array() -> None:
     """Players and servers expect marker 8 there."""
     assert serialize_metadata({"a": 1})[:14] == b"\x02\x00\x0aonMetaData\x08"
     assert scanned(serialize_tag(SCRIPT, 0, serialize_metadata({})))[0][0][0] == SCRIPT
+
+
+def test_tags_of_other_types_are_passed_by() -> None:
+    """Data in AMF3 (15), as some servers send; a tag that ends where it says is one."""
+    tags: list[Tag] = []
+    data = serialize_tag(VIDEO, 0, b"one") + serialize_tag(15, 5, b"amf3") + serialize_tag(AUDIO, 9, b"two")
+    for end in range(len(data) + 1):
+        tags.clear()
+        start = scan_tags(memoryview(data), 0, end, tags)
+        scan_tags(memoryview(data), start, len(data), tags)
+        assert [bytes(body) for _, _, body in tags] == [b"one", b"two"]
+
+
+def test_a_second_file_header_is_passed_by() -> None:
+    """Of files that a server puts one behind the other."""
+    tags: list[Tag] = []
+    data = serialize_tag(VIDEO, 0, b"one") + serialize_flv_header(True, True) + serialize_tag(VIDEO, 0, b"two")
+    assert scan_tags(memoryview(data), 0, len(data), tags) == len(data)
+    assert [bytes(body) for _, _, body in tags] == [b"one", b"two"]
+
+
+def test_what_only_looks_like_a_tag_ends_the_stream() -> None:
+    """Its size and what follows do not agree."""
+    with pytest.raises(RemoteProtocolError):
+        scan_tags(memoryview(b"\x0f\0\0\x04" + bytes(40)), 0, 44, [])

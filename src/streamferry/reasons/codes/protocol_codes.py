@@ -123,9 +123,6 @@ class Protocols:
     PROTOCOL_RTMP_SHORT_USER_CONTROL = ReasonCode(
         "protocol.rtmp_short_user_control", "an RTMP user control message is too short", "RTMP 用户控制消息过短"
     )
-    PROTOCOL_RTMP_AGGREGATE_CUT_SHORT = ReasonCode(
-        "protocol.rtmp_aggregate_cut_short", "an RTMP aggregate message ends inside a tag", "RTMP 聚合消息在标签内结束"
-    )
     PROTOCOL_RTMP_LARGE_AGGREGATE = ReasonCode(
         "protocol.rtmp_large_aggregate",
         "an RTMP aggregate message has more than {count} tags",
