@@ -3,7 +3,7 @@
 import pytest
 
 from streamferry.media.enhanced import tag_kind
-from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, TagKind
+from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, TagKind, kind_of_audio, kind_of_video
 
 VIDEO_KINDS = {
     # FLV E.4.3.1: the codecs whose second byte is a packet type.
@@ -96,4 +96,4 @@ def test_no_tag_says_of_itself_that_a_viewer_can_begin():
 def test_what_has_no_payload_is_nothing(body: str) -> None:
     """It was forwarded, and empty headers were kept as those of the stream: later sessions were black and mute."""
     data = bytes.fromhex(body)
-    assert (kind_of_audio if body.startswith("af") else kind_of_video)(data) == OTHER
+    assert (kind_of_audio if body.startswith("af") else kind_of_video)(data) == TagKind.OTHER
