@@ -20,6 +20,8 @@ class Listener(ABC):
         self.port = 0
         #: Connections accepted so far.
         self.accepted = 0
+        #: When, by the event loop's clock.
+        self.accepted_at: list[float] = []
 
     @abstractmethod
     async def script(self, sock: socket.socket) -> None:
@@ -64,6 +66,7 @@ class Listener(ABC):
         while True:
             sock, _ = await loop.sock_accept(listening)
             self.accepted += 1
+            self.accepted_at.append(loop.time())
             running = asyncio.ensure_future(self._run(sock))
             self._scripts.add(running)
             running.add_done_callback(self._scripts.discard)

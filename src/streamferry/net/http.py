@@ -22,6 +22,7 @@ from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
 from streamferry.net.dial import DialOptions, dial_url, step
+from streamferry.net.retry_after import retry_after_s
 from streamferry.reasons import Code, Reason
 
 #: The schemes that may be fetched; also those that a playlist may name.
@@ -79,19 +80,10 @@ class HttpBody:
         """``receive_into``, or what it would only pass on to."""
         return self._connection.recv_into if self._decoder is None else self.receive_into
 
-    async def read_first(self) -> bytes:
-        """Wait for payload unless some is there; returns ``leftover``, empty if there is no payload. Raises OSError."""
-        while not self.leftover:
-            data = await self._connection.read()
-            if not data:
-                break
-            self.leftover = self._payload(data)
-        return self.leftover
-
     async def read_all(self, max_bytes: int) -> bytes:
         """Wait for all of a small payload, and close. Raises OSError, and RemoteProtocolError when it is larger."""
         data = self.leftover
-        while not self._is_whole(len(data)) and (more := await self._connection.read()):
+        while not self._has_all(len(data)) and (more := await self._connection.read()):
             data += self._payload(more)
             if len(data) > max_bytes:
                 raise RemoteProtocolError(
@@ -100,7 +92,12 @@ class HttpBody:
         self._connection.close()
         return data
 
-    def _is_whole(self, size_bytes: int) -> bool:
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the payload came with the head."""
+        return self._has_all(len(self.leftover))
+
+    def _has_all(self, size_bytes: int) -> bool:
         if self._decoder is not None:
             return self._decoder.ended
         return self._content_length is not None and size_bytes >= self._content_length
@@ -110,6 +107,16 @@ class HttpBody:
             return data
         buffer = bytearray(data)
         return bytes(buffer[: self._decoder.decode(memoryview(buffer), 0, len(buffer))])
+
+
+async def first_payload(stream: HttpStream, at_least: int) -> bytes:
+    """Wait for the first bytes of the payload, fewer if there are no more. They stay to be read. Raises OSError."""
+    while True:
+        body = HttpBody(stream)
+        data = b"" if len(body.leftover) >= at_least or body.is_whole else await stream.connection.read()
+        if not data:
+            return body.leftover
+        stream.leftover += data
 
 
 async def open_get(
@@ -189,7 +196,9 @@ def _target(url: MediaUrl) -> str:
 def _stream(connection: Connection, response: h11.Response, leftover: bytes, url: MediaUrl) -> HttpStream:
     status = response.status_code
     if status not in (200, 206):
-        raise rejection(url, status)
+        refusal = rejection(url, status)
+        refusal.retry_after_s = retry_after_s(_header(response, b"retry-after"))
+        raise refusal
     length = _header(response, b"content-length")
     chunked = _header(response, b"transfer-encoding").lower() == "chunked"
     return HttpStream(

@@ -6,8 +6,6 @@ Not here: the download (``fetch``, in the preparation process).
 import hashlib
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -23,6 +21,7 @@ from streamferry.media.errors import (
 )
 from streamferry.media.url import MediaUrl
 from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, PROXY_STATUS, UNREACHABLE_STATUS
+from streamferry.net.retry_after import retry_after_s
 from streamferry.prepare.errors import SourceGone
 from streamferry.prepare.file_version import Version
 from streamferry.prepare.route import Route
@@ -34,8 +33,6 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 #: Seconds for connecting, and between two pieces of a body: a server silent for longer is asked again.
 TIMEOUT = httpx.Timeout(10.0, read=20.0)
 MAX_REDIRECTS = 10
-#: A server that asks for more is asked again after this long: it may have meant its own load, which has passed.
-MAX_RETRY_AFTER_S = 120.0
 #: Of every client. Asked of every server: the bytes of the file itself, or offsets would mean nothing.
 CLIENT_OPTIONS: dict[str, Any] = {
     "follow_redirects": True,
@@ -110,22 +107,9 @@ def raise_for_status(url: MediaUrl, response: httpx.Response) -> None:
         raise SourceGone(why)
     if status >= 500 or status in _PASSING_STATUSES:
         error = SourceUnreachable(why)
-        error.retry_after_s = _retry_after_s(response.headers)
+        error.retry_after_s = retry_after_s(response.headers.get("retry-after", ""))
         raise error
     raise SourceRejected(why)
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float:
-    """For how long the server asked to be left alone: in seconds, or until a date (RFC 9110, 10.2.3)."""
-    text = headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        seconds = float(text[:9])
-    else:
-        try:
-            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError, OverflowError):  # TypeError: a date without a zone.
-            return 0.0
-    return min(max(0.0, seconds), MAX_RETRY_AFTER_S)
 
 
 def source_error(url: MediaUrl, error: httpx.HTTPError | httpx.InvalidURL) -> SourceError:

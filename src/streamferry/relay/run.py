@@ -192,12 +192,14 @@ class RelayRun:
         return State.ENDED if self._vitals.has_streamed else State.FAILED
 
     def _conclude(self, state: State) -> Verdict:
-        """The final verdict. Its fault is what was wrong at the end, if anything."""
+        """The final verdict. Its fault is what was wrong at the end, if anything; a pause between sessions is not."""
         _, fault, why = self._vitals.judge(time.monotonic())
         if state is State.ENDED and self._context.over.done():
             # Played to its end: report an item that could not be played, if any.
             skipped = self._source.skipped
             fault, why = (skipped.fault, skipped.why) if skipped else (None, None)
+        elif state is State.ENDED and self._vitals.has_streamed_lately(time.monotonic()):
+            fault, why = None, None
         elif state is State.FAILED and fault is None:
             is_source = self._vitals.source.phase is not Phase.UP or self._vitals.destination.phase is Phase.IDLE
             fault = Fault.USER_SOURCE if is_source else Fault.USER_DESTINATION

@@ -85,6 +85,7 @@ class Vitals:
         self._failures = trouble.tries if trouble is not None else 0
         self._has_recovered = not self._failures
         self._streams_since: float | None = None
+        self._streamed_at = -CALM_S
         self._media_ms = 0
         self._media_at = 0.0
         self._rated_at = time.monotonic()
@@ -121,6 +122,10 @@ class Vitals:
         self._follow(verdict, now)
         return verdict
 
+    def has_streamed_lately(self, now: float) -> bool:
+        """Whether it has streamed within CALM_S."""
+        return self.has_streamed and now - self._streamed_at < CALM_S
+
     @property
     def has_rate(self) -> bool:
         """Whether it is known how fast media leaves."""
@@ -133,6 +138,7 @@ class Vitals:
             self._streams_since = None
         else:
             self.has_streamed = self._has_recovered = True
+            self._streamed_at = now
             self._streams_since = now if self._streams_since is None else self._streams_since
             if now - self._streams_since >= CALM_S:
                 self.trouble, self._failures = None, 0

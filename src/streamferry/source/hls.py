@@ -14,6 +14,7 @@ from urllib.parse import urljoin
 
 from streamferry.media.errors import (
     SourceCorrupt,
+    SourceEnded,
     SourceForbidden,
     SourceStalled,
     SourceUnsupported,
@@ -57,7 +58,8 @@ async def open_hls(
     asked_at = asyncio.get_running_loop().time()
     playlist, variant = await read_media_playlist(url, stream, **network)
     if playlist.is_finished:
-        raise SourceUnsupported(Code.SOURCE_HLS_FINISHED, url=url.redacted)
+        # That of the last show, as long as the next has not begun.
+        raise SourceEnded(Code.SOURCE_HLS_FINISHED, url=url.redacted)
     if not memory.needs_ffmpeg:
         try:
             return await _open_segments(url, playlist, variant, memory, asked_at, **network)

@@ -13,6 +13,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, step
 from streamferry.net.http import HttpBody, HttpStream, open_get
 from streamferry.reasons import Code, InvalidValue, Reason
+from streamferry.source.answer import not_a_stream
 from streamferry.source.hls_follower import HlsFollower, Next
 from streamferry.source.hls_segment import SegmentOpener, SegmentTransfer
 from streamferry.wire.hls import MAX_PLAYLIST_BYTES, Playlist
@@ -177,5 +178,5 @@ async def read_playlist(
         raise PeerUnreachable(Code.SOURCE_HLS_EMPTY, peer=stream.connection.peer)
     try:
         return Playlist.parse(data), stream.final_url
-    except InvalidValue as error:
-        raise RemoteProtocolError(error.why) from None
+    except InvalidValue:
+        raise RemoteProtocolError(not_a_stream(given_for or url, stream.content_type, data).why) from None

@@ -1,14 +1,15 @@
 """A live source over HTTP or HTTPS: one GET, whose answer decides whether it is FLV, MPEG-TS or HLS.
 
-Decided by the content type, then the extension in the address, then the first byte.
+Decided by the content type or the ending of the address where those name MPEG-TS or HLS, else by the first bytes.
 """
 
 from typing import Unpack
 
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, step
-from streamferry.net.http import HttpBody, HttpStream, open_get
+from streamferry.net.http import HttpBody, HttpStream, first_payload, open_get
 from streamferry.reasons import Code, Reason
+from streamferry.source.answer import LOOK_BYTES, is_playlist, not_a_stream
 from streamferry.source.ffmpeg_inlet import FfmpegInput, open_ffmpeg
 from streamferry.source.hls import HlsMemory, open_hls
 from streamferry.source.http_flv import HttpFlvInlet
@@ -17,6 +18,7 @@ from streamferry.wire.hls import names_playlist
 
 #: ISO 13818-1, 2.4.3.2: each packet begins with it.
 _TS_SYNC_BYTE = b"\x47"
+_FLV = b"FLV"
 _TS_NAMES = (".ts", ".m2ts", ".mts", ".mpegts")
 
 
@@ -31,23 +33,23 @@ async def open_http(
         try:
             if names_playlist(stream.content_type, stream.final_url.path):
                 return await open_hls(url, stream, memory=memory, **network)
-            body = HttpBody(stream)
-            if _is_named_flv(stream):
-                return HttpFlvInlet(stream, body)
+            if "flv" in stream.content_type:
+                return HttpFlvInlet(url, stream)
             if not _is_named_ts(stream):
                 async with step(Reason.of(Code.STEP_MEDIA, peer=stream.connection.peer), network["deadlines"].response):
-                    await body.read_first()
-                if not body.leftover.startswith(_TS_SYNC_BYTE):
-                    return HttpFlvInlet(stream, body)
+                    begin = await first_payload(stream, LOOK_BYTES)
+                if is_playlist(begin):
+                    return await open_hls(url, stream, memory=memory, **network)
+                if begin.startswith(_FLV):
+                    return HttpFlvInlet(url, stream)
+                if not begin.startswith(_TS_SYNC_BYTE):
+                    raise not_a_stream(url, stream.content_type, begin)
+            body = HttpBody(stream)
             source = FfmpegInput(["-f", "mpegts"], feed=_HttpFeed(stream, body))
             return await open_ffmpeg(url, source, leftover=body.leftover)
         except BaseException:
             stream.connection.close()
             raise
-
-
-def _is_named_flv(stream: HttpStream) -> bool:
-    return "flv" in stream.content_type or stream.final_url.path.endswith(".flv")
 
 
 def _is_named_ts(stream: HttpStream) -> bool:

@@ -3,7 +3,11 @@
 Specification: Adobe Video File Format 10.1, annex E, as a body of RFC 9112, mostly chunked.
 """
 
+from functools import partial
+
+from streamferry.media.url import MediaUrl
 from streamferry.net.http import HttpBody, HttpStream
+from streamferry.source.answer import not_a_stream
 from streamferry.source.flv import FlvReader
 from streamferry.source.live import ConnectionInlet
 
@@ -11,6 +15,8 @@ from streamferry.source.live import ConnectionInlet
 class HttpFlvInlet(ConnectionInlet):
     """The LiveInlet of an HTTP-FLV stream."""
 
-    def __init__(self, stream: HttpStream, body: HttpBody) -> None:
-        """``body``: the response body; bytes already read are in its ``leftover``."""
-        super().__init__(stream.connection, body.receiver, FlvReader(body.leftover))
+    def __init__(self, url: MediaUrl, stream: HttpStream) -> None:
+        """``url``: as the user gave it; ``stream``: the answer, taken over."""
+        body = HttpBody(stream)
+        reader = FlvReader(body.leftover, refuse=partial(not_a_stream, url, stream.content_type))
+        super().__init__(stream.connection, body.receiver, reader)

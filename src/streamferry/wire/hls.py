@@ -144,7 +144,7 @@ def uncompressed(data: bytes, max_bytes: int) -> bytes:
 
 def names_playlist(content_type: str, path: str) -> bool:
     """Whether what a server calls an answer, or the end of its address, says that it is a playlist (section 4)."""
-    return "mpegurl" in content_type or path.endswith((".m3u8", ".m3u"))
+    return "mpegurl" in content_type or path.lower().endswith((".m3u8", ".m3u"))
 
 
 def attributes(line: str) -> dict[str, str]:

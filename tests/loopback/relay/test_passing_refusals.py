@@ -10,8 +10,9 @@ from kit.http_files import HttpFiles
 from scripted.destination import Destination
 from streamferry.media.errors import SourceUnreachable
 from streamferry.media.url import MediaUrl
+from streamferry.net.retry_after import MAX_RETRY_AFTER_S
 from streamferry.prepare.errors import from_wire, to_wire
-from streamferry.prepare.origin import MAX_RETRY_AFTER_S, raise_for_status
+from streamferry.prepare.origin import raise_for_status
 from streamferry.relay import Item, ItemStep, RelaySpec
 
 pytestmark = pytest.mark.usefixtures("quick")

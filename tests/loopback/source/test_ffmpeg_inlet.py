@@ -21,7 +21,6 @@ from streamferry.media.errors import (
     SourceReaderFailed,
     SourceRejected,
     SourceUnreachable,
-    SourceUnsupported,
 )
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, kind_of_video
 from streamferry.media.url import MediaUrl
@@ -376,7 +375,7 @@ async def test_hls_that_is_finished(hls):
     """A finished playlist is a file: saying so is better than playing its last 3 segments again and again."""
     hls.maker.stop(signal.SIGINT)
     wait_for("the end of the playlist", lambda: "ENDLIST" in (hls.home / "live.m3u8").read_text())
-    with pytest.raises(SourceUnsupported, match="finished"):
+    with pytest.raises(SourceEnded, match="finished"):
         await open_live(hls.url)
 
 

@@ -47,9 +47,13 @@ class Sources:
     SOURCE_NO_MEDIA = ReasonCode(
         "source.no_media", "{url} gave no media within {seconds:g} s", "{url} 在 {seconds:g} 秒内没有媒体数据"
     )
-    SOURCE_NOT_FLV = ReasonCode(
-        "source.not_flv", "the source answered with something that is not FLV", "来源返回的不是 FLV"
+    SOURCE_NOT_STREAM = ReasonCode(
+        "source.not_stream",
+        "{url} answered with something that is no stream. Its type and first bytes are {type}: {begin}",
+        "{url} 返回的不是流。其类型和开头为 {type}：{begin}",
     )
+    SOURCE_NO_TYPE = ReasonCode("source.no_type", "no type", "无类型")
+    SOURCE_NOTHING_CAME = ReasonCode("source.nothing_came", "nothing", "无内容")
     SOURCE_HLS_FINISHED = ReasonCode(
         "source.hls_finished",
         "{url} is a finished HLS playlist, a file and not a live source",
