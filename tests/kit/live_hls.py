@@ -35,6 +35,8 @@ class LiveServer:
     name: str = "{}.ts"
     first_number: int = 0
     asked: list[str] = field(default_factory=list)
+    #: The heads of the requests, in lower case.
+    heads: list[str] = field(default_factory=list)
     loads: int = 0
     is_over: bool = False
 
@@ -64,6 +66,7 @@ class LiveServer:
         name = head.split()[1].decode().lstrip("/")
         is_list = name.partition("?")[0].endswith("m3u8")
         self.asked.append(name)
+        self.heads.append(head.decode().lower())
         told = self.answer(name, self.asked.count(name)) if self.answer is not None else None
         if told is not None:
             status, body = told if isinstance(told, tuple) else (told, b"")

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from kit.live_hls import LiveServer, watch
+from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.source import HlsMemory
@@ -25,8 +26,8 @@ async def play(peers, server):
     port = await peers.serve(server.serve)
     memory = HlsMemory()
 
-    async def session(seconds, path="live.m3u8"):
-        inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/{path}"), memory=memory)
+    async def session(seconds, path="live.m3u8", **network):
+        inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/{path}"), memory=memory, **network)
         try:
             return await watch(inlet, seconds)
         finally:
@@ -199,3 +200,19 @@ async def test_a_playlist_that_no_longer_grows_is_told_by_silence(play, server):
     assert seen.error is None
     assert seen.media_s() == pytest.approx(3, abs=0.2)
     assert server.loads < 60
+
+
+async def test_headers_of_the_source_go_where_they_were_given_for(play, server, peers, clips):
+    """With playlists and segments; what may be secret goes to no other server that a playlist names."""
+    elsewhere = LiveServer(clips.hls("half_a_minute"))
+    server.name = f"http://127.0.0.1:{await peers.serve(elsewhere.serve)}/{{}}.ts"
+    options = PeerOptions(headers=(("Referer", "https://site.example/"), ("X-Token", "secret")))
+    await play(3, options=options)
+    assert all("x-token: secret" in head for head in server.heads)
+    assert all("referer: https://site.example/" in head and "x-token" not in head for head in elsewhere.heads)
+    assert len(elsewhere.heads) > 2
+    server.name = "{}.ts"
+    server.heads.clear()
+    await play(3, options=options)
+    assert any(".ts" in head for head in server.heads)
+    assert all("x-token: secret" in head for head in server.heads)
