@@ -135,7 +135,8 @@ def create(
     with session(url) as service:
         body = read_body(from_json)
         texts["latency"] = check_latency(latency)
-        body |= peer_fields(texts)
+        for end, told in peer_fields(texts).items():
+            body[end] = {**(body.get(end) or {}), **told}
         body |= plain_fields(
             continue_at, predownload, callback, destination_field(to, key), title=title, loops=loops, **texts
         )
@@ -192,7 +193,8 @@ def update(
         task_id = find_task(service, task_id)
         body = read_body(from_json)
         texts["latency"] = check_latency(latency)
-        body |= peer_fields(texts)
+        for end, told in peer_fields(texts).items():
+            body[end] = {**(body.get(end) or {}), **told}
         body |= plain_fields(
             continue_at, predownload, callback, destination_field(to, key), title=title, loops=loops, **texts
         )

@@ -35,7 +35,10 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[!-~](?:[ -~\t]*[!-~])?")
 # SOCKS5 counts user and password in a byte each (RFC 1929, 2).
 _MAX_CREDENTIAL_BYTES = 255
-_USER_INFO = re.compile(r"(?<=://)[^/@]*@")
+# Up to the last ``@``: a password may hold some.
+_USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
+# A zone of an IPv6 address (RFC 4007, 11.2), as interfaces are named.
+_ZONE = re.compile(r"(?:%[0-9A-Za-z._-]{1,32})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,9 @@ class PeerOptions:
             _check_proxy(self.proxy)
         if self.bind:
             try:
-                ip_address(self.bind)
+                ip_address(str(self.bind))
+                if not _ZONE.fullmatch(self.bind[self.bind.find("%") :] if "%" in self.bind else ""):
+                    raise ValueError
             except ValueError:
                 raise InvalidPart("bind", Code.FIELD_BIND) from None
         _check_headers(self.headers)
@@ -109,9 +114,19 @@ class PeerOptions:
     @property
     def secrets(self) -> list[str]:
         """What ``shown`` hides, to be removed from the messages of peers."""
-        values = [value for name, value in self.headers if name.lower() != "user-agent"]
-        texts = [getattr(self, name).partition("?")[2] for name in CONNECT_PARAMETERS]
-        return [*filter(None, (*values, *texts)), *(self.proxy.secrets if self.proxy is not None else ())]
+        found: list[str] = []
+        for name, value in self.headers:
+            if name.lower() != "user-agent":
+                # Also what follows the scheme of Authorization, and the values of cookies.
+                found += (value, value.partition(" ")[2], *(one.partition("=")[2] for one in value.split(";")))
+        for name in CONNECT_PARAMETERS:
+            text = getattr(self, name)
+            query = text.partition("?")[2]
+            found += (query, *(one.partition("=")[2] for one in query.split("&")))
+            if (user := _USER_INFO.search(text)) is not None:
+                found += user[0].removesuffix("@").partition(":")
+        found += self.proxy.secrets if self.proxy is not None else ()
+        return [one.strip() for one in found if len(one.strip()) > 3]
 
 
 def check_use(options: PeerOptions, urls: Iterable[MediaUrl]) -> None:

@@ -162,7 +162,8 @@ class MediaUrl:
         if self.apart is not None:
             server = self.apart[0]
             if self.username is not None:
-                server = f"{self.scheme}://{server.partition('@')[2]}"
+                authority, slash, rest = server.partition("://")[2].partition("/")
+                server = f"{self.scheme}://{authority.rpartition('@')[2]}{slash}{rest}"
             return server.removesuffix("/") if _app_of(server) else server
         return f"{self.scheme}://{self.authority}/{self.app_and_key[0]}"
 

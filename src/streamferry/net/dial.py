@@ -59,6 +59,8 @@ class DialOptions(TypedDict):
     options: NotRequired[PeerOptions]
 
 
+# What SOCKS5 counts with a byte (RFC 1928, 5); names of DNS are no longer.
+_MAX_HOST_BYTES = 253
 # Linux, ip(7): the port is chosen when connecting, so that one local address is good for more than 64 k connections.
 _IP_BIND_ADDRESS_NO_PORT = 24
 
@@ -139,6 +141,14 @@ async def _reach_through(
     if allow is not None or proxy.scheme == "socks5":
         addresses = await resolve(host, port, deadlines=deadlines, allow=allow)
         target = str(in_order(host, port, addresses)[0][1][0])
+    else:
+        try:
+            is_name = len(host.encode("idna")) <= _MAX_HOST_BYTES
+        except UnicodeError:
+            is_name = False
+        if not is_name:
+            why = Reason.of(Code.PEER_NOT_A_HOST_NAME)
+            raise PeerUnreachable(Code.PEER_STEP_FAILED, step=Reason.of(Code.STEP_RESOLVING, host=host[:100]), why=why)
     sock = await _reach(proxy.host, proxy.port, deadlines, allow, bind)
     try:
         async with step(Reason.of(Code.STEP_PROXY, proxy=proxy.authority, host=host), deadlines.response):

@@ -182,11 +182,19 @@ async def exchange_heads(
 
 
 def _request_headers(url: MediaUrl, fields: Mapping[str, str]) -> list[tuple[str, str]]:
-    headers = {"host": url.authority.encode("idna").decode("ascii")}
+    try:
+        headers = {"host": url.authority.encode("idna").decode("ascii")}
+    except UnicodeError:  # A label that is empty or over 63 bytes.
+        raise _no_host_name(url.host) from None
     if url.username is not None:
         credentials = f"{unquote(url.username)}:{unquote(url.password or '')}"
         headers["authorization"] = "Basic " + b64encode(credentials.encode()).decode("ascii")
     return list((headers | dict(fields)).items())
+
+
+def _no_host_name(host: str) -> PeerUnreachable:
+    why = Reason.of(Code.PEER_NOT_A_HOST_NAME)
+    return PeerUnreachable(Code.PEER_STEP_FAILED, step=Reason.of(Code.STEP_RESOLVING, host=host), why=why)
 
 
 def _target(url: MediaUrl) -> str:

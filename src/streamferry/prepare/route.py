@@ -50,8 +50,11 @@ class Route:
         names = [name.lower() for name in self.headers]
 
         def tell(request: "httpx.Request") -> None:
-            url = MediaUrl.parse(f"{request.url.scheme}://{request.url.netloc.decode('ascii')}/")
-            told = options.headers_for(url, home)
+            try:
+                url = MediaUrl.parse(f"{request.url.scheme}://{request.url.netloc.decode('ascii')}/")
+                told = options.headers_for(url, home)
+            except ValueError:  # No address that can be connected to, nor that of the headers.
+                told = {}
             for name in names:
                 # What an earlier request was told goes on to where it redirects.
                 if name not in told and name in request.headers:

@@ -5,7 +5,10 @@ all of them with 200. So such an answer is a refusal, which is asked again. What
 of printable characters, holds neither ``<`` nor ``>``, and nothing that is secret in the address.
 """
 
+from collections.abc import Sequence
+
 from streamferry.media.errors import SourceCorrupt
+from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.ffmpeg import redactor
 from streamferry.reasons import Code, Reason, Value
@@ -24,13 +27,25 @@ _BRACKETS = str.maketrans("<>", "‹›")
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
+def sent_secrets(options: PeerOptions, asked: MediaUrl) -> list[str]:
+    """What is secret of a request to ``asked``, an address that the user may not have given."""
+    values = [asked.query, *(one.partition("=")[2] for one in asked.query.split("&"))]
+    return [*options.secrets, *(value for value in values if len(value) >= _MIN_SECRET)]
+
+
 def is_playlist(begin: bytes) -> bool:
     """Whether it begins as a playlist does (RFC 8216, 4.3.1.1), or is compressed, which no stream is."""
     return begin.startswith(GZIP_MAGIC) or begin.removeprefix(_BOM).startswith(_PLAYLIST)
 
 
-def not_a_stream(url: MediaUrl, content_type: str, begin: bytes) -> SourceCorrupt:
-    """The error for an answer of this type that begins like this; ``url`` as the user gave it."""
+def not_a_stream(url: MediaUrl, content_type: str, begin: bytes, secrets: Sequence[str] = ()) -> SourceCorrupt:
+    """The error for an answer of this type that begins like this; ``url`` as the user gave it.
+
+    ``secrets``: what else is secret of what was sent. Of an answer that repeats any of it nothing is shown.
+    """
+    text = begin.decode("utf-8", "replace")
+    if any(secret in text for secret in secrets):
+        begin = b""
     return SourceCorrupt(
         Code.SOURCE_NOT_STREAM,
         url=url.redacted,

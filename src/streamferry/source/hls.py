@@ -9,6 +9,7 @@ Specification: RFC 8216.
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Unpack
 from urllib.parse import urljoin
 
@@ -93,6 +94,7 @@ async def _open_segments(
             renditions.append(Rendition(media_url, follower, url, **network))
         longest_s = max(rendition.follower.usual_s for rendition in renditions)
         inlet = HlsInlet(renditions, silence_s=SILENCE_S + longest_s)
+        inlet.needs_ffmpeg = partial(setattr, memory, "needs_ffmpeg", True)
         try:
             async with asyncio.timeout(inlet.silence_s):
                 await inlet.look()

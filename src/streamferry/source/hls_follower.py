@@ -22,6 +22,8 @@ _MAX_SEGMENT_S = 60
 _REGRESSED_DURATIONS = 2.0
 # Numbers that rise faster than segments can be made are those of another stream.
 _MIN_SEGMENT_S, _SLACK_S = 0.2, 60.0
+# No server is ahead by more: what comes beyond it is left out.
+_MOST_WAITING = 200
 # How many segments are remembered by name; a server that ends fewer before it did may be one that lags.
 _REMEMBERED = 8
 
@@ -115,13 +117,17 @@ class HlsFollower:
         else:
             return
         self._names, self._end, self._asked_at = names, segments[-1].number + 1, asked_at
+        while len(self._waiting) > _MOST_WAITING:
+            self._lost_s += self._waiting.popleft().seconds
 
     def next(self) -> Next | None:
         """The next segment, None if none is known yet."""
         while self._waiting:
             segment = self._waiting.popleft()
             before = self._given[-1] if self._given else None
-            self._is_break |= segment.is_break or (before is not None and before.breaks != segment.breaks)
+            # Of what left the playlist unseen only the count of breaks tells.
+            unseen = before is not None and segment.number > before.number + 1 and before.breaks != segment.breaks
+            self._is_break |= segment.is_break or unseen
             self._given.append(segment)
             if segment.is_gap:
                 self._lost_s += segment.seconds
@@ -137,8 +143,13 @@ class HlsFollower:
             self._given.pop()
 
     def lose(self, seconds: float) -> None:
-        """So much of the segment given last could not be had."""
+        """So much of a segment that was given could not be had."""
         self._lost_s += seconds
+
+    def lose_all(self, found: Next) -> None:
+        """The segment given last could not be had at all."""
+        self._lost_s += found.lost_s + found.segment.seconds
+        self._is_break |= found.is_break
 
     def _continue(self, segments: list[Segment]) -> None:
         """Take what was not listed before. What has left the playlist unplayed is lost."""

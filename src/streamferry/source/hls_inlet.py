@@ -6,7 +6,7 @@ it (EXT-X-DISCONTINUITY, a server that was started anew) they are shifted alike.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from streamferry.media.errors import RemoteProtocolError, SourceEnded
@@ -23,6 +23,13 @@ from streamferry.wire.packed_audio import PackedAudio
 _AHEAD_MS = 500
 _RECEIVE_BYTES = 256 << 10
 _MOST_RECEIVES = 8
+_MOST_BYTES = 512 << 10
+#: What waits because its tracks do not go together is handed out when it is so much.
+_MAX_HELD_BYTES = 16 << 20
+# A segment that takes longer than so many times its length is given up.
+_SEGMENT_TIMES = 3
+# No segment counts for longer.
+_MAX_SEGMENT_S = 60.0
 # The next segment is asked for when so much of this one is left.
 _ASK_AHEAD_S = 2.0
 # A segment of which nothing comes for so long is given up.
@@ -98,7 +105,12 @@ class RenditionReader:
         #: Up to which there is media of all its tracks, and when something came.
         self.last_ms = -1
         self.received_at = 0.0
+        #: When media came, and how much of it waits.
+        self.tag_at = 0.0
+        self.held_bytes = 0
         self._clock = clock
+        self._begun_at = self._limit_s = 0.0
+        self._head = b""
         self._demuxer: Demuxer | None = None
         self._transfer: SegmentTransfer | None = None
         self._shift: int | None = None
@@ -123,7 +135,7 @@ class RenditionReader:
     @property
     def come_until_ms(self) -> int:
         """Up to which there is all that will come."""
-        return self._top_ms if self.is_over else self.last_ms
+        return self._top_ms if self.is_over or self.held_bytes > _MAX_HELD_BYTES else self.last_ms
 
     @property
     def is_known(self) -> bool:
@@ -153,7 +165,7 @@ class RenditionReader:
         """
         count = 0
         for _ in range(_MOST_RECEIVES):
-            if self.last_ms >= until_ms:
+            if self.last_ms >= until_ms or count > _MOST_BYTES or self.held_bytes > _MAX_HELD_BYTES:
                 break
             transfer = self._transfer or self._begin(now)
             if transfer is None:
@@ -164,7 +176,7 @@ class RenditionReader:
                 self._end(is_whole=False)
                 continue
             if data is None:
-                if now - self.received_at > _SEGMENT_SILENCE_S:
+                if now - self.received_at > _SEGMENT_SILENCE_S or now - self._begun_at > self._limit_s:
                     self._end(is_whole=False)
                     continue
                 break
@@ -199,7 +211,9 @@ class RenditionReader:
         transfer = self._transfer = self.rendition.take()
         if transfer is None:
             return None
-        self.received_at = now
+        self.received_at = self._begun_at = now
+        self._limit_s = _SEGMENT_TIMES * min(transfer.seconds, _MAX_SEGMENT_S) + _SEGMENT_SILENCE_S
+        self._head = b""
         if transfer.found.is_break:
             self._finish()
             self._demuxer, self._shift = None, None
@@ -219,7 +233,7 @@ class RenditionReader:
         if not is_whole:
             self.rendition.follower.lose(left_s)
         if self._begin_ms is not None:
-            self._next_begin_ms = self._begin_ms + round(transfer.seconds * 1000)
+            self._next_begin_ms = self._begin_ms + round(min(transfer.seconds, _MAX_SEGMENT_S) * 1000)
         if self.rendition.follower.is_finished and self.rendition.is_over:
             self._finish()
 
@@ -231,7 +245,11 @@ class RenditionReader:
 
     def _read(self, transfer: SegmentTransfer, data: bytes | memoryview) -> None:
         if self._demuxer is None:
-            self._demuxer = _demuxer_for(bytes(data[:_LOOK_BYTES]), transfer.header)
+            self._head += data
+            if len(self._head) < _LOOK_BYTES:
+                return
+            data, self._head = self._head, b""
+            self._demuxer = _demuxer_for(data, transfer.header)
         tags: list[Tag] = []
         self._demuxer.feed(data, tags)
         self._place(tags)
@@ -243,7 +261,7 @@ class RenditionReader:
         if self._begin_ms is None:
             first_ms = min(stamp for _, stamp, _ in tags)
             shift = self._shift
-            if shift is not None and abs(first_ms + shift - self._next_begin_ms) > _OTHER_CLOCK_MS:
+            if shift is not None and not self._continues(first_ms + shift):
                 # A break that the playlist does not tell.
                 shift = None
                 self._breaks += 1
@@ -254,6 +272,8 @@ class RenditionReader:
                     (shift, shift - _TURN_MS, shift + _TURN_MS),
                     key=lambda one: abs(one + first_ms - self._next_begin_ms),
                 )
+                if abs(shift + first_ms - self._next_begin_ms) > _OTHER_CLOCK_MS:
+                    shift = self._next_begin_ms - first_ms
             self._shift = shift
             self._begin_ms = first_ms + shift
         shift = self._shift or 0
@@ -261,8 +281,16 @@ class RenditionReader:
             laid = stamp + shift
             self.tracks.setdefault(kind, deque()).append((kind, laid, body))
             self._last_of[kind] = laid
-        self._top_ms = top_ms = max(self._top_ms, *self._last_of.values())
+            self.held_bytes += len(body)
+        self.tag_at = self.received_at
+        top_ms = max(self._last_of.values())
+        self._top_ms = max(self._top_ms, top_ms)
         self.last_ms = min(last for last in self._last_of.values() if last > top_ms - _TRACK_LAG_MS)
+
+    def _continues(self, stamp_ms: int) -> bool:
+        """Whether a segment that begins there is on the same clock as the one before, whatever the playlist says."""
+        ahead_ms = stamp_ms - self._top_ms
+        return -1000 < ahead_ms < 1000 or (ahead_ms > -1000 and abs(stamp_ms - self._next_begin_ms) <= _OTHER_CLOCK_MS)
 
 
 class HlsInlet:
@@ -277,11 +305,14 @@ class HlsInlet:
         """``renditions``: the one with the picture, and that of its sound if it has one of its own."""
         self.silence_s = silence_s
         self.is_mute = False
+        #: Is called when it is found that only ffmpeg reads the source.
+        self.needs_ffmpeg: Callable[[], None] = lambda: None
         laid = Clock()
         self._readers = [RenditionReader(rendition, laid) for rendition in renditions]
         self._clock = asyncio.get_running_loop().time
         self._pace = Pace()
         self._has_begun = False
+        self._begun_at = 0.0
 
     async def look(self) -> None:
         """Wait until it is known what comes. Raises SourceError, NeedsFfmpeg among them."""
@@ -301,22 +332,24 @@ class HlsInlet:
         now, readers, pace = self._clock(), self._readers, self._pace
         count = sum(reader.fill(scratch, pace.due_ms + _AHEAD_MS, now) for reader in readers)
         firsts = [first for reader in readers if (first := reader.first_ms) is not None]
+        for reader in readers:
+            if reader.is_over and reader.first_ms is None:
+                raise_end(reader.rendition)
         if not firsts:
-            for reader in readers:
-                if reader.is_over:
-                    raise_end(reader.rendition)
             return count
         first_ms = min(firsts)
         if not self._has_begun:
             self._has_begun = True
+            self._begun_at = now
             pace.begin(first_ms, now)
         # A rendition that is slow holds the other back, for a while.
         slow = [
             reader
             for reader in readers
-            if reader.first_ms is None and not reader.is_over and now - reader.received_at < _RENDITION_SILENCE_S
+            if reader.first_ms is None and now - max(reader.tag_at, self._begun_at) < _RENDITION_SILENCE_S
         ]
-        last_ms = min(reader.come_until_ms for reader in (slow or readers))
+        waited_for = slow or [reader for reader in readers if reader.first_ms is not None]
+        last_ms = min(reader.come_until_ms for reader in waited_for)
         due_ms = pace.advance(now, last_ms, readers[0].excess_segments)
         if not slow and first_ms > due_ms + _GAP_MS:
             pace.begin(first_ms, now)
@@ -337,6 +370,7 @@ class HlsInlet:
             for tags in reader.tracks.values():
                 while tags and tags[0][1] <= due_ms:
                     found.append(tags.popleft())
+                    reader.held_bytes -= len(found[-1][2])
                     reader.given_ms = max(reader.given_ms, found[-1][1])
         found.sort(key=_stamp_of)
         out.extend((kind, stamp & 0xFFFFFFFF, body) for kind, stamp, body in found)
@@ -344,6 +378,7 @@ class HlsInlet:
     def _check(self) -> None:
         for reader in self._readers:
             if codec := reader.unsupported:
+                self.needs_ffmpeg()
                 raise NeedsFfmpeg(Code.SOURCE_NEEDS_ENCODING, codec=codec)
 
 

@@ -9,11 +9,12 @@ from collections.abc import Coroutine
 from typing import Unpack
 
 from streamferry.media.errors import MediaError, PeerError, PeerRejected, PeerUnreachable, RemoteProtocolError
+from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, step
 from streamferry.net.http import HttpBody, HttpStream, open_get
 from streamferry.reasons import Code, InvalidValue, Reason
-from streamferry.source.answer import not_a_stream
+from streamferry.source.answer import not_a_stream, sent_secrets
 from streamferry.source.hls_follower import HlsFollower, Next
 from streamferry.source.hls_segment import SegmentOpener, SegmentTransfer
 from streamferry.wire.hls import MAX_PLAYLIST_BYTES, Playlist
@@ -45,6 +46,8 @@ class Rendition:
         self._network = network
         self._opener = SegmentOpener(source, **network)
         self._ready: SegmentTransfer | None = None
+        # Whether a segment has been asked for and is not there yet.
+        self._asking = False
         self._is_wanted = asyncio.Event()
         self._is_wanted.set()
         self._is_listed = asyncio.Event()
@@ -77,6 +80,10 @@ class Rendition:
         """End it. Closing again does nothing."""
         for task in self._tasks:
             task.cancel()
+        if self._asking:
+            self._asking = False
+            if self._ready is None:
+                self.follower.put_back()
         if self._ready is not None:
             self._ready.close()
             self._ready = None
@@ -123,14 +130,17 @@ class Rendition:
                 self._is_listed.clear()
                 await self._is_listed.wait()
             try:
+                self._asking = True
                 self._ready = await self._ask(found)
-                failures = 0
+                self._asking, failures = False, 0
             except (PeerError, RemoteProtocolError) as error:
                 failures += 1
                 if failures == _MOST_FAILURES or self._is_expired(error, found.segment.number):
+                    self._asking = False
                     self.follower.put_back()
                     raise
-                self.follower.lose(found.segment.seconds)
+                self.follower.lose_all(found)
+                self._asking = False
                 self._is_wanted.set()
 
     def _is_expired(self, error: MediaError, number: int) -> bool:
@@ -179,4 +189,6 @@ async def read_playlist(
     try:
         return Playlist.parse(data), stream.final_url
     except InvalidValue:
-        raise RemoteProtocolError(not_a_stream(given_for or url, stream.content_type, data).why) from None
+        options = network.get("options", NO_OPTIONS)
+        secrets = [*sent_secrets(options, url), *sent_secrets(options, stream.final_url)]
+        raise RemoteProtocolError(not_a_stream(given_for or url, stream.content_type, data, secrets).why) from None

@@ -5,11 +5,12 @@ Decided by the content type or the ending of the address where those name MPEG-T
 
 from typing import Unpack
 
+from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, step
 from streamferry.net.http import HttpBody, HttpStream, first_payload, open_get
 from streamferry.reasons import Code, Reason
-from streamferry.source.answer import LOOK_BYTES, is_playlist, not_a_stream
+from streamferry.source.answer import LOOK_BYTES, is_playlist, not_a_stream, sent_secrets
 from streamferry.source.ffmpeg_inlet import FfmpegInput, open_ffmpeg
 from streamferry.source.hls import HlsMemory, open_hls
 from streamferry.source.http_flv import HttpFlvInlet
@@ -33,17 +34,18 @@ async def open_http(
         try:
             if names_playlist(stream.content_type, stream.final_url.path):
                 return await open_hls(url, stream, memory=memory, **network)
+            secrets = sent_secrets(network.get("options", NO_OPTIONS), stream.final_url)
             if "flv" in stream.content_type:
-                return HttpFlvInlet(url, stream)
+                return HttpFlvInlet(url, stream, secrets)
             if not _is_named_ts(stream):
                 async with step(Reason.of(Code.STEP_MEDIA, peer=stream.connection.peer), network["deadlines"].response):
                     begin = await first_payload(stream, LOOK_BYTES)
                 if is_playlist(begin):
                     return await open_hls(url, stream, memory=memory, **network)
                 if begin.startswith(_FLV):
-                    return HttpFlvInlet(url, stream)
+                    return HttpFlvInlet(url, stream, secrets)
                 if not begin.startswith(_TS_SYNC_BYTE):
-                    raise not_a_stream(url, stream.content_type, begin)
+                    raise not_a_stream(url, stream.content_type, begin, secrets)
             body = HttpBody(stream)
             source = FfmpegInput(["-f", "mpegts"], feed=_HttpFeed(stream, body))
             return await open_ffmpeg(url, source, leftover=body.leftover)

@@ -3,6 +3,7 @@
 Specification: Adobe Video File Format 10.1, annex E, as a body of RFC 9112, mostly chunked.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 from streamferry.media.url import MediaUrl
@@ -15,8 +16,8 @@ from streamferry.source.live import ConnectionInlet
 class HttpFlvInlet(ConnectionInlet):
     """The LiveInlet of an HTTP-FLV stream."""
 
-    def __init__(self, url: MediaUrl, stream: HttpStream) -> None:
-        """``url``: as the user gave it; ``stream``: the answer, taken over."""
+    def __init__(self, url: MediaUrl, stream: HttpStream, secrets: Sequence[str] = ()) -> None:
+        """``url``: as the user gave it; ``stream``: the answer, taken over; ``secrets``: what else was sent."""
         body = HttpBody(stream)
-        reader = FlvReader(body.leftover, refuse=partial(not_a_stream, url, stream.content_type))
+        reader = FlvReader(body.leftover, refuse=partial(not_a_stream, url, stream.content_type, secrets=secrets))
         super().__init__(stream.connection, body.receiver, reader)

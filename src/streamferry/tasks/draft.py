@@ -130,6 +130,7 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         [item.url for item in items],
         [item.url for item in current.items] if current else [],
         rules,
+        is_retyped=draft.sources is not None and all(REDACTED not in (one.url or REDACTED) for one in draft.sources),
     )
     destination_options = decide_options(
         "destination_options",
@@ -138,6 +139,7 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         [destination],
         [current.destination] if current else [],
         rules,
+        is_retyped=draft.destination is not None and REDACTED not in _typed(draft.destination),
     )
     return TaskSpec(
         kind=kind,
@@ -251,6 +253,12 @@ def _decide_destination(
     if isinstance(given, DestinationParts):
         return checks.build_destination(given.host, given.app, given.stream, rules)
     return _as_shown(given, [current.destination] if current else []) or checks.read_destination(given, rules)
+
+
+def _typed(given: str | DestinationParts | ServerAndKey) -> str:
+    if isinstance(given, str):
+        return given
+    return given.server + given.key if isinstance(given, ServerAndKey) else given.host + given.app + given.stream
 
 
 def _decide_loops(draft: TaskDraft, kind: TaskKind, current: TaskSpec | None) -> tuple[int | None, int | None, int]:

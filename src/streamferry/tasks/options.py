@@ -42,9 +42,12 @@ def decide_options(
     urls: Sequence[MediaUrl],
     urls_before: Sequence[MediaUrl],
     rules: AddressRules,
+    *,
+    is_retyped: bool = True,
 ) -> PeerOptions:
     """The resulting options. ``given``: a draft, None, or anything else to clear them. ``urls``: the peers that they
-    are for, and were before. Raises InvalidField with the option as ``field.name``."""
+    are for, and were before; ``is_retyped``: whether the request has their addresses, nothing of them hidden. Raises
+    InvalidField with the option as ``field.name``."""
     if given is None and present == NO_OPTIONS:
         return present
     draft = OptionsDraft() if given is None else given
@@ -58,12 +61,37 @@ def decide_options(
         raise InvalidField(name, error.why) from None
     if options.proxy is not None and (reason := rules.refuse_peer(options.proxy)):
         raise InvalidField(f"{field}.proxy", reason)
-    # Who may change the address of a source does not thereby learn what is secret of its headers.
-    kept = {pair for pair in options.headers if pair in present.headers and pair[0].lower() not in PASSED_ON}
-    typed = set((draft.headers or {}).items())
-    if kept - typed and not {url.origin for url in urls} <= {url.origin for url in urls_before}:
-        raise InvalidField(f"{field}.headers", Code.FIELD_HEADERS_AGAIN)
+    _check_kept(field, options, draft, present, urls, urls_before, is_retyped=is_retyped)
     return options
+
+
+def _check_kept(
+    field: str,
+    options: PeerOptions,
+    draft: OptionsDraft,
+    present: PeerOptions,
+    urls: Sequence[MediaUrl],
+    urls_before: Sequence[MediaUrl],
+    *,
+    is_retyped: bool,
+) -> None:
+    """Who may change where a task goes, or by which proxy, does not thereby learn what is secret of it."""
+    proxy = options.proxy
+    is_new_proxy = proxy is not None and (present.proxy is None or present.proxy.origin != proxy.origin)
+    # A proxy reads what goes through it without TLS.
+    is_read = is_new_proxy and any(not url.uses_tls and url.scheme != "file" for url in urls)
+    if is_read and urls_before and not is_retyped and any(url.secrets for url in urls):
+        raise InvalidField(f"{field}.proxy", Code.FIELD_PROXY_AND_ADDRESS)
+    if not is_read and {url.origin for url in urls} <= {url.origin for url in urls_before}:
+        return
+    before = {(name.lower(), value) for name, value in present.headers if name.lower() not in PASSED_ON}
+    typed = {(name.lower(), value.strip()) for name, value in (draft.headers or {}).items()}
+    if {(name.lower(), value) for name, value in options.headers} & before - typed:
+        raise InvalidField(f"{field}.headers", Code.FIELD_HEADERS_AGAIN)
+    for name in CONNECT_PARAMETERS:
+        text = getattr(options, name)
+        if shown_text(text) != text == getattr(present, name) and (getattr(draft, name) or "").strip() != text:
+            raise InvalidField(f"{field}.{name}", Code.FIELD_HEADERS_AGAIN)
 
 
 def _merge(draft: OptionsDraft, present: PeerOptions) -> PeerOptions:

@@ -312,7 +312,8 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         end_at=spec.end_at,
         sources=[SourceView(url=show_source(item.url), start_s=item.start_s, end_s=item.end_s) for item in spec.items],
         destination=spec.destination.redacted,
-        destination_server=shown_text(spec.destination.apart[0]) if spec.destination.apart else None,
+        # Without a key of its own the server field may hold it.
+        destination_server=shown_text(apart[0]) if (apart := spec.destination.apart) and apart[1] else None,
         loops=spec.loops,
         continue_strategy=Strategy[spec.continue_strategy.name],
         pre_download=spec.pre_download,

@@ -19,7 +19,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 # The largest window, and gzip's head around it (zlib.h, inflateInit2).
 _GZIP_WINDOW = 31
 
-_ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
+# Four for each of the most segments that are read.
+_MAX_LINES = 400_000
+_ATTRIBUTE = re.compile(r'(?<![A-Z0-9-])([A-Z0-9-]{1,64})=("[^"]*"|[^",]*)')
 _TARGET_DURATION = re.compile(r"#EXT-X-TARGETDURATION:(\d{1,9})")
 _MEDIA_SEQUENCE = re.compile(r"#EXT-X-MEDIA-SEQUENCE:(\d{1,19})")
 _DISCONTINUITY_SEQUENCE = re.compile(r"#EXT-X-DISCONTINUITY-SEQUENCE:(\d{1,19})")
@@ -60,6 +62,8 @@ class Playlist:
         """
         if data[:2] == GZIP_MAGIC:
             data = uncompressed(data, MAX_PLAYLIST_BYTES)
+        if data.count(b"\n") > _MAX_LINES:
+            raise InvalidValue(Code.PROTOCOL_NOT_HLS)
         text = data.decode("utf-8", "replace").removeprefix("\ufeff")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if lines[:1] != ["#EXTM3U"]:

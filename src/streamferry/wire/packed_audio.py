@@ -25,6 +25,7 @@ class PackedAudio:
         self._held = b""
         self._is_head = True
         self._pts: int | None = None
+        self._last: int | None = None
 
     @property
     def is_known(self) -> bool:
@@ -79,4 +80,7 @@ class PackedAudio:
         at = tag.find(_OWNER)
         if at >= 0 and at + len(_OWNER) + 8 <= len(tag):
             begin = at + len(_OWNER)
-            self._pts = (int.from_bytes(tag[begin : begin + 8]) & _STAMP_MASK) + _TURN_TICKS
+            stamp = int.from_bytes(tag[begin : begin + 8]) & _STAMP_MASK
+            last = self._last if self._last is not None else stamp + _TURN_TICKS
+            # The reading of it that is nearest to the last.
+            self._pts = self._last = last + (stamp - last + _TURN_TICKS // 2 & _STAMP_MASK) - _TURN_TICKS // 2

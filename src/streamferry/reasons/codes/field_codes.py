@@ -207,8 +207,13 @@ class Fields:
     )
     FIELD_HEADERS_AGAIN = ReasonCode(
         "field.headers_again",
-        "must be given again, because the address is on another server than the one that they were given for",
-        "地址已换到其他服务器，须重新填写",
+        "must be given again, because the server or the proxy is another one than that which it was given for",
+        "服务器或代理已更换，须重新填写",
+    )
+    FIELD_PROXY_AND_ADDRESS = ReasonCode(
+        "field.proxy_and_address",
+        "is another proxy, which could read the address: give the address again, too",
+        "更换代理后代理可读取地址，须同时重新填写地址",
     )
     FIELD_HEADER_HIDDEN = ReasonCode(
         "field.header_hidden",

@@ -6,11 +6,23 @@ Frames may lie across PES packets; the stamp of a packet is that of the first fr
 Specification: ISO/IEC 14496-3, 1.A.2 (ADTS), 1.7.3 (LATM and LOAS), 1.6.2 (AudioSpecificConfig); ISO/IEC 11172-3.
 """
 
+import re
+
 from streamferry.media.tag import AUDIO, Tag
 from streamferry.wire.bits import BitReader
 
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _TICKS = 90_000
+# How frames of each codec begin.
+_SYNC = {
+    "aac": re.compile(rb"\xff(?:[\xf0\xf1\xf8\xf9]|\Z)").search,
+    "latm": re.compile(rb"\x56(?:[\xe0-\xff]|\Z)").search,
+    "mpeg": re.compile(rb"\xff(?:[\xe2-\xe7\xf2-\xf7\xfa-\xff]|\Z)").search,
+}
+#: Of one PES packet: a second of sound has 40 KB at most.
+_MAX_PUT_BYTES = 1 << 17
+# So many frames in a row say what one may say that is damaged.
+_SURE = 3
 #: Of what waits for the rest of a frame: ADTS counts with 13 bits, LOAS too.
 _MAX_HELD_BYTES = 1 << 14
 _MPEG1_RATES, _MPEG_RATES = (44100, 48000, 32000), {3: 1, 2: 2, 0: 4}
@@ -34,6 +46,13 @@ class Sounds:
         self._latm: _LatmConfig | None = None
         #: Name of what FLV cannot carry, once it is known to be in there.
         self.unsupported = ""
+        self._strange = 0
+
+    def _tell(self, name: str) -> None:
+        """A frame says that it is something that FLV cannot carry."""
+        self._strange += 1
+        if self._strange >= _SURE:
+            self.unsupported = name
 
     def lose(self) -> None:
         """Bytes are missing: what is held has no end."""
@@ -42,7 +61,7 @@ class Sounds:
     def put(self, data: bytes, pts: int | None, out: list[Tag]) -> None:
         """Stamps in ticks of 90 kHz, which do not wrap; without one it goes on after the frame before."""
         held = len(self._held)
-        data = self._held + data
+        data = self._held + data[:_MAX_PUT_BYTES]
         # A frame that began in the packet before has its stamp from there.
         at, begun = 0, pts
         while at + 7 <= len(data):
@@ -75,8 +94,8 @@ class Sounds:
             self._next = float(pts)
 
     def _sync(self, data: bytes, at: int) -> int:
-        sync = b"\x56" if self._codec == "latm" else b"\xff"
-        return data.find(sync, at)
+        found = _SYNC[self._codec](data, at)
+        return found.start() if found is not None else -1
 
     def _frame(self, data: bytes, at: int) -> tuple[int, int, int, bytes, bytes]:
         """Size, samples, rate, tag body and configuration of the frame at ``at``; size 0: there is none."""
@@ -93,7 +112,7 @@ class Sounds:
             return 0, 0, 0, b"", b""
         channels = head >> 30 & 7
         if not channels:
-            self.unsupported = "AAC whose channels are told in its frames"
+            self._tell("AAC whose channels are told in its frames")
         # AudioSpecificConfig: object type, rate, channels.
         config = ((head >> 38 & 3) + 1 << 11 | rate << 7 | channels << 3).to_bytes(2)
         return size, 1024 * (blocks + 1), _RATES[rate], b"\xaf\1" + data[at + begin : at + size], config
@@ -105,10 +124,10 @@ class Sounds:
             return 0, 0, 0, b"", b""
         rate_hz = _MPEG1_RATES[rate] // _MPEG_RATES[version]
         if layer != 1:
-            self.unsupported = "MP2" if layer == 2 else "MPEG audio layer I"
+            self._tell("MP2" if layer == 2 else "MPEG audio layer I")
             return 0, 0, 0, b"", b""
         if rate_hz not in _FLV_RATES:
-            self.unsupported = f"MP3 with {rate_hz} Hz"
+            self._tell(f"MP3 with {rate_hz} Hz")
         samples = 1152 if version == 3 else 576
         size = samples // 8 * _LAYER3_KBPS[version == 3][bits] * 1000 // rate_hz + (head >> 9 & 1)
         is_mono = head >> 6 & 3 == 3
@@ -132,7 +151,7 @@ class Sounds:
         except ValueError:
             return 0, 0, 0, b"", b""
         except NotImplementedError as error:
-            self.unsupported = str(error)
+            self._tell(str(error))
             return size, 0, 1, b"", b""
         return size, 1024, self._latm.rate_hz, b"\xaf\1" + frame, self._latm.config
 

@@ -249,15 +249,15 @@ class ClientSession(Peer):
             fields["type"] = "nonprivate"
         our_name = _ENCODER if self._purpose is Purpose.PUBLISH and self._is_encoder else _PLAYER
         fields["flashVer"] = options.flash_ver or our_name
-        if options.swf_url:
+        # What was given is for the server of the address, not for where that redirects to.
+        is_home = self._place == Place.of(self._url)
+        if options.swf_url and is_home:
             fields["swfUrl"] = options.swf_url
-        # One that was given is for the server of the address, not for where that redirects to.
-        tc_url = options.tc_url if self._place == Place.of(self._url) else ""
-        fields["tcUrl"] = (tc_url or self._place.tc_url) + auth
+        fields["tcUrl"] = ((options.tc_url or self._url.tc_url) if is_home else self._place.tc_url) + auth
         if self._purpose is Purpose.PLAY:
             # Bit masks of what the player decodes, as Flash Player and ffmpeg send them: everything.
             fields |= {"fpad": False, "capabilities": 15, "audioCodecs": 4071, "videoCodecs": 252, "videoFunction": 1}
-        if options.page_url:
+        if options.page_url and is_home:
             fields["pageUrl"] = options.page_url
         if self._lists_codecs:
             fields["fourCcList"] = list(FOURCCS)

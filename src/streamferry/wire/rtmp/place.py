@@ -44,15 +44,15 @@ class Place:
         It may be relative. A user and password in it are left out: ours are for it to ask.
         """
         text = redirect.strip()
-        if "://" not in text:
-            base = f"{_AS_ON_WEB[self.server.scheme]}://{self.server.authority}/{self.app}"
-            joined = urljoin(base, text)
-            text = self.server.scheme + joined[joined.find("://") :]
         try:
+            if "://" not in text:
+                base = f"{_AS_ON_WEB[self.server.scheme]}://{self.server.authority}/{self.app}"
+                joined = urljoin(base, text)
+                text = self.server.scheme + joined[joined.find("://") :]
             server = MediaUrl.parse(text)
         except ValueError:
             return None
-        if not server.is_rtmp:
+        if not server.is_rtmp or not server.host.isprintable():
             return None
         path = server.path.strip("/")
         name, _, query = key.partition("?")
