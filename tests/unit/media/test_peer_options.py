@@ -84,7 +84,9 @@ def test_headers_that_cannot_be_sent(name: str, value: str) -> None:
     assert len(value) < 5 or value not in str(caught.value)
 
 
-@pytest.mark.parametrize("bind", ["localhost", "1.2.3", "::1/64", "10.0.0.1:80", "eth0"])
+@pytest.mark.parametrize(
+    "bind", ["localhost", "1.2.3", "::1/64", "10.0.0.1:80", "eth0", "::1%\0", "fe80::1%a\nb\x1b[31m"]
+)
 def test_a_local_address_is_an_ip_address(bind: str) -> None:
     """Not a name, an interface or a network."""
     with pytest.raises(InvalidPart, match="bind"):
@@ -107,3 +109,13 @@ def test_an_option_without_an_effect_is_refused_by_its_name(options: PeerOptions
     with pytest.raises(InvalidPart) as caught:
         check_use(options, [MediaUrl.parse(url)])
     assert caught.value.name == name
+
+
+def test_secrets_are_known_also_in_parts() -> None:
+    """Servers repeat the token of a header and the value of a query, not all of it; a password may hold an ``@``."""
+    options = PeerOptions(
+        headers=(("Authorization", "Bearer TOKEN1"), ("Cookie", "a=COOKIE1; b=COOKIE2")),
+        page_url="https://me:p@ss1@h.example/?p=QUERY1",
+    )
+    assert {"TOKEN1", "COOKIE1", "COOKIE2", "QUERY1", "p@ss1"} <= set(options.secrets)
+    assert "ss1" not in str(options.shown()["page_url"])

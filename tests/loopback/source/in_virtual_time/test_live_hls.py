@@ -11,6 +11,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.source import HlsMemory
 from streamferry.source import open_live as open_live_within
+from streamferry.wire.hls import Playlist, attributes
 
 open_live = partial(open_live_within, deadlines=Deadlines())
 
@@ -216,3 +217,42 @@ async def test_headers_of_the_source_go_where_they_were_given_for(play, server, 
     await play(3, options=options)
     assert any(".ts" in head for head in server.heads)
     assert all("x-token: secret" in head for head in server.heads)
+
+
+async def test_stamps_that_fall_without_a_word(play, server):
+    """By less than what tells another clock by itself: the segments after it were an error of the beat."""
+    server.segments = [*server.segments[:10], *server.segments[6:20]]
+    seen = await play(20)
+    assert seen.error is None
+    assert_in_order(seen)
+    assert seen.media_s() > 18
+
+
+async def test_what_was_asked_for_when_a_session_ends_is_not_lost(play, server):
+    """The next session begins with it."""
+    server.delay_s = 0.8
+    bodies = []
+    for _ in range(3):
+        seen = await play(4)
+        bodies.append({tag[3] for tag in seen.pictures})
+    assert not bodies[0] & bodies[1]
+    asked = [name for name in server.asked if name.endswith(".ts")]
+    assert {int(name[:-3]) for name in asked} == set(range(1, max(int(name[:-3]) for name in asked) + 1))
+    assert len(asked) > len(set(asked))
+
+
+async def test_a_break_of_a_segment_that_is_missing_is_one_all_the_same(play, server, clips):
+    other = LiveServer(clips.hls("flash_beep_unlike"))
+    server.segments = [*server.segments[:10], *other.segments[:3], *other.segments[:3], *server.segments[16:]]
+    server.marks = {10: ["#EXT-X-DISCONTINUITY"], 16: ["#EXT-X-DISCONTINUITY"]}
+    server.answer = lambda name, _: 404 if name == "10.ts" else None
+    seen = await play(20)
+    assert seen.error is None
+    assert_in_order(seen)
+
+
+def test_playlists_made_to_cost_time():
+    """One line took minutes to parse; and lines are bounded."""
+    assert attributes("#EXT-X-KEY:" + "A" * 1_000_000) == {}
+    with pytest.raises(ValueError, match="HLS"):
+        Playlist.parse(b"#EXTM3U\n" + b"#\n" * 500_000)

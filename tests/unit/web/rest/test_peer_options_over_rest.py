@@ -153,3 +153,31 @@ async def test_server_and_key_over_rest(rest: Rest) -> None:
     assert (await spec_of(rest, made)).destination.app_and_key == ("rtmp", "new")
     whole = await rest.call("PATCH", path, {"destination": "rtmp://h.example/live/k"})
     assert (changed["destination_server"] is None, whole["destination_server"]) == (False, None)
+
+
+async def test_secrets_do_not_go_to_another_server_or_through_another_proxy(rest: Rest) -> None:
+    """Who may change a task and does not know them does not learn them so."""
+    made = await rest.create(
+        sources=[{"url": "http://h.example/a.mp4"}],
+        source_options={"headers": {"Cookie": f"c={PLANTED}"}},
+        destination=f"rtmp://push.example/live/{PLANTED}",
+        destination_options={"tc_url": f"rtmp://push.example/live?t={PLANTED}"},
+    )
+    path = f"/tasks/{made['task_id']}"
+    elsewhere = [{"url": "http://elsewhere.example/a.mp4"}]
+    for field, change in (
+        ("source_options.headers", {"sources": elsewhere, "source_options": {"headers": {"cookie": "***"}}}),
+        ("source_options.headers", {"source_options": {"proxy": "http://p.example:1"}, "sources": elsewhere}),
+        ("destination_options.proxy", {"destination_options": {"proxy": "socks5://p.example:1"}}),
+        (
+            "destination_options.proxy",
+            {"destination": made["destination"], "destination_options": {"proxy": "http://p.example:1"}},
+        ),
+        ("destination_options.tc_url", {"destination": "rtmp://elsewhere.example/live/k"}),
+    ):
+        refusal = await rest.refusal(422, "PATCH", path, change)
+        assert refusal["field"] == field
+        assert PLANTED not in json.dumps(refusal)
+    proxied = {"proxy": "http://p.example:1", "tc_url": "rtmp://push.example/live"}
+    known = {"destination": f"rtmp://push.example/live/{PLANTED}", "destination_options": proxied}
+    assert (await rest.call("PATCH", path, known))["destination_options"]["proxy"] == "http://p.example:1"
