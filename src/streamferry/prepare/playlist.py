@@ -11,21 +11,19 @@ At most two playlists deep (a master, its variants), and bounded in size and in 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urljoin
+from urllib.parse import unquote
 
 from streamferry.media.errors import SourceForbidden, SourceMissing, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
 from streamferry.prepare.stretch import MAX_STRETCHES
 from streamferry.reasons import Code, InvalidValue, Reason, ReasonCode
-from streamferry.wire.hls import Playlist, scheme_of
+from streamferry.wire.hls import Playlist, joined, scheme_of
 from streamferry.wire.hls_segments import Key, Piece, parse_segments
 
 #: What web servers take of an address at most.
 _MAX_REFERENCE_CHARS = 8192
 _REMOTE = ("http", "https")
-# What has a meaning in an address stays; spaces and the like become what a browser makes of them.
-_SAFE = "%/:?#[]@!$&'()*+,;=~"
 
 #: Gives what is at the address of a playlist, and its final address.
 ReadPlaylist = Callable[[MediaUrl], tuple[bytes, MediaUrl]]
@@ -187,8 +185,7 @@ def resolve(base: MediaUrl, reference: str) -> MediaUrl:
 
 def _remote(base: MediaUrl, reference: str) -> MediaUrl:
     try:
-        joined = urljoin(base.reveal(), reference) if base.scheme in _REMOTE else reference
-        url = MediaUrl.parse(quote(joined, safe=_SAFE))
+        url = MediaUrl.parse(joined(base.reveal() if base.scheme in _REMOTE else "", reference))
     except ValueError:
         raise SourceUnsupported(Code.PLAYLIST_NO_ADDRESS) from None
     if url.scheme not in _REMOTE:

@@ -30,8 +30,9 @@ from streamferry.net.http import WEB_SCHEMES, HttpStream
 from streamferry.reasons import Code, InvalidValue
 from streamferry.source.ffmpeg_inlet import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.hls_follower import HlsFollower
-from streamferry.source.hls_inlet import HlsInlet, NeedsFfmpeg
+from streamferry.source.hls_inlet import HlsInlet
 from streamferry.source.hls_played_segments import HlsPlayedSegments
+from streamferry.source.hls_reader import NeedsFfmpeg
 from streamferry.source.hls_rendition import Rendition, read_playlist
 from streamferry.source.live import SILENCE_S
 from streamferry.wire.hls import Playlist, Variant, scheme_of

@@ -5,292 +5,23 @@ it (EXT-X-DISCONTINUITY, a server that was started anew) they are shifted alike.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
-from streamferry.media.errors import RemoteProtocolError, SourceEnded
+from streamferry.media.errors import SourceEnded
 from streamferry.media.tag import Tag
 from streamferry.reasons import Code
+from streamferry.source.hls_reader import RECEIVE_BYTES, Clock, NeedsFfmpeg, RenditionReader
 from streamferry.source.hls_rendition import Rendition
-from streamferry.source.hls_segment import SegmentTransfer
 from streamferry.source.live import as_source_errors
 from streamferry.source.pace import Pace
-from streamferry.wire.mpegts import TsDemuxer
-from streamferry.wire.packed_audio import PackedAudio
 
 # What is received ahead of what is due; after so much the server has to wait.
 _AHEAD_MS = 500
-_RECEIVE_BYTES = 256 << 10
-_MOST_RECEIVES = 8
-_MOST_BYTES = 512 << 10
-#: What waits because its tracks do not go together is handed out when it is so much.
-_MAX_HELD_BYTES = 16 << 20
-# A segment that takes longer than so many times its length is given up.
-_SEGMENT_TIMES = 3
-# No segment counts for longer.
-_MAX_SEGMENT_S = 60.0
-# The next segment is asked for when so much of this one is left.
-_ASK_AHEAD_S = 2.0
-# A segment of which nothing comes for so long is given up.
-_SEGMENT_SILENCE_S = 6.0
 # A rendition that has nothing for so long does not hold the other back.
 _RENDITION_SILENCE_S = 3.0
-# Stamps that are this far from where the playlist says they are begin on another clock.
-_OTHER_CLOCK_MS = 5_000
 # What is due later than this comes after a gap.
 _GAP_MS = 400
-# A track that is further than this from the other has nothing at present.
-_TRACK_LAG_MS = 3_000
-# Stamps of 33 bits at 90 kHz.
-_TURN_MS = round((1 << 33) / 90)
-_LOOK_BYTES = 16
 _LOOK_EVERY_S = 0.02
-# What fragmented MP4 begins with (ISO/IEC 14496-12; CMAF).
-_BOXES = frozenset((b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"free"))
-
-
-class NeedsFfmpeg(SourceEnded):
-    """The source has something that only ffmpeg reads, or that has to be encoded: it is to be opened again with it."""
-
-
-class Demuxer(Protocol):
-    """What makes tags of the bytes of segments."""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it is known what it carries."""
-
-    @property
-    def has_sound(self) -> bool:
-        """Whether it is known to carry sound."""
-
-    @property
-    def unsupported(self) -> str:
-        """Name of what FLV cannot carry, empty if there is nothing."""
-
-    def feed(self, data: bytes | memoryview, out: list[Tag]) -> None:
-        """Append the tags of which all has come now."""
-
-    def finish(self, out: list[Tag]) -> None:
-        """Append what is held."""
-
-
-class Clock:
-    """How the stamps of the source are laid on one clock without its breaks; shared by all renditions."""
-
-    def __init__(self) -> None:
-        # By number of the break: what is added to stamps.
-        self._shifts: dict[int, int] = {}
-        self._breaks = 0
-
-    def shift(self, breaks: int, stamp_ms: int, expected_ms: int) -> int:
-        """What is added to stamps after so many breaks, of which ``stamp_ms`` is the first."""
-        if breaks not in self._shifts:
-            if len(self._shifts) > 8:
-                self._shifts.pop(next(iter(self._shifts)))
-            self._shifts[breaks] = expected_ms - stamp_ms
-        return self._shifts[breaks]
-
-
-class RenditionReader:
-    """What has come of one rendition and is not due yet."""
-
-    def __init__(self, rendition: Rendition, clock: Clock) -> None:
-        self.rendition = rendition
-        #: Of each track, in order of their stamps: those are in ms on the clock of the inlet, which begins at 0.
-        self.tracks: dict[int, deque[Tag]] = {}
-        #: The stamp of the last tag that was handed out.
-        self.given_ms = -1
-        #: Up to which there is media of all its tracks, and when something came.
-        self.last_ms = -1
-        self.received_at = 0.0
-        #: When media came, and how much of it waits.
-        self.tag_at = 0.0
-        self.held_bytes = 0
-        self._clock = clock
-        self._begun_at = self._limit_s = 0.0
-        self._head = b""
-        self._demuxer: Demuxer | None = None
-        self._transfer: SegmentTransfer | None = None
-        self._shift: int | None = None
-        self._breaks = 0
-        # The last stamp of each track, and the highest of them.
-        self._last_of: dict[int, int] = {}
-        self._top_ms = -1
-        # The first stamp of the present segment, None until it is known, and where the next is expected to begin.
-        self._begin_ms: int | None = None
-        self._next_begin_ms = 0
-
-    @property
-    def is_over(self) -> bool:
-        """Whether all that will come has come."""
-        return self._transfer is None and self.rendition.is_over
-
-    @property
-    def first_ms(self) -> int | None:
-        """The stamp of what is to be handed out next, None if nothing is there."""
-        return min((tags[0][1] for tags in self.tracks.values() if tags), default=None)
-
-    @property
-    def come_until_ms(self) -> int:
-        """Up to which there is all that will come."""
-        return self._top_ms if self.is_over or self.held_bytes > _MAX_HELD_BYTES else self.last_ms
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it is known what it carries."""
-        return self._demuxer is not None and self._demuxer.is_known
-
-    @property
-    def has_sound(self) -> bool:
-        """Whether it is known to carry sound."""
-        return self._demuxer is not None and self._demuxer.has_sound
-
-    @property
-    def unsupported(self) -> str:
-        """Name of what FLV cannot carry in it, empty if there is nothing."""
-        return self._demuxer.unsupported if self._demuxer is not None else ""
-
-    @property
-    def excess_segments(self) -> float:
-        """By how many segments more is listed, and has not come, than when a session begins."""
-        follower = self.rendition.follower
-        return (self._left_s + self.rendition.ahead_s - follower.start_s) / follower.usual_s
-
-    def fill(self, scratch: memoryview, until_ms: float, now: float) -> int:
-        """Receive until there is media up to ``until_ms``, or nothing more is there now; returns bytes received.
-
-        Raises NeedsFfmpeg for a form of media that is not read.
-        """
-        count = 0
-        for _ in range(_MOST_RECEIVES):
-            if self.last_ms >= until_ms or count > _MOST_BYTES or self.held_bytes > _MAX_HELD_BYTES:
-                break
-            transfer = self._transfer or self._begin(now)
-            if transfer is None:
-                break
-            try:
-                data = transfer.receive(scratch[:_RECEIVE_BYTES])
-            except (OSError, RemoteProtocolError):
-                self._end(is_whole=False)
-                continue
-            if data is None:
-                if now - self.received_at > _SEGMENT_SILENCE_S or now - self._begun_at > self._limit_s:
-                    self._end(is_whole=False)
-                    continue
-                break
-            self.received_at = now
-            if not len(data):
-                self._end(is_whole=True)
-                continue
-            count += len(data)
-            self._read(transfer, data)
-        if self._transfer is not None and self._left_s < _ASK_AHEAD_S:
-            self.rendition.want()
-        return count
-
-    def close(self) -> None:
-        """End it."""
-        self.rendition.close()
-        if self._transfer is not None:
-            self._transfer.close()
-            self._transfer = None
-            if self._begin_ms is None or self.given_ms < self._begin_ms:
-                self.rendition.follower.put_back()
-
-    @property
-    def _left_s(self) -> float:
-        """How much of the present segment has not come."""
-        if self._transfer is None:
-            return 0.0
-        come_ms = 0 if self._begin_ms is None else self._top_ms - self._begin_ms
-        return max(0.0, self._transfer.seconds - come_ms / 1000)
-
-    def _begin(self, now: float) -> SegmentTransfer | None:
-        transfer = self._transfer = self.rendition.take()
-        if transfer is None:
-            return None
-        self.received_at = self._begun_at = now
-        self._limit_s = _SEGMENT_TIMES * min(transfer.seconds, _MAX_SEGMENT_S) + _SEGMENT_SILENCE_S
-        self._head = b""
-        if transfer.found.is_break:
-            self._finish()
-            self._demuxer, self._shift = None, None
-            self._breaks += 1
-        elif isinstance(self._demuxer, PackedAudio):
-            self._demuxer.begin_segment()
-        self._next_begin_ms = max(self._next_begin_ms, self._top_ms + 1) + round(transfer.found.lost_s * 1000)
-        self._begin_ms = None
-        return transfer
-
-    def _end(self, *, is_whole: bool) -> None:
-        transfer, left_s = self._transfer, self._left_s
-        if transfer is None:
-            return
-        transfer.close()
-        self._transfer = None
-        if not is_whole:
-            self.rendition.follower.lose(left_s)
-        if self._begin_ms is not None:
-            self._next_begin_ms = self._begin_ms + round(min(transfer.seconds, _MAX_SEGMENT_S) * 1000)
-        if self.rendition.follower.is_finished and self.rendition.is_over:
-            self._finish()
-
-    def _finish(self) -> None:
-        tags: list[Tag] = []
-        if self._demuxer is not None:
-            self._demuxer.finish(tags)
-        self._place(tags)
-
-    def _read(self, transfer: SegmentTransfer, data: bytes | memoryview) -> None:
-        if self._demuxer is None:
-            self._head += data
-            if len(self._head) < _LOOK_BYTES:
-                return
-            data, self._head = self._head, b""
-            self._demuxer = _demuxer_for(data, transfer.header)
-        tags: list[Tag] = []
-        self._demuxer.feed(data, tags)
-        self._place(tags)
-
-    def _place(self, tags: list[Tag]) -> None:
-        """Lay stamps on the clock without breaks."""
-        if not tags:
-            return
-        if self._begin_ms is None:
-            first_ms = min(stamp for _, stamp, _ in tags)
-            shift = self._shift
-            if shift is not None and not self._continues(first_ms + shift):
-                # A break that the playlist does not tell.
-                shift = None
-                self._breaks += 1
-            if shift is None:
-                shift = self._clock.shift(self._breaks, first_ms, self._next_begin_ms)
-                # The other rendition may have begun on the other side of where stamps wrap.
-                shift = min(
-                    (shift, shift - _TURN_MS, shift + _TURN_MS),
-                    key=lambda one: abs(one + first_ms - self._next_begin_ms),
-                )
-                if abs(shift + first_ms - self._next_begin_ms) > _OTHER_CLOCK_MS:
-                    shift = self._next_begin_ms - first_ms
-            self._shift = shift
-            self._begin_ms = first_ms + shift
-        shift = self._shift or 0
-        for kind, stamp, body in tags:
-            laid = stamp + shift
-            self.tracks.setdefault(kind, deque()).append((kind, laid, body))
-            self._last_of[kind] = laid
-            self.held_bytes += len(body)
-        self.tag_at = self.received_at
-        top_ms = max(self._last_of.values())
-        self._top_ms = max(self._top_ms, top_ms)
-        self.last_ms = min(last for last in self._last_of.values() if last > top_ms - _TRACK_LAG_MS)
-
-    def _continues(self, stamp_ms: int) -> bool:
-        """Whether a segment that begins there is on the same clock as the one before, whatever the playlist says."""
-        ahead_ms = stamp_ms - self._top_ms
-        return -1000 < ahead_ms < 1000 or (ahead_ms > -1000 and abs(stamp_ms - self._next_begin_ms) <= _OTHER_CLOCK_MS)
 
 
 class HlsInlet:
@@ -316,7 +47,7 @@ class HlsInlet:
 
     async def look(self) -> None:
         """Wait until it is known what comes. Raises SourceError, NeedsFfmpeg among them."""
-        scratch = memoryview(bytearray(_RECEIVE_BYTES))
+        scratch = memoryview(bytearray(RECEIVE_BYTES))
         while not all(reader.is_known for reader in self._readers):
             now = self._clock()
             for reader in self._readers:
@@ -392,11 +123,3 @@ def raise_end(rendition: Rendition) -> None:
 
 def _stamp_of(tag: Tag) -> int:
     return tag[1]
-
-
-def _demuxer_for(head: bytes, header: bytes) -> Demuxer:
-    if header or head[4:8] in _BOXES:
-        raise NeedsFfmpeg(Code.SOURCE_NEEDS_ENCODING, codec="fragmented MP4")
-    if head.startswith(b"ID3") or (head[:1] == b"\xff" and head[1:2] > b"\xdf"):
-        return PackedAudio()
-    return TsDemuxer()

@@ -80,13 +80,10 @@ class Rendition:
         """End it. Closing again does nothing."""
         for task in self._tasks:
             task.cancel()
-        if self._asking:
-            self._asking = False
-            if self._ready is None:
-                self.follower.put_back()
         if self._ready is not None:
             self._ready.close()
-            self._ready = None
+        if self._asking or self._ready is not None:
+            self._asking, self._ready = False, None
             self.follower.put_back()
 
     async def _guard(self, work: Coroutine[None, None, None]) -> None:

@@ -4,7 +4,6 @@ Specification: RFC 8216, 4.3.2.4 (AES-128: CBC, PKCS7 padding), 4.3.2.2 (byte ra
 """
 
 from typing import Unpack
-from urllib.parse import quote, urljoin
 
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES128
@@ -16,14 +15,13 @@ from streamferry.net.dial import DialOptions, step
 from streamferry.net.http import WEB_SCHEMES, HttpBody, HttpStream, open_get
 from streamferry.reasons import Code, Reason
 from streamferry.source.hls_follower import Next
+from streamferry.wire.hls import joined
 from streamferry.wire.hls_segments import Key, Piece
 
 _BLOCK_BYTES = 16
 #: Headers and keys that are named again and again are asked for once.
 _KEPT = 64
 _MAX_HEADER_BYTES = 1 << 20
-# Characters of an address that have a meaning in it; spaces and the like become what a browser makes of them.
-_SAFE = "%/:?#[]@!$&'()*+,;=~"
 
 
 class SegmentTransfer:
@@ -147,7 +145,7 @@ class SegmentOpener:
 def named_by(base: MediaUrl, reference: str) -> MediaUrl:
     """The address that a playlist at ``base`` means by ``reference``. Raises PeerRejected if it may not be opened."""
     try:
-        url = MediaUrl.parse(quote(urljoin(base.reveal(), reference), safe=_SAFE))
+        url = MediaUrl.parse(joined(base.reveal(), reference))
     except ValueError:
         raise PeerRejected(Code.SOURCE_HLS_BAD_ADDRESS, url=base.redacted) from None
     if url.scheme not in WEB_SCHEMES:

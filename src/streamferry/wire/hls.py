@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 from streamferry.reasons import Code, InvalidValue
 
@@ -19,6 +19,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 # The largest window, and gzip's head around it (zlib.h, inflateInit2).
 _GZIP_WINDOW = 31
 
+# Characters of an address that have a meaning in it.
+_SAFE = "%/:?#[]@!$&'()*+,;=~"
 # Four for each of the most segments that are read.
 _MAX_LINES = 400_000
 _ATTRIBUTE = re.compile(r'(?<![A-Z0-9-])([A-Z0-9-]{1,64})=("[^"]*"|[^",]*)')
@@ -154,6 +156,14 @@ def names_playlist(content_type: str, path: str) -> bool:
 def attributes(line: str) -> dict[str, str]:
     """The attribute list of a tag (section 4.2), quoted strings without their quotes."""
     return {name: value.strip('"') for name, value in _ATTRIBUTE.findall(line.partition(":")[2])}
+
+
+def joined(base: str, reference: str) -> str:
+    """The address that a playlist at ``base`` means; spaces and the like become what a browser makes of them.
+
+    Raises ValueError for what is no address.
+    """
+    return quote(urljoin(base, reference), safe=_SAFE)
 
 
 def scheme_of(reference: str) -> str:

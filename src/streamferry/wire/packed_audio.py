@@ -5,13 +5,12 @@ Specification: RFC 8216, 3.4; ID3v2.4, 3.1 (sizes of four times 7 bits) and 4.27
 
 from streamferry.media.tag import Tag
 from streamferry.wire.mpegts.sounds import Sounds
+from streamferry.wire.mpegts.stamps import TURN_TICKS, unwrapped
 
 _OWNER = b"com.apple.streaming.transportStreamTimestamp\0"
 _HEAD_BYTES = 10
 _MAX_TAG_BYTES = 1 << 20
-_STAMP_MASK = (1 << 33) - 1
-#: The clock of a TsDemuxer begins so late: stamps of both are on one.
-_TURN_TICKS = 1 << 33
+_STAMP_MASK = TURN_TICKS - 1
 
 
 class PackedAudio:
@@ -81,6 +80,4 @@ class PackedAudio:
         if at >= 0 and at + len(_OWNER) + 8 <= len(tag):
             begin = at + len(_OWNER)
             stamp = int.from_bytes(tag[begin : begin + 8]) & _STAMP_MASK
-            last = self._last if self._last is not None else stamp + _TURN_TICKS
-            # The reading of it that is nearest to the last.
-            self._pts = self._last = last + (stamp - last + _TURN_TICKS // 2 & _STAMP_MASK) - _TURN_TICKS // 2
+            self._pts = self._last = unwrapped(stamp, self._last)

@@ -12,6 +12,7 @@ from struct import Struct
 from streamferry.media.tag import Tag
 from streamferry.wire.mpegts.pictures import MAX_PICTURE_BYTES, Pictures
 from streamferry.wire.mpegts.sounds import Sounds
+from streamferry.wire.mpegts.stamps import unwrapped
 from streamferry.wire.mpegts.tables import Program, SectionReader, Stream, program_of, programs_of
 
 PACKET_BYTES = 188
@@ -22,9 +23,6 @@ _STRIDES = (188, 192, 204)
 _SURE = 4
 _PAT_PID, _NULL_PID = 0, 0x1FFF
 _READ_VIDEO, _READ_AUDIO = ("h264", "hevc"), ("aac", "latm", "mpeg")
-_STAMP_BITS = 33
-_HALF_TURN = 1 << _STAMP_BITS - 1
-_TURN_MASK = (1 << _STAMP_BITS) - 1
 # A program is chosen when all are known, or after so many bytes.
 _PATIENCE_BYTES = 1 << 20
 _MAX_PROGRAMS = 64
@@ -255,14 +253,7 @@ class TsDemuxer:
             pid.reader.put(payload, pts, out)
 
     def _unwrapped(self, stamp: int) -> int:
-        """A stamp of 33 bits on a clock that goes on: the reading of it that is nearest to the last."""
-        last = self._last_ticks
-        if last is None:
-            # So that what comes before it does not become negative.
-            ticks = stamp + (1 << _STAMP_BITS)
-        else:
-            ticks = last + ((stamp - last + _HALF_TURN) & _TURN_MASK) - _HALF_TURN
-        self._last_ticks = ticks
+        self._last_ticks = ticks = unwrapped(stamp, self._last_ticks)
         return ticks
 
     def _read_section(self, pid: _Pid, payload: bytes, is_start: bool, out: list[Tag]) -> None:

@@ -10,6 +10,7 @@ import re
 
 from streamferry.media.tag import AUDIO, Tag
 from streamferry.wire.bits import BitReader
+from streamferry.wire.codecs import UnsupportedCodec
 
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _TICKS = 90_000
@@ -148,11 +149,11 @@ class Sounds:
             if self._latm is None:
                 return size, 0, 1, b"", b""
             frame = self._latm.frame(bits)
-        except ValueError:
-            return 0, 0, 0, b"", b""
-        except NotImplementedError as error:
+        except UnsupportedCodec as error:
             self._tell(str(error))
             return size, 0, 1, b"", b""
+        except ValueError:
+            return 0, 0, 0, b"", b""
         return size, 1024, self._latm.rate_hz, b"\xaf\1" + frame, self._latm.config
 
 
@@ -165,27 +166,27 @@ class _LatmConfig:
 
     @classmethod
     def read(cls, bits: BitReader) -> "_LatmConfig":
-        """Raises ValueError for what is damaged, NotImplementedError with the name of what is not read."""
+        """Raises ValueError for what is damaged, UnsupportedCodec with the name of what is not read."""
         version = bits.read(1)
         if version and bits.read(1):
-            raise NotImplementedError("LATM version A")
+            raise UnsupportedCodec("LATM version A")
         if version:
             _latm_value(bits)
         same_time, frames, programs = bits.read(1), bits.read(6), bits.read(4)
         layers = bits.read(3)
         if not same_time or frames or programs or layers:
-            raise NotImplementedError("LATM with several layers")
+            raise UnsupportedCodec("LATM with several layers")
         size = _latm_value(bits) if version else None
         kind, rate = bits.read(5), bits.read(4)
         rate_hz = bits.read(24) if rate == 15 else _RATES[rate] if rate < len(_RATES) else 0
         channels = bits.read(4)
         if kind not in (1, 2, 3, 4) or not channels or not rate_hz or rate == 15:
-            raise NotImplementedError("LATM with another kind of AAC than LC")
+            raise UnsupportedCodec("LATM with another kind of AAC than LC")
         bits.skip(3)  # Length of frames, core coder, extension.
         if size is not None:
             bits.skip(max(0, size - 16))
         if bits.read(3):
-            raise NotImplementedError("LATM with frames of a fixed length")
+            raise UnsupportedCodec("LATM with frames of a fixed length")
         bits.skip(8)
         if bits.read(1):
             if version:
