@@ -189,6 +189,13 @@ class Child:
         self.close()
         await asyncio.wait((self.ended,))
 
+    async def end_now(self) -> None:
+        """Kill it, unless it has ended since it was closed, and wait for the end."""
+        self.close()
+        if not self.ended.done():
+            self._signal(signal.SIGKILL)
+            await asyncio.wait((self.ended,))
+
     def _signal(self, which: signal.Signals) -> None:
         """Send a signal to its whole session, including the child's own children."""
         with suppress(ProcessLookupError, PermissionError):

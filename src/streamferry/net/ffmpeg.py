@@ -47,6 +47,9 @@ _NOT_MEDIA = re.compile(r"Invalid data found|could not find codec|does not conta
 _TIME_BACK = re.compile(r"Non-monoton\w+ DTS.* previous: (-?\d+), current: (-?\d+)")
 # RTSP: "Status 302: Redirecting to rtsp://...". It connects there by itself, without regard to the egress policy.
 _REDIRECT = ": Redirecting to "
+# "New audio stream with index 1 at pos:283692 and DTS:5.4s"; before 6.0 "New audio stream 0:1 at pos:...".
+_NEW_TRACK = re.compile(r"^New (?:audio|video) stream ")
+_LOGIN_REFUSED = re.compile(r"^401\b|^BADSECRET|^UNSECURE")
 # From our own proxy.
 _FORBIDDEN = f"HTTP error {FORBIDDEN_STATUS}"
 # "HLS request for url 'http://...', offset 0, playlist 0"; "Failed to open segment 7 of playlist 0".
@@ -113,6 +116,8 @@ class Ffmpeg(Child):
         self.input_codecs: list[tuple[str, str]] = []
         #: Set when the input's time jumped back, which ffmpeg's muxer turns into frames without duration.
         self.stamps_went_back = False
+        #: Set when a track came that was not there at the start: it is left out until the next one.
+        self.has_new_track = False
         self._is_described = False
         self._may_redirect = may_redirect
         self._segments = segments
@@ -142,11 +147,19 @@ class Ffmpeg(Child):
             self.input_codecs.append((stream.kind, stream.codec))
         elif (back := _TIME_BACK.search(line)) and int(back[1]) - int(back[2]) > _BACK_MS:
             self.stamps_went_back = True
+        elif self._is_described and _NEW_TRACK.match(message):
+            self.has_new_track = True
         elif _REDIRECT in line and not self._may_redirect:
             self._signal(signal.SIGKILL)
         elif _FORBIDDEN in line:
             # Otherwise it would try one segment after another.
             self._signal(signal.SIGTERM)
+
+    @property
+    def is_login_refused(self) -> bool:
+        """Whether the peer refused its name or password."""
+        refusal = self.refusal
+        return refusal is not None and _LOGIN_REFUSED.search(str(refusal.params.get("words", ""))) is not None
 
     @property
     def refusal(self) -> Reason | None:

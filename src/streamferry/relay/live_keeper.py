@@ -12,7 +12,7 @@ from streamferry.relay.marked import MarkedFeed, open_marked
 from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import Playhead
 from streamferry.relay.vitals import Phase
-from streamferry.source import HlsMemory, open_live
+from streamferry.source import FfmpegMemory, SourceMemory, open_live
 
 #: Attempts that come quickly, before the pauses grow: about a minute. An attempt costs its peer a connection,
 #: and the picture should be back within 2 s of the source's return.
@@ -31,6 +31,7 @@ class LiveKeeper:
         self._source = context.vitals.source
         # The drift of its sound, over all its sessions.
         self._drift = Drift()
+        self._memory = SourceMemory()
         self.task = KeeperTask("source", self._source)
 
     def where_now(self) -> Playhead | None:
@@ -40,7 +41,9 @@ class LiveKeeper:
     async def keep(self) -> None:
         """Play one session after another."""
         context, flow, source = self._context, self._flow, self._source
-        backoff, memory = Backoff(eager_attempts=_EAGER_ATTEMPTS), HlsMemory()
+        backoff = Backoff(eager_attempts=_EAGER_ATTEMPTS)
+        # Of another source nothing is known, but that the last child may still be at the same camera.
+        memory = self._memory = SourceMemory(FfmpegMemory(self._memory.children.child))
         while True:
             context.note(source, Phase.CONNECTING)
             try:
@@ -56,7 +59,7 @@ class LiveKeeper:
                 error = refused
             await context.pause(source, error, backoff)
 
-    async def _open(self, memory: HlsMemory) -> LiveFeed | MarkedFeed:
+    async def _open(self, memory: SourceMemory) -> LiveFeed | MarkedFeed:
         spec, timeline = self._context.spec, self._flow.timeline
         url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
         network = self._context.network.options(spec.source_options)

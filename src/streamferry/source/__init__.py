@@ -10,13 +10,14 @@ from streamferry.media.errors import SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions
 from streamferry.reasons import Code
-from streamferry.source.hls import HlsMemory
+from streamferry.source.ffmpeg_inlet import FfmpegMemory
 from streamferry.source.http import open_http
 from streamferry.source.live import LiveInlet
+from streamferry.source.memory import SourceMemory
 from streamferry.source.rtmp import open_rtmp
 from streamferry.source.streams import open_rtsp, open_srt, open_udp
 
-__all__ = ["HlsMemory", "LiveInlet", "open_live"]
+__all__ = ["FfmpegMemory", "LiveInlet", "SourceMemory", "open_live"]
 
 _OPENERS: dict[str, Callable[..., Awaitable[LiveInlet]]] = {
     "rtmp": open_rtmp,
@@ -30,17 +31,17 @@ _OPENERS: dict[str, Callable[..., Awaitable[LiveInlet]]] = {
 
 async def open_live(
     url: MediaUrl,
-    memory: HlsMemory | None = None,
+    memory: SourceMemory | None = None,
     **network: Unpack[DialOptions],
 ) -> LiveInlet:
     """Open a live source by the scheme of its address. Raises SourceError.
 
-    ``memory``: shared by all sessions of one source, so that each continues where the previous one
-    ended. Only HLS uses it, because its playlist lists past segments.
+    ``memory``: shared by all sessions of one source, so that each continues where the previous one ended.
     """
+    memory = SourceMemory() if memory is None else memory
     if url.scheme in ("http", "https"):
         return await open_http(url, memory=memory, **network)
     opener = _OPENERS.get(url.scheme)
     if opener is None:
         raise SourceUnsupported(Code.SOURCE_BAD_SCHEME, scheme=url.scheme)
-    return await opener(url, **network)
+    return await opener(url, memory, **network)

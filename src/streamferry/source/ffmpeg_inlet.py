@@ -13,6 +13,7 @@ has to encode, it is started again. It never reconnects: a relay's run does, fro
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -50,6 +51,9 @@ _ANALYZE_LONG_S = 10.0
 # Bytes per second of probing: 20 Mbps. The TS demuxer keeps that many of the latest bytes in memory until it ends: with
 # 75 MB a source of 2 Mbps took 52 MiB after three minutes.
 _PROBE_BYTES_A_SECOND = 2_500_000
+#: Input arguments for MPEG-TS. Packets that were lost cost the frame that they are missing from: sound that is damaged
+#: would end the muxer ("Error parsing ADTS frame header"), every few seconds at a loss of 1 %.
+MPEGTS = ("-fflags", "+discardcorrupt", "-f", "mpegts")
 # What ffmpeg may write before we come to read it: a beat's worth of 20 Mbps.
 _PIPE_BYTES = 256 << 10
 # How much is passed on at a time: half of a pull, so that one source does not delay the others.
@@ -66,7 +70,17 @@ _ENCODE_VIDEO = (
 )
 # Gaps are filled with silence, so that the sound does not run ahead of the picture.
 _ENCODE_AUDIO = ("-c:a", "aac", "-b:a", "160k", "-ac", "2", "-ar", "48000", "-af", "aresample=async=1000")
-_OUTPUT = ("-map", "0:V:0?", "-map", "0:a:0?", *FLV_OUTPUT)
+_MAPS = {"Video": ("-map", "0:V:0?"), "Audio": ("-map", "0:a:0?")}
+# RTSP servers are seen whose first picture has no time in ffmpeg, which its muxer refuses: it is put before the next.
+_STAMP_VIDEO = (
+    "-bsf:v",
+    r"setts=pts=if(eq(PTS\,NOPTS)\,DTS\,PTS):dts=if(eq(DTS\,NOPTS)\,PTS-0.08/TB\,DTS)",
+)
+_UNSTAMPED = "Packet is missing PTS"
+# A camera that is asked with a wrong password more often locks its account after 5 to 7 times.
+_LOGIN_PAUSE_S = 10.0
+# "Could not find codec parameters for stream 1 (Audio: aac ([15][0][0][0] / 0x000F), 0 channels): unspecified ..."
+_NOT_FOUND = re.compile(r"ould not find codec parameters for stream \d+ \((Video|Audio)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +90,18 @@ class Treatment:
     encodes_video: bool = False
     encodes_audio: bool = False
     analyze_s: float = _ANALYZE_S
+    stamps_video: bool = False
+    #: ``Video`` or ``Audio`` if that is announced and never comes: the other is not kept waiting for it.
+    left_out: str = ""
 
     @property
     def output_arguments(self) -> list[str]:
         """The arguments between the input and the output."""
         video = _ENCODE_VIDEO if self.encodes_video else ("-c:v", "copy")
         audio = _ENCODE_AUDIO if self.encodes_audio else ("-c:a", "copy")
-        return [*video, *audio, *_OUTPUT]
+        stamped = _STAMP_VIDEO if self.stamps_video and not self.encodes_video else ()
+        maps = [word for kind, words in _MAPS.items() if kind != self.left_out for word in words]
+        return [*video, *audio, *stamped, *maps, *FLV_OUTPUT]
 
     def fitted(self, child: Ffmpeg) -> "Treatment":
         """The treatment that the stream needs, as far as ``child`` has seen it; this one if nothing has to change."""
@@ -93,14 +112,28 @@ class Treatment:
                 fitted = replace(fitted, encodes_video=True)
             elif kind == "Audio" and codec not in _COPIED_AUDIO:
                 fitted = replace(fitted, encodes_audio=True)
-        if child.ended.done() and "ould not find codec parameters" in words:
-            return replace(self, analyze_s=_ANALYZE_LONG_S)
+        if child.ended.done() and (missing := _NOT_FOUND.search(words)):
+            if self.analyze_s < _ANALYZE_LONG_S:
+                return replace(self, analyze_s=_ANALYZE_LONG_S)
+            return self if self.left_out else replace(self, left_out=missing[1])
         # What this ffmpeg's FLV cannot hold: HEVC before version 6.1, MP3 of 48 kHz.
         if "Video codec" in words and "not compatible with flv" in words:
             fitted = replace(fitted, encodes_video=True)
         elif "not compatible with flv" in words or "FLV does not support sample rate" in words:
             fitted = replace(fitted, encodes_audio=True)
         return fitted
+
+
+@dataclass(slots=True)
+class FfmpegMemory:
+    """What is known of a source over all its sessions."""
+
+    #: The child of the last session, which may still be ending: many cameras serve one player at a time.
+    child: Ffmpeg | None = None
+    #: Whether its muxer refused pictures without a time: known only once the stream has begun.
+    stamps_video: bool = False
+    #: How many attempts in a row were refused for their name or password.
+    refused_logins: int = 0
 
 
 class Feed(Protocol):
@@ -169,15 +202,24 @@ class FfmpegInput:
 class FfmpegInlet(ConnectionInlet):
     """The LiveInlet of an ffmpeg child."""
 
-    def __init__(self, child: Ffmpeg, url: MediaUrl, feed: "_Feeder | None", source: FfmpegInput) -> None:
+    def __init__(
+        self,
+        child: Ffmpeg,
+        url: MediaUrl,
+        feed: "_Feeder | None",
+        source: FfmpegInput,
+        treatment: Treatment,
+        memory: FfmpegMemory,
+    ) -> None:
         super().__init__(child, self._receive_into, FlvReader())
         self.silence_s = source.silence_s
-        self.is_mute = all(kind != "Audio" for kind, _ in child.input_codecs)
+        self.is_mute = treatment.left_out == "Audio" or all(kind != "Audio" for kind, _ in child.input_codecs)
         self._egress_proxy = source.egress_proxy
         #: For tests and diagnosis.
         self.child = child
         self._url = url
         self._feed = feed
+        self._memory = memory
 
     def _receive_into(self, view: memoryview) -> int | None:
         child = self.child
@@ -185,9 +227,12 @@ class FfmpegInlet(ConnectionInlet):
             self._feed.pump(child, view)
         received = child.receive_into(view)
         if received == 0:
+            self._memory.stamps_video |= any(_UNSTAMPED in line for line in child.last_words)
             raise _end_of(child, self._url, had_media=True)
         if child.stamps_went_back:
             raise SourceEnded(Code.SOURCE_TIME_WENT_BACK)
+        if child.has_new_track:
+            raise SourceEnded(Code.SOURCE_NEW_TRACK)
         return received
 
     def close(self) -> None:
@@ -232,17 +277,26 @@ class _Feeder:
 
 
 async def open_ffmpeg(
-    url: MediaUrl, source: FfmpegInput, *, tls: ssl.SSLContext | None = None, leftover: bytes = b""
+    url: MediaUrl,
+    source: FfmpegInput,
+    *,
+    memory: FfmpegMemory | None = None,
+    tls: ssl.SSLContext | None = None,
+    leftover: bytes = b"",
 ) -> FfmpegInlet:
     """Start ffmpeg on ``source`` and give its inlet once media comes; ``leftover`` is the beginning of its feed.
 
-    Raises SourceError. Closes feed and egress_proxy unless it succeeds.
+    The child of the session before, if any, has ended by then. Raises SourceError. Closes feed and egress_proxy unless
+    it succeeds.
     """
+    memory = FfmpegMemory() if memory is None else memory
     feeder = _Feeder(source.feed, leftover) if source.feed is not None else None
     try:
-        treatment = Treatment()
+        treatment = Treatment(stamps_video=memory.stamps_video)
         while True:
-            child = source.start(treatment, url, tls)
+            if memory.child is not None:
+                await memory.child.end_now()
+            child = memory.child = source.start(treatment, url, tls)
             try:
                 async with asyncio.timeout(source.open_s):
                     has_output = await _wait_output(child, feeder)
@@ -257,11 +311,13 @@ async def open_ffmpeg(
                 raise
             fitted = treatment.fitted(child)
             if has_output and fitted == treatment:
-                return FfmpegInlet(child, url, feeder, source)
+                memory.refused_logins = 0
+                return FfmpegInlet(child, url, feeder, source, treatment, memory)
             child.close()
             if fitted == treatment:
-                raise _end_of(child, url, had_media=False)
+                raise _refusal(child, url, memory)
             treatment = fitted
+            await child.aclose()
     except BaseException:
         if feeder is not None:
             feeder.close()
@@ -281,6 +337,15 @@ async def _wait_output(child: Ffmpeg, feeder: _Feeder | None) -> bool:
                 return await child.wait_output()
         except TimeoutError:
             continue
+
+
+def _refusal(child: Ffmpeg, url: MediaUrl, memory: FfmpegMemory) -> SourceError:
+    """The error for a child that ended without media; the pause after it is longer if passwords are refused."""
+    error = _end_of(child, url, had_media=False)
+    memory.refused_logins = memory.refused_logins + 1 if child.is_login_refused else 0
+    if memory.refused_logins > 1:
+        error.retry_after_s = _LOGIN_PAUSE_S
+    return error
 
 
 def _end_of(child: Ffmpeg, url: MediaUrl, *, had_media: bool) -> SourceError:

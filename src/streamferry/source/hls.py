@@ -8,7 +8,6 @@ Specification: RFC 8216.
 """
 
 import asyncio
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Unpack
 from urllib.parse import urljoin
@@ -25,38 +24,26 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions
 from streamferry.net.egress_proxy import EgressProxy
 from streamferry.net.ffmpeg import ffmpeg_program
-from streamferry.net.ffmpeg_options import HLS_CONTAINERS, HLS_PROTOCOLS, hls_options
+from streamferry.net.ffmpeg_options import HLS_CONTAINERS, HLS_PROTOCOLS, hls_options, live_pace
 from streamferry.net.http import WEB_SCHEMES, HttpStream
 from streamferry.reasons import Code, InvalidValue
 from streamferry.source.ffmpeg_inlet import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
-from streamferry.source.hls_follower import HlsFollower
 from streamferry.source.hls_inlet import HlsInlet
-from streamferry.source.hls_played_segments import HlsPlayedSegments
 from streamferry.source.hls_reader import NeedsFfmpeg
 from streamferry.source.hls_rendition import Rendition, read_playlist
 from streamferry.source.live import SILENCE_S
+from streamferry.source.memory import SourceMemory
 from streamferry.wire.hls import Playlist, Variant, scheme_of
 
 
-@dataclass(slots=True)
-class HlsMemory:
-    """What is known of an HLS source over all its sessions, so that none plays again what another has played."""
-
-    #: Of the playlist with the picture, and of that with its sound.
-    followers: tuple[HlsFollower, HlsFollower] = field(default_factory=lambda: (HlsFollower(), HlsFollower()))
-    played_segments: HlsPlayedSegments = field(default_factory=HlsPlayedSegments)
-    #: Whether it has something that only ffmpeg reads.
-    needs_ffmpeg: bool = False
-
-
 async def open_hls(
-    url: MediaUrl, stream: HttpStream, memory: HlsMemory | None = None, **network: Unpack[DialOptions]
+    url: MediaUrl, stream: HttpStream, memory: SourceMemory | None = None, **network: Unpack[DialOptions]
 ) -> FfmpegInlet | HlsInlet:
     """``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError.
 
     It goes on after what ``memory`` knows to be played.
     """
-    memory = HlsMemory() if memory is None else memory
+    memory = SourceMemory() if memory is None else memory
     asked_at = asyncio.get_running_loop().time()
     playlist, variant = await read_media_playlist(url, stream, **network)
     if playlist.is_finished:
@@ -67,14 +54,14 @@ async def open_hls(
             return await _open_segments(url, playlist, variant, memory, asked_at, **network)
         except NeedsFfmpeg:
             memory.needs_ffmpeg = True
-    return await _open_ffmpeg(url, playlist, variant, memory.played_segments, **network)
+    return await _open_ffmpeg(url, playlist, variant, memory, **network)
 
 
 async def _open_segments(
     url: MediaUrl,
     playlist: Playlist,
     variant: Variant,
-    memory: HlsMemory,
+    memory: SourceMemory,
     asked_at: float,
     **network: Unpack[DialOptions],
 ) -> HlsInlet:
@@ -122,19 +109,27 @@ async def _open_ffmpeg(
     url: MediaUrl,
     playlist: Playlist,
     variant: Variant,
-    played_segments: HlsPlayedSegments,
+    memory: SourceMemory,
     **network: Unpack[DialOptions],
 ) -> FfmpegInlet:
     addresses = playlist.segment_addresses(variant.url)
-    unseen = played_segments.unseen(addresses, playlist.media_sequence + len(addresses))
+    unseen = memory.played_segments.unseen(addresses, playlist.media_sequence + len(addresses))
     if not unseen:
         raise SourceStalled(Code.SOURCE_HLS_NO_SEGMENT, url=url.redacted)
     arguments = [
         # At the start there are three segments, and more come one at a time: ffmpeg reads them as they come.
-        *("-readrate", "1", "-rw_timeout", str(round(PEER_SILENCE_S * 1e6))),
+        *(*live_pace(ffmpeg_program()), "-rw_timeout", str(round(PEER_SILENCE_S * 1e6))),
         # One segment at a time, so that the last one requested is the one being played.
         *("-live_start_index", str(-unseen), "-http_multiple", "0"),
-        *("-f", "hls", *hls_options(ffmpeg_program()), "-format_whitelist", HLS_CONTAINERS),
+        *(
+            "-fflags",
+            "+discardcorrupt",
+            "-f",
+            "hls",
+            *hls_options(ffmpeg_program()),
+            "-format_whitelist",
+            HLS_CONTAINERS,
+        ),
         *("-protocol_whitelist", HLS_PROTOCOLS),
     ]
     source = FfmpegInput(
@@ -145,9 +140,9 @@ async def _open_ffmpeg(
         egress_proxy=await EgressProxy(
             network.get("allow"), network["deadlines"], network.get("options", NO_OPTIONS)
         ).open(),
-        segments=played_segments,
+        segments=memory.played_segments,
     )
-    return await open_ffmpeg(url, source, tls=network.get("tls"))
+    return await open_ffmpeg(url, source, memory=memory.children, tls=network.get("tls"))
 
 
 async def read_media_playlist(

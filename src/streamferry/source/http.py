@@ -11,10 +11,11 @@ from streamferry.net.dial import DialOptions, step
 from streamferry.net.http import HttpBody, HttpStream, first_payload, open_get
 from streamferry.reasons import Code, Reason
 from streamferry.source.answer import LOOK_BYTES, is_playlist, not_a_stream, sent_secrets
-from streamferry.source.ffmpeg_inlet import FfmpegInput, open_ffmpeg
-from streamferry.source.hls import HlsMemory, open_hls
+from streamferry.source.ffmpeg_inlet import MPEGTS, FfmpegInput, open_ffmpeg
+from streamferry.source.hls import open_hls
 from streamferry.source.http_flv import HttpFlvInlet
 from streamferry.source.live import LiveInlet, as_source_errors
+from streamferry.source.memory import SourceMemory
 from streamferry.wire.hls import names_playlist
 
 #: ISO 13818-1, 2.4.3.2: each packet begins with it.
@@ -25,10 +26,11 @@ _TS_NAMES = (".ts", ".m2ts", ".mts", ".mpegts")
 
 async def open_http(
     url: MediaUrl,
-    memory: HlsMemory | None = None,
+    memory: SourceMemory | None = None,
     **network: Unpack[DialOptions],
 ) -> LiveInlet:
-    """Request the stream and return its inlet; ``memory`` is for HLS. Raises SourceError."""
+    """Request the stream and return its inlet; see ``open_live``. Raises SourceError."""
+    memory = SourceMemory() if memory is None else memory
     with as_source_errors():
         stream = await open_get(url, **network)
         try:
@@ -47,8 +49,8 @@ async def open_http(
                 if not begin.startswith(_TS_SYNC_BYTE):
                     raise not_a_stream(url, stream.content_type, begin, secrets)
             body = HttpBody(stream)
-            source = FfmpegInput(["-f", "mpegts"], feed=_HttpFeed(stream, body))
-            return await open_ffmpeg(url, source, leftover=body.leftover)
+            source = FfmpegInput(MPEGTS, feed=_HttpFeed(stream, body))
+            return await open_ffmpeg(url, source, memory=memory.children, leftover=body.leftover)
         except BaseException:
             stream.connection.close()
             raise

@@ -12,6 +12,7 @@ from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_play
 from streamferry.reasons import Code, InvalidValue
 from streamferry.source.live import ConnectionInlet, as_source_errors
+from streamferry.source.memory import SourceMemory
 
 # Limit of acknowledgements and pongs that a source has not taken, 20 bytes each: beyond it, it has not read for ages.
 _MAX_UNSENT_BYTES = 64 << 10
@@ -25,7 +26,7 @@ class RtmpInlet(ConnectionInlet):
         super().__init__(link.connection, reader.receive_into, reader)
 
 
-async def open_rtmp(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpInlet:
+async def open_rtmp(url: MediaUrl, _memory: SourceMemory, **network: Unpack[DialOptions]) -> RtmpInlet:
     """Connect and play; returns the inlet once the server has accepted. Raises SourceError."""
     try:
         _ = url.app_and_key

@@ -16,13 +16,14 @@ from streamferry.net.sandbox import Sandbox
 from streamferry.net.seccomp import Sockets
 from streamferry.net.udp import DatagramReceiver
 from streamferry.reasons import Code, InvalidValue, said_by
-from streamferry.source.ffmpeg_inlet import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
+from streamferry.source.ffmpeg_inlet import MPEGTS, PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.live import as_source_errors
+from streamferry.source.memory import SourceMemory
 
 _DATAGRAMS = Sandbox(sockets=Sockets.UDP)
 
 
-async def open_rtsp(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet:
+async def open_rtsp(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptions]) -> FfmpegInlet:
     """RTSP over TCP, which passes any firewall that lets RTSP pass (RFC 2326, 10.12). Raises SourceError."""
     way = network.get("options", NO_OPTIONS)
     options = {"rtsp_transport": "tcp", "timeout": str(round(PEER_SILENCE_S * 1e6))}
@@ -34,22 +35,22 @@ async def open_rtsp(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInle
         source = FfmpegInput(
             _concat("rtsps,rtp,tls,tcp,httpproxy"), script=_script(url, options), egress_proxy=egress_proxy
         )
-        return await open_ffmpeg(url, source, tls=network.get("tls"))
+        return await open_ffmpeg(url, source, memory=memory.children, tls=network.get("tls"))
     allow = network.get("allow")
     if allow is None and way.proxy is None and not way.bind:
         # A server may redirect it to any other host, by name.
         anywhere = Sandbox(sockets=Sockets.TCP_AND_NAMES, ports=None)
         source = FfmpegInput(_RTSP, anywhere, script=_script(url, options))
-        return await open_ffmpeg(url, source, tls=network.get("tls"))
+        return await open_ffmpeg(url, source, memory=memory.children, tls=network.get("tls"))
     # ffmpeg reports a redirect and follows it at once: the sandbox lets it reach no other port.
     with as_source_errors():
         forwarder = await Forwarder(url.host, url.port, allow, network["deadlines"], way).open()
     reached = replace(url, host="127.0.0.1", port=forwarder.port)
     source = FfmpegInput(_RTSP, script=_script(reached, options), egress_proxy=forwarder, may_redirect=False)
-    return await open_ffmpeg(url, source, tls=network.get("tls"))
+    return await open_ffmpeg(url, source, memory=memory.children, tls=network.get("tls"))
 
 
-async def open_srt(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet:
+async def open_srt(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptions]) -> FfmpegInlet:
     """SRT: calls the address, or with ``mode=listener`` in its query waits there for a caller. Raises SourceError.
 
     The query is ffmpeg's: ``streamid``, ``passphrase``, ``latency`` in microseconds.
@@ -61,12 +62,13 @@ async def open_srt(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet
     if not url.port:
         raise SourceUnsupported(Code.ADDRESS_SRT_WITHOUT_PORT)
     if is_listener:
-        return await open_ffmpeg(url, FfmpegInput(_SRT, _DATAGRAMS, script=_script(url, {}), open_s=None))
-    reached = await _reached(url, network)
-    return await open_ffmpeg(url, FfmpegInput(_SRT, _DATAGRAMS, script=_script(reached, {})))
+        source = FfmpegInput(_SRT, _DATAGRAMS, script=_script(url, _LOSSY), open_s=None)
+    else:
+        source = FfmpegInput(_SRT, _DATAGRAMS, script=_script(await _reached(url, network), _LOSSY))
+    return await open_ffmpeg(url, source, memory=memory.children)
 
 
-async def open_udp(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet:
+async def open_udp(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptions]) -> FfmpegInlet:
     """MPEG-TS in datagrams to a port, or to a multicast group. Raises SourceError.
 
     ``udp://:5000`` receives on the port of any address, ``udp://239.1.1.1:5000`` joins the group, on the
@@ -82,7 +84,7 @@ async def open_udp(url: MediaUrl, **network: Unpack[DialOptions]) -> FfmpegInlet
         refusal = SourceUnreachable(Code.SOURCE_PORT_UNUSABLE, url=url.redacted, why=said_by(error))
         # The address belongs to another machine.
         raise refusal if error.errno == errno.EADDRNOTAVAIL else refusal.because_of(error) from None
-    return await open_ffmpeg(url, FfmpegInput(["-f", "mpegts"], feed=receiver))
+    return await open_ffmpeg(url, FfmpegInput(MPEGTS, feed=receiver), memory=memory.children)
 
 
 async def _reached(url: MediaUrl, network: DialOptions) -> MediaUrl:
@@ -101,6 +103,7 @@ def _concat(protocols: str) -> tuple[str, ...]:
 
 
 _SRT = _concat("srt")
+_LOSSY = {"fflags": "+discardcorrupt"}
 _RTSP = _concat("rtsp,rtp,tcp")
 
 

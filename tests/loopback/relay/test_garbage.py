@@ -17,7 +17,7 @@ from streamferry.push import open_session
 from streamferry.relay import collector
 from streamferry.relay.collector import Collector
 from streamferry.relay.host import RelayHost
-from streamferry.source import HlsMemory, open_live
+from streamferry.source import open_live
 
 #: Objects that an attempt may leave: less than one of a cycle.
 LEFT = 1.0
@@ -81,9 +81,7 @@ async def test_failed_attempts_that_meet_the_freeze_are_freed(end, address, atte
                 peer.go.clear()
                 before = peer.waiting
                 options = {"deadlines": Deadlines(), "tls": None, "allow": None}
-                opening = (
-                    open_live(url, **options, memory=HlsMemory()) if end == "source" else open_session(url, **options)
-                )
+                opening = open_live(url, **options) if end == "source" else open_session(url, **options)
                 trying = asyncio.ensure_future(fail(opening))
                 del opening
                 await until("the attempt", lambda before=before: peer.waiting > before)

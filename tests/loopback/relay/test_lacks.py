@@ -18,7 +18,7 @@ from streamferry.net.folders import Folders
 from streamferry.net.srt import _library
 from streamferry.prepare.errors import from_wire, to_wire
 from streamferry.push import open_session
-from streamferry.source import HlsMemory, open_live
+from streamferry.source import SourceMemory, open_live
 
 pytestmark = pytest.mark.usefixtures("quick")
 OPTIONS = {"deadlines": Deadlines(), "tls": None, "allow": None}
@@ -79,7 +79,7 @@ async def test_what_ffmpeg_lacks_is_the_services_fault(monkeypatch, tmp_path):
     program.chmod(0o755)
     monkeypatch.setenv("STREAMFERRY_FFMPEG", str(program))
     with pytest.raises(SourceError, match="Network is unreachable") as caught:
-        await open_live(MediaUrl.parse("rtsp://127.0.0.1:9/cam"), **OPTIONS, memory=HlsMemory())
+        await open_live(MediaUrl.parse("rtsp://127.0.0.1:9/cam"), **OPTIONS, memory=SourceMemory())
     assert caught.value.fault is Fault.SERVICE
 
 
@@ -102,7 +102,7 @@ async def test_no_files_left_is_the_services_fault(end, address, monkeypatch):
     if (end, address[:3]) == ("destination", "srt"):
         _library()
     url = MediaUrl.parse(address.replace(":0", ":5004"))
-    opening = open_live(url, **OPTIONS, memory=HlsMemory()) if end == "source" else open_session(url, **OPTIONS)
+    opening = open_live(url, **OPTIONS, memory=SourceMemory()) if end == "source" else open_session(url, **OPTIONS)
     with no_files_left(), pytest.raises(MediaError) as caught:
         await opening
     assert caught.value.fault is Fault.SERVICE

@@ -11,7 +11,7 @@ from streamferry.media.errors import SourceForbidden, SourceStalled
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import end_all
 from streamferry.net.dial import Deadlines
-from streamferry.source import HlsMemory
+from streamferry.source import SourceMemory
 from streamferry.source import open_live as open_live_within
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_factories=["uvloop"])]
@@ -38,7 +38,7 @@ async def play(peers, playlist):
     ``also``: a segment that it has to ask for, too.
     """
     url = MediaUrl.parse(f"http://127.0.0.1:{await peers.serve(playlist.serve)}/live.m3u8")
-    memory = HlsMemory()
+    memory = SourceMemory()
 
     async def session(seconds, also=None):
         before = len(playlist.asked)

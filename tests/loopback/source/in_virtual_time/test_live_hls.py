@@ -9,7 +9,7 @@ from kit.live_hls import LiveServer, watch
 from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
-from streamferry.source import HlsMemory
+from streamferry.source import SourceMemory
 from streamferry.source import open_live as open_live_within
 from streamferry.wire.hls import Playlist, attributes
 
@@ -25,7 +25,7 @@ async def server(clips):
 async def play(peers, server):
     """``await play(seconds)``: what comes of a session."""
     port = await peers.serve(server.serve)
-    memory = HlsMemory()
+    memory = SourceMemory()
 
     async def session(seconds, path="live.m3u8", **network):
         inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/{path}"), memory=memory, **network)

@@ -1,0 +1,19 @@
+"""What is known of a live source over all its sessions, so that each goes on where the one before it ended."""
+
+from dataclasses import dataclass, field
+
+from streamferry.source.ffmpeg_inlet import FfmpegMemory
+from streamferry.source.hls_follower import HlsFollower
+from streamferry.source.hls_played_segments import HlsPlayedSegments
+
+
+@dataclass(slots=True)
+class SourceMemory:
+    """Of one source. The rest is of HLS: none of its sessions plays again what another has played."""
+
+    children: FfmpegMemory = field(default_factory=FfmpegMemory)
+    #: Of the playlist with the picture, and of that with its sound.
+    followers: tuple[HlsFollower, HlsFollower] = field(default_factory=lambda: (HlsFollower(), HlsFollower()))
+    played_segments: HlsPlayedSegments = field(default_factory=HlsPlayedSegments)
+    #: Whether it has something that only ffmpeg reads.
+    needs_ffmpeg: bool = False
