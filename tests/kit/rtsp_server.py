@@ -73,7 +73,7 @@ class RtspServer:
                         player, is_playing = self._listener.accept()[0], False
                         player.settimeout(5)
                         break  # What else is ready may be the player that has just been closed.
-                    elif ready is player:
+                    if ready is player:
                         data = player.recv(4096)
                         if not data:
                             raise ConnectionError
