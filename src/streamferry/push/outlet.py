@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from streamferry.media.errors import DestinationError, DestinationStalled
-from streamferry.media.tag import LaidTag
+from streamferry.media.tag import KEYFRAME, LaidTag
 from streamferry.net.connection import SendableFile
 from streamferry.push.queue import TagQueue
 from streamferry.reasons import Code
@@ -102,7 +102,7 @@ class Outlet:
         self._progress_at = 0.0
         # Last check at which the peer had made progress, or had nothing to take.
         self._settled_at = 0.0
-        #: Stamp on the output clock of the last tag that left: the media time of the run.
+        #: Stamp on the output clock of the last frame that left: the media time of the run.
         self.media_time_ms = 0
         #: Called with the tags that were sent, while there is a preview; bodies may be views.
         self.tap: Callable[[list[LaidTag]], None] | None = None
@@ -203,19 +203,26 @@ class Outlet:
     def note_framed(self, framed: Framed, taken: int, tags: list[LaidTag]) -> None:
         """So many of the frames, and of the tags after them, are on their way. Raises DestinationError."""
         if taken == framed.count + len(tags):
-            self.media_time_ms = tags[-1][1] if tags else framed.last_ms
+            self.media_time_ms = framed.last_ms
+            self._note_left(tags, len(tags))
             framed.pieces.clear()
             return
         tags = framed.tags() + tags
         framed.pieces.clear()
-        if taken:
-            self.media_time_ms = tags[taken - 1][1]
+        self._note_left(tags, taken)
         self.queue.put(tags, taken)
+
+    def _note_left(self, tags: list[LaidTag], taken: int) -> None:
+        """So many of the tags are on their way. Headers alone are no media: a run that sends nothing else is silent."""
+        for at in range(taken - 1, -1, -1):
+            if tags[at][3] <= KEYFRAME:
+                self.media_time_ms = tags[at][1]
+                return
 
     def _write(self, session: Session, tags: list[LaidTag]) -> int:
         taken = session.write(tags)
         if taken:
-            self.media_time_ms = tags[taken - 1][1]
+            self._note_left(tags, taken)
             if self.tap is not None:
                 self.tap(tags[:taken])
         return taken

@@ -3,7 +3,7 @@
 import pytest
 from spliced import assert_gaps_end_in_keyframes, assert_unbroken, until_next_picture
 
-from scripted.camera import OTHER_AVC_HEADER, frames, number_of
+from scripted.camera import AVC_HEADER, OTHER_AVC_HEADER, frames, number_of
 from scripted.source import Source
 from scripted.waiting import until
 from streamferry.media.enhanced import tag_kind
@@ -189,3 +189,24 @@ async def test_a_source_that_answers_with_a_page_for_a_while(streaming, source, 
     source.instead = b""
     await until_next_picture(publish)
     assert_unbroken(destination, publish)
+
+
+async def test_headers_without_a_frame_were_told_as_streaming(relays, source, destination, monkeypatch):
+    """A source that sends its headers again and again, and no frame, does not stream before it sends one."""
+    monkeypatch.setattr("streamferry.relay.vitals.FRESH_S", 0.3)
+    running = relays.start(source, destination)
+    await until("a publish", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
+    source.rolls = False
+    source.viewers[0].close()
+    await until("the next session", lambda: source.accepted >= 2 and source.viewers)
+    await until("not streaming", lambda: running.status.state != "streaming")
+    since = len(running.told)
+    for header in (OTHER_AVC_HEADER, AVC_HEADER) * 4:
+        await source.send(source.camera.change_header(header))
+        source.camera.stamp_ms += 40
+        await until("the header", lambda: destination.publishes[0].tags[-1][2] == header)  # noqa: B023
+    source.rolls = True
+    await until("streaming", lambda: running.status.state == "streaming")
+    first = destination.publishes[0]
+    assert [status.state for status in running.told[since:]].count("streaming") == 1, running.told[since:]
+    assert first.frames(VIDEO)
