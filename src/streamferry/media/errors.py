@@ -100,6 +100,14 @@ class PeerLacking(PeerUnreachable):
     is_own = True
 
 
+class PeerClosed(PeerUnreachable):
+    """The peer spoke its protocol, then ended the connection without a word."""
+
+
+class PeerUntrusted(PeerUnreachable):
+    """The peer is there, but its certificate is not good."""
+
+
 class PeerForbidden(PeerUnreachable):
     """No connection, because the egress policy allows none of the peer's addresses."""
 
@@ -111,6 +119,10 @@ class PeerRejected(PeerError):
 
     #: The HTTP status that said so, 0 if none did.
     status = 0
+
+
+class PeerBusy(PeerRejected):
+    """The peer says that somebody publishes this stream already."""
 
 
 class PeerRefusedLogin(PeerRejected):
@@ -183,6 +195,14 @@ class DestinationUnreachable(DestinationError):
     """No connection: name not resolved, refused, timed out, reset."""
 
 
+class DestinationAbsent(DestinationUnreachable):
+    """Nobody answers there, or nobody yet: no connection, or no handshake."""
+
+
+class DestinationClosed(DestinationUnreachable):
+    """The destination spoke RTMP, then ended the connection without a word."""
+
+
 class DestinationForbidden(DestinationError):
     """The settings of this machine do not allow reaching it: a retry would find the same."""
 
@@ -191,6 +211,18 @@ class DestinationForbidden(DestinationError):
 
 class PublishRejected(DestinationError):
     """The destination answered and refused the stream."""
+
+
+class PublishBusy(PublishRejected):
+    """The destination says that somebody publishes this stream already, which may be our last session."""
+
+
+class PublishRefusedLogin(PublishRejected):
+    """Because of user and password, wrong or missing."""
+
+
+class PublishEvicted(PublishRejected):
+    """The destination ended the stream as it does when another publisher takes the key."""
 
 
 class DestinationStalled(DestinationError):

@@ -14,7 +14,7 @@ from functools import cache, partial
 from ipaddress import ip_address
 from typing import NotRequired, Required, TypedDict
 
-from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable, own_lack
+from streamferry.media.errors import PeerForbidden, PeerLacking, PeerUnreachable, PeerUntrusted, own_lack
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection, TlsConnection
@@ -194,7 +194,8 @@ async def step(name: Reason, seconds: float) -> AsyncIterator[None]:
             raise PeerUnreachable(Code.PEER_TIMED_OUT, step=name, seconds=seconds) from error
         if (lack := own_lack(error)) is not None:
             raise PeerLacking(Code.PEER_STEP_FAILED, step=name, why=lack) from error
-        raise PeerUnreachable(Code.PEER_STEP_FAILED, step=name, why=_reason(error)) from error
+        kind = PeerUntrusted if isinstance(error, ssl.SSLCertVerificationError) else PeerUnreachable
+        raise kind(Code.PEER_STEP_FAILED, step=name, why=_reason(error)) from error
 
 
 async def _connect(place: Address, bind: str = "") -> socket.socket:

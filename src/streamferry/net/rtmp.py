@@ -14,11 +14,14 @@ Which way worked is remembered for the address; the next session begins with tha
 """
 
 import os
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Unpack
 
 from streamferry.media.errors import (
+    PeerBusy,
+    PeerClosed,
     PeerForbidden,
     PeerRefusedLogin,
     PeerRejected,
@@ -51,6 +54,9 @@ _MAX_REDIRECTS = 5
 _SEED_BYTES = 32
 # Codes with which a server refuses what it could not read. The others tell that it has.
 _UNREAD = frozenset(("", "NetConnection.Connect.Failed", "NetConnection.Call.Failed", "NetConnection.Call.BadVersion"))
+# Words with which nginx-rtmp, node-media-server, ZLMediaKit and Wowza say that the name is taken. Others use the same
+# code for a key that they do not know.
+_BUSY_CODE, _BUSY_WORDS = "NetStream.Publish.BadName", re.compile("already|in use|busy", re.IGNORECASE)
 # How ``connect`` is asked: whether it lists codecs, and whether it is an encoder's.
 _AS_USUAL = (True, True)
 _MAX_REMEMBERED = 1000
@@ -163,6 +169,8 @@ class _Opening:
                 self._is_encoder = False
             case Rejected(code, _) if code in _UNREAD and self._leave_out_codecs():
                 pass
+            case Rejected(code, words) if "Publish" in code and _is_busy(code, words):
+                raise PeerBusy(Code.PEER_REFUSED, peer=peer, words=_words(answer))
             case Rejected():
                 raise PeerRejected(Code.PEER_REFUSED, peer=peer, words=_words(answer))
             case StreamEnded(reason):
@@ -213,18 +221,23 @@ async def _set_up(
             events += session.receive(data)
     name = Reason.of(Code.STEP_RTMP_SESSION, purpose=purpose.name.lower(), peer=connection.peer)
     talk = 0
-    async with step(name, deadlines.response):
-        while True:
-            await connection.write(session.data_to_send())
-            for event in events:
-                if not isinstance(event, PublishAccepted | PlayAccepted):
-                    return event
-            if events:
-                return None
-            events = session.receive(await _read(connection, name))
-            talk += session.talk
-            if talk > MAX_TALK:
-                raise RemoteProtocolError(Code.PROTOCOL_RTMP_MUCH_TALK, count=MAX_TALK)
+    try:
+        async with step(name, deadlines.response):
+            while True:
+                await connection.write(session.data_to_send())
+                for event in events:
+                    if not isinstance(event, PublishAccepted | PlayAccepted):
+                        return event
+                if events:
+                    return None
+                events = session.receive(await _read(connection, name))
+                talk += session.talk
+                if talk > MAX_TALK:
+                    raise RemoteProtocolError(Code.PROTOCOL_RTMP_MUCH_TALK, count=MAX_TALK)
+    except PeerUnreachable as error:
+        if error.__cause__ is None or isinstance(error.__cause__, ConnectionError):
+            raise PeerClosed(error.why) from error
+        raise
 
 
 async def _read(connection: Connection, name: Reason) -> bytes:
@@ -232,6 +245,10 @@ async def _read(connection: Connection, name: Reason) -> bytes:
     if not data:
         raise PeerUnreachable(Code.PEER_STEP_FAILED, step=name, why=Reason.of(Code.PEER_CLOSED))
     return data
+
+
+def _is_busy(code: str, words: str) -> bool:
+    return bool(_BUSY_WORDS.search(words)) or (code == _BUSY_CODE and not words)
 
 
 def _words(rejected: Rejected) -> Value:

@@ -4,11 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from streamferry.media.errors import (
+    DestinationAbsent,
+    DestinationClosed,
     DestinationForbidden,
     DestinationUnreachable,
+    PeerBusy,
+    PeerClosed,
     PeerForbidden,
+    PeerRefusedLogin,
     PeerRejected,
     PeerUnreachable,
+    PeerUntrusted,
+    PublishBusy,
+    PublishRefusedLogin,
     PublishRejected,
 )
 
@@ -20,8 +28,16 @@ def as_destination_errors() -> Iterator[None]:
         yield
     except PeerForbidden as error:
         raise DestinationForbidden(error.why) from None
+    except PeerClosed as error:
+        raise DestinationClosed(error.why) from None
+    except PeerUntrusted as error:
+        raise DestinationUnreachable(error.why) from None
     except PeerUnreachable as error:
-        raise DestinationUnreachable(error.why).because_of(error) from None
+        raise DestinationAbsent(error.why).because_of(error) from None
+    except PeerBusy as error:
+        raise PublishBusy(error.why) from None
+    except PeerRefusedLogin as error:
+        raise PublishRefusedLogin(error.why) from None
     except PeerRejected as error:
         rejected = PublishRejected(error.why)
         rejected.retry_after_s = error.retry_after_s

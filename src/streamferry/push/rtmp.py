@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from streamferry.media.errors import (
+    DestinationClosed,
     DestinationStalled,
     DestinationUnreachable,
     MediaError,
+    PublishEvicted,
     PublishRejected,
     RemoteProtocolError,
 )
@@ -25,6 +27,8 @@ from streamferry.wire.flv import MAX_TAG_BYTES
 from streamferry.wire.rtmp.chunk_file import CHUNK_SIZE
 from streamferry.wire.rtmp.framed import Framed
 
+# What a server says to a publisher whose key another one has taken.
+_UNPUBLISHED = "NetStream.Unpublish.Success"
 #: How long an unpublish may take: past it the destination sees the connection close instead.
 UNPUBLISH_S = 2.0
 # How much of a peer is heard at a time, which is 900 pings and takes 5 ms; in all, and for each second after that; and
@@ -218,14 +222,15 @@ class RtmpSession:
             if received := self._connection.recv_into(memoryview(scratch)):
                 session.receive(bytes(scratch[:received]))
             if received == 0:
-                failure = DestinationUnreachable(Code.DESTINATION_CLOSED)
+                failure = DestinationClosed(Code.DESTINATION_CLOSED)
         except OSError as error:
             failure = _lost(error)
         except RemoteProtocolError as error:
             failure = DestinationUnreachable(Code.DESTINATION_BAD_RTMP, why=error.why)
         if session.ended is not None:
             # Its message tells more than the way it closed afterwards.
-            failure = PublishRejected(Code.DESTINATION_ENDED_STREAM, words=session.ended)
+            ending = PublishEvicted if session.ended == _UNPUBLISHED else PublishRejected
+            failure = ending(Code.DESTINATION_ENDED_STREAM, words=session.ended)
         if failure is None:
             self._pending += session.data_to_send()
             if self._pending:
@@ -284,5 +289,5 @@ async def open_rtmp_session(url: MediaUrl, **network: Unpack[DialOptions]) -> Rt
 
 def _lost(error: OSError) -> DestinationUnreachable:
     why = said_by(error) or Reason.of(Code.DESTINATION_CONNECTION_CLOSED)
-    lost = DestinationUnreachable(Code.DESTINATION_CONNECTION_BROKE, why=why)
-    return lost.because_of(error)
+    kind = DestinationClosed if isinstance(error, ConnectionError) else DestinationUnreachable
+    return kind(Code.DESTINATION_CONNECTION_BROKE, why=why).because_of(error)

@@ -1,6 +1,7 @@
 """How long to wait before the next attempt: doubling with jitter, 0.5 s to 30 s."""
 
 import random
+from typing import Protocol
 
 FIRST_S = 0.5
 LONGEST_S = 30.0
@@ -8,6 +9,17 @@ EAGER_LONGEST_S = 1.5
 #: A session must have worked this long before the next failure counts as the first again: a peer that accepts and
 #: then drops each session must not be hammered (platforms start a broadcast for every try).
 GOOD_AFTER_S = 20.0
+
+
+class Pauses(Protocol):
+    """What says how long a keeper waits."""
+
+    @property
+    def attempts(self) -> int:
+        """Failed attempts in a row, before the one that is paused for."""
+
+    def next_delay(self) -> float:
+        """Seconds to wait after one more failure."""
 
 
 class Backoff:

@@ -5,7 +5,7 @@ import time
 
 from streamferry.media.errors import DestinationError
 from streamferry.push import open_session
-from streamferry.relay.backoff import Backoff
+from streamferry.relay.destination_backoff import DestinationBackoff
 from streamferry.relay.keeper import KeeperTask, RunContext, SourceKeeper
 from streamferry.relay.status import State
 from streamferry.relay.vitals import Phase
@@ -23,7 +23,8 @@ class DestinationKeeper:
     async def keep(self) -> None:
         """Publish to the destination of the context's spec."""
         context, flow, destination = self._context, self._context.flow, self._destination
-        backoff = Backoff()
+        loop = asyncio.get_running_loop()
+        backoff = DestinationBackoff()
         url, options = context.spec.destination, context.spec.destination_options
         while True:
             await flow.has_media.wait()
@@ -31,12 +32,14 @@ class DestinationKeeper:
                 context.finish(State.ENDED)
                 return
             context.note(destination, Phase.CONNECTING)
+            tried_at = loop.time()
             try:
                 session = await open_session(url, **context.network.options(options))
                 try:
                     await self._source.catch_up()
                     lost = flow.attach_session(session, time.monotonic())
                     context.note(destination, Phase.UP)
+                    accepted_at = loop.time()
                     error = await lost
                 except asyncio.CancelledError:
                     flow.detach_session()
@@ -46,7 +49,8 @@ class DestinationKeeper:
                 finally:
                     flow.detach_session()
                     session.abort()
-                backoff.note_session(time.monotonic() - destination.since)
+                backoff.note_session(loop.time() - accepted_at)
             except DestinationError as refused:
                 error = refused
-            await context.pause(destination, error, backoff)
+            backoff.note_failure(error, loop.time() - tried_at)
+            await context.pause(destination, backoff.told(error), backoff)

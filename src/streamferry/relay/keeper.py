@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Protocol
 
 from streamferry.media.errors import MediaError
-from streamferry.relay.backoff import Backoff
+from streamferry.relay.backoff import Pauses
 from streamferry.relay.flow import Flow
 from streamferry.relay.network import Network
 from streamferry.relay.spec import RelaySpec
@@ -21,6 +21,8 @@ from streamferry.relay.vitals import End, Phase, Vitals
 
 #: What a keeper does, from its start until it is cancelled.
 Keep = Callable[[], Coroutine[None, None, None]]
+
+_LOGGED_ATTEMPTS = 10
 
 
 class RunContext:
@@ -62,7 +64,7 @@ class RunContext:
         end.enter(phase)
         self._inspect(time.monotonic())
 
-    async def pause(self, end: End, error: MediaError, backoff: Backoff) -> None:
+    async def pause(self, end: End, error: MediaError, backoff: Pauses) -> None:
         """Note the loss and wait for the next attempt; end the run if another attempt is useless."""
         error.forget_trace()
         self.vitals.note_failure(end, error)
@@ -71,8 +73,15 @@ class RunContext:
             # What has worked before may do so again: a server may answer with a page of its own for a while.
             self.finish(State.FAILED)
         self.on_attempt()
-        self.log.warning("%s; attempt %d follows", error, backoff.attempts + 1)
+        self._log_attempt(end, error, backoff.attempts + 1)
         await asyncio.sleep(max(backoff.next_delay(), error.retry_after_s))
+
+    def _log_attempt(self, end: End, error: MediaError, attempt: int) -> None:
+        """Days of attempts that all end alike fill no log: each of the first ten, then the hundredth, and so on."""
+        is_news = attempt <= _LOGGED_ATTEMPTS or attempt % _LOGGED_ATTEMPTS**2 == 0 or error.why != end.logged
+        end.logged = error.why
+        level = logging.WARNING if is_news else logging.DEBUG
+        self.log.log(level, "%s; attempt %d follows", error, attempt)
 
 
 class KeeperTask:

@@ -57,6 +57,8 @@ class End:
     phase: Phase = Phase.IDLE
     since: float = 0.0
     error: MediaError | None = None
+    #: Why it failed when that was last logged.
+    logged: Reason | None = None
 
     def enter(self, phase: Phase) -> None:
         """Note a change. An end that reconnects remains retrying until it is up."""

@@ -10,7 +10,7 @@ import uvloop
 from scripted.destination import KEY, Destination
 from scripted.source import TOKEN, Source
 from streamferry.prepare.store import PreparedStore
-from streamferry.relay import RelaySpec, RelayStatus, backoff, flow
+from streamferry.relay import RelaySpec, RelayStatus, backoff, destination_backoff, flow
 from streamferry.relay.host import Relay, RelayHost
 
 
@@ -70,6 +70,7 @@ async def relays(tmp_path, no_secrets) -> AsyncIterator[Relays]:
 def quick(monkeypatch) -> None:
     """Short pauses before attempts and frequent inspections, for tests of what happens and not of when."""
     monkeypatch.setattr(backoff, "FIRST_S", 0.1)
+    monkeypatch.setattr(destination_backoff, "EAGER_S", (0.1, 0.2))
     monkeypatch.setattr(flow, "INSPECT_S", 0.1)
 
 

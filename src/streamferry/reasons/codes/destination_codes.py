@@ -55,6 +55,22 @@ class Destinations:
     DESTINATION_SRT_BROKE = ReasonCode(
         "destination.srt_broke", "the SRT connection to {peer} broke", "与 {peer} 的 SRT 连接中断"
     )
+    DESTINATION_CLOSES_AT_ONCE = ReasonCode(
+        "destination.closes_at_once",
+        "the destination closes each stream soon after its publish: the key is refused, the broadcast is over, another"
+        " publisher takes the key, or a limit such as the bit rate is exceeded",
+        "推流目标每次在推流开始后不久即关闭：密钥被拒绝、直播已结束、密钥被其他推流端占用，或超出码率等限制",
+    )
+    DESTINATION_TAKEN_OVER = ReasonCode(
+        "destination.taken_over",
+        "somebody else publishes to this key: the destination ends each session of ours for another publisher",
+        "有其他推流端正在使用此密钥：推流目标每次都因其他推流端而结束会话",
+    )
+    DESTINATION_STILL_BUSY = ReasonCode(
+        "destination.still_busy",
+        "the destination still holds our last session, or somebody else publishes to this key: {why}",
+        "推流目标仍保留着上一次会话，或有其他推流端正在使用此密钥：{why}",
+    )
     DESTINATION_NOT_READY = ReasonCode(
         "destination.not_ready", "the destination was not ready in time", "推流目标未能按时就绪"
     )
