@@ -18,6 +18,7 @@ _RATE = re.compile(r", (\d+) Hz, ([^,]+)")
 _FRAMES = re.compile(r", (\d+(?:\.\d+)?)(k?) fps")
 _ROTATION = re.compile(r"rotation of (-?\d+)")
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
+_NOT_PLAYED = re.compile(r"Stream #\d+:\d+.*?: (?:Subtitle|Data): ")
 _NUMBERED = re.compile(r"(\d+) channels")
 # Names of libavutil's channel layouts. Others come as "N channels".
 _CHANNELS = {
@@ -52,7 +53,7 @@ class InputDescription:
     """The tracks that are played with their numbers in the file, and the length that it claims (0: it does not say).
 
     ``left_out``: further tracks, as people may read them. ``encodes``: of ``video`` and ``audio`` those that no copy
-    will do for, whatever their codec.
+    will do for, whatever their codec. ``is_all``: it has nothing else that lasts, so that the claimed length is theirs.
     """
 
     video: VideoDescription | None = None
@@ -63,6 +64,7 @@ class InputDescription:
     audio_number: int = -1
     left_out: tuple[str, ...] = ()
     encodes: frozenset[str] = frozenset()
+    is_all: bool = True
 
     @property
     def video_specifier(self) -> str:
@@ -82,8 +84,9 @@ def parse_input_description(lines: list[str]) -> InputDescription:
     """
     tracks: list[StreamLine] = []
     rotations: dict[int, int] = {}
-    seconds = 0.0
+    seconds, has_others = 0.0, False
     for line in lines:
+        has_others = has_others or _NOT_PLAYED.search(line) is not None
         if stream := parse_stream(line):
             tracks.append(stream)
         elif tracks and (found := _ROTATION.search(line)):
@@ -102,6 +105,7 @@ def parse_input_description(lines: list[str]) -> InputDescription:
         picture.number if picture else -1,
         sound.number if sound else -1,
         tuple(f"{one.kind.lower()} {one.number} ({one.codec})" for one in others),
+        is_all=not others and not has_others,
     )
 
 

@@ -112,16 +112,17 @@ class Preparation:
                 )
             )
             claimed_s, ended_early = 0.0, False
+            # Of what has no head the length is an estimate by ffmpeg: it is nobody's word.
+            is_word = source.container in _TELLS_LENGTH
             stretch: Input | None = source
             while stretch is not None:
                 seconds, is_broken = self._lay(stretch, remux, out)
-                claimed_s, ended_early = claimed_s + seconds, ended_early or is_broken
+                claimed_s, ended_early = claimed_s + (seconds or 0.0), ended_early or is_broken
+                is_word = is_word and seconds is not None
                 stretch = self._intake.next(stretch)
             layout = remux.finish()
             fetch = self._intake.fetch
             claimed_ms = round(1000 * (source.announced_seconds or claimed_s))
-            # Of what has no head the length is an estimate by ffmpeg: it is nobody's word.
-            is_word = source.container in _TELLS_LENGTH
             too_short = is_word and layout.duration_ms < claimed_ms * _ENOUGH
             summary = Summary(
                 end_offset=layout.end_offset,
@@ -136,8 +137,11 @@ class Preparation:
             self._entry.commit(summary, layout.index)
             return summary
 
-    def _lay(self, source: Input, remux: Remux, out: journal.Journal) -> tuple[float, bool]:
-        """One stretch: how long it says that it is, and whether it broke off. One that is no media is left out."""
+    def _lay(self, source: Input, remux: Remux, out: journal.Journal) -> tuple[float | None, bool]:
+        """One stretch: how long it says that what is played of it is, None if it does not, and whether it broke off.
+
+        One that is no media is left out.
+        """
         if not remux.has_begun:
             return self._lay_stretch(source, remux, out)
         if self._processing.strict and self._processing.form is None and remux.form.video is not None:
@@ -147,7 +151,7 @@ class Preparation:
         except SourceUnsupported:
             return 0.0, True
 
-    def _lay_stretch(self, source: Input, remux: Remux, out: journal.Journal) -> tuple[float, bool]:
+    def _lay_stretch(self, source: Input, remux: Remux, out: journal.Journal) -> tuple[float | None, bool]:
         """The same. What cannot be copied is encoded."""
         with self._intake.start(source, COPY_OUTPUT) as ffmpeg:
             inside = ffmpeg.describe()
@@ -158,7 +162,7 @@ class Preparation:
                 out.send({"claimed_ms": round(inside.claimed_seconds * 1000)})
             if plan.output == COPY_OUTPUT:
                 try:
-                    return inside.claimed_seconds, self._copy(source, ffmpeg, inside, plan, remux)
+                    return _length_of_played(inside, plan), self._copy(source, ffmpeg, inside, plan, remux)
                 except CannotCopy as refusal:
                     inside = self._without_copy(inside, plan, remux, refusal)
         while True:
@@ -179,7 +183,7 @@ class Preparation:
                         encodes=plan.encodes_video,
                     )
                     stack.enter_context(ffmpeg)
-                    return inside.claimed_seconds, self._copy(source, ffmpeg, inside, plan, remux)
+                    return _length_of_played(inside, plan), self._copy(source, ffmpeg, inside, plan, remux)
             except CannotCopy as refusal:
                 inside = self._without_copy(inside, plan, remux, refusal)
 
@@ -244,6 +248,12 @@ class Preparation:
             return Reason.of(Code.FILE_NOT_DECODED, words=ffmpeg.complaint)
         refused = [codec for codec in inside.codecs if codec not in _ALWAYS_CARRIED] or inside.codecs
         return Reason.of(Code.FILE_NOT_CARRIED, codecs=tuple(refused))
+
+
+def _length_of_played(inside: InputDescription, plan: Plan) -> float | None:
+    """How long a file says that what is played of it is. It tells the length of its longest track, played or not."""
+    is_all_played = plan.form.video is not None or inside.video is None
+    return inside.claimed_seconds if inside.is_all and is_all_played else None
 
 
 def main() -> None:
