@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
 from kit import programs
@@ -110,9 +112,24 @@ async def test_of_several_hosts_the_one_that_takes_writes_is_used(server: Postgr
         assert await Actions(store).list_keys() == []
 
 
-@pytest.fixture
-def pooler(server: PostgreSql, tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """PgBouncer in transaction mode with two sessions, its defaults otherwise; the database behind it, and its port."""
+@dataclass(frozen=True)
+class Pooler:
+    """PgBouncer in front of an empty database. ``keeps``: whether it keeps prepared statements."""
+
+    url: str
+    keeps: bool
+
+
+@pytest.fixture(params=[0, 100])
+def pooler(request: pytest.FixtureRequest, server: PostgreSql, tmp_path: Path) -> Iterator[Pooler]:
+    """In transaction mode with two sessions. Releases before 1.21 never keep statements, and do not know the setting.
+
+    CI has the one of its distribution.
+    """
+    program_path = programs.need("pgbouncer")
+    version = programs.run([program_path, "--version"]).stdout.split()[1]
+    can_keep = tuple(map(int, version.split(".")[:2])) >= (1, 21)
+    setting = f"max_prepared_statements = {request.param}\n" if can_keep else ""
     url = server.database()
     place, _, name = url.partition("@")[2].partition("/")
     host, _, port = place.partition(":")
@@ -122,9 +139,9 @@ def pooler(server: PostgreSql, tmp_path: Path) -> Iterator[tuple[str, int]]:
     (tmp_path / "pgbouncer.ini").write_text(
         f"[databases]\n{name} = host={host} port={port} dbname={name}\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {mine}\nauth_type = trust\nauth_file = {users}\n"
-        "pool_mode = transaction\ndefault_pool_size = 2\nunix_socket_dir =\n"
+        "pool_mode = transaction\ndefault_pool_size = 2\nunix_socket_dir =\n" + setting
     )
-    words: list[str | Path] = [programs.need("pgbouncer"), tmp_path / "pgbouncer.ini"]
+    words: list[str | Path] = [program_path, tmp_path / "pgbouncer.ini"]
     if os.geteuid() == 0:
         tmp_path.chmod(0o755)
         for parent in tmp_path.parents:
@@ -134,13 +151,12 @@ def pooler(server: PostgreSql, tmp_path: Path) -> Iterator[tuple[str, int]]:
     with Program(words, tmp_path / "pgbouncer.log") as program:
         wait_for("PgBouncer", lambda: accepts(mine) or not program.is_running)
         assert program.is_running, program.output
-        yield f"postgresql://tests@127.0.0.1:{mine}/{name}", mine
+        yield Pooler(f"postgresql://tests@127.0.0.1:{mine}/{name}", keeps=can_keep and request.param > 0)
 
 
-async def test_a_pooler_in_transaction_mode_could_not_be_connected_to(pooler: tuple[str, int]) -> None:
+async def test_a_pooler_in_transaction_mode_could_not_be_connected_to(pooler: Pooler) -> None:
     """Ten at once on two sessions: tasks, keys, leases, the pulse; nothing of one session is asked of another."""
-    url, _ = pooler
-    async with opened(url) as store:
+    async with opened(pooler.url) as store:
         await migrate(store)
         actions = Actions(store)
         ledgers = [StoreLedger(store, f"worker{number}", capacity=9) for number in range(4)]
@@ -158,3 +174,7 @@ async def test_a_pooler_in_transaction_mode_could_not_be_connected_to(pooler: tu
         await asyncio.gather(*(work(ledger) for ledger in ledgers))
         assert len(await actions.list_keys()) == 20
         assert pulse.trouble is None
+        async with store.read() as connection:
+            # A statement without a name would be replaced by the next one of whoever has the session then.
+            names = (await connection.execute(sa.text("SELECT name FROM pg_prepared_statements"))).scalars().all()
+        assert bool(names) is pooler.keeps

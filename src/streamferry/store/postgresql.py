@@ -1,11 +1,13 @@
 """Connections to PostgreSQL that survive a restart, a failover and a pooler. Needs the extra ``postgresql``.
 
 A pooler in transaction mode (PgBouncer) gives each transaction a different session, so no state may be kept in it:
-limits are set per transaction, in the message that begins it, statements have no name, and locks end with it.
+limits are set per transaction, in the message that begins it, and locks end with it. Statements are parsed and planned
+once a session only where that is safe, which is found out for each connection (see ``_Connection.prepare``).
 """
 
 import asyncio
 import logging
+import secrets
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,8 +32,8 @@ CLOSE_S = 1.0
 _RECYCLE_S = 300
 #: SQLSTATEs of a wrong server, or one that is stopping or starting: no connection to it is worth keeping.
 #: 08: connection exception. 25006: read only, as a primary that became a standby. 57P01 to 57P03: shut down, crashed,
-#: starting.
-_GONE = ("08", "25006", "57P01", "57P02", "57P03")
+#: starting. 26000, 42P05: a pooler that was set to keep statements does so no longer.
+_GONE = ("08", "25006", "57P01", "57P02", "57P03", "26000", "42P05")
 
 
 def make_engine(
@@ -51,7 +53,6 @@ def make_engine(
         max_overflow=0,
         pool_timeout=give_up_s or 3600,
         pool_recycle=_RECYCLE_S,
-        connect_args={"prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: ""},
     )
     sa.event.listen(engine.sync_engine, "checkout", _require_open)
     sa.event.listen(engine.sync_engine, "handle_error", _judge_error)
@@ -103,7 +104,7 @@ class _Connector:
     async def _connect(self, host: tuple[str, int] | None) -> asyncpg.Connection:
         address = self._address
         where = {} if host is None else {"host": host[0], "port": host[1]}
-        return await asyncpg.connect(
+        connection: _Connection = await asyncpg.connect(
             "postgresql://?" + urlencode(address.tls) if address.tls else None,
             **where,
             user=address.user,
@@ -117,6 +118,13 @@ class _Connector:
             server_settings={"application_name": address.application_name},
             connection_class=self._class,
         )
+        try:
+            async with asyncio.timeout(address.connect_s):
+                await connection.find_session()
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
@@ -124,6 +132,34 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has n
 
     limits = ""
     connector: _Connector
+    #: Whether a statement that has a name is found again by the next transaction.
+    keeps_names = False
+    _names = 0
+
+    async def find_session(self) -> None:
+        """Find out whether names may be given: in a session of one's own, or through a pooler that keeps them.
+
+        A pooler announces a process id that it made up, by which its clients cancel. From 1.21 on PgBouncer can keep
+        statements (``max_prepared_statements``), and the session knows them by other names than the client.
+        """
+        self.keeps_names = await self.fetchval("SELECT pg_backend_pid()") == self.get_server_pid()
+        if self.keeps_names:
+            return
+        async with self.transaction():
+            name = f"streamferry_{secrets.token_hex(8)}"
+            probe = await self.prepare("SELECT FROM pg_prepared_statements WHERE name = $1", name=name)
+            self.keeps_names = not await probe.fetch(name)
+            del probe
+            # This closes it, in the transaction and so in the session that has it.
+            await self.fetchval("SELECT 1")
+
+    async def prepare(self, query: str, *, name: str | None = None, **options: Any) -> Any:
+        """See asyncpg. SQLAlchemy prepares every statement and keeps the last hundred, so with a name the server plans
+        each once. A statement without a name is gone with the next one, and is parsed and planned each time."""
+        if not name and self.keeps_names:
+            self._names += 1
+            name = f"streamferry_{self._names}"
+        return await super().prepare(query, name=name or "", **options)
 
     async def close(self, *, timeout: float | None = None) -> None:
         """See asyncpg. Once a server was silent, the other connections of the pool are dropped without waiting."""
