@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,9 +146,20 @@ def _server(
 
 def floor(feed: Feed, count: int, source: Source, sink: Sink, stack: ExitStack) -> Relays:
     """``native/floor.c``, which makes the system calls of a relay at its beat and nothing else."""
+    return _floor([build_native("floor")], feed, count, source, sink, stack)
+
+
+def python_floor(feed: Feed, count: int, source: Source, sink: Sink, stack: ExitStack) -> Relays:
+    """The same in Python: ``python_floor.py``."""
+    return _floor([sys.executable, BENCH / "python_floor.py"], feed, count, source, sink, stack)
+
+
+def _floor(
+    program_words: Sequence[str | Path], feed: Feed, count: int, source: Source, sink: Sink, stack: ExitStack
+) -> Relays:
     beat_ms = BEAT_MS["list" if feed.kind == "list" else feed.latency]
     turns = min(beat_ms // TURN_MS, -(-count // beat._SLOT_FULL))
-    words = [build_native("floor"), str(beat_ms), str(turns), str(sink.port)]
+    words = [*program_words, str(beat_ms), str(turns), str(sink.port)]
     if feed.kind == "list":
         words += [live_clip(), str(count)]
     program = stack.enter_context(Program(words, cores()[0], talks=True))

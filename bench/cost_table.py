@@ -19,7 +19,7 @@ DOCUMENTS = ("README.md", "docs/howto/sizing.md")
 _KEPT = r"bench/results/%s-\w+\.json"
 
 #: (what the reader sees, row of bursts, row of pieces)
-_COSTS = (
+COSTS = (
     ("**HTTP-FLV to RTMP**", "live normal bursts", "live normal pieces"),
     ("the same with low latency", "live low bursts", None),
     ("the same by `ffmpeg -c copy`", "ffmpeg live bursts", "ffmpeg live pieces"),
@@ -43,7 +43,7 @@ def cost_lines(density: dict[str, Any]) -> list[str]:
         f"| per stream, {density['settings']['streams']} at once | CPU | when small pieces come | memory |",
         "|---|---|---|---|",
     ]
-    for what, bursts, pieces in _COSTS:
+    for what, bursts, pieces in COSTS:
         cpu, memory = _percent(rows[bursts]), rows[bursts]["memory_mib"]
         small = _percent(rows[pieces]) if pieces else ""
         lines.append(

@@ -29,7 +29,18 @@ from rich.console import Console
 from rich.table import Table
 
 from clip import live_clip, vod_clip
-from contenders import BEAT_MS, Feed, Start, check_checkout, ffmpeg, floor, haproxy, nginx_rtmp, streamferry
+from contenders import (
+    BEAT_MS,
+    Feed,
+    Start,
+    check_checkout,
+    ffmpeg,
+    floor,
+    haproxy,
+    nginx_rtmp,
+    python_floor,
+    streamferry,
+)
 from measure import about, allow_many_files, commit, pss_mib
 from programs import Sink, Source, build_native, cores
 from results import Bar, keep, print_bars
@@ -54,10 +65,12 @@ ROWS = {
     "live low bursts": Row(streamferry, Feed("http", latency="low")),
     "haproxy bursts": Row(haproxy, Feed("publish")),
     "floor live normal bursts": Row(floor, Feed("publish")),
+    "floor in Python live normal bursts": Row(python_floor, Feed("publish")),
     "ffmpeg live bursts": Row(ffmpeg, Feed("http")),
     "live normal pieces": Row(streamferry, Feed("http", "pieces")),
     "haproxy pieces": Row(haproxy, Feed("publish", "pieces")),
     "floor live normal pieces": Row(floor, Feed("publish", "pieces")),
+    "floor in Python live normal pieces": Row(python_floor, Feed("publish", "pieces")),
     "ffmpeg live pieces": Row(ffmpeg, Feed("http", "pieces")),
     "nginx-rtmp bursts": Row(nginx_rtmp, Feed("publish")),
     "nginx-rtmp pieces": Row(nginx_rtmp, Feed("publish", "pieces")),
@@ -65,6 +78,7 @@ ROWS = {
     "ffmpeg RTMP source bursts": Row(ffmpeg, Feed("rtmp")),
     "list": Row(streamferry, Feed("list")),
     "floor list": Row(floor, Feed("list")),
+    "floor in Python list": Row(python_floor, Feed("list")),
     "ffmpeg list": Row(ffmpeg, Feed("list")),
     "live normal to RTMPS": Row(streamferry, Feed("http"), tls=True),
     "haproxy to TLS": Row(haproxy, Feed("publish"), tls=True),
@@ -167,7 +181,7 @@ def rows_asked(texts: str, before: Path | None, no_peers: bool) -> dict[str, Row
     rows = {}
     for name, row in ROWS.items():
         ours = row.start is streamferry
-        if no_peers and not ours and row.start is not floor:
+        if no_peers and not ours and row.start not in (floor, python_floor):
             continue
         if not any(text.strip() in name for text in texts.split(",")):
             continue

@@ -32,6 +32,7 @@ from streamferry.relay import Item, Latency, RelaySpec
 from streamferry.relay.host import Relay, RelayHost
 
 _LINE_MAX = 1 << 20
+_AT_A_TIME = 100
 
 
 def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[str, Any]:
@@ -52,6 +53,18 @@ def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[st
     return {"started_ns": started_ns}
 
 
+async def _report(host: RelayHost, relays: list[Relay]) -> dict[str, Any]:
+    late_ms = host.take_worst_lateness() * 1000
+    states, dropped_tags = Counter[str](), 0
+    for number, relay in enumerate(relays):
+        if number % _AT_A_TIME == 0:
+            await asyncio.sleep(0)  # To read all 3,000 in one go takes as long as a whole beat.
+        status = relay.status
+        states[str(status.state)] += 1
+        dropped_tags += status.dropped_tags
+    return {"states": states, "beat_worst_late_ms": late_ms, "dropped_tags": dropped_tags}
+
+
 async def _offer_previews(stack: AsyncExitStack, relays: list[Relay]) -> dict[str, Any]:
     """Listen as a worker does."""
     # Here, so that it does not weigh on the empty process.
@@ -68,9 +81,7 @@ async def _obey(stack: AsyncExitStack, host: RelayHost, job: dict[str, Any], rel
     if "kind" in job:
         return _start(host, job, relays)
     if "report" in job:
-        states = Counter(str(relay.status.state) for relay in relays)
-        dropped_tags = sum(relay.status.dropped_tags for relay in relays)
-        return {"states": states, "beat_worst_late_ms": host.take_worst_lateness() * 1000, "dropped_tags": dropped_tags}
+        return await _report(host, relays)
     if "preview" in job:
         return await _offer_previews(stack, relays)
     if "collect" in job:
@@ -80,7 +91,10 @@ async def _obey(stack: AsyncExitStack, host: RelayHost, job: dict[str, Any], rel
         gc.freeze()
         return {"objects": objects}
     latest = relays[:] if job["stop"] is True else relays[-job["stop"] :]
-    await asyncio.gather(*(relay.stop() for relay in latest))
+    for relay in latest:
+        relay.request_stop()
+    for relay in latest:
+        await relay.wait()
     del relays[len(relays) - len(latest) :]
     return {"stopped": len(latest)}
 

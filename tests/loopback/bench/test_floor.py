@@ -1,5 +1,6 @@
 """The floor of the benchmark moves whole media, so what it costs is what moving them costs."""
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from kit.clips import FPS, SECONDS, ClipFactory
 from kit.programs import need
 from kit.waiting import wait_for
-from programs import Program, Sink, Source, build_native, cores
+from programs import BENCH, Program, Sink, Source, build_native, cores
 
 STREAMS = 3
 BEAT_MS, SLOTS = "80", "4"
@@ -40,27 +41,41 @@ def seen_until(sink: Sink, messages: int) -> dict[str, int]:
     return seen
 
 
-def publish_by_floor(stack: ExitStack, sink: Sink, clip: Path) -> None:
+def floor_in_c() -> list[str | Path]:
+    """The command that runs it."""
+    return [build_native("floor")]
+
+
+def floor_in_python() -> list[str | Path]:
+    """The command that runs it."""
+    return [sys.executable, BENCH / "python_floor.py"]
+
+
+def publish_by(floor: list[str | Path], stack: ExitStack, sink: Sink, clip: Path) -> None:
     """Lists: the floor has the file."""
-    words = [build_native("floor"), BEAT_MS, SLOTS, str(sink.port), clip, str(STREAMS)]
+    words = [*floor, BEAT_MS, SLOTS, str(sink.port), clip, str(STREAMS)]
     stack.enter_context(Program(words, cores()[0], talks=True)).hear(PATIENCE_S)
 
 
-def pass_on_by_floor(stack: ExitStack, sink: Sink, clip: Path) -> None:
+def pass_on_by(floor: list[str | Path], stack: ExitStack, sink: Sink, clip: Path) -> None:
     """Live: the source publishes to the floor."""
-    words = [build_native("floor"), BEAT_MS, SLOTS, str(sink.port)]
+    words = [*floor, BEAT_MS, SLOTS, str(sink.port)]
     port = stack.enter_context(Program(words, cores()[0], talks=True)).hear(PATIENCE_S)["rtmp"]
     stack.enter_context(Source(clip)).publish("bursts", port, STREAMS)
 
 
-@pytest.mark.parametrize("start", [publish_by_floor, pass_on_by_floor])
-def test_the_floor_moves_every_stream_over_the_join_of_a_loop(
-    clip: Path, start: Callable[[ExitStack, Sink, Path], None]
+@pytest.mark.parametrize("start", [publish_by, pass_on_by])
+def test_the_floors_move_every_stream_over_the_join_of_a_loop(
+    clip: Path, start: Callable[[list[str | Path], ExitStack, Sink, Path], None]
 ) -> None:
-    """The sink, which reads every chunk header, sees more of all streams than one loop has, and no stamp go back."""
+    """Each in front of a sink, which reads every chunk header and sees more of all streams than one loop has, and no
+    stamp go back.
+    """
     with ExitStack() as stack:
-        sink = stack.enter_context(Sink())
-        start(stack, sink, clip)
-        seen = seen_until(sink, 2 * LOOP_MESSAGES)
-    assert seen["backwards"] == 0
-    assert seen["lost"] == 0
+        sinks = [stack.enter_context(Sink()) for _ in range(2)]
+        for floor, sink in zip((floor_in_c(), floor_in_python()), sinks, strict=True):
+            start(floor, stack, sink, clip)
+        for sink in sinks:
+            seen = seen_until(sink, 2 * LOOP_MESSAGES)
+            assert seen["backwards"] == 0
+            assert seen["lost"] == 0

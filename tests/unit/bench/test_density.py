@@ -62,8 +62,9 @@ def test_rows_are_chosen_by_parts_of_their_names_and_another_checkout_follows_ea
         "haproxy pieces",
         "list",
         "floor list",
+        "floor in Python list",
         "ffmpeg list",
     ]
     paired = list(rows_asked("list", Path("/elsewhere"), True))
-    assert paired == ["list", BEFORE + "list", "floor list"]
+    assert paired == ["list", BEFORE + "list", "floor list", "floor in Python list"]
     assert list(rows_asked("", None, False)) == list(ROWS)
