@@ -34,6 +34,8 @@ class LiveServer:
     marks: dict[int, list[str]] = field(default_factory=dict)
     name: str = "{}.ts"
     first_number: int = 0
+    #: How long it takes to send a segment.
+    sending_s: float = 0.0
     asked: list[str] = field(default_factory=list)
     #: The heads of the requests, in lower case.
     heads: list[str] = field(default_factory=list)
@@ -41,8 +43,13 @@ class LiveServer:
     is_over: bool = False
 
     def __post_init__(self) -> None:
-        names = re.findall(r"^\S+\.ts$", self.playlist.read_text(), flags=re.MULTILINE)
+        text = self.playlist.read_text()
+        names = re.findall(r"^[^#\s]\S+$", text, flags=re.MULTILINE)
         self.segments = [(self.playlist.parent / name).read_bytes() for name in names]
+        #: By its name: what is needed before the segments.
+        self.headers = {
+            name: (self.playlist.parent / name).read_bytes() for name in re.findall(r'#EXT-X-MAP:URI="(.+)"', text)
+        }
         self.began_at = asyncio.get_running_loop().time()
 
     @property
@@ -57,6 +64,7 @@ class LiveServer:
     def text(self) -> str:
         numbers = self.listed()
         lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", f"#EXT-X-MEDIA-SEQUENCE:{numbers.start + self.first_number}"]
+        lines += [f'#EXT-X-MAP:URI="{name}"' for name in self.headers]
         for number in numbers:
             lines += [*self.marks.get(number, ()), "#EXTINF:1.0,", self.name.format(number)]
         return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if self.is_over else []), ""])
@@ -73,13 +81,20 @@ class LiveServer:
         elif is_list:
             self.loads += 1
             status, body = 200, self.text().encode()
+        elif name in self.headers:
+            status, body = 200, self.headers[name]
         else:
             await asyncio.sleep(self.delay_s)
             number = int(re.findall(r"\d+", name)[-1])
             status, body = 200, self.segments[number % len(self.segments)]
         kind = "application/vnd.apple.mpegurl" if is_list else "video/mp2t"
         writer.write(f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode())
-        writer.write(body)
+        if self.sending_s and not is_list:
+            for at in range(0, len(body), len(body) // 10 + 1):
+                writer.write(body[at : at + len(body) // 10 + 1])
+                await asyncio.sleep(self.sending_s / 10)
+        else:
+            writer.write(body)
         await writer.drain()
         writer.close()
 

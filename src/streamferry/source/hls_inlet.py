@@ -7,7 +7,7 @@ it (EXT-X-DISCONTINUITY, a server that was started anew) they are shifted alike.
 import asyncio
 from collections.abc import Callable, Sequence
 
-from streamferry.media.errors import SourceEnded
+from streamferry.media.errors import SourceEnded, SourceUnsupported
 from streamferry.media.tag import Tag
 from streamferry.reasons import Code
 from streamferry.source.hls_reader import RECEIVE_BYTES, Clock, NeedsFfmpeg, RenditionReader
@@ -15,8 +15,6 @@ from streamferry.source.hls_rendition import Rendition
 from streamferry.source.live import as_source_errors
 from streamferry.source.pace import Pace
 
-# What is received ahead of what is due; after so much the server has to wait.
-_AHEAD_MS = 500
 # A rendition that has nothing for so long does not hold the other back.
 _RENDITION_SILENCE_S = 3.0
 # What is due later than this comes after a gap.
@@ -51,7 +49,7 @@ class HlsInlet:
         while not all(reader.is_known for reader in self._readers):
             now = self._clock()
             for reader in self._readers:
-                reader.fill(scratch, _AHEAD_MS, now)
+                reader.fill(scratch, 0, now)
                 if reader.is_over and not reader.is_known:
                     raise_end(reader.rendition)
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -61,7 +59,7 @@ class HlsInlet:
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """See :meth:`LiveInlet.pull`. Bodies do not lie in ``scratch``."""
         now, readers, pace = self._clock(), self._readers, self._pace
-        count = sum(reader.fill(scratch, pace.due_ms + _AHEAD_MS, now) for reader in readers)
+        count = sum(reader.fill(scratch, pace.due_ms, now) for reader in readers)
         firsts = [first for reader in readers if (first := reader.first_ms) is not None]
         for reader in readers:
             if reader.is_over and reader.first_ms is None:
@@ -108,6 +106,8 @@ class HlsInlet:
 
     def _check(self) -> None:
         for reader in self._readers:
+            if scheme := reader.encrypted:
+                raise SourceUnsupported(Code.PLAYLIST_ENCRYPTED, kind=scheme)
             if codec := reader.unsupported:
                 self.needs_ffmpeg()
                 raise NeedsFfmpeg(Code.SOURCE_NEEDS_ENCODING, codec=codec)

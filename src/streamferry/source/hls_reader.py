@@ -5,9 +5,9 @@ from typing import Protocol
 
 from streamferry.media.errors import RemoteProtocolError, SourceEnded
 from streamferry.media.tag import Tag
-from streamferry.reasons import Code
 from streamferry.source.hls_rendition import Rendition
 from streamferry.source.hls_segment import SegmentTransfer
+from streamferry.wire.mp4 import Mp4Demuxer
 from streamferry.wire.mpegts import TsDemuxer
 from streamferry.wire.mpegts.stamps import TURN_TICKS
 from streamferry.wire.packed_audio import PackedAudio
@@ -18,6 +18,8 @@ _MOST_RECEIVES = 8
 _MOST_BYTES = 512 << 10
 #: What waits because its tracks do not go together is handed out when it is so much.
 _MAX_HELD_BYTES = 16 << 20
+# What is received ahead of what is due; after so much the server has to wait.
+_AHEAD_MS = 500
 # A segment that takes longer than so many times its length is given up.
 _SEGMENT_TIMES = 3
 # No segment counts for longer.
@@ -28,8 +30,8 @@ _ASK_AHEAD_S = 2.0
 _SEGMENT_SILENCE_S = 6.0
 # Stamps that are this far from where the playlist says they are begin on another clock.
 _OTHER_CLOCK_MS = 5_000
-# A track that is further than this from the other has nothing at present.
-_TRACK_LAG_MS = 3_000
+# A track that is further than this from the other, or than so many segments, has nothing at present.
+_TRACK_LAG_MS, _TRACK_LAG_SEGMENTS = 3_000, 1.5
 # Stamps of 33 bits at 90 kHz.
 _TURN_MS = round(TURN_TICKS / 90)
 _LOOK_BYTES = 16
@@ -55,6 +57,17 @@ class Demuxer(Protocol):
     @property
     def unsupported(self) -> str:
         """Name of what FLV cannot carry, empty if there is nothing."""
+
+    @property
+    def encrypted(self) -> str:
+        """How its media is encrypted, empty if it is not."""
+
+    @property
+    def pending_ms(self) -> int | None:
+        """The lowest stamp of what is told to come soon, None if nothing is told."""
+
+    def begin_segment(self) -> None:
+        """The next bytes are the beginning of a segment, or of what is needed before it."""
 
     def feed(self, data: bytes | memoryview, out: list[Tag]) -> None:
         """Append the tags of which all has come now."""
@@ -95,8 +108,13 @@ class RenditionReader:
         self.tag_at = 0.0
         self.held_bytes = 0
         self._clock = clock
+        #: What is received earlier than of others, since its media comes in pieces that are of no use alone.
+        self._early_ms, self._filled_at, self._is_pending = 0.0, 0.0, False
+        self._lag_ms = _TRACK_LAG_MS
         self._begun_at = self._limit_s = 0.0
-        self._head = b""
+        # The first bytes of a segment, until they tell what it is; what was needed before the one before it.
+        self._head: bytes | None = b""
+        self._header = b""
         self._demuxer: Demuxer | None = None
         self._transfer: SegmentTransfer | None = None
         self._shift: int | None = None
@@ -139,16 +157,19 @@ class RenditionReader:
         return self._demuxer.unsupported if self._demuxer is not None else ""
 
     @property
+    def encrypted(self) -> str:
+        """How its media is encrypted, empty if it is not."""
+        return self._demuxer.encrypted if self._demuxer is not None else ""
+
+    @property
     def excess_segments(self) -> float:
         """By how many segments more is listed, and has not come, than when a session begins."""
         follower = self.rendition.follower
         return (self._left_s + self.rendition.ahead_s - follower.start_s) / follower.usual_s
 
-    def fill(self, scratch: memoryview, until_ms: float, now: float) -> int:
-        """Receive until there is media up to ``until_ms``, or nothing more is there now; returns bytes received.
-
-        Raises NeedsFfmpeg for a form of media that is not read.
-        """
+    def fill(self, scratch: memoryview, due_ms: float, now: float) -> int:
+        """Receive until there is more media than is due, or nothing more is there now; returns bytes received."""
+        until_ms = due_ms + _AHEAD_MS + self._early_ms
         count = 0
         for _ in range(_MOST_RECEIVES):
             if self.last_ms >= until_ms or count > _MOST_BYTES or self.held_bytes > _MAX_HELD_BYTES:
@@ -174,6 +195,11 @@ class RenditionReader:
             self._read(transfer, data)
         if self._transfer is not None and self._left_s < _ASK_AHEAD_S:
             self.rendition.want()
+        if self.last_ms <= due_ms and self._is_pending:
+            # A fragment has all pictures before all sound, mostly: the next is received so much earlier.
+            late_ms = (now - self._filled_at) * 1000
+            self._early_ms = min(self._early_ms + late_ms, self.rendition.follower.usual_s * 1000)
+        self._filled_at = now
         return count
 
     def close(self) -> None:
@@ -199,13 +225,12 @@ class RenditionReader:
             return None
         self.received_at = self._begun_at = now
         self._limit_s = _SEGMENT_TIMES * min(transfer.seconds, _MAX_SEGMENT_S) + _SEGMENT_SILENCE_S
+        self._lag_ms = max(_TRACK_LAG_MS, round(_TRACK_LAG_SEGMENTS * min(transfer.seconds, _MAX_SEGMENT_S) * 1000))
         self._head = b""
         if transfer.found.is_break:
             self._finish()
             self._demuxer, self._shift = None, None
             self._breaks += 1
-        elif isinstance(self._demuxer, PackedAudio):
-            self._demuxer.begin_segment()
         self._next_begin_ms = max(self._next_begin_ms, self._top_ms + 1) + round(transfer.found.lost_s * 1000)
         self._begin_ms = None
         return transfer
@@ -230,22 +255,41 @@ class RenditionReader:
         self._place(tags)
 
     def _read(self, transfer: SegmentTransfer, data: bytes | memoryview) -> None:
-        if self._demuxer is None:
+        tags: list[Tag] = []
+        if self._head is not None:
             self._head += data
             if len(self._head) < _LOOK_BYTES:
                 return
-            data, self._head = self._head, b""
-            self._demuxer = _demuxer_for(data, transfer.header)
-        tags: list[Tag] = []
-        self._demuxer.feed(data, tags)
-        self._place(tags)
+            data, self._head = self._head, None
+            self._begin_media(bytes(data), transfer.header, tags)
+        if self._demuxer is not None:
+            self._demuxer.feed(data, tags)
+            self._place(tags)
+
+    def _begin_media(self, head: bytes, header: bytes, tags: list[Tag]) -> None:
+        """The first bytes of a segment are there."""
+        demuxer = self._demuxer
+        kind = _demuxer_of(header or head)
+        if not isinstance(demuxer, kind):
+            if demuxer is not None:
+                demuxer.finish(tags)
+            self._demuxer = demuxer = kind()
+            self._header = b""
+        if header and header != self._header:
+            self._header = header
+            demuxer.begin_segment()
+            demuxer.feed(header, tags)
+        demuxer.begin_segment()
 
     def _place(self, tags: list[Tag]) -> None:
         """Lay stamps on the clock without breaks."""
+        pending_ms = self._demuxer.pending_ms if self._demuxer is not None else None
         if not tags:
             return
         if self._begin_ms is None:
             first_ms = min(stamp for _, stamp, _ in tags)
+            if pending_ms is not None:
+                first_ms = min(first_ms, pending_ms)
             shift = self._shift
             if shift is not None and not self._continues(first_ms + shift):
                 # A break that the playlist does not tell.
@@ -271,7 +315,10 @@ class RenditionReader:
         self.tag_at = self.received_at
         top_ms = max(self._last_of.values())
         self._top_ms = max(self._top_ms, top_ms)
-        self.last_ms = min(last for last in self._last_of.values() if last > top_ms - _TRACK_LAG_MS)
+        self.last_ms = min(last for last in self._last_of.values() if last > top_ms - self._lag_ms)
+        self._is_pending = pending_ms is not None
+        if pending_ms is not None:
+            self.last_ms = min(self.last_ms, pending_ms + shift - 1)
 
     def _continues(self, stamp_ms: int) -> bool:
         """Whether a segment that begins there is on the same clock as the one before, whatever the playlist says."""
@@ -279,9 +326,10 @@ class RenditionReader:
         return -1000 < ahead_ms < 1000 or (ahead_ms > -1000 and abs(stamp_ms - self._next_begin_ms) <= _OTHER_CLOCK_MS)
 
 
-def _demuxer_for(head: bytes, header: bytes) -> Demuxer:
-    if header or head[4:8] in _BOXES:
-        raise NeedsFfmpeg(Code.SOURCE_NEEDS_ENCODING, codec="fragmented MP4")
+def _demuxer_of(head: bytes) -> "type[PackedAudio] | type[TsDemuxer] | type[Mp4Demuxer]":
+    """What reads the media that begins so."""
+    if head[4:8] in _BOXES:
+        return Mp4Demuxer
     if head.startswith(b"ID3") or (head[:1] == b"\xff" and head[1:2] > b"\xdf"):
-        return PackedAudio()
-    return TsDemuxer()
+        return PackedAudio
+    return TsDemuxer

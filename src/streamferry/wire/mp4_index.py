@@ -12,8 +12,10 @@ Specification: ISO/IEC 14496-12, 8.5.2 (stsd), 8.6.1 (stts, ctts, stss), 8.6.6 (
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, islice, repeat
+from itertools import accumulate, chain, islice, repeat, starmap
 from struct import Struct
+
+from streamferry.wire.mp4.boxes import boxes, clock_hz, find, scheme_of
 
 # The last picture may be longer than its track, by rounding.
 _END_TOLERANCE_S = 0.1
@@ -24,8 +26,6 @@ _MAX_SAMPLES = 2_200_000
 _MAX_TRACKS = 64
 _MAX_DESCRIPTIONS = 256
 _MAX_EDITS = 10_000
-_ENCRYPTED = (b"encv", b"enca")
-_FAIR_PLAY = (b"drms", b"drmi")
 _VISUAL_SIZE_AT = 24
 _KINDS = {b"vide": "video", b"soun": "audio"}
 
@@ -51,73 +51,32 @@ def parse_index(moov: "bytes | memoryview") -> tuple[Mp4Track, ...]:
     """The tracks of picture and sound; ``moov`` is the box with its header. Empty if it is none."""
     view = memoryview(moov)
     tracks: list[Mp4Track] = []
-    for name, box in _boxes(view):
+    for name, box in boxes(view):
         if name != b"moov":
             continue
-        clock_hz = _clock(_find(box, b"mvhd"))
-        traks = islice((inner for inner_name, inner in _boxes(box) if inner_name == b"trak"), _MAX_TRACKS)
-        tracks += [track for trak in traks if (track := _track(trak, clock_hz)) is not None]
+        movie_hz = clock_hz(find(box, b"mvhd"))
+        traks = islice((inner for inner_name, inner in boxes(box) if inner_name == b"trak"), _MAX_TRACKS)
+        tracks += [track for trak in traks if (track := _track(trak, movie_hz)) is not None]
     return tuple(tracks)
 
 
-def _boxes(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Name and content of each box."""
-    at = 0
-    while at + 8 <= len(view):
-        size, head = int.from_bytes(view[at : at + 4]), 8
-        if size == 1:
-            size, head = int.from_bytes(view[at + 8 : at + 16]), 16
-        elif size == 0:
-            size = len(view) - at
-        if size < head or at + size > len(view):
-            return
-        yield bytes(view[at + 4 : at + 8]), view[at + head : at + size]
-        at += size
-
-
-def _find(view: memoryview, *path: bytes) -> memoryview:
-    """The content of the first box at that path; empty if there is none."""
-    for wanted in path:
-        view = next((box for name, box in _boxes(view) if name == wanted), memoryview(b""))
-    return view
-
-
-def _clock(header: memoryview) -> int:
-    """Units a second of a mvhd or mdhd, 0 if it does not say."""
-    at = 20 if bytes(header[:1]) == b"\1" else 12
-    return int.from_bytes(header[at : at + 4])
-
-
 def _track(trak: memoryview, movie_hz: int) -> Mp4Track | None:
-    kind = _KINDS.get(bytes(_find(trak, b"mdia", b"hdlr")[8:12]))
+    kind = _KINDS.get(bytes(find(trak, b"mdia", b"hdlr")[8:12]))
     if kind is None:
         return None
-    table = _find(trak, b"mdia", b"minf", b"stbl")
-    entries = list(islice(_boxes(_find(table, b"stsd")[8:]), _MAX_DESCRIPTIONS))
+    table = find(trak, b"mdia", b"minf", b"stbl")
+    entries = list(islice(boxes(find(table, b"stsd")[8:]), _MAX_DESCRIPTIONS))
     forms = []
     for name, entry in entries:
         size = bytes(entry[_VISUAL_SIZE_AT : _VISUAL_SIZE_AT + 4]) if kind == "video" else b""
         forms.append((name, int.from_bytes(size[:2]), int.from_bytes(size[2:])))
     hidden_s = 0.0
-    track_hz = _clock(_find(trak, b"mdia", b"mdhd"))
+    track_hz = clock_hz(find(trak, b"mdia", b"mdhd"))
     if track_hz and movie_hz:
-        shown = [(begin / track_hz, end) for begin, end in _edits(_find(trak, b"edts", b"elst"), track_hz, movie_hz)]
+        shown = [(begin / track_hz, end) for begin, end in _edits(find(trak, b"edts", b"elst"), track_hz, movie_hz)]
         if shown:
             hidden_s = _hidden_pictures(table, shown, track_hz) if kind == "video" else _hidden_sound(table, shown)
-    return Mp4Track(kind, _scheme(entries), tuple(forms), hidden_s)
-
-
-def _scheme(entries: list[tuple[bytes, memoryview]]) -> str:
-    """How the first encrypted description says that it is."""
-    for name, entry in entries:
-        if name in _FAIR_PLAY:
-            return "FairPlay"
-        if name in _ENCRYPTED:
-            data = bytes(entry)
-            at = data.find(b"schm")
-            scheme = data[at + 8 : at + 12] if at >= 0 else b""
-            return scheme.decode() if scheme.isalnum() else "cenc"
-    return ""
+    return Mp4Track(kind, next(filter(None, starmap(scheme_of, entries)), ""), tuple(forms), hidden_s)
 
 
 def _edits(elst: memoryview, track_hz: int, movie_hz: int) -> Iterator[tuple[int, float]]:
@@ -132,20 +91,20 @@ def _edits(elst: memoryview, track_hz: int, movie_hz: int) -> Iterator[tuple[int
 
 
 def _hidden_sound(table: memoryview, shown: list[tuple[float, float]]) -> float:
-    has_samples = int.from_bytes(_find(table, b"stts")[4:8]) > 0
+    has_samples = int.from_bytes(find(table, b"stts")[4:8]) > 0
     hidden_s = max(begin_s for begin_s, _ in shown)
     return hidden_s if has_samples and hidden_s > _SOUND_TOLERANCE_S else 0.0
 
 
 def _hidden_pictures(table: memoryview, shown: list[tuple[float, float]], track_hz: int) -> float:
-    durations = _runs(_find(table, b"stts"), _pair)
+    durations = _runs(find(table, b"stts"), _pair)
     if not durations:
         return 0.0  # Fragmented: its pictures are not listed here.
     decoded = list(accumulate(chain((0,), durations[:-1])))
-    shifts = _runs(_find(table, b"ctts"), _shift)
+    shifts = _runs(find(table, b"ctts"), _shift)
     if len(shifts) == len(decoded):
         decoded = [dts + shift for dts, shift in zip(decoded, shifts, strict=True)]
-    keys = _keyframes(_find(table, b"stss"), decoded)
+    keys = _keyframes(find(table, b"stss"), decoded)
     if not keys:
         return 0.0
     decoded.sort()

@@ -18,6 +18,8 @@ class PackedAudio:
 
     #: See ``TsDemuxer.has_sound``.
     has_sound = True
+    encrypted = ""
+    pending_ms: int | None = None
 
     def __init__(self) -> None:
         self._sounds: Sounds | None = None

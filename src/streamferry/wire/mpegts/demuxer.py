@@ -53,6 +53,10 @@ class _Pid:
 class TsDemuxer:
     """Takes bytes in any pieces; memory is bounded by one PES packet for each of two streams."""
 
+    #: How its media is encrypted: not told. The lowest stamp of what is told to come: nothing is.
+    encrypted = ""
+    pending_ms: int | None = None
+
     def __init__(self) -> None:
         self._rest = b""
         self._stride = 0
@@ -98,6 +102,9 @@ class TsDemuxer:
             if isinstance(pid.reader, Sounds) and pid.reader.unsupported:
                 return pid.reader.unsupported
         return ""
+
+    def begin_segment(self) -> None:
+        """The next bytes are the beginning of a segment: packets go on as they did."""
 
     def feed(self, data: bytes | memoryview, out: list[Tag]) -> None:
         """Append the tags of which all has come now; their bodies are bytes of their own."""

@@ -110,7 +110,7 @@ class Pictures:
                 if 1 <= kind <= 5:
                     if not has_slice:
                         is_key = kind == _AVC_IDR or (
-                            (has_recovery or any(name[0] == _AVC_SPS for name in fresh)) and _is_i_slice(unit)
+                            (has_recovery or any(name[0] == _AVC_SPS for name in fresh)) and is_i_slice(unit)
                         )
                     has_slice = True
                 elif kind == _AVC_SEI:
@@ -192,7 +192,8 @@ def _has_fields(unit: bytes) -> bool:
         return False
 
 
-def _is_i_slice(unit: bytes) -> bool:
+def is_i_slice(unit: bytes) -> bool:
+    """Whether an H.264 slice, of which the first bytes are enough, is of a picture that needs no other."""
     try:
         bits = BitReader(unescape(unit[:16])[1:])
         bits.read_golomb()
