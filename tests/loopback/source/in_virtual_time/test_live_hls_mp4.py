@@ -10,7 +10,7 @@ from kit.live_hls import LiveServer, watch
 from streamferry.media.errors import SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
-from streamferry.source import HlsMemory
+from streamferry.source import SourceMemory
 from streamferry.source import open_live as open_live_within
 
 open_live = partial(open_live_within, deadlines=Deadlines())
@@ -29,7 +29,7 @@ async def play(peers, server):
     port = await peers.serve(server.serve)
 
     async def session(seconds, path="live.m3u8"):
-        memory = HlsMemory()
+        memory = SourceMemory()
         inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/{path}"), memory=memory)
         assert not memory.needs_ffmpeg
         try:
@@ -108,7 +108,7 @@ async def test_sound_of_its_own(peers, clips, tmp_path):
         picture.answer = None
 
     port = await peers.serve(serve)
-    memory = HlsMemory()
+    memory = SourceMemory()
     inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/master.m3u8"), memory=memory)
     seen = await watch(inlet, 2.5)
     inlet.close()
@@ -121,4 +121,4 @@ async def test_media_that_is_encrypted_is_told(peers, server):
     server.headers = {name: data.replace(b"avc1", b"encv") for name, data in server.headers.items()}
     port = await peers.serve(server.serve)
     with pytest.raises(SourceUnsupported, match="encrypted"):
-        await open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/live.m3u8"), memory=HlsMemory())
+        await open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/live.m3u8"), memory=SourceMemory())
