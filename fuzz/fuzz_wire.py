@@ -6,6 +6,7 @@ depend on how the input was split. ``tests/property/wire/test_wire_fuzz.py`` run
 
 import sys
 from collections.abc import Callable
+from zlib import crc32
 
 from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.tag import LaidTag, Tag
@@ -17,10 +18,21 @@ from streamferry.wire.fmp4 import Fragmenter, end_of_fragment
 from streamferry.wire.rtmp.chunk import ChunkReader, Message
 from streamferry.wire.rtmp.message import MessageType, parse_command, parse_status, tags_of_message
 from streamferry.wire.rtmp.session import ClientSession, Purpose, ServerSession
+from streamferry.wire.rtsp.auth import Authenticator, parse_challenges
+from streamferry.wire.rtsp.message import MessageReader, Piece
+from streamferry.wire.rtsp.playing import Playing
+from streamferry.wire.rtsp.sdp import parse_description
+from streamferry.wire.rtsp.tracks import PictureTrack, SoundTrack, chosen, parameter_sets
 
 #: What a parser may raise for what a peer sent.
 ALLOWED = (RemoteProtocolError,)
 
+_CAMERA = parse_description(
+    b"m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
+    b"a=fmtp:96 sprop-parameter-sets=Z0LADdoFBn58BEAAAAMAQAAADIPFCqg=,aM48gA==\n"
+    b"m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/48000/2\na=fmtp:97 mode=AAC-hbr;config=1190;sizelength=13;"
+    b"indexlength=3;indexdeltalength=3\n"
+)
 _URL = MediaUrl.parse("rtmp://user:password@example.com/live/cam?token=secret")
 
 
@@ -90,6 +102,15 @@ def read_as_preview(data: bytes) -> None:
     assert all(len(body) <= len(data) for _, _, body, _ in timeline.headers)
 
 
+def read_rtsp(data: bytes) -> None:
+    """What a camera sends, whole and in two parts: messages, and packets of a picture and of sound."""
+    assert _outcome(_pieces_and_tags, data) == _outcome(_pieces_and_tags, data, len(data) // 2)
+    for media in chosen(parse_description(data).media):
+        parameter_sets(media)
+    for challenge in parse_challenges(data.decode("utf-8", "replace")):
+        Authenticator(challenge, "user", "password", "0").authorization("PLAY", "rtsp://h/")
+
+
 TARGETS: tuple[Callable[[bytes], None], ...] = (
     read_amf0,
     read_messages,
@@ -98,6 +119,7 @@ TARGETS: tuple[Callable[[bytes], None], ...] = (
     read_as_server,
     read_as_client,
     read_as_preview,
+    read_rtsp,
 )
 
 
@@ -127,6 +149,20 @@ def _flv_tags(pieces: list[bytes]) -> list[Tag]:
             parse_flv_header(left)
             start = scan_tags(memoryview(left), start, len(left), tags)
     return [(tag_type, stamp_ms, bytes(body)) for tag_type, stamp_ms, body in tags]
+
+
+def _pieces_and_tags(pieces: list[bytes]) -> list[tuple[int, ...]]:
+    reader, playing = MessageReader(), Playing(1)
+    for number, media in enumerate(chosen(_CAMERA.media)):
+        make = PictureTrack if media.kind == "video" else SoundTrack
+        playing.add(make(media, playing.tags, is_ordered=False), 2 * number)
+    found: list[Piece] = []
+    for piece in pieces:
+        reader.feed(piece, found)
+    for number, one in enumerate(found):
+        if isinstance(one, tuple):
+            playing.take(one[0], one[1], number / 100)
+    return [(kind, stamp, len(body), crc32(body)) for kind, stamp, body in playing.tags]
 
 
 def _messages(pieces: list[bytes]) -> list[Message]:

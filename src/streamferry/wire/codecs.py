@@ -150,17 +150,31 @@ def _avc_size(config: bytes) -> tuple[int, int]:
 
 def avc_set_size(unit: bytes) -> tuple[int, int]:
     """(width, height) by a sequence parameter set. Raises ValueError, IndexError for one that is damaged."""
-    width, height, _ = _avc_set(unit)
-    return width, height
+    read = read_avc_set(unit)
+    return read.width, read.height
 
 
 def may_have_fields(unit: bytes) -> bool:
     """Whether pictures of such a sequence may be fields, by its parameter set. Raises as ``avc_set_size``."""
-    _, _, is_progressive = _avc_set(unit)
-    return not is_progressive
+    return not read_avc_set(unit).is_progressive
 
 
-def _avc_set(unit: bytes) -> tuple[int, int, bool]:
+@dataclass(frozen=True, slots=True)
+class AvcSet:
+    """A sequence parameter set of H.264, as far as it is read; ``rest`` begins with vui_parameters_present_flag."""
+
+    width: int
+    height: int
+    is_progressive: bool
+    profile: int
+    #: pic_order_cnt_type and max_num_ref_frames.
+    order_type: int
+    references: int
+    rest: BitReader
+
+
+def read_avc_set(unit: bytes) -> AvcSet:
+    """H.264 7.3.2.1.1. Raises as ``avc_set_size``."""
     bits = BitReader(unescape(unit[:_SPS_BYTES])[1:])
     profile = bits.read(8)
     bits.skip(16)
@@ -190,7 +204,7 @@ def _avc_set(unit: bytes) -> tuple[int, int, bool]:
             raise ValueError("the H.264 header tells an impossible order of pictures")
         for _ in range(cycle):
             bits.read_golomb()
-    bits.read_golomb()
+    references = bits.read_golomb()
     bits.skip(1)
     width = (bits.read_golomb() + 1) * 16
     height = (bits.read_golomb() + 1) * 16
@@ -203,7 +217,7 @@ def _avc_set(unit: bytes) -> tuple[int, int, bool]:
         left, right, top, bottom = (bits.read_golomb() for _ in range(4))
         width -= (left + right) * (2 if chroma in (1, 2) else 1)
         height -= (top + bottom) * (2 if chroma == 1 else 1) * (2 - is_progressive)
-    return *_checked(width, height), bool(is_progressive)
+    return AvcSet(*_checked(width, height), bool(is_progressive), profile, order, references, bits)
 
 
 def _skip_scaling_list(bits: BitReader, size: int) -> None:

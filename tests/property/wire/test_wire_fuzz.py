@@ -8,8 +8,10 @@ from types import ModuleType
 
 import pytest
 
+from kit.rtp import RtpClip
 from streamferry.wire.amf0 import EcmaArray, serialize_amf0
 from streamferry.wire.flv import FLV_HEADER_BYTES, serialize_metadata, serialize_tag
+from streamferry.wire.rtsp.message import interleaved
 
 ROOT = Path(__file__).parents[3]
 VECTORS = ROOT / "tests" / "vectors"
@@ -38,6 +40,15 @@ def load_target() -> ModuleType:
     return module
 
 
+def camera() -> bytes:
+    """What an RTSP server sends: an answer, a description with a challenge, and the packets of a clip."""
+    clip = RtpClip(VECTORS / "clip.flv")
+    challenge = 'WWW-Authenticate: Digest realm="cam", nonce="abc", qop="auth"\r\n'
+    text = clip.description()
+    answer = f"RTSP/1.0 200 OK\r\nCSeq: 1\r\n{challenge}Content-Length: {len(text)}\r\n\r\n{text}".encode()
+    return answer + b"".join(interleaved(channel, one.data) for channel, one in clip.packets()[:6])
+
+
 def seeds(target: ModuleType) -> list[bytes]:
     """A real input for each parser, behind the byte that chooses it."""
     publish = (VECTORS / "ffmpeg-publish-past-2-24.rtmp").read_bytes()[:9000]
@@ -53,6 +64,7 @@ def seeds(target: ModuleType) -> list[bytes]:
         "read_chunks": [publish[HANDSHAKE_BYTES:], play[HANDSHAKE_BYTES:]],
         "read_as_server": [publish],
         "read_as_client": [play],
+        "read_rtsp": [camera()],
         "read_as_preview": [
             clip[FLV_HEADER_BYTES:],
             serialize_tag(9, 0, HEVC) + serialize_tag(9, 0, b"\x93hvc1frame") + serialize_tag(9, 0, b"\xa3hvc1frame"),

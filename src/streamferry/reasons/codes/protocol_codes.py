@@ -109,6 +109,12 @@ class Protocols:
         "the server's answer to createStream holds no stream id",
         "服务器对 createStream 的应答中没有流 ID",
     )
+    PROTOCOL_NOT_RTSP = ReasonCode("protocol.not_rtsp", "the peer does not answer in RTSP", "对方的应答不是 RTSP")
+    PROTOCOL_RTSP_LARGE = ReasonCode(
+        "protocol.rtsp_large",
+        "an RTSP message has more than {max_bytes} bytes",
+        "RTSP 消息超过 {max_bytes} 字节",
+    )
     PROTOCOL_NOT_RTMP = ReasonCode(
         "protocol.not_rtmp",
         "the peer does not speak RTMP: its first byte is {first_byte}, not {version}",

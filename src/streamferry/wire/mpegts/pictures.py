@@ -58,12 +58,16 @@ class Pictures:
 
     def put(self, data: bytes, pts: int, dts: int, out: list[Tag]) -> None:
         """Stamps in ticks of 90 kHz, which do not wrap."""
+        self.put_units(units_of(data), pts, dts, out)
+
+    def put_units(self, units: list[bytes], pts: int, dts: int, out: list[Tag]) -> None:
+        """The same of what has no start codes. Parameter sets alone make no tag; they hold from then on."""
         if self._dts is not None and 0 < dts - self._dts < 90_000:
             self._step_ticks = dts - self._dts
-        for number, units in enumerate(self._divide(units_of(data))):
+        for number, picture in enumerate(self._divide(units)):
             shift = number * self._step_ticks
             self._dts = dts + shift
-            self._put_picture(units, pts + shift, dts + shift, out)
+            self._put_picture(picture, pts + shift, dts + shift, out)
 
     def _divide(self, units: list[bytes]) -> list[list[bytes]]:
         """Units of each picture. What comes before the first picture's beginning belongs to none."""
@@ -114,7 +118,7 @@ class Pictures:
                         )
                     has_slice = True
                 elif kind == _AVC_SEI:
-                    has_recovery = has_recovery or _tells_recovery(unit)
+                    has_recovery = has_recovery or tells_recovery(unit)
             else:
                 kind = unit[0] >> 1 & 0x3F
                 if kind in _HEVC_SETS:
@@ -202,7 +206,7 @@ def is_i_slice(unit: bytes) -> bool:
         return False
 
 
-def _tells_recovery(unit: bytes) -> bool:
+def tells_recovery(unit: bytes) -> bool:
     """Whether an H.264 SEI has a recovery point (D.1.8)."""
     at = 1
     while at + 2 < len(unit):

@@ -44,7 +44,7 @@ class Sounds:
         #: Stamp of the next frame in ticks, with fractions.
         self._next: float | None = None
         self._config = b""
-        self._latm: _LatmConfig | None = None
+        self._latm: LatmConfig | None = None
         #: Name of what FLV cannot carry, once it is known to be in there.
         self.unsupported = ""
         self._strange = 0
@@ -145,7 +145,7 @@ class Sounds:
         try:
             bits = BitReader(data[at + 3 : at + size])
             if not bits.read(1):
-                self._latm = _LatmConfig.read(bits)
+                self._latm = LatmConfig.read(bits)
             if self._latm is None:
                 return size, 0, 1, b"", b""
             frame = self._latm.frame(bits)
@@ -157,7 +157,7 @@ class Sounds:
         return size, 1024, self._latm.rate_hz, b"\xaf\1" + frame, self._latm.config
 
 
-class _LatmConfig:
+class LatmConfig:
     """A StreamMuxConfig (1.7.3.2.3) of one program with one layer."""
 
     def __init__(self, config: bytes, rate_hz: int) -> None:
@@ -165,7 +165,7 @@ class _LatmConfig:
         self.rate_hz = rate_hz
 
     @classmethod
-    def read(cls, bits: BitReader) -> "_LatmConfig":
+    def read(cls, bits: BitReader) -> "LatmConfig":
         """Raises ValueError for what is damaged, UnsupportedCodec with the name of what is not read."""
         version = bits.read(1)
         if version and bits.read(1):
