@@ -19,7 +19,14 @@ from functools import cache
 from typing import Any, Unpack
 from urllib.parse import unquote
 
-from streamferry.media.errors import PeerLacking, PeerRejected, PeerUnreachable, own_lack
+from streamferry.media.errors import (
+    PeerBusy,
+    PeerLacking,
+    PeerRefusedLogin,
+    PeerRejected,
+    PeerUnreachable,
+    own_lack,
+)
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines, DialOptions, resolve, step
 from streamferry.net.fence import Fence
@@ -39,6 +46,26 @@ _CONNECTING, _CONNECTED = 4, 5
 # srt.h, SRT_ERRNO: the send buffer is full; nobody to accept.
 _EASYNCSND, _EASYNCRCV = 6001, 6002
 _POLL_S = 0.02
+# access_control.h and srt.h, SRT_REJECT_REASON: why a listener refuses. Of its own reasons the library knows no words.
+_LOGIN_REASONS = {
+    10: Code.SRT_BAD_PASSPHRASE,
+    11: Code.SRT_NO_PASSPHRASE,
+    1401: Code.SRT_UNAUTHORIZED,
+    1403: Code.SRT_FORBIDDEN,
+}
+_BUSY_REASONS = {1409: Code.SRT_CONFLICT, 1423: Code.SRT_CONFLICT}
+_OTHER_REASONS = {
+    1400: Code.SRT_BAD_REQUEST,
+    1402: Code.SRT_OVERLOADED,
+    1404: Code.SRT_NOT_FOUND,
+    1405: Code.SRT_BAD_MODE,
+    1406: Code.SRT_UNACCEPTABLE,
+    1415: Code.SRT_UNACCEPTABLE,
+    1500: Code.SRT_SERVER_FAILED,
+    1503: Code.SRT_SERVER_DOWN,
+}
+# The first of the reasons that the listener's application chose.
+_APPLICATION_REASONS = 1000
 
 
 class LibraryMissing(Reasoned):
@@ -197,6 +224,15 @@ def _set(library: Any, handle: int, option: int, value: bytes, name: str) -> Non
 
 def _not_connected(library: Any, handle: int, peer: str) -> PeerRejected | PeerUnreachable:
     reason = library.srt_getrejectreason(handle)
+    for kind, reasons in (
+        (PeerRefusedLogin, _LOGIN_REASONS),
+        (PeerBusy, _BUSY_REASONS),
+        (PeerRejected, _OTHER_REASONS),
+    ):
+        if (code := reasons.get(reason)) is not None:
+            return kind(Code.PEER_REFUSED, peer=peer, words=Reason.of(code))
+    if reason >= _APPLICATION_REASONS:
+        return PeerRejected(Code.PEER_REFUSED, peer=peer, words=Reason.of(Code.PEER_REASON_NUMBER, number=reason))
     # 0 is unknown, 1 a system call; SRT_REJ_TIMEOUT (16 in 1.5) means no answer, not a refusal.
     words = (library.srt_rejectreason_str(reason) or b"").decode(errors="replace").lower()
     if reason > 1 and "timeout" not in words:

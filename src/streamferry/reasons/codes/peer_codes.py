@@ -132,6 +132,32 @@ class Srt:
     """SRT and its library."""
 
     SRT_NO_SOCKET = ReasonCode("srt.no_socket", "there is no socket for SRT: {words}", "无法建立 SRT 套接字：{words}")
+    SRT_BAD_PASSPHRASE = ReasonCode("srt.bad_passphrase", "wrong passphrase", "口令错误")
+    SRT_NO_PASSPHRASE = ReasonCode(
+        "srt.no_passphrase", "one side has a passphrase and the other has none", "只有一方设置了口令"
+    )
+    SRT_UNAUTHORIZED = ReasonCode(
+        "srt.unauthorized", "the stream id or what it holds proves nothing (1401)", "流 ID 未通过身份验证（1401）"
+    )
+    SRT_FORBIDDEN = ReasonCode("srt.forbidden", "this stream id may not publish (1403)", "此流 ID 无权推流（1403）")
+    SRT_CONFLICT = ReasonCode(
+        "srt.conflict", "somebody publishes to this stream id already (1409)", "此流 ID 已有推流（1409）"
+    )
+    SRT_BAD_REQUEST = ReasonCode(
+        "srt.bad_request", "the stream id is not written as this server expects (1400)", "流 ID 格式不符合要求（1400）"
+    )
+    SRT_OVERLOADED = ReasonCode("srt.overloaded", "the server has too much to do (1402)", "服务器过载（1402）")
+    SRT_NOT_FOUND = ReasonCode("srt.not_found", "there is no such stream id (1404)", "流 ID 不存在（1404）")
+    SRT_BAD_MODE = ReasonCode(
+        "srt.bad_mode",
+        "this stream id is not for publishing; a stream id with m=publish may be (1405)",
+        "此流 ID 不用于推流；可尝试 m=publish 的流 ID（1405）",
+    )
+    SRT_UNACCEPTABLE = ReasonCode(
+        "srt.unacceptable", "the server does not take such a stream (1406, 1415)", "服务器不接受此类流（1406、1415）"
+    )
+    SRT_SERVER_FAILED = ReasonCode("srt.server_failed", "the server failed inside (1500)", "服务器内部错误（1500）")
+    SRT_SERVER_DOWN = ReasonCode("srt.server_down", "the service is not available (1503)", "服务不可用（1503）")
     SRT_BAD_OPTION = ReasonCode("srt.bad_option", "SRT does not take this {name}", "SRT 不接受此 {name}")
     SRT_NOT_LOADED = ReasonCode(
         "srt.not_loaded", "the library libsrt cannot be loaded: {words}", "无法加载 libsrt 库：{words}"
