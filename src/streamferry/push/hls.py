@@ -3,7 +3,8 @@ the address.
 
 A session begins with an empty playlist, which the server has to take: that is what "accepted" means here. Then each
 segment is uploaded, followed by the playlist that names it. Segments no longer in the playlist are deleted, where the
-server allows it. Numbers begin with the Unix time, so that they are higher than those of all earlier sessions.
+server allows it. Numbers begin with the Unix time, so that they are higher than those of all earlier sessions; within a process
+they are, whatever the clock does.
 
 Acknowledged is what the child has read, less the segments that the server has not taken yet: media that waits for its
 segment to end waits for us and not for the server. Specification: RFC 8216, 4.3 and 6.2.
@@ -11,7 +12,7 @@ segment to end waits for us and not for the server. Specification: RFC 8216, 4.3
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from contextlib import suppress
 from dataclasses import replace
 from typing import Unpack
@@ -28,20 +29,21 @@ from streamferry.net.upload import remove, upload
 from streamferry.push.mpegts import RemuxSession
 from streamferry.push.peer_errors import as_destination_errors
 from streamferry.wire.hls import ListedSegment, serialize_playlist
-from streamferry.wire.ts import TsSegment, TsSegmenter
+from streamferry.wire.ts import TARGET_S, TsSegment, TsSegmenter, target_s
 
 #: How many segments the playlist names, and how many more stay on the server for players that are late.
 LISTED, KEPT_BESIDES = 6, 6
 #: Segments that may wait for a slow server; beyond that media waits and is dropped as for any destination.
 MAX_WAITING = 2
-#: What players are told a segment lasts at most, unless one is longer: twice the keyframe interval that platforms
-#: ask for.
-TARGET_S = 4.0
 #: How long the end may take: the last segment and the final playlist. Less than ``relay`` allows.
 CLOSE_S = 4.0
 
 _READ_BYTES = 256 << 10
 _POLL_S = 0.02
+
+# The next number of each address, of the last ones that were pushed to.
+_MAX_REMEMBERED = 1000
+_next_numbers: "OrderedDict[MediaUrl, int]" = OrderedDict()
 
 
 class HlsFolder:
@@ -50,15 +52,16 @@ class HlsFolder:
     def __init__(self, url: MediaUrl, network: DialOptions) -> None:
         self._url = url
         self._network = network
-        self._next_number = int(time.time())
-        self._longest_s = TARGET_S
+        self._next_number = max(int(time.time()), _next_numbers.get(url, 0))
+        # Of the first segment; of a playlist that names none nobody has played anything.
+        self._target_s: int | None = None
         self._listed: deque[ListedSegment] = deque()
         self._unlisted: deque[ListedSegment] = deque()
 
     async def tell(self, *, is_ended: bool = False) -> None:
         """Upload the playlist."""
         first_number = self._next_number - len(self._listed)
-        text = serialize_playlist(self._listed, first_number, self._longest_s, is_ended=is_ended)
+        text = serialize_playlist(self._listed, first_number, self._target_s or TARGET_S, is_ended=is_ended)
         await self._put(self._url, text.encode(), "application/vnd.apple.mpegurl")
 
     async def add(self, segment: TsSegment) -> None:
@@ -66,7 +69,12 @@ class HlsFolder:
         name = segment_name(self._url, self._next_number)
         await self._put(_beside(self._url, name), segment.data, "video/mp2t")
         self._next_number += 1
-        self._longest_s = max(self._longest_s, segment.duration_s)
+        _next_numbers[self._url] = self._next_number
+        _next_numbers.move_to_end(self._url)
+        if len(_next_numbers) > _MAX_REMEMBERED:
+            _next_numbers.popitem(last=False)
+        if self._target_s is None:
+            self._target_s = target_s(segment.duration_s)
         self._listed.append(ListedSegment(name, segment.duration_s))
         if len(self._listed) > LISTED:
             self._unlisted.append(self._listed.popleft())

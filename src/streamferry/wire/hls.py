@@ -7,7 +7,6 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import ceil
 from urllib.parse import quote, urljoin
 
 from streamferry.reasons import Code, InvalidValue
@@ -182,16 +181,14 @@ class ListedSegment:
     duration_s: float
 
 
-def serialize_playlist(
-    segments: Iterable[ListedSegment], first_number: int, longest_s: float, *, is_ended: bool
-) -> str:
+def serialize_playlist(segments: Iterable[ListedSegment], first_number: int, target_s: int, *, is_ended: bool) -> str:
     """A live media playlist; ``first_number`` is that of its first segment (RFC 8216, 4.3.3.2).
 
-    ``longest_s``: no segment of the stream is longer; should not change (4.3.3.1, 6.2.1).
+    ``target_s``: no segment of the stream is longer, after rounding; must not change (4.3.3.1, 6.2.1).
     """
     lines = [
         *("#EXTM3U", "#EXT-X-VERSION:3"),
-        *(f"#EXT-X-TARGETDURATION:{ceil(longest_s)}", f"#EXT-X-MEDIA-SEQUENCE:{first_number}"),
+        *(f"#EXT-X-TARGETDURATION:{target_s}", f"#EXT-X-MEDIA-SEQUENCE:{first_number}"),
         *(line for segment in segments for line in (f"#EXTINF:{segment.duration_s:.3f},", segment.name)),
         *(["#EXT-X-ENDLIST"] if is_ended else []),
     ]

@@ -1,6 +1,7 @@
 """HLS sessions and scripted servers: what is put and deleted where, and servers that do not answer."""
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -85,13 +86,32 @@ async def test_segments_are_listed_and_the_oldest_deleted(url, folder):
     assert folder.files[f"/in/{names[-1]}?token={TOKEN}"] == b"%d" % (LISTED + KEPT_BESIDES + 2)
 
 
-async def test_a_long_segment_is_announced_for_good(url, folder):
-    """The longest decides, also when the playlist no longer names it: what players were told does not change back."""
+@pytest.mark.parametrize(("first_s", "target"), [(2.0, 4), (5.2, 5), (9.9, 10)])
+async def test_what_players_are_told_of_the_length_of_segments_does_not_change(url, folder, first_s, target):
+    """It grew from 4 to 6 with segments in the playlist (RFC 8216, 6.2.1: must not)."""
     ours = HlsFolder(url, options())
-    for duration_s in (2.0, 7.2, *[2.0] * LISTED):
+    told = set()
+    for duration_s in (first_s, 4.4, *[2.0] * LISTED):
         await ours.add(TsSegment(b"x", duration_s))
-    assert b"#EXT-X-TARGETDURATION:8\n" in folder.files[f"/in/live.m3u8?token={TOKEN}"]
-    assert b"7.200" not in folder.files[f"/in/live.m3u8?token={TOKEN}"]
+        playlist = folder.files[f"/in/live.m3u8?token={TOKEN}"].decode()
+        told |= {line for line in playlist.splitlines() if "TARGETDURATION" in line}
+    assert told == {f"#EXT-X-TARGETDURATION:{target}"}
+
+
+@pytest.mark.parametrize("step_s", [0, 0.4, -3600, 7200])
+async def test_no_number_is_used_twice_whatever_the_clock_does(url, folder, monkeypatch, step_s):
+    """The next session begins in the same second, or after the clock was set: players keep segments by their names."""
+    numbers = []
+    now = 1_800_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    for _ in range(3):
+        ours = HlsFolder(url, options())
+        for _ in range(4):
+            await ours.add(TsSegment(b"x", 2.0))
+        names = [line for line in folder.files[f"/in/live.m3u8?token={TOKEN}"].decode().splitlines() if ".ts" in line]
+        numbers += [int(name.removeprefix("live-").removesuffix(".ts")) for name in names]
+        now += step_s
+    assert numbers == sorted(set(numbers))
 
 
 async def test_a_server_that_deletes_nothing_is_used_all_the_same(url, folder):

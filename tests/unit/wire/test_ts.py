@@ -1,8 +1,18 @@
 """Transport streams cut into segments: where, how long, and whatever pieces they come in."""
 
+import random
+
 import pytest
 
-from streamferry.wire.ts import SEGMENT_S, SOUND_SEGMENT_S, TS_PACKET_BYTES, TsSegmenter
+from streamferry.wire.ts import (
+    LONGEST_TARGET_S,
+    SEGMENT_S,
+    SOUND_SEGMENT_S,
+    TARGET_S,
+    TS_PACKET_BYTES,
+    TsSegmenter,
+    target_s,
+)
 
 _WRAP = 1 << 33
 VIDEO_PID, AUDIO_PID = 0x100, 0x101
@@ -35,19 +45,41 @@ def film(seconds: float, gop_s: float = 1.0, start: float = 0.0) -> bytes:
     return data
 
 
-@pytest.mark.parametrize(("gop_s", "expected"), [(1.0, SEGMENT_S), (1.5, 3.0), (8.0, 8.0)])
+@pytest.mark.parametrize(("gop_s", "expected"), [(1.0, SEGMENT_S), (1.5, 3.0), (8.0, 8.0), (10.0, 10.0)])
 def test_segments_end_at_keyframes(gop_s: float, expected: float) -> None:
     """At the first one after the least length; each begins with the tables and a keyframe, and nothing is lost."""
-    segmenter, data = TsSegmenter(), film(17, gop_s)
+    segmenter, data = TsSegmenter(), film(21, gop_s)
     segments = segmenter.feed(data) + segmenter.finish()
     assert [segment.duration_s for segment in segments[:-1]] == pytest.approx([expected] * (len(segments) - 1))
-    assert sum(segment.duration_s for segment in segments) == pytest.approx(16.9)
+    assert sum(segment.duration_s for segment in segments) == pytest.approx(20.9)
     for segment in segments:
         assert segment.data.startswith(TABLES)
         first = segment.data[len(TABLES) :]
         assert (first[1] & 0x1F) << 8 | first[2] == VIDEO_PID
         assert first[5] & 0x40
     assert b"".join(segment.data[len(TABLES) :] for segment in segments) == data[len(TABLES) :]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_segment_is_longer_than_the_first_one_announced(seed: int) -> None:
+    """Keyframes anywhere, holes anywhere, sound with or without a picture: lengths fit, and nothing is lost."""
+    chance = random.Random(seed)
+    first_gop_s = chance.choice((0.5, 2.0, 4.0, 5.0, 9.0, 30.0))
+    data, stamp, next_key = bytearray(TABLES), 0.0, 0.0
+    while stamp < 120:
+        is_key = stamp >= next_key
+        data += frame(VIDEO_PID, stamp, is_key=is_key) + frame(AUDIO_PID, stamp)
+        if is_key:
+            next_key = stamp + (first_gop_s if not stamp else chance.choice((0.5, 1.0, 2.0, 6.0, 25.0)))
+        stamp += 0.1 + (chance.random() < 0.005) * chance.choice((3, 8, 40))
+    segmenter = TsSegmenter()
+    segments = segmenter.feed(bytes(data)) + segmenter.finish()
+    longest_s = target_s(segments[0].duration_s)
+    assert TARGET_S <= longest_s <= LONGEST_TARGET_S
+    # RFC 8216, 4.3.3.1: rounded to the nearest whole second.
+    assert max(int(segment.duration_s + 0.5) for segment in segments) <= longest_s
+    assert min(segment.duration_s for segment in segments) > 0
+    assert b"".join(segment.data[len(TABLES) :] for segment in segments) == bytes(data[len(TABLES) :])
 
 
 @pytest.mark.parametrize("size", [1, 100, 188, 1000])
