@@ -107,7 +107,8 @@ async def test_a_drained_worker_hands_over_at_a_keyframe(stage: Stage, nginx: Ng
             assert after is before
             continue
         assert len(sightings.of(name)) == 2
-        assert before.ended == "unpublished"
+        # A platform that hears of an end ends the broadcast.
+        assert before.ended == "closed"
         gaps_s.append(after.first[0] - before.last[0])
         if name.startswith("vod"):
             assert sightings.frames.apart_ms(after.first[1], before.last[1]) == 1000 / FPS
@@ -119,13 +120,13 @@ async def test_a_drained_worker_hands_over_at_a_keyframe(stage: Stage, nginx: Ng
     assert max(gaps_s) < LEASE_S
 
 
-async def test_a_service_that_is_told_to_stop_unpublishes_everything(
+async def test_a_service_that_is_told_to_stop_closes_everything_for_whoever_goes_on(
     stage: Stage, nginx: NginxRtmp, clips: ClipFactory
 ) -> None:
-    """SIGTERM: each publish is closed in good order, and the service is gone by itself."""
+    """SIGTERM: each connection is closed in good order, no broadcast is ended, and the service is gone by itself."""
     for _ in range(EACH):
         await stage.make(TaskKind.LIVE, nginx.url("camera"))
         await stage.make(TaskKind.VOD, f"file://{clips('half_a_minute')}")
     await stage.wait_all_shown(set(stage.made), 0)
     assert await asyncio.to_thread(stage.service.stop) == 0
-    assert {stage.sightings.of(name)[-1].ended for name in stage.made.values()} == {"unpublished"}
+    assert {stage.sightings.of(name)[-1].ended for name in stage.made.values()} == {"closed"}

@@ -3,8 +3,8 @@ the address.
 
 A session begins with an empty playlist, which the server has to take: that is what "accepted" means here. Then each
 segment is uploaded, followed by the playlist that names it. Segments no longer in the playlist are deleted, where the
-server allows it. Numbers begin with the Unix time, so that they are higher than those of all earlier sessions; within a process
-they are, whatever the clock does.
+server allows it. Numbers begin with the Unix time, so that they are higher than those of all earlier sessions; within a
+process they are, whatever the clock does.
 
 Acknowledged is what the child has read, less the segments that the server has not taken yet: media that waits for its
 segment to end waits for us and not for the server. Specification: RFC 8216, 4.3 and 6.2.
@@ -155,8 +155,11 @@ class HlsSession(RemuxSession):
             self._has_segment.clear()
             await self._has_segment.wait()
 
-    async def aclose(self) -> None:
-        """Upload what the child still has and a playlist that says that it was the last; bounded in time."""
+    async def aclose(self, *, goes_on: bool = False) -> None:
+        """Upload what the child still has and a playlist that says that it was the last; bounded in time.
+
+        The last of this session only, where the broadcast ``goes_on``: then players wait for more.
+        """
         with suppress(TimeoutError, DestinationError):
             async with asyncio.timeout(CLOSE_S):
                 while not super().flush():  # noqa: ASYNC110 - bounded by the deadline
@@ -167,7 +170,7 @@ class HlsSession(RemuxSession):
                 self._take(self._segmenter.finish())
                 while self._waiting and self._failure is None:  # noqa: ASYNC110 - the same
                     await asyncio.sleep(_POLL_S)
-                if self._failure is None:
+                if self._failure is None and not goes_on:
                     await self._folder.tell(is_ended=True)
         self.abort()
 

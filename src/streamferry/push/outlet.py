@@ -83,8 +83,8 @@ class Session(Protocol):
     def drop_late(self, unsent_bytes: int) -> None:
         """Buffer little, not much more than that, so that late media can be dropped here."""
 
-    async def aclose(self) -> None:
-        """End the broadcast properly; bounded in time."""
+    async def aclose(self, *, goes_on: bool = False) -> None:
+        """End the broadcast properly; only this session, where it ``goes_on`` in another. Bounded in time."""
 
     def abort(self) -> None:
         """Close at once."""

@@ -31,6 +31,8 @@ from streamferry.wire.rtmp.framed import Framed
 _UNPUBLISHED = "NetStream.Unpublish.Success"
 #: How long an unpublish may take: past it the destination sees the connection close instead.
 UNPUBLISH_S = 2.0
+# No bound on what waits in the kernel, beyond its own.
+_ANY_BYTES = (1 << 31) - 1
 # How much of a peer is heard at a time, which is 900 pings and takes 5 ms; in all, and for each second after that; and
 # how much may wait for it: the rest of one tag, and answers. Servers say some bytes a second.
 _HEARD_BYTES = 16 << 10
@@ -253,23 +255,36 @@ class RtmpSession:
         self._failure = failure
         self._connection.on_readable(None)
 
-    async def aclose(self) -> None:
-        """Unpublish and close, so that the destination ends the broadcast now; bounded by a short deadline."""
+    async def aclose(self, *, goes_on: bool = False) -> None:
+        """Unpublish and close, so that the destination ends the broadcast now; bounded by a short deadline.
+
+        A broadcast that ``goes_on`` is not unpublished: platforms wait for a while for who just closes. To a peer that
+        takes little the kernel goes on sending what it has, and the end after it.
+        """
         connection, session = self._connection, self._session
         connection.on_readable(None)
+        is_handed_over = False
         try:
             if self._failure is None:
-                session.unpublish()
+                if not goes_on:
+                    session.unpublish()
                 async with asyncio.timeout(UNPUBLISH_S):
+                    # Nothing comes after this that would be late.
+                    connection.limit_unsent(_ANY_BYTES)
                     await connection.write(b"".join((*self._rest, self._pending, session.data_to_send())))
                     connection.finish_sending()
+                    is_handed_over = True
                     # Closing with answers unread would reset the connection, and the peer could lose the end.
                     while await connection.read():
                         pass
-            connection.close()
         except (OSError, TimeoutError):
             pass
+        except BaseException:
+            is_handed_over = False
+            raise
         finally:
+            if is_handed_over:
+                connection.close()
             self.abort()
 
     def abort(self) -> None:

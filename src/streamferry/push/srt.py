@@ -81,7 +81,7 @@ class SrtSession(RemuxSession):
         self._unsent = unsent[end:]
         return True
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, goes_on: bool = False) -> None:
         """Send what the child still has, wait for its acknowledgement, and close; bounded by a short deadline."""
         with suppress(TimeoutError):
             async with asyncio.timeout(UNPUBLISH_S):

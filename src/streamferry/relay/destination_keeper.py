@@ -44,7 +44,7 @@ class DestinationKeeper:
                 except asyncio.CancelledError:
                     flow.detach_session()
                     if not context.is_aborted:
-                        await session.aclose()
+                        await session.aclose(goes_on=context.goes_on)
                     raise
                 finally:
                     flow.detach_session()

@@ -102,11 +102,12 @@ class Relay:
         """Change the run; see :meth:`RelayRun.update`. A change between live and files starts a new run: the publish
         session is closed and opened again.
         """
+        is_elsewhere = spec.destination != self._spec.destination
         self._spec = spec
         if spec.is_live == self._run.is_live:
             self._run.update(spec)
         else:
-            self._stop_run()
+            self._stop_run(goes_on=not is_elsewhere)
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once the relay has ended."""
@@ -117,7 +118,7 @@ class Relay:
         return await asyncio.shield(self._supervisor)
 
     def request_stop(self, *, at_next_start: bool = False) -> None:
-        """Request the end: unpublish, and become ``stopped``; now, or where a viewer can begin next."""
+        """Request the end: unpublish, and become ``stopped``. ``at_next_start``: another relay goes on there."""
         self._stopping.set()
         if at_next_start:
             self._run.stop_at_next_start()
@@ -134,8 +135,8 @@ class Relay:
         self.request_stop()
         return await self.wait()
 
-    def _stop_run(self) -> None:
-        self._run.stop()
+    def _stop_run(self, *, goes_on: bool = False) -> None:
+        self._run.stop(goes_on=goes_on)
         if self._late is None:
             self._late = asyncio.get_running_loop().call_later(STOP_S, self._abort_late, self._run)
 

@@ -51,6 +51,8 @@ class RunContext:
         self.over: asyncio.Future[State] = asyncio.get_running_loop().create_future()
         #: Whether nothing may be sent any more.
         self.is_aborted = False
+        #: Whether another run publishes to the same place after this one.
+        self.goes_on = False
         #: When a preparation was last seen advancing: patience is not for a download that comes.
         self.advanced_at = time.monotonic()
 

@@ -90,12 +90,14 @@ class RelayRun:
         """Where the list would be if it had never stopped; None when it would have been played out."""
         return self._source.where_now()
 
-    def stop(self) -> None:
-        """End the run at the user's request: unpublish, and become ``stopped``."""
+    def stop(self, *, goes_on: bool = False) -> None:
+        """End the run, and become ``stopped``: unpublish, unless the broadcast ``goes_on`` in another run."""
+        self._context.goes_on |= goes_on
         self._context.finish(State.STOPPED)
 
     def stop_at_next_start(self) -> None:
-        """The same, where a viewer can begin, so that another run continues there; at once if nothing is being sent."""
+        """End it where a viewer can begin, so that another run continues there; at once if nothing is being sent."""
+        self._context.goes_on = True
         if self._flow.outlet.session is None:
             self.stop()
         else:

@@ -242,7 +242,7 @@ def ladder(body: bytes) -> bytes:
     return bytes((body[0] & 0xF0 | 0x86, 0x10 | packet)) + b"avc1" + b"\x00" + part + b"\x01" + part
 
 
-async def uploaded(url, folder, tags, tmp_path, lasted_ms=0):
+async def uploaded(url, folder, tags, tmp_path, lasted_ms=0, *, goes_on=False):
     """The media that a server has after a session of these tags, laid as a live source's; and which lasted so long."""
     timeline = Timeline()
     timeline.begin_live()
@@ -261,7 +261,7 @@ async def uploaded(url, folder, tags, tmp_path, lasted_ms=0):
                 return taken == len(laid)
 
             await until("the child to take it", took)
-        await session.aclose()
+        await session.aclose(goes_on=goes_on)
     finally:
         session.abort()
         await session._child.aclose()
@@ -287,6 +287,17 @@ async def test_sound_behind_a_picture_header_is_uploaded(url, folder, clips: Cli
     frames = [(AUDIO, loop * length_ms + ms, body) for loop in range(25_000 // length_ms + 1) for _, ms, body in sounds]
     media = await uploaded(url, folder, headers + frames, tmp_path)
     assert len(media.audio.packets) > 400
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_players_are_told_of_the_end_unless_another_session_follows(
+    url, folder, clips: ClipFactory, tmp_path, goes_on
+):
+    """What was sent is uploaded either way."""
+    media = await uploaded(url, folder, clip_tags(clips), tmp_path, goes_on=goes_on)
+    assert len(media.video.packets) > 40
+    (playlist,) = [body.decode() for name, body in folder.files.items() if ".m3u8" in name]
+    assert ("#EXT-X-ENDLIST" in playlist) is not goes_on
 
 
 # MPEG-TS counts to 2^33 in 90 kHz, which is 26.5 h.

@@ -92,7 +92,7 @@ async def test_a_relay_that_does_not_stop_in_time_is_aborted(relays, source, des
     """Whatever holds its good-bye up; it is told, and nothing of it runs on."""
     monkeypatch.setattr(host, "STOP_S", 0.1)
 
-    async def never(session):
+    async def never(session, **_):
         await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr("streamferry.push.rtmp.RtmpSession.aclose", never)
@@ -109,7 +109,7 @@ async def test_a_change_of_kind_whose_old_run_does_not_stop_goes_on(relays, sour
     """The old run is aborted, and the new one takes its place: here it finds that there is no such file."""
     monkeypatch.setattr(host, "STOP_S", 0.1)
 
-    async def never(session):
+    async def never(session, **_):
         await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr("streamferry.push.rtmp.RtmpSession.aclose", never)

@@ -224,6 +224,59 @@ async def test_closing_does_not_wait_for_ever(publish, monkeypatch):
     assert not far.is_unpublished
 
 
+async def test_a_broadcast_that_goes_on_is_not_unpublished(publish):
+    """Platforms wait for a while for who just closes, and end the broadcast of who says so."""
+    session, far = publish()
+    session.write(laid([(VIDEO, 0, picture(0, is_key=True))]))
+    closing = asyncio.ensure_future(session.aclose(goes_on=True))
+    async with asyncio.timeout(30):
+        while not far.is_closed:
+            far.receive()
+            await asyncio.sleep(0)
+    far.sock.close()
+    await closing
+    assert not far.is_unpublished
+    assert b"FCUnpublish" not in far.raw
+    assert len(far.tags) == 1
+
+
+async def test_a_peer_that_takes_little_hears_of_the_end_all_the_same(publish, monkeypatch):
+    """It was reset behind its back after the deadline, and what it had not read yet was lost, the end included."""
+    monkeypatch.setattr("streamferry.push.rtmp.UNPUBLISH_S", 0.05)
+    session, far = publish()
+    session.drop_late(65536)
+    number = 0
+    while session.write(laid([(VIDEO, number * 40, picture(number, 20_000, is_key=True))])) and not session.is_blocked:
+        number += 1
+    async with asyncio.timeout(30):
+        await session.aclose()
+    async with asyncio.timeout(30):
+        while not far.is_closed:
+            far.receive(8192)
+            await asyncio.sleep(0)
+    assert far.is_unpublished
+    assert len(far.tags) >= number
+
+
+async def test_who_is_aborted_while_closing_sends_nothing_more(publish):
+    """Another worker may be using the key by then: what the kernel holds is thrown away."""
+    session, far = publish()
+    session.drop_late(65536)
+    number = 0
+    while session.write(laid([(VIDEO, number * 40, picture(number, 20_000, is_key=True))])) and not session.is_blocked:
+        number += 1
+    closing = asyncio.ensure_future(session.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    async with asyncio.timeout(30):
+        while not far.is_closed:
+            far.receive(8192)
+            await asyncio.sleep(0)
+    assert not far.is_unpublished
+
+
 async def test_closing_after_the_peer_is_gone(publish):
     """There is nobody to tell, which is no error."""
     session, far = publish()
