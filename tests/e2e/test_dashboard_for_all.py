@@ -178,6 +178,11 @@ def test_axe_finds_nothing_on_any_page(
             expect(page.get_by_role("dialog")).to_be_visible()
             list(in_each_guise(tab, "question"))
         if path == "new":
+            page.get_by_role("button", name="A live stream").click()
+            page.get_by_role("button", name="Server and key").click()
+            for fold in page.get_by_role("button", name="Connection").all():
+                fold.click()
+            page.get_by_label("Name", exact=True).first.fill("Cookie")
             page.locator(".form-foot .q-btn").last.click()
             expect(page.locator(".q-field--error").first).to_be_visible()
             list(in_each_guise(tab, "wrong"))

@@ -6,7 +6,7 @@ sealed or inherited, never for a log or a command line.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
 from typing import Any
@@ -17,6 +17,8 @@ from streamferry.reasons import Code, InvalidPart, InvalidValue
 #: Those that are texts for RTMP's connect.
 CONNECT_PARAMETERS = ("flash_ver", "tc_url", "swf_url", "page_url")
 PROXY_SCHEMES = ("http", "socks5", "socks5h")
+#: Schemes that no proxy and no local address are for: they are not TCP.
+DATAGRAMS = frozenset(("srt", "udp"))
 MAX_HEADERS = 32
 MAX_VALUE_CHARS = 4096
 #: Headers that say who asks and from where: they are passed on to other hosts. All others are for the host alone that
@@ -129,22 +131,27 @@ class PeerOptions:
         return [one.strip() for one in found if len(one.strip()) > 3]
 
 
+def usable_options(schemes: Set[str]) -> frozenset[str]:
+    """Names of the options that have an effect on addresses of these schemes."""
+    usable: set[str] = set()
+    if schemes - {"file"} and not schemes & DATAGRAMS:
+        usable |= {"proxy", "bind"}
+    if schemes & {"http", "https"}:
+        usable.add("headers")
+    if schemes & {"rtmp", "rtmps"}:
+        usable.update(CONNECT_PARAMETERS)
+    return frozenset(usable)
+
+
 def check_use(options: PeerOptions, urls: Iterable[MediaUrl]) -> None:
     """Raises InvalidPart for an option that would have no effect on any of these addresses."""
     schemes = {url.scheme for url in urls}
-    datagrams = schemes & {"srt", "udp"}
-    for name in ("proxy", "bind"):
-        if getattr(options, name) and datagrams:
-            raise InvalidPart(name, Code.FIELD_NOT_FOR_DATAGRAMS)
-    remote = schemes - {"file"}
-    for names, useful in (
-        (("proxy", "bind"), remote),
-        (("headers",), schemes & {"http", "https"}),
-        (CONNECT_PARAMETERS, schemes & {"rtmp", "rtmps"}),
-    ):
-        for name in names:
-            if getattr(options, name) and not useful:
-                raise InvalidPart(name, Code.FIELD_NO_EFFECT, schemes=tuple(sorted(schemes)))
+    usable = usable_options(schemes)
+    for name in OPTION_NAMES:
+        if getattr(options, name) and name not in usable:
+            if name in ("proxy", "bind") and schemes & DATAGRAMS:
+                raise InvalidPart(name, Code.FIELD_NOT_FOR_DATAGRAMS)
+            raise InvalidPart(name, Code.FIELD_NO_EFFECT, schemes=tuple(sorted(schemes)))
 
 
 def read_proxy(text: str) -> MediaUrl:
@@ -183,15 +190,25 @@ def _check_headers(headers: tuple[tuple[str, str], ...]) -> None:
         raise InvalidPart("headers", Code.FIELD_HEADER_COUNT, count=MAX_HEADERS)
     seen = set[str]()
     for name, value in headers:
-        if not _NAME.fullmatch(name):
-            raise InvalidPart("headers", Code.FIELD_HEADER_NAME)
-        if name.lower() in _OURS or name.lower().startswith("proxy-"):
-            raise InvalidPart("headers", Code.FIELD_HEADER_OURS, name=name)
-        if name.lower() in seen:
-            raise InvalidPart("headers", Code.FIELD_HEADER_TWICE, name=name)
+        check_header_name(name, seen)
         seen.add(name.lower())
-        if len(value) > MAX_VALUE_CHARS or not _VALUE.fullmatch(value):
-            raise InvalidPart("headers", Code.FIELD_HEADER_VALUE, name=name, count=MAX_VALUE_CHARS)
+        check_header_value(name, value)
+
+
+def check_header_name(name: str, others: Set[str]) -> None:
+    """A name that may be given beside ``others``, which are in lower case. Raises InvalidPart."""
+    if not _NAME.fullmatch(name):
+        raise InvalidPart("headers", Code.FIELD_HEADER_NAME)
+    if name.lower() in _OURS or name.lower().startswith("proxy-"):
+        raise InvalidPart("headers", Code.FIELD_HEADER_OURS, name=name)
+    if name.lower() in others:
+        raise InvalidPart("headers", Code.FIELD_HEADER_TWICE, name=name)
+
+
+def check_header_value(name: str, value: str) -> None:
+    """Raises InvalidPart, which says the name alone."""
+    if len(value) > MAX_VALUE_CHARS or not _VALUE.fullmatch(value):
+        raise InvalidPart("headers", Code.FIELD_HEADER_VALUE, name=name, count=MAX_VALUE_CHARS)
 
 
 NO_OPTIONS = PeerOptions()

@@ -2,18 +2,48 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
 
 from streamferry.reasons import Reason
 from streamferry.web.dashboard.form_values import FormValues
+from streamferry.web.dashboard.show import label_of
 from streamferry.web.dashboard.texts import Say
 
-#: Labels continue with what may be typed: "File: https://... or /path".
-_END_OF_NAME = re.compile(r"[:,]| with ")
 _BEGINS_WITH_VERB = re.compile(r"(must|is|are|has|have|holds|needs|leads|lies)\b")
+
+
+class _Told(Protocol):
+    """What can show an error."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def error(self) -> str | None: ...
+    @error.setter
+    def error(self, words: str | None) -> None: ...
+
+
+class ProblemLine(ui.label):
+    """What is wrong with several fields together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classes("problem").props("role=alert").set_visibility(False)
+
+    @property
+    def error(self) -> str | None:
+        """The sentence; None for none."""
+        return self.text or None
+
+    @error.setter
+    def error(self, words: str | None) -> None:
+        self.set_text(words or "")
+        self.set_visibility(bool(words))
+
+
 _Field = TypeVar("_Field", bound=ValidationElement[Any])
 
 
@@ -24,11 +54,14 @@ class Fields:
         self.values = values
         self._sentence = say
         self._find_problems = find_problems
-        self._shown: dict[str, ValidationElement[Any]] = {}
+        self._shown: dict[str, _Told] = {}
         self._labels: dict[str, str] = {}
         self._left: set[str] = set()
         # Errors from the actions: they stay until something is changed, whichever field is left meanwhile.
         self._refused: dict[str, Reason] = {}
+        # Parts of the form that are folded: what their names begin with.
+        self._folds: dict[str, ui.expansion] = {}
+        self._followers: list[Callable[[], None]] = []
 
     def text(self, name: str, label: str, value: str, write: Callable[[str], None], **options: Any) -> ui.input:
         """A line of text. ``write`` puts it into the form's values."""
@@ -47,14 +80,33 @@ class Fields:
     def add(self, name: str, made: _Field, label: str) -> _Field:
         """Add any other field that can show an error; its name is the beginning of its label."""
         self._shown[name] = made
-        self._labels[name] = _END_OF_NAME.split(label)[0]
+        self._labels[name] = label_of(label)
         made.on("blur", lambda: self._leave(name))
         return made
 
-    def forget(self, prefix: str) -> None:
-        """Forget fields that will be drawn again."""
-        self._shown = {name: one for name, one in self._shown.items() if not name.startswith(prefix)}
-        self._left = {name for name in self._left if not name.startswith(prefix)}
+    def problem_line(self, name: str, label: str) -> None:
+        """A line for what is wrong with several fields together."""
+        self._shown[name] = ProblemLine()
+        self._labels[name] = label
+
+    def fold(self, prefix: str, fold: ui.expansion) -> None:
+        """Have it opened when something in it is wrong."""
+        self._folds[prefix] = fold
+
+    def follow(self, act: Callable[[], None]) -> None:
+        """Have it called after each change of the form's values."""
+        self._followers.append(act)
+
+    def changed(self) -> None:
+        """Tell those who follow."""
+        for act in self._followers:
+            act()
+
+    def forget(self, whole: str) -> None:
+        """Forget the fields of this name and of its parts: they will be drawn again."""
+        parts = (f"{whole}.", f"{whole}[")
+        self._shown = {name: one for name, one in self._shown.items() if name != whole and not name.startswith(parts)}
+        self._left = {name for name in self._left if name != whole and not name.startswith(parts)}
 
     def judge_all(self) -> bool:
         """Show at every field what is wrong with it; returns whether nothing is."""
@@ -71,6 +123,8 @@ class Fields:
             words = self._say(name, problems[name]) if name in problems and name in self._left else None
             one.error = words
             first = first or (one if words else None)
+            if words and (fold := self._folds.get(name.partition(".")[0])):
+                fold.open()
         if first is not None:
             ui.run_javascript(f"getHtmlElement({first.id}).scrollIntoView({{block: 'center', behavior: 'smooth'}})")
             return None
@@ -91,6 +145,7 @@ class Fields:
 
     def _note(self, name: str, write: Callable[[Any], None], value: Any) -> None:
         write(value)
+        self.changed()
         self._refused = {}
         if name in self._left:
             self._judge_again()

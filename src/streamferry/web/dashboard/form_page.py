@@ -13,6 +13,8 @@ from streamferry.relay.spec import Latency
 from streamferry.tasks.errors import ActionError, TaskNotFound
 from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard import not_found
+from streamferry.web.dashboard.connection_editor import ConnectionEditor
+from streamferry.web.dashboard.destination_editor import DestinationEditor
 from streamferry.web.dashboard.form_fields import Fields
 from streamferry.web.dashboard.form_values import FormValues, typed_address
 from streamferry.web.dashboard.frame import Page, Visitor, frame, visitor
@@ -106,9 +108,10 @@ class _Form:
                     self._draw_playing()
                 self._vod_only.append(part)
                 self._latency = self._draw_latency()
+                ConnectionEditor(who, "source_options", values, values.source_connection, self._fields)
             with card(t("form.destination")):
-                made = self._text("destination", "form.push_address", values.destination)
-                made.classes("code").props('spellcheck=false autocapitalize=off placeholder="rtmp://host/app/key"')
+                DestinationEditor(who, values, self._fields)
+                ConnectionEditor(who, "destination_options", values, values.destination_connection, self._fields)
             with card(t("form.window")):
                 self._draw_window()
             with card(t("form.about")):
@@ -137,6 +140,7 @@ class _Form:
         for one in self._vod_only:
             one.set_visibility(self._values.kind is Kind.VOD)
         self._latency.set_visibility(self._values.kind is Kind.LIVE)
+        self._fields.changed()
 
     def _draw_latency(self) -> ui.select:
         t, values = self._who.t, self._values

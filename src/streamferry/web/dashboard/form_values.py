@@ -14,19 +14,21 @@ from urllib.parse import unquote, urlsplit
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.reasons import Code, Reason
-from streamferry.relay.spec import Latency
+from streamferry.relay.spec import LIVE_SCHEMES, PUSH_SCHEMES, VOD_SCHEMES, Latency
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
-from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
+from streamferry.tasks.draft import CLEARABLE, CLEARED, ServerAndKey, SourceDraft, TaskDraft, WatermarkDraft
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import DEFAULT_GROUP, ContinueStrategy, TaskKind
 from streamferry.tasks.texts import TEXTS
 from streamferry.tasks.times import comes_twice, instants_of
+from streamferry.web.dashboard.connection_values import ConnectionValues, usable_for
 from streamferry.web.views import Kind, Strategy, TaskView
 
 #: As ``<input type="datetime-local">`` writes it.
 _TIME = "%Y-%m-%dT%H:%M"
 _WINDOW = timedelta(days=1)
+_SERVER_SCHEMES = frozenset(("rtmp", "rtmps"))
 
 
 @dataclass(slots=True)
@@ -58,7 +60,8 @@ class WatermarkValues:
 
 @dataclass(slots=True)
 class FormValues:
-    """See the module. ``start`` empty means now. ``seen`` is the task that is being changed, None for a new one."""
+    """See the module. ``is_apart``: the destination is given as server and key. ``start`` empty means now. ``seen`` is
+    the task that is being changed, None for a new one."""
 
     zone: tzinfo
     kind: Kind = Kind.VOD
@@ -66,6 +69,11 @@ class FormValues:
     group: str = DEFAULT_GROUP
     sources: list[SourceValues] = field(default_factory=lambda: [SourceValues()])
     destination: str = ""
+    is_apart: bool = False
+    server: str = ""
+    key: str = ""
+    source_connection: ConnectionValues = field(default_factory=ConnectionValues)
+    destination_connection: ConnectionValues = field(default_factory=ConnectionValues)
     start: str = ""
     end: str = ""
     is_endless: bool = True
@@ -96,6 +104,11 @@ class FormValues:
                 SourceValues(typed_address(one.url), _typed(one.start_s), _typed(one.end_s)) for one in task.sources
             ],
             destination=task.destination,
+            is_apart=task.destination_server is not None,
+            server=task.destination_server or "",
+            key=REDACTED if task.destination_server is not None else "",
+            source_connection=ConnectionValues.of(task.source_options),
+            destination_connection=ConnectionValues.of(task.destination_options),
             start=task.start_at.astimezone(zone).strftime(_TIME),
             end=task.end_at.astimezone(zone).strftime(_TIME),
             is_endless=task.loops == -1,
@@ -114,6 +127,8 @@ class FormValues:
         """A copy of a task; the secrets in its addresses have to be typed again."""
         values = cls.of(task, zone)
         values.seen, values.start, values.end = None, "", cls.new(zone, now).end
+        values.source_connection = ConnectionValues.of(task.source_options, is_new=True)
+        values.destination_connection = ConnectionValues.of(task.destination_options, is_new=True)
         if values.mark is not None:
             values.mark.picture = picture
         return values
@@ -135,8 +150,9 @@ class FormValues:
         self._judge_window(judge, now)
         for index, one in enumerate(self._listed):
             self._judge_source(judge, index, one, rules)
-        if not self._is_known(self.destination, [self.seen.destination] if self.seen else []):
-            judge("destination", lambda: checks.read_destination(_required(self.destination), rules))
+        found |= self._find_destination_problems(rules)
+        for end, connection, usable in self._connections():
+            found |= connection.find_problems(end, usable, rules)
         if self.callback_url and not self._is_known(self.callback_url, [self.seen.callback_url] if self.seen else []):
             judge("callback_url", lambda: checks.check_callback_url(self.callback_url, rules))
         if self.kind is Kind.VOD and not self.is_endless:
@@ -160,12 +176,14 @@ class FormValues:
     def new_task(self, now: datetime) -> TaskDraft:
         """The draft of a new task. Raises InvalidField."""
         is_list = self.kind is Kind.VOD
+        options: dict[str, Any] = {end: one.draft(usable) for end, one, usable in self._connections()}
         return TaskDraft(
             kind=TaskKind[self.kind.name],
             title=self.title,
             group=self.group,
             sources=self._source_drafts(),
-            destination=self.destination.strip(),
+            destination=ServerAndKey(self.server, self.key) if self.is_apart else self.destination.strip(),
+            **options,
             start_at=self._start_at(now),
             end_at=self._end_at(),
             loops=self._read_loops() if is_list else None,
@@ -186,6 +204,41 @@ class FormValues:
     @property
     def _listed(self) -> list[SourceValues]:
         return self.sources if self.kind is Kind.VOD else self.sources[:1]
+
+    @property
+    def usable_options(self) -> dict[str, frozenset[str]]:
+        """End -> names of the options that have an effect there, as the addresses stand now."""
+        sources = usable_for([one.url for one in self._listed], LIVE_SCHEMES if self.kind is Kind.LIVE else VOD_SCHEMES)
+        if self.is_apart:
+            return {"source_options": sources, "destination_options": usable_for([], _SERVER_SCHEMES)}
+        return {"source_options": sources, "destination_options": usable_for([self.destination], PUSH_SCHEMES)}
+
+    def _connections(self) -> list[tuple[str, ConnectionValues, frozenset[str]]]:
+        usable = self.usable_options
+        return [
+            (end, one, usable[end])
+            for end, one in (
+                ("source_options", self.source_connection),
+                ("destination_options", self.destination_connection),
+            )
+        ]
+
+    def _find_destination_problems(self, rules: AddressRules) -> dict[str, Reason]:
+        seen = self.seen
+        try:
+            if not self.is_apart:
+                if not self._is_known(self.destination, [seen.destination] if seen else []):
+                    checks.read_destination(_required(self.destination, "destination"), rules)
+                return {}
+            server, key = _required(self.server, "destination.server"), self.key
+            if seen is not None and server == seen.destination_server:
+                # Of the task itself: what is hidden of it was right.
+                server = server.replace(REDACTED, "hidden")
+                key = "hidden" if key == REDACTED else key
+            checks.read_server_and_key(server, key, rules)
+        except InvalidField as error:
+            return {error.field: error.why}
+        return {}
 
     def _judge_window(self, judge: Callable[[str, Callable[[], object]], None], now: datetime) -> None:
         judge("start_at", lambda: self._start_at(now))
@@ -276,7 +329,7 @@ def _check_end(one: SourceValues) -> None:
         raise InvalidField("end_s", Code.FIELD_END_BEFORE_START)
 
 
-def _required(text: str) -> str:
+def _required(text: str, name: str = "field") -> str:
     if not text.strip():
-        raise InvalidField("field", Code.FIELD_REQUIRED)
+        raise InvalidField(name, Code.FIELD_REQUIRED)
     return text.strip()

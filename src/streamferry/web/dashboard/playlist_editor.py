@@ -43,6 +43,7 @@ class PlaylistEditor:
                 for words, icon, act in more:
                     button = ui.button(t(words), icon=icon, on_click=act, color=None)
                     button.props("flat dense no-caps")
+        self._fields.changed()
 
     def _draw_item(self, index: int, one: SourceValues, is_list: bool) -> None:
         t, fields, name = self._who.t, self._fields, f"sources[{index}]"

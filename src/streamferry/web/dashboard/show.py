@@ -1,12 +1,19 @@
 """Values as a person reads them: rates, spans, sizes, and what a task is doing in one word. Pure."""
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from streamferry.media.url import readable
 from streamferry.reasons import Reason
 from streamferry.relay.status import State
+from streamferry.web.dashboard.connection_values import CONNECT_LABELS
 from streamferry.web.dashboard.texts import Say, Translate
 from streamferry.web.views import RunView, Status, TaskView, TroubleView
 
 UNKNOWN = "–"
+# "File: https://... or /path", "代理：http://...".
+_END_OF_NAME = re.compile(r"[:,：，（]| with ")
 
 
 def kbps(value: int | None) -> str:
@@ -113,6 +120,19 @@ def callback_trouble_of(task: TaskView, t: Translate) -> str:
     if task.callbacks_ended:
         return t("callbacks.ended")
     return t("callbacks.not_taken", tries=task.callback_failures) if task.callback_failures else ""
+
+
+def connection_of(options: Mapping[str, Any], t: Translate) -> str:
+    """How the peers of one end are reached and what they are told, a line each; empty for nothing special."""
+    told = [(label_of(t(f"form.{name}")), options[name]) for name in ("proxy", "bind") if name in options]
+    told += options.get("headers", {}).items()
+    told += [(label, options[name]) for name, label in CONNECT_LABELS.items() if name in options]
+    return "\n".join(t("task.told", name=name, value=value) for name, value in told)
+
+
+def label_of(label: str) -> str:
+    """The name that a label of the form begins with: it goes on with what may be typed."""
+    return _END_OF_NAME.split(label)[0]
 
 
 def urgency(task: TaskView) -> tuple[bool, str]:

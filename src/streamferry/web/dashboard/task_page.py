@@ -79,8 +79,10 @@ class _Content:
             with ui.element("div").classes("stack"):
                 with card(t("task.source" if task.kind is Kind.LIVE else "task.list")):
                     self._list = PlaylistView(self._who)
+                    self._source_connection = ui.label().classes("soft note connection")
                 with card(t("form.destination")):
                     self._destination = ui.label().classes("mono wrap")
+                    self._destination_connection = ui.label().classes("soft note connection")
                     with ui.element("div").classes("window soft"):
                         self._start, arrow, self._end = time_at(""), ui.label("→"), time_at("")
                         arrow.props("aria-hidden=true")
@@ -131,6 +133,12 @@ class _Content:
             label.set_text(facts[name])
         self._list.show(task)
         self._destination.set_text(task.destination)
+        for label, options in (
+            (self._source_connection, task.source_options),
+            (self._destination_connection, task.destination_options),
+        ):
+            label.set_text(show.connection_of(options, t))
+            label.set_visibility(bool(options))
         self._start.props["at"], self._end.props["at"] = task.start_at.isoformat(), task.end_at.isoformat()
         self._allow(task.status)
         samples = self._page_actions.reads.samples(task.task_id).samples

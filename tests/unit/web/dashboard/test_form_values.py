@@ -2,20 +2,24 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from streamferry.control.address_rules import address_rules
+from streamferry.media.peer_options import CONNECT_PARAMETERS, OPTION_NAMES, PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
 from streamferry.relay import State
 from streamferry.store.records import TaskRecord
 from streamferry.tasks import checks
-from streamferry.tasks.draft import CLEARED
+from streamferry.tasks.draft import CLEARED, decide_spec
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
+from streamferry.tasks.options import OptionsDraft
 from streamferry.tasks.texts import TEXTS
+from streamferry.web.dashboard.connection_values import ConnectionValues, HeaderValues
 from streamferry.web.dashboard.form_values import FormValues, SourceValues, WatermarkValues, read_seconds, typed_address
 from streamferry.web.dashboard.texts import sayer
 from streamferry.web.views import Kind, TaskView, show_task
@@ -259,3 +263,163 @@ def test_a_time_that_comes_twice_is_the_first_and_said_to_be(zone: str, text: st
         assert seen._end_at() == at
         assert [one.astimezone(UTC) for one in seen.find_doubtful(now)] == [at]
         assert seen.changes(now).end_at == at
+
+
+OPTIONS = PeerOptions(
+    proxy=MediaUrl.parse("socks5h://u:pass@proxy.example:1080"),
+    bind="192.0.2.7",
+    headers=(("User-Agent", "player/1"), ("Cookie", "sid=hidden")),
+)
+CONNECT = PeerOptions(flash_ver="FMLE/3.0", tc_url="rtmp://cdn.example/live?token=hidden")
+
+
+def changed(values: FormValues, before: TaskSpec) -> TaskSpec:
+    """The task after the form was saved; it had nothing to complain about."""
+    assert values.find_problems(RULES, NOW) == {}
+    return decide_spec(values.changes(NOW), before, NOW, RULES)
+
+
+def spec(**more: object) -> TaskSpec:
+    """A list of one file, pushed by server and key, both with options."""
+    given: dict[str, object] = {
+        "kind": TaskKind.VOD,
+        "items": (TaskItem(MediaUrl.parse("https://a.example/1.mp4?token=x")),),
+        "destination": MediaUrl.of_server("rtmp://push.example/live/", "KEY?a=b"),
+        "start_at": NOW - timedelta(hours=1),
+        "end_at": NOW + timedelta(hours=1),
+        "source_options": OPTIONS,
+        "destination_options": CONNECT,
+        **more,
+    }
+    return TaskSpec(**given)  # type: ignore[arg-type]
+
+
+def form_of(one: TaskSpec) -> FormValues:
+    """The form that changes it."""
+    parts = {name: getattr(one, name) for name in spec().__dataclass_fields__}
+    return FormValues.of(task(**parts), ZONE)
+
+
+def test_a_change_of_the_title_cleared_proxies_and_headers() -> None:
+    """The form knew nothing of them, and sent them as emptied. Nothing hidden is in it, and nothing is lost."""
+    before = spec()
+    values = form_of(before)
+    assert "hidden" not in repr(values)
+    assert "pass" not in repr(values)
+    assert (values.is_apart, values.server, values.key) == (True, "rtmp://push.example/live/", "***")
+    values.title = "other"
+    after = changed(values, before)
+    assert (after.source_options, after.destination_options) == (OPTIONS, CONNECT)
+    assert after.destination == before.destination
+
+
+def test_options_are_changed_one_by_one() -> None:
+    """What is typed replaces, what is emptied goes, and what stands there as it was shown stays."""
+    before = spec()
+    values = form_of(before)
+    values.source_connection.proxy = ""
+    values.source_connection.headers[0].value = "player/2"
+    values.source_connection.headers.append(HeaderValues("Referer", " https://a.example/ "))
+    values.source_connection.headers.append(HeaderValues())
+    values.destination_connection.connect["flash_ver"] = ""
+    values.key = "OTHER"
+    after = changed(values, before)
+    assert after.source_options == PeerOptions(
+        bind="192.0.2.7",
+        headers=(("User-Agent", "player/2"), ("Cookie", "sid=hidden"), ("Referer", "https://a.example/")),
+    )
+    assert after.destination_options == PeerOptions(tc_url=CONNECT.tc_url)
+    assert after.destination.apart == ("rtmp://push.example/live/", "OTHER")
+
+
+def test_a_server_with_a_hidden_query_takes_another_key() -> None:
+    """It is shown without its query; left as it is, it is the one that the task has."""
+    before = spec(destination=MediaUrl.of_server("rtmp://push.example/live?auth=hidden", "KEY"))
+    values = form_of(before)
+    assert values.server == "rtmp://push.example/live?***"
+    values.key = "OTHER"
+    after = changed(values, before)
+    assert after.destination.apart == ("rtmp://push.example/live?auth=hidden", "OTHER")
+
+
+def test_what_has_no_effect_is_neither_asked_for_nor_sent() -> None:
+    """Options are those of the addresses as they are typed; while there is none, of any that may come."""
+    values = filled()
+    values.source_connection = ConnectionValues(proxy="nonsense", connect={"tc_url": "x"})
+    values.sources = [SourceValues("/films/1.mp4")]
+    assert values.usable_options["source_options"] == frozenset()
+    assert values.find_problems(RULES, NOW) == {}
+    assert values.new_task(NOW).source_options == OptionsDraft("", "", {}, tc_url="")
+    everything = frozenset(OPTION_NAMES)
+    for kind, url, usable in (
+        (Kind.VOD, "", everything - set(CONNECT_PARAMETERS)),
+        (Kind.LIVE, "", everything),
+        (Kind.LIVE, "rtmp://a.example/live/x", everything - {"headers"}),
+        (Kind.LIVE, "https://a.example/live.flv", everything - set(CONNECT_PARAMETERS)),
+        (Kind.LIVE, "srt://a.example:9000", frozenset()),
+        (Kind.LIVE, "rtsp://a.example/1", {"proxy", "bind"}),
+    ):
+        values.kind, values.sources = kind, [SourceValues(url)]
+        assert values.usable_options["source_options"] == usable, url
+    for is_apart, destination, usable in (
+        (False, "", everything),
+        (False, "https://a.example/x.m3u8", everything - set(CONNECT_PARAMETERS)),
+        (True, "https://a.example/x.m3u8", everything - {"headers"}),
+    ):
+        values.is_apart, values.destination = is_apart, destination
+        assert values.usable_options["destination_options"] == usable, destination
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "words"),
+    [
+        ({"proxy": "proxy.example:8080"}, "proxy", "must be http://host:port"),
+        ({"proxy": "socks5://***@proxy.example:1080"}, "proxy", "for its secrets"),
+        ({"proxy": "http://" + "a" * 1000 + ":1"}, "proxy", "at most 1000 characters"),
+        ({"bind": "eth0"}, "bind", "must be an IP address"),
+        ({"headers": [HeaderValues("", "x")]}, "headers[0].name", "no HTTP header can have"),
+        ({"headers": [HeaderValues("Range", "bytes=0-")]}, "headers[0].name", "Range cannot be given"),
+        ({"headers": [HeaderValues("X", "1"), HeaderValues("x", "2")]}, "headers[1].name", "x is given twice"),
+        ({"headers": [HeaderValues(), HeaderValues("Cookie")]}, "headers[1].value", "the value of Cookie must be"),
+        ({"headers": [HeaderValues("Cookie", "sid=\u4f60")]}, "headers[0].value", "the value of Cookie must be"),
+        ({"headers": [HeaderValues("Cookie", "***")]}, "headers[0].value", "give the whole value"),
+        ({"headers": [HeaderValues(f"X-{n}", "1") for n in range(33)]}, "headers", "at most 32 headers"),
+    ],
+)
+def test_a_wrong_option_is_named_at_its_field(typed: dict[str, Any], field: str, words: str) -> None:
+    """And no other one. What is typed is not repeated where it may be secret."""
+    values = filled(source_connection=ConnectionValues(**typed))
+    found = values.find_problems(RULES, NOW)
+    assert list(found) == [f"source_options.{field}"]
+    assert words in str(found[f"source_options.{field}"])
+
+
+@pytest.mark.parametrize(
+    ("server", "key", "field"),
+    [
+        ("", "KEY", "server"),
+        ("push.example/live", "KEY", "server"),
+        ("https://push.example/live", "KEY", "server"),
+        ("rtmp://***/live", "KEY", "server"),
+        ("rtmp://push.example/live", "***", "key"),
+        ("rtmp://push.example/live", "a\0b", "key"),
+        ("rtmp://push.example", "", "key"),
+        ("rtmp://push.example/live", "k" * 1001, "key"),
+    ],
+)
+def test_a_wrong_server_or_key_is_named_at_its_field(server: str, key: str, field: str) -> None:
+    """The one address that was typed before is of no matter then."""
+    values = filled(destination="nonsense", is_apart=True, server=server, key=key)
+    assert list(values.find_problems(RULES, NOW)) == [f"destination.{field}"]
+
+
+def test_a_copy_has_none_of_the_hidden_values() -> None:
+    """They are asked for again, each at its field: nothing that was hidden goes to another task unseen."""
+    values = FormValues.copy(form_of(spec()).seen or task(), ZONE, NOW, "")
+    assert set(values.find_problems(RULES, NOW)) == {
+        "sources[0].url",
+        "destination.key",
+        "source_options.proxy",
+        "source_options.headers[1].value",
+        "destination_options.tc_url",
+    }

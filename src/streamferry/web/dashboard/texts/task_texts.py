@@ -102,6 +102,7 @@ TEXTS = {
     "task.stop_detail": ("The stream ends; a list keeps its position.", "推流将结束，列表会保留播放位置。"),
     "task.stop_done": ("Stopped.", "已停止。"),
     "task.stop_question": ("Stop {name}?", "停止“{name}”？"),
+    "task.told": ("{name}: {value}", "{name}：{value}"),
     "task.untitled": ("Task {id}", "任务 {id}"),
     "trouble.since": ("since", "始于"),
     "trouble.tries": ("{tries} tries", "已尝试 {tries} 次"),

@@ -1,0 +1,147 @@
+"""How a destination and its connection are given in the dashboard, by hand, as somebody does who has never seen it."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from kit.browser import Tab
+from kit.clips import ClipFactory
+from kit.nginx_rtmp import NginxRtmp
+from kit.service_program import ServiceProgram
+from kit.shared_service import KEY_ID, SECRET
+
+SERVER, KEY, CONNECTION = "Server: rtmp", "Stream key", "Connection"
+
+
+@pytest.fixture
+def tab(shared_service: ServiceProgram, open_tab: Callable[..., Tab]) -> Tab:
+    """Of somebody who is signed in, at a new task."""
+    tab = open_tab(shared_service.url)
+    tab.enter(KEY_ID, SECRET)
+    tab.page.goto("dashboard/new")
+    return tab
+
+
+def card(page: Page, title: str) -> Locator:
+    """A box of the form."""
+    return page.locator("section.card", has=page.get_by_role("heading", name=title, exact=True))
+
+
+def labelled(page: Page, label: str) -> Locator:
+    """Fields by what their label begins with, wherever on the page."""
+    return page.get_by_label(re.compile(f"^{label}")).and_(page.locator("input"))
+
+
+def field(part: Locator, label: str) -> Locator:
+    """The one in this part of the page."""
+    return part.locator(labelled(part.page, label))
+
+
+def wrong_field(part: Locator, label: str) -> Locator:
+    """The same if it says that something is wrong."""
+    return part.locator(".q-field--error", has=labelled(part.page, label))
+
+
+def expect_wrong(part: Locator, label: str, words: str) -> None:
+    """That it says so at this field, which can be seen."""
+    wrong = wrong_field(part, label)
+    expect(wrong).to_contain_text(words)
+    expect(wrong).to_be_visible()
+
+
+def fold_of(part: Locator) -> Locator:
+    """What opens and closes the part of the form for how a peer is reached."""
+    return part.get_by_role("button", name=CONNECTION)
+
+
+def test_wrong_options_are_named_at_their_fields(tab: Tab) -> None:
+    """Also where they were folded away, which is opened then; what has no effect on the address is not there."""
+    page = tab.page
+    source, to = card(page, "Source"), card(page, "Destination")
+    create = page.get_by_role("button", name="Create task")
+    field(source, "File: https").fill("/films/a.mp4")
+    expect(fold_of(source)).to_be_hidden()
+    field(source, "File: https").fill("https://a.example/film.mp4")
+    fold_of(source).click()
+    field(source, "Proxy").fill("proxy.example:8080")
+    field(source, "Local address").fill("eth0")
+    field(source, "Name").first.fill("Host")
+    source.get_by_role("button", name="Add a header").click()
+    field(source, "Name").nth(1).fill("Cookie")
+    field(source, "Value").nth(1).fill("sid=你好")
+    expect(field(source, "flashVer")).to_be_hidden()
+    fold_of(source).click()
+    expect(field(source, "Proxy")).to_be_hidden()
+    to.get_by_role("button", name="Server and key").click()
+    field(to, SERVER).fill("live.example/app")
+    create.click()
+    expect_wrong(source, "Proxy", "Proxy must be http://host:port")
+    expect_wrong(source, "Local address", "Local address must be an IP address of the machine")
+    headers = source.locator(".header-line")
+    expect_wrong(headers.nth(0), "Name", "Host cannot be given")
+    expect_wrong(headers.nth(1), "Value", "The value of Cookie must be 1 to")
+    expect_wrong(to, SERVER, "A server with a key apart must start with rtmp:// or rtmps://")
+    field(to, SERVER).fill("")
+    field(to, SERVER).blur()
+    expect_wrong(to, SERVER, "is required")
+    source.get_by_role("button", name="Remove: 2").click()
+    field(source, "Name").fill("Referer")
+    field(source, "Value").fill("https://a.example/")
+    field(source, "Value").blur()
+    expect(wrong_field(source, "Name")).to_have_count(0)
+    expect(wrong_field(source, "Proxy")).to_have_count(1)
+    # RTMP has no headers, and what was typed as one address is still there.
+    fold_of(to).click()
+    expect(field(to, "flashVer")).to_be_visible()
+    expect(field(to, "Name")).to_be_hidden()
+    to.get_by_role("button", name="One address").click()
+    field(to, "Push address").fill("https://a.example/live.m3u8")
+    expect(field(to, "flashVer")).to_be_hidden()
+    expect(field(to, "Name")).to_be_visible()
+    to.get_by_role("button", name="Server and key").click()
+    expect(field(to, SERVER)).to_have_value("")
+    expect(page).to_have_url(re.compile("/new$"))
+
+
+def test_a_hidden_value_stays_until_another_is_typed(
+    tab: Tab, shared_service: ServiceProgram, clips: ClipFactory, nginx: NginxRtmp
+) -> None:
+    """A key and a parameter with a token: streamed with, shown as ***, nowhere in a page, and kept by a change of
+    something else. Typed anew, the stream goes there."""
+    page = tab.page
+    source, to = card(page, "Source"), card(page, "Destination")
+    field(source, "File: https").fill(str(clips("two_seconds")))
+    to.get_by_role("button", name="Server and key").click()
+    server = nginx.url("x").rpartition("/")[0]
+    field(to, SERVER).fill(server)
+    field(to, KEY).fill("planted-key")
+    expect(field(to, KEY)).to_have_attribute("type", "password")
+    fold_of(to).click()
+    field(to, "tcUrl").fill(f"{server}?token=planted-token")
+    field(to, "flashVer").fill("FMLE/3.0")
+    page.get_by_role("button", name="Create task").click()
+    page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
+    before = nginx.wait_published("planted-key")
+    expect(card(page, "Destination")).to_contain_text(f"{server}/***")
+    expect(card(page, "Destination")).to_contain_text("flashVer: FMLE/3.0")
+    expect(card(page, "Destination")).to_contain_text(f"tcUrl: {server}?***")
+    assert "planted" not in page.content()
+    page.get_by_role("button", name="Edit").click()
+    expect(field(to, KEY)).to_have_value("***")
+    # What is set is not folded away.
+    expect(field(to, "tcUrl")).to_be_visible()
+    expect(field(to, "tcUrl")).to_have_value(f"{server}?***")
+    assert "planted" not in page.content()
+    field(card(page, "Name and notices"), "Title").fill("Kept")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("h1")).to_have_text("Kept")
+    expect(card(page, "Destination")).to_contain_text(f"tcUrl: {server}?***")
+    assert nginx.wait_published("planted-key").client == before.client
+    page.get_by_role("button", name="Edit").click()
+    field(to, KEY).fill("planted-other")
+    field(to, "flashVer").fill("")
+    page.get_by_role("button", name="Save").click()
+    nginx.wait_published("planted-other")
+    expect(card(page, "Destination")).not_to_contain_text("flashVer")
