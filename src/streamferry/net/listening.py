@@ -3,12 +3,16 @@
 They are open to anyone who reaches the machine; the egress policy is only about outgoing connections.
 """
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from streamferry.media.url import MediaUrl
 from streamferry.reasons import Code, InvalidValue, Reason
+
+#: Most senders that a group is narrowed to; Linux has at most 10 by default (net.ipv4.igmp_max_msf).
+_MAX_SENDERS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +59,46 @@ def srt_mode(url: MediaUrl) -> str:
     if given == ["mode=listener"]:
         return "listener"
     raise InvalidValue(Code.ADDRESS_SRT_MODE)
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramPlace:
+    """Where datagrams are received.
+
+    ``host``: an address of this machine, a multicast group, or empty for any address. ``interface``: IPv4 address of
+    the interface on which a group is joined, empty: the system chooses. ``senders``: IPv4 addresses; of a group only
+    what they send is received (RFC 4607), all if there are none.
+    """
+
+    host: str
+    port: int
+    interface: str = ""
+    senders: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, url: MediaUrl) -> "DatagramPlace":
+        """From ``udp://HOST:PORT?localaddr=ADDRESS&sources=ADDRESS,ADDRESS``; ignores other parts of the query.
+
+        Raises InvalidValue for one of these two that cannot be used.
+        """
+        query = parse_qs(url.query)
+        interface = query.get("localaddr", [""])[-1]
+        if interface and not _is_ipv4(interface):
+            raise InvalidValue(Code.ADDRESS_UDP_INTERFACE)
+        senders = tuple(filter(None, query.get("sources", [""])[-1].split(",")))
+        if senders and not (
+            _is_ipv4(url.host)
+            and ipaddress.IPv4Address(url.host).is_multicast
+            and all(map(_is_ipv4, senders))
+            and len(senders) <= _MAX_SENDERS
+        ):
+            raise InvalidValue(Code.ADDRESS_UDP_SENDERS, count=_MAX_SENDERS)
+        return cls(url.host, url.port, interface, senders)
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True

@@ -9,7 +9,7 @@ from math import inf
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions, check_use
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
-from streamferry.net.listening import srt_mode
+from streamferry.net.listening import DatagramPlace, srt_mode
 from streamferry.prepare.processing import FIRST, Normalize
 from streamferry.reasons import Code, InvalidPart, InvalidValue
 from streamferry.relay.status import START, Playhead
@@ -58,6 +58,8 @@ def _check_parts(url: MediaUrl) -> None:
         raise InvalidValue(Code.ADDRESS_NO_PORT, scheme=url.scheme)
     if url.scheme == "srt":
         srt_mode(url)
+    if url.scheme == "udp":
+        DatagramPlace.of(url)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
     RTSP, SRT      ffmpeg connects; it reads the address from a concat script on its standard input
     HLS            we read the playlist, ffmpeg gets a small one on its standard input, and fetches the segments
                    through a proxy of ours
-    MPEG-TS        we receive it, over HTTP or UDP, and pass it on through a pipe
+    MPEG-TS        we receive it, over HTTP or UDP, and pass it on through a pipe, if it has to be encoded
 
 So its arguments, which others can read, contain no address. ffmpeg copies the codecs that FLV can carry and players can
 be expected to play; others are encoded to H.264 and AAC. This is only known once ffmpeg has probed the stream: if it

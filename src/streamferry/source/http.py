@@ -11,11 +11,11 @@ from streamferry.net.dial import DialOptions, step
 from streamferry.net.http import HttpBody, HttpStream, first_payload, open_get
 from streamferry.reasons import Code, Reason
 from streamferry.source.answer import LOOK_BYTES, is_playlist, not_a_stream, sent_secrets
-from streamferry.source.ffmpeg_inlet import MPEGTS, FfmpegInput, open_ffmpeg
 from streamferry.source.hls import open_hls
 from streamferry.source.http_flv import HttpFlvInlet
 from streamferry.source.live import LiveInlet, as_source_errors
 from streamferry.source.memory import SourceMemory
+from streamferry.source.ts import open_ts
 from streamferry.wire.hls import names_playlist
 
 #: ISO 13818-1, 2.4.3.2: each packet begins with it.
@@ -49,8 +49,7 @@ async def open_http(
                 if not begin.startswith(_TS_SYNC_BYTE):
                     raise not_a_stream(url, stream.content_type, begin, secrets)
             body = HttpBody(stream)
-            source = FfmpegInput(MPEGTS, feed=_HttpFeed(stream, body))
-            return await open_ffmpeg(url, source, memory=memory.children, leftover=body.leftover)
+            return await open_ts(url, _HttpFeed(stream, body), memory, leftover=body.leftover)
         except BaseException:
             stream.connection.close()
             raise
@@ -61,7 +60,7 @@ def _is_named_ts(stream: HttpStream) -> bool:
 
 
 class _HttpFeed:
-    """The body of an answer as ffmpeg's feed."""
+    """The body of an answer as a feed."""
 
     def __init__(self, stream: HttpStream, body: HttpBody) -> None:
         self.receive_into = body.receive_into

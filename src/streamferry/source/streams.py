@@ -1,12 +1,9 @@
-"""RTSP, SRT and MPEG-TS over UDP: how each of them reaches an ffmpeg child."""
+"""RTSP and SRT: how each of them reaches an ffmpeg child."""
 
-import errno
-import socket
 from dataclasses import replace
 from typing import Unpack
-from urllib.parse import parse_qs
 
-from streamferry.media.errors import SourceUnreachable, SourceUnsupported
+from streamferry.media.errors import SourceUnsupported
 from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, resolve
@@ -14,9 +11,8 @@ from streamferry.net.egress_proxy import EgressProxy, Forwarder
 from streamferry.net.listening import srt_mode
 from streamferry.net.sandbox import Sandbox
 from streamferry.net.seccomp import Sockets
-from streamferry.net.udp import DatagramReceiver
-from streamferry.reasons import Code, InvalidValue, said_by
-from streamferry.source.ffmpeg_inlet import MPEGTS, PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
+from streamferry.reasons import Code, InvalidValue
+from streamferry.source.ffmpeg_inlet import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.live import as_source_errors
 from streamferry.source.memory import SourceMemory
 
@@ -66,25 +62,6 @@ async def open_srt(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOp
     else:
         source = FfmpegInput(_SRT, _DATAGRAMS, script=_script(await _reached(url, network), _LOSSY))
     return await open_ffmpeg(url, source, memory=memory.children)
-
-
-async def open_udp(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptions]) -> FfmpegInlet:
-    """MPEG-TS in datagrams to a port, or to a multicast group. Raises SourceError.
-
-    ``udp://:5000`` receives on the port of any address, ``udp://239.1.1.1:5000`` joins the group, on the
-    interface with the address ``localaddr`` of the query if that is given.
-    """
-    if not url.port:
-        raise SourceUnsupported(Code.ADDRESS_UDP_WITHOUT_PORT)
-    local_address = parse_qs(url.query).get("localaddr", [""])[0]
-    family = socket.AF_INET6 if ":" in url.host else socket.AF_INET
-    try:
-        receiver = DatagramReceiver(family, url.host, url.port, local_address)
-    except OSError as error:
-        refusal = SourceUnreachable(Code.SOURCE_PORT_UNUSABLE, url=url.redacted, why=said_by(error))
-        # The address belongs to another machine.
-        raise refusal if error.errno == errno.EADDRNOTAVAIL else refusal.because_of(error) from None
-    return await open_ffmpeg(url, FfmpegInput(MPEGTS, feed=receiver), memory=memory.children)
 
 
 async def _reached(url: MediaUrl, network: DialOptions) -> MediaUrl:

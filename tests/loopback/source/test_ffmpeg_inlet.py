@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from functools import partial
@@ -15,7 +14,6 @@ import pytest
 from kit import programs
 from kit.waiting import free_udp_port, is_udp_taken, wait_for
 from streamferry.media.errors import (
-    SourceCorrupt,
     SourceEnded,
     SourceForbidden,
     SourceReaderFailed,
@@ -26,6 +24,7 @@ from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, kind_of_video
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import end_all
 from streamferry.net.dial import Deadlines
+from streamferry.source import SourceMemory
 from streamferry.source import open_live as open_live_within
 
 # One event loop is enough here, and they are left out with the other tests that need programs.
@@ -145,25 +144,6 @@ async def test_nobody_there():
         await open_live(MediaUrl.parse("rtsp://127.0.0.1:1/cam"))
 
 
-async def test_udp(ffmpeg, clips):
-    """MPEG-TS in datagrams."""
-    port = free_udp_port()
-    far = f"udp://127.0.0.1:{port}?pkt_size=1316"
-    sender = ffmpeg("-re", "-stream_loop", "-1", "-i", clips("h264_no_bframes"), "-c", "copy", "-f", "mpegts", far)
-    inlet = await open_live(MediaUrl.parse(f"udp://127.0.0.1:{port}"))
-    assert both_tracks(await pull_until(inlet, both_tracks))
-    sender.stop()
-    inlet.close()
-
-
-async def test_udp_port_that_is_taken():
-    """A port that another program listens to is said to be so."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        with pytest.raises(SourceUnreachable, match="in use"):
-            await open_live(MediaUrl.parse(f"udp://127.0.0.1:{taken.getsockname()[1]}"))
-
-
 class TsServer:
     """An HTTP server that plays a clip as MPEG-TS, made by ffmpeg, to each who asks."""
 
@@ -198,20 +178,6 @@ class TsServer:
             await player.communicate()  # What nobody read keeps the pipe open.
 
 
-@pytest.mark.parametrize(("chunked", "content_type"), [(True, "video/mp2t"), (False, "application/octet-stream")])
-async def test_ts_over_http(peers, clips, chunked, content_type):
-    """Known by its type or by its first byte; copied, not encoded; its end is an end."""
-    server = TsServer(peers, clips("h264_no_bframes"), chunked, content_type)
-    inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{await server.start()}/play?token={SECRET}"))
-    tags = await pull_until(inlet, both_tracks)
-    assert codecs([tag for tag in tags if tag[0] != 18]) == {(VIDEO, 7), (AUDIO, 10)}
-    assert "libx264" not in command_lines(inlet)
-    assert SECRET not in command_lines(inlet)
-    server.leave.set()
-    await error_of(inlet, SourceEnded)
-    inlet.close()
-
-
 async def test_codecs_that_flv_cannot_carry_are_encoded(peers, clips):
     """MPEG-2 picture and MP2 sound, as television has them, become H.264 and AAC."""
     server = TsServer(peers, clips("h264_no_bframes"), False, "video/mp2t", ("mpeg2video",), ("mp2",))
@@ -236,7 +202,8 @@ async def test_only_the_track_that_needs_it_is_encoded(peers, clips):
 async def test_memory_does_not_grow_with_what_was_received(peers, clips):
     """A source of days takes no more memory than one of minutes: after 40 MB the child holds less than they are."""
     server = TsServer(peers, clips("h264_no_bframes"), False, "video/mp2t", paced=False)
-    inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{await server.start()}/play"))
+    url = MediaUrl.parse(f"http://127.0.0.1:{await server.start()}/play")
+    inlet = await open_live(url, memory=SourceMemory(needs_ffmpeg=True))
     received_bytes, tags = 0, []
     async with asyncio.timeout(30):
         while received_bytes < 40_000_000:
@@ -258,7 +225,7 @@ def own_memory_mib(inlet):
 
 async def test_a_child_that_is_killed(peers, clips):
     """kill -9 of the child is no fault of the source's, and can be tried again."""
-    server = TsServer(peers, clips("h264_no_bframes"), False, "video/mp2t")
+    server = TsServer(peers, clips("h264_no_bframes"), False, "video/mp2t", audio=("ac3",))
     inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{await server.start()}/play"))
     os.kill(inlet.child.pid, signal.SIGKILL)
     error = await error_of(inlet, SourceReaderFailed)
@@ -266,18 +233,6 @@ async def test_a_child_that_is_killed(peers, clips):
     assert error.retryable
     inlet.close()
     server.leave.set()
-
-
-async def test_ts_that_is_none(peers):
-    """Bytes that only claim to be MPEG-TS are told to be no media."""
-
-    async def script(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n" + b"no film at all " * 10_000)
-        await writer.drain()
-
-    with pytest.raises(SourceCorrupt):
-        await open_live(MediaUrl.parse(f"http://127.0.0.1:{await peers.serve(script)}/play"))
 
 
 @pytest.fixture
@@ -388,7 +343,8 @@ async def test_opening_that_is_cancelled_leaves_no_child(peers):
         await reader.read()
 
     port = await peers.serve(silent)
-    opening = asyncio.ensure_future(open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/play")))
+    url = MediaUrl.parse(f"http://127.0.0.1:{port}/play")
+    opening = asyncio.ensure_future(open_live(url, memory=SourceMemory(needs_ffmpeg=True)))
     before = set(programs.descendants(os.getpid()))
     started = partial(wait_for, "a child", lambda: set(programs.descendants(os.getpid())) - before)
     await asyncio.to_thread(started)

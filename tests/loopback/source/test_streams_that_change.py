@@ -127,19 +127,25 @@ def lasts(tags: list[Tag], tag_type: int, ms: int) -> bool:
     return bool(stamps) and stamps[-1] - stamps[0] >= ms
 
 
+def read_by_ffmpeg() -> SourceMemory:
+    """What is known of a source that only ffmpeg reads."""
+    return SourceMemory(needs_ffmpeg=True)
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_one_percent_of_loss_ended_the_child_every_few_seconds(made, served, seed):
     """Packets are missing at random, but for the first second: both tracks go on to the end."""
     chance = random.Random(seed)
     kept = [one for place, one in enumerate(packets(made())) if place < 100 or chance.random() > 0.01]
-    inlet = await open_live(served(b"".join(kept)))
+    inlet = await open_live(served(b"".join(kept)), memory=read_by_ffmpeg())
     await pull(inlet, lambda tags: lasts(tags, VIDEO, 20_000) and lasts(tags, AUDIO, 20_000))
     inlet.close()
 
 
 async def test_sound_that_is_promised_and_never_comes_kept_the_picture_from_starting(made, served):
     """The tables announce sound of which no packet comes: the picture plays, and the source is known to be mute."""
-    inlet = await open_live(served(b"".join(one for one in packets(made()) if pid(one) != SOUND_PID)))
+    sent = b"".join(one for one in packets(made()) if pid(one) != SOUND_PID)
+    inlet = await open_live(served(sent), memory=read_by_ffmpeg())
     assert inlet.is_mute
     await pull(inlet, lambda tags: lasts(tags, VIDEO, 5_000))
     inlet.close()
@@ -148,7 +154,7 @@ async def test_sound_that_is_promised_and_never_comes_kept_the_picture_from_star
 async def test_sound_that_came_later_was_never_sent(made, served):
     """A track that the tables did not announce at first: the session ends and says so, and the next one has it."""
     whole, mute = made(), made("-an", "-t", "12")
-    memory = SourceMemory()
+    memory = read_by_ffmpeg()
     inlet = await open_live(served(mute + whole), memory=memory)
     with pytest.raises(SourceEnded, match="a track that it did not begin with"):
         await pull(inlet, lambda _: False)

@@ -62,6 +62,17 @@ class Addresses:
         "HLS is pushed to the address of a playlist: its path, or its query, must end in .m3u8",
         "HLS 须推往播放列表地址：其路径或查询须以 .m3u8 结尾",
     )
+    ADDRESS_UDP_INTERFACE = ReasonCode(
+        "address.udp_interface",
+        "localaddr of a UDP address must be the IPv4 address of an interface",
+        "UDP 地址的 localaddr 须为网络接口的 IPv4 地址",
+    )
+    ADDRESS_UDP_SENDERS = ReasonCode(
+        "address.udp_senders",
+        "sources of a UDP address must be up to {count} IPv4 addresses, separated by commas, and its host an IPv4 "
+        "multicast group",
+        "UDP 地址的 sources 须为最多 {count} 个以逗号分隔的 IPv4 地址，且主机须为 IPv4 组播组",
+    )
     ADDRESS_NO_PORT = ReasonCode(
         "address.no_port",
         "an address of this kind needs a port: {scheme}://host:9000",

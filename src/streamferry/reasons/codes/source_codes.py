@@ -83,6 +83,14 @@ class Sources:
         "the source has {codec}, which has to be encoded",
         "来源含有需要转码的 {codec}",
     )
+    SOURCE_TS_NO_PROGRAM = ReasonCode(
+        "source.ts_no_program",
+        "there is no table of a program in {count} bytes of it",
+        "其 {count} 字节中没有节目表",
+    )
+    SOURCE_SCRAMBLED = ReasonCode(
+        "source.scrambled", "the source is encrypted: its media cannot be read", "来源已加密，无法读取其媒体"
+    )
     SOURCE_UNREADABLE = ReasonCode(
         "source.unreadable", "the source sent what cannot be read: {why}", "来源发送的数据无法读取：{why}"
     )
