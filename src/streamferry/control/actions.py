@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,15 +30,14 @@ from streamferry.store import (
     deliveries,
     events,
     mailboxes,
+    sealing,
     tasks,
     usage,
 )
 from streamferry.store.cells import reason_cells
 from streamferry.store.database import lock_name
 from streamferry.store.events import NewEvent
-from streamferry.store.records import (
-    TaskRecord,
-)
+from streamferry.store.records import LockedTask, TaskRecord
 from streamferry.tasks.errors import (
     DestinationConflict,
     InvalidField,
@@ -91,27 +91,42 @@ class Actions(Readings, GroupActions, KeyActions):
 
     async def create_task(self, spec: TaskSpec) -> str:
         """A new enabled task; its id of 32 lower-case hex digits. Raises GroupNotFound, DestinationConflict."""
+        return await self.create_decided(lambda _: spec)
+
+    async def create_decided(self, decide: Callable[[datetime], TaskSpec]) -> str:
+        """The same. ``decide`` makes the spec, given the time; what it raises is raised."""
         task_id = secrets.token_hex(16)
-        async with self._change(made=task_id) as connection:
-            now_ms = await self._now_ms(connection)
+        async with self._change(made=task_id) as (connection, now_ms):
+            spec = decide(from_ms(now_ms))
             await self._judge_new(connection, spec, task_id, now_ms)
             due_ms = _due(spec, enabled=True, finished=False, now_ms=now_ms)
-            await tasks.insert(connection, self._seal, task_id, spec, now_ms=now_ms, due_ms=due_ms)
-            await mailboxes.follow(connection, self._seal, task_id, None, spec)
-            await events.append(connection, [NewEvent(task_id, "created", now_ms)])
+            await sealing.require(connection, self._seal)
+            seq = await tasks.insert(connection, self._seal, task_id, spec, now_ms=now_ms, due_ms=due_ms)
+            await mailboxes.open_box(connection, self._seal, task_id, spec)
+            await events.append(connection, [NewEvent(task_id, "created", now_ms)], counted={task_id: seq})
         return task_id
 
     @asks_again
-    async def check_task(self, spec: TaskSpec) -> None:
+    async def check_decided(self, decide: Callable[[datetime], TaskSpec]) -> None:
         """Check whether such a task could be created now. Raises GroupNotFound, DestinationConflict."""
         async with self._store.read() as connection:
             now_ms = await self._now_ms(connection)
-            await self._judge_new(connection, spec, "", now_ms, check_only=True)
+            await self._judge_new(connection, decide(from_ms(now_ms)), "", now_ms, check_only=True)
 
     async def update_task(
         self, task_id: str, revise: Callable[[TaskSpec | None], TaskSpec], *, expected_version: int | None = None
     ) -> None:
-        """Replace the current spec by what ``revise`` makes of it; a run follows. The group cannot be changed.
+        """Replace the current spec by what ``revise`` makes of it; a run follows. See ``update_decided``."""
+        await self.update_decided(task_id, lambda current, _: revise(current), expected_version=expected_version)
+
+    async def update_decided(
+        self,
+        task_id: str,
+        revise: Callable[[TaskSpec | None, datetime], TaskSpec],
+        *,
+        expected_version: int | None = None,
+    ) -> None:
+        """The same. ``revise`` is also given the time. The group cannot be changed.
 
         The current spec is read under the lock under which it is replaced, so of two concurrent partial updates none is
         lost. A list that was played out starts again when anything about its playing is changed; any other continues
@@ -119,12 +134,12 @@ class Actions(Readings, GroupActions, KeyActions):
         ``revise`` gets None instead of a spec that cannot be read: it has to make a complete new one.
         Raises TaskNotFound, VersionConflict, InvalidField, DestinationConflict, and what ``revise`` raises.
         """
-        async with self._change() as connection:
-            now_ms = await self._now_ms(connection)
-            before = await self._require_task(connection, task_id, Action.UPDATE, now_ms)
-            if expected_version not in (None, before.version):
-                raise VersionConflict(before.version)
-            spec = revise(before.spec if before.problem is None else None)
+        async with self._change() as (connection, now_ms):
+            locked = await self._require_task(connection, task_id, Action.UPDATE, now_ms)
+            if expected_version not in (None, locked.version):
+                raise VersionConflict(locked.version)
+            before = await self._read_task(connection, task_id)
+            spec = revise(before.spec if before.problem is None else None, from_ms(now_ms))
             if before.problem is not None and spec.group == DEFAULT_GROUP:
                 spec = replace(spec, group=before.spec.group)
             if spec.group != before.spec.group:
@@ -137,7 +152,8 @@ class Actions(Readings, GroupActions, KeyActions):
             finished = before.finished and not revived
             if before.enabled and not finished:
                 await self._guard_destination(connection, spec, task_id, now_ms)
-            await tasks.replace(connection, self._seal, before, spec, finished=finished)
+            await sealing.require(connection, self._seal)
+            await tasks.replace(connection, self._seal, locked, spec, finished=finished)
             values: dict[str, object] = {}
             if list_changed or revived:
                 values |= {"list_version": before.version + 1}
@@ -154,76 +170,84 @@ class Actions(Readings, GroupActions, KeyActions):
             if to_ms(spec.start_at) > now_ms:
                 values |= tasks.NO_TROUBLE
             due_ms = _due(spec, enabled=before.enabled, finished=finished, now_ms=now_ms)
-            await tasks.redirect(connection, task_id, due_ms=due_ms, values=values)
+            seq, _ = await tasks.redirect(connection, task_id, due_ms=due_ms, values=values)
             await mailboxes.follow(connection, self._seal, task_id, was if before.problem is None else None, spec)
-            await events.append(connection, [NewEvent(task_id, "updated", now_ms, {"version": before.version + 1})])
+            told = NewEvent(task_id, "updated", now_ms, {"version": before.version + 1})
+            await events.append(connection, [told], counted={task_id: seq})
 
     async def stop_task(self, task_id: str) -> None:
         """Disable it; its run ends and the playhead is kept. Raises TaskNotFound, WrongState."""
-        async with self._change() as connection:
-            now_ms = await self._now_ms(connection)
+        async with self._change() as (connection, now_ms):
             before = await self._require_task(connection, task_id, Action.STOP, now_ms)
             await tasks.change(connection, before, enabled=False)
+            seq, is_held = await tasks.redirect(connection, task_id, due_ms=None, if_free=tasks.STOPPED)
             told = [NewEvent(task_id, "disabled", now_ms)]
-            if not await tasks.redirect(connection, task_id, due_ms=None):
-                await tasks.rest(connection, task_id)
+            if not is_held:
                 told.append(NewEvent(task_id, "stopped", now_ms, {"final": True}))
-            await events.append(connection, told)
+            await events.append(connection, told, counted={task_id: seq})
 
     async def continue_task(self, task_id: str) -> None:
         """Enable a stopped one; its list resumes as its ContinueStrategy says.
 
         Raises TaskNotFound, WrongState, DestinationConflict.
         """
-        async with self._change() as connection:
-            now_ms = await self._now_ms(connection)
-            before = await self._require_task(connection, task_id, Action.CONTINUE, now_ms)
+        async with self._change() as (connection, now_ms):
+            locked = await self._require_task(connection, task_id, Action.CONTINUE, now_ms)
+            before = await self._read_task(connection, task_id)
             _require_readable(before)
             if not before.finished:
                 await self._guard_destination(connection, before.spec, task_id, now_ms)
-            await tasks.change(connection, before, enabled=True)
+            await tasks.change(connection, locked, enabled=True)
             due_ms = _due(before.spec, enabled=True, finished=before.finished, now_ms=now_ms)
-            await tasks.redirect(connection, task_id, due_ms=due_ms)
-            await events.append(connection, [NewEvent(task_id, "enabled", now_ms)])
+            seq, _ = await tasks.redirect(connection, task_id, due_ms=due_ms)
+            await events.append(connection, [NewEvent(task_id, "enabled", now_ms)], counted={task_id: seq})
 
     async def relaunch_task(self, task_id: str) -> None:
         """Enable it and play from the beginning, whatever it is doing now. Raises TaskNotFound, DestinationConflict."""
-        async with self._change() as connection:
-            now_ms = await self._now_ms(connection)
-            before = await self._require_task(connection, task_id, Action.START_OVER, now_ms)
+        async with self._change() as (connection, now_ms):
+            locked = await self._require_task(connection, task_id, Action.START_OVER, now_ms)
+            before = await self._read_task(connection, task_id)
             _require_readable(before)
             await self._guard_destination(connection, before.spec, task_id, now_ms)
-            await tasks.change(connection, before, enabled=True, finished=False)
+            await tasks.change(connection, locked, enabled=True, finished=False)
             due_ms = _due(before.spec, enabled=True, finished=False, now_ms=now_ms)
-            await tasks.redirect(
+            seq, _ = await tasks.redirect(
                 connection, task_id, due_ms=due_ms, new_epoch=True, values={**tasks.START_AGAIN, **tasks.NO_TROUBLE}
             )
-            await events.append(connection, [NewEvent(task_id, "relaunched", now_ms)])
+            await events.append(connection, [NewEvent(task_id, "relaunched", now_ms)], counted={task_id: seq})
 
     async def delete_task(self, task_id: str) -> None:
         """Delete it; a run ends. Its events and its usage are kept. Raises TaskNotFound."""
-        async with self._change() as connection:
-            now_ms = await self._now_ms(connection)
-            await self._require_task(connection, task_id, Action.DELETE, now_ms)
+        async with self._change() as (connection, now_ms):
+            before = await self._require_task(connection, task_id, Action.DELETE, now_ms)
             await events.append(connection, [NewEvent(task_id, "deleted", now_ms, {"final": True})])
-            await usage.keep_place(connection, task_id)
-            await tasks.delete(connection, task_id)
+            if await tasks.delete(connection, task_id):
+                await usage.keep_place(connection, before, now_ms)
             await deliveries.forget_empty(connection, {task_id})
 
     async def _judge_new(
         self, connection: AsyncConnection, spec: TaskSpec, task_id: str, now_ms: int, *, check_only: bool = False
     ) -> None:
-        # The lock keeps the group from being deleted while a task is created in it.
-        await self._require_group(connection, spec.group, keep=not check_only)
+        if spec.group != DEFAULT_GROUP:
+            # The lock keeps the group from being deleted while a task is created in it. Nobody can delete the other.
+            await self._require_group(connection, spec.group, keep=not check_only)
         await self._guard_destination(connection, spec, task_id, now_ms, check_only=check_only)
 
-    async def _require_task(self, connection: AsyncConnection, task_id: str, action: Action, now_ms: int) -> TaskRecord:
-        record = await tasks.find(connection, self._seal, task_id, lock=True)
-        if record is None:
+    async def _require_task(self, connection: AsyncConnection, task_id: str, action: Action, now_ms: int) -> LockedTask:
+        """Lock it until the transaction ends, and check that the action is allowed."""
+        locked = await tasks.lock(connection, task_id)
+        if locked is None:
             raise TaskNotFound(task_id)
-        status = record.status(from_ms(now_ms))
+        status = locked.status(from_ms(now_ms))
         if status not in ALLOWED[action]:
             raise WrongState(Code.ACTION_WRONG_STATE, task_id=task_id, state=_WORDS[status], action=action.value)
+        return locked
+
+    async def _read_task(self, connection: AsyncConnection, task_id: str) -> TaskRecord:
+        """One that is locked, read after that: a statement that waits for a lock sees other rows as they were."""
+        record = await tasks.find(connection, self._seal, task_id)
+        if record is None:
+            raise TaskNotFound(task_id)
         return record
 
     async def _guard_destination(

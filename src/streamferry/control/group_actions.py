@@ -17,20 +17,20 @@ class GroupActions(Transactions):
 
     async def create_group(self, name: str, project: str, tags: Sequence[GroupTag] = ()) -> None:
         """A new group. Raises GroupExists."""
-        async with self._change() as connection:
+        async with self._change() as (connection, now_ms):
             group = GroupRecord(name, project, tuple(tags), deleted=False)
-            if not await groups.put(connection, group, now_ms=await self._now_ms(connection)):
+            if not await groups.put(connection, group, now_ms=now_ms):
                 raise GroupExists(name)
 
     async def update_group(self, name: str, tags: Sequence[GroupTag]) -> None:
         """Replace its tags; nothing else of a group can be changed. Raises GroupNotFound."""
-        async with self._change() as connection:
+        async with self._change() as (connection, _):
             await self._require_group(connection, name, lock=True)
             await groups.set_tags(connection, name, tags)
 
     async def delete_group(self, name: str) -> None:
         """Delete a group without tasks. Raises GroupNotFound, GroupInUse."""
-        async with self._change() as connection:
+        async with self._change() as (connection, _):
             await self._require_group(connection, name, lock=True)
             if name == DEFAULT_GROUP:
                 raise GroupInUse(Code.ACTION_PRESET_GROUP)

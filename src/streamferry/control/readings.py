@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
+
+import sqlalchemy as sa
 
 from streamferry.control.clock import Clock
 from streamferry.control.transactions import Transactions
 from streamferry.reasons import Code
 from streamferry.relay.status import State
 from streamferry.store import Store, asks_again, due, events, pictures, tasks, usage, workers
+from streamferry.store.database import now_ms
 from streamferry.store.records import (
     EventRecord,
     RunningTask,
@@ -37,7 +41,7 @@ class Readings(Transactions):
             record = await tasks.find(connection, self._seal, task_id)
         if record is None:
             raise TaskNotFound(task_id)
-        return record
+        return self._as_read(record)
 
     @asks_again
     async def read_pictures(self, digests: Collection[str]) -> dict[str, bytes]:
@@ -72,21 +76,20 @@ class Readings(Transactions):
                     statuses=statuses,
                     states=states,
                     in_trouble=in_trouble,
-                    now_ms=await self._now_ms(connection),
+                    now=self._time(),
                     offset=(page - 1) * size,
                     limit=size,
                     max_bytes=max_bytes,
                 )
             except tasks.PageTooLarge as error:
                 raise InvalidField("size", Code.FIELD_PAGE_TOO_LARGE, count=error.fits) from None
-        return TaskPage(tuple(records), total)
+        return TaskPage(tuple(map(self._as_read, records)), total)
 
     @asks_again
     async def count_tasks(self, *, title: str = "", groups: Sequence[str] = ()) -> list[TaskCount]:
         """How many tasks are in which status and state, of those that ``list_tasks`` lists for title and groups."""
         async with self._store.read() as connection:
-            now_ms = await self._now_ms(connection)
-            return await tasks.count(connection, now_ms=now_ms, title=title, groups=groups)
+            return await tasks.count(connection, now=self._time(), title=title, groups=groups)
 
     @asks_again
     async def count_late(self) -> int:
@@ -169,6 +172,13 @@ class Readings(Transactions):
                 )
             except usage.TooMuchUsage as error:
                 raise InvalidField("end_at", Code.FIELD_RANGE_TOO_LARGE, why=error.why) from None
+
+    def _time(self) -> sa.ColumnElement[int] | int:
+        """The time, as part of a statement."""
+        return to_ms(self._clock.now()) if self._clock else now_ms()
+
+    def _as_read(self, record: TaskRecord) -> TaskRecord:
+        return replace(record, read_at=self._clock.now()) if self._clock else record
 
     async def knows_stream(self, app: str, stream: str) -> bool:
         """Whether some task pushes to a destination with this application and stream name."""

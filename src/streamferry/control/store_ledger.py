@@ -12,7 +12,7 @@ from streamferry.net.listening import NO_PORTS, ListenPorts
 from streamferry.reasons import Code, InvalidPart, InvalidValue, Reason
 from streamferry.relay.spec import Item, RelaySpec
 from streamferry.relay.status import Playhead
-from streamferry.store import TROUBLE, SealBroken, Store, assignments, describe_trouble, due, sealing, usage, workers
+from streamferry.store import TROUBLE, SealBroken, Store, assignments, describe_trouble, due, sealing, workers
 from streamferry.store.assignments import HeldTask
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
 from streamferry.tasks.model import ContinueStrategy, StoredMark, TaskKind, TaskSpec
@@ -76,8 +76,8 @@ class StoreLedger:
             self._steps += self._clock_steps.note(now_ms, began_at, time.monotonic())
             if has_due and room:
                 async with self._store.write() as connection:
-                    await due.claim(connection, self._store.seal, self._worker_id, load=load, room=room)
-                    orders, *_ = await workers.poll(connection, self._worker_id)
+                    claimed = await due.claim(connection, self._store.seal, self._worker_id, load=load, room=room)
+                orders = claimed.orders or orders
         return orders + self._steps
 
     async def assignments(self, known: Mapping[str, tuple[int, int]]) -> dict[str, Assignment | None]:
@@ -96,11 +96,9 @@ class StoreLedger:
             made_at = time.monotonic()
             async with self._store.write() as connection:
                 age_s = time.monotonic() - made_at
-                lost = await assignments.report(
+                return await assignments.report(
                     connection, self._worker_id, reports, load=load, health=health, age_s=age_s
                 )
-                await usage.add(connection, reports)
-        return lost
 
     async def retire(self) -> None:
         """See the protocol."""

@@ -31,15 +31,17 @@ class Transactions:
         return to_ms(self._clock.now()) if self._clock else await read_now_ms(connection)
 
     @contextlib.asynccontextmanager
-    async def _change(self, made: str | None = None) -> AsyncIterator[AsyncConnection]:
-        """A transaction that changes tasks or groups, for the signed call that asks for it. Raises DoneBefore.
+    async def _change(self, made: str | None = None) -> AsyncIterator[tuple[AsyncConnection, int]]:
+        """A transaction that changes tasks or groups, and its time, for the signed call that asks for it.
 
-        ``made``: the id of the task that it makes.
+        ``made``: the id of the task that it makes. Raises DoneBefore.
         """
         async with self._store.write() as connection:
-            if (call := current_call()) is not None:
-                await calls.claim(connection, call, made=made)
-            yield connection
+            if (call := current_call()) is None:
+                now_ms = await self._now_ms(connection)
+            else:
+                now_ms = await calls.claim(connection, call, made=made)
+            yield connection, to_ms(self._clock.now()) if self._clock else now_ms
 
     async def keep_refusal(self, call: SignedCall, refusal: str) -> None:
         """Record the refusal of a signed call, for when it comes again. Raises DoneBefore if it has an answer."""

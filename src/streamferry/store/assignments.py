@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.reasons import Reason
 from streamferry.relay.status import Playhead, RelayStatus, State, Trouble
-from streamferry.store import events, pictures, sealing, task_rows, tasks, workers
+from streamferry.store import events, pictures, sealing, task_rows, tasks, usage, workers
 from streamferry.store.cells import reason_cells
-from streamferry.store.database import read_now_ms
+from streamferry.store.database import now_ms
 from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.schema import run, task
 from streamferry.store.seal import Seal
@@ -52,6 +52,13 @@ class HeldTask:
     problem: Reason | None = None
 
 
+_HOLDS = (
+    sa.select(run.c.task_id, run.c.epoch, task.c.version, now_ms().label("now"))
+    .join(task, task.c.id == run.c.task_id)
+    .where(run.c.worker_id == sa.bindparam("worker_id"))
+)
+
+
 async def read(
     connection: AsyncConnection, seal: Seal, worker_id: str, known: Mapping[str, tuple[int, int]]
 ) -> tuple[list[HeldTask], int]:
@@ -59,13 +66,10 @@ async def read(
 
     Raises SealBroken if the store's key was replaced: then the worker cannot read anything, no task is to blame.
     """
-    now = await read_now_ms(connection)
-    rows = await connection.execute(
-        sa.select(run.c.task_id, run.c.epoch, task.c.version)
-        .join(task, task.c.id == run.c.task_id)
-        .where(run.c.worker_id == worker_id)
-    )
-    found = [HeldTask(task_id, epoch, version, None, True, Playhead()) for task_id, epoch, version in rows]
+    holds = (await connection.execute(_HOLDS, {"worker_id": worker_id})).all()
+    # Without any tasks the time does not matter.
+    now: int = holds[0].now if holds else 0
+    found = [HeldTask(task_id, epoch, version, None, True, Playhead()) for task_id, epoch, version, _ in holds]
     new = [one.task_id for one in found if known.get(one.task_id) != (one.epoch, one.version)]
     fresh: dict[str, HeldTask] = {}
     for begin in range(0, len(new), _BATCH):
@@ -109,17 +113,18 @@ async def report(
     health: WorkerHealth | None = None,
     age_s: float = 0.0,
 ) -> set[str]:
-    """Renew the lease, record the status of runs, append changes as events, take back returned tasks.
+    """Renew the lease, record the status of runs and what was measured, append changes as events, take tasks back.
 
     Returns the reported tasks that the worker does not hold. Raises LeaseLost.
 
     ``age_s``: how long ago the reports were made; they may have waited for another write.
     """
-    now = await read_now_ms(connection)
+    if not reports:
+        await workers.renew(connection, worker_id, load=load, health=health)
+        return set()
+    # Before anything is written; renewing requires it, too.
+    now = await workers.require_lease(connection, worker_id)
     made_ms = now - round(age_s * 1000)
-    if reports:
-        # Before anything is written; renewing requires it, too.
-        await workers.require_lease(connection, worker_id)
     reports = await _check_played_out(connection, reports)
     mine = await _held_epochs(connection, worker_id, [one.task_id for one in reports])
     current = [one for one in reports if mine.get(one.task_id) == one.epoch]
@@ -134,7 +139,8 @@ async def report(
         ],
     )
     await _take_back(connection, worker_id, {one.task_id: one for one in current if one.outcome is not None}, now)
-    await workers.renew(connection, worker_id, now, load=load, health=health)
+    await workers.renew(connection, worker_id, load=load, health=health)
+    await usage.add(connection, reports, now)
     return {one.task_id for one in reports} - mine.keys()
 
 
@@ -191,65 +197,51 @@ _STATUS = (
 )
 # An update may have set a new list since the worker read it: then nothing of that has been played.
 _IS_OF_THIS_LIST = run.c.list_version <= sa.bindparam("of_version")
-_PLACE = (
-    run.update()
-    .where(_OF_TASK, _IS_OF_THIS_LIST)
-    # A list that does not move broke when it last moved.
-    .where(
-        sa.or_(
-            run.c.playhead_ms.is_(None),
-            run.c.loop != sa.bindparam("to_loop"),
-            run.c.item != sa.bindparam("to_item"),
-            run.c.position_ms != sa.bindparam("to_position"),
-        )
-    )
-    .values(
-        loop=sa.bindparam("to_loop"),
-        item=sa.bindparam("to_item"),
-        position_ms=sa.bindparam("to_position"),
-        playhead_ms=_MADE,
-    )
+# A list that does not move broke when it last moved.
+_HAS_MOVED = sa.and_(
+    _IS_OF_THIS_LIST,
+    sa.or_(
+        run.c.playhead_ms.is_(None),
+        run.c.loop != sa.bindparam("to_loop"),
+        run.c.item != sa.bindparam("to_item"),
+        run.c.position_ms != sa.bindparam("to_position_ms"),
+    ),
+)
+_STATUS_AND_PLACE = _STATUS.values(
+    {
+        name: sa.case((_HAS_MOVED, sa.bindparam(f"to_{name}", type_=run.c[name].type)), else_=run.c[name])
+        for name in ("loop", "item", "position_ms")
+    }
+    | {"playhead_ms": sa.case((_HAS_MOVED, _MADE), else_=run.c.playhead_ms)}
 )
 
 
 async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report], made_ms: int) -> None:
-    if not reports:
-        return
-    await connection.execute(
-        _STATUS,
-        [
-            {
-                "of_task": one.task_id,
-                "made": made_ms,
-                "to_state": one.status.state.value,
-                "to_fault": one.status.fault.value if one.status.fault else None,
-                **{f"to_{name}": getattr(one.status, name) for name in _COUNTS},
-                **reason_cells(one.status.why, "to_"),
-                "is_troubled": (trouble := one.status.trouble) is not None,
-                "to_trouble_fault": trouble.fault.value if trouble else None,
-                **reason_cells(trouble.why if trouble else None, "to_trouble_"),
-                "to_trouble_tries": trouble.tries if trouble else 0,
-            }
-            for one in reports
-        ],
-    )
-    played = [one for one in reports if one.status.playhead is not None and one.status.media_time_ms]
-    if played:
-        await connection.execute(
-            _PLACE,
-            [
-                {
-                    "of_task": one.task_id,
-                    "of_version": one.version,
-                    "made": made_ms,
-                    "to_loop": one.status.playhead.loop,
-                    "to_item": one.status.playhead.item,
-                    "to_position": one.status.playhead.position_ms,
-                }
-                for one in played
-                if one.status.playhead is not None
-            ],
-        )
+    """A row of a live source and one of a list that has played take one statement each."""
+    rows: dict[sa.Update, list[dict[str, object]]] = {_STATUS: [], _STATUS_AND_PLACE: []}
+    for one in reports:
+        status, trouble = one.status, one.status.trouble
+        row: dict[str, object] = {
+            "of_task": one.task_id,
+            "made": made_ms,
+            "to_state": status.state.value,
+            "to_fault": status.fault.value if status.fault else None,
+            **{f"to_{name}": getattr(status, name) for name in _COUNTS},
+            **reason_cells(status.why, "to_"),
+            "is_troubled": trouble is not None,
+            "to_trouble_fault": trouble.fault.value if trouble else None,
+            **reason_cells(trouble.why if trouble else None, "to_trouble_"),
+            "to_trouble_tries": trouble.tries if trouble else 0,
+        }
+        if status.playhead is None or not status.media_time_ms:
+            rows[_STATUS].append(row)
+            continue
+        at = status.playhead
+        place = {"to_loop": at.loop, "to_item": at.item, "to_position_ms": at.position_ms}
+        rows[_STATUS_AND_PLACE].append(row | place | {"of_version": one.version})
+    for statement, some in rows.items():
+        if some:
+            await connection.execute(statement, some)
     for one in reports:
         if one.item_ends_ms:
             last = max(one.item_ends_ms)

@@ -4,6 +4,8 @@ A call is recorded in the transaction of its change: it is there exactly if the 
 lost with the connection. A concurrent duplicate waits for the row of the first.
 """
 
+import functools
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,36 +23,51 @@ MAX_ROWS = 200_000
 
 async def claim(
     connection: AsyncConnection, call: SignedCall, *, made: str | None = None, refusal: str | None = None
-) -> None:
-    """Record it, with what it made or why it was refused. Raises DoneBefore: roll back and answer with that.
+) -> int:
+    """Record it, with what it made or why it was refused; returns the time. Raises DoneBefore: roll back and answer.
 
     A new call takes one statement.
     """
-    now = now_ms()
-    is_over = signed_call.c.ends_ms <= now
-    may_repeat = is_over
-    if not call.is_creation:
-        # A client that stops, continues and stops within a second signs both stops identically: X-Date counts seconds.
-        may_repeat |= signed_call.c.first_ms.between(now - SAME_SECOND_MS, now + SAME_SECOND_MS)
-    ends_ms = now + round(call.valid_s * 1000) + CLOCKS_APART_MS
-    values = {"first_ms": now, "ends_ms": ends_ms, "made": made, "refusal": refusal}
+    values = {
+        "made": made,
+        "refusal": refusal,
+        "kept_ms": round(call.valid_s * 1000) + CLOCKS_APART_MS,
+    }
     # In a fixed order, so that no two wait for each other.
-    insert = insert_into(connection.dialect.name, signed_call).values(
-        [{"name": name, **values} for name in sorted(call.names)]
+    rows = [{"name": name, **values} for name in sorted(call.names)]
+    put = _put(connection.dialect.name, may_repeat=not call.is_creation)
+    written = {name: now for name, now in await connection.execute(put, rows)}  # noqa: C416 -- rows, not pairs
+    if known := set(call.names) - written.keys():
+        query = sa.select(signed_call.c.made, signed_call.c.refusal).where(signed_call.c.name.in_(known))
+        found = (await connection.execute(query)).first()
+        raise DoneBefore(*found) if found else DoneBefore(None, None)
+    now: int = max(written.values())
+    return now
+
+
+@functools.cache
+def _put(dialect: str, *, may_repeat: bool) -> sa.Insert:
+    """Inserts names, or what has expired again. ``may_repeat``: also what was there within ``SAME_SECOND_MS``.
+
+    A client that stops, continues and stops within a second signs both stops identically: X-Date counts seconds.
+    """
+    now = now_ms()
+    can_be_written = is_over = signed_call.c.ends_ms <= now
+    if may_repeat:
+        since: sa.ColumnElement[int] = sa.literal_column(str(SAME_SECOND_MS))
+        can_be_written = sa.or_(is_over, signed_call.c.first_ms.between(now - since, now + since))
+    insert = insert_into(dialect, signed_call).values(
+        first_ms=now, ends_ms=now + sa.bindparam("kept_ms", type_=sa.BigInteger())
     )
-    put = insert.on_conflict_do_update(
+    statement: sa.Insert = insert.on_conflict_do_update(
         index_elements=[signed_call.c.name],
         set_={
             "first_ms": sa.case((is_over, insert.excluded.first_ms), else_=signed_call.c.first_ms),
             **{name: insert.excluded[name] for name in ("ends_ms", "made", "refusal")},
         },
-        where=may_repeat,
-    ).returning(signed_call.c.name)
-    written = set((await connection.execute(put)).scalars())
-    if known := set(call.names) - written:
-        query = sa.select(signed_call.c.made, signed_call.c.refusal).where(signed_call.c.name.in_(known))
-        found = (await connection.execute(query)).first()
-        raise DoneBefore(*found) if found else DoneBefore(None, None)
+        where=can_be_written,
+    ).returning(signed_call.c.name, now)
+    return statement
 
 
 def over(now: int) -> sa.ColumnElement[bool]:

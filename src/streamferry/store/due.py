@@ -12,6 +12,7 @@ from streamferry.store import events, task_rows, tasks, workers
 from streamferry.store.cells import reason_cells
 from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.events import NewEvent, playhead_detail
+from streamferry.store.numbers import count_up
 from streamferry.store.schema import pulse, run, task, worker
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable
@@ -34,15 +35,21 @@ _BATCH = 500
 _FORGOTTEN: dict[str, object] = {"fault": None, **reason_cells(None)}
 
 
-async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> int:
-    """Take due tasks, at most ``room``, usually no more than the worker's fair share; returns how many."""
-    now = await read_now_ms(connection)
-    busy = await connection.execute(
-        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(worker.c.load), 0)).where(
-            workers.is_alive(now), worker.c.load < worker.c.capacity, worker.c.id != worker_id
-        )
-    )
-    others, load_of_others = busy.one()
+class Claimed(NamedTuple):
+    """How many tasks were claimed, and how often something about the worker's tasks was changed, with this."""
+
+    tasks: int
+    orders: int | None
+
+
+_OTHERS = sa.select(now_ms(), sa.func.count(worker.c.id), sa.func.coalesce(sa.func.sum(worker.c.load), 0)).where(
+    workers.is_alive(now_ms()), worker.c.load < worker.c.capacity, worker.c.id != sa.bindparam("worker_id")
+)
+
+
+async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> Claimed:
+    """Take due tasks, at most ``room``, usually no more than the worker's fair share."""
+    now, others, load_of_others = (await connection.execute(_OTHERS, {"worker_id": worker_id})).one()
     found = await connection.execute(
         task_rows.WITH_RUN.where(run.c.due_ms <= now, task.c.end_ms > now)
         .order_by(run.c.due_ms)
@@ -52,28 +59,26 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
     due = [row for row in found.mappings() if not is_over(row["end_ms"], now)]
     share = -(-(load + load_of_others + len(due)) // (others + 1)) - load
     late = sum(row["due_ms"] <= now - _FAIR_FOR_MS for row in due)
-    claimed: list[dict[str, str]] = []
     taken: list[NewEvent] = []
     for row in due[: max(share, late, 0)]:
         playhead = _playhead(seal, row, now)
         if playhead is None:
             continue
-        claimed.append({"of_task": row["task_id"]})
         detail = {"worker": worker_id, "epoch": row["epoch"] + 1, "playhead": playhead_detail(playhead)}
         taken.append(NewEvent(row["task_id"], "claimed", now, detail))
-    if claimed:
-        await connection.execute(
-            run.update()
-            .where(run.c.task_id == sa.bindparam("of_task"))
-            # Where and when it broke is kept until it has moved on: the new worker may be lost before that.
-            .values(worker_id=worker_id, epoch=run.c.epoch + 1, due_ms=None, state=State.WAITING.value),
-            claimed,
-        )
-        await events.append(connection, taken)
-        await connection.execute(
-            worker.update().where(worker.c.id == worker_id).values(load=load + len(claimed), orders=worker.c.orders + 1)
-        )
-    return len(claimed)
+    if not taken:
+        return Claimed(0, None)
+    # Where and when it broke is kept until it has moved on: the new worker may be lost before that.
+    values = {"worker_id": worker_id, "epoch": run.c.epoch + 1, "due_ms": None, "state": State.WAITING.value}
+    counted = await count_up(connection, run.c.event_seq, {one.task_id: 1 for one in taken}, **values)
+    await events.append(connection, taken, counted=counted)
+    orders = await connection.execute(
+        worker.update()
+        .where(worker.c.id == worker_id)
+        .values(load=load + len(taken), orders=worker.c.orders + 1)
+        .returning(worker.c.orders)
+    )
+    return Claimed(len(taken), orders.scalar())
 
 
 async def conclude(connection: AsyncConnection, seal: Seal) -> int:

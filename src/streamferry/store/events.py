@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.relay.status import Playhead
 from streamferry.store import mailboxes
 from streamferry.store.cells import read_object, read_time
+from streamferry.store.numbers import count_up
 from streamferry.store.records import EventRecord
 from streamferry.store.schema import event, mailbox, run, task
 from streamferry.tasks.actor import current_actor
@@ -32,42 +33,49 @@ class NewEvent:
     detail: Mapping[str, object] = field(default_factory=dict)
 
 
-async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+# Tasks whose callbacks have a receiver.
+_RECEIVERS = (
+    sa.select(
+        run.c.task_id,
+        run.c.state,
+        run.c.loop,
+        run.c.item,
+        run.c.position_ms,
+        run.c.playhead_ms,
+        task.c.enabled,
+        task.c.finished,
+        task.c.start_ms,
+        task.c.end_ms,
+        mailbox.c.title,
+    )
+    .join(task, task.c.id == run.c.task_id)
+    .join(mailbox, mailbox.c.task_id == run.c.task_id)
+    .where(
+        run.c.task_id.in_(sa.bindparam("task_ids", expanding=True)),
+        mailbox.c.sealed_url.is_not(None),
+        mailbox.c.gone_ms.is_(None),
+    )
+)
+
+
+async def append(
+    connection: AsyncConnection, events: Sequence[NewEvent], *, counted: Mapping[str, int] | None = None
+) -> None:
     """Number the events of each task without a gap, store them, and queue a callback for each kind that has one.
 
     The tasks' run rows, and then the mailboxes of those with a receiver, are locked by this until the transaction ends.
+    With several tasks the transaction has to have locked their run rows. ``counted``: task -> the number of its last
+    one, if these events are counted in the run rows already.
     """
     if not events:
         return
     counts = Counter(one.task_id for one in events)
-    await connection.execute(
-        run.update()
-        .where(run.c.task_id == sa.bindparam("of_task"))
-        .values(event_seq=run.c.event_seq + sa.bindparam("further")),
-        [{"of_task": task_id, "further": count} for task_id, count in sorted(counts.items())],
-    )
-    found = await connection.execute(
-        sa.select(
-            run.c.task_id,
-            run.c.event_seq,
-            run.c.state,
-            run.c.loop,
-            run.c.item,
-            run.c.position_ms,
-            run.c.playhead_ms,
-            task.c.enabled,
-            task.c.finished,
-            task.c.start_ms,
-            task.c.end_ms,
-            mailbox.c.title,
-            sa.and_(mailbox.c.sealed_url.is_not(None), mailbox.c.gone_ms.is_(None)).label("has_receiver"),
-        )
-        .join(task, task.c.id == run.c.task_id)
-        .outerjoin(mailbox, mailbox.c.task_id == run.c.task_id)
-        .where(run.c.task_id.in_(counts))
-    )
-    of_task = {row["task_id"]: row for row in found.mappings()}
-    latest = {task_id: row["event_seq"] - counts[task_id] for task_id, row in of_task.items()}
+    last = await count_up(connection, run.c.event_seq, counts) if counted is None else counted
+    latest = {task_id: number - counts[task_id] for task_id, number in last.items()}
+    receivers: Mapping[str, sa.RowMapping] = {}
+    if told := sorted({one.task_id for one in events if one.kind in TOLD}):
+        found = await connection.execute(_RECEIVERS, {"task_ids": told})
+        receivers = {row["task_id"]: row for row in found.mappings()}
     actor = current_actor()
     who = {"actor": str(actor), "request_id": actor.request_id}
     rows: list[dict[str, object]] = []
@@ -86,8 +94,8 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> Non
                 **who,
             }
         )
-        row = of_task[one.task_id]
-        if row["has_receiver"] and one.kind in TOLD:
+        row = receivers.get(one.task_id)
+        if row is not None and one.kind in TOLD:
             owed[one.task_id].append(mailboxes.NewDelivery(TOLD[one.kind], one.at_ms, _json(_snapshot(one, row))))
     if rows:
         await connection.execute(event.insert(), rows)

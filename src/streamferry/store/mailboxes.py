@@ -17,11 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.url import MediaUrl
 from streamferry.reasons import Reason
-from streamferry.store import sealing
 from streamferry.store.cells import reason_cells
 from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.deliveries import IS_WAITING, delivery_of
 from streamferry.store.host_places import HostPlaces
+from streamferry.store.numbers import count_up
 from streamferry.store.records import DeliveryRecord
 from streamferry.store.schema import delivery, mailbox
 from streamferry.store.seal import Seal
@@ -74,51 +74,58 @@ class Attempt:
 # What the actions do
 
 
+async def open_box(connection: AsyncConnection, seal: Seal, task_id: str, spec: TaskSpec) -> None:
+    """The mailbox of a new task, if it has an address."""
+    if spec.callback_url:
+        await connection.execute(
+            mailbox.insert(), {"task_id": task_id, "last_number": 0, "due_ms": None, **_values_for(seal, spec)}
+        )
+
+
 async def follow(
     connection: AsyncConnection, seal: Seal, task_id: str, before: TaskSpec | None, spec: TaskSpec
 ) -> None:
-    """A task was created or changed. Waiting callbacks go to the new address at once; without one they are dropped.
+    """A task was changed. Waiting callbacks go to the new address at once; without one they are dropped.
 
-    An address that had ended gets another chance. ``before`` None: there was none, or it cannot be read.
+    An address that had ended gets another chance. ``before`` None: it cannot be read.
     """
-    values: dict[str, object] = {"title": spec.title, "gone_ms": None}
-    await sealing.require(connection, seal)
-    if before is None or before.callback_url != spec.callback_url:
-        is_waiting = sa.exists().where(delivery.c.task_id == task_id, IS_WAITING)
-        values |= {
-            "sealed_url": seal.seal(spec.callback_url) if spec.callback_url else None,
-            "host_digest": _digest(
-                seal, "host", MediaUrl.parse(spec.callback_url).authority if spec.callback_url else ""
-            ),
-            "address_digest": _digest(seal, "address", spec.callback_url),
-            "failures": 0,
-            "holder": None,
-            "due_ms": sa.case((is_waiting, now_ms()), else_=None) if spec.callback_url else None,
-        }
-    found = await connection.execute(mailbox.update().where(mailbox.c.task_id == task_id).values(values))
-    if spec.callback_url and not found.rowcount:
-        await connection.execute(mailbox.insert(), {"task_id": task_id, "last_number": 0, **values, "due_ms": None})
+    if before is not None and before.callback_url == spec.callback_url:
+        if spec.callback_url:
+            values = {"title": spec.title, "gone_ms": None}
+            await connection.execute(mailbox.update().where(mailbox.c.task_id == task_id).values(values))
+        return
+    is_waiting = sa.exists().where(delivery.c.task_id == task_id, IS_WAITING)
+    due_ms = sa.case((is_waiting, now_ms()), else_=None) if spec.callback_url else None
+    found = await connection.execute(
+        mailbox.update().where(mailbox.c.task_id == task_id).values(due_ms=due_ms, **_values_for(seal, spec))
+    )
+    if not found.rowcount:
+        await open_box(connection, seal, task_id, spec)
     if not spec.callback_url:
         await connection.execute(delivery.delete().where(delivery.c.task_id == task_id, IS_WAITING))
 
 
+def _values_for(seal: Seal, spec: TaskSpec) -> dict[str, object]:
+    """Values of a mailbox whose address is new, or removed."""
+    url = spec.callback_url
+    return {
+        "title": spec.title,
+        "gone_ms": None,
+        "sealed_url": seal.seal(url) if url else None,
+        "host_digest": _digest(seal, "host", MediaUrl.parse(url).authority if url else ""),
+        "address_digest": _digest(seal, "address", url),
+        "failures": 0,
+        "holder": None,
+    }
+
+
 async def owe(connection: AsyncConnection, owed: Mapping[str, Sequence[NewDelivery]]) -> None:
     """Append to mailboxes, whose run rows the transaction has locked."""
-    now = await read_now_ms(connection)
+    further = {task_id: len(some) for task_id, some in owed.items()}
+    due_ms = sa.func.coalesce(mailbox.c.due_ms, now_ms())
+    last = await count_up(connection, mailbox.c.last_number, further, due_ms=due_ms)
     await connection.execute(
-        mailbox.update()
-        .where(mailbox.c.task_id == sa.bindparam("of_task"))
-        .values(
-            last_number=mailbox.c.last_number + sa.bindparam("further"),
-            due_ms=sa.func.coalesce(mailbox.c.due_ms, sa.bindparam("now", type_=sa.BigInteger)),
-        ),
-        [{"of_task": task_id, "further": len(owed[task_id]), "now": now} for task_id in sorted(owed)],
-    )
-    found = await connection.execute(
-        sa.select(mailbox.c.task_id, mailbox.c.last_number).where(mailbox.c.task_id.in_(owed))
-    )
-    await connection.execute(
-        delivery.insert(),
+        delivery.insert().values(owed_ms=now_ms()),
         [
             {
                 "task_id": task_id,
@@ -129,9 +136,8 @@ async def owe(connection: AsyncConnection, owed: Mapping[str, Sequence[NewDelive
                 "state": DeliveryState.WAITING.value,
                 "attempts": 0,
                 "refusals": 0,
-                "owed_ms": now,
             }
-            for task_id, last_number in found
+            for task_id, last_number in last.items()
             for number, one in enumerate(owed[task_id], last_number - len(owed[task_id]) + 1)
         ],
     )

@@ -29,7 +29,8 @@ class TroubleRecord:
 class TaskRecord:
     """A task: its spec, and what is known of its run.
 
-    ``playhead`` is None until something has played. ``fault`` is a value of ``media.errors.Fault`` or None.
+    ``read_at``: the store's time when it was read. ``playhead`` is None until something has played. ``fault`` is a
+    value of ``media.errors.Fault`` or None.
     ``version`` counts changes of the spec, ``epoch`` assignments to workers. ``problem``: why the stored form cannot
     be read; ``spec`` is a placeholder then. ``callback_failures``: failed tries in a row for its callbacks.
     """
@@ -58,6 +59,7 @@ class TaskRecord:
     fault: str | None
     why: Reason | None
     worker_id: str | None
+    read_at: datetime
     trouble: TroubleRecord | None = None
     problem: Reason | None = None
     callback_failures: int = 0
@@ -76,6 +78,26 @@ class TaskRecord:
             end_at=self.spec.end_at,
             finished=self.finished,
             now=now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LockedTask:
+    """What stands in the row of a task that nobody else changes until the transaction ends."""
+
+    task_id: str
+    version: int
+    enabled: bool
+    finished: bool
+    start_at: datetime
+    end_at: datetime
+    group: str
+    stream_digest: str
+
+    def status(self, now: datetime) -> ApiStatus:
+        """The status that the API shows at that time."""
+        return decide_api_status(
+            enabled=self.enabled, start_at=self.start_at, end_at=self.end_at, finished=self.finished, now=now
         )
 
 

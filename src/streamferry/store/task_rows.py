@@ -13,6 +13,7 @@ from streamferry.relay.spec import LEAD_MS
 from streamferry.relay.status import Playhead, State, Trouble
 from streamferry.store import freshness
 from streamferry.store.cells import read_json, read_member, read_number, read_reason, read_time
+from streamferry.store.database import now_ms
 from streamferry.store.records import TaskRecord, TroubleRecord
 from streamferry.store.schema import mailbox, picture, run, task, task_spec
 from streamferry.store.seal import Seal, SealBroken
@@ -38,6 +39,7 @@ WITH_RUN = sa.select(
 TOLD = WITH_RUN.add_columns(
     freshness.SINCE_MS.label("silent_since_ms"),
     freshness.FOR_MS.label("silent_ms"),
+    now_ms().label("read_ms"),
     mailbox.c.failures.label("callback_failures"),
     mailbox.c.gone_ms.label("callbacks_gone_ms"),
 ).select_from(_TASK_AND_RUN.outerjoin(mailbox, mailbox.c.task_id == task.c.id))
@@ -88,6 +90,7 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         fault=None if fault is None else read_member(Fault, fault, Fault.SERVICE).value,
         why=why,
         worker_id=row["worker_id"],
+        read_at=read_time(row["read_ms"]),
         trouble=trouble,
         problem=problem,
         callback_failures=read_number(row["callback_failures"]),

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay.status import Playhead, State
-from streamferry.store import freshness, pictures, sealing
-from streamferry.store.cells import reason_cells
-from streamferry.store.records import RunningTask, TaskCount, TaskRecord
+from streamferry.store import freshness, pictures
+from streamferry.store.cells import read_time, reason_cells
+from streamferry.store.records import LockedTask, RunningTask, TaskCount, TaskRecord
 from streamferry.store.schema import run, task, task_spec, worker
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import serialize_spec
@@ -44,9 +44,8 @@ def place(at: Playhead) -> dict[str, object]:
 
 async def insert(
     connection: AsyncConnection, seal: Seal, task_id: str, spec: TaskSpec, *, now_ms: int, due_ms: int | None
-) -> None:
-    """A new task with its spec and its run row."""
-    await sealing.require(connection, seal)
+) -> int:
+    """A new task with its spec and its run row, in which its first event is counted: the number of that."""
     await connection.execute(
         task.insert(),
         {
@@ -70,10 +69,11 @@ async def insert(
             "kbps_out": 0,
             "dropped_tags": 0,
             "retries": 0,
-            "event_seq": 0,
+            "event_seq": 1,
             **START_AGAIN,
         },
     )
+    return 1
 
 
 #: Values of a run row when no worker has it.
@@ -87,13 +87,29 @@ NO_TROUBLE: dict[str, object] = {
 }
 #: Values of a run row whose list starts from its beginning.
 START_AGAIN: dict[str, object] = {"loop": 0, "item": 0, "position_ms": 0, "playhead_ms": None}
+#: Values of a run row whose task was stopped while no worker had it: two events, because it has stopped at once.
+STOPPED: dict[str, object] = {"state": State.STOPPED.value, "event_seq": run.c.event_seq + 2, **NO_TROUBLE}
 
 
-async def find(connection: AsyncConnection, seal: Seal, task_id: str, *, lock: bool = False) -> TaskRecord | None:
-    """The task, or None. ``lock``: nobody else changes it until the transaction ends."""
-    if lock:
-        # In a separate statement: one that waits for a lock sees the other rows as they were before it waited.
-        await connection.execute(sa.select(task.c.number).where(task.c.id == task_id).with_for_update())
+async def lock(connection: AsyncConnection, task_id: str) -> LockedTask | None:
+    """The task's row, or None; nobody else changes it until the transaction ends."""
+    row = (await connection.execute(sa.select(task).where(task.c.id == task_id).with_for_update())).mappings().first()
+    if row is None:
+        return None
+    return LockedTask(
+        task_id=task_id,
+        version=row["version"],
+        enabled=row["enabled"],
+        finished=row["finished"],
+        start_at=read_time(row["start_ms"]),
+        end_at=read_time(row["end_ms"]),
+        group=row["group_name"],
+        stream_digest=row["stream_digest"],
+    )
+
+
+async def find(connection: AsyncConnection, seal: Seal, task_id: str) -> TaskRecord | None:
+    """The task, or None."""
     row = (await connection.execute(TOLD.where(task.c.id == task_id))).mappings().first()
     return None if row is None else task_of(seal, row)
 
@@ -107,7 +123,7 @@ async def page(
     statuses: Sequence[ApiStatus],
     states: Sequence[State],
     in_trouble: bool | None,
-    now_ms: int,
+    now: sa.ColumnElement[int] | int,
     offset: int,
     limit: int,
     max_bytes: int | None = None,
@@ -118,7 +134,7 @@ async def page(
     """
     wanted = _is_like(title, groups)
     if statuses:
-        wanted.append(_status_at(now_ms).in_([int(status) for status in statuses]))
+        wanted.append(_status_at(now).in_([int(status) for status in statuses]))
     if states:
         in_state = freshness.STATE.in_([state.value for state in states])
         wanted.append(task.c.id.in_(sa.select(run.c.task_id).where(in_state)))
@@ -128,7 +144,7 @@ async def page(
             task.c.id.in_(sa.select(run.c.task_id).where(one))
             for one in (run.c.trouble_ms.is_not(None), freshness.IS_SILENT)
         )
-        is_it = sa.and_(_status_at(now_ms) == int(ApiStatus.ACTIVE), sa.or_(kept, silent))
+        is_it = sa.and_(_status_at(now) == int(ApiStatus.ACTIVE), sa.or_(kept, silent))
         wanted.append(is_it if in_trouble else ~is_it)
     numbers, total = await _numbers(connection, wanted, offset=offset, limit=limit)
     if max_bytes is not None:
@@ -196,10 +212,10 @@ async def running(connection: AsyncConnection) -> list[RunningTask]:
 
 
 async def count(
-    connection: AsyncConnection, *, now_ms: int, title: str = "", groups: Sequence[str] = ()
+    connection: AsyncConnection, *, now: sa.ColumnElement[int] | int, title: str = "", groups: Sequence[str] = ()
 ) -> list[TaskCount]:
     """How many tasks are in each status and state, of those that ``page`` would list for title and group."""
-    status, troubled = _status_at(now_ms).label("status"), freshness.IS_TROUBLED.label("troubled")
+    status, troubled = _status_at(now).label("status"), freshness.IS_TROUBLED.label("troubled")
     sent = sa.func.sum(freshness.measured(run.c.kbps_out))
     found = await connection.execute(
         sa.select(status, freshness.STATE.label("told"), troubled, sa.func.count(), sent)
@@ -213,32 +229,31 @@ async def count(
     ]
 
 
-def _status_at(now_ms: int) -> sa.ColumnElement[int]:
+def _status_at(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[int]:
     """``model.decide_api_status`` in SQL; a test compares the two."""
     return sa.case(
         (task.c.enabled.is_(False), int(ApiStatus.DISABLED)),
-        (task.c.start_ms > now_ms, int(ApiStatus.NOT_STARTED)),
-        (sa.or_(task.c.finished, task.c.end_ms <= now_ms), int(ApiStatus.ENDED)),
+        (task.c.start_ms > now, int(ApiStatus.NOT_STARTED)),
+        (sa.or_(task.c.finished, task.c.end_ms <= now), int(ApiStatus.ENDED)),
         else_=int(ApiStatus.ACTIVE),
     )
 
 
 async def replace(
-    connection: AsyncConnection, seal: Seal, before: TaskRecord, spec: TaskSpec, *, finished: bool
+    connection: AsyncConnection, seal: Seal, before: LockedTask, spec: TaskSpec, *, finished: bool
 ) -> None:
-    """Replace the spec that was read. See ``change``."""
+    """Replace its spec. See ``change``."""
     await change(connection, before, finished=finished, **_searched(seal, spec))
-    await sealing.require(connection, seal)
     await connection.execute(
         task_spec.update().where(task_spec.c.task_id == before.task_id).values(**await _sealed(connection, seal, spec))
     )
 
 
-async def change(connection: AsyncConnection, before: TaskRecord, **values: object) -> None:
-    """Change columns of the task that was read, and increase its version.
+async def change(connection: AsyncConnection, before: LockedTask, **values: object) -> None:
+    """Change columns of the task, and increase its version.
 
-    It was read with a lock in this transaction, so nobody has changed it since: a different version is a bug of
-    ours, and nothing is committed.
+    It was locked in this transaction, so nobody has changed it since: a different version is a bug of ours, and
+    nothing is committed.
     """
     changed = await connection.execute(
         task.update()
@@ -256,33 +271,33 @@ async def redirect(
     due_ms: int | None,
     new_epoch: bool = False,
     values: Mapping[str, object] | None = None,
-) -> bool:
+    if_free: Mapping[str, object] | None = None,
+) -> tuple[int, bool]:
     """Make the run follow a changed task: due if nobody has it; otherwise its worker is ordered to read it (True).
 
-    ``new_epoch``: the worker must start again with what ``values`` say. Locks the run row, then the worker's.
+    Also counts an event of that; the number of the last one comes first. ``new_epoch``: the worker must start again
+    with what ``values`` say. ``if_free``: values of a run that nobody has. Locks the run row, then the worker's.
     """
-    epoch = {"epoch": run.c.epoch + 1} if new_epoch else {}
-    owner = await connection.execute(
-        run.update()
-        .where(run.c.task_id == task_id)
-        .values(
-            due_ms=sa.case((run.c.worker_id.is_(None), sa.cast(due_ms, sa.BigInteger)), else_=None),
-            **epoch,
-            **(values or {}),
-        )
-        .returning(run.c.worker_id)
+    is_free = run.c.worker_id.is_(None)
+    changes: dict[str, object] = {"event_seq": run.c.event_seq + 1, **(values or {})}
+    if new_epoch:
+        changes["epoch"] = run.c.epoch + 1
+    for name, value in (if_free or {}).items():
+        given = value if isinstance(value, sa.ColumnElement) else sa.literal(value, run.c[name].type)
+        changes[name] = sa.case((is_free, given), else_=changes.get(name, run.c[name]))
+    changes["due_ms"] = sa.case((is_free, sa.cast(due_ms, sa.BigInteger)), else_=None)
+    found = await connection.execute(
+        run.update().where(run.c.task_id == task_id).values(changes).returning(run.c.event_seq, run.c.worker_id)
     )
-    worker_id = owner.scalar_one()
+    seq, worker_id = found.one()
+    await _order(connection, worker_id)
+    return seq, worker_id is not None
+
+
+async def _order(connection: AsyncConnection, worker_id: str | None) -> None:
+    """Order a worker to read its tasks, if there is one."""
     if worker_id is not None:
         await connection.execute(worker.update().where(worker.c.id == worker_id).values(orders=worker.c.orders + 1))
-    return worker_id is not None
-
-
-async def rest(connection: AsyncConnection, task_id: str) -> None:
-    """Note that a task that no worker has was stopped."""
-    await connection.execute(
-        run.update().where(run.c.task_id == task_id).values(state=State.STOPPED.value, **NO_TROUBLE)
-    )
 
 
 async def finish(connection: AsyncConnection, task_ids: Sequence[str]) -> None:
@@ -291,11 +306,14 @@ async def finish(connection: AsyncConnection, task_ids: Sequence[str]) -> None:
         await connection.execute(task.update().where(task.c.id.in_(task_ids)).values(finished=True))
 
 
-async def delete(connection: AsyncConnection, task_id: str) -> None:
-    """Delete the task, its spec and its run; a worker that has it is ordered to read. Events and usage stay."""
-    await redirect(connection, task_id, due_ms=None)
-    for table, column in ((run, run.c.task_id), (task_spec, task_spec.c.task_id), (task, task.c.id)):
+async def delete(connection: AsyncConnection, task_id: str) -> bool:
+    """Delete the task, its spec and its run; a worker that has it is ordered to read (True). Events and usage stay."""
+    deleted = await connection.execute(run.delete().where(run.c.task_id == task_id).returning(run.c.worker_id))
+    worker_id = deleted.scalar_one()
+    await _order(connection, worker_id)
+    for table, column in ((task_spec, task_spec.c.task_id), (task, task.c.id)):
         await connection.execute(table.delete().where(column == task_id))
+    return worker_id is not None
 
 
 async def find_conflict(

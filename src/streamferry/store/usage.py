@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.reasons import Code, Reasoned
-from streamferry.store.database import insert_into, read_now_ms
-from streamferry.store.records import UsageBucket
-from streamferry.store.schema import run, task, usage
+from streamferry.store.database import insert_into
+from streamferry.store.records import LockedTask, UsageBucket
+from streamferry.store.schema import task, usage
 from streamferry.tasks.times import from_ms, to_ms
 from streamferry.worker import Report
 
@@ -28,12 +28,12 @@ class TooMuchUsage(Reasoned):
     """The query is for more than may be summed at once; ``str(error)`` continues a sentence after "the range"."""
 
 
-async def add(connection: AsyncConnection, reports: Sequence[Report]) -> None:
+async def add(connection: AsyncConnection, reports: Sequence[Report], now: int) -> None:
     """Add what was measured to the current minute. Call it last: see the order of locks in ``workers``."""
     measured = {one.task_id: one.usage for one in reports if one.usage is not None}
     if not measured:
         return
-    minute_ms = await _read_minute(connection)
+    minute_ms = _minute(now)
     places = await _find_places(connection, measured, minute_ms)
     rows = [
         {
@@ -53,14 +53,17 @@ async def add(connection: AsyncConnection, reports: Sequence[Report]) -> None:
         await connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=totals), rows)
 
 
-async def keep_place(connection: AsyncConnection, task_id: str) -> None:
-    """Call before a task is deleted: if a worker has it, its last measurements are still to come, and need a row."""
-    zero = sa.literal(0)
-    place = sa.literal(await _read_minute(connection)), task.c.id, task.c.group_name, task.c.stream_digest, zero, zero
-    of_worker = run.c.worker_id.is_not(None)
-    held = sa.select(*place).join(run, run.c.task_id == task.c.id).where(task.c.id == task_id, of_worker)
-    insert = insert_into(connection.dialect.name, usage).from_select(list(usage.c), held)
-    await connection.execute(insert.on_conflict_do_nothing())
+async def keep_place(connection: AsyncConnection, deleted: LockedTask, now: int) -> None:
+    """A task is deleted that a worker has: its last measurements are still to come, and need a row."""
+    place = {
+        "minute_ms": _minute(now),
+        "task_id": deleted.task_id,
+        "group_name": deleted.group,
+        "stream_digest": deleted.stream_digest,
+        "streamed_ms": 0,
+        "bytes_out": 0,
+    }
+    await connection.execute(insert_into(connection.dialect.name, usage).on_conflict_do_nothing(), place)
 
 
 async def _find_places(
@@ -81,8 +84,8 @@ async def _find_places(
     return places
 
 
-async def _read_minute(connection: AsyncConnection) -> int:
-    return await read_now_ms(connection) // _MINUTE_MS * _MINUTE_MS
+def _minute(now: int) -> int:
+    return now // _MINUTE_MS * _MINUTE_MS
 
 
 async def buckets(

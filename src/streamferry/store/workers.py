@@ -129,25 +129,26 @@ def _beat(dialect: str) -> sa.Insert:
     return statement
 
 
-_LEASE = sa.select(worker.c.lease_ms).where(worker.c.id == sa.bindparam("worker_id"))
+_LEASE = sa.select(worker.c.lease_ms, now_ms()).where(worker.c.id == sa.bindparam("worker_id"))
 
 
-async def require_lease(connection: AsyncConnection, worker_id: str) -> None:
-    """Raises LeaseLost if the worker has none, or its lease was ended.
+async def require_lease(connection: AsyncConnection, worker_id: str) -> int:
+    """The time. Raises LeaseLost if the worker has no lease, or it was ended.
 
     One that ran out but was not ended is still valid: nobody else has its tasks. So it survives a change of the clock;
     a worker that cannot reach the store is stopped in time by its own fence.
     """
-    lease_ms = (await connection.execute(_LEASE, {"worker_id": worker_id})).scalar()
-    if lease_ms is None or lease_ms < 0:
+    row = (await connection.execute(_LEASE, {"worker_id": worker_id})).first()
+    if row is None or row[0] < 0:
         raise LeaseLost
+    return int(row[1])
 
 
 _RENEW = (
     worker.update()
     .where(worker.c.id == sa.bindparam("worker_id"), worker.c.lease_ms > 0)
     .values(
-        lease_ms=sa.bindparam("now", type_=sa.BigInteger()) + worker.c.length_ms,
+        lease_ms=now_ms() + worker.c.length_ms,
         load=sa.bindparam("of_load"),
         # What it was before, if nothing is told.
         health=sa.func.coalesce(sa.bindparam("told", type_=sa.Text()), worker.c.health),
@@ -155,12 +156,10 @@ _RENEW = (
 )
 
 
-async def renew(
-    connection: AsyncConnection, worker_id: str, now: int, *, load: int, health: WorkerHealth | None
-) -> None:
-    """Give a lease its full length again. Raises LeaseLost if it ended meanwhile."""
+async def renew(connection: AsyncConnection, worker_id: str, *, load: int, health: WorkerHealth | None) -> None:
+    """Give a lease its full length again, from now on. Raises LeaseLost if it ended meanwhile."""
     told = None if health is None else _HEALTH.dump_json(health).decode()
-    renewed = await connection.execute(_RENEW, {"worker_id": worker_id, "now": now, "of_load": load, "told": told})
+    renewed = await connection.execute(_RENEW, {"worker_id": worker_id, "of_load": load, "told": told})
     if not renewed.rowcount:
         raise LeaseLost
 

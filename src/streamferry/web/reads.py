@@ -58,7 +58,8 @@ class Reads:
 
     async def task(self, task_id: str) -> TaskView:
         """One task. Raises TaskNotFound."""
-        return show_task(await self._actions.get_task(check_task_id(task_id)), await self._actions.now())
+        record = await self._actions.get_task(check_task_id(task_id))
+        return show_task(record, record.read_at)
 
     async def tasks(
         self,
@@ -86,10 +87,8 @@ class Reads:
             size=size,
             max_bytes=max_bytes,
         )
-        now = await self._actions.now()
-        return TaskPage(
-            tasks=[show_task(record, now) for record in found.records], page=page, size=size, total=found.total
-        )
+        shown = [show_task(record, record.read_at) for record in found.records]
+        return TaskPage(tasks=shown, page=page, size=size, total=found.total)
 
     async def watermark(self, task_id: str) -> Watermark | None:
         """The picture over a task's video, None if it has none. Raises TaskNotFound."""

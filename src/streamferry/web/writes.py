@@ -1,6 +1,7 @@
 """Writes: everything that REST and the dashboard change, as plain calls that show what became of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from enum import StrEnum
 
 from streamferry.control.actions import Actions
@@ -39,20 +40,19 @@ class Writes:
 
     async def create_task(self, draft: TaskDraft) -> TaskView:
         """A new enabled task."""
-        return await self._show(await self._actions.create_task(await self._decide(draft)))
+        return await self._show(await self._actions.create_decided(self._decide(draft)))
 
     async def validate_task(self, draft: TaskDraft) -> None:
         """Whether such a task could be created now; nothing is written."""
-        await self._actions.check_task(await self._decide(draft))
+        await self._actions.check_decided(self._decide(draft))
 
     async def update_task(self, task_id: str, draft: TaskDraft, *, expected_version: int | None = None) -> TaskView:
         """Change the given fields; a run follows. ``expected_version``: another one is not changed."""
-        now = await self._actions.now()
 
-        def revise(current: TaskSpec | None) -> TaskSpec:
+        def revise(current: TaskSpec | None, now: datetime) -> TaskSpec:
             return decide_spec(draft, current, now, self._rules)
 
-        await self._actions.update_task(checks.check_task_id(task_id), revise, expected_version=expected_version)
+        await self._actions.update_decided(checks.check_task_id(task_id), revise, expected_version=expected_version)
         return await self._show(task_id)
 
     async def ask_task(self, task_id: str, verb: Verb) -> TaskView:
@@ -76,8 +76,9 @@ class Writes:
         """Delete a group without tasks."""
         await self._actions.delete_group(checks.check_group_name(name, "name"))
 
-    async def _decide(self, draft: TaskDraft) -> TaskSpec:
-        return decide_spec(draft, None, await self._actions.now(), self._rules)
+    def _decide(self, draft: TaskDraft) -> Callable[[datetime], TaskSpec]:
+        return lambda now: decide_spec(draft, None, now, self._rules)
 
     async def _show(self, task_id: str) -> TaskView:
-        return show_task(await self._actions.get_task(task_id), await self._actions.now())
+        record = await self._actions.get_task(task_id)
+        return show_task(record, record.read_at)

@@ -31,4 +31,4 @@ async def test_reads_waited_behind_writes_that_waited(store: Store) -> None:
 async def test_a_dry_run_waits_for_no_write(store: Store) -> None:
     """Whether a task could be created is answered while somebody writes for long."""
     async with store.write(), asyncio.timeout(30):
-        await Actions(store).check_task(make_spec())
+        await Actions(store).check_decided(lambda _: make_spec())

@@ -12,7 +12,7 @@ async def test_a_change_of_what_was_changed_meanwhile_is_a_mistake_and_commits_n
     actions = Actions(store)
     task_id = await actions.create_task(make_spec(title="first"))
     async with store.read() as connection:
-        stale = await tasks.find(connection, store.seal, task_id)
+        stale = await tasks.lock(connection, task_id)
     assert stale is not None
     await actions.update_task(task_id, lambda _: make_spec(title="second"))
     with pytest.raises(RuntimeError, match="without the lock"):

@@ -81,7 +81,7 @@ async def test_everything_comes_back(source: Store, target: Store) -> None:
     assert (await actions.list_tasks()).records[0].task_id == third
     async with target.write() as connection:
         await workers.register(connection, "two", 10)
-        assert await due.claim(connection, target.seal, "two", load=0, room=10) == 2
+        assert (await due.claim(connection, target.seal, "two", load=0, room=10)).tasks == 2
 
 
 async def test_a_cut_backup_is_refused_and_nothing_of_it_stays(source: Store, target: Store) -> None:

@@ -72,10 +72,10 @@ async def test_no_statement_is_made_twice(idle: Idle, monkeypatch: pytest.Monkey
 
 @ON_SQLITE
 async def test_a_turn_for_each_statement(idle: Idle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And one for the beginning and one for the end of a transaction: 18 where there were 61."""
+    """And one for the beginning and one for the end of a transaction: 16 where there were 61."""
     turns = counted(monkeypatch, aiosqlite.Connection, "_execute")
     await idle.turn()
-    assert len(turns) == 5 * 2 + 2 + 1 + 1 + 1 + 2
+    assert len(turns) == 5 * 2 + 2 + 1 + 1 + 1 + 1
 
 
 @ON_SQLITE

@@ -51,7 +51,7 @@ class Desk:
 
     async def claim(self, name: str, room: int = 1000, load: int = 0) -> int:
         async with self.store.write() as connection:
-            return await due.claim(connection, self.store.seal, name, load=load, room=room)
+            return (await due.claim(connection, self.store.seal, name, load=load, room=room)).tasks
 
     async def held(self, name: str) -> list[HeldTask]:
         async with self.store.read() as connection:

@@ -76,7 +76,7 @@ async def test_an_outage_of_the_store_took_the_tasks_of_all(clerk: Clerk, away_m
     await clerk.pass_by(workers.LEASE_MS - 1_000)
     assert await clerk.free() == 0
     async with clerk.store.write() as connection:
-        await workers.renew(connection, "one", await read_now_ms(connection), load=1, health=None)
+        await workers.renew(connection, "one", load=1, health=None)
     await clerk.pass_by(2_000)
     assert await clerk.free() == 0
 
@@ -111,7 +111,7 @@ async def test_a_worker_whose_lease_outlasted_the_outage_goes_on(clerk: Clerk) -
     await clerk.beat()
     assert await clerk.free() == 0
     async with clerk.store.write() as connection:
-        await workers.renew(connection, "one", await read_now_ms(connection), load=1, health=None)
+        await workers.renew(connection, "one", load=1, health=None)
     after = await Actions(clerk.store).get_task(task_id)
     assert (after.worker_id, after.epoch) == ("one", before.epoch)
 

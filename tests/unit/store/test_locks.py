@@ -14,7 +14,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.relay import RelayStatus, State
 from streamferry.store import Store, assignments, groups, tasks, workers
 from streamferry.store import usage as usages
-from streamferry.store.database import lock_name
+from streamferry.store.database import lock_name, read_now_ms
 from streamferry.store.schema import run, task, worker
 from streamferry.worker import Outcome, Report
 from streamferry.worker.ledger import Usage
@@ -63,7 +63,7 @@ async def test_a_change_met_the_end_of_its_workers_lease(store: Store, task_id: 
             await _lock_run(connection, task_id)
             freeing = group.create_task(free())
             await _wait_blocked(store)
-            assert await tasks.redirect(connection, task_id, due_ms=None)
+            assert (await tasks.redirect(connection, task_id, due_ms=None))[1]
         assert await freeing == 1
 
 
@@ -80,10 +80,12 @@ async def test_a_deletion_met_the_report_of_what_was_measured(store: Store, task
         outcome=None,
     )
     async with asyncio.timeout(30), asyncio.TaskGroup() as group, store.write() as connection:
+        deleted = await tasks.lock(connection, task_id)
+        assert deleted is not None
         await _lock_run(connection, task_id)
         group.create_task(StoreLedger(store, "one", capacity=10).report([measured], 1, None))
         await _wait_blocked(store)
-        await usages.keep_place(connection, task_id)
+        await usages.keep_place(connection, deleted, await read_now_ms(connection))
 
 
 def _report(task_id: str, **values: object) -> Report:
@@ -129,7 +131,7 @@ async def test_a_service_that_is_gone_frees_its_workers_behind_their_tasks(store
             await _lock_run(connection, made)
             freeing = group.create_task(free())
             await _wait_blocked(store)
-            assert await tasks.redirect(connection, made, due_ms=None)
+            assert (await tasks.redirect(connection, made, due_ms=None))[1]
         assert await freeing == 1
 
 
@@ -140,4 +142,4 @@ async def test_a_dry_run_waits_for_nobody(store: Store) -> None:
         await groups.find(connection, "default", lock=True)
         await lock_name(connection, tasks.destination_digest(store.seal, make_spec().destination))
         async with asyncio.timeout(30):
-            await actions.check_task(make_spec())
+            await actions.check_decided(lambda _: make_spec())

@@ -42,14 +42,13 @@ class Operation:
 
 
 async def _create(context: Context, body: schemas.CreateTask) -> dict[str, Any]:
-    spec = create_spec(body, await context.actions.now(), context.rules)
-    return {"TaskId": await context.actions.create_task(spec)}
+    task_id = await context.actions.create_decided(lambda now: create_spec(body, now, context.rules))
+    return {"TaskId": task_id}
 
 
 async def _update(context: Context, body: schemas.UpdateTask) -> None:
-    now = await context.actions.now()
     task_id = checks.check_task_id(body.TaskId)
-    await context.actions.update_task(task_id, lambda current: update_spec(body, current, now, context.rules))
+    await context.actions.update_decided(task_id, lambda current, now: update_spec(body, current, now, context.rules))
 
 
 def _task_action(act: Callable[[Actions, str], Awaitable[None]]) -> Operation:
@@ -76,11 +75,10 @@ async def _list_v2(context: Context, body: schemas.ListTasksV2) -> dict[str, Any
 
 
 async def _show_page(context: Context, page: TaskPage, number: int, size: int) -> dict[str, Any]:
-    now = await context.actions.now()
     digests = choose_pictures(page.records)
     pictures = await context.actions.read_pictures(digests) if digests else {}
     return {
-        "List": [show_task(record, now, pictures) for record in page.records],
+        "List": [show_task(record, record.read_at, pictures) for record in page.records],
         "Pagination": {
             "PageCur": number,
             "PageSize": size,

@@ -10,6 +10,7 @@ from streamferry.control.actions import Actions
 from streamferry.media.url import MediaUrl
 from streamferry.relay import RelayStatus, State
 from streamferry.store import Store, usage, workers
+from streamferry.store.database import read_now_ms
 from streamferry.store.records import GroupRecord, GroupTag, KeyPair
 from streamferry.store.schema import run
 from streamferry.store.schema import usage as usage_table
@@ -99,7 +100,7 @@ async def test_usage_of_a_minute_adds_up(store: Store, actions: Actions) -> None
     two = await actions.create_task(make_spec(destination=to["two"], group="sport"))
     async with store.write() as connection:
         for report in (measured(one, 1_000, 10), measured(one, 2_000, 20), measured(two, 500, 5)):
-            await usage.add(connection, [report])
+            await usage.add(connection, [report], await read_now_ms(connection))
         await connection.execute(usage_table.update().values(minute_ms=0))
     begin, end = datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 2, tzinfo=UTC)
 
@@ -128,7 +129,7 @@ async def test_the_last_usage_of_a_deleted_task_is_kept(store: Store, actions: A
         await actions.delete_task(task_id)
     async with store.write() as connection:
         for report in (measured(held, 1_000, 10), measured(held, 2_000, 20), measured(idle, 5, 5)):
-            await usage.add(connection, [report])
+            await usage.add(connection, [report], await read_now_ms(connection))
     now = datetime.now(UTC)
     begin, end = now - timedelta(hours=1), now + timedelta(hours=1)
     found = await actions.usage(begin, end, step_s=7200, stream=("app", "held"), by_group=True)
@@ -141,7 +142,7 @@ async def test_usage_falls_into_steps_from_the_start(store: Store, actions: Acti
     task_id = await actions.create_task(make_spec())
     begin = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
     async with store.write() as connection:
-        await usage.add(connection, [measured(task_id, 60_000, 3_000_000)])
+        await usage.add(connection, [measured(task_id, 60_000, 3_000_000)], await read_now_ms(connection))
         row = (await connection.execute(sa.select(usage_table))).mappings().one()
         await connection.execute(usage_table.delete())
         for minute in (0, 1, 59, 60, 130):

@@ -230,7 +230,7 @@ async def test_what_failed_for_a_reason_of_ours_is_done_when_it_comes_again(
     assert len((await api.call("ListPullToPushTask", {}))["List"]) == 1
 
 
-async def _break(*_: object) -> None:
+async def _break(*_: object, **__: object) -> None:
     raise sa.exc.OperationalError("", {}, OSError("gone"))
 
 

@@ -85,6 +85,7 @@ def item(spec: TaskSpec, **fields: Any) -> dict[str, Any]:
         "fault": None,
         "why": None,
         "worker_id": None,
+        "read_at": NOW,
     }
     return show_task(TaskRecord(spec=spec, **{**values, **fields}), NOW)
 

@@ -68,6 +68,7 @@ def task(**changed: object) -> TaskView:
         fault=None,
         why=None,
         worker_id=None,
+        read_at=NOW,
     )
     return show_task(record, NOW)
 

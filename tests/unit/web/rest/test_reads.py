@@ -10,7 +10,6 @@ from streamferry.control.actions import Actions
 from streamferry.media.url import MediaUrl
 from streamferry.relay import State
 from streamferry.store import Store, workers
-from streamferry.store.database import read_now_ms
 from streamferry.store.events import NewEvent, append
 from streamferry.tasks.errors import InvalidField, TaskNotFound, VersionConflict
 from streamferry.tasks.model import SourceForm, TaskItem
@@ -139,7 +138,7 @@ async def test_room_is_what_workers_can_take_beside_what_they_hold(
     async with store.write() as connection:
         for name in ("one", "two"):
             await workers.register(connection, name, 10)
-        await workers.renew(connection, "one", await read_now_ms(connection), load=3, health=None)
+        await workers.renew(connection, "one", load=3, health=None)
         await workers.leave(connection, "two")
     assert (await reads.overview()).room == 7
 

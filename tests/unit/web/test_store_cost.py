@@ -1,0 +1,154 @@
+"""What a call, a pass and a worker ask of the store: at most so many statements in so many transactions.
+
+On PostgreSQL each is a round trip, and each transaction that writes waits for the disk. A statement more is no mistake,
+but has to be somebody's decision.
+"""
+
+import time
+from collections.abc import Awaitable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from rest_api import make_rest
+from signed_api import NO_LIMITS, make_api
+from task_samples import make_spec
+
+from kit.store_work import store_work
+from streamferry.control.actions import Actions
+from streamferry.control.pulse import Pulse
+from streamferry.control.scheduler import Scheduler
+from streamferry.control.store_ledger import StoreLedger
+from streamferry.media.url import MediaUrl
+from streamferry.relay.status import Playhead, RelayStatus, State
+from streamferry.store import Store
+from streamferry.store.schema import run, task
+from streamferry.web.compat.routes import ApiSettings
+from streamferry.worker import Change, Report
+from streamferry.worker.ledger import Usage
+
+pytestmark = pytest.mark.both_databases
+
+#: Action -> statements of it on PostgreSQL. On SQLite a destination needs no lock.
+CALLS = {
+    "CreatePullToPushTask": 9,
+    "CreatePullToPushTask with a receiver": 10,
+    "UpdatePullToPushTask": 11,
+    "StopPullToPushTask": 7,
+    "ContinuePullToPushTask": 9,
+    "RelaunchPullToPushTask": 9,
+    "ListPullToPushTask": 3,
+    "DeletePullToPushTask": 10,
+}
+
+
+def live(**fields: object) -> dict[str, Any]:
+    """The body of a new task, with a destination of its own."""
+    now = int(time.time())
+    window = {"StartTime": now + 600, "EndTime": now + 4200}
+    key = f"key-{time.monotonic_ns()}"
+    return {**window, "Type": 0, "SrcAddr": "http://s.example/a.flv", "DstAddr": f"rtmp://d.example/a/{key}", **fields}
+
+
+async def test_the_statements_of_a_signed_call(store: Store) -> None:
+    """The key is read in a transaction of its own, all else is one."""
+    api = await make_api(store, ApiSettings(rates=NO_LIMITS))
+    asked: dict[str, int] = {}
+    async with api.client:
+        made = await api.call("CreatePullToPushTask", live())
+        bodies: Mapping[str, Mapping[str, Any]] = {
+            "CreatePullToPushTask": live(),
+            "CreatePullToPushTask with a receiver": live(CallbackURL="https://c.example/x"),
+            "UpdatePullToPushTask": {**made, "Title": "other"},
+        }
+        for name in CALLS:
+            with store_work() as seen:
+                await api.call(name.partition(" ")[0], bodies.get(name, {} if "List" in name else made))
+            asked[name] = len(seen.statements)
+            assert seen.transactions == 2, name
+    locks = (0 if one in ("StopPullToPushTask", "ListPullToPushTask", "DeletePullToPushTask") else 1 for one in CALLS)
+    without_locks = {name: count - lock for (name, count), lock in zip(CALLS.items(), locks, strict=True)}
+    assert asked == (without_locks if store.is_file else CALLS)
+
+
+async def test_the_statements_of_a_call_over_rest(store: Store) -> None:
+    """What was made is read to be shown."""
+    now = datetime.now(UTC)
+    body = {
+        "kind": "live",
+        "sources": [{"url": "http://s.example/a.flv"}],
+        "destination": "rtmp://d.example/a/rest",
+        "start_at": (now + timedelta(minutes=5)).isoformat(),
+        "end_at": (now + timedelta(minutes=50)).isoformat(),
+    }
+    async with make_rest(store) as rest:
+        with store_work() as seen:
+            made = await rest.client.post("/tasks", json=body)
+        assert made.status_code == 201, made.text
+        assert seen.counts == (9 if store.is_file else 10, 3)
+        with store_work() as seen:
+            await rest.client.get(f"/tasks/{made.json()['task_id']}")
+        assert seen.counts == (2, 2)
+        with store_work() as seen:
+            await rest.client.get("/tasks")
+        assert seen.counts == (4, 2)
+
+
+class Asked:
+    """Runs one thing after another, and notes what each asks of the store."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, tuple[int, int]] = {}
+
+    async def note(self, what: str, call: Awaitable[Any]) -> Any:
+        with store_work() as seen:
+            answer = await call
+        self.counts[what] = seen.counts
+        return answer
+
+
+async def test_the_statements_of_those_that_never_rest(store: Store) -> None:
+    """However many tasks there are: scheduler, pulse and worker."""
+    actions, scheduler, asked = Actions(store), Scheduler(store), Asked()
+    ledger = StoreLedger(store, "one", capacity=10)
+    await Pulse(store).beat()
+    await ledger.register()
+    await scheduler.run_once()
+    for number in range(3):
+        await actions.create_task(make_spec(destination=MediaUrl.parse(f"rtmp://p.example/a/{number}")))
+    playing = RelayStatus(state=State.STREAMING, playhead=Playhead(0, 0, 500), media_time_ms=500)
+    await asked.note("a pass without work", scheduler.run_once())
+    await asked.note("a beat", Pulse(store).beat())
+    await asked.note("a poll that takes three", ledger.poll(0, 10))
+    await asked.note("a poll", ledger.poll(3, 7))
+    held = await asked.note("reading what is new", ledger.assignments({}))
+    known = {task_id: (one.epoch, one.version) for task_id, one in held.items()}
+    await asked.note("reading what is known", ledger.assignments(known))
+
+    def reports(changes: tuple[Change, ...] = (), usage: Usage | None = None) -> list[Report]:
+        return [Report(task_id, *both, playing, changes, {}, usage, None) for task_id, both in known.items()]
+
+    await asked.note("a report of changes", ledger.report(reports((Change(playing, 0.1),)), 3, None))
+    await asked.note("a report of progress", ledger.report(reports(), 3, None))
+    await asked.note("a report of usage", ledger.report(reports(usage=Usage(500, 1000)), 3, None))
+    await asked.note("a report of nothing", ledger.report([], 3, None))
+    async with store.write() as connection:
+        await connection.execute(task.update().values(end_ms=task.c.start_ms + 10))
+        await connection.execute(run.update().values(due_ms=1, worker_id=None))
+    await asked.note("a pass that ends three", scheduler.run_once())
+    async with store.read() as connection:
+        assert set((await connection.execute(sa.select(run.c.state))).scalars()) == {State.ENDED.value}
+    assert asked.counts == {
+        "a pass without work": (1, 1),
+        "a beat": (2, 1),
+        "a poll that takes three": (6, 2),
+        "a poll": (1, 1),
+        "reading what is new": (2, 1),
+        "reading what is known": (1, 1),
+        "a report of changes": (7, 1),
+        "a report of progress": (4, 1),
+        "a report of usage": (6, 1),
+        "a report of nothing": (1, 1),
+        "a pass that ends three": (7, 2),
+    }
