@@ -1,12 +1,15 @@
 """MPEG-TS to tags: the picture and the sound of one program, whatever is lost, moves or changes on the way.
 
-A packet costs a look at its head and a slice; all else is done for each PES packet. Lost packets cost the access unit
+Packets that only continue a PES packet are taken many at a time: the bytes of their heads are looked at as columns. What
+else there is to do is done once for each PES packet. Lost packets cost the access unit
 that they were of, and never the session.
 
 Specification: ISO/IEC 13818-1, 2.4.3.2 (packets), 2.4.3.4 (adaptation field), 2.4.3.6 (PES packets).
 """
 
-from operator import length_hint
+import re
+from collections.abc import Callable
+from functools import cache
 from struct import Struct
 
 from streamferry.media.tag import Tag
@@ -28,25 +31,40 @@ _PATIENCE_BYTES = 1 << 20
 _MAX_PROGRAMS = 64
 _WITHOUT_HEADER = frozenset((0xBC, 0xBE, 0xBF, 0xF0, 0xF1, 0xF2, 0xF8, 0xFF))
 
-# Head and payload of a packet, by the stride.
-_PACKETS = {188: Struct(">I184s"), 192: Struct(">I184s4x"), 204: Struct(">I184s16x")}
-_PAYLOAD_BYTES = 184
+_HEAD_BYTES, _PAYLOAD_BYTES = 4, 184
+#: Most packets that are taken at once; the last byte of heads that follow one another, which have payload alone.
+_MOST_AT_ONCE = 64
+_CONTINUED = bytes(0x10 | counter & 15 for counter in range(16 + _MOST_AT_ONCE))
+
+
+@cache
+def _payloads(stride: int, count: int) -> Callable[[bytes, int], tuple[bytes, ...]]:
+    """What takes the payloads of so many packets."""
+    return Struct((f"{_HEAD_BYTES}x{_PAYLOAD_BYTES}s{stride - PACKET_BYTES}x") * count).unpack_from
+
+
+@cache
+def _run_of(byte: int) -> Callable[[bytes, int, int], re.Match[bytes] | None]:
+    """What finds how often a byte is repeated."""
+    return re.compile(re.escape(bytes((byte,))) + b"+").match
 
 
 class _Pid:
     """What comes with one PID: a table, or an elementary stream."""
 
-    __slots__ = ("counter", "is_damaged", "left", "pieces", "program", "reader", "sections", "stream")
+    __slots__ = ("counter", "is_damaged", "left", "pieces", "program", "reader", "sections", "size", "stream", "table")
 
     def __init__(self, stream: Stream | None = None, *, program: int | None = None) -> None:
         self.stream = stream
         self.program = program
         self.sections = SectionReader() if stream is None else None
+        #: The payload of its last packet, if a table begins in it.
+        self.table = b""
         self.reader: Pictures | Sounds | None = None
         self.counter = -1
         self.pieces: list[bytes] = []
-        #: Bytes of the PES packet that are still to come, if its head tells.
-        self.left = 0
+        #: Bytes of the PES packet that have come, and how many there are, 0 if its head does not tell.
+        self.size = self.left = 0
         self.is_damaged = True
 
 
@@ -154,48 +172,67 @@ class TsDemuxer:
         """Read packets from ``at`` on, up to the first that is none; returns where that is."""
         pids = self._pids
         stride = self._stride
-        end = at + (size - at) // stride * stride
-        packets = _PACKETS[stride].iter_unpack(memoryview(data)[at:end])
-        # Most packets continue the picture of the one before, and are nothing but payload: head and pieces of those.
-        expected, pieces = 0, []
-        for head, payload in packets:
-            if head == expected:
-                pieces.append(payload)
-                expected = head & 0xFFFFFFF0 | head + 1 & 15
+        count = (size - at) // stride
+        end = at + count * stride
+        if (synced := _run_of(_SYNC)(data[at:end:stride], 0, count)) is None:
+            return at
+        count = synced.end()
+        end = at + count * stride
+        # The other bytes of all heads.
+        first, second, third = data[at + 1 : end : stride], data[at + 2 : end : stride], data[at + 3 : end : stride]
+        number = 0
+        while number < count:
+            high, low = first[number], second[number]
+            pid = pids.get((high & 0x1F) << 8 | low)
+            if pid is None or high & 0x80:
+                number += 1
                 continue
-            if head >> 24 != _SYNC:
-                return end - (length_hint(packets) + 1) * stride
-            pid = pids.get(head >> 8 & 0x1FFF)
-            if pid is None or head & 0x800000:
-                continue
-            if expected:
-                self._note_run(expected, pieces)
-            expected = 0
-            self._read_packet(pid, head, payload, out)
-            if not pid.is_damaged and pid.stream is not None and pid.counter >= 0:
-                pieces = pid.pieces
-                expected = head & 0xFF1FFF00 | 0x10 | pid.counter
-        if expected:
-            self._note_run(expected, pieces)
+            if not high & 0x40 and not pid.is_damaged and pid.counter >= 0 and pid.stream is not None:
+                taken = self._take_run(pid, data, at, number, first, second, third)
+                if taken:
+                    number += taken
+                    if pid.left and pid.size >= pid.left:
+                        self._end_pes(pid, out)
+                    continue
+            begin = at + number * stride + _HEAD_BYTES
+            self._read_packet(pid, high, third[number], data[begin : begin + _PAYLOAD_BYTES], out)
+            number += 1
         return end
 
-    def _note_run(self, expected: int, pieces: list[bytes]) -> None:
-        """What was passed by of a PID that was read without looking."""
-        pid = self._pids[expected >> 8 & 0x1FFF]
-        pid.counter = expected & 15
-        if len(pieces) * _PAYLOAD_BYTES > MAX_PICTURE_BYTES:
+    def _take_run(
+        self, pid: _Pid, data: bytes, at: int, number: int, first: bytes, second: bytes, third: bytes
+    ) -> int:
+        """Take the packets from this one on that are nothing but more payload of a PES packet; returns how many."""
+        limit = number + _MOST_AT_ONCE
+        same = _run_of(first[number])(first, number, limit)
+        same = _run_of(second[number])(second, number, same.end()) if same is not None else None
+        if same is None:
+            return 0
+        count, counter = same.end() - number, pid.counter
+        expected = _CONTINUED[counter : counter + count]
+        if third[number : number + count] != expected:
+            # The last has stuffing, mostly.
+            count -= 1
+            if not count or third[number : number + count] != expected[:count]:
+                return 0
+        pid.pieces += _payloads(self._stride, count)(data, at + number * self._stride)
+        pid.size += count * _PAYLOAD_BYTES
+        pid.counter = counter + count & 15
+        if pid.size > MAX_PICTURE_BYTES:
             self._damage(pid)
+        return count
 
-    def _read_packet(self, pid: _Pid, head: int, payload: bytes, out: list[Tag]) -> None:
-        is_start = bool(head & 0x400000)
-        if head & 0x20:
+    def _read_packet(self, pid: _Pid, high: int, control: int, payload: bytes, out: list[Tag]) -> None:
+        """``high``, ``control``: the second and the last byte of its head."""
+        is_start = bool(high & 0x40)
+        if control & 0x20:
             length = payload[0]
             if length and payload[1] & 0x80:
                 pid.counter = -1
             payload = payload[1 + length :]
-        if not head & 0x10 or not payload:
+        if not control & 0x10 or not payload:
             return
-        counter = head & 15
+        counter = control & 15
         if counter != pid.counter and pid.counter >= 0:
             if counter == pid.counter - 1 & 15:
                 return  # Sent twice (2.4.3.3).
@@ -203,8 +240,11 @@ class TsDemuxer:
             self._damage(pid)
         pid.counter = counter + 1 & 15
         if pid.stream is None:
-            self._read_section(pid, payload, is_start, out)
-        elif head & 0xC0:
+            # Tables come ten times a second, mostly as they were.
+            if payload != pid.table:
+                self._read_section(pid, payload, is_start, out)
+                pid.table = payload if is_start else b""
+        elif control & 0xC0:
             self.is_scrambled = True
             self._damage(pid)
         elif is_start:
@@ -212,21 +252,25 @@ class TsDemuxer:
             self._begin_pes(pid, payload)
         elif not pid.is_damaged:
             pid.pieces.append(payload)
-        if pid.left and pid.left <= len(pid.pieces) * _PAYLOAD_BYTES and pid.left <= sum(map(len, pid.pieces)):
+            pid.size += len(payload)
+            if pid.size > MAX_PICTURE_BYTES:
+                self._damage(pid)
+        if pid.left and pid.size >= pid.left:
             self._end_pes(pid, out)
 
     def _damage(self, pid: _Pid) -> None:
         """Bytes of a PES packet are missing: the rest of it is of no use."""
         pid.is_damaged = True
         pid.pieces = []
-        pid.left = 0
+        pid.size = pid.left = 0
         if pid.sections is not None:
             pid.sections.lose()
+            pid.table = b""
         if isinstance(pid.reader, Sounds):
             pid.reader.lose()
 
     def _begin_pes(self, pid: _Pid, payload: bytes) -> None:
-        pid.pieces = [payload]
+        pid.pieces, pid.size = [payload], len(payload)
         pid.is_damaged = False
         length = int.from_bytes(payload[4:6])
         pid.left = 6 + length if length else 0
@@ -236,7 +280,7 @@ class TsDemuxer:
         if not pieces:
             return
         left = pid.left
-        pid.pieces, pid.left, pid.is_damaged = [], 0, True
+        pid.pieces, pid.size, pid.left, pid.is_damaged = [], 0, 0, True
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if is_damaged or len(data) < 9 or data[:3] != b"\0\0\1" or data[3] in _WITHOUT_HEADER:
             return

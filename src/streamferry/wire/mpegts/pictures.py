@@ -29,17 +29,8 @@ _I_SLICES = frozenset((2, 4, 7, 9))
 
 def units_of(data: bytes) -> list[bytes]:
     """The NAL units of a byte stream, without start codes and the zeros around them; at most ``_MAX_UNITS``."""
-    at = data.find(_START)
-    units: list[bytes] = []
-    while at >= 0 and len(units) < _MAX_UNITS:
-        begin = at + 3
-        at = data.find(_START, begin)
-        unit = data[begin:at] if at >= 0 else data[begin:]
-        if unit.endswith(b"\0"):
-            unit = unit.rstrip(b"\0")
-        if unit:
-            units.append(unit)
-    return units
+    units = data.split(_START, _MAX_UNITS + 1)[1 : _MAX_UNITS + 1]
+    return [unit for one in units if (unit := one.rstrip(b"\0"))]
 
 
 class Pictures:
@@ -102,7 +93,7 @@ class Pictures:
         return sum(1 for one in current if 1 <= one[0] & 0x1F <= 5 and one[1] & 0x80) >= 2
 
     def _put_picture(self, units: list[bytes], pts: int, dts: int, out: list[Tag]) -> None:
-        body: list[bytes] = []
+        body: list[bytes] = [b""]
         fresh: dict[tuple[int, int], bytes] = {}
         is_key = has_slice = has_recovery = False
         for unit in units:
@@ -129,10 +120,10 @@ class Pictures:
                         is_key = kind in _HEVC_KEY
                     has_slice = True
             body += (len(unit).to_bytes(4), unit)
-        if fresh:
+        if fresh and any(self._sets.get(name) != unit for name, unit in fresh.items()):
             if not is_key and any(self._sets.get(name, unit) != unit for name, unit in fresh.items()):
                 # They hold from this picture on, and no header may come here.
-                body[:0] = [part for unit in fresh.values() for part in (len(unit).to_bytes(4), unit)]
+                body[1:1] = [part for unit in fresh.values() for part in (len(unit).to_bytes(4), unit)]
             if len(self._sets) > 64:
                 self._sets.clear()
             self._sets.update(fresh)
@@ -147,15 +138,14 @@ class Pictures:
             self._put_header(dts_ms, out)
         if not self._has_begun or not -(1 << 23) <= ahead_ms < 1 << 23:
             return
-        data = b"".join(body)
-        if len(data) > MAX_PICTURE_BYTES:
-            return
         ahead = (ahead_ms & 0xFFFFFF).to_bytes(3)
         if self._is_avc:
-            head = (b"\x17\x01" if is_key else b"\x27\x01") + ahead
+            body[0] = (b"\x17\x01" if is_key else b"\x27\x01") + ahead
         else:
-            head = (b"\x91hvc1" if is_key else b"\xa1hvc1") + ahead
-        out.append((VIDEO, dts_ms & 0xFFFFFFFF, head + data))
+            body[0] = (b"\x91hvc1" if is_key else b"\xa1hvc1") + ahead
+        data = b"".join(body)
+        if len(data) <= MAX_PICTURE_BYTES:
+            out.append((VIDEO, dts_ms & 0xFFFFFFFF, data))
 
     def _put_header(self, dts_ms: int, out: list[Tag]) -> None:
         """The header, if it is the first or another than before, and if there are the sets for it."""
