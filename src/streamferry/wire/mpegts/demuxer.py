@@ -1,8 +1,7 @@
 """MPEG-TS to tags: the picture and the sound of one program, whatever is lost, moves or changes on the way.
 
-Packets that only continue a PES packet are taken many at a time: the bytes of their heads are looked at as columns. What
-else there is to do is done once for each PES packet. Lost packets cost the access unit
-that they were of, and never the session.
+Packets that only continue a PES packet are taken many at a time: the bytes of their heads are looked at as columns. All
+else is done for each PES packet. Lost packets cost the access unit that they were of, and never the session.
 
 Specification: ISO/IEC 13818-1, 2.4.3.2 (packets), 2.4.3.4 (adaptation field), 2.4.3.6 (PES packets).
 """
@@ -199,9 +198,7 @@ class TsDemuxer:
             number += 1
         return end
 
-    def _take_run(
-        self, pid: _Pid, data: bytes, at: int, number: int, first: bytes, second: bytes, third: bytes
-    ) -> int:
+    def _take_run(self, pid: _Pid, data: bytes, at: int, number: int, first: bytes, second: bytes, third: bytes) -> int:
         """Take the packets from this one on that are nothing but more payload of a PES packet; returns how many."""
         limit = number + _MOST_AT_ONCE
         same = _run_of(first[number])(first, number, limit)
