@@ -225,9 +225,16 @@ def test_an_hls_that_no_longer_grows(relay: StartRelay, nginx: NginxRtmp, live_h
     assert running.interrupt() == 3
 
 
-def test_child_that_is_killed(relay: StartRelay, nginx: NginxRtmp, rtsp: RtspServer) -> None:
+@pytest.fixture
+def old_camera(tmp_path: Path, clips: ClipFactory) -> Iterator[RtspServer]:
+    """An RTSP server whose picture has to be encoded."""
+    with RtspServer(tmp_path / "old", clips("mpeg4_part_2")) as server:
+        yield server
+
+
+def test_child_that_is_killed(relay: StartRelay, nginx: NginxRtmp, old_camera: RtspServer) -> None:
     """kill -9 of the ffmpeg child: it is our fault, it goes on into the same publish, and leaves no zombie."""
-    running = relay(rtsp.url(), "--to", nginx.url("out", "rec"))
+    running = relay(old_camera.url(), "--to", nginx.url("out", "rec"))
     running.wait_state("streaming")
     before = nginx.wait_published("out", "rec")
     (child,) = (pid for pid in programs.descendants(running.pid) if "-f concat" in programs.command_line(pid))

@@ -71,6 +71,7 @@ ENCODED: dict[str, Callable[[], list[str]]] = {
     "h264_bframes": lambda: _ordinary(video=(*_X264, *_B_FRAMES)),
     "h264_no_bframes": _ordinary,
     "hevc": lambda: _ordinary(video=_X265),
+    "mpeg4_part_2": lambda: _ordinary(video=("-c:v", "mpeg4", "-g", _GOP, "-b:v", "300k")),
     "audio_only": lambda: [*_inputs(_TONE), *_audio(48000, 2)],
     "video_only": lambda: [*_inputs(_PICTURE), *_X264],
     "moov_at_end": _ordinary,

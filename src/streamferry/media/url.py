@@ -116,8 +116,8 @@ class MediaUrl:
 
     @property
     def uses_tls(self) -> bool:
-        """True for rtmps and https."""
-        return self.scheme in ("rtmps", "https")
+        """True for rtmps, https and rtsps."""
+        return self.scheme in ("rtmps", "https", "rtsps")
 
     @property
     def origin(self) -> tuple[str, str, int]:

@@ -65,6 +65,16 @@ class Connection:
         self._recv_into = sock.recv_into
         self._sendmsg = sock.sendmsg
 
+    @property
+    def peer_address(self) -> str:
+        """IP address of the other end: that of a proxy, if there is one."""
+        return str(self._sock.getpeername()[0])
+
+    @property
+    def local_address(self) -> str:
+        """IP address of this end."""
+        return str(self._sock.getsockname()[0])
+
     async def read(self, max_bytes: int = 65536) -> bytes:
         """Wait for bytes and return at most ``max_bytes`` of them; ``b""`` once the peer has closed. Raises OSError."""
         buffer = memoryview(bytearray(max_bytes))

@@ -15,7 +15,8 @@ from streamferry.source.http import open_http
 from streamferry.source.live import LiveInlet
 from streamferry.source.memory import SourceMemory
 from streamferry.source.rtmp import open_rtmp
-from streamferry.source.streams import open_rtsp, open_srt
+from streamferry.source.rtsp import open_rtsp
+from streamferry.source.streams import open_srt
 from streamferry.source.udp import open_udp
 
 __all__ = ["FfmpegMemory", "LiveInlet", "SourceMemory", "open_live"]

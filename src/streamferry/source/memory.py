@@ -2,9 +2,19 @@
 
 from dataclasses import dataclass, field
 
+from streamferry.media.url import MediaUrl
+from streamferry.net.rtsp import Way
 from streamferry.source.ffmpeg_inlet import FfmpegMemory
 from streamferry.source.hls_follower import HlsFollower
 from streamferry.source.hls_played_segments import HlsPlayedSegments
+
+
+@dataclass(slots=True)
+class RtspMemory:
+    """Of an RTSP source: how media came last, and where the server sent its players while it played."""
+
+    ways: tuple[Way, ...] = ()
+    moved_to: MediaUrl | None = None
 
 
 @dataclass(slots=True)
@@ -15,5 +25,6 @@ class SourceMemory:
     #: Of the playlist with the picture, and of that with its sound.
     followers: tuple[HlsFollower, HlsFollower] = field(default_factory=lambda: (HlsFollower(), HlsFollower()))
     played_segments: HlsPlayedSegments = field(default_factory=HlsPlayedSegments)
+    rtsp: RtspMemory = field(default_factory=RtspMemory)
     #: Whether it has something that only ffmpeg reads.
     needs_ffmpeg: bool = False

@@ -1,4 +1,4 @@
-"""RTSP and SRT: how each of them reaches an ffmpeg child."""
+"""SRT, and RTSP that has to be encoded: how each of them reaches an ffmpeg child."""
 
 from dataclasses import replace
 from typing import Unpack
@@ -19,8 +19,8 @@ from streamferry.source.memory import SourceMemory
 _DATAGRAMS = Sandbox(sockets=Sockets.UDP)
 
 
-async def open_rtsp(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptions]) -> FfmpegInlet:
-    """RTSP over TCP, which passes any firewall that lets RTSP pass (RFC 2326, 10.12). Raises SourceError."""
+async def open_rtsp_by_ffmpeg(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptions]) -> FfmpegInlet:
+    """RTSP over TCP, for what is not read in process: see ``source.rtsp``. Raises SourceError."""
     way = network.get("options", NO_OPTIONS)
     options = {"rtsp_transport": "tcp", "timeout": str(round(PEER_SILENCE_S * 1e6))}
     if url.scheme == "rtsps":

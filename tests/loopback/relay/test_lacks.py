@@ -79,7 +79,7 @@ async def test_what_ffmpeg_lacks_is_the_services_fault(monkeypatch, tmp_path):
     program.chmod(0o755)
     monkeypatch.setenv("STREAMFERRY_FFMPEG", str(program))
     with pytest.raises(SourceError, match="Network is unreachable") as caught:
-        await open_live(MediaUrl.parse("rtsp://127.0.0.1:9/cam"), **OPTIONS, memory=SourceMemory())
+        await open_live(MediaUrl.parse("srt://127.0.0.1:9"), **OPTIONS, memory=SourceMemory())
     assert caught.value.fault is Fault.SERVICE
 
 

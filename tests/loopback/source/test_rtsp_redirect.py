@@ -14,7 +14,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.child import end_all
 from streamferry.net.dial import Deadlines, DialOptions
 from streamferry.source import SourceMemory
-from streamferry.source.streams import open_rtsp
+from streamferry.source.streams import open_rtsp_by_ffmpeg
 
 pytestmark = pytest.mark.e2e
 
@@ -69,7 +69,7 @@ async def servers() -> AsyncIterator[Servers]:
 async def test_a_redirect_led_past_the_egress_policy(servers: Servers) -> None:
     """Under a policy it is not followed, because nobody could ask the policy about where it leads."""
     with pytest.raises(SourceRejected, match="redirects") as refused:
-        await open_rtsp(MediaUrl.parse(servers.url), SourceMemory(), **UNDER_POLICY)
+        await open_rtsp_by_ffmpeg(MediaUrl.parse(servers.url), SourceMemory(), **UNDER_POLICY)
     assert "inside" not in str(refused.value)
 
 
@@ -86,7 +86,7 @@ async def test_a_redirect_to_the_same_port_of_another_machine_reaches_nobody(ser
         servers.inside = f"rtsp://127.0.0.2:{port}/inside"
         for _ in range(3):
             with pytest.raises(SourceRejected, match="redirects"):
-                await open_rtsp(
+                await open_rtsp_by_ffmpeg(
                     MediaUrl.parse(servers.url), SourceMemory(), deadlines=Deadlines(), allow=lambda _: True
                 )
         await end_all()
@@ -97,7 +97,7 @@ async def test_media_comes_under_a_policy(tmp_path: Path, clips: ClipFactory) ->
     """Of the peer that was judged, and again when a source is opened anew; when it is closed the peer is left."""
     with RtspServer(tmp_path / "rtsp", clips("flash_beep")) as server:
         for _ in range(2):
-            inlet = await open_rtsp(
+            inlet = await open_rtsp_by_ffmpeg(
                 MediaUrl.parse(server.url()), SourceMemory(), deadlines=Deadlines(), allow=lambda _: True
             )
             inlet.close()
@@ -107,6 +107,6 @@ async def test_media_comes_under_a_policy(tmp_path: Path, clips: ClipFactory) ->
 async def test_without_a_policy_redirects_are_followed(servers: Servers) -> None:
     """As players do it."""
     with pytest.raises(SourceError):
-        await open_rtsp(MediaUrl.parse(servers.url), SourceMemory(), deadlines=Deadlines())
+        await open_rtsp_by_ffmpeg(MediaUrl.parse(servers.url), SourceMemory(), deadlines=Deadlines())
     assert servers.asked_inside
     assert servers.asked_inside[0].startswith("OPTIONS")

@@ -61,6 +61,21 @@ class Peers:
         "{peer} wants a user and a password: write them into the address, rtmp://user:password@host/app/key",
         "{peer} 需要用户名和密码：请写入地址，rtmp://用户:密码@主机/应用/密钥",
     )
+    PEER_RTSP_WANTS_LOGIN = ReasonCode(
+        "peer.rtsp_wants_login",
+        "{peer} wants a user and a password: write them into the address, rtsp://user:password@host/path",
+        "{peer} 需要用户名和密码：请写入地址，rtsp://用户:密码@主机/路径",
+    )
+    PEER_RTSP_NO_TRACK = ReasonCode(
+        "peer.rtsp_no_track",
+        "{url} describes neither a picture nor sound",
+        "{url} 的描述中既没有画面也没有声音",
+    )
+    PEER_REDIRECTS_OFF_RTSP = ReasonCode(
+        "peer.redirects_off_rtsp",
+        "{peer} redirects to something that is no RTSP address, or from rtsps to rtsp",
+        "{peer} 重定向到的不是 RTSP 地址，或从 rtsps 重定向到 rtsp",
+    )
     PEER_REDIRECT_FORBIDDEN = ReasonCode(
         "peer.redirect_forbidden",
         "{peer} redirects to {host}, which the egress policy does not allow (setting egress)",

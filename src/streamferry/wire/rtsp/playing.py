@@ -61,6 +61,16 @@ class Playing:
         return bool(self._channels) and all(channel.has_ended for channel in self._channels.values())
 
     @property
+    def has_any(self) -> bool:
+        """Whether a packet of any track has come."""
+        return any(channel.track.receiver.source is not None for channel in self._channels.values())
+
+    @property
+    def has_all(self) -> bool:
+        """Whether one of each has."""
+        return all(channel.track.receiver.source is not None for channel in self._channels.values())
+
+    @property
     def lost_packets(self) -> int:
         """Of all tracks since they began."""
         return sum(channel.track.receiver.lost for channel in self._channels.values())

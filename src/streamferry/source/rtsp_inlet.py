@@ -1,0 +1,167 @@
+"""The live inlet of an RTSP session: packets to tags, and what keeps the session: reports, requests, goodbyes.
+
+All of it in the beat's visits, by plain calls. Media comes at the pace of the camera, so nothing is held back.
+
+Specification: RFC 2326, 10 (methods that a server may call), 10.12 (interleaved packets), 12.37 (timeout).
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from streamferry.media.errors import RemoteProtocolError, SourceEnded, SourceUnreachable
+from streamferry.media.tag import Tag
+from streamferry.net.rtsp import RtspLink
+from streamferry.reasons import Code
+from streamferry.source.hls_reader import NeedsFfmpeg
+from streamferry.source.live import MAX_PULL_BYTES, SILENCE_S, as_source_error
+from streamferry.wire.rtsp.message import Message, Piece, interleaved, serialize_response
+from streamferry.wire.rtsp.playing import Playing
+
+# Reports and requests that the server has not taken: beyond it, it has not read for ages.
+_MAX_UNSENT_BYTES = 64 << 10
+# A session is kept this often, if its timeout does not ask for more.
+_KEEP_EVERY_S = 30.0
+_LEAST_KEEP_S = 1.0
+_GONE = 454
+# What is answered to a server that asks, so that it does not ask for ever.
+_KNOWN = frozenset(("OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "ANNOUNCE", "REDIRECT", "TEARDOWN"))
+_ENDING = frozenset(("ANNOUNCE", "REDIRECT", "TEARDOWN"))
+_LOOK_EVERY_S = 0.01
+# For the first packet of the other track, so that it is known when it came.
+_BESIDE_S = 1.0
+
+
+class RtspInlet:
+    """The LiveInlet of RTSP. ``playing`` has the tracks of ``link``."""
+
+    silence_s = SILENCE_S
+
+    def __init__(self, link: RtspLink, playing: Playing, *, is_mute: bool) -> None:
+        self.is_mute = is_mute
+        #: Called with where the server sends its players, when it does so.
+        self.on_redirect: Callable[[str], None] = lambda location: None
+        #: Called when it is found that only ffmpeg reads the source.
+        self.needs_ffmpeg: Callable[[], None] = lambda: None
+        self._link = link
+        self._playing = playing
+        self._clock = asyncio.get_running_loop().time
+        self._began_at = self._clock()
+        self._pieces: list[Piece] = link.early
+        self._datagrams: list[tuple[int, bytes]] = []
+        self._unsent = b""
+        self._keeps_by = "GET_PARAMETER"
+        if link.methods and "GET_PARAMETER" not in link.methods:
+            self._keeps_by = "OPTIONS"
+        self._keep_every_s = max(_LEAST_KEEP_S, min(link.requests.timeout_s / 2, _KEEP_EVERY_S))
+        self._keep_at = self._began_at + self._keep_every_s
+
+    async def look(self, patience_s: float) -> bool:
+        """Wait for the first packet of each track, ``patience_s`` for any. Returns whether one came.
+
+        Raises SourceError.
+        """
+        scratch = memoryview(bytearray(MAX_PULL_BYTES))
+        until = self._began_at + patience_s
+        while not self._playing.has_all:
+            self._receive(scratch)
+            now = self._clock()
+            if self._playing.has_any:
+                until = min(until, now + _BESIDE_S)
+            if now >= until:
+                break
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return self._playing.has_any
+
+    def pull(self, scratch: memoryview, out: list[Tag]) -> int:
+        """See :meth:`LiveInlet.pull`. Bodies do not lie in ``scratch``."""
+        tags = self._playing.tags
+        try:
+            return self._receive(scratch)
+        finally:
+            out.extend(tags)
+            tags.clear()
+
+    def close(self) -> None:
+        """See :meth:`LiveInlet.close`."""
+        self._link.close()
+
+    def _receive(self, scratch: memoryview) -> int:
+        link, playing, pieces = self._link, self._playing, self._pieces
+        now = self._clock() - self._began_at
+        try:
+            count = link.connection.recv_into(scratch[:MAX_PULL_BYTES])
+            if count:
+                link.reader.feed(bytes(scratch[:count]), pieces)
+            for piece in pieces:
+                if isinstance(piece, tuple):
+                    playing.take(piece[0], piece[1], now)
+                else:
+                    self._hear(piece)
+            pieces.clear()
+            received = (count or 0) + (self._receive_datagrams(scratch, now) if link.is_udp else 0)
+            self._keep(now)
+        except (OSError, RemoteProtocolError) as error:
+            raise as_source_error(error) from error
+        if count == 0 or playing.has_ended:
+            raise SourceEnded(Code.SOURCE_CLOSED)
+        if playing.unsupported:
+            self.needs_ffmpeg()
+            raise NeedsFfmpeg(Code.SOURCE_NEEDS_ENCODING, codec=playing.unsupported)
+        return received
+
+    def _receive_datagrams(self, scratch: memoryview, now: float) -> int:
+        received, datagrams = 0, self._datagrams
+        for track in self._link.tracks:
+            if track.ports is None:
+                continue
+            received += track.ports.receive(scratch, datagrams)
+            for number, data in datagrams:
+                self._playing.take(track.channel + number, data, now)
+            datagrams.clear()
+        return received
+
+    def _hear(self, message: Message) -> None:
+        """A response to what keeps the session, or a request of the server."""
+        requests = self._link.requests
+        if message.status:
+            again = requests.take(message)
+            if again is not None:
+                self._unsent += again
+            elif message.status == _GONE:
+                raise SourceEnded(Code.SOURCE_ENDED_STREAM, words=f"{message.status} {message.phrase}"[:100])
+            elif message.status >= 400 and message.status != 401:
+                # It keeps its session by other means; OPTIONS is known everywhere.
+                self._keeps_by = "OPTIONS"
+            return
+        known = message.method in _KNOWN
+        status, phrase = (200, "OK") if known else (501, "Not Implemented")
+        fields = {"Session": requests.session} if requests.session else {}
+        if message.method == "OPTIONS":
+            fields["Public"] = ", ".join(sorted(_KNOWN))
+        self._unsent += serialize_response(message, status, phrase, fields)
+        if message.method in _ENDING:
+            self._send()
+            if message.method == "REDIRECT":
+                self.on_redirect(message.fields.get("location", ""))
+            raise SourceEnded(Code.SOURCE_ENDED_STREAM, words=message.method)
+
+    def _keep(self, now: float) -> None:
+        """Send what is due. Raises OSError and SourceUnreachable."""
+        link = self._link
+        for channel, report in self._playing.reports(now):
+            for track in link.tracks:
+                if track.channel == channel - 1:
+                    if track.ports is not None:
+                        track.ports.send(1, report)
+                    else:
+                        self._unsent += interleaved(channel, report)
+        if now + self._began_at >= self._keep_at:
+            self._keep_at = now + self._began_at + self._keep_every_s
+            self._unsent += link.requests.ask(self._keeps_by, link.url)
+        self._send()
+
+    def _send(self) -> None:
+        if self._unsent:
+            self._unsent = self._unsent[self._link.connection.send([self._unsent]) :]
+            if len(self._unsent) > _MAX_UNSENT_BYTES:
+                raise SourceUnreachable(Code.SOURCE_DEAF)
