@@ -1,10 +1,11 @@
 """A live HLS server that misbehaves as told, and a viewer of an inlet, both on the clock of the event loop."""
 
 import asyncio
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ class LiveServer:
     first_number: int = 0
     #: How long it takes to send a segment.
     sending_s: float = 0.0
+    #: Whether connections are kept, and how many requests on each are answered before it is closed.
+    keeps: bool = True
+    most_requests: float = math.inf
+    chunked: bool = False
+    connections: int = 0
     asked: list[str] = field(default_factory=list)
     #: The heads of the requests, in lower case.
     heads: list[str] = field(default_factory=list)
@@ -70,11 +76,25 @@ class LiveServer:
         return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if self.is_over else []), ""])
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        name = head.split()[1].decode().lstrip("/")
+        """Answer what is asked on one connection, until it is not to be kept."""
+        self.connections += 1
+        for number in count(1):
+            try:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            except asyncio.IncompleteReadError:
+                break
+            if number > self.most_requests:
+                break
+            await self._answer(head, writer)
+            if not self.keeps or "connection: close" in head.lower():
+                break
+        writer.close()
+
+    async def _answer(self, head: str, writer: asyncio.StreamWriter) -> None:
+        name = head.split()[1].lstrip("/")
         is_list = name.partition("?")[0].endswith("m3u8")
         self.asked.append(name)
-        self.heads.append(head.decode().lower())
+        self.heads.append(head.lower())
         told = self.answer(name, self.asked.count(name)) if self.answer is not None else None
         if told is not None:
             status, body = told if isinstance(told, tuple) else (told, b"")
@@ -88,15 +108,17 @@ class LiveServer:
             number = int(re.findall(r"\d+", name)[-1])
             status, body = 200, self.segments[number % len(self.segments)]
         kind = "application/vnd.apple.mpegurl" if is_list else "video/mp2t"
-        writer.write(f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode())
-        if self.sending_s and not is_list:
-            for at in range(0, len(body), len(body) // 10 + 1):
-                writer.write(body[at : at + len(body) // 10 + 1])
+        length = "Transfer-Encoding: chunked" if self.chunked else f"Content-Length: {len(body)}"
+        writer.write(f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\n{length}\r\n\r\n".encode())
+        size = len(body) // 10 + 1 if self.chunked or (self.sending_s and not is_list) else len(body) + 1
+        for at in range(0, len(body), size):
+            piece = body[at : at + size]
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self.chunked else piece)
+            if self.sending_s and not is_list:
                 await asyncio.sleep(self.sending_s / 10)
-        else:
-            writer.write(body)
+        if self.chunked:
+            writer.write(b"0\r\n\r\n")
         await writer.drain()
-        writer.close()
 
 
 @dataclass

@@ -11,6 +11,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Unpack
 from urllib.parse import quote, unquote, urljoin
@@ -22,6 +23,7 @@ from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection
 from streamferry.net.dial import DialOptions, dial_url, step
+from streamferry.net.kept import KeptConnections
 from streamferry.net.retry_after import retry_after_s
 from streamferry.reasons import Code, Reason
 
@@ -51,6 +53,8 @@ class HttpStream:
     final_url: MediaUrl
     #: Whether it is the range that was asked for, and not all there is.
     is_partial: bool = False
+    #: Takes the connection when all of the body has come, None if it is of no further use.
+    keep: Callable[[], None] | None = None
 
 
 class HttpBody:
@@ -60,10 +64,13 @@ class HttpBody:
     """
 
     def __init__(self, stream: HttpStream) -> None:
-        """Raises RemoteProtocolError if the bytes received so far are not a chunk."""
+        """Raises RemoteProtocolError, and closes, if the bytes received so far are not a chunk."""
         self._connection = stream.connection
+        self._keep = stream.keep
+        self._is_released = False
         self._decoder = ChunkedDecoder() if stream.chunked else None
-        self._content_length = stream.content_length
+        # Bytes that have not come, None where the head does not tell.
+        self._missing = stream.content_length
         self.leftover = self._payload(stream.leftover)
 
     def receive_into(self, view: memoryview) -> int | None:
@@ -71,7 +78,11 @@ class HttpBody:
         if self._decoder is not None and self._decoder.ended:
             return 0
         received = self._connection.recv_into(view)
-        if not received or self._decoder is None:
+        if not received:
+            return received
+        if self._decoder is None:
+            if self._missing is not None:
+                self._missing -= received
             return received
         return self._decoder.decode(view, 0, received) or None
 
@@ -81,32 +92,49 @@ class HttpBody:
         return self._connection.recv_into if self._decoder is None else self.receive_into
 
     async def read_all(self, max_bytes: int) -> bytes:
-        """Wait for all of a small payload, and close. Raises OSError, and RemoteProtocolError when it is larger."""
+        """Wait for all of a small payload, and release. Raises OSError, and RemoteProtocolError when it is larger."""
         data = self.leftover
-        while not self._has_all(len(data)) and (more := await self._connection.read()):
+        while not self.is_whole and (more := await self._connection.read()):
             data += self._payload(more)
             if len(data) > max_bytes:
                 raise RemoteProtocolError(
                     Code.PROTOCOL_ANSWER_TOO_LONG, peer=self._connection.peer, max_bytes=max_bytes
                 )
-        self._connection.close()
+        self.release()
         return data
+
+    def release(self) -> None:
+        """The connection is for the next request if this one's answer has come as it should, else it is closed.
+
+        Releasing again does nothing.
+        """
+        if self._is_released:
+            return
+        self._is_released = True
+        is_over = self._decoder.ended if self._decoder is not None else self._missing == 0
+        if self._keep is not None and is_over:
+            self._keep()
+        else:
+            self._connection.close()
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of the payload came with the head."""
-        return self._has_all(len(self.leftover))
-
-    def _has_all(self, size_bytes: int) -> bool:
+        """Whether all of the payload has come."""
         if self._decoder is not None:
             return self._decoder.ended
-        return self._content_length is not None and size_bytes >= self._content_length
+        return self._missing is not None and self._missing <= 0
 
     def _payload(self, data: bytes) -> bytes:
         if self._decoder is None:
+            if self._missing is not None:
+                self._missing -= len(data)
             return data
         buffer = bytearray(data)
-        return bytes(buffer[: self._decoder.decode(memoryview(buffer), 0, len(buffer))])
+        try:
+            return bytes(buffer[: self._decoder.decode(memoryview(buffer), 0, len(buffer))])
+        except RemoteProtocolError:
+            self._connection.close()
+            raise
 
 
 async def first_payload(stream: HttpStream, at_least: int) -> bytes:
@@ -123,6 +151,7 @@ async def open_get(
     url: MediaUrl,
     given_for: MediaUrl | None = None,
     byte_range: tuple[int, int] | None = None,
+    kept: KeptConnections | None = None,
     **network: Unpack[DialOptions],
 ) -> HttpStream:
     """GET ``url``, follow up to 5 redirects, and stop where the body begins. The deadlines hold for each.
@@ -130,6 +159,7 @@ async def open_get(
     The headers of the options are added or replace ours. ``given_for``: the address that they were given for, if that
     is another one; what may be a secret of its server is sent to no other, here or after a redirect (RFC 9110, 15.4).
     ``byte_range``: the first byte and the one after the last that are asked for; the server may send all.
+    ``kept``: connections that are used before new ones are opened, and where they come back to.
     Raises PeerUnreachable, PeerRejected (a status other than 200 and 206, a redirect that leads nowhere, an address of
     another kind) or RemoteProtocolError (no HTTP).
     """
@@ -137,22 +167,60 @@ async def open_get(
     if url.scheme not in WEB_SCHEMES:
         raise PeerRejected(Code.PEER_NOT_ON_WEB, url=url.redacted)
     for _ in range(_MAX_REDIRECTS + 1):
-        fields = {"user-agent": "streamferry", "accept": "*/*", "connection": "close"}
+        fields = {"user-agent": "streamferry", "accept": "*/*"}
+        if kept is None:
+            fields["connection"] = "close"
         fields |= options.headers_for(url, given_for)
         if byte_range is not None:
             fields["range"] = f"bytes={byte_range[0]}-{byte_range[1] - 1}"
-        connection = await dial_url(url, **network)
+        connection = kept.take(url) if kept is not None else None
+        answer = None
+        if connection is not None:
+            answer = await _ask_again(connection, url, fields, network["deadlines"].response)
+        if connection is None or answer is None:
+            connection = await dial_url(url, **network)
         try:
-            async with step(Reason.of(Code.STEP_ANSWER, peer=connection.peer), network["deadlines"].response):
-                response, leftover = await exchange_heads(connection, url, fields)
+            if answer is None:
+                async with step(Reason.of(Code.STEP_ANSWER, peer=connection.peer), network["deadlines"].response):
+                    answer = await exchange_heads(connection, url, fields)
+            response, leftover = answer
             if response.status_code not in _REDIRECTS:
-                return _stream(connection, response, leftover, url)
+                stream = _stream(connection, response, leftover, url)
+                if kept is not None and _may_be_kept(response, stream):
+                    stream.keep = partial(kept.keep, url, connection)
+                return stream
         except BaseException:
             connection.close()
             raise
         connection.close()
         url = _redirect_target(url, response)
     raise PeerRejected(Code.PEER_REDIRECTS_TOO_OFTEN, url=url.redacted, count=_MAX_REDIRECTS)
+
+
+async def _ask_again(
+    connection: Connection, url: MediaUrl, fields: Mapping[str, str], seconds: float
+) -> tuple[h11.Response, bytes] | None:
+    """Ask on a connection that was used before; None, and it is closed, if its server no longer answers there.
+
+    Raises PeerUnreachable if it takes too long.
+    """
+    try:
+        async with step(Reason.of(Code.STEP_ANSWER, peer=connection.peer), seconds):
+            try:
+                return await exchange_heads(connection, url, fields)
+            except (OSError, PeerUnreachable, RemoteProtocolError):
+                connection.close()
+                return None
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _may_be_kept(response: h11.Response, stream: HttpStream) -> bool:
+    """Whether its server keeps the connection, and it is told where the body ends (RFC 9112, 9.3)."""
+    named = _header(response, b"connection").lower()
+    keeps = "close" not in named if response.http_version >= b"1.1" else "keep-alive" in named
+    return keeps and (stream.chunked or stream.content_length is not None)
 
 
 async def exchange_heads(
@@ -167,6 +235,7 @@ async def exchange_heads(
     await connection.write((request or b"") + body)
     http.send(h11.Data(body))
     http.send(h11.EndOfMessage())
+    has_begun = False
     while True:
         try:
             event = http.next_event()
@@ -176,7 +245,12 @@ async def exchange_heads(
             data = await connection.read()
             if not data:
                 raise PeerUnreachable(Code.PEER_CLOSED_UNANSWERED, peer=connection.peer)
-            http.receive_data(data)
+            if not has_begun:
+                # The end of a chunked body on the same connection, which was of no interest.
+                data = data.lstrip(b"\r\n")
+                has_begun = bool(data)
+            if data:
+                http.receive_data(data)
         elif isinstance(event, h11.Response):
             return event, http.trailing_data[0]
 

@@ -13,6 +13,7 @@ from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, step
 from streamferry.net.http import HttpBody, HttpStream, open_get
+from streamferry.net.kept import KeptConnections
 from streamferry.reasons import Code, InvalidValue, Reason
 from streamferry.source.answer import not_a_stream, sent_secrets
 from streamferry.source.hls_follower import HlsFollower, Next
@@ -44,7 +45,8 @@ class Rendition:
         self._source = source
         self._clock = asyncio.get_running_loop().time
         self._network = network
-        self._opener = SegmentOpener(source, **network)
+        self._kept = KeptConnections(self._clock)
+        self._opener = SegmentOpener(source, self._kept, **network)
         self._ready: SegmentTransfer | None = None
         # Whether a segment has been asked for and is not there yet.
         self._asking = False
@@ -82,6 +84,7 @@ class Rendition:
             task.cancel()
         if self._ready is not None:
             self._ready.close()
+        self._kept.close()
         if self._asking or self._ready is not None:
             self._asking, self._ready = False, None
             self.follower.put_back()
@@ -101,7 +104,9 @@ class Rendition:
             await asyncio.sleep(max(0.0, self.follower.reload_at - self._clock()))
             asked_at = self._clock()
             try:
-                playlist, _ = await read_playlist(self._address, given_for=self._source, **self._network)
+                playlist, _ = await read_playlist(
+                    self._address, given_for=self._source, kept=self._kept, **self._network
+                )
                 self.follower.take(playlist, asked_at)
                 failed_since = None
             except (PeerError, RemoteProtocolError, InvalidValue) as error:
@@ -166,21 +171,23 @@ async def read_playlist(
     url: MediaUrl,
     stream: HttpStream | None = None,
     given_for: MediaUrl | None = None,
+    kept: KeptConnections | None = None,
     **network: Unpack[DialOptions],
 ) -> tuple[Playlist, MediaUrl]:
     """The playlist at ``url``, and where redirects led; ``stream``: the answer to a GET of it, taken over.
 
-    ``given_for``: see ``net.http.open_get``.
+    ``given_for``, ``kept``: see ``net.http.open_get``.
 
     Raises PeerError and RemoteProtocolError.
     """
     if stream is None:
-        stream = await open_get(url, given_for, **network)
+        stream = await open_get(url, given_for, kept=kept, **network)
+    body = HttpBody(stream)
     try:
         async with step(Reason.of(Code.STEP_PLAYLIST, peer=stream.connection.peer), network["deadlines"].response):
-            data = await HttpBody(stream).read_all(MAX_PLAYLIST_BYTES)
+            data = await body.read_all(MAX_PLAYLIST_BYTES)
     finally:
-        stream.connection.close()
+        body.release()
     if not data:
         raise PeerUnreachable(Code.SOURCE_HLS_EMPTY, peer=stream.connection.peer)
     try:

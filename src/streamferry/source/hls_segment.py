@@ -13,6 +13,7 @@ from streamferry.media.errors import PeerRejected, RemoteProtocolError
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, step
 from streamferry.net.http import WEB_SCHEMES, HttpBody, HttpStream, open_get
+from streamferry.net.kept import KeptConnections
 from streamferry.reasons import Code, Reason
 from streamferry.source.hls_follower import Next
 from streamferry.wire.hls import joined
@@ -32,7 +33,6 @@ class SegmentTransfer:
         self.found = found
         self.header = header
         self.seconds = found.segment.seconds
-        self._connection = stream.connection
         self._body = HttpBody(stream)
         self._leftover = self._body.leftover
         self._decryptor = decryptor
@@ -72,8 +72,8 @@ class SegmentTransfer:
         return plain[:-_BLOCK_BYTES] or None
 
     def close(self) -> None:
-        """End its connection. Closing again does nothing."""
-        self._connection.close()
+        """Release its connection. Closing again does nothing."""
+        self._body.release()
 
     def _end(self) -> bytes:
         held, self._held = self._held, b""
@@ -84,9 +84,10 @@ class SegmentTransfer:
 class SegmentOpener:
     """Asks for the segments of one playlist."""
 
-    def __init__(self, source: MediaUrl, **network: Unpack[DialOptions]) -> None:
+    def __init__(self, source: MediaUrl, kept: KeptConnections, **network: Unpack[DialOptions]) -> None:
         """``source``: the address for which the headers of the options were given."""
         self._source = source
+        self._kept = kept
         self._network = network
         self._known: dict[tuple[str, int, int | None], bytes] = {}
 
@@ -98,11 +99,7 @@ class SegmentOpener:
             header = await self._small(base, segment.header, _MAX_HEADER_BYTES)
         decryptor = await self._decryptor(base, segment.media.key)
         stream = await self._get(base, segment.media)
-        try:
-            return SegmentTransfer(found, header, stream, decryptor)
-        except BaseException:
-            stream.connection.close()
-            raise
+        return SegmentTransfer(found, header, stream, decryptor)
 
     async def _decryptor(self, base: MediaUrl, key: Key | None) -> CipherContext | None:
         if key is None:
@@ -119,12 +116,13 @@ class SegmentOpener:
             return known
         decryptor = await self._decryptor(base, piece.key)
         stream = await self._get(base, piece)
+        body = HttpBody(stream)
         try:
             reading = Reason.of(Code.STEP_MEDIA, peer=stream.connection.peer)
             async with step(reading, self._network["deadlines"].response):
-                data = await HttpBody(stream).read_all(max_bytes)
+                data = await body.read_all(max_bytes)
         finally:
-            stream.connection.close()
+            body.release()
         data = data[: piece.size_bytes]
         if decryptor is not None:
             data = decryptor.update(data)
@@ -135,7 +133,7 @@ class SegmentOpener:
 
     async def _get(self, base: MediaUrl, piece: Piece) -> HttpStream:
         byte_range = None if piece.size_bytes is None else (piece.begin, piece.begin + piece.size_bytes)
-        stream = await open_get(named_by(base, piece.uri), self._source, byte_range, **self._network)
+        stream = await open_get(named_by(base, piece.uri), self._source, byte_range, self._kept, **self._network)
         if piece.begin and not stream.is_partial:
             stream.connection.close()
             raise PeerRejected(Code.PLAYLIST_PART_MISSING, url=base.redacted)

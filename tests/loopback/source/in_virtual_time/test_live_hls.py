@@ -251,6 +251,41 @@ async def test_a_break_of_a_segment_that_is_missing_is_one_all_the_same(play, se
     assert_in_order(seen)
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_connections_are_kept_for_the_next_request(play, server, chunked):
+    """One for segments, one for playlists that come meanwhile; two are the ones of the beginning."""
+    server.chunked = chunked
+    seen = await play(60)
+    assert seen.error is None
+    assert_in_order(seen)
+    assert seen.media_s() == pytest.approx(60, abs=1.5)
+    assert len(server.asked) > 100
+    assert server.connections <= 4
+    assert server.loads == pytest.approx(61, abs=4)
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+async def test_servers_that_close_what_they_said_to_keep(play, server, most):
+    """Without a word, when the next request is there already: it is made once more, on a new connection."""
+    server.most_requests = most
+    seen = await play(30)
+    assert seen.error is None
+    assert_in_order(seen)
+    assert seen.media_s() == pytest.approx(30, abs=1.5)
+    # What was not answered is not in the list: no request was answered twice.
+    segments = [name for name in server.asked if name.endswith(".ts")]
+    assert len(set(segments)) == len(segments)
+    assert server.connections > len(server.asked) / most / 2
+
+
+async def test_servers_that_close_each_connection(play, server):
+    server.keeps = False
+    seen = await play(30)
+    assert seen.error is None
+    assert seen.media_s() == pytest.approx(30, abs=1.5)
+    assert server.connections == len(server.asked)
+
+
 def test_playlists_made_to_cost_time():
     """One line took minutes to parse; and lines are bounded."""
     assert attributes("#EXT-X-KEY:" + "A" * 1_000_000) == {}

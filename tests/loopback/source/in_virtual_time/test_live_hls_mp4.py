@@ -98,14 +98,13 @@ async def test_sound_of_its_own(peers, clips, tmp_path):
     picture = LiveServer(folder / "picture.m3u8", name="picture{}.cmfv")
     sound = LiveServer(folder / "sound.m3u8", name="sound{}.cmfv")
 
+    picture.answer = lambda name, _: (200, master.read_bytes()) if name == "master.m3u8" else None
+
     async def serve(reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         reader.feed_data(head)
         name = head.split()[1].decode().lstrip("/")
-        if name == "master.m3u8":
-            picture.answer = lambda *_: (200, master.read_bytes())
         await (sound if name.startswith("sound") else picture).serve(reader, writer)
-        picture.answer = None
 
     port = await peers.serve(serve)
     memory = SourceMemory()
