@@ -97,9 +97,10 @@ class MemoryFile:
         """What can be read now."""
         return memoryview(self._data)[: self.end_offset]
 
-    def advise(self, offset: int) -> None:
+    def advise(self, offset: int, asked: int = 0) -> int:
         """Note it."""
         self.advised.append(offset)
+        return offset
 
     def retain(self) -> None:
         """One more holder."""

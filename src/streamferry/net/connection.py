@@ -10,6 +10,7 @@ say whose fault an ``OSError`` is.
 """
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -17,6 +18,7 @@ import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fcntl import ioctl
+from os import sendfile
 from sys import byteorder
 from termios import TIOCOUTQ
 from time import CLOCK_BOOTTIME, clock_gettime
@@ -121,9 +123,10 @@ class Connection:
 
     def send_file(self, file: SendableFile, start: int, end: int) -> int:
         """The same of a stretch of a file: the kernel takes it from its cache, and nothing copies it."""
-        self._fence.check()
+        if clock_gettime(CLOCK_BOOTTIME) >= self._fence.at:
+            self._fence.check()
         try:
-            return os.sendfile(self._fd, file.descriptor, start, end - start)
+            return sendfile(self._fd, file.descriptor, start, end - start)
         except BlockingIOError:
             return 0
 
@@ -140,8 +143,11 @@ class Connection:
     def unacked_bytes(self) -> int:
         """Bytes sent which the peer's TCP has not acknowledged yet (Linux SIOCOUTQ, which equals TIOCOUTQ).
 
-        This is what tells a peer that takes media from one that is gone while its connection still stands.
+        This is what tells a peer that takes media from one that is gone while its connection still stands. A connection
+        that the peer has reset still tells it; one that was closed here raises OSError.
         """
+        if self._fd < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return int.from_bytes(ioctl(self._fd, TIOCOUTQ, _FOUR_BYTES), byteorder)
 
     def limit_unsent(self, limit_bytes: int) -> None:

@@ -98,17 +98,22 @@ class PreparedFile:
         """Stamp up to which all media there is of a file that grows is known."""
         return self.progress.media_ms
 
-    def advise(self, offset: int) -> None:
-        """Have the kernel read what follows ``offset``, and drop what is well before it."""
+    def advise(self, offset: int, asked: int = 0) -> int:
+        """Have the kernel read what follows ``offset``, and drop what is well before it; gives up to where.
+
+        ``asked``: up to where that was done before. To ask again costs as much as the first time.
+        """
         if self.on_read is not None:
             self.on_read(offset)
         self.view()
         assert self._map is not None
         start = offset - offset % mmap.PAGESIZE
-        if start < len(self._map):
-            self._map.madvise(mmap.MADV_WILLNEED, start, min(_AHEAD_BYTES, len(self._map) - start))
+        begin, end = max(start, asked - asked % mmap.PAGESIZE), min(start + _AHEAD_BYTES, len(self._map))
+        if begin < end:
+            self._map.madvise(mmap.MADV_WILLNEED, begin, end - begin)
         if start >= 2 * _BEHIND_BYTES:
             self._map.madvise(mmap.MADV_DONTNEED, start - 2 * _BEHIND_BYTES, _BEHIND_BYTES)
+        return end
 
     def retain(self) -> None:
         """Add a holder, who will call ``close``."""

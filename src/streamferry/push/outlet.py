@@ -5,6 +5,7 @@ but takes nothing.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from streamferry.media.errors import DestinationError, DestinationStalled
@@ -129,7 +130,7 @@ class Outlet:
 
     @property
     def acked_bytes(self) -> int:
-        """How many bytes of the present session had arrived at the last liveness check."""
+        """How many bytes of the present session had arrived when that was last looked at."""
         return self._acked_bytes
 
     @property
@@ -235,6 +236,12 @@ class Outlet:
             if taken < len(batch):
                 self.queue.put_back(batch, taken)
                 return
+
+    def note_acked(self) -> None:
+        """See once more what the peer of a session that ends has acknowledged, if that can still be known."""
+        if self.session is not None:
+            with suppress(DestinationError):
+                self._acked_bytes = max(self._acked_bytes, self.session.acked_bytes)
 
     def check_liveness(self, now: float) -> None:
         """Note what the peer acknowledged, at each inspection. Raises DestinationError when it is stuck or gone."""

@@ -71,7 +71,7 @@ class RtmpSession:
     @property
     def is_blocked(self) -> bool:
         """Whether the kernel did not take everything that was last written."""
-        return bool(self._rest) or bool(self._pending) or self._connection.is_holding
+        return True if self._rest or self._pending else self._connection.is_holding
 
     def write(self, tags: list[LaidTag]) -> int:
         """Send what is in ``framed``, then the tags; return how many of them all are on their way.

@@ -31,6 +31,8 @@ CATCH_UP = 1.5
 #: A reader that is shorter does not count as the one ahead, up to so much of them in all: opening and preparing a file
 #: takes half a second and more.
 SHORT_MS, AHEAD_MS = 1500, 6000
+# How often it is noted how far a list has come: what had arrived of a lost session is known to that.
+_NOTE_S = 0.5
 # What one counts for at least: each is an open file.
 _LEAST_MS = 200
 #: A new session goes back to what the old one's peer had acknowledged, but no further than this from what was given.
@@ -94,9 +96,10 @@ class FileFeed:
         self._visited_at = 0.0
         self._at_place: Callable[[], None] | None = None
         self._is_last = False
-        # How far the peer has acknowledged, once something has begun; after that stamps that were reached, each with
-        # the bytes of the session that were on their way by then.
+        # The stamp up to which the peer has acknowledged, once something has begun; after that stamps that were
+        # reached, each with the bytes of the session that were on their way by then.
         self._arrived: tuple[_Entry, int] | None = None
+        self._note_at = 0.0
         self._given: deque[tuple[int, _Entry, int]] = deque()
         self._room = asyncio.Event()
         self._room.set()
@@ -226,7 +229,7 @@ class FileFeed:
             self._reopen(later, later.begun_ms or 0)
             self._upcoming.appendleft(later)
             self._current = self._played.pop()
-        self._reopen(entry, arrived_ms)
+        self._reopen(entry, entry.reader.position_of(arrived_ms))
         self._begin_pass(entry)
 
     def end_session(self) -> None:
@@ -251,12 +254,15 @@ class FileFeed:
         given = self._given
         if not given:
             return
-        arrived_bytes = max(self._outlet.acked_bytes, given[-1][0] - _MAX_BACK_BYTES)
+        arrived_bytes, last = max(self._outlet.acked_bytes, given[-1][0] - _MAX_BACK_BYTES), None
         while given and given[0][0] <= arrived_bytes:
-            _, entry, reached_ms = given.popleft()
-            self._arrived = entry, entry.reader.position_of(reached_ms)
-            while self._played and self._played[0] is not entry:
-                self._spent.append(self._played.popleft().reader)
+            last = given.popleft()
+        if last is None:
+            return
+        _, entry, reached_ms = last
+        self._arrived = entry, reached_ms
+        while self._played and self._played[0] is not entry:
+            self._spent.append(self._played.popleft().reader)
 
     def stop_at_place(self, then: Callable[[], None]) -> None:
         """Send nothing from the next place on where a viewer can begin, and call ``then`` when it comes."""
@@ -267,7 +273,8 @@ class FileFeed:
 
         The hot path: one look-up and one send.
         """
-        session, pace = self._outlet.session, self._pace
+        outlet, pace, entry = self._outlet, self._pace, self._current
+        session = outlet.session
         since_s, self._visited_at = now - self._visited_at, now
         if session is None or pace is None or (session.is_blocked and not session.flush()):
             return False
@@ -276,40 +283,37 @@ class FileFeed:
         due_ms = pace.due_ms(now)
         if due_ms - self._given_ms > self._patience_ms:
             due_ms = self._due_after_hold(now, due_ms, since_s)
-        while self._current is not None or self._start_next():
-            entry = self._current
-            assert entry is not None
+        while entry is not None or (entry := self._start_next()) is not None:
             reader = entry.reader
-            self._given.append((self._outlet.sent_bytes, entry, reader.reached_ms))
-            cuts = self._at_place is not None or (entry.gives_way and bool(self._upcoming))
             start = reader.offset
+            if now >= self._note_at or reader.unsent_tracks:
+                self._note_at = now + _NOTE_S
+                self._given.append((outlet.sent_bytes, entry, reader.reached_ms))
+            cuts = self._at_place is not None or (entry.gives_way and bool(self._upcoming))
             end = reader.advance(due_ms - self._joins.shift, cuts)
             if end > start:
                 self._sender.send(session, reader, start, end)
             if not reader.at_end:
-                if reader.starved and reader.file.failed is None:
-                    self._given_ms = min(due_ms, self._reached_ms(reader))
-                    self._outlet.media_time_ms = self._given_ms
-                    return False
                 if not reader.starved:
-                    self._given_ms = self._outlet.media_time_ms = due_ms
+                    self._given_ms = outlet.media_time_ms = due_ms
                     return True
+                if reader.file.failed is None:
+                    self._given_ms = min(due_ms, reader.reached_ms + self._joins.shift)
+                    outlet.media_time_ms = self._given_ms
+                    return False
             self._end_pass(entry)
-            self._given_ms = self._outlet.media_time_ms = self._joins.position_ms
+            self._given_ms = outlet.media_time_ms = self._joins.position_ms
             if self._at_place is None or not reader.is_cut:
                 self._tell_end(entry)
             if self._at_place is not None and reader.at_end:
                 self._pace = None
                 self._at_place()
                 return False
-            if session.is_blocked or not self._start_next():
+            if session.is_blocked or (entry := self._start_next()) is None:
                 break
         if self._is_last and not self._upcoming:
             self.finished.set()
         return False
-
-    def _reached_ms(self, reader: PreparedReader) -> int:
-        return reader.reached_ms + self._joins.shift
 
     def _tell_end(self, entry: _Entry) -> None:
         if not entry.is_told:
@@ -342,9 +346,9 @@ class FileFeed:
             self._restart_pace(given_ms, now)
         return given_ms + LEAD_MS
 
-    def _start_next(self) -> bool:
+    def _start_next(self) -> _Entry | None:
         if not self._upcoming:
-            return False
+            return None
         if self._current is not None:
             self._played.append(self._current)
         entry = self._current = self._upcoming.popleft()
@@ -354,8 +358,8 @@ class FileFeed:
             entry.begun_ms = entry.reader.position_ms
             self._on_step(ItemStep.STARTED, entry.playhead, None)
         if self._arrived is None:
-            self._arrived = entry, entry.begun_ms
-        return True
+            self._arrived = entry, entry.reader.reached_ms
+        return entry
 
     def _begin_pass(self, entry: _Entry) -> None:
         self._joins.begin(entry.reader.first_stamps())

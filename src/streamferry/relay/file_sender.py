@@ -64,26 +64,26 @@ class FileSender:
 
     def send(self, session: Session, reader: PreparedReader, start: int, end: int) -> None:
         """Send what the reader gave from ``start`` to ``end``, in its file's bytes. Raises DestinationError."""
-        chunks = self._chunks
+        chunks, tap = self._chunks, self._outlet.tap
+        is_plain = not reader.unsent_tracks and reader.reached_ms < self._near_wrap_ms
+        if is_plain and tap is None and chunks is not None:  # The hot path.
+            chunks.write_file(reader.file, start, end)
+            return
         headers, self._headers_due = self._headers_due, []
-        if chunks is None or self._outlet.tap is not None:
+        if chunks is None or tap is not None:
             laid = self._lay(headers, reader, start)
             if chunks is None:
                 session.write(laid)
-            if self._outlet.tap is not None:
-                self._outlet.tap(laid)
+            if tap is not None:
+                tap(laid)
         if chunks is None:
             return
-        if not reader.unsent_tracks and reader.reached_ms < self._near_wrap_ms:
+        if is_plain:
             chunks.write_file(reader.file, start, end)
             return
         if headers:
             chunks.write_tags(self._lay_headers(headers))
-        if not reader.unsent_tracks:
-            self._send_over_wrap(chunks, reader, start)
-            return
-        add_ms = self._shift - chunks.zero_ms
-        pieces = reader.pieces(start, add_ms, chunks.message_stream_id)
+        pieces = reader.pieces(start, self._shift - chunks.zero_ms, chunks.message_stream_id)
         if reader.reached_ms < self._near_wrap_ms:
             chunks.write_pieces(pieces)
         else:

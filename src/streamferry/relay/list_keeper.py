@@ -147,8 +147,8 @@ class ListKeeper:
         feed = self._feed
         if feed is None:
             return
-        if feed.has_begun and feed.playhead is not None:
-            self._position.note(feed.playhead, now)
+        if feed.has_begun and (playhead := feed.playhead) is not None:
+            self._position.note(playhead, now)
         for item, end_ms in feed.item_ends():
             self._position.note_end(item, end_ms)
         if feed.finished.is_set() and self._context.flow.outlet.is_drained:

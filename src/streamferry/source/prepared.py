@@ -13,7 +13,7 @@ from streamferry.reasons import Code
 from streamferry.wire.flv import NEVER_MS
 from streamferry.wire.rtmp.chunk_file import STEP_MS, Index, TagScan, end_of_message, restamped
 
-# How far the reader goes between two hints to the kernel; each makes it read ahead twice that far.
+# How far the reader goes between two hints to the kernel; what is read ahead is twice that far.
 _ADVISE_STEP_BYTES = 2 << 20
 # Length of a frame where no other tells it.
 _LONE_FRAME_MS = {VIDEO: 40, AUDIO: 23}
@@ -46,8 +46,10 @@ class PlayableFile(Protocol):
     def view(self) -> memoryview:
         """The bytes that can be read now, at least ``end_offset`` of them."""
 
-    def advise(self, offset: int) -> None:
-        """The reader will read from ``offset`` on, and no longer needs what is before it."""
+    def advise(self, offset: int, asked: int = 0) -> int:
+        """The reader will read from ``offset`` on, and no longer needs what is before it; gives how far that was heard,
+        which is ``asked`` the next time.
+        """
 
     def retain(self) -> None:
         """Add a holder."""
@@ -66,6 +68,7 @@ class PreparedReader:
 
     __slots__ = (
         "_advise_at",
+        "_asked",
         "_end_ms",
         "_last_ms",
         "_scan",
@@ -111,7 +114,7 @@ class PreparedReader:
         # Number of the step up to which was given last; those before it are never looked at again.
         self._step = 0
         self._advise_at = self.offset + _ADVISE_STEP_BYTES
-        file.advise(self.offset)
+        self._asked = file.advise(self.offset)
 
     @property
     def position_ms(self) -> int:
@@ -175,7 +178,7 @@ class PreparedReader:
         if end <= start:
             if self.starved:
                 # A preparation that keeps so much of the file and no more goes on when what was given before has left.
-                file.advise(start)
+                self._asked = file.advise(start, self._asked)
             return start
         self.offset = end
         if self.at_end or self.starved:
@@ -185,7 +188,7 @@ class PreparedReader:
         if end >= self._advise_at:
             self._advise_at = end + _ADVISE_STEP_BYTES
             # No further: what was given last is in use until the next call.
-            file.advise(start)
+            self._asked = file.advise(start, self._asked)
         return end
 
     def _last_stamp_before(self, offset: int) -> int:

@@ -1,6 +1,8 @@
 """A file, a destination that reads late, and all of the film: on real TCP with small buffers, on a clock of numbers."""
 
 import asyncio
+import socket
+import struct
 from itertools import pairwise
 
 import pytest
@@ -96,7 +98,7 @@ async def test_nothing_is_lost_while_a_destination_reads_nothing(relay, pause_s)
     """For some seconds, over several groups of pictures: the film waits, and then all of it arrives."""
     file = MemoryFile(10, gop=10, frame_bytes=40_000)
     running = relay(file, 4096)
-    await running.run(3, 1 << 20)
+    await running.run(5.7, 1 << 20)
     await running.run(pause_s, 0)
     await running.finish()
     assert running.flow.outlet.dropped_tags == 0
@@ -129,6 +131,27 @@ async def test_a_destination_that_is_slower_than_the_film_gets_all_of_it(relay):
     assert_whole(running.far, file)
     numbers = [number_of(tag) for tag in running.far.tags if tag[0] == VIDEO and tag[2][1] == 1]
     assert all(b == a + 1 for a, b in pairwise(numbers))
+
+
+async def test_a_session_that_is_reset_is_continued_from_where_it_was_acknowledged(relay):
+    """Between two inspections, which are 2 s apart: what had arrived is known to half a second and a visit.
+
+    Of a list with a keyframe each 0.2 s no more than that is sent again.
+    """
+    running = relay(MemoryFile(10, gop=5))
+    await running.run(5.7, 1 << 20)
+    while running.far.receive():
+        pass
+    running.far.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    running.far.sock.close()
+    before = [number_of(tag) for tag in running.far.tags if tag[0] == VIDEO and tag[2][1] == 1]
+    lost = running.session
+    running.begin_session_again()
+    lost.abort()
+    await running.finish()
+    after = [number_of(tag) for tag in running.far.tags if tag[0] == VIDEO and tag[2][1] == 1]
+    assert after == list(range(after[0], 250))
+    assert 0 <= before[-1] + 1 - after[0] <= 25 * (0.5 + RING_S + RING_S + 0.2)
 
 
 @pytest.mark.parametrize("read_bytes", [1, 4_096, 70_000, 400_000])
