@@ -1,6 +1,6 @@
 #!/bin/bash
-# Fetches the programs the tests put around streamferry: ffmpeg, nginx with its RTMP module, HAProxy, PostgreSQL, PgBouncer,
-# Chromium, systemd (for systemd-analyze), iproute2, gcc (for bench/native), node-media-server.
+# Fetches the programs the tests put around streamferry: ffmpeg, nginx with its RTMP module, rtmpdump, GStreamer with its
+# rtmp2src, HAProxy, PostgreSQL, PgBouncer, Chromium, systemd (for systemd-analyze), iproute2, gcc (for bench/native), node-media-server.
 # As root they are installed. Otherwise, and offline, this says what is missing, and the tests that need it are skipped
 # with the reason; with CI=true such a skip is a failure (tests/conftest.py).
 set -euo pipefail
@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 
 has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
 has_rtmp_module() { compgen -G '/usr/lib*/nginx/modules/ngx_rtmp_module.so' >/dev/null; }
+has_rtmp2src() { compgen -G '/usr/lib/*/gstreamer-1.0/libgstrtmp2.so' >/dev/null || compgen -G '/usr/lib*/gstreamer-1.0/libgstrtmp2.so' >/dev/null; }
 has_srt() { compgen -G '/usr/lib/*/libsrt*.so.1.*' >/dev/null || compgen -G '/usr/lib*/libsrt*.so.1.*' >/dev/null; }
 has_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
@@ -15,6 +16,9 @@ missing() {
     if ! has ffmpeg || ! has ffprobe; then echo ffmpeg; fi
     if ! has nginx; then echo nginx; fi
     if ! has_rtmp_module; then echo libnginx-mod-rtmp; fi
+    if ! has rtmpdump; then echo rtmpdump; fi
+    if ! has gst-launch-1.0; then echo gstreamer1.0-tools; fi
+    if ! has_rtmp2src; then echo gstreamer1.0-plugins-bad; fi
     if ! has_srt; then echo libsrt1.5-gnutls; fi
     if ! has haproxy; then echo haproxy; fi
     if ! has ip; then echo iproute2; fi

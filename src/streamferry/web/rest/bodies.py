@@ -97,7 +97,7 @@ class OptionsBody(Body):
     tc_url: ConnectText | None = Field(None, repr=False)
     """The same: ``tcUrl``, instead of the address up to the application."""
     swf_url: ConnectText | None = Field(None, repr=False)
-    """The same: ``swfUrl``; without it none is sent."""
+    """The same: ``swfUrl``; without it a destination is told ``tcUrl`` here, too, as by OBS, and a source nothing."""
     page_url: ConnectText | None = Field(None, repr=False)
     """The same: ``pageUrl``; without it none is sent."""
 

@@ -251,9 +251,13 @@ class ClientSession(Peer):
         fields["flashVer"] = options.flash_ver or our_name
         # What was given is for the server of the address, not for where that redirects to.
         is_home = self._place == Place.of(self._url)
+        tc_url = (options.tc_url or self._url.tc_url) if is_home else self._place.tc_url
         if options.swf_url and is_home:
             fields["swfUrl"] = options.swf_url
-        fields["tcUrl"] = ((options.tc_url or self._url.tc_url) if is_home else self._place.tc_url) + auth
+        elif self._purpose is Purpose.PUBLISH:
+            # As OBS does, by which servers are tried out; ffmpeg sends none.
+            fields["swfUrl"] = tc_url
+        fields["tcUrl"] = tc_url + auth
         if self._purpose is Purpose.PLAY:
             # Bit masks of what the player decodes, as Flash Player and ffmpeg send them: everything.
             fields |= {"fpad": False, "capabilities": 15, "audioCodecs": 4071, "videoCodecs": 252, "videoFunction": 1}
