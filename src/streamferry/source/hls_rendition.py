@@ -22,7 +22,8 @@ from streamferry.wire.hls import MAX_PLAYLIST_BYTES, Playlist
 
 # A request that fails is made once more after this many seconds, if it may be a whim of the server.
 _AGAIN_S = 0.5
-# A playlist that cannot be had for so long, and so many segments in a row, are no whim: another session may do better.
+# A playlist that cannot be had for so long, when all that it listed was played, and so many segments in a row are no
+# whim: another session may do better.
 _PLAYLIST_PATIENCE_S = 4.0
 _MOST_FAILURES = 3
 _EXPIRED = frozenset((401, 403, 410))
@@ -39,8 +40,9 @@ class Rendition:
         Needs a running event loop.
         """
         self.follower = follower
-        #: Why no more can be had; what has come until then is to be played first.
-        self.error: MediaError | None = None
+        # Why no more segments are asked for, and why the playlist cannot be had at present.
+        self._failure: MediaError | None = None
+        self._list_failure: MediaError | None = None
         self._address = address
         self._source = source
         self._clock = asyncio.get_running_loop().time
@@ -56,9 +58,16 @@ class Rendition:
         self._tasks = [asyncio.create_task(self._guard(work())) for work in (self._read_again, self._ask_ahead)]
 
     @property
+    def error(self) -> MediaError | None:
+        """Why no more can be had; what has come until then is to be played first."""
+        return self._failure or self._list_failure
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing more will come."""
-        return self._ready is None and (self.error is not None or self._tasks[1].done())
+        if self._ready is not None or self._asking:
+            return False
+        return self._tasks[1].done() or (self._list_failure is not None and self.follower.ahead_s <= 0)
 
     @property
     def ahead_s(self) -> float:
@@ -93,8 +102,8 @@ class Rendition:
         try:
             await work
         except MediaError as error:
-            if self.error is None:
-                self.error = error
+            if self._failure is None:
+                self._failure = error
         finally:
             self._is_listed.set()
 
@@ -108,14 +117,13 @@ class Rendition:
                     self._address, given_for=self._source, kept=self._kept, **self._network
                 )
                 self.follower.take(playlist, asked_at)
-                failed_since = None
+                failed_since = self._list_failure = None
             except (PeerError, RemoteProtocolError, InvalidValue) as error:
                 now = self._clock()
                 failed_since = asked_at if failed_since is None else failed_since
                 if now - failed_since > _PLAYLIST_PATIENCE_S:
-                    if isinstance(error, InvalidValue):
-                        raise RemoteProtocolError(error.why) from None
-                    raise
+                    # The end only if it is not back before all that was listed has been played.
+                    self._list_failure = RemoteProtocolError(error.why) if isinstance(error, InvalidValue) else error
                 self.follower.reload_at = now + max(_AGAIN_S, self.follower.usual_s / 2)
             self._is_listed.set()
 
@@ -127,7 +135,7 @@ class Rendition:
             if self._ready is not None:
                 continue
             while (found := self.follower.next()) is None:
-                if self.error is not None or (self.follower.is_finished and self._tasks[0].done()):
+                if self._tasks[0].done():
                     return
                 self._is_listed.clear()
                 await self._is_listed.wait()

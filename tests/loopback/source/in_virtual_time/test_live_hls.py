@@ -89,6 +89,40 @@ async def test_a_server_that_is_away_for_a_while(play, server):
     assert second.media_s() == pytest.approx(10, abs=1.5)
 
 
+async def test_a_playlist_that_is_away_while_there_is_something_to_play(peers, clips):
+    """Segments of 4 s, and the playlist away for 10: what was listed lasts until it is back, and nothing is missing."""
+    server = SlowServer(clips.hls("half_a_minute"))
+    port = await peers.serve(server.serve)
+    inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/live.m3u8"))
+    away = asyncio.get_running_loop().time() + 9
+
+    def answer(name, _):
+        is_away = away <= asyncio.get_running_loop().time() < away + 10
+        return 503 if is_away and name.endswith("m3u8") else None
+
+    server.answer = answer
+    seen = await watch(inlet, 40)
+    inlet.close()
+    assert seen.error is None
+    assert_in_order(seen)
+    assert seen.media_s() == pytest.approx(40, abs=4)
+
+
+class SlowServer(LiveServer):
+    """Its segments last four seconds."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.segments = [b"".join(self.segments[at : at + 4]) for at in range(0, len(self.segments) - 3, 4)]
+
+    @property
+    def made(self):
+        return self.window + int((asyncio.get_running_loop().time() - self.began_at) / 4)
+
+    def text(self):
+        return super().text().replace("EXTINF:1.0", "EXTINF:4.0").replace("DURATION:1", "DURATION:4")
+
+
 async def test_one_reload_of_four_that_fails(play, server):
     """It ended the session each time."""
     server.answer = lambda name, count: 503 if name.endswith("m3u8") and count % 4 == 3 else None
