@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from kit import postgresql
+from kit import postgresql, programs
 from kit.balance import LongestFirst, shares_the_service, slow_modules
 from kit.clips import ClipFactory
 from kit.http_files import HttpFiles
@@ -110,6 +110,12 @@ def _no_collections_by_hosts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(collector, "gc", _NoCollections)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_forks_left() -> Iterator[None]:
+    yield
+    programs.close_forks()
 
 
 @pytest.fixture(autouse=True)

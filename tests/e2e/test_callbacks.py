@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from kit.callback_receiver import CallbackReceiver
 from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
-from kit.relay_program import STREAMFERRY
+from kit.programs import STREAMFERRY
 from kit.service_program import ServiceProgram
 from kit.tasks import vod
 from kit.waiting import START_S

@@ -101,7 +101,7 @@ def test_ctrl_c_unpublishes_at_once_and_leaves_no_child(
     """The stream leaves the stat page, status 0, state stopped, and no child process remains."""
     source = clips("heavy")
     http_files.bytes_per_second = source.stat().st_size // 8
-    running = relay(http_files.url(source), "--loop", -1, "--to", nginx.url("out"))
+    running = relay(http_files.url(source), "--loop", -1, "--to", nginx.url("out"), is_started=True)
     running.wait_state("streaming")
     children = wait_for("the preparing child", lambda: programs.descendants(running.pid))
     nginx.wait_published("out")
@@ -139,6 +139,7 @@ def test_a_planted_key_is_nowhere(
     running = relay(
         *(source, "--verbose", "--patience", 0 if kind == "fine" else 3),
         json=json,
+        is_started=True,
         environment={"STREAMFERRY_TO": nginx.url(f"{key}?secret={token}", app)},
     )
 

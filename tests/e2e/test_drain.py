@@ -13,8 +13,7 @@ import pytest
 from kit.clips import FPS, ClipFactory
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
-from kit.programs import Program
-from kit.relay_program import STREAMFERRY
+from kit.programs import STREAMFERRY, Program
 from kit.service_program import ServiceProgram
 from kit.sightings import KnownFrames, Sightings
 from streamferry.control.actions import Actions

@@ -17,8 +17,7 @@ import pytest
 
 from kit.clips import ClipFactory
 from kit.postgresql import PostgreSql
-from kit.programs import Program
-from kit.relay_program import STREAMFERRY
+from kit.programs import STREAMFERRY, Program
 from kit.service_program import ServiceProgram
 from kit.waiting import START_S
 from scripted.destination import Destination

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
-from kit.relay_program import STREAMFERRY
+from kit.programs import STREAMFERRY
 from kit.service_program import ServiceProgram
 from kit.waiting import START_S, wait_for
 from streamferry.cli.commands import app

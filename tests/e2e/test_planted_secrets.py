@@ -52,7 +52,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Ite
         "STREAMFERRY_LOG_FORMAT": "json",
     }
     words = ("--egress", "any", "--files", clips.directory)
-    service = ServiceProgram(tmp_path_factory.mktemp("planted"), *words, environment=settings)
+    service = ServiceProgram(tmp_path_factory.mktemp("planted"), *words, environment=settings, is_started=True)
     try:
         yield service.wait_ready()
     finally:

@@ -27,9 +27,14 @@ def serve(store_url: str, tmp_path: Path, clips: ClipFactory) -> Iterator[Callab
     """``serve()`` starts a healthy service over one folder. At the end none may have shown a traceback or leaked."""
     started: list[ServiceProgram] = []
 
-    def start(*arguments: object, **environment: str) -> ServiceProgram:
-        words = ("--egress", "any", "--files", clips.directory, *arguments)
-        service = ServiceProgram(tmp_path / "service", *words, store_url=store_url, environment=environment)
+    def start(*arguments: object, is_started: bool = False, **environment: str) -> ServiceProgram:
+        service = ServiceProgram(
+            tmp_path / "service",
+            *("--egress", "any", "--files", clips.directory, *arguments),
+            store_url=store_url,
+            environment=environment,
+            is_started=is_started,
+        )
         started.append(service)
         return service.wait_ready()
 
@@ -43,7 +48,7 @@ def serve(store_url: str, tmp_path: Path, clips: ClipFactory) -> Iterator[Callab
 @ON_SQLITE
 def test_first_start_last_word(serve: Callable[..., ServiceProgram]) -> None:
     """The first start keeps a key pair in a file and only says where; SIGTERM ends it with all its children."""
-    first = serve("--workers", "2")
+    first = serve("--workers", "2", is_started=True)
     file = first.data / "first-access-key"
     assert str(file) in first.said
     secret = file.read_text().split()[-1]
@@ -112,7 +117,7 @@ async def test_a_worker_that_is_killed_is_replaced(
     serve: Callable[..., ServiceProgram], nginx: NginxRtmp, clips: ClipFactory
 ) -> None:
     """Its tasks are streaming again, and the service has as many workers as before. Of PostgreSQL: test_kill9.py."""
-    service = serve()
+    service = serve(is_started=True)
     async with service.actions() as actions:
         task_id = await actions.create_task(vod(clips("h264_no_bframes"), nginx.url("killed")))
         client = nginx.wait_published("killed").client

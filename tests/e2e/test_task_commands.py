@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from kit.clips import ClipFactory
 from kit.front import front
 from kit.nginx_rtmp import NginxRtmp
-from kit.relay_program import STREAMFERRY
+from kit.programs import STREAMFERRY
 from kit.service_program import ServiceProgram
 from kit.shared_service import KEY_ID, SECRET
 from kit.waiting import wait_for

@@ -2,16 +2,13 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import typer
 
+from kit.programs import STREAMFERRY
 from streamferry.cli.commands import load_all
-
-STREAMFERRY = Path(sys.executable).with_name("streamferry")
 
 
 def environment_with(environment: Mapping[str, str]) -> dict[str, str]:

@@ -15,8 +15,21 @@ from typing import Self
 import imageio_ffmpeg
 import pytest
 
+from kit.forked import Fork, Forks
+from kit.forked_children import NURSERY
+
+#: Our program as users start it.
+STREAMFERRY = Path(sys.executable).with_name("streamferry")
 #: How long a program may take to leave after SIGTERM before it is killed.
 STOP_SECONDS = 30.0
+#: Most of what a service costs is its imports: 2.3 of 3 s of CPU.
+_FORKS = Forks(
+    "streamferry.cli",
+    *("streamferry.cli.commands", "streamferry.cli.serve", "streamferry.cli.relay"),
+    *("streamferry.service.assembly", "streamferry.service.work"),
+    *("asyncpg", "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.aiosqlite"),
+    program=STREAMFERRY,
+)
 _SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 
 
@@ -58,7 +71,11 @@ def run(command: Sequence[str | Path], seconds: float = 60.0) -> subprocess.Comp
 
 
 class Program:
-    """A child process whose output goes to a file. Leaving the context stops it; the kernel does if pytest dies."""
+    """A process whose output goes to a file. Leaving the context stops it; the kernel does if pytest dies.
+
+    One of ours is a fork, see ``kit.forked``; ``is_started`` for tests of what /proc shows of it, and of the way from
+    the executable to the command.
+    """
 
     def __init__(
         self,
@@ -68,20 +85,22 @@ class Program:
         cwd: Path | None = None,
         errors: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        is_started: bool = False,
     ) -> None:
         """``errors``: a file of its own for standard error. ``environment``: added to ours."""
         self.log = log
         words = [str(word) for word in command]
-        if sys.platform == "linux" and (setpriv := shutil.which("setpriv", path=_SEARCH)):
-            words = [setpriv, "--pdeathsig", "KILL", *words]
-        with log.open("ab") as output, (errors or log).open("ab") as error_output:
+        variables = {**os.environ, **(environment or {})}
+        with log.open("ab") as output, (errors or log).open("ab") as error_output, open(os.devnull) as nothing:
+            self.process: subprocess.Popen[bytes] | Fork
+            if command[0] == STREAMFERRY and not is_started:
+                streams = [one.fileno() for one in (nothing, output, error_output)]
+                self.process = _FORKS.start(words[1:], streams, environment=variables, cwd=cwd, has_nursery=True)
+                return
+            if sys.platform == "linux" and (setpriv := shutil.which("setpriv", path=_SEARCH)):
+                words = [setpriv, "--pdeathsig", "KILL", *words]
             self.process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=error_output,
-                cwd=cwd,
-                env={**os.environ, **(environment or {})},
+                words, stdin=nothing, stdout=output, stderr=error_output, cwd=cwd, env=variables
             )
 
     @property
@@ -116,20 +135,27 @@ class Program:
         self.stop()
 
 
+def close_forks() -> None:
+    """End the process that programs of ours are forked from."""
+    _FORKS.close()
+
+
 def descendants(pid: int) -> list[int]:
-    """Process ids of all children of a process and their children, as far as they live now."""
+    """Process ids of all children of a process and their children, as far as they live now; without nurseries."""
     found: list[int] = []
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for child in map(int, children.read_text().split()):
-                found += [child, *descendants(child)]
+                if Path(f"/proc/{child}/comm").read_text() != f"{NURSERY}\n":
+                    found += [child, *descendants(child)]
     return found
 
 
 def command_line(pid: int) -> str:
-    """The argv of a process, or an empty string once it is gone."""
+    """The argv of a process and its name, which of a fork tells what it is; an empty string once it is gone."""
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return words and words + Path(f"/proc/{pid}/comm").read_text().strip()
     return ""
 
 

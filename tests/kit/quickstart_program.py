@@ -4,8 +4,7 @@ import re
 import signal
 from pathlib import Path
 
-from kit.programs import Program
-from kit.relay_program import STREAMFERRY
+from kit.programs import STREAMFERRY, Program
 from kit.waiting import wait_for
 
 _LINK = re.compile(r"^ +(http://\S+#once=\S+)$", re.M)
@@ -19,7 +18,7 @@ class QuickstartProgram(Program):
         elsewhere = {"STREAMFERRY_STORE": "sqlite:////no/such/store", "STREAMFERRY_HOST": "0.0.0.0"}
         self._seen = len((folder / "output").read_text()) if (folder / "output").exists() else 0
         words: list[str | Path] = [STREAMFERRY, "quickstart", *map(str, arguments)]
-        super().__init__(words, folder / "output", cwd=folder, environment=elsewhere)
+        super().__init__(words, folder / "output", cwd=folder, environment=elsewhere, is_started=True)
 
     @property
     def said(self) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,10 @@ from typing import Any
 import pytest
 import typer
 
-from kit.programs import Program
+from kit.programs import STREAMFERRY, Program
 from kit.waiting import START_S, wait_for
 from streamferry.cli.commands import app
 from streamferry.net import sandbox
-
-STREAMFERRY = Path(sys.executable).with_name("streamferry")
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,14 @@ def run_to_end(home: Path, *arguments: object) -> Finished:
 class RelayProgram(Program):
     """A relay that runs; with ``json`` its lines can be read."""
 
-    def __init__(self, home: Path, *arguments: object, json: bool = True, environment: dict[str, str] | None = None):
+    def __init__(
+        self,
+        home: Path,
+        *arguments: object,
+        json: bool = True,
+        environment: dict[str, str] | None = None,
+        is_started: bool = False,
+    ) -> None:
         home.mkdir()
         self._errors = home / "stderr"
         super().__init__(
@@ -93,6 +97,7 @@ class RelayProgram(Program):
                 "PYTHONWARNINGS": "default::ResourceWarning",
                 **(environment or {}),
             },
+            is_started=is_started,
         )
 
     @property

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from kit import programs
-from kit.programs import Program, descendants
-from kit.relay_program import STREAMFERRY
+from kit.programs import STREAMFERRY, Program, descendants
 from kit.waiting import START_S, wait_for
 from streamferry.control.actions import Actions
 from streamferry.store import Seal, Store, sqlite_url
@@ -31,6 +30,7 @@ class ServiceProgram(Program):
         store_url: str = "",
         environment: dict[str, str] | None = None,
         disk_bytes: int = 0,
+        is_started: bool = False,
     ) -> None:
         home.mkdir(exist_ok=True)
         self.data = home / "data"
@@ -65,6 +65,7 @@ class ServiceProgram(Program):
                 "PYTHONWARNINGS": "default::ResourceWarning",
                 **(environment or {}),
             },
+            is_started=is_started,
         )
 
     @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from kit import programs
-from kit.relay_program import STREAMFERRY
+from kit.programs import STREAMFERRY
 from streamferry.web.metrics import FAMILIES
 
 ROOT = Path(__file__).parents[2]
