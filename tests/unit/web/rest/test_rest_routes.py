@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from bucket_time import BucketTime
 from rest_api import PLANTED, Rest, make_rest, new_task
 from signed_api import NO_LIMITS
 
@@ -77,13 +78,15 @@ async def test_a_token_ends_with_its_key_and_its_time(rest: Rest, store: Store) 
         await tokens.prove(token)
 
 
-async def test_tokens_that_prove_nothing_had_no_brake(rest: Rest) -> None:
+async def test_tokens_that_prove_nothing_had_no_brake(rest: Rest, bucket_time: BucketTime) -> None:
     """Each asked the store; a peer gets so many at once, and then not even a right one is looked at for a moment."""
     wrong = {"authorization": f"Bearer sf1.QUs.99999999999.{'0' * 32}"}
-    answers = [await rest.client.get("/tasks", headers=wrong) for _ in range(3 * FAILURES_AT_ONCE)]
-    assert {one.status_code for one in answers[:FAILURES_AT_ONCE]} == {401}
-    refused = next(one for one in answers if one.status_code == 429)
-    assert (refused.json()["error"]["code"], refused.headers["retry-after"]) == ("too_many", "1")
+    for _ in range(FAILURES_AT_ONCE):
+        assert (await rest.client.get("/tasks", headers=wrong)).status_code == 401
+    refused = await rest.client.get("/tasks")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many")
+    bucket_time.now += int(refused.headers["retry-after"])
+    assert (await rest.client.get("/tasks")).status_code == 200
 
 
 async def test_who_fails_too_often_is_locked_out_for_a_while(rest: Rest, store: Store) -> None:
@@ -251,13 +254,12 @@ async def test_a_large_body_is_refused_unread(rest: Rest) -> None:
         assert (await rest.client.post("/tasks", content=content)).status_code in (400, 422)
 
 
-async def test_rates_hold_for_each_key(store: Store) -> None:
+async def test_rates_hold_for_each_key(store: Store, bucket_time: BucketTime) -> None:
     """Beyond its rate a key is told to wait; another one is served."""
     async with make_rest(store, RestSettings(sdk_body=write_body, rates=Rates(write=1, list=2))) as rest:
         reader = await rest.token(rest.reader)
-        answers = [await rest.client.get("/tasks") for _ in range(5)]
-        assert answers[0].status_code == 200
-        assert answers[-1].status_code == 429
+        answers = [await rest.client.get("/tasks") for _ in range(3)]
+        assert [one.status_code for one in answers] == [200, 200, 429]
         assert answers[-1].headers["retry-after"]
         assert (await rest.client.get("/tasks", headers={"authorization": f"Bearer {reader}"})).status_code == 200
 
