@@ -1,5 +1,7 @@
 """Fixtures for all tests, and the rule that continuous integration may skip nothing."""
 
+import asyncio
+import contextlib
 import gc
 import os
 import sys
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from kit import postgresql, programs
 from kit.balance import LongestFirst, shares_the_service, slow_modules
 from kit.clips import ClipFactory
+from kit.forked_children import Nursery, started
 from kit.http_files import HttpFiles
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
@@ -113,9 +116,18 @@ def _no_collections_by_hosts() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_forks_left() -> Iterator[None]:
-    yield
+def _forks() -> Iterator[None]:
+    """Programs of ours are forks, also what relays of this process start. None of them is left at the end."""
+    with contextlib.closing(Nursery()) as nursery:
+        nursery.use()
+        yield
     programs.close_forks()
+
+
+@pytest.fixture
+def started_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preparations and probes are started, and no forks: for tests of what /proc shows and of the watcher of a loop."""
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", started)
 
 
 @pytest.fixture(autouse=True)

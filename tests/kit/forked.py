@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kit.forked_children import MODULES, have_nursery, open_streams
+from kit.forked_children import have_nursery, load_modules, open_streams
 
 _TESTS = str(Path(__file__).parents[1])
 #: Within this it has ended, or has come to a stand: some have a low priority, and a machine may be busy.
@@ -226,12 +226,10 @@ def _become(order: _Order, streams: list[int]) -> None:
 def main() -> None:
     """The process that forks, and then each of its forks."""
     gc.disable()
-    for name in (*sys.argv[1:], *MODULES):
+    for name in sys.argv[1:]:
         importlib.import_module(name)
     program = sys.modules[sys.argv[1]]
-    for name in set(MODULES) - {sys.argv[1]}:
-        # What is run by this name later must not be there twice.
-        del sys.modules[name]
+    load_modules()
     gc.freeze()
     gc.enable()
     with socket.socket(fileno=os.dup(0)) as asked:

@@ -1,8 +1,10 @@
 """Programs of ours that a fork starts (``python -P -m MODULE``: workers, preparations, probes) are forked as well.
 
 A fork has threads and an event loop when it starts one. So it has a process from before it had them: the nursery, which
-does nothing but fork, and ends with it. What is forked is a child of who asked, as one that was started would be: the
-nursery forks twice, the one between ends, and the kernel gives what it leaves to the nearest ancestor that asks for it.
+does nothing but fork, and ends with it. A process of the tests has one as well, for the preparations of its relays.
+
+What is forked is a child of who asked, as one that was started would be: the nursery forks twice, the one between ends,
+and the kernel gives what it leaves to the nearest ancestor that asks for it.
 """
 
 import array
@@ -12,6 +14,7 @@ import asyncio.subprocess
 import atexit
 import ctypes
 import fcntl
+import importlib
 import json
 import os
 import resource
@@ -22,9 +25,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-#: What those programs are; whoever forks imports what they need.
+#: What those programs are; the first one starts others.
 MODULES = ("streamferry.cli.attached_worker", "streamferry.prepare.preparation", "streamferry.prepare.probe_child")
 #: Name of the process, as the kernel shows it: it is no part of what is tested.
 NURSERY = "nursery"
@@ -32,21 +36,48 @@ _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)
 #: Descriptors are put above these before they get the numbers that they are to have.
 _FREE = 500
-_started = asyncio.create_subprocess_exec
+_TESTS = str(Path(__file__).parents[1])
+#: What really starts one.
+started = asyncio.create_subprocess_exec
+
+
+class Nursery:
+    """One of a process that is no fork. It does nothing, and imports nothing, until it is asked for the first one."""
+
+    def __init__(self) -> None:
+        self._asked, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        code = f"import sys; sys.path[0] = {_TESTS!r}; from kit import forked_children as f; del sys.path[0]; f.main()"
+        with theirs:
+            self._process = subprocess.Popen([sys.executable, "-c", code], stdin=theirs.fileno())
+
+    def use(self) -> None:
+        """From now on this process has it fork."""
+        _use(self._asked)
+
+    def close(self) -> None:
+        """End it."""
+        asyncio.create_subprocess_exec = started
+        self._asked.close()
+        self._process.wait()
+
+
+def main() -> None:
+    """The process of a nursery that was started."""
+    with socket.socket(fileno=os.dup(0)) as asked:
+        order, descriptors = _orders(asked)
+    _become(order, descriptors)
 
 
 def have_nursery() -> None:
-    """Have one, and use it from now on. Call this before there are threads."""
+    """Have one forked from this process, and use it. Call this before there are threads."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
     pid = os.fork()
     if not pid:
         ours.close()
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        ctypes.CDLL(None).prctl(_PR_SET_NAME, NURSERY.encode())
-        order = _orders(theirs) if os.getppid() == parent else os._exit(0)
-        # This is what was forked, and has the numbers of its descriptors.
-        _become(*order)
+        # This is what was forked.
+        _become(*_orders(theirs) if os.getppid() == parent else os._exit(0))
     theirs.close()
 
     def end() -> None:
@@ -54,7 +85,18 @@ def have_nursery() -> None:
         os.waitpid(pid, 0)
 
     atexit.register(end)
+    _use(ours)
 
+
+def load_modules() -> None:
+    """Import what they need, and not the modules themselves: what is run by its name must not be there already."""
+    for name in MODULES:
+        if name not in sys.modules:
+            importlib.import_module(name)
+            del sys.modules[name]
+
+
+def _use(nursery: socket.socket) -> None:
     async def create(
         *words: str,
         stdin: Any = None,
@@ -64,14 +106,14 @@ def have_nursery() -> None:
         **options: Any,
     ) -> asyncio.subprocess.Process:
         if words[:3] != (sys.executable, "-P", "-m") or words[3] not in MODULES:
-            return await _started(*words, stdin=stdin, stdout=stdout, stderr=stderr, limit=limit, **options)
+            return await started(*words, stdin=stdin, stdout=stdout, stderr=stderr, limit=limit, **options)
         loop = asyncio.get_running_loop()
         protocol = asyncio.subprocess.SubprocessStreamProtocol(limit, loop)
         connected = loop.create_future()
         transport = _Transport(
             *(loop, protocol, words, False, stdin, stdout, stderr, 0),
             waiter=connected,
-            nursery=ours,
+            nursery=nursery,
             **options,
         )
         try:
@@ -87,6 +129,7 @@ def have_nursery() -> None:
 
 def _orders(asked: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Fork for each that is asked for. Returns in forks only: what one is to be, and its descriptors."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, NURSERY.encode())
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(nothing, number)
@@ -98,6 +141,7 @@ def _orders(asked: socket.socket) -> tuple[dict[str, Any], list[int]]:
         message, descriptors, _, _ = socket.recv_fds(asked, 1 << 20, 8)
         if not message:
             os._exit(0)
+        load_modules()
         reads, writes = os.pipe()
         between = os.fork()
         if not between:
@@ -144,7 +188,8 @@ def _become(order: dict[str, Any], descriptors: list[int]) -> NoReturn:
     sys.argv = order["words"]
     # As far as the kernel keeps it.
     ctypes.CDLL(None).prctl(_PR_SET_NAME, sys.argv[0].rpartition(".")[2].encode())
-    have_nursery()
+    if sys.argv[0] == MODULES[0]:
+        have_nursery()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     sys.exit()
 

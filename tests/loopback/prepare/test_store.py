@@ -169,7 +169,7 @@ async def test_a_follower_takes_over_when_the_first_process_is_killed(
     origin.bytes_per_second = SLOW_BYTES_PER_SECOND
     async with PreparedStore(tmp_path / "cache") as second:
         one = await store.open(film_of(origin))
-        (worker,) = [pid for pid in descendants_here() if "prepare.preparation" in command_line(pid)]
+        (worker,) = [pid for pid in descendants_here() if "preparation" in command_line(pid)]
         other = await second.open(film_of(origin))
         os.kill(worker, signal.SIGKILL)
         assert isinstance(await failed(one), CacheError)
@@ -191,7 +191,7 @@ async def test_a_preparation_killed_in_the_middle_is_never_taken_for_whole(
     """The next one resumes the download and gives every tag."""
     origin.bytes_per_second = SLOW_BYTES_PER_SECOND
     file = await store.open(film_of(origin))
-    killed = [pid for pid in descendants_here() if "prepare.preparation" in command_line(pid)]
+    killed = [pid for pid in descendants_here() if "preparation" in command_line(pid)]
     assert len(killed) == 1
     os.kill(killed[0], signal.SIGKILL)
     error = await failed(file)
@@ -222,6 +222,7 @@ async def test_closing_a_growing_file_ends_its_processes(store: PreparedStore, o
     await ended(descendants_here())
 
 
+@pytest.mark.usefixtures("started_children")
 def test_on_the_stock_loop_processes_are_ended_and_buried_as_well(
     origin: HttpFiles, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -372,6 +373,7 @@ async def test_an_origin_without_validators_is_told_apart_by_its_first_bytes(
         file.close()
 
 
+@pytest.mark.usefixtures("started_children")
 async def test_secrets_are_in_no_argument_no_error_and_no_log(
     store: PreparedStore, origin: HttpFiles, caplog: pytest.LogCaptureFixture
 ) -> None:
