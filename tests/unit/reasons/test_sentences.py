@@ -1,6 +1,7 @@
 """What can be wrong is said once for each language, from a table that fits the code."""
 
 import ast
+import functools
 import string
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,16 @@ from streamferry.reasons.codes import CODES
 from streamferry.reasons.reason import MAX_DEPTH, MAX_VALUE_CHARS
 
 ROOT = Path(streamferry.__file__).parent
-SOURCES = {
-    path: ast.parse(path.read_text())
-    for path in ROOT.rglob("*.py")
-    if ROOT / "reasons" not in path.parents or path.stem == "system"
-}
+
+
+@functools.cache
+def sources() -> dict[Path, ast.Module]:
+    """All modules but the tables, parsed when the first test asks: every process of the tests imports this one."""
+    return {
+        path: ast.parse(path.read_text())
+        for path in ROOT.rglob("*.py")
+        if ROOT / "reasons" not in path.parents or path.stem == "system"
+    }
 
 
 def parameters(text: str) -> set[str]:
@@ -54,14 +60,14 @@ def test_codes_are_named_as_they_are_written() -> None:
 
 def test_no_code_is_unused() -> None:
     """What nobody says has no sentence."""
-    used = {code_of(node) for tree in SOURCES.values() for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    used = {code_of(node) for tree in sources().values() for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert set(CODES.values()) - used == {Code.TEXT}
 
 
 def test_each_code_is_given_exactly_its_parameters() -> None:
     """A sentence with a hole in it would be met by a user only."""
     wrong, judged = [], 0
-    for path, tree in SOURCES.items():
+    for path, tree in sources().items():
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             for code in filter(None, map(code_of, call.args)):
                 wanted, given = parameters(code.sentences["en"]), {keyword.arg for keyword in call.keywords}
