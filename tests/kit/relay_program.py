@@ -26,6 +26,7 @@ class Line:
     bytes_out: int
     kbps_out: int
     dropped_tags: int
+    lost_ms: int
     retries: int
     repairs: int
     fault: str | None

@@ -128,6 +128,7 @@ def _json_line(status: RelayStatus) -> str:
         "bytes_out": status.bytes_out,
         "kbps_out": status.kbps_out,
         "dropped_tags": status.dropped_tags,
+        "lost_ms": status.lost_ms,
         "retries": status.retries,
         "repairs": status.repairs,
         "fault": status.fault.value if status.fault else None,

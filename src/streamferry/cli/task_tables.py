@@ -138,6 +138,15 @@ def _span(length: timedelta) -> str:
     return f"{seconds} s"
 
 
+def _sends(run: Mapping[str, Any]) -> str:
+    words = [f"{run['kbps_out']} kbps", f"{run['retries']} retries", f"{run['dropped_tags']} frames dropped"]
+    if lost_s := run.get("lost_s"):
+        words.append(f"{lost_s:.1f} s lost")
+    if (rtt_ms := run.get("rtt_ms")) is not None:
+        words.append(f"round trip {rtt_ms:.0f} ms")
+    return ", ".join(words)
+
+
 def show_task(task: Mapping[str, Any]) -> None:
     """One task, one line per fact."""
     run, mark = task["run"], task["watermark"]
@@ -148,7 +157,7 @@ def show_task(task: Mapping[str, Any]) -> None:
         ("group", task["group"]),
         ("state", state_of(task)),
         ("why", _why(task)),
-        ("sends", f"{run['kbps_out']} kbps, {run['retries']} retries, {run['dropped_tags']} frames dropped"),
+        ("sends", _sends(run)),
         ("stands", _place(run["playhead"])),
         ("worker", run["worker_id"] or ""),
         ("window", f"{_time(task['start_at'])} to {_time(task['end_at'])}"),

@@ -25,6 +25,7 @@ from time import CLOCK_BOOTTIME, clock_gettime
 from typing import Protocol
 
 from streamferry.net.fence import Fence
+from streamferry.net.tcp_info import TcpInfo, tcp_info
 
 #: What a connection sends: pieces gathered by one system call.
 Buffers = Sequence[bytes | memoryview]
@@ -149,6 +150,10 @@ class Connection:
         if self._fd < 0:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return int.from_bytes(ioctl(self._fd, TIOCOUTQ, _FOUR_BYTES), byteorder)
+
+    def tcp_info(self) -> TcpInfo | None:
+        """How the connection is doing; None if it is broken."""
+        return tcp_info(self._sock)
 
     def limit_unsent(self, limit_bytes: int) -> None:
         """Have ``send`` take no more while this much waits in the kernel unsent (Linux TCP_NOTSENT_LOWAT).

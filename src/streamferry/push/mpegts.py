@@ -52,6 +52,11 @@ class RemuxSession:
         return bool(self._pending)
 
     @property
+    def link(self) -> None:
+        """Of SRT and of many short uploads the kernel knows nothing."""
+        return None
+
+    @property
     def chunks(self) -> None:
         """It takes tags: ffmpeg reads FLV."""
         return None

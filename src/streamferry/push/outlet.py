@@ -6,11 +6,13 @@ but takes nothing.
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from streamferry.media.errors import DestinationError, DestinationStalled
 from streamferry.media.tag import KEYFRAME, LaidTag
 from streamferry.net.connection import SendableFile
+from streamferry.net.tcp_info import TcpInfo
 from streamferry.push.queue import TagQueue
 from streamferry.reasons import Code
 from streamferry.wire.rtmp.framed import Framed
@@ -21,6 +23,20 @@ _BATCH_BYTES, _BATCH_TAGS = 256 << 10, 1_000
 _VISIT_BYTES = 4 << 20
 #: A destination that acknowledges nothing for this long, while bytes wait for it, is given up.
 STALL_S = 10.0
+
+
+#: A session that begins so soon after the last one's media has lost none.
+_NOTHING_LOST_MS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How the connection of a session is doing. ``server_ack_s``: how long ago the server itself has acknowledged
+    media, and not only its TCP; None if it never has, which many do not.
+    """
+
+    tcp: TcpInfo
+    server_ack_s: float | None
 
 
 class ChunkSession(Protocol):
@@ -65,6 +81,10 @@ class Session(Protocol):
         """Whether the last write was not taken in full."""
 
     @property
+    def link(self) -> Link | None:
+        """How the connection is doing now; None where that is not known."""
+
+    @property
     def chunks(self) -> ChunkSession | None:
         """The same session for media in chunks; None if it takes only tags."""
 
@@ -105,6 +125,9 @@ class Outlet:
         self._settled_at = 0.0
         #: Stamp on the output clock of the last frame that left: the media time of the run.
         self.media_time_ms = 0
+        # Where the media of the last session ended, until the next one's begins.
+        self._ended_ms: int | None = None
+        self._lost_ms = 0
         #: Called with the tags that were sent, while there is a preview; bodies may be views.
         self.tap: Callable[[list[LaidTag]], None] | None = None
         #: Set when all that is offered has to come as tags.
@@ -144,6 +167,17 @@ class Outlet:
         return self.queue.dropped_tags
 
     @property
+    def lost_ms(self) -> int:
+        """Media that was to be sent and never was, because there was no destination or it was too slow; not before the
+        first session, and not what a destination had been given and did not take.
+        """
+        return self._lost_ms + self.queue.lost_ms
+
+    def note_lost(self, lost_ms: int) -> None:
+        """That much more of it was left out."""
+        self._lost_ms += lost_ms
+
+    @property
     def last_progress_at(self) -> float:
         """Monotonic time at which the present session was last seen acknowledging bytes, or began."""
         return self._progress_at
@@ -160,6 +194,7 @@ class Outlet:
         self._progress_at = now
         self._settled_at = now
         kept = self.queue.take(1 << 62)
+        self._note_begun(kept)
         self.queue.put(headers + kept)
 
     def detach(self) -> Session | None:
@@ -167,6 +202,8 @@ class Outlet:
         session, self.session = self.session, None
         if session is not None:
             self._finished_bytes += session.sent_bytes
+            # Nothing was sent before the very first.
+            self._ended_ms = max(self.media_time_ms, self.queue.lost_to_ms) or None
         self.queue.clear()
         self.queue.needs_start = True
         return session
@@ -191,6 +228,7 @@ class Outlet:
         queue = self.queue
         if queue.needs_start:
             tags = queue.skip_to_start(tags)
+            self._note_begun(tags)
         if queue:
             queue.put(tags)
             self._drain(session)
@@ -200,6 +238,16 @@ class Outlet:
                 queue.put(tags, taken)
         elif session.is_blocked:
             session.flush()
+
+    def _note_begun(self, tags: list[LaidTag]) -> None:
+        """A session begins with these tags: what lies between the last one's media and their first frame is lost."""
+        if self._ended_ms is None:
+            return
+        first_ms = next((dts_ms for _, dts_ms, _, kind in tags if kind <= KEYFRAME), None)
+        if first_ms is not None:
+            lost_ms, self._ended_ms = first_ms - self._ended_ms, None
+            if lost_ms > _NOTHING_LOST_MS:
+                self._lost_ms += lost_ms
 
     def note_framed(self, framed: Framed, taken: int, tags: list[LaidTag]) -> None:
         """So many of the frames, and of the tags after them, are on their way. Raises DestinationError."""

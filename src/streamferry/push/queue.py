@@ -23,7 +23,7 @@ HARD_BYTES = 32 << 20
 class TagQueue:
     """Tags waiting for one destination. Bodies are copied on the way in: they outlive the beat's buffer."""
 
-    __slots__ = ("dropped_tags", "needs_start", "size_bytes", "tags")
+    __slots__ = ("dropped_tags", "lost_ms", "lost_to_ms", "needs_start", "size_bytes", "tags")
 
     def __init__(self) -> None:
         #: What waits, to be looked at only.
@@ -33,6 +33,8 @@ class TagQueue:
         self.needs_start = True
         #: Frames dropped because the destination did not take them in time.
         self.dropped_tags = 0
+        #: How much media that was, and up to where.
+        self.lost_ms = self.lost_to_ms = 0
 
     def __bool__(self) -> bool:
         return bool(self.tags)
@@ -104,6 +106,9 @@ class TagQueue:
         """Drop the queued frames; headers and metadata stay, as of now, because what follows may need them."""
         kept = [tag for tag in self.tags if tag[3] > KEYFRAME]
         self.dropped_tags += len(self.tags) - len(kept)
+        if (first_ms := next((tag[1] for tag in self.tags if tag[3] <= KEYFRAME), None)) is not None:
+            self.lost_ms += now_ms - first_ms
+            self.lost_to_ms = now_ms
         self.clear()
         for tag_type, _, body, kind in kept:
             self._append((tag_type, now_ms, body, kind))

@@ -21,6 +21,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Buffers, SendableFile
 from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_publish
+from streamferry.push.outlet import Link
 from streamferry.push.peer_errors import as_destination_errors
 from streamferry.reasons import Code, Reason, said_by
 from streamferry.wire.flv import MAX_TAG_BYTES
@@ -56,6 +57,8 @@ class RtmpSession:
         # What the peer has said, less what it may say in the time up to when it was last heard.
         self._said_bytes = 0.0
         self._heard_at = 0.0
+        self._server_acks = self._session.acknowledgements
+        self._server_acked_at: float | None = None
         #: See ``Session``; there is none before the first frame, and while something waits.
         self.framed: Framed | None = None
         self._connection.on_readable(self._read_peer)
@@ -67,6 +70,15 @@ class RtmpSession:
             return self.sent_bytes - self._connection.unacked_bytes()
         except OSError as error:
             raise _lost(error) from None
+
+    @property
+    def link(self) -> Link | None:
+        """See ``Session``."""
+        told = self._connection.tcp_info()
+        if told is None:
+            return None
+        acked_at = self._server_acked_at
+        return Link(told, None if acked_at is None else asyncio.get_running_loop().time() - acked_at)
 
     @property
     def is_blocked(self) -> bool:
@@ -229,6 +241,9 @@ class RtmpSession:
             failure = _lost(error)
         except RemoteProtocolError as error:
             failure = DestinationUnreachable(Code.DESTINATION_BAD_RTMP, why=error.why)
+        if session.acknowledgements != self._server_acks:
+            self._server_acks = session.acknowledgements
+            self._server_acked_at = asyncio.get_running_loop().time()
         if session.ended is not None:
             # Its message tells more than the way it closed afterwards.
             ending = PublishEvicted if session.ended == _UNPUBLISHED else PublishRejected

@@ -25,6 +25,7 @@ class DestinationKeeper:
         context, flow, destination = self._context, self._context.flow, self._destination
         loop = asyncio.get_running_loop()
         backoff = DestinationBackoff()
+        lost_at: float | None = None
         url, options = context.spec.destination, context.spec.destination_options
         while True:
             await flow.has_media.wait()
@@ -37,6 +38,8 @@ class DestinationKeeper:
                 session = await open_session(url, **context.network.options(options))
                 try:
                     await self._source.catch_up()
+                    if lost_at is not None and context.spec.keeps_time:
+                        flow.outlet.note_lost(round((loop.time() - lost_at) * 1000))
                     lost = flow.attach_session(session, time.monotonic())
                     context.note(destination, Phase.UP)
                     accepted_at = loop.time()
@@ -49,7 +52,8 @@ class DestinationKeeper:
                 finally:
                     flow.detach_session()
                     session.abort()
-                backoff.note_session(loop.time() - accepted_at)
+                lost_at = loop.time()
+                backoff.note_session(lost_at - accepted_at)
             except DestinationError as refused:
                 error = refused
             backoff.note_failure(error, loop.time() - tried_at)

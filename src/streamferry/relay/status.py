@@ -96,6 +96,15 @@ class RelayStatus:
     kbps_in: int = 0
     kbps_out: int = 0
     dropped_tags: int = 0
+    #: Media that no destination was given: it was away or too slow, or a list that keeps time left it out.
+    lost_ms: int = 0
+    #: Of the present RTMP session, about a second old (``net.tcp_info``): the round trip, TCP segments that were sent
+    #: again, and what the line took in its last burst.
+    rtt_ms: float | None = None
+    retransmits: int | None = None
+    delivery_kbps: int | None = None
+    #: How long ago the server acknowledged media; None if it never has in this session, as many do not.
+    server_ack_s: float | None = None
     retries: int = 0
     repairs: int = 0
     #: How far the clock of a live source's sound has run ahead of that of its picture (negative: behind), for which

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from streamferry.media.errors import Fault, MediaError
+from streamferry.push.outlet import Link
 from streamferry.reasons import Code, Reason
 from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.flow import Flow
@@ -93,6 +94,7 @@ class Vitals:
         self._rated_at = time.monotonic()
         self._rated_bytes = (0, 0)
         self._kbps = (0, 0)
+        self._link: Link | None = None
 
     def note_failure(self, end: End, error: MediaError) -> None:
         """A session of one end was lost, or could not be opened."""
@@ -120,6 +122,7 @@ class Vitals:
             )
             self._kbps = (kbps_in, kbps_out)
             self._rated_at, self._rated_bytes = now, counts
+            self._link = flow.outlet.session.link if flow.outlet.session is not None else None
         verdict = self.judge(now)
         self._follow(verdict, now)
         return verdict
@@ -174,6 +177,7 @@ class Vitals:
         state, fault, why = verdict
         flow, outlet, feed = self._flow, self._flow.outlet, self.list_feed
         kbps_in, kbps_out = (0, 0) if state.is_final else self._kbps
+        link = None if state.is_final or outlet.session is None else self._link
         return RelayStatus(
             state=state,
             media_time_ms=outlet.media_time_ms,
@@ -182,6 +186,11 @@ class Vitals:
             kbps_in=kbps_in,
             kbps_out=kbps_out,
             dropped_tags=outlet.dropped_tags,
+            lost_ms=outlet.lost_ms,
+            rtt_ms=link.tcp.rtt_ms if link else None,
+            retransmits=link.tcp.retransmits if link else None,
+            delivery_kbps=link.tcp.delivery_kbps if link else None,
+            server_ack_s=link.server_ack_s if link else None,
             retries=self.retries.total(),
             repairs=flow.repairs,
             sound_drift_ms=flow.sound_drift_ms,

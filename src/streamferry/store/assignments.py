@@ -32,6 +32,11 @@ _COUNTS = (
     "sound_drift_ms",
     "preparing_percent",
     "dropped_tags",
+    "lost_ms",
+    "rtt_ms",
+    "retransmits",
+    "delivery_kbps",
+    "server_ack_s",
     "retries",
 )
 _REASON = ("reason", "reason_json")

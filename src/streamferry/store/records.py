@@ -64,6 +64,11 @@ class TaskRecord:
     problem: Reason | None = None
     callback_failures: int = 0
     callbacks_ended: bool = False
+    lost_ms: int = 0
+    rtt_ms: float | None = None
+    retransmits: int | None = None
+    delivery_kbps: int | None = None
+    server_ack_s: float | None = None
 
     @property
     def reason(self) -> str | None:
@@ -137,6 +142,10 @@ class RunningTask:
     worker_id: str
     media_time_ms: int
     sound_drift_ms: int | None
+    lost_ms: int
+    rtt_ms: float | None
+    retransmits: int | None
+    delivery_kbps: int | None
     in_trouble: bool
 
 

@@ -95,6 +95,12 @@ run = sa.Table(
     # Of the file that is being prepared, while nothing plays.
     sa.Column("preparing_percent", sa.Float, nullable=True),
     sa.Column("dropped_tags", sa.BigInteger, nullable=False),
+    sa.Column("lost_ms", sa.BigInteger, nullable=False, server_default="0"),
+    # Of the session that is open, where that is known (``relay.RelayStatus``).
+    sa.Column("rtt_ms", sa.Float, nullable=True),
+    sa.Column("retransmits", sa.BigInteger, nullable=True),
+    sa.Column("delivery_kbps", sa.BigInteger, nullable=True),
+    sa.Column("server_ack_s", sa.Float, nullable=True),
     sa.Column("retries", sa.Integer, nullable=False),
     sa.Column("fault", sa.String(24), nullable=True),
     # In English, and as JSON what it is made from (``reasons.Reason``).

@@ -77,7 +77,16 @@ async def insert(
 
 
 #: Values of a run row when no worker has it.
-IDLE: dict[str, object] = {"kbps_in": 0, "kbps_out": 0, "sound_drift_ms": None, "preparing_percent": None}
+IDLE: dict[str, object] = {
+    "kbps_in": 0,
+    "kbps_out": 0,
+    "sound_drift_ms": None,
+    "preparing_percent": None,
+    "rtt_ms": None,
+    "retransmits": None,
+    "delivery_kbps": None,
+    "server_ack_s": None,
+}
 #: Values of a run row that is not in trouble.
 NO_TROUBLE: dict[str, object] = {
     "trouble_ms": None,
@@ -205,6 +214,7 @@ async def running(connection: AsyncConnection) -> list[RunningTask]:
     columns = (
         *(freshness.STATE, freshness.measured(run.c.kbps_out), run.c.bytes_out, run.c.dropped_tags, run.c.retries),
         *(freshness.measured(run.c.kbps_in), run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
+        *(run.c.lost_ms, run.c.rtt_ms, run.c.retransmits, run.c.delivery_kbps),
         freshness.IS_TROUBLED,
     )
     found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))

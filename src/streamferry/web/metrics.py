@@ -100,6 +100,24 @@ TASK_DRIFT = Family(
     "How far the clock of a live source's sound has run ahead of its picture's; sound is restamped to correct it.",
     ("task",),
 )
+TASK_LOST = Family(
+    "task_lost_seconds",
+    Kind.COUNTER,
+    "Media that no destination was given since the task's run began: it was away or too slow.",
+    ("task",),
+)
+TASK_RTT = Family(
+    "task_rtt_seconds", Kind.GAUGE, "Round trip to the destination, of an RTMP session that is open.", ("task",)
+)
+TASK_RETRANSMITS = Family(
+    "task_retransmits", Kind.COUNTER, "TCP segments sent again to the destination, since its session began.", ("task",)
+)
+TASK_DELIVERY = Family(
+    "task_delivery_kbps",
+    Kind.GAUGE,
+    "What the line to the destination took in its last burst, which may be faster than the stream.",
+    ("task",),
+)
 
 #: All metrics; those of single tasks only if the settings ask for them.
 FAMILIES = (
@@ -107,6 +125,7 @@ FAMILIES = (
     *(TASKS, TROUBLED, LATE_TASKS, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
     *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, CALLBACKS, CALLBACK_LAG),
     *(TASK_STATE, TASK_TROUBLED, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES, TASK_DRIFT),
+    *(TASK_LOST, TASK_RTT, TASK_RETRANSMITS, TASK_DELIVERY),
 )
 
 
@@ -231,6 +250,11 @@ class _Look(Collector):
         yield _family(TASK_RETRIES, [((one.task_id,), one.retries) for one in running])
         drifts = [((one.task_id,), one.sound_drift_ms / 1000) for one in running if one.sound_drift_ms is not None]
         yield _family(TASK_DRIFT, drifts)
+        yield _family(TASK_LOST, [((one.task_id,), one.lost_ms / 1000) for one in running])
+        known = [((one.task_id,), one) for one in running if one.rtt_ms is not None]
+        yield _family(TASK_RTT, [(labels, (one.rtt_ms or 0) / 1000) for labels, one in known])
+        yield _family(TASK_RETRANSMITS, [(labels, one.retransmits or 0) for labels, one in known])
+        yield _family(TASK_DELIVERY, [(labels, one.delivery_kbps) for labels, one in known if one.delivery_kbps])
 
 
 def _family(family: Family, samples: Sequence[tuple[tuple[str, ...], float]]) -> Metric:

@@ -133,6 +133,17 @@ class RunView(View):
     restamped to correct it."""
     dropped_tags: int
     """Frames dropped because the destination was too slow."""
+    lost_s: float
+    """Media that no destination was given since the run began: it was away or too slow, or a list that keeps time left
+    it out."""
+    rtt_ms: float | None
+    """Round trip to the destination, of an RTMP session that is open."""
+    retransmits: int | None
+    """TCP segments that had to be sent again since that session began."""
+    delivery_kbps: int | None
+    """What the line to the destination took in its last burst, which may be faster than the stream."""
+    server_ack_s: float | None
+    """How long ago the destination's server acknowledged media, and not only its TCP; null if it never has."""
     retries: int
     fault: Fault | None
     """Whose fault keeps it from streaming."""
@@ -357,6 +368,11 @@ def _show_run(record: TaskRecord) -> RunView:
         repairs=record.repairs,
         sound_drift_s=None if record.sound_drift_ms is None else record.sound_drift_ms / 1000,
         dropped_tags=record.dropped_tags,
+        lost_s=record.lost_ms / 1000,
+        rtt_ms=record.rtt_ms,
+        retransmits=record.retransmits,
+        delivery_kbps=record.delivery_kbps,
+        server_ack_s=record.server_ack_s,
         retries=record.retries,
         fault=Fault(record.fault) if record.fault else None,
         **(record.why.told() if record.why else NOT_TOLD),

@@ -12,6 +12,7 @@ from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, START, VIDEO
 from streamferry.push import Outlet
 from streamferry.push.outlet import STALL_S
 from streamferry.timeline import Timeline
+from streamferry.wire.rtmp.message import MessageType
 
 HEADERS = laid([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER)])
 
@@ -293,3 +294,87 @@ async def test_what_cannot_be_held_back_is_buffered_little(publish):
         outlet.offer(laid([(VIDEO, 0, picture(0, 4 << 20, is_key=True))]))
         sent.append(session.sent_bytes)
     assert sent[0] < sent[1]
+
+
+async def test_what_a_destination_misses_while_it_is_away_is_counted(publish):
+    """It was counted nowhere: "dropped 0, retries 6" did not tell how much was missing."""
+    outlet, camera = Outlet(), Camera(gop=25)
+    outlet.offer(laid(camera.film(2)))
+    session, _ = publish()
+    outlet.attach(session, HEADERS, 100.0)
+    for _ in range(10):
+        outlet.offer(laid(camera.film(0.2)))
+    # Nobody was there before, so nothing was lost.
+    assert outlet.lost_ms == 0
+    last_ms = outlet.media_time_ms
+    outlet.detach()
+    outlet.offer(laid(camera.film(5.5)))
+    session, far = publish()
+    outlet.attach(session, HEADERS, 110.0)
+    # What was kept for it was not: from the keyframe at 9 s on.
+    assert last_ms + outlet.lost_ms == 9000
+    outlet.offer(laid(camera.film(1)))
+    await all_received(far, camera.pictures - 1, outlet)
+    assert last_ms + outlet.lost_ms == 9000
+
+
+async def test_a_destination_that_is_back_at_once_has_missed_nothing(publish):
+    outlet, camera = Outlet(), Camera(gop=1)
+    for _ in range(3):
+        session, _ = publish()
+        outlet.attach(session, [], 100.0)
+        outlet.offer(laid(camera.film(1)))
+        outlet.detach()
+    assert outlet.lost_ms == 0
+
+
+async def test_up_to_the_next_keyframe_counts_as_missed(publish):
+    """No group was kept: the session begins in the middle of one."""
+    outlet, camera = Outlet(), Camera(gop=50)
+    session, _ = publish()
+    outlet.attach(session, HEADERS, 100.0)
+    outlet.offer(laid(camera.film(1)))
+    outlet.detach()
+    session, _ = publish()
+    outlet.attach(session, HEADERS, 101.0)
+    outlet.offer(laid(camera.film(0.5)))
+    assert outlet.lost_ms == 0
+    outlet.offer(laid(camera.film(2)))
+    assert outlet.lost_ms == pytest.approx(1000, abs=80)
+
+
+async def test_what_a_slow_destination_misses_is_counted_once(publish):
+    """In its session what was dropped, and what came after that until it was given up."""
+    outlet, camera = Outlet(), Camera(gop=25, frame_bytes=20_000)
+    session, _ = publish(4096)
+    outlet.attach(session, HEADERS, 100.0)
+    began_ms = 0
+    for _ in range(10):
+        outlet.offer(laid(camera.film(1)))
+    sent_ms, dropped_ms = outlet.media_time_ms, outlet.lost_ms
+    assert outlet.dropped_tags > 100
+    assert 4000 <= dropped_ms <= 10_000
+    outlet.detach()
+    session, _ = publish()
+    outlet.attach(session, HEADERS, 110.0)
+    outlet.offer(laid(camera.film(1)))
+    assert outlet.lost_ms == pytest.approx(10_000 - sent_ms - began_ms, abs=200)
+
+
+async def test_how_a_connection_is_doing(publish):
+    """Its round trip and rate are the kernel's; the server's own acknowledgements are told where it sends any."""
+    outlet, camera = Outlet(), Camera(gop=25)
+    session, far = publish()
+    outlet.attach(session, HEADERS, 100.0)
+    outlet.offer(laid(camera.film(2)))
+    await all_received(far, 49, outlet)
+    link = session.link
+    assert 0 < link.tcp.rtt_ms < 1000
+    assert link.tcp.delivery_kbps > 0
+    assert link.server_ack_s is None
+    far.session._send_control(MessageType.ACKNOWLEDGEMENT, 0)
+    far.say()
+    await until("the acknowledgement", lambda: session.link.server_ack_s is not None)
+    assert 0 <= session.link.server_ack_s < 60
+    session.abort()
+    assert session.link is None

@@ -21,6 +21,8 @@ class Outlet:
     is_backed_up: bool = False
     bytes_out: int = 0
     dropped_tags: int = 0
+    lost_ms: int = 0
+    session: None = None
 
 
 @dataclass

@@ -43,6 +43,11 @@ def drift(seconds: float | None) -> str:
     return UNKNOWN if seconds is None else f"{seconds:+.2f} s"
 
 
+def lost(seconds: float) -> str:
+    """How much media was lost."""
+    return f"{seconds:.1f} s" if 0 < seconds < 100 else span(seconds)
+
+
 def name_and_place(address: str) -> tuple[str, str]:
     """The file of an address and its folder; a live address has no file, and is its own name."""
     if not address.startswith(("file:", "http:", "https:")):

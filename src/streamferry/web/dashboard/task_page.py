@@ -22,7 +22,7 @@ from streamferry.web.views import Kind, Status, TaskView
 _REFRESH_S = 2.0
 #: Actions that need a confirmation, and those that are dangerous.
 _ASKED = {"stop": False, "relaunch": False, "delete": True}
-_FACTS = ("out", "media_time", "sent", "retries", "dropped", "repairs")
+_FACTS = ("out", "media_time", "sent", "retries", "lost", "repairs")
 _ICONS = {"stop": "stop", "continue": "play_arrow", "relaunch": "restart_alt", "delete": "delete"}
 
 
@@ -125,7 +125,7 @@ class _Content:
             "media_time": show.span(run.media_time_s),
             "sent": show.size(run.bytes_out),
             "retries": str(run.retries),
-            "dropped": str(run.dropped_tags),
+            "lost": show.lost(run.lost_s),
             "repairs": str(run.repairs),
             "drift": show.drift(run.sound_drift_s),
         }

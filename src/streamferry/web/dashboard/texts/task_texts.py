@@ -37,6 +37,7 @@ TEXTS = {
     "event.updated": ("Changed", "已修改"),
     "fact.drift": ("Sound drift", "音频漂移"),
     "fact.dropped": ("Dropped", "丢帧"),
+    "fact.lost": ("Lost", "丢失时长"),
     "fact.in": ("In", "输入"),
     "fact.media_time": ("Media sent", "已推时长"),
     "fact.out": ("Out", "输出"),
