@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
+from scripted.camera import FRAME_MS, number_of
 from scripted.destination import Caller, Destination, take
 from scripted.listener import reset
 from scripted.waiting import until
+from streamferry.media.tag import VIDEO
 from streamferry.relay import backoff, destination_backoff
 from streamferry.wire.rtmp.session import ConnectRequested, PublishRequested
 
@@ -94,3 +96,22 @@ async def test_a_destination_that_holds_our_last_session_is_told_as_that(relays,
         await until("the words", lambda: running.has_told("retrying", "user_destination", "holds our last session"))
         destination.manner = take
         await until("the stream", lambda: running.status.state == "streaming")
+
+
+async def test_what_a_live_relay_loses_while_its_destination_is_away_is_counted(relays, source, destination):
+    """As much as the pictures that are missing there; and while it is there, how its line does."""
+    running = relays.start(source, destination)
+    await until("a stream", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 10)
+    await until("the line", lambda: running.status.rtt_ms is not None)
+    assert running.status.lost_ms == 0
+    await destination.leave()
+    shot = source.camera.pictures
+    await until("pictures that nobody gets", lambda: source.camera.pictures > shot + 40)
+    destination.come()
+    await until("a stream again", lambda: len(destination.publishes) == 2 and destination.publishes[1].has_both_tracks)
+    first, second = (publish.frames(VIDEO) for publish in destination.publishes)
+    missing = number_of(second[0]) - number_of(first[-1]) - 1
+    # Some frames were on their way, and are not known to be lost.
+    assert FRAME_MS * (missing - 30) <= running.status.lost_ms <= FRAME_MS * (missing + 2)
+    assert running.status.lost_ms >= FRAME_MS * 20
+    await until("the line", lambda: running.status.rtt_ms is not None)

@@ -310,7 +310,7 @@ async def test_what_a_destination_misses_while_it_is_away_is_counted(publish):
     outlet.detach()
     outlet.offer(laid(camera.film(5.5)))
     session, far = publish()
-    outlet.attach(session, HEADERS, 110.0)
+    outlet.attach(session, [], 110.0)
     # What was kept for it was not: from the keyframe at 9 s on.
     assert last_ms + outlet.lost_ms == 9000
     outlet.offer(laid(camera.film(1)))
