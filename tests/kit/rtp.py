@@ -80,6 +80,7 @@ class RtpClip:
         self, flv: Path, *, aggregate: bool = False, marker_on_each: bool = False, repeat_sets: bool = False
     ) -> None:
         self.tags: list[Tag] = []
+        self.other_sound = ""
         data = memoryview(flv.read_bytes())
         scan_tags(data, FLV_HEADER_BYTES, len(data), self.tags)
         self.pictures, self.sounds = frames_of(self.tags, VIDEO), frames_of(self.tags, AUDIO)
@@ -171,6 +172,16 @@ class RtpClip:
             stamp / 1000, number * 1024 / self.audio_rate_hz + self.sounds[0][0] / 1000, payload, marker=True
         )
 
+    def replace_sound(self, form: str, rtpmap: str, data: bytes, *, packet_bytes: int, packet_ticks: int) -> None:
+        """Other sound beside the picture, in packets of so many bytes and ticks; ``form``: its payload type."""
+        rate_hz = int(rtpmap.split("/")[1])
+        self.audio_rate_hz = rate_hz
+        self.audio = RtpSender(int(form), rate_hz, source=0x55667788)
+        self.other_sound = f"m=audio 0 RTP/AVP {form}\r\na=rtpmap:{form} {rtpmap}\r\na=control:trackID=1"
+        for number, at in enumerate(range(0, len(data) - packet_bytes + 1, packet_bytes)):
+            media_s = number * packet_ticks / rate_hz
+            self.audio.add(media_s, media_s, data[at : at + packet_bytes], marker=number == 0)
+
     def description(self, *, has_sets: bool = True, video: bool = True, audio: bool = True) -> str:
         """As a camera describes it."""
         lines = ["v=0", "o=- 0 0 IN IP4 127.0.0.1", "s=cam", "c=IN IP4 0.0.0.0", "t=0 0", "a=control:*"]
@@ -183,7 +194,9 @@ class RtpClip:
             elif has_sets:
                 names = ("sprop-vps", "sprop-sps", "sprop-pps")
                 lines.append("a=fmtp:96 " + "; ".join(f"{n}={c}" for n, c in zip(names, coded, strict=True)))
-        if audio and self.sounds:
+        if audio and self.other_sound:
+            lines.append(self.other_sound)
+        elif audio and self.sounds:
             channels = self.config[1] >> 3 & 15
             lines += [
                 "m=audio 0 RTP/AVP 97",

@@ -2,7 +2,8 @@
 
 Media comes over the connection, or by UDP where the server has it no other way, or where the address asks for it with
 ``udp`` in its query (``rtsp://camera/stream?udp``, as ffmpeg has it: the word is not sent). If no packet comes by UDP,
-the connection is used. What has to be encoded goes through ffmpeg: once that is known, at once.
+the connection is used. Sound that has to be encoded goes through a child of its own, and what has a picture that has to
+be encoded goes through ffmpeg: once that is known, at once.
 """
 
 import secrets
@@ -23,8 +24,10 @@ from streamferry.source.hls_reader import NeedsFfmpeg
 from streamferry.source.live import SILENCE_S, as_source_errors
 from streamferry.source.memory import SourceMemory
 from streamferry.source.rtsp_inlet import RtspInlet
+from streamferry.source.sound_encoder import SoundEncoder
 from streamferry.source.streams import open_rtsp_by_ffmpeg
 from streamferry.wire.codecs import UnsupportedCodec
+from streamferry.wire.rtsp.plain_sound import PlainSoundTrack
 from streamferry.wire.rtsp.playing import Playing
 from streamferry.wire.rtsp.sdp import Media
 from streamferry.wire.rtsp.tracks import PictureTrack, SoundTrack, Track, chosen
@@ -62,7 +65,7 @@ async def _open(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptio
                     error.retry_after_s = 0.0
                 raise
             memory.children.refused_logins = 0
-            inlet = _inlet(link)
+            inlet = _inlet(link, url)
             try:
                 if await inlet.look(_UDP_PATIENCE_S if link.is_udp else SILENCE_S):
                     break
@@ -82,11 +85,16 @@ async def _open(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptio
     return inlet
 
 
-def _inlet(link: RtspLink) -> RtspInlet:
+def _inlet(link: RtspLink, url: MediaUrl) -> RtspInlet:
     playing = Playing(secrets.randbits(32))
-    for track in link.tracks:
-        playing.add(_track(track.media, playing.tags, is_ordered=track.ports is None), track.channel)
-    return RtspInlet(link, playing, is_mute=all(track.media.kind != "audio" for track in link.tracks))
+    encoder: SoundEncoder | None = None
+    for one in link.tracks:
+        track = _track(one.media, playing.tags, is_ordered=one.ports is None)
+        playing.add(track, one.channel)
+        if isinstance(track, PlainSoundTrack):
+            encoder = SoundEncoder(track, url)
+    is_mute = all(one.media.kind != "audio" for one in link.tracks)
+    return RtspInlet(link, playing, is_mute=is_mute, encoder=encoder)
 
 
 def _choose(media: list[Media]) -> Sequence[Media]:
@@ -103,8 +111,13 @@ def _choose(media: list[Media]) -> Sequence[Media]:
 
 
 def _track(media: Media, out: list[Tag], *, is_ordered: bool) -> Track:
-    kind = PictureTrack if media.kind == "video" else SoundTrack
-    return kind(media, out, is_ordered=is_ordered)
+    """Raises UnsupportedCodec."""
+    if media.kind == "video":
+        return PictureTrack(media, out, is_ordered=is_ordered)
+    try:
+        return SoundTrack(media, out, is_ordered=is_ordered)
+    except UnsupportedCodec:
+        return PlainSoundTrack(media, out, is_ordered=is_ordered)
 
 
 def _note_redirect(memory: SourceMemory, url: MediaUrl, location: str) -> None:

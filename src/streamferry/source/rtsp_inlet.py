@@ -14,6 +14,7 @@ from streamferry.net.rtsp import RtspLink
 from streamferry.reasons import Code
 from streamferry.source.hls_reader import NeedsFfmpeg
 from streamferry.source.live import MAX_PULL_BYTES, SILENCE_S, as_source_error
+from streamferry.source.sound_encoder import SoundEncoder
 from streamferry.wire.rtsp.message import Message, Piece, interleaved, serialize_response
 from streamferry.wire.rtsp.playing import Playing
 
@@ -36,8 +37,10 @@ class RtspInlet:
 
     silence_s = SILENCE_S
 
-    def __init__(self, link: RtspLink, playing: Playing, *, is_mute: bool) -> None:
+    def __init__(self, link: RtspLink, playing: Playing, *, is_mute: bool, encoder: SoundEncoder | None = None) -> None:
+        """``encoder``: of its sound, if that has to be encoded."""
         self.is_mute = is_mute
+        self._encoder = encoder
         #: Called with where the server sends its players, when it does so.
         self.on_redirect: Callable[[str], None] = lambda location: None
         #: Called when it is found that only ffmpeg reads the source.
@@ -84,6 +87,8 @@ class RtspInlet:
     def close(self) -> None:
         """See :meth:`LiveInlet.close`."""
         self._link.close()
+        if self._encoder is not None:
+            self._encoder.close()
 
     def _receive(self, scratch: memoryview) -> int:
         link, playing, pieces = self._link, self._playing, self._pieces
@@ -99,6 +104,8 @@ class RtspInlet:
                     self._hear(piece)
             pieces.clear()
             received = (count or 0) + (self._receive_datagrams(scratch, now) if link.is_udp else 0)
+            if self._encoder is not None:
+                self._encoder.work(scratch, playing.tags)
             self._keep(now)
         except (OSError, RemoteProtocolError) as error:
             raise as_source_error(error) from error
