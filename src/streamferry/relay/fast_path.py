@@ -5,7 +5,7 @@ would send it in this visit:
 
     destination   an RTMP session that has sent a frame; nothing waits for it, and nobody else looks at what is sent
     feed          nothing adds frames, restamps them or looks at them in this pull: see ``LiveFeed``
-    timeline      joined, with one clock; the first track of sound, or of an open picture, begun in this session
+    timeline      joined, with one clock; the first track of sound or of picture, open and begun in this session
     frame         whole, of a kind that its first bytes tell, in one RTMP chunk, and at most MAX_FRAME_MS after the last
                   frame of its track; of an RTMP source: nothing lies between its chunks
 
@@ -172,7 +172,7 @@ class FastPath(Generic[R]):
         # Of frames from before the session's first one the general path decides which are left out.
         if not video.is_open or video_ms < -1:
             video_ms = _CLOSED_MS
-        if audio_ms < -1:
+        if audio_ms < -1 or not audio.is_open:
             audio_ms = _CLOSED_MS
 
         began_at = inlet.clock()

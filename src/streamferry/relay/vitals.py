@@ -9,6 +9,7 @@ The state is computed, never set:
     a file is being prepared and nothing plays                preparing
     a session was lost, and nothing streamed since            retrying, with what was lost
     both ends up for FRESH_S                                  stalled, with the fault of the end that does not move
+    the source up for FRESH_S, without a frame to begin with  stalled, with the fault of the source
     anything else                                             connecting
 
 In addition there is the trouble: it begins with a verdict that has a fault, and ends when the run has streamed for
@@ -167,10 +168,16 @@ class Vitals:
         if are_up and now - max(source.since, destination.since) >= FRESH_S:
             gives_nothing = now - self._media_at >= FRESH_S and not outlet.is_backed_up
             if gives_nothing and not (feed is not None and feed.finished.is_set()):
-                sends = now - self._flow.media_at < FRESH_S
-                return State.STALLED, Fault.USER_SOURCE, _NOT_BEGUN if sends else _SENDS_NOTHING
+                return self._idle_source(now)
             return State.STALLED, Fault.USER_DESTINATION, _TAKES_NOTHING
+        if source.phase is Phase.UP and destination.phase is Phase.IDLE and now - source.since >= FRESH_S:
+            return self._idle_source(now)
         return State.CONNECTING, None, None
+
+    def _idle_source(self, now: float) -> Verdict:
+        """Nothing of what the source sends, if anything, can be sent on."""
+        sends = now - self._flow.media_at < FRESH_S
+        return State.STALLED, Fault.USER_SOURCE, _NOT_BEGUN if sends else _SENDS_NOTHING
 
     def status(self, verdict: Verdict) -> RelayStatus:
         """The status with this verdict and all counters as they are now."""

@@ -55,6 +55,7 @@ from streamferry.media.tag import (
 )
 from streamferry.timeline.headers import HeadersInForce
 from streamferry.timeline.tracks import MAX_FRAME_MS, Track, Tracks
+from streamferry.wire.flv import is_script
 
 #: A larger step forward is a jump. Twice the longest keyframe interval platforms accept (YouTube and Twitch: 4 s)
 #: leaves room for a source that pauses; a source silent for 5 s is rebuilt before it can reach this honestly.
@@ -70,6 +71,8 @@ AUDIO_ONLY_AFTER_MS = 3_000
 PICTURE_PATIENCE_MS = 15_000
 #: Sound held while a live segment waits for its keyframe: servers interleave within a second or two.
 _MAX_HELD_TAGS = 300
+#: So often in a call what takes long is done: metadata is made, or a script looked into.
+_MAX_LOOKS = 10
 
 
 class Timeline:
@@ -80,6 +83,7 @@ class Timeline:
         "_headers",
         "_held",
         "_joining_since",
+        "_looks_left",
         "_segment_ms",
         "is_joining",
         "lead",
@@ -102,6 +106,7 @@ class Timeline:
         self._joining_since: int | None = None
         self._expects_video = False
         self._segment_ms = start_ms
+        self._looks_left = _MAX_LOOKS
         #: Stamps that had to be changed since the run began.
         self.repairs = 0
 
@@ -138,8 +143,9 @@ class Timeline:
     def lay(self, tags: Iterable[Tag], out: list[LaidTag]) -> None:
         """Append the tags with their DTS on the output clock and their kind; per track the DTS of frames rise strictly.
 
+        Headers come before the first frame of a segment, or where they change, with metadata of our own before them.
         Dropped without a count: frames of a segment before its start, headers that repeat those in force, video before
-        the keyframe it needs. Bodies are passed on as they are (views stay views), except held ones, which are copied.
+        the keyframe it needs, what the source says of itself. Bodies are passed on as they are (views stay views), except held ones, which are copied.
         """
         audio, video, starts = self.tracks.audio, self.tracks.video, self.starts
         append, max_step_ms = out.append, MAX_STEP_MS
@@ -167,8 +173,7 @@ class Timeline:
                 if kind != FRAME:
                     self._lay_other(tag, kind, out)
                     continue
-                if self.is_joining:
-                    self._hold(tag, out)
+                if not audio.is_open and self._open_sound(tag, out):
                     continue
                 kind = starts.sound
             else:
@@ -187,20 +192,33 @@ class Timeline:
                 track.frame_ms = step_ms
             track.last_ms = dts_ms
             append((tag_type, dts_ms, body, kind))
+        self._looks_left = _MAX_LOOKS
 
     def _open(self, tracks: list[Track], tag: Tag, kind: int, out: list[LaidTag]) -> bool:
         """A keyframe opens these tracks. Gives whether the segment joins with it: then it is laid."""
         for track in tracks:
             track.is_open = True
+        self._headers.note_codec(VIDEO, tag[2])
         if not self.is_joining:
             self._headers.forget_unrepeated()
+            self._lay_new_headers(self.tracks.place_of_header(tracks[0]), out)
             return False
-        self._join_at(tag[1])
+        self._join_at(tag[1], out)
         out.append((VIDEO, self._segment_ms, tag[2], kind))
         for track in tracks:
             track.advance(self._segment_ms)
         self._release_held(out)
         return True
+
+    def _open_sound(self, tag: Tag, out: list[LaidTag]) -> bool:
+        """Sound begins. Gives whether it has to wait for the segment to join."""
+        if self.is_joining:
+            self._hold(tag, out)
+            return True
+        self.tracks.audio.is_open = True
+        self._headers.note_codec(AUDIO, tag[2])
+        self._lay_new_headers(self.tracks.place_of_header(self.tracks.audio), out)
+        return False
 
     def _lose_picture(self) -> None:
         """Continue with sound alone; when the picture returns it has to begin with a keyframe."""
@@ -257,23 +275,26 @@ class Timeline:
             self.lead = track
 
     def _lay_other(self, tag: Tag, kind: int, out: list[LaidTag]) -> None:
-        tag_type, _, body = tag
+        tag_type, stamp, body = tag
         if kind == NESTED:
             self._lay_nested(tag, out)
         elif kind == METADATA:
-            if self._headers.put_metadata(body):
-                self._expects_video = self._expects_video or metadata_tells_picture(body)
-                out.append((SCRIPT, self.tracks.place_of_header(None), body, METADATA))
+            # What the source claims promises a picture, and goes no further.
+            self._expects_video = self._expects_video or metadata_tells_picture(body)
         elif kind != OTHER:
             self._lay_header(tag, kind, out)
-        elif tag_type == SCRIPT:
+        elif tag_type == SCRIPT and not self.is_joining and self._looks_left:
             # Cue points, captions and the like are passed on unchanged; anything else of kind OTHER carries nothing.
-            out.append((SCRIPT, self.tracks.place_of_header(None), body, OTHER))
+            self._looks_left -= 1
+            if is_script(body):
+                latest_ms = self.position_ms
+                place_ms = min(max(stamp + self.lead.shift, self.tracks.place_of_header(None)), latest_ms)
+                out.append((SCRIPT, place_ms, body, OTHER))
 
     def _lay_header(self, tag: Tag, kind: int, out: list[LaidTag]) -> None:
-        """A sequence header or side data, perhaps of several tracks: passed on if it is new for one."""
+        """A sequence header or side data, perhaps of several tracks: laid when the segment joins, if it is new."""
         tag_type, _, body = tag
-        new_on: Track | None = None
+        place: Track | None = None
         for key, header in headers_in(tag_type, body).items():
             track = self.tracks.of(tag_type, key[1])
             if track is None:
@@ -284,11 +305,15 @@ class Timeline:
                 self._announce(track, key[1])
             before = self._headers.put(key, header)
             if before is None or not same_meaning(tag_type, before, header):
-                new_on = new_on or track
+                place = place or track
                 if is_needed and before is not None:
                     track.is_open = False
-        if new_on is not None:
-            out.append((tag_type, self.tracks.place_of_header(new_on), body, kind))
+        if place is not None and not self.is_joining:
+            self._lay_new_headers(self.tracks.place_of_header(place), out)
+
+    def _lay_new_headers(self, dts_ms: int, out: list[LaidTag]) -> None:
+        self._looks_left -= self._looks_left > 0
+        out += self._headers.take_new(dts_ms, described=self._looks_left > 0)
 
     def _hold(self, tag: Tag, out: list[LaidTag]) -> None:
         """Keep sound that came before the first keyframe; without any sign of a picture, start with the sound."""
@@ -301,13 +326,14 @@ class Timeline:
             self._joining_since = stamp
         patience_ms = PICTURE_PATIENCE_MS if self._expects_video else AUDIO_ONLY_AFTER_MS
         if signed_delta_ms(stamp, self._joining_since) >= patience_ms:
-            self._join_at(held[0][1])
+            self._join_at(held[0][1], out)
             self._release_held(out)
 
-    def _join_at(self, stamp: int) -> None:
+    def _join_at(self, stamp: int, out: list[LaidTag]) -> None:
         self.tracks.move(self._segment_ms - stamp)
         self.is_joining = False
         self._headers.forget_unrepeated()
+        self._lay_new_headers(self._segment_ms, out)
 
     def _release_held(self, out: list[LaidTag]) -> None:
         held, self._held = self._held, []

@@ -8,7 +8,10 @@ MAX_FRAME_MS = 1_000
 
 
 class Track:
-    """One track: its last frame, that frame's duration, and whether it is open: a picture begins at a keyframe."""
+    """One track: its last frame, that frame's duration, and whether it is open.
+
+    A picture begins at a keyframe, sound with the segment.
+    """
 
     __slots__ = ("frame_ms", "is_open", "last_ms", "previous_shift", "shift")
 
@@ -51,7 +54,7 @@ class Tracks:
         """A new segment begins there, after the end of all tracks of the last one."""
         self._start_ms = start_ms
         self._all = {(AUDIO, 0): self.audio, (VIDEO, 0): self.video}
-        self.video.is_open = False
+        self.audio.is_open = self.video.is_open = False
         self.audio.previous_shift = self.video.previous_shift = None
 
     def move(self, shift: int) -> None:

@@ -14,6 +14,8 @@ from streamferry.wire.aac import SAMPLE_RATES
 from streamferry.wire.bits import BitReader, unescape
 
 _AVC, _HEVC, _AAC, _EX_AUDIO = 7, 12, 10, 9
+# Object types of AAC: the rate of the first header field is that of half of what is heard.
+_SBR, _PARAMETRIC_STEREO = 5, 29
 _VIDEO_NAMES = {2: "Sorenson H.263", 3: "Screen Video", 4: "VP6", 5: "VP6 with alpha", 6: "Screen Video 2", 13: "AV1"}
 _AUDIO_NAMES = {0: "PCM", 1: "ADPCM", 2: "MP3", 3: "PCM", 7: "G.711", 8: "G.711", 11: "Speex", 14: "MP3"}
 _NELLYMOSER = (4, 5, 6)
@@ -25,6 +27,8 @@ _MAX_CONFIG_BYTES = 16 << 10
 _SPS_BYTES = 1 << 10
 # H.264 7.4.2.1.1: num_ref_frames_in_pic_order_cnt_cycle.
 _MAX_ORDER_CYCLE = 255
+# H.264 table E-1: the aspect stands behind it.
+_EXTENDED_ASPECT = 255
 
 
 class UnsupportedCodec(ValueError):
@@ -69,22 +73,46 @@ def parse_audio_header(body: bytes) -> TrackForm:
     """Form of an audio track by its sequence header. Raises as ``parse_video_header`` does."""
     if _audio_codec(body) == "Opus":
         return _opus_form(body[5:])
-    config = _bounded(body[2:] if body[0] >> 4 == _AAC else body[5:])
-    bits = BitReader(config)
-    object_type = bits.read(5)
-    if object_type == 31:
-        object_type = 32 + bits.read(6)
-    rate_index = bits.read(4)
-    if rate_index < len(SAMPLE_RATES):
-        rate_hz = SAMPLE_RATES[rate_index]
-    else:
-        rate_hz = bits.read(24)
-    channels = bits.read(4)
+    config = _aac_config(body)
+    object_type, rate_hz, channels = _read_aac(BitReader(config))
     decoder = b"\x40\x15" + bytes(11) + _descriptor(5, config)
     es = _descriptor(3, b"\0\0\0" + _descriptor(4, decoder) + _descriptor(6, b"\2"))
     # Channel configuration 7 means 8; 0 means that the stream itself tells.
     entry = box(b"mp4a", _audio_fields({0: 2, 7: 8}.get(channels, channels), rate_hz), box(b"esds", bytes(4), es))
     return TrackForm(f"mp4a.40.{object_type}", entry)
+
+
+def parse_sound(body: bytes) -> tuple[int, int]:
+    """(sampling rate in Hz, channels) of a sound by its sequence header: what is heard, so that of AAC with SBR.
+
+    Channels are 0 if only the frames tell them. Raises as ``parse_video_header`` does.
+    """
+    if _audio_codec(body) == "Opus":
+        if body[5:13] != b"OpusHead" or len(body) < 24:
+            raise ValueError("the header of Opus is not one")
+        return 48000, body[14]
+    bits = BitReader(_aac_config(body))
+    object_type, rate_hz, channels = _read_aac(bits)
+    if object_type in (_SBR, _PARAMETRIC_STEREO):
+        rate_hz = _read_rate(bits)
+    return rate_hz, 2 if object_type == _PARAMETRIC_STEREO else {7: 8}.get(channels, channels)
+
+
+def _aac_config(body: bytes) -> bytes:
+    return _bounded(body[2:] if body[0] >> 4 == _AAC else body[5:])
+
+
+def _read_aac(bits: BitReader) -> tuple[int, int, int]:
+    """(object type, sampling rate, channel configuration) of an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1)."""
+    object_type = bits.read(5)
+    if object_type == 31:
+        object_type = 32 + bits.read(6)
+    return object_type, _read_rate(bits), bits.read(4)
+
+
+def _read_rate(bits: BitReader) -> int:
+    index = bits.read(4)
+    return SAMPLE_RATES[index] if index < len(SAMPLE_RATES) else bits.read(24)
 
 
 def _bounded(config: bytes) -> bytes:
@@ -152,6 +180,33 @@ def avc_set_size(unit: bytes) -> tuple[int, int]:
     """(width, height) by a sequence parameter set. Raises ValueError, IndexError for one that is damaged."""
     read = read_avc_set(unit)
     return read.width, read.height
+
+
+def avc_frame_rate(body: bytes) -> float:
+    """Pictures a second of H.264 by its sequence header, 0 if it does not say, or says that they are not even.
+
+    Raises ValueError, IndexError for one that is damaged.
+    """
+    config = _bounded(body[5:])
+    bits = read_avc_set(config[8 : 8 + int.from_bytes(config[6:8], "big")]).rest
+    # H.264 E.1.1: aspect, overscan, kind of signal, place of chroma, then the timing.
+    if not bits.read(1):
+        return 0.0
+    if bits.read(1) and bits.read(8) == _EXTENDED_ASPECT:
+        bits.skip(32)
+    if bits.read(1):
+        bits.skip(1)
+    if bits.read(1):
+        bits.skip(4)
+        if bits.read(1):
+            bits.skip(24)
+    if bits.read(1):
+        bits.read_golomb()
+        bits.read_golomb()
+    if not bits.read(1):
+        return 0.0
+    tick, scale, is_fixed = bits.read(32), bits.read(32), bits.read(1)
+    return scale / tick / 2 if is_fixed and tick else 0.0
 
 
 def may_have_fields(unit: bytes) -> bool:

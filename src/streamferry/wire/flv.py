@@ -9,7 +9,7 @@ from struct import Struct
 from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, Tag
 from streamferry.reasons import Code
-from streamferry.wire.amf0 import Amf0Reader, Amf0Value, EcmaArray, serialize_amf0
+from streamferry.wire.amf0 import Amf0Reader, Amf0Value, EcmaArray, parse_amf0, serialize_amf0
 
 #: File header and the PreviousTagSize0 after it.
 FLV_HEADER_BYTES = 13
@@ -27,6 +27,9 @@ _TAG_TYPES = frozenset((AUDIO, VIDEO, SCRIPT))
 
 # A tag of a type that is not known is waited for if it is no larger.
 _MAX_FOREIGN_BYTES = 64 << 10
+
+# Captions and cue points have some hundred bytes. They are read in the beat: this many values take 0.1 ms.
+_MAX_SCRIPT_BYTES, _MAX_SCRIPT_VALUES = 16 << 10, 128
 
 _read_two_words = Struct(">II").unpack_from
 _HEADER = Struct(">3sBBI")
@@ -131,6 +134,17 @@ def parse_metadata(body: "bytes | memoryview") -> dict[str, Amf0Value]:
     except RemoteProtocolError:
         return {}
     return dict(values) if isinstance(values, dict) else {}
+
+
+def is_script(body: "bytes | memoryview") -> bool:
+    """Whether a script tag's body is a name and values that can be read, and is small: servers close for others."""
+    if len(body) > _MAX_SCRIPT_BYTES:
+        return False
+    try:
+        name, *_ = parse_amf0(body, _MAX_SCRIPT_VALUES)
+    except (RemoteProtocolError, ValueError):
+        return False
+    return isinstance(name, str) and name != ""
 
 
 def serialize_metadata(values: dict[str, Amf0Value]) -> bytes:

@@ -126,12 +126,21 @@ def test_a_new_session_has_three_seconds_to_prove_itself(vitals):
     assert vitals.judge(NOW + FRESH_S)[:2] == (State.STALLED, "user_destination")
 
 
-@pytest.mark.parametrize("phase", [Phase.IDLE, Phase.CONNECTING])
-@pytest.mark.parametrize("end", ["source", "destination"])
+@pytest.mark.parametrize(
+    ("end", "phase"), [("source", Phase.IDLE), ("source", Phase.CONNECTING), ("destination", Phase.CONNECTING)]
+)
 def test_an_end_that_was_never_up_is_connecting(vitals, end, phase):
     """Whatever the other does."""
     setattr(vitals, end, End(phase, NOW - 100))
     assert vitals.judge(NOW) == (State.CONNECTING, None, None)
+
+
+def test_a_source_that_gives_nothing_to_begin_with_was_connecting_for_ever(vitals):
+    """The destination is not asked before there is a frame: after three seconds it is told who keeps it waiting."""
+    vitals.destination = End(Phase.IDLE)
+    vitals.source.since = NOW
+    assert vitals.judge(NOW + 0.1)[0] == State.CONNECTING
+    assert vitals.judge(NOW + FRESH_S)[:2] == (State.STALLED, "user_source")
 
 
 @pytest.mark.parametrize("is_waiting", [True, False])

@@ -4,10 +4,11 @@ from itertools import pairwise
 
 import pytest
 
-from streamferry.media.tag import AUDIO, KEYFRAME, OTHER, SCRIPT, SEQUENCE_HEADER, START, VIDEO, LaidTag, Tag
+from streamferry.media.tag import AUDIO, KEYFRAME, METADATA, OTHER, SCRIPT, SEQUENCE_HEADER, START, VIDEO, LaidTag, Tag
 from streamferry.timeline import Pace, Timeline
 from streamferry.timeline.pace import LEAD_MS
-from streamferry.wire.flv import serialize_metadata
+from streamferry.wire.amf0 import serialize_amf0
+from streamferry.wire.flv import parse_metadata, serialize_metadata
 
 KEY = b"\x17\x01\x00\x00\x00key"
 INTER = b"\x27\x01\x00\x00\x00inter"
@@ -86,7 +87,7 @@ def test_a_segment_starts_at_a_keyframe_with_its_headers_before_it() -> None:
     tags = live(0, 3)
     laid = lay(begun(), tags[:2] + tags[3 * 5 + 2 :])
     kinds = [kind for _, _, _, kind in laid]
-    assert kinds[:3] == [SEQUENCE_HEADER, SEQUENCE_HEADER, START]
+    assert kinds[:4] == [METADATA, SEQUENCE_HEADER, SEQUENCE_HEADER, START]
     assert min(stamps(laid, AUDIO)) >= min(stamps(laid, VIDEO)) == 0
 
 
@@ -213,10 +214,11 @@ def test_a_gop_cache_older_than_the_metadata_starts_at_zero() -> None:
 def test_a_destination_gets_metadata_and_headers_in_force() -> None:
     """What a new publish session must send first is kept."""
     timeline = begun()
-    metadata = serialize_metadata({"width": 1280.0})
-    cue_point = b"\x02\x00\x0aonCuePoint"
-    laid = lay(timeline, [(SCRIPT, 0, metadata), *live(0, 1), (SCRIPT, 500, cue_point)])
-    assert [body for _, _, body, _ in timeline.headers] == [metadata, AVC_HEADER, AAC_HEADER]
+    cue_point = serialize_amf0("onCuePoint", {"name": "ad"})
+    laid = lay(timeline, [*live(0, 1), (SCRIPT, 500, cue_point)])
+    metadata, *headers = timeline.headers
+    assert [body for _, _, body, _ in headers] == [AVC_HEADER, AAC_HEADER]
+    assert parse_metadata(metadata[2])["audiosamplerate"] == 44100.0
     # A cue point is no metadata: it goes through and is forgotten.
     assert laid[-1][2:] == (cue_point, OTHER)
 

@@ -3,10 +3,9 @@
 import pytest
 
 from streamferry.media.stamps import to_wire_ms
-from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, START, VIDEO
+from streamferry.media.tag import AUDIO, KEYFRAME, METADATA, SEQUENCE_HEADER, SIDE_DATA, START, VIDEO
 from streamferry.timeline import Timeline
 from streamferry.timeline.timeline import PICTURE_PATIENCE_MS
-from streamferry.wire.flv import serialize_metadata
 
 AVC_HEADER = b"\x17\x00\x00\x00\x00avc"
 AAC_HEADER = b"\xaf\x00\x12\x10"
@@ -48,6 +47,11 @@ def frames(laid, tag_type=VIDEO):
     return [tag for tag in laid if tag[0] == tag_type and tag[3] <= KEYFRAME]
 
 
+def headers(timeline):
+    """What a new session gets besides metadata."""
+    return [tag for tag in timeline.headers if tag[3] != METADATA]
+
+
 def starts(laid):
     return [tag[:2] for tag in laid if tag[3] == START]
 
@@ -85,7 +89,7 @@ def test_a_command_to_the_player_is_no_header(timeline, command):
     lay(timeline, [(VIDEO, 0, AVC_HEADER), (VIDEO, 0, KEY)])
     laid = lay(timeline, [(VIDEO, 40, command), (VIDEO, 40, INTER), (VIDEO, 80, INTER)])
     assert [tag[1] for tag in laid] == [40, 80]
-    assert [tag[2] for tag in timeline.headers] == [AVC_HEADER]
+    assert [tag[2] for tag in headers(timeline)] == [AVC_HEADER]
 
 
 def test_changed_colours_drop_nothing(timeline):
@@ -96,7 +100,7 @@ def test_changed_colours_drop_nothing(timeline):
     laid = lay(timeline, tags)
     assert len(frames(laid)) == 50
     assert [tag[2:] for tag in laid if tag[3] == SIDE_DATA] == [(COLOUR_A, SIDE_DATA), (COLOUR_B, SIDE_DATA)]
-    assert [tag[2:] for tag in timeline.headers] == [(HEVC_HEADER, SEQUENCE_HEADER), (COLOUR_B, SIDE_DATA)]
+    assert [tag[2:] for tag in headers(timeline)] == [(HEVC_HEADER, SEQUENCE_HEADER), (COLOUR_B, SIDE_DATA)]
 
 
 def test_the_places_of_loudspeakers_are_no_reason_to_wait(timeline):
@@ -106,17 +110,17 @@ def test_the_places_of_loudspeakers_are_no_reason_to_wait(timeline):
     laid = lay(timeline, [*tags, (AUDIO, 20, b"\x94mp4a\x02\x06"), (AUDIO, 20, b"\x91mp4asound")])
     assert [tag[3] for tag in laid].count(SIDE_DATA) == 2
     assert len(frames(laid, AUDIO)) == 2
-    assert [tag[3] for tag in timeline.headers] == [SEQUENCE_HEADER, SIDE_DATA]
+    assert [tag[3] for tag in headers(timeline)] == [SEQUENCE_HEADER, SIDE_DATA]
 
 
 def test_headers_that_a_new_session_does_not_repeat_are_not_in_force(timeline):
     """Colours of an HEVC session, and the AAC header of one that had sound, are not sent for an H.264 one without."""
-    lay(timeline, [(SCRIPT, 0, serialize_metadata({"width": 1920.0})), (AUDIO, 0, AAC_HEADER)])
+    lay(timeline, [(AUDIO, 0, AAC_HEADER)])
     lay(timeline, [(VIDEO, 0, HEVC_HEADER), (VIDEO, 0, COLOUR_A), (VIDEO, 0, HEVC_KEY), (AUDIO, 0, SOUND)])
     timeline.begin_live()
-    assert len(timeline.headers) == 4
+    assert len(headers(timeline)) == 3
     lay(timeline, [(VIDEO, 0, AVC_HEADER), (VIDEO, 0, KEY), (VIDEO, 40, INTER)])
-    assert [tag[2] for tag in timeline.headers] == [AVC_HEADER]
+    assert [tag[2] for tag in headers(timeline)] == [AVC_HEADER]
 
 
 def test_headers_that_are_repeated_stay_in_force_and_are_not_sent_again(timeline):
@@ -125,14 +129,14 @@ def test_headers_that_are_repeated_stay_in_force_and_are_not_sent_again(timeline
     lay(timeline, tags)
     timeline.begin_live()
     assert [tag[2] for tag in lay(timeline, tags)] == [HEVC_KEY]
-    assert [tag[2] for tag in timeline.headers] == [HEVC_HEADER, COLOUR_A, AAC_HEADER]
+    assert [tag[2] for tag in headers(timeline)] == [HEVC_HEADER, COLOUR_A, AAC_HEADER]
 
 
 def test_another_codec_ends_the_colours_of_the_one_before(timeline):
     """Within one session, too: an encoder that falls back from HEVC to H.264."""
     lay(timeline, [(VIDEO, 0, HEVC_HEADER), (VIDEO, 0, COLOUR_A), (VIDEO, 0, HEVC_KEY)])
     lay(timeline, [(VIDEO, 40, AVC_HEADER), (VIDEO, 40, KEY)])
-    assert [tag[2] for tag in timeline.headers] == [AVC_HEADER]
+    assert [tag[2] for tag in headers(timeline)] == [AVC_HEADER]
 
 
 def two_tracks(seconds, *, form="one"):
@@ -166,19 +170,21 @@ def test_tracks_with_the_same_stamps_need_no_repair(timeline, form, start):
 def test_a_new_session_gets_the_headers_of_all_tracks(timeline):
     """And no header is a start."""
     laid = lay(timeline, two_tracks(1))
-    headers = [AVC_HEADER, of_track(1, 0), AAC_HEADER, of_track(1, 0, tag_type=AUDIO)]
-    assert [tag[2] for tag in timeline.headers] == headers
-    assert [tag[3] for tag in laid[:4]] == [SEQUENCE_HEADER] * 4
+    wanted = [AVC_HEADER, of_track(1, 0), AAC_HEADER, of_track(1, 0, tag_type=AUDIO)]
+    assert [tag[2] for tag in headers(timeline)] == wanted
+    assert [tag[3] for tag in laid[:5]] == [METADATA] + [SEQUENCE_HEADER] * 4
 
 
 def test_headers_of_many_tracks_in_one_tag_are_kept_by_track(timeline):
-    """The tag goes on as it came; a later change of one track leaves the other's header in force."""
+    """Each is sent, once; a later change of one track leaves the other's header in force, and is sent alone."""
     both = many(0, 0x96, (0, b"config 0"), (1, b"config 1"))
-    laid = lay(timeline, [(VIDEO, 0, both), (VIDEO, 0, both)])
-    assert [tag[2] for tag in laid] == [both]
-    lay(timeline, [(VIDEO, 0, many(0, 0x96, (1, b"changed")))])
+    laid = lay(timeline, [(VIDEO, 0, both), (VIDEO, 0, both), (VIDEO, 0, many(1, 0x96, (0, b"one"), (1, b"other")))])
+    sent = [of_track(0, 0, payload=b"config 0"), of_track(1, 0, payload=b"config 1")]
+    assert [tag[2] for tag in laid if tag[3] == SEQUENCE_HEADER] == sent
+    laid = lay(timeline, [(VIDEO, 0, many(0, 0x96, (1, b"changed")))])
+    assert [tag[2] for tag in laid] == [of_track(1, 0, payload=b"changed")]
     kept = [of_track(0, 0, payload=b"config 0"), of_track(1, 0, payload=b"changed")]
-    assert [tag[2] for tag in timeline.headers] == kept
+    assert [tag[2] for tag in headers(timeline)] == kept
 
 
 def test_a_changed_header_stops_its_own_track_only(timeline):
@@ -204,16 +210,16 @@ def test_a_stream_whose_only_track_has_a_number_is_relayed(timeline):
     tags += [(AUDIO, 33, SOUND)]
     laid = lay(timeline, tags)
     assert starts(laid) == [(VIDEO, 0)]
-    assert [tag[1] for tag in laid] == [0, 0, 33, 33]
+    assert [tag[1] for tag in laid if tag[3] != METADATA] == [0, 0, 33, 33]
 
 
 def test_a_mod_ex_around_a_header_is_a_header(timeline):
     """A stamp in nanoseconds makes no frame of it."""
     header = b"\x97\x02\x00\x00\x05\x00avc1config"
     laid = lay(timeline, [(VIDEO, 0, header), (VIDEO, 0, b"\x97\x02\x00\x00\x05\x01avc1\x00\x00\x00key")])
-    assert [tag[3] for tag in laid] == [SEQUENCE_HEADER, START]
-    assert [tag[2] for tag in timeline.headers] == [b"\x90avc1config"]
-    assert laid[0][2] == header
+    assert [tag[3] for tag in laid] == [METADATA, SEQUENCE_HEADER, START]
+    assert [tag[2] for tag in headers(timeline)] == [b"\x90avc1config"]
+    assert laid[1][2] == b"\x90avc1config"
 
 
 def test_more_tracks_than_are_told_apart_cost_nothing(timeline):
