@@ -189,9 +189,17 @@ def avc_frame_rate(body: bytes) -> float:
     """
     config = _bounded(body[5:])
     bits = read_avc_set(config[8 : 8 + int.from_bytes(config[6:8], "big")]).rest
-    # H.264 E.1.1: aspect, overscan, kind of signal, place of chroma, then the timing.
-    if not bits.read(1):
+    if not skip_to_timing(bits) or not bits.read(1):
         return 0.0
+    tick, scale, is_fixed = bits.read(32), bits.read(32), bits.read(1)
+    return scale / tick / 2 if is_fixed and tick else 0.0
+
+
+def skip_to_timing(bits: BitReader) -> bool:
+    """Pass over the beginning of the VUI (H.264 E.1.1), up to timing_info_present_flag; False if there is no VUI."""
+    if not bits.read(1):
+        return False
+    # Aspect, overscan, kind of signal, place of chroma.
     if bits.read(1) and bits.read(8) == _EXTENDED_ASPECT:
         bits.skip(32)
     if bits.read(1):
@@ -203,10 +211,7 @@ def avc_frame_rate(body: bytes) -> float:
     if bits.read(1):
         bits.read_golomb()
         bits.read_golomb()
-    if not bits.read(1):
-        return 0.0
-    tick, scale, is_fixed = bits.read(32), bits.read(32), bits.read(1)
-    return scale / tick / 2 if is_fixed and tick else 0.0
+    return True
 
 
 def may_have_fields(unit: bytes) -> bool:

@@ -19,7 +19,7 @@ from heapq import heappop, heappush
 from itertools import pairwise
 
 from streamferry.wire.bits import BitReader, unescape
-from streamferry.wire.codecs import read_avc_set
+from streamferry.wire.codecs import read_avc_set, skip_to_timing
 
 #: Of both codecs.
 MAX_DEPTH = 16
@@ -130,19 +130,8 @@ def avc_depth(unit: bytes) -> int | None:
 
 def _told_depth(bits: BitReader) -> int | None:
     """Of the VUI that follows (H.264 E.1.1)."""
-    if not bits.read(1):
+    if not skip_to_timing(bits):
         return None
-    if bits.read(1) and bits.read(8) == 255:
-        bits.skip(32)
-    if bits.read(1):
-        bits.skip(1)
-    if bits.read(1):
-        bits.skip(4)
-        if bits.read(1):
-            bits.skip(24)
-    if bits.read(1):
-        bits.read_golomb()
-        bits.read_golomb()
     if bits.read(1):
         bits.skip(65)
     has_rates = False
