@@ -145,7 +145,8 @@ class Timeline:
 
         Headers come before the first frame of a segment, or where they change, with metadata of our own before them.
         Dropped without a count: frames of a segment before its start, headers that repeat those in force, video before
-        the keyframe it needs, what the source says of itself. Bodies are passed on as they are (views stay views), except held ones, which are copied.
+        the keyframe it needs, what the source says of itself. Bodies are passed on as they are (views stay views),
+        except held ones, which are copied.
         """
         audio, video, starts = self.tracks.audio, self.tracks.video, self.starts
         append, max_step_ms = out.append, MAX_STEP_MS

@@ -1,8 +1,8 @@
 """``onMetaData`` by what the headers and frames of a stream say: what a source claims of itself is not passed on.
 
 Sources tell keys, names of machines, sizes that were true before the encoder was restarted, and megabytes of indexes.
-What cannot be read in a header is left out: fields are advice. Codecs have the numbers of FLV, or the FourCC as a number
-where the tags have one (Enhanced RTMP v2, "Defining Additional Metadata").
+What cannot be read in a header is left out: fields are advice. Codecs have the numbers of FLV, or the FourCC as a
+number where the tags have one (Enhanced RTMP v2, "Defining Additional Metadata").
 
 Specification: Adobe Video File Format 10.1, annex E.5.
 """

@@ -118,7 +118,9 @@ def test_scripts_that_are_large_or_many_cost_nobody_time(timeline):
     """A megabyte is not passed on, nor are more than ten in one visit; a caption now and then is, at its own time."""
     lay(timeline, stream())
     laid = []
-    timeline.lay([(SCRIPT, 980, serialize_amf0("onTextData", {"text": "x" * 20_000})), *[(SCRIPT, 980, CUE)] * 500], laid)
+    large = serialize_amf0("onTextData", {"text": "x" * 20_000})
+    timeline.lay([(SCRIPT, 980, large), *[(SCRIPT, 980, CUE)] * 500], laid)
+    assert large not in [tag[2] for tag in laid]
     assert 0 < len(laid) <= 10
     assert lay(timeline, [(SCRIPT, 990, CUE)])[0][2:] == (CUE, OTHER)
 
