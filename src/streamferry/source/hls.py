@@ -8,6 +8,8 @@ Specification: RFC 8216.
 """
 
 import asyncio
+from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Unpack
 from urllib.parse import urljoin
@@ -16,7 +18,9 @@ from streamferry.media.errors import (
     SourceCorrupt,
     SourceEnded,
     SourceForbidden,
+    SourceRejected,
     SourceStalled,
+    SourceUnreachable,
     SourceUnsupported,
 )
 from streamferry.media.peer_options import NO_OPTIONS
@@ -31,6 +35,7 @@ from streamferry.source.ffmpeg_inlet import PEER_SILENCE_S, FfmpegInlet, FfmpegI
 from streamferry.source.hls_inlet import HlsInlet
 from streamferry.source.hls_reader import NeedsFfmpeg
 from streamferry.source.hls_rendition import Rendition, read_playlist
+from streamferry.source.hls_variants import REFUSALS, Offer
 from streamferry.source.live import SILENCE_S
 from streamferry.source.memory import SourceMemory
 from streamferry.wire.hls import Playlist, Variant, scheme_of
@@ -44,8 +49,32 @@ async def open_hls(
     It goes on after what ``memory`` knows to be played.
     """
     memory = SourceMemory() if memory is None else memory
-    asked_at = asyncio.get_running_loop().time()
-    playlist, variant = await read_media_playlist(url, stream, **network)
+    now = asyncio.get_running_loop().time
+    asked_at = now()
+    playlist, offered = await _read_offer(url, stream, **network)
+    if not offered.variants:
+        return await _open(url, playlist, Variant(offered.base), memory, asked_at, **network)
+    followers = memory.followers
+    for variant in offered.in_order(memory, now()):
+        # Of what another variant could not give nothing has been played.
+        memory.followers = deepcopy(followers)
+        try:
+            asked_at = now()
+            playlist, found = await _read_variant(url, variant, **network)
+            return await _open(url, playlist, found, memory, asked_at, **network)
+        except (*REFUSALS, SourceRejected, SourceUnreachable) as error:
+            offered.note(variant, error, memory, now())
+    raise offered.error
+
+
+async def _open(
+    url: MediaUrl,
+    playlist: Playlist,
+    variant: Variant,
+    memory: SourceMemory,
+    asked_at: float,
+    **network: Unpack[DialOptions],
+) -> FfmpegInlet | HlsInlet:
     if playlist.is_finished:
         # That of the last show, as long as the next has not begun.
         raise SourceEnded(Code.SOURCE_HLS_FINISHED, url=url.redacted)
@@ -152,21 +181,35 @@ async def read_media_playlist(
 
     ``stream``: the answer to a GET of ``url``, taken over. Raises SourceError, PeerError and RemoteProtocolError.
     """
+    playlist, offered = await _read_offer(url, stream, **network)
+    if not offered.variants:
+        return playlist, Variant(offered.base)
+    memory = SourceMemory()
+    for variant in offered.in_order(memory, 0.0):
+        try:
+            return await _read_variant(url, variant, **network)
+        except REFUSALS as error:
+            offered.note(variant, error, memory, 0.0)
+    raise offered.error
+
+
+async def _read_offer(url: MediaUrl, stream: HttpStream, **network: Unpack[DialOptions]) -> tuple[Playlist, Offer]:
     playlist, final_url = await read_playlist(url, stream, **network)
     # Relative addresses are relative to the redirect's target, and reloads go there too, as in players.
     base = final_url.reveal()
     _judge(url, playlist, base)
-    named = playlist.best_variant(base)
-    if named is None:
-        return playlist, Variant(base)
+    return playlist, Offer(base, playlist.variants(base))
+
+
+async def _read_variant(url: MediaUrl, variant: Variant, **network: Unpack[DialOptions]) -> tuple[Playlist, Variant]:
     try:
-        media_url = MediaUrl.parse(named.url)
+        media_url = MediaUrl.parse(variant.url)
     except InvalidValue as error:
         raise SourceCorrupt(Code.SOURCE_HLS_BAD_VARIANT, url=url.redacted, why=error.why) from None
     playlist, final_url = await read_playlist(media_url, given_for=url, **network)
     base = final_url.reveal()
     _judge(url, playlist, base)
-    return playlist, Variant(base, named.audio_url)
+    return playlist, replace(variant, url=base)
 
 
 def _judge(url: MediaUrl, playlist: Playlist, base: str) -> None:

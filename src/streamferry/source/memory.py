@@ -25,6 +25,8 @@ class SourceMemory:
     #: Of the playlist with the picture, and of that with its sound.
     followers: tuple[HlsFollower, HlsFollower] = field(default_factory=lambda: (HlsFollower(), HlsFollower()))
     played_segments: HlsPlayedSegments = field(default_factory=HlsPlayedSegments)
+    #: Variants that were refused, and until when they are not asked for first.
+    poor_variants: dict[str, float] = field(default_factory=dict)
     rtsp: RtspMemory = field(default_factory=RtspMemory)
     #: Whether it has something that only ffmpeg reads.
     needs_ffmpeg: bool = False

@@ -30,6 +30,8 @@ _DISCONTINUITY_SEQUENCE = re.compile(r"#EXT-X-DISCONTINUITY-SEQUENCE:(\d{1,19})"
 _NAMING = ("#EXT-X-KEY:", "#EXT-X-MAP:", "#EXT-X-MEDIA:")
 # A codec of an EXT-X-STREAM-INF that FLV has no place for makes a variant the last choice, not an impossible one.
 _CARRIED_CODECS = ("avc1", "avc3", "hvc1", "hev1", "mp4a.40")
+_SOUND_CODECS = ("mp4a", "ac-3", "ec-3", "ac-4", "opus", "Opus", "flac", "fLaC", "alac", "mp3")
+_MAX_VARIANTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Variant:
 
     url: str
     audio_url: str | None = None
+    has_picture: bool = True
 
     def as_master(self) -> str:
         """A master playlist that names just this variant."""
@@ -72,23 +75,31 @@ class Playlist:
         return cls(lines)
 
     def best_variant(self, base: str) -> Variant | None:
-        """The variant with the highest bandwidth whose codecs FLV can carry; None if this is no master playlist.
+        """The first of ``variants``; None if this is no master playlist."""
+        return next(iter(self.variants(base)), None)
 
-        ``base``: address of the playlist, to which the ones in it are relative.
+    def variants(self, base: str) -> "list[Variant]":
+        """What a master playlist offers, the best first; empty if this is none.
+
+        Those with a picture come before those without, those whose codecs FLV can carry before others, then the one
+        with the highest bandwidth. ``base``: address of the playlist, to which the ones in it are relative.
         """
-        found: list[tuple[bool, int, str, str]] = []
+        found: list[tuple[bool, bool, int, str, str]] = []
         for line, following in zip(self.lines, [*self.lines[1:], ""], strict=True):
             if line.startswith("#EXT-X-STREAM-INF:") and following and not following.startswith("#"):
                 named = attributes(line)
                 bandwidth = named.get("BANDWIDTH", "")
                 codecs = [codec.strip() for codec in named.get("CODECS", "").split(",") if codec.strip()]
                 carried = all(codec.startswith(_CARRIED_CODECS) for codec in codecs)
+                has_picture = "RESOLUTION" in named or not all(codec.startswith(_SOUND_CODECS) for codec in codecs)
                 rate = int(bandwidth[:18]) if bandwidth.isdecimal() else 0
-                found.append((carried, rate, urljoin(base, following), named.get("AUDIO", "")))
-        if not found:
-            return None
-        _, _, url, group = max(found, key=lambda variant: variant[:2])
-        return Variant(url, self._audio_rendition(base, group) if group else None)
+                url = urljoin(base, following)
+                found.append((has_picture or not codecs, carried, rate, url, named.get("AUDIO", "")))
+        found.sort(key=lambda variant: variant[:3], reverse=True)
+        return [
+            Variant(url, self._audio_rendition(base, group) if group else None, has_picture=has_picture)
+            for has_picture, _, _, url, group in found[:_MAX_VARIANTS]
+        ]
 
     @property
     def is_finished(self) -> bool:
