@@ -77,8 +77,7 @@ class Caller:
                     self.session.accept()
                 case PublishRequested(_, key) if accept:
                     self.session.accept()
-                    self.publish = Publish(key)
-                    self._destination.publishes.append(self.publish)
+                    self.accept_publish(key)
                 case PublishRequested(_, key):
                     self.session.reject("NetStream.Publish.BadName", f"the key {key} is not known here")
                 case TagsReceived(tags) if self.publish is not None:
@@ -87,6 +86,11 @@ class Caller:
                     self.publish.ended = "unpublished"
         await loop.sock_sendall(self.sock, self.session.data_to_send())
         return True
+
+    def accept_publish(self, key: str) -> None:
+        """Take note that the stream was accepted."""
+        self.publish = Publish(key)
+        self._destination.publishes.append(self.publish)
 
     async def receive_pictures(self, count: int) -> None:
         """Go on until the publish has had that many pictures."""

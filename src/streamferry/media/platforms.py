@@ -22,6 +22,7 @@ _PLATFORMS = (
     ("live.cloudflare.com", Platform("Cloudflare Stream", "rtmps://live.cloudflare.com:443/live/KEY")),
     ("live.mux.com", Platform("Mux", "rtmps://global-live.mux.com:443/app/KEY")),
     ("rtmp.t.me", Platform("Telegram", "rtmps://HOST/s/KEY")),
+    ("yximgs.com", Platform("Kuaishou", "rtmp://open-push.voip.yximgs.com/gifshow/KEY")),
     ("bilivideo.com", Platform("Bilibili", "rtmp://live-push.bilivideo.com/live-bvc/KEY")),
 )
 
