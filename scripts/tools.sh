@@ -10,6 +10,7 @@ has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
 has_rtmp_module() { compgen -G '/usr/lib*/nginx/modules/ngx_rtmp_module.so' >/dev/null; }
 has_rtmp2src() { compgen -G '/usr/lib/*/gstreamer-1.0/libgstrtmp2.so' >/dev/null || compgen -G '/usr/lib*/gstreamer-1.0/libgstrtmp2.so' >/dev/null; }
 has_srt() { compgen -G '/usr/lib/*/libsrt*.so.1.*' >/dev/null || compgen -G '/usr/lib*/libsrt*.so.1.*' >/dev/null; }
+has_gst() { compgen -G '/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib' >/dev/null && compgen -G '/usr/lib/*/gstreamer-1.0/libgstisomp4.so' >/dev/null && [ -d /usr/lib/python3/dist-packages/gi ]; }
 has_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
 missing() {
@@ -26,6 +27,7 @@ missing() {
     if ! has systemd-analyze; then echo systemd; fi
     if ! has_postgresql; then echo postgresql; fi
     if ! has pgbouncer; then echo pgbouncer; fi
+    if ! has_gst; then printf 'python3-gi\ngir1.2-gst-rtsp-server-1.0\ngstreamer1.0-plugins-base\ngstreamer1.0-plugins-good\n'; fi
     if ! has chromium-headless-shell && ! has chromium; then echo chromium-headless-shell; fi
     if ! has node; then printf 'nodejs\nnpm\n'; fi
 }

@@ -58,6 +58,11 @@ class RtspInlet:
         self._keep_every_s = max(_LEAST_KEEP_S, min(link.requests.timeout_s / 2, _KEEP_EVERY_S))
         self._keep_at = self._began_at + self._keep_every_s
 
+    @property
+    def is_aligned(self) -> bool:
+        """Whether sender reports have laid sound and picture beside each other."""
+        return self._playing.is_aligned
+
     async def look(self, patience_s: float) -> bool:
         """Wait for the first packet of each track, ``patience_s`` for any. Returns whether one came.
 

@@ -22,7 +22,7 @@ from streamferry.wire.flv import serialize_tag
 from streamferry.wire.rtsp.plain_sound import PlainSoundTrack
 from streamferry.wire.rtsp.sdp import parse_description
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_factories=["uvloop"])]
 
 #: (payload type, rtpmap, arguments of ffmpeg, bytes and ticks of a packet of 20 ms)
 FORMS = {

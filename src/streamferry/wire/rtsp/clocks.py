@@ -55,6 +55,11 @@ class TrackClock:
         self._last, self._last_at, self._has_given = whole, now, True
         return int(self._lay(whole) + self._shift)
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether it lies where its reports say, as far as they say anything."""
+        return self._day is not None and self._shift == self._target
+
     def restart(self) -> None:
         """The sender begins anew: its stamps have nothing to do with those before."""
         self._zero = self._day = self._early_report = None

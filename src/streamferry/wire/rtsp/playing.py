@@ -71,6 +71,11 @@ class Playing:
         return all(channel.track.receiver.source is not None for channel in self._channels.values())
 
     @property
+    def is_aligned(self) -> bool:
+        """Whether reports have laid all tracks beside each other."""
+        return all(channel.track.clock.is_placed for channel in self._channels.values())
+
+    @property
     def lost_packets(self) -> int:
         """Of all tracks since they began."""
         return sum(channel.track.receiver.lost for channel in self._channels.values())
