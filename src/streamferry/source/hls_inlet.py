@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from streamferry.media.errors import SourceEnded, SourceUnsupported
 from streamferry.media.tag import Tag
 from streamferry.reasons import Code
-from streamferry.source.hls_reader import RECEIVE_BYTES, Clock, NeedsFfmpeg, RenditionReader
+from streamferry.source.hls_reader import RECEIVE_BYTES, RENDITION_PATIENCE_S, Clock, NeedsFfmpeg, RenditionReader
 from streamferry.source.hls_rendition import Rendition
 from streamferry.source.live import as_source_errors
 from streamferry.source.pace import Pace
 
-# A rendition that has nothing for so long does not hold the other back.
-_RENDITION_SILENCE_S = 3.0
+# How much of the time that it did not hold the others back is added to what a rendition may.
+_PATIENCE_RETURNS = 0.05
 # What is due later than this comes after a gap.
 _GAP_MS = 400
 _LOOK_EVERY_S = 0.02
@@ -41,7 +41,7 @@ class HlsInlet:
         self._clock = asyncio.get_running_loop().time
         self._pace = Pace()
         self._has_begun = False
-        self._begun_at = 0.0
+        self._slow_at = 0.0
 
     async def look(self) -> None:
         """Wait until it is known what comes. Raises SourceError, NeedsFfmpeg among them."""
@@ -69,14 +69,9 @@ class HlsInlet:
         first_ms = min(firsts)
         if not self._has_begun:
             self._has_begun = True
-            self._begun_at = now
+            self._slow_at = now
             pace.begin(first_ms, now)
-        # A rendition that is slow holds the other back, for a while.
-        slow = [
-            reader
-            for reader in readers
-            if reader.first_ms is None and now - max(reader.tag_at, self._begun_at) < _RENDITION_SILENCE_S
-        ]
+        slow = self._slow(now) if len(readers) > 1 else []
         waited_for = slow or [reader for reader in readers if reader.first_ms is not None]
         last_ms = min(reader.come_until_ms for reader in waited_for)
         due_ms = pace.advance(now, last_ms, readers[0].excess_segments)
@@ -84,13 +79,25 @@ class HlsInlet:
             pace.begin(first_ms, now)
             due_ms = first_ms
         self._give(due_ms, out)
-        self._check()
+        if count:
+            self._check()
         return count
 
     def close(self) -> None:
         """See :meth:`LiveInlet.close`."""
         for reader in self._readers:
             reader.close()
+
+    def _slow(self, now: float) -> list[RenditionReader]:
+        """Those that hold the others back: for a while, and for longer only after they have not for long."""
+        step_s, self._slow_at = now - self._slow_at, now
+        slow = [reader for reader in self._readers if reader.first_ms is None and reader.patience_s > 0]
+        for reader in self._readers:
+            if reader in slow:
+                reader.patience_s -= step_s
+            else:
+                reader.patience_s = min(reader.patience_s + step_s * _PATIENCE_RETURNS, RENDITION_PATIENCE_S)
+        return slow
 
     def _give(self, due_ms: float, out: list[Tag]) -> None:
         """Hand out what is due, in the order of its stamps: multiplexers send sound later than its picture."""

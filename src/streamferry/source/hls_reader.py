@@ -1,6 +1,6 @@
 """What comes of one rendition of a live HLS source: bytes of its segments to tags on one clock without breaks."""
 
-from collections import deque
+from collections import defaultdict, deque
 from typing import Protocol
 
 from streamferry.media.errors import RemoteProtocolError, SourceEnded
@@ -14,12 +14,18 @@ from streamferry.wire.packed_audio import PackedAudio
 
 #: Most that is received at once.
 RECEIVE_BYTES = 256 << 10
-_MOST_RECEIVES = 8
+_MOST_RECEIVES = 16
 _MOST_BYTES = 512 << 10
+# Of a fragment nothing is of use before its end has come; it costs a fifth of what packets do.
+_MOST_OF_FRAGMENT_BYTES = 2 << 20
 #: What waits because its tracks do not go together is handed out when it is so much.
 _MAX_HELD_BYTES = 16 << 20
+#: A rendition that has nothing for so long does not hold the other back.
+RENDITION_PATIENCE_S = 3.0
 # What is received ahead of what is due; after so much the server has to wait.
 _AHEAD_MS = 500
+# How much of that earliness (``_early_ms``) is left after a segment.
+_EARLY_DECAY = 0.95
 # A segment that takes longer than so many times its length is given up.
 _SEGMENT_TIMES = 3
 # No segment counts for longer.
@@ -98,14 +104,14 @@ class RenditionReader:
     def __init__(self, rendition: Rendition, clock: Clock) -> None:
         self.rendition = rendition
         #: Of each track, in order of their stamps: those are in ms on the clock of the inlet, which begins at 0.
-        self.tracks: dict[int, deque[Tag]] = {}
+        self.tracks: defaultdict[int, deque[Tag]] = defaultdict(deque)
         #: The stamp of the last tag that was handed out.
         self.given_ms = -1
         #: Up to which there is media of all its tracks, and when something came.
         self.last_ms = -1
         self.received_at = 0.0
-        #: When media came, and how much of it waits.
-        self.tag_at = 0.0
+        #: For how long it may hold the other back, and how much of its media waits.
+        self.patience_s = RENDITION_PATIENCE_S
         self.held_bytes = 0
         self._clock = clock
         #: What is received earlier than of others, since its media comes in pieces that are of no use alone.
@@ -172,7 +178,8 @@ class RenditionReader:
         until_ms = due_ms + _AHEAD_MS + self._early_ms
         count = 0
         for _ in range(_MOST_RECEIVES):
-            if self.last_ms >= until_ms or count > _MOST_BYTES or self.held_bytes > _MAX_HELD_BYTES:
+            most = _MOST_OF_FRAGMENT_BYTES if self._is_pending else _MOST_BYTES
+            if self.last_ms >= until_ms or count > most or self.held_bytes > _MAX_HELD_BYTES:
                 break
             transfer = self._transfer or self._begin(now)
             if transfer is None:
@@ -225,6 +232,8 @@ class RenditionReader:
             return None
         self.received_at = self._begun_at = now
         self._limit_s = _SEGMENT_TIMES * min(transfer.seconds, _MAX_SEGMENT_S) + _SEGMENT_SILENCE_S
+        # Servers become faster again.
+        self._early_ms *= _EARLY_DECAY
         self._lag_ms = max(_TRACK_LAG_MS, round(_TRACK_LAG_SEGMENTS * min(transfer.seconds, _MAX_SEGMENT_S) * 1000))
         self._head = b""
         if transfer.found.is_break:
@@ -307,12 +316,13 @@ class RenditionReader:
             self._shift = shift
             self._begin_ms = first_ms + shift
         shift = self._shift or 0
+        tracks, last_of, held_bytes = self.tracks, self._last_of, self.held_bytes
         for kind, stamp, body in tags:
             laid = stamp + shift
-            self.tracks.setdefault(kind, deque()).append((kind, laid, body))
-            self._last_of[kind] = laid
-            self.held_bytes += len(body)
-        self.tag_at = self.received_at
+            tracks[kind].append((kind, laid, body))
+            last_of[kind] = laid
+            held_bytes += len(body)
+        self.held_bytes = held_bytes
         top_ms = max(self._last_of.values())
         self._top_ms = max(self._top_ms, top_ms)
         self.last_ms = min(last for last in self._last_of.values() if last > top_ms - self._lag_ms)
