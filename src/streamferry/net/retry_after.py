@@ -7,14 +7,18 @@ from email.utils import parsedate_to_datetime
 MAX_RETRY_AFTER_S = 120.0
 
 
-def retry_after_s(text: str) -> float:
-    """The seconds that the header's ``text`` names, by number or date, at most ``MAX_RETRY_AFTER_S``; 0 for neither."""
+def retry_after_s(text: str, longest_s: float = MAX_RETRY_AFTER_S, *, now: datetime | None = None) -> float:
+    """The seconds that the header's ``text`` names, by number or date, at most ``longest_s``; 0 for neither.
+
+    A date without a zone is one of UTC, as all dates of HTTP are.
+    """
     text = text.strip()
     if text.isascii() and text.isdecimal():
         seconds = float(text[:9])
     else:
         try:
-            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError, OverflowError):  # TypeError: a date without a zone.
+            at = parsedate_to_datetime(text)
+            seconds = (at.replace(tzinfo=at.tzinfo or UTC) - (now or datetime.now(UTC))).total_seconds()
+        except (ValueError, TypeError, OverflowError):
             return 0.0
-    return min(max(0.0, seconds), MAX_RETRY_AFTER_S)
+    return min(max(0.0, seconds), longest_s)

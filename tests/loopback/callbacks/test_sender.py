@@ -15,9 +15,9 @@ from streamferry.control.callbacks.sender import (
     REFUSALS,
     Sender,
     judge,
-    read_retry_after,
 )
 from streamferry.media.url import MediaUrl
+from streamferry.net.retry_after import retry_after_s
 from streamferry.worker.egress import Egress, decide_allow
 
 SECRET = "planted-callback-token"
@@ -116,7 +116,7 @@ def test_gone_is_the_end_of_an_address() -> None:
 )
 def test_retry_after_is_seconds_or_a_date(text: str, seconds: float) -> None:
     """Bounded; what cannot be read asks for nothing."""
-    assert read_retry_after(text, NOW) == seconds
+    assert retry_after_s(text, LONGEST_WAIT_S, now=NOW) == seconds
     failure = judge(HERE, 503, text, NOW)
     assert failure is not None
     assert failure.wait_s == seconds

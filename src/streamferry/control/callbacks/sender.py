@@ -10,7 +10,6 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 
 import httpx
@@ -18,6 +17,7 @@ import httpx
 from streamferry.media.errors import PeerUnreachable, own_lack
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines, resolve
+from streamferry.net.retry_after import retry_after_s
 from streamferry.reasons import Code, Reason
 
 #: A receiver gets this long, from resolving its name to the end of its answer. The convention asks for 15 to 30 s;
@@ -98,7 +98,7 @@ def judge(url: MediaUrl, status: int, retry_after: str, now: datetime) -> Failur
     if 200 <= status < 300:
         return None
     answered = Reason.of(Code.CALLBACK_ANSWERED, peer=url.authority, status=status)
-    wait_s = read_retry_after(retry_after, now)
+    wait_s = retry_after_s(retry_after, LONGEST_WAIT_S, now=now)
     if status == 410:
         return Failure(Reason.of(Code.CALLBACK_GONE, peer=url.authority, status=status), is_gone=True)
     if status in _BUSY:
@@ -107,19 +107,6 @@ def judge(url: MediaUrl, status: int, retry_after: str, now: datetime) -> Failur
         redirected = Reason.of(Code.CALLBACK_REDIRECTED, peer=url.authority, status=status)
         return Failure(redirected, REFUSALS, wait_s=wait_s)
     return Failure(answered, REFUSALS if 400 <= status < 500 else FAILURES, wait_s=wait_s)
-
-
-def read_retry_after(text: str, now: datetime) -> float:
-    """Seconds to wait, at most ``LONGEST_WAIT_S``; 0 for what cannot be read. The header holds seconds or a date."""
-    text = text.strip()
-    if text.isascii() and text.isdecimal():
-        return LONGEST_WAIT_S if len(text) > 5 else min(float(text), LONGEST_WAIT_S)
-    try:
-        at = parsedate_to_datetime(text)
-        seconds = (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
-    return min(max(seconds, 0.0), LONGEST_WAIT_S)
 
 
 def _explain(url: MediaUrl, error: BaseException) -> Reason:
