@@ -11,9 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import httpx
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES128
-from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from streamferry.media.errors import SourceError, SourceForbidden, SourceRejected, SourceUnreachable, SourceUnsupported
 from streamferry.media.url import MediaUrl
@@ -25,9 +22,9 @@ from streamferry.prepare.origin import CLIENT_OPTIONS, raise_for_status, source_
 from streamferry.prepare.playlist import Part, PartKey
 from streamferry.prepare.route import Route
 from streamferry.reasons import Code, Reason
+from streamferry.wire.aes_cbc import BLOCK_BYTES, Decryption
 
 _READ_BYTES = 256 << 10
-_BLOCK_BYTES = 16
 _KEPT_KEYS = 64
 # What the header of fragmented MP4 begins with.
 _HEADER_BOXES = (b"ftyp", b"moov")
@@ -58,7 +55,7 @@ class Parts:
         """The media of a part, in pieces. Raises SourceError: before the first piece for what is no media."""
         pieces = self._raw(part.url, part.begin, part.size_bytes)
         if part.key is not None:
-            pieces = _decrypted(pieces, self._key(part.key), part.key.iv)
+            pieces = _decrypted(pieces, Decryption(self._key(part.key), part.key.iv))
         return self._media(pieces)
 
     def _media(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -84,9 +81,9 @@ class Parts:
         with self._lock:
             known = self._keys.get(key.url)
         if known is None:
-            known = b"".join(self._raw(key.url, 0, _BLOCK_BYTES + 1))
-            if len(known) != _BLOCK_BYTES:
-                raise SourceUnsupported(Code.PLAYLIST_BAD_KEY, url=self._url.redacted, size_bytes=_BLOCK_BYTES)
+            known = b"".join(self._raw(key.url, 0, BLOCK_BYTES + 1))
+            if len(known) != BLOCK_BYTES:
+                raise SourceUnsupported(Code.PLAYLIST_BAD_KEY, url=self._url.redacted, size_bytes=BLOCK_BYTES)
             with self._lock:
                 if len(self._keys) == _KEPT_KEYS:
                     self._keys.clear()
@@ -163,15 +160,8 @@ def _read_local(file: int, begin: int, size_bytes: int | None) -> Iterator[bytes
         os.close(file)
 
 
-def _decrypted(pieces: Iterator[bytes], key: bytes, iv: bytes) -> Iterator[bytes]:
-    """AES-128-CBC without its padding; a last block that is none stays out, as players leave it."""
-    decryptor = Cipher(AES128(key), CBC(iv)).decryptor()
-    held = b""
+def _decrypted(pieces: Iterator[bytes], decryption: Decryption) -> Iterator[bytes]:
     for piece in pieces:
-        # The last block may be padding.
-        plain = held + decryptor.update(piece)
-        held = plain[-_BLOCK_BYTES:]
-        if plain := plain[:-_BLOCK_BYTES]:
+        if plain := decryption.update(piece):
             yield plain
-    padding = held[-1] if held else 0
-    yield held[:-padding] if 1 <= padding <= _BLOCK_BYTES else held
+    yield decryption.end()

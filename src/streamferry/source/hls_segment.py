@@ -1,13 +1,9 @@
 """A segment of live HLS while it comes, and how one is asked for: its bytes as received, decrypted.
 
-Specification: RFC 8216, 4.3.2.4 (AES-128: CBC, PKCS7 padding), 4.3.2.2 (byte ranges).
+Specification: RFC 8216, 4.3.2.2 (byte ranges); what is encrypted: ``wire.aes_cbc``.
 """
 
 from typing import Unpack
-
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
-from cryptography.hazmat.primitives.ciphers.algorithms import AES128
-from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from streamferry.media.errors import PeerRejected, RemoteProtocolError
 from streamferry.media.url import MediaUrl
@@ -16,10 +12,10 @@ from streamferry.net.http import WEB_SCHEMES, HttpBody, HttpStream, open_get
 from streamferry.net.kept import KeptConnections
 from streamferry.reasons import Code, Reason
 from streamferry.source.hls_follower import Next
+from streamferry.wire.aes_cbc import BLOCK_BYTES, Decryption
 from streamferry.wire.hls import joined
 from streamferry.wire.hls_segments import Key, Piece
 
-_BLOCK_BYTES = 16
 #: Headers and keys that are named again and again are asked for once.
 _KEPT = 64
 _MAX_HEADER_BYTES = 1 << 20
@@ -28,19 +24,17 @@ _MAX_HEADER_BYTES = 1 << 20
 class SegmentTransfer:
     """The bytes of one segment, taken by plain calls as they come."""
 
-    def __init__(self, found: Next, header: bytes, stream: HttpStream, decryptor: CipherContext | None) -> None:
+    def __init__(self, found: Next, header: bytes, stream: HttpStream, decryption: Decryption | None) -> None:
         """``header``: what the playlist says that a player needs before it."""
         self.found = found
         self.header = header
         self.seconds = found.segment.seconds
         self._body = HttpBody(stream)
         self._leftover = self._body.leftover
-        self._decryptor = decryptor
+        self._decryption = decryption
         # Bytes of it that are still to come, None if that is not known.
         sizes = [size for size in (found.segment.media.size_bytes, stream.content_length) if size is not None]
         self._left = min(sizes, default=None)
-        # The last block may be padding.
-        self._held = b""
 
     def receive(self, view: memoryview) -> bytes | memoryview | None:
         """What has come, maybe in ``view``; empty at the end of the segment, None if nothing is there now.
@@ -65,20 +59,16 @@ class SegmentTransfer:
             # A server may send more than was asked for.
             data = data[: self._left]
             self._left -= len(data)
-        if self._decryptor is None:
+        if self._decryption is None:
             return data
-        plain = self._held + self._decryptor.update(bytes(data))
-        self._held = plain[-_BLOCK_BYTES:]
-        return plain[:-_BLOCK_BYTES] or None
+        return self._decryption.update(bytes(data)) or None
 
     def close(self) -> None:
         """Release its connection. Closing again does nothing."""
         self._body.release()
 
     def _end(self) -> bytes:
-        held, self._held = self._held, b""
-        padding = held[-1] if held else 0
-        return held[:-padding] if 1 <= padding <= _BLOCK_BYTES else held
+        return b"" if self._decryption is None else self._decryption.end()
 
 
 class SegmentOpener:
@@ -97,24 +87,24 @@ class SegmentOpener:
         header = b""
         if segment.header is not None:
             header = await self._small(base, segment.header, _MAX_HEADER_BYTES)
-        decryptor = await self._decryptor(base, segment.media.key)
+        decryption = await self._decryption(base, segment.media.key)
         stream = await self._get(base, segment.media)
-        return SegmentTransfer(found, header, stream, decryptor)
+        return SegmentTransfer(found, header, stream, decryption)
 
-    async def _decryptor(self, base: MediaUrl, key: Key | None) -> CipherContext | None:
+    async def _decryption(self, base: MediaUrl, key: Key | None) -> Decryption | None:
         if key is None:
             return None
-        secret = await self._small(base, Piece(key.uri), _BLOCK_BYTES)
-        if len(secret) != _BLOCK_BYTES:
-            raise RemoteProtocolError(Code.PLAYLIST_BAD_KEY, url=base.redacted, size_bytes=_BLOCK_BYTES)
-        return Cipher(AES128(secret), CBC(key.iv)).decryptor()
+        secret = await self._small(base, Piece(key.uri), BLOCK_BYTES)
+        if len(secret) != BLOCK_BYTES:
+            raise RemoteProtocolError(Code.PLAYLIST_BAD_KEY, url=base.redacted, size_bytes=BLOCK_BYTES)
+        return Decryption(secret, key.iv)
 
     async def _small(self, base: MediaUrl, piece: Piece, max_bytes: int) -> bytes:
         """The whole of a header or a key."""
         name = (piece.uri, piece.begin, piece.size_bytes)
         if (known := self._known.get(name)) is not None:
             return known
-        decryptor = await self._decryptor(base, piece.key)
+        decryption = await self._decryption(base, piece.key)
         stream = await self._get(base, piece)
         body = HttpBody(stream)
         try:
@@ -124,8 +114,8 @@ class SegmentOpener:
         finally:
             body.release()
         data = data[: piece.size_bytes]
-        if decryptor is not None:
-            data = decryptor.update(data)
+        if decryption is not None:
+            data = decryption.update(data) + decryption.end()
         if len(self._known) >= _KEPT:
             self._known.clear()
         self._known[name] = data
