@@ -53,6 +53,16 @@ class SendableFile(Protocol):
 class Connection:
     """A connected, non-blocking TCP socket. Made by :func:`streamferry.net.dial.dial`; belongs to one event loop."""
 
+    __slots__ = (
+        "_fd",
+        "_fence",
+        "_loop",
+        "_recv_into",
+        "_sendmsg",
+        "_sock",
+        "peer",
+    )
+
     #: ``host:port`` of the peer, for the user.
     peer: str
     #: Whether bytes that count as taken are still here; ``send(())`` puts them out.

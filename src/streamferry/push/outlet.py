@@ -114,6 +114,21 @@ class Session(Protocol):
 class Outlet:
     """Takes laid tags at each beat. ``session`` is None while there is no destination."""
 
+    __slots__ = (
+        "_acked_bytes",
+        "_ended_ms",
+        "_finished_bytes",
+        "_lost_ms",
+        "_progress_at",
+        "_settled_at",
+        "framed",
+        "media_time_ms",
+        "needs_tags",
+        "queue",
+        "session",
+        "tap",
+    )
+
     def __init__(self) -> None:
         self.session: Session | None = None
         #: What the destination has not taken yet, to be looked at only.

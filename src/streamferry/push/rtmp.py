@@ -44,6 +44,20 @@ _MAX_PENDING_BYTES = MAX_TAG_BYTES + (1 << 20)
 class RtmpSession:
     """A stream that the destination accepted. ``write`` is for the beat; ``aclose`` for the end."""
 
+    __slots__ = (
+        "_connection",
+        "_failure",
+        "_heard_at",
+        "_pending",
+        "_rest",
+        "_said_bytes",
+        "_server_acked_at",
+        "_server_acks",
+        "_session",
+        "framed",
+        "sent_bytes",
+    )
+
     def __init__(self, link: RtmpLink) -> None:
         self._session = link.session
         self._connection = link.connection
@@ -94,7 +108,8 @@ class RtmpSession:
         if self._failure is not None:
             raise self._failure
         framed, connection = self.framed, self._connection
-        count, ends = 0, list[int]()
+        count = 0
+        ends: list[int] = []
         if framed is not None and framed.pieces:
             pieces, count = framed.pieces, framed.count
             if tags:

@@ -27,6 +27,21 @@ class LiveFeed:
     ``outlet``: where the fast path leads, if it may be taken.
     """
 
+    __slots__ = (
+        "_began_at",
+        "_bytes_in",
+        "_drift",
+        "_has_laid",
+        "_inlet",
+        "_media_at",
+        "_outlet",
+        "_picture_at",
+        "_scratch",
+        "_silence",
+        "_timeline",
+        "fast_path",
+    )
+
     def __init__(
         self,
         inlet: LiveInlet,

@@ -10,13 +10,13 @@ pace.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from streamferry.media.errors import MediaError
 from streamferry.media.tag import LaidTag
 from streamferry.push import Outlet
 from streamferry.relay.beat import FILE_VISIT_S
 from streamferry.relay.file_sender import FileSender
+from streamferry.relay.list_entry import ListEntry
 from streamferry.relay.list_position import move
 from streamferry.relay.spec import Item
 from streamferry.relay.status import ItemStep, Playhead
@@ -40,33 +40,37 @@ _LEAST_MS = 200
 _MAX_BACK_BYTES = 6 << 20
 
 
-@dataclass(slots=True)
-class _Entry:
-    """A reader with its position in the list."""
-
-    loop: int
-    item: int
-    reader: PreparedReader
-    #: Where it began, once it has. It may begin again, for another session.
-    begun_ms: int | None = None
-    #: Whether its end was told. It may be played again from a place before that.
-    is_told: bool = False
-    #: Of the list before the present one, in which its place means nothing.
-    is_outdated: bool = False
-    #: It ends at its next keyframe, once another reader is there.
-    gives_way: bool = False
-
-    @property
-    def playhead(self) -> Playhead:
-        return Playhead(self.loop, self.item, self.reader.position_ms)
-
-
 class FileFeed:
     """asyncio adds the next reader while the current one plays, so that a join never waits for a file to open.
 
     A reader that has ended stays until all of it has arrived: if the session is lost before that, the next one repeats
     what did not arrive.
     """
+
+    __slots__ = (
+        "_arrived",
+        "_at_place",
+        "_current",
+        "_given",
+        "_given_ms",
+        "_is_last",
+        "_joins",
+        "_keeps_time",
+        "_note_at",
+        "_on_late",
+        "_on_step",
+        "_outlet",
+        "_pace",
+        "_patience_ms",
+        "_played",
+        "_resting",
+        "_room",
+        "_sender",
+        "_spent",
+        "_upcoming",
+        "_visited_at",
+        "finished",
+    )
 
     def __init__(
         self,
@@ -83,10 +87,10 @@ class FileFeed:
         self._outlet = outlet
         self._on_step = on_step
         self._joins = Joins()
-        self._current: _Entry | None = None
-        self._upcoming: deque[_Entry] = deque()
+        self._current: ListEntry | None = None
+        self._upcoming: deque[ListEntry] = deque()
         # Before the present one, the latest last: what has been played and has not arrived.
-        self._played: deque[_Entry] = deque()
+        self._played: deque[ListEntry] = deque()
         self._spent: list[PreparedReader] = []
         self._pace: Pace | None = None
         self._sender = FileSender(outlet)
@@ -98,9 +102,9 @@ class FileFeed:
         self._is_last = False
         # The stamp up to which the peer has acknowledged, once something has begun; after that stamps that were
         # reached, each with the bytes of the session that were on their way by then.
-        self._arrived: tuple[_Entry, int] | None = None
+        self._arrived: tuple[ListEntry, int] | None = None
         self._note_at = 0.0
-        self._given: deque[tuple[int, _Entry, int]] = deque()
+        self._given: deque[tuple[int, ListEntry, int]] = deque()
         self._room = asyncio.Event()
         self._room.set()
         #: Set while everything put in was played, after ``finish`` was called.
@@ -167,7 +171,7 @@ class FileFeed:
 
     def put(self, loop: int, item: int, reader: PreparedReader) -> None:
         """Queue the next reader, which is taken over."""
-        self._upcoming.append(_Entry(loop, item, reader))
+        self._upcoming.append(ListEntry(loop, item, reader))
         self.look_for_room()
 
     def drop_upcoming(self) -> None:
@@ -240,7 +244,7 @@ class FileFeed:
             self._end_pass(self._current)
         self._pace = None
 
-    def _reopen(self, entry: _Entry, position_ms: int) -> None:
+    def _reopen(self, entry: ListEntry, position_ms: int) -> None:
         self._spent.append(entry.reader)
         entry.reader = entry.reader.reopen_at_keyframe(position_ms)
 
@@ -315,7 +319,7 @@ class FileFeed:
             self.finished.set()
         return False
 
-    def _tell_end(self, entry: _Entry) -> None:
+    def _tell_end(self, entry: ListEntry) -> None:
         if not entry.is_told:
             entry.is_told = True
             failed = entry.reader.failed
@@ -346,7 +350,7 @@ class FileFeed:
             self._restart_pace(given_ms, now)
         return given_ms + LEAD_MS
 
-    def _start_next(self) -> _Entry | None:
+    def _start_next(self) -> ListEntry | None:
         if not self._upcoming:
             return None
         if self._current is not None:
@@ -361,11 +365,11 @@ class FileFeed:
             self._arrived = entry, entry.reader.reached_ms
         return entry
 
-    def _begin_pass(self, entry: _Entry) -> None:
+    def _begin_pass(self, entry: ListEntry) -> None:
         self._joins.begin(entry.reader.first_stamps())
         self._sender.begin_pass(entry.reader, self._joins.shift)
 
-    def _end_pass(self, entry: _Entry) -> None:
+    def _end_pass(self, entry: ListEntry) -> None:
         self._joins.end(entry.reader.ends())
         self._sender.end_pass(entry.reader)
 

@@ -16,6 +16,17 @@ from streamferry.wire.rtmp.chunk_file import STEP_MS
 class FileSender:
     """Sends what a reader gives, in one session after another, pass after pass."""
 
+    __slots__ = (
+        "_chunks",
+        "_headers",
+        "_headers_due",
+        "_near_wrap_ms",
+        "_outlet",
+        "_over_wrap",
+        "_shift",
+        "_start_ms",
+    )
+
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
         # What takes the session's chunks; None: it takes tags.

@@ -54,6 +54,14 @@ class Feed(Protocol):
 class Flow:
     """What the flows of live sources and of lists have in common: the end where the destination is."""
 
+    __slots__ = (
+        "_inspect_at",
+        "_session_lost",
+        "crashed",
+        "has_media",
+        "outlet",
+    )
+
     def __init__(self, outlet: Outlet) -> None:
         self.outlet = outlet
         self._inspect_at = 0.0
@@ -126,6 +134,17 @@ class Flow:
 
 class LiveFlow(Flow):
     """See the module's docstring. Visited by the beat."""
+
+    __slots__ = (
+        "_at_start",
+        "_feed",
+        "_feed_lost",
+        "_finished_bytes_in",
+        "_is_cut",
+        "_on_inspect",
+        "_unsent_bytes",
+        "timeline",
+    )
 
     def __init__(self, timeline: Timeline, outlet: Outlet, on_inspect: Callable[[float], bool]) -> None:
         """``on_inspect`` gives whether the run is as it should be."""

@@ -16,6 +16,11 @@ from streamferry.relay.flow import CALM_INSPECT_S, INSPECT_S, Flow
 class ListFlow(Flow):
     """Visited by the beat. The feed stays attached from its first item to the end of the run."""
 
+    __slots__ = (
+        "_feed",
+        "_on_inspect",
+    )
+
     def __init__(self, outlet: Outlet, on_inspect: Callable[[float], bool]) -> None:
         """``on_inspect`` gives whether the run is as it should be."""
         super().__init__(outlet)

@@ -11,6 +11,12 @@ from streamferry.wire.leftover import put_before
 class FlvReader:
     """Checks the file header, then reads tags; a ``source.live.Reader``."""
 
+    __slots__ = (
+        "_refuse",
+        "is_in_header",
+        "unread",
+    )
+
     def __init__(self, leftover: bytes = b"", *, refuse: Callable[[bytes], SourceError] | None = None) -> None:
         """``leftover``: the beginning of the stream, if some was already received.
 
