@@ -21,11 +21,18 @@ from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
 
-from streamferry.media.errors import PeerError, PeerForbidden, PeerLacking, PeerRejected, PeerUnreachable
+from streamferry.media.errors import PeerError, PeerForbidden, PeerLacking, PeerRejected
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.net.connection import Connection
 from streamferry.net.dial import AllowAddress, Deadlines, dial
-from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, PROXY_STATUS, UNREACHABLE_STATUS
+from streamferry.net.ffmpeg_options import (
+    FORBIDDEN_STATUS,
+    LACKING_STATUS,
+    OWN_ANSWER,
+    PROXY_STATUS,
+    UNREACHABLE_STATUS,
+    own_mark,
+)
 from streamferry.net.first_ended import until_first_ended
 from streamferry.net.replies import send
 from streamferry.net.unauthenticated import Unauthenticated
@@ -148,17 +155,8 @@ class EgressProxy(_Door):
             return
         try:
             upstream = await dial(parts.hostname, port, deadlines=self._deadlines, allow=self._allow, options=options)
-        except PeerForbidden:
-            await send(writer, _answer(FORBIDDEN_STATUS, "The egress policy does not allow its address"))
-            return
-        except PeerLacking:
-            await send(writer, _answer(LACKING_STATUS, "This machine lacks what a connection takes"))
-            return
-        except PeerRejected as error:
-            await send(writer, _answer(PROXY_STATUS, str(error).encode("ascii", "replace").decode()))
-            return
-        except PeerUnreachable:
-            await send(writer, _answer(UNREACHABLE_STATUS, "It cannot be connected to"))
+        except PeerError as error:
+            await send(writer, _answer(*_told(error), f"{OWN_ANSWER}: {own_mark(self.address_for(options))}"))
             return
         try:
             if method == "CONNECT":
@@ -232,6 +230,19 @@ class Forwarder(_Door):
                 upstream.close()
         finally:
             self._places += 1
+
+
+def _told(error: PeerError) -> tuple[int, str]:
+    """Status and words for a connection that could not be made."""
+    match error:
+        case PeerForbidden():
+            return FORBIDDEN_STATUS, "The egress policy does not allow its address"
+        case PeerLacking():
+            return LACKING_STATUS, "This machine lacks what a connection takes"
+        case PeerRejected():
+            return PROXY_STATUS, str(error).encode("ascii", "replace").decode()
+        case _:
+            return UNREACHABLE_STATUS, "It cannot be connected to"
 
 
 def _answer(status: int, words: str, *fields: str) -> bytes:

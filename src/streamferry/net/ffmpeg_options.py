@@ -3,6 +3,7 @@
 Without asyncio: the preparation process uses it, too.
 """
 
+import hashlib
 from functools import lru_cache
 
 from streamferry.net.sandbox import Sandbox
@@ -20,6 +21,8 @@ HLS_CONTAINERS = "hls,mpegts,mov,aac,ac3,eac3,mp3"
 #: The egress proxy's own answers: forbidden by the policy, unreachable, this machine lacks something, or the proxy
 #: of the task does not connect, with its words.
 FORBIDDEN_STATUS, UNREACHABLE_STATUS, LACKING_STATUS, PROXY_STATUS = 470, 570, 571, 572
+#: The header that marks them: an origin may answer with any status and any words.
+OWN_ANSWER = "Streamferry-Egress"
 
 # Used where this ffmpeg has them. Segments may have any name (the options against odd names came one by one, the last
 # two in 7.1), and reading byte ranges ahead (9.0) loses all but the first segment of a one-file playlist.
@@ -29,6 +32,11 @@ _OPTIONS = {
     "extension_picky": "0",
     "http_seekable": "0",
 }
+
+
+def own_mark(proxy: str) -> str:
+    """The value of ``OWN_ANSWER`` for a client of the egress proxy at this address, which holds the client's secret."""
+    return hashlib.sha256(proxy.encode()).hexdigest()
 
 
 @lru_cache(maxsize=2)

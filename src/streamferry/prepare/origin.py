@@ -24,7 +24,7 @@ from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, PRO
 from streamferry.net.retry_after import retry_after_s
 from streamferry.prepare.errors import SourceGone
 from streamferry.prepare.file_version import Version
-from streamferry.prepare.route import Route
+from streamferry.prepare.route import FROM_PROXY, Route
 from streamferry.reasons import Code, Reason
 
 # At INFO httpx writes each address in full, with its tokens.
@@ -93,14 +93,8 @@ def raise_for_status(url: MediaUrl, response: httpx.Response) -> None:
     status = response.status_code
     if 200 <= status < 300 or status == 416:
         return
-    if status == FORBIDDEN_STATUS:
-        raise _forbidden(url)
-    if status == LACKING_STATUS:
-        raise _lacking(url)
-    if status == PROXY_STATUS:
-        raise SourceUnreachable(Code.FILE_UNREACHABLE_BECAUSE, url=url.redacted, why=response.reason_phrase)
-    if status == UNREACHABLE_STATUS:
-        raise SourceUnreachable(Code.FILE_UNREACHABLE, url=url.redacted)
+    if response.extensions.get(FROM_PROXY):
+        raise _of_proxy(url, status, response.reason_phrase)
     answer = f"{status} {httpx.codes.get_reason_phrase(status)}".rstrip()
     why = Reason.of(Code.FILE_HTTP_STATUS, url=url.redacted, answer=answer)
     if status in _GONE_STATUSES:
@@ -120,14 +114,11 @@ def source_error(url: MediaUrl, error: httpx.HTTPError | httpx.InvalidURL) -> So
         return SourceUnreachable(Code.FILE_CONNECT_TIMED_OUT, url=url.redacted)
     if isinstance(error, httpx.TimeoutException):
         return SourceStalled(Code.FILE_SILENT, url=url.redacted, seconds=TIMEOUT.read or 0)
-    if isinstance(error, httpx.ProxyError) and str(error).startswith(str(FORBIDDEN_STATUS)):
-        return _forbidden(url)
-    if isinstance(error, httpx.ProxyError) and str(error).startswith(str(LACKING_STATUS)):
-        return _lacking(url)
-    if isinstance(error, httpx.ProxyError) and str(error).startswith(str(PROXY_STATUS)):
-        words = str(error).partition(" ")[2]
-        return SourceUnreachable(Code.FILE_UNREACHABLE_BECAUSE, url=url.redacted, why=words)
-    if isinstance(error, httpx.ConnectError | httpx.ProxyError):
+    if isinstance(error, httpx.ProxyError):
+        # What it answered to CONNECT: its status and words.
+        status, _, words = str(error).partition(" ")
+        return _of_proxy(url, int(status) if status.isdecimal() else UNREACHABLE_STATUS, words)
+    if isinstance(error, httpx.ConnectError):
         return SourceUnreachable(Code.FILE_UNREACHABLE, url=url.redacted)
     if isinstance(error, httpx.TooManyRedirects):
         return SourceRejected(Code.FILE_REDIRECTS_TOO_OFTEN, url=url.redacted, count=MAX_REDIRECTS)
@@ -136,10 +127,13 @@ def source_error(url: MediaUrl, error: httpx.HTTPError | httpx.InvalidURL) -> So
     return SourceUnreachable(Code.FILE_BROKEN_OFF, url=url.redacted)
 
 
-def _lacking(url: MediaUrl) -> SourceError:
-    lack = PeerLacking(Code.LACK_CONNECTION)
-    return SourceUnreachable(Code.FILE_UNREACHABLE_BECAUSE, url=url.redacted, why=lack.why).because_of(lack)
-
-
-def _forbidden(url: MediaUrl) -> SourceError:
-    return SourceForbidden(Code.FILE_NOT_ALLOWED, url=url.redacted)
+def _of_proxy(url: MediaUrl, status: int, words: str) -> SourceError:
+    """What our own proxy's answer means."""
+    if status == FORBIDDEN_STATUS:
+        return SourceForbidden(Code.FILE_NOT_ALLOWED, url=url.redacted)
+    if status == LACKING_STATUS:
+        lack = PeerLacking(Code.LACK_CONNECTION)
+        return SourceUnreachable(Code.FILE_UNREACHABLE_BECAUSE, url=url.redacted, why=lack.why).because_of(lack)
+    if status == PROXY_STATUS:
+        return SourceUnreachable(Code.FILE_UNREACHABLE_BECAUSE, url=url.redacted, why=words)
+    return SourceUnreachable(Code.FILE_UNREACHABLE, url=url.redacted)

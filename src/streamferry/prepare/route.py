@@ -1,14 +1,18 @@
 """How a preparation reaches origins: through which proxy, trusting whom. Light, because the child imports it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.url import MediaUrl
+from streamferry.net.ffmpeg_options import OWN_ANSWER, own_mark
 
 if TYPE_CHECKING:
     import httpx
+
+#: Among the extensions of an answer: whether our own proxy has given it.
+FROM_PROXY = "from_our_proxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +38,20 @@ class Route:
         context = ssl.create_default_context()
         if self.authorities:
             context.load_verify_locations(cadata=self.authorities)
-        told: dict[str, Any] = {"proxy": self.proxy or None, "verify": context}
+        # Called for each request and answer, those after redirects included.
+        hooks: dict[str, Callable[..., object]] = {"response": self._mark_answer}
         if self.headers:
-            tell = self._teller()
+            hooks["request"] = self._teller()
+        return {
+            "proxy": self.proxy or None,
+            "verify": context,
+            "event_hooks": {name: [_as_async(hook) if is_async else hook] for name, hook in hooks.items()},
+        }
 
-            async def tell_async(request: "httpx.Request") -> None:
-                tell(request)
-
-            # Called for each request, those after redirects included.
-            told["event_hooks"] = {"request": [tell_async if is_async else tell]}
-        return told
+    def _mark_answer(self, response: "httpx.Response") -> None:
+        """Note whether it is from our own proxy: an origin may answer with its statuses, too."""
+        said = response.headers.get(OWN_ANSWER, "")
+        response.extensions[FROM_PROXY] = self.proxy != "" and said == own_mark(self.proxy)
 
     def _teller(self) -> Callable[["httpx.Request"], None]:
         options, home = PeerOptions(headers=tuple(self.headers.items())), MediaUrl.parse(self.given_for)
@@ -67,6 +75,13 @@ class Route:
     def to(cls, url: MediaUrl, options: PeerOptions = NO_OPTIONS, *, proxy: str = "", authorities: str = "") -> "Route":
         """The route of one address."""
         return cls(proxy, authorities, dict(options.headers), url.reveal() if options.headers else "")
+
+
+def _as_async(hook: Callable[..., object]) -> Callable[..., Awaitable[None]]:
+    async def call(about: object) -> None:
+        hook(about)
+
+    return call
 
 
 #: Straight, trusting the system's authorities.

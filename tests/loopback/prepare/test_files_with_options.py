@@ -8,7 +8,7 @@ import pytest
 from kit.http_files import HttpFiles
 from kit.proxies import Proxy
 from kit.unlike import make
-from streamferry.media.errors import SourceRejected
+from streamferry.media.errors import SourceError, SourceForbidden, SourceRejected
 from streamferry.media.peer_options import PeerOptions, read_proxy
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.store import PreparedStore
@@ -76,3 +76,25 @@ async def test_files_come_through_a_proxy(clip: Path, tmp_path: Path, peers, kin
     assert proxy.asked
     assert all(one == ("127.0.0.1", server.port) for one in proxy.asked)
     assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+@pytest.mark.parametrize("status", [470, 570, 571, 572])
+async def test_a_status_of_an_origin_was_taken_for_our_own_proxys(
+    tmp_path: Path, peers, status: int, is_held: bool
+) -> None:
+    """With its words, whatever they are. It is told as that status of the server."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        own = "Streamferry-Egress: 1\r\n"
+        writer.write(f"HTTP/1.1 {status} planted words\r\n{own}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    port = await peers.serve(answer)
+    async with PreparedStore(tmp_path, allow=(lambda _: True) if is_held else None) as store:
+        with pytest.raises(SourceError, match=f"{status}") as caught:
+            await store.open(MediaUrl.parse(f"http://127.0.0.1:{port}/film.mp4"))
+    assert "planted" not in str(caught.value)
+    assert not isinstance(caught.value, SourceForbidden)
