@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.datastructures import URL
 
+from streamferry.media.url import REDACTED
 from streamferry.tasks.draft import TaskDraft
 from streamferry.tasks.texts import TEXTS
 from streamferry.web.views import Kind, RequestView, TaskView
@@ -51,6 +52,8 @@ def _rest_body(task: TaskView) -> dict[str, Any]:
     body = task.model_dump(mode="json", include={one.name for one in fields(TaskDraft)} | TEXTS.keys())
     if task.kind is Kind.LIVE:
         del body["loops"]
+    if task.destination_server is not None:
+        body["destination"] = {"server": task.destination_server, "key": REDACTED}
     if mark := task.watermark:
         body["watermark"] = {
             "picture": f"data:{mark.media_type};base64,***",

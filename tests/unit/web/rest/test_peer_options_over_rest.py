@@ -61,6 +61,17 @@ async def test_planted_secrets_are_nowhere(rest: Rest, store: Store, tmp_path: P
     assert made["source_options"]["headers"] == {"User-Agent": "Player/1.0", "Cookie": "***", "Authorization": "***"}
 
 
+async def test_a_sample_request_has_server_and_key_apart(rest: Rest) -> None:
+    """It made one address of them, which other servers read otherwise. Once filled in it makes the same task."""
+    given = {"server": "rtmps://live.example/app/", "key": f"{PLANTED}?a=b"}
+    made = await rest.create(destination=given, destination_options=DESTINATION)
+    sample = (await rest.call("GET", f"/tasks/{made['task_id']}/request"))["rest_body"]
+    assert sample["destination"] == {"server": given["server"], "key": "***"}
+    filled = {**sample, "destination": {**given, "key": f"{PLANTED}2?a=b"}, "destination_options": DESTINATION}
+    again = await rest.call("POST", "/tasks", filled)
+    assert (await spec_of(rest, again)).destination.apart == (given["server"], f"{PLANTED}2?a=b")
+
+
 async def test_an_update_with_what_was_shown_changes_nothing(rest: Rest) -> None:
     """The whole view, sent back, keeps every secret; so does an update that does not name them."""
     made = await rest.create(source_options=SOURCE, destination_options=DESTINATION)
