@@ -67,8 +67,8 @@ async def test_a_sample_request_has_server_and_key_apart(rest: Rest) -> None:
     made = await rest.create(destination=given, destination_options=DESTINATION)
     sample = (await rest.call("GET", f"/tasks/{made['task_id']}/request"))["rest_body"]
     assert sample["destination"] == {"server": given["server"], "key": "***"}
-    filled = {**sample, "destination": {**given, "key": f"{PLANTED}2?a=b"}, "destination_options": DESTINATION}
-    again = await rest.call("POST", "/tasks", filled)
+    secrets = {"sources": new_task()["sources"], "destination_options": DESTINATION}
+    again = await rest.call("POST", "/tasks", {**sample, **secrets, "destination": {**given, "key": f"{PLANTED}2?a=b"}})
     assert (await spec_of(rest, again)).destination.apart == (given["server"], f"{PLANTED}2?a=b")
 
 
