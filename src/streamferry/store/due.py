@@ -1,5 +1,6 @@
 """Run rows that are due: a worker takes them, or they are concluded because there is nothing left to do."""
 
+from bisect import bisect_left
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -69,7 +70,8 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
     if not taken:
         return Claimed(0, None)
     # Where and when it broke is kept until it has moved on: the new worker may be lost before that.
-    values = {"worker_id": worker_id, "epoch": run.c.epoch + 1, "due_ms": None, "state": State.WAITING.value}
+    values: dict[str, object] = {"worker_id": worker_id, "epoch": run.c.epoch + 1, "state": State.WAITING.value}
+    values |= {"due_ms": None, "played_out_ms": None}
     counted = await count_up(connection, run.c.event_seq, {one.task_id: 1 for one in taken}, **values)
     await events.append(connection, taken, counted=counted)
     orders = await connection.execute(
@@ -82,11 +84,18 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
 
 
 async def conclude(connection: AsyncConnection, seal: Seal) -> int:
-    """End the tasks that are due but that no worker will take: the window is over, or the list would have ended."""
+    """End the tasks that are due but that no worker will take: the window is over, or the list would have ended.
+
+    A limited number at once. A list that was played is opened once after it broke, to find out when it will have ended.
+    """
     now = await read_now_ms(connection)
     rows = await connection.execute(
-        task_rows.WITH_RUN.where(_may_have_ended(now)).with_for_update(of=(task, run), skip_locked=True)
+        task_rows.WITH_RUN.where(_may_have_ended(now))
+        .order_by(run.c.due_ms)
+        .limit(_BATCH)
+        .with_for_update(of=(task, run), skip_locked=True)
     )
+    waiting: list[dict[str, object]] = []
     ended: list[str] = []
     played_out: list[str] = []
     unserved: list[str] = []
@@ -96,8 +105,12 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
             has_waited = row["reason"] == NO_ROOM or (row["epoch"] == 0 and row["created_ms"] < row["end_ms"])
             is_unserved = row["state"] == State.WAITING.value and has_waited
             (unserved if is_unserved else ended).append(row["task_id"])
-        elif _playhead(seal, row, now) is None:
+        elif (played_out_ms := _played_out_ms(seal, row, now)) <= now:
             played_out.append(row["task_id"])
+        else:
+            waiting.append({"of_task": row["task_id"], "at_ms": played_out_ms})
+    if waiting:
+        await connection.execute(_WAIT, waiting)
     done = ended + played_out
     if done:
         await tasks.finish(connection, played_out)
@@ -193,9 +206,24 @@ def _playhead(seal: Seal, row: sa.RowMapping, now: int) -> Playhead | None:
         return Playhead()
 
 
+_WAIT = run.update().where(run.c.task_id == sa.bindparam("of_task")).values(played_out_ms=sa.bindparam("at_ms"))
+
+
+def _played_out_ms(seal: Seal, row: sa.RowMapping, now: int) -> int:
+    """When its list will be played out by the clock: ``now`` if it is, the end of its window if not before that."""
+    try:
+        spec = task_rows.spec_of(seal, row)
+    except Unreadable:
+        # Its worker reports it.
+        return int(row["end_ms"])
+    moments = range(now, row["end_ms"])
+    return now + bisect_left(moments, True, key=lambda at: task_rows.playhead_after_break(spec, row, at) is None)
+
+
 def _may_have_ended(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     # A list that was played may have been played out since by the clock.
-    is_over = sa.or_(task.c.end_ms <= now + END_TOLERANCE_MS, run.c.playhead_ms.is_not(None))
+    has_played = sa.and_(run.c.playhead_ms.is_not(None), sa.func.coalesce(run.c.played_out_ms, 0) <= now)
+    is_over = sa.or_(task.c.end_ms <= now + END_TOLERANCE_MS, has_played)
     return sa.and_(run.c.due_ms <= now, is_over)
 
 

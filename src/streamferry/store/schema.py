@@ -80,6 +80,8 @@ run = sa.Table(
     sa.Column("position_ms", sa.BigInteger, nullable=False),
     # When the playhead was there; null until something has played.
     sa.Column("playhead_ms", sa.BigInteger, nullable=True),
+    # While nobody has the task: when its list will be played out by the clock, null until that was found out.
+    sa.Column("played_out_ms", sa.BigInteger, nullable=True),
     # Version of the task that brought the list: positions of an earlier one mean nothing in it.
     sa.Column("list_version", sa.Integer, nullable=False, server_default="0"),
     # JSON list: where each item ends, in ms from the file's start, null until that is known.

@@ -20,6 +20,8 @@ from streamferry.relay.preview import Viewer
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 
+#: Counters are reported this often; everything else, as the position in a list, within ``worker.REPORT_S``.
+COUNTERS_S = 5.0
 #: Usage is reported in sums of about this length.
 USAGE_S = 60.0
 #: How many changes are kept while the store does not answer; beyond that the oldest are dropped.
@@ -78,7 +80,7 @@ class TaskRunner:
         self._has_begun = False
         self._item_ends_ms: dict[int, int] = {}
         self._reported_ends: dict[int, int] = {}
-        self._sampled_at = self._usage_at = self._loop.time()
+        self._sampled_at = self._usage_at = self._reported_at = self._loop.time()
         self._sampled_bytes = 0
         self._streamed_ms = self._bytes_out = 0
         self._set_timers()
@@ -143,9 +145,9 @@ class TaskRunner:
         if status.final and not self.is_over:
             # The end is reported together with its outcome.
             return None
-        if not (self._changes or self.is_over or usage or status != self._reported):
-            return None
         now = self._loop.time()
+        if not (self._changes or self.is_over or usage or self._is_news(status, now)):
+            return None
         self._told = list(self._changes)
         return Report(
             task_id=self._assignment.task_id,
@@ -164,13 +166,19 @@ class TaskRunner:
         told = set(map(id, self._told))
         self._changes = [change for change in self._changes if id(change) not in told]
         self._told = []
-        self._reported = report.status
+        self._reported, self._reported_at = report.status, self._loop.time()
         if report.item_ends_ms:
             self._reported_ends = dict(report.item_ends_ms)
         if report.usage is not None:
             self._streamed_ms -= report.usage.streamed_ms
             self._bytes_out -= report.usage.bytes_out
             self._usage_at = self._loop.time()
+
+    def _is_news(self, status: RelayStatus, now: float) -> bool:
+        """Whether the status is to be reported by itself: its counters always differ, and each report is a write."""
+        if now - self._reported_at >= COUNTERS_S:
+            return status != self._reported
+        return _besides_counters(status) != _besides_counters(self._reported)
 
     @property
     def _is_ending(self) -> bool:
@@ -289,6 +297,15 @@ class TaskRunner:
         if (self.is_over or now - self._usage_at >= USAGE_S) and (self._streamed_ms or self._bytes_out):
             return Usage(self._streamed_ms, self._bytes_out)
         return None
+
+
+def _besides_counters(status: RelayStatus) -> tuple[object, ...]:
+    """What is reported at once: all but how large the counters are."""
+    return (
+        *(status.state, status.fault, status.why, status.trouble),
+        *(status.playhead, status.item_end_ms, status.preparing_percent),
+        *(status.media_time_ms > 0, status.kbps_in > 0, status.kbps_out > 0, status.sound_drift_ms is None),
+    )
 
 
 def decide_spec(running: RelaySpec, wanted: RelaySpec, playhead: Playhead | None) -> RelaySpec:

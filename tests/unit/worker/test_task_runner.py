@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -286,6 +287,39 @@ async def test_a_task_that_cannot_be_run_fails_with_the_reason() -> None:
     assert report is not None
     assert (report.outcome, report.status.reason) == (Outcome.FAILED, "outside of the folders")
     assert stage.relays == []
+
+
+async def test_counters_alone_are_reported_now_and_then() -> None:
+    """Each report is a write, and of a live task that goes on as before nothing else is new."""
+    stage = Stage()
+    relay = await stage.begin()
+    relay.become(RelayStatus(State.STREAMING, media_time_ms=40, bytes_out=1000))
+    told = []
+    for tick in range(1, 42):
+        if (report := stage.performance.report()) is not None:
+            stage.performance.confirm(report)
+            told.append((tick, report.status.bytes_out))
+        await asyncio.sleep(0.5)
+        relay.status = replace(relay.status, media_time_ms=500 * tick, bytes_out=1000 + tick, kbps_out=7)
+    # The state, the first measured rate, and from then on every five seconds, which may be over just after a tick.
+    assert told[:2] == [(1, 1000), (2, 1001)]
+    ticks = [tick for tick, _ in told[1:]]
+    assert [after - before in (10, 11) for before, after in pairwise(ticks)] == [True] * 3
+
+
+async def test_a_position_is_reported_each_time_and_only_when_it_moves() -> None:
+    """It is where the list resumes after a break."""
+    stage = Stage()
+    relay = await stage.begin()
+    relay.become(replace(STREAMING, media_time_ms=40))
+    told = []
+    for position_ms in (40, 540, 1040, 1040, 1040, 1540):
+        relay.status = replace(relay.status, playhead=Playhead(0, 1, position_ms), bytes_out=relay.status.bytes_out + 9)
+        if (report := stage.performance.report()) is not None:
+            stage.performance.confirm(report)
+            told.append(report.status.playhead)
+        await asyncio.sleep(0.5)
+    assert told == [Playhead(0, 1, at) for at in (40, 540, 1040, 1540)]
 
 
 async def test_what_was_streamed_is_told_at_the_end() -> None:
