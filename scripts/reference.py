@@ -116,6 +116,7 @@ acknowledged. A worker reports twice a second. If it has not reported for 3 s, n
 stream: they are shown as `stalled`, fault `service`, "its worker has not been heard of for N s", without a rate and in
 trouble, until it reports again or another worker takes them. The same is true after an outage of the store, until the
 workers have reached it. There is no event or callback for this: it is what is known, not something that happened.
+Counters and rates are of the last five seconds.
 
 A task also has a **trouble** (`run.trouble` of the REST API): whose fault it is, the reason, how many tries, and since
 when. It begins with the first failure and ends when the task has streamed for 10 s without a break, so it stays
