@@ -58,6 +58,8 @@ class AacUnits:
         self._size_bits = _number(parameters, "sizelength", 13)
         self._index_bits = _number(parameters, "indexlength", 3)
         self._delta_bits = _number(parameters, "indexdeltalength", 3)
+        # AAC-hbr: 16 bits for each.
+        self._is_usual = (self._size_bits, self._index_bits, self._delta_bits) == (13, 3, 3)
         #: Bits of a header after those: composition and decoding time, whether it is a random access point.
         more = ("ctsdeltalength", "dtsdeltalength", "randomaccessindication", "streamstateindication")
         if any(_number(parameters, name, 0) for name in more):
@@ -79,9 +81,8 @@ class AacUnits:
             return
         head_bits = payload[0] << 8 | payload[1]
         begin = 2 + (head_bits + 7 >> 3)
-        bits = BitReader(payload[2:begin])
         try:
-            sizes = self._sizes(bits, head_bits)
+            sizes = self._sizes(payload[2:begin], head_bits)
             if self._auxiliary_bits:
                 auxiliary = BitReader(payload[begin : begin + 8])
                 begin += self._auxiliary_bits + auxiliary.read(self._auxiliary_bits) + 7 >> 3
@@ -107,7 +108,13 @@ class AacUnits:
                 out.append((stamp + number * self._step, data[at : at + size]))
             at += size
 
-    def _sizes(self, bits: BitReader, left: int) -> list[int]:
+    def _sizes(self, head: bytes, left: int) -> list[int]:
+        if self._is_usual:
+            words = [head[at] << 8 | head[at + 1] for at in range(0, min(left // 8, len(head) - 1), 2)]
+            if any(word & 7 for word in words):
+                raise ValueError("interleaved")
+            return [word >> 3 for word in words[:_MAX_UNITS]]
+        bits = BitReader(head)
         sizes: list[int] = []
         index_bits = self._index_bits
         while left >= self._size_bits + index_bits and len(sizes) < _MAX_UNITS:

@@ -28,8 +28,9 @@ class UnitReader:
         self._take = take
         self._units: list[bytes] = []
         self._bytes = 0
-        self._fragment: list[bytes] = []
-        self._stamp: int | None = None
+        #: Of the present access unit, and the pieces of a unit that lies in several packets, as far as they have come.
+        self.stamp: int | None = None
+        self.fragment: list[bytes] = []
         self._came_at = 0.0
         self._is_damaged = self._lacks_head = False
         #: How often the marker was right since it was last wrong.
@@ -43,13 +44,13 @@ class UnitReader:
     def put(self, is_marked: bool, stamp: int, payload: bytes, is_broken: bool, now: float) -> None:
         """The next packet of the track in its order. ``is_broken``: packets before it are missing."""
         if is_broken:
-            if self._fragment or (self._units and not self._has_marker):
+            if self.fragment or (self._units and not self._has_marker):
                 self._is_damaged = True
-            self._fragment.clear()
-        if stamp != self._stamp:
-            if self._units or self._fragment or self._is_damaged:
+            self.fragment.clear()
+        if stamp != self.stamp:
+            if self._units or self.fragment or self._is_damaged:
                 self._end()
-            self._stamp, self._has_marker, self._came_at = stamp, False, now
+            self.stamp, self._has_marker, self._came_at = stamp, False, now
             # The rest of a picture whose beginning was lost looks like one.
             self._lacks_head = is_broken
         elif is_broken:
@@ -63,9 +64,14 @@ class UnitReader:
             if self._markers >= _SURE:
                 self._end()
 
+    def add_middle(self, piece: bytes) -> None:
+        """The next piece of ``fragment``, which is neither its first nor its last."""
+        if self._has_room(len(piece)):
+            self.fragment.append(piece)
+
     def flush(self) -> None:
         """No more comes of this access unit."""
-        if self._units or self._fragment:
+        if self._units or self.fragment:
             self._end()
 
     def _end(self) -> None:
@@ -77,26 +83,26 @@ class UnitReader:
         self._is_damaged = self._lacks_head = False
         if not is_whole:
             self.damaged += 1
-        elif units and self._stamp is not None:
-            self._take(units, self._stamp, self._came_at)
+        elif units and self.stamp is not None:
+            self._take(units, self.stamp, self._came_at)
 
     def _begin_fragment(self, head: bytes) -> None:
         self._end_fragment()
-        self._fragment.append(head)
+        self.fragment.append(head)
 
     def _add_fragment(self, payload: bytes, begin: int, is_last: bool) -> None:
-        if not self._fragment:
+        if not self.fragment:
             self._is_damaged = True
         elif self._has_room(len(payload)):
-            self._fragment.append(payload[begin:])
+            self.fragment.append(payload[begin:])
             if is_last:
                 self._end_fragment()
 
     def _end_fragment(self) -> None:
         """Also where the sender did not say that it was the last: nothing is known to be missing."""
-        if self._fragment and len(self._units) < _MAX_UNITS:
-            self._units.append(b"".join(self._fragment))
-        self._fragment.clear()
+        if self.fragment and len(self._units) < _MAX_UNITS:
+            self._units.append(b"".join(self.fragment))
+        self.fragment.clear()
 
     def _add(self, unit: bytes) -> None:
         if unit and len(self._units) < _MAX_UNITS and self._has_room(len(unit)):
@@ -107,7 +113,7 @@ class UnitReader:
         if self._bytes > MAX_PICTURE_BYTES:
             self._is_damaged = True
             self._units.clear()
-            self._fragment.clear()
+            self.fragment.clear()
             return False
         return True
 

@@ -81,19 +81,19 @@ class Playing:
         return sum(channel.track.receiver.lost for channel in self._channels.values())
 
     def take(self, number: int, data: bytes, now: float) -> None:
-        """What came in a channel, ``now`` s after the session began; makes ``tags``."""
+        """What came in a channel; makes ``tags``."""
         channel = self._channels.get(number)
-        if channel is not None:
-            # Both kinds may come in one channel (RFC 5761); some servers do so unasked.
-            if len(data) > 1 and 200 <= data[1] <= 204:
+        if channel is None:
+            if (channel := self._channels.get(number - 1)) is not None:
                 self._take_reports(channel, data, now)
-                return
+        # Both kinds may come in one channel (RFC 5761); some servers do so unasked.
+        elif len(data) > 1 and 200 <= data[1] <= 204:
+            self._take_reports(channel, data, now)
+        else:
             try:
                 channel.track.receive(data, now)
             except UnsupportedCodec as error:
                 self.unsupported = str(error)
-        elif (channel := self._channels.get(number - 1)) is not None:
-            self._take_reports(channel, data, now)
 
     def _take_reports(self, channel: _Channel, data: bytes, now: float) -> None:
         reports = parse_reports(data)

@@ -26,8 +26,10 @@ class RtpReceiver:
         """``is_ordered``: whether they come over TCP."""
         self._payload_type = payload_type
         self._rate_hz = rate_hz
-        self._held: dict[int, Packet] | None = None if is_ordered else {}
-        self._expected = -1
+        #: Packets that wait for one before them; None if they come in order.
+        self.held: dict[int, Packet] | None = None if is_ordered else {}
+        #: The number of the next.
+        self.expected = -1
         self._is_broken = False
         #: Who sends; None before the first packet. It changes when a camera starts anew: see ``has_restarted``.
         self.source: int | None = None
@@ -41,6 +43,7 @@ class RtpReceiver:
         self.highest = 0
         self.jitter = 0.0
         self._transit: float | None = None
+        self._jitter_stamp = -1
 
     def put(self, data: bytes, now: float, out: list[Packet]) -> None:
         """Append the packets that are in order now. ``now``: when it came, in s. What is no packet is passed over."""
@@ -67,11 +70,12 @@ class RtpReceiver:
             self.source = source
             self._begin_count(number)
         self.received += 1
-        expected = self._expected
-        if number == expected and not self._held:
-            self._expected = number + 1 & 0xFFFF
+        expected = self.expected
+        if number == expected and not self.held:
+            self.expected = number + 1 & 0xFFFF
             self.highest += 1
-            self._note_jitter(stamp, now)
+            if stamp != self._jitter_stamp:
+                self._note_jitter(stamp, now)
             out.append((second > 127, stamp, data[begin:end], self._is_broken))
             self._is_broken = False
             return
@@ -82,21 +86,22 @@ class RtpReceiver:
             self._is_broken, ahead = True, 0
         if ahead < 0:
             # A duplicate, or too late. Some servers send all with the same number.
-            if self._held is None and ahead == -1 and self.highest - self.first == 1:
+            if self.held is None and ahead == -1 and self.highest - self.first == 1:
                 out.append((second > 127, stamp, data[begin:end], False))
             return
-        self._note_jitter(stamp, now)
+        if stamp != self._jitter_stamp:
+            self._note_jitter(stamp, now)
         packet = (second > 127, stamp, data[begin:end], False)
-        if self._held is None:
+        if self.held is None:
             self.lost += ahead
             self.highest += ahead + 1
-            self._expected = number + 1 & 0xFFFF
+            self.expected = number + 1 & 0xFFFF
             out.append((*packet[:3], self._is_broken or ahead > 0))
             self._is_broken = False
             return
-        self._held.setdefault(number, packet)
+        self.held.setdefault(number, packet)
         self._put_held(out)
-        while len(self._held) > HELD_PACKETS:
+        while len(self.held) > HELD_PACKETS:
             self._pass_gap()
             self._put_held(out)
 
@@ -105,36 +110,44 @@ class RtpReceiver:
         self._release(out)
 
     def _begin_count(self, number: int) -> None:
-        self._expected = number
+        self.expected = number
         self.first = self.highest = number - 1
         self.received, self.lost = 0, 0
         self._transit = None
-        if self._held:
-            self._held.clear()
+        if self.held:
+            self.held.clear()
 
     def _put_held(self, out: list[Packet]) -> None:
-        held = self._held
-        while held and (packet := held.pop(self._expected, None)) is not None:
+        held = self.held
+        while held and (packet := held.pop(self.expected, None)) is not None:
             out.append((*packet[:3], self._is_broken))
             self._is_broken = False
-            self._expected = self._expected + 1 & 0xFFFF
+            self.expected = self.expected + 1 & 0xFFFF
             self.highest += 1
 
     def _pass_gap(self) -> None:
         """Give up what is missing before the first that is held."""
-        assert self._held
-        ahead = min((number - self._expected) & 0xFFFF for number in self._held)
+        assert self.held
+        ahead = min((number - self.expected) & 0xFFFF for number in self.held)
         self.lost += ahead
         self.highest += ahead
-        self._expected = self._expected + ahead & 0xFFFF
+        self.expected = self.expected + ahead & 0xFFFF
         self._is_broken = True
 
     def _release(self, out: list[Packet]) -> None:
-        while self._held:
+        while self.held:
             self._pass_gap()
             self._put_held(out)
 
+    def pass_by(self) -> None:
+        """The packet with the next number, of the present stamp, has been taken otherwise."""
+        self.expected = self.expected + 1 & 0xFFFF
+        self.highest += 1
+        self.received += 1
+
     def _note_jitter(self, stamp: int, now: float) -> None:
+        """Of the first packet of each stamp: those that follow it are late by their size alone."""
+        self._jitter_stamp = stamp
         transit = now - stamp / self._rate_hz
         if self._transit is not None:
             step = abs(transit - self._transit)
