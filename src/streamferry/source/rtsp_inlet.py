@@ -102,12 +102,10 @@ class RtspInlet:
             count = link.connection.recv_into(scratch[:MAX_PULL_BYTES])
             if count:
                 link.reader.feed(bytes(scratch[:count]), pieces)
-            for piece in pieces:
-                if isinstance(piece, tuple):
-                    playing.take(piece[0], piece[1], now)
-                else:
-                    self._hear(piece)
+            messages = playing.take_all(pieces, now)
             pieces.clear()
+            for message in messages:
+                self._hear(message)
             received = (count or 0) + (self._receive_datagrams(scratch, now) if link.is_udp else 0)
             if self._encoder is not None:
                 self._encoder.work(scratch, playing.tags)

@@ -55,7 +55,8 @@ class Pictures:
         """The same of what has no start codes. Parameter sets alone make no tag; they hold from then on."""
         if self._dts is not None and 0 < dts - self._dts < 90_000:
             self._step_ticks = dts - self._dts
-        for number, picture in enumerate(self._divide(units)):
+        pictures = [units] if len(units) == 1 and len(units[0]) > 2 else self._divide(units)
+        for number, picture in enumerate(pictures):
             shift = number * self._step_ticks
             self._dts = dts + shift
             self._put_picture(picture, pts + shift, dts + shift, out)

@@ -64,10 +64,16 @@ class UnitReader:
             if self._markers >= _SURE:
                 self._end()
 
-    def add_middle(self, piece: bytes) -> None:
-        """The next piece of ``fragment``, which is neither its first nor its last."""
+    def add_piece(self, piece: bytes, *, is_last: bool, is_marked: bool) -> None:
+        """The next piece of ``fragment``, of the present stamp and with nothing missing before it: as ``put``."""
         if self._has_room(len(piece)):
             self.fragment.append(piece)
+            if is_last:
+                self._end_fragment()
+        if is_marked:
+            self._has_marker = True
+            if self._markers >= _SURE:
+                self._end()
 
     def flush(self) -> None:
         """No more comes of this access unit."""
@@ -93,10 +99,8 @@ class UnitReader:
     def _add_fragment(self, payload: bytes, begin: int, is_last: bool) -> None:
         if not self.fragment:
             self._is_damaged = True
-        elif self._has_room(len(payload)):
-            self.fragment.append(payload[begin:])
-            if is_last:
-                self._end_fragment()
+        else:
+            self.add_piece(payload[begin:], is_last=is_last, is_marked=False)
 
     def _end_fragment(self) -> None:
         """Also where the sender did not say that it was the last: nothing is known to be missing."""

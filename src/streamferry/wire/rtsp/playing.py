@@ -3,9 +3,12 @@
 Specification: RFC 3550, 6.2 and 6.4 (reports; one each 5 s), 6.6 (BYE).
 """
 
+from collections.abc import Callable, Sequence
+
 from streamferry.media.tag import Tag
 from streamferry.wire.codecs import UnsupportedCodec
 from streamferry.wire.rtsp.clocks import TrackClock
+from streamferry.wire.rtsp.message import Message, Piece
 from streamferry.wire.rtsp.rtcp import Received, SenderReport, parse_reports, serialize_bye, serialize_report
 from streamferry.wire.rtsp.tracks import Track
 
@@ -24,7 +27,7 @@ class _Channel:
         self.reported_at = 0.0
         self.has_ended = False
         # What the last report of ours said.
-        self.told_highest = self.told_received = 0
+        self.told_highest = self.told_lost = 0
 
 
 class Playing:
@@ -36,6 +39,7 @@ class Playing:
         #: Names of tracks that turned out not to be readable.
         self.unsupported = ""
         self._channels: dict[int, _Channel] = {}
+        self._receivers: dict[int, Callable[[bytes, float], None]] = {}
         self._picture: TrackClock | None = None
         self._sound: TrackClock | None = None
         self._source = own_source
@@ -45,6 +49,7 @@ class Playing:
     def add(self, track: Track, number: int) -> None:
         """Its packets come in channel ``number``, its reports in the next."""
         self._channels[number] = _Channel(track, number)
+        self._receivers[number] = track.receive
         if track.kind == "video":
             self._picture = track.clock
         else:
@@ -81,19 +86,27 @@ class Playing:
         return sum(channel.track.receiver.lost for channel in self._channels.values())
 
     def take(self, number: int, data: bytes, now: float) -> None:
-        """What came in a channel; makes ``tags``."""
-        channel = self._channels.get(number)
-        if channel is None:
-            if (channel := self._channels.get(number - 1)) is not None:
-                self._take_reports(channel, data, now)
-        # Both kinds may come in one channel (RFC 5761); some servers do so unasked.
-        elif len(data) > 1 and 200 <= data[1] <= 204:
-            self._take_reports(channel, data, now)
-        else:
-            try:
-                channel.track.receive(data, now)
-            except UnsupportedCodec as error:
-                self.unsupported = str(error)
+        """What came in a channel, ``now`` s after the session began; makes ``tags``."""
+        self.take_all([(number, data)], now)
+
+    def take_all(self, pieces: Sequence[Piece], now: float) -> list[Message]:
+        """The same of several; returns the messages among them."""
+        receivers, messages = self._receivers, []
+        try:
+            for piece in pieces:
+                if not isinstance(piece, tuple):
+                    messages.append(piece)
+                    continue
+                number, data = piece
+                receive = receivers.get(number)
+                # Both kinds may come in one channel (RFC 5761); some servers do so unasked.
+                if receive is not None and not (len(data) > 1 and 200 <= data[1] <= 204):
+                    receive(data, now)
+                elif (channel := self._channels.get(number - (receive is None))) is not None:
+                    self._take_reports(channel, data, now)
+        except UnsupportedCodec as error:
+            self.unsupported = str(error)
+        return messages
 
     def _take_reports(self, channel: _Channel, data: bytes, now: float) -> None:
         reports = parse_reports(data)
@@ -127,16 +140,16 @@ class Playing:
         receiver = channel.track.receiver
         if receiver.source is None:
             return serialize_report(self._source, None, _NAME)
-        expected = receiver.highest - receiver.first
-        due = expected - channel.told_highest
-        missing = due - (receiver.received - channel.told_received)
-        channel.told_highest, channel.told_received = expected, receiver.received
-        part = min(255, max(0, missing) * 256 // due) if due > 0 else 0
+        if receiver.highest < channel.told_highest:
+            channel.told_highest = channel.told_lost = 0
+        due = receiver.highest - max(channel.told_highest, receiver.first)
+        part = min(255, max(0, receiver.lost - channel.told_lost) * 256 // due) if due > 0 else 0
+        channel.told_highest, channel.told_lost = receiver.highest, receiver.lost
         report = channel.last_report
         received = Received(
             receiver.source,
             part,
-            expected - receiver.received,
+            receiver.lost,
             receiver.highest,
             round(receiver.jitter * channel.track.media.rate_hz),
             report.middle if report is not None else 0,

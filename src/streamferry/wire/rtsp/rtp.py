@@ -28,8 +28,6 @@ class RtpReceiver:
         self._rate_hz = rate_hz
         #: Packets that wait for one before them; None if they come in order.
         self.held: dict[int, Packet] | None = None if is_ordered else {}
-        #: The number of the next.
-        self.expected = -1
         self._is_broken = False
         #: Who sends; None before the first packet. It changes when a camera starts anew: see ``has_restarted``.
         self.source: int | None = None
@@ -37,8 +35,7 @@ class RtpReceiver:
         self.has_restarted = False
         #: Packets that never came.
         self.lost = 0
-        #: For receiver reports: packets received, the first and the highest number with turns.
-        self.received = 0
+        #: The number before the first, and that of the last packet in order, both with turns.
         self.first = 0
         self.highest = 0
         self.jitter = 0.0
@@ -69,10 +66,8 @@ class RtpReceiver:
                 self.has_restarted = True
             self.source = source
             self._begin_count(number)
-        self.received += 1
-        expected = self.expected
+        expected = self.highest + 1 & 0xFFFF
         if number == expected and not self.held:
-            self.expected = number + 1 & 0xFFFF
             self.highest += 1
             if stamp != self._jitter_stamp:
                 self._note_jitter(stamp, now)
@@ -95,7 +90,6 @@ class RtpReceiver:
         if self.held is None:
             self.lost += ahead
             self.highest += ahead + 1
-            self.expected = number + 1 & 0xFFFF
             out.append((*packet[:3], self._is_broken or ahead > 0))
             self._is_broken = False
             return
@@ -110,40 +104,31 @@ class RtpReceiver:
         self._release(out)
 
     def _begin_count(self, number: int) -> None:
-        self.expected = number
         self.first = self.highest = number - 1
-        self.received, self.lost = 0, 0
+        self.lost = 0
         self._transit = None
         if self.held:
             self.held.clear()
 
     def _put_held(self, out: list[Packet]) -> None:
         held = self.held
-        while held and (packet := held.pop(self.expected, None)) is not None:
+        while held and (packet := held.pop(self.highest + 1 & 0xFFFF, None)) is not None:
             out.append((*packet[:3], self._is_broken))
             self._is_broken = False
-            self.expected = self.expected + 1 & 0xFFFF
             self.highest += 1
 
     def _pass_gap(self) -> None:
         """Give up what is missing before the first that is held."""
         assert self.held
-        ahead = min((number - self.expected) & 0xFFFF for number in self.held)
+        ahead = min((number - self.highest - 1) & 0xFFFF for number in self.held)
         self.lost += ahead
         self.highest += ahead
-        self.expected = self.expected + ahead & 0xFFFF
         self._is_broken = True
 
     def _release(self, out: list[Packet]) -> None:
         while self.held:
             self._pass_gap()
             self._put_held(out)
-
-    def pass_by(self) -> None:
-        """The packet with the next number, of the present stamp, has been taken otherwise."""
-        self.expected = self.expected + 1 & 0xFFFF
-        self.highest += 1
-        self.received += 1
 
     def _note_jitter(self, stamp: int, now: float) -> None:
         """Of the first packet of each stamp: those that follow it are late by their size alone."""

@@ -26,9 +26,9 @@ _START = b"\0\0\1"
 _AVC_SPS, _AVC_PPS, _AVC_IDR, _AVC_SEI = 7, 8, 5, 6
 _HEVC_KEYS, _HEVC_SPS = range(16, 24), 33
 # An RTP header with nothing but itself, and the first bytes of its payload.
-_read_middle = Struct(">BBHIIBBB").unpack_from
-_PLAIN, _MIDDLE_BYTES = 0x80, 15
-_AVC_FRAGMENT, _HEVC_FRAGMENT, _NEITHER_END = 28, 49 << 1, 0x40
+_read_begin = Struct(">BBHIIBBB").unpack_from
+_PLAIN, _LOOK_BYTES = 0x80, 15
+_AVC_FRAGMENT, _HEVC_FRAGMENT = 28, 49 << 1
 _READ_PICTURES = ("H264", "H265")
 _AAC, _LATM, _MPEG = "MPEG4-GENERIC", "MP4A-LATM", "MPA"
 
@@ -76,6 +76,7 @@ class PictureTrack(Track):
         """Raises UnsupportedCodec."""
         super().__init__(media, out, is_ordered=is_ordered)
         self._is_avc = media.encoding == "H264"
+        self._payload_type = media.payload_type
         if media.encoding not in _READ_PICTURES:
             raise UnsupportedCodec(media.encoding or "a picture of unknown format")
         self._pictures = Pictures("h264" if self._is_avc else "hevc")
@@ -93,27 +94,28 @@ class PictureTrack(Track):
         self._pictures.put_units(sets, 0, 0, out)
 
     def receive(self, data: bytes, now: float) -> None:
-        """See :meth:`Track.receive`. Two of three packets are in the midst of a unit and need no closer look."""
+        """See :meth:`Track.receive`. Most packets go on with a unit and need no closer look."""
         receiver, units = self.receiver, self._units
-        if len(data) > _MIDDLE_BYTES and units.fragment:
-            first, second, number, stamp, source, kind, head, third = _read_middle(data)
+        if units.fragment and len(data) > _LOOK_BYTES:
+            first, second, number, stamp, source, kind, head, third = _read_begin(data)
+            following = receiver.highest + 1
             if (
                 first == _PLAIN
-                and second == self.media.payload_type
-                and number == receiver.expected
+                and number == following & 0xFFFF
                 and stamp == units.stamp
+                and second & 0x7F == self._payload_type
                 and source == receiver.source
                 and not receiver.held
             ):
-                # A fragment without the bits of its beginning and its end.
+                # A fragment that is not the first.
                 if self._is_avc:
-                    if kind & 31 == _AVC_FRAGMENT and head < _NEITHER_END:
-                        receiver.pass_by()
-                        units.add_middle(data[14:])
+                    if kind & 31 == _AVC_FRAGMENT and head < 0x80:
+                        receiver.highest = following
+                        units.add_piece(data[14:], is_last=head >= 0x40, is_marked=second > 127)
                         return
-                elif kind & 0x7E == _HEVC_FRAGMENT and third < _NEITHER_END:
-                    receiver.pass_by()
-                    units.add_middle(data[15:])
+                elif kind & 0x7E == _HEVC_FRAGMENT and third < 0x80:
+                    receiver.highest = following
+                    units.add_piece(data[15:], is_last=third >= 0x40, is_marked=second > 127)
                     return
         super().receive(data, now)
 
@@ -148,11 +150,15 @@ class PictureTrack(Track):
 
     def _take(self, units: list[bytes], stamp: int, now: float) -> None:
         """An access unit has come."""
-        is_start = self._look(units)
-        if self._is_avc:
-            has_slice = any(1 <= unit[0] & 31 <= 5 for unit in units)
+        first = units[0]
+        if len(units) == 1 and (first[0] & 31 == 1 if self._is_avc else first[0] >> 1 & 63 < 2):
+            is_start, has_slice = False, True  # Most are one slice of a picture that needs others.
         else:
-            has_slice = any(unit[0] >> 1 & 63 < 32 for unit in units)
+            is_start = self._look(units)
+            if self._is_avc:
+                has_slice = any(1 <= unit[0] & 31 <= 5 for unit in units)
+            else:
+                has_slice = any(unit[0] >> 1 & 63 < 32 for unit in units)
         if not has_slice:
             # Parameter sets before their picture.
             self._pictures.put_units(units, 0, 0, self.out)
