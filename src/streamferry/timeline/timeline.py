@@ -18,6 +18,7 @@ while sound continues is considered lost: sound continues alone until the pictur
     stamp + shift is ...                                   then
     after the track's last DTS, at most MAX_STEP_MS        the normal case
     the same, with 2^32 ms added                           the 32-bit stamp wrapped: new shift, no repair
+    the same, with 2^32 ms less                            it stepped back to before its wrap: the same
     the same, with the shift before the last change        a straggler of the old stretch: laid where it belongs
     the same, with another track's shift                   the clock of both restarted, and the other came first
     at most MAX_REGRESS_MS back                            repair: 1 ms after the last DTS
@@ -309,6 +310,9 @@ class Timeline:
                 place = place or track
                 if is_needed and before is not None:
                     track.is_open = False
+                elif tag_type == AUDIO and kind == SEQUENCE_HEADER:
+                    # What was held before it needs the other one.
+                    self._held.clear()
         if place is not None and not self.is_joining:
             self._lay_new_headers(self.tracks.place_of_header(place), out)
 
@@ -343,15 +347,18 @@ class Timeline:
     def _repair(self, track: Track, stamp: int) -> int | None:
         """DTS for a stamp that is out of sequence, or None when the tag is before its segment's start."""
         shift = track.shift
-        if track.last_ms < self._segment_ms and 0 < self._segment_ms - stamp - shift <= MAX_STEP_MS:
+        # Also where its stamp is from before a wrap and that of the segment's start is not.
+        before_ms = signed_delta_ms(self._segment_ms - shift, stamp)
+        if track.last_ms < self._segment_ms and 0 < before_ms <= MAX_STEP_MS:
             return None
         position_ms = self.position_ms
-        for candidate in (shift, shift + WRAP_MS, track.previous_shift, *self.tracks.other_shifts(track)):
+        wrapped = (shift + WRAP_MS, track.previous_shift, shift - WRAP_MS)
+        for candidate in (shift, *wrapped, *self.tracks.other_shifts(track)):
             if candidate is None:
                 continue
             dts_ms = stamp + candidate
-            in_step = 0 < dts_ms - track.last_ms <= MAX_STEP_MS
-            if in_step or -MAX_REGRESS_MS <= dts_ms - position_ms <= MAX_STEP_MS:
+            # In step with its own track, or with the others after a pause of it.
+            if any(-MAX_REGRESS_MS <= dts_ms - ms <= MAX_STEP_MS for ms in (track.last_ms, position_ms)):
                 if candidate not in (shift, track.previous_shift):
                     track.restart(candidate)
                 if dts_ms <= track.last_ms:

@@ -1,0 +1,199 @@
+"""Odd live sources by a generator: what encoders, servers and networks do, in any mixture.
+
+Each body tells which frame it is, so that a player can judge what it gets: see ``Mark``.
+"""
+
+import random
+from dataclasses import dataclass, field
+from struct import Struct
+
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.stamps import to_wire_ms
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO
+from streamferry.wire.amf0 import serialize_amf0
+from streamferry.wire.flv import serialize_flv_header, serialize_metadata, serialize_tag
+
+SECRET = "SECRET-OF-THE-SOURCE"
+_MARK = Struct(">4sIHHIB")
+_MAGIC = b"mark"
+
+#: Name -> what a frame, a keyframe and a header begin with; a header that is empty: there is none.
+PICTURES = {
+    "avc": (b"\x27\x01\0\0\0", b"\x17\x01\0\0\0", b"\x17\0\0\0\0"),
+    "hevc, id 12": (b"\x2c\x01\0\0\0", b"\x1c\x01\0\0\0", b"\x1c\0\0\0\0"),
+    "hvc1": (b"\xa1hvc1\0\0\0", b"\x91hvc1\0\0\0", b"\x90hvc1"),
+    "avc1, FrameX": (b"\xa3avc1", b"\x93avc1", b"\x90avc1"),
+    "av01": (b"\xa1av01", b"\x91av01", b"\x90av01"),
+    "H.263": (b"\x22", b"\x12", b""),
+}
+SOUNDS = {
+    "aac": (b"\xaf\x01", b"\xaf\0"),
+    "mp4a": (b"\x91mp4a", b"\x90mp4a"),
+    "opus": (b"\x91Opus", b"\x90Opus"),
+    "mp3": (b"\x2f", b""),
+    "g711": (b"\x72", b""),
+}
+FOREIGN = [
+    (VIDEO, b""),
+    (VIDEO, b"\x17"),
+    (VIDEO, b"\x17\0\0\0\0"),
+    (VIDEO, b"\x17\x01\0\0\0"),
+    (VIDEO, b"\x17\x02\0\0\0"),
+    (VIDEO, b"\x57\0"),
+    (VIDEO, b"\xd0\0"),
+    (AUDIO, b""),
+    (AUDIO, b"\xaf\0"),
+    (AUDIO, b"\xaf\x01"),
+    (SCRIPT, b""),
+    (SCRIPT, b"\x02"),
+    (SCRIPT, b"\x02\xff\xff"),
+    (SCRIPT, serialize_metadata({"width": 1.0, "token": SECRET, "videocodecid": 2.0})),
+    (SCRIPT, serialize_amf0("onCuePoint", {"name": "ad"})),
+    (15, b"\0\x02\0\1x"),
+    (31, b"x" * 40),
+]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Of a frame: when it was made (ms), in which session, with which header of its track, in which group.
+
+    ``is_odd``: its stamp is not what it should be. Of a header only ``header`` counts.
+    """
+
+    true_ms: int
+    session: int
+    header: int
+    group: int
+    is_odd: bool
+
+    def bytes(self) -> bytes:
+        return _MARK.pack(_MAGIC, self.true_ms, self.session, self.header, self.group, self.is_odd)
+
+    @classmethod
+    def of(cls, body: "bytes | memoryview") -> "Mark | None":
+        """That of a body; None if it is none of ours."""
+        at = bytes(body).find(_MAGIC)
+        if at < 0:
+            return None
+        _, *values, is_odd = _MARK.unpack_from(body, at)
+        return cls(*values, bool(is_odd))
+
+
+@dataclass
+class Session:
+    """One connection: (arrives after ms, bytes), and what there is to tell of it."""
+
+    pieces: list[tuple[int, bytes]] = field(default_factory=list)
+    about: str = ""
+    #: What was not lost before it left: numbers of headers, and of groups of pictures with their keyframe.
+    headers: set[int] = field(default_factory=set)
+    groups: set[int] = field(default_factory=set)
+
+
+class OddSource:
+    """Makes sessions; all that it does follows from its seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+        self._headers = 0
+        self._groups = 0
+        self._true_ms = 0
+
+    def sessions(self) -> list[Session]:
+        return [self._session(number) for number in range(self._chance.randint(1, 3))]
+
+    def _odds(self, probability: float) -> bool:
+        return self._chance.random() < probability
+
+    def _session(self, number: int) -> Session:
+        chance = self._chance
+        picture = chance.choice(list(PICTURES)) if self._odds(0.85) else ""
+        sound = chance.choice(list(SOUNDS)) if self._odds(0.85) or not picture else ""
+        base_ms = chance.choice([0, 0, 1000, (1 << 24) - 2000, (1 << 31) - 2000, (1 << 32) - 2000, 1_814_400_000])
+        seconds = chance.choice([1, 2, 4, 7])
+        begun_ms, self._true_ms = self._true_ms, self._true_ms + seconds * 1000 + 500
+        events = list[tuple[int, int, int, bytes]]()  # arrives, stamp, type, body
+        if picture:
+            late_ms = chance.choice([0, 0, 0, 300, 1500])
+            events += self._pictures(number, picture, begun_ms + late_ms, begun_ms + seconds * 1000, base_ms - begun_ms)
+        if sound:
+            late_ms = chance.choice([0, 0, 0, 300, 1500])
+            events += self._sounds(number, sound, begun_ms + late_ms, begun_ms + seconds * 1000, base_ms - begun_ms)
+        for _ in range(chance.choice([0, 0, 3, 20])):
+            at_ms = chance.randrange(begun_ms, begun_ms + seconds * 1000)
+            events.append((at_ms, at_ms + base_ms - begun_ms, *chance.choice(FOREIGN)))
+        if self._odds(0.15):
+            # All that is sent for some time, or all of one track.
+            lost_ms = chance.randrange(begun_ms, begun_ms + seconds * 1000)
+            until_ms, tracks = lost_ms + chance.choice([100, 1000, 3000]), chance.choice([(8,), (9,), (8, 9)])
+            events = [event for event in events if not (lost_ms <= event[0] < until_ms and event[2] in tracks)]
+        events.sort(key=lambda event: event[0])
+        burst_ms = chance.choice([0, 0, 500, 3000])
+        session = Session(about=f"{picture}/{sound} from {base_ms}")
+        session.pieces.append((0, serialize_flv_header(self._odds(0.5), self._odds(0.5))))
+        for at_ms, stamp, tag_type, body in events:
+            if mark := Mark.of(body):
+                kind = tag_kind(tag_type, body)
+                if kind == SEQUENCE_HEADER:
+                    session.headers.add(mark.header)
+                elif tag_type == VIDEO and kind == KEYFRAME:
+                    session.groups.add(mark.group)
+            arrives_ms = max(0, at_ms - begun_ms - burst_ms)
+            session.pieces.append((arrives_ms, serialize_tag(tag_type, to_wire_ms(stamp), body)))
+        return session
+
+    def _header(self, begin: bytes) -> bytes:
+        self._headers += 1
+        return begin + Mark(0, 0, self._headers, 0, is_odd=False).bytes() if begin else b""
+
+    def _pictures(
+        self, number: int, codec: str, from_ms: int, to_ms: int, shift: int
+    ) -> list[tuple[int, int, int, bytes]]:
+        chance = self._chance
+        inter, key, begin = PICTURES[codec]
+        step_ms, gop = chance.choice([16, 33, 40, 100]), chance.choice([1, 5, 25, 60])
+        repeats, changes, wobbles = self._odds(0.3), self._odds(0.2), self._odds(0.2)
+        begins_inside = self._odds(0.4)
+        header = self._header(begin)
+        events = [(from_ms, from_ms + shift, VIDEO, header)] if header else []
+        self._groups += 1
+        for count, at_ms in enumerate(range(from_ms, to_ms, step_ms)):
+            is_key = count % gop == 0 and (count > 0 or not begins_inside or gop == 1)
+            if is_key and count:
+                self._groups += 1
+                if header and changes and self._odds(0.5):
+                    header = self._header(begin)
+                    events.append((at_ms, at_ms + shift, VIDEO, header))
+                elif header and repeats:
+                    events.append((at_ms, at_ms + shift, VIDEO, header))
+            odd_ms = chance.choice([-20, -step_ms, 0, 3]) if wobbles and self._odds(0.05) else 0
+            mark = Mark(at_ms, number, self._headers_of(header), self._groups, is_odd=odd_ms != 0)
+            body = (key if is_key else inter) + mark.bytes() + bytes(chance.randrange(40))
+            events.append((at_ms, at_ms + shift + odd_ms, VIDEO, body))
+        return events
+
+    def _sounds(
+        self, number: int, codec: str, from_ms: int, to_ms: int, shift: int
+    ) -> list[tuple[int, int, int, bytes]]:
+        chance = self._chance
+        begin, head = SOUNDS[codec]
+        step_ms = chance.choice([20, 21, 64])
+        changes = self._odds(0.2)
+        # Servers interleave within some hundred milliseconds, either way.
+        early_ms = chance.choice([-200, 0, 0, 200])
+        header = self._header(head)
+        events = [(from_ms, from_ms + shift, AUDIO, header)] if header else []
+        for at_ms in range(from_ms, to_ms, step_ms):
+            arrives_ms = max(from_ms, at_ms + early_ms)
+            if header and changes and self._odds(0.01):
+                header = self._header(head)
+                events.append((arrives_ms, at_ms + shift, AUDIO, header))
+            mark = Mark(at_ms, number, self._headers_of(header), 0, is_odd=False)
+            events.append((arrives_ms, at_ms + shift, AUDIO, begin + mark.bytes()))
+        return [(max(0, at), stamp, kind, body) for at, stamp, kind, body in events]
+
+    @staticmethod
+    def _headers_of(header: bytes) -> int:
+        mark = Mark.of(header)
+        return mark.header if mark else 0
