@@ -6,6 +6,7 @@ Each body tells which frame it is, so that a player can judge what it gets: see 
 import random
 from dataclasses import dataclass, field
 from struct import Struct
+from typing import NamedTuple
 
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.stamps import to_wire_ms
@@ -14,7 +15,7 @@ from streamferry.wire.amf0 import serialize_amf0
 from streamferry.wire.flv import serialize_flv_header, serialize_metadata, serialize_tag
 
 SECRET = "SECRET-OF-THE-SOURCE"
-_MARK = Struct(">4sIHHIB")
+_MARK = Struct(">4sIHHI?")
 _MAGIC = b"mark"
 
 #: Name -> what a frame, a keyframe and a header begin with; a header that is empty: there is none.
@@ -54,8 +55,7 @@ FOREIGN = [
 ]
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """Of a frame: when it was made (ms), in which session, with which header of its track, in which group.
 
     ``is_odd``: its stamp is not what it should be. Of a header only ``header`` counts.
@@ -68,7 +68,7 @@ class Mark:
     is_odd: bool
 
     def bytes(self) -> bytes:
-        return _MARK.pack(_MAGIC, self.true_ms, self.session, self.header, self.group, self.is_odd)
+        return _MARK.pack(_MAGIC, *self)
 
     @classmethod
     def of(cls, body: "bytes | memoryview") -> "Mark | None":
@@ -76,8 +76,7 @@ class Mark:
         at = bytes(body).find(_MAGIC)
         if at < 0:
             return None
-        _, *values, is_odd = _MARK.unpack_from(body, at)
-        return cls(*values, bool(is_odd))
+        return cls._make(_MARK.unpack_from(body, at)[1:])
 
 
 @dataclass
@@ -111,7 +110,7 @@ class OddSource:
         picture = chance.choice(list(PICTURES)) if self._odds(0.85) else ""
         sound = chance.choice(list(SOUNDS)) if self._odds(0.85) or not picture else ""
         base_ms = chance.choice([0, 0, 1000, (1 << 24) - 2000, (1 << 31) - 2000, (1 << 32) - 2000, 1_814_400_000])
-        seconds = chance.choice([1, 2, 4, 7])
+        seconds = chance.choice([1, 1, 2, 4])
         begun_ms, self._true_ms = self._true_ms, self._true_ms + seconds * 1000 + 500
         events = list[tuple[int, int, int, bytes]]()  # arrives, stamp, type, body
         if picture:
@@ -152,7 +151,7 @@ class OddSource:
     ) -> list[tuple[int, int, int, bytes]]:
         chance = self._chance
         inter, key, begin = PICTURES[codec]
-        step_ms, gop = chance.choice([16, 33, 40, 100]), chance.choice([1, 5, 25, 60])
+        step_ms, gop = chance.choice([16, 40, 67, 100]), chance.choice([1, 5, 25, 60])
         repeats, changes, wobbles = self._odds(0.3), self._odds(0.2), self._odds(0.2)
         begins_inside = self._odds(0.4)
         header = self._header(begin)
@@ -178,7 +177,7 @@ class OddSource:
     ) -> list[tuple[int, int, int, bytes]]:
         chance = self._chance
         begin, head = SOUNDS[codec]
-        step_ms = chance.choice([20, 21, 64])
+        step_ms = chance.choice([21, 43, 64])
         changes = self._odds(0.2)
         # Servers interleave within some hundred milliseconds, either way.
         early_ms = chance.choice([-200, 0, 0, 200])
