@@ -55,6 +55,8 @@ class HlsFollower:
         # Whether other names for the same numbers mean another stream: not where each playlist has new ones.
         self._names_tell = True
         self._regressed_at: float | None = None
+        # The end of the playlist that was left for another stream's.
+        self._left_end: int | None = None
         self._is_break = False
         self._lost_s = 0.0
         self._usual_s = 1.0
@@ -174,17 +176,20 @@ class HlsFollower:
             # Once: if it is so again, its names tell nothing.
             self._names_tell, self._regressed_at = False, None
             return True
-        if end >= self._end:
+        possible = (now - self._asked_at + _SLACK_S) / _MIN_SEGMENT_S
+        if end >= self._end and min(names) - self._end <= possible:
             self._regressed_at = None
-            possible = (now - self._asked_at + _SLACK_S) / _MIN_SEGMENT_S
-            return min(names) - self._end > possible
+            return False
         known = {_name(segment) for segment in self._given}
-        if common or known & set(names.values()) or self._end - end < _REMEMBERED:
+        is_lag = end < self._end and (common or known & set(names.values()) or self._end - end < _REMEMBERED)
+        # Two servers behind one name, which count each for itself: the one whose segments are played is kept to.
+        is_left = self._left_end is not None and abs(end - self._left_end) <= possible
+        if is_lag or is_left:
             if self._regressed_at is None:
                 self._regressed_at = now
             if now - self._regressed_at < _REGRESSED_DURATIONS * self._usual_s:
                 return False
-        self._regressed_at = None
+        self._regressed_at, self._left_end = None, self._end
         return True
 
 

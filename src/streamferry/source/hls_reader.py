@@ -3,8 +3,9 @@
 from collections import defaultdict, deque
 from typing import Protocol
 
-from streamferry.media.errors import RemoteProtocolError, SourceEnded
+from streamferry.media.errors import PeerUnreachable, RemoteProtocolError, SourceEnded
 from streamferry.media.tag import Tag
+from streamferry.reasons import Code, Reason
 from streamferry.source.hls_rendition import Rendition
 from streamferry.source.hls_segment import SegmentTransfer
 from streamferry.wire.mp4 import Mp4Demuxer
@@ -26,8 +27,10 @@ RENDITION_PATIENCE_S = 3.0
 _AHEAD_MS = 500
 # How much of that earliness (``_early_ms``) is left after a segment.
 _EARLY_DECAY = 0.95
-# A segment that takes longer than so many times its length is given up.
-_SEGMENT_TIMES = 3
+# A segment that takes longer than so many times its length is given up; after some in a row another session may do
+# better. Sooner, if more segments wait than when the session began: bits that drip make none of them come.
+_TIMES, _WAITED_FOR_TIMES, _WAITED_FOR_S = 3, 1.5, 2.0
+_MOST_GIVEN_UP = 3
 # No segment counts for longer.
 _MAX_SEGMENT_S = 60.0
 # The next segment is asked for when so much of this one is left.
@@ -117,7 +120,9 @@ class RenditionReader:
         #: What is received earlier than of others, since its media comes in pieces that are of no use alone.
         self._early_ms, self._filled_at, self._is_pending = 0.0, 0.0, False
         self._lag_ms = _TRACK_LAG_MS
-        self._begun_at = self._limit_s = 0.0
+        self._begun_at = 0.0
+        # Segments in a row that came too slowly.
+        self._given_up = 0
         # The first bytes of a segment, until they tell what it is; what was needed before the one before it.
         self._head: bytes | None = b""
         self._header = b""
@@ -190,12 +195,13 @@ class RenditionReader:
                 self._end(is_whole=False)
                 continue
             if data is None:
-                if now - self.received_at > _SEGMENT_SILENCE_S or now - self._begun_at > self._limit_s:
-                    self._end(is_whole=False)
+                if now - self.received_at > _SEGMENT_SILENCE_S or now - self._begun_at > self._limit_s(transfer):
+                    self._give_up(transfer, now - self._begun_at)
                     continue
                 break
             self.received_at = now
             if not len(data):
+                self._given_up = 0
                 self._end(is_whole=True)
                 continue
             count += len(data)
@@ -231,7 +237,6 @@ class RenditionReader:
         if transfer is None:
             return None
         self.received_at = self._begun_at = now
-        self._limit_s = _SEGMENT_TIMES * min(transfer.seconds, _MAX_SEGMENT_S) + _SEGMENT_SILENCE_S
         # Servers become faster again.
         self._early_ms *= _EARLY_DECAY
         self._lag_ms = max(_TRACK_LAG_MS, round(_TRACK_LAG_SEGMENTS * min(transfer.seconds, _MAX_SEGMENT_S) * 1000))
@@ -243,6 +248,18 @@ class RenditionReader:
         self._next_begin_ms = max(self._next_begin_ms, self._top_ms + 1) + round(transfer.found.lost_s * 1000)
         self._begin_ms = None
         return transfer
+
+    def _limit_s(self, transfer: SegmentTransfer) -> float:
+        """For how long a segment may take to come: not for as long, if others wait meanwhile."""
+        times, more_s = (_WAITED_FOR_TIMES, _WAITED_FOR_S) if self.excess_segments > 1 else (_TIMES, _SEGMENT_SILENCE_S)
+        return times * min(transfer.seconds, _MAX_SEGMENT_S) + more_s
+
+    def _give_up(self, transfer: SegmentTransfer, seconds: float) -> None:
+        self._end(is_whole=False)
+        self._given_up += 1
+        if self._given_up == _MOST_GIVEN_UP:
+            reading = Reason.of(Code.STEP_MEDIA, peer=transfer.peer)
+            self.rendition.fail(PeerUnreachable(Code.PEER_TIMED_OUT, step=reading, seconds=round(seconds)))
 
     def _end(self, *, is_whole: bool) -> None:
         transfer, left_s = self._transfer, self._left_s

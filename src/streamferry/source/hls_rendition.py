@@ -87,13 +87,23 @@ class Rendition:
             self._is_wanted.set()
         return found
 
+    def fail(self, error: MediaError) -> None:
+        """No more is to be asked for: ``error`` says why."""
+        self._failure = self._failure or error
+        self._tasks[1].cancel()
+        self._put_back()
+
     def close(self) -> None:
         """End it. Closing again does nothing."""
         for task in self._tasks:
             task.cancel()
+        self._put_back()
+        self._kept.close()
+
+    def _put_back(self) -> None:
+        """What was asked for is left to the next session."""
         if self._ready is not None:
             self._ready.close()
-        self._kept.close()
         if self._asking or self._ready is not None:
             self._asking, self._ready = False, None
             self.follower.put_back()

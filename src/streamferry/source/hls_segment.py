@@ -29,6 +29,7 @@ class SegmentTransfer:
         self.found = found
         self.header = header
         self.seconds = found.segment.seconds
+        self.peer = stream.connection.peer
         self._body = HttpBody(stream)
         self._leftover = self._body.leftover
         self._decryption = decryption

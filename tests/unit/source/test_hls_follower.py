@@ -1,5 +1,7 @@
 """HlsFollower: which segments of a live playlist are played, over reloads, faults of servers and sessions."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,6 +158,26 @@ def test_the_next_session_begins_with_what_could_not_be_had():
     follower.begin_session()
     follower.take(playlist(0, 5), 3.0)
     assert names(follower) == ["s3.ts", "s4.ts"]
+
+
+@pytest.mark.parametrize("other", [5_000, 200, 100_000])
+def test_two_servers_behind_one_name_that_count_each_for_itself(other):
+    """The segments of one are played, each once, whichever answers; of the other when the one is gone."""
+    follower, played, now = HlsFollower(), [], 0.0
+    for number in range(40):
+        one = playlist(1_000 + number, 5, name="a{}.ts")
+        two = playlist(other + number, 5, name="b{}.ts")
+        follower.take(one if number % 3 == 0 else two, now)
+        played += names(follower)
+        now += 2.0
+    assert len(set(played)) == len(played)
+    assert len(played) >= 39
+    changes = sum(before[0] != after[0] for before, after in pairwise(played))
+    assert changes <= 1
+    for number in range(40, 50):
+        follower.take(playlist(1_000 + number, 5, name="a{}.ts"), now)
+        now += 2.0
+    assert "a1050.ts" in names(follower)
 
 
 def test_a_delta_update_has_the_numbers_of_the_whole():

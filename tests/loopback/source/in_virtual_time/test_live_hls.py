@@ -320,6 +320,32 @@ async def test_servers_that_close_each_connection(play, server):
     assert server.connections == len(server.asked)
 
 
+async def test_a_segment_that_drips_is_given_up(play, server):
+    """When others wait meanwhile; the session went on at a crawl."""
+    server.window = 6
+    drip = asyncio.get_running_loop().time() + 11
+    now = asyncio.get_running_loop().time
+
+    def answer(name, _):
+        server.sending_s = 60 if name == "10.ts" and now() < drip + 60 else 0.0
+
+    server.answer = answer
+    seen = await play(40)
+    assert seen.error is None
+    assert_in_order(seen)
+    assert seen.longest_pause_s() < 5
+    assert seen.media_s() == pytest.approx(39, abs=3)
+
+
+async def test_a_server_that_drips_ends_the_session(play, server):
+    """It says how long was waited; another session may reach a better server."""
+    server.sending_s = 8
+    server.window = 6
+    seen = await play(60)
+    assert "timed out" in str(seen.error)
+    assert seen.tags[-1][0] < 25
+
+
 def test_playlists_made_to_cost_time():
     """One line took minutes to parse; and lines are bounded."""
     assert attributes("#EXT-X-KEY:" + "A" * 1_000_000) == {}
