@@ -52,6 +52,11 @@ class RemuxSession:
         return bool(self._pending)
 
     @property
+    def forms(self) -> None:
+        """ffmpeg reads any."""
+        return None
+
+    @property
     def link(self) -> None:
         """Of SRT and of many short uploads the kernel knows nothing."""
         return None

@@ -13,6 +13,7 @@ from streamferry.media.errors import DestinationError, DestinationStalled
 from streamferry.media.tag import KEYFRAME, LaidTag
 from streamferry.net.connection import SendableFile
 from streamferry.net.tcp_info import TcpInfo
+from streamferry.push.forms import Forms
 from streamferry.push.queue import TagQueue
 from streamferry.reasons import Code
 from streamferry.wire.rtmp.framed import Framed
@@ -81,6 +82,10 @@ class Session(Protocol):
         """Whether the last write was not taken in full."""
 
     @property
+    def forms(self) -> Forms | None:
+        """The form in which codecs are written; None where they are taken as they come."""
+
+    @property
     def link(self) -> Link | None:
         """How the connection is doing now; None where that is not known."""
 
@@ -147,6 +152,9 @@ class Outlet:
         self.tap: Callable[[list[LaidTag]], None] | None = None
         #: Set when all that is offered has to come as tags.
         self.needs_tags = False
+        self._always_needs_tags = False
+        # Set while the stream has to be written otherwise than it comes.
+        self._forms: Forms | None = None
         #: Frames that leave before what is offered next; only if all that is offered would leave at once.
         self.framed: Framed | None = None
 
@@ -210,7 +218,22 @@ class Outlet:
         self._settled_at = now
         kept = self.queue.take(1 << 62)
         self._note_begun(kept)
-        self.queue.put(headers + kept)
+        self._forms, self.needs_tags = None, self._always_needs_tags
+        self.note_headers(headers)
+        tags = headers + kept
+        self.queue.put(tags if self._forms is None else self._forms.write(tags))
+
+    def require_tags(self) -> None:
+        """From now on all that is offered has to come as tags."""
+        self._always_needs_tags = self.needs_tags = True
+
+    def note_headers(self, headers: list[LaidTag]) -> None:
+        """In force from what is offered next: they tell whether the session wants the stream in other forms."""
+        forms = self.session.forms if self.session is not None else None
+        if self._forms is None and forms is not None and forms.concern(headers):
+            # For the rest of the session: what was laid before a header that says otherwise is still to be written.
+            self._forms = forms
+            self.needs_tags = True
 
     def detach(self) -> Session | None:
         """Remove the session; what was queued for it is stale and dropped."""
@@ -226,6 +249,8 @@ class Outlet:
     def offer(self, tags: list[LaidTag]) -> None:
         """Send what can be sent now, queue the rest. Raises DestinationError when the session is over."""
         session = self.session
+        if self._forms is not None and session is not None:
+            tags = self._forms.write(tags)
         framed = self.framed
         if framed is not None and session is not None:
             self.framed = None

@@ -21,6 +21,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Buffers, SendableFile
 from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_publish
+from streamferry.push.forms import Forms
 from streamferry.push.outlet import Link
 from streamferry.push.peer_errors import as_destination_errors
 from streamferry.reasons import Code, Reason, said_by
@@ -71,6 +72,8 @@ class RtmpSession:
         # What the peer has said, less what it may say in the time up to when it was last heard.
         self._said_bytes = 0.0
         self._heard_at = 0.0
+        #: See ``Session``.
+        self.forms = Forms(self._session.peer_codecs)
         self._server_acks = self._session.acknowledgements
         self._server_acked_at: float | None = None
         #: See ``Session``; there is none before the first frame, and while something waits.

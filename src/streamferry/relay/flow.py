@@ -157,6 +157,7 @@ class LiveFlow(Flow):
         # Called when the next START comes, from which on nothing is sent.
         self._at_start: Callable[[], None] | None = None
         self._is_cut = False
+        self._header_changes = 0
         self._unsent_bytes = Latency.NORMAL.unsent_bytes
 
     @property
@@ -214,7 +215,7 @@ class LiveFlow(Flow):
     def cut_at_start(self, then: Callable[[], None]) -> None:
         """See ``Flow``."""
         self._at_start = then
-        self.outlet.needs_tags = True
+        self.outlet.require_tags()
 
     def visit(self, now: float) -> None:
         """See ``Flow``."""
@@ -244,6 +245,9 @@ class LiveFlow(Flow):
                 self._feed.pull(now, laid)
             except SourceError as error:
                 self._lose(self._feed_lost, error)
+            if self.timeline.header_changes != self._header_changes:
+                self._header_changes = self.timeline.header_changes
+                self.outlet.note_headers(self.headers)
             if laid and not self.has_media.is_set():
                 self.has_media.set()
             if self._at_start is not None:

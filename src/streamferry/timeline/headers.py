@@ -12,7 +12,7 @@ class HeadersInForce:
     it may belong to another codec, or to a track that is gone.
     """
 
-    __slots__ = ("_bare", "_bodies", "_laid", "_laid_metadata", "_metadata", "_unrepeated")
+    __slots__ = ("_bare", "_bodies", "_laid", "_laid_metadata", "_metadata", "_unrepeated", "changes")
 
     def __init__(self) -> None:
         self._bodies: dict[HeaderKey, bytes] = {}
@@ -23,6 +23,8 @@ class HeadersInForce:
         self._laid: dict[HeaderKey, bytes] = {}
         self._laid_metadata = b""
         self._metadata: bytes | None = b""
+        #: How often one became another.
+        self.changes = 0
 
     def begin(self) -> None:
         """A new segment begins."""
@@ -33,6 +35,7 @@ class HeadersInForce:
         """The segment's media begins: drop what it has not repeated."""
         for key in self._unrepeated:
             self._bodies.pop(key, None)
+        self.changes += bool(self._unrepeated)
         self._unrepeated.clear()
         self._metadata = None
 
@@ -54,6 +57,7 @@ class HeadersInForce:
             self._bodies.pop((tag_type, track_id, EX_SIDE_DATA), None)
         self._bodies[key] = body
         self._metadata = None
+        self.changes += 1
         return before
 
     def note_codec(self, tag_type: int, body: "bytes | memoryview") -> None:

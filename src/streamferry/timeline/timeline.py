@@ -122,6 +122,11 @@ class Timeline:
         return self._headers.tags(self.position_ms)
 
     @property
+    def header_changes(self) -> int:
+        """How often those have changed."""
+        return self._headers.changes
+
+    @property
     def shift(self) -> int:
         """What is added to the stamps of the leading picture, and but for restarts to all, in ms."""
         return self.lead.shift
