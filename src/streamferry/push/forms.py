@@ -12,9 +12,10 @@ none of this is not looked at.
 Specification: Adobe Video File Format 10.1, E.4.2 and E.4.3; Enhanced RTMP v2, "ExVideoTagHeader", "ExAudioTagHeader".
 """
 
+import struct
 from collections.abc import Collection
 
-from streamferry.media.tag import AUDIO, EX_AUDIO_FORMAT, EX_VIDEO_HEADER, SIDE_DATA, VIDEO, LaidTag
+from streamferry.media.tag import AUDIO, EX_AUDIO_FORMAT, EX_VIDEO_HEADER, METADATA, SIDE_DATA, VIDEO, LaidTag
 
 _AVC, _AAC = 7, 10
 _ENHANCED = {12: b"hvc1", 13: b"av01"}
@@ -33,6 +34,10 @@ class Forms:
         self._enhanced = {
             number: fourcc for number, fourcc in _ENHANCED.items() if fourcc.decode() in listed or _EVERYTHING in listed
         }
+        # The same in metadata, which names codecs by numbers, a FourCC being one.
+        as_number = ((b"videocodecid", _as_number(b"avc1"), _AVC), (b"audiocodecid", _as_number(b"mp4a"), _AAC))
+        enhanced = [(b"videocodecid", number, _as_number(fourcc)) for number, fourcc in self._enhanced.items()]
+        self._numbers = [(_field(name, came), _field(name, leaves)) for name, came, leaves in (*as_number, *enhanced)]
 
     def concern(self, headers: list[LaidTag]) -> bool:
         """Whether a stream with these headers is to be written otherwise than it came."""
@@ -79,6 +84,15 @@ class Forms:
         packet = body[1]
         rest = body[2:] if packet == _FRAMES and fourcc == b"hvc1" else body[_FORM_BYTES:]
         return b"".join((bytes((EX_VIDEO_HEADER | frame | packet & 0x0F,)), fourcc, rest))
+
+
+def _as_number(fourcc: bytes) -> int:
+    return int.from_bytes(fourcc, "big")
+
+
+def _field(name: bytes, number: int) -> bytes:
+    """A number of an AMF0 object."""
+    return name + b"\0" + struct.pack(">d", number)
 
 
 def _sound(first: int, body: "bytes | memoryview", kind: int) -> "bytes | memoryview | None":

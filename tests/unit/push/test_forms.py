@@ -5,8 +5,10 @@ import random
 import pytest
 
 from streamferry.media.enhanced import tag_kind
-from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, SIDE_DATA, VIDEO
+from streamferry.media.tag import AUDIO, METADATA, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, VIDEO
 from streamferry.push.forms import Forms
+from streamferry.wire.flv import parse_metadata
+from streamferry.wire.on_metadata import on_metadata
 
 NONE, ALL, HEVC = Forms(()), Forms(("*",)), Forms(("avc1", "hvc1"))
 
@@ -90,3 +92,16 @@ def test_whatever_comes_stays_what_it_is():
                 assert tag_kind(tag_type, written[0][2]) == kind
             else:
                 assert written or kind == SIDE_DATA
+
+
+def test_metadata_names_what_is_sent():
+    """Our own has the FourCC of what came."""
+    headers = [laid(VIDEO, "90 61766331 0164001f"), laid(AUDIO, "90 6d703461 1190")]
+    told = on_metadata([(tag_type, body) for tag_type, _, body, _ in headers])
+    metadata = (SCRIPT, 0, told, METADATA)
+    assert not NONE.concern([metadata])
+    (_, _, body, _), *_ = NONE.write([metadata, *headers])
+    assert parse_metadata(body) | {"videocodecid": 7, "audiocodecid": 10} == parse_metadata(body)
+    told = on_metadata([(VIDEO, bytes.fromhex("1c000000000164"))])
+    assert parse_metadata(HEVC.write([(SCRIPT, 0, told, METADATA)])[0][2])["videocodecid"] == 0x68766331
+    assert parse_metadata(NONE.write([(SCRIPT, 0, told, METADATA)])[0][2])["videocodecid"] == 12
