@@ -121,8 +121,10 @@ class Outlet:
 
     __slots__ = (
         "_acked_bytes",
+        "_always_needs_tags",
         "_ended_ms",
         "_finished_bytes",
+        "_forms",
         "_lost_ms",
         "_progress_at",
         "_settled_at",

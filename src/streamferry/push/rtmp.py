@@ -55,6 +55,7 @@ class RtmpSession:
         "_server_acked_at",
         "_server_acks",
         "_session",
+        "forms",
         "framed",
         "sent_bytes",
     )

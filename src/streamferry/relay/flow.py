@@ -140,6 +140,7 @@ class LiveFlow(Flow):
         "_feed",
         "_feed_lost",
         "_finished_bytes_in",
+        "_header_changes",
         "_is_cut",
         "_on_inspect",
         "_unsent_bytes",
