@@ -14,8 +14,8 @@ from kit.waiting import wait_for
 
 StartRelay = Callable[..., RelayProgram]
 Player = Callable[[str, Path], list[str | Path]]
-#: Of both tracks, metadata and headers included: some seconds; and as many bytes of a file.
-TAGS, ENOUGH = 250, 16_000
+#: Of both tracks, metadata and headers included: two seconds; and as many bytes of a file.
+TAGS, ENOUGH = 140, 8_000
 
 
 def rtmpdump(url: str, path: Path) -> list[str | Path]:
@@ -51,16 +51,18 @@ def read_back(url: str, home: Path, *, by: Sequence[Player]) -> None:
         media = probe.assert_flawless(path)
         assert media.audio is not None
         assert probe.max_gap_ms(media.video) <= 2 * 1000 / FPS, path
-        assert media.video.dts_ms[-1] - media.video.dts_ms[0] > 1500, path
+        assert media.video.dts_ms[-1] - media.video.dts_ms[0] > 800, path
 
 
 def test_players_that_are_not_ffmpeg_read_what_we_push(
     relay: StartRelay, nginx: NginxRtmp, node_media_server: NodeMediaServer, clips: ClipFactory, tmp_path: Path
 ) -> None:
-    """From nginx-rtmp and from node-media-server. GStreamer 1.22 plays nothing from this node-media-server, whoever
+    """From nginx-rtmp and from node-media-server, given as a server with a slash at its end and a key with a query, as
+    platforms show them. GStreamer 1.22 plays nothing from this node-media-server, whoever
     publishes to it."""
     for server, players in ((nginx, (rtmpdump, rtmp2src)), (node_media_server, (rtmpdump,))):
-        running = relay(clips("flash_beep"), "--loop", -1, "--to", server.url("out"))
+        shown = ("--to", server.url(""), "--key", "out?sign=a/b&x=1")
+        running = relay(clips("flash_beep"), "--loop", -1, *shown)
         server.wait_published("out")
         read_back(server.url("out"), tmp_path / f"from-{server.name}", by=players)
         assert running.is_running

@@ -79,11 +79,13 @@ class ConnectionValues:
         """Field -> what is wrong with it, in the options ``end``."""
         found: dict[str, Reason] = {}
 
-        def judge(name: str, check: Callable[[], object]) -> None:
+        def judge(name: str, check: Callable[[], object]) -> bool:
             try:
                 check()
             except (InvalidPart, InvalidField) as error:
                 found.setdefault(f"{end}.{name}", error.why)
+                return False
+            return True
 
         if "proxy" in usable and self.proxy.strip() and self.proxy.strip() != self.seen.get("proxy"):
             judge("proxy", lambda: _check_proxy(self.proxy.strip(), rules))
@@ -96,14 +98,16 @@ class ConnectionValues:
                 judge(name, partial(_check_connect, name, text.strip()))
         return found
 
-    def _judge_headers(self, judge: Callable[[str, Callable[[], object]], None]) -> None:
+    def _judge_headers(self, judge: Callable[[str, Callable[[], object]], bool]) -> None:
         if len(self._headers) > MAX_HEADERS:
             judge("headers", lambda: _refuse(Code.FIELD_HEADER_COUNT, count=MAX_HEADERS))
         known = {name.lower() for name in self.seen.get("headers", {})}
         before = set[str]()
         for index, one in self._headers:
             name, value = one.name.strip(), one.value.strip()
-            judge(f"headers[{index}].name", partial(check_header_name, name, frozenset(before)))
+            if not judge(f"headers[{index}].name", partial(check_header_name, name, frozenset(before))):
+                # Somebody may have pasted the whole header there: what is said of the value would repeat it.
+                continue
             before.add(name.lower())
             if value != REDACTED:
                 judge(f"headers[{index}].value", partial(check_header_value, name, value))
