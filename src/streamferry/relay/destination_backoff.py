@@ -41,6 +41,9 @@ EVICTIONS, EVICTED_S = 3, (120.0, 240.0)
 EVICTED_WITHIN_S = 60.0
 #: So many sessions that were closed without a word have one cause, and asking will not remove it.
 CLOSES, LONGEST_AFTER_CLOSES_S = 5, 120.0
+#: Sessions of at least this length that end after the same time, so often, end by a limit of the platform; how much
+#: they may differ.
+LIMITED_FROM_S, LIMITED, ALIKE_S, ALIKE = 60.0, 3, 2.0, 0.01
 _STEPS = 10
 
 
@@ -50,6 +53,10 @@ class DestinationBackoff:
     def __init__(self, uniform: Callable[[float, float], float] = random.uniform) -> None:
         self._uniform = uniform
         self._had_session = False
+        # How long the last session was, how many were that long, and whether the last failure was the end of one.
+        self._length_s = 0.0
+        self._alike = 0
+        self._ended_session = self._noted_session = False
         self._evictions = 0
         self._pause_s = 0.0
         self._forget()
@@ -64,7 +71,10 @@ class DestinationBackoff:
 
     def note_session(self, lasted_s: float) -> None:
         """A session ended that had been accepted; its error follows."""
-        self._had_session = True
+        self._had_session = self._noted_session = True
+        is_alike = abs(lasted_s - self._length_s) <= max(ALIKE_S, ALIKE * lasted_s)
+        self._alike = (self._alike if is_alike else 0) + 1 if lasted_s >= LIMITED_FROM_S else 0
+        self._length_s = lasted_s
         if lasted_s >= backoff.GOOD_AFTER_S:
             self._forget()
         if lasted_s >= EVICTED_WITHIN_S:
@@ -73,6 +83,7 @@ class DestinationBackoff:
     def note_failure(self, error: DestinationError, took_s: float) -> None:
         """One more attempt failed, or one more session ended; since the attempt began, so much time has passed."""
         self._failures += 1
+        self._ended_session, self._noted_session = self._noted_session, False
         first_s = backoff.FIRST_S
         match error:
             case DestinationAbsent():
@@ -113,6 +124,8 @@ class DestinationBackoff:
                 return PublishEvicted(Code.DESTINATION_TAKEN_OVER)
             case DestinationClosed() if self._closes >= CLOSES:
                 return PublishRejected(Code.DESTINATION_CLOSES_AT_ONCE)
+            case DestinationClosed() | PublishRejected() if self._ended_session and self._alike >= LIMITED:
+                return PublishRejected(Code.DESTINATION_LIMITS_SESSIONS, minutes=round(self._length_s / 60, 1))
             case PublishBusy() if self._had_session:
                 return PublishBusy(Code.DESTINATION_STILL_BUSY, why=error.why)
             case _:

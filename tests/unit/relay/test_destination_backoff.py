@@ -167,6 +167,30 @@ def test_a_good_session_makes_up_for_all():
     assert backoff.told(DestinationClosed(WHY)).why == WHY
 
 
+@pytest.mark.parametrize(
+    ("lengths_s", "is_limit"),
+    [
+        ([43_200, 43_203, 43_199], True),
+        ([3_600, 3_601, 7_000], False),
+        ([43_200, 43_203], False),
+        ([30, 30, 30], False),
+        ([100, 200, 300, 300.5, 301], True),
+    ],
+)
+@pytest.mark.parametrize("kind", [DestinationClosed, PublishRejected])
+def test_a_limit_of_a_platform_is_told_as_one(lengths_s, is_limit, kind):
+    """It closed after the same time each time; the next session begins at once."""
+    backoff = DestinationBackoff()
+    for length_s in lengths_s:
+        backoff.note_session(length_s)
+        backoff.note_failure(kind(WHY), length_s)
+    assert ("limit of its platform" in str(backoff.told(kind(WHY)))) is is_limit
+    assert backoff.next_delay() <= 0.5
+    # A refusal after that is another matter.
+    backoff.note_failure(PublishRejected(WHY), 0.1)
+    assert backoff.told(PublishRejected(WHY)).why == WHY
+
+
 def test_years_of_failures_do_not_overflow():
     backoff = DestinationBackoff()
     for _ in range(20_000):

@@ -66,6 +66,11 @@ class Destinations:
         "somebody else publishes to this key: the destination ends each session of ours for another publisher",
         "有其他推流端正在使用此密钥：推流目标每次都因其他推流端而结束会话",
     )
+    DESTINATION_LIMITS_SESSIONS = ReasonCode(
+        "destination.limits_sessions",
+        "the destination ends each session after {minutes:g} minutes, which is a limit of its platform; another begins",
+        "推流目标每次在 {minutes:g} 分钟后结束会话，这是平台的限制；将开始新的会话",
+    )
     DESTINATION_STILL_BUSY = ReasonCode(
         "destination.still_busy",
         "the destination still holds our last session, or somebody else publishes to this key: {why}",
