@@ -15,6 +15,7 @@ from streamferry.timeline import Timeline
 from streamferry.wire.amf0 import parse_amf0
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_flv_header, parse_metadata, scan_tags
 from streamferry.wire.fmp4 import Fragmenter, end_of_fragment
+from streamferry.wire.mp4 import Mp4Demuxer
 from streamferry.wire.rtmp.chunk import ChunkReader, Message
 from streamferry.wire.rtmp.message import MessageType, parse_command, parse_status, tags_of_message
 from streamferry.wire.rtmp.session import ClientSession, Purpose, ServerSession
@@ -58,6 +59,13 @@ def read_messages(data: bytes) -> None:
 def read_flv(data: bytes) -> None:
     """A stream, whole and in two parts."""
     assert _outcome(_flv_tags, data) == _outcome(_flv_tags, data, len(data) // 2)
+
+
+def read_mp4(data: bytes) -> None:
+    """Segments, whole and in two parts; nothing is made of them that was not there."""
+    whole = _mp4_tags([data])
+    assert whole == _mp4_tags([data[: len(data) // 2], data[len(data) // 2 :]])
+    assert sum(size for _, _, size, _ in whole) <= 2 * len(data)
 
 
 def read_chunks(data: bytes) -> None:
@@ -120,6 +128,7 @@ TARGETS: tuple[Callable[[bytes], None], ...] = (
     read_as_client,
     read_as_preview,
     read_rtsp,
+    read_mp4,
 )
 
 
@@ -163,6 +172,13 @@ def _pieces_and_tags(pieces: list[bytes]) -> list[tuple[int, ...]]:
         if isinstance(one, tuple):
             playing.take(one[0], one[1], number / 100)
     return [(kind, stamp, len(body), crc32(body)) for kind, stamp, body in playing.tags]
+
+
+def _mp4_tags(pieces: list[bytes]) -> list[tuple[int, int, int, int]]:
+    demuxer, tags = Mp4Demuxer(), list[Tag]()
+    for piece in pieces:
+        demuxer.feed(piece, tags)
+    return [(kind, stamp, len(body), crc32(body)) for kind, stamp, body in tags]
 
 
 def _messages(pieces: list[bytes]) -> list[Message]:

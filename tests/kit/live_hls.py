@@ -47,6 +47,8 @@ class LiveServer:
     heads: list[str] = field(default_factory=list)
     loads: int = 0
     is_over: bool = False
+    #: Whether it answers 503 to all.
+    is_away: bool = False
 
     def __post_init__(self) -> None:
         text = self.playlist.read_text()
@@ -96,7 +98,9 @@ class LiveServer:
         self.asked.append(name)
         self.heads.append(head.lower())
         told = self.answer(name, self.asked.count(name)) if self.answer is not None else None
-        if told is not None:
+        if self.is_away:
+            status, body = 503, b""
+        elif told is not None:
             status, body = told if isinstance(told, tuple) else (told, b"")
         elif is_list:
             self.loads += 1

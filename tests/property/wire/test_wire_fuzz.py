@@ -9,8 +9,11 @@ from types import ModuleType
 import pytest
 
 from kit.rtp import RtpClip
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.tag import KEYFRAME, START, Tag
 from streamferry.wire.amf0 import EcmaArray, serialize_amf0
-from streamferry.wire.flv import FLV_HEADER_BYTES, serialize_metadata, serialize_tag
+from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags, serialize_metadata, serialize_tag
+from streamferry.wire.fmp4 import Fragmenter
 from streamferry.wire.rtsp.message import interleaved
 
 ROOT = Path(__file__).parents[3]
@@ -49,6 +52,15 @@ def camera() -> bytes:
     return answer + b"".join(interleaved(channel, one.data) for channel, one in clip.packets()[:6])
 
 
+def fragmented(flv: bytes) -> bytes:
+    """The clip as fragmented MP4."""
+    tags: list[Tag] = []
+    scan_tags(memoryview(flv), FLV_HEADER_BYTES, len(flv), tags)
+    laid = [(kind, stamp, body, tag_kind(kind, body)) for kind, stamp, body in tags]
+    starts = [(*tag[:3], START if tag[3] == KEYFRAME else tag[3]) for tag in laid]
+    return b"".join(piece.data for piece in Fragmenter().put(starts))
+
+
 def seeds(target: ModuleType) -> list[bytes]:
     """A real input for each parser, behind the byte that chooses it."""
     publish = (VECTORS / "ffmpeg-publish-past-2-24.rtmp").read_bytes()[:9000]
@@ -65,6 +77,7 @@ def seeds(target: ModuleType) -> list[bytes]:
         "read_as_server": [publish],
         "read_as_client": [play],
         "read_rtsp": [camera()],
+        "read_mp4": [fragmented(clip)],
         "read_as_preview": [
             clip[FLV_HEADER_BYTES:],
             serialize_tag(9, 0, HEVC) + serialize_tag(9, 0, b"\x93hvc1frame") + serialize_tag(9, 0, b"\xa3hvc1frame"),
