@@ -9,6 +9,7 @@ Prints a table, keeps everything in ``results/rtsp_live-COMMIT.json``, exits wit
 
 import argparse
 import json
+import socket
 import sys
 import time
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ from rich.table import Table
 from clip import live_clip
 from contenders import Relays, start_host
 from measure import about, allow_many_files, pss_mib
-from programs import BENCH, Program, Sink, Source, build_native, close_all, cores, unused_port
+from programs import BENCH, SERVER_UP_SECONDS, Program, Sink, Source, build_native, close_all, cores, unused_port
 from results import Bar, keep, print_bars
 from windows import UP_SECONDS, Measured, take_windows
 
@@ -34,7 +35,15 @@ def serve(stack: ExitStack) -> str:
     port = unused_port()
     words = [sys.executable, str(BENCH / "rtsp_server.py"), str(port), str(live_clip())]
     stack.enter_context(Program(words, cores()[1]))
-    time.sleep(3)
+    deadline = time.monotonic() + SERVER_UP_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            break
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise RuntimeError("no camera came into being") from None
+            time.sleep(0.1)
     return f"rtsp://127.0.0.1:{port}/camera"
 
 

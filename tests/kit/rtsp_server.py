@@ -20,17 +20,18 @@ _PUBLIC = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN"
 class RtspServer:
     """Serves one clip, at :meth:`url`, while its context is open; other addresses are 404."""
 
-    def __init__(self, home: Path, clip: Path) -> None:
+    def __init__(self, home: Path, clip: Path, sound: tuple[str, ...] = ()) -> None:
+        """``sound``: what ffmpeg is told of how it sends that."""
         home.mkdir()
         self._sdp = home / "clip.sdp"
         # RTP and RTCP of picture and of sound, in the order of the interleaved channels.
         self._rtp = [*_two_ports(), *_two_ports()]
-        picture, sound = (f"rtp://127.0.0.1:{self._rtp[at].getsockname()[1]}" for at in (0, 2))
+        pictures_to, sound_to = (f"rtp://127.0.0.1:{self._rtp[at].getsockname()[1]}" for at in (0, 2))
         self._sender = programs.Program(
             [
                 *(programs.ffmpeg(), "-v", "warning", "-nostdin", "-re", "-stream_loop", "-1", "-i", clip),
-                *("-sdp_file", self._sdp, "-map", "0:v", "-c", "copy", "-f", "rtp", picture),
-                *("-map", "0:a", "-c", "copy", "-f", "rtp", sound),
+                *("-sdp_file", self._sdp, "-map", "0:v", "-c", "copy", "-f", "rtp", pictures_to),
+                *("-map", "0:a", "-c", "copy", *sound, "-f", "rtp", sound_to),
             ],
             home / "rtp.log",
         )

@@ -46,8 +46,8 @@ _INVALID_RANGE = frozenset((457, 455, 400))
 # Before the first packets, so that a firewall between lets them in; a version of RTP and nothing else.
 _OPENER = b"\x80\x00" + bytes(10)
 _MAX_WORDS, _MIN_SECRET = 100, 4
-# Pieces that may come before the response to a request: media of a session that plays already.
-_MAX_EARLY = 50_000
+# What may come before the response to a request: media of a session that plays already.
+_MAX_EARLY_BYTES = 8 << 20
 
 
 class Way(Enum):
@@ -256,14 +256,16 @@ class RtspDialler:
                     return response
 
     async def _response(self, link: RtspLink) -> Message:
+        received = 0
         while True:
             for number, piece in enumerate(link.early):
                 if isinstance(piece, Message) and piece.status:
                     del link.early[number]
                     return piece
-            if len(link.early) > _MAX_EARLY:
-                raise RemoteProtocolError(Code.PROTOCOL_NOT_RTSP)
+            if received > _MAX_EARLY_BYTES:
+                raise RemoteProtocolError(Code.PROTOCOL_RTSP_LARGE, max_bytes=_MAX_EARLY_BYTES)
             data = await link.connection.read()
+            received += len(data)
             if not data:
                 raise PeerUnreachable(Code.PEER_CLOSED_UNANSWERED, peer=link.connection.peer)
             link.reader.feed(data, link.early)

@@ -6,6 +6,7 @@ Specification: RFC 2326, 10 (methods that a server may call), 10.12 (interleaved
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from streamferry.media.errors import RemoteProtocolError, SourceEnded, SourceUnreachable
@@ -13,7 +14,7 @@ from streamferry.media.tag import Tag
 from streamferry.net.rtsp import RtspLink
 from streamferry.reasons import Code
 from streamferry.source.hls_reader import NeedsFfmpeg
-from streamferry.source.live import MAX_PULL_BYTES, SILENCE_S, as_source_error
+from streamferry.source.live import MAX_PULL_BYTES, MIN_PULL_BYTES, SILENCE_S, SLOW_PULL_S, as_source_error
 from streamferry.source.sound_encoder import SoundEncoder
 from streamferry.wire.rtsp.message import Message, Piece, interleaved, serialize_response
 from streamferry.wire.rtsp.playing import Playing
@@ -52,6 +53,7 @@ class RtspInlet:
         self._pieces: list[Piece] = link.early
         self._datagrams: list[tuple[int, bytes]] = []
         self._unsent = b""
+        self._room_bytes = MAX_PULL_BYTES
         self._keeps_by = "GET_PARAMETER"
         if link.methods and "GET_PARAMETER" not in link.methods:
             self._keeps_by = "OPTIONS"
@@ -97,15 +99,20 @@ class RtspInlet:
 
     def _receive(self, scratch: memoryview) -> int:
         link, playing, pieces = self._link, self._playing, self._pieces
-        now = self._clock() - self._began_at
+        now, began_at = self._clock() - self._began_at, time.perf_counter()
         try:
-            count = link.connection.recv_into(scratch[:MAX_PULL_BYTES])
+            count = link.connection.recv_into(scratch[: self._room_bytes])
             if count:
                 link.reader.feed(bytes(scratch[:count]), pieces)
             messages = playing.take_all(pieces, now)
             pieces.clear()
             for message in messages:
                 self._hear(message)
+            if count and (count >= MIN_PULL_BYTES or self._room_bytes < MAX_PULL_BYTES):
+                # Tiny packets take long: the others wait no longer than for an ordinary pull.
+                is_slow = time.perf_counter() - began_at > SLOW_PULL_S
+                self._room_bytes = self._room_bytes // 2 if is_slow else self._room_bytes * 2
+                self._room_bytes = min(max(self._room_bytes, MIN_PULL_BYTES), MAX_PULL_BYTES)
             received = (count or 0) + (self._receive_datagrams(scratch, now) if link.is_udp else 0)
             if self._encoder is not None:
                 self._encoder.work(scratch, playing.tags)
@@ -138,7 +145,7 @@ class RtspInlet:
             if again is not None:
                 self._unsent += again
             elif message.status == _GONE:
-                raise SourceEnded(Code.SOURCE_ENDED_STREAM, words=f"{message.status} {message.phrase}"[:100])
+                raise SourceEnded(Code.SOURCE_ENDED_STREAM, words=f"{_GONE} Session Not Found")
             elif message.status >= 400 and message.status != 401:
                 # It keeps its session by other means; OPTIONS is known everywhere.
                 self._keeps_by = "OPTIONS"

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from functools import cache
 
 import pytest
@@ -66,6 +67,20 @@ def test_the_same_frames_as_in_flv(clips, name, form):
         shift = got[0] - wanted[0]
         assert all(abs(one - other - shift) <= 1 for one, other in zip(got, wanted, strict=True))
     assert playing.lost_packets == 0
+
+
+@pytest.mark.parametrize("name", ["h264_bframes", "hevc"])
+def test_parameter_sets_in_band_alone(clips, name):
+    """Cameras whose description has none: they come before each keyframe. Wrong ones are replaced."""
+    clip = RtpClip(clips(name, ".flv"), repeat_sets=True)
+    last_picture_told(clip)
+    right = clip.description()
+    wrong = re.sub(r"sprop[^\r]*", "sprop-parameter-sets=Z2QAH6w0,aO4xshs=", right)
+    wanted = headers_of(played(clip).tags, VIDEO)
+    for description in (clip.description(has_sets=False), wrong):
+        playing = played(clip, description=description)
+        assert len(frames_of(playing.tags, VIDEO)) == len(clip.pictures)
+        assert headers_of(playing.tags, VIDEO)[-1:] == wanted
 
 
 @pytest.mark.parametrize("name", ["h264_no_bframes", "h264_bframes", "hevc", "vfr"])

@@ -322,3 +322,15 @@ async def test_a_camera_that_does_not_speak_rtsp(peers):
     port = await peers.serve(serve)
     with pytest.raises(SourceError, match="RTSP"):
         await open_live(MediaUrl.parse(f"rtsp://127.0.0.1:{port}/cam"))
+
+
+async def test_a_camera_that_floods_before_it_answers(peers):
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        while True:
+            writer.write(b"$\0\xf0\0" + bytes(0xF000))
+            await writer.drain()
+
+    port = await peers.serve(serve)
+    with pytest.raises(SourceError, match="more than 8388608 bytes"):
+        await open_live(MediaUrl.parse(f"rtsp://127.0.0.1:{port}/cam"))
