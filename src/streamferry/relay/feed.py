@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from streamferry.media.errors import SourceStalled
-from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag
+from streamferry.media.stamps import to_wire_ms
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
 from streamferry.reasons import Code
 from streamferry.relay.drift import Drift
 from streamferry.relay.fast_loops import AnyFastPath, fast_path
-from streamferry.relay.silence import Silence
+from streamferry.relay.silence import SOUND_PATIENCE_MS, Silence
 from streamferry.source.live import LiveInlet
 from streamferry.timeline import Timeline
 
@@ -16,8 +17,10 @@ from streamferry.timeline import Timeline
 #: keyframe interval of encoders (x264: 250 frames).
 UNUSABLE_S = 30.0
 #: Sound that goes on for this long without its picture is that of a camera that hangs: the timeline lets sound wait as
-#: long for a picture. A picture that was never there for as long is none to miss, such as what a server had kept.
+#: long for a picture. None to miss is a picture that did not come for PICTURE_SEEN_S, such as what a server had kept, and
+#: one that does not move: slides beside a radio may be minutes apart.
 PICTURE_LOST_S = 15.0
+PICTURE_SEEN_S = 3.0
 
 
 class LiveFeed:
@@ -31,6 +34,7 @@ class LiveFeed:
         "_began_at",
         "_bytes_in",
         "_drift",
+        "_fills",
         "_has_laid",
         "_inlet",
         "_media_at",
@@ -63,6 +67,7 @@ class LiveFeed:
         self._drift = drift
         if drift is not None:
             drift.begin_session()
+        self._fills = silence
         self._silence = Silence(is_known=inlet.is_mute) if silence else None
         self._outlet = outlet
         self._bytes_in = 0
@@ -136,8 +141,28 @@ class LiveFeed:
             raise SourceStalled(Code.SOURCE_SILENT, seconds=silence_s)
         if not self._has_laid and now - self._began_at >= UNUSABLE_S:
             raise SourceStalled(Code.SOURCE_NO_KEYFRAME, seconds=UNUSABLE_S)
-        if media_at - picture_at >= PICTURE_LOST_S <= picture_at - self._began_at:
+        if media_at - picture_at >= PICTURE_LOST_S and picture_at - self._began_at >= PICTURE_SEEN_S and self._moves:
             raise SourceStalled(Code.SOURCE_PICTURE_LOST, seconds=PICTURE_LOST_S)
+        if self._fills and self._silence is None:
+            self._replace_sound()
+
+    @property
+    def _moves(self) -> bool:
+        """Whether there were two pictures within a second."""
+        return self._timeline.lead.frame_ms > 1
+
+    def _replace_sound(self) -> None:
+        """If sound has ended and the picture goes on: silence from here on."""
+        timeline = self._timeline
+        picture, sound = timeline.lead, timeline.tracks.audio
+        if timeline.is_joining or picture.last_ms - sound.last_ms < SOUND_PATIENCE_MS:
+            return
+        header = next((tag[2] for tag in timeline.headers if tag[0] == AUDIO and tag[3] == SEQUENCE_HEADER), b"")
+        self._silence = Silence.after(bytes(header), to_wire_ms(picture.end_ms - picture.shift))
+        if self._silence is not None and (fast_path := self.fast_path) is not None:
+            self._bytes_in += fast_path.bytes_in
+            self._media_at, self._picture_at = self.media_at, self.picture_at
+            self.fast_path = None
 
     def close(self) -> None:
         """Close the session."""

@@ -2,23 +2,26 @@
 
 It is added between the inlet and the timeline, on the source's own clock, so that joins and repairs move both tracks
 alike. If it is known that there is no sound it begins with the first keyframe, else after SOUND_PATIENCE_MS of
-pictures; real sound that comes later replaces it. It costs nothing once there is sound. For files, see ``prepare``.
+pictures; real sound that comes later replaces it. It costs nothing once there is sound. Where sound ends and the picture
+goes on, silence of the same form takes its place, so that no header changes. For files, see ``prepare``.
 """
 
 from streamferry.media.enhanced import HeaderKey, headers_in, tag_kind
 from streamferry.media.stamps import signed_delta_ms, to_wire_ms
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, SIDE_DATA, VIDEO, Tag
-from streamferry.wire.aac import FRAME_SAMPLES, silent_frame, silent_header
+from streamferry.wire.aac import FRAME_SAMPLES, SILENT_CHANNELS, SILENT_RATES, silent_frame, silent_header
+from streamferry.wire.codecs import UnsupportedCodec, parse_sound
 
 #: How long after the first picture sound may come: encoders and servers interleave within a second or two.
 SOUND_PATIENCE_MS = 3_000
 _RATE_HZ, _CHANNELS = 48_000, 2
-_FRAME_MS = FRAME_SAMPLES * 1000 / _RATE_HZ
 _HEADER = silent_header(_RATE_HZ, _CHANNELS)
 _FRAME = silent_frame(_CHANNELS)
 # A picture further than this from the silence's position is a jump of the source's clock: the silence follows it.
 _JUMP_MS = 1_000
 _HEADERS = (SEQUENCE_HEADER, SIDE_DATA)
+# FLV's sound format AAC, and the object type AAC-LC that the header begins with.
+_AAC, _LOW_COMPLEXITY = 10, 2
 
 
 class Silence:
@@ -34,8 +37,26 @@ class Silence:
         self._has_sound = False
         # Of a sound of which no frame has come.
         self._headers: dict[HeaderKey, bytes] = {}
+        self._header, self._frame, self._frame_ms = _HEADER, _FRAME, FRAME_SAMPLES * 1000 / _RATE_HZ
         #: Whether the source has sound, so that there is nothing left to do.
         self.is_over = False
+
+    @classmethod
+    def after(cls, header: bytes, stamp: int) -> "Silence | None":
+        """In place of sound with this header that has ended, from a stamp on; None if there is none of that form."""
+        try:
+            rate_hz, channels = parse_sound(header)
+        except (UnsupportedCodec, ValueError, IndexError):
+            return None
+        is_plain = header[0] >> 4 == _AAC and header[2] >> 3 == _LOW_COMPLEXITY
+        if not is_plain or rate_hz not in SILENT_RATES or channels not in SILENT_CHANNELS:
+            return None
+        silence = cls(is_known=True)
+        silence._header = header
+        silence._frame = header[:1] + silent_frame(channels)[1:]
+        silence._frame_ms = FRAME_SAMPLES * 1000 / rate_hz
+        silence._seen_ms = silence._begun_ms = stamp
+        return silence
 
     def fill(self, tags: list[Tag]) -> list[Tag]:
         """The tags, with silence added if it is time for it."""
@@ -53,7 +74,7 @@ class Silence:
                 filled.append(tag)
                 if self._begun_ms is None and self._is_time(stamp, kind):
                     self._begun_ms = stamp
-                    filled.append((AUDIO, stamp, _HEADER))
+                    filled.append((AUDIO, stamp, self._header))
             else:
                 filled.append(tag)
         return filled
@@ -72,14 +93,14 @@ class Silence:
         if abs(signed_delta_ms(stamp, self._next_ms)) > _JUMP_MS:
             self._begun_ms, self._frames = stamp, 0
         while signed_delta_ms(stamp, self._next_ms) > 0:
-            filled.append((AUDIO, self._next_ms, _FRAME))
+            filled.append((AUDIO, self._next_ms, self._frame))
             self._frames += 1
 
     @property
     def _next_ms(self) -> int:
         """Stamp of the next frame of silence."""
         assert self._begun_ms is not None
-        return to_wire_ms(self._begun_ms + round(self._frames * _FRAME_MS))
+        return to_wire_ms(self._begun_ms + round(self._frames * self._frame_ms))
 
     def _take_sound(self, tag: Tag, kind: int, filled: list[Tag]) -> None:
         tag_type, stamp, body = tag

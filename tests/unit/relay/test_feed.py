@@ -10,12 +10,13 @@ from scripted.memory_file import MemoryFile
 from scripted.publishing import publishing
 from scripted.waiting import until
 from streamferry.media.errors import SourceCorrupt, SourceStalled
-from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, TagKind
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, TagKind
 from streamferry.media.url import MediaUrl
 from streamferry.push import Outlet
 from streamferry.relay.feed import PICTURE_LOST_S, UNUSABLE_S, LiveFeed
 from streamferry.relay.file_feed import AHEAD_MS, LATE_S, FileFeed
 from streamferry.relay.list_flow import ListFlow
+from streamferry.relay.silence import Silence
 from streamferry.relay.spec import Item
 from streamferry.relay.status import START, Playhead
 from streamferry.source.live import SILENCE_S
@@ -145,8 +146,60 @@ def test_a_publisher_who_sends_sound_alone_is_left_alone(live):
     """What a server had kept of a picture comes first; opening it again and again would only cut the sound."""
     feed, inlet = live
     camera = Camera()
-    roll(feed, inlet, camera, 100.0, 110.0)
-    roll(feed, inlet, camera, 110.0, 200.0, with_picture=False)
+    inlet.tags = camera.film(10.0)
+    pull(feed, 100.0)
+    roll(feed, inlet, camera, 100.0, 200.0, with_picture=False)
+
+
+def test_a_picture_that_died_after_some_seconds_was_never_missed(live):
+    """It came for 8 s: sound alone went on as ``streaming`` for ever, and nobody was told."""
+    feed, inlet = live
+    camera = Camera()
+    roll(feed, inlet, camera, 100.0, 108.0)
+    with pytest.raises(SourceStalled, match="sends sound, but no picture any more for 15 s"):
+        roll(feed, inlet, camera, 108.0, 140.0, with_picture=False)
+
+
+def test_slides_beside_a_radio_were_opened_anew_twice_a_minute(live):
+    """One picture each 20 s is what there is: none is missed."""
+    feed, inlet = live
+    camera = Camera(gop=1)
+    for tick in range(90 * 25):
+        inlet.tags = [tag for tag in camera.shoot() if tag[0] == AUDIO or tick % 500 == 0]
+        pull(feed, 100.0 + tick / 25)
+        feed.check_liveness(100.0 + tick / 25)
+
+
+@pytest.mark.parametrize("silence", [True, False])
+def test_silence_takes_the_place_of_sound_that_died(silence):
+    """The picture went on alone: of the same form, in time with it, until the sound is back; only if it is wanted."""
+    inlet, timeline, camera = Inlet(), Timeline(), Camera(9000)
+    feed = LiveFeed(inlet, timeline, SCRATCH, 100.0, silence=silence)
+    laid = []
+    inlet.tags = camera.headers()
+    for tick in range(60 * 25):
+        died = 10 * 25 <= tick < 40 * 25
+        inlet.tags += [tag for tag in camera.shoot() if tag[0] == VIDEO or not died]
+        feed.pull(100.0 + tick / 25, laid)
+        feed.check_liveness(100.0 + tick / 25)
+        inlet.tags = []
+    sounds = [tag[1] for tag in laid if tag[0] == AUDIO and tag[3] <= KEYFRAME]
+    assert len([tag for tag in laid if tag[0] == AUDIO and tag[3] == SEQUENCE_HEADER]) == 1
+    gaps = [later - earlier for earlier, later in pairwise(sounds) if later - earlier > 100]
+    assert all(later > earlier for earlier, later in pairwise(sounds))
+    assert len(gaps) == 1
+    assert (3000 <= gaps[0] <= 3100) if silence else gaps[0] > 29_000
+    assert sum(13_500 < ms < 39_500 for ms in sounds) == (pytest.approx(26_000 * 44.1 / 1024, abs=2) if silence else 0)
+    # The sound that came back is where its pictures are.
+    (picture,) = [tag[1] for tag in laid if tag[0] == VIDEO and number_of(tag) == 1400]
+    assert picture in sounds
+    assert timeline.repairs == 0
+
+
+@pytest.mark.parametrize("header", [b"\xaf\0\x2b\x92\x08\0", b"\x90Opus", b"\xaf\0\xff\xff", b""])
+def test_sound_of_a_form_that_there_is_no_silence_of_stays_away(header):
+    """HE-AAC, Opus, and a damaged header: no other sound in its place, which would be another header."""
+    assert Silence.after(header, 0) is None
 
 
 def test_tags_before_a_loss_are_laid(live):
