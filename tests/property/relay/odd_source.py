@@ -55,6 +55,10 @@ FOREIGN = [
 ]
 
 
+#: When it arrives, stamp, tag type, body.
+_Event = tuple[int, int, int, bytes]
+
+
 class Mark(NamedTuple):
     """Of a frame: when it was made (ms), in which session, with which header of its track, in which group.
 
@@ -85,7 +89,7 @@ class Session:
 
     pieces: list[tuple[int, bytes]] = field(default_factory=list)
     about: str = ""
-    #: What was not lost before it left: numbers of headers, and of groups of pictures with their keyframe.
+    #: What was never lost before it left: numbers of headers, and of groups of pictures with their keyframe.
     headers: set[int] = field(default_factory=set)
     groups: set[int] = field(default_factory=set)
 
@@ -112,7 +116,7 @@ class OddSource:
         base_ms = chance.choice([0, 0, 1000, (1 << 24) - 2000, (1 << 31) - 2000, (1 << 32) - 2000, 1_814_400_000])
         seconds = chance.choice([1, 1, 2, 4])
         begun_ms, self._true_ms = self._true_ms, self._true_ms + seconds * 1000 + 500
-        events = list[tuple[int, int, int, bytes]]()  # arrives, stamp, type, body
+        events, lost = list[_Event](), list[_Event]()
         if picture:
             late_ms = chance.choice([0, 0, 0, 300, 1500])
             events += self._pictures(number, picture, begun_ms + late_ms, begun_ms + seconds * 1000, base_ms - begun_ms)
@@ -126,7 +130,8 @@ class OddSource:
             # All that is sent for some time, or all of one track.
             lost_ms = chance.randrange(begun_ms, begun_ms + seconds * 1000)
             until_ms, tracks = lost_ms + chance.choice([100, 1000, 3000]), chance.choice([(8,), (9,), (8, 9)])
-            events = [event for event in events if not (lost_ms <= event[0] < until_ms and event[2] in tracks)]
+            lost = [event for event in events if lost_ms <= event[0] < until_ms and event[2] in tracks]
+            events = [event for event in events if event not in lost]
         events.sort(key=lambda event: event[0])
         burst_ms = chance.choice([0, 0, 500, 3000])
         session = Session(about=f"{picture}/{sound} from {base_ms}")
@@ -140,6 +145,9 @@ class OddSource:
                     session.groups.add(mark.group)
             arrives_ms = max(0, at_ms - begun_ms - burst_ms)
             session.pieces.append((arrives_ms, serialize_tag(tag_type, to_wire_ms(stamp), body)))
+        for _, _, tag_type, body in lost:
+            if tag_kind(tag_type, body) == SEQUENCE_HEADER and (mark := Mark.of(body)):
+                session.headers.discard(mark.header)
         return session
 
     def _header(self, begin: bytes) -> bytes:
@@ -148,7 +156,7 @@ class OddSource:
 
     def _pictures(
         self, number: int, codec: str, from_ms: int, to_ms: int, shift: int
-    ) -> list[tuple[int, int, int, bytes]]:
+    ) -> list[_Event]:
         chance = self._chance
         inter, key, begin = PICTURES[codec]
         step_ms, gop = chance.choice([16, 40, 67, 100]), chance.choice([1, 5, 25, 60])
@@ -174,7 +182,7 @@ class OddSource:
 
     def _sounds(
         self, number: int, codec: str, from_ms: int, to_ms: int, shift: int
-    ) -> list[tuple[int, int, int, bytes]]:
+    ) -> list[_Event]:
         chance = self._chance
         begin, head = SOUNDS[codec]
         step_ms = chance.choice([21, 43, 64])

@@ -3,7 +3,7 @@
 import pytest
 
 from streamferry.media.errors import RemoteProtocolError
-from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, Tag
+from streamferry.media.tag import AUDIO, SCRIPT, SEQUENCE_HEADER, VIDEO, Tag, kind_of_video
 from streamferry.media.url import MediaUrl
 from streamferry.wire.amf0 import serialize_amf0
 from streamferry.wire.flv import serialize_metadata, serialize_tag
@@ -210,6 +210,32 @@ def test_media_without_play_start_counts_as_accepted() -> None:
     session = starting(Purpose.PLAY)
     assert session.receive(message(VIDEO, b"v", stream_id=1, stamp_ms=5)) == [PlayAccepted()]
     assert media_of(session, b"") == [(VIDEO, 5, b"v")]
+
+
+@pytest.mark.parametrize(("header_bytes", "is_kept"), [(100, True), (300_000, False)])
+def test_media_before_the_acceptance_was_kept_without_a_bound(header_bytes: int, is_kept: bool) -> None:
+    """A server that plays before it answers, for as long as an opening may last."""
+    session = shaken(Purpose.PLAY)
+    session.receive(message(MessageType.SET_CHUNK_SIZE, (1 << 20).to_bytes(4, "big")))
+    for number in range(32):
+        session.receive(message(VIDEO, b"\x17\0\0\0\0" + bytes(header_bytes), stamp_ms=number))
+        session.receive(message(VIDEO, b"\x17\1\0\0\0" + bytes(1_000_000), stamp_ms=number))
+    tags = media_of(session, b"")
+    assert sum(len(body) for _, _, body in tags) <= 9 << 20
+    headers = [tag for tag in tags if kind_of_video(tag[2]) == SEQUENCE_HEADER]
+    assert (len(headers) == 32) == is_kept
+
+
+def test_a_call_with_an_argument_of_amf3_ended_the_session() -> None:
+    """One that is of no interest: what can be read of it is, and the stream goes on."""
+    session = playing()
+    body = serialize_command("onBWDone", 0, None) + b"\x11\x09\x01"
+    session.receive(message(MessageType.COMMAND, body) + message(MessageType.COMMAND, body[:-6] + b"\x07\0"))
+    assert media_of(session, message(VIDEO, b"v", stream_id=1, stamp_ms=5)) == [(VIDEO, 5, b"v")]
+    assert session.ended is None
+    assert parse_command(MessageType.COMMAND, body) == ("onBWDone", 0.0, [None])
+    with pytest.raises(RemoteProtocolError):
+        parse_command(MessageType.COMMAND, b"\x11\x09\x01")
 
 
 def test_no_byte_is_lost_between_the_acceptance_and_the_media() -> None:

@@ -39,6 +39,7 @@ from streamferry.wire.rtmp.message import (
     UserControl,
     as_number,
     as_set_data_frame,
+    bounded_early,
     parse_command,
     parse_status,
     serialize_set_buffer_length,
@@ -180,6 +181,8 @@ class ClientSession(Peer):
                 if self.talk > MAX_TALK:
                     raise RemoteProtocolError(Code.PROTOCOL_RTMP_MUCH_TALK, count=MAX_TALK)
                 self._handle_message(type_id, stamp_ms, payload, tags)
+        if tags is self._early_tags:
+            self._early_tags = bounded_early(tags)
         if not self._events:
             return []
         events, self._events = self._events, []

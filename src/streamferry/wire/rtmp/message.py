@@ -3,12 +3,14 @@
 Specification: Adobe RTMP 1.0, sections 5.4 (protocol control), 6.2 (user control), 7.1 (types) and 7.2 (commands).
 """
 
+from contextlib import suppress
 from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
 
+from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import RemoteProtocolError
-from streamferry.media.tag import SCRIPT, Tag
+from streamferry.media.tag import KEYFRAME, SCRIPT, Tag
 from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Reader, Amf0Value, parse_amf0, serialize_amf0
 from streamferry.wire.flv import AROUND_BODY_BYTES, scan_tags
@@ -75,6 +77,8 @@ _MAX_AGGREGATE_TAGS = 5_000
 #: Commands and statuses are read in the beat: anything larger is not one. Honest ones have some thirty values in 2 KiB.
 MAX_COMMAND_BYTES = 16 << 10
 MAX_COMMAND_VALUES = 500
+# Of media that comes before the acceptance: a group of pictures of 20 Mbps, since an opening may last a minute.
+_MAX_EARLY_BYTES = 8 << 20
 # Of ids, which have 32 bits.
 _MAX_DIGITS = 10
 _DATA_FOR_PLAYERS = frozenset(("|RtmpSampleAccess", "onStatus", "onPlayStatus", "@clearDataFrame"))
@@ -111,8 +115,19 @@ class Command(NamedTuple):
 
 
 def parse_command(type_id: int, payload: "bytes | memoryview") -> Command:
-    """A COMMAND or COMMAND_AMF3 message. The latter is AMF0 after a zero byte. Raises RemoteProtocolError."""
-    values = _parse_bounded(payload if type_id == MessageType.COMMAND else _amf0_of_amf3(payload))
+    """A COMMAND or COMMAND_AMF3 message. The latter is AMF0 after a zero byte. Raises RemoteProtocolError.
+
+    Servers call players with arguments that we have no use for, AMF3 among them: what follows one that cannot be read
+    is left out.
+    """
+    body = payload if type_id == MessageType.COMMAND else _amf0_of_amf3(payload)
+    if len(body) > MAX_COMMAND_BYTES:
+        raise _large_command(body)
+    reader = Amf0Reader(body, MAX_COMMAND_VALUES)
+    values: list[Amf0Value] = []
+    with suppress(RemoteProtocolError):
+        while not reader.at_end:
+            values.append(reader.read())
     if not values or not isinstance(values[0], str):
         raise RemoteProtocolError(Code.PROTOCOL_RTMP_NO_NAME)
     transaction_id = as_number(values[1]) if len(values) > 1 else None
@@ -128,8 +143,12 @@ def as_number(value: Amf0Value) -> float | None:
 
 def _parse_bounded(body: "bytes | memoryview") -> list[Amf0Value]:
     if len(body) > MAX_COMMAND_BYTES:
-        raise RemoteProtocolError(Code.PROTOCOL_RTMP_LARGE_COMMAND, size_bytes=len(body), max_bytes=MAX_COMMAND_BYTES)
+        raise _large_command(body)
     return parse_amf0(body, MAX_COMMAND_VALUES)
+
+
+def _large_command(body: "bytes | memoryview") -> RemoteProtocolError:
+    return RemoteProtocolError(Code.PROTOCOL_RTMP_LARGE_COMMAND, size_bytes=len(body), max_bytes=MAX_COMMAND_BYTES)
 
 
 def _amf0_of_amf3(payload: "bytes | memoryview") -> "bytes | memoryview":
@@ -195,6 +214,19 @@ def tags_of_message(type_id: int, stamp_ms: int, payload: "bytes | memoryview") 
         tags = split_aggregate(stamp_ms, payload)
         return [tag for inner in tags for tag in tags_of_message(*inner)]
     return []
+
+
+def bounded_early(tags: list[Tag]) -> list[Tag]:
+    """What is kept of media that came before anybody asked for it: all, or headers alone, or nothing, as it is large."""
+    for keeps_headers in (True, False):
+        if sum(len(body) for _, _, body in tags) <= _MAX_EARLY_BYTES:
+            break
+        tags = [
+            (tag_type, stamp_ms, bytes(body))
+            for tag_type, stamp_ms, body in tags
+            if keeps_headers and tag_kind(tag_type, body) > KEYFRAME
+        ]
+    return tags
 
 
 def _data_body(type_id: int, payload: "bytes | memoryview") -> "bytes | memoryview":
