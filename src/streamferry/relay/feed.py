@@ -17,8 +17,8 @@ from streamferry.timeline import Timeline
 #: keyframe interval of encoders (x264: 250 frames).
 UNUSABLE_S = 30.0
 #: Sound that goes on for this long without its picture is that of a camera that hangs: the timeline lets sound wait as
-#: long for a picture. None to miss is a picture that did not come for PICTURE_SEEN_S, such as what a server had kept, and
-#: one that does not move: slides beside a radio may be minutes apart.
+#: long for a picture. None to miss is one that did not come for PICTURE_SEEN_S, such as what a server had kept, and one
+#: that does not move: slides beside a radio may be minutes apart.
 PICTURE_LOST_S = 15.0
 PICTURE_SEEN_S = 3.0
 

@@ -2,8 +2,8 @@
 
 It is added between the inlet and the timeline, on the source's own clock, so that joins and repairs move both tracks
 alike. If it is known that there is no sound it begins with the first keyframe, else after SOUND_PATIENCE_MS of
-pictures; real sound that comes later replaces it. It costs nothing once there is sound. Where sound ends and the picture
-goes on, silence of the same form takes its place, so that no header changes. For files, see ``prepare``.
+pictures; real sound that comes later replaces it. It costs nothing once there is sound. Where sound ends and the
+picture goes on, silence of the same form takes its place, so that no header changes. For files, see ``prepare``.
 """
 
 from streamferry.media.enhanced import HeaderKey, headers_in, tag_kind

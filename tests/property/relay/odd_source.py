@@ -154,9 +154,7 @@ class OddSource:
         self._headers += 1
         return begin + Mark(0, 0, self._headers, 0, is_odd=False).bytes() if begin else b""
 
-    def _pictures(
-        self, number: int, codec: str, from_ms: int, to_ms: int, shift: int
-    ) -> list[_Event]:
+    def _pictures(self, number: int, codec: str, from_ms: int, to_ms: int, shift: int) -> list[_Event]:
         chance = self._chance
         inter, key, begin = PICTURES[codec]
         step_ms, gop = chance.choice([16, 40, 67, 100]), chance.choice([1, 5, 25, 60])
@@ -180,9 +178,7 @@ class OddSource:
             events.append((at_ms, at_ms + shift + odd_ms, VIDEO, body))
         return events
 
-    def _sounds(
-        self, number: int, codec: str, from_ms: int, to_ms: int, shift: int
-    ) -> list[_Event]:
+    def _sounds(self, number: int, codec: str, from_ms: int, to_ms: int, shift: int) -> list[_Event]:
         chance = self._chance
         begin, head = SOUNDS[codec]
         step_ms = chance.choice([21, 43, 64])

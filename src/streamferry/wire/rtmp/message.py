@@ -217,7 +217,7 @@ def tags_of_message(type_id: int, stamp_ms: int, payload: "bytes | memoryview") 
 
 
 def bounded_early(tags: list[Tag]) -> list[Tag]:
-    """What is kept of media that came before anybody asked for it: all, or headers alone, or nothing, as it is large."""
+    """What is kept of media that came before anybody asked for it: all; or headers, if that is large; or nothing."""
     for keeps_headers in (True, False):
         if sum(len(body) for _, _, body in tags) <= _MAX_EARLY_BYTES:
             break
