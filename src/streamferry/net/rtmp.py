@@ -60,6 +60,8 @@ _BUSY_CODE, _BUSY_WORDS = "NetStream.Publish.BadName", re.compile("already|in us
 # How ``connect`` is asked: whether it lists codecs, and whether it is an encoder's.
 _AS_USUAL = (True, True)
 _MAX_REMEMBERED = 1000
+# Where the next session of an address is to begin, because the server of the last one asked for that.
+_moves: "OrderedDict[MediaUrl, str]" = OrderedDict()
 _remembered: "OrderedDict[MediaUrl, tuple[bool, bool]]" = OrderedDict()
 
 
@@ -72,6 +74,13 @@ class RtmpLink:
 
     connection: Connection
     session: ClientSession
+
+
+def note_move(session: ClientSession) -> None:
+    """The server of this session asks for another one (``ClientSession.moves_to``): the next begins where it says."""
+    _moves[session.url] = session.moves_to or ""
+    if len(_moves) > _MAX_REMEMBERED:
+        _moves.popitem(last=False)
 
 
 async def open_publish(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpLink:
@@ -108,6 +117,8 @@ class _Opening:
         self._auth: str | None = None
         self._challenges = 0
         self._lists_codecs, self._is_encoder = _remembered.get(url, (True, True))
+        if purpose is Purpose.PUBLISH and (moves_to := _moves.pop(url, "")):
+            self._move(moves_to)
 
     async def run(self) -> RtmpLink:
         """Connect until the server has accepted or refused for good."""
@@ -189,6 +200,15 @@ class _Opening:
         self._redirects += 1
         self._seen.add(place.identity)
         self._place, self._auth, self._challenges = place, None, 0
+
+    def _move(self, moves_to: str) -> None:
+        """Begin elsewhere. What is no place, or is less safe, is where the address points."""
+        place = self._place.follow(moves_to, self._url.app_and_key[1])
+        if place is None or place.identity in self._seen or (self._url.uses_tls and not place.server.uses_tls):
+            return
+        self._redirects += 1
+        self._seen.add(place.identity)
+        self._place = place
 
     def _leave_out_codecs(self) -> bool:
         """Whether it may be the list of codecs that the server does not understand: then it is left out from now on."""

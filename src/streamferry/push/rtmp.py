@@ -9,6 +9,7 @@ from typing import Unpack
 
 from streamferry.media.errors import (
     DestinationClosed,
+    DestinationMoves,
     DestinationStalled,
     DestinationUnreachable,
     MediaError,
@@ -20,7 +21,7 @@ from streamferry.media.tag import LaidTag
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Buffers, SendableFile
 from streamferry.net.dial import DialOptions
-from streamferry.net.rtmp import RtmpLink, open_publish
+from streamferry.net.rtmp import RtmpLink, note_move, open_publish
 from streamferry.push.forms import Forms
 from streamferry.push.outlet import Link
 from streamferry.push.peer_errors import as_destination_errors
@@ -267,6 +268,9 @@ class RtmpSession:
             # Its message tells more than the way it closed afterwards.
             ending = PublishEvicted if session.ended == _UNPUBLISHED else PublishRejected
             failure = ending(Code.DESTINATION_ENDED_STREAM, words=session.ended)
+        elif failure is None and session.moves_to is not None:
+            note_move(session)
+            failure = DestinationMoves(Code.DESTINATION_MOVES)
         if failure is None:
             self._pending += session.data_to_send()
             if self._pending:

@@ -3,12 +3,15 @@
 import asyncio
 import time
 
-from streamferry.media.errors import DestinationError
+from streamferry.media.errors import DestinationError, DestinationMoves
 from streamferry.push import open_session
 from streamferry.relay.destination_backoff import DestinationBackoff
 from streamferry.relay.keeper import KeeperTask, RunContext, SourceKeeper
 from streamferry.relay.status import State
 from streamferry.relay.vitals import Phase
+
+#: Servers that ask to move more often are failing.
+MOVES_S = 60.0
 
 
 class DestinationKeeper:
@@ -26,6 +29,7 @@ class DestinationKeeper:
         loop = asyncio.get_running_loop()
         backoff = DestinationBackoff()
         lost_at: float | None = None
+        moved_at = float("-inf")
         url, options = context.spec.destination, context.spec.destination_options
         while True:
             await flow.has_media.wait()
@@ -56,5 +60,9 @@ class DestinationKeeper:
                 backoff.note_session(lost_at - accepted_at)
             except DestinationError as refused:
                 error = refused
+            if isinstance(error, DestinationMoves) and loop.time() - moved_at >= MOVES_S:
+                moved_at = loop.time()
+                context.log.info("%s", error)
+                continue
             backoff.note_failure(error, loop.time() - tried_at)
             await context.pause(destination, backoff.told(error), backoff)

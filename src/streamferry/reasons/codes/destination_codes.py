@@ -71,6 +71,11 @@ class Destinations:
         "the destination ends each session after {minutes:g} minutes, which is a limit of its platform; another begins",
         "推流目标每次在 {minutes:g} 分钟后结束会话，这是平台的限制；将开始新的会话",
     )
+    DESTINATION_MOVES = ReasonCode(
+        "destination.moves",
+        "the destination asks to go on in another session",
+        "推流目标要求在新的会话中继续推流",
+    )
     DESTINATION_STILL_BUSY = ReasonCode(
         "destination.still_busy",
         "the destination still holds our last session, or somebody else publishes to this key: {why}",

@@ -75,6 +75,8 @@ _BUFFER_LENGTH_MS = 3000
 # Servers send some a second, captions included.
 MAX_TALK = 2_000
 
+# Enhanced RTMP v2, "Reconnect Request": a server that leaves says where to go on.
+_RECONNECT = "NetConnection.Connect.ReconnectRequest"
 _ENDINGS = frozenset(
     (
         "NetConnection.Connect.Closed",
@@ -152,6 +154,8 @@ class ClientSession(Peer):
         self.acknowledgements = 0
         #: Why the accepted stream ended, or None.
         self.ended: str | None = None
+        #: Where the server asks the publisher to go on in another session, "": where it began; None: it does not ask.
+        self.moves_to: str | None = None
         self._unsent.append(client_hello(random))
 
     def receive(
@@ -213,6 +217,11 @@ class ClientSession(Peer):
             )
             ends.append(len(pieces))
         return pieces, ends
+
+    @property
+    def url(self) -> MediaUrl:
+        """The address of the stream."""
+        return self._url
 
     @property
     def is_connecting(self) -> bool:
@@ -333,7 +342,10 @@ class ClientSession(Peer):
         code = status.get("code")
         failed = status.get("level") == "error"
         if self._stage is _Stage.RUNNING:
-            if failed or code in _ENDINGS:
+            if code == _RECONNECT and self._purpose is Purpose.PUBLISH:
+                place = status.get("tcUrl")
+                self.moves_to = place if isinstance(place, str) else ""
+            elif failed or code in _ENDINGS:
                 self._end(self._shown(code))
         elif failed:
             self._refused(status)
