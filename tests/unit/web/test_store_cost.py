@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from rest_api import make_rest
 from signed_api import NO_LIMITS, make_api
+from sqlalchemy.sql.compiler import SQLCompiler
 from task_samples import make_spec
 
 from kit.store_work import store_work
@@ -70,6 +71,28 @@ async def test_the_statements_of_a_signed_call(store: Store) -> None:
     locks = (0 if one in ("StopPullToPushTask", "ListPullToPushTask", "DeletePullToPushTask") else 1 for one in CALLS)
     without_locks = {name: count - lock for (name, count), lock in zip(CALLS.items(), locks, strict=True)}
     assert asked == (without_locks if store.is_file else CALLS)
+
+
+async def test_a_call_compiled_statements_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row of a signed call was compiled for each of them, which took longer than to insert it."""
+    api = await make_api(store, ApiSettings(rates=NO_LIMITS))
+    compiled: list[object] = []
+    real = SQLCompiler.__init__
+
+    def compiling(self: SQLCompiler, *arguments: Any, **options: Any) -> None:
+        compiled.append(arguments[1])
+        real(self, *arguments, **options)
+
+    async with api.client:
+        for _ in range(2):
+            compiled.clear()
+            monkeypatch.setattr(SQLCompiler, "__init__", compiling)
+            made = await api.call("CreatePullToPushTask", live())
+            await api.call("UpdatePullToPushTask", {**made, "Title": "other"})
+            for action in ("Stop", "Continue", "Relaunch", "Delete"):
+                await api.call(f"{action}PullToPushTask", made)
+            await api.call("ListPullToPushTask", {})
+    assert compiled == []
 
 
 async def test_the_statements_of_a_call_over_rest(store: Store) -> None:
