@@ -138,10 +138,13 @@ def read_destination(text: str, rules: AddressRules) -> MediaUrl:
 
 def read_server_and_key(server: str, key: str, rules: AddressRules) -> MediaUrl:
     """A server and a stream key as platforms show them; the key may be empty."""
-    for field, text in (("destination.server", server), ("destination.key", key)):
+    for field, text, hidden in (
+        ("destination.server", server, Code.FIELD_REDACTED_ADDRESS),
+        ("destination.key", key, Code.FIELD_HIDDEN_KEY),
+    ):
         check_address_length(field, text)
         if REDACTED in text:
-            _refuse(field, Code.FIELD_REDACTED_ADDRESS, stars=REDACTED)
+            _refuse(field, hidden, stars=REDACTED)
         if not text.isprintable():
             _refuse(field, Code.ADDRESS_UNPRINTABLE)
     with _refusing("destination.server"):

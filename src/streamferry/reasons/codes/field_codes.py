@@ -47,6 +47,11 @@ class Fields:
         "is an address as lists show it, with {stars} for its secrets: give the whole address",
         "密钥已隐去（{stars}），请填完整",
     )
+    FIELD_HIDDEN_KEY = ReasonCode(
+        "field.hidden_key",
+        "is {stars}, which stands for the key that another server had: give the key itself",
+        "为 {stars}，仅代表原服务器的密钥：请重新填写密钥",
+    )
     FIELD_HOST_NOT_ASCII = ReasonCode(
         "field.host_not_ascii", "the host must be written in ASCII (xn--...)", "主机名须以 ASCII 书写（xn--...）"
     )

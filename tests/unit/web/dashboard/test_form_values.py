@@ -414,6 +414,14 @@ def test_a_wrong_server_or_key_is_named_at_its_field(server: str, key: str, fiel
     assert list(values.find_problems(RULES, NOW)) == [f"destination.{field}"]
 
 
+def test_a_hidden_key_is_not_for_another_server() -> None:
+    """It was said to be an address that is to be typed whole."""
+    values = form_of(spec())
+    values.server = "rtmp://other.example/live"
+    (why,) = values.find_problems(RULES, NOW).values()
+    assert str(why) == "is ***, which stands for the key that another server had: give the key itself"
+
+
 def test_a_copy_has_none_of_the_hidden_values() -> None:
     """They are asked for again, each at its field: nothing that was hidden goes to another task unseen."""
     values = FormValues.copy(form_of(spec()).seen or task(), ZONE, NOW, "")
