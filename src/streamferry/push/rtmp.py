@@ -5,6 +5,7 @@ It never retries.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Unpack
 
 from streamferry.media.errors import (
@@ -275,6 +276,9 @@ class RtmpSession:
             self._pending += session.data_to_send()
             if self._pending:
                 self.framed = None
+                # At once: with an answer that waits the session is blocked, and a list would skip a visit.
+                with suppress(MediaError):
+                    self.flush()
             if len(self._pending) > _MAX_PENDING_BYTES:
                 self._fail(DestinationStalled(Code.DESTINATION_DEAF))
             elif self._talks_too_much(received or 0):

@@ -197,6 +197,22 @@ async def test_a_ping_is_answered_between_tags(publish):
     assert answers == [serialize_user_control(UserControl.PING_RESPONSE, 4711)]
 
 
+async def test_an_answer_that_waited_for_the_next_media_held_a_list_for_a_visit(publish):
+    """A ping is answered when it comes, and nothing is in the way of what follows."""
+    session, far = publish()
+    session.write(laid([(VIDEO, 0, picture(0, is_key=True))]))
+    far.session._send(2, MessageType.USER_CONTROL, 0, serialize_user_control(UserControl.PING_REQUEST, 4711))
+    far.say()
+    answers = []
+    far.session._handle_user_control = lambda payload: answers.append(bytes(payload))
+    async with asyncio.timeout(30):
+        while not answers:
+            far.receive()
+            await asyncio.sleep(0)
+    assert answers == [serialize_user_control(UserControl.PING_RESPONSE, 4711)]
+    assert not session.is_blocked
+
+
 async def test_closing_unpublishes(publish):
     """The peer hears that the stream was ended on purpose, behind the last tag, and then the connection closes."""
     session, far = publish()
