@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from streamferry.media.errors import SourceStalled
 from streamferry.media.stamps import to_wire_ms
-from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, START, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
 from streamferry.reasons import Code
 from streamferry.relay.drift import Drift
 from streamferry.relay.fast_loops import AnyFastPath, fast_path
+from streamferry.relay.replay import Replay
 from streamferry.relay.silence import SOUND_PATIENCE_MS, Silence
 from streamferry.source.live import LiveInlet
 from streamferry.timeline import Timeline
@@ -27,7 +28,7 @@ class LiveFeed:
     """One live session. ``pull`` raises SourceError when the session is over.
 
     ``silence``: whether a source without sound gets a silent track; ``drift``: corrects the drift of its sound;
-    ``outlet``: where the fast path leads, if it may be taken.
+    ``outlet``: where the fast path leads, if it may be taken; ``may_replay``: it may begin with what was sent before.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class LiveFeed:
         "_media_at",
         "_outlet",
         "_picture_at",
+        "_replay",
         "_scratch",
         "_silence",
         "_timeline",
@@ -56,6 +58,7 @@ class LiveFeed:
         silence: bool = False,
         drift: Drift | None = None,
         outlet: Outlet | None = None,
+        may_replay: bool = False,
     ) -> None:
         self._inlet = inlet
         self._timeline = timeline
@@ -73,12 +76,13 @@ class LiveFeed:
         self._bytes_in = 0
         #: To be asked first at each visit; None while nothing is simple.
         self.fast_path: AnyFastPath | None = None
-        if self._silence is None:
-            self._open_fast_path()
+        lead = timeline.lead if timeline.starts.sound != START else timeline.tracks.audio
+        self._replay = Replay(to_wire_ms(lead.last_ms - lead.shift)) if may_replay else None
+        self._open_fast_path()
         timeline.begin_live()
 
     def _open_fast_path(self) -> None:
-        if self._outlet is not None:
+        if self._outlet is not None and self._silence is None and self._replay is None:
             self.fast_path = fast_path(self._inlet, self._timeline, self._outlet, self._drift, self._scratch)
 
     @property
@@ -116,9 +120,11 @@ class LiveFeed:
             if passed and not tags and drift is not None:
                 drift.pass_by(passed)
             # Complete tags that came before a source broke count too.
+            if tags and (tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags)):
+                self._media_at = now
+            if self._replay is not None:
+                tags = self._without_past(self._replay, tags, now)
             if tags:
-                if tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags):
-                    self._media_at = now
                 if drift is not None:
                     tags = drift.correct(tags, passed)
                 if self._silence is not None:
@@ -132,6 +138,15 @@ class LiveFeed:
                     if tag[0] == VIDEO and tag[3] <= KEYFRAME:
                         self._picture_at = now
                         break
+
+    def _without_past(self, replay: Replay, tags: list[Tag], now: float) -> list[Tag]:
+        tags = replay.take(tags, now)
+        if replay.is_over:
+            if replay.has_cut:
+                self._timeline.begin_live()
+            self._replay = None
+            self._open_fast_path()
+        return tags
 
     def check_liveness(self, now: float) -> None:
         """Raise SourceStalled when no media has arrived for too long, whatever the socket's state is."""

@@ -13,6 +13,8 @@ from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import Playhead
 from streamferry.relay.vitals import Phase
 from streamferry.source import FfmpegMemory, SourceMemory, open_live
+from streamferry.source.http_flv import HttpFlvInlet
+from streamferry.source.rtmp import RtmpInlet
 
 #: Attempts that come quickly, before the pauses grow: about a minute. An attempt costs its peer a connection,
 #: and the picture should be back within 2 s of the source's return.
@@ -32,6 +34,8 @@ class LiveKeeper:
         # The drift of its sound, over all its sessions.
         self._drift = Drift()
         self._memory = SourceMemory()
+        # Whether a session of the source has been there, which the next may repeat.
+        self._has_played = False
         self.task = KeeperTask("source", self._source)
 
     def where_now(self) -> Playhead | None:
@@ -64,10 +68,19 @@ class LiveKeeper:
         url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
         network = self._context.network.options(spec.source_options)
         inlet = await open_live(url, **network, memory=memory)
+        may_replay = self._has_played and isinstance(inlet, RtmpInlet | HttpFlvInlet)
+        self._has_played = True
         if mark is None:
             outlet, drift = self._context.flow.outlet, self._drift
             return LiveFeed(
-                inlet, timeline, self._scratch, time.monotonic(), drift=drift, silence=silence, outlet=outlet
+                inlet,
+                timeline,
+                self._scratch,
+                time.monotonic(),
+                drift=drift,
+                silence=silence,
+                outlet=outlet,
+                may_replay=may_replay,
             )
         return await open_marked(inlet, mark, url, timeline, self._scratch, drift=self._drift, silence=silence)
 
@@ -75,6 +88,7 @@ class LiveKeeper:
         """Play the other source, in the publish session that is open."""
         if self._context.spec.items != before.items:
             self._drift = Drift()
+            self._has_played = False
         self.task.restart(self.keep)
 
     def look(self, now: float) -> None:

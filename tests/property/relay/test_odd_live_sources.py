@@ -35,7 +35,7 @@ OFF_MS = 5
 class Taking:
     """A session that takes all."""
 
-    chunks = framed = None
+    chunks = framed = forms = None
     is_blocked = False
     sent_bytes = acked_bytes = 0
 
