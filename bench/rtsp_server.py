@@ -2,11 +2,12 @@
 
     python bench/rtsp_server.py PORT CLIP
 
-One thread and no buffers but those of the sockets: a player that does not keep up is let go, and is missed at the sink.
+One thread. A player that falls further behind than ``MAX_HELD_BYTES`` is let go, and is missed at the sink.
 """
 
 import re
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 
 TICK_S = 0.005
 SEND_BUFFER_BYTES = 4 << 20
+#: A minute and more of one player: a hundred ffmpeg processes take that long to start on one core.
+MAX_HELD_BYTES = 24 << 20
 
 
 def two_ports() -> tuple[socket.socket, socket.socket]:
@@ -60,24 +63,14 @@ def described(sdp: str) -> str:
 def main() -> None:
     """Serve until it is ended."""
     port, clip = int(sys.argv[1]), sys.argv[2]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with ExitStack() as stack:
         sdp = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "sdp"
         # Reports are not passed on: each of ffmpeg's two muxers counts from its own start.
         tracks = [two_ports()[0] for _ in range(2)]
         picture, sound = (f"rtp://127.0.0.1:{one.getsockname()[1]}" for one in tracks)
-        words = [
-            "ffmpeg",
-            "-nostdin",
-            "-loglevel",
-            "error",
-            "-re",
-            "-stream_loop",
-            "-1",
-            "-i",
-            clip,
-            "-sdp_file",
-            str(sdp),
-        ]
+        words = ["ffmpeg", "-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", clip]
+        words += ["-sdp_file", str(sdp)]
         words += ["-map", "0:v", "-c", "copy", "-f", "rtp", picture, "-map", "0:a", "-c", "copy", "-f", "rtp", sound]
         maker = stack.enter_context(subprocess.Popen(words))
         stack.callback(maker.terminate)
@@ -86,6 +79,7 @@ def main() -> None:
         description = described(sdp.read_text())
         listener = socket.create_server(("127.0.0.1", port), backlog=256)
         players: dict[socket.socket, bool] = {}
+        held: dict[socket.socket, bytearray] = {}
         while True:
             asking = [listener, *players]
             for ready in select.select(asking, [], [], TICK_S)[0]:
@@ -96,29 +90,40 @@ def main() -> None:
                     player.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     players[player] = False
                     continue
-                with suppress(BlockingIOError):
+                try:
                     data = ready.recv(65536)
-                    if not data:
-                        players.pop(ready)
-                        ready.close()
-                    elif data[:1] != b"$":
-                        ready.sendall(answer(data.decode(), description).encode())
-                        players[ready] |= data.startswith(b"PLAY ")
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    data = b""
+                if not data:
+                    players.pop(ready)
+                    held.pop(ready, None)
+                    ready.close()
+                elif data[:1] != b"$":
+                    # Never in the midst of a packet.
+                    held.setdefault(ready, bytearray()).extend(answer(data.decode(), description).encode())
+                    players[ready] |= data.startswith(b"PLAY ")
             pieces = []
             for channel, track in ((0, tracks[0]), (2, tracks[1])):
                 with suppress(BlockingIOError):
                     while True:
                         packet = track.recv(65536)
                         pieces.append(b"$" + bytes((channel,)) + len(packet).to_bytes(2) + packet)
-            if pieces:
-                block = b"".join(pieces)
-                for player in [one for one, plays in players.items() if plays]:
-                    try:
-                        if player.send(block) < len(block):
-                            raise BlockingIOError
-                    except OSError:
-                        players.pop(player)
-                        player.close()
+            block = b"".join(pieces)
+            for player in [one for one, plays in players.items() if one in held or (plays and block)]:
+                waiting = held.pop(player, bytearray()) + (block if players[player] else b"")
+                try:
+                    del waiting[: player.send(waiting)]
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    waiting = bytearray(MAX_HELD_BYTES + 1)
+                if len(waiting) > MAX_HELD_BYTES:
+                    players.pop(player)
+                    player.close()
+                elif waiting:
+                    held[player] = waiting
             time.sleep(TICK_S)
 
 
