@@ -101,7 +101,7 @@ async def test_a_platform_that_wants_a_keyframe_each_four_seconds(relays, gop, i
             )
             assert len(platform.publishes) == 1
         else:
-            await until("its words", lambda: running.has_told("retrying", "user_destination", "closed"))
+            await until("its words", lambda: running.has_told("retrying", "user_destination", "destination"))
 
 
 async def test_a_platform_that_takes_its_time_to_answer_a_publish(relays, source):
