@@ -2,20 +2,18 @@
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 from standardwebhooks import Webhook
 from typer.testing import CliRunner
 
+from kit import programs
 from kit.callback_receiver import CallbackReceiver
 from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
-from kit.programs import STREAMFERRY
 from kit.service_program import ServiceProgram
 from kit.tasks import vod
-from kit.waiting import START_S
 from streamferry.cli.commands import app
 from streamferry.media.url import MediaUrl
 from streamferry.tasks.model import TaskItem
@@ -39,8 +37,9 @@ def service(shared_service: ServiceProgram) -> Iterator[ServiceProgram]:
 
 def run(service: ServiceProgram, *words: str) -> str:
     """What ``streamferry callbacks`` prints."""
-    command = [STREAMFERRY, "callbacks", *words, "--data-dir", service.data]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=START_S).stdout
+    done = programs.run_ours(["callbacks", *words, "--data-dir", service.data])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 async def ask(service: ServiceProgram, *words: str) -> str:

@@ -1,7 +1,6 @@
 """What an operator relies on: probes, metrics, the log, a backup that is restored elsewhere."""
 
 import json
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -12,11 +11,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
+from kit import programs
 from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
-from kit.programs import STREAMFERRY
 from kit.service_program import ServiceProgram
-from kit.waiting import START_S, wait_for
+from kit.waiting import wait_for
 from streamferry.cli.commands import app
 from streamferry.client import LiveService
 from streamferry.web.metrics import FAMILIES, TASK_DRIFT
@@ -149,12 +148,5 @@ def test_a_backup_is_restored_elsewhere_and_runs_on(
 
 def command(*words: object) -> tuple[int, str]:
     """Exit status and standard error of a command of ours."""
-    done = subprocess.run(
-        [STREAMFERRY, *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=START_S,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    done = programs.run_ours(words)
     return done.returncode, done.stderr

@@ -6,8 +6,8 @@ so that it is never the last that all others wait for.
 
 Tests of a module stay in one process, for they share servers or what the module has imported. A long module is handed
 out test by test, unless fixtures of its own are made once a module. All modules of a folder that use the shared service
-(kit/shared_service.py) are one part: it costs 6 s of CPU to start, and 3 s a minute while nothing is asked of it. Those
-that open tabs of a browser are a part of their own, for the same reason.
+(kit/shared_service.py) are one part: it costs seconds of CPU to start and to end, and 3 s a minute while nothing is
+asked of it. Those that open tabs of a browser are a part of their own, for the same reason.
 """
 
 import functools

@@ -51,8 +51,9 @@ class Nursery:
             self._process = subprocess.Popen([sys.executable, "-c", code], stdin=theirs.fileno())
 
     def use(self) -> None:
-        """From now on this process has it fork."""
-        _use(self._asked)
+        """From now on this process has it fork, on Linux; elsewhere programs are started."""
+        if sys.platform == "linux":
+            _use(self._asked)
 
     def close(self) -> None:
         """End it."""

@@ -93,7 +93,7 @@ class Program:
         variables = {**os.environ, **(environment or {})}
         with log.open("ab") as output, (errors or log).open("ab") as error_output, open(os.devnull) as nothing:
             self.process: subprocess.Popen[bytes] | Fork
-            if command[0] == STREAMFERRY and not is_started:
+            if command[0] == STREAMFERRY and not is_started and sys.platform == "linux":
                 streams = [one.fileno() for one in (nothing, output, error_output)]
                 self.process = _FORKS.start(words[1:], streams, environment=variables, cwd=cwd, has_nursery=True)
                 return
@@ -133,6 +133,11 @@ class Program:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def run_ours(words: Sequence[object]) -> subprocess.CompletedProcess[str]:
+    """A command of ours, as a fork, to its end."""
+    return _FORKS.run([*map(str, words)])
 
 
 def close_forks() -> None:
