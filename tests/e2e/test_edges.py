@@ -159,6 +159,17 @@ def test_rtsp_source(relay_to_end: ToEnd, nginx: NginxRtmp, rtsp: RtspServer) ->
     assert_arrived(nginx)
 
 
+def test_rtsp_source_with_sound_of_a_telephone(
+    relay_to_end: ToEnd, nginx: NginxRtmp, tmp_path: Path, clips: ClipFactory
+) -> None:
+    """G.711: encoded by a child that gets nothing else."""
+    sound = ("-c:a", "pcm_alaw", "-ar", "8000", "-ac", "1")
+    with RtspServer(tmp_path / "telephone", clips("flash_beep"), sound) as server:
+        done = relay_to_end(server.url(), "--duration", 9, "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output + done.errors
+    assert_arrived(nginx)
+
+
 def test_rtsp_source_that_does_not_exist(relay: StartRelay, nginx: NginxRtmp, rtsp: RtspServer) -> None:
     """The server's answer is the reason."""
     running = relay(rtsp.url("nobody"), "--to", nginx.url("out"))
