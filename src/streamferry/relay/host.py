@@ -25,6 +25,7 @@ from streamferry.relay.preview import Viewer
 from streamferry.relay.run import RelayRun
 from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Totals, Trouble
+from streamferry.relay.turns import Turns
 from streamferry.source.live import SCRATCH_BYTES
 
 _log = logging.getLogger("streamferry.relay")
@@ -48,11 +49,13 @@ class Relay:
         self,
         spec: RelaySpec,
         group: asyncio.TaskGroup,
+        turns: Turns,
         new_run: NewRun,
         log: "logging.LoggerAdapter[logging.Logger]",
         trouble: Trouble | None,
     ) -> None:
         self._spec = spec
+        self._turns = turns
         self._log = log
         self._new_run = new_run
         self._stopping = asyncio.Event()
@@ -123,7 +126,7 @@ class Relay:
         if at_next_start:
             self._run.stop_at_next_start()
         else:
-            self._stop_run()
+            self._turns.take(self._stop_run)
 
     def abort(self) -> None:
         """Send nothing from here on, not even an unpublish, and end; see :meth:`RelayRun.abort`."""
@@ -180,6 +183,7 @@ class Relay:
 
     async def _supervise(self) -> RelayStatus:
         backoff = Backoff()
+        await self._turns.wait()
         while True:
             run_began_at = time.monotonic()
             try:
@@ -243,6 +247,7 @@ class RelayHost:
 
     async def __aenter__(self) -> "RelayHost":
         self._beat = Beat(self._fence, self._abort_all)
+        self._turns = Turns()
         self._collector.start()
         await self._group.__aenter__()
         return self
@@ -290,7 +295,7 @@ class RelayHost:
                 trouble=trouble,
             )
 
-        relay = Relay(spec, self._group, new_run, log, trouble)
+        relay = Relay(spec, self._group, self._turns, new_run, log, trouble)
         self._relays.add(relay)
         relay.on_end(lambda: self._forget(relay))
         self._collector.note_started()

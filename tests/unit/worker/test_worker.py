@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 from test_task_runner import SPEC, ScriptedRelay
@@ -19,6 +20,7 @@ from streamferry.worker import (
     WorkerHealth,
     worker,
 )
+from streamferry.worker.task_runner import TaskRunner
 from streamferry.worker.worker import Worker
 
 
@@ -177,6 +179,35 @@ async def test_a_task_that_is_assigned_runs_and_is_reported(bench: Bench) -> Non
     del bench.ledger.tasks["a"]
     bench.ledger.number += 1
     await bench.until(lambda: relay.is_asked_to_stop)
+
+
+async def test_however_many_tasks_there_are_the_beat_comes_in_between(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are begun, and asked how they are, some at a time: between two turns of the event loop never all of them."""
+    loop, begun, asked = asyncio.get_running_loop(), [0], [0]
+    start, report = bench.relays.start, TaskRunner.report
+
+    def count(in_turns: list[int]) -> None:
+        if in_turns[-1] == 0:
+            loop.call_soon(in_turns.append, 0)  # The next turn.
+        in_turns[-1] += 1
+
+    def counted_start(*given: Any) -> ScriptedRelay:
+        count(begun)
+        return start(*given)
+
+    def counted_report(runner: TaskRunner) -> Report | None:
+        count(asked)
+        return report(runner)
+
+    monkeypatch.setattr(bench.relays, "start", counted_start)
+    monkeypatch.setattr(TaskRunner, "report", counted_report)
+    for number in range(450):
+        bench.ledger.put(str(number))
+    await bench.until(lambda: sum(begun) == 450 and sum(asked) >= 900)
+    assert max(begun) <= 2 * worker._AT_ONCE
+    assert max(asked) <= 2 * worker._AT_ONCE
 
 
 async def test_a_worker_tells_how_it_fares(bench: Bench) -> None:
