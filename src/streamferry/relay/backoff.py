@@ -34,13 +34,17 @@ class Backoff:
 
     def next_delay(self) -> float:
         """Seconds to wait after one more failure: half of the step fixed, half of it random."""
-        grown = self.attempts - self._eager_attempts
-        if grown >= 0:
-            step = min(LONGEST_S, FIRST_S * 2.0 ** min(grown, 10))
-        else:
-            step = min(EAGER_LONGEST_S, FIRST_S * 2.0 ** min(self.attempts, 10))
+        step = self.step_s
         self.attempts += 1
         return step / 2 + random.uniform(0, step / 2)
+
+    @property
+    def step_s(self) -> float:
+        """The longest that the next delay may be."""
+        grown = self.attempts - self._eager_attempts
+        if grown >= 0:
+            return min(LONGEST_S, FIRST_S * 2.0 ** min(grown, 10))
+        return min(EAGER_LONGEST_S, FIRST_S * 2.0 ** min(self.attempts, 10))
 
     def note_session(self, lasted_s: float) -> None:
         """Forget earlier failures if the session that just ended was a good one."""

@@ -28,7 +28,8 @@ class LiveFeed:
     """One live session. ``pull`` raises SourceError when the session is over.
 
     ``silence``: whether a source without sound gets a silent track; ``drift``: corrects the drift of its sound;
-    ``outlet``: where the fast path leads, if it may be taken; ``may_replay``: it may begin with what was sent before.
+    ``outlet``: where the fast path leads, if it may be taken; ``may_replay``: it may begin with what was sent before;
+    ``first_media_s``: for so long its first media is waited for.
     """
 
     __slots__ = (
@@ -36,6 +37,7 @@ class LiveFeed:
         "_bytes_in",
         "_drift",
         "_fills",
+        "_first_media_s",
         "_has_laid",
         "_inlet",
         "_media_at",
@@ -59,11 +61,13 @@ class LiveFeed:
         drift: Drift | None = None,
         outlet: Outlet | None = None,
         may_replay: bool = False,
+        first_media_s: float = 0.0,
     ) -> None:
         self._inlet = inlet
         self._timeline = timeline
         self._scratch = scratch
         self._media_at = now
+        self._first_media_s = first_media_s
         self._began_at = now
         self._has_laid = False
         self._picture_at = now
@@ -152,6 +156,8 @@ class LiveFeed:
         """Raise SourceStalled when no media has arrived for too long, whatever the socket's state is."""
         silence_s = self._inlet.silence_s
         media_at, picture_at = self.media_at, self.picture_at
+        if media_at == self._began_at:
+            silence_s = max(silence_s, self._first_media_s)
         if now - media_at >= silence_s:
             raise SourceStalled(Code.SOURCE_SILENT, seconds=silence_s)
         if not self._has_laid and now - self._began_at >= UNUSABLE_S:

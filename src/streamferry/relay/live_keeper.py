@@ -51,7 +51,7 @@ class LiveKeeper:
         while True:
             context.note(source, Phase.CONNECTING)
             try:
-                feed = await self._open(memory)
+                feed = await self._open(memory, backoff.step_s)
                 lost = flow.attach_feed(feed, time.monotonic())
                 context.note(source, Phase.UP)
                 try:
@@ -63,12 +63,14 @@ class LiveKeeper:
                 error = refused
             await context.pause(source, error, backoff)
 
-    async def _open(self, memory: SourceMemory) -> LiveFeed | MarkedFeed:
+    async def _open(self, memory: SourceMemory, pause_s: float) -> LiveFeed | MarkedFeed:
+        """``pause_s``: what would be waited for before another try."""
         spec, timeline = self._context.spec, self._flow.timeline
         url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
         network = self._context.network.options(spec.source_options)
         inlet = await open_live(url, **network, memory=memory)
-        may_replay = self._has_played and isinstance(inlet, RtmpInlet | HttpFlvInlet)
+        is_plain = isinstance(inlet, RtmpInlet | HttpFlvInlet)
+        may_replay = self._has_played and is_plain
         self._has_played = True
         if mark is None:
             outlet, drift = self._context.flow.outlet, self._drift
@@ -81,6 +83,8 @@ class LiveKeeper:
                 silence=silence,
                 outlet=outlet,
                 may_replay=may_replay,
+                # Servers let a player wait for its publisher: then the picture is there at once, after a pause it is not.
+                first_media_s=pause_s if is_plain else 0.0,
             )
         return await open_marked(inlet, mark, url, timeline, self._scratch, drift=self._drift, silence=silence)
 

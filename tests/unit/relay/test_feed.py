@@ -77,6 +77,20 @@ def test_a_live_source_is_given_up_after_five_seconds_of_silence(live):
         feed.check_liveness(104.0 + SILENCE_S)
 
 
+def test_a_play_that_waits_for_its_publisher_was_torn_down_for_a_pause_of_half_a_minute():
+    """Where the next try would come in 30 s, this one waits as long for its first media; after that 5 s are enough."""
+    inlet = Inlet()
+    feed = LiveFeed(inlet, Timeline(), SCRATCH, 100.0, first_media_s=30.0)
+    feed.check_liveness(100.0 + 29.9)
+    with pytest.raises(SourceStalled, match="has sent no media for 30 s"):
+        feed.check_liveness(100.0 + 30.0)
+    inlet.tags = Camera().shoot()
+    pull(feed, 129.0)
+    feed.check_liveness(129.0 + SILENCE_S - 0.01)
+    with pytest.raises(SourceStalled, match="has sent no media for 5 s"):
+        feed.check_liveness(129.0 + SILENCE_S)
+
+
 def test_metadata_alone_is_silence(live):
     """A server that repeats its metadata while its camera is dead sends no media."""
     feed, inlet = live
