@@ -83,7 +83,7 @@ class LiveKeeper:
                 silence=silence,
                 outlet=outlet,
                 may_replay=may_replay,
-                # Servers let a player wait for its publisher: then the picture is there at once, after a pause it is not.
+                # Servers let players wait for a publisher: then its picture is there at once, and after a pause not.
                 first_media_s=pause_s if is_plain else 0.0,
             )
         return await open_marked(inlet, mark, url, timeline, self._scratch, drift=self._drift, silence=silence)

@@ -104,6 +104,7 @@ async def test_a_source_whose_session_breaks(streaming, source, destination, los
 async def test_a_source_whose_picture_stops(streaming, source, destination, monkeypatch):
     """Its sound goes on, as of cameras that hang: it is opened again, and the picture is back on the same publish."""
     monkeypatch.setattr(feed, "PICTURE_LOST_S", 0.5)
+    monkeypatch.setattr(feed, "PICTURE_SEEN_S", 0.5)
     running, publish = streaming
     await until("a second of pictures", lambda: len(publish.frames(VIDEO)) > 25)
     source.camera.is_blind = True
