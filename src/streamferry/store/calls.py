@@ -70,7 +70,7 @@ def _put(dialect: str, *, may_repeat: bool) -> sa.Insert:
     return statement
 
 
-def over(now: int) -> sa.ColumnElement[bool]:
+def over(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     """Rows that may be deleted: those with expired signatures, and the first ones beyond ``MAX_ROWS``."""
     beyond = sa.select(signed_call.c.ends_ms).order_by(signed_call.c.ends_ms.desc()).offset(MAX_ROWS).limit(1)
     return sa.or_(signed_call.c.ends_ms <= now, signed_call.c.ends_ms <= beyond.scalar_subquery())

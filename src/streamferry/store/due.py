@@ -1,6 +1,7 @@
 """Run rows that are due: a worker takes them, or they are concluded because there is nothing left to do."""
 
 from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -88,18 +89,22 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
 
     A limited number at once. A list that was played is opened once after it broke, to find out when it will have ended.
     """
-    now = await read_now_ms(connection)
-    rows = await connection.execute(
-        task_rows.WITH_RUN.where(_may_have_ended(now))
+    found = await connection.execute(
+        task_rows.WITH_RUN.add_columns(now_ms().label("now"))
+        .where(_may_have_ended(now_ms()))
         .order_by(run.c.due_ms)
         .limit(_BATCH)
         .with_for_update(of=(task, run), skip_locked=True)
     )
+    rows = found.mappings().all()
+    if not rows:
+        return 0
+    now: int = rows[0]["now"]
     waiting: list[dict[str, object]] = []
     ended: list[str] = []
     played_out: list[str] = []
     unserved: list[str] = []
-    for row in rows.mappings():
+    for row in rows:
         if is_over(row["end_ms"], now):
             # One that was made after its time, and one that has run, have simply ended.
             has_waited = row["reason"] == NO_ROOM or (row["epoch"] == 0 and row["created_ms"] < row["end_ms"])
@@ -114,32 +119,22 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
     done = ended + played_out
     if done:
         await tasks.finish(connection, played_out)
-        await connection.execute(
-            run.update()
-            .where(run.c.task_id.in_(done))
-            .values({"due_ms": None, "state": State.ENDED.value, **_FORGOTTEN, **tasks.IDLE, **tasks.NO_TROUBLE})
-        )
         detail: dict[str, object] = {"final": True}
-        await events.append(connection, [NewEvent(task_id, State.ENDED.value, now, detail) for task_id in done])
+        told = [NewEvent(task_id, State.ENDED.value, now, detail) for task_id in done]
+        await _conclude(connection, told, {"state": State.ENDED.value, **_FORGOTTEN})
     if unserved:
         fault = {"fault": Fault.SERVICE.value}
-        await connection.execute(
-            run.update()
-            .where(run.c.task_id.in_(unserved))
-            .values(
-                {
-                    "due_ms": None,
-                    "state": State.FAILED.value,
-                    **fault,
-                    **reason_cells(_NEVER_STARTED),
-                    **tasks.IDLE,
-                    **tasks.NO_TROUBLE,
-                }
-            )
-        )
         detail = {**fault, **_NEVER_STARTED.told(), "final": True}
-        await events.append(connection, [NewEvent(task_id, State.FAILED.value, now, detail) for task_id in unserved])
+        told = [NewEvent(task_id, State.FAILED.value, now, detail) for task_id in unserved]
+        await _conclude(connection, told, {"state": State.FAILED.value, **fault, **reason_cells(_NEVER_STARTED)})
     return len(done) + len(unserved)
+
+
+async def _conclude(connection: AsyncConnection, told: Sequence[NewEvent], values: Mapping[str, object]) -> None:
+    """Nobody has to do anything for these tasks any more; one event of each."""
+    further = {one.task_id: 1 for one in told}
+    calm: dict[str, object] = {"due_ms": None, **tasks.IDLE, **tasks.NO_TROUBLE, **values}
+    await events.append(connection, told, counted=await count_up(connection, run.c.event_seq, further, **calm))
 
 
 async def tell_late(connection: AsyncConnection) -> int:

@@ -47,9 +47,9 @@ async def read(connection: AsyncConnection, digests: Collection[str]) -> dict[st
     return found
 
 
-async def has_unused(connection: AsyncConnection) -> bool:
-    """Whether there is one that no task has: a read that may save a write."""
-    return (await connection.execute(sa.select(picture.c.digest).where(_IS_UNUSED).limit(1))).first() is not None
+def some_unused() -> sa.ColumnElement[bool]:
+    """Whether there is one that no task has."""
+    return sa.exists(sa.select(picture.c.digest).where(_IS_UNUSED))
 
 
 async def forget(connection: AsyncConnection) -> bool:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.store import calls, deliveries, pictures
-from streamferry.store.database import read_now_ms
+from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.schema import audit, delivery, event, signed_call, usage
 from streamferry.tasks.model import DeliveryState
 
@@ -30,22 +30,18 @@ class Retention:
 
 async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
     """Whether there is something to delete: a read of the oldest rows of each kind that may save a write."""
-    now = await read_now_ms(connection)
+    now = now_ms()
     happened, noted = (sa.select(sa.func.min(_front(table, now).c.at_ms)) for table in (event, audit))
     measured = sa.select(sa.func.min(usage.c.minute_ms))
     settled = [(_first_settled(state), days) for state, days in _days_of(keep).items()]
     others = [(happened, keep.events_days), (measured, keep.usage_days), (noted, keep.audit_days)]
-    for query, days in (*settled, *others):
-        at_ms = (await connection.execute(query)).scalar()
-        if at_ms is not None and at_ms < now - days * _DAY_MS:
-            return True
-    done = sa.select(signed_call.c.name).where(calls.over(now)).limit(1)
-    if (await connection.execute(done)).first():
-        return True
-    return await pictures.has_unused(connection)
+    are_old = [query.scalar_subquery() < now - days * _DAY_MS for query, days in (*settled, *others)]
+    is_done = sa.exists().where(calls.over(now))
+    row = (await connection.execute(sa.select(*are_old, is_done, pictures.some_unused()))).one()
+    return any(row)
 
 
-def _front(table: sa.Table, now: int) -> sa.Subquery:
+def _front(table: sa.Table, now: sa.ColumnElement[int] | int) -> sa.Subquery:
     """The first rows of events or of the audit stream. Ids are in the order of time, unless a clock was wrong.
 
     A time in the future says nothing about a row's age.
