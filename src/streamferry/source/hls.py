@@ -34,7 +34,7 @@ from streamferry.reasons import Code, InvalidValue
 from streamferry.source.ffmpeg_inlet import PEER_SILENCE_S, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.hls_inlet import HlsInlet
 from streamferry.source.hls_reader import NeedsFfmpeg
-from streamferry.source.hls_rendition import Rendition, read_playlist
+from streamferry.source.hls_rendition import Rendition, listed, read_playlist
 from streamferry.source.hls_variants import REFUSALS, Offer
 from streamferry.source.live import SILENCE_S
 from streamferry.source.memory import SourceMemory
@@ -107,7 +107,7 @@ async def _open_segments(
                 playlist, media_url = await read_playlist(media_url, given_for=url, **network)
                 _judge(url, playlist, media_url.reveal())
             follower.begin_session()
-            follower.take(playlist, asked_at)
+            follower.take(playlist, asked_at, await listed(playlist))
             renditions.append(Rendition(media_url, follower, url, **network))
         longest_s = max(rendition.follower.usual_s for rendition in renditions)
         inlet = HlsInlet(renditions, silence_s=SILENCE_S + longest_s)

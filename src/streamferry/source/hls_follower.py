@@ -24,6 +24,8 @@ _REGRESSED_DURATIONS = 2.0
 _MIN_SEGMENT_S, _SLACK_S = 0.2, 60.0
 # No server is ahead by more: what comes beyond it is left out.
 _MOST_WAITING = 200
+# Nobody goes back further, however much of the past is listed.
+_MOST_LISTED = 1_000
 # How many segments are remembered by name; a server that ends fewer before it did may be one that lags.
 _REMEMBERED = 8
 
@@ -91,12 +93,14 @@ class HlsFollower:
         self.is_finished = False
         self.reload_at = 0.0
 
-    def take(self, playlist: Playlist, asked_at: float) -> None:
+    def take(self, playlist: Playlist, asked_at: float, listed: list[Segment] | None = None) -> None:
         """A playlist has come, for which was asked at ``asked_at``, in seconds on any clock that only rises.
+
+        ``listed``: its segments, if they have been parsed.
 
         Raises ValueError, with a sentence that repeats nothing of it, for a playlist that cannot be followed.
         """
-        segments = parse_segments(playlist)
+        segments = (parse_segments(playlist) if listed is None else listed)[-_MOST_LISTED:]
         self.is_finished = playlist.is_finished
         names = {segment.number: _name(segment) for segment in segments}
         has_changed = names.keys() != self._names.keys()

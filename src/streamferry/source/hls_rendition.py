@@ -19,6 +19,7 @@ from streamferry.source.answer import not_a_stream, sent_secrets
 from streamferry.source.hls_follower import HlsFollower, Next
 from streamferry.source.hls_segment import SegmentOpener, SegmentTransfer
 from streamferry.wire.hls import MAX_PLAYLIST_BYTES, Playlist
+from streamferry.wire.hls_segments import Segment, SegmentParser
 
 # A request that fails is made once more after this many seconds, if it may be a whim of the server.
 _AGAIN_S = 0.5
@@ -26,6 +27,8 @@ _AGAIN_S = 0.5
 # whim: another session may do better.
 _PLAYLIST_PATIENCE_S = 4.0
 _MOST_FAILURES = 3
+# Parsed in some 5 ms.
+_LINES_AT_ONCE = 2_000
 _EXPIRED = frozenset((401, 403, 410))
 
 
@@ -126,7 +129,7 @@ class Rendition:
                 playlist, _ = await read_playlist(
                     self._address, given_for=self._source, kept=self._kept, **self._network
                 )
-                self.follower.take(playlist, asked_at)
+                self.follower.take(playlist, asked_at, await listed(playlist))
                 failed_since = self._list_failure = None
             except (PeerError, RemoteProtocolError, InvalidValue) as error:
                 now = self._clock()
@@ -183,6 +186,19 @@ class Rendition:
             pass
         await asyncio.sleep(_AGAIN_S)
         return await self._opener.open(self._address, found)
+
+
+async def listed(playlist: Playlist) -> list[Segment]:
+    """The segments of a playlist. A day of them takes half a second to parse: others get their turn meanwhile.
+
+    Raises ValueError, with a sentence that repeats nothing of it, for a playlist that cannot be followed.
+    """
+    parser = SegmentParser(playlist)
+    for number, line in enumerate(playlist.lines, start=1):
+        parser.feed(line)
+        if not number % _LINES_AT_ONCE:
+            await asyncio.sleep(0)
+    return parser.segments
 
 
 async def read_playlist(

@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from urllib.parse import quote, urljoin
 
 from streamferry.reasons import Code, InvalidValue
@@ -109,17 +110,17 @@ class Playlist:
     @property
     def target_duration(self) -> int:
         """The length in seconds that no segment exceeds (section 4.3.3.1); 0 if it is not given."""
-        return self._number(_TARGET_DURATION)
+        return _told(_TARGET_DURATION, self.lines)
 
     @property
     def media_sequence(self) -> int:
         """The number of the first segment (section 4.3.3.2)."""
-        return self._number(_MEDIA_SEQUENCE)
+        return _told(_MEDIA_SEQUENCE, self._head)
 
     @property
     def discontinuity_sequence(self) -> int:
         """How many breaks there were before the first segment (section 4.3.3.3)."""
-        return self._number(_DISCONTINUITY_SEQUENCE)
+        return _told(_DISCONTINUITY_SEQUENCE, self._head)
 
     def references(self) -> Iterator[str]:
         """All that a player of the playlist would open, as it is written there."""
@@ -133,8 +134,10 @@ class Playlist:
         """Absolute addresses of the segments of a media playlist, to whose address ``base`` they are relative."""
         return [urljoin(base, line) for line in self.lines if not line.startswith("#")]
 
-    def _number(self, tag: re.Pattern[str]) -> int:
-        return next((int(found[1]) for line in self.lines if (found := tag.match(line))), 0)
+    @property
+    def _head(self) -> Iterator[str]:
+        """What stands before the first segment, as these tags have to (sections 4.3.3.2 and 4.3.3.3)."""
+        return takewhile(lambda line: line.startswith("#"), self.lines)
 
     def _audio_rendition(self, base: str, group: str) -> str | None:
         """Address of the default rendition of an audio group, None if the sound is in the variant itself."""
@@ -148,6 +151,10 @@ class Playlist:
             if "URI" in named and (chosen is None or named.get("DEFAULT") == "YES"):
                 chosen = urljoin(base, named["URI"])
         return chosen
+
+
+def _told(tag: re.Pattern[str], lines: Iterable[str]) -> int:
+    return next((int(found[1]) for line in lines if (found := tag.match(line))), 0)
 
 
 def uncompressed(data: bytes, max_bytes: int) -> bytes:

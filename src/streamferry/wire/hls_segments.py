@@ -57,17 +57,19 @@ class Segment:
 
 def parse_segments(playlist: Playlist) -> list[Segment]:
     """All segments of a media playlist. Raises ValueError with a sentence that repeats nothing of it."""
-    parser = _Parser(playlist.media_sequence, playlist.discontinuity_sequence)
+    parser = SegmentParser(playlist)
     for line in playlist.lines:
         parser.feed(line)
     return parser.segments
 
 
-class _Parser:
-    def __init__(self, first_number: int, breaks: int) -> None:
+class SegmentParser:
+    """The same, line by line."""
+
+    def __init__(self, playlist: Playlist) -> None:
         self.segments: list[Segment] = []
-        self._number = first_number
-        self._breaks = breaks
+        self._number = playlist.media_sequence
+        self._breaks = playlist.discontinuity_sequence
         self._seconds: float | None = None
         self._range: str | None = None
         self._is_break = False
@@ -80,6 +82,7 @@ class _Parser:
         self._last = ("", 0)
 
     def feed(self, line: str) -> None:
+        """The next line. Raises as ``parse_segments``."""
         if found := _DURATION.match(line):
             self._seconds = float(found[1])
         elif line.startswith("#EXT-X-BYTERANGE:"):

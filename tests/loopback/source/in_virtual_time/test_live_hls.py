@@ -11,6 +11,8 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.source import SourceMemory
 from streamferry.source import open_live as open_live_within
+from streamferry.source.hls_follower import HlsFollower
+from streamferry.source.hls_rendition import listed
 from streamferry.wire.hls import Playlist, attributes
 
 open_live = partial(open_live_within, deadlines=Deadlines())
@@ -344,6 +346,30 @@ async def test_a_server_that_drips_ends_the_session(play, server):
     seen = await play(60)
     assert "timed out" in str(seen.error)
     assert seen.tags[-1][0] < 25
+
+
+async def test_the_playlist_of_a_day(server):
+    """20,000 segments of the past cost others no more than a turn: they are parsed in pieces."""
+    past = 20_000
+    server.window = past + 4
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    text = server.text()
+    assert text.count("\n") > 2 * past
+    playlist, follower = Playlist.parse(text.encode()), HlsFollower()
+    other = asyncio.create_task(others())
+    segments = await listed(playlist)
+    other.cancel()
+    assert len(segments) == past + 4
+    assert turns >= 2 * past // 2_000
+    follower.take(playlist, 0.0, segments)
+    assert [follower.next().segment.number for _ in range(3)] == [past + 1, past + 2, past + 3]
 
 
 def test_playlists_made_to_cost_time():
