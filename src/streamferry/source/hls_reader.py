@@ -27,9 +27,11 @@ RENDITION_PATIENCE_S = 3.0
 _AHEAD_MS = 500
 # How much of that earliness (``_early_ms``) is left after a segment.
 _EARLY_DECAY = 0.95
-# A segment that takes longer than so many times its length is given up; after some in a row another session may do
-# better. Sooner, if more segments wait than when the session began: bits that drip make none of them come.
-_TIMES, _WAITED_FOR_TIMES, _WAITED_FOR_S = 3, 1.5, 2.0
+# A segment that has to be waited for, for longer than so many times its length and some seconds, is given up; after
+# some in a row another session may do better. Sooner, if more segments wait than when the session began: bits that drip
+# make none of them come. A pause of our own machine counts for a second.
+_TIMES, _WAITED_FOR_TIMES, _WAITED_FOR_S = 2, 0.5, 2.0
+_MOST_WAITED_S = 1.0
 _MOST_GIVEN_UP = 3
 # No segment counts for longer.
 _MAX_SEGMENT_S = 60.0
@@ -110,9 +112,8 @@ class RenditionReader:
         self.tracks: defaultdict[int, deque[Tag]] = defaultdict(deque)
         #: The stamp of the last tag that was handed out.
         self.given_ms = -1
-        #: Up to which there is media of all its tracks, and when something came.
+        #: Up to which there is media of all its tracks.
         self.last_ms = -1
-        self.received_at = 0.0
         #: For how long it may hold the other back, and how much of its media waits.
         self.patience_s = RENDITION_PATIENCE_S
         self.held_bytes = 0
@@ -120,7 +121,8 @@ class RenditionReader:
         #: What is received earlier than of others, since its media comes in pieces that are of no use alone.
         self._early_ms, self._filled_at, self._is_pending = 0.0, 0.0, False
         self._lag_ms = _TRACK_LAG_MS
-        self._begun_at = 0.0
+        # For how long the present one was waited for in all, and since something of it came.
+        self._begun_at = self._waited_s = self._silent_s = 0.0
         # Segments in a row that came too slowly.
         self._given_up = 0
         # The first bytes of a segment, until they tell what it is; what was needed before the one before it.
@@ -195,11 +197,14 @@ class RenditionReader:
                 self._end(is_whole=False)
                 continue
             if data is None:
-                if now - self.received_at > _SEGMENT_SILENCE_S or now - self._begun_at > self._limit_s(transfer):
+                # What was not asked for in the meantime is no fault of the server.
+                step_s = min(now - self._filled_at, _MOST_WAITED_S)
+                self._waited_s, self._silent_s = self._waited_s + step_s, self._silent_s + step_s
+                if self._silent_s > _SEGMENT_SILENCE_S or self._waited_s > self._limit_s(transfer):
                     self._give_up(transfer, now - self._begun_at)
                     continue
                 break
-            self.received_at = now
+            self._silent_s = 0.0
             if not len(data):
                 self._given_up = 0
                 self._end(is_whole=True)
@@ -236,7 +241,8 @@ class RenditionReader:
         transfer = self._transfer = self.rendition.take()
         if transfer is None:
             return None
-        self.received_at = self._begun_at = now
+        self._begun_at = now
+        self._waited_s = self._silent_s = 0.0
         # Servers become faster again.
         self._early_ms *= _EARLY_DECAY
         self._lag_ms = max(_TRACK_LAG_MS, round(_TRACK_LAG_SEGMENTS * min(transfer.seconds, _MAX_SEGMENT_S) * 1000))
@@ -250,7 +256,7 @@ class RenditionReader:
         return transfer
 
     def _limit_s(self, transfer: SegmentTransfer) -> float:
-        """For how long a segment may take to come: not for as long, if others wait meanwhile."""
+        """For how long a segment may be waited for: not for as long, if others wait meanwhile."""
         times, more_s = (_WAITED_FOR_TIMES, _WAITED_FOR_S) if self.excess_segments > 1 else (_TIMES, _SEGMENT_SILENCE_S)
         return times * min(transfer.seconds, _MAX_SEGMENT_S) + more_s
 

@@ -2,10 +2,11 @@
 
 import asyncio
 from functools import partial
+from itertools import pairwise
 
 import pytest
 
-from kit.live_hls import LiveServer, watch
+from kit.live_hls import VISIT_S, LiveServer, watch
 from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
@@ -337,6 +338,27 @@ async def test_a_segment_that_drips_is_given_up(play, server):
     assert_in_order(seen)
     assert seen.longest_pause_s() < 5
     assert seen.media_s() == pytest.approx(39, abs=3)
+
+
+async def test_a_pause_of_the_machine_is_no_fault_of_the_server(play, server):
+    """What was not received meanwhile was not late: nothing is given up for it."""
+    server.window, server.sending_s = 30, 0.7
+    inlet_paused = asyncio.get_running_loop().time() + 10
+    original, paused = asyncio.sleep, []
+
+    async def sleep(seconds, *rest):
+        if seconds == VISIT_S and asyncio.get_running_loop().time() > inlet_paused and not paused:
+            paused.append(True)
+            seconds = 12
+        await original(seconds, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kit.live_hls.asyncio.sleep", sleep)
+        seen = await play(60)
+    assert seen.error is None
+    assert_in_order(seen)
+    stamps = [stamp for _, _, stamp, _ in seen.pictures]
+    assert max(later - one for one, later in pairwise(stamps)) < 200
 
 
 async def test_a_server_that_drips_ends_the_session(play, server):
