@@ -40,6 +40,7 @@ from streamferry.wire.rtmp.message import (
     as_number,
     as_set_data_frame,
     bounded_early,
+    codecs_of,
     parse_command,
     parse_status,
     serialize_set_buffer_length,
@@ -317,7 +318,7 @@ class ClientSession(Peer):
 
     def _create_stream(self, connected: Command) -> None:
         self._stage = _Stage.CREATING
-        self.peer_codecs = _codecs_of(connected)
+        self.peer_codecs = codecs_of(connected)
         if self._purpose is Purpose.PUBLISH:
             self._send_chunk_size()
             self._send_command(0, "releaseStream", 2, None, self._key)
@@ -395,16 +396,3 @@ class ClientSession(Peer):
         """Text of the server as it may be shown: on one line, not endless, without the secrets it may repeat."""
         more = self._options.secrets
         return shown(text, secrets_of(self._url, self._key, self._auth or "", self._place.app, more))
-
-
-def _codecs_of(connected: Command) -> frozenset[str]:
-    """What the answer to connect lists (Enhanced RTMP v2, "Enhancing NetConnection connect Command"): as a list, or as
-    an object with what can be done with each.
-    """
-    found = set[str]()
-    for value in connected.values:
-        if isinstance(value, dict):
-            for name in ("fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap"):
-                if isinstance(listed := value.get(name), list | dict):
-                    found |= {one for one in listed if isinstance(one, str)}
-    return frozenset(found)

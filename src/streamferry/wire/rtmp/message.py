@@ -264,3 +264,16 @@ def split_aggregate(stamp_ms: int, payload: "bytes | memoryview") -> list[Tag]:
         return []
     moved_ms = stamp_ms - tags[0][1]
     return [(tag_type, (tag_stamp_ms + moved_ms) & 0xFFFFFFFF, body) for tag_type, tag_stamp_ms, body in tags]
+
+
+def codecs_of(connected: Command) -> frozenset[str]:
+    """What the answer to connect lists (Enhanced RTMP v2, "Enhancing NetConnection connect Command"): as a list, or as
+    an object with what can be done with each.
+    """
+    found = set[str]()
+    for value in connected.values:
+        if isinstance(value, dict):
+            for name in ("fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap"):
+                if isinstance(listed := value.get(name), list | dict):
+                    found |= {one for one in listed if isinstance(one, str)}
+    return frozenset(found)
