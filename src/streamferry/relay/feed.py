@@ -7,6 +7,7 @@ from streamferry.media.stamps import to_wire_ms
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, START, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
 from streamferry.reasons import Code
+from streamferry.relay.continuation import Continuation
 from streamferry.relay.drift import Drift
 from streamferry.relay.fast_loops import AnyFastPath, fast_path
 from streamferry.relay.replay import Replay
@@ -35,6 +36,7 @@ class LiveFeed:
     __slots__ = (
         "_began_at",
         "_bytes_in",
+        "_continuation",
         "_drift",
         "_fills",
         "_first_media_s",
@@ -82,8 +84,13 @@ class LiveFeed:
         self.fast_path: AnyFastPath | None = None
         lead = timeline.lead if timeline.starts.sound != START else timeline.tracks.audio
         self._replay = Replay(to_wire_ms(lead.last_ms - lead.shift)) if may_replay else None
+        self._continuation: Continuation | None = None
+        # Sound that is restamped is on another clock than the one that it had before.
+        if may_replay and not (drift is not None and drift.is_correcting):
+            self._continuation = Continuation(timeline, now)
+        else:
+            timeline.begin_live()
         self._open_fast_path()
-        timeline.begin_live()
 
     def _open_fast_path(self) -> None:
         if self._outlet is not None and self._silence is None and self._replay is None:
@@ -127,7 +134,7 @@ class LiveFeed:
             if tags and (tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags)):
                 self._media_at = now
             if self._replay is not None:
-                tags = self._without_past(self._replay, tags, now)
+                tags = self._without_past(tags, now)
             if tags:
                 if drift is not None:
                     tags = drift.correct(tags, passed)
@@ -143,13 +150,22 @@ class LiveFeed:
                         self._picture_at = now
                         break
 
-    def _without_past(self, replay: Replay, tags: list[Tag], now: float) -> list[Tag]:
-        tags = replay.take(tags, now)
-        if replay.is_over:
+    def _without_past(self, tags: list[Tag], now: float) -> list[Tag]:
+        if (continuation := self._continuation) is not None:
+            tags = continuation.rest_of(tags, now)
+            if not continuation.is_over:
+                return tags
+            self._continuation = None
+            if continuation.is_found:
+                self._replay = None
+        if (replay := self._replay) is not None:
+            tags = replay.take(tags, now)
+            if not replay.is_over:
+                return tags
             if replay.has_cut:
                 self._timeline.begin_live()
             self._replay = None
-            self._open_fast_path()
+        self._open_fast_path()
         return tags
 
     def check_liveness(self, now: float) -> None:

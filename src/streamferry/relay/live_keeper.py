@@ -15,6 +15,7 @@ from streamferry.relay.vitals import Phase
 from streamferry.source import FfmpegMemory, SourceMemory, open_live
 from streamferry.source.http_flv import HttpFlvInlet
 from streamferry.source.rtmp import RtmpInlet
+from streamferry.source.ts import TsInlet
 
 #: Attempts that come quickly, before the pauses grow: about a minute. An attempt costs its peer a connection,
 #: and the picture should be back within 2 s of the source's return.
@@ -69,8 +70,8 @@ class LiveKeeper:
         url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
         network = self._context.network.options(spec.source_options)
         inlet = await open_live(url, **network, memory=memory)
-        is_plain = isinstance(inlet, RtmpInlet | HttpFlvInlet)
-        may_replay = self._has_played and is_plain
+        waits_for_publisher = isinstance(inlet, RtmpInlet | HttpFlvInlet)
+        may_replay = self._has_played and (waits_for_publisher or isinstance(inlet, TsInlet))
         self._has_played = True
         if mark is None:
             outlet, drift = self._context.flow.outlet, self._drift
@@ -84,7 +85,7 @@ class LiveKeeper:
                 outlet=outlet,
                 may_replay=may_replay,
                 # Servers let players wait for a publisher: then its picture is there at once, and after a pause not.
-                first_media_s=pause_s if is_plain else 0.0,
+                first_media_s=pause_s if waits_for_publisher else 0.0,
             )
         return await open_marked(inlet, mark, url, timeline, self._scratch, drift=self._drift, silence=silence)
 
