@@ -93,7 +93,12 @@ class LiveFeed:
         self._open_fast_path()
 
     def _open_fast_path(self) -> None:
-        if self._outlet is not None and self._silence is None and self._replay is None:
+        if (
+            self._outlet is not None
+            and self._silence is None
+            and self._replay is None
+            and not self._timeline.reads_sets
+        ):
             self.fast_path = fast_path(self._inlet, self._timeline, self._outlet, self._drift, self._scratch)
 
     @property
@@ -144,6 +149,8 @@ class LiveFeed:
                         self._silence = None
                         self._open_fast_path()
                 self._timeline.lay(tags, laid)
+                if self._timeline.reads_sets:
+                    self._close_fast_path()
                 self._has_laid = self._has_laid or any(tag[3] <= KEYFRAME for tag in laid)
                 for tag in laid:
                     if tag[0] == VIDEO and tag[3] <= KEYFRAME:
@@ -196,7 +203,11 @@ class LiveFeed:
             return
         header = next((tag[2] for tag in timeline.headers if tag[0] == AUDIO and tag[3] == SEQUENCE_HEADER), b"")
         self._silence = Silence.after(bytes(header), to_wire_ms(picture.end_ms - picture.shift))
-        if self._silence is not None and (fast_path := self.fast_path) is not None:
+        if self._silence is not None:
+            self._close_fast_path()
+
+    def _close_fast_path(self) -> None:
+        if (fast_path := self.fast_path) is not None:
             self._bytes_in += fast_path.bytes_in
             self._media_at, self._picture_at = self.media_at, self.picture_at
             self.fast_path = None

@@ -1,8 +1,11 @@
 """What a destination must have before the next frame: metadata, sequence headers and side data, by track."""
 
 from streamferry.media.enhanced import HeaderKey, codec_of, same_meaning
-from streamferry.media.tag import EX_SIDE_DATA, METADATA, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, LaidTag
+from streamferry.media.tag import EX_SIDE_DATA, METADATA, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, VIDEO, LaidTag
 from streamferry.wire.on_metadata import on_metadata
+from streamferry.wire.parameter_sets import SequenceHeader, needs_sets
+
+_PICTURE: HeaderKey = (VIDEO, 0, 0)
 
 
 class HeadersInForce:
@@ -10,9 +13,11 @@ class HeadersInForce:
 
     A segment begins with those of the last one. What it does not repeat by its first keyframe is no longer in force:
     it may belong to another codec, or to a track that is gone.
+
+    A picture whose parameter sets are in its keyframes alone gets a header that is made of those.
     """
 
-    __slots__ = ("_bare", "_bodies", "_laid", "_laid_metadata", "_metadata", "_unrepeated", "changes")
+    __slots__ = ("_bare", "_bodies", "_laid", "_laid_metadata", "_made", "_metadata", "_unrepeated", "changes")
 
     def __init__(self) -> None:
         self._bodies: dict[HeaderKey, bytes] = {}
@@ -23,6 +28,7 @@ class HeadersInForce:
         self._laid: dict[HeaderKey, bytes] = {}
         self._laid_metadata = b""
         self._metadata: bytes | None = b""
+        self._made: SequenceHeader | None = None
         #: How often one became another.
         self.changes = 0
 
@@ -59,6 +65,20 @@ class HeadersInForce:
         self._metadata = None
         self.changes += 1
         return before
+
+    def lacks_sets(self, body: "bytes | memoryview") -> bool:
+        """Whether the picture that begins with this keyframe needs a header, and the segment has brought none."""
+        return (_PICTURE not in self._bodies or _PICTURE in self._unrepeated) and needs_sets(body)
+
+    def read_sets(self, body: "bytes | memoryview") -> bool:
+        """Put a header in force by the parameter sets of a keyframe. Gives whether it is another than before."""
+        made = SequenceHeader.of_picture(body)
+        if made is None and self._made is not None:
+            made = self._made.with_sets_of(body)
+        if made is None:
+            return False
+        self._made = made
+        return self.put(_PICTURE, made.body) != made.body
 
     def note_codec(self, tag_type: int, body: "bytes | memoryview") -> None:
         """A track begins with this frame: if it has no header, that is how its codec is known."""

@@ -21,6 +21,7 @@ while sound continues is considered lost: sound continues alone until the pictur
     the same, with 2^32 ms less                            it stepped back to before its wrap: the same
     the same, with the shift before the last change        a straggler of the old stretch: laid where it belongs
     the same, with another track's shift                   the clock of both restarted, and the other came first
+    that of the last frame: a picture in several tags      1 ms after it, as long as they come: no repair
     at most MAX_REGRESS_MS back                            repair: 1 ms after the last DTS
     anything else                                          repair: a jump; a new shift of this track, see below
 
@@ -88,6 +89,7 @@ class Timeline:
         "_segment_ms",
         "is_joining",
         "lead",
+        "reads_sets",
         "repairs",
         "starts",
         "tracks",
@@ -108,6 +110,8 @@ class Timeline:
         self._expects_video = False
         self._segment_ms = start_ms
         self._looks_left = _MAX_LOOKS
+        #: Whether the picture has no header, so that its keyframes are looked into for parameter sets.
+        self.reads_sets = False
         #: Stamps that had to be changed since the run began.
         self.repairs = 0
 
@@ -138,7 +142,7 @@ class Timeline:
         self.starts.begin()
         self.is_joining = True
         self._joining_since = None
-        self._expects_video = False
+        self._expects_video = self.reads_sets = False
 
     def _begin(self, segment_ms: int) -> None:
         self._segment_ms = segment_ms
@@ -169,8 +173,11 @@ class Timeline:
                         continue
                     kind = starts.mark_picture(KEYFRAME)
                     self.lead = video
-                    if not video.is_open and self._open([video], tag, kind, out):
-                        continue
+                    if not video.is_open:
+                        if self._open([video], tag, kind, out):
+                            continue
+                    elif self.reads_sets and self._headers.read_sets(body):
+                        self._lay_new_headers(self.tracks.place_of_header(video), out)
                 elif not video.is_open:
                     self._expects_video = True
                     continue
@@ -205,6 +212,10 @@ class Timeline:
         """A keyframe opens these tracks. Gives whether the segment joins with it: then it is laid."""
         for track in tracks:
             track.is_open = True
+        if tracks[0] is self.tracks.video and self._headers.lacks_sets(tag[2]):
+            self.reads_sets = True
+        if self.reads_sets:
+            self._headers.read_sets(tag[2])
         self._headers.note_codec(VIDEO, tag[2])
         if not self.is_joining:
             self._headers.forget_unrepeated()
@@ -308,7 +319,7 @@ class Timeline:
                 continue
             is_needed = tag_type == VIDEO and kind == SEQUENCE_HEADER
             if is_needed:
-                self._expects_video = True
+                self._expects_video, self.reads_sets = True, False
                 self._announce(track, key[1])
             before = self._headers.put(key, header)
             if before is None or not same_meaning(tag_type, before, header):
@@ -367,7 +378,7 @@ class Timeline:
                 if candidate not in (shift, track.previous_shift):
                     track.restart(candidate)
                 if dts_ms <= track.last_ms:
-                    self.repairs += 1
+                    self.repairs += not track.is_tied(dts_ms)
                     return track.last_ms + 1
                 return dts_ms
         self.repairs += 1

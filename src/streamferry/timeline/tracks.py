@@ -13,7 +13,7 @@ class Track:
     A picture begins at a keyframe, sound with the segment.
     """
 
-    __slots__ = ("frame_ms", "is_open", "last_ms", "previous_shift", "shift")
+    __slots__ = ("frame_ms", "is_open", "last_ms", "previous_shift", "shift", "tied_at")
 
     def __init__(self, start_ms: int, shift: int = 0) -> None:
         self.last_ms = start_ms - 1
@@ -22,6 +22,8 @@ class Track:
         #: What is added to its stamps, in ms; and what was before its clock restarted in this segment.
         self.shift = shift
         self.previous_shift: int | None = None
+        # DTS of the last frames that had the same, and that which the last of them got.
+        self.tied_at = (0, -1)
 
     def restart(self, shift: int) -> None:
         """Its clock restarted."""
@@ -33,6 +35,13 @@ class Track:
         if step_ms <= MAX_FRAME_MS:
             self.frame_ms = step_ms
         self.last_ms = dts_ms
+
+    def is_tied(self, dts_ms: int) -> bool:
+        """Whether a frame that would be laid there, and is laid after the last one, belongs to the same time."""
+        if dts_ms != self.last_ms and self.tied_at != (dts_ms, self.last_ms):
+            return False
+        self.tied_at = dts_ms, self.last_ms + 1
+        return True
 
     @property
     def end_ms(self) -> int:

@@ -9,6 +9,8 @@ Specification: ISO/IEC 14496-15, 5.3.3.1 (avcC), 8.3.3.1 (hvcC); H.264 7.3.1, HE
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from streamferry.wire.bits import BitReader, unescape
+
 _AVC, _HEVC = 7, 12
 _AVC_SETS = (7, 8)
 _HEVC_SETS = (32, 33, 34)
@@ -17,6 +19,10 @@ _HVCC_HEAD_BYTES = 22
 # A header counts those of a sequence with 5 bits, and the bytes of each with 16.
 _MAX_SETS = 31
 _MAX_SET_BYTES = 0xFFFF
+# A header without sets, for units with lengths of 4 bytes.
+_BLANK_AVC, _BLANK_HEVC = b"\1\0\0\0\xff\xe0\0", b"\1" + bytes(20) + b"\3\0"
+# Packet types of Enhanced RTMP with a picture.
+_ENHANCED_PICTURES = (1, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +37,7 @@ class SequenceHeader:
     @classmethod
     def parse(cls, body: bytes) -> "SequenceHeader | None":
         """Of a tag's body; None for other codecs, and for one that is damaged."""
-        if not body:
-            return None
-        if body[0] & _ENHANCED:
-            codec = {b"avc1": _AVC, b"hvc1": _HEVC}.get(body[1:5])
-        else:
-            codec = body[0] & 0x0F if body[0] & 0x0F in (_AVC, _HEVC) else None
+        codec = _codec_of(body)
         record = body[5:]
         if codec is None or len(record) < (6 if codec == _AVC else _HVCC_HEAD_BYTES + 1):
             return None
@@ -45,6 +46,22 @@ class SequenceHeader:
         except IndexError:
             return None
         return cls(codec, body[:5], record, sets)
+
+    @classmethod
+    def of_picture(cls, body: "bytes | memoryview") -> "SequenceHeader | None":
+        """By the sets that a picture brings; None if it does not bring one of each kind, or is of another codec."""
+        codec = _codec_of(body)
+        if codec is None or (body[0] & _ENHANCED and body[0] & 0x0F not in _ENHANCED_PICTURES):
+            return None
+        prefix = b"\x90" + body[1:5] if body[0] & _ENHANCED else bytes((0x10 | codec, 0, 0, 0, 0))
+        blank = cls(codec, prefix, _BLANK_AVC if codec == _AVC else _BLANK_HEVC, ())
+        sets = tuple(dict.fromkeys(blank._in_picture(body)))
+        if not cls(codec, prefix, b"", sets).has_all:
+            return None
+        try:
+            return cls(codec, prefix, avc_record(sets) if codec == _AVC else hevc_record(sets), sets)
+        except (ValueError, IndexError):
+            return None
 
     @property
     def has_all(self) -> bool:
@@ -106,6 +123,20 @@ class SequenceHeader:
         return self.record[:_HVCC_HEAD_BYTES] + bytes((len(_HEVC_SETS),)) + arrays
 
 
+def _codec_of(body: "bytes | memoryview") -> int | None:
+    """Of a tag's body, be it a header or a picture; None for other codecs."""
+    if not body:
+        return None
+    if body[0] & _ENHANCED:
+        return {b"avc1": _AVC, b"hvc1": _HEVC}.get(bytes(body[1:5]))
+    return body[0] & 0x0F if body[0] & 0x0F in (_AVC, _HEVC) else None
+
+
+def needs_sets(body: "bytes | memoryview") -> bool:
+    """Whether a picture is of a codec whose decoders need parameter sets first."""
+    return _codec_of(body) is not None
+
+
 def _listed(units: list[bytes]) -> bytes:
     return b"".join(len(one).to_bytes(2) + one for one in units)
 
@@ -136,3 +167,49 @@ def _of_hevc(record: bytes) -> Iterator[bytes]:
             if end > at + 2 and record[at + 2] >> 1 & 0x3F in _HEVC_SETS:
                 yield record[at + 2 : end]
             at = end
+
+
+def avc_record(sets: tuple[bytes, ...]) -> bytes:
+    """The record that has these sets, for lengths of 4 bytes. Raises ValueError and IndexError if they do not fit."""
+    sequence = [one for one in sets if one[0] & 0x1F == _AVC_SETS[0]]
+    picture = [one for one in sets if one[0] & 0x1F == _AVC_SETS[1]]
+    if len(sequence[0]) < 4 or len(sequence) > 31 or len(picture) > 255 or max(map(len, sets)) > 0xFFFF:
+        raise ValueError("parameter sets that no header holds")
+    head = b"\x01" + sequence[0][1:4] + bytes((0xFF, 0xE0 | len(sequence)))
+    return head + _listed(sequence) + bytes((len(picture),)) + _listed(picture)
+
+
+def hevc_record(sets: tuple[bytes, ...]) -> bytes:
+    """With what decoders do not use of it (parallelism, spatial segmentation, frame rate) left unsaid."""
+    if max(map(len, sets)) > 0xFFFF:
+        raise ValueError("parameter sets that no header holds")
+    sequence = unescape(next(one for one in sets if one[0] >> 1 & 0x3F == _HEVC_SETS[1])[:128])
+    layers, nested = sequence[2] >> 1 & 7, sequence[2] & 1
+    profile_tier_level = sequence[3:15]
+    if len(profile_tier_level) < 12:
+        raise ValueError("a sequence parameter set that is cut short")
+    bits = BitReader(sequence[3:])
+    bits.skip(96)
+    told = [(bits.read(1), bits.read(1)) for _ in range(layers)]
+    if layers:
+        bits.skip(2 * (8 - layers))
+    for has_profile, has_level in told:
+        bits.skip(88 * has_profile + 8 * has_level)
+    bits.read_golomb()
+    chroma = bits.read_golomb()
+    if chroma == 3:
+        bits.skip(1)
+    bits.read_golomb()
+    bits.read_golomb()
+    if bits.read(1):
+        for _ in range(4):
+            bits.read_golomb()
+    luma_depth, chroma_depth = bits.read_golomb(), bits.read_golomb()
+    head = b"\x01" + profile_tier_level + b"\xf0\x00\xfc"
+    head += bytes((0xFC | chroma & 3, 0xF8 | luma_depth & 7, 0xF8 | chroma_depth & 7)) + b"\0\0"
+    head += bytes((layers + 1 << 3 & 0x38 | nested << 2 | 3, len(_HEVC_SETS)))
+    arrays = b""
+    for kind in _HEVC_SETS:
+        units = [one for one in sets if one[0] >> 1 & 0x3F == kind]
+        arrays += bytes((0x80 | kind,)) + len(units).to_bytes(2) + _listed(units)
+    return head + arrays

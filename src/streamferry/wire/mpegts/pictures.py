@@ -9,6 +9,7 @@ Specification: H.264 and H.265 annex B (byte stream), 7.4.1.2.3 and 7.4.2.4.4 (t
 from streamferry.media.tag import VIDEO, Tag
 from streamferry.wire.bits import BitReader, unescape
 from streamferry.wire.codecs import may_have_fields
+from streamferry.wire.parameter_sets import avc_record, hevc_record
 
 _START = b"\0\0\1"
 #: Of one picture: what an FLV tag can hold.
@@ -157,7 +158,7 @@ class Pictures:
         if not kinds.issuperset((_AVC_SPS, _AVC_PPS) if self._is_avc else _HEVC_SETS):
             return
         try:
-            body = b"\x17\0\0\0\0" + _avc_record(sets) if self._is_avc else b"\x90hvc1" + _hevc_record(sets)
+            body = b"\x17\0\0\0\0" + avc_record(sets) if self._is_avc else b"\x90hvc1" + hevc_record(sets)
         except (ValueError, IndexError):
             return
         self._told, self._has_begun = sets, True
@@ -216,52 +217,3 @@ def tells_recovery(unit: bytes) -> bool:
             return True
         at += size
     return False
-
-
-def _listed(units: list[bytes]) -> bytes:
-    return b"".join(len(one).to_bytes(2) + one for one in units)
-
-
-def _avc_record(sets: tuple[bytes, ...]) -> bytes:
-    sequence = [one for one in sets if one[0] & 0x1F == _AVC_SPS]
-    picture = [one for one in sets if one[0] & 0x1F == _AVC_PPS]
-    if len(sequence[0]) < 4 or len(sequence) > 31 or len(picture) > 255 or max(map(len, sets)) > 0xFFFF:
-        raise ValueError("parameter sets that no header holds")
-    head = b"\x01" + sequence[0][1:4] + bytes((0xFF, 0xE0 | len(sequence)))
-    return head + _listed(sequence) + bytes((len(picture),)) + _listed(picture)
-
-
-def _hevc_record(sets: tuple[bytes, ...]) -> bytes:
-    """With what decoders do not use of it (parallelism, spatial segmentation, frame rate) left unsaid."""
-    if max(map(len, sets)) > 0xFFFF:
-        raise ValueError("parameter sets that no header holds")
-    sequence = unescape(next(one for one in sets if one[0] >> 1 & 0x3F == _HEVC_SETS[1])[:128])
-    layers, nested = sequence[2] >> 1 & 7, sequence[2] & 1
-    profile_tier_level = sequence[3:15]
-    if len(profile_tier_level) < 12:
-        raise ValueError("a sequence parameter set that is cut short")
-    bits = BitReader(sequence[3:])
-    bits.skip(96)
-    told = [(bits.read(1), bits.read(1)) for _ in range(layers)]
-    if layers:
-        bits.skip(2 * (8 - layers))
-    for has_profile, has_level in told:
-        bits.skip(88 * has_profile + 8 * has_level)
-    bits.read_golomb()
-    chroma = bits.read_golomb()
-    if chroma == 3:
-        bits.skip(1)
-    bits.read_golomb()
-    bits.read_golomb()
-    if bits.read(1):
-        for _ in range(4):
-            bits.read_golomb()
-    luma_depth, chroma_depth = bits.read_golomb(), bits.read_golomb()
-    head = b"\x01" + profile_tier_level + b"\xf0\x00\xfc"
-    head += bytes((0xFC | chroma & 3, 0xF8 | luma_depth & 7, 0xF8 | chroma_depth & 7)) + b"\0\0"
-    head += bytes((layers + 1 << 3 & 0x38 | nested << 2 | 3, len(_HEVC_SETS)))
-    arrays = b""
-    for kind in _HEVC_SETS:
-        units = [one for one in sets if one[0] >> 1 & 0x3F == kind]
-        arrays += bytes((0x80 | kind,)) + len(units).to_bytes(2) + _listed(units)
-    return head + arrays
