@@ -61,7 +61,7 @@ _BUSY_CODE, _BUSY_WORDS = "NetStream.Publish.BadName", re.compile("already|in us
 _AS_USUAL = (True, True)
 _MAX_REMEMBERED = 1000
 # Where the next session of an address is to begin, because the server of the last one asked for that.
-_moves: "OrderedDict[MediaUrl, str]" = OrderedDict()
+_moves: "OrderedDict[MediaUrl, Place]" = OrderedDict()
 _remembered: "OrderedDict[MediaUrl, tuple[bool, bool]]" = OrderedDict()
 
 
@@ -76,9 +76,9 @@ class RtmpLink:
     session: ClientSession
 
 
-def note_move(session: ClientSession) -> None:
-    """The server of this session asks for another one (``ClientSession.moves_to``): the next begins where it says."""
-    _moves[session.url] = session.moves_to or ""
+def note_move(url: MediaUrl, place: Place) -> None:
+    """The server of a session asks for another one (``ClientSession.moves_to``): the next begins there."""
+    _moves[url] = place
     if len(_moves) > _MAX_REMEMBERED:
         _moves.popitem(last=False)
 
@@ -117,8 +117,8 @@ class _Opening:
         self._auth: str | None = None
         self._challenges = 0
         self._lists_codecs, self._is_encoder = _remembered.get(url, (True, True))
-        if purpose is Purpose.PUBLISH and (moves_to := _moves.pop(url, "")):
-            self._move(moves_to)
+        if purpose is Purpose.PUBLISH and (place := _moves.pop(url, None)) is not None:
+            self._move(place)
 
     async def run(self) -> RtmpLink:
         """Connect until the server has accepted or refused for good."""
@@ -201,10 +201,9 @@ class _Opening:
         self._seen.add(place.identity)
         self._place, self._auth, self._challenges = place, None, 0
 
-    def _move(self, moves_to: str) -> None:
-        """Begin elsewhere. What is no place, or is less safe, is where the address points."""
-        place = self._place.follow(moves_to, self._url.app_and_key[1])
-        if place is None or place.identity in self._seen or (self._url.uses_tls and not place.server.uses_tls):
+    def _move(self, place: Place) -> None:
+        """Begin elsewhere; what is less safe is where the address points."""
+        if place.identity in self._seen or (self._url.uses_tls and not place.server.uses_tls):
             return
         self._redirects += 1
         self._seen.add(place.identity)

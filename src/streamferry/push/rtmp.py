@@ -30,6 +30,7 @@ from streamferry.reasons import Code, Reason, said_by
 from streamferry.wire.flv import MAX_TAG_BYTES
 from streamferry.wire.rtmp.chunk_file import CHUNK_SIZE
 from streamferry.wire.rtmp.framed import Framed
+from streamferry.wire.rtmp.place import Place
 
 # What a server says to a publisher whose key another one has taken.
 _UNPUBLISHED = "NetStream.Unpublish.Success"
@@ -82,6 +83,8 @@ class RtmpSession:
         #: See ``Session``; there is none before the first frame, and while something waits.
         self.framed: Framed | None = None
         self._connection.on_readable(self._read_peer)
+        if (place := self._session.moves_to) is not None:
+            self._fail(self._moves(place))
 
     @property
     def acked_bytes(self) -> int:
@@ -270,8 +273,7 @@ class RtmpSession:
             ending = PublishEvicted if session.ended == _UNPUBLISHED else PublishRejected
             failure = ending(Code.DESTINATION_ENDED_STREAM, words=session.ended)
         elif failure is None and session.moves_to is not None:
-            note_move(session)
-            failure = DestinationMoves(Code.DESTINATION_MOVES)
+            failure = self._moves(session.moves_to)
         if failure is None:
             self._pending += session.data_to_send()
             if self._pending:
@@ -292,6 +294,10 @@ class RtmpSession:
         self._said_bytes = max(0.0, self._said_bytes - (now - self._heard_at) * _SAID_BYTES_A_SECOND) + received
         self._heard_at = now
         return self._said_bytes > _MAX_SAID_BYTES
+
+    def _moves(self, place: Place) -> DestinationMoves:
+        note_move(self._session.url, place)
+        return DestinationMoves(Code.DESTINATION_MOVES)
 
     def _fail(self, failure: MediaError) -> None:
         self._failure = failure

@@ -9,8 +9,15 @@ from scripted.destination import KEY, Caller, Destination, take
 from scripted.waiting import until
 from streamferry.media.tag import VIDEO
 from streamferry.net import rtmp
+from streamferry.relay import destination_keeper
 
 pytestmark = pytest.mark.usefixtures("quick")
+
+
+def request(place: str | None) -> dict:
+    """What a server tells that asks to go on there."""
+    told = {"level": "status", "code": "NetConnection.Connect.ReconnectRequest", "description": ""}
+    return told if place is None else {**told, "tcUrl": place}
 
 
 def asking(place: str | None, pictures: int = 5):
@@ -18,11 +25,28 @@ def asking(place: str | None, pictures: int = 5):
 
     async def manner(caller: Caller) -> None:
         await caller.receive_pictures(pictures)
-        told = {"level": "status", "code": "NetConnection.Connect.ReconnectRequest", "description": ""}
-        if place is not None:
-            told["tcUrl"] = place
-        caller.session._send_command(0, "onStatus", 0, None, told)
+        caller.session._send_command(0, "onStatus", 0, None, request(place))
         await asyncio.get_running_loop().sock_sendall(caller.sock, caller.session.data_to_send())
+        await take(caller)
+
+    return manner
+
+
+def asking_early(place: str, *, is_accepted: bool):
+    """Ask in the bytes that accept the stream, before or after that, and nothing more."""
+
+    async def manner(caller: Caller) -> None:
+        accept, ask = caller.session.accept, caller.session._send_command
+        steps = [accept, lambda: ask(0, "onStatus", 0, None, request(place))]
+        connected = False
+
+        def answer() -> None:
+            nonlocal connected
+            for step in (steps if is_accepted else reversed(steps)) if connected else (accept,):
+                step()
+            connected = True
+
+        caller.session.accept = answer
         await take(caller)
 
     return manner
@@ -43,6 +67,32 @@ async def test_a_destination_that_leaves_is_followed(relays, source, destination
         await elsewhere.leave()
         await until("home", lambda: len(destination.publishes) == 2)
         elsewhere.come()
+        await running.relay.stop()
+
+
+@pytest.mark.parametrize("is_accepted", [True, False])
+async def test_one_that_asks_as_it_accepts_is_followed(relays, source, destination, is_accepted):
+    """As servers do that are full or about to leave. They said no more, and it was never seen."""
+    async with Destination() as elsewhere:
+        destination.manner = asking_early(f"rtmp://127.0.0.1:{elsewhere.port}/other", is_accepted=is_accepted)
+        running = relays.start(source, destination)
+        await until("the stream elsewhere", lambda: elsewhere.publishes and elsewhere.publishes[0].has_both_tracks)
+        assert running.status.retries == 0
+        assert len(destination.publishes) == 1
+        await running.relay.stop()
+
+
+@pytest.mark.parametrize("place", [None, "/live"])
+async def test_where_it_asks_to_go_is_seen_from_where_it_is(relays, source, destination, monkeypatch, place):
+    """By the specification a relative address, and none, refer to the connection's own, not to the task's."""
+    monkeypatch.setattr(destination_keeper, "MOVES_S", 0.0)
+    async with Destination(asking(place)) as elsewhere:
+        destination.manner = asking(f"rtmp://127.0.0.1:{elsewhere.port}/other")
+        running = relays.start(source, destination)
+        await until("a session elsewhere", lambda: elsewhere.publishes)
+        elsewhere.manner = take
+        await until("another", lambda: len(elsewhere.publishes) == 2 and elsewhere.publishes[1].frames(VIDEO))
+        assert len(destination.publishes) == 1
         await running.relay.stop()
 
 

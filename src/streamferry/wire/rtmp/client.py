@@ -155,8 +155,9 @@ class ClientSession(Peer):
         self.acknowledgements = 0
         #: Why the accepted stream ended, or None.
         self.ended: str | None = None
-        #: Where the server asks the publisher to go on in another session, "": where it began; None: it does not ask.
-        self.moves_to: str | None = None
+        #: Where the server asks the publisher to go on in another session, which it may do before it accepts this one;
+        #: the same place, if it names none. None: it does not ask.
+        self.moves_to: Place | None = None
         self._unsent.append(client_hello(random))
 
     def receive(
@@ -342,11 +343,11 @@ class ClientSession(Peer):
     def _handle_status(self, status: dict[str, Amf0Value]) -> None:
         code = status.get("code")
         failed = status.get("level") == "error"
-        if self._stage is _Stage.RUNNING:
-            if code == _RECONNECT and self._purpose is Purpose.PUBLISH:
-                place = status.get("tcUrl")
-                self.moves_to = place if isinstance(place, str) else ""
-            elif failed or code in _ENDINGS:
+        if code == _RECONNECT and self._purpose is Purpose.PUBLISH:
+            place = status.get("tcUrl")
+            self.moves_to = self._place.follow(place if isinstance(place, str) else "", self._key) or self._place
+        elif self._stage is _Stage.RUNNING:
+            if failed or code in _ENDINGS:
                 self._end(self._shown(code))
         elif failed:
             self._refused(status)
