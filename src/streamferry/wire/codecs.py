@@ -293,9 +293,8 @@ def _hevc_size(config: bytes) -> tuple[int, int]:
     return hevc_set_size(_hevc_sps(config))
 
 
-def hevc_set_size(unit: bytes) -> tuple[int, int]:
-    """The same for HEVC."""
-    bits = BitReader(unescape(unit[:_SPS_BYTES]))
+def skip_to_hevc_size(bits: BitReader) -> int:
+    """Read a sequence parameter set of H.265, unescaped, up to its width; returns chroma_format_idc."""
     bits.skip(16 + 4)
     layers = bits.read(3)
     bits.skip(1 + 96)
@@ -308,6 +307,13 @@ def hevc_set_size(unit: bytes) -> tuple[int, int]:
     chroma = bits.read_golomb()
     if chroma == 3:
         bits.skip(1)
+    return chroma
+
+
+def hevc_set_size(unit: bytes) -> tuple[int, int]:
+    """The same for HEVC."""
+    bits = BitReader(unescape(unit[:_SPS_BYTES]))
+    chroma = skip_to_hevc_size(bits)
     width, height = bits.read_golomb(), bits.read_golomb()
     if bits.read(1):
         left, right, top, bottom = (bits.read_golomb() for _ in range(4))

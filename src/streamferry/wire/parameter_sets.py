@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streamferry.wire.bits import BitReader, unescape
+from streamferry.wire.codecs import skip_to_hevc_size
 
 _AVC, _HEVC = 7, 12
 _AVC_SETS = (7, 8)
@@ -188,17 +189,8 @@ def hevc_record(sets: tuple[bytes, ...]) -> bytes:
     profile_tier_level = sequence[3:15]
     if len(profile_tier_level) < 12:
         raise ValueError("a sequence parameter set that is cut short")
-    bits = BitReader(sequence[3:])
-    bits.skip(96)
-    told = [(bits.read(1), bits.read(1)) for _ in range(layers)]
-    if layers:
-        bits.skip(2 * (8 - layers))
-    for has_profile, has_level in told:
-        bits.skip(88 * has_profile + 8 * has_level)
-    bits.read_golomb()
-    chroma = bits.read_golomb()
-    if chroma == 3:
-        bits.skip(1)
+    bits = BitReader(sequence)
+    chroma = skip_to_hevc_size(bits)
     bits.read_golomb()
     bits.read_golomb()
     if bits.read(1):

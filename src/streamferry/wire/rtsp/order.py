@@ -19,7 +19,7 @@ from heapq import heappop, heappush
 from itertools import pairwise
 
 from streamferry.wire.bits import BitReader, unescape
-from streamferry.wire.codecs import read_avc_set, skip_to_timing
+from streamferry.wire.codecs import read_avc_set, skip_to_hevc_size, skip_to_timing
 
 #: Of both codecs.
 MAX_DEPTH = 16
@@ -159,18 +159,9 @@ def _told_depth(bits: BitReader) -> int | None:
 def hevc_depth(unit: bytes) -> int | None:
     """The same for H.265, which always tells; None for a set that is damaged."""
     try:
-        bits = BitReader(unescape(unit[:_SPS_BYTES]))
-        bits.skip(16 + 4)
-        layers = bits.read(3)
-        bits.skip(1 + 96)
-        told = [(bits.read(1), bits.read(1)) for _ in range(layers)]
-        if layers:
-            bits.skip(2 * (8 - layers))
-        for has_profile, has_level in told:
-            bits.skip(88 * has_profile + 8 * has_level)
-        bits.read_golomb()
-        if bits.read_golomb() == 3:
-            bits.skip(1)
+        sequence = unescape(unit[:_SPS_BYTES])
+        layers, bits = sequence[2] >> 1 & 7, BitReader(sequence)
+        skip_to_hevc_size(bits)
         bits.read_golomb()
         bits.read_golomb()
         if bits.read(1):
@@ -185,5 +176,5 @@ def hevc_depth(unit: bytes) -> int | None:
             depth = bits.read_golomb()
             bits.read_golomb()
         return min(depth, MAX_DEPTH)
-    except ValueError:
+    except (ValueError, IndexError):
         return None
