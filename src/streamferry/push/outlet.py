@@ -122,6 +122,7 @@ class Outlet:
     __slots__ = (
         "_acked_bytes",
         "_always_needs_tags",
+        "_begun_ms",
         "_ended_ms",
         "_finished_bytes",
         "_forms",
@@ -147,8 +148,9 @@ class Outlet:
         self._settled_at = 0.0
         #: Stamp on the output clock of the last frame that left: the media time of the run.
         self.media_time_ms = 0
-        # Where the media of the last session ended, until the next one's begins.
+        # Where the media of the last session ended, until the next one's begins; and where that did.
         self._ended_ms: int | None = None
+        self._begun_ms = 0
         self._lost_ms = 0
         #: Called with the tags that were sent, while there is a preview; bodies may be views.
         self.tap: Callable[[list[LaidTag]], None] | None = None
@@ -242,8 +244,8 @@ class Outlet:
         session, self.session = self.session, None
         if session is not None:
             self._finished_bytes += session.sent_bytes
-            # Nothing was sent before the very first.
-            self._ended_ms = max(self.media_time_ms, self.queue.lost_to_ms) or None
+            # Nothing was sent before the very first. Of this one nothing may have left.
+            self._ended_ms = max(self.media_time_ms, self.queue.lost_to_ms, self._begun_ms) or None
         self.queue.clear()
         self.queue.needs_start = True
         return session
@@ -287,7 +289,7 @@ class Outlet:
             return
         first_ms = next((dts_ms for _, dts_ms, _, kind in tags if kind <= KEYFRAME), None)
         if first_ms is not None:
-            lost_ms, self._ended_ms = first_ms - self._ended_ms, None
+            lost_ms, self._ended_ms, self._begun_ms = first_ms - self._ended_ms, None, first_ms
             if lost_ms > _NOTHING_LOST_MS:
                 self._lost_ms += lost_ms
 

@@ -121,12 +121,14 @@ class Relay:
         return await asyncio.shield(self._supervisor)
 
     def request_stop(self, *, at_next_start: bool = False) -> None:
-        """Request the end: unpublish, and become ``stopped``. ``at_next_start``: another relay goes on there."""
+        """Request the end: unpublish, and become ``stopped``. ``at_next_start``: another relay goes on there, unless
+        the end was requested before."""
+        is_first = not self._stopping.is_set()
         self._stopping.set()
-        if at_next_start:
-            self._run.stop_at_next_start()
-        else:
+        if not at_next_start:
             self._turns.take(self._stop_run)
+        elif is_first:
+            self._run.stop_at_next_start()
 
     def abort(self) -> None:
         """Send nothing from here on, not even an unpublish, and end; see :meth:`RelayRun.abort`."""

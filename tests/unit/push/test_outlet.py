@@ -11,6 +11,7 @@ from streamferry.media.errors import DestinationStalled, DestinationUnreachable
 from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, START, VIDEO
 from streamferry.push import Outlet
 from streamferry.push.outlet import STALL_S
+from streamferry.reasons import Code
 from streamferry.timeline import Timeline
 from streamferry.wire.rtmp.message import MessageType
 
@@ -316,6 +317,27 @@ async def test_what_a_destination_misses_while_it_is_away_is_counted(publish):
     outlet.offer(laid(camera.film(1)))
     await all_received(far, camera.pictures - 1, outlet)
     assert last_ms + outlet.lost_ms == 9000
+
+
+@pytest.mark.parametrize("drops", [False, True])
+async def test_sessions_that_end_before_anything_leaves_count_once(publish, drops):
+    """As with a destination that accepts and closes at once: each attempt counted again from the last good session."""
+    outlet, camera = Outlet(), Camera(gop=25)
+    session, _ = publish()
+    outlet.attach(session, HEADERS, 100.0)
+    outlet.offer(laid(camera.film(1)))
+    last_ms = outlet.media_time_ms
+    for _ in range(5):
+        outlet.detach()
+        outlet.offer(laid(camera.film(10)))
+        session, _ = publish()
+        outlet.attach(session, [], 110.0)
+        if drops:
+            session._fail(DestinationUnreachable(Code.DESTINATION_CLOSED))
+            with pytest.raises(DestinationUnreachable):
+                outlet.offer(laid(camera.shoot()))
+    assert outlet.media_time_ms == last_ms
+    assert outlet.lost_ms == pytest.approx(camera.pictures * 40 - last_ms, abs=1000)
 
 
 async def test_a_destination_that_is_back_at_once_has_missed_nothing(publish):
