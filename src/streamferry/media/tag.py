@@ -45,6 +45,9 @@ START, FRAME, KEYFRAME, SEQUENCE_HEADER, SIDE_DATA, METADATA, OTHER, NESTED = (i
 EX_VIDEO_HEADER = 0x80
 #: Sound format 9 of an audio tag: an Enhanced RTMP v2 audio header follows.
 EX_AUDIO_FORMAT = 9
+#: Sound formats that platforms and players refuse, and ffmpeg reads: samples (0, 3), ADPCM (1), Nellymoser (4 to 6),
+#: G.711 (7, 8) and Speex (11).
+ENCODED_SOUNDS = frozenset((0, 1, 3, 4, 5, 6, 7, 8, 11))
 #: Packet types of Enhanced RTMP around other packets. ModEx has the same number for both.
 EX_VIDEO_MULTITRACK, EX_AUDIO_MULTITRACK, EX_MOD_EX = 6, 5, 7
 #: Enhanced packet type of HDR colours (video) and of the places of loudspeakers (audio).

@@ -6,8 +6,8 @@ would send it in this visit:
     destination   an RTMP session that has sent a frame; nothing waits for it, and nobody else looks at what is sent
     feed          nothing adds frames, restamps them or looks at them in this pull: see ``LiveFeed``
     timeline      joined, with one clock; the first track of sound or of picture, open and begun in this session
-    frame         whole, of a kind that its first bytes tell, in one RTMP chunk, and at most MAX_FRAME_MS after the last
-                  frame of its track; of an RTMP source: nothing lies between its chunks
+    frame         whole, of a kind that its first bytes tell and not to be encoded, in one RTMP chunk, and at most
+                  MAX_FRAME_MS after the last frame of its track; of an RTMP source: nothing lies between its chunks
 
 The loop ends before the first tag that is not simple and leaves it as it came: the general path goes on from there in
 the same visit. What is right is defined there, not here; ``tests/property/relay/test_fast_path.py`` holds both to the
@@ -28,7 +28,18 @@ from typing import Generic, TypeVar
 
 from streamferry.media.errors import RemoteProtocolError, SourceEnded
 from streamferry.media.stamps import WRAP_MS
-from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, START, VIDEO, Tag, kind_of_audio, kind_of_video
+from streamferry.media.tag import (
+    AUDIO,
+    ENCODED_SOUNDS,
+    FRAME,
+    KEYFRAME,
+    OTHER,
+    START,
+    VIDEO,
+    Tag,
+    kind_of_audio,
+    kind_of_video,
+)
 from streamferry.push import Outlet
 from streamferry.reasons import Code
 from streamferry.relay.drift import Drift
@@ -80,7 +91,7 @@ def _frames(kind_of: Callable[[bytes], int]) -> bytes:
 
 
 PICTURES = _frames(kind_of_video)
-SOUNDS = _frames(kind_of_audio)
+SOUNDS = _frames(lambda body: OTHER if body[0] >> 4 in ENCODED_SOUNDS else kind_of_audio(body))
 
 #: What a loop has taken: where what it left begins, or -1; how many frames, and the type of the last; where picture and
 #: sound are, and the length of the last frame of each, 0 if there was none.

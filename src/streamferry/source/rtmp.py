@@ -11,19 +11,20 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, open_play
 from streamferry.reasons import Code, InvalidValue
-from streamferry.source.live import ConnectionInlet, as_source_errors
+from streamferry.source.flv_sound import FlvInlet
+from streamferry.source.live import as_source_errors
 from streamferry.source.memory import SourceMemory
 
 # Limit of acknowledgements and pongs that a source has not taken, 20 bytes each: beyond it, it has not read for ages.
 _MAX_UNSENT_BYTES = 64 << 10
 
 
-class RtmpInlet(ConnectionInlet):
+class RtmpInlet(FlvInlet):
     """The LiveInlet of an RTMP stream."""
 
-    def __init__(self, link: RtmpLink) -> None:
+    def __init__(self, url: MediaUrl, link: RtmpLink) -> None:
         reader = RtmpReader(link)
-        super().__init__(link.connection, reader.receive_into, reader)
+        super().__init__(url, link.connection, reader.receive_into, reader)
 
 
 async def open_rtmp(url: MediaUrl, _memory: SourceMemory, **network: Unpack[DialOptions]) -> RtmpInlet:
@@ -33,7 +34,7 @@ async def open_rtmp(url: MediaUrl, _memory: SourceMemory, **network: Unpack[Dial
     except InvalidValue as error:
         raise SourceUnsupported(error.why) from error
     with as_source_errors():
-        return RtmpInlet(await open_play(url, **network))
+        return RtmpInlet(url, await open_play(url, **network))
 
 
 class RtmpReader:

@@ -106,3 +106,31 @@ async def test_a_film_whose_picture_begins_late_is_sent_from_its_first_sound(rel
     assert publish.stamps(VIDEO)[0] == pytest.approx(2000, abs=60)
     assert len([ms for ms in stamps if ms < 2000]) == pytest.approx(2000 * 48 / 1024, abs=2)
     assert max(b - a for a, b in pairwise(stamps)) <= 23
+
+
+class Telephone(Camera):
+    """A camera with G.711."""
+
+    def headers(self):
+        return super().headers()[:2]
+
+    def _sounds(self, stamp, number):
+        return [(kind, ms, b"\x72" + bytes(160)) for kind, ms, _ in super()._sounds(stamp, number)]
+
+
+@pytest.mark.parametrize("protocol", ["http", "rtmp"])
+async def test_a_relay_of_a_camera_with_g711(relays, protocol):
+    """The destination gets AAC beside all pictures, also where the fast path takes those."""
+    async with Source(protocol, Telephone()) as source, Destination() as destination:
+        running = relays.start(source, destination)
+        await until("sound", lambda: destination.publishes and len(destination.publishes[0].frames(AUDIO)) > 50)
+        await running.relay.stop()
+        publish = destination.publishes[0]
+        assert {tag[2][:1] for tag in publish.tags if tag[0] == AUDIO} == {b"\xaf"}
+        sounds = [tag[1] for tag in publish.frames(AUDIO)]
+        assert all(later - earlier in (21, 22) for earlier, later in pairwise(sounds[3:]))
+        pictures = [tag[1] for tag in publish.frames(VIDEO)]
+        assert {later - earlier for earlier, later in pairwise(pictures)} == {40}
+        # Sound is encoded within a second of its picture.
+        assert abs(pictures[-1] - sounds[-1]) < 1000
+        assert running.status.repairs == 0
