@@ -19,6 +19,7 @@ from streamferry.store.schema import pulse, run, task, worker
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable
 from streamferry.tasks.schedule import END_TOLERANCE_MS, is_over
+from streamferry.worker import LeaseLost
 
 #: A due task that nobody took for this long is taken by any worker with room, beyond its fair share.
 _FAIR_FOR_MS = 1_000
@@ -50,7 +51,7 @@ _OTHERS = sa.select(now_ms(), sa.func.count(worker.c.id), sa.func.coalesce(sa.fu
 
 
 async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> Claimed:
-    """Take due tasks, at most ``room``, usually no more than the worker's fair share."""
+    """Take due tasks, at most ``room``, usually no more than the worker's fair share. Raises LeaseLost: roll back."""
     now, others, load_of_others = (await connection.execute(_OTHERS, {"worker_id": worker_id})).one()
     found = await connection.execute(
         task_rows.WITH_RUN.where(run.c.due_ms <= now, task.c.end_ms > now)
@@ -77,11 +78,14 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
     await events.append(connection, taken, counted=counted)
     orders = await connection.execute(
         worker.update()
-        .where(worker.c.id == worker_id)
+        .where(worker.c.id == worker_id, worker.c.lease_ms > 0)
         .values(load=load + len(taken), orders=worker.c.orders + 1)
         .returning(worker.c.orders)
     )
-    return Claimed(len(taken), orders.scalar())
+    if (count := orders.scalar()) is None:
+        # Ended since it looked: nobody would ever free what it takes.
+        raise LeaseLost
+    return Claimed(len(taken), count)
 
 
 async def conclude(connection: AsyncConnection, seal: Seal) -> int:

@@ -5,6 +5,7 @@ run, worker, usage.
 """
 
 import functools
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
@@ -171,9 +172,7 @@ async def retire(connection: AsyncConnection, worker_id: str) -> None:
 
 async def leave(connection: AsyncConnection, worker_id: str) -> None:
     """End a lease at once: the worker is gone, or its process is."""
-    now = await read_now_ms(connection)
-    await _free(connection, run.c.worker_id == worker_id, now, Reason.of(Code.TASK_WORKER_ENDED))
-    await connection.execute(worker.update().where(worker.c.id == worker_id).values(lease_ms=-now, load=0))
+    await _end(connection, [worker_id], Reason.of(Code.TASK_WORKER_ENDED))
 
 
 async def free_expired(connection: AsyncConnection) -> int:
@@ -192,12 +191,19 @@ async def free_expired(connection: AsyncConnection) -> int:
 
 async def free_attached(connection: AsyncConnection) -> int:
     """Free the tasks of attached workers, whose service and processes are gone; returns how many."""
-    now = await read_now_ms(connection)
     theirs = sa.and_(worker.c.is_attached, worker.c.lease_ms > 0)
     ids = list((await connection.execute(sa.select(worker.c.id).where(theirs))).scalars())
-    freed = await _free(connection, run.c.worker_id.in_(ids), now, Reason.of(Code.TASK_SERVICE_ENDED))
+    return await _end(connection, ids, Reason.of(Code.TASK_SERVICE_ENDED))
+
+
+async def _end(connection: AsyncConnection, ids: Sequence[str], why: Reason) -> int:
+    """End their leases and free their tasks; how many."""
+    now = await read_now_ms(connection)
+    held = run.c.worker_id.in_(ids)
+    await connection.execute(sa.select(run.c.task_id).where(held).order_by(run.c.task_id).with_for_update())
+    # A claim that is being committed is waited for, and its tasks are freed; one that comes later finds no lease.
     await connection.execute(worker.update().where(worker.c.id.in_(ids)).values(lease_ms=-now, load=0))
-    return freed
+    return await _free(connection, held, now, why)
 
 
 async def free_all(connection: AsyncConnection, why: Reason) -> int:

@@ -1,5 +1,7 @@
 """Samples of runs for charts."""
 
+from typing import Any
+
 from streamferry.control.samples import KEPT, MAX_TASKS, STEP_S, Sample, Samples
 from streamferry.relay import State
 from streamferry.store.records import RunningTask
@@ -7,8 +9,11 @@ from streamferry.store.records import RunningTask
 LATE = {"w": 3}
 
 
-def reading(task_id: str = "a", *, dropped: int = 0, retries: int = 0) -> RunningTask:
-    return RunningTask(task_id, State.STREAMING, 990, 0, dropped, retries, 1000, "w", 0, None, in_trouble=False)
+def reading(task_id: str = "a", *, dropped: int = 0, retries: int = 0, out: int = 990, into: int = 1000) -> RunningTask:
+    numbers = {"kbps_out": out, "bytes_out": 0, "dropped_tags": dropped, "retries": retries, "kbps_in": into}
+    line = {"sound_drift_ms": None, "lost_ms": 0, "rtt_ms": None, "retransmits": None, "delivery_kbps": None}
+    told: dict[str, Any] = {**numbers, **line, "media_time_ms": 0}
+    return RunningTask(task_id=task_id, state=State.STREAMING, worker_id="w", in_trouble=False, **told)
 
 
 def test_counters_are_told_by_their_growth() -> None:
@@ -42,6 +47,6 @@ def test_a_value_that_cannot_be_is_cut() -> None:
     """A broken report does not end the sampling."""
     samples = Samples()
     samples.add([reading()], LATE, 0)
-    samples.add([RunningTask("a", State.STREAMING, 2**40, 0, 0, 0, -5, "w", 0, None, in_trouble=False)], {}, 1)
+    samples.add([reading(out=2**40, into=-5)], {}, 1)
     assert samples.of("a")[0].kbps_in == 0
     assert samples.of("a")[0].kbps_out == 2**32 - 1

@@ -12,11 +12,11 @@ from streamferry.control.actions import Actions
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.url import MediaUrl
 from streamferry.relay import RelayStatus, State
-from streamferry.store import Store, assignments, groups, tasks, workers
+from streamferry.store import Store, assignments, due, groups, tasks, workers
 from streamferry.store import usage as usages
 from streamferry.store.database import lock_name, read_now_ms
 from streamferry.store.schema import run, task, worker
-from streamferry.worker import Outcome, Report
+from streamferry.worker import LeaseLost, Outcome, Report
 from streamferry.worker.ledger import Usage
 
 pytestmark = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
@@ -143,3 +143,40 @@ async def test_a_dry_run_waits_for_nobody(store: Store) -> None:
         await lock_name(connection, tasks.destination_digest(store.seal, make_spec().destination))
         async with asyncio.timeout(30):
             await actions.check_decided(lambda _: make_spec())
+
+
+async def _holder(store: Store, task_id: str) -> str | None:
+    async with store.read() as connection:
+        query = sa.select(run.c.worker_id).where(run.c.task_id == task_id)
+        return (await connection.execute(query)).scalar_one()
+
+
+async def test_a_worker_whose_lease_was_ended_claims_nothing(store: Store) -> None:
+    """It was frozen between its look and its claim. If it died then, nobody ever freed what it had claimed."""
+    made = await Actions(store).create_task(make_spec())
+    await StoreLedger(store, "one", capacity=10).register()
+    async with store.write() as connection:
+        await workers.leave(connection, "one")
+    with pytest.raises(LeaseLost):
+        async with store.write() as connection:
+            await due.claim(connection, store.seal, "one", load=0, room=10)
+    assert await _holder(store, made) is None
+
+
+@pytest.mark.parametrize("is_attached", [False, True])
+async def test_what_a_worker_claimed_last_is_freed_as_it_ends(store: Store, is_attached: bool) -> None:
+    """Its process was killed while the store was committing that."""
+    made = await Actions(store).create_task(make_spec())
+    await StoreLedger(store, "one", capacity=10, is_attached=is_attached).register()
+
+    async def end() -> None:
+        async with store.write() as connection:
+            await (workers.free_attached(connection) if is_attached else workers.leave(connection, "one"))
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        async with store.write() as connection:
+            assert (await due.claim(connection, store.seal, "one", load=0, room=10)).tasks == 1
+            ending = group.create_task(end())
+            await _wait_blocked(store)
+        await ending
+    assert await _holder(store, made) is None
