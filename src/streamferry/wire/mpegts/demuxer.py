@@ -42,10 +42,8 @@ def _payloads(stride: int, count: int) -> Callable[[bytes, int], tuple[bytes, ..
     return Struct((f"{_HEAD_BYTES}x{_PAYLOAD_BYTES}s{stride - PACKET_BYTES}x") * count).unpack_from
 
 
-@cache
-def _run_of(byte: int) -> Callable[[bytes, int, int], re.Match[bytes] | None]:
-    """What finds how often a byte is repeated."""
-    return re.compile(re.escape(bytes((byte,))) + b"+").match
+# By the byte: what finds how often it is repeated.
+_RUN_OF = [re.compile(re.escape(bytes((byte,))) + b"+").match for byte in range(256)]
 
 
 class _Pid:
@@ -173,7 +171,7 @@ class TsDemuxer:
         stride = self._stride
         count = (size - at) // stride
         end = at + count * stride
-        if (synced := _run_of(_SYNC)(data[at:end:stride], 0, count)) is None:
+        if (synced := _RUN_OF[_SYNC](data[at:end:stride], 0, count)) is None:
             return at
         count = synced.end()
         end = at + count * stride
@@ -200,20 +198,33 @@ class TsDemuxer:
 
     def _take_run(self, pid: _Pid, data: bytes, at: int, number: int, first: bytes, second: bytes, third: bytes) -> int:
         """Take the packets from this one on that are nothing but more payload of a PES packet; returns how many."""
-        limit = number + _MOST_AT_ONCE
-        same = _run_of(first[number])(first, number, limit)
-        same = _run_of(second[number])(second, number, same.end()) if same is not None else None
+        same = _RUN_OF[first[number]](first, number, number + _MOST_AT_ONCE)
+        same = _RUN_OF[second[number]](second, number, same.end()) if same is not None else None
         if same is None:
             return 0
-        count, counter = same.end() - number, pid.counter
-        expected = _CONTINUED[counter : counter + count]
-        if third[number : number + count] != expected:
+        end = same.end()
+        plain, counter, is_stuffed = end - number, pid.counter, False
+        if third[number:end] != _CONTINUED[counter : counter + plain]:
             # The last has stuffing, mostly.
-            count -= 1
-            if not count or third[number : number + count] != expected[:count]:
+            plain -= 1
+            is_stuffed = third[end - 1] == _CONTINUED[counter + plain] | 0x20
+            if third[number : end - 1] != _CONTINUED[counter : counter + plain] or not (plain or is_stuffed):
                 return 0
-        pid.pieces += _payloads(self._stride, count)(data, at + number * self._stride)
-        pid.size += count * _PAYLOAD_BYTES
+        stride = self._stride
+        begin = at + number * stride
+        if plain:
+            pid.pieces += _payloads(stride, plain)(data, begin)
+            pid.size += plain * _PAYLOAD_BYTES
+        if is_stuffed:
+            begin += plain * stride + _HEAD_BYTES
+            length = data[begin]
+            if (length and data[begin + 1] & 0x80) or length >= _PAYLOAD_BYTES - 1:
+                # A discontinuity, or what cannot be.
+                is_stuffed = False
+            else:
+                pid.pieces.append(data[begin + 1 + length : begin + _PAYLOAD_BYTES])
+                pid.size += _PAYLOAD_BYTES - 1 - length
+        count = plain + is_stuffed
         pid.counter = counter + count & 15
         if pid.size > MAX_PICTURE_BYTES:
             self._damage(pid)
@@ -278,31 +289,33 @@ class TsDemuxer:
             return
         left = pid.left
         pid.pieces, pid.size, pid.left, pid.is_damaged = [], 0, 0, True
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if is_damaged or len(data) < 9 or data[:3] != b"\0\0\1" or data[3] in _WITHOUT_HEADER:
+        head = pieces[0]
+        if len(head) < 9 or len(head) < 9 + head[8]:
+            pieces = [head := b"".join(pieces)]
+        if is_damaged or len(head) < 9 or head[:3] != b"\0\0\1" or head[3] in _WITHOUT_HEADER:
             return
-        if data[6] & 0x30 == 0x10 or data[6] & 0x30 == 0x30:
+        if head[6] & 0x30 == 0x10 or head[6] & 0x30 == 0x30:
             self.is_scrambled = True
             return
-        flags, begin = data[7] >> 6, 9 + data[8]
-        if begin > len(data):
+        flags, begin = head[7] >> 6, 9 + head[8]
+        if begin > len(head):
             return
         pts = dts = None
-        if flags & 2 and data[8] >= 5:
-            pts = dts = self._unwrapped(_stamp(data, 9))
-            if flags == 3 and data[8] >= 10:
-                dts = self._unwrapped(_stamp(data, 14))
-        payload = data[begin:left] if left else data[begin:]
+        if flags & 2 and begin >= 14:
+            pts = dts = unwrapped(_stamp(head, 9), self._last_ticks)
+            if flags == 3 and begin >= 19:
+                dts = unwrapped(_stamp(head, 14), pts)
+            self._last_ticks = dts
+        pieces[0] = head[begin:]
+        payload = b"".join(pieces)
+        if left:
+            payload = payload[: max(0, left - begin)]
         self.is_scrambled = False
         if isinstance(pid.reader, Pictures):
             if pts is not None and dts is not None:
                 pid.reader.put(payload, pts, dts, out)
         elif pid.reader is not None:
             pid.reader.put(payload, pts, out)
-
-    def _unwrapped(self, stamp: int) -> int:
-        self._last_ticks = ticks = unwrapped(stamp, self._last_ticks)
-        return ticks
 
     def _read_section(self, pid: _Pid, payload: bytes, is_start: bool, out: list[Tag]) -> None:
         for section in pid.sections.feed(payload, is_start) if pid.sections is not None else ():

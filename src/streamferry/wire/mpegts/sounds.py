@@ -7,6 +7,7 @@ Specification: ISO/IEC 14496-3, 1.A.2 (ADTS), 1.7.3 (LATM and LOAS), 1.6.2 (Audi
 """
 
 import re
+from functools import lru_cache
 
 from streamferry.media.tag import AUDIO, Tag
 from streamferry.wire.bits import BitReader
@@ -61,12 +62,14 @@ class Sounds:
 
     def put(self, data: bytes, pts: int | None, out: list[Tag]) -> None:
         """Stamps in ticks of 90 kHz, which do not wrap; without one it goes on after the frame before."""
+        # Size, samples, rate, tag body and configuration of the frame that begins there; size 0: there is none.
+        frame_at = {"aac": self._adts, "latm": self._loas, "mpeg": self._mpeg}[self._codec]
         held = len(self._held)
         data = self._held + data[:_MAX_PUT_BYTES]
         # A frame that began in the packet before has its stamp from there.
         at, begun = 0, pts
         while at + 7 <= len(data):
-            size, samples, rate_hz, frame, config = self._frame(data, at)
+            size, samples, rate_hz, frame, config = frame_at(data, at)
             if size <= 0:
                 following = self._sync(data, at + 1)
                 if following < 0:
@@ -98,25 +101,15 @@ class Sounds:
         found = _SYNC[self._codec](data, at)
         return found.start() if found is not None else -1
 
-    def _frame(self, data: bytes, at: int) -> tuple[int, int, int, bytes, bytes]:
-        """Size, samples, rate, tag body and configuration of the frame at ``at``; size 0: there is none."""
-        if self._codec == "aac":
-            return self._adts(data, at)
-        return self._mpeg(data, at) if self._codec == "mpeg" else self._loas(data, at)
-
     def _adts(self, data: bytes, at: int) -> tuple[int, int, int, bytes, bytes]:
         head = int.from_bytes(data[at : at + 7])
-        size, rate = head >> 13 & 0x1FFF, head >> 34 & 15
-        has_no_crc, blocks = head >> 40 & 1, head & 3
-        begin = 7 if has_no_crc else 9
-        if head >> 44 != 0xFFF or head >> 41 & 3 or rate >= len(_RATES) or size <= begin:
+        size = head >> 13 & 0x1FFF
+        begin, rate_hz, config = _adts_form(head >> 30)
+        if size <= begin or not begin:
             return 0, 0, 0, b"", b""
-        channels = head >> 30 & 7
-        if not channels:
+        if not head >> 30 & 7:
             self._tell("AAC whose channels are told in its frames")
-        # AudioSpecificConfig: object type, rate, channels.
-        config = ((head >> 38 & 3) + 1 << 11 | rate << 7 | channels << 3).to_bytes(2)
-        return size, 1024 * (blocks + 1), _RATES[rate], b"\xaf\1" + data[at + begin : at + size], config
+        return size, 1024 * ((head & 3) + 1), rate_hz, b"\xaf\1" + data[at + begin : at + size], config
 
     def _mpeg(self, data: bytes, at: int) -> tuple[int, int, int, bytes, bytes]:
         head = int.from_bytes(data[at : at + 4])
@@ -155,6 +148,18 @@ class Sounds:
         except ValueError:
             return 0, 0, 0, b"", b""
         return size, 1024, self._latm.rate_hz, b"\xaf\1" + frame, self._latm.config
+
+
+@lru_cache(64)
+def _adts_form(fixed: int) -> tuple[int, int, bytes]:
+    """What the first 26 bits of an ADTS frame say, which all frames share: size of its head, 0 if it is none, rate, and
+    AudioSpecificConfig."""
+    rate = fixed >> 4 & 15
+    if fixed >> 14 != 0xFFF or fixed >> 11 & 3 or rate >= len(_RATES):
+        return 0, 0, b""
+    # Object type, rate, channels.
+    config = ((fixed >> 8 & 3) + 1 << 11 | rate << 7 | (fixed & 7) << 3).to_bytes(2)
+    return 7 if fixed >> 10 & 1 else 9, _RATES[rate], config
 
 
 class LatmConfig:
