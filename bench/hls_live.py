@@ -24,11 +24,15 @@ from contenders import Relays, start_host
 from measure import about, allow_many_files, pss_mib
 from programs import Program, Sink, Source, build_native, close_all, cores, start_server, unused_port
 from results import Bar, keep, print_bars
-from windows import UP_SECONDS, Measured, take_windows
+from windows import BEHIND_MS, UP_SECONDS, Measured, take_windows
 
 OURS, THEIRS = "streamferry", "ffmpeg"
 #: Most CPU that ours may take of theirs, and most memory of a stream in MiB.
 CPU_BAR, MEMORY_BAR_MIB = 0.3, 1.0
+SEGMENT_SECONDS = 4
+#: ffmpeg writes all pictures of a fragment before all of its sound. It reads one at the pace of its stamps, and sends
+#: it when its sound is there: once in a segment.
+BURST_MS = SEGMENT_SECONDS * 1000
 
 
 _NGINX = """
@@ -47,7 +51,18 @@ def serve(form: str, stack: ExitStack) -> str:
     """Start a live playlist; its address."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamferry-bench-")))
     folder.chmod(0o755)
-    cutting = ["-c", "copy", "-f", "hls", "-hls_time", "4", "-hls_list_size", "6", "-hls_flags", "delete_segments"]
+    cutting = [
+        "-c",
+        "copy",
+        "-f",
+        "hls",
+        "-hls_time",
+        str(SEGMENT_SECONDS),
+        "-hls_list_size",
+        "6",
+        "-hls_flags",
+        "delete_segments",
+    ]
     named = [word.replace("{}", str(folder)) for word in FORMS[form]]
     reading = ["-re", "-stream_loop", "-1", "-i", str(live_clip())]
     maker = ["ffmpeg", "-nostdin", "-loglevel", "error", *reading, *cutting, *named, str(folder / "live.m3u8")]
@@ -86,16 +101,17 @@ def start_theirs(address: str, count: int, sink: Sink, stack: ExitStack) -> Rela
 def measure(name: str, form: str, streams: int, windows: int, seconds: float) -> Measured:
     """Run one row from start to end. What goes wrong is in ``failures``."""
     measured = Measured(f"{name}, {form}")
+    burst_ms = BURST_MS if (name, form) == (THEIRS, "fMP4") else 0
     try:
         with ExitStack() as stack:
-            sink = stack.enter_context(Sink())
+            sink = stack.enter_context(Sink(fresh_ms=1000 + burst_ms))
             idle = stack.enter_context(Source(live_clip()))
             start = start_ours if name == OURS else start_theirs
             begun = time.monotonic()
             relays = start(serve(form, stack), streams, sink, stack)
             sink.wait_for_streams(streams, UP_SECONDS)
             measured.up_seconds = round(time.monotonic() - begun, 2)
-            take_windows(measured, relays, idle, sink, streams, windows, seconds)
+            take_windows(measured, relays, idle, sink, streams, windows, seconds, BEHIND_MS + burst_ms)
             measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
     except (RuntimeError, OSError) as error:
         measured.failures.append(str(error))
@@ -107,7 +123,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=100)
     parser.add_argument("--windows", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of a window")
+    parser.add_argument("--seconds", type=float, default=3.0 * SEGMENT_SECONDS, help="length of a window")
     parser.add_argument("--forms", default=",".join(FORMS), help="of the segments")
     asked = parser.parse_args()
     allow_many_files()

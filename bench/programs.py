@@ -201,8 +201,9 @@ class Source(Program):
 class Sink(Program):
     """``native/sink.c`` at work."""
 
-    def __init__(self, drain_ms: int = 20, *, events: bool = False) -> None:
-        super().__init__([build_native("sink"), str(drain_ms), *["--events"] * events], cores()[1], talks=True)
+    def __init__(self, drain_ms: int = 20, *, fresh_ms: int = 1000, events: bool = False) -> None:
+        options = [str(drain_ms), str(fresh_ms), *["--events"] * events]
+        super().__init__([build_native("sink"), *options], cores()[1], talks=True)
         self.port: int = self.hear()["rtmp"]
         #: Of the server that takes TLS in front of it, if there is one: see ``tls.py``.
         self.tls_port: int | None = None
@@ -217,7 +218,7 @@ class Sink(Program):
         return self.ask("report")
 
     def wait_for_streams(self, count: int, timeout: float) -> None:
-        """Return when ``count`` streams have given a frame within the last second; RuntimeError if that never comes."""
+        """Return when ``count`` streams are fresh (see sink.c); RuntimeError if that never comes."""
         deadline = time.monotonic() + timeout
         while (seen := self.report())["fresh"] < count:
             if time.monotonic() > deadline:

@@ -30,15 +30,25 @@ class Measured:
 
 
 def take_windows(
-    measured: Measured, relays: Relays, source: Source, sink: Sink, streams: int, windows: int, seconds: float
+    measured: Measured,
+    relays: Relays,
+    source: Source,
+    sink: Sink,
+    streams: int,
+    windows: int,
+    seconds: float,
+    behind_ms: int = BEHIND_MS,
 ) -> None:
-    """Let the streams settle, then take the windows, the median of their CPU, and why one of them does not count."""
+    """Let the streams settle, then take the windows, the median of their CPU, and why one of them does not count.
+
+    ``behind_ms``: their stamps may advance this much less than a window lasts.
+    """
     time.sleep(SETTLE_SECONDS)
     source.report(), sink.report()
     for _ in range(windows):
         window = measure_window(relays, source, sink, streams, seconds)
         measured.windows.append(window)
-        measured.failures += doubts(window, streams)
+        measured.failures += doubts(window, streams, behind_ms)
     measured.cpu_percent = statistics.median(window["cpu_percent"] for window in measured.windows)
 
 
@@ -62,7 +72,7 @@ def measure_window(relays: Relays, source: Source, sink: Sink, streams: int, sec
     }
 
 
-def doubts(window: dict[str, Any], streams: int) -> list[str]:
+def doubts(window: dict[str, Any], streams: int, behind_ms: int = BEHIND_MS) -> list[str]:
     """Why the window does not count: a stream that was not seen publishing all through it, in real time."""
     sink, source = window["sink"], window["source"]
     found = []
@@ -70,7 +80,7 @@ def doubts(window: dict[str, Any], streams: int) -> list[str]:
         found.append(f"{sink['fresh']} of {sink['streams']} streams publishing, not {streams}")
     if sink["lost"] or sink["new_streams"]:
         found.append(f"{sink['lost']} streams left and {sink['new_streams']} came")
-    if sink["min_advance_ms"] < window["seconds"] * 1000 - BEHIND_MS:
+    if sink["min_advance_ms"] < window["seconds"] * 1000 - behind_ms:
         found.append(f"a stream advanced {sink['min_advance_ms']} ms in {window['seconds']} s")
     if sink["backwards"]:
         found.append(f"{sink['backwards']} stamps went back")

@@ -1,6 +1,6 @@
 /* RTMP sink: takes any number of publishers, throws the media away, and knows of each whether it is publishing.
  *
- *     sink DRAIN_MS [--events]
+ *     sink DRAIN_MS FRESH_MS [--events]
  *
  * Prints {"rtmp": port}. A publisher is read every DRAIN_MS, so that the sink wakes rarely; one whose key begins with
  * "probe" is read as its bytes come (with DRAIN_MS 0: every one), and its frames are timed. With --events the first
@@ -8,7 +8,7 @@
  * counts since the last report:
  *
  *   streams         publishers connected that were told Publish.Start
- *   fresh           of these, how many gave a frame within the last second
+ *   fresh           of these, how many gave a frame within the last FRESH_MS
  *   worst_gap_ms    the longest silence of any of them; new_streams, lost: joined and left since the last report
  *   min_frames, min_advance_ms    of the stream that gave fewest video frames / whose stamps advanced least
  *   backwards       video stamps that went back; uneven: that did not rise by 1 to EVEN_MS, one frame at 30
@@ -38,7 +38,7 @@ static int64_t bytes, messages, arrived_ns;
 static int64_t *added;
 static size_t added_size, added_room;
 static bool events;
-static int drain_ms;
+static int drain_ms, fresh_ms;
 static uint8_t buffer[READ_ROOM];
 
 static void keep_added(int64_t us)
@@ -158,7 +158,7 @@ static void report(void)
         if (!s->session.publishing) continue;
         publishing++;
         if (s->started && now - s->last_ns > s->gap_ns) s->gap_ns = now - s->last_ns;
-        if (s->started && now - s->last_ns < 1000000000) fresh++;
+        if (s->started && now - s->last_ns < fresh_ms * 1000000LL) fresh++;
         if (s->gap_ns > gap) gap = s->gap_ns;
         if (s->frames < min_frames) min_frames = s->frames;
         uint32_t advance = s->frames ? s->stamp_ms - s->first_stamp_ms : 0;
@@ -205,7 +205,8 @@ int main(int argc, char **argv)
 {
     begin_program();
     drain_ms = argc > 1 ? atoi(argv[1]) : 20;
-    events = argc > 2 && !strcmp(argv[2], "--events");
+    fresh_ms = argc > 2 ? atoi(argv[2]) : 1000;
+    events = argc > 3 && !strcmp(argv[3], "--events");
     int port, listener = listen_on_any_port(&port);
     static int control;
     epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -6,6 +6,7 @@ it (EXT-X-DISCONTINUITY, a server that was started anew) they are shifted alike.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from streamferry.media.errors import SourceEnded, SourceUnsupported
 from streamferry.media.tag import Tag
@@ -20,6 +21,8 @@ _PATIENCE_RETURNS = 0.05
 # What is due later than this comes after a gap.
 _GAP_MS = 400
 _LOOK_EVERY_S = 0.02
+_MAX_STAMP = 0xFFFFFFFF
+_stamp_of = itemgetter(1)
 
 
 class HlsInlet:
@@ -103,13 +106,18 @@ class HlsInlet:
         """Hand out what is due, in the order of its stamps: multiplexers send sound later than its picture."""
         found: list[Tag] = []
         for reader in self._readers:
+            before = len(found)
             for tags in reader.tracks.values():
                 while tags and tags[0][1] <= due_ms:
                     found.append(tags.popleft())
-                    reader.held_bytes -= len(found[-1][2])
-                    reader.given_ms = max(reader.given_ms, found[-1][1])
+            if len(found) > before:
+                given = found[before:]
+                reader.held_bytes -= sum([len(tag[2]) for tag in given])
+                reader.given_ms = max(reader.given_ms, *[tag[1] for tag in given])
         found.sort(key=_stamp_of)
-        out.extend((kind, stamp & 0xFFFFFFFF, body) for kind, stamp, body in found)
+        if found and found[-1][1] > _MAX_STAMP:
+            found = [(kind, stamp & _MAX_STAMP, body) for kind, stamp, body in found]
+        out += found
 
     def _check(self) -> None:
         for reader in self._readers:
@@ -126,7 +134,3 @@ def raise_end(rendition: Rendition) -> None:
         raise SourceEnded(Code.SOURCE_CLOSED)
     with as_source_errors():
         raise rendition.error
-
-
-def _stamp_of(tag: Tag) -> int:
-    return tag[1]

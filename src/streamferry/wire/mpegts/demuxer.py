@@ -12,7 +12,7 @@ from functools import cache
 from struct import Struct
 
 from streamferry.media.tag import Tag
-from streamferry.wire.mpegts.pictures import MAX_PICTURE_BYTES, Pictures
+from streamferry.wire.mpegts.pictures import MAX_PICTURE_BYTES, Pictures, units_of
 from streamferry.wire.mpegts.sounds import Sounds
 from streamferry.wire.mpegts.stamps import unwrapped
 from streamferry.wire.mpegts.tables import Program, SectionReader, Stream, program_of, programs_of
@@ -311,11 +311,12 @@ class TsDemuxer:
         if left:
             payload = payload[: max(0, left - begin)]
         self.is_scrambled = False
-        if isinstance(pid.reader, Pictures):
+        reader = pid.reader
+        if isinstance(reader, Pictures):
             if pts is not None and dts is not None:
-                pid.reader.put(payload, pts, dts, out)
-        elif pid.reader is not None:
-            pid.reader.put(payload, pts, out)
+                reader.put_units(units_of(payload), pts, dts, out)
+        elif reader is not None:
+            reader.put(payload, pts, out)
 
     def _read_section(self, pid: _Pid, payload: bytes, is_start: bool, out: list[Tag]) -> None:
         for section in pid.sections.feed(payload, is_start) if pid.sections is not None else ():

@@ -56,7 +56,7 @@ def units_of(data: bytes) -> list[bytes]:
 
 
 class Pictures:
-    """The picture of one elementary stream. ``put`` takes the payload of PES packets, which are whole."""
+    """The picture of one elementary stream. ``put_units`` takes what comes at once."""
 
     def __init__(self, codec: str) -> None:
         self._is_avc = codec == "h264"
@@ -69,12 +69,11 @@ class Pictures:
         self._step_ticks = 3600
         self._dts: int | None = None
 
-    def put(self, data: bytes, pts: int, dts: int, out: list[Tag]) -> None:
-        """Stamps in ticks of 90 kHz, which do not wrap."""
-        self.put_units(units_of(data), pts, dts, out)
-
     def put_units(self, units: list[bytes], pts: int, dts: int, out: list[Tag]) -> None:
-        """The same of what has no start codes. Parameter sets alone make no tag; they hold from then on."""
+        """The units of a PES packet. Stamps in ticks of 90 kHz, which do not wrap.
+
+        Parameter sets alone make no tag; they hold from then on.
+        """
         if self._dts is not None and 0 < dts - self._dts < 90_000:
             self._step_ticks = dts - self._dts
         is_avc = self._is_avc
@@ -88,15 +87,15 @@ class Pictures:
             if len(unit) < least:
                 continue
             role = roles[unit[0]]
-            is_slice = role == _SLICE or role == _KEY_SLICE
+            is_slice = _SLICE <= role <= _KEY_SLICE
             # first_mb_in_slice is 0, and first_slice_segment_in_pic_flag is 1, if this bit is set.
             may_begin = is_slice and unit[least - 1] > 127
-            if has_slice and (may_begin or _SET <= role <= _DELIMITER):
-                # A third field is of another frame.
-                if not (may_begin and is_avc and self._may_have_fields and begun < 2):
-                    self._put_picture(body, fresh, is_key, has_slice, pts, dts, out)
-                    pts, dts = pts + self._step_ticks, dts + self._step_ticks
-                    body, fresh, begun, is_key, has_slice = [b""], {}, 0, False, False
+            # A third field is of another frame.
+            is_field = may_begin and is_avc and self._may_have_fields and begun < 2
+            if has_slice and not is_field and (may_begin or _SET <= role <= _DELIMITER):
+                self._put_picture(body, fresh, is_key, has_slice, pts, dts, out)
+                pts, dts = pts + self._step_ticks, dts + self._step_ticks
+                body, fresh, begun, is_key, has_slice = [b""], {}, 0, False, False
             begun += may_begin
             if is_slice:
                 if not has_slice:

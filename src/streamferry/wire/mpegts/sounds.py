@@ -93,6 +93,8 @@ class Sounds:
                 out.append((AUDIO, stamp, frame))
             self._next += samples * _TICKS / rate_hz
             at += size
+            if self._codec == "aac" and begun is None:
+                at = self._adts_run(data, at - size, at, self._next, out)
         self._held = data[at:][-_MAX_HELD_BYTES:]
         if begun is not None and pts is not None and at >= held:
             self._next = float(pts)
@@ -110,6 +112,22 @@ class Sounds:
         if not head >> 30 & 7:
             self._tell("AAC whose channels are told in its frames")
         return size, 1024 * ((head & 3) + 1), rate_hz, b"\xaf\1" + data[at + begin : at + size], config
+
+    def _adts_run(self, data: bytes, last: int, at: int, ticks: float, out: list[Tag]) -> int:
+        """Append the frames from ``at`` on that have the form of the last one; returns where the next begins."""
+        fixed = int.from_bytes(data[last : last + 4]) >> 6
+        begin, rate_hz, _ = _adts_form(fixed)
+        most = len(data) - 7 if fixed & 7 else 0
+        while at <= most:
+            head = int.from_bytes(data[at : at + 7])
+            end = at + (head >> 13 & 0x1FFF)
+            if head >> 30 != fixed or end <= at + begin or end > most + 7:
+                break
+            out.append((AUDIO, round(ticks) // 90 & 0xFFFFFFFF, b"\xaf\1" + data[at + begin : end]))
+            ticks += 1024 * ((head & 3) + 1) * _TICKS / rate_hz
+            at = end
+        self._next = ticks
+        return at
 
     def _mpeg(self, data: bytes, at: int) -> tuple[int, int, int, bytes, bytes]:
         head = int.from_bytes(data[at : at + 4])
