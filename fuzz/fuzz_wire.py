@@ -16,6 +16,7 @@ from streamferry.wire.amf0 import parse_amf0
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_flv_header, parse_metadata, scan_tags
 from streamferry.wire.fmp4 import Fragmenter, end_of_fragment
 from streamferry.wire.mp4 import Mp4Demuxer
+from streamferry.wire.mpegts import TsDemuxer
 from streamferry.wire.rtmp.chunk import ChunkReader, Message
 from streamferry.wire.rtmp.message import MessageType, parse_command, parse_status, tags_of_message
 from streamferry.wire.rtmp.session import ClientSession, Purpose, ServerSession
@@ -66,6 +67,14 @@ def read_mp4(data: bytes) -> None:
     whole = _mp4_tags([data])
     assert whole == _mp4_tags([data[: len(data) // 2], data[len(data) // 2 :]])
     assert sum(size for _, _, size, _ in whole) <= 2 * len(data)
+
+
+def read_ts(data: bytes) -> None:
+    """A transport stream, whole and in two parts; nothing is made of it that was not there."""
+    whole = _ts_tags([data])
+    assert whole == _ts_tags([data[: len(data) // 2], data[len(data) // 2 :]])
+    # A header is made of parameter sets, and what stands before a frame of one byte is longer than that.
+    assert sum(size for _, _, size, _ in whole) <= 6 * len(data)
 
 
 def read_chunks(data: bytes) -> None:
@@ -129,6 +138,7 @@ TARGETS: tuple[Callable[[bytes], None], ...] = (
     read_as_preview,
     read_rtsp,
     read_mp4,
+    read_ts,
 )
 
 
@@ -178,6 +188,14 @@ def _mp4_tags(pieces: list[bytes]) -> list[tuple[int, int, int, int]]:
     demuxer, tags = Mp4Demuxer(), list[Tag]()
     for piece in pieces:
         demuxer.feed(piece, tags)
+    return [(kind, stamp, len(body), crc32(body)) for kind, stamp, body in tags]
+
+
+def _ts_tags(pieces: list[bytes]) -> list[tuple[int, int, int, int]]:
+    demuxer, tags = TsDemuxer(), list[Tag]()
+    for piece in pieces:
+        demuxer.feed(piece, tags)
+    demuxer.finish(tags)
     return [(kind, stamp, len(body), crc32(body)) for kind, stamp, body in tags]
 
 

@@ -14,6 +14,8 @@ from streamferry.media.tag import KEYFRAME, START, Tag
 from streamferry.wire.amf0 import EcmaArray, serialize_amf0
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags, serialize_metadata, serialize_tag
 from streamferry.wire.fmp4 import Fragmenter
+from streamferry.wire.mpegts.tables import crc
+from streamferry.wire.parameter_sets import SequenceHeader
 from streamferry.wire.rtsp.message import interleaved
 
 ROOT = Path(__file__).parents[3]
@@ -61,6 +63,57 @@ def fragmented(flv: bytes) -> bytes:
     return b"".join(piece.data for piece in Fragmenter().put(starts))
 
 
+def ts_packets(pid: int, data: bytes, counter: int) -> bytes:
+    """A PES packet or a section in packets of a transport stream, the last of them stuffed."""
+    packets, head = b"", 0x4000 | pid
+    for number, at in enumerate(range(0, len(data), 184)):
+        piece = data[at : at + 184]
+        rest = 184 - len(piece)
+        stuffing = b"" if not rest else bytes((rest - 1,)) + (b"\0" + b"\xff" * (rest - 2) if rest > 1 else b"")
+        control = (0x30 if rest else 0x10) | counter + number & 15
+        packets += b"\x47" + head.to_bytes(2) + bytes((control,)) + stuffing + piece
+        head = pid
+    return packets
+
+
+def transport(flv: bytes) -> bytes:
+    """The first frames of the clip as a transport stream: H.264 with start codes, AAC with ADTS."""
+
+    def section(table: int, body: bytes) -> bytes:
+        data = bytes((table,)) + (0xB000 | len(body) + 9).to_bytes(2) + b"\0\1\xc1\0\0" + body
+        return b"\0" + data + crc(data).to_bytes(4)
+
+    stream = ts_packets(0, section(0, b"\0\1\xf0\0"), 0)
+    stream += ts_packets(0x1000, section(2, b"\xe1\0\xf0\0\x1b\xe1\0\xf0\0\x0f\xe1\1\xf0\0"), 0)
+    tags: list[Tag] = []
+    scan_tags(memoryview(flv), FLV_HEADER_BYTES, len(flv), tags)
+    counters = {0x100: 0, 0x101: 0}
+    sets = b""
+    for kind, stamp, body in tags:
+        body = bytes(body)
+        pts = stamp * 90
+        time = bytes((0x21 | pts >> 29 & 14, pts >> 22 & 255, pts >> 14 & 254 | 1, pts >> 7 & 255, pts << 1 & 254 | 1))
+        if kind == 9 and body[:2] == b"\x17\0":
+            header = SequenceHeader.parse(body)
+            assert header is not None
+            sets = b"".join(b"\0\0\0\1" + unit for unit in header.sets)
+        elif kind == 9:
+            media, at = sets, 5
+            while at + 4 < len(body):
+                size = int.from_bytes(body[at : at + 4])
+                media, at = media + b"\0\0\0\1" + body[at + 4 : at + 4 + size], at + 4 + size
+            packets = ts_packets(0x100, b"\0\0\1\xe0\0\0\x80\x80\x05" + time + media, counters[0x100])
+            stream, sets = stream + packets, b""
+            counters[0x100] += len(packets) // 188
+        elif kind == 8 and body[:2] == b"\xaf\1":
+            media = b"\xff\xf1\x4c" + (0x80 << 16 | len(body) + 5 << 5 | 0x1F).to_bytes(3) + b"\xfc" + body[2:]
+            head = b"\0\0\1\xc0" + (len(media) + 8).to_bytes(2) + b"\x80\x80\x05"
+            packets = ts_packets(0x101, head + time + media, counters[0x101])
+            stream += packets
+            counters[0x101] += len(packets) // 188
+    return stream
+
+
 def seeds(target: ModuleType) -> list[bytes]:
     """A real input for each parser, behind the byte that chooses it."""
     publish = (VECTORS / "ffmpeg-publish-past-2-24.rtmp").read_bytes()[:9000]
@@ -78,6 +131,7 @@ def seeds(target: ModuleType) -> list[bytes]:
         "read_as_client": [play],
         "read_rtsp": [camera()],
         "read_mp4": [fragmented(clip)],
+        "read_ts": [transport(clip)],
         "read_as_preview": [
             clip[FLV_HEADER_BYTES:],
             serialize_tag(9, 0, HEVC) + serialize_tag(9, 0, b"\x93hvc1frame") + serialize_tag(9, 0, b"\xa3hvc1frame"),
