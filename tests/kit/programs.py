@@ -151,9 +151,14 @@ def descendants(pid: int) -> list[int]:
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for child in map(int, children.read_text().split()):
-                if Path(f"/proc/{child}/comm").read_text() != f"{NURSERY}\n":
+                if not _is_over(child) and Path(f"/proc/{child}/comm").read_text() != f"{NURSERY}\n":
                     found += [child, *descendants(child)]
     return found
+
+
+def _is_over(pid: int) -> bool:
+    """Whether it has ended, and only its parent has not looked yet how: proc(5), the state after the name."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith(("Z", "X"))
 
 
 def command_line(pid: int) -> str:

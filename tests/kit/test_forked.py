@@ -3,13 +3,14 @@
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kit.forked import Forks
-from kit.programs import command_line
+from kit.programs import command_line, descendants
 from kit.waiting import PATIENCE_S, wait_for
 
 
@@ -48,3 +49,10 @@ def test_forks_end_with_the_process_they_come_from(forks: Forks) -> None:
     forks.close()
     assert running.wait(PATIENCE_S) == -signal.SIGKILL
     wait_for("its end", lambda: not command_line(running.pid))
+
+
+def test_what_has_ended_is_no_descendant_though_nobody_has_waited_for_it() -> None:
+    """The kernel may give a process what its children leave, of which it does not know."""
+    with subprocess.Popen(["true"], stdout=subprocess.DEVNULL) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        assert ended.pid not in descendants(os.getpid())
