@@ -278,9 +278,7 @@ def _target(url: MediaUrl) -> str:
 def _stream(connection: Connection, response: h11.Response, leftover: bytes, url: MediaUrl) -> HttpStream:
     status = response.status_code
     if status not in (200, 206):
-        refusal = rejection(url, status)
-        refusal.retry_after_s = retry_after_s(_header(response, b"retry-after"))
-        raise refusal
+        raise rejection(url, response)
     length = _header(response, b"content-length")
     chunked = _header(response, b"transfer-encoding").lower() == "chunked"
     return HttpStream(
@@ -294,11 +292,13 @@ def _stream(connection: Connection, response: h11.Response, leftover: bytes, url
     )
 
 
-def rejection(url: MediaUrl, status: int) -> PeerRejected:
-    """The error that an answer with this status is."""
+def rejection(url: MediaUrl, response: h11.Response) -> PeerRejected:
+    """The error that an answer with such a status is."""
+    status = response.status_code
     phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
     refusal = PeerRejected(Code.PEER_ANSWERED, url=url.redacted, answer=f"{status}{phrase}")
     refusal.status = status
+    refusal.retry_after_s = retry_after_s(_header(response, b"retry-after"))
     return refusal
 
 

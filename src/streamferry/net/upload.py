@@ -52,4 +52,4 @@ async def _request(
         raise
     connection.close()
     if not 200 <= response.status_code < 300:
-        raise rejection(url, response.status_code)
+        raise rejection(url, response)

@@ -33,6 +33,8 @@ class Folder:
     asked: list[str] = field(default_factory=list)
     #: Answers by method; None never answers.
     status: dict[str, int | None] = field(default_factory=lambda: {"PUT": 201, "DELETE": 204})
+    #: More lines of each head.
+    fields: str = ""
 
     async def script(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -48,7 +50,7 @@ class Folder:
             self.files[target] = body
         elif status < 300:
             del self.files[target]
-        writer.write(f"HTTP/1.1 {status} Word\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.write(f"HTTP/1.1 {status} Word\r\nContent-Length: 0\r\n{self.fields}\r\n".encode())
         await writer.drain()
 
 
@@ -144,6 +146,14 @@ async def test_a_server_that_does_not_take_it(url, folder, status, kind, words):
     with pytest.raises(kind, match=words) as caught:
         await open_hls_session(url, **options())
     assert TOKEN not in str(caught.value)
+
+
+async def test_a_server_that_asks_to_be_left_alone_is(url, folder):
+    """``Retry-After`` counts as it does at sources."""
+    folder.status["PUT"], folder.fields = 503, "Retry-After: 30\r\n"
+    with pytest.raises(PublishRejected, match="503") as caught:
+        await open_hls_session(url, **options())
+    assert caught.value.retry_after_s == 30
 
 
 async def test_a_server_that_is_gone_ends_the_session(url, folder):
