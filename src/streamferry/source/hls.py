@@ -40,6 +40,9 @@ from streamferry.source.live import SILENCE_S
 from streamferry.source.memory import SourceMemory
 from streamferry.wire.hls import Playlist, Variant, scheme_of
 
+# Judged in some 5 ms.
+_REFERENCES_AT_ONCE = 1_000
+
 
 async def open_hls(
     url: MediaUrl, stream: HttpStream, memory: SourceMemory | None = None, **network: Unpack[DialOptions]
@@ -105,7 +108,7 @@ async def _open_segments(
             if renditions:
                 asked_at = asyncio.get_running_loop().time()
                 playlist, media_url = await read_playlist(media_url, given_for=url, **network)
-                _judge(url, playlist, media_url.reveal())
+                await judge(url, playlist, media_url.reveal())
             follower.begin_session()
             follower.take(playlist, asked_at, await listed(playlist))
             renditions.append(Rendition(media_url, follower, url, **network))
@@ -197,7 +200,7 @@ async def _read_offer(url: MediaUrl, stream: HttpStream, **network: Unpack[DialO
     playlist, final_url = await read_playlist(url, stream, **network)
     # Relative addresses are relative to the redirect's target, and reloads go there too, as in players.
     base = final_url.reveal()
-    _judge(url, playlist, base)
+    await judge(url, playlist, base)
     return playlist, Offer(base, playlist.variants(base))
 
 
@@ -208,16 +211,19 @@ async def _read_variant(url: MediaUrl, variant: Variant, **network: Unpack[DialO
         raise SourceCorrupt(Code.SOURCE_HLS_BAD_VARIANT, url=url.redacted, why=error.why) from None
     playlist, final_url = await read_playlist(media_url, given_for=url, **network)
     base = final_url.reveal()
-    _judge(url, playlist, base)
+    await judge(url, playlist, base)
     return playlist, replace(variant, url=base)
 
 
-def _judge(url: MediaUrl, playlist: Playlist, base: str) -> None:
+async def judge(url: MediaUrl, playlist: Playlist, base: str) -> None:
     """Raise SourceForbidden or SourceCorrupt for a playlist that names anything but http and https.
 
     If a later version of the playlist does, ffmpeg does not open it either, by its whitelist, but gives no reason.
+    A day of segments takes a third of a second: others get their turn meanwhile.
     """
-    for reference in playlist.references():
+    for number, reference in enumerate(playlist.references(), start=1):
+        if not number % _REFERENCES_AT_ONCE:
+            await asyncio.sleep(0)
         if scheme_of(reference) not in WEB_SCHEMES | {""}:
             raise SourceForbidden(Code.SOURCE_HLS_OFF_WEB, url=url.redacted)
         try:
