@@ -77,6 +77,29 @@ def test_hevc_live(
     assert probe.decode_errors(path) == ""
 
 
+def test_hevc_live_to_a_destination_of_h264(
+    relay_to_end: ToEnd,
+    nginx: NginxRtmp,
+    node_media_server: NodeMediaServer,
+    clips: ClipFactory,
+    publish: Publish,
+) -> None:
+    """nginx-rtmp gets H.264 alone in one publish, flawless, and the sound as it is."""
+    publish(clips("hevc"), node_media_server.url("cam"))
+    node_media_server.wait_published("cam")
+    options = ("--codecs", "h264", "--duration", 8)
+    done = relay_to_end(node_media_server.url("cam"), "--live", *options, "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output + done.errors
+    nginx.wait_unpublished("out", "rec")
+    (path,) = nginx.recordings("out")
+    media = probe.assert_flawless(path)
+    assert (media.video.codec, media.audio.codec) == ("h264", "aac")
+    assert probe.max_gap_ms(media.video) <= 2 * FRAME_MS
+    assert media.video.dts_ms[-1] > 2000
+    final = done.lines[-1]
+    assert (final.state, final.fault, final.retries) == ("ended", None, 0)
+
+
 @pytest.mark.parametrize("away_seconds", [0.5, 8.0])
 @pytest.mark.parametrize("source", ["rtmp", "http-flv"])
 def test_source_comes_back_into_the_open_session(

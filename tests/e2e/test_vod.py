@@ -111,6 +111,19 @@ def test_hevc_arrives_as_enhanced_rtmp(
     assert probe.decode_errors(path) == ""
 
 
+def test_a_list_of_hevc_to_a_destination_of_h264(
+    relay_to_end: Callable[..., Finished], nginx: NginxRtmp, clips: ClipFactory
+) -> None:
+    """It sets the form of its list, but for the codec: the H.264 beside it is copied, and no header changes."""
+    names = [clips("hevc"), clips("two_seconds")]
+    done = relay_to_end(*names, "--codecs", "h264", "--to", nginx.url("out", "rec"))
+    assert done.status == 0, done.output + done.errors
+    arrived = probe.assert_flawless(recording_of(nginx, "out"))
+    assert (arrived.video.codec, arrived.audio.codec) == ("h264", "aac")
+    expected = sum(len(probe.packets(name).video.packets) for name in names)
+    assert len(arrived.video.packets) == pytest.approx(expected, abs=2)
+
+
 @pytest.mark.parametrize("containers", [[".flv"], [".m3u8"], [".mp4", ".ts", ".mkv"]], ids=" ".join)
 def test_every_container_over_http(
     relay_to_end: ToEnd,

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamferry.cli.exit_status import ExitStatus
-from streamferry.cli.options import parse_position
+from streamferry.cli.options import check_codecs, parse_position
 from streamferry.media.errors import Fault
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.prepare.processing import FIRST, Normalize
+from streamferry.relay.spec import Codecs
 
 STATUS_OF_FAULT = {
     None: ExitStatus.DONE,
@@ -21,11 +22,12 @@ STATUS_OF_FAULT = {
 
 @dataclass(frozen=True)
 class FileChoices:
-    """The choices that apply to all files of a list."""
+    """The choices that apply to all files of a list; some of them to a live source, too."""
 
     normalize: Normalize = FIRST
     silence: bool = True
     watermark: Watermark | None = None
+    codecs: Codecs = Codecs.ANY
     pre_download: bool = True
     source_options: PeerOptions = NO_OPTIONS
 
@@ -37,10 +39,12 @@ class FileChoices:
         watermark: Path | None,
         position: str,
         ratio: float,
+        codecs: str,
         pre_download: bool = True,
     ) -> "FileChoices":
         """The choices from the options. Raises ValueError naming the option or its field."""
-        return cls(Normalize.parse(normalize), silence, _parse_watermark(watermark, position, ratio), pre_download)
+        mark = _parse_watermark(watermark, position, ratio)
+        return cls(Normalize.parse(normalize), silence, mark, Codecs(check_codecs(codecs)), pre_download)
 
 
 def parse_address(name: str, text: str) -> MediaUrl:

@@ -14,6 +14,14 @@ NormalizeOption = Annotated[
         help="Form of the files of a list: like the first one, copy (each as it is), or that size.",
     ),
 ]
+CodecsOption = Annotated[
+    str,
+    typer.Option(
+        "--codecs",
+        metavar="any|h264",
+        help="What the destination takes: any sends what the source has, h264 encodes to H.264 and AAC all else.",
+    ),
+]
 SilenceOption = Annotated[bool, typer.Option(help="Add a silent track where there is no sound.")]
 WatermarkOption = Annotated[Path | None, typer.Option(show_default=False, help="PNG or JPEG to lay over the picture.")]
 WatermarkPositionOption = Annotated[
@@ -22,6 +30,13 @@ WatermarkPositionOption = Annotated[
 WatermarkRatioOption = Annotated[float, typer.Option(help="Its width as a fraction of the picture's.")]
 DEFAULT_POSITION = "0.05,0.05"
 DEFAULT_RATIO = 0.1
+
+
+def check_codecs(text: str | None) -> str | None:
+    """What a destination takes, by its name. Raises ValueError naming the option."""
+    if text not in (None, "any", "h264"):
+        raise ValueError("--codecs: must be any or h264")
+    return text
 
 
 def parse_position(text: str) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from streamferry.cli.media_options import STATUS_OF_FAULT, FileChoices, parse_ad
 from streamferry.cli.options import (
     DEFAULT_POSITION,
     DEFAULT_RATIO,
+    CodecsOption,
     NormalizeOption,
     SilenceOption,
     WatermarkOption,
@@ -35,13 +36,14 @@ def prepare(
     watermark: WatermarkOption = None,
     watermark_pos: WatermarkPositionOption = DEFAULT_POSITION,
     watermark_ratio: WatermarkRatioOption = DEFAULT_RATIO,
+    codecs: CodecsOption = "any",
 ) -> None:
     """Fetch and prepare files into the cache, so that a relay of the same list starts at once.
 
     Exit status: 0 done, 2 usage, 3 a source's fault, 5 ours.
     """
     try:
-        choices = FileChoices.parse(normalize, silence, watermark, watermark_pos, watermark_ratio)
+        choices = FileChoices.parse(normalize, silence, watermark, watermark_pos, watermark_ratio, codecs)
         urls = [parse_address("address", text) for text in address]
     except ValueError as error:
         typer.echo(f"streamferry prepare: {error}", err=True)

@@ -15,6 +15,7 @@ from streamferry.cli.media_options import STATUS_OF_FAULT, FileChoices, parse_ad
 from streamferry.cli.options import (
     DEFAULT_POSITION,
     DEFAULT_RATIO,
+    CodecsOption,
     NormalizeOption,
     SilenceOption,
     WatermarkOption,
@@ -31,7 +32,7 @@ from streamferry.relay import Item, Latency, Playhead, RelaySpec, RelayStatus
 from streamferry.relay.host import RelayHost
 from streamferry.relay.live_or_file import looks_live
 from streamferry.relay.network import Network
-from streamferry.relay.spec import check_options
+from streamferry.relay.spec import Codecs, check_options
 from streamferry.relay.status import START
 
 #: A typo should not be retried for ever: how long a relay may go without ever streaming.
@@ -86,6 +87,7 @@ def relay(
     watermark: WatermarkOption = None,
     watermark_pos: WatermarkPositionOption = DEFAULT_POSITION,
     watermark_ratio: WatermarkRatioOption = DEFAULT_RATIO,
+    codecs: CodecsOption = "any",
     predownload: Annotated[
         bool, typer.Option("--predownload/--no-predownload", help="Keep prepared files in the cache after use.")
     ] = True,
@@ -114,7 +116,7 @@ def relay(
     )
     sandbox.log.setLevel(logging.WARNING)
     try:
-        choices = FileChoices.parse(normalize, silence, watermark, watermark_pos, watermark_ratio, predownload)
+        choices = FileChoices.parse(normalize, silence, watermark, watermark_pos, watermark_ratio, codecs, predownload)
         playhead = _playhead(continue_from)
         status = run(
             _relay(
@@ -189,7 +191,7 @@ async def _relay(
             raise ValueError("--offset and --end-offset are for files, and the source is live")
         if len(urls) > 1:
             raise ValueError("a live relay takes one source")
-        if (replace(choices, watermark=None, silence=True), playhead) != (FileChoices(), START):
+        if (replace(choices, watermark=None, silence=True, codecs=Codecs.ANY), playhead) != (FileChoices(), START):
             raise ValueError("the options for files were given, and the source is live")
         spec = RelaySpec.live(
             urls[0],
@@ -199,6 +201,7 @@ async def _relay(
             silence=choices.silence,
             watermark=choices.watermark,
             latency=latency,
+            codecs=choices.codecs,
             source_options=source_options,
             destination_options=destination_options,
         )
@@ -213,6 +216,7 @@ async def _relay(
             normalize=choices.normalize,
             silence=choices.silence,
             watermark=choices.watermark,
+            codecs=choices.codecs,
             pre_download=choices.pre_download,
             source_options=source_options,
             destination_options=destination_options,

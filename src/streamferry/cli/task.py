@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamferry.cli.options import DEFAULT_POSITION, DEFAULT_RATIO, AsJson
+from streamferry.cli.options import DEFAULT_POSITION, DEFAULT_RATIO, AsJson, check_codecs
 from streamferry.cli.peer_arguments import peer_fields, takes_peers
 from streamferry.cli.task_body import (
     check_latency,
@@ -93,6 +93,15 @@ LatencyClass = Annotated[
         "--latency", metavar="low|normal|dense", help="Of a live source; dense costs least.", show_default=False
     ),
 ]
+CodecsTaken = Annotated[
+    str | None,
+    typer.Option(
+        "--codecs",
+        metavar="any|h264",
+        help="What the destination takes; h264 encodes to H.264 and AAC all else.",
+        show_default=False,
+    ),
+]
 Callback = Annotated[str | None, typer.Option("--callback", help="http(s) address for callbacks.", show_default=False)]
 MarkFile = Annotated[Path | None, typer.Option("--watermark", help="PNG or JPEG to lay over.", show_default=False)]
 MarkPosition = Annotated[str, typer.Option("--watermark-pos", metavar="X,Y", help="Its top left corner, as fractions.")]
@@ -121,6 +130,7 @@ def create(
     continue_at: Strategy = None,
     predownload: PreDownload = None,
     latency: LatencyClass = None,
+    codecs: CodecsTaken = None,
     callback: Callback = None,
     watermark: MarkFile = None,
     watermark_pos: MarkPosition = DEFAULT_POSITION,
@@ -134,7 +144,7 @@ def create(
     """Create a task. It starts at its start time; without --start at once."""
     with session(url) as service:
         body = read_body(from_json)
-        texts["latency"] = check_latency(latency)
+        texts |= {"latency": check_latency(latency), "codecs": check_codecs(codecs)}
         for end, told in peer_fields(texts).items():
             body[end] = {**(body.get(end) or {}), **told}
         body |= plain_fields(
@@ -175,6 +185,7 @@ def update(
     continue_at: Strategy = None,
     predownload: PreDownload = None,
     latency: LatencyClass = None,
+    codecs: CodecsTaken = None,
     callback: Callback = None,
     watermark: MarkFile = None,
     watermark_pos: MarkPosition = DEFAULT_POSITION,
@@ -192,7 +203,7 @@ def update(
     with session(url) as service:
         task_id = find_task(service, task_id)
         body = read_body(from_json)
-        texts["latency"] = check_latency(latency)
+        texts |= {"latency": check_latency(latency), "codecs": check_codecs(codecs)}
         for end, told in peer_fields(texts).items():
             body[end] = {**(body.get(end) or {}), **told}
         body |= plain_fields(

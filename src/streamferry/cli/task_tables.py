@@ -172,6 +172,7 @@ def show_task(task: Mapping[str, Any]) -> None:
         ("loops", ("without end" if task["loops"] < 0 else str(task["loops"])) if task["kind"] == "vod" else ""),
         ("continues", task["continue_strategy"].replace("_", " ") if task["kind"] == "vod" else ""),
         ("latency", task.get("latency", "") if task["kind"] == "live" else ""),
+        ("codecs", "H.264 and AAC only" if task.get("codecs") == "h264" else ""),
         ("watermark", f"{mark['media_type']} at {mark['x']:g},{mark['y']:g}, {mark['ratio']:g} wide" if mark else ""),
         ("callbacks", Text(task["callback_url"]) + Text(_callback_trouble(task), style="yellow")),
         ("version", str(task["version"])),

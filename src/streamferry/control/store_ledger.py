@@ -169,6 +169,7 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
             spec.destination,
             watermark=mark,
             latency=spec.latency,
+            codecs=spec.codecs,
             source_options=spec.source_options,
             destination_options=spec.destination_options,
         )
@@ -180,6 +181,7 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
         loops=spec.loops,
         playhead=playhead,
         watermark=mark,
+        codecs=spec.codecs,
         pre_download=spec.pre_download,
         keeps_time=spec.continue_strategy is ContinueStrategy.AT_BREAK_PLUS_ELAPSED,
         source_options=spec.source_options,

@@ -35,6 +35,8 @@ MAX_HEADER_BYTES = 64 << 10
 # The specification knows one kind of ModEx. What nests deeper only keeps its reader busy.
 _MAX_NESTED = 8
 _ONE_TRACK, _MANY_CODECS = 0, 2
+# What ``codec_of`` gives for these, and for what names no codec.
+_H264, _AAC = (b"\x07", b"avc1", b""), (b"\x0a", b"mp4a", b"")
 _FOURCC_BYTES = 4
 # The end of an AudioSpecificConfig: syncExtensionType, SBR, and that it is not present (ISO/IEC 14496-3, 1.6.2.1).
 _NO_SBR = b"\x56\xe5\x00"
@@ -180,6 +182,13 @@ def codec_of(tag_type: int, body: "bytes | memoryview") -> bytes:
     if tag_type == VIDEO:
         return bytes(body[1:5]) if first & EX_VIDEO_HEADER else bytes((first & 0x0F,))
     return bytes(body[1:5]) if first >> 4 == EX_AUDIO_FORMAT else bytes((first >> 4,))
+
+
+def is_h264_or_aac(tag_type: int, body: "bytes | memoryview") -> bool:
+    """Whether a tag is H.264 or AAC, or nothing that names a codec."""
+    if tag_type == VIDEO:
+        return codec_of(tag_type, body) in _H264
+    return tag_type != AUDIO or codec_of(tag_type, body) in _AAC
 
 
 def same_meaning(tag_type: int, header: bytes, other: bytes) -> bool:

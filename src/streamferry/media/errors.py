@@ -137,6 +137,10 @@ class SourceError(MediaError):
     fault = Fault.USER_SOURCE
 
 
+class SourceNotH264(SourceError):
+    """The source sends other codecs than H.264 and AAC, and its destination takes no others."""
+
+
 class SourceUnreachable(SourceError):
     """No connection: name not resolved, refused, timed out, reset."""
 

@@ -3,7 +3,7 @@
 The frame rate is no part of it: players and platforms take any, and a change of it needs no new header.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -33,6 +33,11 @@ class Form:
 
     video: VideoForm | None = None
     audio: AudioForm | None = None
+
+    def in_h264(self) -> "Form":
+        """The same in H.264 and AAC."""
+        video, audio = self.video, self.audio
+        return Form(video and replace(video, codec="h264"), audio and replace(audio, codec="aac"))
 
     def to_json(self) -> dict[str, Any]:
         """As an object of a job, a journal or a summary."""

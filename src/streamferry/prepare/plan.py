@@ -11,8 +11,9 @@ A track is copied when it can be, and only what cannot is encoded:
     audio, strict AAC                                                    the same
            + form it has that form as well                               that form
 
-Nothing of a track is copied that ``InputDescription.encodes`` names. A track that is missing: silence (see
-``silence``) where it is asked for, black pictures where the form has a picture.
+With ``only_h264`` no picture is copied but H.264, and no sound but AAC. Nothing of a track is copied that
+``InputDescription.encodes`` names. A track that is missing: silence (see ``silence``) where it is asked for, black
+pictures where the form has a picture.
 """
 
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ def _video_form(inside: InputDescription, processing: Processing) -> VideoForm |
         return forced
     if forced is not None and (found.form.width, found.form.height) != processing.size:
         return forced
-    if _is_carried(inside, found, processing.strict) and processing.watermark is None:
+    if _is_carried(inside, found, processing) and processing.watermark is None:
         return found.form
     if not found.form.width:
         raise SourceUnsupported(Code.FILE_NO_PICTURE_SIZE)
@@ -149,14 +150,14 @@ def _is_copied_video(inside: InputDescription, wanted: VideoForm, processing: Pr
         found is not None
         and processing.watermark is None
         and found.form == wanted
-        and _is_carried(inside, found, processing.strict)
+        and _is_carried(inside, found, processing)
     )
 
 
-def _is_carried(inside: InputDescription, found: VideoDescription, strict: bool) -> bool:
-    if "video" in inside.encodes:
+def _is_carried(inside: InputDescription, found: VideoDescription, processing: Processing) -> bool:
+    if "video" in inside.encodes or (processing.only_h264 and found.form.codec != "h264"):
         return False
-    if not strict:
+    if not processing.strict:
         return found.form.codec in _CARRIED_VIDEO
     return (
         found.form.codec in _COMMON_VIDEO
@@ -176,7 +177,8 @@ def _audio_form(inside: InputDescription, processing: Processing) -> AudioForm |
     if wanted is not None:
         return wanted
     carried = found.codec == "aac" and found.rate_hz in SILENT_RATES and found.channels in SILENT_CHANNELS
-    if "audio" not in inside.encodes and (carried or (not processing.strict and found.codec in _CARRIED_AUDIO)):
+    passes = found.codec == "aac" if processing.only_h264 else found.codec in _CARRIED_AUDIO
+    if "audio" not in inside.encodes and (carried or (passes and not processing.strict)):
         return found
     rate = found.rate_hz if found.rate_hz in _COMMON_RATES else _COMMON_RATES[-1]
     return AudioForm("aac", rate, min(found.channels, _MAX_CHANNELS) or _MAX_CHANNELS)

@@ -69,7 +69,8 @@ class Processing:
     """The default copies whatever FLV can carry.
 
     ``strict``: encode also what FLV carries but destinations commonly refuse. ``form``: what the result has to match.
-    ``size``: what size it has to have where ``form`` does not say. ``silence``: a file without sound gets silent AAC.
+    ``only_h264``: encode what is not H.264 or AAC. ``size``: what size it has to have where ``form`` does not say.
+    ``silence``: a file without sound gets silent AAC.
     """
 
     strict: bool = False
@@ -78,6 +79,7 @@ class Processing:
     silence: bool = False
     watermark: Watermark | None = None
     encoder: Encoder = field(default_factory=Encoder)
+    only_h264: bool = False
 
     @classmethod
     def of_list(
@@ -88,8 +90,11 @@ class Processing:
         silence: bool,
         watermark: Watermark | None,
         encoder: Encoder | None = None,
+        only_h264: bool = False,
     ) -> "Processing":
         """For an item of a list whose form is ``form``, None for the item that decides it."""
+        if form is not None and only_h264:
+            form = form.in_h264()
         return cls(
             strict=not normalize.copies,
             form=None if normalize.copies else form,
@@ -97,6 +102,7 @@ class Processing:
             silence=silence,
             watermark=watermark,
             encoder=encoder or Encoder(),
+            only_h264=only_h264,
         )
 
     @property
@@ -126,6 +132,8 @@ class Processing:
             if mark
             else None,
             "encoder": asdict(self.encoder),
+            # Left out where it says nothing: what is in the cache keeps its key.
+            **({"only_h264": True} if self.only_h264 else {}),
         }
 
     @classmethod
@@ -139,6 +147,7 @@ class Processing:
             silence=data["silence"],
             watermark=Watermark(base64.b64decode(mark[0]), *mark[1:]) if mark else None,
             encoder=Encoder(**data["encoder"]),
+            only_h264=data.get("only_h264", False),
         )
 
 

@@ -20,6 +20,8 @@ from streamferry.media.tag import AUDIO, EX_AUDIO_FORMAT, EX_VIDEO_HEADER, METAD
 _AVC, _AAC = 7, 10
 _ENHANCED = {12: b"hvc1", 13: b"av01"}
 _EVERYTHING = "*"
+#: The list of a reader that takes Enhanced RTMP of everything.
+ENHANCED = frozenset((_EVERYTHING,))
 # Enhanced packet types.
 _SEQUENCE, _FRAMES, _FRAMES_WITHOUT_OFFSET = 0, 1, 3
 _FORM_BYTES = 5

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from streamferry.media.errors import SourceStalled
+from streamferry.media.enhanced import is_h264_or_aac
+from streamferry.media.errors import SourceNotH264, SourceStalled
 from streamferry.media.stamps import to_wire_ms
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, START, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
@@ -30,7 +31,8 @@ class LiveFeed:
 
     ``silence``: whether a source without sound gets a silent track; ``drift``: corrects the drift of its sound;
     ``outlet``: where the fast path leads, if it may be taken; ``may_replay``: it may begin with what was sent before;
-    ``first_media_s``: for so long its first media is waited for.
+    ``first_media_s``: for so long its first media is waited for. ``only_h264``: raise SourceNotH264 for other codecs
+    than H.264 and AAC, before anything of them is laid.
     """
 
     __slots__ = (
@@ -43,6 +45,7 @@ class LiveFeed:
         "_has_laid",
         "_inlet",
         "_media_at",
+        "_only_h264",
         "_outlet",
         "_picture_at",
         "_replay",
@@ -64,6 +67,7 @@ class LiveFeed:
         outlet: Outlet | None = None,
         may_replay: bool = False,
         first_media_s: float = 0.0,
+        only_h264: bool = False,
     ) -> None:
         self._inlet = inlet
         self._timeline = timeline
@@ -80,6 +84,7 @@ class LiveFeed:
         self._silence = Silence(is_known=inlet.is_mute) if silence else None
         self._outlet = outlet
         self._bytes_in = 0
+        self._only_h264 = only_h264
         #: To be asked first at each visit; None while nothing is simple.
         self.fast_path: AnyFastPath | None = None
         lead = timeline.lead if timeline.starts.sound != START else timeline.tracks.audio
@@ -135,6 +140,8 @@ class LiveFeed:
         finally:
             if passed and not tags and drift is not None:
                 drift.pass_by(passed)
+            if self._only_h264 and not all(is_h264_or_aac(tag[0], tag[2]) for tag in tags):
+                raise SourceNotH264(Code.SOURCE_NOT_H264)
             # Complete tags that came before a source broke count too.
             if tags and (tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags)):
                 self._media_at = now

@@ -23,7 +23,7 @@ _E = TypeVar("_E", bound=MediaError)
 
 
 class Feed(Protocol):
-    """What a flow pulls its tags from: ``relay.feed`` and ``relay.marked`` have them."""
+    """What a flow pulls its tags from: ``relay.feed`` and ``relay.encoded`` have them."""
 
     @property
     def fast_path(self) -> AnyFastPath | None:

@@ -2,14 +2,15 @@
 
 import time
 
-from streamferry.media.errors import MediaError, SourceError
+from streamferry.media.errors import MediaError, SourceError, SourceNotH264
+from streamferry.prepare.processing import LIVE_ENCODER, Processing
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.drift import Drift
+from streamferry.relay.encoded import EncodedFeed, open_encoded
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
 from streamferry.relay.keeper import KeeperTask, RunContext
-from streamferry.relay.marked import MarkedFeed, open_marked
-from streamferry.relay.spec import RelaySpec
+from streamferry.relay.spec import Codecs, RelaySpec
 from streamferry.relay.status import Playhead
 from streamferry.relay.vitals import Phase
 from streamferry.source import FfmpegMemory, SourceMemory, open_live
@@ -37,6 +38,8 @@ class LiveKeeper:
         self._memory = SourceMemory()
         # Whether a session of the source has been there, which the next may repeat.
         self._has_played = False
+        # Whether it has to be encoded for its destination: known once it has sent something.
+        self._encodes = False
         self.task = KeeperTask("source", self._source)
 
     def where_now(self) -> Playhead | None:
@@ -47,6 +50,7 @@ class LiveKeeper:
         """Play one session after another."""
         context, flow, source = self._context, self._flow, self._source
         backoff = Backoff(eager_attempts=_EAGER_ATTEMPTS)
+        self._encodes = False
         # Of another source nothing is known, but that the last child may still be at the same camera.
         memory = self._memory = SourceMemory(FfmpegMemory(self._memory.children.child))
         while True:
@@ -59,21 +63,26 @@ class LiveKeeper:
                     error = await lost
                 finally:
                     flow.detach_feed()
+                if isinstance(error, SourceNotH264):
+                    context.log.info("%s", error)
+                    self._encodes = True
+                    continue
                 backoff.note_session(time.monotonic() - source.since)
             except SourceError as refused:
                 error = refused
             await context.pause(source, error, backoff)
 
-    async def _open(self, memory: SourceMemory, pause_s: float) -> LiveFeed | MarkedFeed:
+    async def _open(self, memory: SourceMemory, pause_s: float) -> LiveFeed | EncodedFeed:
         """``pause_s``: what would be waited for before another try."""
         spec, timeline = self._context.spec, self._flow.timeline
         url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
+        only_h264 = spec.codecs is Codecs.H264
         network = self._context.network.options(spec.source_options)
         inlet = await open_live(url, **network, memory=memory)
         waits_for_publisher = isinstance(inlet, RtmpInlet | HttpFlvInlet)
         may_replay = self._has_played and (waits_for_publisher or isinstance(inlet, TsInlet))
         self._has_played = True
-        if mark is None:
+        if mark is None and not self._encodes:
             outlet, drift = self._context.flow.outlet, self._drift
             return LiveFeed(
                 inlet,
@@ -86,8 +95,10 @@ class LiveKeeper:
                 may_replay=may_replay,
                 # Servers let players wait for a publisher: then its picture is there at once, and after a pause not.
                 first_media_s=pause_s if waits_for_publisher else 0.0,
+                only_h264=only_h264,
             )
-        return await open_marked(inlet, mark, url, timeline, self._scratch, drift=self._drift, silence=silence)
+        processing = Processing(watermark=mark, encoder=LIVE_ENCODER, only_h264=only_h264)
+        return await open_encoded(inlet, processing, url, timeline, self._scratch, drift=self._drift, silence=silence)
 
     def update(self, before: RelaySpec) -> None:
         """Play the other source, in the publish session that is open."""

@@ -18,7 +18,7 @@ from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.form import Form
 from streamferry.prepare.processing import Normalize, Processing
 from streamferry.prepare.store import PreparedStore
-from streamferry.relay.spec import Item
+from streamferry.relay.spec import Codecs, Item
 from streamferry.source.prepared import PreparedReader
 
 
@@ -36,6 +36,10 @@ class ListChoices(Protocol):
     @property
     def watermark(self) -> Watermark | None:
         """The watermark over all items."""
+
+    @property
+    def codecs(self) -> Codecs:
+        """What the destination takes."""
 
     @property
     def pre_download(self) -> bool:
@@ -110,4 +114,10 @@ class PreparedList:
 
 
 def _processing(choices: ListChoices, form: Form | None) -> Processing:
-    return Processing.of_list(choices.normalize, form=form, silence=choices.silence, watermark=choices.watermark)
+    return Processing.of_list(
+        choices.normalize,
+        form=form,
+        silence=choices.silence,
+        watermark=choices.watermark,
+        only_h264=choices.codecs is Codecs.H264,
+    )

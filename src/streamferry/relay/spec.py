@@ -91,6 +91,13 @@ class Latency(Enum):
         return (2 << 20) // self.visits
 
 
+class Codecs(Enum):
+    """What a destination is sent: what the source sends (any), or only H.264 and AAC: all else is encoded to them."""
+
+    ANY = "any"
+    H264 = "h264"
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One VOD address. Offsets are seconds from the file's start; ``end_s`` 0 means to its end."""
@@ -109,8 +116,9 @@ class RelaySpec:
     until its duration is over. None: no limit.
 
     ``watermark`` is laid over the picture: of files once, when they are prepared, of a live stream all the time.
-    ``silence``: sources without sound get silent AAC. ``latency``: of a live source. ``source_options`` and
-    ``destination_options``: how these peers are reached and what they are told, all sources alike.
+    ``silence``: sources without sound get silent AAC. ``latency``: of a live source. ``codecs``: what the
+    destination takes. ``source_options`` and ``destination_options``: how these peers are reached and what they are
+    told, all sources alike.
 
     For files: ``normalize`` says how different ones become one stream; ``pre_download`` False keeps none after it has
     played; ``keeps_time``: after an outage of an end a list resumes where it would be without it, else where it broke.
@@ -129,6 +137,7 @@ class RelaySpec:
     pre_download: bool = True
     keeps_time: bool = False
     latency: Latency = Latency.NORMAL
+    codecs: Codecs = Codecs.ANY
     source_options: PeerOptions = NO_OPTIONS
     destination_options: PeerOptions = NO_OPTIONS
 
@@ -161,7 +170,7 @@ class RelaySpec:
         """Everything that determines what is played: equal for two specs whose sources need no change."""
         return (
             *(self.items, self.source_options, self.loops, self.playhead),
-            *(self.normalize, self.silence, self.watermark, self.pre_download),
+            *(self.normalize, self.silence, self.watermark, self.codecs, self.pre_download),
         )
 
     @classmethod
@@ -175,6 +184,7 @@ class RelaySpec:
         silence: bool = True,
         watermark: Watermark | None = None,
         latency: Latency = Latency.NORMAL,
+        codecs: Codecs = Codecs.ANY,
         source_options: PeerOptions = NO_OPTIONS,
         destination_options: PeerOptions = NO_OPTIONS,
     ) -> "RelaySpec":
@@ -188,6 +198,7 @@ class RelaySpec:
             silence=silence,
             watermark=watermark,
             latency=latency,
+            codecs=codecs,
             source_options=source_options,
             destination_options=destination_options,
         )
@@ -205,6 +216,7 @@ class RelaySpec:
         normalize: Normalize = FIRST,
         silence: bool = True,
         watermark: Watermark | None = None,
+        codecs: Codecs = Codecs.ANY,
         pre_download: bool = True,
         keeps_time: bool = False,
         source_options: PeerOptions = NO_OPTIONS,
@@ -222,6 +234,7 @@ class RelaySpec:
             normalize=normalize,
             silence=silence,
             watermark=watermark,
+            codecs=codecs,
             pre_download=pre_download,
             keeps_time=keeps_time,
             source_options=source_options,

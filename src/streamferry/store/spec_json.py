@@ -11,7 +11,7 @@ from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, InvalidValue, Reason
-from streamferry.relay.spec import Latency
+from streamferry.relay.spec import Codecs, Latency
 from streamferry.tasks.model import ContinueStrategy, SourceForm, StoredMark, TaskItem, TaskKind, TaskSpec
 
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -45,6 +45,7 @@ class _AsTheyAre(BaseModel):
     callback_url: str
     note: str = ""
     latency: Latency = Latency.NORMAL
+    codecs: Codecs = Codecs.ANY
 
 
 class _Stored(_AsTheyAre):

@@ -20,7 +20,7 @@ from streamferry.media.peer_options import NO_OPTIONS, shown_text
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, Reason
-from streamferry.relay.spec import ENDLESS, Latency
+from streamferry.relay.spec import ENDLESS, Codecs, Latency
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.errors import InvalidField
@@ -103,6 +103,7 @@ class TaskDraft:
     continue_strategy: ContinueStrategy | None = None
     pre_download: bool | None = None
     latency: Latency | None = None
+    codecs: Codecs | None = None
     callback_url: str | Cleared | None = None
     watermark: WatermarkDraft | Cleared | None = None
     source_options: OptionsDraft | Cleared | None = None
@@ -158,6 +159,7 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         ),
         pre_download=_choose(draft.pre_download, current.pre_download if current else True),
         latency=_choose(draft.latency, current.latency if current else Latency.NORMAL),
+        codecs=_choose(draft.codecs, current.codecs if current else Codecs.ANY),
         callback_url=_decide_callback(draft.callback_url, current, rules),
         watermark=_decide_watermark(draft.watermark, current.watermark if current else None),
         source_options=source_options,

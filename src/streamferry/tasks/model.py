@@ -11,7 +11,7 @@ from enum import IntEnum, StrEnum
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark, check_place
-from streamferry.relay.spec import Latency
+from streamferry.relay.spec import Codecs, Latency
 from streamferry.tasks.texts import TaskTexts
 
 DEFAULT_GROUP = "default"
@@ -124,7 +124,8 @@ class TaskSpec(TaskTexts):
     """What is wanted. Valid by construction of the front ends' checks; see ``tasks.checks`` for the rules.
 
     ``loops``: -1 endless, else at least 1; of no meaning for live. ``pre_download``: keep files in the cache.
-    ``latency``: of a live source, of no meaning for a list. ``source_options``: of all sources. ``watermark``: as it
+    ``latency``: of a live source, of no meaning for a list. ``codecs``: what the destination takes.
+    ``source_options``: of all sources. ``watermark``: as it
     was given, or as the store has it.
     """
 
@@ -142,6 +143,7 @@ class TaskSpec(TaskTexts):
     continue_strategy: ContinueStrategy = ContinueStrategy.AT_BREAK
     pre_download: bool = True
     latency: Latency = Latency.NORMAL
+    codecs: Codecs = Codecs.ANY
     callback_url: str = ""
     watermark: Watermark | StoredMark | None = None
     source_options: PeerOptions = NO_OPTIONS

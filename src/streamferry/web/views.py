@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from streamferry.media.errors import Fault
 from streamferry.media.peer_options import shown_text
 from streamferry.reasons import NOT_TOLD
-from streamferry.relay.spec import Latency
+from streamferry.relay.spec import Codecs, Latency
 from streamferry.relay.status import State
 from streamferry.store.records import (
     EventRecord,
@@ -181,6 +181,8 @@ class TaskView(View):
     """Whether prepared files are kept in the cache."""
     latency: Latency
     """Of a live source; a list has none."""
+    codecs: Codecs
+    """What the destination takes."""
     callback_url: str
     """Redacted; empty for none."""
     callback_failures: int
@@ -329,6 +331,7 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         continue_strategy=Strategy[spec.continue_strategy.name],
         pre_download=spec.pre_download,
         latency=spec.latency,
+        codecs=spec.codecs,
         callback_url=show_callback(spec.callback_url),
         callback_failures=record.callback_failures,
         callbacks_ended=record.callbacks_ended,

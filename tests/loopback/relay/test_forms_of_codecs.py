@@ -1,14 +1,17 @@
 """Sources that write codecs in another form than their destination reads."""
 
+import os
 from itertools import pairwise
 
 import pytest
 
+from kit import programs
 from scripted.camera import AAC_HEADER, AVC_HEADER, Camera
 from scripted.destination import Destination
 from scripted.source import Source
 from scripted.waiting import until
 from streamferry.media.tag import AUDIO, VIDEO, Tag
+from streamferry.relay.spec import Codecs
 from streamferry.wire.rtmp import server
 
 
@@ -107,6 +110,24 @@ async def test_hevc_of_chinese_networks_leaves_as_the_server_lists_it(relays, pr
         publish = destination.publishes[0]
         assert {tag[2][0] for tag in publish.tags if tag[0] == VIDEO} == first
         assert all((tag[2][1:5] == b"hvc1") is bool(listed) for tag in publish.tags if tag[0] == VIDEO)
+        await running.relay.stop()
+
+
+@pytest.mark.parametrize("protocol", ["http", "rtmp"])
+async def test_h264_and_aac_are_copied_where_nothing_else_is_taken(relays, protocol):
+    """By no child, from one session of the source; once it sends HEVC it is opened anew, and no HEVC leaves."""
+    camera = Writing()
+    camera.write = lambda tag: tag
+    async with Source(protocol, camera) as source, Destination() as destination:
+        running = relays.start(source, destination, codecs=Codecs.H264)
+        await until("pictures", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 30)
+        assert programs.descendants(os.getpid()) == []
+        first = list(source.viewers)
+        assert len(first) == 1
+        assert running.status.retries == 0
+        await source.send(camera.change(chinese))
+        await until("another session", lambda: source.viewers and source.viewers[0] is not first[0])
+        assert {tag[2][0] for tag in destination.publishes[0].tags if tag[0] == VIDEO} == {0x17, 0x27}
         await running.relay.stop()
 
 

@@ -10,7 +10,7 @@ from streamferry.control.store_ledger import relay_spec_of
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay import Playhead
-from streamferry.relay.spec import Latency
+from streamferry.relay.spec import Codecs, Latency
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -62,3 +62,11 @@ def test_the_latency_of_a_live_source_reaches_the_relay() -> None:
     live = (TaskItem(MediaUrl.parse("rtmp://a.example/b/c")),)
     assert relay_spec_of(vod(kind=TaskKind.LIVE, items=live, latency=Latency.LOW), Playhead()).latency is Latency.LOW
     assert relay_spec_of(vod(latency=Latency.LOW), Playhead()).latency is Latency.NORMAL
+
+
+def test_the_codecs_of_a_destination_reach_the_relay() -> None:
+    """Whatever the source is."""
+    live = (TaskItem(MediaUrl.parse("rtmp://a.example/b/c")),)
+    for task in (vod(kind=TaskKind.LIVE, items=live, codecs=Codecs.H264), vod(codecs=Codecs.H264)):
+        assert relay_spec_of(task, Playhead()).codecs is Codecs.H264
+        assert relay_spec_of(replace(task, codecs=Codecs.ANY), Playhead()).codecs is Codecs.ANY

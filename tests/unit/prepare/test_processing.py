@@ -17,6 +17,11 @@ def of_list(form: Form | None = None, *, silence: bool = True, encoder: Encoder 
     return Processing.of_list(FIRST, form=form, silence=silence, watermark=None, encoder=encoder)
 
 
+def in_h264(form: Form | None = None, normalize: str = "first") -> Processing:
+    """For a destination that takes nothing else."""
+    return Processing.of_list(Normalize.parse(normalize), form=form, silence=True, watermark=None, only_h264=True)
+
+
 @pytest.mark.parametrize("text", ["first", "copy", "1280x720", "96x8192"])
 def test_a_choice_is_written_as_it_was_read(text: str) -> None:
     """``str`` and ``parse`` are each other's inverse."""
@@ -112,3 +117,37 @@ def test_what_cannot_be_used_is_refused(inside: InputDescription) -> None:
     """Nothing to play, or a picture of no size."""
     with pytest.raises(SourceUnsupported):
         decide_plan(inside, of_list())
+
+
+@pytest.mark.parametrize("normalize", ["first", "copy", "640x360"])
+@pytest.mark.parametrize("video", ["h264", "hevc", "av1", "vp9", "mpeg4"])
+@pytest.mark.parametrize("audio", ["aac", "mp3", "opus"])
+def test_where_only_h264_is_taken_all_else_is_encoded(normalize: str, video: str, audio: str) -> None:
+    """The picture, the sound, or both; what is H.264 and AAC is copied as ever."""
+    size = (640, 360)
+    inside = InputDescription(VideoDescription(VideoForm(video, *size), "yuv420p"), AudioForm(audio, 48000, 2))
+    plan = decide_plan(inside, in_h264(normalize=normalize))
+    assert plan.form == Form(VideoForm("h264", *size), AUDIO)
+    assert plan.encodes_video is (video != "h264")
+    assert ("audio" in plan.copies) is (audio == "aac")
+    if (video, audio) == ("h264", "aac"):
+        assert plan.output == COPY_OUTPUT
+    else:
+        assert ("libx264" in plan.output, "aac" in plan.output) == (video != "h264", audio != "aac")
+
+
+def test_a_list_that_began_in_hevc_goes_on_in_h264() -> None:
+    """Once its destination takes nothing else: in the same size."""
+    hevc = VideoForm("hevc", 1280, 720)
+    form = Form(hevc, AUDIO)
+    assert decide_plan(InputDescription(VideoDescription(hevc, "yuv420p"), AUDIO), in_h264(form)).form.video == VIDEO
+    assert decide_plan(InputDescription(PLAIN, AUDIO), in_h264(form)).output == COPY_OUTPUT
+
+
+def test_what_is_encoded_for_a_destination_is_kept_apart() -> None:
+    """The same file is in the cache once for each, and a job says which it is."""
+    plain, wanted = of_list(), in_h264()
+    assert plain.key != wanted.key
+    assert [Processing.from_json(one.to_json()) for one in (plain, wanted)] == [plain, wanted]
+    # What was prepared before there was a choice keeps its place.
+    assert set(plain.to_json()) == {"strict", "form", "size", "silence", "watermark", "encoder"}

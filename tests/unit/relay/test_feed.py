@@ -9,7 +9,7 @@ from scripted.camera import METADATA_BODY, Camera, frames, number_of, picture, s
 from scripted.memory_file import MemoryFile
 from scripted.publishing import publishing
 from scripted.waiting import until
-from streamferry.media.errors import SourceCorrupt, SourceStalled
+from streamferry.media.errors import SourceCorrupt, SourceNotH264, SourceStalled
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, TagKind
 from streamferry.media.url import MediaUrl
 from streamferry.push import Outlet
@@ -89,6 +89,46 @@ def test_a_play_that_waits_for_its_publisher_was_torn_down_for_a_pause_of_half_a
     feed.check_liveness(129.0 + SILENCE_S - 0.01)
     with pytest.raises(SourceStalled, match="has sent no media for 5 s"):
         feed.check_liveness(129.0 + SILENCE_S)
+
+
+OTHER_CODECS = {
+    "hvc1": (VIDEO, 40, b"\x90hvc1" + bytes(20)),
+    "av01": (VIDEO, 40, b"\x90av01" + bytes(20)),
+    "HEVC as 12": (VIDEO, 40, b"\x1c\0\0\0\0" + bytes(20)),
+    "Sorenson": (VIDEO, 40, b"\x12" + bytes(20)),
+    "HEVC in ModEx": (VIDEO, 40, b"\x97\x02\0\0\0\x01hvc1" + bytes(20)),
+    "MP3": (AUDIO, 40, b"\x2f" + bytes(20)),
+    "Opus": (AUDIO, 40, b"\x90Opus" + bytes(20)),
+}
+
+
+@pytest.mark.parametrize("other", OTHER_CODECS.values(), ids=OTHER_CODECS)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_where_only_h264_is_taken_nothing_else_is_laid(other, is_first):
+    """From the beginning, or in the midst of a stream; nothing of the same pull either."""
+    inlet, camera = Inlet(), Camera()
+    feed = LiveFeed(inlet, Timeline(), SCRATCH, 100.0, only_h264=True)
+    if not is_first:
+        inlet.tags = camera.headers() + camera.shoot()
+        assert {tag[0] for tag in pull(feed, 100.1)} >= {VIDEO, AUDIO}
+    inlet.tags = [(SCRIPT, 0, METADATA_BODY), other, *camera.shoot()]
+    laid = []
+    with pytest.raises(SourceNotH264):
+        feed.pull(100.2, laid)
+    assert laid == []
+    plain = LiveFeed(inlet, Timeline(), SCRATCH, 100.0)
+    inlet.tags = [other]
+    pull(plain, 100.3)
+
+
+@pytest.mark.parametrize("video", [b"\x17\0\0\0\0", b"\x90avc1", b"\x57\0", b""])
+@pytest.mark.parametrize("audio", [b"\xaf\0", b"\x90mp4a", b"\x94mp4a\1", b""])
+def test_where_only_h264_is_taken_any_form_of_it_passes(video, audio):
+    """That of FLV 10.1 and that of Enhanced RTMP, places of loudspeakers, and bodies that say nothing."""
+    inlet = Inlet()
+    feed = LiveFeed(inlet, Timeline(), SCRATCH, 100.0, only_h264=True)
+    inlet.tags = [(VIDEO, 0, video + bytes(20) if video else b""), (AUDIO, 0, audio)]
+    pull(feed, 100.1)
 
 
 def test_metadata_alone_is_silence(live):

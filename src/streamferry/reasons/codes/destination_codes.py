@@ -95,8 +95,8 @@ class Watermarks:
 
     WATERMARK_FFMPEG_ENDED = ReasonCode(
         "watermark.ffmpeg_ended",
-        "ffmpeg, which lays the watermark, ended: {words}",
-        "叠加水印的 ffmpeg 已结束：{words}",
+        "ffmpeg, which encodes the stream, ended: {words}",
+        "转码的 ffmpeg 已结束：{words}",
     )
     WATERMARK_LOOK_KILLED = ReasonCode(
         "watermark.look_killed",
@@ -105,13 +105,13 @@ class Watermarks:
     )
     WATERMARK_NOTHING_TO_MARK = ReasonCode(
         "watermark.nothing_to_mark",
-        "{url} gives nothing that a watermark can be laid over",
-        "{url} 没有可叠加水印的内容",
+        "{url} gives nothing that ffmpeg can encode",
+        "{url} 没有 ffmpeg 可转码的内容",
     )
     WATERMARK_TOO_SLOW = ReasonCode(
         "watermark.too_slow",
-        "the watermark cannot be laid as fast as the stream comes: ffmpeg is {behind_s:.1f} s behind",
-        "水印叠加跟不上流的速度：ffmpeg 已落后 {behind_s:.1f} 秒",
+        "the stream cannot be encoded as fast as it comes: ffmpeg is {behind_s:.1f} s late",
+        "转码跟不上流的速度：ffmpeg 已落后 {behind_s:.1f} 秒",
     )
     WATERMARK_NO_BEGINNING = ReasonCode(
         "watermark.no_beginning",

@@ -24,6 +24,11 @@ class Sources:
     SOURCE_NEW_TRACK = ReasonCode(
         "source.new_track", "the source has a track that it did not begin with", "来源中出现了开始时没有的轨道"
     )
+    SOURCE_NOT_H264 = ReasonCode(
+        "source.not_h264",
+        "the source sends other codecs than H.264 and AAC, which its task has encoded",
+        "来源的编码不是 H.264 和 AAC，将按任务设置转码",
+    )
     SOURCE_BAD_SCHEME = ReasonCode(
         "source.bad_scheme",
         "a live source cannot be read from {scheme}: addresses",

@@ -9,7 +9,7 @@ from nicegui import ui
 from starlette.responses import Response
 
 from streamferry.reasons import Code, Reason
-from streamferry.relay.spec import Latency
+from streamferry.relay.spec import Codecs, Latency
 from streamferry.tasks.errors import ActionError, TaskNotFound
 from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard import not_found
@@ -111,6 +111,7 @@ class _Form:
                 ConnectionEditor(who, "source_options", values, values.source_connection, self._fields)
             with card(t("form.destination")):
                 DestinationEditor(who, values, self._fields)
+                self._draw_codecs()
                 ConnectionEditor(who, "destination_options", values, values.destination_connection, self._fields)
             with card(t("form.window")):
                 self._draw_window()
@@ -149,6 +150,13 @@ class _Form:
         latency.props("outlined dense options-dense").classes("field")
         latency.on_value_change(lambda event: setattr(values, "latency", event.value))
         return latency
+
+    def _draw_codecs(self) -> None:
+        t, values = self._who.t, self._values
+        choices = {one: t(f"codecs.{one.value}") for one in Codecs}
+        codecs = ui.select(choices, value=values.codecs, label=t("form.codecs"))
+        codecs.props("outlined dense options-dense").classes("field")
+        codecs.on_value_change(lambda event: setattr(values, "codecs", event.value))
 
     def _draw_playing(self) -> None:
         t, values = self._who.t, self._values

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.reasons import Code, Reason
-from streamferry.relay.spec import LIVE_SCHEMES, PUSH_SCHEMES, VOD_SCHEMES, Latency
+from streamferry.relay.spec import LIVE_SCHEMES, PUSH_SCHEMES, VOD_SCHEMES, Codecs, Latency
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.draft import CLEARABLE, CLEARED, ServerAndKey, SourceDraft, TaskDraft, WatermarkDraft
@@ -81,6 +81,7 @@ class FormValues:
     strategy: Strategy = Strategy.AT_BREAK
     pre_download: bool = True
     latency: Latency = Latency.NORMAL
+    codecs: Codecs = Codecs.ANY
     callback_url: str = ""
     texts: dict[str, str] = field(default_factory=lambda: dict.fromkeys(TEXTS, ""))
     mark: WatermarkValues | None = None
@@ -116,6 +117,7 @@ class FormValues:
             strategy=task.continue_strategy,
             pre_download=task.pre_download,
             latency=task.latency,
+            codecs=task.codecs,
             callback_url=task.callback_url,
             texts={name: getattr(task, name) for name in TEXTS},
             mark=WatermarkValues("", mark.x, mark.y, mark.ratio) if mark else None,
@@ -190,6 +192,7 @@ class FormValues:
             continue_strategy=ContinueStrategy[self.strategy.name] if is_list else None,
             pre_download=self.pre_download if is_list else None,
             latency=None if is_list else self.latency,
+            codecs=self.codecs,
             callback_url=self.callback_url.strip(),
             watermark=self._mark_draft(),
             texts={name: text or CLEARED for name, text in self.texts.items()},

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Strict
 
 from streamferry.media.peer_options import MAX_HEADERS, MAX_VALUE_CHARS
-from streamferry.relay.spec import MAX_ITEMS, Latency
+from streamferry.relay.spec import MAX_ITEMS, Codecs, Latency
 from streamferry.store.records import GroupTag
 from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32
 from streamferry.tasks.draft import CLEARABLE, CLEARED, ServerAndKey, SourceDraft, TaskDraft, WatermarkDraft
@@ -121,6 +121,9 @@ class TaskFields(Body):
     latency: Latency | None = None
     """How often media of a live source is moved on: every 80 ms (low), 160 ms (normal, the default) or 320 ms (dense).
     The longer, the less a stream costs. Of no meaning for a list."""
+    codecs: Codecs | None = None
+    """What the destination takes: h264 encodes to H.264 and AAC what is anything else; any (the default) sends what the
+    source sends."""
     loops: Loops | None = None
     """How often a list is played; -1 (the default) is without end."""
     callback_url: Annotated[str, Field(max_length=MAX_CALLBACK_CHARS, pattern=_NO_NUL)] | None = None

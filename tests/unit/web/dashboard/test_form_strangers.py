@@ -11,7 +11,7 @@ from streamferry.control.address_rules import address_rules
 from streamferry.media.peer_options import CONNECT_PARAMETERS, OPTION_NAMES
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
-from streamferry.relay.spec import Latency
+from streamferry.relay.spec import Codecs, Latency
 from streamferry.tasks.draft import decide_spec
 from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard.connection_values import ConnectionValues, HeaderValues
@@ -69,6 +69,7 @@ def form(dice: random.Random) -> FormValues:
     values = FormValues.new(ZoneInfo(dice.choice(("UTC", "Asia/Shanghai", "America/New_York"))), NOW)
     values.kind = dice.choice(list(Kind))
     values.latency = dice.choice(list(Latency))
+    values.codecs = dice.choice(list(Codecs))
     values.sources = [
         SourceValues(
             dice.choice((*USUAL, typed(dice))), dice.choice(("", "0", typed(dice))), dice.choice(("", typed(dice)))

@@ -7,7 +7,7 @@ import pytest
 from streamferry.media.errors import Fault
 from streamferry.reasons import NOT_TOLD, Reason
 from streamferry.relay import State
-from streamferry.relay.spec import Latency
+from streamferry.relay.spec import Codecs, Latency
 from streamferry.web.dashboard import show
 from streamferry.web.dashboard.texts import sayer, translator
 from streamferry.web.views import Kind, RunView, SourceView, Status, Strategy, TaskView, TroubleView
@@ -38,6 +38,7 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
         continue_strategy=Strategy.AT_BREAK,
         pre_download=False,
         latency=Latency.NORMAL,
+        codecs=Codecs.ANY,
         callback_url="",
         callback_failures=0,
         callbacks_ended=False,

@@ -14,7 +14,7 @@ from signed_api import NO_LIMITS
 import streamferry
 from kit.virtual_clock import VirtualClock
 from streamferry.control.login_throttle import FREE_FAILURES
-from streamferry.relay.spec import Latency
+from streamferry.relay.spec import Codecs, Latency
 from streamferry.store import Store
 from streamferry.store.records import KeyPair
 from streamferry.web.compat.sample import write_body
@@ -166,6 +166,20 @@ async def test_the_latency_of_a_task_is_set_kept_and_changed(rest: Rest) -> None
     assert (await rest.actions.get_task(task["task_id"])).spec.latency is Latency.LOW
     refused = await rest.refusal(422, "PATCH", path, {"latency": "lowest"})
     assert "latency" in str(refused)
+
+
+@pytest.mark.parametrize("kind", ["live", "vod"])
+async def test_the_codecs_of_a_destination_are_set_kept_and_changed(rest: Rest, kind: str) -> None:
+    """By their name, of lists and live sources; another word is refused with the field's name."""
+    task = await rest.create(kind=kind, codecs="h264")
+    path = f"/tasks/{task['task_id']}"
+    assert (task["codecs"], (await rest.create())["codecs"]) == ("h264", "any")
+    assert (await rest.call("PATCH", path, {"title": "kept"}))["codecs"] == "h264"
+    assert (await rest.actions.get_task(task["task_id"])).spec.codecs is Codecs.H264
+    assert (await rest.call("PATCH", path, {"codecs": "any"}))["codecs"] == "any"
+    assert (await rest.call("GET", path))["codecs"] == "any"
+    refused = await rest.refusal(422, "PATCH", path, {"codecs": "h265"})
+    assert "codecs" in str(refused)
 
 
 async def test_who_says_which_version_was_seen_overwrites_no_other(rest: Rest) -> None:

@@ -4,6 +4,8 @@ from streamferry.reasons import Code
 
 #: Key -> English and Chinese.
 TEXTS = {
+    "codecs.any": ("the source's codecs", "与来源相同"),
+    "codecs.h264": ("only H.264 and AAC: all else is encoded", "仅 H.264 和 AAC（其他格式将转码）"),
     "corner.bottom_centre": ("Bottom centre", "下中"),
     "corner.bottom_left": ("Bottom left", "左下"),
     "corner.bottom_right": ("Bottom right", "右下"),
@@ -18,6 +20,7 @@ TEXTS = {
     "form.add_header": ("Add a header", "添加请求头"),
     "form.bind": ("Local address, to connect from", "本机地址，由此发起连接"),
     "form.callback": ("Callback address, notified of events", "回调地址，用于接收事件"),
+    "form.codecs": ("What it is sent", "发送的编码格式"),
     "form.connect": (
         "What the RTMP server is told; only where it asks for something else than usual",
         "告知 RTMP 服务器的参数（仅在其另有要求时填写）",

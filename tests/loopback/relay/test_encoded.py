@@ -1,4 +1,4 @@
-"""A live session behind its watermark, pulled as the beat does, with sources that change under way."""
+"""A live session that is encoded, pulled as the beat does, with sources that change under way."""
 
 import asyncio
 import time
@@ -15,7 +15,8 @@ from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, LaidTag, Tag
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.net.child import end_all
-from streamferry.relay.marked import MarkedFeed, open_marked
+from streamferry.prepare.processing import LIVE_ENCODER, Processing
+from streamferry.relay.encoded import EncodedFeed, open_encoded
 from streamferry.timeline import Timeline
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags, serialize_flv_header, serialize_tag
 
@@ -35,10 +36,14 @@ def mark(tmp_path):
     return Watermark(make_picture(tmp_path / "mark.png", "60x30", "red").read_bytes(), 0.05, 0.05, 0.25)
 
 
-def film(path: Path, size: str, *sound: str) -> list[Tag]:
+X264 = ("-c:v", "libx264")
+X265 = ("-c:v", "libx265", "-x265-params", "log-level=error")
+
+
+def film(path: Path, size: str, *sound: str, codec: tuple[str, ...] = X264) -> list[Tag]:
     """Two seconds as the tags of a live stream."""
     picture = ("-f", "lavfi", "-t", "2", "-i", f"testsrc2=s={size}:r=25")
-    video = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25")
+    video = (*codec, "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25")
     programs.run([programs.ffmpeg(), "-v", "error", "-nostdin", "-y", *picture, *sound, *video, "-f", "flv", path])
     data, tags = memoryview(path.read_bytes()), []
     scan_tags(data, FLV_HEADER_BYTES, len(data), tags)
@@ -46,6 +51,9 @@ def film(path: Path, size: str, *sound: str) -> list[Tag]:
 
 
 SOUND = ("-f", "lavfi", "-t", "2", "-i", "sine", "-c:a", "aac")
+
+
+MP3 = ("-f", "lavfi", "-t", "2", "-i", "sine=r=44100", "-c:a", "libmp3lame")
 
 
 class Camera:
@@ -66,6 +74,10 @@ class Camera:
         self.is_closed = True
 
 
+def marked(mark: Watermark) -> Processing:
+    return Processing(watermark=mark, encoder=LIVE_ENCODER)
+
+
 def later(tags: list[Tag], by_ms: int) -> list[Tag]:
     return [(tag_type, stamp_ms + by_ms, body) for tag_type, stamp_ms, body in tags if tag_type != SCRIPT]
 
@@ -74,7 +86,7 @@ def of(tag_type: int, laid: list[LaidTag]) -> list[LaidTag]:
     return [tag for tag in laid if tag[0] == tag_type]
 
 
-async def pull_to_the_end(feed: MarkedFeed, is_all: Callable[[list[LaidTag]], bool]) -> list[LaidTag]:
+async def pull_to_the_end(feed: EncodedFeed, is_all: Callable[[list[LaidTag]], bool]) -> list[LaidTag]:
     """Until all has come, and then until the source is silent for too long, which it has to be told.
 
     The encoder takes its time: the source may have been silent for long before the encoder gives its last picture.
@@ -104,7 +116,7 @@ async def test_a_picture_that_changes_its_size_is_fitted(tmp_path, mark):
     """What the destination gets keeps the size it began with, mark in place; nothing of either half is missing."""
     tags = film(tmp_path / "one.flv", "320x180", *SOUND) + later(film(tmp_path / "two.flv", "180x320", *SOUND), 2000)
     camera = Camera(tags)
-    feed = await open_marked(camera, mark, URL, Timeline(), SCRATCH)
+    feed = await open_encoded(camera, marked(mark), URL, Timeline(), SCRATCH)
     ends_ms = lambda laid: [max((tag[1] for tag in of(kind, laid)), default=0) for kind in (VIDEO, AUDIO)]  # noqa: E731
     path = written(tmp_path / "out.flv", await pull_to_the_end(feed, lambda laid: min(ends_ms(laid)) > 3800))
     assert camera.is_closed
@@ -119,7 +131,7 @@ async def test_a_picture_that_changes_its_size_is_fitted(tmp_path, mark):
 async def test_time_that_goes_back_stops_nothing(tmp_path, mark):
     """An encoder that starts over at 0 in the same session: the pictures go on, and the mark with them."""
     tags = film(tmp_path / "one.flv", "320x180", *SOUND)
-    feed = await open_marked(Camera(later(tags, 3_600_000) + later(tags, 0)), mark, URL, Timeline(), SCRATCH)
+    feed = await open_encoded(Camera(later(tags, 3_600_000) + later(tags, 0)), marked(mark), URL, Timeline(), SCRATCH)
     laid = await pull_to_the_end(feed, lambda laid: len(of(VIDEO, laid)) > 97)
     media = probe.assert_flawless(written(tmp_path / "out.flv", laid))
     assert len(media.video.packets) == pytest.approx(100, abs=3)
@@ -128,7 +140,7 @@ async def test_time_that_goes_back_stops_nothing(tmp_path, mark):
 async def test_sound_without_picture_passes(tmp_path, mark):
     """There is nothing to lay the mark over, and the sound is copied."""
     tags = [tag for tag in film(tmp_path / "one.flv", "320x180", *SOUND) if tag[0] == AUDIO]
-    feed = await open_marked(Camera(tags + later(tags, 2000)), mark, URL, Timeline(), SCRATCH)
+    feed = await open_encoded(Camera(tags + later(tags, 2000)), marked(mark), URL, Timeline(), SCRATCH)
     laid = await pull_to_the_end(feed, lambda laid: len(of(AUDIO, laid)) > len(tags))
     assert {tag[0] for tag in laid} <= {AUDIO, SCRIPT}
     assert {tag[2] for tag in laid if tag[0] == AUDIO} <= {bytes(tag[2]) for tag in tags}
@@ -138,9 +150,44 @@ async def test_sound_that_comes_later_begins_another_session(tmp_path, mark):
     """The encoder was started without it: the source has to be opened again."""
     silent = film(tmp_path / "one.flv", "320x180")
     tags = silent + later(silent, 2000) + later(film(tmp_path / "two.flv", "320x180", *SOUND), 4000)
-    feed = await open_marked(Camera(tags), mark, URL, Timeline(), SCRATCH)
+    feed = await open_encoded(Camera(tags), marked(mark), URL, Timeline(), SCRATCH)
     with pytest.raises(SourceEnded, match="track"):
         await pull_to_the_end(feed, lambda laid: False)
+
+
+def numbered(tag: Tag) -> Tag:
+    """HEVC with the number 12, as Chinese networks wrote it before Enhanced RTMP."""
+    tag_type, stamp_ms, body = tag[0], tag[1], bytes(tag[2])
+    if tag_type != VIDEO or not body[0] & 0x80:
+        return tag
+    offset = b"" if body[0] & 0x0F == 1 else bytes(3)
+    packet = min(body[0] & 0x0F, 1) if body[0] & 0x0F != 3 else 1
+    return tag_type, stamp_ms, bytes((body[0] & 0x70 | 12, packet)) + offset + body[5:]
+
+
+@pytest.mark.parametrize("write", [lambda tag: tag, numbered], ids=["hvc1", "12"])
+@pytest.mark.parametrize("sound", [SOUND, MP3], ids=["aac", "mp3"])
+async def test_hevc_for_a_destination_of_h264_alone(tmp_path, write, sound):
+    """No picture is missing, but those that the decoder still holds; AAC is copied, other sound becomes AAC."""
+    tags = [write(tag) for tag in film(tmp_path / "one.flv", "320x180", *sound, codec=X265)]
+    processing = Processing(only_h264=True, encoder=LIVE_ENCODER)
+    feed = await open_encoded(Camera(tags), processing, URL, Timeline(), SCRATCH)
+    laid = await pull_to_the_end(feed, lambda laid: len(of(VIDEO, laid)) > 40)
+    media = probe.assert_flawless(written(tmp_path / "out.flv", laid))
+    assert (media.video.codec, media.audio.codec) == ("h264", "aac")
+    assert probe.max_gap_ms(media.video) <= 41
+    if sound is SOUND:
+        assert {tag[2] for tag in of(AUDIO, laid)} <= {bytes(tag[2]) for tag in tags}
+
+
+async def test_sound_alone_for_a_destination_of_h264_and_aac(tmp_path):
+    """There is no picture to encode."""
+    tags = [tag for tag in film(tmp_path / "one.flv", "320x180", *MP3) if tag[0] == AUDIO]
+    processing = Processing(only_h264=True, encoder=LIVE_ENCODER)
+    feed = await open_encoded(Camera(tags + later(tags, 2000)), processing, URL, Timeline(), SCRATCH)
+    laid = await pull_to_the_end(feed, lambda laid: len(of(AUDIO, laid)) > 150)
+    assert {tag[0] for tag in laid} <= {AUDIO, SCRIPT}
+    assert {tag[2][0] for tag in of(AUDIO, laid)} == {0xAF}
 
 
 async def test_what_is_no_media_is_said_to_be_none(mark):
@@ -148,6 +195,6 @@ async def test_what_is_no_media_is_said_to_be_none(mark):
     tags = [(VIDEO, 40 * n, b"\x17\x01\0\0\0" + bytes(20)) for n in range(100)]
     camera = Camera(tags)
     with pytest.raises((SourceCorrupt, SourceStalled)) as caught:
-        await open_marked(camera, mark, URL, Timeline(), SCRATCH)
+        await open_encoded(camera, marked(mark), URL, Timeline(), SCRATCH)
     assert caught.value.fault == "user_source"
     assert camera.is_closed

@@ -1,10 +1,13 @@
-"""A live source with a watermark: an ffmpeg child lays the picture and encodes, between two timelines.
+"""A live source that is encoded, for a watermark or because its destination takes H.264 and AAC only.
+
+An ffmpeg child encodes, between two timelines:
 
     source ──► a separate timeline ──► FLV ──► ffmpeg ──► FLV ──► the run's timeline
 
 The first timeline does for ffmpeg what the run's does for a destination: it starts at a keyframe, and time never goes
 back, because ffmpeg would drop such frames. ``prepare.plan`` decides what is encoded and how, as for files; sound is
-copied where FLV carries it. A first ffmpeg probes the beginning of the stream to find that out.
+copied where FLV carries it, and the destination takes it. A first ffmpeg probes the beginning of the stream to find
+that out.
 
 The child lives as long as its session of the source, and when it ends that session ends: the run opens both again.
 ``docs/decisions/0010-watermarks-on-live-streams.md`` has the measurements.
@@ -25,14 +28,14 @@ from streamferry.media.errors import (
 from streamferry.media.stamps import to_wire_ms
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, LaidTag
 from streamferry.media.url import MediaUrl
-from streamferry.media.watermark import Watermark
 from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg
 from streamferry.net.sandbox import ENCODING, Sandbox
 from streamferry.net.sealed_file import sealed_file
 from streamferry.prepare.input_description import InputDescription, parse_input_description
 from streamferry.prepare.plan import decide_plan
-from streamferry.prepare.processing import LIVE_ENCODER, Processing
+from streamferry.prepare.processing import Processing
+from streamferry.push.forms import ENHANCED, Forms
 from streamferry.reasons import Code
 from streamferry.relay.drift import Drift
 from streamferry.relay.feed import LiveFeed
@@ -65,8 +68,8 @@ _ENCODER_THREADS = ("-threads", "4")
 _SANDBOX = Sandbox(limits=ENCODING, niceness=5)
 
 
-class MarkedFeed:
-    """One live session with a watermark; see ``relay.feed``. ``inlet`` and ``child`` are taken over."""
+class EncodedFeed:
+    """One live session that is encoded; see ``relay.feed``. ``inlet`` and ``child`` are taken over."""
 
     #: What the child returns is of another clock than what the source sent: nothing of it is simple.
     fast_path = None
@@ -88,9 +91,9 @@ class MarkedFeed:
         inlet = ConnectionInlet(child, self._receive_into, FlvReader())
         inlet.is_mute = not source.has_sound
         # Drift is corrected before the child, which orders by stamp.
-        self._marked = LiveFeed(inlet, timeline, scratch, now, silence=silence)
+        self._encoded = LiveFeed(inlet, timeline, scratch, now, silence=silence)
         # How far the child has come on the source's timeline.
-        self._marked_ms = 0
+        self._encoded_ms = 0
         self._least_behind_ms = MAX_BEHIND_MS
         self._kept_up_at = now
 
@@ -112,15 +115,15 @@ class MarkedFeed:
     @property
     def behind_ms(self) -> int:
         """Media that the child has received, or is about to, and has not returned yet."""
-        return self._source.timeline.position_ms - self._marked_ms
+        return self._source.timeline.position_ms - self._encoded_ms
 
     def pull(self, now: float, laid: list[LaidTag]) -> None:
         """Pass on what the source sent and lay what the child made of it. Raises SourceError."""
         self._source.pull(now)
         self._source.hand_to(self.child)
-        self._marked.pull(now, laid)
+        self._encoded.pull(now, laid)
         if laid and laid[-1][3] <= KEYFRAME:
-            self._marked_ms = laid[-1][1] - self._timeline.shift
+            self._encoded_ms = laid[-1][1] - self._timeline.shift
 
     def check_liveness(self, now: float) -> None:
         """Raise SourceStalled when the source is silent, SourceReaderFailed when the child does not keep up."""
@@ -135,7 +138,7 @@ class MarkedFeed:
     def close(self) -> None:
         """Close the session and end the child."""
         self._source.feed.close()
-        self._marked.close()
+        self._encoded.close()
 
     def _receive_into(self, view: memoryview) -> int | None:
         received = self.child.receive_into(view)
@@ -153,6 +156,8 @@ class _Source:
         #: What was received and not passed on yet.
         self.unsent = serialize_flv_header(True, True)
         self._first_tracks = FirstTracks()
+        # ffmpeg knows HEVC by its FourCC only.
+        self._forms = Forms(ENHANCED)
         # Types of the tracks that ffmpeg knows; None before it has probed.
         self._tracks: set[int] | None = None
 
@@ -166,7 +171,7 @@ class _Source:
         laid: list[LaidTag] = []
         self.feed.pull(now, laid)
         pieces = [self.unsent]
-        for tag_type, dts_ms, laid_body, _ in laid:
+        for tag_type, dts_ms, laid_body, _ in self._forms.write(laid):
             if tag_type == SCRIPT:  # ffmpeg probes by itself, and its muxer writes its own.
                 continue
             body = self._first_tracks.take(tag_type, laid_body)
@@ -211,30 +216,31 @@ class _Source:
         return inside
 
 
-async def open_marked(
+async def open_encoded(
     inlet: LiveInlet,
-    mark: Watermark,
+    processing: Processing,
     url: MediaUrl,
     timeline: Timeline,
     scratch: memoryview,
     *,
     drift: Drift | None = None,
     silence: bool = False,
-) -> MarkedFeed:
-    """Lay ``mark`` over what ``inlet`` gives, which is taken over; ``url`` is its address. Raises SourceError."""
+) -> EncodedFeed:
+    """Encode what ``inlet`` gives, which is taken over; ``url`` is its address. Raises SourceError."""
     child = None
     try:
         source = _Source(inlet, scratch, drift)
         inside = await source.look(url)
-        picture = sealed_file(mark.picture)
+        mark = processing.watermark
+        pictures = () if mark is None else (sealed_file(mark.picture),)
         try:
-            processing = Processing(watermark=mark, encoder=LIVE_ENCODER)
-            plan = decide_plan(inside, processing, f"/proc/self/fd/{picture}")
+            plan = decide_plan(inside, processing, *(f"/proc/self/fd/{picture}" for picture in pictures))
             arguments = [*plan.reading, *_INPUT, *plan.inputs, *plan.output, *_ENCODER_THREADS, *FLV_OUTPUT]
-            child = _start(arguments, url, inherit=(picture,))
+            child = _start(arguments, url, inherit=pictures)
         finally:
-            os.close(picture)
-        return MarkedFeed(source, child, timeline, scratch, time.monotonic(), silence=silence)
+            for picture in pictures:
+                os.close(picture)
+        return EncodedFeed(source, child, timeline, scratch, time.monotonic(), silence=silence)
     except BaseException:
         inlet.close()
         raise
