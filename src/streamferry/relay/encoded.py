@@ -156,7 +156,7 @@ class _Source:
         #: What was received and not passed on yet.
         self.unsent = serialize_flv_header(True, True)
         self._first_tracks = FirstTracks()
-        # ffmpeg knows HEVC by its FourCC only.
+        # ffmpeg does not know AV1 by its number, 13.
         self._forms = Forms(ENHANCED)
         # Types of the tracks that ffmpeg knows; None before it has probed.
         self._tracks: set[int] | None = None

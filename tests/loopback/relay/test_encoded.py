@@ -36,14 +36,15 @@ def mark(tmp_path):
     return Watermark(make_picture(tmp_path / "mark.png", "60x30", "red").read_bytes(), 0.05, 0.05, 0.25)
 
 
-X264 = ("-c:v", "libx264")
-X265 = ("-c:v", "libx265", "-x265-params", "log-level=error")
+X264 = ("-c:v", "libx264", "-preset", "ultrafast")
+X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error")
+AV1 = ("-c:v", "libsvtav1", "-preset", "12")
 
 
 def film(path: Path, size: str, *sound: str, codec: tuple[str, ...] = X264) -> list[Tag]:
     """Two seconds as the tags of a live stream."""
     picture = ("-f", "lavfi", "-t", "2", "-i", f"testsrc2=s={size}:r=25")
-    video = (*codec, "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25")
+    video = (*codec, "-pix_fmt", "yuv420p", "-g", "25")
     programs.run([programs.ffmpeg(), "-v", "error", "-nostdin", "-y", *picture, *sound, *video, "-f", "flv", path])
     data, tags = memoryview(path.read_bytes()), []
     scan_tags(data, FLV_HEADER_BYTES, len(data), tags)
@@ -156,20 +157,24 @@ async def test_sound_that_comes_later_begins_another_session(tmp_path, mark):
 
 
 def numbered(tag: Tag) -> Tag:
-    """HEVC with the number 12, as Chinese networks wrote it before Enhanced RTMP."""
+    """HEVC and AV1 with the numbers 12 and 13, as Chinese networks wrote them before Enhanced RTMP."""
     tag_type, stamp_ms, body = tag[0], tag[1], bytes(tag[2])
     if tag_type != VIDEO or not body[0] & 0x80:
         return tag
-    offset = b"" if body[0] & 0x0F == 1 else bytes(3)
-    packet = min(body[0] & 0x0F, 1) if body[0] & 0x0F != 3 else 1
-    return tag_type, stamp_ms, bytes((body[0] & 0x70 | 12, packet)) + offset + body[5:]
+    packet, is_hevc = body[0] & 0x0F, body[1:5] == b"hvc1"
+    offset = b"" if is_hevc and packet == 1 else bytes(3)
+    return tag_type, stamp_ms, bytes((body[0] & 0x70 | (12 if is_hevc else 13), min(packet, 1))) + offset + body[5:]
 
 
-@pytest.mark.parametrize("write", [lambda tag: tag, numbered], ids=["hvc1", "12"])
-@pytest.mark.parametrize("sound", [SOUND, MP3], ids=["aac", "mp3"])
-async def test_hevc_for_a_destination_of_h264_alone(tmp_path, write, sound):
+@pytest.mark.parametrize(
+    ("codec", "write", "sound"),
+    [(X265, None, MP3), (X265, numbered, SOUND), (AV1, None, SOUND), (AV1, numbered, SOUND)],
+    ids=["hvc1", "12", "av01", "13"],
+)
+async def test_other_codecs_for_a_destination_of_h264_alone(tmp_path, codec, write, sound):
     """No picture is missing, but those that the decoder still holds; AAC is copied, other sound becomes AAC."""
-    tags = [write(tag) for tag in film(tmp_path / "one.flv", "320x180", *sound, codec=X265)]
+    tags = film(tmp_path / "one.flv", "320x180", *sound, codec=codec)
+    tags = list(map(write, tags)) if write else tags
     processing = Processing(only_h264=True, encoder=LIVE_ENCODER)
     feed = await open_encoded(Camera(tags), processing, URL, Timeline(), SCRATCH)
     laid = await pull_to_the_end(feed, lambda laid: len(of(VIDEO, laid)) > 40)
