@@ -6,12 +6,12 @@ from itertools import pairwise
 import pytest
 
 from kit import programs
-from scripted.camera import AAC_HEADER, AVC_HEADER, Camera
+from scripted.camera import AAC_HEADER, AVC_HEADER, Camera, number_of
 from scripted.destination import Destination
 from scripted.source import Source
 from scripted.waiting import until
 from streamferry.media.tag import AUDIO, VIDEO, Tag
-from streamferry.relay.spec import Codecs
+from streamferry.relay.spec import Codecs, RelaySpec
 from streamferry.wire.rtmp import server
 
 
@@ -118,16 +118,36 @@ async def test_h264_and_aac_are_copied_where_nothing_else_is_taken(relays, proto
     """By no child, from one session of the source; once it sends HEVC it is opened anew, and no HEVC leaves."""
     camera = Writing()
     camera.write = lambda tag: tag
+    before = programs.descendants(os.getpid())
     async with Source(protocol, camera) as source, Destination() as destination:
         running = relays.start(source, destination, codecs=Codecs.H264)
         await until("pictures", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 30)
-        assert programs.descendants(os.getpid()) == []
+        children = [programs.command_line(pid) for pid in programs.descendants(os.getpid()) if pid not in before]
+        assert not [words for words in children if "ffmpeg" in words]
         first = list(source.viewers)
         assert len(first) == 1
         assert running.status.retries == 0
         await source.send(camera.change(chinese))
         await until("another session", lambda: source.viewers and source.viewers[0] is not first[0])
         assert {tag[2][0] for tag in destination.publishes[0].tags if tag[0] == VIDEO} == {0x17, 0x27}
+        await running.relay.stop()
+
+
+async def test_a_destination_that_turns_out_to_take_only_h264(relays):
+    """The task is changed while it runs: the source is opened anew, and no more HEVC leaves in the open session."""
+    camera = Writing()
+    camera.write = chinese
+    async with Source("rtmp", camera) as source, Destination() as destination:
+        running = relays.start(source, destination)
+        await until("pictures", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 10)
+        first = source.viewers[0]
+        running.relay.update(RelaySpec.live(source.url(), destination.url(), codecs=Codecs.H264))
+        await until("another session", lambda: source.viewers and source.viewers[0] is not first)
+        (publish,) = destination.publishes
+        shot = camera.pictures
+        second = source.viewers[0]
+        await until("its encoder's session", lambda: source.viewers and source.viewers[0] not in (first, second))
+        assert max(map(number_of, publish.frames(VIDEO))) <= shot
         await running.relay.stop()
 
 
