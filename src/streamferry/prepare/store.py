@@ -57,6 +57,8 @@ DEFAULT_AHEAD_BYTES = 32 << 20
 
 # How often an opening is repeated because the file changed meanwhile, or its preparation was killed.
 _MAX_ATTEMPTS = 3
+# Of how many addresses it is known that they have to be read whole.
+_MOST_READ_WHOLE = 1000
 # A line with the index of a second of preparing an intra-only file is about 200 KiB.
 _MAX_LINE_BYTES = 4 << 20
 
@@ -256,6 +258,9 @@ class PreparedStore:
                 await asyncio.to_thread(self._budget.keep_to_it)
         except MediaError as error:
             if isinstance(error, ReadWhole):
+                while len(self._read_whole) >= _MOST_READ_WHOLE:
+                    # It is found out again.
+                    self._read_whole.pop()
                 self._read_whole.add(job.url)
             elif isinstance(error, NoRoom):
                 self._budget.note_full(MediaUrl.parse(job.url))

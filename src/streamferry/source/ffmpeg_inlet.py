@@ -58,6 +58,8 @@ MPEGTS = ("-fflags", "+discardcorrupt", "-f", "mpegts")
 _PIPE_BYTES = 256 << 10
 # How much is passed on at a time: half of a pull, so that one source does not delay the others.
 _FEED_BYTES = 256 << 10
+# So often in a visit, as long as ffmpeg takes all: what stays in a socket's buffer too long is lost if it is datagrams.
+_MOST_FEEDS = 4
 _FEED_EVERY_S = 0.02
 
 _COPIED_VIDEO = frozenset(("h264", "hevc", "av1"))
@@ -253,15 +255,19 @@ class _Feeder:
         self._has_ended = False
 
     def pump(self, child: Ffmpeg, view: memoryview) -> None:
-        """Receive once into ``view`` and pass it on. Raises OSError when the feed broke."""
-        if not self._has_ended and not self._unsent:
-            received = self._feed.receive_into(view[:_FEED_BYTES])
-            if received:
-                self._unsent = self._send(child, view[:received])
-                return
-            self._has_ended = received == 0
+        """Receive into ``view`` and pass it on, until there is nothing or ffmpeg takes no more. Raises OSError when the
+        feed broke.
+        """
         if self._unsent:
             self._unsent = self._send(child, memoryview(self._unsent))
+        for _ in range(_MOST_FEEDS):
+            if self._unsent or self._has_ended:
+                break
+            received = self._feed.receive_into(view[:_FEED_BYTES])
+            if received is None:
+                break
+            self._has_ended = received == 0
+            self._unsent = self._send(child, view[:received]) if received else b""
         if self._has_ended and not self._unsent:
             child.finish_sending()
 

@@ -148,9 +148,10 @@ async def _open_ffmpeg(
     unseen = memory.played_segments.unseen(addresses, playlist.media_sequence + len(addresses))
     if not unseen:
         raise SourceStalled(Code.SOURCE_HLS_NO_SEGMENT, url=url.redacted)
+    pace, options = await asyncio.to_thread(_known_options, ffmpeg_program())
     arguments = [
         # At the start there are three segments, and more come one at a time: ffmpeg reads them as they come.
-        *(*live_pace(ffmpeg_program()), "-rw_timeout", str(round(PEER_SILENCE_S * 1e6))),
+        *(*pace, "-rw_timeout", str(round(PEER_SILENCE_S * 1e6))),
         # One segment at a time, so that the last one requested is the one being played.
         *("-live_start_index", str(-unseen), "-http_multiple", "0"),
         *(
@@ -158,7 +159,7 @@ async def _open_ffmpeg(
             "+discardcorrupt",
             "-f",
             "hls",
-            *hls_options(ffmpeg_program()),
+            *options,
             "-format_whitelist",
             HLS_CONTAINERS,
         ),
@@ -175,6 +176,11 @@ async def _open_ffmpeg(
         segments=memory.played_segments,
     )
     return await open_ffmpeg(url, source, memory=memory.children, tls=network.get("tls"))
+
+
+def _known_options(program: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Runs it, the first time."""
+    return live_pace(program), hls_options(program)
 
 
 async def read_media_playlist(
