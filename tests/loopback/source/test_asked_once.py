@@ -32,8 +32,7 @@ async def test_the_first_hls_source_stopped_all_relays_for_as_long_as_ffmpeg_too
         return ()
 
     async def answer():
-        while not asked.is_set():
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(asked.wait, PATIENCE_S)
         loop_runs.set()
 
     monkeypatch.setattr(hls, "live_pace", slow)

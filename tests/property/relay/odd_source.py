@@ -15,7 +15,7 @@ from streamferry.wire.amf0 import serialize_amf0
 from streamferry.wire.flv import serialize_flv_header, serialize_metadata, serialize_tag
 
 SECRET = "SECRET-OF-THE-SOURCE"
-_MARK = Struct(">4sIHHI?")
+_MARK = Struct(">4siHHI?")
 _MAGIC = b"mark"
 
 #: Name -> what a frame, a keyframe and a header begin with; a header that is empty: there is none.
@@ -94,6 +94,34 @@ class Session:
     groups: set[int] = field(default_factory=set)
 
 
+@dataclass
+class Stream:
+    """What an encoder made, in the order in which it arrives; ``lost``: what never left it."""
+
+    events: list[_Event]
+    lost: list[_Event]
+    begun_ms: int
+    about: str
+
+    def session(self, head: bytes, events: list[_Event], burst_ms: int = 0, until_ms: int = 0) -> Session:
+        """One that has these of its events; what was made before ``until_ms``, or within the burst, comes at once."""
+        session = Session(about=self.about)
+        session.pieces.append((0, head))
+        for at_ms, stamp, tag_type, body in events:
+            if mark := Mark.of(body):
+                kind = tag_kind(tag_type, body)
+                if kind == SEQUENCE_HEADER:
+                    session.headers.add(mark.header)
+                elif tag_type == VIDEO and kind == KEYFRAME:
+                    session.groups.add(mark.group)
+            arrives_ms = max(0, at_ms - max(self.begun_ms + burst_ms, until_ms))
+            session.pieces.append((arrives_ms, serialize_tag(tag_type, to_wire_ms(stamp), body)))
+        for _, _, tag_type, body in self.lost:
+            if tag_kind(tag_type, body) == SEQUENCE_HEADER and (mark := Mark.of(body)):
+                session.headers.discard(mark.header)
+        return session
+
+
 class OddSource:
     """Makes sessions; all that it does follows from its seed."""
 
@@ -106,59 +134,82 @@ class OddSource:
     def sessions(self) -> list[Session]:
         return [self._session(number) for number in range(self._chance.randint(1, 3))]
 
+    def repeated(self) -> list[Session]:
+        """One stream that is read in several: what was sent is sent again, from a keyframe on, or some of it is missed.
+
+        Its clock is one that no encoder begins with, no stamp is odd, no header changes, and sound is hardly ahead: where
+        some of the picture is missed, a new segment has the sound of its first keyframe.
+        """
+        chance = self._chance
+        base_ms = chance.choice([20_000, 3_600_000, (1 << 24) - 2000, (1 << 31) - 2000])
+        stream = self._stream(0, base_ms=base_ms, seconds=chance.choice([2, 4]), is_even=True)
+        head = serialize_flv_header(True, True)
+        made = stream.events
+        keys = [at for at, one in enumerate(made) if one[2] == VIDEO and tag_kind(VIDEO, one[3]) == KEYFRAME] or [0]
+        breaks = sorted(chance.sample(range(1, len(made)), chance.randint(1, 3)))
+        sessions, begin, until_ms = list[Session](), 0, stream.begun_ms
+        for end in (*breaks, len(made)):
+            headers = {
+                (kind, tag_kind(kind, body)): (at_ms, stamp, kind, body)
+                for at_ms, stamp, kind, body in made[:begin]
+                if tag_kind(kind, body) == SEQUENCE_HEADER and Mark.of(body)
+            }
+            sessions.append(stream.session(head, [*headers.values(), *made[begin:end]], until_ms=until_ms))
+            # It comes back a little later, and the server has kept up to all of it, or nothing.
+            until_ms = made[end - 1][0] + chance.choice([0, 100, 600])
+            before = [at for at in keys if at < end] or [0]
+            later = [at for at in keys if at >= end and made[at][0] >= until_ms]
+            begin = later[0] if later and self._odds(0.25) else chance.choice(before)
+        return sessions
+
     def _odds(self, probability: float) -> bool:
         return self._chance.random() < probability
 
     def _session(self, number: int) -> Session:
         chance = self._chance
-        picture = chance.choice(list(PICTURES)) if self._odds(0.85) else ""
-        sound = chance.choice(list(SOUNDS)) if self._odds(0.85) or not picture else ""
         base_ms = chance.choice([0, 0, 1000, (1 << 24) - 2000, (1 << 31) - 2000, (1 << 32) - 2000, 1_814_400_000])
-        seconds = chance.choice([1, 1, 2, 4])
+        stream = self._stream(number, base_ms=base_ms, seconds=chance.choice([1, 1, 2, 4]))
+        head = serialize_flv_header(self._odds(0.5), self._odds(0.5))
+        return stream.session(head, stream.events, burst_ms=chance.choice([0, 0, 500, 3000]))
+
+    def _stream(self, number: int, *, base_ms: int, seconds: int, is_even: bool = False) -> Stream:
+        """``is_even``: as ``repeated`` has it."""
+        chance = self._chance
+        picture = chance.choice(list(PICTURES)) if is_even or self._odds(0.85) else ""
+        sound = chance.choice(list(SOUNDS)) if self._odds(0.85) or not picture else ""
         begun_ms, self._true_ms = self._true_ms, self._true_ms + seconds * 1000 + 500
         events, lost = list[_Event](), list[_Event]()
         if picture:
             late_ms = chance.choice([0, 0, 0, 300, 1500])
-            events += self._pictures(number, picture, begun_ms + late_ms, begun_ms + seconds * 1000, base_ms - begun_ms)
+            events += self._pictures(
+                number, picture, begun_ms + late_ms, begun_ms + seconds * 1000, base_ms - begun_ms, is_even
+            )
         if sound:
             late_ms = chance.choice([0, 0, 0, 300, 1500])
-            events += self._sounds(number, sound, begun_ms + late_ms, begun_ms + seconds * 1000, base_ms - begun_ms)
+            events += self._sounds(
+                number, sound, begun_ms + late_ms, begun_ms + seconds * 1000, base_ms - begun_ms, is_even
+            )
         for _ in range(chance.choice([0, 0, 3, 20])):
             at_ms = chance.randrange(begun_ms, begun_ms + seconds * 1000)
             events.append((at_ms, at_ms + base_ms - begun_ms, *chance.choice(FOREIGN)))
-        if self._odds(0.15):
+        if not is_even and self._odds(0.15):
             # All that is sent for some time, or all of one track.
             lost_ms = chance.randrange(begun_ms, begun_ms + seconds * 1000)
             until_ms, tracks = lost_ms + chance.choice([100, 1000, 3000]), chance.choice([(8,), (9,), (8, 9)])
             lost = [event for event in events if lost_ms <= event[0] < until_ms and event[2] in tracks]
             events = [event for event in events if event not in lost]
         events.sort(key=lambda event: event[0])
-        burst_ms = chance.choice([0, 0, 500, 3000])
-        session = Session(about=f"{picture}/{sound} from {base_ms}")
-        session.pieces.append((0, serialize_flv_header(self._odds(0.5), self._odds(0.5))))
-        for at_ms, stamp, tag_type, body in events:
-            if mark := Mark.of(body):
-                kind = tag_kind(tag_type, body)
-                if kind == SEQUENCE_HEADER:
-                    session.headers.add(mark.header)
-                elif tag_type == VIDEO and kind == KEYFRAME:
-                    session.groups.add(mark.group)
-            arrives_ms = max(0, at_ms - begun_ms - burst_ms)
-            session.pieces.append((arrives_ms, serialize_tag(tag_type, to_wire_ms(stamp), body)))
-        for _, _, tag_type, body in lost:
-            if tag_kind(tag_type, body) == SEQUENCE_HEADER and (mark := Mark.of(body)):
-                session.headers.discard(mark.header)
-        return session
+        return Stream(events, lost, begun_ms, f"{picture}/{sound} from {base_ms}")
 
     def _header(self, begin: bytes) -> bytes:
         self._headers += 1
         return begin + Mark(0, 0, self._headers, 0, is_odd=False).bytes() if begin else b""
 
-    def _pictures(self, number: int, codec: str, from_ms: int, to_ms: int, shift: int) -> list[_Event]:
+    def _pictures(self, number: int, codec: str, from_ms: int, to_ms: int, shift: int, is_even: bool) -> list[_Event]:
         chance = self._chance
         inter, key, begin = PICTURES[codec]
         step_ms, gop = chance.choice([16, 40, 67, 100]), chance.choice([1, 5, 25, 60])
-        repeats, changes, wobbles = self._odds(0.3), self._odds(0.2), self._odds(0.2)
+        repeats, changes, wobbles = self._odds(0.3), not is_even and self._odds(0.2), not is_even and self._odds(0.2)
         begins_inside = self._odds(0.4)
         header = self._header(begin)
         events = [(from_ms, from_ms + shift, VIDEO, header)] if header else []
@@ -178,13 +229,15 @@ class OddSource:
             events.append((at_ms, at_ms + shift + odd_ms, VIDEO, body))
         return events
 
-    def _sounds(self, number: int, codec: str, from_ms: int, to_ms: int, shift: int) -> list[_Event]:
+    def _sounds(self, number: int, codec: str, from_ms: int, to_ms: int, shift: int, is_even: bool) -> list[_Event]:
         chance = self._chance
         begin, head = SOUNDS[codec]
         step_ms = chance.choice([21, 43, 64])
-        changes = self._odds(0.2)
+        changes = not is_even and self._odds(0.2)
         # Servers interleave within some hundred milliseconds, either way.
         early_ms = chance.choice([-200, 0, 0, 200])
+        # Its own distance from the picture, of which nobody knows whether it is right.
+        own_ms = chance.choice([0, 0, -1200, -130, 40, *(() if is_even else (900, 2000))])
         header = self._header(head)
         events = [(from_ms, from_ms + shift, AUDIO, header)] if header else []
         for at_ms in range(from_ms, to_ms, step_ms):
@@ -192,8 +245,9 @@ class OddSource:
             if header and changes and self._odds(0.01):
                 header = self._header(head)
                 events.append((arrives_ms, at_ms + shift, AUDIO, header))
-            mark = Mark(at_ms, number, self._headers_of(header), 0, is_odd=False)
-            events.append((arrives_ms, at_ms + shift, AUDIO, begin + mark.bytes()))
+            # What it is stamped with counts.
+            mark = Mark(at_ms + own_ms, number, self._headers_of(header), 0, is_odd=False)
+            events.append((arrives_ms, at_ms + own_ms + shift, AUDIO, begin + mark.bytes()))
         return [(max(0, at), stamp, kind, body) for at, stamp, kind, body in events]
 
     @staticmethod

@@ -4,7 +4,8 @@ As many as the environment's ``ODD_SOURCES`` says; 500 if it says nothing.
 """
 
 import os
-from itertools import pairwise
+from collections import Counter
+from itertools import chain, pairwise
 
 import pytest
 
@@ -66,16 +67,17 @@ class Connection:
         pass
 
 
-def play(seed: int, silence: bool) -> tuple[list[Session], list[LaidTag]]:
-    """All sessions of a source, one after the other; and what a destination got that was there throughout."""
-    sessions = OddSource(seed).sessions()
+def play(sessions: list[Session], silence: bool, *, may_replay: bool = False) -> list[list[LaidTag]]:
+    """What a destination, which was there throughout, got of each of these sessions, one after the other."""
     timeline, outlet, taking, drift = Timeline(), Outlet(), Taking(), Drift()
     outlet.attach(taking, [], 0.0)  # type: ignore[arg-type]
-    now = 100.0
+    now, parts = 100.0, list[list[LaidTag]]()
     for session in sessions:
         connection, began = Connection(session), now
         inlet = ConnectionInlet(connection, connection.receive_into, FlvReader(), clock=lambda: 0.0)
-        feed = LiveFeed(inlet, timeline, SCRATCH, now, drift=drift, silence=silence)
+        feed = LiveFeed(
+            inlet, timeline, SCRATCH, now, drift=drift, silence=silence, may_replay=may_replay and bool(parts)
+        )
         while True:
             connection.now_ms = round((now - began) * 1000)
             laid: list[LaidTag] = []
@@ -87,7 +89,9 @@ def play(seed: int, silence: bool) -> tuple[list[Session], list[LaidTag]]:
                 outlet.offer(laid)
             now += VISIT_S
         feed.close()
-    return sessions, taking.tags
+        parts.append(taking.tags)
+        taking.tags = []
+    return parts
 
 
 def judge(sessions: list[Session], tags: list[LaidTag]) -> None:
@@ -146,8 +150,28 @@ def moves(tags: list[LaidTag]) -> dict[int, dict[int, set[int]]]:
 def test_a_strict_player_did_not_take_odd_live_sources(share: int) -> None:
     """Headers before frames, rising stamps, a keyframe first, sound where the picture is, and no word of the source."""
     for seed in range(share, COUNT, SHARES):
-        sessions, tags = play(seed, silence=seed % 3 > 0)
+        sessions = OddSource(seed).sessions()
         try:
-            judge(sessions, tags)
+            judge(sessions, list(chain(*play(sessions, silence=seed % 3 > 0))))
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {[one.about for one in sessions]}: {error}") from None
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_a_stream_that_is_sent_in_pieces_is_doubled_nowhere(share: int) -> None:
+    """Servers send again what they had sent; sound stays where the picture is, and what comes after a hole is a start."""
+    for seed in range(share, COUNT, SHARES):
+        sessions = OddSource(seed).repeated()
+        parts = play(sessions, silence=seed % 3 > 0, may_replay=True)
+        about = f"seed {seed}: {sessions[0].about}"
+        seen = Counter(
+            (tag[0], mark.true_ms) for tag in chain(*parts) if tag[3] <= KEYFRAME and (mark := Mark.of(tag[2]))
+        )
+        assert set(seen.values()) <= {1}, f"{about}: sent twice"
+        for part in parts:
+            for by_track in moves(part).values():
+                found = set().union(*by_track.values())
+                assert max(found) - min(found) <= OFF_MS, f"{about}: sound and picture are apart"
+        for track in (AUDIO, VIDEO):
+            stamps = [tag[1] for tag in chain(*parts) if tag[0] == track and tag[3] <= KEYFRAME]
+            assert all(later > earlier for earlier, later in pairwise(stamps)), about
