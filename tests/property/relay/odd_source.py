@@ -137,8 +137,8 @@ class OddSource:
     def repeated(self) -> list[Session]:
         """One stream that is read in several: what was sent is sent again, from a keyframe on, or some of it is missed.
 
-        Its clock is one that no encoder begins with, no stamp is odd, no header changes, and sound is hardly ahead: where
-        some of the picture is missed, a new segment has the sound of its first keyframe.
+        Its clock is one that no encoder begins with, no stamp is odd, no header changes, and sound is hardly ahead:
+        where some of the picture is missed, a new segment has all sound after its first keyframe.
         """
         chance = self._chance
         base_ms = chance.choice([20_000, 3_600_000, (1 << 24) - 2000, (1 << 31) - 2000])

@@ -159,7 +159,7 @@ def test_a_strict_player_did_not_take_odd_live_sources(share: int) -> None:
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_a_stream_that_is_sent_in_pieces_is_doubled_nowhere(share: int) -> None:
-    """Servers send again what they had sent; sound stays where the picture is, and what comes after a hole is a start."""
+    """Servers send again what they had sent, or miss some of it; sound stays where the picture is."""
     for seed in range(share, COUNT, SHARES):
         sessions = OddSource(seed).repeated()
         parts = play(sessions, silence=seed % 3 > 0, may_replay=True)
