@@ -110,7 +110,9 @@ class Relay:
         if spec.is_live == self._run.is_live:
             self._run.update(spec)
         else:
-            self._stop_run(goes_on=not is_elsewhere)
+            if not self._stopping.is_set():
+                self._run.goes_on = not is_elsewhere
+            self._stop_run()
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once the relay has ended."""
@@ -126,6 +128,9 @@ class Relay:
         is_first = not self._stopping.is_set()
         self._stopping.set()
         if not at_next_start:
+            if is_first:
+                # A change may have asked for another run just now.
+                self._run.goes_on = False
             self._turns.take(self._stop_run)
         elif is_first:
             self._run.stop_at_next_start()
@@ -140,8 +145,8 @@ class Relay:
         self.request_stop()
         return await self.wait()
 
-    def _stop_run(self, *, goes_on: bool = False) -> None:
-        self._run.stop(goes_on=goes_on)
+    def _stop_run(self) -> None:
+        self._run.stop()
         if self._late is None:
             self._late = asyncio.get_running_loop().call_later(STOP_S, self._abort_late, self._run)
 

@@ -90,9 +90,17 @@ class RelayRun:
         """Where the list would be if it had never stopped; None when it would have been played out."""
         return self._source.where_now()
 
-    def stop(self, *, goes_on: bool = False) -> None:
-        """End the run, and become ``stopped``: unpublish, unless the broadcast ``goes_on`` in another run."""
-        self._context.goes_on |= goes_on
+    @property
+    def goes_on(self) -> bool:
+        """Whether the broadcast goes on in another run: this one is not unpublished as it stops."""
+        return self._context.goes_on
+
+    @goes_on.setter
+    def goes_on(self, goes_on: bool) -> None:
+        self._context.goes_on = goes_on
+
+    def stop(self) -> None:
+        """End the run, and become ``stopped``. See ``goes_on``."""
         self._context.finish(State.STOPPED)
 
     def stop_at_next_start(self) -> None:
