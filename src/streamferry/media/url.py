@@ -22,6 +22,8 @@ _DEFAULT_PORTS |= {"socks5": 1080, "socks5h": 1080}
 # A listener has no host: srt://:9000?mode=listener, udp://:1234.
 _HOSTLESS_SCHEMES = frozenset(("srt", "udp"))
 _RTMP_SCHEMES = frozenset(("rtmp", "rtmps"))
+# What stands before the names of files that a Flash Media Server plays.
+_STORED_STREAM = re.compile("/(?=(?:mp4|f4v|flv|mp3):)")
 
 
 __all__ = ["REDACTED", "MediaUrl", "readable"]
@@ -134,7 +136,8 @@ class MediaUrl:
     def app_and_key(self) -> tuple[str, str]:
         """RTMP application and stream key, the query belonging to the key as encoders send it.
 
-        The key is the last path segment and the application everything before it; the key may be a query alone
+        The key is the last path segment and the application everything before it; ``mp4:`` and its like begin a key of
+        several (Flash Media Server: ``/vod/mp4:folder/film.mp4``), as ffmpeg reads it. The key may be a query alone
         (Bilibili: ``/live-bvc/?streamname=...``), and the application may hold the query (``/app?vhost=x/key``), both
         read as ffmpeg and OBS read them. Two slashes after the host say that there is no application. Raises ValueError
         if either is missing, with the form that the platform wants if it is a known one.
@@ -146,7 +149,8 @@ class MediaUrl:
             query, _, key = self.query.rpartition("/")
             if path and key:
                 return f"{path}?{query}", key
-        app, _, key = path.rpartition("/")
+        found = _STORED_STREAM.search(path)
+        app, key = (path[: found.start()], path[found.end() :]) if found else path.rpartition("/")[::2]
         if app and self.query and not key:
             return app, f"?{self.query}"
         if not key or (not app and not self.path.startswith("//")):

@@ -57,6 +57,10 @@ def test_server_and_key_are_sent_as_obs_sends_them(server: str, key: str, app: s
         ("rtmp://h/app/a b?c=d e", "app", "a b?c=d e", "rtmp://h/app"),
         (" rtmp://h/app/key ", "app", "key", "rtmp://h/app"),
         ("rtmp://h/app/你", "app", "你", "rtmp://h/app"),
+        ("rtmp://h/vod/mp4:folder/film.mp4?t=1", "vod", "mp4:folder/film.mp4?t=1", "rtmp://h/vod"),
+        ("rtmp://h/vod/_definst_/flv:a/b/c", "vod/_definst_", "flv:a/b/c", "rtmp://h/vod/_definst_"),
+        ("rtmp://h/app/mp4:live", "app", "mp4:live", "rtmp://h/app"),
+        ("rtmp://h/a/mp4x/key", "a/mp4x", "key", "rtmp://h/a/mp4x"),
     ],
 )
 def test_one_address_with_odd_parts(text: str, app: str, name: str, tc_url: str) -> None:
