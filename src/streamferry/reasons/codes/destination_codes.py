@@ -95,8 +95,8 @@ class Watermarks:
 
     WATERMARK_FFMPEG_ENDED = ReasonCode(
         "watermark.ffmpeg_ended",
-        "ffmpeg, which encodes the stream, ended: {words}",
-        "转码的 ffmpeg 已结束：{words}",
+        "ffmpeg, which encodes for the watermark or the codecs, ended: {words}",
+        "转码（水印或编码格式）的 ffmpeg 已结束：{words}",
     )
     WATERMARK_LOOK_KILLED = ReasonCode(
         "watermark.look_killed",
@@ -110,8 +110,8 @@ class Watermarks:
     )
     WATERMARK_TOO_SLOW = ReasonCode(
         "watermark.too_slow",
-        "the stream cannot be encoded as fast as it comes: ffmpeg is {behind_s:.1f} s late",
-        "转码跟不上流的速度：ffmpeg 已落后 {behind_s:.1f} 秒",
+        "encoding for the watermark or the codecs is slower than the stream: ffmpeg is {behind_s:.1f} s late",
+        "转码（水印或编码格式）跟不上流的速度：ffmpeg 已落后 {behind_s:.1f} 秒",
     )
     WATERMARK_NO_BEGINNING = ReasonCode(
         "watermark.no_beginning",
