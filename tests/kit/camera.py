@@ -40,6 +40,10 @@ class Camera:
     sound_late_s: float = 0.0
     sends_udp: bool = True
     udp_source: str = ""
+    #: What is told instead of what is so: the base of the addresses, ports of the server, channels.
+    base: str = ""
+    server_port: str = ""
+    channels_told: str = ""
     sequence: Callable[[str], str | None] = lambda number: number
     session_dies_after_s: float = 1e9
     nonces: int = 0
@@ -116,7 +120,8 @@ class Player:
             self.respond(request, f"200 OK\r\nPublic: {_PUBLIC}\r\n")
         elif method == "DESCRIBE":
             body = camera.description or camera.clip.description()
-            self.respond(request, f"200 OK\r\nContent-Type: application/sdp\r\nContent-Base: {address}/\r\n", body)
+            base = camera.base or f"{address}/"
+            self.respond(request, f"200 OK\r\nContent-Type: application/sdp\r\nContent-Base: {base}\r\n", body)
         elif method == "SETUP":
             self.set_up(request, address)
         elif asyncio.get_running_loop().time() - self.began_at > camera.session_dies_after_s:
@@ -162,13 +167,15 @@ class Player:
             channels = re.search(r"interleaved=(\d+)", transport)
             assert channels is not None
             self.tracks[number] = int(channels[1])
+            if self.camera.channels_told:
+                transport = transport.replace(channels[0], f"interleaved={self.camera.channels_told}").split("-")[0]
         else:
             port = re.search(r"client_port=(\d+)", transport)
             assert port is not None
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             sock.bind(("127.0.0.1", 0))
             self.tracks[number] = (sock, int(port[1]))
-            transport += f";server_port={sock.getsockname()[1]}-{sock.getsockname()[1] + 1}"
+            transport += f";server_port={self.camera.server_port or sock.getsockname()[1]}"
             if self.camera.udp_source:
                 transport += f";source={self.camera.udp_source}"
         timeout = self.camera.timeout_s

@@ -28,7 +28,7 @@ from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.net.connection import Connection
 from streamferry.net.dial import DialOptions, dial_url, step
 from streamferry.net.rtp_ports import RtpPorts
-from streamferry.reasons import Code, InvalidValue, Reason
+from streamferry.reasons import Code, Reason
 from streamferry.wire.rtsp.message import Message, MessageReader, Piece
 from streamferry.wire.rtsp.requests import Requests, numbers_of, transport_of
 from streamferry.wire.rtsp.sdp import Description, Media, joined, parse_description, without_user
@@ -46,8 +46,9 @@ _INVALID_RANGE = frozenset((457, 455, 400))
 # Before the first packets, so that a firewall between lets them in; a version of RTP and nothing else.
 _OPENER = b"\x80\x00" + bytes(10)
 _MAX_WORDS, _MIN_SECRET = 100, 4
-# What may come before the response to a request: media of a session that plays already.
+# What may come until a session plays, its first media among it; and what each piece of it costs beside its bytes.
 _MAX_EARLY_BYTES = 8 << 20
+_PIECE_BYTES = 200
 
 
 class Way(Enum):
@@ -77,6 +78,8 @@ class RtspLink:
     url: str
     tracks: list[RtspTrack] = field(default_factory=list)
     early: list[Piece] = field(default_factory=list)
+    #: What all that came costs, until it plays.
+    early_bytes: int = 0
     #: What the server says it can do; empty if it does not say.
     methods: frozenset[str] = frozenset()
 
@@ -97,10 +100,18 @@ class RtspLink:
 
 
 class RtspDialler:
-    """Opens a session of one address. ``ways``: in which order media is asked for, over the connection or by UDP."""
+    """Opens a session of one address. ``ways``: in which order media is asked for, over the connection or by UDP.
 
-    def __init__(self, url: MediaUrl, ways: Sequence[Way], **network: Unpack[DialOptions]) -> None:
+    ``moved_to``: where its server said to go at the end of a session before.
+    """
+
+    def __init__(
+        self, url: MediaUrl, ways: Sequence[Way], moved_to: MediaUrl | None = None, **network: Unpack[DialOptions]
+    ) -> None:
         self._url = url
+        self._begins_at = moved_to or url
+        # What no sentence repeats: also what is secret where the server leads.
+        self._secrets = url.secrets
         self._network = network
         # TLS is over the connection alone, and proxies pass no datagrams.
         may_udp = url.scheme == "rtsp" and network.get("options", NO_OPTIONS).proxy is None
@@ -111,9 +122,11 @@ class RtspDialler:
 
         Raises PeerUnreachable, PeerRejected, PeerForbidden or RemoteProtocolError, and what ``choose`` does.
         """
-        url, seen = self._url, {self._url.reveal()}
-        for count in range(_MAX_REDIRECTS + 1):
-            connection = await self._dial(url, is_redirected=count > 0)
+        url, seen = self._begins_at, {self._begins_at.reveal()}
+        for _ in range(_MAX_REDIRECTS + 1):
+            if url != self._url:
+                self._secrets = url.secrets + self._secrets
+            connection = await self._dial(url)
             link = RtspLink(connection, self._requests(url), MessageReader(), without_user(url.reveal()))
             try:
                 moved_to = await self._set_up(link, choose)
@@ -129,11 +142,11 @@ class RtspDialler:
             seen.add(url.reveal())
         raise PeerRejected(Code.PEER_REDIRECTS_TOO_OFTEN, url=self._url.redacted, count=_MAX_REDIRECTS)
 
-    async def _dial(self, url: MediaUrl, *, is_redirected: bool) -> Connection:
+    async def _dial(self, url: MediaUrl) -> Connection:
         try:
             return await dial_url(url, **self._network)
         except PeerForbidden as error:
-            if not is_redirected:
+            if url == self._url:
                 raise
             # The server may lead elsewhere next time; of an address of the task it would be final.
             raise PeerRejected(Code.PEER_REDIRECT_FORBIDDEN, peer=self._url.authority, host=url.host) from error
@@ -153,8 +166,7 @@ class RtspDialler:
         if described.status in _REDIRECTS:
             return described.fields.get("location", "")
         self._judge(described)
-        base = described.fields.get("content-base") or described.fields.get("content-location") or link.url
-        base = without_user(urljoin(link.url, base.split("\n")[0].strip()))
+        base = _base(link.url, described)
         description: Description = parse_description(described.body)
         wanted = choose(description.media)
         for media in wanted:
@@ -220,7 +232,9 @@ class RtspDialler:
             if "TCP" not in told[""] and "interleaved" not in told and ("server_port" in told or "multicast" in told):
                 return False
             channels = numbers_of(told.get("interleaved", ""))
-            if channels is not None and channels[0] < 255:
+            # Two tracks in one channel could not be told apart: some servers repeat what they told of the first.
+            taken = {one.channel + number for one in link.tracks for number in (-1, 0, 1)}
+            if channels is not None and channels[0] < 255 and channels[0] not in taken:
                 track.channel = channels[0]
             return True
         if "TCP" in told[""] or "multicast" in told:
@@ -256,19 +270,20 @@ class RtspDialler:
                     return response
 
     async def _response(self, link: RtspLink) -> Message:
-        received = 0
+        looked = 0
         while True:
-            for number, piece in enumerate(link.early):
+            for number, piece in enumerate(link.early[looked:], start=looked):
                 if isinstance(piece, Message) and piece.status:
                     del link.early[number]
                     return piece
-            if received > _MAX_EARLY_BYTES:
+            looked = len(link.early)
+            if link.early_bytes > _MAX_EARLY_BYTES:
                 raise RemoteProtocolError(Code.PROTOCOL_RTSP_LARGE, max_bytes=_MAX_EARLY_BYTES)
             data = await link.connection.read()
-            received += len(data)
             if not data:
                 raise PeerUnreachable(Code.PEER_CLOSED_UNANSWERED, peer=link.connection.peer)
             link.reader.feed(data, link.early)
+            link.early_bytes += len(data) + _PIECE_BYTES * (len(link.early) - looked)
 
     def _judge(self, response: Message) -> None:
         """Raise for a response that is a refusal."""
@@ -287,17 +302,26 @@ class RtspDialler:
     def _words(self, response: Message) -> str:
         """What a server answers, in one line without what is secret in the address."""
         words = "".join(one if one.isprintable() else " " for one in response.phrase)
-        for secret in self._url.secrets:
+        for secret in self._secrets:
             if len(secret) >= _MIN_SECRET:
                 words = words.replace(secret, REDACTED)
         return f"{response.status} {words[:_MAX_WORDS]}".strip()
+
+
+def _base(url: str, described: Message) -> str:
+    """What the addresses of the tracks count from; where a server tells nonsense, the address that was asked for."""
+    told = described.fields.get("content-base") or described.fields.get("content-location") or url
+    try:
+        return without_user(urljoin(url, told.split("\n")[0].strip()))
+    except ValueError:
+        return url
 
 
 def redirected(url: MediaUrl, location: str, peer: str) -> MediaUrl:
     """Where a server at ``url`` leads; with the user of ``url`` if it is the same server. Raises PeerRejected."""
     try:
         target = MediaUrl.parse(urljoin(url.reveal(), location.split("\n")[0].strip()))
-    except InvalidValue:
+    except ValueError:
         raise PeerRejected(Code.PEER_REDIRECTS_NOWHERE, url=url.redacted) from None
     # Nor from TLS to what can be read on the way.
     if not location or target.scheme not in _SCHEMES or (url.scheme == "rtsps" and target.scheme != "rtsps"):

@@ -52,12 +52,12 @@ async def open_rtsp(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialO
 async def _open(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptions]) -> RtspInlet:
     url, asked = _wanted_way(url)
     known = memory.rtsp
-    target, known.moved_to = known.moved_to or url, None
+    moved_to, known.moved_to = known.moved_to, None
     ways = known.ways or asked
     with as_source_errors():
         while True:
             try:
-                link = await RtspDialler(target, ways, **network).open(_choose)
+                link = await RtspDialler(url, ways, moved_to, **network).open(_choose)
             except PeerRefusedLogin as error:
                 # The first time it may be a whim of a camera that has just started.
                 memory.children.refused_logins += 1
@@ -80,7 +80,7 @@ async def _open(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptio
             known.ways = _BY_UDP
         elif ways == (Way.TCP,):
             known.ways = _BY_TCP
-    inlet.on_redirect = partial(_note_redirect, memory, target)
+    inlet.on_redirect = partial(_note_redirect, memory, moved_to or url)
     inlet.needs_ffmpeg = partial(setattr, memory, "needs_ffmpeg", True)
     return inlet
 

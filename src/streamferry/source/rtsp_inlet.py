@@ -14,7 +14,7 @@ from streamferry.media.tag import Tag
 from streamferry.net.rtsp import RtspLink
 from streamferry.reasons import Code
 from streamferry.source.hls_reader import NeedsFfmpeg
-from streamferry.source.live import MAX_PULL_BYTES, MIN_PULL_BYTES, SILENCE_S, SLOW_PULL_S, as_source_error
+from streamferry.source.live import MAX_PULL_BYTES, SILENCE_S, SLOW_PULL_S, as_source_error
 from streamferry.source.sound_encoder import SoundEncoder
 from streamferry.wire.rtsp.message import Message, Piece, interleaved, serialize_response
 from streamferry.wire.rtsp.playing import Playing
@@ -25,6 +25,8 @@ _MAX_UNSENT_BYTES = 64 << 10
 _KEEP_EVERY_S = 30.0
 _LEAST_KEEP_S = 1.0
 _GONE = 454
+# What is received and read at a time.
+_STRETCH_BYTES = 32 << 10
 # What is answered to a server that asks, so that it does not ask for ever.
 _KNOWN = frozenset(("OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "ANNOUNCE", "REDIRECT", "TEARDOWN"))
 _ENDING = frozenset(("ANNOUNCE", "REDIRECT", "TEARDOWN"))
@@ -53,7 +55,6 @@ class RtspInlet:
         self._pieces: list[Piece] = link.early
         self._datagrams: list[tuple[int, bytes]] = []
         self._unsent = b""
-        self._room_bytes = MAX_PULL_BYTES
         self._keeps_by = "GET_PARAMETER"
         if link.methods and "GET_PARAMETER" not in link.methods:
             self._keeps_by = "OPTIONS"
@@ -100,20 +101,26 @@ class RtspInlet:
     def _receive(self, scratch: memoryview) -> int:
         link, playing, pieces = self._link, self._playing, self._pieces
         now, began_at = self._clock() - self._began_at, time.perf_counter()
+        received = 0
         try:
-            count = link.connection.recv_into(scratch[: self._room_bytes])
-            if count:
-                link.reader.feed(bytes(scratch[:count]), pieces)
-            messages = playing.take_all(pieces, now)
-            pieces.clear()
-            for message in messages:
-                self._hear(message)
-            if count and (count >= MIN_PULL_BYTES or self._room_bytes < MAX_PULL_BYTES):
+            while True:
+                count = link.connection.recv_into(scratch[:_STRETCH_BYTES])
+                if count:
+                    received += count
+                    link.reader.feed(bytes(scratch[:count]), pieces)
+                messages = playing.take_all(pieces, now)
+                pieces.clear()
+                for message in messages:
+                    self._hear(message)
                 # Tiny packets take long: the others wait no longer than for an ordinary pull.
-                is_slow = time.perf_counter() - began_at > SLOW_PULL_S
-                self._room_bytes = self._room_bytes // 2 if is_slow else self._room_bytes * 2
-                self._room_bytes = min(max(self._room_bytes, MIN_PULL_BYTES), MAX_PULL_BYTES)
-            received = (count or 0) + (self._receive_datagrams(scratch, now) if link.is_udp else 0)
+                if (
+                    count != _STRETCH_BYTES
+                    or received >= MAX_PULL_BYTES
+                    or time.perf_counter() - began_at > SLOW_PULL_S
+                ):
+                    break
+            if link.is_udp:
+                received += self._receive_datagrams(scratch, now)
             if self._encoder is not None:
                 self._encoder.work(scratch, playing.tags)
             self._keep(now)
@@ -156,6 +163,8 @@ class RtspInlet:
         if message.method == "OPTIONS":
             fields["Public"] = ", ".join(sorted(_KNOWN))
         self._unsent += serialize_response(message, status, phrase, fields)
+        if len(self._unsent) > _MAX_UNSENT_BYTES:
+            self._send()
         if message.method in _ENDING:
             self._send()
             if message.method == "REDIRECT":

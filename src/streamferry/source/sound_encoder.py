@@ -10,7 +10,7 @@ from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import Ffmpeg
 from streamferry.reasons import Code
 from streamferry.wire.mpegts.sounds import Sounds
-from streamferry.wire.rtsp.plain_sound import PlainForm, PlainSoundTrack
+from streamferry.wire.rtsp.plain_sound import MAX_WAITING_BYTES, PlainForm, PlainSoundTrack
 
 _RATE_HZ = 48_000
 # The encoder puts so many samples before the first.
@@ -19,8 +19,6 @@ _PRIMING_TICKS = 1024 * 90_000 // _RATE_HZ
 _AT_ONCE = ("-probesize", "32", "-analyzeduration", "0")
 _ENCODING = ("-c:a", "aac", "-b:a", "128k", "-ac", "2", "-ar", str(_RATE_HZ))
 _OUTPUT = ("-flush_packets", "1", "-f", "adts", "pipe:1")
-#: Of sound that the child has not taken: it does not compute fast enough.
-_MAX_UNSENT_BYTES = 1 << 20
 
 
 class SoundEncoder:
@@ -50,7 +48,8 @@ class SoundEncoder:
                 del track.stream[: child.send([bytes(track.stream)])]
             except OSError:  # It has ended; its status follows.
                 track.stream.clear()
-            if len(track.stream) > _MAX_UNSENT_BYTES:
+            # The child does not compute fast enough.
+            if len(track.stream) > MAX_WAITING_BYTES:
                 raise SourceReaderFailed(Code.SOURCE_BROKE_OFF, words="the sound cannot be encoded in time")
         while received := child.receive_into(scratch):
             self._frames.put(bytes(scratch[:received]), self._begins_at, out)

@@ -246,3 +246,23 @@ def test_addresses_of_tracks(base, control, address):
 
 def test_the_user_is_no_part_of_an_address_in_a_request():
     assert without_user("rtsp://us:p@ss@h:554/a@b?x=y@z") == "rtsp://h:554/a@b?x=y@z"
+
+
+def test_line_ends_without_end_are_no_rtsp():
+    """Some between two messages are passed over, as those of a careless camera are."""
+    reader, out = MessageReader(), []
+    reader.feed(b"\r\n" * 1000 + interleaved(0, b"x") + b"\n" * 1000 + STREAM, out)
+    assert len(out) == 1 + len(read(STREAM)[0])
+    with pytest.raises(RemoteProtocolError, match="RTSP"):
+        reader.feed(b"\n" * (MAX_STRANGE_BYTES + 1), out)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    strange=st.lists(st.sampled_from([b"R", b"RTSP", b"OPTIONS", b"O\n", b"PLAYER ", b"\r\n", b"x"]), max_size=20),
+    pieces=st.lists(st.integers(1, 40), min_size=1, max_size=5),
+)
+def test_strange_bytes_between_messages_hide_none(strange, pieces):
+    """Also where they look like a beginning, and however they are cut."""
+    noise = b"".join(strange) + b"~"
+    assert read(noise + STREAM + noise + STREAM, pieces)[0] == read(STREAM + STREAM)[0]

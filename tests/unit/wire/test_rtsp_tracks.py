@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kit.rtp import RtpClip, frames_of, headers_of
 from streamferry.media.tag import AUDIO, VIDEO
 from streamferry.wire.codecs import UnsupportedCodec
+from streamferry.wire.rtsp.plain_sound import MAX_WAITING_BYTES, PlainSoundTrack
 from streamferry.wire.rtsp.playing import Playing
 from streamferry.wire.rtsp.rtp import HELD_PACKETS
 from streamferry.wire.rtsp.sdp import parse_description
@@ -355,3 +356,33 @@ def test_aac_in_latm(is_in_band):
     track.receive(packet(0, 0, data[:150], marker=False), 0.1)
     track.receive(packet(1, 0, data[150:]), 0.1)
     assert [body for _, _, body in track.out] == [b"\xaf\0\x11\x90", b"\xaf\1" + frame]
+
+
+def rtp_of(payload_type, number, stamp, payload):
+    return bytes((0x80, payload_type)) + number.to_bytes(2) + (stamp & 0xFFFFFFFF).to_bytes(4) + bytes(4) + payload
+
+
+@pytest.mark.parametrize("rest", [b"", b"x"])
+def test_a_unit_in_endless_tiny_pieces_is_given_up_in_time(monkeypatch, rest):
+    """A list of pieces is memory, too: it does not grow for as long as they come."""
+    monkeypatch.setattr("streamferry.wire.rtsp.pictures.MAX_PICTURE_BYTES", 1 << 20)
+    description = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    track = PictureTrack(parse_description(description.encode()).media[0], [], is_ordered=True)
+    track.receive(rtp_of(96, 0, 5, b"\x7c\x85x"), 0.0)
+    most = 0
+    for number in range(1, 30_000):
+        track.receive(rtp_of(96, number & 0xFFFF, 5, b"\x7c\x05" + rest), 0.0)
+        if not number % 100:
+            most = max(most, len(track._units.fragment))
+    assert 0 < most < (1 << 20) / 40
+    assert not track._units.fragment
+
+
+def test_holes_in_plain_sound_cost_no_more_than_a_bound():
+    """Packets of some bytes tell of seconds that are missing between them: what is filled in is bounded."""
+    description = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 L16/48000/2\r\n"
+    track = PlainSoundTrack(parse_description(description.encode()).media[0], [], is_ordered=True)
+    for number in range(200):
+        track.receive(rtp_of(97, number, number * 180_000, bytes(4)), 0.0)
+    # 3.75 s of it more than may wait.
+    assert len(track.stream) < MAX_WAITING_BYTES + 180_000 * 4 + 4000

@@ -7,6 +7,7 @@ between two packets. Those are passed over, up to a bound.
 Specification: RFC 2326, 4 to 7 (messages), 10.12 (interleaved packets), 12 (header fields).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +30,9 @@ _METHODS = (
 )
 # The longest of what a message begins with, and a blank.
 _LOOK_BYTES = 16
+# What may begin where bytes that belong to nothing end, and the line ends between messages.
+_find_begin = re.compile(rb"\$|RTSP/|(?:" + b"|".join(_METHODS) + rb") ").search
+_line_ends = re.compile(rb"[\r\n]*").match
 
 
 @dataclass(slots=True)
@@ -115,7 +119,8 @@ class MessageReader:
         message = self._message
         if message is None:
             if data[at] in b"\r\n":
-                return at + 1
+                found = _line_ends(data, at)
+                return self._pass_by(at, found.end() if found is not None else at + 1)
             if not _begins_message(data, at):
                 return self._skip(data, at)
             end, head_bytes = _end_of_head(data, at)
@@ -142,11 +147,18 @@ class MessageReader:
 
     def _skip(self, data: bytes, at: int) -> int:
         """The next place where something may begin; -1 if what is there may be cut off."""
-        following = at + 1
-        while following < len(data) and not (data[following] == _PACKET or _begins_message(data, following)):
-            following += 1
+        found = _find_begin(data, at + 1)
+        end = found.start() if found is not None else len(data)
+        # What begins a message may be cut off.
+        for following in range(max(at + 1, len(data) - _LOOK_BYTES), end):
+            if _begins_message(data, following):
+                end = following
+                break
+        self.skipped_bytes += end - at
+        return self._pass_by(at, end)
+
+    def _pass_by(self, at: int, following: int) -> int:
         self._strange += following - at
-        self.skipped_bytes += following - at
         if self._strange > MAX_STRANGE_BYTES:
             raise RemoteProtocolError(Code.PROTOCOL_NOT_RTSP)
         return following
@@ -165,12 +177,13 @@ def _begins_message(data: bytes, at: int) -> bool:
 
 def _end_of_head(data: bytes, at: int) -> tuple[int, int]:
     """Where the body begins, and the bytes of the lines before the empty one; -1 if that has not come."""
-    found = [
-        (place + len(end), place - at)
-        for end in (b"\r\n\r\n", b"\n\n", b"\n\r\n")
-        if (place := data.find(end, at, at + MAX_HEAD_BYTES)) >= 0
-    ]
-    return min(found) if found else (-1, 0)
+    found = (-1, 0)
+    limit = at + MAX_HEAD_BYTES
+    for end in (b"\r\n\r\n", b"\n\n", b"\n\r\n"):
+        if (place := data.find(end, at, limit)) >= 0:
+            # Another one is of interest if it ends earlier.
+            found, limit = (place + len(end), place - at), place + len(end) - 1
+    return found
 
 
 def _parse_head(head: bytes) -> Message:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 #: Of one access unit: what an FLV tag holds.
 MAX_PICTURE_BYTES = (1 << 24) - (1 << 16)
 _MAX_UNITS = 512
+# What a piece costs beside its bytes: there may be millions of one byte, or of none.
+_PIECE_BYTES = 48
 #: So many units end with a marker before it is believed.
 _SURE = 4
 _STAP_A, _STAP_B, _MTAP16, _MTAP24, _FU_A, _FU_B = range(24, 30)
@@ -113,7 +115,7 @@ class UnitReader:
             self._units.append(unit)
 
     def _has_room(self, size: int) -> bool:
-        self._bytes += size
+        self._bytes += size + _PIECE_BYTES
         if self._bytes > MAX_PICTURE_BYTES:
             self._is_damaged = True
             self._units.clear()

@@ -15,6 +15,8 @@ from streamferry.wire.rtsp.tracks import Track
 
 #: A longer gap begins the stream anew.
 MAX_GAP_S = 4.0
+#: With so much waiting to be encoded, holes are no longer filled: whoever encodes gives up.
+MAX_WAITING_BYTES = 1 << 20
 _MAX_CHANNELS = 2
 
 
@@ -76,7 +78,8 @@ class PlainSoundTrack(Track):
         if self.begins_at is None or not -rate_hz < gap < MAX_GAP_S * rate_hz:
             self.stream.clear()
             self.begins_at, self.is_new = at, True
-        elif gap > 0:
+        elif gap > 0 and len(self.stream) <= MAX_WAITING_BYTES:
+            # A packet of twelve bytes may tell of megabytes.
             self.stream += bytes((form.silence,)) * (gap * form.tick_bits // 8)
         elif gap < 0:
             # What is already there; cameras count a little wrongly.

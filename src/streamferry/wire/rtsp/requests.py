@@ -14,6 +14,8 @@ from streamferry.wire.rtsp.message import Message, serialize_request
 #: RFC 2326, 12.37.
 DEFAULT_TIMEOUT_S = 60.0
 _MAX_SESSION_CHARS = 256
+# Of ports; channels have less.
+_MAX_NUMBER = 65_535
 
 
 class Requests:
@@ -102,8 +104,14 @@ def transport_of(text: str) -> dict[str, str]:
 def numbers_of(text: str) -> tuple[int, int] | None:
     """Two numbers that belong together, ``4-5``; a single one and the next. None for what is none."""
     first, _, last = text.partition("-")
-    if not (first.strip().isascii() and first.strip().isdecimal() and len(first) < 8):
+    if (begin := _number(first)) is None:
         return None
-    begin = int(first)
-    end = int(last) if last.strip().isascii() and last.strip().isdecimal() and len(last) < 8 else begin + 1
-    return begin, end
+    end = _number(last)
+    return begin, begin + 1 if end is None else end
+
+
+def _number(text: str) -> int | None:
+    """Of a port or a channel; None for what is none."""
+    text = text.strip()
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else _MAX_NUMBER + 1
+    return number if number <= _MAX_NUMBER else None

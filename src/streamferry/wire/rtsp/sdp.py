@@ -123,7 +123,8 @@ def _tell(media: Media, formats: list[int], name: str, told: str) -> None:
             rate = float(told)
         except ValueError:
             return
-        media.pictures_a_second = rate if 0 < rate < 1000 else 0.0
+        # Less often is no step to count decoding times by.
+        media.pictures_a_second = rate if 1 <= rate < 1000 else 0.0
     elif name == "sendonly":
         media.is_sendonly = True
 
