@@ -6,6 +6,8 @@ Boxes are read one after another: an index (moov) and the head of a fragment (mo
 Specification: ISO/IEC 14496-12; ISO/IEC 23000-19 (CMAF).
 """
 
+from itertools import accumulate
+
 from streamferry.media.tag import AUDIO, VIDEO, Tag
 from streamferry.wire.mp4.fragments import Sample, samples_of
 from streamferry.wire.mp4.frames import Frames
@@ -39,7 +41,8 @@ class Mp4Demuxer:
         self._done = 0
         self._pieces: list[memoryview | bytes] = []
         self._come = 0
-        # The lowest stamp of those from each on, in ms.
+        # When each is decoded, and the lowest such stamp from each on, in ms.
+        self._stamps: list[int] = []
         self._lowest: list[int] = []
 
     @property
@@ -140,16 +143,12 @@ class Mp4Demuxer:
         elif name == b"moof":
             self._samples = samples_of(content, self._by_number, self._at - len(whole), self._at)
             self._done, self._come, self._pieces = 0, 0, []
-            lowest: list[int] = []
-            stamp = 0
-            for _, _, track, _, dts, _, _ in reversed(self._samples):
-                own = stamp_ms(track, dts)
-                stamp = own if not lowest else min(stamp, own)
-                lowest.append(stamp)
-            self._lowest = lowest[::-1]
+            told = ((one[2], one[4]) for one in self._samples)
+            self._stamps = [(2000 * (dts - track.offset) + track.hz) // (2 * track.hz) for track, dts in told]
+            self._lowest = [*accumulate(reversed(self._stamps), min)][::-1]
 
     def _drop_fragment(self) -> None:
-        self._samples, self._lowest, self._pieces = [], [], []
+        self._samples, self._stamps, self._lowest, self._pieces = [], [], [], []
         self._done = self._come = 0
 
     def _begin_movie(self, moov: memoryview) -> None:
@@ -194,14 +193,18 @@ class Mp4Demuxer:
             if self._pieces:
                 piece = memoryview(b"".join((*self._pieces, piece)))
                 self._come, self._pieces = 0, []
-            number += 1
             if 0 < index <= len(track.forms):
                 frames = self._frames[VIDEO if track.kind == "video" else AUDIO]
-                shown_ms = stamp_ms(track, pts)
-                frames.put(piece, track.forms[index - 1], stamp_ms(track, dts), shown_ms, flags, out)
+                dts_ms = self._stamps[number]
+                shown_ms = dts_ms if pts == dts else _stamp_ms(track, pts)
+                frames.put(piece, track.forms[index - 1], dts_ms, shown_ms, flags, out)
+            number += 1
         self._done = number
+        if number == len(samples):
+            # Some 100 KB that nobody needs until the next fragment comes.
+            self._drop_fragment()
 
 
-def stamp_ms(track: Track, ticks: int) -> int:
+def _stamp_ms(track: Track, ticks: int) -> int:
     """A stamp of a track in ms, on the clock that all tracks share."""
     return (2000 * (ticks - track.offset) + track.hz) // (2 * track.hz)
