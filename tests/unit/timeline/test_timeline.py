@@ -250,3 +250,27 @@ def test_a_stamp_from_before_the_last_picture_is_no_part_of_it() -> None:
     timeline = begun()
     lay(timeline, [(VIDEO, ms, INTER if ms else KEY) for ms in (0, 40, 40, 80, 40)])
     assert timeline.repairs == 1
+
+
+def test_small_steps_back_of_sound_add_up_to_nothing() -> None:
+    """A30: a tag of sound that is 70 ms early each 3 s, for an hour: the output goes with the source's clock."""
+    timeline, out = begun(), list[LaidTag]()
+    for ms in range(0, HOUR_MS, 40):
+        out.clear()
+        early_ms = 70 if ms % 3_000 == 0 and ms else 0
+        timeline.lay([(VIDEO, ms, INTER if ms % 1000 else KEY), (AUDIO, ms - early_ms, SOUND)], out)
+    assert [tag[1] for tag in out if tag[0] == VIDEO] == [HOUR_MS - 40]
+    assert abs(stamps(out, AUDIO)[0] - (HOUR_MS - 40)) <= 5
+
+
+@pytest.mark.parametrize("own_ms", [0, 2_000])
+def test_two_seconds_of_sound_before_the_first_picture_move_nothing(own_ms: int) -> None:
+    """R11: of sound that begins before the picture what belongs after its start is kept, as far from it as it was."""
+    timeline = begun()
+    early = [(AUDIO, own_ms + ms, SOUND) for ms in range(0, 2_000, 20)]
+    after = [tag for tag in live(2_000, 5) if tag[0] != AUDIO]
+    sounds = [(AUDIO, own_ms + 2_000 + ms, SOUND) for ms in range(0, 5_000, 20)]
+    laid = lay(timeline, early + sorted(after + sounds, key=lambda tag: tag[1] - (own_ms if tag[0] == AUDIO else 0)))
+    assert stamps(laid, VIDEO) == list(range(0, 5_000, 40))
+    assert stamps(laid, AUDIO) == list(range(0, own_ms + 5_000, 20))
+    assert timeline.repairs == 0
