@@ -13,6 +13,8 @@ from streamferry.net.listening import DatagramPlace
 # is later than the buffer can hold loses packets, as any UDP receiver does.
 _BUFFER_BYTES = 4 << 20
 _MAX_DATAGRAM_BYTES = 65536
+# Taken at a time: of datagrams without a byte there is always room for one more.
+_MAX_DATAGRAMS = 2000
 _SO_RCVBUFFORCE = 33
 _IP_ADD_SOURCE_MEMBERSHIP, _IP_MULTICAST_ALL = 39, 49
 _IP_ADD_MEMBERSHIP_BYTES = struct.Struct("=4s4s")
@@ -66,7 +68,9 @@ class DatagramReceiver:
         end = 0
         receive_into = self._sock.recv_into
         try:
-            while len(view) - end >= _MAX_DATAGRAM_BYTES:
+            for _ in range(_MAX_DATAGRAMS):
+                if len(view) - end < _MAX_DATAGRAM_BYTES:
+                    break
                 size = receive_into(view[end:])
                 if size and view[end] != _TS_SYNC and (head_bytes := _rtp_head_bytes(view[end : end + size])):
                     view[end : end + size - head_bytes] = view[end + head_bytes : end + size]
