@@ -32,7 +32,7 @@ class LiveFeed:
     ``silence``: whether a source without sound gets a silent track; ``drift``: corrects the drift of its sound;
     ``outlet``: where the fast path leads, if it may be taken; ``may_replay``: it may begin with what was sent before;
     ``first_media_s``: for so long its first media is waited for. ``only_h264``: raise SourceNotH264 for other codecs
-    than H.264 and AAC, before anything of them is laid.
+    than H.264 and AAC, before anything of them is laid. ``was_mute``: the session before had no sound.
     """
 
     __slots__ = (
@@ -68,6 +68,7 @@ class LiveFeed:
         may_replay: bool = False,
         first_media_s: float = 0.0,
         only_h264: bool = False,
+        was_mute: bool = False,
     ) -> None:
         self._inlet = inlet
         self._timeline = timeline
@@ -81,7 +82,7 @@ class LiveFeed:
         if drift is not None:
             drift.begin_session()
         self._fills = silence
-        self._silence = Silence(is_known=inlet.is_mute) if silence else None
+        self._silence = Silence(is_known=inlet.is_mute or was_mute) if silence else None
         self._outlet = outlet
         self._bytes_in = 0
         self._only_h264 = only_h264
@@ -120,6 +121,13 @@ class LiveFeed:
     def picture_at(self) -> float:
         """When a picture last came."""
         return max(self._picture_at, self.fast_path.picture_at) if self.fast_path else self._picture_at
+
+    @property
+    def is_mute(self) -> bool | None:
+        """Whether its source has no sound, where silence is filled in; None: not known yet."""
+        if self._silence is None:
+            return False
+        return True if self._silence.is_all else None
 
     @property
     def sound_drift_ms(self) -> int | None:

@@ -63,6 +63,8 @@ class LiveKeeper:
                     error = await lost
                 finally:
                     flow.detach_feed()
+                    if isinstance(feed, LiveFeed) and (is_mute := feed.is_mute) is not None:
+                        memory.is_mute = is_mute
                 if isinstance(error, SourceNotH264):
                     context.log.info("%s", error)
                     self._encodes = True
@@ -96,6 +98,7 @@ class LiveKeeper:
                 # Servers let players wait for a publisher: then its picture is there at once, and after a pause not.
                 first_media_s=pause_s if waits_for_publisher else 0.0,
                 only_h264=only_h264,
+                was_mute=memory.is_mute,
             )
         processing = Processing(watermark=mark, encoder=LIVE_ENCODER, only_h264=only_h264)
         return await open_encoded(inlet, processing, url, timeline, self._scratch, drift=self._drift, silence=silence)

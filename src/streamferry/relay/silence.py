@@ -41,6 +41,11 @@ class Silence:
         #: Whether the source has sound, so that there is nothing left to do.
         self.is_over = False
 
+    @property
+    def is_all(self) -> bool:
+        """Whether it is all the sound that there was: it has begun, and nothing ended before it or came after it."""
+        return self._begun_ms is not None and not self._has_sound and self._header is _HEADER
+
     @classmethod
     def after(cls, header: bytes, stamp: int) -> "Silence | None":
         """In place of sound with this header that has ended, from a stamp on; None if there is none of that form."""

@@ -28,5 +28,7 @@ class SourceMemory:
     #: Variants that were refused, and until when they are not asked for first.
     poor_variants: dict[str, float] = field(default_factory=dict)
     rtsp: RtspMemory = field(default_factory=RtspMemory)
+    #: Whether its last session that was long enough to tell had no sound.
+    is_mute: bool = False
     #: Whether it has something that only ffmpeg reads.
     needs_ffmpeg: bool = False

@@ -42,15 +42,16 @@ class Relayed:
         self.laid = []
         self.now = 0.0
 
-    def session(self, tags: list[Tag], cuts=(), *, may_replay=True, seconds=0.5) -> None:
+    def session(self, tags: list[Tag], cuts=(), *, may_replay=True, seconds=0.5, **options) -> LiveFeed:
         """One session gives these tags in so many pulls, over so many seconds."""
         inlet = Inlet()
-        feed = LiveFeed(inlet, self.timeline, SCRATCH, self.now, may_replay=may_replay)
+        feed = LiveFeed(inlet, self.timeline, SCRATCH, self.now, may_replay=may_replay, **options)
         edges = [0, *sorted(min(cut, len(tags)) for cut in cuts), len(tags)]
         for begin, end in pairwise(edges):
             inlet.tags = tags[begin:end]
             self.now += seconds / len(edges)
             feed.pull(self.now, self.laid)
+        return feed
 
     def numbers(self, tag_type: int) -> list[int]:
         return [number_of(tag) for tag in frames([tag[:3] for tag in self.laid], tag_type)]
@@ -173,3 +174,23 @@ def test_a_hundred_breaks(seed):
         relayed.session(headers + stream[3 * begin : 3 * until], cuts, may_replay=at > 0)
         at = until
     assert relayed.numbers(VIDEO) == list(range(len(stream) // 3))
+
+
+@pytest.mark.parametrize("begin", [80, 90, 120])
+def test_silence_has_no_hole_of_seconds_after_a_break(begin):
+    """A source that had no sound until the break is not waited for again: silence goes on with its first keyframe."""
+    camera = Camera(HOUR_MS)
+    headers, stream = camera.headers(), [tag for tag in camera.film(20) if tag[0] == VIDEO]
+    relayed = Relayed()
+    short = relayed.session(headers[:1] + stream[:5], may_replay=False, silence=True)
+    assert short.is_mute is None
+    before = relayed.session(headers[:1] + stream[:85], may_replay=False, silence=True)
+    assert before.is_mute is True
+    relayed.session(headers[:1] + stream[begin:], range(0, 400, 5), silence=True, was_mute=True)
+    # No more than the ten pictures of a group.
+    assert max(relayed.steps(AUDIO)) <= 10 * 40 + 22
+
+
+def test_a_session_with_sound_is_not_mute():
+    camera = Camera(HOUR_MS)
+    assert Relayed().session(camera.headers() + camera.film(5), range(0, 300, 5), silence=True).is_mute is False
