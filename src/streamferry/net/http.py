@@ -34,6 +34,8 @@ _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 # RFC 9112 sets no limit for a chunk's extensions; no media server in use sends any.
 _MAX_CHUNK_HEAD_BYTES = 256
+# RFC 9110, 14.4.
+_RANGE = re.compile(r"bytes\s+([0-9]{1,19})-", re.IGNORECASE).match
 # Characters of a target that are not escaped: those with a meaning in an address, and existing escapes.
 _TARGET_SAFE = "%/:?@!$&'()*+,;=~-._[]"
 
@@ -51,7 +53,7 @@ class HttpStream:
     chunked: bool
     #: Where the redirects led.
     final_url: MediaUrl
-    #: Whether it is the range that was asked for, and not all there is.
+    #: Whether it begins where it was asked for, and is not all there is.
     is_partial: bool = False
     #: Takes the connection when all of the body has come, None if it is of no further use.
     keep: Callable[[], None] | None = None
@@ -111,7 +113,8 @@ class HttpBody:
         if self._is_released:
             return
         self._is_released = True
-        is_over = self._decoder.ended if self._decoder is not None else self._missing == 0
+        decoder = self._decoder
+        is_over = decoder.ended and not decoder.is_followed if decoder is not None else self._missing == 0
         if self._keep is not None and is_over:
             self._keep()
         else:
@@ -185,7 +188,7 @@ async def open_get(
                     answer = await exchange_heads(connection, url, fields)
             response, leftover = answer
             if response.status_code not in _REDIRECTS:
-                stream = _stream(connection, response, leftover, url)
+                stream = _stream(connection, response, leftover, url, byte_range[0] if byte_range else 0)
                 if kept is not None and _may_be_kept(response, stream):
                     stream.keep = partial(kept.keep, url, connection)
                 return stream
@@ -275,12 +278,15 @@ def _target(url: MediaUrl) -> str:
     return quote(url.target, safe=_TARGET_SAFE)
 
 
-def _stream(connection: Connection, response: h11.Response, leftover: bytes, url: MediaUrl) -> HttpStream:
+def _stream(connection: Connection, response: h11.Response, leftover: bytes, url: MediaUrl, begin: int) -> HttpStream:
+    """``begin``: the first byte that was asked for."""
     status = response.status_code
     if status not in (200, 206):
         raise rejection(url, response)
     length = _header(response, b"content-length")
     chunked = _header(response, b"transfer-encoding").lower() == "chunked"
+    # Servers and caches are seen that give another range; those that do not say which are believed.
+    found = _RANGE(_header(response, b"content-range"))
     return HttpStream(
         connection=connection,
         leftover=leftover,
@@ -288,7 +294,7 @@ def _stream(connection: Connection, response: h11.Response, leftover: bytes, url
         content_type=_header(response, b"content-type").lower(),
         chunked=chunked,
         final_url=url,
-        is_partial=status == 206,
+        is_partial=status == 206 and (found is None or int(found[1]) == begin),
     )
 
 
@@ -325,7 +331,7 @@ class ChunkedDecoder:
     Extensions are skipped; what follows the last chunk is ignored. 0.6 us a chunk on CPython 3.11.
     """
 
-    __slots__ = ("_head", "_left", "ended")
+    __slots__ = ("_head", "_left", "ended", "is_followed")
 
     def __init__(self) -> None:
         #: Payload of the present chunk that is still to come, in bytes.
@@ -335,6 +341,8 @@ class ChunkedDecoder:
         self._head = b"\r\n"
         #: True once the last chunk, the one of size 0, has come.
         self.ended = False
+        #: Whether more than a line end came with the last chunk: trailers, or what nobody asked for.
+        self.is_followed = False
 
     def decode(self, view: memoryview, start: int, end: int) -> int:
         """Decode ``view[start:end]``; its payload then is ``view[start:returned]``.
@@ -359,6 +367,7 @@ class ChunkedDecoder:
             length = int(head[1], 16)
             if not length:
                 self.ended = True
+                self.is_followed = bool(data[begin:].strip(b"\r\n"))
                 break
             at = begin + length
             pieces.append(data[begin:at])

@@ -12,7 +12,9 @@ from streamferry.media.errors import PeerRejected, PeerUnreachable, RemoteProtoc
 from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
+from streamferry.net.http import HttpBody
 from streamferry.net.http import open_get as open_get_within
+from streamferry.net.kept import KeptConnections
 
 SECRET = "s3cr3t"
 SHORT = 0.05
@@ -261,3 +263,38 @@ async def test_two_streams_at_once(peers):
     assert (a.leftover, b.leftover) == (b"A", b"B")
     a.connection.close()
     b.connection.close()
+
+
+@pytest.mark.parametrize(("told", "is_partial"), [("bytes 0-3/100", False), ("bytes 50-53/100", True), ("", True)])
+async def test_another_range_than_was_asked_for_is_none(peers, told, is_partial):
+    """Caches give the beginning instead; it is not taken for what lies further on."""
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        field = f"Content-Range: {told}\r\n" if told else ""
+        writer.write(f"HTTP/1.1 206 Partial Content\r\n{field}Content-Length: 4\r\n\r\nHEAD".encode())
+
+    port = await peers.serve(serve)
+    stream = await open_get(MediaUrl.parse(f"http://127.0.0.1:{port}/all.ts"), byte_range=(50, 54))
+    assert stream.is_partial is is_partial
+    stream.connection.close()
+
+
+@pytest.mark.parametrize(("after", "connections"), [("", 1), ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEV", 2)])
+async def test_a_connection_on_which_more_came_than_was_asked_for_is_not_used_again(peers, after, connections):
+    """Else what is left of it would be taken for the answer to the next request."""
+    accepted = 0
+
+    async def serve(reader, writer):
+        nonlocal accepted
+        accepted += 1
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n{after}".encode())
+
+    url = MediaUrl.parse(f"http://127.0.0.1:{await peers.serve(serve)}/a")
+    kept = KeptConnections(asyncio.get_running_loop().time)
+    for _ in range(2):
+        assert await HttpBody(await open_get(url, kept=kept)).read_all(100) == b"a"
+    kept.close()
+    assert accepted == connections
