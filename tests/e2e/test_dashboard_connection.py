@@ -87,6 +87,7 @@ def test_wrong_options_are_named_at_their_fields(tab: Tab) -> None:
     field(to, SERVER).blur()
     expect_wrong(to, SERVER, "is required")
     source.get_by_role("button", name="Remove: 2").click()
+    expect(headers).to_have_count(1)
     field(source, "Name").fill("Referer")
     field(source, "Value").fill("https://a.example/")
     field(source, "Value").blur()

@@ -30,6 +30,7 @@ from kit.forked_children import have_nursery, load_modules, open_streams
 _TESTS = str(Path(__file__).parents[1])
 #: Within this it has ended, or has come to a stand: some have a low priority, and a machine may be busy.
 _HANGS_S = 100.0
+_ENDS_S = 20.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -134,6 +135,10 @@ class Forks:
         """End the process that they were forked from, and with it those that still run."""
         if self._parent is not None:
             self._end.close()
+            # It may have been stopped by a test, and would never end.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._parent.wait(_ENDS_S)
+            self._parent.kill()
             self._parent.wait()
             self._parent = None
 

@@ -27,6 +27,7 @@ FRAME_MS = 1000 / FPS
 #: What each clip must hold: codecs, and whether display order differs from decoding order.
 TRACKS = {name: {"video": "h264", "audio": "aac"} for name in ENCODED} | {
     "hevc": {"video": "hevc", "audio": "aac"},
+    "mpeg4_part_2": {"video": "mpeg4", "audio": "aac"},
     "audio_only": {"audio": "aac"},
     "video_only": {"video": "h264"},
 }

@@ -83,7 +83,7 @@ async def test_a_body_dripped_on_behind_its_answer(client: Client) -> None:
     client.writer.write(b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 1000000\r\n\r\n")
     async with asyncio.timeout(30):
         assert b"204 No Content" in await client.reader.readuntil(b"\r\n\r\n")
-        while not client.reader.at_eof():
+        while not client.reader.at_eof() and not client.writer.is_closing():
             client.writer.write(b"x")
             # What was on its way when it was closed is answered by a reset.
             with contextlib.suppress(TimeoutError, ConnectionResetError):

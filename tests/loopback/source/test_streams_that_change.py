@@ -225,15 +225,17 @@ def _is_open(writer: asyncio.StreamWriter) -> bool:
 
 async def test_a_silent_camera_had_two_players_at_a_time():
     """Opened again and again while it is silent: the child before has always gone by then."""
-    camera, memory = Camera(), SourceMemory()
+    camera, memory = Camera(), read_by_ffmpeg()
     async with await asyncio.start_server(camera.serve, "127.0.0.1", 0) as server:
         url = MediaUrl.parse(f"rtsp://127.0.0.1:{server.sockets[0].getsockname()[1]}/cam")
         for attempt in range(1, 4):
             opening = asyncio.ensure_future(open_live(url, memory=memory))
             await until("a player", partial(camera.has_played, attempt))
             # It does not hear that it is to end, as one that waits for the camera.
-            for child in programs.descendants(os.getpid()):
-                os.kill(child, signal.SIGSTOP)
+            child = memory.children.child
+            assert child is not None
+            for pid in (child.pid, *programs.descendants(child.pid)):
+                os.kill(pid, signal.SIGSTOP)
             opening.cancel()
             await asyncio.wait((opening,))
         await end_all()
