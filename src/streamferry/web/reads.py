@@ -23,6 +23,7 @@ from streamferry.web.operation_views import (
     show_usage,
     show_worker,
 )
+from streamferry.web.record_views import show_event, show_task
 from streamferry.web.usage_ranges import STEPS, check_points, check_range
 from streamferry.web.views import (
     EventPage,
@@ -34,8 +35,6 @@ from streamferry.web.views import (
     Status,
     TaskPage,
     TaskView,
-    show_event,
-    show_task,
 )
 
 

@@ -1,6 +1,6 @@
 """What REST shows, as models: snake_case, times in UTC, addresses redacted (decision 0005). No secret gets in here.
 
-This module has tasks and what belongs to them; the rest is in ``operation_views``.
+This module has tasks and what belongs to them, which ``record_views`` makes; the rest is in ``operation_views``.
 """
 
 from datetime import datetime
@@ -10,17 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from streamferry.media.errors import Fault
-from streamferry.media.peer_options import shown_text
-from streamferry.reasons import NOT_TOLD
 from streamferry.relay.spec import Codecs, Latency
 from streamferry.relay.status import State
-from streamferry.store.records import (
-    EventRecord,
-    TaskRecord,
-)
-from streamferry.tasks.model import StoredMark, TaskSpec
-from streamferry.tasks.texts import TEXTS
-from streamferry.web.addresses import show_callback, show_source
 
 
 class Kind(StrEnum):
@@ -307,113 +298,3 @@ class RequestView(View):
     curl: str
     is_complete: bool
     """Whether it is complete, because the task contains no secrets."""
-
-
-def show_task(record: TaskRecord, now: datetime) -> TaskView:
-    """A task as it may be shown."""
-    spec = record.spec
-    return TaskView(
-        task_id=record.task_id,
-        title=spec.title,
-        group=spec.group,
-        kind=Kind[spec.kind.name],
-        status=Status[record.status(now).name],
-        enabled=record.enabled,
-        version=record.version,
-        created_at=record.created_at,
-        start_at=spec.start_at,
-        end_at=spec.end_at,
-        sources=[SourceView(url=show_source(item.url), start_s=item.start_s, end_s=item.end_s) for item in spec.items],
-        destination=spec.destination.redacted,
-        # Without a key of its own the server field may hold it.
-        destination_server=shown_text(apart[0]) if (apart := spec.destination.apart) and apart[1] else None,
-        loops=spec.loops,
-        continue_strategy=Strategy[spec.continue_strategy.name],
-        pre_download=spec.pre_download,
-        latency=spec.latency,
-        codecs=spec.codecs,
-        callback_url=show_callback(spec.callback_url),
-        callback_failures=record.callback_failures,
-        callbacks_ended=record.callbacks_ended,
-        watermark=_show_watermark(spec),
-        source_options=spec.source_options.shown(),
-        destination_options=spec.destination_options.shown(),
-        **{name: getattr(spec, name) for name in TEXTS},
-        run=_show_run(record),
-    )
-
-
-def _show_watermark(spec: TaskSpec) -> WatermarkView | None:
-    mark = spec.watermark
-    if mark is None:
-        return None
-    return WatermarkView(
-        media_type=mark.media_type,
-        size_bytes=mark.size_bytes if isinstance(mark, StoredMark) else len(mark.picture),
-        x=mark.pos_x,
-        y=mark.pos_y,
-        ratio=mark.ratio,
-    )
-
-
-def _show_run(record: TaskRecord) -> RunView:
-    return RunView(
-        state=record.state,
-        worker_id=record.worker_id,
-        epoch=record.epoch,
-        playhead=_show_playhead(record),
-        kbps_in=record.kbps_in,
-        kbps_out=record.kbps_out,
-        media_time_s=record.media_time_ms / 1000,
-        bytes_in=record.bytes_in,
-        bytes_out=record.bytes_out,
-        preparing_percent=record.preparing_percent,
-        repairs=record.repairs,
-        sound_drift_s=None if record.sound_drift_ms is None else record.sound_drift_ms / 1000,
-        dropped_tags=record.dropped_tags,
-        lost_s=record.lost_ms / 1000,
-        rtt_ms=record.rtt_ms,
-        retransmits=record.retransmits,
-        delivery_kbps=record.delivery_kbps,
-        server_ack_s=record.server_ack_s,
-        retries=record.retries,
-        fault=Fault(record.fault) if record.fault else None,
-        **(record.why.told() if record.why else NOT_TOLD),
-        trouble=_show_trouble(record),
-    )
-
-
-def _show_trouble(record: TaskRecord) -> TroubleView | None:
-    one = record.trouble
-    if one is None:
-        return None
-    return TroubleView(since_at=one.since_at, tries=one.tries, fault=Fault(one.fault), **one.why.told())
-
-
-def _show_playhead(record: TaskRecord) -> PlayheadView | None:
-    stands = record.playhead
-    if stands is None or record.playhead_at is None:
-        return None
-    ends = record.item_ends_ms
-    end_ms = ends[stands.item] if stands.item < len(ends) else None
-    return PlayheadView(
-        loop=stands.loop,
-        item=stands.item,
-        position_s=stands.position_ms / 1000,
-        at=record.playhead_at,
-        item_end_s=None if end_ms is None else end_ms / 1000,
-    )
-
-
-def show_event(record: EventRecord) -> EventView:
-    """An event as it may be shown."""
-    return EventView(
-        id=record.id,
-        task_id=record.task_id,
-        seq=record.seq,
-        at=record.at,
-        kind=record.kind,
-        detail=record.detail,
-        actor=record.actor,
-        request_id=record.request_id,
-    )

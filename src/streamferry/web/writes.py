@@ -10,7 +10,8 @@ from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.draft import TaskDraft, decide_spec
 from streamferry.tasks.model import TaskSpec
-from streamferry.web.views import TaskView, show_task
+from streamferry.web.record_views import show_task
+from streamferry.web.views import TaskView
 
 
 class Verb(StrEnum):

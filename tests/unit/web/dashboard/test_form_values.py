@@ -22,7 +22,8 @@ from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard.connection_values import ConnectionValues, HeaderValues
 from streamferry.web.dashboard.form_values import FormValues, SourceValues, WatermarkValues, read_seconds, typed_address
 from streamferry.web.dashboard.texts import sayer
-from streamferry.web.views import Kind, TaskView, show_task
+from streamferry.web.record_views import show_task
+from streamferry.web.views import Kind, TaskView
 
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Shanghai")
