@@ -31,7 +31,7 @@ from streamferry.source.prepared import PreparedReader
 from streamferry.timeline.joins import MAX_OVERLAP_MS
 
 #: Lists that are played as they are.
-COUNT = int(os.environ.get("ODD_LISTS", "300"))
+COUNT = int(os.environ.get("ODD_LISTS", "500"))
 LOOPS = 2
 ITEMS = 6
 DESTINATION = MediaUrl.parse("rtmp://127.0.0.1:1/live/key")
