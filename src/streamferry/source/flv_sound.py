@@ -6,20 +6,18 @@ gives FLV: so every codec of FLV is read, and each frame comes back with its tim
 Specification: FLV E.4.2.1 (SoundFormat).
 """
 
-from streamferry.media.errors import SourceReaderFailed
 from streamferry.media.stamps import signed_delta_ms, to_wire_ms
 from streamferry.media.tag import AUDIO, ENCODED_SOUNDS, Tag
 from streamferry.media.url import MediaUrl
-from streamferry.net.child import ChildError
-from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg
-from streamferry.reasons import Code
+from streamferry.net.ffmpeg import FLV_OUTPUT
 from streamferry.source.flv import FlvReader
 from streamferry.source.live import Closable, ConnectionInlet, Reader, ReceiveInto
+from streamferry.source.sound_child import AT_ONCE, TO_AAC, SoundChild
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
 
-# Reads and writes at once what there is, and changes no stamps; what is missing becomes silence.
-_READING = ("-probesize", "32", "-analyzeduration", "0", "-copyts", "-f", "flv", "-i", "pipe:0")
-_ENCODING = ("-c:a", "aac", "-b:a", "128k", "-ac", "2", "-ar", "48000", "-af", "aresample=async=1000")
+# It changes no stamps; what is missing becomes silence.
+_READING = (*AT_ONCE, "-copyts", "-f", "flv", "-i", "pipe:0")
+_ENCODING = (*TO_AAC, "-af", "aresample=async=1000")
 # The child's stamps begin here, because the encoder puts some sound before the first.
 _BEGIN_MS = 1_000
 # Another step is not sound that is missing or mixed up, but another clock.
@@ -27,7 +25,7 @@ _MOST_BACK_MS, _MOST_STEP_MS = 500, 10_000
 # Before the child's stamps reach their sign.
 _LONGEST_MS = 1 << 30
 _READ_BYTES = 32 << 10
-#: Of sound that the child has not taken: it does not compute fast enough.
+#: Of sound that the child has not taken.
 _MAX_UNSENT_BYTES = 1 << 20
 
 
@@ -36,7 +34,7 @@ class FlvSound:
 
     def __init__(self, url: MediaUrl) -> None:
         self._url = url
-        self._child: Ffmpeg | None = None
+        self._child: SoundChild | None = None
         self._reader = FlvReader()
         self._form = b""
         self._begun_ms = self._last_ms = 0
@@ -63,10 +61,7 @@ class FlvSound:
             self.close()
             self._form, self._begun_ms = bytes(body[:1]), stamp
             self._reader, self._unsent = FlvReader(), bytearray(serialize_flv_header(True, False))
-            try:
-                self._child = Ffmpeg([*_READING, *_ENCODING, *FLV_OUTPUT], self._url, takes_stdin=True)
-            except ChildError as error:
-                raise SourceReaderFailed(error.why) from error
+            self._child = SoundChild([*_READING, *_ENCODING, *FLV_OUTPUT], self._url)
         self._last_ms = stamp
         self._unsent += serialize_tag(AUDIO, _BEGIN_MS + signed_delta_ms(stamp, self._begun_ms), body)
 
@@ -75,22 +70,15 @@ class FlvSound:
         child = self._child
         if child is None:
             return
-        try:
-            del self._unsent[: child.send([bytes(self._unsent)])]
-        except OSError:  # It has ended; its status follows.
-            self._unsent.clear()
-        if len(self._unsent) > _MAX_UNSENT_BYTES:
-            raise SourceReaderFailed(Code.SOURCE_BROKE_OFF, words="the sound cannot be encoded in time")
+        child.send(self._unsent, _MAX_UNSENT_BYTES)
         frames: list[Tag] = []
-        while received := child.receive_into(self._room):
-            self._reader.read(self._room[:received], 0, frames)
+        for received in child.receive(self._room):
+            self._reader.read(received, 0, frames)
             for tag_type, ms, body in frames:
                 if tag_type == AUDIO:
                     # The header's is 0.
                     out.append((AUDIO, to_wire_ms(self._begun_ms + (ms - _BEGIN_MS if ms else 0)), bytes(body)))
             frames.clear()
-        if received == 0:
-            raise SourceReaderFailed(Code.SOURCE_BROKE_OFF, words=child.complaint)
 
     def close(self) -> None:
         """End the child. Closing again does nothing."""
