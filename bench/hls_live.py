@@ -8,25 +8,23 @@ Prints a table, keeps everything in ``results/hls_live-COMMIT.json``, exits with
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from clip import live_clip
-from contenders import Relays, start_host
-from measure import about, allow_many_files, pss_mib
-from programs import Program, Sink, Source, build_native, close_all, cores, start_server, unused_port
-from results import Bar, keep, print_bars
-from windows import BEHIND_MS, UP_SECONDS, Measured, take_windows
+from measure import about, allow_many_files
+from programs import Program, build_native, cores, start_server, unused_port
+from results import keep, print_bars
+from whole_job import OURS, THEIRS, bars_of, measure, table_of
+from windows import Measured
 
-OURS, THEIRS = "streamferry", "ffmpeg"
 #: Most CPU that ours may take of theirs, and most memory of a stream in MiB.
 CPU_BAR, MEMORY_BAR_MIB = 0.3, 1.0
 SEGMENT_SECONDS = 4
@@ -78,46 +76,6 @@ def serve(form: str, stack: ExitStack) -> str:
     return f"http://127.0.0.1:{port}/live.m3u8"
 
 
-def start_ours(address: str, count: int, sink: Sink, stack: ExitStack) -> Relays:
-    """One process, and its children."""
-    host = start_host(stack)
-    empty_mib = pss_mib([host.pid])
-    destinations = [sink.url(i) for i in range(count)]
-    host.ask(json.dumps({"kind": "live", "sources": [address] * count, "destinations": destinations}))
-    return Relays([host], empty_mib)
-
-
-def start_theirs(address: str, count: int, sink: Sink, stack: ExitStack) -> Relays:
-    """A process for each."""
-    programs: list[Program] = []
-    stack.callback(close_all, programs)
-    for i in range(count):
-        reading = ["-readrate", "1", "-i", address]
-        argv = ["ffmpeg", "-nostdin", "-loglevel", "error", *reading, "-c", "copy", "-f", "flv", sink.url(i)]
-        programs.append(Program(argv, cores()[0]))
-    return Relays(programs)
-
-
-def measure(name: str, form: str, streams: int, windows: int, seconds: float) -> Measured:
-    """Run one row from start to end. What goes wrong is in ``failures``."""
-    measured = Measured(f"{name}, {form}")
-    burst_ms = BURST_MS if (name, form) == (THEIRS, "fMP4") else 0
-    try:
-        with ExitStack() as stack:
-            sink = stack.enter_context(Sink(fresh_ms=1000 + burst_ms))
-            idle = stack.enter_context(Source(live_clip()))
-            start = start_ours if name == OURS else start_theirs
-            begun = time.monotonic()
-            relays = start(serve(form, stack), streams, sink, stack)
-            sink.wait_for_streams(streams, UP_SECONDS)
-            measured.up_seconds = round(time.monotonic() - begun, 2)
-            take_windows(measured, relays, idle, sink, streams, windows, seconds, BEHIND_MS + burst_ms)
-            measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
-    except (RuntimeError, OSError) as error:
-        measured.failures.append(str(error))
-    return measured
-
-
 def main() -> int:
     """Run it. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -129,33 +87,21 @@ def main() -> int:
     allow_many_files()
     build_native("source"), build_native("sink"), live_clip()
     console = Console(width=None if sys.stdout.isatty() else 160)
-    rows = {
-        f"{name}, {form}": measure(name, form, asked.streams, asked.windows, asked.seconds)
-        for form in asked.forms.split(",")
-        for name in (OURS, THEIRS)
-    }
-    table = Table("row", "CPU % a stream", "min-max", "MiB a stream", "up s", "seen")
-    for name, row in rows.items():
-        spread = [window["cpu_percent"] for window in row.windows] or [0.0]
-        seen = "; ".join(dict.fromkeys(row.failures)) or "all publishing"
-        table.add_row(
-            name,
-            f"{row.cpu_percent or 0:.4f}",
-            f"{min(spread):.3f}-{max(spread):.3f}",
-            f"{row.memory_mib or 0:.2f}",
-            f"{row.up_seconds or 0:.1f}",
-            seen,
-        )
-    console.print(table)
-    bars = []
+    rows: dict[tuple[str, str], Measured] = {}
     for form in asked.forms.split(","):
-        mine, theirs = (rows[f"{name}, {form}"] for name in (OURS, THEIRS))
-        sound = not mine.failures and not theirs.failures
-        ratio = mine.cpu_percent / theirs.cpu_percent if sound and mine.cpu_percent and theirs.cpu_percent else None
-        bars += [
-            Bar(f"CPU of {OURS} / {THEIRS}, {form}", ratio, CPU_BAR),
-            Bar(f"memory of a stream of {OURS}, {form}, MiB", mine.memory_mib if sound else None, MEMORY_BAR_MIB),
-        ]
+        serve_form = partial(serve, form)
+        for name, reading, burst_ms in (
+            (OURS, None, 0),
+            (THEIRS, ["-readrate", "1"], BURST_MS if form == "fMP4" else 0),
+        ):
+            amount = (asked.streams, asked.windows, asked.seconds)
+            rows[name, form] = measure(f"{name}, {form}", serve_form, reading, *amount, burst_ms=burst_ms)
+    console.print(table_of([*rows.values()]))
+    bars = [
+        bar
+        for form in asked.forms.split(",")
+        for bar in bars_of(rows[OURS, form], rows[THEIRS, form], CPU_BAR, MEMORY_BAR_MIB, f", {form}")
+    ]
     print_bars(console, bars)
     settings = {**vars(asked), "core_of_relays": cores()[0], "core_of_load": cores()[1]}
     result = {**about("hls_live", settings), "rows": [asdict(row) for row in rows.values()]}

@@ -1,0 +1,99 @@
+"""Rows of live sources through us, beside a row of ffmpeg processes that each do the whole job."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from rich.table import Table
+
+from clip import live_clip
+from contenders import Relays, start_host
+from measure import pss_mib
+from programs import Program, Sink, Source, close_all, cores
+from results import Bar
+from windows import BEHIND_MS, UP_SECONDS, Measured, take_windows
+
+OURS, THEIRS = "streamferry", "ffmpeg"
+
+
+def _start_ours(address: str, count: int, sink: Sink, stack: ExitStack) -> Relays:
+    """One process, and its children."""
+    host = start_host(stack)
+    empty_mib = pss_mib([host.pid])
+    destinations = [sink.url(i) for i in range(count)]
+    host.ask(json.dumps({"kind": "live", "sources": [address] * count, "destinations": destinations}))
+    return Relays([host], empty_mib)
+
+
+def _start_theirs(address: str, count: int, sink: Sink, stack: ExitStack, reading: Sequence[str]) -> Relays:
+    """A process for each."""
+    programs: list[Program] = []
+    stack.callback(close_all, programs)
+    for i in range(count):
+        words = [*reading, "-i", address]
+        argv = ["ffmpeg", "-nostdin", "-loglevel", "error", *words, "-c", "copy", "-f", "flv", sink.url(i)]
+        programs.append(Program(argv, cores()[0]))
+    return Relays(programs)
+
+
+def measure(
+    row: str,
+    serve: Callable[[ExitStack], str],
+    reading: Sequence[str] | None,
+    streams: int,
+    windows: int,
+    seconds: float,
+    *,
+    burst_ms: int = 0,
+) -> Measured:
+    """Run one row from start to end. What goes wrong is in ``failures``.
+
+    ``serve``: starts the source, gives its address. ``reading``: how ffmpeg reads it; None: the row is ours.
+    ``burst_ms``: how long at most nothing leaves between two bursts.
+    """
+    measured = Measured(row)
+    try:
+        with ExitStack() as stack:
+            sink = stack.enter_context(Sink(fresh_ms=1000 + burst_ms))
+            idle = stack.enter_context(Source(live_clip()))
+            address = serve(stack)
+            begun = time.monotonic()
+            if reading is None:
+                relays = _start_ours(address, streams, sink, stack)
+            else:
+                relays = _start_theirs(address, streams, sink, stack, reading)
+            sink.wait_for_streams(streams, UP_SECONDS)
+            measured.up_seconds = round(time.monotonic() - begun, 2)
+            take_windows(measured, relays, idle, sink, streams, windows, seconds, BEHIND_MS + burst_ms)
+            measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
+    except (RuntimeError, OSError) as error:
+        measured.failures.append(str(error))
+    return measured
+
+
+def table_of(rows: Sequence[Measured]) -> Table:
+    """What was measured, a line each."""
+    table = Table("row", "CPU % a stream", "min-max", "MiB a stream", "up s", "seen")
+    for row in rows:
+        spread = [window["cpu_percent"] for window in row.windows] or [0.0]
+        seen = "; ".join(dict.fromkeys(row.failures)) or "all publishing"
+        table.add_row(
+            row.row,
+            f"{row.cpu_percent or 0:.4f}",
+            f"{min(spread):.3f}-{max(spread):.3f}",
+            f"{row.memory_mib or 0:.2f}",
+            f"{row.up_seconds or 0:.1f}",
+            seen,
+        )
+    return table
+
+
+def bars_of(mine: Measured, theirs: Measured, cpu_bar: float, memory_bar_mib: float, what: str = "") -> list[Bar]:
+    """Most CPU that ours may take of theirs, and most memory of a stream in MiB. ``what``: which pair it is."""
+    sound = not mine.failures and not theirs.failures
+    ratio = mine.cpu_percent / theirs.cpu_percent if sound and mine.cpu_percent and theirs.cpu_percent else None
+    return [
+        Bar(f"CPU of {OURS} / {THEIRS}{what}", ratio, cpu_bar),
+        Bar(f"memory of a stream of {OURS}{what}, MiB", mine.memory_mib if sound else None, memory_bar_mib),
+    ]
