@@ -59,6 +59,8 @@ class Relay:
         self._log = log
         self._new_run = new_run
         self._stopping = asyncio.Event()
+        # Whether the broadcast is to end with it.
+        self._ends = False
         self._crashed: RelayStatus | None = None
         self._late: asyncio.TimerHandle | None = None
         self._began_at = time.monotonic()
@@ -122,18 +124,32 @@ class Relay:
         """Wait for the end and return the final status."""
         return await asyncio.shield(self._supervisor)
 
-    def request_stop(self, *, at_next_start: bool = False) -> None:
-        """Request the end: unpublish, and become ``stopped``. ``at_next_start``: another relay goes on there, unless
-        the end was requested before."""
+    def request_stop(self) -> None:
+        """Request the end: unpublish, and become ``stopped``; also while it is being handed over."""
+        self._ends = True
+        self._stopping.set()
+        # A change may have asked for another run just now.
+        self._run.goes_on = False
+        self._turns.take(self._stop_run)
+
+    def hand_over(self, *, at_once: bool = False) -> None:
+        """Stop, so that another relay goes on: at the next START, or ``at_once``. Not after the end was requested."""
         is_first = not self._stopping.is_set()
         self._stopping.set()
-        if not at_next_start:
-            if is_first:
-                # A change may have asked for another run just now.
-                self._run.goes_on = False
+        if self._ends:
+            return
+        if at_once:
+            self._run.goes_on = True
             self._turns.take(self._stop_run)
         elif is_first:
             self._run.stop_at_next_start()
+
+    def close(self) -> None:
+        """Stop at once: the process ends. What was being handed over still goes on elsewhere."""
+        if self._stopping.is_set():
+            self.hand_over(at_once=True)
+        else:
+            self.request_stop()
 
     def abort(self) -> None:
         """Send nothing from here on, not even an unpublish, and end; see :meth:`RelayRun.abort`."""
@@ -263,7 +279,7 @@ class RelayHost:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for relay in self._relays:
-            relay.request_stop()
+            relay.close()
         try:
             await self._group.__aexit__(None, None, None)
         finally:

@@ -47,7 +47,9 @@ class RunningRelay(Protocol):
 
     def update(self, spec: RelaySpec) -> None: ...
 
-    def request_stop(self, *, at_next_start: bool = False) -> None: ...
+    def request_stop(self) -> None: ...
+
+    def hand_over(self, *, at_once: bool = False) -> None: ...
 
     def abort(self) -> None: ...
 
@@ -69,6 +71,7 @@ class TaskRunner:
         self._relay: RunningRelay | None = None
         self._timers: list[asyncio.TimerHandle] = []
         self._is_stopping = False
+        self._is_handed_over = False
         self._is_renewing = False
         self._outcome: Outcome | None = None
         self._final = self._reported = RelayStatus(State.WAITING, trouble=assignment.trouble)
@@ -100,6 +103,11 @@ class TaskRunner:
         if assignment.epoch == self._assignment.epoch and self._is_ending:
             # Its results are reported under the version that it followed.
             return
+        if self._is_handed_over:
+            # Who goes on follows all other changes.
+            if not assignment.is_wanted or self._goes_elsewhere(assignment):
+                self.end()
+            return
         before, self._assignment = self._assignment, assignment
         if assignment.epoch != before.epoch:
             self._begin_anew()
@@ -116,14 +124,31 @@ class TaskRunner:
         else:
             self._set_timers()
 
-    def end(self, *, at_next_start: bool = False) -> None:
-        """Stop the run, now or at its next keyframe; this is over when the run has ended."""
+    def end(self) -> None:
+        """Stop the run and end its broadcast; this is over when the run has ended."""
         self._cancel_timers()
+        if (relay := self._stop()) is not None:
+            relay.request_stop()
+
+    def hand_over(self, *, at_once: bool = False) -> None:
+        """Stop the run, so that another worker goes on: at its next keyframe or ``at_once``. Then this is over.
+
+        A window that closes meanwhile ends the broadcast, as a stop of the task does.
+        """
+        self._is_handed_over = True
+        if (relay := self._stop()) is not None:
+            relay.hand_over(at_once=at_once)
+
+    def _stop(self) -> RunningRelay | None:
         self._is_stopping = True
         if self._relay is None:
             self._conclude(Outcome.HANDED_BACK, self._final)
-        else:
-            self._relay.request_stop(at_next_start=at_next_start)
+        return self._relay
+
+    def _goes_elsewhere(self, assignment: Assignment) -> bool:
+        """Whether nobody goes on now where this one publishes."""
+        spec, wanted = self._spec, assignment.spec
+        return spec is None or wanted is None or assignment.start_in_s > 0 or wanted.destination != spec.destination
 
     def abort(self) -> None:
         """Send nothing from here on; this is over when the run has released everything."""

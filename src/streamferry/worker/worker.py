@@ -164,7 +164,7 @@ class Worker:
             await self._follow_orders()
             self._orders, self._reread_at = orders, now + self._reread_s
 
-    async def _follow_orders(self) -> None:
+    async def _follow_orders(self, *, begins: bool = True) -> None:
         known = {task_id: one.known for task_id, one in self._runners.items() if not one.is_over}
         held = await self._ledger.assignments(known)
         for task_id, assignment in held.items():
@@ -172,6 +172,8 @@ class Worker:
                 continue
             runner = self._runners.get(task_id)
             if runner is None:
+                if not begins:
+                    continue
                 if len(self._runners) % _AT_ONCE == _AT_ONCE - 1:
                     await asyncio.sleep(0)
                 self._runners[task_id] = TaskRunner(assignment, self._host.start, self._stirred.set)
@@ -226,23 +228,27 @@ class Worker:
                 async with asyncio.timeout(_RETIRE_S):
                     await self._ledger.retire()
                 for runner in self._runners.values():
-                    runner.end(at_next_start=True)
+                    runner.hand_over()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(KEYFRAME_S):
                         await self._hand_back()
                 for runner in self._runners.values():
-                    runner.end()
+                    runner.hand_over(at_once=True)
                 await self._hand_back()
                 await self._ledger.leave()
         except (TimeoutError, StoreUnavailable, LeaseLost) as error:
             _log.error("left without a word to the store: %s", str(error) or "it does not answer")
 
     async def _hand_back(self) -> None:
-        """Report until everything that was asked to stop has stopped."""
+        """Report until everything that was asked to stop has stopped. A task that is stopped meanwhile is."""
         while self._runners:
+            orders = await self._ledger.poll(len(self._runners), 0)
+            if orders != self._orders:
+                await self._follow_orders(begins=False)
+                self._orders = orders
             await self._report()
             if self._runners:
-                await _wait(self._stirred, REPORT_S)
+                await _wait(self._stirred, POLL_S)
 
     async def _drop_all(self) -> None:
         """Abort everything, and wait until nothing runs: a remaining run could collide with its own next claim."""

@@ -15,10 +15,24 @@ async def test_a_stop_that_waits_for_its_turn_ends_the_broadcast_though_the_work
     running = relays.start(source, destination)
     await until("the stream", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
     running.relay.request_stop()
-    running.relay.request_stop(at_next_start=True)
+    running.relay.hand_over()
     assert (await running.relay.wait()).state is State.STOPPED
     await until("the end", lambda: destination.publishes[0].is_over)
     assert destination.publishes[0].ended == "unpublished"
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+async def test_a_stop_while_the_next_keyframe_is_waited_for_ends_the_broadcast(relays, source, destination, is_stopped):
+    """The platform waited for a publisher who never came; where none is stopped, it is to wait."""
+    running = relays.start(source, destination)
+    await until("the stream", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
+    running.relay.hand_over()
+    if is_stopped:
+        running.relay.request_stop()
+    running.relay.hand_over(at_once=True)
+    assert (await running.relay.wait()).state is State.STOPPED
+    await until("the end", lambda: destination.publishes[0].is_over)
+    assert destination.publishes[0].ended == ("unpublished" if is_stopped else "closed")
 
 
 @pytest.mark.parametrize("is_stopped", [True, False])

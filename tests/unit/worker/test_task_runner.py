@@ -27,6 +27,8 @@ class ScriptedRelay:
         self.spec = spec
         self.updates: list[RelaySpec] = []
         self.is_asked_to_stop = False
+        #: Each with whether it was to be at once.
+        self.hand_overs: list[bool] = []
         self.is_aborted = False
         self.is_ending = False
         self.status = RelayStatus(State.PREPARING)
@@ -45,8 +47,12 @@ class ScriptedRelay:
     def update(self, spec: RelaySpec) -> None:
         self.updates.append(spec)
 
-    def request_stop(self, *, at_next_start: bool = False) -> None:
+    def request_stop(self) -> None:
         self.is_asked_to_stop = self.is_ending = True
+
+    def hand_over(self, *, at_once: bool = False) -> None:
+        self.hand_overs.append(at_once)
+        self.is_ending = at_once
 
     def abort(self) -> None:
         self.is_aborted = True

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ class Relays:
     def __init__(self) -> None:
         self.started: list[ScriptedRelay] = []
         self.is_stubborn = False
+        self.has_keyframes = True
         #: What the host was told, each with the time.
         self.fences: list[tuple[float, float]] = []
 
@@ -38,7 +40,8 @@ class Relays:
 
     def start(self, spec: RelaySpec, of: Mapping[str, object], trouble: object = None) -> ScriptedRelay:
         relay = ScriptedRelay(spec)
-        relay.request_stop = lambda at_next_start=False: self._stop(relay)
+        relay.request_stop = lambda: self._stop(relay)
+        relay.hand_over = lambda *, at_once=False: self._hand_over(relay, at_once)
         relay.abort = lambda: self._abort(relay)
         self.started.append(relay)
         return relay
@@ -46,6 +49,11 @@ class Relays:
     def _stop(self, relay: ScriptedRelay) -> None:
         if not relay.is_asked_to_stop:
             relay.is_asked_to_stop = True
+            asyncio.get_running_loop().call_soon(relay.become, RelayStatus(State.STOPPED))
+
+    def _hand_over(self, relay: ScriptedRelay, at_once: bool) -> None:
+        relay.hand_overs.append(at_once)
+        if at_once or self.has_keyframes:
             asyncio.get_running_loop().call_soon(relay.become, RelayStatus(State.STOPPED))
 
     def _abort(self, relay: ScriptedRelay) -> None:
@@ -224,6 +232,42 @@ async def test_leaving_stops_and_hands_back_everything(bench: Bench) -> None:
     await bench.until(lambda: bench.ledger.has_left)
     handed_back = {one.task_id for one in bench.ledger.reports if one.outcome is Outcome.HANDED_BACK}
     assert handed_back == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("order", ["stopped", "deleted", "another destination", "its window closes"])
+async def test_a_task_that_is_stopped_while_it_is_handed_over_ends_its_broadcast(bench: Bench, order: str) -> None:
+    """The worker asked for no more orders, so the platform kept the broadcast open for whoever should have gone on."""
+    bench.relays.has_keyframes = False
+    bench.ledger.put("a", **({"end_in_s": 0.5} if order == "its window closes" else {}))
+    bench.ledger.put("b")
+    await bench.until(lambda: len(bench.relays.started) == 2)
+    relay, other = bench.relays.started
+    bench.worker.leave()
+    await bench.until(lambda: other.hand_overs)
+    if order == "stopped":
+        bench.ledger.put("a", is_wanted=False)
+    elif order == "deleted":
+        del bench.ledger.tasks["a"]
+        bench.ledger.number += 1
+    elif order == "another destination":
+        bench.ledger.put("a", spec=replace(SPEC, destination=MediaUrl.parse("rtmp://push.example/live/other")))
+    await bench.until(lambda: relay.is_asked_to_stop)
+    await bench.until(lambda: bench.ledger.has_left)
+    assert not other.is_asked_to_stop
+
+
+async def test_what_is_assigned_or_changed_while_a_worker_leaves_is_for_the_next(bench: Bench) -> None:
+    """It begins nothing, and changes nothing."""
+    bench.relays.has_keyframes = False
+    bench.ledger.put("a")
+    await bench.until(lambda: bench.relays.started)
+    bench.worker.leave()
+    await bench.until(lambda: bench.relays.started[0].hand_overs)
+    bench.ledger.put("a", spec=replace(SPEC, loops=7))
+    bench.ledger.put("b")
+    await bench.until(lambda: bench.ledger.has_left)
+    (relay,) = bench.relays.started
+    assert (relay.hand_overs, relay.updates, relay.is_asked_to_stop) == ([False, True], [], False)
 
 
 async def test_leaving_while_the_store_says_nothing(
