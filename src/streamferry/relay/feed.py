@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 from streamferry.media.enhanced import is_h264_or_aac
-from streamferry.media.errors import SourceNotH264, SourceStalled
+from streamferry.media.errors import SourceError, SourceNotH264, SourceStalled
 from streamferry.media.stamps import to_wire_ms
-from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, START, VIDEO, LaidTag, Tag
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
 from streamferry.reasons import Code
-from streamferry.relay.continuation import Continuation
 from streamferry.relay.drift import Drift
 from streamferry.relay.fast_loops import AnyFastPath, fast_path
-from streamferry.relay.replay import Replay
+from streamferry.relay.past import Past
 from streamferry.relay.silence import SOUND_PATIENCE_MS, Silence
 from streamferry.source.live import LiveInlet
 from streamferry.timeline import Timeline
@@ -38,7 +37,6 @@ class LiveFeed:
     __slots__ = (
         "_began_at",
         "_bytes_in",
-        "_continuation",
         "_drift",
         "_fills",
         "_first_media_s",
@@ -47,8 +45,8 @@ class LiveFeed:
         "_media_at",
         "_only_h264",
         "_outlet",
+        "_past",
         "_picture_at",
-        "_replay",
         "_scratch",
         "_silence",
         "_timeline",
@@ -88,23 +86,16 @@ class LiveFeed:
         self._only_h264 = only_h264
         #: To be asked first at each visit; None while nothing is simple.
         self.fast_path: AnyFastPath | None = None
-        lead = timeline.lead if timeline.starts.sound != START else timeline.tracks.audio
-        self._replay = Replay(to_wire_ms(lead.last_ms - lead.shift)) if may_replay else None
-        self._continuation: Continuation | None = None
-        # Sound that is restamped is on another clock than the one that it had before.
-        if may_replay and not (drift is not None and drift.is_correcting):
-            self._continuation = Continuation(timeline, now)
+        self._past: Past | None = None
+        if may_replay:
+            # Sound that is restamped is on another clock than the one that it had before.
+            self._past = Past(timeline, now, may_continue=drift is None or not drift.is_correcting)
         else:
             timeline.begin_live()
         self._open_fast_path()
 
     def _open_fast_path(self) -> None:
-        if (
-            self._outlet is not None
-            and self._silence is None
-            and self._replay is None
-            and not self._timeline.reads_sets
-        ):
+        if self._outlet is not None and self._silence is None and self._past is None and not self._timeline.reads_sets:
             self.fast_path = fast_path(self._inlet, self._timeline, self._outlet, self._drift, self._scratch)
 
     @property
@@ -139,56 +130,48 @@ class LiveFeed:
         tags: list[Tag] = []
         passed: Sequence[Tag] = ()
         fast_path, drift = self.fast_path, self._drift
+        # Complete tags that came before a source broke count too.
+        broke: SourceError | None = None
         try:
             if fast_path is not None and fast_path.rest >= 0:
                 passed = fast_path.passed
                 fast_path.read_rest(tags)
             else:
                 self._bytes_in += self._inlet.pull(self._scratch, tags)
-        finally:
-            if passed and not tags and drift is not None:
-                drift.pass_by(passed)
-            if self._only_h264 and not all(is_h264_or_aac(tag[0], tag[2]) for tag in tags):
-                raise SourceNotH264(Code.SOURCE_NOT_H264)
-            # Complete tags that came before a source broke count too.
-            if tags and (tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags)):
-                self._media_at = now
-            if self._replay is not None:
-                tags = self._without_past(tags, now)
-            if tags:
-                if drift is not None:
-                    tags = drift.correct(tags, passed)
-                if self._silence is not None:
-                    tags = self._silence.fill(tags)
-                    if self._silence.is_over:
-                        self._silence = None
-                        self._open_fast_path()
-                self._timeline.lay(tags, laid)
-                if self._timeline.reads_sets:
-                    self._close_fast_path()
-                self._has_laid = self._has_laid or any(tag[3] <= KEYFRAME for tag in laid)
-                for tag in laid:
-                    if tag[0] == VIDEO and tag[3] <= KEYFRAME:
-                        self._picture_at = now
-                        break
+        except SourceError as error:
+            broke = error
+        if passed and not tags and drift is not None:
+            drift.pass_by(passed)
+        if self._only_h264 and not all(is_h264_or_aac(tag[0], tag[2]) for tag in tags):
+            raise SourceNotH264(Code.SOURCE_NOT_H264)
+        if tags and (tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags)):
+            self._media_at = now
+        if (past := self._past) is not None:
+            tags = past.leave_out(tags, now)
+            if past.is_over:
+                self._past = None
+                self._open_fast_path()
+        if tags:
+            self._lay(tags, passed, now, laid)
+        if broke is not None:
+            raise broke
 
-    def _without_past(self, tags: list[Tag], now: float) -> list[Tag]:
-        if (continuation := self._continuation) is not None:
-            tags = continuation.rest_of(tags, now)
-            if not continuation.is_over:
-                return tags
-            self._continuation = None
-            if continuation.is_found:
-                self._replay = None
-        if (replay := self._replay) is not None:
-            tags = replay.take(tags, now)
-            if not replay.is_over:
-                return tags
-            if replay.has_cut:
-                self._timeline.begin_live()
-            self._replay = None
-        self._open_fast_path()
-        return tags
+    def _lay(self, tags: list[Tag], passed: Sequence[Tag], now: float, laid: list[LaidTag]) -> None:
+        if self._drift is not None:
+            tags = self._drift.correct(tags, passed)
+        if self._silence is not None:
+            tags = self._silence.fill(tags)
+            if self._silence.is_over:
+                self._silence = None
+                self._open_fast_path()
+        self._timeline.lay(tags, laid)
+        if self._timeline.reads_sets:
+            self._close_fast_path()
+        self._has_laid = self._has_laid or any(tag[3] <= KEYFRAME for tag in laid)
+        for tag in laid:
+            if tag[0] == VIDEO and tag[3] <= KEYFRAME:
+                self._picture_at = now
+                break
 
     def check_liveness(self, now: float) -> None:
         """Raise SourceStalled when no media has arrived for too long, whatever the socket's state is."""
