@@ -15,7 +15,7 @@ from kit import programs
 from kit.front import front
 from kit.postgresql import PostgreSql, running
 from kit.programs import Program
-from kit.waiting import accepts, free_ports, wait_for
+from kit.waiting import PATIENCE_S, accepts, free_ports, wait_for
 from streamferry.control.actions import Actions
 from streamferry.control.pulse import Pulse
 from streamferry.control.store_ledger import StoreLedger
@@ -172,6 +172,8 @@ async def test_a_pooler_in_transaction_mode_could_not_be_connected_to(pooler: Po
                 await pulse.beat()
 
         await asyncio.gather(*(work(ledger) for ledger in ledgers))
+        # In transaction mode another client would hear what this one asked for: it returns, and workers ask.
+        await asyncio.wait_for(ledgers[0].listen(lambda _: None), PATIENCE_S)
         assert len(await actions.list_keys()) == 20
         assert pulse.trouble is None
         async with store.read() as connection:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from streamferry.control.clock import StepWatch
 from streamferry.media.errors import SourceForbidden, SourceRejected
@@ -79,6 +79,15 @@ class StoreLedger:
                     claimed = await due.claim(connection, self._store.seal, self._worker_id, load=load, room=room)
                 orders = claimed.orders or orders
         return orders + self._steps
+
+    async def listen(self, told: Callable[[bool], None]) -> None:
+        """See the protocol."""
+
+        def heard(whom: str) -> None:
+            if whom in ("", self._worker_id):
+                told(True)
+
+        await self._store.listen(heard, told)
 
     async def assignments(self, known: Mapping[str, tuple[int, int]]) -> dict[str, Assignment | None]:
         """See the protocol. After a step of the clock all is read again: the time until each window has changed."""

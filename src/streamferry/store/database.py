@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import importlib.util
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib import import_module
 from typing import Any
 
@@ -18,7 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
 from streamferry.store import sqlite
-from streamferry.store.address import SCHEMES, parse_postgresql
+from streamferry.store.address import SCHEMES, PostgresAddress, parse_postgresql
 from streamferry.store.seal import Seal
 from streamferry.store.sqlite import BUSY_S
 
@@ -70,13 +70,16 @@ class Store:
         self.seal = seal
         # A write to SQLite waits for no network, and its thread cannot be stopped.
         self._answer_s: float | None = None
+        # Of PostgreSQL, for one more connection.
+        self._address: PostgresAddress | None = None
         scheme = url.partition(":")[0]
         if scheme in SCHEMES:
+            self._address = parse_postgresql(url)
             longest_s = STATEMENT_S + _BEYOND_S
             self._answer_s = longest_s if answer_s is None else min(answer_s, longest_s)
-            self._engine = self._light = self._reader = _postgresql_engine(url, connections)
+            self._engine = self._light = self._reader = _postgresql_engine(self._address, connections)
             # A change of the schema waits for others and rewrites tables.
-            self._patient = _postgresql_engine(url, 1, is_patient=True)
+            self._patient = _postgresql_engine(self._address, 1, is_patient=True)
         elif scheme.partition("+")[0] == "sqlite":
             file_url = sqlite.parse_url(url)
             self._light = self._engine = sqlite.make_engine(file_url, "BEGIN IMMEDIATE", is_durable=False)
@@ -143,6 +146,13 @@ class Store:
         async with reader.begin() as connection:
             yield connection
 
+    async def listen(self, heard: Callable[[str], None], hears: Callable[[bool], None]) -> None:
+        """Be told of changes until cancelled, see ``listening``; returns at once where nobody tells."""
+        if self._address is not None:
+            from streamferry.store.listening import listen
+
+            await listen(self._address, heard, hears)
+
 
 def now_ms() -> sa.ColumnElement[int]:
     """The database's clock, as an expression."""
@@ -172,9 +182,8 @@ def insert_into(dialect: str, table: sa.Table) -> Any:
     return import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
 
 
-def _postgresql_engine(url: str, connections: int, *, is_patient: bool = False) -> AsyncEngine:
+def _postgresql_engine(address: PostgresAddress, connections: int, *, is_patient: bool = False) -> AsyncEngine:
     """The engine, with limits, so that a stuck database is an error and not an endless wait; or without."""
-    address = parse_postgresql(url)
     if importlib.util.find_spec("asyncpg") is None:
         raise ValueError("store: PostgreSQL needs the extra: pip install 'streamferry[postgresql]'")
     from streamferry.store.postgresql import make_engine

@@ -2,12 +2,13 @@
 
 A pooler in transaction mode (PgBouncer) gives each transaction a different session, so no state may be kept in it:
 limits are set per transaction, in the message that begins it, and locks end with it. Statements are parsed and planned
-once a session only where that is safe, which is found out for each connection (see ``_Connection.prepare``).
+once a session only where that is safe, which is found out for each connection (see ``Connection.prepare``).
 """
 
 import asyncio
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -59,6 +60,11 @@ def make_engine(
     return engine
 
 
+def make_connector(address: PostgresAddress, *, give_up_s: float) -> Callable[[], Awaitable["Connection"]]:
+    """Makes connections without limits that belong to no pool."""
+    return _Connector(address, "", give_up_s)
+
+
 def _limits(lock_s: float | None, statement_s: float | None) -> str:
     limits = {"lock_timeout": lock_s, "statement_timeout": statement_s}
     return "".join(f" SET LOCAL {name} = {limit * 1000:.0f};" for name, limit in limits.items() if limit is not None)
@@ -73,11 +79,9 @@ class _Connector:
         self._first = 0
         #: Whether a server has not even closed a connection in time, and none has answered since.
         self.is_silent = False
-        self._class: type[asyncpg.Connection] = type(
-            "Connection", (_Connection,), {"limits": limits, "connector": self}
-        )
+        self._class: type[asyncpg.Connection] = type("Connection", (Connection,), {"limits": limits, "connector": self})
 
-    async def __call__(self, *_: object, **__: object) -> asyncpg.Connection:
+    async def __call__(self, *_: object, **__: object) -> "Connection":
         hosts: tuple[tuple[str, int] | None, ...] = self._address.hosts or (None,)
         trouble: Exception | None = None
         for turn in range(len(hosts)):
@@ -101,10 +105,10 @@ class _Connector:
         assert trouble is not None
         raise trouble
 
-    async def _connect(self, host: tuple[str, int] | None) -> asyncpg.Connection:
+    async def _connect(self, host: tuple[str, int] | None) -> "Connection":
         address = self._address
         where = {} if host is None else {"host": host[0], "port": host[1]}
-        connection: _Connection = await asyncpg.connect(
+        connection: Connection = await asyncpg.connect(
             "postgresql://?" + urlencode(address.tls) if address.tls else None,
             **where,
             user=address.user,
@@ -127,11 +131,13 @@ class _Connector:
         return connection
 
 
-class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
+class Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
     """Sets its limits in the message that begins each transaction. Closing it takes a bounded time."""
 
     limits = ""
     connector: _Connector
+    #: Whether no pooler is between: what a session was told lasts as long as the connection.
+    is_own_session = False
     #: Whether a statement that has a name is found again by the next transaction.
     keeps_names = False
     _names = 0
@@ -142,8 +148,9 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has n
         A pooler announces a process id that it made up, by which its clients cancel. From 1.21 on PgBouncer can keep
         statements (``max_prepared_statements``), and the session knows them by other names than the client.
         """
-        self.keeps_names = await self.fetchval("SELECT pg_backend_pid()") == self.get_server_pid()
-        if self.keeps_names:
+        self.is_own_session = await self.fetchval("SELECT pg_backend_pid()") == self.get_server_pid()
+        self.keeps_names = self.is_own_session
+        if self.is_own_session:
             return
         async with self.transaction():
             name = f"streamferry_{secrets.token_hex(8)}"

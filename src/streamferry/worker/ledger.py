@@ -4,7 +4,7 @@ A worker holds tasks under a lease on the store's clock. Each assignment has an 
 ignored. Times cross this interface as distances in seconds, so the clocks of two machines need not agree.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -105,6 +105,13 @@ class Ledger(Protocol):
 
     async def poll(self, load: int, room: int) -> int:
         """Take due tasks, at most ``room``; returns a number that grows when this worker's tasks change."""
+
+    async def listen(self, told: Callable[[bool], None]) -> None:
+        """Until cancelled, call ``told`` with True when something may have changed for this worker.
+
+        With False when it is not told of changes, and has to ask more often; so it is at first. Returns at once where
+        nobody ever tells. Never raises.
+        """
 
     async def assignments(self, known: Mapping[str, tuple[int, int]]) -> Mapping[str, Assignment | None]:
         """All tasks that this worker holds; None for those whose epoch and version are ``known``."""

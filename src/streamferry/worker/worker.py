@@ -31,6 +31,11 @@ REPORT_S = 0.5
 HEALTH_S = 5.0
 #: How often it checks for work and orders: one read by key.
 POLL_S = 0.25
+#: The same while the store tells of changes: then only what becomes due by time is found by checking. What another
+#: worker was to take and did not is due for all after a second.
+TOLD_POLL_S = 1.0
+#: Checks because of what was told are this far apart, however much is changed at once.
+TOLD_PAUSE_S = 0.05
 #: How often it reads everything it holds, even if the store does not say that something was changed: a standby that
 #: was promoted may lack the latest changes.
 REREAD_S = 30.0
@@ -82,10 +87,14 @@ class Worker:
         self._reread_s = reread_s
         self._runners: dict[str, TaskRunner] = {}
         self._orders = -1
-        self._fence_at = self._report_at = self._reread_at = 0.0
+        self._fence_at = self._report_at = self._reread_at = self._poll_at = self._polled_at = 0.0
+        # Whether the store tells of changes.
+        self._is_told = False
         # Since when the store cannot be reached, on the loop's clock.
         self._away_at: float | None = None
-        self._stirred = asyncio.Event()
+        # Whether there is something to report at once, and whether there is anything to do at all.
+        self._is_stirred = False
+        self._woken = asyncio.Event()
         self._leaving = asyncio.Event()
         # The pending call to the store.
         self._patience: asyncio.Timeout | None = None
@@ -93,7 +102,7 @@ class Worker:
     def leave(self) -> None:
         """Request the end: stop everything, give it back, and end the lease."""
         self._leaving.set()
-        self._stirred.set()
+        self._stir()
         if self._patience is not None and not self._patience.expired():
             soon = asyncio.get_running_loop().time() + _LAST_ANSWER_S
             self._patience.reschedule(min(soon, self._patience.when() or soon))
@@ -105,13 +114,21 @@ class Worker:
 
     async def run(self) -> None:
         """Work until ``leave`` is called."""
+        listening = asyncio.create_task(self._ledger.listen(self._note_told), name="listening")
+        try:
+            await self._run()
+        finally:
+            listening.cancel()
+            await asyncio.wait([listening])
+
+    async def _run(self) -> None:
         while not self._leaving.is_set():
             try:
                 began_at = lease_clock()
                 async with asyncio.timeout(self._lease_s):
                     await self._ledger.register()
                 self._renewed(began_at)
-                self._orders = -1
+                self._orders, self._poll_at = -1, 0.0
                 await self._work()
                 await self._hand_over()
             except LeaseLost:
@@ -137,10 +154,22 @@ class Worker:
                         self._patience = None
             except (StoreUnavailable, TimeoutError) as error:
                 self._note_away(error)
+                self._poll_at = 0.0
                 await _wait(self._leaving, min(POLL_S, max(0.0, self._fence_at - lease_clock())))
             else:
                 self._note_answer()
-                await _wait(self._stirred, min(POLL_S, max(0.0, self._report_at - loop.time())))
+                await _wait(self._woken, max(0.0, min(self._poll_at, self._report_at) - loop.time()))
+
+    def _stir(self) -> None:
+        """There is something to report."""
+        self._is_stirred = True
+        self._woken.set()
+
+    def _note_told(self, is_told: bool) -> None:
+        """The store tells of a change, or it does not tell any more."""
+        self._is_told = is_told
+        self._poll_at = min(self._poll_at, self._polled_at + TOLD_PAUSE_S)
+        self._woken.set()
 
     def _note_away(self, error: Exception) -> None:
         """Log an outage once."""
@@ -155,11 +184,18 @@ class Worker:
         self._away_at = None
 
     async def _tend(self) -> None:
-        if self._stirred.is_set() or asyncio.get_running_loop().time() >= self._report_at:
+        loop = asyncio.get_running_loop()
+        self._woken.clear()
+        if self._is_stirred or loop.time() >= self._report_at:
             await self._report()
+        now = loop.time()
+        if self._is_told and now < self._poll_at:
+            return
+        # Before the answer: what is told meanwhile may not be in it.
+        self._polled_at, self._poll_at = now, now + (TOLD_POLL_S if self._is_told else POLL_S)
         load = len(self._runners)
         orders = await self._ledger.poll(load, max(0, self._capacity - load))
-        now = asyncio.get_running_loop().time()
+        now = loop.time()
         if orders != self._orders or now >= self._reread_at:
             await self._follow_orders()
             self._orders, self._reread_at = orders, now + self._reread_s
@@ -176,7 +212,7 @@ class Worker:
                     continue
                 if len(self._runners) % _AT_ONCE == _AT_ONCE - 1:
                     await asyncio.sleep(0)
-                self._runners[task_id] = TaskRunner(assignment, self._host.start, self._stirred.set)
+                self._runners[task_id] = TaskRunner(assignment, self._host.start, self._stir)
                 if not assignment.is_wanted:
                     self._runners[task_id].end()
             else:
@@ -187,7 +223,7 @@ class Worker:
                 runner.end()
 
     async def _report(self) -> None:
-        self._stirred.clear()
+        self._is_stirred = False
         now, began_at = asyncio.get_running_loop().time(), lease_clock()
         self._report_at = now + REPORT_S
         told: list[tuple[TaskRunner, Report]] = []
@@ -242,21 +278,22 @@ class Worker:
     async def _hand_back(self) -> None:
         """Report until everything that was asked to stop has stopped. A task that is stopped meanwhile is."""
         while self._runners:
+            self._woken.clear()
             orders = await self._ledger.poll(len(self._runners), 0)
             if orders != self._orders:
                 await self._follow_orders(begins=False)
                 self._orders = orders
             await self._report()
             if self._runners:
-                await _wait(self._stirred, POLL_S)
+                await _wait(self._woken, POLL_S)
 
     async def _drop_all(self) -> None:
         """Abort everything, and wait until nothing runs: a remaining run could collide with its own next claim."""
         for runner in self._runners.values():
             runner.abort()
         while left := sum(not runner.is_over for runner in self._runners.values()):
-            self._stirred.clear()
-            if not await _wait(self._stirred, LEAVE_S):
+            self._woken.clear()
+            if not await _wait(self._woken, LEAVE_S):
                 _log.error("%d relays have not let go yet", left)
         self._runners.clear()
 

@@ -84,7 +84,9 @@ class Ledger:
     def __init__(self) -> None:
         self.tasks: dict[str, Assignment] = {}
         self.number = 0
-        self.registrations = 0
+        self.registrations = self.polls = 0
+        #: Called as a store does that tells of changes.
+        self.tell: Callable[[bool], None] | None = None
         self.reports: list[Report] = []
         self.has_left = False
         self.health: WorkerHealth | None = None
@@ -112,8 +114,14 @@ class Ledger:
         self.registrations += 1
 
     async def poll(self, load: int, room: int) -> int:
+        self.polls += 1
+        number = self.number
         await self._answer()
-        return self.number
+        return number
+
+    async def listen(self, told: Callable[[bool], None]) -> None:
+        self.tell = told
+        await asyncio.Event().wait()
 
     async def assignments(self, known: Mapping[str, tuple[int, int]]) -> Mapping[str, Assignment | None]:
         await self._answer()
@@ -167,7 +175,7 @@ def is_attached() -> bool:
 @pytest.fixture
 async def bench(monkeypatch: pytest.MonkeyPatch, is_attached: bool) -> AsyncIterator[Bench]:
     """A worker that runs, twenty times as fast as in earnest."""
-    for name in ("REPORT_S", "POLL_S", "_RETRY_S"):
+    for name in ("REPORT_S", "POLL_S", "TOLD_POLL_S", "TOLD_PAUSE_S", "_RETRY_S"):
         monkeypatch.setattr(worker, name, getattr(worker, name) / 20)
     one = Bench(is_attached=is_attached)
     running = asyncio.create_task(one.worker.run())
@@ -187,6 +195,50 @@ async def test_a_task_that_is_assigned_runs_and_is_reported(bench: Bench) -> Non
     del bench.ledger.tasks["a"]
     bench.ledger.number += 1
     await bench.until(lambda: relay.is_asked_to_stop)
+
+
+async def polls_in(bench: Bench, seconds: float) -> int:
+    before = bench.ledger.polls
+    await asyncio.sleep(seconds)
+    return bench.ledger.polls - before
+
+
+async def test_a_worker_that_is_told_of_changes_asks_less_often(bench: Bench) -> None:
+    """And as often as before when it is not told any more."""
+    await bench.until(lambda: bench.ledger.tell)
+    assert bench.ledger.tell is not None
+    assert await polls_in(bench, 10 * worker.POLL_S) >= 10
+    bench.ledger.tell(True)
+    assert await polls_in(bench, 10 * worker.TOLD_POLL_S) <= 12
+    bench.ledger.tell(False)
+    assert await polls_in(bench, 10 * worker.POLL_S) >= 10
+
+
+async def test_what_is_told_is_followed_at_once(bench: Bench) -> None:
+    """Even what is told while an answer from before the change is under way; a burst is asked about together."""
+    await bench.until(lambda: bench.ledger.tell)
+    assert bench.ledger.tell is not None
+    bench.ledger.tell(True)
+    await asyncio.sleep(10 * worker.TOLD_POLL_S)
+    under_way, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow_poll(load: int, room: int) -> int:
+        bench.ledger.polls += 1
+        number = bench.ledger.number
+        under_way.set()
+        await answer.wait()
+        return number
+
+    bench.ledger.poll = slow_poll  # type: ignore[method-assign]
+    await under_way.wait()
+    bench.ledger.put("a")
+    began_at, before = lease_clock(), bench.ledger.polls
+    for _ in range(100):
+        bench.ledger.tell(True)
+    answer.set()
+    await bench.until(lambda: bench.relays.started)
+    assert lease_clock() - began_at <= 2 * worker.TOLD_PAUSE_S
+    assert bench.ledger.polls - before <= 2
 
 
 async def test_however_many_tasks_there_are_the_beat_comes_in_between(

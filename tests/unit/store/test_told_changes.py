@@ -1,0 +1,162 @@
+"""What PostgreSQL tells of changes, and to whom. SQLite tells nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from task_samples import make_spec
+
+from kit.waiting import PATIENCE_S
+from streamferry.control.actions import Actions
+from streamferry.control.store_ledger import StoreLedger
+from streamferry.media.url import MediaUrl
+from streamferry.relay import RelayStatus, State
+from streamferry.store import Store, workers
+from streamferry.store.schema import run, worker
+from streamferry.worker import Outcome, Report
+
+ON_POSTGRESQL = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+ANYBODY = ""
+
+
+class Ear:
+    """Listens to a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._told: asyncio.Queue[str] = asyncio.Queue()
+        self._hears: asyncio.Queue[bool] = asyncio.Queue()
+
+    async def listen(self) -> None:
+        await self._store.listen(self._told.put_nowait, self._hears.put_nowait)
+
+    async def hears(self) -> bool:
+        """What was said next about whether it hears."""
+        return await asyncio.wait_for(self._hears.get(), PATIENCE_S)
+
+    async def told(self) -> list[str]:
+        """Who was told of a change since the last call; what was committed before this call is in it."""
+        async with self._store.write() as connection:
+            await connection.execute(sa.text("SELECT pg_notify('streamferry', 'end')"))
+        heard = []
+        while (whom := await asyncio.wait_for(self._told.get(), PATIENCE_S)) != "end":
+            heard.append(whom)
+        return heard
+
+
+@pytest.fixture
+async def ear(store: Store) -> AsyncIterator[Ear]:
+    one = Ear(store)
+    listening = asyncio.create_task(one.listen())
+    assert await one.hears()
+    yield one
+    listening.cancel()
+
+
+async def hold_one(store: Store, worker_id: str = "one") -> tuple[Actions, StoreLedger, str]:
+    actions, ledger = Actions(store), StoreLedger(store, worker_id, capacity=10)
+    await ledger.register()
+    task_id = await actions.create_task(make_spec(destination=MediaUrl.parse("rtmp://push.example/live/a")))
+    await ledger.poll(0, 10)
+    return actions, ledger, task_id
+
+
+@ON_POSTGRESQL
+async def test_all_are_told_of_a_task_that_is_due(store: Store, ear: Ear) -> None:
+    """Of one that begins tomorrow nobody is."""
+    actions = Actions(store)
+    await actions.create_task(make_spec(destination=MediaUrl.parse("rtmp://push.example/live/now")))
+    assert await ear.told() == [ANYBODY]
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    window = {"start_at": tomorrow, "end_at": tomorrow + timedelta(hours=1)}
+    task_id = await actions.create_task(make_spec(destination=MediaUrl.parse("rtmp://push.example/live/b"), **window))
+    assert await ear.told() == []
+    await actions.stop_task(task_id)
+    assert await ear.told() == []
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("action", ["stop", "update", "relaunch", "delete"])
+async def test_a_worker_is_told_of_each_order(store: Store, ear: Ear, action: str) -> None:
+    """By its name, whichever of the calls it is."""
+    actions, _, task_id = await hold_one(store)
+    await ear.told()
+    calls: dict[str, Any] = {
+        "stop": lambda: actions.stop_task(task_id),
+        "update": lambda: actions.update_task(task_id, lambda _: make_spec(title="other")),
+        "relaunch": lambda: actions.relaunch_task(task_id),
+        "delete": lambda: actions.delete_task(task_id),
+    }
+    await calls[action]()
+    assert await ear.told() == ["one"]
+
+
+@ON_POSTGRESQL
+async def test_reports_tell_nobody_unless_a_task_is_given_back(store: Store, ear: Ear) -> None:
+    """They come twice a second. What a worker gives back, or leaves behind, is for all at once."""
+    _, ledger, task_id = await hold_one(store)
+    await ear.told()
+    (held,) = (await ledger.assignments({})).values()
+    assert held is not None
+    status = RelayStatus(State.STREAMING, media_time_ms=1, bytes_out=1)
+    await ledger.report([Report(task_id, held.epoch, held.version, status, (), {}, None, None)], 1, None)
+    await ledger.report([], 1, None)
+    assert await ear.told() == []
+    await ledger.report(
+        [Report(task_id, held.epoch, held.version, RelayStatus(State.STOPPED), (), {}, None, Outcome.HANDED_BACK)],
+        0,
+        None,
+    )
+    assert await ear.told() == [ANYBODY]
+    await ledger.poll(0, 10)
+    await ear.told()
+    async with store.write() as connection:
+        await connection.execute(worker.update().values(lease_ms=1))
+        await connection.execute(sa.text("UPDATE pulse SET since_ms = 0"))
+        await workers.leave(connection, "one")
+    assert await ear.told() == [ANYBODY]
+    async with store.read() as connection:
+        assert (await connection.execute(sa.select(run.c.worker_id))).scalar_one() is None
+
+
+@ON_POSTGRESQL
+async def test_a_lost_connection_is_told_and_made_again(store: Store, ear: Ear) -> None:
+    """As a restart does it; until then whoever listens knows that it has to ask."""
+    async with store.write() as connection:
+        mine = "application_name = current_setting('application_name') AND pid <> pg_backend_pid()"
+        await connection.execute(
+            sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND {mine}")
+        )
+    assert not await ear.hears()
+    assert await ear.hears()
+    await Actions(store).create_task(make_spec())
+    assert await ear.told() == [ANYBODY]
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+async def test_a_file_tells_nothing(store: Store) -> None:
+    """Its workers ask as they always did."""
+    ear = Ear(store)
+    await asyncio.wait_for(ear.listen(), PATIENCE_S)
+
+
+@ON_POSTGRESQL
+async def test_a_worker_hears_what_concerns_it(store: Store) -> None:
+    """What others are ordered to do is not its concern, whatever is due is."""
+    heard: asyncio.Queue[bool] = asyncio.Queue()
+    other = StoreLedger(store, "other", capacity=10)
+    await other.register()
+    listening = asyncio.create_task(other.listen(heard.put_nowait))
+    try:
+        assert await asyncio.wait_for(heard.get(), PATIENCE_S)
+        actions, _, task_id = await hold_one(store)
+        assert await asyncio.wait_for(heard.get(), PATIENCE_S)
+        await actions.stop_task(task_id)
+        await actions.create_task(make_spec(destination=MediaUrl.parse("rtmp://push.example/live/b")))
+        assert await asyncio.wait_for(heard.get(), PATIENCE_S)
+        assert heard.empty()
+    finally:
+        listening.cancel()
