@@ -12,7 +12,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.ffmpeg import FLV_OUTPUT
 from streamferry.source.flv import FlvReader
 from streamferry.source.live import Closable, ConnectionInlet, Reader, ReceiveInto
-from streamferry.source.sound_child import AT_ONCE, TO_AAC, SoundChild
+from streamferry.source.sound_child import AT_ONCE, TO_AAC, SoundChild, SoundStarts
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
 
 # It changes no stamps; what is missing becomes silence.
@@ -32,8 +32,9 @@ _MAX_UNSENT_BYTES = 1 << 20
 class FlvSound:
     """Of one session. ``url``: of the source, whose secrets are removed from what ffmpeg says."""
 
-    def __init__(self, url: MediaUrl) -> None:
+    def __init__(self, url: MediaUrl, starts: SoundStarts) -> None:
         self._url = url
+        self._starts = starts
         self._child: SoundChild | None = None
         self._reader = FlvReader()
         self._form = b""
@@ -59,6 +60,8 @@ class FlvSound:
             or not -_BEGIN_MS <= signed_delta_ms(stamp, self._begun_ms) < _LONGEST_MS
         ):
             self.close()
+            if not self._starts.take():
+                return
             self._form, self._begun_ms = bytes(body[:1]), stamp
             self._reader, self._unsent = FlvReader(), bytearray(serialize_flv_header(True, False))
             self._child = SoundChild([*_READING, *_ENCODING, *FLV_OUTPUT], self._url)
@@ -88,11 +91,14 @@ class FlvSound:
 
 
 class FlvInlet(ConnectionInlet):
-    """A LiveInlet of tags as servers have them. ``url``: of the source."""
+    """A LiveInlet of tags as servers have them. ``url``: of the source; ``starts``: of encoders of its sound."""
 
-    def __init__(self, url: MediaUrl, connection: Closable, receive_into: ReceiveInto, reader: Reader) -> None:
+    def __init__(
+        self, url: MediaUrl, starts: SoundStarts, connection: Closable, receive_into: ReceiveInto, reader: Reader
+    ) -> None:
         super().__init__(connection, receive_into, reader)
         self._url = url
+        self._starts = starts
         self._is_heard = False
         self._sound: FlvSound | None = None
 
@@ -111,7 +117,7 @@ class FlvInlet(ConnectionInlet):
             sound = next((tag[2] for tag in out[begin:] if tag[0] == AUDIO and tag[2]), None)
             if sound is not None:
                 self._is_heard = True
-                self._sound = FlvSound(self._url) if is_encoded(sound) else None
+                self._sound = FlvSound(self._url, self._starts) if is_encoded(sound) else None
         if self._sound is not None:
             out[begin:] = self._sound.take(out[begin:])
             self._sound.work(out)

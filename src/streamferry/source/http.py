@@ -38,14 +38,14 @@ async def open_http(
                 return await open_hls(url, stream, memory=memory, **network)
             secrets = sent_secrets(network.get("options", NO_OPTIONS), stream.final_url)
             if "flv" in stream.content_type:
-                return HttpFlvInlet(url, stream, secrets)
+                return HttpFlvInlet(url, stream, memory.sound_starts, secrets)
             if not _is_named_ts(stream):
                 async with step(Reason.of(Code.STEP_MEDIA, peer=stream.connection.peer), network["deadlines"].response):
                     begin = await first_payload(stream, LOOK_BYTES)
                 if is_playlist(begin):
                     return await open_hls(url, stream, memory=memory, **network)
                 if begin.startswith(_FLV):
-                    return HttpFlvInlet(url, stream, secrets)
+                    return HttpFlvInlet(url, stream, memory.sound_starts, secrets)
                 if not begin.startswith(_TS_SYNC_BYTE):
                     raise not_a_stream(url, stream.content_type, begin, secrets)
             body = HttpBody(stream)

@@ -11,13 +11,14 @@ from streamferry.net.http import HttpBody, HttpStream
 from streamferry.source.answer import not_a_stream
 from streamferry.source.flv import FlvReader
 from streamferry.source.flv_sound import FlvInlet
+from streamferry.source.sound_child import SoundStarts
 
 
 class HttpFlvInlet(FlvInlet):
     """The LiveInlet of an HTTP-FLV stream."""
 
-    def __init__(self, url: MediaUrl, stream: HttpStream, secrets: Sequence[str] = ()) -> None:
+    def __init__(self, url: MediaUrl, stream: HttpStream, starts: SoundStarts, secrets: Sequence[str] = ()) -> None:
         """``url``: as the user gave it; ``stream``: the answer, taken over; ``secrets``: what else was sent."""
         body = HttpBody(stream)
         reader = FlvReader(body.leftover, refuse=partial(not_a_stream, url, stream.content_type, secrets=secrets))
-        super().__init__(url, stream.connection, body.receiver, reader)
+        super().__init__(url, starts, stream.connection, body.receiver, reader)

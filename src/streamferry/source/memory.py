@@ -7,6 +7,7 @@ from streamferry.net.rtsp import Way
 from streamferry.source.ffmpeg_inlet import FfmpegMemory
 from streamferry.source.hls_follower import HlsFollower
 from streamferry.source.hls_played_segments import HlsPlayedSegments
+from streamferry.source.sound_child import SoundStarts
 
 
 @dataclass(slots=True)
@@ -19,7 +20,7 @@ class RtspMemory:
 
 @dataclass(slots=True)
 class SourceMemory:
-    """Of one source. The rest is of HLS: none of its sessions plays again what another has played."""
+    """Of one source. What is of HLS: none of its sessions plays again what another has played."""
 
     children: FfmpegMemory = field(default_factory=FfmpegMemory)
     #: Of the playlist with the picture, and of that with its sound.
@@ -28,6 +29,7 @@ class SourceMemory:
     #: Variants that were refused, and until when they are not asked for first.
     poor_variants: dict[str, float] = field(default_factory=dict)
     rtsp: RtspMemory = field(default_factory=RtspMemory)
+    sound_starts: SoundStarts = field(default_factory=SoundStarts)
     #: Whether its last session that was long enough to tell had no sound.
     is_mute: bool = False
     #: Whether it has something that only ffmpeg reads.

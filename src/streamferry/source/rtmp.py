@@ -14,6 +14,7 @@ from streamferry.reasons import Code, InvalidValue
 from streamferry.source.flv_sound import FlvInlet
 from streamferry.source.live import as_source_errors
 from streamferry.source.memory import SourceMemory
+from streamferry.source.sound_child import SoundStarts
 
 # Limit of acknowledgements and pongs that a source has not taken, 20 bytes each: beyond it, it has not read for ages.
 _MAX_UNSENT_BYTES = 64 << 10
@@ -22,19 +23,19 @@ _MAX_UNSENT_BYTES = 64 << 10
 class RtmpInlet(FlvInlet):
     """The LiveInlet of an RTMP stream."""
 
-    def __init__(self, url: MediaUrl, link: RtmpLink) -> None:
+    def __init__(self, url: MediaUrl, link: RtmpLink, starts: SoundStarts) -> None:
         reader = RtmpReader(link)
-        super().__init__(url, link.connection, reader.receive_into, reader)
+        super().__init__(url, starts, link.connection, reader.receive_into, reader)
 
 
-async def open_rtmp(url: MediaUrl, _memory: SourceMemory, **network: Unpack[DialOptions]) -> RtmpInlet:
+async def open_rtmp(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptions]) -> RtmpInlet:
     """Connect and play; returns the inlet once the server has accepted. Raises SourceError."""
     try:
         _ = url.app_and_key
     except InvalidValue as error:
         raise SourceUnsupported(error.why) from error
     with as_source_errors():
-        return RtmpInlet(url, await open_play(url, **network))
+        return RtmpInlet(url, await open_play(url, **network), memory.sound_starts)
 
 
 class RtmpReader:

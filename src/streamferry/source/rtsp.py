@@ -65,7 +65,7 @@ async def _open(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptio
                     error.retry_after_s = 0.0
                 raise
             memory.children.refused_logins = 0
-            inlet = _inlet(link, url)
+            inlet = _inlet(link, url, memory)
             try:
                 if await inlet.look(_UDP_PATIENCE_S if link.is_udp else SILENCE_S):
                     break
@@ -85,14 +85,14 @@ async def _open(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptio
     return inlet
 
 
-def _inlet(link: RtspLink, url: MediaUrl) -> RtspInlet:
+def _inlet(link: RtspLink, url: MediaUrl, memory: SourceMemory) -> RtspInlet:
     playing = Playing(secrets.randbits(32))
     encoder: SoundEncoder | None = None
     for one in link.tracks:
         track = _track(one.media, playing.tags, is_ordered=one.ports is None)
         playing.add(track, one.channel)
         if isinstance(track, PlainSoundTrack):
-            encoder = SoundEncoder(track, url)
+            encoder = SoundEncoder(track, url, memory.sound_starts)
     is_mute = all(one.media.kind != "audio" for one in link.tracks)
     return RtspInlet(link, playing, is_mute=is_mute, encoder=encoder)
 

@@ -1,6 +1,7 @@
 """The child of ffmpeg that encodes the sound of a source, and nothing else, to AAC: its pipes, without waiting."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 from streamferry.media.errors import SourceReaderFailed
 from streamferry.media.url import MediaUrl
@@ -13,6 +14,28 @@ AT_ONCE = ("-probesize", "32", "-analyzeduration", "0")
 RATE_HZ = 48_000
 #: Output arguments.
 TO_AAC = ("-c:a", "aac", "-b:a", "128k", "-ac", "2", "-ar", str(RATE_HZ))
+
+#: Encoders of one source that start at once, and how long after that each further one takes: a source whose clock
+#: leaps all the time, or that ends each second, must not start programs all the time.
+STARTS, START_EVERY_S = 5, 5.0
+
+
+class SoundStarts:
+    """Which encoders of a source may start, over all its sessions. Sound that may not be encoded is left out."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # When all of STARTS are free again.
+        self._free_at = float("-inf")
+
+    def take(self) -> bool:
+        """Whether one may start now; then it is counted."""
+        now = self._clock()
+        free_at = max(self._free_at, now) + START_EVERY_S
+        if free_at > now + STARTS * START_EVERY_S:
+            return False
+        self._free_at = free_at
+        return True
 
 
 class SoundChild:

@@ -5,7 +5,7 @@ Its input has no holes, so the time of a frame that it gives follows from how ma
 
 from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
-from streamferry.source.sound_child import AT_ONCE, RATE_HZ, TO_AAC, SoundChild
+from streamferry.source.sound_child import AT_ONCE, RATE_HZ, TO_AAC, SoundChild, SoundStarts
 from streamferry.wire.mpegts.sounds import Sounds
 from streamferry.wire.rtsp.plain_sound import MAX_WAITING_BYTES, PlainForm, PlainSoundTrack
 
@@ -17,8 +17,9 @@ _OUTPUT = ("-flush_packets", "1", "-f", "adts", "pipe:1")
 class SoundEncoder:
     """Of one session's track. ``url``: of the source, whose secrets are removed from what ffmpeg says."""
 
-    def __init__(self, track: PlainSoundTrack, url: MediaUrl) -> None:
+    def __init__(self, track: PlainSoundTrack, url: MediaUrl, starts: SoundStarts) -> None:
         self._track = track
+        self._starts = starts
         self._url = url
         self._child: SoundChild | None = None
         self._frames = Sounds("aac")
@@ -30,6 +31,9 @@ class SoundEncoder:
         if track.is_new:
             track.is_new = False
             self.close()
+            if not self._starts.take():
+                track.begin_anew()
+                return
             self._begins_at = (track.begins_at or 0) - _PRIMING_TICKS
             self._frames = Sounds("aac")
             self._child = self._start(track.form)

@@ -2,6 +2,7 @@
 
 import array
 import asyncio
+import struct
 import subprocess
 from itertools import pairwise
 
@@ -14,9 +15,14 @@ from streamferry.media.stamps import to_wire_ms
 from streamferry.media.tag import AUDIO, VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import end_all
+from streamferry.source import flv_sound, sound_encoder
 from streamferry.source.flv import FlvReader
 from streamferry.source.flv_sound import FlvSound
+from streamferry.source.sound_child import STARTS, SoundStarts
+from streamferry.source.sound_encoder import SoundEncoder
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
+from streamferry.wire.rtsp.plain_sound import PlainSoundTrack
+from streamferry.wire.rtsp.sdp import parse_description
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
@@ -56,7 +62,7 @@ def tags_of(clip, codec):
 
 async def encoded(tags, until_ms):
     """The sound up to there, and all else."""
-    sound, rest, out = FlvSound(URL), [], []
+    sound, rest, out = FlvSound(URL, SoundStarts()), [], []
     try:
         for at in range(0, len(tags), 20):
             rest += sound.take(tags[at : at + 20])
@@ -90,7 +96,7 @@ async def test_what_is_missing_and_another_clock_move_nothing(clips):
     own, base_ms = beeps_ms(tags), (1 << 32) - _BEGIN_MS - 1000
     hole = range(_BEGIN_MS + 600, _BEGIN_MS + 1100)
     holed = [tag for tag in tags if tag[1] not in hole]
-    sound, out = FlvSound(URL), []
+    sound, out = FlvSound(URL, SoundStarts()), []
     try:
         async with asyncio.timeout(PATIENCE_S):
             for part, shift_ms in ((holed, base_ms), (tags, 3_600_000)):
@@ -117,3 +123,59 @@ async def test_an_encoder_that_ends_is_told_without_the_key(monkeypatch, tmp_pat
     with pytest.raises(SourceReaderFailed) as failed:
         await encoded([(AUDIO, 0, b"\x72" + bytes(160))], 1)
     assert "stream-key" not in str(failed.value)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The encoders that were started: of these programs none has to run."""
+    started = []
+
+    class Child:
+        def __init__(self, arguments, url):
+            started.append(arguments)
+
+        def send(self, unsent, most_bytes):
+            unsent.clear()
+
+        def receive(self, room):
+            return iter(())
+
+        def close(self):
+            pass
+
+    for module in (flv_sound, sound_encoder):
+        monkeypatch.setattr(module, "SoundChild", Child)
+    return started
+
+
+@pytest.mark.parametrize("how", ["each frame of another form", "each a minute on", "each in a session of its own"])
+async def test_a_source_that_changes_all_the_time_started_an_encoder_each_time(started, how):
+    """A program for each of its frames: some start at once, then one each 5 s; without one there is no sound."""
+    now, out = 0.0, []
+    starts = SoundStarts(lambda: now)
+    sound = FlvSound(URL, starts)
+    for number in range(600):  # A minute.
+        now = number / 10
+        if how == "each in a session of its own":
+            sound.close()
+            sound = FlvSound(URL, starts)
+        form = b"\x82" if how == "each frame of another form" and number % 2 else b"\x72"
+        stamp = number * 60_000 if how == "each a minute on" else number * 100
+        assert sound.take([(AUDIO, to_wire_ms(stamp), form + bytes(160)), (VIDEO, stamp, b"\x27")]) != []
+        sound.work(out)
+    assert len(started) == STARTS + 59 // 5
+
+
+async def test_a_camera_whose_sound_leaps_started_an_encoder_each_time(started):
+    """The same over RTSP; the picture does not mind."""
+    now = 0.0
+    media = parse_description(b"m=audio 0 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n").media[0]
+    track = PlainSoundTrack(media, [], is_ordered=True)
+    encoder = SoundEncoder(track, URL, SoundStarts(lambda: now))
+    for number in range(600):
+        now = number / 10
+        stamp = number * 8000 * 60 & 0xFFFFFFFF
+        track.receive(b"\x80\x08" + struct.pack(">HII", number, stamp, 7) + bytes(160), now)
+        encoder.work(memoryview(bytearray(1)), [])
+        assert len(track.stream) <= 160
+    assert len(started) == STARTS + 59 // 5

@@ -17,6 +17,7 @@ from streamferry.net.dial import Deadlines
 from streamferry.source import open_live
 from streamferry.source.live import SCRATCH_BYTES
 from streamferry.source.rtsp_inlet import RtspInlet
+from streamferry.source.sound_child import SoundStarts
 from streamferry.source.sound_encoder import SoundEncoder
 from streamferry.wire.flv import serialize_tag
 from streamferry.wire.rtsp.plain_sound import PlainSoundTrack
@@ -62,7 +63,7 @@ async def encoded(clip, packets=None):
     media = next(one for one in parse_description(clip.description().encode()).media if one.kind == "audio")
     out = []
     track = PlainSoundTrack(media, out, is_ordered=True)
-    encoder = SoundEncoder(track, MediaUrl.parse("rtsp://camera.example/cam"))
+    encoder = SoundEncoder(track, MediaUrl.parse("rtsp://camera.example/cam"), SoundStarts())
     scratch = memoryview(bytearray(SCRATCH_BYTES))
     for packet in clip.audio.packets if packets is None else packets:
         track.receive(packet.data, packet.at_s)

@@ -88,5 +88,9 @@ class PlainSoundTrack(Track):
         self.stream += payload
         self._next = stamp + len(payload) * 8 // form.tick_bits & 0xFFFFFFFF
 
-    def _restart(self) -> None:
+    def begin_anew(self) -> None:
+        """What comes next begins the stream."""
         self.begins_at = None
+
+    def _restart(self) -> None:
+        self.begin_anew()
