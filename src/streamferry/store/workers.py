@@ -5,7 +5,6 @@ run, worker, usage.
 """
 
 import functools
-from collections.abc import Sequence
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
@@ -172,38 +171,45 @@ async def retire(connection: AsyncConnection, worker_id: str) -> None:
 
 async def leave(connection: AsyncConnection, worker_id: str) -> None:
     """End a lease at once: the worker is gone, or its process is."""
-    await _end(connection, [worker_id], Reason.of(Code.TASK_WORKER_ENDED))
+    await _end(connection, worker.c.id == worker_id, Reason.of(Code.TASK_WORKER_ENDED))
 
 
 async def free_expired(connection: AsyncConnection) -> int:
     """Free the tasks of workers whose lease ran out; how many."""
-    now = await read_now_ms(connection)
-    expired = sa.select(worker.c.id).where(_is_gone(now))
-    of_expired = sa.select(run.c.task_id).where(run.c.worker_id.in_(expired)).order_by(run.c.task_id)
-    await connection.execute(of_expired.with_for_update())
-    # Locked, so that a renewal in progress wins; one that comes later finds its lease gone.
-    gone = list((await connection.execute(expired.with_for_update(skip_locked=True))).scalars())
-    if not gone:
-        return 0
-    await connection.execute(worker.update().where(worker.c.id.in_(gone)).values(lease_ms=-now, load=0))
-    return await _free(connection, run.c.worker_id.in_(gone), now, Reason.of(Code.TASK_WORKER_GONE))
+    expired = _is_gone(await read_now_ms(connection))
+    return await _end(connection, expired, Reason.of(Code.TASK_WORKER_GONE), may_be_renewed=True)
 
 
 async def free_attached(connection: AsyncConnection) -> int:
     """Free the tasks of attached workers, whose service and processes are gone; returns how many."""
-    theirs = sa.and_(worker.c.is_attached, worker.c.lease_ms > 0)
-    ids = list((await connection.execute(sa.select(worker.c.id).where(theirs))).scalars())
-    return await _end(connection, ids, Reason.of(Code.TASK_SERVICE_ENDED))
+    return await _end(
+        connection, sa.and_(worker.c.is_attached, worker.c.lease_ms > 0), Reason.of(Code.TASK_SERVICE_ENDED)
+    )
 
 
-async def _end(connection: AsyncConnection, ids: Sequence[str], why: Reason) -> int:
-    """End their leases and free their tasks; how many."""
+async def _end(
+    connection: AsyncConnection, whose: sa.ColumnElement[bool], why: Reason, *, may_be_renewed: bool = False
+) -> int:
+    """End the leases of these workers, and free their tasks; how many. ``may_be_renewed``: a renewal in progress wins.
+
+    A claim in progress is waited for with the worker's lock, and its tasks are freed, too. But they are not locked yet,
+    and somebody who changes one of them waits for the worker: then all locks are given up, and taken in order again.
+    """
     now = await read_now_ms(connection)
-    held = run.c.worker_id.in_(ids)
-    await connection.execute(sa.select(run.c.task_id).where(held).order_by(run.c.task_id).with_for_update())
-    # A claim that is being committed is waited for, and its tasks are freed; one that comes later finds no lease.
-    await connection.execute(worker.update().where(worker.c.id.in_(ids)).values(lease_ms=-now, load=0))
-    return await _free(connection, held, now, why)
+    those = sa.select(worker.c.id).where(whose)
+    while True:
+        async with connection.begin_nested() as attempt:
+            in_order = sa.select(run.c.task_id).where(run.c.worker_id.in_(those)).order_by(run.c.task_id)
+            locked = set((await connection.execute(in_order.with_for_update())).scalars())
+            gone = list((await connection.execute(those.with_for_update(skip_locked=may_be_renewed))).scalars())
+            if not gone:
+                return 0
+            held = run.c.worker_id.in_(gone)
+            if locked.issuperset((await connection.execute(sa.select(run.c.task_id).where(held))).scalars()):
+                # A claim that comes later finds no lease.
+                await connection.execute(worker.update().where(worker.c.id.in_(gone)).values(lease_ms=-now, load=0))
+                return await _free(connection, held, now, why)
+            await attempt.rollback()
 
 
 async def free_all(connection: AsyncConnection, why: Reason) -> int:

@@ -1,6 +1,7 @@
 """Transactions that meet: on PostgreSQL, where rows are locked one by one. On SQLite a write is alone."""
 
 import asyncio
+import contextlib
 import secrets
 
 import pytest
@@ -40,6 +41,17 @@ async def _wait_blocked(store: Store) -> None:
         while True:
             async with store.read() as connection:
                 if (await connection.execute(blocked)).scalar():
+                    return
+
+
+async def _wait_blocked_by(store: Store, connection: AsyncConnection) -> None:
+    """Until a transaction waits for this one."""
+    holder = (await connection.execute(sa.text("SELECT pg_backend_pid()"))).scalar_one()
+    waits = sa.text("SELECT count(*) FROM pg_stat_activity WHERE :holder = ANY (pg_blocking_pids(pid))")
+    async with asyncio.timeout(30):
+        while True:
+            async with store.read() as reading:
+                if (await reading.execute(waits, {"holder": holder})).scalar():
                     return
 
 
@@ -133,6 +145,36 @@ async def test_a_service_that_is_gone_frees_its_workers_behind_their_tasks(store
             await _wait_blocked(store)
             assert (await tasks.redirect(connection, made, due_ms=None))[1]
         assert await freeing == 1
+
+
+@pytest.mark.parametrize("how", ["leave", "free_expired"])
+async def test_a_claim_in_the_midst_of_the_end_of_its_lease_and_a_change_of_its_task(
+    store: Store, task_id: str, how: str
+) -> None:
+    """The end of the lease held the worker and waited for the task, and the change the other way round."""
+    claimed = await Actions(store, refuses_conflicts=False).create_task(make_spec())
+    async with store.write() as connection:
+        lapsed = worker.update().values(lease_ms=worker.c.lease_ms - workers.LEASE_MS - 1)
+        await connection.execute(lapsed)
+
+    async def end() -> None:
+        async with store.write() as connection:
+            await (workers.leave(connection, "one") if how == "leave" else workers.free_expired(connection))
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group, contextlib.AsyncExitStack() as changes:
+        async with store.write() as connection:
+            await _lock_run(connection, task_id)
+            group.create_task(end())
+            await _wait_blocked(store)
+            # After it has seen what the worker holds.
+            async with store.write() as claiming:
+                await claiming.execute(run.update().where(run.c.task_id == claimed).values(worker_id="one"))
+            changing = await changes.enter_async_context(store.write())
+            await _lock_run(changing, claimed)
+        await _wait_blocked_by(store, changing)
+        await tasks.redirect(changing, claimed, due_ms=None)
+    assert await _holder(store, task_id) is None
+    assert await _holder(store, claimed) is None
 
 
 async def test_a_dry_run_waits_for_nobody(store: Store) -> None:
