@@ -8,11 +8,18 @@ from ipaddress import ip_address
 
 
 class Proxy:
-    """A handler for ``asyncio.start_server``. ``names``: of hosts that only it knows, with where they really are."""
+    """A handler for ``asyncio.start_server``. ``names``: of hosts that only it knows, with where they really are;
+    ``ports``: the same of ports."""
 
-    def __init__(self, credentials: tuple[str, str] | None = None, names: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        credentials: tuple[str, str] | None = None,
+        names: dict[str, str] | None = None,
+        ports: dict[int, int] | None = None,
+    ) -> None:
         self.credentials = credentials
         self.names = names or {}
+        self.ports = ports or {}
         #: What was asked for, as it was asked for.
         self.asked: list[tuple[str, int]] = []
         #: From which address it was connected to.
@@ -77,7 +84,7 @@ class Proxy:
     ) -> None:
         self.asked.append((host, port))
         try:
-            inner, outer = await asyncio.open_connection(self.names.get(host, host), port)
+            inner, outer = await asyncio.open_connection(self.names.get(host, host), self.ports.get(port, port))
         except OSError:
             writer.write(no)
             return

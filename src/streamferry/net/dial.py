@@ -240,6 +240,8 @@ async def _secure(sock: socket.socket, peer: str, host: str, tls: ssl.SSLContext
     return connection
 
 
+# What OpenSSL says of bytes that are no record of TLS.
+_NO_TLS = frozenset(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"))
 _OF_RESOLVERS: dict[int, ReasonCode] = {
     socket.EAI_NONAME: Code.SYSTEM_NO_SUCH_HOST,
     socket.EAI_AGAIN: Code.SYSTEM_NAME_SERVER_SILENT,
@@ -252,6 +254,8 @@ def _reason(error: OSError) -> Value:
         return Reason.of(Code.PEER_CERTIFICATE_REFUSED, words=error.verify_message)
     if isinstance(error, ssl.SSLEOFError):
         return Reason.of(Code.PEER_CLOSED_IN_HANDSHAKE)
+    if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+        return Reason.of(Code.PEER_NOT_TLS)
     if isinstance(error, ssl.SSLError):
         return (error.reason or "TLS error").replace("_", " ").lower()
     if error.errno is not None and error.errno > 0:  # asyncio puts the address into strerror; getaddrinfo is negative.

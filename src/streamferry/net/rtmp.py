@@ -30,7 +30,7 @@ from streamferry.media.errors import (
 )
 from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
-from streamferry.net.connection import Connection
+from streamferry.net.connection import Connection, TlsConnection
 from streamferry.net.dial import Deadlines, DialOptions, dial_url, step
 from streamferry.reasons import Code, Reason, Value
 from streamferry.wire.rtmp.client import MAX_TALK
@@ -229,7 +229,10 @@ async def _set_up(
     connection: Connection, session: ClientSession, purpose: Purpose, deadlines: Deadlines
 ) -> ClientEvent | None:
     """Negotiate until the server has accepted; returns None then, or what it answered instead."""
-    name = Reason.of(Code.STEP_RTMP_HANDSHAKE, peer=connection.peer)
+    # Servers that want TLS close, or are silent, at the sight of anything else.
+    may_want_tls = connection.peer.endswith(":443") and not isinstance(connection, TlsConnection)
+    code = Code.STEP_RTMP_HANDSHAKE_443 if may_want_tls else Code.STEP_RTMP_HANDSHAKE
+    name = Reason.of(code, peer=connection.peer)
     async with step(name, deadlines.handshake):
         handshake_bytes = HELLO_BYTES + PACKET_BYTES
         events: list[ClientEvent] = []

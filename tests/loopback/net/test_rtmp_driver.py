@@ -5,7 +5,9 @@ import struct
 
 import pytest
 
+from kit.proxies import Proxy
 from streamferry.media.errors import PeerRejected, PeerUnreachable, RemoteProtocolError
+from streamferry.media.peer_options import PeerOptions, read_proxy
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.net.rtmp import open_play, open_publish
@@ -131,6 +133,34 @@ async def test_not_rtmp(peers, open_link):
     with pytest.raises(RemoteProtocolError, match="does not speak RTMP"):
         await open_link(url_of(port), deadlines=Deadlines())
     await peers.all_closed()
+
+
+@OPENERS
+async def test_a_server_that_wants_rtmps_was_told_as_one_that_speaks_something_else(peers, open_link):
+    """Some answer the hello of RTMP with an alert (RFC 8446, 6: fatal, unexpected message)."""
+
+    async def tls(reader, writer):
+        await reader.read(1)
+        writer.write(b"\x15\x03\x03\x00\x02\x02\x0a")
+        await reader.read()
+
+    port = await peers.serve(tls)
+    with pytest.raises(RemoteProtocolError, match=r"wants an address that begins with rtmps://$"):
+        await open_link(url_of(port), deadlines=Deadlines())
+
+
+@pytest.mark.parametrize("how", ["closes", "resets"])
+async def test_a_server_at_port_443_that_closes_is_perhaps_one_for_rtmps(peers, how):
+    """OpenSSL says nothing before it closes; where a server listens tells what it wants."""
+
+    async def close(reader, writer):
+        await reader.read(1 if how == "resets" else HELLO_BYTES)
+
+    port = await peers.serve(close)
+    proxy = Proxy(names={"live.example": "127.0.0.1"}, ports={443: port})
+    options = PeerOptions(proxy=read_proxy(f"http://127.0.0.1:{await peers.serve(proxy)}"))
+    with pytest.raises(PeerUnreachable, match=r"^RTMP handshake with live.example:443 \(at port 443 .* rtmps://\)"):
+        await open_publish(url_of(443, host="live.example"), deadlines=Deadlines(), options=options)
 
 
 async def test_garbage_after_the_handshake(peers):

@@ -15,6 +15,11 @@ class Steps:
     STEP_UPLOAD = ReasonCode("step.upload", "{method} to {peer}", "向 {peer} 发送 {method} ")
     STEP_PROXY = ReasonCode("step.proxy", "asking the proxy {proxy} for {host}", "请求代理 {proxy} 连接 {host} ")
     STEP_RTMP_HANDSHAKE = ReasonCode("step.rtmp_handshake", "RTMP handshake with {peer}", "与 {peer} 的 RTMP 握手")
+    STEP_RTMP_HANDSHAKE_443 = ReasonCode(
+        "step.rtmp_handshake_443",
+        "RTMP handshake with {peer} (at port 443 most servers want rtmps://)",
+        "与 {peer} 的 RTMP 握手（端口 443 的服务器大多要求 rtmps://）",
+    )
     STEP_RTMP_SESSION = ReasonCode("step.rtmp_session", "RTMP {purpose} at {peer}", "在 {peer} 的 RTMP {purpose} ")
     STEP_SRT_LISTENING = ReasonCode("step.srt_listening", "listening on port {port}", "监听端口 {port} ")
     STEP_SRT_ACCEPTING = ReasonCode("step.srt_accepting", "accepting on port {port}", "在端口 {port} 接受连接")
@@ -136,6 +141,11 @@ class Peers:
     )
     PEER_CLOSED_IN_HANDSHAKE = ReasonCode("peer.closed_in_handshake", "closed by the peer", "对方关闭了连接")
     PEER_CLOSED = ReasonCode("peer.closed", "the peer closed the connection", "对方关闭了连接")
+    PEER_NOT_TLS = ReasonCode(
+        "peer.not_tls",
+        "the peer does not speak TLS: its address may begin with rtmp, http or rtsp, without the s",
+        "对方不使用 TLS：地址可能应以不带 s 的 rtmp、http 或 rtsp 开头",
+    )
     PEER_NOT_A_HOST_NAME = ReasonCode("peer.not_a_host_name", "not a host name", "不是主机名")
     PEER_ANSWERED = ReasonCode("peer.answered", "{url} answered {answer}", "{url} 返回 {answer}")
     PEER_NO_REASON = ReasonCode("peer.no_reason", "no reason given", "未说明原因")

@@ -120,6 +120,11 @@ class Protocols:
         "the peer does not speak RTMP: its first byte is {first_byte}, not {version}",
         "对方不使用 RTMP：首字节为 {first_byte}，而非 {version}",
     )
+    PROTOCOL_RTMPS = ReasonCode(
+        "protocol.rtmps",
+        "the peer speaks TLS: this server wants an address that begins with rtmps://",
+        "对方使用 TLS：此服务器的地址应以 rtmps:// 开头",
+    )
     PROTOCOL_RTMP_NO_NAME = ReasonCode("protocol.rtmp_no_name", "an RTMP command has no name", "RTMP 命令没有名称")
     PROTOCOL_RTMP_LARGE_COMMAND = ReasonCode(
         "protocol.rtmp_large_command",

@@ -17,6 +17,8 @@ from streamferry.reasons import Code
 
 #: The version byte, C0 and S0.
 VERSION = 3
+# What a server of TLS answers to anything else: an alert (RFC 8446, 5.1).
+_TLS_ALERT = 0x15
 #: Size of C1, C2, S1 and S2.
 PACKET_BYTES = 1536
 #: What a client sends first (C0, C1) and waits for (S0, S1).
@@ -37,6 +39,8 @@ _OFFSET_RANGE = 728
 
 def check_version(first_byte: int) -> None:
     """Check C0 or S0 as soon as it is there. Raises RemoteProtocolError if the peer speaks something else."""
+    if first_byte == _TLS_ALERT:
+        raise RemoteProtocolError(Code.PROTOCOL_RTMPS)
     if first_byte != VERSION:
         raise RemoteProtocolError(Code.PROTOCOL_NOT_RTMP, first_byte=first_byte, version=VERSION)
 
