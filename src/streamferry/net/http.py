@@ -30,7 +30,8 @@ from streamferry.reasons import Code, Reason
 #: The schemes that may be fetched; also those that a playlist may name.
 WEB_SCHEMES = frozenset(("http", "https"))
 
-_MAX_REDIRECTS = 5
+#: How many redirects are followed.
+MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 # RFC 9112 sets no limit for a chunk's extensions; no media server in use sends any.
 _MAX_CHUNK_HEAD_BYTES = 256
@@ -169,7 +170,7 @@ async def open_get(
     options, given_for = network.get("options", NO_OPTIONS), given_for or url
     if url.scheme not in WEB_SCHEMES:
         raise PeerRejected(Code.PEER_NOT_ON_WEB, url=url.redacted)
-    for _ in range(_MAX_REDIRECTS + 1):
+    for _ in range(MAX_REDIRECTS + 1):
         fields = {"user-agent": "streamferry", "accept": "*/*"}
         if kept is None:
             fields["connection"] = "close"
@@ -196,8 +197,8 @@ async def open_get(
             connection.close()
             raise
         connection.close()
-        url = _redirect_target(url, response)
-    raise PeerRejected(Code.PEER_REDIRECTS_TOO_OFTEN, url=url.redacted, count=_MAX_REDIRECTS)
+        url = redirect_target(url, response)
+    raise PeerRejected(Code.PEER_REDIRECTS_TOO_OFTEN, url=url.redacted, count=MAX_REDIRECTS)
 
 
 async def _ask_again(
@@ -308,7 +309,8 @@ def rejection(url: MediaUrl, response: h11.Response) -> PeerRejected:
     return refusal
 
 
-def _redirect_target(url: MediaUrl, response: h11.Response) -> MediaUrl:
+def redirect_target(url: MediaUrl, response: h11.Response) -> MediaUrl:
+    """Where a redirect leads, with the user of ``url`` at the same server only. Raises PeerRejected."""
     location = _header(response, b"location")
     try:
         target = MediaUrl.parse(urljoin(url.reveal(), location))

@@ -1,15 +1,21 @@
-"""PUT and DELETE of small bodies over HTTP(S): one connection each, and no redirects.
+"""PUT and DELETE of small bodies over HTTP(S), one connection each. 307 and 308 are followed with the same body: other
+redirects ask for another method.
 
-Specification: RFC 9110, 9.3.4 (PUT) and 9.3.5 (DELETE).
+Specification: RFC 9110, 9.3.4 (PUT), 9.3.5 (DELETE), 15.4.8 and 15.4.9 (redirects that keep the method).
 """
 
 from typing import Unpack
 
+import h11
+
+from streamferry.media.errors import PeerForbidden, PeerRejected
 from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, dial_url, step
-from streamferry.net.http import exchange_heads, rejection
+from streamferry.net.http import MAX_REDIRECTS, exchange_heads, redirect_target, rejection
 from streamferry.reasons import Code, Reason
+
+_REDIRECTS = frozenset((307, 308))
 
 
 async def upload(
@@ -39,17 +45,38 @@ async def _request(
     fields: dict[str, str],
     network: DialOptions,
 ) -> None:
+    target = url
+    for _ in range(MAX_REDIRECTS + 1):
+        try:
+            response = await _ask(method, target, url, body, fields, network)
+        except PeerForbidden as error:
+            if target is url:
+                raise
+            # The server may lead elsewhere next time; of an address of the task it would be final.
+            raise PeerRejected(Code.PEER_REDIRECT_FORBIDDEN, peer=url.authority, host=target.host) from error
+        if response.status_code not in _REDIRECTS:
+            if not 200 <= response.status_code < 300:
+                raise rejection(target, response)
+            return
+        before, target = target, redirect_target(target, response)
+        if before.uses_tls and not target.uses_tls:
+            raise PeerRejected(Code.PEER_REDIRECTS_TO_HTTP, url=before.redacted)
+    raise PeerRejected(Code.PEER_REDIRECTS_TOO_OFTEN, url=target.redacted, count=MAX_REDIRECTS)
+
+
+async def _ask(
+    method: str, url: MediaUrl, given_for: MediaUrl, body: bytes, fields: dict[str, str], network: DialOptions
+) -> h11.Response:
     connection = await dial_url(url, **network)
     try:
         async with step(
             Reason.of(Code.STEP_UPLOAD, method=method, peer=connection.peer), network["deadlines"].response
         ):
-            told = network.get("options", NO_OPTIONS).headers_for(url, url)
+            told = network.get("options", NO_OPTIONS).headers_for(url, given_for)
             fields = {"user-agent": "streamferry", "connection": "close"} | told | fields
             response, _ = await exchange_heads(connection, url, fields, method=method, body=body)
     except BaseException:
         connection.reset()  # Data still waiting in the kernel is of no use any more.
         raise
     connection.close()
-    if not 200 <= response.status_code < 300:
-        raise rejection(url, response)
+    return response

@@ -21,6 +21,7 @@ from streamferry.media.errors import (
     DestinationError,
     DestinationUnreachable,
     MediaError,
+    PublishRejected,
     RemoteProtocolError,
 )
 from streamferry.media.url import MediaUrl
@@ -37,6 +38,8 @@ LISTED, KEPT_BESIDES = 6, 6
 MAX_WAITING = 2
 #: How long the end may take: the last segment and the final playlist. Less than ``relay`` allows.
 CLOSE_S = 4.0
+#: A request that is refused in the midst of a session is made once more, after this long.
+AGAIN_S = 0.5
 
 _READ_BYTES = 256 << 10
 _POLL_S = 0.02
@@ -55,6 +58,7 @@ class HlsFolder:
         self._next_number = max(int(time.time()), _next_numbers.get(url, 0))
         # Of the first segment; of a playlist that names none nobody has played anything.
         self._target_s: int | None = None
+        self._has_taken = False
         self._listed: deque[ListedSegment] = deque()
         self._unlisted: deque[ListedSegment] = deque()
 
@@ -85,6 +89,17 @@ class HlsFolder:
                 await remove(_beside(self._url, self._unlisted.popleft().name), **self._network)
 
     async def _put(self, url: MediaUrl, body: bytes, content_type: str) -> None:
+        try:
+            await self._upload(url, body, content_type)
+        except PublishRejected as refused:
+            # Servers are known that refuse one request of many. What has never been taken is told at once.
+            if not self._has_taken or refused.retry_after_s:
+                raise
+            await asyncio.sleep(AGAIN_S)
+            await self._upload(url, body, content_type)
+        self._has_taken = True
+
+    async def _upload(self, url: MediaUrl, body: bytes, content_type: str) -> None:
         try:
             with as_destination_errors():
                 await upload(url, body, content_type, **self._network)

@@ -11,11 +11,13 @@ from kit.probe import assert_dts_strictly_rising, packets
 from scripted.waiting import until
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import DestinationSenderFailed, DestinationUnreachable, MediaError, PublishRejected
+from streamferry.media.peer_options import PeerOptions
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.net.fence import lease_clock
 from streamferry.net.upload import upload
+from streamferry.push import hls
 from streamferry.push.hls import KEPT_BESIDES, LISTED, HlsFolder, open_hls_session, segment_name
 from streamferry.timeline import Timeline
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
@@ -31,8 +33,11 @@ class Folder:
 
     files: dict[str, bytes] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
     #: Answers by method; None never answers.
     status: dict[str, int | None] = field(default_factory=lambda: {"PUT": 201, "DELETE": 204})
+    #: The first answer for a name.
+    once: dict[str, int] = field(default_factory=dict)
     #: More lines of each head.
     fields: str = ""
 
@@ -42,7 +47,8 @@ class Folder:
         fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
         body = await reader.readexactly(int(fields.get("content-length", 0)))
         self.asked.append(f"{method} {target}")
-        status = self.status[method]
+        self.heads.append(head)
+        status = self.once.pop(target.rpartition("/")[2].partition("?")[0], None) or self.status[method]
         if status is None:
             await reader.read()
             return
@@ -154,6 +160,86 @@ async def test_a_server_that_asks_to_be_left_alone_is(url, folder):
     with pytest.raises(PublishRejected, match="503") as caught:
         await open_hls_session(url, **options())
     assert caught.value.retry_after_s == 30
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+async def test_one_refusal_among_many_requests_cost_a_session(url, folder, monkeypatch, status):
+    """Of a segment, or of the playlist after it. A second one is an answer."""
+    monkeypatch.setattr(hls, "AGAIN_S", 0.0)
+    ours = HlsFolder(url, options())
+    await ours.tell()
+    name = segment_name(url, ours._next_number)
+    folder.once = {name: status, "live.m3u8": status}
+    await ours.add(TsSegment(b"x", 2.0))
+    assert folder.files[f"/in/{name}?token={TOKEN}"] == b"x"
+    assert name.encode() in folder.files[f"/in/live.m3u8?token={TOKEN}"]
+    folder.status["PUT"] = status
+    asked = len(folder.asked)
+    with pytest.raises(PublishRejected, match=str(status)):
+        await ours.add(TsSegment(b"y", 2.0))
+    assert len(folder.asked) == asked + 2
+
+
+@pytest.fixture
+def pointing(peers, folder):
+    """A server that answers each request with a redirect of this status to what ``to`` says."""
+
+    async def serve(to, status=307):
+        async def script(reader, writer):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            target = head.split(" ")[1]
+            heads.append(head.lower())
+            fields = f"Location: {to(target)}\r\nContent-Length: 0\r\n"
+            writer.write(f"HTTP/1.1 {status} Over there\r\n{fields}\r\n".encode())
+            await writer.drain()
+
+        heads: list[str] = []
+        return await peers.serve(script), heads
+
+    return serve
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_a_server_that_points_elsewhere_was_a_refusal(peers, folder, pointing, status):
+    """Stores answer so from another region. The body goes along, and what is for the first server alone does not."""
+    target = await peers.serve(folder.script)
+    port, heads = await pointing(lambda path: f"http://127.0.0.1:{target}{path}", status)
+    url = MediaUrl.parse(f"http://user:{TOKEN}@localhost:{port}/in/live.m3u8")
+    headers = PeerOptions(headers=(("X-Key", TOKEN),))
+    await HlsFolder(url, {**options(), "options": headers}).add(TsSegment(b"x", 2.0))
+    assert b"x" in folder.files.values()
+    assert all("authorization: basic" in head and TOKEN in head for head in heads)
+    assert not any("authorization" in head.lower() or TOKEN in head for head in folder.heads)
+
+
+@pytest.mark.parametrize(
+    ("to", "words"),
+    [
+        (lambda path: path, "one redirect too many"),
+        (lambda path: "ftp://127.0.0.1/x", "no web address"),
+        (lambda path: "", "no web address"),
+        (lambda path: "http://[", "no address"),
+        (lambda path: "http://169.254.169.254/latest", "egress policy"),
+    ],
+)
+async def test_a_server_that_points_nowhere_is_refused_in_words(pointing, to, words):
+    port, heads = await pointing(to)
+    network = {**options(), "allow": lambda address: address == "127.0.0.1"}
+    with pytest.raises(PublishRejected, match=words) as caught:
+        await open_hls_session(MediaUrl.parse(f"http://127.0.0.1:{port}/in/live.m3u8?token={TOKEN}"), **network)
+    assert TOKEN not in str(caught.value)
+    assert len(heads) <= 6
+
+
+async def test_a_server_that_points_from_https_to_http_is_not_followed(peers, pointing, server_tls, client_tls):
+    async def script(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:9/x\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    url = MediaUrl.parse(f"https://localhost:{await peers.serve(script, server_tls)}/in/live.m3u8")
+    with pytest.raises(PublishRejected, match="from https to http"):
+        await open_hls_session(url, **{**options(Deadlines()), "tls": client_tls})
 
 
 async def test_a_server_that_is_gone_ends_the_session(url, folder):

@@ -96,6 +96,11 @@ class Peers:
         "{peer} redirects from rtmps to rtmp, where the stream key could be read on the way",
         "{peer} 从 rtmps 重定向到 rtmp，推流密钥可能在途中被读取",
     )
+    PEER_REDIRECTS_TO_HTTP = ReasonCode(
+        "peer.redirects_to_http",
+        "{url} redirects from https to http, where the stream could be read on the way",
+        "{url} 从 https 重定向到 http，内容可能在途中被读取",
+    )
     PEER_REDIRECTS_IN_A_CIRCLE = ReasonCode(
         "peer.redirects_in_a_circle", "{peer} redirects in a circle", "{peer} 循环重定向"
     )
