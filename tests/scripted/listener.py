@@ -6,6 +6,8 @@ import struct
 from abc import ABC, abstractmethod
 from typing import Self
 
+# Linux, tcp_states.h: in the first byte of TCP_INFO.
+_ESTABLISHED = 1
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -92,3 +94,8 @@ async def until_closed(sock: socket.socket) -> None:
     """Read to the peer's end."""
     while await asyncio.get_running_loop().sock_recv(sock, 65536):
         pass
+
+
+def is_open(sock: socket.socket) -> bool:
+    """Whether the other end has not closed it, as far as the kernel knows: what it has sent may be unread."""
+    return sock.fileno() >= 0 and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED

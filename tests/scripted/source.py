@@ -5,7 +5,7 @@ import os
 import socket
 
 from scripted.camera import FRAME_MS, Camera
-from scripted.listener import Listener, reset, until_closed
+from scripted.listener import Listener, is_open, reset, until_closed
 from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
@@ -75,6 +75,8 @@ class Source(Listener):
         #: Bytes sent instead of a stream.
         self.instead = b""
         self.viewers: list[Viewer] = []
+        #: Viewers that came while an earlier one had not closed its connection.
+        self.beside_others = 0
         self._rolling: asyncio.Task[None] | None = None
 
     def url(self) -> MediaUrl:
@@ -113,6 +115,7 @@ class Source(Listener):
         viewer = await (self._open_rtmp(sock) if self.protocol == "rtmp" else self._open_http(sock))
         await viewer.send(self.camera.headers())
         self.camera.start_over()
+        self.beside_others += any(is_open(other.sock) for other in self.viewers)
         self.viewers.append(viewer)
         try:
             await viewer.until_ended()

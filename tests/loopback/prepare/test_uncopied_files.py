@@ -1,5 +1,6 @@
 """Files that ffmpeg does not copy, or should not: they are encoded before they are given up, or built anew."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO
 from streamferry.prepare.form import AudioForm, VideoForm
 from streamferry.prepare.processing import FIRST, Processing
+from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags, serialize_flv_header, serialize_tag
 from streamferry.wire.parameter_sets import SequenceHeader
 
 STRICT = Processing.of_list(FIRST, form=None, silence=True, watermark=None)
@@ -82,6 +84,37 @@ def test_plain_rtmp_got_a_tag_of_enhanced_rtmp(folder: Path, tmp_path: Path, con
     outcome = prepare(clip, tmp_path / "entry", processing=STRICT)
     assert outcome.summary.form.audio == AudioForm("aac", 48000, 6)
     assert [header[0] >> 4 for header in headers_of(outcome, AUDIO)] == [10]
+
+
+@pytest.mark.parametrize(
+    ("header", "channels"),
+    [
+        pytest.param("1308", 1, id="implicit"),
+        pytest.param("2b118800", 1, id="HE-AAC told"),
+        pytest.param("eb098800", 1, id="HE-AAC v2 told"),
+    ],
+)
+def test_he_aac_keeps_its_header_and_its_pace(folder: Path, tmp_path: Path, header: str, channels: int) -> None:
+    """A frame of HE-AAC lasts 1024 ticks of its core, not of what is heard: half speed was seen elsewhere (A05).
+
+    No encoder of it is at hand: the frames are those of a core of 24 kHz, under each of the three headers.
+    """
+    words = ("-c:v", "copy", "-c:a", "aac", "-ar", "24000", "-ac", str(channels))
+    clip = run("-i", folder / "ordinary.mp4", *words, path=tmp_path / "core.flv")
+    data, tags = memoryview(clip.read_bytes()), []
+    scan_tags(data, FLV_HEADER_BYTES, len(data), tags)
+    asc = bytes.fromhex(header)
+    film = tmp_path / "he.flv"
+    at = next(at for at, (kind, _, body) in enumerate(tags) if kind == AUDIO and bytes(body[:2]) == b"\xaf\0")
+    tags[at] = (AUDIO, tags[at][1], b"\xaf\0" + asc)
+    film.write_bytes(serialize_flv_header(True, True) + b"".join(serialize_tag(*tag) for tag in tags))
+    outcome = prepare(film, tmp_path / "entry")
+    assert outcome.error == ""
+    assert [body[2:] for body in headers_of(outcome, AUDIO)] == [asc]
+    stamps = [ms for kind, ms, _ in outcome.frames if kind == AUDIO]
+    assert {after - before for before, after in pairwise(stamps)} <= {42, 43}
+    assert len(stamps) == sum(kind == AUDIO for kind, *_ in tags) - 1
+    assert_well_laid(outcome.frames)
 
 
 def emptied(path: Path) -> Path:

@@ -55,6 +55,19 @@ async def test_a_source_that_goes_away_for_a_while(streaming, source, destinatio
     assert_unbroken(destination, publish)
 
 
+async def test_a_source_that_ends_each_session_never_has_two_viewers(relays, source, destination):
+    """Servers let in one at a time, and the newest ends the others: reconnects and a preview open none beside it."""
+    running = relays.start(source, destination)
+    for number in range(1, 4):
+        await until("a viewer", lambda number=number: source.accepted == number and source.viewers)
+        await until("streaming", lambda: running.status.state == "streaming")
+        viewer = running.relay.open_preview()
+        source.viewers[0].close()
+        await until("its end", lambda number=number: source.accepted > number)
+        viewer.close()
+    assert source.beside_others == 0
+
+
 async def close(source):
     source.viewers[0].close()
 

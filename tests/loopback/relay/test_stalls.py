@@ -53,6 +53,8 @@ async def watch_silence(relays, protocol):
         await until_next_picture(publish)
         await until("streaming", lambda: running.status.state == "streaming")
         assert_unbroken(destination, publish)
+        # A server that lets in one at a time would have refused us for ourselves.
+        assert source.beside_others == 0
         await running.relay.stop()
 
 

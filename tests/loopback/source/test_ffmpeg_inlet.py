@@ -12,20 +12,23 @@ from pathlib import Path
 import pytest
 
 from kit import programs
-from kit.waiting import free_udp_port, is_udp_taken, wait_for
+from kit.waiting import PATIENCE_S, free_udp_port, is_udp_taken, wait_for
 from streamferry.media.errors import (
     SourceEnded,
     SourceForbidden,
     SourceReaderFailed,
     SourceRejected,
+    SourceStalled,
     SourceUnreachable,
 )
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, kind_of_video
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import end_all
 from streamferry.net.dial import Deadlines
+from streamferry.relay.feed import LiveFeed
 from streamferry.source import SourceMemory
 from streamferry.source import open_live as open_live_within
+from streamferry.timeline import Timeline
 
 # One event loop is enough here, and they are left out with the other tests that need programs.
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_factories=["uvloop"])]
@@ -106,6 +109,32 @@ async def test_srt_caller_and_its_secrets(ffmpeg, clips):
     assert SECRET not in command_lines(inlet)
     assert "cam" not in command_lines(inlet)
     inlet.close()
+
+
+async def test_an_srt_session_that_stays_open_without_media_is_a_silent_source(ffmpeg, clips, tmp_path):
+    """Its publisher is gone and the server keeps us: told by the media, because the session never ends (R10)."""
+    port, fifo = free_udp_port(), tmp_path / "media.ts"
+    os.mkfifo(fifo)
+    quick = ("-probesize", "20000", "-analyzeduration", "0")
+    ffmpeg(*quick, "-f", "mpegts", "-i", fifo, "-c", "copy", "-f", "mpegts", f"srt://127.0.0.1:{port}?mode=listener")
+    # It ends with its input, and listens once it has read the beginning of that.
+    sending = await asyncio.to_thread(partial(fifo.open, "wb", buffering=0))
+    writing = asyncio.create_task(asyncio.to_thread(sending.write, clips("h264_no_bframes", ".ts").read_bytes()))
+    await asyncio.to_thread(wait_for, "the listener", lambda: is_udp_taken(port))
+    inlet = await open_live(MediaUrl.parse(f"srt://127.0.0.1:{port}"))
+    began_at = time.monotonic()
+    feed = LiveFeed(inlet, Timeline(), SCRATCH, began_at)
+    laid = []
+    async with asyncio.timeout(PATIENCE_S):
+        while sum(tag[0] == VIDEO for tag in laid) < 20 or feed.media_at > time.monotonic() - 1:
+            feed.pull(time.monotonic(), laid)
+            await asyncio.sleep(0.05)
+    feed.check_liveness(feed.media_at + inlet.silence_s - 0.1)
+    with pytest.raises(SourceStalled, match="has sent no media for 5 s"):
+        feed.check_liveness(feed.media_at + inlet.silence_s)
+    feed.close()
+    await writing
+    sending.close()
 
 
 async def test_srt_listener(ffmpeg, clips):

@@ -103,7 +103,11 @@ class Pictures:
                     is_key = role == _KEY_SLICE or (is_avc and is_i_slice(unit) and _is_entry(body, fresh))
             elif role == _SET:
                 kind = unit[0] & 0x1F if is_avc else unit[0] >> 1 & 0x3F
-                fresh[kind, _set_number(unit, kind)] = unit
+                name = kind, _set_number(unit, kind)
+                fresh[name] = unit
+                if kind == _AVC_SPS and is_avc and self._sets.get(name) != unit:
+                    # The picture after it may be the first of fields.
+                    self._may_have_fields = self._may_have_fields or _has_fields(unit)
                 continue
             elif role >= _DELIMITER:
                 continue
