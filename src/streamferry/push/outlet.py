@@ -51,8 +51,12 @@ class ChunkSession(Protocol):
         """The message stream of its media."""
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there was media."""
+
+    @property
     def zero_ms(self) -> int:
-        """Where on the output clock its stamps are 0."""
+        """Where on the output clock its stamps are 0, once it has begun."""
 
     def begin_at(self, dts_ms: int) -> None:
         """The session's first media has that stamp on the output clock, unless it has begun."""
@@ -129,6 +133,7 @@ class Outlet:
         "_lost_ms",
         "_progress_at",
         "_settled_at",
+        "fan",
         "framed",
         "media_time_ms",
         "needs_tags",
@@ -154,6 +159,8 @@ class Outlet:
         self._lost_ms = 0
         #: Called with the tags that were sent, while there is a preview; bodies may be views.
         self.tap: Callable[[list[LaidTag]], None] | None = None
+        #: Called with frames that are framed already, before they leave, while there are other destinations.
+        self.fan: Callable[[Framed], None] | None = None
         #: Set when all that is offered has to come as tags.
         self.needs_tags = False
         self._always_needs_tags = False
@@ -292,6 +299,24 @@ class Outlet:
             lost_ms, self._ended_ms, self._begun_ms = first_ms - self._ended_ms, None, first_ms
             if lost_ms > _NOTHING_LOST_MS:
                 self._lost_ms += lost_ms
+
+    @property
+    def place(self) -> Framed | None:
+        """Where to put frames that are framed already; None while they have to come as tags."""
+        session, queue = self.session, self.queue
+        if session is None or queue.tags or queue.needs_start or self.needs_tags or self.tap is not None:
+            return None
+        return session.framed
+
+    def send_framed(self, framed: Framed) -> None:
+        """Send what was put into the ``place``. Raises DestinationError."""
+        assert self.session is not None
+        try:
+            taken = self.session.write([])
+        except DestinationError:
+            framed.pieces.clear()
+            raise
+        self.note_framed(framed, taken, [])
 
     def note_framed(self, framed: Framed, taken: int, tags: list[LaidTag]) -> None:
         """So many of the frames, and of the tags after them, are on their way. Raises DestinationError."""

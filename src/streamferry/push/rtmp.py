@@ -164,6 +164,11 @@ class RtmpSession:
         return self._session.message_stream_id
 
     @property
+    def has_begun(self) -> bool:
+        """See ``ChunkSession``."""
+        return self._session.has_begun
+
+    @property
     def zero_ms(self) -> int:
         """See ``ChunkSession``."""
         return self._session.zero_ms

@@ -35,6 +35,7 @@ from streamferry.net.sealed_file import sealed_file
 from streamferry.prepare.input_description import InputDescription, parse_input_description
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import Processing
+from streamferry.push import Outlet
 from streamferry.push.forms import ENHANCED, Forms
 from streamferry.reasons import Code
 from streamferry.relay.drift import Drift
@@ -134,6 +135,9 @@ class EncodedFeed:
             self._kept_up_at = now
         elif now - self._kept_up_at >= BEHIND_S:
             raise SourceReaderFailed(Code.WATERMARK_TOO_SLOW, behind_s=behind_ms / 1000)
+
+    def lead_to(self, outlet: Outlet) -> None:
+        """See ``relay.flow.Feed``: it has no fast path."""
 
     def close(self) -> None:
         """Close the session and end the child."""

@@ -209,6 +209,8 @@ class FastPath(Generic[R]):
             last_ms = video_ms if last_type == VIDEO else audio_ms
             framed.count = count
             framed.last_ms = last_ms + zero_ms
+            if outlet.fan is not None:
+                outlet.fan(framed)
             self.media_at = now
             if video_step_ms:
                 self.picture_at = now

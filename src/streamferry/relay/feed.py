@@ -210,6 +210,13 @@ class LiveFeed:
             self._media_at, self._picture_at = self.media_at, self.picture_at
             self.fast_path = None
 
+    def lead_to(self, outlet: Outlet) -> None:
+        """See ``relay.flow.Feed``."""
+        if self._outlet is not None:
+            self._close_fast_path()
+            self._outlet = outlet
+            self._open_fast_path()
+
     def close(self) -> None:
         """Close the session."""
         self._inlet.close()

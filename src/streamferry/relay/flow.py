@@ -5,15 +5,16 @@ session ends, and continues without it. It decides nothing about retries. That o
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from streamferry.media.errors import DestinationError, MediaError, SourceError
 from streamferry.media.tag import START, LaidTag
 from streamferry.push import Outlet, Session
+from streamferry.relay.branch import Branch, Way, pass_on
 from streamferry.relay.fast_loops import AnyFastPath
-from streamferry.relay.spec import Latency
 from streamferry.timeline import Timeline
+from streamferry.wire.rtmp.framed import Framed
 
 #: Time between two checks of liveness and rates; and while a run streams and nothing is held, or missing.
 INSPECT_S = 0.5
@@ -47,6 +48,9 @@ class Feed(Protocol):
     def check_liveness(self, now: float) -> None:
         """Raise SourceError when its source is stuck."""
 
+    def lead_to(self, outlet: Outlet) -> None:
+        """From now on the fast path, if it has one, is to lead to another outlet."""
+
     def close(self) -> None:
         """Close what it reads."""
 
@@ -56,7 +60,6 @@ class Flow:
 
     __slots__ = (
         "_inspect_at",
-        "_session_lost",
         "crashed",
         "has_media",
         "outlet",
@@ -65,7 +68,6 @@ class Flow:
     def __init__(self, outlet: Outlet) -> None:
         self.outlet = outlet
         self._inspect_at = 0.0
-        self._session_lost: asyncio.Future[DestinationError] | None = None
         #: Set while there is media to send, so that a destination is not connected for nothing.
         self.has_media = asyncio.Event()
         #: Set with an error that is not in the tree, which should never happen.
@@ -108,6 +110,16 @@ class Flow:
         """Stop sending and give the session back, to be closed by the caller."""
         return self.outlet.detach()
 
+    @property
+    def lead(self) -> Way:
+        """Where sessions of its first destination are attached; with one destination also the flow does that."""
+        return self
+
+    @property
+    def has_session(self) -> bool:
+        """Whether media is being sent anywhere."""
+        return self.outlet.session is not None
+
     def cut_at_start(self, then: Callable[[], None]) -> None:
         """Send nothing from the next START on, and call ``then`` when it comes: another worker will begin with it."""
         raise NotImplementedError
@@ -120,11 +132,6 @@ class Flow:
         """Called by the beat when a visit raised what it must not: the run ends with it."""
         if not self.crashed.done():
             self.crashed.set_exception(error)
-
-    def _begin_sending(self, now: float) -> "asyncio.Future[DestinationError]":
-        self._session_lost = asyncio.get_running_loop().create_future()
-        self.visit(now)
-        return self._session_lost
 
     @staticmethod
     def _lose(lost: "asyncio.Future[_E] | None", error: _E) -> None:
@@ -142,8 +149,9 @@ class LiveFlow(Flow):
         "_finished_bytes_in",
         "_header_changes",
         "_is_cut",
+        "_lead",
         "_on_inspect",
-        "_unsent_bytes",
+        "_others",
         "timeline",
     )
 
@@ -159,7 +167,9 @@ class LiveFlow(Flow):
         self._at_start: Callable[[], None] | None = None
         self._is_cut = False
         self._header_changes = 0
-        self._unsent_bytes = Latency.NORMAL.unsent_bytes
+        # The first destination, whose outlet is ``outlet``, and all others.
+        self._lead = self.branch(outlet)
+        self._others: Sequence[Branch] = ()
 
     @property
     def bytes_in(self) -> int:
@@ -201,17 +211,42 @@ class LiveFlow(Flow):
         self._feed = None
         self.has_media.clear()
 
+    @property
+    def lead(self) -> Branch:
+        """See ``Flow``."""
+        return self._lead
+
+    def branch(self, outlet: Outlet | None = None) -> Branch:
+        """One for a further destination."""
+        return Branch(self.visit, lambda: self.headers, outlet)
+
+    def lead_to(self, branches: Sequence[Branch]) -> None:
+        """Send to these from now on: the first leads. What goes on in those that stay is not touched."""
+        lead, others = branches[0], branches[1:]
+        for branch in (self._lead, *self._others):
+            branch.outlet.fan = None
+        self._others = others
+        if others:
+            lead.outlet.fan = self._pass_on
+        if lead is self._lead:
+            return
+        self._lead, self.outlet = lead, lead.outlet
+        if self._at_start is not None:
+            self.outlet.require_tags()
+        if self._feed is not None:
+            self._feed.lead_to(lead.outlet)
+
+    def _pass_on(self, framed: Framed) -> None:
+        pass_on(framed, self._others)
+
     def attach_session(self, session: Session, now: float) -> "asyncio.Future[DestinationError]":
         """See ``Flow``."""
-        session.drop_late(self._unsent_bytes)
-        self.outlet.attach(session, self.headers, now)
-        return self._begin_sending(now)
+        return self._lead.attach_session(session, now)
 
-    def set_unsent(self, unsent_bytes: int) -> None:
-        """What a destination may hold unsent from now on."""
-        self._unsent_bytes = unsent_bytes
-        if self.outlet.session is not None:
-            self.outlet.session.drop_late(unsent_bytes)
+    @property
+    def has_session(self) -> bool:
+        """See ``Flow``."""
+        return any(branch.outlet.session is not None for branch in (self._lead, *self._others))
 
     def cut_at_start(self, then: Callable[[], None]) -> None:
         """See ``Flow``."""
@@ -229,7 +264,7 @@ class LiveFlow(Flow):
             except SourceError as error:
                 self._lose(self._feed_lost, error)
             except DestinationError as error:
-                self._lose(self._session_lost, error)
+                self._lead.lose(error)
         if not is_done:
             self._move(now)
         if inspects:
@@ -248,7 +283,8 @@ class LiveFlow(Flow):
                 self._lose(self._feed_lost, error)
             if self.timeline.header_changes != self._header_changes:
                 self._header_changes = self.timeline.header_changes
-                self.outlet.note_headers(self.headers)
+                for branch in (self._lead, *self._others):
+                    branch.outlet.note_headers(self.headers)
             if laid and not self.has_media.is_set():
                 self.has_media.set()
             if self._at_start is not None:
@@ -257,7 +293,9 @@ class LiveFlow(Flow):
             try:
                 self.outlet.offer(laid)
             except DestinationError as error:
-                self._lose(self._session_lost, error)
+                self._lead.lose(error)
+        for branch in self._others:
+            branch.offer(laid)
 
     def _inspect(self, now: float, is_plain: bool) -> None:
         try:
@@ -265,10 +303,9 @@ class LiveFlow(Flow):
                 self._feed.check_liveness(now)
         except SourceError as error:
             self._lose(self._feed_lost, error)
-        try:
-            self.outlet.check_liveness(now)
-        except DestinationError as error:
-            self._lose(self._session_lost, error)
+        self._lead.check_liveness(now)
+        for branch in self._others:
+            branch.check_liveness(now)
         is_plain = self._on_inspect(now) and is_plain
         self._inspect_at = now + (CALM_INSPECT_S if is_plain else INSPECT_S)
 

@@ -42,6 +42,7 @@ class RunContext:
         """``on_attempt``: called for each attempt that failed. ``inspect``: checks the run, at a monotonic time."""
         self.spec = spec
         self.flow = flow
+        #: Those of the first destination.
         self.vitals = vitals
         self.network = network
         self.log = log
@@ -66,12 +67,18 @@ class RunContext:
         end.enter(phase)
         self._inspect(time.monotonic())
 
-    async def pause(self, end: End, error: MediaError, backoff: Pauses) -> None:
-        """Note the loss and wait for the next attempt; end the run if another attempt is useless."""
+    async def pause(
+        self, end: End, error: MediaError, backoff: Pauses, vitals: Vitals | None = None, *, may_fail: bool = True
+    ) -> None:
+        """Note the loss and wait for the next attempt; end the run, if it ``may_fail``, when another is useless.
+
+        ``vitals``: those of the destination; else those of the first one.
+        """
         error.forget_trace()
-        self.vitals.note_failure(end, error)
+        vitals = vitals or self.vitals
+        vitals.note_failure(end, error)
         self.note(end, Phase.RETRYING)
-        if not error.retryable and not self.vitals.has_streamed:
+        if may_fail and not error.retryable and not vitals.has_streamed:
             # What has worked before may do so again: a server may answer with a page of its own for a while.
             self.finish(State.FAILED)
         self.on_attempt()
@@ -99,6 +106,11 @@ class KeeperTask:
     def is_running(self) -> bool:
         """Whether the run has begun and does not end yet."""
         return self._group is not None
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether something of it has not ended yet."""
+        return any(not task.done() for task in self._tasks)
 
     def start(self, group: asyncio.TaskGroup, keep: Keep) -> None:
         """The run begins."""

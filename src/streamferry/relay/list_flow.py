@@ -19,6 +19,7 @@ class ListFlow(Flow):
     __slots__ = (
         "_feed",
         "_on_inspect",
+        "_session_lost",
     )
 
     def __init__(self, outlet: Outlet, on_inspect: Callable[[float], bool]) -> None:
@@ -26,6 +27,7 @@ class ListFlow(Flow):
         super().__init__(outlet)
         self._on_inspect = on_inspect
         self._feed: FileFeed | None = None
+        self._session_lost: asyncio.Future[DestinationError] | None = None
 
     @property
     def headers(self) -> list[LaidTag]:
@@ -48,7 +50,9 @@ class ListFlow(Flow):
         self.outlet.attach(session, [], now)
         if self._feed is not None:
             self._feed.begin_session(now)
-        return self._begin_sending(now)
+        self._session_lost = asyncio.get_running_loop().create_future()
+        self.visit(now)
+        return self._session_lost
 
     def detach_session(self) -> Session | None:
         """See ``Flow``."""

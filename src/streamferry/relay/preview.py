@@ -133,6 +133,14 @@ class Preview:
         self._viewers.add(viewer)
         return viewer
 
+    def follow(self, outlet: Outlet) -> None:
+        """From now on show what leaves by this one."""
+        before, self._outlet = self._outlet, outlet
+        if outlet is not before:
+            before.tap = None
+            if self._viewers:
+                outlet.tap = self.take
+
     def leave(self, viewer: Viewer) -> None:
         """Remove a viewer; after the last one the work ends."""
         self._viewers.discard(viewer)

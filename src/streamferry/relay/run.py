@@ -1,15 +1,16 @@
 """RelayRun: one run of one spec, from the first connect to its end.
 
-Here is what happens rarely: beginning, changing, ending. Steady media moves in ``flow``, driven by the beat. Two
-keepers run in the run's TaskGroup, one for each end: ``live_keeper`` or ``list_keeper``, and ``destination_keeper``.
-They meet only in the flow, so a source that comes back finds the publish session open, and a destination that comes
-back finds the source running. A changed spec restarts the keeper of the end that it concerns, and no other.
+Here is what happens rarely: beginning, changing, ending. Steady media moves in ``flow``, driven by the beat. In the
+run's TaskGroup there is a keeper for each end: ``live_keeper`` or ``list_keeper``, and a ``destination_keeper`` for
+each destination. They meet only in the flow, so a source that comes back finds the publish session open, and a
+destination that comes back finds the source running. A changed spec restarts the keepers that it concerns, no others.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from streamferry.media.errors import Fault
@@ -17,7 +18,7 @@ from streamferry.prepare.store import PreparedStore
 from streamferry.push import Outlet
 from streamferry.reasons import Code, Reason
 from streamferry.relay.beat import FILE_VISITS, Beat
-from streamferry.relay.destination_keeper import DestinationKeeper
+from streamferry.relay.destinations import RunDestinations
 from streamferry.relay.flow import Flow, LiveFlow
 from streamferry.relay.keeper import RunContext, SourceKeeper
 from streamferry.relay.list_flow import ListFlow
@@ -54,27 +55,36 @@ class RelayRun:
         flow = LiveFlow(Timeline(), Outlet(), self._inspect) if spec.is_live else ListFlow(Outlet(), self._inspect)
         self._flow: Flow = flow
         self._preview = Preview(flow.outlet, flow)
-        self._vitals = Vitals(flow, trouble)
         self._began_at = began_at
-        self._context = RunContext(spec, flow, self._vitals, network, log, on_attempt=on_attempt, inspect=self._inspect)
+        vitals = Vitals(flow, trouble)
+        self._context = RunContext(spec, flow, vitals, network, log, on_attempt=on_attempt, inspect=self._inspect)
         self._source: SourceKeeper = (
             LiveKeeper(self._context, flow, scratch)
             if isinstance(flow, LiveFlow)
             else ListKeeper(self._context, flow, store, on_item)
         )
-        self._destination = DestinationKeeper(self._context, self._source)
+        self._destinations = RunDestinations(self._context, flow, self._source)
         self._limits_changed = asyncio.Event()
         self._verdict: Verdict = (State.CONNECTING if spec.is_live else State.PREPARING, None, None)
+        # What was reported last: of the first destination, and of each if there are several.
+        self._reported: tuple[Verdict, ...] = (self._verdict,)
 
     @property
     def status(self) -> RelayStatus:
         """The state as of the last inspection, the counters as of now."""
-        return self._vitals.status(self._verdict)
+        status = self._context.vitals.status(self._verdict)
+        statuses = self._destinations.statuses
+        if not statuses and not self._destinations.has_past:
+            return status
+        bytes_out, kbps_out = self._destinations.totals.bytes_out, sum(one.kbps_out for one in statuses)
+        return replace(
+            status, bytes_out=bytes_out, kbps_out=kbps_out if statuses else status.kbps_out, destinations=statuses
+        )
 
     @property
     def totals(self) -> Totals:
         """What the run has done."""
-        return self._vitals.totals()
+        return self._destinations.totals
 
     @property
     def is_live(self) -> bool:
@@ -106,10 +116,10 @@ class RelayRun:
     def stop_at_next_start(self) -> None:
         """End it where a viewer can begin, so that another run continues there; at once if nothing is being sent."""
         self._context.goes_on = True
-        if self._flow.outlet.session is None:
-            self.stop()
-        else:
+        if self._flow.has_session:
             self._flow.cut_at_start(self.stop)
+        else:
+            self.stop()
 
     def abort(self) -> None:
         """End the run and send nothing from here on, not even an unpublish: another worker may be using its key by now.
@@ -119,16 +129,15 @@ class RelayRun:
         self._context.is_aborted = True
         self._drop()
         self._context.finish(State.STOPPED)
-        for keeper in (self._source, self._destination):
-            keeper.task.abort()
+        self._source.task.abort()
+        self._destinations.abort()
 
     def _drop(self) -> None:
         """Drop both ends at once."""
         self._beat.remove(self._flow)
         self._preview.end()
         self._flow.detach_feed()
-        if (session := self._flow.detach_session()) is not None:
-            session.abort()
+        self._destinations.drop()
 
     def open_preview(self) -> Viewer:
         """A viewer of what is sent to the destination, until the run ends. Raises PreviewRefused."""
@@ -138,47 +147,45 @@ class RelayRun:
         """Apply a changed spec of the same kind (live stays live).
 
         A new source or list joins the open publish session. The current item continues if the new list also has it,
-        anywhere; otherwise it ends at a keyframe when the next file is ready. A new destination gets a session of
-        its own after the old one was unpublished. Another latency holds from now on,
-        in the open sessions. Limits count from the run's beginning.
+        anywhere; otherwise it ends at a keyframe when the next file is ready. A destination that has moved gets a
+        session of its own after the old one was unpublished; the others do not notice. Another latency holds from now
+        on, in the open sessions. Limits count from the run's beginning.
         """
         before, self._context.spec = self._context.spec, spec
         self._limits_changed.set()
         if self._source.task.is_running and spec.list_key != before.list_key:
             self._source.update(before)
-        if spec.latency is not before.latency and self._beat.remove(self._flow):
+        if spec.visits != before.visits and self._beat.remove(self._flow):
             self._join_beat()
-        where = (spec.destination, spec.destination_options)
-        if self._destination.task.is_running and where != (before.destination, before.destination_options):
-            self._destination.task.restart(self._destination.keep)
+        self._destinations.update()
+        self._preview.follow(self._flow.outlet)
+        if len(spec.destinations) != len(before.destinations) and self._destinations.is_running:
+            self._publish(self._destinations.observe(time.monotonic()))
 
     def _join_beat(self) -> None:
         """Be visited as often as the spec asks for."""
         spec = self._context.spec
-        if isinstance(self._flow, LiveFlow):
-            self._flow.set_unsent(spec.latency.unsent_bytes)
-        self._beat.add(self._flow, spec.latency.visits if spec.is_live else FILE_VISITS)
+        self._beat.add(self._flow, spec.visits if spec.is_live else FILE_VISITS)
 
     async def run(self) -> RelayStatus:
         """Relay until the end; return the final status. An exception is a bug of ours."""
         if not self._context.is_aborted:
             self._join_beat()
-        keepers = (self._source, self._destination)
         state = State.FAILED
         try:
             async with asyncio.TaskGroup() as group:
-                for keeper in keepers:
-                    keeper.task.start(group, keeper.keep)
+                self._source.task.start(group, self._source.keep)
+                self._destinations.start(group)
                 try:
                     state = await self._wait_for_end()
                 finally:
-                    for keeper in keepers:
-                        keeper.task.close()
-                for keeper in keepers:
-                    keeper.task.cancel()
+                    self._source.task.close()
+                    self._destinations.close()
+                self._source.task.cancel()
+                self._destinations.cancel()
         finally:
             self._drop()
-        self._publish(self._conclude(state))
+        self._publish((self._conclude(state),))
         return self.status
 
     async def _wait_for_end(self) -> State:
@@ -199,39 +206,46 @@ class RelayRun:
             self._flow.crashed.result()
         if self._context.over.done():
             return self._context.over.result()
-        return State.ENDED if self._vitals.has_streamed else State.FAILED
+        return State.ENDED if self._destinations.has_streamed else State.FAILED
 
     def _conclude(self, state: State) -> Verdict:
         """The final verdict. Its fault is what was wrong at the end, if anything; a pause between sessions is not."""
-        _, fault, why = self._vitals.judge(time.monotonic())
+        vitals = self._context.vitals
+        _, fault, why = vitals.judge(time.monotonic())
         if state is State.ENDED and self._context.over.done():
             # Played to its end: report an item that could not be played, if any.
             skipped = self._source.skipped
             fault, why = (skipped.fault, skipped.why) if skipped else (None, None)
-        elif state is State.ENDED and self._vitals.has_streamed_lately(time.monotonic()):
+        elif state is State.ENDED and vitals.has_streamed_lately(time.monotonic()):
             fault, why = None, None
         elif state is State.FAILED and fault is None:
-            is_source = self._vitals.source.phase is not Phase.UP or self._vitals.destination.phase is Phase.IDLE
+            is_source = vitals.source.phase is not Phase.UP or vitals.destination.phase is Phase.IDLE
             fault = Fault.USER_SOURCE if is_source else Fault.USER_DESTINATION
             why = Reason.of(Code.SOURCE_NOT_READY) if is_source else Reason.of(Code.DESTINATION_NOT_READY)
         if state is State.FAILED and fault is not None and why is not None:
-            self._vitals.note_end(fault, why)
+            vitals.note_end(fault, why)
         return state, fault, why
 
     def _inspect(self, now: float) -> bool:
-        """Called by the flow twice a second, or less often, and at each change of an end; gives whether it streams."""
+        """Called by the flow twice a second, or less often, and at each change of an end; gives whether all streams."""
         self._source.look(now)
-        self._publish(self._vitals.observe(now))
+        self._publish(self._destinations.observe(now))
         patience_s = self._context.spec.patience_s
-        if patience_s is not None and not self._vitals.has_streamed and now - self._context.advanced_at >= patience_s:
+        if (
+            patience_s is not None
+            and not self._destinations.has_streamed
+            and now - self._context.advanced_at >= patience_s
+        ):
             self._context.finish(State.FAILED)
-        return self._verdict[0] is State.STREAMING and self._vitals.trouble is None and self._vitals.has_rate
+        return self._destinations.is_calm
 
-    def _publish(self, verdict: Verdict) -> None:
-        """Remember the verdict; report it if it has changed."""
-        if verdict == self._verdict:
+    def _publish(self, verdicts: tuple[Verdict, ...]) -> None:
+        """Remember the verdicts; report them if they have changed."""
+        if verdicts == self._reported:
             return
-        self._verdict = verdict
-        state, _, why = verdict
-        self._context.log.info("%s%s", state, f": {why}" if why else "")
+        self._reported = verdicts
+        before, self._verdict = self._verdict, verdicts[0]
+        state, _, why = self._verdict
+        if self._verdict != before:
+            self._context.log.info("%s%s", state, f": {why}" if why else "")
         self._on_change(self.status)

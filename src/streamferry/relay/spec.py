@@ -18,6 +18,8 @@ from streamferry.timeline.pace import LEAD_MS as LEAD_MS
 ENDLESS = -1
 #: Longer lists than the cloud API takes are refused, so that a spec fits any front end.
 MAX_ITEMS = 30
+#: Destinations of one relay.
+MAX_DESTINATIONS = 10
 #: What can be pulled live, played as a file, and pushed to: front ends refuse the rest before a run exists.
 LIVE_SCHEMES = frozenset(("rtmp", "rtmps", "http", "https", "rtsp", "rtsps", "srt", "udp"))
 VOD_SCHEMES = frozenset(("file", "http", "https"))
@@ -108,6 +110,20 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """One of the destinations of a relay. ``id``: by which it stays the same one when its spec changes.
+
+    ``latency``: None is that of the relay. ``backup_of``: the id of one before it; both carry the same stamps.
+    """
+
+    id: str
+    url: MediaUrl
+    options: PeerOptions = NO_OPTIONS
+    latency: Latency | None = None
+    backup_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RelaySpec:
     """Source, destination and limits of one relay. Build it with :meth:`live` or :meth:`vod`.
 
@@ -118,7 +134,8 @@ class RelaySpec:
     ``watermark`` is laid over the picture: of files once, when they are prepared, of a live stream all the time.
     ``silence``: sources without sound get silent AAC. ``latency``: of a live source. ``codecs``: what the
     destination takes. ``source_options`` and ``destination_options``: how these peers are reached and what they are
-    told, all sources alike.
+    told, all sources alike. ``others``: further destinations of a live stream, in order, besides the first one, whose
+    id is ``destination_id``.
 
     For files: ``normalize`` says how different ones become one stream; ``pre_download`` False keeps none after it has
     played; ``keeps_time``: after an outage of an end a list resumes where it would be without it, else where it broke.
@@ -140,10 +157,14 @@ class RelaySpec:
     codecs: Codecs = Codecs.ANY
     source_options: PeerOptions = NO_OPTIONS
     destination_options: PeerOptions = NO_OPTIONS
+    destination_id: str = ""
+    others: tuple[Destination, ...] = ()
 
     def __post_init__(self) -> None:
         with _named("destination"):
             check_destination(self.destination)
+        if self.others:
+            self._check_others()
         if not 1 <= len(self.items) <= MAX_ITEMS:
             raise InvalidPart("sources", Code.FIELD_SOURCE_COUNT, count=MAX_ITEMS)
         if self.is_live and len(self.items) > 1:
@@ -164,6 +185,34 @@ class RelaySpec:
         for name, seconds in (("duration", self.duration_s), ("patience", self.patience_s)):
             if seconds is not None and not 0 < seconds < inf:
                 raise InvalidPart(name, Code.FIELD_POSITIVE_SECONDS)
+
+    def _check_others(self) -> None:
+        if len(self.others) >= MAX_DESTINATIONS:
+            raise InvalidPart("destinations", Code.FIELD_DESTINATION_COUNT, count=MAX_DESTINATIONS)
+        if not self.is_live:
+            raise InvalidPart("destinations", Code.FIELD_DESTINATIONS_LIVE)
+        before: dict[str, MediaUrl] = {self.destination_id: self.destination}
+        for other in self.others:
+            with _named("destinations"):
+                check_destination(other.url)
+            check_options("destinations", other.options, [other.url])
+            if other.id in before:
+                raise InvalidPart("destinations", Code.FIELD_DESTINATION_TWICE, name=other.id)
+            if other.backup_of is not None:
+                pair = (before.get(other.backup_of), other.url)
+                if not all(url is not None and url.is_rtmp for url in pair):
+                    raise InvalidPart("destinations", Code.FIELD_BACKUP_OF, name=other.id)
+            before[other.id] = other.url
+
+    @property
+    def destinations(self) -> tuple[Destination, ...]:
+        """All of them, in order."""
+        return Destination(self.destination_id, self.destination, self.destination_options), *self.others
+
+    @property
+    def visits(self) -> int:
+        """Visits in a turn of the beat: those of the destination that may be the least late."""
+        return max((other.latency or self.latency).visits for other in self.destinations)
 
     @property
     def list_key(self) -> tuple[object, ...]:
@@ -187,6 +236,8 @@ class RelaySpec:
         codecs: Codecs = Codecs.ANY,
         source_options: PeerOptions = NO_OPTIONS,
         destination_options: PeerOptions = NO_OPTIONS,
+        destination_id: str = "",
+        others: tuple[Destination, ...] = (),
     ) -> "RelaySpec":
         """A relay of a live stream. Raises ValueError naming the field."""
         return cls(
@@ -201,6 +252,8 @@ class RelaySpec:
             codecs=codecs,
             source_options=source_options,
             destination_options=destination_options,
+            destination_id=destination_id,
+            others=others,
         )
 
     @classmethod

@@ -86,8 +86,36 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class DestinationStatus:
+    """One of several destinations of a run, as if the run had no other; ``id`` is that of its spec.
+
+    See ``RelayStatus`` for each. ``retries`` are those of this destination, and not of the source.
+    """
+
+    id: str
+    state: State
+    bytes_out: int = 0
+    kbps_out: int = 0
+    dropped_tags: int = 0
+    lost_ms: int = 0
+    rtt_ms: float | None = None
+    retries: int = 0
+    fault: Fault | None = None
+    why: Reason | None = None
+    trouble: Trouble | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """``why`` in English."""
+        return None if self.why is None else str(self.why)
+
+
+@dataclass(frozen=True, slots=True)
 class RelayStatus:
-    """A snapshot of a run. Counters are totals since it began; rates are over the last inspection (about 1 s)."""
+    """A snapshot of a run. Counters are totals since it began; rates are over the last inspection (about 1 s).
+
+    With several ``destinations``, bytes and rates are those of all, and the rest is that of the first.
+    """
 
     state: State
     media_time_ms: int = 0
@@ -118,6 +146,8 @@ class RelayStatus:
     why: Reason | None = None
     #: Stays between two tries; while it is set the task is in trouble, whatever the state is.
     trouble: Trouble | None = None
+    #: Each of several, in order; empty when there is one.
+    destinations: tuple[DestinationStatus, ...] = ()
 
     @property
     def reason(self) -> str | None:

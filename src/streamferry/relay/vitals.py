@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from streamferry.media.errors import Fault, MediaError
+from streamferry.push import Outlet
 from streamferry.push.outlet import Link
 from streamferry.reasons import Code, Reason
 from streamferry.relay.file_feed import FileFeed
@@ -73,12 +74,16 @@ class End:
 class Vitals:
     """Used at each inspection (``flow.INSPECT_S``), and whenever the status is read.
 
-    ``trouble``: that of the previous run when it ended.
+    ``trouble``: that of the previous run when it ended. Of a further destination: its ``outlet``, and the ``source``
+    that all share. Its state is what that of the run were if it had no other.
     """
 
-    def __init__(self, flow: Flow, trouble: Trouble | None = None) -> None:
+    def __init__(
+        self, flow: Flow, trouble: Trouble | None = None, *, outlet: Outlet | None = None, source: End | None = None
+    ) -> None:
         self._flow = flow
-        self.source = End()
+        self._outlet = outlet or flow.outlet
+        self.source = source or End()
         self.destination = End()
         #: The feed of a list of files.
         self.list_feed: FileFeed | None = None
@@ -111,19 +116,19 @@ class Vitals:
     def observe(self, now: float) -> Verdict:
         """Note what moved since the last inspection, and judge."""
         flow = self._flow
-        media_ms = flow.outlet.media_time_ms
+        media_ms = self._outlet.media_time_ms
         if media_ms != self._media_ms:
             self._media_ms, self._media_at = media_ms, now
         elapsed_s = now - self._rated_at
         if elapsed_s >= _RATE_S:
-            counts = (flow.bytes_in, flow.outlet.bytes_out)
+            counts = (flow.bytes_in, self._outlet.bytes_out)
             kbps_in, kbps_out = (
                 round((count - before) / 125 / elapsed_s)
                 for count, before in zip(counts, self._rated_bytes, strict=True)
             )
             self._kbps = (kbps_in, kbps_out)
             self._rated_at, self._rated_bytes = now, counts
-            self._link = flow.outlet.session.link if flow.outlet.session is not None else None
+            self._link = self._outlet.session.link if self._outlet.session is not None else None
         verdict = self.judge(now)
         self._follow(verdict, now)
         return verdict
@@ -153,7 +158,7 @@ class Vitals:
 
     def judge(self, now: float) -> Verdict:
         """The table of the module's docstring."""
-        source, destination, outlet, feed = self.source, self.destination, self._flow.outlet, self.list_feed
+        source, destination, outlet, feed = self.source, self.destination, self._outlet, self.list_feed
         plays_on = feed is not None and not feed.is_waiting
         for end in (destination, source):
             if end.phase is Phase.RETRYING and end.error is not None and not (end is source and plays_on):
@@ -182,7 +187,7 @@ class Vitals:
     def status(self, verdict: Verdict) -> RelayStatus:
         """The status with this verdict and all counters as they are now."""
         state, fault, why = verdict
-        flow, outlet, feed = self._flow, self._flow.outlet, self.list_feed
+        flow, outlet, feed = self._flow, self._outlet, self.list_feed
         kbps_in, kbps_out = (0, 0) if state.is_final else self._kbps
         link = None if state.is_final or outlet.session is None else self._link
         return RelayStatus(
@@ -211,5 +216,5 @@ class Vitals:
 
     def totals(self) -> Totals:
         """What the run has done."""
-        flow, outlet = self._flow, self._flow.outlet
+        flow, outlet = self._flow, self._outlet
         return Totals(flow.bytes_in, outlet.bytes_out, outlet.dropped_tags, flow.repairs, self.retries)

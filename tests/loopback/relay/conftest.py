@@ -49,7 +49,11 @@ class Relays:
 
     def start(self, source: Source, destination: Destination, **limits: float) -> Running:
         """Relay from one scripted end to the other."""
-        running = Running(self.host.start(RelaySpec.live(source.url(), destination.url(), **limits)))
+        return self.start_spec(RelaySpec.live(source.url(), destination.url(), **limits))
+
+    def start_spec(self, spec: RelaySpec) -> Running:
+        """Start any relay."""
+        running = Running(self.host.start(spec))
         self.all.append(running)
         return running
 

@@ -133,6 +133,20 @@ class Fields:
     FIELD_ONE_LIVE_SOURCE = ReasonCode(
         "field.one_live_source", "a live relay takes one address", "直播转推只能有一个地址"
     )
+    FIELD_DESTINATION_COUNT = ReasonCode(
+        "field.destination_count", "at most {count} destinations are possible", "最多 {count} 个推流目的地"
+    )
+    FIELD_DESTINATIONS_LIVE = ReasonCode(
+        "field.destinations_live",
+        "several destinations are for live sources; a list has one",
+        "多个推流目的地仅用于直播来源；列表只有一个",
+    )
+    FIELD_DESTINATION_TWICE = ReasonCode("field.destination_twice", "{name} is there twice", "{name} 出现了两次")
+    FIELD_BACKUP_OF = ReasonCode(
+        "field.backup_of",
+        "{name} can only be the backup of a destination before it, and both must be RTMP or RTMPS",
+        "{name} 只能是其前面某个目的地的备份，且两者都须为 RTMP 或 RTMPS",
+    )
     FIELD_OFFSET = ReasonCode("field.offset", "must be a number of seconds, not negative", "须为不小于 0 的秒数")
     FIELD_END_OFFSET = ReasonCode("field.end_offset", "must be greater than the start offset", "须大于开始位置")
     FIELD_LOOPS = ReasonCode("field.loops", "must be -1 (endless) or at least 1", "须为 -1（无限循环）或不小于 1")

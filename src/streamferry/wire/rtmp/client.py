@@ -231,8 +231,13 @@ class ClientSession(Peer):
         return self._stage is _Stage.CONNECTING and not self._handshake
 
     @property
+    def has_begun(self) -> bool:
+        """Whether media of the published stream was sent, or where it begins was said."""
+        return self._clock.has_begun
+
+    @property
     def zero_ms(self) -> int:
-        """Where on the output clock the stamps of the published stream are 0; beyond all before anything was sent."""
+        """Where on the output clock the stamps of the published stream are 0; beyond all before it has begun."""
         return self._clock.zero_ms
 
     def begin_at(self, dts_ms: int) -> None:

@@ -6,7 +6,8 @@ what ``ClientSession.send_tags`` makes of the same frame.
 
 from streamferry.media.stamps import signed_delta_ms
 from streamferry.media.tag import FRAME, KEYFRAME, START, VIDEO, LaidTag, kind_of_video
-from streamferry.wire.rtmp.chunk import EXTENDED
+from streamferry.wire.rtmp.chunk import EXTENDED, append_message, swap_bytes
+from streamferry.wire.rtmp.message import CHUNK_STREAM_OF_TAG
 
 
 class Framed:
@@ -27,6 +28,17 @@ class Framed:
         #: DTS of the last of them on the output clock, and the mark of all sound in it.
         self.last_ms = 0
         self.sound = FRAME
+
+    def frame(self, tags: list[LaidTag]) -> bytes:
+        """These frames as messages of its session; empty if one is from before it, or too long for one chunk."""
+        pieces: list[bytes | memoryview] = []
+        zero_ms, chunk_size, message_stream_id = self.zero_ms, self.chunk_size, swap_bytes(self.stream_word)
+        for tag_type, dts_ms, body, _ in tags:
+            if dts_ms < zero_ms or len(body) > chunk_size:
+                return b""
+            chunk_stream_id = CHUNK_STREAM_OF_TAG[tag_type]
+            append_message(pieces, chunk_stream_id, tag_type, dts_ms - zero_ms, message_stream_id, body, chunk_size)
+        return b"".join(pieces)
 
     def messages(self) -> "list[bytes | memoryview]":
         """One for each, when not all were taken."""
