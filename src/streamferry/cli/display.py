@@ -11,12 +11,13 @@ import queue
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from streamferry.relay import RelayStatus, State
+from streamferry.relay import DestinationStatus, RelayStatus, State
 from streamferry.relay.host import Relay
 
 _PRINT_S = 1.0
@@ -122,7 +123,7 @@ async def _show_on_terminal(running: Relay) -> RelayStatus:
 
 def _json_line(status: RelayStatus) -> str:
     """The documented object, with these keys in this order."""
-    values = {
+    values: dict[str, Any] = {
         "state": status.state.value,
         "media_time_ms": status.media_time_ms,
         "bytes_out": status.bytes_out,
@@ -135,7 +136,23 @@ def _json_line(status: RelayStatus) -> str:
         "reason": status.reason,
         "final": status.final,
     }
+    if status.destinations:
+        values["destinations"] = [_destination(one) for one in status.destinations]
     return json.dumps(values)
+
+
+def _destination(status: DestinationStatus) -> dict[str, Any]:
+    return {
+        "id": status.id,
+        "state": status.state.value,
+        "bytes_out": status.bytes_out,
+        "kbps_out": status.kbps_out,
+        "dropped_tags": status.dropped_tags,
+        "lost_ms": status.lost_ms,
+        "retries": status.retries,
+        "fault": status.fault.value if status.fault else None,
+        "reason": status.reason,
+    }
 
 
 def progress_line(status: RelayStatus) -> Text:
@@ -160,6 +177,16 @@ def progress_line(status: RelayStatus) -> Text:
         line.append(f"  preparing {status.preparing_percent:.0f} %", style="cyan")
     if status.reason:
         line.append(f"  {status.reason}", style=_STYLES.get(status.state, "cyan"))
+    for one in status.destinations:
+        line.append(f"\n  {one.id:<3} ")
+        line.append(f"{one.state:<10}", style=_STYLES.get(one.state, "cyan"))
+        line.append(f" {one.kbps_out} kbps" if not status.final else f" sent {one.bytes_out / 1e6:.1f} MB")
+        if one.dropped_tags:
+            line.append(f"  dropped {one.dropped_tags}", style="yellow")
+        if one.retries:
+            line.append(f"  retries {one.retries}", style="yellow")
+        if one.reason:
+            line.append(f"  {one.reason}", style=_STYLES.get(one.state, "cyan"))
     return line
 
 

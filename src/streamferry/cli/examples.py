@@ -63,6 +63,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "relay": (
         "streamferry relay film.mp4 trailer.mov --loop -1 --to rtmp://live.example/app/KEY",
         "streamferry relay rtmp://origin.example/live/main --to 'srt://live.example:9000?streamid=KEY'",
+        "streamferry relay rtmp://origin.example/live/main --to rtmp://a.example/app/KEY --to rtmps://b.example/app/KEY",
     ),
     "receive": ("streamferry receive", "streamferry receive --host 0.0.0.0 --port 19350"),
     "demo": ("streamferry demo", "streamferry demo --seconds 60"),

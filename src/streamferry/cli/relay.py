@@ -32,7 +32,7 @@ from streamferry.relay import Item, Latency, Playhead, RelaySpec, RelayStatus
 from streamferry.relay.host import RelayHost
 from streamferry.relay.live_or_file import looks_live
 from streamferry.relay.network import Network
-from streamferry.relay.spec import Codecs, check_options
+from streamferry.relay.spec import Codecs, Destination, check_options
 from streamferry.relay.status import START
 
 #: A typo should not be retried for ever: how long a relay may go without ever streaming.
@@ -47,23 +47,24 @@ def relay(
         typer.Argument(help="Addresses or local files. Several are a list, played in order.", show_default=False),
     ],
     to: Annotated[
-        str,
+        list[str],
         typer.Option(
             "--to",
             envvar="STREAMFERRY_TO",
             show_envvar=True,
             show_default=False,
             help="rtmp://, rtmps:// or srt:// address to push to, or the http(s):// address of an HLS playlist. "
-            "In the environment it stays out of the process list.",
+            "Repeat it to push a live source to several. In the environment, separated by spaces, they stay out of the "
+            "process list.",
         ),
     ],
     key: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             envvar="STREAMFERRY_KEY",
             show_envvar=True,
             show_default=False,
-            help="Stream key, where a platform shows it apart: --to is the server then.",
+            help="Stream key, where a platform shows it apart: --to is the server then; one for each.",
         ),
     ] = None,
     live: Annotated[
@@ -148,8 +149,8 @@ def relay(
 
 async def _relay(
     sources: list[str],
-    to: str,
-    key: str | None,
+    to: list[str],
+    keys: list[str] | None,
     peers: dict[str, Any],
     live: bool | None,
     loop: int,
@@ -168,12 +169,12 @@ async def _relay(
     on_interrupt(looking.cancel)
     network = _network(ca_file)
     urls = [parse_address("source", text) for text in sources]
-    destination = parse_address("--to", to) if key is None else _server_and_key(to, key)
+    destination, *others = _destinations(to, keys or [])
     source_options = peer_options(peers, "source_options")
     destination_options = peer_options(peers, "destination_options")
     for field, options, peers_of in (
         ("source_options", source_options, urls),
-        ("destination_options", destination_options, [destination]),
+        ("destination_options", destination_options, [destination, *others]),
     ):
         try:
             check_options(field, options, peers_of)
@@ -204,7 +205,13 @@ async def _relay(
             codecs=choices.codecs,
             source_options=source_options,
             destination_options=destination_options,
+            destination_id="1",
+            others=tuple(
+                Destination(str(number), url, destination_options) for number, url in enumerate(others, start=2)
+            ),
         )
+    elif others:
+        raise ValueError("--to: several destinations are for a live source")
     else:
         spec = RelaySpec.vod(
             items,
@@ -225,6 +232,14 @@ async def _relay(
         running = host.start(spec)
         on_interrupt(running.request_stop)
         return await (show_json(running) if as_json else show_progress(running))
+
+
+def _destinations(to: list[str], keys: list[str]) -> list[MediaUrl]:
+    if not keys:
+        return [parse_address("--to", text) for text in to]
+    if len(keys) != len(to):
+        raise ValueError("--key: give one for each --to, or write the keys in the addresses")
+    return [_server_and_key(server, key) for server, key in zip(to, keys, strict=True)]
 
 
 def _server_and_key(server: str, key: str) -> MediaUrl:

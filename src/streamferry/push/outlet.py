@@ -159,8 +159,9 @@ class Outlet:
         self._lost_ms = 0
         #: Called with the tags that were sent, while there is a preview; bodies may be views.
         self.tap: Callable[[list[LaidTag]], None] | None = None
-        #: Called with frames that are framed already, before they leave, while there are other destinations.
-        self.fan: Callable[[Framed], None] | None = None
+        #: Called at each visit with frames that are framed already, before they leave, while there are other
+        #: destinations; with how many there are, and the DTS of the last.
+        self.fan: Callable[[Framed, int, int], None] | None = None
         #: Set when all that is offered has to come as tags.
         self.needs_tags = False
         self._always_needs_tags = False

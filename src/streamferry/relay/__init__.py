@@ -6,13 +6,24 @@ here: ``host``, ``network`` and ``preview``.
 
 from streamferry.net.fence import lease_clock
 from streamferry.relay.list_position import advance, move, move_ends
-from streamferry.relay.spec import ENDLESS, Item, Latency, RelaySpec
-from streamferry.relay.status import ItemChange, ItemStep, Playhead, RelayStatus, State, Totals, Trouble
+from streamferry.relay.spec import ENDLESS, Destination, Item, Latency, RelaySpec
+from streamferry.relay.status import (
+    DestinationStatus,
+    ItemChange,
+    ItemStep,
+    Playhead,
+    RelayStatus,
+    State,
+    Totals,
+    Trouble,
+)
 from streamferry.timeline.pace import LEAD_MS
 
 __all__ = [
     "ENDLESS",
     "LEAD_MS",
+    "Destination",
+    "DestinationStatus",
     "Item",
     "ItemChange",
     "ItemStep",

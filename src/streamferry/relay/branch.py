@@ -104,11 +104,16 @@ class Branch:
             self._lost.set_result(error)
 
 
-def pass_on(framed: Framed, branches: Sequence[Branch]) -> None:
-    """Give the branches what the fast path has framed for the session of another one."""
+def pass_on(framed: Framed, count: int, last_ms: int, branches: Sequence[Branch]) -> None:
+    """Give the branches what the fast path has framed for the session of another one: so many frames, if any."""
+    if not count:
+        for branch in branches:
+            branch.offer([])
+        return
+    framed.count, framed.last_ms = count, last_ms
     data = b"".join(framed.pieces)
     made = {(framed.zero_ms, framed.stream_word, framed.chunk_size): data}
-    tags: list[LaidTag] | None = None
+    tags: list[LaidTag] = []
     for branch in branches:
         place = branch.outlet.place
         if place is not None:

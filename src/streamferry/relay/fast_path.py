@@ -205,12 +205,12 @@ class FastPath(Generic[R]):
             framed, end, base_ms, until_ms, video_ms, audio_ms, looks
         )
         self.rest = rest
+        if outlet.fan is not None:
+            outlet.fan(framed, count, (video_ms if last_type == VIDEO else audio_ms) + zero_ms)
         if count:
             last_ms = video_ms if last_type == VIDEO else audio_ms
             framed.count = count
             framed.last_ms = last_ms + zero_ms
-            if outlet.fan is not None:
-                outlet.fan(framed)
             self.media_at = now
             if video_step_ms:
                 self.picture_at = now

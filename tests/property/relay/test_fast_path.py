@@ -33,6 +33,7 @@ from streamferry.timeline import Timeline
 from streamferry.wire.flv import serialize_flv_header, serialize_metadata, serialize_tag
 from streamferry.wire.rtmp.chunk import ChunkReader, Message, append_message
 from streamferry.wire.rtmp.chunk_file import CHUNK_SIZE
+from streamferry.wire.rtmp.framed import Framed
 from streamferry.wire.rtmp.session import ClientSession, ConnectRequested, PlayRequested, Purpose, ServerSession
 
 MAX_VISITS = 120
@@ -270,6 +271,18 @@ class CountingTimeline(Timeline):
 
 
 @dataclass(frozen=True)
+class Further:
+    """Another destination: bytes that it takes at each visit, and how long its session has lasted."""
+
+    rooms: Sequence[int] = (1 << 30,)
+    session_ms: int = 0
+    holds: bool = False
+    message_stream_id: int = 1
+    #: Whether it has no session.
+    is_away: bool = False
+
+
+@dataclass(frozen=True)
 class Story:
     """What happens to a relay."""
 
@@ -286,6 +299,7 @@ class Story:
     silence: bool = False
     #: At which visits somebody looks at what is sent.
     watched: frozenset[int] = frozenset()
+    further: Sequence[Further] = ()
 
 
 def state_of(thing: Any) -> Any:
@@ -318,11 +332,25 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int, bytes]:
     feed = LiveFeed(
         inlet, timeline, scratch, 0.0, drift=drift, silence=story.silence, outlet=outlet if is_fast else None
     )
+    branches = [flow.branch() for _ in story.further]
+    flow.lead_to([flow.lead, *branches])
+    kernels = [Kernel(further.holds) for further in story.further]
+    lost_further = []
+    for further, branch, far in zip(story.further, branches, kernels, strict=True):
+        other = publish_session(far)
+        other._session.message_stream_id = further.message_stream_id
+        if further.session_ms:
+            other._session._clock.zero_ms = story.begin_ms - further.session_ms
+        if not further.is_away:
+            lost_further.append(branch.attach_session(other, 0.0))
+    rooms_further = [cycle(further.rooms) for further in story.further]
     losses += [flow.attach_session(session, 0.0), flow.attach_feed(feed, 0.0)]
     cuts, rooms, states = cycle(story.cuts), cycle(story.rooms), []
     seen: list[Any] = []
     for visit in range(1, MAX_VISITS):
         wire.next_bytes, kernel.room_bytes = next(cuts), next(rooms)
+        for far, room in zip(kernels, rooms_further, strict=True):
+            far.room_bytes = next(room)
         outlet.tap = seen.extend if visit in story.watched else None
         flow.visit(visit * 0.08)
         seen[:] = [(tag[0], tag[1], bytes(tag[2]), tag[3]) for tag in seen]
@@ -339,7 +367,11 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int, bytes]:
                 "drift": state_of(drift),
                 "unread": unread,
                 "seen": list(seen),
-                "lost": [lost.done() and repr(lost.result()) for lost in losses],
+                "lost": [lost.done() and repr(lost.result()) for lost in losses + lost_further],
+                "further": [
+                    (far.taken, state_of(branch.outlet.queue), branch.outlet.media_time_ms, branch.outlet.bytes_out)
+                    for far, branch in zip(kernels, branches, strict=True)
+                ],
             }
         )
         if any(lost.done() for lost in losses) or not (wire.data or outlet.is_backed_up or inlet._unread):
@@ -361,6 +393,20 @@ def compare(story: Story) -> tuple[int, int]:
 MARKS_MS = st.sampled_from([0, (1 << 24) - 300, (1 << 31) - 300, WRAP_MS - 300, 3 * WRAP_MS + 77])
 
 
+FURTHER = st.builds(
+    Further,
+    st.builds(
+        lambda narrow, wide: [*narrow, *[1 << 30] * wide],
+        st.lists(st.integers(0, 2_000), max_size=5),
+        st.integers(1, 9),
+    ),
+    MARKS_MS,
+    st.booleans(),
+    st.sampled_from([1, 1, 1, 300]),
+    st.sampled_from([False, False, False, True]),
+)
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_both_paths_do_the_same(data: st.DataObject) -> None:
@@ -377,6 +423,7 @@ def test_both_paths_do_the_same(data: st.DataObject) -> None:
         session_ms=data.draw(MARKS_MS),
         silence=data.draw(st.booleans()) and data.draw(st.booleans()),
         watched=data.draw(st.frozensets(st.integers(1, 60), max_size=3)),
+        further=data.draw(st.lists(FURTHER, max_size=2)),
     )
     fast_laid, general_laid = compare(story)
     event(f"{round(10 * (1 - fast_laid / max(general_laid, 1))) * 10} % by the fast path")
@@ -404,6 +451,26 @@ def test_a_steady_stream_takes_it(chunking: Chunking | None, session_ms: int, so
     )
     assert general_laid == 3 + 3 * 200
     assert fast_laid < general_laid / 10
+
+
+@pytest.mark.parametrize("chunking", [None, Chunking()], ids=["FLV", "RTMP"])
+def test_further_destinations_take_what_it_has_framed(
+    monkeypatch: pytest.MonkeyPatch, chunking: Chunking | None
+) -> None:
+    """Where all count from the same moment nothing is framed or parsed again; another moment is framed once for all."""
+    work: list[str] = []
+    for name in ("frame", "tags"):
+        method = getattr(Framed, name)
+        monkeypatch.setattr(
+            Framed, name, lambda framed, *more, name=name, method=method: work.append(name) or method(framed, *more)
+        )
+    camera = Camera(gop=10)
+    film = camera.headers() + camera.film(8)
+    states, _, _ = asyncio.run(relay(Story(film, chunking, cuts=[1_500], further=[Further()] * 9), is_fast=True))
+    assert work == []
+    older = [Further(session_ms=5_000)] * 9
+    states, _, _ = asyncio.run(relay(Story(film, chunking, cuts=[1_500], further=older), is_fast=True))
+    assert 0 < work.count("frame") == work.count("tags") <= len(states)
 
 
 @pytest.mark.parametrize("chunking", [None, Chunking(), Chunking(128, (3, 2, 1, 0), interleaves=True)], ids=str)
