@@ -2,14 +2,15 @@
 
     {"kind": "live" | "vod", "sources": [...], "destinations": [...], "latency": class of the live ones}
                                                                {"started_ns": [...]}, the monotonic clock
+    {"add": [[destination, ...], ...]}         {"added": destinations}; further ones of each live relay, in order
     {"report": true}                  {"states": {state: relays}, "beat_worst_late_ms": ms since the last report,
                                        "dropped_tags": of all relays}
     {"preview": true}                 {"address": "host:port", "passes": {task id: pass}}, the id is the relay's number
     {"collect": true}                  {"objects": that the collector knows after a full collection}
     {"stop": true}                                                       {"stopped": relays}; or a number: the latest
 
-Live: one source for each destination. VOD: every destination loops the whole list of sources, with "watermark": [file,
-x, y, ratio] if that is given. It says {"ready": true}
+Live: one source for each destination; "others" are further destinations of each, as with "add". VOD: every destination
+loops the whole list of sources, with "watermark": [file, x, y, ratio] if that is given. It says {"ready": true}
 once everything is loaded, so that the empty process can be weighed, and leaves when its input ends.
 """
 
@@ -21,6 +22,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,25 @@ import uvloop
 
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
-from streamferry.relay import Item, Latency, RelaySpec
+from streamferry.relay import Destination, Item, Latency, RelaySpec
 from streamferry.relay.host import Relay, RelayHost
 
 _LINE_MAX = 1 << 20
 _AT_A_TIME = 100
+
+
+#: Of the live relays, in order.
+specs: list[RelaySpec] = []
+
+
+def _others(addresses: list[str]) -> tuple[Destination, ...]:
+    return tuple(Destination(f"further {number}", MediaUrl.parse(text)) for number, text in enumerate(addresses))
+
+
+def _add(relays: list[Relay], others: list[list[str]]) -> dict[str, Any]:
+    for i, addresses in enumerate(others):
+        relays[i].update(replace(specs[i], others=_others(addresses)))
+    return {"added": sum(map(len, others))}
 
 
 def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[str, Any]:
@@ -46,7 +62,9 @@ def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[st
         started_ns.append(time.monotonic_ns())
         destination = MediaUrl.parse(address)
         if live:
-            spec = RelaySpec.live(sources[i], destination, latency=latency)
+            others = _others(job["others"][i]) if job.get("others") else ()
+            spec = RelaySpec.live(sources[i], destination, latency=latency, others=others)
+            specs.append(spec)
         else:
             spec = RelaySpec.vod(map(Item, sources), destination, watermark=mark)
         relays.append(host.start(spec))
@@ -80,6 +98,8 @@ async def _offer_previews(stack: AsyncExitStack, relays: list[Relay]) -> dict[st
 async def _obey(stack: AsyncExitStack, host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[str, Any]:
     if "kind" in job:
         return _start(host, job, relays)
+    if "add" in job:
+        return _add(relays, job["add"])
     if "report" in job:
         return await _report(host, relays)
     if "preview" in job:
