@@ -218,7 +218,7 @@ async def test_all_are_handed_over_at_the_same_keyframe(relays, source, make_des
     all_of_them = [await make_destination() for _ in range(3)]
     running = relays.start_spec(spec_of(source, *all_of_them))
     publishes = await on_air(*all_of_them)
-    running.relay.request_stop(at_next_start=True)
+    running.relay.hand_over()
     assert (await running.relay.wait()).state is State.STOPPED
     await until("their ends", lambda: all(publish.is_over for publish in publishes))
     assert [publish.ended for publish in publishes] == ["closed"] * 3
