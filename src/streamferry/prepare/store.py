@@ -44,6 +44,7 @@ from streamferry.prepare.errors import (
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.file_version import Version, version_of_file
 from streamferry.prepare.job import Job
+from streamferry.prepare.known_versions import KnownVersions
 from streamferry.prepare.processing import COPY, Processing
 from streamferry.prepare.route import Route
 from streamferry.reasons import Code, system_reason
@@ -133,13 +134,15 @@ class PreparedStore:
         processing: Processing = COPY,
         keep: bool = True,
         options: PeerOptions = NO_OPTIONS,
+        known: KnownVersions | None = None,
     ) -> PreparedFile:
         """The prepared file of ``url``, as soon as it can be played from ``start_ms``; the caller closes it.
 
         Without ``keep`` it is a file of the caller's own, of which no more is there than a window around the one place
         where it is read, and which is removed when it is closed. What cannot be read from front to back is there whole.
 
-        The origin is asked each time whether the file has changed; if it cannot answer, the copy in the cache is used.
+        The origin is asked each time whether the file has changed, unless that is ``known``; if it cannot answer, the
+        copy in the cache is used.
         ``on_progress`` is called while this waits. ``options``: of its origin; what was had with some is not given to
         who has others, since they may be what lets one in.
 
@@ -147,11 +150,13 @@ class PreparedStore:
         """
         attempts = 0
         while True:
-            file = await self._file_of(url, processing, keep, start_ms, options)
+            file = await self._file_of(url, processing, keep, start_ms, options, known)
             try:
                 await file.wait_playable(start_ms, on_progress)
             except (SourceChanged, PreparationRestarted):
                 file.close()
+                if known is not None:
+                    known.forget(url.reveal())
                 attempts += 1
                 if attempts == _MAX_ATTEMPTS:
                     raise
@@ -162,7 +167,13 @@ class PreparedStore:
                 return file
 
     async def _file_of(
-        self, url: MediaUrl, processing: Processing, keep: bool, start_ms: int, options: PeerOptions
+        self,
+        url: MediaUrl,
+        processing: Processing,
+        keep: bool,
+        start_ms: int,
+        options: PeerOptions,
+        known: KnownVersions | None,
     ) -> PreparedFile:
         """The file of the present version of ``url``, with one more user, being loaded or prepared if it is new."""
         if url.scheme not in ("file", "http", "https"):
@@ -172,7 +183,8 @@ class PreparedStore:
         root = self._root
         version = Version()
         try:
-            version = await self._version_of(url, options)
+            ask = partial(self._version_of, url, options)
+            version = await (ask() if known is None or url.scheme == "file" else known.find(address, ask))
             entry = entry_of(root, had_as, version.key, processing.key)
             keep = keep and await self._may_keep(entry, url, version)
             if not keep:

@@ -16,6 +16,7 @@ from streamferry.media.watermark import Watermark
 from streamferry.net.first_ended import until_first_ended
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.form import Form
+from streamferry.prepare.known_versions import KnownVersions
 from streamferry.prepare.processing import Normalize, Processing
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay.spec import Codecs, Item
@@ -55,6 +56,7 @@ class PreparedList:
 
     def __init__(self, store: PreparedStore) -> None:
         self._store = store
+        self._known = KnownVersions()
         self._form: Form | None = None
         # The item that set the form: if it is prepared again, it needs the same processing as the first time.
         self._model: tuple[str, Processing] | None = None
@@ -71,7 +73,9 @@ class PreparedList:
         is_model = self._form is None or self._model == (url.reveal(), free)
         processing = free if is_model else _processing(choices, self._form)
         keep, options = choices.pre_download, choices.source_options
-        file = await self._store.open(url, on_progress, start_ms, processing=processing, keep=keep, options=options)
+        file = await self._store.open(
+            url, on_progress, start_ms, processing=processing, keep=keep, options=options, known=self._known
+        )
         if self._form is None:
             self._form, self._model = file.form, (url.reveal(), free)
         return file

@@ -263,6 +263,19 @@ def test_small_steps_back_of_sound_add_up_to_nothing() -> None:
     assert abs(stamps(out, AUDIO)[0] - (HOUR_MS - 40)) <= 5
 
 
+@pytest.mark.parametrize("repeated_ms", [1_000, 3_000])
+def test_pictures_that_come_twice_within_a_session_are_played_twice_and_in_step(repeated_ms: int) -> None:
+    """A28 e (decision 0052): its own clock says that nothing is repeated, so nothing is dropped, or out of order."""
+    timeline, tags = begun(), live(0, 10)
+    again = [tag for tag in tags if tag[1] >= 10_000 - repeated_ms]
+    laid = lay(timeline, tags + again + live(10_000, 5)[2:])
+    assert_strictly_rising(laid)
+    assert len(stamps(laid, VIDEO)) == (15_000 + repeated_ms) // 40
+    assert stamps(laid, VIDEO)[-1] == 15_000 + repeated_ms - 40
+    assert stamps(laid, AUDIO)[-1] == 15_000 + repeated_ms - 20
+    assert timeline.repairs <= 2
+
+
 @pytest.mark.parametrize("own_ms", [0, 2_000])
 def test_two_seconds_of_sound_before_the_first_picture_move_nothing(own_ms: int) -> None:
     """R11: of sound that begins before the picture what belongs after its start is kept, as far from it as it was."""
