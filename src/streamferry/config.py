@@ -7,19 +7,21 @@ it, and a test compares the two.
 import contextlib
 import difflib
 import ipaddress
+import json
 import os
 import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streamferry.net.folders import Folders
 from streamferry.net.listening import ListenPorts
 from streamferry.net.process import forget_variables
+from streamferry.net.s3 import NO_BUCKETS, SECRET_VARIABLES, Buckets
 from streamferry.prepare.cache import default_root
 
 PREFIX = "STREAMFERRY_"
@@ -29,7 +31,16 @@ _MAX_FILE_BYTES = 1 << 20
 #: Variables of the commands that call a service, or relay without one.
 _OTHERS = (_CONFIG, f"{PREFIX}URL", f"{PREFIX}TO")
 #: Variables that are read once and then forgotten.
-SECRETS = tuple(PREFIX + name for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SEAL_KEY", "STORE", "METRICS_TOKEN"))
+_OWN_SECRETS = (
+    "ACCESS_KEY_ID",
+    "SECRET_ACCESS_KEY",
+    "SEAL_KEY",
+    "STORE",
+    "METRICS_TOKEN",
+    "S3_ACCESS_KEY_ID",
+    "S3_SECRET_ACCESS_KEY",
+)
+SECRETS = (*(PREFIX + name for name in _OWN_SECRETS), *SECRET_VARIABLES)
 
 
 def _default_data_dir() -> Path:
@@ -41,6 +52,7 @@ class Settings(BaseSettings):
     """Every setting, with its default. Build it with :func:`load_settings`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", hide_input_in_errors=True)
+    _buckets: Buckets = PrivateAttr(default=NO_BUCKETS)
 
     data_dir: Path = Field(
         default_factory=_default_data_dir,
@@ -72,6 +84,29 @@ class Settings(BaseSettings):
     )
     files: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Folders from which `file:` sources may be read, separated by `:`. Empty: none."
+    )
+    s3_buckets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Buckets from which `s3:` sources may be read, separated by `,`; `BUCKET/PREFIX` for a part of "
+        "one. Empty: none.",
+    )
+    s3_endpoint: str = Field(
+        "",
+        description="Address of the S3 server, such as `https://s3.example.com`. Empty: `AWS_ENDPOINT_URL`, else AWS. "
+        "It is reached as `egress` says.",
+    )
+    s3_region: str = Field("", description="Region of its buckets. Empty: `AWS_REGION`, else `us-east-1`.")
+    s3_access_key_id: str = Field(
+        "",
+        description="Access key for S3. Empty: as AWS's tools find one: in `s3_profile`, the environment, the profile "
+        "`default`, the role of the pod or machine.",
+    )
+    s3_secret_access_key: SecretStr = Field(SecretStr(""), description="Its secret.")
+    s3_profile: str = Field("", description="Profile in `~/.aws` to take the keys from. Empty: `AWS_PROFILE`.")
+    s3_addressing: Literal["path", "virtual"] = Field(
+        "path",
+        description="Where the bucket stands in addresses of the S3 server: in the `path`, or as the first part of the "
+        "host (`virtual`), which some providers ask for.",
     )
     upload_mb: int = Field(
         4000,
@@ -186,7 +221,7 @@ class Settings(BaseSettings):
                 ) from None
         return value
 
-    @field_validator("public_hosts", "trusted_proxies", mode="before")
+    @field_validator("public_hosts", "trusted_proxies", "s3_buckets", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -225,6 +260,20 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _FileSource(settings_cls)
 
+    @model_validator(mode="after")
+    def _find_buckets(self) -> Self:
+        # Now: its secrets are forgotten before it is needed.
+        given = {name: getattr(self, f"s3_{name}") for name in ("endpoint", "region", "access_key_id")}
+        given |= {"secret_access_key": self.s3_secret_access_key.get_secret_value()}
+        given |= {"profile": self.s3_profile, "addressing": self.s3_addressing}
+        self._buckets = Buckets.of(given, os.environ, self.s3_buckets)
+        return self
+
+    @property
+    def buckets(self) -> Buckets:
+        """How buckets of S3 are reached, and from which of them tasks may read."""
+        return self._buckets
+
     @property
     def library_dir(self) -> Path:
         """Where uploaded files are."""
@@ -253,6 +302,7 @@ class Settings(BaseSettings):
             "ca_file": str(self.ca_file or ""),
             "log_level": self.log_level,
             "log_format": self.log_format,
+            "buckets": json.dumps(self.buckets.to_json()),
         }
         return {name: value for name, value in values.items() if value}
 

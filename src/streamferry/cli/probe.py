@@ -12,8 +12,10 @@ from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import ffmpeg_program
+from streamferry.net.s3 import Buckets
 from streamferry.prepare.probe import DEFAULT_SECONDS, Probe, describe
 from streamferry.prepare.probe import probe as probe_file
+from streamferry.prepare.route import Route
 from streamferry.relay.spec import VOD_SCHEMES
 
 
@@ -29,11 +31,11 @@ def probe(
     try:
         url = parse_address("address", address)
         if url.scheme not in VOD_SCHEMES:
-            raise ValueError("address: must be a file, http:// or https://")
+            raise ValueError("address: must be a file, http://, https:// or s3://")
     except ValueError as error:
         _fail(str(error), ExitStatus.USAGE)
     try:
-        found = probe_file(url, ffmpeg_program(), seconds)
+        found = probe_file(url, ffmpeg_program(), seconds, Route.to(url, buckets=Buckets.of_environment()))
     except (MediaError, ChildError) as error:
         _fail(str(error), STATUS_OF_FAULT[error.fault] if isinstance(error, MediaError) else ExitStatus.SERVICE)
     except OSError as error:

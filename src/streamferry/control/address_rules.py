@@ -6,6 +6,7 @@ from streamferry.media.errors import SourceForbidden, SourceMissing, SourceRejec
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import NOWHERE, Folders
 from streamferry.net.listening import NO_PORTS, ListenPorts, opens_port
+from streamferry.net.s3 import NO_BUCKETS, Buckets
 from streamferry.reasons import Code, Reason
 from streamferry.tasks.checks import AddressRules
 
@@ -14,17 +15,34 @@ def address_rules(
     folders: Folders = NOWHERE,
     refuse_host: Callable[[str], Reason | None] = lambda _: None,
     ports: ListenPorts = NO_PORTS,
+    buckets: Buckets = NO_BUCKETS,
 ) -> AddressRules:
     """``folders``: from which files may be read. ``refuse_host``: why a host can never be reached. ``ports``: which of
-    a worker may be opened to wait for media.
+    a worker may be opened to wait for media. ``buckets``: of S3, from which may be read.
 
     What passes is judged again by whoever opens it: links may change meanwhile, and names are judged when they are
     resolved.
     """
     return AddressRules(
         refuse_file=lambda url: _refuse_file(url, folders),
-        refuse_peer=lambda url: ports.refuse(url) if opens_port(url) else refuse_host(url.host),
+        refuse_peer=lambda url: (
+            _refuse_bucket(url, buckets)
+            if url.scheme == "s3"
+            else ports.refuse(url)
+            if opens_port(url)
+            else refuse_host(url.host)
+        ),
     )
+
+
+def _refuse_bucket(url: MediaUrl, buckets: Buckets) -> Reason | None:
+    try:
+        buckets.check(url)
+    except SourceForbidden:
+        if not buckets.allowed:
+            return Reason.of(Code.FIELD_NO_BUCKETS)
+        return Reason.of(Code.FIELD_OUTSIDE_BUCKETS, buckets=buckets.allowed)
+    return None
 
 
 def _refuse_file(url: MediaUrl, folders: Folders) -> Reason | None:

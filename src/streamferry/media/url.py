@@ -17,11 +17,15 @@ from streamferry.media.redaction import REDACTED, mark_of, redact_path
 from streamferry.reasons import Code, InvalidValue
 
 _DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
+# A bucket has no port.
+_DEFAULT_PORTS["s3"] = 0
 # Of proxies.
 _DEFAULT_PORTS |= {"socks5": 1080, "socks5h": 1080}
 # A listener has no host: srt://:9000?mode=listener, udp://:1234.
 _HOSTLESS_SCHEMES = frozenset(("srt", "udp"))
 _RTMP_SCHEMES = frozenset(("rtmp", "rtmps"))
+# What follows the host is one text, of which nothing is escaped: a stream name, the key of an object.
+_LITERAL_SCHEMES = _RTMP_SCHEMES | {"s3"}
 # What stands before the names of files that a Flash Media Server plays.
 _STORED_STREAM = re.compile("/(?=(?:mp4|f4v|flv|mp3):)")
 
@@ -76,8 +80,8 @@ class MediaUrl:
                 raise InvalidValue(Code.ADDRESS_EMPTY)
             return cls("file", "", 0, str(Path(local).absolute()), "", None, None)
         text = text.strip(" ")
-        # A stream key may have them, and encoders send them as they are.
-        spaces = " " if text.partition("://")[0].lower() in _RTMP_SCHEMES else ""
+        # Their names may have them, and encoders send them as they are.
+        spaces = " " if text.partition("://")[0].lower() in _LITERAL_SCHEMES else ""
         if any((c <= " " or c == "\x7f") and c != spaces for c in text):
             raise InvalidValue(Code.ADDRESS_UNPRINTABLE)
         try:
@@ -90,6 +94,10 @@ class MediaUrl:
             return cls("file", "", 0, unquote(parts.path), "", None, None)
         if not parts.hostname and scheme not in _HOSTLESS_SCHEMES:
             raise InvalidValue(Code.ADDRESS_NO_HOST)
+        if scheme == "s3":
+            # All that follows the bucket is the key, as AWS's tools read it.
+            key = text.partition("://")[2].partition("/")[2]
+            parts = parts._replace(path=f"/{key}", query="", fragment="")
         return cls._from_parts(scheme, parts, port)
 
     @classmethod

@@ -58,7 +58,7 @@ class Fetch:
     ) -> None:
         self.url = url
         self.path = entry.source
-        self.final_url = url.reveal()
+        self.final_url = route.address(url)
         self.fetched_bytes = 0
         self.total_bytes: int | None = None
         self.cut_short = False
@@ -202,7 +202,7 @@ class Fetch:
             headers["Range"] = f"bytes={start}-"
             if self._expected.if_range:
                 headers["If-Range"] = self._expected.if_range
-        with client.stream("GET", self.url.reveal(), headers=headers) as response:
+        with client.stream("GET", self._route.address(self.url), headers=headers) as response:
             raise_for_status(self.url, response)
             version = version_of_response(response.status_code, response.headers)
             if response.status_code == 416 and start == (version.size_bytes or self._expected.size_bytes):
@@ -287,7 +287,7 @@ def fetch_tail(url: MediaUrl, start: int, expected: Version, route: Route) -> by
     try:
         with (
             httpx.Client(**CLIENT_OPTIONS, **route.client_options()) as client,
-            client.stream("GET", url.reveal(), headers=headers) as response,
+            client.stream("GET", route.address(url), headers=headers) as response,
         ):
             version = version_of_response(response.status_code, response.headers)
             if response.status_code != 206 or range_start(response) != start or expected.contradicts(version):

@@ -24,7 +24,7 @@ from streamferry.net.ffmpeg_options import FORBIDDEN_STATUS, LACKING_STATUS, PRO
 from streamferry.net.retry_after import retry_after_s
 from streamferry.prepare.errors import SourceGone
 from streamferry.prepare.file_version import Version
-from streamferry.prepare.route import FROM_PROXY, Route
+from streamferry.prepare.route import FROM_PROXY, STRAIGHT, Route
 from streamferry.reasons import Code, Reason
 
 # At INFO httpx writes each address in full, with its tokens.
@@ -55,13 +55,13 @@ def open_client(route: Route) -> httpx.AsyncClient:
     return httpx.AsyncClient(**CLIENT_OPTIONS, **route.client_options(is_async=True))
 
 
-async def version_of_http(client: httpx.AsyncClient, url: MediaUrl) -> Version:
+async def version_of_http(client: httpx.AsyncClient, url: MediaUrl, route: Route = STRAIGHT) -> Version:
     """Version of a remote file, by a GET of one byte: a HEAD is refused by signed addresses and many small servers.
 
     Raises SourceGone, SourceRejected, SourceUnreachable, SourceStalled.
     """
     try:
-        async with client.stream("GET", url.reveal(), headers={"Range": "bytes=0-0"}) as response:
+        async with client.stream("GET", route.address(url), headers={"Range": "bytes=0-0"}) as response:
             raise_for_status(url, response)
             version = version_of_response(response.status_code, response.headers)
             if version.etag or version.last_modified:
@@ -97,6 +97,8 @@ def raise_for_status(url: MediaUrl, response: httpx.Response) -> None:
         raise _of_proxy(url, status, response.reason_phrase)
     answer = f"{status} {httpx.codes.get_reason_phrase(status)}".rstrip()
     why = Reason.of(Code.FILE_HTTP_STATUS, url=url.redacted, answer=answer)
+    if url.scheme == "s3":
+        why = _of_bucket(url, status, answer) or why
     if status in _GONE_STATUSES:
         raise SourceGone(why)
     if status >= 500 or status in _PASSING_STATUSES:
@@ -104,6 +106,18 @@ def raise_for_status(url: MediaUrl, response: httpx.Response) -> None:
         error.retry_after_s = retry_after_s(response.headers.get("retry-after", ""))
         raise error
     raise SourceRejected(why)
+
+
+def _of_bucket(url: MediaUrl, status: int, answer: str) -> Reason | None:
+    """What a status of an S3 server asks of the settings, if it does."""
+    if status in (401, 403):
+        return Reason.of(Code.S3_FORBIDDEN, url=url.redacted, bucket=url.host)
+    if status == 404:
+        return Reason.of(Code.S3_MISSING, url=url.redacted, bucket=url.host)
+    # Another region's server answers with either; also one that wants the bucket in the host's name.
+    if status in (301, 307, 400):
+        return Reason.of(Code.S3_ELSEWHERE, url=url.redacted, bucket=url.host, answer=answer)
+    return None
 
 
 def source_error(url: MediaUrl, error: httpx.HTTPError | httpx.InvalidURL) -> SourceError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.ffmpeg_options import OWN_ANSWER, own_mark
+from streamferry.net.s3 import Buckets, Signer
 
 if TYPE_CHECKING:
     import httpx
@@ -19,13 +20,15 @@ FROM_PROXY = "from_our_proxy"
 class Route:
     """``proxy``: address of an egress proxy, empty for none. ``authorities``: PEM, trusted beside the system's.
 
-    ``headers`` of requests, which were given for the address ``given_for``: see ``PeerOptions``.
+    ``headers`` of requests, which were given for the address ``given_for``: see ``PeerOptions``. ``buckets``: of an
+    ``s3:`` address, how its bucket is reached, as JSON of ``Buckets``; requests for what lies in it are signed.
     """
 
     proxy: str = ""
     authorities: str = ""
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     given_for: str = field(default="", repr=False)
+    buckets: dict[str, Any] | None = field(default=None, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """As part of a job."""
@@ -42,11 +45,31 @@ class Route:
         hooks: dict[str, Callable[..., object]] = {"response": self._mark_answer}
         if self.headers:
             hooks["request"] = self._teller()
-        return {
-            "proxy": self.proxy or None,
-            "verify": context,
-            "event_hooks": {name: [_as_async(hook) if is_async else hook] for name, hook in hooks.items()},
-        }
+        called = {name: [_as_async(hook) if is_async else hook] for name, hook in hooks.items()}
+        if self.buckets is not None:
+            called.setdefault("request", []).append(self._signer(is_async=is_async))
+        return {"proxy": self.proxy or None, "verify": context, "event_hooks": called}
+
+    def address(self, url: MediaUrl) -> str:
+        """What a request for ``url`` is for: of an ``s3:`` address where its server has it."""
+        if url.scheme != "s3" or self.buckets is None:
+            return url.reveal()
+        return Buckets.from_json(self.buckets).address(url)
+
+    def _signer(self, *, is_async: bool) -> Callable[..., Any]:
+        """Signs each request when it is made, those after redirects and of a playlist's segments included."""
+        assert self.buckets is not None
+        import httpx
+
+        signer = Signer(Buckets.from_json(self.buckets), MediaUrl.parse(self.given_for), self.authorities)
+
+        def sign(request: httpx.Request) -> None:
+            request.url = httpx.URL(signer.sign(request.method, str(request.url)))
+
+        async def sign_async(request: httpx.Request) -> None:
+            request.url = httpx.URL(await signer.sign_async(request.method, str(request.url)))
+
+        return sign_async if is_async else sign
 
     def _mark_answer(self, response: "httpx.Response") -> None:
         """Note whether it is from our own proxy: an origin may answer with its statuses, too."""
@@ -72,9 +95,19 @@ class Route:
         return tell
 
     @classmethod
-    def to(cls, url: MediaUrl, options: PeerOptions = NO_OPTIONS, *, proxy: str = "", authorities: str = "") -> "Route":
-        """The route of one address."""
-        return cls(proxy, authorities, dict(options.headers), url.reveal() if options.headers else "")
+    def to(
+        cls,
+        url: MediaUrl,
+        options: PeerOptions = NO_OPTIONS,
+        *,
+        proxy: str = "",
+        authorities: str = "",
+        buckets: Buckets | None = None,
+    ) -> "Route":
+        """The route of one address. ``buckets`` are for an ``s3:`` one."""
+        of_s3 = buckets.to_json() if buckets is not None and url.scheme == "s3" else None
+        given_for = url.reveal() if options.headers or of_s3 else ""
+        return cls(proxy, authorities, dict(options.headers), given_for, of_s3)
 
 
 def _as_async(hook: Callable[..., object]) -> Callable[..., Awaitable[None]]:

@@ -29,6 +29,7 @@ from streamferry.net.egress_proxy import EgressProxy
 from streamferry.net.ffmpeg import authorities, ffmpeg_program
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.net.process import child_environment
+from streamferry.net.s3 import Buckets
 from streamferry.net.sandbox import tell_missing
 from streamferry.prepare.budget import Budget
 from streamferry.prepare.cache import UNKEPT, Entry, default_root, entry_of, newest_whole_entry
@@ -80,14 +81,17 @@ class PreparedStore:
         tls: ssl.SSLContext | None = None,
         folders: Folders = EVERYWHERE,
         reserve_bytes: int | None = None,
+        buckets: Buckets | None = None,
     ) -> None:
         """``ahead_bytes``: how much of a file that is not kept may be there ahead of its player; 12 MiB at
         least, because a player says where it is each 2 MiB and takes up to 4 MiB at once.
 
         ``allow``: egress policy of all that is fetched; ``tls``: whom to trust beside the system's authorities.
-        ``folders``: where files of this machine may be read. ``reserve_bytes``: see ``net.disk``.
+        ``folders``: where files of this machine may be read. ``reserve_bytes``: see ``net.disk``. ``buckets``: of S3,
+        and from which of them; None: as the environment says, all of them.
         """
         self._folders = folders
+        self._buckets = Buckets.of_environment() if buckets is None else buckets
         self._root = root if root is not None else default_root()
         self._budget = Budget(self._root, max_bytes, Disk(self._root, reserve_bytes), ahead_bytes)
         self._allow = allow
@@ -176,8 +180,10 @@ class PreparedStore:
         known: KnownVersions | None,
     ) -> PreparedFile:
         """The file of the present version of ``url``, with one more user, being loaded or prepared if it is new."""
-        if url.scheme not in ("file", "http", "https"):
+        if url.scheme not in ("file", "http", "https", "s3"):
             raise SourceUnsupported(Code.FILE_BAD_SCHEME, url=url.redacted)
+        if url.scheme == "s3":
+            self._buckets.check(url)
         address = url.reveal()
         had_as = address if options == NO_OPTIONS else f"{address}\n{json.dumps(options.to_json(), sort_keys=True)}"
         root = self._root
@@ -232,9 +238,9 @@ class PreparedStore:
         route = await self._route_to(url, options)
         from streamferry.prepare.origin import version_of_http
 
-        if options != NO_OPTIONS:
+        if options != NO_OPTIONS or url.scheme == "s3":
             async with await asyncio.to_thread(_open_client, route) as client:
-                return await version_of_http(client, url)
+                return await version_of_http(client, url, route)
         async with self._lock:
             if self._client is None:
                 self._client = await asyncio.to_thread(_open_client, route)
@@ -248,7 +254,7 @@ class PreparedStore:
                 if self._egress_proxy is None:
                     self._egress_proxy = await EgressProxy(self._allow, Deadlines()).open()
             proxy = self._egress_proxy.address_for(options.way)
-        return Route.to(url, options, proxy=proxy, authorities=self._authorities)
+        return Route.to(url, options, proxy=proxy, authorities=self._authorities, buckets=self._buckets)
 
     async def _keep(
         self,

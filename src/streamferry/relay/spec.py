@@ -10,6 +10,7 @@ from streamferry.media.peer_options import NO_OPTIONS, PeerOptions, check_use
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.net.listening import DatagramPlace, srt_mode
+from streamferry.net.s3 import check_s3
 from streamferry.prepare.processing import FIRST, Normalize
 from streamferry.reasons import Code, InvalidPart, InvalidValue
 from streamferry.relay.status import START, Playhead
@@ -22,7 +23,7 @@ MAX_ITEMS = 30
 MAX_DESTINATIONS = 10
 #: What can be pulled live, played as a file, and pushed to: front ends refuse the rest before a run exists.
 LIVE_SCHEMES = frozenset(("rtmp", "rtmps", "http", "https", "rtsp", "rtsps", "srt", "udp"))
-VOD_SCHEMES = frozenset(("file", "http", "https"))
+VOD_SCHEMES = frozenset(("file", "http", "https", "s3"))
 PUSH_SCHEMES = frozenset(("rtmp", "rtmps", "srt", "http", "https"))
 # They have no port of their own.
 _PORT_NEEDED = frozenset(("srt", "udp"))
@@ -62,6 +63,8 @@ def _check_parts(url: MediaUrl) -> None:
         srt_mode(url)
     if url.scheme == "udp":
         DatagramPlace.of(url)
+    if url.scheme == "s3":
+        check_s3(url)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ class Prober:
     def __init__(self, settings: Settings, *, timeout_s: float = TIMEOUT_S) -> None:
         self._allow = decide_allow(Egress(settings.egress))
         self._folders = settings.folders
+        self._buckets = settings.buckets
         self._authorities = settings.ca_file.read_text() if settings.ca_file else ""
         self._timeout_s = timeout_s
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -56,7 +57,8 @@ class Prober:
 
     async def _ask(self, url: MediaUrl, seconds: float) -> dict[str, object]:
         egress_proxy = await open_egress_proxy(self._allow, Deadlines())
-        route = Route(egress_proxy.address if egress_proxy else "", self._authorities)
+        proxy = egress_proxy.address if egress_proxy else ""
+        route = Route.to(url, proxy=proxy, authorities=self._authorities, buckets=self._buckets)
         order = {
             "url": url.reveal(),
             "ffmpeg": ffmpeg_program(),

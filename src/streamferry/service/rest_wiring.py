@@ -42,7 +42,7 @@ def rest_settings(
 def address_rules_of(settings: Settings) -> AddressRules:
     """What the settings allow."""
     refuse_host = decide_refusal(Egress(settings.egress))
-    return address_rules(settings.folders, refuse_host, ListenPorts.parse(settings.listen_ports))
+    return address_rules(settings.folders, refuse_host, ListenPorts.parse(settings.listen_ports), settings.buckets)
 
 
 def library_of(settings: Settings) -> Library:

@@ -36,7 +36,7 @@ async def prepare(settings: Settings, sample: Path, destination: str) -> Prepare
     async with open_store(settings, Purpose.SERVE) as store:
         actions = Actions(store)
         key = await _first_writer(actions) or await actions.create_key()
-        writes = Writes(actions, address_rules(settings.folders))
+        writes = Writes(actions, address_rules(settings.folders, buckets=settings.buckets))
         found = (await Reads(actions).tasks(title=TITLE, size=1)).tasks
         if not found:
             return Prepared(key, await _create(writes, sample, destination))

@@ -60,6 +60,7 @@ async def work(
         allow=network.allow,
         tls=network.tls,
         folders=settings.folders,
+        buckets=settings.buckets,
     )
     async with contextlib.AsyncExitStack() as stack:
         if is_child:

@@ -3,6 +3,7 @@
 Not the model in ``config``: the library behind it costs a process more than a tenth of a second to import.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol, cast
 
 from streamferry.net.folders import Folders
+from streamferry.net.s3 import Buckets
 
 
 class AnySecret(Protocol):
@@ -65,6 +67,7 @@ class WorkerSettings:
     ca_file: Path | None
     log_level: str
     log_format: Literal["human", "json"]
+    buckets: Buckets
 
     @classmethod
     def load(cls, values: Mapping[str, str]) -> "WorkerSettings":
@@ -86,6 +89,7 @@ class WorkerSettings:
             ca_file=Path(ca_file) if ca_file else None,
             log_level=values["log_level"],
             log_format=cast(Literal["human", "json"], values["log_format"]),
+            buckets=Buckets.from_json(json.loads(values["buckets"])),
         )
 
     @property

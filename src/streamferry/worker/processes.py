@@ -20,8 +20,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 _log = logging.getLogger("streamferry.worker")
 
-# Prefix of variables that are settings: a worker gets its service's settings instead.
-_PREFIX = "STREAMFERRY_"
+# Prefixes of variables that are settings: a worker gets its service's settings instead.
+_PREFIXES = ("STREAMFERRY_", "AWS_")
 
 #: How long a child gets to give its tasks back and exit before it is killed.
 STOP_S = 8.0
@@ -106,7 +106,7 @@ class WorkerProcesses:
             stdin=PIPE,
             stdout=PIPE,
             stderr=sys.stderr,
-            env={name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)},
+            env={name: value for name, value in os.environ.items() if not name.startswith(_PREFIXES)},
             # Ctrl-C goes to the parent, which then stops its children.
             start_new_session=True,
             pass_fds=self._pass_fds,

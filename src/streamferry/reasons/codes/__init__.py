@@ -15,6 +15,7 @@ from streamferry.reasons.codes.peer_codes import Peers, Srt, Steps
 from streamferry.reasons.codes.picture_codes import Pictures, Previews
 from streamferry.reasons.codes.prepare_codes import Cache, Playlists
 from streamferry.reasons.codes.protocol_codes import Protocols
+from streamferry.reasons.codes.s3_codes import Buckets
 from streamferry.reasons.codes.source_codes import Sources
 from streamferry.reasons.codes.task_codes import Actions, Callbacks, Tasks
 
@@ -34,6 +35,7 @@ class Code(
     Warnings,
     Playlists,
     Cache,
+    Buckets,
     Sources,
     Destinations,
     Watermarks,

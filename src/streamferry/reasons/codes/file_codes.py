@@ -86,8 +86,8 @@ class Files:
     )
     FILE_BAD_SCHEME = ReasonCode(
         "file.bad_scheme",
-        "{url} cannot be prepared: only files, http and https can",
-        "{url} 无法准备：只支持本地文件、http 和 https",
+        "{url} cannot be prepared: only files, http, https and s3 can",
+        "{url} 无法准备：只支持本地文件、http、https 和 s3",
     )
     FILE_END_BEFORE_START = ReasonCode(
         "file.end_before_start",
