@@ -90,7 +90,9 @@ class Buckets:
     @classmethod
     def of_environment(cls) -> "Buckets":
         """For commands that read no settings: their user may read whatever the keys allow. Raises ValueError."""
-        return cls.of({name: os.environ.get(f"STREAMFERRY_S3_{name.upper()}", "") for name in _SETTINGS}, os.environ)
+        return cls.of(
+            {name: os.environ.get("STREAMFERRY_" + f"S3_{name}".upper(), "") for name in _SETTINGS}, os.environ
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As part of a job."""

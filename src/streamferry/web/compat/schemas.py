@@ -116,7 +116,8 @@ class TaskBody(Body):
     SrcAddrS: Addresses | None = Field(
         None,
         description="1 to 30 files, needed with `Type` 1 unless `VodSrcAddrs` is given: "
-        f"{_spoken(VOD_SCHEMES)} (files only from the folders of the setting `files`, buckets only of `s3_buckets`); each at most 1,000 characters. "
+        f"{_spoken(VOD_SCHEMES)} (files only from the folders of the setting `files`, buckets only of `s3_buckets`); "
+        "each at most 1,000 characters. "
         "One extra level of lists is flattened.",
     )
     VodSrcAddrs: list[VodSource] | None = Field(
