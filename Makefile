@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .PHONY: help demo test quick durations lint format lock docs bench check-fresh clean
 
 BIN := .venv/bin
-# Tests wait for servers while others compute: three processes a core, which share them as tests/kit/balance.py says.
+# Tests wait for servers while others compute: three processes a core, which share them as tests/kit/processes.py says.
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 JOBS ?= $(shell echo $$((3 * $(CORES))))
 # These compute.
@@ -27,16 +27,18 @@ demo: ## make a clip, relay it in a loop into a receiver, judge what arrived
 	@scripts/venv.sh run
 	@$(BIN)/streamferry demo $(ARGS)
 
-test: ## lint, then the whole test tree in random order
+test: ## the whole test tree in random order, and lint
 	@scripts/venv.sh dev
 	@scripts/tools.sh
-	@# mypy has one thread: the other core compiles the tests meanwhile, which each of the processes would do.
-	@$(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1 & $(MAKE) --no-print-directory lint && wait
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --junitxml $(REPORT) $(IN_CI) $(ARGS) || scripts/failed-again.sh $$?
+	@# mypy has one thread, and takes a minute the first time: tests run beside it.
+	@mkdir -p build; $(MAKE) --no-print-directory lint >build/lint.log 2>&1 & lint=$$!; status=0; \
+	$(BIN)/python -m pytest --processes $(JOBS) --junitxml $(REPORT) $(IN_CI) $(ARGS) \
+	    || scripts/failed-again.sh $$? || status=$$?; \
+	wait $$lint || { cat build/lint.log; echo 'lint has failed' >&2; status=1; }; exit $$status
 
 quick: ## unit, property and loopback tests, but for modules of which a test takes its time
 	@scripts/venv.sh dev
-	@$(BIN)/python -m pytest --quick --numprocesses $(QUICK_JOBS) tests/unit tests/property tests/loopback $(ARGS)
+	@$(BIN)/python -m pytest --quick --processes $(QUICK_JOBS) tests/unit tests/property tests/loopback $(ARGS)
 
 durations: ## keep how long the tests of the last "make test" took, so that the next one is shared out by it
 	@PYTHONPATH=tests $(BIN)/python -m kit.balance $(REPORT)

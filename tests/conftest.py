@@ -7,19 +7,19 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from kit import postgresql, programs
-from kit.balance import LongestFirst, shares_the_service, slow_modules
+from kit.balance import shares_the_service, slow_modules
 from kit.clips import ClipFactory
 from kit.forked_children import Nursery, started
 from kit.http_files import HttpFiles
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
 from kit.node_media_server import NodeMediaServer
+from kit.processes import SharedRun, directory_of_run
 from kit.service_program import ServiceProgram
 from kit.shared_service import SharedService
 from streamferry.relay import collector
@@ -37,8 +37,16 @@ _IS_CI = os.environ.get("CI", "").lower() in ("true", "1", "yes")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """For ``make quick``."""
+    """For ``make test`` and ``make quick``."""
+    parser.addoption("--processes", type=int, default=1, help="how many share the tests, see kit/processes.py")
     parser.addoption("--quick", action="store_true", help="leave out modules of which a test takes its time")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have several processes, if they are asked for."""
+    count: int = config.getoption("--processes")
+    if count > 1:
+        config.pluginmanager.register(SharedRun(count))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -63,12 +71,6 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongestFirst:
-    """Several processes share the tests as kit/balance.py says."""
-    return LongestFirst(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -137,12 +139,10 @@ def _addresses_without_marks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipFactory:
+def clips(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> ClipFactory:
     """``clips(name, container)``: see kit/clips.py."""
-    directory = tmp_path_factory.mktemp("clips")
-    run = tmp_path_factory.getbasetemp()
-    # The processes of xdist have theirs side by side.
-    return ClipFactory(directory, (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "made-clips")
+    run = directory_of_run(pytestconfig, tmp_path_factory.getbasetemp())
+    return ClipFactory(tmp_path_factory.mktemp("clips"), run / "made-clips")
 
 
 @pytest.fixture

@@ -14,13 +14,9 @@ import functools
 import json
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 DURATIONS = Path(__file__).parents[1] / "durations.json"
 ROOT = DURATIONS.parents[1]
@@ -36,47 +32,44 @@ SLOW_SECONDS = 0.2
 _SHORT_SECONDS = 2.0
 
 
-class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]
-    """xdist asks ``_split_scope`` to which part a test belongs, and takes parts off the queue as processes get free."""
-
-    def __init__(self, config: pytest.Config, log: Any, durations: dict[str, float] | None = None) -> None:
-        super().__init__(config, log)
-        self._seconds = read() if durations is None else durations
-        self.workqueue = _LongestFirst(self._seconds)
-
-    def _split_scope(self, nodeid: str) -> str:
-        module = _module_of(nodeid)
-        if shares_the_service(module):
-            browser = " and a browser" if opens_tabs(module) else ""
-            return f"{module.rpartition('/')[0]}/ with the shared service{browser}"
-        is_long = self._seconds.get(module, 0.0) > LONG_SECONDS
-        return nodeid if is_long and not _has_module_fixtures(module) else module
-
-
-class _LongestFirst(OrderedDict[str, dict[str, bool]]):
-    """Part -> its tests.
+class Parts:
+    """What is left of the tests of a run. Indices of a part are in the order of the run.
 
     Every second part has real servers, as long as there are some: if all processes started servers at once, those would
     be too slow for what tests assert of them.
     """
 
-    def __init__(self, seconds: dict[str, float]) -> None:
-        super().__init__()
-        self._seconds = seconds
+    def __init__(self, tests: Sequence[str], durations: dict[str, float] | None = None) -> None:
+        self._seconds = read() if durations is None else durations
+        self._tests = tests
         self._takes_servers = False
+        self._left: dict[str, list[int]] = {}
+        for index, test in enumerate(tests):
+            self._left.setdefault(self._part_of(test), []).append(index)
 
-    def popitem(self, last: bool = False) -> tuple[str, dict[str, bool]]:
+    def take(self) -> list[int]:
+        """The longest part, or nothing once there is none."""
+        if not self._left:
+            return []
         self._takes_servers = not self._takes_servers
-        parts = [part for part in self if part.startswith(SERVERS) == self._takes_servers] or list(self)
-        part = max(parts, key=self._seconds_of)
-        return part, self.pop(part)
+        parts = [part for part in self._left if part.startswith(SERVERS) == self._takes_servers] or list(self._left)
+        return self._left.pop(max(parts, key=self._seconds_of))
+
+    def _part_of(self, test: str) -> str:
+        module = _module_of(test)
+        if shares_the_service(module):
+            browser = " and a browser" if opens_tabs(module) else ""
+            return f"{module.rpartition('/')[0]}/ with the shared service{browser}"
+        is_long = self._seconds.get(module, 0.0) > LONG_SECONDS
+        return test if is_long and not _has_module_fixtures(module) else module
 
     def _seconds_of(self, part: str) -> float:
         if part in self._seconds:
             return self._seconds[part]
         if _module_of(part) in self._seconds:
             return _SHORT_SECONDS
-        return sum(self._seconds.get(module, _UNKNOWN_SECONDS) for module in set(map(_module_of, self[part])))
+        modules = {_module_of(self._tests[index]) for index in self._left[part]}
+        return sum(self._seconds.get(module, _UNKNOWN_SECONDS) for module in modules)
 
 
 def _module_of(part: str) -> str:

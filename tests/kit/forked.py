@@ -89,6 +89,10 @@ class Forks:
         """Of the parent of all of them, which is started if it does not run."""
         return self._started().pid
 
+    def start_parent(self) -> None:
+        """Do that now, also for processes that will be forked from this one: they share it, and end it together."""
+        self._started()
+
     def start(
         self,
         words: Sequence[str],

@@ -140,8 +140,13 @@ def run_ours(words: Sequence[object]) -> subprocess.CompletedProcess[str]:
     return _FORKS.run([*map(str, words)])
 
 
+def start_forks() -> None:
+    """Have the process that programs of ours are forked from, for this process and all that are forked from it."""
+    _FORKS.start_parent()
+
+
 def close_forks() -> None:
-    """End the process that programs of ours are forked from."""
+    """End the process that programs of ours are forked from; if others have it as well, they do."""
     _FORKS.close()
 
 

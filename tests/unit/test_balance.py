@@ -2,13 +2,11 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from kit import balance
-from kit.balance import LongestFirst, of_report
+from kit.balance import Parts, of_report
 
 LONG, WHOLE = "tests/long.py", "tests/whole.py"
 
@@ -22,74 +20,50 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(balance, "ROOT", tmp_path)
 
 
-class Process:
-    """Takes what it is given, as a process of xdist does."""
-
-    shutting_down = False
-
-    def __init__(self, name: str) -> None:
-        self.gateway = SimpleNamespace(id=name)
-        self.given: list[int] = []
-
-    def send_runtest_some(self, indices: list[int]) -> None:
-        self.given += indices
-
-    def shutdown(self) -> None:
-        self.shutting_down = True
+def handed_out(tests: list[str], durations: dict[str, float]) -> list[list[str]]:
+    """The parts in their order."""
+    parts = Parts(tests, durations)
+    return [[tests[index] for index in part] for part in iter(parts.take, [])]
 
 
-def ran(tests: list[str], durations: dict[str, float], count: int, pytestconfig: pytest.Config) -> list[list[str]]:
-    """What each process was given, in order, where all tests take the same time."""
-    config: Any = SimpleNamespace(option=SimpleNamespace(loadscopereorder=False), getvalue=lambda _: ["popen"] * count)
-    config.hook = pytestconfig.hook
-    scheduler = LongestFirst(config, None, durations)
-    processes: list[Any] = [Process(f"gw{number}") for number in range(count)]
-    for process in processes:
-        scheduler.add_node(process)
-        scheduler.add_node_collection(process, tests)
-    scheduler.schedule()
-    done = [0] * count
-    while scheduler.has_pending:
-        for number, process in enumerate(processes):
-            if done[number] < len(process.given):
-                scheduler.mark_test_complete(process, process.given[done[number]])
-                done[number] += 1
-    assert all(process.shutting_down for process in processes)
-    return [[tests[index] for index in process.given] for process in processes]
-
-
-def test_every_test_runs_once_and_a_module_in_one_process(pytestconfig: pytest.Config) -> None:
+def test_every_test_runs_once_and_a_module_in_one_process() -> None:
     """Whatever is known of how long they take."""
-    tests = [f"tests/{name}.py::test_{number}[a::b]" for name in "abcdefg" for number in range(5)]
-    given = ran(tests, {f"tests/{name}.py": 1.0 for name in "abcd"}, 3, pytestconfig)
-    assert sorted(test for one in given for test in one) == sorted(tests)
-    for one in given:
-        assert all(one.count(test) == 1 for test in one)
-        modules = {test.split("::")[0] for test in one}
-        assert all(len([test for test in one if test.startswith(module)]) == 5 for module in modules)
+    tests = [f"tests/{name}.py::test_{number}[a::b]" for number in range(5) for name in "abcdefg"]
+    given = handed_out(tests, {f"tests/{name}.py": 1.0 for name in "abcd"})
+    assert sorted(test for part in given for test in part) == sorted(tests)
+    for part in given:
+        module = part[0].split("::")[0]
+        assert part == [test for test in tests if test.startswith(module)]
 
 
-def test_the_longest_begins_and_what_is_not_known_is_no_short_one(pytestconfig: pytest.Config) -> None:
-    """With one process, so that the order is seen."""
+def test_the_longest_begins_and_what_is_not_known_is_no_short_one() -> None:
+    """Whatever their order."""
     tests = [f"tests/{name}.py::test" for name in ("short", "unknown", "longest", "long")]
     durations = {"tests/short.py": 1.0, "tests/longest.py": 15.0, "tests/long.py": 12.0}
-    assert [test[6:-9] for test in ran(tests, durations, 1, pytestconfig)[0]] == ["longest", "long", "unknown", "short"]
+    assert [part[0][6:-9] for part in handed_out(tests, durations)] == ["longest", "long", "unknown", "short"]
+
+
+def test_every_second_part_has_servers(modules: None, tmp_path: Path) -> None:
+    """So that not all processes start servers at once; for as long as there are parts of both kinds."""
+    of_servers = [f"tests/{name}.py" for name in ("e2e/a", "e2e/b", "contract/c")]
+    for module in of_servers:
+        (tmp_path / module).parent.mkdir(exist_ok=True)
+        (tmp_path / module).write_text("")
+    tests = [f"{module}::test" for module in (*of_servers, "tests/unit/a.py", "tests/unit/b.py")]
+    given = handed_out(tests, {of_servers[0]: 100.0, of_servers[1]: 90.0})
+    assert [part[0].split("::")[0] in of_servers for part in given] == [True, False, True, False, True]
 
 
 @pytest.mark.usefixtures("modules")
-def test_a_long_module_is_shared_unless_it_has_what_is_made_once(pytestconfig: pytest.Config) -> None:
+def test_a_long_module_is_shared_unless_it_has_what_is_made_once() -> None:
     """Each of its tests is a part; one with a server of the module's stays whole."""
     tests = [f"{module}::test_{number}" for module in (LONG, WHOLE) for number in range(8)]
-    given = ran(tests, {LONG: 100.0, WHOLE: 100.0, f"{LONG}::test_5": 60.0}, 2, pytestconfig)
-    of_whole = [{test.startswith(WHOLE) for test in one} for one in given]
-    assert sorted(test for one in given for test in one) == sorted(tests)
-    assert sum(True in kinds for kinds in of_whole) == 1
-    assert all(any(test.startswith(LONG) for test in one) for one in given)
+    given = handed_out(tests, {LONG: 100.0, WHOLE: 90.0, f"{LONG}::test_5": 95.0})
+    assert given[:2] == [[f"{LONG}::test_5"], [test for test in tests if test.startswith(WHOLE)]]
+    assert sorted(given[2:]) == [[test] for test in tests if test.startswith(LONG) and test not in given[0]]
 
 
-def test_what_uses_the_shared_service_is_tested_in_one_process(
-    modules: None, tmp_path: Path, pytestconfig: pytest.Config
-) -> None:
+def test_what_uses_the_shared_service_is_tested_in_one_process(modules: None, tmp_path: Path) -> None:
     """Long modules, too, one after the other: the service is started once, and idle for nobody. A browser likewise."""
     folder = tmp_path / "tests/e2e"
     folder.mkdir()
@@ -102,12 +76,11 @@ def test_what_uses_the_shared_service_is_tested_in_one_process(
     (folder / "other.py").write_text("")
     modules_of_all = (*sharing, *browsing, "tests/e2e/other.py")
     tests = [f"{module}::test_{number}" for module in modules_of_all for number in range(4)]
-    given = ran(tests, dict.fromkeys((*sharing, *browsing), 100.0), 4, pytestconfig)
-    assert sorted(test for one in given for test in one) == sorted(tests)
-    for part in (sharing, browsing):
-        of_part = [[test.partition("::")[0] in part for test in one] for one in given]
-        assert sum(any(kinds) for kinds in of_part) == 1
-        assert all(kinds == sorted(kinds, reverse=True) for kinds in of_part)
+    given = handed_out(tests, dict.fromkeys((*sharing, *browsing), 100.0))
+    assert given == [
+        [test for test in tests if test.partition("::")[0] in part]
+        for part in (sharing, browsing, ["tests/e2e/other.py"])
+    ]
 
 
 @pytest.mark.usefixtures("modules")
