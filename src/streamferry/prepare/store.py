@@ -125,6 +125,11 @@ class PreparedStore:
             self._egress_proxy.close()
 
     @property
+    def root(self) -> Path:
+        """The directory of the cache."""
+        return self._root
+
+    @property
     def preparing(self) -> int:
         """Files that are being prepared now, waiting for their turn to encode or not."""
         return len(self._processes)
@@ -139,6 +144,7 @@ class PreparedStore:
         keep: bool = True,
         options: PeerOptions = NO_OPTIONS,
         known: KnownVersions | None = None,
+        folders: Folders | None = None,
     ) -> PreparedFile:
         """The prepared file of ``url``, as soon as it can be played from ``start_ms``; the caller closes it.
 
@@ -148,13 +154,14 @@ class PreparedStore:
         The origin is asked each time whether the file has changed, unless that is ``known``; if it cannot answer, the
         copy in the cache is used.
         ``on_progress`` is called while this waits. ``options``: of its origin; what was had with some is not given to
-        who has others, since they may be what lets one in.
+        who has others, since they may be what lets one in. ``folders``: where this file may be read, if not in those
+        of the store.
 
         Raises SourceError, and CacheError for trouble with this machine.
         """
         attempts = 0
         while True:
-            file = await self._file_of(url, processing, keep, start_ms, options, known)
+            file = await self._file_of(url, processing, keep, start_ms, options, known, folders or self._folders)
             try:
                 await file.wait_playable(start_ms, on_progress)
             except (SourceChanged, PreparationRestarted):
@@ -178,6 +185,7 @@ class PreparedStore:
         start_ms: int,
         options: PeerOptions,
         known: KnownVersions | None,
+        folders: Folders,
     ) -> PreparedFile:
         """The file of the present version of ``url``, with one more user, being loaded or prepared if it is new."""
         if url.scheme not in ("file", "http", "https", "s3"):
@@ -189,7 +197,7 @@ class PreparedStore:
         root = self._root
         version = Version()
         try:
-            ask = partial(self._version_of, url, options)
+            ask = partial(self._version_of, url, options, folders)
             version = await (ask() if known is None or url.scheme == "file" else known.find(address, ask))
             entry = entry_of(root, had_as, version.key, processing.key)
             keep = keep and await self._may_keep(entry, url, version)
@@ -215,7 +223,7 @@ class PreparedStore:
                 parent=os.getpid(),
                 processing=processing.to_json(),
                 slots=str(self._root),
-                folders=self._folders.to_json(),
+                folders=folders.to_json(),
                 ahead_bytes=ahead_bytes,
                 start_ms=start_ms,
                 reads_whole=reads_whole,
@@ -232,9 +240,9 @@ class PreparedStore:
             return True
         return await asyncio.to_thread(self._budget.may_keep, entry, url, version)
 
-    async def _version_of(self, url: MediaUrl, options: PeerOptions) -> Version:
+    async def _version_of(self, url: MediaUrl, options: PeerOptions, folders: Folders) -> Version:
         if url.scheme == "file":
-            return await asyncio.to_thread(version_of_file, url, self._folders)
+            return await asyncio.to_thread(version_of_file, url, folders)
         route = await self._route_to(url, options)
         from streamferry.prepare.origin import version_of_http
 

@@ -31,7 +31,8 @@ class LiveFeed:
     ``silence``: whether a source without sound gets a silent track; ``drift``: corrects the drift of its sound;
     ``outlet``: where the fast path leads, if it may be taken; ``may_replay``: it may begin with what was sent before;
     ``first_media_s``: for so long its first media is waited for. ``only_h264``: raise SourceNotH264 for other codecs
-    than H.264 and AAC, before anything of them is laid. ``was_mute``: the session before had no sound.
+    than H.264 and AAC, before anything of them is laid. ``was_mute``: the session before had no sound. ``kept``: what
+    was received of it before, and comes first.
     """
 
     __slots__ = (
@@ -40,8 +41,8 @@ class LiveFeed:
         "_drift",
         "_fills",
         "_first_media_s",
-        "_has_laid",
         "_inlet",
+        "_kept",
         "_media_at",
         "_only_h264",
         "_outlet",
@@ -51,6 +52,7 @@ class LiveFeed:
         "_silence",
         "_timeline",
         "fast_path",
+        "has_laid",
     )
 
     def __init__(
@@ -67,6 +69,7 @@ class LiveFeed:
         first_media_s: float = 0.0,
         only_h264: bool = False,
         was_mute: bool = False,
+        kept: Sequence[Tag] = (),
     ) -> None:
         self._inlet = inlet
         self._timeline = timeline
@@ -74,7 +77,9 @@ class LiveFeed:
         self._media_at = now
         self._first_media_s = first_media_s
         self._began_at = now
-        self._has_laid = False
+        #: Whether a frame of it was laid.
+        self.has_laid = False
+        self._kept = kept
         self._picture_at = now
         self._drift = drift
         if drift is not None:
@@ -144,6 +149,8 @@ class LiveFeed:
             drift.pass_by(passed)
         if self._only_h264 and not all(is_h264_or_aac(tag[0], tag[2]) for tag in tags):
             raise SourceNotH264(Code.SOURCE_NOT_H264)
+        if self._kept:
+            tags, self._kept = [*self._kept, *tags], ()
         if tags and (tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags)):
             self._media_at = now
         if (past := self._past) is not None:
@@ -167,7 +174,7 @@ class LiveFeed:
         self._timeline.lay(tags, laid)
         if self._timeline.reads_sets:
             self._close_fast_path()
-        self._has_laid = self._has_laid or any(tag[3] <= KEYFRAME for tag in laid)
+        self.has_laid = self.has_laid or any(tag[3] <= KEYFRAME for tag in laid)
         for tag in laid:
             if tag[0] == VIDEO and tag[3] <= KEYFRAME:
                 self._picture_at = now
@@ -181,7 +188,7 @@ class LiveFeed:
             silence_s = max(silence_s, self._first_media_s)
         if now - media_at >= silence_s:
             raise SourceStalled(Code.SOURCE_SILENT, seconds=silence_s)
-        if not self._has_laid and now - self._began_at >= UNUSABLE_S:
+        if not self.has_laid and now - self._began_at >= UNUSABLE_S:
             raise SourceStalled(Code.SOURCE_NO_KEYFRAME, seconds=UNUSABLE_S)
         if media_at - picture_at >= PICTURE_LOST_S and picture_at - self._began_at >= PICTURE_SEEN_S and self._moves:
             raise SourceStalled(Code.SOURCE_PICTURE_LOST, seconds=PICTURE_LOST_S)

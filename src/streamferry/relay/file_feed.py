@@ -56,6 +56,7 @@ class FileFeed:
         "_is_last",
         "_joins",
         "_keeps_time",
+        "_lead_ms",
         "_note_at",
         "_on_late",
         "_on_step",
@@ -79,10 +80,15 @@ class FileFeed:
         on_step: Callable[[ItemStep, Playhead, MediaError | None], None],
         on_late: Callable[[], None] = lambda: None,
         keeps_time: Callable[[], bool] = lambda: False,
+        lead_ms: int = LEAD_MS,
     ) -> None:
-        """``on_late`` is called in the midst of a visit when what plays was held up for ``LATE_S`` or more."""
+        """``on_late`` is called in the midst of a visit when what plays was held up for ``LATE_S`` or more.
+
+        ``lead_ms``: so much is sent ahead of its time from the start of a session on.
+        """
         self._on_late = on_late
         self._keeps_time = keeps_time
+        self._lead_ms = lead_ms
         self._resting: Playhead | None = start
         self._outlet = outlet
         self._on_step = on_step
@@ -195,6 +201,11 @@ class FileFeed:
             else:
                 entry.is_outdated = entry.gives_way = True
 
+    def give_way(self) -> None:
+        """Let the current item end at its next keyframe, as soon as another follows."""
+        if self._current is not None:
+            self._current.gives_way = True
+
     def begin_at(self, playhead: Playhead) -> bool:
         """Let the first item begin at that position; returns whether the item has it."""
         entry = self._upcoming[0] if self._upcoming and self._current is None else None
@@ -249,7 +260,7 @@ class FileFeed:
         entry.reader = entry.reader.reopen_at_keyframe(position_ms)
 
     def _restart_pace(self, position_ms: int, now: float) -> None:
-        self._pace = Pace(position_ms, now)
+        self._pace = Pace(position_ms, now, self._lead_ms)
         self._given_ms = position_ms
         self._patience_ms = LEAD_MS
 
@@ -348,7 +359,7 @@ class FileFeed:
             return min(due_ms, limit_ms)
         else:
             self._restart_pace(given_ms, now)
-        return given_ms + LEAD_MS
+        return given_ms + self._lead_ms
 
     def _start_next(self) -> ListEntry | None:
         if not self._upcoming:

@@ -203,12 +203,17 @@ class LiveFlow(Flow):
         self.visit(now)
         return self._feed_lost
 
+    def release_feed(self) -> None:
+        """Stop pulling, but leave the feed as it is: it is its owner's again, and another follows at once."""
+        if self._feed is not None:
+            self._finished_bytes_in += self._feed.bytes_in
+        self._feed = None
+
     def detach_feed(self) -> None:
         """See ``Flow``."""
         if self._feed is not None:
-            self._finished_bytes_in += self._feed.bytes_in
             self._feed.close()
-        self._feed = None
+        self.release_feed()
         self.has_media.clear()
 
     @property

@@ -24,7 +24,7 @@ from streamferry.relay.network import Network
 from streamferry.relay.preview import Viewer
 from streamferry.relay.run import RelayRun
 from streamferry.relay.spec import RelaySpec
-from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Totals, Trouble
+from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Switch, Totals, Trouble
 from streamferry.relay.turns import Turns
 from streamferry.source.live import SCRATCH_BYTES
 
@@ -34,10 +34,18 @@ _log = logging.getLogger("streamferry.relay")
 STOP_S = 5.0
 
 
-#: Makes a run of a spec whose limits count from a moment (monotonic), which tells its changes and its items, and begins
-#: in the trouble in which the one before it ended.
+#: Makes a run of a spec whose limits count from a moment (monotonic), which tells its changes, its items and its
+#: switches, and begins in the trouble in which the one before it ended.
 NewRun = Callable[
-    [RelaySpec, float, Callable[[RelayStatus], None], Callable[[ItemChange], None], Trouble | None], RelayRun
+    [
+        RelaySpec,
+        float,
+        Callable[[RelayStatus], None],
+        Callable[[ItemChange], None],
+        Callable[[Switch], None],
+        Trouble | None,
+    ],
+    RelayRun,
 ]
 _T = TypeVar("_T")
 
@@ -68,6 +76,7 @@ class Relay:
         self._past = Totals()
         self._watchers: list[Callable[[RelayStatus], None]] = []
         self._item_watchers: list[Callable[[ItemChange], None]] = []
+        self._switch_watchers: list[Callable[[Switch], None]] = []
         self._run = self._make_run(spec, trouble)
         self._supervisor = group.create_task(self._supervise(), name="relay supervisor")
         self.on_end(self._forget_limit)
@@ -76,7 +85,7 @@ class Relay:
     def status(self) -> RelayStatus:
         """The latest status, at most about half a second old."""
         status = self._crashed or self._run.status
-        if self._spec.is_live == self._run.is_live:
+        if self._spec.kind is self._run.kind:
             return status
         # The position of the ending run is none in its successor.
         return replace(status, playhead=None, item_end_ms=None)
@@ -99,17 +108,21 @@ class Relay:
         """Call ``callback`` at each step of an item of a list, inside the beat: it has to be quick."""
         self._item_watchers.append(callback)
 
+    def watch_switches(self, callback: Callable[[Switch], None]) -> None:
+        """Call ``callback`` whenever something else comes on air, inside the beat: it has to be quick."""
+        self._switch_watchers.append(callback)
+
     def open_preview(self) -> Viewer:
         """A viewer of what is sent to the destination; see :meth:`RelayRun.open_preview`."""
         return self._run.open_preview()
 
     def update(self, spec: RelaySpec) -> None:
-        """Change the run; see :meth:`RelayRun.update`. A change between live and files starts a new run: the publish
-        session is closed and opened again.
+        """Change the run; see :meth:`RelayRun.update`. A change of its kind starts a new run: the publish session is
+        closed and opened again.
         """
         is_elsewhere = spec.destination != self._spec.destination
         self._spec = spec
-        if spec.is_live == self._run.is_live:
+        if spec.kind is self._run.kind:
             self._run.update(spec)
         else:
             if not self._stopping.is_set():
@@ -179,7 +192,7 @@ class Relay:
     @property
     def _is_renewed(self) -> bool:
         """Whether another run follows the present one, because the spec asks for one of the other kind."""
-        return self._spec.is_live != self._run.is_live and not self._stopping.is_set()
+        return self._spec.kind is not self._run.kind and not self._stopping.is_set()
 
     def _notify(self, status: RelayStatus) -> None:
         if status.final and self._is_renewed:
@@ -188,6 +201,9 @@ class Relay:
 
     def _notify_item(self, change: ItemChange) -> None:
         self._tell(self._item_watchers, change)
+
+    def _notify_switch(self, switch: Switch) -> None:
+        self._tell(self._switch_watchers, switch)
 
     def _tell(self, watchers: Iterable[Callable[[_T], None]], change: _T) -> None:
         for watcher in watchers:
@@ -198,7 +214,7 @@ class Relay:
                 self._log.exception("a watcher of a relay failed")
 
     def _make_run(self, spec: RelaySpec, trouble: Trouble | None) -> RelayRun:
-        return self._new_run(spec, self._began_at, self._notify, self._notify_item, trouble)
+        return self._new_run(spec, self._began_at, self._notify, self._notify_item, self._notify_switch, trouble)
 
     def _replace_run(self, spec: RelaySpec) -> None:
         self._past = self.totals
@@ -302,6 +318,7 @@ class RelayHost:
             began_at: float,
             on_change: Callable[[RelayStatus], None],
             on_item: Callable[[ItemChange], None],
+            on_switch: Callable[[Switch], None],
             trouble: Trouble | None,
         ) -> RelayRun:
             return RelayRun(
@@ -314,6 +331,7 @@ class RelayHost:
                 log=log,
                 on_change=on_change,
                 on_item=on_item,
+                on_switch=on_switch,
                 on_attempt=self._collector.note_attempt,
                 trouble=trouble,
             )

@@ -13,10 +13,11 @@ from typing import Protocol
 
 from streamferry.media.errors import MediaError
 from streamferry.relay.backoff import Pauses
+from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.network import Network
 from streamferry.relay.spec import RelaySpec
-from streamferry.relay.status import Playhead, State
+from streamferry.relay.status import OnAir, Playhead, State
 from streamferry.relay.vitals import End, Phase, Vitals
 
 #: What a keeper does, from its start until it is cancelled.
@@ -44,6 +45,9 @@ class RunContext:
         self.flow = flow
         #: Those of the first destination.
         self.vitals = vitals
+        #: Of several inputs: what is on air, and the feed of the first if that is a list, for its place in it.
+        self.on_air: OnAir | None = None
+        self.first_list: FileFeed | None = None
         self.network = network
         self.log = log
         self.on_attempt = on_attempt

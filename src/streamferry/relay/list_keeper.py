@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from streamferry.media.errors import MediaError
 from streamferry.prepare.file import PrepareProgress
-from streamferry.prepare.store import PreparedStore
 from streamferry.reasons import Code, Reason
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.file_feed import FileFeed
@@ -22,21 +21,28 @@ from streamferry.relay.spec import ENDLESS, Item, RelaySpec
 from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, State
 from streamferry.relay.vitals import Phase
 from streamferry.source.prepared import PreparedReader
+from streamferry.timeline.pace import LEAD_MS
 
 # How often it is looked whether an item that could not be opened has come to be due.
 _LOOK_S = 0.2
 
 
 class ListKeeper:
-    """A ``SourceKeeper``. ``on_item`` is called with each step of an item."""
+    """A ``SourceKeeper``. ``on_item`` is called with each step of an item; ``lead_ms``: see ``FileFeed``."""
 
     def __init__(
-        self, context: RunContext, flow: ListFlow, store: PreparedStore, on_item: Callable[[ItemChange], None]
+        self,
+        context: RunContext,
+        flow: ListFlow,
+        prepared: PreparedList,
+        on_item: Callable[[ItemChange], None],
+        lead_ms: int = LEAD_MS,
     ) -> None:
         self._context = context
         self._flow = flow
         self._source = context.vitals.source
-        self._prepared = PreparedList(store)
+        self._prepared = prepared
+        self._lead_ms = lead_ms
         self._on_item = on_item
         self._position = ListPosition(context.spec.playhead, time.monotonic())
         self._feed: FileFeed | None = None
@@ -87,7 +93,9 @@ class ListKeeper:
         """The one feed of the run: its current item continues when the list is replaced."""
         if self._feed is None:
             context, flow = self._context, self._flow
-            self._feed = FileFeed(flow.outlet, start, self._note_item, self._note_late, lambda: context.spec.keeps_time)
+            self._feed = FileFeed(
+                *(flow.outlet, start, self._note_item, self._note_late, lambda: context.spec.keeps_time, self._lead_ms)
+            )
             context.vitals.list_feed = self._feed
             flow.attach_feed(self._feed)
         return self._feed

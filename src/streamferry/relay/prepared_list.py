@@ -14,6 +14,7 @@ from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.net.first_ended import until_first_ended
+from streamferry.net.folders import Folders
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.form import Form
 from streamferry.prepare.known_versions import KnownVersions
@@ -54,10 +55,12 @@ class ListChoices(Protocol):
 class PreparedList:
     """The items of one run. The caller closes its files and readers."""
 
-    def __init__(self, store: PreparedStore) -> None:
+    def __init__(self, store: PreparedStore, form: Form | None = None, folders: Folders | None = None) -> None:
+        """``form``: what all items get, where the first does not decide it. ``folders``: see ``PreparedStore.open``."""
         self._store = store
         self._known = KnownVersions()
-        self._form: Form | None = None
+        self._folders = folders
+        self._form = form
         # The item that set the form: if it is prepared again, it needs the same processing as the first time.
         self._model: tuple[str, Processing] | None = None
 
@@ -74,7 +77,12 @@ class PreparedList:
         processing = free if is_model else _processing(choices, self._form)
         keep, options = choices.pre_download, choices.source_options
         file = await self._store.open(
-            url, on_progress, start_ms, processing=processing, keep=keep, options=options, known=self._known
+            *(url, on_progress, start_ms),
+            processing=processing,
+            keep=keep,
+            options=options,
+            known=self._known,
+            folders=self._folders,
         )
         if self._form is None:
             self._form, self._model = file.form, (url.reveal(), free)

@@ -20,14 +20,16 @@ from streamferry.reasons import Code, Reason
 from streamferry.relay.beat import FILE_VISITS, Beat
 from streamferry.relay.destinations import RunDestinations
 from streamferry.relay.flow import Flow, LiveFlow
+from streamferry.relay.inputs.keeper import InputsKeeper
 from streamferry.relay.keeper import RunContext, SourceKeeper
 from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.list_keeper import ListKeeper
 from streamferry.relay.live_keeper import LiveKeeper
 from streamferry.relay.network import Network
+from streamferry.relay.prepared_list import PreparedList
 from streamferry.relay.preview import Preview, Viewer
-from streamferry.relay.spec import RelaySpec
-from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Totals, Trouble
+from streamferry.relay.spec import RelaySpec, RunKind
+from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Switch, Totals, Trouble
 from streamferry.relay.vitals import Phase, Verdict, Vitals
 from streamferry.timeline import Timeline
 
@@ -47,32 +49,38 @@ class RelayRun:
         log: "logging.LoggerAdapter[logging.Logger]",
         on_change: Callable[[RelayStatus], None],
         on_item: Callable[[ItemChange], None],
+        on_switch: Callable[[Switch], None] = lambda switch: None,
         on_attempt: Callable[[], None] = lambda: None,
         trouble: Trouble | None = None,
     ) -> None:
         self._beat = beat
         self._on_change = on_change
-        flow = LiveFlow(Timeline(), Outlet(), self._inspect) if spec.is_live else ListFlow(Outlet(), self._inspect)
+        kind = self.kind = spec.kind
+        flow = (
+            ListFlow(Outlet(), self._inspect) if kind is RunKind.LIST else LiveFlow(Timeline(), Outlet(), self._inspect)
+        )
         self._flow: Flow = flow
         self._preview = Preview(flow.outlet, flow)
         self._began_at = began_at
         vitals = Vitals(flow, trouble)
         self._context = RunContext(spec, flow, vitals, network, log, on_attempt=on_attempt, inspect=self._inspect)
-        self._source: SourceKeeper = (
-            LiveKeeper(self._context, flow, scratch)
-            if isinstance(flow, LiveFlow)
-            else ListKeeper(self._context, flow, store, on_item)
-        )
+        self._source: SourceKeeper
+        if isinstance(flow, ListFlow):
+            self._source = ListKeeper(self._context, flow, PreparedList(store), on_item)
+        elif kind is RunKind.LIVE:
+            self._source = LiveKeeper(self._context, flow, scratch)
+        else:
+            self._source = InputsKeeper(self._context, flow, scratch, store, beat, on_item, on_switch)
         self._destinations = RunDestinations(self._context, flow, self._source)
         self._limits_changed = asyncio.Event()
-        self._verdict: Verdict = (State.CONNECTING if spec.is_live else State.PREPARING, None, None)
+        self._verdict: Verdict = (State.PREPARING if kind is RunKind.LIST else State.CONNECTING, None, None)
         # What was reported last: of the first destination, and of each if there are several.
         self._reported: tuple[Verdict, ...] = (self._verdict,)
 
     @property
     def status(self) -> RelayStatus:
         """The state as of the last inspection, the counters as of now."""
-        status = self._context.vitals.status(self._verdict)
+        status = self._with_input(self._context.vitals.status(self._verdict))
         statuses = self._destinations.statuses
         if not statuses and not self._destinations.has_past:
             return status
@@ -81,15 +89,22 @@ class RelayRun:
             status, bytes_out=bytes_out, kbps_out=kbps_out if statuses else status.kbps_out, destinations=statuses
         )
 
+    def _with_input(self, status: RelayStatus) -> RelayStatus:
+        """The same, with what is on air of several inputs."""
+        if self._context.on_air is None:
+            return status
+        first = self._context.first_list
+        return replace(
+            status,
+            on_air=self._context.on_air,
+            playhead=None if first is None else first.playhead,
+            item_end_ms=None if first is None else first.item_end_ms,
+        )
+
     @property
     def totals(self) -> Totals:
         """What the run has done."""
         return self._destinations.totals
-
-    @property
-    def is_live(self) -> bool:
-        """Whether this run is live."""
-        return self._context.spec.is_live
 
     @property
     def is_ending(self) -> bool:
@@ -144,7 +159,7 @@ class RelayRun:
         return self._preview.watch()
 
     def update(self, spec: RelaySpec) -> None:
-        """Apply a changed spec of the same kind (live stays live).
+        """Apply a changed spec of the same kind.
 
         A new source or list joins the open publish session. The current item continues if the new list also has it,
         anywhere; otherwise it ends at a keyframe when the next file is ready. A destination that has moved gets a
@@ -153,7 +168,7 @@ class RelayRun:
         """
         before, self._context.spec = self._context.spec, spec
         self._limits_changed.set()
-        if self._source.task.is_running and spec.list_key != before.list_key:
+        if self._source.task.is_running and (spec.list_key, spec.on_air_key) != (before.list_key, before.on_air_key):
             self._source.update(before)
         if spec.visits != before.visits and self._beat.remove(self._flow):
             self._join_beat()
@@ -165,7 +180,7 @@ class RelayRun:
     def _join_beat(self) -> None:
         """Be visited as often as the spec asks for."""
         spec = self._context.spec
-        self._beat.add(self._flow, spec.visits if spec.is_live else FILE_VISITS)
+        self._beat.add(self._flow, FILE_VISITS if self.kind is RunKind.LIST else spec.visits)
 
     async def run(self) -> RelayStatus:
         """Relay until the end; return the final status. An exception is a bug of ours."""

@@ -7,12 +7,14 @@ from enum import Enum
 from math import inf
 
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions, check_use
+from streamferry.media.slate import Slate
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.net.listening import DatagramPlace, srt_mode
 from streamferry.net.s3 import check_s3
 from streamferry.prepare.processing import FIRST, Normalize
 from streamferry.reasons import Code, InvalidPart, InvalidValue
+from streamferry.relay.inputs.policy import SLATE, SWITCHING, Switching
 from streamferry.relay.status import START, Playhead
 from streamferry.timeline.pace import LEAD_MS as LEAD_MS
 
@@ -25,6 +27,10 @@ MAX_DESTINATIONS = 10
 LIVE_SCHEMES = frozenset(("rtmp", "rtmps", "http", "https", "rtsp", "rtsps", "srt", "udp"))
 VOD_SCHEMES = frozenset(("file", "http", "https", "s3"))
 PUSH_SCHEMES = frozenset(("rtmp", "rtmps", "srt", "http", "https"))
+#: Inputs of a task, with the first one.
+MAX_INPUTS = 5
+#: Shorter pauses are those of a network and of a server that restarts; a day is as good as never.
+LEAST_SWITCH_S, MOST_SWITCH_S = 1.0, 86_400.0
 # They have no port of their own.
 _PORT_NEEDED = frozenset(("srt", "udp"))
 
@@ -127,6 +133,44 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """What a relay shows when what comes before it in order cannot be: a live stream, or a list without end.
+
+    ``warm``: a live one is pulled all the time, so that it is on air at once; else it is opened when it is needed.
+    """
+
+    items: tuple[Item, ...]
+    is_live: bool
+    warm: bool = False
+    options: PeerOptions = NO_OPTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Something to be done once, of what is on air: ``number`` tells a new order from the last one.
+
+    With an ``item`` that file is played over it, then it goes on; without, its list goes on with its next item.
+    ``at``: when, in seconds since 1970; one that is older than ORDER_STALE_S is not followed any more.
+    """
+
+    number: int
+    at: float
+    item: Item | None = None
+
+
+#: So late an order is still followed: what was on air meanwhile may be something else.
+ORDER_STALE_S = 30.0
+
+
+class RunKind(Enum):
+    """What makes a run: one live source, one list of files, or several inputs."""
+
+    LIVE = "live"
+    LIST = "list"
+    INPUTS = "inputs"
+
+
+@dataclass(frozen=True, slots=True)
 class RelaySpec:
     """Source, destination and limits of one relay. Build it with :meth:`live` or :meth:`vod`.
 
@@ -139,6 +183,10 @@ class RelaySpec:
     destination takes. ``source_options`` and ``destination_options``: how these peers are reached and what they are
     told, all sources alike. ``others``: further destinations of a live stream, in order, besides the first one, whose
     id is ``destination_id``.
+
+    ``more_inputs``: what is shown while the source cannot be, by preference, and ``slate`` while none of them can be;
+    ``switching`` has the rules, and ``pinned`` is the input (or ``SLATE``) that was asked for by hand.
+    ``orders``: the last ones, in order of their numbers.
 
     For files: ``normalize`` says how different ones become one stream; ``pre_download`` False keeps none after it has
     played; ``keeps_time``: after an outage of an end a list resumes where it would be without it, else where it broke.
@@ -162,6 +210,11 @@ class RelaySpec:
     destination_options: PeerOptions = NO_OPTIONS
     destination_id: str = ""
     others: tuple[Destination, ...] = ()
+    more_inputs: tuple[Input, ...] = ()
+    slate: Slate | None = None
+    switching: Switching = SWITCHING
+    pinned: int | None = None
+    orders: tuple[Order, ...] = ()
 
     def __post_init__(self) -> None:
         with _named("destination"):
@@ -188,11 +241,48 @@ class RelaySpec:
         for name, seconds in (("duration", self.duration_s), ("patience", self.patience_s)):
             if seconds is not None and not 0 < seconds < inf:
                 raise InvalidPart(name, Code.FIELD_POSITIVE_SECONDS)
+        self._check_inputs()
+
+    def _check_inputs(self) -> None:
+        if len(self.more_inputs) >= MAX_INPUTS:
+            raise InvalidPart("inputs", Code.FIELD_INPUT_COUNT, count=MAX_INPUTS - 1)
+        for number, one in enumerate(self.more_inputs):
+            with _named(f"inputs[{number}]"):
+                if not 1 <= len(one.items) <= MAX_ITEMS:
+                    raise InvalidValue(Code.FIELD_SOURCE_COUNT, count=MAX_ITEMS)
+                if one.is_live and len(one.items) > 1:
+                    raise InvalidValue(Code.FIELD_ONE_LIVE_SOURCE)
+                for item in one.items:
+                    check_source(item.url, is_live=one.is_live)
+            check_options(f"inputs[{number}].options", one.options, [item.url for item in one.items])
+        rules = self.switching
+        for name, seconds, least in (
+            ("switch_after_s", rules.switch_after_s, LEAST_SWITCH_S),
+            ("return_after_s", rules.return_after_s, 0.0),
+        ):
+            if not least <= seconds <= MOST_SWITCH_S:
+                raise InvalidPart(name, Code.FIELD_SWITCH_SECONDS, least=least, most=MOST_SWITCH_S)
+        if self.pinned is not None and not (
+            0 <= self.pinned <= len(self.more_inputs) or (self.pinned == SLATE and self.slate is not None)
+        ):
+            raise InvalidPart("input", Code.FIELD_NO_SUCH_INPUT, count=len(self.more_inputs))
+
+    @property
+    def kind(self) -> RunKind:
+        """What kind of run it needs."""
+        if self.more_inputs or self.slate is not None:
+            return RunKind.INPUTS
+        return RunKind.LIVE if self.is_live else RunKind.LIST
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """All inputs, by preference: the source is the first, and always open."""
+        return (Input(self.items, self.is_live, True, self.source_options), *self.more_inputs)
 
     def _check_others(self) -> None:
         if len(self.others) >= MAX_DESTINATIONS:
             raise InvalidPart("destinations", Code.FIELD_DESTINATION_COUNT, count=MAX_DESTINATIONS)
-        if not self.is_live:
+        if self.kind is RunKind.LIST:
             raise InvalidPart("destinations", Code.FIELD_DESTINATIONS_LIVE)
         before: dict[str, MediaUrl] = {self.destination_id: self.destination}
         for other in self.others:
@@ -223,7 +313,13 @@ class RelaySpec:
         return (
             *(self.items, self.source_options, self.loops, self.playhead),
             *(self.normalize, self.silence, self.watermark, self.codecs, self.pre_download),
+            *(self.more_inputs, self.slate),
         )
+
+    @property
+    def on_air_key(self) -> tuple[object, ...]:
+        """What decides which input is on air: equal for two specs that show the same of the same inputs."""
+        return (self.switching, self.pinned, self.orders)
 
     @classmethod
     def live(

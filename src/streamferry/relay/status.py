@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from streamferry.media.errors import Fault
@@ -65,6 +66,38 @@ class ItemChange:
     def reason(self) -> str | None:
         """``why`` in English."""
         return None if self.why is None else str(self.why)
+
+
+class Shown(StrEnum):
+    """What kind of thing is on air."""
+
+    INPUT = "input"
+    SLATE = "slate"
+    INSERT = "insert"
+
+
+@dataclass(frozen=True, slots=True)
+class OnAir:
+    """What is on air where there are several inputs or a slate: since when, and why.
+
+    ``input``: its number, 0 for the source; None for a slate and for a file that was inserted.
+    """
+
+    shown: Shown
+    since: datetime
+    why: Reason
+    input: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.shown) if self.input is None else f"input {self.input}"
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Something else came on air: ``after`` instead of ``before``, whose reason is that of ``after``."""
+
+    before: OnAir
+    after: OnAir
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +181,8 @@ class RelayStatus:
     trouble: Trouble | None = None
     #: Each of several, in order; empty when there is one.
     destinations: tuple[DestinationStatus, ...] = ()
+    #: What is on air; None where there is only one source.
+    on_air: OnAir | None = None
 
     @property
     def reason(self) -> str | None:

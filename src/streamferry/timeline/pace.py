@@ -14,9 +14,9 @@ class Pace:
 
     __slots__ = ("_origin_ms", "_started")
 
-    def __init__(self, position_ms: int, now: float) -> None:
+    def __init__(self, position_ms: int, now: float, lead_ms: int = LEAD_MS) -> None:
         """Start the schedule: ``position_ms`` of the output clock plus the lead is due at ``now`` (s)."""
-        self._origin_ms = position_ms + LEAD_MS
+        self._origin_ms = position_ms + lead_ms
         self._started = now
 
     def due_ms(self, now: float) -> int:

@@ -363,7 +363,7 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int, bytes]:
                 "queue": state_of(outlet.queue),
                 "outlet": (outlet.media_time_ms, outlet.dropped_tags, outlet.bytes_out, outlet.is_backed_up),
                 "session": (session._pending, session.is_blocked, session.sent_bytes),
-                "feed": (feed.bytes_in, feed.media_at, feed.picture_at, feed._has_laid, feed.sound_drift_ms),
+                "feed": (feed.bytes_in, feed.media_at, feed.picture_at, feed.has_laid, feed.sound_drift_ms),
                 "drift": state_of(drift),
                 "unread": unread,
                 "seen": list(seen),

@@ -11,6 +11,7 @@ from streamferry.reasons.codes.destination_codes import Destinations, Watermarks
 from streamferry.reasons.codes.field_codes import Fields
 from streamferry.reasons.codes.file_codes import Files, Names, Warnings
 from streamferry.reasons.codes.machine_codes import Lacks, Programs, Service, System
+from streamferry.reasons.codes.on_air_codes import OnAirs
 from streamferry.reasons.codes.peer_codes import Peers, Srt, Steps
 from streamferry.reasons.codes.picture_codes import Pictures, Previews
 from streamferry.reasons.codes.prepare_codes import Cache, Playlists
@@ -37,6 +38,7 @@ class Code(
     Cache,
     Buckets,
     Sources,
+    OnAirs,
     Destinations,
     Watermarks,
     Pictures,

@@ -127,6 +127,31 @@ class Fields:
     FIELD_NAMED = ReasonCode("field.named", "{field}: {why}", "{field}：{why}")
     FIELD_MARK_POSITION = ReasonCode("field.mark_position", "must be at least 0 and less than 1", "须不小于 0 且小于 1")
     FIELD_MARK_RATIO = ReasonCode("field.mark_ratio", "must be greater than 0 and at most 1", "须大于 0 且不超过 1")
+    FIELD_SLATE_WORDS = ReasonCode(
+        "field.slate_words", "must have at most {count} characters, in one line", "最多 {count} 个字符，且只能有一行"
+    )
+    FIELD_SLATE_COLOR = ReasonCode("field.slate_color", "must be a colour such as #101826", "须为颜色，例如 #101826")
+    FIELD_SLATE_CLIP = ReasonCode(
+        "field.slate_clip",
+        "must be the address of a file (file, http or https) for a slate of kind clip, and absent for any other",
+        "kind 为 clip 时须为文件地址（file、http 或 https），否则须省略",
+    )
+    FIELD_SLATE_PICTURE = ReasonCode(
+        "field.slate_picture",
+        "must be given for a slate of kind picture, and be absent for any other",
+        "kind 为 picture 时必填，否则须省略",
+    )
+    FIELD_INPUT_COUNT = ReasonCode(
+        "field.input_count", "at most {count} more inputs are possible", "最多可再加 {count} 个输入"
+    )
+    FIELD_SWITCH_SECONDS = ReasonCode(
+        "field.switch_seconds", "must be from {least:g} to {most:g} seconds", "须为 {least:g} 至 {most:g} 秒"
+    )
+    FIELD_NO_SUCH_INPUT = ReasonCode(
+        "field.no_such_input",
+        "must be the number of an input, 0 to {count}, or the slate if the task has one",
+        "须为输入的编号（0 至 {count}）；任务有垫片时也可为垫片",
+    )
     FIELD_SOURCE_COUNT = ReasonCode(
         "field.source_count", "1 to {count} addresses are needed", "须为 1 至 {count} 个地址"
     )

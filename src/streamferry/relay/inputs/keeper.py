@@ -1,0 +1,322 @@
+"""The keeper of several inputs: which of them is the flow's source, by ``policy``, and the joins from one to another.
+
+It is visited by the beat as often as the flow. A visit lets each input receive that is open and not on air, decides,
+and if something else is to be on air lets the flow pull from that: the new segment begins with a keyframe where the
+last one ended, in the publish session that is open. What has to wait is done by the inputs' own tasks.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from streamferry.media.errors import MediaError, SourceError
+from streamferry.prepare.store import PreparedStore
+from streamferry.reasons import Code, Reason
+from streamferry.relay.beat import Beat
+from streamferry.relay.flow import LiveFlow
+from streamferry.relay.inputs.list_input import ListInput
+from streamferry.relay.inputs.live_input import LiveInput
+from streamferry.relay.inputs.policy import SLATE, decide_input, wanted_inputs
+from streamferry.relay.inputs.running import RunningInput
+from streamferry.relay.inputs.slate import SlateInput
+from streamferry.relay.keeper import KeeperTask, RunContext
+from streamferry.relay.spec import ENDLESS, ORDER_STALE_S, Input, Item, Order, RelaySpec
+from streamferry.relay.status import START, ItemChange, OnAir, Playhead, Shown, State, Switch
+from streamferry.relay.vitals import Phase
+
+#: While what is on air is well, the next begins with a keyframe that has just come: not with its past, by which all
+#: that follows would be late. After so long it begins with what it has.
+FRESH_MS = 400
+KEYFRAME_PATIENCE_S = 10.0
+#: A file that is to be inserted is opened so long before its time.
+OPEN_EARLY_S = 20.0
+
+
+class InputsKeeper:
+    """A ``SourceKeeper``. ``on_switch`` is called inside the beat whenever something else comes on air."""
+
+    #: What could not be played is told by its input.
+    skipped: MediaError | None = None
+
+    def __init__(
+        self,
+        context: RunContext,
+        flow: LiveFlow,
+        scratch: memoryview,
+        store: PreparedStore,
+        beat: Beat,
+        on_item: Callable[[ItemChange], None],
+        on_switch: Callable[[Switch], None],
+    ) -> None:
+        self._context = context
+        self._flow = flow
+        self._scratch = scratch
+        self._store = store
+        self._beat = beat
+        self._on_item = on_item
+        self._on_switch = on_switch
+        self._source = context.vitals.source
+        self.task = KeeperTask("inputs", self._source)
+        self._group: asyncio.TaskGroup | None = None
+        self._inputs: list[RunningInput] = []
+        self._specs: tuple[Input, ...] = ()
+        self._slate: SlateInput | None = None
+        # A file that is played over what is on air, or will be; and the orders that are not followed yet.
+        self._insert: ListInput | None = None
+        self._orders: list[Order] = []
+        self._last_order = 0
+        self._insert_at = 0.0
+        self._tasks: dict[RunningInput, asyncio.Task[None]] = {}
+        # The number of what is on air by the rules; while a file is inserted, of what it is played over.
+        self._chosen = 0
+        # What the flow pulls from, and what it pulled from last.
+        self._shown: RunningInput | None = None
+        self._shown_last: RunningInput | None = None
+        # Since when a switch waits for a keyframe, and to which input.
+        self._waits_for: tuple[int, float] | None = None
+
+    def where_now(self) -> Playhead | None:
+        """Inputs are always where they are."""
+        return self._context.spec.playhead
+
+    async def catch_up(self) -> None:
+        """Does nothing: what was missed is lost."""
+
+    def look(self, now: float) -> None:
+        """Does nothing: its own visits do."""
+
+    async def keep(self) -> None:
+        """Show one input after another, until cancelled."""
+        visits = self._context.spec.visits
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                self._follow_spec(None)
+                self._inputs[0].health.alive_at = time.monotonic()
+                self._note_on_air(0, Reason.of(Code.ON_AIR_FIRST), tells=False)
+                self._context.note(self._source, Phase.CONNECTING)
+                self._beat.add(self, visits)
+                await asyncio.Event().wait()
+        finally:
+            self._beat.remove(self)
+            self._flow.detach_feed()
+            self._group = None
+
+    def update(self, before: RelaySpec) -> None:
+        """Other inputs, rules or slate; or an order."""
+        if self._group is not None:
+            self._follow_spec(before)
+
+    def _follow_spec(self, before: RelaySpec | None) -> None:
+        spec, known = self._context.spec, dict(zip(self._specs, self._inputs, strict=True))
+        shown = self._inputs[self._chosen] if self._chosen != SLATE and self._inputs else None
+        inputs: list[RunningInput] = []
+        for number, one in enumerate(spec.inputs):
+            found = known.pop(one, None)
+            if found is None and number == 0 and not one.is_live and before is not None and not before.is_live:
+                # An edited list goes on with the item that plays, if that is still in it.
+                found = known.pop(self._specs[0], None)
+            if isinstance(found, ListInput) and number == 0:
+                found.update(self._list_spec(one, is_first=True))
+            inputs.append(found or self._start(one, is_first=number == 0))
+        for gone in known.values():
+            self._end(gone)
+        self._inputs, self._specs = inputs, spec.inputs
+        if shown is not None:
+            self._chosen = inputs.index(shown) if shown in inputs else 0
+            inputs[self._chosen].health.alive_at = max(inputs[self._chosen].health.alive_at, time.monotonic())
+        if self._slate is not None and (before is None or spec.slate != before.slate):
+            self._end(self._slate)
+            self._slate = None
+        if self._slate is None and spec.slate is not None:
+            self._slate = SlateInput(self._context, spec.slate, self._flow, self._scratch, self._store)
+            self._run_task(self._slate)
+        if spec.slate is None and self._chosen == SLATE:
+            self._chosen = 0
+        self._take_orders(spec, is_first=before is None)
+
+    def _start(self, one: Input, *, is_first: bool) -> RunningInput:
+        made: RunningInput
+        if one.is_live:
+            made = LiveInput(self._context, one, self._flow, self._scratch)
+        else:
+            on_item = self._on_item if is_first else _ignore
+            listed = self._list_spec(one, is_first=is_first)
+            made = ListInput(self._context, listed, self._flow, self._scratch, self._store, on_item=on_item)
+        self._run_task(made)
+        return made
+
+    def _list_spec(self, one: Input, *, is_first: bool) -> RelaySpec:
+        spec = self._context.spec
+        return replace(
+            spec,
+            items=one.items,
+            is_live=False,
+            source_options=one.options,
+            loops=spec.loops if is_first else ENDLESS,
+            playhead=spec.playhead if is_first else START,
+            keeps_time=False,
+            more_inputs=(),
+            slate=None,
+            pinned=None,
+            orders=(),
+        )
+
+    def _run_task(self, one: RunningInput) -> None:
+        assert self._group is not None
+        self._tasks[one] = self._group.create_task(one.keep(), name="input")
+
+    def _end(self, one: RunningInput) -> None:
+        if one is self._shown:
+            self._shown = None
+            self._flow.detach_feed()
+        self._tasks.pop(one).cancel()
+
+    def _take_orders(self, spec: RelaySpec, *, is_first: bool) -> None:
+        """Note the orders that are new. One to skip was for what was on air before a run began."""
+        oldest_at = time.time() - ORDER_STALE_S
+        for order in spec.orders:
+            if order.number > self._last_order and order.at >= oldest_at and (order.item is not None or not is_first):
+                self._orders.append(order)
+        self._last_order = max([self._last_order, *(order.number for order in spec.orders)])
+
+    def visit(self, now: float) -> None:
+        """Called by the beat."""
+        for one in self._inputs:
+            one.visit(now)
+        slate = self._slate
+        if slate is not None:
+            slate.visit(now)
+        spec = self._context.spec
+        rules = spec.switching
+        healths = [one.health for one in self._inputs]
+        choice = decide_input(
+            *(healths, self._chosen, rules, now), has_slate=slate is not None and slate.is_open, pinned=spec.pinned
+        )
+        inserted = self._visit_insert(now)
+        if choice is not None and self._may_switch(choice.which, now):
+            self._chosen = choice.which
+            if not inserted:
+                self._show(self._of(choice.which), now)
+                self._note_on_air(choice.which, choice.why)
+        elif self._shown is None and (target := self._of(self._chosen)).is_open:
+            self._show(target, now)
+        if choice is None:
+            self._waits_for = None
+        warm = [one.warm for one in self._specs]
+        wanted = wanted_inputs(healths, warm, self._chosen, rules, now, pinned=spec.pinned)
+        for one, is_wanted in zip(self._inputs, wanted, strict=True):
+            one.want(is_wanted)
+        first = self._inputs[0]
+        if isinstance(first, ListInput):
+            self._context.first_list = first.list_feed
+            if first.is_over and self._shown is first and self._flow.outlet.is_drained:
+                self._context.finish(State.ENDED)
+
+    def _visit_insert(self, now: float) -> bool:
+        """Follow the orders that are due, and play what they say; whether a file is played over what is on air."""
+        insert = self._insert
+        if insert is None:
+            due = [order for order in self._orders if order.item is None or order.at - OPEN_EARLY_S <= time.time()]
+            if not due:
+                return False
+            self._orders.remove(due[0])
+            if due[0].item is None:
+                if isinstance(self._shown, ListInput):
+                    self._shown.skip()
+                return False
+            self._insert, self._insert_at = self._open_insert(due[0].item), due[0].at
+            return False
+        insert.visit(now)
+        if insert is self._shown:
+            is_skipped = any(order.item is None for order in self._orders)
+            self._orders = [order for order in self._orders if order.item is not None]
+            if not insert.is_over and not is_skipped:
+                return True
+            self._end_insert(now)
+        elif insert.is_open and time.time() >= self._insert_at:
+            self._show(insert, now)
+            self._note_on_air(self._chosen, Reason.of(Code.ON_AIR_INSERT), Shown.INSERT)
+            return True
+        elif (error := insert.error) is not None:
+            self._context.log.warning("a file that was to be inserted cannot be played: %s", error)
+            self._end(insert)
+            self._insert = None
+        return False
+
+    def _open_insert(self, item: Item) -> ListInput:
+        listed = replace(self._list_spec(Input((item,), False), is_first=False), loops=1)
+        made = ListInput(self._context, listed, self._flow, self._scratch, self._store)
+        made.want(True)
+        self._run_task(made)
+        return made
+
+    def _end_insert(self, now: float) -> None:
+        insert, self._insert = self._insert, None
+        target = self._of(self._chosen)
+        if target.is_open:
+            self._show(target, now)
+        self._note_on_air(self._chosen, Reason.of(Code.ON_AIR_INSERT_OVER))
+        if insert is not None:
+            self._end(insert)
+
+    def crash(self, error: Exception) -> None:
+        """Called by the beat when a visit raised what it must not: the run ends with it."""
+        self._flow.crash(error)
+
+    def _of(self, which: int) -> RunningInput:
+        if which == SLATE:
+            assert self._slate is not None
+            return self._slate
+        return self._inputs[which]
+
+    def _may_switch(self, which: int, now: float) -> bool:
+        """Whether it is time: what is on air may stay until the next has a keyframe that is new."""
+        target = self._of(which)
+        if not target.is_open:
+            return False
+        if target.kept_ms <= FRESH_MS or self._shown is None:
+            return True
+        if self._chosen != SLATE:
+            health = self._inputs[self._chosen].health
+            if not health.is_well(now, self._context.spec.switching.switch_after_s):
+                return True
+        if self._waits_for is None or self._waits_for[0] != which:
+            self._waits_for = which, now
+        return now - self._waits_for[1] >= KEYFRAME_PATIENCE_S
+
+    def _show(self, target: RunningInput, now: float) -> None:
+        """Let the flow pull from that."""
+        before, self._shown = self._shown, target
+        goes_on, self._shown_last, self._waits_for = self._shown_last is target, target, None
+        if before is not None:
+            self._flow.release_feed()
+            before.release(now)
+        lost = self._flow.attach_feed(target.take(now, goes_on=goes_on), now)
+        lost.add_done_callback(lambda ended: self._note_lost(target, ended))
+        self._context.note(self._source, Phase.UP)
+
+    def _note_lost(self, target: RunningInput, ended: "asyncio.Future[SourceError]") -> None:
+        """Its feed has ended, unless it went off the air before that."""
+        if ended.cancelled() or self._shown is not target:
+            return
+        error = ended.result()
+        self._shown = None
+        self._flow.detach_feed()
+        target.lose(error)
+        self._context.vitals.note_failure(self._source, error)
+        self._context.note(self._source, Phase.RETRYING)
+
+    def _note_on_air(self, which: int, why: Reason, shown: Shown = Shown.INPUT, *, tells: bool = True) -> None:
+        before = self._context.on_air
+        shown = Shown.SLATE if shown is Shown.INPUT and which == SLATE else shown
+        after = OnAir(shown, datetime.now(UTC), why, which if shown is Shown.INPUT else None)
+        self._context.on_air = after
+        if tells and before is not None:
+            self._context.log.info("on air: %s instead of %s: %s", after, before, why)
+            self._on_switch(Switch(before, after))
+
+
+def _ignore(change: ItemChange) -> None:
+    """Items of other lists than that of the source are not reported."""

@@ -1,0 +1,150 @@
+"""One input that is a list of files: it plays as if it were live while it is on air, and stays where it is meanwhile.
+
+A slate is one, too, of one clip without end; so is a file that is inserted, played once.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from streamferry.media.errors import MediaError
+from streamferry.net.folders import Folders
+from streamferry.prepare.form import Form
+from streamferry.prepare.store import PreparedStore
+from streamferry.push import Outlet
+from streamferry.relay.feed import LiveFeed
+from streamferry.relay.file_feed import FileFeed
+from streamferry.relay.flow import LiveFlow
+from streamferry.relay.inputs.file_inlet import FileInlet
+from streamferry.relay.inputs.policy import Health
+from streamferry.relay.keeper import RunContext
+from streamferry.relay.list_flow import ListFlow
+from streamferry.relay.list_keeper import ListKeeper
+from streamferry.relay.prepared_list import PreparedList
+from streamferry.relay.spec import RelaySpec
+from streamferry.relay.status import ItemChange
+from streamferry.relay.vitals import Vitals
+
+
+class ListInput:
+    """A ``RunningInput``. ``spec``: of a list, whose destination means nothing here."""
+
+    #: A list has no past to begin with.
+    kept_ms = 0
+
+    def __init__(
+        self,
+        context: RunContext,
+        spec: RelaySpec,
+        flow: LiveFlow,
+        scratch: memoryview,
+        store: PreparedStore,
+        *,
+        form: Form | None = None,
+        folders: Folders | None = None,
+        on_item: Callable[[ItemChange], None] = lambda change: None,
+    ) -> None:
+        """``form``: what its files get, where the first of them does not decide it."""
+        self.health = Health()
+        self._run = context
+        self._run_flow = flow
+        self._scratch = scratch
+        self._flow = ListFlow(Outlet(), self._look)
+        self._vitals = Vitals(self._flow)
+        self._context = RunContext(
+            *(spec, self._flow, self._vitals, context.network, context.log),
+            on_attempt=context.on_attempt,
+            inspect=lambda now: None,
+        )
+        self._keeper = ListKeeper(self._context, self._flow, PreparedList(store, form, folders), on_item, lead_ms=0)
+        self._wanted = asyncio.Event()
+        self._inlet: FileInlet | None = None
+        self._feed: LiveFeed | None = None
+
+    @property
+    def error(self) -> MediaError | None:
+        """See ``RunningInput``."""
+        return self._vitals.source.error or self._keeper.skipped
+
+    @property
+    def list_feed(self) -> FileFeed | None:
+        """What plays its files, once it was wanted."""
+        return self._vitals.list_feed
+
+    @property
+    def is_open(self) -> bool:
+        """See ``RunningInput``: whether there is something to play."""
+        feed = self._vitals.list_feed
+        return feed is not None and not feed.is_waiting and not feed.finished.is_set() and self._has_media
+
+    @property
+    def _has_media(self) -> bool:
+        return self._flow.has_media.is_set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was played to its end."""
+        feed = self._vitals.list_feed
+        return feed is not None and feed.finished.is_set()
+
+    def want(self, is_wanted: bool) -> None:
+        """See ``RunningInput``. It costs nothing to stay open."""
+        if is_wanted:
+            self._wanted.set()
+
+    def visit(self, now: float) -> None:
+        """See ``RunningInput``."""
+        pause_s = self._run.spec.switching.switch_after_s
+        if (feed := self._feed) is not None:
+            if feed.has_laid and feed.media_at > self.health.alive_at:
+                self.health.note_alive(feed.media_at, pause_s)
+        elif self.is_open:
+            self.health.note_alive(now, pause_s)
+        else:
+            self.health.note_gone()
+
+    def take(self, now: float, *, goes_on: bool) -> LiveFeed:
+        """See ``RunningInput``."""
+        self._inlet = FileInlet(self._flow, now)
+        self._feed = LiveFeed(self._inlet, self._run_flow.timeline, self._scratch, now)
+        return self._feed
+
+    def release(self, now: float) -> None:
+        """See ``RunningInput``."""
+        self._feed = None
+        if self._inlet is not None:
+            self._inlet.close()
+            self._inlet = None
+
+    def lose(self, error: MediaError) -> None:
+        """See ``RunningInput``."""
+        self.release(time.monotonic())
+        self.health.note_gone()
+
+    def update(self, spec: RelaySpec) -> None:
+        """The list was edited: what plays continues if the new list has it."""
+        before, self._context.spec = self._context.spec, spec
+        if self._keeper.task.is_running and spec.list_key != before.list_key:
+            self._keeper.update(before)
+
+    def skip(self) -> None:
+        """Go on with the next item, at the next keyframe of the present one."""
+        if (feed := self._vitals.list_feed) is not None:
+            feed.give_way()
+
+    async def keep(self) -> None:
+        """See ``RunningInput``."""
+        await self._wanted.wait()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._keeper.task.start(group, self._keeper.keep)
+                # Its keeper ends when the list does, and begins again when that is edited.
+                await asyncio.Event().wait()
+        finally:
+            self._keeper.task.close()
+            self.release(time.monotonic())
+            self._flow.detach_feed()
+
+    def _look(self, now: float) -> bool:
+        self._keeper.look(now)
+        return True

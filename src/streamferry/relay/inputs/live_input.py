@@ -1,0 +1,179 @@
+"""One live input: open while it is wanted, pulled while it is open, on air or not."""
+
+import asyncio
+import time
+
+from streamferry.media.errors import MediaError, SourceError, SourceNotH264
+from streamferry.prepare.processing import LIVE_ENCODER, Processing
+from streamferry.relay.backoff import Backoff
+from streamferry.relay.drift import Drift
+from streamferry.relay.encoded import open_encoded
+from streamferry.relay.feed import LiveFeed
+from streamferry.relay.flow import LiveFlow
+from streamferry.relay.inputs.feed_inlet import FeedInlet
+from streamferry.relay.inputs.policy import Health
+from streamferry.relay.inputs.standby import Standby
+from streamferry.relay.keeper import RunContext
+from streamferry.relay.spec import Codecs, Input
+from streamferry.source import LiveInlet, SourceMemory, open_live
+from streamferry.source.http_flv import HttpFlvInlet
+from streamferry.source.rtmp import RtmpInlet
+from streamferry.source.ts import TsInlet
+from streamferry.timeline import Timeline
+
+# As of a source that is alone (``relay.live_keeper``): about a minute of quick attempts, then the pauses grow.
+_EAGER_ATTEMPTS = 40
+
+
+class LiveInput:
+    """A ``RunningInput``. ``scratch``: the buffer that all live sources of the process receive into."""
+
+    def __init__(self, context: RunContext, spec: Input, flow: LiveFlow, scratch: memoryview) -> None:
+        self.health = Health()
+        self.error: MediaError | None = None
+        self._context = context
+        self._spec = spec
+        self._flow = flow
+        self._scratch = scratch
+        self._wanted = asyncio.Event()
+        self._inlet: LiveInlet | None = None
+        self._standby: Standby | None = None
+        self._feed: LiveFeed | None = None
+        # Set with the error of the session that is open; None: it is not wanted any more.
+        self._lost: asyncio.Future[MediaError | None] | None = None
+        # The drift of its sound, over all its sessions.
+        self._drift = Drift()
+        self._encodes = False
+
+    @property
+    def is_open(self) -> bool:
+        """See ``RunningInput``."""
+        return self._standby is not None and self._standby.has_start
+
+    @property
+    def kept_ms(self) -> int:
+        """See ``RunningInput``."""
+        return self._standby.kept_ms if self._standby is not None else 0
+
+    def want(self, is_wanted: bool) -> None:
+        """See ``RunningInput``."""
+        if is_wanted == self._wanted.is_set():
+            return
+        if is_wanted:
+            self._wanted.set()
+        else:
+            self._wanted.clear()
+            if self._lost is not None and not self._lost.done():
+                self._lost.set_result(None)
+
+    def visit(self, now: float) -> None:
+        """See ``RunningInput``."""
+        pause_s = self._context.spec.switching.switch_after_s
+        if (feed := self._feed) is not None:
+            if feed.has_laid and feed.media_at > self.health.alive_at:
+                self.health.note_alive(feed.media_at, pause_s)
+        elif (standby := self._standby) is not None:
+            try:
+                standby.pull(now)
+            except SourceError as error:
+                self.lose(error)
+            else:
+                if standby.has_start and standby.media_at == now:
+                    self.health.note_alive(now, pause_s)
+
+    def take(self, now: float, *, goes_on: bool) -> LiveFeed:
+        """See ``RunningInput``."""
+        assert self._inlet is not None
+        assert self._standby is not None
+        kept, self._standby = self._standby.take(), None
+        spec = self._context.spec
+        self._feed = LiveFeed(
+            *(self._inlet, self._flow.timeline, self._scratch, now),
+            drift=self._drift if not self._is_encoded else None,
+            silence=spec.silence,
+            outlet=self._flow.outlet,
+            only_h264=spec.codecs is Codecs.H264,
+            may_replay=goes_on and isinstance(self._inlet, RtmpInlet | HttpFlvInlet | TsInlet),
+            kept=kept,
+        )
+        return self._feed
+
+    def release(self, now: float) -> None:
+        """See ``RunningInput``."""
+        self._feed = None
+        if self._inlet is not None:
+            self._standby = self._stand_by(self._inlet, now)
+
+    def lose(self, error: MediaError) -> None:
+        """See ``RunningInput``."""
+        self._feed = self._standby = None
+        self.health.note_gone()
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(error)
+
+    async def keep(self) -> None:
+        """See ``RunningInput``."""
+        backoff = Backoff(eager_attempts=_EAGER_ATTEMPTS)
+        memory = SourceMemory()
+        while True:
+            await self._wanted.wait()
+            error: MediaError | None = None
+            opened_at = time.monotonic()
+            try:
+                await self._open(memory, backoff.step_s)
+                opened_at = time.monotonic()
+                assert self._lost is not None
+                error = await self._lost
+            except SourceError as refused:
+                error = refused
+            finally:
+                self._close()
+            if error is None:
+                continue
+            self.error = error
+            error.forget_trace()
+            if isinstance(error, SourceNotH264):
+                self._encodes = True
+                continue
+            backoff.note_session(time.monotonic() - opened_at)
+            self._context.log.info("an input was lost: %s", error)
+            self._context.on_attempt()
+            await asyncio.sleep(max(backoff.next_delay(), error.retry_after_s))
+
+    @property
+    def _is_encoded(self) -> bool:
+        return self._encodes or self._context.spec.watermark is not None
+
+    async def _open(self, memory: SourceMemory, pause_s: float) -> None:
+        """``pause_s``: what would be waited for before another try. Raises SourceError."""
+        spec = self._context.spec
+        url = self._spec.items[0].url
+        inlet: LiveInlet = await open_live(url, **self._context.network.options(self._spec.options), memory=memory)
+        # Servers let players wait for a publisher: then its picture is there at once, and after a pause not.
+        first_media_s = pause_s if isinstance(inlet, RtmpInlet | HttpFlvInlet) else 0.0
+        if self._is_encoded:
+            processing = Processing(
+                watermark=spec.watermark, encoder=LIVE_ENCODER, only_h264=spec.codecs is Codecs.H264
+            )
+            inlet = FeedInlet(
+                await open_encoded(
+                    *(inlet, processing, url, Timeline(), self._scratch), drift=self._drift, silence=spec.silence
+                )
+            )
+        self._inlet = inlet
+        self._lost = asyncio.get_running_loop().create_future()
+        self._standby = self._stand_by(inlet, time.monotonic(), first_media_s)
+
+    def _stand_by(self, inlet: LiveInlet, now: float, first_media_s: float = 0.0) -> Standby:
+        only_h264 = self._context.spec.codecs is Codecs.H264 and not self._is_encoded
+        return Standby(inlet, self._scratch, now, first_media_s=first_media_s, only_h264=only_h264)
+
+    def _close(self) -> None:
+        self._standby = self._lost = None
+        if self._feed is not None:
+            # On air: its flow drops it.
+            self._feed = None
+        if self._inlet is not None:
+            self._inlet.close()
+            self._inlet = None
+        self.health.note_gone()

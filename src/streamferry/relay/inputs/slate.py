@@ -1,0 +1,169 @@
+"""The slate of a run: made and opened when the run begins, for the form that is on air, so that it is there at once.
+
+Until something has been on air it has a form of its own (``prepare.slate``). When the form on air changes another is
+made, which takes the place of the first unless that is on air just then.
+"""
+
+import asyncio
+from dataclasses import replace
+
+from streamferry.media.errors import MediaError
+from streamferry.media.slate import Slate, SlateKind
+from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO
+from streamferry.net.folders import EVERYWHERE
+from streamferry.prepare.form import AudioForm, Form, VideoForm
+from streamferry.prepare.slate import DEFAULT_FPS, Canvas, slate_clip
+from streamferry.prepare.store import PreparedStore
+from streamferry.relay.backoff import Backoff
+from streamferry.relay.feed import LiveFeed
+from streamferry.relay.flow import LiveFlow
+from streamferry.relay.inputs.list_input import ListInput
+from streamferry.relay.inputs.policy import Health
+from streamferry.relay.keeper import RunContext
+from streamferry.relay.spec import ENDLESS, Item
+from streamferry.relay.status import START
+from streamferry.timeline import Timeline
+from streamferry.wire.codecs import avc_frame_rate, parse_sound, parse_video_header
+
+# How often it is looked whether the form on air has changed.
+_LOOK_S = 1.0
+_VIDEO_NAMES = {"avc1": "h264", "hvc1": "hevc"}
+
+
+class SlateInput:
+    """A ``RunningInput``, which is not told to close."""
+
+    kept_ms = 0
+
+    def __init__(
+        self, context: RunContext, slate: Slate, flow: LiveFlow, scratch: memoryview, store: PreparedStore
+    ) -> None:
+        self.health = Health()
+        self.error: MediaError | None = None
+        self._context = context
+        self._slate = slate
+        self._flow = flow
+        self._scratch = scratch
+        self._store = store
+        self._clip: ListInput | None = None
+        self._is_shown = False
+
+    @property
+    def is_open(self) -> bool:
+        """See ``RunningInput``."""
+        return self._clip is not None and self._clip.is_open
+
+    def want(self, is_wanted: bool) -> None:
+        """It is always there."""
+
+    def visit(self, now: float) -> None:
+        """See ``RunningInput``."""
+        if self._clip is not None:
+            self._clip.visit(now)
+
+    def take(self, now: float, *, goes_on: bool) -> LiveFeed:
+        """See ``RunningInput``."""
+        assert self._clip is not None
+        self._is_shown = True
+        return self._clip.take(now, goes_on=goes_on)
+
+    def release(self, now: float) -> None:
+        """See ``RunningInput``."""
+        self._is_shown = False
+        if self._clip is not None:
+            self._clip.release(now)
+
+    def lose(self, error: MediaError) -> None:
+        """See ``RunningInput``."""
+        self._is_shown = False
+        if self._clip is not None:
+            self._clip.lose(error)
+
+    async def keep(self) -> None:
+        """Make it for one form on air after another."""
+        made_for: Canvas | None = None
+        backoff = Backoff()
+        async with asyncio.TaskGroup() as group:
+            playing: asyncio.Task[None] | None = None
+            while True:
+                canvas = canvas_of(self._flow.timeline) or made_for or Canvas()
+                # A frame rate that is only measured is never twice the same.
+                if self._is_shown or (made_for is not None and canvas.form == made_for.form):
+                    await asyncio.sleep(_LOOK_S)
+                    continue
+                try:
+                    clip = await self._open(canvas)
+                except MediaError as error:
+                    self.error = error
+                    self._context.log.warning("the slate cannot be made: %s", error)
+                    await asyncio.sleep(backoff.next_delay())
+                    continue
+                task = group.create_task(clip.keep(), name="slate")
+                clip.want(True)
+                if self._clip is None:
+                    self._clip = clip
+                else:
+                    while not clip.is_open or self._is_shown:  # noqa: ASYNC110 - until it may take its place
+                        await asyncio.sleep(_LOOK_S)
+                    self._clip = clip
+                if playing is not None:
+                    playing.cancel()
+                playing, made_for = task, canvas
+
+    async def _open(self, canvas: Canvas) -> ListInput:
+        """Raises MediaError."""
+        slate, context = self._slate, self._context
+        folders = None
+        if slate.kind is SlateKind.CLIP and slate.clip is not None:
+            url = slate.clip
+        else:
+            url = await slate_clip(slate, canvas, self._store.root)
+            folders = EVERYWHERE
+        spec = replace(
+            context.spec,
+            items=(Item(url),),
+            is_live=False,
+            loops=ENDLESS,
+            playhead=START,
+            keeps_time=False,
+            watermark=None,
+            more_inputs=(),
+            slate=None,
+            pinned=None,
+            orders=(),
+        )
+        return ListInput(*(context, spec, self._flow, self._scratch, self._store), form=canvas.form, folders=folders)
+
+
+def canvas_of(timeline: Timeline) -> Canvas | None:
+    """The form on air, by its headers; None while there is no picture, or one that no slate can be made for."""
+    video: VideoForm | None = None
+    audio: AudioForm | None = None
+    fps = DEFAULT_FPS
+    for tag_type, _, body, kind in timeline.headers:
+        if kind != SEQUENCE_HEADER:
+            continue
+        header = bytes(body)
+        try:
+            if tag_type == VIDEO:
+                form = parse_video_header(header)
+                video = VideoForm(_VIDEO_NAMES[form.codecs[:4]], form.width, form.height)
+                fps = _frame_rate(header, timeline)
+            elif tag_type == AUDIO:
+                rate_hz, channels = parse_sound(header)
+                audio = AudioForm("aac", rate_hz, channels or 2)
+        except (ValueError, IndexError, KeyError):
+            continue
+    return None if video is None else Canvas(Form(video, audio), fps)
+
+
+def _frame_rate(header: bytes, timeline: Timeline) -> float:
+    """Of a stream that does not say: by how far apart its last pictures were."""
+    try:
+        told = avc_frame_rate(header)
+    except (ValueError, IndexError):
+        told = 0.0
+    if 1 <= told <= 60:
+        return told
+    frame_ms = timeline.lead.frame_ms
+    return round(1000 / frame_ms) if 16 <= frame_ms <= 1000 else DEFAULT_FPS

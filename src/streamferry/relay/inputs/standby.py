@@ -1,0 +1,125 @@
+"""Standby: a live session that is open and not on air. The last group of its pictures is kept, so that it can come on
+air at once, from a keyframe on.
+"""
+
+from streamferry.media.enhanced import HeaderKey, headers_in, is_h264_or_aac, tag_kind
+from streamferry.media.errors import SourceNotH264, SourceStalled
+from streamferry.media.stamps import signed_delta_ms
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, VIDEO, Tag
+from streamferry.reasons import Code
+from streamferry.source.live import LiveInlet
+from streamferry.timeline.timeline import AUDIO_ONLY_AFTER_MS
+
+#: A longer group is not kept: two of the longest keyframe intervals in use, or 32 MiB (``push.queue``).
+MOST_KEPT_MS = 20_000
+MOST_KEPT_BYTES = 32 << 20
+#: Of a source without a picture so much sound is kept.
+SOUND_KEPT_MS = 500
+_HEADERS = (SEQUENCE_HEADER, SIDE_DATA)
+
+
+class Standby:
+    """Pulls its inlet, which stays its owner's.
+
+    ``first_media_s``: for so long its first media is waited for, if that is longer than the inlet's own patience.
+    ``only_h264``: see ``relay.feed.LiveFeed``.
+    """
+
+    __slots__ = (
+        "_began_at",
+        "_first_media_s",
+        "_group",
+        "_group_bytes",
+        "_has_keyframe",
+        "_headers",
+        "_inlet",
+        "_only_h264",
+        "_scratch",
+        "_sound_since",
+        "bytes_in",
+        "media_at",
+    )
+
+    def __init__(
+        self, inlet: LiveInlet, scratch: memoryview, now: float, *, first_media_s: float = 0.0, only_h264: bool = False
+    ) -> None:
+        self._inlet = inlet
+        self._scratch = scratch
+        self._began_at = now
+        self._first_media_s = first_media_s
+        self._only_h264 = only_h264
+        self._headers: dict[tuple[int, HeaderKey], Tag] = {}
+        self._group: list[Tag] = []
+        self._group_bytes = 0
+        self._has_keyframe = False
+        # Stamp of the first sound of a source that has shown no picture.
+        self._sound_since: int | None = None
+        #: When media last came; and the bytes received.
+        self.media_at = now
+        self.bytes_in = 0
+
+    @property
+    def has_start(self) -> bool:
+        """Whether it has something to begin with: a keyframe, or sound alone that has lasted."""
+        if self._has_keyframe:
+            return True
+        if self._sound_since is None or not self._group:
+            return False
+        return signed_delta_ms(self._group[-1][1], self._sound_since) >= AUDIO_ONLY_AFTER_MS
+
+    @property
+    def kept_ms(self) -> int:
+        """How much media is kept: it would be given at once."""
+        return signed_delta_ms(self._group[-1][1], self._group[0][1]) if self._group else 0
+
+    def pull(self, now: float) -> None:
+        """Receive once. Raises SourceError."""
+        tags: list[Tag] = []
+        try:
+            self.bytes_in += self._inlet.pull(self._scratch, tags)
+        finally:
+            if self._only_h264 and not all(is_h264_or_aac(tag[0], tag[2]) for tag in tags):
+                raise SourceNotH264(Code.SOURCE_NOT_H264)
+            for tag in tags:
+                self._keep(tag, now)
+        silence_s = self._inlet.silence_s
+        if self.media_at == self._began_at:
+            silence_s = max(silence_s, self._first_media_s)
+        if now - self.media_at >= silence_s:
+            raise SourceStalled(Code.SOURCE_SILENT, seconds=silence_s)
+
+    def take(self) -> list[Tag]:
+        """The headers, and the group that is kept; bodies are copies."""
+        return [*self._headers.values(), *self._group]
+
+    def _keep(self, tag: Tag, now: float) -> None:
+        tag_type, stamp, body = tag
+        kind = tag_kind(tag_type, body)
+        if kind in _HEADERS:
+            for key, header in headers_in(tag_type, body).items():
+                self._headers[tag_type, key] = (tag_type, stamp, bytes(header))
+            return
+        if tag_type == SCRIPT or kind > KEYFRAME:
+            return
+        self.media_at = now
+        if tag_type == VIDEO:
+            self._sound_since = None
+            if kind == KEYFRAME:
+                # Sound may have been sent before the picture that it belongs to.
+                self._drop_before(stamp)
+                self._has_keyframe = True
+            elif not self._has_keyframe:
+                return
+        elif not self._has_keyframe:
+            self._sound_since = stamp if self._sound_since is None else self._sound_since
+            self._drop_before(stamp - SOUND_KEPT_MS)
+        self._group.append((tag_type, stamp, bytes(body)))
+        self._group_bytes += len(body)
+        if self._group_bytes > MOST_KEPT_BYTES or self.kept_ms > MOST_KEPT_MS:
+            self._group.clear()
+            self._group_bytes = 0
+            self._has_keyframe = False
+
+    def _drop_before(self, stamp: int) -> None:
+        self._group = [one for one in self._group if one[0] == AUDIO and signed_delta_ms(one[1], stamp) >= 0]
+        self._group_bytes = sum(len(one[2]) for one in self._group)

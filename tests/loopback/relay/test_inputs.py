@@ -1,0 +1,262 @@
+"""Several inputs and a slate between scripted ends: what is on air, seen by the frames that come."""
+
+import asyncio
+import itertools
+import shutil
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kit.clips import ClipFactory
+from kit.waiting import PATIENCE_S
+from scripted.camera import Camera, number_of
+from scripted.destination import Destination, Publish
+from scripted.source import Source
+from scripted.waiting import until
+from streamferry.media.slate import Slate
+from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO, Tag
+from streamferry.media.url import MediaUrl
+from streamferry.relay import Item, RelaySpec
+from streamferry.relay.inputs.policy import SLATE, Switching
+from streamferry.relay.spec import Input, Order
+from streamferry.relay.status import Switch
+
+pytestmark = pytest.mark.usefixtures("quick")
+#: The pictures of each camera count from another number.
+STEP = 1_000_000
+RULES = Switching(switch_after_s=1.0, return_after_s=1.0)
+
+
+class Cameras:
+    """As many cameras as asked for, each a source of its own."""
+
+    def __init__(self, protocol: str = "rtmp") -> None:
+        self.all: list[Source] = []
+        self.protocol = protocol
+
+    async def add(self) -> Source:
+        """One more, rolling."""
+        camera = Camera(stamp_ms=90_000 * len(self.all))
+        camera.pictures = STEP * len(self.all)
+        source = await Source(self.protocol, camera).__aenter__()
+        self.all.append(source)
+        return source
+
+
+@pytest.fixture
+async def cameras() -> AsyncIterator[Cameras]:
+    """Cameras that are switched off after the test."""
+    cameras = Cameras()
+    yield cameras
+    for source in cameras.all:
+        await source.__aexit__(None, None, None)
+
+
+def live(source: Source, *, warm: bool = True) -> Input:
+    """A camera as one more input."""
+    return Input((Item(source.url()),), True, warm)
+
+
+def shown(publish: Publish) -> list[int]:
+    """Which camera each picture is of, -1 for what is none's; neighbours once."""
+    return [key for key, _ in itertools.groupby(map(camera_of, publish.frames(VIDEO)))]
+
+
+def camera_of(tag: Tag) -> int:
+    """The number of the camera that shot a picture; -1 for another picture."""
+    return number_of(tag) // STEP if len(tag[2]) == 400 else -1
+
+
+def assert_unbroken(publish: Publish, longest_gap_ms: int = 200) -> None:
+    """Stamps of each track rise, with no gap longer than that; each stretch begins with a keyframe."""
+    for tag_type in (VIDEO, AUDIO):
+        steps = [after - before for before, after in itertools.pairwise(publish.stamps(tag_type))]
+        assert min(steps) > 0
+        assert max(steps) <= longest_gap_ms
+    pictures = publish.frames(VIDEO)
+    for before, after in itertools.pairwise(pictures):
+        if camera_of(before) != camera_of(after):
+            assert after[2][0] >> 4 == 1, "a stretch does not begin with a keyframe"
+
+
+@pytest.mark.parametrize("warm", [True, False])
+async def test_the_backup_comes_on_air_when_the_source_dies_and_the_source_returns(
+    relays, cameras: Cameras, destination: Destination, warm: bool
+) -> None:
+    """In one publish session, with reasons and numbers, and back by itself once the source has been well."""
+    first, second = await cameras.add(), await cameras.add()
+    spec = replace(
+        RelaySpec.live(first.url(), destination.url()), more_inputs=(live(second, warm=warm),), switching=RULES
+    )
+    relay = relays.host.start(spec)
+    switches: list[Switch] = []
+    relay.watch_switches(switches.append)
+    await until("the first camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 20)
+    publish = destination.publishes[0]
+    await first.leave()
+    await until("the second camera", lambda: shown(publish) == [0, 1])
+    first.come()
+    await until("the first camera again", lambda: shown(publish) == [0, 1, 0])
+    await until("a stretch of it", lambda: len(publish.frames(VIDEO)) > 100)
+    await relay.stop()
+    assert len(destination.publishes) == 1
+    assert_unbroken(publish)
+    assert [(switch.before.input, switch.after.input) for switch in switches] == [(0, 1), (1, 0)]
+    assert switches[0].after.why.code == "on_air.down"
+    assert switches[1].after.why.code == "on_air.back"
+
+
+async def test_the_slate_is_shown_while_nothing_else_is_there(
+    relays, cameras: Cameras, destination: Destination
+) -> None:
+    """From the beginning if the source is away, and whenever it goes; the source returns without being asked."""
+    first = await cameras.add()
+    await first.leave()
+    spec = replace(
+        RelaySpec.live(first.url(), destination.url()), slate=Slate(title="We will be right back"), switching=RULES
+    )
+    relay = relays.host.start(spec)
+    await until("the slate", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 20)
+    publish = destination.publishes[0]
+    await until("that it streams", lambda: relay.status.state == "streaming")
+    assert str(relay.status.on_air) == "slate"
+    first.come()
+    await until("the camera", lambda: shown(publish) == [-1, 0])
+    await first.leave()
+    await until("the slate again", lambda: shown(publish) == [-1, 0, -1])
+    await until("a stretch of it", lambda: camera_of(publish.frames(VIDEO)[-20]) == -1)
+    await relay.stop()
+    assert len(destination.publishes) == 1
+    assert_unbroken(publish)
+    assert publish.frames(AUDIO)
+
+
+async def test_a_switch_by_hand_stays(relays, cameras: Cameras, destination: Destination) -> None:
+    """To another input and to the slate, though all are well; and back to the rules."""
+    first, second = await cameras.add(), await cameras.add()
+    spec = replace(
+        RelaySpec.live(first.url(), destination.url()), more_inputs=(live(second),), slate=Slate(), switching=RULES
+    )
+    relay = relays.host.start(spec)
+    await until("the first camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 20)
+    publish = destination.publishes[0]
+    relay.update(replace(spec, pinned=1))
+    await until("the second camera", lambda: shown(publish) == [0, 1])
+    relay.update(replace(spec, pinned=SLATE))
+    await until("the slate", lambda: shown(publish) == [0, 1, -1])
+    await until("more of it", lambda: camera_of(publish.frames(VIDEO)[-20]) == -1)
+    relay.update(spec)
+    await until("the first camera", lambda: shown(publish) == [0, 1, -1, 0])
+    await relay.stop()
+    assert len(destination.publishes) == 1
+    assert_unbroken(publish)
+
+
+async def test_a_list_stands_in_for_a_camera_and_is_itself_stood_in_for(
+    relays, cameras: Cameras, destination: Destination, clips: ClipFactory
+) -> None:
+    """At the pace of the clock: it is on air, without a lead, until the camera is back."""
+    first = await cameras.add()
+    films = Input((Item(MediaUrl.parse(str(clips("close_keyframes")))),), False)
+    spec = replace(RelaySpec.live(first.url(), destination.url()), more_inputs=(films,), switching=RULES)
+    relay = relays.host.start(spec)
+    await until("the camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 20)
+    publish = destination.publishes[0]
+    await first.leave()
+    await until("the film", lambda: shown(publish) == [0, -1])
+    began, at = publish.stamps(VIDEO)[-1], time.monotonic()
+    await until("more of it", lambda: len(publish.frames(VIDEO)) > 100)
+    passed_ms = (time.monotonic() - at) * 1000
+    assert publish.stamps(VIDEO)[-1] - began < passed_ms + 500
+    first.come()
+    await until("the camera again", lambda: shown(publish) == [0, -1, 0])
+    await relay.stop()
+    assert_unbroken(publish)
+
+
+async def test_a_list_with_nothing_to_play_gives_way_to_the_slate(
+    relays, destination: Destination, clips: ClipFactory, tmp_path: Path
+) -> None:
+    """And comes on air when its file is there; when it has been played it ends the run, as it does alone."""
+    film = tmp_path / "film.mp4"
+    items = [Item(MediaUrl.parse(str(film)))]
+    spec = replace(RelaySpec.vod(items, destination.url(), loops=1), slate=Slate(), switching=RULES)
+    relay = relays.host.start(spec)
+    await until("the slate", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 20)
+    publish = destination.publishes[0]
+    shutil.copy(clips("h264_no_bframes"), tmp_path / "whole.mp4")
+    (tmp_path / "whole.mp4").rename(film)
+    await until("the film", lambda: str(relay.status.on_air) == "input 0")
+    async with asyncio.timeout(PATIENCE_S):
+        assert (await relay.wait()).state == "ended"
+    assert len(destination.publishes) == 1
+    assert_unbroken(publish)
+    assert len(set(header_of(publish))) == 2
+
+
+async def test_a_file_is_played_over_what_is_on_air(
+    relays, cameras: Cameras, destination: Destination, clips: ClipFactory
+) -> None:
+    """Once, and the camera goes on; an order that is too old, or was given before, is none."""
+    first = await cameras.add()
+    film = Item(MediaUrl.parse(str(clips("h264_bframes"))))
+    spec = RelaySpec.live(first.url(), destination.url())
+    spec = replace(spec, slate=Slate(), switching=RULES, orders=(Order(1, time.time() - 60, film),))
+    relay = relays.host.start(spec)
+    switches: list[Switch] = []
+    relay.watch_switches(switches.append)
+    await until("the camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 20)
+    publish = destination.publishes[0]
+    relay.update(replace(spec, orders=(*spec.orders, Order(2, time.time(), film))))
+    await until("the film", lambda: shown(publish) == [0, -1])
+    assert str(relay.status.on_air) == "insert"
+    await until("the camera again", lambda: shown(publish) == [0, -1, 0])
+    relay.update(replace(spec, orders=(*spec.orders, Order(2, time.time(), film), Order(3, time.time()))))
+    await until("a stretch of it", lambda: camera_of(publish.frames(VIDEO)[-25]) == 0)
+    await relay.stop()
+    assert [str(switch.after) for switch in switches] == ["insert", "input 0"]
+    pictures = [tag for tag in publish.frames(VIDEO) if camera_of(tag) == -1]
+    assert len(pictures) == 75
+    assert_unbroken(publish)
+
+
+async def test_an_inserted_file_is_skipped(
+    relays, cameras: Cameras, destination: Destination, clips: ClipFactory
+) -> None:
+    """The camera is on air again long before its end."""
+    first = await cameras.add()
+    film = Item(MediaUrl.parse(str(clips("half_a_minute"))))
+    spec = replace(RelaySpec.live(first.url(), destination.url()), slate=Slate())
+    relay = relays.host.start(spec)
+    await until("the camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 20)
+    publish = destination.publishes[0]
+    insert = Order(1, time.time(), film)
+    relay.update(replace(spec, orders=(insert,)))
+    await until("the film", lambda: shown(publish) == [0, -1])
+    relay.update(replace(spec, orders=(insert, Order(2, time.time()))))
+    await until("the camera again", lambda: shown(publish) == [0, -1, 0], 15)
+    await relay.stop()
+
+
+async def test_a_list_that_is_shown_as_an_input_goes_on_with_its_next_item(
+    relays, destination: Destination, clips: ClipFactory
+) -> None:
+    """At a keyframe, when that is asked for."""
+    clip = MediaUrl.parse(str(clips("close_keyframes")))
+    items = [Item(clip), Item(clip, 10)]
+    spec = replace(RelaySpec.vod(items, destination.url()), slate=Slate())
+    relay = relays.host.start(spec)
+    await until("the first", lambda: relay.status.playhead is not None and relay.status.playhead.position_ms > 500)
+    relay.update(replace(spec, orders=(Order(1, time.time()),)))
+    await until("the second", lambda: relay.status.playhead is not None and relay.status.playhead.item == 1, 15)
+    await relay.stop()
+    assert_unbroken(destination.publishes[0])
+
+
+def header_of(publish: Publish) -> list[bytes]:
+    """The headers of pictures that came."""
+    kinds = zip(publish.tags, publish.kinds, strict=True)
+    return [tag[2] for tag, (tag_type, kind) in kinds if (tag_type, kind) == (VIDEO, SEQUENCE_HEADER)]
