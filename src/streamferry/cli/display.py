@@ -134,6 +134,7 @@ def _json_line(status: RelayStatus) -> str:
         "repairs": status.repairs,
         "fault": status.fault.value if status.fault else None,
         "reason": status.reason,
+        "on_air": None if status.on_air is None else str(status.on_air),
         "final": status.final,
     }
     if status.destinations:
@@ -173,6 +174,8 @@ def progress_line(status: RelayStatus) -> Text:
             line.append(f"  {name} {count}", style="yellow" if count else "")
     if status.playhead is not None:
         line.append(f"  loop {status.playhead.loop + 1} file {status.playhead.item + 1}")
+    if status.on_air is not None and not status.final:
+        line.append(f"  on air {status.on_air}", style="" if status.on_air.input == 0 else "yellow")
     if status.preparing_percent is not None:
         line.append(f"  preparing {status.preparing_percent:.0f} %", style="cyan")
     if status.reason:

@@ -11,6 +11,17 @@ import typer
 
 from streamferry.cli.display import show_json, show_progress
 from streamferry.cli.exit_status import ExitStatus
+from streamferry.cli.input_options import (
+    RETURN_AFTER_S,
+    SWITCH_AFTER_S,
+    InputOption,
+    InputOptions,
+    ReturnAfterOption,
+    SlateOption,
+    SwitchAfterOption,
+    WarmOption,
+    parse_slate,
+)
 from streamferry.cli.media_options import STATUS_OF_FAULT, FileChoices, parse_address
 from streamferry.cli.options import (
     DEFAULT_POSITION,
@@ -30,6 +41,7 @@ from streamferry.net import sandbox
 from streamferry.reasons import InvalidPart
 from streamferry.relay import Item, Latency, Playhead, RelaySpec, RelayStatus
 from streamferry.relay.host import RelayHost
+from streamferry.relay.inputs.policy import Switching
 from streamferry.relay.live_or_file import looks_live
 from streamferry.relay.network import Network
 from streamferry.relay.spec import Codecs, Destination, check_options
@@ -101,6 +113,11 @@ def relay(
             metavar="LOOP:ITEM:MS", show_default=False, help="Begin a list there; loops and items count from 1."
         ),
     ] = None,
+    more_inputs: InputOption = None,
+    warm: WarmOption = False,
+    slate: SlateOption = None,
+    switch_after: SwitchAfterOption = SWITCH_AFTER_S,
+    return_after: ReturnAfterOption = RETURN_AFTER_S,
     ca_file: Annotated[
         str | None, typer.Option(show_default=False, help="PEM file of additional authorities to trust for TLS.")
     ] = None,
@@ -136,6 +153,7 @@ def relay(
                     patience,
                 ),
                 *(Latency(check_latency(latency)), ca_file, as_json),
+                InputOptions(more_inputs or [], warm, parse_slate(slate), Switching(switch_after, return_after)),
             )
         )
     except ValueError as error:
@@ -163,6 +181,7 @@ async def _relay(
     latency: Latency,
     ca_file: str | None,
     as_json: bool,
+    inputs: InputOptions,
 ) -> RelayStatus:
     looking = asyncio.current_task()
     assert looking is not None
@@ -228,6 +247,7 @@ async def _relay(
             source_options=source_options,
             destination_options=destination_options,
         )
+    spec = replace(spec, more_inputs=await inputs.parse(network), slate=inputs.slate, switching=inputs.switching)
     async with RelayHost(network=network) as host:
         running = host.start(spec)
         on_interrupt(running.request_stop)
