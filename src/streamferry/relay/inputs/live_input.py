@@ -85,7 +85,7 @@ class LiveInput:
         """See ``RunningInput``."""
         assert self._inlet is not None
         assert self._standby is not None
-        kept, self._standby = self._standby.take(), None
+        kept, is_mute, self._standby = self._standby.take(), self._standby.is_mute, None
         spec = self._context.spec
         self._feed = LiveFeed(
             *(self._inlet, self._flow.timeline, self._scratch, now),
@@ -94,6 +94,7 @@ class LiveInput:
             outlet=self._flow.outlet,
             only_h264=spec.codecs is Codecs.H264,
             may_replay=goes_on and isinstance(self._inlet, RtmpInlet | HttpFlvInlet | TsInlet),
+            was_mute=is_mute,
             kept=kept,
         )
         return self._feed

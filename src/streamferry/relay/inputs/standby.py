@@ -7,6 +7,7 @@ from streamferry.media.errors import SourceNotH264, SourceStalled
 from streamferry.media.stamps import signed_delta_ms
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, VIDEO, Tag
 from streamferry.reasons import Code
+from streamferry.relay.silence import SOUND_PATIENCE_MS
 from streamferry.source.live import LiveInlet
 from streamferry.timeline.timeline import AUDIO_ONLY_AFTER_MS
 
@@ -28,9 +29,11 @@ class Standby:
     __slots__ = (
         "_began_at",
         "_first_media_s",
+        "_first_picture_ms",
         "_group",
         "_group_bytes",
         "_has_keyframe",
+        "_has_sound",
         "_headers",
         "_inlet",
         "_only_h264",
@@ -52,6 +55,9 @@ class Standby:
         self._group: list[Tag] = []
         self._group_bytes = 0
         self._has_keyframe = False
+        # Whether sound has come, and the stamp of the first picture.
+        self._has_sound = False
+        self._first_picture_ms: int | None = None
         # Stamp of the first sound of a source that has shown no picture.
         self._sound_since: int | None = None
         #: When media last came; and the bytes received.
@@ -66,6 +72,13 @@ class Standby:
         if self._sound_since is None or not self._group:
             return False
         return signed_delta_ms(self._group[-1][1], self._sound_since) >= AUDIO_ONLY_AFTER_MS
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether it has shown pictures for so long that sound would have come."""
+        if self._has_sound or self._first_picture_ms is None or not self._group:
+            return False
+        return signed_delta_ms(self._group[-1][1], self._first_picture_ms) >= SOUND_PATIENCE_MS
 
     @property
     def kept_ms(self) -> int:
@@ -104,15 +117,18 @@ class Standby:
         self.media_at = now
         if tag_type == VIDEO:
             self._sound_since = None
+            self._first_picture_ms = stamp if self._first_picture_ms is None else self._first_picture_ms
             if kind == KEYFRAME:
                 # Sound may have been sent before the picture that it belongs to.
                 self._drop_before(stamp)
                 self._has_keyframe = True
             elif not self._has_keyframe:
                 return
-        elif not self._has_keyframe:
-            self._sound_since = stamp if self._sound_since is None else self._sound_since
-            self._drop_before(stamp - SOUND_KEPT_MS)
+        else:
+            self._has_sound = True
+            if not self._has_keyframe:
+                self._sound_since = stamp if self._sound_since is None else self._sound_since
+                self._drop_before(stamp - SOUND_KEPT_MS)
         self._group.append((tag_type, stamp, bytes(body)))
         self._group_bytes += len(body)
         if self._group_bytes > MOST_KEPT_BYTES or self.kept_ms > MOST_KEPT_MS:
