@@ -243,6 +243,7 @@ class InputsKeeper:
             self._context.log.warning("a file that was to be inserted cannot be played: %s", error)
             self._end(insert)
             self._insert = None
+            self._note_on_air(self._chosen, Reason.of(Code.ON_AIR_INSERT_FAILED, why=error.why))
         return False
 
     def _open_insert(self, item: Item) -> ListInput:
