@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streamferry.net.folders import Folders
@@ -23,6 +23,7 @@ from streamferry.net.listening import ListenPorts
 from streamferry.net.process import forget_variables
 from streamferry.net.s3 import NO_BUCKETS, SECRET_VARIABLES, Buckets
 from streamferry.prepare.cache import default_root
+from streamferry.prepare.home import checked_home
 
 PREFIX = "STREAMFERRY_"
 _CONFIG = f"{PREFIX}CONFIG"
@@ -124,6 +125,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Size in MB above which the least recently used files are removed from the cache of prepared "
         "files, but never one that is playing. They are removed earlier where the disk has less room.",
+    )
+    shared_cache: Annotated[str, AfterValidator(checked_home)] = Field(
+        "",
+        description="Where machines share prepared files: `s3://BUCKET/PREFIX`. The cache on the disk stays in front "
+        "of it. Empty: nowhere. The bucket's own rules remove old files.",
     )
     workers: int = Field(0, ge=0, le=1024, description="Worker processes; 0 means one per core.")
     worker_host: str = Field(
@@ -263,9 +269,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _find_buckets(self) -> Self:
         # Now: its secrets are forgotten before it is needed.
-        given = {name: getattr(self, f"s3_{name}") for name in ("endpoint", "region", "access_key_id")}
-        given |= {"secret_access_key": self.s3_secret_access_key.get_secret_value()}
-        given |= {"profile": self.s3_profile, "addressing": self.s3_addressing}
+        names = ("endpoint", "region", "access_key_id", "profile", "addressing")
+        given = {name: getattr(self, f"s3_{name}") for name in names}
+        given["secret_access_key"] = self.s3_secret_access_key.get_secret_value()
         self._buckets = Buckets.of(given, os.environ, self.s3_buckets)
         return self
 
@@ -295,6 +301,7 @@ class Settings(BaseSettings):
             "files": os.pathsep.join(map(str, self.files)),
             "cache_dir": str(self.cache_dir),
             "cache_mb": str(self.cache_mb),
+            "shared_cache": self.shared_cache,
             "worker_host": self.worker_host,
             "lease_s": str(self.lease_s),
             "capacity": str(self.capacity),

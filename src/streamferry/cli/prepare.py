@@ -23,6 +23,7 @@ from streamferry.cli.process import run
 from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
 from streamferry.prepare.file import PreparedFile, PrepareProgress
+from streamferry.prepare.home import Home
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay.prepared_list import PreparedList
 
@@ -64,7 +65,7 @@ async def _prepare(urls: list[MediaUrl], choices: FileChoices) -> ExitStatus:
         disable=not sys.stdout.isatty(),
     )
     with bars:
-        async with PreparedStore() as store:
+        async with PreparedStore(home=Home.of_environment()) as store:
             prepared_list = PreparedList(store)
             for url in urls:
                 bar = bars.add_task(url.redacted, total=None, note="")
@@ -79,6 +80,7 @@ async def _prepare(urls: list[MediaUrl], choices: FileChoices) -> ExitStatus:
                 bars.update(bar, total=1, completed=1, note=note)
                 if bars.disable:
                     print(f"{url.redacted} {note}", flush=True)
+            await store.settle()
     return status
 
 

@@ -11,7 +11,7 @@ class Job:
     ``processing`` is a ``Processing``, ``route`` a ``Route`` and ``folders`` a ``Folders``, as JSON; ``slots`` the
     directory of the locks of encodes. ``ahead_bytes``: keep a window of the file only, around a player that begins at
     ``start_ms`` and says where it reads on the lines that follow. ``reads_whole``: not from front to back.
-    ``reserve_bytes``: see ``net.disk``.
+    ``reserve_bytes``: see ``net.disk``. ``home`` is a ``Home``, as JSON: where prepared files are shared, if anywhere.
     """
 
     url: str
@@ -27,3 +27,4 @@ class Job:
     start_ms: int = 0
     reads_whole: bool = False
     reserve_bytes: int | None = None
+    home: dict[str, Any] | None = None

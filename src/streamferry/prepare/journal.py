@@ -5,13 +5,14 @@ One line is an object with any of: ``fetched``, ``total`` (bytes of the download
 for its length); ``ready`` (inode, first_offset, tracks and form of the part file: players may start); ``end`` (bytes
 that can be read), ``media_ms``, ``index`` (what is new of it: ``steps``, the bytes of its part file, and ``places`` and
 each track's ``firsts`` as [ms, offset], and whether the file ``changes`` its headers); ``complete`` (the summary);
-``error`` with ``reason`` and ``retry_after_s``.
+``error`` with ``reason`` and ``retry_after_s``; ``shared``: why what machines share cannot be used.
 """
 
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import IO, Any
 
 from streamferry.media.errors import MediaError
@@ -40,6 +41,8 @@ class Journal:
 
     def __init__(self, entry: Entry) -> None:
         self._file: IO[str] = entry.journal.open("x")
+        #: Called with each line, too: what others are given of it.
+        self.also: Callable[[Message], None] | None = None
 
     def __enter__(self) -> "Journal":
         return self
@@ -52,6 +55,8 @@ class Journal:
         self._file.write(json.dumps(message, separators=(",", ":")) + "\n")
         self._file.flush()
         send(message)
+        if self.also is not None:
+            self.also(message)
 
 
 def follow(entry: Entry) -> int:

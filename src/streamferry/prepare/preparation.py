@@ -35,6 +35,7 @@ from streamferry.prepare.container import Container
 from streamferry.prepare.errors import CacheError, PreparationRestarted, ReadWhole
 from streamferry.prepare.file_version import Version
 from streamferry.prepare.form import Form
+from streamferry.prepare.home import Home
 from streamferry.prepare.input_description import InputDescription
 from streamferry.prepare.intake import Input, Intake
 from streamferry.prepare.job import Job
@@ -44,6 +45,7 @@ from streamferry.prepare.processing import Processing
 from streamferry.prepare.remux import Remux
 from streamferry.prepare.room import Room
 from streamferry.prepare.route import Route
+from streamferry.prepare.sharing import Sharing
 from streamferry.prepare.slots import EncodeSlot
 from streamferry.prepare.window import Window
 from streamferry.reasons import Code, Reason, system_reason
@@ -82,6 +84,9 @@ class Preparation:
         )
         self._processing = Processing.from_json(job.processing)
         self._slots = root
+        self._sharing = (
+            Sharing(Home.from_json(job.home), self._entry, self._room, self._route.authorities) if job.home else None
+        )
         self._is_nice = False
         #: Names the tracks that could not be copied to their end.
         self._encode_marker = self._entry.path / "encode"
@@ -92,11 +97,20 @@ class Preparation:
             threading.Thread(target=self._window.listen, args=(sys.stdin,), name="player", daemon=True).start()
         journal.follow(self._entry)
         summary = self._entry.read_summary()
-        if summary is None:
-            self._entry.begin()
-            with journal.Journal(self._entry) as out:
-                summary = self._prepare(out)
-        journal.send({"complete": summary.to_json()})
+        if summary is not None:
+            journal.send({"complete": summary.to_json()})
+            return
+        self._entry.begin()
+        with journal.Journal(self._entry) as out:
+            if self._sharing is None:
+                journal.send({"complete": self._prepare(out).to_json()})
+                return
+            try:
+                summary = self._sharing.take(out) or self._prepare(out)
+                journal.send({"complete": summary.to_json()})
+                self._sharing.finish(summary)
+            finally:
+                self._sharing.close()
 
     def _prepare(self, out: journal.Journal) -> Summary:
         source = self._intake.open(lambda: out.send(self._intake.progress()))

@@ -6,10 +6,8 @@ that was begun is resumed by the next.
 """
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
 import ssl
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -44,11 +42,13 @@ from streamferry.prepare.errors import (
 )
 from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.file_version import Version, version_of_file
+from streamferry.prepare.home import Home, SharedHome
 from streamferry.prepare.job import Job
 from streamferry.prepare.known_versions import KnownVersions
 from streamferry.prepare.processing import COPY, Processing
 from streamferry.prepare.route import Route
-from streamferry.reasons import Code, system_reason
+from streamferry.prepare.running import brief, kill, tell_offset
+from streamferry.reasons import Code, Reason, system_reason
 
 if TYPE_CHECKING:
     from httpx import AsyncClient
@@ -82,17 +82,19 @@ class PreparedStore:
         folders: Folders = EVERYWHERE,
         reserve_bytes: int | None = None,
         buckets: Buckets | None = None,
+        home: Home | None = None,
     ) -> None:
         """``ahead_bytes``: how much of a file that is not kept may be there ahead of its player; 12 MiB at
         least, because a player says where it is each 2 MiB and takes up to 4 MiB at once.
 
         ``allow``: egress policy of all that is fetched; ``tls``: whom to trust beside the system's authorities.
         ``folders``: where files of this machine may be read. ``reserve_bytes``: see ``net.disk``. ``buckets``: of S3,
-        and from which of them; None: as the environment says, all of them.
+        and from which of them; None: as the environment says, all of them. ``home``: where prepared files are shared.
         """
         self._folders = folders
         self._buckets = Buckets.of_environment() if buckets is None else buckets
         self._root = root if root is not None else default_root()
+        self._home = SharedHome(home)
         self._budget = Budget(self._root, max_bytes, Disk(self._root, reserve_bytes), ahead_bytes)
         self._allow = allow
         self._egress_proxy: EgressProxy | None = None
@@ -115,7 +117,7 @@ class PreparedStore:
     async def aclose(self) -> None:
         """End all preparations and wait for their processes."""
         for process in self._processes.values():
-            _kill(process)
+            kill(process)
         await asyncio.gather(*self._keepers.values())
         if self._removals:
             await asyncio.wait(self._removals)
@@ -228,11 +230,17 @@ class PreparedStore:
                 start_ms=start_ms,
                 reads_whole=reads_whole,
                 reserve_bytes=self._budget.disk.reserve_bytes,
+                home=self._home.of(url, is_kept=keep),
             )
             keeper = self._keep(file, job, options, previous)
             self._keepers[file] = asyncio.create_task(keeper, name=f"prepare {url.redacted}")
         file.retain()
         return file
+
+    async def settle(self) -> None:
+        """Wait until all that is whole has been shared."""
+        while sharing := [keeper for file, keeper in self._keepers.items() if file.complete]:
+            await asyncio.wait(sharing)
 
     async def _may_keep(self, entry: Entry, url: MediaUrl, version: Version) -> bool:
         known = self._files.get(entry.path)
@@ -315,7 +323,9 @@ class PreparedStore:
         if self._files.get(file.entry.path) is file:
             del self._files[file.entry.path]
         if file in self._processes:
-            _kill(self._processes[file])
+            # One that is whole is being shared.
+            if not file.complete:
+                kill(self._processes[file])
         elif file not in self._keepers:
             self._release(file)
 
@@ -340,14 +350,14 @@ class PreparedStore:
         self._processes[file] = process
         try:
             if file.users:
-                await _brief(process, replace(job, ffmpeg=program, route=route.to_json()))
+                await brief(process, replace(job, ffmpeg=program, route=route.to_json()))
                 if job.ahead_bytes:
-                    file.on_read = partial(_tell_offset, process)
+                    file.on_read = partial(tell_offset, process)
                 await self._listen(process, file)
         finally:
             file.on_read = None
             del self._processes[file]
-            _kill(process)
+            kill(process)
             await process.wait()
 
     async def _listen(self, process: Process, file: PreparedFile) -> None:
@@ -356,7 +366,9 @@ class PreparedStore:
             message = json.loads(line)
             if "error" in message:
                 raise from_wire(message)
-            if "complete" in message and not file.is_growing:
+            if "shared" in message:
+                self._home.note_away(Reason.from_json(message["shared"]))
+            elif "complete" in message and not file.is_growing:
                 # Another process has prepared it, and did so before this one could see it grow.
                 await asyncio.to_thread(file.load)
                 file.wake()
@@ -364,30 +376,6 @@ class PreparedStore:
                 file.apply(message)
         if not file.complete:
             raise PreparationRestarted(Code.CACHE_PREPARATION_DIED, status=await process.wait())
-
-
-async def _brief(process: Process, job: Job) -> None:
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
-    # A process that ended at once is noticed by its reader.
-    with contextlib.suppress(ConnectionError):
-        await process.stdin.drain()
-    if not job.ahead_bytes:
-        process.stdin.close()
-
-
-def _tell_offset(process: Process, offset: int) -> None:
-    assert process.stdin is not None
-    # It may have ended, and its end not been met yet.
-    if not process.stdin.is_closing():
-        process.stdin.write(b"%d\n" % offset)
-
-
-def _kill(process: Process) -> None:
-    # Not process.kill(): that first checks whether it has ended, and takes its status from the loop's watcher.
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
 
 
 def _open_client(route: Route) -> "AsyncClient":

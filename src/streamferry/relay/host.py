@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from streamferry.media.errors import Fault
 from streamferry.net.child import end_all
+from streamferry.prepare.home import Home
 from streamferry.prepare.store import PreparedStore
 from streamferry.reasons import Code, Reason
 from streamferry.relay.backoff import Backoff
@@ -273,7 +274,9 @@ class RelayHost:
 
     def __init__(self, *, store: PreparedStore | None = None, network: Network | None = None) -> None:
         self._network = network or Network()
-        self._store = store or PreparedStore(allow=self._network.allow, tls=self._network.tls)
+        self._store = store or PreparedStore(
+            allow=self._network.allow, tls=self._network.tls, home=Home.of_environment()
+        )
         self._relays: set[Relay] = set()
         #: What relays did that have ended.
         self._past = Totals()

@@ -8,6 +8,7 @@ from streamferry.control.store_ledger import StoreLedger
 from streamferry.net.dial import client_context
 from streamferry.net.ffmpeg import share_ffmpeg
 from streamferry.net.listening import ListenPorts
+from streamferry.prepare.home import Home
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay.host import RelayHost
 from streamferry.relay.network import Network
@@ -61,6 +62,7 @@ async def work(
         tls=network.tls,
         folders=settings.folders,
         buckets=settings.buckets,
+        home=Home.parse(settings.shared_cache, settings.buckets) if settings.shared_cache else None,
     )
     async with contextlib.AsyncExitStack() as stack:
         if is_child:

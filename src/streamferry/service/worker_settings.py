@@ -60,6 +60,7 @@ class WorkerSettings:
     files: tuple[Path, ...]
     cache_dir: Path
     cache_mb: int
+    shared_cache: str
     worker_host: str
     lease_s: float
     capacity: int
@@ -82,6 +83,7 @@ class WorkerSettings:
             files=tuple(Path(one) for one in values.get("files", "").split(os.pathsep) if one),
             cache_dir=Path(values["cache_dir"]),
             cache_mb=int(values["cache_mb"]),
+            shared_cache=values.get("shared_cache", ""),
             worker_host=values["worker_host"],
             lease_s=float(values["lease_s"]),
             capacity=int(values["capacity"]),

@@ -73,6 +73,18 @@ class Buckets:
         "S3 服务器对 {url} 返回 {answer}：请检查设置项 s3_region、s3_endpoint 和 s3_addressing，"
         "以及存储桶 {bucket} 所在的区域",
     )
+    SHARED_AWAY = ReasonCode(
+        "shared.away",
+        "the bucket {bucket} of prepared files cannot be used: files are prepared on this machine alone (settings "
+        "shared_cache, s3_endpoint and s3_access_key_id)",
+        "预处理文件的存储桶 {bucket} 无法使用：文件仅在本机准备"
+        "（设置项 shared_cache、s3_endpoint 和 s3_access_key_id）",
+    )
+    FIELD_SHARED_CACHE = ReasonCode(
+        "field.shared_cache",
+        "must be s3://BUCKET or s3://BUCKET/PREFIX",
+        "须为 s3://存储桶 或 s3://存储桶/前缀",
+    )
     S3_NO_PROFILE = ReasonCode(
         "s3.no_profile",
         "there is no profile {profile} (setting s3_profile) in ~/.aws/credentials or ~/.aws/config",

@@ -1,0 +1,198 @@
+"""Machines that share a bucket prepare a film once; each machine here is a cache of its own, each bucket a real one."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kit.clips import ClipFactory
+from kit.http_files import HttpFiles
+from kit.s3 import KEYS, Asked, S3Server
+from kit.waiting import PATIENCE_S
+from streamferry.media.url import MediaUrl
+from streamferry.net.disk import Disk
+from streamferry.net.s3 import Buckets
+from streamferry.prepare.cache import Entry, entry_of
+from streamferry.prepare.errors import PreparationRestarted
+from streamferry.prepare.home import Home
+from streamferry.prepare.journal import Journal
+from streamferry.prepare.room import Room
+from streamferry.prepare.sharing import Sharing
+from streamferry.prepare.store import PreparedStore
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with S3Server() as running:
+        yield running
+
+
+@pytest.fixture
+def s3(server: S3Server) -> Iterator[S3Server]:
+    server.asked.clear()
+    server.fault = lambda _: None
+    yield server
+    server.fault = lambda _: None
+
+
+def home_in(server: S3Server, bucket: str) -> Home:
+    server.make_bucket(bucket)
+    buckets = Buckets.of({"endpoint": server.endpoint, **KEYS}, {"HOME": "/nowhere"}, ())
+    return Home.parse(f"s3://{bucket}/films", buckets)
+
+
+async def media_of(store: PreparedStore, address: str) -> bytes:
+    """The whole prepared file, shared as far as it will be."""
+    async with asyncio.timeout(PATIENCE_S):
+        file = await store.open(MediaUrl.parse(address))
+        try:
+            await file.wait_complete(lambda _: None)
+            data = bytes(file.view())
+            assert len(data) == file.end_offset
+            assert file.index.has_places
+        finally:
+            file.close()
+        await store.settle()
+    return data
+
+
+async def test_a_film_is_fetched_and_prepared_by_one_machine(s3: S3Server, clips: ClipFactory, tmp_path: Path) -> None:
+    """Of those that begin at once one is elected, the other follows; who comes later takes what is there. The origin
+    is asked by each for the version only.
+    """
+    film, home = clips("h264_bframes"), home_in(s3, "once")
+    with HttpFiles(film.parent) as origin:
+        address = origin.url(film)
+        async with PreparedStore(tmp_path / "a", home=home) as a, PreparedStore(tmp_path / "b", home=home) as b:
+            first, second = await asyncio.gather(media_of(a, address), media_of(b, address))
+        async with PreparedStore(tmp_path / "c", home=home) as c:
+            third = await media_of(c, address)
+        async with PreparedStore(tmp_path / "alone") as alone:
+            origin_asked = [one.range for one in origin.requests]
+            wanted = await media_of(alone, address)
+    assert origin_asked.count("bytes=0-0") == 3
+    assert len(origin_asked) == 4
+    assert first == second == third == wanted
+    assert all(key.startswith("films/") and "planted" not in key for key in s3.keys("once"))
+
+
+async def test_a_follower_plays_before_the_film_is_whole(s3: S3Server, clips: ClipFactory, tmp_path: Path) -> None:
+    """Pieces of it come as they are prepared: the origin gives the rest only when both have begun."""
+    film, home = clips("half_a_minute"), home_in(s3, "grows")
+    with HttpFiles(film.parent, bytes_per_second=film.stat().st_size // 30) as origin:
+        url = MediaUrl.parse(origin.url(film))
+        async with PreparedStore(tmp_path / "a", home=home) as a, PreparedStore(tmp_path / "b", home=home) as b:
+            async with asyncio.timeout(PATIENCE_S):
+                first = await a.open(url)
+                second = await b.open(url)
+                assert second.end_offset
+                assert not first.complete
+                origin.bytes_per_second = None
+                for file in (first, second):
+                    await file.wait_complete(lambda _: None)
+                assert bytes(first.view()) == bytes(second.view())
+                for file in (first, second):
+                    file.close()
+    assert len([one for one in origin.requests if one.range != "bytes=0-0"]) == 1
+
+
+@pytest.mark.parametrize("fault", ["away", "forbidden", "not_there"])
+async def test_a_bucket_that_cannot_be_used_ends_nothing(
+    s3: S3Server, clips: ClipFactory, tmp_path: Path, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The film is prepared here, the log says once what is wrong, and the bucket is not asked for each film."""
+    film, home = clips("two_seconds"), home_in(s3, f"fault-{fault.replace('_', '-')}")
+    status = {"away": "503 Service Unavailable", "forbidden": "403 Forbidden", "not_there": "404 Not Found"}[fault]
+    s3.fault = lambda one: (status, []) if one.method == "PUT" or fault != "not_there" else None
+    with caplog.at_level(logging.WARNING), HttpFiles(film.parent) as origin:
+        async with PreparedStore(tmp_path / "a", home=home) as store:
+            assert await media_of(store, origin.url(film))
+            asked = len(s3.asked)
+            assert await media_of(store, f"{origin.url(film)}?again")
+    assert asked
+    assert len(s3.asked) == asked
+    said = [one.getMessage() for one in caplog.records if "shared_cache" in one.getMessage()]
+    assert len(said) == 1
+    assert "planted" not in caplog.text
+
+
+async def test_a_film_whose_pieces_are_gone_is_prepared_anew(s3: S3Server, clips: ClipFactory, tmp_path: Path) -> None:
+    """The rules of a bucket may have removed some of them: the first, or one after which players have begun."""
+    film, home = clips("two_seconds"), home_in(s3, "holes")
+    with HttpFiles(film.parent) as origin:
+        async with PreparedStore(tmp_path / "a", home=home) as store:
+            wanted = await media_of(store, origin.url(film))
+        (whole,) = (key for key in s3.keys("holes") if key.endswith("/whole"))
+        size = int.from_bytes((data := s3.send("GET", f"/holes/{whole}"))[:4], "big")
+        told = json.loads(data[4 : 4 + size])
+        more = json.dumps(told | {"pieces": told["pieces"] + 1}).encode()
+        for damaged in (b"", data[: size // 2], len(more).to_bytes(4, "big") + more + data[4 + size :]):
+            s3.send("PUT", f"/holes/{whole}", damaged)
+            async with PreparedStore(tmp_path / f"b{len(damaged)}", home=home) as store:
+                try:
+                    again = await media_of(store, origin.url(film))
+                except PreparationRestarted:
+                    # Players had begun: they open it again.
+                    again = await media_of(store, origin.url(film))
+                assert again == wanted
+
+
+def entry_in(folder: Path) -> Entry:
+    entry = entry_of(folder, "http://origin/film", "1")
+    entry.path.mkdir(parents=True)
+    return entry
+
+
+@pytest.mark.parametrize(("is_alive", "waited_s"), [(False, 20), (True, 60)])
+def test_a_claim_that_nobody_rewrites_is_taken_over(
+    s3: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], is_alive: bool, waited_s: float
+) -> None:
+    """By the time of who waits: clocks of machines differ. One that is rewritten is waited for."""
+    bucket = f"claims-{'alive' if is_alive else 'dead'}"
+    home, entry = home_in(s3, bucket), entry_in(tmp_path)
+    key = f"films/{entry.path.name}/claim"
+    s3.put(bucket, key, json.dumps({"by": "other", "at": "0"}).encode())
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += 10 * seconds
+        if is_alive and now < 45:
+            s3.put(bucket, key, json.dumps({"by": "other", "at": str(now)}).encode())
+
+    sharing = Sharing(
+        home, entry, Room(tmp_path, Disk(tmp_path, None), "film", keeps=True), now=lambda: now, sleep=sleep
+    )
+    with Journal(entry) as out:
+        assert sharing.take(out) is None
+    assert waited_s <= now < waited_s + 15
+    assert json.loads(s3.send("GET", f"/{bucket}/{key}"))["by"] not in ("other", "")
+    sharing.close()
+    # Given up: nobody has to wait for it.
+    assert json.loads(s3.send("GET", f"/{bucket}/{key}"))["by"] == ""
+
+
+def test_only_one_of_two_takes_a_claim_over(s3: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both saw it at once: the put that comes second is refused, and its machine follows."""
+    home = home_in(s3, "race")
+    mine = entry_in(tmp_path / "a")
+    raced: list[Asked] = []
+
+    def race(one: Asked) -> None:
+        if one.method == "PUT" and not raced:
+            raced.append(one)
+            s3.put("race", f"films/{mine.path.name}/claim", json.dumps({"by": "other", "at": "1"}).encode())
+
+    s3.fault = race
+
+    def sleep(_: float) -> None:
+        raise InterruptedError
+
+    sharing = Sharing(home, mine, Room(tmp_path, Disk(tmp_path, None), "film", keeps=True), sleep=sleep)
+    with Journal(mine) as out, pytest.raises(InterruptedError):
+        sharing.take(out)
+    assert raced
+    assert json.loads(s3.send("GET", f"/race/films/{mine.path.name}/claim"))["by"] == "other"
