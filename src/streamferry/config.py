@@ -195,7 +195,8 @@ class Settings(BaseSettings):
     keep_usage_days: int = Field(
         366,
         ge=1,
-        description="Days for which usage is kept, one row per minute and task; its API goes back 366 days.",
+        description="Days for which usage is kept by the hour; its API goes back 366 days. By the minute it is kept "
+        "for 2 days, by five minutes for 93, and by the day for good.",
     )
     metrics_token: SecretStr = Field(
         SecretStr(""), description="Bearer token that `/metrics` requires. Empty: open to all who can reach the port."

@@ -1,5 +1,5 @@
 """Deletes old rows: callbacks that were delivered or given up, events, usage, and signed calls that have expired.
-Waiting callbacks are kept.
+Waiting callbacks are kept. Usage is moved into sums first.
 """
 
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.store import calls, deliveries, pictures
+from streamferry.store import calls, deliveries, pictures, usage_sums
 from streamferry.store.database import now_ms, read_now_ms
-from streamferry.store.schema import audit, delivery, event, signed_call, usage
+from streamferry.store.schema import audit, delivery, event, signed_call
 from streamferry.tasks.model import DeliveryState
 
 #: Most rows of one kind that one transaction deletes, so that others do not wait long for it.
@@ -32,12 +32,12 @@ async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
     """Whether there is something to delete: a read of the oldest rows of each kind that may save a write."""
     now = now_ms()
     happened, noted = (sa.select(sa.func.min(_front(table, now).c.at_ms)) for table in (event, audit))
-    measured = sa.select(sa.func.min(usage.c.minute_ms))
     settled = [(_first_settled(state), days) for state, days in _days_of(keep).items()]
-    others = [(happened, keep.events_days), (measured, keep.usage_days), (noted, keep.audit_days)]
+    others = [(happened, keep.events_days), (noted, keep.audit_days)]
     are_old = [query.scalar_subquery() < now - days * _DAY_MS for query, days in (*settled, *others)]
     is_done = sa.exists().where(calls.over(now))
-    row = (await connection.execute(sa.select(*are_old, is_done, pictures.some_unused()))).one()
+    summed = [usage_sums.has_settled(now), *usage_sums.has_old(now, keep.usage_days)]
+    row = (await connection.execute(sa.select(*are_old, *summed, is_done, pictures.some_unused()))).one()
     return any(row)
 
 
@@ -80,20 +80,13 @@ async def prune(connection: AsyncConnection, keep: Retention) -> bool:
         await _forget_callbacks(connection, state, now - days * _DAY_MS) for state, days in _days_of(keep).items()
     ]
     events = await _forget_front(connection, event, now, now - keep.events_days * _DAY_MS)
-    found = await connection.execute(
-        sa.select(usage.c.minute_ms, usage.c.task_id)
-        .where(usage.c.minute_ms < now - keep.usage_days * _DAY_MS)
-        .order_by(usage.c.minute_ms)
-        .limit(BATCH)
-    )
-    minutes = [(minute_ms, task_id) for minute_ms, task_id in found]
-    if minutes:
-        await connection.execute(usage.delete().where(sa.tuple_(usage.c.minute_ms, usage.c.task_id).in_(minutes)))
+    has_more_usage = await usage_sums.add_settled(connection, now)
+    has_more_usage |= await usage_sums.forget(connection, now, keep.usage_days, BATCH)
     lines = await _forget_front(connection, audit, now, now - keep.audit_days * _DAY_MS)
     done = sa.select(signed_call.c.name).where(calls.over(now)).limit(BATCH)
     forgotten = await connection.execute(signed_call.delete().where(signed_call.c.name.in_(done)))
     has_more_pictures = await pictures.forget(connection)
-    return has_more_pictures or BATCH in (*settled, events, len(minutes), lines, forgotten.rowcount)
+    return has_more_usage or has_more_pictures or BATCH in (*settled, events, lines, forgotten.rowcount)
 
 
 async def _forget_callbacks(connection: AsyncConnection, state: DeliveryState, before_ms: int) -> int:

@@ -257,7 +257,7 @@ callback_secret = sa.Table(
     sa.Column("created_ms", sa.BigInteger, nullable=False),
 )
 
-#: What was measured of a task in a minute.
+#: What was measured of a task in a minute, until it is moved into the sums.
 usage = sa.Table(
     "usage",
     metadata,
@@ -267,6 +267,22 @@ usage = sa.Table(
     sa.Column("stream_digest", sa.String(32), nullable=False),
     sa.Column("streamed_ms", sa.BigInteger, nullable=False),
     sa.Column("bytes_out", sa.BigInteger, nullable=False),
+)
+
+#: Sums of usage: of the ``step_s`` from ``begin_ms`` on, for a subject (see ``usage_sums``).
+usage_sum = sa.Table(
+    "usage_sum",
+    metadata,
+    sa.Column("step_s", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("subject", sa.String(65), primary_key=True),
+    sa.Column("begin_ms", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("group_name", sa.String(64), primary_key=True),
+    sa.Column("streamed_ms", sa.BigInteger, nullable=False),
+    sa.Column("bytes_out", sa.BigInteger, nullable=False),
+    # The most bytes of five minutes in it; of shorter steps, all of them.
+    sa.Column("most_bytes", sa.BigInteger, nullable=False),
+    sa.Index(None, "step_s", "begin_ms"),
+    sqlite_with_rowid=False,
 )
 
 #: One row: under which key the store is sealed, and what its digests are keyed with. See ``sealing``.

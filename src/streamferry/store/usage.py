@@ -1,15 +1,17 @@
-"""Usage rows: what workers measured for each task, per minute."""
+"""Usage: what workers measured for each task, per minute, and what is told of it. See also ``usage_sums``."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.reasons import Code, Reasoned
-from streamferry.store.database import insert_into
+from streamferry.store.database import insert_into, read_now_ms
 from streamferry.store.records import LockedTask, UsageBucket
-from streamferry.store.schema import task, usage
+from streamferry.store.schema import task, task_group, usage, usage_sum
+from streamferry.store.usage_sums import ALL, DAY_S, FINE_DAYS, FIVE_S, GROUP, HOUR_S
 from streamferry.tasks.times import from_ms, to_ms
 from streamferry.worker import Report
 
@@ -100,38 +102,38 @@ async def buckets(
 ) -> list[UsageBucket]:
     """Sums of steps counted from ``start_at``, oldest first; a step without usage is left out.
 
-    The database adds up, so there is one row per sum. Raises TooMuchUsage for a range that holds more
-    than ``MAX_MEASURED`` rows, or more than ``MAX_SUMS`` sums.
+    The database adds up, so there is one row per sum. What was measured is in the step in which the minute, the five
+    minutes or the hour of it begins. Raises TooMuchUsage for a range that holds more than ``MAX_MEASURED`` rows, or
+    more than ``MAX_SUMS`` sums.
     """
-    start_ms, step_ms = to_ms(start_at), step_s * 1000
+    start_ms, end_ms, step_ms = to_ms(start_at), to_ms(end_at), step_s * 1000
+    level_s = await _choose_level(connection, start_ms, step_s, groups, stream_digest, by_group=by_group)
     fine_ms = min(step_ms, _BANDWIDTH_MS)
-    in_range = [usage.c.minute_ms >= start_ms, usage.c.minute_ms < to_ms(end_at)]
-    # Rows are read by minute, whatever the filters are: counting stops when there are too many.
-    measured = sa.select(sa.literal(1)).where(*in_range).limit(MAX_MEASURED + 1).subquery()
-    if (await connection.execute(sa.select(sa.func.count()).select_from(measured))).scalar_one() > MAX_MEASURED:
+    sums = _sums(level_s, step_s, start_ms, end_ms, groups, stream_digest, by_group=by_group)
+    minutes = _minutes(start_ms, end_ms, groups, stream_digest, by_group=by_group)
+    recent = _recent(fine_ms, start_ms, minutes)
+    # Counting stops when there are too many.
+    counted = (one.with_only_columns(sa.literal(1)).limit(MAX_MEASURED + 1).subquery() for one in (sums, minutes))
+    read = sa.union_all(*(one.select() for one in counted)).subquery()
+    if (await connection.execute(sa.select(sa.func.count()).select_from(read))).scalar_one() > MAX_MEASURED:
         raise TooMuchUsage(Code.FIELD_RANGE_MANY_MINUTES, count=MAX_MEASURED)
-    wanted: list[sa.ColumnElement[bool]] = list(in_range)
-    if groups:
-        wanted.append(usage.c.group_name.in_(groups))
-    if stream_digest is not None:
-        wanted.append(usage.c.stream_digest == stream_digest)
-    group_name = usage.c.group_name if by_group else sa.literal("")
-    fine = (
-        sa.select(
-            (usage.c.minute_ms - (usage.c.minute_ms - start_ms) % fine_ms).label("fine_ms"),
-            group_name.label("group_name"),
-            sa.func.sum(usage.c.streamed_ms).label("streamed_ms"),
-            sa.func.sum(usage.c.bytes_out).label("bytes_out"),
-        )
-        .where(*wanted)
-        .group_by(sa.literal_column("fine_ms"), *([usage.c.group_name] if by_group else []))
-        .subquery()
-    )
-    begin = (fine.c.fine_ms - (fine.c.fine_ms - start_ms) % step_ms).label("begin_ms")
-    sums = sa.func.sum(fine.c.streamed_ms), sa.func.sum(fine.c.bytes_out), sa.func.max(fine.c.bytes_out)
-    keys: list[sa.ColumnElement[object]] = [sa.literal_column("begin_ms"), fine.c.group_name]
+    fine = sa.union_all(sums, recent).subquery()
+    if level_s != HOUR_S:
+        # Of one stretch a part may have been summed up, and a part not yet.
+        keys = (fine.c.begin_ms, fine.c.group_name)
+        totals = (sa.func.sum(fine.c[name]).label(name) for name in ("streamed_ms", "bytes_out", "most_bytes"))
+        fine = sa.select(*keys, *totals).group_by(*keys).subquery()
+    begin = (fine.c.begin_ms - (fine.c.begin_ms - start_ms) % step_ms).label("step_begin_ms")
+    steps: list[sa.ColumnElement[object]] = [sa.literal_column("step_begin_ms"), fine.c.group_name]
     found = await connection.execute(
-        sa.select(begin, fine.c.group_name, *sums).group_by(*keys).order_by(*keys).limit(MAX_SUMS + 1)
+        sa.select(
+            begin,
+            fine.c.group_name,
+            *(sa.func.sum(fine.c.streamed_ms), sa.func.sum(fine.c.bytes_out), sa.func.max(fine.c.most_bytes)),
+        )
+        .group_by(*steps)
+        .order_by(*steps)
+        .limit(MAX_SUMS + 1)
     )
     rows = found.all()
     if len(rows) > MAX_SUMS:
@@ -146,3 +148,87 @@ async def buckets(
         )
         for begin_ms, group, streamed_ms, bytes_out, most_bytes in rows
     ]
+
+
+async def _choose_level(
+    connection: AsyncConnection,
+    start_ms: int,
+    step_s: int,
+    groups: Sequence[str],
+    stream_digest: str | None,
+    *,
+    by_group: bool,
+) -> int:
+    """The length of the sums that the answer is made of: the longest that tell it exactly.
+
+    Hours know their own peak, but not that of several groups together, nor of a step that begins within an hour. Where
+    five minutes are not kept any more, they have to do.
+    """
+    if step_s < HOUR_S:
+        return step_s
+    is_of_one = by_group or stream_digest is not None or len(set(groups)) <= 1
+    if stream_digest is not None or (is_of_one and start_ms % (HOUR_S * 1000) == 0):
+        return HOUR_S
+    kept_ms = FINE_DAYS[FIVE_S] * DAY_S * 1000
+    return FIVE_S if start_ms >= await read_now_ms(connection) - kept_ms else HOUR_S
+
+
+def _sums(
+    level_s: int,
+    step_s: int,
+    start_ms: int,
+    end_ms: int,
+    groups: Sequence[str],
+    stream_digest: str | None,
+    *,
+    by_group: bool,
+) -> sa.Select[Any]:
+    """What has been summed up."""
+    # Hours that were forgotten are in their days.
+    lengths = [level_s, DAY_S] if step_s == DAY_S and level_s == HOUR_S else [level_s]
+    wanted = [
+        usage_sum.c.step_s.in_(lengths),
+        usage_sum.c.begin_ms >= start_ms,
+        usage_sum.c.begin_ms < end_ms,
+    ]
+    if stream_digest is not None:
+        wanted.append(usage_sum.c.subject == stream_digest)
+        if groups:
+            wanted.append(usage_sum.c.group_name.in_(groups))
+    elif groups:
+        wanted.append(usage_sum.c.subject.in_([GROUP + name for name in groups]))
+    elif by_group:
+        # One range of the key for each.
+        wanted.append(usage_sum.c.subject.in_(sa.select(sa.literal(GROUP).concat(task_group.c.name))))
+    else:
+        wanted.append(usage_sum.c.subject == ALL)
+    group_name = usage_sum.c.group_name if by_group else sa.literal("")
+    measured = (usage_sum.c[name] for name in ("streamed_ms", "bytes_out", "most_bytes"))
+    return sa.select(usage_sum.c.begin_ms, group_name.label("group_name"), *measured).where(*wanted)
+
+
+def _minutes(
+    start_ms: int, end_ms: int, groups: Sequence[str], stream_digest: str | None, *, by_group: bool
+) -> sa.Select[Any]:
+    """What has not been summed up yet: the last quarter of an hour."""
+    wanted = [usage.c.minute_ms >= start_ms, usage.c.minute_ms < end_ms]
+    if groups:
+        wanted.append(usage.c.group_name.in_(groups))
+    if stream_digest is not None:
+        wanted.append(usage.c.stream_digest == stream_digest)
+    group_name = usage.c.group_name if by_group else sa.literal("")
+    return sa.select(usage.c.minute_ms, group_name.label("group_name"), usage.c.streamed_ms, usage.c.bytes_out).where(
+        *wanted
+    )
+
+
+def _recent(fine_ms: int, start_ms: int, minutes: sa.Select[Any]) -> sa.Select[Any]:
+    """The minutes in the form of sums."""
+    each = minutes.subquery()
+    stretch_ms = each.c.minute_ms - each.c.minute_ms % fine_ms
+    # The question may begin within one.
+    begin_ms = sa.case((stretch_ms < start_ms, start_ms), else_=stretch_ms).label("begin_ms")
+    placed = sa.select(begin_ms, *(each.c[name] for name in ("group_name", "streamed_ms", "bytes_out"))).subquery()
+    sums = (sa.func.sum(placed.c[name]).label(name) for name in ("streamed_ms", "bytes_out"))
+    keys = (placed.c.begin_ms, placed.c.group_name)
+    return sa.select(*keys, *sums, sa.func.sum(placed.c.bytes_out).label("most_bytes")).group_by(*keys)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from streamferry.reasons import Code
+from streamferry.store.usage_sums import FINE_DAYS
 from streamferry.tasks.errors import InvalidField
 
 _HISTORY = timedelta(days=366)
@@ -45,6 +46,9 @@ def check_range(
         raise InvalidField("end_at", Code.FIELD_RANGE_TOO_LONG, days=days, field="start_at", other_field="step_s")
     if start_at < now - _HISTORY:
         raise InvalidField("start_at", Code.FIELD_TOO_LONG_AGO, days=_HISTORY.days)
+    fine_days = FINE_DAYS.get(step_s)
+    if fine_days is not None and start_at < now - timedelta(days=fine_days):
+        raise InvalidField("start_at", Code.FIELD_STEPS_TOO_LONG_AGO, days=fine_days, field="step_s")
     return Range(start_at, end_at, step_s)
 
 

@@ -10,7 +10,7 @@ from streamferry.control.scheduler import Scheduler
 from streamferry.store import Store, deliveries, retention
 from streamferry.store.database import read_now_ms
 from streamferry.store.retention import BATCH, Retention
-from streamferry.store.schema import audit, delivery, event, mailbox, usage
+from streamferry.store.schema import audit, delivery, event, mailbox, usage_sum
 from streamferry.tasks.model import DeliveryState
 
 KEEP = Retention(callbacks_days=1, dead_callbacks_days=2, events_days=2, usage_days=3)
@@ -19,6 +19,12 @@ HOUR_MS = 3_600_000
 
 async def count(connection: AsyncConnection, table: sa.Table) -> int:
     return (await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one()
+
+
+async def count_hours(connection: AsyncConnection) -> int:
+    """Of usage; older ones become days, which are kept."""
+    hours = sa.select(sa.func.count()).select_from(usage_sum).where(usage_sum.c.step_s == 3600)
+    return (await connection.execute(hours)).scalar_one()
 
 
 async def fill(store: Store, task_id: str, hours: list[int], *, copies: int = 1) -> None:
@@ -33,8 +39,8 @@ async def fill(store: Store, task_id: str, hours: list[int], *, copies: int = 1)
                 number += 1
                 row = {"task_id": task_id, "seq": number, "at_ms": at_ms, "kind": "streaming", "detail": "{}"}
                 await connection.execute(event.insert(), row)
-                row = {"minute_ms": at_ms + copy, "task_id": task_id, "group_name": "g", "stream_digest": "d"}
-                await connection.execute(usage.insert(), {**row, "streamed_ms": 1, "bytes_out": 1})
+                row = {"step_s": 3600, "begin_ms": at_ms + copy, "subject": "d", "group_name": "g"}
+                await connection.execute(usage_sum.insert(), {**row, "streamed_ms": 1, "bytes_out": 1, "most_bytes": 1})
                 for place, state in enumerate(DeliveryState):
                     settled_ms = None if state is DeliveryState.WAITING else at_ms
                     row = {"task_id": task_id, "number": number * 3 + place, "kind": "streaming", "at_ms": at_ms}
@@ -49,7 +55,7 @@ async def test_what_is_old_is_forgotten_and_what_is_owed_never(store: Store) -> 
         assert await retention.has_old(connection, KEEP)
         assert not await retention.prune(connection, KEEP)
         assert not await retention.has_old(connection, KEEP)
-        assert (await count(connection, event), await count(connection, usage)) == (2, 3)
+        assert (await count(connection, event), await count_hours(connection)) == (2, 3)
         rows = await connection.execute(
             sa.select(delivery.c.state, sa.func.count()).group_by(delivery.c.state).order_by(delivery.c.state)
         )
@@ -67,7 +73,7 @@ async def test_a_batch_is_bounded_and_passes_go_on_until_all_is_gone(
     for _ in range(4):
         await scheduler.run_once()
         async with store.read() as connection:
-            left.append((await count(connection, event), await count(connection, usage)))
+            left.append((await count(connection, event), await count_hours(connection)))
     assert left == [(30, 30), (10, 10), (0, 0), (0, 0)]
     assert BATCH == 500
 

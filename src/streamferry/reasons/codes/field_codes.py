@@ -82,6 +82,11 @@ class Fields:
         "这些任务的地址过长，一次最多请求 {count} 个",
     )
     FIELD_TOO_LONG_AGO = ReasonCode("field.too_long_ago", "must be at most {days} days ago", "最多为 {days} 天前")
+    FIELD_STEPS_TOO_LONG_AGO = ReasonCode(
+        "field.steps_too_long_ago",
+        "must be at most {days} days ago for this {field}; longer ones go back further",
+        "使用此 {field} 时最多为 {days} 天前；较长的间隔可查询更早的数据",
+    )
     FIELD_API_TIME = ReasonCode(
         "field.api_time", "must be a time as 2026-01-31T00:00:00+08:00", "须为形如 2026-01-31T00:00:00+08:00 的时间"
     )

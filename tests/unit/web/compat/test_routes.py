@@ -272,6 +272,17 @@ async def test_usage_is_split_for_several_groups_only(api: Api, store: Store) ->
     assert await details(GroupList=["one", "two"]) is None
 
 
+async def test_minutes_are_told_for_two_days(api: Api) -> None:
+    """A series of zeros would not be true. What is asked in longer steps is told for a year."""
+    start = datetime.now(UTC) - timedelta(days=3)
+    body = {"StartTime": start.isoformat(), "EndTime": (start + timedelta(hours=2)).isoformat(), "Aggregation": 60}
+    error = await api.refusal("DescribeLivePullToPushData", body)
+    assert error["Message"] == (
+        "StartTime: must be at most 2 days ago for this Aggregation; longer ones go back further"
+    )
+    assert (await api.call("DescribeLivePullToPushData", {**body, "Aggregation": 3600}))["TotalDuration"] == 0
+
+
 @pytest.mark.parametrize(
     ("field", "fields"),
     [
