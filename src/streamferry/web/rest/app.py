@@ -15,7 +15,7 @@ from streamferry.store import Store
 from streamferry.tasks.errors import ActionError
 from streamferry.web.reads import Reads
 from streamferry.web.rest.docs import POLICY, write_page
-from streamferry.web.rest.library_routes import library_router
+from streamferry.web.rest.library_routes import add_library_routes
 from streamferry.web.rest.rest_errors import STATUSES, Refusal, RestError, translate
 from streamferry.web.rest.routes import RestSettings, Routes
 from streamferry.web.rest.token_gate import Gate
@@ -48,8 +48,8 @@ def build_rest(actions: Actions, store: Store, settings: RestSettings, clock: Cl
         responses={status: {"description": words, **_REFUSAL} for status, words in STATUSES.items()},
         separate_input_output_schemas=False,
     )
-    app.include_router(routes.router())
-    app.include_router(library_router(settings.library))
+    routes.add_to(app)
+    add_library_routes(app, settings.library)
     app.add_middleware(Gate, tokens=tokens, rates=settings.rates)
     app.add_exception_handler(ActionError, _answer_action_error)
     app.add_exception_handler(RestError, _answer_rest_error)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import FastAPI, Path
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -14,21 +14,20 @@ FileName = Annotated[str, Path(description="Without a folder.", max_length=200, 
 _BODY = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"format": "binary"}}}}}
 
 
-def library_router(library: Library | None) -> APIRouter:
+def add_library_routes(app: FastAPI, library: Library | None) -> None:
     """The routes; without a library they say so."""
-    router = APIRouter(tags=["library"])
 
     def require() -> Library:
         if library is None:
             raise RestError(503, "no_library", "this service has no library")
         return library
 
-    @router.get("/library", operation_id="list_files")
+    @app.get("/library", tags=["library"], operation_id="list_files")
     async def list_files() -> LibraryList:
         """Uploaded files, newest first. A task plays one by its ``url``."""
         return LibraryList(files=[_show(one) for one in await require().list_files()])
 
-    @router.put("/library/{name}", status_code=201, operation_id="put_file", openapi_extra=_BODY)
+    @app.put("/library/{name}", tags=["library"], status_code=201, operation_id="put_file", openapi_extra=_BODY)
     async def put_file(name: FileName, request: Request) -> LibraryFileView:
         """Upload a file: its bytes are the body, of any length up to the setting ``upload_mb``. A file of that name is
         replaced once the new one is complete."""
@@ -39,13 +38,11 @@ def library_router(library: Library | None) -> APIRouter:
             raise RestError(400, "bad_request", "the connection broke before the file was whole") from None
         return _show(made)
 
-    @router.delete("/library/{name}", status_code=204, operation_id="delete_file")
+    @app.delete("/library/{name}", tags=["library"], status_code=204, operation_id="delete_file")
     async def delete_file(name: FileName) -> Response:
         """Delete a file. A task that is playing it continues from the cache."""
         await require().delete(name)
         return Response(status_code=204)
-
-    return router
 
 
 def _show(one: LibraryFile) -> LibraryFileView:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Security
+from fastapi import FastAPI, Header, Path, Query, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import AwareDatetime, StringConstraints
 from starlette.responses import Response, StreamingResponse
@@ -63,7 +63,7 @@ OfTask = Annotated[str | None, Query(alias="task_id", max_length=64, pattern="^[
 
 
 class Routes:
-    """One method per endpoint; ``router`` gives each its path."""
+    """One method per endpoint; ``add_to`` gives each its path."""
 
     def __init__(
         self, reads: Reads, writes: Writes, callbacks: Callbacks, tokens: Tokens, settings: RestSettings
@@ -76,9 +76,22 @@ class Routes:
         self._probing = Probing(settings.address_rules, settings.prober)
         self._follower = Follower(reads, settings.stopping)
 
-    def router(self) -> APIRouter:
-        """Every route. All but the one that makes a token declare the bearer scheme, which the gate checks."""
-        router = APIRouter(dependencies=[Security(HTTPBearer(auto_error=False, description="Made by POST /tokens."))])
+    def add_to(self, app: FastAPI) -> None:
+        """Every route. All but the one that makes a token declare the bearer scheme, which the gate checks.
+
+        Not by a router that the application includes: FastAPI works each of its routes out again.
+        """
+        app.add_api_route(
+            "/tokens",
+            self.make_token,
+            methods=["POST"],
+            status_code=201,
+            tags=["tokens"],
+            operation_id="make_token",
+            # Brings the model of all refusals into the document, to which each status of each route refers.
+            responses={401: {"model": Refusal, "description": STATUSES[401]}},
+        )
+        bearer = Security(HTTPBearer(auto_error=False, description="Made by POST /tokens."))
         for method, path, endpoint, status, tag in (
             ("GET", "/overview", self.overview, 200, "tasks"),
             ("GET", "/tasks", self.list_tasks, 200, "tasks"),
@@ -112,28 +125,16 @@ class Routes:
             ("PATCH", "/groups/{name}", self.update_group, 204, "groups"),
             ("DELETE", "/groups/{name}", self.delete_group, 204, "groups"),
         ):
-            router.add_api_route(
+            app.add_api_route(
                 path,
                 endpoint,
                 methods=[method],
                 status_code=status,
                 tags=[tag],
+                dependencies=[bearer],
                 operation_id=endpoint.__name__,
                 **_RESPONSES.get(endpoint.__name__, {}),
             )
-        outer = APIRouter()
-        outer.add_api_route(
-            "/tokens",
-            self.make_token,
-            methods=["POST"],
-            status_code=201,
-            tags=["tokens"],
-            operation_id="make_token",
-            # Brings the model of all refusals into the document, to which each status of each route refers.
-            responses={401: {"model": Refusal, "description": STATUSES[401]}},
-        )
-        outer.include_router(router)
-        return outer
 
     async def make_token(self, body: bodies.TokenRequest, request: Request) -> views.TokenView:
         """A bearer token for an access key. After five failures in a row the next tries have to wait."""
