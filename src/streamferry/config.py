@@ -198,6 +198,11 @@ class Settings(BaseSettings):
         description="Days for which usage is kept by the hour; its API goes back 366 days. By the minute it is kept "
         "for 2 days, by five minutes for 93, and by the day for good.",
     )
+    keep_ended_tasks_days: int = Field(
+        0,
+        ge=0,
+        description="Days for which tasks are kept after their EndTime; then they are deleted. 0: for good.",
+    )
     metrics_token: SecretStr = Field(
         SecretStr(""), description="Bearer token that `/metrics` requires. Empty: open to all who can reach the port."
     )

@@ -27,4 +27,5 @@ def retention_of(settings: Settings) -> Retention:
         events_days=settings.keep_events_days,
         usage_days=settings.keep_usage_days,
         audit_days=settings.keep_audit_days,
+        ended_tasks_days=settings.keep_ended_tasks_days or None,
     )

@@ -1,31 +1,39 @@
-"""Deletes old rows: callbacks that were delivered or given up, events, usage, and signed calls that have expired.
-Waiting callbacks are kept. Usage is moved into sums first.
+"""Deletes old rows: callbacks that were delivered or given up, events, usage, signed calls that have expired, and, if
+that is set, tasks. Waiting callbacks are kept. Usage is moved into sums first.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.store import calls, deliveries, pictures, usage_sums
+from streamferry.store import calls, deliveries, events, pictures, tasks, usage_sums
 from streamferry.store.database import now_ms, read_now_ms
-from streamferry.store.schema import audit, delivery, event, signed_call
+from streamferry.store.events import NewEvent
+from streamferry.store.schema import audit, delivery, event, run, signed_call, task
 from streamferry.tasks.model import DeliveryState
 
 #: Most rows of one kind that one transaction deletes, so that others do not wait long for it.
 BATCH = 500
+#: Most tasks: each is some rows.
+_TASKS = 50
 _DAY_MS = 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How many days each kind is kept, separately for callbacks that were delivered and given up."""
+    """How many days each kind is kept, separately for callbacks that were delivered and given up.
+
+    ``ended_tasks_days``: after their EndTime; None: for good.
+    """
 
     callbacks_days: int = 7
     dead_callbacks_days: int = 30
     events_days: int = 30
     usage_days: int = 366
     audit_days: int = 366
+    ended_tasks_days: int | None = None
 
 
 async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
@@ -37,6 +45,8 @@ async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
     are_old = [query.scalar_subquery() < now - days * _DAY_MS for query, days in (*settled, *others)]
     is_done = sa.exists().where(calls.over(now))
     summed = [usage_sums.has_settled(now), *usage_sums.has_old(now, keep.usage_days)]
+    if keep.ended_tasks_days is not None:
+        summed.append(sa.exists(_ended(now - keep.ended_tasks_days * _DAY_MS)))
     row = (await connection.execute(sa.select(*are_old, *summed, is_done, pictures.some_unused()))).one()
     return any(row)
 
@@ -79,14 +89,37 @@ async def prune(connection: AsyncConnection, keep: Retention) -> bool:
     settled = [
         await _forget_callbacks(connection, state, now - days * _DAY_MS) for state, days in _days_of(keep).items()
     ]
-    events = await _forget_front(connection, event, now, now - keep.events_days * _DAY_MS)
-    has_more_usage = await usage_sums.add_settled(connection, now)
-    has_more_usage |= await usage_sums.forget(connection, now, keep.usage_days, BATCH)
+    happened = await _forget_front(connection, event, now, now - keep.events_days * _DAY_MS)
+    has_more = await usage_sums.add_settled(connection, now)
+    has_more |= await usage_sums.forget(connection, now, keep.usage_days, BATCH)
     lines = await _forget_front(connection, audit, now, now - keep.audit_days * _DAY_MS)
     done = sa.select(signed_call.c.name).where(calls.over(now)).limit(BATCH)
     forgotten = await connection.execute(signed_call.delete().where(signed_call.c.name.in_(done)))
+    if keep.ended_tasks_days is not None:
+        has_more |= await _forget_tasks(connection, now, now - keep.ended_tasks_days * _DAY_MS)
     has_more_pictures = await pictures.forget(connection)
-    return has_more_usage or has_more_pictures or BATCH in (*settled, events, lines, forgotten.rowcount)
+    return has_more or has_more_pictures or BATCH in (*settled, happened, lines, forgotten.rowcount)
+
+
+def _ended(before_ms: sa.ColumnElement[int] | int) -> sa.Select[Any]:
+    """Tasks whose window was over before that time, and that no worker has."""
+    is_it = sa.and_(task.c.end_ms < before_ms, run.c.worker_id.is_(None), run.c.due_ms.is_(None))
+    return sa.select(task.c.id).join(run, run.c.task_id == task.c.id).where(is_it)
+
+
+async def _forget_tasks(connection: AsyncConnection, now: int, before_ms: int) -> bool:
+    """Delete some, as the action does; returns whether there may be more."""
+    found = await connection.execute(
+        _ended(before_ms).order_by(task.c.number).limit(_TASKS).with_for_update(skip_locked=True)
+    )
+    task_ids: list[str] = list(found.scalars())
+    if task_ids:
+        await events.append(connection, [NewEvent(one, "deleted", now, {"final": True}) for one in task_ids])
+    for task_id in task_ids:
+        await tasks.delete(connection, task_id)
+    if task_ids:
+        await deliveries.forget_empty(connection, set(task_ids))
+    return len(task_ids) == _TASKS
 
 
 async def _forget_callbacks(connection: AsyncConnection, state: DeliveryState, before_ms: int) -> int:

@@ -10,7 +10,7 @@ from streamferry.control.scheduler import Scheduler
 from streamferry.store import Store, deliveries, retention
 from streamferry.store.database import read_now_ms
 from streamferry.store.retention import BATCH, Retention
-from streamferry.store.schema import audit, delivery, event, mailbox, usage_sum
+from streamferry.store.schema import audit, delivery, event, mailbox, run, task, usage_sum
 from streamferry.tasks.model import DeliveryState
 
 KEEP = Retention(callbacks_days=1, dead_callbacks_days=2, events_days=2, usage_days=3)
@@ -133,3 +133,37 @@ async def test_no_mailbox_of_a_deleted_task_stays(store: Store, way: str) -> Non
         await connection.execute(delivery.update().values(state=DeliveryState.DEAD.value))
         await deliveries.drop_dead(connection, task_id)
         assert await count(connection, mailbox) == 0
+
+
+@pytest.fixture
+async def ended(store: Store) -> Actions:
+    """Three tasks: one whose window was over three days ago, one that a worker still has then, one of today."""
+    actions = Actions(store, refuses_conflicts=False)
+    old, held, _ = [await actions.create_task(make_spec(title=title)) for title in ("old", "held", "today")]
+    async with store.write() as connection:
+        now = await read_now_ms(connection)
+        await connection.execute(
+            task.update().where(task.c.id.in_((old, held))).values(end_ms=now - 72 * HOUR_MS, start_ms=1)
+        )
+        await connection.execute(run.update().where(run.c.task_id == held).values(worker_id="one", due_ms=None))
+        await connection.execute(run.update().where(run.c.task_id == old).values(due_ms=None))
+    return actions
+
+
+@pytest.mark.parametrize(
+    ("days", "left"), [(2, {"held", "today"}), (4, {"old", "held", "today"}), (None, {"old", "held", "today"})]
+)
+async def test_ended_tasks_are_kept_as_long_as_is_set(
+    store: Store, ended: Actions, days: int | None, left: set[str]
+) -> None:
+    """By default for good. What a worker has is not touched, and what is deleted is told as a call would."""
+    keep = Retention(ended_tasks_days=days)
+    async with store.write() as connection:
+        assert await retention.has_old(connection, keep) is (len(left) < 3)
+        await retention.prune(connection, keep)
+        assert not await retention.has_old(connection, keep)
+    records = (await ended.list_tasks()).records
+    assert {one.spec.title for one in records} == left
+    async with store.read() as connection:
+        kinds = list((await connection.execute(sa.select(event.c.kind).where(event.c.kind == "deleted"))).scalars())
+    assert len(kinds) == 3 - len(left)
