@@ -6,17 +6,22 @@ depend on how the input was split. ``tests/property/wire/test_wire_fuzz.py`` run
 
 import sys
 from collections.abc import Callable
+from urllib.parse import urljoin
 from zlib import crc32
 
 from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.tag import LaidTag, Tag
 from streamferry.media.url import MediaUrl
+from streamferry.source.hls_follower import HlsFollower
 from streamferry.timeline import Timeline
 from streamferry.wire.amf0 import parse_amf0
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_flv_header, parse_metadata, scan_tags
 from streamferry.wire.fmp4 import Fragmenter, end_of_fragment
+from streamferry.wire.hls import Playlist, scheme_of
+from streamferry.wire.hls_segments import parse_segments
 from streamferry.wire.mp4 import Mp4Demuxer
 from streamferry.wire.mpegts import TsDemuxer
+from streamferry.wire.packed_audio import PackedAudio
 from streamferry.wire.rtmp.chunk import ChunkReader, Message
 from streamferry.wire.rtmp.message import MessageType, parse_command, parse_status, tags_of_message
 from streamferry.wire.rtmp.session import ClientSession, Purpose, ServerSession
@@ -75,6 +80,47 @@ def read_ts(data: bytes) -> None:
     assert whole == _ts_tags([data[: len(data) // 2], data[len(data) // 2 :]])
     # A header is made of parameter sets, and what stands before a frame of one byte is longer than that.
     assert sum(size for _, _, size, _ in whole) <= 6 * len(data)
+
+
+def read_packed_audio(data: bytes) -> None:
+    """Sound without a container, whole and in two parts."""
+    whole = _sounds([data])
+    assert whole == _sounds([data[: len(data) // 2], data[len(data) // 2 :]])
+    assert sum(size for _, _, size, _ in whole) <= 2 * len(data)
+
+
+def read_playlist(data: bytes) -> None:
+    """A playlist, then a part of it as its next version, as what follows one reads them."""
+    follower = HlsFollower()
+    for asked_at, text in ((0.0, data), (9.0, data[: len(data) * 3 // 4])):
+        try:
+            playlist = Playlist.parse(text)
+            for reference in playlist.references():
+                scheme_of(reference)
+                urljoin("http://h/live/list.m3u8", reference)
+            playlist.variants("http://h/live/list.m3u8")
+            follower.take(playlist, asked_at, parse_segments(playlist))
+        except ValueError:
+            continue
+        assert 0.5 <= follower.reload_at - asked_at <= 60
+        for _ in range(3):
+            found = follower.next()
+            assert found is None or found.lost_s >= 0
+
+
+def read_rtp(data: bytes) -> None:
+    """Packets of a picture and of sound as they come in datagrams: lost, late and damaged. A byte each for its channel,
+    two for its size."""
+    playing, at, now = Playing(1), 0, 0.0
+    for number, media in enumerate(chosen(_CAMERA.media)):
+        make = PictureTrack if media.kind == "video" else SoundTrack
+        playing.add(make(media, playing.tags, is_ordered=False), 2 * number)
+    while at + 3 <= len(data):
+        size = int.from_bytes(data[at + 1 : at + 3])
+        playing.take(data[at] & 3, data[at + 3 : at + 3 + size], now)
+        at, now = at + 3 + size, now + 0.01
+    playing.reports(now)
+    assert sum(len(body) for _, _, body in playing.tags) <= 6 * len(data) + 1024
 
 
 def read_chunks(data: bytes) -> None:
@@ -139,6 +185,9 @@ TARGETS: tuple[Callable[[bytes], None], ...] = (
     read_rtsp,
     read_mp4,
     read_ts,
+    read_playlist,
+    read_packed_audio,
+    read_rtp,
 )
 
 
@@ -196,6 +245,14 @@ def _ts_tags(pieces: list[bytes]) -> list[tuple[int, int, int, int]]:
     for piece in pieces:
         demuxer.feed(piece, tags)
     demuxer.finish(tags)
+    return [(kind, stamp, len(body), crc32(body)) for kind, stamp, body in tags]
+
+
+def _sounds(pieces: list[bytes]) -> list[tuple[int, int, int, int]]:
+    demuxer, tags = PackedAudio(), list[Tag]()
+    demuxer.begin_segment()
+    for piece in pieces:
+        demuxer.feed(piece, tags)
     return [(kind, stamp, len(body), crc32(body)) for kind, stamp, body in tags]
 
 

@@ -8,30 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from kit.rtp import RtpClip
-from streamferry.media.enhanced import tag_kind
-from streamferry.media.tag import KEYFRAME, START, Tag
-from streamferry.wire.amf0 import EcmaArray, serialize_amf0
-from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags, serialize_metadata, serialize_tag
-from streamferry.wire.fmp4 import Fragmenter
-from streamferry.wire.mpegts.tables import crc
-from streamferry.wire.parameter_sets import SequenceHeader
-from streamferry.wire.rtsp.message import interleaved
+from kit.fuzz_seeds import mutated, seeds
 
 ROOT = Path(__file__).parents[3]
-VECTORS = ROOT / "tests" / "vectors"
-HANDSHAKE_BYTES = 1 + 2 * 1536
-HEVC = bytes.fromhex(
-    "90687663310104080000009c08000000003cf000fcfffafa00001b01"
-    "210001002f4201040408000003009c0800000300003c000090014901739edb2caca5652b2c9265780b4040000003004000000642"
-)
-#: Enhanced RTMP around other packets: headers of two tracks in one, a track alone, several with a codec each, ModEx.
-MULTITRACK = (
-    b"\x96\x10hvc1\x00" + (len(HEVC) - 5).to_bytes(3, "big") + HEVC[5:] + b"\x01\x00\x00\x02xx",
-    b"\x96\x03hvc1\x00frame",
-    b"\xa6\x23hvc1\x00\x00\x00\x05frame" + b"avc1\x01\x00\x00\x05other",
-    b"\xa7\x02\x00\x00\x01\x03hvc1frame",
-)
 #: About a second on the machine this was written on.
 ROUNDS = 8000
 
@@ -43,127 +22,6 @@ def load_target() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def camera() -> bytes:
-    """What an RTSP server sends: an answer, a description with a challenge, and the packets of a clip."""
-    clip = RtpClip(VECTORS / "clip.flv")
-    challenge = 'WWW-Authenticate: Digest realm="cam", nonce="abc", qop="auth"\r\n'
-    text = clip.description()
-    answer = f"RTSP/1.0 200 OK\r\nCSeq: 1\r\n{challenge}Content-Length: {len(text)}\r\n\r\n{text}".encode()
-    return answer + b"".join(interleaved(channel, one.data) for channel, one in clip.packets()[:6])
-
-
-def fragmented(flv: bytes) -> bytes:
-    """The clip as fragmented MP4."""
-    tags: list[Tag] = []
-    scan_tags(memoryview(flv), FLV_HEADER_BYTES, len(flv), tags)
-    laid = [(kind, stamp, body, tag_kind(kind, body)) for kind, stamp, body in tags]
-    starts = [(*tag[:3], START if tag[3] == KEYFRAME else tag[3]) for tag in laid]
-    return b"".join(piece.data for piece in Fragmenter().put(starts))
-
-
-def ts_packets(pid: int, data: bytes, counter: int) -> bytes:
-    """A PES packet or a section in packets of a transport stream, the last of them stuffed."""
-    packets, head = b"", 0x4000 | pid
-    for number, at in enumerate(range(0, len(data), 184)):
-        piece = data[at : at + 184]
-        rest = 184 - len(piece)
-        stuffing = b"" if not rest else bytes((rest - 1,)) + (b"\0" + b"\xff" * (rest - 2) if rest > 1 else b"")
-        control = (0x30 if rest else 0x10) | counter + number & 15
-        packets += b"\x47" + head.to_bytes(2) + bytes((control,)) + stuffing + piece
-        head = pid
-    return packets
-
-
-def transport(flv: bytes) -> bytes:
-    """The first frames of the clip as a transport stream: H.264 with start codes, AAC with ADTS."""
-
-    def section(table: int, body: bytes) -> bytes:
-        data = bytes((table,)) + (0xB000 | len(body) + 9).to_bytes(2) + b"\0\1\xc1\0\0" + body
-        return b"\0" + data + crc(data).to_bytes(4)
-
-    stream = ts_packets(0, section(0, b"\0\1\xf0\0"), 0)
-    stream += ts_packets(0x1000, section(2, b"\xe1\0\xf0\0\x1b\xe1\0\xf0\0\x0f\xe1\1\xf0\0"), 0)
-    tags: list[Tag] = []
-    scan_tags(memoryview(flv), FLV_HEADER_BYTES, len(flv), tags)
-    counters = {0x100: 0, 0x101: 0}
-    sets = b""
-    for kind, stamp, body in tags:
-        body = bytes(body)
-        pts = stamp * 90
-        time = bytes((0x21 | pts >> 29 & 14, pts >> 22 & 255, pts >> 14 & 254 | 1, pts >> 7 & 255, pts << 1 & 254 | 1))
-        if kind == 9 and body[:2] == b"\x17\0":
-            header = SequenceHeader.parse(body)
-            assert header is not None
-            sets = b"".join(b"\0\0\0\1" + unit for unit in header.sets)
-        elif kind == 9:
-            media, at = sets, 5
-            while at + 4 < len(body):
-                size = int.from_bytes(body[at : at + 4])
-                media, at = media + b"\0\0\0\1" + body[at + 4 : at + 4 + size], at + 4 + size
-            packets = ts_packets(0x100, b"\0\0\1\xe0\0\0\x80\x80\x05" + time + media, counters[0x100])
-            stream, sets = stream + packets, b""
-            counters[0x100] += len(packets) // 188
-        elif kind == 8 and body[:2] == b"\xaf\1":
-            media = b"\xff\xf1\x4c" + (0x80 << 16 | len(body) + 5 << 5 | 0x1F).to_bytes(3) + b"\xfc" + body[2:]
-            head = b"\0\0\1\xc0" + (len(media) + 8).to_bytes(2) + b"\x80\x80\x05"
-            packets = ts_packets(0x101, head + time + media, counters[0x101])
-            stream += packets
-            counters[0x101] += len(packets) // 188
-    return stream
-
-
-def seeds(target: ModuleType) -> list[bytes]:
-    """A real input for each parser, behind the byte that chooses it."""
-    publish = (VECTORS / "ffmpeg-publish-past-2-24.rtmp").read_bytes()[:9000]
-    play = (VECTORS / "nginx-to-player.rtmp").read_bytes()[:9000]
-    clip = (VECTORS / "clip.flv").read_bytes()[:6000]
-    metadata = serialize_metadata({"width": 1.0, "list": [True, None, {"a": "b"}], "inner": EcmaArray(x=1)})
-    status = {"level": "error", "code": "NetStream.Publish.BadName", "description": "secret"}
-    aggregate = serialize_tag(9, 5, b"video") + serialize_tag(18, 6, metadata)
-    inputs = {
-        "read_amf0": [metadata, serialize_amf0("onStatus", 0, None, status)],
-        "read_messages": [aggregate, metadata],
-        "read_flv": [clip],
-        "read_chunks": [publish[HANDSHAKE_BYTES:], play[HANDSHAKE_BYTES:]],
-        "read_as_server": [publish],
-        "read_as_client": [play],
-        "read_rtsp": [camera()],
-        "read_mp4": [fragmented(clip)],
-        "read_ts": [transport(clip)],
-        "read_as_preview": [
-            clip[FLV_HEADER_BYTES:],
-            serialize_tag(9, 0, HEVC) + serialize_tag(9, 0, b"\x93hvc1frame") + serialize_tag(9, 0, b"\xa3hvc1frame"),
-            b"".join(serialize_tag(9, 0, body) for body in MULTITRACK),
-        ],
-    }
-    assert inputs.keys() == {parser.__name__ for parser in target.TARGETS}
-    return [bytes((number,)) + data for number, parser in enumerate(target.TARGETS) for data in inputs[parser.__name__]]
-
-
-def mutated(data: bytes, random: Random) -> bytes:
-    """A few changes of the kinds that break parsers: bits, extreme bytes, cuts, repeats; not in the first byte."""
-    body = bytearray(data[1:])
-    for _ in range(random.randint(1, 6)):
-        # Half of the changes behind the handshake, where there is one: nothing in it breaks easily.
-        first = HANDSHAKE_BYTES if len(body) > HANDSHAKE_BYTES and random.random() < 0.5 else 0
-        place = random.randrange(first, len(body)) if len(body) > first else 0
-        size = random.randint(1, 12)
-        match random.randrange(5):
-            case 0 if body:
-                body[place] ^= 1 << random.randrange(8)
-            case 1:
-                body[place : place + size] = random.choice((b"\x00", b"\xff", b"\x7f", b"\x80")) * size
-            case 2:
-                del body[place : place + size]
-            case 3:
-                body[place:place] = body[place : place + size]
-            case 4:
-                body[place : place + 4] = random.randbytes(4)
-    if random.random() < 0.1:
-        del body[random.randrange(len(body) + 1) :]
-    return data[:1] + bytes(body)
 
 
 def test_mutated_input_raises_nothing_unexpected() -> None:
