@@ -1,7 +1,9 @@
-"""Millions of mutations through the target of fuzz_wire.py, in memory: ``python fuzz/campaign.py [--seconds N] [parser...]``.
+"""Millions of mutations through the target of fuzz_wire.py, in memory.
 
-Says each ten seconds how many were done, and writes an input that is a finding to the directory ``--findings``, once for
-each place it comes from. An input on which a parser takes longer than a second is one too.
+    PYTHONPATH=tests python fuzz/campaign.py [--seconds N] [parser...]
+
+Says each ten seconds how many were done. An input that is a finding goes to the directory ``--findings``, once for
+each place it comes from; one on which a parser takes longer than a second is, too.
 """
 
 import argparse
@@ -12,10 +14,7 @@ import traceback
 from pathlib import Path
 from random import Random
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
-
 import fuzz_wire
-
 from kit.fuzz_seeds import mutated, seeds
 
 _MOST_SEED_BYTES = 3000

@@ -76,7 +76,9 @@ def datagrams() -> bytes:
     clip = RtpClip(VECTORS / "clip.flv", aggregate=True)
     packets = [(channel, one.data) for channel, one in clip.packets()[:12]]
     packets[4:4] = [(1, clip.video.report(0.1, 1000.0)), (3, clip.audio.report(0.1, 1000.0))]
-    return b"".join(bytes((number,)) + len(data).to_bytes(2) + data for number, data in [*packets, (1, clip.video.bye())])
+    return b"".join(
+        bytes((number,)) + len(data).to_bytes(2) + data for number, data in [*packets, (1, clip.video.bye())]
+    )
 
 
 def packed_audio(flv: bytes) -> bytes:
@@ -85,8 +87,11 @@ def packed_audio(flv: bytes) -> bytes:
     scan_tags(memoryview(flv), FLV_HEADER_BYTES, len(flv), tags)
     owner = b"com.apple.streaming.transportStreamTimestamp\0" + (8_589_934_000).to_bytes(8)
     frame = b"PRIV" + len(owner).to_bytes(4) + b"\0\0" + owner
-    return b"ID3\4\0\0\0\0\0" + bytes((len(frame),)) + frame + b"".join(
-        adts(bytes(body[2:])) for kind, _, body in tags if kind == 8 and body[:2] == b"\xaf\1"
+    return (
+        b"ID3\4\0\0\0\0\0"
+        + bytes((len(frame),))
+        + frame
+        + b"".join(adts(bytes(body[2:])) for kind, _, body in tags if kind == 8 and body[:2] == b"\xaf\1")
     )
 
 

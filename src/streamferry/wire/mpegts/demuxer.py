@@ -179,12 +179,27 @@ class TsDemuxer:
         first, second, third = data[at + 1 : end : stride], data[at + 2 : end : stride], data[at + 3 : end : stride]
         number = 0
         while number < count:
-            high, low = first[number], second[number]
-            pid = pids.get((high & 0x1F) << 8 | low)
+            high = first[number]
+            pid = pids.get((high & 0x1F) << 8 | second[number])
             if pid is None or high & 0x80:
                 number += 1
                 continue
-            if not high & 0x40 and not pid.is_damaged and pid.counter >= 0 and pid.stream is not None:
+            if high & 0x40:
+                begin = at + number * stride + _HEAD_BYTES
+                control = third[number]
+                if pid.stream is not None and pid.counter in (control & 15, -1) and control & 0xD0 == 0x10:
+                    skipped = data[begin] + 1 if control & 0x20 else 0
+                    if skipped < _PAYLOAD_BYTES and not (skipped > 1 and data[begin + 1] & 0x80):
+                        # A PES packet begins, and nothing is strange.
+                        if pid.pieces:
+                            self._end_pes(pid, out)
+                        pid.counter = control + 1 & 15
+                        self._begin_pes(pid, data[begin + skipped : begin + _PAYLOAD_BYTES])
+                        number += 1
+                        if pid.left and pid.size >= pid.left:
+                            self._end_pes(pid, out)
+                        continue
+            elif pid.pieces and pid.counter >= 0:
                 taken = self._take_run(pid, data, at, number, first, second, third)
                 if taken:
                     number += taken
@@ -203,13 +218,14 @@ class TsDemuxer:
         if same is None:
             return 0
         end = same.end()
-        plain, counter, is_stuffed = end - number, pid.counter, False
-        if third[number:end] != _CONTINUED[counter : counter + plain]:
-            # The last has stuffing, mostly.
-            plain -= 1
-            is_stuffed = third[end - 1] == _CONTINUED[counter + plain] | 0x20
-            if third[number : end - 1] != _CONTINUED[counter : counter + plain] or not (plain or is_stuffed):
-                return 0
+        # The last has stuffing, mostly.
+        counter, last = pid.counter, third[end - 1]
+        is_stuffed = bool(last & 0x20)
+        plain = end - number - is_stuffed
+        if third[number : number + plain] != _CONTINUED[counter : counter + plain] or (
+            is_stuffed and last != _CONTINUED[counter + plain] | 0x20
+        ):
+            return 0
         stride = self._stride
         begin = at + number * stride
         if plain:
@@ -292,9 +308,9 @@ class TsDemuxer:
         head = pieces[0]
         if len(head) < 9 or len(head) < 9 + head[8]:
             pieces = [head := b"".join(pieces)]
-        if is_damaged or len(head) < 9 or head[:3] != b"\0\0\1" or head[3] in _WITHOUT_HEADER:
+        if is_damaged or len(head) < 9 or not head.startswith(b"\0\0\1") or head[3] in _WITHOUT_HEADER:
             return
-        if head[6] & 0x30 == 0x10 or head[6] & 0x30 == 0x30:
+        if head[6] & 0x30 in (0x10, 0x30):
             self.is_scrambled = True
             return
         flags, begin = head[7] >> 6, 9 + head[8]
@@ -302,9 +318,14 @@ class TsDemuxer:
             return
         pts = dts = None
         if flags & 2 and begin >= 14:
-            pts = dts = unwrapped(_stamp(head, 9), self._last_ticks)
+            # Stamps of 33 bits among marker bits (2.4.3.7), two of them in a row.
+            both = int.from_bytes(head[9:19])
+            value = both >> 40 if len(head) >= 19 else int.from_bytes(head[9:14])
+            stamp = value >> 3 & 0x1C0000000 | value >> 2 & 0x3FFF8000 | value >> 1 & 0x7FFF
+            pts = dts = unwrapped(stamp, self._last_ticks)
             if flags == 3 and begin >= 19:
-                dts = unwrapped(_stamp(head, 14), pts)
+                stamp = both >> 3 & 0x1C0000000 | both >> 2 & 0x3FFF8000 | both >> 1 & 0x7FFF
+                dts = unwrapped(stamp, pts)
             self._last_ticks = dts
         pieces[0] = head[begin:]
         payload = b"".join(pieces)
@@ -378,9 +399,3 @@ class TsDemuxer:
 def _best(program: Program, kind: str) -> Stream | None:
     known = _READ_VIDEO if kind == "video" else _READ_AUDIO
     return next((stream for stream in program.streams if stream.kind == kind and stream.codec in known), None)
-
-
-def _stamp(data: bytes, at: int) -> int:
-    """A stamp of 33 bits among marker bits (2.4.3.7)."""
-    value = int.from_bytes(data[at : at + 5])
-    return value >> 3 & 0x1C0000000 | value >> 2 & 0x3FFF8000 | value >> 1 & 0x7FFF

@@ -50,9 +50,8 @@ _I_SLICES = frozenset((2, 4, 7, 9))
 
 
 def units_of(data: bytes) -> list[bytes]:
-    """The NAL units of a byte stream, without start codes and the zeros around them; at most ``_MAX_UNITS``."""
-    units = _split(data, _MAX_UNITS + 1)[1 : _MAX_UNITS + 1]
-    return [unit for one in units if (unit := one.rstrip(b"\0"))]
+    """The NAL units of a byte stream, without start codes, with the zeros after them; at most ``_MAX_UNITS``."""
+    return _split(data, _MAX_UNITS + 1)[1 : _MAX_UNITS + 1]
 
 
 class Pictures:
@@ -70,7 +69,7 @@ class Pictures:
         self._dts: int | None = None
 
     def put_units(self, units: list[bytes], pts: int, dts: int, out: list[Tag]) -> None:
-        """The units of a PES packet. Stamps in ticks of 90 kHz, which do not wrap.
+        """The units of a PES packet; zeros after them are left out. Stamps in ticks of 90 kHz, which do not wrap.
 
         Parameter sets alone make no tag; they hold from then on.
         """
@@ -84,20 +83,26 @@ class Pictures:
         begun = 0
         is_key = has_slice = False
         for unit in units:
+            if unit and not unit[-1]:
+                unit = unit.rstrip(b"\0")
             if len(unit) < least:
                 continue
             role = roles[unit[0]]
-            is_slice = _SLICE <= role <= _KEY_SLICE
-            # first_mb_in_slice is 0, and first_slice_segment_in_pic_flag is 1, if this bit is set.
-            may_begin = is_slice and unit[least - 1] > 127
-            # A third field is of another frame.
-            is_field = may_begin and is_avc and self._may_have_fields and begun < 2
-            if has_slice and not is_field and (may_begin or _SET <= role <= _DELIMITER):
+            if _SLICE <= role <= _KEY_SLICE:
+                # first_mb_in_slice is 0, and first_slice_segment_in_pic_flag is 1, if this bit is set.
+                may_begin = unit[least - 1] > 127
+                # A second field is of the same frame, a third of another.
+                ends = may_begin and not (is_avc and self._may_have_fields and begun < 2)
+            else:
+                may_begin, ends = False, _SET <= role <= _DELIMITER
+            if ends and has_slice:
                 self._put_picture(body, fresh, is_key, has_slice, pts, dts, out)
                 pts, dts = pts + self._step_ticks, dts + self._step_ticks
                 body, fresh, begun, is_key, has_slice = [b""], {}, 0, False, False
-            begun += may_begin
-            if is_slice:
+            if role >= _DELIMITER:
+                continue
+            if _SLICE <= role <= _KEY_SLICE:
+                begun += may_begin
                 if not has_slice:
                     has_slice = True
                     is_key = role == _KEY_SLICE or (is_avc and is_i_slice(unit) and _is_entry(body, fresh))
@@ -108,8 +113,6 @@ class Pictures:
                 if kind == _AVC_SPS and is_avc and self._sets.get(name) != unit:
                     # The picture after it may be the first of fields.
                     self._may_have_fields = self._may_have_fields or _has_fields(unit)
-                continue
-            elif role >= _DELIMITER:
                 continue
             body += (len(unit).to_bytes(4), unit)
         if fresh or len(body) > 1:

@@ -118,13 +118,14 @@ class Sounds:
         fixed = int.from_bytes(data[last : last + 4]) >> 6
         begin, rate_hz, _ = _adts_form(fixed)
         most = len(data) - 7 if fixed & 7 else 0
+        step = 1024 * _TICKS / rate_hz
         while at <= most:
             head = int.from_bytes(data[at : at + 7])
             end = at + (head >> 13 & 0x1FFF)
             if head >> 30 != fixed or end <= at + begin or end > most + 7:
                 break
             out.append((AUDIO, round(ticks) // 90 & 0xFFFFFFFF, b"\xaf\1" + data[at + begin : end]))
-            ticks += 1024 * ((head & 3) + 1) * _TICKS / rate_hz
+            ticks += step * ((head & 3) + 1)
             at = end
         self._next = ticks
         return at
