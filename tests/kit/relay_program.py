@@ -27,6 +27,7 @@ class Line:
     kbps_out: int
     dropped_tags: int
     lost_ms: int
+    lost_packets: int
     retries: int
     repairs: int
     fault: str | None

@@ -130,6 +130,7 @@ def _json_line(status: RelayStatus) -> str:
         "kbps_out": status.kbps_out,
         "dropped_tags": status.dropped_tags,
         "lost_ms": status.lost_ms,
+        "lost_packets": status.lost_packets,
         "retries": status.retries,
         "repairs": status.repairs,
         "fault": status.fault.value if status.fault else None,
@@ -169,7 +170,10 @@ def progress_line(status: RelayStatus) -> Text:
         if status.playhead is None:
             line.append(f"  in {status.kbps_in} kbps")
         line.append(f"  out {status.kbps_out} kbps")
-    for name, count in (("dropped", status.dropped_tags), ("retries", status.retries), ("repairs", status.repairs)):
+    for name, count in (
+        *(("dropped", status.dropped_tags), ("packets lost", status.lost_packets)),
+        *(("retries", status.retries), ("repairs", status.repairs)),
+    ):
         if count or (status.final and name == "retries"):
             line.append(f"  {name} {count}", style="yellow" if count else "")
     if status.playhead is not None:

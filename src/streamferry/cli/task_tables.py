@@ -140,6 +140,8 @@ def _span(length: timedelta) -> str:
 
 def _sends(run: Mapping[str, Any]) -> str:
     words = [f"{run['kbps_out']} kbps", f"{run['retries']} retries", f"{run['dropped_tags']} frames dropped"]
+    if lost_packets := run.get("lost_packets"):
+        words.append(f"{lost_packets} packets lost")
     if lost_s := run.get("lost_s"):
         words.append(f"{lost_s:.1f} s lost")
     if (rtt_ms := run.get("rtt_ms")) is not None:

@@ -114,6 +114,11 @@ class EncodedFeed:
         return self._source.feed.sound_drift_ms
 
     @property
+    def lost_packets(self) -> int:
+        """See ``relay.flow.Feed``."""
+        return self._source.feed.lost_packets
+
+    @property
     def behind_ms(self) -> int:
         """Media that the child has received, or is about to, and has not returned yet."""
         return self._source.timeline.position_ms - self._encoded_ms

@@ -130,6 +130,11 @@ class LiveFeed:
         """See ``RelayStatus``."""
         return self._drift.sound_ms if self._drift is not None else None
 
+    @property
+    def lost_packets(self) -> int:
+        """See ``LiveInlet.lost_packets``."""
+        return self._inlet.lost_packets
+
     def pull(self, now: float, laid: list[LaidTag]) -> None:
         """Receive once, unless the fast path has, and lay what came; bodies are views of the scratch buffer."""
         tags: list[Tag] = []

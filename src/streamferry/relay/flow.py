@@ -42,6 +42,10 @@ class Feed(Protocol):
     def sound_drift_ms(self) -> int | None:
         """See ``RelayStatus``."""
 
+    @property
+    def lost_packets(self) -> int:
+        """Packets of the source that never came."""
+
     def pull(self, now: float, laid: list[LaidTag]) -> None:
         """Lay the media that is available, or due, at ``now``. Raises SourceError."""
 
@@ -87,6 +91,11 @@ class Flow:
     def sound_drift_ms(self) -> int | None:
         """See ``RelayStatus``."""
         return None
+
+    @property
+    def lost_packets(self) -> int:
+        """Packets of the source that never came, over all its sessions; 0 for files."""
+        return 0
 
     @property
     def repairs(self) -> int:
@@ -147,6 +156,7 @@ class LiveFlow(Flow):
         "_feed",
         "_feed_lost",
         "_finished_bytes_in",
+        "_finished_lost_packets",
         "_header_changes",
         "_is_cut",
         "_lead",
@@ -162,7 +172,7 @@ class LiveFlow(Flow):
         self._on_inspect = on_inspect
         self._feed: Feed | None = None
         self._feed_lost: asyncio.Future[SourceError] | None = None
-        self._finished_bytes_in = 0
+        self._finished_bytes_in = self._finished_lost_packets = 0
         # Called when the next START comes, from which on nothing is sent.
         self._at_start: Callable[[], None] | None = None
         self._is_cut = False
@@ -187,6 +197,11 @@ class LiveFlow(Flow):
         return None if self._feed is None else self._feed.sound_drift_ms
 
     @property
+    def lost_packets(self) -> int:
+        """See ``Flow``."""
+        return self._finished_lost_packets + (self._feed.lost_packets if self._feed else 0)
+
+    @property
     def repairs(self) -> int:
         """See ``Flow``."""
         return self.timeline.repairs
@@ -207,6 +222,7 @@ class LiveFlow(Flow):
         """Stop pulling, but leave the feed as it is: it is its owner's again, and another follows at once."""
         if self._feed is not None:
             self._finished_bytes_in += self._feed.bytes_in
+            self._finished_lost_packets += self._feed.lost_packets
         self._feed = None
 
     def detach_feed(self) -> None:

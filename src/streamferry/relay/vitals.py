@@ -199,6 +199,7 @@ class Vitals:
             kbps_out=kbps_out,
             dropped_tags=outlet.dropped_tags,
             lost_ms=outlet.lost_ms,
+            lost_packets=flow.lost_packets,
             rtt_ms=link.tcp.rtt_ms if link else None,
             retransmits=link.tcp.retransmits if link else None,
             delivery_kbps=link.tcp.delivery_kbps if link else None,

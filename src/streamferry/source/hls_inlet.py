@@ -28,6 +28,9 @@ _stamp_of = itemgetter(1)
 class HlsInlet:
     """The LiveInlet of live HLS."""
 
+    #: Segments come whole, or are left out.
+    lost_packets = 0
+
     def __init__(
         self,
         renditions: Sequence[Rendition],

@@ -65,6 +65,10 @@ class LiveInlet(Protocol):
     #: Whether the source is known to have no sound.
     is_mute: bool
 
+    @property
+    def lost_packets(self) -> int:
+        """Packets of the session that never came: of RTP, or of MPEG-TS outside of HLS; 0 where none can be missed."""
+
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """Receive once, without waiting, and append the tags that are now complete to ``out``.
 
@@ -88,6 +92,7 @@ class ConnectionInlet:
 
     silence_s = SILENCE_S
     is_mute = False
+    lost_packets = 0
 
     def __init__(
         self,

@@ -66,6 +66,11 @@ class RtspInlet:
         """Whether sender reports have laid sound and picture beside each other."""
         return self._playing.is_aligned
 
+    @property
+    def lost_packets(self) -> int:
+        """See ``LiveInlet.lost_packets``."""
+        return self._playing.lost_packets
+
     async def look(self, patience_s: float) -> bool:
         """Wait for the first packet of each track, ``patience_s`` for any. Returns whether one came.
 

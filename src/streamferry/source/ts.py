@@ -74,6 +74,11 @@ class TsInlet:
         self._waiting: list[Tag] = []
         self._tag_at = clock()
 
+    @property
+    def lost_packets(self) -> int:
+        """See ``LiveInlet.lost_packets``."""
+        return self.demuxer.lost_packets
+
     async def look(self, url: MediaUrl, leftover: bytes = b"") -> "TsInlet":
         """Wait until it is known what comes. Raises SourceError, NeedsFfmpeg among them."""
         scratch = memoryview(bytearray(_RECEIVE_BYTES))

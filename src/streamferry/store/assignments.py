@@ -33,6 +33,7 @@ _COUNTS = (
     "preparing_percent",
     "dropped_tags",
     "lost_ms",
+    "lost_packets",
     "rtt_ms",
     "retransmits",
     "delivery_kbps",

@@ -65,6 +65,7 @@ class TaskRecord:
     callback_failures: int = 0
     callbacks_ended: bool = False
     lost_ms: int = 0
+    lost_packets: int = 0
     rtt_ms: float | None = None
     retransmits: int | None = None
     delivery_kbps: int | None = None
@@ -143,6 +144,7 @@ class RunningTask:
     media_time_ms: int
     sound_drift_ms: int | None
     lost_ms: int
+    lost_packets: int
     rtt_ms: float | None
     retransmits: int | None
     delivery_kbps: int | None

@@ -98,6 +98,8 @@ run = sa.Table(
     sa.Column("preparing_percent", sa.Float, nullable=True),
     sa.Column("dropped_tags", sa.BigInteger, nullable=False),
     sa.Column("lost_ms", sa.BigInteger, nullable=False, server_default="0"),
+    # Of a live source.
+    sa.Column("lost_packets", sa.BigInteger, nullable=False, server_default="0"),
     # Of the session that is open, where that is known (``relay.RelayStatus``).
     sa.Column("rtt_ms", sa.Float, nullable=True),
     sa.Column("retransmits", sa.BigInteger, nullable=True),

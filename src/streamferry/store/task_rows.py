@@ -87,6 +87,7 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         preparing_percent=row["preparing_percent"],
         dropped_tags=read_number(row["dropped_tags"]),
         lost_ms=read_number(row["lost_ms"]),
+        lost_packets=read_number(row["lost_packets"]),
         rtt_ms=None if is_silent else row["rtt_ms"],
         retransmits=None if is_silent else row["retransmits"],
         delivery_kbps=None if is_silent else row["delivery_kbps"],

@@ -214,7 +214,7 @@ async def running(connection: AsyncConnection) -> list[RunningTask]:
     columns = (
         *(freshness.STATE, freshness.measured(run.c.kbps_out), run.c.bytes_out, run.c.dropped_tags, run.c.retries),
         *(freshness.measured(run.c.kbps_in), run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
-        *(run.c.lost_ms, run.c.rtt_ms, run.c.retransmits, run.c.delivery_kbps),
+        *(run.c.lost_ms, run.c.lost_packets, run.c.rtt_ms, run.c.retransmits, run.c.delivery_kbps),
         freshness.IS_TROUBLED,
     )
     found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))

@@ -106,6 +106,12 @@ TASK_LOST = Family(
     "Media that no destination was given since the task's run began: it was away or too slow.",
     ("task",),
 )
+TASK_LOST_PACKETS = Family(
+    "task_lost_packets",
+    Kind.COUNTER,
+    "Packets of a live source that never came since the task's run began: of RTP, or of MPEG-TS outside of HLS.",
+    ("task",),
+)
 TASK_RTT = Family(
     "task_rtt_seconds", Kind.GAUGE, "Round trip to the destination, of an RTMP session that is open.", ("task",)
 )
@@ -125,7 +131,7 @@ FAMILIES = (
     *(TASKS, TROUBLED, LATE_TASKS, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
     *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, CALLBACKS, CALLBACK_LAG),
     *(TASK_STATE, TASK_TROUBLED, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES, TASK_DRIFT),
-    *(TASK_LOST, TASK_RTT, TASK_RETRANSMITS, TASK_DELIVERY),
+    *(TASK_LOST, TASK_LOST_PACKETS, TASK_RTT, TASK_RETRANSMITS, TASK_DELIVERY),
 )
 
 
@@ -251,6 +257,7 @@ class _Look(Collector):
         drifts = [((one.task_id,), one.sound_drift_ms / 1000) for one in running if one.sound_drift_ms is not None]
         yield _family(TASK_DRIFT, drifts)
         yield _family(TASK_LOST, [((one.task_id,), one.lost_ms / 1000) for one in running])
+        yield _family(TASK_LOST_PACKETS, [((one.task_id,), one.lost_packets) for one in running])
         known = [((one.task_id,), one) for one in running if one.rtt_ms is not None]
         yield _family(TASK_RTT, [(labels, (one.rtt_ms or 0) / 1000) for labels, one in known])
         yield _family(TASK_RETRANSMITS, [(labels, one.retransmits or 0) for labels, one in known])

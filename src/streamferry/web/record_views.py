@@ -86,6 +86,7 @@ def _show_run(record: TaskRecord) -> RunView:
         sound_drift_s=None if record.sound_drift_ms is None else record.sound_drift_ms / 1000,
         dropped_tags=record.dropped_tags,
         lost_s=record.lost_ms / 1000,
+        lost_packets=record.lost_packets,
         rtt_ms=record.rtt_ms,
         retransmits=record.retransmits,
         delivery_kbps=record.delivery_kbps,

@@ -17,10 +17,16 @@ from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag, kind_of_audio, ki
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import end_all
 from streamferry.net.dial import Deadlines
+from streamferry.push import Outlet
+from streamferry.relay.feed import LiveFeed
+from streamferry.relay.flow import LiveFlow
+from streamferry.relay.status import State
+from streamferry.relay.vitals import Vitals
 from streamferry.source import LiveInlet, SourceMemory
 from streamferry.source import open_live as open_live_within
 from streamferry.source.ffmpeg_inlet import FfmpegInlet
 from streamferry.source.ts import TsInlet
+from streamferry.timeline import Timeline
 from streamferry.wire.mpegts import TsDemuxer
 
 open_live = partial(open_live_within, deadlines=Deadlines())
@@ -116,6 +122,23 @@ async def test_a_source_without_sound_is_known_to_be_mute(peers, clips):
     inlet.close()
 
 
+async def test_lost_packets_of_all_sessions_are_counted_in_the_status(peers, stream):
+    """Two sessions of a source that lacks three packets each, and the status tells of six."""
+    packets = [stream[at : at + PACKET] for at in range(0, len(stream), PACKET)]
+    places = [place for place, one in enumerate(packets) if int.from_bytes(one[1:3]) & 0x1FFF == 0x100][50:80:10]
+    kept = b"".join(one for place, one in enumerate(packets) if place not in places)
+    flow = LiveFlow(Timeline(), Outlet(), lambda now: True)
+    for session in (1, 2):
+        inlet = await opened(peers, serving(kept, ends=True))
+        ended = flow.attach_feed(LiveFeed(inlet, flow.timeline, SCRATCH, 0.0), 0.0)
+        async with asyncio.timeout(PATIENCE_S):
+            while not ended.done():
+                flow.visit(0.0)
+                await asyncio.sleep(0.01)
+        flow.detach_feed()
+        assert Vitals(flow).status((State.RETRYING, None, None)).lost_packets == 3 * session
+
+
 async def test_packets_that_are_lost_cost_their_frames_and_no_more(peers, stream, expected):
     """1 % is missing: nine tenths of the pictures come, and no frame that is not one of the stream's."""
     chance = random.Random(7)
@@ -127,7 +150,7 @@ async def test_packets_that_are_lost_cost_their_frames_and_no_more(peers, stream
         await pull(inlet, lambda _: False, tags)
     inlet.close()
     assert isinstance(inlet, TsInlet)
-    assert inlet.demuxer.lost_packets > 0
+    assert inlet.lost_packets > 0
     whole = {body for _, body in frames(expected, VIDEO)}
     came = [body for _, body in frames(tags, VIDEO)]
     assert len(came) > len(whole) // 2
@@ -268,7 +291,7 @@ async def test_in_datagrams(stream, expected, around):
     wanted = frames(expected, VIDEO)
     tags = await pull(inlet, lambda tags: len(frames(tags, VIDEO)) >= len(wanted))
     assert frames(tags, VIDEO) == wanted
-    assert inlet.demuxer.lost_packets == 0
+    assert inlet.lost_packets == 0
     inlet.close()
     sender.close()
 

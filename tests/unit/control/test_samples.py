@@ -11,7 +11,14 @@ LATE = {"w": 3}
 
 def reading(task_id: str = "a", *, dropped: int = 0, retries: int = 0, out: int = 990, into: int = 1000) -> RunningTask:
     numbers = {"kbps_out": out, "bytes_out": 0, "dropped_tags": dropped, "retries": retries, "kbps_in": into}
-    line = {"sound_drift_ms": None, "lost_ms": 0, "rtt_ms": None, "retransmits": None, "delivery_kbps": None}
+    line = {
+        "sound_drift_ms": None,
+        "lost_ms": 0,
+        "lost_packets": 0,
+        "rtt_ms": None,
+        "retransmits": None,
+        "delivery_kbps": None,
+    }
     told: dict[str, Any] = {**numbers, **line, "media_time_ms": 0}
     return RunningTask(task_id=task_id, state=State.STREAMING, worker_id="w", in_trouble=False, **told)
 

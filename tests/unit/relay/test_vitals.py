@@ -32,6 +32,7 @@ class Flow:
     outlet: Outlet = field(default_factory=Outlet)
     repairs: int = 0
     bytes_in: int = 0
+    lost_packets: int = 0
     sound_drift_ms: int | None = None
     media_at: float = float("-inf")
 

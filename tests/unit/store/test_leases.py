@@ -223,7 +223,8 @@ async def test_status_and_changes_are_kept(desk: Desk) -> None:
     retrying = RelayStatus(State.RETRYING, retries=2, fault=Fault.USER_DESTINATION, why=Reason.text("refused"))
     counts = {"media_time_ms": 9, "bytes_in": 21, "bytes_out": 20, "kbps_in": 8, "kbps_out": 7}
     counts |= {"dropped_tags": 3, "retries": 2, "repairs": 1, "sound_drift_ms": -1250}
-    counts |= {"lost_ms": 2500, "rtt_ms": 20.5, "retransmits": 7, "delivery_kbps": 9000, "server_ack_s": 1.5}
+    counts |= {"lost_ms": 2500, "lost_packets": 12}
+    counts |= {"rtt_ms": 20.5, "retransmits": 7, "delivery_kbps": 9000, "server_ack_s": 1.5}
     streaming = RelayStatus(State.STREAMING, playhead=Playhead(1, 0, 40), **counts)
     changes = (Change(retrying, 0.9), Change(streaming, 0.1))
     await desk.report("one", [report_of(held, streaming, changes=changes, ends={0: 1234})])

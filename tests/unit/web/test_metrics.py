@@ -59,7 +59,7 @@ async def task_id(store: Store) -> str:
     async with store.read() as connection:
         (mine,), _ = await assignments.read(connection, store.seal, "one", {})
     counts = {"media_time_ms": 4500, "bytes_out": 77, "kbps_out": 2000, "dropped_tags": 1, "retries": 2}
-    counts |= {"lost_ms": 2500, "retransmits": 7, "delivery_kbps": 9000}
+    counts |= {"lost_ms": 2500, "lost_packets": 12, "retransmits": 7, "delivery_kbps": 9000}
     status = RelayStatus(State.STREAMING, sound_drift_ms=-1250, rtt_ms=20.5, **counts)
     report = Report(task_id, mine.epoch, mine.version, status, (), {}, None, None)
     async with store.write() as connection:
@@ -109,6 +109,7 @@ async def test_each_running_task_if_wanted(store: Store, task_id: str) -> None:
         ("streamferry_task_retries_total", task_id): 2,
         ("streamferry_task_sound_drift_seconds", task_id): -1.25,
         ("streamferry_task_lost_seconds_total", task_id): 2.5,
+        ("streamferry_task_lost_packets_total", task_id): 12,
         ("streamferry_task_rtt_seconds", task_id): 0.0205,
         ("streamferry_task_retransmits_total", task_id): 7,
         ("streamferry_task_delivery_kbps", task_id): 9000,

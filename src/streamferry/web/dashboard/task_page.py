@@ -125,7 +125,7 @@ class _Content:
             "media_time": show.span(run.media_time_s),
             "sent": show.size(run.bytes_out),
             "retries": str(run.retries),
-            "lost": show.lost(run.lost_s),
+            "lost": show.lost(run.lost_s) + (t("fact.packets", count=run.lost_packets) if run.lost_packets else ""),
             "repairs": str(run.repairs),
             "drift": show.drift(run.sound_drift_s),
         }

@@ -62,6 +62,7 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
             sound_drift_s=None,
             dropped_tags=0,
             lost_s=0,
+            lost_packets=0,
             rtt_ms=None,
             retransmits=None,
             delivery_kbps=None,

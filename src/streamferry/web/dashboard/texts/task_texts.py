@@ -41,6 +41,7 @@ TEXTS = {
     "fact.lost": ("Lost", "丢失时长"),
     "fact.media_time": ("Media sent", "已推时长"),
     "fact.out": ("Out", "输出"),
+    "fact.packets": (" · {count} packets", " · {count} 个包"),
     "fact.repairs": ("Stamps repaired", "时间戳修复"),
     "fact.retries": ("Retries", "重试"),
     "fact.sent": ("Bytes sent", "已推流量"),
