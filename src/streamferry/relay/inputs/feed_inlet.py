@@ -19,6 +19,11 @@ class FeedInlet:
         self._feed = feed
         self._received = feed.bytes_in
 
+    @property
+    def lost_packets(self) -> int:
+        """See ``LiveInlet.lost_packets``."""
+        return self._feed.lost_packets
+
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """See ``LiveInlet``."""
         laid: list[LaidTag] = []

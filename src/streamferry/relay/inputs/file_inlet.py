@@ -68,6 +68,7 @@ class FileInlet:
     #: Whether a list has something to play is its input's to judge.
     silence_s = math.inf
     is_mute = False
+    lost_packets = 0
 
     def __init__(self, flow: ListFlow, now: float) -> None:
         self._flow: ListFlow | None = flow
