@@ -16,6 +16,8 @@ from streamferry.reasons import InvalidPart
 
 #: Names of REST -> what the options begin with.
 _ENDS = {"source_options": "source", "destination_options": "to"}
+#: Options of one end only: the field of REST -> the end of the option's name.
+_OF_ONE_END = {"source": {"keep_drift": "keep-drift"}, "to": {"rotate_s": "rotate"}}
 #: RTMP's names of the parameters -> ours.
 _CONNECT = {"flashVer": "flash_ver", "tcUrl": "tc_url", "swfUrl": "swf_url", "pageUrl": "page_url"}
 _MAX_FILE_BYTES = 256 << 10
@@ -44,6 +46,16 @@ def _options_of(end: str, environment: bool) -> dict[str, Any]:
     def one(name: str, text: str, metavar: str, **more: Any) -> Any:
         return typer.Option(f"--{end}-{name}", help=f"{text} {of}.", metavar=metavar, show_default=False, **more)
 
+    own: dict[str, Any] = {}
+    if end == "source":
+        text = "Leave sound as it is stamped, though its clock drifts; of a live source."
+        own["source_keep_drift"] = Annotated[
+            bool | None, typer.Option("--source-keep-drift/--no-source-keep-drift", help=text, show_default=False)
+        ]
+    else:
+        own["to_rotate_s"] = Annotated[
+            int | None, one("rotate", "Seconds, 60 at least, after which another publish session begins at", "SECONDS")
+        ]
     variable = {"envvar": f"STREAMFERRY_{end.upper()}_PROXY", "show_envvar": True} if environment else {}
     return {
         f"{end}_proxy": Annotated[
@@ -58,6 +70,7 @@ def _options_of(end: str, environment: bool) -> dict[str, Any]:
             list[str] | None,
             one("connect", "Of RTMP's connect: flashVer, tcUrl, swfUrl, pageUrl; repeat it. To", "NAME=VALUE"),
         ],
+        **own,
     }
 
 
@@ -66,6 +79,7 @@ def peer_fields(arguments: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field, end in _ENDS.items():
         given = {
+            **{name: arguments.pop(f"{end}_{name}", None) for name in _OF_ONE_END[end]},
             "proxy": arguments.pop(f"{end}_proxy", None),
             "bind": arguments.pop(f"{end}_bind", None),
             "headers": _headers(f"--{end}-header", arguments.pop(f"{end}_header", None)),
@@ -89,6 +103,8 @@ def option_of(field: str) -> str:
     end, _, name = field.partition(".")
     if end not in _ENDS:
         return field
+    if own := _OF_ONE_END[_ENDS[end]].get(name):
+        return f"--{_ENDS[end]}-{own}"
     option = "header" if name == "headers" else "connect" if name in _CONNECT.values() else name
     return f"--{_ENDS[end]}-{option}"
 

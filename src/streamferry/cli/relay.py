@@ -36,6 +36,7 @@ from streamferry.cli.options import (
 from streamferry.cli.peer_arguments import option_of, peer_fields, peer_options, takes_peers
 from streamferry.cli.process import on_interrupt, run
 from streamferry.cli.task_body import check_latency
+from streamferry.media.peer_options import End
 from streamferry.media.url import MediaUrl
 from streamferry.net import sandbox
 from streamferry.reasons import InvalidPart
@@ -191,12 +192,13 @@ async def _relay(
     destination, *others = _destinations(to, keys or [])
     source_options = peer_options(peers, "source_options")
     destination_options = peer_options(peers, "destination_options")
-    for field, options, peers_of in (
-        ("source_options", source_options, urls),
-        ("destination_options", destination_options, [destination, *others]),
+    for field, end, options, peers_of in (
+        # What the source is may not be known yet.
+        ("source_options", End.LIVE, source_options, urls),
+        ("destination_options", End.DESTINATION, destination_options, [destination, *others]),
     ):
         try:
-            check_options(field, options, peers_of)
+            check_options(field, end, options, peers_of)
         except InvalidPart as error:
             raise ValueError(f"{option_of(error.name)}: {error.why}") from None
     starts = _spread("--offset", offsets, len(urls))

@@ -188,7 +188,9 @@ def show_task(task: Mapping[str, Any]) -> None:
     console().print(table)
 
 
-def _told(value: str | Mapping[str, str]) -> str:
+def _told(value: str | int | Mapping[str, str]) -> str:
+    if isinstance(value, bool | int):
+        return "yes" if value is True else str(value)
     return value if isinstance(value, str) else ", ".join(f"{name}: {one}" for name, one in value.items())
 
 

@@ -1,5 +1,5 @@
-"""PeerOptions: how the peers of one end of a task are reached, and what they are told: proxy, local address, headers
-of HTTP requests, and parameters of RTMP's connect command. Pure.
+"""PeerOptions: how the peers of one end of a task are reached, what they are told, and how what they send or get is
+treated: proxy, local address, headers of HTTP requests, parameters of RTMP's connect command, drift, rotation. Pure.
 
 Most of it is secret or may be. ``shown`` is the form for people; ``to_json`` reveals, for the store and for what is
 sealed or inherited, never for a log or a command line.
@@ -8,6 +8,7 @@ sealed or inherited, never for a log or a command line.
 import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from ipaddress import ip_address
 from typing import Any
 
@@ -20,6 +21,8 @@ PROXY_SCHEMES = ("http", "socks5", "socks5h")
 #: Schemes that no proxy and no local address are for: they are not TCP.
 DATAGRAMS = frozenset(("srt", "udp"))
 MAX_HEADERS = 32
+#: Platforms begin a broadcast with each session; no task is longer than a week.
+MIN_ROTATE_S, MAX_ROTATE_S = 60, 7 * 24 * 3600
 MAX_VALUE_CHARS = 4096
 #: Headers that say who asks and from where: they are passed on to other hosts. All others are for the host alone that
 #: they were given for, whatever they are named.
@@ -43,11 +46,21 @@ _USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
 _ZONE = re.compile(r"(?:%[0-9A-Za-z._-]{1,32})?")
 
 
+class End(Enum):
+    """Whose peers they are."""
+
+    LIVE = "live"
+    FILES = "files"
+    DESTINATION = "destination"
+
+
 @dataclass(frozen=True, slots=True)
 class PeerOptions:
     """``proxy``: http://, socks5:// (this machine resolves names) or socks5h:// (the proxy does). ``bind``: the address
     of this machine to connect from. ``headers``: names as given, with their values. ``flash_ver`` and what follows:
-    parameters of RTMP's connect, instead of ours; empty for ours. Raises InvalidPart.
+    parameters of RTMP's connect, instead of ours; empty for ours. ``keep_drift``: sound of a live source stays as it is
+    stamped, though its clock drifts. ``rotate_s``: a publish session ends after so long, and the next one begins where
+    it ended; 0: it does not. Raises InvalidPart.
     """
 
     proxy: MediaUrl | None = None
@@ -57,6 +70,8 @@ class PeerOptions:
     tc_url: str = field(default="", repr=False)
     swf_url: str = field(default="", repr=False)
     page_url: str = field(default="", repr=False)
+    keep_drift: bool = False
+    rotate_s: int = 0
 
     def __post_init__(self) -> None:
         if self.proxy is not None:
@@ -68,6 +83,8 @@ class PeerOptions:
                     raise ValueError
             except ValueError:
                 raise InvalidPart("bind", Code.FIELD_BIND) from None
+        if self.rotate_s and not MIN_ROTATE_S <= self.rotate_s <= MAX_ROTATE_S:
+            raise InvalidPart("rotate_s", Code.FIELD_ROTATE, least=MIN_ROTATE_S, most=MAX_ROTATE_S)
         _check_headers(self.headers)
         for name in CONNECT_PARAMETERS:
             text = getattr(self, name)
@@ -101,7 +118,8 @@ class PeerOptions:
             told["bind"] = self.bind
         if self.headers:
             told["headers"] = {name: header(name, value) for name, value in self.headers}
-        return told | {name: text(getattr(self, name)) for name in CONNECT_PARAMETERS if getattr(self, name)}
+        told |= {name: text(getattr(self, name)) for name in CONNECT_PARAMETERS if getattr(self, name)}
+        return told | {name: getattr(self, name) for name in ("keep_drift", "rotate_s") if getattr(self, name)}
 
     def headers_for(self, url: MediaUrl, given_for: MediaUrl) -> dict[str, str]:
         """Headers by their lower-case names for a request to ``url``: what is for ``given_for`` alone only there."""
@@ -131,9 +149,9 @@ class PeerOptions:
         return [one.strip() for one in found if len(one.strip()) > 3]
 
 
-def usable_options(schemes: Set[str]) -> frozenset[str]:
+def usable_options(end: End, schemes: Set[str]) -> frozenset[str]:
     """Names of the options that have an effect on addresses of these schemes."""
-    usable: set[str] = set()
+    usable: set[str] = {"keep_drift"} if end is End.LIVE else {"rotate_s"} if end is End.DESTINATION else set()
     if schemes - {"file"} and not schemes & DATAGRAMS:
         usable |= {"proxy", "bind"}
     if schemes & {"http", "https"}:
@@ -143,12 +161,14 @@ def usable_options(schemes: Set[str]) -> frozenset[str]:
     return frozenset(usable)
 
 
-def check_use(options: PeerOptions, urls: Iterable[MediaUrl]) -> None:
+def check_use(end: End, options: PeerOptions, urls: Iterable[MediaUrl]) -> None:
     """Raises InvalidPart for an option that would have no effect on any of these addresses."""
     schemes = {url.scheme for url in urls}
-    usable = usable_options(schemes)
+    usable = usable_options(end, schemes)
     for name in OPTION_NAMES:
         if getattr(options, name) and name not in usable:
+            if name in _OF_ONE_END:
+                raise InvalidPart(name, _OF_ONE_END[name])
             if name in ("proxy", "bind") and schemes & DATAGRAMS:
                 raise InvalidPart(name, Code.FIELD_NOT_FOR_DATAGRAMS)
             raise InvalidPart(name, Code.FIELD_NO_EFFECT, schemes=tuple(sorted(schemes)))
@@ -211,5 +231,6 @@ def check_header_value(name: str, value: str) -> None:
         raise InvalidPart("headers", Code.FIELD_HEADER_VALUE, name=name, count=MAX_VALUE_CHARS)
 
 
+_OF_ONE_END = {"keep_drift": Code.FIELD_OF_LIVE_SOURCES, "rotate_s": Code.FIELD_OF_DESTINATIONS}
 NO_OPTIONS = PeerOptions()
 OPTION_NAMES = tuple(one.name for one in fields(PeerOptions))

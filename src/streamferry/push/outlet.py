@@ -229,6 +229,7 @@ class Outlet:
         self._progress_at = now
         self._settled_at = now
         kept = self.queue.take(1 << 62)
+        self.queue.waits_for_next = False
         self._note_begun(kept)
         self._forms, self.needs_tags = None, self._always_needs_tags
         self.note_headers(headers)
@@ -247,15 +248,24 @@ class Outlet:
             self._forms = forms
             self.needs_tags = True
 
+    def hand_on(self) -> None:
+        """Remove the session; what is queued is for the next one, and begins where a viewer can."""
+        self._remove()
+        self.queue.waits_for_next = True
+
     def detach(self) -> Session | None:
         """Remove the session; what was queued for it is stale and dropped."""
+        session = self._remove()
+        self.queue.clear()
+        self.queue.needs_start = True
+        return session
+
+    def _remove(self) -> Session | None:
         session, self.session = self.session, None
         if session is not None:
             self._finished_bytes += session.sent_bytes
             # Nothing was sent before the very first. Of this one nothing may have left.
             self._ended_ms = max(self.media_time_ms, self.queue.lost_to_ms, self._begun_ms) or None
-        self.queue.clear()
-        self.queue.needs_start = True
         return session
 
     def offer(self, tags: list[LaidTag]) -> None:

@@ -3,7 +3,8 @@
 A live source cannot be held back: at or beyond the soft limit a new START discards everything queued before it; at the
 hard limit the destination is given up (DestinationStalled) and its session rebuilt. Files wait, and need no queue.
 
-With no destination attached only what came since the last START is kept, so that the next session begins at once.
+With no destination attached only what came since the last START is kept, so that the next session begins at once. Where
+one session follows another by plan, all is kept up to the soft limit.
 """
 
 from collections import deque
@@ -23,7 +24,7 @@ HARD_BYTES = 32 << 20
 class TagQueue:
     """Tags waiting for one destination. Bodies are copied on the way in: they outlive the beat's buffer."""
 
-    __slots__ = ("dropped_tags", "lost_ms", "lost_to_ms", "needs_start", "size_bytes", "tags")
+    __slots__ = ("dropped_tags", "lost_ms", "lost_to_ms", "needs_start", "size_bytes", "tags", "waits_for_next")
 
     def __init__(self) -> None:
         #: What waits, to be looked at only.
@@ -31,6 +32,8 @@ class TagQueue:
         self.size_bytes = 0
         #: Set when the next frames cannot be decoded: they are skipped until a viewer can start.
         self.needs_start = True
+        #: Set while the next session is to begin with all that is here.
+        self.waits_for_next = False
         #: Frames dropped because the destination did not take them in time.
         self.dropped_tags = 0
         #: How much media that was, and up to where.
@@ -58,7 +61,9 @@ class TagQueue:
         for tag in tags:
             if tag[3] == START:
                 self.needs_start = False
-                self.clear()
+                if not self.waits_for_next or self.span_ms >= SOFT_MS:
+                    self.waits_for_next = False
+                    self.clear()
             if tag[3] <= KEYFRAME and not self.needs_start:
                 self._append(tag)
         if self.span_ms > HARD_MS or self.size_bytes > HARD_BYTES:

@@ -14,6 +14,7 @@ from typing import Protocol
 from streamferry.media.errors import DestinationError
 from streamferry.media.tag import LaidTag
 from streamferry.push import Outlet, Session
+from streamferry.push.until_start import UntilStart
 from streamferry.relay.spec import Latency
 from streamferry.wire.rtmp.framed import Framed
 
@@ -30,6 +31,9 @@ class Way(Protocol):
 
     def detach_session(self) -> Session | None:
         """Stop sending and give the session back, to be closed by the caller."""
+
+    async def wait_for_start(self) -> None:
+        """Send what comes before the next place where a viewer can begin; what follows is for the next session."""
 
 
 class Branch:
@@ -62,6 +66,15 @@ class Branch:
     def detach_session(self) -> Session | None:
         """See ``Way``."""
         return self.outlet.detach()
+
+    async def wait_for_start(self) -> None:
+        """See ``Way``."""
+        outlet, come = self.outlet, asyncio.Event()
+        if (session := outlet.session) is None:
+            return
+        outlet.session = UntilStart(session, come.set)
+        await come.wait()
+        outlet.hand_on()
 
     @property
     def zero_ms(self) -> int | None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from streamferry.media.errors import DestinationError, DestinationMoves
+from streamferry.net.first_ended import until_first_ended
 from streamferry.push import open_session
 from streamferry.relay.branch import Way
 from streamferry.relay.destination_backoff import DestinationBackoff
@@ -14,6 +15,8 @@ from streamferry.relay.vitals import Phase, Vitals
 
 #: Servers that ask to move more often are failing.
 MOVES_S = 60.0
+#: A stream whose keyframes are further apart is cut anywhere, when its session is due to be followed by another.
+ROTATE_PATIENCE_S = 15.0
 
 
 class DestinationKeeper:
@@ -50,6 +53,7 @@ class DestinationKeeper:
             tried_at = loop.time()
             try:
                 session = await open_session(wanted.url, **context.network.options(wanted.options))
+                is_followed = False
                 try:
                     await self._source.catch_up()
                     if lost_at is not None and context.spec.keeps_time:
@@ -57,14 +61,20 @@ class DestinationKeeper:
                     lost = way.attach_session(session, time.monotonic())
                     context.note(destination, Phase.UP)
                     accepted_at = loop.time()
-                    error = await lost
+                    is_followed = await self._is_followed(lost)
+                    if is_followed:
+                        context.log.info("the publish session ends as planned, and another follows")
+                        await session.aclose()
+                        continue
+                    error = lost.result()
                 except asyncio.CancelledError:
                     way.detach_session()
                     if not context.is_aborted:
                         await session.aclose(goes_on=context.goes_on)
                     raise
                 finally:
-                    way.detach_session()
+                    if not is_followed:
+                        way.detach_session()
                     session.abort()
                 lost_at = loop.time()
                 backoff.note_session(lost_at - accepted_at)
@@ -78,3 +88,19 @@ class DestinationKeeper:
             # One of several that cannot work is no reason to end the others.
             may_fail = not context.spec.others
             await context.pause(destination, backoff.told(error), backoff, self._vitals, may_fail=may_fail)
+
+    async def _is_followed(self, lost: "asyncio.Future[DestinationError]") -> bool:
+        """Wait for the end of a session: whether it was its time, and what comes now is for the next one."""
+        await asyncio.wait((lost,), timeout=self.wanted.options.rotate_s or None)
+        if lost.done():
+            return False
+        try:
+            async with asyncio.timeout(ROTATE_PATIENCE_S):
+                await until_first_ended(self._way.wait_for_start(), _end_of(lost))
+        except TimeoutError:
+            self._way.detach_session()
+        return not lost.done()
+
+
+async def _end_of(lost: "asyncio.Future[DestinationError]") -> None:
+    await asyncio.wait((lost,))

@@ -119,6 +119,10 @@ class Flow:
         """Stop sending and give the session back, to be closed by the caller."""
         return self.outlet.detach()
 
+    async def wait_for_start(self) -> None:
+        """See ``branch.Way``: a list waits for its next session, and goes on at a keyframe anyway."""
+        self.detach_session()
+
     @property
     def lead(self) -> Way:
         """Where sessions of its first destination are attached; with one destination also the flow does that."""

@@ -79,13 +79,14 @@ class LiveKeeper:
         spec, timeline = self._context.spec, self._flow.timeline
         url, mark, silence = spec.items[0].url, spec.watermark, spec.silence
         only_h264 = spec.codecs is Codecs.H264
+        drift = None if spec.source_options.keep_drift else self._drift
         network = self._context.network.options(spec.source_options)
         inlet = await open_live(url, **network, memory=memory)
         waits_for_publisher = isinstance(inlet, RtmpInlet | HttpFlvInlet)
         may_replay = self._has_played and (waits_for_publisher or isinstance(inlet, TsInlet))
         self._has_played = True
         if mark is None and not self._encodes:
-            outlet, drift = self._context.flow.outlet, self._drift
+            outlet = self._context.flow.outlet
             return LiveFeed(
                 inlet,
                 timeline,
@@ -101,7 +102,7 @@ class LiveKeeper:
                 was_mute=memory.is_mute,
             )
         processing = Processing(watermark=mark, encoder=LIVE_ENCODER, only_h264=only_h264)
-        return await open_encoded(inlet, processing, url, timeline, self._scratch, drift=self._drift, silence=silence)
+        return await open_encoded(inlet, processing, url, timeline, self._scratch, drift=drift, silence=silence)
 
     def update(self, before: RelaySpec) -> None:
         """Play the other source, in the publish session that is open."""

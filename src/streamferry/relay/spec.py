@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
-from streamferry.media.peer_options import NO_OPTIONS, PeerOptions, check_use
+from streamferry.media.peer_options import NO_OPTIONS, End, PeerOptions, check_use
 from streamferry.media.slate import Slate
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
@@ -52,10 +52,10 @@ def check_destination(url: MediaUrl) -> None:
     _check_parts(url)
 
 
-def check_options(field: str, options: PeerOptions, urls: Iterable[MediaUrl]) -> None:
+def check_options(field: str, end: End, options: PeerOptions, urls: Iterable[MediaUrl]) -> None:
     """Raises InvalidPart naming the option, in the field ``field``, that these addresses have no use for."""
     try:
-        check_use(options, urls)
+        check_use(end, options, urls)
     except InvalidPart as error:
         raise InvalidPart(f"{field}.{error.name}", error.why) from None
 
@@ -232,8 +232,9 @@ class RelaySpec:
                 raise InvalidPart("offset", Code.FIELD_OFFSET)
             if 0 < item.end_s <= item.start_s:
                 raise InvalidPart("end offset", Code.FIELD_END_OFFSET)
-        check_options("source_options", self.source_options, [item.url for item in self.items])
-        check_options("destination_options", self.destination_options, [self.destination])
+        end = End.LIVE if self.is_live else End.FILES
+        check_options("source_options", end, self.source_options, [item.url for item in self.items])
+        check_options("destination_options", End.DESTINATION, self.destination_options, [self.destination])
         if self.loops != ENDLESS and self.loops < 1:
             raise InvalidPart("loop", Code.FIELD_LOOPS)
         if not 0 <= self.playhead.item < len(self.items):
@@ -254,7 +255,8 @@ class RelaySpec:
                     raise InvalidValue(Code.FIELD_ONE_LIVE_SOURCE)
                 for item in one.items:
                     check_source(item.url, is_live=one.is_live)
-            check_options(f"inputs[{number}].options", one.options, [item.url for item in one.items])
+            end = End.LIVE if one.is_live else End.FILES
+            check_options(f"inputs[{number}].options", end, one.options, [item.url for item in one.items])
         rules = self.switching
         for name, seconds, least in (
             ("switch_after_s", rules.switch_after_s, LEAST_SWITCH_S),
@@ -288,7 +290,7 @@ class RelaySpec:
         for other in self.others:
             with _named("destinations"):
                 check_destination(other.url)
-            check_options("destinations", other.options, [other.url])
+            check_options("destinations", End.DESTINATION, other.options, [other.url])
             if other.id in before:
                 raise InvalidPart("destinations", Code.FIELD_DESTINATION_TWICE, name=other.id)
             if other.backup_of is not None:

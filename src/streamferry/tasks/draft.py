@@ -16,7 +16,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final, TypeVar, get_args
 
-from streamferry.media.peer_options import NO_OPTIONS, shown_text
+from streamferry.media.peer_options import NO_OPTIONS, End, shown_text
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, Reason
@@ -126,6 +126,7 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
     destination = _decide_destination(draft.destination, current, rules)
     source_options = decide_options(
         "source_options",
+        End.LIVE if kind is TaskKind.LIVE else End.FILES,
         draft.source_options,
         current.source_options if current else NO_OPTIONS,
         [item.url for item in items],
@@ -135,6 +136,7 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
     )
     destination_options = decide_options(
         "destination_options",
+        End.DESTINATION,
         draft.destination_options,
         current.destination_options if current else NO_OPTIONS,
         [destination],

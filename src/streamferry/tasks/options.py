@@ -11,6 +11,7 @@ from streamferry.media.peer_options import (
     CONNECT_PARAMETERS,
     NO_OPTIONS,
     PASSED_ON,
+    End,
     PeerOptions,
     read_proxy,
     shown_text,
@@ -33,10 +34,13 @@ class OptionsDraft:
     tc_url: str | None = None
     swf_url: str | None = None
     page_url: str | None = None
+    keep_drift: bool | None = None
+    rotate_s: int | None = None
 
 
 def decide_options(
     field: str,
+    end: End,
     given: object,
     present: PeerOptions,
     urls: Sequence[MediaUrl],
@@ -55,7 +59,7 @@ def decide_options(
         return NO_OPTIONS
     try:
         options = _merge(draft, present)
-        check_options(field, options, urls)
+        check_options(field, end, options, urls)
     except InvalidPart as error:
         name = error.name if error.name.startswith(field) else f"{field}.{error.name}"
         raise InvalidField(name, error.why) from None
@@ -114,6 +118,9 @@ def _merge(draft: OptionsDraft, present: PeerOptions) -> PeerOptions:
         if REDACTED in text and text != shown_text(known_text):
             raise InvalidPart(name, Code.FIELD_REDACTED_ADDRESS, stars=REDACTED)
         merged[name] = known_text if REDACTED in text else text.strip()
+    for name in ("keep_drift", "rotate_s"):
+        if (value := getattr(draft, name)) is not None:
+            merged[name] = value
     return replace(present, **merged)
 
 

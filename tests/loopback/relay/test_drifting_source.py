@@ -6,6 +6,7 @@ from scripted.camera import FRAME_MS, SOUND_MS, Camera, number_of
 from scripted.destination import Destination
 from scripted.source import Source
 from scripted.waiting import until
+from streamferry.media.peer_options import PeerOptions
 from streamferry.media.tag import AUDIO, VIDEO
 from streamferry.relay import drift
 
@@ -48,3 +49,11 @@ async def test_sound_that_drifts_is_brought_back(relays, source, destination: De
     await until("its pictures", lambda: len(publish.frames(VIDEO)) > count + 50)
     await until("sound in time, as before", lambda: -80 < late_ms(publish) < 20)
     assert destination.publishes == [publish]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_sound_that_is_to_stay_as_it_is_stamped_does(relays, source, destination: Destination, keeps):
+    """A relay that copies could not be told to (C13): nothing looks at its clocks then, and nothing restamps it."""
+    running = relays.start(source, destination, source_options=PeerOptions(keep_drift=keeps))
+    await until("a stream", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
+    assert (running.relay._run._flow._feed._drift is None) is keeps

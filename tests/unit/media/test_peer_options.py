@@ -2,7 +2,7 @@
 
 import pytest
 
-from streamferry.media.peer_options import PeerOptions, check_use, read_proxy
+from streamferry.media.peer_options import MAX_ROTATE_S, End, PeerOptions, check_use, read_proxy
 from streamferry.media.url import MediaUrl
 from streamferry.reasons import InvalidPart
 
@@ -107,8 +107,37 @@ def test_a_local_address_is_an_ip_address(bind: str) -> None:
 def test_an_option_without_an_effect_is_refused_by_its_name(options: PeerOptions, url: str, name: str) -> None:
     """Nobody believes in a proxy that is not used."""
     with pytest.raises(InvalidPart) as caught:
-        check_use(options, [MediaUrl.parse(url)])
+        check_use(End.LIVE, options, [MediaUrl.parse(url)])
     assert caught.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("end", "options", "name"),
+    [
+        (End.LIVE, PeerOptions(rotate_s=60), "rotate_s"),
+        (End.FILES, PeerOptions(rotate_s=60), "rotate_s"),
+        (End.FILES, PeerOptions(keep_drift=True), "keep_drift"),
+        (End.DESTINATION, PeerOptions(keep_drift=True), "keep_drift"),
+    ],
+)
+def test_an_option_of_the_other_end_is_refused_by_its_name(end: End, options: PeerOptions, name: str) -> None:
+    with pytest.raises(InvalidPart, match=r"is for (live sources|destinations)") as caught:
+        check_use(end, options, [MediaUrl.parse("https://h/a.m3u8")])
+    assert caught.value.name == name
+
+
+@pytest.mark.parametrize("seconds", [-1, 1, 59, MAX_ROTATE_S + 1])
+def test_sessions_are_rotated_once_a_minute_at_most(seconds: int) -> None:
+    """Platforms begin a broadcast with each."""
+    with pytest.raises(InvalidPart, match="must be 0, or 60 to 604800 seconds") as caught:
+        PeerOptions(rotate_s=seconds)
+    assert caught.value.name == "rotate_s"
+
+
+def test_drift_and_rotation_are_stored_and_shown() -> None:
+    options = PeerOptions(keep_drift=True, rotate_s=43_000)
+    assert options.shown() == options.to_json() == {"keep_drift": True, "rotate_s": 43_000}
+    assert PeerOptions.from_json(options.to_json()) == options
 
 
 def test_secrets_are_known_also_in_parts() -> None:

@@ -269,6 +269,11 @@ class Fields:
         "the value of {name} is {stars}, and there is none that this could stand for: give the whole value",
         "{name} 的值为 {stars}，但没有可对应的现有值：请填完整",
     )
+    FIELD_ROTATE = ReasonCode(
+        "field.rotate", "must be 0, or {least} to {most} seconds", "必须为 0，或 {least} 至 {most} 秒"
+    )
+    FIELD_OF_LIVE_SOURCES = ReasonCode("field.of_live_sources", "is for live sources", "仅用于直播来源")
+    FIELD_OF_DESTINATIONS = ReasonCode("field.of_destinations", "is for destinations", "仅用于推流目标")
     FIELD_NO_EFFECT = ReasonCode(
         "field.no_effect",
         "has no effect on an address of this kind ({schemes}): leave it empty",

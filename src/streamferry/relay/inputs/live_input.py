@@ -89,7 +89,7 @@ class LiveInput:
         spec = self._context.spec
         self._feed = LiveFeed(
             *(self._inlet, self._flow.timeline, self._scratch, now),
-            drift=self._drift if not self._is_encoded else None,
+            drift=self._heard_drift if not self._is_encoded else None,
             silence=spec.silence,
             outlet=self._flow.outlet,
             only_h264=spec.codecs is Codecs.H264,
@@ -142,6 +142,10 @@ class LiveInput:
             await asyncio.sleep(max(backoff.next_delay(), error.retry_after_s))
 
     @property
+    def _heard_drift(self) -> Drift | None:
+        return None if self._spec.options.keep_drift else self._drift
+
+    @property
     def _is_encoded(self) -> bool:
         return self._encodes or self._context.spec.watermark is not None
 
@@ -158,7 +162,7 @@ class LiveInput:
             )
             inlet = FeedInlet(
                 await open_encoded(
-                    *(inlet, processing, url, Timeline(), self._scratch), drift=self._drift, silence=spec.silence
+                    *(inlet, processing, url, Timeline(), self._scratch), drift=self._heard_drift, silence=spec.silence
                 )
             )
         self._inlet = inlet

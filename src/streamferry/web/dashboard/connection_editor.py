@@ -1,6 +1,7 @@
 """How the peers of one end are reached, in the form: folded, since most tasks need none of it."""
 
 from collections.abc import Callable
+from functools import partial
 
 from nicegui import ui
 
@@ -38,6 +39,10 @@ class ConnectionEditor:
                 with ui.element("div").classes("pair"):
                     for name in CONNECT_PARAMETERS:
                         self._text(name, CONNECT_LABELS[name], one.connect[name], self._write_connect(name))
+            keep = self._parts["keep_drift"] = ui.switch(t("form.keep_drift"), value=one.keep_drift)
+            keep.on_value_change(lambda event: setattr(one, "keep_drift", event.value))
+            rotate = partial(setattr, one, "rotate_s")
+            self._parts["rotate_s"] = fields.number(f"{end}.rotate_s", t("form.rotate_s"), one.rotate_s, rotate)
         fields.fold(end, self._fold)
         fields.follow(self._follow)
         self._follow()

@@ -14,6 +14,7 @@ from streamferry.media.peer_options import (
     DATAGRAMS,
     MAX_HEADERS,
     NO_OPTIONS,
+    End,
     PeerOptions,
     check_header_name,
     check_header_value,
@@ -53,6 +54,8 @@ class ConnectionValues:
     bind: str = ""
     headers: list[HeaderValues] = field(default_factory=lambda: [HeaderValues()])
     connect: dict[str, str] = field(default_factory=lambda: dict.fromkeys(CONNECT_PARAMETERS, ""))
+    keep_drift: bool = False
+    rotate_s: float | None = None
     seen: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -63,13 +66,16 @@ class ConnectionValues:
             bind=shown.get("bind", ""),
             headers=[HeaderValues(name, value) for name, value in shown.get("headers", {}).items()] or [HeaderValues()],
             connect={name: shown.get(name, "") for name in CONNECT_PARAMETERS},
+            keep_drift=shown.get("keep_drift", False),
+            rotate_s=shown.get("rotate_s"),
             seen={} if is_new else shown,
         )
 
     @property
     def is_set(self) -> bool:
         """Whether anything was given."""
-        return bool(self.proxy or self.bind or self._headers or any(self.connect.values()))
+        told = self.proxy or self.bind or self._headers or any(self.connect.values())
+        return bool(told or self.keep_drift or self.rotate_s)
 
     @property
     def _headers(self) -> list[tuple[int, HeaderValues]]:
@@ -91,6 +97,8 @@ class ConnectionValues:
             judge("proxy", lambda: _check_proxy(self.proxy.strip(), rules))
         if "bind" in usable:
             judge("bind", lambda: PeerOptions(bind=self.bind.strip()))
+        if "rotate_s" in usable:
+            judge("rotate_s", lambda: PeerOptions(rotate_s=int(self.rotate_s or 0)))
         if "headers" in usable:
             self._judge_headers(judge)
         for name, text in self.connect.items():
@@ -119,13 +127,18 @@ class ConnectionValues:
         texts = {"proxy": self.proxy, "bind": self.bind, **self.connect}
         given = {name: text.strip() if name in usable else "" for name, text in texts.items()}
         headers = {one.name.strip(): one.value.strip() for _, one in self._headers}
-        return OptionsDraft(headers=headers if "headers" in usable else {}, **given)
+        return OptionsDraft(
+            headers=headers if "headers" in usable else {},
+            keep_drift=self.keep_drift and "keep_drift" in usable,
+            rotate_s=int(self.rotate_s or 0) if "rotate_s" in usable else 0,
+            **given,
+        )
 
 
-def usable_for(texts: list[str], possible: Set[str]) -> frozenset[str]:
+def usable_for(end: End, texts: list[str], possible: Set[str]) -> frozenset[str]:
     """Names of the options that have an effect on these addresses; while none is typed, on any ``possible`` one."""
     schemes = {"file" if text.startswith("/") else text.partition("://")[0].lower() for text in map(str.strip, texts)}
-    return usable_options((schemes & possible) or possible - DATAGRAMS)
+    return usable_options(end, (schemes & possible) or possible - DATAGRAMS)
 
 
 def _check_proxy(text: str, rules: AddressRules) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from streamferry.media.peer_options import End
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.reasons import Code, Reason
 from streamferry.relay.spec import LIVE_SCHEMES, PUSH_SCHEMES, VOD_SCHEMES, Codecs, Latency
@@ -211,10 +212,11 @@ class FormValues:
     @property
     def usable_options(self) -> dict[str, frozenset[str]]:
         """End -> names of the options that have an effect there, as the addresses stand now."""
-        sources = usable_for([one.url for one in self._listed], LIVE_SCHEMES if self.kind is Kind.LIVE else VOD_SCHEMES)
-        if self.is_apart:
-            return {"source_options": sources, "destination_options": usable_for([], _SERVER_SCHEMES)}
-        return {"source_options": sources, "destination_options": usable_for([self.destination], PUSH_SCHEMES)}
+        typed = [one.url for one in self._listed]
+        is_live = self.kind is Kind.LIVE
+        sources = usable_for(End.LIVE, typed, LIVE_SCHEMES) if is_live else usable_for(End.FILES, typed, VOD_SCHEMES)
+        typed, possible = ([], _SERVER_SCHEMES) if self.is_apart else ([self.destination], PUSH_SCHEMES)
+        return {"source_options": sources, "destination_options": usable_for(End.DESTINATION, typed, possible)}
 
     def _connections(self) -> list[tuple[str, ConnectionValues, frozenset[str]]]:
         usable = self.usable_options

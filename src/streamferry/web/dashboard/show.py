@@ -132,7 +132,10 @@ def connection_of(options: Mapping[str, Any], t: Translate) -> str:
     told = [(label_of(t(f"form.{name}")), options[name]) for name in ("proxy", "bind") if name in options]
     told += options.get("headers", {}).items()
     told += [(label, options[name]) for name, label in CONNECT_LABELS.items() if name in options]
-    return "\n".join(t("task.told", name=name, value=value) for name, value in told)
+    if "rotate_s" in options:
+        told.append((label_of(t("form.rotate_s")), span(options["rotate_s"])))
+    lines = [t("task.told", name=name, value=value) for name, value in told]
+    return "\n".join([*lines, *([t("form.keep_drift")] if "keep_drift" in options else [])])
 
 
 def label_of(label: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Strict
 
-from streamferry.media.peer_options import MAX_HEADERS, MAX_VALUE_CHARS
+from streamferry.media.peer_options import MAX_HEADERS, MAX_ROTATE_S, MAX_VALUE_CHARS
 from streamferry.relay.spec import MAX_ITEMS, Codecs, Latency
 from streamferry.store.records import GroupTag
 from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32
@@ -100,6 +100,12 @@ class OptionsBody(Body):
     """The same: ``swfUrl``; without it a destination is told ``tcUrl`` here, too, as by OBS, and a source nothing."""
     page_url: ConnectText | None = Field(None, repr=False)
     """The same: ``pageUrl``; without it none is sent."""
+    keep_drift: Switch | None = None
+    """Of live sources: sound stays as it is stamped, though its clock drifts against the picture's; false (the default)
+    keeps it in step."""
+    rotate_s: Annotated[int, Field(ge=0, le=MAX_ROTATE_S)] | None = None
+    """Of destinations: end the publish session after so many seconds, 60 at least, and begin the next one where it
+    ended, at a keyframe; 0 (the default) keeps it for as long as it lasts."""
 
 
 class WatermarkBody(Body):

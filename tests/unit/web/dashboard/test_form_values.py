@@ -351,15 +351,15 @@ def test_what_has_no_effect_is_neither_asked_for_nor_sent() -> None:
     values.sources = [SourceValues("/films/1.mp4")]
     assert values.usable_options["source_options"] == frozenset()
     assert values.find_problems(RULES, NOW) == {}
-    assert values.new_task(NOW).source_options == OptionsDraft("", "", {}, tc_url="")
-    everything = frozenset(OPTION_NAMES)
+    assert values.new_task(NOW).source_options == OptionsDraft("", "", {}, tc_url="", keep_drift=False, rotate_s=0)
+    everything = frozenset(OPTION_NAMES) - {"keep_drift", "rotate_s"}
     for kind, url, usable in (
         (Kind.VOD, "", everything - set(CONNECT_PARAMETERS)),
-        (Kind.LIVE, "", everything),
-        (Kind.LIVE, "rtmp://a.example/live/x", everything - {"headers"}),
-        (Kind.LIVE, "https://a.example/live.flv", everything - set(CONNECT_PARAMETERS)),
-        (Kind.LIVE, "srt://a.example:9000", frozenset()),
-        (Kind.LIVE, "rtsp://a.example/1", {"proxy", "bind"}),
+        (Kind.LIVE, "", everything | {"keep_drift"}),
+        (Kind.LIVE, "rtmp://a.example/live/x", (everything | {"keep_drift"}) - {"headers"}),
+        (Kind.LIVE, "https://a.example/live.flv", (everything | {"keep_drift"}) - set(CONNECT_PARAMETERS)),
+        (Kind.LIVE, "srt://a.example:9000", {"keep_drift"}),
+        (Kind.LIVE, "rtsp://a.example/1", {"proxy", "bind", "keep_drift"}),
     ):
         values.kind, values.sources = kind, [SourceValues(url)]
         assert values.usable_options["source_options"] == usable, url
@@ -369,7 +369,26 @@ def test_what_has_no_effect_is_neither_asked_for_nor_sent() -> None:
         (True, "https://a.example/x.m3u8", everything - {"headers"}),
     ):
         values.is_apart, values.destination = is_apart, destination
-        assert values.usable_options["destination_options"] == usable, destination
+        assert values.usable_options["destination_options"] == usable | {"rotate_s"}, destination
+
+
+def test_drift_and_rotation_of_the_form() -> None:
+    """They are sent as they stand, and cleared where they were emptied; too short a time is told at its field."""
+    values = filled()
+    values.source_connection = ConnectionValues.of({"keep_drift": True})
+    values.destination_connection = ConnectionValues.of({"rotate_s": 7200})
+    values.kind, values.sources = Kind.LIVE, [SourceValues("rtmp://a.example/live/x")]
+    task = values.new_task(NOW)
+    assert isinstance(task.source_options, OptionsDraft)
+    assert isinstance(task.destination_options, OptionsDraft)
+    assert (task.source_options.keep_drift, task.source_options.rotate_s) == (True, 0)
+    assert (task.destination_options.keep_drift, task.destination_options.rotate_s) == (False, 7200)
+    values.destination_connection.rotate_s = None
+    cleared = values.new_task(NOW).destination_options
+    assert isinstance(cleared, OptionsDraft)
+    assert cleared.rotate_s == 0
+    values.destination_connection.rotate_s = 5
+    assert set(values.find_problems(RULES, NOW)) == {"destination_options.rotate_s"}
 
 
 @pytest.mark.parametrize(

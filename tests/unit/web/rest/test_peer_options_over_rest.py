@@ -192,3 +192,28 @@ async def test_secrets_do_not_go_to_another_server_or_through_another_proxy(rest
     proxied = {"proxy": "http://p.example:1", "tc_url": "rtmp://push.example/live"}
     known = {"destination": f"rtmp://push.example/live/{PLANTED}", "destination_options": proxied}
     assert (await rest.call("PATCH", path, known))["destination_options"]["proxy"] == "http://p.example:1"
+
+
+async def test_drift_and_rotation_are_set_kept_and_cleared(rest: Rest) -> None:
+    """Also by a change of something else; each is refused at the other end, by its name."""
+    live = {"kind": "live", "sources": [{"url": "rtmp://cam.example/live/1"}]}
+    made = await rest.create(
+        **live, source_options={"keep_drift": True}, destination_options={**DESTINATION, "rotate_s": 3600}
+    )
+    path = f"/tasks/{made['task_id']}"
+    assert (await rest.call("PATCH", path, {"title": "a"}))["source_options"] == {"keep_drift": True}
+    spec = relay_spec_of(await spec_of(rest, made), START)
+    assert (spec.source_options.keep_drift, spec.destination_options.rotate_s) == (True, 3600)
+    for field, told, words in (
+        ("source_options", {"rotate_s": 3600}, "is for destinations"),
+        ("destination_options", {"keep_drift": True}, "is for live sources"),
+        ("destination_options", {"rotate_s": 5}, "must be 0, or 60 to 604800 seconds"),
+    ):
+        (name,) = told
+        refused = await rest.refusal(422, "PATCH", path, {field: told})
+        assert f"{field}.{name}" in json.dumps(refused)
+        assert words in json.dumps(refused)
+    cleared = {"source_options": {"keep_drift": False}, "destination_options": {"rotate_s": 0}}
+    changed = await rest.call("PATCH", path, cleared)
+    assert changed["source_options"] == {}
+    assert "rotate_s" not in changed["destination_options"]
