@@ -31,7 +31,8 @@ Made by `scripts/reference_cli.py` from the commands themselves, which say the s
 {table(("exit status", "what it means"), rows)}
 
 `key`, `callbacks`, `backup`, `restore` and `worker` open the store, so they run on a machine that can reach it, with
-the settings of the service. `task` calls a running service over the network, with an access key.
+the settings of the service. `task`, `group` and the commands of `worker` call a running service over the network, with
+an access key.
 
 {sections}""".rstrip()
         + "\n"
@@ -41,6 +42,8 @@ the settings of the service. `task` calls a running service over the network, wi
 def _commands() -> Iterator[tuple[str, Any]]:
     for name, command in load_all().items():
         if isinstance(command, typer.core.TyperGroup):
+            if command.invoke_without_command:
+                yield name, command
             yield from ((f"{name} {inner}", one) for inner, one in command.commands.items() if not one.hidden)
         elif not command.hidden:
             yield name, command

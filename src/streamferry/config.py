@@ -5,32 +5,28 @@ it, and a test compares the two.
 """
 
 import contextlib
-import difflib
 import ipaddress
 import json
 import os
 import stat
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from streamferry.config_words import CONFIG, PREFIX, Unreadable, meant, read_file, words_of
 from streamferry.net.folders import Folders
 from streamferry.net.listening import ListenPorts
 from streamferry.net.process import forget_variables
 from streamferry.net.s3 import NO_BUCKETS, SECRET_VARIABLES, Buckets
 from streamferry.prepare.cache import default_root
 from streamferry.prepare.home import checked_home
+from streamferry.tasks.placement import read_labels
 
-PREFIX = "STREAMFERRY_"
-_CONFIG = f"{PREFIX}CONFIG"
-#: All settings with their comments are 10 KB; a device named by mistake may never end.
-_MAX_FILE_BYTES = 1 << 20
 #: Variables of the commands that call a service, or relay without one.
-_OTHERS = (_CONFIG, f"{PREFIX}URL", f"{PREFIX}TO")
+_OTHERS = (CONFIG, f"{PREFIX}URL", f"{PREFIX}TO")
 #: Variables that are read once and then forgotten.
 _OWN_SECRETS = (
     "ACCESS_KEY_ID",
@@ -131,7 +127,11 @@ class Settings(BaseSettings):
         description="Where machines share prepared files: `s3://BUCKET/PREFIX`. The cache on the disk stays in front "
         "of it. Empty: nowhere. The bucket's own rules remove old files.",
     )
-    workers: int = Field(0, ge=0, le=1024, description="Worker processes; 0 means one per core.")
+    workers: Annotated[int, Field(ge=0, le=1024)] | Literal["none"] = Field(
+        0,
+        description="Worker processes; 0 means one per core, `none` that this process serves the APIs and the "
+        "dashboard only and `streamferry worker` runs elsewhere.",
+    )
     worker_host: str = Field(
         "127.0.0.1",
         description="Address of this machine on which its workers listen, on free ports, so that the service can fetch "
@@ -149,6 +149,27 @@ class Settings(BaseSettings):
         500,
         ge=1,
         description="Most tasks that one worker process takes; fewer where its limit of open files is low.",
+    )
+    capacity_kbps: int | None = Field(
+        None,
+        ge=1,
+        description="Most kbps that one worker process sends; it takes no task that would exceed it. Empty: no limit.",
+    )
+    capacity_encodes: int | None = Field(
+        None,
+        ge=0,
+        description="Most tasks that one worker process takes for which it encodes: with a watermark, or `codecs: "
+        "h264`. 0: none. Empty: no limit.",
+    )
+    labels: Annotated[tuple[str, ...], NoDecode, AfterValidator(read_labels)] = Field(
+        (),
+        description="What the workers of this machine are, separated by `,`, such as `region=eu,egress=192.0.2.7`. A "
+        "task may ask for labels (`placement`), and only workers that have them all take it.",
+    )
+    rebalance: bool = Field(
+        True,
+        description="Whether workers that are more than 80 % full hand tasks over to workers that are less than half "
+        "full, five at a time. Each one is off the air for as long as a session takes to begin.",
     )
     listen_ports: str = Field(
         "",
@@ -233,7 +254,7 @@ class Settings(BaseSettings):
                 ) from None
         return value
 
-    @field_validator("public_hosts", "trusted_proxies", "s3_buckets", mode="before")
+    @field_validator("public_hosts", "trusted_proxies", "labels", "s3_buckets", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -296,6 +317,11 @@ class Settings(BaseSettings):
         """Where files may be read; never in the folders that the service keeps for itself."""
         return Folders.of(self.files, private=(self.data_dir, self.cache_dir))
 
+    @property
+    def worker_count(self) -> int:
+        """How many worker processes the service starts."""
+        return 0 if self.workers == "none" else self.workers or len(os.sched_getaffinity(0))
+
     def of_worker(self) -> dict[str, str]:
         """The settings that a worker process needs, for ``service.worker_settings``; what is empty is left out."""
         values = {
@@ -311,6 +337,9 @@ class Settings(BaseSettings):
             "worker_host": self.worker_host,
             "lease_s": str(self.lease_s),
             "capacity": str(self.capacity),
+            "capacity_kbps": str(self.capacity_kbps or ""),
+            "capacity_encodes": "" if self.capacity_encodes is None else str(self.capacity_encodes),
+            "labels": ",".join(self.labels),
             "ffmpeg": self.ffmpeg,
             "ca_file": str(self.ca_file or ""),
             "log_level": self.log_level,
@@ -327,29 +356,8 @@ class _FileSource(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        path = os.environ.get(_CONFIG)
-        return _read_file(path) if path else {}
-
-
-def _read_file(path: str) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_MAX_FILE_BYTES + 1)
-        if len(data) <= _MAX_FILE_BYTES:
-            return tomllib.loads(data.decode())
-        words = "is too large for a file of settings"
-    except OSError as error:
-        words = f"cannot be read: {error.strerror}"
-    except UnicodeDecodeError:
-        words = "is not text in UTF-8"
-    except tomllib.TOMLDecodeError as error:
-        words = f"is not TOML: {error}"
-    # Not a ValueError: the model would attribute that to a field.
-    raise _Unreadable(f"config: {path} {words}")
-
-
-class _Unreadable(Exception):
-    pass
+        path = os.environ.get(CONFIG)
+        return read_file(path) if path else {}
 
 
 def forget_secrets() -> None:
@@ -360,13 +368,13 @@ def forget_secrets() -> None:
 def load_settings(config: Path | None = None, **flags: object) -> Settings:
     """The settings; a flag that is None was not given. Raises ValueError with one sentence that contains no value."""
     if config is not None:
-        os.environ[_CONFIG] = str(config)
+        os.environ[CONFIG] = str(config)
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise ValueError(_words_of(error, given)) from None
-    except _Unreadable as error:
+        raise ValueError(words_of(error, given, Settings.model_fields)) from None
+    except Unreadable as error:
         raise ValueError(str(error)) from None
 
 
@@ -381,26 +389,4 @@ def doubts(settings: Settings) -> Iterator[str]:
     for name in sorted(os.environ):
         setting = name.removeprefix(PREFIX).lower()
         if name.startswith(PREFIX) and name not in _OTHERS and setting not in Settings.model_fields:
-            yield f"{name} is no setting{_meant(setting, lambda one: PREFIX + one.upper())}"
-
-
-def _words_of(error: ValidationError, given: Mapping[str, object]) -> str:
-    """One sentence on the first wrong field and where its value comes from. It does not repeat the value."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    name = str(first["loc"][0]) if first["loc"] else "settings"
-    variable, file = PREFIX + name.upper(), os.environ.get(_CONFIG)
-    if name in given:
-        place = ""
-    elif variable in os.environ:
-        place = f" (in the variable {variable})"
-    else:
-        place = f" (in {file})" if file else ""
-    if first["type"] == "extra_forbidden":
-        return f"{name}: is no setting{_meant(name)}{place}"
-    words = str(first["msg"]).removeprefix("Input ").removeprefix("Value error, ")
-    return f"{name.replace('_', '-')}: {words}{place}"
-
-
-def _meant(name: str, shown: Callable[[str], str] = str) -> str:
-    near = difflib.get_close_matches(name.replace("-", "_"), Settings.model_fields, 1)
-    return f"; did you mean {shown(near[0])}?" if near else ""
+            yield f"{name} is no setting{meant(setting, Settings.model_fields, lambda one: PREFIX + one.upper())}"

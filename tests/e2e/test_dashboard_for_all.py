@@ -42,6 +42,9 @@ def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Ite
         "STREAMFERRY_ACCESS_KEY_ID": KEY,
         "STREAMFERRY_SECRET_ACCESS_KEY": SECRET,
         "STREAMFERRY_WRITE_RATE": "0",
+        "STREAMFERRY_LABELS": "region=eu,egress=192.0.2.7",
+        "STREAMFERRY_CAPACITY_KBPS": "800000",
+        "STREAMFERRY_CAPACITY_ENCODES": "2",
     }
     words = ("--egress", "any", "--files", clips.directory, "--workers", "1", "--capacity", "2")
     with ServiceProgram(tmp_path_factory.mktemp("for-all"), *words, environment=settings) as one:
@@ -135,6 +138,7 @@ def pages_of(tasks: dict[str, str]) -> Iterator[tuple[str, str, str, str]]:
     """Path, what is there, and title in English and in Chinese."""
     yield "", ".problem-line", "Overview", "概览"
     yield "library", ".line-title", "Library", "素材库"
+    yield "workers", ".worker-line", "Workers", "工作进程"
     yield "nowhere", ".empty", "Not found", "未找到"
     yield f"tasks/{tasks['Listed']}", ".problem-bar:visible", "Listed", "Listed"
     yield f"tasks/{tasks['Long']}", ".problem-bar:visible", "Long", "Long"
@@ -235,6 +239,29 @@ def test_a_task_that_finds_no_room_is_in_trouble_wherever_it_is_shown(
     page.get_by_role("tab", name="Problems").click()
     expect(page.locator(".log-line")).to_contain_text(["Waiting no worker has room"], use_inner_text=True)
     wait_for("the metric", lambda: "streamferry_tasks_in_trouble 3.0" in page.request.get("metrics").text())
+
+
+def test_a_worker_is_cordoned_and_takes_tasks_again(
+    service: ServiceProgram, tasks: dict[str, str], open_tab: Callable[..., Tab]
+) -> None:
+    """What it is stands there; a drain is asked about first, and keeps what has no other place."""
+    tab = open_tab(service.url)
+    page = tab.page
+    tab.enter(KEY, SECRET)
+    page.goto("dashboard/workers")
+    line = page.locator(".worker-line")
+    expect(line.locator(".chip")).to_have_text("Takes tasks")
+    expect(line).to_contain_text("2 of 2 tasks")
+    expect(line).to_contain_text("egress=192.0.2.7  region=eu")
+    expect(line).to_contain_text("0 of 2 encodes")
+    line.get_by_role("button", name="Cordon").click()
+    expect(line.locator(".chip")).to_have_text("Takes no tasks")
+    line.get_by_role("button", name="Drain").click()
+    page.locator(".dialog").get_by_role("button", name="Drain").click()
+    expect(line.locator(".chip")).to_have_text("Draining")
+    expect(line).to_contain_text("2 of 2 tasks")
+    line.get_by_role("button", name="Take tasks again").click()
+    expect(line.locator(".chip")).to_have_text("Takes tasks")
 
 
 def test_everything_in_the_form_is_done_by_keys(

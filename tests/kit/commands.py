@@ -36,6 +36,8 @@ def all_commands() -> Iterator[tuple[str, Any]]:
     """Name, as ``task create``, and command; those that are hidden are left out."""
     for name, command in load_all().items():
         if isinstance(command, typer.core.TyperGroup):
+            if command.invoke_without_command:
+                yield name, command
             yield from ((f"{name} {inner}", one) for inner, one in command.commands.items() if not one.hidden)
         elif not command.hidden:
             yield name, command

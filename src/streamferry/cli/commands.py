@@ -17,11 +17,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Service": {
         "serve": ("serve", "Run the service: dashboard, APIs, scheduler and workers."),
-        "worker": (
-            "serve",
-            "Run an additional worker for a store, on this machine or another. It needs the same seal key as the "
-            "service.",
-        ),
+        "worker": ("worker", "Run a worker for a store, on this machine or another; list, cordon and drain workers."),
         "key": ("key", "Make, list and disable access keys of the service."),
         "audit": (
             "audit",
@@ -121,6 +117,8 @@ def load(name: str) -> Any:
 
     made = getattr(import_module(f"streamferry.cli.{_MODULES[name]}"), name)
     if isinstance(made, typer.Typer):
+        if made.registered_callback is not None:
+            made.info.epilog = epilog_of(name)
         for info in made.registered_commands:
             assert info.callback is not None
             info.epilog = epilog_of(f"{name} {info.name or info.callback.__name__}")

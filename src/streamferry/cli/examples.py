@@ -8,8 +8,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "worker": (
         "STREAMFERRY_STORE=postgresql://... STREAMFERRY_SEAL_KEY=... streamferry worker",
-        "streamferry worker --data-dir /var/lib/streamferry --capacity 200",
+        "streamferry worker --label region=eu --capacity 200 --capacity-encodes 2",
     ),
+    "worker list": ("streamferry worker list", "streamferry worker list --json"),
+    "worker cordon": (
+        "streamferry worker cordon edge-3",
+        "streamferry worker cordon edge-3 --url https://relay.example",
+    ),
+    "worker uncordon": ("streamferry worker uncordon edge-3", "streamferry worker uncordon edge-3 --json"),
+    "worker drain": ("streamferry worker drain edge-3", "streamferry worker drain edge-3 --wait"),
     "key create": ("streamferry key create", "streamferry key create --read-only --data-dir /var/lib/streamferry"),
     "key list": ("streamferry key list", "streamferry key list --json"),
     "key disable": ("streamferry key disable AK...", "streamferry key disable AK... --data-dir /var/lib/streamferry"),

@@ -1,12 +1,10 @@
-"""``streamferry serve`` and ``streamferry worker``: the service, and one worker of it.
+"""``streamferry serve``: the service.
 
 The parts of the service are imported when it runs: that takes a second, and other commands need none of them.
 """
 
 import asyncio
 import logging
-import secrets
-import socket
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,7 +45,9 @@ def serve(
     store: StoreAddress = None,
     egress: Egress = None,
     files: Files = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes; 0: one per core.", show_default=False)] = None,
+    workers: Annotated[
+        str | None, typer.Option(help="Worker processes; 0: one per core, none: APIs only.", show_default=False)
+    ] = None,
     capacity: Capacity = None,
     cache_dir: CacheDir = None,
     ffmpeg: Ffmpeg = None,
@@ -71,32 +71,6 @@ def serve(
     )
     begin_service(settings)
     run_or_exit(_serve(settings))
-
-
-def worker(
-    config: Config = None,
-    data_dir: DataDir = None,
-    store: StoreAddress = None,
-    egress: Egress = None,
-    files: Files = None,
-    capacity: Capacity = None,
-    cache_dir: CacheDir = None,
-    ffmpeg: Ffmpeg = None,
-    worker_id: Annotated[str | None, typer.Option("--id", help="Its name in the store.", show_default=False)] = None,
-) -> None:
-    """Run an additional worker for a store, on this machine or another. It needs the same seal key as the service."""
-    settings = read_settings(
-        config,
-        data_dir=data_dir,
-        store=store,
-        egress=egress,
-        files=files or None,
-        capacity=capacity,
-        cache_dir=cache_dir,
-        ffmpeg=ffmpeg,
-    )
-    begin_service(settings)
-    run_or_exit(_work(settings, worker_id or f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}"))
 
 
 def read_settings(config: Path | None, **flags: object) -> "Settings":
@@ -129,16 +103,6 @@ async def _serve(settings: "Settings") -> None:
     stopping = asyncio.Event()
     on_interrupt(stopping.set)
     await serve(settings, stopping, lambda line: print(line, flush=True))
-
-
-async def _work(settings: "Settings", worker_id: str) -> None:
-    with importing():
-        from streamferry.service.work import work
-        from streamferry.service.worker_settings import WorkerSettings
-
-    stopping = asyncio.Event()
-    on_interrupt(stopping.set)
-    await work(WorkerSettings.load(settings.of_worker()), worker_id, stopping)
 
 
 def begin_service(settings: "Settings") -> None:

@@ -102,6 +102,19 @@ CodecsTaken = Annotated[
         show_default=False,
     ),
 ]
+Placement = Annotated[
+    list[str] | None,
+    typer.Option("--on", metavar="NAME=VALUE", help="Label its worker must have; repeat for more.", show_default=False),
+]
+NewPlacement = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--on", metavar="NAME=VALUE", help="Label that its worker needs from now on; empty: none.", show_default=False
+    ),
+]
+Priority = Annotated[
+    int | None, typer.Option(help="-100 to 100: more is taken first if there is not room for all.", show_default=False)
+]
 Callback = Annotated[str | None, typer.Option("--callback", help="http(s) address for callbacks.", show_default=False)]
 MarkFile = Annotated[Path | None, typer.Option("--watermark", help="PNG or JPEG to lay over.", show_default=False)]
 MarkPosition = Annotated[str, typer.Option("--watermark-pos", metavar="X,Y", help="Its top left corner, as fractions.")]
@@ -131,6 +144,8 @@ def create(
     predownload: PreDownload = None,
     latency: LatencyClass = None,
     codecs: CodecsTaken = None,
+    on: Placement = None,
+    priority: Priority = None,
     callback: Callback = None,
     watermark: MarkFile = None,
     watermark_pos: MarkPosition = DEFAULT_POSITION,
@@ -145,6 +160,7 @@ def create(
     with session(url) as service:
         body = read_body(from_json)
         texts |= {"latency": check_latency(latency), "codecs": check_codecs(codecs)}
+        texts |= {"placement": [one for one in on if one] if on else None, "priority": priority}
         for end, told in peer_fields(texts).items():
             body[end] = {**(body.get(end) or {}), **told}
         body |= plain_fields(
@@ -186,6 +202,8 @@ def update(
     predownload: PreDownload = None,
     latency: LatencyClass = None,
     codecs: CodecsTaken = None,
+    on: NewPlacement = None,
+    priority: Priority = None,
     callback: Callback = None,
     watermark: MarkFile = None,
     watermark_pos: MarkPosition = DEFAULT_POSITION,
@@ -204,6 +222,7 @@ def update(
         task_id = find_task(service, task_id)
         body = read_body(from_json)
         texts |= {"latency": check_latency(latency), "codecs": check_codecs(codecs)}
+        texts |= {"placement": [one for one in on if one] if on else None, "priority": priority}
         for end, told in peer_fields(texts).items():
             body[end] = {**(body.get(end) or {}), **told}
         body |= plain_fields(

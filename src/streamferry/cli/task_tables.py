@@ -175,6 +175,8 @@ def show_task(task: Mapping[str, Any]) -> None:
         ("continues", task["continue_strategy"].replace("_", " ") if task["kind"] == "vod" else ""),
         ("latency", task.get("latency", "") if task["kind"] == "live" else ""),
         ("codecs", "H.264 and AAC only" if task.get("codecs") == "h264" else ""),
+        ("runs on", ", ".join(task.get("placement", ()))),
+        ("priority", str(task.get("priority") or "")),
         ("watermark", f"{mark['media_type']} at {mark['x']:g},{mark['y']:g}, {mark['ratio']:g} wide" if mark else ""),
         ("callbacks", Text(task["callback_url"]) + Text(_callback_trouble(task), style="yellow")),
         ("version", str(task["version"])),

@@ -21,6 +21,7 @@ from streamferry.control.group_actions import GroupActions
 from streamferry.control.key_actions import KeyActions
 from streamferry.control.readings import Readings
 from streamferry.control.sign_ins import SignIns
+from streamferry.control.worker_actions import WorkerActions
 from streamferry.reasons import Code, Reason
 from streamferry.relay.list_position import move, move_ends
 from streamferry.relay.status import State
@@ -28,6 +29,7 @@ from streamferry.store import (
     Store,
     asks_again,
     deliveries,
+    digests,
     events,
     mailboxes,
     sealing,
@@ -78,7 +80,7 @@ _WORDS = {
 }
 
 
-class Actions(Readings, GroupActions, KeyActions):
+class Actions(Readings, GroupActions, KeyActions, WorkerActions):
     """See the module. ``refuses_conflicts``: whether two tasks with one destination are refused, or only logged.
 
     ``clock`` replaces the store's.
@@ -258,7 +260,7 @@ class Actions(Readings, GroupActions, KeyActions):
             # It does not push any more.
             return
         if not check_only:
-            await lock_name(connection, tasks.destination_digest(self._seal, spec.destination))
+            await lock_name(connection, digests.destination_digest(self._seal, spec.destination))
         other = await tasks.find_conflict(connection, self._seal, spec, except_task_id=task_id, now_ms=now_ms)
         if other is None:
             return

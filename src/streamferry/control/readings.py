@@ -11,7 +11,7 @@ from streamferry.control.clock import Clock
 from streamferry.control.transactions import Transactions
 from streamferry.reasons import Code
 from streamferry.relay.status import State
-from streamferry.store import Store, asks_again, due, events, pictures, tasks, usage, workers
+from streamferry.store import Store, asks_again, digests, due, events, fleet, pictures, tasks, usage
 from streamferry.store.database import now_ms
 from streamferry.store.records import (
     EventRecord,
@@ -139,7 +139,7 @@ class Readings(Transactions):
     async def list_workers(self) -> list[WorkerRecord]:
         """Workers that exist, or did in the last hour, oldest first."""
         async with self._store.read() as connection:
-            return await workers.all_workers(connection)
+            return await fleet.all_workers(connection)
 
     @asks_again
     async def usage(
@@ -157,7 +157,7 @@ class Readings(Transactions):
         ``stream``: only of destinations with this application and stream name. Raises InvalidField for more than can be
         summed at once.
         """
-        digest = tasks.stream_digest(self._seal, *stream) if stream else None
+        digest = digests.stream_digest(self._seal, *stream) if stream else None
         # Each may take the database seconds: leave connections for others.
         async with self._summing, self._store.read() as connection:
             try:
@@ -183,4 +183,4 @@ class Readings(Transactions):
     async def knows_stream(self, app: str, stream: str) -> bool:
         """Whether some task pushes to a destination with this application and stream name."""
         async with self._store.read() as connection:
-            return await tasks.knows_stream(connection, tasks.stream_digest(self._seal, app, stream))
+            return await tasks.knows_stream(connection, digests.stream_digest(self._seal, app, stream))

@@ -1,14 +1,15 @@
 """Scheduler: handles tasks that no worker has. The cost of a pass depends only on what is due.
 
 Workers claim due tasks by themselves. The scheduler frees the tasks of workers that are gone, concludes tasks whose
-window is over and, now and then, deletes old rows. Any number of schedulers may work on one store.
+window is over, has tasks move to other workers (``store.placing``) and, now and then, deletes old rows. Any number of
+schedulers may work on one store.
 """
 
 import asyncio
 import contextlib
 import logging
 
-from streamferry.store import TROUBLE, Store, describe_trouble, due, retention, workers
+from streamferry.store import TROUBLE, Store, describe_trouble, due, placing, retention, workers
 from streamferry.store.retention import Retention
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
 
@@ -18,13 +19,18 @@ _log = logging.getLogger("streamferry.control")
 PASS_S = 0.5
 #: How often it checks for rows that are old enough to delete; while there are more, each pass deletes a batch.
 PRUNE_S = 60.0
+#: How often it looks for workers that are crowded while others are calm.
+REBALANCE_S = 10.0
 
 
 class Scheduler:
     """Run it in the service's process, beside a ``Pulse``."""
 
-    def __init__(self, store: Store, keep: Retention | None = None) -> None:
+    def __init__(self, store: Store, keep: Retention | None = None, *, rebalances: bool = False) -> None:
+        """``rebalances``: whether crowded workers hand tasks over to calm ones."""
         self._store = store
+        self._rebalances = rebalances
+        self._rebalance_at = 0.0
         self._keep = keep or Retention()
         self._prune_at = 0.0
 
@@ -63,8 +69,13 @@ class Scheduler:
         if pending.late:
             async with self._store.write() as connection:
                 late = await due.tell_late(connection)
-            _log.warning("%d tasks are due, and no worker has room for them", late)
+            _log.warning("%d tasks are due, and no worker takes them", late)
         now = asyncio.get_running_loop().time()
+        if pending.draining or (self._rebalances and now >= self._rebalance_at):
+            self._rebalance_at = now + REBALANCE_S
+            async with self._store.write() as connection:
+                if moved := await placing.move_tasks(connection, rebalances=self._rebalances):
+                    _log.info("%d tasks move to other workers", moved)
         if now >= self._prune_at:
             self._prune_at = now if await self._prune() else now + PRUNE_S
 

@@ -4,12 +4,12 @@ Concurrent guesses do not escape the throttle: no other try is let through betwe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
-from streamferry.control.login_throttle import LoginThrottle, is_same_secret
+from streamferry.control.login_throttle import MEMORY_S, LoginThrottle, is_same_secret, names_of
 from streamferry.control.token_buckets import TokenBuckets
 from streamferry.net.peers import peer_of
-from streamferry.store import Store, audit, keys
+from streamferry.store import Store, asks_again, audit, keys, sign_in_failures
 from streamferry.store.records import KeyPair
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
 from streamferry.tasks.model import AuditKind
@@ -55,7 +55,7 @@ class FailureLines:
 
 
 class SignIns:
-    """See the module. ``find_key``: an enabled key by its id. Counts are this process's."""
+    """See the module. ``find_key``: an enabled key by its id."""
 
     def __init__(self, store: Store, find_key: Callable[[str], Awaitable[KeyPair | None]]) -> None:
         self._store = store
@@ -104,17 +104,43 @@ class SignIns:
         # Clients that have to wait anyway do not queue.
         self._check(peer, name, now)
         async with self._judging:
+            await self._learn(peer, name, now)
             self._check(peer, name, now)
             key = await find()
             if key is None:
-                self._brake.fail(peer, name, now)
-            else:
-                self._brake.forgive(peer, name)
+                await self._tell_failure(self._brake.fail(peer, name, now))
+            elif self._brake.forgive(peer, name):
+                await self._tell_forgiven(peer, name)
         if key is None:
             await self._note_failure(name, door, peer, request_id, now)
             raise WrongKey
         await self._note_success(key.access_key_id, door, peer, request_id, now)
         return key
+
+    # A store that is a file has one service, which knows all by itself.
+
+    @asks_again
+    async def _learn(self, peer: str, name: str, now: float) -> None:
+        if self._store.is_file:
+            return
+        digests = {one: self._store.seal.digest(f"sign-in {one}") for one in names_of(peer, name)}
+        async with self._store.read() as connection:
+            found = await sign_in_failures.read(connection, digests.values())
+        known = {one: found[digest] for one, digest in digests.items() if digest in found}
+        self._brake.learn(peer, name, known, now)
+
+    async def _tell_failure(self, waits_s: Mapping[str, float]) -> None:
+        if self._store.is_file:
+            return
+        digests = {self._store.seal.digest(f"sign-in {one}"): wait_s for one, wait_s in waits_s.items()}
+        async with self._store.write() as connection:
+            await sign_in_failures.count(connection, digests, MEMORY_S)
+
+    async def _tell_forgiven(self, peer: str, name: str) -> None:
+        if not self._store.is_file:
+            async with self._store.write() as connection:
+                pair = self._store.seal.digest(f"sign-in {names_of(peer, name)[0]}")
+                await sign_in_failures.forgive(connection, pair)
 
     def _check(self, peer: str, name: str, now: float) -> None:
         wait_s = self._brake.wait_s(peer, name, now)

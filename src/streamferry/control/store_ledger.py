@@ -14,12 +14,17 @@ from streamferry.relay.spec import Item, RelaySpec
 from streamferry.relay.status import Playhead
 from streamferry.store import TROUBLE, SealBroken, Store, assignments, describe_trouble, due, sealing, workers
 from streamferry.store.assignments import HeldTask
+from streamferry.store.workers import NO_TRAITS, Traits
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
 from streamferry.tasks.model import ContinueStrategy, StoredMark, TaskKind, TaskSpec
 from streamferry.tasks.times import to_ms
 from streamferry.worker import LEASE_S, Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
 
 _log = logging.getLogger("streamferry.control")
+
+
+#: How soon a worker asks again for due tasks for which it had no room: each time is a write.
+_CLAIM_AGAIN_S = 0.5
 
 
 class StoreLedger:
@@ -37,6 +42,7 @@ class StoreLedger:
         folders: Folders = NOWHERE,
         ports: ListenPorts = NO_PORTS,
         address: str | None = None,
+        traits: Traits = NO_TRAITS,
         lease_s: float = LEASE_S,
         is_attached: bool = False,
     ) -> None:
@@ -44,6 +50,8 @@ class StoreLedger:
         self._worker_id = worker_id
         self._capacity = capacity
         self._address = address
+        self._traits = traits
+        self._claim_at = 0.0
         self._folders = folders
         self._ports = ports
         self._actor = Actor(ActorKind.WORKER, worker_id)
@@ -63,6 +71,7 @@ class StoreLedger:
                     self._worker_id,
                     self._capacity,
                     self._address,
+                    self._traits,
                     lease_s=self._lease_s,
                     is_attached=self._is_attached,
                 )
@@ -72,12 +81,14 @@ class StoreLedger:
         with _availability(), acting_as(self._actor):
             began_at = time.monotonic()
             async with self._store.read() as connection:
-                orders, has_due, now_ms = await workers.poll(connection, self._worker_id)
+                orders, has_due, now_ms = await workers.poll(connection, self._worker_id, self._traits.labels)
             self._steps += self._clock_steps.note(now_ms, began_at, time.monotonic())
-            if has_due and room:
+            if has_due and room and began_at >= self._claim_at:
                 async with self._store.write() as connection:
                     claimed = await due.claim(connection, self._store.seal, self._worker_id, load=load, room=room)
                 orders = claimed.orders or orders
+                if claimed.is_full:
+                    self._claim_at = time.monotonic() + _CLAIM_AGAIN_S
         return orders + self._steps
 
     async def listen(self, told: Callable[[bool], None]) -> None:
@@ -124,7 +135,15 @@ class StoreLedger:
     def _assignment(self, hold: HeldTask, now_ms: int) -> Assignment | None:
         if hold.problem is not None:
             return Assignment(
-                hold.task_id, hold.epoch, hold.version, hold.is_wanted, None, 0.0, 0.0, problem=hold.problem
+                hold.task_id,
+                hold.epoch,
+                hold.version,
+                hold.is_wanted,
+                None,
+                0.0,
+                0.0,
+                problem=hold.problem,
+                moves=hold.moves,
             )
         if hold.spec is None:
             return None
@@ -146,6 +165,7 @@ class StoreLedger:
             end_in_s=(to_ms(hold.spec.end_at) - now_ms) / 1000,
             problem=problem,
             trouble=hold.trouble,
+            moves=hold.moves,
         )
 
     def _check_files(self, spec: TaskSpec) -> None:

@@ -147,7 +147,7 @@ async def serve(
                     await workers.free_attached(connection)
         inherited = () if lock is None else (lock,)
         processes = WorkerProcesses(
-            settings.workers or len(os.sched_getaffinity(0)),
+            settings.worker_count,
             lambda worker_id: (*_WORKER, worker_id, *map(str, inherited)),
             settings.of_worker(),
             lambda worker_id: _free_tasks(store, worker_id, stopping),
@@ -159,7 +159,7 @@ async def serve(
         samples = Samples()
         rest = rest_settings(settings, previews, samples, stopping)
         app.mount(PREFIX, build_rest(actions, store, rest))
-        page_actions = make_page_actions(settings, actions, Callbacks(store), rest)
+        page_actions = make_page_actions(settings, store, actions, Callbacks(store), rest)
         mount_dashboard(app, page_actions)
         watching.register(previews)
         server = _Server(app, settings)
@@ -170,10 +170,12 @@ async def serve(
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.serve([listener]), name="api")
                 group.create_task(pulse.run(stopping), name="pulse")
-                group.create_task(Scheduler(store, retention_of(settings)).run(stopping), name="scheduler")
+                scheduler = Scheduler(store, retention_of(settings), rebalances=settings.rebalance)
+                group.create_task(scheduler.run(stopping), name="scheduler")
                 group.create_task(send_callbacks(settings, store, stopping), name="callbacks")
                 group.create_task(samples.run(actions, stopping), name="samples")
-                group.create_task(watch_keys(actions, page_actions.sessions, stopping), name="keys of sessions")
+                watching_keys = watch_keys(actions, page_actions.sessions, stopping, page_actions.shelf)
+                group.create_task(watching_keys, name="keys of sessions")
                 group.create_task(processes.run(), name="worker processes")
                 await stopping.wait()
                 server.should_exit = True

@@ -4,16 +4,22 @@ from streamferry.config import Settings
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.service.rest_wiring import library_of
+from streamferry.store import Store
 from streamferry.web.dashboard.numbers import Numbers
 from streamferry.web.dashboard.page_actions import PageActions
+from streamferry.web.dashboard.session_shelf import SessionShelf
+from streamferry.web.dashboard.sessions import Sessions
 from streamferry.web.probing import Probing
 from streamferry.web.reads import Reads
 from streamferry.web.rest.routes import RestSettings
 from streamferry.web.writes import Writes
 
 
-def make_page_actions(settings: Settings, actions: Actions, callbacks: Callbacks, rest: RestSettings) -> PageActions:
+def make_page_actions(
+    settings: Settings, store: Store, actions: Actions, callbacks: Callbacks, rest: RestSettings
+) -> PageActions:
     """The page actions, from the settings of the service and of REST."""
+    sessions = Sessions()
     reads = Reads(actions, rest.read_cache, samples=rest.samples)
     return PageActions(
         actions,
@@ -24,5 +30,7 @@ def make_page_actions(settings: Settings, actions: Actions, callbacks: Callbacks
         callbacks,
         probing=Probing(rest.address_rules, rest.prober),
         sdk_body=rest.sdk_body,
+        sessions=sessions,
+        shelf=SessionShelf(store, sessions),
         public_hosts=settings.public_hosts,
     )

@@ -57,7 +57,10 @@ class Health:
         self._has_come_up = False
 
     async def live(self) -> JSONResponse:
-        """200 once a worker of this service has had its first lease; a restart would not fix later failures."""
+        """200 once a worker of this service has had its first lease, or at once if it has none; a restart would not fix
+        later failures."""
+        if not self._processes.wanted:
+            self._has_come_up = True
         if not self._has_come_up:
             with contextlib.suppress(*TROUBLE):
                 alive = [one for one in await self._workers.get() if one.is_alive]
@@ -66,7 +69,8 @@ class Health:
         return JSONResponse({"status": status, "workers": self._processes.count}, 200 if self._has_come_up else 503)
 
     async def ready(self) -> JSONResponse:
-        """200 while some worker of the store would take a due task at once.
+        """200 while some worker of the store would take a due task at once; without workers of its own, while the store
+        can be written to.
 
         A full disk is reported but does not fail it: streams stay on air, and files that do not fit play too.
         """
@@ -84,7 +88,7 @@ class Health:
         told: dict[str, object] = {"status": status, "workers": count, "room": room, "capacity": capacity}
         if disks := await self._short.get():
             told["disks"] = disks
-        return JSONResponse(told, 200 if room else 503)
+        return JSONResponse(told, 200 if room or not self._processes.wanted else 503)
 
 
 def _away(trouble: str) -> JSONResponse:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 
+from streamferry import __version__
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.net.dial import client_context
 from streamferry.net.ffmpeg import share_ffmpeg
@@ -17,6 +18,7 @@ from streamferry.service.lock import holds_lock
 from streamferry.service.store_access import StoreAway, open_store, store_file
 from streamferry.service.worker_settings import WorkerSettings
 from streamferry.store import Store
+from streamferry.store.workers import Traits
 from streamferry.worker import HealthMeter
 from streamferry.worker.egress import Egress, decide_allow
 from streamferry.worker.preview_passes import Passes
@@ -85,6 +87,7 @@ async def work(
             folders=settings.folders,
             ports=ListenPorts.parse(settings.listen_ports),
             address=previews.address,
+            traits=Traits(settings.labels, settings.capacity_kbps, settings.capacity_encodes, __version__),
             lease_s=settings.lease_s,
             is_attached=is_attached,
         )

@@ -64,6 +64,9 @@ class WorkerSettings:
     worker_host: str
     lease_s: float
     capacity: int
+    capacity_kbps: int | None
+    capacity_encodes: int | None
+    labels: tuple[str, ...]
     ffmpeg: str
     ca_file: Path | None
     log_level: str
@@ -87,6 +90,9 @@ class WorkerSettings:
             worker_host=values["worker_host"],
             lease_s=float(values["lease_s"]),
             capacity=int(values["capacity"]),
+            capacity_kbps=_number(values.get("capacity_kbps", "")),
+            capacity_encodes=_number(values.get("capacity_encodes", "")),
+            labels=tuple(one for one in values.get("labels", "").split(",") if one),
             ffmpeg=values.get("ffmpeg", ""),
             ca_file=Path(ca_file) if ca_file else None,
             log_level=values["log_level"],
@@ -98,3 +104,7 @@ class WorkerSettings:
     def folders(self) -> Folders:
         """Where files may be read; never in the folders that the service keeps for itself."""
         return Folders.of(self.files, private=(self.data_dir, self.cache_dir))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text else None

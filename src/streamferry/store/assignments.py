@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.reasons import Reason
+from streamferry.reasons import Code, Reason
 from streamferry.relay.status import Playhead, RelayStatus, State, Trouble
 from streamferry.store import events, pictures, sealing, task_rows, tasks, usage, workers
 from streamferry.store.cells import reason_cells
@@ -56,10 +56,11 @@ class HeldTask:
     playhead: Playhead
     trouble: Trouble | None = None
     problem: Reason | None = None
+    moves: bool = False
 
 
 _HOLDS = (
-    sa.select(run.c.task_id, run.c.epoch, task.c.version, now_ms().label("now"))
+    sa.select(run.c.task_id, run.c.epoch, task.c.version, run.c.moves, now_ms().label("now"))
     .join(task, task.c.id == run.c.task_id)
     .where(run.c.worker_id == sa.bindparam("worker_id"))
 )
@@ -70,13 +71,18 @@ async def read(
 ) -> tuple[list[HeldTask], int]:
     """All tasks the worker holds, with the spec where epoch and version are not ``known``; and the time.
 
+    ``moves``: it is to be given back at the next keyframe, for another worker.
+
     Raises SealBroken if the store's key was replaced: then the worker cannot read anything, no task is to blame.
     """
     holds = (await connection.execute(_HOLDS, {"worker_id": worker_id})).all()
     # Without any tasks the time does not matter.
     now: int = holds[0].now if holds else 0
-    found = [HeldTask(task_id, epoch, version, None, True, Playhead()) for task_id, epoch, version, _ in holds]
-    new = [one.task_id for one in found if known.get(one.task_id) != (one.epoch, one.version)]
+    found = [
+        HeldTask(task_id, epoch, version, None, True, Playhead(), moves=moves)
+        for task_id, epoch, version, moves, _ in holds
+    ]
+    new = [one.task_id for one in found if one.moves or known.get(one.task_id) != (one.epoch, one.version)]
     fresh: dict[str, HeldTask] = {}
     for begin in range(0, len(new), _BATCH):
         rows = await connection.execute(task_rows.WITH_RUN.where(run.c.task_id.in_(new[begin : begin + _BATCH])))
@@ -99,7 +105,7 @@ async def read(
                 task_rows.playhead_after_break(spec, row, now) or task_rows.playhead_of(row),
                 task_rows.trouble_of(row),
             )
-    return [fresh.get(one.task_id, one) for one in found], now
+    return [replace(fresh.get(one.task_id, one), moves=one.moves) for one in found], now
 
 
 async def _read_whole(connection: AsyncConnection, seal: Seal, row: sa.RowMapping) -> TaskSpec:
@@ -263,14 +269,14 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
     if not returned:
         return
     rows = await connection.execute(
-        sa.select(task.c.id, task.c.enabled, task.c.finished, task.c.start_ms, task.c.end_ms).where(
-            task.c.id.in_(returned)
-        )
+        sa.select(task.c.id, task.c.enabled, task.c.finished, task.c.start_ms, task.c.end_ms, run.c.moves)
+        .join(run, run.c.task_id == task.c.id)
+        .where(task.c.id.in_(returned))
     )
     freed: list[dict[str, object]] = []
     calm: list[str] = []
     told: list[NewEvent] = []
-    for task_id, enabled, finished, start_ms, end_ms in rows:
+    for task_id, enabled, finished, start_ms, end_ms, moves in rows:
         one = returned[task_id]
         due_ms = None
         state = State.STOPPED
@@ -289,11 +295,21 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
         has_stopped = state is State.WAITING and one.status.state is State.STOPPED and start_ms > now
         kind = State.STOPPED if has_stopped else state
         detail = {**_detail(one.status), "state": state.value, "final": due_ms is None}
+        if moves and state is State.WAITING:
+            detail |= Reason.of(Code.TASK_MOVES).told()
         told.append(NewEvent(task_id, kind.value, now, detail))
     await connection.execute(
         run.update()
         .where(run.c.task_id == sa.bindparam("of_task"))
-        .values({"worker_id": None, "due_ms": sa.bindparam("to_due"), "state": sa.bindparam("to_state"), **tasks.IDLE}),
+        .values(
+            {
+                "worker_id": None,
+                "due_ms": sa.bindparam("to_due"),
+                "state": sa.bindparam("to_state"),
+                "moves": False,
+                **tasks.IDLE,
+            }
+        ),
         freed,
     )
     if calm:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -10,14 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
 from streamferry.relay.status import Playhead, State
-from streamferry.store import events, task_rows, tasks, workers
-from streamferry.store.cells import reason_cells
+from streamferry.store import events, placing, task_rows, tasks, workers
+from streamferry.store.cells import read_reason, reason_cells
 from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.numbers import count_up
+from streamferry.store.records import Intent
 from streamferry.store.schema import pulse, run, task, worker
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable
+from streamferry.tasks.placement import WAITS, Candidate, Wanted, decide_places, explain_wait, read_labels_text
 from streamferry.tasks.schedule import END_TOLERANCE_MS, is_over
 from streamferry.worker import LeaseLost
 
@@ -28,8 +31,6 @@ LATE_MS = 5_000
 #: No task is reported as late until the store has been writable without a gap for this long: workers need it to start
 #: and to ask.
 _SETTLED_MS = 10_000
-_NO_ROOM = Reason.of(Code.TASK_NO_ROOM)
-NO_ROOM = str(_NO_ROOM)
 _NEVER_STARTED = Reason.of(Code.TASK_NEVER_STARTED)
 _BATCH = 500
 
@@ -39,41 +40,54 @@ _FORGOTTEN: dict[str, object] = {"fault": None, **reason_cells(None)}
 
 
 class Claimed(NamedTuple):
-    """How many tasks were claimed, and how often something about the worker's tasks was changed, with this."""
+    """How many tasks were claimed, and how often something about the worker's tasks was changed, with this.
+
+    ``is_full``: it has no room for any of those that are due, by another measure than their number.
+    """
 
     tasks: int
     orders: int | None
-
-
-_OTHERS = sa.select(now_ms(), sa.func.count(worker.c.id), sa.func.coalesce(sa.func.sum(worker.c.load), 0)).where(
-    workers.is_alive(now_ms()), worker.c.load < worker.c.capacity, worker.c.id != sa.bindparam("worker_id")
-)
+    is_full: bool = False
 
 
 async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> Claimed:
-    """Take due tasks, at most ``room``, usually no more than the worker's fair share. Raises LeaseLost: roll back."""
-    now, others, load_of_others = (await connection.execute(_OTHERS, {"worker_id": worker_id})).one()
+    """Take the due tasks that this worker is the place for, at most ``room``. Raises LeaseLost: roll back.
+
+    Those that nobody has taken for a second it takes whoever they were for, if it can.
+    """
+    everybody = await placing.candidates(connection)
+    me = next((one for one in everybody if one.worker_id == worker_id), None)
+    if me is None:
+        # Ended, or cordoned since it looked.
+        await workers.require_lease(connection, worker_id)
+        return Claimed(0, None)
+    # It knows better than its row what it holds.
+    me = replace(me, streams=load, max_streams=load + room)
+    now = await read_now_ms(connection)
     found = await connection.execute(
-        task_rows.WITH_RUN.where(run.c.due_ms <= now, task.c.end_ms > now)
-        .order_by(run.c.due_ms)
+        task_rows.WITH_RUN.add_columns(placing.KBPS.label("kbps"))
+        .where(run.c.due_ms <= now, task.c.end_ms > now, workers.asks_only(me.labels))
+        .order_by(task.c.priority.desc(), run.c.due_ms)
         .limit(room)
         .with_for_update(of=run, skip_locked=True)
     )
     due = [row for row in found.mappings() if not is_over(row["end_ms"], now)]
-    share = -(-(load + load_of_others + len(due)) // (others + 1)) - load
-    late = sum(row["due_ms"] <= now - _FAIR_FOR_MS for row in due)
+    mine = await _decide_mine(connection, due, me, everybody, late_ms=now - _FAIR_FOR_MS)
     taken: list[NewEvent] = []
-    for row in due[: max(share, late, 0)]:
+    for row in due:
+        if row["task_id"] not in mine:
+            continue
         playhead = _playhead(seal, row, now)
         if playhead is None:
             continue
         detail = {"worker": worker_id, "epoch": row["epoch"] + 1, "playhead": playhead_detail(playhead)}
         taken.append(NewEvent(row["task_id"], "claimed", now, detail))
     if not taken:
-        return Claimed(0, None)
+        is_full = bool(due) and not any(me.has_room(placing.wanted_of(row)) for row in due)
+        return Claimed(0, None, is_full)
     # Where and when it broke is kept until it has moved on: the new worker may be lost before that.
     values: dict[str, object] = {"worker_id": worker_id, "epoch": run.c.epoch + 1, "state": State.WAITING.value}
-    values |= {"due_ms": None, "played_out_ms": None}
+    values |= {"due_ms": None, "played_out_ms": None, "moves": False}
     counted = await count_up(connection, run.c.event_seq, {one.task_id: 1 for one in taken}, **values)
     await events.append(connection, taken, counted=counted)
     orders = await connection.execute(
@@ -86,6 +100,28 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
         # Ended since it looked: nobody would ever free what it takes.
         raise LeaseLost
     return Claimed(len(taken), count)
+
+
+async def _decide_mine(
+    connection: AsyncConnection,
+    due: Sequence[sa.RowMapping],
+    me: Candidate,
+    everybody: Sequence[Candidate],
+    *,
+    late_ms: int,
+) -> set[str]:
+    """Which of these tasks are for this worker: by its place among all, and what is due since ``late_ms``."""
+    wanted = [placing.wanted_of(row) for row in due]
+    pulls = await placing.pulls(connection, wanted)
+    workers = [me if one.worker_id == me.worker_id else one for one in everybody]
+    places = decide_places(wanted, workers, pulls, asked_by=me.worker_id)
+    late = {row["task_id"] for row in due if row["due_ms"] <= late_ms}
+    left = me
+    for task_of_mine in wanted:
+        if places.get(task_of_mine.task_id) == me.worker_id:
+            left = left.with_task(task_of_mine)
+    mine = {task_id for task_id, worker_id in places.items() if worker_id == me.worker_id}
+    return mine | decide_places([one for one in wanted if one.task_id in late - mine], [left], {}).keys()
 
 
 async def conclude(connection: AsyncConnection, seal: Seal) -> int:
@@ -111,7 +147,9 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
     for row in rows:
         if is_over(row["end_ms"], now):
             # One that was made after its time, and one that has run, have simply ended.
-            has_waited = row["reason"] == NO_ROOM or (row["epoch"] == 0 and row["created_ms"] < row["end_ms"])
+            why = read_reason(row["reason"], row["reason_json"])
+            is_told = why is not None and why.code in WAITS
+            has_waited = is_told or (row["epoch"] == 0 and row["created_ms"] < row["end_ms"])
             is_unserved = row["state"] == State.WAITING.value and has_waited
             (unserved if is_unserved else ended).append(row["task_id"])
         elif (played_out_ms := _played_out_ms(seal, row, now)) <= now:
@@ -142,12 +180,39 @@ async def _conclude(connection: AsyncConnection, told: Sequence[NewEvent], value
 
 
 async def tell_late(connection: AsyncConnection) -> int:
-    """Report that tasks which nobody takes are waiting for room; returns how many."""
+    """Report why nobody takes the tasks that are waiting; returns for how many that is news."""
     now = await read_now_ms(connection)
+    return sum([await _tell_waiting(connection, one, now) for one in await _explain_late(connection)])
+
+
+class _Waiting(NamedTuple):
+    """Late tasks that ask for the same, and why nobody takes them."""
+
+    placement: str
+    encodes: bool
+    why: Reason
+
+    @property
+    def are_untold(self) -> sa.ColumnElement[bool]:
+        is_told = sa.and_(run.c.reason == str(self.why), run.c.state == State.WAITING.value)
+        return sa.and_(task.c.placement == self.placement, task.c.encodes == self.encodes, is_told.is_not(True))
+
+
+async def _explain_late(connection: AsyncConnection) -> list[_Waiting]:
+    groups = (await connection.execute(_LATE_GROUPS)).all()
+    everybody = await placing.candidates(connection) if groups else []
+    return [
+        _Waiting(placement, encodes, explain_wait(Wanted("", read_labels_text(placement), encodes=encodes), everybody))
+        for placement, encodes in groups
+    ]
+
+
+async def _tell_waiting(connection: AsyncConnection, waiting: _Waiting, now: int) -> int:
+    why = waiting.why
     rows = await connection.execute(
         sa.select(run.c.task_id)
         .join(task, task.c.id == run.c.task_id)
-        .where(_is_late(now), _is_untold())
+        .where(_is_late(now), waiting.are_untold)
         .order_by(run.c.task_id)
         .limit(_BATCH)
         .with_for_update(of=run, skip_locked=True)
@@ -155,7 +220,7 @@ async def tell_late(connection: AsyncConnection) -> int:
     late = list(rows.scalars())
     if late:
         fault = {"fault": Fault.SERVICE.value}
-        trouble = {"trouble_fault": Fault.SERVICE.value, **reason_cells(_NO_ROOM, "trouble_")}
+        trouble = {"trouble_fault": Fault.SERVICE.value, **reason_cells(why, "trouble_")}
         await connection.execute(
             run.update()
             .where(run.c.task_id.in_(late))
@@ -163,13 +228,13 @@ async def tell_late(connection: AsyncConnection) -> int:
                 {
                     "state": State.WAITING.value,
                     **fault,
-                    **reason_cells(_NO_ROOM),
+                    **reason_cells(why),
                     **trouble,
                     "trouble_ms": sa.func.coalesce(run.c.trouble_ms, now),
                 }
             )
         )
-        detail = {**fault, **_NO_ROOM.told()}
+        detail = {**fault, **why.told()}
         await events.append(connection, [NewEvent(task_id, State.WAITING.value, now, detail) for task_id in late])
     return len(late)
 
@@ -191,8 +256,13 @@ def _is_late(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     )
 
 
-def _is_untold() -> sa.ColumnElement[bool]:
-    return sa.or_(run.c.reason.is_(None), run.c.reason != NO_ROOM, run.c.state != State.WAITING.value)
+#: What late tasks ask for: few kinds, however many tasks.
+_LATE_GROUPS = (
+    sa.select(task.c.placement, task.c.encodes)
+    .select_from(run.join(task, task.c.id == run.c.task_id))
+    .where(_is_late(now_ms()))
+    .distinct()
+)
 
 
 def _playhead(seal: Seal, row: sa.RowMapping, now: int) -> Playhead | None:
@@ -227,21 +297,35 @@ def _may_have_ended(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
 
 
 class Pending(NamedTuple):
-    """What there may be to do, each for a function here or in ``workers``: a read that may save writes."""
+    """What there may be to do, each for a function here, in ``workers`` or in ``placing``: a read that may save writes.
+
+    ``late``: tasks that nobody takes, for a reason that was not told.
+    """
 
     expired: bool
     ended: bool
     late: bool
+    draining: bool
 
 
 _OF_TASK = sa.select(run.c.task_id).join(task, task.c.id == run.c.task_id)
 _PENDING = sa.select(
     workers.some_expired(),
     sa.exists(_OF_TASK.where(_may_have_ended(now_ms()))),
-    sa.exists(_OF_TASK.where(_is_late(now_ms()), _is_untold())),
+    sa.exists(_OF_TASK.where(_is_late(now_ms()))),
+    sa.exists().where(
+        worker.c.intent == Intent.DRAINING.value,
+        worker.c.lease_ms > 0,
+        sa.exists().where(run.c.worker_id == worker.c.id, ~run.c.moves).correlate(worker),
+    ),
 )
 
 
 async def read_pending(connection: AsyncConnection) -> Pending:
     """Whether tasks are to be freed, concluded, or reported as late."""
-    return Pending(*(await connection.execute(_PENDING)).one())
+    pending = Pending(*(await connection.execute(_PENDING)).one())
+    if not pending.late:
+        return pending
+    untold = [_OF_TASK.where(_is_late(now_ms()), one.are_untold) for one in await _explain_late(connection)]
+    is_news = (await connection.execute(sa.select(sa.or_(*map(sa.exists, untold))))).scalar_one() if untold else False
+    return pending._replace(late=bool(is_news))

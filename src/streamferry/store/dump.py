@@ -18,12 +18,21 @@ from streamferry.reasons import Code, Reason
 from streamferry.store import sealing, workers
 from streamferry.store.database import Store
 from streamferry.store.migrate import migrate, read_revision
-from streamferry.store.schema import access_key, event, metadata, pulse, task, worker
+from streamferry.store.schema import (
+    access_key,
+    dashboard_session,
+    event,
+    metadata,
+    pulse,
+    sign_in_failure,
+    task,
+    worker,
+)
 
 FORMAT = 1
 _KIND = "streamferry backup"
 _BATCH_ROWS = 500
-_LEFT_OUT = (worker, pulse)
+_LEFT_OUT = (worker, pulse, dashboard_session, sign_in_failure)
 _OF_THE_DATABASE = frozenset((event.c.xid,))
 
 

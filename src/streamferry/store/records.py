@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from streamferry.reasons import Reason
@@ -160,9 +161,22 @@ class Backlog:
     oldest_age_s: float
 
 
+class Intent(StrEnum):
+    """What an operator wants of a worker: to take tasks, to take no more, or to hand over those that it has, too."""
+
+    OPEN = "open"
+    CORDONED = "cordoned"
+    DRAINING = "draining"
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker; ``is_alive`` while its lease is valid, ``load`` is the tasks it holds, ``health`` its last report."""
+    """A worker; ``is_alive`` while its lease is valid, ``load`` is the tasks it holds, ``health`` its last report.
+
+    ``max_kbps`` and ``max_encodes``: its limits, None for none; what it has of them is not counted without one.
+    ``version``: of its program; empty for one from before it was told.
+    ``since_at``: when it became what it is: when it started, when it was cordoned, when it was last heard of.
+    """
 
     worker_id: str
     is_alive: bool
@@ -170,11 +184,19 @@ class WorkerRecord:
     capacity: int
     started_at: datetime
     health: WorkerHealth | None
+    labels: tuple[str, ...] = ()
+    kbps: int = 0
+    max_kbps: int | None = None
+    encodes: int = 0
+    max_encodes: int | None = None
+    version: str = ""
+    intent: Intent = Intent.OPEN
+    since_at: datetime | None = None
 
     @property
     def room(self) -> int:
         """How many more tasks it can take now."""
-        return max(0, self.capacity - self.load)
+        return max(0, self.capacity - self.load) if self.intent is Intent.OPEN else 0
 
 
 @dataclass(frozen=True, slots=True)

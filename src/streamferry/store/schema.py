@@ -41,6 +41,13 @@ task = sa.Table(
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("destination_digest", sa.String(32), nullable=False),
     sa.Column("stream_digest", sa.String(32), nullable=False),
+    # What placement reads (``tasks.placement``), so that it opens no spec. ``placement``: the labels as one text.
+    sa.Column("placement", sa.Text, nullable=False, server_default=""),
+    sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("encodes", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Equal for live sources that one pull can feed; null for lists.
+    sa.Column("source_digest", sa.String(32), nullable=True),
+    sa.Index(None, "source_digest"),
     sa.Index(None, "group_name", "title_folded"),
     sa.Index(None, "destination_digest", "end_ms"),
 )
@@ -117,6 +124,8 @@ run = sa.Table(
     sa.Column("trouble_reason_json", sa.Text, nullable=True),
     sa.Column("trouble_tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("event_seq", sa.Integer, nullable=False),
+    # Its worker is to give it back at its next keyframe, for another one.
+    sa.Column("moves", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index(None, "trouble_ms"),
     sa.Index(None, "due_ms"),
     sa.Index(None, "worker_id"),
@@ -140,6 +149,14 @@ worker = sa.Table(
     sa.Column("health", sa.Text, nullable=True),
     # host:port where it serves previews.
     sa.Column("address", sa.String(255), nullable=True),
+    # Its labels as one text, and its limits beside ``capacity``; null for none.
+    sa.Column("labels", sa.Text, nullable=False, server_default=""),
+    sa.Column("max_kbps", sa.Integer, nullable=True),
+    sa.Column("max_encodes", sa.Integer, nullable=True),
+    sa.Column("version", sa.String(64), nullable=False, server_default=""),
+    # records.Intent, and since when.
+    sa.Column("intent", sa.String(16), nullable=False, server_default="open"),
+    sa.Column("intent_ms", sa.BigInteger, nullable=True),
 )
 
 #: One row, written by every service each second: when last, and since when without a gap. ``server``: which one of
@@ -304,6 +321,26 @@ access_key = sa.Table(
     sa.Column("enabled", sa.Boolean, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("read_only", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+#: Who is signed in to the dashboard: a digest of the token, and which key, as it was then.
+dashboard_session = sa.Table(
+    "dashboard_session",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("access_key_id", sa.String(128), nullable=False),
+    sa.Column("key_ms", sa.BigInteger, nullable=False),
+    sa.Column("ends_ms", sa.BigInteger, nullable=False),
+    sa.Index(None, "ends_ms"),
+)
+
+#: Failed sign-ins, by keyed digests of what they are counted by; ``until_ms``: when the next try may come.
+sign_in_failure = sa.Table(
+    "sign_in_failure",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("until_ms", sa.BigInteger, nullable=False),
 )
 
 task_group = sa.Table(

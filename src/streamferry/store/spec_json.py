@@ -46,6 +46,7 @@ class _AsTheyAre(BaseModel):
     note: str = ""
     latency: Latency = Latency.NORMAL
     codecs: Codecs = Codecs.ANY
+    priority: int = 0
 
 
 class _Stored(_AsTheyAre):
@@ -59,6 +60,7 @@ class _Stored(_AsTheyAre):
     watermark: tuple[float, float, float] | None
     # Added later, see above: server and key if they were given apart, and options.
     destination_parts: tuple[str, str] | None = None
+    placement: list[str] = []
     source_options: dict[str, Any] = {}
     destination_options: dict[str, Any] = {}
 
@@ -83,6 +85,7 @@ def serialize_spec(spec: TaskSpec) -> str:
         items=[(item.url.reveal(), item.start_s, item.end_s) for item in spec.items],
         destination=spec.destination.reveal(),
         destination_parts=spec.destination.apart,
+        placement=list(spec.placement),
         source_options=spec.source_options.to_json(),
         destination_options=spec.destination_options.to_json(),
         source_form=_FORMS[spec.source_form],
@@ -109,6 +112,7 @@ def parse_spec(
             destination=MediaUrl.of_server(*stored.destination_parts)
             if stored.destination_parts
             else MediaUrl.parse(stored.destination),
+            placement=tuple(stored.placement),
             source_options=PeerOptions.from_json(stored.source_options),
             destination_options=PeerOptions.from_json(stored.destination_options),
             start_at=start_at,

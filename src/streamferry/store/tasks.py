@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay.status import Playhead, State
-from streamferry.store import freshness, pictures
+from streamferry.store import digests, freshness, pictures
 from streamferry.store.cells import read_time, reason_cells
 from streamferry.store.records import LockedTask, RunningTask, TaskCount, TaskRecord
 from streamferry.store.schema import run, task, task_spec, worker
@@ -54,7 +53,7 @@ async def insert(
             "finished": False,
             "version": 1,
             "created_ms": now_ms,
-            **_searched(seal, spec),
+            **digests.searched(seal, spec),
         },
     )
     await connection.execute(task_spec.insert(), {"task_id": task_id, **await _sealed(connection, seal, spec)})
@@ -253,7 +252,7 @@ async def replace(
     connection: AsyncConnection, seal: Seal, before: LockedTask, spec: TaskSpec, *, finished: bool
 ) -> None:
     """Replace its spec. See ``change``."""
-    await change(connection, before, finished=finished, **_searched(seal, spec))
+    await change(connection, before, finished=finished, **digests.searched(seal, spec))
     await connection.execute(
         task_spec.update().where(task_spec.c.task_id == before.task_id).values(**await _sealed(connection, seal, spec))
     )
@@ -335,7 +334,7 @@ async def find_conflict(
     found = await connection.execute(
         sa.select(task.c.id)
         .where(
-            task.c.destination_digest == destination_digest(seal, spec.destination),
+            task.c.destination_digest == digests.destination_digest(seal, spec.destination),
             task.c.end_ms > max(to_ms(spec.start_at), now_ms),
             task.c.start_ms < to_ms(spec.end_at),
             task.c.enabled.is_(True),
@@ -348,40 +347,10 @@ async def find_conflict(
     return found.scalar()
 
 
-def destination_digest(seal: Seal, destination: MediaUrl) -> str:
-    """Equal for all spellings of an address, see ``MediaUrl.canonical``.
-
-    Addresses of one stream may still differ: the query counts, since it may name a virtual host, like ``?vhost=`` of
-    SRS, or hold the stream key itself. So two addresses that differ only in the query may be two streams.
-    """
-    return seal.digest(f"destination {destination.canonical}")
-
-
-def stream_digest(seal: Seal, app: str, stream: str) -> str:
-    """Equal for equal applications and stream names, on whatever host; a query belongs to neither."""
-    return seal.digest(f"stream {app}/{stream}")
-
-
 async def knows_stream(connection: AsyncConnection, digest: str) -> bool:
     """Whether a task has that ``stream_digest``."""
     found = await connection.execute(sa.select(task.c.id).where(task.c.stream_digest == digest).limit(1))
     return found.first() is not None
-
-
-def _app_and_stream(destination: MediaUrl) -> tuple[str, str]:
-    app, _, stream = destination.path.strip("/").rpartition("/")
-    return app, stream
-
-
-def _searched(seal: Seal, spec: TaskSpec) -> dict[str, object]:
-    return {
-        "group_name": spec.group,
-        "title_folded": spec.title.casefold(),
-        "start_ms": to_ms(spec.start_at),
-        "end_ms": to_ms(spec.end_at),
-        "destination_digest": destination_digest(seal, spec.destination),
-        "stream_digest": stream_digest(seal, *_app_and_stream(spec.destination)),
-    }
 
 
 async def _sealed(connection: AsyncConnection, seal: Seal, spec: TaskSpec) -> dict[str, object]:

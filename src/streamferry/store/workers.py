@@ -5,20 +5,24 @@ run, worker, usage.
 """
 
 import functools
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
 from streamferry.relay.status import State
 from streamferry.store import events, tasks
-from streamferry.store.cells import read_time, reason_cells
+from streamferry.store.cells import reason_cells
 from streamferry.store.database import insert_into, now_ms, read_now_ms
 from streamferry.store.events import NewEvent
-from streamferry.store.records import WorkerRecord
+from streamferry.store.records import Intent
 from streamferry.store.schema import pulse, run, task, worker
+from streamferry.tasks.placement import labels_text
 from streamferry.tasks.schedule import LOST_STEP_MS, decide_due
 from streamferry.worker import LEASE_S, LeaseLost, WorkerHealth
 
@@ -33,11 +37,25 @@ PULSE_GAP_MS = 3_000
 _KEEP_GONE_MS = 3_600_000
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a worker is: its labels, its limits beside the number of tasks (None: none), the version of its program."""
+
+    labels: tuple[str, ...] = ()
+    max_kbps: int | None = None
+    max_encodes: int | None = None
+    version: str = ""
+
+
+NO_TRAITS = Traits()
+
+
 async def register(
     connection: AsyncConnection,
     worker_id: str,
     capacity: int,
     address: str | None = None,
+    traits: Traits = NO_TRAITS,
     *,
     lease_s: float = LEASE_S,
     is_attached: bool = False,
@@ -45,8 +63,11 @@ async def register(
     """A lease for a worker that holds nothing; what it held before is free. ``address``: where it serves previews.
 
     ``is_attached``: its lease never expires. Its service, which started it, ends it before giving its tasks away.
+    A worker that was cordoned stays so, by its id.
     """
     now = await read_now_ms(connection)
+    intents = sa.select(worker.c.intent, worker.c.intent_ms).where(worker.c.id == worker_id)
+    intent = (await connection.execute(intents)).first()
     await _free(connection, run.c.worker_id == worker_id, now, Reason.of(Code.TASK_WORKER_LOST_LEASE))
     is_forgotten = sa.func.abs(worker.c.lease_ms) <= now - _KEEP_GONE_MS
     await connection.execute(worker.delete().where(sa.or_(worker.c.id == worker_id, is_forgotten)))
@@ -63,21 +84,46 @@ async def register(
             "is_attached": is_attached,
             "started_ms": now,
             "address": address,
+            "labels": labels_text(traits.labels),
+            "max_kbps": traits.max_kbps,
+            "max_encodes": traits.max_encodes,
+            "version": traits.version,
+            "intent": intent.intent if intent else Intent.OPEN.value,
+            "intent_ms": intent.intent_ms if intent else None,
         },
     )
 
 
-_POLL = sa.select(
-    sa.select(worker.c.orders).where(worker.c.id == sa.bindparam("worker_id")).scalar_subquery(),
-    sa.exists(sa.select(run.c.task_id).where(run.c.due_ms <= now_ms())),
-    now_ms(),
-)
+@functools.cache
+def _poll(labels: tuple[str, ...]) -> sa.Select[Any]:
+    me = worker.c.id == sa.bindparam("worker_id")
+    due = (
+        sa.select(run.c.task_id)
+        .join(task, task.c.id == run.c.task_id)
+        .where(run.c.due_ms <= now_ms(), asks_only(labels))
+    )
+    return sa.select(
+        sa.select(worker.c.orders).where(me).scalar_subquery(),
+        sa.and_(sa.exists().where(me, worker.c.intent == Intent.OPEN.value), sa.exists(due)),
+        now_ms(),
+    )
 
 
-async def poll(connection: AsyncConnection, worker_id: str) -> tuple[int, bool, int]:
-    """How often something about the worker's tasks was changed, whether any is due, and the time. It is cheap."""
-    orders, has_due, now = (await connection.execute(_POLL, {"worker_id": worker_id})).one()
+async def poll(connection: AsyncConnection, worker_id: str, labels: tuple[str, ...] = ()) -> tuple[int, bool, int]:
+    """How often something about the worker's tasks was changed, whether any is due, and the time. It is cheap.
+
+    A task is due that asks for no labels but these, as long as the worker takes tasks at all.
+    """
+    orders, has_due, now = (await connection.execute(_poll(labels), {"worker_id": worker_id})).one()
     return orders or 0, has_due, now
+
+
+def asks_only(labels: Collection[str]) -> sa.ColumnElement[bool]:
+    """Whether a task asks for no other labels: nothing is left of its text without them."""
+    left: sa.ColumnElement[str] = task.c.placement
+    for one in sorted(labels):
+        left = sa.func.replace(left, labels_text((one,)), "")
+    return left == ""
 
 
 def is_alive(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
@@ -223,32 +269,6 @@ def some_expired() -> sa.ColumnElement[bool]:
     return sa.exists(sa.select(worker.c.id).where(_is_gone(now_ms()), holds_tasks))
 
 
-async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
-    """Workers that have a lease or had one in the last hour, oldest first."""
-    rows = await connection.execute(
-        sa.select(worker, is_alive(now_ms()).label("is_alive")).order_by(worker.c.started_ms, worker.c.id)
-    )
-    return [
-        WorkerRecord(
-            worker_id=row["id"],
-            is_alive=row["is_alive"],
-            load=row["load"],
-            capacity=row["capacity"],
-            started_at=read_time(row["started_ms"]),
-            health=_health_of(row["health"]),
-        )
-        for row in rows.mappings()
-    ]
-
-
-def _health_of(text: str | None) -> WorkerHealth | None:
-    """A worker's last report; None if it is in the format of another version."""
-    try:
-        return None if text is None else _HEALTH.validate_json(text)
-    except ValidationError:
-        return None
-
-
 async def find_address(connection: AsyncConnection, task_id: str) -> str | None:
     """Where the worker that has the task serves previews; None if no living worker has it."""
     query = sa.select(worker.c.address).join(run, run.c.worker_id == worker.c.id)
@@ -296,6 +316,7 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
                     "due_ms": sa.bindparam("to_due"),
                     "position_ms": run.c.position_ms + sa.bindparam("by_ms"),
                     **{name: sa.bindparam(f"to_{name}") for name in ("state", "fault", "reason", "reason_json")},
+                    "moves": False,
                     "trouble_ms": sa.case(
                         (sa.bindparam("is_troubled", type_=sa.Boolean()), sa.func.coalesce(run.c.trouble_ms, now))
                     ),

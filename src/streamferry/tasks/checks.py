@@ -9,7 +9,7 @@ field as ``tasks.draft`` names it; the reason never repeats an address.
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from streamferry.relay.spec import (
 )
 from streamferry.tasks.errors import InvalidField, TaskNotFound
 from streamferry.tasks.model import StoredMark, TaskItem, TaskKind
+from streamferry.tasks.placement import HIGHEST_PRIORITY, LOWEST_PRIORITY, read_labels
 from streamferry.tasks.texts import FreeText
 
 MAX_WINDOW = timedelta(days=7)
@@ -71,6 +72,19 @@ def check_task_id(text: str) -> str:
     if not _TASK_ID.fullmatch(text):
         raise TaskNotFound(text)
     return text
+
+
+def check_placement(labels: Sequence[str]) -> tuple[str, ...]:
+    """Labels of the worker that a task needs, as ``name=value``."""
+    with _refusing("placement"):
+        return read_labels(labels)
+
+
+def check_priority(priority: int) -> int:
+    """-100 to 100; more is taken first."""
+    if not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        _refuse("priority", Code.FIELD_PRIORITY, lowest=LOWEST_PRIORITY, highest=HIGHEST_PRIORITY)
+    return priority
 
 
 def check_title(text: str) -> str:

@@ -104,6 +104,8 @@ class TaskDraft:
     pre_download: bool | None = None
     latency: Latency | None = None
     codecs: Codecs | None = None
+    placement: Sequence[str] | Cleared | None = None
+    priority: int | None = None
     callback_url: str | Cleared | None = None
     watermark: WatermarkDraft | Cleared | None = None
     source_options: OptionsDraft | Cleared | None = None
@@ -162,6 +164,8 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         pre_download=_choose(draft.pre_download, current.pre_download if current else True),
         latency=_choose(draft.latency, current.latency if current else Latency.NORMAL),
         codecs=_choose(draft.codecs, current.codecs if current else Codecs.ANY),
+        placement=_decide_placement(draft.placement, current.placement if current else ()),
+        priority=checks.check_priority(_choose(draft.priority, current.priority if current else 0)),
         callback_url=_decide_callback(draft.callback_url, current, rules),
         watermark=_decide_watermark(draft.watermark, current.watermark if current else None),
         source_options=source_options,
@@ -195,6 +199,12 @@ def _decide_text(given: str | Cleared | None, present: str, check: Callable[[str
     if given is CLEARED:
         return ""
     return check(given) if given else present
+
+
+def _decide_placement(given: Sequence[str] | Cleared | None, present: tuple[str, ...]) -> tuple[str, ...]:
+    if isinstance(given, Cleared):
+        return ()
+    return present if given is None else checks.check_placement(given)
 
 
 def _decide_texts(given: Mapping[str, str | Cleared], current: TaskSpec | None) -> dict[str, Any]:

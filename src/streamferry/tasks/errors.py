@@ -38,6 +38,15 @@ class TaskNotFound(ActionError):
         super().__init__(Code.ACTION_NO_TASK, task_id=task_id[:64])
 
 
+class WorkerNotFound(ActionError):
+    """There is no such worker."""
+
+    field = "worker_id"
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(Code.ACTION_NO_WORKER, name=worker_id[:64])
+
+
 class GroupNotFound(ActionError):
     """There is no such group."""
 

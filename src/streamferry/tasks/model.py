@@ -75,6 +75,9 @@ class AuditKind(StrEnum):
     SEAL_ROTATED = "seal_key_rotated"
     SIGNED_IN = "signed_in"
     SIGN_IN_FAILED = "sign_in_failed"
+    WORKER_OPENED = "worker_opened"
+    WORKER_CORDONED = "worker_cordoned"
+    WORKER_DRAINED = "worker_drained"
     BACKED_UP = "backed_up"
     RESTORED = "restored"
 
@@ -125,6 +128,7 @@ class TaskSpec(TaskTexts):
 
     ``loops``: -1 endless, else at least 1; of no meaning for live. ``pre_download``: keep files in the cache.
     ``latency``: of a live source, of no meaning for a list. ``codecs``: what the destination takes.
+    ``placement``: labels of the worker that it needs, and ``priority``: which task is taken first; see ``placement``.
     ``source_options``: of all sources. ``watermark``: as it
     was given, or as the store has it.
     """
@@ -144,10 +148,17 @@ class TaskSpec(TaskTexts):
     pre_download: bool = True
     latency: Latency = Latency.NORMAL
     codecs: Codecs = Codecs.ANY
+    placement: tuple[str, ...] = ()
+    priority: int = 0
     callback_url: str = ""
     watermark: Watermark | StoredMark | None = None
     source_options: PeerOptions = NO_OPTIONS
     destination_options: PeerOptions = NO_OPTIONS
+
+    @property
+    def encodes(self) -> bool:
+        """Whether its worker has to encode for it."""
+        return self.watermark is not None or self.codecs is Codecs.H264
 
 
 def decide_api_status(

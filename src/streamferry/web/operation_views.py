@@ -1,11 +1,12 @@
 """What REST shows besides tasks: groups, workers, usage, the cache, callbacks and the result of a probe."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from streamferry.media.errors import Fault
 from streamferry.reasons import NOT_TOLD
-from streamferry.store.records import AuditRecord, DeliveryRecord, GroupRecord, UsageBucket, WorkerRecord
+from streamferry.store.records import AuditRecord, DeliveryRecord, GroupRecord, Intent, UsageBucket, WorkerRecord
 from streamferry.tasks.model import CallbackEvent, DeliveryState
 from streamferry.web.views import View
 from streamferry.worker import WorkerHealth
@@ -36,14 +37,46 @@ class GroupPage(View):
     total: int
 
 
+class WorkerState(StrEnum):
+    """What a worker does about tasks."""
+
+    OPEN = "open"
+    """It takes tasks as far as it has room."""
+    CORDONED = "cordoned"
+    """It takes no more."""
+    DRAINING = "draining"
+    """It hands its tasks over, as far as other workers have a place for them."""
+    DRAINED = "drained"
+    """It has none left."""
+    LEAVING = "leaving"
+    """Its process is about to end."""
+    GONE = "gone"
+    """Its lease is over."""
+
+
 class WorkerView(View):
     """A worker process, here or on another machine."""
 
     worker_id: str
     is_alive: bool
     """Whether its lease is valid."""
+    state: WorkerState
+    since_at: datetime
+    """Since when it is open, cordoned or draining; of one that is gone, when it was last heard of."""
+    labels: list[str]
+    """What tasks may ask for (``placement``), as ``region=eu``."""
+    version: str
+    """Of its program; empty for one older than this field."""
     tasks: int
     capacity: int
+    kbps: int | None
+    """What its tasks are likely to send; null without a limit."""
+    capacity_kbps: int | None
+    """Null: no limit."""
+    encodes: int | None
+    """Tasks for which it encodes; null without a limit."""
+    capacity_encodes: int | None
+    """Null: no limit."""
     started_at: datetime
     health: "WorkerHealthView | None"
     """Its last report; at most some seconds old while it is alive."""
@@ -165,9 +198,10 @@ class AuditView(View):
     at: datetime
     kind: str
     """``key_made``, ``key_replaced``, ``key_disabled``, ``callback_secret_replaced``, ``seal_key_rotated``,
-    ``signed_in``, ``sign_in_failed``, ``backed_up`` or ``restored``."""
+    ``signed_in``, ``sign_in_failed``, ``worker_opened``, ``worker_cordoned``, ``worker_drained``, ``backed_up`` or
+    ``restored``."""
     subject: str
-    """What it was done to: the id of an access key, or the fingerprint of a seal key."""
+    """What it was done to: the id of an access key or of a worker, or the fingerprint of a seal key."""
     actor: str
     """Who did it, as in an event."""
     peer: str | None
@@ -284,11 +318,29 @@ def show_worker(record: WorkerRecord) -> WorkerView:
     return WorkerView(
         worker_id=record.worker_id,
         is_alive=record.is_alive,
+        state=_state_of(record),
+        since_at=record.since_at or record.started_at,
+        labels=list(record.labels),
+        version=record.version,
+        kbps=None if record.max_kbps is None else record.kbps,
+        capacity_kbps=record.max_kbps,
+        encodes=None if record.max_encodes is None else record.encodes,
+        capacity_encodes=record.max_encodes,
         tasks=record.load,
         capacity=record.capacity,
         started_at=record.started_at,
         health=None if record.health is None else _show_health(record.health),
     )
+
+
+def _state_of(record: WorkerRecord) -> WorkerState:
+    if not record.is_alive:
+        return WorkerState.GONE
+    if not record.capacity:
+        return WorkerState.LEAVING
+    if record.intent is Intent.DRAINING and not record.load:
+        return WorkerState.DRAINED
+    return WorkerState(record.intent.value)
 
 
 def _show_health(health: WorkerHealth) -> WorkerHealthView:

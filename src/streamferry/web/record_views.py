@@ -46,6 +46,8 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         pre_download=spec.pre_download,
         latency=spec.latency,
         codecs=spec.codecs,
+        placement=list(spec.placement),
+        priority=spec.priority,
         callback_url=show_callback(spec.callback_url),
         callback_failures=record.callback_failures,
         callbacks_ended=record.callbacks_ended,

@@ -176,6 +176,10 @@ class TaskView(View):
     """Of a live source; a list has none."""
     codecs: Codecs
     """What the destination takes."""
+    placement: list[str]
+    """Labels that its worker must have."""
+    priority: int
+    """More is taken first when there is not room for all."""
     callback_url: str
     """Redacted; empty for none."""
     callback_failures: int

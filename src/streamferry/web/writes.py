@@ -5,11 +5,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from streamferry.control.actions import Actions
-from streamferry.store.records import GroupTag
+from streamferry.store.records import GroupTag, Intent
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.draft import TaskDraft, decide_spec
+from streamferry.tasks.errors import WorkerNotFound
 from streamferry.tasks.model import TaskSpec
+from streamferry.web.operation_views import WorkerView, show_worker
 from streamferry.web.record_views import show_task
 from streamferry.web.views import TaskView
 
@@ -23,6 +25,21 @@ class Verb(StrEnum):
     #: Older names of the two, which the compatible API has for them.
     RESTART = "restart"
     RELAUNCH = "relaunch"
+
+
+class WorkerVerb(StrEnum):
+    """What can be asked of a worker: to take tasks, to take no more, to hand over those that it has."""
+
+    UNCORDON = "uncordon"
+    CORDON = "cordon"
+    DRAIN = "drain"
+
+
+_INTENTS = {
+    WorkerVerb.UNCORDON: Intent.OPEN,
+    WorkerVerb.CORDON: Intent.CORDONED,
+    WorkerVerb.DRAIN: Intent.DRAINING,
+}
 
 
 class Writes:
@@ -64,6 +81,14 @@ class Writes:
     async def delete_task(self, task_id: str) -> None:
         """Delete it; its run ends. Its events and usage are kept."""
         await self._actions.delete_task(checks.check_task_id(task_id))
+
+    async def ask_worker(self, worker_id: str, verb: WorkerVerb) -> WorkerView:
+        """Cordon it, drain it, or have it take tasks again. Raises WorkerNotFound."""
+        await self._actions.set_intent(worker_id, _INTENTS[verb])
+        for one in await self._actions.list_workers():
+            if one.worker_id == worker_id:
+                return show_worker(one)
+        raise WorkerNotFound(worker_id)
 
     async def create_group(self, name: str, project: str, tags: Sequence[GroupTag]) -> None:
         """A new group."""

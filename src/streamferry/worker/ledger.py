@@ -31,7 +31,8 @@ class Assignment:
 
     ``is_wanted`` False: stop it and give it back. ``start_in_s`` and ``end_in_s`` count from when this was read.
     ``spec.playhead`` is where this epoch begins, ``trouble`` what the previous epoch left behind. Without a
-    ``spec`` the task cannot be run, and ``problem`` says why.
+    ``spec`` the task cannot be run, and ``problem`` says why. ``moves``: give it back at its next keyframe, for
+    another worker.
     """
 
     task_id: str
@@ -43,6 +44,7 @@ class Assignment:
     end_in_s: float
     problem: Reason | None = None
     trouble: Trouble | None = None
+    moves: bool = False
 
 
 class Outcome(Enum):

@@ -66,7 +66,7 @@ class WorkerProcesses:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Keep the children running until they are stopped."""
+        """Keep the children running until they are stopped; without any this returns at once."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._count):
                 group.create_task(self._keep(number), name=f"worker process {number}")
@@ -74,6 +74,11 @@ class WorkerProcesses:
     def owns(self, worker_id: str) -> bool:
         """Whether it is the id of one of our children."""
         return worker_id.startswith(self._name + "-")
+
+    @property
+    def wanted(self) -> int:
+        """How many there are to be."""
+        return self._count
 
     @property
     def count(self) -> int:

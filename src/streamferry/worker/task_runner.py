@@ -24,6 +24,8 @@ from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 COUNTERS_S = 5.0
 #: Usage is reported in sums of about this length.
 USAGE_S = 60.0
+#: Relays whose tasks move to another worker get this long to reach a keyframe, so that the next one continues there.
+KEYFRAME_S = 2.0
 #: How many changes are kept while the store does not answer; beyond that the oldest are dropped.
 _MAX_CHANGES = 200
 
@@ -121,8 +123,13 @@ class TaskRunner:
         cannot_go_on = assignment.spec is None or assignment.start_in_s > 0
         if not assignment.is_wanted or (self._relay is not None and cannot_go_on):
             self.end()
-        else:
-            self._set_timers()
+            return
+        self._set_timers()
+        if assignment.moves:
+            self.hand_over()
+        if assignment.moves and self._relay is not None:
+            # It does not wait for ever for a keyframe.
+            self._timers.append(self._loop.call_later(KEYFRAME_S, lambda: self.hand_over(at_once=True)))
 
     def end(self) -> None:
         """Stop the run and end its broadcast; this is over when the run has ended."""

@@ -20,7 +20,7 @@ from streamferry.relay import RelaySpec, Trouble, lease_clock
 from streamferry.relay.preview import Viewer
 from streamferry.worker.health import WorkerHealth
 from streamferry.worker.ledger import LEASE_S, LeaseLost, Ledger, Report, StoreUnavailable
-from streamferry.worker.task_runner import RunningRelay, TaskRunner
+from streamferry.worker.task_runner import KEYFRAME_S, RunningRelay, TaskRunner
 
 _log = logging.getLogger("streamferry.worker")
 
@@ -39,10 +39,8 @@ TOLD_PAUSE_S = 0.05
 #: How often it reads everything it holds, even if the store does not say that something was changed: a standby that
 #: was promoted may lack the latest changes.
 REREAD_S = 30.0
-#: Relays get this long to close their sessions properly when the worker leaves.
+#: Relays get this long to close their sessions properly when the worker leaves, after ``KEYFRAME_S``.
 LEAVE_S = 5.0
-#: Before that they get this long to reach a keyframe, so that the next worker continues where they ended.
-KEYFRAME_S = 2.0
 _RETRY_S = 1.0
 # How many tasks are begun, or asked how they are, before the beat can be next: each takes some 20 us.
 _AT_ONCE = 100
@@ -213,7 +211,7 @@ class Worker:
                 if len(self._runners) % _AT_ONCE == _AT_ONCE - 1:
                     await asyncio.sleep(0)
                 self._runners[task_id] = TaskRunner(assignment, self._host.start, self._stir)
-                if not assignment.is_wanted:
+                if not assignment.is_wanted or assignment.moves:
                     self._runners[task_id].end()
             else:
                 runner.follow(assignment)

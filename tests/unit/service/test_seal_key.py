@@ -21,8 +21,8 @@ from streamferry.control.clock import SystemClock
 from streamferry.media.url import MediaUrl
 from streamferry.service.store_access import Purpose, open_store, prepare_data_dir, rotate_seal
 from streamferry.store import Store, sealing, sqlite_url, workers
+from streamferry.store.digests import destination_digest
 from streamferry.store.schema import metadata, seal_key, task, task_spec
-from streamferry.store.tasks import destination_digest
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 from streamferry.web.rest.rest_errors import RestError
 from streamferry.web.rest.tokens import Tokens

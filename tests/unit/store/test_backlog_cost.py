@@ -114,7 +114,7 @@ async def test_it_is_found_out_anew_after_a_change(backlog: Backlog) -> None:
     assert before is not None
     assert after is not None
     assert after - before == 30_000
-    ledger = StoreLedger(backlog.store, "two", capacity=1)
+    ledger = StoreLedger(backlog.store, "two", capacity=100)
     await ledger.register()
     await ledger.poll(0, 1)
     assert await backlog.played_out_ms(task_id) is None

@@ -13,7 +13,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.url import MediaUrl
 from streamferry.relay import RelayStatus, State
-from streamferry.store import Store, assignments, due, groups, tasks, workers
+from streamferry.store import Store, assignments, digests, due, groups, tasks, workers
 from streamferry.store import usage as usages
 from streamferry.store.database import lock_name, read_now_ms
 from streamferry.store.schema import run, task, worker
@@ -182,7 +182,7 @@ async def test_a_dry_run_waits_for_nobody(store: Store) -> None:
     actions = Actions(store)
     async with store.write() as connection:
         await groups.find(connection, "default", lock=True)
-        await lock_name(connection, tasks.destination_digest(store.seal, make_spec().destination))
+        await lock_name(connection, digests.destination_digest(store.seal, make_spec().destination))
         async with asyncio.timeout(30):
             await actions.check_decided(lambda _: make_spec())
 

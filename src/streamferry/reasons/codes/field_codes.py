@@ -27,6 +27,15 @@ class Fields:
         "field.host_name", "must be a host name, with a port if it is not 1935", "须为主机名，端口不是 1935 时须带端口"
     )
     FIELD_TOO_LONG = ReasonCode("field.too_long", "must be at most {count} characters", "最多 {count} 个字符")
+    FIELD_LABEL = ReasonCode(
+        "field.label",
+        "must be name=value, as region=eu: letters, digits and . _ - in the name, also : and / in the value",
+        "须为“名称=值”的形式，如 region=eu：名称可用字母、数字及 . _ -，值还可用 : 和 /",
+    )
+    FIELD_TOO_MANY_LABELS = ReasonCode("field.too_many_labels", "must be at most {count} labels", "最多 {count} 个标签")
+    FIELD_PRIORITY = ReasonCode(
+        "field.priority", "must be a whole number of {lowest} to {highest}", "须为 {lowest} 至 {highest} 的整数"
+    )
     FIELD_ITEM_COUNT = ReasonCode("field.item_count", "must hold 1 to {count} addresses", "须为 1 至 {count} 个地址")
     FIELD_END_BEFORE_START = ReasonCode(
         "field.end_before_start",

@@ -25,6 +25,15 @@ class Tasks:
     TASK_MARK_DAMAGED = ReasonCode("task.mark_damaged", "its watermark is damaged", "其水印已损坏")
     TASK_MARK_UNREAD = ReasonCode("task.mark_unread", "the watermark's picture was not read", "未读取水印图片")
     TASK_NO_ROOM = ReasonCode("task.no_room", "no worker has room", "没有工作进程有空位")
+    TASK_NO_LABEL = ReasonCode("task.no_label", "no worker has label {labels:and}", "没有工作进程具有标签 {labels:and}")
+    TASK_NO_LABELLED_ROOM = ReasonCode(
+        "task.no_labelled_room",
+        "no worker with label {labels:and} has room",
+        "具有标签 {labels:and} 的工作进程没有空位",
+    )
+    TASK_NO_ENCODE_ROOM = ReasonCode(
+        "task.no_encode_room", "no worker has room for an encode", "没有工作进程能再进行转码"
+    )
     TASK_NEVER_STARTED = ReasonCode(
         "task.never_started",
         "was never started: no worker took it in its time",
@@ -35,6 +44,7 @@ class Tasks:
     )
     TASK_WORKER_LOST_LEASE = ReasonCode("task.worker_lost_lease", "its worker lost its lease", "其工作进程失去了租约")
     TASK_WORKER_ENDED = ReasonCode("task.worker_ended", "its worker ended", "其工作进程已结束")
+    TASK_MOVES = ReasonCode("task.moves", "moves to another worker", "正在移至其他工作进程")
     TASK_WORKER_GONE = ReasonCode("task.worker_gone", "its worker is gone", "其工作进程已消失")
     TASK_SERVICE_ENDED = ReasonCode("task.service_ended", "its service ended", "其所属服务已结束")
     TASK_RESTORED = ReasonCode("task.restored", "restored from a backup", "已从备份恢复")
@@ -69,6 +79,7 @@ class Actions:
         "the task was changed meanwhile: it has version {version} now",
         "任务已被他人修改，当前版本为 {version}，请重新载入后再改",
     )
+    ACTION_NO_WORKER = ReasonCode("action.no_worker", "there is no worker {name}", "没有工作进程 {name}")
     ACTION_NO_KEY = ReasonCode(
         "action.no_key", "there is no access key {access_key_id}", "没有访问密钥 {access_key_id}"
     )

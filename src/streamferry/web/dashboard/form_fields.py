@@ -71,9 +71,11 @@ class Fields:
         made.props("outlined dense hide-bottom-space").classes("field")
         return self.add(name, made, label)
 
-    def number(self, name: str, label: str, value: float | None, write: Callable[[float | None], None]) -> ui.number:
+    def number(
+        self, name: str, label: str, value: float | None, write: Callable[[float | None], None], *, least: int = 1
+    ) -> ui.number:
         """A number, or None while the user is typing."""
-        made = ui.number(label, value=value, min=1, on_change=lambda event: self._note(name, write, event.value))
+        made = ui.number(label, value=value, min=least, on_change=lambda event: self._note(name, write, event.value))
         made.props("outlined dense hide-bottom-space").classes("field")
         return self.add(name, made, label)
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from streamferry.reasons import Code, Reason
 from streamferry.relay.spec import Codecs, Latency
 from streamferry.tasks.errors import ActionError, TaskNotFound
+from streamferry.tasks.placement import LOWEST_PRIORITY
 from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard import not_found
 from streamferry.web.dashboard.connection_editor import ConnectionEditor
@@ -202,6 +203,12 @@ class _Form:
             group = ui.select(self._groups, value=values.group if values.group in self._groups else None)
             group.props(f'outlined dense options-dense label="{t("form.group")}"').classes("field")
             group.on_value_change(lambda event: setattr(values, "group", event.value)).set_enabled(values.seen is None)
+        with ui.element("div").classes("pair"):
+            where = self._text("placement", "form.placement", values.placement)
+            where.props(f'spellcheck=false autocapitalize=off hint="{t("form.placement_hint")}"')
+            write = self._set("priority")
+            first = self._fields.number("priority", t("form.priority"), values.priority, write, least=LOWEST_PRIORITY)
+            first.props(f'hint="{t("form.priority_hint")}"')
         callback = self._text("callback_url", "form.callback", values.callback_url)
         callback.classes("code").props('spellcheck=false autocapitalize=off placeholder="https://"')
         for name, rule in TEXTS.items():

@@ -5,6 +5,7 @@ at once, each at its field. The remaining errors, and those that need the store,
 """
 
 import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
@@ -83,6 +84,8 @@ class FormValues:
     pre_download: bool = True
     latency: Latency = Latency.NORMAL
     codecs: Codecs = Codecs.ANY
+    placement: str = ""
+    priority: float | None = 0
     callback_url: str = ""
     texts: dict[str, str] = field(default_factory=lambda: dict.fromkeys(TEXTS, ""))
     mark: WatermarkValues | None = None
@@ -119,6 +122,8 @@ class FormValues:
             pre_download=task.pre_download,
             latency=task.latency,
             codecs=task.codecs,
+            placement=", ".join(task.placement),
+            priority=task.priority,
             callback_url=task.callback_url,
             texts={name: getattr(task, name) for name in TEXTS},
             mark=WatermarkValues("", mark.x, mark.y, mark.ratio) if mark else None,
@@ -150,6 +155,8 @@ class FormValues:
             judge("title", lambda: checks.check_title(self.title))
         for name, text in self.texts.items():
             judge(name, partial(checks.check_text, name, text, TEXTS[name]))
+        judge("placement", lambda: checks.check_placement(self._labels))
+        judge("priority", self._read_priority)
         self._judge_window(judge, now)
         for index, one in enumerate(self._listed):
             self._judge_source(judge, index, one, rules)
@@ -194,6 +201,8 @@ class FormValues:
             pre_download=self.pre_download if is_list else None,
             latency=None if is_list else self.latency,
             codecs=self.codecs,
+            placement=self._labels,
+            priority=self._read_priority(),
             callback_url=self.callback_url.strip(),
             watermark=self._mark_draft(),
             texts={name: text or CLEARED for name, text in self.texts.items()},
@@ -204,6 +213,15 @@ class FormValues:
         draft = self.new_task(now)
         cleared: dict[str, Any] = {name: CLEARED for name in CLEARABLE if not getattr(draft, name)}
         return replace(draft, group=None, **cleared)
+
+    @property
+    def _labels(self) -> list[str]:
+        return [one for one in re.split(r"[\s,，、;；]+", self.placement) if one]
+
+    def _read_priority(self) -> int:
+        given = self.priority or 0
+        # What is no whole number is out of every range.
+        return checks.check_priority(int(given) if given == int(given) else checks.MAX_INT32)
 
     @property
     def _listed(self) -> list[SourceValues]:

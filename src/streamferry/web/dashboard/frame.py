@@ -25,6 +25,7 @@ _PLACES = (
     ("nav.overview", "/", "dashboard"),
     ("nav.tasks", "/tasks", "view_list"),
     ("nav.library", "/library", "video_library"),
+    ("nav.workers", "/workers", "dns"),
 )
 _HEAD = f'<link rel="stylesheet" href="{BASE}/static/dashboard.css"><script src="{BASE}/static/dashboard.js"></script>'
 #: How long after the store could not be reached a page tries again.

@@ -1,4 +1,4 @@
-"""Ends sessions when their key is disabled or replaced, by reading the store's keys regularly."""
+"""Ends sessions when their key is disabled or replaced, or another service ended them: reads the store regularly."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import time
 
 from streamferry.control.actions import Actions
 from streamferry.store import TROUBLE, describe_trouble
+from streamferry.web.dashboard.session_shelf import SessionShelf
 from streamferry.web.dashboard.sessions import Sessions
 
 _log = logging.getLogger("streamferry.dashboard")
@@ -15,13 +16,18 @@ _log = logging.getLogger("streamferry.dashboard")
 LOOK_S = 2.0
 
 
-async def watch_keys(actions: Actions, sessions: Sessions, stopping: asyncio.Event) -> None:
-    """Run until ``stopping`` is set. A key with a new secret counts as another key."""
+async def watch_keys(
+    actions: Actions, sessions: Sessions, stopping: asyncio.Event, shelf: SessionShelf | None = None
+) -> None:
+    """Run until ``stopping`` is set. A key with a new secret counts as another key. ``shelf``: where sessions may be
+    ended by other services."""
     made_at: dict[str, object] = {}
     is_well = True
     while not stopping.is_set():
         asked_at = time.monotonic()
         try:
+            if shelf is not None:
+                await shelf.follow()
             keys = {one.access_key_id: one for one in await actions.list_keys() if one.enabled}
         except TROUBLE as error:
             if is_well:

@@ -14,6 +14,7 @@ from streamferry.web.dashboard import (
     sign_in,
     task_list,
     task_page,
+    workers_page,
 )
 from streamferry.web.dashboard.asset_cache import AssetCache
 from streamferry.web.dashboard.frame import VisitorMiddleware
@@ -29,12 +30,12 @@ _RECONNECT_S = 6.0
 def mount_dashboard(app: FastAPI, page_actions: PageActions) -> None:
     """Call it once per process: the page framework keeps its pages in its module."""
     pages = nicegui.app
-    doors = sign_in.SignIn(page_actions.actions, page_actions.sessions, page_actions.links)
+    doors = sign_in.SignIn(page_actions.actions, page_actions.shelf, page_actions.links)
     pages.add_api_route("/sign-in", doors.show, methods=["GET"])
     pages.add_api_route("/sign-in", doors.sign_in, methods=["POST"])
     pages.add_api_route("/sign-out", doors.sign_out, methods=["POST"])
     pages.add_static_files("/static", _STATIC)
-    for page in (overview, task_list, form_page, library_page, task_page):
+    for page in (overview, task_list, form_page, library_page, task_page, workers_page):
         page.register(page_actions)
     not_found.register()
     pages.colors(primary="#3b5bdb", positive="#17692e", negative="#d6336c", warning="#e8890c", info="#1663b7")
@@ -54,4 +55,4 @@ def mount_dashboard(app: FastAPI, page_actions: PageActions) -> None:
     )
     pages.add_middleware(AssetCache)
     pages.add_middleware(VisitorMiddleware)
-    pages.add_middleware(Gate, sessions=page_actions.sessions, public_hosts=page_actions.public_hosts)
+    pages.add_middleware(Gate, find=page_actions.shelf.find, public_hosts=page_actions.public_hosts)

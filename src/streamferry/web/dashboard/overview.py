@@ -9,7 +9,8 @@ from streamferry.web.dashboard.frame import Page, Visitor, frame, live, visitor
 from streamferry.web.dashboard.keyed import KeyedLines, Show
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.widgets import bar, card, empty, set_chip, state_chip, time_at
-from streamferry.web.operation_views import CacheView, WorkerView
+from streamferry.web.dashboard.workers_page import facts_of
+from streamferry.web.operation_views import CacheView, WorkerState, WorkerView
 from streamferry.web.views import Overview, TaskPage, TaskView
 
 _REFRESH_S = 3.0
@@ -126,11 +127,8 @@ class _Content:
 
         def follow(one: WorkerView) -> None:
             load.set_value(one.tasks / max(1, one.capacity))
-            words = [t("overview.load", tasks=one.tasks, capacity=one.capacity)]
-            if one.health is not None:
-                words.append(t("overview.cpu", percent=round(one.health.cpu_percent)))
-                words.append(show.size(one.health.memory_bytes))
-            about.set_text(" · ".join(words))
+            words = [] if one.state is WorkerState.OPEN else [t(f"worker.{one.state.value}")]
+            about.set_text(" · ".join((*words, *facts_of(one, t))))
 
         follow(first)
         return line, follow

@@ -15,12 +15,13 @@ from streamferry.tasks.errors import ActionError
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.links import SignInLinks
 from streamferry.web.dashboard.numbers import Numbers
+from streamferry.web.dashboard.session_shelf import SessionShelf
 from streamferry.web.dashboard.sessions import Sessions
 from streamferry.web.operation_views import ProbeView
 from streamferry.web.probing import Probing
 from streamferry.web.reads import Reads
 from streamferry.web.request_sample import SdkBody
-from streamferry.web.writes import Verb, Writes
+from streamferry.web.writes import Verb, WorkerVerb, Writes
 
 _PROBE_S = 20.0
 
@@ -41,8 +42,9 @@ class PageActions:
     callbacks: Callbacks
     probing: Probing
     sdk_body: SdkBody
+    sessions: Sessions
+    shelf: SessionShelf
     public_hosts: Collection[str] = ()
-    sessions: Sessions = field(default_factory=Sessions)
     links: SignInLinks = field(default_factory=SignInLinks)
 
     def require_writer(self, who: Visitor) -> None:
@@ -64,6 +66,11 @@ class PageActions:
                 await self.writes.delete_task(task_id)
             else:
                 await self.writes.ask_task(task_id, Verb(deed))
+
+    async def ask_worker(self, who: Visitor, worker_id: str, verb: WorkerVerb) -> None:
+        """Cordon, drain or uncordon a worker. Raises ActionError."""
+        with self._acting(who):
+            await self.writes.ask_worker(worker_id, verb)
 
     async def create(self, who: Visitor, draft: TaskDraft) -> str:
         """Make a task; its id. Raises ActionError."""

@@ -7,7 +7,7 @@ from a page of ours (Origin).
 import logging
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from urllib.parse import quote, urlsplit
 
 from nicegui import __version__ as nicegui_version
@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamferry.store import TROUBLE, describe_trouble
-from streamferry.web.dashboard.sessions import Session, Sessions
+from streamferry.web.dashboard.sessions import Session
 
 _log = logging.getLogger("streamferry.dashboard")
 
@@ -63,9 +63,12 @@ class _TooLarge(Exception):
 class Gate:
     """See the module. ``public_hosts``: further names under which browsers reach the service."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, public_hosts: Collection[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, find: Callable[[str], Awaitable[Session | None]], public_hosts: Collection[str] = ()
+    ) -> None:
+        """``find``: the session of a token."""
         self._app = app
-        self._sessions = sessions
+        self._find = find
         self._public_hosts = frozenset(name.lower() for name in public_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,7 +82,11 @@ class Gate:
         if is_change and not is_same_origin(headers, self._public_hosts):
             await _refuse(scope, receive, send, 403)
             return
-        session = self._sessions.find(session_token(headers), time.monotonic())
+        try:
+            session = await self._find(session_token(headers))
+        except TROUBLE as error:
+            _log.error("the store cannot be asked: %s", describe_trouble(error))
+            session = None
         if session is None and path != SIGN_IN and not path.startswith(_OPEN_FILES):
             await _send_to_sign_in(scope, receive, send)
             return

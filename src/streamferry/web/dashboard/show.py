@@ -138,6 +138,18 @@ def connection_of(options: Mapping[str, Any], t: Translate) -> str:
     return "\n".join([*lines, *([t("form.keep_drift")] if "keep_drift" in options else [])])
 
 
+def placement_of(task: TaskView, t: Translate) -> str:
+    """What it asks of its worker, which has it, and its priority, a line each; empty for nothing special."""
+    told = []
+    if task.placement:
+        told.append(t("task.told", name=t("form.placement"), value=", ".join(task.placement)))
+    if task.run.worker_id and task.placement:
+        told.append(t("task.told", name=t("task.worker"), value=task.run.worker_id))
+    if task.priority:
+        told.append(t("task.told", name=t("form.priority"), value=task.priority))
+    return "\n".join(told)
+
+
 def label_of(label: str) -> str:
     """The name that a label of the form begins with: it goes on with what may be typed."""
     return _END_OF_NAME.split(label)[0]

@@ -21,7 +21,8 @@ from streamferry.tasks.actor import new_request_id
 from streamferry.web.dashboard.links import SignInLinks
 from streamferry.web.dashboard.preferences import LANGUAGE_COOKIE, Preferences
 from streamferry.web.dashboard.session_gate import BASE, COOKIE, SIGN_IN, session_of, session_token
-from streamferry.web.dashboard.sessions import SESSION_S, Sessions
+from streamferry.web.dashboard.session_shelf import SessionShelf
+from streamferry.web.dashboard.sessions import SESSION_S
 from streamferry.web.dashboard.texts import LANGUAGES, Translate, translator
 
 _log = logging.getLogger("streamferry.dashboard")
@@ -35,7 +36,7 @@ _FORM_TIMEOUT_S = 10.0
 class SignIn:
     """The handlers of ``GET`` and ``POST /sign-in`` and of ``POST /sign-out``."""
 
-    def __init__(self, actions: Actions, sessions: Sessions, links: SignInLinks) -> None:
+    def __init__(self, actions: Actions, sessions: SessionShelf, links: SignInLinks) -> None:
         self._actions = actions
         self._sessions = sessions
         self._links = links
@@ -67,10 +68,10 @@ class SignIn:
         except WrongKey:
             _log.warning("a sign-in to the dashboard failed from %s", host)
             return _page(request, following, key_id, "sign_in.link_used" if "once" in form else "sign_in.wrong")
-        return self._begin(request, known, following)
+        return await self._begin(request, known, following)
 
-    def _begin(self, request: Request, known: KeyPair, following: str) -> Response:
-        token = self._sessions.begin(known.access_key_id, can_write=not known.read_only, now=time.monotonic())
+    async def _begin(self, request: Request, known: KeyPair, following: str) -> Response:
+        token = await self._sessions.begin(known.access_key_id, can_write=not known.read_only)
         answer = RedirectResponse(following, 303)
         answer.set_cookie(
             COOKIE,
@@ -85,7 +86,7 @@ class SignIn:
 
     async def sign_out(self, request: Request) -> Response:
         """End the session."""
-        self._sessions.end(session_token(request.headers))
+        await self._sessions.end(session_token(request.headers))
         answer = RedirectResponse(SIGN_IN, 303)
         answer.delete_cookie(COOKIE, path=BASE, httponly=True, samesite="lax")
         return answer

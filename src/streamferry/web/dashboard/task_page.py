@@ -83,6 +83,7 @@ class _Content:
                 with card(t("form.destination")):
                     self._destination = ui.label().classes("mono wrap")
                     self._destination_connection = ui.label().classes("soft note connection")
+                    self._placement = ui.label().classes("soft note")
                     with ui.element("div").classes("window soft"):
                         self._start, arrow, self._end = time_at(""), ui.label("→"), time_at("")
                         arrow.props("aria-hidden=true")
@@ -139,6 +140,9 @@ class _Content:
         ):
             label.set_text(show.connection_of(options, t))
             label.set_visibility(bool(options))
+        placement = show.placement_of(task, t)
+        self._placement.set_text(placement)
+        self._placement.set_visibility(placement != "")
         self._start.props["at"], self._end.props["at"] = task.start_at.isoformat(), task.end_at.isoformat()
         self._allow(task.status)
         samples = self._page_actions.reads.samples(task.task_id).samples

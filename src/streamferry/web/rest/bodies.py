@@ -16,6 +16,7 @@ from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_
 from streamferry.tasks.draft import CLEARABLE, CLEARED, ServerAndKey, SourceDraft, TaskDraft, WatermarkDraft
 from streamferry.tasks.model import ContinueStrategy, TaskKind
 from streamferry.tasks.options import OptionsDraft
+from streamferry.tasks.placement import HIGHEST_PRIORITY, LOWEST_PRIORITY, MAX_LABELS
 from streamferry.tasks.texts import TEXTS
 from streamferry.web.views import Kind, Strategy
 
@@ -130,6 +131,11 @@ class TaskFields(Body):
     codecs: Codecs | None = None
     """What the destination takes: h264 encodes to H.264 and AAC what is anything else; any (the default) sends what the
     source sends."""
+    placement: Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=MAX_LABELS)] | None = None
+    """Labels that its worker must have, as ``region=eu``. Empty (the default): any worker."""
+    priority: Annotated[int, Strict(), Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY)] | None = None
+    """Which task is taken first when there is not room for all: the one with the higher number; 0 is the default. No
+    task on the air is ended for another one."""
     loops: Loops | None = None
     """How often a list is played; -1 (the default) is without end."""
     callback_url: Annotated[str, Field(max_length=MAX_CALLBACK_CHARS, pattern=_NO_NUL)] | None = None
@@ -157,8 +163,8 @@ class NewTask(TaskFields):
 
 
 class TaskPatch(TaskFields):
-    """Changes to a task: a field that is not given stays. Null or an empty text clears title, callback_url, watermark
-    or options; for any other field null means that it is not given."""
+    """Changes to a task: a field that is not given stays. Null or an empty text clears title, callback_url, watermark,
+    placement or options; for any other field null means that it is not given."""
 
     kind: Kind | None = None
     sources: Annotated[list[SourceBody], Field(min_length=1, max_length=MAX_ITEMS)] | None = None

@@ -20,6 +20,7 @@ from streamferry.tasks.errors import (
     ProberBusy,
     TaskNotFound,
     VersionConflict,
+    WorkerNotFound,
     WrongState,
 )
 
@@ -45,7 +46,8 @@ STATUSES = {
     400: "`bad_request`: the request breaks off or is not HTTP.",
     401: "`no_token`; `wrong_token`; `token_expired`; `wrong_key`, when a token is made.",
     403: "`read_only`: the key may only read.",
-    404: "`task_not_found`, `group_not_found`, `callback_not_found`, `no_watermark`, `no_such_path`.",
+    404: "`task_not_found`, `group_not_found`, `callback_not_found`, `worker_not_found`, `no_watermark`, "
+    "`no_such_path`.",
     405: "`method_not_allowed`.",
     408: "`timeout`: the body did not arrive within 30 s.",
     409: "`wrong_state`: not for a task in this state; `destination_conflict`; `group_exists`; `group_in_use`; "
@@ -86,6 +88,7 @@ class RestError(Exception):
 _STATUS: dict[type[ActionError], tuple[int, str]] = {
     InvalidField: (422, "invalid_field"),
     TaskNotFound: (404, "task_not_found"),
+    WorkerNotFound: (404, "worker_not_found"),
     GroupNotFound: (404, "group_not_found"),
     DeliveryNotFound: (404, "callback_not_found"),
     GroupExists: (409, "group_exists"),

@@ -29,7 +29,7 @@ from streamferry.web.rest import bodies
 from streamferry.web.rest.event_stream import Follower
 from streamferry.web.rest.rest_errors import STATUSES, Refusal, RestError
 from streamferry.web.rest.tokens import Tokens
-from streamferry.web.writes import Verb, Writes
+from streamferry.web.writes import Verb, WorkerVerb, Writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class RestSettings:
 
 #: Anything else is simply the id of no task: the pattern is for readers of the document.
 TaskId = Annotated[str, Path(description="32 hexadecimal digits.", json_schema_extra={"pattern": "^[0-9a-f]{32}$"})]
+WorkerId = Annotated[str, Path(description="As the list has it.", max_length=64)]
 EventId = Annotated[str, Path(description="As its receiver got it.", max_length=64)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000, description="Counts from 1.")]
 #: Most bytes of addresses and other texts on one page of tasks.
@@ -117,6 +118,7 @@ class Routes:
             ("POST", "/callbacks/{event_id}/replay", self.replay_callback, 204, "callbacks"),
             ("GET", "/audit", self.list_audit, 200, "operation"),
             ("GET", "/workers", self.list_workers, 200, "operation"),
+            ("POST", "/workers/{worker_id}/{verb}", self.ask_worker, 200, "operation"),
             ("GET", "/cache", self.show_cache, 200, "operation"),
             ("GET", "/usage", self.show_usage, 200, "operation"),
             ("POST", "/probe", self.probe, 200, "operation"),
@@ -292,6 +294,11 @@ class Routes:
     async def list_workers(self) -> operation_views.WorkerList:
         """Workers that exist, or did in the last hour."""
         return await self._reads.workers()
+
+    async def ask_worker(self, worker_id: WorkerId, verb: WorkerVerb) -> operation_views.WorkerView:
+        """Have a worker take no more tasks (``cordon``), hand those that it has over to others that have a place for
+        them (``drain``), or take tasks again (``uncordon``). It stays so for its id, also when it starts anew."""
+        return await self._writes.ask_worker(worker_id, verb)
 
     async def show_cache(self) -> operation_views.CacheView:
         """The cache of prepared files on the machine that answers."""

@@ -10,6 +10,7 @@ from streamferry.control.actions import Actions
 from streamferry.store import Store
 from streamferry.web.dashboard.links import LINK_S, SignInLinks
 from streamferry.web.dashboard.session_gate import COOKIE
+from streamferry.web.dashboard.session_shelf import SessionShelf
 from streamferry.web.dashboard.sessions import Sessions
 from streamferry.web.dashboard.sign_in import SignIn
 
@@ -51,7 +52,7 @@ async def test_a_link_is_good_on_this_machine_only(
     """Whoever has got hold of it elsewhere, or behind a proxy, gets the form, and no session."""
     actions = Actions(store)
     key = await actions.create_key()
-    links, sessions = SignInLinks(), Sessions()
+    links, sessions = SignInLinks(), SessionShelf(store, Sessions())
     body = urlencode({"once": links.make(key.access_key_id, monotonic()), "next": "/dashboard/tasks"}).encode()
 
     async def receive() -> dict[str, object]:

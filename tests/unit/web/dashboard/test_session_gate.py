@@ -1,6 +1,7 @@
 """The gate: who gets in, and from where."""
 
 import time
+from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
@@ -12,10 +13,17 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from streamferry.web.dashboard.session_gate import COOKIE, Gate, session_of
-from streamferry.web.dashboard.sessions import Sessions
+from streamferry.web.dashboard.sessions import Session, Sessions
 
 SESSIONS = Sessions()
 TOKEN = SESSIONS.begin("AK1", can_write=True, now=time.monotonic())
+
+
+def _of(sessions: Sessions) -> Callable[[str], Awaitable[Session | None]]:
+    async def find(token: str) -> Session | None:
+        return sessions.find(token, time.monotonic())
+
+    return find
 
 
 async def _answer(request: Request) -> PlainTextResponse:
@@ -27,7 +35,7 @@ async def _answer(request: Request) -> PlainTextResponse:
 def browser() -> httpx.AsyncClient:
     """Someone in front of the gate, without a session."""
     inside = Starlette(routes=[Route("/dashboard/{path:path}", _answer, methods=["GET", "POST"])])
-    gated = Gate(inside, SESSIONS, ["stream.example", "ported.example:8443", "https.example:443"])
+    gated = Gate(inside, _of(SESSIONS), ["stream.example", "ported.example:8443", "https.example:443"])
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=gated), base_url="http://here:8080")
 
 
@@ -108,7 +116,7 @@ async def test_a_page_showed_what_went_wrong_inside(error: Exception, status: in
     async def fail(scope: Scope, receive: Receive, send: Send) -> None:
         raise error
 
-    transport = httpx.ASGITransport(app=Gate(fail, SESSIONS))
+    transport = httpx.ASGITransport(app=Gate(fail, _of(SESSIONS)))
     async with httpx.AsyncClient(transport=transport, base_url="http://here:8080") as browser:
         answer = await browser.get("/dashboard/tasks", headers={"Cookie": f"{COOKIE}={TOKEN}"})
     assert answer.status_code == status
@@ -133,7 +141,7 @@ async def test_a_stream_outlived_its_session() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await Gate(stream, sessions)(_scope("http", token), _nothing, send)
+    await Gate(stream, _of(sessions))(_scope("http", token), _nothing, send)
     assert [(one.get("body"), one.get("more_body")) for one in sent[1:]] == [(b"before", True), (b"", False)]
 
 
@@ -155,7 +163,7 @@ async def test_a_page_outlived_its_session() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await Gate(listen, sessions)(_scope("websocket", token), receive, send)
+    await Gate(listen, _of(sessions))(_scope("websocket", token), receive, send)
     assert [one["type"] for one in heard] == ["websocket.receive", "websocket.disconnect"]
     assert [one["type"] for one in sent] == ["websocket.close"]
 

@@ -39,6 +39,8 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
         pre_download=False,
         latency=Latency.NORMAL,
         codecs=Codecs.ANY,
+        placement=[],
+        priority=0,
         callback_url="",
         callback_failures=0,
         callbacks_ended=False,

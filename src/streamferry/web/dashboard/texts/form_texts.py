@@ -83,6 +83,16 @@ TEXTS = {
     "form.no_probe": ("This service cannot inspect files.", "本服务无法探测文件。"),
     "form.note": ("Note, shown with the task", "备注（与任务一起显示）"),
     "form.one_address": ("One address", "完整地址"),
+    "form.placement": ("Labels of the worker", "工作进程标签"),
+    "form.placement_hint": (
+        "Such as region=eu, egress=192.0.2.7. Empty: any worker.",
+        "如 region=eu, egress=192.0.2.7。留空表示任意工作进程。",
+    ),
+    "form.priority": ("Priority", "优先级"),
+    "form.priority_hint": (
+        "-100 to 100. More is taken first when there is not room for all.",
+        "-100 至 100。空位不足时，数值大的先运行。",
+    ),
     "form.probe": ("Inspect it", "探测"),
     "form.probe_secret": (
         "Type the whole address to have it inspected: here it is shown without its secrets.",

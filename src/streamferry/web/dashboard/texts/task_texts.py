@@ -106,6 +106,7 @@ TEXTS = {
     "task.stop_question": ("Stop {name}?", "停止“{name}”？"),
     "task.told": ("{name}: {value}", "{name}：{value}"),
     "task.untitled": ("Task {id}", "任务 {id}"),
+    "task.worker": ("Worker", "工作进程"),
     "trouble.since": ("since", "始于"),
     "trouble.tries": ("{tries} tries", "已尝试 {tries} 次"),
     "view.broken": ("The preview broke off; it is tried again.", "预览中断，正在重试。"),
