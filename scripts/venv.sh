@@ -54,7 +54,8 @@ if [ "$(cat ".venv/.installed-$what" 2>/dev/null)" = "$stamp" ]; then
     exit 0
 fi
 echo "installing $target into .venv"
-.venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --editable "$target" ||
+# What is imported is compiled then: all of it would be 40 s of CPU, and little of it is.
+.venv/bin/python -m pip install -qq --no-compile --disable-pip-version-check --no-input --editable "$target" ||
     fail 'pip could not install the project: its message is above. A package index must be reachable the first time.'
 echo "$stamp" >".venv/.installed-$what"
 if [ "$what" = dev ]; then

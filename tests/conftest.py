@@ -126,6 +126,11 @@ def _forks() -> Iterator[None]:
     programs.close_forks()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _clusters(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> None:
+    postgresql.keep_cluster(directory_of_run(pytestconfig, tmp_path_factory.getbasetemp()))
+
+
 @pytest.fixture
 def started_children(monkeypatch: pytest.MonkeyPatch) -> None:
     """Preparations and probes are started, and no forks: for tests of what /proc shows and of the watcher of a loop."""
