@@ -146,3 +146,48 @@ def test_a_hidden_value_stays_until_another_is_typed(
     page.get_by_role("button", name="Save").click()
     nginx.wait_published("planted-other")
     expect(card(page, "Destination")).not_to_contain_text("flashVer")
+
+
+def test_what_a_live_task_is_sent_and_how_is_shown(
+    tab: Tab, shared_service: ServiceProgram, open_tab: Callable[..., Tab]
+) -> None:
+    """Codecs, drift and rotation as they were chosen in the form, on the task's page in both languages, and no more
+    once they were chosen away."""
+    page = tab.page
+    source, to = card(page, "Source"), card(page, "Destination")
+    page.get_by_role("button", name="A live stream").click()
+    field(source, "Stream: rtmp").fill("rtmp://127.0.0.1:9/live/cam")
+    fold_of(source).click()
+    drift = source.get_by_role("switch", name="Leave the sound of drifting clocks")
+    drift.click()
+    field(to, "Push address").fill("rtmp://127.0.0.1:9/live/shown")
+    fold_of(to).click()
+    field(to, "Another session after").fill("5")
+    page.get_by_label("What it is sent").click()
+    page.get_by_role("option", name="only H.264 and AAC").click()
+    page.get_by_role("button", name="Create task").click()
+    expect_wrong(to, "Another session after", "must be 0, or 60 to 604800 seconds")
+    field(to, "Another session after").fill("39600")
+    page.get_by_role("button", name="Create task").click()
+    page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
+    expect(card(page, "Destination")).to_contain_text("What it is sent: only H.264 and AAC")
+    expect(card(page, "Destination")).to_contain_text("Another session after: 11:00:00")
+    expect(card(page, "Source")).to_contain_text("Leave the sound of drifting clocks as it is stamped")
+    tab.keep("task-sent-en")
+    chinese = open_tab(shared_service.url, locale="zh-CN")
+    chinese.enter(KEY_ID, SECRET)
+    chinese.page.goto(page.url)
+    expect(card(chinese.page, "推流目标")).to_contain_text("发送的编码格式：仅 H.264 和 AAC")
+    expect(card(chinese.page, "推流目标")).to_contain_text("更换推流会话：11:00:00")
+    chinese.keep("task-sent-zh")
+    page.get_by_role("button", name="Edit").click()
+    expect(field(to, "Another session after")).to_have_value("39600")
+    field(to, "Another session after").fill("")
+    drift.click()
+    page.get_by_label("What it is sent").click()
+    page.get_by_role("option", name="the source's codecs").click()
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
+    expect(card(page, "Destination")).not_to_contain_text("Another session")
+    expect(card(page, "Destination")).not_to_contain_text("What it is sent")
+    expect(card(page, "Source")).not_to_contain_text("drifting")

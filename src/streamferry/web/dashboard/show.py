@@ -6,6 +6,7 @@ from typing import Any
 
 from streamferry.media.url import readable
 from streamferry.reasons import Reason
+from streamferry.relay.spec import Codecs
 from streamferry.relay.status import State
 from streamferry.web.dashboard.connection_values import CONNECT_LABELS
 from streamferry.web.dashboard.texts import Say, Translate
@@ -148,6 +149,13 @@ def placement_of(task: TaskView, t: Translate) -> str:
     if task.priority:
         told.append(t("task.told", name=t("form.priority"), value=task.priority))
     return "\n".join(told)
+
+
+def codecs_of(task: TaskView, t: Translate) -> str:
+    """In which codecs the destination is sent the stream; empty for those of the source."""
+    if task.codecs is Codecs.ANY:
+        return ""
+    return t("task.told", name=label_of(t("form.codecs")), value=t(f"codecs.{task.codecs.value}"))
 
 
 def label_of(label: str) -> str:

@@ -82,6 +82,7 @@ class _Content:
                     self._source_connection = ui.label().classes("soft note connection")
                 with card(t("form.destination")):
                     self._destination = ui.label().classes("mono wrap")
+                    self._codecs = ui.label().classes("soft note connection")
                     self._destination_connection = ui.label().classes("soft note connection")
                     self._placement = ui.label().classes("soft note")
                     with ui.element("div").classes("window soft"):
@@ -134,6 +135,9 @@ class _Content:
             label.set_text(facts[name])
         self._list.show(task)
         self._destination.set_text(task.destination)
+        codecs = show.codecs_of(task, t)
+        self._codecs.set_text(codecs)
+        self._codecs.set_visibility(codecs != "")
         for label, options in (
             (self._source_connection, task.source_options),
             (self._destination_connection, task.destination_options),
