@@ -28,6 +28,7 @@ from streamferry.relay.status import State
 from streamferry.store import (
     Store,
     asks_again,
+    conflicts,
     deliveries,
     digests,
     events,
@@ -261,7 +262,7 @@ class Actions(Readings, GroupActions, KeyActions, WorkerActions):
             return
         if not check_only:
             await lock_name(connection, digests.destination_digest(self._seal, spec.destination))
-        other = await tasks.find_conflict(connection, self._seal, spec, except_task_id=task_id, now_ms=now_ms)
+        other = await conflicts.find_conflict(connection, self._seal, spec, except_task_id=task_id, now_ms=now_ms)
         if other is None:
             return
         if self._refuses_conflicts:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 
-from streamferry.store import TROUBLE, Store, describe_trouble, due, placing, retention, workers
+from streamferry.store import TROUBLE, Store, describe_trouble, due, placing, recurring, retention, workers
 from streamferry.store.retention import Retention
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
 
@@ -66,6 +66,9 @@ class Scheduler:
         if pending.ended:
             async with self._store.write() as connection:
                 await due.conclude(connection, self._store.seal)
+        if pending.over:
+            async with self._store.write() as connection:
+                await recurring.move_on(connection, self._store.seal)
         if pending.late:
             async with self._store.write() as connection:
                 late = await due.tell_late(connection)

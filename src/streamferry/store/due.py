@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
 from streamferry.relay.status import Playhead, State
-from streamferry.store import events, placing, task_rows, tasks, workers
+from streamferry.store import events, placing, recurring, task_rows, tasks, workers
 from streamferry.store.cells import read_reason, reason_cells
 from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.events import NewEvent, playhead_detail
@@ -297,13 +297,15 @@ def _may_have_ended(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
 
 
 class Pending(NamedTuple):
-    """What there may be to do, each for a function here, in ``workers`` or in ``placing``: a read that may save writes.
+    """What there may be to do, each for a function here, in ``workers``, ``recurring`` or ``placing``: a read that may save
+    writes.
 
     ``late``: tasks that nobody takes, for a reason that was not told.
     """
 
     expired: bool
     ended: bool
+    over: bool
     late: bool
     draining: bool
 
@@ -312,6 +314,7 @@ _OF_TASK = sa.select(run.c.task_id).join(task, task.c.id == run.c.task_id)
 _PENDING = sa.select(
     workers.some_expired(),
     sa.exists(_OF_TASK.where(_may_have_ended(now_ms()))),
+    sa.exists(_OF_TASK.where(recurring.are_over(now_ms()))),
     sa.exists(_OF_TASK.where(_is_late(now_ms()))),
     sa.exists().where(
         worker.c.intent == Intent.DRAINING.value,

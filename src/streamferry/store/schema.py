@@ -37,6 +37,8 @@ task = sa.Table(
     sa.Column("finished", sa.Boolean, nullable=False),
     sa.Column("start_ms", sa.BigInteger, nullable=False),
     sa.Column("end_ms", sa.BigInteger, nullable=False),
+    # Of a series: the end of this window, as long as another one may come.
+    sa.Column("moves_on_ms", sa.BigInteger, nullable=True),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("destination_digest", sa.String(32), nullable=False),
@@ -50,6 +52,7 @@ task = sa.Table(
     sa.Index(None, "source_digest"),
     sa.Index(None, "group_name", "title_folded"),
     sa.Index(None, "destination_digest", "end_ms"),
+    sa.Index(None, "moves_on_ms"),
 )
 
 task_spec = sa.Table(

@@ -12,7 +12,9 @@ from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, InvalidValue, Reason
 from streamferry.relay.spec import Codecs, Latency
+from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import ContinueStrategy, SourceForm, StoredMark, TaskItem, TaskKind, TaskSpec
+from streamferry.tasks.series import Series
 
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -47,6 +49,7 @@ class _AsTheyAre(BaseModel):
     latency: Latency = Latency.NORMAL
     codecs: Codecs = Codecs.ANY
     priority: int = 0
+    series: Series | None = None
 
 
 class _Stored(_AsTheyAre):
@@ -103,6 +106,8 @@ def parse_spec(
         kind = TaskKind(stored.kind)
         if stored.loops < -1 or stored.loops == 0:
             raise ValueError
+        if stored.series is not None:
+            stored.series.check()
         if stored.callback_url:
             MediaUrl.parse(stored.callback_url)
         spec = TaskSpec(
@@ -121,7 +126,7 @@ def parse_spec(
             source_form=_FORM_OF[stored.source_form],
             continue_strategy=ContinueStrategy(stored.continue_strategy),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidField):
         # pydantic's own message repeats the input.
         raise Unreadable(Reason.of(Code.TASK_OTHER_VERSION)) from None
     return replace(spec, watermark=_parse_watermark(stored.watermark, picture))

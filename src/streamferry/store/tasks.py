@@ -327,26 +327,6 @@ async def delete(connection: AsyncConnection, task_id: str) -> bool:
     return worker_id is not None
 
 
-async def find_conflict(
-    connection: AsyncConnection, seal: Seal, spec: TaskSpec, *, except_task_id: str, now_ms: int
-) -> str | None:
-    """The id of another enabled task that pushes to the same destination at an overlapping time, or None."""
-    found = await connection.execute(
-        sa.select(task.c.id)
-        .where(
-            task.c.destination_digest == digests.destination_digest(seal, spec.destination),
-            task.c.end_ms > max(to_ms(spec.start_at), now_ms),
-            task.c.start_ms < to_ms(spec.end_at),
-            task.c.enabled.is_(True),
-            task.c.finished.is_(False),
-            task.c.id != except_task_id,
-        )
-        .order_by(task.c.number)
-        .limit(1)
-    )
-    return found.scalar()
-
-
 async def knows_stream(connection: AsyncConnection, digest: str) -> bool:
     """Whether a task has that ``stream_digest``."""
     found = await connection.execute(sa.select(task.c.id).where(task.c.stream_digest == digest).limit(1))

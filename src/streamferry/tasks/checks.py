@@ -31,6 +31,7 @@ from streamferry.tasks.errors import InvalidField, TaskNotFound
 from streamferry.tasks.model import StoredMark, TaskItem, TaskKind
 from streamferry.tasks.placement import HIGHEST_PRIORITY, LOWEST_PRIORITY, read_labels
 from streamferry.tasks.texts import FreeText
+from streamferry.tasks.times import NEVER
 
 MAX_WINDOW = timedelta(days=7)
 MAX_ADDRESS_CHARS = 1000
@@ -39,7 +40,7 @@ MAX_CALLBACK_CHARS = 2000
 MAX_INT32 = 2**31 - 1
 #: Times of the years 1970 to 9998: any time zone can show them.
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(9998, 12, 31, 23, 59, 59, tzinfo=UTC)
+_LATEST = NEVER
 # Han characters: the basic block, extension A, compatibility ideographs, U+3007, and the supplementary planes 2 and 3.
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _NAME = re.compile(f"[A-Za-z0-9{_HAN}]{{1,20}}")
@@ -118,10 +119,10 @@ def check_time(field: str, at: datetime) -> datetime:
 
 
 def check_window(start_at: datetime, end_at: datetime, now: datetime) -> None:
-    """At most 7 days long, the end after the start and after ``now``. A start in the past means at once."""
+    """At most 7 days long, or endless; the end after the start and after ``now``. A start in the past means at once."""
     if end_at <= start_at:
         _refuse("end_at", Code.FIELD_NOT_AFTER, field="start_at")
-    if end_at - start_at > MAX_WINDOW:
+    if end_at - start_at > MAX_WINDOW and end_at != NEVER:
         _refuse("end_at", Code.FIELD_WINDOW_TOO_LONG, field="start_at")
     if end_at <= now:
         _refuse("end_at", Code.FIELD_IN_THE_PAST)

@@ -35,6 +35,7 @@ from streamferry.tasks.model import (
 )
 from streamferry.tasks.options import OptionsDraft, decide_options
 from streamferry.tasks.texts import TEXTS
+from streamferry.tasks.windows import Endless, SeriesDraft, decide_window
 
 
 class Cleared(Enum):
@@ -95,7 +96,8 @@ class TaskDraft:
     source_form: SourceForm = SourceForm.RANGES
     destination: str | DestinationParts | ServerAndKey | None = None
     start_at: datetime | None = None
-    end_at: datetime | None = None
+    end_at: datetime | Endless | None = None
+    series: SeriesDraft | Cleared | None = None
     title: str | Cleared | None = None
     group: str | None = None
     loops: int | None = None
@@ -120,7 +122,7 @@ CLEARABLE = frozenset(one.name for one in fields(TaskDraft) if Cleared in get_ar
 def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules: AddressRules) -> TaskSpec:
     """The resulting spec. ``current``: the task's spec; None for a new task. Raises InvalidField."""
     kind = draft.kind if draft.kind is not None else _present(current, "kind").kind
-    start_at, end_at = _decide_window(draft, current, now)
+    start_at, end_at, series = decide_window(draft.start_at, draft.end_at, draft.series, current, now)
     # When the kind changes, nothing about the source can stay.
     same_kind = current if current is not None and current.kind is kind else None
     form, items = _decide_sources(draft, kind, same_kind, is_new=current is None, rules=rules)
@@ -152,6 +154,7 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         destination=destination,
         start_at=start_at,
         end_at=end_at,
+        series=series,
         title=_decide_text(draft.title, current.title if current else "", checks.check_title),
         group=checks.check_group_name(draft.group) if draft.group else current.group if current else DEFAULT_GROUP,
         source_form=form,
@@ -183,16 +186,6 @@ def _present(current: TaskSpec | None, field: str) -> TaskSpec:
     if current is None:
         raise InvalidField(field, Code.FIELD_REQUIRED)
     return current
-
-
-def _decide_window(draft: TaskDraft, current: TaskSpec | None, now: datetime) -> tuple[datetime, datetime]:
-    start_at = draft.start_at or _present(current, "start_at").start_at
-    end_at = draft.end_at or _present(current, "end_at").end_at
-    start_at, end_at = checks.check_time("start_at", start_at), checks.check_time("end_at", end_at)
-    # The title of a task that has ended may be changed, even by a client that sends the window again.
-    if current is None or (start_at, end_at) != (current.start_at, current.end_at):
-        checks.check_window(start_at, end_at, now)
-    return start_at, end_at
 
 
 def _decide_text(given: str | Cleared | None, present: str, check: Callable[[str], str]) -> str:

@@ -12,6 +12,7 @@ from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark, check_place
 from streamferry.relay.spec import Codecs, Latency
+from streamferry.tasks.series import Series
 from streamferry.tasks.texts import TaskTexts
 
 DEFAULT_GROUP = "default"
@@ -126,8 +127,9 @@ class StoredMark:
 class TaskSpec(TaskTexts):
     """What is wanted. Valid by construction of the front ends' checks; see ``tasks.checks`` for the rules.
 
-    ``loops``: -1 endless, else at least 1; of no meaning for live. ``pre_download``: keep files in the cache.
-    ``latency``: of a live source, of no meaning for a list. ``codecs``: what the destination takes.
+    ``end_at``: ``times.NEVER`` is no end. ``series``: windows that recur; ``start_at`` and ``end_at`` are those of the
+    one that runs or comes next. ``loops``: -1 endless, else at least 1; of no meaning for live. ``pre_download``: keep
+    files in the cache. ``latency``: of a live source, of no meaning for a list. ``codecs``: what the destination takes.
     ``placement``: labels of the worker that it needs, and ``priority``: which task is taken first; see ``placement``.
     ``source_options``: of all sources. ``watermark``: as it
     was given, or as the store has it.
@@ -154,6 +156,7 @@ class TaskSpec(TaskTexts):
     watermark: Watermark | StoredMark | None = None
     source_options: PeerOptions = NO_OPTIONS
     destination_options: PeerOptions = NO_OPTIONS
+    series: Series | None = None
 
     @property
     def encodes(self) -> bool:

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, tzinfo
 
+#: The end of a window that has none: the last moment that a window may have, and years before the last of ``datetime``.
+NEVER = datetime(9998, 12, 31, 23, 59, 59, tzinfo=UTC)
+
 
 def to_ms(at: datetime) -> int:
     """Unix milliseconds, as the store keeps times."""

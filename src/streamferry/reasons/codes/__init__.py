@@ -17,6 +17,7 @@ from streamferry.reasons.codes.picture_codes import Pictures, Previews
 from streamferry.reasons.codes.prepare_codes import Cache, Playlists
 from streamferry.reasons.codes.protocol_codes import Protocols
 from streamferry.reasons.codes.s3_codes import Buckets
+from streamferry.reasons.codes.series_codes import SeriesCodes
 from streamferry.reasons.codes.source_codes import Sources
 from streamferry.reasons.codes.task_codes import Actions, Callbacks, Tasks
 
@@ -47,6 +48,7 @@ class Code(
     Actions,
     Callbacks,
     Fields,
+    SeriesCodes,
 ):
     """Has each code as an attribute: ``Code.SOURCE_SILENT``."""
 

@@ -1,0 +1,112 @@
+"""Tasks whose window recurs: when one is over, the next one takes its place."""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.relay.status import State
+from streamferry.store import events, task_rows, tasks
+from streamferry.store.database import now_ms
+from streamferry.store.events import NewEvent
+from streamferry.store.numbers import count_up
+from streamferry.store.schema import run, task
+from streamferry.store.seal import Seal
+from streamferry.store.spec_json import Unreadable
+from streamferry.tasks.model import TaskSpec
+from streamferry.tasks.schedule import decide_due
+from streamferry.tasks.times import from_ms, to_ms
+
+#: The event that tells of a window that is over, and of the one that follows.
+MOVED_ON = "moved_on"
+#: Most tasks of one pass.
+_BATCH = 100
+#: What is told of a window: the counters of its last run.
+_COUNTERS = ("media_time_ms", "bytes_in", "bytes_out", "lost_ms", "dropped_tags", "retries")
+
+
+def are_over(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
+    """Whether the window is over and concluded: no worker has the task, and none is to take it."""
+    return sa.and_(task.c.moves_on_ms <= now, run.c.worker_id.is_(None), run.c.due_ms.is_(None))
+
+
+async def move_on(connection: AsyncConnection, seal: Seal) -> int:
+    """Give the tasks whose windows are over their next ones; returns how many were looked at, at most ``_BATCH``."""
+    found = await connection.execute(
+        task_rows.WITH_RUN.add_columns(now_ms().label("now"))
+        .where(are_over(now_ms()))
+        .order_by(task.c.moves_on_ms)
+        .limit(_BATCH)
+        .with_for_update(of=(task, run), skip_locked=True)
+    )
+    rows = found.mappings().all()
+    told: list[NewEvent] = []
+    moved: list[dict[str, object]] = []
+    runs: dict[str, dict[str, object]] = {}
+    for row in rows:
+        task_id, now = row["task_id"], row["now"]
+        try:
+            spec: TaskSpec | None = task_rows.spec_of(seal, row)
+        except Unreadable:
+            # Its worker has told.
+            spec = None
+        window = spec.series.next(from_ms(now)) if spec and spec.series else None
+        values: dict[str, object] = {"of_task": task_id, "to_moves_on": None}
+        if window is None:
+            values |= {"to_start": row["start_ms"], "to_end": row["end_ms"], "to_finished": row["finished"]}
+        else:
+            start_ms, end_ms = to_ms(window.start_at), to_ms(window.end_at)
+            values |= {"to_start": start_ms, "to_end": end_ms, "to_finished": False, "to_moves_on": end_ms}
+            due_ms = decide_due(enabled=row["enabled"], finished=False, start_ms=start_ms, end_ms=end_ms, now_ms=now)
+            state = row["state"] if due_ms is None else State.WAITING.value
+            runs[task_id] = {"of_task": task_id, "to_due": due_ms, "to_state": state}
+        moved.append(values)
+        told.append(NewEvent(task_id, MOVED_ON, now, _detail(row, values)))
+    if moved:
+        await connection.execute(_MOVE, moved)
+    if runs:
+        await connection.execute(_BEGIN, list(runs.values()))
+    if told:
+        counted = await count_up(connection, run.c.event_seq, {one.task_id: 1 for one in told})
+        await events.append(connection, told, counted=counted)
+    return len(rows)
+
+
+def _detail(row: sa.RowMapping, values: Mapping[str, object]) -> dict[str, object]:
+    """The window that is over, with what its last run did, and the one that follows; times in Unix seconds."""
+    detail: dict[str, object] = {"start": row["start_ms"] // 1000, "end": row["end_ms"] // 1000, "state": row["state"]}
+    if row["playhead_ms"] is not None or row["media_time_ms"]:
+        detail |= {name: row[name] for name in _COUNTERS}
+    if values["to_moves_on"] is not None:
+        detail |= {"next_start": int(str(values["to_start"])) // 1000, "next_end": int(str(values["to_end"])) // 1000}
+    return detail
+
+
+_MOVE = (
+    task.update()
+    .where(task.c.id == sa.bindparam("of_task"))
+    .values(
+        start_ms=sa.bindparam("to_start"),
+        end_ms=sa.bindparam("to_end"),
+        moves_on_ms=sa.bindparam("to_moves_on"),
+        finished=sa.bindparam("to_finished"),
+        version=task.c.version + 1,
+    )
+)
+_BEGIN = (
+    run.update()
+    .where(run.c.task_id == sa.bindparam("of_task"))
+    .values(
+        {
+            **tasks.START_AGAIN,
+            **tasks.NO_TROUBLE,
+            **dict.fromkeys(_COUNTERS, 0),
+            "fault": None,
+            "reason": None,
+            "reason_json": None,
+            "played_out_ms": None,
+            "state": sa.bindparam("to_state"),
+            "due_ms": sa.bindparam("to_due", type_=run.c.due_ms.type),
+        }
+    )
+)
